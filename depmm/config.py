@@ -1,0 +1,392 @@
+"""Every setting of depmm, once: typed and strict, from YAML files and ``key=value`` words.
+
+A config file may name a ``base:`` (a path relative to itself); what it states then replaces the
+base's value, mapping by mapping. Nothing is guessed: an unknown key, a wrong type or settings that
+contradict each other stop the run and say what was meant.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+SAMPLE_RATE = 16_000  # Hz, every waveform in the project
+CROP_SIZE = 224  # pixels, every stored face crop (height and width)
+MODALITIES = ("audio", "face")
+Modality = Literal["audio", "face"]
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used; the message names it, its file and the remedy."""
+
+
+class Settings(BaseModel):
+    """Base of every section: unknown keys and silent conversions are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+# ---- recordings -> store ---------------------------------------------------------------------
+
+
+class AudioExtraction(Settings):
+    """How a sound track becomes a waveform and its speech segments."""
+
+    silence_db: float = Field(-35.0, lt=0, description="below the loud level of the file: silence")
+    min_silence_s: float = Field(0.5, gt=0, description="shorter pauses belong to speech")
+
+
+class FaceExtraction(Settings):
+    """How a video becomes aligned 224 x 224 crops."""
+
+    frames_per_second: float = Field(5.0, gt=0, le=120)
+    min_confidence: float = Field(0.5, ge=0, le=1, description="below: the frame is masked")
+    jpeg_quality: int = Field(90, ge=1, le=100)
+
+
+class ExtractConfig(Settings):
+    """Everything that changes the bytes of the store; its hash is part of every file name."""
+
+    audio: AudioExtraction = AudioExtraction()
+    face: FaceExtraction = FaceExtraction()
+
+
+# ---- manifest + store -> batches -------------------------------------------------------------
+
+
+class TaskConfig(Settings):
+    """What is predicted, from which column of ``sessions.parquet``.
+
+    With ``positive`` and ``negative`` given, a session whose value is in neither list is left out
+    (and counted); without them the column must already hold 0 and 1.
+    """
+
+    kind: Literal["binary", "severity"] = "binary"
+    column: str = "label"
+    positive: list[str] = []
+    negative: list[str] = []
+
+    @model_validator(mode="after")
+    def _classes_are_complete(self) -> "TaskConfig":
+        if bool(self.positive) != bool(self.negative):
+            raise ValueError("task.positive and task.negative are given together or not at all")
+        if both := sorted(set(self.positive) & set(self.negative)):
+            raise ValueError(f"task: {both} stand in both positive and negative")
+        if self.kind == "severity" and self.positive:
+            raise ValueError("task.kind severity predicts a number: drop task.positive/negative")
+        return self
+
+
+class SplitConfig(Settings):
+    """Who is trained on, who chooses the epoch and threshold, who is tested. Always by subject."""
+
+    kind: Literal["official", "k_fold", "leave_one_subject_out"] = "k_fold"
+    folds: int = Field(5, ge=2, description="k_fold only")
+    fold: int = Field(0, ge=0, description="the fold that is tested")
+    validation: float = Field(0.2, gt=0, lt=1, description="share of the other subjects")
+    seed: int = 0
+
+
+class AugmentConfig(Settings):
+    """Changes to training copies only; each draw depends on (seed, epoch, session) alone."""
+
+    min_steps: float = Field(1.0, gt=0, le=1, description="keep a random share of steps, from this")
+    drop_modality: float = Field(0.0, ge=0, lt=1, description="P(one of several modalities hidden)")
+    gain_db: float = Field(0.0, ge=0, description="random gain within +- this")
+    noise: float = Field(0.0, ge=0, description="white noise, up to this share of the RMS")
+    flip: bool = Field(False, description="mirror all faces of a session with P = 1/2")
+
+
+class DataConfig(Settings):
+    """Where manifest and store lie, and how much of a step a model sees."""
+
+    manifest: Path
+    store: Path
+    modalities: list[Modality] = Field(["audio", "face"], min_length=1)
+    max_audio_s: float = Field(4.0, gt=0, description="longer steps are cut to this")
+    frames_per_step: int = Field(4, ge=1)
+    face_size: int = Field(CROP_SIZE, ge=16, le=CROP_SIZE, description="pixels given to the model")
+    max_steps: int = Field(512, ge=1, description="longer sessions are refused, never cut")
+    augment: AugmentConfig = AugmentConfig()
+    workers: int = Field(0, ge=0, description="loader processes")
+
+    @model_validator(mode="after")
+    def _modalities_are_distinct(self) -> "DataConfig":
+        if len(set(self.modalities)) != len(self.modalities):
+            raise ValueError(f"data.modalities repeats an entry: {self.modalities}")
+        return self
+
+
+# ---- batches -> predictions ------------------------------------------------------------------
+
+
+class MfccCnnConfig(Settings):
+    """Small convolutional network on MFCC (models/mfcc_cnn.py)."""
+
+    kind: Literal["mfcc_cnn"]
+    coefficients: int = Field(24, ge=1)
+    mel_bands: int = Field(64, ge=1)
+    channels: list[int] = Field([64, 64, 128], min_length=1)
+    width: int = Field(128, ge=1, description="output width per step")
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
+class SEResNetConfig(Settings):
+    """SE-ResNet over frames, then temporal aggregation (models/se_resnet.py)."""
+
+    kind: Literal["se_resnet"]
+    blocks: list[int] = Field([1, 1, 1, 1], min_length=1)
+    channels: list[int] = Field([16, 32, 64, 128], min_length=1)
+    reduction: int = Field(8, ge=1, description="squeeze-and-excitation bottleneck")
+    width: int = Field(128, ge=1, description="output width per step")
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _stages_match(self) -> "SEResNetConfig":
+        if len(self.blocks) != len(self.channels):
+            raise ValueError(
+                f"se_resnet: {len(self.blocks)} blocks but {len(self.channels)} channels"
+            )
+        return self
+
+
+EncoderConfig = Annotated[MfccCnnConfig | SEResNetConfig, Field(discriminator="kind")]
+
+
+class DepFormerConfig(Settings):
+    """The five parts of DEP-Former (models/dep_former.py); defaults are the release's sizes."""
+
+    kind: Literal["dep_former"]
+    adapter_hidden: int = Field(1000, ge=1)
+    adapter_width: int = Field(128, ge=1)
+    width: int = Field(224, ge=2)
+    heads: int = Field(8, ge=1)
+    head_width: int = Field(64, ge=1)
+    feed_forward: int = Field(32, ge=1)
+    stacks: list[int] = Field([3, 2, 1], min_length=1, description="attention layers per stack")
+    factor: int = Field(5, ge=1, description="c of u = c ln L")
+    dropout: float = Field(0.1, ge=0, lt=1)
+    share_indices: bool = True
+    cross_attention: Literal["audio_query", "face_query", "none"] = "audio_query"
+    fusion_weights: Literal["bernoulli", "fixed"] = "bernoulli"
+
+
+class MeanPoolConfig(Settings):
+    """Masked mean over steps and modalities, no interaction (late fusion)."""
+
+    kind: Literal["mean_pool"]
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
+FusionConfig = Annotated[DepFormerConfig | MeanPoolConfig, Field(discriminator="kind")]
+
+
+class ModelConfig(Settings):
+    """One encoder per modality, then the fusion of steps and modalities."""
+
+    encoders: dict[Modality, EncoderConfig] = Field(min_length=1)
+    fusion: FusionConfig
+    step_head: bool = Field(False, description="predict from single steps too, for the step loss")
+
+
+class TrainingConfig(Settings):
+    """The loop. Sizes count sessions over all processes, so one or many give the same steps."""
+
+    epochs: int = Field(30, ge=1)
+    batch_size: int = Field(16, ge=1, description="sessions per optimizer step, all processes")
+    accumulate: int = Field(1, ge=1, description="parts a batch is cut into to save memory")
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(5e-2, ge=0, description="not on biases, norms, gates")
+    warmup_epochs: float = Field(1.0, ge=0)
+    clip_norm: float = Field(1.0, gt=0)
+    class_weights: bool = Field(True, description="weigh classes by their inverse frequency")
+    step_loss: float = Field(1.0, ge=0, description="weight of the step head's loss, if there")
+    monitor: Literal["loss", "auroc", "rmse"] = Field("loss", description="on validation")
+    patience: int = Field(10, ge=1, description="epochs without gain before stopping")
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+
+
+class EvaluationConfig(Settings):
+    """Intervals and their confidence."""
+
+    bootstrap: int = Field(2000, ge=100, description="draws of subjects")
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+
+
+class Config(Settings):
+    """A whole experiment."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    out: Path = Path("runs")
+    seed: int = Field(0, ge=0)
+    task: TaskConfig = TaskConfig()
+    split: SplitConfig = SplitConfig()
+    extract: ExtractConfig = ExtractConfig()
+    data: DataConfig
+    model: ModelConfig
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> "Config":
+        encoders, modalities = set(self.model.encoders), set(self.data.modalities)
+        if encoders != modalities:
+            raise ValueError(
+                f"data.modalities is {sorted(modalities)} but model.encoders has "
+                f"{sorted(encoders)}: list the same modalities in both"
+            )
+        if self.split.kind == "k_fold" and self.split.fold >= self.split.folds:
+            raise ValueError(
+                f"split.fold is {self.split.fold}, but split.folds is {self.split.folds}: "
+                f"folds count from 0 to {self.split.folds - 1}"
+            )
+        if (self.training.monitor == "rmse") != (self.task.kind == "severity") and (
+            self.training.monitor != "loss"
+        ):
+            raise ValueError(
+                f"training.monitor {self.training.monitor} does not fit task.kind "
+                f"{self.task.kind}: use loss, auroc (binary) or rmse (severity)"
+            )
+        return self
+
+
+# ---- YAML -> Config --------------------------------------------------------------------------
+
+
+def load_config(path: Path | str, overrides: list[str] | None = None) -> Config:
+    """Read a YAML config, its bases and ``key=value`` overrides.
+
+    Parameters
+    ----------
+    path : the YAML file; its ``base:`` is resolved relative to it
+    overrides : e.g. ``["training.epochs=3", "data.store=/tmp/store"]``; values are YAML
+
+    Raises
+    ------
+    ConfigError : no such file, not YAML, a circular base, an unknown key or a wrong value
+    """
+    path = Path(path)
+    values = _read_with_bases(path, ())
+    for override in overrides or []:
+        values = _merge(values, _parse_override(override))
+    return check_config(values, str(path))
+
+
+def check_config(values: dict[str, Any], source: str) -> Config:
+    """Turn plain values into a ``Config``; ``source`` names them in errors."""
+    try:
+        return Config.model_validate(_paths(values))
+    except ValidationError as error:
+        raise ConfigError(_explain(error, source)) from None
+
+
+def dump_config(config: Config) -> str:
+    """Write a config as YAML with every default spelled out."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _read_with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in seen:
+        raise ConfigError(f"{path}: its base: leads back to itself ({' -> '.join(map(str, seen))})")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}). Check the path.") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: a config is a mapping of sections, this is {type(values)}")
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    parent = _read_with_bases(path.parent / str(base), (*seen, path.resolve()))
+    return _merge(parent, values)
+
+
+def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """Replace ``base`` by ``change`` mapping by mapping; a changed ``kind`` replaces its section.
+
+    ``null`` removes a key (an encoder that the ablation lacks, say).
+    """
+    merged = dict(base)
+    for key, value in change.items():
+        old = merged.get(key)
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(old, dict) and isinstance(value, dict):
+            same_kind = value.get("kind", old.get("kind")) == old.get("kind")
+            merged[key] = _merge(old, value) if same_kind else value
+        else:
+            merged[key] = value
+    return merged
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    key, equals, raw = text.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"override {text!r}: write key=value, e.g. training.epochs=3")
+    try:
+        value = yaml.safe_load(raw)
+    except yaml.YAMLError:
+        raise ConfigError(f"override {text!r}: {raw!r} is not valid YAML") from None
+    for name in reversed(key.split(".")):
+        value = {name: value}
+    return value
+
+
+def _paths(values: dict[str, Any]) -> dict[str, Any]:
+    """Strict mode takes no string for a path; these three are the paths of a config."""
+    values = dict(values)
+    if isinstance(values.get("out"), str):
+        values["out"] = Path(values["out"])
+    if isinstance(values.get("data"), dict):
+        values["data"] = {
+            key: Path(value) if key in ("manifest", "store") and isinstance(value, str) else value
+            for key, value in values["data"].items()
+        }
+    return values
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    lines = []
+    for problem in error.errors():
+        # a discriminated union puts its kind between the real keys: it is no key of the file
+        place = [part for part in problem["loc"] if part not in _KINDS]
+        where = ".".join(map(str, place)) or "config"
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            known = _known_keys(place[:-1], problem["loc"])
+            close = difflib.get_close_matches(str(place[-1]), known, n=1)
+            meant = f" Did you mean {close[0]!r}?" if close else ""
+            lines.append(f"{where}: unknown setting.{meant} Known here: {', '.join(known)}.")
+        elif problem["type"] == "missing":
+            lines.append(f"{where}: required, but not given")
+        elif problem["type"] == "value_error":
+            lines.append(message)
+        else:
+            hint = ""
+            if problem["type"] in ("float_type", "int_type") and isinstance(problem["input"], str):
+                hint = " (YAML reads 1e-4 as text: write 1.0e-4)"
+            lines.append(f"{where}: {message}, got {problem['input']!r}{hint}")
+    return f"{source}:\n  " + "\n  ".join(lines)
+
+
+_KINDS = {"mfcc_cnn", "se_resnet", "dep_former", "mean_pool"}
+
+
+def _known_keys(place: list[Any], loc: tuple[Any, ...]) -> list[str]:
+    """The keys that the section at ``place`` accepts."""
+    sections: dict[str, type[Settings]] = {
+        "mfcc_cnn": MfccCnnConfig,
+        "se_resnet": SEResNetConfig,
+        "dep_former": DepFormerConfig,
+        "mean_pool": MeanPoolConfig,
+    }
+    if kind := next((part for part in loc if part in sections), None):
+        return list(sections[kind].model_fields)
+    model: Any = Config
+    for part in place:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)

@@ -1,0 +1,69 @@
+"""Attention sharing: the multimodal encoder's choice of steps, handed to one modality (ASU).
+
+``out = a * attention(own index) + (1 - a) * attention(shared index)`` with a confidence ``a`` per
+session and head. The release ranks the confidence inside the batch and never trains it; here it is
+a function of the session's own summaries and receives a gradient. Where both indices hold every
+step (with ``c = 5``: up to 15 steps), there is nothing to weigh: the output does not depend on
+``a``, nor ``a`` on the loss.
+"""
+
+from typing import NamedTuple
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from depmm.models.masking import masked_mean
+from depmm.models.sparse_attention import SparseAttention, attend_selected
+
+
+class SharedIndex(NamedTuple):
+    """What one attention layer of the multimodal encoder shares.
+
+    Attributes
+    ----------
+    selected : Tensor[B, H, L] bool, the queries that it chose
+    summary : Tensor[B, D], mean of its valid steps
+    """
+
+    selected: Tensor
+    summary: Tensor
+
+
+class AttentionSharing(nn.Module):
+    """Sparse attention that weighs its own choice of steps against a shared one.
+
+    Parameters
+    ----------
+    width : input and output width, `D`
+    heads, head_width, factor : as in ``SparseAttention``
+    """
+
+    def __init__(self, width: int, heads: int = 8, head_width: int = 64, factor: int | None = 5):
+        super().__init__()
+        self.attention = SparseAttention(width, heads, head_width, factor)
+        self.confidence = nn.Linear(2 * width, heads)
+
+    def forward(self, x: Tensor, mask: Tensor, shared: SharedIndex) -> tuple[Tensor, Tensor]:
+        """Attend by both indices.
+
+        Parameters
+        ----------
+        x : Tensor[B, L, D]
+        mask : Tensor[B, L] bool, the valid steps of this modality
+        shared : from the multimodal encoder's layer of the same place and length
+
+        Returns
+        -------
+        Tensor[B, L, D], Tensor[B, H, L] bool: this modality's own choice
+        """
+        q, k, v = self.attention.queries_keys_values(x)
+        own = self.attention.select(q, k, mask)
+        other = shared.selected & mask[:, None]
+        summaries = torch.cat([masked_mean(x, mask), shared.summary], dim=-1)
+        a = torch.sigmoid(self.confidence(summaries)).unsqueeze(-1)
+        # both terms share one attention: a query in both indices has weight a + (1 - a) = 1
+        weight = a * own + (1 - a) * other
+        bound = min(2 * self.attention.bound(x.shape[1]), x.shape[1])
+        read = attend_selected(q, k, v, weight, mask, bound)
+        return self.attention.out(rearrange(read, "b h l d -> b l (h d)")), own

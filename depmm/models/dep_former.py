@@ -1,0 +1,119 @@
+"""DEP-Former: five parts composed (Ye et al., IEEE TCSVT 35(3), 2025).
+
+step features -> ``ModalityAdapter`` -> three ``SparseEncoder`` (multimodal M, face F, audio A; the
+index chosen by M is shared with F and A) -> ``CrossAttention`` over the three ->
+``BernoulliFusion`` of four branch predictions.
+
+The paper's text was not at hand beyond its abstract and figure; what follows the figure and what
+is a decision of this project stands in each part's module. With one modality there is nothing to
+share or to cross: the model is then adapter, one encoder and its prediction, the unimodal ablation.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from depmm.config import DepFormerConfig
+from depmm.models.bernoulli_fusion import BernoulliFusion
+from depmm.models.cross_attention import CrossAttention
+from depmm.models.masking import masked_mean
+from depmm.models.modality_adapter import ModalityAdapter
+from depmm.models.sparse_encoder import SparseEncoder, Steps, Tokens
+
+
+class DepFormer(nn.Module):
+    """Fuse the step features of one or two modalities into one prediction per session.
+
+    Parameters
+    ----------
+    in_dims : width of each modality's step features, e.g. ``{"audio": 128, "face": 128}``
+    out_features : numbers predicted per session (1: a logit or a severity)
+    settings : sizes and parts; see ``DepFormerConfig``
+    """
+
+    def __init__(self, in_dims: dict[str, int], out_features: int, settings: DepFormerConfig):
+        super().__init__()
+        s = settings
+        self.modalities = sorted(in_dims)
+        self.adapter = ModalityAdapter(in_dims, s.adapter_hidden, s.adapter_width)
+        self.sharing = s.share_indices
+        branches = list(self.modalities)
+        if len(self.modalities) > 1:
+            branches.insert(0, "multimodal")
+        self.encoders = nn.ModuleDict(
+            {
+                name: SparseEncoder(
+                    in_width=s.adapter_width
+                    * (len(self.modalities) if name == "multimodal" else 1),
+                    width=s.width,
+                    heads=s.heads,
+                    head_width=s.head_width,
+                    feed_forward=s.feed_forward,
+                    stacks=s.stacks,
+                    factor=s.factor,
+                    dropout=s.dropout,
+                    sharing=s.share_indices and name != "multimodal" and len(branches) > 1,
+                )
+                for name in branches
+            }
+        )
+        self.cross: CrossAttention | None = None
+        if len(self.modalities) > 1 and s.cross_attention != "none":
+            self.cross = CrossAttention(s.width, s.heads, s.head_width, s.dropout)
+            self.query_name = "audio" if s.cross_attention == "audio_query" else "face"
+            self.key_name = "face" if s.cross_attention == "audio_query" else "audio"
+            branches.append("cross")
+        self.branches = branches
+        self.predict = nn.ModuleDict({name: nn.Linear(s.width, out_features) for name in branches})
+        self.fusion = BernoulliFusion(branches, learned=s.fusion_weights == "bernoulli")
+
+    def forward(
+        self, features: dict[str, Tensor], masks: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Predict.
+
+        Parameters
+        ----------
+        features : modality -> Tensor[B, L, in_dim]
+        masks : modality -> Tensor[B, L] bool, True where the step has this modality
+
+        Returns
+        -------
+        Tensor[B, out], and branch -> Tensor[B, out] before fusion
+
+        Raises
+        ------
+        KeyError : a modality that the model was not built for, or one of its own lacks (pass an
+            all-False mask to say that a modality is missing)
+        """
+        lacks = {name: ~masks[name].unsqueeze(-1) for name in self.modalities}
+        # before the adapter too: what stands at a missing step must not reach a gradient
+        seen = {name: features[name].masked_fill(lacks[name], 0.0) for name in self.modalities}
+        adapted = {name: x.masked_fill(lacks[name], 0.0) for name, x in self.adapter(seen).items()}
+        tokens = self._encode(adapted, masks)
+        pooled = {name: masked_mean(t.x, t.mask) for name, t in tokens.items()}
+        present = {name: t.mask.any(dim=1) for name, t in tokens.items()}
+        if self.cross is not None:
+            query, key = tokens[self.query_name], tokens[self.key_name]
+            crossed = self.cross(query.x, key.x, tokens["multimodal"].x, key.mask)
+            pooled["cross"] = masked_mean(crossed, query.mask)
+            present["cross"] = present["audio"] & present["face"]
+        logits = {name: self.predict[name](pooled[name]) for name in self.branches}
+        fused = self.fusion(
+            torch.stack([logits[name] for name in self.branches], dim=1),
+            torch.stack([present[name] for name in self.branches], dim=1),
+        )
+        return fused, logits
+
+    def _encode(self, adapted: dict[str, Tensor], masks: dict[str, Tensor]) -> dict[str, Tokens]:
+        there = torch.stack([masks[name] for name in self.modalities]).any(dim=0)
+        place = torch.arange(1, there.shape[1] + 1, device=there.device)
+        length = (place * there).amax(dim=1)
+        tokens: dict[str, Tokens] = {}
+        shared = None
+        if "multimodal" in self.encoders:
+            joined = torch.cat([adapted[name] for name in self.modalities], dim=-1)
+            tokens["multimodal"] = self.encoders["multimodal"](Steps(joined, there, length))
+            shared = tokens["multimodal"].shared if self.sharing else None
+        for name in self.modalities:
+            tokens[name] = self.encoders[name](Steps(adapted[name], masks[name], length), shared)
+        return tokens

@@ -1,0 +1,83 @@
+"""MFCC-CNN: a small audio encoder for corpora of tens of people.
+
+Not a published system. It serves the demo and the proxy tasks: MFCC, strided convolutions over time
+and statistics pooling (mean and deviation over the frames of a step), so that level, rate and
+liveliness of the voice all reach the step's vector.
+"""
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+from depmm.models.acoustic import MFCC
+from depmm.models.masking import length_mask, masked_mean_and_deviation
+
+# typical deviation of coefficient k of speech in decibels: wide for the level (k = 0), then falling
+LEVEL_SCALE = 150.0
+SHAPE_SCALE = 40.0
+
+
+class MfccCnn(nn.Module):
+    """Encode the sound of each step.
+
+    Parameters
+    ----------
+    coefficients, mel_bands : of the MFCC front-end
+    channels : width of each convolution; each halves the frame rate
+    width : output width, `D`
+    dropout : on the pooled statistics
+    """
+
+    def __init__(
+        self,
+        coefficients: int = 24,
+        mel_bands: int = 64,
+        channels: list[int] | None = None,
+        width: int = 128,
+        dropout: float = 0.1,
+    ):
+        super().__init__()
+        channels = channels or [64, 64, 128]
+        self.mfcc = MFCC(coefficients, mel_bands)
+        scale = torch.tensor([LEVEL_SCALE] + [SHAPE_SCALE] * (coefficients - 1))
+        scale /= torch.arange(coefficients).clamp(min=1).float().sqrt()
+        self.register_buffer("scale", scale.unsqueeze(-1))
+        sizes = [coefficients, *channels]
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(a, b, kernel_size=5, stride=2, padding=2)
+            for a, b in itertools.pairwise(sizes)
+        )
+        # over channels of one frame: neither padding nor other steps take part
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for size in channels)
+        statistics = 2 * (coefficients + channels[-1])
+        self.project = nn.Sequential(
+            nn.LayerNorm(statistics), nn.Dropout(dropout), nn.Linear(statistics, width)
+        )
+        self.out_dim = width
+
+    def forward(self, waveform: Tensor, length: Tensor) -> Tensor:
+        """Encode steps.
+
+        Parameters
+        ----------
+        waveform : Tensor[B, T] in [-1, 1] at 16 kHz
+        length : Tensor[B] valid samples, at least 1
+
+        Returns
+        -------
+        Tensor[B, D]
+        """
+        cepstrum, frames = self.mfcc(waveform, length)
+        x = cepstrum / self.scale
+        valid = length_mask(frames, x.shape[-1])
+        raw = masked_mean_and_deviation(x.transpose(1, 2), valid)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            x = convolution(x)
+            frames = (frames + 1) // 2
+            valid = length_mask(frames, x.shape[-1])
+            x = nn.functional.gelu(norm(x.transpose(1, 2))).transpose(1, 2)
+            # zeros after the end are what the convolution's own padding would be
+            x = x.masked_fill(~valid.unsqueeze(1), 0.0)
+        pooled = masked_mean_and_deviation(x.transpose(1, 2), valid)
+        return self.project(torch.cat([raw, pooled], dim=-1))

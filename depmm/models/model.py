@@ -1,0 +1,229 @@
+"""DepressionModel: signals of the steps of a session -> one prediction, for every system here.
+
+One encoder per modality turns each step into a vector; a fusion turns the vectors of all steps and
+modalities into the prediction. Only steps that are there are encoded: padding costs nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.utils import ModelOutput
+
+from depmm.config import (
+    DepFormerConfig,
+    EncoderConfig,
+    FusionConfig,
+    MeanPoolConfig,
+    MfccCnnConfig,
+    ModelConfig,
+    SEResNetConfig,
+)
+from depmm.models.dep_former import DepFormer
+from depmm.models.heads import BinaryHead, SeverityHead
+from depmm.models.mean_pool import MeanPool
+from depmm.models.mfcc_cnn import MfccCnn
+from depmm.models.se_resnet import SEResNet
+
+
+class DepressionConfig(PreTrainedConfig):
+    """What ``config.json`` of a run says about its model.
+
+    Parameters
+    ----------
+    encoders : modality -> settings of its encoder, as in ``ModelConfig``
+    fusion : settings of the fusion, as in ``ModelConfig``
+    step_head : whether each step also gets a prediction of its own
+    task : "binary" or "severity"
+    score_range : lowest and highest score of the instrument, for severity
+    """
+
+    model_type = "depmm"
+
+    def __init__(
+        self,
+        encoders: dict[str, dict[str, Any]] | None = None,
+        fusion: dict[str, Any] | None = None,
+        step_head: bool = False,
+        task: str = "binary",
+        score_range: Sequence[float] = (0.0, 1.0),
+        **kwargs: Any,
+    ):
+        self.encoders = encoders or {"audio": {"kind": "mfcc_cnn"}}
+        self.fusion = fusion or {"kind": "mean_pool"}
+        self.step_head = step_head
+        self.task = task
+        self.score_range = list(score_range)
+        super().__init__(**kwargs)
+
+
+@dataclass
+class DepressionOutput(ModelOutput):
+    """Output of a ``DepressionModel``.
+
+    Attributes
+    ----------
+    prediction : Tensor[B], probability of the positive class or severity score
+    logits : Tensor[B, out], before the head
+    branch_logits : branch -> Tensor[B, out], before fusion
+    step_logits : Tensor[B, L, out], of the step head if there is one
+    step_mask : Tensor[B, L] bool, steps with any modality
+    """
+
+    prediction: Tensor | None = None
+    logits: Tensor | None = None
+    branch_logits: dict[str, Tensor] | None = None
+    step_logits: Tensor | None = None
+    step_mask: Tensor | None = None
+
+
+class DepressionModel(PreTrainedModel):
+    """Encoders per modality, a fusion over steps and modalities, and a head."""
+
+    config_class = DepressionConfig
+    base_model_prefix = "depmm"
+    main_input_name = "audio"
+
+    def __init__(self, config: DepressionConfig):
+        super().__init__(config)
+        self.encoders = nn.ModuleDict(
+            {name: build_encoder(values) for name, values in sorted(config.encoders.items())}
+        )
+        self.head = BinaryHead() if config.task == "binary" else SeverityHead(*config.score_range)
+        in_dims = {name: step_width(encoder) for name, encoder in self.encoders.items()}
+        self.fusion = build_fusion(config.fusion, in_dims, self.head.out_features)
+        self.step_head = None
+        if config.step_head:
+            self.step_head = nn.ModuleDict(
+                {name: nn.Linear(dim, self.head.out_features) for name, dim in in_dims.items()}
+            )
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Leave every module as its own constructor drew it."""
+
+    def forward(
+        self,
+        audio: Tensor | None = None,
+        audio_length: Tensor | None = None,
+        face: Tensor | None = None,
+        face_length: Tensor | None = None,
+    ) -> DepressionOutput:
+        """Predict for a batch of sessions.
+
+        Parameters
+        ----------
+        audio : Tensor[B, L, T] waveforms in [-1, 1] at 16 kHz
+        audio_length : Tensor[B, L] valid samples of each step; 0: this step has no audio
+        face : Tensor[B, L, T, 3, height, width] uint8 RGB crops
+        face_length : Tensor[B, L] valid crops of each step; 0: no face
+
+        Raises
+        ------
+        ValueError : a modality of the model is not given (give lengths of zero to say that it is
+            missing), or a session has no step with any modality
+        """
+        given = {"audio": (audio, audio_length), "face": (face, face_length)}
+        features: dict[str, Tensor] = {}
+        masks: dict[str, Tensor] = {}
+        for name, encoder in self.encoders.items():
+            signal, length = given[name]
+            if signal is None or length is None:
+                raise ValueError(
+                    f"the model was built for {sorted(self.encoders)}, but {name} and "
+                    f"{name}_length are not both given; pass zero lengths for a missing modality"
+                )
+            masks[name] = length > 0
+            features[name] = encode_present(encoder, signal, length, masks[name])
+        there = torch.stack(list(masks.values())).any(dim=0)
+        if not bool(there.any(dim=1).all()):
+            empty = (~there.any(dim=1)).nonzero().flatten().tolist()
+            raise ValueError(
+                f"sessions {empty} of the batch have no step with {' or '.join(masks)}: leave "
+                "them out, or extract a modality that they have"
+            )
+        logits, branch_logits = self.fusion(features, masks)
+        return DepressionOutput(
+            prediction=self.head.predict(logits),
+            logits=logits,
+            branch_logits=branch_logits,
+            step_logits=self._step_logits(features, masks),
+            step_mask=there,
+        )
+
+    def _step_logits(self, features: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor | None:
+        """Mean over a step's modalities of a linear prediction from its features."""
+        if self.step_head is None:
+            return None
+        logits = torch.stack([predict(features[name]) for name, predict in self.step_head.items()])
+        there = torch.stack([masks[name] for name in self.step_head]).unsqueeze(-1)
+        return (logits * there).sum(0) / there.sum(0).clamp(min=1)
+
+
+def encode_present(encoder: nn.Module, signal: Tensor, length: Tensor, mask: Tensor) -> Tensor:
+    """Encode the steps that are there; zeros elsewhere.
+
+    Parameters
+    ----------
+    encoder : Tensor[N, T, ...], Tensor[N] -> Tensor[N, D]
+    signal : Tensor[B, L, T, ...]
+    length : Tensor[B, L]
+    mask : Tensor[B, L] bool
+
+    Returns
+    -------
+    Tensor[B, L, D]
+    """
+    if not bool(mask.any()):
+        return torch.zeros(*mask.shape, step_width(encoder), device=mask.device)
+    encoded = encoder(signal[mask], length[mask])
+    features = encoded.new_zeros(*mask.shape, encoded.shape[-1])
+    return features.masked_scatter(mask.unsqueeze(-1), encoded)
+
+
+def step_width(encoder: nn.Module) -> int:
+    """Width of an encoder's step vectors, which each encoder states as ``out_dim``."""
+    return cast(int, encoder.out_dim)
+
+
+def build_encoder(values: dict[str, Any]) -> nn.Module:
+    """Build an encoder from its settings."""
+    settings = TypeAdapter(EncoderConfig).validate_python(values)
+    arguments = settings.model_dump(exclude={"kind"})
+    match settings:
+        case MfccCnnConfig():
+            return MfccCnn(**arguments)
+        case SEResNetConfig():
+            return SEResNet(**arguments)
+    raise AssertionError(settings)
+
+
+def build_fusion(values: dict[str, Any], in_dims: dict[str, int], out_features: int) -> nn.Module:
+    """Build the fusion of steps and modalities from its settings."""
+    settings = TypeAdapter(FusionConfig).validate_python(values)
+    match settings:
+        case DepFormerConfig():
+            return DepFormer(in_dims, out_features, settings)
+        case MeanPoolConfig():
+            return MeanPool(in_dims, out_features, settings.dropout)
+    raise AssertionError(settings)
+
+
+def build_model(
+    settings: ModelConfig, task: str = "binary", score_range: Sequence[float] = (0.0, 1.0)
+) -> DepressionModel:
+    """Build a fresh model from the ``model:`` section of a config.
+
+    Parameters
+    ----------
+    settings : encoders, fusion, step head
+    task : "binary" or "severity"
+    score_range : range of the instrument, for severity
+    """
+    return DepressionModel(
+        DepressionConfig(**settings.model_dump(), task=task, score_range=score_range)
+    )
