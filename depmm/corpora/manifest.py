@@ -1,0 +1,423 @@
+"""The manifest: who was recorded, when, in which files, with which score and label.
+
+Two Parquet tables in one folder. ``sessions.parquet`` has one row a session, ``steps.parquet`` one
+row a step; they are joined by (corpus, subject, session), and a person is (corpus, subject). Paths
+are relative to the corpus root, which is given again at run time, so that both can move.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow
+import pyarrow.parquet
+
+SESSION_KEY = ["corpus", "subject", "session"]
+PERSON_KEY = ["corpus", "subject"]
+SPLITS = ("train", "validation", "test")
+GENDERS = ("female", "male")
+VALENCES = ("negative", "neutral", "positive")
+MAX_AGE = 120  # years; above: a wrong column or a year of birth
+
+# column -> dtype, in the order of the files
+SESSION_COLUMNS = {
+    "corpus": "str",
+    "subject": "str",
+    "session": "str",
+    "instrument": "str",
+    "score": "float64",
+    "label": "Int8",
+    "split": "str",
+    "gender": "str",
+    "age": "float64",
+}
+STEP_COLUMNS = {
+    "corpus": "str",
+    "subject": "str",
+    "session": "str",
+    "step": "int32",
+    "start_s": "float64",
+    "end_s": "float64",
+    "text": "str",
+    "valence": "str",
+    "task": "str",
+    "audio": "str",
+    "face": "str",
+    "face_aligned": "bool",
+}
+_FILES = {"sessions": SESSION_COLUMNS, "steps": STEP_COLUMNS}
+_ARROW = {
+    "str": pyarrow.string(),
+    "float64": pyarrow.float64(),
+    "Int8": pyarrow.int8(),
+    "int32": pyarrow.int32(),
+    "bool": pyarrow.bool_(),
+}
+_ID = re.compile(r"\w[\w.()+@=-]*")
+_UNSAFE_PATH = re.compile(
+    r"^/|^[A-Za-z]:|[\\\0]|(?:^|/)\.\.(?:/|$)"
+)  # absolute, or leaves its folder
+_ID_LENGTH = 100  # characters; an id becomes part of a file name
+
+
+class ManifestError(ValueError):
+    """Recordings, tables or a manifest that cannot be used; names value, place and remedy."""
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """A questionnaire or rating: its range of scores and the usual cut-off.
+
+    Parameters
+    ----------
+    lowest, highest : the possible scores, both included; None for a group label without score
+    cut_off : scores from here on count as depressed; None where no single value is usual
+    """
+
+    lowest: float | None
+    highest: float | None
+    cut_off: float | None
+
+
+INSTRUMENTS = {
+    "BDI-II": Instrument(0, 63, 14),
+    "PHQ-8": Instrument(0, 24, 10),
+    "PHQ-9": Instrument(0, 27, 10),
+    "HAMD-17": Instrument(0, 52, None),
+    "SDS": Instrument(20, 80, None),  # raw sum
+    "SDS-index": Instrument(25, 100, 53),  # raw sum x 1.25
+    "group": Instrument(None, None, None),  # patient or control, annotators' decision, ...
+}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The two tables of a corpus, or of several.
+
+    Parameters
+    ----------
+    sessions : one row a session, the columns of ``SESSION_COLUMNS``, then further text columns
+    steps : one row a step, the columns of ``STEP_COLUMNS``, in order of session and step
+    """
+
+    sessions: pd.DataFrame
+    steps: pd.DataFrame
+
+
+def check_id(value: str, what: str) -> str:
+    """Return ``value`` when it is safe as an id and as part of a file name.
+
+    Parameters
+    ----------
+    value : the id
+    what : what and where it is, for the message, e.g. ``"subject in labels.csv, line 3"``
+
+    Raises
+    ------
+    ManifestError : empty, too long, holding ``..``, a slash, a space or another such character
+    """
+    problem = None
+    if not isinstance(value, str) or not value:
+        problem = "is empty or no text"
+    elif len(value) > _ID_LENGTH:
+        problem = f"has {len(value)} characters, at most {_ID_LENGTH} are allowed"
+    elif ".." in value or not _ID.fullmatch(value):
+        problem = "is not a safe id"
+    if problem:
+        raise ManifestError(
+            f"{what}: {str(value)[:120]!r} {problem}. Use letters, digits and _.()+@=- without "
+            "'..', starting with a letter or digit."
+        )
+    return value
+
+
+def check_score(score: float, instrument: str, what: str) -> float:
+    """Return ``score`` when it lies in its instrument's range.
+
+    Raises
+    ------
+    ManifestError : outside the range, or an instrument without scores; ``what`` names whose it is
+    """
+    scale = INSTRUMENTS.get(instrument, INSTRUMENTS["group"])
+    if scale.lowest is None or scale.highest is None:
+        reach = "has no scores"
+    elif scale.lowest <= score <= scale.highest:
+        return score
+    else:
+        reach = f"goes from {scale.lowest:g} to {scale.highest:g}"
+    raise ManifestError(
+        f"{what}: score {score:g}, but {instrument} {reach}. Correct the table that gives the "
+        "score, or name the right instrument in the spec."
+    )
+
+
+def build_manifest(sessions: pd.DataFrame, steps: pd.DataFrame) -> Manifest:
+    """Bring two tables into the manifest's columns, types and order, and validate them.
+
+    Columns that ``SESSION_COLUMNS`` lacks are kept as text. Missing optional columns become null.
+
+    Raises
+    ------
+    ManifestError : as ``validate``; a column that cannot have its type
+    """
+    sessions, steps = sessions.copy(), steps.copy()
+    for table, optional in (
+        (sessions, ("instrument", "score", "label", "split", "gender", "age")),
+        (steps, ("end_s", "text", "valence", "task", "audio", "face")),
+    ):
+        for name in optional:
+            if name not in table:
+                table[name] = None
+    manifest = Manifest(
+        _typed(sessions, SESSION_COLUMNS, "sessions", further_text=True)
+        .sort_values(SESSION_KEY)
+        .reset_index(drop=True),
+        _typed(steps, STEP_COLUMNS, "steps")
+        .sort_values([*SESSION_KEY, "step"])
+        .reset_index(drop=True),
+    )
+    validate(manifest)
+    return manifest
+
+
+def write_manifest(manifest: Manifest, folder: Path | str) -> None:
+    """Bring a manifest into form (``build_manifest``) and write its two Parquet files.
+
+    Each file is written under a temporary name and renamed, so a reader never sees half a file.
+
+    Raises
+    ------
+    ManifestError : the manifest is not valid
+    """
+    manifest = build_manifest(manifest.sessions, manifest.steps)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    moves = [(folder / f".{name}.{os.getpid()}", folder / f"{name}.parquet") for name in _FILES]
+    try:
+        for (temporary, _), table, columns in zip(
+            moves, (manifest.sessions, manifest.steps), _FILES.values(), strict=True
+        ):
+            kinds = [(column, columns.get(column, "str")) for column in table.columns]
+            schema = pyarrow.schema([(column, _ARROW[kind]) for column, kind in kinds])
+            arrow = pyarrow.Table.from_pandas(table, schema=schema, preserve_index=False)
+            pyarrow.parquet.write_table(arrow.replace_schema_metadata(None), temporary)
+        for temporary, final in moves:
+            temporary.replace(final)
+    finally:
+        for temporary, _ in moves:
+            temporary.unlink(missing_ok=True)
+
+
+def read_manifest(folder: Path | str) -> Manifest:
+    """Read and validate a manifest.
+
+    Raises
+    ------
+    ManifestError : a file is missing or not Parquet, a column is missing, or the content is not
+        valid (see ``validate``)
+    """
+    tables = []
+    for name, columns in _FILES.items():
+        path = Path(folder) / f"{name}.parquet"
+        if not path.is_file():
+            raise ManifestError(
+                f"{path}: no such file. Make it with: depmm index SPEC ROOT --out {folder}"
+            )
+        try:
+            table = pyarrow.parquet.read_table(path).to_pandas()
+        except (OSError, pyarrow.ArrowInvalid) as error:
+            raise ManifestError(
+                f"{path}: cannot be read as Parquet ({error}). Run depmm index again."
+            ) from None
+        tables.append(_typed(table, columns, str(path), further_text=name == "sessions"))
+    manifest = Manifest(*tables)
+    validate(manifest)
+    return manifest
+
+
+def concat_manifests(manifests: Iterable[Manifest]) -> Manifest:
+    """Join the manifests of several corpora (or parts of one) into one.
+
+    Further columns that one of them lacks become null.
+
+    Raises
+    ------
+    ManifestError : the same (corpus, subject, session) in two of them; nothing to join
+    """
+    manifests = list(manifests)
+    if not manifests:
+        raise ManifestError("concat_manifests: no manifest given. Give at least one.")
+    sessions = _stack([manifest.sessions for manifest in manifests])
+    steps = _stack([manifest.steps for manifest in manifests])
+    _unique(sessions, SESSION_KEY, "manifests")
+    return build_manifest(sessions, steps)
+
+
+def validate(manifest: Manifest) -> None:
+    """Check every rule of the two tables.
+
+    Raises
+    ------
+    ManifestError : a missing column, an unsafe id, a repeated key, a session without steps or steps
+        without a session, steps not numbered from 0, start >= end, an unsafe path, a label other
+        than 0 and 1, a score outside its instrument's range, an unknown split, gender or valence
+    """
+    sessions, steps = manifest.sessions, manifest.steps
+    _has_columns(sessions, SESSION_COLUMNS, "sessions")
+    _has_columns(steps, STEP_COLUMNS, "steps")
+    for table, name in ((sessions, "sessions"), (steps, "steps")):
+        for column in SESSION_KEY:
+            for value in table[column].unique():
+                check_id(value, f"{name}, column {column}")
+    _unique(sessions, SESSION_KEY, "sessions")
+    _unique(steps, [*SESSION_KEY, "step"], "steps")
+    _tables_agree(sessions, steps)
+    _check_sessions(sessions)
+    _check_steps(steps)
+
+
+def _stack(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Concatenate row by row; an all-null column of one table does not decide a type."""
+    columns = list(dict.fromkeys(column for table in tables for column in table.columns))
+    return pd.concat([table.reindex(columns=columns).astype(object) for table in tables])
+
+
+def _typed(
+    table: pd.DataFrame, columns: dict[str, str], place: str, further_text: bool = False
+) -> pd.DataFrame:
+    """Order the columns and give each its dtype."""
+    _has_columns(table, columns, place)
+    further = [column for column in table.columns if column not in columns]
+    if further and not further_text:
+        raise ManifestError(f"{place}: unknown columns {further}. Known: {', '.join(columns)}.")
+    result = {}
+    for column in [*columns, *further]:
+        kind = columns.get(column, "str")
+        values = table[column]
+        try:
+            if kind == "str" and values.dtype != "str":
+                is_text = values.isna() | values.map(lambda value: isinstance(value, str))
+                if not is_text.all():
+                    raise ValueError(f"{values[~is_text].iloc[0]} is not text")
+            elif kind == "bool" and values.isna().any():
+                raise ValueError("empty cells")
+            result[column] = values.astype(kind)  # type: ignore[call-overload]
+        except (ValueError, TypeError) as error:
+            raise ManifestError(
+                f"{place}: column {column!r} must hold {kind}, but: {error}. Correct the column."
+            ) from None
+    return pd.DataFrame(result, index=table.index)
+
+
+def _has_columns(table: pd.DataFrame, columns: dict[str, str], place: str) -> None:
+    if missing := [column for column in columns if column not in table.columns]:
+        raise ManifestError(
+            f"{place}: column {missing[0]!r} is missing (found: "
+            f"{', '.join(map(str, table.columns))}). Add it, or make the manifest again with "
+            "depmm index."
+        )
+
+
+def _unique(table: pd.DataFrame, key: list[str], place: str) -> None:
+    repeated = table[table.duplicated(key)]
+    if len(repeated):
+        raise ManifestError(
+            f"{place}: {len(repeated)} rows repeat a key of {', '.join(key)}, for example "
+            f"{_names(repeated[key])}. Keep one row each."
+        )
+
+
+def _tables_agree(sessions: pd.DataFrame, steps: pd.DataFrame) -> None:
+    if sessions.empty:
+        raise ManifestError("sessions: the table has no row. Index a corpus that holds recordings.")
+    left = pd.MultiIndex.from_frame(sessions[SESSION_KEY])
+    right = pd.MultiIndex.from_frame(steps[SESSION_KEY].drop_duplicates())
+    if len(lonely := left.difference(right)):
+        raise ManifestError(
+            f"sessions: {_names(lonely.to_frame())} have no step. Remove them or add their steps."
+        )
+    if len(lonely := right.difference(left)):
+        raise ManifestError(
+            f"steps: {_names(lonely.to_frame())} are no row of sessions. Add or remove them."
+        )
+
+
+def _check_sessions(table: pd.DataFrame) -> None:
+    _among(table, "split", SPLITS, "sessions")
+    _among(table, "gender", GENDERS, "sessions")
+    _among(table, "instrument", tuple(INSTRUMENTS), "sessions")
+    _among(table, "label", (0, 1), "sessions")
+    for name, rows in table[table["score"].notna()].groupby("instrument", dropna=False):
+        scale = INSTRUMENTS.get(str(name), INSTRUMENTS["group"])
+        lowest, highest = scale.lowest or 0, scale.highest or -1
+        for _, row in rows[~rows["score"].between(lowest, highest)].iterrows():
+            check_score(row["score"], str(name), f"session {'/'.join(row[SESSION_KEY])}")
+    if len(bad := table[table["label"].notna() & table["instrument"].isna()]):
+        raise ManifestError(
+            f"session {_names(bad[SESSION_KEY])}: a label without instrument. Name the instrument "
+            "(or group) in the spec."
+        )
+    if len(bad := table[table["age"].notna() & ~table["age"].between(0, MAX_AGE)]):
+        raise ManifestError(
+            f"session {_names(bad[SESSION_KEY])}: age {bad['age'].iloc[0]:g} is not between 0 and "
+            f"{MAX_AGE} years. Correct the table that gives it."
+        )
+
+
+def _check_steps(table: pd.DataFrame) -> None:
+    _among(table, "valence", VALENCES, "steps")
+    expected = table.groupby(SESSION_KEY, sort=False).cumcount()
+    if len(bad := table[table["step"] != expected]):
+        raise ManifestError(
+            f"steps: session {_names(bad[SESSION_KEY])}: steps must be 0, 1, 2, ... in order, "
+            f"found {bad['step'].iloc[0]} where {expected[bad.index[0]]} belongs. Number them "
+            "again."
+        )
+    start, end = table["start_s"], table["end_s"]
+    wrong = ~(np.isfinite(start) & (start >= 0)) | (
+        end.notna() & ~(np.isfinite(end) & (start < end))
+    )
+    if len(bad := table[wrong]):
+        row = bad.iloc[0]
+        raise ManifestError(
+            f"steps: session {_names(bad[SESSION_KEY].head(1))}, step {row['step']}: start "
+            f"{row['start_s']:g} s, end {row['end_s']:g} s. Times need 0 <= start < end, in "
+            "seconds."
+        )
+    if len(bad := table[table["audio"].isna() & table["face"].isna()]):
+        raise ManifestError(
+            f"steps: session {_names(bad[SESSION_KEY])}: a step without any file. Give it an audio "
+            "or face file or remove it."
+        )
+    for column in ("audio", "face"):
+        for path in table[column].dropna().unique():
+            _check_path(path, column)
+
+
+def _check_path(path: str, column: str) -> None:
+    if not path or _UNSAFE_PATH.search(path):
+        raise ManifestError(
+            f"steps, column {column}: {path!r} must be a path below the corpus root: relative, "
+            "with / between folders and without '..'."
+        )
+
+
+def _among(table: pd.DataFrame, column: str, allowed: tuple[Any, ...], place: str) -> None:
+    bad = table[table[column].notna() & ~table[column].isin(allowed)]
+    if len(bad):
+        raise ManifestError(
+            f"{place}: session {_names(bad[SESSION_KEY].head(1))}: {column} "
+            f"{str(bad[column].iloc[0])!r} is not one of {', '.join(map(str, allowed))}. Correct "
+            "it, or translate it under codes: in the spec."
+        )
+
+
+def _names(keys: pd.DataFrame, at_most: int = 5) -> str:
+    names = ["/".join(map(str, row)) for row in keys.head(at_most).itertuples(index=False)]
+    more = f" and {len(keys) - at_most} more" if len(keys) > at_most else ""
+    return ", ".join(names) + more

@@ -1,0 +1,181 @@
+"""Rules of a data spec across its sections: every field has a giver, every number its range."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from depmm.corpora.manifest import (
+    INSTRUMENTS,
+    SESSION_COLUMNS,
+    STEP_COLUMNS,
+    ManifestError,
+    check_id,
+)
+from depmm.corpora.patterns import PatternError, compile_pattern, did_you_mean, template_fields
+from depmm.corpora.spec_schema import FILE_FIELDS, Label, Spec, Table, join_field
+
+Place = tuple[str | int, ...]
+Problem = tuple[Place, str]
+
+
+def check_spec(spec: Spec) -> Iterator[Problem]:
+    """Yield every rule that a well-formed spec breaks, as place and message."""
+    try:
+        check_id(spec.name, "the corpus id")
+    except ManifestError as error:
+        yield ("name",), str(error)
+    syntax = list(_check_syntax(spec))
+    yield from syntax
+    if syntax:
+        return
+    given_by_tables = {name for table in spec.tables for name in table.fields}
+    everywhere = given_by_tables | set(spec.codes)
+    step_fields = set(spec.steps.table.fields) if spec.steps.table else set()
+    per_entry = [
+        {*FILE_FIELDS, *compile_pattern(entry.pattern).fields, *entry.fields}
+        for entry in spec.recordings
+    ]
+    delivered = set().union(*per_entry) | given_by_tables
+    known = delivered | set(spec.codes)
+    for number, entry in enumerate(spec.recordings):
+        made = [name for text in entry.fields.values() for name in template_fields(text)]
+        for key, uses in (("keep", [*entry.keep]), ("drop", [*entry.drop]), ("fields", made)):
+            yield from _unknown(
+                ("recordings", number, key), uses, per_entry[number], f"pattern {entry.pattern!r}"
+            )
+        own = per_entry[number] | everywhere
+        for key, text in (("subject", spec.subject), ("session", spec.session)):
+            for name in template_fields(text):
+                if name not in (own if key == "subject" else own | {"subject"}):
+                    yield (
+                        ("recordings", number, "pattern"),
+                        f"{entry.pattern!r} has no {{{name}}}, which {key}: {text!r} needs. Add it "
+                        "to the pattern, to fields: or to a table's fields.",
+                    )
+        yield from _unknown(("steps", "order"), spec.steps.order, own, f"pattern {entry.pattern!r}")
+    yield from _unknown(("columns",), spec.columns, known, "the spec")
+    if taken := set(spec.columns) & {*SESSION_COLUMNS, *STEP_COLUMNS, "cut_off"}:
+        yield ("columns",), f"{sorted(taken)} are the manifest's own columns. Rename the field."
+    before: set[str] = set().union(*per_entry)
+    for number, table in enumerate(spec.tables):
+        yield from _check_table(table, ("tables", number), before)
+        before |= set(table.fields)
+    for name, value in spec.codes.items():
+        sources = (known if value.of else delivered) | step_fields
+        yield from _unknown(("codes", name), [value.of or name], sources, "a pattern or table")
+    yield from _check_steps(spec, known)
+    if spec.label:
+        yield from _check_label(spec.label, known)
+
+
+def _check_syntax(spec: Spec) -> Iterator[Problem]:
+    """Compile every pattern and template once, so that later checks can use them."""
+    texts: list[tuple[Place, Callable[[str], Any], str]] = [
+        (("subject",), template_fields, spec.subject),
+        (("session",), template_fields, spec.session),
+    ]
+    for number, entry in enumerate(spec.recordings):
+        texts.append((("recordings", number, "pattern"), compile_pattern, entry.pattern))
+        for name, text in entry.fields.items():
+            texts.append((("recordings", number, "fields", name), template_fields, text))
+    for place, table in _placed(spec):
+        if table.file is not None:
+            texts.append(((*place, "file"), compile_pattern, table.file))
+        for column, text in table.join.items():
+            texts.append(((*place, "join", column), template_fields, join_field(text)))
+    texts += [(("ignore", i), compile_pattern, text) for i, text in enumerate(spec.ignore)]
+    for where, check, text in texts:
+        try:
+            check(text)
+        except PatternError as error:
+            yield where, f"{error}."
+        else:
+            if where[-1] == "pattern":
+                for name in set(compile_pattern(text).fields) & set(FILE_FIELDS):
+                    yield where, f"{name!r} always means {FILE_FIELDS[name]}. Rename the field."
+    named: list[tuple[Place, set[str]]] = [
+        (("recordings", number, "fields"), set(entry.fields))
+        for number, entry in enumerate(spec.recordings)
+    ] + [((*place, "fields"), set(table.fields)) for place, table in _placed(spec)]
+    for where, names in named:
+        for name in names & set(FILE_FIELDS):
+            yield where, f"{name!r} always means {FILE_FIELDS[name]}. Rename the field."
+
+
+def _check_table(table: Table, place: Place, known: set[str]) -> Iterator[Problem]:
+    if (table.file is None) == (table.rows is None):
+        yield place, "a table has either file: or rows:. Give one of the two."
+        return
+    if table.header == bool(table.columns):
+        yield (*place, "columns"), "columns: goes with header: false, and is needed there."
+    joined = [name for text in table.join.values() for name in template_fields(join_field(text))]
+    yield from _unknown((*place, "join"), joined, known, "patterns and earlier tables")
+    if table.columns:
+        columns = {*table.columns, *(compile_pattern(table.file).fields if table.file else ())}
+        for key in ("join", "keep", "drop"):
+            yield from _unknown((*place, key), list(getattr(table, key)), columns, "columns:")
+        yield from _unknown((*place, "fields"), list(table.fields.values()), columns, "columns:")
+
+
+def _check_steps(spec: Spec, known: set[str]) -> Iterator[Problem]:
+    steps = spec.steps
+    if odd := set(steps.expected) - set(steps.order):
+        yield ("steps", "expected"), f"{sorted(odd)} are not in steps.order. Add them there."
+    provided = [modality for entry in spec.recordings for modality in entry.modalities]
+    yield from _unknown(
+        ("required_modalities",), list(spec.required_modalities), set(provided), "any pattern"
+    )
+    if steps.table is None:
+        return
+    yield from _check_table(steps.table, ("steps", "table"), known)
+    if "start" not in steps.table.fields:
+        yield (
+            ("steps", "table", "fields"),
+            "no field start: rows that are steps need their time. Name its column under start:, or "
+            "list the table under tables: when each file is one step.",
+        )
+
+
+def _check_label(label: Label, known: set[str]) -> Iterator[Problem]:
+    if label.instrument not in INSTRUMENTS:
+        yield (
+            ("label", "instrument"),
+            f"{label.instrument!r} is unknown. {did_you_mean(label.instrument, INSTRUMENTS)}",
+        )
+        return
+    scale = INSTRUMENTS[label.instrument]
+    for key, name in (("score", label.score), ("field", label.field)):
+        if name is not None:
+            yield from _unknown(("label", key), [name], known, "the spec")
+    if scale.lowest is None or scale.highest is None:
+        if label.score is not None or label.cut_off is not None:
+            yield ("label",), f"{label.instrument!r} has no scores. Drop score and cut_off."
+    elif label.cut_off is not None and not scale.lowest < label.cut_off <= scale.highest:
+        yield (
+            ("label", "cut_off"),
+            f"{label.cut_off:g} lies outside {label.instrument}, which goes from "
+            f"{scale.lowest:g} to {scale.highest:g}. Scores from the cut-off on are positive: "
+            f"choose one above {scale.lowest:g}.",
+        )
+    if label.score is None and label.field is None:
+        yield (
+            ("label",),
+            "nothing gives the label. Name score: or field: with positive: and negative:.",
+        )
+    if (label.field is not None) != bool(label.positive and label.negative):
+        yield ("label",), "field:, positive: and negative: are given together or not at all."
+    if both := set(label.positive) & set(label.negative):
+        yield ("label", "positive"), f"{sorted(both)} stand in positive and negative. Keep one."
+
+
+def _unknown(place: Place, names: list[str], known: set[str], giver: str) -> Iterator[Problem]:
+    for name in names:
+        if name not in known:
+            yield place, f"{name!r} is not given by {giver}. {did_you_mean(name, sorted(known))}"
+
+
+def _placed(spec: Spec) -> Iterator[tuple[Place, Table]]:
+    """Pair every table with its place in the spec."""
+    for number, table in enumerate(spec.tables):
+        yield ("tables", number), table
+    if spec.steps.table:
+        yield ("steps", "table"), spec.steps.table

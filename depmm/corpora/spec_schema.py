@@ -1,0 +1,139 @@
+"""What a data spec may say: its sections and their types (``data_specs/README.md`` explains "
+"them)."""
+
+from collections.abc import Collection
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from depmm.config import Modality, Settings
+from depmm.corpora.manifest import INSTRUMENTS
+from depmm.corpora.patterns import template_fields
+
+FILE_FIELDS = {"path": "the file's path in the corpus", "stem": "its name without extension"}
+STEP_FIELDS = ("start", "end", "text", "valence", "task")  # what a step table may give
+
+
+def _code(value: Any) -> Any:
+    """Take 3 or true in YAML as the text of a table's cell."""
+    return str(value).lower() if isinstance(value, int) else value
+
+
+Code = Annotated[str, BeforeValidator(_code)]
+Choice = dict[str, list[Code]]
+FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class Recordings(Settings):
+    """Files that match one pattern, and the modalities they give."""
+
+    pattern: str
+    modalities: list[Modality] = Field(min_length=1)
+    fields: dict[FieldName, str] = Field({}, description="further fields: constants or templates")
+    keep: Choice = Field({}, description="field -> values; other files are left out and listed")
+    drop: Choice = Field({}, description="field -> values that are left out and listed")
+
+
+class Table(Settings):
+    """Delimited text, joined to the recordings on named fields."""
+
+    file: str | None = Field(None, description="pattern of one or many files")
+    rows: str | None = Field(None, description="the table itself, written into the spec")
+    join: dict[str, str] = Field(min_length=1, description="column -> field or template")
+    fields: dict[FieldName, str] = Field(min_length=1, description="field -> column")
+    keep: Choice = Field({}, description="column -> values; other rows are not used")
+    drop: Choice = Field({}, description="column -> values that are not used")
+    required: bool = Field(True, description="a recording without its row is missing something")
+    sep: str = Field(",", min_length=1, max_length=1)
+    header: bool = True
+    columns: list[str] = Field([], description="names of the columns when header is false")
+    encoding: str = "utf-8"
+
+    @property
+    def place(self) -> str:
+        """What messages call it."""
+        return self.file or f"the spec's own rows ({', '.join(self.fields)})"
+
+
+def join_field(text: str) -> str:
+    """Return the template that a ``join`` value stands for: a bare name is a field."""
+    return text if "{" in text else f"{{{text}}}"
+
+
+class StepTable(Table):
+    """A table whose rows are the steps; ``required: false`` makes a file without rows one step."""
+
+    order: list[str] = Field([], description="columns that order the rows; otherwise as written")
+    units_per_second: float = Field(1.0, gt=0, description="of the start and end columns")
+
+
+class Steps(Settings):
+    """What a step is: a file, or a row of a table that lies in time inside a file."""
+
+    order: list[FieldName] = Field([], description="fields that order the files of a session")
+    expected: dict[FieldName, list[Code]] = Field({}, description="every session must have these")
+    table: StepTable | None = None
+
+
+class Codes(Settings):
+    """Translation of codes into names."""
+
+    of: FieldName | None = Field(None, description="the field that holds the code; default: itself")
+    names: dict[Code, Code | None] = Field(min_length=1, description="code -> name; null: unknown")
+
+
+class Label(Settings):
+    """The instrument, and the score or the classes that it gives."""
+
+    instrument: str
+    score: FieldName | None = None
+    cut_off: float | None = Field(None, description="default: the instrument's usual one")
+    field: FieldName | None = Field(None, description="classes as delivered; wins over the cut-off")
+    positive: list[Code] = Field([])
+    negative: list[Code] = Field([])
+
+    @property
+    def threshold(self) -> float | None:
+        """Scores from here on are depressed; None without a rule."""
+        if self.score is None or self.cut_off is not None:
+            return self.cut_off
+        return INSTRUMENTS[self.instrument].cut_off
+
+
+class Spec(Settings):
+    """Everything that is known about a corpus."""
+
+    name: str
+    title: str
+    citation: str
+    licence: str
+    access: str
+    known_issues: list[str] = Field([])
+    unverified: list[str] = Field([], description="facts nobody has checked at the source")
+    recordings: list[Recordings] = Field(min_length=1)
+    subject: str = "{subject}"
+    session: str
+    columns: list[FieldName] = Field([], description="fields that become columns of the sessions")
+    faces: Literal["aligned", "detect"] = "detect"
+    required_modalities: list[Modality] = Field([], description="every step must have these")
+    steps: Steps = Steps()
+    tables: list[Table] = Field([])
+    codes: dict[FieldName, Codes] = Field({})
+    label: Label | None = None
+    ignore: list[str] = Field([], description="patterns of known files that are not used")
+
+    @property
+    def id_fields(self) -> frozenset[str]:
+        """The fields that become part of an id, and so of a file name."""
+        return frozenset(template_fields(self.subject) + template_fields(self.session))
+
+    @property
+    def all_tables(self) -> list[Table]:
+        """The tables of labels and facts, and the table of steps."""
+        return [*self.tables, *([self.steps.table] if self.steps.table else [])]
+
+    def givers(self, names: Collection[str]) -> str:
+        """Name the tables and patterns that give these fields, for a message."""
+        sources = {self.codes[name].of or name if name in self.codes else name for name in names}
+        tables = [table.place for table in self.tables if sources & set(table.fields)]
+        return " or ".join(tables) or "the file name"

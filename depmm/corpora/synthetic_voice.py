@@ -1,0 +1,268 @@
+"""Source-filter speech of people who do not exist: words become sound, with known bluntness.
+
+A word's letters are read as phones (`PHONES`); each phone holds formant targets, voicing, noise and
+mouth opening. A glottal pulse train (KLGLOTT88 pulse, Klatt & Klatt 1990) and noise are filtered by
+a cascade of five digital resonators, frame by frame in the frequency domain (overlap-add).
+This is no text-to-speech: words are distinct and word-like, not intelligible.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from depmm.config import SAMPLE_RATE
+
+TRACK_HZ = 200  # control tracks: formants, voicing, mouth opening
+HOP = SAMPLE_RATE // TRACK_HZ  # samples between two filter frames
+MILLISECOND = SAMPLE_RATE // 1000  # word limits lie on whole milliseconds
+FFT_SIZE = 1024  # 10 ms of source + 54 ms of ringing: a formant has decayed by 110 dB
+
+GAIN_DB_PER_UNIT = -4.0
+DURATION_PER_UNIT = 1.12
+PITCH_RANGE_PER_UNIT = float(np.exp(-0.35))
+
+START_SILENCE_S = 0.3
+PAUSE_S = (0.25, 0.4)
+END_SILENCE_S = 0.3
+
+BANDWIDTHS = np.array([80.0, 100.0, 130.0, 180.0, 250.0])  # Hz, of the five formants
+UPPER_FORMANTS = (3500.0, 4500.0)  # Hz, F4 and F5: the same in every phone
+
+Array = NDArray[np.float64]
+
+
+class Phone(NamedTuple):
+    """What the mouth does for one sound; formants in Hz for an average male vocal tract."""
+
+    seconds: float
+    f1: float
+    f2: float
+    f3: float
+    voice: float  # amplitude of the glottal source
+    noise: float  # amplitude of friction, against the RMS of the voice
+    noise_hz: float  # centre of the friction
+    opening: float  # of the mouth, 0 closed ... 1 wide
+
+
+PHONES = {
+    "a": Phone(0.13, 730, 1090, 2440, 1.0, 0.0, 1000, 1.0),
+    "e": Phone(0.11, 530, 1840, 2480, 1.0, 0.0, 1000, 0.65),
+    "i": Phone(0.10, 330, 2200, 2900, 0.9, 0.0, 1000, 0.45),
+    "o": Phone(0.13, 570, 840, 2410, 1.0, 0.0, 1000, 0.8),
+    "u": Phone(0.11, 330, 900, 2240, 0.9, 0.0, 1000, 0.4),
+    "m": Phone(0.07, 250, 1000, 2200, 0.35, 0.0, 1000, 0.0),
+    "n": Phone(0.06, 250, 1500, 2500, 0.35, 0.0, 1000, 0.2),
+    "l": Phone(0.06, 360, 1100, 2600, 0.6, 0.0, 1000, 0.3),
+    "r": Phone(0.06, 420, 1250, 1650, 0.6, 0.0, 1000, 0.3),
+    "w": Phone(0.06, 300, 650, 2200, 0.5, 0.0, 1000, 0.1),
+    "f": Phone(0.09, 350, 1000, 2300, 0.0, 0.15, 5500, 0.1),
+    "v": Phone(0.07, 300, 1000, 2300, 0.35, 0.08, 5000, 0.1),
+    "s": Phone(0.10, 350, 1700, 2600, 0.0, 0.45, 6000, 0.15),
+    "z": Phone(0.08, 300, 1700, 2600, 0.35, 0.3, 6000, 0.15),
+    "S": Phone(0.10, 350, 1900, 2500, 0.0, 0.45, 3300, 0.2),  # sh
+    "h": Phone(0.06, 500, 1500, 2500, 0.0, 0.2, 1600, 0.4),
+    "#": Phone(0.05, 300, 1500, 2500, 0.0, 0.0, 1000, 0.05),  # closure of a stop
+    "P": Phone(0.02, 300, 900, 2300, 0.2, 0.3, 1000, 0.1),  # its release: lips, tongue, back
+    "T": Phone(0.02, 300, 1800, 2600, 0.2, 0.5, 4500, 0.2),
+    "K": Phone(0.03, 300, 2000, 2400, 0.2, 0.4, 2200, 0.25),
+}
+SPELLING = {
+    **{"p": "#P", "b": "#P", "t": "#T", "d": "#T", "k": "#K", "g": "#K", "c": "#K", "q": "#K"},
+    **{"sh": "S", "ch": "#S", "j": "#S", "th": "f", "ph": "f", "ck": "#K", "gh": "", "x": "#Ks"},
+    "y": "i",
+}
+LETTERS = re.compile("sh|ch|th|ph|ck|gh|[a-z]")
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A person's way of speaking, apart from any effect."""
+
+    pitch_hz: float  # median
+    pitch_range: float  # semitones from the highest to the lowest point of a word
+    tract: float  # factor on all formants: a shorter vocal tract has a larger one
+    rate: float  # factor on speed
+    level_db: float  # RMS of a word at bluntness 0, dB full scale; the microphone's gain is in it
+    floor_db: float  # RMS of breath and room noise, dB full scale
+    breath: float  # noise in the glottal source
+    open_quotient: float  # share of a glottal cycle with open vocal folds
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The sound of a session and what its parts are.
+
+    Attributes
+    ----------
+    waveform : float32[N], 16 kHz
+    start_s, end_s : float64[L], the limits of each word, exact to the millisecond
+    opening : float64[N / HOP], mouth opening before any effect, 0...1, at `TRACK_HZ`
+    """
+
+    waveform: NDArray[np.float32]
+    start_s: Array
+    end_s: Array
+    opening: Array
+
+
+def draw_voice(rng: np.random.Generator, gender: str) -> Voice:
+    """Draw a voice; only pitch and vocal tract depend on the gender."""
+    female = gender == "female"
+    return Voice(
+        pitch_hz=float((205.0 if female else 115.0) * np.exp(rng.normal(0, 0.11))),
+        pitch_range=float(rng.uniform(5, 8)),
+        tract=float((1.16 if female else 1.0) * np.exp(rng.normal(0, 0.03))),
+        rate=float(np.exp(rng.normal(0, 0.08))),
+        level_db=float(np.clip(rng.normal(-30, 2), -35, -26)),
+        floor_db=float(rng.uniform(-68, -60)),
+        breath=float(rng.uniform(0.02, 0.08)),
+        open_quotient=float(rng.uniform(0.5, 0.75)),
+    )
+
+
+def speak(
+    voice: Voice, words: list[str], bluntness: Array, frame_s: float, rng: np.random.Generator
+) -> Recording:
+    """Read words aloud one after the other, with pauses.
+
+    Parameters
+    ----------
+    words : the L words, lower-case ASCII letters
+    bluntness : float64[L]; per unit a word is 4 dB quieter, 12 % longer and its pitch range smaller
+    frame_s : the recording is filled up to whole video frames of this length, seconds
+    """
+    parts = [np.zeros(round(START_SILENCE_S * SAMPLE_RATE))]
+    openings: list[tuple[int, Array]] = []
+    starts, ends, position = [], [], len(parts[0])
+    for word, blunt in zip(words, bluntness, strict=True):
+        sound, opening = _say(word, voice, float(blunt), rng)
+        gain = 10 ** ((voice.level_db + GAIN_DB_PER_UNIT * blunt) / 20)
+        pause = round(rng.uniform(*PAUSE_S) * 1000) * MILLISECOND
+        parts += [gain * sound, np.zeros(pause)]
+        openings.append((position, opening))
+        starts.append(position)
+        ends.append(position + len(sound))
+        position += len(sound) + pause
+    frame = round(frame_s * SAMPLE_RATE)
+    needed = ends[-1] + END_SILENCE_S * SAMPLE_RATE
+    samples = int(np.ceil(needed / frame)) * frame
+    waveform = np.zeros(samples)
+    speech = np.concatenate(parts)[:samples]
+    waveform[: len(speech)] = speech
+    waveform += 10 ** (voice.floor_db / 20) * _room_noise(samples, rng)
+    # the microphone is turned down for a voice that would clip; rare, and the same for all words
+    waveform *= min(1.0, 0.9 / np.abs(waveform).max())
+    track = np.zeros(samples // HOP)
+    for start, opening in openings:
+        begin = start // HOP
+        track[begin : begin + len(opening)] = opening[: len(track) - begin]
+    return Recording(
+        waveform.astype(np.float32),
+        np.array(starts) / SAMPLE_RATE,
+        np.array(ends) / SAMPLE_RATE,
+        track,
+    )
+
+
+def spell(word: str) -> str:
+    """Read a word's letters as a string of `PHONES` keys."""
+    word = re.sub(r"c(?=[eiy])", "s", word)
+    word = re.sub(r"(?<=[aeiouy])([^aeiouy]+)e$", r"\1", word)  # a silent e
+    phones = "".join(SPELLING.get(letters, letters) for letters in LETTERS.findall(word))
+    phones = re.sub(r"(#?.)\1", r"\1", phones)  # a doubled letter is one sound
+    return phones.removeprefix("#")  # a closure at the start cannot be heard
+
+
+def smooth(values: Array, sigma: float) -> Array:
+    """Smooth a track by a Gaussian of ``sigma`` points; its ends are continued."""
+    reach = int(np.ceil(4 * sigma))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    return np.convolve(np.pad(values, reach, mode="edge"), kernel / kernel.sum(), mode="valid")
+
+
+def _say(
+    word: str, voice: Voice, bluntness: float, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Synthesise one word at RMS 1: its samples and its mouth opening at `TRACK_HZ`."""
+    phones = [PHONES[phone] for phone in spell(word)]
+    lengths = np.array([phone.seconds for phone in phones])
+    # between .4 and .8 s at rate 1: short words are drawn out, long ones hurried
+    natural = np.clip(0.2 + 0.65 * lengths.sum(), 0.4, 0.8)
+    seconds = natural / voice.rate * DURATION_PER_UNIT**bluntness
+    samples = round(seconds * 1000) * MILLISECOND
+
+    frames = samples // HOP + 2
+    position = np.arange(frames) * HOP / samples  # 0...1 in the word
+    index = np.searchsorted(np.cumsum(lengths) / lengths.sum(), position, side="right")
+    targets = np.array(phones)[np.minimum(index, len(phones) - 1), 1:]
+    formants = np.stack([smooth(f, 0.015 * TRACK_HZ) for f in targets[:, :3].T], axis=1)
+    voice_level, noise_level = (smooth(level, 0.006 * TRACK_HZ) for level in targets[:, 3:5].T)
+    opening = smooth(targets[:, 6], 0.03 * TRACK_HZ) * np.clip(
+        7 * (1 - np.abs(2 * position - 1)), 0, 1
+    )
+
+    # falls from +.5 to -.5 of the range, with an accent early in the word
+    contour = 0.35 - 0.7 * position + 0.3 * np.exp(-(((position - 0.25) / 0.15) ** 2))
+    range_ = voice.pitch_range * PITCH_RANGE_PER_UNIT**bluntness
+    jitter = 1 + 0.008 * rng.standard_normal(frames)
+    pitch = voice.pitch_hz * 2 ** (range_ * contour / 12 + rng.normal(0, 0.3) / 12) * jitter
+
+    time, track_time = np.arange(samples), np.arange(frames) * HOP
+    voicing = np.interp(time, track_time, voice_level)
+    source = _glottal_source(np.interp(time, track_time, pitch), voice, rng)
+    noise = np.interp(time, track_time, noise_level) * rng.standard_normal(samples)
+    voiced = _filter(voicing * source, _tract_response(formants * voice.tract, voice.tract))
+    voiced /= np.sqrt(np.mean(voiced**2))
+    sound = voiced + _filter(noise, _friction_response(targets[:, 5]))
+    fade = np.minimum(1, np.minimum(time, samples - 1 - time) / (0.008 * SAMPLE_RATE))
+    sound *= fade
+    return sound / np.sqrt(np.mean(sound**2)), np.clip(opening, 0, 1)
+
+
+def _glottal_source(pitch: Array, voice: Voice, rng: np.random.Generator) -> Array:
+    """Derivative of the glottal flow: 2 x - 3 x^2 while the folds are open, then 0."""
+    phase = (rng.uniform() + np.cumsum(pitch) / SAMPLE_RATE) % 1
+    x = phase / voice.open_quotient
+    pulses = np.where(x < 1, 2 * x - 3 * x**2, 0)
+    return pulses + voice.breath * rng.standard_normal(len(pitch))
+
+
+def _tract_response(formants: Array, tract: float) -> NDArray[np.complex128]:
+    """Frequency response [frames, bins] of a cascade of resonators, 1 at 0 Hz (Klatt 1980)."""
+    upper = np.broadcast_to(np.array(UPPER_FORMANTS) * tract, (len(formants), 2))
+    angle = 2 * np.pi / SAMPLE_RATE * np.concatenate([formants, upper], axis=1)[..., None]
+    radius = np.exp(-np.pi * BANDWIDTHS / SAMPLE_RATE)[:, None]
+    first, second = -2 * radius * np.cos(angle), radius**2
+    z = np.exp(-1j * np.linspace(0, np.pi, FFT_SIZE // 2 + 1))
+    return np.prod((1 + first + second) / (1 + first * z + second * z**2), axis=1)
+
+
+def _friction_response(centre: Array) -> Array:
+    """Band [frames, bins] around each centre, Hz, that keeps the power of white noise."""
+    hz = np.linspace(0, SAMPLE_RATE / 2, FFT_SIZE // 2 + 1)
+    band = np.exp(-0.5 * ((hz - centre[:, None]) / (0.3 * centre[:, None])) ** 2)
+    return band / np.sqrt(np.mean(band**2, axis=1, keepdims=True))
+
+
+def _filter(signal: Array, response: NDArray[np.complex128] | Array) -> Array:
+    """Filter by a response that changes every HOP samples: overlap-add of Hann-windowed frames."""
+    frames = len(response)
+    window = np.hanning(2 * HOP + 1)[:-1]
+    padded = np.pad(signal, (HOP, frames * HOP + HOP - len(signal)))
+    blocks = np.lib.stride_tricks.sliding_window_view(padded, 2 * HOP)[::HOP][:frames]
+    blocks = np.fft.irfft(np.fft.rfft(blocks * window, FFT_SIZE) * response, FFT_SIZE)
+    out = np.zeros(frames * HOP + FFT_SIZE)
+    for k, block in enumerate(blocks):
+        out[k * HOP : k * HOP + FFT_SIZE] += block
+    return out[HOP : HOP + len(signal)]
+
+
+def _room_noise(samples: int, rng: np.random.Generator) -> Array:
+    """Noise of RMS 1 that falls by 6 dB an octave above 500 Hz, as breath and rooms do."""
+    hz = np.fft.rfftfreq(samples, 1 / SAMPLE_RATE)
+    spectrum = np.fft.rfft(rng.standard_normal(samples)) / np.hypot(1, hz / 500)
+    noise = np.fft.irfft(spectrum, samples)
+    return noise / np.sqrt(np.mean(noise**2))

@@ -1,0 +1,185 @@
+"""Read the delimited tables of a spec and look their rows up by the joined fields."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from depmm.corpora.manifest import ManifestError, check_id
+from depmm.corpora.patterns import (
+    compile_pattern,
+    did_you_mean,
+    is_kept,
+    render,
+    template_fields,
+)
+from depmm.corpora.spec_schema import StepTable, Table, join_field
+
+Key = tuple[str, ...]
+_QUOTED = {",", ";"}  # in tables by TAB or space a quotation mark is part of the text
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: the fields that the spec names, the cells that order it, and where it stands."""
+
+    fields: dict[str, str | None]
+    order: tuple[str, ...]
+    place: str
+
+
+@dataclass
+class JoinedTable:
+    """A table of the spec with all rows of all its files, by key.
+
+    Parameters
+    ----------
+    table : its description
+    files : paths of the files that were read, relative to the corpus root
+    rows : key (the cells of the join columns, in order) -> rows
+    used : keys that a recording asked for
+    id_columns : join columns whose cells must be safe ids
+    """
+
+    table: Table
+    files: list[str]
+    rows: dict[Key, list[Row]] = field(default_factory=dict)
+    used: set[Key] = field(default_factory=set)
+    id_columns: tuple[str, ...] = ()
+
+    def look_up(self, fields: Mapping[str, str | None]) -> tuple[Key | None, list[Row]]:
+        """Find the rows that belong to a recording's fields.
+
+        Returns
+        -------
+        key : None when the recording lacks one of the joined fields
+        rows : none when no row has the key
+        """
+        parts = [render(join_field(text), fields) for text in self.table.join.values()]
+        key = tuple(part for part in parts if part is not None)
+        if len(key) < len(parts):
+            return None, []
+        found = self.rows.get(key, [])
+        if found:
+            self.used.add(key)
+        return key, found
+
+    def unused_keys(self) -> Iterator[str]:
+        """Name the keys that no recording asked for, e.g. ``subject=S003, session=1``."""
+        for key in self.rows:
+            if key not in self.used:
+                yield self.describe(key)
+
+    def describe(self, key: Key | None) -> str:
+        """Write a key as ``column=cell`` pairs."""
+        if key is None:
+            return f"unknown {', '.join(self.table.join)}"
+        return ", ".join(f"{name}={cell}" for name, cell in zip(self.table.join, key, strict=True))
+
+
+def read_table(
+    table: Table, root: Path, files: list[str], id_fields: frozenset[str] = frozenset()
+) -> JoinedTable:
+    """Read a table's rows from the spec itself or from ``files`` below ``root``.
+
+    Cells are text without surrounding blanks; an empty cell is null.
+
+    Parameters
+    ----------
+    table : its description
+    root : folder of the corpus
+    files : the files to read, relative to ``root``
+    id_fields : fields that become ids; the cells joined to them are checked
+
+    Raises
+    ------
+    ManifestError : a file that cannot be read or decoded, a missing column, a row with too many or
+        too few cells, an unsafe id
+    """
+    ids = [
+        column
+        for column, text in table.join.items()
+        if id_fields.intersection(template_fields(join_field(text)))
+    ]
+    joined = JoinedTable(table, files, id_columns=tuple(ids))
+    if table.rows is not None:
+        _add(joined, table.rows, table.place, {})
+        return joined
+    pattern = compile_pattern(table.file or "")
+    for path in files:
+        try:
+            text = (root / path).read_bytes().decode(table.encoding).removeprefix("\ufeff")
+        except (OSError, UnicodeDecodeError, LookupError) as error:
+            raise ManifestError(
+                f"{path}: cannot be read as {table.encoding} text ({error}). Check the file, or "
+                "state its encoding: in the spec's table."
+            ) from None
+        _add(joined, text, path, pattern.match(path) or {})
+    return joined
+
+
+def _add(joined: JoinedTable, text: str, place: str, captured: dict[str, str]) -> None:
+    """Read one table's text into ``joined``."""
+    table, names = joined.table, joined.table.columns
+    order = table.order if isinstance(table, StepTable) else []
+    needed = [*table.join, *table.fields.values(), *table.keep, *table.drop, *order]
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=table.sep,
+        quoting=csv.QUOTE_MINIMAL if table.sep in _QUOTED else csv.QUOTE_NONE,
+        skipinitialspace=True,
+    )
+    try:
+        for cells in reader:
+            if table.sep == " " and cells and not cells[-1]:
+                del cells[-1]
+            if not any(cell.strip() for cell in cells):
+                continue
+            line = f"{place}, line {reader.line_num}"
+            if not names:
+                names = [cell.strip() for cell in cells]
+                _check_columns(needed, [*names, *captured], place)
+            elif len(cells) != len(names):
+                raise ManifestError(
+                    f"{line}: {len(cells)} cells where {len(names)} columns are "
+                    f"({', '.join(names)}). Correct the row, or sep: (now {table.sep!r}) in the "
+                    "spec's table."
+                )
+            else:
+                values = (cell.strip() or None for cell in cells)
+                _add_row(joined, {**captured, **dict(zip(names, values, strict=True))}, order, line)
+    except csv.Error as error:
+        raise ManifestError(
+            f"{place}, line {reader.line_num}: not a table ({error}). Correct the file."
+        ) from None
+    if not names:
+        raise ManifestError(
+            f"{place}: the table is empty. It needs the columns {', '.join(needed)}."
+        )
+
+
+def _add_row(
+    joined: JoinedTable, row: Mapping[str, str | None], order: list[str], line: str
+) -> None:
+    table = joined.table
+    if not is_kept(row, table.keep, table.drop):
+        return
+    for column in joined.id_columns:
+        check_id(row[column] or "", f"{line}: {column}")
+    joined.rows.setdefault(tuple(row[column] or "" for column in table.join), []).append(
+        Row(
+            {name: row[column] for name, column in table.fields.items()},
+            tuple(row[column] or "" for column in order),
+            line,
+        )
+    )
+
+
+def _check_columns(needed: list[str], names: list[str], place: str) -> None:
+    for column in needed:
+        if column not in names:
+            raise ManifestError(
+                f"{place}: column {column!r} is missing. {did_you_mean(column, names)} Correct the "
+                "file, or the column's name in the spec's table."
+            )
