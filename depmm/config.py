@@ -106,6 +106,7 @@ class DataConfig(Settings):
     store: Path
     modalities: list[Modality] = Field(["audio", "face"], min_length=1)
     max_audio_s: float = Field(4.0, gt=0, description="longer steps are cut to this")
+    cut_silence: bool = Field(False, description="give a model the speech of a step only")
     frames_per_step: int = Field(4, ge=1)
     face_size: int = Field(CROP_SIZE, ge=16, le=CROP_SIZE, description="pixels given to the model")
     max_steps: int = Field(512, ge=1, description="longer sessions are refused, never cut")
@@ -282,6 +283,27 @@ def check_config(values: dict[str, Any], source: str) -> Config:
         raise ConfigError(_explain(error, source)) from None
 
 
+def extract_config(path: Path | None, overrides: list[str] | None = None) -> ExtractConfig:
+    """Take the extraction settings of an experiment, or the defaults, with overrides.
+
+    Parameters
+    ----------
+    path : an experiment's YAML; None: the defaults
+    overrides : ``key=value`` inside the ``extract`` section, e.g. ``face.frames_per_second=10``
+
+    Raises
+    ------
+    ConfigError : as ``load_config``
+    """
+    values = {} if path is None else _read_with_bases(Path(path), ()).get("extract", {})
+    for override in overrides or []:
+        values = _merge(values, _parse_override(override))
+    try:
+        return ExtractConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, str(path or "extract"), ExtractConfig)) from None
+
+
 def dump_config(config: Config) -> str:
     """Write a config as YAML with every default spelled out."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
@@ -349,7 +371,7 @@ def _paths(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _explain(error: ValidationError, source: str) -> str:
+def _explain(error: ValidationError, source: str, root: type[Settings] = Config) -> str:
     lines = []
     for problem in error.errors():
         # a discriminated union puts its kind between the real keys: it is no key of the file
@@ -357,7 +379,7 @@ def _explain(error: ValidationError, source: str) -> str:
         where = ".".join(map(str, place)) or "config"
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            known = _known_keys(place[:-1], problem["loc"])
+            known = _known_keys(root, place[:-1], problem["loc"])
             close = difflib.get_close_matches(str(place[-1]), known, n=1)
             meant = f" Did you mean {close[0]!r}?" if close else ""
             lines.append(f"{where}: unknown setting.{meant} Known here: {', '.join(known)}.")
@@ -376,7 +398,7 @@ def _explain(error: ValidationError, source: str) -> str:
 _KINDS = {"mfcc_cnn", "se_resnet", "dep_former", "mean_pool"}
 
 
-def _known_keys(place: list[Any], loc: tuple[Any, ...]) -> list[str]:
+def _known_keys(root: type[Settings], place: list[Any], loc: tuple[Any, ...]) -> list[str]:
     """The keys that the section at ``place`` accepts."""
     sections: dict[str, type[Settings]] = {
         "mfcc_cnn": MfccCnnConfig,
@@ -386,7 +408,7 @@ def _known_keys(place: list[Any], loc: tuple[Any, ...]) -> list[str]:
     }
     if kind := next((part for part in loc if part in sections), None):
         return list(sections[kind].model_fields)
-    model: Any = Config
+    model: Any = root
     for part in place:
         model = model.model_fields[part].annotation
     return list(model.model_fields)

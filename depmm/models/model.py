@@ -127,6 +127,29 @@ class DepressionModel(PreTrainedModel):
         ValueError : a modality of the model is not given (give lengths of zero to say that it is
             missing), or a session has no step with any modality
         """
+        features, masks = self.encode(audio, audio_length, face, face_length)
+        logits, branch_logits = self.fusion(features, masks)
+        return DepressionOutput(
+            prediction=self.head.predict(logits),
+            logits=logits,
+            branch_logits=branch_logits,
+            step_logits=self._step_logits(features, masks),
+            step_mask=torch.stack(list(masks.values())).any(dim=0),
+        )
+
+    def encode(
+        self,
+        audio: Tensor | None = None,
+        audio_length: Tensor | None = None,
+        face: Tensor | None = None,
+        face_length: Tensor | None = None,
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Encode every step; arguments and errors as in ``forward``.
+
+        Returns
+        -------
+        modality -> Tensor[B, L, D], modality -> Tensor[B, L] bool: what ``fusion`` takes
+        """
         given = {"audio": (audio, audio_length), "face": (face, face_length)}
         features: dict[str, Tensor] = {}
         masks: dict[str, Tensor] = {}
@@ -146,14 +169,7 @@ class DepressionModel(PreTrainedModel):
                 f"sessions {empty} of the batch have no step with {' or '.join(masks)}: leave "
                 "them out, or extract a modality that they have"
             )
-        logits, branch_logits = self.fusion(features, masks)
-        return DepressionOutput(
-            prediction=self.head.predict(logits),
-            logits=logits,
-            branch_logits=branch_logits,
-            step_logits=self._step_logits(features, masks),
-            step_mask=there,
-        )
+        return features, masks
 
     def _step_logits(self, features: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor | None:
         """Mean over a step's modalities of a linear prediction from its features."""

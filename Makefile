@@ -1,0 +1,48 @@
+# make demo   everything once on a simulated corpus: about 10 minutes on 2 cores
+# make test   the test suite
+# make lint   what the continuous integration checks first
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# an interrupted install leaves no stamp and is done again
+STAMP := $(VENV)/installed
+
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: demo test lint format clean-demo
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python \
+		--constraints constraints.txt --editable ".[dev]"
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/depmm simulate corpora/demo/recordings --subjects 48 --steps 12 --seed 0
+	$(BIN)/depmm index data_specs/ewre_simulated.yaml corpora/demo/recordings --out corpora/demo/manifest
+	$(BIN)/depmm audit corpora/demo/manifest
+	$(BIN)/depmm extract corpora/demo/manifest corpora/demo/recordings --out stores/demo \
+		--config experiments/configs/demo.yaml
+	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
+		experiments/train_fusion.py experiments/configs/demo.yaml
+	$(BIN)/depmm evaluate runs/demo
+	$(BIN)/depmm explain runs/demo
+	$(BIN)/depmm ask runs/demo words-by-group
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_imports.py
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean-demo:
+	rm -rf corpora/demo stores/demo runs/demo

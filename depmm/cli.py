@@ -1,0 +1,230 @@
+"""The command line: each command is one stage of the way from recordings to words.
+
+Exit status: 0 done; 1 done, but something was found (audit errors, failed recordings); 2 it could
+not be done (the message says why); 130 interrupted.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Recognise depression from face and voice. Research software, not a diagnostic device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")]
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is a message, not a traceback."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what was finished is kept, run the same command again", err=True)
+        sys.exit(130)
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="new folder of the corpus")],
+    subjects: Annotated[int, typer.Option(help="people")] = 48,
+    steps: Annotated[int, typer.Option(help="words that each reads")] = 12,
+    seed: Annotated[int, typer.Option(help="same seed, same bytes")] = 0,
+    effect: Annotated[float, typer.Option(help="size of the planted effect")] = 1.0,
+    workers: Annotated[int | None, typer.Option(help="processes")] = None,
+) -> None:
+    """Make a corpus of talking faces with planted, known effects (truth.json)."""
+    from depmm.corpora.simulate import simulate as run
+
+    truth = run(out, subjects=subjects, steps=steps, seed=seed, effect=effect, workers=workers)
+    planted = {group: ", ".join(words) for group, words in truth["planted"].items()}
+    typer.echo(f"{out}: {subjects} people, {steps} words, effect {effect}; planted {planted}")
+
+
+@app.command()
+def index(
+    spec: Annotated[Path, typer.Argument(help="data_specs/<corpus>.yaml")],
+    root: Annotated[Path, typer.Argument(help="folder of the recordings")],
+    out: Annotated[Path, typer.Option(help="folder of the manifest")],
+) -> None:
+    """Find the recordings of a corpus: sessions.parquet, steps.parquet, index.json."""
+    from depmm.corpora.index import index_corpus
+    from depmm.corpora.manifest import write_manifest
+    from depmm.corpora.spec import load_spec
+
+    manifest, report = index_corpus(load_spec(spec), root)
+    write_manifest(manifest, out)
+    (out / "index.json").write_text(report.to_json(), encoding="utf-8")
+    typer.echo(report.summary())
+    if not report.complete:
+        raise typer.Exit(1)
+
+
+@app.command()
+def audit(manifest: Annotated[Path, typer.Argument(help="folder of the manifest")]) -> None:
+    """Look for what would make results invalid; exit status 1 if there is anything."""
+    from depmm.corpora.audit import audit_manifest, describe
+    from depmm.corpora.manifest import read_manifest
+
+    findings = audit_manifest(read_manifest(manifest))
+    text = describe(findings)
+    (manifest / "audit.txt").write_text(text + "\n", encoding="utf-8")
+    typer.echo(text)
+    if any(finding.severity == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def extract(
+    manifest: Annotated[Path, typer.Argument(help="folder of the manifest")],
+    root: Annotated[Path, typer.Argument(help="folder of the recordings")],
+    out: Annotated[str, typer.Option(help="folder or URL of the store")],
+    overrides: Overrides = None,
+    config: Annotated[Path | None, typer.Option(help="take its extract: section")] = None,
+    landmarker: Annotated[Path | None, typer.Option(help="MediaPipe face model")] = None,
+    workers: Annotated[int | None, typer.Option(help="processes")] = None,
+) -> None:
+    """Decode, align and store every session once; KEY=VALUE e.g. face.frames_per_second=10."""
+    from depmm.config import extract_config
+    from depmm.corpora.manifest import read_manifest
+    from depmm.store.extract import extract as run
+
+    settings = extract_config(config, overrides)
+    report = run(read_manifest(manifest), root, out, settings, landmarker, workers)
+    typer.echo(
+        f"{out}: {report.extracted} sessions extracted, {report.skipped} were there, "
+        f"{report.lost} lost; {len(report.failures)} failures"
+    )
+    if len(report.failures):
+        for failure in report.failures.head(10).itertuples():
+            typer.echo(f"  {failure.subject}/{failure.session} {failure.stage}: {failure.reason}")
+        typer.echo(f"all of them: {out}/failures.parquet", err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="experiments/configs/<name>.yaml")],
+    overrides: Overrides = None,
+) -> None:
+    """Train one model in this process (several: accelerate launch experiments/train_fusion.py)."""
+    from depmm.config import load_config
+    from depmm.training.loop import build_accelerator
+    from depmm.training.loop import train as run
+    from depmm.training.run_folder import RunFolder
+
+    settings = load_config(config, overrides)
+    run(settings, RunFolder(settings.out / settings.name), build_accelerator(settings), typer.echo)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="folder of a run, or a table of predictions")],
+    out: Annotated[Path | None, typer.Option(help="folder of the report")] = None,
+) -> None:
+    """Write metrics.json and report.html: every number with its interval and its floor."""
+    from depmm.evaluation.report import write_report
+    from depmm.training.run_folder import read_run
+
+    content = read_run(run)
+    metrics = write_report(
+        content.predictions,
+        out or content.path,
+        title=content.name,
+        config_text=content.config_text,
+        history=content.history,
+        environment=content.environment,
+        command=(content.environment or {}).get("command"),
+        audit=content.audit,
+        draws=content.bootstrap,
+        confidence=content.confidence,
+    )
+    for line in summary_lines(metrics):
+        typer.echo(line)
+    typer.echo(f"{out or content.path}/report.html")
+
+
+def summary_lines(metrics: dict[str, Any]) -> list[str]:
+    """The main metrics with interval and floor, a line each."""
+    lines = []
+    for name in ("balanced_accuracy", "auroc", "f1_macro", "rmse", "mae"):
+        if entry := metrics["metrics"].get(name):
+            line = f"{name:18s} {entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
+            if entry.get("floor"):
+                line += f"   floor {entry['floor']['value']:.3f}"
+            lines.append(line)
+    return lines
+
+
+@app.command()
+def explain(
+    run: Annotated[Path, typer.Argument(help="folder of a run")],
+    split: Annotated[str, typer.Option(help="whose sessions: train, validation, test")] = "test",
+) -> None:
+    """Record which steps the model selects and what each contributes: attention.parquet."""
+    import pandas as pd
+
+    from depmm.config import load_config
+    from depmm.corpora.manifest import read_manifest
+    from depmm.data.task import load_task
+    from depmm.interpret.explain import explain_sessions
+    from depmm.models.model import DepressionModel
+    from depmm.training.run_folder import model_folders, write_table
+
+    tables = []
+    for folder in model_folders(run):
+        config = load_config(folder.config)
+        steps = read_manifest(config.data.manifest).steps
+        model = DepressionModel.from_pretrained(folder.path)
+        tables.append(explain_sessions(model, load_task(config), steps, split))
+    table = pd.concat(tables, ignore_index=True)
+    write_table(table, run / "attention.parquet")
+    typer.echo(f"{run}/attention.parquet: {len(table)} steps of {split} sessions")
+
+
+@app.command()
+def ask(
+    run: Annotated[Path, typer.Argument(help="folder of an explained run")],
+    question: Annotated[str, typer.Argument(help="words-by-group")],
+    top: Annotated[int, typer.Option(help="rows")] = 10,
+    by: Annotated[str, typer.Option(help="contribution or selected")] = "contribution",
+) -> None:
+    """Ask which words separate the groups."""
+    import pandas as pd
+
+    from depmm.interpret.words import words_by_group
+
+    if question != "words-by-group":
+        raise ValueError(f"question {question!r} is unknown: ask words-by-group")
+    path = run / "attention.parquet"
+    if not path.is_file():
+        raise ValueError(f"{path} is not there: run depmm explain {run} first")
+    steps = pd.read_parquet(path)
+    if by not in ("contribution", "selected"):
+        raise ValueError(f"--by {by!r} is unknown: contribution or selected")
+    answer = words_by_group(steps, by).head(top)
+    typer.echo(
+        f"words that separate the groups most, by {by} of the step "
+        "(effect: Cohen's d; p: permutation of people; q: Benjamini-Hochberg)"
+    )
+    typer.echo(answer.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
+
+
+@app.command()
+def doctor() -> None:
+    """Check what this machine has: libraries, face model, devices."""
+    from depmm.doctor import report
+
+    lines, healthy = report()
+    for line in lines:
+        typer.echo(line)
+    if not healthy:
+        raise typer.Exit(1)

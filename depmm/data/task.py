@@ -1,0 +1,142 @@
+"""Manifest + store + task -> the sessions that take part, each with its target and its split."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from depmm.config import Config, TaskConfig
+from depmm.corpora.manifest import INSTRUMENTS, PERSON_KEY, SESSION_KEY, read_manifest
+from depmm.corpora.splits import make_split
+from depmm.data.dataset import SessionDataset
+from depmm.store.extract import read_index
+from depmm.store.sessions import SessionStore
+
+
+class TaskError(ValueError):
+    """Sessions and a task that do not fit; names the column, the values and the remedy."""
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """What an experiment works on.
+
+    Attributes
+    ----------
+    sessions : manifest rows that take part, with ``target`` and ``split``; row = dataset number
+    dataset : their signals
+    score_range : lowest and highest score, for severity; (0, 1) otherwise
+    left_out : how many sessions do not take part, by reason
+    """
+
+    sessions: pd.DataFrame
+    dataset: SessionDataset
+    score_range: tuple[float, float]
+    left_out: dict[str, int]
+
+    def numbers(self, split: str) -> list[int]:
+        """Dataset numbers of a split's sessions."""
+        return np.flatnonzero(self.sessions["split"] == split).tolist()
+
+
+def load_task(config: Config) -> TaskData:
+    """Read the manifest, keep what the task and the store have, and split by person.
+
+    Raises
+    ------
+    TaskError : the column or its values do not fit, or nothing is left
+    ManifestError, SplitError, StoreError : as their modules say
+    """
+    sessions, left_out = labelled_sessions(read_manifest(config.data.manifest).sessions, config)
+    store = SessionStore(config.data.store, config.extract)
+    index = read_index(store)
+    here = sessions.merge(index, on=SESSION_KEY, how="left")
+    has = {"audio": here["audio_s"] > 0, "face": here["frames_with_face"] > 0}
+    usable = np.any([has[name] for name in config.data.modalities], axis=0)
+    left_out["not in the store, or without the modalities"] = int((~usable).sum())
+    sessions = sessions[usable].reset_index(drop=True)
+    if sessions.empty:
+        raise TaskError(
+            f"none of {len(usable)} sessions with a label has "
+            f"{' or '.join(config.data.modalities)} in {config.data.store}: run depmm extract "
+            "with the settings of this config"
+        )
+    classes = sessions["target"] if config.task.kind == "binary" else None
+    if classes is None:  # severity: balance the folds by halves of the scores
+        classes = (sessions["target"] > sessions["target"].median()).astype(float)
+    split = make_split(sessions, config.split, classes)
+    sessions = sessions.drop(columns="split").merge(split, on=PERSON_KEY, how="left")
+    dataset = SessionDataset(sessions, store, config.data, config.seed)
+    return TaskData(
+        sessions,
+        dataset,
+        _score_range(sessions, config.task),
+        {reason: count for reason, count in left_out.items() if count},
+    )
+
+
+def labelled_sessions(
+    sessions: pd.DataFrame, config: Config
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Give each session its target; leave out those that the task does not name.
+
+    Parameters
+    ----------
+    sessions : of a manifest
+    config : its ``task`` says which column and which values
+
+    Returns
+    -------
+    the sessions with a ``target`` column, and the number left out by reason
+    """
+    task = config.task
+    if task.column not in sessions:
+        raise TaskError(
+            f"{config.data.manifest}: task.column {task.column!r} is not a column of "
+            f"sessions.parquet, which has {', '.join(sessions.columns)}"
+        )
+    column = sessions[task.column]
+    if task.positive:
+        target = pd.Series(np.nan, sessions.index)
+        target[column.isin(task.negative)] = 0.0
+        target[column.isin(task.positive)] = 1.0
+        seen = set(column.dropna())
+        if unknown := sorted({*task.positive, *task.negative} - seen):
+            raise TaskError(
+                f"task: no session has {task.column} = {unknown[0]!r}; there are "
+                f"{', '.join(map(repr, sorted(seen)))}"
+            )
+    else:
+        target = pd.to_numeric(column, errors="coerce").astype(float)
+        wrong = column[target.isna() & column.notna()]
+        if task.kind == "binary":
+            wrong = column[target.notna() & ~target.isin([0, 1])] if wrong.empty else wrong
+        if not wrong.empty:
+            what = "0 or 1" if task.kind == "binary" else "a number"
+            raise TaskError(
+                f"task: {task.column} of session {sessions['session'][wrong.index[0]]} is "
+                f"{wrong.iloc[0]!r}, not {what}: name task.positive and task.negative, or another "
+                "column"
+            )
+    labelled = sessions.assign(target=target)[target.notna()].reset_index(drop=True)
+    if labelled.empty:
+        raise TaskError(
+            f"no session of {config.data.manifest} has a value in {task.column!r}: choose another "
+            "task.column, or check the label table of the corpus"
+        )
+    return labelled, {f"no class in {task.column}": int(target.isna().sum())}
+
+
+def _score_range(sessions: pd.DataFrame, task: TaskConfig) -> tuple[float, float]:
+    if task.kind == "binary":
+        return 0.0, 1.0
+    instruments = sorted(sessions["instrument"].dropna().unique())
+    if len(instruments) != 1 or INSTRUMENTS[instruments[0]].lowest is None:
+        raise TaskError(
+            f"task: severity needs the scores of one instrument, the sessions have {instruments}: "
+            "choose sessions of one instrument"
+        )
+    instrument = INSTRUMENTS[instruments[0]]
+    assert instrument.lowest is not None
+    assert instrument.highest is not None
+    return instrument.lowest, instrument.highest

@@ -1,0 +1,164 @@
+"""What answers that know nothing would score, on the same test rows and the same draws.
+
+Each fold's constants come from its TRAIN rows (from its validation rows where the table has no
+labelled train rows), never from the rows that are tested:
+
+- ``majority``: the more frequent class (negative when both are equally frequent);
+- ``always_negative``, ``always_positive``: one class; the latter is the floor of F1 on rare
+  positives;
+- ``constant_probability``: the share of positives;
+- ``constant_mean``: the mean score.
+
+Constants that differ from fold to fold differ *against* the truth: a fold whose tested people are
+positive has fewer positives left to train on. Pooled over folds, the majority class can so score
+far below one constant answer (an accuracy of 0 when leaving one of two equal groups out, person by
+person). A metric is therefore compared with the best of the constant answers, or with its chance
+level where every single constant scores the same (0.5 for balanced accuracy and AUROC).
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from depmm.evaluation.intervals import Interval, TestedSessions
+from depmm.evaluation.metrics import METRICS, Answer, Array, metric_names
+
+FLOORS: dict[str, tuple[Answer, str]] = {
+    "majority": ("y_pred", "majority class"),
+    "always_negative": ("y_pred", "always negative"),
+    "always_positive": ("y_pred", "always positive"),
+    "constant_probability": ("y_prob", "constant probability"),
+    "constant_mean": ("score", "constant mean"),
+}
+ROUNDING = 1e-9  # a gain below this is rounding, not a gain
+CHANCE = "chance"  # the floor of a metric on which all constants agree
+LABELS = {CHANCE: "any constant answer", **{name: label for name, (_, label) in FLOORS.items()}}
+
+
+def add_floors(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
+    """Add the constant answers of each (fold, seed) to its rows.
+
+    Parameters
+    ----------
+    predictions : table with split, fold, seed and y_true (binary) or score_true (severity)
+    task : ``binary`` adds the constant decisions and the probability, ``severity`` the mean
+
+    Returns
+    -------
+    A copy with a column for each constant, and ``binary_floor_source`` or
+    ``severity_floor_source``: the split that they come from
+
+    Raises
+    ------
+    ValueError : a fold has neither labelled train nor labelled validation rows
+    """
+    column = "y_true" if task == "binary" else "score_true"
+    known = predictions[column].notna().to_numpy()
+    split = predictions["split"].to_numpy()
+    truth = predictions[column].to_numpy(dtype=float, na_value=np.nan)
+    constant = np.full(len(predictions), np.nan)
+    source = np.full(len(predictions), "", dtype=object)
+    trainings: dict[Any, Any] = predictions.groupby(["fold", "seed"]).indices
+    for (fold, seed), rows in trainings.items():
+        for name in ("train", "validation"):
+            if (own := rows[known[rows] & (split[rows] == name)]).size:
+                constant[rows], source[rows] = truth[own].mean(), name
+                break
+        else:
+            raise ValueError(
+                f"predictions: fold {fold}, seed {seed} has no train or validation rows with "
+                f"{column}, so that no floor can be set without looking at the test: add its train "
+                f"rows ({column} is enough, the answers may be null)"
+            )
+    table = predictions.assign(**{f"{task}_floor_source": source})
+    if task == "severity":
+        return table.assign(constant_mean=constant)
+    return table.assign(
+        majority=(constant > 0.5).astype(int),
+        always_negative=0,
+        always_positive=1,
+        constant_probability=constant,
+    )
+
+
+def compare_with_floors(tested: TestedSessions, task: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Compute every metric of a task beside its floor.
+
+    Returns
+    -------
+    metrics : name -> value, low, high, undefined_draws; ``floor`` (name, value, low, high) and
+        ``gain`` (paired difference to it; positive is better), both None where a constant answer
+        reaches the best value; ``verdict``; ``per_seed`` with several seeds
+    floors : floor -> metric -> value, low, high, undefined_draws
+    """
+    metrics: dict[str, Any] = {}
+    floors: dict[str, Any] = {}
+    for name in metric_names(task):
+        metric = METRICS[name]
+        points, draws = tested.values(name)
+        estimate = tested.interval(points, draws)
+        entry: dict[str, Any] = {**asdict(estimate), "floor": None, "gain": None, "verdict": None}
+        if len(points) > 1:
+            entry["per_seed"] = dict(zip(map(str, tested.seeds), points, strict=True))
+        constants = {
+            floor: tested.values(name, floor)
+            for floor, (answer, _) in FLOORS.items()
+            if answer == metric.reads
+        }
+        for floor, values in constants.items():
+            floors.setdefault(floor, {})[name] = asdict(tested.interval(*values))
+        if metric.judged:
+            floor, floor_points, floor_draws = _best_floor(name, constants, draws)
+            beside = tested.interval(floor_points, floor_draws)
+            sign = -1 if metric.lower_is_better else 1
+            gain = tested.interval(sign * (points - floor_points), sign * (draws - floor_draws))
+            entry["floor"] = {"name": floor, **asdict(beside)}
+            entry["gain"] = asdict(gain)
+            entry["verdict"] = verdict(name, estimate, beside, gain, floor)
+        metrics[name] = entry
+    return metrics, floors
+
+
+def verdict(
+    name: str, estimate: Interval, floor: Interval, gain: Interval, floor_name: str
+) -> dict[str, str]:
+    """Say in plain words whether a metric is better than its floor.
+
+    Better means that the lower bound of the paired gain over the floor is above 0: model and floor
+    are compared on the same persons in every draw. Where the floor is chance this is the same as
+    the metric's own lower bound above it.
+
+    Returns
+    -------
+    ``answer`` (``better`` | ``not shown to be better`` | ``worse`` | ``undefined``) and ``words``
+    """
+    label = METRICS[name].label
+    if not np.isfinite([estimate.value, gain.low]).all():
+        return {"answer": "undefined", "words": f"{label} is undefined on these sessions."}
+    if gain.low > ROUNDING:
+        answer, relation = "better", "better than"
+    elif gain.high < -ROUNDING:
+        answer, relation = "worse", "worse than"
+    else:
+        answer, relation = "not shown to be better", "not shown to be better than"
+    words = (
+        f"{label} {estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f}) is {relation} "
+        f"the floor of {floor.value:.2f} ({LABELS[floor_name]})."
+    )
+    return {"answer": answer, "words": words}
+
+
+def _best_floor(
+    name: str, constants: dict[str, tuple[Array, Array]], draws: Array
+) -> tuple[str, Array, Array]:
+    """Pick the constant answer with the best point value, or the metric's chance level."""
+    metric = METRICS[name]
+    if metric.chance is not None:
+        points, _ = next(iter(constants.values()))
+        return CHANCE, np.full_like(points, metric.chance), np.full_like(draws, metric.chance)
+    sign = -1 if metric.lower_is_better else 1
+    quality = {floor: sign * np.mean(points) for floor, (points, _) in constants.items()}
+    best = max(quality, key=lambda floor: np.nan_to_num(quality[floor], nan=-np.inf))
+    return best, *constants[best]

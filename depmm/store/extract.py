@@ -1,0 +1,434 @@
+"""Manifest -> store: decode, align and keep every session once, in parallel.
+
+What is done is skipped, what broke is a row in ``failures.parquet`` and tried again next time. A
+step that cannot be read is masked, a session of which nothing can be read is not stored; neither
+ever ends the run. Under a launcher (``RANK`` and ``WORLD_SIZE``) the processes share the sessions
+out.
+"""
+
+import json
+import multiprocessing
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from depmm.config import SAMPLE_RATE, ExtractConfig
+from depmm.corpora.manifest import SESSION_KEY, Manifest
+from depmm.media.errors import MediaError
+from depmm.store.sessions import SessionStore, SessionWriter, StoreError
+
+INDEX = [*SESSION_KEY, "settings", "steps", "audio_s", "frames", "frames_with_face"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Something of a session that could not be extracted."""
+
+    corpus: str
+    subject: str
+    session: str
+    stage: str  # audio | face | session
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ExtractReport:
+    """What an extraction did.
+
+    Attributes
+    ----------
+    extracted, skipped, lost : sessions stored now, stored before, and not stored at all
+    failures : everything that could not be read, of all sessions of the store
+    """
+
+    extracted: int
+    skipped: int
+    lost: int
+    failures: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class _Job:
+    corpus: str
+    subject: str
+    session: str
+    steps: list[dict[str, Any]]
+    root: Path
+    store: str
+    settings: ExtractConfig
+    landmarker: Path | None
+    fingerprint: str
+
+
+def extract(
+    manifest: Manifest,
+    root: Path,
+    store_url: str | Path,
+    settings: ExtractConfig,
+    landmarker: Path | None = None,
+    workers: int | None = None,
+    show_progress: bool = True,
+) -> ExtractReport:
+    """Extract every session of a manifest into a store.
+
+    Parameters
+    ----------
+    manifest : sessions and steps; paths relative to ``root``
+    root : folder of the recordings
+    store_url : folder or URL of the store
+    settings : extraction settings, see ``ExtractConfig``
+    landmarker : MediaPipe face model; None looks for it (and may download it once)
+    workers : processes; default: the cores, shared with the launcher's other local processes
+    show_progress : draw a bar with rate and time left
+
+    Raises
+    ------
+    MediaError : faces must be found but there is no face model
+    ValueError : ``root`` is no folder
+    """
+    if not root.is_dir():
+        raise ValueError(f"{root} is not a folder: give the root of the recordings")
+    store = SessionStore(store_url, settings)
+    if manifest.steps.loc[manifest.steps["face"].notna(), "face_aligned"].eq(False).any():
+        from depmm.media.faces import find_landmarker
+
+        landmarker = find_landmarker(landmarker)
+    jobs = _jobs(manifest, root, store, settings, landmarker)
+    todo = [job for job in jobs if not _is_done(store, job)]
+    if workers is None:
+        workers = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    results = _run(todo, workers, show_progress)
+    lost = sum(1 for stored in results.values() if not stored)
+    failures = _write_index(manifest, store)
+    return ExtractReport(len(results) - lost, len(jobs) - len(todo), lost, failures)
+
+
+def _jobs(
+    manifest: Manifest,
+    root: Path,
+    store: SessionStore,
+    settings: ExtractConfig,
+    landmarker: Path | None,
+) -> list[_Job]:
+    """This process's share of the sessions, in the order of the manifest."""
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    columns = ["step", "start_s", "end_s", "audio", "face", "face_aligned"]
+    sizes: dict[str, int] = {}
+    jobs = []
+    for number, (key, steps) in enumerate(manifest.steps.groupby(SESSION_KEY, sort=True)):
+        if number % world != rank:
+            continue
+        rows = steps.sort_values("step")[columns].astype(object)
+        records: list[dict[str, Any]] = rows.where(rows.notna(), None).to_dict("records")  # type: ignore[assignment]
+        for record in records:
+            for path in (record["audio"], record["face"]):
+                if path is not None and path not in sizes:
+                    file = root / path
+                    sizes[path] = file.stat().st_size if file.is_file() else -1
+        # a replaced recording or changed step times make the stored session stale
+        print_of = [records, [sizes.get(r[m]) for r in records for m in ("audio", "face")]]
+        corpus, subject, session = map(str, key)
+        jobs.append(
+            _Job(
+                corpus, subject, session, records, root, store.url, settings, landmarker,
+                json.dumps(print_of, sort_keys=True, default=str),
+            )
+        )  # fmt: skip
+    return jobs
+
+
+def _is_done(store: SessionStore, job: _Job) -> bool:
+    key = (job.corpus, job.subject, job.session)
+    if not store.has(*key) or store.filesystem.exists(_failure_path(store, *key)):
+        return False
+    try:
+        with store.read(*key) as reader:
+            return bool(reader.summary["fingerprint"] == job.fingerprint)
+    except ValueError:  # damaged: made again
+        return False
+
+
+def _run(todo: list[_Job], workers: int, show_progress: bool) -> dict[tuple[str, str, str], bool]:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("extract"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[state]}"),
+    )
+    results: dict[tuple[str, str, str], bool] = {}
+    broken = 0
+    with Progress(*columns, disable=not show_progress) as progress:
+        task = progress.add_task("extract", total=len(todo), rate="", state="")
+        for job, failures, stored in _finished(todo, workers):
+            results[job.corpus, job.subject, job.session] = stored
+            broken += bool(failures)
+            speed = progress.tasks[0].finished_speed or progress.tasks[0].speed or 0.0
+            progress.update(
+                task,
+                advance=1,
+                rate=f"{speed:.1f} sessions/s",
+                state=f"{broken} with failures" if broken else "",
+            )
+    return results
+
+
+def _finished(todo: list[_Job], workers: int) -> Iterator[tuple[_Job, list[Failure], bool]]:
+    if workers <= 1 or len(todo) <= 1:
+        for job in todo:
+            yield job, *extract_session(job)
+        return
+    # spawn: MediaPipe and FFmpeg do not survive a fork; children leave Ctrl-C to the parent
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, initializer=_ignore_interrupt)
+    waiting: dict[Future[tuple[list[Failure], bool]], _Job] = {
+        pool.submit(extract_session, job): job for job in todo
+    }
+    try:
+        for future in as_completed(waiting):
+            yield waiting[future], *future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _ignore_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+# ---- one session -----------------------------------------------------------------------------
+
+
+def extract_session(job: _Job) -> tuple[list[Failure], bool]:
+    """Extract one session.
+
+    Returns
+    -------
+    what could not be read, and whether anything could and was stored
+    """
+    store = SessionStore(job.store, job.settings)
+    key = (job.corpus, job.subject, job.session)
+    failures: list[Failure] = []
+    faces = 0
+    with SessionWriter() as writer:
+        for modality, read in (("audio", _extract_audio), ("face", _extract_faces)):
+            ranges = np.zeros((len(job.steps), 2), np.int64)
+            for file, numbers in _by_file(job.steps, modality).items():
+                try:
+                    faces += read(job, file, numbers, writer, ranges)
+                except MediaError as error:
+                    ranges[numbers] = 0
+                    failures.append(Failure(*key, modality, file, str(error)))
+            if (ranges[:, 1] > ranges[:, 0]).any():
+                name = "audio.step_samples" if modality == "audio" else "face.step_frames"
+                writer.append(name, ranges)
+                if modality == "face":
+                    writer.append("face.jpeg_offset", np.array([writer.rows("face.jpeg")]))
+        stored = writer.rows("audio.step_samples") + writer.rows("face.step_frames") > 0
+        if stored:
+            store.put(writer.save(_summary(job, writer, faces)), store.path(*key))
+    _note_failures(store, key, failures)
+    return failures, stored
+
+
+def _by_file(steps: list[dict[str, Any]], modality: str) -> dict[str, list[int]]:
+    files: dict[str, list[int]] = {}
+    for number, step in enumerate(steps):
+        if step[modality] is not None:
+            files.setdefault(step[modality], []).append(number)
+    return files
+
+
+def _windows(job: _Job, numbers: list[int]) -> list[tuple[float, float]]:
+    return [
+        (float(step["start_s"]), np.inf if step["end_s"] is None else float(step["end_s"]))
+        for step in (job.steps[number] for number in numbers)
+    ]
+
+
+def _extract_audio(
+    job: _Job, file: str, numbers: list[int], writer: SessionWriter, ranges: np.ndarray
+) -> int:
+    """Decode a file once and keep the sound of its steps; it shows no faces: 0."""
+    from depmm.media.audio import decode_audio, speech_segments
+
+    windows = _windows(job, numbers)
+    start_s, end_s = min(w[0] for w in windows), max(w[1] for w in windows)
+    blocks = decode_audio(job.root / file, start_s, None if end_s == np.inf else end_s)
+    for place, samples in _cut(blocks, start_s, windows):
+        if len(samples) == 0:
+            raise MediaError(
+                file,
+                f"step {numbers[place]} starts at {windows[place][0]:.3f} s, after the end of "
+                "the sound. Check the step times or the recording.",
+            )
+        integers = np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)
+        end = writer.append("audio.waveform", integers)
+        ranges[numbers[place]] = end - len(samples), end
+        speech = speech_segments(
+            samples, job.settings.audio.silence_db, job.settings.audio.min_silence_s
+        )
+        speech = (speech + windows[place][0]).astype(np.float32).reshape(-1, 2)
+        writer.append("audio.speech", speech)
+        writer.append("audio.speech_step", np.full(len(speech), numbers[place], np.int32))
+    return 0
+
+
+def _cut(
+    blocks: Iterator[np.ndarray], start_s: float, windows: list[tuple[float, float]]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Cut windows out of a stream that starts at ``start_s``; only open windows are held."""
+    first = [round((start - start_s) * SAMPLE_RATE) for start, _ in windows]
+    last = [np.inf if end == np.inf else round((end - start_s) * SAMPLE_RATE) for _, end in windows]
+    held: dict[int, list[np.ndarray]] = {place: [] for place in range(len(windows))}
+    at = 0
+    for block in blocks:
+        for place in list(held):
+            begin, stop = max(first[place] - at, 0), min(last[place] - at, len(block))
+            if begin < stop:
+                held[place].append(block[int(begin) : int(stop)])
+        at += len(block)
+        for place in [p for p in held if last[p] <= at]:
+            yield place, np.concatenate(held.pop(place) or [np.zeros(0, np.float32)])
+    for place, parts in held.items():  # the recording ended inside these
+        yield place, np.concatenate(parts or [np.zeros(0, np.float32)])
+
+
+def _extract_faces(
+    job: _Job, file: str, numbers: list[int], writer: SessionWriter, ranges: np.ndarray
+) -> int:
+    """Decode a video once and keep the aligned crops of its steps; returns how many."""
+    from depmm.media.faces import FaceTracker, aligned_crop, encode_jpeg
+    from depmm.media.video import decode_frames
+
+    windows = _windows(job, numbers)
+    settings = job.settings.face
+    frames = decode_frames(job.root / file, settings.frames_per_second, windows)
+    before = writer.rows("face.time_s")
+    times: list[float] = []
+    found = 0
+
+    def keep(time_s: float, crop: np.ndarray | None, confidence: float) -> None:
+        nonlocal found
+        writer.append("face.jpeg_offset", np.array([writer.rows("face.jpeg")]))
+        if crop is not None:
+            jpeg = np.frombuffer(encode_jpeg(crop, settings.jpeg_quality), np.uint8)
+            writer.append("face.jpeg", jpeg)
+            found += 1
+        writer.append("face.time_s", np.array([time_s]))
+        writer.append("face.detected", np.array([crop is not None]))
+        writer.append("face.confidence", np.array([confidence], np.float32))
+        times.append(time_s)
+
+    if job.steps[numbers[0]]["face_aligned"]:
+        for time_s, frame in frames:
+            keep(time_s, aligned_crop(frame), 1.0)
+    else:
+        assert job.landmarker is not None
+        with FaceTracker(job.landmarker, settings.min_confidence) as tracker:
+            for time_s, frame in frames:
+                face = tracker.track(time_s, frame)
+                keep(time_s, face.crop if face.detected else None, face.confidence)
+                writer.append("face.landmarks", face.landmarks[None])
+                writer.append("face.blendshapes", face.blendshapes[None])
+                writer.append("face.pose", face.pose[None])
+    if found == 0:
+        raise MediaError(
+            file,
+            f"none of {len(times)} sampled frames has a face (confidence >= "
+            f"{settings.min_confidence}). Check the video, or lower face.min_confidence.",
+        )
+    clock = np.array(times)
+    for number, (start, end) in zip(numbers, windows, strict=True):
+        ranges[number] = before + np.searchsorted(clock, [start - 1e-6, end - 1e-6])
+    return found
+
+
+def _summary(job: _Job, writer: SessionWriter, faces: int) -> dict[str, Any]:
+    return {
+        "steps": len(job.steps),
+        "step_start_s": [float(step["start_s"]) for step in job.steps],
+        "audio_s": writer.rows("audio.waveform") / SAMPLE_RATE,
+        "frames": writer.rows("face.time_s"),
+        "frames_with_face": faces,
+        "fingerprint": job.fingerprint,
+    }
+
+
+# ---- index and failures ----------------------------------------------------------------------
+
+
+def _failure_path(store: SessionStore, corpus: str, subject: str, session: str) -> str:
+    return store.path(corpus, subject, session).replace(".safetensors", ".failed.json")
+
+
+def _note_failures(store: SessionStore, key: tuple[str, str, str], failures: list[Failure]) -> None:
+    """Leave a note beside the session, so that processes on other machines need not be asked."""
+    path = _failure_path(store, *key)
+    if failures:
+        store.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+        with store.filesystem.open(path, "w") as file:
+            json.dump([asdict(failure) for failure in failures], file)
+    elif store.filesystem.exists(path):
+        store.filesystem.rm(path)
+
+
+def read_index(store: SessionStore) -> pd.DataFrame:
+    """What the store holds with its settings: one row a session, columns of ``INDEX``.
+
+    Raises
+    ------
+    StoreError : nothing was extracted there
+    """
+    path = f"{store.root}/index.parquet"
+    if not store.filesystem.exists(path):
+        raise StoreError(f"{store.url} is no store (no index.parquet): run depmm extract first")
+    with store.filesystem.open(path) as file:
+        index = pd.read_parquet(file)
+    return index[index["settings"] == store.hash].drop(columns="settings")
+
+
+def _write_index(manifest: Manifest, store: SessionStore) -> pd.DataFrame:
+    """Bring ``index.parquet`` up to date and write ``failures.parquet`` of this manifest."""
+    rows, failures = [], []
+    keys = list(manifest.sessions[SESSION_KEY].itertuples(index=False, name=None))
+    for key in keys:
+        if store.has(*key):
+            with store.read(*key) as reader:
+                row = {name: reader.summary[name] for name in INDEX[4:]}
+            rows.append(dict(zip(SESSION_KEY, key, strict=True)) | {"settings": store.hash} | row)
+        path = _failure_path(store, *key)
+        if store.filesystem.exists(path):
+            with store.filesystem.open(path) as file:
+                failures += json.load(file)
+    index = pd.DataFrame(rows, columns=INDEX)
+    if store.filesystem.exists(f"{store.root}/index.parquet"):
+        with store.filesystem.open(f"{store.root}/index.parquet") as file:
+            old = pd.read_parquet(file)
+        mine = pd.MultiIndex.from_tuples([(*key, store.hash) for key in keys])
+        others = old[~pd.MultiIndex.from_frame(old[INDEX[:4]]).isin(mine)]
+        index = pd.concat([others, index], ignore_index=True) if len(others) else index
+    table = pd.DataFrame(failures, columns=list(Failure.__dataclass_fields__))
+    for name, content in (("index", index), ("failures", table)):
+        with tempfile.TemporaryDirectory() as scratch:
+            local = Path(scratch) / f"{name}.parquet"
+            content.to_parquet(local, index=False)
+            store.put(local, f"{store.root}/{name}.parquet")
+    return table

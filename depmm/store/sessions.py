@@ -1,0 +1,266 @@
+"""One safetensors file per session: decoded, aligned, compact media, written once.
+
+===================  ================  =====================================================
+tensor               shape, type       meaning
+===================  ================  =====================================================
+audio.waveform       [N] int16         16 kHz mono, the steps' sound one after the other
+audio.step_samples   [L, 2] int64      first and end sample of each step (equal: no sound)
+audio.speech         [K, 2] float32    stretches of speech, seconds in the recording
+audio.speech_step    [K] int32         the step that each stretch belongs to
+face.jpeg            [bytes] uint8     aligned 224 x 224 crops, one JPEG after the other
+face.jpeg_offset     [T + 1] int64     where each JPEG starts (equal: no face in the frame)
+face.time_s          [T] float64       seconds in the recording
+face.step_frames     [L, 2] int64      first and end frame of each step (equal: no video)
+face.detected        [T] bool          a face was found with enough confidence
+face.confidence      [T] float32
+face.landmarks       [T, 478, 3]       float32, only where MediaPipe looked
+face.blendshapes     [T, 52]           float32, likewise
+face.pose            [T, 4, 4]         float32, likewise
+===================  ================  =====================================================
+
+The file's name carries a hash of the settings that made it, so that stores of different settings
+live side by side and none is ever taken for another.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import struct
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import fsspec
+import numpy as np
+
+from depmm.config import CROP_SIZE, SAMPLE_RATE, ExtractConfig
+
+FORMAT_VERSION = 1
+_DTYPES = {"int16": "I16", "int32": "I32", "int64": "I64", "uint8": "U8", "bool": "BOOL"}
+_DTYPES |= {"float32": "F32", "float64": "F64"}
+
+
+class StoreError(ValueError):
+    """A session that the store does not hold, or cannot read; the message says what to do."""
+
+
+def settings_hash(settings: ExtractConfig) -> str:
+    """Name the settings (and the version of this format) in eight characters."""
+    content = json.dumps([FORMAT_VERSION, settings.model_dump(mode="json")], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:8]
+
+
+class SessionStore:
+    """A folder, local or anywhere ``fsspec`` reaches, of session files made with one setting.
+
+    Parameters
+    ----------
+    root : path or URL, e.g. ``stores/demo`` or ``s3://bucket/store``
+    settings : the extraction settings; they are part of every file's name
+    """
+
+    def __init__(self, root: str | Path, settings: ExtractConfig):
+        self.filesystem, self.root = fsspec.core.url_to_fs(str(root))
+        self.url = str(root)
+        self.hash = settings_hash(settings)
+
+    def path(self, corpus: str, subject: str, session: str) -> str:
+        """Where a session lies, relative to nothing: a path of the file system."""
+        return f"{self.root}/{corpus}/{subject}/{session}.{self.hash}.safetensors"
+
+    def has(self, corpus: str, subject: str, session: str) -> bool:
+        """Whether the session was extracted with these settings."""
+        return bool(self.filesystem.exists(self.path(corpus, subject, session)))
+
+    def read(self, corpus: str, subject: str, session: str) -> "SessionReader":
+        """Open a session.
+
+        Raises
+        ------
+        StoreError : it is not there, or the file is damaged
+        """
+        path = self.path(corpus, subject, session)
+        if not self.filesystem.exists(path):
+            raise StoreError(
+                f"session {corpus}/{subject}/{session} is not in the store {self.url} with these "
+                f"extraction settings ({self.hash}): run depmm extract, or read failures.parquet"
+            )
+        if isinstance(self.filesystem, fsspec.implementations.local.LocalFileSystem):
+            return SessionReader(path)
+        local = fsspec.open_local(f"simplecache::{self.filesystem.unstrip_protocol(path)}")
+        return SessionReader(str(local))
+
+    def put(self, local: Path, path: str) -> None:
+        """Move a finished local file into the store; it appears whole or not at all."""
+        self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+        if isinstance(self.filesystem, fsspec.implementations.local.LocalFileSystem):
+            part = f"{path}.{os.getpid()}.part"
+            shutil.move(local, part)
+            os.replace(part, path)
+        else:  # object stores show an upload when it is complete
+            self.filesystem.put_file(str(local), path)
+            local.unlink()
+
+
+class SessionReader:
+    """Reads parts of a session's file without reading the rest.
+
+    Parameters
+    ----------
+    path : local path of the file
+
+    Raises
+    ------
+    StoreError : the file is not a session of this format
+    """
+
+    def __init__(self, path: str | Path):
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            self._file = safe_open(str(path), framework="numpy")
+            metadata = self._file.metadata() or {}
+            self.summary: dict[str, Any] = json.loads(metadata["depmm"])
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise StoreError(
+                f"{path}: not a session of a store ({error}). Delete it and extract again."
+            ) from None
+        self.names = set(self._file.keys())
+        if "audio.step_samples" in self.names:
+            self.step_samples = self._file.get_tensor("audio.step_samples")
+        if "face.step_frames" in self.names:
+            self.step_frames = self._file.get_tensor("face.step_frames")
+            self.detected = self._file.get_tensor("face.detected")
+            self._jpeg_offset = self._file.get_tensor("face.jpeg_offset")
+
+    def __enter__(self) -> "SessionReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.__exit__(None, None, None)
+
+    def tensor(self, name: str) -> np.ndarray:
+        """Read one tensor of the table above."""
+        return self._file.get_tensor(name)
+
+    def waveform(self, step: int, first: int = 0, count: int | None = None) -> np.ndarray:
+        """Samples of a step, float32 in [-1, 1] at 16 kHz; empty where it has no sound.
+
+        Parameters
+        ----------
+        step : number of the step
+        first, count : a part of it, in samples
+        """
+        if "audio.waveform" not in self.names:
+            return np.zeros(0, np.float32)
+        start, end = self.step_samples[step]
+        start = min(start + first, end)
+        if count is not None:
+            end = min(end, start + count)
+        return self._file.get_slice("audio.waveform")[start:end].astype(np.float32) / 32768
+
+    def speech(self, step: int) -> np.ndarray:
+        """Stretches of speech of a step, [K, 2] samples from the step's first sample."""
+        if "audio.speech" not in self.names:
+            return np.zeros((0, 2), np.int64)
+        chosen = self._file.get_tensor("audio.speech_step") == step
+        start_s = self.summary["step_start_s"][step]
+        return np.round((self._file.get_tensor("audio.speech")[chosen] - start_s) * SAMPLE_RATE)
+
+    def frames(self, step: int) -> np.ndarray:
+        """Numbers of the step's frames that show a face."""
+        if "face.jpeg" not in self.names:
+            return np.zeros(0, np.int64)
+        start, end = self.step_frames[step]
+        return start + np.flatnonzero(self.detected[start:end])
+
+    def crop(self, frame: int, size: int = CROP_SIZE) -> np.ndarray:
+        """The crop of a frame that shows a face, uint8 [size, size, 3]."""
+        from depmm.media.faces import decode_jpeg
+
+        start, end = self._jpeg_offset[frame : frame + 2]
+        return decode_jpeg(self._file.get_slice("face.jpeg")[start:end].tobytes(), size)
+
+
+class SessionWriter:
+    """Writes a session's tensors as they come; memory does not grow with the recording.
+
+    Each tensor grows in a temporary file of its own; ``save`` joins them. (The ``safetensors``
+    library wants all tensors in memory at once; the format itself does not.)
+    """
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._files: dict[str, IO[bytes]] = {}
+        self._kinds: dict[str, tuple[str, tuple[int, ...]]] = {}
+        self._rows: dict[str, int] = {}
+
+    def __enter__(self) -> "SessionWriter":
+        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def append(self, name: str, rows: np.ndarray) -> int:
+        """Add rows to a tensor.
+
+        Returns
+        -------
+        number of rows after the addition
+        """
+        rows = np.ascontiguousarray(rows)
+        kind = (rows.dtype.name, rows.shape[1:])
+        if name not in self._files:
+            file = (self.folder / name).open("w+b")
+            self._files[name] = self._stack.enter_context(file)
+            self._kinds[name], self._rows[name] = kind, 0
+        assert self._kinds[name] == kind, (name, self._kinds[name], kind)
+        self._files[name].write(rows.tobytes())
+        self._rows[name] += len(rows)
+        return self._rows[name]
+
+    def rows(self, name: str) -> int:
+        """Rows that a tensor has so far."""
+        return self._rows.get(name, 0)
+
+    def save(self, summary: dict[str, Any]) -> Path:
+        """Join the tensors to one local safetensors file.
+
+        Parameters
+        ----------
+        summary : what the index says of the session; JSON values
+        """
+        header: dict[str, Any] = {"__metadata__": {"depmm": json.dumps(summary, sort_keys=True)}}
+        offset = 0
+        # widest type first, as in the library: every tensor starts aligned
+        order = sorted(
+            self._files, key=lambda name: (-np.dtype(self._kinds[name][0]).itemsize, name)
+        )
+        for name in order:
+            dtype, shape = self._kinds[name]
+            size = self._files[name].tell()
+            header[name] = {
+                "dtype": _DTYPES[dtype],
+                "shape": [self._rows[name], *shape],
+                "data_offsets": [offset, offset + size],
+            }
+            offset += size
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        path = self.folder / "session.safetensors"
+        with path.open("wb") as out:
+            out.write(struct.pack("<Q", len(text)))
+            out.write(text)
+            for name in order:
+                self._files[name].seek(0)
+                shutil.copyfileobj(self._files[name], out, 1 << 20)
+        return path

@@ -1,0 +1,153 @@
+"""A run: one trained model with everything needed to repeat it, in files that a person can open.
+
+``config.yaml``, ``split.csv``, ``model.safetensors`` + ``config.json``, ``history.parquet``,
+``predictions.parquet``, ``environment.json``; later ``metrics.json`` and ``report.html``.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from depmm.config import Config, ConfigError, dump_config, load_config
+
+LIBRARIES = ("depmm", "torch", "transformers", "accelerate", "numpy", "mediapipe", "av")
+
+
+class RunFolder:
+    """The folder of a run.
+
+    Parameters
+    ----------
+    path : ``<out>/<name>``, or a fold of it
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.config = path / "config.yaml"
+        self.split = path / "split.csv"
+        self.checkpoints = path / "checkpoints"
+        self.best = path / "checkpoints" / "best.safetensors"
+        self.history = path / "history.parquet"
+        self.predictions = path / "predictions.parquet"
+        self.environment = path / "environment.json"
+
+    @property
+    def finished(self) -> bool:
+        """Whether predictions were written, the last thing that training does."""
+        return self.predictions.is_file()
+
+    def open(self, config: Config) -> None:
+        """Create the folder, or check that it is of the same config.
+
+        Raises
+        ------
+        ConfigError : another config was run here
+        """
+        text = dump_config(config)
+        if self.config.is_file():
+            if self.config.read_text(encoding="utf-8") != text:
+                raise ConfigError(
+                    f"{self.path} holds a run of another config (see {self.config}): choose "
+                    "another name=..., or delete that folder"
+                )
+            return
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        write_text(self.environment, json.dumps(environment(), indent=2))
+        write_text(self.config, text)
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as Parquet, whole or not at all."""
+    part = path.with_suffix(".part")
+    table.to_parquet(part, index=False)
+    os.replace(part, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    part = path.with_suffix(path.suffix + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def environment() -> dict[str, str]:
+    """Versions, platform, commit and command of this process."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parent,
+    )
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "processor": platform.machine(),
+        **{name: version(name) for name in LIBRARIES},
+        "commit": commit.stdout.strip() or "unknown",
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }
+
+
+def model_folders(path: Path) -> list[RunFolder]:
+    """The runs below a folder: itself, or its folds.
+
+    Raises
+    ------
+    ValueError : there is no finished run
+    """
+    folders = [RunFolder(path), *(RunFolder(fold) for fold in sorted(path.glob("seed-*-fold-*")))]
+    finished = [folder for folder in folders if (folder.path / "model.safetensors").is_file()]
+    if not finished:
+        raise ValueError(f"{path} holds no finished run: train one first, or check the path")
+    return finished
+
+
+@dataclass(frozen=True)
+class RunContent:
+    """What a report is made of; None where a predictions table came alone."""
+
+    path: Path
+    name: str
+    predictions: pd.DataFrame
+    config_text: str | None = None
+    history: pd.DataFrame | None = None
+    environment: dict[str, str] | None = None
+    audit: str | None = None
+    bootstrap: int = 2000
+    confidence: float = 0.95
+
+
+def read_run(path: Path) -> RunContent:
+    """Read a run, a cross-validation, or just a table of predictions (.parquet or .csv).
+
+    Raises
+    ------
+    ValueError : nothing of the kind is there
+    """
+    if path.is_file():
+        reader = pd.read_csv if path.suffix == ".csv" else pd.read_parquet
+        return RunContent(path.parent, path.stem, reader(path))
+    run = RunFolder(path)
+    if not run.finished:
+        raise ValueError(f"{path} holds no predictions.parquet: train it to the end first")
+    config = load_config(run.config) if run.config.is_file() else None
+    audit = config.data.manifest / "audit.txt" if config else None
+    history = run.history if run.history.is_file() else None
+    return RunContent(
+        path,
+        path.name,
+        pd.read_parquet(run.predictions),
+        run.config.read_text(encoding="utf-8") if config else None,
+        pd.read_parquet(history) if history else None,
+        json.loads(run.environment.read_text()) if run.environment.is_file() else None,
+        audit.read_text(encoding="utf-8") if audit and audit.is_file() else None,
+        *((config.evaluation.bootstrap, config.evaluation.confidence) if config else ()),
+    )

@@ -1,0 +1,77 @@
+"""Train and test every fold: accelerate launch experiments/cross_validate.py CONFIG [key=value]...
+
+``--seeds 0,1,2`` repeats all folds with other seeds (initial weights and draws; the folds stay).
+Runs lie in ``<out>/<name>/seed-<s>-fold-<k>``; a fold that is finished is not run again. The
+pooled ``predictions.parquet``, in which every person is tested once per seed, lies above them.
+"""
+
+import sys
+
+import pandas as pd
+
+from depmm.config import Config, load_config
+from depmm.corpora.manifest import read_manifest
+from depmm.corpora.splits import number_of_folds
+from depmm.data.task import labelled_sessions
+from depmm.training.loop import build_accelerator, train
+from depmm.training.run_folder import RunFolder, write_table
+
+
+def main(arguments: list[str]) -> None:
+    """Train all folds of all seeds and pool their predictions."""
+    seeds = [0]
+    if "--seeds" in arguments:
+        at = arguments.index("--seeds")
+        seeds = [int(seed) for seed in arguments[at + 1].split(",")]
+        arguments = arguments[:at] + arguments[at + 2 :]
+    if not arguments:
+        raise SystemExit(__doc__)
+    try:
+        cross_validate(arguments[0], arguments[1:], seeds)
+    except ValueError as error:
+        raise SystemExit(f"error: {error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit("interrupted; run the same command to go on") from None
+
+
+def cross_validate(path: str, overrides: list[str], seeds: list[int]) -> None:
+    """Run every (seed, fold) that is not finished, then pool."""
+    config = load_config(path, overrides)
+    accelerator = build_accelerator(config)
+    whole = RunFolder(config.out / config.name)
+    if accelerator.is_main_process:
+        whole.open(config)
+    runs = []
+    for seed in seeds:
+        for fold in range(folds_of(config)):
+            one = load_config(path, [*overrides, f"seed={seed}", f"split.fold={fold}"])
+            run = RunFolder(whole.path / f"seed-{seed}-fold-{fold}")
+            accelerator.print(f"seed {seed}, fold {fold}")
+            train(one, run, accelerator)
+            accelerator.free_memory()
+            runs.append((seed, fold, run))
+    if accelerator.is_main_process:
+        pool(whole, runs)
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+
+
+def folds_of(config: Config) -> int:
+    """Number of folds of the config's split."""
+    sessions, _ = labelled_sessions(read_manifest(config.data.manifest).sessions, config)
+    return number_of_folds(sessions, config.split)
+
+
+def pool(whole: RunFolder, runs: list[tuple[int, int, RunFolder]]) -> None:
+    """Join predictions and training curves of all folds."""
+    histories = [
+        pd.read_parquet(run.history).assign(seed=seed, fold=fold) for seed, fold, run in runs
+    ]
+    write_table(pd.concat(histories, ignore_index=True), whole.history)
+    predictions = [pd.read_parquet(run.predictions) for *_, run in runs]
+    write_table(pd.concat(predictions, ignore_index=True), whole.predictions)
+    print(f"{whole.path}: predictions of {len(runs)} runs; next: depmm evaluate {whole.path}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

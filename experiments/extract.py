@@ -1,0 +1,12 @@
+"""Extract on many machines: accelerate launch experiments/extract.py MANIFEST ROOT --out STORE ...
+
+The arguments are those of ``depmm extract``; the processes share the sessions out.
+"""
+
+import sys
+
+from depmm.cli import main
+
+if __name__ == "__main__":
+    sys.argv.insert(1, "extract")
+    main()

@@ -1,0 +1,101 @@
+"""The import rules: which package may know which, and what must stay cheap to import."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "depmm"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+MAY_IMPORT = {
+    "config": set(),
+    "corpora": {"config"},
+    "media": {"config"},
+    "models": {"config"},
+    "store": {"config", "corpora", "media"},
+    "data": {"config", "corpora", "store"},
+    "evaluation": {"config", "corpora", "data"},
+    "training": {"config", "corpora", "data", "models", "evaluation"},
+    "interpret": {"config", "corpora", "data", "models", "evaluation"},
+}
+ANYTHING = {"cli", "doctor", "__init__"}
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "registry", "base"}
+
+
+def imports(path: Path) -> list[str]:
+    """Absolute names of all modules that a file imports, anywhere in it."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            found.append(node.module or "")
+    return found
+
+
+def part(module: str) -> str:
+    """The package below depmm that a module belongs to."""
+    pieces = module.split(".")
+    return pieces[1] if len(pieces) > 1 else "__init__"
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_imports_only_what_its_package_may(path):
+    own = part(module_name(path))
+    if own in ANYTHING:
+        return
+    others = {part(name) for name in imports(path) if name.split(".")[0] == "depmm"}
+    wrong = others - MAY_IMPORT[own] - {own}
+    assert not wrong, f"{path.relative_to(ROOT)} imports depmm.{wrong.pop()}"
+    if own == "corpora":
+        assert not {"torch", "transformers"} & {name.split(".")[0] for name in imports(path)}
+
+
+def test_no_cycles():
+    graph = {
+        module_name(path).removesuffix(".__init__"): {
+            name for name in imports(path) if name.startswith("depmm")
+        }
+        for path in FILES
+    }
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, f"import cycle: {' -> '.join((*trail, name))}"
+        if name in done or name not in graph:
+            return
+        for other in graph[name]:
+            visit(other, (*trail, name))
+        done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_no_names_that_hide_what_is_inside():
+    assert not [path for path in FILES if path.stem in FORBIDDEN_NAMES]
+
+
+def test_nothing_is_unpickled():
+    for path in [*FILES, *sorted((ROOT / "experiments").rglob("*.py"))]:
+        text = path.read_text(encoding="utf-8")
+        for danger in ("import pickle", "allow_pickle=True", "yaml.load(", "torch.load("):
+            assert danger not in text, f"{path}: {danger}"
+
+
+@pytest.mark.parametrize("module", ["depmm", "depmm.cli"])
+def test_import_is_instant(module):
+    """No heavy library is loaded before a command needs it."""
+    heavy = ["torch", "transformers", "mediapipe", "librosa", "cv2", "av", "duckdb", "pandas"]
+    code = f"import sys, {module}; print(*[n for n in {heavy} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -1,0 +1,245 @@
+"""Splits of people: disjoint, complete, stratified, repeatable; and their refusals."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from depmm.config import SplitConfig
+from depmm.corpora.index import index_corpus
+from depmm.corpora.spec import load_spec
+from depmm.corpora.splits import (
+    SplitError,
+    check_disjoint,
+    make_split,
+    number_of_folds,
+    official_overlap,
+    read_split,
+    write_split,
+)
+
+
+def people(labels: list[list[int | None]], corpus: str = "toy", splits: list | None = None):
+    """A sessions table: one person for each list, one session for each label in it."""
+    rows = [
+        {
+            "corpus": corpus, "subject": f"{number:02}", "session": f"{number:02}-{k}",
+            "label": label, "split": splits[number] if splits else None,
+        }
+        for number, own in enumerate(labels)
+        for k, label in enumerate(own)
+    ]  # fmt: skip
+    table = pd.DataFrame(rows).astype({"label": "Int8"})
+    return table.assign(split=table["split"].astype("str"))
+
+
+def folds(sessions: pd.DataFrame, config: SplitConfig, **more) -> list[pd.DataFrame]:
+    return [
+        make_split(sessions, config.model_copy(update={"fold": fold}), **more)
+        for fold in range(number_of_folds(sessions, config))
+    ]
+
+
+def of(split: pd.DataFrame, name: str) -> set[tuple[str, str]]:
+    chosen = split[split["split"] == name]
+    return set(zip(chosen["corpus"], chosen["subject"], strict=True))
+
+
+TWENTY_THREE = people([[k % 3 == 0] * (1 + k % 4) for k in range(23)])  # 8 of 23 positive
+
+
+@pytest.mark.parametrize(
+    ("kind", "seed"), [("k_fold", 0), ("k_fold", 1), ("leave_one_subject_out", 0)]
+)
+def test_every_person_is_tested_once_and_never_on_two_sides(kind, seed):
+    config = SplitConfig(kind=kind, folds=5, seed=seed)
+    everyone = set(zip(TWENTY_THREE["corpus"], TWENTY_THREE["subject"], strict=True))
+    tested = Counter()
+    for split in folds(TWENTY_THREE, config):
+        check_disjoint(split)
+        assert not split.duplicated(["corpus", "subject"]).any()
+        assert of(split, "train") | of(split, "validation") | of(split, "test") == everyone
+        tested.update(of(split, "test"))
+    assert tested == dict.fromkeys(everyone, 1)
+
+
+def test_k_fold_is_stratified_by_people():
+    positive = {("toy", f"{k:02}") for k in range(0, 23, 3)}
+    for split in folds(TWENTY_THREE, SplitConfig(folds=4, validation=0.25)):
+        assert len(of(split, "test")) in (5, 6)
+        assert len(of(split, "test") & positive) == 2
+        # of the rest, a quarter of each class: 6 positive -> 2 (1.5), 11 or 12 negative -> 3
+        assert len(of(split, "validation") & positive) == 2
+        assert len(of(split, "validation") - positive) == 3
+
+
+def test_leave_one_out_counts_people():
+    config = SplitConfig(kind="leave_one_subject_out", fold=4)
+    assert number_of_folds(TWENTY_THREE, config) == 23
+    assert of(make_split(TWENTY_THREE, config), "test") == {("toy", "04")}
+    assert number_of_folds(TWENTY_THREE, SplitConfig(folds=7)) == 7
+    assert number_of_folds(TWENTY_THREE, SplitConfig(kind="official")) == 1
+
+
+def test_a_split_depends_on_the_seed_but_not_on_the_order_of_rows():
+    config = SplitConfig(folds=5, seed=3)
+    split = make_split(TWENTY_THREE, config)
+    shuffled = TWENTY_THREE.sample(frac=1, random_state=0)
+    pd.testing.assert_frame_equal(split, make_split(shuffled, config))
+    other = make_split(TWENTY_THREE, SplitConfig(folds=5, seed=4))
+    assert of(split, "test") != of(other, "test")
+    assert of(split, "validation") != of(other, "validation")
+
+
+def test_a_split_is_the_same_on_every_machine():
+    # pinned: folds that others have published must not change with a version of anything
+    split = make_split(people([[0], [1]] * 6), SplitConfig(folds=3, fold=1, seed=0))
+    named = {
+        name: "".join(sorted(p[1] for p in of(split, name))) for name in ("validation", "test")
+    }
+    assert named == {"validation": "0211", "test": "00010405"}
+
+
+def test_a_persons_majority_label_is_the_stratum():
+    # ten people with mostly 1, ten with mostly 0; every person has both classes
+    sessions = people([[1, 1, 0]] * 10 + [[0, 0, 1]] * 10)
+    for split in folds(sessions, SplitConfig(folds=5)):
+        numbers = [int(subject) < 10 for _, subject in of(split, "test")]
+        assert sorted(numbers) == [False, False, True, True]
+
+
+def test_labels_of_the_task_replace_those_of_the_corpus():
+    sessions = people([[None, None]] * 12)
+    labels = pd.Series(["sad", None] * 6 + ["calm", "calm"] * 6, index=sessions.index)
+    for split in folds(sessions, SplitConfig(folds=3), labels=labels):
+        sad = [int(subject) < 6 for _, subject in of(split, "test")]
+        assert sorted(sad) == [False, False, True, True]
+    with pytest.raises(SplitError, match="one label for each row"):
+        make_split(sessions, SplitConfig(folds=3), labels.reset_index(drop=True).iloc[1:])
+
+
+def test_people_without_a_label_are_split_too():
+    sessions = people([[1], [0]] * 6 + [[None]] * 3)
+    tested = [of(split, "test") for split in folds(sessions, SplitConfig(folds=3))]
+    assert [len(part) for part in tested] == [5, 5, 5]
+    assert all(len(part & {("toy", f"{k}") for k in (12, 13, 14)}) == 1 for part in tested)
+
+
+def test_one_name_in_two_corpora_is_two_people():
+    both = pd.concat([people([[0], [1]] * 6, "a"), people([[0], [1]] * 3, "b")], ignore_index=True)
+    for split in folds(both, SplitConfig(folds=3)):
+        assert len(split) == 18
+        assert Counter(corpus for corpus, _ in of(split, "test")) == {"a": 4, "b": 2}
+
+
+def test_the_official_split_is_kept():
+    names = ["train", "train", "validation", "validation", "test", "test"]
+    sessions = people([[0, 0], [1, 1], [0], [1], [0], [1]], splits=names)
+    split = make_split(sessions, SplitConfig(kind="official"))
+    assert split["split"].tolist() == names
+
+
+def test_official_validation_is_drawn_from_train_by_class_when_absent():
+    sessions = people([[0], [1]] * 10, splits=["train"] * 10 + ["test"] * 10)
+    split = make_split(sessions, SplitConfig(kind="official", validation=0.4))
+    assert of(split, "test") == {("toy", f"{k}") for k in range(10, 20)}
+    assert sorted(int(subject) % 2 for _, subject in of(split, "validation")) == [0, 0, 1, 1]
+    assert len(of(split, "train")) == 6
+
+
+def test_a_person_in_two_official_splits_is_named():
+    sessions = people([[0, 1], [1], [0], [1]], splits=["train", "train", "test", "test"])
+    sessions.loc[1, "split"] = "test"
+    assert official_overlap(sessions) == {("toy", "00"): ["test", "train"]}
+    with pytest.raises(SplitError, match=r"1 people .* toy/00 in test and train.*k_fold"):
+        make_split(sessions, SplitConfig(kind="official"))
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        (
+            ["train", "train", None, "test"],
+            "1 people have no official split: toy/02. Give the spec",
+        ),
+        (["train"] * 4, "no test people. Use split.kind k_fold"),
+        (["test"] * 4, "no train people"),
+    ],
+)
+def test_an_incomplete_official_split_is_refused(splits, message):
+    with pytest.raises(SplitError, match=re.escape(message)):
+        make_split(people([[0], [1]] * 2, splits=splits), SplitConfig(kind="official"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "config", "message"),
+    [
+        ([[0], [1]], SplitConfig(folds=2), "2 people: .* at least 3. Add"),
+        ([[0]] * 4, SplitConfig(folds=5), "4 people for 5 folds. Lower split.folds to at most 4"),
+        ([[0]] * 9 + [[1]] * 3, SplitConfig(folds=4), "class 1: 3 people for 4 folds.*at most 3"),
+        ([[0]] * 9 + [[1]] * 2, SplitConfig(folds=2), "validation has no session of class 1"),
+        ([[0]] * 9, SplitConfig(folds=3, fold=3), "split.fold is 3.*choose 0 to 2"),
+        ([[0]] * 9, SplitConfig(kind="official", fold=1), "split.fold is 1.*choose 0 to 0"),
+        (
+            [[0]] * 5 + [[1]] * 2,
+            SplitConfig(kind="leave_one_subject_out", fold=6),
+            "has no session of class 1, which 2 people have",
+        ),
+    ],
+)
+def test_too_few_people_are_refused_with_a_remedy(labels, config, message):
+    with pytest.raises(SplitError, match=message):
+        make_split(people(labels), config)
+
+
+def test_a_saved_split_keeps_ids_as_text(tmp_path):
+    sessions = people([[0], [1]] * 4).replace({"subject": {"03": "NA", "04": "null"}})
+    split = make_split(sessions, SplitConfig(folds=2))
+    write_split(split, tmp_path / "sub" / "fold.csv")
+    again = read_split(tmp_path / "sub" / "fold.csv")
+    pd.testing.assert_frame_equal(split, again)
+    assert {"01", "NA", "null"} <= set(again["subject"])
+    assert [file.name for file in (tmp_path / "sub").iterdir()] == ["fold.csv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("corpus,subject\na,1\n", "column 'split' is missing. Add it"),
+        ("corpus,subject,split\na,1,dev\n", "'dev' is unknown. Use train"),
+        (
+            "corpus,subject,split\na,1,train\na,1,test\na,2,validation\n",
+            "1 people stand more than once: a/1 in train and test. Keep",
+        ),
+        ("corpus,subject,split\na,1,train\na,2,test\n", "validation is empty"),
+        ("", "cannot be read as CSV"),
+    ],
+)
+def test_a_bad_split_file_is_refused(tmp_path, text, message):
+    path = tmp_path / "fold.csv"
+    path.write_text(text)
+    with pytest.raises(SplitError, match=re.escape(message)) as caught:
+        read_split(path)
+    assert "fold.csv" in str(caught.value)
+
+
+def test_a_split_with_a_person_twice_is_not_written(tmp_path):
+    split = make_split(TWENTY_THREE, SplitConfig())
+    with pytest.raises(SplitError, match="stand more than once: toy/00"):
+        write_split(pd.concat([split, split.head(1)]), tmp_path / "fold.csv")
+    assert not (tmp_path / "fold.csv").exists()
+
+
+def test_folds_of_the_real_emotional_speakers_are_speaker_disjoint(real_data):
+    spec = load_spec(Path(__file__).parents[1] / "data_specs" / "emodb.yaml")
+    sessions = index_corpus(spec, real_data / "emodb_4emo")[0].sessions
+    labels = sessions["emotion"].map({"sadness": 1, "anger": 1, "neutral": 0}).astype("Int8")
+    tested = []
+    for split in folds(sessions, SplitConfig(folds=5), labels=labels):
+        sides = sessions.merge(split.drop(columns="corpus"), on="subject", suffixes=("_", ""))
+        for _, rows in sides.groupby("split"):
+            assert set(rows["emotion"]) >= {"sadness", "anger", "neutral"}
+        tested += sorted(of(split, "test"))
+    assert sorted(subject for _, subject in tested) == sorted(set(sessions["subject"]))
