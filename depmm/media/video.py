@@ -215,7 +215,7 @@ def decode_stream(path: Path, container: Any, stream: Any, begin_s: float = 0.0)
 
 def _check_complete(path: Path, container: Any, last_s: float, corrupt_s: float) -> None:
     stated = (container.duration or 0) / av.time_base
-    short = _format(container) in _STATES_DURATION and stated - last_s > 99
+    short = _format(container) in _STATES_DURATION and stated - last_s > max(0.5, 0.02 * stated)
     if short:
         fault = f"ends after {last_s:.2f} s, its header says {stated:.2f} s"
     elif last_s - corrupt_s < 0.5:
