@@ -189,6 +189,9 @@ class ModelConfig(Settings):
 
     encoders: dict[Modality, EncoderConfig] = Field(min_length=1)
     fusion: FusionConfig
+    center_steps: bool = Field(
+        False, description="give the fusion each step minus the session's mean step"
+    )
     step_head: bool = Field(False, description="predict from single steps too, for the step loss")
 
 

@@ -39,7 +39,7 @@ def occlude_steps(
     for batch in loader:
         number = batch.pop("number")
         features, masks = model.encode(**{k: v.to(device) for k, v in batch.items()})
-        full, _ = model.fusion(features, masks)
+        full, _ = model.fuse(features, masks)
         there = torch.stack(list(masks.values())).any(dim=0)
         for step in range(there.shape[1]):
             hidden = {name: _without(mask, step) for name, mask in masks.items()}
@@ -47,7 +47,7 @@ def occlude_steps(
             use = there[:, step] & left
             if not bool(use.any()):
                 continue
-            without, _ = model.fusion(
+            without, _ = model.fuse(
                 {name: x[use] for name, x in features.items()},
                 {name: mask[use] for name, mask in hidden.items()},
             )

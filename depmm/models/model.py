@@ -25,6 +25,7 @@ from depmm.config import (
 )
 from depmm.models.dep_former import DepFormer
 from depmm.models.heads import BinaryHead, SeverityHead
+from depmm.models.masking import masked_mean
 from depmm.models.mean_pool import MeanPool
 from depmm.models.mfcc_cnn import MfccCnn
 from depmm.models.se_resnet import SEResNet
@@ -37,6 +38,9 @@ class DepressionConfig(PreTrainedConfig):
     ----------
     encoders : modality -> settings of its encoder, as in ``ModelConfig``
     fusion : settings of the fusion, as in ``ModelConfig``
+    center_steps : whether the fusion sees each step minus the session's mean step: how a person
+        reads one word compared with their other words, not who speaks or which microphone ("via
+        emotional changes"; not in the release). A session of one step would be all zeros.
     step_head : whether each step also gets a prediction of its own
     task : "binary" or "severity"
     score_range : lowest and highest score of the instrument, for severity
@@ -48,6 +52,7 @@ class DepressionConfig(PreTrainedConfig):
         self,
         encoders: dict[str, dict[str, Any]] | None = None,
         fusion: dict[str, Any] | None = None,
+        center_steps: bool = False,
         step_head: bool = False,
         task: str = "binary",
         score_range: Sequence[float] = (0.0, 1.0),
@@ -55,6 +60,7 @@ class DepressionConfig(PreTrainedConfig):
     ):
         self.encoders = encoders or {"audio": {"kind": "mfcc_cnn"}}
         self.fusion = fusion or {"kind": "mean_pool"}
+        self.center_steps = center_steps
         self.step_head = step_head
         self.task = task
         self.score_range = list(score_range)
@@ -128,7 +134,7 @@ class DepressionModel(PreTrainedModel):
             missing), or a session has no step with any modality
         """
         features, masks = self.encode(audio, audio_length, face, face_length)
-        logits, branch_logits = self.fusion(features, masks)
+        logits, branch_logits = self.fuse(features, masks)
         return DepressionOutput(
             prediction=self.head.predict(logits),
             logits=logits,
@@ -170,6 +176,17 @@ class DepressionModel(PreTrainedModel):
                 "them out, or extract a modality that they have"
             )
         return features, masks
+
+    def fuse(
+        self, features: dict[str, Tensor], masks: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Predict from encoded steps: Tensor[B, out], and branch -> Tensor[B, out] before fusion."""
+        if self.config.center_steps:
+            features = {
+                name: x - masked_mean(x, masks[name]).unsqueeze(1) for name, x in features.items()
+            }
+        fused, branches = self.fusion(features, masks)
+        return fused, branches
 
     def _step_logits(self, features: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor | None:
         """Mean over a step's modalities of a linear prediction from its features."""

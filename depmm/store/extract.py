@@ -6,6 +6,7 @@ ever ends the run. Under a launcher (``RANK`` and ``WORLD_SIZE``) the processes 
 out.
 """
 
+import functools
 import json
 import multiprocessing
 import os
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,9 @@ from depmm.config import SAMPLE_RATE, ExtractConfig
 from depmm.corpora.manifest import SESSION_KEY, Manifest
 from depmm.media.errors import MediaError
 from depmm.store.sessions import SessionStore, SessionWriter, StoreError
+
+if TYPE_CHECKING:
+    from depmm.media.faces import FaceTracker
 
 INDEX = [*SESSION_KEY, "settings", "steps", "audio_s", "frames", "frames_with_face"]
 
@@ -315,7 +319,7 @@ def _extract_faces(
     job: _Job, file: str, numbers: list[int], writer: SessionWriter, ranges: np.ndarray
 ) -> int:
     """Decode a video once and keep the aligned crops of its steps; returns how many."""
-    from depmm.media.faces import FaceTracker, aligned_crop, encode_jpeg
+    from depmm.media.faces import aligned_crop, encode_jpeg
     from depmm.media.video import decode_frames
 
     windows = _windows(job, numbers)
@@ -342,13 +346,13 @@ def _extract_faces(
             keep(time_s, aligned_crop(frame), 1.0)
     else:
         assert job.landmarker is not None
-        with FaceTracker(job.landmarker, settings.min_confidence) as tracker:
-            for time_s, frame in frames:
-                face = tracker.track(time_s, frame)
-                keep(time_s, face.crop if face.detected else None, face.confidence)
-                writer.append("face.landmarks", face.landmarks[None])
-                writer.append("face.blendshapes", face.blendshapes[None])
-                writer.append("face.pose", face.pose[None])
+        tracker = _tracker(job.landmarker, settings.min_confidence)
+        for time_s, frame in frames:
+            face = tracker.track(time_s, frame)
+            keep(time_s, face.crop if face.detected else None, face.confidence)
+            writer.append("face.landmarks", face.landmarks[None])
+            writer.append("face.blendshapes", face.blendshapes[None])
+            writer.append("face.pose", face.pose[None])
     if found == 0:
         raise MediaError(
             file,
@@ -359,6 +363,14 @@ def _extract_faces(
     for number, (start, end) in zip(numbers, windows, strict=True):
         ranges[number] = before + np.searchsorted(clock, [start - 1e-6, end - 1e-6])
     return found
+
+
+@functools.cache
+def _tracker(landmarker: Path, min_confidence: float) -> "FaceTracker":
+    """One tracker per worker: opening it costs more than a short video, and it keeps no state."""
+    from depmm.media.faces import FaceTracker
+
+    return FaceTracker(landmarker, min_confidence)
 
 
 def _summary(job: _Job, writer: SessionWriter, faces: int) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from accelerate.utils import DistributedDataParallelKwargs, gather_object
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
+from transformers.utils import logging
 
 from depmm.config import Config
 from depmm.corpora.splits import write_split
@@ -144,6 +145,8 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
                 board.add_scalar(name, row[name], epoch + 1)
         speak(_line(row, config, best=progress["best_epoch"] == epoch))
 
+    if board is not None:
+        board.close()
     finish(config, data, bare, run, accelerator)
     speak(f"{run.path}: best epoch {progress['best_epoch'] + 1}, predictions written")
 
@@ -215,6 +218,7 @@ def finish(
     everyone = list(range(len(data.sessions)))
     table = predict_everywhere(config, data, model, everyone, accelerator)
     if accelerator.is_main_process:
+        logging.disable_progress_bar()  # one small file needs none
         model.save_pretrained(run.path)
         write_table(prediction_table(config, data, table), run.predictions)
         shutil.rmtree(run.checkpoints)
