@@ -2,15 +2,18 @@
 
 Here in a small size for aligned face crops, with group normalisation: batches of a few people make
 poor batch statistics, and a frame's features must not depend on its neighbours in the batch. The
-features of a step's frames are pooled to mean and deviation; the deviation is how much the face
-moves.
+feature maps of a step's frames are pooled to mean and deviation over time, place by place; the
+deviation is how much the face moves.
 """
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from depmm.models.masking import length_mask, masked_mean_and_deviation
+
+STILL = 0.01  # deviation of feature maps below which a face counts as still
 
 
 class SqueezeExcitation(nn.Module):
@@ -95,9 +98,8 @@ class SEResNet(nn.Module):
                 stages.append(BasicBlock(size, stage_channels, stride, reduction))
                 size = stage_channels
         self.backbone = nn.Sequential(*stages)
-        self.project = nn.Sequential(
-            nn.LayerNorm(2 * size), nn.Dropout(dropout), nn.Linear(2 * size, width)
-        )
+        self.norm = nn.LayerNorm(size)
+        self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * size, width))
         self.out_dim = width
 
     def forward(self, crops: Tensor, length: Tensor) -> Tensor:
@@ -114,7 +116,11 @@ class SEResNet(nn.Module):
         """
         valid = length_mask(length, crops.shape[1])
         pixels = (crops[valid].float() - 127.5) / 64.0
-        features = self.backbone(pixels).mean(dim=(2, 3))
-        frames = features.new_zeros(*valid.shape, features.shape[-1])
-        frames = frames.masked_scatter(valid.unsqueeze(-1), features)
-        return self.project(masked_mean_and_deviation(frames, valid))
+        maps = self.backbone(pixels)
+        frames = maps.new_zeros(*valid.shape, maps[0].numel())
+        frames = frames.masked_scatter(valid.unsqueeze(-1), maps.flatten(1))
+        # over time first, place by place: motion would be lost in a mean over the face
+        pooled = masked_mean_and_deviation(frames, valid).unflatten(-1, (2, maps.shape[1], -1))
+        look, motion = pooled.mean(dim=-1).unbind(dim=1)
+        # a logarithm and no norm: a norm would take away how much the face moves
+        return self.project(torch.cat([self.norm(look), (motion + STILL).log()], dim=-1))
