@@ -7,7 +7,7 @@ contradict each other stop the run and say what was meant.
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -153,7 +153,72 @@ class SEResNetConfig(Settings):
         return self
 
 
-EncoderConfig = Annotated[MfccCnnConfig | SEResNetConfig, Field(discriminator="kind")]
+class SpectrogramCnnConfig(Settings):
+    """Six layers on a 513 x 125 spectrogram (models/spectrogram_cnn.py)."""
+
+    kind: Literal["spectrogram_cnn"]
+    seconds: float = Field(4.0, gt=0.6, description="length of a segment")
+    channels: list[int] = Field([32, 32], min_length=2, max_length=2)
+    width: int = Field(128, ge=1)
+
+
+class AttentionResNetConfig(Settings):
+    """ResNet with CBAM on MFCC (models/attention_resnet.py)."""
+
+    kind: Literal["attention_resnet"]
+    depth: Literal[18, 34, 50, 101] = 18
+    attention: bool = True
+    channels: int = Field(64, ge=1, description="of the first module; 64 is the standard ResNet")
+    coefficients: int = Field(20, ge=1)
+    mel_bands: int = Field(128, ge=1)
+    window: int = Field(2048, ge=2, description="samples")
+    hop: int = Field(512, ge=1, description="samples")
+
+
+class EmoAudioNetConfig(Settings):
+    """Spectrogram branch and MFCC branch (models/emoaudionet.py)."""
+
+    kind: Literal["emoaudionet"]
+    branches: list[Literal["spectrogram", "mfcc"]] = Field(["spectrogram", "mfcc"], min_length=1)
+    width: int = Field(10, ge=1)
+    channels: int = Field(128, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
+class DepNetConfig(Settings):
+    """SE-ResNet-50 and the feature aggregation module (models/depnet.py)."""
+
+    kind: Literal["depnet"]
+    squeeze: bool = Field(True, description="squeeze-and-excitation; False: plain ResNet-50")
+    layout: Literal["vggface2_bgr", "vggface2_rgb", "torchvision"] = "vggface2_bgr"
+    frozen: bool = True
+    face_size: int = Field(CROP_SIZE, ge=32, le=CROP_SIZE, multiple_of=32)
+    frames: int = Field(5, ge=1)
+    channels: int = Field(32, ge=1)
+    width: int = Field(64, ge=1)
+    dropout: float = Field(0.5, ge=0, lt=1)
+
+
+class FrameMeanConfig(Settings):
+    """(SE-)ResNet-50 features averaged over frames (models/depnet.py)."""
+
+    kind: Literal["frame_mean"]
+    squeeze: bool = False
+    layout: Literal["vggface2_bgr", "vggface2_rgb", "torchvision"] = "vggface2_bgr"
+    frozen: bool = False
+    frames: int = Field(5, ge=1)
+
+
+EncoderConfig = Annotated[
+    MfccCnnConfig
+    | SpectrogramCnnConfig
+    | AttentionResNetConfig
+    | EmoAudioNetConfig
+    | SEResNetConfig
+    | DepNetConfig
+    | FrameMeanConfig,
+    Field(discriminator="kind"),
+]
 
 
 class DepFormerConfig(Settings):
@@ -193,6 +258,17 @@ class ModelConfig(Settings):
         False, description="give the fusion each step minus the session's mean step"
     )
     step_head: bool = Field(False, description="predict from single steps too, for the step loss")
+
+    @model_validator(mode="after")
+    def _encoders_fit_their_modality(self) -> "ModelConfig":
+        for modality, encoder in self.encoders.items():
+            sees = isinstance(encoder, SEResNetConfig | DepNetConfig | FrameMeanConfig)
+            if sees != (modality == "face"):
+                raise ValueError(
+                    f"model.encoders.{modality}: {encoder.kind} does not encode {modality}; choose "
+                    f"one of {', '.join(_encoders_of(modality))}"
+                )
+        return self
 
 
 class TrainingConfig(Settings):
@@ -240,6 +316,12 @@ class Config(Settings):
             raise ValueError(
                 f"data.modalities is {sorted(modalities)} but model.encoders has "
                 f"{sorted(encoders)}: list the same modalities in both"
+            )
+        face = self.model.encoders.get("face")
+        if isinstance(face, DepNetConfig) and face.face_size != self.data.face_size:
+            raise ValueError(
+                f"data.face_size is {self.data.face_size}, but model.encoders.face.face_size is "
+                f"{face.face_size}: give both the same value"
             )
         if self.split.kind == "k_fold" and self.split.fold >= self.split.folds:
             raise ValueError(
@@ -377,7 +459,6 @@ def _paths(values: dict[str, Any]) -> dict[str, Any]:
 def _explain(error: ValidationError, source: str, root: type[Settings] = Config) -> str:
     lines = []
     for problem in error.errors():
-        # a discriminated union puts its kind between the real keys: it is no key of the file
         place = [part for part in problem["loc"] if part not in _KINDS]
         where = ".".join(map(str, place)) or "config"
         message = problem["msg"].removeprefix("Value error, ")
@@ -398,20 +479,26 @@ def _explain(error: ValidationError, source: str, root: type[Settings] = Config)
     return f"{source}:\n  " + "\n  ".join(lines)
 
 
-_KINDS = {"mfcc_cnn", "se_resnet", "dep_former", "mean_pool"}
-
-
 def _known_keys(root: type[Settings], place: list[Any], loc: tuple[Any, ...]) -> list[str]:
     """The keys that the section at ``place`` accepts."""
-    sections: dict[str, type[Settings]] = {
-        "mfcc_cnn": MfccCnnConfig,
-        "se_resnet": SEResNetConfig,
-        "dep_former": DepFormerConfig,
-        "mean_pool": MeanPoolConfig,
-    }
-    if kind := next((part for part in loc if part in sections), None):
-        return list(sections[kind].model_fields)
+    if kind := next((part for part in loc if part in _KINDS), None):
+        return list(_KINDS[kind].model_fields)
     model: Any = root
     for part in place:
         model = model.model_fields[part].annotation
     return list(model.model_fields)
+
+
+def _encoders_of(modality: str) -> list[str]:
+    faces = ["se_resnet", "depnet", "frame_mean"]
+    return faces if modality == "face" else sorted(_kinds(EncoderConfig).keys() - set(faces))
+
+
+def _kinds(*unions: Any) -> dict[str, type[Settings]]:
+    """The sections of discriminated unions by the value of their ``kind``."""
+    members = [member for union in unions for member in get_args(get_args(union)[0])]
+    return {get_args(m.model_fields["kind"].annotation)[0]: m for m in members}
+
+
+# pydantic puts a union's kind between the real keys of an error: it is no key of the file
+_KINDS = _kinds(EncoderConfig, FusionConfig)

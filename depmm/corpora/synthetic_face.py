@@ -15,7 +15,7 @@ from depmm.config import CROP_SIZE
 from depmm.corpora.synthetic_voice import TRACK_HZ, Recording, smooth
 
 FRAMES_PER_SECOND = 25
-MOTION_PER_UNIT = float(np.exp(-0.5))
+MOTION_PER_UNIT = float(np.exp(-0.8))
 
 SCALE = 2  # the drawing is this much larger than the picture
 HALF = 136  # half the drawing's side: a margin around the picture, which the head moves in

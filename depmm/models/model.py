@@ -15,20 +15,29 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from depmm.config import (
+    AttentionResNetConfig,
     DepFormerConfig,
+    DepNetConfig,
+    EmoAudioNetConfig,
     EncoderConfig,
+    FrameMeanConfig,
     FusionConfig,
     MeanPoolConfig,
     MfccCnnConfig,
     ModelConfig,
     SEResNetConfig,
+    SpectrogramCnnConfig,
 )
+from depmm.models.attention_resnet import AttentionResNet
 from depmm.models.dep_former import DepFormer
+from depmm.models.depnet import DepNet, FrameMean
+from depmm.models.emoaudionet import EmoAudioNet
 from depmm.models.heads import BinaryHead, SeverityHead
 from depmm.models.masking import masked_mean
 from depmm.models.mean_pool import MeanPool
 from depmm.models.mfcc_cnn import MfccCnn
 from depmm.models.se_resnet import SEResNet
+from depmm.models.spectrogram_cnn import SpectrogramCnn
 
 
 class DepressionConfig(PreTrainedConfig):
@@ -180,7 +189,7 @@ class DepressionModel(PreTrainedModel):
     def fuse(
         self, features: dict[str, Tensor], masks: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Predict from encoded steps: Tensor[B, out], and branch -> Tensor[B, out] before fusion."""
+        """Predict from encoded steps; returns as the fusion does (``DepFormer.forward``)."""
         if self.config.center_steps:
             features = {
                 name: x - masked_mean(x, masks[name]).unsqueeze(1) for name, x in features.items()
@@ -230,8 +239,18 @@ def build_encoder(values: dict[str, Any]) -> nn.Module:
     match settings:
         case MfccCnnConfig():
             return MfccCnn(**arguments)
+        case SpectrogramCnnConfig():
+            return SpectrogramCnn(**arguments)
+        case AttentionResNetConfig():
+            return AttentionResNet(**arguments)
+        case EmoAudioNetConfig():
+            return EmoAudioNet(**arguments)
         case SEResNetConfig():
             return SEResNet(**arguments)
+        case DepNetConfig():
+            return DepNet(**arguments)
+        case FrameMeanConfig():
+            return FrameMean(**arguments)
     raise AssertionError(settings)
 
 

@@ -1,0 +1,99 @@
+"""Every encoder and fusion that a config can name: builds, learns one step, survives saving."""
+
+from typing import get_args
+
+import pytest
+import torch
+
+from depmm.config import EncoderConfig, FusionConfig, ModelConfig
+from depmm.models.heads import SeverityHead
+from depmm.models.model import DepressionModel, build_model
+
+ENCODERS = {
+    "mfcc_cnn": {"channels": [8], "width": 8},
+    "spectrogram_cnn": {"seconds": 1.0, "channels": [4, 4], "width": 8},
+    "attention_resnet": {"channels": 8, "hop": 160, "window": 512, "mel_bands": 40},
+    "emoaudionet": {"channels": 8, "branches": ["mfcc"]},
+    "se_resnet": {"blocks": [1], "channels": [8], "reduction": 2, "width": 8},
+    "depnet": {"face_size": 32, "frames": 2, "channels": 4, "width": 8, "dropout": 0.0},
+    "frame_mean": {"frozen": True, "frames": 1},
+}
+FUSIONS = {
+    "dep_former": {
+        "adapter_hidden": 16,
+        "adapter_width": 8,
+        "width": 8,
+        "heads": 2,
+        "head_width": 4,
+        "feed_forward": 8,
+        "factor": 1,
+    },
+    "mean_pool": {},
+}
+SEES = {"se_resnet", "depnet", "frame_mean"}
+
+
+def kinds(union) -> set[str]:
+    members = get_args(get_args(union)[0])
+    return {get_args(member.model_fields["kind"].annotation)[0] for member in members}
+
+
+def model_of(encoder: str, fusion: str, task: str = "binary") -> DepressionModel:
+    torch.manual_seed(0)
+    modality = "face" if encoder in SEES else "audio"
+    settings = ModelConfig(
+        encoders={modality: {"kind": encoder, **ENCODERS[encoder]}},
+        fusion={"kind": fusion, **FUSIONS[fusion]},
+    )
+    return build_model(settings, task, (0.0, 63.0))
+
+
+def signals(encoder: str) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    if encoder in SEES:
+        faces = torch.randint(0, 256, (2, 2, 2, 3, 32, 32), generator=generator).byte()
+        return {"face": faces, "face_length": torch.tensor([[2, 1], [2, 0]])}
+    sound = torch.rand(2, 2, 16000, generator=generator) - 0.5
+    return {"audio": sound, "audio_length": torch.tensor([[16000, 15000], [16000, 0]])}
+
+
+def test_every_kind_that_a_config_can_name_is_tested_here():
+    assert kinds(EncoderConfig) == set(ENCODERS)
+    assert kinds(FusionConfig) == set(FUSIONS)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_encoder_learns_and_survives_saving(encoder, tmp_path):
+    model = model_of(encoder, "mean_pool")
+    x = signals(encoder)
+    optimizer = torch.optim.AdamW(model.train().parameters(), lr=1e-3)
+    before = [p.detach().clone() for p in model.parameters() if p.requires_grad]
+    loss = model.head.loss(model(**x).logits, torch.tensor([0.0, 1.0])).sum()
+    loss.backward()
+    optimizer.step()
+    assert loss.isfinite()
+    after = [p for p in model.parameters() if p.requires_grad]
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+    model.eval()
+    saved = model(**x).prediction
+    model.save_pretrained(tmp_path)
+    loaded = DepressionModel.from_pretrained(tmp_path).eval()
+    torch.testing.assert_close(loaded(**x).prediction, saved, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_severity_stays_in_the_range_of_its_instrument(fusion):
+    model = model_of("mfcc_cnn", fusion, task="severity").eval()
+    score = model(**signals("mfcc_cnn")).prediction
+    assert ((score > 0) & (score < 63)).all()
+    head = SeverityHead(0.0, 63.0)
+    assert head.predict(torch.zeros(1, 1)).item() == 31.5
+    assert head.loss(torch.zeros(1, 1), torch.tensor([0.0])).item() == 0.25
+    with pytest.raises(ValueError, match="smaller"):
+        SeverityHead(3.0, 3.0)
+
+
+def test_an_encoder_of_the_wrong_modality_is_refused():
+    with pytest.raises(ValueError, match=r"se_resnet does not encode audio.*attention_resnet"):
+        ModelConfig(encoders={"audio": {"kind": "se_resnet"}}, fusion={"kind": "mean_pool"})
