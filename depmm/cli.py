@@ -24,9 +24,12 @@ def main() -> None:
     """Run the command line; a user's mistake is a message, not a traceback."""
     try:
         app()
-    except KeyboardInterrupt:
-        typer.echo("interrupted; what was finished is kept, run the same command again", err=True)
-        sys.exit(130)
+    except SystemExit as end:  # what typer makes of Ctrl-C
+        if end.code == 130:
+            typer.echo(
+                "interrupted; what was finished is kept, run the same command again", err=True
+            )
+        raise
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
@@ -70,7 +73,7 @@ def index(
 
 @app.command()
 def audit(manifest: Annotated[Path, typer.Argument(help="folder of the manifest")]) -> None:
-    """Look for what would make results invalid; exit status 1 if there is anything."""
+    """Look for what would make results invalid; exit status 1 if there are errors."""
     from depmm.corpora.audit import audit_manifest, describe
     from depmm.corpora.manifest import read_manifest
 

@@ -1,10 +1,41 @@
-"""Fixtures shared by the tests: where real recordings lie, small corpora made once a session."""
+"""Fixtures shared by the tests: where real recordings lie, a simulated corpus made once."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+from depmm.corpora.manifest import Manifest
+
+ROOT = Path(__file__).parents[1]
+REAL_DATA = ROOT.parent / "shared" / "data"
+
+TINY = """
+name: tiny
+split: {{kind: official}}
+data:
+  manifest: {manifest}
+  store: {store}
+  max_audio_s: 0.5
+  frames_per_step: 1
+  face_size: 16
+model:
+  encoders:
+    audio: {{kind: mfcc_cnn, coefficients: 8, mel_bands: 16, channels: [8], width: 8, dropout: 0.0}}
+    face: {{kind: se_resnet, blocks: [1], channels: [8], reduction: 4, width: 8, dropout: 0.0}}
+  fusion:
+    kind: dep_former
+    adapter_hidden: 16
+    adapter_width: 8
+    width: 16
+    heads: 2
+    head_width: 8
+    feed_forward: 16
+    stacks: [1, 1]
+    factor: 1
+training: {{epochs: 2, batch_size: 4, learning_rate: 1.0e-2}}
+evaluation: {{bootstrap: 100}}
+"""
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +44,49 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip(f"the real recordings are not beside the project ({REAL_DATA})")
     return REAL_DATA
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A simulated corpus on its way: recordings, manifest, store with the default settings."""
+
+    recordings: Path
+    spec: Path
+    folder: Path  # of the manifest
+    manifest: Manifest
+    store: Path
+    config: Path  # of a tiny experiment, which runs in a second
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """12 people who read 4 words each; tests only read it."""
+    from depmm.config import ExtractConfig
+    from depmm.corpora.index import index_corpus
+    from depmm.corpora.manifest import write_manifest
+    from depmm.corpora.simulate import simulate
+    from depmm.corpora.spec import load_spec
+    from depmm.store.extract import extract
+
+    base = tmp_path_factory.mktemp("corpus")
+    simulate(base / "recordings", subjects=12, steps=4, seed=0, workers=1)
+    spec = ROOT / "data_specs" / "ewre_simulated.yaml"
+    manifest, report = index_corpus(load_spec(spec), base / "recordings")
+    assert report.complete
+    write_manifest(manifest, base / "manifest")
+    done = extract(
+        manifest, base / "recordings", base / "store", ExtractConfig(), workers=1,
+        show_progress=False,
+    )  # fmt: skip
+    assert (done.extracted, len(done.failures)) == (12, 0)
+    config = base / "tiny.yaml"
+    config.write_text(TINY.format(manifest=base / "manifest", store=base / "store"))
+    return Corpus(base / "recordings", spec, base / "manifest", manifest, base / "store", config)
+
+
+@pytest.fixture(autouse=True)
+def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process on the CPU, whatever launched the tests; the same bits every time."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)

@@ -68,6 +68,16 @@ def audit_manifest(manifest: Manifest) -> list[Finding]:
     )
 
 
+def describe(findings: list[Finding]) -> str:
+    """Write findings as text for a person: severity, name, what was found, what to do."""
+    if not findings:
+        return "Nothing was found."
+    return "\n".join(
+        f"{finding.severity:8s} {finding.name}: {finding.message}\n{'':9s}{finding.remedy}"
+        for finding in findings
+    )
+
+
 def split_overlap(manifest: Manifest) -> Iterator[Finding]:
     """Find people who stand in two official splits."""
     if several := official_overlap(manifest.sessions):

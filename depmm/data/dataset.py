@@ -61,18 +61,12 @@ class SessionDataset(Dataset[SessionItem]):
         Raises
         ------
         StoreError : the session is not in the store or damaged
-        ValueError : it has more steps than ``max_steps``
         """
         epoch, number = place
         key = self.keys[number]
         rng = None if epoch is None else np.random.default_rng((self.seed, epoch, number))
         with self.store.read(*key) as reader:
             count = reader.summary["steps"]
-            if count > self.settings.max_steps:
-                raise ValueError(
-                    f"session {'/'.join(key)} has {count} steps, data.max_steps is "
-                    f"{self.settings.max_steps}: raise it, or make longer steps"
-                )
             present = {
                 "audio": np.array([_samples(reader, step) > 0 for step in range(count)]),
                 "face": np.array([len(reader.frames(step)) > 0 for step in range(count)]),

@@ -44,7 +44,7 @@ def load_task(config: Config) -> TaskData:
 
     Raises
     ------
-    TaskError : the column or its values do not fit, or nothing is left
+    TaskError : the column or its values do not fit, nothing is left, or a session is too long
     ManifestError, SplitError, StoreError : as their modules say
     """
     sessions, left_out = labelled_sessions(read_manifest(config.data.manifest).sessions, config)
@@ -54,6 +54,12 @@ def load_task(config: Config) -> TaskData:
     has = {"audio": here["audio_s"] > 0, "face": here["frames_with_face"] > 0}
     usable = np.any([has[name] for name in config.data.modalities], axis=0)
     left_out["not in the store, or without the modalities"] = int((~usable).sum())
+    # now, not in the middle of training or before the last prediction
+    if len(long := here[usable & (here["steps"] > config.data.max_steps)]):
+        raise TaskError(
+            f"session {'/'.join(long[SESSION_KEY].iloc[0])} has {long['steps'].iloc[0]:.0f} steps, "
+            f"data.max_steps is {config.data.max_steps}: raise it, or make longer steps"
+        )
     sessions = sessions[usable].reset_index(drop=True)
     if sessions.empty:
         raise TaskError(
@@ -115,8 +121,8 @@ def labelled_sessions(
             what = "0 or 1" if task.kind == "binary" else "a number"
             raise TaskError(
                 f"task: {task.column} of session {sessions['session'][wrong.index[0]]} is "
-                f"{wrong.iloc[0]!r}, not {what}: name task.positive and task.negative, or another "
-                "column"
+                f"{wrong.tolist()[0]!r}, not {what}: name task.positive and task.negative, or "
+                "another column"
             )
     labelled = sessions.assign(target=target)[target.notna()].reset_index(drop=True)
     if labelled.empty:

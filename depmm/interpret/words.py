@@ -13,7 +13,8 @@ def words_by_group(
     """Rank words by how differently they act in the two groups.
 
     A person who read a word more than once counts once, with the mean. Labels are permuted between
-    people, and every word is tested with the same permutations.
+    people, and every word is tested with the same permutations; those that leave a group with fewer
+    than two readers of a word say nothing about it.
 
     Parameters
     ----------
@@ -31,13 +32,17 @@ def words_by_group(
 
     Raises
     ------
-    ValueError : no words, or people of one group only
+    ValueError : no words, people of one group only, or scores instead of groups
     """
     steps = steps.dropna(subset=["word", "y_true", measure])
     if steps.empty:
         raise ValueError(
             "no step has a word: this question needs a corpus whose steps carry text "
             "(steps.parquet)"
+        )
+    if not steps["y_true"].isin([0, 1]).all():
+        raise ValueError(
+            "y_true holds scores, not the groups 0 and 1: ask this of a run with task.kind binary"
         )
     table = steps.pivot_table(index=[*PERSON_KEY, "y_true"], columns="word", values=measure)
     positive = table.index.get_level_values("y_true").to_numpy(dtype=int) == 1
@@ -51,9 +56,9 @@ def words_by_group(
     # one row a permutation; the first is what was observed
     labels = np.stack([positive, *(rng.permutation(positive) for _ in range(permutations))])
     effects = _effect(values, labels)
-    extreme = np.abs(effects[1:]) >= np.abs(effects[0]) - 1e-12
-    p = (extreme.sum(0) + 1) / (permutations + 1)
-    known = np.isfinite(effects[0])
+    extreme = np.abs(effects[1:]) >= np.abs(effects[0]) * (1 - 1e-9)
+    p = (extreme.sum(0) + 1) / ((~np.isnan(effects[1:])).sum(0) + 1)
+    known = ~np.isnan(effects[0])
     p = np.where(known, p, np.nan)
     q = np.full(len(p), np.nan)
     if known.any():
@@ -87,22 +92,19 @@ def _effect(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    [labellings, words]; nan where a group has fewer than two people with the word
+    [labellings, words]; infinite where the groups differ and nobody differs within; nan where a
+    group has fewer than two people with the word, or all people read it alike
     """
-    read = np.isfinite(values)
-    filled = np.where(read, values, 0.0)
-
-    def moments(member: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        weight = member.astype(float)
-        n = weight @ read
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = (weight @ filled) / n
-            square = (weight @ filled**2) - n * mean**2
-        return n, mean, square
-
-    n1, mean1, square1 = moments(labels)
-    n0, mean0, square0 = moments(~labels)
+    read = np.isfinite(values).astype(float)
+    count = np.maximum(read.sum(0), 1)
+    # around the mean of everybody: squares of large values would drown small differences
+    centred = np.where(read > 0, values - np.nansum(values, axis=0) / count, 0.0)
+    total = (centred**2).sum(0)
+    differs = total > 1e-24 * np.nansum(values**2, axis=0)  # by more than rounding
+    n1, n0 = labels @ read, ~labels @ read
     with np.errstate(invalid="ignore", divide="ignore"):
-        pooled = np.sqrt(np.maximum(square1 + square0, 0) / (n1 + n0 - 2))
+        mean1, mean0 = (labels @ centred) / n1, (~labels @ centred) / n0
+        within = total - n1 * mean1**2 - n0 * mean0**2
+        pooled = np.sqrt(np.where(within > 1e-12 * total, within, 0.0) / (n1 + n0 - 2))
         effect = (mean1 - mean0) / pooled
-    return np.where((n1 > 1) & (n0 > 1) & (pooled > 0), effect, np.nan)
+    return np.where((n1 > 1) & (n0 > 1) & differs, effect, np.nan)

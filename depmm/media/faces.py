@@ -292,14 +292,21 @@ def find_landmarker(path: Path | None = None) -> Path:
         if _sha256(named.read_bytes()) != LANDMARKER_SHA256:
             warnings.warn(f"{named} is not the face model that depmm was tested with", stacklevel=2)
         return named
-    caches = os.environ.get("XDG_CACHE_HOME")
-    cached = (Path(caches) if caches else Path.home() / ".cache") / "depmm/face_landmarker.task"
+    cached = landmarker_candidates()[-1]
     if cached.is_file():
         if _sha256(cached.read_bytes()) == LANDMARKER_SHA256:
             return cached
         cached.unlink()
     _download(cached)
     return cached
+
+
+def landmarker_candidates() -> list[Path]:
+    """List where :func:`find_landmarker` looks before the net: the variable's file, the cache."""
+    variable = os.environ.get(LANDMARKER_VARIABLE)
+    caches = os.environ.get("XDG_CACHE_HOME")
+    cache = Path(caches) if caches else Path.home() / ".cache"
+    return [*([Path(variable)] if variable else []), cache / "depmm/face_landmarker.task"]
 
 
 def _download(target: Path) -> None:

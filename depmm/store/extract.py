@@ -51,7 +51,7 @@ class ExtractReport:
     Attributes
     ----------
     extracted, skipped, lost : sessions stored now, stored before, and not stored at all
-    failures : everything that could not be read, of all sessions of the store
+    failures : everything that could not be read, of all sessions of the manifest
     """
 
     extracted: int
@@ -71,6 +71,10 @@ class _Job:
     settings: ExtractConfig
     landmarker: Path | None
     fingerprint: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.corpus, self.subject, self.session
 
 
 def extract(
@@ -106,13 +110,15 @@ def extract(
         from depmm.media.faces import find_landmarker
 
         landmarker = find_landmarker(landmarker)
-    jobs = _jobs(manifest, root, store, settings, landmarker)
+    every = _jobs(manifest, root, store, settings, landmarker)
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    jobs = every[rank::world]
     todo = [job for job in jobs if not _is_done(store, job)]
     if workers is None:
         workers = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
     results = _run(todo, workers, show_progress)
     lost = sum(1 for stored in results.values() if not stored)
-    failures = _write_index(manifest, store)
+    failures = _write_index(every, store, alone=world == 1)
     return ExtractReport(len(results) - lost, len(jobs) - len(todo), lost, failures)
 
 
@@ -123,14 +129,11 @@ def _jobs(
     settings: ExtractConfig,
     landmarker: Path | None,
 ) -> list[_Job]:
-    """This process's share of the sessions, in the order of the manifest."""
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    """All sessions in the order of their keys, the same in every process."""
     columns = ["step", "start_s", "end_s", "audio", "face", "face_aligned"]
     sizes: dict[str, int] = {}
     jobs = []
-    for number, (key, steps) in enumerate(manifest.steps.groupby(SESSION_KEY, sort=True)):
-        if number % world != rank:
-            continue
+    for key, steps in manifest.steps.groupby(SESSION_KEY, sort=True):
         rows = steps.sort_values("step")[columns].astype(object)
         records: list[dict[str, Any]] = rows.where(rows.notna(), None).to_dict("records")  # type: ignore[assignment]
         for record in records:
@@ -151,14 +154,19 @@ def _jobs(
 
 
 def _is_done(store: SessionStore, job: _Job) -> bool:
-    key = (job.corpus, job.subject, job.session)
-    if not store.has(*key) or store.filesystem.exists(_failure_path(store, *key)):
-        return False
+    failed = store.filesystem.exists(_failure_path(store, *job.key))
+    return not failed and _stored(store, job) is not None
+
+
+def _stored(store: SessionStore, job: _Job) -> dict[str, Any] | None:
+    """Summary of the session, if the store holds it as the manifest has it now."""
+    if not store.has(*job.key):
+        return None
     try:
-        with store.read(*key) as reader:
-            return bool(reader.summary["fingerprint"] == job.fingerprint)
-    except ValueError:  # damaged: made again
-        return False
+        summary = store.summary(*job.key)
+    except StoreError:  # damaged: made again
+        return None
+    return summary if summary.get("fingerprint") == job.fingerprint else None
 
 
 def _run(todo: list[_Job], workers: int, show_progress: bool) -> dict[tuple[str, str, str], bool]:
@@ -183,7 +191,7 @@ def _run(todo: list[_Job], workers: int, show_progress: bool) -> dict[tuple[str,
     with Progress(*columns, disable=not show_progress) as progress:
         task = progress.add_task("extract", total=len(todo), rate="", state="")
         for job, failures, stored in _finished(todo, workers):
-            results[job.corpus, job.subject, job.session] = stored
+            results[job.key] = stored
             broken += bool(failures)
             speed = progress.tasks[0].finished_speed or progress.tasks[0].speed or 0.0
             progress.update(
@@ -228,18 +236,21 @@ def extract_session(job: _Job) -> tuple[list[Failure], bool]:
     what could not be read, and whether anything could and was stored
     """
     store = SessionStore(job.store, job.settings)
-    key = (job.corpus, job.subject, job.session)
     failures: list[Failure] = []
     faces = 0
     with SessionWriter() as writer:
         for modality, read in (("audio", _extract_audio), ("face", _extract_faces)):
             ranges = np.zeros((len(job.steps), 2), np.int64)
             for file, numbers in _by_file(job.steps, modality).items():
+                before = writer.mark()
                 try:
-                    faces += read(job, file, numbers, writer, ranges)
-                except MediaError as error:
+                    shown, faults = read(job, file, numbers, writer, ranges)
+                    faces += shown
+                except MediaError as error:  # nothing of a damaged file is trusted
+                    writer.rewind(before)
                     ranges[numbers] = 0
-                    failures.append(Failure(*key, modality, file, str(error)))
+                    faults = [error]
+                failures += [Failure(*job.key, modality, file, str(fault)) for fault in faults]
             if (ranges[:, 1] > ranges[:, 0]).any():
                 name = "audio.step_samples" if modality == "audio" else "face.step_frames"
                 writer.append(name, ranges)
@@ -247,8 +258,8 @@ def extract_session(job: _Job) -> tuple[list[Failure], bool]:
                     writer.append("face.jpeg_offset", np.array([writer.rows("face.jpeg")]))
         stored = writer.rows("audio.step_samples") + writer.rows("face.step_frames") > 0
         if stored:
-            store.put(writer.save(_summary(job, writer, faces)), store.path(*key))
-    _note_failures(store, key, failures)
+            store.put(writer.save(_summary(job, writer, faces)), store.path(*job.key))
+    _note_failures(store, job.key, failures)
     return failures, stored
 
 
@@ -269,21 +280,25 @@ def _windows(job: _Job, numbers: list[int]) -> list[tuple[float, float]]:
 
 def _extract_audio(
     job: _Job, file: str, numbers: list[int], writer: SessionWriter, ranges: np.ndarray
-) -> int:
-    """Decode a file once and keep the sound of its steps; it shows no faces: 0."""
+) -> tuple[int, list[MediaError]]:
+    """Decode a file once and keep the sound of its steps.
+
+    Returns
+    -------
+    0, as sound shows no faces, and what is wrong with single steps
+    """
     from depmm.media.audio import decode_audio, speech_segments
 
     windows = _windows(job, numbers)
     start_s, end_s = min(w[0] for w in windows), max(w[1] for w in windows)
     blocks = decode_audio(job.root / file, start_s, None if end_s == np.inf else end_s)
+    late = []
     for place, samples in _cut(blocks, start_s, windows):
         if len(samples) == 0:
-            raise MediaError(
-                file,
-                f"step {numbers[place]} starts at {windows[place][0]:.3f} s, after the end of "
-                "the sound. Check the step times or the recording.",
-            )
-        integers = np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)
+            late.append(_too_late(job, file, numbers[place], "sound"))
+            continue
+        # a recording of 16 bits at 16 kHz is kept bit by bit
+        integers = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
         end = writer.append("audio.waveform", integers)
         ranges[numbers[place]] = end - len(samples), end
         speech = speech_segments(
@@ -292,7 +307,15 @@ def _extract_audio(
         speech = (speech + windows[place][0]).astype(np.float32).reshape(-1, 2)
         writer.append("audio.speech", speech)
         writer.append("audio.speech_step", np.full(len(speech), numbers[place], np.int32))
-    return 0
+    return 0, late
+
+
+def _too_late(job: _Job, file: str, step: int, what: str) -> MediaError:
+    return MediaError(
+        file,
+        f"step {step} starts at {job.steps[step]['start_s']:.3f} s, after the end of the {what}: "
+        "it is masked. Check the step times or the recording.",
+    )
 
 
 def _cut(
@@ -317,8 +340,13 @@ def _cut(
 
 def _extract_faces(
     job: _Job, file: str, numbers: list[int], writer: SessionWriter, ranges: np.ndarray
-) -> int:
-    """Decode a video once and keep the aligned crops of its steps; returns how many."""
+) -> tuple[int, list[MediaError]]:
+    """Decode a video once and keep the aligned crops of its steps.
+
+    Returns
+    -------
+    how many, and what is wrong with single steps
+    """
     from depmm.media.faces import aligned_crop, encode_jpeg
     from depmm.media.video import decode_frames
 
@@ -362,7 +390,8 @@ def _extract_faces(
     clock = np.array(times)
     for number, (start, end) in zip(numbers, windows, strict=True):
         ranges[number] = before + np.searchsorted(clock, [start - 1e-6, end - 1e-6])
-    return found
+    empty = [number for number in numbers if ranges[number][0] == ranges[number][1]]
+    return found, [_too_late(job, file, number, "video") for number in empty]
 
 
 @functools.cache
@@ -417,30 +446,54 @@ def read_index(store: SessionStore) -> pd.DataFrame:
     return index[index["settings"] == store.hash].drop(columns="settings")
 
 
-def _write_index(manifest: Manifest, store: SessionStore) -> pd.DataFrame:
-    """Bring ``index.parquet`` up to date and write ``failures.parquet`` of this manifest."""
+def _write_index(jobs: list[_Job], store: SessionStore, alone: bool) -> pd.DataFrame:
+    """Bring ``index.parquet`` and ``failures.parquet`` up to date; return these sessions' failures.
+
+    What other manifests put there stays. Of several processes, one that is slow to write may
+    replace a newer index: each looks again afterwards, and writes again if more is there by then.
+    """
+    rows, failures = _index_rows(jobs, store)
+    while True:
+        _merge(store, "index", pd.DataFrame(rows, columns=INDEX), jobs)
+        names = list(Failure.__dataclass_fields__)
+        _merge(store, "failures", pd.DataFrame(failures, columns=names), jobs)
+        if alone:
+            break
+        now = _index_rows(jobs, store)
+        if now == (rows, failures):
+            break
+        rows, failures = now
+    return pd.DataFrame(failures, columns=names)
+
+
+def _index_rows(
+    jobs: list[_Job], store: SessionStore
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     rows, failures = [], []
-    keys = list(manifest.sessions[SESSION_KEY].itertuples(index=False, name=None))
-    for key in keys:
-        if store.has(*key):
-            with store.read(*key) as reader:
-                row = {name: reader.summary[name] for name in INDEX[4:]}
-            rows.append(dict(zip(SESSION_KEY, key, strict=True)) | {"settings": store.hash} | row)
-        path = _failure_path(store, *key)
+    for job in jobs:
+        if (summary := _stored(store, job)) is not None:
+            row = dict(zip(SESSION_KEY, job.key, strict=True)) | {"settings": store.hash}
+            rows.append(row | {name: summary[name] for name in INDEX[4:]})
+        path = _failure_path(store, *job.key)
         if store.filesystem.exists(path):
             with store.filesystem.open(path) as file:
                 failures += json.load(file)
-    index = pd.DataFrame(rows, columns=INDEX)
-    if store.filesystem.exists(f"{store.root}/index.parquet"):
-        with store.filesystem.open(f"{store.root}/index.parquet") as file:
+    return rows, failures
+
+
+def _merge(store: SessionStore, name: str, mine: pd.DataFrame, jobs: list[_Job]) -> None:
+    """Replace the rows of these sessions (and settings, where the table has them)."""
+    path = f"{store.root}/{name}.parquet"
+    if store.filesystem.exists(path):
+        with store.filesystem.open(path) as file:
             old = pd.read_parquet(file)
-        mine = pd.MultiIndex.from_tuples([(*key, store.hash) for key in keys])
-        others = old[~pd.MultiIndex.from_frame(old[INDEX[:4]]).isin(mine)]
-        index = pd.concat([others, index], ignore_index=True) if len(others) else index
-    table = pd.DataFrame(failures, columns=list(Failure.__dataclass_fields__))
-    for name, content in (("index", index), ("failures", table)):
-        with tempfile.TemporaryDirectory() as scratch:
-            local = Path(scratch) / f"{name}.parquet"
-            content.to_parquet(local, index=False)
-            store.put(local, f"{store.root}/{name}.parquet")
-    return table
+        own = pd.MultiIndex.from_tuples([job.key for job in jobs])
+        replaced = pd.MultiIndex.from_frame(old[SESSION_KEY]).isin(own)
+        if "settings" in old:
+            replaced &= old["settings"] == store.hash
+        others = old[~replaced]
+        mine = pd.concat([others, mine], ignore_index=True) if len(others) else mine
+    with tempfile.TemporaryDirectory() as scratch:
+        local = Path(scratch) / f"{name}.parquet"
+        mine.to_parquet(local, index=False)
+        store.put(local, path)

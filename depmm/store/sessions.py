@@ -24,10 +24,12 @@ live side by side and none is ever taken for another.
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import struct
 import tempfile
+import uuid
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +41,7 @@ import numpy as np
 from depmm.config import CROP_SIZE, SAMPLE_RATE, ExtractConfig
 
 FORMAT_VERSION = 1
+MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors library
 _DTYPES = {"int16": "I16", "int32": "I32", "int64": "I64", "uint8": "U8", "bool": "BOOL"}
 _DTYPES |= {"float32": "F32", "float64": "F64"}
 
@@ -51,6 +54,10 @@ def settings_hash(settings: ExtractConfig) -> str:
     """Name the settings (and the version of this format) in eight characters."""
     content = json.dumps([FORMAT_VERSION, settings.model_dump(mode="json")], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:8]
+
+
+def _damaged(path: str | Path, error: Exception) -> StoreError:
+    return StoreError(f"{path}: not a session of a store ({error}). Run depmm extract again.")
 
 
 class SessionStore:
@@ -76,7 +83,7 @@ class SessionStore:
         return bool(self.filesystem.exists(self.path(corpus, subject, session)))
 
     def read(self, corpus: str, subject: str, session: str) -> "SessionReader":
-        """Open a session.
+        """Open a session; from a remote store it is downloaded once per process.
 
         Raises
         ------
@@ -93,11 +100,34 @@ class SessionStore:
         local = fsspec.open_local(f"simplecache::{self.filesystem.unstrip_protocol(path)}")
         return SessionReader(str(local))
 
+    def summary(self, corpus: str, subject: str, session: str) -> dict[str, Any]:
+        """What ``SessionWriter.save`` was told of a session, from the head of its file alone.
+
+        Raises
+        ------
+        StoreError : it is not there, or the file is damaged
+        """
+        path = self.path(corpus, subject, session)
+        try:
+            with self.filesystem.open(path, "rb") as file:
+                (length,) = struct.unpack("<Q", file.read(8))
+                if length > MAX_HEADER:
+                    raise ValueError(f"a header of {length} bytes")
+                header = json.loads(file.read(length))
+            summary: dict[str, Any] = json.loads(header.pop("__metadata__")["depmm"])
+            size = 8 + length + max(entry["data_offsets"][1] for entry in header.values())
+            if self.filesystem.size(path) != size:
+                raise ValueError(f"it should have {size} bytes")
+        except (OSError, KeyError, ValueError, TypeError, struct.error) as error:
+            raise _damaged(path, error) from None
+        return summary
+
     def put(self, local: Path, path: str) -> None:
         """Move a finished local file into the store; it appears whole or not at all."""
         self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
         if isinstance(self.filesystem, fsspec.implementations.local.LocalFileSystem):
-            part = f"{path}.{os.getpid()}.part"
+            # of several processes on several machines, which may have the same number
+            part = f"{path}.{uuid.uuid4().hex}.part"
             shutil.move(local, part)
             os.replace(part, path)
         else:  # object stores show an upload when it is complete
@@ -125,9 +155,7 @@ class SessionReader:
             metadata = self._file.metadata() or {}
             self.summary: dict[str, Any] = json.loads(metadata["depmm"])
         except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise StoreError(
-                f"{path}: not a session of a store ({error}). Delete it and extract again."
-            ) from None
+            raise _damaged(path, error) from None
         self.names = set(self._file.keys())
         if "audio.step_samples" in self.names:
             self.step_samples = self._file.get_tensor("audio.step_samples")
@@ -168,7 +196,9 @@ class SessionReader:
             return np.zeros((0, 2), np.int64)
         chosen = self._file.get_tensor("audio.speech_step") == step
         start_s = self.summary["step_start_s"][step]
-        return np.round((self._file.get_tensor("audio.speech")[chosen] - start_s) * SAMPLE_RATE)
+        speech = (self._file.get_tensor("audio.speech")[chosen] - start_s) * SAMPLE_RATE
+        # hours into a recording, float32 seconds are a few samples off
+        return np.round(speech).clip(0).astype(np.int64)
 
     def frames(self, step: int) -> np.ndarray:
         """Numbers of the step's frames that show a face."""
@@ -231,6 +261,21 @@ class SessionWriter:
     def rows(self, name: str) -> int:
         """Rows that a tensor has so far."""
         return self._rows.get(name, 0)
+
+    def mark(self) -> dict[str, int]:
+        """Remember how far all tensors are, for ``rewind``."""
+        return dict(self._rows)
+
+    def rewind(self, mark: dict[str, int]) -> None:
+        """Forget every row that was added since ``mark``."""
+        for name in list(self._files):
+            kept = mark.get(name, 0)
+            dtype, shape = self._kinds[name]
+            self._files[name].seek(kept * np.dtype(dtype).itemsize * math.prod(shape))
+            self._files[name].truncate()
+            self._rows[name] = kept
+            if kept == 0:
+                del self._files[name], self._kinds[name], self._rows[name]
 
     def save(self, summary: dict[str, Any]) -> Path:
         """Join the tensors to one local safetensors file.

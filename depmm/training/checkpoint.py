@@ -1,7 +1,7 @@
 """Where an interrupted training stands: safetensors and JSON, nothing pickled.
 
-Kept per process, because each draws its own dropout. What a resumed run draws next is what the
-uninterrupted one would have drawn.
+Written by the main process for all: what a process draws in an epoch follows from (seed, epoch,
+process), so no random state is kept.
 """
 
 import json
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 def save_checkpoint(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: dict[str, Any]
 ) -> None:
-    """Write weights, optimizer state, random state and progress; whole or not at all.
+    """Write weights, optimizer state and progress; whole or not at all.
 
     Parameters
     ----------
@@ -36,9 +36,6 @@ def save_checkpoint(
                 tensors[f"optimizer.{name}.{key}"] = value
             else:
                 numbers[f"optimizer.{name}.{key}"] = value
-    tensors["random.cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
     metadata = {"progress": json.dumps(progress), "numbers": json.dumps(numbers)}
     part = path.with_suffix(".part")
     save_file({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, part, metadata)
@@ -71,7 +68,4 @@ def load_checkpoint(
                 else value
                 for key, value in state.items()
             }
-    torch.set_rng_state(tensors["random.cpu"])
-    if "random.cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["random.cuda"])
     return json.loads(metadata["progress"])

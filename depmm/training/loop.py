@@ -71,7 +71,7 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
     if run.finished:
         speak(f"{run.path}: finished before, nothing to do")
         return
-    describe(data, speak)
+    describe(data, accelerator, speak)
 
     torch.manual_seed(config.seed)
     bare = build_model(config.model, config.task.kind, data.score_range)
@@ -151,8 +151,10 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
     speak(f"{run.path}: best epoch {progress['best_epoch'] + 1}, predictions written")
 
 
-def describe(data: TaskData, say: Say) -> None:
-    """Say who takes part and who does not."""
+def describe(data: TaskData, accelerator: Accelerator, say: Say) -> None:
+    """Say what computes, who takes part and who does not."""
+    world = accelerator.num_processes
+    say(f"{world} process{'es' if world > 1 else ''} on {accelerator.device.type}")
     for split, rows in data.sessions.groupby("split"):
         people = rows[["corpus", "subject"]].drop_duplicates()
         say(f"{split}: {len(rows)} sessions of {len(people)} people")

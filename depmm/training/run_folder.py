@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from depmm.config import Config, ConfigError, dump_config, load_config
+from depmm.corpora.manifest import SESSION_KEY
 
 LIBRARIES = ("depmm", "torch", "transformers", "accelerate", "numpy", "mediapipe", "av")
 
@@ -132,9 +133,16 @@ def read_run(path: Path) -> RunContent:
     ------
     ValueError : nothing of the kind is there
     """
+    if not path.exists():
+        raise ValueError(
+            f"{path} is not there: give the folder of a run, or a table of predictions"
+        )
     if path.is_file():
-        reader = pd.read_csv if path.suffix == ".csv" else pd.read_parquet
-        return RunContent(path.parent, path.stem, reader(path))
+        if path.suffix == ".csv":  # ids are text: 01 is not 1
+            predictions = pd.read_csv(path, dtype=dict.fromkeys(SESSION_KEY, "str"))
+        else:
+            predictions = pd.read_parquet(path)
+        return RunContent(path.parent, path.stem, predictions)
     run = RunFolder(path)
     if not run.finished:
         raise ValueError(f"{path} holds no predictions.parquet: train it to the end first")

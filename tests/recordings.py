@@ -1,0 +1,79 @@
+"""Small recordings and their extraction, for the tests of the store and what reads it."""
+
+import shutil
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+
+from depmm.config import SAMPLE_RATE, ExtractConfig
+from depmm.corpora.manifest import Manifest, build_manifest
+from depmm.store.extract import ExtractReport, extract
+
+SETTINGS = ExtractConfig()
+KEY = ("c", "p1", "s1")
+
+
+def write_video(path: Path, seconds: float = 2.0, sound: bool = True) -> Path:
+    """A grey 32 x 32 video of 10 frames a second, with a tone."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
+        video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
+        audio = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono") if sound else None
+        tone = np.sin(np.arange(round(seconds * SAMPLE_RATE)) / 10).astype(np.float32)[None] / 2
+        for i in range(round(seconds * 10)):
+            grey = np.full((32, 32, 3), 20 * (i % 10), np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+            if audio is not None:
+                part = np.ascontiguousarray(tone[:, i * 1600 : (i + 1) * 1600])
+                frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
+                frame.rate, frame.pts = SAMPLE_RATE, i * 1600
+                container.mux(audio.encode(frame))
+        for stream in container.streams:
+            container.mux(stream.encode(None))
+    return path
+
+
+def manifest_of(steps: dict[str, list[dict]]) -> Manifest:
+    """Sessions of corpus ``c`` by name; each step says what differs from a whole aligned video."""
+    keys = {name: {"corpus": "c", "subject": f"p{name[1:]}", "session": name} for name in steps}
+    rows = [
+        {**keys[name], "step": number, "start_s": 0.0, "face_aligned": True, **step}
+        for name, own in steps.items()
+        for number, step in enumerate(own)
+    ]
+    return build_manifest(pd.DataFrame(list(keys.values())), pd.DataFrame(rows))
+
+
+def both(path: str, **times: float) -> dict:
+    return {"audio": path, "face": path, **times}
+
+
+def run(manifest: Manifest, root: Path, store: Path | str, **arguments) -> ExtractReport:
+    settings = arguments.pop("settings", SETTINGS)
+    arguments = {"workers": 1, "show_progress": False, **arguments}
+    return extract(manifest, root, store, settings, **arguments)
+
+
+def files(store: Path) -> dict[str, bytes]:
+    """Every session file and its content."""
+    return {
+        str(path.relative_to(store)): path.read_bytes() for path in store.rglob("*.safetensors")
+    }
+
+
+def three_people(root: Path) -> tuple[Manifest, Path]:
+    """Three people with a video of two steps each; the recordings go to ``root``."""
+    root.mkdir()
+    first = write_video(root / "1.mp4")
+    for number in (2, 3):
+        shutil.copy(first, root / f"{number}.mp4")
+    steps = {
+        f"s{number}": [
+            both(f"{number}.mp4", start_s=0.2, end_s=0.8),
+            both(f"{number}.mp4", start_s=1.0, end_s=1.7),
+        ]
+        for number in (1, 2, 3)
+    }
+    return manifest_of(steps), root

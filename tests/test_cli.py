@@ -1,0 +1,271 @@
+"""The command line and the scripts beside it: the whole way, exit codes, messages for a person."""
+
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from depmm.corpora.manifest import read_manifest, write_manifest
+
+ROOT = Path(__file__).parents[1]
+AUDIO = [
+    "data.modalities=[audio]",
+    "model.encoders.face=null",
+    "model.fusion={kind: mean_pool}",
+    "training.epochs=1",
+]
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def depmm(monkeypatch, capsys):
+    """Run a command in this process, as the installed program does."""
+    from depmm.cli import main
+
+    def call(*arguments: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["depmm", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        return Answer(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def cross_validate(monkeypatch, capsys):
+    """Run experiments/cross_validate.py in this process; returns what it printed."""
+
+    def call(*arguments: object) -> str:
+        path = ROOT / "experiments" / "cross_validate.py"
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        capsys.readouterr()
+        runpy.run_path(str(path), run_name="__main__")
+        return capsys.readouterr().out
+
+    return call
+
+
+def explained(folder: Path) -> Path:
+    """What ``depmm explain`` would leave of 6 people and 3 words."""
+    folder.mkdir()
+    rows = [
+        ("c", f"p{person}", person % 2, word, "neutral", person / 9 + person % 2 * effect, 0.5)
+        for person in range(6)
+        for word, effect in (("joy", 1.0), ("grief", 0.1), ("table", 0.0))
+    ]
+    names = ["corpus", "subject", "y_true", "word", "valence", "contribution", "selected"]
+    pd.DataFrame(rows, columns=names).to_parquet(folder / "attention.parquet")
+    return folder
+
+
+# ---- the whole way -----------------------------------------------------------------------------
+
+
+def test_from_recordings_to_words(corpus, tmp_path, monkeypatch, depmm):
+    monkeypatch.chdir(tmp_path)
+    done = depmm("index", corpus.spec, corpus.recordings, "--out", "manifest")
+    assert done.code == 0, done.err
+    assert json.loads(Path("manifest/index.json").read_text())["counts"]["sessions"] == 12
+    done = depmm("audit", "manifest")
+    assert done.code == 0, done.err
+    assert "gender_shortcut" in done.out
+    assert Path("manifest/audit.txt").read_text() == done.out
+    done = depmm(
+        "extract", "manifest", corpus.recordings, "face.frames_per_second=4.0", "--out", "store",
+        "--workers", "1",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "store: 12 sessions extracted, 0 were there, 0 lost; 0 failures" in done.out
+    data = ["data.manifest=manifest", "data.store=store", "extract.face.frames_per_second=4.0"]
+    done = depmm("train", corpus.config, *data, "training.epochs=1", "out=runs")
+    assert done.code == 0, done.err
+    assert "epoch   1/1" in done.out
+    done = depmm("evaluate", "runs/tiny")
+    assert done.code == 0, done.err
+    assert "balanced_accuracy" in done.out
+    assert "floor" in done.out
+    assert json.loads(Path("runs/tiny/metrics.json").read_text())["metrics"]["auroc"]
+    assert "gender_shortcut" in Path("runs/tiny/report.html").read_text()
+    done = depmm("explain", "runs/tiny")
+    assert (done.code, done.out) == (0, "runs/tiny/attention.parquet: 16 steps of test sessions\n")
+    done = depmm("ask", "runs/tiny", "words-by-group", "--by", "selected", "--top", "2")
+    assert done.code == 0, done.err
+    assert len(done.out.splitlines()) == 1 + 1 + 2  # what it is, header, words
+
+
+def test_cross_validation_goes_on_and_pools(corpus, tmp_path, cross_validate, depmm):
+    settings = [
+        *(corpus.config, "--seeds", "0,1", f"out={tmp_path}"),
+        *("split={kind: k_fold, folds: 2, validation: 0.4}", *AUDIO),
+    ]
+    cross_validate(*settings)
+    whole = tmp_path / "tiny"
+    before = pd.read_parquet(whole / "predictions.parquet")
+    tested = before[before["split"] == "test"]
+    assert tested.groupby("seed")["session"].nunique().tolist() == [12, 12]
+    assert not tested.duplicated(["seed", "session"]).any()
+    assert set(before["fold"]) == {0, 1}
+    assert len(pd.read_parquet(whole / "history.parquet")) == 4
+
+    shutil.rmtree(whole / "seed-0-fold-1")
+    kept = [whole / f"seed-{seed}-fold-0" / "model.safetensors" for seed in (0, 1)]
+    times = [path.stat().st_mtime_ns for path in kept]
+    said = cross_validate(*settings)
+    assert said.count("finished before, nothing to do") == 3
+    assert [path.stat().st_mtime_ns for path in kept] == times
+    pd.testing.assert_frame_equal(pd.read_parquet(whole / "predictions.parquet"), before)
+    assert depmm("evaluate", whole).code == 0
+    assert depmm("explain", whole).out.startswith(f"{whole}/attention.parquet: 96 steps")
+    with pytest.raises(SystemExit, match=r"error: .*holds a run of another config"):
+        cross_validate(*settings, "training.epochs=2")
+
+
+def test_predictions_of_others_are_evaluated(tmp_path, depmm):
+    rows = [
+        ("c", f"0{person}", "1", split, 0, 0, person % 2, 0.4 + 0.2 * (person % 2))
+        for split, people in (("train", range(4)), ("validation", (4, 5)), ("test", range(6, 10)))
+        for person in people
+    ]
+    names = ["corpus", "subject", "session", "split", "fold", "seed", "y_true", "y_prob"]
+    table = pd.DataFrame(rows, columns=names)
+    table.loc[1, "subject"] = "1"  # not the person 01
+    table.to_csv(tmp_path / "theirs.csv", index=False)
+    done = depmm("evaluate", tmp_path / "theirs.csv", "--out", tmp_path / "report")
+    assert done.code == 0, done.err
+    assert "auroc              1.000" in done.out
+    assert (tmp_path / "report" / "report.html").is_file()
+    table.drop(columns="fold").to_csv(tmp_path / "theirs.csv", index=False)
+    done = depmm("evaluate", tmp_path / "theirs.csv")
+    assert (done.code, "column(s) ['fold'] missing" in done.err) == (2, True)
+
+
+def test_doctor(depmm, monkeypatch, tmp_path):
+    model = tmp_path / "face_landmarker.task"
+    monkeypatch.setenv("DEPMM_FACE_LANDMARKER", str(model))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    done = depmm("doctor")
+    assert "ok       torch" in done.out
+    assert "note     no face model on this machine" in done.out
+    assert "devices" in done.out
+    model.write_bytes(b"")
+    assert f"ok       face model {model}" in depmm("doctor").out
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    done = depmm("doctor")
+    assert done.code == 1
+    assert "missing  soundfile" in done.out
+    assert "pip install soundfile" in done.out
+
+
+# ---- exit codes and messages -------------------------------------------------------------------
+
+
+def test_the_program_itself():
+    """As a process of its own: no traceback, the message on stderr."""
+    program = Path(sys.executable).with_name("depmm")
+    command = [program, "simulate", "nowhere", "--subjects", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: subjects is 1: two groups need at least 2 people")
+    assert "Traceback" not in done.stderr
+
+
+def test_audit_errors_and_failed_recordings_exit_1(corpus, tmp_path, depmm):
+    manifest = read_manifest(corpus.folder)
+    manifest.steps.loc[manifest.steps["subject"] == "S001", ["audio", "face"]] = "videos/no.mp4"
+    manifest.sessions.loc[0, "label"] = 0  # with a score of 34
+    write_manifest(manifest, tmp_path / "manifest")
+    done = depmm("audit", tmp_path / "manifest")
+    assert done.code == 1
+    assert done.out.startswith("error    label_rule: 1 labels contradict their score")
+    assert "Derive the label from the score" in done.out
+    store = tmp_path / "store"
+    shutil.copytree(corpus.store, store)
+    extract = ["extract", tmp_path / "manifest", corpus.recordings, "--out", store]
+    done = depmm(*extract, "--workers", "1")
+    assert done.code == 1
+    assert f"{store}: 0 sessions extracted, 11 were there, 1 lost; 2 failures" in done.out
+    assert f"S001/S001_1 audio: {corpus.recordings}/videos/no.mp4: is no file" in done.out
+    assert f"{store}/failures.parquet" in done.err
+
+
+def test_interrupt_says_how_to_go_on(depmm, corpus, monkeypatch):
+    from depmm.corpora import manifest
+
+    def interrupted(folder):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(manifest, "read_manifest", interrupted)
+    done = depmm("audit", corpus.folder)
+    assert done.code == 130
+    assert "run the same command again" in done.err
+
+
+def test_audit_that_finds_nothing():
+    from depmm.corpora.audit import Finding, describe
+
+    assert describe([]) == "Nothing was found."
+    text = describe([Finding("check", "warning", "Two of three.", "Look.")])
+    assert text.split() == ["warning", "check:", "Two", "of", "three.", "Look."]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("index {spec} {tmp}/nowhere --out {tmp}/m", "nowhere: no such folder"),
+        ("index {tmp}/no.yaml {recordings} --out {tmp}/m", "no.yaml"),
+        ("extract {manifest} {tmp}/nowhere --out {tmp}/s", "nowhere is not a folder"),
+        ("extract {manifest} {recordings} face.fps=9 --out {tmp}/s", "face.fps: unknown setting"),
+        ("train {config} training.epoch=9", "Did you mean 'epochs'"),
+        ("train {tmp}/no.yaml", "no.yaml: cannot be read"),
+        ("train {config} data.manifest={tmp}/evil", "'../x' is not a safe id"),
+        ("train {config} data.manifest={tmp}/short", "column 'gender' is missing"),
+        ("train {config} task.column=mood", "'mood' is not a column"),
+        ("evaluate {tmp}", "holds no predictions.parquet: train it to the end first"),
+        ("evaluate {tmp}/no.csv", "no.csv is not there: give the folder of a run"),
+        ("explain {tmp}", "holds no finished run"),
+        ("ask {tmp} words-by-group", "run depmm explain {tmp} first"),
+        ("ask {tmp}/explained words-by-mood", "'words-by-mood' is unknown: ask words-by-group"),
+        ("ask {tmp}/explained words-by-group --by weight", "'weight' is unknown: contribution"),
+        ("simulate {recordings} --subjects 1", "two groups need at least 2 people"),
+        ("ask {tmp}/explained", "Missing argument"),
+    ],
+)
+def test_mistakes_are_messages(corpus, tmp_path, depmm, arguments, message):
+    explained(tmp_path / "explained")
+    for name, change in (
+        ("evil", lambda table: table.replace("S001", "../x")),
+        ("short", lambda table: table.drop(columns="gender")),
+    ):
+        (tmp_path / name).mkdir()
+        shutil.copy(corpus.folder / "steps.parquet", tmp_path / name)
+        change(corpus.manifest.sessions).to_parquet(tmp_path / name / "sessions.parquet")
+    places = {
+        **{"tmp": tmp_path, "spec": corpus.spec, "recordings": corpus.recordings},
+        **{"manifest": corpus.folder, "config": corpus.config},
+    }
+    done = depmm(*(word.format(**places) for word in arguments.split()))
+    assert done.code == 2
+    assert message.format(**places) in done.err
+    assert "Traceback" not in done.err
+
+
+def test_question_is_answered(tmp_path, depmm):
+    done = depmm("ask", explained(tmp_path / "run"), "words-by-group", "--top", "1")
+    assert done.code == 0
+    assert done.out.splitlines()[-1].split()[:2] == ["joy", "neutral"]
