@@ -32,7 +32,7 @@ demo: $(STAMP)
 	$(BIN)/depmm ask runs/demo words-by-group
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
