@@ -174,6 +174,7 @@ def explain(
 ) -> None:
     """Record which steps the model selects and what each contributes: attention.parquet."""
     import pandas as pd
+    from transformers.utils import logging
 
     from depmm.config import load_config
     from depmm.corpora.manifest import read_manifest
@@ -182,6 +183,7 @@ def explain(
     from depmm.models.model import DepressionModel
     from depmm.training.run_folder import model_folders, write_table
 
+    logging.disable_progress_bar()  # weights load in an instant
     tables = []
     for folder in model_folders(run):
         config = load_config(folder.config)

@@ -208,7 +208,7 @@ def test_without_effect_groups_differ_by_chance_and_modalities_are_independent()
     reading = _reading_list(12, np.random.default_rng(0))
     people = _draw_people(400, reading, 0, 0.0)
     audio, face = (np.stack([p.bluntness[name] for p in people]) for name in ("audio", "face"))
-    assert audio.std() == pytest.approx(np.hypot(0.5, 0.25), rel=0.05)
+    assert audio.std() == pytest.approx(np.hypot(1.0, 0.25), rel=0.05)
     assert abs(np.corrcoef(audio.ravel(), face.ravel())[0, 1]) < 0.05
     sick = np.array([person.traits.group == "depressed" for person in people])
     assert np.abs(audio[sick].mean(0) - audio[~sick].mean(0)).max() < 0.25  # 4 standard errors

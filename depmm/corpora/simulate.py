@@ -41,7 +41,7 @@ from depmm.corpora.synthetic_voice import (
 GENERATOR = "depmm simulate"  # in truth.json: this folder may be overwritten
 SESSION = "1"
 BDI_CUTOFF, BDI_MAX = 14, 63  # BDI-II: from 14 on at least mild depression
-WORD_SD, PERSON_SD = 0.5, 0.25  # of the bluntness that is not planted
+WORD_SD, PERSON_SD = 1.0, 0.25  # of the bluntness that is not planted; effects are in word SDs
 BLUNTNESS_LIMITS = (-1.5, 4.0)  # of what voice and face show
 PLANTED_SHARE = 2 / 3  # of a group's words
 SHARES = {"train": 0.5, "validation": 0.2, "test": 0.3}
