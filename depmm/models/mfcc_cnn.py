@@ -10,12 +10,8 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from depmm.models.acoustic import MFCC
+from depmm.models.acoustic import MFCC, cepstral_scale
 from depmm.models.masking import length_mask, masked_mean_and_deviation
-
-# typical deviation of coefficient k of speech in decibels: wide for the level (k = 0), then falling
-LEVEL_SCALE = 150.0
-SHAPE_SCALE = 40.0
 
 
 class MfccCnn(nn.Module):
@@ -40,9 +36,7 @@ class MfccCnn(nn.Module):
         super().__init__()
         channels = channels or [64, 64, 128]
         self.mfcc = MFCC(coefficients, mel_bands)
-        scale = torch.tensor([LEVEL_SCALE] + [SHAPE_SCALE] * (coefficients - 1))
-        scale /= torch.arange(coefficients).clamp(min=1).float().sqrt()
-        self.register_buffer("scale", scale.unsqueeze(-1))
+        self.register_buffer("scale", cepstral_scale(coefficients))
         sizes = [coefficients, *channels]
         self.convolutions = nn.ModuleList(
             nn.Conv1d(a, b, kernel_size=5, stride=2, padding=2)
