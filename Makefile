@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 demo: $(STAMP)
-	$(BIN)/depmm simulate corpora/demo/recordings --subjects 48 --steps 12 --seed 0 --effect 2.0
+	$(BIN)/depmm simulate corpora/demo/recordings --subjects 96 --steps 12 --seed 0 --effect 1.25
 	$(BIN)/depmm index data_specs/ewre_simulated.yaml corpora/demo/recordings --out corpora/demo/manifest
 	$(BIN)/depmm audit corpora/demo/manifest
 	$(BIN)/depmm extract corpora/demo/manifest corpora/demo/recordings --out stores/demo \

@@ -28,6 +28,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+File = Annotated[Path, Field(strict=False)]  # YAML has no paths: a text will do
+
+
 # ---- recordings -> store ---------------------------------------------------------------------
 
 
@@ -63,10 +66,18 @@ class TaskConfig(Settings):
     (and counted); without them the column must already hold 0 and 1.
     """
 
-    kind: Literal["binary", "severity"] = "binary"
+    kind: Literal["binary", "severity", "levels"] = Field(
+        "binary", description="levels: the bands of the instrument, 0 ... K-1, from its score"
+    )
     column: str = "label"
     positive: list[str] = []
     negative: list[str] = []
+    range: list[float] = Field(
+        [], description="severity of a column that no instrument measured: lowest and highest"
+    )
+    output: Literal["number", "classes", "ordinal"] = Field(
+        "number", description="how a score or level is predicted (models/heads.py)"
+    )
 
     @model_validator(mode="after")
     def _classes_are_complete(self) -> "TaskConfig":
@@ -74,8 +85,19 @@ class TaskConfig(Settings):
             raise ValueError("task.positive and task.negative are given together or not at all")
         if both := sorted(set(self.positive) & set(self.negative)):
             raise ValueError(f"task: {both} stand in both positive and negative")
-        if self.kind == "severity" and self.positive:
-            raise ValueError("task.kind severity predicts a number: drop task.positive/negative")
+        if self.kind != "binary" and self.positive:
+            raise ValueError(
+                f"task.kind {self.kind} predicts a number: drop task.positive/negative"
+            )
+        if self.kind == "binary" and self.output != "number":
+            raise ValueError(f"task.output {self.output} needs task.kind severity or levels")
+        if self.range and (
+            self.kind != "severity" or len(self.range) != 2 or not self.range[0] < self.range[1]
+        ):
+            raise ValueError(
+                f"task.range is {self.range}: give the lowest and the highest value of a "
+                "task.kind severity, as [0, 63]"
+            )
         return self
 
 
@@ -96,20 +118,26 @@ class AugmentConfig(Settings):
     drop_modality: float = Field(0.0, ge=0, lt=1, description="P(one of several modalities hidden)")
     gain_db: float = Field(0.0, ge=0, description="random gain within +- this")
     noise: float = Field(0.0, ge=0, description="white noise, up to this share of the RMS")
+    pitch_semitones: list[float] = Field(
+        [], description="shift the pitch of a session by one of these, up or down, or not at all"
+    )
     flip: bool = Field(False, description="mirror all faces of a session with P = 1/2")
 
 
 class DataConfig(Settings):
     """Where manifest and store lie, and how much of a step a model sees."""
 
-    manifest: Path
-    store: Path
+    manifest: File
+    store: File
     modalities: list[Modality] = Field(["audio", "face"], min_length=1)
     max_audio_s: float = Field(4.0, gt=0, description="longer steps are cut to this")
     cut_silence: bool = Field(False, description="give a model the speech of a step only")
     frames_per_step: int = Field(4, ge=1)
     face_size: int = Field(CROP_SIZE, ge=16, le=CROP_SIZE, description="pixels given to the model")
     max_steps: int = Field(512, ge=1, description="longer sessions are refused, never cut")
+    embed: list[Modality] = Field(
+        [], description="run the frozen encoder of these once and train on its kept output"
+    )
     augment: AugmentConfig = AugmentConfig()
     workers: int = Field(0, ge=0, description="loader processes")
 
@@ -117,6 +145,15 @@ class DataConfig(Settings):
     def _modalities_are_distinct(self) -> "DataConfig":
         if len(set(self.modalities)) != len(self.modalities):
             raise ValueError(f"data.modalities repeats an entry: {self.modalities}")
+        if unknown := sorted(set(self.embed) - set(self.modalities)):
+            raise ValueError(f"data.embed names {unknown[0]}, which data.modalities does not")
+        signal = {"audio": ("gain_db", "noise", "pitch_semitones"), "face": ("flip",)}
+        for name in self.embed:
+            if changed := [key for key in signal[name] if getattr(self.augment, key)]:
+                raise ValueError(
+                    f"data.augment.{changed[0]} changes the signal of {name}, but data.embed keeps "
+                    f"{name} as it is: drop one of the two"
+                )
         return self
 
 
@@ -209,8 +246,41 @@ class FrameMeanConfig(Settings):
     frames: int = Field(5, ge=1)
 
 
+class SpeechTransformerConfig(Settings):
+    """Wav2vec 2.0, HuBERT or WavLM (models/speech_transformer.py)."""
+
+    kind: Literal["speech_transformer"]
+    source: str = Field(description="local folder or hub name of the pre-trained model")
+    frozen: bool = True
+    layer: int | None = Field(None, ge=0, description="hidden state to use; None: a learned mix")
+    width: int = Field(128, ge=1, description="output width per step")
+    dropout: float = Field(0.1, ge=0, lt=1)
+    architecture: dict[str, Any] = Field(
+        {}, description="written by build_model: what a saved run needs to be built offline"
+    )
+
+
+class VoiceVectorConfig(Settings):
+    """A step's waveform as one vector, DEP-Former's released input (models/released_inputs.py)."""
+
+    kind: Literal["voice_vector"]
+    points: int = Field(1000, ge=1)
+
+
+class FaceMapConfig(Settings):
+    """A step's mean grey face as one vector, likewise (models/released_inputs.py)."""
+
+    kind: Literal["face_map"]
+    face_size: int = Field(CROP_SIZE, ge=16, le=CROP_SIZE)
+
+
+FACE_ENCODERS = (SEResNetConfig, DepNetConfig, FrameMeanConfig, FaceMapConfig)
+
 EncoderConfig = Annotated[
     MfccCnnConfig
+    | SpeechTransformerConfig
+    | VoiceVectorConfig
+    | FaceMapConfig
     | SpectrogramCnnConfig
     | AttentionResNetConfig
     | EmoAudioNetConfig
@@ -232,8 +302,9 @@ class DepFormerConfig(Settings):
     head_width: int = Field(64, ge=1)
     feed_forward: int = Field(32, ge=1)
     stacks: list[int] = Field([3, 2, 1], min_length=1, description="attention layers per stack")
-    factor: int = Field(5, ge=1, description="c of u = c ln L")
+    factor: int = Field(5, ge=1, description="c of u = c ln L; u >= L is dense attention")
     dropout: float = Field(0.1, ge=0, lt=1)
+    adapter: bool = Field(True, description="False: encoded steps go to the encoders as they are")
     share_indices: bool = True
     cross_attention: Literal["audio_query", "face_query", "none"] = "audio_query"
     fusion_weights: Literal["bernoulli", "fixed"] = "bernoulli"
@@ -262,7 +333,7 @@ class ModelConfig(Settings):
     @model_validator(mode="after")
     def _encoders_fit_their_modality(self) -> "ModelConfig":
         for modality, encoder in self.encoders.items():
-            sees = isinstance(encoder, SEResNetConfig | DepNetConfig | FrameMeanConfig)
+            sees = isinstance(encoder, FACE_ENCODERS)
             if sees != (modality == "face"):
                 raise ValueError(
                     f"model.encoders.{modality}: {encoder.kind} does not encode {modality}; choose "
@@ -271,21 +342,70 @@ class ModelConfig(Settings):
         return self
 
 
+class PhaseConfig(Settings):
+    """A part of training with settings of its own, e.g. the head alone before everything."""
+
+    epochs: int = Field(ge=1)
+    freeze_encoders: bool = Field(False, description="train what stands behind the encoders only")
+    learning_rate: float | Literal["find"] = Field(
+        description="find: search it on training data (training/learning_rate.py)"
+    )
+
+
 class TrainingConfig(Settings):
     """The loop. Sizes count sessions over all processes, so one or many give the same steps."""
 
     epochs: int = Field(30, ge=1)
+    phases: list[PhaseConfig] = Field(
+        [], description="parts of the epochs, each with an optimizer and schedule of its own"
+    )
     batch_size: int = Field(16, ge=1, description="sessions per optimizer step, all processes")
     accumulate: int = Field(1, ge=1, description="parts a batch is cut into to save memory")
-    learning_rate: float = Field(1e-3, gt=0)
+    optimizer: Literal["adamw", "sgd", "rmsprop"] = "adamw"
+    learning_rate: float | Literal["find"] = Field(1e-3, description="find: as in phases")
+    momentum: float = Field(0.9, ge=0, lt=1, description="sgd only")
     weight_decay: float = Field(5e-2, ge=0, description="not on biases, norms, gates")
-    warmup_epochs: float = Field(1.0, ge=0)
+    schedule: Literal["cosine", "constant", "plateau", "inverse"] = "cosine"
+    warmup_epochs: float = Field(1.0, ge=0, description="linear, before the schedule")
+    plateau_factor: float = Field(0.1, gt=0, lt=1, description="plateau: times this ...")
+    plateau_patience: int = Field(5, ge=1, description="... after as many epochs without gain")
+    inverse_gamma: float = Field(1e-4, gt=0, description="inverse: (1 + gamma step) ** -power")
+    inverse_power: float = Field(0.75, gt=0)
     clip_norm: float = Field(1.0, gt=0)
-    class_weights: bool = Field(True, description="weigh classes by their inverse frequency")
+    balance: Literal["loss", "sampling", "none"] = Field(
+        "loss", description="classes: weigh them by inverse frequency, or draw them equally often"
+    )
     step_loss: float = Field(1.0, ge=0, description="weight of the step head's loss, if there")
     monitor: Literal["loss", "auroc", "rmse"] = Field("loss", description="on validation")
     patience: int = Field(10, ge=1, description="epochs without gain before stopping")
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    start_from: File | None = Field(None, description="run folder whose fitting tensors are taken")
+    weights: dict[Modality, File] = Field(
+        {}, description="file with published weights of an encoder's backbone"
+    )
+
+    @model_validator(mode="after")
+    def _phases_are_the_epochs(self) -> "TrainingConfig":
+        if self.phases and (total := sum(phase.epochs for phase in self.phases)) != self.epochs:
+            raise ValueError(
+                f"training.phases have {total} epochs together, training.epochs is {self.epochs}: "
+                "give both the same number"
+            )
+        for rate in (self.learning_rate, *(phase.learning_rate for phase in self.phases)):
+            if rate != "find" and not rate > 0:
+                raise ValueError(f"training: learning_rate {rate}: give a positive number or find")
+        return self
+
+
+CLASSIFIERS = ("gaussian_process", "svm", "k_nearest", "adaboost")
+
+
+class ClassicalSettings(Settings):
+    """A classifier on pooled MFCC (training/classical.py)."""
+
+    classifier: Literal["gaussian_process", "svm", "k_nearest", "adaboost"]
+    coefficients: int = Field(20, ge=1, description="MFCC, pooled to mean and deviation")
+    mel_bands: int = Field(64, ge=1)
 
 
 class EvaluationConfig(Settings):
@@ -295,19 +415,48 @@ class EvaluationConfig(Settings):
     confidence: float = Field(0.95, gt=0.5, lt=1)
 
 
-class Config(Settings):
-    """A whole experiment."""
+class Experiment(Settings):
+    """What a network and a classical baseline share: who is predicted from what, and how judged."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    out: Path = Path("runs")
+    out: File = Path("runs")
     seed: int = Field(0, ge=0)
     task: TaskConfig = TaskConfig()
     split: SplitConfig = SplitConfig()
     extract: ExtractConfig = ExtractConfig()
     data: DataConfig
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _fold_is_there(self) -> "Experiment":
+        if self.split.kind == "k_fold" and self.split.fold >= self.split.folds:
+            raise ValueError(
+                f"split.fold is {self.split.fold}, but split.folds is {self.split.folds}: "
+                f"folds count from 0 to {self.split.folds - 1}"
+            )
+        return self
+
+
+class ClassicalConfig(Experiment):
+    """A classical baseline, in the same splits and the same report."""
+
+    classical: ClassicalSettings
+
+    @model_validator(mode="after")
+    def _hears_and_decides(self) -> "ClassicalConfig":
+        if self.data.modalities != ["audio"] or self.task.kind != "binary":
+            raise ValueError(
+                "classical baselines hear and decide: set data.modalities to [audio] and "
+                "task.kind to binary"
+            )
+        return self
+
+
+class Config(Experiment):
+    """A whole experiment with a network."""
+
     model: ModelConfig
     training: TrainingConfig = TrainingConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "Config":
@@ -318,23 +467,27 @@ class Config(Settings):
                 f"{sorted(encoders)}: list the same modalities in both"
             )
         face = self.model.encoders.get("face")
-        if isinstance(face, DepNetConfig) and face.face_size != self.data.face_size:
+        if isinstance(face, DepNetConfig | FaceMapConfig) and face.face_size != self.data.face_size:
             raise ValueError(
                 f"data.face_size is {self.data.face_size}, but model.encoders.face.face_size is "
                 f"{face.face_size}: give both the same value"
             )
-        if self.split.kind == "k_fold" and self.split.fold >= self.split.folds:
-            raise ValueError(
-                f"split.fold is {self.split.fold}, but split.folds is {self.split.folds}: "
-                f"folds count from 0 to {self.split.folds - 1}"
-            )
-        if (self.training.monitor == "rmse") != (self.task.kind == "severity") and (
-            self.training.monitor != "loss"
-        ):
+        if self.training.monitor == ("rmse" if self.task.kind == "binary" else "auroc"):
             raise ValueError(
                 f"training.monitor {self.training.monitor} does not fit task.kind "
-                f"{self.task.kind}: use loss, auroc (binary) or rmse (severity)"
+                f"{self.task.kind}: use loss, auroc (binary) or rmse (severity, levels)"
             )
+        for name in self.data.embed:
+            if not getattr(self.model.encoders[name], "frozen", False):
+                raise ValueError(
+                    f"data.embed names {name}, but model.encoders.{name} is not frozen: its output "
+                    "would change while it learns"
+                )
+        for name in self.training.weights:
+            if not isinstance(self.model.encoders.get(name), DepNetConfig | FrameMeanConfig):
+                raise ValueError(
+                    f"training.weights names {name}, whose encoder has no published weights here"
+                )
         return self
 
 
@@ -342,7 +495,7 @@ class Config(Settings):
 
 
 def load_config(path: Path | str, overrides: list[str] | None = None) -> Config:
-    """Read a YAML config, its bases and ``key=value`` overrides.
+    """Read the config of a network, its bases and ``key=value`` overrides.
 
     Parameters
     ----------
@@ -351,21 +504,31 @@ def load_config(path: Path | str, overrides: list[str] | None = None) -> Config:
 
     Raises
     ------
-    ConfigError : no such file, not YAML, a circular base, an unknown key or a wrong value
+    ConfigError : no such file, not YAML, a circular base, an unknown key, a wrong value, or the
+        config of a classical baseline
+    """
+    config = load_experiment(path, overrides)
+    if not isinstance(config, Config):
+        raise ConfigError(
+            f"{path} is a classical baseline, no network: run experiments/cross_validate.py on it"
+        )
+    return config
+
+
+def load_experiment(path: Path | str, overrides: list[str] | None = None) -> Experiment:
+    """Read a config of either kind: with a ``classical`` section it is a ``ClassicalConfig``.
+
+    Parameters and errors : as ``load_config``
     """
     path = Path(path)
     values = _read_with_bases(path, ())
     for override in overrides or []:
         values = _merge(values, _parse_override(override))
-    return check_config(values, str(path))
-
-
-def check_config(values: dict[str, Any], source: str) -> Config:
-    """Turn plain values into a ``Config``; ``source`` names them in errors."""
+    kind = ClassicalConfig if "classical" in values else Config
     try:
-        return Config.model_validate(_paths(values))
+        return kind.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(error, source)) from None
+        raise ConfigError(_explain(error, str(path), kind)) from None
 
 
 def extract_config(path: Path | None, overrides: list[str] | None = None) -> ExtractConfig:
@@ -389,7 +552,7 @@ def extract_config(path: Path | None, overrides: list[str] | None = None) -> Ext
         raise ConfigError(_explain(error, str(path or "extract"), ExtractConfig)) from None
 
 
-def dump_config(config: Config) -> str:
+def dump_config(config: Experiment) -> str:
     """Write a config as YAML with every default spelled out."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
@@ -443,19 +606,6 @@ def _parse_override(text: str) -> dict[str, Any]:
     return value
 
 
-def _paths(values: dict[str, Any]) -> dict[str, Any]:
-    """Strict mode takes no string for a path; these three are the paths of a config."""
-    values = dict(values)
-    if isinstance(values.get("out"), str):
-        values["out"] = Path(values["out"])
-    if isinstance(values.get("data"), dict):
-        values["data"] = {
-            key: Path(value) if key in ("manifest", "store") and isinstance(value, str) else value
-            for key, value in values["data"].items()
-        }
-    return values
-
-
 def _explain(error: ValidationError, source: str, root: type[Settings] = Config) -> str:
     lines = []
     for problem in error.errors():
@@ -490,8 +640,10 @@ def _known_keys(root: type[Settings], place: list[Any], loc: tuple[Any, ...]) ->
 
 
 def _encoders_of(modality: str) -> list[str]:
-    faces = ["se_resnet", "depnet", "frame_mean"]
-    return faces if modality == "face" else sorted(_kinds(EncoderConfig).keys() - set(faces))
+    kinds = _kinds(EncoderConfig)
+    return sorted(
+        kind for kind, member in kinds.items() if (member in FACE_ENCODERS) == (modality == "face")
+    )
 
 
 def _kinds(*unions: Any) -> dict[str, type[Settings]]:

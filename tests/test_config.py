@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from depmm.config import ConfigError, dump_config, extract_config, load_config
+from depmm.config import (
+    ConfigError,
+    dump_config,
+    extract_config,
+    load_config,
+    load_experiment,
+)
 
 CONFIGS = sorted((Path(__file__).parents[1] / "experiments" / "configs").glob("*.yaml"))
 DEMO = Path(__file__).parents[1] / "experiments" / "configs" / "demo.yaml"
@@ -13,11 +19,11 @@ DEMO = Path(__file__).parents[1] / "experiments" / "configs" / "demo.yaml"
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_loads_and_survives_a_round_trip(path, tmp_path):
-    config = load_config(path)
+    config = load_experiment(path)
     assert config.name == path.stem
     copy = tmp_path / "config.yaml"
     copy.write_text(dump_config(config))
-    assert load_config(copy) == config
+    assert load_experiment(copy) == config
 
 
 def test_base_changes_what_it_states_and_null_removes():

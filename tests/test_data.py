@@ -9,7 +9,7 @@ from recordings import manifest_of, run, write_video
 
 from depmm.config import SAMPLE_RATE, AugmentConfig, Config, DataConfig, ExtractConfig, load_config
 from depmm.corpora.manifest import read_manifest, write_manifest
-from depmm.data.augment import draw_augmentation
+from depmm.data.augment import Augmentation, draw_augmentation
 from depmm.data.batch import ShareSampler, collate, evaluation_shares, plan_epoch
 from depmm.data.dataset import SessionDataset, SessionItem
 from depmm.data.task import TaskError, labelled_sessions, load_task
@@ -296,3 +296,28 @@ def test_task_without_any_label(corpus, tmp_path):
     write_manifest(manifest, tmp_path)
     with pytest.raises(TaskError, match=r"no session of .* has a value in 'label': choose another"):
         load_task(config(corpus, f"data.manifest={tmp_path}"))
+
+
+def test_pitch_is_shifted_and_the_length_kept():
+    time = np.arange(16000) / 16000
+    tone = np.sin(2 * np.pi * 200 * time).astype(np.float32)
+    higher = Augmentation(np.ones(1, bool), semitones=12.0).sound(tone, None)
+    assert higher.dtype == np.float32
+    assert len(higher) == len(tone)
+    spectrum = np.abs(np.fft.rfft(higher[4000:12000] * np.hanning(8000)))
+    assert np.argmax(spectrum) * 2 == pytest.approx(400, abs=6)  # bins of 2 Hz
+    short = tone[:500]
+    np.testing.assert_array_equal(
+        Augmentation(np.ones(1, bool), semitones=5.0).sound(short, None), short
+    )
+
+
+def test_pitch_is_drawn_from_both_directions_and_none():
+    settings = AugmentConfig(pitch_semitones=[0.5, 2.0])
+    present = {"audio": np.ones(2, bool)}
+    drawn = {
+        draw_augmentation(settings, present, np.random.default_rng(seed)).semitones
+        for seed in range(200)
+    }
+    assert drawn == {0.0, 0.5, -0.5, 2.0, -2.0}
+    assert draw_augmentation(settings, present, None).semitones == 0

@@ -31,6 +31,10 @@ def batch_of(data: TaskData, numbers: list[int]) -> dict[str, torch.Tensor]:
     return batch
 
 
+def encoded(model: DepressionModel, data: TaskData, numbers: list[int]):
+    return model.encode(**batch_of(data, numbers))
+
+
 def readings(
     values: dict[str, list[float]], labels: list[int], valence: str = "neutral"
 ) -> pd.DataFrame:
@@ -54,29 +58,29 @@ def test_recording_changes_nothing_and_leaves_nothing(corpus):
     batch = batch_of(data, [0, 1, 2])
     before = model(**batch).logits
     hooked = []
-    table = record_selection(model, data.dataset, [0, 1, 2], batch_size=2)
+    table = record_selection(model, *encoded(model, data, [0, 1, 2]))
     for module in model.modules():
         hooked += module._forward_hooks.values()
     assert hooked == []
     assert torch.equal(model(**batch).logits, before)
-    assert table.columns.tolist() == ["number", "step", "encoder", "selected"]
+    assert table.columns.tolist() == ["row", "step", "encoder", "selected"]
     assert len(table) == 3 * 4 * 3
     assert set(table["encoder"]) == {"audio", "face", "multimodal"}
-    share = table.groupby(["number", "encoder"])["selected"].sum()
+    share = table.groupby(["row", "encoder"])["selected"].sum()
     assert share.tolist() == [selected_queries(4, factor=1)] * 9  # each head selects as many
     mean_pool, _ = untrained(corpus, MEAN_POOL)
-    assert record_selection(mean_pool, data.dataset, [0]).empty
+    assert record_selection(mean_pool, *encoded(mean_pool, data, [0])).empty
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("center", ["true", "false"])
 def test_occlusion_is_the_difference_of_two_passes(corpus, center):
     model, data = untrained(corpus, f"model.center_steps={center}")
-    table = occlude_steps(model, data.dataset, [3, 1, 4], batch_size=2)
-    assert table[["number", "step"]].to_numpy().tolist() == [
-        [n, s] for n in (1, 3, 4) for s in range(4)
+    table = occlude_steps(model, *encoded(model, data, [3, 1, 4]))
+    assert sorted(table[["row", "step"]].to_numpy().tolist()) == [
+        [row, step] for row in range(3) for step in range(4)
     ]
-    for number, step in ((1, 0), (4, 2)):
+    for row_of_batch, number, step in ((1, 1, 0), (2, 4, 2)):
         batch = batch_of(data, [number])
         full = model(**batch).logits.item()
         features, masks = model.encode(**batch)
@@ -84,7 +88,7 @@ def test_occlusion_is_the_difference_of_two_passes(corpus, center):
             others = [i for i in range(4) if i != step and masks[name][0, i]]
             x[0, step] = x[0, others].mean(dim=0)
         by_hand = full - model.fuse(features, masks)[0].item()
-        row = table[(table["number"] == number) & (table["step"] == step)]
+        row = table[(table["row"] == row_of_batch) & (table["step"] == step)]
         assert row["contribution"].item() == pytest.approx(by_hand, abs=1e-6)
     assert table["contribution"].abs().min() > 1e-5
 
@@ -101,8 +105,8 @@ def test_the_only_step_cannot_be_replaced(corpus):
             return type(item)(item.number, item.audio[:1] + empty[0], item.face[:1] + empty[1])
 
     data.dataset.__class__ = OneStep
-    assert occlude_steps(model, data.dataset, [0, 1]).empty
-    assert record_selection(model, data.dataset, [0])["step"].unique().tolist() == [0]
+    assert occlude_steps(model, *encoded(model, data, [0, 1])).empty
+    assert record_selection(model, *encoded(model, data, [0]))["step"].unique().tolist() == [0]
 
 
 def test_explained_sessions_carry_words(corpus):

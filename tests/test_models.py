@@ -4,6 +4,7 @@ from typing import get_args
 
 import pytest
 import torch
+from speech_sources import write_source
 
 from depmm.config import EncoderConfig, FusionConfig, ModelConfig
 from depmm.models.heads import SeverityHead
@@ -14,6 +15,9 @@ ENCODERS = {
     "spectrogram_cnn": {"seconds": 1.0, "channels": [4, 4], "width": 8},
     "attention_resnet": {"channels": 8, "hop": 160, "window": 512, "mel_bands": 40},
     "emoaudionet": {"channels": 8, "branches": ["mfcc"]},
+    "speech_transformer": {"source": "", "width": 8},  # see speech_source
+    "voice_vector": {"points": 50},
+    "face_map": {"face_size": 32},
     "se_resnet": {"blocks": [1], "channels": [8], "reduction": 2, "width": 8},
     "depnet": {"face_size": 32, "frames": 2, "channels": 4, "width": 8, "dropout": 0.0},
     "frame_mean": {"frozen": True, "frames": 1},
@@ -30,7 +34,13 @@ FUSIONS = {
     },
     "mean_pool": {},
 }
-SEES = {"se_resnet", "depnet", "frame_mean"}
+SEES = {"se_resnet", "depnet", "frame_mean", "face_map"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def speech_source(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A tiny pre-trained speech transformer for the config that needs one."""
+    ENCODERS["speech_transformer"]["source"] = write_source(tmp_path_factory.mktemp("hubert"))
 
 
 def kinds(union) -> set[str]:

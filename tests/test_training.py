@@ -1,5 +1,6 @@
 """training: it learns, it resumes bit for bit, and processes or parts change nothing."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,14 +12,22 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from depmm.config import ConfigError, load_config
+from depmm.config import ConfigError, TrainingConfig, load_config
 from depmm.corpora.manifest import read_manifest, write_manifest
+from depmm.data.batch import plan_epoch
+from depmm.data.task import TaskError
 from depmm.models.heads import BinaryHead, SeverityHead
 from depmm.models.model import DepressionModel, DepressionOutput, build_model
 from depmm.training import loop
+from depmm.training.learning_rate import LearningRateError, search_learning_rate, steepest
 from depmm.training.loop import build_accelerator, train
 from depmm.training.losses import batch_loss, session_weights
-from depmm.training.optim import build_optimizer, parameter_groups, warmup_cosine
+from depmm.training.optim import (
+    build_optimizer,
+    parameter_groups,
+    plateau_factor,
+    schedule_factor,
+)
 from depmm.training.run_folder import RunFolder, model_folders, read_run
 
 ROOT = Path(__file__).parents[1]
@@ -129,19 +138,24 @@ def whole(corpus, tmp_path_factory) -> RunFolder:
     return run(corpus, tmp_path_factory.mktemp("whole"), *LONG)
 
 
-@pytest.mark.parametrize("place", ["_line", "validate", "finish"])
-def test_interrupted_run_ends_as_one_that_was_not(corpus, whole, tmp_path, monkeypatch, place):
-    """Stopped in epoch 2 after its checkpoint, in epoch 3 before it, or before the predictions."""
+def interrupt(patch: pytest.MonkeyPatch, place: str, count: int) -> None:
+    """Ctrl-C where a function of the loop is called for the ``count``-th time."""
     call, calls = getattr(loop, place), []
 
     def stop(*arguments, **options):
         calls.append(arguments)
-        if len(calls) == {"_line": 2, "validate": 3, "finish": 1}[place]:
+        if len(calls) == count:
             raise KeyboardInterrupt
         return call(*arguments, **options)
 
+    patch.setattr(loop, place, stop)
+
+
+@pytest.mark.parametrize("place", ["_line", "validate", "finish"])
+def test_interrupted_run_ends_as_one_that_was_not(corpus, whole, tmp_path, monkeypatch, place):
+    """Stopped in epoch 2 after its checkpoint, in epoch 3 before it, or before the predictions."""
     with monkeypatch.context() as patch:
-        patch.setattr(loop, place, stop)
+        interrupt(patch, place, {"_line": 2, "validate": 3, "finish": 1}[place])
         with pytest.raises(KeyboardInterrupt):
             run(corpus, tmp_path, *LONG)
     assert not RunFolder(tmp_path).finished
@@ -249,14 +263,189 @@ def test_parameter_groups_by_name(corpus):
     assert {"encoders.audio.convolutions.0.weight", "fusion.predict.cross.weight"} <= set(found[0])
     assert any("gate_logit" in name for name in found[1])
     first = next(model.parameters()).requires_grad_(False)
-    groups = build_optimizer(model, 0.1, 0.05).param_groups
+    settings = TrainingConfig(weight_decay=0.05)
+    groups = build_optimizer(model, settings).param_groups
     assert not any(parameter is first for group in groups for parameter in group["params"])
 
 
-def test_warmup_cosine_by_hand():
-    factors = [warmup_cosine(step, 4, 12) for step in range(13)]
+def test_warmup_then_cosine_by_hand():
+    settings = TrainingConfig(schedule="cosine")
+    factors = [schedule_factor(settings, step, 4, 12, []) for step in range(13)]
     assert factors[:4] == [0.25, 0.5, 0.75, 1.0]
     expected = [0.5 * (1 + np.cos(np.pi * k / 8)) for k in range(9)]
     assert factors[4:] == pytest.approx(expected)
-    assert warmup_cosine(20, 4, 12) == warmup_cosine(12, 4, 12) == 0
-    assert warmup_cosine(0, 0, 10) == 1
+    assert schedule_factor(settings, 20, 4, 12, []) == 0
+    assert schedule_factor(settings, 0, 0, 10, []) == 1
+
+
+def test_inverse_decay_is_caffes():
+    settings = TrainingConfig(schedule="inverse", inverse_gamma=1e-4, inverse_power=0.75)
+    assert schedule_factor(settings, 10_000, 0, 1, []) == pytest.approx(2**-0.75)
+    assert schedule_factor(settings, 0, 0, 1, []) == 1
+    assert schedule_factor(TrainingConfig(schedule="constant"), 7, 0, 1, []) == 1
+
+
+def test_plateau_is_that_of_torch():
+    losses = [3.0, 2.0, 2.1, 2.0, 2.2, 1.9, 2.0, 2.5, 1.95, 1.9, 1.8]
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    # theirs allows `patience` epochs without gain and acts at the next one
+    reference = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, factor=0.5, patience=2, threshold=0
+    )
+    for count, loss in enumerate(losses, start=1):
+        reference.step(loss)
+        ours = plateau_factor(losses[:count], factor=0.5, patience=3)
+        assert ours == pytest.approx(optimizer.param_groups[0]["lr"])
+    assert ours == 0.25
+    settings = TrainingConfig(schedule="plateau", plateau_factor=0.5, plateau_patience=3)
+    assert schedule_factor(settings, 9, 0, 20, losses) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD), ("rmsprop", torch.optim.RMSprop)],
+)
+def test_optimizers(name, kind):
+    model = torch.nn.Linear(2, 2)
+    optimizer = build_optimizer(model, TrainingConfig(optimizer=name, weight_decay=0.003))
+    assert type(optimizer) is kind
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.003, 0.0]
+    if name == "sgd":
+        assert optimizer.param_groups[0]["momentum"] == 0.9
+
+
+# ---- the learning rate is searched ---------------------------------------------------------------
+
+
+def test_the_steepest_place_by_hand():
+    rates = np.geomspace(1e-6, 1, 61)
+    fall = 1 / (1 + np.exp(4 * (np.log10(rates) + 3)))  # a sigmoid around 1e-3
+    losses = np.where(rates > 0.1, 5.0, fall).tolist()
+    assert np.log10(steepest(rates, losses)) == pytest.approx(-3, abs=0.06)
+    with pytest.raises(LearningRateError, match=r"began with 1, 2, 3.*give training.learning_rate"):
+        steepest(rates[:8], [1.0, 2, 3, 4, 5, 6, 7, 8])
+    with pytest.raises(LearningRateError, match="no learning rate"):
+        steepest([], [])
+
+
+def test_search_on_a_bowl_finds_a_rate_that_descends():
+    # loss x^2 / 2: a step multiplies x by 1 - rate; nothing moves far below 1, all explodes above 2
+    x = [1.0]
+
+    def take_step(rate: float) -> float:
+        loss = x[0] ** 2 / 2
+        x[0] -= 1000 * rate * x[0]  # curvature 1000: explodes from 2e-3 on
+        return loss
+
+    rate = search_learning_rate(take_step)
+    assert 1e-5 < rate < 2e-3
+
+
+def test_phases_freeze_search_and_go_on(corpus, tmp_path):
+    said: list[str] = []
+    phases = (
+        "training.phases=[{epochs: 2, freeze_encoders: true, learning_rate: 0.01}, "
+        "{epochs: 1, learning_rate: find}]"
+    )
+    settings = [*AUDIO, phases, "training.epochs=3", "training.batch_size=6"]
+    whole = run(corpus, tmp_path / "whole", *settings, say=said.append)
+    assert sum("learning rate found" in line for line in said) == 1
+    rates = history(whole)["learning_rate"].tolist()
+    assert rates[0] <= 0.01
+    assert len(rates) == 3
+    # the head alone learned in the first phase
+    early = run(
+        corpus,
+        tmp_path / "early",
+        *AUDIO,
+        "training.epochs=2",
+        "training.phases=[{epochs: 2, freeze_encoders: true, learning_rate: 0.01}]",
+    )
+    torch.manual_seed(0)
+    fresh = build_model(load_config(corpus.config, AUDIO).model).state_dict()
+    learned = weights(early)
+    changed = {name for name, value in learned.items() if not torch.equal(value, fresh[name])}
+    assert any(name.startswith("fusion.") for name in changed)
+    encoders = {name for name in changed if name.startswith("encoders.")}
+    assert all("running" in name or "num_batches" in name for name in encoders)
+
+
+def test_a_search_changes_no_weights_and_resumes_exactly(corpus, tmp_path, monkeypatch):
+    phases = (
+        "training.phases=[{epochs: 1, freeze_encoders: true, learning_rate: find}, "
+        "{epochs: 2, learning_rate: find}]"
+    )
+    settings = [*AUDIO, phases, "training.epochs=3", "training.batch_size=6"]
+    whole = run(corpus, tmp_path / "whole", *settings)
+    for stop_after in (1, 2):
+        out = tmp_path / f"stopped-{stop_after}"
+        with monkeypatch.context() as patch:
+            interrupt(patch, "_line", stop_after)
+            with pytest.raises(KeyboardInterrupt):
+                run(corpus, out, *settings)
+        again = run(corpus, out, *settings)
+        assert_same_run(again, whole)
+
+
+def test_carrying_over_another_run(corpus, tmp_path):
+    first = run(corpus, tmp_path / "first", *AUDIO, "training.epochs=1", "name=first")
+    said: list[str] = []
+    second = run(
+        corpus,
+        tmp_path / "second",
+        *AUDIO,
+        "training.epochs=1",
+        "training.learning_rate=1.0e-12",
+        "task={kind: severity, column: score, output: classes}",
+        f"training.start_from={first.path}",
+        say=said.append,
+    )
+    before, after = (weights(folder) for folder in (first, second))
+    name = next(name for name in before if name.startswith("encoders.") and "weight" in name)
+    torch.testing.assert_close(before[name], after[name], atol=1e-8, rtol=0)
+    report = json.loads((second.path / "carried_over.json").read_text())[0]
+    assert name in report["matched"]
+    assert all(name.startswith("fusion.predict") for name in report["mismatched"])
+    assert report["mismatched"]
+    assert any("tensors loaded" in line for line in said)
+
+
+# ---- tasks -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("output", ["number", "classes", "ordinal"])
+@pytest.mark.parametrize("kind", ["severity", "levels"])
+def test_scores_and_levels_train_and_predict(corpus, tmp_path, kind, output):
+    task = f"task={{kind: {kind}, column: score, output: {output}}}"
+    folder = run(corpus, tmp_path, *AUDIO, "training.epochs=1", task)
+    table = pd.read_parquet(folder.predictions)
+    highest = 63 if kind == "severity" else 3
+    assert table["score"].between(0, highest).all()
+    manifest = corpus.manifest.sessions.set_index("subject")["score"][table["subject"]].to_numpy()
+    expected = manifest if kind == "severity" else np.digitize(manifest, [14, 20, 29])
+    np.testing.assert_array_equal(table["score_true"], expected)
+    assert set(table["instrument"]) == {"BDI-II" if kind == "severity" else "BDI-II level"}
+
+
+def test_a_score_of_no_instrument_needs_a_range(corpus, tmp_path):
+    age = ["training.epochs=1", "task={kind: severity, column: age, range: [18, 70]}"]
+    table = pd.read_parquet(run(corpus, tmp_path, *AUDIO, *age).predictions)
+    assert set(table["instrument"]) == {"age"}
+    assert table["score"].between(18, 70).all()
+    narrow = ["task={kind: severity, column: age, range: [18, 19]}", "name=narrow"]
+    with pytest.raises(TaskError, match=r"age of session .* outside of 18 \.\.\. 19"):
+        run(corpus, tmp_path, *AUDIO, *narrow)
+    levels = ["task={kind: levels, column: age}", "name=levels"]
+    with pytest.raises(TaskError, match=r"task.column is 'age'.*use task.column score"):
+        run(corpus, tmp_path, *AUDIO, *levels)
+
+
+def test_balanced_drawing_shows_both_classes_equally_often():
+    classes = [1.0] * 9 + [0.0] * 3
+    plan = plan_epoch([1.0] * 12, 4, epoch=3, seed=0, classes=classes)
+    drawn = [number for share in plan for number in share.numbers]
+    assert sum(classes[number] for number in drawn) == 6
+    assert len(drawn) == 12
+    assert set(drawn) >= {9, 10, 11}  # each of the rare ones, twice
+    assert plan != plan_epoch([1.0] * 12, 4, epoch=4, seed=0, classes=classes)

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from depmm.config import AugmentConfig
+from depmm.config import SAMPLE_RATE, AugmentConfig
+
+PITCH_WINDOW = 1024  # samples; a shorter sound has no pitch to shift
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class Augmentation:
     hidden : modalities that are left out
     gain : factor on the sound
     noise : white noise in shares of each step's RMS
+    semitones : shift of the pitch; durations stay
     mirrored : whether the faces are mirrored
     """
 
@@ -24,10 +27,17 @@ class Augmentation:
     hidden: frozenset[str] = frozenset()
     gain: float = 1.0
     noise: float = 0.0
+    semitones: float = 0.0
     mirrored: bool = False
 
     def sound(self, waveform: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         """Change the sound of a step, float32 [T]."""
+        if self.semitones and len(waveform) >= PITCH_WINDOW:
+            from librosa.effects import pitch_shift
+
+            waveform = pitch_shift(
+                waveform, sr=SAMPLE_RATE, n_steps=self.semitones, n_fft=PITCH_WINDOW
+            ).astype(np.float32)
         if self.noise > 0 and rng is not None and len(waveform):
             level = self.noise * np.sqrt(np.mean(np.square(waveform)))
             white = rng.standard_normal(len(waveform), np.float32)
@@ -70,4 +80,12 @@ def draw_augmentation(
         gain=10 ** (rng.uniform(-settings.gain_db, settings.gain_db) / 20),
         noise=rng.uniform(0, settings.noise),
         mirrored=bool(settings.flip and rng.random() < 0.5),
+        semitones=_semitones(settings.pitch_semitones, rng),
     )
+
+
+def _semitones(shifts: list[float], rng: np.random.Generator) -> float:
+    """Each shift, up or down, and no shift at all are equally probable."""
+    if not shifts:
+        return 0.0
+    return float(rng.choice([0.0, *shifts, *(-shift for shift in shifts)]))

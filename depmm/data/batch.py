@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
-from depmm.data.dataset import SessionItem
+from depmm.data.dataset import SessionDataset, SessionItem
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def plan_epoch(
     parts: int = 1,
     rank: int = 0,
     world: int = 1,
+    classes: Sequence[float] | None = None,
 ) -> list[Share]:
     """Plan one process's part of a training epoch.
 
@@ -50,12 +52,15 @@ def plan_epoch(
     epoch, seed : what the order depends on
     parts : forward passes that a batch is cut into
     rank, world : this process and their number
+    classes : of each session, to draw every class equally often (of a large one only some, of a
+        small one some again); None: everybody once
 
     Returns
     -------
     shares in order; every process gets equally many
     """
-    order = np.random.default_rng((seed, epoch)).permutation(len(weights)).tolist()
+    rng = np.random.default_rng((seed, epoch))
+    order = _order(rng, len(weights), classes)
     plan = []
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
@@ -73,6 +78,16 @@ def plan_epoch(
     return plan
 
 
+def _order(rng: np.random.Generator, count: int, classes: Sequence[float] | None) -> list[int]:
+    if classes is None:
+        return rng.permutation(count).tolist()
+    labels = np.asarray(classes)
+    kinds = np.unique(labels)
+    each = -(-count // len(kinds))
+    drawn = [np.resize(rng.permutation(np.flatnonzero(labels == kind)), each) for kind in kinds]
+    return rng.permutation(np.concatenate(drawn)).tolist()
+
+
 def collate(items: list[SessionItem]) -> dict[str, Tensor]:
     """Pad sessions to a batch.
 
@@ -80,13 +95,18 @@ def collate(items: list[SessionItem]) -> dict[str, Tensor]:
     -------
     ``number`` Tensor[B] and, for the modalities that were read,
     ``audio`` Tensor[B, L, T] float32 with ``audio_length`` Tensor[B, L], and
-    ``face`` Tensor[B, L, T, 3, height, width] uint8 with ``face_length`` Tensor[B, L]
+    ``face`` Tensor[B, L, T, 3, height, width] uint8 with ``face_length`` Tensor[B, L];
+    for those that were read embedded ``audio_embedding`` or ``face_embedding`` Tensor[B, L, K]
+    float32, with a length of 1 where it is there and 0 elsewhere
     """
     batch = {"number": torch.tensor([item.number for item in items])}
     if items[0].audio is not None:
         batch["audio"], batch["audio_length"] = _pad([item.audio or [] for item in items])
     if items[0].face is not None:
         batch["face"], batch["face_length"] = _pad([item.face or [] for item in items])
+    for name in items[0].embeddings:
+        rows, batch[f"{name}_length"] = _pad([item.embeddings[name] for item in items])
+        batch[f"{name}_embedding"] = rows.squeeze(2)
     return batch
 
 
@@ -133,3 +153,36 @@ def evaluation_shares(
         Share(mine[start : start + batch_size], [], last=False)
         for start in range(0, len(mine), batch_size)
     ]
+
+
+def evaluation_batches(
+    dataset: SessionDataset,
+    sessions: Sequence[int],
+    batch_size: int,
+    device: torch.device,
+    rank: int = 0,
+    world: int = 1,
+) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    """Read this process's share of some sessions, without training draws.
+
+    Parameters
+    ----------
+    dataset : where they lie
+    sessions : rows of the dataset
+    batch_size : sessions in a batch
+    device : where the inputs are put
+    rank, world : this process and their number
+
+    Yields
+    ------
+    rows of the dataset, Tensor[B] on the CPU, and the inputs of a model, as ``collate`` names them
+    """
+    loader = DataLoader(
+        dataset,
+        batch_sampler=ShareSampler(evaluation_shares(sessions, batch_size, rank, world), None),
+        collate_fn=collate,
+        num_workers=dataset.settings.workers,
+    )
+    for batch in loader:
+        number = batch.pop("number")
+        yield number, {name: value.to(device) for name, value in batch.items()}

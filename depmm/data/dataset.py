@@ -5,7 +5,9 @@ session) alone: not on the order of sessions, the number of processes or a resum
 epoch nothing is drawn at all.
 """
 
-from dataclasses import dataclass
+import copy
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from torch.utils.data import Dataset
 from depmm.config import SAMPLE_RATE, DataConfig
 from depmm.corpora.manifest import SESSION_KEY
 from depmm.data.augment import Augmentation, draw_augmentation
+from depmm.store.embed import EmbeddingStore
 from depmm.store.sessions import SessionReader, SessionStore
 
 
@@ -26,11 +29,14 @@ class SessionItem:
     number : row in the dataset's table
     audio : one float32 waveform per step, empty where the step has none; None: not asked for
     face : one uint8 array [T, 3, height, width] per step, empty likewise; None: not asked for
+    embeddings : of the modalities that are read embedded: one float32 array per step, [1, K], or
+        [0, K] where the step has none
     """
 
     number: int
     audio: list[np.ndarray] | None
     face: list[np.ndarray] | None
+    embeddings: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
 
 class SessionDataset(Dataset[SessionItem]):
@@ -47,38 +53,51 @@ class SessionDataset(Dataset[SessionItem]):
     def __init__(
         self, sessions: pd.DataFrame, store: SessionStore, settings: DataConfig, seed: int = 0
     ):
-        self.keys = list(sessions[SESSION_KEY].itertuples(index=False, name=None))
+        self.keys: list[tuple[str, str, str]] = list(
+            sessions[SESSION_KEY].itertuples(index=False, name=None)
+        )
         self.store = store
         self.settings = settings
         self.seed = seed
+        self.embeddings: dict[str, EmbeddingStore] = {}
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def with_embeddings(self, embeddings: dict[str, EmbeddingStore]) -> "SessionDataset":
+        """The same sessions, read embedded where there is a store for the modality."""
+        other = copy.copy(self)
+        other.embeddings = embeddings
+        return other
 
     def __getitem__(self, place: tuple[int | None, int]) -> SessionItem:
         """Read session ``place[1]``, with the draws of epoch ``place[0]`` (None: no draws).
 
         Raises
         ------
-        StoreError : the session is not in the store or damaged
+        StoreError : the session or its embedding is not in the store or damaged
         """
         epoch, number = place
         key = self.keys[number]
         rng = None if epoch is None else np.random.default_rng((self.seed, epoch, number))
-        with self.store.read(*key) as reader:
-            count = reader.summary["steps"]
-            present = {
-                "audio": np.array([_samples(reader, step) > 0 for step in range(count)]),
-                "face": np.array([len(reader.frames(step)) > 0 for step in range(count)]),
-            }
-            wanted: dict[str, np.ndarray] = {n: present[n] for n in self.settings.modalities}
-            change = draw_augmentation(self.settings.augment, wanted, rng)
-            audio = face = None
-            if "audio" in wanted:
-                audio = [self._audio(reader, step, change, rng) for step in range(count)]
-            if "face" in wanted:
-                face = [self._face(reader, step, change, rng) for step in range(count)]
-        return SessionItem(number, audio, face)
+        kept = {name: store.read(*key) for name, store in self.embeddings.items()}
+        signals = [name for name in self.settings.modalities if name not in kept]
+        media: AbstractContextManager[SessionReader | None] = nullcontext()
+        if signals:
+            media = self.store.read(*key)
+        audio = face = None
+        with media as reader:
+            present = {name: there for name, (_, there) in kept.items()}
+            if reader is not None:
+                present |= {name: _present(reader, name) for name in signals}
+            change = draw_augmentation(self.settings.augment, present, rng)
+            steps = range(len(change.kept))
+            if reader is not None and "audio" in signals:
+                audio = [self._audio(reader, step, change, rng) for step in steps]
+            if reader is not None and "face" in signals:
+                face = [self._face(reader, step, change, rng) for step in steps]
+        rows = {name: _shown_rows(*kept[name], name, change) for name in kept}
+        return SessionItem(number, audio, face, rows)
 
     def _audio(
         self,
@@ -122,6 +141,23 @@ class SessionDataset(Dataset[SessionItem]):
             frames = frames[chosen.astype(int)]
         crops = np.stack([reader.crop(frame, size) for frame in frames])
         return change.picture(crops.transpose(0, 3, 1, 2))
+
+
+def _present(reader: SessionReader, modality: str) -> np.ndarray:
+    """Which steps have a signal, [L] bool."""
+    steps = range(reader.summary["steps"])
+    if modality == "audio":
+        return np.array([_samples(reader, step) > 0 for step in steps])
+    return np.array([len(reader.frames(step)) > 0 for step in steps])
+
+
+def _shown_rows(
+    embedding: np.ndarray, present: np.ndarray, modality: str, change: Augmentation
+) -> list[np.ndarray]:
+    """Rows of the steps as an augmentation leaves them: [1, K] each, or [0, K]."""
+    shown = present & change.kept & (modality not in change.hidden)
+    first = present.cumsum() - present
+    return [embedding[row : row + there] for row, there in zip(first, shown, strict=True)]
 
 
 def _samples(reader: SessionReader, step: int) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from depmm.config import Config, TaskConfig
+from depmm.config import Experiment, TaskConfig
 from depmm.corpora.manifest import INSTRUMENTS, PERSON_KEY, SESSION_KEY, read_manifest
 from depmm.corpora.splits import make_split
 from depmm.data.dataset import SessionDataset
@@ -25,7 +25,7 @@ class TaskData:
     ----------
     sessions : manifest rows that take part, with ``target`` and ``split``; row = dataset number
     dataset : their signals
-    score_range : lowest and highest score, for severity; (0, 1) otherwise
+    score_range : lowest and highest score or level; (0, 1) for classes
     left_out : how many sessions do not take part, by reason
     """
 
@@ -39,7 +39,7 @@ class TaskData:
         return np.flatnonzero(self.sessions["split"] == split).tolist()
 
 
-def load_task(config: Config) -> TaskData:
+def load_task(config: Experiment) -> TaskData:
     """Read the manifest, keep what the task and the store have, and split by person.
 
     Raises
@@ -67,8 +67,11 @@ def load_task(config: Config) -> TaskData:
             f"{' or '.join(config.data.modalities)} in {config.data.store}: run depmm extract "
             "with the settings of this config"
         )
-    classes = sessions["target"] if config.task.kind == "binary" else None
-    if classes is None:  # severity: balance the folds by halves of the scores
+    score_range = (0.0, 1.0)
+    classes = sessions["target"]
+    if config.task.kind != "binary":
+        sessions, score_range = _scale(sessions, config.task)
+        # balance the folds by halves of the scores
         classes = (sessions["target"] > sessions["target"].median()).astype(float)
     split = make_split(sessions, config.split, classes)
     sessions = sessions.drop(columns="split").merge(split, on=PERSON_KEY, how="left")
@@ -76,13 +79,13 @@ def load_task(config: Config) -> TaskData:
     return TaskData(
         sessions,
         dataset,
-        _score_range(sessions, config.task),
+        score_range,
         {reason: count for reason, count in left_out.items() if count},
     )
 
 
 def labelled_sessions(
-    sessions: pd.DataFrame, config: Config
+    sessions: pd.DataFrame, config: Experiment
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Give each session its target; leave out those that the task does not name.
 
@@ -133,16 +136,37 @@ def labelled_sessions(
     return labelled, {f"no class in {task.column}": int(target.isna().sum())}
 
 
-def _score_range(sessions: pd.DataFrame, task: TaskConfig) -> tuple[float, float]:
-    if task.kind == "binary":
-        return 0.0, 1.0
+def _scale(sessions: pd.DataFrame, task: TaskConfig) -> tuple[pd.DataFrame, tuple[float, float]]:
+    """Turn scores into what is predicted, with its lowest and highest value."""
     instruments = sorted(sessions["instrument"].dropna().unique())
-    if len(instruments) != 1 or INSTRUMENTS[instruments[0]].lowest is None:
+    scale = INSTRUMENTS[instruments[0]] if len(instruments) == 1 else INSTRUMENTS["group"]
+    if task.kind == "levels":
+        if not scale.levels or task.column != "score":
+            raise TaskError(
+                f"task: levels are those of one instrument's scores, but task.column is "
+                f"{task.column!r} and the sessions have {instruments}: use task.column score "
+                "and one of " + ", ".join(name for name, i in INSTRUMENTS.items() if i.levels)
+            )
+        level = np.searchsorted(scale.levels, sessions["target"], side="right")
+        # named, so that nobody reads a level as a score
+        named = sessions.assign(target=level.astype(float), instrument=f"{instruments[0]} level")
+        return named, (0.0, float(len(scale.levels)))
+    if task.range:
+        lowest, highest = task.range
+    elif scale.lowest is not None and scale.highest is not None:
+        lowest, highest = scale.lowest, scale.highest
+    else:
         raise TaskError(
             f"task: severity needs the scores of one instrument, the sessions have {instruments}: "
-            "choose sessions of one instrument"
+            "choose sessions of one instrument, or give task.range"
         )
-    instrument = INSTRUMENTS[instruments[0]]
-    assert instrument.lowest is not None
-    assert instrument.highest is not None
-    return instrument.lowest, instrument.highest
+    outside = sessions[~sessions["target"].between(lowest, highest)]
+    if len(outside):
+        raise TaskError(
+            f"task: {task.column} of session {outside['session'].iloc[0]} of "
+            f"{outside['subject'].iloc[0]} is {outside['target'].iloc[0]:g}, outside of "
+            f"{lowest:g} ... {highest:g}: correct it, or give task.range"
+        )
+    if task.range:  # no instrument's score: named after its column
+        sessions = sessions.assign(instrument=task.column)
+    return sessions, (lowest, highest)

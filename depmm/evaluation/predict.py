@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
-from depmm.data.batch import ShareSampler, collate, evaluation_shares
+from depmm.config import Experiment
+from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
+from depmm.data.task import TaskData
 
 
 @torch.no_grad()
@@ -32,32 +34,41 @@ def predict(
 
     Returns
     -------
-    columns ``number``, ``prediction`` (probability or score) and ``logit``
+    columns ``number``, ``prediction`` (probability or score) and ``logits`` (what the head takes)
     """
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
-    shares = evaluation_shares(numbers, batch_size, rank, world)
-    loader = DataLoader(
-        dataset,
-        batch_sampler=ShareSampler(shares, epoch=None),
-        collate_fn=collate,
-        num_workers=dataset.settings.workers,
-    )
     rows = []
-    for batch in loader:
-        number = batch.pop("number")
-        output = model(**{name: value.to(device) for name, value in batch.items()})
+    for number, inputs in evaluation_batches(dataset, numbers, batch_size, device, rank, world):
+        output = model(**inputs)
         rows.append(
             pd.DataFrame(
                 {
                     "number": number,
                     "prediction": output.prediction.double().cpu(),
-                    "logit": output.logits[:, 0].double().cpu(),
+                    "logits": list(output.logits.double().cpu().numpy()),
                 }
             )
         )
     model.train(was_training)
     if not rows:
-        return pd.DataFrame({"number": [], "prediction": [], "logit": []})
+        return pd.DataFrame({"number": [], "prediction": [], "logits": []})
     return pd.concat(rows, ignore_index=True)
+
+
+def prediction_table(config: Experiment, data: TaskData, table: pd.DataFrame) -> pd.DataFrame:
+    """Join predictions with who, what and which split: the columns of ``predictions.parquet``."""
+    sessions = data.sessions.iloc[table["number"]].reset_index(drop=True)
+    binary = config.task.kind == "binary"
+    missing = pd.Series(np.nan, sessions.index)
+    return sessions[["corpus", "subject", "session", "split"]].assign(
+        fold=config.split.fold,
+        seed=config.seed,
+        y_true=(sessions["target"] if binary else missing).astype("Int8"),
+        y_prob=table["prediction"] if binary else missing,
+        score_true=missing if binary else sessions["target"],
+        score=missing if binary else table["prediction"],
+        gender=sessions["gender"],
+        instrument=sessions["instrument"],
+    )

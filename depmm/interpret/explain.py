@@ -1,12 +1,16 @@
 """A trained model over its sessions -> one row per step: what was selected, what it contributed."""
 
 import pandas as pd
+import torch
 
 from depmm.corpora.manifest import SESSION_KEY
+from depmm.data.batch import evaluation_batches
 from depmm.data.task import TaskData
 from depmm.interpret.attention import record_selection
 from depmm.interpret.saliency import occlude_steps
 from depmm.models.model import DepressionModel
+
+BATCH_SIZE = 8  # sessions; it changes no value
 
 
 def explain_sessions(
@@ -35,9 +39,19 @@ def explain_sessions(
     numbers = data.numbers(split)
     if not numbers:
         raise ValueError(f"no session is in split {split!r}: choose train, validation or test")
-    table = occlude_steps(model, data.dataset, numbers)
-    selection = record_selection(model, data.dataset, numbers)
-    if len(selection):
+    occluded: list[pd.DataFrame] = []
+    selected: list[pd.DataFrame] = []
+    model.eval()
+    device = next(model.parameters()).device
+    for number, inputs in evaluation_batches(data.dataset, numbers, BATCH_SIZE, device):
+        with torch.no_grad():
+            features, masks = model.encode(**inputs)
+        for tables, measure in ((occluded, occlude_steps), (selected, record_selection)):
+            table = measure(model, features, masks)
+            tables.append(table.assign(number=number.numpy()[table["row"].astype(int)]))
+    table = pd.concat(occluded)[["number", "step", "contribution"]]
+    table = table.sort_values(["number", "step"], ignore_index=True)
+    if len(selection := pd.concat(selected)):
         wide = selection.pivot_table(index=["number", "step"], columns="encoder", values="selected")
         main = "multimodal" if "multimodal" in wide else wide.columns[0]
         wide = wide.add_prefix("selected_").assign(selected=wide[main])

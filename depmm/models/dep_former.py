@@ -34,7 +34,11 @@ class DepFormer(nn.Module):
         super().__init__()
         s = settings
         self.modalities = sorted(in_dims)
-        self.adapter = ModalityAdapter(in_dims, s.adapter_hidden, s.adapter_width)
+        self.adapter = None
+        widths = in_dims
+        if s.adapter:
+            self.adapter = ModalityAdapter(in_dims, s.adapter_hidden, s.adapter_width)
+            widths = dict.fromkeys(in_dims, s.adapter_width)
         self.sharing = s.share_indices
         branches = list(self.modalities)
         if len(self.modalities) > 1:
@@ -42,8 +46,7 @@ class DepFormer(nn.Module):
         self.encoders = nn.ModuleDict(
             {
                 name: SparseEncoder(
-                    in_width=s.adapter_width
-                    * (len(self.modalities) if name == "multimodal" else 1),
+                    in_width=sum(widths.values()) if name == "multimodal" else widths[name],
                     width=s.width,
                     heads=s.heads,
                     head_width=s.head_width,
@@ -88,7 +91,8 @@ class DepFormer(nn.Module):
         lacks = {name: ~masks[name].unsqueeze(-1) for name in self.modalities}
         # before the adapter too: what stands at a missing step must not reach a gradient
         seen = {name: features[name].masked_fill(lacks[name], 0.0) for name in self.modalities}
-        adapted = {name: x.masked_fill(lacks[name], 0.0) for name, x in self.adapter(seen).items()}
+        adapted = seen if self.adapter is None else self.adapter(seen)
+        adapted = {name: x.masked_fill(lacks[name], 0.0) for name, x in adapted.items()}
         tokens = self._encode(adapted, masks)
         pooled = {name: masked_mean(t.x, t.mask) for name, t in tokens.items()}
         present = {name: t.mask.any(dim=1) for name, t in tokens.items()}

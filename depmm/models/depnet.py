@@ -90,6 +90,10 @@ class DepNet(nn.Module):
     width : output width, `D`
     dropout : after the fully connected layer
 
+    Attributes
+    ----------
+    embed_dim, embed_settings : width of ``embed``, and what it depends on beside ``backbone``
+
     Raises
     ------
     ValueError : ``face_size`` is no multiple of 32
@@ -117,9 +121,11 @@ class DepNet(nn.Module):
         self.backbone = FaceBackbone(squeeze, layout, frozen)
         self.aggregate = FeatureAggregation(channels)
         positions = ResNet50.out_channels // CHANNEL_POOL * (face_size // STRIDE) ** 2
-        self.project = nn.Sequential(
+        self.dense = nn.Sequential(
             nn.Flatten(), nn.Linear(MAPS * positions, width), nn.Dropout(dropout), nn.ReLU()
         )
+        self.embed_dim = frames * positions
+        self.embed_settings = {"squeeze": squeeze, "layout": layout, "frames": frames}
         self.out_dim = width
 
     def forward(self, crops: Tensor, length: Tensor) -> Tensor:
@@ -138,19 +144,27 @@ class DepNet(nn.Module):
         ------
         ValueError : crops of another size than ``face_size``
         """
+        return self.project(self.embed(crops, length))
+
+    def embed(self, crops: Tensor, length: Tensor) -> Tensor:
+        """Compute the part before anything trainable, if frozen, frame after frame.
+
+        Parameters and errors as in ``forward``.
+
+        Returns
+        -------
+        Tensor[B, frames x P], 62720 wide for 5 frames of 224 pixels
+        """
         if crops.shape[-2:] != (self.face_size, self.face_size):
             raise ValueError(
                 f"DepNet was built for crops of {self.face_size} pixels, but got "
                 f"{tuple(crops.shape[-2:])}: give data.face_size and the encoder the same size"
             )
-        return self.project(self.aggregate(self.embed(crops, length)))
+        return self.backbone(crops, length, self.frames, channel_max_pool).flatten(1)
 
-    def embed(self, crops: Tensor, length: Tensor) -> Tensor:
-        """Compute the part before anything trainable, if frozen: Tensor[B, T, 12544] at 224.
-
-        Parameters as in ``forward``.
-        """
-        return self.backbone(crops, length, self.frames, channel_max_pool)
+    def project(self, embedding: Tensor) -> Tensor:
+        """Compute Tensor[B, D] from what ``embed`` gives."""
+        return self.dense(self.aggregate(embedding.unflatten(1, (self.frames, -1))))
 
 
 class FrameMean(nn.Module):
@@ -164,6 +178,10 @@ class FrameMean(nn.Module):
     ----------
     squeeze, layout, frozen : the network, see ``FaceBackbone``
     frames : per step; 1 is the single image
+
+    Attributes
+    ----------
+    embed_dim, embed_settings : as of ``DepNet``
     """
 
     def __init__(
@@ -176,7 +194,9 @@ class FrameMean(nn.Module):
         super().__init__()
         self.frames = frames
         self.backbone = FaceBackbone(squeeze, layout, frozen)
-        self.out_dim = ResNet50.out_channels
+        self.project = nn.Identity()
+        self.embed_dim = self.out_dim = ResNet50.out_channels
+        self.embed_settings = {"squeeze": squeeze, "layout": layout, "frames": frames}
 
     def forward(self, crops: Tensor, length: Tensor) -> Tensor:
         """Encode steps; arguments as in ``DepNet.forward``, crops of any size.
@@ -185,6 +205,10 @@ class FrameMean(nn.Module):
         -------
         Tensor[B, 2048]
         """
+        return self.project(self.embed(crops, length))
+
+    def embed(self, crops: Tensor, length: Tensor) -> Tensor:
+        """Compute the part before anything trainable, if frozen: everything, as in ``forward``."""
         features = self.backbone(crops, length, self.frames, _spatial_mean)
         # each distinct frame once: a cycle may end halfway
         distinct = length_mask(length.clamp(max=self.frames), self.frames)

@@ -20,6 +20,7 @@ from depmm.config import (
     DepNetConfig,
     EmoAudioNetConfig,
     EncoderConfig,
+    FaceMapConfig,
     FrameMeanConfig,
     FusionConfig,
     MeanPoolConfig,
@@ -27,17 +28,21 @@ from depmm.config import (
     ModelConfig,
     SEResNetConfig,
     SpectrogramCnnConfig,
+    SpeechTransformerConfig,
+    VoiceVectorConfig,
 )
 from depmm.models.attention_resnet import AttentionResNet
 from depmm.models.dep_former import DepFormer
 from depmm.models.depnet import DepNet, FrameMean
 from depmm.models.emoaudionet import EmoAudioNet
-from depmm.models.heads import BinaryHead, SeverityHead
+from depmm.models.heads import build_head
 from depmm.models.masking import masked_mean
 from depmm.models.mean_pool import MeanPool
 from depmm.models.mfcc_cnn import MfccCnn
+from depmm.models.released_inputs import FaceMap, VoiceVector
 from depmm.models.se_resnet import SEResNet
 from depmm.models.spectrogram_cnn import SpectrogramCnn
+from depmm.models.speech_transformer import SpeechTransformer, describe_source
 
 
 class DepressionConfig(PreTrainedConfig):
@@ -51,8 +56,9 @@ class DepressionConfig(PreTrainedConfig):
         reads one word compared with their other words, not who speaks or which microphone ("via
         emotional changes"; not in the release). A session of one step would be all zeros.
     step_head : whether each step also gets a prediction of its own
-    task : "binary" or "severity"
-    score_range : lowest and highest score of the instrument, for severity
+    task : "binary", "severity" or "levels"
+    output : how a score or level is predicted: "number", "classes" or "ordinal"
+    score_range : lowest and highest score or level
     """
 
     model_type = "depmm"
@@ -64,6 +70,7 @@ class DepressionConfig(PreTrainedConfig):
         center_steps: bool = False,
         step_head: bool = False,
         task: str = "binary",
+        output: str = "number",
         score_range: Sequence[float] = (0.0, 1.0),
         **kwargs: Any,
     ):
@@ -72,6 +79,7 @@ class DepressionConfig(PreTrainedConfig):
         self.center_steps = center_steps
         self.step_head = step_head
         self.task = task
+        self.output = output
         self.score_range = list(score_range)
         super().__init__(**kwargs)
 
@@ -108,7 +116,7 @@ class DepressionModel(PreTrainedModel):
         self.encoders = nn.ModuleDict(
             {name: build_encoder(values) for name, values in sorted(config.encoders.items())}
         )
-        self.head = BinaryHead() if config.task == "binary" else SeverityHead(*config.score_range)
+        self.head = build_head(config.task, config.output, *config.score_range)
         in_dims = {name: step_width(encoder) for name, encoder in self.encoders.items()}
         self.fusion = build_fusion(config.fusion, in_dims, self.head.out_features)
         self.step_head = None
@@ -127,6 +135,8 @@ class DepressionModel(PreTrainedModel):
         audio_length: Tensor | None = None,
         face: Tensor | None = None,
         face_length: Tensor | None = None,
+        audio_embedding: Tensor | None = None,
+        face_embedding: Tensor | None = None,
     ) -> DepressionOutput:
         """Predict for a batch of sessions.
 
@@ -136,13 +146,17 @@ class DepressionModel(PreTrainedModel):
         audio_length : Tensor[B, L] valid samples of each step; 0: this step has no audio
         face : Tensor[B, L, T, 3, height, width] uint8 RGB crops
         face_length : Tensor[B, L] valid crops of each step; 0: no face
+        audio_embedding, face_embedding : Tensor[B, L, K] what a frozen encoder's ``embed`` gives,
+            in place of the signal; where the length is 0 it is not looked at
 
         Raises
         ------
         ValueError : a modality of the model is not given (give lengths of zero to say that it is
             missing), or a session has no step with any modality
         """
-        features, masks = self.encode(audio, audio_length, face, face_length)
+        features, masks = self.encode(
+            audio, audio_length, face, face_length, audio_embedding, face_embedding
+        )
         logits, branch_logits = self.fuse(features, masks)
         return DepressionOutput(
             prediction=self.head.predict(logits),
@@ -158,6 +172,8 @@ class DepressionModel(PreTrainedModel):
         audio_length: Tensor | None = None,
         face: Tensor | None = None,
         face_length: Tensor | None = None,
+        audio_embedding: Tensor | None = None,
+        face_embedding: Tensor | None = None,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Encode every step; arguments and errors as in ``forward``.
 
@@ -165,18 +181,22 @@ class DepressionModel(PreTrainedModel):
         -------
         modality -> Tensor[B, L, D], modality -> Tensor[B, L] bool: what ``fusion`` takes
         """
-        given = {"audio": (audio, audio_length), "face": (face, face_length)}
+        given = {
+            "audio": (audio, audio_embedding, audio_length),
+            "face": (face, face_embedding, face_length),
+        }
         features: dict[str, Tensor] = {}
         masks: dict[str, Tensor] = {}
         for name, encoder in self.encoders.items():
-            signal, length = given[name]
-            if signal is None or length is None:
+            signal, embedding, length = given[name]
+            if (signal is None) == (embedding is None) or length is None:
                 raise ValueError(
-                    f"the model was built for {sorted(self.encoders)}, but {name} and "
-                    f"{name}_length are not both given; pass zero lengths for a missing modality"
+                    f"the model was built for {sorted(self.encoders)}, but {name} (or else "
+                    f"{name}_embedding) and {name}_length are not both given; pass zero lengths "
+                    "for a missing modality"
                 )
             masks[name] = length > 0
-            features[name] = encode_present(encoder, signal, length, masks[name])
+            features[name] = encode_present(encoder, signal, embedding, length, masks[name])
         there = torch.stack(list(masks.values())).any(dim=0)
         if not bool(there.any(dim=1).all()):
             empty = (~there.any(dim=1)).nonzero().flatten().tolist()
@@ -206,13 +226,20 @@ class DepressionModel(PreTrainedModel):
         return (logits * there).sum(0) / there.sum(0).clamp(min=1)
 
 
-def encode_present(encoder: nn.Module, signal: Tensor, length: Tensor, mask: Tensor) -> Tensor:
+def encode_present(
+    encoder: nn.Module,
+    signal: Tensor | None,
+    embedding: Tensor | None,
+    length: Tensor,
+    mask: Tensor,
+) -> Tensor:
     """Encode the steps that are there; zeros elsewhere.
 
     Parameters
     ----------
     encoder : Tensor[N, T, ...], Tensor[N] -> Tensor[N, D]
-    signal : Tensor[B, L, T, ...]
+    signal : Tensor[B, L, T, ...], or None with an embedding
+    embedding : Tensor[B, L, K], which only ``encoder.project`` sees, or None with a signal
     length : Tensor[B, L]
     mask : Tensor[B, L] bool
 
@@ -222,7 +249,11 @@ def encode_present(encoder: nn.Module, signal: Tensor, length: Tensor, mask: Ten
     """
     if not bool(mask.any()):
         return torch.zeros(*mask.shape, step_width(encoder), device=mask.device)
-    encoded = encoder(signal[mask], length[mask])
+    if embedding is not None:
+        encoded = cast(nn.Module, encoder.project)(embedding[mask])
+    else:
+        assert signal is not None
+        encoded = encoder(signal[mask], length[mask])
     features = encoded.new_zeros(*mask.shape, encoded.shape[-1])
     return features.masked_scatter(mask.unsqueeze(-1), encoded)
 
@@ -251,6 +282,12 @@ def build_encoder(values: dict[str, Any]) -> nn.Module:
             return DepNet(**arguments)
         case FrameMeanConfig():
             return FrameMean(**arguments)
+        case FaceMapConfig():
+            return FaceMap(**arguments)
+        case VoiceVectorConfig():
+            return VoiceVector(**arguments)
+        case SpeechTransformerConfig():
+            return SpeechTransformer(**arguments)
     raise AssertionError(settings)
 
 
@@ -266,16 +303,31 @@ def build_fusion(values: dict[str, Any], in_dims: dict[str, int], out_features: 
 
 
 def build_model(
-    settings: ModelConfig, task: str = "binary", score_range: Sequence[float] = (0.0, 1.0)
+    settings: ModelConfig,
+    task: str = "binary",
+    score_range: Sequence[float] = (0.0, 1.0),
+    output: str = "number",
 ) -> DepressionModel:
     """Build a fresh model from the ``model:`` section of a config.
 
     Parameters
     ----------
     settings : encoders, fusion, step head
-    task : "binary" or "severity"
-    score_range : range of the instrument, for severity
+    task, output : kind and output of a ``TaskConfig``
+    score_range : lowest and highest score or level
+
+    Raises
+    ------
+    ValueError : a pre-trained model that an encoder names as its source cannot be read
     """
-    return DepressionModel(
-        DepressionConfig(**settings.model_dump(), task=task, score_range=score_range)
+    values = settings.model_dump()
+    for encoder in values["encoders"].values():
+        if encoder["kind"] == "speech_transformer" and not encoder["architecture"]:
+            encoder["architecture"] = describe_source(encoder["source"])
+    model = DepressionModel(
+        DepressionConfig(**values, task=task, output=output, score_range=score_range)
     )
+    for module in model.encoders.values():
+        if isinstance(module, SpeechTransformer):
+            module.load_source()
+    return model

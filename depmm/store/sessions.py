@@ -72,6 +72,7 @@ class SessionStore:
     def __init__(self, root: str | Path, settings: ExtractConfig):
         self.filesystem, self.root = fsspec.core.url_to_fs(str(root))
         self.url = str(root)
+        self.settings = settings
         self.hash = settings_hash(settings)
 
     def path(self, corpus: str, subject: str, session: str) -> str:

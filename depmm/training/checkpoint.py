@@ -42,24 +42,27 @@ def save_checkpoint(
     os.replace(part, path)
 
 
-def load_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> dict[str, Any]:
-    """Put everything back and return the progress.
+def load_model(path: Path, model: nn.Module) -> dict[str, Any]:
+    """Put the weights back and return the progress.
 
     Raises
     ------
     RuntimeError : the weights are not of this model
     """
-    with safe_open(str(path), framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        metadata = file.metadata()
-    model.load_state_dict(
-        {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
-    )
-    values: dict[str, Any] = {**tensors, **json.loads(metadata["numbers"])}
+    tensors, metadata = _read(path, "model.")
+    model.load_state_dict(tensors)
+    return json.loads(metadata["progress"])
+
+
+def load_optimizer(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put the optimizer's state back; ``model`` names its parameters."""
+    tensors, metadata = _read(path, "optimizer.")
+    numbers = json.loads(metadata["numbers"])
+    values: dict[str, Any] = {
+        **tensors, **{name.removeprefix("optimizer."): value for name, value in numbers.items()}
+    }  # fmt: skip
     for name, parameter in model.named_parameters():
-        prefix = f"optimizer.{name}."
+        prefix = f"{name}."
         state = {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
         if state:
             optimizer.state[parameter] = {
@@ -68,4 +71,11 @@ def load_checkpoint(
                 else value
                 for key, value in state.items()
             }
-    return json.loads(metadata["progress"])
+
+
+def _read(path: Path, prefix: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors under a prefix, without it, and the metadata."""
+    with safe_open(str(path), framework="pt") as file:
+        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+        tensors = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
+        return tensors, file.metadata()

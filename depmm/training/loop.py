@@ -5,10 +5,11 @@ an epoch follows from (seed, epoch, process), so that a run that was interrupted
 ends with the weights of one that was not.
 """
 
-import contextlib
+import json
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,21 +18,24 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, gather_object
 from safetensors.torch import load_file, save_file
-from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from transformers.utils import logging
 
-from depmm.config import Config
+from depmm.config import Config, PhaseConfig, TrainingConfig
 from depmm.corpora.splits import write_split
-from depmm.data.batch import ShareSampler, collate, plan_epoch
+from depmm.data.embed import ensure_embeddings
 from depmm.data.task import TaskData, load_task
 from depmm.evaluation.metrics import auroc, rmse, unit_weights
-from depmm.evaluation.predict import predict
+from depmm.evaluation.predict import predict, prediction_table
 from depmm.models.model import DepressionModel, build_model
-from depmm.training.checkpoint import load_checkpoint, save_checkpoint
-from depmm.training.losses import batch_loss, session_weights
-from depmm.training.optim import build_optimizer, set_learning_rate, warmup_cosine
-from depmm.training.run_folder import RunFolder, write_table
+from depmm.models.weights import load_run, load_weights
+from depmm.training.checkpoint import load_model, load_optimizer, save_checkpoint
+from depmm.training.learner import Learner, freeze
+from depmm.training.learning_rate import search_learning_rate
+from depmm.training.losses import session_weights
+from depmm.training.run_folder import RunFolder, write_table, write_text
+
+SEARCH_EPOCHS = 1_000_000  # a search of the learning rate draws as these epochs would
 
 Say = Callable[[str], None]
 
@@ -59,9 +63,10 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
     ------
     ConfigError : the folder holds a run of another config
     TaskError, StoreError, SplitError, ManifestError : the data do not fit the config
+    LearningRateError : a learning rate was searched and none found
+    ValueError : weights to start from do not fit
     """
     settings = config.training
-    rank, world = accelerator.process_index, accelerator.num_processes
     speak: Say = say if accelerator.is_main_process else lambda line: None
     data = load_task(config)
     if accelerator.is_main_process:
@@ -74,81 +79,104 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
     describe(data, accelerator, speak)
 
     torch.manual_seed(config.seed)
-    bare = build_model(config.model, config.task.kind, data.score_range)
-    optimizer = build_optimizer(bare, settings.learning_rate, settings.weight_decay)
-    model, optimizer = accelerator.prepare(bare, optimizer)
-    target = torch.tensor(data.sessions["target"].to_numpy(), dtype=torch.float32)
-    target = target.to(accelerator.device)
-    people = data.numbers("train")
-    labels = data.sessions["target"].to_numpy()[people]
-    weights = session_weights(labels, settings.class_weights).tolist()
-    per_epoch = -(-len(people) // settings.batch_size)
-    schedule = (round(settings.warmup_epochs * per_epoch), settings.epochs * per_epoch)
-
-    progress: dict[str, Any] = {"epoch": 0, "best": None, "best_epoch": -1, "history": []}
+    bare = build_model(config.model, config.task.kind, data.score_range, config.task.output).train()
+    # an encoder freezes what it wants by itself; a phase may freeze more for a while
+    trainable = [name for name, p in bare.named_parameters() if p.requires_grad]
+    progress: dict[str, Any] = {
+        "epoch": 0, "best": None, "best_epoch": -1, "history": [], "rates": []
+    }  # fmt: skip
     checkpoint = run.checkpoints / "last.safetensors"
     if checkpoint.is_file():
-        progress = load_checkpoint(checkpoint, bare, optimizer)
+        progress = load_model(checkpoint, bare)
         speak(f"{run.path}: goes on after epoch {progress['epoch']}")
+    else:
+        carry_over(bare, settings, run, accelerator, speak)
+    # after the weights have come, as it is their output that is kept
+    rank, world = accelerator.process_index, accelerator.num_processes
+    data = ensure_embeddings(bare.encoders, data, accelerator.device, rank, world, speak)
+    accelerator.wait_for_everyone()
     board = SummaryWriter(run.path / "tensorboard") if accelerator.is_main_process else None
 
-    for epoch in range(progress["epoch"], settings.epochs):
-        if epoch - progress["best_epoch"] > settings.patience:
-            speak(f"no gain on validation for {settings.patience} epochs: stopped")
-            break
-        began = time.perf_counter()
-        torch.manual_seed(np.random.SeedSequence((config.seed, epoch, rank)).generate_state(1)[0])
-        plan = plan_epoch(
-            weights, settings.batch_size, epoch, config.seed, settings.accumulate, rank, world
-        )
-        model.train()
-        total, step = torch.zeros((), device=accelerator.device), epoch * per_epoch
-        for share, batch in zip(plan, _loader(data, plan, people, epoch), strict=True):
-            number = batch.pop("number")
-            inputs = {name: value.to(accelerator.device) for name, value in batch.items()}
-            share_of_loss = torch.tensor(share.weights, device=accelerator.device)
-            # gradients travel between processes once per optimizer step
-            with contextlib.nullcontext() if share.last else accelerator.no_sync(model):
-                output = model(**inputs)
-                loss = batch_loss(
-                    bare.head, output, target[number], share_of_loss, settings.step_loss
-                )
-                accelerator.backward(loss * world)  # DDP averages, the plan's shares add up
-            total += loss.detach()
-            if share.last:
-                accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
-                factor = warmup_cosine(step, *schedule)
-                set_learning_rate(optimizer, settings.learning_rate * factor)
-                optimizer.step()
-                optimizer.zero_grad()
-                step += 1
-
-        row: dict[str, Any] = {
-            "epoch": epoch + 1,
-            "train_loss": float(accelerator.reduce(total, "sum")) / per_epoch,
-            "learning_rate": settings.learning_rate * factor,
-            **validate(config, data, bare, accelerator),
-            "seconds": time.perf_counter() - began,
-        }
-        measure = row[f"val_{settings.monitor}"]
-        gain = -measure if settings.monitor != "auroc" else measure
-        if progress["best"] is None or gain > progress["best"]:
-            progress |= {"best": gain, "best_epoch": epoch}
-            if accelerator.is_main_process:
-                save_file({n: t.contiguous() for n, t in bare.state_dict().items()}, run.best)
-        progress["history"].append(row)
-        progress["epoch"] = epoch + 1
-        if board is not None:
-            save_checkpoint(checkpoint, bare, optimizer, progress)
-            write_table(pd.DataFrame(progress["history"]), run.history)
-            for name in row.keys() - {"epoch"}:
-                board.add_scalar(name, row[name], epoch + 1)
-        speak(_line(row, config, best=progress["best_epoch"] == epoch))
+    everything = PhaseConfig(epochs=settings.epochs, learning_rate=settings.learning_rate)
+    end = 0
+    for number, phase in enumerate(settings.phases or [everything]):
+        begin, end = end, end + phase.epochs
+        if progress["epoch"] >= end:
+            continue
+        freeze(bare, trainable, phase.freeze_encoders)
+        learner = Learner(config, data, bare, accelerator)
+        if len(progress["rates"]) == number:
+            progress["rates"].append(find_rate(learner, phase, begin, speak))
+            # the search has moved its optimizer
+            learner = Learner(config, data, bare, accelerator)
+        if progress["epoch"] > begin:
+            load_optimizer(checkpoint, bare, learner.optimizer)
+        for epoch in range(max(progress["epoch"], begin), end):
+            if epoch - max(progress["best_epoch"], begin - 1) > settings.patience:
+                speak(f"no gain on validation for {settings.patience} epochs: stopped")
+                break
+            began = time.perf_counter()
+            losses = [row["val_loss"] for row in progress["history"] if row["epoch"] > begin]
+            row: dict[str, Any] = {
+                "epoch": epoch + 1,
+                **learner.epoch(epoch, begin, end, progress["rates"][number], losses),
+                **validate(config, data, bare, accelerator),
+                "seconds": time.perf_counter() - began,
+            }
+            measure = row[f"val_{settings.monitor}"]
+            gain = -measure if settings.monitor != "auroc" else measure
+            if progress["best"] is None or gain > progress["best"]:
+                progress |= {"best": gain, "best_epoch": epoch}
+                if accelerator.is_main_process:
+                    save_file({n: t.contiguous() for n, t in bare.state_dict().items()}, run.best)
+            progress["history"].append(row)
+            progress["epoch"] = epoch + 1
+            if board is not None:
+                save_checkpoint(checkpoint, bare, learner.optimizer, progress)
+                write_table(pd.DataFrame(progress["history"]), run.history)
+                for name in row.keys() - {"epoch"}:
+                    board.add_scalar(name, row[name], epoch + 1)
+            speak(_line(row, config, best=progress["best_epoch"] == epoch))
 
     if board is not None:
         board.close()
     finish(config, data, bare, run, accelerator)
     speak(f"{run.path}: best epoch {progress['best_epoch'] + 1}, predictions written")
+
+
+def find_rate(learner: Learner, phase: PhaseConfig, begin: int, say: Say) -> float:
+    """The phase's learning rate; searched on training sessions where it asks for that."""
+    if phase.learning_rate != "find":
+        return phase.learning_rate
+    before = {name: value.clone() for name, value in learner.bare.state_dict().items()}
+    # draws of epochs that training never reaches
+    steps = learner.steps(SEARCH_EPOCHS + begin)
+    rate = search_learning_rate(lambda value: next(steps)(value))
+    learner.bare.load_state_dict(before)
+    learner.optimizer.zero_grad()
+    say(f"learning rate found: {rate:.2g}")
+    return rate
+
+
+def carry_over(
+    bare: DepressionModel,
+    settings: TrainingConfig,
+    run: RunFolder,
+    accelerator: Accelerator,
+    say: Say,
+) -> None:
+    """Start from published weights and from another run, where asked; say and keep what matched."""
+    reports = [
+        load_weights(bare.get_submodule(f"encoders.{name}.backbone.resnet"), path)
+        for name, path in settings.weights.items()
+    ]
+    if settings.start_from is not None:
+        reports.append(load_run(bare, settings.start_from))
+    for report in reports:
+        say(str(report))
+    if reports and accelerator.is_main_process:
+        content = [asdict(report) | {"path": str(report.path)} for report in reports]
+        write_text(run.carried_over, json.dumps(content, indent=1))
 
 
 def describe(data: TaskData, accelerator: Accelerator, say: Say) -> None:
@@ -162,31 +190,19 @@ def describe(data: TaskData, accelerator: Accelerator, say: Say) -> None:
         say(f"left out: {count} sessions ({reason})")
 
 
-def _loader(data: TaskData, plan: list[Any], people: list[int], epoch: int) -> DataLoader[Any]:
-    """Batches of a plan, whose numbers count training sessions."""
-    shares = [
-        type(share)([people[number] for number in share.numbers], share.weights, share.last)
-        for share in plan
-    ]
-    return DataLoader(
-        data.dataset,
-        batch_sampler=ShareSampler(shares, epoch),
-        collate_fn=collate,
-        num_workers=data.dataset.settings.workers,
-    )
-
-
 def validate(
     config: Config, data: TaskData, model: DepressionModel, accelerator: Accelerator
 ) -> dict[str, float]:
     """Loss and one metric on the validation people."""
     table = predict_everywhere(config, data, model, data.numbers("validation"), accelerator)
     truth = data.sessions["target"].iloc[table["number"]].to_numpy()
-    losses = model.head.loss(
-        torch.tensor(table["logit"].to_numpy()).unsqueeze(-1), torch.tensor(truth)
-    )
-    weight = session_weights(truth, config.training.class_weights)
-    row = {"val_loss": float((losses.numpy() * weight).mean())}
+    device = next(model.parameters()).device
+    logits = torch.tensor(np.stack(table["logits"].tolist()), dtype=torch.float32, device=device)
+    with torch.no_grad():
+        losses = model.head.loss(logits, torch.tensor(truth, dtype=torch.float32, device=device))
+    # one loss of both classes, however often each is drawn in training
+    weight = session_weights(truth, config.training.balance != "none")
+    row = {"val_loss": float((losses.cpu().numpy() * weight).mean())}
     metric = auroc if config.task.kind == "binary" else rmse
     value = metric(truth, table["prediction"].to_numpy(), unit_weights(len(table)))
     return row | {f"val_{metric.__name__}": float(value[0])}
@@ -225,23 +241,6 @@ def finish(
         write_table(prediction_table(config, data, table), run.predictions)
         shutil.rmtree(run.checkpoints)
     accelerator.wait_for_everyone()
-
-
-def prediction_table(config: Config, data: TaskData, table: pd.DataFrame) -> pd.DataFrame:
-    """Join predictions with who, what and which split: the columns of ``predictions.parquet``."""
-    sessions = data.sessions.iloc[table["number"]].reset_index(drop=True)
-    binary = config.task.kind == "binary"
-    missing = pd.Series(np.nan, sessions.index)
-    return sessions[["corpus", "subject", "session", "split"]].assign(
-        fold=config.split.fold,
-        seed=config.seed,
-        y_true=(sessions["target"] if binary else missing).astype("Int8"),
-        y_prob=table["prediction"] if binary else missing,
-        score_true=missing if binary else sessions["target"],
-        score=missing if binary else table["prediction"],
-        gender=sessions["gender"],
-        instrument=sessions["instrument"],
-    )
 
 
 def _line(row: dict[str, Any], config: Config, best: bool) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from depmm.models.heads import BinaryHead, SeverityHead
+from depmm.models.heads import Head
 from depmm.models.model import DepressionOutput
 
 
@@ -28,7 +28,7 @@ def session_weights(labels: ArrayLike, balance: bool) -> np.ndarray:
 
 
 def batch_loss(
-    head: BinaryHead | SeverityHead,
+    head: Head,
     output: DepressionOutput,
     target: Tensor,
     weight: Tensor,

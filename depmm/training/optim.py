@@ -1,9 +1,12 @@
-"""Optimizer and learning rate: AdamW with weight decay by name, warm-up, then cosine."""
+"""Optimizers with weight decay by name, and how the learning rate changes while they work."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
+
+from depmm.config import TrainingConfig
 
 NOT_DECAYED = ("bias", "norm", "gate_logit")  # part of a parameter's name
 
@@ -25,25 +28,59 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, ob
     ]
 
 
-def build_optimizer(
-    model: nn.Module, learning_rate: float, weight_decay: float
-) -> torch.optim.AdamW:
-    """AdamW over ``parameter_groups``."""
-    return torch.optim.AdamW(parameter_groups(model, weight_decay), lr=learning_rate)
+def build_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Optimizer:
+    """Build the optimizer over ``parameter_groups``; the loop sets its learning rate.
+
+    ``adamw`` is DEP-Former's, ``sgd`` that of the attention ResNet and DepNet, ``rmsprop``
+    EmoAudioNet's. SGD and RMSprop add weight decay to the gradient, AdamW takes it off the weights.
+    """
+    groups = parameter_groups(model, settings.weight_decay)
+    match settings.optimizer:
+        case "adamw":
+            return torch.optim.AdamW(groups)
+        case "sgd":
+            return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum)
+        case "rmsprop":
+            return torch.optim.RMSprop(groups)
 
 
-def warmup_cosine(step: int, warmup_steps: int, total_steps: int) -> float:
-    """Factor on the learning rate: linear up to 1, then a cosine down to 0.
+def schedule_factor(
+    settings: TrainingConfig, step: int, warmup: int, total: int, losses: Sequence[float]
+) -> float:
+    """Factor on the learning rate: a linear warm-up, then the schedule.
 
     Parameters
     ----------
-    step : optimizer steps taken so far
-    warmup_steps, total_steps : of the run
+    settings : which schedule
+    step : optimizer steps taken so far in this phase
+    warmup, total : steps of the warm-up and of the phase
+    losses : validation losses of the epochs so far in this phase, for ``plateau``
     """
-    if step < warmup_steps:
-        return (step + 1) / warmup_steps
-    progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    if step < warmup:
+        return (step + 1) / warmup
+    match settings.schedule:
+        case "constant":
+            return 1.0
+        case "cosine":
+            progress = (step - warmup) / max(1, total - warmup)
+            return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        case "inverse":  # Caffe's "inv" policy, as DepNet uses it
+            return (1 + settings.inverse_gamma * step) ** -settings.inverse_power
+        case "plateau":
+            return plateau_factor(losses, settings.plateau_factor, settings.plateau_patience)
+
+
+def plateau_factor(losses: Sequence[float], factor: float, patience: int) -> float:
+    """Multiply by ``factor`` after every ``patience`` epochs in a row without a new lowest loss."""
+    scale, lowest, waited = 1.0, math.inf, 0
+    for loss in losses:
+        if loss < lowest:
+            lowest, waited = loss, 0
+            continue
+        waited += 1
+        if waited == patience:
+            scale, waited = scale * factor, 0
+    return scale
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:

@@ -15,10 +15,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from depmm.config import Config, ConfigError, dump_config, load_config
+from depmm.config import ConfigError, Experiment, dump_config, load_experiment
 from depmm.corpora.manifest import SESSION_KEY
 
-LIBRARIES = ("depmm", "torch", "transformers", "accelerate", "numpy", "mediapipe", "av")
+LIBRARIES = (
+    "depmm",
+    "torch",
+    "transformers",
+    "accelerate",
+    "numpy",
+    "scikit-learn",
+    "mediapipe",
+    "av",
+)
 
 
 class RunFolder:
@@ -38,13 +47,14 @@ class RunFolder:
         self.history = path / "history.parquet"
         self.predictions = path / "predictions.parquet"
         self.environment = path / "environment.json"
+        self.carried_over = path / "carried_over.json"
 
     @property
     def finished(self) -> bool:
         """Whether predictions were written, the last thing that training does."""
         return self.predictions.is_file()
 
-    def open(self, config: Config) -> None:
+    def open(self, config: Experiment) -> None:
         """Create the folder, or check that it is of the same config.
 
         Raises
@@ -146,7 +156,7 @@ def read_run(path: Path) -> RunContent:
     run = RunFolder(path)
     if not run.finished:
         raise ValueError(f"{path} holds no predictions.parquet: train it to the end first")
-    config = load_config(run.config) if run.config.is_file() else None
+    config = load_experiment(run.config) if run.config.is_file() else None
     audit = config.data.manifest / "audit.txt" if config else None
     history = run.history if run.history.is_file() else None
     return RunContent(

@@ -1,0 +1,152 @@
+"""A model that learns: the pass over an epoch, on whatever devices the launcher gave."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from depmm.config import Config
+from depmm.data.batch import Share, ShareSampler, collate, plan_epoch
+from depmm.data.task import TaskData
+from depmm.models.model import DepressionModel
+from depmm.training.losses import batch_loss, session_weights
+from depmm.training.optim import build_optimizer, schedule_factor, set_learning_rate
+
+
+class Learner:
+    """A model and its optimizer on the devices of the launcher, for one phase of training.
+
+    Parameters
+    ----------
+    config, data : of the experiment
+    bare : the model, not yet wrapped; what shall not learn is frozen
+    accelerator : from ``build_accelerator``
+    """
+
+    def __init__(
+        self, config: Config, data: TaskData, bare: DepressionModel, accelerator: Accelerator
+    ):
+        settings = config.training
+        self.settings, self.seed, self.data = settings, config.seed, data
+        self.bare, self.accelerator = bare, accelerator
+        # phases take turns: the wrapper and optimizer of the last one are let go
+        accelerator.free_memory()
+        self.model, self.optimizer = accelerator.prepare(bare, build_optimizer(bare, settings))
+        target = torch.tensor(data.sessions["target"].to_numpy(), dtype=torch.float32)
+        self.target = target.to(accelerator.device)
+        self.people = data.numbers("train")
+        labels = data.sessions["target"].to_numpy()[self.people]
+        self.classes = labels.tolist() if settings.balance == "sampling" else None
+        self.weights = session_weights(labels, settings.balance == "loss").tolist()
+
+    def epoch(
+        self, epoch: int, begin: int, end: int, rate: float, losses: list[float]
+    ) -> dict[str, float]:
+        """Learn from every training session once.
+
+        Parameters
+        ----------
+        epoch : of the whole training, from 0
+        begin, end : first epoch of the phase, and the one after its last
+        rate : learning rate, before the schedule
+        losses : on validation, of the phase's epochs so far
+
+        Returns
+        -------
+        ``train_loss``, and ``learning_rate`` of the last step
+        """
+        settings, world = self.settings, self.accelerator.num_processes
+        plan = self._plan(epoch)
+        per_epoch = sum(share.last for share in plan)
+        schedule = (round(settings.warmup_epochs * per_epoch), (end - begin) * per_epoch)
+        step = (epoch - begin) * per_epoch
+        total = torch.zeros((), device=self.accelerator.device)
+        factor = 1.0
+        for share, batch in zip(plan, self._batches(plan, epoch), strict=True):
+            total += self.accumulate(share, batch, world)
+            if share.last:
+                factor = schedule_factor(settings, step, *schedule, losses)
+                self.update(rate * factor)
+                step += 1
+        loss = float(self.accelerator.reduce(total, "sum")) / per_epoch
+        return {"train_loss": loss, "learning_rate": rate * factor}
+
+    def accumulate(self, share: Share, batch: dict[str, Tensor], world: int) -> Tensor:
+        """Add the gradient of this process's part of a batch; return its part of the loss."""
+        number = batch.pop("number")
+        device = self.accelerator.device
+        inputs = {name: value.to(device) for name, value in batch.items()}
+        weight = torch.tensor(share.weights, device=device)
+        # gradients travel between processes once per optimizer step
+        with contextlib.nullcontext() if share.last else self.accelerator.no_sync(self.model):
+            output = self.model(**inputs)
+            loss = batch_loss(
+                self.bare.head, output, self.target[number], weight, self.settings.step_loss
+            )
+            self.accelerator.backward(loss * world)  # DDP averages, the plan's shares add up
+        return loss.detach()
+
+    def update(self, rate: float) -> None:
+        """Take an optimizer step."""
+        self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        set_learning_rate(self.optimizer, rate)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def steps(self, first_epoch: int) -> Iterator[Callable[[float], float]]:
+        """Optimizer steps without end, as functions of a learning rate that return the loss."""
+        world = self.accelerator.num_processes
+        for epoch in count(first_epoch):
+            plan = self._plan(epoch)
+            total = torch.zeros((), device=self.accelerator.device)
+            for share, batch in zip(plan, self._batches(plan, epoch), strict=True):
+                total += self.accumulate(share, batch, world)
+                if share.last:
+                    loss = float(self.accelerator.reduce(total, "sum"))
+                    total = torch.zeros_like(total)
+
+                    def step(rate: float, loss: float = loss) -> float:
+                        self.update(rate)
+                        return loss
+
+                    yield step
+
+    def _plan(self, epoch: int) -> list[Share]:
+        """Draw an epoch, and everything random in it, from (seed, epoch, process)."""
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        torch.manual_seed(np.random.SeedSequence((self.seed, epoch, rank)).generate_state(1)[0])
+        self.model.train()
+        size, parts = self.settings.batch_size, self.settings.accumulate
+        return plan_epoch(
+            self.weights, size, epoch, self.seed, parts, rank, world, classes=self.classes
+        )
+
+    def _batches(self, plan: list[Share], epoch: int) -> DataLoader[Any]:
+        """Batches of a plan, whose numbers count training sessions."""
+        shares = [
+            type(share)([self.people[n] for n in share.numbers], share.weights, share.last)
+            for share in plan
+        ]
+        return DataLoader(
+            self.data.dataset,
+            batch_sampler=ShareSampler(shares, epoch),
+            collate_fn=collate,
+            num_workers=self.data.dataset.settings.workers,
+        )
+
+
+def freeze(bare: DepressionModel, trainable: list[str], encoders: bool) -> None:
+    """Let everything trainable learn, or all of it but the encoders.
+
+    A frozen encoder's normalisation goes on counting and its dropout on drawing: only its weights
+    stand still, as in the recipe's library.
+    """
+    for name, parameter in bare.named_parameters():
+        learns = name in trainable and not (encoders and name.startswith("encoders."))
+        parameter.requires_grad_(learns)

@@ -1,0 +1,119 @@
+"""Time a training epoch on kept embeddings: 150 sessions of 24 steps, both encoders frozen.
+
+    python experiments/benchmarks/embedded_epoch.py
+
+The embeddings are random and lie in a temporary folder (180 MB), in the files, loader, model and
+optimizer of real training: all 13 hidden states of a base speech transformer (13 x 768) and
+ResNet-50 features of the face (2048). Target: under 5 s for an epoch on two cores.
+"""
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import HubertConfig
+
+from depmm.config import Config, ExtractConfig
+from depmm.data.batch import evaluation_batches
+from depmm.data.dataset import SessionDataset
+from depmm.data.task import TaskData
+from depmm.models.model import DepressionConfig, DepressionModel
+from depmm.store.embed import EmbeddingStore
+from depmm.store.sessions import SessionStore, SessionWriter
+from depmm.training.learner import Learner
+from depmm.training.loop import build_accelerator
+
+SESSIONS, STEPS = 150, 24
+WIDTHS = {"audio": 13 * 768, "face": 2048}
+EPOCHS = 3  # timed, after one that is not
+FUSIONS = {
+    "for two cores": {
+        "adapter_hidden": 128,
+        "adapter_width": 32,
+        "width": 64,
+        "heads": 4,
+        "head_width": 16,
+        "feed_forward": 64,
+    },
+    "defaults": {},
+}
+
+
+def config_of(folder: Path, fusion: dict[str, int]) -> Config:
+    """An experiment with both modalities embedded."""
+    architecture = HubertConfig().to_dict() | {"do_normalize": True}
+    return Config.model_validate(
+        {
+            "name": "embedded_epoch",
+            "data": {"manifest": folder, "store": folder / "store", "embed": ["audio", "face"]},
+            "model": {
+                "encoders": {
+                    "audio": {
+                        "kind": "speech_transformer",
+                        "source": "random",
+                        "architecture": architecture,
+                    },
+                    "face": {"kind": "frame_mean", "frozen": True},
+                },
+                "fusion": {"kind": "dep_former", **fusion},
+            },
+        }
+    )
+
+
+def write_sessions(folder: Path) -> tuple[pd.DataFrame, dict[str, EmbeddingStore]]:
+    """Write empty sessions and their random embeddings."""
+    rng = np.random.default_rng(0)
+    store = SessionStore(folder / "store", ExtractConfig())
+    kept = {name: EmbeddingStore(store, name) for name in WIDTHS}
+    names = [f"S{number:03d}" for number in range(SESSIONS)]
+    for name in names:
+        with SessionWriter() as writer:
+            writer.append("audio.step_samples", np.zeros((STEPS, 2), np.int64))
+            store.put(writer.save({"steps": STEPS}), store.path("random", name, name))
+        for modality, width in WIDTHS.items():
+            rows = rng.standard_normal((STEPS, width), np.float32)
+            kept[modality].write("random", name, name, rows, np.ones(STEPS, bool))
+    sessions = pd.DataFrame({"corpus": "random", "subject": names, "session": names})
+    return sessions.assign(target=np.arange(SESSIONS) % 2.0, split="train"), kept
+
+
+def main() -> None:
+    """Print a row per size of the fusion."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        sessions, kept = write_sessions(folder)
+        print(f"{SESSIONS} sessions x {STEPS} steps, {torch.get_num_threads()} threads")
+        print("fusion          trainable   epoch   reading")
+        for name, fusion in FUSIONS.items():
+            config = config_of(folder, fusion)
+            store = SessionStore(config.data.store, config.extract)
+            dataset = SessionDataset(sessions, store, config.data).with_embeddings(kept)
+            torch.manual_seed(0)
+            model = DepressionModel(DepressionConfig(**config.model.model_dump())).train()
+            accelerator = build_accelerator(config)
+            learner = Learner(
+                config, TaskData(sessions, dataset, (0.0, 1.0), {}), model, accelerator
+            )
+            seconds, reading = [], []
+            for epoch in range(EPOCHS + 1):
+                began = time.perf_counter()
+                learner.epoch(epoch, 0, EPOCHS + 1, 1e-3, [])
+                seconds.append(time.perf_counter() - began)
+                began = time.perf_counter()
+                size = config.training.batch_size
+                for _ in evaluation_batches(dataset, range(SESSIONS), size, accelerator.device):
+                    pass
+                reading.append(time.perf_counter() - began)
+            epoch_s, reading_s = (statistics.median(times[1:]) for times in (seconds, reading))
+            learned = sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6
+            share = reading_s / epoch_s
+            print(f"{name:15s} {learned:6.1f} M   {epoch_s:5.2f} s   {share:6.0%}")
+
+
+if __name__ == "__main__":
+    main()
