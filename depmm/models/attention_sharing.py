@@ -14,7 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from depmm.models.masking import masked_mean
-from depmm.models.sparse_attention import SparseAttention, attend_selected
+from depmm.models.sparse_attention import SparseAttention, all_scores, attend_selected
 
 
 class SharedIndex(NamedTuple):
@@ -39,7 +39,7 @@ class AttentionSharing(nn.Module):
     heads, head_width, factor : as in ``SparseAttention``
     """
 
-    def __init__(self, width: int, heads: int = 8, head_width: int = 64, factor: int | None = 5):
+    def __init__(self, width: int, heads: int = 8, head_width: int = 64, factor: int = 5):
         super().__init__()
         self.attention = SparseAttention(width, heads, head_width, factor)
         self.confidence = nn.Linear(2 * width, heads)
@@ -58,12 +58,13 @@ class AttentionSharing(nn.Module):
         Tensor[B, L, D], Tensor[B, H, L] bool: this modality's own choice
         """
         q, k, v = self.attention.queries_keys_values(x)
-        own = self.attention.select(q, k, mask)
+        bound = min(2 * self.attention.bound(x.shape[1]), x.shape[1])
+        scores = all_scores(q, k, mask, bound)
+        own = self.attention.selection(q, k, mask, scores)
         other = shared.selected & mask[:, None]
         summaries = torch.cat([masked_mean(x, mask), shared.summary], dim=-1)
         a = torch.sigmoid(self.confidence(summaries)).unsqueeze(-1)
         # both terms share one attention: a query in both indices has weight a + (1 - a) = 1
         weight = a * own + (1 - a) * other
-        bound = min(2 * self.attention.bound(x.shape[1]), x.shape[1])
-        read = attend_selected(q, k, v, weight, mask, bound)
+        read = attend_selected(q, k, v, weight, mask, bound, scores)
         return self.attention.out(rearrange(read, "b h l d -> b l (h d)")), own

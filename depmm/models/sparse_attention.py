@@ -43,19 +43,20 @@ class QuerySelection(nn.Module):
         self.factor = factor
 
     @torch.no_grad()
-    def forward(self, q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, q: Tensor, k: Tensor, mask: Tensor, scores: Tensor | None = None) -> Tensor:
         """Select per session and head.
 
         Parameters
         ----------
         q, k : Tensor[B, H, L, D]
         mask : Tensor[B, L] bool, True at valid steps
+        scores : what ``all_scores`` gives for q and k
 
         Returns
         -------
         Tensor[B, H, L] bool, True at selected queries; never at an invalid step
         """
-        sparsity = self.sparsity(q, k, mask).masked_fill(~mask[:, None], -torch.inf)
+        sparsity = self.sparsity(q, k, mask, scores).masked_fill(~mask[:, None], -torch.inf)
         count = mask.sum(dim=1)
         chosen = self.factor * count.clamp(min=1).float().log().ceil().long()
         chosen = torch.minimum(chosen.clamp(min=1), count)
@@ -65,16 +66,21 @@ class QuerySelection(nn.Module):
         kept = length_mask(chosen, bound)[:, None].expand_as(order)
         return torch.zeros_like(sparsity, dtype=torch.bool).scatter(-1, order, kept)
 
-    def sparsity(self, q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
+    def sparsity(self, q: Tensor, k: Tensor, mask: Tensor, scores: Tensor | None = None) -> Tensor:
         """Measure how much each query's scores stand out, Tensor[B, H, L] (Informer, Eq. 4)."""
         keys, valid = self.key_sample(mask)
         if keys is not None:
-            index = keys[:, None, :, None].expand(-1, k.shape[1], -1, k.shape[-1])
-            k = k.gather(2, index)
-        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
-        valid = valid[:, None, None]
-        mean = scores.masked_fill(~valid, 0.0).sum(-1) / valid.sum(-1).clamp(min=1)
-        return scores.masked_fill(~valid, -torch.inf).amax(-1) - mean
+            k = k.gather(2, keys[:, None, :, None].expand(-1, k.shape[1], -1, k.shape[-1]))
+        q = q / math.sqrt(q.shape[-1])
+        # the mean of the scores is the score of the mean key
+        mean_key = _mean(k, valid)
+        mean = (q @ mean_key.transpose(-1, -2)).squeeze(-1)
+        if scores is None:
+            if not bool(valid.all()):
+                # nor can the mean key, in the place of a missing one, change the largest score
+                k = torch.where(valid[:, None, :, None], k, mean_key)
+            scores = q @ k.transpose(-1, -2)
+        return scores.amax(-1) - mean
 
     def key_sample(self, mask: Tensor) -> tuple[Tensor | None, Tensor]:
         """Choose the keys that M is measured on.
@@ -105,8 +111,47 @@ class QuerySelection(nn.Module):
         return order.gather(1, rank.clamp(max=length - 1)), slots < wanted
 
 
+def all_scores(q: Tensor, k: Tensor, mask: Tensor, bound: int) -> Tensor | None:
+    """Score all valid keys for every query, where most queries attend; otherwise None.
+
+    The choice of queries and their attention then share these scores.
+
+    Parameters
+    ----------
+    q, k : Tensor[B, H, L, D]
+    mask : Tensor[B, L] bool
+    bound : no session and head has more than this many selected queries
+
+    Returns
+    -------
+    Tensor[B, H, L, L], -inf at missing keys; or None
+    """
+    length = q.shape[2]
+    if 2 * bound < length or length > EXACT_KEYS:
+        return None
+    scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
+    return scores.masked_fill(~_readable(mask), -torch.inf)
+
+
+def _mean(x: Tensor, valid: Tensor) -> Tensor:
+    """Mean over the valid of L places: Tensor[B, H, 1, D] of Tensor[B, H, L, D]; 0 without any."""
+    share = valid.to(x.dtype) / valid.sum(1, keepdim=True).clamp(min=1)
+    return share[:, None, None].expand(-1, x.shape[1], -1, -1) @ x
+
+
+def _readable(mask: Tensor) -> Tensor:
+    """Keys that are read, Tensor[B, 1, 1, L]: of a session without valid steps all, for no nan."""
+    return (mask | ~mask.any(dim=1, keepdim=True))[:, None, None]
+
+
 def attend_selected(
-    q: Tensor, k: Tensor, v: Tensor, weight: Tensor, mask: Tensor, bound: int
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    weight: Tensor,
+    mask: Tensor,
+    bound: int,
+    scores: Tensor | None = None,
 ) -> Tensor:
     """Let selected queries attend; the others receive the mean of the values.
 
@@ -119,19 +164,20 @@ def attend_selected(
     weight : Tensor[B, H, L] in [0, 1], zero at unselected queries
     mask : Tensor[B, L] bool
     bound : no session and head has more than this many selected queries
+    scores : what ``all_scores`` gives for q and k
 
     Returns
     -------
     Tensor[B, H, L, D]
     """
-    valid = mask[:, None, :, None].to(v.dtype)
-    mean = (v * valid).sum(2, keepdim=True) / valid.sum(2, keepdim=True).clamp(min=1)
-    # a session without any valid step attends to all of its (ignored) padding: no nan
-    readable = (mask | ~mask.any(dim=1, keepdim=True))[:, None, None]
-    length = q.shape[2]
-    if 2 * bound >= length:
-        attended = scaled_dot_product_attention(q, k, v, attn_mask=readable)
-        return mean + weight.unsqueeze(-1) * (attended - mean)
+    mean = _mean(v, mask)
+    readable = None if bool(mask.all()) else _readable(mask)  # a mask costs time
+    if 2 * bound >= q.shape[2]:
+        if scores is None:
+            attended = scaled_dot_product_attention(q, k, v, attn_mask=readable)
+        else:
+            attended = scores.softmax(-1) @ v
+        return torch.lerp(mean.expand_as(v), attended, weight.unsqueeze(-1))
     chosen = weight.detach().topk(bound, dim=-1).indices
     index = chosen.unsqueeze(-1).expand(-1, -1, -1, q.shape[-1])
     attended = scaled_dot_product_attention(q.gather(2, index), k, v, attn_mask=readable)
@@ -146,30 +192,24 @@ class SparseAttention(nn.Module):
     ----------
     width : input and output width, `D`
     heads, head_width : number of heads `H` and width of each
-    factor : `c` of ``u = c * ceil(ln L)``; None: every query attends (dense ablation)
+    factor : `c` of ``u = c * ceil(ln L)``; with u >= L every query attends (dense ablation)
     """
 
-    def __init__(self, width: int, heads: int = 8, head_width: int = 64, factor: int | None = 5):
+    def __init__(self, width: int, heads: int = 8, head_width: int = 64, factor: int = 5):
         super().__init__()
         self.heads = heads
         self.project = nn.Linear(width, 3 * heads * head_width)
         self.out = nn.Linear(heads * head_width, width)
-        self.selection = QuerySelection(factor) if factor is not None else None
+        self.selection = QuerySelection(factor)
 
     def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Split Tensor[B, L, D] into three Tensor[B, H, L, head_width]."""
         q, k, v = rearrange(self.project(x), "b l (n h d) -> n b h l d", n=3, h=self.heads)
         return q, k, v
 
-    def select(self, q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
-        """Choose the queries that attend: Tensor[B, H, L] bool."""
-        if self.selection is None:
-            return mask[:, None].expand(-1, self.heads, -1)
-        return self.selection(q, k, mask)
-
     def bound(self, length: int) -> int:
         """Most queries that one session and head can select."""
-        return length if self.selection is None else selected_queries(length, self.selection.factor)
+        return selected_queries(length, self.selection.factor)
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Attend.
@@ -184,6 +224,9 @@ class SparseAttention(nn.Module):
         Tensor[B, L, D], Tensor[B, H, L] bool: the selected queries
         """
         q, k, v = self.queries_keys_values(x)
-        own = self.select(q, k, mask)
-        read = attend_selected(q, k, v, own.to(v.dtype), mask, self.bound(x.shape[1]))
+        bound = self.bound(x.shape[1])
+        scores = all_scores(q, k, mask, bound)
+        own = self.selection(q, k, mask, scores)
+        weight = own.to(v.dtype)
+        read = attend_selected(q, k, v, weight, mask, bound, scores)
         return self.out(rearrange(read, "b h l d -> b l (h d)")), own

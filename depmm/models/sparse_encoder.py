@@ -200,7 +200,7 @@ class SparseEncoder(nn.Module):
         head_width: int,
         feed_forward: int,
         stacks: list[int],
-        factor: int | None,
+        factor: int,
         dropout: float,
         sharing: bool,
     ):

@@ -3,7 +3,8 @@
 A file lies under ``<store>/embeddings/<key>/``, named like the session's own, and holds
 ``embedding`` [L', K] float32, one row for each step that has the modality, and ``present`` [L]
 bool, which steps those are. The key stands for everything that the rows depend on; what the store
-said of the session then is kept with them, so that a session extracted anew is embedded anew.
+said of the session then is kept with them, so that a session extracted anew is embedded anew. All
+of ``embeddings`` may be deleted at any time: what is needed is made again.
 """
 
 import hashlib
