@@ -1,5 +1,6 @@
 """extraction: what breaks is accounted for; processes, places and real recordings."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from recordings import KEY, SETTINGS, both, files, manifest_of, run, three_peopl
 from depmm.config import SAMPLE_RATE
 from depmm.corpora.manifest import Manifest
 from depmm.media.video import probe
-from depmm.store.extract import read_index
+from depmm.store import extract as extract_module
+from depmm.store.extract import extract_session, read_index
 from depmm.store.sessions import SessionStore
 
 
@@ -130,6 +132,25 @@ def test_workers_change_nothing(people, tmp_path):
     two = run(*people, tmp_path / "two", workers=2)
     assert files(tmp_path / "one") == files(tmp_path / "two")
     pd.testing.assert_frame_equal(one.failures, two.failures)
+
+
+def ended_by_second(job):
+    """What a crashing decoder does to the process that reads with it."""
+    if job.session == "s2":
+        os._exit(11)
+    return extract_session(job)
+
+
+def test_a_recording_that_ends_its_process_is_a_failure(people, tmp_path, monkeypatch):
+    monkeypatch.setattr(extract_module, "extract_session", ended_by_second)
+    report = run(*people, tmp_path / "store", workers=2)
+    assert (report.extracted, report.lost) == (2, 1)
+    row = report.failures.iloc[0]
+    assert (row["session"], row["stage"], row["file"]) == ("s2", "session", "2.mp4")
+    assert "was ended from outside or crashed" in row["reason"]
+    monkeypatch.undo()  # the next run tries again
+    again = run(*people, tmp_path / "store")
+    assert (again.extracted, again.skipped, len(again.failures)) == (1, 2, 0)
 
 
 def test_remote_store(people, tmp_path):

@@ -14,6 +14,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -208,17 +209,48 @@ def _finished(todo: list[_Job], workers: int) -> Iterator[tuple[_Job, list[Failu
         for job in todo:
             yield job, *extract_session(job)
         return
+    left = list(todo)
+    while left:
+        try:
+            for job, result in _in_processes(left, workers):
+                left.remove(job)
+                yield job, *result
+        except BrokenProcessPool:
+            # somebody's recording ended a process: those that were being read are tried alone
+            for job in left[: 2 * workers]:
+                left.remove(job)
+                yield job, *_alone(job)
+
+
+def _in_processes(
+    jobs: list[_Job], workers: int
+) -> Iterator[tuple[_Job, tuple[list[Failure], bool]]]:
     # spawn: MediaPipe and FFmpeg do not survive a fork; children leave Ctrl-C to the parent
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, initializer=_ignore_interrupt)
     waiting: dict[Future[tuple[list[Failure], bool]], _Job] = {
-        pool.submit(extract_session, job): job for job in todo
+        pool.submit(extract_session, job): job for job in jobs
     }
     try:
         for future in as_completed(waiting):
-            yield waiting[future], *future.result()
+            yield waiting[future], future.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _alone(job: _Job) -> tuple[list[Failure], bool]:
+    """Extract a session in a process of its own; one that ends it becomes a failure."""
+    try:
+        return next(_in_processes([job], 1))[1]
+    except BrokenProcessPool:
+        files = sorted({step[m] for step in job.steps for m in ("audio", "face") if step[m]})
+        reason = (
+            "the process that read it was ended from outside or crashed (out of memory, or a "
+            "recording that a decoder cannot survive). Check the recording; try --workers 1"
+        )
+        failure = Failure(*job.key, "session", ", ".join(files), reason)
+        _note_failures(SessionStore(job.store, job.settings), job.key, [failure])
+        return [failure], False
 
 
 def _ignore_interrupt() -> None:
