@@ -1,5 +1,6 @@
 """Train and test every fold: accelerate launch experiments/cross_validate.py CONFIG [key=value]...
 
+CONFIG is of a network or of a classical baseline, which the main process fits alone.
 ``--seeds 0,1,2`` repeats all folds with other seeds (initial weights and draws; the folds stay).
 Runs lie in ``<out>/<name>/seed-<s>-fold-<k>``; a fold that is finished is not run again. The
 pooled ``predictions.parquet``, in which every person is tested once per seed, lies above them.
@@ -8,11 +9,13 @@ pooled ``predictions.parquet``, in which every person is tested once per seed, l
 import sys
 
 import pandas as pd
+from accelerate import Accelerator
 
-from depmm.config import Config, load_config
+from depmm.config import Config, Experiment, load_experiment
 from depmm.corpora.manifest import read_manifest
 from depmm.corpora.splits import number_of_folds
 from depmm.data.task import labelled_sessions
+from depmm.training.classical import train_classical
 from depmm.training.loop import build_accelerator, train
 from depmm.training.run_folder import RunFolder, write_table
 
@@ -36,19 +39,23 @@ def main(arguments: list[str]) -> None:
 
 def cross_validate(path: str, overrides: list[str], seeds: list[int]) -> None:
     """Run every (seed, fold) that is not finished, then pool."""
-    config = load_config(path, overrides)
-    accelerator = build_accelerator(config)
+    config = load_experiment(path, overrides)
+    network = isinstance(config, Config)
+    accelerator = build_accelerator(config) if network else Accelerator()
     whole = RunFolder(config.out / config.name)
     if accelerator.is_main_process:
         whole.open(config)
     runs = []
     for seed in seeds:
         for fold in range(folds_of(config)):
-            one = load_config(path, [*overrides, f"seed={seed}", f"split.fold={fold}"])
+            one = load_experiment(path, [*overrides, f"seed={seed}", f"split.fold={fold}"])
             run = RunFolder(whole.path / f"seed-{seed}-fold-{fold}")
             accelerator.print(f"seed {seed}, fold {fold}")
-            train(one, run, accelerator)
-            accelerator.free_memory()
+            if network:
+                train(one, run, accelerator)
+                accelerator.free_memory()
+            elif accelerator.is_main_process:
+                train_classical(one, run)
             runs.append((seed, fold, run))
     if accelerator.is_main_process:
         pool(whole, runs)
@@ -56,18 +63,21 @@ def cross_validate(path: str, overrides: list[str], seeds: list[int]) -> None:
     accelerator.end_training()
 
 
-def folds_of(config: Config) -> int:
+def folds_of(config: Experiment) -> int:
     """Number of folds of the config's split."""
     sessions, _ = labelled_sessions(read_manifest(config.data.manifest).sessions, config)
     return number_of_folds(sessions, config.split)
 
 
 def pool(whole: RunFolder, runs: list[tuple[int, int, RunFolder]]) -> None:
-    """Join predictions and training curves of all folds."""
+    """Join predictions of all folds, and the training curves that networks have."""
     histories = [
-        pd.read_parquet(run.history).assign(seed=seed, fold=fold) for seed, fold, run in runs
+        pd.read_parquet(run.history).assign(seed=seed, fold=fold)
+        for seed, fold, run in runs
+        if run.history.is_file()
     ]
-    write_table(pd.concat(histories, ignore_index=True), whole.history)
+    if histories:
+        write_table(pd.concat(histories, ignore_index=True), whole.history)
     predictions = [pd.read_parquet(run.predictions) for *_, run in runs]
     write_table(pd.concat(predictions, ignore_index=True), whole.predictions)
     print(f"{whole.path}: predictions of {len(runs)} runs; next: depmm evaluate {whole.path}")

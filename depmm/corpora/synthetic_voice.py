@@ -20,7 +20,7 @@ HOP = SAMPLE_RATE // TRACK_HZ  # samples between two filter frames
 MILLISECOND = SAMPLE_RATE // 1000  # word limits lie on whole milliseconds
 FFT_SIZE = 1024  # 10 ms of source + 54 ms of ringing: a formant has decayed by 110 dB
 
-GAIN_DB_PER_UNIT = -4.0
+GAIN_DB_PER_UNIT = -5.0
 DURATION_PER_UNIT = 1.12
 PITCH_RANGE_PER_UNIT = float(np.exp(-0.35))
 
@@ -131,7 +131,7 @@ def speak(
     Parameters
     ----------
     words : the L words, lower-case ASCII letters
-    bluntness : float64[L]; per unit a word is 4 dB quieter, 12 % longer and its pitch range smaller
+    bluntness : float64[L]; per unit a word is 5 dB quieter, 12 % longer and its pitch range smaller
     frame_s : the recording is filled up to whole video frames of this length, seconds
     """
     parts = [np.zeros(round(START_SILENCE_S * SAMPLE_RATE))]

@@ -90,9 +90,9 @@ class DepFormer(nn.Module):
         """
         lacks = {name: ~masks[name].unsqueeze(-1) for name in self.modalities}
         # before the adapter too: what stands at a missing step must not reach a gradient
-        seen = {name: features[name].masked_fill(lacks[name], 0.0) for name in self.modalities}
+        seen = {name: _cleared(features[name], lacks[name]) for name in self.modalities}
         adapted = seen if self.adapter is None else self.adapter(seen)
-        adapted = {name: x.masked_fill(lacks[name], 0.0) for name, x in adapted.items()}
+        adapted = {name: _cleared(x, lacks[name]) for name, x in adapted.items()}
         tokens = self._encode(adapted, masks)
         pooled = {name: masked_mean(t.x, t.mask) for name, t in tokens.items()}
         present = {name: t.mask.any(dim=1) for name, t in tokens.items()}
@@ -121,3 +121,8 @@ class DepFormer(nn.Module):
         for name in self.modalities:
             tokens[name] = self.encoders[name](Steps(adapted[name], masks[name], length), shared)
         return tokens
+
+
+def _cleared(x: Tensor, lacks: Tensor) -> Tensor:
+    """Put zeros where a step lacks; no copy of wide features where none does."""
+    return x.masked_fill(lacks, 0.0) if bool(lacks.any()) else x

@@ -1,4 +1,6 @@
-"""Sparse attention against dense, forward and backward: python experiments/benchmarks/sparse_attention.py
+"""Sparse attention against dense, forward and backward.
+
+``python experiments/benchmarks/sparse_attention.py``
 
 Times of one run alternate between both, so that a busy machine slows both alike; the ratio of the
 medians is what counts. H = 8 heads of 64, batch 16 (1 at L = 4096), every query and key a leaf.

@@ -1,0 +1,64 @@
+"""A training step of DEP-Former on the release's inputs.
+
+``python experiments/benchmarks/release_layout.py``
+
+Batch 32, L = 24, two modalities, 50176 + 1000 numbers a word, fused AdamW; against the adapter
+alone in the same run: the ratio is what counts on a busy machine. Peak resident memory.
+"""
+
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from depmm.config import load_config
+from depmm.models.dep_former import DepFormer
+from depmm.models.modality_adapter import ModalityAdapter
+
+CONFIG = Path(__file__).parents[1] / "configs" / "dep_former_release_layout.yaml"
+BATCH, STEPS, REPEATS = 32, 24, 5
+WIDTHS = {"audio": 1000, "face": 224 * 224}
+
+
+def median_step(model: torch.nn.Module, loss: Callable[[], torch.Tensor]) -> float:
+    """Median seconds of a training step, after one that is not counted."""
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    times = []
+    for _ in range(REPEATS + 1):
+        began = time.perf_counter()
+        loss().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[1:])
+
+
+def whole_model(
+    model: DepFormer, features: dict[str, torch.Tensor], masks: dict[str, torch.Tensor]
+) -> tuple[int, float]:
+    """Parameters and median seconds of a step."""
+    count = sum(parameter.numel() for parameter in model.parameters())
+    return count, median_step(model, lambda: model(features, masks)[0].sum())
+
+
+def main() -> None:
+    """Print the table."""
+    torch.manual_seed(0)
+    settings = load_config(CONFIG).model.fusion
+    features = {name: torch.rand(BATCH, STEPS, width) for name, width in WIDTHS.items()}
+    masks = {name: torch.ones(BATCH, STEPS, dtype=torch.bool) for name in WIDTHS}
+    count, step = whole_model(DepFormer(WIDTHS, 1, settings), features, masks)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    adapter = ModalityAdapter(WIDTHS)
+    part = median_step(adapter, lambda: torch.cat(list(adapter(features).values())).sum())
+    print(f"{torch.get_num_threads()} threads, {count / 1e6:.1f} M parameters")
+    print("| s a step | s the adapter alone | ratio | peak memory, GiB |")
+    print("|---|---|---|---|")
+    print(f"| {step:.2f} | {part:.2f} | {step / part:.2f} | {memory:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
