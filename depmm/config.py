@@ -449,6 +449,11 @@ class ClassicalConfig(Experiment):
                 "classical baselines hear and decide: set data.modalities to [audio] and "
                 "task.kind to binary"
             )
+        if self.data.augment != AugmentConfig() or self.data.embed:
+            raise ValueError(
+                "classical baselines draw no copies and embed nothing: set data.augment and "
+                "data.embed to null"
+            )
         return self
 
 

@@ -269,3 +269,8 @@ def test_cross_validation_pools_and_evaluates(corpus, tmp_path, monkeypatch, cap
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["counts"]["test"]["persons"] == 12
     assert metrics["folds"] == [0, 1, 2]
+
+
+def test_settings_that_would_be_ignored_are_refused(corpus):
+    with pytest.raises(ConfigError, match=r"draw no copies.*set data.augment"):
+        load_experiment(corpus.config, [*classical(), "data.augment.noise=0.1"])

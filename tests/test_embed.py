@@ -20,6 +20,7 @@ from depmm.models.model import DepressionModel, build_model
 from depmm.store.embed import EmbeddingStore, embedding_key
 from depmm.store.extract import extract
 from depmm.store.sessions import SessionStore, SessionWriter, StoreError
+from depmm.training import loop
 from depmm.training.loop import build_accelerator, train
 from depmm.training.run_folder import RunFolder
 
@@ -422,3 +423,31 @@ def test_the_signal_of_the_other_modality_may_be_changed(corpus, store, source):
     noise = "data.augment.noise=0.1"
     faces = config_of(corpus, store, source, *FRAME_MEAN, noise, "data.embed=[face]")
     assert faces.data.augment.noise == 0.1
+
+
+def test_checkpoints_leave_frozen_weights_out_and_resume_exactly(
+    corpus, store, source, tmp_path, monkeypatch
+):
+    settings = config_of(corpus, store, source, "training.epochs=2")
+    whole, stopped = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "stopped")
+    train(settings, whole, build_accelerator(settings), lambda line: None)
+    seen: list[set[str]] = []
+
+    def stop(*arguments, **options):
+        seen.extend(set(load_file(path)) for path in stopped.checkpoints.glob("*.safetensors"))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_line", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(settings, stopped, build_accelerator(settings), lambda line: None)
+    assert len(seen) == 2  # the best and the last epoch
+    for names in seen:
+        assert any("encoders.audio" in name for name in names)  # its projection learns
+        assert not any("encoders.audio.backbone" in name and "weight" in name for name in names)
+    train(settings, stopped, build_accelerator(settings), lambda line: None)
+    ours, theirs = (load_file(run.path / "model.safetensors") for run in (stopped, whole))
+    assert ours.keys() == theirs.keys()
+    assert any("encoders.audio.backbone" in name for name in ours)
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], theirs[name])

@@ -6,6 +6,7 @@ process), so no random state is kept.
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,29 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 
+def learned_tensors(model: nn.Module, frozen: Collection[str]) -> dict[str, Tensor]:
+    """State of a model without the parameters that never learn (a large backbone, say)."""
+    return {
+        name: value.contiguous() for name, value in model.state_dict().items() if name not in frozen
+    }
+
+
+def put_back(model: nn.Module, tensors: dict[str, Tensor], frozen: Collection[str]) -> None:
+    """Load what ``learned_tensors`` gave.
+
+    Raises
+    ------
+    RuntimeError : the tensors are not of this model
+    """
+    model.load_state_dict({**{name: model.state_dict()[name] for name in frozen}, **tensors})
+
+
 def save_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: dict[str, Any]
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: dict[str, Any],
+    frozen: Collection[str] = (),
 ) -> None:
     """Write weights, optimizer state and progress; whole or not at all.
 
@@ -25,9 +47,10 @@ def save_checkpoint(
     path : file to write
     model, optimizer : the optimizer's state is kept by parameter name
     progress : JSON values
+    frozen : parameters that never learn and are not written
     """
     tensors: dict[str, Tensor] = {
-        f"model.{name}": value for name, value in model.state_dict().items()
+        f"model.{name}": value for name, value in learned_tensors(model, frozen).items()
     }
     numbers: dict[str, float] = {}
     for name, parameter in model.named_parameters():
@@ -42,7 +65,7 @@ def save_checkpoint(
     os.replace(part, path)
 
 
-def load_model(path: Path, model: nn.Module) -> dict[str, Any]:
+def load_model(path: Path, model: nn.Module, frozen: Collection[str] = ()) -> dict[str, Any]:
     """Put the weights back and return the progress.
 
     Raises
@@ -50,7 +73,7 @@ def load_model(path: Path, model: nn.Module) -> dict[str, Any]:
     RuntimeError : the weights are not of this model
     """
     tensors, metadata = _read(path, "model.")
-    model.load_state_dict(tensors)
+    put_back(model, tensors, frozen)
     return json.loads(metadata["progress"])
 
 

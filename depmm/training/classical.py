@@ -72,7 +72,6 @@ def train_classical(
         {"number": range(len(features)), "prediction": probability(classifier, features)}
     )
     write_table(prediction_table(config, data, table), run.predictions)
-    run.checkpoints.rmdir()  # a network's
     people = data.sessions.iloc[known][["corpus", "subject"]].drop_duplicates()
     say(
         f"{run.path}: {settings.classifier} fitted on {len(known)} sessions of {len(people)} "

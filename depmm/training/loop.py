@@ -29,7 +29,13 @@ from depmm.evaluation.metrics import auroc, rmse, unit_weights
 from depmm.evaluation.predict import predict, prediction_table
 from depmm.models.model import DepressionModel, build_model
 from depmm.models.weights import load_run, load_weights
-from depmm.training.checkpoint import load_model, load_optimizer, save_checkpoint
+from depmm.training.checkpoint import (
+    learned_tensors,
+    load_model,
+    load_optimizer,
+    put_back,
+    save_checkpoint,
+)
 from depmm.training.learner import Learner, freeze
 from depmm.training.learning_rate import search_learning_rate
 from depmm.training.losses import session_weights
@@ -76,21 +82,23 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
     if run.finished:
         speak(f"{run.path}: finished before, nothing to do")
         return
+    if accelerator.is_main_process:
+        run.checkpoints.mkdir(exist_ok=True)
     describe(data, accelerator, speak)
 
     torch.manual_seed(config.seed)
     bare = build_model(config.model, config.task.kind, data.score_range, config.task.output).train()
     # an encoder freezes what it wants by itself; a phase may freeze more for a while
     trainable = [name for name, p in bare.named_parameters() if p.requires_grad]
+    frozen = {name for name, p in bare.named_parameters() if not p.requires_grad}
+    carry_over(bare, settings, run, accelerator, speak)
     progress: dict[str, Any] = {
         "epoch": 0, "best": None, "best_epoch": -1, "history": [], "rates": []
     }  # fmt: skip
     checkpoint = run.checkpoints / "last.safetensors"
     if checkpoint.is_file():
-        progress = load_model(checkpoint, bare)
+        progress = load_model(checkpoint, bare, frozen)
         speak(f"{run.path}: goes on after epoch {progress['epoch']}")
-    else:
-        carry_over(bare, settings, run, accelerator, speak)
     # after the weights have come, as it is their output that is kept
     rank, world = accelerator.process_index, accelerator.num_processes
     data = ensure_embeddings(bare.encoders, data, accelerator.device, rank, world, speak)
@@ -128,11 +136,11 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
             if progress["best"] is None or gain > progress["best"]:
                 progress |= {"best": gain, "best_epoch": epoch}
                 if accelerator.is_main_process:
-                    save_file({n: t.contiguous() for n, t in bare.state_dict().items()}, run.best)
+                    save_file(learned_tensors(bare, frozen), run.best)
             progress["history"].append(row)
             progress["epoch"] = epoch + 1
             if board is not None:
-                save_checkpoint(checkpoint, bare, learner.optimizer, progress)
+                save_checkpoint(checkpoint, bare, learner.optimizer, progress, frozen)
                 write_table(pd.DataFrame(progress["history"]), run.history)
                 for name in row.keys() - {"epoch"}:
                     board.add_scalar(name, row[name], epoch + 1)
@@ -140,6 +148,8 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
 
     if board is not None:
         board.close()
+    accelerator.wait_for_everyone()
+    put_back(bare, load_file(run.best), frozen)
     finish(config, data, bare, run, accelerator)
     speak(f"{run.path}: best epoch {progress['best_epoch'] + 1}, predictions written")
 
@@ -230,9 +240,7 @@ def finish(
     run: RunFolder,
     accelerator: Accelerator,
 ) -> None:
-    """Go back to the best epoch, save the model, predict every session of every split."""
-    accelerator.wait_for_everyone()
-    model.load_state_dict(load_file(run.best))
+    """Save the model and predict every session of every split."""
     everyone = list(range(len(data.sessions)))
     table = predict_everywhere(config, data, model, everyone, accelerator)
     if accelerator.is_main_process:

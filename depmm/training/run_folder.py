@@ -69,7 +69,7 @@ class RunFolder:
                     "another name=..., or delete that folder"
                 )
             return
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.environment, json.dumps(environment(), indent=2))
         write_text(self.config, text)
 
@@ -117,7 +117,9 @@ def model_folders(path: Path) -> list[RunFolder]:
     folders = [RunFolder(path), *(RunFolder(fold) for fold in sorted(path.glob("seed-*-fold-*")))]
     finished = [folder for folder in folders if (folder.path / "model.safetensors").is_file()]
     if not finished:
-        raise ValueError(f"{path} holds no finished run: train one first, or check the path")
+        raise ValueError(
+            f"{path} holds no finished run of a network: train one first, or check the path"
+        )
     return finished
 
 
