@@ -1,5 +1,5 @@
 # make demo   everything once on a simulated corpus: about 10 minutes on 2 cores
-# make test   the test suite
+# make test   the test suite, one thread in each of two processes
 # make lint   what the continuous integration checks first
 
 PYTHON ?= python3
@@ -32,7 +32,7 @@ demo: $(STAMP)
 	$(BIN)/depmm ask runs/demo words-by-group
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
