@@ -397,13 +397,14 @@ class TrainingConfig(Settings):
         return self
 
 
-CLASSIFIERS = ("gaussian_process", "svm", "k_nearest", "adaboost")
+Classifier = Literal["gaussian_process", "svm", "k_nearest", "adaboost"]
+CLASSIFIERS = get_args(Classifier)
 
 
 class ClassicalSettings(Settings):
     """A classifier on pooled MFCC (training/classical.py)."""
 
-    classifier: Literal["gaussian_process", "svm", "k_nearest", "adaboost"]
+    classifier: Classifier
     coefficients: int = Field(20, ge=1, description="MFCC, pooled to mean and deviation")
     mel_bands: int = Field(64, ge=1)
 

@@ -1,7 +1,7 @@
 """A model that learns: the pass over an epoch, on whatever devices the launcher gave."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from itertools import count
 from typing import Any
 
@@ -61,36 +61,49 @@ class Learner:
         -------
         ``train_loss``, and ``learning_rate`` of the last step
         """
-        settings, world = self.settings, self.accelerator.num_processes
-        plan = self._plan(epoch)
+        settings, plan = self.settings, self._plan(epoch)
         per_epoch = sum(share.last for share in plan)
         schedule = (round(settings.warmup_epochs * per_epoch), (end - begin) * per_epoch)
-        step = (epoch - begin) * per_epoch
+        first = (epoch - begin) * per_epoch
         total = torch.zeros((), device=self.accelerator.device)
         factor = 1.0
-        for share, batch in zip(plan, self._batches(plan, epoch), strict=True):
-            total += self.accumulate(share, batch, world)
-            if share.last:
-                factor = schedule_factor(settings, step, *schedule, losses)
-                self.update(rate * factor)
-                step += 1
-        loss = float(self.accelerator.reduce(total, "sum")) / per_epoch
-        return {"train_loss": loss, "learning_rate": rate * factor}
+        for step, loss in enumerate(self._accumulate(plan, epoch), start=first):
+            total += loss
+            factor = schedule_factor(settings, step, *schedule, losses)
+            self.update(rate * factor)
+        mean = float(self.accelerator.reduce(total, "sum")) / per_epoch
+        return {"train_loss": mean, "learning_rate": rate * factor}
 
-    def accumulate(self, share: Share, batch: dict[str, Tensor], world: int) -> Tensor:
-        """Add the gradient of this process's part of a batch; return its part of the loss."""
-        number = batch.pop("number")
-        device = self.accelerator.device
-        inputs = {name: value.to(device) for name, value in batch.items()}
-        weight = torch.tensor(share.weights, device=device)
-        # gradients travel between processes once per optimizer step
-        with contextlib.nullcontext() if share.last else self.accelerator.no_sync(self.model):
-            output = self.model(**inputs)
-            loss = batch_loss(
-                self.bare.head, output, self.target[number], weight, self.settings.step_loss
-            )
-            self.accelerator.backward(loss * world)  # DDP averages, the plan's shares add up
-        return loss.detach()
+    def gradients(self, first_epoch: int) -> Iterator[float]:
+        """Batches of one epoch after another, without end; each leaves its gradient.
+
+        Yields
+        ------
+        the loss of the batch, before whoever asks for the next one calls ``update``
+        """
+        for epoch in count(first_epoch):
+            for loss in self._accumulate(self._plan(epoch), epoch):
+                yield float(self.accelerator.reduce(loss, "sum"))
+
+    def _accumulate(self, plan: list[Share], epoch: int) -> Iterator[Tensor]:
+        """Add up the gradient of each batch; yield this process's part of its loss."""
+        device, world = self.accelerator.device, self.accelerator.num_processes
+        total = torch.zeros((), device=device)
+        for share, batch in zip(plan, self._batches(plan, epoch), strict=True):
+            number = batch.pop("number")
+            inputs = {name: value.to(device) for name, value in batch.items()}
+            weight = torch.tensor(share.weights, device=device)
+            # gradients travel between processes once per optimizer step
+            with contextlib.nullcontext() if share.last else self.accelerator.no_sync(self.model):
+                output = self.model(**inputs)
+                loss = batch_loss(
+                    self.bare.head, output, self.target[number], weight, self.settings.step_loss
+                )
+                self.accelerator.backward(loss * world)  # DDP averages, the plan's shares add up
+            total = total + loss.detach()
+            if share.last:
+                yield total
+                total = torch.zeros_like(total)
 
     def update(self, rate: float) -> None:
         """Take an optimizer step."""
@@ -98,24 +111,6 @@ class Learner:
         set_learning_rate(self.optimizer, rate)
         self.optimizer.step()
         self.optimizer.zero_grad()
-
-    def steps(self, first_epoch: int) -> Iterator[Callable[[float], float]]:
-        """Optimizer steps without end, as functions of a learning rate that return the loss."""
-        world = self.accelerator.num_processes
-        for epoch in count(first_epoch):
-            plan = self._plan(epoch)
-            total = torch.zeros((), device=self.accelerator.device)
-            for share, batch in zip(plan, self._batches(plan, epoch), strict=True):
-                total += self.accumulate(share, batch, world)
-                if share.last:
-                    loss = float(self.accelerator.reduce(total, "sum"))
-                    total = torch.zeros_like(total)
-
-                    def step(rate: float, loss: float = loss) -> float:
-                        self.update(rate)
-                        return loss
-
-                    yield step
 
     def _plan(self, epoch: int) -> list[Share]:
         """Draw an epoch, and everything random in it, from (seed, epoch, process)."""
@@ -141,12 +136,12 @@ class Learner:
         )
 
 
-def freeze(bare: DepressionModel, trainable: list[str], encoders: bool) -> None:
-    """Let everything trainable learn, or all of it but the encoders.
+def freeze(bare: DepressionModel, frozen: Collection[str], encoders: bool) -> None:
+    """Let everything learn that is not frozen for good, or all of that but the encoders.
 
     A frozen encoder's normalisation goes on counting and its dropout on drawing: only its weights
     stand still, as in the recipe's library.
     """
     for name, parameter in bare.named_parameters():
-        learns = name in trainable and not (encoders and name.startswith("encoders."))
+        learns = name not in frozen and not (encoders and name.startswith("encoders."))
         parameter.requires_grad_(learns)

@@ -89,7 +89,6 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
     torch.manual_seed(config.seed)
     bare = build_model(config.model, config.task.kind, data.score_range, config.task.output).train()
     # an encoder freezes what it wants by itself; a phase may freeze more for a while
-    trainable = [name for name, p in bare.named_parameters() if p.requires_grad]
     frozen = {name for name, p in bare.named_parameters() if not p.requires_grad}
     carry_over(bare, settings, run, accelerator, speak)
     progress: dict[str, Any] = {
@@ -111,12 +110,12 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
         begin, end = end, end + phase.epochs
         if progress["epoch"] >= end:
             continue
-        freeze(bare, trainable, phase.freeze_encoders)
+        freeze(bare, frozen, phase.freeze_encoders)
         learner = Learner(config, data, bare, accelerator)
         if len(progress["rates"]) == number:
             progress["rates"].append(find_rate(learner, phase, begin, speak))
-            # the search has moved its optimizer
-            learner = Learner(config, data, bare, accelerator)
+            if phase.learning_rate == "find":  # the search has moved its optimizer
+                learner = Learner(config, data, bare, accelerator)
         if progress["epoch"] > begin:
             load_optimizer(checkpoint, bare, learner.optimizer)
         for epoch in range(max(progress["epoch"], begin), end):
@@ -160,8 +159,14 @@ def find_rate(learner: Learner, phase: PhaseConfig, begin: int, say: Say) -> flo
         return phase.learning_rate
     before = {name: value.clone() for name, value in learner.bare.state_dict().items()}
     # draws of epochs that training never reaches
-    steps = learner.steps(SEARCH_EPOCHS + begin)
-    rate = search_learning_rate(lambda value: next(steps)(value))
+    batches = learner.gradients(SEARCH_EPOCHS + begin)
+
+    def take_step(rate: float) -> float:
+        loss = next(batches)
+        learner.update(rate)
+        return loss
+
+    rate = search_learning_rate(take_step)
     learner.bare.load_state_dict(before)
     learner.optimizer.zero_grad()
     say(f"learning rate found: {rate:.2g}")
