@@ -62,8 +62,9 @@ def index(
     from depmm.corpora.index import index_corpus
     from depmm.corpora.manifest import write_manifest
     from depmm.corpora.spec import load_spec
+    from depmm.media.duration import duration_s
 
-    manifest, report = index_corpus(load_spec(spec), root)
+    manifest, report = index_corpus(load_spec(spec), root, duration_s)
     write_manifest(manifest, out)
     (out / "index.json").write_text(report.to_json(), encoding="utf-8")
     typer.echo(report.summary())
@@ -94,14 +95,22 @@ def extract(
     config: Annotated[Path | None, typer.Option(help="take its extract: section")] = None,
     landmarker: Annotated[Path | None, typer.Option(help="MediaPipe face model")] = None,
     workers: Annotated[int | None, typer.Option(help="processes")] = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="run code inside .npy files that need it")
+    ] = False,
 ) -> None:
     """Decode, align and store every session once; KEY=VALUE e.g. face.frames_per_second=10."""
     from depmm.config import extract_config
     from depmm.corpora.manifest import read_manifest
     from depmm.store.extract import extract as run
 
+    if allow_pickle:
+        typer.echo("warning: a pickled file can run any code; trust its makers", err=True)
     settings = extract_config(config, overrides)
-    report = run(read_manifest(manifest), root, out, settings, landmarker, workers)
+    report = run(
+        read_manifest(manifest), root, out, settings, landmarker, workers,
+        allow_pickle=allow_pickle,
+    )  # fmt: skip
     typer.echo(
         f"{out}: {report.extracted} sessions extracted, {report.skipped} were there, "
         f"{report.lost} lost; {len(report.failures)} failures"

@@ -34,6 +34,43 @@ File = Annotated[Path, Field(strict=False)]  # YAML has no paths: a text will do
 # ---- recordings -> store ---------------------------------------------------------------------
 
 
+class Validity(Settings):
+    """Rows that count: a column has to reach a value (``success`` 1, ``confidence`` 0.5)."""
+
+    column: str
+    at_least: float
+    columns: list[str] = Field([], description="only these become invalid; none named: the row")
+
+
+class StreamConfig(Settings):
+    """A file of features: numbers per frame that a corpus ships in place of a recording."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    rate_hz: float = Field(gt=0, description="rows per second")
+    format: Literal["table", "npy", "mat"] = "table"
+    sep: str = Field(",", min_length=1, max_length=1, description="table: as in tables:")
+    header: bool = Field(True, description="table: the first row names the columns")
+    columns: list[str] = Field([], description="names of the numbers, where the file has none")
+    time: str | None = Field(None, description="table: column with seconds; none: row / rate_hz")
+    drop: list[str] = Field([], description="table: columns that are no features; * for any text")
+    valid: list[Validity] = Field([], description="rules; what is not finite is never valid")
+    axis: int = Field(0, ge=0, description="npy, mat: axis of the rows; the others are flattened")
+    variable: str | None = Field(None, description="mat: name of the array")
+
+    @model_validator(mode="after")
+    def _format_has_what_it_needs(self) -> "StreamConfig":
+        if self.format == "table":
+            if self.header == bool(self.columns):
+                raise ValueError("columns: goes with header: false, and is needed there")
+            if self.axis or self.variable:
+                raise ValueError("axis: and variable: belong to format npy or mat")
+        elif self.time or self.drop or self.sep != "," or not self.header:
+            raise ValueError("time:, drop:, sep: and header: belong to format table")
+        if (self.format == "mat") != (self.variable is not None):
+            raise ValueError("variable: goes with format mat, and is needed there")
+        return self
+
+
 class AudioExtraction(Settings):
     """How a sound track becomes a waveform and its speech segments."""
 
@@ -135,6 +172,10 @@ class DataConfig(Settings):
     frames_per_step: int = Field(4, ge=1)
     face_size: int = Field(CROP_SIZE, ge=16, le=CROP_SIZE, description="pixels given to the model")
     max_steps: int = Field(512, ge=1, description="longer sessions are refused, never cut")
+    features: dict[Modality, str] = Field(
+        {}, description="read this stream of the corpus in place of the signal"
+    )
+    max_rows: int = Field(1000, ge=1, description="longer steps of features are cut to this")
     embed: list[Modality] = Field(
         [], description="run the frozen encoder of these once and train on its kept output"
     )
@@ -148,12 +189,17 @@ class DataConfig(Settings):
         if unknown := sorted(set(self.embed) - set(self.modalities)):
             raise ValueError(f"data.embed names {unknown[0]}, which data.modalities does not")
         signal = {"audio": ("gain_db", "noise", "pitch_semitones"), "face": ("flip",)}
-        for name in self.embed:
-            if changed := [key for key in signal[name] if getattr(self.augment, key)]:
-                raise ValueError(
-                    f"data.augment.{changed[0]} changes the signal of {name}, but data.embed keeps "
-                    f"{name} as it is: drop one of the two"
-                )
+        if unknown := sorted(set(self.features) - set(self.modalities)):
+            raise ValueError(f"data.features names {unknown[0]}, which data.modalities does not")
+        if both := sorted(set(self.features) & set(self.embed)):
+            raise ValueError(f"data.features and data.embed both name {both[0]}: drop one")
+        for where, names in (("embed", self.embed), ("features", self.features)):
+            for name in names:
+                if changed := [key for key in signal[name] if getattr(self.augment, key)]:
+                    raise ValueError(
+                        f"data.augment.{changed[0]} changes the signal of {name}, but data.{where} "
+                        f"takes {name} as it is: drop one of the two"
+                    )
         return self
 
 
@@ -274,6 +320,16 @@ class FaceMapConfig(Settings):
     face_size: int = Field(CROP_SIZE, ge=16, le=CROP_SIZE)
 
 
+class FeatureCnnConfig(Settings):
+    """Convolutional network on features that the corpus ships (models/feature_cnn.py)."""
+
+    kind: Literal["feature_cnn"]
+    features: int = Field(ge=1, description="numbers per row of the stream")
+    channels: list[int] = Field([64, 64], min_length=1)
+    width: int = Field(64, ge=1, description="output width per step")
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
 FACE_ENCODERS = (SEResNetConfig, DepNetConfig, FrameMeanConfig, FaceMapConfig)
 
 EncoderConfig = Annotated[
@@ -286,7 +342,8 @@ EncoderConfig = Annotated[
     | EmoAudioNetConfig
     | SEResNetConfig
     | DepNetConfig
-    | FrameMeanConfig,
+    | FrameMeanConfig
+    | FeatureCnnConfig,
     Field(discriminator="kind"),
 ]
 
@@ -333,6 +390,8 @@ class ModelConfig(Settings):
     @model_validator(mode="after")
     def _encoders_fit_their_modality(self) -> "ModelConfig":
         for modality, encoder in self.encoders.items():
+            if isinstance(encoder, FeatureCnnConfig):
+                continue
             sees = isinstance(encoder, FACE_ENCODERS)
             if sees != (modality == "face"):
                 raise ValueError(
@@ -472,6 +531,13 @@ class Config(Experiment):
                 f"data.modalities is {sorted(modalities)} but model.encoders has "
                 f"{sorted(encoders)}: list the same modalities in both"
             )
+        for name, encoder in self.model.encoders.items():
+            if isinstance(encoder, FeatureCnnConfig) != (name in self.data.features):
+                raise ValueError(
+                    f"model.encoders.{name} is {encoder.kind}, data.features "
+                    f"{'has' if name in self.data.features else 'lacks'} {name}: feature_cnn goes "
+                    "with a stream of the corpus, every other encoder with the signal"
+                )
         face = self.model.encoders.get("face")
         if isinstance(face, DepNetConfig | FaceMapConfig) and face.face_size != self.data.face_size:
             raise ValueError(
@@ -648,7 +714,9 @@ def _known_keys(root: type[Settings], place: list[Any], loc: tuple[Any, ...]) ->
 def _encoders_of(modality: str) -> list[str]:
     kinds = _kinds(EncoderConfig)
     return sorted(
-        kind for kind, member in kinds.items() if (member in FACE_ENCODERS) == (modality == "face")
+        kind
+        for kind, member in kinds.items()
+        if member is FeatureCnnConfig or (member in FACE_ENCODERS) == (modality == "face")
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from depmm.config import StreamConfig
 from depmm.corpora.manifest import (
     INSTRUMENTS,
     SESSION_COLUMNS,
@@ -62,6 +63,7 @@ def check_spec(spec: Spec) -> Iterator[Problem]:
     for name, value in spec.codes.items():
         sources = (known if value.of else delivered) | step_fields
         yield from _unknown(("codes", name), [value.of or name], sources, "a pattern or table")
+    yield from _check_streams(spec)
     yield from _check_steps(spec, known)
     if spec.label:
         yield from _check_label(spec.label, known)
@@ -124,8 +126,17 @@ def _check_steps(spec: Spec, known: set[str]) -> Iterator[Problem]:
     yield from _unknown(
         ("required_modalities",), list(spec.required_modalities), set(provided), "any pattern"
     )
+    for number, cut in enumerate(steps.cut):
+        yield from _unknown(("steps", "cut", number, "when"), list(cut.when), known, "the spec")
+        if cut.start_s >= cut.end_s:
+            yield (
+                ("steps", "cut", number, "end_s"),
+                f"{cut.end_s:g} is not after start_s {cut.start_s:g}. Give seconds.",
+            )
     if steps.table is None:
         return
+    if steps.windows is not None:
+        yield ("steps", "windows"), "steps are a table's rows or windows, not both. Drop one."
     yield from _check_table(steps.table, ("steps", "table"), known)
     if "start" not in steps.table.fields:
         yield (
@@ -133,6 +144,27 @@ def _check_steps(spec: Spec, known: set[str]) -> Iterator[Problem]:
             "no field start: rows that are steps need their time. Name its column under start:, or "
             "list the table under tables: when each file is one step.",
         )
+
+
+def _check_streams(spec: Spec) -> Iterator[Problem]:
+    streams: dict[str, StreamConfig] = {}
+    for number, entry in enumerate(spec.recordings):
+        if entry.features is None:
+            continue
+        if len(entry.modalities) > 1:
+            yield (
+                ("recordings", number, "modalities"),
+                f"features of {' and '.join(entry.modalities)}. Say what they were computed from: "
+                "one modality.",
+            )
+        if streams.setdefault(entry.features.name, entry.features) != entry.features:
+            yield (
+                ("recordings", number, "features", "name"),
+                f"{entry.features.name!r} is read in another way above. Give it another name.",
+            )
+    yield from _unknown(
+        ("required_features",), spec.required_features, set(streams), "any pattern's features:"
+    )
 
 
 def _check_label(label: Label, known: set[str]) -> Iterator[Problem]:

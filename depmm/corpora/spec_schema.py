@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from depmm.config import Modality, Settings
+from depmm.config import Modality, Settings, StreamConfig
 from depmm.corpora.manifest import INSTRUMENTS
 from depmm.corpora.patterns import template_fields
 
 FILE_FIELDS = {"path": "the file's path in the corpus", "stem": "its name without extension"}
 STEP_FIELDS = ("start", "end", "text", "valence", "task")  # what a step table may give
+OFFSET_FIELD = "offset_s"  # of a recording: seconds that its step table runs ahead of it
 
 
 def _code(value: Any) -> Any:
@@ -29,6 +30,7 @@ class Recordings(Settings):
 
     pattern: str
     modalities: list[Modality] = Field(min_length=1)
+    features: StreamConfig | None = Field(None, description="the file holds features, no recording")
     fields: dict[FieldName, str] = Field({}, description="further fields: constants or templates")
     keep: Choice = Field({}, description="field -> values; other files are left out and listed")
     drop: Choice = Field({}, description="field -> values that are left out and listed")
@@ -67,12 +69,29 @@ class StepTable(Table):
     units_per_second: float = Field(1.0, gt=0, description="of the start and end columns")
 
 
+class Windows(Settings):
+    """Steps of equal length, one after the other or overlapping, inside each file."""
+
+    length_s: float = Field(gt=0)
+    hop_s: float = Field(gt=0, description="from the start of a window to the start of the next")
+
+
+class Cut(Settings):
+    """A stretch of a recording that no step may touch: an interruption, say."""
+
+    when: dict[FieldName, Code] = Field(min_length=1, description="fields of the recording")
+    start_s: float = Field(ge=0)
+    end_s: float = Field(gt=0)
+
+
 class Steps(Settings):
-    """What a step is: a file, or a row of a table that lies in time inside a file."""
+    """What a step is: a file, a row of a table that lies in time inside a file, or a window."""
 
     order: list[FieldName] = Field([], description="fields that order the files of a session")
     expected: dict[FieldName, list[Code]] = Field({}, description="every session must have these")
     table: StepTable | None = None
+    windows: Windows | None = None
+    cut: list[Cut] = Field([], description="stretches that no step may touch")
 
 
 class Codes(Settings):
@@ -116,6 +135,7 @@ class Spec(Settings):
     columns: list[FieldName] = Field([], description="fields that become columns of the sessions")
     faces: Literal["aligned", "detect"] = "detect"
     required_modalities: list[Modality] = Field([], description="every step must have these")
+    required_features: list[FieldName] = Field([], description="streams that every step must have")
     steps: Steps = Steps()
     tables: list[Table] = Field([])
     codes: dict[FieldName, Codes] = Field({})

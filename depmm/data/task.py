@@ -52,6 +52,15 @@ def load_task(config: Experiment) -> TaskData:
     index = read_index(store)
     here = sessions.merge(index, on=SESSION_KEY, how="left")
     has = {"audio": here["audio_s"] > 0, "face": here["frames_with_face"] > 0}
+    streams = here["streams"].fillna("").str.split()
+    for name, stream in config.data.features.items():
+        has[name] = streams.map(lambda found, stream=stream: stream in found)
+        if not has[name].any():
+            known = sorted({entry for found in streams for entry in found})
+            raise TaskError(
+                f"data.features.{name}: no session in {config.data.store} has the stream "
+                f"{stream!r}; there are {', '.join(known) or 'none'}"
+            )
     usable = np.any([has[name] for name in config.data.modalities], axis=0)
     left_out["not in the store, or without the modalities"] = int((~usable).sum())
     # now, not in the middle of training or before the last prediction
