@@ -107,8 +107,17 @@ class SplitConfig(Settings):
     kind: Literal["official", "k_fold", "leave_one_subject_out"] = "k_fold"
     folds: int = Field(5, ge=2, description="k_fold only")
     fold: int = Field(0, ge=0, description="the fold that is tested")
+    balance: list[Literal["label", "gender", "corpus"]] = Field(
+        ["label", "gender", "corpus"], description="what folds and validation share out evenly"
+    )
     validation: float = Field(0.2, gt=0, lt=1, description="share of the other subjects")
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _settings_fit_together(self) -> "SplitConfig":
+        if len(set(self.balance)) != len(self.balance):
+            raise ValueError(f"split.balance repeats an entry: {self.balance}")
+        return self
 
 
 class AugmentConfig(Settings):

@@ -1,5 +1,7 @@
 """Splits of people: disjoint, complete, stratified, repeatable; and their refusals."""
 
+import hashlib
+import random
 import re
 from collections import Counter
 from pathlib import Path
@@ -26,7 +28,7 @@ def people(labels: list[list[int | None]], corpus: str = "toy", splits: list | N
     rows = [
         {
             "corpus": corpus, "subject": f"{number:02}", "session": f"{number:02}-{k}",
-            "label": label, "split": splits[number] if splits else None,
+            "label": label, "split": splits[number] if splits else None, "gender": None,
         }
         for number, own in enumerate(labels)
         for k, label in enumerate(own)
@@ -73,6 +75,99 @@ def test_k_fold_is_stratified_by_people():
         # of the rest, a quarter of each class: 6 positive -> 2 (1.5), 11 or 12 negative -> 3
         assert len(of(split, "validation") & positive) == 2
         assert len(of(split, "validation") - positive) == 3
+
+
+def random_corpora(seed: int) -> pd.DataFrame:
+    """Up to three corpora that share ids; people of several sessions, labels and genders mixed."""
+    draw = random.Random(seed)
+    rows = []
+    for corpus in ["a", "b", "c"][: draw.randint(1, 3)]:
+        women, depressed, unknown = draw.random(), draw.uniform(0.2, 0.8), draw.choice([0, 0, 0.3])
+        for number in range(draw.randint(12, 60)):
+            gender = None if draw.random() < unknown else ["male", "female"][draw.random() < women]
+            label = int(draw.random() < depressed)
+            rows += [
+                (corpus, f"{number:02}", f"{number:02}-{k}", label, gender, None)
+                for k in range(draw.randint(1, 3))
+            ]
+    names = ["corpus", "subject", "session", "label", "gender", "split"]
+    return pd.DataFrame(rows, columns=names).astype({"label": "Int8"})
+
+
+def spread(tested: list[pd.DataFrame], columns: list[str]) -> int:
+    """By how many people of one kind two folds differ at most."""
+    counts = pd.DataFrame(
+        [Counter(map(tuple, fold[columns].fillna("?").to_numpy().tolist())) for fold in tested]
+    ).fillna(0)
+    return int((counts.max() - counts.min()).max())
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_folds_share_out_label_gender_and_corpus(seed):
+    sessions = random_corpora(seed)
+    everyone = sessions.drop_duplicates(["corpus", "subject"])
+    config = SplitConfig(folds=2 + seed % 5, seed=seed)
+    splits = folds(sessions, config)
+    tested = [
+        everyone.merge(split[split["split"] == "test"].drop(columns="split")) for split in splits
+    ]
+    assert sorted(map(tuple, pd.concat(tested)[["corpus", "subject"]].to_numpy())) == sorted(
+        map(tuple, everyone[["corpus", "subject"]].to_numpy())
+    )
+    for columns in (
+        ["label"], ["label", "gender"], ["label", "gender", "corpus"], ["corpus"],
+        ["corpus", "gender"], [],
+    ):  # fmt: skip
+        assert spread(tested, columns) <= 1, columns
+    assert spread(tested, ["gender"]) <= min(2, everyone["corpus"].nunique())
+    for split in splits:
+        check_disjoint(split)
+    shuffled = sessions.sample(frac=1, random_state=seed)
+    pd.testing.assert_frame_equal(make_split(shuffled, config), splits[0])
+
+
+@pytest.mark.parametrize("kind", ["k_fold", "leave_one_subject_out"])
+@pytest.mark.parametrize("seed", range(5))
+def test_validation_people_are_drawn_in_strata(kind, seed):
+    sessions = random_corpora(seed)
+    config = SplitConfig(kind=kind, seed=seed, fold=3, validation=0.25)
+    everyone = sessions.drop_duplicates(["corpus", "subject"]).drop(columns="split")
+    rest = everyone.merge(make_split(sessions, config)).query("split != 'test'")
+    for _, own in rest.groupby("label"):
+        chosen = own[own["split"] == "validation"]
+        assert len(chosen) == max(1, round(0.25 * len(own)))
+        for _, gender in own.groupby("gender", dropna=False):
+            share = len(gender) * len(chosen) / len(own)
+            assert abs((gender["split"] == "validation").sum() - share) < 1
+
+
+def test_without_gender_in_the_balance_women_may_gather_in_a_fold():
+    # the two designs differ: otherwise the tests above would say nothing about gender
+    uneven = [
+        spread(
+            [
+                sessions.drop(columns="split").merge(split).query("split == 'test'")
+                for split in folds(sessions, SplitConfig(balance=["label"], seed=seed))
+            ],
+            ["gender"],
+        )
+        for seed, sessions in (
+            (k, random_corpora(k).drop_duplicates(["corpus", "subject"])) for k in range(5)
+        )
+    ]
+    assert max(uneven) > 3
+
+
+@pytest.mark.parametrize("balance", [["label"], ["label", "gender", "corpus"]])
+def test_people_who_differ_in_their_label_alone_are_dealt_in_turn(balance):
+    # so were all folds before gender was balanced: published ones stay what they were
+    def place(person: tuple[str, str]) -> tuple[bool, bytes]:
+        positive = int(person[1]) % 3 == 0
+        return positive, hashlib.sha256(repr((7, *person)).encode()).digest()
+
+    dealt = sorted({("toy", f"{k:02}") for k in range(23)}, key=place)
+    splits = folds(TWENTY_THREE, SplitConfig(folds=5, seed=7, balance=balance))
+    assert [of(split, "test") for split in splits] == [set(dealt[k::5]) for k in range(5)]
 
 
 def test_leave_one_out_counts_people():

@@ -6,6 +6,7 @@ depends on no library version and on no order of rows. The sessions of a person 
 
 import hashlib
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from depmm.config import SplitConfig
 from depmm.corpora.manifest import PERSON_KEY, SPLITS
 
 Person = tuple[str, str]
+Stratum = tuple[str, ...]
 
 
 class SplitError(ValueError):
@@ -33,9 +35,17 @@ def make_split(
 ) -> pd.DataFrame:
     """Decide for one fold who is in train, validation and test.
 
-    k-fold deals the people of each class (their majority label) over the folds in turn: sizes
-    differ by one at most, and over the folds every person is tested once. Validation people are
-    drawn from the rest, class by class; an official validation set is kept as it is.
+    A person's class is the majority of his labels, his gender that of most of his sessions; unknown
+    is a value of its own. Over the folds of k-fold every person is tested once, and for ``balance``
+    = label, gender, corpus it is guaranteed that no two folds differ by more than one in how many
+    people they test: in all, of a class, of a class and gender, of a class, gender and corpus, of
+    a corpus, of a corpus and gender. So they differ in a gender by no more than there are classes
+    or corpora, whichever are fewer. Another ``balance`` reads the same from its first to its last
+    entry and back.
+
+    Validation people are drawn from the rest in the same strata: of each class its share, rounded
+    (one at least), and of each gender in the class its share, rounded up or down. A validation set
+    that is given (official) is kept as it is.
 
     Parameters
     ----------
@@ -63,6 +73,7 @@ def make_split(
             f"split.fold is {config.fold}, but there are {folds} folds: choose 0 to {folds - 1}."
         )
     classes = _majority(sessions, labels)
+    strata = _strata(sessions, classes, config)
     people = sorted(classes)
     if len(people) < 3:
         raise SplitError(
@@ -72,10 +83,10 @@ def make_split(
         parts = _official(sessions)
     else:
         parts = dict.fromkeys(people, "train")
-        parts.update(dict.fromkeys(_tested(people, classes, config), "test"))
+        parts.update(dict.fromkeys(_tested(people, strata, config), "test"))
     if "validation" not in parts.values():
         rest = [person for person in people if parts[person] == "train"]
-        parts.update(dict.fromkeys(_drawn(rest, classes, config), "validation"))
+        parts.update(dict.fromkeys(_drawn(rest, classes, strata, config), "validation"))
     split = pd.DataFrame(
         [(*person, parts[person]) for person in people], columns=[*PERSON_KEY, "split"], dtype="str"
     )
@@ -141,14 +152,14 @@ def _people(sessions: pd.DataFrame) -> list[Person]:
     return sorted(set(zip(sessions["corpus"], sessions["subject"], strict=True)))
 
 
-def _majority(sessions: pd.DataFrame, labels: pd.Series) -> dict[Person, str]:
-    """Each person's most frequent class; the first by name when tied, empty when unlabelled."""
+def _majority(sessions: pd.DataFrame, values: pd.Series) -> dict[Person, str]:
+    """Each person's most frequent value; the first by name when tied, empty when there is none."""
     counts: dict[Person, Counter[str]] = {person: Counter() for person in _people(sessions)}
-    for corpus, subject, label in zip(
-        sessions["corpus"], sessions["subject"], labels.astype(object), strict=True
+    for corpus, subject, value in zip(
+        sessions["corpus"], sessions["subject"], values.astype(object), strict=True
     ):
-        if pd.notna(label):
-            counts[corpus, subject][str(label)] += 1
+        if pd.notna(value):
+            counts[corpus, subject][str(value)] += 1
     return {
         person: min(own, key=lambda name: (-own[name], name)) if own else ""
         for person, own in counts.items()
@@ -160,7 +171,23 @@ def _rank(person: Person, *salt: object) -> bytes:
     return hashlib.sha256(repr((*salt, *person)).encode()).digest()
 
 
-def _tested(people: list[Person], classes: dict[Person, str], config: SplitConfig) -> list[Person]:
+def _strata(
+    sessions: pd.DataFrame, classes: dict[Person, str], config: SplitConfig
+) -> dict[Person, Stratum]:
+    """Each person's values of what is balanced, in the order of ``config.balance``."""
+    genders = _majority(sessions, sessions["gender"])
+    return {
+        person: tuple(
+            {"label": classes[person], "gender": genders[person], "corpus": person[0]}[name]
+            for name in config.balance
+        )
+        for person in classes
+    }
+
+
+def _tested(
+    people: list[Person], strata: dict[Person, Stratum], config: SplitConfig
+) -> list[Person]:
     if config.kind == "leave_one_subject_out":
         return [people[config.fold]]
     if len(people) < config.folds:
@@ -168,19 +195,77 @@ def _tested(people: list[Person], classes: dict[Person, str], config: SplitConfi
             f"{len(people)} people for {config.folds} folds. Lower split.folds to at most "
             f"{len(people)}."
         )
-    dealt = sorted(
-        people, key=lambda person: (classes[person], person[0], _rank(person, config.seed))
-    )
-    return dealt[config.fold :: config.folds]
+    dealt = sorted(people, key=lambda person: (strata[person], _rank(person, config.seed)))
+    folds = [dealt[fold :: config.folds] for fold in range(config.folds)]
+    # dealt in turn, strata are even; what runs across them (a corpus, say) need not be. Each pass
+    # makes a set of people more even between two folds and no other set less: it comes to an end
+    pairs = list(combinations(range(config.folds), 2))
+    while uneven := [(a, b) for a, b in pairs if _uneven(folds[a], folds[b], strata)]:
+        one, other = uneven[0]
+        folds[one], folds[other] = _halved(folds[one] + folds[other], strata)
+    return folds[config.fold]
 
 
-def _drawn(people: list[Person], classes: dict[Person, str], config: SplitConfig) -> list[Person]:
-    """Draw the validation people, evenly over corpora and at least one of each class."""
+def _uneven(one: list[Person], other: list[Person], strata: dict[Person, Stratum]) -> bool:
+    """Whether two folds differ by more than one person in a set that is to be shared evenly."""
+    differences: Counter[tuple[int, Stratum]] = Counter()
+    for people, sign in ((one, 1), (other, -1)):
+        for person in people:
+            for way in (1, -1):
+                for depth in range(len(strata[person]) + 1):
+                    differences[way, strata[person][::way][:depth]] += sign
+    return any(abs(difference) > 1 for difference in differences.values())
+
+
+def _halved(
+    people: list[Person], strata: dict[Person, Stratum]
+) -> tuple[list[Person], list[Person]]:
+    """Deal people to two folds that differ by one at most in every set.
+
+    People are paired within their stratum, those left over within the next larger set, and so on;
+    once for label > gender > corpus and once for corpus > gender > label. Partners go to different
+    folds, which is always possible: two pairings make no odd circle (the equitable edge colouring
+    of bipartite graphs; de Werra, "Equitable colorations of graphs", 1971).
+    """
+    partners: dict[Person, list[Person]] = {person: [] for person in people}
+    for way in (1, -1):
+        single = people
+        for depth in range(len(strata[people[0]]), -1, -1):
+            waiting: dict[Stratum, Person] = {}
+            for person in single:
+                group = strata[person][::way][:depth]
+                if partner := waiting.pop(group, None):
+                    partners[person].append(partner)
+                    partners[partner].append(person)
+                else:
+                    waiting[group] = person
+            single = list(waiting.values())
+    side: dict[Person, bool] = {}
+    for first in people:
+        reached = [] if first in side else [(first, False)]
+        while reached:
+            person, here = reached.pop()
+            if person not in side:
+                side[person] = here
+                reached += [(partner, not here) for partner in partners[person]]
+    return [p for p in people if not side[p]], [p for p in people if side[p]]
+
+
+def _drawn(
+    people: list[Person],
+    classes: dict[Person, str],
+    strata: dict[Person, Stratum],
+    config: SplitConfig,
+) -> list[Person]:
+    """Draw the validation people, evenly over strata and at least one of each class."""
     chosen = []
     for name in sorted({classes[person] for person in people}):
         group = sorted(
             (person for person in people if classes[person] == name),
-            key=lambda person: (person[0], _rank(person, config.seed, "validation", config.fold)),
+            key=lambda person: (
+                strata[person],
+                _rank(person, config.seed, "validation", config.fold),
+            ),
         )
         if len(group) < 2:
             continue
