@@ -15,6 +15,7 @@ from depmm.corpora.spec import load_spec
 from depmm.corpora.splits import (
     SplitError,
     check_disjoint,
+    make_folds,
     make_split,
     number_of_folds,
     official_overlap,
@@ -170,6 +171,23 @@ def test_people_who_differ_in_their_label_alone_are_dealt_in_turn(balance):
     assert [of(split, "test") for split in splits] == [set(dealt[k::5]) for k in range(5)]
 
 
+def test_repeats_deal_everybody_anew():
+    config = SplitConfig(folds=4, repeats=3, seed=1)
+    splits = folds(TWENTY_THREE, config)
+    assert len(splits) == number_of_folds(TWENTY_THREE, config) == 12
+    everyone = set(zip(TWENTY_THREE["corpus"], TWENTY_THREE["subject"], strict=True))
+    for repeat in range(3):
+        tested = [of(split, "test") for split in splits[4 * repeat : 4 * repeat + 4]]
+        assert Counter(person for part in tested for person in part) == dict.fromkeys(everyone, 1)
+    assert len({frozenset(of(split, "test")) for split in splits}) == 12
+    assert len({frozenset(of(split, "validation")) for split in splits}) == 12
+    once = folds(TWENTY_THREE, SplitConfig(folds=4, seed=1))
+    for split, same in zip(splits, once, strict=False):
+        pd.testing.assert_frame_equal(split, same)  # more repeats change none of those there are
+    with pytest.raises(SplitError, match=r"split\.fold is 12, but there are 12 folds"):
+        make_split(TWENTY_THREE, config.model_copy(update={"fold": 12}))
+
+
 def test_leave_one_out_counts_people():
     config = SplitConfig(kind="leave_one_subject_out", fold=4)
     assert number_of_folds(TWENTY_THREE, config) == 23
@@ -294,9 +312,89 @@ def test_a_saved_split_keeps_ids_as_text(tmp_path):
     split = make_split(sessions, SplitConfig(folds=2))
     write_split(split, tmp_path / "sub" / "fold.csv")
     again = read_split(tmp_path / "sub" / "fold.csv")
-    pd.testing.assert_frame_equal(split, again)
+    pd.testing.assert_frame_equal(split, again.drop(columns="fold"))
     assert {"01", "NA", "null"} <= set(again["subject"])
     assert [file.name for file in (tmp_path / "sub").iterdir()] == ["fold.csv"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [SplitConfig(folds=3, repeats=2, seed=5), SplitConfig(kind="leave_one_subject_out")],
+    ids=lambda config: config.kind,
+)
+def test_folds_from_a_file_are_those_that_were_written(tmp_path, config):
+    sessions = random_corpora(4)
+    path = tmp_path / "folds.csv"
+    write_split(make_folds(sessions, config), path)
+    filed = SplitConfig(kind="file", file=path, seed=9)
+    for split, same in zip(folds(sessions, config), folds(sessions, filed), strict=True):
+        pd.testing.assert_frame_equal(split, same)
+    # a corpus of which some recordings are lost: those who are left stay where they were
+    some = sessions[sessions["subject"] != "05"]
+    split = make_split(some, filed.model_copy(update={"fold": 1}))
+    pd.testing.assert_frame_equal(
+        split,
+        make_split(sessions, config.model_copy(update={"fold": 1})).merge(
+            some[["corpus", "subject"]].drop_duplicates()
+        ),
+    )
+
+
+def test_the_split_of_a_run_is_a_file_too(tmp_path):
+    split = make_split(TWENTY_THREE, SplitConfig(fold=2))
+    write_split(split, tmp_path / "split.csv")
+    filed = SplitConfig(kind="file", file=tmp_path / "split.csv")
+    assert number_of_folds(TWENTY_THREE, filed) == 1
+    pd.testing.assert_frame_equal(make_split(TWENTY_THREE, filed), split)
+
+
+def test_a_file_without_validation_people_leaves_them_to_be_drawn(tmp_path):
+    path = tmp_path / "folds.csv"
+    full = make_folds(TWENTY_THREE, SplitConfig(folds=3))
+    full.replace({"split": {"validation": "train"}}).to_csv(path, index=False)
+    filed = SplitConfig(kind="file", file=path, validation=0.3)
+    for fold, split in enumerate(folds(TWENTY_THREE, filed)):
+        own = full[full["fold"] == fold]
+        assert of(split, "test") == of(own, "test")
+        assert len(of(split, "validation")) == 5  # of 15 or 16: 0.3 of each class
+
+
+FILE = "corpus,subject,fold,split\n" + "".join(
+    f"toy,{k:02},{fold},{('train', 'validation', 'test')[(k // 2 + fold) % 3]}\n"
+    for fold in range(2)
+    for k in range(6)
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("toy,03,1,test\n", ""), "fold 1: 1 people of the manifest are not in it: toy/03. Add"),
+        (("toy,03,1,test", "toy,3,1,test"), "not in it: toy/03"),
+        (("toy,03,1,test", "toy,02,1,test"), "fold 1: 1 people stand more than once: toy/02 in"),
+        (("toy,03,1,test", "toy,03,1,dev"), "fold 1: split: 'dev' is unknown. Use train"),
+        (("toy,03,1,test", "toy,03,one,test"), "folds.csv: fold is 'one'. Number the folds from 0"),
+        (("toy,03,1,test", "toy,03,3,test"), "the folds are [0, 1, 3], not 0, 1, 2"),
+        (("1,test", "1,train"), "fold 1: split: test is empty"),
+        ((FILE, "corpus,subject,fold,split\n"), "the folds are [], not 0"),
+        (("", ""), "split.fold is 2, but there are 2 folds: choose 0 to 1"),
+    ],
+)  # fmt: skip
+def test_a_file_that_does_not_fit_is_refused(tmp_path, change, message):
+    path = tmp_path / "folds.csv"
+    path.write_text(FILE.replace(*change) if change[0] else FILE)
+    config = SplitConfig(kind="file", file=path, fold=1 if change[0] else 2)
+    with pytest.raises(SplitError, match=re.escape(message)):
+        make_split(people([[0], [1]] * 3), config)
+
+
+def test_a_file_of_other_people_is_refused(tmp_path):
+    path = tmp_path / "folds.csv"
+    path.write_text(FILE)
+    sessions = people([[0], [1]] * 3)
+    some = sessions[sessions["subject"].isin(["00", "01", "02", "03"])]
+    with pytest.raises(SplitError, match="fold 0: none of its test people takes part"):
+        make_split(some, SplitConfig(kind="file", file=path))
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,19 @@
-"""Splits of people: official, k-fold, leave-one-subject-out. No person is ever on two sides.
+"""Splits of people: official, k-fold, leave-one-subject-out, a file. Nobody is on two sides.
 
-People are ordered by a hash of the seed and their key, not by a random generator, so a split
-depends on no library version and on no order of rows. The sessions of a person follow the person.
+A split depends on no library version and on no order of rows (see ``dealing.py``). The sessions of
+a person follow the person.
 """
 
-import hashlib
 from collections import Counter
-from itertools import combinations
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from depmm.config import SplitConfig
+from depmm.corpora.dealing import Person, Stratum, deal, draw
 from depmm.corpora.manifest import PERSON_KEY, SPLITS
 
-Person = tuple[str, str]
-Stratum = tuple[str, ...]
+FROM_FILE = ("train", "test")  # published folds often leave the validation people to the user
 
 
 class SplitError(ValueError):
@@ -24,10 +21,12 @@ class SplitError(ValueError):
 
 
 def number_of_folds(sessions: pd.DataFrame, config: SplitConfig) -> int:
-    """Count the folds of a design: 1 if official, else the folds, or one a person."""
+    """Count the folds of a design: one if official, those of every repetition, or one a person."""
     if config.kind == "official":
         return 1
-    return config.folds if config.kind == "k_fold" else len(_people(sessions))
+    if config.kind == "file":
+        return read_split(config.file or "", FROM_FILE)["fold"].nunique()
+    return config.folds * config.repeats if config.kind == "k_fold" else len(_people(sessions))
 
 
 def make_split(
@@ -43,9 +42,11 @@ def make_split(
     or corpora, whichever are fewer. Another ``balance`` reads the same from its first to its last
     entry and back.
 
+    Repetition r has the folds r * folds ... (r + 1) * folds - 1; each deals everybody anew.
+
     Validation people are drawn from the rest in the same strata: of each class its share, rounded
     (one at least), and of each gender in the class its share, rounded up or down. A validation set
-    that is given (official) is kept as it is.
+    that is given (official, file) is kept as it is.
 
     Parameters
     ----------
@@ -61,7 +62,8 @@ def make_split(
     Raises
     ------
     SplitError : a fold that does not exist, too few people (of a class), a person in two official
-        splits or in none, an official split without train or test
+        splits or in none, an official split without train or test, a file that cannot be used or
+        lacks a person
     """
     if labels is None:
         labels = sessions["label"]
@@ -81,6 +83,8 @@ def make_split(
         )
     if config.kind == "official":
         parts = _official(sessions)
+    elif config.kind == "file":
+        parts = _filed(people, config)
     else:
         parts = dict.fromkeys(people, "train")
         parts.update(dict.fromkeys(_tested(people, strata, config), "test"))
@@ -95,13 +99,50 @@ def make_split(
     return split
 
 
-def check_disjoint(split: pd.DataFrame) -> None:
+def make_folds(
+    sessions: pd.DataFrame, config: SplitConfig, labels: pd.Series | None = None
+) -> pd.DataFrame:
+    """Decide for every fold who is in train, validation and test: what ``write_split`` saves.
+
+    Parameters and errors : as ``make_split``
+
+    Returns
+    -------
+    columns corpus, subject, fold (from 0), split; one row a person and fold, fold by fold
+    """
+    splits = []
+    for fold in range(number_of_folds(sessions, config)):
+        split = make_split(sessions, config.model_copy(update={"fold": fold}), labels)
+        split.insert(len(PERSON_KEY), "fold", fold)
+        splits.append(split)
+    return pd.concat(splits, ignore_index=True)
+
+
+def check_disjoint(split: pd.DataFrame, needed: tuple[str, ...] = SPLITS) -> None:
     """Check that every person stands in exactly one split and that no split is empty.
+
+    Parameters
+    ----------
+    split : columns corpus, subject, split, and perhaps fold: then each fold is checked
+    needed : the splits that must not be empty
 
     Raises
     ------
-    SplitError : a missing column, an unknown or empty split, a person in two splits or twice in one
+    SplitError : a missing column, folds that do not count from 0, an unknown or empty split, a
+        person in two splits or twice in one
     """
+    if "fold" in split:
+        numbers = sorted(set(map(int, split["fold"])))
+        if not numbers or numbers != list(range(len(numbers))):
+            raise SplitError(
+                f"split: the folds are {numbers[:20]}, not 0, 1, 2, ... Number them from 0."
+            )
+        for fold, rows in split.groupby("fold"):
+            try:
+                check_disjoint(rows.drop(columns="fold"), needed)
+            except SplitError as error:
+                raise SplitError(f"fold {fold}: {error}") from None
+        return
     for column in (*PERSON_KEY, "split"):
         if column not in split:
             raise SplitError(f"split: column {column!r} is missing. Add it.")
@@ -113,7 +154,7 @@ def check_disjoint(split: pd.DataFrame) -> None:
             f"{len(several)} people stand more than once: {_named(several)}. Keep each person "
             "in one split."
         )
-    if empty := [name for name in SPLITS if name not in set(split["split"])]:
+    if empty := [name for name in needed if name not in set(split["split"])]:
         raise SplitError(
             f"split: {empty[0]} is empty ({len(split)} people). Add people, or change folds or "
             "validation."
@@ -121,17 +162,30 @@ def check_disjoint(split: pd.DataFrame) -> None:
 
 
 def write_split(split: pd.DataFrame, path: Path | str) -> None:
-    """Check a split and save it as CSV (corpus, subject, split), which others can reuse."""
+    """Check one split or the folds of ``make_folds`` and save them as CSV, for others to reuse.
+
+    The columns are corpus, subject, fold where there is one, and split.
+    """
     check_disjoint(split)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    split[[*PERSON_KEY, "split"]].to_csv(temporary, index=False, lineterminator="\n")
+    columns = [name for name in (*PERSON_KEY, "fold", "split") if name in split]
+    split[columns].to_csv(temporary, index=False, lineterminator="\n")
     temporary.replace(path)
 
 
-def read_split(path: Path | str) -> pd.DataFrame:
+def read_split(path: Path | str, needed: tuple[str, ...] = SPLITS) -> pd.DataFrame:
     """Read and check a split saved as CSV; ids stay text (``01`` is not 1).
+
+    Parameters
+    ----------
+    path : columns corpus, subject, split, and fold where there are several
+    needed : the splits that must not be empty
+
+    Returns
+    -------
+    columns corpus, subject, fold (int; 0 where the file has none), split
 
     Raises
     ------
@@ -141,11 +195,19 @@ def read_split(path: Path | str) -> pd.DataFrame:
         split = pd.read_csv(path, dtype="str", keep_default_na=False)
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise SplitError(f"{path}: cannot be read as CSV ({error}). Check the path.") from None
+    if "fold" not in split:
+        split["fold"] = "0"
+    wrong = ~split["fold"].str.fullmatch("[0-9]{1,9}")
+    if wrong.any():
+        raise SplitError(
+            f"{path}: fold is {split['fold'][wrong].iloc[0]!r}. Number the folds from 0."
+        )
+    split = split.astype({"fold": int})
     try:
-        check_disjoint(split)
+        check_disjoint(split, needed)
     except SplitError as error:
         raise SplitError(f"{path}: {error}") from None
-    return split[[*PERSON_KEY, "split"]]
+    return split[[*PERSON_KEY, "fold", "split"]]
 
 
 def _people(sessions: pd.DataFrame) -> list[Person]:
@@ -164,11 +226,6 @@ def _majority(sessions: pd.DataFrame, values: pd.Series) -> dict[Person, str]:
         person: min(own, key=lambda name: (-own[name], name)) if own else ""
         for person, own in counts.items()
     }
-
-
-def _rank(person: Person, *salt: object) -> bytes:
-    """A fixed pseudo-random place for a person, the same on every machine."""
-    return hashlib.sha256(repr((*salt, *person)).encode()).digest()
 
 
 def _strata(
@@ -195,60 +252,9 @@ def _tested(
             f"{len(people)} people for {config.folds} folds. Lower split.folds to at most "
             f"{len(people)}."
         )
-    dealt = sorted(people, key=lambda person: (strata[person], _rank(person, config.seed)))
-    folds = [dealt[fold :: config.folds] for fold in range(config.folds)]
-    # dealt in turn, strata are even; what runs across them (a corpus, say) need not be. Each pass
-    # makes a set of people more even between two folds and no other set less: it comes to an end
-    pairs = list(combinations(range(config.folds), 2))
-    while uneven := [(a, b) for a, b in pairs if _uneven(folds[a], folds[b], strata)]:
-        one, other = uneven[0]
-        folds[one], folds[other] = _halved(folds[one] + folds[other], strata)
-    return folds[config.fold]
-
-
-def _uneven(one: list[Person], other: list[Person], strata: dict[Person, Stratum]) -> bool:
-    """Whether two folds differ by more than one person in a set that is to be shared evenly."""
-    differences: Counter[tuple[int, Stratum]] = Counter()
-    for people, sign in ((one, 1), (other, -1)):
-        for person in people:
-            for way in (1, -1):
-                for depth in range(len(strata[person]) + 1):
-                    differences[way, strata[person][::way][:depth]] += sign
-    return any(abs(difference) > 1 for difference in differences.values())
-
-
-def _halved(
-    people: list[Person], strata: dict[Person, Stratum]
-) -> tuple[list[Person], list[Person]]:
-    """Deal people to two folds that differ by one at most in every set.
-
-    People are paired within their stratum, those left over within the next larger set, and so on;
-    once for label > gender > corpus and once for corpus > gender > label. Partners go to different
-    folds, which is always possible: two pairings make no odd circle (the equitable edge colouring
-    of bipartite graphs; de Werra, "Equitable colorations of graphs", 1971).
-    """
-    partners: dict[Person, list[Person]] = {person: [] for person in people}
-    for way in (1, -1):
-        single = people
-        for depth in range(len(strata[people[0]]), -1, -1):
-            waiting: dict[Stratum, Person] = {}
-            for person in single:
-                group = strata[person][::way][:depth]
-                if partner := waiting.pop(group, None):
-                    partners[person].append(partner)
-                    partners[partner].append(person)
-                else:
-                    waiting[group] = person
-            single = list(waiting.values())
-    side: dict[Person, bool] = {}
-    for first in people:
-        reached = [] if first in side else [(first, False)]
-        while reached:
-            person, here = reached.pop()
-            if person not in side:
-                side[person] = here
-                reached += [(partner, not here) for partner in partners[person]]
-    return [p for p in people if not side[p]], [p for p in people if side[p]]
+    repeat, fold = divmod(config.fold, config.folds)
+    salt = (config.seed, "repeat", repeat) if repeat else (config.seed,)
+    return deal(strata, config.folds, salt)[fold]
 
 
 def _drawn(
@@ -257,21 +263,14 @@ def _drawn(
     strata: dict[Person, Stratum],
     config: SplitConfig,
 ) -> list[Person]:
-    """Draw the validation people, evenly over strata and at least one of each class."""
+    """Draw the validation people, at least one of each class that has two."""
     chosen = []
     for name in sorted({classes[person] for person in people}):
-        group = sorted(
-            (person for person in people if classes[person] == name),
-            key=lambda person: (
-                strata[person],
-                _rank(person, config.seed, "validation", config.fold),
-            ),
-        )
+        group = {person: strata[person] for person in people if classes[person] == name}
         if len(group) < 2:
             continue
         number = min(max(1, round(config.validation * len(group))), len(group) - 1)
-        places = np.floor((np.arange(number) + 0.5) * len(group) / number).astype(int)
-        chosen += [group[place] for place in places]
+        chosen += draw(group, number, (config.seed, "validation", config.fold))
     return chosen
 
 
@@ -307,6 +306,28 @@ def _official(sessions: pd.DataFrame) -> dict[Person, str]:
                 "the delivered names under codes: split: in the spec."
             )
     return chosen
+
+
+def _filed(people: list[Person], config: SplitConfig) -> dict[Person, str]:
+    """Look the people up in a file of folds; who is in the file alone takes no part."""
+    table = read_split(config.file or "", FROM_FILE)
+    rows = table[table["fold"] == config.fold]
+    names = {person: entries[0] for person, entries in _sides(rows).items()}
+    place = f"{config.file}, fold {config.fold}"
+    if missing := [person for person in people if person not in names]:
+        more = f" and {len(missing) - 20} more" if len(missing) > 20 else ""
+        raise SplitError(
+            f"{place}: {len(missing)} people of the manifest are not in it: "
+            f"{', '.join('/'.join(person) for person in missing[:20])}{more}. Add a row for each, "
+            "or leave them out of the manifest."
+        )
+    parts = {person: names[person] for person in people}
+    if lost := sorted(set(names.values()) - set(parts.values())):
+        raise SplitError(
+            f"{place}: none of its {lost[0]} people takes part. Check that corpus and subject are "
+            "written as in the manifest, and who has a label and a recording."
+        )
+    return parts
 
 
 def _check_classes(
