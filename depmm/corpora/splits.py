@@ -34,8 +34,8 @@ def make_split(
 ) -> pd.DataFrame:
     """Decide for one fold who is in train, validation and test.
 
-    A person's class is the majority of his labels, his gender that of most of his sessions; unknown
-    is a value of its own. Over the folds of k-fold every person is tested once, and for ``balance``
+    Class and gender of a person are those of most of the person's sessions; unknown is a value of
+    its own. Over the folds of k-fold every person is tested once, and for ``balance``
     = label, gender, corpus it is guaranteed that no two folds differ by more than one in how many
     people they test: in all, of a class, of a class and gender, of a class, gender and corpus, of
     a corpus, of a corpus and gender. So they differ in a gender by no more than there are classes
