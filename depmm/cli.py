@@ -87,6 +87,28 @@ def audit(manifest: Annotated[Path, typer.Argument(help="folder of the manifest"
 
 
 @app.command()
+def split(
+    manifest: Annotated[Path, typer.Argument(help="folder of the manifest")],
+    out: Annotated[Path, typer.Option(help="file of the folds (.csv)")],
+    overrides: Overrides = None,
+    config: Annotated[Path | None, typer.Option(help="take its split: and task: sections")] = None,
+) -> None:
+    """Write who is in train, validation and test of every fold; KEY=VALUE e.g. folds=10."""
+    from depmm.config import split_config
+    from depmm.corpora.splits import write_split
+    from depmm.data.task import task_folds
+
+    settings, task = split_config(config, overrides)
+    folds = task_folds(manifest, task, settings)
+    write_split(folds, out)
+    people = len(folds[["corpus", "subject"]].drop_duplicates())
+    typer.echo(
+        f"{out}: {people} people, {folds['fold'].nunique()} folds; next: cross-validate with "
+        f"split={{kind: file, file: {out}}}"
+    )
+
+
+@app.command()
 def extract(
     manifest: Annotated[Path, typer.Argument(help="folder of the manifest")],
     root: Annotated[Path, typer.Argument(help="folder of the recordings")],
@@ -185,7 +207,7 @@ def explain(
     import pandas as pd
     from transformers.utils import logging
 
-    from depmm.config import load_config
+    from depmm.config import SplitConfig, load_config
     from depmm.corpora.manifest import read_manifest
     from depmm.data.task import load_task
     from depmm.interpret.explain import explain_sessions
@@ -195,7 +217,9 @@ def explain(
     logging.disable_progress_bar()  # weights load in an instant
     tables = []
     for folder in model_folders(run):
-        config = load_config(folder.config)
+        # the people as they were split then, whatever has changed since
+        own = SplitConfig(kind="file", file=folder.split)
+        config = load_config(folder.config).model_copy(update={"split": own})
         steps = read_manifest(config.data.manifest).steps
         model = DepressionModel.from_pretrained(folder.path)
         tables.append(explain_sessions(model, load_task(config), steps, split))
