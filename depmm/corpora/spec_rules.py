@@ -63,6 +63,11 @@ def check_spec(spec: Spec) -> Iterator[Problem]:
         sources = (known if value.of else delivered) | step_fields
         yield from _unknown(("codes", name), [value.of or name], sources, "a pattern or table")
     yield from _check_steps(spec, known)
+    if spec.words is not None and "text" not in known | step_fields:
+        yield (
+            ("words",),
+            "nothing gives the text of a step. Name its column as text: in a table's fields.",
+        )
     if spec.label:
         yield from _check_label(spec.label, known)
 

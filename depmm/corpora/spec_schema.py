@@ -124,6 +124,9 @@ class Spec(Settings):
     faces: Literal["aligned", "detect"] = "detect"
     required_modalities: list[Modality] = Field([], description="every step must have these")
     steps: Steps = Steps()
+    words: str | None = Field(
+        None, description="word list that gives steps their valence; relative to the spec"
+    )
     tables: list[Table] = Field([])
     codes: dict[FieldName, Codes] = Field({})
     label: Label | None = None
