@@ -367,7 +367,11 @@ def write_full(history):
             history=history,
             environment={"python": "3.11", "packages": {"torch": EVIL}},
             command=f"run {EVIL} && more",
-            audit=f"audit {EVIL}",
+            audit={
+                "verdict": "PASS",
+                "findings": [{"severity": "warning", "name": "cut_offs", "message": EVIL}],
+                "not_checked": [],
+            },
             draws=DRAWS,
         )
 

@@ -358,7 +358,7 @@ def write_report(
     history: pd.DataFrame | None = None,
     environment: Mapping[str, Any] | None = None,
     command: str | None = None,
-    audit: str | None = None,
+    audit: Mapping[str, Any] | None = None,
     draws: int = 2000,
     confidence: float = 0.95,
 ) -> dict[str, Any]:
@@ -373,7 +373,7 @@ def write_report(
     history : epoch, train_loss, val_loss, val_auroc or val_rmse, learning_rate; fold, seed optional
     environment : what the run's ``environment.json`` holds
     command : the line that made the predictions
-    audit : what the audit of the corpus said, as text
+    audit : what the run's ``audit.json`` holds
     draws, confidence : see ``evaluate``
 
     Returns
