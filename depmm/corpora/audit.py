@@ -94,9 +94,8 @@ class Audit:
         count = {name: sum(f.severity == name for f in self.findings) for name in SEVERITIES}
         accepted = f"; {count['allowed']} allowed by name" if count["allowed"] else ""
         if not self.passed:
-            return (
-                f"FAIL: {count['error']} findings make results on this manifest invalid{accepted}."
-            )
+            several = "finding makes" if count["error"] == 1 else "findings make"
+            return f"FAIL: {count['error']} {several} results on this manifest invalid{accepted}."
         return (
             "PASS: nothing was found that makes results on this manifest invalid"
             f"{accepted}; {count['warning']} warnings."
