@@ -43,12 +43,17 @@ def simulate(
     seed: Annotated[int, typer.Option(help="same seed, same bytes")] = 0,
     effect: Annotated[float, typer.Option(help="size of the planted effect")] = 1.0,
     workers: Annotated[int | None, typer.Option(help="processes")] = None,
+    words: Annotated[
+        Path | None, typer.Option(help="CSV: word,valence,rating,language; default: English")
+    ] = None,
 ) -> None:
     """Make a corpus of talking faces with planted, known effects (truth.json)."""
     from depmm.corpora.simulate import simulate as run
 
-    truth = run(out, subjects=subjects, steps=steps, seed=seed, effect=effect, workers=workers)
-    planted = {group: ", ".join(words) for group, words in truth["planted"].items()}
+    truth = run(
+        out, subjects=subjects, steps=steps, seed=seed, effect=effect, workers=workers, words=words
+    )
+    planted = {group: ", ".join(chosen) for group, chosen in truth["planted"].items()}
     typer.echo(f"{out}: {subjects} people, {steps} words, effect {effect}; planted {planted}")
 
 
@@ -62,8 +67,9 @@ def index(
     from depmm.corpora.index import index_corpus
     from depmm.corpora.manifest import write_manifest
     from depmm.corpora.spec import load_spec
+    from depmm.media.duration import duration_s
 
-    manifest, report = index_corpus(load_spec(spec), root)
+    manifest, report = index_corpus(load_spec(spec), root, duration_s)
     write_manifest(manifest, out)
     (out / "index.json").write_text(report.to_json(), encoding="utf-8")
     typer.echo(report.summary())
@@ -124,6 +130,28 @@ def audit(
 
 
 @app.command()
+def split(
+    manifest: Annotated[Path, typer.Argument(help="folder of the manifest")],
+    out: Annotated[Path, typer.Option(help="file of the folds (.csv)")],
+    overrides: Overrides = None,
+    config: Annotated[Path | None, typer.Option(help="take its split: and task: sections")] = None,
+) -> None:
+    """Write who is in train, validation and test of every fold; KEY=VALUE e.g. folds=10."""
+    from depmm.config import split_config
+    from depmm.corpora.splits import write_split
+    from depmm.data.task import task_folds
+
+    settings, task = split_config(config, overrides)
+    folds = task_folds(manifest, task, settings)
+    write_split(folds, out)
+    people = len(folds[["corpus", "subject"]].drop_duplicates())
+    typer.echo(
+        f"{out}: {people} people, {folds['fold'].nunique()} folds; next: cross-validate with "
+        f"split={{kind: file, file: {out}}}"
+    )
+
+
+@app.command()
 def extract(
     manifest: Annotated[Path, typer.Argument(help="folder of the manifest")],
     root: Annotated[Path, typer.Argument(help="folder of the recordings")],
@@ -132,14 +160,22 @@ def extract(
     config: Annotated[Path | None, typer.Option(help="take its extract: section")] = None,
     landmarker: Annotated[Path | None, typer.Option(help="MediaPipe face model")] = None,
     workers: Annotated[int | None, typer.Option(help="processes")] = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="run code inside .npy files that need it")
+    ] = False,
 ) -> None:
     """Decode, align and store every session once; KEY=VALUE e.g. face.frames_per_second=10."""
     from depmm.config import extract_config
     from depmm.corpora.manifest import read_manifest
     from depmm.store.extract import extract as run
 
+    if allow_pickle:
+        typer.echo("warning: a pickled file can run any code; trust its makers", err=True)
     settings = extract_config(config, overrides)
-    report = run(read_manifest(manifest), root, out, settings, landmarker, workers)
+    report = run(
+        read_manifest(manifest), root, out, settings, landmarker, workers,
+        allow_pickle=allow_pickle,
+    )  # fmt: skip
     typer.echo(
         f"{out}: {report.extracted} sessions extracted, {report.skipped} were there, "
         f"{report.lost} lost; {len(report.failures)} failures"
@@ -214,7 +250,7 @@ def explain(
     import pandas as pd
     from transformers.utils import logging
 
-    from depmm.config import load_config
+    from depmm.config import SplitConfig, load_config
     from depmm.corpora.manifest import read_manifest
     from depmm.data.task import load_task
     from depmm.interpret.explain import explain_sessions
@@ -224,7 +260,9 @@ def explain(
     logging.disable_progress_bar()  # weights load in an instant
     tables = []
     for folder in model_folders(run):
-        config = load_config(folder.config)
+        # the people as they were split then, whatever has changed since
+        own = SplitConfig(kind="file", file=folder.split)
+        config = load_config(folder.config).model_copy(update={"split": own})
         steps = read_manifest(config.data.manifest).steps
         model = DepressionModel.from_pretrained(folder.path)
         tables.append(explain_sessions(model, load_task(config), steps, split))

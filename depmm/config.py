@@ -7,7 +7,7 @@ contradict each other stop the run and say what was meant.
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -28,10 +28,48 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+Section = TypeVar("Section", bound=Settings)
 File = Annotated[Path, Field(strict=False)]  # YAML has no paths: a text will do
 
 
 # ---- recordings -> store ---------------------------------------------------------------------
+
+
+class Validity(Settings):
+    """Rows that count: a column has to reach a value (``success`` 1, ``confidence`` 0.5)."""
+
+    column: str
+    at_least: float
+    columns: list[str] = Field([], description="only these become invalid; none named: the row")
+
+
+class StreamConfig(Settings):
+    """A file of features: numbers per frame that a corpus ships in place of a recording."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    rate_hz: float = Field(gt=0, description="rows per second")
+    format: Literal["table", "npy", "mat"] = "table"
+    sep: str = Field(",", min_length=1, max_length=1, description="table: as in tables:")
+    header: bool = Field(True, description="table: the first row names the columns")
+    columns: list[str] = Field([], description="names of the numbers, where the file has none")
+    time: str | None = Field(None, description="table: column with seconds; none: row / rate_hz")
+    drop: list[str] = Field([], description="table: columns that are no features; * for any text")
+    valid: list[Validity] = Field([], description="rules; what is not finite is never valid")
+    axis: int = Field(0, ge=0, description="npy, mat: axis of the rows; the others are flattened")
+    variable: str | None = Field(None, description="mat: name of the array")
+
+    @model_validator(mode="after")
+    def _format_has_what_it_needs(self) -> "StreamConfig":
+        if self.format == "table":
+            if self.header == bool(self.columns):
+                raise ValueError("columns: goes with header: false, and is needed there")
+            if self.axis or self.variable:
+                raise ValueError("axis: and variable: belong to format npy or mat")
+        elif self.time or self.drop or self.sep != "," or not self.header:
+            raise ValueError("time:, drop:, sep: and header: belong to format table")
+        if (self.format == "mat") != (self.variable is not None):
+            raise ValueError("variable: goes with format mat, and is needed there")
+        return self
 
 
 class AudioExtraction(Settings):
@@ -104,11 +142,29 @@ class TaskConfig(Settings):
 class SplitConfig(Settings):
     """Who is trained on, who chooses the epoch and threshold, who is tested. Always by subject."""
 
-    kind: Literal["official", "k_fold", "leave_one_subject_out"] = "k_fold"
+    kind: Literal["official", "k_fold", "leave_one_subject_out", "file"] = "k_fold"
     folds: int = Field(5, ge=2, description="k_fold only")
-    fold: int = Field(0, ge=0, description="the fold that is tested")
+    repeats: int = Field(1, ge=1, description="k_fold only: deal the people this many times")
+    fold: int = Field(0, ge=0, description="the fold that is tested; repeats count on")
+    file: File | None = Field(None, description="kind file: what depmm split has written")
+    balance: list[Literal["label", "gender", "corpus"]] = Field(
+        ["label", "gender", "corpus"], description="what folds and validation share out evenly"
+    )
     validation: float = Field(0.2, gt=0, lt=1, description="share of the other subjects")
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _settings_fit_together(self) -> "SplitConfig":
+        if len(set(self.balance)) != len(self.balance):
+            raise ValueError(f"split.balance repeats an entry: {self.balance}")
+        if (self.file is None) == (self.kind == "file"):
+            raise ValueError("split.file and split.kind file are given together or not at all")
+        if self.repeats > 1 and self.kind != "k_fold":
+            raise ValueError(
+                f"split.repeats is {self.repeats}, but split.kind {self.kind} deals nobody: set "
+                "split.kind to k_fold, or split.repeats to 1"
+            )
+        return self
 
 
 class AugmentConfig(Settings):
@@ -135,6 +191,10 @@ class DataConfig(Settings):
     frames_per_step: int = Field(4, ge=1)
     face_size: int = Field(CROP_SIZE, ge=16, le=CROP_SIZE, description="pixels given to the model")
     max_steps: int = Field(512, ge=1, description="longer sessions are refused, never cut")
+    features: dict[Modality, str] = Field(
+        {}, description="read this stream of the corpus in place of the signal"
+    )
+    max_rows: int = Field(1000, ge=1, description="longer steps of features are cut to this")
     embed: list[Modality] = Field(
         [], description="run the frozen encoder of these once and train on its kept output"
     )
@@ -148,12 +208,17 @@ class DataConfig(Settings):
         if unknown := sorted(set(self.embed) - set(self.modalities)):
             raise ValueError(f"data.embed names {unknown[0]}, which data.modalities does not")
         signal = {"audio": ("gain_db", "noise", "pitch_semitones"), "face": ("flip",)}
-        for name in self.embed:
-            if changed := [key for key in signal[name] if getattr(self.augment, key)]:
-                raise ValueError(
-                    f"data.augment.{changed[0]} changes the signal of {name}, but data.embed keeps "
-                    f"{name} as it is: drop one of the two"
-                )
+        if unknown := sorted(set(self.features) - set(self.modalities)):
+            raise ValueError(f"data.features names {unknown[0]}, which data.modalities does not")
+        if both := sorted(set(self.features) & set(self.embed)):
+            raise ValueError(f"data.features and data.embed both name {both[0]}: drop one")
+        for where, names in (("embed", self.embed), ("features", self.features)):
+            for name in names:
+                if changed := [key for key in signal[name] if getattr(self.augment, key)]:
+                    raise ValueError(
+                        f"data.augment.{changed[0]} changes the signal of {name}, but data.{where} "
+                        f"takes {name} as it is: drop one of the two"
+                    )
         return self
 
 
@@ -274,6 +339,16 @@ class FaceMapConfig(Settings):
     face_size: int = Field(CROP_SIZE, ge=16, le=CROP_SIZE)
 
 
+class FeatureCnnConfig(Settings):
+    """Convolutional network on features that the corpus ships (models/feature_cnn.py)."""
+
+    kind: Literal["feature_cnn"]
+    features: int = Field(ge=1, description="numbers per row of the stream")
+    channels: list[int] = Field([64, 64], min_length=1)
+    width: int = Field(64, ge=1, description="output width per step")
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
 FACE_ENCODERS = (SEResNetConfig, DepNetConfig, FrameMeanConfig, FaceMapConfig)
 
 EncoderConfig = Annotated[
@@ -286,7 +361,8 @@ EncoderConfig = Annotated[
     | EmoAudioNetConfig
     | SEResNetConfig
     | DepNetConfig
-    | FrameMeanConfig,
+    | FrameMeanConfig
+    | FeatureCnnConfig,
     Field(discriminator="kind"),
 ]
 
@@ -333,6 +409,8 @@ class ModelConfig(Settings):
     @model_validator(mode="after")
     def _encoders_fit_their_modality(self) -> "ModelConfig":
         for modality, encoder in self.encoders.items():
+            if isinstance(encoder, FeatureCnnConfig):
+                continue
             sees = isinstance(encoder, FACE_ENCODERS)
             if sees != (modality == "face"):
                 raise ValueError(
@@ -430,10 +508,11 @@ class Experiment(Settings):
 
     @model_validator(mode="after")
     def _fold_is_there(self) -> "Experiment":
-        if self.split.kind == "k_fold" and self.split.fold >= self.split.folds:
+        split = self.split
+        if split.kind == "k_fold" and split.fold >= split.folds * split.repeats:
             raise ValueError(
-                f"split.fold is {self.split.fold}, but split.folds is {self.split.folds}: "
-                f"folds count from 0 to {self.split.folds - 1}"
+                f"split.fold is {split.fold}, but split.folds is {split.folds} and split.repeats "
+                f"{split.repeats}: folds count from 0 to {split.folds * split.repeats - 1}"
             )
         return self
 
@@ -472,6 +551,13 @@ class Config(Experiment):
                 f"data.modalities is {sorted(modalities)} but model.encoders has "
                 f"{sorted(encoders)}: list the same modalities in both"
             )
+        for name, encoder in self.model.encoders.items():
+            if isinstance(encoder, FeatureCnnConfig) != (name in self.data.features):
+                raise ValueError(
+                    f"model.encoders.{name} is {encoder.kind}, data.features "
+                    f"{'has' if name in self.data.features else 'lacks'} {name}: feature_cnn goes "
+                    "with a stream of the corpus, every other encoder with the signal"
+                )
         face = self.model.encoders.get("face")
         if isinstance(face, DepNetConfig | FaceMapConfig) and face.face_size != self.data.face_size:
             raise ValueError(
@@ -549,18 +635,41 @@ def extract_config(path: Path | None, overrides: list[str] | None = None) -> Ext
     ------
     ConfigError : as ``load_config``
     """
-    values = {} if path is None else _read_with_bases(Path(path), ()).get("extract", {})
-    for override in overrides or []:
-        values = _merge(values, _parse_override(override))
-    try:
-        return ExtractConfig.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, str(path or "extract"), ExtractConfig)) from None
+    return _section(path, "extract", ExtractConfig, overrides)
+
+
+def split_config(
+    path: Path | None, overrides: list[str] | None = None
+) -> tuple[SplitConfig, TaskConfig]:
+    """Take the split and the task of an experiment, or the defaults, with overrides.
+
+    Parameters
+    ----------
+    path : an experiment's YAML; None: the defaults
+    overrides : ``key=value`` inside the ``split`` section, e.g. ``folds=10``
+
+    Raises
+    ------
+    ConfigError : as ``load_config``
+    """
+    return _section(path, "split", SplitConfig, overrides), _section(path, "task", TaskConfig)
 
 
 def dump_config(config: Experiment) -> str:
     """Write a config as YAML with every default spelled out."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _section(
+    path: Path | None, name: str, kind: type[Section], overrides: list[str] | None = None
+) -> Section:
+    values = {} if path is None else _read_with_bases(Path(path), ()).get(name, {})
+    for override in overrides or []:
+        values = _merge(values, _parse_override(override))
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, str(path or name), kind)) from None
 
 
 def _read_with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
@@ -648,7 +757,9 @@ def _known_keys(root: type[Settings], place: list[Any], loc: tuple[Any, ...]) ->
 def _encoders_of(modality: str) -> list[str]:
     kinds = _kinds(EncoderConfig)
     return sorted(
-        kind for kind, member in kinds.items() if (member in FACE_ENCODERS) == (modality == "face")
+        kind
+        for kind, member in kinds.items()
+        if member is FeatureCnnConfig or (member in FACE_ENCODERS) == (modality == "face")
     )
 
 

@@ -138,6 +138,34 @@ def test_cross_validation_goes_on_and_pools(corpus, tmp_path, cross_validate, de
         cross_validate(*settings, "training.epochs=2")
 
 
+def test_folds_are_written_and_used_again(corpus, tmp_path, cross_validate, depmm):
+    out = tmp_path / "folds.csv"
+    done = depmm("split", corpus.folder, "folds=2", "repeats=2", "validation=0.4", "--out", out)
+    assert done.code == 0, done.err
+    assert done.out.startswith(f"{out}: 12 people, 4 folds; next: cross-validate with split={{")
+    rows = out.read_text().splitlines()
+    assert rows[0] == "corpus,subject,fold,split"
+    assert len(rows) == 1 + 4 * 12
+    cross_validate(corpus.config, f"split={{kind: file, file: {out}}}", f"out={tmp_path}", *AUDIO)
+    tested = pd.read_parquet(tmp_path / "tiny" / "predictions.parquet").query("split == 'test'")
+    assert tested["subject"].value_counts().tolist() == [2] * 12
+    theirs = pd.read_csv(out).query("split == 'test'").sort_values(["fold", "subject"])
+    assert tested.sort_values(["fold", "subject"])["subject"].tolist() == theirs["subject"].tolist()
+    assert depmm("evaluate", tmp_path / "tiny").code == 0
+    content = json.loads((tmp_path / "tiny" / "metrics.json").read_text())
+    assert (content["repeats"], content["counts"]["test"]["persons"]) == (2, 12)
+    # the config's own design, of its own labels
+    config = tmp_path / "own.yaml"
+    config.write_text(
+        f"base: {corpus.config}\nsplit: {{kind: leave_one_subject_out}}\n"
+        "task: {column: gender, positive: [female], negative: [male]}\n"
+    )
+    done = depmm("split", corpus.folder, "--config", config, "--out", out)
+    assert f"{out}: 12 people, 12 folds" in done.out
+    done = depmm("split", corpus.folder, "kind=kfold", "--out", out)
+    assert (done.code, "'k_fold'" in done.err) == (2, True)
+
+
 def test_predictions_of_others_are_evaluated(tmp_path, depmm):
     rows = [
         ("c", f"0{person}", "1", split, 0, 0, person % 2, 0.4 + 0.2 * (person % 2))

@@ -18,6 +18,7 @@ ENCODERS = {
     "speech_transformer": {"source": "", "width": 8},  # see speech_source
     "voice_vector": {"points": 50},
     "face_map": {"face_size": 32},
+    "feature_cnn": {"features": 5, "channels": [8], "width": 8},
     "se_resnet": {"blocks": [1], "channels": [8], "reduction": 2, "width": 8},
     "depnet": {"face_size": 32, "frames": 2, "channels": 4, "width": 8, "dropout": 0.0},
     "frame_mean": {"frozen": True, "frames": 1},
@@ -63,6 +64,10 @@ def signals(encoder: str) -> dict[str, torch.Tensor]:
     if encoder in SEES:
         faces = torch.randint(0, 256, (2, 2, 2, 3, 32, 32), generator=generator).byte()
         return {"face": faces, "face_length": torch.tensor([[2, 1], [2, 0]])}
+    if encoder == "feature_cnn":
+        rows = torch.randn(2, 2, 30, 5, generator=generator)
+        rows[0, 0, 3] = torch.nan
+        return {"audio": rows, "audio_length": torch.tensor([[30, 20], [30, 0]])}
     sound = torch.rand(2, 2, 16000, generator=generator) - 0.5
     return {"audio": sound, "audio_length": torch.tensor([[16000, 15000], [16000, 0]])}
 

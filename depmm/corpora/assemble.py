@@ -1,11 +1,13 @@
 """Put recordings and tables together: who and when a file belongs to, and the manifest's rows."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
 from typing import Any
 
-from depmm.config import MODALITIES
+from depmm.config import MODALITIES, StreamConfig
 from depmm.corpora.manifest import (
     GENDERS,
     SPLITS,
@@ -16,10 +18,11 @@ from depmm.corpora.manifest import (
 )
 from depmm.corpora.patterns import natural_key, render
 from depmm.corpora.report import Missing
-from depmm.corpora.spec_schema import STEP_FIELDS, Spec, StepTable
+from depmm.corpora.spec_schema import OFFSET_FIELD, STEP_FIELDS, Spec, StepTable
 from depmm.corpora.tables import JoinedTable, Row
 
 Fields = dict[str, str | None]
+Duration = Callable[[Path, StreamConfig | None], float]  # seconds; ValueError if unreadable
 
 
 @dataclass
@@ -50,6 +53,7 @@ class Unit:
     order : values of ``steps.order``
     fields : of all its files; the first file's value stands
     files : modality -> path
+    streams : name -> the recording that holds these features
     sources : the recordings that give the files
     """
 
@@ -57,6 +61,7 @@ class Unit:
     order: tuple[str, ...]
     fields: Fields = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    streams: dict[str, Recording] = field(default_factory=dict)
     sources: list[Recording] = field(default_factory=list)
 
 
@@ -119,12 +124,16 @@ def unite(spec: Spec, recordings: list[Recording]) -> tuple[list[Unit], list[tup
             )
         order = tuple(str(recording.fields[name]) for name in spec.steps.order)
         unit = units.setdefault((session, order), Unit(session, order))
-        modalities = spec.recordings[recording.entry].modalities
-        free: list[str] = [name for name in modalities if name not in unit.files]
+        entry = spec.recordings[recording.entry]
+        if entry.features is None:
+            free: list[str] = [name for name in entry.modalities if name not in unit.files]
+            unit.files.update(dict.fromkeys(free, recording.path))
+        else:
+            free = [name for name in [entry.features.name] if name not in unit.streams]
+            unit.streams.update(dict.fromkeys(free, recording))
         if not free:
             shadowed.append((recording.path, _winner(recording, unit)))
             continue
-        unit.files.update(dict.fromkeys(free, recording.path))
         unit.sources.append(recording)
         for name, value in recording.fields.items():
             if unit.fields.get(name) is None:
@@ -133,12 +142,38 @@ def unite(spec: Spec, recordings: list[Recording]) -> tuple[list[Unit], list[tup
     return ordered, shadowed
 
 
+@dataclass
+class Rows:
+    """Rows of the manifest's tables, and what was lost or left out on the way to them.
+
+    Parameters
+    ----------
+    sessions, steps, features : of ``sessions.parquet``, ``steps.parquet``, ``features.parquet``
+    missing : what the spec promises and the folder lacks
+    left_out : (path, why the spec leaves out a step of it)
+    """
+
+    sessions: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    features: list[dict[str, Any]] = field(default_factory=list)
+    missing: list[Missing] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+
+
 def make_rows(
-    spec: Spec, units: list[Unit], table: JoinedTable | None, missing: list[Missing]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Make the rows of ``sessions.parquet`` and ``steps.parquet``.
+    spec: Spec, units: list[Unit], table: JoinedTable | None, root: Path, duration: Duration | None
+) -> Rows:
+    """Make the rows of the manifest's tables.
 
     A session without a single step is listed as missing and has no row.
+
+    Parameters
+    ----------
+    spec : of the corpus
+    units : from ``unite``
+    table : the rows that are steps, if the spec has them
+    root : folder of the corpus
+    duration : measures files where the spec cuts them into windows
 
     Raises
     ------
@@ -148,25 +183,47 @@ def make_rows(
     by_session: dict[str, list[Unit]] = {}
     for unit in units:
         by_session.setdefault(unit.session, []).append(unit)
-    sessions: list[dict[str, Any]] = []
-    steps: list[dict[str, Any]] = []
+    readers = {
+        entry.features.name: (entry.modalities[0], entry.features.model_dump_json())
+        for entry in spec.recordings
+        if entry.features
+    }
+    made = Rows()
     for session, members in sorted(by_session.items()):
-        rows: list[dict[str, Any]] = []
+        key = {"corpus": spec.name, "subject": members[0].fields["subject"], "session": session}
+        number = 0
         for unit in members:
-            for modality in spec.required_modalities:
-                if modality not in unit.files:
-                    where = unit.sources[0].path
-                    missing.append(Missing("file", where, f"no {modality} file for this step"))
-            rows += _steps(spec, unit, table, missing)
+            _note_gaps(spec, unit, readers, made.missing)
+            for row in _steps(spec, unit, table, root, duration, made):
+                place = {**key, "step": number}
+                number += 1
+                made.steps.append(place | row)
+                for name, recording in unit.streams.items():
+                    modality, reader = readers[name]
+                    stream = {"name": name, "modality": modality, "path": recording.path}
+                    made.features.append({**place, **stream, "reader": reader})
         for name, values in spec.steps.expected.items():
             for value in sorted(set(values) - {str(unit.fields.get(name)) for unit in members}):
                 message = f"session {session}: no file with {name}={value}"
-                missing.append(Missing("file", members[0].sources[0].path, message))
-        if rows:
-            key = {"corpus": spec.name, "subject": members[0].fields["subject"], "session": session}
-            sessions.append({**key, **_session(spec, session, members)})
-            steps += [{**key, "step": number, **row} for number, row in enumerate(rows)]
-    return sessions, steps
+                made.missing.append(Missing("file", members[0].sources[0].path, message))
+        if number:
+            made.sessions.append({**key, **_session(spec, session, members)})
+    return made
+
+
+def _note_gaps(
+    spec: Spec, unit: Unit, readers: Mapping[str, tuple[str, str]], missing: list[Missing]
+) -> None:
+    """List what every unit must have and this one lacks."""
+    has = {*unit.files, *(readers[name][0] for name in unit.streams)}
+    for modality in spec.required_modalities:
+        if modality not in has:
+            where = unit.sources[0].path
+            missing.append(Missing("file", where, f"no {modality} file for this step"))
+    for name in spec.required_features:
+        if name not in unit.streams:
+            where = unit.sources[0].path
+            missing.append(Missing("file", where, f"no file of {name} features for this step"))
 
 
 def _merge(recording: Recording, row: Row) -> None:
@@ -234,18 +291,50 @@ def _winner(recording: Recording, unit: Unit) -> str:
 
 
 def _steps(
-    spec: Spec, unit: Unit, table: JoinedTable | None, missing: list[Missing]
+    spec: Spec,
+    unit: Unit,
+    table: JoinedTable | None,
+    root: Path,
+    duration: Duration | None,
+    made: Rows,
 ) -> Iterator[dict[str, Any]]:
     """Yield the steps of a unit, without their number."""
     files: dict[str, Any] = {name: unit.files.get(name) for name in MODALITIES}
     files["face_aligned"] = spec.faces == "aligned"
+    where = unit.sources[0].path
+    cuts = [
+        cut
+        for cut in spec.steps.cut
+        if all(unit.fields.get(name) == value for name, value in cut.when.items())
+    ]
+    offset = _number(unit.fields.get(OFFSET_FIELD), f"{where}: {OFFSET_FIELD}", "the table")
+    for start, end, texts in _pieces(spec, unit, table, root, duration, made):
+        start = start + (offset or 0.0)
+        end = None if end is None else end + (offset or 0.0)
+        if start < 0:
+            made.left_out.append((where, f"a step at {start:.3f} s, before the recording starts"))
+        elif any(start < cut.end_s and (end is None or end > cut.start_s) for cut in cuts):
+            made.left_out.append((where, f"a step at {start:.3f} s, inside steps.cut"))
+        else:
+            yield {"start_s": start, "end_s": end, **texts, **files}
+
+
+def _pieces(
+    spec: Spec,
+    unit: Unit,
+    table: JoinedTable | None,
+    root: Path,
+    duration: Duration | None,
+    made: Rows,
+) -> Iterator[tuple[float, float | None, dict[str, str | None]]]:
+    """Yield start, end and texts of the rows, the windows, or the whole of a unit's files."""
     where = unit.sources[0].path
     rows: list[Row] = []
     if table is not None and isinstance(table.table, StepTable):
         key, rows = table.look_up(unit.fields)
         if not rows and table.table.required:
             message = f"no steps in {table.table.place} for {table.describe(key)}"
-            missing.append(Missing("row", where, message))
+            made.missing.append(Missing("row", where, message))
             return
         scale = table.table.units_per_second
         for row in sorted(rows, key=lambda row: [natural_key(cell) for cell in row.order]):
@@ -255,11 +344,37 @@ def _steps(
             end = _number(own.get("end"), f"{row.place}: end", row.place)
             if start is None:
                 raise ManifestError(f"{row.place}: start is empty. Every step needs its start.")
-            times = {"start_s": start / scale, "end_s": None if end is None else end / scale}
             both = {name: own.get(name) or unit.fields.get(name) for name in STEP_FIELDS}
-            yield {**times, **_texts(both, row.place), **files}
-    if not rows:
-        yield {"start_s": 0.0, "end_s": None, **_texts(unit.fields, where), **files}
+            yield start / scale, None if end is None else end / scale, _texts(both, row.place)
+    if rows:
+        return
+    texts = _texts(unit.fields, where)
+    length = _length(spec, unit, root, duration, made.missing) if spec.steps.windows else None
+    if spec.steps.windows is None or length is None:
+        yield 0.0, None, texts
+        return
+    window, start = spec.steps.windows, 0.0
+    for number in count():
+        start = number * window.hop_s
+        # a rest is a window of its own when it is at least half of one
+        if number and start + window.length_s / 2 > length:
+            return
+        yield start, min(start + window.length_s, length), texts
+
+
+def _length(
+    spec: Spec, unit: Unit, root: Path, duration: Duration | None, missing: list[Missing]
+) -> float | None:
+    """Length of the shortest of a unit's files; None when one cannot be read."""
+    assert duration is not None, "steps.windows need index_corpus(..., duration=...)"
+    lengths = []
+    for source in unit.sources:
+        try:
+            lengths.append(duration(root / source.path, spec.recordings[source.entry].features))
+        except ValueError as error:  # extraction will name it, too
+            missing.append(Missing("file", source.path, f"no windows: {error}"))
+            return None
+    return min(lengths)
 
 
 def _texts(fields: Fields, place: str) -> dict[str, str | None]:

@@ -13,12 +13,13 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from depmm.config import MODALITIES
-from depmm.corpora.assemble import Fields, Recording, describe, make_rows, unite
+from depmm.corpora.assemble import Duration, Fields, Recording, describe, make_rows, unite
 from depmm.corpora.manifest import Manifest, ManifestError, build_manifest
 from depmm.corpora.patterns import Pattern, compile_pattern, is_kept, render
 from depmm.corpora.report import IndexReport, Missing, PatternCount, other_folders
 from depmm.corpora.spec_schema import Recordings, Spec, Table
 from depmm.corpora.tables import JoinedTable, read_table
+from depmm.corpora.words import fill_valence, read_words
 
 
 @dataclass
@@ -34,13 +35,17 @@ class _Found:
     broken: list[str] = field(default_factory=list)
 
 
-def index_corpus(spec: Spec, root: Path | str) -> tuple[Manifest, IndexReport]:
+def index_corpus(
+    spec: Spec, root: Path | str, duration: Duration | None = None
+) -> tuple[Manifest, IndexReport]:
     """Turn a corpus folder into a manifest, with an account of every file.
 
     Parameters
     ----------
     spec : what the corpus looks like, see ``load_spec``
     root : the folder as it was delivered
+    duration : measures a file in seconds, ``depmm.media.duration.duration_s``; needed, and called,
+        only where the spec cuts files into windows
 
     Returns
     -------
@@ -51,10 +56,12 @@ def index_corpus(spec: Spec, root: Path | str) -> tuple[Manifest, IndexReport]:
     ------
     ManifestError : nothing matches, a table lacks a column, tables contradict each other, an
         unsafe id, a score, code, split, gender or time that cannot be, two files for one place
+    WordListError : the spec's word list cannot be used
     """
     root = Path(root)
     if not root.is_dir():
         raise ManifestError(f"{root}: no such folder. Give the folder that holds {spec.name}.")
+    words = read_words(spec.words) if spec.words else []
     found = _sort_files(spec, root)
     missing = [
         Missing("file", path, "a link to nothing, no plain file, or a name that is not UTF-8")
@@ -67,17 +74,23 @@ def index_corpus(spec: Spec, root: Path | str) -> tuple[Manifest, IndexReport]:
     if spec.steps.table:
         steps_table = _read(spec, spec.steps.table, root, found, missing)
     units, shadowed = unite(spec, describe(spec, found.recordings, tables, missing))
-    sessions, steps = make_rows(spec, units, steps_table, missing)
+    rows = make_rows(spec, units, steps_table, root, duration)
+    missing += rows.missing
+    found.left_out += rows.left_out
+    if spec.words:
+        missing += fill_valence(rows.steps, words, spec.words)
     for joined in (*tables, *([steps_table] if steps_table else [])):
         if joined.table.file is not None:
             for key in joined.unused_keys():
                 missing.append(Missing("recording", joined.table.place, f"no recording for {key}"))
-    if not sessions:
+    if not rows.sessions:
         raise ManifestError(
             f"{root}: {len(found.recordings)} recordings, but no session could be made of them:\n  "
             + "\n  ".join(f"{item.where}: {item.message}" for item in missing[:5])
         )
-    manifest = build_manifest(pd.DataFrame(sessions), pd.DataFrame(steps))
+    manifest = build_manifest(
+        pd.DataFrame(rows.sessions), pd.DataFrame(rows.steps), pd.DataFrame(rows.features)
+    )
     return manifest, _report(spec, found, missing, shadowed, manifest)
 
 
@@ -171,6 +184,12 @@ def _nothing(spec: Spec, root: Path, found: _Found) -> str:
     )
 
 
+def _role(entry: Recordings) -> str:
+    """What a pattern's files give, for the report."""
+    role = "+".join(entry.modalities)
+    return f"{role}: {entry.features.name} features" if entry.features else role
+
+
 def _report(
     spec: Spec,
     found: _Found,
@@ -180,7 +199,7 @@ def _report(
 ) -> IndexReport:
     taken = Counter(file.entry for file in found.recordings)
     patterns = [
-        PatternCount(entry.pattern, "+".join(entry.modalities), False, taken[number])
+        PatternCount(entry.pattern, _role(entry), False, taken[number])
         for number, entry in enumerate(spec.recordings)
     ]
     patterns += [
@@ -202,6 +221,10 @@ def _report(
         "unlabelled": int(label.isna().sum()),
         "scores": int(manifest.sessions["score"].notna().sum()),
         **{f"steps_with_{name}": int(steps[name].notna().sum()) for name in MODALITIES},
+        **{
+            f"steps_with_{name}_features": int(count)
+            for name, count in manifest.features["name"].value_counts(sort=False).items()
+        },
     }
     return IndexReport(
         corpus=spec.name,

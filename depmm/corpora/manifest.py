@@ -1,14 +1,16 @@
 """The manifest: who was recorded, when, in which files, with which score and label.
 
-Two Parquet tables in one folder. ``sessions.parquet`` has one row a session, ``steps.parquet`` one
-row a step; they are joined by (corpus, subject, session), and a person is (corpus, subject). Paths
-are relative to the corpus root, which is given again at run time, so that both can move.
+Parquet tables in one folder. ``sessions.parquet`` has one row a session, ``steps.parquet`` one row
+a step, and ``features.parquet``, where a corpus ships features in place of recordings, one row for
+each stream of a step; they are joined by (corpus, subject, session), and a person is (corpus,
+subject). Paths are relative to the corpus root, which is given again at run time, so that both can
+move.
 """
 
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ import numpy as np
 import pandas as pd
 import pyarrow
 import pyarrow.parquet
+
+from depmm.config import MODALITIES, StreamConfig
 
 SESSION_KEY = ["corpus", "subject", "session"]
 PERSON_KEY = ["corpus", "subject"]
@@ -50,7 +54,17 @@ STEP_COLUMNS = {
     "face": "str",
     "face_aligned": "bool",
 }
-_FILES = {"sessions": SESSION_COLUMNS, "steps": STEP_COLUMNS}
+FEATURE_COLUMNS = {
+    "corpus": "str",
+    "subject": "str",
+    "session": "str",
+    "step": "int32",
+    "name": "str",
+    "modality": "str",
+    "path": "str",
+    "reader": "str",  # a StreamConfig as JSON: how the file is read
+}
+_FILES = {"sessions": SESSION_COLUMNS, "steps": STEP_COLUMNS, "features": FEATURE_COLUMNS}
 _ARROW = {
     "str": pyarrow.string(),
     "float64": pyarrow.float64(),
@@ -100,16 +114,20 @@ INSTRUMENTS = {
 
 @dataclass(frozen=True)
 class Manifest:
-    """The two tables of a corpus, or of several.
+    """The tables of a corpus, or of several.
 
     Parameters
     ----------
     sessions : one row a session, the columns of ``SESSION_COLUMNS``, then further text columns
     steps : one row a step, the columns of ``STEP_COLUMNS``, in order of session and step
+    features : one row a stream of a step, the columns of ``FEATURE_COLUMNS``; none for recordings
     """
 
     sessions: pd.DataFrame
     steps: pd.DataFrame
+    features: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=pd.Index(FEATURE_COLUMNS))
+    )
 
 
 def check_id(value: str, what: str) -> str:
@@ -159,8 +177,10 @@ def check_score(score: float, instrument: str, what: str) -> float:
     )
 
 
-def build_manifest(sessions: pd.DataFrame, steps: pd.DataFrame) -> Manifest:
-    """Bring two tables into the manifest's columns, types and order, and validate them.
+def build_manifest(
+    sessions: pd.DataFrame, steps: pd.DataFrame, features: pd.DataFrame | None = None
+) -> Manifest:
+    """Bring tables into the manifest's columns, types and order, and validate them.
 
     Columns that ``SESSION_COLUMNS`` lacks are kept as text. Missing optional columns become null.
 
@@ -183,13 +203,18 @@ def build_manifest(sessions: pd.DataFrame, steps: pd.DataFrame) -> Manifest:
         _typed(steps, STEP_COLUMNS, "steps")
         .sort_values([*SESSION_KEY, "step"])
         .reset_index(drop=True),
+        _typed(_or_empty(features), FEATURE_COLUMNS, "features")
+        .sort_values([*SESSION_KEY, "step", "name"])
+        .reset_index(drop=True),
     )
     validate(manifest)
     return manifest
 
 
 def write_manifest(manifest: Manifest, folder: Path | str) -> None:
-    """Bring a manifest into form (``build_manifest``) and write its two Parquet files.
+    """Bring a manifest into form (``build_manifest``) and write its Parquet files.
+
+    Without features there is no ``features.parquet``.
 
     Each file is written under a temporary name and renamed, so a reader never sees half a file.
 
@@ -197,14 +222,17 @@ def write_manifest(manifest: Manifest, folder: Path | str) -> None:
     ------
     ManifestError : the manifest is not valid
     """
-    manifest = build_manifest(manifest.sessions, manifest.steps)
+    manifest = build_manifest(manifest.sessions, manifest.steps, manifest.features)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    moves = [(folder / f".{name}.{os.getpid()}", folder / f"{name}.parquet") for name in _FILES]
+    tables = {name: getattr(manifest, name) for name in _FILES}
+    if manifest.features.empty:
+        del tables["features"]
+        (folder / "features.parquet").unlink(missing_ok=True)
+    moves = [(folder / f".{name}.{os.getpid()}", folder / f"{name}.parquet") for name in tables]
     try:
-        for (temporary, _), table, columns in zip(
-            moves, (manifest.sessions, manifest.steps), _FILES.values(), strict=True
-        ):
+        for (temporary, _), (name, table) in zip(moves, tables.items(), strict=True):
+            columns = _FILES[name]
             kinds = [(column, columns.get(column, "str")) for column in table.columns]
             schema = pyarrow.schema([(column, _ARROW[kind]) for column, kind in kinds])
             arrow = pyarrow.Table.from_pandas(table, schema=schema, preserve_index=False)
@@ -228,6 +256,9 @@ def read_manifest(folder: Path | str) -> Manifest:
     for name, columns in _FILES.items():
         path = Path(folder) / f"{name}.parquet"
         if not path.is_file():
+            if name == "features":
+                tables.append(_typed(_or_empty(None), columns, name))
+                continue
             raise ManifestError(
                 f"{path}: no such file. Make it with: depmm index SPEC ROOT --out {folder}"
             )
@@ -257,12 +288,13 @@ def concat_manifests(manifests: Iterable[Manifest]) -> Manifest:
         raise ManifestError("concat_manifests: no manifest given. Give at least one.")
     sessions = _stack([manifest.sessions for manifest in manifests])
     steps = _stack([manifest.steps for manifest in manifests])
+    features = _stack([manifest.features for manifest in manifests])
     _unique(sessions, SESSION_KEY, "manifests")
-    return build_manifest(sessions, steps)
+    return build_manifest(sessions, steps, features)
 
 
 def validate(manifest: Manifest) -> None:
-    """Check every rule of the two tables.
+    """Check every rule of the tables.
 
     Raises
     ------
@@ -270,10 +302,11 @@ def validate(manifest: Manifest) -> None:
         without a session, steps not numbered from 0, start >= end, an unsafe path, a label other
         than 0 and 1, a score outside its instrument's range, an unknown split, gender or valence
     """
-    sessions, steps = manifest.sessions, manifest.steps
+    sessions, steps, features = manifest.sessions, manifest.steps, manifest.features
     _has_columns(sessions, SESSION_COLUMNS, "sessions")
     _has_columns(steps, STEP_COLUMNS, "steps")
-    for table, name in ((sessions, "sessions"), (steps, "steps")):
+    _has_columns(features, FEATURE_COLUMNS, "features")
+    for table, name in ((sessions, "sessions"), (steps, "steps"), (features, "features")):
         for column in SESSION_KEY:
             for value in table[column].unique():
                 check_id(value, f"{name}, column {column}")
@@ -281,7 +314,15 @@ def validate(manifest: Manifest) -> None:
     _unique(steps, [*SESSION_KEY, "step"], "steps")
     _tables_agree(sessions, steps)
     _check_sessions(sessions)
-    _check_steps(steps)
+    _check_features(features, steps)
+    _check_steps(steps, features)
+
+
+def _or_empty(features: pd.DataFrame | None) -> pd.DataFrame:
+    """No features: a table without rows, each column in its type."""
+    if features is not None and len(features):
+        return features
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in FEATURE_COLUMNS.items()})
 
 
 def _stack(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -372,7 +413,44 @@ def _check_sessions(table: pd.DataFrame) -> None:
         )
 
 
-def _check_steps(table: pd.DataFrame) -> None:
+def _check_features(table: pd.DataFrame, steps: pd.DataFrame) -> None:
+    key = [*SESSION_KEY, "step"]
+    _unique(table, [*key, "name"], "features")
+    _among(table, "modality", MODALITIES, "features")
+    known = pd.MultiIndex.from_frame(steps[key])
+    if len(lonely := pd.MultiIndex.from_frame(table[key]).difference(known)):
+        raise ManifestError(
+            f"features: {_names(lonely.to_frame())} are no row of steps. Add or remove them."
+        )
+    for path in table["path"].unique():
+        _check_path(path, "features", "path")
+    for (_, name), readers in table.groupby(["corpus", "name"])["reader"]:
+        ways = readers.unique()
+        if len(ways) > 1:
+            raise ManifestError(
+                f"features: stream {name!r} is read in {len(ways)} ways. Give each its own name in "
+                "the spec."
+            )
+        parse_reader(ways[0])
+
+
+def parse_reader(text: str) -> StreamConfig:
+    """Read how a stream is read from its cell in ``features.parquet``.
+
+    Raises
+    ------
+    ManifestError : not the JSON of a ``StreamConfig``
+    """
+    try:
+        return StreamConfig.model_validate_json(text)
+    except ValueError as error:
+        raise ManifestError(
+            f"features, column reader: {text[:80]!r} is no description of a stream ({error}). Run "
+            "depmm index again."
+        ) from None
+
+
+def _check_steps(table: pd.DataFrame, features: pd.DataFrame) -> None:
     _among(table, "valence", VALENCES, "steps")
     expected = table.groupby(SESSION_KEY, sort=False).cumcount()
     if len(bad := table[table["step"] != expected]):
@@ -392,20 +470,22 @@ def _check_steps(table: pd.DataFrame) -> None:
             f"{row['start_s']:g} s, end {row['end_s']:g} s. Times need 0 <= start < end, in "
             "seconds."
         )
-    if len(bad := table[table["audio"].isna() & table["face"].isna()]):
+    key = [*SESSION_KEY, "step"]
+    fed = pd.MultiIndex.from_frame(table[key]).isin(pd.MultiIndex.from_frame(features[key]))
+    if len(bad := table[table["audio"].isna() & table["face"].isna() & ~fed]):
         raise ManifestError(
             f"steps: session {_names(bad[SESSION_KEY])}: a step without any file. Give it an audio "
             "or face file or remove it."
         )
     for column in ("audio", "face"):
         for path in table[column].dropna().unique():
-            _check_path(path, column)
+            _check_path(path, "steps", column)
 
 
-def _check_path(path: str, column: str) -> None:
+def _check_path(path: str, table: str, column: str) -> None:
     if not path or _UNSAFE_PATH.search(path):
         raise ManifestError(
-            f"steps, column {column}: {path!r} must be a path below the corpus root: relative, "
+            f"{table}, column {column}: {path!r} must be a path below the corpus root: relative, "
             "with / between folders and without '..'."
         )
 

@@ -15,7 +15,8 @@ class Missing:
 
     Parameters
     ----------
-    kind : ``file`` of a step, ``recording`` of a table's row, ``row`` of a recording, ``table``
+    kind : ``file`` of a step, ``recording`` of a table's row, ``row`` of a recording, ``table``,
+        ``word`` of the spec's word list
     where : the file or table that shows the gap
     message : what is missing
     """
@@ -109,6 +110,12 @@ class IndexReport:
             f"{self.corpus}: {count['subjects']} subjects, {count['sessions']} sessions, "
             f"{count['steps']} steps ({count['steps_with_audio']} with audio, "
             f"{count['steps_with_face']} with face)",
+            *[
+                f"features: {name.removeprefix('steps_with_').removesuffix('_features')} of "
+                f"{number} steps"
+                for name, number in count.items()
+                if name.endswith("_features")
+            ],
             f"labels: {count['positive']} positive, {count['negative']} negative, "
             f"{count['unlabelled']} sessions without label; {count['scores']} with a score",
             "present:",

@@ -12,10 +12,20 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from depmm.config import Settings
+from depmm.config import Settings, StreamConfig
 from depmm.corpora.patterns import did_you_mean
 from depmm.corpora.spec_rules import Place, Problem, check_spec
-from depmm.corpora.spec_schema import Codes, Label, Recordings, Spec, Steps, StepTable, Table
+from depmm.corpora.spec_schema import (
+    Codes,
+    Cut,
+    Label,
+    Recordings,
+    Spec,
+    Steps,
+    StepTable,
+    Table,
+    Windows,
+)
 
 __all__ = ["Spec", "SpecError", "load_spec", "parse_spec"]
 
@@ -67,6 +77,8 @@ def parse_spec(text: str, source: str) -> Spec:
         raise SpecError(
             "\n".join(_say(place, message, lines, source) for place, message in problems)
         )
+    if spec.words is not None:
+        spec = spec.model_copy(update={"words": str(Path(source).parent / spec.words)})
     return spec
 
 
@@ -140,5 +152,12 @@ def _known_keys(place: Place) -> list[str]:
         "codes": Codes,
         "label": Label,
     }
-    model = sections.get(str(place[0]), Spec) if place else Spec
-    return list((StepTable if place[:2] == ("steps", "table") else model).model_fields)
+    deeper: dict[tuple[str, ...], type[Settings]] = {
+        ("steps", "table"): StepTable,
+        ("steps", "windows"): Windows,
+        ("steps", "cut"): Cut,
+        ("recordings", "features"): StreamConfig,
+    }
+    names = tuple(part for part in place if isinstance(part, str))
+    model = sections.get(names[0], Spec) if names else Spec
+    return list(deeper.get(names[:2], model).model_fields)

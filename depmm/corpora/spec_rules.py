@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from depmm.config import StreamConfig
 from depmm.corpora.manifest import (
     INSTRUMENTS,
     SESSION_COLUMNS,
@@ -62,7 +63,13 @@ def check_spec(spec: Spec) -> Iterator[Problem]:
     for name, value in spec.codes.items():
         sources = (known if value.of else delivered) | step_fields
         yield from _unknown(("codes", name), [value.of or name], sources, "a pattern or table")
+    yield from _check_streams(spec)
     yield from _check_steps(spec, known)
+    if spec.words is not None and "text" not in known | step_fields:
+        yield (
+            ("words",),
+            "nothing gives the text of a step. Name its column as text: in a table's fields.",
+        )
     if spec.label:
         yield from _check_label(spec.label, known)
 
@@ -107,11 +114,13 @@ def _check_table(table: Table, place: Place, known: set[str]) -> Iterator[Proble
         return
     if table.header == bool(table.columns):
         yield (*place, "columns"), "columns: goes with header: false, and is needed there."
+    if table.whole and (table.file is None or len(table.columns) != 1):
+        yield (*place, "whole"), "one cell a file: give file:, header: false and one name: columns."
     joined = [name for text in table.join.values() for name in template_fields(join_field(text))]
     yield from _unknown((*place, "join"), joined, known, "patterns and earlier tables")
     if table.columns:
         columns = {*table.columns, *(compile_pattern(table.file).fields if table.file else ())}
-        for key in ("join", "keep", "drop"):
+        for key in ("join", "keep", "drop", "integers"):
             yield from _unknown((*place, key), list(getattr(table, key)), columns, "columns:")
         yield from _unknown((*place, "fields"), list(table.fields.values()), columns, "columns:")
 
@@ -124,8 +133,17 @@ def _check_steps(spec: Spec, known: set[str]) -> Iterator[Problem]:
     yield from _unknown(
         ("required_modalities",), list(spec.required_modalities), set(provided), "any pattern"
     )
+    for number, cut in enumerate(steps.cut):
+        yield from _unknown(("steps", "cut", number, "when"), list(cut.when), known, "the spec")
+        if cut.start_s >= cut.end_s:
+            yield (
+                ("steps", "cut", number, "end_s"),
+                f"{cut.end_s:g} is not after start_s {cut.start_s:g}. Give seconds.",
+            )
     if steps.table is None:
         return
+    if steps.windows is not None:
+        yield ("steps", "windows"), "steps are a table's rows or windows, not both. Drop one."
     yield from _check_table(steps.table, ("steps", "table"), known)
     if "start" not in steps.table.fields:
         yield (
@@ -133,6 +151,27 @@ def _check_steps(spec: Spec, known: set[str]) -> Iterator[Problem]:
             "no field start: rows that are steps need their time. Name its column under start:, or "
             "list the table under tables: when each file is one step.",
         )
+
+
+def _check_streams(spec: Spec) -> Iterator[Problem]:
+    streams: dict[str, StreamConfig] = {}
+    for number, entry in enumerate(spec.recordings):
+        if entry.features is None:
+            continue
+        if len(entry.modalities) > 1:
+            yield (
+                ("recordings", number, "modalities"),
+                f"features of {' and '.join(entry.modalities)}. Say what they were computed from: "
+                "one modality.",
+            )
+        if streams.setdefault(entry.features.name, entry.features) != entry.features:
+            yield (
+                ("recordings", number, "features", "name"),
+                f"{entry.features.name!r} is read in another way above. Give it another name.",
+            )
+    yield from _unknown(
+        ("required_features",), spec.required_features, set(streams), "any pattern's features:"
+    )
 
 
 def _check_label(label: Label, known: set[str]) -> Iterator[Problem]:

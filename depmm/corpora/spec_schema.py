@@ -1,17 +1,19 @@
 """What a data spec may say: its sections and their types (``data_specs/README.md`` explains "
 "them)."""
 
+import json
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from depmm.config import Modality, Settings
+from depmm.config import Modality, Settings, StreamConfig
 from depmm.corpora.manifest import INSTRUMENTS
 from depmm.corpora.patterns import template_fields
 
 FILE_FIELDS = {"path": "the file's path in the corpus", "stem": "its name without extension"}
 STEP_FIELDS = ("start", "end", "text", "valence", "task")  # what a step table may give
+OFFSET_FIELD = "offset_s"  # of a recording: seconds that its step table runs ahead of it
 
 
 def _code(value: Any) -> Any:
@@ -19,7 +21,11 @@ def _code(value: Any) -> Any:
     return str(value).lower() if isinstance(value, int) else value
 
 
-Code = Annotated[str, BeforeValidator(_code)]
+Code = Annotated[
+    str,
+    BeforeValidator(_code),
+    WithJsonSchema({"type": ["string", "integer", "boolean"]}),  # 3 is read as the text "3"
+]
 Choice = dict[str, list[Code]]
 FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -29,15 +35,16 @@ class Recordings(Settings):
 
     pattern: str
     modalities: list[Modality] = Field(min_length=1)
+    features: StreamConfig | None = Field(None, description="the file holds features, no recording")
     fields: dict[FieldName, str] = Field({}, description="further fields: constants or templates")
     keep: Choice = Field({}, description="field -> values; other files are left out and listed")
     drop: Choice = Field({}, description="field -> values that are left out and listed")
 
 
 class Table(Settings):
-    """Delimited text, joined to the recordings on named fields."""
+    """Delimited text or an Excel sheet, joined to the recordings on named fields."""
 
-    file: str | None = Field(None, description="pattern of one or many files")
+    file: str | None = Field(None, description="pattern of one or many files; .xlsx is read too")
     rows: str | None = Field(None, description="the table itself, written into the spec")
     join: dict[str, str] = Field(min_length=1, description="column -> field or template")
     fields: dict[FieldName, str] = Field(min_length=1, description="field -> column")
@@ -47,6 +54,8 @@ class Table(Settings):
     sep: str = Field(",", min_length=1, max_length=1)
     header: bool = True
     columns: list[str] = Field([], description="names of the columns when header is false")
+    whole: bool = Field(False, description="a file's whole text is one cell, e.g. a transcript")
+    integers: list[str] = Field([], description="columns of whole numbers: 007 and 7 are one value")
     encoding: str = "utf-8"
 
     @property
@@ -67,12 +76,29 @@ class StepTable(Table):
     units_per_second: float = Field(1.0, gt=0, description="of the start and end columns")
 
 
+class Windows(Settings):
+    """Steps of equal length, one after the other or overlapping, inside each file."""
+
+    length_s: float = Field(gt=0)
+    hop_s: float = Field(gt=0, description="from the start of a window to the start of the next")
+
+
+class Cut(Settings):
+    """A stretch of a recording that no step may touch: an interruption, say."""
+
+    when: dict[FieldName, Code] = Field(min_length=1, description="fields of the recording")
+    start_s: float = Field(ge=0)
+    end_s: float = Field(gt=0)
+
+
 class Steps(Settings):
-    """What a step is: a file, or a row of a table that lies in time inside a file."""
+    """What a step is: a file, a row of a table that lies in time inside a file, or a window."""
 
     order: list[FieldName] = Field([], description="fields that order the files of a session")
     expected: dict[FieldName, list[Code]] = Field({}, description="every session must have these")
     table: StepTable | None = None
+    windows: Windows | None = None
+    cut: list[Cut] = Field([], description="stretches that no step may touch")
 
 
 class Codes(Settings):
@@ -116,7 +142,11 @@ class Spec(Settings):
     columns: list[FieldName] = Field([], description="fields that become columns of the sessions")
     faces: Literal["aligned", "detect"] = "detect"
     required_modalities: list[Modality] = Field([], description="every step must have these")
+    required_features: list[FieldName] = Field([], description="streams that every step must have")
     steps: Steps = Steps()
+    words: str | None = Field(
+        None, description="word list that gives steps their valence; relative to the spec"
+    )
     tables: list[Table] = Field([])
     codes: dict[FieldName, Codes] = Field({})
     label: Label | None = None
@@ -137,3 +167,13 @@ class Spec(Settings):
         sources = {self.codes[name].of or name if name in self.codes else name for name in names}
         tables = [table.place for table in self.tables if sources & set(table.fields)]
         return " or ".join(tables) or "the file name"
+
+
+def json_schema() -> str:
+    """Write the format as JSON Schema, for editors; ``load_spec`` checks more than it can say."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Spec.model_json_schema()}
+    return json.dumps(schema, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    print(json_schema(), end="")

@@ -96,6 +96,7 @@ def collate(items: list[SessionItem]) -> dict[str, Tensor]:
     ``number`` Tensor[B] and, for the modalities that were read,
     ``audio`` Tensor[B, L, T] float32 with ``audio_length`` Tensor[B, L], and
     ``face`` Tensor[B, L, T, 3, height, width] uint8 with ``face_length`` Tensor[B, L];
+    either is Tensor[B, L, T, F] float32 where a stream of features is read in its place;
     for those that were read embedded ``audio_embedding`` or ``face_embedding`` Tensor[B, L, K]
     float32, with a length of 1 where it is there and 0 elsewhere
     """
@@ -111,15 +112,16 @@ def collate(items: list[SessionItem]) -> dict[str, Tensor]:
 
 
 def _pad(sessions: list[list[np.ndarray]]) -> tuple[Tensor, Tensor]:
-    example = sessions[0][0]
+    example = next((step for session in sessions for step in session if len(step)), sessions[0][0])
     steps = max(len(session) for session in sessions)
     longest = max(1, *(len(step) for session in sessions for step in session))
     padded = np.zeros((len(sessions), steps, longest, *example.shape[1:]), example.dtype)
     length = np.zeros((len(sessions), steps), np.int64)
     for row, session in enumerate(sessions):
         for place, step in enumerate(session):
-            padded[row, place, : len(step)] = step
-            length[row, place] = len(step)
+            if len(step):
+                padded[row, place, : len(step)] = step
+                length[row, place] = len(step)
     return torch.from_numpy(padded), torch.from_numpy(length)
 
 

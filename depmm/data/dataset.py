@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from torch.utils.data import Dataset
 
-from depmm.config import SAMPLE_RATE, DataConfig
+from depmm.config import SAMPLE_RATE, DataConfig, Modality
 from depmm.corpora.manifest import SESSION_KEY
 from depmm.data.augment import Augmentation, draw_augmentation
 from depmm.store.embed import EmbeddingStore
@@ -28,7 +28,8 @@ class SessionItem:
     ----------
     number : row in the dataset's table
     audio : one float32 waveform per step, empty where the step has none; None: not asked for
-    face : one uint8 array [T, 3, height, width] per step, empty likewise; None: not asked for
+    face : one uint8 array [T, 3, height, width] per step, empty likewise; None: not asked for. Of a
+        modality that is read from a stream of features: one float32 array [T, F] per step
     embeddings : of the modalities that are read embedded: one float32 array per step, [1, K], or
         [0, K] where the step has none
     """
@@ -89,15 +90,56 @@ class SessionDataset(Dataset[SessionItem]):
         with media as reader:
             present = {name: there for name, (_, there) in kept.items()}
             if reader is not None:
-                present |= {name: _present(reader, name) for name in signals}
+                present |= {name: self._present(reader, name) for name in signals}
             change = draw_augmentation(self.settings.augment, present, rng)
             steps = range(len(change.kept))
             if reader is not None and "audio" in signals:
-                audio = [self._audio(reader, step, change, rng) for step in steps]
+                audio = self._signal("audio", reader, steps, change, rng)
             if reader is not None and "face" in signals:
-                face = [self._face(reader, step, change, rng) for step in steps]
+                face = self._signal("face", reader, steps, change, rng)
         rows = {name: _shown_rows(*kept[name], name, change) for name in kept}
         return SessionItem(number, audio, face, rows)
+
+    def _present(self, reader: SessionReader, modality: Modality) -> np.ndarray:
+        """Which steps have a signal, [L] bool."""
+        if modality in self.settings.features:
+            rows = reader.rows(self.settings.features[modality])
+            return rows[:, 1] > rows[:, 0]
+        return _present(reader, modality)
+
+    def _signal(
+        self,
+        modality: Modality,
+        reader: SessionReader,
+        steps: range,
+        change: Augmentation,
+        rng: np.random.Generator | None,
+    ) -> list[np.ndarray]:
+        """What the encoder of a modality takes of every step."""
+        if modality in self.settings.features:
+            stream = self.settings.features[modality]
+            shown = change.kept & (modality not in change.hidden)
+            return [
+                self._rows(reader, stream, first, end if there else first, rng)
+                for (first, end), there in zip(reader.rows(stream), shown, strict=True)
+            ]
+        read = self._audio if modality == "audio" else self._face
+        return [read(reader, step, change, rng) for step in steps]
+
+    def _rows(
+        self,
+        reader: SessionReader,
+        stream: str,
+        first: int,
+        end: int,
+        rng: np.random.Generator | None,
+    ) -> np.ndarray:
+        """Rows of a step, at most ``max_rows``: the middle, or in training a random part."""
+        if first == end:
+            return np.zeros((0, 0), np.float32)  # how wide it would be, only other steps know
+        limit = self.settings.max_rows
+        first += _first(end - first, limit, rng)
+        return reader.features(stream, first, min(end, first + limit))
 
     def _audio(
         self,

@@ -21,6 +21,7 @@ from depmm.config import (
     EmoAudioNetConfig,
     EncoderConfig,
     FaceMapConfig,
+    FeatureCnnConfig,
     FrameMeanConfig,
     FusionConfig,
     MeanPoolConfig,
@@ -35,6 +36,7 @@ from depmm.models.attention_resnet import AttentionResNet
 from depmm.models.dep_former import DepFormer
 from depmm.models.depnet import DepNet, FrameMean
 from depmm.models.emoaudionet import EmoAudioNet
+from depmm.models.feature_cnn import FeatureCnn
 from depmm.models.heads import build_head
 from depmm.models.masking import masked_mean
 from depmm.models.mean_pool import MeanPool
@@ -146,6 +148,8 @@ class DepressionModel(PreTrainedModel):
         audio_length : Tensor[B, L] valid samples of each step; 0: this step has no audio
         face : Tensor[B, L, T, 3, height, width] uint8 RGB crops
         face_length : Tensor[B, L] valid crops of each step; 0: no face
+            Either signal may be Tensor[B, L, T, F] rows of features, NaN where not valid, for a
+            ``FeatureCnn``.
         audio_embedding, face_embedding : Tensor[B, L, K] what a frozen encoder's ``embed`` gives,
             in place of the signal; where the length is 0 it is not looked at
 
@@ -288,6 +292,8 @@ def build_encoder(values: dict[str, Any]) -> nn.Module:
             return VoiceVector(**arguments)
         case SpeechTransformerConfig():
             return SpeechTransformer(**arguments)
+        case FeatureCnnConfig():
+            return FeatureCnn(**arguments)
     raise AssertionError(settings)
 
 

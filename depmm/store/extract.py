@@ -22,15 +22,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from depmm.config import SAMPLE_RATE, ExtractConfig
+from depmm.config import MODALITIES, SAMPLE_RATE, ExtractConfig
 from depmm.corpora.manifest import SESSION_KEY, Manifest
 from depmm.media.errors import MediaError
 from depmm.store.sessions import SessionStore, SessionWriter, StoreError
+from depmm.store.streams import extract_streams
 
 if TYPE_CHECKING:
     from depmm.media.faces import FaceTracker
 
-INDEX = [*SESSION_KEY, "settings", "steps", "audio_s", "frames", "frames_with_face"]
+INDEX = [*SESSION_KEY, "settings", "steps", "audio_s", "frames", "frames_with_face", "streams"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Failure:
     corpus: str
     subject: str
     session: str
-    stage: str  # audio | face | session
+    stage: str  # audio | face | the name of a stream of features | session
     file: str
     reason: str
 
@@ -67,6 +68,8 @@ class _Job:
     subject: str
     session: str
     steps: list[dict[str, Any]]
+    streams: list[dict[str, Any]]
+    allow_pickle: bool
     root: Path
     store: str
     settings: ExtractConfig
@@ -86,6 +89,7 @@ def extract(
     landmarker: Path | None = None,
     workers: int | None = None,
     show_progress: bool = True,
+    allow_pickle: bool = False,
 ) -> ExtractReport:
     """Extract every session of a manifest into a store.
 
@@ -98,6 +102,7 @@ def extract(
     landmarker : MediaPipe face model; None looks for it (and may download it once)
     workers : processes; default: the cores, shared with the launcher's other local processes
     show_progress : draw a bar with rate and time left
+    allow_pickle : run the code inside pickled ``.npy`` features; only if you trust their makers
 
     Raises
     ------
@@ -111,7 +116,7 @@ def extract(
         from depmm.media.faces import find_landmarker
 
         landmarker = find_landmarker(landmarker)
-    every = _jobs(manifest, root, store, settings, landmarker)
+    every = _jobs(manifest, root, store, settings, landmarker, allow_pickle)
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     jobs = every[rank::world]
     todo = [job for job in jobs if not _is_done(store, job)]
@@ -129,25 +134,34 @@ def _jobs(
     store: SessionStore,
     settings: ExtractConfig,
     landmarker: Path | None,
+    allow_pickle: bool,
 ) -> list[_Job]:
     """All sessions in the order of their keys, the same in every process."""
-    columns = ["step", "start_s", "end_s", "audio", "face", "face_aligned"]
+    wanted = ["step", "start_s", "end_s", "audio", "face", "face_aligned"]
     sizes: dict[str, int] = {}
+    columns = ["step", "name", "path", "reader"]
+    streams = {
+        key: [dict(zip(columns, row, strict=True)) for row in rows[columns].itertuples(index=False)]
+        for key, rows in manifest.features.groupby(SESSION_KEY, sort=True)
+    }
     jobs = []
     for key, steps in manifest.steps.groupby(SESSION_KEY, sort=True):
-        rows = steps.sort_values("step")[columns].astype(object)
+        rows = steps.sort_values("step")[wanted].astype(object)
         records: list[dict[str, Any]] = rows.where(rows.notna(), None).to_dict("records")  # type: ignore[assignment]
-        for record in records:
-            for path in (record["audio"], record["face"]):
-                if path is not None and path not in sizes:
-                    file = root / path
-                    sizes[path] = file.stat().st_size if file.is_file() else -1
+        own = streams.get(key, [])
+        for path in (*(r[m] for r in records for m in MODALITIES), *(s["path"] for s in own)):
+            if path is not None and path not in sizes:
+                file = root / path
+                sizes[path] = file.stat().st_size if file.is_file() else -1
         # a replaced recording or changed step times make the stored session stale
-        print_of = [records, [sizes.get(r[m]) for r in records for m in ("audio", "face")]]
+        print_of: list[Any] = [records, [sizes.get(r[m]) for r in records for m in MODALITIES]]
+        if own:
+            print_of += [own, [sizes[s["path"]] for s in own]]
         corpus, subject, session = map(str, key)
         jobs.append(
             _Job(
-                corpus, subject, session, records, root, store.url, settings, landmarker,
+                corpus, subject, session, records, own, allow_pickle, root, store.url, settings,
+                landmarker,
                 json.dumps(print_of, sort_keys=True, default=str),
             )
         )  # fmt: skip
@@ -243,7 +257,10 @@ def _alone(job: _Job) -> tuple[list[Failure], bool]:
     try:
         return next(_in_processes([job], 1))[1]
     except BrokenProcessPool:
-        files = sorted({step[m] for step in job.steps for m in ("audio", "face") if step[m]})
+        files = sorted(
+            {step[m] for step in job.steps for m in MODALITIES if step[m]}
+            | {row["path"] for row in job.streams}
+        )
         reason = (
             "the process that read it was ended from outside or crashed (out of memory, or a "
             "recording that a decoder cannot survive). Check the recording; try --workers 1"
@@ -288,9 +305,13 @@ def extract_session(job: _Job) -> tuple[list[Failure], bool]:
                 writer.append(name, ranges)
                 if modality == "face":
                     writer.append("face.jpeg_offset", np.array([writer.rows("face.jpeg")]))
-        stored = writer.rows("audio.step_samples") + writer.rows("face.step_frames") > 0
+        windows = _windows(job, list(range(len(job.steps))))
+        streams, broken = extract_streams(job.root, job.streams, windows, writer, job.allow_pickle)
+        failures += [Failure(*job.key, name, file, reason) for name, file, reason in broken]
+        media = writer.rows("audio.step_samples") + writer.rows("face.step_frames") > 0
+        stored = media or bool(streams)
         if stored:
-            store.put(writer.save(_summary(job, writer, faces)), store.path(*job.key))
+            store.put(writer.save(_summary(job, writer, faces, streams)), store.path(*job.key))
     _note_failures(store, job.key, failures)
     return failures, stored
 
@@ -434,13 +455,16 @@ def _tracker(landmarker: Path, min_confidence: float) -> "FaceTracker":
     return FaceTracker(landmarker, min_confidence)
 
 
-def _summary(job: _Job, writer: SessionWriter, faces: int) -> dict[str, Any]:
+def _summary(
+    job: _Job, writer: SessionWriter, faces: int, streams: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
     return {
         "steps": len(job.steps),
         "step_start_s": [float(step["start_s"]) for step in job.steps],
         "audio_s": writer.rows("audio.waveform") / SAMPLE_RATE,
         "frames": writer.rows("face.time_s"),
         "frames_with_face": faces,
+        "streams": streams,
         "fingerprint": job.fingerprint,
     }
 
@@ -474,7 +498,8 @@ def read_index(store: SessionStore) -> pd.DataFrame:
     if not store.filesystem.exists(path):
         raise StoreError(f"{store.url} is no store (no index.parquet): run depmm extract first")
     with store.filesystem.open(path) as file:
-        index = pd.read_parquet(file)
+        index = pd.read_parquet(file).reindex(columns=INDEX)
+    index["streams"] = index["streams"].fillna("")  # stores from before features had none
     return index[index["settings"] == store.hash].drop(columns="settings")
 
 
@@ -505,7 +530,8 @@ def _index_rows(
     for job in jobs:
         if (summary := _stored(store, job)) is not None:
             row = dict(zip(SESSION_KEY, job.key, strict=True)) | {"settings": store.hash}
-            rows.append(row | {name: summary[name] for name in INDEX[4:]})
+            streams = " ".join(sorted(summary.get("streams", {})))
+            rows.append(row | {name: summary[name] for name in INDEX[4:-1]} | {"streams": streams})
         path = _failure_path(store, *job.key)
         if store.filesystem.exists(path):
             with store.filesystem.open(path) as file:

@@ -16,6 +16,9 @@ face.confidence      [T] float32
 face.landmarks       [T, 478, 3]       float32, only where MediaPipe looked
 face.blendshapes     [T, 52]           float32, likewise
 face.pose            [T, 4, 4]         float32, likewise
+feature.N.values     [T, F] float32    rows of the stream N of features; NaN: not valid
+feature.N.time_s     [T] float64       seconds in the recording
+feature.N.step_rows  [L, 2] int64      first and end row of each step (equal: none)
 ===================  ================  =====================================================
 
 The file's name carries a hash of the settings that made it, so that stores of different settings
@@ -200,6 +203,37 @@ class SessionReader:
         speech = (self._file.get_tensor("audio.speech")[chosen] - start_s) * SAMPLE_RATE
         # hours into a recording, float32 seconds are a few samples off
         return np.round(speech).clip(0).astype(np.int64)
+
+    def rows(self, stream: str) -> np.ndarray:
+        """First and end row of each step in a stream of features, [L, 2]; zeros without it."""
+        name = f"feature.{stream}.step_rows"
+        if name not in self.names:
+            return np.zeros((self.summary["steps"], 2), np.int64)
+        return self._file.get_tensor(name)
+
+    def features(self, stream: str, first: int, end: int) -> np.ndarray:
+        """Rows of a stream of features, float32 [T, F]; NaN where not valid."""
+        return self._file.get_slice(f"feature.{stream}.values")[first:end]
+
+    def original_s(self, step: int, second: float) -> float:
+        """Where a moment of a step's joined speech lies in the recording.
+
+        Parameters
+        ----------
+        step : number of the step
+        second : from the start of the step's sound with its silence cut out (``data.cut_silence``)
+
+        Returns
+        -------
+        seconds from the start of the recording; a moment after the end is the end
+        """
+        stretches = self.speech(step) / SAMPLE_RATE
+        start_s: float = self.summary["step_start_s"][step]
+        for start, end in stretches:
+            if second < end - start:
+                return start_s + float(start) + second
+            second -= end - start
+        return start_s + (float(stretches[-1, 1]) if len(stretches) else second)
 
     def frames(self, step: int) -> np.ndarray:
         """Numbers of the step's frames that show a face."""

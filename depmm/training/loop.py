@@ -40,6 +40,7 @@ from depmm.training.learner import Learner, freeze
 from depmm.training.learning_rate import search_learning_rate
 from depmm.training.losses import session_weights
 from depmm.training.run_folder import RunFolder, write_table, write_text
+from depmm.training.standardize import fit_scales
 
 SEARCH_EPOCHS = 1_000_000  # a search of the learning rate draws as these epochs would
 
@@ -90,11 +91,13 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
     bare = build_model(config.model, config.task.kind, data.score_range, config.task.output).train()
     # an encoder freezes what it wants by itself; a phase may freeze more for a while
     frozen = {name for name, p in bare.named_parameters() if not p.requires_grad}
+    checkpoint = run.checkpoints / "last.safetensors"
+    if not checkpoint.is_file():
+        fit_scales(bare, data, settings.batch_size)
     carry_over(bare, settings, run, accelerator, speak)
     progress: dict[str, Any] = {
         "epoch": 0, "best": None, "best_epoch": -1, "history": [], "rates": []
     }  # fmt: skip
-    checkpoint = run.checkpoints / "last.safetensors"
     if checkpoint.is_file():
         progress = load_model(checkpoint, bare, frozen)
         speak(f"{run.path}: goes on after epoch {progress['epoch']}")
