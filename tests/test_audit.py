@@ -346,6 +346,33 @@ def test_copies_within_a_session_are_no_leak(tmp_path):
     assert set(files.black_border) == {("toy", name) for name in manifest.steps["face"]}
 
 
+def test_files_of_features_are_compared_but_not_decoded(tmp_path):
+    recorded = balanced()
+    features = pd.DataFrame(
+        [
+            {**key, "name": "landmarks", "modality": "face", "path": f"{key['session']}.npy",
+             "reader": "{}"}
+            for key in recorded.steps[["corpus", "subject", "session", "step"]].to_dict("records")
+        ]
+    )  # fmt: skip
+    manifest = Manifest(
+        recorded.sessions, recorded.steps.assign(audio=None, end_s=np.nan), features
+    )
+    for name in features["path"].unique():
+        (tmp_path / name).write_text("same" if name[:3] in ("P02", "P05") else f"x{name}")
+    (tmp_path / "P07-1.npy").unlink()
+
+    def refuse(path: Path, as_video: bool) -> tuple[None, None]:
+        raise AssertionError(f"{path} is no recording")
+
+    files = inspect_files([(manifest, tmp_path)], refuse)
+    assert only(manifest, "missing_files", files=files).files == (("toy", "P07-1.npy"),)
+    finding = only(manifest, "duplicate_files", files=files)
+    assert finding.people == (("toy", "P02"), ("toy", "P05"))
+    features.loc[features["subject"] == "P03", "path"] = "P04-1.npy"
+    assert only(manifest, "shared_files").people == (("toy", "P03"), ("toy", "P04"))
+
+
 def test_the_same_recording_in_two_corpora(tmp_path):
     one, two = balanced(corpus="one"), balanced(corpus="two")
     roots = [lay_out(tmp_path / "one", one, P02="same"), lay_out(tmp_path / "two", two, P05="same")]

@@ -215,10 +215,12 @@ def audit_of(manifest: Path) -> tuple[dict[str, Any] | None, str]:
 
 
 def fingerprint(manifest: Path) -> str:
-    """SHA-256 of both tables of a manifest's folder."""
+    """SHA-256 of the tables in a manifest's folder."""
     digest = hashlib.sha256()
-    for name in ("sessions", "steps"):
-        digest.update((manifest / f"{name}.parquet").read_bytes())
+    for name in ("sessions", "steps", "features"):
+        path = manifest / f"{name}.parquet"
+        if path.is_file():  # recordings have no features
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
