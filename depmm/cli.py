@@ -43,12 +43,17 @@ def simulate(
     seed: Annotated[int, typer.Option(help="same seed, same bytes")] = 0,
     effect: Annotated[float, typer.Option(help="size of the planted effect")] = 1.0,
     workers: Annotated[int | None, typer.Option(help="processes")] = None,
+    words: Annotated[
+        Path | None, typer.Option(help="CSV: word,valence,rating,language; default: English")
+    ] = None,
 ) -> None:
     """Make a corpus of talking faces with planted, known effects (truth.json)."""
     from depmm.corpora.simulate import simulate as run
 
-    truth = run(out, subjects=subjects, steps=steps, seed=seed, effect=effect, workers=workers)
-    planted = {group: ", ".join(words) for group, words in truth["planted"].items()}
+    truth = run(
+        out, subjects=subjects, steps=steps, seed=seed, effect=effect, workers=workers, words=words
+    )
+    planted = {group: ", ".join(chosen) for group, chosen in truth["planted"].items()}
     typer.echo(f"{out}: {subjects} people, {steps} words, effect {effect}; planted {planted}")
 
 

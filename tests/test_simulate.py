@@ -15,9 +15,9 @@ import pytest
 from depmm.config import CROP_SIZE, SAMPLE_RATE
 from depmm.corpora.simulate import (
     BLUNTNESS_LIMITS,
-    WORDS,
     _draw_people,
     _reading_list,
+    _word_lists,
     simulate,
 )
 from depmm.corpora.synthetic_face import (
@@ -37,7 +37,9 @@ from depmm.corpora.synthetic_voice import (
     speak,
     spell,
 )
+from depmm.corpora.words import ENGLISH_WORDS
 
+WORDS = _word_lists(ENGLISH_WORDS)
 PEOPLE, STEPS, EFFECT = 6, 4, 3.0
 FRAME_S = 1 / FRAMES_PER_SECOND
 GROUPS = (True, False)  # planted for the speaker's group or not
@@ -194,7 +196,7 @@ def test_an_earlier_simulation_is_replaced(
 
 
 def test_effect_is_added_to_planted_words_only() -> None:
-    reading = _reading_list(12, np.random.default_rng(0))
+    reading = _reading_list(12, WORDS, np.random.default_rng(0))
     without, with_effect = (_draw_people(8, reading, 3, effect) for effect in (0.0, 2.0))
     for before, after in zip(without, with_effect, strict=True):
         assert before.traits == after.traits
@@ -205,7 +207,7 @@ def test_effect_is_added_to_planted_words_only() -> None:
 
 
 def test_without_effect_groups_differ_by_chance_and_modalities_are_independent() -> None:
-    reading = _reading_list(12, np.random.default_rng(0))
+    reading = _reading_list(12, WORDS, np.random.default_rng(0))
     people = _draw_people(400, reading, 0, 0.0)
     audio, face = (np.stack([p.bluntness[name] for p in people]) for name in ("audio", "face"))
     assert audio.std() == pytest.approx(np.hypot(1.0, 0.25), rel=0.05)
@@ -242,7 +244,7 @@ def test_planted_words_are_quieter_and_stiller(corpus: Path) -> None:
 
 @pytest.mark.parametrize("steps", [3, 4, 5, 12, 72, 80])
 def test_reading_list_is_balanced_and_planted(steps: int) -> None:
-    reading = _reading_list(steps, np.random.default_rng(steps))
+    reading = _reading_list(steps, WORDS, np.random.default_rng(steps))
     count = Counter(step.valence for step in reading)
     assert len(reading) == steps
     assert count["negative"] == count["positive"]
@@ -259,7 +261,7 @@ def test_reading_list_is_balanced_and_planted(steps: int) -> None:
 
 @pytest.mark.parametrize("subjects", [2, 3, 8, 9, 13, 48])
 def test_people_are_balanced(subjects: int) -> None:
-    reading = _reading_list(3, np.random.default_rng(0))
+    reading = _reading_list(3, WORDS, np.random.default_rng(0))
     traits = [person.traits for person in _draw_people(subjects, reading, 0, 1.0)]
     groups = Counter(t.group for t in traits)
     assert groups == {"depressed": subjects // 2, "healthy": subjects - subjects // 2}
@@ -285,6 +287,14 @@ def test_spelling() -> None:
     spoken = {word: spell(word) for words in WORDS.values() for word in words}
     assert len(set(spoken.values())) == len(spoken) == 72
     assert all(set(phones) <= set(PHONES) for phones in spoken.values())
+
+
+def test_spelling_takes_any_latin_word_and_every_letter() -> None:
+    assert spell("Ärger") == spell("arger")
+    assert spell("Süß") == spell("suss")
+    assert spell("悲伤") == ""
+    for letter in "abcdefghijklmnopqrstuvwxyz":
+        assert set(spell(f"a{letter}a")) <= set(PHONES)
 
 
 def quiet_voice(**changes: float) -> Voice:

@@ -19,6 +19,7 @@ from depmm.corpora.patterns import Pattern, compile_pattern, is_kept, render
 from depmm.corpora.report import IndexReport, Missing, PatternCount, other_folders
 from depmm.corpora.spec_schema import Recordings, Spec, Table
 from depmm.corpora.tables import JoinedTable, read_table
+from depmm.corpora.words import fill_valence, read_words
 
 
 @dataclass
@@ -55,10 +56,12 @@ def index_corpus(
     ------
     ManifestError : nothing matches, a table lacks a column, tables contradict each other, an
         unsafe id, a score, code, split, gender or time that cannot be, two files for one place
+    WordListError : the spec's word list cannot be used
     """
     root = Path(root)
     if not root.is_dir():
         raise ManifestError(f"{root}: no such folder. Give the folder that holds {spec.name}.")
+    words = read_words(spec.words) if spec.words else []
     found = _sort_files(spec, root)
     missing = [
         Missing("file", path, "a link to nothing, no plain file, or a name that is not UTF-8")
@@ -74,6 +77,8 @@ def index_corpus(
     rows = make_rows(spec, units, steps_table, root, duration)
     missing += rows.missing
     found.left_out += rows.left_out
+    if spec.words:
+        missing += fill_valence(rows.steps, words, spec.words)
     for joined in (*tables, *([steps_table] if steps_table else [])):
         if joined.table.file is not None:
             for key in joined.unused_keys():

@@ -15,7 +15,8 @@ class Missing:
 
     Parameters
     ----------
-    kind : ``file`` of a step, ``recording`` of a table's row, ``row`` of a recording, ``table``
+    kind : ``file`` of a step, ``recording`` of a table's row, ``row`` of a recording, ``table``,
+        ``word`` of the spec's word list
     where : the file or table that shows the gap
     message : what is missing
     """

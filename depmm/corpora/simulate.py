@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depmm.config import MODALITIES, SAMPLE_RATE
+from depmm.corpora.manifest import VALENCES
 from depmm.corpora.synthetic_face import (
     FRAMES_PER_SECOND,
     MOTION_PER_UNIT,
@@ -36,7 +37,9 @@ from depmm.corpora.synthetic_voice import (
     Recording,
     draw_voice,
     speak,
+    spell,
 )
+from depmm.corpora.words import ENGLISH_WORDS, Word, fold, read_words
 
 GENERATOR = "depmm simulate"  # in truth.json: this folder may be overwritten
 SESSION = "1"
@@ -46,24 +49,6 @@ BLUNTNESS_LIMITS = (-1.5, 4.0)  # of what voice and face show
 PLANTED_SHARE = 2 / 3  # of a group's words
 SHARES = {"train": 0.5, "validation": 0.2, "test": 0.3}
 GROUP_VALENCE = {"depressed": "negative", "healthy": "positive"}
-
-WORDS = {
-    valence: words.split()
-    for valence, words in {
-        "negative": """
-            dismissal tragedy grief despair failure misery sorrow shame guilt fear anger loneliness
-            rejection betrayal disgust suffering hatred anxiety regret cruelty disaster violence
-            humiliation emptiness""",
-        "neutral": """
-            table window paper corner street number pencil building metal carpet ceiling engine
-            basket bottle button cabinet column curtain fabric handle kettle ladder surface
-            vehicle""",
-        "positive": """
-            passion purity justice joy love hope delight courage friendship happiness kindness
-            freedom gratitude harmony pleasure triumph comfort laughter beauty honesty warmth peace
-            trust wonder""",
-    }.items()
-}
 
 DEFINITION = (
     "bluntness[person, modality, step] = effect * planted + a person's offset N(0, person_sd) + "
@@ -115,6 +100,7 @@ def simulate(
     seed: int = 0,
     effect: float = 1.0,
     workers: int | None = None,
+    words: Path | None = None,
 ) -> dict[str, Any]:
     """Write a simulated corpus and return its truth.
 
@@ -126,9 +112,10 @@ def simulate(
     ----------
     out : a new or empty folder, or that of an earlier simulation, which is replaced
     subjects : people, half of them depressed (an odd one is healthy), one session each
-    steps : words a person reads, `L`; the list repeats itself after 72
+    steps : words a person reads, `L`; a valence whose words are used up starts again
     effect : bluntness of planted words, in the units that ``per_unit`` of the truth explains
     workers : processes; default: one for each processor
+    words : a word list, see ``read_words``; default: 24 English words of each valence
 
     Returns
     -------
@@ -136,12 +123,14 @@ def simulate(
 
     Raises
     ------
-    ValueError : an argument out of range; ``out`` is a file or holds something else
+    ValueError : an argument out of range; ``out`` is a file or holds something else; a word list
+        that cannot be used, lacks a valence, or has a word that the voice cannot say
     """
     out = Path(out)
     _check_arguments(subjects, steps, seed, effect, workers)
+    lists = _word_lists(words or ENGLISH_WORDS)
     earlier = _earlier_subjects(out)
-    reading = _reading_list(steps, np.random.default_rng((seed, 0)))
+    reading = _reading_list(steps, lists, np.random.default_rng((seed, 0)))
     people = _draw_people(subjects, reading, seed, effect)
     truth = _truth(people, reading, seed, effect)
 
@@ -160,12 +149,12 @@ def simulate(
         for person in people
     ]
     times = _run(jobs, min(workers or os.cpu_count() or 1, subjects))
-    words = [
+    spoken = [
         (person.subject, SESSION, k, f"{start:.3f}", f"{end:.3f}", step.word, step.valence)
         for person, limits in zip(people, times, strict=True)
         for k, (step, (start, end)) in enumerate(zip(reading, limits, strict=True))
     ]
-    _write_table(out / "words.csv", "subject session step start_s end_s word valence", words)
+    _write_table(out / "words.csv", "subject session step start_s end_s word valence", spoken)
     traits = [(person.subject, person.traits) for person in people]
     labels = [(name, SESSION, t.score, t.gender, t.age, t.split) for name, t in traits]
     _write_table(out / "labels.csv", "subject session score gender age split", labels)
@@ -213,14 +202,37 @@ def _earlier_subjects(out: Path) -> list[str]:
     return [_subject(index) for index in range(1, subjects + 1)]
 
 
-def _reading_list(steps: int, rng: np.random.Generator) -> list[Step]:
+def _word_lists(path: Path) -> dict[str, list[str]]:
+    """Read the words of each valence, in the order of ``VALENCES`` and of the file."""
+    lists: dict[str, list[str]] = {valence: [] for valence in VALENCES}
+    known: dict[str, Word] = {}
+    for word in read_words(path):
+        other = known.setdefault(fold(word.text), word)
+        if other is not word:
+            raise ValueError(
+                f"{path}: {word.text!r} stands in {other.language} and {word.language}: simulate "
+                "one language, or keep the word once"
+            )
+        if not spell(word.text):
+            raise ValueError(
+                f"{path}: {word.text!r} has no letter that the simulated voice can say: write it "
+                "in Latin letters"
+            )
+        lists[word.valence].append(word.text)
+    for valence, texts in lists.items():
+        if not texts:
+            raise ValueError(f"{path}: no {valence} word: a reading needs words of each valence")
+    return lists
+
+
+def _reading_list(steps: int, lists: dict[str, list[str]], rng: np.random.Generator) -> list[Step]:
     """Choose and order the words, and which of them are planted.
 
     Words come in rounds of one a valence, each round in random order; a last, incomplete round has
     as many negative as positive words.
     """
-    shuffled = {valence: rng.permutation(words).tolist() for valence, words in WORDS.items()}
-    rounds = [[str(v) for v in rng.permutation(list(WORDS))] for _ in range(steps // 3)]
+    shuffled = {valence: rng.permutation(words).tolist() for valence, words in lists.items()}
+    rounds = [[str(v) for v in rng.permutation(list(lists))] for _ in range(steps // 3)]
     rest = ([], ["neutral"], ["negative", "positive"])[steps % 3]
     rounds.append([str(v) for v in rng.permutation(rest)])
     order = [valence for chosen in rounds for valence in chosen]

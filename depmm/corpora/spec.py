@@ -77,6 +77,8 @@ def parse_spec(text: str, source: str) -> Spec:
         raise SpecError(
             "\n".join(_say(place, message, lines, source) for place, message in problems)
         )
+    if spec.words is not None:
+        spec = spec.model_copy(update={"words": str(Path(source).parent / spec.words)})
     return spec
 
 

@@ -65,6 +65,11 @@ def check_spec(spec: Spec) -> Iterator[Problem]:
         yield from _unknown(("codes", name), [value.of or name], sources, "a pattern or table")
     yield from _check_streams(spec)
     yield from _check_steps(spec, known)
+    if spec.words is not None and "text" not in known | step_fields:
+        yield (
+            ("words",),
+            "nothing gives the text of a step. Name its column as text: in a table's fields.",
+        )
     if spec.label:
         yield from _check_label(spec.label, known)
 
@@ -109,11 +114,13 @@ def _check_table(table: Table, place: Place, known: set[str]) -> Iterator[Proble
         return
     if table.header == bool(table.columns):
         yield (*place, "columns"), "columns: goes with header: false, and is needed there."
+    if table.whole and (table.file is None or len(table.columns) != 1):
+        yield (*place, "whole"), "one cell a file: give file:, header: false and one name: columns."
     joined = [name for text in table.join.values() for name in template_fields(join_field(text))]
     yield from _unknown((*place, "join"), joined, known, "patterns and earlier tables")
     if table.columns:
         columns = {*table.columns, *(compile_pattern(table.file).fields if table.file else ())}
-        for key in ("join", "keep", "drop"):
+        for key in ("join", "keep", "drop", "integers"):
             yield from _unknown((*place, key), list(getattr(table, key)), columns, "columns:")
         yield from _unknown((*place, "fields"), list(table.fields.values()), columns, "columns:")
 

@@ -1,10 +1,11 @@
 """What a data spec may say: its sections and their types (``data_specs/README.md`` explains "
 "them)."""
 
+import json
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from depmm.config import Modality, Settings, StreamConfig
 from depmm.corpora.manifest import INSTRUMENTS
@@ -20,7 +21,11 @@ def _code(value: Any) -> Any:
     return str(value).lower() if isinstance(value, int) else value
 
 
-Code = Annotated[str, BeforeValidator(_code)]
+Code = Annotated[
+    str,
+    BeforeValidator(_code),
+    WithJsonSchema({"type": ["string", "integer", "boolean"]}),  # 3 is read as the text "3"
+]
 Choice = dict[str, list[Code]]
 FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -37,9 +42,9 @@ class Recordings(Settings):
 
 
 class Table(Settings):
-    """Delimited text, joined to the recordings on named fields."""
+    """Delimited text or an Excel sheet, joined to the recordings on named fields."""
 
-    file: str | None = Field(None, description="pattern of one or many files")
+    file: str | None = Field(None, description="pattern of one or many files; .xlsx is read too")
     rows: str | None = Field(None, description="the table itself, written into the spec")
     join: dict[str, str] = Field(min_length=1, description="column -> field or template")
     fields: dict[FieldName, str] = Field(min_length=1, description="field -> column")
@@ -49,6 +54,8 @@ class Table(Settings):
     sep: str = Field(",", min_length=1, max_length=1)
     header: bool = True
     columns: list[str] = Field([], description="names of the columns when header is false")
+    whole: bool = Field(False, description="a file's whole text is one cell, e.g. a transcript")
+    integers: list[str] = Field([], description="columns of whole numbers: 007 and 7 are one value")
     encoding: str = "utf-8"
 
     @property
@@ -137,6 +144,9 @@ class Spec(Settings):
     required_modalities: list[Modality] = Field([], description="every step must have these")
     required_features: list[FieldName] = Field([], description="streams that every step must have")
     steps: Steps = Steps()
+    words: str | None = Field(
+        None, description="word list that gives steps their valence; relative to the spec"
+    )
     tables: list[Table] = Field([])
     codes: dict[FieldName, Codes] = Field({})
     label: Label | None = None
@@ -157,3 +167,13 @@ class Spec(Settings):
         sources = {self.codes[name].of or name if name in self.codes else name for name in names}
         tables = [table.place for table in self.tables if sources & set(table.fields)]
         return " or ".join(tables) or "the file name"
+
+
+def json_schema() -> str:
+    """Write the format as JSON Schema, for editors; ``load_spec`` checks more than it can say."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Spec.model_json_schema()}
+    return json.dumps(schema, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    print(json_schema(), end="")

@@ -7,6 +7,7 @@ This is no text-to-speech: words are distinct and word-like, not intelligible.
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -168,7 +169,8 @@ def speak(
 
 
 def spell(word: str) -> str:
-    """Read a word's letters as a string of `PHONES` keys."""
+    """Read a word's letters as a string of `PHONES` keys; accents and other signs are silent."""
+    word = unicodedata.normalize("NFKD", word.casefold())
     word = re.sub(r"c(?=[eiy])", "s", word)
     word = re.sub(r"(?<=[aeiouy])([^aeiouy]+)e$", r"\1", word)  # a silent e
     phones = "".join(SPELLING.get(letters, letters) for letters in LETTERS.findall(word))

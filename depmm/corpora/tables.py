@@ -1,4 +1,4 @@
-"""Read the delimited tables of a spec and look their rows up by the joined fields."""
+"""Read the tables of a spec, text or Excel sheets, and look their rows up by the joined fields."""
 
 import csv
 import io
@@ -17,6 +17,7 @@ from depmm.corpora.patterns import (
 from depmm.corpora.spec_schema import StepTable, Table, join_field
 
 Key = tuple[str, ...]
+Line = tuple[int, list[str]]  # number in the file, cells
 _QUOTED = {",", ";"}  # in tables by TAB or space a quotation mark is part of the text
 
 
@@ -95,7 +96,7 @@ def read_table(
     Raises
     ------
     ManifestError : a file that cannot be read or decoded, a missing column, a row with too many or
-        too few cells, an unsafe id
+        too few cells, a cell of ``integers`` that is none, an unsafe id
     """
     ids = [
         column
@@ -104,10 +105,14 @@ def read_table(
     ]
     joined = JoinedTable(table, files, id_columns=tuple(ids))
     if table.rows is not None:
-        _add(joined, table.rows, table.place, {})
+        _add(joined, _text_lines(table, table.rows, table.place), table.place, {})
         return joined
     pattern = compile_pattern(table.file or "")
     for path in files:
+        captured = pattern.match(path) or {}
+        if path.endswith(".xlsx"):
+            _add(joined, _sheet_lines(root / path, path), path, captured)
+            continue
         try:
             text = (root / path).read_bytes().decode(table.encoding).removeprefix("\ufeff")
         except (OSError, UnicodeDecodeError, LookupError) as error:
@@ -115,15 +120,15 @@ def read_table(
                 f"{path}: cannot be read as {table.encoding} text ({error}). Check the file, or "
                 "state its encoding: in the spec's table."
             ) from None
-        _add(joined, text, path, pattern.match(path) or {})
+        if table.whole:
+            _add(joined, iter([(1, [" ".join(text.split())])]), path, captured)
+        else:
+            _add(joined, _text_lines(table, text, path), path, captured)
     return joined
 
 
-def _add(joined: JoinedTable, text: str, place: str, captured: dict[str, str]) -> None:
-    """Read one table's text into ``joined``."""
-    table, names = joined.table, joined.table.columns
-    order = table.order if isinstance(table, StepTable) else []
-    needed = [*table.join, *table.fields.values(), *table.keep, *table.drop, *order]
+def _text_lines(table: Table, text: str, place: str) -> Iterator[Line]:
+    """Split delimited text; blank lines are left out."""
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter=table.sep,
@@ -134,29 +139,85 @@ def _add(joined: JoinedTable, text: str, place: str, captured: dict[str, str]) -
         for cells in reader:
             if table.sep == " " and cells and not cells[-1]:
                 del cells[-1]
-            if not any(cell.strip() for cell in cells):
-                continue
-            line = f"{place}, line {reader.line_num}"
-            if not names:
-                names = [cell.strip() for cell in cells]
-                _check_columns(needed, [*names, *captured], place)
-            elif len(cells) != len(names):
-                raise ManifestError(
-                    f"{line}: {len(cells)} cells where {len(names)} columns are "
-                    f"({', '.join(names)}). Correct the row, or sep: (now {table.sep!r}) in the "
-                    "spec's table."
-                )
-            else:
-                values = (cell.strip() or None for cell in cells)
-                _add_row(joined, {**captured, **dict(zip(names, values, strict=True))}, order, line)
+            if any(cell.strip() for cell in cells):
+                yield reader.line_num, cells
     except csv.Error as error:
         raise ManifestError(
             f"{place}, line {reader.line_num}: not a table ({error}). Correct the file."
         ) from None
+
+
+def _sheet_lines(file: Path, place: str) -> Iterator[Line]:
+    """Read the first sheet of an Excel workbook; columns without a name are left out.
+
+    Such columns hold remarks beside the table; numbers are written without a trailing ``.0``.
+    """
+    import openpyxl
+
+    try:
+        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        rows = [[_cell_text(cell) for cell in row] for row in book.worksheets[0].values]
+        book.close()
+    except Exception as error:  # openpyxl lets errors of zip, XML and its own types through
+        raise ManifestError(
+            f"{place}: cannot be read as an Excel workbook ({error}). Check the file, or save it "
+            "as .csv (UTF-8) and name that under file: in the spec's table."
+        ) from None
+    named: list[int] = []
+    for number, cells in enumerate(rows, start=1):
+        if not named:
+            named = [position for position, cell in enumerate(cells) if cell]
+        kept = [cells[position] if position < len(cells) else "" for position in named]
+        if any(kept):
+            yield number, kept
+
+
+def _cell_text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()  # as codes: in a spec
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else str(value).strip()
+
+
+def _add(joined: JoinedTable, lines: Iterator[Line], place: str, captured: dict[str, str]) -> None:
+    """Read one table's lines into ``joined``."""
+    table, names = joined.table, joined.table.columns
+    order = table.order if isinstance(table, StepTable) else []
+    needed = [
+        *table.join, *table.fields.values(), *table.keep, *table.drop, *table.integers, *order,
+    ]  # fmt: skip
+    for number, cells in lines:
+        line = f"{place}, line {number}"
+        if not names:
+            names = [cell.strip() for cell in cells]
+            _check_columns(needed, [*names, *captured], place)
+        elif len(cells) != len(names):
+            raise ManifestError(
+                f"{line}: {len(cells)} cells where {len(names)} columns are "
+                f"({', '.join(names)}). Correct the row, or sep: (now {table.sep!r}) in the "
+                "spec's table."
+            )
+        else:
+            values = (cell.strip() or None for cell in cells)
+            row = {**captured, **dict(zip(names, values, strict=True))}
+            for column in table.integers:
+                row[column] = _integer(row[column], f"{line}: {column}")
+            _add_row(joined, row, order, line)
     if not names:
         raise ManifestError(
             f"{place}: the table is empty. It needs the columns {', '.join(needed)}."
         )
+
+
+def _integer(cell: str | None, what: str) -> str | None:
+    """Drop leading zeros, as ``{name:int}`` of a pattern does."""
+    if cell is not None and not (cell.isascii() and cell.isdecimal()):
+        raise ManifestError(
+            f"{what} is {cell!r}, which is no whole number. Correct the table, or take the column "
+            "out of integers: in the spec's table."
+        )
+    return None if cell is None else str(int(cell))
 
 
 def _add_row(

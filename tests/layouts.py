@@ -1,0 +1,113 @@
+"""Small corpus folders in the layout that each data spec describes: path -> content of the file.
+
+Media files are empty; indexing reads only names and tables.
+"""
+
+import io
+from pathlib import Path
+
+import openpyxl
+
+Files = dict[str, str | bytes]
+
+
+def write(root: Path, files: Files) -> Path:
+    """Write the files below ``root`` and return it."""
+    for path, content in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        data = content.encode("utf-8") if isinstance(content, str) else content
+        (root / path).write_bytes(data)
+    return root
+
+
+def workbook(rows: list[list[object]]) -> bytes:
+    """Make an Excel workbook with these rows in its first sheet."""
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    for row in rows:
+        book.active.append(row)
+    book.create_sheet("Sheet2")
+    data = io.BytesIO()
+    book.save(data)
+    return data.getvalue()
+
+
+def avec2013() -> Files:
+    """Four sessions; person 205 is in train and test."""
+    sessions = {"Training": ["203_1", "205_1"], "Development": ["206_2"], "Testing": ["205_2"]}
+    scores = {"203_1": 13, "205_1": 14, "206_2": 0, "205_2": 45}
+    files: Files = {f"Labels/{name}_Depression.csv": f"{score}\n" for name, score in scores.items()}
+    for part, names in sessions.items():
+        files |= {f"{part}/Video/{name}_cut_combined.mp4": "" for name in names}
+    return files
+
+
+def avec2014() -> Files:
+    """Three sessions of two tasks each; person 215 came twice."""
+    files: Files = {}
+    scores = {("Training", "215_1"): 3, ("Development", "215_2"): 27, ("Testing", "247_3"): 14}
+    for (part, name), score in scores.items():
+        files[f"Final_Labels/{part}/{name}_Depression.csv"] = f"{score}"
+        for task in ("Freeform", "Northwind"):
+            for kind, end in (("Video", "video.mp4"), ("Audio", "audio.wav")):
+                files[f"AVEC2014_AudioVisual/{kind}/{part}/{task}/{name}_{task}_{end}"] = ""
+    return files
+
+
+def eatd() -> Files:
+    """Two people of train, one of validation; two have the number 1."""
+    files: Files = {}
+    for person, raw in {"t_1": 42.0, "t_12": 42.4, "v_1": 60.0}.items():
+        files |= {
+            f"{person}/label.txt": f"{raw}\n",
+            f"{person}/new_label.txt": f"{raw * 1.25}\n",
+        }
+        for valence in ("positive", "neutral", "negative"):
+            for end in (".wav", "_out.wav"):
+                files[f"{person}/{valence}{end}"] = ""
+            files[f"{person}/{valence}.txt"] = f"我觉得, {valence}\n还有"
+    files["t_12/neutral.txt"] = ""
+    return files
+
+
+def modma() -> Files:
+    """Three people; five files of 02010004 cannot be read."""
+    head = ["subject id", "type", "age", "gender", "education（years）", "PHQ-9", "GAD-7"]  # noqa: RUF001
+    people = [
+        ["02010002", "MDD", 18, "F", 12, 23, 1],
+        [2010004, "MDD", 44.0, "M", 9, 5, 1],
+        [2020008, "HC", 31, "M", 16, 1, 1],
+    ]
+    rows: list[list[object]] = [[*head, None, None]]
+    rows += [[*person, None, "PHQ-9: Patient Health Questionnaire"] for person in people]
+    rows.append([None] * 8 + ["a remark below the table"])
+    folder = "audio_lanzhou_2015"
+    files: Files = {f"{folder}/subjects_information_audio_lanzhou_2015.xlsx": workbook(rows)}
+    for person in ("02010002", "02010004", "02020008"):
+        files |= {f"{folder}/{person}/{number:02}.wav": "" for number in range(1, 30)}
+    return files
+
+
+def androids() -> Files:
+    """A patient and two controls; patient 01 and control 01 are two people."""
+    files: Files = {
+        "fold-lists.csv": "Read,,,,,,,Interview\nfold1,fold2\n'01_PF41_2','01_CM30_4'\n",
+        "interview_timedata.csv": "01_PF41_2,0.5,3.1,7.0,9.2\n",
+        "Androids.conf": "[component]\n",
+        "Reading-Task/audio/PT/01_PF41_2.wav": "",
+        "Reading-Task/audio/HC/01_CM30_4.wav": "",
+        "Reading-Task/audio/HC/27_CF25_X.wav": "",
+    }
+    for name, group, turns in (("01_PF41_2", "PT", 11), ("01_CM30_4", "HC", 2)):
+        files[f"Interview-Task/audio/{group}/{name}.wav"] = ""
+        for turn in range(1, turns + 1):
+            files[f"Interview-Task/audio_clip/{name}/{name}_{turn}.wav"] = ""
+    return files
+
+
+def ewre_raw() -> Files:
+    """A depressed and a healthy person with the same number, two words each."""
+    words = "subject,step,start_s,end_s,word,valence\n"
+    for person in ("D012", "H012"):
+        words += f"{person},1,2.5,3.1,justice,positive\n{person},0,0.5,1.0,tragedy,negative\n"
+    return {"videos/D012.mp4": "", "videos/H012.mp4": "", "words.csv": words}
