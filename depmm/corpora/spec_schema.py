@@ -13,6 +13,7 @@ from depmm.corpora.patterns import template_fields
 
 FILE_FIELDS = {"path": "the file's path in the corpus", "stem": "its name without extension"}
 STEP_FIELDS = ("start", "end", "text", "valence", "task")  # what a step table may give
+TRUTH_FILE = "truth.json"  # of a simulated corpus, beside its files and no part of it
 OFFSET_FIELD = "offset_s"  # of a recording: seconds that its step table runs ahead of it
 
 
@@ -126,6 +127,26 @@ class Label(Settings):
         return INSTRUMENTS[self.instrument].cut_off
 
 
+class Simulation(Settings):
+    """What a layout cannot tell and ``depmm simulate --spec`` has to know."""
+
+    folder: str = Field("", description="stands where a pattern starts with **/")
+    sessions: int = Field(1, ge=1, description="of a person")
+    words: int | None = Field(None, ge=1, description="that a person says in each recording")
+    fields: dict[FieldName, list[Code]] = Field(
+        {}, description="values of fields, as they stand in paths and tables"
+    )
+    columns: dict[str, list[str]] = Field(
+        {}, description="stream, or file: of a table, -> the columns of its header"
+    )
+    shapes: dict[FieldName, list[int]] = Field(
+        {}, description="stream of arrays -> lengths of the axes beside that of the rows"
+    )
+    others: dict[str, list[Code]] = Field(
+        {}, description="column of the step table -> values of rows that keep: leaves out"
+    )
+
+
 class Spec(Settings):
     """Everything that is known about a corpus."""
 
@@ -151,6 +172,7 @@ class Spec(Settings):
     codes: dict[FieldName, Codes] = Field({})
     label: Label | None = None
     ignore: list[str] = Field([], description="patterns of known files that are not used")
+    simulate: Simulation = Simulation()
 
     @property
     def id_fields(self) -> frozenset[str]:
