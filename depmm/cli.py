@@ -38,23 +38,75 @@ def main() -> None:
 @app.command()
 def simulate(
     out: Annotated[Path, typer.Argument(help="new folder of the corpus")],
-    subjects: Annotated[int, typer.Option(help="people")] = 48,
-    steps: Annotated[int, typer.Option(help="words that each reads")] = 12,
+    subjects: Annotated[int | None, typer.Option(help="people; 48, with --spec 12")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="words: 12 a person; with --spec 2 or 3 a recording")
+    ] = None,
     seed: Annotated[int, typer.Option(help="same seed, same bytes")] = 0,
     effect: Annotated[float, typer.Option(help="size of the planted effect")] = 1.0,
     workers: Annotated[int | None, typer.Option(help="processes")] = None,
     words: Annotated[
         Path | None, typer.Option(help="CSV: word,valence,rating,language; default: English")
     ] = None,
+    spec: Annotated[Path | None, typer.Option(help="layout: data_specs/<corpus>.yaml")] = None,
+    plant: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="with --spec, a confound, e.g. gender=0.9"),
+    ] = None,
 ) -> None:
     """Make a corpus of talking faces with planted, known effects (truth.json)."""
+    if spec is not None:
+        if words is not None:
+            raise ValueError("--words does not go with --spec: name the list under words: there")
+        _simulate_layout(out, spec, subjects, steps, seed, effect, workers, plant or [])
+        return
+    if plant:
+        raise ValueError(f"--plant {plant[0]} needs --spec: the layout that carries it")
     from depmm.corpora.simulate import simulate as run
 
+    subjects, steps = 48 if subjects is None else subjects, 12 if steps is None else steps
     truth = run(
         out, subjects=subjects, steps=steps, seed=seed, effect=effect, workers=workers, words=words
     )
     planted = {group: ", ".join(chosen) for group, chosen in truth["planted"].items()}
     typer.echo(f"{out}: {subjects} people, {steps} words, effect {effect}; planted {planted}")
+
+
+def _simulate_layout(
+    out: Path,
+    spec: Path,
+    subjects: int | None,
+    words: int | None,
+    seed: int,
+    effect: float,
+    workers: int | None,
+    plant: list[str],
+) -> None:
+    from depmm.corpora.simulate_layout import parse_plants, simulate_layout
+    from depmm.corpora.spec import load_spec
+
+    truth = simulate_layout(
+        out,
+        load_spec(spec),
+        subjects=subjects,
+        words=words,
+        seed=seed,
+        effect=effect,
+        workers=workers or 1,
+        plants=parse_plants(plant),
+    )
+    typer.echo(
+        f"{out}: {truth['subjects']} people, {len(truth['sessions'])} sessions in the layout of "
+        f"{truth['spec']}, effect {effect}"
+    )
+    for name, planted in truth["planted"].items():
+        hit = planted["hit"]
+        several = (
+            ", ".join(f"{n} {group}" for group, n in hit.items())
+            if isinstance(hit, dict)
+            else f"{len(hit)} hit"
+        )
+        typer.echo(f"planted {name} {planted['value']:g}: {planted['meaning']}; {several}")
 
 
 @app.command()

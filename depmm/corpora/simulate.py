@@ -294,6 +294,18 @@ def _split_column(size: int) -> list[str]:
     return ["train"] * train + ["validation"] * validation + ["test"] * test
 
 
+def per_unit() -> dict[str, dict[str, float]]:
+    """What a unit of bluntness does to voice and face."""
+    return {
+        "audio": {
+            "level_db": GAIN_DB_PER_UNIT,
+            "duration_factor": DURATION_PER_UNIT,
+            "pitch_range_factor": round(PITCH_RANGE_PER_UNIT, 6),
+        },
+        "face": {"motion_factor": round(MOTION_PER_UNIT, 6)},
+    }
+
+
 def _truth(people: list[Person], reading: list[Step], seed: int, effect: float) -> dict[str, Any]:
     return {
         "generator": GENERATOR,
@@ -305,14 +317,7 @@ def _truth(people: list[Person], reading: list[Step], seed: int, effect: float) 
         "word_sd": WORD_SD,
         "person_sd": PERSON_SD,
         "limits": list(BLUNTNESS_LIMITS),
-        "per_unit": {
-            "audio": {
-                "level_db": GAIN_DB_PER_UNIT,
-                "duration_factor": DURATION_PER_UNIT,
-                "pitch_range_factor": round(PITCH_RANGE_PER_UNIT, 6),
-            },
-            "face": {"motion_factor": round(MOTION_PER_UNIT, 6)},
-        },
+        "per_unit": per_unit(),
         "planted": {
             group: sorted({step.word for step in reading if step.planted_for == group})
             for group in GROUP_VALENCE
