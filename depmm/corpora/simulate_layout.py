@@ -51,9 +51,10 @@ WORDS = 2  # in a recording; one more where words are steps
 FRAMES_PAINTED = 3  # every third picture is painted, and shown three times
 DEFINITION = (
     "bluntness[person, modality, word] = effect where group is depressed, otherwise 0, + a "
-    "person's offset N(0, person_sd) + noise N(0, word_sd), drawn independently for audio and face. "
-    "Clipped to limits, it changes voice, face and the mean of every feature as per_unit says. told is the "
-    "group that labels state; it differs from group only where label_noise was planted."
+    "person's offset N(0, person_sd) + noise N(0, word_sd), drawn independently for audio and "
+    "face. Clipped to limits, it changes voice, face and the mean of every feature as per_unit "
+    "says. told is the group that labels state; it differs from group only where label_noise was "
+    "planted."
 )
 
 
