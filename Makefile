@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/depmm simulate corpora/demo/recordings --subjects 96 --steps 12 --seed 0 --effect 1.25
 	$(BIN)/depmm index data_specs/ewre_simulated.yaml corpora/demo/recordings --out corpora/demo/manifest
-	$(BIN)/depmm audit corpora/demo/manifest
+	$(BIN)/depmm audit corpora/demo/manifest --root corpora/demo/recordings
 	$(BIN)/depmm extract corpora/demo/manifest corpora/demo/recordings --out stores/demo \
 		--config experiments/configs/demo.yaml
 	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \

@@ -130,17 +130,77 @@ def index(
 
 
 @app.command()
-def audit(manifest: Annotated[Path, typer.Argument(help="folder of the manifest")]) -> None:
-    """Look for what would make results invalid; exit status 1 if there are errors."""
-    from depmm.corpora.audit import audit_manifest, describe
-    from depmm.corpora.manifest import read_manifest
+def audit(
+    manifests: Annotated[
+        list[Path], typer.Argument(help="folder of the manifest; several: may they test each other")
+    ],
+    root: Annotated[
+        list[Path] | None,
+        typer.Option(help="folder of the recordings, one for each manifest: look at them too"),
+    ] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option(help="accept findings of this name; runs record it")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="folder of the report of several")] = None,
+) -> None:
+    """Look for what would make results invalid: audit.json, audit.html; status 1 if there is."""
+    from rich.console import Console
+    from rich.progress import track
 
-    findings = audit_manifest(read_manifest(manifest))
-    text = describe(findings)
-    (manifest / "audit.txt").write_text(text + "\n", encoding="utf-8")
-    typer.echo(text)
-    if any(finding.severity == "error" for finding in findings):
+    from depmm.corpora.audit import audit_manifest, describe, read_index_report, write_audit
+    from depmm.corpora.files import inspect_files
+    from depmm.corpora.finding import Evidence
+    from depmm.corpora.manifest import concat_manifests, read_manifest
+    from depmm.media.borders import look_at
+
+    if len(manifests) > 1 and out is None:
+        raise ValueError("several manifests have one report: give its folder with --out FOLDER")
+    if root and len(root) != len(manifests):
+        raise ValueError(
+            f"--root is given {len(root)} times for {len(manifests)} manifests: give it once for "
+            "each, in the same order"
+        )
+    tables = [read_manifest(folder) for folder in manifests]
+    files = None
+    if root:
+        console = Console(stderr=True)
+        files = inspect_files(
+            list(zip(tables, root, strict=True)),
+            look_at,
+            lambda names: track(names, "look at recordings", console=console),
+        )
+    reports = [read_index_report(folder) for folder in manifests]
+    whole = concat_manifests(tables) if len(tables) > 1 else tables[0]
+    evidence = Evidence(whole, files, tuple(report for report in reports if report))
+    result = audit_manifest(evidence, allow or ())
+    folder = out or manifests[0]
+    write_audit(result, folder, manifests)
+    typer.echo(describe(result))
+    typer.echo(f"{folder}/audit.html")
+    if not result.passed:
         raise typer.Exit(1)
+
+
+@app.command()
+def split(
+    manifest: Annotated[Path, typer.Argument(help="folder of the manifest")],
+    out: Annotated[Path, typer.Option(help="file of the folds (.csv)")],
+    overrides: Overrides = None,
+    config: Annotated[Path | None, typer.Option(help="take its split: and task: sections")] = None,
+) -> None:
+    """Write who is in train, validation and test of every fold; KEY=VALUE e.g. folds=10."""
+    from depmm.config import split_config
+    from depmm.corpora.splits import write_split
+    from depmm.data.task import task_folds
+
+    settings, task = split_config(config, overrides)
+    folds = task_folds(manifest, task, settings)
+    write_split(folds, out)
+    people = len(folds[["corpus", "subject"]].drop_duplicates())
+    typer.echo(
+        f"{out}: {people} people, {folds['fold'].nunique()} folds; next: cross-validate with "
+        f"split={{kind: file, file: {out}}}"
+    )
 
 
 @app.command()
@@ -242,7 +302,7 @@ def explain(
     import pandas as pd
     from transformers.utils import logging
 
-    from depmm.config import load_config
+    from depmm.config import SplitConfig, load_config
     from depmm.corpora.manifest import read_manifest
     from depmm.data.task import load_task
     from depmm.interpret.explain import explain_sessions
@@ -252,7 +312,9 @@ def explain(
     logging.disable_progress_bar()  # weights load in an instant
     tables = []
     for folder in model_folders(run):
-        config = load_config(folder.config)
+        # the people as they were split then, whatever has changed since
+        own = SplitConfig(kind="file", file=folder.split)
+        config = load_config(folder.config).model_copy(update={"split": own})
         steps = read_manifest(config.data.manifest).steps
         model = DepressionModel.from_pretrained(folder.path)
         tables.append(explain_sessions(model, load_task(config), steps, split))

@@ -7,7 +7,7 @@ contradict each other stop the run and say what was meant.
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -28,6 +28,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+Section = TypeVar("Section", bound=Settings)
 File = Annotated[Path, Field(strict=False)]  # YAML has no paths: a text will do
 
 
@@ -141,11 +142,29 @@ class TaskConfig(Settings):
 class SplitConfig(Settings):
     """Who is trained on, who chooses the epoch and threshold, who is tested. Always by subject."""
 
-    kind: Literal["official", "k_fold", "leave_one_subject_out"] = "k_fold"
+    kind: Literal["official", "k_fold", "leave_one_subject_out", "file"] = "k_fold"
     folds: int = Field(5, ge=2, description="k_fold only")
-    fold: int = Field(0, ge=0, description="the fold that is tested")
+    repeats: int = Field(1, ge=1, description="k_fold only: deal the people this many times")
+    fold: int = Field(0, ge=0, description="the fold that is tested; repeats count on")
+    file: File | None = Field(None, description="kind file: what depmm split has written")
+    balance: list[Literal["label", "gender", "corpus"]] = Field(
+        ["label", "gender", "corpus"], description="what folds and validation share out evenly"
+    )
     validation: float = Field(0.2, gt=0, lt=1, description="share of the other subjects")
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _settings_fit_together(self) -> "SplitConfig":
+        if len(set(self.balance)) != len(self.balance):
+            raise ValueError(f"split.balance repeats an entry: {self.balance}")
+        if (self.file is None) == (self.kind == "file"):
+            raise ValueError("split.file and split.kind file are given together or not at all")
+        if self.repeats > 1 and self.kind != "k_fold":
+            raise ValueError(
+                f"split.repeats is {self.repeats}, but split.kind {self.kind} deals nobody: set "
+                "split.kind to k_fold, or split.repeats to 1"
+            )
+        return self
 
 
 class AugmentConfig(Settings):
@@ -489,10 +508,11 @@ class Experiment(Settings):
 
     @model_validator(mode="after")
     def _fold_is_there(self) -> "Experiment":
-        if self.split.kind == "k_fold" and self.split.fold >= self.split.folds:
+        split = self.split
+        if split.kind == "k_fold" and split.fold >= split.folds * split.repeats:
             raise ValueError(
-                f"split.fold is {self.split.fold}, but split.folds is {self.split.folds}: "
-                f"folds count from 0 to {self.split.folds - 1}"
+                f"split.fold is {split.fold}, but split.folds is {split.folds} and split.repeats "
+                f"{split.repeats}: folds count from 0 to {split.folds * split.repeats - 1}"
             )
         return self
 
@@ -615,18 +635,41 @@ def extract_config(path: Path | None, overrides: list[str] | None = None) -> Ext
     ------
     ConfigError : as ``load_config``
     """
-    values = {} if path is None else _read_with_bases(Path(path), ()).get("extract", {})
-    for override in overrides or []:
-        values = _merge(values, _parse_override(override))
-    try:
-        return ExtractConfig.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, str(path or "extract"), ExtractConfig)) from None
+    return _section(path, "extract", ExtractConfig, overrides)
+
+
+def split_config(
+    path: Path | None, overrides: list[str] | None = None
+) -> tuple[SplitConfig, TaskConfig]:
+    """Take the split and the task of an experiment, or the defaults, with overrides.
+
+    Parameters
+    ----------
+    path : an experiment's YAML; None: the defaults
+    overrides : ``key=value`` inside the ``split`` section, e.g. ``folds=10``
+
+    Raises
+    ------
+    ConfigError : as ``load_config``
+    """
+    return _section(path, "split", SplitConfig, overrides), _section(path, "task", TaskConfig)
 
 
 def dump_config(config: Experiment) -> str:
     """Write a config as YAML with every default spelled out."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _section(
+    path: Path | None, name: str, kind: type[Section], overrides: list[str] | None = None
+) -> Section:
+    values = {} if path is None else _read_with_bases(Path(path), ()).get(name, {})
+    for override in overrides or []:
+        values = _merge(values, _parse_override(override))
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, str(path or name), kind)) from None
 
 
 def _read_with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 CONFIG is of a network or of a classical baseline, which the main process fits alone.
 ``--seeds 0,1,2`` repeats all folds with other seeds (initial weights and draws; the folds stay).
 Runs lie in ``<out>/<name>/seed-<s>-fold-<k>``; a fold that is finished is not run again. The
-pooled ``predictions.parquet``, in which every person is tested once per seed, lies above them.
+pooled ``predictions.parquet``, in which every person is tested once per seed (and repetition, with
+``split.repeats``), lies above them.
 """
 
 import sys
@@ -12,9 +13,8 @@ import pandas as pd
 from accelerate import Accelerator
 
 from depmm.config import Config, Experiment, load_experiment
-from depmm.corpora.manifest import read_manifest
 from depmm.corpora.splits import number_of_folds
-from depmm.data.task import labelled_sessions
+from depmm.data.task import load_task
 from depmm.training.classical import train_classical
 from depmm.training.loop import build_accelerator, train
 from depmm.training.run_folder import RunFolder, write_table
@@ -64,9 +64,8 @@ def cross_validate(path: str, overrides: list[str], seeds: list[int]) -> None:
 
 
 def folds_of(config: Experiment) -> int:
-    """Number of folds of the config's split."""
-    sessions, _ = labelled_sessions(read_manifest(config.data.manifest).sessions, config)
-    return number_of_folds(sessions, config.split)
+    """Number of folds of the config's split, of the people who take part."""
+    return number_of_folds(load_task(config).sessions, config.split)
 
 
 def pool(whole: RunFolder, runs: list[tuple[int, int, RunFolder]]) -> None:

@@ -85,7 +85,9 @@ def test_from_recordings_to_words(corpus, tmp_path, monkeypatch, depmm):
     done = depmm("audit", "manifest")
     assert done.code == 0, done.err
     assert "gender_shortcut" in done.out
-    assert Path("manifest/audit.txt").read_text() == done.out
+    assert done.out.startswith("PASS")
+    assert json.loads(Path("manifest/audit.json").read_text())["passed"]
+    assert "gender_shortcut" in Path("manifest/audit.html").read_text()
     done = depmm(
         "extract", "manifest", corpus.recordings, "face.frames_per_second=4.0", "--out", "store",
         "--workers", "1",
@@ -134,6 +136,34 @@ def test_cross_validation_goes_on_and_pools(corpus, tmp_path, cross_validate, de
     assert depmm("explain", whole).out.startswith(f"{whole}/attention.parquet: 96 steps")
     with pytest.raises(SystemExit, match=r"error: .*holds a run of another config"):
         cross_validate(*settings, "training.epochs=2")
+
+
+def test_folds_are_written_and_used_again(corpus, tmp_path, cross_validate, depmm):
+    out = tmp_path / "folds.csv"
+    done = depmm("split", corpus.folder, "folds=2", "repeats=2", "validation=0.4", "--out", out)
+    assert done.code == 0, done.err
+    assert done.out.startswith(f"{out}: 12 people, 4 folds; next: cross-validate with split={{")
+    rows = out.read_text().splitlines()
+    assert rows[0] == "corpus,subject,fold,split"
+    assert len(rows) == 1 + 4 * 12
+    cross_validate(corpus.config, f"split={{kind: file, file: {out}}}", f"out={tmp_path}", *AUDIO)
+    tested = pd.read_parquet(tmp_path / "tiny" / "predictions.parquet").query("split == 'test'")
+    assert tested["subject"].value_counts().tolist() == [2] * 12
+    theirs = pd.read_csv(out).query("split == 'test'").sort_values(["fold", "subject"])
+    assert tested.sort_values(["fold", "subject"])["subject"].tolist() == theirs["subject"].tolist()
+    assert depmm("evaluate", tmp_path / "tiny").code == 0
+    content = json.loads((tmp_path / "tiny" / "metrics.json").read_text())
+    assert (content["repeats"], content["counts"]["test"]["persons"]) == (2, 12)
+    # the config's own design, of its own labels
+    config = tmp_path / "own.yaml"
+    config.write_text(
+        f"base: {corpus.config}\nsplit: {{kind: leave_one_subject_out}}\n"
+        "task: {column: gender, positive: [female], negative: [male]}\n"
+    )
+    done = depmm("split", corpus.folder, "--config", config, "--out", out)
+    assert f"{out}: 12 people, 12 folds" in done.out
+    done = depmm("split", corpus.folder, "kind=kfold", "--out", out)
+    assert (done.code, "'k_fold'" in done.err) == (2, True)
 
 
 def test_predictions_of_others_are_evaluated(tmp_path, depmm):
@@ -192,7 +222,8 @@ def test_audit_errors_and_failed_recordings_exit_1(corpus, tmp_path, depmm):
     write_manifest(manifest, tmp_path / "manifest")
     done = depmm("audit", tmp_path / "manifest")
     assert done.code == 1
-    assert done.out.startswith("error    label_rule: 1 labels contradict their score")
+    assert done.out.startswith("FAIL: 1 findings")
+    assert "error    label_rule: 1 labels contradict their score" in done.out
     assert "Derive the label from the score" in done.out
     store = tmp_path / "store"
     shutil.copytree(corpus.store, store)
@@ -214,14 +245,6 @@ def test_interrupt_says_how_to_go_on(depmm, corpus, monkeypatch):
     done = depmm("audit", corpus.folder)
     assert done.code == 130
     assert "run the same command again" in done.err
-
-
-def test_audit_that_finds_nothing():
-    from depmm.corpora.audit import Finding, describe
-
-    assert describe([]) == "Nothing was found."
-    text = describe([Finding("check", "warning", "Two of three.", "Look.")])
-    assert text.split() == ["warning", "check:", "Two", "of", "three.", "Look."]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Specs, indexing, manifests and audit, on folders made by hand and on the real recordings."""
+"""Specs, indexing and manifests, on folders made by hand and on the real recordings."""
 
 import csv
 import functools
@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow.parquet
 import pytest
 
-from depmm.corpora.audit import audit_manifest
+from depmm.corpora.checks import label_rule
+from depmm.corpora.finding import Evidence
 from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import (
     STEP_COLUMNS,
@@ -259,9 +260,8 @@ def test_classes_as_delivered_win_and_scores_stay(tmp_path):
     assert sessions["label"].tolist() == [1, pd.NA, 0]
     assert sessions["score"].tolist() == [13, 14, 63]
     assert sessions["gender"].isna().tolist() == [False, True, False]
-    assert [finding.name for finding in audit_manifest(Manifest(sessions, _steps(sessions)))][
-        :1
-    ] == ["label_rule"]
+    (finding,) = label_rule(Evidence(Manifest(sessions, _steps(sessions))))
+    assert finding.sessions == (("toy", "S1", "S1_1"), ("toy", "S2", "S2_1"))
 
 
 def test_gaps_are_listed_and_nothing_else_is_lost(tmp_path):
@@ -844,137 +844,3 @@ def test_wrong_types_are_named():
     )
     with pytest.raises(ManifestError, match="no row"):
         build_manifest(sessions.head(0), _steps(sessions).head(0))
-
-
-# ---- audit ------------------------------------------------------------------------------------
-
-
-@copied
-def balanced(people: int = 16) -> Manifest:
-    """People with alternating label, gender in pairs, one session each: nothing to find."""
-    sessions = _sessions(
-        [
-            {
-                "subject": f"P{k:02}", "session": f"P{k:02}-1", "instrument": "BDI-II",
-                "score": 20.0 if k % 2 else 5.0, "label": k % 2,
-                "gender": "female" if k // 2 % 2 else "male",
-                "split": ("train", "validation", "test", "train")[k // 4],
-            }
-            for k in range(people)
-        ]
-    )  # fmt: skip
-    return build_manifest(sessions, _steps(sessions))
-
-
-def only(manifest: Manifest, name: str):
-    found = [finding for finding in audit_manifest(manifest) if finding.name == name]
-    assert len(found) == 1, audit_manifest(manifest)
-    assert found[0].remedy
-    return found[0]
-
-
-def test_a_clean_manifest_has_nothing_but_information():
-    findings = audit_manifest(balanced())
-    assert {finding.severity for finding in findings} == {"info"}
-    assert {finding.name for finding in findings} == {"gender_shortcut", "step_count_shortcut"}
-
-
-def test_audit_names_people_in_two_official_splits():
-    manifest = balanced()
-    extra = manifest.sessions.iloc[[0, 5]].assign(session=["x", "y"], split=["test", "validation"])
-    both = build_manifest(
-        pd.concat([manifest.sessions, extra]), pd.concat([manifest.steps, _steps(extra)])
-    )
-    finding = only(both, "split_overlap")
-    assert finding.severity == "error"
-    assert finding.people == (("toy", "P00"),)  # P05 has both sessions in validation
-    assert "1 of 16 people" in finding.message
-    assert "toy/P00 (test and train)" in finding.message
-    assert audit_manifest(both)[0] is not None
-    assert audit_manifest(both)[0].severity == "error"
-
-
-def test_audit_finds_a_file_of_two_people_but_not_steps_of_one_session():
-    manifest = balanced()
-    manifest.steps.loc[manifest.steps["subject"] == "P03", "audio"] = "P02-1.wav"
-    finding = only(manifest, "shared_files")
-    assert finding.severity == "error"
-    assert finding.people == (("toy", "P02"), ("toy", "P03"))
-    assert "P02-1.wav by P02/P02-1 and P03/P03-1" in finding.message
-    assert "1 of them to several people" in finding.message
-
-
-def test_audit_finds_a_file_of_two_sessions_of_one_person_also_across_modalities():
-    manifest = small()
-    manifest.steps.loc[manifest.steps["session"] == "01-b", "face"] = "01-a.wav"
-    finding = only(manifest, "shared_files")
-    assert finding.sessions == (("toy", "01", "01-a"), ("toy", "01", "01-b"))
-    assert "0 of them to several people" in finding.message
-
-
-def test_audit_compares_labels_with_scores_at_the_cut_off_of_the_spec():
-    manifest = balanced()
-    manifest.sessions.loc[3, "label"] = 0
-    finding = only(manifest, "label_rule")
-    assert finding.severity == "error"
-    assert finding.sessions == (("toy", "P03", "P03-1"),)
-    assert "BDI-II 20, cut-off 14, label 0" in finding.message
-    manifest.sessions["cut_off"] = "20"
-    assert only(manifest, "label_rule").sessions == (("toy", "P03", "P03-1"),)
-    manifest.sessions["cut_off"] = "21"
-    assert len(only(manifest, "label_rule").sessions) == 7
-
-
-def test_audit_finds_a_class_missing_in_a_split():
-    manifest = balanced()
-    is_test = manifest.sessions["split"] == "test"
-    manifest.sessions.loc[is_test, ["label", "score"]] = [0, 5.0]
-    finding = only(manifest, "split_classes")
-    assert finding.severity == "error"
-    assert "test has 4 labelled sessions, none of class 1" in finding.message
-
-
-def test_audit_finds_repeated_rows():
-    manifest = balanced()
-    double = Manifest(manifest.sessions, pd.concat([manifest.steps, manifest.steps.iloc[[4]]]))
-    names = [finding.message for finding in audit_manifest(double) if finding.severity == "error"]
-    assert len(names) == 2
-    assert all("toy/P02/P02-1" in message for message in names)
-    manifest.steps.loc[1, ["start_s", "end_s"]] = [0.0, 1.0]
-    assert "same time in the same file" in only(manifest, "duplicate_rows").message
-
-
-def test_audit_measures_gender_as_a_shortcut():
-    manifest = balanced()
-    # of 8 women 7 positive, of 8 men 1: phi = (7 * 7 - 1 * 1) / 64
-    gender = ["female" if label else "male" for label in manifest.sessions["label"]]
-    gender[0], gender[1] = "female", "male"
-    manifest.sessions["gender"] = gender
-    finding = only(manifest, "gender_shortcut")
-    assert finding.severity == "warning"
-    assert finding.effect == pytest.approx(0.75)
-    assert finding.p_value == pytest.approx(2 * (8 * 8 + 1) / 12870)  # Fisher by hand
-    assert "7 of 8 women and 1 of 8 men" in finding.message
-
-
-def test_audit_measures_the_number_of_steps_as_a_shortcut():
-    manifest = balanced()
-    negative = manifest.sessions.loc[manifest.sessions["label"] == 0, "subject"]
-    cut = (manifest.steps["step"] == 1) & manifest.steps["subject"].isin(negative)
-    finding = only(Manifest(manifest.sessions, manifest.steps[~cut]), "step_count_shortcut")
-    assert finding.severity == "warning"
-    assert finding.effect == pytest.approx(1.0)
-    assert "median of 2 steps a session in 8 positive" in finding.message
-    assert only(manifest, "step_count_shortcut").effect == 0
-
-
-def test_people_not_sessions_are_the_unit_of_a_shortcut_test():
-    manifest = balanced(4)
-    sessions = pd.concat(
-        [manifest.sessions.assign(session=lambda t, k=k: t["session"] + f"-{k}") for k in range(20)]
-    )
-    sessions["gender"] = np.where(sessions["label"] == 1, "female", "male")
-    finding = only(build_manifest(sessions, _steps(sessions)), "gender_shortcut")
-    assert finding.effect == pytest.approx(1.0)
-    assert finding.severity == "info"  # 4 people prove nothing, 80 sessions of theirs do not either
-    assert finding.p_value == pytest.approx(1 / 3)

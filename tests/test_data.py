@@ -246,11 +246,11 @@ def test_task_leaves_out_and_counts(corpus):
     only = config(corpus, "task={column: gender, positive: [female], negative: [male]}")
     sessions = corpus.manifest.sessions.copy()
     sessions.loc[:2, "gender"] = None
-    kept, left_out = labelled_sessions(sessions, only)
+    kept, left_out = labelled_sessions(sessions, only.task, corpus.folder)
     assert (len(kept), left_out) == (9, {"no class in gender": 3})
     assert kept["target"].tolist() == (sessions["gender"][3:] == "female").tolist()
     sessions.loc[:4, "label"] = pd.NA
-    kept, left_out = labelled_sessions(sessions, config(corpus))
+    kept, left_out = labelled_sessions(sessions, config(corpus).task, corpus.folder)
     assert (len(kept), left_out) == (7, {"no class in label": 5})
 
 

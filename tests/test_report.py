@@ -243,6 +243,34 @@ def test_seeds_are_averaged_and_persons_drawn_jointly():
         )
 
 
+def test_repeated_folds_are_averaged_and_count_nobody_twice():
+    table, again = make_predictions(), make_predictions(seeds=(0, 1)).query("seed == 1")
+    repeated = pd.concat([table, again.assign(seed=0, fold=again["fold"] + 3)])
+    as_seeds = numbers(pd.concat([table, again]))
+    content = numbers(repeated)
+    assert (content["repeats"], as_seeds["repeats"]) == (2, 1)
+    assert content["seeds"] == ["0, repeat 0", "0, repeat 1"]
+    assert content["counts"] == as_seeds["counts"]
+    assert content["bootstrap"] == as_seeds["bootstrap"]
+    for name, entry in content["metrics"].items():
+        assert list(entry["per_seed"].values()) == list(
+            as_seeds["metrics"][name]["per_seed"].values()
+        )
+        assert [entry[k] for k in ("value", "low", "high")] == [
+            as_seeds["metrics"][name][k] for k in ("value", "low", "high")
+        ]
+
+
+def test_the_report_of_repeated_folds_says_so(tmp_path):
+    table = make_predictions()
+    both = pd.concat([table, table.assign(fold=table["fold"] + 3)])
+    write_report(both, tmp_path, title="t", draws=DRAWS)
+    page = (tmp_path / "report.html").read_text()
+    assert "<h2>Repetitions</h2>" in page
+    assert "0, repeat 1" in page
+    assert "30 persons are tested over 6 folds and pooled, each once per repetition" in page
+
+
 def test_order_of_rows_and_a_number_as_id_change_nothing():
     table = make_predictions()
     shuffled = table.sample(frac=1, random_state=0)
@@ -339,7 +367,11 @@ def write_full(history):
             history=history,
             environment={"python": "3.11", "packages": {"torch": EVIL}},
             command=f"run {EVIL} && more",
-            audit=f"audit {EVIL}",
+            audit={
+                "verdict": "PASS",
+                "findings": [{"severity": "warning", "name": "cut_offs", "message": EVIL}],
+                "not_checked": [],
+            },
             draws=DRAWS,
         )
 

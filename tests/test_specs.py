@@ -1,6 +1,8 @@
 """Every spec of a recorded corpus on a small folder in its layout: who, when, which label."""
 
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -255,6 +257,19 @@ def test_a_sheet_is_read_as_text(tmp_path):
     manifest, report = index_corpus(parse_spec(SHEET, "s.yaml"), layouts.write(tmp_path, files))
     assert column(manifest.sessions, "group") == {"7": "1", "8": "true"}
     assert report.complete
+
+
+def test_a_sheet_with_wrong_dimensions_is_read_whole(tmp_path):
+    files: layouts.Files = {"7.wav": "", "8.wav": ""}
+    whole = layouts.workbook([["id", "type"], [7, "a"], [8, "b"]])
+    cut = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(cut, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b'ref="A1:B3"', b'ref="A1"'))
+    assert b"A1:B3" in zipfile.ZipFile(io.BytesIO(whole)).read("xl/worksheets/sheet1.xml")
+    root = layouts.write(tmp_path, {**files, "people.xlsx": cut.getvalue()})
+    manifest, _ = index_corpus(parse_spec(SHEET, "s.yaml"), root)
+    assert column(manifest.sessions, "group") == {"7": "a", "8": "b"}
 
 
 @pytest.mark.parametrize(

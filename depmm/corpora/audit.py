@@ -1,289 +1,305 @@
 """Audit of a manifest: leaks between splits, wrong labels, and shortcuts a model could take.
 
-Each check is a function from a manifest to findings; ``CHECKS`` lists them. An *error* makes
-results on this manifest invalid, a *warning* must be thought about, *info* is for the record.
+Each check is a function from evidence to findings; ``CHECKS`` lists them. An *error* makes
+results on this manifest invalid, unless it is allowed by name; a *warning* must be thought about,
+*info* is for the record.
+
+``audit.json`` and ``audit.html`` say the same to a program and to a person. Whoever trains on the
+manifest keeps ``audit.json`` in the run, with what was allowed.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
-from depmm.corpora.manifest import (
-    INSTRUMENTS,
-    PERSON_KEY,
-    SESSION_KEY,
-    SPLITS,
-    Manifest,
+from depmm.corpora.checks import (
+    cut_offs,
+    duplicate_files,
+    duplicate_rows,
+    index_missing,
+    index_unused,
+    label_rule,
+    missing_files,
+    shared_files,
+    split_classes,
+    split_overlap,
+    unreadable_files,
 )
-from depmm.corpora.splits import official_overlap
+from depmm.corpora.finding import Evidence, Finding
+from depmm.corpora.kinship import related_corpora, unknown_people
+from depmm.corpora.manifest import PERSON_KEY, SPLITS, ManifestError
+from depmm.corpora.patterns import did_you_mean
+from depmm.corpora.report import IndexReport
+from depmm.corpora.shortcuts import SHORTCUTS, shortcuts, step_seconds
 
-SIGNIFICANCE = 0.05  # two-sided p below which a shortcut is a warning
-_SHOWN = 10  # people or sessions named in a message; a finding carries all
+SCHEMA_VERSION = 1  # of audit.json
+SEVERITIES = ("error", "allowed", "warning", "info")
+CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
+    split_overlap,
+    related_corpora,
+    unknown_people,
+    shared_files,
+    duplicate_files,
+    label_rule,
+    cut_offs,
+    split_classes,
+    duplicate_rows,
+    shortcuts,
+    missing_files,
+    unreadable_files,
+    index_missing,
+    index_unused,
+)
+NAMES = tuple(
+    name
+    for check in CHECKS
+    for name in (
+        [shortcut.name for shortcut in SHORTCUTS] if check is shortcuts else [check.__name__]
+    )
+)
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing the audit found.
+class Audit:
+    """What all checks found.
 
     Parameters
     ----------
-    name : of the check, the same for all findings of one kind
-    severity : ``error``, ``warning`` or ``info``
-    message : what was found, with names and numbers
-    remedy : what to do about it
-    people : (corpus, subject) concerned
-    sessions : (corpus, subject, session) concerned
-    effect : effect size of a shortcut, and what kind of number it is
-    p_value : of the shortcut's test
+    findings : errors first, then in the order of the checks
+    balance : a row for each corpus and split: people and sessions, positive, negative, unlabelled
+    not_checked : (names of checks, why) of what could not be looked at
+    allow : names of findings that the user accepts
     """
 
-    name: str
-    severity: Literal["error", "warning", "info"]
-    message: str
-    remedy: str
-    people: tuple[tuple[str, ...], ...] = ()
-    sessions: tuple[tuple[str, ...], ...] = ()
-    effect: float | None = None
-    p_value: float | None = None
+    findings: tuple[Finding, ...]
+    balance: tuple[dict[str, Any], ...]
+    not_checked: tuple[tuple[str, str], ...]
+    allow: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing makes results invalid."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
+    @property
+    def verdict(self) -> str:
+        """The answer in a sentence."""
+        count = {name: sum(f.severity == name for f in self.findings) for name in SEVERITIES}
+        accepted = f"; {count['allowed']} allowed by name" if count["allowed"] else ""
+        if not self.passed:
+            return (
+                f"FAIL: {count['error']} findings make results on this manifest invalid{accepted}."
+            )
+        return (
+            "PASS: nothing was found that makes results on this manifest invalid"
+            f"{accepted}; {count['warning']} warnings."
+        )
 
 
-def audit_manifest(manifest: Manifest) -> list[Finding]:
+def audit_manifest(evidence: Evidence, allow: Iterable[str] = ()) -> Audit:
     """Run every check.
 
     Parameters
     ----------
-    manifest : of one corpus or of several; it need not be valid by ``validate``
+    evidence : a manifest, and what else is known of it
+    allow : names of findings that are accepted: their errors become ``allowed``
+
+    Raises
+    ------
+    ValueError : ``allow`` names a finding that there is not
+    """
+    allow = tuple(dict.fromkeys(allow))
+    for name in allow:
+        if name not in NAMES:
+            raise ValueError(
+                f"--allow {name}: no finding has this name. {did_you_mean(name, NAMES)}"
+            )
+    findings = [
+        replace(finding, severity="allowed")
+        if finding.severity == "error" and finding.name in allow
+        else finding
+        for check in CHECKS
+        for finding in check(evidence)
+    ]
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    return Audit(tuple(findings), _balance(evidence), _not_checked(evidence), allow)
+
+
+def describe(audit: Audit) -> str:
+    """Write an audit as text for a terminal: the verdict, then what was found and what to do."""
+    lines = [audit.verdict]
+    for finding in audit.findings:
+        lines.append(f"{finding.severity:8s} {finding.name}: {finding.message}")
+        if finding.severity != "info":
+            lines.append(f"{'':9s}{finding.remedy}")
+    lines += [f"not checked: {names} ({why})" for names, why in audit.not_checked]
+    return "\n".join(lines)
+
+
+# ---- files -----------------------------------------------------------------------------------
+
+
+def write_audit(audit: Audit, out: Path, manifests: Sequence[Path]) -> None:
+    """Write ``audit.json`` and ``audit.html``.
+
+    Parameters
+    ----------
+    out : folder, made if absent
+    manifests : the folders that were audited
+    """
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "passed": audit.passed,
+        "verdict": audit.verdict,
+        "allow": audit.allow,
+        "manifests": [{"folder": str(path), "sha256": fingerprint(path)} for path in manifests],
+        "findings": [asdict(finding) for finding in audit.findings],
+        "balance": audit.balance,
+        "not_checked": [{"checks": names, "why": why} for names, why in audit.not_checked],
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    _replace(out / "audit.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
+    _replace(out / "audit.html", _page(audit, manifests))
+
+
+def read_audit(path: Path) -> dict[str, Any]:
+    """Read an ``audit.json``.
+
+    Raises
+    ------
+    ManifestError : it cannot be read, or is of another version
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = content["schema_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ManifestError(
+            f"{path}: no audit can be read ({error}). Run depmm audit again."
+        ) from None
+    if version != SCHEMA_VERSION:
+        raise ManifestError(
+            f"{path}: version {version} of the format, {SCHEMA_VERSION} is needed. Run depmm audit "
+            "again."
+        )
+    return content
+
+
+def audit_of(manifest: Path) -> tuple[dict[str, Any] | None, str]:
+    """Find the audit of a manifest as it is now, for whoever trains on it.
 
     Returns
     -------
-    findings, errors first, then in the order of the checks
+    content : of ``audit.json`` in the manifest's folder; None if there is none, or of an earlier
+        manifest
+    said : in a few words, whether it was audited and passed, and what was allowed
     """
-    findings = [finding for check in CHECKS for finding in check(manifest)]
-    return sorted(
-        findings, key=lambda finding: ("error", "warning", "info").index(finding.severity)
-    )
+    path = manifest / "audit.json"
+    if not path.is_file():
+        return None, "none: run depmm audit"
+    content = read_audit(path)
+    if fingerprint(manifest) not in [entry["sha256"] for entry in content["manifests"]]:
+        return None, "of an earlier manifest: run depmm audit again"
+    named = {
+        severity: sorted({f["name"] for f in content["findings"] if f["severity"] == severity})
+        for severity in ("error", "allowed")
+    }
+    said = "passed" if content["passed"] else f"failed: {', '.join(named['error'])}"
+    allowed = f"; allowed: {', '.join(named['allowed'])}" if named["allowed"] else ""
+    return content, said + allowed
 
 
-def describe(findings: list[Finding]) -> str:
-    """Write findings as text for a person: severity, name, what was found, what to do."""
-    if not findings:
-        return "Nothing was found."
-    return "\n".join(
-        f"{finding.severity:8s} {finding.name}: {finding.message}\n{'':9s}{finding.remedy}"
-        for finding in findings
-    )
+def fingerprint(manifest: Path) -> str:
+    """SHA-256 of both tables of a manifest's folder."""
+    digest = hashlib.sha256()
+    for name in ("sessions", "steps"):
+        digest.update((manifest / f"{name}.parquet").read_bytes())
+    return digest.hexdigest()
 
 
-def split_overlap(manifest: Manifest) -> Iterator[Finding]:
-    """Find people who stand in two official splits."""
-    if several := official_overlap(manifest.sessions):
-        people = manifest.sessions.dropna(subset=["split"]).drop_duplicates(PERSON_KEY)
-        named = [f"{'/'.join(person)} ({' and '.join(names)})" for person, names in several.items()]
-        yield Finding(
-            "split_overlap",
-            "error",
-            f"{len(named)} of {len(people)} people stand in two official splits: {_some(named)}",
-            "Do not report results on the official split; use split.kind k_fold, which keeps a "
-            "person together.",
-            people=tuple(several),
-        )
+def read_index_report(manifest: Path) -> IndexReport | None:
+    """Read what ``depmm index`` left beside a manifest, if it did.
 
-
-def shared_files(manifest: Manifest) -> Iterator[Finding]:
-    """Find files that two people or two sessions use."""
-    steps = manifest.steps
-    columns = [
-        steps[SESSION_KEY].assign(file=steps[modality]).dropna(subset=["file"])
-        for modality in ("audio", "face")
-    ]
-    uses = pd.concat(columns).drop_duplicates()
-    shared = uses[uses.duplicated(["corpus", "file"], keep=False)]
-    if shared.empty:
-        return
-    files = shared.groupby(["corpus", "file"], sort=True)
-    named = [
-        f"{file} by {' and '.join('/'.join(key[1:]) for key in _keys(rows, SESSION_KEY))}"
-        for (_, file), rows in files
-    ]
-    across = sum(len(_keys(rows, PERSON_KEY)) > 1 for _, rows in files)
-    yield Finding(
-        "shared_files",
-        "error",
-        f"{len(named)} files belong to several sessions ({across} of them to several people): "
-        f"{_some(named)}",
-        "Correct session: or the patterns in the spec so that a file has one owner, or remove "
-        "the copy.",
-        people=_keys(shared, PERSON_KEY),
-        sessions=_keys(shared, SESSION_KEY),
-    )
-
-
-def label_rule(manifest: Manifest) -> Iterator[Finding]:
-    """Find labels that contradict their score and cut-off."""
-    sessions = manifest.sessions
-    usual = sessions["instrument"].map(
-        lambda name: INSTRUMENTS[name].cut_off if name in INSTRUMENTS else None
-    )
-    cut_off = pd.to_numeric(usual)
-    if "cut_off" in sessions:
-        cut_off = pd.to_numeric(sessions["cut_off"]).fillna(cut_off)
-    known = sessions["score"].notna() & sessions["label"].notna() & cut_off.notna()
-    expected = (sessions["score"] >= cut_off).astype("Int8")
-    bad = sessions[known & (sessions["label"] != expected).fillna(False)]
-    if bad.empty:
-        return
-    named = [
-        f"{'/'.join(row[key] for key in SESSION_KEY)} ({row['instrument']} {row['score']:g}, "
-        f"cut-off {limit:g}, label {row['label']})"
-        for limit, (_, row) in zip(cut_off[bad.index], bad.iterrows(), strict=True)
-    ]
-    yield Finding(
-        "label_rule",
-        "error",
-        f"{len(bad)} labels contradict their score: {_some(named)}",
-        "Derive the label from the score (leave label.field out of the spec), state the right "
-        "cut_off, or correct the table.",
-        people=_keys(bad, PERSON_KEY),
-        sessions=_keys(bad, SESSION_KEY),
-    )
-
-
-def split_classes(manifest: Manifest) -> Iterator[Finding]:
-    """Find official splits in which a class of the corpus is missing."""
-    labelled = manifest.sessions.dropna(subset=["label"])
-    for corpus, rows in labelled.groupby("corpus"):
-        classes = sorted(rows["label"].unique())
-        for split in SPLITS:
-            own = rows[(rows["split"] == split).fillna(False)]
-            for label in classes:
-                if len(own) and not (own["label"] == label).any():
-                    yield Finding(
-                        "split_classes",
-                        "error",
-                        f"{corpus}: {split} has {len(own)} labelled sessions, none of class "
-                        f"{label}",
-                        "Check the table that gives the split; otherwise use split.kind k_fold.",
-                        people=_keys(own, PERSON_KEY),
-                    )
-
-
-def duplicate_rows(manifest: Manifest) -> Iterator[Finding]:
-    """Find rows that stand twice: the same key, or the same piece of the same file."""
-    piece = [*SESSION_KEY, "start_s", "end_s", "audio", "face"]
-    for table, name, columns in (
-        (manifest.sessions, "sessions", SESSION_KEY),
-        (manifest.steps, "steps", [*SESSION_KEY, "step"]),
-        (manifest.steps, "steps", piece),
-    ):
-        bad = table[table.duplicated(columns)]
-        if len(bad):
-            what = "the same time in the same file" if columns is piece else ", ".join(columns)
-            named = ["/".join(key) for key in _keys(bad, SESSION_KEY)]
-            yield Finding(
-                "duplicate_rows",
-                "error",
-                f"{name}: {len(bad)} rows repeat {what}, in {_some(named)}",
-                "Remove the repeated rows from the corpus's tables and index again.",
-                people=_keys(bad, PERSON_KEY),
-                sessions=_keys(bad, SESSION_KEY),
-            )
-
-
-def gender_shortcut(manifest: Manifest) -> Iterator[Finding]:
-    """Test whether gender tells the label, over people: phi and Fisher's exact test."""
-    for corpus, people in _labelled_people(manifest):
-        people = people.dropna(subset=["gender"])
-        female, positive = people["gender"] == "female", people["label"] == 1
-        table = np.array(
-            [[(a & b).sum() for b in (positive, ~positive)] for a in (female, ~female)], dtype=float
-        )
-        margins = np.concatenate([table.sum(0), table.sum(1)])
-        if not margins.all():
-            continue
-        phi = float(np.linalg.det(table) / np.sqrt(margins.prod()))
-        yield _shortcut(
-            "gender_shortcut",
-            f"{corpus}: {table[0, 0]:.0f} of {table[0].sum():.0f} women and {table[1, 0]:.0f} of "
-            f"{table[1].sum():.0f} men are positive",
-            "phi",
-            phi,
-            float(stats.fisher_exact(table).pvalue),
-            "Report results by gender and the floor that gender alone reaches; balance the groups.",
-        )
-
-
-def step_count_shortcut(manifest: Manifest) -> Iterator[Finding]:
-    """Test whether the number of steps tells the label: rank-biserial and Mann-Whitney U."""
-    for corpus, people in _labelled_people(manifest):
-        positive = people.loc[people["label"] == 1, "steps"].to_numpy()
-        negative = people.loc[people["label"] == 0, "steps"].to_numpy()
-        if not len(positive) or not len(negative):
-            continue
-        test = stats.mannwhitneyu(positive, negative, alternative="two-sided")
-        yield _shortcut(
-            "step_count_shortcut",
-            f"{corpus}: a median of {np.median(positive):g} steps a session in {len(positive)} "
-            f"positive people, {np.median(negative):g} in {len(negative)} negative",
-            "rank-biserial correlation",
-            float(2 * test.statistic / (len(positive) * len(negative)) - 1),
-            1.0 if np.isnan(test.pvalue) else float(test.pvalue),
-            "Check that the model cannot count steps: draw equal numbers, and report the floor "
-            "that the count alone reaches.",
-        )
-
-
-CHECKS: tuple[Callable[[Manifest], Iterator[Finding]], ...] = (
-    split_overlap,
-    shared_files,
-    label_rule,
-    split_classes,
-    duplicate_rows,
-    gender_shortcut,
-    step_count_shortcut,
-)
-
-
-def _labelled_people(manifest: Manifest) -> Iterator[tuple[str, pd.DataFrame]]:
-    """For each corpus: one row a person with majority label, gender, mean number of steps.
-
-    People are the unit, as the sessions of a person are not independent; a tie counts as positive.
+    Raises
+    ------
+    ManifestError : ``index.json`` is something else
     """
-    steps = manifest.steps.groupby(SESSION_KEY).size().rename("steps").reset_index()
-    sessions = manifest.sessions.dropna(subset=["label"]).merge(steps, on=SESSION_KEY, how="left")
-    if sessions.empty:
-        return
-    sessions["label"] = sessions["label"].astype(float)
-    people = sessions.groupby(PERSON_KEY).agg(
-        label=("label", lambda values: float(values.mean() >= 0.5)),
-        gender=("gender", "first"),
-        steps=("steps", "mean"),
+    path = manifest / "index.json"
+    if not path.is_file():
+        return None
+    try:
+        return IndexReport.from_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ManifestError(f"{path}: {error}") from None
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _page(audit: Audit, manifests: Sequence[Path]) -> str:
+    """Fill the template; everything is escaped."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    for corpus, rows in people.groupby(level="corpus"):
-        yield str(corpus), rows
+    source = files("depmm.corpora").joinpath("audit.html.jinja").read_text(encoding="utf-8")
+    return environment.from_string(source).render(audit=audit, manifests=manifests)
 
 
-def _shortcut(
-    name: str, found: str, measure: str, effect: float, p_value: float, remedy: str
-) -> Finding:
-    suspicious = p_value < SIGNIFICANCE
-    return Finding(
-        name,
-        "warning" if suspicious else "info",
-        f"{found} ({measure} {effect:+.2f}, p = {p_value:.2g})",
-        remedy if suspicious else "Nothing to do.",
-        effect=effect,
-        p_value=p_value,
+# ---- counts ----------------------------------------------------------------------------------
+
+_NO_SPLIT = "none"
+_CLASSES = {1.0: "positive", 0.0: "negative"}
+
+
+def _balance(evidence: Evidence) -> tuple[dict[str, Any], ...]:
+    """People and sessions of each class, by corpus and official split."""
+    sessions = evidence.manifest.sessions
+    sessions = sessions.assign(
+        split=sessions["split"].fillna(_NO_SPLIT), label=sessions["label"].astype("Float64")
     )
+    rows = []
+    for corpus, own in sessions.groupby("corpus"):
+        for split in (*SPLITS, _NO_SPLIT):
+            part = own[own["split"] == split]
+            people = part.groupby(PERSON_KEY)["label"].mean()  # majority; a tie is positive
+            majority = (people >= 0.5).astype("Float64")
+            if len(part):
+                rows.append(
+                    {"corpus": corpus, "split": split}
+                    | {f"people_{name}": count for name, count in _classes(majority).items()}
+                    | {f"sessions_{name}": count for name, count in _classes(part["label"]).items()}
+                )
+    return tuple(rows)
 
 
-def _keys(table: pd.DataFrame, columns: list[str]) -> tuple[tuple[str, ...], ...]:
-    return tuple(sorted(set(table[columns].itertuples(index=False, name=None))))
+def _classes(labels: pd.Series) -> dict[str, int]:
+    known = {name: int((labels == value).sum()) for value, name in _CLASSES.items()}
+    return {**known, "unlabelled": int(labels.isna().sum())}
 
 
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+def _not_checked(evidence: Evidence) -> tuple[tuple[str, str], ...]:
+    """What could not be looked at, and what to give."""
+    gaps = []
+    if evidence.manifest.sessions["label"].isna().all():
+        names = ["label_rule", "split_classes", *(shortcut.name for shortcut in SHORTCUTS)]
+        gaps.append((", ".join(names), "no session has a label"))
+    elif step_seconds(evidence).isna().any():
+        why = "some steps last to the end of a file of unknown length"
+        gaps.append(("duration_shortcut", why if evidence.files else f"{why}: give --root"))
+    if evidence.files is None:
+        names = ["duplicate_files", "missing_files", "unreadable_files", "black_border_shortcut"]
+        gaps.append((", ".join(names), "give --root, the folder of the recordings"))
+    if not evidence.index_reports:
+        gaps.append(("index_missing, index_unused", "no index.json beside the manifest"))
+    return tuple(gaps)

@@ -82,6 +82,27 @@ class IndexReport:
         """Everything, as JSON text."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
+    @classmethod
+    def from_json(cls, text: str) -> "IndexReport":
+        """Read what ``to_json`` wrote.
+
+        Raises
+        ------
+        ValueError : it is something else
+        """
+        try:
+            content = json.loads(text)
+            content["patterns"] = tuple(PatternCount(**item) for item in content["patterns"])
+            content["missing"] = tuple(Missing(**item) for item in content["missing"])
+            content["unused"] = tuple(content["unused"])
+            for name in ("shadowed", "left_out"):
+                content[name] = tuple((path, reason) for path, reason in content[name])
+            return cls(**content)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"no report of depmm index ({error}). Index the corpus again."
+            ) from None
+
     def summary(self) -> str:
         """The counts and the first entries of each list, as text for a terminal."""
         count = self.counts

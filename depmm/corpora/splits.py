@@ -1,20 +1,19 @@
-"""Splits of people: official, k-fold, leave-one-subject-out. No person is ever on two sides.
+"""Splits of people: official, k-fold, leave-one-subject-out, a file. Nobody is on two sides.
 
-People are ordered by a hash of the seed and their key, not by a random generator, so a split
-depends on no library version and on no order of rows. The sessions of a person follow the person.
+A split depends on no library version and on no order of rows (see ``dealing.py``). The sessions of
+a person follow the person.
 """
 
-import hashlib
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from depmm.config import SplitConfig
+from depmm.corpora.dealing import Person, Stratum, deal, draw
 from depmm.corpora.manifest import PERSON_KEY, SPLITS
 
-Person = tuple[str, str]
+FROM_FILE = ("train", "test")  # published folds often leave the validation people to the user
 
 
 class SplitError(ValueError):
@@ -22,10 +21,12 @@ class SplitError(ValueError):
 
 
 def number_of_folds(sessions: pd.DataFrame, config: SplitConfig) -> int:
-    """Count the folds of a design: 1 if official, else the folds, or one a person."""
+    """Count the folds of a design: one if official, those of every repetition, or one a person."""
     if config.kind == "official":
         return 1
-    return config.folds if config.kind == "k_fold" else len(_people(sessions))
+    if config.kind == "file":
+        return read_split(config.file or "", FROM_FILE)["fold"].nunique()
+    return config.folds * config.repeats if config.kind == "k_fold" else len(_people(sessions))
 
 
 def make_split(
@@ -33,9 +34,19 @@ def make_split(
 ) -> pd.DataFrame:
     """Decide for one fold who is in train, validation and test.
 
-    k-fold deals the people of each class (their majority label) over the folds in turn: sizes
-    differ by one at most, and over the folds every person is tested once. Validation people are
-    drawn from the rest, class by class; an official validation set is kept as it is.
+    Class and gender of a person are those of most of the person's sessions; unknown is a value of
+    its own. Over the folds of k-fold every person is tested once, and for ``balance``
+    = label, gender, corpus it is guaranteed that no two folds differ by more than one in how many
+    people they test: in all, of a class, of a class and gender, of a class, gender and corpus, of
+    a corpus, of a corpus and gender. So they differ in a gender by no more than there are classes
+    or corpora, whichever are fewer. Another ``balance`` reads the same from its first to its last
+    entry and back.
+
+    Repetition r has the folds r * folds ... (r + 1) * folds - 1; each deals everybody anew.
+
+    Validation people are drawn from the rest in the same strata: of each class its share, rounded
+    (one at least), and of each gender in the class its share, rounded up or down. A validation set
+    that is given (official, file) is kept as it is.
 
     Parameters
     ----------
@@ -51,7 +62,8 @@ def make_split(
     Raises
     ------
     SplitError : a fold that does not exist, too few people (of a class), a person in two official
-        splits or in none, an official split without train or test
+        splits or in none, an official split without train or test, a file that cannot be used or
+        lacks a person
     """
     if labels is None:
         labels = sessions["label"]
@@ -63,6 +75,7 @@ def make_split(
             f"split.fold is {config.fold}, but there are {folds} folds: choose 0 to {folds - 1}."
         )
     classes = _majority(sessions, labels)
+    strata = _strata(sessions, classes, config)
     people = sorted(classes)
     if len(people) < 3:
         raise SplitError(
@@ -70,12 +83,14 @@ def make_split(
         )
     if config.kind == "official":
         parts = _official(sessions)
+    elif config.kind == "file":
+        parts = _filed(people, config)
     else:
         parts = dict.fromkeys(people, "train")
-        parts.update(dict.fromkeys(_tested(people, classes, config), "test"))
+        parts.update(dict.fromkeys(_tested(people, strata, config), "test"))
     if "validation" not in parts.values():
         rest = [person for person in people if parts[person] == "train"]
-        parts.update(dict.fromkeys(_drawn(rest, classes, config), "validation"))
+        parts.update(dict.fromkeys(_drawn(rest, classes, strata, config), "validation"))
     split = pd.DataFrame(
         [(*person, parts[person]) for person in people], columns=[*PERSON_KEY, "split"], dtype="str"
     )
@@ -84,13 +99,50 @@ def make_split(
     return split
 
 
-def check_disjoint(split: pd.DataFrame) -> None:
+def make_folds(
+    sessions: pd.DataFrame, config: SplitConfig, labels: pd.Series | None = None
+) -> pd.DataFrame:
+    """Decide for every fold who is in train, validation and test: what ``write_split`` saves.
+
+    Parameters and errors : as ``make_split``
+
+    Returns
+    -------
+    columns corpus, subject, fold (from 0), split; one row a person and fold, fold by fold
+    """
+    splits = []
+    for fold in range(number_of_folds(sessions, config)):
+        split = make_split(sessions, config.model_copy(update={"fold": fold}), labels)
+        split.insert(len(PERSON_KEY), "fold", fold)
+        splits.append(split)
+    return pd.concat(splits, ignore_index=True)
+
+
+def check_disjoint(split: pd.DataFrame, needed: tuple[str, ...] = SPLITS) -> None:
     """Check that every person stands in exactly one split and that no split is empty.
+
+    Parameters
+    ----------
+    split : columns corpus, subject, split, and perhaps fold: then each fold is checked
+    needed : the splits that must not be empty
 
     Raises
     ------
-    SplitError : a missing column, an unknown or empty split, a person in two splits or twice in one
+    SplitError : a missing column, folds that do not count from 0, an unknown or empty split, a
+        person in two splits or twice in one
     """
+    if "fold" in split:
+        numbers = sorted(set(map(int, split["fold"])))
+        if not numbers or numbers != list(range(len(numbers))):
+            raise SplitError(
+                f"split: the folds are {numbers[:20]}, not 0, 1, 2, ... Number them from 0."
+            )
+        for fold, rows in split.groupby("fold"):
+            try:
+                check_disjoint(rows.drop(columns="fold"), needed)
+            except SplitError as error:
+                raise SplitError(f"fold {fold}: {error}") from None
+        return
     for column in (*PERSON_KEY, "split"):
         if column not in split:
             raise SplitError(f"split: column {column!r} is missing. Add it.")
@@ -102,7 +154,7 @@ def check_disjoint(split: pd.DataFrame) -> None:
             f"{len(several)} people stand more than once: {_named(several)}. Keep each person "
             "in one split."
         )
-    if empty := [name for name in SPLITS if name not in set(split["split"])]:
+    if empty := [name for name in needed if name not in set(split["split"])]:
         raise SplitError(
             f"split: {empty[0]} is empty ({len(split)} people). Add people, or change folds or "
             "validation."
@@ -110,17 +162,30 @@ def check_disjoint(split: pd.DataFrame) -> None:
 
 
 def write_split(split: pd.DataFrame, path: Path | str) -> None:
-    """Check a split and save it as CSV (corpus, subject, split), which others can reuse."""
+    """Check one split or the folds of ``make_folds`` and save them as CSV, for others to reuse.
+
+    The columns are corpus, subject, fold where there is one, and split.
+    """
     check_disjoint(split)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    split[[*PERSON_KEY, "split"]].to_csv(temporary, index=False, lineterminator="\n")
+    columns = [name for name in (*PERSON_KEY, "fold", "split") if name in split]
+    split[columns].to_csv(temporary, index=False, lineterminator="\n")
     temporary.replace(path)
 
 
-def read_split(path: Path | str) -> pd.DataFrame:
+def read_split(path: Path | str, needed: tuple[str, ...] = SPLITS) -> pd.DataFrame:
     """Read and check a split saved as CSV; ids stay text (``01`` is not 1).
+
+    Parameters
+    ----------
+    path : columns corpus, subject, split, and fold where there are several
+    needed : the splits that must not be empty
+
+    Returns
+    -------
+    columns corpus, subject, fold (int; 0 where the file has none), split
 
     Raises
     ------
@@ -130,37 +195,56 @@ def read_split(path: Path | str) -> pd.DataFrame:
         split = pd.read_csv(path, dtype="str", keep_default_na=False)
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise SplitError(f"{path}: cannot be read as CSV ({error}). Check the path.") from None
+    if "fold" not in split:
+        split["fold"] = "0"
+    wrong = ~split["fold"].str.fullmatch("[0-9]{1,9}")
+    if wrong.any():
+        raise SplitError(
+            f"{path}: fold is {split['fold'][wrong].iloc[0]!r}. Number the folds from 0."
+        )
+    split = split.astype({"fold": int})
     try:
-        check_disjoint(split)
+        check_disjoint(split, needed)
     except SplitError as error:
         raise SplitError(f"{path}: {error}") from None
-    return split[[*PERSON_KEY, "split"]]
+    return split[[*PERSON_KEY, "fold", "split"]]
 
 
 def _people(sessions: pd.DataFrame) -> list[Person]:
     return sorted(set(zip(sessions["corpus"], sessions["subject"], strict=True)))
 
 
-def _majority(sessions: pd.DataFrame, labels: pd.Series) -> dict[Person, str]:
-    """Each person's most frequent class; the first by name when tied, empty when unlabelled."""
+def _majority(sessions: pd.DataFrame, values: pd.Series) -> dict[Person, str]:
+    """Each person's most frequent value; the first by name when tied, empty when there is none."""
     counts: dict[Person, Counter[str]] = {person: Counter() for person in _people(sessions)}
-    for corpus, subject, label in zip(
-        sessions["corpus"], sessions["subject"], labels.astype(object), strict=True
+    for corpus, subject, value in zip(
+        sessions["corpus"], sessions["subject"], values.astype(object), strict=True
     ):
-        if pd.notna(label):
-            counts[corpus, subject][str(label)] += 1
+        if pd.notna(value):
+            counts[corpus, subject][str(value)] += 1
     return {
         person: min(own, key=lambda name: (-own[name], name)) if own else ""
         for person, own in counts.items()
     }
 
 
-def _rank(person: Person, *salt: object) -> bytes:
-    """A fixed pseudo-random place for a person, the same on every machine."""
-    return hashlib.sha256(repr((*salt, *person)).encode()).digest()
+def _strata(
+    sessions: pd.DataFrame, classes: dict[Person, str], config: SplitConfig
+) -> dict[Person, Stratum]:
+    """Each person's values of what is balanced, in the order of ``config.balance``."""
+    genders = _majority(sessions, sessions["gender"])
+    return {
+        person: tuple(
+            {"label": classes[person], "gender": genders[person], "corpus": person[0]}[name]
+            for name in config.balance
+        )
+        for person in classes
+    }
 
 
-def _tested(people: list[Person], classes: dict[Person, str], config: SplitConfig) -> list[Person]:
+def _tested(
+    people: list[Person], strata: dict[Person, Stratum], config: SplitConfig
+) -> list[Person]:
     if config.kind == "leave_one_subject_out":
         return [people[config.fold]]
     if len(people) < config.folds:
@@ -168,25 +252,25 @@ def _tested(people: list[Person], classes: dict[Person, str], config: SplitConfi
             f"{len(people)} people for {config.folds} folds. Lower split.folds to at most "
             f"{len(people)}."
         )
-    dealt = sorted(
-        people, key=lambda person: (classes[person], person[0], _rank(person, config.seed))
-    )
-    return dealt[config.fold :: config.folds]
+    repeat, fold = divmod(config.fold, config.folds)
+    salt = (config.seed, "repeat", repeat) if repeat else (config.seed,)
+    return deal(strata, config.folds, salt)[fold]
 
 
-def _drawn(people: list[Person], classes: dict[Person, str], config: SplitConfig) -> list[Person]:
-    """Draw the validation people, evenly over corpora and at least one of each class."""
+def _drawn(
+    people: list[Person],
+    classes: dict[Person, str],
+    strata: dict[Person, Stratum],
+    config: SplitConfig,
+) -> list[Person]:
+    """Draw the validation people, at least one of each class that has two."""
     chosen = []
     for name in sorted({classes[person] for person in people}):
-        group = sorted(
-            (person for person in people if classes[person] == name),
-            key=lambda person: (person[0], _rank(person, config.seed, "validation", config.fold)),
-        )
+        group = {person: strata[person] for person in people if classes[person] == name}
         if len(group) < 2:
             continue
         number = min(max(1, round(config.validation * len(group))), len(group) - 1)
-        places = np.floor((np.arange(number) + 0.5) * len(group) / number).astype(int)
-        chosen += [group[place] for place in places]
+        chosen += draw(group, number, (config.seed, "validation", config.fold))
     return chosen
 
 
@@ -222,6 +306,28 @@ def _official(sessions: pd.DataFrame) -> dict[Person, str]:
                 "the delivered names under codes: split: in the spec."
             )
     return chosen
+
+
+def _filed(people: list[Person], config: SplitConfig) -> dict[Person, str]:
+    """Look the people up in a file of folds; who is in the file alone takes no part."""
+    table = read_split(config.file or "", FROM_FILE)
+    rows = table[table["fold"] == config.fold]
+    names = {person: entries[0] for person, entries in _sides(rows).items()}
+    place = f"{config.file}, fold {config.fold}"
+    if missing := [person for person in people if person not in names]:
+        more = f" and {len(missing) - 20} more" if len(missing) > 20 else ""
+        raise SplitError(
+            f"{place}: {len(missing)} people of the manifest are not in it: "
+            f"{', '.join('/'.join(person) for person in missing[:20])}{more}. Add a row for each, "
+            "or leave them out of the manifest."
+        )
+    parts = {person: names[person] for person in people}
+    if lost := sorted(set(names.values()) - set(parts.values())):
+        raise SplitError(
+            f"{place}: none of its {lost[0]} people takes part. Check that corpus and subject are "
+            "written as in the manifest, and who has a label and a recording."
+        )
+    return parts
 
 
 def _check_classes(

@@ -155,9 +155,11 @@ def _sheet_lines(file: Path, place: str) -> Iterator[Line]:
     import openpyxl
 
     try:
-        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-        rows = [[_cell_text(cell) for cell in row] for row in book.worksheets[0].values]
-        book.close()
+        with file.open("rb") as stream:
+            book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
+            sheet = book.worksheets[0]
+            sheet.reset_dimensions()  # as written by some programs they cut the table off
+            rows = [[_cell_text(cell) for cell in row] for row in sheet.values]
     except Exception as error:  # openpyxl lets errors of zip, XML and its own types through
         raise ManifestError(
             f"{place}: cannot be read as an Excel workbook ({error}). Check the file, or save it "

@@ -1,13 +1,14 @@
 """Manifest + store + task -> the sessions that take part, each with its target and its split."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from depmm.config import Experiment, TaskConfig
+from depmm.config import Experiment, SplitConfig, TaskConfig
 from depmm.corpora.manifest import INSTRUMENTS, PERSON_KEY, SESSION_KEY, read_manifest
-from depmm.corpora.splits import make_split
+from depmm.corpora.splits import make_folds, make_split
 from depmm.data.dataset import SessionDataset
 from depmm.store.extract import read_index
 from depmm.store.sessions import SessionStore
@@ -47,7 +48,8 @@ def load_task(config: Experiment) -> TaskData:
     TaskError : the column or its values do not fit, nothing is left, or a session is too long
     ManifestError, SplitError, StoreError : as their modules say
     """
-    sessions, left_out = labelled_sessions(read_manifest(config.data.manifest).sessions, config)
+    manifest = config.data.manifest
+    sessions, left_out = labelled_sessions(read_manifest(manifest).sessions, config.task, manifest)
     store = SessionStore(config.data.store, config.extract)
     index = read_index(store)
     here = sessions.merge(index, on=SESSION_KEY, how="left")
@@ -77,12 +79,9 @@ def load_task(config: Experiment) -> TaskData:
             "with the settings of this config"
         )
     score_range = (0.0, 1.0)
-    classes = sessions["target"]
     if config.task.kind != "binary":
         sessions, score_range = _scale(sessions, config.task)
-        # balance the folds by halves of the scores
-        classes = (sessions["target"] > sessions["target"].median()).astype(float)
-    split = make_split(sessions, config.split, classes)
+    split = make_split(sessions, config.split, _classes(sessions, config.task))
     sessions = sessions.drop(columns="split").merge(split, on=PERSON_KEY, how="left")
     dataset = SessionDataset(sessions, store, config.data, config.seed)
     return TaskData(
@@ -93,24 +92,41 @@ def load_task(config: Experiment) -> TaskData:
     )
 
 
+def task_folds(manifest: Path, task: TaskConfig, split: SplitConfig) -> pd.DataFrame:
+    """Split everybody who has a label, whether or not they are in a store.
+
+    Returns
+    -------
+    all folds, as ``make_folds`` gives them
+
+    Raises
+    ------
+    TaskError, ManifestError, SplitError : as ``load_task``
+    """
+    sessions, _ = labelled_sessions(read_manifest(manifest).sessions, task, manifest)
+    if task.kind != "binary":
+        sessions, _ = _scale(sessions, task)
+    return make_folds(sessions, split, _classes(sessions, task))
+
+
 def labelled_sessions(
-    sessions: pd.DataFrame, config: Experiment
+    sessions: pd.DataFrame, task: TaskConfig, manifest: Path
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Give each session its target; leave out those that the task does not name.
 
     Parameters
     ----------
     sessions : of a manifest
-    config : its ``task`` says which column and which values
+    task : which column and which values
+    manifest : its folder, for messages
 
     Returns
     -------
     the sessions with a ``target`` column, and the number left out by reason
     """
-    task = config.task
     if task.column not in sessions:
         raise TaskError(
-            f"{config.data.manifest}: task.column {task.column!r} is not a column of "
+            f"{manifest}: task.column {task.column!r} is not a column of "
             f"sessions.parquet, which has {', '.join(sessions.columns)}"
         )
     column = sessions[task.column]
@@ -139,10 +155,17 @@ def labelled_sessions(
     labelled = sessions.assign(target=target)[target.notna()].reset_index(drop=True)
     if labelled.empty:
         raise TaskError(
-            f"no session of {config.data.manifest} has a value in {task.column!r}: choose another "
+            f"no session of {manifest} has a value in {task.column!r}: choose another "
             "task.column, or check the label table of the corpus"
         )
     return labelled, {f"no class in {task.column}": int(target.isna().sum())}
+
+
+def _classes(sessions: pd.DataFrame, task: TaskConfig) -> pd.Series:
+    """What folds are balanced by: the classes, or halves of the scores."""
+    if task.kind == "binary":
+        return sessions["target"]
+    return (sessions["target"] > sessions["target"].median()).astype(float)
 
 
 def _scale(sessions: pd.DataFrame, task: TaskConfig) -> tuple[pd.DataFrame, tuple[float, float]]:

@@ -148,18 +148,22 @@ class TestedSessions:
 
     Parameters
     ----------
-    seeds : seed -> its tested rows; their column ``unit`` is the session's column in ``weights``
+    seeds : seed -> its tested rows; their column ``unit`` is the session's column in ``weights``.
+        Where folds test a session several times, each time has an entry of its own, as if it were
+        another seed: ``0, repeat 1``
     weights : [D, distinct sessions]
     confidence : of intervals
     persons_by_stratum : how many persons are drawn in each stratum
+    repeats : how often the folds of a seed test each session
     """
 
-    seeds: dict[int, pd.DataFrame]
+    seeds: dict[int | str, pd.DataFrame]
     weights: NDArray[np.unsignedinteger]
     confidence: float
     persons_by_stratum: dict[str, int]
+    repeats: int = 1
 
-    def weights_of(self, seed: int) -> NDArray[np.unsignedinteger]:
+    def weights_of(self, seed: int | str) -> NDArray[np.unsignedinteger]:
         """Counts of the rows of a seed in each draw, ``[D, N]``."""
         return self.weights[:, self.seeds[seed]["unit"].to_numpy()]
 
@@ -203,11 +207,20 @@ def draw_sessions(
     codes, strata = person_strata(sessions)
     rows = rows.assign(unit=rows.groupby(SESSION).ngroup())
     persons = pd.Series(strata).groupby(codes).first().value_counts().sort_index()
+    # a session is tested for the n-th time in the n-th of its folds
+    repeat = rows.groupby([*SESSION, "seed"])["fold"].rank("dense").astype(int) - 1
+    repeats = int(repeat.max()) + 1
+    seeds: dict[int | str, pd.DataFrame] = {}
+    for own in sorted(map(int, rows["seed"].unique())):
+        for number in sorted(repeat[rows["seed"] == own].unique()):
+            name = own if repeats == 1 else f"{own}, repeat {number}"
+            seeds[name] = rows[(rows["seed"] == own) & (repeat == number)]
     return TestedSessions(
-        {int(number): rows[rows["seed"] == number] for number in sorted(rows["seed"].unique())},
+        seeds,
         bootstrap_weights(codes, strata, draws, seed),
         confidence,
         {str(name): int(count) for name, count in persons.items()},
+        repeats,
     )
 
 

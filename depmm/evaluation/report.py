@@ -1,8 +1,9 @@
 """From a predictions table to ``metrics.json`` and one self-contained ``report.html``.
 
 Works on predictions of any program: one row a session, split, fold and seed (columns in
-``check_predictions``). Sessions that are tested in different folds are pooled; with several seeds
-every metric is the mean over seeds, and its bootstrap draws the same persons for all of them.
+``check_predictions``). Sessions that are tested in different folds are pooled; with several seeds,
+or with folds that test every session several times (repeated k-fold), every metric is the mean over
+these repetitions, and its bootstrap draws the same persons for all of them.
 """
 
 import json
@@ -57,8 +58,8 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
 
     Raises
     ------
-    PredictionsError : a missing column, an impossible value, a session tested twice in one seed, a
-        person on two sides of a split, labels that contradict each other
+    PredictionsError : a missing column, an impossible value, sessions of a seed that are not all
+        tested equally often, a person on two sides of a split, labels that contradict each other
     """
     columns = set(predictions.columns)
     if missing := [name for name in _KEYS if name not in columns]:
@@ -99,9 +100,14 @@ def _check_rows(table: pd.DataFrame) -> None:
     tested = table[table["split"] == "test"]
     if tested.empty:
         raise PredictionsError("predictions: no rows with split 'test'; nothing to evaluate")
-    again = tested.duplicated([*SESSION, "seed"]).reindex(table.index, fill_value=False)
-    remedy = "this session is tested in several folds of one seed; test it once, or average first"
-    _refuse(table, again, "session", remedy)
+    times = tested.groupby([*SESSION, "seed"])["fold"].transform("size")
+    uneven = times > times.groupby(tested["seed"]).transform("min")
+    again = uneven & tested.duplicated([*SESSION, "seed"])
+    remedy = (
+        "this session is tested in several folds of one seed, more often than others; test all "
+        "equally often, or average first"
+    )
+    _refuse(table, again.reindex(table.index, fill_value=False), "session", remedy)
     home = table.groupby([*PERSON, "fold", "seed"])["split"].transform("first")
     remedy = "this person is also in another split of the fold; split by person (corpus, subject)"
     _refuse(table, table["split"] != home, "split", remedy)
@@ -204,6 +210,7 @@ def _evaluate(
         "protocol": _protocol(table, tasks),
         "folds": sorted(int(f) for f in table.loc[table["split"] == "test", "fold"].unique()),
         "seeds": list(tested.seeds),
+        "repeats": tested.repeats,
         "groups": _groups(tested, tasks),
         "bootstrap": {
             "unit": "person (corpus, subject)",
@@ -351,7 +358,7 @@ def write_report(
     history: pd.DataFrame | None = None,
     environment: Mapping[str, Any] | None = None,
     command: str | None = None,
-    audit: str | None = None,
+    audit: Mapping[str, Any] | None = None,
     draws: int = 2000,
     confidence: float = 0.95,
 ) -> dict[str, Any]:
@@ -366,7 +373,7 @@ def write_report(
     history : epoch, train_loss, val_loss, val_auroc or val_rmse, learning_rate; fold, seed optional
     environment : what the run's ``environment.json`` holds
     command : the line that made the predictions
-    audit : what the audit of the corpus said, as text
+    audit : what the run's ``audit.json`` holds
     draws, confidence : see ``evaluate``
 
     Returns

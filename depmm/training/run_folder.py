@@ -1,7 +1,8 @@
 """A run: one trained model with everything needed to repeat it, in files that a person can open.
 
 ``config.yaml``, ``split.csv``, ``model.safetensors`` + ``config.json``, ``history.parquet``,
-``predictions.parquet``, ``environment.json``; later ``metrics.json`` and ``report.html``.
+``predictions.parquet``, ``environment.json``, and ``audit.json`` where the manifest had passed or
+failed an audit; later ``metrics.json`` and ``report.html``.
 """
 
 import json
@@ -12,10 +13,12 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from depmm.config import ConfigError, Experiment, dump_config, load_experiment
+from depmm.corpora.audit import audit_of, read_audit
 from depmm.corpora.manifest import SESSION_KEY
 
 LIBRARIES = (
@@ -47,6 +50,7 @@ class RunFolder:
         self.history = path / "history.parquet"
         self.predictions = path / "predictions.parquet"
         self.environment = path / "environment.json"
+        self.audit = path / "audit.json"
         self.carried_over = path / "carried_over.json"
 
     @property
@@ -57,9 +61,12 @@ class RunFolder:
     def open(self, config: Experiment) -> None:
         """Create the folder, or check that it is of the same config.
 
+        A new run keeps the audit of its manifest as it is now, with what was allowed.
+
         Raises
         ------
         ConfigError : another config was run here
+        ManifestError : the manifest's audit cannot be read
         """
         text = dump_config(config)
         if self.config.is_file():
@@ -69,8 +76,11 @@ class RunFolder:
                     "another name=..., or delete that folder"
                 )
             return
+        audit, said = audit_of(config.data.manifest)
         self.path.mkdir(parents=True, exist_ok=True)
-        write_text(self.environment, json.dumps(environment(), indent=2))
+        if audit is not None:
+            write_text(self.audit, json.dumps(audit, indent=1))
+        write_text(self.environment, json.dumps({**environment(), "audit": said}, indent=2))
         write_text(self.config, text)
 
 
@@ -133,7 +143,7 @@ class RunContent:
     config_text: str | None = None
     history: pd.DataFrame | None = None
     environment: dict[str, str] | None = None
-    audit: str | None = None
+    audit: dict[str, Any] | None = None
     bootstrap: int = 2000
     confidence: float = 0.95
 
@@ -159,7 +169,6 @@ def read_run(path: Path) -> RunContent:
     if not run.finished:
         raise ValueError(f"{path} holds no predictions.parquet: train it to the end first")
     config = load_experiment(run.config) if run.config.is_file() else None
-    audit = config.data.manifest / "audit.txt" if config else None
     history = run.history if run.history.is_file() else None
     return RunContent(
         path,
@@ -168,6 +177,6 @@ def read_run(path: Path) -> RunContent:
         run.config.read_text(encoding="utf-8") if config else None,
         pd.read_parquet(history) if history else None,
         json.loads(run.environment.read_text()) if run.environment.is_file() else None,
-        audit.read_text(encoding="utf-8") if audit and audit.is_file() else None,
+        read_audit(run.audit) if run.audit.is_file() else None,
         *((config.evaluation.bootstrap, config.evaluation.confidence) if config else ()),
     )

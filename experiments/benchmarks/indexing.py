@@ -1,0 +1,77 @@
+"""Index a corpus of 100,000 files with a table of 5,000 people: seconds and memory.
+
+    python experiments/benchmarks/indexing.py [FILES]
+
+The bar is 60 s and 1 GB for 100,000 files, on the folder as a fresh mount would show it. Making
+the files, which the table does not count, takes longer than indexing them.
+"""
+
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from depmm.corpora.audit import audit_manifest
+from depmm.corpora.finding import Evidence
+from depmm.corpora.index import index_corpus
+from depmm.corpora.manifest import write_manifest
+from depmm.corpora.spec import parse_spec
+
+PER_PERSON = 20
+SPEC = """
+name: many
+title: Many files
+citation: none
+licence: none
+access: none
+recordings:
+  - pattern: "{part}/{subject}/{subject}_{visit:int}_{task}.wav"
+    modalities: [audio]
+session: "{subject}_{visit}"
+steps: {order: [task]}
+tables:
+  - file: labels.csv
+    join: {subject: subject}
+    fields: {bdi: score, gender: gender, split: split}
+label: {instrument: BDI-II, score: bdi}
+"""
+
+
+def make(root: Path, people: int) -> None:
+    """Write empty recordings and the table of labels."""
+    rows = ["subject,score,gender,split"]
+    for number in range(people):
+        folder = root / f"part{number % 10}" / f"S{number:05d}"
+        folder.mkdir(parents=True)
+        for visit in range(2):
+            for task in range(PER_PERSON // 2):
+                (folder / f"S{number:05d}_{visit + 1}_task{task}.wav").touch()
+        split = ("train", "train", "validation", "test")[number % 4]
+        rows.append(f"S{number:05d},{number * 7 % 40},{('female', 'male')[number % 2]},{split}")
+    (root / "labels.csv").write_text("\n".join(rows) + "\n")
+
+
+def main(arguments: list[str]) -> None:
+    """Print a line per stage."""
+    files = int(arguments[0]) if arguments else 100_000
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        make(root / "corpus", files // PER_PERSON)
+        clock = [time.perf_counter()]
+        manifest, report = index_corpus(parse_spec(SPEC, "many"), root / "corpus")
+        clock.append(time.perf_counter())
+        write_manifest(manifest, root / "manifest")
+        clock.append(time.perf_counter())
+        audit_manifest(Evidence(manifest))
+        clock.append(time.perf_counter())
+    assert report.complete
+    assert len(manifest.steps) == files
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    for name, start, end in zip(("index", "write", "audit"), clock, clock[1:], strict=False):
+        print(f"{name:6s} {end - start:6.1f} s")
+    print(f"{files} files, {len(manifest.sessions)} sessions; peak memory {peak:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
