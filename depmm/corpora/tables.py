@@ -1,10 +1,12 @@
-"""Read the delimited tables of a spec and look their rows up by the joined fields."""
+"""Read the tables of a spec (delimited text, JSON) and look their rows up by the joined fields."""
 
 import csv
 import io
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from depmm.corpora.manifest import ManifestError, check_id
 from depmm.corpora.patterns import (
@@ -83,7 +85,8 @@ def read_table(
 ) -> JoinedTable:
     """Read a table's rows from the spec itself or from ``files`` below ``root``.
 
-    Cells are text without surrounding blanks; an empty cell is null.
+    Cells are text without surrounding blanks; an empty cell is null. In JSON numbers are text as
+    Python writes them, true and false are ``true`` and ``false``, a missing member is null.
 
     Parameters
     ----------
@@ -95,7 +98,7 @@ def read_table(
     Raises
     ------
     ManifestError : a file that cannot be read or decoded, a missing column, a row with too many or
-        too few cells, an unsafe id
+        too few cells, JSON that does not hold flat objects, an unsafe id
     """
     ids = [
         column
@@ -107,6 +110,7 @@ def read_table(
         _add(joined, table.rows, table.place, {})
         return joined
     pattern = compile_pattern(table.file or "")
+    members: set[str] = set()
     for path in files:
         try:
             text = (root / path).read_bytes().decode(table.encoding).removeprefix("\ufeff")
@@ -115,15 +119,25 @@ def read_table(
                 f"{path}: cannot be read as {table.encoding} text ({error}). Check the file, or "
                 "state its encoding: in the spec's table."
             ) from None
-        _add(joined, text, path, pattern.match(path) or {})
+        if table.format == "json":
+            members |= _add_objects(joined, text, path, pattern.match(path) or {})
+        else:
+            _add(joined, text, path, pattern.match(path) or {})
+    if members:
+        _check_columns(_needed(joined.table), [*sorted(members), *pattern.fields], table.place)
     return joined
+
+
+def _needed(table: Table) -> list[str]:
+    """Columns that the spec speaks of."""
+    order = table.order if isinstance(table, StepTable) else []
+    return [*table.join, *table.fields.values(), *table.keep, *table.drop, *order]
 
 
 def _add(joined: JoinedTable, text: str, place: str, captured: dict[str, str]) -> None:
     """Read one table's text into ``joined``."""
     table, names = joined.table, joined.table.columns
-    order = table.order if isinstance(table, StepTable) else []
-    needed = [*table.join, *table.fields.values(), *table.keep, *table.drop, *order]
+    needed = _needed(table)
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter=table.sep,
@@ -148,7 +162,7 @@ def _add(joined: JoinedTable, text: str, place: str, captured: dict[str, str]) -
                 )
             else:
                 values = (cell.strip() or None for cell in cells)
-                _add_row(joined, {**captured, **dict(zip(names, values, strict=True))}, order, line)
+                _add_row(joined, {**captured, **dict(zip(names, values, strict=True))}, line)
     except csv.Error as error:
         raise ManifestError(
             f"{place}, line {reader.line_num}: not a table ({error}). Correct the file."
@@ -159,10 +173,55 @@ def _add(joined: JoinedTable, text: str, place: str, captured: dict[str, str]) -
         )
 
 
-def _add_row(
-    joined: JoinedTable, row: Mapping[str, str | None], order: list[str], line: str
-) -> None:
+def _add_objects(joined: JoinedTable, text: str, place: str, captured: dict[str, str]) -> set[str]:
+    """Read a list of objects, or an object of named objects; return the names of their members."""
     table = joined.table
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"{place}: not JSON ({error}). Correct the file.") from None
+    if isinstance(content, dict) and table.key is not None:
+        entries = [(repr(name), item, {table.key: name}) for name, item in content.items()]
+    elif isinstance(content, list) and table.key is None:
+        entries = [(str(number), item, {}) for number, item in enumerate(content)]
+    else:
+        found = "an object" if isinstance(content, dict) else f"a {type(content).__name__}"
+        raise ManifestError(
+            f"{place}: holds {found}. A list of objects is read without key: in the spec's table, "
+            "an object of named objects with key:, the column for the names."
+        )
+    needed, columns = set(_needed(table)), set(captured)
+    for name, item, named in entries:
+        line = f"{place}, entry {name}"
+        if not isinstance(item, dict):
+            raise ManifestError(
+                f"{line}: {item!r} is no object with {', '.join(table.join)}. Correct the file, or "
+                "name it under ignore: in the spec."
+            )
+        entry = {**item, **named}
+        columns |= set(entry)
+        for column in needed & set(entry):
+            if isinstance(entry[column], list | dict):
+                raise ManifestError(
+                    f"{line}: {column!r} is no single value. Name another column in the spec's "
+                    "table, or write a flat table."
+                )
+        cells = {column: _cell(value) for column, value in entry.items()}
+        _add_row(joined, {**dict.fromkeys(needed), **captured, **cells}, line)
+    return columns
+
+
+def _cell(value: Any) -> str | None:
+    """A JSON value as the text of a cell."""
+    if value is None or isinstance(value, list | dict):
+        return None
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text.strip() or None
+
+
+def _add_row(joined: JoinedTable, row: Mapping[str, str | None], line: str) -> None:
+    table = joined.table
+    order = table.order if isinstance(table, StepTable) else []
     if not is_kept(row, table.keep, table.drop):
         return
     for column in joined.id_columns:
