@@ -18,6 +18,10 @@ app = typer.Typer(
 )
 
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")]
+AllowPickle = Annotated[
+    bool, typer.Option("--allow-pickle", help="run code inside .npy files that need it")
+]
+PICKLE_WARNING = "warning: a pickled file can run any code; trust its makers"
 
 
 def main() -> None:
@@ -114,14 +118,20 @@ def index(
     spec: Annotated[Path, typer.Argument(help="data_specs/<corpus>.yaml")],
     root: Annotated[Path, typer.Argument(help="folder of the recordings")],
     out: Annotated[Path, typer.Option(help="folder of the manifest")],
+    allow_pickle: AllowPickle = False,
 ) -> None:
     """Find the recordings of a corpus: sessions.parquet, steps.parquet, index.json."""
+    from functools import partial
+
     from depmm.corpora.index import index_corpus
     from depmm.corpora.manifest import write_manifest
     from depmm.corpora.spec import load_spec
     from depmm.media.duration import duration_s
 
-    manifest, report = index_corpus(load_spec(spec), root, duration_s)
+    if allow_pickle:
+        typer.echo(PICKLE_WARNING, err=True)
+    measure = partial(duration_s, allow_pickle=allow_pickle)
+    manifest, report = index_corpus(load_spec(spec), root, measure)
     write_manifest(manifest, out)
     (out / "index.json").write_text(report.to_json(), encoding="utf-8")
     typer.echo(report.summary())
@@ -212,9 +222,7 @@ def extract(
     config: Annotated[Path | None, typer.Option(help="take its extract: section")] = None,
     landmarker: Annotated[Path | None, typer.Option(help="MediaPipe face model")] = None,
     workers: Annotated[int | None, typer.Option(help="processes")] = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="run code inside .npy files that need it")
-    ] = False,
+    allow_pickle: AllowPickle = False,
 ) -> None:
     """Decode, align and store every session once; KEY=VALUE e.g. face.frames_per_second=10."""
     from depmm.config import extract_config
@@ -222,7 +230,7 @@ def extract(
     from depmm.store.extract import extract as run
 
     if allow_pickle:
-        typer.echo("warning: a pickled file can run any code; trust its makers", err=True)
+        typer.echo(PICKLE_WARNING, err=True)
     settings = extract_config(config, overrides)
     report = run(
         read_manifest(manifest), root, out, settings, landmarker, workers,

@@ -113,6 +113,15 @@ def _check_table(table: Table, place: Place, known: set[str]) -> Iterator[Proble
     if (table.file is None) == (table.rows is None):
         yield place, "a table has either file: or rows:. Give one of the two."
         return
+    if table.format == "json":
+        if table.rows is not None or table.sep != "," or not table.header or table.columns:
+            yield (
+                (*place, "format"),
+                "rows:, sep:, header: and columns: belong to format text. Drop them.",
+            )
+            return
+    elif table.key is not None:
+        yield (*place, "key"), "key: belongs to format json. Drop it, or state the format."
     if table.header == bool(table.columns):
         yield (*place, "columns"), "columns: goes with header: false, and is needed there."
     if table.whole and (table.file is None or len(table.columns) != 1):

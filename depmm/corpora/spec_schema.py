@@ -43,10 +43,12 @@ class Recordings(Settings):
 
 
 class Table(Settings):
-    """Delimited text or an Excel sheet, joined to the recordings on named fields."""
+    """Delimited text, an Excel sheet or JSON objects, joined to the recordings on named fields."""
 
     file: str | None = Field(None, description="pattern of one or many files; .xlsx is read too")
     rows: str | None = Field(None, description="the table itself, written into the spec")
+    format: Literal["text", "json"] = Field("text", description="json: objects are rows")
+    key: str | None = Field(None, description="json: objects by name; column of these names")
     join: dict[str, str] = Field(min_length=1, description="column -> field or template")
     fields: dict[FieldName, str] = Field(min_length=1, description="field -> column")
     keep: Choice = Field({}, description="column -> values; other rows are not used")
@@ -118,6 +120,7 @@ class Label(Settings):
     field: FieldName | None = Field(None, description="classes as delivered; wins over the cut-off")
     positive: list[Code] = Field([])
     negative: list[Code] = Field([])
+    required: bool = Field(False, description="a session without score and class lacks something")
 
     @property
     def threshold(self) -> float | None:
