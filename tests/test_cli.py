@@ -222,7 +222,7 @@ def test_audit_errors_and_failed_recordings_exit_1(corpus, tmp_path, depmm):
     write_manifest(manifest, tmp_path / "manifest")
     done = depmm("audit", tmp_path / "manifest")
     assert done.code == 1
-    assert done.out.startswith("FAIL: 1 findings")
+    assert done.out.startswith("FAIL: 1 finding makes")
     assert "error    label_rule: 1 labels contradict their score" in done.out
     assert "Derive the label from the score" in done.out
     store = tmp_path / "store"
