@@ -37,6 +37,7 @@ from depmm.corpora.synthetic_features import SHIFT_PER_UNIT, write_features
 from depmm.corpora.synthetic_files import (
     can_write,
     write_cells,
+    write_objects,
     write_sound,
     write_text,
     write_video,
@@ -158,9 +159,13 @@ def simulate_layout(
     for job, times in zip(jobs, _run(jobs, workers), strict=True):
         for unit, (spans, asked_s) in zip(job.units, times, strict=True):
             planner.add_steps(unit, spans, asked_s)
-    for table, path, header, rows in planner.files():
+    for table, path, columns, rows in planner.files():
         (out / path).parent.mkdir(parents=True, exist_ok=True)
-        write_cells(out / path, [header, *rows] if header else rows, table.sep, table.encoding)
+        if table.format == "json":
+            write_objects(out / path, columns, rows, table.key)
+        else:
+            cells = [columns, *rows] if table.header else rows
+            write_cells(out / path, cells, table.sep, table.encoding)
     truth = _truth(spec, people, units, seed, effect, plants, dark, silent)
     write_text(out / TRUTH_FILE, json.dumps(truth, indent=1, ensure_ascii=False) + "\n")
     return truth

@@ -77,6 +77,7 @@ class PlannedUnit:
     person : who speaks
     session, subject : ids, as indexing will name them
     split : of the session, None where the layout has none
+    place : which of the person's sessions, from 0
     words : (word, valence) in order
     files : first-listed patterns first
     fields : of all files
@@ -84,6 +85,7 @@ class PlannedUnit:
 
     person: Someone
     split: str | None
+    place: int
     words: list[tuple[str, str]]
     session: str = ""
     subject: str = ""
@@ -112,6 +114,8 @@ class Planner:
             None if table.rows is None else read_table(table, Path(), []) for table in spec.tables
         ]
         self.rows: list[dict[tuple[str, ...], Cells | None]] = [{} for _ in spec.tables]
+        # rows that several tables of the spec read, each with the tables' numbers
+        self.shared: dict[tuple[str, int], list[tuple[Cells, set[int]]]] = {}
         self.step_rows: dict[tuple[str, ...], list[Cells]] = {}
         label = (spec.label.field, spec.label.score) if spec.label else ()
         bound = {_delivered(spec, name) for name in ("split", "gender", "age", *label) if name}
@@ -300,11 +304,11 @@ class Planner:
         unit = units.get(place)
         if unit is None:
             unit = units[place] = PlannedUnit(
-                someone, split, self._say(words, early.get("valence"))
+                someone, split, session, self._say(words, early.get("valence"))
             )
         if not _new(unit, entry) or path in [file.path for file in unit.files]:
             return
-        self._join(fields, unit, (someone.number, session), meanings)
+        self._join(fields, unit, meanings)
         unit.files.append(PlannedFile(path, entry, fields))
         unit.fields = fields | unit.fields
         unit.session, unit.subject = unit.fields["session"], unit.fields["subject"]
@@ -359,9 +363,7 @@ class Planner:
 
     # ---- tables ------------------------------------------------------------------------------
 
-    def _join(
-        self, fields: Cells, unit: PlannedUnit, place: tuple[int, int], meanings: Meanings
-    ) -> None:
+    def _join(self, fields: Cells, unit: PlannedUnit, meanings: Meanings) -> None:
         """Join every table, with rows that are made where they are asked for."""
         text = " ".join(word for word, _ in unit.words)
         meanings = meanings | {"text": [text], "valence": [unit.words[0][1]]}
@@ -369,7 +371,7 @@ class Planner:
             if joined is not None:
                 _take(joined, fields)
                 continue
-            row = self._row(number, table, fields, place, meanings)
+            row = self._row(number, table, fields, unit, meanings)
             for name, column in table.fields.items() if row else ():
                 cell = row[column] if row else ""
                 if cell and name not in fields:
@@ -385,8 +387,9 @@ class Planner:
             fields[key] = value
 
     def _row(
-        self, number: int, table: Table, fields: Cells, place: tuple[int, int], meanings: Meanings
+        self, number: int, table: Table, fields: Cells, unit: PlannedUnit, meanings: Meanings
     ) -> Cells | None:
+        """Find or make a recording's row; None where the layout has none for it."""
         parts = [render(join_field(text), fields) for text in table.join.values()]
         key = tuple(part for part in parts if part is not None)
         if len(key) < len(parts):
@@ -396,25 +399,49 @@ class Planner:
             row = dict(zip(table.join, key, strict=True))
             for name, column in table.fields.items():
                 if column not in row:
-                    row[column] = fields.get(name) or self._cell(name, place, meanings)
-            rows[key] = self._complete(table, row, fields, place)
+                    row[column] = fields.get(name) or self._cell(name, unit, meanings)
+            rows[key] = self._place(number, table, self._complete(table, row, fields, unit), fields,
+                                    unit)  # fmt: skip
         return rows[key]
 
-    def _complete(
-        self, table: Table, row: Cells, fields: Cells, place: tuple[int, int]
-    ) -> Cells | None:
-        """Fill the columns that nothing joins or gives; None for a row that keep: leaves out."""
+    def _complete(self, table: Table, row: Cells, fields: Cells, unit: PlannedUnit) -> Cells:
+        """Fill the columns that nothing joins or gives."""
         for column, values in table.keep.items():
             row.setdefault(column, values[0].replace("*", ""))
-        captured = compile_pattern(table.file or "").fields
-        further = [*captured, *table.columns, *self.spec.simulate.columns.get(table.file or "", [])]
+        further = [*compile_pattern(table.file or "").fields, *table.columns]
+        further += self.spec.simulate.columns.get(table.file or "", [])
         further += [*table.drop, *(table.order if isinstance(table, StepTable) else [])]
         for column in further:
             if column not in row:
-                row[column] = fields.get(column) or self._cell(column, place, {})
-        return row if is_kept(row, table.keep, table.drop) else None
+                row[column] = fields.get(column) or self._cell(column, unit, {})
+        return row
 
-    def _cell(self, name: str, place: tuple[int, int], meanings: Meanings) -> str:
+    def _place(
+        self, number: int, table: Table, row: Cells, fields: Cells, unit: PlannedUnit
+    ) -> Cells | None:
+        """Put a row into its file, beside what another table says in the same row.
+
+        None for a row that indexing would not use, and for one of an optional table that says
+        nothing new.
+        """
+        text = table.file or ""
+        path = fill_pattern(text, row, self.spec.simulate.folder)
+        found = compile_pattern(text).match(path)
+        ignored = any(compile_pattern(rule).match(path) is not None for rule in self.spec.ignore)
+        if found is None or ignored or not is_kept(row, table.keep, table.drop):
+            return None
+        others = self.shared.setdefault((path, id(unit)), [])
+        for other, tables in others:
+            if number not in tables:
+                tables.add(number)
+                other |= row | other
+                return other
+        if not table.required and all(name in fields for name in table.fields):
+            return None
+        others.append((row, {number}))
+        return row
+
+    def _cell(self, name: str, unit: PlannedUnit, meanings: Meanings) -> str:
         """Make up what a table states."""
         codes = accepted(self.spec, name, meanings)
         hints = self.spec.simulate.fields.get(name)
@@ -422,14 +449,17 @@ class Planner:
             fitting = [value for value in hints or () if value in codes]
             return self._pick(fitting or codes)
         if name in template_fields(self.spec.subject):
-            return f"P{place[0]:03d}"
+            return f"P{unit.person.number:03d}"
+        if groups := self.spec.simulate.groups.get(name):
+            return groups[unit.person.told == "depressed"]
         if name == OFFSET_FIELD:
             return f"{OFFSET_S}"
-        if (*place, name) not in self._free:
+        key = (unit.person.number, unit.place, name)
+        if key not in self._free:
             digits = [str(digit) for digit in range(1, 10)]
             domain = hints or _codes_of(self.spec, name) or digits
-            self._free[*place, name] = self._pick(domain)
-        return self._free[*place, name]
+            self._free[key] = self._pick(domain)
+        return self._free[key]
 
     def add_steps(
         self, unit: PlannedUnit, times: list[tuple[float, float]], asked_s: float
@@ -491,14 +521,13 @@ class Planner:
                 time = (span[name == "end"] - offset) * table.units_per_second
                 row[column] = f"{time:.3f}" if table.units_per_second < 100 else f"{time:.0f}"
             elif column not in row:
-                row[column] = self._cell(name, (unit.person.number, 0), meanings)
+                row[column] = self._cell(name, unit, meanings)
         for column in table.order:
             row.setdefault(column, str(number))
-        done = self._complete(table, row, unit.fields, (unit.person.number, 0))
-        return done or row
+        return self._complete(table, row, unit.fields, unit)
 
     def files(self) -> Iterator[tuple[Table, str, list[str], list[list[str]]]]:
-        """Yield every table file: its table, path, header (empty: none) and rows of cells."""
+        """Yield every table file: its table, path, columns and rows of cells."""
         made: list[tuple[Table, Iterable[Cells | None]]] = [
             (table, rows.values()) for table, rows in zip(self.spec.tables, self.rows, strict=True)
         ]
@@ -506,22 +535,20 @@ class Planner:
             made.append(
                 (self.spec.steps.table, [row for rows in self.step_rows.values() for row in rows])
             )
+        by_path: dict[str, tuple[Table, dict[int, Cells]]] = {}
         for table, rows in made:
-            if table.file is None:
-                continue
-            captured = compile_pattern(table.file).fields
-            by_path: dict[str, list[Cells]] = {}
             for row in rows:
-                if row is not None:
+                if row is not None and table.file is not None:
                     path = fill_pattern(table.file, row, self.spec.simulate.folder)
-                    by_path.setdefault(path, []).append(row)
-            for path, own in by_path.items():
-                header = self.spec.simulate.columns.get(table.file) or [
-                    column for column in own[0] if column not in captured
-                ]
-                columns = table.columns or header
-                cells = [[row[column] for column in columns] for row in own]
-                yield table, path, [] if table.columns else header, cells
+                    by_path.setdefault(path, (table, {}))[1].setdefault(id(row), row)
+        for path, (table, own) in by_path.items():
+            captured = compile_pattern(table.file or "").fields
+            columns = (
+                table.columns
+                or self.spec.simulate.columns.get(table.file or "")
+                or list(dict.fromkeys(c for row in own.values() for c in row if c not in captured))
+            )
+            yield table, path, columns, [[row.get(c, "") for c in columns] for row in own.values()]
 
     # ---- what fields mean --------------------------------------------------------------------
 
@@ -625,7 +652,9 @@ class Planner:
         stated = [
             key[0]
             for joined in self.facts
-            if joined is not None and [*joined.table.join.values()] == [name]
+            if joined is not None
+            and joined.table.required  # others are remarks on a few people
+            and [*joined.table.join.values()] == [name]
             for key in joined.rows
         ]
         values = (

@@ -226,7 +226,21 @@ def _check_simulation(spec: Spec, delivered: set[str]) -> Iterator[Problem]:
     for name, values in hints.fields.items():
         if not values:
             yield ("simulate", "fields", name), "no value. Give at least one, or drop the field."
+    yield from _unknown(("simulate", "groups"), list(hints.groups), delivered, "a table")
+    for name, values in hints.groups.items():
+        if len(values) != 2:
+            yield (
+                ("simulate", "groups", name),
+                f"{len(values)} values. Give two: of the healthy, of the depressed.",
+            )
     streams = [entry.features for entry in spec.recordings if entry.features]
+    for stream in streams:
+        sizes = hints.shapes.get(stream.name)
+        if sizes is not None and (len(sizes) < stream.axis or min(sizes, default=0) < 1):
+            yield (
+                ("simulate", "shapes", stream.name),
+                f"{sizes} with rows on axis {stream.axis}. Give the length of every other axis.",
+            )
     headed = {stream.name for stream in streams if stream.format == "table" and stream.header}
     headed |= {table.file for table in spec.all_tables if table.file and table.header}
     yield from _unknown(("simulate", "columns"), list(hints.columns), headed, "a file with header")

@@ -139,6 +139,9 @@ class Simulation(Settings):
     fields: dict[FieldName, list[Code]] = Field(
         {}, description="values of fields, as they stand in paths and tables"
     )
+    groups: dict[FieldName, list[Code]] = Field(
+        {}, description="field -> its value for the healthy, and for the depressed"
+    )
     columns: dict[str, list[str]] = Field(
         {}, description="stream, or file: of a table, -> the columns of its header"
     )

@@ -39,7 +39,7 @@ def write_features(
     at = np.minimum((time * BLUNTNESS_HZ).astype(int), len(bluntness) - 1)
     shift = SHIFT_PER_UNIT * bluntness[at, None]
     if stream.format != "table":
-        shape = hints.shapes.get(stream.name, [WIDTH])
+        shape = hints.shapes.get(stream.name) or [WIDTH] * max(1, stream.axis)
         values = rng.standard_normal((rows, int(np.prod(shape)))) + shift
         write_array(path, (0.0 if broken else 1.0) * values.astype(np.float32), stream, shape)
         return

@@ -6,6 +6,7 @@ temporary name and renamed, so that half a file cannot be mistaken for a whole o
 
 import csv
 import io
+import json
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -142,6 +143,19 @@ def write_cells(
     else:  # there a quotation mark is part of the text
         text.writelines(sep.join(row) + "\n" for row in rows)
     _write(path, text.getvalue().encode(encoding))
+
+
+def write_objects(
+    path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]], key: str | None = None
+) -> None:
+    """Write rows as a JSON list of objects, or as an object of objects named by a column."""
+    objects = [{name: _json(cell) for name, cell in zip(columns, row, strict=True)} for row in rows]
+    named = objects if key is None else {str(one.pop(key)): one for one in objects}
+    write_text(path, json.dumps(named, indent=1, ensure_ascii=False) + "\n")
+
+
+def _json(cell: str) -> str | int:
+    return int(cell) if cell.isdecimal() and str(int(cell)) == cell else cell
 
 
 def write_table(path: Path, header: str, rows: Iterable[Iterable[Any]]) -> None:
