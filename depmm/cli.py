@@ -86,6 +86,8 @@ def _simulate_layout(
     workers: int | None,
     plant: list[str],
 ) -> None:
+    import os
+
     from depmm.corpora.simulate_layout import parse_plants, simulate_layout
     from depmm.corpora.spec import load_spec
 
@@ -96,7 +98,7 @@ def _simulate_layout(
         words=words,
         seed=seed,
         effect=effect,
-        workers=workers or 1,
+        workers=workers or os.cpu_count() or 1,
         plants=parse_plants(plant),
     )
     typer.echo(

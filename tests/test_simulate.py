@@ -17,8 +17,8 @@ from depmm.corpora.simulate import (
     BLUNTNESS_LIMITS,
     _draw_people,
     _reading_list,
-    word_lists,
     simulate,
+    word_lists,
 )
 from depmm.corpora.synthetic_face import (
     FRAMES_PER_SECOND,

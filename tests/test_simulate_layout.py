@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,48 @@ def test_every_spec_indexes_its_own_simulation_whole(path, tmp_path):
         assert set(sessions["label"]) == {0, 1}
 
 
+def test_the_example_of_the_format_is_simulated_whole(tmp_path):
+    text = (SPECS[0].parent / "README.md").read_text(encoding="utf-8")
+    example = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0]
+    spec = parse_spec(example.replace("words: words_en.csv\n", ""), "README.md")
+    truth, manifest, report = made(spec, tmp_path / "c", subjects=4, seed=2)
+    assert (report.missing, report.unused, report.shadowed, report.left_out) == ((), (), (), ())
+    assert len(manifest.sessions) == 8
+    assert manifest.sessions["season"].notna().all()
+    for session, rows in manifest.steps.groupby("session"):
+        assert list(rows["text"]) == truth["sessions"][session]["words"]
+        assert rows["valence"].notna().all()
+    header = (tmp_path / "c/people.csv").read_text().splitlines()[0]
+    assert header == "id;sex;age;postcode"
+    units = next((tmp_path / "c").rglob("openface/*.csv")).read_text().splitlines()
+    assert units[0].endswith("AU16_r,AU17_r")
+
+
+def test_an_offset_is_taken_off_the_times_of_the_table(tmp_path):
+    steps = """
+steps:
+  table:
+    file: "{subject}.txt"
+    sep: " "
+    header: false
+    columns: [from, to, word]
+    join: {subject: subject}
+    fields: {start: from, end: to, text: word}
+    units_per_second: 1000
+"""
+    late = VOICES.replace("age: age}", "age: age, offset_s: late}") + steps
+    spec = parse_spec(late.replace("_{visit:int}", "").replace("_{visit}", ""), "toy")
+    _, manifest, report = made(spec, tmp_path / "c", subjects=2)
+    assert report.complete
+    for name, rows in manifest.steps.groupby("subject"):
+        written = pd.read_csv(tmp_path / f"c/{name}.txt", sep=" ", header=None)
+        np.testing.assert_allclose(rows["start_s"], written[0] / 1000 + 0.1, atol=1e-9)
+        sound, rate = soundfile.read(tmp_path / "c" / rows["audio"].iloc[0])
+        quiet = sound[: round((rows["start_s"].iloc[0] - 0.02) * rate)].std()
+        first = sound[round(rows["start_s"].iloc[0] * rate) : round(rows["end_s"].iloc[0] * rate)]
+        assert first.std() > 3 * quiet
+
+
 @pytest.mark.parametrize("name", ["avec2014", "daic_woz", "mpdd", "modma", "grid"])
 def test_same_seed_same_bytes(name, tmp_path):
     spec = spec_of(name)
@@ -210,6 +253,10 @@ def test_a_pattern_is_filled_as_it_is_read():
     path = fill_pattern(text, {"n": "7", "a": "x", "b": "yz"}, "deep/er")
     assert path == "deep/er/s7/xyz_7.wav"
     assert compile_pattern(text).match(path) == {"n": "7", "a": "x", "b": "yz"}
+    for text in ("a/*.csv", "*", "*/b.csv", "a*.csv"):
+        path = fill_pattern(text, {})
+        assert compile_pattern(text).match(path) == {}
+        assert not any(part.startswith(".") or not part for part in path.split("/"))
 
 
 # ---- the whole way -----------------------------------------------------------------------------

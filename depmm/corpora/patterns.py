@@ -96,20 +96,24 @@ def fill_pattern(text: str, values: Mapping[str, str], folder: str = "") -> str:
     ----------
     text : the pattern
     values : its fields, as they are to stand in the path
-    folder : stands for a ``**/`` at the start; all others, and ``*``, become nothing
+    folder : stands for a ``**/`` at the start; all others become nothing, and so does ``*`` unless
+        it is the whole of a name
 
     Raises
     ------
     KeyError : a field without value
     """
     compile_pattern(text)
-    parts = [f"{folder}/"] if folder and text.startswith("**/") else []
-    for piece in _PIECE.findall(text):
+    pieces = [piece for piece in _PIECE.findall(text) if piece != "**/"]
+    path = f"{folder}/" if folder and text.startswith("**/") else ""
+    for piece, following in zip(pieces, [*pieces[1:], ""], strict=True):
         if piece[0] == "{":
-            parts.append(values[_field(piece, text)[0]])
-        elif piece[0] != "*":
-            parts.append(piece)
-    return "".join(parts)
+            path += values[_field(piece, text)[0]]
+        elif piece != "*":
+            path += piece
+        elif path[-1:] in ("", "/") and following[:1] in ("", "/", "."):
+            path += "x"  # a name needs a letter; with a dot alone it would be hidden
+    return path
 
 
 def field_forms(text: str) -> dict[str, str]:

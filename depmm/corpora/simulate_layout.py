@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from depmm.config import MODALITIES, SAMPLE_RATE
 from depmm.corpora.manifest import INSTRUMENTS, SPLITS
-from depmm.corpora.patterns import did_you_mean
+from depmm.corpora.patterns import did_you_mean, natural_key
 from depmm.corpora.simulate import (
     BLUNTNESS_LIMITS,
     GENERATOR,
@@ -435,7 +435,9 @@ def _truth(
     )
     hit |= {"dead_camera": sorted(dark), "missing_audio": sorted(silent)}
     sessions: dict[str, Any] = {}
-    for unit in units:
+    for unit in sorted(
+        units, key=lambda unit: [natural_key(unit.fields[name]) for name in spec.steps.order]
+    ):
         fields, label = unit.fields, spec.label
         entry = sessions.setdefault(
             unit.session,
@@ -476,7 +478,7 @@ def _truth(
             }
             for p in people
         },
-        "sessions": sessions,
+        "sessions": dict(sorted(sessions.items())),
     }
 
 

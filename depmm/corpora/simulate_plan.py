@@ -146,17 +146,17 @@ class Planner:
                 f"for. Ask for {len(free)}, or list more values under simulate: fields: "
                 f"{', '.join(sorted(self.id_names))}."
             )
+        known = [self._known(ids) for ids in free[: 20 * len(people)]]
         chosen = []
         for someone in people:
             wanted = {"gender": someone.traits.gender, "split": someone.traits.split}
-            known = [self._known(ids) for ids in free[: 20 * len(people)]]
             fitting = [
                 k
                 for k, facts in enumerate(known)
                 if all(facts.get(name, value) == value for name, value in wanted.items())
             ]
             at = fitting[0] if fitting else 0
-            facts = known[at]
+            facts = known.pop(at)
             someone.traits = replace(
                 someone.traits,
                 gender=facts.get("gender", someone.traits.gender),
