@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from depmm.config import ExtractConfig, load_config
+from depmm.config import load_config
 from depmm.corpora.audit import audit_manifest
 from depmm.corpora.finding import Evidence, Finding
 from depmm.corpora.index import index_corpus
@@ -80,7 +80,7 @@ def content(root: Path) -> dict[str, str]:
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_every_spec_indexes_its_own_simulation_whole(path, tmp_path):
     spec, out = load_spec(path), tmp_path / "corpus"
-    truth, manifest, report = made(spec, out, subjects=4, words=2, seed=1)
+    truth, manifest, report = made(spec, out, subjects=4, words=1, seed=1)
     assert (report.missing, report.unused, report.shadowed, report.left_out) == ((), (), (), ())
     assert report.other_folders == {}
     assert json.loads((out / "truth.json").read_text(encoding="utf-8")) == truth
@@ -212,6 +212,50 @@ def test_a_pattern_is_filled_as_it_is_read():
     assert compile_pattern(text).match(path) == {"n": "7", "a": "x", "b": "yz"}
 
 
+# ---- the whole way -----------------------------------------------------------------------------
+
+CONFIGS = Path(__file__).parents[1] / "experiments" / "configs"
+FACES_AND_VOICES = """
+name: simulated
+split: {kind: official}
+data: {manifest: m, store: s, max_audio_s: 1.5, frames_per_step: 2, face_size: 32}
+model:
+  encoders:
+    audio: {kind: mfcc_cnn, coefficients: 13, channels: [8], width: 8}
+    face: {kind: se_resnet, blocks: [1], channels: [8], reduction: 4, width: 8}
+  fusion: {kind: mean_pool}
+"""
+ONE_EPOCH = ["training.epochs=1", "training.batch_size=4", "training.warmup_epochs=0",
+             "evaluation.bootstrap=100"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [("avec2014", None), ("daic_woz", "daic_woz_features"), ("dvlog", "dvlog_features")],
+)
+def test_from_a_simulated_layout_to_predictions(name, config, tmp_path):
+    spec = spec_of(name).model_copy(update={"faces": "aligned"})  # no tracker is needed
+    truth, manifest, _ = made(spec, tmp_path / "corpus", subjects=8, words=2)
+    write_manifest(manifest, tmp_path / "m")
+    path = tmp_path / "simulated.yaml"
+    path.write_text(FACES_AND_VOICES)
+    places = [f"data.manifest={tmp_path / 'm'}", f"data.store={tmp_path / 's'}", "data.workers=0"]
+    settings = load_config(CONFIGS / f"{config}.yaml" if config else path, places + ONE_EPOCH)
+    done = extract(
+        manifest, tmp_path / "corpus", tmp_path / "s", settings.extract, workers=1,
+        show_progress=False,
+    )  # fmt: skip
+    assert (done.extracted, len(done.failures)) == (8, 0), done.failures
+    folder = RunFolder(tmp_path / "run")
+    train(settings, folder, build_accelerator(settings), lambda line: None)
+    table = pd.read_parquet(folder.predictions).set_index("session")
+    tested = {session for session, one in truth["sessions"].items() if one["split"] == "test"}
+    assert set(table[table["split"] == "test"].index) == tested
+    assert {session: int(table.loc[session, "y_true"]) for session in tested} == {
+        session: truth["sessions"][session]["label"] for session in tested
+    }
+
+
 # ---- what is planted ---------------------------------------------------------------------------
 
 
@@ -280,7 +324,7 @@ def test_label_noise_is_in_the_tables_and_not_in_the_signal(tmp_path):
 
 def test_the_depressed_talk_longer(tmp_path):
     spec = parse_spec(VOICES, "toy")
-    truth, manifest, _ = made(spec, tmp_path / "c", subjects=4, words=2, plants={"duration": 3})
+    truth, _, _ = made(spec, tmp_path / "c", subjects=4, words=2, plants={"duration": 3})
     seconds: dict[str, list[float]] = {"depressed": [], "healthy": []}
     for one in truth["sessions"].values():
         length = duration_s(tmp_path / "c" / one["files"][0])

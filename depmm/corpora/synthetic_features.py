@@ -1,6 +1,8 @@
 """Features of simulated people: noise whose mean falls with bluntness, in a stream's own format."""
 
 import fnmatch
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +45,7 @@ def write_features(
         values = rng.standard_normal((rows, int(np.prod(shape)))) + shift
         write_array(path, (0.0 if broken else 1.0) * values.astype(np.float32), stream, shape)
         return
-    named = stream.columns or hints.columns.get(stream.name) or _columns(stream)
+    named = stream.columns or spread(hints.columns.get(stream.name, [])) or _columns(stream)
     values = np.round(rng.standard_normal((rows, len(named))) + shift, 4)
     columns = dict(zip(named, values.T, strict=True))
     for name in named:
@@ -61,6 +63,16 @@ def write_features(
         )
     cells = [[f"{value:g}" for value in row] for row in zip(*columns.values(), strict=True)]
     write_cells(path, [named, *cells] if stream.header else cells, stream.sep)
+
+
+def spread(names: Iterable[str]) -> list[str]:
+    """Write out numbered columns: ``x{0-2}`` is x0, x1 and x2."""
+    found = []
+    for name in names:
+        piece = re.fullmatch(r"(.*)\{([0-9]+)-([0-9]+)\}(.*)", name)
+        numbers = range(int(piece[2]), int(piece[3]) + 1) if piece else ()
+        found += [f"{piece[1]}{number}{piece[4]}" for number in numbers] if piece else [name]
+    return found
 
 
 def _columns(stream: StreamConfig) -> list[str]:
