@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from depmm.cli import app
 from depmm.config import ExtractConfig, load_config
 from depmm.corpora.audit import audit_manifest
+from depmm.corpora.finding import Evidence
 from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import Manifest
 from depmm.corpora.report import IndexReport
@@ -114,7 +115,8 @@ def test_daic_woz_people_labels_and_split(corpora):
     labels = {"300": 0, "318": 0, "373": 1, "409": 1, "444": 0, "451": 1}
     assert corpus.column("label") == labels
     assert corpus.column("phq8_binary")["409"] == "0"
-    assert not [item for item in audit_manifest(corpus.manifest) if item.name == "label_rule"]
+    found = audit_manifest(Evidence(corpus.manifest)).findings
+    assert "label_rule" not in {item.name for item in found}
     assert set(corpus.sessions["instrument"]) == {"PHQ-8"}
     assert corpus.report.ignored == len(DAIC_PEOPLE) + 1  # HOG files, test split without scores
 
