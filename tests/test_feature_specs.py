@@ -117,6 +117,9 @@ def test_daic_woz_people_labels_and_split(corpora):
     assert corpus.column("phq8_binary")["409"] == "0"
     found = audit_manifest(Evidence(corpus.manifest)).findings
     assert "label_rule" not in {item.name for item in found}
+    (differs,) = [item for item in found if item.name == "delivered_labels"]
+    assert "409 (score 10, delivered 0, label 1)" in differs.message
+    assert [person[1] for person in differs.people] == ["409"]
     assert set(corpus.sessions["instrument"]) == {"PHQ-8"}
     assert corpus.report.ignored == len(DAIC_PEOPLE) + 1  # HOG files, test split without scores
 
@@ -209,6 +212,12 @@ def test_edaic_holds_daic_woz_and_decides_by_score(corpora):
     assert corpus.column("split") == {"300": "validation", "320": "train", "600": "test"}
     assert corpus.column("label") == {"300": 0, "320": 1, "600": 1}
     assert corpus.column("phq_binary") == {"300": "0", "320": "0", "600": "1"}
+    found = audit_manifest(Evidence(corpus.manifest)).findings
+    (differs,) = [item for item in found if item.name == "delivered_labels"]
+    given, label = corpus.column("phq_binary"), corpus.column("label")
+    assert {person[1] for person in differs.people} == {
+        name for name in given if int(given[name]) != label[name]
+    }
     assert corpus.column("gender") == {"300": "male", "320": "female", "600": "female"}
     assert corpus.starts("300") == [0.5, 10.0]
     assert corpus.manifest.steps["text"].tolist()[:2] == ["well, yes", "no"]

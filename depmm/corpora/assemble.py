@@ -391,7 +391,8 @@ def _session(spec: Spec, session: str, members: list[Unit]) -> dict[str, Any]:
     """Read what belongs to a session as a whole; all its files must agree."""
     names = {"split", "gender", "age", *spec.columns}
     if spec.label:
-        names |= {name for name in (spec.label.score, spec.label.field) if name}
+        label = spec.label
+        names |= {name for name in (label.score, label.field, label.delivered) if name}
     agreed: Fields = dict.fromkeys(sorted(names))
     for name in agreed:
         values = {
@@ -448,6 +449,10 @@ def _label(spec: Spec, session: str, fields: Fields) -> dict[str, Any]:
         label = int(score >= rule.threshold)
     known = score is not None or label is not None
     row: dict[str, Any] = {"instrument": rule.instrument if known else None}
+    if rule.delivered is not None:
+        given = fields[rule.delivered]
+        _among(given, ("0", "1"), f"session {session}: {rule.delivered}", rule.delivered)
+        row["delivered_label"] = given
     if rule.threshold is not None:
         row["cut_off"] = None if score is None else f"{rule.threshold:g}"
     return {**row, "score": score, "label": label}

@@ -21,6 +21,7 @@ import pandas as pd
 
 from depmm.corpora.checks import (
     cut_offs,
+    delivered_labels,
     duplicate_files,
     duplicate_rows,
     index_missing,
@@ -48,6 +49,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     shared_files,
     duplicate_files,
     label_rule,
+    delivered_labels,
     cut_offs,
     split_classes,
     duplicate_rows,

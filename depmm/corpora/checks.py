@@ -81,6 +81,34 @@ def label_rule(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
+def delivered_labels(evidence: Evidence) -> Iterator[Finding]:
+    """Find classes as delivered that differ from the labels, which come from the score."""
+    sessions = evidence.manifest.sessions
+    if "delivered_label" not in sessions:
+        return
+    given = pd.to_numeric(sessions["delivered_label"]).astype("Int8")
+    for corpus, rows in sessions.assign(given=given).groupby("corpus"):
+        known = rows.dropna(subset=["given", "label"])
+        bad = known[known["given"] != known["label"]]
+        if bad.empty:
+            continue
+        named = [
+            f"{'/'.join(row[key] for key in SESSION_KEY)} (score {row['score']:g}, delivered "
+            f"{row['given']}, label {row['label']})"
+            for _, row in bad.iterrows()
+        ]
+        yield Finding(
+            "delivered_labels",
+            "warning",
+            f"{corpus}: {len(bad)} of {len(known)} classes as delivered contradict the score: "
+            f"{some_of(named)}",
+            "Labels here come from the score. Say so in print: results on the delivered classes "
+            "are results on other labels.",
+            people=keys_of(bad, PERSON_KEY),
+            sessions=keys_of(bad, SESSION_KEY),
+        )
+
+
 def cut_offs(evidence: Evidence) -> Iterator[Finding]:
     """Find labels made at another cut-off than the instrument's usual one, or at several."""
     sessions = evidence.manifest.sessions

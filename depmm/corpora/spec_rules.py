@@ -54,7 +54,7 @@ def check_spec(spec: Spec) -> Iterator[Problem]:
                     )
         yield from _unknown(("steps", "order"), spec.steps.order, own, f"pattern {entry.pattern!r}")
     yield from _unknown(("columns",), spec.columns, known, "the spec")
-    if taken := set(spec.columns) & {*SESSION_COLUMNS, *STEP_COLUMNS, "cut_off"}:
+    if taken := set(spec.columns) & {*SESSION_COLUMNS, *STEP_COLUMNS, "cut_off", "delivered_label"}:
         yield ("columns",), f"{sorted(taken)} are the manifest's own columns. Rename the field."
     before: set[str] = set().union(*per_entry)
     for number, table in enumerate(spec.tables):
@@ -192,7 +192,11 @@ def _check_label(label: Label, known: set[str]) -> Iterator[Problem]:
         )
         return
     scale = INSTRUMENTS[label.instrument]
-    for key, name in (("score", label.score), ("field", label.field)):
+    for key, name in (
+        ("score", label.score),
+        ("field", label.field),
+        ("delivered", label.delivered),
+    ):
         if name is not None:
             yield from _unknown(("label", key), [name], known, "the spec")
     if scale.lowest is None or scale.highest is None:

@@ -120,6 +120,9 @@ class Label(Settings):
     field: FieldName | None = Field(None, description="classes as delivered; wins over the cut-off")
     positive: list[Code] = Field([])
     negative: list[Code] = Field([])
+    delivered: FieldName | None = Field(
+        None, description="class as delivered, 0 or 1: not used, but compared by the audit"
+    )
     required: bool = Field(False, description="a session without score and class lacks something")
 
     @property
