@@ -9,16 +9,12 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from depmm.config import MODALITIES, SAMPLE_RATE
 from depmm.corpora.manifest import INSTRUMENTS, SPLITS
 from depmm.corpora.patterns import did_you_mean, natural_key
 from depmm.corpora.simulate import (
@@ -30,26 +26,23 @@ from depmm.corpora.simulate import (
     per_unit,
     word_lists,
 )
-from depmm.corpora.simulate_plan import LayoutError, PlannedUnit, Planner, Someone
-from depmm.corpora.spec_schema import TRUTH_FILE, Recordings, Spec
-from depmm.corpora.synthetic_face import FRAMES_PER_SECOND, Painter, draw_face, move
-from depmm.corpora.synthetic_features import SHIFT_PER_UNIT, write_features
+from depmm.corpora.simulate_fields import LayoutError, Someone
+from depmm.corpora.simulate_plan import PlannedUnit, Planner
+from depmm.corpora.simulate_recording import Job, record_all
+from depmm.corpora.spec_schema import TRUTH_FILE, Spec
+from depmm.corpora.synthetic_features import SHIFT_PER_UNIT
 from depmm.corpora.synthetic_files import (
     can_write,
     write_cells,
     write_objects,
-    write_sound,
     write_text,
-    write_video,
 )
-from depmm.corpora.synthetic_voice import Recording, Voice, draw_voice, speak
 from depmm.corpora.words import ENGLISH_WORDS
 
 Thing = TypeVar("Thing")
 
 SUBJECTS = 12  # people where nobody says how many and the spec knows as many
 WORDS = 2  # in a recording; one more where words are steps
-FRAMES_PAINTED = 3  # every third picture is painted, and shown three times
 DEFINITION = (
     "bluntness[person, modality, word] = effect where group is depressed, otherwise 0, + a "
     "person's offset N(0, person_sd) + noise N(0, word_sd), drawn independently for audio and "
@@ -149,14 +142,14 @@ def simulate_layout(
         units += planner.plan(someone, ids, own)
     dark, silent = _broken(units, plants, np.random.default_rng((seed, 0, 2)))
     jobs = [
-        _Job(
+        Job(
             someone.number, someone.traits.gender, someone.traits.group == "depressed", effect,
             seed, out, spec, [unit for unit in units if unit.person is someone], dark, silent,
         )
         for someone in people
     ]  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
-    for job, times in zip(jobs, _run(jobs, workers), strict=True):
+    for job, times in zip(jobs, record_all(jobs, workers), strict=True):
         for unit, (spans, asked_s) in zip(job.units, times, strict=True):
             planner.add_steps(unit, spans, asked_s)
     for table, path, columns, rows in planner.files():
@@ -240,9 +233,9 @@ def _people(
             for gender in ["female"] * count + ["male"] * (size - count)
         ]
         drawn = [replace(one, gender=g) for one, g in zip(drawn, genders, strict=True)]
-    if planner.splits:
-        last = planner.splits[-1]
-        drawn = [one if one.split in planner.splits else replace(one, split=last) for one in drawn]
+    splits = planner.layout.splits
+    if splits:
+        drawn = [one if one.split in splits else replace(one, split=splits[-1]) for one in drawn]
     people = [
         Someone(number, drawn[at], drawn[at].group, drawn[at].score if scale else None)
         for number, at in enumerate(rng.permutation(subjects), start=1)
@@ -253,14 +246,14 @@ def _people(
             other = draw_group(rng, someone.told, 1, scale)[0]
             someone.score = other.score
     leaks = int(plants.get("speaker_leak", 0))
-    if leaks and (leaks > subjects or len(planner.splits) < 2):
+    if leaks and (leaks > subjects or len(splits) < 2):
         raise LayoutError(
             f"plant speaker_leak is {leaks}: {spec.name} has {subjects} people here and the splits "
-            f"{', '.join(planner.splits) or 'none'}. Use at most {subjects} people, and a layout "
+            f"{', '.join(splits) or 'none'}. Use at most {subjects} people, and a layout "
             "with two splits."
         )
     for someone in _some(people, leaks, rng):
-        rest = [split for split in reversed(planner.splits) if split != someone.traits.split]
+        rest = [split for split in reversed(splits) if split != someone.traits.split]
         someone.further_split = rest[0]
     return people
 
@@ -285,128 +278,6 @@ def _some(things: list[Thing], count: float, rng: np.random.Generator) -> list[T
     """Draw so many of a list, at least one unless ``count`` is 0, in the order of the list."""
     size = min(len(things), max(1, round(count))) if count else 0
     return [things[at] for at in sorted(rng.permutation(len(things))[:size].tolist())]
-
-
-# ---- what is recorded ------------------------------------------------------------------------
-
-Times = tuple[list[tuple[float, float]], float]  # of each word; the end of the question before
-
-
-@dataclass(frozen=True)
-class _Job:
-    """Everything that is recorded of one person."""
-
-    number: int
-    gender: str
-    depressed: bool
-    effect: float
-    seed: int
-    out: Path
-    spec: Spec
-    units: list[PlannedUnit]
-    dark: frozenset[str]  # sessions
-    silent: frozenset[str]  # paths
-
-
-def _run(jobs: list[_Job], workers: int) -> list[list[Times]]:
-    if workers == 1:
-        return [_record(job) for job in jobs]
-    # spawn: a forked child of a process with threads (torch, a notebook) can hang
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"))
-    try:
-        return list(pool.map(_record, jobs))
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _record(job: _Job) -> list[Times]:
-    """Write one person's files and return when each word starts and ends, unit by unit."""
-    streams = [np.random.default_rng((job.seed, job.number, k)) for k in range(4)]
-    feelings, voice_rng, face_rng, feature_rng = streams
-    voice, asker = draw_voice(voice_rng, job.gender), draw_voice(voice_rng, "female")
-    offsets = {modality: feelings.normal(0, PERSON_SD) for modality in MODALITIES}
-    face = draw_face(face_rng, job.gender)
-    painter: Painter | None = None
-    times = []
-    for unit in job.units:
-        bluntness = {
-            modality: np.clip(
-                job.effect * job.depressed + offset + feelings.normal(0, WORD_SD, len(unit.words)),
-                *BLUNTNESS_LIMITS,
-            )
-            for modality, offset in offsets.items()
-        }
-        spoken = [word for word, _ in unit.words]
-        sound = speak(voice, spoken, bluntness["audio"], 1 / FRAMES_PER_SECOND, voice_rng)
-        asked_s = 0.0
-        if job.spec.simulate.others:
-            sound, asked_s = _after_a_question(sound, asker, voice_rng)
-        motion = None
-        for file in unit.files:
-            path, entry, quiet = job.out / file.path, file.entry, file.path in job.silent
-            path.parent.mkdir(parents=True, exist_ok=True)
-            dark = unit.session in job.dark
-            if quiet and "face" not in entry.modalities:
-                continue
-            if entry.features:
-                modality = entry.modalities[0]
-                shown = _by_word(sound, bluntness[modality])
-                write_features(
-                    path, entry.features, job.spec.simulate, shown, feature_rng,
-                    broken=dark and modality == "face",
-                )  # fmt: skip
-            elif "face" not in entry.modalities:
-                write_sound(path, sound)
-            else:
-                if motion is None:
-                    painter = painter or Painter(face, face_rng)
-                    motion = move(face, sound, bluntness["face"], face_rng)
-                    drawn = [
-                        painter.paint(motion, k)
-                        for k in range(0, len(motion.mouth), FRAMES_PAINTED)
-                    ]
-                black = np.zeros_like(drawn[0])
-                pictures = (
-                    black if dark else drawn[k // FRAMES_PAINTED] for k in range(len(motion.mouth))
-                )
-                with_sound = _has_sound(entry) and not quiet
-                write_video(path, pictures, sound, with_sound)
-        times.append(
-            (list(zip(sound.start_s.tolist(), sound.end_s.tolist(), strict=True)), asked_s)
-        )
-    return times
-
-
-def _has_sound(entry: Recordings) -> bool:
-    return "audio" in entry.modalities
-
-
-def _after_a_question(
-    answer: Recording, asker: Voice, rng: np.random.Generator
-) -> tuple[Recording, float]:
-    """Let somebody else speak first, whose mouth is not seen."""
-    asked = speak(asker, ["welcome"], np.zeros(1), 1 / FRAMES_PER_SECOND, rng)
-    shift = _length_s(asked)
-    return (
-        Recording(
-            np.concatenate([asked.waveform, answer.waveform]),
-            answer.start_s + shift,
-            answer.end_s + shift,
-            np.concatenate([np.zeros_like(asked.opening), answer.opening]),
-        ),
-        float(asked.end_s[0]),
-    )
-
-
-def _length_s(recording: Recording) -> float:
-    return len(recording.waveform) / SAMPLE_RATE
-
-
-def _by_word(sound: Recording, bluntness: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Bluntness at every hundredth of a second: that of the nearest word."""
-    time = np.arange(0, _length_s(sound), 0.01)
-    middle = (sound.start_s + sound.end_s) / 2
-    return bluntness[np.abs(time[:, None] - middle).argmin(axis=1)]
 
 
 # ---- what is true ----------------------------------------------------------------------------

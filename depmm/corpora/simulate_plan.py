@@ -9,20 +9,29 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, product
 from math import prod
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 
-from depmm.corpora.manifest import SPLITS
 from depmm.corpora.patterns import (
     compile_pattern,
-    field_forms,
     fill_pattern,
     is_kept,
     render,
     template_fields,
 )
-from depmm.corpora.simulate import Traits
+from depmm.corpora.simulate_fields import (
+    Cells,
+    Layout,
+    LayoutError,
+    Meanings,
+    Someone,
+    accepted,
+    codes_of,
+    made_up,
+    normal,
+    take_facts,
+)
 from depmm.corpora.spec_schema import (
     OFFSET_FIELD,
     Recordings,
@@ -31,32 +40,9 @@ from depmm.corpora.spec_schema import (
     Table,
     join_field,
 )
-from depmm.corpora.tables import JoinedTable, read_table
 
-Cells = dict[str, str]
-Meanings = dict[str, list[str]]  # field -> values that it may have, once translated
 MANY = 10_000  # combinations of ids that are looked at
 OFFSET_S = 0.1  # where a table gives offset_s
-
-
-@dataclass
-class Someone:
-    """A simulated person.
-
-    Parameters
-    ----------
-    number : from 1
-    traits : who it is; ``group`` is what voice and face show
-    told : the group that labels name; another one where label noise was planted
-    score : of the spec's instrument, on the side of ``told``; None without scores
-    further_split : split of one more session, where a leak was planted
-    """
-
-    number: int
-    traits: Traits
-    told: str
-    score: int | None
-    further_split: str | None = None
 
 
 @dataclass
@@ -93,10 +79,6 @@ class PlannedUnit:
     fields: Cells = field(default_factory=dict)
 
 
-class LayoutError(ValueError):
-    """A layout that cannot be simulated as asked; names spec, place and remedy."""
-
-
 class Planner:
     """Plans the files of people one after the other and collects the rows of the tables.
 
@@ -109,21 +91,11 @@ class Planner:
 
     def __init__(self, spec: Spec, words: Mapping[str, list[str]], rng: np.random.Generator):
         self.spec, self.words, self.rng = spec, words, rng
-        self.forms = [field_forms(entry.pattern) for entry in spec.recordings]
-        self.facts = [
-            None if table.rows is None else read_table(table, Path(), []) for table in spec.tables
-        ]
+        self.layout = Layout(spec)
         self.rows: list[dict[tuple[str, ...], Cells | None]] = [{} for _ in spec.tables]
         # rows that several tables of the spec read, each with the tables' numbers
         self.shared: dict[tuple[str, int], list[tuple[Cells, set[int]]]] = {}
         self.step_rows: dict[tuple[str, ...], list[Cells]] = {}
-        label = (spec.label.field, spec.label.score) if spec.label else ()
-        bound = {_delivered(spec, name) for name in ("split", "gender", "age", *label) if name}
-        self.id_names = self._closure(template_fields(spec.subject)) - bound
-        self.session_names = self._closure(template_fields(spec.session)) - bound - self.id_names
-        self.unit_names = self._closure(spec.steps.order) - bound - self.id_names
-        self.unit_names -= self.session_names
-        self.splits = self._splits()
         self._free: dict[tuple[int, int, str], str] = {}  # person, session, field -> value
 
     # ---- people and sessions -----------------------------------------------------------------
@@ -144,9 +116,9 @@ class Planner:
             raise LayoutError(
                 f"{self.spec.name}: the spec knows {len(free)} people, {len(people)} were asked "
                 f"for. Ask for {len(free)}, or list more values under simulate: fields: "
-                f"{', '.join(sorted(self.id_names))}."
+                f"{', '.join(sorted(self.layout.id_names))}."
             )
-        known = [self._known(ids) for ids in free[: 20 * len(people)]]
+        known = [self.layout.known(ids) for ids in free[: 20 * len(people)]]
         chosen = []
         for someone in people:
             wanted = {"gender": someone.traits.gender, "split": someone.traits.split}
@@ -182,7 +154,7 @@ class Planner:
         ------
         LayoutError : no file fits the person; a further session cannot lie in another split
         """
-        split = someone.traits.split if someone.traits.split in self.splits else None
+        split = someone.traits.split if someone.traits.split in self.layout.splits else None
         splits = [split] * self.spec.simulate.sessions
         splits += [someone.further_split] if someone.further_split else []
         units = []
@@ -190,7 +162,7 @@ class Planner:
             zip(self._places(len(splits)), splits, strict=False)
         ):
             own: dict[tuple[str | None, ...], PlannedUnit] = {}
-            for entry, forms in zip(self.spec.recordings, self.forms, strict=True):
+            for entry, forms in zip(self.spec.recordings, self.layout.forms, strict=True):
                 for raw in self._combinations(entry, forms, ids | place):
                     self._add(own, someone, part, number, entry, forms, raw, words)
             units += [unit for unit in own.values() if unit.files]
@@ -211,9 +183,9 @@ class Planner:
 
     def _ids(self, people: int) -> Iterator[Cells]:
         lists = {}
-        for name in sorted(self.id_names):
-            entry, form = self._first(name)
-            lists[name] = self._domain(name, form, entry) or list(_made_up(form, people, "S"))
+        for name in sorted(self.layout.id_names):
+            entry, form = self.layout.first(name)
+            lists[name] = self.layout.domain(name, form, entry) or list(made_up(form, people, "S"))
         if not lists:  # a table names the people
             return iter([{} for _ in range(people)])
         names = sorted(lists, key=lambda name: -len(lists[name]))  # the shortest varies fastest
@@ -225,45 +197,26 @@ class Planner:
     def _places(self, count: int) -> list[Cells]:
         """Choose the session fields of ``count`` sessions; fewer where the layout has fewer."""
         lists = []
-        for name in sorted(self.session_names):
-            entry, form = self._first(name)
-            lists.append(self._domain(name, form, entry) or list(_made_up(form, count)))
+        for name in sorted(self.layout.session_names):
+            entry, form = self.layout.first(name)
+            lists.append(self.layout.domain(name, form, entry) or list(made_up(form, count)))
         total = prod(len(values) for values in lists)
         places = []
         for at in sorted(self.rng.choice(total, min(count, total), replace=False).tolist()):
             place = {}
-            for name, values in zip(sorted(self.session_names), lists, strict=True):
+            for name, values in zip(sorted(self.layout.session_names), lists, strict=True):
                 at, digit = divmod(at, len(values))
                 place[name] = values[digit]
             places.append(place)
         return places
 
-    def _known(self, ids: Cells) -> Cells:
-        """What the spec's own rows state about an id."""
-        fields: Cells = {}
-        for entry, forms in zip(self.spec.recordings, self.forms, strict=True):
-            own = {
-                name: _normal(forms[name], value) for name, value in ids.items() if name in forms
-            }
-            for name, text in entry.fields.items():
-                value = render(text, own)
-                if value is not None and template_fields(text):
-                    own[name] = value
-            fields = own | fields
-        given = dict(fields)
-        for joined in self.facts:
-            if joined is not None:
-                _take(joined, fields)
-        self._translate(fields)
-        return {name: value for name, value in fields.items() if name not in given}
-
     # ---- files -------------------------------------------------------------------------------
 
     def _combinations(self, entry: Recordings, forms: Cells, fixed: Cells) -> Iterator[Cells]:
         """Yield the unit fields of every file of a pattern in a session."""
-        names = [name for name in forms if name in self.unit_names]
+        names = [name for name in forms if name in self.layout.unit_names]
         lists = [
-            self._domain(name, forms[name], entry) or list(_made_up(forms[name], 2))
+            self.layout.domain(name, forms[name], entry) or list(made_up(forms[name], 2))
             for name in names
         ]
         for values in product(*lists):
@@ -282,7 +235,7 @@ class Planner:
         words: int,
     ) -> None:
         """Add a file to its unit, unless an earlier pattern gives the same."""
-        meanings = self._meanings(someone, split)
+        meanings = self.layout.meanings(someone, split)
         for name, text in entry.fields.items():
             codes = accepted(self.spec, name, meanings)
             if codes is not None and not template_fields(text) and text not in codes:
@@ -292,14 +245,14 @@ class Planner:
                 raw[name] = self._value(name, forms[name], entry, someone, session, meanings)
         path = fill_pattern(entry.pattern, raw, self.spec.simulate.folder)
         fields: Cells = {"path": path, "stem": PurePosixPath(path).stem}
-        fields |= {name: _normal(forms[name], value) for name, value in raw.items()}
+        fields |= {name: normal(forms[name], value) for name, value in raw.items()}
         for name, text in entry.fields.items():
             fields[name] = render(text, fields) or ""
         if not is_kept(fields, entry.keep, entry.drop):
             return
         self._check(path, entry, fields)
         early = dict(fields)
-        self._translate(early, strict=False)
+        self.layout.translate(early, strict=False)
         place = tuple(early.get(name) for name in self.spec.steps.order)
         unit = units.get(place)
         if unit is None:
@@ -325,12 +278,12 @@ class Planner:
         """Choose a value that neither id nor session nor step decides."""
         key = (someone.number, session, name)
         if key not in self._free:
-            domain = self._domain(name, form, entry)
+            domain = self.layout.domain(name, form, entry)
             codes = accepted(self.spec, name, meanings)
             if codes is not None:
-                hinted = [value for value in domain or () if _normal(form, value) in codes]
+                hinted = [value for value in domain or () if normal(form, value) in codes]
                 domain = hinted or codes
-            self._free[key] = self._pick(domain or list(_made_up(form, 1)))
+            self._free[key] = self._pick(domain or list(made_up(form, 1)))
         return self._free[key]
 
     def _check(self, path: str, entry: Recordings, fields: Cells) -> None:
@@ -367,16 +320,18 @@ class Planner:
         """Join every table, with rows that are made where they are asked for."""
         text = " ".join(word for word, _ in unit.words)
         meanings = meanings | {"text": [text], "valence": [unit.words[0][1]]}
-        for number, (table, joined) in enumerate(zip(self.spec.tables, self.facts, strict=True)):
+        for number, (table, joined) in enumerate(
+            zip(self.spec.tables, self.layout.facts, strict=True)
+        ):
             if joined is not None:
-                _take(joined, fields)
+                take_facts(joined, fields)
                 continue
             row = self._row(number, table, fields, unit, meanings)
             for name, column in table.fields.items() if row else ():
                 cell = row[column] if row else ""
                 if cell and name not in fields:
-                    fields[name] = _normal("int" if column in table.integers else "", cell)
-        self._translate(fields)
+                    fields[name] = normal("int" if column in table.integers else "", cell)
+        self.layout.translate(fields)
         for key, template in (("subject", self.spec.subject), ("session", self.spec.session)):
             value = render(template, fields)
             if value is None:
@@ -457,7 +412,7 @@ class Planner:
         key = (unit.person.number, unit.place, name)
         if key not in self._free:
             digits = [str(digit) for digit in range(1, 10)]
-            domain = hints or _codes_of(self.spec, name) or digits
+            domain = hints or codes_of(self.spec, name) or digits
             self._free[key] = self._pick(domain)
         return self._free[key]
 
@@ -550,161 +505,8 @@ class Planner:
             )
             yield table, path, columns, [[row.get(c, "") for c in columns] for row in own.values()]
 
-    # ---- what fields mean --------------------------------------------------------------------
-
-    def _meanings(self, someone: Someone, split: str | None) -> Meanings:
-        traits, label = someone.traits, self.spec.label
-        meanings = {"gender": [traits.gender], "age": [str(traits.age)]}
-        if split is not None:
-            meanings["split"] = [split]
-        if label and label.field:
-            told = someone.told == "depressed"
-            meanings[label.field] = label.positive if told else label.negative
-        if label and label.score and someone.score is not None:
-            meanings[label.score] = [str(someone.score)]
-        return meanings
-
-    def _splits(self) -> tuple[str, ...]:
-        """The official splits that the layout can express."""
-        rule, name = self.spec.codes.get("split"), _delivered(self.spec, "split")
-        known = rule.names if rule else {split: split for split in SPLITS}
-        codes: Iterable[str] = known
-        constants = [entry.fields[name] for entry in self.spec.recordings if name in entry.fields]
-        stated = [
-            row.fields[name] or ""
-            for joined in self.facts
-            if joined is not None and name in joined.table.fields
-            for rows in joined.rows.values()
-            for row in rows
-        ]
-        in_files = any(name in forms for forms in self.forms)
-        in_tables = any(name in table.fields for table in self.spec.tables if table.file)
-        if not (constants or stated or in_files or in_tables):
-            return ()
-        if constants or stated:
-            codes = [*constants, *stated]
-        elif hints := self.spec.simulate.fields.get(name):
-            codes = hints
-        found = {known.get(code) for code in codes}
-        return tuple(split for split in SPLITS if split in found)
-
-    def _translate(self, fields: Cells, strict: bool = True) -> None:
-        for name, rule in self.spec.codes.items():
-            code = fields.get(rule.of or name)
-            if code is None:
-                continue
-            meaning = rule.names.get(code)
-            if meaning is not None:
-                fields[name] = meaning
-            elif code in rule.names:
-                fields.pop(name, None)
-            elif strict:
-                raise LayoutError(
-                    f"{self.spec.name}: codes.{name} does not translate {code!r}. Give "
-                    f"{rule.of or name} values under simulate: fields: that it does."
-                )
-
-    def _closure(self, names: Iterable[str]) -> set[str]:
-        """The path fields, of any pattern, that decide these fields."""
-        found: set[str] = set()
-        for entry, forms in zip(self.spec.recordings, self.forms, strict=True):
-            for name in names:
-                found |= self._decided_by(name, entry, forms)
-        return found
-
-    def _decided_by(self, name: str, entry: Recordings, forms: Cells) -> set[str]:
-        rule = self.spec.codes.get(name)
-        if name in forms:
-            return {name}
-        if name in entry.fields:
-            inner: Iterable[str] = template_fields(entry.fields[name])
-        elif rule is not None and rule.of:
-            inner = [rule.of]
-        elif name == "subject":
-            inner = template_fields(self.spec.subject)
-        elif name in ("stem", "path"):
-            whole = name == "path"
-            inner = field_forms(entry.pattern if whole else entry.pattern.rpartition("/")[2])
-        else:
-            inner = [
-                part
-                for table in self.spec.tables
-                if table.rows is not None and name in table.fields
-                for text in table.join.values()
-                for part in template_fields(join_field(text))
-            ]
-        own = set[str]()
-        for part in inner:
-            if part != name:
-                own |= self._decided_by(part, entry, forms)
-        return own
-
-    def _first(self, name: str) -> tuple[Recordings, str]:
-        """The first pattern with a field, and the field's form."""
-        return next(
-            (entry, forms[name])
-            for entry, forms in zip(self.spec.recordings, self.forms, strict=True)
-            if name in forms
-        )
-
-    def _domain(self, name: str, form: str, entry: Recordings) -> list[str]:
-        """Values that a path field may have, none where the spec does not say."""
-        stated = [
-            key[0]
-            for joined in self.facts
-            if joined is not None
-            and joined.table.required  # others are remarks on a few people
-            and [*joined.table.join.values()] == [name]
-            for key in joined.rows
-        ]
-        values = (
-            self.spec.simulate.fields.get(name)
-            or self.spec.steps.expected.get(name)
-            or _codes_of(self.spec, name)
-            or [value for value in entry.keep.get(name, []) if "*" not in value]
-            or stated
-        )
-        own = {name: [*entry.keep[name]]} if name in entry.keep else {}
-        out = {name: [*entry.drop[name]]} if name in entry.drop else {}
-        return [value for value in values if is_kept({name: _normal(form, value)}, own, out)]
-
     def _pick(self, values: Sequence[str]) -> str:
         return values[int(self.rng.integers(len(values)))]
-
-
-def accepted(spec: Spec, name: str, meanings: Meanings) -> list[str] | None:
-    """Values of a field, as delivered, with the wanted meaning; None where it has none.
-
-    Raises
-    ------
-    LayoutError : no code means what is wanted
-    """
-    found: list[str] | None = None
-    for target, values in meanings.items():
-        if _delivered(spec, target) != name:
-            continue
-        rule = spec.codes.get(target)
-        own = [code for code, text in rule.names.items() if text in values] if rule else values
-        found = own if found is None else [code for code in found if code in own]
-        if not found:
-            raise LayoutError(
-                f"{spec.name}: no code of {name} means {target} {' or '.join(values)}. Add it "
-                f"under codes: {target}:."
-            )
-    return found
-
-
-def _delivered(spec: Spec, name: str) -> str:
-    """The field, as delivered, that a field is translated from."""
-    return (spec.codes[name].of or name) if name in spec.codes else name
-
-
-def _codes_of(spec: Spec, name: str) -> list[str]:
-    """Codes of a field that mean something."""
-    for target, rule in spec.codes.items():
-        if _delivered(spec, target) == name:
-            return [code for code, text in rule.names.items() if text is not None]
-    return []
 
 
 def _new(unit: PlannedUnit, entry: Recordings) -> bool:
@@ -714,29 +516,3 @@ def _new(unit: PlannedUnit, entry: Recordings) -> bool:
         return entry.features.name not in streams
     given = {name for f in unit.files if f.entry.features is None for name in f.entry.modalities}
     return not given.issuperset(entry.modalities)
-
-
-def _take(joined: JoinedTable, fields: Cells) -> None:
-    for row in joined.look_up(fields)[1]:
-        fields |= {
-            name: cell
-            for name, cell in row.fields.items()
-            if cell is not None and name not in fields
-        }
-
-
-def _normal(form: str, value: str) -> str:
-    """The value as indexing reads it."""
-    return str(int(value)) if form == "int" and value.isdecimal() else value
-
-
-def _made_up(form: str, count: int, letter: str = "") -> Iterator[str]:
-    """Values of a form that say nothing: 1, 2, ..."""
-    for number in range(1, count + 1):
-        if form == "int":
-            yield str(number)
-        elif form:
-            if len(text := f"{number:0{form}d}") <= int(form):
-                yield text
-        else:
-            yield f"{letter}{number:03d}" if letter else str(number)
