@@ -156,6 +156,11 @@ def test_numbers_by_hand():
         "specificity": 0.5,
         "f1_positive": 0.8,
         "f1_macro": (0.8 + 2 / 3) / 2,
+        "f1_weighted": (0.8 + 2 / 3) / 2,
+        "mcc": 2 / np.sqrt(3 * 2 * 2 * 1),
+        "auprc": (1 + 2 / 3) / 2,
+        "brier": (0.01 + 0.49 + 0.16 + 0.01) / 4,
+        "log_loss": -np.log(0.9 * 0.3 * 0.6 * 0.9) / 4,
     }
     assert values == pytest.approx(expected)
     majority = {name: entry["value"] for name, entry in content["floors"]["majority"].items()}
@@ -165,6 +170,11 @@ def test_numbers_by_hand():
     assert content["metrics"]["f1_positive"]["floor"]["name"] == "always_positive"
     assert content["metrics"]["f1_positive"]["floor"]["value"] == pytest.approx(2 / 3)
     assert content["metrics"]["recall"]["verdict"] is None
+    # the training share of positives (.25) is a worse guess here than even odds
+    brier = content["metrics"]["brier"]
+    assert (brier["floor"]["name"], brier["floor"]["value"]) == ("even_odds", 0.25)
+    assert brier["gain"]["value"] == pytest.approx(0.25 - 0.1675)
+    assert content["metrics"]["auprc"]["floor"]["value"] == 0.5
     assert content["counts"] == {
         "train": {"sessions": 4, "persons": 4, "positive_sessions": 1},
         "validation": {"sessions": 2, "persons": 2, "positive_sessions": 1},
@@ -204,6 +214,23 @@ def test_pooled_folds_equal_sklearn_and_severity_its_floor():
     assert entry["floor"]["value"] == pytest.approx(floor)
     assert entry["gain"]["value"] == pytest.approx(floor - entry["value"])
     assert entry["verdict"]["answer"] == "better"
+    bands = [np.digitize(tested[name], (14, 20, 29)) for name in ("score_true", "score")]
+    kappa = sk.cohen_kappa_score(*bands, weights="quadratic")
+    assert content["metrics"]["quadratic_kappa"]["value"] == pytest.approx(kappa)
+    unknown = numbers(table.assign(instrument="own scale"))
+    assert "quadratic_kappa" not in unknown["metrics"]
+
+
+def test_every_interval_names_its_method():
+    content = numbers(make_predictions())
+    assert content["bootstrap"]["method"] == "BCa"
+    assert {entry["method"] for entry in content["metrics"].values()} == {"BCa"}
+    certain = make_predictions()
+    certain["y_prob"] = 0.1 + 0.8 * certain["y_true"]
+    content = numbers(certain)
+    assert content["metrics"]["accuracy"]["method"] == "percentile"
+    assert "says nothing" in content["metrics"]["accuracy"]["reason"]
+    assert any("Percentile instead of BCa" in note for note in content["warnings"])
 
 
 def test_leaving_one_subject_out_does_not_lower_the_floor():

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
+from depmm.corpora.manifest import INSTRUMENTS
 from depmm.evaluation import figures
 from depmm.evaluation.floors import LABELS, add_floors, compare_with_floors
 from depmm.evaluation.intervals import (
@@ -29,11 +30,17 @@ from depmm.evaluation.intervals import (
     draw_sessions,
     wilson,
 )
-from depmm.evaluation.metrics import HEADLINE, METRICS, confusion, unit_weights
+from depmm.evaluation.metrics import (
+    HEADLINE,
+    METRICS,
+    confusion,
+    severity_bands,
+    unit_weights,
+)
 
 SCHEMA_VERSION = 1
 SPLITS = ("train", "validation", "test")
-FEW_PERSONS = 20  # a percentile bootstrap of fewer is visibly too narrow
+FEW_PERSONS = 20  # a bootstrap of fewer is visibly too narrow
 GROUP_COLUMNS = ("gender",)
 
 _KEYS = [*SESSION, "split", "fold", "seed"]
@@ -194,13 +201,22 @@ def _evaluate(
         table = add_floors(table, task)
     if "binary" in tasks:
         table = decide(table)
+    instrument = _instrument(table)
+    if "severity" in tasks and instrument in INSTRUMENTS and INSTRUMENTS[instrument].levels:
+        bands = {"band_true": "score_true", "band": "score"}
+        tested_rows = table["split"] == "test"
+        for band, score in bands.items():
+            table[band] = pd.Series(
+                severity_bands(table.loc[tested_rows, score], instrument),
+                index=table.index[tested_rows],
+            )
     tested = draw_sessions(table, draws, confidence, seed)
     results = [compare_with_floors(tested, task) for task in tasks]
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "unit": "session",
         "tasks": tasks,
-        "instrument": _instrument(table),
+        "instrument": instrument,
         "verdict": _overall({k: v for metrics, _ in results for k, v in metrics.items()}, tasks),
         "metrics": {k: v for metrics, _ in results for k, v in metrics.items()},
         "floors": {k: v for _, floors in results for k, v in floors.items()},
@@ -214,6 +230,7 @@ def _evaluate(
         "groups": _groups(tested, tasks),
         "bootstrap": {
             "unit": "person (corpus, subject)",
+            "method": "BCa",
             "draws": draws,
             "confidence": confidence,
             "seed": seed,
@@ -336,6 +353,12 @@ def _warnings(content: dict[str, Any], table: pd.DataFrame, tested: TestedSessio
         notes.append(
             "The seeds test different sessions: differences between them are not only luck."
         )
+    plain: dict[str, list[str]] = {}
+    for name, entry in content["metrics"].items():
+        if entry["reason"]:
+            plain.setdefault(entry["reason"], []).append(METRICS[name].label)
+    for reason, labels in plain.items():
+        notes.append(f"Percentile instead of BCa intervals of {', '.join(labels)}: {reason}.")
     accuracy = content["metrics"].get("accuracy")
     if accuracy and accuracy["low"] == accuracy["high"]:
         exact = wilson(accuracy["value"] * persons, persons, tested.confidence)
