@@ -103,7 +103,8 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) -> Array:
 
 def balanced_accuracy(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) -> Array:
     """Mean of recall and specificity, ``[D]``; NaN where a class is absent."""
-    return (recall(y_true, y_pred, weights) + specificity(y_true, y_pred, weights)) / 2
+    c = confusion(y_true, y_pred, weights)
+    return (_ratio(c.tp, c.tp + c.fn) + _ratio(c.tn, c.tn + c.fp)) / 2
 
 
 def precision(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) -> Array:
@@ -482,8 +483,18 @@ def _by_probability(
     y = y[order]
     for rows in _blocks(weights):
         w = weights[rows][:, order].astype(np.float64)
-        positive = np.add.reduceat(w * y, starts, axis=1)
-        yield rows, positive, np.add.reduceat(w, starts, axis=1) - positive
+        positive = _runs(w * y, starts)
+        yield rows, positive, _runs(w, starts) - positive
+
+
+def _runs(values: Array, starts: NDArray[np.intp]) -> Array:
+    """Sum runs of columns that begin at ``starts``: [d, N] -> [d, V]."""
+    # the two usual cases, no ties and a constant, without the slow general way
+    if len(starts) == values.shape[1]:
+        return values
+    if len(starts) == 1:
+        return values.sum(axis=1, keepdims=True)
+    return np.add.reduceat(values, starts, axis=1)
 
 
 @dataclass(frozen=True)
@@ -510,7 +521,7 @@ class _Ranks:
 
     def centred(self, weights: Array) -> Array:
         """Midranks within each draw, less their mean: ``[d, N]``."""
-        count = np.add.reduceat(weights[:, self.order], self.starts, axis=1)
+        count = _runs(weights[:, self.order], self.starts)
         above = np.cumsum(count, axis=1)
         return (above - count / 2 - above[:, -1:] / 2)[:, self.place]
 
