@@ -165,6 +165,32 @@ def _tasks(table: pd.DataFrame) -> list[str]:
     return tasks
 
 
+def decided_predictions(predictions: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Check a predictions table and add what metrics read: decisions and severity bands.
+
+    Returns
+    -------
+    table : with ``y_pred`` and its threshold (``decide``) where there are probabilities, with
+        ``band_true`` and ``band`` of the tested rows where the instrument has agreed bands
+    tasks : ``binary``, ``severity`` or both
+
+    Raises
+    ------
+    PredictionsError : see ``check_predictions``
+    """
+    table = check_predictions(predictions)
+    tasks = _tasks(table)
+    if "binary" in tasks:
+        table = decide(table)
+    instrument = _instrument(table)
+    if "severity" in tasks and instrument in INSTRUMENTS and INSTRUMENTS[instrument].levels:
+        tested = table.index[table["split"] == "test"]
+        for band, score in (("band_true", "score_true"), ("band", "score")):
+            bands = severity_bands(table.loc[tested, score], instrument)
+            table[band] = pd.Series(bands, index=tested)
+    return table, tasks
+
+
 # ---- evaluation --------------------------------------------------------------------------------
 
 
@@ -195,28 +221,16 @@ def evaluate(
 def _evaluate(
     predictions: pd.DataFrame, draws: int, confidence: float, seed: int
 ) -> tuple[dict[str, Any], TestedSessions]:
-    table = check_predictions(predictions)
-    tasks = _tasks(table)
+    table, tasks = decided_predictions(predictions)
     for task in tasks:
         table = add_floors(table, task)
-    if "binary" in tasks:
-        table = decide(table)
-    instrument = _instrument(table)
-    if "severity" in tasks and instrument in INSTRUMENTS and INSTRUMENTS[instrument].levels:
-        bands = {"band_true": "score_true", "band": "score"}
-        tested_rows = table["split"] == "test"
-        for band, score in bands.items():
-            table[band] = pd.Series(
-                severity_bands(table.loc[tested_rows, score], instrument),
-                index=table.index[tested_rows],
-            )
     tested = draw_sessions(table, draws, confidence, seed)
     results = [compare_with_floors(tested, task) for task in tasks]
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "unit": "session",
         "tasks": tasks,
-        "instrument": instrument,
+        "instrument": _instrument(table),
         "verdict": _overall({k: v for metrics, _ in results for k, v in metrics.items()}, tasks),
         "metrics": {k: v for metrics, _ in results for k, v in metrics.items()},
         "floors": {k: v for _, floors in results for k, v in floors.items()},
