@@ -201,6 +201,11 @@ def test_runs_are_compared_in_pairs():
     assert row["method"] == "BCa"
     assert row["p"] < 0.05
     assert by_pair.loc["mae", "good", "fair"]["difference"] < 0  # a smaller error
+    several = {name: predictions(skill, sessions=2) for name, skill in (("a", 1), ("b", 2))}
+    found = C.compare_runs(several, ["auroc"], draws=50, unit="subject")
+    assert found.loc[0, ["unit", "sessions", "persons"]].tolist() == ["subject", 24, 24]
+    found = C.compare_runs(several, ["auroc"], draws=50)
+    assert found.loc[0, ["unit", "sessions", "persons"]].tolist() == ["session", 48, 24]
     found = C.compare_runs(runs, ["auroc"], draws=300, adjustment="benjamini_hochberg")
     assert found["p_adjusted"].tolist() == C.benjamini_hochberg(found["p"]).tolist()
 

@@ -298,6 +298,29 @@ def test_the_report_of_repeated_folds_says_so(tmp_path):
     assert "30 persons are tested over 6 folds and pooled, each once per repetition" in page
 
 
+def test_persons_as_the_unit_are_judged_by_the_mean_of_their_sessions(tmp_path):
+    table = make_predictions(sessions=3)
+    keys = ["corpus", "subject", "split", "fold", "seed", "y_true", "gender", "instrument"]
+    by_hand = table.groupby(keys)[["y_prob", "score_true", "score"]].mean().reset_index()
+    content, expected = numbers(table, unit="subject"), numbers(by_hand.assign(session="mean"))
+    assert (content["unit"], expected["unit"]) == ("subject", "session")
+    for name, entry in content["metrics"].items():
+        same = expected["metrics"][name]
+        for key in ("value", "low", "high"):
+            assert entry[key] == pytest.approx(same[key]), name
+    assert content["thresholds"] == expected["thresholds"]
+    assert content["counts"]["test"]["sessions"] == content["counts"]["test"]["persons"] == 30
+    auroc = numbers(table)["metrics"]["auroc"]["value"]
+    assert content["metrics"]["auroc"]["value"] > auroc  # a mean of three is less noisy
+    write_report(table, tmp_path, title="persons", draws=DRAWS, unit="subject")
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "Evaluation of 30 persons" in page.text
+    assert page.text.count("Unit: one person, judged by the mean") == 4
+    mixed = table.assign(y_true=(table["session"] == "1").astype(int))
+    with pytest.raises(PredictionsError, match=r"another session of this person .* unit session"):
+        numbers(mixed, unit="subject")
+
+
 def test_order_of_rows_and_a_number_as_id_change_nothing():
     table = make_predictions()
     shuffled = table.sample(frac=1, random_state=0)

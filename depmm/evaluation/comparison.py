@@ -23,7 +23,7 @@ from scipy import stats
 
 from depmm.evaluation.intervals import PERSON, SESSION, TestedSessions, draw_sessions
 from depmm.evaluation.metrics import METRICS, TRUTH, Array
-from depmm.evaluation.report import decided_predictions
+from depmm.evaluation.report import Unit, decided_predictions
 
 Adjustment = Literal["holm", "benjamini_hochberg"]
 NAMED = 3  # sessions that an error lists before it only counts
@@ -315,6 +315,7 @@ def compare_runs(
     confidence: float = 0.95,
     seed: int = 0,
     adjustment: Adjustment = "holm",
+    unit: Unit = "session",
 ) -> pd.DataFrame:
     """Compare every pair of runs in every metric, on the same persons.
 
@@ -324,12 +325,13 @@ def compare_runs(
     metrics : names of ``METRICS``
     draws, confidence, seed : of the bootstrap and of the permutation test
     adjustment : of the p values over all rows of the table
+    unit : ``session``, or ``subject`` for the mean of each person's sessions
 
     Returns
     -------
     One row a metric and pair: metric, run_a, run_b, value_a, value_b, difference (a - b, whichever
     is better), low, high, method (of the paired interval), p (``paired_permutation``), p_adjusted,
-    sessions, persons
+    unit, sessions, persons
 
     Raises
     ------
@@ -341,7 +343,7 @@ def compare_runs(
     if unknown := [name for name in metrics if name not in METRICS]:
         raise ValueError(f"compare_runs: metric {unknown[0]!r} is none of {', '.join(METRICS)}")
     tested = {
-        name: draw_sessions(decided_predictions(table)[0], draws, confidence, seed)
+        name: draw_sessions(decided_predictions(table, unit)[0], draws, confidence, seed)
         for name, table in runs.items()
     }
     for a, b in combinations(tested, 2):
@@ -369,6 +371,7 @@ def compare_runs(
                     "high": found.high,
                     "method": found.method,
                     "p": test.p,
+                    "unit": unit,
                     "sessions": len(one),
                     "persons": len(np.unique(persons)),
                 }

@@ -1,9 +1,11 @@
 """From a predictions table to ``metrics.json`` and one self-contained ``report.html``.
 
 Works on predictions of any program: one row a session, split, fold and seed (columns in
-``check_predictions``). Sessions that are tested in different folds are pooled; with several seeds,
-or with folds that test every session several times (repeated k-fold), every metric is the mean over
-these repetitions, and its bootstrap draws the same persons for all of them.
+``check_predictions``); segments of a session are refused as duplicates. The unit of every number is
+the session, or the person where ``unit`` is ``subject``. Sessions that are tested in different
+folds are pooled; with several seeds, or with folds that test every session several times (repeated
+k-fold), every metric is the mean over these repetitions, and its bootstrap draws the same persons
+for all of them.
 """
 
 import json
@@ -13,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -39,6 +41,7 @@ from depmm.evaluation.metrics import (
 )
 
 SCHEMA_VERSION = 1
+Unit = Literal["session", "subject"]
 SPLITS = ("train", "validation", "test")
 FEW_PERSONS = 20  # a bootstrap of fewer is visibly too narrow
 GROUP_COLUMNS = ("gender",)
@@ -102,7 +105,10 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def _check_rows(table: pd.DataFrame) -> None:
     """Refuse rows that contradict each other."""
-    remedy = "keep one row a session, split, fold and seed; was it evaluated twice?"
+    remedy = (
+        "keep one row a session, split, fold and seed; average the answers to its segments first, "
+        "or was it evaluated twice?"
+    )
     _refuse(table, table.duplicated(_KEYS), "session", f"this row is a duplicate: {remedy}")
     tested = table[table["split"] == "test"]
     if tested.empty:
@@ -165,8 +171,44 @@ def _tasks(table: pd.DataFrame) -> list[str]:
     return tasks
 
 
-def decided_predictions(predictions: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def mean_of_sessions(table: pd.DataFrame) -> pd.DataFrame:
+    """Make one row of each person's sessions in a split, fold and seed, named ``mean``.
+
+    Probabilities, measured and predicted scores are averaged; other columns are those of the first
+    session.
+
+    Raises
+    ------
+    PredictionsError : a person whose sessions have different labels
+    """
+    keys = [*PERSON, "split", "fold", "seed"]
+    persons = table.groupby(keys, sort=False)
+    if "y_true" in table:
+        first = persons["y_true"].transform("first")
+        differs = table["y_true"].notna() & (table["y_true"] != first)
+        remedy = "another session of this person says otherwise; use the unit session"
+        _refuse(table, differs, "y_true", remedy)
+    averaged = {"y_prob", "score_true", "score"}
+    how: dict[str, Any] = {
+        str(name): "mean" if name in averaged else "first"
+        for name in table
+        if name not in {*keys, "session"}
+    }
+    one = persons.agg(how).reset_index().assign(session="mean")
+    _check_rows(one)
+    return one
+
+
+def decided_predictions(
+    predictions: pd.DataFrame, unit: Unit = "session"
+) -> tuple[pd.DataFrame, list[str]]:
     """Check a predictions table and add what metrics read: decisions and severity bands.
+
+    Parameters
+    ----------
+    predictions : see ``check_predictions``
+    unit : ``subject`` takes the mean of each person's sessions first (``mean_of_sessions``), so
+        that thresholds, decisions and bands are those of persons
 
     Returns
     -------
@@ -180,6 +222,8 @@ def decided_predictions(predictions: pd.DataFrame) -> tuple[pd.DataFrame, list[s
     """
     table = check_predictions(predictions)
     tasks = _tasks(table)
+    if unit == "subject":
+        table = mean_of_sessions(table)
     if "binary" in tasks:
         table = decide(table)
     instrument = _instrument(table)
@@ -195,7 +239,12 @@ def decided_predictions(predictions: pd.DataFrame) -> tuple[pd.DataFrame, list[s
 
 
 def evaluate(
-    predictions: pd.DataFrame, *, draws: int, confidence: float, seed: int = 0
+    predictions: pd.DataFrame,
+    *,
+    draws: int,
+    confidence: float,
+    seed: int = 0,
+    unit: Unit = "session",
 ) -> dict[str, Any]:
     """Evaluate a predictions table: the content of ``metrics.json``.
 
@@ -205,6 +254,7 @@ def evaluate(
     draws : bootstrap draws of persons
     confidence : of the intervals, e.g. 0.95
     seed : of the bootstrap
+    unit : of every number: ``session``, or ``subject`` for the mean of each person's sessions
 
     Returns
     -------
@@ -215,20 +265,20 @@ def evaluate(
     ------
     PredictionsError : the table contradicts itself or lacks what the evaluation needs
     """
-    return _evaluate(predictions, draws, confidence, seed)[0]
+    return _evaluate(predictions, draws, confidence, seed, unit)[0]
 
 
 def _evaluate(
-    predictions: pd.DataFrame, draws: int, confidence: float, seed: int
+    predictions: pd.DataFrame, draws: int, confidence: float, seed: int, unit: Unit
 ) -> tuple[dict[str, Any], TestedSessions]:
-    table, tasks = decided_predictions(predictions)
+    table, tasks = decided_predictions(predictions, unit)
     for task in tasks:
         table = add_floors(table, task)
     tested = draw_sessions(table, draws, confidence, seed)
     results = [compare_with_floors(tested, task) for task in tasks]
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
-        "unit": "session",
+        "unit": unit,
         "tasks": tasks,
         "instrument": _instrument(table),
         "verdict": _overall({k: v for metrics, _ in results for k, v in metrics.items()}, tasks),
@@ -398,6 +448,7 @@ def write_report(
     audit: Mapping[str, Any] | None = None,
     draws: int = 2000,
     confidence: float = 0.95,
+    unit: Unit = "session",
 ) -> dict[str, Any]:
     """Evaluate predictions and write ``metrics.json`` and ``report.html`` into a folder.
 
@@ -411,7 +462,7 @@ def write_report(
     environment : what the run's ``environment.json`` holds
     command : the line that made the predictions
     audit : what the run's ``audit.json`` holds
-    draws, confidence : see ``evaluate``
+    draws, confidence, unit : see ``evaluate``
 
     Returns
     -------
@@ -421,7 +472,7 @@ def write_report(
     ------
     PredictionsError : see ``evaluate``
     """
-    content, tested = _evaluate(predictions, draws, confidence, seed=0)
+    content, tested = _evaluate(predictions, draws, confidence, 0, unit)
     page = _render(
         m=content,
         title=title,
