@@ -18,6 +18,10 @@ app = typer.Typer(
 )
 
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...")]
+AllowPickle = Annotated[
+    bool, typer.Option("--allow-pickle", help="run code inside .npy files that need it")
+]
+PICKLE_WARNING = "warning: a pickled file can run any code; trust its makers"
 
 
 def main() -> None:
@@ -38,18 +42,33 @@ def main() -> None:
 @app.command()
 def simulate(
     out: Annotated[Path, typer.Argument(help="new folder of the corpus")],
-    subjects: Annotated[int, typer.Option(help="people")] = 48,
-    steps: Annotated[int, typer.Option(help="words that each reads")] = 12,
+    subjects: Annotated[int | None, typer.Option(help="people; 48, with --spec 12")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="words: 12 a person; with --spec 2 or 3 a recording")
+    ] = None,
     seed: Annotated[int, typer.Option(help="same seed, same bytes")] = 0,
     effect: Annotated[float, typer.Option(help="size of the planted effect")] = 1.0,
     workers: Annotated[int | None, typer.Option(help="processes")] = None,
     words: Annotated[
         Path | None, typer.Option(help="CSV: word,valence,rating,language; default: English")
     ] = None,
+    spec: Annotated[Path | None, typer.Option(help="layout: data_specs/<corpus>.yaml")] = None,
+    plant: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="with --spec, a confound, e.g. gender=0.9"),
+    ] = None,
 ) -> None:
     """Make a corpus of talking faces with planted, known effects (truth.json)."""
+    if spec is not None:
+        if words is not None:
+            raise ValueError("--words does not go with --spec: name the list under words: there")
+        _simulate_layout(out, spec, subjects, steps, seed, effect, workers, plant or [])
+        return
+    if plant:
+        raise ValueError(f"--plant {plant[0]} needs --spec: the layout that carries it")
     from depmm.corpora.simulate import simulate as run
 
+    subjects, steps = 48 if subjects is None else subjects, 12 if steps is None else steps
     truth = run(
         out, subjects=subjects, steps=steps, seed=seed, effect=effect, workers=workers, words=words
     )
@@ -57,19 +76,64 @@ def simulate(
     typer.echo(f"{out}: {subjects} people, {steps} words, effect {effect}; planted {planted}")
 
 
+def _simulate_layout(
+    out: Path,
+    spec: Path,
+    subjects: int | None,
+    words: int | None,
+    seed: int,
+    effect: float,
+    workers: int | None,
+    plant: list[str],
+) -> None:
+    import os
+
+    from depmm.corpora.simulate_layout import parse_plants, simulate_layout
+    from depmm.corpora.spec import load_spec
+
+    truth = simulate_layout(
+        out,
+        load_spec(spec),
+        subjects=subjects,
+        words=words,
+        seed=seed,
+        effect=effect,
+        workers=workers or os.cpu_count() or 1,
+        plants=parse_plants(plant),
+    )
+    typer.echo(
+        f"{out}: {truth['subjects']} people, {len(truth['sessions'])} sessions in the layout of "
+        f"{truth['spec']}, effect {effect}"
+    )
+    for name, planted in truth["planted"].items():
+        hit = planted["hit"]
+        several = (
+            ", ".join(f"{n} {group}" for group, n in hit.items())
+            if isinstance(hit, dict)
+            else f"{len(hit)} hit"
+        )
+        typer.echo(f"planted {name} {planted['value']:g}: {planted['meaning']}; {several}")
+
+
 @app.command()
 def index(
     spec: Annotated[Path, typer.Argument(help="data_specs/<corpus>.yaml")],
     root: Annotated[Path, typer.Argument(help="folder of the recordings")],
     out: Annotated[Path, typer.Option(help="folder of the manifest")],
+    allow_pickle: AllowPickle = False,
 ) -> None:
     """Find the recordings of a corpus: sessions.parquet, steps.parquet, index.json."""
+    from functools import partial
+
     from depmm.corpora.index import index_corpus
     from depmm.corpora.manifest import write_manifest
     from depmm.corpora.spec import load_spec
     from depmm.media.duration import duration_s
 
-    manifest, report = index_corpus(load_spec(spec), root, duration_s)
+    if allow_pickle:
+        typer.echo(PICKLE_WARNING, err=True)
+    measure = partial(duration_s, allow_pickle=allow_pickle)
+    manifest, report = index_corpus(load_spec(spec), root, measure)
     write_manifest(manifest, out)
     (out / "index.json").write_text(report.to_json(), encoding="utf-8")
     typer.echo(report.summary())
@@ -160,9 +224,7 @@ def extract(
     config: Annotated[Path | None, typer.Option(help="take its extract: section")] = None,
     landmarker: Annotated[Path | None, typer.Option(help="MediaPipe face model")] = None,
     workers: Annotated[int | None, typer.Option(help="processes")] = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="run code inside .npy files that need it")
-    ] = False,
+    allow_pickle: AllowPickle = False,
 ) -> None:
     """Decode, align and store every session once; KEY=VALUE e.g. face.frames_per_second=10."""
     from depmm.config import extract_config
@@ -170,7 +232,7 @@ def extract(
     from depmm.store.extract import extract as run
 
     if allow_pickle:
-        typer.echo("warning: a pickled file can run any code; trust its makers", err=True)
+        typer.echo(PICKLE_WARNING, err=True)
     settings = extract_config(config, overrides)
     report = run(
         read_manifest(manifest), root, out, settings, landmarker, workers,

@@ -488,10 +488,13 @@ class ClassicalSettings(Settings):
 
 
 class EvaluationConfig(Settings):
-    """Intervals and their confidence."""
+    """Intervals and their confidence; sampled gates beside the expected prediction."""
 
     bootstrap: int = Field(2000, ge=100, description="draws of subjects")
     confidence: float = Field(0.95, gt=0.5, lt=1)
+    gate_draws: int = Field(
+        200, ge=0, description="samples of the Bernoulli gates per session; 0: no spread"
+    )
 
 
 class Experiment(Settings):

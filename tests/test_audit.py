@@ -184,8 +184,7 @@ def test_daic_woz_inside_edaic_on_another_side_fails_and_names_the_people():
     assert "3 people have the same id in both. 1 of them" in finding.message
     assert "300 (daic_woz: test, edaic: train)" in finding.message
     assert "301 (" not in finding.message
-    assert ("edaic", "302_P") in finding.people
-    assert ("edaic", "600_P") not in finding.people
+    assert finding.people == (("daic_woz", "300"), ("edaic", "300_P"))
 
 
 def test_people_without_split_would_be_parted_by_a_new_one():
@@ -345,6 +344,33 @@ def test_copies_within_a_session_are_no_leak(tmp_path):
     assert audit(manifest, files=files).passed
     assert files.duration_s["toy", "P00-1.mp4"] == len("P00-1.wav")
     assert set(files.black_border) == {("toy", name) for name in manifest.steps["face"]}
+
+
+def test_files_of_features_are_compared_but_not_decoded(tmp_path):
+    recorded = balanced()
+    features = pd.DataFrame(
+        [
+            {**key, "name": "landmarks", "modality": "face", "path": f"{key['session']}.npy",
+             "reader": "{}"}
+            for key in recorded.steps[["corpus", "subject", "session", "step"]].to_dict("records")
+        ]
+    )  # fmt: skip
+    manifest = Manifest(
+        recorded.sessions, recorded.steps.assign(audio=None, end_s=np.nan), features
+    )
+    for name in features["path"].unique():
+        (tmp_path / name).write_text("same" if name[:3] in ("P02", "P05") else f"x{name}")
+    (tmp_path / "P07-1.npy").unlink()
+
+    def refuse(path: Path, as_video: bool) -> tuple[None, None]:
+        raise AssertionError(f"{path} is no recording")
+
+    files = inspect_files([(manifest, tmp_path)], refuse)
+    assert only(manifest, "missing_files", files=files).files == (("toy", "P07-1.npy"),)
+    finding = only(manifest, "duplicate_files", files=files)
+    assert finding.people == (("toy", "P02"), ("toy", "P05"))
+    features.loc[features["subject"] == "P03", "path"] = "P04-1.npy"
+    assert only(manifest, "shared_files").people == (("toy", "P03"), ("toy", "P04"))
 
 
 def test_the_same_recording_in_two_corpora(tmp_path):
@@ -617,7 +643,7 @@ def test_page_and_file_say_the_same_and_escape_everything(tmp_path):
     html = (tmp_path / "out" / "audit.html").read_text()
     page = Page(html)
     assert result.verdict in page.text
-    assert result.verdict.startswith("FAIL: 1 findings make")
+    assert result.verdict.startswith("FAIL: 1 finding makes")
     for finding in content["findings"]:
         assert finding["message"] in page.text
         if finding["effect"] is not None:

@@ -222,7 +222,7 @@ def test_audit_errors_and_failed_recordings_exit_1(corpus, tmp_path, depmm):
     write_manifest(manifest, tmp_path / "manifest")
     done = depmm("audit", tmp_path / "manifest")
     assert done.code == 1
-    assert done.out.startswith("FAIL: 1 findings")
+    assert done.out.startswith("FAIL: 1 finding makes")
     assert "error    label_rule: 1 labels contradict their score" in done.out
     assert "Derive the label from the score" in done.out
     store = tmp_path / "store"
@@ -266,6 +266,10 @@ def test_interrupt_says_how_to_go_on(depmm, corpus, monkeypatch):
         ("ask {tmp}/explained words-by-mood", "'words-by-mood' is unknown: ask words-by-group"),
         ("ask {tmp}/explained words-by-group --by weight", "'weight' is unknown: contribution"),
         ("simulate {recordings} --subjects 1", "two groups need at least 2 people"),
+        ("simulate {tmp}/new --plant gender=0.9", "--plant gender=0.9 needs --spec"),
+        ("simulate {tmp}/new --spec {spec} --plant gender", "write NAME=VALUE, e.g. gender=0.9"),
+        ("simulate {tmp}/new --spec {spec} --words x.csv", "--words does not go with --spec"),
+        ("simulate {tmp} --spec {spec}", "give a new or empty folder"),
         ("ask {tmp}/explained", "Missing argument"),
     ],
 )
@@ -286,6 +290,21 @@ def test_mistakes_are_messages(corpus, tmp_path, depmm, arguments, message):
     assert done.code == 2
     assert message.format(**places) in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_layout_is_simulated_and_indexed(tmp_path, depmm):
+    spec = ROOT / "data_specs" / "eatd.yaml"
+    done = depmm(
+        "simulate", tmp_path / "c", "--spec", spec, "--subjects", "4", "--steps", "1",
+        "--workers", "1", "--plant", "gender=1", "--plant", "label_noise=0.5",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    first, gender, noise = done.out.splitlines()
+    assert "4 people, 4 sessions in the layout of eatd, effect 1.0" in first
+    assert gender.endswith("2 depressed female, 2 healthy male")
+    assert noise.endswith("2 hit")
+    done = depmm("index", spec, tmp_path / "c", "--out", tmp_path / "m")
+    assert done.code == 0, done.out
 
 
 def test_question_is_answered(tmp_path, depmm):

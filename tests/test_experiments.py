@@ -17,15 +17,20 @@ NETWORKS = [
 ]
 
 
-def signals(config: Config) -> dict[str, torch.Tensor]:
+def batch_of(config: Config) -> dict[str, torch.Tensor]:
     """Two sessions of two steps and one."""
     generator = torch.Generator().manual_seed(0)
     there = torch.tensor([[1, 1], [1, 0]])
     batch = {}
-    if "audio" in config.data.modalities:
+    for name in config.data.features:
+        rows = torch.randn(2, 2, 50, config.model.encoders[name].features, generator=generator)
+        rows[0, 0, 3] = torch.nan
+        batch[name], batch[f"{name}_length"] = rows, there * torch.tensor([[50, 40], [50, 0]])
+    signals = set(config.data.modalities) - set(config.data.features)
+    if "audio" in signals:
         batch["audio"] = (torch.rand(2, 2, 12000, generator=generator) - 0.5) / 10
         batch["audio_length"] = there * torch.tensor([[12000, 9000], [12000, 0]])
-    if "face" in config.data.modalities:
+    if "face" in signals:
         size, frames = config.data.face_size, min(2, config.data.frames_per_step)
         shape = (2, 2, frames, 3, size, size)
         batch["face"] = torch.randint(0, 256, shape, generator=generator).byte()
@@ -44,7 +49,7 @@ def test_config_takes_a_training_step(path, tmp_path):
     optimizer = build_optimizer(model, config.training)
     set_learning_rate(optimizer, 1e-3)
     before = {name: value.clone() for name, value in model.named_parameters()}
-    output = model(**signals(config))
+    output = model(**batch_of(config))
     weight = torch.tensor([0.5, 0.5])
     loss = batch_loss(
         model.head, output, torch.tensor([0.0, 1.0]), weight, config.training.step_loss

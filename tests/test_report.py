@@ -358,6 +358,42 @@ def test_one_class_in_the_test_is_undefined_not_wrong():
     assert any("undefined" in note and f"AUROC ({DRAWS})" in note for note in content["warnings"])
 
 
+def test_calibration_stands_in_the_file_and_on_the_page(tmp_path):
+    table = make_predictions(persons=90, seeds=(0, 1))
+    table["spread"] = (table["y_true"] - table["y_prob"]).abs()
+    content = write_report(table, tmp_path, title="calibration", draws=DRAWS)
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    binary = content["calibration"]["binary"]
+    assert binary["gates"]["spearman"]["value"] == pytest.approx(1)
+    assert "Spread under sampled fusion gates" in page.text
+    tested = table[table["split"] == "test"]
+    brier = np.mean(
+        [sk.brier_score_loss(t["y_true"], t["y_prob"]) for _, t in tested.groupby("seed")]
+    )
+    assert binary["before"]["brier"]["value"] == pytest.approx(brier)
+    assert len(binary["temperature"]["fits"]) == 6
+    assert "offered from 50 on" in binary["isotonic"]["refused"]
+    assert binary["isotonic"]["refused"] in page.text
+    assert [entry["alpha"] for entry in binary["conformal"]] == [0.1, 0.2]
+    assert len(content["calibration"]["severity"]["conformal"][0]["fits"]) == 6
+    labels = {"Share of positives against mean probability, by bin"}
+    labels |= {"Risk of the most confident sessions, by coverage"}
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert labels <= set(re.findall(r'aria-label="([^"]+)"', html))
+
+
+def test_without_validation_nothing_is_fitted_and_the_page_says_so(tmp_path):
+    table = make_predictions()
+    write_report(table[table["split"] != "validation"], tmp_path, title="none", draws=DRAWS)
+    calibration = json.loads((tmp_path / "metrics.json").read_text())["calibration"]
+    for part in ("temperature", "isotonic", "conformal"):
+        assert "no validation rows with y_true" in calibration["binary"][part]["refused"]
+    assert "score_true" in calibration["severity"]["conformal"]["refused"]
+    assert calibration["binary"]["before"]["ece"]["value"] > 0
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "nothing is fitted on test rows" in page.text
+
+
 # ---- files -------------------------------------------------------------------------------------
 
 

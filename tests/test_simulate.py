@@ -17,8 +17,8 @@ from depmm.corpora.simulate import (
     BLUNTNESS_LIMITS,
     _draw_people,
     _reading_list,
-    _word_lists,
     simulate,
+    word_lists,
 )
 from depmm.corpora.synthetic_face import (
     FRAMES_PER_SECOND,
@@ -39,7 +39,7 @@ from depmm.corpora.synthetic_voice import (
 )
 from depmm.corpora.words import ENGLISH_WORDS
 
-WORDS = _word_lists(ENGLISH_WORDS)
+WORDS = word_lists(ENGLISH_WORDS)
 PEOPLE, STEPS, EFFECT = 6, 4, 3.0
 FRAME_S = 1 / FRAMES_PER_SECOND
 GROUPS = (True, False)  # planted for the speaker's group or not

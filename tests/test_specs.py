@@ -10,7 +10,8 @@ import layouts
 import pandas as pd
 import pytest
 
-from depmm.corpora.audit import audit_manifest
+from depmm.corpora.checks import label_rule, split_overlap
+from depmm.corpora.finding import Evidence
 from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import Manifest, ManifestError
 from depmm.corpora.report import IndexReport
@@ -82,7 +83,8 @@ def test_avec2013(tmp_path):
     }  # fmt: skip
     assert set(table["instrument"]) == {"BDI-II"}
     assert (manifest.steps["audio"] == manifest.steps["face"]).all()
-    assert "split_overlap" in [finding.name for finding in audit_manifest(manifest)]
+    (finding,) = split_overlap(Evidence(manifest))
+    assert finding.people == (("avec2013", "205"),)
 
 
 def test_avec2014_two_tasks_are_one_session_with_one_label(tmp_path):
@@ -152,7 +154,7 @@ def test_modma_joins_padded_ids_and_knows_the_task_of_a_number(tmp_path):
     assert column(table, "age") == {"02010002": 18, "02010004": 44, "02020008": 31}
     assert column(table, "education_years")["02010004"] == "9"
     assert list(table["gender"]) == ["female", "male", "male"]
-    assert [finding for finding in audit_manifest(manifest) if finding.name == "label_rule"] == []
+    assert list(label_rule(Evidence(manifest))) == []
     steps = steps_of(manifest, "02010002")
     tasks = ["interview"] * 18 + ["passage"] + ["words"] * 6 + ["picture"] * 4
     assert list(steps["task"]) == tasks

@@ -207,7 +207,12 @@ def make_rows(
                 message = f"session {session}: no file with {name}={value}"
                 made.missing.append(Missing("file", members[0].sources[0].path, message))
         if number:
-            made.sessions.append({**key, **_session(spec, session, members)})
+            row = _session(spec, session, members)
+            made.sessions.append({**key, **row})
+            if spec.label and spec.label.required and row["instrument"] is None:
+                names = [name for name in (spec.label.score, spec.label.field) if name]
+                message = f"session {session}: no {' or '.join(names)} in {spec.givers(names)}"
+                made.missing.append(Missing("row", members[0].sources[0].path, message))
     return made
 
 

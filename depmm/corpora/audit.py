@@ -94,9 +94,8 @@ class Audit:
         count = {name: sum(f.severity == name for f in self.findings) for name in SEVERITIES}
         accepted = f"; {count['allowed']} allowed by name" if count["allowed"] else ""
         if not self.passed:
-            return (
-                f"FAIL: {count['error']} findings make results on this manifest invalid{accepted}."
-            )
+            several = "finding makes" if count["error"] == 1 else "findings make"
+            return f"FAIL: {count['error']} {several} results on this manifest invalid{accepted}."
         return (
             "PASS: nothing was found that makes results on this manifest invalid"
             f"{accepted}; {count['warning']} warnings."
@@ -216,10 +215,12 @@ def audit_of(manifest: Path) -> tuple[dict[str, Any] | None, str]:
 
 
 def fingerprint(manifest: Path) -> str:
-    """SHA-256 of both tables of a manifest's folder."""
+    """SHA-256 of the tables in a manifest's folder."""
     digest = hashlib.sha256()
-    for name in ("sessions", "steps"):
-        digest.update((manifest / f"{name}.parquet").read_bytes())
+    for name in ("sessions", "steps", "features"):
+        path = manifest / f"{name}.parquet"
+        if path.is_file():  # recordings have no features
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

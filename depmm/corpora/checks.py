@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from depmm.corpora.finding import Evidence, File, Finding, keys_of, some_of
+from depmm.corpora.finding import Evidence, File, Finding, keys_of, some_of, uses_of
 from depmm.corpora.manifest import INSTRUMENTS, PERSON_KEY, SESSION_KEY, SPLITS, Manifest
 from depmm.corpora.splits import official_overlap
 
@@ -34,12 +34,7 @@ def split_overlap(evidence: Evidence) -> Iterator[Finding]:
 
 def shared_files(evidence: Evidence) -> Iterator[Finding]:
     """Find files that two people or two sessions use."""
-    steps = evidence.manifest.steps
-    columns = [
-        steps[SESSION_KEY].assign(file=steps[modality]).dropna(subset=["file"])
-        for modality in ("audio", "face")
-    ]
-    uses = pd.concat(columns).drop_duplicates()
+    uses = uses_of(evidence.manifest)[[*SESSION_KEY, "file"]].drop_duplicates()
     shared = uses[uses.duplicated(["corpus", "file"], keep=False)]
     if shared.empty:
         return
@@ -248,8 +243,7 @@ def _cut_offs(sessions: pd.DataFrame) -> pd.Series:
 def _users(manifest: Manifest) -> dict[File, set[tuple[str, ...]]]:
     """The sessions that use each file."""
     users: dict[File, set[tuple[str, ...]]] = {}
-    for modality in ("audio", "face"):
-        used = manifest.steps[[*SESSION_KEY, modality]].dropna().drop_duplicates()
-        for corpus, subject, session, file in used.itertuples(index=False, name=None):
-            users.setdefault((corpus, file), set()).add((corpus, subject, session))
+    uses = uses_of(manifest)[[*SESSION_KEY, "file"]]
+    for corpus, subject, session, file in uses.itertuples(index=False, name=None):
+        users.setdefault((corpus, file), set()).add((corpus, subject, session))
     return users

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from depmm.corpora.finding import File, FileFacts
+from depmm.corpora.finding import File, FileFacts, uses_of
 from depmm.corpora.manifest import Manifest, ManifestError
 
 Look = Callable[[Path, bool], tuple[float | None, float | None]]
@@ -19,7 +19,8 @@ def inspect_files(
 ) -> FileFacts:
     """Look at every file of one or several manifests.
 
-    Contents are compared by SHA-256; only files of equal size are read for it.
+    Contents are compared by SHA-256; only files of equal size are read for it. Files of features
+    are compared, not decoded.
 
     Parameters
     ----------
@@ -33,10 +34,14 @@ def inspect_files(
     ManifestError : no such folder, or it holds none of the manifest's files
     """
     paths: dict[File, Path] = {}
-    videos: set[File] = set()
-    missing: list[File] = []
+    kinds: dict[File, set[str]] = defaultdict(set)
+    missing: set[File] = set()
     for manifest, root in places:
-        own = _files_of(manifest)
+        uses = uses_of(manifest)[["corpus", "file", "use"]].itertuples(index=False, name=None)
+        own = set()
+        for corpus, path, use in uses:
+            own.add((corpus, path))
+            kinds[corpus, path].add(use)
         there = {file for file in own if (root / file[1]).is_file()}
         if own and not there:
             raise ManifestError(
@@ -44,15 +49,14 @@ def inspect_files(
                 f"{min(own)[1]}. Give the folder that was given to depmm index."
             )
         full = {file for file in there if (root / file[1]).stat().st_size > 0}
-        missing += own.keys() - full
+        missing |= own - full
         paths |= {file: root / file[1] for file in full}
-        videos |= {file for file in full if own[file]}
     unreadable: dict[File, str] = {}
     durations: dict[File, float] = {}
     borders: dict[File, float] = {}
-    for file in track(sorted(paths)):
+    for file in track([file for file in sorted(paths) if kinds[file] != {"features"}]):
         try:
-            duration_s, border = look(paths[file], file in videos)
+            duration_s, border = look(paths[file], "face" in kinds[file])
         except ValueError as error:
             unreadable[file] = str(error)
             continue
@@ -61,16 +65,6 @@ def inspect_files(
         if border is not None:
             borders[file] = border
     return FileFacts(tuple(sorted(missing)), unreadable, _duplicates(paths), durations, borders)
-
-
-def _files_of(manifest: Manifest) -> dict[File, bool]:
-    """Every file, and whether it is used as video."""
-    files: dict[File, bool] = {}
-    for modality in ("audio", "face"):
-        used = manifest.steps[["corpus", modality]].dropna().drop_duplicates()
-        for corpus, path in used.itertuples(index=False, name=None):
-            files[corpus, path] = modality == "face"
-    return files
 
 
 def _duplicates(paths: dict[File, Path]) -> tuple[tuple[File, ...], ...]:

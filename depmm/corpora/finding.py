@@ -5,7 +5,7 @@ from typing import Literal
 
 import pandas as pd
 
-from depmm.corpora.manifest import Manifest
+from depmm.corpora.manifest import SESSION_KEY, Manifest
 from depmm.corpora.report import IndexReport
 
 File = tuple[str, str]  # corpus, path below its root
@@ -79,6 +79,24 @@ class Evidence:
     manifest: Manifest
     files: FileFacts | None = None
     index_reports: tuple[IndexReport, ...] = ()
+
+
+def uses_of(manifest: Manifest) -> pd.DataFrame:
+    """Which session uses which file, and as what.
+
+    Returns
+    -------
+    columns corpus, subject, session, file, use (audio, face, features), no row twice
+    """
+    tables = [
+        table[[*SESSION_KEY, column]].set_axis([*SESSION_KEY, "file"], axis=1).assign(use=use)
+        for table, column, use in (
+            (manifest.steps, "audio", "audio"),
+            (manifest.steps, "face", "face"),
+            (manifest.features, "path", "features"),
+        )
+    ]
+    return pd.concat(tables).dropna(subset=["file"]).drop_duplicates()
 
 
 def keys_of(table: pd.DataFrame, columns: list[str]) -> tuple[tuple[str, ...], ...]:

@@ -17,7 +17,7 @@ from depmm.corpora.assemble import Duration, Fields, Recording, describe, make_r
 from depmm.corpora.manifest import Manifest, ManifestError, build_manifest
 from depmm.corpora.patterns import Pattern, compile_pattern, is_kept, render
 from depmm.corpora.report import IndexReport, Missing, PatternCount, other_folders
-from depmm.corpora.spec_schema import Recordings, Spec, Table
+from depmm.corpora.spec_schema import TRUTH_FILE, Recordings, Spec, Table
 from depmm.corpora.tables import JoinedTable, read_table
 from depmm.corpora.words import fill_valence, read_words
 
@@ -144,7 +144,7 @@ def _sort_files(spec: Spec, root: Path) -> _Found:
     files = {table.file: compile_pattern(table.file) for table in spec.all_tables if table.file}
     found.tables = {text: [] for text in files}
     for path in sorted(_walk(root, found)):
-        if any(pattern.match(path) is not None for pattern in ignore):
+        if path == TRUTH_FILE or any(pattern.match(path) is not None for pattern in ignore):
             found.ignored.append(path)
             continue
         readers = [text for text, pattern in files.items() if pattern.match(path) is not None]

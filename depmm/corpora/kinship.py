@@ -97,23 +97,24 @@ def _related(sessions: pd.DataFrame, kinship: Kinship, first: str, second: str) 
     pair = pair.assign(number=pair["subject"].map(_number), side=pair["split"].fillna(_NO_SPLIT))
     in_both = set.intersection(*(set(own["number"]) for _, own in pair.groupby("corpus")))
     shared = pair[pair["number"].isin(in_both) & kinship.same_ids]
-    named = [
-        f"{number} ({_sides(rows)})"
+    parted = {
+        str(number): rows
         for number, rows in shared.groupby("number")
         if set(rows["side"]) not in ({name} for name in SPLITS)
-    ]
+    }
     same = f" {len(in_both)} people have the same id in both." if len(shared) else ""
     found = f"{first} and {second} are not independent: {kinship.reason}.{same}"
-    people = keys_of(shared, PERSON_KEY)
-    if not named:
+    if not parted:
+        people = keys_of(shared, PERSON_KEY)
         return Finding("related_corpora", "warning", found, apart, people=people)
+    named = [f"{number} ({_sides(rows)})" for number, rows in parted.items()]
     return Finding(
         "related_corpora",
         "error",
         f"{found} {len(named)} of them are on different sides, or can be put there: "
         f"{some_of(named)}",
         f"{apart} Or leave these people out of one of them.",
-        people=people,
+        people=keys_of(pd.concat(parted.values()), PERSON_KEY),
     )
 
 

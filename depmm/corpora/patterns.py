@@ -89,6 +89,39 @@ def compile_pattern(text: str) -> Pattern:
     return Pattern(text, re.compile(regex, re.DOTALL), tuple(fields), frozenset(integers))
 
 
+def fill_pattern(text: str, values: Mapping[str, str], folder: str = "") -> str:
+    """Write a path that a pattern matches: the inverse of ``Pattern.match``.
+
+    Parameters
+    ----------
+    text : the pattern
+    values : its fields, as they are to stand in the path
+    folder : stands for a ``**/`` at the start; all others become nothing, and so does ``*`` unless
+        it is the whole of a name
+
+    Raises
+    ------
+    KeyError : a field without value
+    """
+    compile_pattern(text)
+    pieces = [piece for piece in _PIECE.findall(text) if piece != "**/"]
+    path = f"{folder}/" if folder and text.startswith("**/") else ""
+    for piece, following in zip(pieces, [*pieces[1:], ""], strict=True):
+        if piece[0] == "{":
+            path += values[_field(piece, text)[0]]
+        elif piece != "*":
+            path += piece
+        elif path[-1:] in ("", "/") and following[:1] in ("", "/", "."):
+            path += "x"  # a name needs a letter; with a dot alone it would be hidden
+    return path
+
+
+def field_forms(text: str) -> dict[str, str]:
+    """Name the form of each field of a pattern: ``int``, a number of characters, or nothing."""
+    pieces = [_field(piece, text) for piece in _PIECE.findall(text) if piece[0] == "{"]
+    return dict(reversed(pieces))
+
+
 @lru_cache(maxsize=1024)
 def _template(text: str) -> tuple[tuple[bool, str], ...]:
     parts = []

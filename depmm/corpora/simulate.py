@@ -6,11 +6,9 @@ with more bluntness by which group, and what a unit of bluntness does to voice a
 pipeline can be run, and an explanation checked, without anybody's recordings.
 """
 
-import csv
 import json
 import math
 import os
-from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle
@@ -21,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from depmm.config import MODALITIES, SAMPLE_RATE
+from depmm.config import MODALITIES
 from depmm.corpora.manifest import VALENCES
 from depmm.corpora.synthetic_face import (
     FRAMES_PER_SECOND,
@@ -30,11 +28,11 @@ from depmm.corpora.synthetic_face import (
     draw_face,
     move,
 )
+from depmm.corpora.synthetic_files import write_table, write_text, write_video
 from depmm.corpora.synthetic_voice import (
     DURATION_PER_UNIT,
     GAIN_DB_PER_UNIT,
     PITCH_RANGE_PER_UNIT,
-    Recording,
     draw_voice,
     speak,
     spell,
@@ -73,7 +71,7 @@ class Traits:
     """Who somebody is; nothing here depends on their number."""
 
     group: str
-    score: int  # BDI-II
+    score: int
     gender: str
     age: int
     split: str
@@ -128,7 +126,7 @@ def simulate(
     """
     out = Path(out)
     _check_arguments(subjects, steps, seed, effect, workers)
-    lists = _word_lists(words or ENGLISH_WORDS)
+    lists = word_lists(words or ENGLISH_WORDS)
     earlier = _earlier_subjects(out)
     reading = _reading_list(steps, lists, np.random.default_rng((seed, 0)))
     people = _draw_people(subjects, reading, seed, effect)
@@ -139,7 +137,7 @@ def simulate(
     # without its tables an unfinished corpus cannot be mistaken for a whole one
     for table in ("labels.csv", "words.csv"):
         (out / table).unlink(missing_ok=True)
-    _write_text(out / "truth.json", json.dumps(truth, indent=1) + "\n")
+    write_text(out / "truth.json", json.dumps(truth, indent=1) + "\n")
     for subject in earlier:
         (videos / _video_name(subject)).unlink(missing_ok=True)
         (videos / f".{_video_name(subject)}.part").unlink(missing_ok=True)
@@ -154,10 +152,10 @@ def simulate(
         for person, limits in zip(people, times, strict=True)
         for k, (step, (start, end)) in enumerate(zip(reading, limits, strict=True))
     ]
-    _write_table(out / "words.csv", "subject session step start_s end_s word valence", spoken)
+    write_table(out / "words.csv", "subject session step start_s end_s word valence", spoken)
     traits = [(person.subject, person.traits) for person in people]
     labels = [(name, SESSION, t.score, t.gender, t.age, t.split) for name, t in traits]
-    _write_table(out / "labels.csv", "subject session score gender age split", labels)
+    write_table(out / "labels.csv", "subject session score gender age split", labels)
     return truth
 
 
@@ -202,7 +200,7 @@ def _earlier_subjects(out: Path) -> list[str]:
     return [_subject(index) for index in range(1, subjects + 1)]
 
 
-def _word_lists(path: Path) -> dict[str, list[str]]:
+def word_lists(path: Path) -> dict[str, list[str]]:
     """Read the words of each valence, in the order of ``VALENCES`` and of the file."""
     lists: dict[str, list[str]] = {valence: [] for valence in VALENCES}
     known: dict[str, Word] = {}
@@ -250,7 +248,7 @@ def _draw_people(subjects: int, reading: list[Step], seed: int, effect: float) -
     """Draw who people are from the corpus' stream, how they feel about words from their own."""
     rng = np.random.default_rng((seed, 0, 1))
     half = subjects // 2
-    traits = _draw_group(rng, "depressed", half) + _draw_group(rng, "healthy", subjects - half)
+    traits = draw_group(rng, "depressed", half) + draw_group(rng, "healthy", subjects - half)
     people = []
     for index, place in enumerate(rng.permutation(subjects), start=1):
         own = np.random.default_rng((seed, index, 0))
@@ -265,16 +263,23 @@ def _draw_people(subjects: int, reading: list[Step], seed: int, effect: float) -
     return people
 
 
-def _draw_group(rng: np.random.Generator, group: str, size: int) -> list[Traits]:
+def draw_group(
+    rng: np.random.Generator,
+    group: str,
+    size: int,
+    scale: tuple[float, float, float] = (0, BDI_CUTOFF, BDI_MAX),
+) -> list[Traits]:
+    """Draw who the people of a group are; ``scale`` is lowest score, cut-off, highest score."""
+    lowest, cut_off, highest = scale
     # an odd group has one more woman or man, by turns, so that the whole stays balanced
     pair = ["female", "male"] if group == "depressed" else ["male", "female"]
     genders = rng.permutation((pair * size)[:size])
     splits = rng.permutation(_split_column(size))
     ages = rng.integers(18, 66, size)
     if group == "depressed":
-        scores = BDI_CUTOFF + np.floor(rng.beta(1.3, 2.8, size) * (BDI_MAX + 1 - BDI_CUTOFF))
+        scores = cut_off + np.floor(rng.beta(1.3, 2.8, size) * (highest + 1 - cut_off))
     else:
-        scores = np.floor(rng.beta(1.2, 2.5, size) * BDI_CUTOFF)
+        scores = lowest + np.floor(rng.beta(1.2, 2.5, size) * (cut_off - lowest))
     return [
         Traits(group, int(score), str(gender), int(age), str(split))
         for score, gender, age, split in zip(scores, genders, ages, splits, strict=True)
@@ -289,6 +294,18 @@ def _split_column(size: int) -> list[str]:
     return ["train"] * train + ["validation"] * validation + ["test"] * test
 
 
+def per_unit() -> dict[str, dict[str, float]]:
+    """What a unit of bluntness does to voice and face."""
+    return {
+        "audio": {
+            "level_db": GAIN_DB_PER_UNIT,
+            "duration_factor": DURATION_PER_UNIT,
+            "pitch_range_factor": round(PITCH_RANGE_PER_UNIT, 6),
+        },
+        "face": {"motion_factor": round(MOTION_PER_UNIT, 6)},
+    }
+
+
 def _truth(people: list[Person], reading: list[Step], seed: int, effect: float) -> dict[str, Any]:
     return {
         "generator": GENERATOR,
@@ -300,14 +317,7 @@ def _truth(people: list[Person], reading: list[Step], seed: int, effect: float) 
         "word_sd": WORD_SD,
         "person_sd": PERSON_SD,
         "limits": list(BLUNTNESS_LIMITS),
-        "per_unit": {
-            "audio": {
-                "level_db": GAIN_DB_PER_UNIT,
-                "duration_factor": DURATION_PER_UNIT,
-                "pitch_range_factor": round(PITCH_RANGE_PER_UNIT, 6),
-            },
-            "face": {"motion_factor": round(MOTION_PER_UNIT, 6)},
-        },
+        "per_unit": per_unit(),
         "planted": {
             group: sorted({step.word for step in reading if step.planted_for == group})
             for group in GROUP_VALENCE
@@ -359,43 +369,8 @@ def _record(job: Job) -> Limits:
     painter = Painter(face, face_rng)
     motion = move(face, recording, shown["face"], face_rng)
     frames = (painter.paint(motion, frame) for frame in range(len(motion.mouth)))
-    _write_video(path, frames, recording)
+    write_video(path, frames, recording)
     return list(zip(recording.start_s.tolist(), recording.end_s.tolist(), strict=True))
-
-
-def _write_video(path: Path, frames: Iterable[NDArray[np.uint8]], recording: Recording) -> None:
-    """Encode frames and sound; one thread and no dates or versions, so that bytes repeat."""
-    import av
-
-    temporary = path.with_name(f".{path.name}.part")
-    bitexact = {"flags": "+bitexact"}
-    with av.open(str(temporary), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        x264 = {"crf": "20", "preset": "ultrafast", **bitexact}
-        video = container.add_stream("libx264", rate=FRAMES_PER_SECOND, options=x264)
-        video.pix_fmt = "yuv420p"
-        video.codec_context.thread_count = 1
-        audio = container.add_stream(
-            "aac",
-            rate=SAMPLE_RATE,
-            layout="mono",
-            options={"b": "64k", "aac_coder": "fast", **bitexact},
-        )
-        audio.codec_context.thread_count = 1
-        sound = recording.waveform
-        per_frame = SAMPLE_RATE // FRAMES_PER_SECOND
-        for k, picture in enumerate(frames):
-            if k == 0:
-                video.height, video.width = picture.shape[:2]
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts = k
-            container.mux(video.encode(frame))
-            chunk = sound[None, k * per_frame : (k + 1) * per_frame]
-            block = av.AudioFrame.from_ndarray(np.ascontiguousarray(chunk), "fltp", "mono")
-            block.sample_rate, block.pts = SAMPLE_RATE, k * per_frame
-            container.mux(audio.encode(block))
-        container.mux(video.encode(None))
-        container.mux(audio.encode(None))
-    temporary.replace(path)
 
 
 def _subject(index: int) -> str:
@@ -404,18 +379,3 @@ def _subject(index: int) -> str:
 
 def _video_name(subject: str) -> str:
     return f"{subject}_{SESSION}.mp4"
-
-
-def _write_table(path: Path, header: str, rows: Iterable[Iterable[Any]]) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header.split())
-        writer.writerows(rows)
-    temporary.replace(path)
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

@@ -20,6 +20,7 @@ from depmm.corpora.spec_schema import (
     Cut,
     Label,
     Recordings,
+    Simulation,
     Spec,
     Steps,
     StepTable,
@@ -151,6 +152,7 @@ def _known_keys(place: Place) -> list[str]:
         "steps": Steps,
         "codes": Codes,
         "label": Label,
+        "simulate": Simulation,
     }
     deeper: dict[tuple[str, ...], type[Settings]] = {
         ("steps", "table"): StepTable,

@@ -72,6 +72,7 @@ def check_spec(spec: Spec) -> Iterator[Problem]:
         )
     if spec.label:
         yield from _check_label(spec.label, known)
+    yield from _check_simulation(spec, delivered | step_fields)
 
 
 def _check_syntax(spec: Spec) -> Iterator[Problem]:
@@ -112,6 +113,15 @@ def _check_table(table: Table, place: Place, known: set[str]) -> Iterator[Proble
     if (table.file is None) == (table.rows is None):
         yield place, "a table has either file: or rows:. Give one of the two."
         return
+    if table.format == "json":
+        if table.rows is not None or table.sep != "," or not table.header or table.columns:
+            yield (
+                (*place, "format"),
+                "rows:, sep:, header: and columns: belong to format text. Drop them.",
+            )
+            return
+    elif table.key is not None:
+        yield (*place, "key"), "key: belongs to format json. Drop it, or state the format."
     if table.header == bool(table.columns):
         yield (*place, "columns"), "columns: goes with header: false, and is needed there."
     if table.whole and (table.file is None or len(table.columns) != 1):
@@ -204,6 +214,44 @@ def _check_label(label: Label, known: set[str]) -> Iterator[Problem]:
         yield ("label",), "field:, positive: and negative: are given together or not at all."
     if both := set(label.positive) & set(label.negative):
         yield ("label", "positive"), f"{sorted(both)} stand in positive and negative. Keep one."
+
+
+def _check_simulation(spec: Spec, delivered: set[str]) -> Iterator[Problem]:
+    """Every name in ``simulate`` is one of the layout."""
+    hints = spec.simulate
+    captured = {name for table in spec.all_tables for name in _path_fields(table)}
+    yield from _unknown(
+        ("simulate", "fields"), list(hints.fields), delivered | captured, "a pattern or table"
+    )
+    for name, values in hints.fields.items():
+        if not values:
+            yield ("simulate", "fields", name), "no value. Give at least one, or drop the field."
+    yield from _unknown(("simulate", "groups"), list(hints.groups), delivered, "a table")
+    for name, values in hints.groups.items():
+        if len(values) != 2:
+            yield (
+                ("simulate", "groups", name),
+                f"{len(values)} values. Give two: of the healthy, of the depressed.",
+            )
+    streams = [entry.features for entry in spec.recordings if entry.features]
+    for stream in streams:
+        sizes = hints.shapes.get(stream.name)
+        if sizes is not None and (len(sizes) < stream.axis or min(sizes, default=0) < 1):
+            yield (
+                ("simulate", "shapes", stream.name),
+                f"{sizes} with rows on axis {stream.axis}. Give the length of every other axis.",
+            )
+    headed = {stream.name for stream in streams if stream.format == "table" and stream.header}
+    headed |= {table.file for table in spec.all_tables if table.file and table.header}
+    yield from _unknown(("simulate", "columns"), list(hints.columns), headed, "a file with header")
+    arrays = {stream.name for stream in streams if stream.format != "table"}
+    yield from _unknown(("simulate", "shapes"), list(hints.shapes), arrays, "features in arrays")
+    sorted_out = set(spec.steps.table.keep) if spec.steps.table else set()
+    yield from _unknown(("simulate", "others"), list(hints.others), sorted_out, "steps.table.keep")
+
+
+def _path_fields(table: Table) -> tuple[str, ...]:
+    return compile_pattern(table.file).fields if table.file else ()
 
 
 def _unknown(place: Place, names: list[str], known: set[str], giver: str) -> Iterator[Problem]:

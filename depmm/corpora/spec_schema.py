@@ -13,6 +13,7 @@ from depmm.corpora.patterns import template_fields
 
 FILE_FIELDS = {"path": "the file's path in the corpus", "stem": "its name without extension"}
 STEP_FIELDS = ("start", "end", "text", "valence", "task")  # what a step table may give
+TRUTH_FILE = "truth.json"  # of a simulated corpus, beside its files and no part of it
 OFFSET_FIELD = "offset_s"  # of a recording: seconds that its step table runs ahead of it
 
 
@@ -42,10 +43,12 @@ class Recordings(Settings):
 
 
 class Table(Settings):
-    """Delimited text or an Excel sheet, joined to the recordings on named fields."""
+    """Delimited text, an Excel sheet or JSON objects, joined to the recordings on named fields."""
 
     file: str | None = Field(None, description="pattern of one or many files; .xlsx is read too")
     rows: str | None = Field(None, description="the table itself, written into the spec")
+    format: Literal["text", "json"] = Field("text", description="json: objects are rows")
+    key: str | None = Field(None, description="json: objects by name; column of these names")
     join: dict[str, str] = Field(min_length=1, description="column -> field or template")
     fields: dict[FieldName, str] = Field(min_length=1, description="field -> column")
     keep: Choice = Field({}, description="column -> values; other rows are not used")
@@ -117,6 +120,7 @@ class Label(Settings):
     field: FieldName | None = Field(None, description="classes as delivered; wins over the cut-off")
     positive: list[Code] = Field([])
     negative: list[Code] = Field([])
+    required: bool = Field(False, description="a session without score and class lacks something")
 
     @property
     def threshold(self) -> float | None:
@@ -124,6 +128,29 @@ class Label(Settings):
         if self.score is None or self.cut_off is not None:
             return self.cut_off
         return INSTRUMENTS[self.instrument].cut_off
+
+
+class Simulation(Settings):
+    """What a layout cannot tell and ``depmm simulate --spec`` has to know."""
+
+    folder: str = Field("", description="stands where a pattern starts with **/")
+    sessions: int = Field(1, ge=1, description="of a person")
+    words: int | None = Field(None, ge=1, description="that a person says in each recording")
+    fields: dict[FieldName, list[Code]] = Field(
+        {}, description="values of fields, as they stand in paths and tables"
+    )
+    groups: dict[FieldName, list[Code]] = Field(
+        {}, description="field -> its value for the healthy, and for the depressed"
+    )
+    columns: dict[str, list[str]] = Field(
+        {}, description="stream, or file: of a table, -> the columns of its header"
+    )
+    shapes: dict[FieldName, list[int]] = Field(
+        {}, description="stream of arrays -> lengths of the axes beside that of the rows"
+    )
+    others: dict[str, list[Code]] = Field(
+        {}, description="column of the step table -> values of rows that keep: leaves out"
+    )
 
 
 class Spec(Settings):
@@ -151,6 +178,7 @@ class Spec(Settings):
     codes: dict[FieldName, Codes] = Field({})
     label: Label | None = None
     ignore: list[str] = Field([], description="patterns of known files that are not used")
+    simulate: Simulation = Simulation()
 
     @property
     def id_fields(self) -> frozenset[str]:

@@ -1,10 +1,12 @@
-"""Read the tables of a spec, text or Excel sheets, and look their rows up by the joined fields."""
+"""Read the tables of a spec (text, Excel sheets, JSON) and look their rows up by joined fields."""
 
 import csv
 import io
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from depmm.corpora.manifest import ManifestError, check_id
 from depmm.corpora.patterns import (
@@ -84,7 +86,8 @@ def read_table(
 ) -> JoinedTable:
     """Read a table's rows from the spec itself or from ``files`` below ``root``.
 
-    Cells are text without surrounding blanks; an empty cell is null.
+    Cells are text without surrounding blanks; an empty cell is null. In JSON numbers are text as
+    Python writes them, true and false are ``true`` and ``false``, a missing member is null.
 
     Parameters
     ----------
@@ -96,7 +99,8 @@ def read_table(
     Raises
     ------
     ManifestError : a file that cannot be read or decoded, a missing column, a row with too many or
-        too few cells, a cell of ``integers`` that is none, an unsafe id
+        too few cells, a cell of ``integers`` that is none, JSON that does not hold flat objects, an
+        unsafe id
     """
     ids = [
         column
@@ -108,6 +112,7 @@ def read_table(
         _add(joined, _text_lines(table, table.rows, table.place), table.place, {})
         return joined
     pattern = compile_pattern(table.file or "")
+    members: set[str] = set()
     for path in files:
         captured = pattern.match(path) or {}
         if path.endswith(".xlsx"):
@@ -120,11 +125,23 @@ def read_table(
                 f"{path}: cannot be read as {table.encoding} text ({error}). Check the file, or "
                 "state its encoding: in the spec's table."
             ) from None
-        if table.whole:
+        if table.format == "json":
+            members |= _add_objects(joined, text, path, captured)
+        elif table.whole:
             _add(joined, iter([(1, [" ".join(text.split())])]), path, captured)
         else:
             _add(joined, _text_lines(table, text, path), path, captured)
+    if members:
+        _check_columns(_needed(joined.table), [*sorted(members), *pattern.fields], table.place)
     return joined
+
+
+def _needed(table: Table) -> list[str]:
+    """Columns that the spec speaks of."""
+    order = table.order if isinstance(table, StepTable) else []
+    return [
+        *table.join, *table.fields.values(), *table.keep, *table.drop, *table.integers, *order,
+    ]  # fmt: skip
 
 
 def _text_lines(table: Table, text: str, place: str) -> Iterator[Line]:
@@ -185,10 +202,7 @@ def _cell_text(value: object) -> str:
 def _add(joined: JoinedTable, lines: Iterator[Line], place: str, captured: dict[str, str]) -> None:
     """Read one table's lines into ``joined``."""
     table, names = joined.table, joined.table.columns
-    order = table.order if isinstance(table, StepTable) else []
-    needed = [
-        *table.join, *table.fields.values(), *table.keep, *table.drop, *table.integers, *order,
-    ]  # fmt: skip
+    needed = _needed(table)
     for number, cells in lines:
         line = f"{place}, line {number}"
         if not names:
@@ -203,9 +217,7 @@ def _add(joined: JoinedTable, lines: Iterator[Line], place: str, captured: dict[
         else:
             values = (cell.strip() or None for cell in cells)
             row = {**captured, **dict(zip(names, values, strict=True))}
-            for column in table.integers:
-                row[column] = _integer(row[column], f"{line}: {column}")
-            _add_row(joined, row, order, line)
+            _add_row(joined, row, line)
     if not names:
         raise ManifestError(
             f"{place}: the table is empty. It needs the columns {', '.join(needed)}."
@@ -222,10 +234,59 @@ def _integer(cell: str | None, what: str) -> str | None:
     return None if cell is None else str(int(cell))
 
 
-def _add_row(
-    joined: JoinedTable, row: Mapping[str, str | None], order: list[str], line: str
-) -> None:
+def _add_objects(joined: JoinedTable, text: str, place: str, captured: dict[str, str]) -> set[str]:
+    """Read a list of objects, or an object of named objects; return the names of their members."""
     table = joined.table
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"{place}: not JSON ({error}). Correct the file.") from None
+    if isinstance(content, dict) and table.key is not None:
+        entries = [(repr(name), item, {table.key: name}) for name, item in content.items()]
+    elif isinstance(content, list) and table.key is None:
+        entries = [(str(number), item, {}) for number, item in enumerate(content)]
+    else:
+        found = "an object" if isinstance(content, dict) else f"a {type(content).__name__}"
+        raise ManifestError(
+            f"{place}: holds {found}. A list of objects is read without key: in the spec's table, "
+            "an object of named objects with key:, the column for the names."
+        )
+    needed, columns = set(_needed(table)), set(captured)
+    for name, item, named in entries:
+        line = f"{place}, entry {name}"
+        if not isinstance(item, dict):
+            raise ManifestError(
+                f"{line}: {item!r} is no object with {', '.join(table.join)}. Correct the file, or "
+                "name it under ignore: in the spec."
+            )
+        entry = {**item, **named}
+        columns |= set(entry)
+        for column in needed & set(entry):
+            if isinstance(entry[column], list | dict):
+                raise ManifestError(
+                    f"{line}: {column!r} is no single value. Name another column in the spec's "
+                    "table, or write a flat table."
+                )
+        cells = {column: _cell(value) for column, value in entry.items()}
+        _add_row(joined, {**dict.fromkeys(needed), **captured, **cells}, line)
+    return columns
+
+
+def _cell(value: Any) -> str | None:
+    """Write a JSON value as the text of a cell."""
+    if value is None or isinstance(value, list | dict):
+        return None
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text.strip() or None
+
+
+def _add_row(joined: JoinedTable, row: Mapping[str, str | None], line: str) -> None:
+    table = joined.table
+    order = table.order if isinstance(table, StepTable) else []
+    row = {
+        column: _integer(cell, f"{line}: {column}") if column in table.integers else cell
+        for column, cell in row.items()
+    }
     if not is_kept(row, table.keep, table.drop):
         return
     for column in joined.id_columns:

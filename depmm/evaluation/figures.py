@@ -125,6 +125,48 @@ def severity_figure(score_true: Array, score: Array, instrument: str | None) -> 
         return _svg(figure, "severity", "Predicted against measured severity, one point a session")
 
 
+def reliability_figure(before: Sequence[Any], after: Sequence[Any] | None) -> str:
+    """Share of positives against mean probability, by bin, with Wilson's intervals.
+
+    Parameters
+    ----------
+    before, after : bins from ``reliability``, of stored and of temperature-scaled probabilities
+        (None where no temperature could be fitted)
+    """
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes("Mean probability in the bin", "Share of positives")
+        axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="calibrated")
+        looks = [(before, BLUE, "o-", "as predicted"), (after, ORANGE, "s--", "temperature-scaled")]
+        for bins, color, look, label in looks:
+            if not bins:
+                continue
+            mean = [entry["mean"] for entry in bins]
+            share = [entry["positives"] for entry in bins]
+            low = [entry["value"] - entry["low"] for entry in share]
+            high = [entry["high"] - entry["value"] for entry in share]
+            value = [entry["value"] for entry in share]
+            axes.errorbar(
+                mean, value, yerr=[low, high], fmt=look, color=color, label=label, linewidth=1.3,
+                elinewidth=0.8, markersize=4, capsize=2,
+            )  # fmt: skip
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+        axes.legend(loc="upper left")
+        return _svg(figure, "reliability", "Share of positives against mean probability, by bin")
+
+
+def risk_figure(coverage: Array, risk: Array) -> str:
+    """Share of wrong decisions among the most confident sessions; [K] each."""
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes("Coverage (share of sessions decided)", "Risk (share decided wrong)")
+        axes.axhline(
+            risk[-1], color=GREY, linestyle="--", linewidth=1, label="floor: left out at random"
+        )
+        axes.plot(coverage, risk, color=BLUE, label="least sure left out first")
+        axes.set(xlim=(0, 1.01), ylim=(-0.01, max(0.1, 1.15 * float(risk.max()))))
+        axes.legend(loc="best")
+        return _svg(figure, "risk", "Risk of the most confident sessions, by coverage")
+
+
 def training_figures(history: pd.DataFrame) -> list[tuple[str, str]]:
     """Loss, validation metric and learning rate over epochs, one figure each.
 

@@ -309,9 +309,14 @@ class TestedSessions:
             left_out.append(metric.function(*given, self._columns(seed, self.jackknife.weights)))
         return Values(np.array(points), np.mean(draws, axis=0), np.mean(left_out, axis=0))
 
-    def interval(self, points: Array, draws: Array, left_out: Array) -> Interval:
-        """Join what ``values`` returns: the mean over seeds and its interval."""
+    def interval(self, points: Array, draws: Array, left_out: Array | None = None) -> Interval:
+        """Join what ``values`` returns: the mean over seeds and its interval.
+
+        Without ``left_out`` it is the percentile interval.
+        """
         value = float(np.mean(points))
+        if left_out is None:
+            return interval(value, draws, self.confidence)
         acceleration = self.jackknife.acceleration(value, left_out)
         return interval(value, draws, self.confidence, acceleration)
 

@@ -23,6 +23,8 @@ from jinja2 import Environment, StrictUndefined
 
 from depmm.corpora.manifest import INSTRUMENTS
 from depmm.evaluation import figures
+from depmm.evaluation.calibration import CalibrationError, measure_calibration
+from depmm.evaluation.conformal import ALPHAS, measure_intervals, measure_sets
 from depmm.evaluation.floors import LABELS, add_floors, compare_with_floors
 from depmm.evaluation.intervals import (
     PERSON,
@@ -39,6 +41,7 @@ from depmm.evaluation.metrics import (
     severity_bands,
     unit_weights,
 )
+from depmm.evaluation.selective import measure_risk, measure_spread
 
 SCHEMA_VERSION = 1
 Unit = Literal["session", "subject"]
@@ -192,7 +195,7 @@ def mean_of_sessions(table: pd.DataFrame) -> pd.DataFrame:
     how: dict[str, Any] = {
         str(name): "mean" if name in averaged else "first"
         for name in table
-        if name not in {*keys, "session"}
+        if name not in {*keys, "session", "spread"}  # no spread of a mean follows from its parts
     }
     one = persons.agg(how).reset_index().assign(session="mean")
     _check_rows(one)
@@ -292,6 +295,7 @@ def _evaluate(
         "seeds": list(tested.seeds),
         "repeats": tested.repeats,
         "groups": _groups(tested, tasks),
+        "calibration": {task: _calibration(table, tested, task, draws, seed) for task in tasks},
         "bootstrap": {
             "unit": "person (corpus, subject)",
             "method": "BCa",
@@ -343,6 +347,23 @@ def _groups(tested: TestedSessions, tasks: list[str]) -> dict[str, Any]:
                     entry[name] = asdict(members.interval(*members.values(name)))
             found[column][str(group)] = entry
     return found
+
+
+def _calibration(
+    table: pd.DataFrame, tested: TestedSessions, task: str, draws: int, seed: int
+) -> dict[str, Any]:
+    """How far answers can be trusted one by one; a part that cannot be fitted says why."""
+    measure = measure_sets if task == "binary" else measure_intervals
+    content: dict[str, Any] = {}
+    if task == "binary":
+        content |= measure_calibration(table, tested, draws, seed)
+        content["risk_coverage"] = measure_risk(tested)
+    try:
+        content["conformal"] = [measure(table, tested, alpha) for alpha in ALPHAS]
+    except CalibrationError as refusal:
+        content["conformal"] = {"refused": str(refusal)}
+    content["gates"] = measure_spread(tested, task)
+    return content
 
 
 def _count(rows: pd.DataFrame) -> dict[str, Any]:
@@ -491,19 +512,25 @@ def write_report(
 
 
 def _figures(content: dict[str, Any], tested: TestedSessions) -> dict[str, str | None]:
-    roc = severity = None
+    roc = severity = reliability = risk = None
     if "binary" in content["tasks"]:
         seeds = []
         for seed, rows in tested.seeds.items():
             weights = tested.weights_of(seed)
             seeds.append((rows["y_true"].to_numpy(float), rows["y_prob"].to_numpy(float), weights))
         roc = figures.roc_figure(seeds, tested.confidence)
+        calibration = content["calibration"]["binary"]
+        reliability = figures.reliability_figure(
+            calibration["before"]["reliability"], calibration["temperature"].get("reliability")
+        )
+        curve = calibration["risk_coverage"]["curve"]
+        risk = figures.risk_figure(np.array(curve["coverage"]), np.array(curve["risk"]))
     if "severity" in content["tasks"]:
         rows = pd.concat(tested.seeds.values())
         severity = figures.severity_figure(
             rows["score_true"].to_numpy(float), rows["score"].to_numpy(float), content["instrument"]
         )
-    return {"roc": roc, "severity": severity}
+    return {"roc": roc, "severity": severity, "reliability": reliability, "risk": risk}
 
 
 def _render(**values: Any) -> str:

@@ -70,11 +70,11 @@ class BernoulliFusion(nn.Module):
         ----------
         logits, present : as in ``forward``
         draws : number of samples
-        generator : seeded by the caller, on the device of ``logits``
+        generator : seeded by the caller; on the CPU it draws the same for every device
         """
         shape = (draws, *present.shape)
-        uniform = torch.rand(shape, generator=generator, device=logits.device)
-        gates = (uniform < self.probabilities()).to(logits.dtype)
+        uniform = torch.rand(shape, generator=generator, device=generator.device)
+        gates = (uniform.to(logits.device) < self.probabilities()).to(logits.dtype)
         return self._weighted(logits, gates, present)
 
     def _weighted(self, logits: Tensor, gates: Tensor, present: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ from depmm.config import (
     VoiceVectorConfig,
 )
 from depmm.models.attention_resnet import AttentionResNet
+from depmm.models.bernoulli_fusion import BernoulliFusion
 from depmm.models.dep_former import DepFormer
 from depmm.models.depnet import DepNet, FrameMean
 from depmm.models.emoaudionet import EmoAudioNet
@@ -220,6 +221,44 @@ class DepressionModel(PreTrainedModel):
             }
         fused, branches = self.fusion(features, masks)
         return fused, branches
+
+    @torch.no_grad()
+    def sample(
+        self, draws: int, seeds: Sequence[int], **inputs: Tensor
+    ) -> tuple[DepressionOutput, Tensor | None]:
+        """Predict, and predict again with hard gates of the Bernoulli fusion.
+
+        Parameters
+        ----------
+        draws : samples ``g ~ Bernoulli(p)`` of all gates per session
+        seeds : one a session of the batch; its gates follow from it alone, whoever is beside it
+        inputs : as in ``forward``
+
+        Returns
+        -------
+        what ``forward`` gives, untouched, and Tensor[draws, B] predictions; None where the fusion
+        has no gates that are random (fixed weights, mean pooling)
+        """
+        fusion = next((m for m in self.modules() if isinstance(m, BernoulliFusion)), None)
+        if fusion is None or not fusion.learned:
+            return self(**inputs), None
+        seen: list[tuple[Tensor, Tensor]] = []
+        handle = fusion.register_forward_hook(lambda module, given, fused: seen.append(given))
+        try:
+            output = self(**inputs)
+        finally:
+            handle.remove()
+        logits, present = seen[0]
+        columns = [
+            fusion.sample(
+                logits[row : row + 1],
+                present[row : row + 1],
+                draws,
+                torch.Generator().manual_seed(seed),
+            )
+            for row, seed in zip(range(len(logits)), seeds, strict=True)
+        ]
+        return output, self.head.predict(torch.cat(columns, dim=1))
 
     def _step_logits(self, features: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor | None:
         """Mean over a step's modalities of a linear prediction from its features."""

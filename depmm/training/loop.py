@@ -232,10 +232,12 @@ def predict_everywhere(
     model: DepressionModel,
     numbers: list[int],
     accelerator: Accelerator,
+    draws: int = 0,
 ) -> pd.DataFrame:
     """Predict sessions on all processes; every process gets the whole table, in order."""
     rank, world = accelerator.process_index, accelerator.num_processes
-    mine = predict(model, data.dataset, numbers, config.training.batch_size, rank, world)
+    batch_size = config.training.batch_size
+    mine = predict(model, data.dataset, numbers, batch_size, rank, world, draws)
     everyone = gather_object([mine])
     table = pd.concat([part for part in everyone if len(part)], ignore_index=True)
     return table.astype({"number": int}).sort_values("number", ignore_index=True)
@@ -250,7 +252,8 @@ def finish(
 ) -> None:
     """Save the model and predict every session of every split."""
     everyone = list(range(len(data.sessions)))
-    table = predict_everywhere(config, data, model, everyone, accelerator)
+    draws = config.evaluation.gate_draws
+    table = predict_everywhere(config, data, model, everyone, accelerator, draws)
     if accelerator.is_main_process:
         logging.disable_progress_bar()  # one small file needs none
         model.save_pretrained(run.path)
