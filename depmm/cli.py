@@ -6,7 +6,7 @@ not be done (the message says why); 130 interrupted.
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -268,6 +268,10 @@ def train(
 def evaluate(
     run: Annotated[Path, typer.Argument(help="folder of a run, or a table of predictions")],
     out: Annotated[Path | None, typer.Option(help="folder of the report")] = None,
+    unit: Annotated[
+        Literal["session", "subject"],
+        typer.Option(help="subject: the mean of each person's sessions"),
+    ] = "session",
 ) -> None:
     """Write metrics.json and report.html: every number with its interval and its floor."""
     from depmm.evaluation.report import write_report
@@ -285,6 +289,7 @@ def evaluate(
         audit=content.audit,
         draws=content.bootstrap,
         confidence=content.confidence,
+        unit=unit,
     )
     for line in summary_lines(metrics):
         typer.echo(line)

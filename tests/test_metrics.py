@@ -6,6 +6,7 @@ import pytest
 import scipy.stats
 import sklearn.metrics as sk
 
+from depmm.evaluation import intervals
 from depmm.evaluation import metrics as M
 from depmm.evaluation.floors import add_floors
 from depmm.evaluation.intervals import (
@@ -15,6 +16,7 @@ from depmm.evaluation.intervals import (
     draw_sessions,
     explain_threshold,
     interval,
+    leave_persons_out,
     person_strata,
     wilson,
 )
@@ -27,6 +29,14 @@ DECISIONS = {
     "specificity": lambda y, p: sk.recall_score(y, p, pos_label=0),
     "f1_positive": sk.f1_score,
     "f1_macro": lambda y, p: sk.f1_score(y, p, average="macro"),
+    "f1_weighted": lambda y, p: sk.f1_score(y, p, average="weighted"),
+    "mcc": sk.matthews_corrcoef,
+}
+PROBABILITIES = {
+    "auroc": sk.roc_auc_score,
+    "auprc": sk.average_precision_score,
+    "brier": sk.brier_score_loss,
+    "log_loss": sk.log_loss,
 }
 
 
@@ -39,8 +49,10 @@ SCORES = {
     "rmse": sk.root_mean_squared_error,
     "mae": sk.mean_absolute_error,
     "pearson": lambda a, b: scipy.stats.pearsonr(a, b).statistic,
+    "spearman": lambda a, b: scipy.stats.spearmanr(a, b).statistic,
     "ccc": ccc_by_definition,
 }
+BANDS = {"quadratic_kappa": lambda a, b: sk.cohen_kappa_score(a, b, weights="quadratic")}
 
 
 @pytest.fixture
@@ -71,6 +83,8 @@ HAND_PRED = [0, 0, 0, 1, 0, 1, 1]
         ("specificity", 3 / 4),
         ("f1_positive", 4 / 6),
         ("f1_macro", (4 / 6 + 6 / 8) / 2),
+        ("f1_weighted", (3 * 4 / 6 + 4 * 6 / 8) / 7),
+        ("mcc", (2 * 3 - 1 * 1) / np.sqrt(3 * 3 * 4 * 4)),
     ],
 )
 def test_decisions_by_hand(name, expected):
@@ -95,6 +109,36 @@ def test_auroc_by_hand_with_ties():
     assert constant == pytest.approx([0.5])
 
 
+def test_probabilities_by_hand():
+    y, p, ones = [1, 0, 1], [0.9, 0.8, 0.4], M.unit_weights(3)
+    # found at .9: 1 of 1; at .4: 2 of 3; each is half of the positives
+    assert M.auprc(y, p, ones) == pytest.approx([(1 + 2 / 3) / 2])
+    assert M.auprc(y, [0.3] * 3, ones) == pytest.approx([2 / 3])  # a constant: share of positives
+    assert M.brier(y, p, ones) == pytest.approx([(0.01 + 0.64 + 0.36) / 3])
+    assert M.log_loss(y, p, ones) == pytest.approx([-np.log(0.9 * 0.2 * 0.4) / 3])
+    assert M.log_loss([0], [1.0], M.unit_weights(1)) == pytest.approx([36.04], abs=0.01)
+
+
+def test_spearman_and_kappa_by_hand():
+    ones = M.unit_weights(4)
+    # ranks 1 2 3 4 against 1 3 2 4: 1 - 6 * 2 / (4 * 15)
+    assert M.spearman([1, 2, 30, 40], [0, 7, 5, 9], ones) == pytest.approx([0.8])
+    # squared steps 0 1 0 4; if independent, every band of one meets every band of the other
+    pairs = [(a - b) ** 2 for a in (0, 1, 2, 3) for b in (0, 2, 2, 1)]
+    kappa = M.quadratic_kappa([0, 1, 2, 3], [0, 2, 2, 1], ones)
+    assert kappa == pytest.approx([1 - (5 / 4) / np.mean(pairs)])
+    assert M.quadratic_kappa([0, 1, 2, 3], [2, 2, 2, 2], ones) == 0
+
+
+def test_bands_begin_at_their_lower_bound():
+    scores = [-1, 0, 13, 13.9, 14, 19, 20, 28, 29, 63, 70]
+    assert M.severity_bands(scores, "BDI-II").tolist() == [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 3]
+    assert M.severity_bands([4, 5, 9, 10, 15, 20, 24], "PHQ-8").tolist() == [0, 1, 1, 2, 3, 4, 4]
+    for name in ("SDS", "group", "unheard of"):
+        with pytest.raises(ValueError, match=f"'{name}' has no agreed bands; use one of BDI-II"):
+            M.severity_bands([1], name)
+
+
 def test_scores_by_hand():
     truth, score, ones = [0, 10, 20], [2, 10, 14], M.unit_weights(3)
     assert M.rmse(truth, score, ones) == pytest.approx([np.sqrt((4 + 0 + 36) / 3)])
@@ -116,10 +160,32 @@ def test_decisions_equal_sklearn_on_resampled_rows(name, rng):
     )
 
 
-def test_auroc_and_roc_equal_sklearn_on_resampled_rows(rng):
+@pytest.mark.parametrize("name", PROBABILITIES)
+def test_probabilities_equal_sklearn_on_resampled_rows(name, rng):
+    y, p = rng.integers(0, 2, 60), rng.random(60).round(1)  # many ties, and 0 and 1
+    rows, weights = resampled(rng, 60)
+    values = M.METRICS[name].function(y, p, weights)
+    assert values == pytest.approx([PROBABILITIES[name](y[r], p[r]) for r in rows])
+
+
+@pytest.mark.parametrize("name", BANDS)
+def test_bands_equal_sklearn_on_resampled_rows(name, rng):
+    a, b = rng.integers(0, 4, 50), rng.integers(0, 4, 50)
+    rows, weights = resampled(rng, 50)
+    values = M.METRICS[name].function(a, b, weights)
+    assert values == pytest.approx([BANDS[name](a[r], b[r]) for r in rows])
+
+
+def test_ranks_with_ties_equal_scipy_on_resampled_rows(rng):
+    a, b = rng.integers(0, 5, 40), rng.integers(0, 9, 40)
+    rows, weights = resampled(rng, 40)
+    expected = [SCORES["spearman"](a[r], b[r]) for r in rows]
+    assert M.spearman(a, b, weights) == pytest.approx(expected)
+
+
+def test_roc_equals_sklearn_on_resampled_rows(rng):
     y, p = rng.integers(0, 2, 60), rng.random(60).round(1)  # many ties
     rows, weights = resampled(rng, 60)
-    assert M.auroc(y, p, weights) == pytest.approx([sk.roc_auc_score(y[r], p[r]) for r in rows])
     curves = M.roc_curve(y, p, weights, np.linspace(0.013, 0.987, 50))
     for curve, r in zip(curves, rows, strict=True):
         fpr, tpr, _ = sk.roc_curve(y[r], p[r], drop_intermediate=False)
@@ -136,29 +202,33 @@ def test_scores_equal_references_on_resampled_rows(name, rng):
 
 
 def test_every_metric_of_the_table_is_compared_with_a_reference():
-    assert {*DECISIONS, *SCORES, "auroc"} == set(M.METRICS)
-    assert M.metric_names("severity") == list(SCORES)
+    assert {*DECISIONS, *PROBABILITIES, *SCORES, *BANDS} == set(M.METRICS)
+    assert M.metric_names("severity") == [*SCORES, *BANDS]
 
 
 def test_blocks_of_draws_change_nothing(rng, monkeypatch):
     y, p = rng.integers(0, 2, 30), rng.random(30)
     _, weights = resampled(rng, 30, 50)
     grid = np.linspace(0, 1, 5)
-    whole = M.auroc(y, p, weights), M.accuracy(y, p > 0.5, weights)
+    names = ("auroc", "auprc", "spearman")
+    whole = [M.METRICS[name].function(y, p, weights) for name in names]
     curves = M.roc_curve(y, p, weights, grid)
     monkeypatch.setattr(M, "BLOCK_CELLS", 7 * 30)  # 7 draws at a time
-    assert np.array_equal(whole, (M.auroc(y, p, weights), M.accuracy(y, p > 0.5, weights)))
+    assert np.array_equal(whole, [M.METRICS[name].function(y, p, weights) for name in names])
     assert np.array_equal(curves, M.roc_curve(y, p, weights, grid))
 
 
 def test_undefined_values_are_nan_not_zero():
     only_negative = np.array([[1, 1, 0], [1, 1, 1]])
     y, p = [0, 0, 1], [0, 0, 1]
-    for name in ("recall", "precision", "balanced_accuracy", "f1_positive", "f1_macro", "auroc"):
+    undefined = ("recall", "precision", "balanced_accuracy", "f1_positive", "f1_macro", "mcc")
+    for name in (*undefined, "auroc", "auprc"):
         values = M.METRICS[name].function(y, p, only_negative)
         assert np.isnan(values[0]), name
         assert values[1] == 1, name
+    assert M.f1_weighted(y, p, only_negative).tolist() == [1, 1]  # as scikit-learn
     ones = M.unit_weights(3)
+    assert np.isnan(M.spearman([1, 2, 3], [0.1, 0.1, 0.1], ones))
     assert np.isnan(M.pearson([1, 2, 3], [0.1, 0.1, 0.1], ones))
     assert M.ccc([1, 2, 3], [0.1, 0.1, 0.1], ones) == 0
 
@@ -217,6 +287,98 @@ def test_interval_is_percentiles_of_defined_draws():
     nothing = interval(np.nan, np.array([np.nan]), 0.95)
     assert np.isnan(nothing.low)
     assert nothing.undefined_draws == 1
+
+
+def test_bca_equals_scipy_on_a_skewed_mean(rng):
+    values = rng.lognormal(0, 1, 40)
+    codes, one = np.arange(40), np.zeros(40)
+    weights, jackknife = bootstrap_weights(codes, one, 20000, 0), leave_persons_out(codes, one, 0)
+    assert jackknife.weights[0].tolist() == [0] + [40 / 39] * 39
+
+    def mean(w):
+        return w @ values / w.sum(axis=1)
+
+    point = values.mean()
+    acceleration = jackknife.acceleration(point, mean(jackknife.weights))
+    deviation = values - point  # a of a mean is its skewness / (6 sqrt(n))
+    skewness = (deviation**3).mean() / (deviation**2).mean() ** 1.5
+    assert acceleration == pytest.approx(skewness / 6 / np.sqrt(40))
+    found = interval(point, mean(weights), 0.95, acceleration)
+    reference = scipy.stats.bootstrap(
+        (values,), np.mean, n_resamples=20000, rng=rng, vectorized=True
+    ).confidence_interval
+    assert (found.low, found.high) == pytest.approx((reference.low, reference.high), rel=0.015)
+    assert found.method == "BCa"
+    plain = interval(point, mean(weights), 0.95)
+    assert plain.method == "percentile"
+    assert found.low > plain.low  # the long tail is on the right
+    assert found.high > plain.high
+
+
+def test_influences_of_a_difference_of_means_are_those_of_its_samples(rng):
+    """Two strata as two samples: the acceleration has a closed form."""
+    x, y = rng.exponential(1, 12), rng.exponential(3, 25)
+    label = np.repeat([0, 1], [12, 25])
+    jackknife = leave_persons_out(np.arange(37), label, 0)
+    values = np.concatenate([x, y])
+
+    def difference(w):
+        means = [(w * (label == k)) @ values / w[:, label == k].sum(axis=1) for k in (0, 1)]
+        return means[0] - means[1]
+
+    found = jackknife.acceleration(x.mean() - y.mean(), difference(jackknife.weights))
+    parts = np.concatenate([(x - x.mean()) / 12, (y.mean() - y) / 25])
+    assert found == pytest.approx((parts**3).sum() / (parts**2).sum() ** 1.5 / 6)
+
+
+def test_a_person_is_left_out_with_all_sessions_and_never_alone_in_a_stratum():
+    person, strata = np.array([0, 0, 1, 2, 2, 3]), np.array(["a", "a", "a", "a", "a", "b"])
+    jackknife = leave_persons_out(person, strata, 0)
+    expected = [[0, 0, 1.5, 1.5, 1.5, 1], [1.5, 1.5, 0, 1.5, 1.5, 1], [1.5, 1.5, 1.5, 0, 0, 1]]
+    assert jackknife.weights.tolist() == expected
+    assert jackknife.size.tolist() == [3, 3, 3]
+
+
+def test_a_sample_of_persons_gives_nearly_the_same_acceleration(rng, monkeypatch):
+    values, codes = rng.exponential(1, 4000), np.arange(4000)
+
+    def acceleration(seed):
+        jackknife = leave_persons_out(codes, np.zeros(4000), seed)
+        w = jackknife.weights
+        return jackknife.acceleration(values.mean(), w @ values / w.sum(axis=1))
+
+    sampled = acceleration(0), acceleration(1)
+    monkeypatch.setattr(intervals, "JACKKNIFE_PERSONS", 4000)
+    full = acceleration(0)
+    assert sampled == pytest.approx((full, full), abs=0.001)
+    assert full == pytest.approx(2 / 6 / np.sqrt(4000), rel=0.25)  # skewness 2
+    assert sampled[0] != sampled[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "acceleration", "reason"),
+    [
+        (0.0, 0.1, "one side"),
+        (1.0, 0.1, "one side"),
+        (0.5, np.nan, "says nothing"),
+        (0.5, 0.6, "too large"),
+    ],
+)
+def test_bca_falls_back_to_percentiles_with_a_reason(value, acceleration, reason):
+    draws = np.linspace(0.2, 0.8, 61)
+    found = interval(value, draws, 0.95, acceleration)
+    assert found.method == "percentile"
+    assert reason in found.reason
+    plain = interval(value, draws, 0.95)
+    assert (found.low, found.high) == (plain.low, plain.high)
+    assert plain.reason is None
+
+
+def test_leaving_out_says_nothing_where_nothing_changes():
+    jackknife = leave_persons_out([0, 1, 2], [0, 0, 0], 0)
+    assert np.isnan(jackknife.acceleration(0.5, np.full(3, 0.5)))
+    assert np.isnan(jackknife.acceleration(0.5, np.array([0.5, np.nan, 0.6])))
+    assert np.isnan(leave_persons_out([0, 1], [0, 1], 0).acceleration(0.5, np.empty(0)))
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 10), (8, 10), (10, 10), (41, 47)])

@@ -156,6 +156,11 @@ def test_numbers_by_hand():
         "specificity": 0.5,
         "f1_positive": 0.8,
         "f1_macro": (0.8 + 2 / 3) / 2,
+        "f1_weighted": (0.8 + 2 / 3) / 2,
+        "mcc": 2 / np.sqrt(3 * 2 * 2 * 1),
+        "auprc": (1 + 2 / 3) / 2,
+        "brier": (0.01 + 0.49 + 0.16 + 0.01) / 4,
+        "log_loss": -np.log(0.9 * 0.3 * 0.6 * 0.9) / 4,
     }
     assert values == pytest.approx(expected)
     majority = {name: entry["value"] for name, entry in content["floors"]["majority"].items()}
@@ -165,6 +170,11 @@ def test_numbers_by_hand():
     assert content["metrics"]["f1_positive"]["floor"]["name"] == "always_positive"
     assert content["metrics"]["f1_positive"]["floor"]["value"] == pytest.approx(2 / 3)
     assert content["metrics"]["recall"]["verdict"] is None
+    # the training share of positives (.25) is a worse guess here than even odds
+    brier = content["metrics"]["brier"]
+    assert (brier["floor"]["name"], brier["floor"]["value"]) == ("even_odds", 0.25)
+    assert brier["gain"]["value"] == pytest.approx(0.25 - 0.1675)
+    assert content["metrics"]["auprc"]["floor"]["value"] == 0.5
     assert content["counts"] == {
         "train": {"sessions": 4, "persons": 4, "positive_sessions": 1},
         "validation": {"sessions": 2, "persons": 2, "positive_sessions": 1},
@@ -204,6 +214,23 @@ def test_pooled_folds_equal_sklearn_and_severity_its_floor():
     assert entry["floor"]["value"] == pytest.approx(floor)
     assert entry["gain"]["value"] == pytest.approx(floor - entry["value"])
     assert entry["verdict"]["answer"] == "better"
+    bands = [np.digitize(tested[name], (14, 20, 29)) for name in ("score_true", "score")]
+    kappa = sk.cohen_kappa_score(*bands, weights="quadratic")
+    assert content["metrics"]["quadratic_kappa"]["value"] == pytest.approx(kappa)
+    unknown = numbers(table.assign(instrument="own scale"))
+    assert "quadratic_kappa" not in unknown["metrics"]
+
+
+def test_every_interval_names_its_method():
+    content = numbers(make_predictions())
+    assert content["bootstrap"]["method"] == "BCa"
+    assert {entry["method"] for entry in content["metrics"].values()} == {"BCa"}
+    certain = make_predictions()
+    certain["y_prob"] = 0.1 + 0.8 * certain["y_true"]
+    content = numbers(certain)
+    assert content["metrics"]["accuracy"]["method"] == "percentile"
+    assert "says nothing" in content["metrics"]["accuracy"]["reason"]
+    assert any("Percentile instead of BCa" in note for note in content["warnings"])
 
 
 def test_leaving_one_subject_out_does_not_lower_the_floor():
@@ -269,6 +296,29 @@ def test_the_report_of_repeated_folds_says_so(tmp_path):
     assert "<h2>Repetitions</h2>" in page
     assert "0, repeat 1" in page
     assert "30 persons are tested over 6 folds and pooled, each once per repetition" in page
+
+
+def test_persons_as_the_unit_are_judged_by_the_mean_of_their_sessions(tmp_path):
+    table = make_predictions(sessions=3)
+    keys = ["corpus", "subject", "split", "fold", "seed", "y_true", "gender", "instrument"]
+    by_hand = table.groupby(keys)[["y_prob", "score_true", "score"]].mean().reset_index()
+    content, expected = numbers(table, unit="subject"), numbers(by_hand.assign(session="mean"))
+    assert (content["unit"], expected["unit"]) == ("subject", "session")
+    for name, entry in content["metrics"].items():
+        same = expected["metrics"][name]
+        for key in ("value", "low", "high"):
+            assert entry[key] == pytest.approx(same[key]), name
+    assert content["thresholds"] == expected["thresholds"]
+    assert content["counts"]["test"]["sessions"] == content["counts"]["test"]["persons"] == 30
+    auroc = numbers(table)["metrics"]["auroc"]["value"]
+    assert content["metrics"]["auroc"]["value"] > auroc  # a mean of three is less noisy
+    write_report(table, tmp_path, title="persons", draws=DRAWS, unit="subject")
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "Evaluation of 30 persons" in page.text
+    assert page.text.count("Unit: one person, judged by the mean") == 4
+    mixed = table.assign(y_true=(table["session"] == "1").astype(int))
+    with pytest.raises(PredictionsError, match=r"another session of this person .* unit session"):
+        numbers(mixed, unit="subject")
 
 
 def test_order_of_rows_and_a_number_as_id_change_nothing():

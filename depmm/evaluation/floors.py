@@ -7,6 +7,7 @@ labelled train rows), never from the rows that are tested:
 - ``always_negative``, ``always_positive``: one class; the latter is the floor of F1 on rare
   positives;
 - ``constant_probability``: the share of positives;
+- ``even_odds``: probability 0.5 for everyone;
 - ``constant_mean``: the mean score.
 
 Constants that differ from fold to fold differ *against* the truth: a fold whose tested people are
@@ -22,14 +23,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from depmm.evaluation.intervals import Interval, TestedSessions
-from depmm.evaluation.metrics import METRICS, Answer, Array, metric_names
+from depmm.evaluation.intervals import Interval, TestedSessions, Values
+from depmm.evaluation.metrics import METRICS, Answer, metric_names
 
 FLOORS: dict[str, tuple[Answer, str]] = {
     "majority": ("y_pred", "majority class"),
     "always_negative": ("y_pred", "always negative"),
     "always_positive": ("y_pred", "always positive"),
     "constant_probability": ("y_prob", "constant probability"),
+    "even_odds": ("y_prob", "probability 0.5"),
     "constant_mean": ("score", "constant mean"),
 }
 ROUNDING = 1e-9  # a gain below this is rounding, not a gain
@@ -80,6 +82,7 @@ def add_floors(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
         always_negative=0,
         always_positive=1,
         constant_probability=constant,
+        even_odds=0.5,
     )
 
 
@@ -97,11 +100,13 @@ def compare_with_floors(tested: TestedSessions, task: str) -> tuple[dict[str, An
     floors: dict[str, Any] = {}
     for name in metric_names(task):
         metric = METRICS[name]
-        points, draws = tested.values(name)
-        estimate = tested.interval(points, draws)
+        if any(metric.reads not in rows for rows in tested.seeds.values()):
+            continue  # no bands: the instrument is unknown or has none
+        own = tested.values(name)
+        estimate = tested.interval(*own)
         entry: dict[str, Any] = {**asdict(estimate), "floor": None, "gain": None, "verdict": None}
-        if len(points) > 1:
-            entry["per_seed"] = dict(zip(map(str, tested.seeds), points, strict=True))
+        if len(own.points) > 1:
+            entry["per_seed"] = dict(zip(map(str, tested.seeds), own.points, strict=True))
         constants = {
             floor: tested.values(name, floor)
             for floor, (answer, _) in FLOORS.items()
@@ -110,10 +115,10 @@ def compare_with_floors(tested: TestedSessions, task: str) -> tuple[dict[str, An
         for floor, values in constants.items():
             floors.setdefault(floor, {})[name] = asdict(tested.interval(*values))
         if metric.judged:
-            floor, floor_points, floor_draws = _best_floor(name, constants, draws)
-            beside = tested.interval(floor_points, floor_draws)
+            floor, best = _best_floor(name, constants, own)
+            beside = tested.interval(*best)
             sign = -1 if metric.lower_is_better else 1
-            gain = tested.interval(sign * (points - floor_points), sign * (draws - floor_draws))
+            gain = tested.interval(*(sign * (a - b) for a, b in zip(own, best, strict=True)))
             entry["floor"] = {"name": floor, **asdict(beside)}
             entry["gain"] = asdict(gain)
             entry["verdict"] = verdict(name, estimate, beside, gain, floor)
@@ -150,15 +155,12 @@ def verdict(
     return {"answer": answer, "words": words}
 
 
-def _best_floor(
-    name: str, constants: dict[str, tuple[Array, Array]], draws: Array
-) -> tuple[str, Array, Array]:
+def _best_floor(name: str, constants: dict[str, Values], own: Values) -> tuple[str, Values]:
     """Pick the constant answer with the best point value, or the metric's chance level."""
     metric = METRICS[name]
     if metric.chance is not None:
-        points, _ = next(iter(constants.values()))
-        return CHANCE, np.full_like(points, metric.chance), np.full_like(draws, metric.chance)
+        return CHANCE, Values(*(np.full_like(part, metric.chance) for part in own))
     sign = -1 if metric.lower_is_better else 1
-    quality = {floor: sign * np.mean(points) for floor, (points, _) in constants.items()}
+    quality = {floor: sign * np.mean(values.points) for floor, values in constants.items()}
     best = max(quality, key=lambda floor: np.nan_to_num(quality[floor], nan=-np.inf))
-    return best, *constants[best]
+    return best, constants[best]

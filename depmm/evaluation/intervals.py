@@ -5,49 +5,97 @@ replacement and each of them with all sessions. Draws are stratified by label: p
 sessions are all negative, all positive, or of both labels are drawn within their own group, so
 that every draw has as many of each as the data. The interval covers who happened to be tested; how
 much the model itself changes from training to training is what several seeds show.
+
+Intervals are BCa (Efron 1987): percentiles of the draws, moved by how far the draws lie to one side
+of the estimate (bias correction) and by how its spread changes with its value (acceleration, from
+leaving each person out). Where one of the two is undefined the interval is the plain percentile
+one and says why.
+
+Of 1,200 simulated studies (AUROC .80, stratified by label) the 95 % interval of AUROC held the
+truth in 95.1 % with 60 persons and 94.6 % with 30; percentiles in 94.1 % and 91.2 %.
 """
 
 from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from depmm.evaluation.metrics import METRICS, Array, unit_weights
+from depmm.evaluation.metrics import METRICS, TRUTH, Array, unit_weights
 
 CHUNK = 128  # draws made at a time, to keep the memory of a draw's indices small
 DEFAULT_THRESHOLD = 0.5  # when the validation rows cannot say better
 PERSON = ["corpus", "subject"]
 SESSION = ["corpus", "subject", "session"]
+JACKKNIFE_PERSONS = 1000  # left out one by one at most; more hardly change an acceleration
+FLAT = 1e-12  # influences below this share of the estimate are rounding
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A point estimate with its interval; NaN where undefined."""
+    """A point estimate with its interval; NaN where undefined.
+
+    Parameters
+    ----------
+    method : ``BCa``, ``percentile`` or ``Wilson``
+    reason : why the interval is not BCa, where it could not be
+    """
 
     value: float
     low: float
     high: float
     undefined_draws: int = 0
+    method: str = "percentile"
+    reason: str | None = None
 
 
-def interval(value: float, draws: Array, confidence: float) -> Interval:
-    """Percentile interval of a bootstrap; undefined (NaN) draws are left out and counted.
+def interval(
+    value: float, draws: Array, confidence: float, acceleration: float | None = None
+) -> Interval:
+    """Interval of a bootstrap; undefined (NaN) draws are left out and counted.
 
     Parameters
     ----------
     value : point estimate
     draws : [D], the metric in each draw
     confidence : e.g. 0.95
+    acceleration : of BCa (``Jackknife.acceleration``); None asks for the percentile
+        interval, NaN says that it is undefined
     """
     defined = draws[np.isfinite(draws)]
-    low, high = np.nan, np.nan
-    if len(defined):
-        tail = (1 - confidence) / 2
-        low, high = (float(bound) for bound in np.quantile(defined, [tail, 1 - tail]))
-    return Interval(float(value), low, high, int(len(draws) - len(defined)))
+    undefined = int(len(draws) - len(defined))
+    if not len(defined):
+        return Interval(float(value), np.nan, np.nan, undefined)
+    tail = (1 - confidence) / 2
+    levels, reason = np.array([tail, 1 - tail]), None
+    if acceleration is not None:
+        levels, reason = _bca_levels(value, defined, levels, acceleration)
+    low, high = (float(bound) for bound in np.quantile(defined, levels))
+    method = "percentile" if acceleration is None or reason else "BCa"
+    return Interval(float(value), low, high, undefined, method, reason)
+
+
+def _bca_levels(
+    value: float, draws: Array, levels: Array, acceleration: float
+) -> tuple[Array, str | None]:
+    """Move the levels of an interval (Efron and Tibshirani 1993, eq. 14.10), or say why not."""
+    # draws equal to the value count half: metrics of few persons take few values
+    below = float(np.mean(draws < value) + np.mean(draws <= value)) / 2
+    if not 0 < below < 1:
+        return levels, "all draws lie on one side of the value: the bias correction is undefined"
+    if not np.isfinite(acceleration):
+        return levels, "leaving a person out says nothing: the acceleration is undefined"
+    normal = NormalDist()
+    bias = normal.inv_cdf(below)
+    moved = []
+    for level in levels:
+        shifted = bias + normal.inv_cdf(level)
+        if acceleration * shifted >= 1:
+            return levels, f"the acceleration {acceleration:.2f} is too large for this confidence"
+        moved.append(normal.cdf(bias + shifted / (1 - acceleration * shifted)))
+    return np.array(moved), None
 
 
 def wilson(successes: float, n: float, confidence: float) -> Interval:
@@ -68,7 +116,7 @@ def wilson(successes: float, n: float, confidence: float) -> Interval:
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     # at 0 and n the bound is exact in theory; rounding must not put the value outside
     low, high = min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)
-    return Interval(share, float(low), float(high))
+    return Interval(share, float(low), float(high), method="Wilson")
 
 
 # ---- bootstrap over persons --------------------------------------------------------------------
@@ -143,6 +191,77 @@ def person_strata(sessions: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 @dataclass(frozen=True)
+class Jackknife:
+    """Weights that leave one person out, the rest of the stratum standing in for the person.
+
+    Persons are drawn within strata of fixed size, so leaving one of ``n`` out gives the others of
+    the stratum the weight n / (n - 1) (Davison and Hinkley 1997, ch. 3, several samples). A person
+    alone in a stratum is in every draw and is never left out. Of more than ``JACKKNIFE_PERSONS``
+    persons a random sample is left out.
+
+    Parameters
+    ----------
+    weights : [J, distinct sessions]
+    size : [J], persons in the stratum of the one who is left out
+    share : of all persons that could be left out
+    """
+
+    weights: Array
+    size: Array
+    share: float
+
+    def acceleration(self, value: float, left_out: Array) -> float:
+        """Acceleration of BCa from influence values; NaN where it is undefined.
+
+        Efron and Tibshirani 1993, eq. 14.15. With strata the influence of a person,
+        (n - 1)(value - left out), enters divided by the persons n of the stratum (Davison and
+        Hinkley 1997, ch. 5, several samples).
+
+        Parameters
+        ----------
+        value : point estimate
+        left_out : [J], the metric without each person
+        """
+        influence = (1 - 1 / self.size) * (value - left_out)
+        if not len(influence) or not np.isfinite(influence).all():
+            return np.nan
+        if np.abs(influence).max() <= FLAT * max(1.0, abs(value)):
+            return np.nan
+        # sums over a sample of persons stand for the sums over all: /share and /share^1.5
+        skew = (influence**3).sum() / (influence**2).sum() ** 1.5
+        return float(skew * np.sqrt(self.share) / 6)
+
+
+def leave_persons_out(subject_codes: ArrayLike, strata: ArrayLike, seed: int) -> Jackknife:
+    """Build the jackknife that belongs to ``bootstrap_weights`` of the same persons and strata.
+
+    Parameters
+    ----------
+    subject_codes, strata : [N], see ``bootstrap_weights``
+    seed : of the sample of persons, where there are more than ``JACKKNIFE_PERSONS``
+    """
+    _, first, person = np.unique(subject_codes, return_index=True, return_inverse=True)
+    _, stratum = np.unique(np.asarray(strata)[first], return_inverse=True)
+    size = np.bincount(stratum)[stratum]
+    able = np.flatnonzero(size > 1)
+    chosen = able
+    if len(able) > JACKKNIFE_PERSONS:
+        chosen = np.random.default_rng(seed).choice(able, JACKKNIFE_PERSONS, replace=False)
+    mates = stratum[chosen][:, None] == stratum[None, person]
+    weights = np.where(mates, (size / np.maximum(size - 1, 1))[chosen][:, None], 1.0)
+    weights[chosen[:, None] == person] = 0
+    return Jackknife(weights, size[chosen].astype(float), len(chosen) / max(1, len(able)))
+
+
+class Values(NamedTuple):
+    """A metric of several seeds, and its mean over them in each draw and without each person."""
+
+    points: Array  # [S]
+    draws: Array  # [D]
+    left_out: Array  # [J]
+
+
+@dataclass(frozen=True)
 class TestedSessions:
     """The tested rows of each seed, with one set of draws for all of them.
 
@@ -152,6 +271,7 @@ class TestedSessions:
         Where folds test a session several times, each time has an entry of its own, as if it were
         another seed: ``0, repeat 1``
     weights : [D, distinct sessions]
+    jackknife : leaves persons out, for the acceleration of intervals
     confidence : of intervals
     persons_by_stratum : how many persons are drawn in each stratum
     repeats : how often the folds of a seed test each session
@@ -159,31 +279,46 @@ class TestedSessions:
 
     seeds: dict[int | str, pd.DataFrame]
     weights: NDArray[np.unsignedinteger]
+    jackknife: Jackknife
     confidence: float
     persons_by_stratum: dict[str, int]
     repeats: int = 1
 
     def weights_of(self, seed: int | str) -> NDArray[np.unsignedinteger]:
         """Counts of the rows of a seed in each draw, ``[D, N]``."""
-        return self.weights[:, self.seeds[seed]["unit"].to_numpy()]
+        return self._columns(seed, self.weights)
 
-    def values(self, name: str, answer: str | None = None) -> tuple[Array, Array]:
-        """Compute a metric per seed [S] and, averaged over seeds, in each draw [D].
+    def _columns(self, seed: int | str, weights: NDArray[Any]) -> NDArray[Any]:
+        units = self.seeds[seed]["unit"].to_numpy()
+        if np.array_equal(units, np.arange(weights.shape[1])):
+            return weights  # without a copy
+        return weights[:, units]
+
+    def values(self, name: str, answer: str | None = None) -> Values:
+        """Compute a metric per seed, and its mean over seeds in each draw and without each person.
 
         ``answer`` is another column than the metric's own: a constant answer, say.
         """
         metric = METRICS[name]
-        truth = "score_true" if metric.reads == "score" else "y_true"
-        points, draws = [], []
+        truth = TRUTH[metric.reads]
+        points, draws, left_out = [], [], []
         for seed, rows in self.seeds.items():
             given = rows[truth].to_numpy(float), rows[answer or metric.reads].to_numpy(float)
             points.append(metric.function(*given, unit_weights(len(rows)))[0])
             draws.append(metric.function(*given, self.weights_of(seed)))
-        return np.array(points), np.mean(draws, axis=0)
+            left_out.append(metric.function(*given, self._columns(seed, self.jackknife.weights)))
+        return Values(np.array(points), np.mean(draws, axis=0), np.mean(left_out, axis=0))
 
-    def interval(self, points: Array, draws: Array) -> Interval:
-        """Join what ``values`` returns: the mean over seeds and its interval."""
-        return interval(float(np.mean(points)), draws, self.confidence)
+    def interval(self, points: Array, draws: Array, left_out: Array | None = None) -> Interval:
+        """Join what ``values`` returns: the mean over seeds and its interval.
+
+        Without ``left_out`` it is the percentile interval.
+        """
+        value = float(np.mean(points))
+        if left_out is None:
+            return interval(value, draws, self.confidence)
+        acceleration = self.jackknife.acceleration(value, left_out)
+        return interval(value, draws, self.confidence, acceleration)
 
     def where(self, column: str, group: str) -> "TestedSessions":
         """Keep the sessions of one group, on the same draws."""
@@ -218,6 +353,7 @@ def draw_sessions(
     return TestedSessions(
         seeds,
         bootstrap_weights(codes, strata, draws, seed),
+        leave_persons_out(codes, strata, seed),
         confidence,
         {str(name): int(count) for name, count in persons.items()},
         repeats,

@@ -5,8 +5,9 @@ All metrics share one shape, so that a point estimate and its bootstrap are the 
     metric(y_true [N], answer [N], weights [D, N]) -> [D]
 
 `N` counts sessions, `D` bootstrap draws. ``weights[d, n]`` says how often session ``n`` stands in
-draw ``d``; the point estimate has one draw of ones. ``answer`` is a decision (0/1), a probability
-of the positive class or a severity score: ``METRICS[name].reads`` tells which column it is.
+draw ``d``; the point estimate has one draw of ones. Weights may be fractions (a jackknife).
+``answer`` is a decision (0/1), a probability of the positive class, a severity score or its band:
+``METRICS[name].reads`` tells which column it is, ``TRUTH`` which one holds the truth.
 
 A value that is undefined in a draw (recall without positives, say) is NaN in that draw. It is
 never replaced by 0 or 1, as scikit-learn's ``zero_division`` would do.
@@ -19,9 +20,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from depmm.corpora.manifest import INSTRUMENTS
+
 Array = NDArray[np.float64]
 Weights = NDArray[np.integer] | NDArray[np.floating]
-Answer = Literal["y_pred", "y_prob", "score"]
+Answer = Literal["y_pred", "y_prob", "score", "band"]
+TRUTH: dict[Answer, str] = {
+    "y_pred": "y_true",
+    "y_prob": "y_true",
+    "score": "score_true",
+    "band": "band_true",
+}
 
 BLOCK_CELLS = 2_000_000  # weights turned into float64 at a time: 16 MB, whatever D and N are
 
@@ -37,6 +46,7 @@ class Metric:
     label, meaning : words for a reader
     chance : value of every constant answer, where it is the same for all of them
     judged : False where a constant answer reaches the best value (recall of "always positive")
+    proportion : whether the value lies in [0, 1]
     """
 
     function: Callable[[ArrayLike, ArrayLike, Weights], Array]
@@ -46,11 +56,12 @@ class Metric:
     chance: float | None = None
     judged: bool = True
     lower_is_better: bool = False
+    proportion: bool = True
 
     @property
-    def proportion(self) -> bool:
-        """Whether the value lies in [0, 1]."""
-        return self.reads != "score"
+    def task(self) -> str:
+        """``binary`` or ``severity``."""
+        return "binary" if TRUTH[self.reads] == "y_true" else "severity"
 
 
 def unit_weights(n: int) -> NDArray[np.uint8]:
@@ -92,7 +103,8 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) -> Array:
 
 def balanced_accuracy(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) -> Array:
     """Mean of recall and specificity, ``[D]``; NaN where a class is absent."""
-    return (recall(y_true, y_pred, weights) + specificity(y_true, y_pred, weights)) / 2
+    c = confusion(y_true, y_pred, weights)
+    return (_ratio(c.tp, c.tp + c.fn) + _ratio(c.tn, c.tn + c.fp)) / 2
 
 
 def precision(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) -> Array:
@@ -126,6 +138,31 @@ def f1_macro(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) -> Array:
     return (negative + _ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn)) / 2
 
 
+def f1_weighted(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) -> Array:
+    """Mean of the F1 of both classes, each weighted by how often it is true, ``[D]``.
+
+    Where most sessions are negative this is mostly the F1 of the negative class: it must not be
+    compared with another paper's positive-class or macro F1.
+    """
+    c = confusion(y_true, y_pred, weights)
+    # a class that has no F1 is never true and weighs nothing
+    negative = np.nan_to_num(_ratio(2 * c.tn, 2 * c.tn + c.fp + c.fn))
+    positive = np.nan_to_num(_ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn))
+    shared = (c.tn + c.fp) * negative + (c.tp + c.fn) * positive
+    return _ratio(shared, c.tn + c.fp + c.fn + c.tp)
+
+
+def mcc(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) -> Array:
+    """Matthews' correlation coefficient (Matthews 1975), ``[D]``.
+
+    Pearson's r of truth and decision. NaN where the truth or the decision is
+    constant, where scikit-learn says 0.
+    """
+    c = confusion(y_true, y_pred, weights)
+    margins = (c.tp + c.fp) * (c.tp + c.fn) * (c.tn + c.fp) * (c.tn + c.fn)
+    return _ratio(c.tp * c.tn - c.fp * c.fn, np.sqrt(margins))
+
+
 # ---- probabilities -----------------------------------------------------------------------------
 
 
@@ -141,6 +178,40 @@ def auroc(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights) -> Array:
         pairs = positive.sum(axis=1) * negative.sum(axis=1)
         area[rows] = _ratio((positive * (below + negative / 2)).sum(axis=1), pairs)
     return area
+
+
+def auprc(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights) -> Array:
+    """Area under the precision-recall curve as average precision, ``[D]``; NaN without positives.
+
+    The sum over distinct probabilities of (gain in recall) x (precision), without interpolation,
+    which would be too optimistic (Davis and Goadrich 2006). Any constant answer reaches the share
+    of positives, so that values of corpora with different shares cannot be compared.
+    """
+    area = np.empty(len(weights))
+    for rows, positive, negative in _by_probability(y_true, y_prob, weights):
+        found = np.cumsum(positive[:, ::-1], axis=1)
+        decided = found + np.cumsum(negative[:, ::-1], axis=1)
+        # positives weigh nothing where nobody is decided yet
+        precise = np.divide(found, decided, out=np.zeros_like(found), where=decided > 0)
+        area[rows] = _ratio((positive[:, ::-1] * precise).sum(axis=1), found[:, -1])
+    return area
+
+
+def brier(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights) -> Array:
+    """Mean squared difference of probability and truth (Brier 1950, halved for two classes)."""
+    error = np.asarray(y_prob, dtype=float) - np.asarray(y_true, dtype=float)
+    return _weighted_mean(weights, error**2)
+
+
+def log_loss(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights) -> Array:
+    """Mean negative logarithm (nats) of the probability given to the truth, ``[D]``.
+
+    Probabilities are kept a rounding error away from 0 and 1, as in scikit-learn: one certain
+    answer that is wrong costs 36, not infinity.
+    """
+    y, prob = np.asarray(y_true, dtype=float), np.asarray(y_prob, dtype=float)
+    prob = np.clip(prob, np.finfo(float).eps, 1 - np.finfo(float).eps)
+    return _weighted_mean(weights, -np.log(np.where(y == 1, prob, 1 - prob)))
 
 
 def roc_curve(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights, grid: Array) -> Array:
@@ -184,6 +255,22 @@ def pearson(score_true: ArrayLike, score: ArrayLike, weights: Weights) -> Array:
     return _ratio(covariance, np.sqrt(var_true * var_score))
 
 
+def spearman(score_true: ArrayLike, score: ArrayLike, weights: Weights) -> Array:
+    """Spearman's rank correlation with midranks, ``[D]``; NaN where an answer is constant.
+
+    Ranks are those within each draw.
+    """
+    truth, answer = np.asarray(score_true, dtype=float), np.asarray(score, dtype=float)
+    order_truth, order_answer = _Ranks.of(truth), _Ranks.of(answer)
+    result = np.empty(len(weights))
+    for rows in _blocks(weights):
+        w = weights[rows].astype(np.float64)
+        a, b = order_truth.centred(w), order_answer.centred(w)
+        spread = (w * a * a).sum(axis=1) * (w * b * b).sum(axis=1)
+        result[rows] = _ratio((w * a * b).sum(axis=1), np.sqrt(spread))
+    return result
+
+
 def ccc(score_true: ArrayLike, score: ArrayLike, weights: Weights) -> Array:
     """Concordance correlation coefficient (Lin 1989, population moments), ``[D]``.
 
@@ -191,6 +278,45 @@ def ccc(score_true: ArrayLike, score: ArrayLike, weights: Weights) -> Array:
     """
     shift, var_true, var_score, covariance = _moments(score_true, score, weights)
     return _ratio(2 * covariance, var_true + var_score + shift**2)
+
+
+def quadratic_kappa(band_true: ArrayLike, band: ArrayLike, weights: Weights) -> Array:
+    """Cohen's kappa of severity bands with quadratic weights (Cohen 1968), ``[D]``.
+
+    With these weights kappa is 1 - E[(a - b)^2] / (E[(a - b)^2] of independent a and b), which is
+    Lin's CCC of the band numbers (Fleiss and Cohen 1973 for the relation to an intraclass
+    correlation).
+
+    Parameters
+    ----------
+    band_true, band : [N], 0 for the mildest band; see ``severity_bands``
+    """
+    return ccc(band_true, band, weights)
+
+
+def severity_bands(scores: ArrayLike, instrument: str) -> NDArray[np.int64]:
+    """Number the severity band of each score, 0 for the mildest: ``[N]``.
+
+    A band begins at its lower bound, and predictions are not rounded: 13.6 points of BDI-II are
+    minimal (0), 14 are mild (1).
+
+    Parameters
+    ----------
+    scores : [N], points
+    instrument : one of ``INSTRUMENTS`` with levels, e.g. ``BDI-II`` or ``PHQ-8``
+
+    Raises
+    ------
+    ValueError : an instrument whose bands are not agreed on
+    """
+    levels = INSTRUMENTS[instrument].levels if instrument in INSTRUMENTS else ()
+    if not levels:
+        known = ", ".join(name for name, scale in INSTRUMENTS.items() if scale.levels)
+        raise ValueError(
+            f"severity_bands: instrument {instrument!r} has no agreed bands; use one of {known}, "
+            "or give its levels in INSTRUMENTS"
+        )
+    return np.searchsorted(levels, np.asarray(scores, dtype=float), side="right")
 
 
 METRICS: dict[str, Metric] = {
@@ -208,6 +334,12 @@ METRICS: dict[str, Metric] = {
         "chance that a positive session is ranked above a negative one",
         chance=0.5,
     ),
+    "auprc": Metric(
+        auprc,
+        "y_prob",
+        "AUPRC",
+        "average precision; a constant answer reaches the share of positives",
+    ),
     "accuracy": Metric(accuracy, "y_pred", "Accuracy", "share of sessions decided right"),
     "precision": Metric(
         precision, "y_pred", "Precision", "share of positive decisions that are right"
@@ -222,12 +354,65 @@ METRICS: dict[str, Metric] = {
         f1_positive, "y_pred", "F1, positive class", "harmonic mean of precision and recall"
     ),
     "f1_macro": Metric(f1_macro, "y_pred", "F1, macro", "mean of the F1 of both classes"),
-    "rmse": Metric(
-        rmse, "score", "RMSE", "root of the mean squared error, points", lower_is_better=True
+    "f1_weighted": Metric(
+        f1_weighted, "y_pred", "F1, weighted", "mean of both F1, weighted by how often each is true"
     ),
-    "mae": Metric(mae, "score", "MAE", "mean absolute error, points", lower_is_better=True),
-    "pearson": Metric(pearson, "score", "Pearson r", "linear agreement", chance=0.0),
-    "ccc": Metric(ccc, "score", "CCC", "agreement in level, spread and order", chance=0.0),
+    "mcc": Metric(
+        mcc,
+        "y_pred",
+        "MCC",
+        "correlation of decision and truth",
+        chance=0.0,
+        proportion=False,
+    ),
+    "brier": Metric(
+        brier,
+        "y_prob",
+        "Brier score",
+        "mean squared error of the probability",
+        lower_is_better=True,
+    ),
+    "log_loss": Metric(
+        log_loss,
+        "y_prob",
+        "Log-loss",
+        "mean negative logarithm of the probability of the truth, nats",
+        lower_is_better=True,
+        proportion=False,
+    ),
+    "rmse": Metric(
+        rmse,
+        "score",
+        "RMSE",
+        "root of the mean squared error, points",
+        lower_is_better=True,
+        proportion=False,
+    ),
+    "mae": Metric(
+        mae,
+        "score",
+        "MAE",
+        "mean absolute error, points",
+        lower_is_better=True,
+        proportion=False,
+    ),
+    "pearson": Metric(
+        pearson, "score", "Pearson r", "linear agreement", chance=0.0, proportion=False
+    ),
+    "spearman": Metric(
+        spearman, "score", "Spearman rho", "agreement in order", chance=0.0, proportion=False
+    ),
+    "ccc": Metric(
+        ccc, "score", "CCC", "agreement in level, spread and order", chance=0.0, proportion=False
+    ),
+    "quadratic_kappa": Metric(
+        quadratic_kappa,
+        "band",
+        "Quadratic kappa",
+        "agreement of severity bands beyond chance",
+        chance=0.0,
+        proportion=False,
+    ),
 }
 
 HEADLINE: dict[str, tuple[str, str]] = {
@@ -238,7 +423,7 @@ HEADLINE: dict[str, tuple[str, str]] = {
 
 def metric_names(task: str) -> list[str]:
     """Names of the metrics of a ``binary`` or ``severity`` task, in the order of reports."""
-    return [name for name, metric in METRICS.items() if metric.proportion == (task == "binary")]
+    return [name for name, metric in METRICS.items() if metric.task == task]
 
 
 # ---- sums over draws ---------------------------------------------------------------------------
@@ -298,8 +483,47 @@ def _by_probability(
     y = y[order]
     for rows in _blocks(weights):
         w = weights[rows][:, order].astype(np.float64)
-        positive = np.add.reduceat(w * y, starts, axis=1)
-        yield rows, positive, np.add.reduceat(w, starts, axis=1) - positive
+        positive = _runs(w * y, starts)
+        yield rows, positive, _runs(w, starts) - positive
+
+
+def _runs(values: Array, starts: NDArray[np.intp]) -> Array:
+    """Sum runs of columns that begin at ``starts``: [d, N] -> [d, V]."""
+    # the two usual cases, no ties and a constant, without the slow general way
+    if len(starts) == values.shape[1]:
+        return values
+    if len(starts) == 1:
+        return values.sum(axis=1, keepdims=True)
+    return np.add.reduceat(values, starts, axis=1)
+
+
+@dataclass(frozen=True)
+class _Ranks:
+    """Where each value stands among the distinct ones, so that every draw can be ranked at once.
+
+    Parameters
+    ----------
+    order : [N], rows from the lowest value to the highest
+    starts : [V], first place in ``order`` of each distinct value
+    place : [N], which distinct value each row has
+    """
+
+    order: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    place: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, values: Array) -> "_Ranks":
+        _, place = np.unique(values, return_inverse=True)
+        order = np.argsort(place, kind="stable")
+        starts = np.flatnonzero(np.diff(place[order], prepend=-1))
+        return cls(order, starts, place)
+
+    def centred(self, weights: Array) -> Array:
+        """Midranks within each draw, less their mean: ``[d, N]``."""
+        count = _runs(weights[:, self.order], self.starts)
+        above = np.cumsum(count, axis=1)
+        return (above - count / 2 - above[:, -1:] / 2)[:, self.place]
 
 
 def _ratio(numerator: Array, denominator: Array) -> Array:

@@ -1,9 +1,11 @@
 """From a predictions table to ``metrics.json`` and one self-contained ``report.html``.
 
 Works on predictions of any program: one row a session, split, fold and seed (columns in
-``check_predictions``). Sessions that are tested in different folds are pooled; with several seeds,
-or with folds that test every session several times (repeated k-fold), every metric is the mean over
-these repetitions, and its bootstrap draws the same persons for all of them.
+``check_predictions``); segments of a session are refused as duplicates. The unit of every number is
+the session, or the person where ``unit`` is ``subject``. Sessions that are tested in different
+folds are pooled; with several seeds, or with folds that test every session several times (repeated
+k-fold), every metric is the mean over these repetitions, and its bootstrap draws the same persons
+for all of them.
 """
 
 import json
@@ -13,12 +15,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
+from depmm.corpora.manifest import INSTRUMENTS
 from depmm.evaluation import figures
 from depmm.evaluation.calibration import CalibrationError, measure_calibration
 from depmm.evaluation.conformal import ALPHAS, measure_intervals, measure_sets
@@ -31,12 +34,19 @@ from depmm.evaluation.intervals import (
     draw_sessions,
     wilson,
 )
-from depmm.evaluation.metrics import HEADLINE, METRICS, confusion, unit_weights
+from depmm.evaluation.metrics import (
+    HEADLINE,
+    METRICS,
+    confusion,
+    severity_bands,
+    unit_weights,
+)
 from depmm.evaluation.selective import measure_risk, measure_spread
 
 SCHEMA_VERSION = 1
+Unit = Literal["session", "subject"]
 SPLITS = ("train", "validation", "test")
-FEW_PERSONS = 20  # a percentile bootstrap of fewer is visibly too narrow
+FEW_PERSONS = 20  # a bootstrap of fewer is visibly too narrow
 GROUP_COLUMNS = ("gender",)
 
 _KEYS = [*SESSION, "split", "fold", "seed"]
@@ -98,7 +108,10 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def _check_rows(table: pd.DataFrame) -> None:
     """Refuse rows that contradict each other."""
-    remedy = "keep one row a session, split, fold and seed; was it evaluated twice?"
+    remedy = (
+        "keep one row a session, split, fold and seed; average the answers to its segments first, "
+        "or was it evaluated twice?"
+    )
     _refuse(table, table.duplicated(_KEYS), "session", f"this row is a duplicate: {remedy}")
     tested = table[table["split"] == "test"]
     if tested.empty:
@@ -161,11 +174,80 @@ def _tasks(table: pd.DataFrame) -> list[str]:
     return tasks
 
 
+def mean_of_sessions(table: pd.DataFrame) -> pd.DataFrame:
+    """Make one row of each person's sessions in a split, fold and seed, named ``mean``.
+
+    Probabilities, measured and predicted scores are averaged; other columns are those of the first
+    session.
+
+    Raises
+    ------
+    PredictionsError : a person whose sessions have different labels
+    """
+    keys = [*PERSON, "split", "fold", "seed"]
+    persons = table.groupby(keys, sort=False)
+    if "y_true" in table:
+        first = persons["y_true"].transform("first")
+        differs = table["y_true"].notna() & (table["y_true"] != first)
+        remedy = "another session of this person says otherwise; use the unit session"
+        _refuse(table, differs, "y_true", remedy)
+    averaged = {"y_prob", "score_true", "score"}
+    how: dict[str, Any] = {
+        str(name): "mean" if name in averaged else "first"
+        for name in table
+        if name not in {*keys, "session", "spread"}  # no spread of a mean follows from its parts
+    }
+    one = persons.agg(how).reset_index().assign(session="mean")
+    _check_rows(one)
+    return one
+
+
+def decided_predictions(
+    predictions: pd.DataFrame, unit: Unit = "session"
+) -> tuple[pd.DataFrame, list[str]]:
+    """Check a predictions table and add what metrics read: decisions and severity bands.
+
+    Parameters
+    ----------
+    predictions : see ``check_predictions``
+    unit : ``subject`` takes the mean of each person's sessions first (``mean_of_sessions``), so
+        that thresholds, decisions and bands are those of persons
+
+    Returns
+    -------
+    table : with ``y_pred`` and its threshold (``decide``) where there are probabilities, with
+        ``band_true`` and ``band`` of the tested rows where the instrument has agreed bands
+    tasks : ``binary``, ``severity`` or both
+
+    Raises
+    ------
+    PredictionsError : see ``check_predictions``
+    """
+    table = check_predictions(predictions)
+    tasks = _tasks(table)
+    if unit == "subject":
+        table = mean_of_sessions(table)
+    if "binary" in tasks:
+        table = decide(table)
+    instrument = _instrument(table)
+    if "severity" in tasks and instrument in INSTRUMENTS and INSTRUMENTS[instrument].levels:
+        tested = table.index[table["split"] == "test"]
+        for band, score in (("band_true", "score_true"), ("band", "score")):
+            bands = severity_bands(table.loc[tested, score], instrument)
+            table[band] = pd.Series(bands, index=tested)
+    return table, tasks
+
+
 # ---- evaluation --------------------------------------------------------------------------------
 
 
 def evaluate(
-    predictions: pd.DataFrame, *, draws: int, confidence: float, seed: int = 0
+    predictions: pd.DataFrame,
+    *,
+    draws: int,
+    confidence: float,
+    seed: int = 0,
+    unit: Unit = "session",
 ) -> dict[str, Any]:
     """Evaluate a predictions table: the content of ``metrics.json``.
 
@@ -175,6 +257,7 @@ def evaluate(
     draws : bootstrap draws of persons
     confidence : of the intervals, e.g. 0.95
     seed : of the bootstrap
+    unit : of every number: ``session``, or ``subject`` for the mean of each person's sessions
 
     Returns
     -------
@@ -185,23 +268,20 @@ def evaluate(
     ------
     PredictionsError : the table contradicts itself or lacks what the evaluation needs
     """
-    return _evaluate(predictions, draws, confidence, seed)[0]
+    return _evaluate(predictions, draws, confidence, seed, unit)[0]
 
 
 def _evaluate(
-    predictions: pd.DataFrame, draws: int, confidence: float, seed: int
+    predictions: pd.DataFrame, draws: int, confidence: float, seed: int, unit: Unit
 ) -> tuple[dict[str, Any], TestedSessions]:
-    table = check_predictions(predictions)
-    tasks = _tasks(table)
+    table, tasks = decided_predictions(predictions, unit)
     for task in tasks:
         table = add_floors(table, task)
-    if "binary" in tasks:
-        table = decide(table)
     tested = draw_sessions(table, draws, confidence, seed)
     results = [compare_with_floors(tested, task) for task in tasks]
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
-        "unit": "session",
+        "unit": unit,
         "tasks": tasks,
         "instrument": _instrument(table),
         "verdict": _overall({k: v for metrics, _ in results for k, v in metrics.items()}, tasks),
@@ -218,6 +298,7 @@ def _evaluate(
         "calibration": {task: _calibration(table, tested, task, draws, seed) for task in tasks},
         "bootstrap": {
             "unit": "person (corpus, subject)",
+            "method": "BCa",
             "draws": draws,
             "confidence": confidence,
             "seed": seed,
@@ -357,6 +438,12 @@ def _warnings(content: dict[str, Any], table: pd.DataFrame, tested: TestedSessio
         notes.append(
             "The seeds test different sessions: differences between them are not only luck."
         )
+    plain: dict[str, list[str]] = {}
+    for name, entry in content["metrics"].items():
+        if entry["reason"]:
+            plain.setdefault(entry["reason"], []).append(METRICS[name].label)
+    for reason, labels in plain.items():
+        notes.append(f"Percentile instead of BCa intervals of {', '.join(labels)}: {reason}.")
     accuracy = content["metrics"].get("accuracy")
     if accuracy and accuracy["low"] == accuracy["high"]:
         exact = wilson(accuracy["value"] * persons, persons, tested.confidence)
@@ -382,6 +469,7 @@ def write_report(
     audit: Mapping[str, Any] | None = None,
     draws: int = 2000,
     confidence: float = 0.95,
+    unit: Unit = "session",
 ) -> dict[str, Any]:
     """Evaluate predictions and write ``metrics.json`` and ``report.html`` into a folder.
 
@@ -395,7 +483,7 @@ def write_report(
     environment : what the run's ``environment.json`` holds
     command : the line that made the predictions
     audit : what the run's ``audit.json`` holds
-    draws, confidence : see ``evaluate``
+    draws, confidence, unit : see ``evaluate``
 
     Returns
     -------
@@ -405,7 +493,7 @@ def write_report(
     ------
     PredictionsError : see ``evaluate``
     """
-    content, tested = _evaluate(predictions, draws, confidence, seed=0)
+    content, tested = _evaluate(predictions, draws, confidence, 0, unit)
     page = _render(
         m=content,
         title=title,

@@ -1,0 +1,437 @@
+"""Is one run better than another: paired tests, their corrections, and a table of several runs.
+
+Runs are compared on the same sessions. The unit of every test is the person, ``(corpus, subject)``:
+sessions of one person are exchanged together, drawn together and summed together.
+
+``compare_runs`` uses the permutation test and the paired bootstrap, which hold for every metric.
+McNemar's and DeLong's tests are here for readers who expect them. All of these ask whether *these
+trained models* differ on other persons. Whether the *way of training* differs is a question to
+several trainings, and what ``corrected_resampled_t`` is for.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import erfc, sqrt
+from statistics import NormalDist
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from depmm.evaluation.intervals import PERSON, SESSION, TestedSessions, draw_sessions
+from depmm.evaluation.metrics import METRICS, TRUTH, Array
+from depmm.evaluation.report import Unit, decided_predictions
+
+Adjustment = Literal["holm", "benjamini_hochberg"]
+NAMED = 3  # sessions that an error lists before it only counts
+ROUNDING = 1e-12  # differences this close are the same difference
+
+
+class PairingError(ValueError):
+    """Runs that were not tested on the same sessions; names them."""
+
+
+# ---- tests of one pair -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Permutation:
+    """A difference between two runs and how rarely chance makes one as large."""
+
+    difference: float
+    p: float
+    exact: bool  # all exchanges were tried, not a random sample of them
+
+
+def paired_permutation(
+    name: str,
+    truth: ArrayLike,
+    answers_a: ArrayLike,
+    answers_b: ArrayLike,
+    persons: ArrayLike,
+    *,
+    draws: int = 10_000,
+    seed: int = 0,
+) -> Permutation:
+    """Test a metric's difference by exchanging the two runs' answers within persons.
+
+    If the runs are alike, whose answer is whose is a toss of a coin for each person. Two-sided.
+    Where there are no more exchanges than ``draws``, all are tried; otherwise
+    ``p = (1 + as large) / (1 + draws)`` (Phipson and Smyth 2010, eq. 2), which is never 0.
+    Exchanges that leave the metric undefined count as large.
+
+    Parameters
+    ----------
+    name : one of ``METRICS``
+    truth : [N]
+    answers_a, answers_b : [N], or [S, N] of several seeds: the metric is then their mean, and a
+        person is exchanged in all seeds at once
+    persons : [N] whole numbers, equal for sessions of one person
+    draws, seed : of the random exchanges
+
+    Returns
+    -------
+    The difference (a - b) with its p; NaN where the metric is undefined
+    """
+    a, b = np.atleast_2d(np.asarray(answers_a, float)), np.atleast_2d(np.asarray(answers_b, float))
+    y = np.asarray(truth, dtype=float)
+    _, person = np.unique(np.asarray(persons), return_inverse=True)
+    if a.shape != b.shape or a.shape[1:] != y.shape or y.shape != person.shape:
+        raise ValueError(
+            f"paired_permutation: {y.shape} truths, {a.shape} and {b.shape} answers, "
+            f"{person.shape} persons: give one of each per session, in the same order"
+        )
+    # exchanging equal answers does nothing
+    active = np.unique(person[(a != b).any(axis=0)])
+    exact = 2 ** len(active) <= draws
+    swapped = np.zeros((2 ** len(active) if exact else draws, person.max() + 1), dtype=np.uint8)
+    if exact:
+        swapped[:, active] = np.arange(len(swapped))[:, None] >> np.arange(len(active)) & 1
+    else:
+        rng = np.random.default_rng(seed)
+        swapped[:, active] = rng.integers(0, 2, (draws, len(active)), dtype=np.uint8)
+    swapped = swapped[:, person]
+    metric = METRICS[name].function
+
+    def difference(swap: NDArray[np.uint8]) -> Array:
+        # both runs' answers stand in one table; weights pick whose counts as whose
+        first, second = np.hstack([1 - swap, swap]), np.hstack([swap, 1 - swap])
+        twice = np.tile(y, 2)
+        each = [
+            metric(twice, both, first) - metric(twice, both, second) for both in np.hstack([a, b])
+        ]
+        return np.mean(each, axis=0)
+
+    observed = difference(np.zeros((1, len(y)), dtype=np.uint8))[0]
+    if not np.isfinite(observed):
+        return Permutation(float(observed), np.nan, exact)
+    by_chance = np.nan_to_num(np.abs(difference(swapped)), nan=np.inf)
+    large = int((by_chance >= abs(observed) - ROUNDING).sum())
+    p = large / len(swapped) if exact else (1 + large) / (1 + draws)
+    return Permutation(float(observed), float(p), exact)
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Sessions that only one of two runs decides right, and the p of their being equally many."""
+
+    only_a: int
+    only_b: int
+    p: float
+
+
+def mcnemar(y_true: ArrayLike, pred_a: ArrayLike, pred_b: ArrayLike, persons: ArrayLike) -> McNemar:
+    """Test two runs' accuracies by McNemar's exact test (McNemar 1947; binomial, two-sided).
+
+    Parameters
+    ----------
+    y_true, pred_a, pred_b : [N] of 0 and 1
+    persons : [N], equal for sessions of one person
+
+    Raises
+    ------
+    ValueError : a person has several sessions: the test counts each as an independent person
+    """
+    y, a, b = (np.asarray(values, dtype=int) for values in (y_true, pred_a, pred_b))
+    names, sessions = np.unique(np.asarray(persons), return_counts=True)
+    if (several := sessions > 1).any():
+        raise ValueError(
+            f"mcnemar: person {names[several][0]} has {sessions[several][0]} sessions "
+            f"({several.sum()} of {len(names)} persons have several), and the test takes sessions "
+            "for persons; use paired_permutation, or one session a person"
+        )
+    only_a, only_b = int(((a == y) & (b != y)).sum()), int(((a != y) & (b == y)).sum())
+    discordant = only_a + only_b
+    p = stats.binomtest(only_a, discordant).pvalue if discordant else 1.0
+    return McNemar(only_a, only_b, float(p))
+
+
+@dataclass(frozen=True)
+class DeLong:
+    """Two areas under the ROC curve, their difference (a - b) and its normal test."""
+
+    auroc_a: float
+    auroc_b: float
+    difference: float
+    standard_error: float
+    low: float
+    high: float
+    p: float
+
+
+def delong(
+    y_true: ArrayLike,
+    prob_a: ArrayLike,
+    prob_b: ArrayLike,
+    persons: ArrayLike,
+    *,
+    confidence: float = 0.95,
+) -> DeLong:
+    """Test the difference of two AUROC on the same sessions (DeLong et al. 1988).
+
+    Structural components come from midranks in O(N log N) (Sun and Xu 2014, algorithm 2). Their
+    covariance sums them within persons first (Obuchowski 1997, sec. 2), so that several sessions of
+    a person do not count as several persons; with one session a person this is DeLong's covariance
+    exactly. The normal approximation is poor for few persons or areas near 1.
+
+    Parameters
+    ----------
+    y_true : [N] of 0 and 1
+    prob_a, prob_b : [N]
+    persons : [N], equal for sessions of one person
+    confidence : of the interval of the difference
+
+    Raises
+    ------
+    ValueError : fewer than two persons with positive or with negative sessions
+    """
+    positive = np.asarray(y_true, dtype=int) == 1
+    _, person = np.unique(np.asarray(persons), return_inverse=True)
+    counts = {"positive": int(positive.sum()), "negative": int((~positive).sum())}
+    for label, mask in (("positive", positive), ("negative", ~positive)):
+        if len(np.unique(person[mask])) < 2:
+            raise ValueError(
+                f"delong: {len(np.unique(person[mask]))} persons with {label} sessions: a variance "
+                "needs two or more; test on more persons"
+            )
+    probs = np.stack([np.asarray(prob_a, dtype=float), np.asarray(prob_b, dtype=float)])
+    component = stats.rankdata(probs, axis=1)
+    for mask, others in ((positive, counts["negative"]), (~positive, counts["positive"])):
+        component[:, mask] -= stats.rankdata(probs[:, mask], axis=1)
+        component[:, mask] /= others
+    component[:, ~positive] = 1 - component[:, ~positive]
+    areas = component[:, positive].mean(axis=1)
+    difference = areas[0] - areas[1]
+    # the contrast of the components has the variance of the difference
+    gap = component[0] - component[1] - difference
+    sums = [
+        np.bincount(person[mask], gap[mask], person.max() + 1) for mask in (positive, ~positive)
+    ]
+    within = 0.0
+    for mask, total in zip((positive, ~positive), sums, strict=True):
+        clusters = len(np.unique(person[mask]))
+        within += clusters / (clusters - 1) * (total**2).sum() / mask.sum() ** 2
+    everyone = person.max() + 1
+    across = everyone / (everyone - 1) * (sums[0] * sums[1]).sum()
+    variance = within + 2 * across / (counts["positive"] * counts["negative"])
+    error = float(np.sqrt(max(0.0, variance)))
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * error
+    if error > ROUNDING:
+        p = erfc(abs(difference) / error / sqrt(2))  # both tails of the normal, exact far out
+    else:
+        p = 1.0 if abs(difference) <= ROUNDING else np.nan
+    low, high = difference - half, difference + half
+    return DeLong(*(float(v) for v in (*areas, difference, error, low, high, p)))
+
+
+@dataclass(frozen=True)
+class ResampledT:
+    """Mean difference over trainings and its corrected t test."""
+
+    difference: float
+    t: float
+    degrees: int
+    p: float
+
+
+def corrected_resampled_t(differences: ArrayLike, train: float, test: float) -> ResampledT:
+    """Test a mean difference over (repeated) folds (Nadeau and Bengio 2003, sec. 4).
+
+    Folds share training persons, so their differences are not independent and the plain t test
+    finds differences that are not there. The variance is multiplied by 1 + K test / train instead
+    of 1: ``t = mean / sqrt((1 / K + test / train) variance)`` with K - 1 degrees of freedom.
+
+    Parameters
+    ----------
+    differences : [K], the metric of run a less that of run b in each fold (and repetition)
+    train, test : how many persons a fold trains on, and tests
+
+    Raises
+    ------
+    ValueError : fewer than two folds, an undefined difference, or no persons
+    """
+    d = np.asarray(differences, dtype=float)
+    if len(d) < 2 or not np.isfinite(d).all() or train <= 0 or test <= 0:
+        raise ValueError(
+            f"corrected_resampled_t: {len(d)} differences ({int((~np.isfinite(d)).sum())} "
+            f"undefined), {train} persons to train, {test} to test: need two or more defined "
+            "differences and persons; use a metric that every fold defines"
+        )
+    error = np.sqrt((1 / len(d) + test / train) * d.var(ddof=1))
+    if error <= ROUNDING:
+        same = abs(d.mean()) <= ROUNDING
+        return ResampledT(float(d.mean()), 0.0 if same else np.inf, len(d) - 1, float(same))
+    t = d.mean() / error
+    p = 2 * stats.t.sf(abs(t), len(d) - 1)
+    return ResampledT(float(d.mean()), float(t), len(d) - 1, float(p))
+
+
+# ---- many tests --------------------------------------------------------------------------------
+
+
+def holm(p: ArrayLike) -> Array:
+    """Adjust p values so that one false claim among all is as rare as each p says (Holm 1979).
+
+    NaN (no test) stays NaN and counts as no test.
+    """
+    return _adjust(p, _holm)
+
+
+def benjamini_hochberg(p: ArrayLike) -> Array:
+    """Adjust p values for the expected share of false claims (Benjamini and Hochberg 1995).
+
+    NaN (no test) stays NaN and counts as no test.
+    """
+    return _adjust(p, stats.false_discovery_control)
+
+
+def _holm(p: Array) -> Array:
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1)
+    return adjusted
+
+
+def _adjust(p: ArrayLike, method: Any) -> Array:
+    values = np.array(p, dtype=float)
+    tested = np.isfinite(values)
+    if tested.any():
+        values[tested] = method(values[tested])
+    return values
+
+
+# ---- several runs ------------------------------------------------------------------------------
+
+
+def compare_runs(
+    runs: Mapping[str, pd.DataFrame],
+    metrics: Sequence[str],
+    *,
+    draws: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+    adjustment: Adjustment = "holm",
+    unit: Unit = "session",
+) -> pd.DataFrame:
+    """Compare every pair of runs in every metric, on the same persons.
+
+    Parameters
+    ----------
+    runs : name -> predictions (see ``report.check_predictions``) of the same sessions and seeds
+    metrics : names of ``METRICS``
+    draws, confidence, seed : of the bootstrap and of the permutation test
+    adjustment : of the p values over all rows of the table
+    unit : ``session``, or ``subject`` for the mean of each person's sessions
+
+    Returns
+    -------
+    One row a metric and pair: metric, run_a, run_b, value_a, value_b, difference (a - b, whichever
+    is better), low, high, method (of the paired interval), p (``paired_permutation``), p_adjusted,
+    unit, sessions, persons
+
+    Raises
+    ------
+    PairingError : other sessions, another truth, other seeds
+    ValueError : fewer than two runs, an unknown metric or one the predictions have no column for
+    """
+    if len(runs) < 2:
+        raise ValueError(f"compare_runs: {len(runs)} run(s) {list(runs)}: give two or more")
+    if unknown := [name for name in metrics if name not in METRICS]:
+        raise ValueError(f"compare_runs: metric {unknown[0]!r} is none of {', '.join(METRICS)}")
+    tested = {
+        name: draw_sessions(decided_predictions(table, unit)[0], draws, confidence, seed)
+        for name, table in runs.items()
+    }
+    for a, b in combinations(tested, 2):
+        _check_pair(a, tested[a], b, tested[b], metrics)
+    one = next(iter(next(iter(tested.values())).seeds.values()))
+    persons = one.groupby(PERSON).ngroup().to_numpy()
+    rows: list[dict[str, Any]] = []
+    for metric in metrics:
+        values = {name: of_run.values(metric) for name, of_run in tested.items()}
+        for a, b in combinations(tested, 2):
+            pairs = zip(values[a], values[b], strict=True)
+            found = tested[a].interval(*(x - y for x, y in pairs))
+            mine, other = (_answers(tested[name], METRICS[metric].reads) for name in (a, b))
+            truth = one[TRUTH[METRICS[metric].reads]].to_numpy(float)
+            test = paired_permutation(metric, truth, mine, other, persons, draws=draws, seed=seed)
+            rows.append(
+                {
+                    "metric": metric,
+                    "run_a": a,
+                    "run_b": b,
+                    "value_a": values[a].points.mean(),
+                    "value_b": values[b].points.mean(),
+                    "difference": found.value,
+                    "low": found.low,
+                    "high": found.high,
+                    "method": found.method,
+                    "p": test.p,
+                    "unit": unit,
+                    "sessions": len(one),
+                    "persons": len(np.unique(persons)),
+                }
+            )
+    table = pd.DataFrame(rows)
+    adjust = {"holm": holm, "benjamini_hochberg": benjamini_hochberg}[adjustment]
+    table.insert(list(table).index("p") + 1, "p_adjusted", adjust(table["p"]))
+    return table
+
+
+def _answers(tested: TestedSessions, column: str) -> Array:
+    return np.stack([rows[column].to_numpy(float) for rows in tested.seeds.values()])
+
+
+def _check_pair(
+    a: str, tested_a: TestedSessions, b: str, tested_b: TestedSessions, metrics: Sequence[str]
+) -> None:
+    """Refuse two runs that did not answer the same questions."""
+    if list(tested_a.seeds) != list(tested_b.seeds):
+        raise PairingError(
+            f"compare_runs: {a} has seeds {list(tested_a.seeds)}, {b} has {list(tested_b.seeds)}; "
+            "compare runs of the same seeds and repetitions"
+        )
+    first = next(iter(tested_a.seeds.values())).set_index(SESSION)
+    for name, tested in ((a, tested_a), (b, tested_b)):
+        for seed, rows in tested.seeds.items():
+            here, where = rows.set_index(SESSION), f"{name}, seed {seed}"
+            for missing, has, lacks in (
+                (first.index.difference(here.index), a, where),
+                (here.index.difference(first.index), where, a),
+            ):
+                if len(missing):
+                    raise PairingError(
+                        f"compare_runs: {_names(missing)} tested in {has} but not in {lacks}; "
+                        "compare runs on the same sessions"
+                    )
+            for metric in metrics:
+                reads = METRICS[metric].reads
+                if reads not in here or here[reads].isna().any():
+                    raise ValueError(
+                        f"compare_runs: {metric} reads {reads!r}, which {where} has not for every "
+                        "tested session; leave the metric out, or add the column"
+                    )
+                truth = TRUTH[reads]
+                differs = here[truth] != first[truth]
+                if differs.any():
+                    session = here.index[differs][0]
+                    raise PairingError(
+                        f"compare_runs: {truth} of {_names(here.index[differs])} differs: "
+                        f"{first.loc[session, truth]} in {a}, {here.loc[session, truth]} in "
+                        f"{where}; use the same labels"
+                    )
+    if not np.array_equal(tested_a.weights, tested_b.weights):
+        raise PairingError(
+            f"compare_runs: y_true of {a} and {b} differ (or one has none), so that persons cannot "
+            "be drawn in pairs; give both the same y_true, or drop it from both"
+        )
+
+
+def _names(sessions: pd.Index) -> str:
+    shown = ", ".join("/".join(map(str, session)) for session in sessions[:NAMED])
+    more = f" and {len(sessions) - NAMED} more" if len(sessions) > NAMED else ""
+    return f"session(s) {shown}{more}"

@@ -1,0 +1,72 @@
+"""Write the full report of 10,000 predictions with 2,000 bootstrap draws: seconds and memory.
+
+    python experiments/benchmarks/report_speed.py [PREDICTIONS] [DRAWS]
+
+Every metric of both tasks with its interval, floor and gain; one session a person. The bar is 30 s
+and 1 GB. Memory is that of the whole process; the part that importing takes is printed beside it.
+"""
+
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from depmm.evaluation.report import write_report
+
+FOLDS = 5
+
+
+def make(sessions: int) -> pd.DataFrame:
+    """Predictions of five folds: every person is tested once and trains or validates elsewhere."""
+    rng = np.random.default_rng(0)
+    person = np.arange(sessions)
+    score_true = rng.integers(0, 64, sessions).astype(float)
+    label = (score_true >= 14).astype(int)
+    logit = label - 0.5 + rng.normal(size=sessions)
+    score = np.clip(score_true + rng.normal(0, 9, sessions), 0, 63)
+    folds = []
+    for fold in range(FOLDS):
+        turn = (person - fold) % FOLDS
+        folds.append(
+            pd.DataFrame(
+                {
+                    "corpus": "c",
+                    "subject": [f"p{number}" for number in person],
+                    "session": "1",
+                    "split": np.choose(turn, ["test", "validation", "train", "train", "train"]),
+                    "fold": fold,
+                    "seed": 0,
+                    "y_true": label,
+                    "y_prob": 1 / (1 + np.exp(-logit)),
+                    "score_true": score_true,
+                    "score": score,
+                    "instrument": "BDI-II",
+                    "gender": np.where(person % 3, "female", "male"),
+                }
+            )
+        )
+    return pd.concat(folds)
+
+
+def main(arguments: list[str]) -> None:
+    """Print the figures of one report."""
+    sessions = int(arguments[0]) if arguments else 10_000
+    draws = int(arguments[1]) if len(arguments) > 1 else 2000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    predictions = make(sessions)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter(), time.process_time()
+        content = write_report(predictions, Path(folder), title="speed", draws=draws)
+        wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{sessions} predictions, {draws} draws, {len(content['metrics'])} metrics")
+    print(f"report {wall:.1f} s ({cpu:.1f} s of processor time)")
+    print(f"peak memory {peak:.0f} MiB, of which {before:.0f} MiB after importing")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
