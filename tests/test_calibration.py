@@ -4,9 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit, logit
-from scipy.stats import spearmanr
-from sklearn.metrics import brier_score_loss
-from sklearn.metrics import log_loss as sklearn_log_loss
 
 from depmm.evaluation import calibration, conformal, reliability, selective
 from depmm.evaluation.calibration import CalibrationError, fit_maps, fit_temperature
@@ -79,24 +76,12 @@ def test_weights_are_repetitions():
     y, prob = rng.integers(0, 2, 30), rng.random(30)
     counts = rng.integers(0, 4, 30)
     many = np.repeat(y, counts), np.repeat(prob, counts)
-    for measure in (reliability.adaptive_ece, reliability.brier, reliability.log_loss):
-        weighted = measure(y, prob, counts[None].astype(np.uint8))
-        np.testing.assert_allclose(
-            weighted, measure(*many, ONE(counts.sum())), err_msg=str(measure)
-        )
+    weighted = reliability.adaptive_ece(y, prob, counts[None].astype(np.uint8))
+    np.testing.assert_allclose(weighted, reliability.adaptive_ece(*many, ONE(counts.sum())))
     loss, sure = (y == (prob > 0.5)).astype(float), np.round(prob, 1)
     weighted = selective.aurc(loss, sure, counts[None])
     many = np.repeat(loss, counts), np.repeat(sure, counts)
     np.testing.assert_allclose(weighted, selective.aurc(*many, ONE(counts.sum())))
-
-
-def test_proper_scores_equal_sklearn_and_are_finite_at_certainty():
-    rng = np.random.default_rng(2)
-    y, prob = rng.integers(0, 2, 40), rng.random(40)
-    np.testing.assert_allclose(reliability.brier(y, prob, ONE(40)), brier_score_loss(y, prob))
-    np.testing.assert_allclose(reliability.log_loss(y, prob, ONE(40)), sklearn_log_loss(y, prob))
-    wrong = reliability.log_loss([1], [0.0], ONE(1))
-    np.testing.assert_allclose(wrong, -np.log(1e-6))
 
 
 def test_bins_hold_equal_mass_with_wilson_of_persons():
@@ -117,13 +102,13 @@ def test_calibrated_probabilities_lie_within_their_own_expectation():
     prob = rng.random(2000)
     y = rng.random(2000) < prob
     value = reliability.adaptive_ece(y, prob, ONE(2000))[0]
-    expected = reliability.ece_if_calibrated(prob, np.arange(2000), 200, seed=0)
+    expected = reliability.ece_if_calibrated(prob, np.arange(2000), seed=0)
     assert value < np.quantile(expected, 0.99)
     assert expected.mean() > 0.01  # what luck alone gives is not 0
     sure = reliability.adaptive_ece(y, expit(3 * logit(prob)), ONE(2000))[0]
     assert sure > 2 * np.quantile(expected, 0.99)
     # fewer persons than sessions: labels of a person go together, and luck weighs more
-    few = reliability.ece_if_calibrated(prob, np.arange(2000) // 50, 200, seed=0)
+    few = reliability.ece_if_calibrated(prob, np.arange(2000) // 50, seed=0)
     assert few.mean() > 2 * expected.mean()
 
 
@@ -222,7 +207,7 @@ def test_validation_rows_are_needed_and_of_both_classes():
 
 def test_measured_calibration_of_an_overconfident_model():
     given = table(validation=2000, test=2000, sharpness=3.0)
-    content = calibration.measure_calibration(given, drawn(given), draws=100, seed=0)
+    content = calibration.measure_calibration(given, drawn(given), seed=0)
     before, after = content["before"], content["temperature"]
     assert before["ece"]["value"] > 0.1 > 0.03 > after["ece"]["value"]
     assert before["ece"]["value"] > before["ece_if_calibrated"]["upper"]
@@ -234,7 +219,7 @@ def test_measured_calibration_of_an_overconfident_model():
         assert entry["low"] > 0
         assert content["isotonic"]["gain"][name]["low"] > 0
     small = table(validation=20)
-    content = calibration.measure_calibration(small, drawn(small), draws=100, seed=0)
+    content = calibration.measure_calibration(small, drawn(small), seed=0)
     assert set(content["isotonic"]) == {"refused"}
     assert content["before"]["ece"]["low"] <= content["before"]["ece"]["high"]
 
@@ -354,16 +339,6 @@ def test_a_good_ranking_gains_and_a_random_one_does_not():
 
 
 # ---- spread ------------------------------------------------------------------------------------
-
-
-def test_spearman_equals_scipy_also_in_draws():
-    rng = np.random.default_rng(6)
-    x, y = rng.integers(0, 8, 40), rng.normal(size=40)
-    counts = rng.integers(0, 3, 40)
-    found = selective.spearman(x, y, np.stack([np.ones(40, int), counts]))
-    drawn_twice = spearmanr(np.repeat(x, counts), np.repeat(y, counts)).statistic
-    np.testing.assert_allclose(found, [spearmanr(x, y).statistic, drawn_twice])
-    assert np.isnan(selective.spearman(np.ones(5), x[:5], ONE(5)))[0]
 
 
 def test_terciles_are_thirds_and_ties_stay_together():

@@ -17,13 +17,11 @@ from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 
 from depmm.evaluation.intervals import PERSON, TestedSessions
-from depmm.evaluation.metrics import Array, Weights
+from depmm.evaluation.metrics import Array, Weights, brier, log_loss
 from depmm.evaluation.reliability import (
     adaptive_ece,
-    brier,
     count_bins,
     ece_if_calibrated,
-    log_loss,
     logits,
     over_seeds,
     reliability,
@@ -204,7 +202,7 @@ def apply_maps(rows: pd.DataFrame, maps: Mapping[tuple[int, int], Map]) -> Array
 
 
 def measure_calibration(
-    predictions: pd.DataFrame, tested: TestedSessions, draws: int, seed: int
+    predictions: pd.DataFrame, tested: TestedSessions, seed: int
 ) -> dict[str, Any]:
     """Calibration of the tested probabilities, before and after each map.
 
@@ -212,7 +210,7 @@ def measure_calibration(
     ----------
     predictions : checked table
     tested : its tested sessions
-    draws, seed : of the labels of ``ece_if_calibrated``
+    seed : of the labels of ``ece_if_calibrated``
 
     Returns
     -------
@@ -236,7 +234,7 @@ def measure_calibration(
         entry: dict[str, Any] = {
             name: asdict(tested.interval(*value)) for name, value in values.items()
         }
-        entry["ece_if_calibrated"] = _consistent(mapped, bins, draws, seed)
+        entry["ece_if_calibrated"] = _consistent(mapped, bins, seed)
         pooled = pd.concat(mapped.seeds.values())
         entry["reliability"] = reliability(pooled, "mapped", bins, tested.confidence)
         if maps:
@@ -274,7 +272,7 @@ def _values(mapped: TestedSessions, bins: int) -> dict[str, tuple[Array, Array]]
     }
 
 
-def _consistent(tested: TestedSessions, bins: int, draws: int, seed: int) -> dict[str, float]:
+def _consistent(tested: TestedSessions, bins: int, seed: int) -> dict[str, float]:
     """Mean and 95 % point of the ECE that right probabilities would have."""
     known = pd.concat(tested.seeds.values())[PERSON].drop_duplicates()
     number = pd.Series(range(len(known)), index=pd.MultiIndex.from_frame(known))
@@ -282,6 +280,6 @@ def _consistent(tested: TestedSessions, bins: int, draws: int, seed: int) -> dic
     for rows in tested.seeds.values():
         person = number.loc[pd.MultiIndex.from_frame(rows[PERSON])].to_numpy()
         prob = rows["mapped"].to_numpy(float)
-        found.append(ece_if_calibrated(prob, person, draws, seed, bins))
+        found.append(ece_if_calibrated(prob, person, seed, bins))
     drawn = np.mean(found, axis=0)
     return {"mean": float(drawn.mean()), "upper": float(np.quantile(drawn, 0.95))}

@@ -1,4 +1,4 @@
-"""How far probabilities are from meaning what they say: reliability, its error, proper scores.
+"""How far probabilities are from meaning what they say: reliability and its error.
 
 A probability of .7 is calibrated when 7 of 10 such sessions are positive. The measures have the
 shape of ``metrics``: ``(y_true [N], y_prob [N], weights [D, N]) -> [D]``.
@@ -17,6 +17,7 @@ from depmm.evaluation.metrics import BLOCK_CELLS, Array, Weights, unit_weights
 
 BINS = 10  # at most; fewer where a bin would hold fewer than PERSONS_PER_BIN persons
 PERSONS_PER_BIN = 10
+LUCK_DRAWS = 200  # of labels: enough for a mean and a 95 % point with two digits
 SURE = 1e-6  # probabilities nearer to 0 or 1 count as this one: a logit and a log-loss are finite
 
 
@@ -24,18 +25,6 @@ def logits(y_prob: ArrayLike) -> Array:
     """``log(p / (1 - p))``, [N], of probabilities kept within [1e-6, 1 - 1e-6]."""
     clipped = np.clip(np.asarray(y_prob, dtype=float), SURE, 1 - SURE)
     return np.asarray(logit(clipped), dtype=float)
-
-
-def brier(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights) -> Array:
-    """Mean squared difference of probability and label (Brier 1950, halved as usual), ``[D]``."""
-    squared = (np.asarray(y_prob, dtype=float) - np.asarray(y_true, dtype=float)) ** 2
-    return weights @ squared / weights.sum(axis=1)
-
-
-def log_loss(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights) -> Array:
-    """Mean negative log-likelihood in nats, ``[D]``; probabilities end at 1e-6 and 1 - 1e-6."""
-    z, y = logits(y_prob), np.asarray(y_true, dtype=float)
-    return weights @ (np.logaddexp(0, z) - y * z) / weights.sum(axis=1)
 
 
 def adaptive_ece(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights, bins: int = BINS) -> Array:
@@ -64,7 +53,7 @@ def adaptive_ece(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights, bins: i
 
 
 def ece_if_calibrated(
-    y_prob: ArrayLike, persons: ArrayLike, draws: int, seed: int, bins: int = BINS
+    y_prob: ArrayLike, persons: ArrayLike, seed: int, bins: int = BINS, draws: int = LUCK_DRAWS
 ) -> Array:
     """Adaptive ECE that these probabilities would have if they were right, ``[draws]``.
 

@@ -295,7 +295,7 @@ def _evaluate(
         "seeds": list(tested.seeds),
         "repeats": tested.repeats,
         "groups": _groups(tested, tasks),
-        "calibration": {task: _calibration(table, tested, task, draws, seed) for task in tasks},
+        "calibration": {task: _calibration(table, tested, task, seed) for task in tasks},
         "bootstrap": {
             "unit": "person (corpus, subject)",
             "method": "BCa",
@@ -350,13 +350,13 @@ def _groups(tested: TestedSessions, tasks: list[str]) -> dict[str, Any]:
 
 
 def _calibration(
-    table: pd.DataFrame, tested: TestedSessions, task: str, draws: int, seed: int
+    table: pd.DataFrame, tested: TestedSessions, task: str, seed: int
 ) -> dict[str, Any]:
     """How far answers can be trusted one by one; a part that cannot be fitted says why."""
     measure = measure_sets if task == "binary" else measure_intervals
     content: dict[str, Any] = {}
     if task == "binary":
-        content |= measure_calibration(table, tested, draws, seed)
+        content |= measure_calibration(table, tested, seed)
         content["risk_coverage"] = measure_risk(tested)
     try:
         content["conformal"] = [measure(table, tested, alpha) for alpha in ALPHAS]

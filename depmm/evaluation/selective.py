@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from depmm.evaluation.intervals import TestedSessions
-from depmm.evaluation.metrics import Array, Weights, pearson, unit_weights
+from depmm.evaluation.metrics import Array, Weights, spearman
 from depmm.evaluation.reliability import logits, over_seeds
 
 TERCILES = ("lowest", "middle", "highest")
@@ -110,19 +110,6 @@ def _sure(rows: pd.DataFrame) -> Array:
 
 
 # ---- spread under sampled gates ----------------------------------------------------------------
-
-
-def spearman(x: ArrayLike, y: ArrayLike, weights: Weights) -> Array:
-    """Spearman's rank correlation (midranks), ``[D]``; NaN where x or y is constant.
-
-    The ranks of a draw are its own: a session drawn twice is a tie with itself.
-    """
-    a, b = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    found = []
-    for counts in weights.astype(int):
-        ranks = rankdata(np.repeat(a, counts)), rankdata(np.repeat(b, counts))
-        found.append(pearson(*ranks, unit_weights(len(ranks[0])))[0])
-    return np.array(found)
 
 
 def terciles(spread: ArrayLike) -> Array:
