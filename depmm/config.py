@@ -407,6 +407,15 @@ class ModelConfig(Settings):
     step_head: bool = Field(False, description="predict from single steps too, for the step loss")
 
     @model_validator(mode="after")
+    def _something_is_left_to_pool(self) -> "ModelConfig":
+        if self.center_steps and isinstance(self.fusion, MeanPoolConfig):
+            raise ValueError(
+                "model.center_steps takes the mean step away, and fusion mean_pool sees nothing "
+                "else: every session would look alike. Set center_steps to false"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _encoders_fit_their_modality(self) -> "ModelConfig":
         for modality, encoder in self.encoders.items():
             if isinstance(encoder, FeatureCnnConfig):

@@ -61,6 +61,7 @@ def test_overrides_are_yaml_and_typed():
         ("task={positive: [sad]}", ["together"]),
         ("name=../evil", ["name", "../evil"]),
         ("epochs", ["key=value"]),
+        ("model.fusion={kind: mean_pool}", ["center_steps", "look alike", "false"]),
         ("model.fusion.kind=dep_fromer", ["model.fusion", "dep_fromer"]),
     ],
 )
