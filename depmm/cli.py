@@ -301,11 +301,16 @@ def summary_lines(metrics: dict[str, Any]) -> list[str]:
     lines = []
     for name in ("balanced_accuracy", "auroc", "f1_macro", "rmse", "mae"):
         if entry := metrics["metrics"].get(name):
-            line = f"{name:18s} {entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
+            value, low, high = (_figure(entry[key]) for key in ("value", "low", "high"))
+            line = f"{name:18s} {value} [{low}, {high}]"
             if entry.get("floor"):
-                line += f"   floor {entry['floor']['value']:.3f}"
+                line += f"   floor {_figure(entry['floor']['value'])}"
             lines.append(line)
     return lines
+
+
+def _figure(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
 
 
 @app.command()

@@ -311,3 +311,12 @@ def test_question_is_answered(tmp_path, depmm):
     done = depmm("ask", explained(tmp_path / "run"), "words-by-group", "--top", "1")
     assert done.code == 0
     assert done.out.splitlines()[-1].split()[:2] == ["joy", "neutral"]
+
+
+def test_an_undefined_metric_is_said_not_formatted():
+    from depmm.cli import summary_lines
+
+    floor = {"value": None}
+    entry = {"value": None, "low": None, "high": 0.5, "floor": floor}
+    (line,) = summary_lines({"metrics": {"auroc": entry}})
+    assert line.split() == ["auroc", "undefined", "[undefined,", "0.500]", "floor", "undefined"]
