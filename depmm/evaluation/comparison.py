@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from depmm.corpora import shortcuts
 from depmm.evaluation.intervals import PERSON, SESSION, TestedSessions, draw_sessions
 from depmm.evaluation.metrics import METRICS, TRUTH, Array
 from depmm.evaluation.report import Unit, decided_predictions
@@ -277,7 +278,7 @@ def holm(p: ArrayLike) -> Array:
 
     NaN (no test) stays NaN and counts as no test.
     """
-    return _adjust(p, _holm)
+    return _adjust(p, shortcuts.holm)
 
 
 def benjamini_hochberg(p: ArrayLike) -> Array:
@@ -286,14 +287,6 @@ def benjamini_hochberg(p: ArrayLike) -> Array:
     NaN (no test) stays NaN and counts as no test.
     """
     return _adjust(p, stats.false_discovery_control)
-
-
-def _holm(p: Array) -> Array:
-    order = np.argsort(p)
-    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(stepped, 1)
-    return adjusted
 
 
 def _adjust(p: ArrayLike, method: Any) -> Array:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from depmm.models.masking import length_mask, masked_mean_and_deviation
+from depmm.models.mfcc_cnn import pool_convolved
 
 
 class FeatureCnn(nn.Module):
@@ -56,6 +57,14 @@ class FeatureCnn(nn.Module):
         self.mean.copy_(mean)
         self.scale.copy_(torch.where(deviation > 0, deviation, 1.0))
 
+    def check_width(self, rows: Tensor) -> None:
+        """Raise ``ValueError`` unless the last axis of ``rows`` has as many features."""
+        if rows.shape[-1] != len(self.mean):
+            raise ValueError(
+                f"rows have {rows.shape[-1]} features, feature_cnn expects {len(self.mean)}: set "
+                f"the encoder's features to {rows.shape[-1]}, or name another stream"
+            )
+
     def forward(self, rows: Tensor, length: Tensor) -> Tensor:
         """Encode steps.
 
@@ -72,24 +81,12 @@ class FeatureCnn(nn.Module):
         ------
         ValueError : rows of another width
         """
-        if rows.shape[-1] != len(self.mean):
-            raise ValueError(
-                f"rows have {rows.shape[-1]} features, feature_cnn expects {len(self.mean)}: set "
-                f"the encoder's features to {rows.shape[-1]}, or name another stream"
-            )
+        self.check_width(rows)
         there = length_mask(length, rows.shape[1]).unsqueeze(-1)
         valid = rows.isfinite() & there
         standard = torch.where(valid, (rows - self.mean) / self.scale, 0.0).clamp(-10, 10)
         share = valid.float().mean(-1, keepdim=True)
         x = torch.cat([standard, share], dim=-1)
         pooled = [masked_mean_and_deviation(x, there.squeeze(-1))]
-        x, frames = x.transpose(1, 2), length
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = convolution(x)
-            frames = (frames + 1) // 2
-            within = length_mask(frames, x.shape[-1])
-            x = nn.functional.gelu(norm(x.transpose(1, 2))).transpose(1, 2)
-            # zeros after the end are what the convolution's own padding would be
-            x = x.masked_fill(~within.unsqueeze(1), 0.0)
-        pooled.append(masked_mean_and_deviation(x.transpose(1, 2), within))
+        pooled.append(pool_convolved(x.transpose(1, 2), length, self.convolutions, self.norms))
         return self.project(torch.cat(pooled, dim=-1))

@@ -14,6 +14,33 @@ from depmm.models.acoustic import MFCC, cepstral_scale
 from depmm.models.masking import length_mask, masked_mean_and_deviation
 
 
+def pool_convolved(
+    x: Tensor, frames: Tensor, convolutions: nn.ModuleList, norms: nn.ModuleList
+) -> Tensor:
+    """Mean and deviation of what strided convolutions make of the frames of each step.
+
+    Parameters
+    ----------
+    x : Tensor[B, F, T], zero after the last valid frame
+    frames : Tensor[B] valid frames
+    convolutions, norms : of equal number; each convolution halves the frame rate, its norm goes
+        over the channels of a frame
+
+    Returns
+    -------
+    Tensor[B, 2 C], C channels of the last convolution
+    """
+    valid = length_mask(frames, x.shape[-1])
+    for convolution, norm in zip(convolutions, norms, strict=True):
+        x = convolution(x)
+        frames = (frames + 1) // 2
+        valid = length_mask(frames, x.shape[-1])
+        x = nn.functional.gelu(norm(x.transpose(1, 2))).transpose(1, 2)
+        # zeros after the end are what the convolution's own padding would be
+        x = x.masked_fill(~valid.unsqueeze(1), 0.0)
+    return masked_mean_and_deviation(x.transpose(1, 2), valid)
+
+
 class MfccCnn(nn.Module):
     """Encode the sound of each step.
 
@@ -66,12 +93,5 @@ class MfccCnn(nn.Module):
         x = cepstrum / self.scale
         valid = length_mask(frames, x.shape[-1])
         raw = masked_mean_and_deviation(x.transpose(1, 2), valid)
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = convolution(x)
-            frames = (frames + 1) // 2
-            valid = length_mask(frames, x.shape[-1])
-            x = nn.functional.gelu(norm(x.transpose(1, 2))).transpose(1, 2)
-            # zeros after the end are what the convolution's own padding would be
-            x = x.masked_fill(~valid.unsqueeze(1), 0.0)
-        pooled = masked_mean_and_deviation(x.transpose(1, 2), valid)
+        pooled = pool_convolved(x, frames, self.convolutions, self.norms)
         return self.project(torch.cat([raw, pooled], dim=-1))

@@ -36,6 +36,7 @@ def fit_scales(model: DepressionModel, data: TaskData, batch_size: int) -> None:
             length = batch[f"{name}_length"]
             if (length > 0).any():
                 # a row of padding is no row of the step
+                scaled[name].check_width(batch[name])
                 there = length_mask(length, batch[name].shape[2])
                 moments[name].add(batch[name][there])
     for name, part in scaled.items():
@@ -49,11 +50,6 @@ class _Moments:
         self.count, self.mean, self.square = torch.zeros(3, columns, dtype=torch.float64)
 
     def add(self, rows: Tensor) -> None:
-        if rows.shape[-1] != len(self.mean):
-            raise ValueError(
-                f"rows have {rows.shape[-1]} features, feature_cnn expects {len(self.mean)}: set "
-                f"the encoder's features to {rows.shape[-1]}, or name another stream"
-            )
         valid = rows.isfinite()
         count = valid.sum(0)
         values = torch.where(valid, rows, 0.0).double()
