@@ -15,8 +15,8 @@ export TOKENIZERS_PARALLELISM := false
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python \
-		--constraints constraints.txt --editable ".[dev]"
+	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --compile-bytecode \
+		--python $(BIN)/python --constraints constraints.txt --editable ".[dev]"
 	touch $(STAMP)
 
 demo: $(STAMP)

@@ -1,13 +1,16 @@
 """Fixtures shared by the tests: where real recordings lie, a simulated corpus made once."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from depmm.corpora.manifest import Manifest
 
 ROOT = Path(__file__).parents[1]
+SPEC = ROOT / "data_specs" / "ewre_simulated.yaml"
 REAL_DATA = ROOT.parent / "shared" / "data"
 
 TINY = """
@@ -60,7 +63,23 @@ class Corpus:
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """12 people who read 4 words each; tests only read it."""
+    """12 people who read 4 words each; tests only read it, and the processes of a run share it."""
+    from depmm.corpora.manifest import read_manifest
+
+    base = tmp_path_factory.getbasetemp() / "corpus"
+    if "PYTEST_XDIST_WORKER" in os.environ:  # a process of several; they have one parent
+        base = base.parents[1] / "corpus"
+    with FileLock(f"{base}.lock"):
+        if not base.is_dir():
+            make_corpus(base.with_suffix(".part"))
+            base.with_suffix(".part").rename(base)
+    config = base / "tiny.yaml"
+    manifest = read_manifest(base / "manifest")
+    return Corpus(base / "recordings", SPEC, base / "manifest", manifest, base / "store", config)
+
+
+def make_corpus(base: Path) -> None:
+    """Simulate, index and extract; the config knows where it will lie."""
     from depmm.config import ExtractConfig
     from depmm.corpora.index import index_corpus
     from depmm.corpora.manifest import write_manifest
@@ -68,10 +87,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     from depmm.corpora.spec import load_spec
     from depmm.store.extract import extract
 
-    base = tmp_path_factory.mktemp("corpus")
     simulate(base / "recordings", subjects=12, steps=4, seed=0, workers=1)
-    spec = ROOT / "data_specs" / "ewre_simulated.yaml"
-    manifest, report = index_corpus(load_spec(spec), base / "recordings")
+    manifest, report = index_corpus(load_spec(SPEC), base / "recordings")
     assert report.complete
     write_manifest(manifest, base / "manifest")
     done = extract(
@@ -79,9 +96,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
         show_progress=False,
     )  # fmt: skip
     assert (done.extracted, len(done.failures)) == (12, 0)
-    config = base / "tiny.yaml"
-    config.write_text(TINY.format(manifest=base / "manifest", store=base / "store"))
-    return Corpus(base / "recordings", spec, base / "manifest", manifest, base / "store", config)
+    there = base.with_suffix("")
+    text = TINY.format(manifest=there / "manifest", store=there / "store")
+    (base / "tiny.yaml").write_text(text)
 
 
 @pytest.fixture(autouse=True)
