@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import sklearn.metrics as sk
 
-from depmm.evaluation.report import PredictionsError, check_predictions, evaluate, write_report
+from depmm.evaluation.predictions import PredictionsError, check_predictions
+from depmm.evaluation.report import evaluate, write_report
 
 DRAWS = 100
 EVIL = "<script>alert(1)</script>"
@@ -547,7 +548,7 @@ def test_a_failed_report_leaves_the_old_one(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("depmm.evaluation.report.os.replace", fail)
+    monkeypatch.setattr("depmm.evaluation.page.os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         write_report(table, tmp_path, title="second", draws=DRAWS + 1)
     assert (tmp_path / "metrics.json").read_bytes() == before

@@ -24,7 +24,7 @@ from scipy import stats
 from depmm.corpora import shortcuts
 from depmm.evaluation.intervals import PERSON, SESSION, TestedSessions, draw_sessions
 from depmm.evaluation.metrics import METRICS, TRUTH, Array
-from depmm.evaluation.report import Unit, decided_predictions
+from depmm.evaluation.predictions import Unit, decided_predictions
 
 Adjustment = Literal["holm", "benjamini_hochberg"]
 NAMED = 3  # sessions that an error lists before it only counts
@@ -314,7 +314,7 @@ def compare_runs(
 
     Parameters
     ----------
-    runs : name -> predictions (see ``report.check_predictions``) of the same sessions and seeds
+    runs : name -> predictions (see ``check_predictions``) of the same sessions and seeds
     metrics : names of ``METRICS``
     draws, confidence, seed : of the bootstrap and of the permutation test
     adjustment : of the p values over all rows of the table
