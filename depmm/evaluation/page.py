@@ -3,13 +3,12 @@
 import os
 import tempfile
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from depmm.evaluation import figures
 from depmm.evaluation.floors import LABELS
@@ -43,12 +42,15 @@ def report_figures(content: dict[str, Any], tested: TestedSessions) -> dict[str,
 def render(name: str, **values: Any) -> str:
     """Fill a template of this package; everything but the figures is escaped."""
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("depmm.evaluation", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["number"] = number
-    source = files("depmm.evaluation").joinpath(name).read_text(encoding="utf-8")
-    template = environment.from_string(source)
-    return template.render(metrics=METRICS, headline=HEADLINE, floor_labels=LABELS, **values)
+    known = {"metrics": METRICS, "headline": HEADLINE, "floor_labels": LABELS}
+    return environment.get_template(name).render(**known, **values)
 
 
 def number(value: float | None, digits: int = 3) -> str:
