@@ -1,6 +1,7 @@
 """Pages: figures and numbers into a template, and files that nobody ever sees half written."""
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,13 +19,11 @@ from depmm.evaluation.metrics import HEADLINE, METRICS
 
 def report_figures(content: dict[str, Any], tested: TestedSessions) -> dict[str, str | None]:
     """Draw what the tasks of a run allow: name -> SVG, or None."""
-    roc = severity = reliability = risk = None
+    roc = pr = severity = reliability = risk = None
     if "binary" in content["tasks"]:
-        seeds = []
-        for seed, rows in tested.seeds.items():
-            weights = tested.weights_of(seed)
-            seeds.append((rows["y_true"].to_numpy(float), rows["y_prob"].to_numpy(float), weights))
+        seeds = answers(tested)
         roc = figures.roc_figure(seeds, tested.confidence)
+        pr = figures.pr_figure(seeds, tested.confidence)
         calibration = content["calibration"]["binary"]
         reliability = figures.reliability_figure(
             calibration["before"]["reliability"], calibration["temperature"].get("reliability")
@@ -36,21 +35,29 @@ def report_figures(content: dict[str, Any], tested: TestedSessions) -> dict[str,
         severity = figures.severity_figure(
             rows["score_true"].to_numpy(float), rows["score"].to_numpy(float), content["instrument"]
         )
-    return {"roc": roc, "severity": severity, "reliability": reliability, "risk": risk}
+    return {"roc": roc, "pr": pr, "severity": severity, "reliability": reliability, "risk": risk}
 
 
-def render(name: str, **values: Any) -> str:
-    """Fill a template of this package; everything but the figures is escaped."""
+def answers(tested: TestedSessions) -> figures.Answers:
+    """Truth, probability and bootstrap weights of each seed, as curves are drawn from them."""
+    return [
+        (rows["y_true"].to_numpy(float), rows["y_prob"].to_numpy(float), tested.weights_of(seed))
+        for seed, rows in tested.seeds.items()
+    ]
+
+
+def render(template: str, /, **values: Any) -> str:
+    """Fill a template of this package; in HTML everything but the figures is escaped."""
     environment = Environment(
         loader=PackageLoader("depmm.evaluation", ""),
-        autoescape=True,
+        autoescape=lambda name: not str(name).endswith(".md.jinja"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = number
+    environment.filters |= {"number": number, "p_value": p_value, "markdown": markdown_text}
     known = {"metrics": METRICS, "headline": HEADLINE, "floor_labels": LABELS}
-    return environment.get_template(name).render(**known, **values)
+    return environment.get_template(template).render(**known, **values)
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -60,6 +67,18 @@ def number(value: float | None, digits: int = 3) -> str:
     if float(value).is_integer() and digits == 0:
         return str(int(value))
     return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def p_value(value: float | None) -> str:
+    """Format a p value for a reader: nothing is ever certain to 0.000."""
+    return "<0.001" if value is not None and value < 0.0005 else number(value)
+
+
+def markdown_text(text: str) -> str:
+    """Escape what Markdown or HTML would read as more than text."""
+    one_line = " ".join(str(text).split())
+    escaped = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", one_line)
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

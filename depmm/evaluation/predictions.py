@@ -1,9 +1,13 @@
 """A table of predictions, of any program: what it must hold, and what metrics read from it.
 
-One row a session, split, fold and seed (columns in ``check_predictions``); segments of a session
-are refused as duplicates.
+The least is ``subject, session, y_true, y_prob`` with one row a tested session; what else is needed
+is assumed and said (``assumptions``). With ``split``, ``fold`` and ``seed`` there is one
+row a session, split, fold and seed; segments of a session are refused as duplicates.
 """
 
+import csv
+import difflib
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -15,9 +19,12 @@ from depmm.evaluation.metrics import severity_bands
 
 Unit = Literal["session", "subject"]
 SPLITS = ("train", "validation", "test")
+ASSUMED: dict[str, Any] = {"corpus": "unnamed", "split": "test", "fold": 0, "seed": 0}
+NAMED = 3  # sessions that an error lists before it only counts
 
 _KEYS = [*SESSION, "split", "fold", "seed"]
 _PAIRS = {"binary": ("y_true", "y_prob"), "severity": ("score_true", "score")}
+_ANSWERS = [name for pair in _PAIRS.values() for name in pair]
 
 
 class PredictionsError(ValueError):
@@ -27,50 +34,164 @@ class PredictionsError(ValueError):
 # ---- the table ---------------------------------------------------------------------------------
 
 
+def read_predictions(path: Path) -> pd.DataFrame:
+    """Read a table of predictions (.csv or .parquet); ids stay text, so that 01 is not 1.
+
+    Raises
+    ------
+    PredictionsError : another kind of file, an empty one, or one that cannot be read
+    """
+    if path.suffix not in (".csv", ".parquet"):
+        raise PredictionsError(
+            f"{path} is neither .csv nor .parquet: save the table as one of the two"
+        )
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header = next(csv.reader(file), [])
+        # a converter keeps also the id NA; null is the empty field alone
+        text = {name: lambda cell: cell or None for name in (*SESSION, "split") if name in header}
+        table = pd.read_csv(path, converters=text, encoding="utf-8-sig")
+    except (ValueError, OSError, csv.Error) as error:
+        if path.is_file() and not path.stat().st_size:
+            raise PredictionsError(
+                f"{path} is empty: write a header and one row a session"
+            ) from None
+        raise PredictionsError(
+            f"{path} cannot be read as {path.suffix[1:]} ({error}): write it again"
+        ) from error
+    if len(table.columns) == 1 and any(mark in table.columns[0] for mark in ";\t|"):
+        raise PredictionsError(
+            f"{path} has the one column {table.columns[0]!r}: separate columns by commas and write "
+            "numbers with a point"
+        )
+    if twice := sorted({name for name in header if header.count(name) > 1}):
+        raise PredictionsError(f"{path} has column {twice[0]!r} twice: keep one of them")
+    return table
+
+
+def assumptions(predictions: pd.DataFrame) -> list[str]:
+    """Say what ``check_predictions`` assumes because a table has no column for it."""
+    words = {
+        "corpus": "all persons are of one corpus",
+        "split": "all rows are tested sessions, of persons nobody trained on",
+        "fold": "all rows are of one fold",
+        "seed": "all rows are of one training",
+    }
+    return [f"{words[name]} (no column {name})" for name in ASSUMED if name not in predictions]
+
+
 def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
     """Check a predictions table and return it in a fixed order and fixed types.
 
     Parameters
     ----------
-    predictions : corpus, subject, session, split (train | validation | test), fold, seed, and
-        y_true, y_prob (probability of the positive class) or score_true, score (measured and
-        predicted severity) or both pairs; a column may be null outside the tested rows
+    predictions : subject, session, and y_true, y_prob (probability of the positive class) or
+        score_true, score (measured and predicted severity) or both pairs; a column may be null
+        outside the tested rows. corpus, split (train | validation | test), fold and seed are as in
+        ``ASSUMED`` where a table has no such column; further columns are kept
 
     Raises
     ------
-    PredictionsError : a missing column, an impossible value, sessions of a seed that are not all
-        tested equally often, a person on two sides of a split, labels that contradict each other
+    PredictionsError : no rows, a missing or misspelt column, an impossible value, ids of mixed
+        types, a session that is not tested as often as others, a person on two sides of a split,
+        labels that contradict each other
     """
-    columns = set(predictions.columns)
-    if missing := [name for name in _KEYS if name not in columns]:
-        raise PredictionsError(f"predictions: column(s) {missing} missing; add them")
-    if not any(columns >= set(pair) for pair in _PAIRS.values()):
-        raise PredictionsError(
-            "predictions: neither y_true and y_prob nor score_true and score are present; add the "
-            f"columns of the task (present: {sorted(columns)})"
-        )
-    table = predictions.reset_index(drop=True)
+    _check_columns(list(predictions.columns))
+    if predictions.empty:
+        raise PredictionsError("predictions: no rows; give one a tested session")
+    absent = {name: value for name, value in ASSUMED.items() if name not in predictions}
+    table = predictions.reset_index(drop=True).assign(**absent)
     for name in _KEYS:
         _refuse(table, table[name].isna(), name, "every row needs one")
     for name in [*SESSION, "split"]:
-        table[name] = table[name].astype(str)
+        table[name] = _as_text(table, name)
     _refuse(table, ~table["split"].isin(SPLITS), "split", f"use one of {', '.join(SPLITS)}")
     for name in ("fold", "seed"):
         number = pd.to_numeric(table[name], errors="coerce")
         _refuse(table, number.isna() | (number % 1 != 0), name, "use whole numbers")
         table[name] = number.astype("int64")
-    for name in {name for pair in _PAIRS.values() for name in pair} & columns:
-        number = pd.to_numeric(table[name], errors="coerce").astype("float64")
-        wrong = (number.isna() & table[name].notna()) | np.isinf(number)
-        _refuse(table, wrong, name, "use finite numbers, null where unknown")
-        if name == "y_true":
-            _refuse(table, number.notna() & ~number.isin([0, 1]), name, "labels are 0 or 1")
-        if name == "y_prob":
-            remedy = "a probability lies in [0, 1]; apply the sigmoid or softmax first"
-            _refuse(table, (number < 0) | (number > 1), name, remedy)
-        table[name] = number
-    _check_rows(table)
+    for name in _ANSWERS:
+        if name in table:
+            table[name] = _as_numbers(table, name)
+    try:
+        _check_rows(table)
+    except PredictionsError as error:
+        if not absent:
+            raise
+        said = ", ".join(f"{name} {value}" for name, value in absent.items())
+        raise PredictionsError(
+            f"{error}. Assumed for every row, as the columns are missing: {said}; add them if that "
+            "is wrong"
+        ) from error
     return table.sort_values(["seed", "fold", "split", *SESSION]).reset_index(drop=True)
+
+
+def _check_columns(columns: list[str]) -> None:
+    """Refuse a table without the columns of a task, or with one that looks misspelt."""
+    complete = [task for task, pair in _PAIRS.items() if set(pair) <= set(columns)]
+    wanted = ["subject", "session", *ASSUMED]
+    wanted += [name for pair in _PAIRS.values() for name in pair if not complete]
+    further = {_spelling(name): name for name in columns if name not in {*_KEYS, *_ANSWERS}}
+    for name in wanted:
+        if name in columns:
+            continue
+        if close := difflib.get_close_matches(_spelling(name), further, n=1, cutoff=0.85):
+            raise PredictionsError(
+                f"predictions: column {name!r} is missing, and there is {further[close[0]]!r}: "
+                f"rename it if that is meant, or add {name!r}"
+            )
+    if missing := [name for name in ("subject", "session") if name not in columns]:
+        raise PredictionsError(
+            f"predictions: column(s) {missing} missing; add them (present: {columns})"
+        )
+    if not complete:
+        raise PredictionsError(
+            "predictions: neither y_true and y_prob nor score_true and score are present; add the "
+            f"columns of the task (present: {columns})"
+        )
+
+
+def _spelling(name: str) -> str:
+    return "".join(letter for letter in str(name).lower() if letter.isalnum())
+
+
+def _as_text(table: pd.DataFrame, name: str) -> pd.Series:
+    """Ids as text, where nothing that tells two of them apart is lost."""
+    kinds = table[name].astype(object).map(_kind)
+    _refuse(table, kinds == "other", name, "an id is text or a whole number; write it as text")
+    remedy = "text and numbers are mixed, so that 01 may be 1 or not; write all ids as text"
+    _refuse(table, kinds != kinds.iloc[0], name, remedy)
+    text = table[name].astype(str)
+    remedy = "it begins or ends with a blank, or is empty; trim it"
+    _refuse(table, (text != text.str.strip()) | (text == ""), name, remedy)
+    return text
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, str):
+        return "text"
+    return "whole" if isinstance(value, int | np.integer) else "other"
+
+
+def _as_numbers(table: pd.DataFrame, name: str) -> pd.Series:
+    number = pd.to_numeric(table[name], errors="coerce").astype("float64")
+    labels = "labels are 0 (negative) or 1 (positive); rename them"
+    wrong = (number.isna() & table[name].notna()) | np.isinf(number)
+    remedy = "use finite numbers with a decimal point, null where unknown"
+    _refuse(table, wrong, name, labels if name == "y_true" else remedy)
+    if name == "y_true":
+        _refuse(table, number.notna() & ~number.isin([0, 1]), name, labels)
+    if name == "y_prob":
+        known = number.dropna()
+        percent = len(known) and known.between(0, 100).all() and (known > 1).mean() > 0.5
+        cure = (
+            "these look like percentages: divide by 100" if percent else "apply the sigmoid first"
+        )
+        remedy = f"a probability lies in [0, 1]; {cure}"
+        _refuse(table, (number < 0) | (number > 1), name, remedy)
+    return number
 
 
 def _check_rows(table: pd.DataFrame) -> None:
@@ -92,6 +213,7 @@ def _check_rows(table: pd.DataFrame) -> None:
     )
     _refuse(table, again.reindex(table.index, fill_value=False), "session", remedy)
     home = table.groupby([*PERSON, "fold", "seed"])["split"].transform("first")
+    _check_seeds(tested)
     remedy = "this person is also in another split of the fold; split by person (corpus, subject)"
     _refuse(table, table["split"] != home, "split", remedy)
     for name in ("y_true", "score_true"):
@@ -99,6 +221,27 @@ def _check_rows(table: pd.DataFrame) -> None:
             first = table.groupby(SESSION)[name].transform("first")
             differs = table[name].notna() & (table[name] != first)
             _refuse(table, differs, name, "another row of this session says otherwise; correct it")
+
+
+def _check_seeds(tested: pd.DataFrame) -> None:
+    """Refuse seeds that test different sessions: their mean would be over different people."""
+    sessions = tested.drop_duplicates([*SESSION, "seed"])
+    every = sessions.groupby(SESSION)["seed"].agg(set)
+    seeds = set(tested["seed"])
+    if len(missing := every[every != seeds]):
+        lacking = sorted(seeds - missing.iloc[0])
+        raise PredictionsError(
+            f"predictions: {session_names(missing.index)} of {len(every)} tested are missing in "
+            f"seed {', '.join(map(str, lacking))}; test every session in every seed, or evaluate "
+            "the seeds one by one"
+        )
+
+
+def session_names(sessions: pd.Index) -> str:
+    """Name the first few of some sessions (corpus, subject, session) and count the rest."""
+    shown = ", ".join("/".join(map(str, session)) for session in sessions[:NAMED])
+    more = f" and {len(sessions) - NAMED} more" if len(sessions) > NAMED else ""
+    return f"session(s) {shown}{more}"
 
 
 def _refuse(table: pd.DataFrame, wrong: pd.Series, column: str, remedy: str) -> None:
@@ -121,7 +264,8 @@ def _tasks(table: pd.DataFrame) -> list[str]:
         if set(pair) <= set(table) and all(tested[name].notna().any() for name in pair):
             for name in pair:
                 absent = (table["split"] == "test") & table[name].isna()
-                _refuse(table, absent, name, "tested rows need it; fill it or drop the row")
+                remedy = "tested rows need it; fill it, or leave the session out and say so"
+                _refuse(table, absent, name, remedy)
             tasks.append(task)
     if not tasks:
         raise PredictionsError(

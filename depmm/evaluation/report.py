@@ -16,17 +16,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from depmm.corpora.manifest import INSTRUMENTS
 from depmm.evaluation import figures
 from depmm.evaluation.calibration import CalibrationError, measure_calibration
 from depmm.evaluation.conformal import ALPHAS, measure_intervals, measure_sets
-from depmm.evaluation.floors import add_floors, compare_with_floors
+from depmm.evaluation.floors import NO_SOURCE, add_floors, compare_with_floors
 from depmm.evaluation.intervals import PERSON, SESSION, TestedSessions, draw_sessions, wilson
 from depmm.evaluation.metrics import HEADLINE, METRICS, confusion, unit_weights
 from depmm.evaluation.page import flatten, plain, render, report_figures, write_whole
-from depmm.evaluation.predictions import SPLITS, Unit, decided_predictions, instrument_of
+from depmm.evaluation.predictions import (
+    NAMED,
+    SPLITS,
+    Unit,
+    assumptions,
+    decided_predictions,
+    instrument_of,
+)
 from depmm.evaluation.selective import measure_risk, measure_spread
+from depmm.evaluation.tables import metrics_table
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # of metrics.json; a key that changes its meaning or goes raises it
 FEW_PERSONS = 20  # a bootstrap of fewer is visibly too narrow
 GROUP_COLUMNS = ("gender",)
 
@@ -61,12 +70,13 @@ def evaluate(
     ------
     PredictionsError : the table contradicts itself or lacks what the evaluation needs
     """
-    return _evaluate(predictions, draws, confidence, seed, unit)[0]
+    return measure(predictions, draws, confidence, seed, unit)[0]
 
 
-def _evaluate(
+def measure(
     predictions: pd.DataFrame, draws: int, confidence: float, seed: int, unit: Unit
 ) -> tuple[dict[str, Any], TestedSessions]:
+    """Evaluate as ``evaluate`` does; also returns the tested sessions, for figures."""
     table, tasks = decided_predictions(predictions, unit)
     for task in tasks:
         table = add_floors(table, task)
@@ -74,16 +84,21 @@ def _evaluate(
     results = [compare_with_floors(tested, task) for task in tasks]
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
+        "kind": "run",
         "unit": unit,
         "tasks": tasks,
+        "corpora": sorted(table.loc[table["split"] == "test", "corpus"].unique()),
         "instrument": instrument_of(table),
         "verdict": _overall({k: v for metrics, _ in results for k, v in metrics.items()}, tasks),
         "metrics": {k: v for metrics, _ in results for k, v in metrics.items()},
         "floors": {k: v for _, floors in results for k, v in floors.items()},
         "confusion": _confusion(tested) if "binary" in tasks else None,
+        "levels": _levels(tested, instrument_of(table)) if "severity" in tasks else None,
         "thresholds": _thresholds(table) if "binary" in tasks else [],
         "counts": {split: _count(table[table["split"] == split]) for split in SPLITS},
         "protocol": _protocol(table, tasks),
+        "assumed": assumptions(predictions),
+        "untested": _untested(table),
         "folds": sorted(int(f) for f in table.loc[table["split"] == "test", "fold"].unique()),
         "seeds": list(tested.seeds),
         "repeats": tested.repeats,
@@ -122,6 +137,21 @@ def _confusion(tested: TestedSessions) -> dict[str, Any]:
         return dict(cells)
     mean = {cell: float(np.mean([c[cell] for c in per_seed.values()])) for cell in cells}
     return {**mean, "per_seed": per_seed}
+
+
+def _levels(tested: TestedSessions, instrument: str | None) -> dict[str, Any] | None:
+    """Count sessions by measured (row) and predicted (column) severity level; None without levels.
+
+    Of several seeds it is their mean.
+    """
+    names = INSTRUMENTS[instrument].level_names if instrument in INSTRUMENTS else ()
+    if not names:
+        return None
+    counts = np.zeros((len(names), len(names)))
+    for rows in tested.seeds.values():
+        pairs = rows["band_true"].to_numpy(int), rows["band"].to_numpy(int)
+        np.add.at(counts, pairs, 1 / len(tested.seeds))
+    return {"names": list(names), "counts": counts.round(9).tolist()}
 
 
 def _groups(tested: TestedSessions, tasks: list[str]) -> dict[str, Any]:
@@ -170,6 +200,16 @@ def _count(rows: pd.DataFrame) -> dict[str, Any]:
     return counts
 
 
+def _untested(table: pd.DataFrame) -> dict[str, Any]:
+    """Sessions that folds train or validate on and none tests; nothing is asked of one fold."""
+    tested = table["split"] == "test"
+    if table.loc[tested, "fold"].nunique() < 2:
+        return {"sessions": 0, "which": []}
+    keys = pd.MultiIndex.from_frame(table[SESSION])
+    missing = keys[~tested].unique().difference(keys[tested]).sort_values()
+    return {"sessions": len(missing), "which": ["/".join(key) for key in missing]}
+
+
 def _thresholds(table: pd.DataFrame) -> list[dict[str, Any]]:
     chosen = table[["fold", "seed", "threshold", "threshold_source"]].drop_duplicates()
     return [
@@ -200,16 +240,23 @@ def _warnings(content: dict[str, Any], table: pd.DataFrame, tested: TestedSessio
             f"Only {persons} persons are tested: bootstrap intervals of fewer than {FEW_PERSONS} "
             "persons are too narrow."
         )
-    if untrained := [f"{p['fold']}" for p in content["protocol"] if not p["train"]["sessions"]]:
+    sources = {source for p in content["protocol"] for source in p["floor_source"].values()}
+    if NO_SOURCE in sources:
+        notes.append(
+            "The table has tested rows alone: that nobody tested was trained on cannot be "
+            "checked, decisions are made at 0.5, and floors are the answers that need no training "
+            "(one class for everyone, probability 0.5)."
+        )
+    elif untrained := [f"{p['fold']}" for p in content["protocol"] if not p["train"]["sessions"]]:
         notes.append(
             f"The table has no train rows for fold(s) {', '.join(sorted(set(untrained)))}: that "
             "tested persons were not trained on cannot be checked here, and floors come from "
             "validation rows."
         )
-    elif any("validation" in p["floor_source"].values() for p in content["protocol"]):
+    elif "validation" in sources:
         notes.append("Some train rows have no labels: floors come from validation rows there.")
     for entry in content["thresholds"]:
-        if entry["source"].startswith("0.5"):
+        if entry["source"].startswith("0.5") and NO_SOURCE not in sources:
             notes.append(
                 f"Threshold of fold {entry['fold']}, seed {entry['seed']} is {entry['source']}."
             )
@@ -220,9 +267,11 @@ def _warnings(content: dict[str, Any], table: pd.DataFrame, tested: TestedSessio
     ]
     if undefined:
         notes.append(f"Left out of {draws} draws as undefined: {', '.join(undefined)}.")
-    if len({tuple(rows["unit"]) for rows in tested.seeds.values()}) > 1:
+    if content["untested"]["sessions"]:
         notes.append(
-            "The seeds test different sessions: differences between them are not only luck."
+            f"{content['untested']['sessions']} sessions stand in folds but are tested in none: "
+            f"{', '.join(content['untested']['which'][:NAMED])}"
+            f"{', ...' if content['untested']['sessions'] > NAMED else ''}."
         )
     plain: dict[str, list[str]] = {}
     for name, entry in content["metrics"].items():
@@ -253,22 +302,24 @@ def write_report(
     environment: Mapping[str, Any] | None = None,
     command: str | None = None,
     audit: Mapping[str, Any] | None = None,
+    coverage: Mapping[str, Any] | None = None,
     draws: int = 2000,
     confidence: float = 0.95,
     unit: Unit = "session",
 ) -> dict[str, Any]:
-    """Evaluate predictions and write ``metrics.json`` and ``report.html`` into a folder.
+    """Evaluate predictions; write metrics.json, report.html, tables.md, tables.tex into a folder.
 
     Parameters
     ----------
     predictions : see ``check_predictions``
-    out : folder, made if absent; both files are replaced atomically
+    out : folder, made if absent; files are replaced atomically
     title : of the report
     config_text : the run's ``config.yaml``
     history : epoch, train_loss, val_loss, val_auroc or val_rmse, learning_rate; fold, seed optional
     environment : what the run's ``environment.json`` holds
     command : the line that made the predictions
     audit : what the run's ``audit.json`` holds
+    coverage : sessions left out and failures (``data.coverage.find_coverage``)
     draws, confidence, unit : see ``evaluate``
 
     Returns
@@ -279,7 +330,8 @@ def write_report(
     ------
     PredictionsError : see ``evaluate``
     """
-    content, tested = _evaluate(predictions, draws, confidence, 0, unit)
+    content, tested = measure(predictions, draws, confidence, 0, unit)
+    content["coverage"] = plain(coverage)
     page = render(
         "report.html.jinja",
         m=content,
@@ -290,9 +342,13 @@ def write_report(
         environment=flatten(environment or {}),
         command=command,
         audit=audit,
+        coverage=content["coverage"],
     )
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "metrics.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
     write_whole(out / "report.html", page)
+    table = metrics_table(content, title)
+    write_whole(out / "tables.md", table.markdown())
+    write_whole(out / "tables.tex", table.latex())
     return content
