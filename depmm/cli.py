@@ -346,7 +346,7 @@ def _compare(paths: list[Path], out: Path, unit: Literal["session", "subject"]) 
     for row in comparison["comparison"]:
         difference, low, high = (_figure(row[key]) for key in ("difference", "low", "high"))
         typer.echo(
-            f"{row['metric']:18s} {row['run_a']} less {row['run_b']}: {difference} [{low}, {high}]"
+            f"{row['metric']:18s} {row['run_a']} minus {row['run_b']}: {difference} [{low}, {high}]"
             f"   p {_figure(row['p'])}, adjusted {_figure(row['p_adjusted'])}"
         )
     typer.echo(f"{out}/report.html")

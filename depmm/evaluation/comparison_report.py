@@ -11,7 +11,7 @@ from depmm.evaluation import figures
 from depmm.evaluation.comparison import Adjustment, PairingError, compare_runs
 from depmm.evaluation.metrics import HEADLINE, METRICS
 from depmm.evaluation.page import answers, plain, render, write_whole
-from depmm.evaluation.predictions import Unit
+from depmm.evaluation.predictions import Unit, decided_predictions
 from depmm.evaluation.report import measure
 from depmm.evaluation.tables import comparison_table, runs_table
 
@@ -51,13 +51,10 @@ def write_comparison(
     PairingError : other sessions, another truth, other seeds, no task in common
     PredictionsError : see ``evaluate``
     """
-    measured = {name: measure(table, draws, confidence, 0, unit) for name, table in runs.items()}
-    contents = {name: content for name, (content, _) in measured.items()}
-    tasks = [
-        task for task in HEADLINE if all(task in content["tasks"] for content in contents.values())
-    ]
+    found = {name: decided_predictions(table, unit)[1] for name, table in runs.items()}
+    tasks = [task for task in HEADLINE if all(task in own for own in found.values())]
     if not tasks:
-        said = "; ".join(f"{name}: {', '.join(c['tasks'])}" for name, c in contents.items())
+        said = "; ".join(f"{name}: {', '.join(own)}" for name, own in found.items())
         raise PairingError(
             f"compare_runs: the runs have no task in common ({said}); compare runs of one task"
         )
@@ -65,6 +62,8 @@ def write_comparison(
     table = compare_runs(
         runs, names, draws=draws, confidence=confidence, adjustment=adjustment, unit=unit
     )
+    measured = {name: measure(own, draws, confidence, 0, unit) for name, own in runs.items()}
+    contents = {name: content for name, (content, _) in measured.items()}
     first = next(iter(contents.values()))
     content: dict[str, Any] = plain(
         {

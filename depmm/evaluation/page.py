@@ -4,6 +4,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,12 @@ def answers(tested: TestedSessions) -> figures.Answers:
 
 def render(template: str, /, **values: Any) -> str:
     """Fill a template of this package; in HTML everything but the figures is escaped."""
+    known = {"metrics": METRICS, "headline": HEADLINE, "floor_labels": LABELS}
+    return _templates().get_template(template).render(**known, **values)
+
+
+@cache
+def _templates() -> Environment:
     environment = Environment(
         loader=PackageLoader("depmm.evaluation", ""),
         autoescape=lambda name: not str(name).endswith(".md.jinja"),
@@ -56,8 +63,7 @@ def render(template: str, /, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "p_value": p_value, "markdown": markdown_text}
-    known = {"metrics": METRICS, "headline": HEADLINE, "floor_labels": LABELS}
-    return environment.get_template(template).render(**known, **values)
+    return environment
 
 
 def number(value: float | None, digits: int = 3) -> str:

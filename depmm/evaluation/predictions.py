@@ -20,6 +20,7 @@ from depmm.evaluation.metrics import severity_bands
 Unit = Literal["session", "subject"]
 SPLITS = ("train", "validation", "test")
 ASSUMED: dict[str, Any] = {"corpus": "unnamed", "split": "test", "fold": 0, "seed": 0}
+NULLS = ["", "NA", "NaN", "nan", "null", "None"]  # of numbers and groups in a .csv
 NAMED = 3  # sessions that an error lists before it only counts
 
 _KEYS = [*SESSION, "split", "fold", "seed"]
@@ -50,9 +51,12 @@ def read_predictions(path: Path) -> pd.DataFrame:
             return pd.read_parquet(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file), [])
-        # a converter keeps also the id NA; null is the empty field alone
-        text = {name: lambda cell: cell or None for name in (*SESSION, "split") if name in header}
-        table = pd.read_csv(path, converters=text, encoding="utf-8-sig")
+        text = dict.fromkeys([*SESSION, "split"], "str")
+        # a person may be called NA: of ids the empty field alone is null
+        nulls = {name: [""] if name in text else NULLS for name in header}
+        table = pd.read_csv(
+            path, dtype=text, na_values=nulls, keep_default_na=False, encoding="utf-8-sig"
+        )
     except (ValueError, OSError, csv.Error) as error:
         if path.is_file() and not path.stat().st_size:
             raise PredictionsError(

@@ -35,7 +35,7 @@ from depmm.evaluation.predictions import (
 from depmm.evaluation.selective import measure_risk, measure_spread
 from depmm.evaluation.tables import metrics_table
 
-SCHEMA_VERSION = 2  # of metrics.json; a key that changes its meaning or goes raises it
+SCHEMA_VERSION = 1  # of metrics.json; a key that changes its meaning or goes raises it
 FEW_PERSONS = 20  # a bootstrap of fewer is visibly too narrow
 GROUP_COLUMNS = ("gender",)
 

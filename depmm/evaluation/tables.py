@@ -126,7 +126,7 @@ def comparison_table(content: Mapping[str, Any]) -> Table:
     rows = [
         [
             METRICS[row["metric"]].label,
-            f"{row['run_a']} less {row['run_b']}",
+            f"{row['run_a']} minus {row['run_b']}",
             number(row["difference"]),
             _range(row),
             p_value(row["p"]),
