@@ -94,14 +94,6 @@ def test_the_page_names_the_better_run_and_escapes_it(compared):
     assert page.count('id="run-') == page.count('href="#run-') == 2
 
 
-def test_equal_runs_show_no_difference(runs, tmp_path):
-    table = runs["noise"].drop(columns=["score", "score_true"])
-    same = {"a": table, "b": table.sample(frac=1, random_state=0)}
-    write_comparison(same, tmp_path, commands={"a": None, "b": None}, draws=20, confidence=0.95)
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "No difference between the runs is shown" in page
-
-
 def test_runs_that_cannot_be_compared_leave_nothing(runs, tmp_path):
     binary = runs["noise"].drop(columns=["score", "score_true"])
     severity = runs["noise"].drop(columns=["y_prob", "y_true"])

@@ -85,7 +85,8 @@ def seen(tmp_path_factory):
     """Both pages, opened at once: the log, and by name (metrics.json, HTML, phone, desk)."""
     base = tmp_path_factory.mktemp("pages")
     table, noise = predictions(0.5), predictions(30).drop(columns=["score", "score_true"])
-    both = {"the_first_run_of_a_very_long_name_without_any_blank": table, "noise": noise}
+    again = noise.sample(frac=1, random_state=0)
+    both = {"the_first_run_of_a_very_long_name_without_any_blank": noise, "again": again}
     one, several = base / "run", base / "comparison"
     contents = [
         write_report(table, one, title="run", draws=20, config_text="a: " + "b" * 300),
@@ -111,6 +112,7 @@ def test_the_browser_shows_the_numbers_of_the_file(seen):
         for field in ("value", "low", "high"):
             assert shown(desk["cells"][f",{name},{field}"]) == pytest.approx(entry[field], abs=5e-4)
     content, _, phone, desk = seen["comparison"]
+    assert desk["answer"] == "No difference between the runs is shown."
     for run, own in content["runs"].items():
         auroc = shown(desk["cells"][f"{run},auroc,value"])
         assert auroc == pytest.approx(own["metrics"]["auroc"]["value"], abs=5e-4)
