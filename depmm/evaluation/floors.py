@@ -10,6 +10,9 @@ labelled train rows), never from the rows that are tested:
 - ``even_odds``: probability 0.5 for everyone;
 - ``constant_mean``: the mean score.
 
+A table of tested rows alone (binary) is judged by the answers that need no training: one class for
+everyone, probability 0.5.
+
 Constants that differ from fold to fold differ *against* the truth: a fold whose tested people are
 positive has fewer positives left to train on. Pooled over folds, the majority class can so score
 far below one constant answer (an accuracy of 0 when leaving one of two equal groups out, person by
@@ -35,6 +38,7 @@ FLOORS: dict[str, tuple[Answer, str]] = {
     "constant_mean": ("score", "constant mean"),
 }
 ROUNDING = 1e-9  # a gain below this is rounding, not a gain
+NO_SOURCE = "none"  # of a table of tested rows alone
 CHANCE = "chance"  # the floor of a metric on which all constants agree
 LABELS = {CHANCE: "any constant answer", **{name: label for name, (_, label) in FLOORS.items()}}
 
@@ -54,11 +58,15 @@ def add_floors(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError : a fold has neither labelled train nor labelled validation rows
+    ValueError : a fold has neither labelled train nor labelled validation rows, though other folds
+        have, or though the task is severity
     """
     column = "y_true" if task == "binary" else "score_true"
     known = predictions[column].notna().to_numpy()
     split = predictions["split"].to_numpy()
+    if task == "binary" and not (known & (split != "test")).any():
+        fixed = {"always_negative": 0, "always_positive": 1, "even_odds": 0.5}
+        return predictions.assign(**fixed, binary_floor_source=NO_SOURCE)
     truth = predictions[column].to_numpy(dtype=float, na_value=np.nan)
     constant = np.full(len(predictions), np.nan)
     source = np.full(len(predictions), "", dtype=object)
@@ -110,7 +118,7 @@ def compare_with_floors(tested: TestedSessions, task: str) -> tuple[dict[str, An
         constants = {
             floor: tested.values(name, floor)
             for floor, (answer, _) in FLOORS.items()
-            if answer == metric.reads
+            if answer == metric.reads and all(floor in rows for rows in tested.seeds.values())
         }
         for floor, values in constants.items():
             floors.setdefault(floor, {})[name] = asdict(tested.interval(*values))

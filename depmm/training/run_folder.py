@@ -19,7 +19,7 @@ import pandas as pd
 
 from depmm.config import ConfigError, Experiment, dump_config, load_experiment
 from depmm.corpora.audit import audit_of, read_audit
-from depmm.corpora.manifest import SESSION_KEY
+from depmm.evaluation.predictions import read_predictions
 
 LIBRARIES = (
     "depmm",
@@ -124,8 +124,7 @@ def model_folders(path: Path) -> list[RunFolder]:
     ------
     ValueError : there is no finished run
     """
-    folders = [RunFolder(path), *(RunFolder(fold) for fold in sorted(path.glob("seed-*-fold-*")))]
-    finished = [folder for folder in folders if (folder.path / "model.safetensors").is_file()]
+    finished = _trained(path)
     if not finished:
         raise ValueError(
             f"{path} holds no finished run of a network: train one first, or check the path"
@@ -133,9 +132,17 @@ def model_folders(path: Path) -> list[RunFolder]:
     return finished
 
 
+def _trained(path: Path) -> list[RunFolder]:
+    folders = [RunFolder(path), *(RunFolder(fold) for fold in sorted(path.glob("seed-*-fold-*")))]
+    return [folder for folder in folders if (folder.path / "model.safetensors").is_file()]
+
+
 @dataclass(frozen=True)
 class RunContent:
-    """What a report is made of; None where a predictions table came alone."""
+    """What a report is made of; None where a predictions table came alone.
+
+    ``models`` are the folders of trained networks, relative to ``path``.
+    """
 
     path: Path
     name: str
@@ -144,6 +151,9 @@ class RunContent:
     history: pd.DataFrame | None = None
     environment: dict[str, str] | None = None
     audit: dict[str, Any] | None = None
+    coverage: dict[str, Any] | None = None
+    config: Experiment | None = None
+    models: tuple[str, ...] = ()
     bootstrap: int = 2000
     confidence: float = 0.95
 
@@ -160,23 +170,28 @@ def read_run(path: Path) -> RunContent:
             f"{path} is not there: give the folder of a run, or a table of predictions"
         )
     if path.is_file():
-        if path.suffix == ".csv":  # ids are text: 01 is not 1
-            predictions = pd.read_csv(path, dtype=dict.fromkeys(SESSION_KEY, "str"))
-        else:
-            predictions = pd.read_parquet(path)
-        return RunContent(path.parent, path.stem, predictions)
+        return RunContent(path.parent, path.stem, read_predictions(path))
     run = RunFolder(path)
     if not run.finished:
         raise ValueError(f"{path} holds no predictions.parquet: train it to the end first")
     config = load_experiment(run.config) if run.config.is_file() else None
+    predictions = pd.read_parquet(run.predictions)
+    coverage = None
+    if config:
+        from depmm.data.coverage import find_coverage  # loads torch, which a table does not need
+
+        coverage = find_coverage(config, predictions)
     history = run.history if run.history.is_file() else None
     return RunContent(
         path,
         path.name,
-        pd.read_parquet(run.predictions),
+        predictions,
         run.config.read_text(encoding="utf-8") if config else None,
         pd.read_parquet(history) if history else None,
         json.loads(run.environment.read_text()) if run.environment.is_file() else None,
         read_audit(run.audit) if run.audit.is_file() else None,
+        coverage,
+        config,
+        tuple(folder.path.relative_to(path).as_posix() for folder in _trained(path)),
         *((config.evaluation.bootstrap, config.evaluation.confidence) if config else ()),
     )
