@@ -12,7 +12,6 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -20,16 +19,25 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
+from pandas.api.types import is_numeric_dtype
 
-from depmm.corpora.manifest import INSTRUMENTS
+from depmm.corpora.manifest import INSTRUMENTS, MAX_AGE
 from depmm.evaluation import figures
 from depmm.evaluation.calibration import CalibrationError, measure_calibration
 from depmm.evaluation.conformal import ALPHAS, measure_intervals, measure_sets
+from depmm.evaluation.covariate_floors import (
+    add_covariate_floors,
+    compare_with_covariate_floors,
+    covariate_warnings,
+)
+from depmm.evaluation.covariates import COVARIATES, NUMBERS, is_number
+from depmm.evaluation.fairness import fairness_warnings, measure_fairness
 from depmm.evaluation.floors import LABELS, add_floors, compare_with_floors
 from depmm.evaluation.intervals import (
     PERSON,
     SESSION,
     TestedSessions,
+    count_sessions,
     decide,
     draw_sessions,
     wilson,
@@ -47,7 +55,6 @@ SCHEMA_VERSION = 1
 Unit = Literal["session", "subject"]
 SPLITS = ("train", "validation", "test")
 FEW_PERSONS = 20  # a bootstrap of fewer is visibly too narrow
-GROUP_COLUMNS = ("gender",)
 
 _KEYS = [*SESSION, "split", "fold", "seed"]
 _PAIRS = {"binary": ("y_true", "y_prob"), "severity": ("score_true", "score")}
@@ -67,7 +74,8 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
     ----------
     predictions : corpus, subject, session, split (train | validation | test), fold, seed, and
         y_true, y_prob (probability of the positive class) or score_true, score (measured and
-        predicted severity) or both pairs; a column may be null outside the tested rows
+        predicted severity) or both pairs; a column may be null outside the tested rows. Any of
+        ``COVARIATES`` may be there: reports are cut by them, and floors are fitted on them
 
     Raises
     ------
@@ -102,8 +110,27 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
             remedy = "a probability lies in [0, 1]; apply the sigmoid or softmax first"
             _refuse(table, (number < 0) | (number > 1), name, remedy)
         table[name] = number
+    _check_covariates(table)
     _check_rows(table)
     return table.sort_values(["seed", "fold", "split", *SESSION]).reset_index(drop=True)
+
+
+def _check_covariates(table: pd.DataFrame) -> None:
+    """Bring what is known of sessions into fixed types, or refuse it."""
+    for name in [name for name in COVARIATES if name in table]:
+        if name in NUMBERS or (name == "age" and is_number(table[name])):
+            number = pd.to_numeric(table[name], errors="coerce").astype("float64")
+            wrong = (number.isna() & table[name].notna()) | (number < 0) | np.isinf(number)
+            if name == "age":
+                wrong |= number > MAX_AGE
+            remedy = f"use numbers from 0 on{f' to {MAX_AGE}' if name == 'age' else ''}"
+            _refuse(table, wrong, name, f"{remedy}, null where unknown")
+            table[name] = number
+        else:
+            table[name] = table[name].map(str, na_action="ignore").astype(object)
+        first = table.groupby(SESSION)[name].transform("first")
+        differs = table[name].notna() & (table[name] != first)
+        _refuse(table, differs, name, "another row of this session says otherwise; correct it")
 
 
 def _check_rows(table: pd.DataFrame) -> None:
@@ -177,8 +204,9 @@ def _tasks(table: pd.DataFrame) -> list[str]:
 def mean_of_sessions(table: pd.DataFrame) -> pd.DataFrame:
     """Make one row of each person's sessions in a split, fold and seed, named ``mean``.
 
-    Probabilities, measured and predicted scores are averaged; other columns are those of the first
-    session.
+    Probabilities, measured and predicted scores and covariates that are numbers are averaged; a
+    covariate in which the sessions differ (task, say) becomes null; other columns are those of the
+    first session.
 
     Raises
     ------
@@ -191,7 +219,15 @@ def mean_of_sessions(table: pd.DataFrame) -> pd.DataFrame:
         differs = table["y_true"].notna() & (table["y_true"] != first)
         remedy = "another session of this person says otherwise; use the unit session"
         _refuse(table, differs, "y_true", remedy)
-    averaged = {"y_prob", "score_true", "score"}
+    present = [name for name in COVARIATES if name in table]
+    numbers = [name for name in present if is_numeric_dtype(table[name])]
+    several = {
+        name: table[name].mask(persons[name].transform("nunique") > 1)
+        for name in present
+        if name not in numbers
+    }
+    persons = table.assign(**several).groupby(keys, sort=False)
+    averaged = {"y_prob", "score_true", "score", *numbers}
     how: dict[str, Any] = {
         str(name): "mean" if name in averaged else "first"
         for name in table
@@ -253,7 +289,7 @@ def evaluate(
 
     Parameters
     ----------
-    predictions : see ``check_predictions``; a column ``gender`` adds metrics by group
+    predictions : see ``check_predictions``
     draws : bootstrap draws of persons
     confidence : of the intervals, e.g. 0.95
     seed : of the bootstrap
@@ -262,7 +298,9 @@ def evaluate(
     Returns
     -------
     Plain values (None where undefined). ``metrics`` maps a name of ``METRICS`` to value, low, high,
-    undefined_draws, the floor it is compared with, the paired gain over that floor and a verdict
+    undefined_draws, the floor it is compared with, the paired gain over that floor and a verdict;
+    ``covariate_floors`` maps a task to the floors that see no recording and to those that are not
+    possible; ``groups``, ``gaps`` and more: see ``measure_fairness``
 
     Raises
     ------
@@ -275,8 +313,10 @@ def _evaluate(
     predictions: pd.DataFrame, draws: int, confidence: float, seed: int, unit: Unit
 ) -> tuple[dict[str, Any], TestedSessions]:
     table, tasks = decided_predictions(predictions, unit)
+    learned: dict[str, Any] = {}
     for task in tasks:
         table = add_floors(table, task)
+        table, *learned[task] = add_covariate_floors(table, task)
     tested = draw_sessions(table, draws, confidence, seed)
     results = [compare_with_floors(tested, task) for task in tasks]
     content: dict[str, Any] = {
@@ -287,14 +327,21 @@ def _evaluate(
         "verdict": _overall({k: v for metrics, _ in results for k, v in metrics.items()}, tasks),
         "metrics": {k: v for metrics, _ in results for k, v in metrics.items()},
         "floors": {k: v for _, floors in results for k, v in floors.items()},
+        "covariate_floors": {
+            task: {
+                "floors": compare_with_covariate_floors(tested, task, reads),
+                "not_possible": not_possible,
+            }
+            for task, (reads, not_possible) in learned.items()
+        },
         "confusion": _confusion(tested) if "binary" in tasks else None,
         "thresholds": _thresholds(table) if "binary" in tasks else [],
-        "counts": {split: _count(table[table["split"] == split]) for split in SPLITS},
+        "counts": {split: count_sessions(table[table["split"] == split]) for split in SPLITS},
         "protocol": _protocol(table, tasks),
         "folds": sorted(int(f) for f in table.loc[table["split"] == "test", "fold"].unique()),
         "seeds": list(tested.seeds),
         "repeats": tested.repeats,
-        "groups": _groups(tested, tasks),
+        **measure_fairness(tested, tasks, seed),
         "calibration": {task: _calibration(table, tested, task, seed) for task in tasks},
         "bootstrap": {
             "unit": "person (corpus, subject)",
@@ -331,24 +378,6 @@ def _confusion(tested: TestedSessions) -> dict[str, Any]:
     return {**mean, "per_seed": per_seed}
 
 
-def _groups(tested: TestedSessions, tasks: list[str]) -> dict[str, Any]:
-    """Headline metrics within each group, on the same draws."""
-    everyone = pd.concat(tested.seeds.values()).drop_duplicates("unit")
-    found: dict[str, Any] = {}
-    for column in GROUP_COLUMNS:
-        if column not in everyone or len(everyone[column].dropna().unique()) < 2:
-            continue
-        found[column] = {}
-        for group in sorted(everyone[column].dropna().unique()):
-            members = tested.where(column, group)
-            entry: dict[str, Any] = _count(everyone[everyone[column] == group])
-            for task in tasks:
-                for name in HEADLINE[task]:
-                    entry[name] = asdict(members.interval(*members.values(name)))
-            found[column][str(group)] = entry
-    return found
-
-
 def _calibration(
     table: pd.DataFrame, tested: TestedSessions, task: str, seed: int
 ) -> dict[str, Any]:
@@ -366,17 +395,6 @@ def _calibration(
     return content
 
 
-def _count(rows: pd.DataFrame) -> dict[str, Any]:
-    sessions = rows.drop_duplicates(SESSION)
-    counts: dict[str, Any] = {
-        "sessions": len(sessions),
-        "persons": len(sessions.drop_duplicates(PERSON)),
-    }
-    if "y_true" in sessions and sessions["y_true"].notna().any():
-        counts["positive_sessions"] = int(sessions["y_true"].sum())
-    return counts
-
-
 def _thresholds(table: pd.DataFrame) -> list[dict[str, Any]]:
     chosen = table[["fold", "seed", "threshold", "threshold_source"]].drop_duplicates()
     return [
@@ -391,7 +409,7 @@ def _protocol(table: pd.DataFrame, tasks: list[str]) -> list[dict[str, Any]]:
         {
             "fold": rows["fold"].iloc[0],
             "seed": rows["seed"].iloc[0],
-            **{split: _count(rows[rows["split"] == split]) for split in SPLITS},
+            **{split: count_sessions(rows[rows["split"] == split]) for split in SPLITS},
             "floor_source": {task: rows[f"{task}_floor_source"].iloc[0] for task in tasks},
         }
         for _, rows in table.groupby(["seed", "fold"])
@@ -444,6 +462,9 @@ def _warnings(content: dict[str, Any], table: pd.DataFrame, tested: TestedSessio
             plain.setdefault(entry["reason"], []).append(METRICS[name].label)
     for reason, labels in plain.items():
         notes.append(f"Percentile instead of BCa intervals of {', '.join(labels)}: {reason}.")
+    for task, entry in content["covariate_floors"].items():
+        notes += covariate_warnings(entry["floors"], task)
+    notes += fairness_warnings(content["gaps"])
     accuracy = content["metrics"].get("accuracy")
     if accuracy and accuracy["low"] == accuracy["high"]:
         exact = wilson(accuracy["value"] * persons, persons, tested.confidence)
