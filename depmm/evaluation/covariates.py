@@ -27,4 +27,5 @@ def age_bands(age: pd.Series) -> pd.Series:
         return age
     years = pd.to_numeric(age)
     labels = np.array(AGE_LABELS, dtype=object)[np.digitize(years, AGE_BANDS)]
-    return pd.Series(labels, age.index).where(years.notna(), None)
+    labels[years.isna()] = None
+    return pd.Series(labels, age.index, dtype=object)

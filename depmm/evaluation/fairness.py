@@ -3,11 +3,15 @@
 A gap is the difference of a metric between two groups, or between the best and the worst of
 several. Its null hypothesis is that, given the truth, the answers do not depend on the group
 (separation; Hardt et al. 2016, "Equality of opportunity in supervised learning"), so membership is
-exchanged at random among persons of the same label (for severity: of the same half of the scores),
-which leaves every group as many positives as it has. What belongs to persons (gender, age, corpus)
-is exchanged between persons, with all of their sessions. Where a person has sessions of several
-groups (task, valence), membership is exchanged between the sessions of a person that have the same
-label; persons with one group have nothing to exchange there.
+exchanged at random among persons of the same label, which leaves every group as many positives as
+it has; for severity, among persons of the same quarter of the scores (where women scored 6 points
+more than men and were served equally, a test at .05 found a gap of RMSE in 6 % of 600 simulated
+studies of 100 persons; in 12 % with halves of the scores, in 41 % without).
+
+What belongs to persons (gender, age, corpus) is exchanged between persons, with all of their
+sessions. Where a person has sessions of several groups (task, valence), membership is exchanged
+between the sessions of a person that have the same truth; persons with one group have nothing to
+exchange there.
 
 Equal metrics are not the only idea of fairness, and a gap that is not shown is not shown to be
 absent: with few persons only large ones can be found.
@@ -263,7 +267,7 @@ def _exchanges(
     person, stratum = person_strata(members)
     if len(set(zip(person, own, strict=True))) == len(set(person)):
         if task == "severity":
-            stratum = _upper_half(members["score_true"].to_numpy(float), person)
+            stratum = _quarters(members["score_true"].to_numpy(float), person)
         _, first, number = np.unique(person, return_index=True, return_inverse=True)
         changed = _permuted(own[first], stratum[first], draws, seed)[:, number]
         exchanged = "persons"
@@ -278,10 +282,10 @@ def _exchanges(
     return result, exchanged
 
 
-def _upper_half(score: Array, person: NDArray[Any]) -> NDArray[np.bool_]:
-    """Say whether the mean score of each session's person is above that of the median person."""
+def _quarters(score: Array, person: NDArray[Any]) -> NDArray[np.integer]:
+    """Say in which quarter of the persons, by their mean score, each session's person is."""
     means = pd.Series(score).groupby(person).mean()
-    return (means > means.median()).loc[person].to_numpy()
+    return np.searchsorted(means.quantile([0.25, 0.5, 0.75]), means.loc[person], side="right")
 
 
 def _permuted(

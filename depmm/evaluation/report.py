@@ -123,7 +123,7 @@ def _check_covariates(table: pd.DataFrame) -> None:
             wrong = (number.isna() & table[name].notna()) | (number < 0) | np.isinf(number)
             if name == "age":
                 wrong |= number > MAX_AGE
-            remedy = f"use numbers from 0 on{f' to {MAX_AGE}' if name == 'age' else ''}"
+            remedy = f"use numbers from 0 {f'to {MAX_AGE}' if name == 'age' else 'on'}"
             _refuse(table, wrong, name, f"{remedy}, null where unknown")
             table[name] = number
         else:
