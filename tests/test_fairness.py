@@ -19,7 +19,7 @@ from depmm.evaluation.fairness import (
 from depmm.evaluation.intervals import draw_sessions
 
 BINARY = ["binary"]
-TRIALS = 60  # simulated studies
+TRIALS = 40  # simulated studies
 
 
 def people(labels, decided, **columns):
