@@ -20,11 +20,13 @@ person). A metric is therefore compared with the best of the constant answers, o
 level where every single constant scores the same (0.5 for balanced accuracy and AUROC).
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from depmm.evaluation.intervals import Interval, TestedSessions, Values
 from depmm.evaluation.metrics import METRICS, Answer, metric_names
@@ -62,26 +64,14 @@ def add_floors(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
         have, or though the task is severity
     """
     column = "y_true" if task == "binary" else "score_true"
-    known = predictions[column].notna().to_numpy()
-    split = predictions["split"].to_numpy()
-    if task == "binary" and not (known & (split != "test")).any():
+    if task == "binary" and predictions.loc[predictions["split"] != "test", column].isna().all():
         fixed = {"always_negative": 0, "always_positive": 1, "even_odds": 0.5}
         return predictions.assign(**fixed, binary_floor_source=NO_SOURCE)
     truth = predictions[column].to_numpy(dtype=float, na_value=np.nan)
     constant = np.full(len(predictions), np.nan)
     source = np.full(len(predictions), "", dtype=object)
-    trainings: dict[Any, Any] = predictions.groupby(["fold", "seed"]).indices
-    for (fold, seed), rows in trainings.items():
-        for name in ("train", "validation"):
-            if (own := rows[known[rows] & (split[rows] == name)]).size:
-                constant[rows], source[rows] = truth[own].mean(), name
-                break
-        else:
-            raise ValueError(
-                f"predictions: fold {fold}, seed {seed} has no train or validation rows with "
-                f"{column}, so that no floor can be set without looking at the test: add its train "
-                f"rows ({column} is enough, the answers may be null)"
-            )
+    for rows, own, name in fitting_rows(predictions, column):
+        constant[rows], source[rows] = truth[own].mean(), name
     table = predictions.assign(**{f"{task}_floor_source": source})
     if task == "severity":
         return table.assign(constant_mean=constant)
@@ -92,6 +82,40 @@ def add_floors(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
         constant_probability=constant,
         even_odds=0.5,
     )
+
+
+def fitting_rows(
+    predictions: pd.DataFrame, column: str
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], str]]:
+    """Say for each (fold, seed) which rows its floors are fitted on; never the tested ones.
+
+    Parameters
+    ----------
+    predictions : table with split, fold, seed and ``column``
+    column : the truth
+
+    Yields
+    ------
+    all rows of the (fold, seed), those of them to fit on, and the split of these
+
+    Raises
+    ------
+    ValueError : a fold has neither labelled train nor labelled validation rows
+    """
+    known = predictions[column].notna().to_numpy()
+    split = predictions["split"].to_numpy()
+    trainings: dict[Any, Any] = predictions.groupby(["fold", "seed"]).indices
+    for (fold, seed), rows in trainings.items():
+        for name in ("train", "validation"):
+            if (own := rows[known[rows] & (split[rows] == name)]).size:
+                yield rows, own, name
+                break
+        else:
+            raise ValueError(
+                f"predictions: fold {fold}, seed {seed} has no train or validation rows with "
+                f"{column}, so that no floor can be set without looking at the test: add its train "
+                f"rows ({column} is enough, the answers may be null)"
+            )
 
 
 def compare_with_floors(tested: TestedSessions, task: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -129,13 +153,13 @@ def compare_with_floors(tested: TestedSessions, task: str) -> tuple[dict[str, An
             gain = tested.interval(*(sign * (a - b) for a, b in zip(own, best, strict=True)))
             entry["floor"] = {"name": floor, **asdict(beside)}
             entry["gain"] = asdict(gain)
-            entry["verdict"] = verdict(name, estimate, beside, gain, floor)
+            entry["verdict"] = verdict(name, estimate, beside, gain, LABELS[floor])
         metrics[name] = entry
     return metrics, floors
 
 
 def verdict(
-    name: str, estimate: Interval, floor: Interval, gain: Interval, floor_name: str
+    name: str, estimate: Interval, floor: Interval, gain: Interval, floor_label: str
 ) -> dict[str, str]:
     """Say in plain words whether a metric is better than its floor.
 
@@ -158,7 +182,7 @@ def verdict(
         answer, relation = "not shown to be better", "not shown to be better than"
     words = (
         f"{label} {estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f}) is {relation} "
-        f"the floor of {floor.value:.2f} ({LABELS[floor_name]})."
+        f"the floor of {floor.value:.2f} ({floor_label})."
     )
     return {"answer": answer, "words": words}
 

@@ -12,8 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
-from depmm.corpora.manifest import INSTRUMENTS
+from depmm.corpora.manifest import INSTRUMENTS, MAX_AGE
+from depmm.evaluation.covariates import COVARIATES, NUMBERS, is_number
 from depmm.evaluation.intervals import PERSON, SESSION, decide
 from depmm.evaluation.metrics import severity_bands
 
@@ -94,7 +96,8 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
     predictions : subject, session, and y_true, y_prob (probability of the positive class) or
         score_true, score (measured and predicted severity) or both pairs; a column may be null
         outside the tested rows. corpus, split (train | validation | test), fold and seed are as in
-        ``ASSUMED`` where a table has no such column; further columns are kept
+        ``ASSUMED`` where a table has no such column; any of ``COVARIATES`` may be
+        there: reports are cut by them, and floors are fitted on them; further columns are kept
 
     Raises
     ------
@@ -119,6 +122,7 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
     for name in _ANSWERS:
         if name in table:
             table[name] = _as_numbers(table, name)
+    _check_covariates(table)
     try:
         _check_rows(table)
     except PredictionsError as error:
@@ -196,6 +200,24 @@ def _as_numbers(table: pd.DataFrame, name: str) -> pd.Series:
         remedy = f"a probability lies in [0, 1]; {cure}"
         _refuse(table, (number < 0) | (number > 1), name, remedy)
     return number
+
+
+def _check_covariates(table: pd.DataFrame) -> None:
+    """Bring what is known of sessions into fixed types, or refuse it."""
+    for name in [name for name in COVARIATES if name in table]:
+        if name in NUMBERS or (name == "age" and is_number(table[name])):
+            number = pd.to_numeric(table[name], errors="coerce").astype("float64")
+            wrong = (number.isna() & table[name].notna()) | (number < 0) | np.isinf(number)
+            if name == "age":
+                wrong |= number > MAX_AGE
+            remedy = f"use numbers from 0 {f'to {MAX_AGE}' if name == 'age' else 'on'}"
+            _refuse(table, wrong, name, f"{remedy}, null where unknown")
+            table[name] = number
+        else:
+            table[name] = table[name].map(str, na_action="ignore").astype(object)
+        first = table.groupby(SESSION)[name].transform("first")
+        differs = table[name].notna() & (table[name] != first)
+        _refuse(table, differs, name, "another row of this session says otherwise; correct it")
 
 
 def _check_rows(table: pd.DataFrame) -> None:
@@ -292,8 +314,9 @@ def _tasks(table: pd.DataFrame) -> list[str]:
 def mean_of_sessions(table: pd.DataFrame) -> pd.DataFrame:
     """Make one row of each person's sessions in a split, fold and seed, named ``mean``.
 
-    Probabilities, measured and predicted scores are averaged; other columns are those of the first
-    session.
+    Probabilities, measured and predicted scores and covariates that are numbers are averaged; a
+    covariate in which the sessions differ (task, say) becomes null; other columns are those of the
+    first session.
 
     Raises
     ------
@@ -306,7 +329,15 @@ def mean_of_sessions(table: pd.DataFrame) -> pd.DataFrame:
         differs = table["y_true"].notna() & (table["y_true"] != first)
         remedy = "another session of this person says otherwise; use the unit session"
         _refuse(table, differs, "y_true", remedy)
-    averaged = {"y_prob", "score_true", "score"}
+    present = [name for name in COVARIATES if name in table]
+    numbers = [name for name in present if is_numeric_dtype(table[name])]
+    several = {
+        name: table[name].mask(persons[name].transform("nunique") > 1)
+        for name in present
+        if name not in numbers
+    }
+    persons = table.assign(**several).groupby(keys, sort=False)
+    averaged = {"y_prob", "score_true", "score", *numbers}
     how: dict[str, Any] = {
         str(name): "mean" if name in averaged else "first"
         for name in table

@@ -9,7 +9,6 @@ for all of them.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,20 @@ from depmm.corpora.manifest import INSTRUMENTS
 from depmm.evaluation import figures
 from depmm.evaluation.calibration import CalibrationError, measure_calibration
 from depmm.evaluation.conformal import ALPHAS, measure_intervals, measure_sets
+from depmm.evaluation.covariate_floors import (
+    add_covariate_floors,
+    compare_with_covariate_floors,
+    covariate_warnings,
+)
+from depmm.evaluation.fairness import fairness_warnings, measure_fairness
 from depmm.evaluation.floors import NO_SOURCE, add_floors, compare_with_floors
-from depmm.evaluation.intervals import PERSON, SESSION, TestedSessions, draw_sessions, wilson
+from depmm.evaluation.intervals import (
+    SESSION,
+    TestedSessions,
+    count_sessions,
+    draw_sessions,
+    wilson,
+)
 from depmm.evaluation.metrics import HEADLINE, METRICS, confusion, unit_weights
 from depmm.evaluation.page import flatten, plain, render, report_figures, write_whole
 from depmm.evaluation.predictions import (
@@ -37,7 +48,6 @@ from depmm.evaluation.tables import metrics_table
 
 SCHEMA_VERSION = 1  # of metrics.json; a key that changes its meaning or goes raises it
 FEW_PERSONS = 20  # a bootstrap of fewer is visibly too narrow
-GROUP_COLUMNS = ("gender",)
 
 
 # ---- evaluation --------------------------------------------------------------------------------
@@ -55,7 +65,7 @@ def evaluate(
 
     Parameters
     ----------
-    predictions : see ``check_predictions``; a column ``gender`` adds metrics by group
+    predictions : see ``check_predictions``
     draws : bootstrap draws of persons
     confidence : of the intervals, e.g. 0.95
     seed : of the bootstrap
@@ -64,7 +74,9 @@ def evaluate(
     Returns
     -------
     Plain values (None where undefined). ``metrics`` maps a name of ``METRICS`` to value, low, high,
-    undefined_draws, the floor it is compared with, the paired gain over that floor and a verdict
+    undefined_draws, the floor it is compared with, the paired gain over that floor and a verdict;
+    ``covariate_floors`` maps a task to the floors that see no recording and to those that are not
+    possible; ``groups``, ``gaps`` and more: see ``measure_fairness``
 
     Raises
     ------
@@ -78,8 +90,10 @@ def measure(
 ) -> tuple[dict[str, Any], TestedSessions]:
     """Evaluate as ``evaluate`` does; also returns the tested sessions, for figures."""
     table, tasks = decided_predictions(predictions, unit)
+    learned: dict[str, Any] = {}
     for task in tasks:
         table = add_floors(table, task)
+        table, *learned[task] = add_covariate_floors(table, task)
     tested = draw_sessions(table, draws, confidence, seed)
     results = [compare_with_floors(tested, task) for task in tasks]
     content: dict[str, Any] = {
@@ -92,17 +106,24 @@ def measure(
         "verdict": _overall({k: v for metrics, _ in results for k, v in metrics.items()}, tasks),
         "metrics": {k: v for metrics, _ in results for k, v in metrics.items()},
         "floors": {k: v for _, floors in results for k, v in floors.items()},
+        "covariate_floors": {
+            task: {
+                "floors": compare_with_covariate_floors(tested, task, reads),
+                "not_possible": not_possible,
+            }
+            for task, (reads, not_possible) in learned.items()
+        },
         "confusion": _confusion(tested) if "binary" in tasks else None,
         "levels": _levels(tested, instrument_of(table)) if "severity" in tasks else None,
         "thresholds": _thresholds(table) if "binary" in tasks else [],
-        "counts": {split: _count(table[table["split"] == split]) for split in SPLITS},
+        "counts": {split: count_sessions(table[table["split"] == split]) for split in SPLITS},
         "protocol": _protocol(table, tasks),
         "assumed": assumptions(predictions),
         "untested": _untested(table),
         "folds": sorted(int(f) for f in table.loc[table["split"] == "test", "fold"].unique()),
         "seeds": list(tested.seeds),
         "repeats": tested.repeats,
-        "groups": _groups(tested, tasks),
+        **measure_fairness(tested, tasks, seed),
         "calibration": {task: _calibration(table, tested, task, seed) for task in tasks},
         "bootstrap": {
             "unit": "person (corpus, subject)",
@@ -154,24 +175,6 @@ def _levels(tested: TestedSessions, instrument: str | None) -> dict[str, Any] | 
     return {"names": list(names), "counts": counts.round(9).tolist()}
 
 
-def _groups(tested: TestedSessions, tasks: list[str]) -> dict[str, Any]:
-    """Headline metrics within each group, on the same draws."""
-    everyone = pd.concat(tested.seeds.values()).drop_duplicates("unit")
-    found: dict[str, Any] = {}
-    for column in GROUP_COLUMNS:
-        if column not in everyone or len(everyone[column].dropna().unique()) < 2:
-            continue
-        found[column] = {}
-        for group in sorted(everyone[column].dropna().unique()):
-            members = tested.where(column, group)
-            entry: dict[str, Any] = _count(everyone[everyone[column] == group])
-            for task in tasks:
-                for name in HEADLINE[task]:
-                    entry[name] = asdict(members.interval(*members.values(name)))
-            found[column][str(group)] = entry
-    return found
-
-
 def _calibration(
     table: pd.DataFrame, tested: TestedSessions, task: str, seed: int
 ) -> dict[str, Any]:
@@ -187,17 +190,6 @@ def _calibration(
         content["conformal"] = {"refused": str(refusal)}
     content["gates"] = measure_spread(tested, task)
     return content
-
-
-def _count(rows: pd.DataFrame) -> dict[str, Any]:
-    sessions = rows.drop_duplicates(SESSION)
-    counts: dict[str, Any] = {
-        "sessions": len(sessions),
-        "persons": len(sessions.drop_duplicates(PERSON)),
-    }
-    if "y_true" in sessions and sessions["y_true"].notna().any():
-        counts["positive_sessions"] = int(sessions["y_true"].sum())
-    return counts
 
 
 def _untested(table: pd.DataFrame) -> dict[str, Any]:
@@ -224,7 +216,7 @@ def _protocol(table: pd.DataFrame, tasks: list[str]) -> list[dict[str, Any]]:
         {
             "fold": rows["fold"].iloc[0],
             "seed": rows["seed"].iloc[0],
-            **{split: _count(rows[rows["split"] == split]) for split in SPLITS},
+            **{split: count_sessions(rows[rows["split"] == split]) for split in SPLITS},
             "floor_source": {task: rows[f"{task}_floor_source"].iloc[0] for task in tasks},
         }
         for _, rows in table.groupby(["seed", "fold"])
@@ -279,6 +271,9 @@ def _warnings(content: dict[str, Any], table: pd.DataFrame, tested: TestedSessio
             plain.setdefault(entry["reason"], []).append(METRICS[name].label)
     for reason, labels in plain.items():
         notes.append(f"Percentile instead of BCa intervals of {', '.join(labels)}: {reason}.")
+    for task, entry in content["covariate_floors"].items():
+        notes += covariate_warnings(entry["floors"], task)
+    notes += fairness_warnings(content["gaps"])
     accuracy = content["metrics"].get("accuracy")
     if accuracy and accuracy["low"] == accuracy["high"]:
         exact = wilson(accuracy["value"] * persons, persons, tested.confidence)
