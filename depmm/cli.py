@@ -287,6 +287,7 @@ def evaluate(
         environment=content.environment,
         command=(content.environment or {}).get("command"),
         audit=content.audit,
+        selection=content.selection,
         draws=content.bootstrap,
         confidence=content.confidence,
         unit=unit,

@@ -467,6 +467,7 @@ def write_report(
     environment: Mapping[str, Any] | None = None,
     command: str | None = None,
     audit: Mapping[str, Any] | None = None,
+    selection: pd.DataFrame | None = None,
     draws: int = 2000,
     confidence: float = 0.95,
     unit: Unit = "session",
@@ -483,6 +484,7 @@ def write_report(
     environment : what the run's ``environment.json`` holds
     command : the line that made the predictions
     audit : what the run's ``audit.json`` holds
+    selection : the run's ``selection.csv``, where each fold chose settings
     draws, confidence, unit : see ``evaluate``
 
     Returns
@@ -503,6 +505,7 @@ def write_report(
         environment=_flatten(environment or {}),
         command=command,
         audit=audit,
+        chosen=[] if selection is None else selection[selection["chosen"]].to_dict("records"),
     )
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)

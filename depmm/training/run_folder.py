@@ -2,7 +2,8 @@
 
 ``config.yaml``, ``split.csv``, ``model.safetensors`` + ``config.json``, ``history.parquet``,
 ``predictions.parquet``, ``environment.json``, and ``audit.json`` where the manifest had passed or
-failed an audit; later ``metrics.json`` and ``report.html``.
+failed an audit; ``selection.csv`` where inner folds chose settings (``selection.py``); later
+``metrics.json`` and ``report.html``.
 """
 
 import json
@@ -52,6 +53,7 @@ class RunFolder:
         self.environment = path / "environment.json"
         self.audit = path / "audit.json"
         self.carried_over = path / "carried_over.json"
+        self.selection = path / "selection.csv"
 
     @property
     def finished(self) -> bool:
@@ -144,6 +146,7 @@ class RunContent:
     history: pd.DataFrame | None = None
     environment: dict[str, str] | None = None
     audit: dict[str, Any] | None = None
+    selection: pd.DataFrame | None = None
     bootstrap: int = 2000
     confidence: float = 0.95
 
@@ -178,5 +181,6 @@ def read_run(path: Path) -> RunContent:
         pd.read_parquet(history) if history else None,
         json.loads(run.environment.read_text()) if run.environment.is_file() else None,
         read_audit(run.audit) if run.audit.is_file() else None,
+        pd.read_csv(run.selection) if run.selection.is_file() else None,
         *((config.evaluation.bootstrap, config.evaluation.confidence) if config else ()),
     )
