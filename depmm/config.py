@@ -6,7 +6,6 @@ contradict each other stop the run and say what was meant.
 """
 
 import difflib
-import json
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -710,9 +709,13 @@ def with_settings(config: Kind, settings: Mapping[str, Any]) -> Kind:
 
 
 def words(settings: Mapping[str, Any]) -> str:
-    """Settings as a person reads them: ``key=value key=value``."""
-    texts = (v if isinstance(v, str) else json.dumps(v, default=str) for v in settings.values())
-    return " ".join(f"{key}={text}" for key, text in zip(settings, texts, strict=True))
+    """Write settings as a command line takes them: ``key=value key=value``."""
+    texts = [
+        yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True)
+        for value in settings.values()
+    ]
+    # yaml ends a single value with a line of dots
+    return " ".join(f"{k}={text.splitlines()[0]}" for k, text in zip(settings, texts, strict=True))
 
 
 def extract_config(path: Path | None, overrides: list[str] | None = None) -> ExtractConfig:

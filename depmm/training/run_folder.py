@@ -12,6 +12,7 @@ import platform
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,11 @@ def write_text(path: Path, text: str) -> None:
 
 def environment() -> dict[str, str]:
     """Versions, platform, commit and command of this process."""
+    return {**_installed(), "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])}
+
+
+@cache  # a nested cross-validation opens hundreds of runs
+def _installed() -> dict[str, str]:
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"],
         capture_output=True,
@@ -115,7 +121,6 @@ def environment() -> dict[str, str]:
         "processor": platform.machine(),
         **{name: version(name) for name in LIBRARIES},
         "commit": commit.stdout.strip() or "unknown",
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
 
 
