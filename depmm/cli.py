@@ -305,6 +305,7 @@ def evaluate(
         command=(content.environment or {}).get("command"),
         audit=content.audit,
         coverage=content.coverage,
+        selection=content.selection,
         draws=content.bootstrap,
         confidence=content.confidence,
         unit=unit,

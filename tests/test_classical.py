@@ -214,6 +214,13 @@ def test_svm_gives_a_rare_class_the_same_weight():
     assert answers == [1, 0]
 
 
+def test_c_is_the_svm_s_alone():
+    settings = ClassicalSettings(classifier="svm", C=3.0)
+    assert build_classifier(settings, 0)[-1].C == 3.0
+    with pytest.raises(ValueError, match=r"C is 3.0, but adaboost has none: drop it"):
+        ClassicalSettings(classifier="adaboost", C=3.0)
+
+
 def test_svm_answers_the_sigmoid_of_its_margin():
     fitted = build_classifier(ClassicalSettings(classifier="svm"), 0)
     fitted.fit([[-2.0], [-1.0], [1.0], [2.0]], [0, 0, 1, 1])

@@ -298,6 +298,7 @@ def write_report(
     command: str | None = None,
     audit: Mapping[str, Any] | None = None,
     coverage: Mapping[str, Any] | None = None,
+    selection: pd.DataFrame | None = None,
     draws: int = 2000,
     confidence: float = 0.95,
     unit: Unit = "session",
@@ -315,6 +316,7 @@ def write_report(
     command : the line that made the predictions
     audit : what the run's ``audit.json`` holds
     coverage : sessions left out and failures (``data.coverage.find_coverage``)
+    selection : the run's ``selection.csv``, where each fold chose settings
     draws, confidence, unit : see ``evaluate``
 
     Returns
@@ -338,6 +340,7 @@ def write_report(
         command=command,
         audit=audit,
         coverage=content["coverage"],
+        chosen=[] if selection is None else selection[selection["chosen"]].to_dict("records"),
     )
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,8 @@
 
 ``config.yaml``, ``split.csv``, ``model.safetensors`` + ``config.json``, ``history.parquet``,
 ``predictions.parquet``, ``environment.json``, and ``audit.json`` where the manifest had passed or
-failed an audit; later ``metrics.json`` and ``report.html``.
+failed an audit; ``selection.csv`` where inner folds chose settings (``selection.py``); later
+``metrics.json`` and ``report.html``.
 """
 
 import json
@@ -11,6 +12,7 @@ import platform
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,7 @@ class RunFolder:
         self.environment = path / "environment.json"
         self.audit = path / "audit.json"
         self.carried_over = path / "carried_over.json"
+        self.selection = path / "selection.csv"
 
     @property
     def finished(self) -> bool:
@@ -100,6 +103,11 @@ def write_text(path: Path, text: str) -> None:
 
 def environment() -> dict[str, str]:
     """Versions, platform, commit and command of this process."""
+    return {**_installed(), "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])}
+
+
+@cache  # a nested cross-validation opens hundreds of runs
+def _installed() -> dict[str, str]:
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"],
         capture_output=True,
@@ -113,7 +121,6 @@ def environment() -> dict[str, str]:
         "processor": platform.machine(),
         **{name: version(name) for name in LIBRARIES},
         "commit": commit.stdout.strip() or "unknown",
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
 
 
@@ -154,6 +161,7 @@ class RunContent:
     coverage: dict[str, Any] | None = None
     config: Experiment | None = None
     models: tuple[str, ...] = ()
+    selection: pd.DataFrame | None = None
     bootstrap: int = 2000
     confidence: float = 0.95
 
@@ -193,5 +201,6 @@ def read_run(path: Path) -> RunContent:
         coverage,
         config,
         tuple(folder.path.relative_to(path).as_posix() for folder in _trained(path)),
+        pd.read_csv(run.selection) if run.selection.is_file() else None,
         *((config.evaluation.bootstrap, config.evaluation.confidence) if config else ()),
     )
