@@ -79,7 +79,17 @@ def test_run_learns_and_leaves_what_is_needed(corpus, tmp_path):
     table = pd.read_parquet(folder.predictions)
     assert table.columns.tolist() == [
         *("corpus", "subject", "session", "split", "fold", "seed"),
-        *("y_true", "y_prob", "score_true", "score", "gender", "instrument"),
+        *(
+            "y_true",
+            "y_prob",
+            "score_true",
+            "score",
+            "instrument",
+            "gender",
+            "age",
+            "duration_s",
+            "n_steps",
+        ),
     ]
     own = corpus.manifest.sessions
     for column, known in (("session", "session"), ("split", "split"), ("y_true", "label")):
