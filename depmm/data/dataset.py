@@ -100,6 +100,29 @@ class SessionDataset(Dataset[SessionItem]):
         rows = {name: _shown_rows(*kept[name], name, change) for name in kept}
         return SessionItem(number, audio, face, rows)
 
+    def landmarks(self, number: int) -> list[np.ndarray]:
+        """Read where the face lies in the crops that a session shows without draws.
+
+        Returns
+        -------
+        one float32 array [T, 478, 2] per step, in pixels of a 224 x 224 crop, empty where the step
+        shows no face
+
+        Raises
+        ------
+        StoreError : the session is not in the store, or came aligned and has no landmarks
+        """
+        with self.store.read(*self.keys[number]) as reader:
+            shown = [
+                _spread(reader.frames(step), self.settings.frames_per_step)
+                for step in range(reader.summary["steps"])
+            ]
+            empty = np.zeros((0, 478, 2), np.float32)
+            return [
+                np.stack([reader.landmarks(frame) for frame in frames]) if len(frames) else empty
+                for frames in shown
+            ]
+
     def _present(self, reader: SessionReader, modality: Modality) -> np.ndarray:
         """Which steps have a signal, [L] bool."""
         if modality in self.settings.features:
@@ -177,10 +200,9 @@ class SessionDataset(Dataset[SessionItem]):
             return np.zeros((0, 3, size, size), np.uint8)
         if len(frames) > wanted:
             if rng is None:
-                chosen = np.round((np.arange(wanted) + 0.5) * len(frames) / wanted - 0.5)
+                frames = _spread(frames, wanted)
             else:
-                chosen = np.sort(rng.choice(len(frames), wanted, replace=False))
-            frames = frames[chosen.astype(int)]
+                frames = frames[np.sort(rng.choice(len(frames), wanted, replace=False))]
         crops = np.stack([reader.crop(frame, size) for frame in frames])
         return change.picture(crops.transpose(0, 3, 1, 2))
 
@@ -200,6 +222,13 @@ def _shown_rows(
     shown = present & change.kept & (modality not in change.hidden)
     first = present.cumsum() - present
     return [embedding[row : row + there] for row, there in zip(first, shown, strict=True)]
+
+
+def _spread(frames: np.ndarray, wanted: int) -> np.ndarray:
+    """At most ``wanted`` frames, evenly spread."""
+    if len(frames) <= wanted:
+        return frames
+    return frames[np.round((np.arange(wanted) + 0.5) * len(frames) / wanted - 0.5).astype(int)]
 
 
 def _samples(reader: SessionReader, step: int) -> int:

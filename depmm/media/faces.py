@@ -220,16 +220,8 @@ def align_face(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     -------
     uint8 RGB [224, 224, 3]
     """
-    centres = np.array([landmarks[list(ids), :2].mean(axis=0) for ids in TEMPLATE_LANDMARKS])
-    # points as complex numbers: crop = turn * frame + shift, back with 1 / turn
-    source, target = centres @ [1, 1j], TEMPLATE @ [1, 1j]
-    source_mean, target_mean = (np.average(z, weights=TEMPLATE_WEIGHTS) for z in (source, target))
-    spread = source - source_mean
-    turn = np.sum(TEMPLATE_WEIGHTS * spread.conj() * (target - target_mean)) / np.sum(
-        TEMPLATE_WEIGHTS * np.abs(spread) ** 2
-    )
-    back = 1 / turn
-    origin = source_mean - target_mean * back
+    turn, shift = _similarity(landmarks)
+    back, origin = 1 / turn, -shift / turn
     image = Image.fromarray(frame)
     if (factor := int(abs(back))) > 1:  # bilinear looks at 2 x 2 pixels only
         image = image.reduce(factor)
@@ -239,6 +231,34 @@ def align_face(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     return np.asarray(
         image.transform(size, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
     )
+
+
+def crop_landmarks(landmarks: np.ndarray) -> np.ndarray:
+    """Carry the landmarks of a frame to where :func:`align_face` puts them.
+
+    Parameters
+    ----------
+    landmarks : float [478, >= 2], pixels of the frame
+
+    Returns
+    -------
+    float32 [478, 2], x and y in pixels of the 224 x 224 crop; may lie outside of it
+    """
+    turn, shift = _similarity(landmarks)
+    moved = turn * (landmarks[:, :2] @ [1, 1j]) + shift
+    return np.stack([moved.real, moved.imag], axis=1).astype(np.float32)
+
+
+def _similarity(landmarks: np.ndarray) -> tuple[complex, complex]:
+    """Fit what carries a frame to its crop: ``crop = turn * frame + shift``, points as complex."""
+    centres = np.array([landmarks[list(ids), :2].mean(axis=0) for ids in TEMPLATE_LANDMARKS])
+    source, target = centres @ [1, 1j], TEMPLATE @ [1, 1j]
+    source_mean, target_mean = (np.average(z, weights=TEMPLATE_WEIGHTS) for z in (source, target))
+    spread = source - source_mean
+    turn = np.sum(TEMPLATE_WEIGHTS * spread.conj() * (target - target_mean)) / np.sum(
+        TEMPLATE_WEIGHTS * np.abs(spread) ** 2
+    )
+    return complex(turn), complex(target_mean - turn * source_mean)
 
 
 def aligned_crop(frame: np.ndarray) -> np.ndarray:

@@ -249,6 +249,22 @@ class SessionReader:
         start, end = self._jpeg_offset[frame : frame + 2]
         return decode_jpeg(self._file.get_slice("face.jpeg")[start:end].tobytes(), size)
 
+    def landmarks(self, frame: int) -> np.ndarray:
+        """Landmarks of a frame that shows a face, float32 [478, 2] in pixels of its 224 crop.
+
+        Raises
+        ------
+        StoreError : the recording came aligned, so that MediaPipe never looked
+        """
+        from depmm.media.faces import crop_landmarks
+
+        if "face.landmarks" not in self.names:
+            raise StoreError(
+                "this session has no landmarks: its recording came aligned (spec: face_aligned), "
+                "so that where eyes or mouth lie in its crops is not known"
+            )
+        return crop_landmarks(self._file.get_slice("face.landmarks")[frame : frame + 1][0])
+
 
 class SessionWriter:
     """Writes a session's tensors as they come; memory does not grow with the recording.

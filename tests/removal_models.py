@@ -1,0 +1,86 @@
+"""Tiny models on step features, and what removal means by hand, for the tests of explanations."""
+
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from depmm.config import ModelConfig
+from depmm.models.model import DepressionModel, build_model
+
+WIDTHS = {"audio": 6, "face": 4}
+DEP_FORMER = {
+    "kind": "dep_former",
+    "adapter_hidden": 12,
+    "adapter_width": 6,
+    "width": 8,
+    "heads": 2,
+    "head_width": 4,
+    "feed_forward": 8,
+    "stacks": [1, 1],
+    "factor": 1,
+}
+MEAN_POOL = {"kind": "mean_pool", "dropout": 0.0}
+
+
+def tiny_model(
+    fusion: dict, modalities: tuple[str, ...] = ("audio", "face"), center: bool = False, **task
+) -> DepressionModel:
+    torch.manual_seed(0)
+    encoders = {
+        "audio": {"kind": "mfcc_cnn", "channels": [4], "width": WIDTHS["audio"]},
+        "face": {
+            "kind": "se_resnet", "blocks": [1], "channels": [4], "reduction": 2,
+            "width": WIDTHS["face"],
+        },
+    }  # fmt: skip
+    settings = ModelConfig(
+        encoders={name: encoders[name] for name in modalities}, fusion=fusion, center_steps=center
+    )
+    return build_model(settings, **task).eval()
+
+
+def sessions(
+    lengths: list[int], modalities: tuple[str, ...] = ("audio", "face"), padding: int = 0
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Random sessions; the same numbers for a session whatever stands beside it or behind it."""
+    size = max(lengths) + padding
+    features, masks = {}, {}
+    for name in modalities:
+        x = torch.full((len(lengths), size, WIDTHS[name]), float("nan"))
+        for row, length in enumerate(lengths):
+            generator = torch.Generator().manual_seed(100 * length + WIDTHS[name])
+            x[row, :length] = 2 * torch.randn(length, WIDTHS[name], generator=generator)
+        features[name] = x
+        masks[name] = torch.arange(size) < torch.tensor(lengths)[:, None]
+    return features, masks
+
+
+def kept_evidence(model, features, masks, row: int, kept: set[int]) -> float:
+    """Evidence of a session with the mean of the kept steps in the place of all others, by hand."""
+    x = {name: value[row : row + 1].clone() for name, value in features.items()}
+    mask = {name: value[row : row + 1] for name, value in masks.items()}
+    for name in x:
+        steps = mask[name][0].nonzero()[:, 0].tolist()
+        left = [step for step in steps if step in kept] or steps
+        mean = features[name][row, left].mean(dim=0)
+        for step in steps:
+            if step not in kept:
+                x[name][0, step] = mean
+    with torch.no_grad():
+        return model.head.evidence(model.fuse(x, mask)[0]).item()
+
+
+def summing_model(weights: dict[str, float]) -> SimpleNamespace:
+    """Evidence is the weighted sum of the modalities' mean steps: no modality needs another."""
+
+    def fuse(features, masks):
+        total = 0.0
+        for name, weight in weights.items():
+            there = masks[name].unsqueeze(-1)
+            mean = torch.where(there, features[name], 0.0).sum((1, 2)) / there.sum((1, 2)).clamp(1)
+            total = total + weight * mean
+        return total.unsqueeze(-1), {}
+
+    head = SimpleNamespace(evidence=lambda x: x.squeeze(-1), out_features=1)
+    return SimpleNamespace(fuse=fuse, head=head, parameters=lambda: iter([torch.zeros(1)]))
