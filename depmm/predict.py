@@ -219,7 +219,7 @@ def predict_file(run: TrainedRun, file: Path, request: Request) -> dict[str, Any
         with store.read(*KEY) as reader:
             sound, unread = _sound(file, given)
             quality = measure_quality(reader, info.sample_rate, sound)
-        _check_steps(run, file, quality)
+        _check_signal(run, file, quality)
         rows, contribution = _ask(run, dataset)
     stages, reasons = report.failures["stage"], report.failures["reason"]
     failed = [
@@ -292,11 +292,14 @@ def _steps(
 
 
 def _cannot_be_read(file: Path, failures: pd.DataFrame, request: Request) -> str:
-    reasons = " ".join(dict.fromkeys(failures["reason"]))
+    told = {
+        reason.removeprefix(f"{file}: ").removeprefix(f"{file.name}: ")
+        for reason in failures["reason"]
+    }
     hint = ""
-    if not request.aligned and (failures["stage"] == "face").any():
+    if not request.aligned and set(failures["stage"]) == {"face"}:
         hint = " If its frames are aligned faces already, say so with --aligned."
-    return f"{file}: nothing of it can be used. {reasons}{hint}"
+    return f"{file}: nothing of it can be used: {' '.join(sorted(told))}{hint}"
 
 
 def _sound(file: Path, given: Sequence[str]) -> tuple[Sound | None, list[QualityWarning]]:
@@ -308,9 +311,14 @@ def _sound(file: Path, given: Sequence[str]) -> tuple[Sound | None, list[Quality
         return None, [QualityWarning("sound_not_measured", str(error))]
 
 
-def _check_steps(run: TrainedRun, file: Path, quality: Quality) -> None:
-    there = max(quality.steps_with[name] for name in run.config.data.modalities)
-    if run.config.model.center_steps and there < 2:
+def _check_signal(run: TrainedRun, file: Path, quality: Quality) -> None:
+    """Refuse what a model would answer to without having seen or heard anything."""
+    counts = {name: quality.steps_with[name] for name in run.config.data.modalities}
+    if not counts.get("face") and quality.sound and quality.sound.snr_db is None:
+        raise PredictionError(
+            f"{file}: its sound is digital silence and there is nothing else: check the recording"
+        )
+    if run.config.model.center_steps and max(counts.values()) < 2:
         raise PredictionError(
             f"{file}: one step, but this model compares the steps of a session with each other "
             "(model.center_steps): give shorter ones with --window or --steps"

@@ -72,6 +72,16 @@ def folds(corpus, tmp_path_factory):
     return whole
 
 
+@pytest.fixture(scope="module")
+def sees(both):
+    return read_trained_run(both)
+
+
+@pytest.fixture(scope="module")
+def hears(folds):
+    return read_trained_run(folds)
+
+
 @pytest.fixture
 def tables(corpus, tmp_path):
     """Write the steps of a session as a table; returns the recording and the table."""
@@ -114,11 +124,10 @@ def depmm(monkeypatch, capsys):
 # ---- the answer is that of the run ---------------------------------------------------------------
 
 
-def test_a_recording_of_the_corpus_gets_the_answer_of_the_run(corpus, both, tables, scratch):
-    run = read_trained_run(both)
+def test_a_recording_of_the_corpus_gets_the_answer_of_the_run(corpus, both, sees, tables, scratch):
     own = pd.read_parquet(both / "predictions.parquet").set_index("session")
     file, table = tables(SESSION)
-    content = predict_file(run, file, Request(steps=table, aligned=True))
+    content = predict_file(sees, file, Request(steps=table, aligned=True))
     assert content["answer"]["as_predicted"] == pytest.approx(own["y_prob"][SESSION], abs=1e-6)
     held = own[own["split"] == "validation"]
     fitted = fit_temperature(held["y_true"].astype(float), held["y_prob"])
@@ -142,13 +151,12 @@ def test_a_recording_of_the_corpus_gets_the_answer_of_the_run(corpus, both, tabl
     assert content["top_steps"] == order.tolist()
 
 
-def test_the_models_of_a_cross_validation_answer_together(folds, tables):
-    run = read_trained_run(folds)
+def test_the_models_of_a_cross_validation_answer_together(folds, hears, tables):
     rows = pd.concat(
         pd.read_parquet(fold / "predictions.parquet") for fold in sorted(folds.iterdir())
     )
     file, table = tables(SESSION)
-    content = predict_file(run, file, Request(steps=table))
+    content = predict_file(hears, file, Request(steps=table))
     own = rows[rows["session"] == SESSION].sort_values("fold")
     answered = [model["y_prob"] for model in content["answer"]["models"]]
     assert answered == pytest.approx(own["y_prob"].tolist(), abs=1e-6)
@@ -176,11 +184,11 @@ def test_severity(corpus, tmp_path, tables):
     assert f"{answer['score']:.1f}" in prediction_page(content)
 
 
-def test_windows_are_as_long_as_training_steps(corpus, both, folds, tables):
+def test_windows_are_as_long_as_training_steps(corpus, both, sees, tables):
     steps = corpus.manifest.steps
     own = pd.read_parquet(both / "predictions.parquet").query("split == 'train'")
     theirs = steps[steps["session"].isin(own["session"])]
-    run = read_trained_run(both)
+    run = sees
     median = (theirs["end_s"] - theirs["start_s"]).median()
     assert run.usual.step_s == pytest.approx(median)
     assert (run.usual.fewest_steps, run.usual.aligned) == (4, True)
@@ -403,17 +411,16 @@ def test_a_model_that_hears_needs_no_face():
     assert warning.name == "not_compared"
 
 
-def test_a_face_that_is_not_there_is_masked(both, tmp_path, real_data, scratch):
+def test_a_face_that_is_not_there_is_masked(both, sees, tmp_path, real_data, scratch):
     file = write_video(tmp_path / "grey.mp4")
     landmarker = real_data / "models" / "face_landmarker.task"
-    run = read_trained_run(both)
-    content = predict_file(run, file, Request(window_s=0.5, landmarker=landmarker))
+    content = predict_file(sees, file, Request(window_s=0.5, landmarker=landmarker))
     found = {warning["name"]: warning["message"] for warning in content["warnings"]}
     assert {"face_failed", "missing_modality", "few_validation_people"} <= found.keys()
     assert "other_alignment" not in found  # of no face
     assert "none of 10 sampled frames has a face" in found["face_failed"]
     sight = ["data.modalities=[face]", "model.encoders.audio=null"]
-    blind = replace(run, config=load_config(both / "config.yaml", sight))
+    blind = replace(sees, config=load_config(both / "config.yaml", sight))
     with pytest.raises(PredictionError, match=r"nothing of it can be used.*say so with --aligned"):
         predict_file(blind, file, Request(window_s=0.5, landmarker=landmarker))
     assert not list(scratch.iterdir())
@@ -422,17 +429,18 @@ def test_a_face_that_is_not_there_is_masked(both, tmp_path, real_data, scratch):
 # ---- bad input -------------------------------------------------------------------------------
 
 
-def test_recordings_that_are_refused(folds, both, tables, tmp_path, scratch):
-    hears, sees = read_trained_run(folds), read_trained_run(both)
+def test_recordings_that_are_refused(hears, sees, tmp_path, scratch):
     silent = write_video(tmp_path / "silent.mp4", sound=False)
     whole = write_video(tmp_path / "whole.mp4")
     cut = tmp_path / "cut.mkv"
-    write_video(cut, seconds=4.0)
+    write_video(cut)
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
     index = tmp_path / "index.mp4"
     index.write_bytes(whole.read_bytes()[:-500])
     empty = tmp_path / "empty.wav"
     empty.touch()
+    zero = tmp_path / "zero.wav"
+    soundfile.write(zero, np.zeros(32_000), 16_000)
     centred = sees.config.model.model_copy(update={"center_steps": True})
     few = sees.config.data.model_copy(update={"max_steps": 3})
     compares = replace(sees, config=sees.config.model_copy(update={"model": centred}))
@@ -441,6 +449,8 @@ def test_recordings_that_are_refused(folds, both, tables, tmp_path, scratch):
     for run, file, request, message in (
         (hears, tmp_path / "no.wav", aligned, "no.wav: no such file"),
         (hears, silent, aligned, "has no sound, which is all that this model takes"),
+        (hears, zero, aligned, "its sound is digital silence and there is nothing else"),
+        (sees, zero, aligned, "its sound is digital silence and there is nothing else"),
         (hears, empty, aligned, r"is empty \(0 bytes\)"),
         (sees, cut, aligned, "nothing of it can be used. .*cut short"),
         (sees, index, aligned, "cannot be opened"),
@@ -485,7 +495,7 @@ def test_runs_that_are_refused(both, folds, corpus, tmp_path, depmm):
 
 
 def test_files_are_written_and_the_broken_one_is_named(
-    both, tables, tmp_path, depmm, scratch, monkeypatch
+    folds, tables, tmp_path, depmm, scratch, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     metrics = {
@@ -497,14 +507,14 @@ def test_files_are_written_and_the_broken_one_is_named(
             "auroc": {"value": None, "low": None, "high": None, "floor": None},
         },
     }
-    run = shutil.copytree(both, tmp_path / "measured")
+    run = shutil.copytree(folds / "seed-0-fold-0", tmp_path / "measured")
     (run / "metrics.json").write_text(json.dumps(metrics))
     first, _ = tables("S001_1")
     second, _ = tables("S002_1")
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     Path("out").mkdir()
     (tmp_path / "out" / "notes.json").write_text("mine")
-    arguments = ["predict", run, first, "broken.mp4", second, "--aligned", "--out", "out"]
+    arguments = ["predict", run, first, "broken.mp4", second, "--out", "out"]
     code, out, err = depmm(*arguments)
     assert code == 1
     assert "error: broken.mp4: cannot be opened" in err
@@ -527,7 +537,7 @@ def test_files_are_written_and_the_broken_one_is_named(
 
     # a second time: the same bytes; somebody else's file stays
     before = Path("out/S001_1.json").read_bytes()
-    assert depmm("predict", run, first, "--aligned", "--out", "out")[0] == 0
+    assert depmm("predict", run, first, "--out", "out")[0] == 0
     assert Path("out/S001_1.json").read_bytes() == before
     Path("out/S002_1.html").write_text("<p>mine")
     code, _, err = depmm(*arguments)

@@ -277,8 +277,8 @@ def _length(quality: Quality, usual: Usual, modalities: Sequence[str]) -> Iterat
     if usual.fewest_steps is None:
         yield QualityWarning(
             "not_compared",
-            "The recording could not be compared with the training sessions: their manifest and "
-            "store are not where the run's config says.",
+            "Length and face alignment could not be compared with those of the training sessions: "
+            "their manifest and store are not where the run's config says.",
         )
     elif quality.steps < usual.fewest_steps:
         yield QualityWarning(
