@@ -429,6 +429,55 @@ def ask(
 
 
 @app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="folder of a run, or of a cross-validation")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="video or sound")],
+    steps: Annotated[
+        Path | None, typer.Option(help="CSV of the steps of one FILE: start_s,end_s[,text,valence]")
+    ] = None,
+    window: Annotated[
+        float | None,
+        typer.Option(help="or windows of so many seconds; default: the usual step of training"),
+    ] = None,
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="the frames are aligned faces: search for none")
+    ] = False,
+    landmarker: Annotated[Path | None, typer.Option(help="MediaPipe face model")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder of <FILE>.json and <FILE>.html")] = None,
+) -> None:
+    """Predict for new recordings, with how far to trust it. Research only: not a diagnosis."""
+    from depmm.evaluation.prediction_page import prediction_text
+    from depmm.predict import (
+        Request,
+        check_outputs,
+        predict_file,
+        read_trained_run,
+        write_prediction,
+    )
+
+    if steps is not None and (window is not None or len(files) > 1):
+        raise ValueError("--steps is the table of one FILE: give one, and no --window beside it")
+    if out is not None:
+        check_outputs(files, out)
+    trained = read_trained_run(run)
+    broken = 0
+    for file in files:
+        try:
+            content = predict_file(trained, file, Request(steps, window, aligned, landmarker))
+        except (ValueError, OSError) as error:
+            typer.echo(f"error: {error}", err=True)
+            broken += 1
+            continue
+        for line in prediction_text(content):
+            typer.echo(line)
+        if out is not None:
+            typer.echo(f"  {write_prediction(content, file, out)}")
+    if broken:
+        typer.echo(f"{broken} of {len(files)} recordings could not be predicted", err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
 def doctor() -> None:
     """Check what this machine has: libraries, face model, devices."""
     from depmm.doctor import report

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "training": {"config", "corpora", "data", "models", "evaluation"},
     "interpret": {"config", "corpora", "data", "models", "evaluation"},
 }
-ANYTHING = {"cli", "doctor", "__init__"}
+ANYTHING = {"cli", "doctor", "predict", "__init__"}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "registry", "base"}
 
 

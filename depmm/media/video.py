@@ -44,7 +44,7 @@ class MediaInfo:
 
     ``audio_start_s`` and ``video_start_s`` are on the recording's clock, ``None`` without the
     stream. ``duration_s`` is the container's word, ``None`` when it has none. Width and height
-    are pixels as coded, before any rotation.
+    are pixels as coded, before any rotation. ``sample_rate`` is that of the sound, in Hz.
     """
 
     has_audio: bool
@@ -55,6 +55,7 @@ class MediaInfo:
     frame_rate: float | None
     width: int | None
     height: int | None
+    sample_rate: int | None
 
 
 def probe(path: Path) -> MediaInfo:
@@ -77,6 +78,7 @@ def probe(path: Path) -> MediaInfo:
             frame_rate=float(rate) if rate else None,
             width=video.width if video else None,
             height=video.height if video else None,
+            sample_rate=audio.rate if audio else None,
         )
 
 
