@@ -178,12 +178,7 @@ class _EncoderWatch:
         for stack, layers in enumerate(self.stacks):
             seen = last_steps(numbered, 2**stack)
             for layer, watch in enumerate(layers):
-                columns = _layer_columns(watch, seen, layer)
-                place = {"stack": np.int8(stack), "layer": np.int8(layer)}
-                yield {
-                    **{name: np.full(len(columns["row"]), value) for name, value in place.items()},
-                    **columns,
-                }
+                yield _layer_columns(watch, seen, stack, layer)
 
 
 class _GateWatch:
@@ -202,27 +197,33 @@ class _GateWatch:
         self.probability = module.probabilities()
 
 
-def _layer_columns(watch: _LayerWatch, seen: Steps, layer: int) -> dict[str, np.ndarray]:
+def _layer_columns(
+    watch: _LayerWatch, seen: Steps, stack: int, layer: int
+) -> dict[str, np.ndarray]:
     """Rows of one layer: every step that the stack sees, with the values of its token.
 
     Parameters
     ----------
     watch : after a forward
     seen : the step number, Tensor[B, P, 1], at each place of the stack
-    layer : number of the layer in its stack, as many distillings lie before it
+    stack, layer : number of the stack, and of the layer in it: as many distillings lie before it
     """
     token = torch.arange(seen.mask.shape[1], device=seen.mask.device) // 2**layer
     there = seen.mask.unsqueeze(1).expand(-1, watch.own.shape[1], -1)
-    steps_of_token = torch.zeros_like(watch.received[:, 0]).index_add(1, token, seen.mask.float())
+    steps_of_token = torch.zeros_like(watch.received[:, 0])
+    steps_of_token.index_add_(1, token, seen.mask.to(steps_of_token.dtype))
     received = watch.received / steps_of_token.clamp(min=1).unsqueeze(1)
     received = received[..., token].masked_fill(~there, 0.0)
     # a token may see nothing but the place before its own steps: no step has its share
     received = received / received.sum(dim=-1, keepdim=True)
     row, head, place = there.nonzero(as_tuple=True)
     at = (row, head, token[place])
+    head8 = head.to(torch.int8)
     columns = {
         "row": row,
-        "head": head.to(torch.int8),
+        "stack": torch.full_like(head8, stack),
+        "layer": torch.full_like(head8, layer),
+        "head": head8,
         "step": seen.x[row, place, 0].int(),
         "own": watch.own[at],
         "shared": watch.shared[at],

@@ -3,8 +3,9 @@
     python experiments/benchmarks/recording.py [SESSIONS ...]
 
 Default sizes of the fusion (8 heads, stacks 3-2-1), 72 steps of two modalities, batches as
-``depmm explain`` takes them; its occlusion is not part of it. Each number of sessions is a process
-of its own, so that its peak of memory is its own: it must not grow with the sessions.
+``depmm explain`` takes them; its occlusion is not part of it. The first sessions of 10,000 are
+recorded. Each number of them is a process of its own, so that its peak of memory, the tables of all
+10,000 included, is its own: it must not grow with what is recorded.
 """
 
 import resource
@@ -52,7 +53,7 @@ def measure(sessions: int) -> dict[str, float]:
     model = build_model(ModelConfig(encoders=encoders, fusion=DepFormerConfig(kind="dep_former")))
     widths = {name: encoder.out_dim for name, encoder in model.encoders.items()}
     model.eval()
-    names = RowNames(*manifest(sessions), fold=0, seed=0, binary=True)
+    names = RowNames(*manifest(WANTED), fold=0, seed=0, binary=True)
     began, forward = time.perf_counter(), 0.0
     with tempfile.TemporaryDirectory() as folder:
         with ParquetStream(Path(folder), ["attention", "branches"]) as stream:
