@@ -374,30 +374,42 @@ def _figure(value: float | None) -> str:
 def explain(
     run: Annotated[Path, typer.Argument(help="folder of a run")],
     split: Annotated[str, typer.Option(help="whose sessions: train, validation, test")] = "test",
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(help="beside occlusion: permutation, integrated_gradients, shapley"),
+    ] = None,
 ) -> None:
-    """Record which steps the model selects and what each contributes: attention.parquet."""
-    import pandas as pd
+    """Record attention, gates and what each step contributes: contributions.parquet and more."""
     from transformers.utils import logging
 
     from depmm.config import SplitConfig, load_config
     from depmm.corpora.manifest import read_manifest
     from depmm.data.task import load_task
-    from depmm.interpret.explain import explain_sessions
+    from depmm.interpret.explain import TABLES, explain_sessions
+    from depmm.interpret.parquet_stream import ParquetStream
     from depmm.models.model import DepressionModel
-    from depmm.training.run_folder import model_folders, write_table
+    from depmm.training.run_folder import model_folders
 
     logging.disable_progress_bar()  # weights load in an instant
-    tables = []
-    for folder in model_folders(run):
-        # the people as they were split then, whatever has changed since
-        own = SplitConfig(kind="file", file=folder.split)
-        config = load_config(folder.config).model_copy(update={"split": own})
-        steps = read_manifest(config.data.manifest).steps
-        model = DepressionModel.from_pretrained(folder.path)
-        tables.append(explain_sessions(model, load_task(config), steps, split))
-    table = pd.concat(tables, ignore_index=True)
-    write_table(table, run / "attention.parquet")
-    typer.echo(f"{run}/attention.parquet: {len(table)} steps of {split} sessions")
+    with ParquetStream(run, TABLES) as stream:
+        for folder in model_folders(run):
+            config = load_config(folder.config)
+            # the people as they were split then, whatever has changed since
+            own = SplitConfig(kind="file", file=folder.split)
+            data = load_task(config.model_copy(update={"split": own}))
+            steps = read_manifest(config.data.manifest).steps
+            model = DepressionModel.from_pretrained(folder.path)
+            for tables in explain_sessions(
+                model, data, steps, split, config.split.fold, config.seed, methods or ()
+            ):
+                stream.write(tables)
+    for name in TABLES:
+        if name in stream.rows:
+            typer.echo(f"{run}/{name}.parquet: {stream.rows[name]} rows of {split} sessions")
+        else:
+            typer.echo(
+                f"no {name}.parquet: the model has no such part ({config.model.fusion.kind})"
+            )
 
 
 @app.command()
@@ -405,7 +417,7 @@ def ask(
     run: Annotated[Path, typer.Argument(help="folder of an explained run")],
     question: Annotated[str, typer.Argument(help="words-by-group")],
     top: Annotated[int, typer.Option(help="rows")] = 10,
-    by: Annotated[str, typer.Option(help="contribution or selected")] = "contribution",
+    by: Annotated[str, typer.Option(help="occlusion or selected")] = "occlusion",
 ) -> None:
     """Ask which words separate the groups."""
     import pandas as pd
@@ -414,12 +426,12 @@ def ask(
 
     if question != "words-by-group":
         raise ValueError(f"question {question!r} is unknown: ask words-by-group")
-    path = run / "attention.parquet"
+    path = run / "contributions.parquet"
     if not path.is_file():
         raise ValueError(f"{path} is not there: run depmm explain {run} first")
     steps = pd.read_parquet(path)
-    if by not in ("contribution", "selected"):
-        raise ValueError(f"--by {by!r} is unknown: contribution or selected")
+    if by not in ("occlusion", "selected"):
+        raise ValueError(f"--by {by!r} is unknown: occlusion or selected")
     answer = words_by_group(steps, by).head(top)
     typer.echo(
         f"words that separate the groups most, by {by} of the step "

@@ -383,7 +383,7 @@ def _contribution(model: DepressionModel, dataset: SessionDataset) -> np.ndarray
     features, masks = model.encode(**inputs)
     found = occlude_steps(model, features, masks)
     contribution = np.full(next(iter(masks.values())).shape[1], np.nan)
-    contribution[found["step"].to_numpy(int)] = found["contribution"]
+    contribution[found["step"].to_numpy(int)] = found["occlusion"]
     return contribution
 
 

@@ -69,8 +69,8 @@ def explained(folder: Path) -> Path:
         for person in range(6)
         for word, effect in (("joy", 1.0), ("grief", 0.1), ("table", 0.0))
     ]
-    names = ["corpus", "subject", "y_true", "word", "valence", "contribution", "selected"]
-    pd.DataFrame(rows, columns=names).to_parquet(folder / "attention.parquet")
+    names = ["corpus", "subject", "group", "word", "valence", "occlusion", "selected"]
+    pd.DataFrame(rows, columns=names).to_parquet(folder / "contributions.parquet")
     return folder
 
 
@@ -109,7 +109,16 @@ def test_from_recordings_to_words(corpus, tmp_path, monkeypatch, depmm):
     card = Path("runs/tiny/README.md").read_text()
     assert 'DepressionModel.from_pretrained("path/to/this/folder")' in card
     done = depmm("explain", "runs/tiny")
-    assert (done.code, done.out) == (0, "runs/tiny/attention.parquet: 16 steps of test sessions\n")
+    assert done.code == 0, done.err
+    # 4 people, 3 encoders, 2 heads; 4 steps in the first stack and 2 in the second
+    rows = {"attention": 4 * 3 * 2 * 6, "contributions": 16, "branches": 16, "modalities": 8}
+    assert done.out.splitlines() == [
+        f"runs/tiny/{name}.parquet: {count} rows of test sessions" for name, count in rows.items()
+    ]
+    for name, count in rows.items():
+        table = pd.read_parquet(f"runs/tiny/{name}.parquet")
+        assert len(table) == count
+        assert (table["split"] == "test").all()
     done = depmm("ask", "runs/tiny", "words-by-group", "--by", "selected", "--top", "2")
     assert done.code == 0, done.err
     assert len(done.out.splitlines()) == 1 + 1 + 2  # what it is, header, words
@@ -137,7 +146,19 @@ def test_cross_validation_goes_on_and_pools(corpus, tmp_path, cross_validate, de
     assert [path.stat().st_mtime_ns for path in kept] == times
     pd.testing.assert_frame_equal(pd.read_parquet(whole / "predictions.parquet"), before)
     assert depmm("evaluate", whole).code == 0
-    assert depmm("explain", whole).out.startswith(f"{whole}/attention.parquet: 96 steps")
+    (whole / "attention.parquet").write_text("of an older model")
+    assert depmm("explain", whole).out.splitlines() == [
+        "no attention.parquet: the model has no such part (mean_pool)",
+        f"{whole}/contributions.parquet: 96 rows of test sessions",
+        "no branches.parquet: the model has no such part (mean_pool)",
+        f"{whole}/modalities.parquet: 24 rows of test sessions",
+    ]
+    assert not (whole / "attention.parquet").exists()
+    told = pd.read_parquet(whole / "contributions.parquet")
+    told = told.drop_duplicates(["seed", "fold", "session"])[["seed", "fold", "session", "y_prob"]]
+    both = told.merge(tested, on=["seed", "fold", "session"], validate="1:1")
+    assert len(both) == 24
+    assert both["y_prob_x"].tolist() == pytest.approx(both["y_prob_y"].tolist(), abs=1e-6)
     with pytest.raises(SystemExit, match=r"error: .*holds a run of another config"):
         cross_validate(*settings, "training.epochs=2")
 
@@ -298,7 +319,7 @@ def test_interrupt_says_how_to_go_on(depmm, corpus, monkeypatch):
         ("explain {tmp}", "holds no finished run"),
         ("ask {tmp} words-by-group", "run depmm explain {tmp} first"),
         ("ask {tmp}/explained words-by-mood", "'words-by-mood' is unknown: ask words-by-group"),
-        ("ask {tmp}/explained words-by-group --by weight", "'weight' is unknown: contribution"),
+        ("ask {tmp}/explained words-by-group --by weight", "'weight' is unknown: occlusion"),
         ("simulate {recordings} --subjects 1", "two groups need at least 2 people"),
         ("simulate {tmp}/new --plant gender=0.9", "--plant gender=0.9 needs --spec"),
         ("simulate {tmp}/new --spec {spec} --plant gender", "write NAME=VALUE, e.g. gender=0.9"),

@@ -70,7 +70,7 @@ def test_curves_by_hand(fusion, direction):
 def test_no_order_is_better_than_the_true_one_of_a_mean():
     model = tiny_model(MEAN_POOL)
     x, masks = sessions([5])
-    best = occlude_steps(model, x, masks).rename(columns={"contribution": "best"})
+    best = occlude_steps(model, x, masks).rename(columns={"occlusion": "best"})
     every = {
         f"order{number}": np.argsort(order)
         for number, order in enumerate(itertools.permutations(range(5)))
@@ -163,7 +163,7 @@ def test_a_random_explanation_gains_nothing():
         x, masks = sessions([6], ("audio",))
         x["audio"] = torch.from_numpy(rng.normal(size=(1, 6, 6))).float()
         table = explanation(chance=rng.normal(size=6), same=[0.0] * 6)
-        good = occlude_steps(model, x, masks)["contribution"]
+        good = occlude_steps(model, x, masks)["occlusion"]
         curves = removal_curves(model, x, masks, table.assign(good=good), [number])
         tables.append(curves.assign(corpus="c", subject=f"p{number:02}", y_true=number % 2))
     areas = curve_areas(pd.concat(tables).drop(columns="row"))

@@ -1,4 +1,4 @@
-"""interpretation: recording changes nothing, occlusion is an intervention, words are tested."""
+"""Interpretation: occlusion is an intervention, rows have names, words are tested."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from scipy import stats
 from depmm.config import load_config
 from depmm.data.batch import collate
 from depmm.data.task import TaskData, load_task
-from depmm.interpret.attention import record_selection
+from depmm.evaluation.predict import predict
 from depmm.interpret.explain import explain_sessions
 from depmm.interpret.saliency import occlude_steps
 from depmm.interpret.words import words_by_group
@@ -22,7 +22,8 @@ MEAN_POOL = "model.fusion={kind: mean_pool, dropout: 0.0}"
 def untrained(corpus, *overrides: str) -> tuple[DepressionModel, TaskData]:
     config = load_config(corpus.config, list(overrides))
     torch.manual_seed(0)
-    return build_model(config.model).eval(), load_task(config)
+    data = load_task(config)
+    return build_model(config.model, config.task.kind, data.score_range).eval(), data
 
 
 def batch_of(data: TaskData, numbers: list[int]) -> dict[str, torch.Tensor]:
@@ -45,31 +46,11 @@ def readings(
             for word, column in values.items()
             for person, value in enumerate(column)
         ],
-        columns=["corpus", "subject", "y_true", "word", "valence", "contribution"],
+        columns=["corpus", "subject", "group", "word", "valence", "occlusion"],
     )
 
 
 # ---- one session -------------------------------------------------------------------------------
-
-
-@torch.no_grad()
-def test_recording_changes_nothing_and_leaves_nothing(corpus):
-    model, data = untrained(corpus)
-    batch = batch_of(data, [0, 1, 2])
-    before = model(**batch).logits
-    hooked = []
-    table = record_selection(model, *encoded(model, data, [0, 1, 2]))
-    for module in model.modules():
-        hooked += module._forward_hooks.values()
-    assert hooked == []
-    assert torch.equal(model(**batch).logits, before)
-    assert table.columns.tolist() == ["row", "step", "encoder", "selected"]
-    assert len(table) == 3 * 4 * 3
-    assert set(table["encoder"]) == {"audio", "face", "multimodal"}
-    share = table.groupby(["row", "encoder"])["selected"].sum()
-    assert share.tolist() == [selected_queries(4, factor=1)] * 9  # each head selects as many
-    mean_pool, _ = untrained(corpus, MEAN_POOL)
-    assert record_selection(mean_pool, *encoded(mean_pool, data, [0])).empty
 
 
 @torch.no_grad()
@@ -80,48 +61,142 @@ def test_occlusion_is_the_difference_of_two_passes(corpus, center):
     assert sorted(table[["row", "step"]].to_numpy().tolist()) == [
         [row, step] for row in range(3) for step in range(4)
     ]
+    columns = {
+        "occlusion": ("audio", "face"), "occlusion_audio": ("audio",), "occlusion_face": ("face",)
+    }  # fmt: skip
+    assert table.columns.tolist() == ["row", "step", *columns]
     for row_of_batch, number, step in ((1, 1, 0), (2, 4, 2)):
         batch = batch_of(data, [number])
         full = model(**batch).logits.item()
-        features, masks = model.encode(**batch)
-        for name, x in features.items():
-            others = [i for i in range(4) if i != step and masks[name][0, i]]
-            x[0, step] = x[0, others].mean(dim=0)
-        by_hand = full - model.fuse(features, masks)[0].item()
         row = table[(table["row"] == row_of_batch) & (table["step"] == step)]
-        assert row["contribution"].item() == pytest.approx(by_hand, abs=1e-6)
-    assert table["contribution"].abs().min() > 1e-5
+        for column, replaced in columns.items():
+            features, masks = model.encode(**batch)
+            for name in replaced:
+                others = [i for i in range(4) if i != step and masks[name][0, i]]
+                features[name][0, step] = features[name][0, others].mean(dim=0)
+            by_hand = full - model.fuse(features, masks)[0].item()
+            assert row[column].item() == pytest.approx(by_hand, abs=1e-6)
+    assert table[list(columns)].abs().min().min() > 1e-6
+
+
+@torch.no_grad()
+def test_occlusion_of_a_modality_that_is_not_there(corpus):
+    model, data = untrained(corpus)
+    features, masks = encoded(model, data, [0, 1, 2])
+    masks["face"][0] = False
+    masks["audio"][1, 2] = False
+    masks["face"][2, 1:] = False  # one step with a face: nothing replaces that face
+    table = occlude_steps(model, features, masks).set_index(["row", "step"])
+    assert len(table) == 3 * 4
+    assert table.loc[0, "occlusion_face"].isna().all()
+    alone = table.loc[2], table.loc[0]
+    for part in alone:
+        assert part["occlusion_face"].isna().all()
+        np.testing.assert_allclose(part["occlusion"], part["occlusion_audio"], atol=1e-6)
+    assert table.loc[1, "occlusion_audio"].isna().tolist() == [False, False, True, False]
+    assert table.loc[(1, 2), "occlusion"] == pytest.approx(table.loc[(1, 2), "occlusion_face"])
+    voice = {"audio": features["audio"]}, {"audio": masks["audio"]}
+    unimodal, _ = untrained(corpus, "data.modalities=[audio]", "model.encoders.face=null")
+    only = occlude_steps(unimodal, *voice)
+    assert only.columns.tolist() == ["row", "step", "occlusion", "occlusion_audio"]
+    assert only["occlusion"].equals(only["occlusion_audio"])
 
 
 @torch.no_grad()
 def test_the_only_step_cannot_be_replaced(corpus):
     model, data = untrained(corpus)
-    read = type(data.dataset).__getitem__
-
-    class OneStep(type(data.dataset)):
-        def __getitem__(self, place):
-            item = read(self, place)
-            empty = [[array[:0] for array in signals[1:]] for signals in (item.audio, item.face)]
-            return type(item)(item.number, item.audio[:1] + empty[0], item.face[:1] + empty[1])
-
-    data.dataset.__class__ = OneStep
-    assert occlude_steps(model, *encoded(model, data, [0, 1])).empty
-    assert record_selection(model, *encoded(model, data, [0]))["step"].unique().tolist() == [0]
+    features, masks = encoded(model, data, [0, 1])
+    features = {name: x[:, :1] for name, x in features.items()}
+    assert occlude_steps(model, features, {name: mask[:, :1] for name, mask in masks.items()}).empty
 
 
-def test_explained_sessions_carry_words(corpus):
-    model, data = untrained(corpus)
-    steps = corpus.manifest.steps
-    table = explain_sessions(model, data, steps, "test")
+# ---- the sessions of a run ---------------------------------------------------------------------
+
+KEY = ["corpus", "subject", "session", "split", "fold", "seed", "group"]
+
+
+def explained(corpus, *overrides: str, split: str = "test") -> dict[str, pd.DataFrame]:
+    """All tables of an untrained model."""
+    model, data = untrained(corpus, *overrides)
+    batches = list(explain_sessions(model, data, corpus.manifest.steps, split, fold=3, seed=7))
+    return {name: pd.concat([batch[name] for batch in batches]) for name in batches[0]}
+
+
+@pytest.fixture(scope="module")
+def tables(corpus) -> dict[str, pd.DataFrame]:
+    return explained(corpus)
+
+
+def test_explained_sessions_carry_names_and_words(corpus, tables):
+    _, data = untrained(corpus)
     tested = data.sessions[data.sessions["split"] == "test"]
-    assert len(table) == 4 * len(tested)
-    joined = table.merge(steps, on=["corpus", "subject", "session", "step"], validate="1:1")
-    assert (joined["word"] == joined["text"]).all()
-    assert (joined["valence_x"] == joined["valence_y"]).all()
-    assert (table["selected"] == table["selected_multimodal"]).all()
-    assert table.drop_duplicates("session")["y_true"].tolist() == tested["target"].tolist()
+    assert list(tables) == ["attention", "contributions", "branches", "modalities"]
+    for table in tables.values():
+        assert table.columns.tolist()[: len(KEY)] == KEY
+        assert table["session"].drop_duplicates().tolist() == tested["session"].tolist()
+        assert (table["fold"] == 3).all()
+        assert (table["seed"] == 7).all()
+        groups = table.drop_duplicates("session")["group"]
+        assert groups.dtype == "Int8"
+        assert groups.tolist() == tested["target"].tolist()
+    contributions = tables["contributions"]
+    assert contributions.columns.tolist()[len(KEY) :] == [
+        *("y_prob", "step", "word", "valence"),
+        *("occlusion", "occlusion_audio", "occlusion_face"),
+        *("selected_multimodal", "selected_audio", "selected_face", "selected"),
+    ]
+    assert len(contributions) == 4 * len(tested)
+    steps = ["corpus", "subject", "session", "step"]
+    for name in ("contributions", "attention"):
+        joined = tables[name].merge(corpus.manifest.steps, on=steps, validate="m:1")
+        assert len(joined) == len(tables[name])
+        assert (joined["word"] == joined["text"]).all()
+        assert (joined["valence_x"] == joined["valence_y"]).all()
+    assert tables["attention"].columns.tolist()[len(KEY) :] == [
+        *("encoder", "stack", "layer", "head", "step", "word", "valence", "own", "shared"),
+        *("sparsity", "received", "confidence", "gate"),
+    ]
+    assert tables["branches"].columns.tolist()[len(KEY) :] == ["branch", "logit", "gate", "present"]
+    assert tables["modalities"]["modality"].tolist() == ["audio", "face"] * len(tested)
+
+
+def test_selected_is_the_share_of_heads_of_the_first_layer(tables):
+    attention, contributions = tables["attention"], tables["contributions"]
+    for encoder in ("multimodal", "audio", "face"):
+        of_encoder = attention["encoder"] == encoder
+        first = attention[of_encoder & (attention["stack"] == 0) & (attention["layer"] == 0)]
+        share = first.groupby(["session", "step"], sort=False)["own"].mean()
+        assert contributions[f"selected_{encoder}"].tolist() == share.tolist()
+        assert share.groupby("session").sum().tolist() == [selected_queries(4, factor=1)] * 4
+    assert contributions["selected"].equals(contributions["selected_multimodal"])
+
+
+def test_the_explained_probability_is_the_predicted_one(corpus, tables):
+    model, data = untrained(corpus)
+    numbers = data.numbers("test")
+    predicted = predict(model, data.dataset, numbers, batch_size=3)["prediction"]
+    told = tables["contributions"].drop_duplicates("session")["y_prob"]
+    np.testing.assert_allclose(told, predicted, atol=1e-6)
+
+
+def test_scores_have_no_group_and_mean_pooling_no_attention(corpus):
+    tables = explained(
+        corpus, MEAN_POOL, "data.modalities=[audio]", "model.encoders.face=null",
+        "task={kind: severity, column: score}",
+    )  # fmt: skip
+    assert list(tables) == ["contributions", "modalities"]
+    table = tables["contributions"]
+    assert table.columns.tolist()[len(KEY) :] == [
+        *("score", "step", "word", "valence", "occlusion", "occlusion_audio", "occlusion_face"),
+    ]
+    assert table["group"].isna().all()
+    assert table["score"].between(0, 63).all()
+    assert table["occlusion_face"].isna().all()
+
+
+def test_an_unknown_split_is_said(corpus):
     with pytest.raises(ValueError, match=r"no session is in split 'tset': choose train"):
-        explain_sessions(model, data, steps, "tset")
+        explained(corpus, split="tset")
 
 
 # ---- words -------------------------------------------------------------------------------------
@@ -143,7 +218,7 @@ def test_effect_by_hand():
 
 def test_a_word_read_twice_counts_once():
     once = readings({"grief": [3.0, 5.0, 7.0, 1.0, 2.0, 3.0]}, [1, 1, 1, 0, 0, 0])
-    twice = pd.concat([once.assign(contribution=once["contribution"] + d) for d in (-1, 1)])
+    twice = pd.concat([once.assign(occlusion=once["occlusion"] + d) for d in (-1, 1)])
     pd.testing.assert_frame_equal(words_by_group(twice), words_by_group(once))
 
 
@@ -214,9 +289,9 @@ def test_p_is_uniform_when_nothing_differs():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"y_true": 1}, r"all 4 people are of one group: .*Explain sessions of both"),
+        ({"group": 1}, r"all 4 people are of one group: .*Explain sessions of both"),
         ({"word": None}, r"no step has a word: .*steps carry text"),
-        ({"y_true": [3.0, 40.0, 12.0, 1.0]}, r"scores, not the groups 0 and 1: .*task.kind binary"),
+        ({"group": None}, r"group is empty, the sessions have scores: .*task.kind binary"),
     ],
 )
 def test_questions_that_cannot_be_answered(change, message):

@@ -145,9 +145,9 @@ def test_a_recording_of_the_corpus_gets_the_answer_of_the_run(corpus, both, sees
     explained = explain_sessions(model, load_task(config), corpus.manifest.steps, split)
     explained = explained[explained["session"] == SESSION].sort_values("step")
     steps = pd.DataFrame(content["steps"])
-    np.testing.assert_allclose(steps["contribution"], explained["contribution"], atol=1e-5)
+    np.testing.assert_allclose(steps["contribution"], explained["occlusion"], atol=1e-5)
     assert steps["text"].tolist() == explained["word"].tolist()
-    order = np.argsort(-np.abs(explained["contribution"].to_numpy()))
+    order = np.argsort(-np.abs(explained["occlusion"].to_numpy()))
     assert content["top_steps"] == order.tolist()
 
 

@@ -54,7 +54,7 @@ def test_removed_steps_are_the_mean_of_the_kept(center):
     assert len(set(found.round(6))) >= 3
     one_removed = np.eye(5) == 0
     occluded = found[-1] - evidence_of_kept(model, x, masks, np.zeros(5, int), one_removed)
-    contribution = values(occlude_steps(model, x, masks), "contribution")
+    contribution = values(occlude_steps(model, x, masks), "occlusion")
     np.testing.assert_allclose(occluded, contribution, atol=1e-5)
 
 
@@ -121,7 +121,7 @@ def test_scores_are_explained(output):
     assert values(tables["shapley"], "shapley").sum() == pytest.approx(difference, abs=1e-5)
     total = values(tables["integrated_gradients"], "integrated_gradients").sum()
     assert total == pytest.approx(difference, abs=1e-4)
-    occluded = values(occlude_steps(model, x, masks), "contribution")
+    occluded = values(occlude_steps(model, x, masks), "occlusion")
     for name, table in tables.items():  # nearly linear: all say nearly the same
         assert np.corrcoef(values(table, name), occluded)[0, 1] > 0.99, name
 
@@ -135,7 +135,7 @@ def test_a_linear_model_by_hand():
     table = {name: values(run(model, x, masks, [1]), name) for name, run in METHODS.items()}
     np.testing.assert_allclose(table["integrated_gradients"], added, atol=1e-6)
     np.testing.assert_allclose(table["permutation"], added * 5 / 4, atol=1e-6)
-    occluded = values(occlude_steps(model, x, masks), "contribution")
+    occluded = values(occlude_steps(model, x, masks), "occlusion")
     np.testing.assert_allclose(table["permutation"], occluded, atol=1e-6)
     # gains of joining 0, 1, ... n - 1 others: 1, n / (2 (n - 1)), n / (3 (n - 1)), ...
     joining = 1 + 5 / 4 * sum(1 / size for size in range(2, 6))
@@ -174,7 +174,7 @@ def test_long_sessions_draw_donors_by_their_seed():
     )
     assert (first == again).all()
     assert not (first == other).any()
-    occluded = values(occlude_steps(model, x, masks), "contribution")
+    occluded = values(occlude_steps(model, x, masks), "occlusion")
     assert np.corrcoef(first, occluded)[0, 1] > 0.99
 
 

@@ -1,22 +1,56 @@
-"""A trained model over its sessions -> one row per step: what was selected, what it contributed."""
+"""A trained model over its sessions -> tables of what it attends to and what moves it.
 
+Sessions pass by in batches, each encoded once; what is held in memory does not grow with them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
+from depmm.config import MODALITIES
 from depmm.corpora.manifest import SESSION_KEY
+from depmm.corpora.patterns import did_you_mean
 from depmm.data.batch import evaluation_batches
 from depmm.data.task import TaskData
-from depmm.interpret.attention import record_selection
+from depmm.evaluation.predict import session_seed
+from depmm.interpret.attention import Recording, record
+from depmm.interpret.integrated_gradients import integrated_gradients
+from depmm.interpret.permutation import permute_steps
 from depmm.interpret.saliency import occlude_steps
+from depmm.interpret.shapley import shapley_modalities, shapley_steps
+from depmm.models.dep_former import DepFormer
 from depmm.models.model import DepressionModel
 
 BATCH_SIZE = 8  # sessions; it changes no value
+TABLES = ("attention", "contributions", "branches", "modalities")
+
+Encoded = dict[str, Tensor]  # modality -> features or mask
+Method = Callable[[DepressionModel, Encoded, Encoded, Sequence[int]], pd.DataFrame]
+# beside occlusion, where asked for; the last argument seeds what is sampled, session by session
+METHODS: dict[str, Method] = {
+    "permutation": permute_steps,
+    "integrated_gradients": lambda model, x, masks, seeds: integrated_gradients(model, x, masks),
+    "shapley": shapley_steps,
+}
 
 
 def explain_sessions(
-    model: DepressionModel, data: TaskData, steps: pd.DataFrame, split: str
-) -> pd.DataFrame:
-    """Explain the sessions of one split.
+    model: DepressionModel,
+    data: TaskData,
+    steps: pd.DataFrame,
+    split: str,
+    fold: int,
+    seed: int,
+    methods: Sequence[str] = (),
+) -> Iterator[dict[str, pd.DataFrame]]:
+    """Explain the sessions of one split, batch by batch.
+
+    Every table begins with corpus, subject, session, split, ``fold``, ``seed`` and ``group``, the
+    session's class (null for scores); where there is a ``step``, its ``word`` and ``valence`` stand
+    behind it.
 
     Parameters
     ----------
@@ -24,41 +58,131 @@ def explain_sessions(
     data : what it was trained on, with its own split
     steps : of the manifest, for words and valence
     split : train, validation or test
+    fold, seed : of the run, for the tables
+    methods : names of ``METHODS``, for further columns of ``contributions``
 
-    Returns
-    -------
-    one row a step: corpus, subject, session, split, ``y_true``, ``step``, ``word``, ``valence``,
-    ``contribution`` (logit with the step minus without it) and ``selected`` (share of the heads of
-    the multimodal encoder, or of the only one, whose first layer selects it), and
-    ``selected_<encoder>``
+    Yields
+    ------
+    for a batch, by name (those of ``TABLES`` that the model has anything for):
+    ``attention`` and ``branches`` as in ``Recording``;
+    ``contributions``, one row a step: ``y_prob`` (or ``score``), ``step``, ``occlusion`` and
+    ``occlusion_<modality>`` as in ``occlude_steps``, and with sparse attention ``selected`` (share
+    of the heads of the multimodal encoder's first layer, or of the only one's, whose own index
+    selects it) and ``selected_<encoder>``;
+    ``modalities``, one row a ``modality`` that a session has, and its ``shapley`` value
 
     Raises
     ------
-    ValueError : the split has no session
+    ValueError : the split has no session, or an unknown method
     """
+    if unknown := [name for name in methods if name not in METHODS]:
+        raise ValueError(f"method {unknown[0]!r} is unknown. {did_you_mean(unknown[0], METHODS)}")
     numbers = data.numbers(split)
     if not numbers:
         raise ValueError(f"no session is in split {split!r}: choose train, validation or test")
-    occluded: list[pd.DataFrame] = []
-    selected: list[pd.DataFrame] = []
+    names = RowNames(data.sessions, steps, fold, seed, binary=model.config.task == "binary")
     model.eval()
     device = next(model.parameters()).device
     for number, inputs in evaluation_batches(data.dataset, numbers, BATCH_SIZE, device):
         with torch.no_grad():
             features, masks = model.encode(**inputs)
-        for tables, measure in ((occluded, occlude_steps), (selected, record_selection)):
-            table = measure(model, features, masks)
-            tables.append(table.assign(number=number.numpy()[table["row"].astype(int)]))
-    table = pd.concat(occluded)[["number", "step", "contribution"]]
-    table = table.sort_values(["number", "step"], ignore_index=True)
-    if len(selection := pd.concat(selected)):
-        wide = selection.pivot_table(index=["number", "step"], columns="encoder", values="selected")
-        main = "multimodal" if "multimodal" in wide else wide.columns[0]
-        wide = wide.add_prefix("selected_").assign(selected=wide[main])
-        table = table.merge(wide.reset_index(), on=["number", "step"], how="outer")
-    sessions = data.sessions.assign(
-        number=range(len(data.sessions)), y_true=data.sessions["target"]
-    )
-    table = table.merge(sessions[["number", *SESSION_KEY, "split", "y_true"]], on="number")
-    words = steps[[*SESSION_KEY, "step", "text", "valence"]].rename(columns={"text": "word"})
-    return table.merge(words, on=[*SESSION_KEY, "step"], how="left").drop(columns="number")
+        recording = record(model, features, masks)
+        seeds = [session_seed(data.dataset.keys[row]) for row in number.tolist()]
+        steps_table = _step_table(model, features, masks, recording)
+        for method in methods:
+            found = METHODS[method](model, features, masks, seeds)
+            found = found.rename(columns={"gap": f"{method}_gap"})
+            steps_table = steps_table.merge(found, on=["row", "step"], how="left")
+        tables = {
+            "attention": recording.attention,
+            "contributions": steps_table,
+            "branches": recording.branches,
+            "modalities": shapley_modalities(model, features, masks),
+        }
+        yield {
+            name: names.put(table, number.numpy())
+            for name, table in tables.items()
+            if table is not None
+        }
+
+
+class RowNames:
+    """Puts names before the rows of a batch: whose session, of which group, which word.
+
+    Parameters
+    ----------
+    sessions : of a ``TaskData``; row = dataset number
+    steps : of the manifest, numbered 0, 1, 2, ... in each session
+    fold, seed : of the run
+    binary : whether the targets are groups, 0 or 1
+    """
+
+    def __init__(
+        self, sessions: pd.DataFrame, steps: pd.DataFrame, fold: int, seed: int, binary: bool
+    ):
+        group = sessions["target"] if binary else pd.Series(pd.NA, sessions.index)
+        self.sessions = sessions[[*SESSION_KEY, "split"]].assign(
+            fold=np.int32(fold), seed=np.int32(seed), group=group.astype("Int8")
+        )
+        known = sessions[SESSION_KEY].assign(number=np.arange(len(sessions)))
+        ordered = known.merge(steps[[*SESSION_KEY, "step", "text", "valence"]], on=SESSION_KEY)
+        ordered = ordered.sort_values(["number", "step"], ignore_index=True)
+        self.first_step = np.searchsorted(ordered["number"], known["number"])
+        self.words = ordered[["text", "valence"]].rename(columns={"text": "word"})
+
+    def put(self, table: pd.DataFrame, number: np.ndarray) -> pd.DataFrame:
+        """Name the rows of a table.
+
+        Parameters
+        ----------
+        table : ``row`` of the batch, perhaps ``step``, and anything else
+        number : of each session of the batch in the dataset
+
+        Returns
+        -------
+        the table with names in place of ``row``
+        """
+        number = number[table["row"]]
+        parts = [self.sessions.take(number)]
+        columns = table.drop(columns="row")
+        if "step" in table:
+            behind = list(columns).index("step") + 1
+            words = self.words.take(self.first_step[number] + table["step"])
+            parts += [columns.iloc[:, :behind], words, columns.iloc[:, behind:]]
+        else:
+            parts.append(columns)
+        return pd.concat([part.reset_index(drop=True) for part in parts], axis=1)
+
+
+def _step_table(
+    model: DepressionModel,
+    features: dict[str, Tensor],
+    masks: dict[str, Tensor],
+    recording: Recording,
+) -> pd.DataFrame:
+    """One row a step that is there; each measure of steps adds its columns."""
+    row, step = torch.stack(list(masks.values())).any(dim=0).cpu().nonzero(as_tuple=True)
+    answer = "y_prob" if model.config.task == "binary" else "score"
+    prediction = model.head.predict(recording.logits).double().cpu()
+    table = pd.DataFrame({"row": row, answer: prediction[row], "step": step.int()})
+    table = table.merge(occlude_steps(model, features, masks), on=["row", "step"], how="left")
+    for name in MODALITIES:
+        if name not in masks:
+            table[f"occlusion_{name}"] = np.nan
+    if recording.attention is None:
+        return table
+    assert isinstance(model.fusion, DepFormer)
+    selected = _selected(recording.attention, list(model.fusion.encoders))
+    return table.merge(selected, on=["row", "step"], how="left")
+
+
+def _selected(attention: pd.DataFrame, encoders: list[str]) -> pd.DataFrame:
+    """Share of heads of each encoder's first layer whose own index selects a step.
+
+    Only that layer sees every step by itself; behind it steps are mixed and halved.
+    """
+    first = attention[(attention["stack"] == 0) & (attention["layer"] == 0)]
+    share = first.pivot_table(index=["row", "step"], columns="encoder", values="own")
+    share = share.reindex(columns=encoders)
+    main = share[encoders[0]]  # the multimodal, where there are several
+    return share.add_prefix("selected_").assign(selected=main).reset_index()

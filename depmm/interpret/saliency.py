@@ -26,27 +26,38 @@ def occlude_steps(
 
     Returns
     -------
-    columns ``row`` (of the batch), ``step`` and ``contribution`` (positive: the step speaks for
-    depression); the only step of a session has nothing to be replaced by and no row
+    columns ``row`` (of the batch), ``step``, ``occlusion`` (positive: the step speaks for
+    depression) and ``occlusion_<modality>`` (that modality of the step alone is replaced; nan where
+    it is not there or has nothing to be replaced by); a step that nothing can replace, as the only
+    one of a session, has no row
     """
     full, _ = model.fuse(features, masks)
-    tables = [pd.DataFrame({"row": [], "step": [], "contribution": []}).astype({"row": int})]
+    evidence = model.head.evidence(full)
+    replaced = {"occlusion": list(masks)}
+    if len(masks) > 1:
+        replaced |= {f"occlusion_{name}": [name] for name in masks}
+    tables = []
     for step in range(next(iter(masks.values())).shape[1]):
         others = {name: _without(mask, step) for name, mask in masks.items()}
-        there = torch.stack([mask[:, step] for mask in masks.values()]).any(dim=0)
-        use = there & torch.stack(list(others.values())).any(dim=0).any(dim=1)
-        if not bool(use.any()):
-            continue
-        usual, _ = model.fuse(
-            {name: _replaced(x, others[name], step)[use] for name, x in features.items()},
-            {name: mask[use] for name, mask in masks.items()},
-        )
-        change = model.head.evidence(full[use]) - model.head.evidence(usual)
-        rows = use.nonzero()[:, 0].cpu()
-        tables.append(
-            pd.DataFrame({"row": rows, "step": step, "contribution": change.double().cpu()})
-        )
-    return pd.concat(tables[1:] or tables, ignore_index=True)
+        usual = {name: _replaced(x, others[name], step) for name, x in features.items()}
+        possible = {name: mask[:, step] & others[name].any(dim=1) for name, mask in masks.items()}
+        table = {}
+        for column, names in replaced.items():
+            use = torch.stack([possible[name] for name in names]).any(dim=0)
+            change = torch.full_like(evidence, torch.nan)
+            if bool(use.any()):
+                mixed = {name: (usual if name in names else features)[name] for name in masks}
+                fused, _ = model.fuse(
+                    {name: x[use] for name, x in mixed.items()},
+                    {name: mask[use] for name, mask in masks.items()},
+                )
+                change[use] = evidence[use] - model.head.evidence(fused)
+            table[column] = change.double().cpu()
+        tables.append(pd.DataFrame({"row": range(len(full)), "step": step, **table}))
+    result = pd.concat(tables, ignore_index=True)
+    if len(masks) == 1:
+        result[f"occlusion_{next(iter(masks))}"] = result["occlusion"]
+    return result.dropna(subset="occlusion", ignore_index=True)
 
 
 def _without(mask: Tensor, step: int) -> Tensor:

@@ -8,7 +8,7 @@ from depmm.corpora.manifest import PERSON_KEY
 
 
 def words_by_group(
-    steps: pd.DataFrame, measure: str = "contribution", permutations: int = 5000, seed: int = 0
+    steps: pd.DataFrame, measure: str = "occlusion", permutations: int = 5000, seed: int = 0
 ) -> pd.DataFrame:
     """Rank words by how differently they act in the two groups.
 
@@ -18,7 +18,7 @@ def words_by_group(
 
     Parameters
     ----------
-    steps : one row a step that was read: corpus, subject, ``y_true`` (0 or 1), ``word``,
+    steps : one row a step that was read: corpus, subject, ``group`` (0 or 1), ``word``,
         ``valence`` and the measure
     measure : column that is compared
     permutations : of the labels; the smallest possible p is 1 / (permutations + 1)
@@ -34,18 +34,18 @@ def words_by_group(
     ------
     ValueError : no words, people of one group only, or scores instead of groups
     """
-    steps = steps.dropna(subset=["word", "y_true", measure])
+    if steps["group"].isna().all():
+        raise ValueError(
+            "group is empty, the sessions have scores: ask this of a run with task.kind binary"
+        )
+    steps = steps.dropna(subset=["word", "group", measure])
     if steps.empty:
         raise ValueError(
             "no step has a word: this question needs a corpus whose steps carry text "
             "(steps.parquet)"
         )
-    if not steps["y_true"].isin([0, 1]).all():
-        raise ValueError(
-            "y_true holds scores, not the groups 0 and 1: ask this of a run with task.kind binary"
-        )
-    table = steps.pivot_table(index=[*PERSON_KEY, "y_true"], columns="word", values=measure)
-    positive = table.index.get_level_values("y_true").to_numpy(dtype=int) == 1
+    table = steps.pivot_table(index=[*PERSON_KEY, "group"], columns="word", values=measure)
+    positive = table.index.get_level_values("group").to_numpy(dtype=int) == 1
     if positive.all() or not positive.any():
         raise ValueError(
             f"all {len(positive)} people are of one group: words cannot separate groups. Explain "
