@@ -266,34 +266,91 @@ def train(
 
 @app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="folder of a run, or a table of predictions")],
-    out: Annotated[Path | None, typer.Option(help="folder of the report")] = None,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="folder of a run, or a table of predictions"),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="folder of the report; needed for several runs")
+    ] = None,
     unit: Annotated[
         Literal["session", "subject"],
         typer.Option(help="subject: the mean of each person's sessions"),
     ] = "session",
 ) -> None:
-    """Write metrics.json and report.html: every number with its interval and its floor."""
-    from depmm.evaluation.report import write_report
+    """Write report.html, metrics.json and tables: every number with its interval and its floor.
+
+    Several runs are compared on the same persons. A trained model gets a card, README.md.
+    """
     from depmm.training.run_folder import read_run
 
-    content = read_run(run)
+    if len(runs) > 1:
+        if out is None:
+            raise ValueError("several runs have one report: give its folder with --out FOLDER")
+        _compare(runs, out, unit)
+        return
+    from depmm.config import Config
+    from depmm.evaluation.model_card import write_model_card
+    from depmm.evaluation.report import write_report
+
+    content = read_run(runs[0])
+    folder = out or content.path
     metrics = write_report(
         content.predictions,
-        out or content.path,
+        folder,
         title=content.name,
         config_text=content.config_text,
         history=content.history,
         environment=content.environment,
         command=(content.environment or {}).get("command"),
         audit=content.audit,
+        coverage=content.coverage,
+        selection=content.selection,
         draws=content.bootstrap,
         confidence=content.confidence,
         unit=unit,
     )
     for line in summary_lines(metrics):
         typer.echo(line)
-    typer.echo(f"{out or content.path}/report.html")
+    if content.models and isinstance(content.config, Config):
+        write_model_card(folder, metrics, content.config, content.models)
+        typer.echo(f"{folder}/README.md")
+    typer.echo(f"{folder}/report.html")
+
+
+def _compare(paths: list[Path], out: Path, unit: Literal["session", "subject"]) -> None:
+    from depmm.evaluation.comparison_report import write_comparison
+    from depmm.training.run_folder import read_run
+
+    contents = [read_run(path) for path in paths]
+    names = [content.name for content in contents]
+    if len(set(names)) < len(names):  # of different folders, or .csv and .parquet
+        names = list(map(str, paths))
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]} is given twice: a run is not compared with itself")
+    if len(levels := {content.confidence for content in contents}) > 1:
+        raise ValueError(
+            f"the runs' configs ask for intervals of {sorted(levels)}: set one "
+            "evaluation.confidence in all of them"
+        )
+    comparison = write_comparison(
+        {name: content.predictions for name, content in zip(names, contents, strict=True)},
+        out,
+        commands={
+            name: (content.environment or {}).get("command")
+            for name, content in zip(names, contents, strict=True)
+        },
+        draws=max(content.bootstrap for content in contents),
+        confidence=contents[0].confidence,
+        unit=unit,
+    )
+    for row in comparison["comparison"]:
+        difference, low, high = (_figure(row[key]) for key in ("difference", "low", "high"))
+        typer.echo(
+            f"{row['metric']:18s} {row['run_a']} minus {row['run_b']}: {difference} [{low}, {high}]"
+            f"   p {_figure(row['p'])}, adjusted {_figure(row['p_adjusted'])}"
+        )
+    typer.echo(f"{out}/report.html")
 
 
 def summary_lines(metrics: dict[str, Any]) -> list[str]:

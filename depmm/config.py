@@ -6,6 +6,8 @@ contradict each other stop the run and say what was meant.
 """
 
 import difflib
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -29,6 +31,7 @@ class Settings(BaseModel):
 
 
 Section = TypeVar("Section", bound=Settings)
+Kind = TypeVar("Kind", bound="Experiment")
 File = Annotated[Path, Field(strict=False)]  # YAML has no paths: a text will do
 
 
@@ -494,6 +497,16 @@ class ClassicalSettings(Settings):
     classifier: Classifier
     coefficients: int = Field(20, ge=1, description="MFCC, pooled to mean and deviation")
     mel_bands: int = Field(64, ge=1)
+    C: float = Field(1.0, gt=0, description="svm only: the price of an error in training")
+
+    @model_validator(mode="after")
+    def _c_is_of_the_svm(self) -> "ClassicalSettings":
+        if self.C != 1.0 and self.classifier != "svm":
+            raise ValueError(
+                f"classical.C is {self.C}, but {self.classifier} has none: drop it, or set "
+                "classical.classifier to svm"
+            )
+        return self
 
 
 class EvaluationConfig(Settings):
@@ -504,6 +517,22 @@ class EvaluationConfig(Settings):
     gate_draws: int = Field(
         200, ge=0, description="samples of the Bernoulli gates per session; 0: no spread"
     )
+
+
+class SelectionConfig(Settings):
+    """Settings that each fold chooses by inner folds of its own people (training/selection.py)."""
+
+    metric: str = Field(description="a name of evaluation/metrics.py; its mean over inner folds")
+    folds: int = Field(3, ge=2, description="inner folds, of the people who train and validate")
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
+        min_length=1, description="setting, as in key=value: values; every combination is tried"
+    )
+
+    @property
+    def candidates(self) -> list[dict[str, Any]]:
+        """The whole product of the grid, its last setting changing fastest."""
+        values = product(*self.grid.values())
+        return [dict(zip(self.grid, combination, strict=True)) for combination in values]
 
 
 class Experiment(Settings):
@@ -517,6 +546,7 @@ class Experiment(Settings):
     extract: ExtractConfig = ExtractConfig()
     data: DataConfig
     evaluation: EvaluationConfig = EvaluationConfig()
+    selection: SelectionConfig | None = None
 
     @model_validator(mode="after")
     def _fold_is_there(self) -> "Experiment":
@@ -595,6 +625,15 @@ class Config(Experiment):
         return self
 
 
+# what no candidate of a selection may change: who takes part, what is predicted, how it is judged,
+# and what the launcher has already set up
+FIXED = (
+    *(name for name in Experiment.model_fields if name != "data"),
+    *(f"data.{name}" for name in ("manifest", "store", "modalities", "features")),
+    "training.mixed_precision",
+)
+
+
 # ---- YAML -> Config --------------------------------------------------------------------------
 
 
@@ -608,13 +647,19 @@ def load_config(path: Path | str, overrides: list[str] | None = None) -> Config:
 
     Raises
     ------
-    ConfigError : no such file, not YAML, a circular base, an unknown key, a wrong value, or the
-        config of a classical baseline
+    ConfigError : no such file, not YAML, a circular base, an unknown key, a wrong value, the config
+        of a classical baseline, or one whose settings are still to be chosen (``selection``)
     """
     config = load_experiment(path, overrides)
     if not isinstance(config, Config):
         raise ConfigError(
             f"{path} is a classical baseline, no network: run experiments/cross_validate.py on it"
+        )
+    if config.selection is not None:
+        raise ConfigError(
+            f"{path} chooses settings by inner folds (selection), which one training cannot: run "
+            "experiments/cross_validate.py on it (one fold with split.kind official), or give the "
+            "settings and selection=null"
         )
     return config
 
@@ -622,7 +667,9 @@ def load_config(path: Path | str, overrides: list[str] | None = None) -> Config:
 def load_experiment(path: Path | str, overrides: list[str] | None = None) -> Experiment:
     """Read a config of either kind: with a ``classical`` section it is a ``ClassicalConfig``.
 
-    Parameters and errors : as ``load_config``
+    Every candidate of a ``selection`` is checked as if it were given as ``key=value``.
+
+    Parameters and errors : as ``load_config``; besides a candidate that changes what is ``FIXED``
     """
     path = Path(path)
     values = _read_with_bases(path, ())
@@ -630,9 +677,45 @@ def load_experiment(path: Path | str, overrides: list[str] | None = None) -> Exp
         values = _merge(values, _parse_override(override))
     kind = ClassicalConfig if "classical" in values else Config
     try:
-        return kind.model_validate(values)
+        config = kind.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(error, str(path), kind)) from None
+    try:
+        _check_candidates(config)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: selection.grid: {error}") from None
+    return config
+
+
+def with_settings(config: Kind, settings: Mapping[str, Any]) -> Kind:
+    """Change some settings of a config, checked as ``key=value`` words are.
+
+    Parameters
+    ----------
+    config : of either kind
+    settings : e.g. ``{"training.learning_rate": 0.01}``
+
+    Raises
+    ------
+    ConfigError : an unknown key, a wrong value, or settings that contradict each other
+    """
+    values = config.model_dump()
+    for key, value in settings.items():
+        values = _merge(values, _nested(key, value))
+    try:
+        return type(config).model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, words(settings), type(config))) from None
+
+
+def words(settings: Mapping[str, Any]) -> str:
+    """Write settings as a command line takes them: ``key=value key=value``."""
+    texts = [
+        yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True)
+        for value in settings.values()
+    ]
+    # yaml ends a single value with a line of dots
+    return " ".join(f"{k}={text.splitlines()[0]}" for k, text in zip(settings, texts, strict=True))
 
 
 def extract_config(path: Path | None, overrides: list[str] | None = None) -> ExtractConfig:
@@ -728,9 +811,36 @@ def _parse_override(text: str) -> dict[str, Any]:
         value = yaml.safe_load(raw)
     except yaml.YAMLError:
         raise ConfigError(f"override {text!r}: {raw!r} is not valid YAML") from None
+    return _nested(key, value)
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
     for name in reversed(key.split(".")):
         value = {name: value}
     return value
+
+
+def _check_candidates(config: Experiment) -> None:
+    """Refuse a candidate that is no config, is there twice, or changes what all have to share."""
+    seen: list[Experiment] = []
+    for settings in config.selection.candidates if config.selection else []:
+        candidate = with_settings(config, settings)
+        if candidate in seen:
+            raise ConfigError(f"{words(settings)} is there twice: drop one of the equal values")
+        seen.append(candidate)
+        for place in FIXED:
+            if _at(candidate, place) != _at(config, place):
+                raise ConfigError(
+                    f"{words(settings)} changes {place}, but who takes part, what is predicted, "
+                    "how it is judged and where it runs is the same for all candidates. Choose "
+                    "among settings of model, training, classical or the rest of data."
+                )
+
+
+def _at(config: Any, place: str) -> Any:
+    for name in place.split("."):
+        config = getattr(config, name, None)
+    return config
 
 
 def _explain(error: ValidationError, source: str, root: type[Settings] = Config) -> str:
@@ -762,7 +872,10 @@ def _known_keys(root: type[Settings], place: list[Any], loc: tuple[Any, ...]) ->
         return list(_KINDS[kind].model_fields)
     model: Any = root
     for part in place:
-        model = model.model_fields[part].annotation
+        if isinstance(part, str):  # a number is a place in a list
+            model = model.model_fields[part].annotation
+            # of X | None and list[X]: X
+            model = next((m for m in get_args(model) if hasattr(m, "model_fields")), model)
     return list(model.model_fields)
 
 

@@ -1,6 +1,8 @@
 """Train and test every fold: accelerate launch experiments/cross_validate.py CONFIG [key=value]...
 
-CONFIG is of a network or of a classical baseline, which the main process fits alone.
+CONFIG is of a network or of a classical baseline, which the main process fits alone. With a
+``selection`` section every fold first chooses settings by inner folds of the people that it trains
+and validates on (training/selection.py).
 ``--seeds 0,1,2`` repeats all folds with other seeds (initial weights and draws; the folds stay).
 Runs lie in ``<out>/<name>/seed-<s>-fold-<k>``; a fold that is finished is not run again. The
 pooled ``predictions.parquet``, in which every person is tested once per seed (and repetition, with
@@ -15,9 +17,9 @@ from accelerate import Accelerator
 from depmm.config import Config, Experiment, load_experiment
 from depmm.corpora.splits import number_of_folds
 from depmm.data.task import load_task
-from depmm.training.classical import train_classical
-from depmm.training.loop import build_accelerator, train
-from depmm.training.run_folder import RunFolder, write_table
+from depmm.training.loop import build_accelerator
+from depmm.training.run_folder import RunFolder, write_table, write_text
+from depmm.training.selection import fit, select
 
 
 def main(arguments: list[str]) -> None:
@@ -40,8 +42,7 @@ def main(arguments: list[str]) -> None:
 def cross_validate(path: str, overrides: list[str], seeds: list[int]) -> None:
     """Run every (seed, fold) that is not finished, then pool."""
     config = load_experiment(path, overrides)
-    network = isinstance(config, Config)
-    accelerator = build_accelerator(config) if network else Accelerator()
+    accelerator = build_accelerator(config) if isinstance(config, Config) else Accelerator()
     whole = RunFolder(config.out / config.name)
     if accelerator.is_main_process:
         whole.open(config)
@@ -51,11 +52,9 @@ def cross_validate(path: str, overrides: list[str], seeds: list[int]) -> None:
             one = load_experiment(path, [*overrides, f"seed={seed}", f"split.fold={fold}"])
             run = RunFolder(whole.path / f"seed-{seed}-fold-{fold}")
             accelerator.print(f"seed {seed}, fold {fold}")
-            if network:
-                train(one, run, accelerator)
-                accelerator.free_memory()
-            elif accelerator.is_main_process:
-                train_classical(one, run)
+            if one.selection is not None:
+                one = select(one, run, accelerator)
+            fit(one, run, accelerator)
             runs.append((seed, fold, run))
     if accelerator.is_main_process:
         pool(whole, runs)
@@ -69,7 +68,7 @@ def folds_of(config: Experiment) -> int:
 
 
 def pool(whole: RunFolder, runs: list[tuple[int, int, RunFolder]]) -> None:
-    """Join predictions of all folds, and the training curves that networks have."""
+    """Join predictions of all folds, and what else there is: training curves, selections."""
     histories = [
         pd.read_parquet(run.history).assign(seed=seed, fold=fold)
         for seed, fold, run in runs
@@ -77,6 +76,9 @@ def pool(whole: RunFolder, runs: list[tuple[int, int, RunFolder]]) -> None:
     ]
     if histories:
         write_table(pd.concat(histories, ignore_index=True), whole.history)
+    selections = [pd.read_csv(run.selection) for *_, run in runs if run.selection.is_file()]
+    if selections:
+        write_text(whole.selection, pd.concat(selections).to_csv(index=False))
     predictions = [pd.read_parquet(run.predictions) for *_, run in runs]
     write_table(pd.concat(predictions, ignore_index=True), whole.predictions)
     print(f"{whole.path}: predictions of {len(runs)} runs; next: depmm evaluate {whole.path}")

@@ -1,5 +1,6 @@
 """Fixtures shared by the tests: where real recordings lie, a simulated corpus made once."""
 
+import gc
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,11 @@ model:
 training: {{epochs: 2, batch_size: 4, learning_rate: 1.0e-2}}
 evaluation: {{bootstrap: 100}}
 """
+
+
+def pytest_collection_finish() -> None:
+    """Keep the imported modules out of each collection of garbage, which training asks for."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

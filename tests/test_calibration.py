@@ -10,7 +10,7 @@ from depmm.evaluation.calibration import CalibrationError, fit_maps, fit_tempera
 from depmm.evaluation.conformal import conformal_quantile
 from depmm.evaluation.intervals import decide, draw_sessions, wilson
 from depmm.evaluation.metrics import unit_weights
-from depmm.evaluation.report import check_predictions
+from depmm.evaluation.predictions import check_predictions
 
 ONE = unit_weights
 

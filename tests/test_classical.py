@@ -91,6 +91,23 @@ def test_finished_run_is_left_alone_and_another_config_refused(corpus, tmp_path)
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 
+def test_predictions_carry_what_is_known_of_a_session_but_not_its_truth(corpus, tmp_path):
+    table = run(corpus, tmp_path / "label", *classical()).set_index("session")
+    sessions = corpus.manifest.sessions.set_index("session")
+    for name in ("gender", "age"):
+        assert table[name].tolist() == sessions.loc[table.index, name].tolist()
+    steps = corpus.manifest.steps
+    seconds = (steps["end_s"] - steps["start_s"]).groupby(steps["session"]).sum()
+    np.testing.assert_allclose(table["duration_s"], seconds[table.index])
+    assert (table["n_steps"] == 4).all()
+    # steps have no task, and every valence is in a session; nobody wrote down who asked
+    assert not {"task", "valence", "interviewer"} & set(table)
+    gender = "task={column: gender, positive: [female], negative: [male]}"
+    folds = "split={kind: k_fold, folds: 2}"  # the official split has no man to validate on
+    predicted = run(corpus, tmp_path / "gender", *classical(), gender, folds)
+    assert {"gender", "age"} & set(predicted) == {"age"}
+
+
 # ---- training people alone ---------------------------------------------------------------------
 
 
@@ -195,6 +212,13 @@ def test_svm_gives_a_rare_class_the_same_weight():
     plain = make_pipeline(StandardScaler(), SVC())
     answers = [one.fit(features, labels).predict([[0.75]])[0] for one in (balanced, plain)]
     assert answers == [1, 0]
+
+
+def test_c_is_the_svm_s_alone():
+    settings = ClassicalSettings(classifier="svm", C=3.0)
+    assert build_classifier(settings, 0)[-1].C == 3.0
+    with pytest.raises(ValueError, match=r"C is 3.0, but adaboost has none: drop it"):
+        ClassicalSettings(classifier="adaboost", C=3.0)
 
 
 def test_svm_answers_the_sigmoid_of_its_margin():

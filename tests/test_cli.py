@@ -103,7 +103,11 @@ def test_from_recordings_to_words(corpus, tmp_path, monkeypatch, depmm):
     assert "balanced_accuracy" in done.out
     assert "floor" in done.out
     assert json.loads(Path("runs/tiny/metrics.json").read_text())["metrics"]["auroc"]
-    assert "gender_shortcut" in Path("runs/tiny/report.html").read_text()
+    page = Path("runs/tiny/report.html").read_text()
+    assert "gender_shortcut" in page
+    assert "12 of the 12 sessions of the manifest have a prediction. Nothing was left out" in page
+    card = Path("runs/tiny/README.md").read_text()
+    assert 'DepressionModel.from_pretrained("path/to/this/folder")' in card
     done = depmm("explain", "runs/tiny")
     assert done.code == 0, done.err
     # 4 people, 3 encoders, 2 heads; 4 steps in the first stack and 2 in the second
@@ -201,9 +205,39 @@ def test_predictions_of_others_are_evaluated(tmp_path, depmm):
     assert done.code == 0, done.err
     assert "auroc              1.000" in done.out
     assert (tmp_path / "report" / "report.html").is_file()
-    table.drop(columns="fold").to_csv(tmp_path / "theirs.csv", index=False)
+    table.drop(columns="subject").to_csv(tmp_path / "theirs.csv", index=False)
     done = depmm("evaluate", tmp_path / "theirs.csv")
-    assert (done.code, "column(s) ['fold'] missing" in done.err) == (2, True)
+    assert (done.code, "column(s) ['subject'] missing" in done.err) == (2, True)
+
+
+def test_runs_are_compared_or_refused_with_a_message(tmp_path, depmm):
+    paths = []
+    for number, wrong in enumerate((0.9, 0.2)):
+        people = range(12)
+        table = pd.DataFrame(
+            {
+                "subject": [f"0{person}" for person in people],
+                "session": "1",
+                "y_true": [person % 2 for person in people],
+                "y_prob": [person % 2 * 0.8 + 0.1 if person else wrong for person in people],
+            }
+        )
+        paths.append(tmp_path / f"run_{number}.csv")
+        table.to_csv(paths[-1], index=False)
+    done = depmm("evaluate", *paths, "--out", tmp_path / "both")
+    assert done.code == 0, done.err
+    assert "balanced_accuracy  run_0 minus run_1: -0.083 [" in done.out
+    names = sorted(path.name for path in (tmp_path / "both").iterdir())
+    assert names == ["metrics.json", "report.html", "tables.md", "tables.tex"]
+    done = depmm("evaluate", *paths)
+    assert (done.code, "--out FOLDER" in done.err) == (2, True)
+    done = depmm("evaluate", paths[0], paths[0], "--out", tmp_path)
+    assert (done.code, "is given twice" in done.err) == (2, True)
+    table.iloc[1:].to_csv(paths[0], index=False)
+    done = depmm("evaluate", *paths, "--out", tmp_path / "other")
+    said = "session(s) unnamed/00/1 tested in run_1, seed 0 but not in run_0"
+    assert (done.code, said in done.err) == (2, True)
+    assert not (tmp_path / "other").exists()
 
 
 def test_doctor(depmm, monkeypatch, tmp_path):

@@ -12,7 +12,7 @@ from depmm.corpora.manifest import read_manifest, write_manifest
 from depmm.data.augment import Augmentation, draw_augmentation
 from depmm.data.batch import ShareSampler, collate, evaluation_shares, plan_epoch
 from depmm.data.dataset import SessionDataset, SessionItem
-from depmm.data.task import TaskError, labelled_sessions, load_task
+from depmm.data.task import TaskError, describe_sessions, labelled_sessions, load_task
 from depmm.store.sessions import SessionStore
 
 RANDOM = {"min_steps": 0.3, "drop_modality": 0.5, "gain_db": 6.0, "noise": 0.1, "flip": True}
@@ -240,6 +240,35 @@ def test_task_takes_the_manifest_as_it_is(corpus):
     severity = load_task(config(corpus, "task={kind: severity, column: score}"))
     assert severity.score_range == (0.0, 63.0)
     assert severity.sessions["target"].tolist() == own["score"].tolist()
+
+
+def test_sessions_are_described_by_what_their_steps_share():
+    sessions = pd.DataFrame({"corpus": "c", "subject": ["a", "b", "c"], "session": "1"})
+    steps = pd.DataFrame(
+        [  # in another order than the sessions
+            ("c", 0.0, 2.0, None, None),
+            ("b", 0.0, 1.5, "reading", "negative"),
+            ("b", 2.0, 4.0, "reading", None),
+            ("a", 1.0, 2.0, "reading", "neutral"),
+            ("a", 2.0, 5.0, "interview", "neutral"),
+        ],
+        columns=["subject", "start_s", "end_s", "task", "valence"],
+    ).assign(corpus="c", session="1")
+    sound = pd.Series([9.0, 0.0, 7.0])
+    table = describe_sessions(sessions, steps, sound)
+    assert table["n_steps"].tolist() == [2, 2, 1]
+    assert table["duration_s"].tolist() == [4.0, 3.5, 2.0]
+    assert table["task"].fillna("-").tolist() == ["-", "reading", "-"]
+    assert table["valence"].fillna("-").tolist() == ["neutral", "-", "-"]
+    # one step without an end: all sessions are as long as their sound
+    table = describe_sessions(sessions, steps.assign(end_s=[np.nan, 1.5, 4, 2, 5]), sound)
+    assert table["duration_s"].fillna(-1).tolist() == [9, -1, 7]
+    own = sessions.assign(task="own", duration_s=["1", None, "2.5"])
+    table = describe_sessions(own, steps, sound)
+    assert table["task"].tolist() == ["own"] * 3
+    assert table["duration_s"].fillna(-1).tolist() == [1, -1, 2.5]
+    with pytest.raises(TaskError, match="duration_s of session c/b/1 is 'long', not a number"):
+        describe_sessions(own.assign(duration_s=["1", "long", "2"]), steps, sound)
 
 
 def test_task_leaves_out_and_counts(corpus):

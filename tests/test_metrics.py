@@ -192,6 +192,23 @@ def test_roc_equals_sklearn_on_resampled_rows(rng):
         assert curve == pytest.approx(np.interp(np.linspace(0.013, 0.987, 50), fpr, tpr))
 
 
+def test_precision_at_a_recall_equals_sklearn_and_has_the_area_of_auprc(rng):
+    y, p = rng.integers(0, 2, 60), rng.random(60).round(1)
+    rows, weights = resampled(rng, 60)
+    grid = np.linspace(0.0005, 0.9995, 1000)
+    curves = M.pr_curve(y, p, weights, grid)
+    for curve, r in zip(curves, rows, strict=True):
+        precision, recall, _ = sk.precision_recall_curve(y[r], p[r])
+        # from low thresholds to high: the last that still reaches the recall
+        reached = [np.flatnonzero(recall >= least)[-1] for least in grid]
+        assert curve == pytest.approx(precision[reached])
+    assert curves.mean(axis=1) == pytest.approx(M.auprc(y, p, weights), abs=2e-3)
+    ones = M.unit_weights(4)
+    by_hand = M.pr_curve([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1], ones, np.array([0.2, 0.5, 0.6, 1]))
+    assert by_hand[0] == pytest.approx([1, 1, 2 / 3, 2 / 3])
+    assert np.isnan(M.pr_curve([0, 0], [0.1, 0.2], M.unit_weights(2), grid)).all()
+
+
 @pytest.mark.parametrize("name", SCORES)
 def test_scores_equal_references_on_resampled_rows(name, rng):
     a = rng.normal(15, 8, 50)
@@ -543,8 +560,14 @@ def test_floors_fall_back_to_validation_rows_and_say_so():
     table = table[table["split"] != "train"]
     assert set(add_floors(table, "binary")["binary_floor_source"]) == {"validation"}
     only_test = table[table["split"] == "test"]
+    judged = add_floors(only_test, "binary")
+    assert set(judged["binary_floor_source"]) == {"none"}
+    assert not {"majority", "constant_probability"} & set(judged)
     with pytest.raises(ValueError, match=r"fold 0, seed 0 .* add its train rows"):
-        add_floors(only_test, "binary")
+        add_floors(only_test.assign(score_true=9.0), "severity")
+    of_one_fold = pd.concat([table, only_test.assign(fold=8)])
+    with pytest.raises(ValueError, match=r"fold 8, seed 0 .* add its train rows"):
+        add_floors(of_one_fold, "binary")
 
 
 def test_seeds_share_the_draws_of_persons():

@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 import sklearn.metrics as sk
 
-from depmm.evaluation.report import PredictionsError, check_predictions, evaluate, write_report
+from depmm.evaluation.predictions import PredictionsError, check_predictions
+from depmm.evaluation.report import evaluate, write_report
 
 DRAWS = 100
+FILES = ["metrics.json", "report.html", "tables.md", "tables.tex"]
 EVIL = "<script>alert(1)</script>"
 
 
@@ -72,12 +74,15 @@ def spoil(column, value, row=0):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.drop(columns="fold"), r"column\(s\) \['fold'\] missing"),
+        (
+            lambda t: t.drop(columns="fold"),
+            "another split .* Assumed .* columns are missing: fold 0",
+        ),
         (lambda t: t.drop(columns=["y_prob", "score"]), "neither y_true and y_prob nor"),
         (spoil("y_prob", 1.2, 3), r"y_prob is 1.2 in row 3 \(corpus c, subject p3.*\[0, 1\]"),
         (spoil("y_prob", "high"), "y_prob is high in row 0.*finite numbers"),
         (spoil("y_prob", np.inf), "y_prob is inf in row 0.*finite numbers"),
-        (spoil("y_true", 2), "y_true is 2 in row 0.*labels are 0 or 1"),
+        (spoil("y_true", 2), "y_true is 2 in row 0.*labels are 0 .negative. or 1 .positive."),
         (spoil("split", "dev"), "split is dev in row 0.*train, validation, test"),
         (spoil("fold", 0.5), "fold is 0.5 in row 0.*whole numbers"),
         (spoil("session", None, 4), "session is .* in row 4.*every row needs one"),
@@ -473,7 +478,7 @@ def full_report(tmp_path_factory, write_full):
 
 def test_page_says_what_the_file_says(full_report):
     folder, content = full_report
-    assert sorted(p.name for p in folder.iterdir()) == ["metrics.json", "report.html"]
+    assert sorted(p.name for p in folder.iterdir()) == FILES
     assert json.loads((folder / "metrics.json").read_text(encoding="utf-8")) == content
     page = Page((folder / "report.html").read_text(encoding="utf-8"))
     for name, entry in content["metrics"].items():
@@ -496,8 +501,9 @@ def test_page_escapes_everything_and_refers_to_nothing(full_report):
     html = (full_report[0] / "report.html").read_text(encoding="utf-8")
     page = Page(html)
     assert "script" not in page.tags
-    # title twice, group, config, package, command, audit: shown as text, none of it as markup
-    assert page.text.count(EVIL) == 7
+    # title twice, group and its four gaps, config, package, command, audit: shown as text, none of
+    # it as markup
+    assert page.text.count(EVIL) == 11
     assert not re.search(r"https?:|//\w|@import|url\((?!#)", html)
     assert not {"link", "img", "iframe", "object"} & set(page.tags)
     assert len(page.ids) == len(set(page.ids))
@@ -547,8 +553,8 @@ def test_a_failed_report_leaves_the_old_one(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("depmm.evaluation.report.os.replace", fail)
+    monkeypatch.setattr("depmm.evaluation.page.os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         write_report(table, tmp_path, title="second", draws=DRAWS + 1)
     assert (tmp_path / "metrics.json").read_bytes() == before
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["metrics.json", "report.html"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == FILES

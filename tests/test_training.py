@@ -16,6 +16,7 @@ from depmm.config import ConfigError, TrainingConfig, load_config
 from depmm.corpora.manifest import read_manifest, write_manifest
 from depmm.data.batch import plan_epoch
 from depmm.data.task import TaskError
+from depmm.evaluation.intervals import decide
 from depmm.models.heads import BinaryHead, SeverityHead
 from depmm.models.model import DepressionModel, DepressionOutput, build_model
 from depmm.training import loop
@@ -214,6 +215,9 @@ def test_test_people_decide_nothing(corpus, tmp_path):
     a, b = (pd.read_parquet(folder.predictions) for folder in (one, two))
     assert a["y_prob"].tolist() == b["y_prob"].tolist()
     assert (a["y_true"] != b["y_true"]).tolist() == tested.tolist()
+    pd.testing.assert_frame_equal(history(one), history(two), check_exact=True)
+    thresholds = [decide(table)["threshold"].tolist() for table in (a, b)]
+    assert thresholds[0] == thresholds[1]
 
 
 def test_stops_when_validation_gains_no_more_and_keeps_the_best(corpus, tmp_path):

@@ -93,18 +93,22 @@ class Instrument:
     cut_off : scores from here on count as depressed; None where no single value is usual
     levels : the scores where the second and every further severity level begins; () where authors
         do not agree
+    level_names : of all levels, the mildest first; one more than ``levels``
     """
 
     lowest: float | None
     highest: float | None
     cut_off: float | None
     levels: tuple[float, ...] = ()
+    level_names: tuple[str, ...] = ()
 
+
+_PHQ_LEVELS = (5, 10, 15, 20), ("none", "mild", "moderate", "mod. severe", "severe")
 
 INSTRUMENTS = {
-    "BDI-II": Instrument(0, 63, 14, (14, 20, 29)),  # minimal, mild, moderate, severe
-    "PHQ-8": Instrument(0, 24, 10, (5, 10, 15, 20)),  # none, mild, moderate, mod. severe, severe
-    "PHQ-9": Instrument(0, 27, 10, (5, 10, 15, 20)),
+    "BDI-II": Instrument(0, 63, 14, (14, 20, 29), ("minimal", "mild", "moderate", "severe")),
+    "PHQ-8": Instrument(0, 24, 10, *_PHQ_LEVELS),
+    "PHQ-9": Instrument(0, 27, 10, *_PHQ_LEVELS),
     "HAMD-17": Instrument(0, 52, None),
     "SDS": Instrument(20, 80, None),  # raw sum
     "SDS-index": Instrument(25, 100, 53),  # raw sum x 1.25

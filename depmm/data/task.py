@@ -24,7 +24,8 @@ class TaskData:
 
     Attributes
     ----------
-    sessions : manifest rows that take part, with ``target`` and ``split``; row = dataset number
+    sessions : manifest rows that take part, with ``target``, ``split`` and the columns of
+        ``describe_sessions``; row = dataset number
     dataset : their signals
     score_range : lowest and highest score or level; (0, 1) for classes
     left_out : how many sessions do not take part, by reason
@@ -48,8 +49,8 @@ def load_task(config: Experiment) -> TaskData:
     TaskError : the column or its values do not fit, nothing is left, or a session is too long
     ManifestError, SplitError, StoreError : as their modules say
     """
-    manifest = config.data.manifest
-    sessions, left_out = labelled_sessions(read_manifest(manifest).sessions, config.task, manifest)
+    manifest = read_manifest(config.data.manifest)
+    sessions, left_out = labelled_sessions(manifest.sessions, config.task, config.data.manifest)
     store = SessionStore(config.data.store, config.extract)
     index = read_index(store)
     here = sessions.merge(index, on=SESSION_KEY, how="left")
@@ -71,6 +72,7 @@ def load_task(config: Experiment) -> TaskData:
             f"session {'/'.join(long[SESSION_KEY].iloc[0])} has {long['steps'].iloc[0]:.0f} steps, "
             f"data.max_steps is {config.data.max_steps}: raise it, or make longer steps"
         )
+    sound_s = here.loc[usable, "audio_s"].reset_index(drop=True)
     sessions = sessions[usable].reset_index(drop=True)
     if sessions.empty:
         raise TaskError(
@@ -83,6 +85,7 @@ def load_task(config: Experiment) -> TaskData:
         sessions, score_range = _scale(sessions, config.task)
     split = make_split(sessions, config.split, _classes(sessions, config.task))
     sessions = sessions.drop(columns="split").merge(split, on=PERSON_KEY, how="left")
+    sessions = describe_sessions(sessions, manifest.steps, sound_s)
     dataset = SessionDataset(sessions, store, config.data, config.seed)
     return TaskData(
         sessions,
@@ -159,6 +162,51 @@ def labelled_sessions(
             "task.column, or check the label table of the corpus"
         )
     return labelled, {f"no class in {task.column}": int(target.isna().sum())}
+
+
+def describe_sessions(
+    sessions: pd.DataFrame, steps: pd.DataFrame, sound_s: pd.Series
+) -> pd.DataFrame:
+    """Add what is known of each session beside its recording, for reports and their floors.
+
+    Parameters
+    ----------
+    sessions : columns corpus, subject, session; of what is added, columns that are already there
+        are kept
+    steps : of the manifest
+    sound_s : seconds of sound in the store, index of ``sessions``
+
+    Returns
+    -------
+    the sessions with ``task`` and ``valence``, null where the steps differ in it; ``n_steps``;
+    ``duration_s``, seconds of all steps where the manifest says when each of them ends, otherwise
+    seconds of sound: one of the two for all sessions, NaN where there is none
+
+    Raises
+    ------
+    TaskError : the sessions have a ``n_steps`` or ``duration_s`` of their own that is no number
+    """
+    own = pd.MultiIndex.from_frame(sessions[SESSION_KEY])
+    of_session = steps.assign(seconds=steps["end_s"] - steps["start_s"]).groupby(SESSION_KEY)
+    n_steps, timed = of_session.size(), of_session["seconds"].count()
+    seconds = of_session["seconds"].sum().where(timed == n_steps).reindex(own).to_numpy()
+    if np.isnan(seconds).any():
+        seconds = sound_s.where(sound_s > 0).to_numpy(float)
+    found = {"n_steps": n_steps.reindex(own).to_numpy(), "duration_s": seconds}
+    for name in ("task", "valence"):
+        kinds = steps[[*SESSION_KEY, name]].drop_duplicates()
+        one = kinds[~kinds.duplicated(SESSION_KEY, keep=False)].set_index(SESSION_KEY)[name]
+        found[name] = one.reindex(own).to_numpy()
+    for name in {"n_steps", "duration_s"} & set(sessions):
+        given = sessions[name]
+        sessions = sessions.assign(**{name: pd.to_numeric(given, errors="coerce")})
+        if len(wrong := given[sessions[name].isna() & given.notna()]):
+            raise TaskError(
+                f"{name} of session {'/'.join(sessions.loc[wrong.index[0], SESSION_KEY])} is "
+                f"{wrong.iloc[0]!r}, not a number: correct it, or give the column another name in "
+                "the spec"
+            )
+    return sessions.assign(**{name: v for name, v in found.items() if name not in sessions})
 
 
 def _classes(sessions: pd.DataFrame, task: TaskConfig) -> pd.Series:

@@ -24,10 +24,9 @@ from scipy import stats
 from depmm.corpora import shortcuts
 from depmm.evaluation.intervals import PERSON, SESSION, TestedSessions, draw_sessions
 from depmm.evaluation.metrics import METRICS, TRUTH, Array
-from depmm.evaluation.report import Unit, decided_predictions
+from depmm.evaluation.predictions import Unit, decided_predictions, session_names
 
 Adjustment = Literal["holm", "benjamini_hochberg"]
-NAMED = 3  # sessions that an error lists before it only counts
 ROUNDING = 1e-12  # differences this close are the same difference
 
 
@@ -314,7 +313,7 @@ def compare_runs(
 
     Parameters
     ----------
-    runs : name -> predictions (see ``report.check_predictions``) of the same sessions and seeds
+    runs : name -> predictions (see ``check_predictions``) of the same sessions and seeds
     metrics : names of ``METRICS``
     draws, confidence, seed : of the bootstrap and of the permutation test
     adjustment : of the p values over all rows of the table
@@ -398,8 +397,8 @@ def _check_pair(
             ):
                 if len(missing):
                     raise PairingError(
-                        f"compare_runs: {_names(missing)} tested in {has} but not in {lacks}; "
-                        "compare runs on the same sessions"
+                        f"compare_runs: {session_names(missing)} tested in {has} but not in "
+                        f"{lacks}; compare runs on the same sessions"
                     )
             for metric in metrics:
                 reads = METRICS[metric].reads
@@ -413,7 +412,7 @@ def _check_pair(
                 if differs.any():
                     session = here.index[differs][0]
                     raise PairingError(
-                        f"compare_runs: {truth} of {_names(here.index[differs])} differs: "
+                        f"compare_runs: {truth} of {session_names(here.index[differs])} differs: "
                         f"{first.loc[session, truth]} in {a}, {here.loc[session, truth]} in "
                         f"{where}; use the same labels"
                     )
@@ -422,9 +421,3 @@ def _check_pair(
             f"compare_runs: y_true of {a} and {b} differ (or one has none), so that persons cannot "
             "be drawn in pairs; give both the same y_true, or drop it from both"
         )
-
-
-def _names(sessions: pd.Index) -> str:
-    shown = ", ".join("/".join(map(str, session)) for session in sessions[:NAMED])
-    more = f" and {len(sessions) - NAMED} more" if len(sessions) > NAMED else ""
-    return f"session(s) {shown}{more}"

@@ -5,7 +5,7 @@ lines also differ by their dashes. Text stays text, so that it can be searched a
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from io import StringIO
 from typing import Any
@@ -17,16 +17,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from depmm.evaluation.metrics import Array, Weights, roc_curve, unit_weights
+from depmm.corpora.manifest import INSTRUMENTS
+from depmm.evaluation.metrics import Array, Weights, pr_curve, roc_curve, unit_weights
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5f6670"
-GRID = np.linspace(0, 1, 201)  # false positive rates at which ROC curves are compared
+GRID = np.linspace(0, 1, 201)  # false positive rates or recalls at which curves are compared
 
-# upper bounds (exclusive) and names of the bands of an instrument
-BANDS: dict[str, tuple[tuple[int, str], ...]] = {
-    "BDI-II": ((14, "minimal"), (20, "mild"), (29, "moderate"), (64, "severe")),
-    "PHQ-8": ((5, "none"), (10, "mild"), (15, "moderate"), (20, "mod. severe"), (25, "severe")),
-}
+Answers = Sequence[tuple[Array, Array, Weights]]  # per seed y_true [N], y_prob [N], weights [D, N]
+
+# of runs in one figure: Okabe and Ito without yellow, which is too pale for a line
+RUN_COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LONG_NAME = 32  # letters of a run's name that fit into a figure
+RUN_DASHES = ("-", "--", "-.", ":")
 
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -48,55 +50,119 @@ STYLE: Any = {
 SIZE = (4.6, 3.5)  # inches; shown at about this size on a phone
 
 
-def roc_figure(seeds: Sequence[tuple[Array, Array, Weights]], confidence: float) -> str | None:
+def roc_figure(seeds: Answers, confidence: float) -> str | None:
     """ROC curve with a pointwise band from the bootstrap over persons.
 
     Parameters
     ----------
-    seeds : per seed y_true [N], y_prob [N] and bootstrap weights [D, N]; curves of several seeds
-        are averaged over true positive rates
+    seeds : curves of several seeds are averaged over true positive rates
     confidence : of the band, e.g. 0.95
 
     Returns
     -------
     SVG, or None when a class is missing
     """
-    curves = np.stack([roc_curve(y, p, unit_weights(len(y)), GRID)[0] for y, p, _ in seeds])
-    if not np.isfinite(curves).all():
-        return None
-    draws = np.mean([roc_curve(y, p, w, GRID) for y, p, w in seeds], axis=0)
-    draws = draws[np.isfinite(draws).all(axis=1)]
     with mpl.rc_context(STYLE):
         figure, axes = _axes("False positive rate (1 - specificity)", "True positive rate (recall)")
-        if len(draws):
-            tail = (1 - confidence) / 2
-            low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
-            label = f"{confidence:.0%} band over persons"
-            axes.fill_between(GRID, low, high, color=BLUE, alpha=0.15, linewidth=0, label=label)
-        if len(seeds) > 1:
-            for number, curve in enumerate(curves):
-                label = "single seeds" if number == 0 else "_"
-                axes.plot(GRID, curve, color=BLUE, linewidth=0.7, alpha=0.6, label=label)
-        label = "model" if len(seeds) == 1 else f"mean of {len(seeds)} seeds"
-        # from (0, 0), also where the first sessions are all positives
-        axes.plot(np.append(0, GRID), np.append(0, curves.mean(axis=0)), color=BLUE, label=label)
+        if not _draw_curve(axes, roc_curve, GRID, seeds, confidence):
+            return None
         axes.plot(
             [0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="floor: no ranking"
         )
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         axes.legend(loc="lower right")
         return _svg(figure, "roc", "ROC curve of the model with its band, above the diagonal floor")
 
 
+def pr_figure(seeds: Answers, confidence: float) -> str | None:
+    """Precision-recall curve with a pointwise band; parameters and result as ``roc_figure``."""
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes("Recall", "Precision")
+        positives = float(np.mean([y.mean() for y, _, _ in seeds]))
+        if positives == 1 or not _draw_curve(axes, pr_curve, GRID[1:], seeds, confidence):
+            return None
+        axes.axhline(
+            positives, color=GREY, linestyle="--", linewidth=1, label="floor: share of positives"
+        )
+        axes.legend(loc="best")
+        return _svg(figure, "pr", "Precision-recall curve of the model with its band and floor")
+
+
+def _draw_curve(
+    axes: Axes,
+    curve: Callable[[Array, Array, Weights, Array], Array],
+    grid: Array,
+    seeds: Answers,
+    confidence: float,
+) -> bool:
+    """Draw the mean curve, those of single seeds and the band; False where one is undefined."""
+    curves = np.stack([curve(y, p, unit_weights(len(y)), grid)[0] for y, p, _ in seeds])
+    if not np.isfinite(curves).all():
+        return False
+    # from (0, 0), also where the first sessions are all positives; precision has no such point
+    start = [0.0] if curve is roc_curve else []
+    look: dict[str, Any] = {} if curve is roc_curve else {"drawstyle": "steps-pre"}
+    draws = np.mean([curve(y, p, w, grid) for y, p, w in seeds], axis=0)
+    draws = draws[np.isfinite(draws).all(axis=1)]
+    if len(draws):
+        tail = (1 - confidence) / 2
+        low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
+        label = f"{confidence:.0%} band over persons"
+        axes.fill_between(
+            grid, low, high, color=BLUE, alpha=0.15, linewidth=0, label=label,
+            step=None if curve is roc_curve else "pre",
+        )  # fmt: skip
+    if len(seeds) > 1:
+        for number, own in enumerate(curves):
+            label = "single seeds" if number == 0 else "_"
+            axes.plot(grid, own, color=BLUE, linewidth=0.7, alpha=0.6, label=label, **look)
+    label = "model" if len(seeds) == 1 else f"mean of {len(seeds)} seeds"
+    mean = np.append(start, curves.mean(axis=0))
+    axes.plot(np.append(start, grid), mean, color=BLUE, label=label, **look)
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    return True
+
+
+def roc_overlay(runs: Mapping[str, Answers]) -> str | None:
+    """ROC curves of several runs, each the mean over its seeds; None when a class is missing."""
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes("False positive rate (1 - specificity)", "True positive rate (recall)")
+        for number, seeds in enumerate(runs.values()):
+            curves = [roc_curve(y, p, unit_weights(len(y)), GRID)[0] for y, p, _ in seeds]
+            mean = np.append(0, np.mean(curves, axis=0))
+            if not np.isfinite(mean).all():
+                return None
+            axes.plot(
+                np.append(0, GRID),
+                mean,
+                color=RUN_COLORS[number % len(RUN_COLORS)],
+                linestyle=RUN_DASHES[number % len(RUN_DASHES)],
+                label=f"run {number}",
+            )
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, label="floor: no ranking")
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+        # the names come after: as a label _a would be left out, and $ be mathematics
+        texts = axes.legend(loc="lower right", fontsize=8).get_texts()
+        for text, name in zip(texts, runs, strict=False):
+            text.set_parse_math(False)
+            text.set_text(
+                name
+                if len(name) <= LONG_NAME
+                else f"{name[: LONG_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
+            )
+        return _svg(figure, "overlay", "ROC curves of the runs, above the diagonal floor")
+
+
 def severity_figure(score_true: Array, score: Array, instrument: str | None) -> str:
-    """Predicted against measured severity; lines at the bands of BDI-II and PHQ-8.
+    """Predicted against measured severity; lines at the levels of the instrument.
 
     Parameters
     ----------
     score_true, score : [N], in points of the instrument
-    instrument : its name; bands are drawn where they are known
+    instrument : its name; levels are drawn where they are agreed on
     """
-    bands = BANDS.get(instrument or "", ())
+    scale = INSTRUMENTS.get(instrument or "", INSTRUMENTS["group"])
+    ends = (*scale.levels, (scale.highest or 0) + 1)
+    bands = list(zip(ends, scale.level_names, strict=False))
     unit = f"{instrument} points" if bands else "points"
     with mpl.rc_context(STYLE):
         figure, axes = _axes(f"Measured severity ({unit})", f"Predicted severity ({unit})")
@@ -106,7 +172,7 @@ def severity_figure(score_true: Array, score: Array, instrument: str | None) -> 
         for stop, name in bands:
             if stop < high:
                 axes.axvline(stop - 0.5, color=GREY, linewidth=0.6, linestyle=":")
-                axes.axhline(stop - 0.5, color=GREY, linewidth=0.6, linestyle=":")
+                axes.axhline(stop, color=GREY, linewidth=0.6, linestyle=":")
             if start < high:
                 axes.annotate(
                     name,

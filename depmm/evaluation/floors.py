@@ -10,6 +10,9 @@ labelled train rows), never from the rows that are tested:
 - ``even_odds``: probability 0.5 for everyone;
 - ``constant_mean``: the mean score.
 
+A table of tested rows alone (binary) is judged by the answers that need no training: one class for
+everyone, probability 0.5.
+
 Constants that differ from fold to fold differ *against* the truth: a fold whose tested people are
 positive has fewer positives left to train on. Pooled over folds, the majority class can so score
 far below one constant answer (an accuracy of 0 when leaving one of two equal groups out, person by
@@ -17,11 +20,13 @@ person). A metric is therefore compared with the best of the constant answers, o
 level where every single constant scores the same (0.5 for balanced accuracy and AUROC).
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from depmm.evaluation.intervals import Interval, TestedSessions, Values
 from depmm.evaluation.metrics import METRICS, Answer, metric_names
@@ -35,6 +40,7 @@ FLOORS: dict[str, tuple[Answer, str]] = {
     "constant_mean": ("score", "constant mean"),
 }
 ROUNDING = 1e-9  # a gain below this is rounding, not a gain
+NO_SOURCE = "none"  # of a table of tested rows alone
 CHANCE = "chance"  # the floor of a metric on which all constants agree
 LABELS = {CHANCE: "any constant answer", **{name: label for name, (_, label) in FLOORS.items()}}
 
@@ -54,26 +60,18 @@ def add_floors(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError : a fold has neither labelled train nor labelled validation rows
+    ValueError : a fold has neither labelled train nor labelled validation rows, though other folds
+        have, or though the task is severity
     """
     column = "y_true" if task == "binary" else "score_true"
-    known = predictions[column].notna().to_numpy()
-    split = predictions["split"].to_numpy()
+    if task == "binary" and predictions.loc[predictions["split"] != "test", column].isna().all():
+        fixed = {"always_negative": 0, "always_positive": 1, "even_odds": 0.5}
+        return predictions.assign(**fixed, binary_floor_source=NO_SOURCE)
     truth = predictions[column].to_numpy(dtype=float, na_value=np.nan)
     constant = np.full(len(predictions), np.nan)
     source = np.full(len(predictions), "", dtype=object)
-    trainings: dict[Any, Any] = predictions.groupby(["fold", "seed"]).indices
-    for (fold, seed), rows in trainings.items():
-        for name in ("train", "validation"):
-            if (own := rows[known[rows] & (split[rows] == name)]).size:
-                constant[rows], source[rows] = truth[own].mean(), name
-                break
-        else:
-            raise ValueError(
-                f"predictions: fold {fold}, seed {seed} has no train or validation rows with "
-                f"{column}, so that no floor can be set without looking at the test: add its train "
-                f"rows ({column} is enough, the answers may be null)"
-            )
+    for rows, own, name in fitting_rows(predictions, column):
+        constant[rows], source[rows] = truth[own].mean(), name
     table = predictions.assign(**{f"{task}_floor_source": source})
     if task == "severity":
         return table.assign(constant_mean=constant)
@@ -84,6 +82,40 @@ def add_floors(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
         constant_probability=constant,
         even_odds=0.5,
     )
+
+
+def fitting_rows(
+    predictions: pd.DataFrame, column: str
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], str]]:
+    """Say for each (fold, seed) which rows its floors are fitted on; never the tested ones.
+
+    Parameters
+    ----------
+    predictions : table with split, fold, seed and ``column``
+    column : the truth
+
+    Yields
+    ------
+    all rows of the (fold, seed), those of them to fit on, and the split of these
+
+    Raises
+    ------
+    ValueError : a fold has neither labelled train nor labelled validation rows
+    """
+    known = predictions[column].notna().to_numpy()
+    split = predictions["split"].to_numpy()
+    trainings: dict[Any, Any] = predictions.groupby(["fold", "seed"]).indices
+    for (fold, seed), rows in trainings.items():
+        for name in ("train", "validation"):
+            if (own := rows[known[rows] & (split[rows] == name)]).size:
+                yield rows, own, name
+                break
+        else:
+            raise ValueError(
+                f"predictions: fold {fold}, seed {seed} has no train or validation rows with "
+                f"{column}, so that no floor can be set without looking at the test: add its train "
+                f"rows ({column} is enough, the answers may be null)"
+            )
 
 
 def compare_with_floors(tested: TestedSessions, task: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -110,7 +142,7 @@ def compare_with_floors(tested: TestedSessions, task: str) -> tuple[dict[str, An
         constants = {
             floor: tested.values(name, floor)
             for floor, (answer, _) in FLOORS.items()
-            if answer == metric.reads
+            if answer == metric.reads and all(floor in rows for rows in tested.seeds.values())
         }
         for floor, values in constants.items():
             floors.setdefault(floor, {})[name] = asdict(tested.interval(*values))
@@ -121,13 +153,13 @@ def compare_with_floors(tested: TestedSessions, task: str) -> tuple[dict[str, An
             gain = tested.interval(*(sign * (a - b) for a, b in zip(own, best, strict=True)))
             entry["floor"] = {"name": floor, **asdict(beside)}
             entry["gain"] = asdict(gain)
-            entry["verdict"] = verdict(name, estimate, beside, gain, floor)
+            entry["verdict"] = verdict(name, estimate, beside, gain, LABELS[floor])
         metrics[name] = entry
     return metrics, floors
 
 
 def verdict(
-    name: str, estimate: Interval, floor: Interval, gain: Interval, floor_name: str
+    name: str, estimate: Interval, floor: Interval, gain: Interval, floor_label: str
 ) -> dict[str, str]:
     """Say in plain words whether a metric is better than its floor.
 
@@ -150,7 +182,7 @@ def verdict(
         answer, relation = "not shown to be better", "not shown to be better than"
     words = (
         f"{label} {estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f}) is {relation} "
-        f"the floor of {floor.value:.2f} ({LABELS[floor_name]})."
+        f"the floor of {floor.value:.2f} ({floor_label})."
     )
     return {"answer": answer, "words": words}
 

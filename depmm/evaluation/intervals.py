@@ -190,6 +190,21 @@ def person_strata(sessions: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any]]:
     return codes, strata.astype(object)
 
 
+def count_sessions(rows: pd.DataFrame) -> dict[str, int]:
+    """Count the sessions and persons of rows, and the positive sessions where labels are known.
+
+    Parameters
+    ----------
+    rows : columns corpus, subject, session and, where there are labels, y_true; a session may have
+        several rows
+    """
+    sessions = rows.drop_duplicates(SESSION)
+    counts = {"sessions": len(sessions), "persons": len(sessions.drop_duplicates(PERSON))}
+    if "y_true" in sessions and sessions["y_true"].notna().any():
+        counts["positive_sessions"] = int(sessions["y_true"].sum())
+    return counts
+
+
 @dataclass(frozen=True)
 class Jackknife:
     """Weights that leave one person out, the rest of the stratum standing in for the person.

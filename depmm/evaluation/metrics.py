@@ -234,6 +234,30 @@ def roc_curve(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights, grid: Arra
     return curves
 
 
+def pr_curve(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights, grid: Array) -> Array:
+    """Precision at each recall of ``grid``, ``[D, G]``; NaN without positives.
+
+    The precision of the highest threshold that reaches the recall: steps, not lines, as in the area
+    of ``auprc`` (straight lines would be too optimistic, Davis and Goadrich 2006).
+
+    Parameters
+    ----------
+    grid : [G], recalls in (0, 1]
+    """
+    curves = np.full((len(weights), len(grid)), np.nan)
+    for rows, positive, negative in _by_probability(y_true, y_prob, weights):
+        found = np.cumsum(positive[:, ::-1], axis=1)
+        decided = found + np.cumsum(negative[:, ::-1], axis=1)
+        for d, hits, all_decided in zip(
+            range(*rows.indices(len(weights))), found, decided, strict=True
+        ):
+            if hits[-1] > 0:
+                # a little less, or rounding would ask for the next step
+                reached = np.searchsorted(hits, grid * hits[-1] - 1e-9)
+                curves[d] = hits[reached] / all_decided[reached]
+    return curves
+
+
 # ---- severity ----------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from depmm.config import Experiment
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
 from depmm.data.task import TaskData
+from depmm.evaluation.covariates import COVARIATES
 
 
 @torch.no_grad()
@@ -82,12 +83,20 @@ def session_seed(key: Sequence[str]) -> int:
 def prediction_table(config: Experiment, data: TaskData, table: pd.DataFrame) -> pd.DataFrame:
     """Join predictions with who, what and which split: the columns of ``predictions.parquet``.
 
+    Of ``COVARIATES`` those are there that are known of any session and are not what is predicted;
     ``spread`` is there where gates were sampled.
     """
     sessions = data.sessions.iloc[table["number"]].reset_index(drop=True)
     binary = config.task.kind == "binary"
     missing = pd.Series(np.nan, sessions.index)
     spread = {"spread": table["spread"].to_numpy()} if "spread" in table else {}
+    known = {
+        name: sessions[name]
+        for name in COVARIATES
+        if name in sessions
+        and name != config.task.column
+        and data.sessions[name].notna().any()  # in every fold the same columns
+    }
     return sessions[["corpus", "subject", "session", "split"]].assign(
         fold=config.split.fold,
         seed=config.seed,
@@ -95,7 +104,7 @@ def prediction_table(config: Experiment, data: TaskData, table: pd.DataFrame) ->
         y_prob=table["prediction"] if binary else missing,
         score_true=missing if binary else sessions["target"],
         score=missing if binary else table["prediction"],
-        gender=sessions["gender"],
         instrument=sessions["instrument"],
+        **known,
         **spread,
     )

@@ -503,6 +503,15 @@ def read_index(store: SessionStore) -> pd.DataFrame:
     return index[index["settings"] == store.hash].drop(columns="settings")
 
 
+def read_failures(store: SessionStore) -> pd.DataFrame:
+    """What could not be read, of all manifests extracted there; columns of ``Failure``."""
+    path = f"{store.root}/failures.parquet"
+    if not store.filesystem.exists(path):
+        return pd.DataFrame(columns=list(Failure.__dataclass_fields__))
+    with store.filesystem.open(path) as file:
+        return pd.read_parquet(file)
+
+
 def _write_index(jobs: list[_Job], store: SessionStore, alone: bool) -> pd.DataFrame:
     """Bring ``index.parquet`` and ``failures.parquet`` up to date; return these sessions' failures.
 

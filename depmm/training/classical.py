@@ -125,7 +125,7 @@ def build_classifier(settings: ClassicalSettings, seed: int) -> Pipeline:
             kernel = ConstantKernel() * RBF(length)
             classifier = GaussianProcessClassifier(kernel, random_state=seed)
         case "svm":
-            classifier = SVC(class_weight="balanced")
+            classifier = SVC(C=settings.C, class_weight="balanced")
         case "k_nearest":
             classifier = KNeighborsClassifier()
         case "adaboost":

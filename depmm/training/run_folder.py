@@ -2,7 +2,8 @@
 
 ``config.yaml``, ``split.csv``, ``model.safetensors`` + ``config.json``, ``history.parquet``,
 ``predictions.parquet``, ``environment.json``, and ``audit.json`` where the manifest had passed or
-failed an audit; later ``metrics.json`` and ``report.html``.
+failed an audit; ``selection.csv`` where inner folds chose settings (``selection.py``); later
+``metrics.json`` and ``report.html``.
 """
 
 import json
@@ -11,6 +12,7 @@ import platform
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ import pandas as pd
 
 from depmm.config import ConfigError, Experiment, dump_config, load_experiment
 from depmm.corpora.audit import audit_of, read_audit
-from depmm.corpora.manifest import SESSION_KEY
+from depmm.evaluation.predictions import read_predictions
 
 LIBRARIES = (
     "depmm",
@@ -52,6 +54,7 @@ class RunFolder:
         self.environment = path / "environment.json"
         self.audit = path / "audit.json"
         self.carried_over = path / "carried_over.json"
+        self.selection = path / "selection.csv"
 
     @property
     def finished(self) -> bool:
@@ -100,6 +103,11 @@ def write_text(path: Path, text: str) -> None:
 
 def environment() -> dict[str, str]:
     """Versions, platform, commit and command of this process."""
+    return {**_installed(), "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])}
+
+
+@cache  # a nested cross-validation opens hundreds of runs
+def _installed() -> dict[str, str]:
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"],
         capture_output=True,
@@ -113,7 +121,6 @@ def environment() -> dict[str, str]:
         "processor": platform.machine(),
         **{name: version(name) for name in LIBRARIES},
         "commit": commit.stdout.strip() or "unknown",
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
 
 
@@ -124,8 +131,7 @@ def model_folders(path: Path) -> list[RunFolder]:
     ------
     ValueError : there is no finished run
     """
-    folders = [RunFolder(path), *(RunFolder(fold) for fold in sorted(path.glob("seed-*-fold-*")))]
-    finished = [folder for folder in folders if (folder.path / "model.safetensors").is_file()]
+    finished = _trained(path)
     if not finished:
         raise ValueError(
             f"{path} holds no finished run of a network: train one first, or check the path"
@@ -133,9 +139,17 @@ def model_folders(path: Path) -> list[RunFolder]:
     return finished
 
 
+def _trained(path: Path) -> list[RunFolder]:
+    folders = [RunFolder(path), *(RunFolder(fold) for fold in sorted(path.glob("seed-*-fold-*")))]
+    return [folder for folder in folders if (folder.path / "model.safetensors").is_file()]
+
+
 @dataclass(frozen=True)
 class RunContent:
-    """What a report is made of; None where a predictions table came alone."""
+    """What a report is made of; None where a predictions table came alone.
+
+    ``models`` are the folders of trained networks, relative to ``path``.
+    """
 
     path: Path
     name: str
@@ -144,6 +158,10 @@ class RunContent:
     history: pd.DataFrame | None = None
     environment: dict[str, str] | None = None
     audit: dict[str, Any] | None = None
+    coverage: dict[str, Any] | None = None
+    config: Experiment | None = None
+    models: tuple[str, ...] = ()
+    selection: pd.DataFrame | None = None
     bootstrap: int = 2000
     confidence: float = 0.95
 
@@ -160,23 +178,29 @@ def read_run(path: Path) -> RunContent:
             f"{path} is not there: give the folder of a run, or a table of predictions"
         )
     if path.is_file():
-        if path.suffix == ".csv":  # ids are text: 01 is not 1
-            predictions = pd.read_csv(path, dtype=dict.fromkeys(SESSION_KEY, "str"))
-        else:
-            predictions = pd.read_parquet(path)
-        return RunContent(path.parent, path.stem, predictions)
+        return RunContent(path.parent, path.stem, read_predictions(path))
     run = RunFolder(path)
     if not run.finished:
         raise ValueError(f"{path} holds no predictions.parquet: train it to the end first")
     config = load_experiment(run.config) if run.config.is_file() else None
+    predictions = pd.read_parquet(run.predictions)
+    coverage = None
+    if config:
+        from depmm.data.coverage import find_coverage  # loads torch, which a table does not need
+
+        coverage = find_coverage(config, predictions)
     history = run.history if run.history.is_file() else None
     return RunContent(
         path,
         path.name,
-        pd.read_parquet(run.predictions),
+        predictions,
         run.config.read_text(encoding="utf-8") if config else None,
         pd.read_parquet(history) if history else None,
         json.loads(run.environment.read_text()) if run.environment.is_file() else None,
         read_audit(run.audit) if run.audit.is_file() else None,
+        coverage,
+        config,
+        tuple(folder.path.relative_to(path).as_posix() for folder in _trained(path)),
+        pd.read_csv(run.selection) if run.selection.is_file() else None,
         *((config.evaluation.bootstrap, config.evaluation.confidence) if config else ()),
     )
