@@ -374,6 +374,7 @@ def _figure(value: float | None) -> str:
 def explain(
     run: Annotated[Path, typer.Argument(help="folder of a run")],
     split: Annotated[str, typer.Option(help="whose sessions: train, validation, test")] = "test",
+    html: Annotated[bool, typer.Option("--html", help="also a page to walk through them")] = False,
 ) -> None:
     """Record attention, gates and what each step contributes: contributions.parquet and more."""
     from transformers.utils import logging
@@ -406,6 +407,10 @@ def explain(
             typer.echo(
                 f"no {name}.parquet: the model has no such part ({config.model.fusion.kind})"
             )
+    if html:
+        from depmm.interpret.explorer import write_explorer
+
+        typer.echo(f"{write_explorer(run)}: names people, restricted like the recordings")
 
 
 @app.command()
