@@ -6,7 +6,6 @@ const view = document.getElementById("view");
 const measures = new Map(content.measures.map((measure) => [measure.name, measure]));
 const GROUPS = { 1: "target group", 0: "comparison group" };
 const severalModels = new Set(content.sessions.map((s) => `${s.fold} ${s.seed}`)).size > 1;
-let opened = null; // link through which the present view was opened
 
 // ---- elements ----------------------------------------------------------------------------------
 
@@ -83,7 +82,7 @@ function ticksOf({ low, high }) {
 function lines(scale, ticks, height) {
   return ticks.map(({ value }) => {
     const x = scale.place(value), kind = Math.abs(value) < 1e-12 ? "zero" : "grid";
-    return drawn("line", { x1: x, x2: x, y1: 0, y2: height, class: kind });
+    return drawn("line", { x1: x, x2: x, y1: -9, y2: height + 9, class: kind });
   });
 }
 
@@ -119,6 +118,11 @@ function intervals(row, scale, ticks) {
   });
   const label = row.groups.map(describe).join("; ");
   return drawn("svg", { class: "draw", height, role: "img", "aria-label": label }, ...parts);
+}
+
+function unit(measure) {
+  if (measure.kind === "Attention") return " (share of heads)";
+  return content.binary ? " (logit)" : "";
 }
 
 function describe(group) {
@@ -173,9 +177,13 @@ function select(label, name, options) {
   return element("label", {}, label, box);
 }
 
+function kindsOf(list) {
+  const kinds = [...new Set(list.map((measure) => measure.kind))];
+  return kinds.map((kind) => [kind, list.filter((measure) => measure.kind === kind)]);
+}
+
 function filters() {
-  const kinds = Map.groupBy(content.measures, (measure) => measure.kind);
-  const options = [...kinds].map(([kind, entries]) =>
+  const options = kindsOf(content.measures).map(([kind, entries]) =>
     [kind, entries.map((measure) => [measure.name, `${measure.kind}: ${measure.label}`])]);
   const valences = [...new Set(content.words.map((word) => word.valence))].filter(Boolean).sort();
   const made = element("div", { class: "filters" }, select("Measure", "measure", options));
@@ -220,7 +228,7 @@ function chart(now) {
   const two = rows[0].groups.length === 2;
   const tests = two ? ["d", "p", "q"] : [];
   const plot = element("th", { class: "plot", scope: "col" },
-    element("span", {}, `${measure.kind}, ${measure.label}`), axis(scale, ticks));
+    element("span", {}, `${measure.kind}, ${measure.label}${unit(measure)}`), axis(scale, ticks));
   const head = element("tr", {}, element("th", { scope: "col" }, "Word"), plot,
     ...tests.map((name) => element("th", { class: "num", scope: "col" }, name)));
   const body = rows.map((row) => {
@@ -306,7 +314,7 @@ function wordView(now) {
     const scale = scaleOf(ends, now.measure), ticks = ticksOf(scale);
     parts.push(groupKey(row.groups.map((group) => group.group)),
       element("div", { class: "card" },
-        element("strong", {}, `${measure.kind}, ${measure.label}`),
+        element("strong", {}, `${measure.kind}, ${measure.label}${unit(measure)}`),
         intervals(row, scale, ticks), axis(scale, ticks),
         element("p", { "data-field": "groups" }, `Mean: ${row.groups.map(describe).join("; ")}.`),
         row.groups.length === 2 ? element("p", { "data-field": "test" },
@@ -353,20 +361,22 @@ function timeline(session, marked) {
   const occlusions = signed.filter(({ name }) => name.startsWith("occlusion")).flatMap(({ name }) => session[name]);
   const scales = Object.fromEntries(here.map(({ name }) =>
     [name, scaleOf(name.startsWith("occlusion") ? occlusions : session[name], name)]));
-  const head = ["Step", ...here.map((measure) => `${measure.kind}, ${measure.label}`)];
+  const kinds = kindsOf(here);
+  const head = [element("tr", {}, element("th", { scope: "col", rowspan: 2 }, "Step"), ...kinds.map(([kind, own]) =>
+    element("th", { scope: "colgroup", colspan: own.length }, `${kind}${unit(own[0])}`))),
+  element("tr", {}, ...kinds.flatMap(([, own]) => own.map(({ label }) => element("th", { scope: "col" }, label))))];
   const rows = session.step.map((step, place) => {
     const word = session.word[place] === null ? null : content.words[session.word[place]];
-    const name = element("th", { scope: "row", class: "wrap" }, `${step + 1}${word ? ` ${word.word}` : ""}`,
-      word && word.valence ? element("small", {}, word.valence) : null);
+    const name = element("th", { scope: "row", class: "wrap" }, element("span", { class: "place" }, `${step + 1}`),
+      word ? ` ${word.word}` : null, word && word.valence ? element("small", {}, word.valence) : null);
     const row = element("tr", marked !== null && session.word[place] === marked ? { "aria-current": "true" } : {}, name);
-    for (const measure of here) {
+    for (const measure of kinds.flatMap(([, own]) => own)) {
       row.append(meter(session[measure.name][place], scales[measure.name], measure.name, `${measure.kind}, ${measure.label}`));
     }
     return row;
   });
   return element("div", { class: "frame" }, element("table", { class: "timeline" },
-    element("thead", {}, element("tr", {}, ...head.map((name) => element("th", { scope: "col" }, name)))),
-    element("tbody", {}, ...rows)));
+    element("thead", {}, ...head), element("tbody", {}, ...rows)));
 }
 
 function branchTable(session) {
@@ -416,12 +426,10 @@ function show() {
   const moved = before !== null && (before.word !== now.word || before.session !== now.session);
   if (moved) {
     // back: to the link that was left; on: to the head of what was opened
-    const back = level(now) < level(before);
-    const left = back && view.querySelector(`a[href="${CSS.escape(opened ?? "")}"]`);
-    const goal = left || view.querySelector("h2");
-    goal.focus();
+    const href = address({ word: before.word, session: before.session });
+    const left = level(now) < level(before) && view.querySelector(`tbody a[href="${CSS.escape(href)}"]`);
+    (left || view.querySelector("h2")).focus();
     if (!left) scrollTo(0, Math.max(0, view.getBoundingClientRect().top + scrollY - 16));
-    document.getElementById("said").textContent = "";
   } else if (active) {
     document.getElementById(active)?.focus();
   }
@@ -429,10 +437,8 @@ function show() {
 }
 
 view.addEventListener("click", (event) => {
-  const link = event.target.closest("tbody tr")?.querySelector("th a");
-  if (!link) return;
-  opened = link.getAttribute("href");
-  if (!event.target.closest("a")) link.click();
+  // the row is a large target for the link in it
+  if (!event.target.closest("a")) event.target.closest("tbody tr")?.querySelector("th a")?.click();
 });
 
 addEventListener("keydown", (event) => {

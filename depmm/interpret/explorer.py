@@ -86,12 +86,11 @@ def write_explorer(run: Path) -> Path:
     steps = run / "contributions.parquet"
     if not steps.is_file():
         raise ValueError(f"{steps} is not there: run depmm explain {run} first")
-    tables = {
-        name: pd.read_parquet(path)
+    branches, modalities = (
+        pd.read_parquet(path) if (path := run / f"{name}.parquet").is_file() else None
         for name in ("branches", "modalities")
-        if (path := run / f"{name}.parquet").is_file()
-    }
-    content = explorer_content(pd.read_parquet(steps), **tables)
+    )
+    content = explorer_content(pd.read_parquet(steps), branches, modalities)
     path = run / "explorer.html"
     write_whole(path, explorer_page(content, run.resolve().name))
     return path
@@ -182,7 +181,7 @@ def _compared(spoken: pd.DataFrame) -> pd.Index:
     persons = spoken.assign(group=spoken["group"].fillna(-1)).drop_duplicates(
         [*PERSON_KEY, "group", "word"]
     )
-    readers = persons.groupby(["word", "group"]).size().unstack(fill_value=0)
+    readers = pd.crosstab(persons["word"], persons["group"])
     return readers.index[(readers >= READERS).all(axis=1)]
 
 
@@ -227,14 +226,16 @@ def word_statistics(
     column = {word: index for index, word in enumerate(table.columns)}
     return [
         {
-            "word": word,
-            **numbers,
+            "word": row.Index,
+            "effect": row.effect,
+            "p": row.p,
+            "q": row.q,
             "groups": [
-                {"group": group if group >= 0 else None, **means[group][column[word]]}
+                {"group": group if group >= 0 else None, **means[group][column[row.Index]]}
                 for group in groups
             ],
         }
-        for word, numbers in effects.to_dict("index").items()
+        for row in effects.itertuples()
     ]
 
 
@@ -312,7 +313,7 @@ def _sessions(
 
 def _by_reading(
     table: pd.DataFrame | None, columns: list[str]
-) -> dict[tuple, list[dict[str, Any]]]:
+) -> dict[tuple, list[dict[Any, Any]]]:
     """Rows of an optional table by session, with those of its columns that are there."""
     if table is None:
         return {}
