@@ -5,6 +5,7 @@ const content = JSON.parse(document.getElementById("content").textContent);
 const view = document.getElementById("view");
 const measures = new Map(content.measures.map((measure) => [measure.name, measure]));
 const GROUPS = { 1: "target group", 0: "comparison group" };
+const BRANCHES = { audio: "voice", face: "face", multimodal: "multimodal", cross: "cross-attention" };
 const severalModels = new Set(content.sessions.map((s) => `${s.fold} ${s.seed}`)).size > 1;
 
 // ---- elements ----------------------------------------------------------------------------------
@@ -31,6 +32,10 @@ function number(value, digits = 2) {
 
 function chance(value) {
   return value !== null && value < 0.0005 ? "<0.001" : number(value, 3);
+}
+
+function equals(value) {
+  return chance(value).replace(/^(?!<)/, "= ").replace("<", "< ");
 }
 
 function count(n, one, many = `${one}s`) {
@@ -68,6 +73,14 @@ function scaleOf(values, name) {
   let low = Math.min(0, ...known), high = Math.max(0, ...known);
   if (low === high) [low, high] = [-1, 1];
   return { low, high, place: (value) => `${(100 * (value - low)) / (high - low)}%` };
+}
+
+// columns of one kind share a scale: their bars can be compared
+function scalesOf(names, valuesOf) {
+  return Object.fromEntries(names.map((name) => {
+    const alike = names.filter((other) => measures.get(other).kind === measures.get(name).kind);
+    return [name, scaleOf(alike.flatMap(valuesOf), name)];
+  }));
 }
 
 function ticksOf({ low, high }) {
@@ -116,8 +129,12 @@ function intervals(row, scale, ticks) {
     }
     parts.push(mark(kind, scale.place(group.mean), y));
   });
-  const label = row.groups.map(describe).join("; ");
+  const label = row.groups.map((group) => describe(group)).join("; ");
   return drawn("svg", { class: "draw", height, role: "img", "aria-label": label }, ...parts);
+}
+
+function short(measure) {
+  return `${measure.kind}, ${measure.label.replace(" encoder", "")}`;
 }
 
 function unit(measure) {
@@ -125,10 +142,11 @@ function unit(measure) {
   return content.binary ? " (logit)" : "";
 }
 
-function describe(group) {
-  const range = group.low === null ? "" : ` (${number(group.low)} to ${number(group.high)})`;
+function describe(group, digits = 2) {
+  const [mean, low, high] = [group.mean, group.low, group.high].map((value) => number(value, digits));
+  const range = group.low === null ? "" : ` (${low} to ${high})`;
   const name = group.group === null ? "all" : GROUPS[group.group];
-  return `${name} ${number(group.mean)}${range}, ${count(group.persons, "person")}`;
+  return `${name} ${mean}${range}, ${count(group.persons, "person")}`;
 }
 
 function meter(value, scale, name, label) {
@@ -153,7 +171,7 @@ function groupKey(groups) {
     drawn("svg", { "aria-hidden": "true" },
       drawn("line", { x1: "0", x2: "100%", y1: 7, y2: 7, class: kindOf(group), "stroke-width": 2 }),
       mark(kindOf(group), "50%", 7)),
-    `${GROUPS[group]} (label ${group}): mean and interval`));
+    `${GROUPS[group]} (label ${group}): mean and ${100 * content.confidence} % interval`));
   return element("ul", { class: "key" }, ...items);
 }
 
@@ -182,11 +200,15 @@ function kindsOf(list) {
   return kinds.map((kind) => [kind, list.filter((measure) => measure.kind === kind)]);
 }
 
-function filters() {
+function measureChoice() {
   const options = kindsOf(content.measures).map(([kind, entries]) =>
     [kind, entries.map((measure) => [measure.name, `${measure.kind}: ${measure.label}`])]);
+  return select("Measure", "measure", options);
+}
+
+function filters() {
   const valences = [...new Set(content.words.map((word) => word.valence))].filter(Boolean).sort();
-  const made = element("div", { class: "filters" }, select("Measure", "measure", options));
+  const made = element("div", { class: "filters" }, measureChoice());
   if (valences.length > 1) {
     const all = [["", "all words"], ...valences.map((valence) => [valence, `${valence} words`])];
     made.append(select("Valence of the word", "valence", [["", all]]));
@@ -271,17 +293,18 @@ function answer(session) {
 }
 
 function sessionList(entries, columns) {
-  const scales = columns.map((name) => scaleOf(entries.map((entry) => entry[name]), name));
+  const scales = scalesOf(columns, (name) => entries.map((entry) => entry[name]));
   const label = content.binary ? "model's probability" : "estimated score";
   const names = ["session", ...(content.binary ? ["group"] : []), label,
-    ...columns.map((name) => `${measures.get(name).kind}, ${measures.get(name).label}`)];
+    ...columns.map((name) => short(measures.get(name)))];
+  const twice = new Set(entries.map((entry) => entry.index)).size < entries.length;
   const rows = entries.map((entry) => {
     const link = element("a", { href: address({ session: entry.index }) }, entry.session.session);
     const row = element("tr", {}, element("th", { scope: "row", class: "wrap" }, link,
-      element("small", {}, sessionName(entry.session))));
+      element("small", {}, sessionName(entry.session) + (twice ? `, step ${entry.place + 1}` : ""))));
     if (content.binary) row.append(element("td", { "data-label": "group" }, truth(entry.session)));
     row.append(element("td", { class: "num", "data-label": label, "data-field": "answer" }, answer(entry.session)));
-    columns.forEach((name, index) => row.append(meter(entry[name], scales[index], name, names.at(index - columns.length))));
+    columns.forEach((name, index) => row.append(meter(entry[name], scales[name], name, names.at(index - columns.length))));
     return row;
   });
   const head = names.map((name) => element("th", { scope: "col", class: name === label ? "num" : "" },
@@ -302,23 +325,24 @@ function wordView(now) {
   const selected = content.measures.find((candidate) => candidate.name.startsWith("selected"));
   const columns = [...new Set([now.measure, content.measures[0].name, ...(selected ? [selected.name] : [])])];
   const entries = content.sessions.flatMap((session, index) => session.word.flatMap((own, place) =>
-    own !== now.word ? [] : [{ session, index,
+    own !== now.word ? [] : [{ session, index, place: session.step[place],
       ...Object.fromEntries(columns.map((name) => [name, session[name][place]])) }]));
   const value = (entry) => entry[now.measure] ?? -Infinity;
   entries.sort((a, b) => (b.session.group ?? 0) - (a.session.group ?? 0) || value(b) - value(a));
   const parts = [crumbs(["All words", address({ word: null, session: null })]), heading(word)];
   if (valence) parts.push(element("p", { class: "soft" }, `${valence} word`));
-  parts.push(filters().firstChild);
+  parts.push(element("div", { class: "filters" }, measureChoice()));
   if (row) {
     const ends = row.groups.flatMap((group) => [group.mean, group.low, group.high]);
     const scale = scaleOf(ends, now.measure), ticks = ticksOf(scale);
+    const digits = Math.max(2, ...ticks.map(({ text }) => text.split(".")[1]?.length ?? 0)) + (scale.high - scale.low < 0.2);
     parts.push(groupKey(row.groups.map((group) => group.group)),
       element("div", { class: "card" },
         element("strong", {}, `${measure.kind}, ${measure.label}${unit(measure)}`),
         intervals(row, scale, ticks), axis(scale, ticks),
-        element("p", { "data-field": "groups" }, `Mean: ${row.groups.map(describe).join("; ")}.`),
+        element("p", { "data-field": "groups" }, `Mean: ${row.groups.map((group) => describe(group, digits)).join("; ")}.`),
         row.groups.length === 2 ? element("p", { "data-field": "test" },
-          `Difference d = ${number(row.effect)}, p = ${chance(row.p)}, q = ${chance(row.q)}.`) : null));
+          `Difference d = ${number(row.effect)}, p ${equals(row.p)}, q ${equals(row.q)}.`) : null));
   } else {
     parts.push(element("p", {}, "Too few persons read this word to compare groups."));
   }
@@ -356,11 +380,7 @@ function sessionView(now) {
 
 function timeline(session, marked) {
   const here = content.measures.filter(({ name }) => session[name].some((value) => value !== null));
-  const signed = here.filter(({ name }) => !name.startsWith("selected"));
-  // what is in the same unit shares a scale: length can be compared across columns
-  const occlusions = signed.filter(({ name }) => name.startsWith("occlusion")).flatMap(({ name }) => session[name]);
-  const scales = Object.fromEntries(here.map(({ name }) =>
-    [name, scaleOf(name.startsWith("occlusion") ? occlusions : session[name], name)]));
+  const scales = scalesOf(here.map(({ name }) => name), (name) => session[name]);
   const kinds = kindsOf(here);
   const head = [element("tr", {}, element("th", { scope: "col", rowspan: 2 }, "Step"), ...kinds.map(([kind, own]) =>
     element("th", { scope: "colgroup", colspan: own.length }, `${kind}${unit(own[0])}`))),
@@ -371,7 +391,7 @@ function timeline(session, marked) {
       word ? ` ${word.word}` : null, word && word.valence ? element("small", {}, word.valence) : null);
     const row = element("tr", marked !== null && session.word[place] === marked ? { "aria-current": "true" } : {}, name);
     for (const measure of kinds.flatMap(([, own]) => own)) {
-      row.append(meter(session[measure.name][place], scales[measure.name], measure.name, `${measure.kind}, ${measure.label}`));
+      row.append(meter(session[measure.name][place], scales[measure.name], measure.name, short(measure)));
     }
     return row;
   });
@@ -380,23 +400,20 @@ function timeline(session, marked) {
 }
 
 function branchTable(session) {
-  const added = session.branches.map((branch) =>
-    branch.present && branch.logit !== null && branch.gate !== null ? branch.logit * branch.gate : null);
-  const scale = scaleOf([...added, ...session.branches.map((branch) => branch.logit)], "logit");
+  const scale = scaleOf(session.branches.map((branch) => branch.logit), "logit");
   const rows = session.branches.map((branch) => element("tr", {},
-    element("th", { scope: "row" }, branch.branch, branch.present === false ? element("small", {}, "not there in this session") : null),
+    element("th", { scope: "row" }, BRANCHES[branch.branch] ?? branch.branch, branch.present === false ? element("small", {}, "not there in this session") : null),
     meter(branch.logit, scale, "logit", "evidence"), meter(branch.gate, scaleOf([], "selected"), "selected gate", "gate")));
   const head = ["Branch", "Its own evidence", "Gate"];
   return [element("h3", {}, "Branches of the model"),
-    element("p", { class: "soft" }, "The answer is the sum of what the branches say, each times its gate: the probability, or fixed weight, with which the branch takes part. Gates belong to the model and are the same in sessions with the same modalities."),
+    element("p", { class: "soft" }, "The model adds what its branches say, each times its gate: the probability, or fixed weight, with which the branch takes part. Where a branch is not there, the others count for more. Gates are learned once and are the same in all sessions."),
     element("div", { class: "frame" }, element("table", { class: "timeline" },
       element("thead", {}, element("tr", {}, ...head.map((name) => element("th", { scope: "col" }, name)))),
       element("tbody", {}, ...rows)))];
 }
 
 function modalityTable(session) {
-  const NAMES = { audio: "voice", face: "face" };
-  const parts = session.modalities.map((modality) => NAMES[modality.modality] ?? modality.modality);
+  const parts = session.modalities.map((modality) => BRANCHES[modality.modality] ?? modality.modality);
   const made = [element("h3", {}, "Modalities"), element("p", {}, `This session has ${parts.join(" and ")}.`)];
   const values = session.modalities.map((modality) => modality.shapley ?? null);
   if (values.every((value) => value === null)) return made;

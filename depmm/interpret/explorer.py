@@ -6,6 +6,7 @@ corpus brought (words, ids) is data in it, never HTML.
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,57 +15,34 @@ import numpy as np
 import pandas as pd
 
 from depmm.corpora.manifest import PERSON_KEY, SESSION_KEY
-from depmm.evaluation.intervals import bootstrap_weights, interval
-from depmm.evaluation.metrics import Array
 from depmm.evaluation.page import plain, templates, write_whole
-from depmm.interpret.words import words_by_group
+from depmm.interpret.word_means import CONFIDENCE, compared_words, word_means
 
-CONFIDENCE = 0.95
 DRAWS = 2000  # of persons, for intervals
 PERMUTATIONS = 5000
 SESSIONS_SHOWN = 2000  # a page of 2,000 sessions of 30 steps is about 5 MB
 WORDS_SHOWN = 500  # rows of the chart; the strongest of each measure
-READERS = 2  # persons of a group: fewer have no spread
 DIGITS = 4  # significant, in the page
 
 READING = [*SESSION_KEY, "fold", "seed"]  # a session as one model saw it
-# column -> (kind, name, what it means); columns of contributions.parquet that can be shown
-MEASURES = {
+# of contributions.parquet; name -> (kind, what it means)
+METHODS = {
     "occlusion": (
         "Occlusion",
-        "face and voice",
-        "how much the step moves the model's evidence, compared with a usual step of the same "
-        "session in its place",
+        "the model's evidence with the step, less that with a usual step of the session instead",
     ),
-    "occlusion_audio": (
-        "Occlusion",
-        "voice only",
-        "how much the step's voice moves the model's evidence; the face stays",
+    "permutation": (
+        "Permutation",
+        "the model's evidence with the step, less that with another step of the session instead",
     ),
-    "occlusion_face": (
-        "Occlusion",
-        "face only",
-        "how much the step's face moves the model's evidence; the voice stays",
+    "integrated_gradients": (
+        "Integrated gradients",
+        "what the model's evidence gains on the way from a usual step to this one",
     ),
-    "permutation": ("Other methods", "permutation", "the evidence with the step's own place"),
-    "integrated_gradients": ("Other methods", "integrated gradients", "the step's attribution"),
-    "shapley": ("Other methods", "Shapley value", "the step's share of the evidence"),
-    "selected_multimodal": (
-        "Attention",
-        "multimodal encoder",
-        "share of the heads of the multimodal encoder's first layer that pick the step",
-    ),
-    "selected_audio": (
-        "Attention",
-        "voice encoder",
-        "share of the heads of the voice encoder's first layer that pick the step",
-    ),
-    "selected_face": (
-        "Attention",
-        "face encoder",
-        "share of the heads of the face encoder's first layer that pick the step",
-    ),
+    "shapley": ("Shapley value", "the step's share of the model's evidence"),
 }
+PARTS = {"": "whole step", "_audio": "voice only", "_face": "face only"}
+ENCODERS = {"multimodal": "multimodal encoder", "audio": "voice encoder", "face": "face encoder"}
 
 
 def write_explorer(run: Path) -> Path:
@@ -125,7 +103,7 @@ def explorer_content(
     Returns
     -------
     ``measures`` that these tables have; ``words`` (word, valence); ``statistics``, for each measure
-    one row a word, strongest first (``word_statistics``); ``sessions``, each with its steps,
+    one row a word, strongest first (``word_means``); ``sessions``, each with its steps,
     branches and modalities; ``counts``; and how it was computed
     """
     steps = contributions.sort_values([*READING, "step"], ignore_index=True)
@@ -134,7 +112,7 @@ def explorer_content(
     spoken = steps.dropna(subset=["word", "group"] if binary else ["word"])
     valences = spoken.groupby("word")["valence"].first()
     statistics = {
-        name: word_statistics(spoken, name, draws, permutations)[:WORDS_SHOWN] for name in measures
+        name: word_means(spoken, name, draws, permutations)[:WORDS_SHOWN] for name in measures
     }
     number = {word: index for index, word in enumerate(valences.index)}
     for rows in statistics.values():
@@ -152,15 +130,12 @@ def explorer_content(
             "readings": len(readings),
             "shown": len(shown),
             "words": len(number),
-            "rare": len(number) - len(_compared(spoken)),
+            "rare": len(number) - len(compared_words(spoken)),
         },
         "confidence": CONFIDENCE,
         "draws": draws,
         "permutations": permutations,
-        "measures": [
-            dict(zip(("name", "kind", "label", "meaning"), (name, *MEASURES[name]), strict=True))
-            for name in measures
-        ],
+        "measures": list(measures.values()),
         "words": [{"word": word, "valence": valences[word]} for word in number],
         "statistics": statistics,
         "sessions": _sessions(shown, steps, measures, number, branches, modalities),
@@ -168,106 +143,25 @@ def explorer_content(
     return plain(_rounded(content))
 
 
-def _measures(steps: pd.DataFrame) -> list[str]:
-    """Columns that can be shown and say something of their own."""
-    present = [name for name in MEASURES if name in steps and steps[name].notna().any()]
-    parts = [name for name in present if name.startswith("occlusion_")]
-    # with one modality its occlusion is the occlusion
-    return [name for name in present if len(parts) != 1 or name not in parts]
-
-
-def _compared(spoken: pd.DataFrame) -> pd.Index:
-    """Words that enough persons read: of each group, or of all where there are scores."""
-    persons = spoken.assign(group=spoken["group"].fillna(-1)).drop_duplicates(
-        [*PERSON_KEY, "group", "word"]
-    )
-    readers = pd.crosstab(persons["word"], persons["group"])
-    return readers.index[(readers >= READERS).all(axis=1)]
-
-
-def word_statistics(
-    spoken: pd.DataFrame, measure: str, draws: int, permutations: int
-) -> list[dict[str, Any]]:
-    """Compare the words of two groups; a person counts once, with the mean over all readings.
-
-    Words that fewer than ``READERS`` persons of a group read are left out. Intervals are BCa, from
-    a bootstrap of the persons of a group; p and q are those of ``words_by_group``.
-
-    Parameters
-    ----------
-    spoken : rows of contributions with a word
-    measure : one of their columns
-    draws : of the bootstrap
-    permutations : of the labels
-
-    Returns
-    -------
-    one dict a word, strongest effect first (without two groups: largest mean): ``word``,
-    ``effect``, ``p``, ``q`` (None without two groups) and ``groups``, for 1 and then 0 (or one
-    entry with ``group`` None for scores) ``group``, ``persons``, ``mean``, ``low``, ``high``
-    """
-    spoken = spoken.dropna(subset=[measure])
-    spoken = spoken[spoken["word"].isin(_compared(spoken))]
-    if spoken.empty:
-        return []
-    # without labels everybody is of one group
-    labels = spoken["group"].astype("Float64").fillna(-1).astype(int)
-    table = spoken.assign(group=labels).pivot_table(
-        index=["group", *PERSON_KEY], columns="word", values=measure
-    )
-    groups = sorted(table.index.unique("group"), reverse=True)
-    means = {group: _group_means(table.loc[group], draws) for group in groups}
-    if len(groups) == 2:
-        effects = words_by_group(spoken, measure, permutations).set_index("word")
-        effects = effects[["effect", "p", "q"]]
-    else:
-        order = table.mean().abs().sort_values(ascending=False, kind="stable").index
-        effects = pd.DataFrame(np.nan, index=order, columns=["effect", "p", "q"])
-    column = {word: index for index, word in enumerate(table.columns)}
-    return [
-        {
-            "word": row.Index,
-            "effect": row.effect,
-            "p": row.p,
-            "q": row.q,
-            "groups": [
-                {"group": group if group >= 0 else None, **means[group][column[row.Index]]}
-                for group in groups
-            ],
-        }
-        for row in effects.itertuples()
+def _measures(steps: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Columns that can be shown: name -> name, kind, label and meaning."""
+    candidates = [
+        (method + part, kind, label, meaning)
+        for method, (kind, meaning) in METHODS.items()
+        for part, label in PARTS.items()
     ]
-
-
-def _group_means(table: pd.DataFrame, draws: int) -> list[dict[str, float]]:
-    """Mean of each word over the persons of a group, with its BCa interval.
-
-    Parameters
-    ----------
-    table : [persons, words], nan where a person did not read a word
-    """
-    values = table.to_numpy(dtype=float)
-    read = np.isfinite(values)
-    persons = np.arange(len(values))
-    weights = bootstrap_weights(persons, np.zeros(len(values)), draws, seed=0).astype(float)
-    filled = np.where(read, values, 0.0)
-    with np.errstate(invalid="ignore"):
-        drawn = (weights @ filled) / (weights @ read)  # [draws, words]; nan: no reader drawn
-    result = []
-    for word in range(values.shape[1]):
-        own = values[read[:, word], word]
-        bounds = interval(own.mean(), drawn[:, word], CONFIDENCE, _acceleration(own))
-        result.append(
-            {"persons": len(own), "mean": bounds.value, "low": bounds.low, "high": bounds.high}
-        )
-    return result
-
-
-def _acceleration(values: Array) -> float:
-    """Acceleration of the BCa interval of a mean (Efron and Tibshirani 1993, eq. 14.15)."""
-    centred = values - values.mean()
-    spread = (centred**2).sum()
-    return float((centred**3).sum() / (6 * spread**1.5)) if spread > 0 else np.nan
+    picked = "share of the heads of this encoder's first layer that pick the step"
+    candidates += [
+        (f"selected_{name}", "Attention", label, picked) for name, label in ENCODERS.items()
+    ]
+    present = [row for row in candidates if row[0] in steps and steps[row[0]].notna().any()]
+    names = {name for name, *_ in present}
+    for method in METHODS:  # with one modality its part is the whole
+        parts = names & {method + part for part in PARTS if part}
+        if len(parts) == 1:
+            names -= parts
+    columns = ("name", "kind", "label", "meaning")
+    return {row[0]: dict(zip(columns, row, strict=True)) for row in present if row[0] in names}
 
 
 def _sample(readings: pd.DataFrame) -> pd.DataFrame:
@@ -280,8 +174,8 @@ def _sample(readings: pd.DataFrame) -> pd.DataFrame:
 def _sessions(
     shown: pd.DataFrame,
     steps: pd.DataFrame,
-    measures: list[str],
-    number: dict[str, int],
+    measures: Iterable[str],
+    number: dict[Any, int],
     branches: pd.DataFrame | None,
     modalities: pd.DataFrame | None,
 ) -> list[dict[str, Any]]:
