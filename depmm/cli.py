@@ -378,6 +378,7 @@ def explain(
         list[str] | None,
         typer.Option(help="beside occlusion: permutation, integrated_gradients, shapley"),
     ] = None,
+    html: Annotated[bool, typer.Option("--html", help="also a page to walk through them")] = False,
 ) -> None:
     """Record attention, gates and what each step contributes: contributions.parquet and more."""
     from transformers.utils import logging
@@ -410,6 +411,10 @@ def explain(
             typer.echo(
                 f"no {name}.parquet: the model has no such part ({config.model.fusion.kind})"
             )
+    if html:
+        from depmm.interpret.explorer import write_explorer
+
+        typer.echo(f"{write_explorer(run)}: names people, restricted like the recordings")
 
 
 @app.command()

@@ -108,13 +108,15 @@ def test_from_recordings_to_words(corpus, tmp_path, monkeypatch, depmm):
     assert "12 of the 12 sessions of the manifest have a prediction. Nothing was left out" in page
     card = Path("runs/tiny/README.md").read_text()
     assert 'DepressionModel.from_pretrained("path/to/this/folder")' in card
-    done = depmm("explain", "runs/tiny")
+    done = depmm("explain", "runs/tiny", "--html")
     assert done.code == 0, done.err
     # 4 people, 3 encoders, 2 heads; 4 steps in the first stack and 2 in the second
     rows = {"attention": 4 * 3 * 2 * 6, "contributions": 16, "branches": 16, "modalities": 8}
     assert done.out.splitlines() == [
-        f"runs/tiny/{name}.parquet: {count} rows of test sessions" for name, count in rows.items()
+        *(f"runs/tiny/{name}.parquet: {n} rows of test sessions" for name, n in rows.items()),
+        "runs/tiny/explorer.html: names people, restricted like the recordings",
     ]
+    assert "what moves the model" in Path("runs/tiny/explorer.html").read_text()
     for name, count in rows.items():
         table = pd.read_parquet(f"runs/tiny/{name}.parquet")
         assert len(table) == count

@@ -142,7 +142,8 @@ def test_a_recording_of_the_corpus_gets_the_answer_of_the_run(corpus, both, sees
     config = config.model_copy(update={"split": SplitConfig(kind="file", file=both / "split.csv")})
     model = DepressionModel.from_pretrained(both)
     split = own["split"][SESSION]
-    explained = explain_sessions(model, load_task(config), corpus.manifest.steps, split)
+    batches = explain_sessions(model, load_task(config), corpus.manifest.steps, split, 0, 0)
+    explained = pd.concat([tables["contributions"] for tables in batches])
     explained = explained[explained["session"] == SESSION].sort_values("step")
     steps = pd.DataFrame(content["steps"])
     np.testing.assert_allclose(steps["contribution"], explained["occlusion"], atol=1e-5)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from depmm.evaluation import figures
 from depmm.evaluation.floors import LABELS
@@ -50,13 +50,14 @@ def answers(tested: TestedSessions) -> figures.Answers:
 def render(template: str, /, **values: Any) -> str:
     """Fill a template of this package; in HTML everything but the figures is escaped."""
     known = {"metrics": METRICS, "headline": HEADLINE, "floor_labels": LABELS}
-    return _templates().get_template(template).render(**known, **values)
+    return templates("depmm.evaluation").get_template(template).render(**known, **values)
 
 
 @cache
-def _templates() -> Environment:
+def templates(package: str) -> Environment:
+    """Templates of a package, beside the layout that all pages share."""
     environment = Environment(
-        loader=PackageLoader("depmm.evaluation", ""),
+        loader=ChoiceLoader([PackageLoader(name, "") for name in (package, "depmm.evaluation")]),
         autoescape=lambda name: not str(name).endswith(".md.jinja"),
         undefined=StrictUndefined,
         trim_blocks=True,
