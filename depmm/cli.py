@@ -420,29 +420,42 @@ def explain(
 @app.command()
 def ask(
     run: Annotated[Path, typer.Argument(help="folder of an explained run")],
-    question: Annotated[str, typer.Argument(help="words-by-group")],
-    top: Annotated[int, typer.Option(help="rows")] = 10,
-    by: Annotated[str, typer.Option(help="occlusion or selected")] = "occlusion",
+    question: Annotated[str | None, typer.Argument(help="one of those above")] = None,
+    options: Overrides = None,
+    sql: Annotated[str | None, typer.Option(help="one SELECT over the run's tables")] = None,
+    form: Annotated[
+        Literal["table", "csv", "json", "figure"] | None,
+        typer.Option("--format", help="default: by the ending of --out, else table"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help=".txt, .csv, .json, .svg or .png")] = None,
 ) -> None:
-    """Ask which words separate the groups."""
-    import pandas as pd
+    """Ask which words separate the groups, and more; KEY=VALUE e.g. top=20 valence=negative.
 
-    from depmm.interpret.words import words_by_group
+    Questions: words-by-group, words-by-valence, words-by-encoder, agreement, stability,
+    session SUBJECT, gates, unlike-their-group. Without a question: what each takes.
+    """
+    from depmm.interpret.answers import as_text, choose_format, write_answer
+    from depmm.interpret.query import ask as answer_question
+    from depmm.interpret.query import described, parse_options
+    from depmm.interpret.sql import sql as answer_sql
 
-    if question != "words-by-group":
-        raise ValueError(f"question {question!r} is unknown: ask words-by-group")
-    path = run / "contributions.parquet"
-    if not path.is_file():
-        raise ValueError(f"{path} is not there: run depmm explain {run} first")
-    steps = pd.read_parquet(path)
-    if by not in ("occlusion", "selected"):
-        raise ValueError(f"--by {by!r} is unknown: occlusion or selected")
-    answer = words_by_group(steps, by).head(top)
-    typer.echo(
-        f"words that separate the groups most, by {by} of the step "
-        "(effect: Cohen's d; p: permutation of people; q: Benjamini-Hochberg)"
-    )
-    typer.echo(answer.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
+    if question is not None and sql is not None:
+        raise ValueError(f"{question} and --sql are two questions: ask one")
+    chosen = choose_format(form, out, run)
+    if question is not None:
+        answer = answer_question(run, question, **parse_options(question, options or []))
+    elif sql is not None:
+        answer = answer_sql(run, sql)
+    else:
+        raise ValueError(f"no question: ask one of these, or --sql TEXT\n{described()}")
+    notes = answer.attrs.get("notes", [])
+    if out is None:
+        typer.echo(as_text(answer, chosen), nl=False)
+    else:
+        notes = [*notes, *write_answer(answer, chosen, out)]
+        typer.echo(f"{out}: {len(answer)} rows")
+    for note in notes:
+        typer.echo(note, err=True)
 
 
 @app.command()

@@ -64,13 +64,15 @@ def cross_validate(monkeypatch, capsys):
 def explained(folder: Path) -> Path:
     """What ``depmm explain`` would leave of 6 people and 3 words."""
     folder.mkdir()
+    words = (("joy", 1.0), ("grief", 0.1), ("table", 0.0))
     rows = [
-        ("c", f"p{person}", person % 2, word, "neutral", person / 9 + person % 2 * effect, 0.5)
+        ("c", f"p{person}", "1", "test", 0, 0, person % 2, step, word, "neutral",
+         person / 9 + person % 2 * effect, 0.5)
         for person in range(6)
-        for word, effect in (("joy", 1.0), ("grief", 0.1), ("table", 0.0))
-    ]
-    names = ["corpus", "subject", "group", "word", "valence", "occlusion", "selected"]
-    pd.DataFrame(rows, columns=names).to_parquet(folder / "contributions.parquet")
+        for step, (word, effect) in enumerate(words)
+    ]  # fmt: skip
+    names = "corpus subject session split fold seed group step word valence occlusion selected"
+    pd.DataFrame(rows, columns=names.split()).to_parquet(folder / "contributions.parquet")
     return folder
 
 
@@ -121,7 +123,7 @@ def test_from_recordings_to_words(corpus, tmp_path, monkeypatch, depmm):
         table = pd.read_parquet(f"runs/tiny/{name}.parquet")
         assert len(table) == count
         assert (table["split"] == "test").all()
-    done = depmm("ask", "runs/tiny", "words-by-group", "--by", "selected", "--top", "2")
+    done = depmm("ask", "runs/tiny", "words-by-group", "by=selected", "top=2", "permutations=99")
     assert done.code == 0, done.err
     assert len(done.out.splitlines()) == 1 + 1 + 2  # what it is, header, words
 
@@ -320,14 +322,17 @@ def test_interrupt_says_how_to_go_on(depmm, corpus, monkeypatch):
         ("evaluate {tmp}/no.csv", "no.csv is not there: give the folder of a run"),
         ("explain {tmp}", "holds no finished run"),
         ("ask {tmp} words-by-group", "run depmm explain {tmp} first"),
-        ("ask {tmp}/explained words-by-mood", "'words-by-mood' is unknown: ask words-by-group"),
-        ("ask {tmp}/explained words-by-group --by weight", "'weight' is unknown: occlusion"),
+        ("ask {tmp}/explained words-by-grup", "is unknown. Did you mean 'words-by-group'?"),
+        ("ask {tmp}/explained words-by-group by=weight", "Known: occlusion, selected"),
+        ("ask {tmp}/explained words-by-group --format figure", "a figure needs a file: --out"),
+        ("ask {tmp}/explained session p7", "subject 'p7' was not explained; there are 6, e.g. p5"),
+        ("ask {tmp}/explained gates --sql x", "gates and --sql are two questions"),
         ("simulate {recordings} --subjects 1", "two groups need at least 2 people"),
         ("simulate {tmp}/new --plant gender=0.9", "--plant gender=0.9 needs --spec"),
         ("simulate {tmp}/new --spec {spec} --plant gender", "write NAME=VALUE, e.g. gender=0.9"),
         ("simulate {tmp}/new --spec {spec} --words x.csv", "--words does not go with --spec"),
         ("simulate {tmp} --spec {spec}", "give a new or empty folder"),
-        ("ask {tmp}/explained", "Missing argument"),
+        ("ask {tmp}/explained", "no question: ask one of these, or --sql TEXT\n  words-by-group"),
     ],
 )
 def test_mistakes_are_messages(corpus, tmp_path, depmm, arguments, message):
@@ -364,10 +369,32 @@ def test_a_layout_is_simulated_and_indexed(tmp_path, depmm):
     assert done.code == 0, done.out
 
 
-def test_question_is_answered(tmp_path, depmm):
-    done = depmm("ask", explained(tmp_path / "run"), "words-by-group", "--top", "1")
+def test_questions_are_answered(tmp_path, depmm):
+    run = explained(tmp_path / "run")
+    done = depmm("ask", run, "words-by-group", "top=1", "permutations=99")
     assert done.code == 0
     assert done.out.splitlines()[-1].split()[:2] == ["joy", "neutral"]
+    done = depmm("ask", run, "session", "p1", "--format", "csv")
+    assert [line.split(",")[5] for line in done.out.splitlines()] == [
+        "word",
+        "joy",
+        "grief",
+        "table",
+    ]
+    done = depmm("ask", run, "words-by-group", "permutations=99", "--out", tmp_path / "words.svg")
+    assert done.out == f"{tmp_path}/words.svg: 3 rows\n"
+    assert "joy" in (tmp_path / "words.svg").read_text()
+    done = depmm(
+        "ask",
+        run,
+        "--sql",
+        "SELECT word, count(*) AS n FROM contributions GROUP BY word ORDER BY word",
+    )
+    assert done.out.split() == ["word", "n", "grief", "6", "joy", "6", "table", "6"]
+    help_text = depmm("ask", "--help").out
+    from depmm.interpret.query import QUESTIONS
+
+    assert all(name in help_text for name in QUESTIONS)
 
 
 def test_an_undefined_metric_is_said_not_formatted():

@@ -1,110 +1,210 @@
-"""Which words separate the groups: effect, permutation test over people, false discovery rate."""
+"""Which words act differently in the two groups: effect, permutation test, false discovery rate.
 
-import numpy as np
+People are compared, never steps or sessions: what a person has of a word is the mean over readings,
+sessions, folds and seeds, so that a cross-validation with five seeds has no more people than one.
+
+What differs between women and men looks like an effect of the group where more women are depressed.
+``within`` names a column of people (gender, fold, corpus) and compares them with others of the same
+value only; people of a value that one group alone has are left out. ``within="subject"`` is for
+people who have sessions of both groups: everybody is compared with themselves.
+"""
+
+from collections.abc import Sequence
+
 import pandas as pd
-from scipy.stats import false_discovery_control
 
 from depmm.corpora.manifest import PERSON_KEY
+from depmm.corpora.patterns import did_you_mean
+from depmm.interpret.effects import UNIT, group_effects, observed
 
 
 def words_by_group(
-    steps: pd.DataFrame, measure: str = "occlusion", permutations: int = 5000, seed: int = 0
+    contributions: pd.DataFrame,
+    measure: str = "occlusion",
+    within: str | None = None,
+    **test: int,
 ) -> pd.DataFrame:
     """Rank words by how differently they act in the two groups.
 
-    A person who read a word more than once counts once, with the mean. Labels are permuted between
-    people, and every word is tested with the same permutations; those that leave a group with fewer
-    than two readers of a word say nothing about it.
-
     Parameters
     ----------
-    steps : one row a step that was read: corpus, subject, ``group`` (0 or 1), ``word``,
-        ``valence`` and the measure
-    measure : column that is compared
-    permutations : of the labels; the smallest possible p is 1 / (permutations + 1)
-    seed : of the permutations
+    contributions : one row a step that was read: corpus, subject, ``group`` (0 or 1), ``word``,
+        ``valence`` and the measure; several models' rows below each other
+    measure : column that is compared, e.g. ``occlusion``, ``selected``, ``selected_face``
+    within : column whose values people share with those they are compared with
+    test : permutations, draws, confidence and seed, see ``effects.group_effects``
 
     Returns
     -------
-    one row a word, strongest effect first: ``word``, ``valence``, ``n_positive``, ``n_negative``
-    (people), ``mean_positive``, ``mean_negative``, ``effect`` (difference of means in pooled
-    standard deviations, Cohen's d), ``p`` (two-sided) and ``q`` (Benjamini-Hochberg)
+    one row a word, strongest effect first, equal ones by name, rare words last: ``word``,
+    ``valence`` and what ``effects.group_effects`` finds (effect with interval, p, q, rare: fewer
+    than three readers in a group, not tested). Where there is a column ``selected`` beside another
+    measure, also ``selected_difference`` and ``selected_effect``: of how often the word is selected
 
     Raises
     ------
-    ValueError : no words, people of one group only, or scores instead of groups
+    ValueError : no words, an unknown column, people of one group only, scores instead of groups, a
+        person with sessions of both groups (but ``within="subject"``) or with two values of
+        ``within``
     """
-    if steps["group"].isna().all():
+    rows = readings(contributions, [measure], within)
+    matrix = rows.pivot_table(index=UNIT, columns="word", values=measure)
+    table = group_effects(matrix, **test)
+    table.insert(1, "valence", _valences(rows, table["word"]))
+    if measure != "selected" and "selected" in rows:
+        rates = rows.pivot_table(index=UNIT, columns="word", values="selected")
+        rates = rates.reindex(index=matrix.index, columns=table["word"])
+        found = observed(rates)
+        table["selected_difference"], table["selected_effect"] = found.difference, found.effect
+    return table
+
+
+def words_by_valence(
+    contributions: pd.DataFrame, measure: str = "occlusion", within: str | None = None, **test: int
+) -> pd.DataFrame:
+    """Compare the groups on the negative, the neutral and the positive words as a whole.
+
+    What a person has of a valence is the mean over the words of it that the person read, each word
+    once.
+
+    Parameters
+    ----------
+    contributions, measure, within, test : see ``words_by_group``
+
+    Returns
+    -------
+    as ``words_by_group``, one row a ``valence``, with ``words``: how many have it
+
+    Raises
+    ------
+    ValueError : no word has a valence, or as ``words_by_group``
+    """
+    rows = readings(contributions, [measure], within).dropna(subset=["valence"])
+    if rows.empty:
         raise ValueError(
-            "group is empty, the sessions have scores: ask this of a run with task.kind binary"
+            "no word has a valence: name a word list under words: in the data spec, index the "
+            "corpus and explain the run again"
         )
-    steps = steps.dropna(subset=["word", "group", measure])
-    if steps.empty:
+    words = rows.groupby([*UNIT, "valence", "word"])[measure].mean().reset_index()
+    table = group_effects(words.pivot_table(index=UNIT, columns="valence", values=measure), **test)
+    count = words.groupby("valence")["word"].nunique()
+    table.insert(1, "words", count[table["valence"]].to_numpy())
+    return table
+
+
+def words_by_measure(
+    contributions: pd.DataFrame, measures: Sequence[str], within: str | None = None, **test: int
+) -> pd.DataFrame:
+    """Rank words by each of several measures: what each encoder selects, each modality contributes.
+
+    Parameters
+    ----------
+    measures : columns; all of their words are corrected together (``q``)
+    contributions, within, test : see ``words_by_group``
+
+    Returns
+    -------
+    as ``words_by_group``, one row a ``measure`` and ``word``
+    """
+    table = group_effects(measured(readings(contributions, measures, within), measures), **test)
+    table.insert(2, "valence", _valences(contributions, table["word"]))
+    return table
+
+
+def measured(rows: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
+    """People by (measure, word), the mean over readings; ``rows`` come from ``readings``."""
+    long = rows.melt([*UNIT, "word"], list(measures), var_name="measure", value_name="value")
+    return long.pivot_table(index=UNIT, columns=["measure", "word"], values="value")
+
+
+def readings(
+    contributions: pd.DataFrame, measures: Sequence[str], within: str | None = None
+) -> pd.DataFrame:
+    """Keep the rows with a word and a group, each with the ``stratum`` of its person.
+
+    Raises
+    ------
+    ValueError : see ``words_by_group``
+    """
+    if not contributions["word"].notna().any():
         raise ValueError(
             "no step has a word: this question needs a corpus whose steps carry text "
             "(steps.parquet)"
         )
-    table = steps.pivot_table(index=[*PERSON_KEY, "group"], columns="word", values=measure)
-    positive = table.index.get_level_values("group").to_numpy(dtype=int) == 1
-    if positive.all() or not positive.any():
-        raise ValueError(
-            f"all {len(positive)} people are of one group: words cannot separate groups. Explain "
-            "sessions of both groups."
-        )
-    values = table.to_numpy(dtype=float)
-    rng = np.random.default_rng(seed)
-    # one row a permutation; the first is what was observed
-    labels = np.stack([positive, *(rng.permutation(positive) for _ in range(permutations))])
-    effects = _effect(values, labels)
-    extreme = np.abs(effects[1:]) >= np.abs(effects[0]) * (1 - 1e-9)
-    p = (extreme.sum(0) + 1) / ((~np.isnan(effects[1:])).sum(0) + 1)
-    known = ~np.isnan(effects[0])
-    p = np.where(known, p, np.nan)
-    q = np.full(len(p), np.nan)
-    if known.any():
-        q[known] = false_discovery_control(p[known], method="bh")
-    valence = steps.groupby("word")["valence"].first()
-    with np.errstate(invalid="ignore"):
-        result = pd.DataFrame(
-            {
-                "word": table.columns,
-                "valence": valence.reindex(table.columns).to_numpy(),
-                "n_positive": np.isfinite(values[positive]).sum(0),
-                "n_negative": np.isfinite(values[~positive]).sum(0),
-                "mean_positive": table[positive].mean().to_numpy(),
-                "mean_negative": table[~positive].mean().to_numpy(),
-                "effect": effects[0],
-                "p": p,
-                "q": q,
-            }
-        )
-    order = result["effect"].abs().sort_values(ascending=False, kind="stable", na_position="last")
-    return result.loc[order.index].reset_index(drop=True)
+    return in_groups(contributions.dropna(subset=["word"]), measures, within)
 
 
-def _effect(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Cohen's d of every word under every labelling.
+def in_groups(
+    table: pd.DataFrame, measures: Sequence[str], within: str | None = None
+) -> pd.DataFrame:
+    """Keep the rows of people who can be compared, each with its ``stratum``.
 
     Parameters
     ----------
-    values : [people, words], nan where a person did not read a word
-    labels : [labellings, people] bool
+    table : corpus, subject, ``group``, the measures and ``within``
 
-    Returns
-    -------
-    [labellings, words]; infinite where the groups differ and nobody differs within; nan where a
-    group has fewer than two people with the word, or all people read it alike
+    Raises
+    ------
+    ValueError : see ``words_by_group``
     """
-    read = np.isfinite(values).astype(float)
-    count = np.maximum(read.sum(0), 1)
-    # around the mean of everybody: squares of large values would drown small differences
-    centred = np.where(read > 0, values - np.nansum(values, axis=0) / count, 0.0)
-    total = (centred**2).sum(0)
-    differs = total > 1e-24 * np.nansum(values**2, axis=0)  # by more than rounding
-    n1, n0 = labels @ read, ~labels @ read
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean1, mean0 = (labels @ centred) / n1, (~labels @ centred) / n0
-        within = total - n1 * mean1**2 - n0 * mean0**2
-        pooled = np.sqrt(np.where(within > 1e-12 * total, within, 0.0) / (n1 + n0 - 2))
-        effect = (mean1 - mean0) / pooled
-    return np.where((n1 > 1) & (n0 > 1) & differs, effect, np.nan)
+    for column in (*measures, *([within] if within else [])):
+        if column not in table:
+            raise ValueError(f"{column!r} is no column. {did_you_mean(column, table.columns)}")
+        if not table[column].notna().any():
+            raise ValueError(f"no row has a value of {column}: the run was not explained by it")
+    rows = table.dropna(subset=["group"])
+    if rows.empty or not rows["group"].isin([0, 1]).all():
+        raise ValueError(
+            "there are scores, not the groups 0 and 1: ask this of a run with task.kind binary"
+        )
+    rows = rows.assign(group=rows["group"].astype(int), stratum=_stratum(rows, within))
+    people = rows[UNIT].drop_duplicates()
+    if people["group"].nunique() < 2:
+        raise ValueError(
+            f"all {len(people)} people are of one group: words cannot separate groups. Explain "
+            "sessions of both groups."
+        )
+    if within != "subject":
+        _one_row_each(people, within)
+    both = people.groupby("stratum")["group"].nunique() == 2
+    if not both.any() and within == "subject":
+        raise ValueError(
+            "within=subject compares people with themselves, and nobody has sessions of both "
+            "groups: leave it out"
+        )
+    if not both.any():
+        raise ValueError(
+            f"no two people of different groups have the same {within}: nobody can be compared "
+            f"within it. Without within={within} an effect of one cannot be told from the other's."
+        )
+    return rows[rows["stratum"].map(both)]
+
+
+def _stratum(rows: pd.DataFrame, within: str | None) -> pd.Series:
+    if within is None:
+        return pd.Series("all", rows.index)
+    if within == "subject":
+        return rows["corpus"].astype(str) + "/" + rows["subject"].astype(str)
+    return rows[within].astype(object).fillna("unknown").astype(str)
+
+
+def _one_row_each(people: pd.DataFrame, within: str | None) -> None:
+    again = people[people.duplicated(PERSON_KEY)]
+    if again.empty:
+        return
+    corpus, subject = again[PERSON_KEY].iloc[0]
+    own = people[(people["corpus"] == corpus) & (people["subject"] == subject)]
+    if len(set(own["group"])) > 1:
+        raise ValueError(
+            f"{subject} has sessions of both groups: compare people with themselves "
+            "(within=subject)"
+        )
+    raise ValueError(
+        f"{subject} has several values of {within} ({', '.join(own['stratum'])}): take a column "
+        "with one value a person"
+    )
+
+
+def _valences(rows: pd.DataFrame, words: pd.Series) -> pd.Series:
+    """Valence of each word; null where it has none, the first where it has several."""
+    return words.map(rows.groupby("word")["valence"].first())

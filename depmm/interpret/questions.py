@@ -1,0 +1,335 @@
+"""Questions by name to an explained run: each is a function, its keywords are its options."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import PositiveInt
+
+from depmm.corpora.manifest import PERSON_KEY, SESSION_KEY
+from depmm.corpora.patterns import did_you_mean
+from depmm.evaluation.intervals import decide
+from depmm.interpret import agreement as agreements
+from depmm.interpret import words
+from depmm.interpret.effects import UNIT, group_effects
+from depmm.interpret.sql import columns, read
+
+MODEL_KEY = ["split", "fold", "seed"]
+METHODS = ("permutation", "integrated_gradients", "shapley")
+HOW = (
+    "effect: Hedges' g with its 95 % interval over people; p: permutation of people; "
+    "q: Benjamini-Hochberg"
+)
+
+
+def words_by_group(
+    run: Path,
+    *,
+    by: str = "occlusion",
+    valence: Literal["negative", "neutral", "positive"] | None = None,
+    within: str | None = None,
+    top: PositiveInt = 10,
+    permutations: PositiveInt = 5000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Which words separate the groups most.
+
+    Parameters
+    ----------
+    by : occlusion, occlusion_audio, occlusion_face, selected, selected_face ...
+    valence : show these words only; ``q`` counts all that were tested
+    within : compare people of the same gender (or fold, corpus ...) only; ``subject``: with
+        themselves
+    top : rows
+    """
+    table = _contributions(run, [by], within)
+    answer = words.words_by_group(table, by, within, permutations=permutations, seed=seed)
+    rare = int(answer["rare"].sum())
+    if valence:
+        answer = answer[answer["valence"] == valence].reset_index(drop=True)
+    answer = answer.head(top)
+    answer.attrs["title"] = f"words that separate the groups most, by {by}{_in(within)} ({HOW})"
+    if rare:
+        plural = "words have" if rare > 1 else "word has"
+        answer.attrs["notes"] = [f"{rare} {plural} fewer than 3 readers in a group: not tested"]
+    return answer
+
+
+def words_by_valence(
+    run: Path,
+    *,
+    by: str = "occlusion",
+    within: str | None = None,
+    permutations: PositiveInt = 5000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Whether negative, neutral and positive words, each as a whole, separate the groups.
+
+    Parameters
+    ----------
+    by, within : as for words-by-group
+    """
+    table = _contributions(run, [by], within)
+    answer = words.words_by_valence(table, by, within, permutations=permutations, seed=seed)
+    answer.attrs["title"] = f"words of each valence, by {by}{_in(within)} ({HOW})"
+    return answer
+
+
+def words_by_encoder(
+    run: Path,
+    *,
+    within: str | None = None,
+    top: PositiveInt = 10,
+    permutations: PositiveInt = 5000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Which words each encoder's attention selects more often in one group.
+
+    Parameters
+    ----------
+    within, top : as for words-by-group
+    """
+    measures = [name for name in _measures(run) if name.startswith("selected_")]
+    if not measures:
+        raise ValueError(f"{run}: no encoder of this run selects steps (sparse attention does)")
+    table = _contributions(run, measures, within)
+    answer = words.words_by_measure(table, measures, within, permutations=permutations, seed=seed)
+    answer.insert(0, "encoder", answer.pop("measure").str.removeprefix("selected_"))
+    answer = answer.head(top)
+    answer.attrs["title"] = f"words that encoders select more often in a group{_in(within)} ({HOW})"
+    return answer
+
+
+def agreement(run: Path, *, within: str | None = None, seed: int = 0) -> pd.DataFrame:
+    """Whether voice and face rank the words alike, and the steps of a person.
+
+    Parameters
+    ----------
+    within : as for words-by-group
+    """
+    here = [name for name in agreements.MODALITIES if name in _measures(run)]
+    answer = agreements.face_and_voice(_contributions(run, here, within), within, seed=seed)
+    answer.attrs["title"] = (
+        "rank correlation of voice and face with its 95 % interval over people (words: of their "
+        "group effects; steps: of each person's steps, mean of people)"
+    )
+    return answer
+
+
+def stability(
+    run: Path, *, by: str = "occlusion", within: str | None = None, pairs: bool = False
+) -> pd.DataFrame:
+    """Whether several folds and seeds rank the words alike.
+
+    Parameters
+    ----------
+    by, within : as for words-by-group
+    pairs : every two models, instead of their mean
+    """
+    answer = agreements.stability(_contributions(run, [by], within), by, within)
+    if not pairs:
+        kinds = answer.groupby("compared", sort=False)
+        answer = kinds.agg(
+            pairs=("words", "size"),
+            words=("words", "mean"),
+            spearman=("spearman", "mean"),
+            lowest=("spearman", "min"),
+            highest=("spearman", "max"),
+            kendall=("kendall", "mean"),
+        ).reset_index()
+    answer.attrs["title"] = f"rank correlation of the words' group effects, by {by}, between models"
+    return answer
+
+
+def session(
+    run: Path, subject: str, *, session: str | None = None, corpus: str | None = None
+) -> pd.DataFrame:
+    """What each step of a person contributed, in the order in which it was read.
+
+    Parameters
+    ----------
+    subject : the person
+    session : one of the person's sessions; default: all
+    corpus : where several corpora have a person of this name
+    """
+    here = columns(run, "contributions")
+    named = {"subject": subject, "session": session, "corpus": corpus}
+    for column, value in named.items():
+        if value is not None:
+            _among(run, column, value, "" if column == "subject" else subject)
+    asked = {column: value for column, value in named.items() if value is not None}
+    means = [name for name in ("y_prob", "score", *_measures(run)) if name in here]
+    mean = "".join(f', avg("{name}") AS "{name}"' for name in means)
+    answer = read(
+        run,
+        "contributions",
+        f'SELECT corpus, subject, session, "group", step, word, valence, count(*) AS models{mean} '
+        f"FROM contributions WHERE {' AND '.join(f'{column} = ?' for column in asked)} "
+        "GROUP BY ALL ORDER BY corpus, session, step",
+        list(asked.values()),
+    )
+    if len(corpora := answer["corpus"].unique()) > 1:
+        raise ValueError(
+            f"{subject} is a person of {' and of '.join(corpora)}: say which, corpus={corpora[0]}"
+        )
+    if answer.empty:
+        raise ValueError(f"{subject} has no session {session} in {corpus}")
+    if (answer["models"] == 1).all():
+        del answer["models"]
+    answer.attrs["title"] = f"steps of {subject}, in order (occlusion > 0 speaks for depression)"
+    return answer
+
+
+def gates(run: Path, *, within: str | None = None, seed: int = 0) -> pd.DataFrame:
+    """How open the gate of each branch of the fusion is, and what the branch says of the groups.
+
+    Parameters
+    ----------
+    within : as for words-by-group
+    """
+    table = _with_column(run, read(run, "branches", "FROM branches WHERE present"), within)
+    if table.empty:
+        raise ValueError(f"{run}: the fusion of this run has no branches")
+    kinds = table.groupby("branch")
+    answer = kinds.agg(gate=("gate", "mean"), sessions=("logit", "size"), logit=("logit", "mean"))
+    if table["group"].notna().any():
+        people = words.in_groups(table, ["logit"], within)
+        matrix = people.pivot_table(index=UNIT, columns="branch", values="logit")
+        answer = answer[["gate"]].join(group_effects(matrix, seed=seed).set_index("branch"))
+    answer = answer.reset_index()
+    answer.attrs["title"] = f"gate and logit of each branch{_in(within)} ({HOW})"
+    return answer
+
+
+def unlike_their_group(run: Path, *, top: PositiveInt = 10, words: PositiveInt = 3) -> pd.DataFrame:
+    """Who is predicted on the other group's side, and the words that made it so.
+
+    These are the words whose contribution lies furthest from the mean of the others of the person's
+    group, towards the other group. Of several models the majority decides, each by the threshold of
+    its own validation sessions.
+
+    Parameters
+    ----------
+    top : sessions, furthest from the threshold first
+    words : of each session
+    """
+    steps = _contributions(run, ["occlusion"], None).dropna(subset=["word", "occlusion"])
+    if steps.empty:
+        raise ValueError(
+            "no step has a word: this question needs a corpus whose steps carry text "
+            "(steps.parquet)"
+        )
+    wrong = _on_the_wrong_side(run, steps).head(top)
+    found = _unlike_words(steps).merge(wrong[SESSION_KEY], on=SESSION_KEY)
+    found = found[found["towards"] > 0].sort_values(["towards", "word"], ascending=[False, True])
+    found = found.groupby(SESSION_KEY).head(words).drop(columns=["towards", "group"])
+    answer = wrong.merge(found, on=SESSION_KEY, how="left", sort=False)
+    answer.attrs["title"] = (
+        "sessions on the other group's side, with the words furthest from the mean of the others "
+        "of their group"
+    )
+    if answer.empty:
+        answer.attrs["notes"] = ["every session is on the side of its own group"]
+    return answer
+
+
+# ---- what they read ----------------------------------------------------------------------------
+
+
+def _measures(run: Path) -> list[str]:
+    """Columns of the contributions that say something of a step."""
+    return [
+        name
+        for name in columns(run, "contributions")
+        if name in METHODS or name.startswith(("occlusion", "selected"))
+    ]
+
+
+def _contributions(run: Path, measures: Sequence[str], within: str | None) -> pd.DataFrame:
+    known = _measures(run)
+    for name in measures:
+        if name not in known:
+            raise ValueError(f"by={name}: is not measured here. {did_you_mean(name, known)}")
+    keys = [*SESSION_KEY, *MODEL_KEY, "group", "step", "word", "valence"]
+    wanted = [*keys, *measures, *{"selected"}.intersection(known).difference(measures)]
+    names = ", ".join(f'"{name}"' for name in wanted)
+    table = read(run, "contributions", f"SELECT {names} FROM contributions")
+    return _with_column(run, table, within)
+
+
+def _with_column(run: Path, table: pd.DataFrame, within: str | None) -> pd.DataFrame:
+    """Add a column of people (gender) from the predictions, where the table does not have it."""
+    if within is None or within in table:
+        return table
+    known = columns(run, "predictions")
+    if within not in known:
+        raise ValueError(f"within={within}: is no column. {did_you_mean(within, known)}")
+    people = read(
+        run, "predictions", f'SELECT DISTINCT corpus, subject, session, "{within}" FROM predictions'
+    )
+    return table.merge(people, on=SESSION_KEY, how="left")
+
+
+def _among(run: Path, column: str, value: str, subject: str) -> None:
+    """Refuse a value that no row has, and name those near to it."""
+    where = "WHERE subject = ?" if subject else ""
+    names = read(
+        run,
+        "contributions",
+        f"SELECT DISTINCT {column} AS name FROM contributions {where} ORDER BY name",
+        [subject] if subject else [],
+    )["name"].tolist()
+    if value not in names:
+        near = difflib.get_close_matches(value, names, n=3, cutoff=0.5) or names[:3]
+        of = f" of {subject}" if subject else ""
+        raise ValueError(
+            f"{column} {value!r}{of} was not explained; there are {len(names)}, e.g. "
+            f"{', '.join(near)}"
+        )
+
+
+def _in(within: str | None) -> str:
+    return f" within {within}" if within else ""
+
+
+def _on_the_wrong_side(run: Path, steps: pd.DataFrame) -> pd.DataFrame:
+    """Explained sessions that most models put on the other side, furthest first."""
+    predictions = read(run, "predictions", "FROM predictions")
+    if predictions["y_prob"].isna().all():
+        raise ValueError(
+            "there are scores, not the groups 0 and 1: ask this of a run with task.kind binary"
+        )
+    keys = [*SESSION_KEY, *MODEL_KEY]
+    own = decide(predictions).merge(steps[[*keys, "group"]].drop_duplicates(), on=keys)
+    own = own.dropna(subset=["group", "y_pred"])
+    own["wrong"] = (own["y_pred"] != own["group"]).astype(float)
+    sessions = own.groupby([*SESSION_KEY, "group"]).agg(
+        y_prob=("y_prob", "mean"),
+        threshold=("threshold", "mean"),
+        models=("wrong", "size"),
+        wrong=("wrong", "sum"),
+    )
+    wrong = sessions[sessions["wrong"] * 2 > sessions["models"]].reset_index()
+    beyond = (wrong["y_prob"] - wrong["threshold"]) * np.where(wrong["group"] == 1, -1, 1)
+    order = wrong.assign(far=-beyond).sort_values(["far", *SESSION_KEY]).index
+    return wrong.loc[order].astype({"wrong": int}).reset_index(drop=True)
+
+
+def _unlike_words(steps: pd.DataFrame) -> pd.DataFrame:
+    """Each session's words beside the mean of the other people of its group."""
+    read_by = [*PERSON_KEY, "group", "word"]
+    mean = steps.groupby(read_by)["occlusion"].mean()
+    of_group = mean.groupby(["group", "word"])
+    others = (of_group.transform("sum") - mean) / (of_group.transform("size") - 1)
+    own = steps.groupby([*SESSION_KEY, "group", "word"]).agg(
+        valence=("valence", "first"), occlusion=("occlusion", "mean")
+    )
+    table = own.reset_index().merge(
+        others.replace([np.inf, -np.inf], np.nan).rename("others_of_group").reset_index(),
+        on=read_by,
+    )
+    unlike = table["occlusion"] - table["others_of_group"]
+    return table.assign(towards=np.where(table["group"] == 1, -unlike, unlike))
