@@ -274,7 +274,7 @@ function chartNotes(rows, all, two) {
   const { words, rare } = content.counts;
   const notes = [`${rows.length} of ${count(words, "word")}`];
   if (two) notes[0] += ", strongest difference first; q below 0.05 is bold";
-  if (rare) notes.push(`${count(rare, "word")} of fewer than two persons in a group cannot be compared`);
+  if (rare) notes.push(`${count(rare, "word")} of fewer than three persons in a group cannot be compared`);
   if (all.length < words - rare) notes.push(`only the strongest ${all.length} are listed`);
   return element("p", { class: "soft" }, `${notes.join(". ")}.`);
 }

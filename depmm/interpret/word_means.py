@@ -8,10 +8,11 @@ import pandas as pd
 from depmm.corpora.manifest import PERSON_KEY
 from depmm.evaluation.intervals import bootstrap_weights, interval
 from depmm.evaluation.metrics import Array
+from depmm.interpret.effects import FEWEST
 from depmm.interpret.words import words_by_group
 
 CONFIDENCE = 0.95
-READERS = 2  # persons of a group: fewer have no spread
+READERS = FEWEST  # persons of a group: fewer are not tested
 
 
 def compared_words(spoken: pd.DataFrame) -> pd.Index:
@@ -56,7 +57,8 @@ def word_means(
     groups = sorted(table.index.unique("group"), reverse=True)
     means = {group: _group_means(table.loc[group], draws) for group in groups}
     if len(groups) == 2:
-        effects = words_by_group(spoken, measure, permutations).set_index("word")
+        found = words_by_group(spoken, measure, permutations=permutations, draws=0)
+        effects = found.set_index("word")
         effects = effects[["effect", "p", "q"]]
     else:
         order = table.mean().abs().sort_values(ascending=False, kind="stable").index
