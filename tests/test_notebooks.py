@@ -9,8 +9,8 @@ from nbclient.exceptions import CellExecutionError
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 SMALL = {
-    "01_first_run": "people, words, epochs = 12, 2, 1",
-    "02_ablations": "epochs = 1",
+    "01_first_run": "people, words, epochs = 12, 3, 1",
+    "02_ablations": "epochs, ablations = 1, ['demo_audio_only']",
     "03_ask_about_words": "top = 2",
     "04_your_own_corpus": "people = 12",
 }
@@ -49,5 +49,5 @@ def test_notebooks_run_one_after_the_other(tmp_path, monkeypatch):
         for cell in whole.cells
         for output in cell.outputs
     ]
-    assert any("12 people, 2 words" in text for text in said)
+    assert any("12 people, 3 words" in text for text in said)
     assert (here / "work" / "ablations" / "report.html").is_file()
