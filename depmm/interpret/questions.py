@@ -5,19 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 from pydantic import PositiveInt
 
-from depmm.corpora.manifest import PERSON_KEY, SESSION_KEY
+from depmm.corpora.manifest import SESSION_KEY
 from depmm.corpora.patterns import did_you_mean
-from depmm.evaluation.intervals import decide
 from depmm.interpret import agreement as agreements
-from depmm.interpret import words
+from depmm.interpret import unlike, words
 from depmm.interpret.effects import UNIT, group_effects
 from depmm.interpret.sql import columns, read
+from depmm.interpret.unlike import MODEL_KEY
 
-MODEL_KEY = ["split", "fold", "seed"]
 METHODS = ("permutation", "integrated_gradients", "shapley")
 HOW = (
     "effect: Hedges' g with its 95 % interval over people; p: permutation of people; "
@@ -207,26 +205,14 @@ def gates(run: Path, *, within: str | None = None, seed: int = 0) -> pd.DataFram
 def unlike_their_group(run: Path, *, top: PositiveInt = 10, words: PositiveInt = 3) -> pd.DataFrame:
     """Who is predicted on the other group's side, and the words that made it so.
 
-    These are the words whose contribution lies furthest from the mean of the others of the person's
-    group, towards the other group. Of several models the majority decides, each by the threshold of
-    its own validation sessions.
-
     Parameters
     ----------
     top : sessions, furthest from the threshold first
     words : of each session
     """
-    steps = _contributions(run, ["occlusion"], None).dropna(subset=["word", "occlusion"])
-    if steps.empty:
-        raise ValueError(
-            "no step has a word: this question needs a corpus whose steps carry text "
-            "(steps.parquet)"
-        )
-    wrong = _on_the_wrong_side(run, steps).head(top)
-    found = _unlike_words(steps).merge(wrong[SESSION_KEY], on=SESSION_KEY)
-    found = found[found["towards"] > 0].sort_values(["towards", "word"], ascending=[False, True])
-    found = found.groupby(SESSION_KEY).head(words).drop(columns=["towards", "group"])
-    answer = wrong.merge(found, on=SESSION_KEY, how="left", sort=False)
+    steps = _contributions(run, ["occlusion"], None)
+    predictions = read(run, "predictions", "FROM predictions")
+    answer = unlike.unlike_their_group(steps, predictions, top, words)
     answer.attrs["title"] = (
         "sessions on the other group's side, with the words furthest from the mean of the others "
         "of their group"
@@ -293,43 +279,3 @@ def _among(run: Path, column: str, value: str, subject: str) -> None:
 
 def _in(within: str | None) -> str:
     return f" within {within}" if within else ""
-
-
-def _on_the_wrong_side(run: Path, steps: pd.DataFrame) -> pd.DataFrame:
-    """Explained sessions that most models put on the other side, furthest first."""
-    predictions = read(run, "predictions", "FROM predictions")
-    if predictions["y_prob"].isna().all():
-        raise ValueError(
-            "there are scores, not the groups 0 and 1: ask this of a run with task.kind binary"
-        )
-    keys = [*SESSION_KEY, *MODEL_KEY]
-    own = decide(predictions).merge(steps[[*keys, "group"]].drop_duplicates(), on=keys)
-    own = own.dropna(subset=["group", "y_pred"])
-    own["wrong"] = (own["y_pred"] != own["group"]).astype(float)
-    sessions = own.groupby([*SESSION_KEY, "group"]).agg(
-        y_prob=("y_prob", "mean"),
-        threshold=("threshold", "mean"),
-        models=("wrong", "size"),
-        wrong=("wrong", "sum"),
-    )
-    wrong = sessions[sessions["wrong"] * 2 > sessions["models"]].reset_index()
-    beyond = (wrong["y_prob"] - wrong["threshold"]) * np.where(wrong["group"] == 1, -1, 1)
-    order = wrong.assign(far=-beyond).sort_values(["far", *SESSION_KEY]).index
-    return wrong.loc[order].astype({"wrong": int}).reset_index(drop=True)
-
-
-def _unlike_words(steps: pd.DataFrame) -> pd.DataFrame:
-    """Each session's words beside the mean of the other people of its group."""
-    read_by = [*PERSON_KEY, "group", "word"]
-    mean = steps.groupby(read_by)["occlusion"].mean()
-    of_group = mean.groupby(["group", "word"])
-    others = (of_group.transform("sum") - mean) / (of_group.transform("size") - 1)
-    own = steps.groupby([*SESSION_KEY, "group", "word"]).agg(
-        valence=("valence", "first"), occlusion=("occlusion", "mean")
-    )
-    table = own.reset_index().merge(
-        others.replace([np.inf, -np.inf], np.nan).rename("others_of_group").reset_index(),
-        on=read_by,
-    )
-    unlike = table["occlusion"] - table["others_of_group"]
-    return table.assign(towards=np.where(table["group"] == 1, -unlike, unlike))

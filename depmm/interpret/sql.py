@@ -44,7 +44,7 @@ def sql(run: Path | str, text: str, rows: int = 10_000, seconds: float = 60.0) -
         raise ValueError(
             f"{run} holds no table: give the folder of a run, and run depmm explain {run} first"
         )
-    with _open(run, names) as connection:
+    with open_tables(run, names) as connection:
         try:
             select = _one_select(connection, text)
             timer = Timer(seconds, connection.interrupt)
@@ -96,7 +96,7 @@ def read(run: Path, name: str, text: str, parameters: Sequence[Any] = ()) -> pd.
     if not (path := _file(run, name)).is_file():
         remedy = f"run depmm explain {run} first" if name in EXPLAINED else "train it to the end"
         raise ValueError(f"{path} is not there: {remedy}, or check the folder")
-    with _open(run, [name]) as connection:
+    with open_tables(run, [name]) as connection:
         try:
             return connection.execute(text, list(parameters)).df()
         except (duckdb.BinderException, duckdb.CatalogException) as error:
@@ -117,8 +117,13 @@ def _file(run: Path, name: str) -> Path:
     return (run / f"{name}.parquet").absolute()
 
 
-def _open(run: Path, names: Sequence[str]) -> "DuckDBPyConnection":
-    """Open a database in memory with the files as views, and lock it."""
+def open_tables(run: Path, names: Sequence[str]) -> "DuckDBPyConnection":
+    """Open a database in memory with files of a run as views, and lock it.
+
+    Raises
+    ------
+    ValueError : a file is no Parquet
+    """
     import duckdb
 
     settings: dict[str, str | bool | int | float | list[str]] = {
