@@ -154,21 +154,29 @@ def test_large_values_do_not_drown_the_effect():
 # ---- the test ----------------------------------------------------------------------------------
 
 
+def test_p_is_the_share_of_labellings_with_as_large_a_t():
+    """Readers differ from labelling to labelling: an effect would not do (p .27)."""
+    nan = float("nan")
+    values = np.array([1.0, -2.0, 0.0, 2.0, 1.0, 0.0, 2.0, 3.0, nan, nan])
+    t = []
+    for chosen in combinations(range(10), 5):
+        is_first = np.isin(np.arange(10), chosen)
+        first, second = (values[side & ~np.isnan(values)] for side in (is_first, ~is_first))
+        t.append(abs(stats.ttest_ind(first, second).statistic))
+    exact = np.mean(np.array(t) >= t[0] - 1e-9)
+    table = readings({"few": list(values), "all": list(range(10))}, [1] * 5 + [0] * 5)
+    p = words_by_group(table, permutations=2000, draws=0).set_index("word")["p"]
+    assert p["few"] == pytest.approx(exact, abs=0.04)
+
+
 def test_p_counts_only_labellings_that_say_something():
     nan = float("nan")
-    few = [5.0, 6.0, 7.0, nan, nan, 1.0, 2.0, 6.5, nan]
-    labels = [1] * 5 + [0] * 4
-    table = readings({"few": few, "all": list(range(9))}, labels)
+    few = [5.0, 6.0, 7.0, nan, nan, nan, 1.0, 2.0, 3.0]
+    table = readings({"few": few, "all": list(range(9))}, [1] * 6 + [0] * 3)
     p = words_by_group(table, permutations=2000, draws=0).set_index("word")["p"]
-    values, t = np.array(few), []
-    for chosen in combinations(range(9), 5):
-        is_first = np.isin(np.arange(9), chosen)
-        first, second = (values[side & ~np.isnan(values)] for side in (is_first, ~is_first))
-        if min(len(first), len(second)) > 1:
-            t.append(abs(stats.ttest_ind(first, second).statistic))
-    assert len(t) == 126 - 6  # not those whose four people hold one reader
-    seen = stats.ttest_ind([5.0, 6.0, 7.0], [1.0, 2.0, 6.5]).statistic
-    assert p["few"] == pytest.approx(np.mean(np.array(t) >= seen - 1e-9), abs=0.03)
+    # of 84 labellings 20 leave 3 readers on each side, 2 of them parted; 45 leave 4 and 2, none as
+    # far; 18 leave 5 and 1 and one 6 and 0, and do not count
+    assert p["few"] == pytest.approx(2 / 65, abs=0.012)
 
 
 def test_planted_word_comes_first():
@@ -266,12 +274,21 @@ def test_people_compared_with_themselves():
     assert row["n_positive"] == 10
 
 
-def test_draws_keep_groups_and_strata():
+def test_labels_are_permuted_inside_of_strata():
+    differences = np.array([1.0, 1.1, 0.9, 1.2])
+    table = pd.concat(
+        [readings({"w": list(differences)}, [1] * 4), readings({"w": [0.0] * 4}, [0] * 4)]
+    )
+    p = words_by_group(table, within="subject", permutations=2000, draws=0)["p"].item()
+    assert p == pytest.approx(2 / 16, abs=0.03)  # two of the 16 ways to turn the pairs
+
+
+def test_draws_weigh_people():
     rng = np.random.default_rng(0)
     labels = np.array([1, 1, 1, 0, 0, 0, 0])
     matrix = matrix_of(rng.normal(size=(7, 3)), labels)
-    weights = np.ones((300, 7))
-    assert np.array_equal(drawn_effects(matrix, weights), [observed(matrix).effect] * 300)
+    same = drawn_effects(matrix, np.ones((300, 7)))  # more than are drawn at a time
+    np.testing.assert_allclose(same, [observed(matrix).effect] * 300)
     doubled = matrix_of(matrix.to_numpy()[[0, 0, 1, 3, 3, 5]], labels[[0, 0, 1, 3, 3, 5]])
     drawn = drawn_effects(matrix, np.array([[2, 1, 0, 2, 0, 1, 0]]))
     np.testing.assert_allclose(drawn[0], observed(doubled).effect)
@@ -352,6 +369,13 @@ def test_agreement_of_face_and_voice():
     assert (found["low"] <= found["correlation"]).all()
     assert (found["correlation"] <= found["high"]).all()
     assert found.loc[("steps", "positive"), "low"] > found.loc[("steps", "negative"), "high"]
+    noise = np.random.default_rng(1).normal(size=len(table))
+    seeds = [
+        table.assign(seed=k, occlusion_face=table["occlusion_face"] + noise * (1 - 2 * k))
+        for k in (0, 1)
+    ]
+    again = face_and_voice(pd.concat(seeds), draws=20)["correlation"]
+    assert again.tolist() == pytest.approx(found["correlation"].tolist())
 
 
 def test_agreement_where_little_can_be_ranked():

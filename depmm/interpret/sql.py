@@ -129,7 +129,6 @@ def open_tables(run: Path, names: Sequence[str]) -> "DuckDBPyConnection":
     settings: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY,
         "temp_directory": "",  # nothing is written, not even what does not fit into memory
-        "python_enable_replacements": False,  # a name is a table, never a variable of ours
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }
