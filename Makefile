@@ -1,5 +1,6 @@
 # make demo   everything once on a simulated corpus: about 10 minutes on 2 cores
-# make test   the test suite, one thread in each of two processes
+# make test   the test suite, one thread in each of two processes; make test-slow what takes longest:
+#             full sizes, every corpus, many simulated studies
 # make lint   what the continuous integration checks first
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ STAMP := $(VENV)/installed
 
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test lint format clean-demo
+.PHONY: demo test test-slow lint format clean-demo
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -32,7 +33,10 @@ demo: $(STAMP)
 	$(BIN)/depmm ask runs/demo words-by-group
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -559,6 +559,7 @@ def test_holm_by_hand():
     assert shortcuts.holm([]) == []
 
 
+@pytest.mark.slow
 def test_a_warning_is_honest():
     """Of 200 groups of people without any shortcut, few are warned of after all the tests."""
     rng = np.random.default_rng(0)

@@ -258,6 +258,7 @@ def test_a_person_gives_one_score_and_is_covered_whole():
 WORLDS = 120
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sharpness", "sessions"), [(1.0, 1), (4.0, 2)])
 def test_label_sets_cover_each_class_as_promised(sharpness, sessions):
     given = table(50, 50, sharpness=sharpness, sessions=sessions, folds=WORLDS)
@@ -269,6 +270,7 @@ def test_label_sets_cover_each_class_as_promised(sharpness, sessions):
     assert 0.2 < content["sizes"]["one"] < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sessions", [1, 3])
 def test_severity_intervals_cover_as_promised(sessions):
     given = table(50, 50, sessions=sessions, folds=WORLDS)

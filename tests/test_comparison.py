@@ -253,6 +253,7 @@ FEWER = 600  # where a study is slow: +- .018
 SEPARATION = 1.2  # standard deviations between the groups: AUROC .80, balanced accuracy .73
 
 
+@pytest.mark.slow
 def test_intervals_of_60_persons_cover_the_truth_in_19_of_20_studies():
     rng = np.random.default_rng(1)
     y, person = np.repeat([0, 1], 30), np.arange(60)
@@ -288,6 +289,7 @@ def share_below(p, alpha=0.05):
     return float(np.mean(np.array(p) <= alpha))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("metric", "least"), [("auroc", 0.03), ("balanced_accuracy", 0.01)])
 def test_permutation_keeps_its_size(metric, least):
     """Balanced accuracy takes few values: many exchanges are exactly as large, which is safe."""
@@ -301,6 +303,7 @@ def test_permutation_keeps_its_size(metric, least):
     assert least <= share_below(p) <= 0.07
 
 
+@pytest.mark.slow
 def test_delong_keeps_its_size_by_persons_and_not_by_sessions():
     rng = np.random.default_rng(3)
     by_person, by_session = [], []
@@ -312,6 +315,7 @@ def test_delong_keeps_its_size_by_persons_and_not_by_sessions():
     assert share_below(by_session) > 0.12
 
 
+@pytest.mark.slow
 def test_mcnemar_is_at_most_its_size():
     rng = np.random.default_rng(4)
     p = []
@@ -321,6 +325,7 @@ def test_mcnemar_is_at_most_its_size():
     assert 0.005 <= share_below(p) <= 0.06
 
 
+@pytest.mark.slow
 def test_the_corrected_t_keeps_its_size_where_the_plain_one_does_not():
     """Ten times ten folds, correlated as Nadeau and Bengio assume: test / (test + train)."""
     rng = np.random.default_rng(5)

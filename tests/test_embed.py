@@ -284,6 +284,7 @@ def test_an_interrupted_embedding_goes_on(corpus, store, source, monkeypatch):
     assert embed(model, data)[1] == [("audio", 8)]
 
 
+@pytest.mark.slow
 def test_key_names_everything_an_embedding_depends_on(corpus, store, source, tmp_path):
     def key(*overrides: str, model_source: str = source, modality: str = "audio", change=None):
         config = config_of(corpus, store, model_source, *overrides)
@@ -425,6 +426,7 @@ def test_the_signal_of_the_other_modality_may_be_changed(corpus, store, source):
     assert faces.data.augment.noise == 0.1
 
 
+@pytest.mark.slow
 def test_checkpoints_leave_frozen_weights_out_and_resume_exactly(
     corpus, store, source, tmp_path, monkeypatch
 ):

@@ -38,6 +38,7 @@ def batch_of(config: Config) -> dict[str, torch.Tensor]:
     return batch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NETWORKS, ids=lambda path: path.stem)
 def test_config_takes_a_training_step(path, tmp_path):
     overrides = []

@@ -126,6 +126,7 @@ def test_process_that_is_slow_to_write_does_not_lose_the_others(people, tmp_path
     assert len(read_index(SessionStore(store, SETTINGS))) == 3
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(people, tmp_path):
     (people[1] / "3.mp4").unlink()
     one = run(*people, tmp_path / "one")
@@ -141,6 +142,7 @@ def ended_by_second(job):
     return extract_session(job)
 
 
+@pytest.mark.slow
 def test_a_recording_that_ends_its_process_is_a_failure(people, tmp_path, monkeypatch):
     monkeypatch.setattr(extract_module, "extract_session", ended_by_second)
     report = run(*people, tmp_path / "store", workers=2)

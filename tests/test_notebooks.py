@@ -23,6 +23,7 @@ def test_no_outputs_are_committed(path):
     assert not any(cell.outputs or cell.execution_count for cell in cells)
 
 
+@pytest.mark.slow
 def test_notebooks_run_one_after_the_other(tmp_path, monkeypatch):
     assert {path.stem for path in NOTEBOOKS} == set(SMALL)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))

@@ -247,6 +247,7 @@ def test_too_few_people_for_inner_folds(corpus, tmp_path):
 # ---- interrupted -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_goes_on_at_the_inner_run_where_it_stopped(corpus, nested, tmp_path, monkeypatch):
     train = selection.train_classical
     trained: list[Path] = []
@@ -357,6 +358,7 @@ def six_people(corpus, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_leave_one_subject_out_tests_everybody_once(corpus, six_people, tmp_path, kind):
     own = SVM if kind == "classical" else NETWORK

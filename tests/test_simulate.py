@@ -170,6 +170,7 @@ def test_word_limits_are_where_the_sound_is(corpus: Path) -> None:
 # ---- repeatability ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_with_two_workers(
     small: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -79,6 +79,7 @@ def content(root: Path) -> dict[str, str]:
 # ---- every spec --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_every_spec_goes_from_its_own_simulation_to_predictions(path, tmp_path):
     # faces as aligned: drawn faces need no tracker
@@ -181,6 +182,7 @@ def one_epoch(spec, manifest, folder):
     }
 
 
+@pytest.mark.slow
 def test_the_example_of_the_format_is_simulated_whole(tmp_path):
     text = (SPECS[0].parent / "README.md").read_text(encoding="utf-8")
     example = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0]
@@ -223,6 +225,7 @@ steps:
         assert first.std() > 3 * quiet
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["avec2014", "daic_woz", "mpdd", "modma", "grid"])
 def test_same_seed_same_bytes(name, tmp_path):
     spec = spec_of(name)
@@ -237,6 +240,7 @@ def test_another_seed_other_bytes(tmp_path):
     assert content(tmp_path / "3") != content(tmp_path / "4")
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(tmp_path):
     spec = parse_spec(VOICES, "toy")
     for folder, workers in (("one", 1), ("two", 2)):

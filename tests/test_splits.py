@@ -103,6 +103,7 @@ def spread(tested: list[pd.DataFrame], columns: list[str]) -> int:
     return int((counts.max() - counts.min()).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(30))
 def test_folds_share_out_label_gender_and_corpus(seed):
     sessions = random_corpora(seed)

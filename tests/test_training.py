@@ -190,6 +190,7 @@ def test_parts_of_a_batch_add_up(corpus, tmp_path):
         torch.testing.assert_close(two[name], value, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_processes_are_as_good_as_one(corpus, tmp_path):
     settings = [*AUDIO, "training.epochs=2", "training.batch_size=5"]  # the last batch is one
     alone = run(corpus, tmp_path / "alone", *settings)
@@ -385,6 +386,7 @@ def test_phases_freeze_search_and_go_on(corpus, tmp_path):
     assert all("running" in name or "num_batches" in name for name in encoders)
 
 
+@pytest.mark.slow
 def test_a_search_changes_no_weights_and_resumes_exactly(corpus, tmp_path, monkeypatch):
     phases = (
         "training.phases=[{epochs: 1, freeze_encoders: true, learning_rate: find}, "
