@@ -2,8 +2,10 @@
 
 import gc
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from filelock import FileLock
@@ -105,6 +107,32 @@ def make_corpus(base: Path) -> None:
     there = base.with_suffix("")
     text = TINY.format(manifest=there / "manifest", store=there / "store")
     (base / "tiny.yaml").write_text(text)
+
+
+class Answer(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def depmm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run a command in this process, as the installed program does."""
+    from depmm.cli import main
+
+    def call(*arguments: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["depmm", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        return Answer(code, *capsys.readouterr())
+
+    return call
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -666,23 +667,9 @@ def test_nothing_found_is_said():
 
 
 @pytest.fixture
-def command(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
+def command(depmm) -> Callable[..., tuple[int, str, str]]:
     """Run ``depmm audit`` in this process: exit status, output, errors."""
-    import sys
-
-    from depmm.cli import main
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["depmm", "audit", *map(str, arguments)])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        return code, *capsys.readouterr()
-
-    return call
+    return partial(depmm, "audit")
 
 
 def test_recordings_are_looked_at_on_request(corpus, tmp_path, command):

@@ -5,7 +5,6 @@ import runpy
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -20,31 +19,6 @@ AUDIO = [
     "model.fusion={kind: mean_pool}",
     "training.epochs=1",
 ]
-
-
-@dataclass(frozen=True)
-class Answer:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def depmm(monkeypatch, capsys):
-    """Run a command in this process, as the installed program does."""
-    from depmm.cli import main
-
-    def call(*arguments: object) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["depmm", *map(str, arguments)])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        return Answer(code, *capsys.readouterr())
-
-    return call
 
 
 @pytest.fixture

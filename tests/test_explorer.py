@@ -2,20 +2,17 @@
 
 import json
 import re
-import shutil
-import subprocess
-from html import unescape
 
 import numpy as np
 import pandas as pd
 import pytest
+from browser import BROWSER, browse
 from scipy.stats import bootstrap
 
 from depmm.interpret import explorer
 from depmm.interpret.explorer import explorer_content, explorer_page, write_explorer
 from depmm.interpret.words import words_by_group
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 EVIL = "</script><script>alert(1)</script>"
 WORDS = {EVIL: "negative", "joy": "positive", "table": "neutral"}
 MEASURES = ["occlusion", "occlusion_audio", "occlusion_face"]
@@ -214,26 +211,6 @@ addEventListener("load", async () => {{
 </script>"""
 
 
-def browse(path, profile):
-    """Open a page without a window; returns what it wrote down, and the browser's log."""
-    done = subprocess.run(
-        [
-            *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-            *("--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND"),
-            "--allow-file-access-from-files",  # the walk looks into the frame of another file
-            *(f"--user-data-dir={profile}", "--virtual-time-budget=20000"),
-            *("--enable-logging=stderr", "--v=0", "--dump-dom", path.as_uri()),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, flags=re.DOTALL)
-    return json.loads(unescape(found[1])), done.stderr
-
-
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory):
     """The content, the browser's log, and what was seen at each station, desk and phone."""
@@ -248,7 +225,11 @@ def walked(tmp_path_factory):
         for width in (1000, 390)
     )
     (base / "walk.html").write_text(WALK.format(frames=frames), encoding="utf-8")
-    (desk, phone), log = browse(base / "walk.html", base / "profile")
+    # the walk looks into the frame of another file
+    look_inside = "--allow-file-access-from-files"
+    (desk, phone), log = browse(
+        base / "walk.html", base / "profile", look_inside, milliseconds=20000
+    )
     return {"content": content, "log": log, "desk": desk, "phone": phone}
 
 

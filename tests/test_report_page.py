@@ -1,18 +1,15 @@
 """The pages in a browser: the numbers of metrics.json, no error, no request, no overflow."""
 
-import json
 import re
-import shutil
-import subprocess
-from html import escape, unescape
+from html import escape
 
 import pytest
+from browser import BROWSER, browse
 from test_comparison_report import predictions
 
 from depmm.evaluation.comparison_report import write_comparison
 from depmm.evaluation.report import write_report
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 PHONE, DESK = 390, 1000  # pixels
 pytestmark = pytest.mark.skipif(
     BROWSER is None, reason="no chromium on this machine (Debian: apt-get install chromium)"
@@ -59,25 +56,6 @@ def look_at(*pages):
         for width in (PHONE, DESK)
     ]
     return LOOK.format(frames="".join(frames))
-
-
-def browse(path, profile):
-    """Open such a page without a window; returns what each frame shows, and the browser's log."""
-    done = subprocess.run(
-        [
-            *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-            *("--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND"),
-            *(f"--user-data-dir={profile}", "--virtual-time-budget=5000"),
-            *("--enable-logging=stderr", "--v=0", "--dump-dom", path.as_uri()),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, flags=re.DOTALL)
-    return json.loads(unescape(found[1])), done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -61,13 +61,11 @@ def measure_fairness(tested: TestedSessions, tasks: list[str], seed: int) -> dic
         if why := _one_group(members, grouping):
             found["not_grouped"][grouping] = why
             continue
-        groups = {
-            name: _measure(grouped.where(grouping, name), tested, tasks)
-            for name in _ordered(members[grouping])
-        }
+        parts = {name: grouped.where(grouping, name) for name in _ordered(members[grouping])}
+        groups = {name: _measure(part, tested, tasks) for name, part in parts.items()}
         found["groups"][grouping] = groups
         for task in tasks:
-            found["gaps"] += _gaps(grouped, members, grouping, task, groups, seed)
+            found["gaps"] += _gaps(grouped, parts, members, grouping, task, groups, seed)
     _adjust(found["gaps"], 1 - tested.confidence)
     if {"task", "valence"} <= set(found["groups"]):
         found["task_by_valence"] = _cells(grouped, tested, tasks, found["groups"])
@@ -171,6 +169,7 @@ def _cells(
 
 def _gaps(
     grouped: TestedSessions,
+    parts: dict[str, TestedSessions],
     members: pd.DataFrame,
     grouping: str,
     task: str,
@@ -210,7 +209,7 @@ def _gaps(
         entry["between"] = [compared[first], compared[last]]
         entry["value"], entry["exchanged"] = float(values[first] - values[last]), exchanged
         if len(compared) == 2:
-            a, b = (grouped.where(grouping, name).values(metric) for name in compared)
+            a, b = (parts[name].values(metric) for name in compared)
             found = grouped.interval(*(x - y for x, y in zip(a, b, strict=True)))
             entry |= {"low": found.low, "high": found.high}
         if (codes == codes[0]).all():

@@ -15,7 +15,7 @@ Of 1,200 simulated studies (AUROC .80, stratified by label) the 95 % interval of
 truth in 95.1 % with 60 persons and 94.6 % with 30; percentiles in 94.1 % and 91.2 %.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -298,6 +298,10 @@ class TestedSessions:
     confidence: float
     persons_by_stratum: dict[str, int]
     repeats: int = 1
+    # floors, gains, groups and gaps ask for the same metrics
+    _known: dict[tuple[str, str], Values] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def weights_of(self, seed: int | str) -> NDArray[np.unsignedinteger]:
         """Counts of the rows of a seed in each draw, ``[D, N]``."""
@@ -315,14 +319,18 @@ class TestedSessions:
         ``answer`` is another column than the metric's own: a constant answer, say.
         """
         metric = METRICS[name]
-        truth = TRUTH[metric.reads]
+        truth, answer = TRUTH[metric.reads], answer or metric.reads
+        if (name, answer) in self._known:
+            return self._known[name, answer]
         points, draws, left_out = [], [], []
         for seed, rows in self.seeds.items():
-            given = rows[truth].to_numpy(float), rows[answer or metric.reads].to_numpy(float)
+            given = rows[truth].to_numpy(float), rows[answer].to_numpy(float)
             points.append(metric.function(*given, unit_weights(len(rows)))[0])
             draws.append(metric.function(*given, self.weights_of(seed)))
             left_out.append(metric.function(*given, self._columns(seed, self.jackknife.weights)))
-        return Values(np.array(points), np.mean(draws, axis=0), np.mean(left_out, axis=0))
+        found = Values(np.array(points), np.mean(draws, axis=0), np.mean(left_out, axis=0))
+        self._known[name, answer] = found
+        return found
 
     def interval(self, points: Array, draws: Array, left_out: Array | None = None) -> Interval:
         """Join what ``values`` returns: the mean over seeds and its interval.

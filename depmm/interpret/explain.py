@@ -19,6 +19,7 @@ from depmm.evaluation.predict import session_seed
 from depmm.interpret.attention import Recording, record
 from depmm.interpret.integrated_gradients import integrated_gradients
 from depmm.interpret.permutation import permute_steps
+from depmm.interpret.removal import present_steps
 from depmm.interpret.saliency import occlude_steps
 from depmm.interpret.shapley import shapley_modalities, shapley_steps
 from depmm.models.dep_former import DepFormer
@@ -161,7 +162,7 @@ def _step_table(
     recording: Recording,
 ) -> pd.DataFrame:
     """One row a step that is there; each measure of steps adds its columns."""
-    row, step = torch.stack(list(masks.values())).any(dim=0).cpu().nonzero(as_tuple=True)
+    row, step = present_steps(masks).cpu().nonzero(as_tuple=True)
     answer = "y_prob" if model.config.task == "binary" else "score"
     prediction = model.head.predict(recording.logits).double().cpu()
     table = pd.DataFrame({"row": row, answer: prediction[row], "step": step.int()})
