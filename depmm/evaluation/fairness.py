@@ -295,7 +295,8 @@ def _permuted(
     result = np.repeat(codes[None], 1 + draws, axis=0)
     for _, places in sorted(pd.Series(strata).groupby(strata).indices.items()):
         if len(np.unique(codes[places])) > 1:
-            result[1:, places] = rng.permuted(result[1:, places], axis=1)
+            own = np.broadcast_to(codes[places], (draws, len(places)))
+            result[1:, places] = rng.permuted(own, axis=1)
     return result
 
 

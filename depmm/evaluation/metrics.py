@@ -32,7 +32,7 @@ TRUTH: dict[Answer, str] = {
     "band": "band_true",
 }
 
-BLOCK_CELLS = 2_000_000  # weights turned into float64 at a time: 16 MB, whatever D and N are
+BLOCK_CELLS = 500_000  # weights turned into float64 at a time: 4 MB, which a cache holds
 
 
 @dataclass(frozen=True)
@@ -507,11 +507,11 @@ def _by_probability(
     y = y[order]
     for rows in _blocks(weights):
         w = weights[rows][:, order].astype(np.float64)
-        positive = _runs(w * y, starts)
-        yield rows, positive, _runs(w, starts) - positive
+        positive = sum_runs(w * y, starts)
+        yield rows, positive, sum_runs(w, starts) - positive
 
 
-def _runs(values: Array, starts: NDArray[np.intp]) -> Array:
+def sum_runs(values: Array, starts: NDArray[np.intp]) -> Array:
     """Sum runs of columns that begin at ``starts``: [d, N] -> [d, V]."""
     # the two usual cases, no ties and a constant, without the slow general way
     if len(starts) == values.shape[1]:
@@ -545,7 +545,7 @@ class _Ranks:
 
     def centred(self, weights: Array) -> Array:
         """Midranks within each draw, less their mean: ``[d, N]``."""
-        count = _runs(weights[:, self.order], self.starts)
+        count = sum_runs(weights[:, self.order], self.starts)
         above = np.cumsum(count, axis=1)
         return (above - count / 2 - above[:, -1:] / 2)[:, self.place]
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 
 from depmm.evaluation.intervals import PERSON, SESSION, TestedSessions, wilson
-from depmm.evaluation.metrics import BLOCK_CELLS, Array, Weights, unit_weights
+from depmm.evaluation.metrics import BLOCK_CELLS, Array, Weights, sum_runs, unit_weights
 
 BINS = 10  # at most; fewer where a bin would hold fewer than PERSONS_PER_BIN persons
 PERSONS_PER_BIN = 10
@@ -149,15 +149,15 @@ def _places(mass: Array, bins: int) -> NDArray[np.integer]:
     """Bin of each distinct probability, from low to high, by the middle of its mass; [D, V]."""
     total = mass.sum(axis=1, keepdims=True)
     middle = (np.cumsum(mass, axis=1) - mass / 2) * bins
-    return np.minimum(middle // np.maximum(total, 1), bins - 1).astype(int)
+    return np.minimum((middle / np.maximum(total, 1)).astype(int), bins - 1)
 
 
 def _gap(prob: Array, weights: Array, positives: Array, bins: int) -> Array:
     """Adaptive ECE from weights [D, N] of all sessions and of the positive ones."""
     order = np.argsort(prob, kind="stable")
     starts = np.flatnonzero(np.diff(prob[order], prepend=-np.inf) > 0)
-    mass = np.add.reduceat(weights[:, order], starts, axis=1)
-    surplus = mass * prob[order][starts] - np.add.reduceat(positives[:, order], starts, axis=1)
+    mass = sum_runs(weights[:, order], starts)
+    surplus = mass * prob[order][starts] - sum_runs(positives[:, order], starts)
     place = _places(mass, bins) + bins * np.arange(len(mass))[:, None]
     sums = np.bincount(place.ravel(), weights=surplus.ravel(), minlength=bins * len(mass))
     return np.abs(sums.reshape(len(mass), bins)).sum(axis=1) / weights.sum(axis=1)

@@ -9,11 +9,13 @@ for all of them.
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from depmm.corpora.manifest import INSTRUMENTS
 from depmm.evaluation import figures
@@ -48,6 +50,7 @@ from depmm.evaluation.tables import metrics_table
 
 SCHEMA_VERSION = 1  # of metrics.json; a key that changes its meaning or goes raises it
 FEW_PERSONS = 20  # a bootstrap of fewer is visibly too narrow
+THREADS = 2  # numpy computes outside of Python's lock; each thread holds blocks of draws
 
 
 # ---- evaluation --------------------------------------------------------------------------------
@@ -95,7 +98,15 @@ def measure(
         table = add_floors(table, task)
         table, *learned[task] = add_covariate_floors(table, task)
     tested = draw_sessions(table, draws, confidence, seed)
-    results = [compare_with_floors(tested, task) for task in tasks]
+    with threadpool_limits(1), ThreadPoolExecutor(THREADS) as threads:
+        floors = [threads.submit(compare_with_floors, tested, task) for task in tasks]
+        calibration = {t: threads.submit(_calibration, table, tested, t, seed) for t in tasks}
+        fairness = threads.submit(measure_fairness, tested, tasks, seed)
+        beside = {
+            task: threads.submit(compare_with_covariate_floors, tested, task, learned[task][0])
+            for task in tasks
+        }
+    results = [found.result() for found in floors]
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "kind": "run",
@@ -108,10 +119,10 @@ def measure(
         "floors": {k: v for _, floors in results for k, v in floors.items()},
         "covariate_floors": {
             task: {
-                "floors": compare_with_covariate_floors(tested, task, reads),
+                "floors": beside[task].result(),
                 "not_possible": not_possible,
             }
-            for task, (reads, not_possible) in learned.items()
+            for task, (_, not_possible) in learned.items()
         },
         "confusion": _confusion(tested) if "binary" in tasks else None,
         "levels": _levels(tested, instrument_of(table)) if "severity" in tasks else None,
@@ -123,8 +134,8 @@ def measure(
         "folds": sorted(int(f) for f in table.loc[table["split"] == "test", "fold"].unique()),
         "seeds": list(tested.seeds),
         "repeats": tested.repeats,
-        **measure_fairness(tested, tasks, seed),
-        "calibration": {task: _calibration(table, tested, task, seed) for task in tasks},
+        **fairness.result(),
+        "calibration": {task: found.result() for task, found in calibration.items()},
         "bootstrap": {
             "unit": "person (corpus, subject)",
             "method": "BCa",
