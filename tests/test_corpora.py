@@ -135,6 +135,12 @@ def test_natural_order_counts():
     assert sorted(["10", "9", "a", "1.5"], key=natural_key) == ["1.5", "9", "10", "a"]
 
 
+def test_natural_order_knows_numbers():
+    """A transcript's times: 64.9 s is later than 64.84 s."""
+    times = ["64.9", "64.84", "-3", "64", "-10.5", "100.25"]
+    assert sorted(times, key=natural_key) == sorted(times, key=float)
+
+
 # ---- specs ------------------------------------------------------------------------------------
 
 

@@ -280,7 +280,8 @@ def test_daic_woz_has_an_interviewer_whose_turns_are_left_out(tmp_path):
     assert np.abs(sound[: round(asked * rate)]).max() > 0.02  # she is heard
     assert steps["start_s"].min() > asked
     assert len(sound) / rate > steps["end_s"].max()
-    binary = pd.concat(pd.read_csv(path) for path in out.glob("*_split_*2017.csv"))
+    tables = [path for path in out.glob("*_split_*2017.csv") if path.stat().st_size]
+    binary = pd.concat(map(pd.read_csv, tables))
     assert ((binary["PHQ8_Score"] >= 10) == (binary["PHQ8_Binary"] == 1)).all()
     units = next(entry.features for entry in spec.recordings if "AUs" in entry.pattern)
     values = np.concatenate(
@@ -288,6 +289,19 @@ def test_daic_woz_has_an_interviewer_whose_turns_are_left_out(tmp_path):
     )
     lost = np.isnan(values).all(axis=1)
     assert 0 < lost.mean() < 0.3
+    # 318 is out of sync: its transcript is ahead of the sound by what the spec states
+    assert (name, manifest.sessions["out_of_sync"].tolist().count("yes")) == ("318", 1)
+    assert turns["start_time"].min() < -30
+    covarep = np.loadtxt(out / f"{name}_P/{name}_COVAREP.csv", delimiter=",")
+    assert 0 < np.isneginf(covarep).any(axis=1).mean() < 0.2
+
+
+def test_what_is_delivered_and_not_read_lies_there(tmp_path):
+    """One file for each pattern of ``ignore``, and beside them the truth."""
+    spec = spec_of("daic_woz")
+    _, _, report = made(spec, tmp_path / "c", subjects=2)
+    assert report.ignored == len(spec.ignore) + 1
+    assert list((tmp_path / "c").rglob("*_CLNF_hog.*"))
 
 
 def test_rows_of_the_spec_say_who_is_a_woman(tmp_path):
@@ -505,6 +519,7 @@ def test_files_of_others_are_left_alone(tmp_path):
         ("simulate: {fields: {visit: []}}", "no value. Give at least one"),
         ("simulate: {columns: {x.csv: [a]}}", "'x.csv' is not given by a file with header"),
         ("simulate: {shapes: {x: [1]}}", "'x' is not given by features in arrays"),
+        ("simulate: {infinite: [x]}", "'x' is not given by features in tables"),
         ("simulate: {others: {who: [Ellie]}}", "'who' is not given by steps.table.keep"),
         ("simulate: {groups: {phq: [1]}}", "1 values. Give two"),
         ("simulate: {session: 2}", "Did you mean 'sessions'"),

@@ -116,6 +116,16 @@ def fill_pattern(text: str, values: Mapping[str, str], folder: str = "") -> str:
     return path
 
 
+def spread(names: Iterable[str]) -> list[str]:
+    """Write out numbered names: ``x{0-2}`` is x0, x1 and x2."""
+    found = []
+    for name in names:
+        piece = re.fullmatch(r"(.*)\{([0-9]+)-([0-9]+)\}(.*)", name)
+        numbers = range(int(piece[2]), int(piece[3]) + 1) if piece else ()
+        found += [f"{piece[1]}{number}{piece[4]}" for number in numbers] if piece else [name]
+    return found
+
+
 def field_forms(text: str) -> dict[str, str]:
     """Name the form of each field of a pattern: ``int``, a number of characters, or nothing."""
     pieces = [_field(piece, text) for piece in _PIECE.findall(text) if piece[0] == "{"]
@@ -181,14 +191,18 @@ def is_kept(
     )
 
 
-def natural_key(value: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that puts 2 before 10, also inside names, and is total for equal numbers."""
-    parts = tuple(
+def natural_key(value: str) -> tuple[tuple[int, float, str], ...]:
+    """Sort key that puts 2 before 10, also inside names, and is total for equal numbers.
+
+    What is a number as a whole is compared as one: -3 before 1.25 before 1.5.
+    """
+    if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
+        return ((0, float(value), value),)
+    return tuple(
         (0, int(part), part) if part.isdecimal() else (1, 0, part)
         for part in re.split(r"([0-9]+)", value)
         if part
     )
-    return parts
 
 
 def did_you_mean(value: str, known: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from depmm.corpora.manifest import INSTRUMENTS, SPLITS
-from depmm.corpora.patterns import did_you_mean, natural_key
+from depmm.corpora.patterns import did_you_mean, fill_pattern, natural_key
 from depmm.corpora.simulate import (
     BLUNTNESS_LIMITS,
     GENERATOR,
@@ -159,9 +159,18 @@ def simulate_layout(
         else:
             cells = [columns, *rows] if table.header else rows
             write_cells(out / path, cells, table.sep, table.encoding)
+    _write_ignored(out, spec)
     truth = _truth(spec, people, units, seed, effect, plants, dark, silent)
     write_text(out / TRUTH_FILE, json.dumps(truth, indent=1, ensure_ascii=False) + "\n")
     return truth
+
+
+def _write_ignored(out: Path, spec: Spec) -> None:
+    """Write a file, of no content, for each pattern of those that are delivered and not read."""
+    for text in spec.ignore:
+        path = out / fill_pattern(text, {}, spec.simulate.folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
 
 
 # ---- what is planned -------------------------------------------------------------------------

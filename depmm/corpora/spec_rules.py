@@ -250,6 +250,8 @@ def _check_simulation(spec: Spec, delivered: set[str]) -> Iterator[Problem]:
     yield from _unknown(("simulate", "columns"), list(hints.columns), headed, "a file with header")
     arrays = {stream.name for stream in streams if stream.format != "table"}
     yield from _unknown(("simulate", "shapes"), list(hints.shapes), arrays, "features in arrays")
+    tables = {stream.name for stream in streams if stream.format == "table"}
+    yield from _unknown(("simulate", "infinite"), hints.infinite, tables, "features in tables")
     sorted_out = set(spec.steps.table.keep) if spec.steps.table else set()
     yield from _unknown(("simulate", "others"), list(hints.others), sorted_out, "steps.table.keep")
 

@@ -5,11 +5,11 @@ import json
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from depmm.config import Modality, Settings, StreamConfig
 from depmm.corpora.manifest import INSTRUMENTS
-from depmm.corpora.patterns import template_fields
+from depmm.corpora.patterns import spread, template_fields
 
 FILE_FIELDS = {"path": "the file's path in the corpus", "stem": "its name without extension"}
 STEP_FIELDS = ("start", "end", "text", "valence", "task")  # what a step table may give
@@ -28,6 +28,7 @@ Code = Annotated[
     WithJsonSchema({"type": ["string", "integer", "boolean"]}),  # 3 is read as the text "3"
 ]
 Choice = dict[str, list[Code]]
+Names = Annotated[list[Code], AfterValidator(spread)]  # x{0-2} stands for x0, x1 and x2
 FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
@@ -139,18 +140,19 @@ class Simulation(Settings):
     folder: str = Field("", description="stands where a pattern starts with **/")
     sessions: int = Field(1, ge=1, description="of a person")
     words: int | None = Field(None, ge=1, description="that a person says in each recording")
-    fields: dict[FieldName, list[Code]] = Field(
+    fields: dict[FieldName, Names] = Field(
         {}, description="values of fields, as they stand in paths and tables"
     )
     groups: dict[FieldName, list[Code]] = Field(
         {}, description="field -> its value for the healthy, and for the depressed"
     )
-    columns: dict[str, list[str]] = Field(
+    columns: dict[str, Names] = Field(
         {}, description="stream, or file: of a table, -> the columns of its header"
     )
     shapes: dict[FieldName, list[int]] = Field(
         {}, description="stream of arrays -> lengths of the axes beside that of the rows"
     )
+    infinite: list[FieldName] = Field([], description="streams of which some values are -inf")
     others: dict[str, list[Code]] = Field(
         {}, description="column of the step table -> values of rows that keep: leaves out"
     )

@@ -1,8 +1,6 @@
 """Features of simulated people: noise whose mean falls with bluntness, in a stream's own format."""
 
 import fnmatch
-import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ from depmm.corpora.synthetic_files import write_array, write_cells
 
 SHIFT_PER_UNIT = -1.0  # of the mean of every feature, in standard deviations
 BLUNTNESS_HZ = 100.0  # rate of the bluntness that is handed over
-INVALID_SHARE = 0.05  # of rows, where the stream knows invalid ones
+INVALID_SHARE = 0.05  # of rows, where the stream knows invalid ones or has a number that is -inf
 WIDTH = 8  # numbers in a row where the spec does not say
 
 
@@ -32,7 +30,7 @@ def write_features(
     ----------
     path : the file
     stream : how it is read
-    hints : names the columns of a header and the shapes of arrays
+    hints : names the columns of a header, the shapes of arrays and the streams with -inf
     bluntness : float64[N], at ``BLUNTNESS_HZ``, for the whole recording
     broken : the tracker saw nothing: all rows are invalid, or zero where no column says so
     """
@@ -45,7 +43,7 @@ def write_features(
         values = rng.standard_normal((rows, int(np.prod(shape)))) + shift
         write_array(path, (0.0 if broken else 1.0) * values.astype(np.float32), stream, shape)
         return
-    named = stream.columns or spread(hints.columns.get(stream.name, [])) or _columns(stream)
+    named = stream.columns or hints.columns.get(stream.name) or _columns(stream)
     values = np.round(rng.standard_normal((rows, len(named))) + shift, 4)
     columns = dict(zip(named, values.T, strict=True))
     for name in named:
@@ -61,18 +59,12 @@ def write_features(
         columns[rule.column] = np.where(
             lost, low, max(rule.at_least, min(1.0, rule.at_least + 0.4))
         )
+    if stream.name in hints.infinite:
+        numbers = [name for name in named if name not in {rule.column for rule in stream.valid}]
+        for row in np.flatnonzero(rng.uniform(size=rows) < INVALID_SHARE):
+            columns[numbers[int(rng.integers(len(numbers)))]][row] = -np.inf
     cells = [[f"{value:g}" for value in row] for row in zip(*columns.values(), strict=True)]
     write_cells(path, [named, *cells] if stream.header else cells, stream.sep)
-
-
-def spread(names: Iterable[str]) -> list[str]:
-    """Write out numbered columns: ``x{0-2}`` is x0, x1 and x2."""
-    found = []
-    for name in names:
-        piece = re.fullmatch(r"(.*)\{([0-9]+)-([0-9]+)\}(.*)", name)
-        numbers = range(int(piece[2]), int(piece[3]) + 1) if piece else ()
-        found += [f"{piece[1]}{number}{piece[4]}" for number in numbers] if piece else [name]
-    return found
 
 
 def _columns(stream: StreamConfig) -> list[str]:
