@@ -407,6 +407,8 @@ def explain(
     for name in TABLES:
         if name in stream.rows:
             typer.echo(f"{run}/{name}.parquet: {stream.rows[name]} rows of {split} sessions")
+        elif name == "faithfulness":
+            typer.echo(f"no {name}.parquet: it compares explanations, ask for one with --methods")
         else:
             typer.echo(
                 f"no {name}.parquet: the model has no such part ({config.model.fusion.kind})"

@@ -84,15 +84,18 @@ def test_from_recordings_to_words(corpus, tmp_path, monkeypatch, depmm):
     assert "12 of the 12 sessions of the manifest have a prediction. Nothing was left out" in page
     card = Path("runs/tiny/README.md").read_text()
     assert 'DepressionModel.from_pretrained("path/to/this/folder")' in card
-    done = depmm("explain", "runs/tiny", "--html")
+    done = depmm("explain", "runs/tiny", "--html", "--methods", "integrated_gradients")
     assert done.code == 0, done.err
     # 4 people, 3 encoders, 2 heads; 4 steps in the first stack and 2 in the second
     rows = {"attention": 4 * 3 * 2 * 6, "contributions": 16, "branches": 16, "modalities": 8}
+    rows["faithfulness"] = 4 * (3 + 40)  # two that are always there, one asked for; random orders
     assert done.out.splitlines() == [
         *(f"runs/tiny/{name}.parquet: {n} rows of test sessions" for name, n in rows.items()),
         "runs/tiny/explorer.html: names people, restricted like the recordings",
     ]
-    assert "what moves the model" in Path("runs/tiny/explorer.html").read_text()
+    explorer = Path("runs/tiny/explorer.html").read_text()
+    assert "what moves the model" in explorer
+    assert "Which explanation is faithful" in explorer
     for name, count in rows.items():
         table = pd.read_parquet(f"runs/tiny/{name}.parquet")
         assert len(table) == count
@@ -130,6 +133,7 @@ def test_cross_validation_goes_on_and_pools(corpus, tmp_path, cross_validate, de
         f"{whole}/contributions.parquet: 96 rows of test sessions",
         "no branches.parquet: the model has no such part (mean_pool)",
         f"{whole}/modalities.parquet: 24 rows of test sessions",
+        "no faithfulness.parquet: it compares explanations, ask for one with --methods",
     ]
     assert not (whole / "attention.parquet").exists()
     told = pd.read_parquet(whole / "contributions.parquet")

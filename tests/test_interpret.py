@@ -144,6 +144,22 @@ def test_explained_sessions_carry_names_and_words(corpus, tables):
     assert tables["modalities"]["modality"].tolist() == ["audio", "face"] * len(tested)
 
 
+def test_explanations_asked_for_are_compared_with_attention(corpus):
+    model, data = untrained(corpus)
+    batches = explain_sessions(
+        model, data, corpus.manifest.steps, "test", 0, 0, ["integrated_gradients"]
+    )
+    areas = pd.concat([batch["faithfulness"] for batch in batches])
+    assert areas.columns.tolist() == [
+        *KEY, "method", "order", "deletion", "insertion", "evidence",
+    ]  # fmt: skip
+    assert areas["method"].unique().tolist() == [
+        *("occlusion", "selected", "integrated_gradients", "random"),
+    ]
+    assert (areas.groupby("session")["order"].max() == 39).all()
+    assert areas.groupby("session")["evidence"].agg(np.ptp).max() == 0
+
+
 def test_selected_is_the_share_of_heads_of_the_first_layer(tables):
     attention, contributions = tables["attention"], tables["contributions"]
     for encoder in ("multimodal", "audio", "face"):

@@ -17,6 +17,7 @@ from depmm.data.batch import evaluation_batches
 from depmm.data.task import TaskData
 from depmm.evaluation.predict import session_seed
 from depmm.interpret.attention import Recording, record
+from depmm.interpret.faithfulness import curve_areas, removal_curves
 from depmm.interpret.integrated_gradients import integrated_gradients
 from depmm.interpret.permutation import permute_steps
 from depmm.interpret.removal import present_steps
@@ -26,7 +27,9 @@ from depmm.models.dep_former import DepFormer
 from depmm.models.model import DepressionModel
 
 BATCH_SIZE = 8  # sessions; it changes no value
-TABLES = ("attention", "contributions", "branches", "modalities")
+TABLES = ("attention", "contributions", "branches", "modalities", "faithfulness")
+
+ATTENTION = "selected"  # among explanations of steps; it has no direction
 
 Encoded = dict[str, Tensor]  # modality -> features or mask
 Method = Callable[[DepressionModel, Encoded, Encoded, Sequence[int]], pd.DataFrame]
@@ -60,7 +63,8 @@ def explain_sessions(
     steps : of the manifest, for words and valence
     split : train, validation or test
     fold, seed : of the run, for the tables
-    methods : names of ``METHODS``, for further columns of ``contributions``
+    methods : names of ``METHODS``, for further columns of ``contributions``; with any, all
+        explanations of steps are compared (``faithfulness``)
 
     Yields
     ------
@@ -70,7 +74,9 @@ def explain_sessions(
     ``occlusion_<modality>`` as in ``occlude_steps``, and with sparse attention ``selected`` (share
     of the heads of the multimodal encoder's first layer, or of the only one's, whose own index
     selects it) and ``selected_<encoder>``;
-    ``modalities``, one row a ``modality`` that a session has, and its ``shapley`` value
+    ``modalities``, one row a ``modality`` that a session has, and its ``shapley`` value;
+    ``faithfulness``, one row a ``method`` (occlusion, selected, those asked for, random) and
+    ``order``, with the areas of ``curve_areas``
 
     Raises
     ------
@@ -99,6 +105,7 @@ def explain_sessions(
             "contributions": steps_table,
             "branches": recording.branches,
             "modalities": shapley_modalities(model, features, masks),
+            "faithfulness": _faithfulness(model, features, masks, steps_table, methods, seeds),
         }
         yield {
             name: names.put(table, number.numpy())
@@ -175,6 +182,23 @@ def _step_table(
     assert isinstance(model.fusion, DepFormer)
     selected = _selected(recording.attention, list(model.fusion.encoders))
     return table.merge(selected, on=["row", "step"], how="left")
+
+
+def _faithfulness(
+    model: DepressionModel,
+    features: Encoded,
+    masks: Encoded,
+    steps: pd.DataFrame,
+    methods: Sequence[str],
+    seeds: Sequence[int],
+) -> pd.DataFrame | None:
+    """Areas of the deletion and insertion curves; None where there is nothing to compare with."""
+    if not methods:
+        return None
+    attention = [ATTENTION] if ATTENTION in steps else []
+    values = steps[["row", "step", "occlusion", *attention, *methods]]
+    curves = removal_curves(model, features, masks, values, seeds, unsigned=attention)
+    return curve_areas(curves) if len(curves) else None
 
 
 def _selected(attention: pd.DataFrame, encoders: list[str]) -> pd.DataFrame:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from depmm.corpora.manifest import PERSON_KEY, SESSION_KEY
 from depmm.evaluation.page import plain, templates, write_whole
+from depmm.interpret.faithfulness import CURVES, compare_with_random
 from depmm.interpret.word_means import CONFIDENCE, compared_words, word_means
 
 DRAWS = 2000  # of persons, for intervals
@@ -50,8 +51,8 @@ def write_explorer(run: Path) -> Path:
 
     Parameters
     ----------
-    run : folder with ``contributions.parquet`` and perhaps ``branches.parquet`` and
-        ``modalities.parquet``
+    run : folder with ``contributions.parquet`` and perhaps ``branches.parquet``,
+        ``modalities.parquet`` and ``faithfulness.parquet``
 
     Returns
     -------
@@ -64,11 +65,11 @@ def write_explorer(run: Path) -> Path:
     steps = run / "contributions.parquet"
     if not steps.is_file():
         raise ValueError(f"{steps} is not there: run depmm explain {run} first")
-    branches, modalities = (
+    branches, modalities, faithfulness = (
         pd.read_parquet(path) if (path := run / f"{name}.parquet").is_file() else None
-        for name in ("branches", "modalities")
+        for name in ("branches", "modalities", "faithfulness")
     )
-    content = explorer_content(pd.read_parquet(steps), branches, modalities)
+    content = explorer_content(pd.read_parquet(steps), branches, modalities, faithfulness)
     path = run / "explorer.html"
     write_whole(path, explorer_page(content, run.resolve().name))
     return path
@@ -89,6 +90,7 @@ def explorer_content(
     contributions: pd.DataFrame,
     branches: pd.DataFrame | None = None,
     modalities: pd.DataFrame | None = None,
+    faithfulness: pd.DataFrame | None = None,
     draws: int = DRAWS,
     permutations: int = PERMUTATIONS,
 ) -> dict[str, Any]:
@@ -96,7 +98,7 @@ def explorer_content(
 
     Parameters
     ----------
-    contributions, branches, modalities : as ``explain_sessions`` describes them
+    contributions, branches, modalities, faithfulness : as ``explain_sessions`` describes them
     draws : of the bootstrap over persons
     permutations : of the groups' labels
 
@@ -104,7 +106,8 @@ def explorer_content(
     -------
     ``measures`` that these tables have; ``words`` (word, valence); ``statistics``, for each measure
     one row a word, strongest first (``word_means``); ``sessions``, each with its steps,
-    branches and modalities; ``counts``; and how it was computed
+    branches and modalities; ``faithfulness`` of the explanations; ``counts``; and how it was
+    computed
     """
     steps = contributions.sort_values([*READING, "step"], ignore_index=True)
     measures = _measures(steps)
@@ -138,6 +141,7 @@ def explorer_content(
         "measures": list(measures.values()),
         "words": [{"word": word, "valence": valences[word]} for word in number],
         "statistics": statistics,
+        "faithfulness": [] if faithfulness is None else _faithfulness(faithfulness, draws),
         "sessions": _sessions(shown, steps, measures, number, branches, modalities),
     }
     return plain(_rounded(content))
@@ -162,6 +166,18 @@ def _measures(steps: pd.DataFrame) -> dict[str, dict[str, str]]:
             names -= parts
     columns = ("name", "kind", "label", "meaning")
     return {row[0]: dict(zip(columns, row, strict=True)) for row in present if row[0] in names}
+
+
+def _faithfulness(areas: pd.DataFrame, draws: int) -> list[dict[str, Any]]:
+    """One dict an explanation, the most faithful first: what each curve says of it."""
+    labels = {name: label for name, (label, _) in METHODS.items()} | {"selected": "Attention"}
+    found = compare_with_random(areas.rename(columns={"group": "y_true"}), draws)
+    by_method = {method: own.set_index("curve") for method, own in found.groupby("method")}
+    rows: list[dict[str, Any]] = [
+        {"method": labels[str(method)], **{curve: own.loc[curve].to_dict() for curve in CURVES}}
+        for method, own in by_method.items()
+    ]
+    return sorted(rows, key=lambda row: -sum(row[curve]["gain"] for curve in CURVES))
 
 
 def _sample(readings: pd.DataFrame) -> pd.DataFrame:
