@@ -37,9 +37,9 @@ def build_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.O
     groups = parameter_groups(model, settings.weight_decay)
     match settings.optimizer:
         case "adamw":
-            return torch.optim.AdamW(groups)
+            return torch.optim.AdamW(groups, fused=True)
         case "sgd":
-            return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum)
+            return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum, fused=True)
         case "rmsprop":
             return torch.optim.RMSprop(groups)
 
