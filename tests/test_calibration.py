@@ -6,7 +6,12 @@ import pytest
 from scipy.special import expit, logit
 
 from depmm.evaluation import calibration, conformal, reliability, selective
-from depmm.evaluation.calibration import CalibrationError, fit_maps, fit_temperature
+from depmm.evaluation.calibration import (
+    CalibrationError,
+    fit_maps,
+    fit_temperature,
+    venn_abers,
+)
 from depmm.evaluation.conformal import conformal_quantile
 from depmm.evaluation.intervals import decide, draw_sessions, wilson
 from depmm.evaluation.metrics import unit_weights
@@ -366,3 +371,26 @@ def test_spread_that_knows_the_error_and_one_that_does_not(task):
     assert content["spearman"]["low"] < 0 < content["spearman"]["high"]
     with pytest.raises(ValueError, match="standard deviation"):
         selective.measure_spread(drawn(given.assign(spread=-1.0)), task)
+
+
+def test_venn_abers_holds_the_truth_of_a_wrong_probability():
+    """A model says sqrt(p) where p is true: the mean pair lies around p, and is narrow."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(100):
+        true = rng.uniform(size=300)
+        rows = pd.DataFrame(
+            {
+                "corpus": "c",
+                "subject": np.arange(300).astype(str),
+                "y_true": (rng.uniform(size=300) < true).astype(int),
+                "y_prob": np.sqrt(true),
+            }
+        )
+        found.append([venn_abers(rows, np.sqrt(p)) for p in (0.2, 0.5, 0.8)])
+    pairs = np.array(found)  # [100, 3, low and high]
+    assert (pairs[..., 0] <= pairs[..., 1]).all()
+    low, high = pairs.mean(axis=0).T
+    assert (low - 0.01 < [0.2, 0.5, 0.8]).all()
+    assert (high + 0.01 > [0.2, 0.5, 0.8]).all()
+    assert (high - low < 0.15).all()

@@ -295,6 +295,26 @@ def test_sets_of_labels_by_hand():
     assert "not calibrated" in "\n".join(prediction_text(content_with(refused)))
 
 
+def test_intervals_of_a_probability_by_hand():
+    rows = pd.DataFrame({"fold": [0], "seed": [0], "y_prob": [0.95]})
+    # as a healthy person it pools with the 6 positive ones who were answered .90 to .95
+    interval = answer_probability(rows, validated(20))["interval"]
+    assert interval == {"low": pytest.approx(6 / 7), "high": 1.0, "validation_persons": 20}
+    # between the groups nobody was validated
+    interval = answer_probability(rows.assign(y_prob=0.5), validated(20))["interval"]
+    assert (interval["low"], interval["high"]) == (0.0, 1.0)
+    # the outermost of several models; two sessions of a person weigh as one
+    both = pd.concat([validated(20), validated(8, fold=1)])
+    answer = answer_probability(pd.concat([rows, rows.assign(fold=1)]), both)
+    assert answer["interval"]["low"] == 0.0  # of the second, whom nobody tells anything at .95
+    twice = pd.concat([validated(20), validated(20).assign(session="2")])
+    assert answer_probability(rows, twice)["interval"]["low"] == pytest.approx(6 / 7)
+    one = validated(20).query("split == 'test' or y_true == 1")
+    refused = answer_probability(rows, one)
+    assert "calibration needs both classes" in refused["interval"]["refused"]
+    assert "no interval of the probability" in "\n".join(prediction_text(content_with(refused)))
+
+
 def test_a_set_of_several_models_holds_what_any_holds():
     sure, unsure = validated(20), validated(20, fold=1)
     held = unsure["split"] == "validation"
@@ -600,6 +620,9 @@ def test_the_page_is_escaped_and_alone():
         assert page.count("<rect class=") == 1  # the step without contribution has no bar
         assert STATEMENT in page
         assert "was not measured" in page
+    assert "calibrated interval 0.86 to 1.00" in "\n".join(
+        prediction_text(content_with(answers[0]))
+    )
     assert "90 % set: positive alone" in "\n".join(prediction_text(content_with(answers[0])))
     assert "90 % interval 5.0 to 25.0" in "\n".join(prediction_text(content_with(answers[1])))
     assert "The recording has one step" in prediction_page(

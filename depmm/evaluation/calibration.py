@@ -163,6 +163,34 @@ def fit_isotonic(y_true: ArrayLike, y_prob: ArrayLike, persons: int) -> Isotonic
     )
 
 
+def venn_abers(rows: pd.DataFrame, y_prob: float) -> tuple[float, float]:
+    """Give the two probabilities of a new session, one for each label that it may turn out to have.
+
+    Each is the value at the session of an isotonic regression on the validation sessions and the
+    session itself, once labelled 0 and once 1 (inductive Venn-Abers predictor: Vovk & Petej 2014,
+    "Venn-Abers predictors", Sec. 4; Vovk et al. 2015, NIPS). Where sessions are exchangeable, one
+    of the two is perfectly calibrated, and which one only the true label tells; the fewer people
+    validated, the farther apart they are. A person's sessions share the weight of one.
+
+    Parameters
+    ----------
+    rows : validation rows of one model, with corpus, subject, ``y_true`` and ``y_prob``
+    y_prob : of the new session, by the same model
+
+    Returns
+    -------
+    low, high
+    """
+    weight = 1 / rows.groupby(PERSON)["y_prob"].transform("size").to_numpy(float)
+    prob = np.append(rows["y_prob"].to_numpy(float), y_prob)
+    found = []
+    for label in (0.0, 1.0):
+        curve = IsotonicRegression(y_min=0.0, y_max=1.0)
+        curve.fit(prob, np.append(rows["y_true"].to_numpy(float), label), np.append(weight, 1.0))
+        found.append(float(curve.predict([y_prob])[0]))
+    return found[0], found[1]
+
+
 def fit_maps(predictions: pd.DataFrame, method: str) -> Mapping[tuple[int, int], Map]:
     """Fit a map for every (fold, seed) on its validation rows.
 

@@ -11,7 +11,13 @@ from typing import Any
 import pandas as pd
 
 from depmm.corpora.manifest import INSTRUMENTS
-from depmm.evaluation.calibration import CalibrationError, Temperature, fit_maps
+from depmm.evaluation.calibration import (
+    CalibrationError,
+    Temperature,
+    fit_maps,
+    validation_rows,
+    venn_abers,
+)
 from depmm.evaluation.conformal import (
     ALPHAS,
     fit_intervals,
@@ -37,7 +43,8 @@ def answer_probability(rows: pd.DataFrame, predictions: pd.DataFrame) -> dict[st
     -------
     ``probability`` (calibrated, or as predicted where nothing could be fitted), ``as_predicted``,
     ``models`` (each one's), ``gate_spread`` or None, ``calibration`` (``temperatures``,
-    ``validation_persons``, ``sources``; or ``refused``, in words), ``set`` (``labels``,
+    ``validation_persons``, ``sources``; or ``refused``, in words), ``interval`` (``low`` and
+    ``high`` of ``venn_abers``, the outermost of all models; or ``refused``), ``set`` (``labels``,
     ``coverage``, ``validation_persons`` of each class; or ``refused``)
     """
     calibrated = rows["y_prob"]
@@ -62,7 +69,24 @@ def answer_probability(rows: pd.DataFrame, predictions: pd.DataFrame) -> dict[st
         "models": rows.assign(calibrated=calibrated).to_dict("records"),
         "gate_spread": _spread(rows),
         "calibration": calibration,
+        "interval": _probability_interval(rows, predictions),
         "set": _label_set(rows, predictions),
+    }
+
+
+def _probability_interval(rows: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
+    try:
+        validated = dict(validation_rows(predictions, "y_true", "y_prob"))
+    except CalibrationError as refusal:
+        return {"refused": str(refusal)}
+    pairs = [
+        venn_abers(validated[key], prob)
+        for key, prob in zip(_keys(rows), rows["y_prob"], strict=True)
+    ]
+    return {
+        "low": min(low for low, _ in pairs),
+        "high": max(high for _, high in pairs),
+        "validation_persons": _validation_persons(rows, predictions),
     }
 
 

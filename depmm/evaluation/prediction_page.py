@@ -40,6 +40,7 @@ def prediction_text(content: dict[str, Any]) -> list[str]:
         lines.append(
             f"  {content['model']['target']} {answer['score']:.1f}{_out_of(answer)}{_band(answer)}"
         )
+    lines += [f"  {interval_words(answer)}"] if "probability" in answer else []
     lines.append(f"  {certainty_words(answer)}")
     if (spread := spread_words(answer)) is not None:
         lines.append(f"  {spread}")
@@ -65,6 +66,17 @@ def calibration_words(answer: dict[str, Any]) -> str:
     return (
         f"{answer['as_predicted']:.2f} before calibration; temperature {used[0]:.2f}{several} "
         f"fitted on {_people(calibration['validation_persons'])} of validation"
+    )
+
+
+def interval_words(answer: dict[str, Any]) -> str:
+    """Between what a probability lies, by the people of validation who were answered alike."""
+    found = answer["interval"]
+    if "refused" in found:
+        return f"no interval of the probability: {found['refused']}"
+    return (
+        f"calibrated interval {found['low']:.2f} to {found['high']:.2f} (Venn-Abers, on "
+        f"{_people(found['validation_persons'])} of validation)"
     )
 
 
@@ -164,6 +176,7 @@ def prediction_page(content: dict[str, Any]) -> str:
     return environment.from_string(source).render(
         c=content,
         mark=PAGE_MARK,
+        interval=interval_words(answer) if "probability" in answer else None,
         certainty=certainty_words(answer),
         spread=spread_words(answer),
         origin=origin_words(content["model"]),
