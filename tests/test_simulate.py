@@ -15,8 +15,8 @@ import pytest
 from depmm.config import CROP_SIZE, SAMPLE_RATE
 from depmm.corpora.simulate import (
     BLUNTNESS_LIMITS,
-    _draw_people,
-    _reading_list,
+    draw_people,
+    reading_list,
     simulate,
     word_lists,
 )
@@ -197,8 +197,8 @@ def test_an_earlier_simulation_is_replaced(
 
 
 def test_effect_is_added_to_planted_words_only() -> None:
-    reading = _reading_list(12, WORDS, np.random.default_rng(0))
-    without, with_effect = (_draw_people(8, reading, 3, effect) for effect in (0.0, 2.0))
+    reading = reading_list(12, WORDS, np.random.default_rng(0))
+    without, with_effect = (draw_people(8, reading, 3, effect) for effect in (0.0, 2.0))
     for before, after in zip(without, with_effect, strict=True):
         assert before.traits == after.traits
         planted = np.array([step.planted_for == after.traits.group for step in reading])
@@ -208,8 +208,8 @@ def test_effect_is_added_to_planted_words_only() -> None:
 
 
 def test_without_effect_groups_differ_by_chance_and_modalities_are_independent() -> None:
-    reading = _reading_list(12, WORDS, np.random.default_rng(0))
-    people = _draw_people(400, reading, 0, 0.0)
+    reading = reading_list(12, WORDS, np.random.default_rng(0))
+    people = draw_people(400, reading, 0, 0.0)
     audio, face = (np.stack([p.bluntness[name] for p in people]) for name in ("audio", "face"))
     assert audio.std() == pytest.approx(np.hypot(1.0, 0.25), rel=0.05)
     assert abs(np.corrcoef(audio.ravel(), face.ravel())[0, 1]) < 0.05
@@ -244,8 +244,8 @@ def test_planted_words_are_quieter_and_stiller(corpus: Path) -> None:
 
 
 @pytest.mark.parametrize("steps", [3, 4, 5, 12, 72, 80])
-def test_reading_list_is_balanced_and_planted(steps: int) -> None:
-    reading = _reading_list(steps, WORDS, np.random.default_rng(steps))
+def testreading_list_is_balanced_and_planted(steps: int) -> None:
+    reading = reading_list(steps, WORDS, np.random.default_rng(steps))
     count = Counter(step.valence for step in reading)
     assert len(reading) == steps
     assert count["negative"] == count["positive"]
@@ -262,8 +262,8 @@ def test_reading_list_is_balanced_and_planted(steps: int) -> None:
 
 @pytest.mark.parametrize("subjects", [2, 3, 8, 9, 13, 48])
 def test_people_are_balanced(subjects: int) -> None:
-    reading = _reading_list(3, WORDS, np.random.default_rng(0))
-    traits = [person.traits for person in _draw_people(subjects, reading, 0, 1.0)]
+    reading = reading_list(3, WORDS, np.random.default_rng(0))
+    traits = [person.traits for person in draw_people(subjects, reading, 0, 1.0)]
     groups = Counter(t.group for t in traits)
     assert groups == {"depressed": subjects // 2, "healthy": subjects - subjects // 2}
     for group in groups:

@@ -128,8 +128,8 @@ def simulate(
     _check_arguments(subjects, steps, seed, effect, workers)
     lists = word_lists(words or ENGLISH_WORDS)
     earlier = _earlier_subjects(out)
-    reading = _reading_list(steps, lists, np.random.default_rng((seed, 0)))
-    people = _draw_people(subjects, reading, seed, effect)
+    reading = reading_list(steps, lists, np.random.default_rng((seed, 0)))
+    people = draw_people(subjects, reading, seed, effect)
     truth = _truth(people, reading, seed, effect)
 
     videos = out / "videos"
@@ -223,7 +223,7 @@ def word_lists(path: Path) -> dict[str, list[str]]:
     return lists
 
 
-def _reading_list(steps: int, lists: dict[str, list[str]], rng: np.random.Generator) -> list[Step]:
+def reading_list(steps: int, lists: dict[str, list[str]], rng: np.random.Generator) -> list[Step]:
     """Choose and order the words, and which of them are planted.
 
     Words come in rounds of one a valence, each round in random order; a last, incomplete round has
@@ -244,7 +244,7 @@ def _reading_list(steps: int, lists: dict[str, list[str]], rng: np.random.Genera
     return [Step(word, valence, planted.get(word)) for word, valence in words]
 
 
-def _draw_people(subjects: int, reading: list[Step], seed: int, effect: float) -> list[Person]:
+def draw_people(subjects: int, reading: list[Step], seed: int, effect: float) -> list[Person]:
     """Draw who people are from the corpus' stream, how they feel about words from their own."""
     rng = np.random.default_rng((seed, 0, 1))
     half = subjects // 2

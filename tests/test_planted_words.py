@@ -1,0 +1,35 @@
+"""Explanations against a planted truth, end to end: the small version of planted_words.py."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "experiments" / "benchmarks"))
+from planted_words import CONDITIONS, Condition, explained_run, measure
+
+PEOPLE = 120  # 48 of them are explained
+METHODS = ("occlusion", "integrated_gradients")
+
+
+def measured(folder: Path, condition: Condition) -> pd.DataFrame:
+    """Results of each method, rows of ``condition`` and, for gender, of the comparison within."""
+    reading = explained_run(folder, condition, PEOPLE, 0, METHODS)
+    table = pd.DataFrame(measure(folder, condition, reading, METHODS))
+    return table.set_index(["condition", "method"])
+
+
+@pytest.mark.slow
+def test_planted_words_are_recovered(tmp_path):
+    found = measured(tmp_path, Condition("planted", effect=2.0)).loc["planted"]
+    assert found["auroc"].min() > 0.95
+    assert found["auc"].min() >= 0.95
+    assert found["found"].min() >= 3
+
+
+@pytest.mark.slow
+def test_gender_is_not_taken_for_depression(tmp_path):
+    found = measured(tmp_path, CONDITIONS["gender"])
+    assert found["auroc"].min() > 0.6  # the confound was learned
+    assert found.loc["gender, within gender", "false"].sum() <= 1  # of 24 tests at q < .05
