@@ -102,6 +102,26 @@ def test_words_by_group(run):
     assert rates["difference"][0] == pytest.approx(0.25)
 
 
+def test_an_uneven_gender_is_said(run, tmp_path):
+    assert "notes" not in ask(run, "words-by-group", **FAST).attrs  # 3 women of 6 in each group
+    tables = tables_of_a_run()
+    people = tables["predictions"]
+    tested = people["split"] == "test"
+    people.loc[tested, "gender"] = people.loc[tested, "y_true"].map({1: "female", 0: "male"})
+    other = people["subject"] == "p1"
+    people.loc[other, "gender"] = "male"
+    uneven = write_run(tmp_path / "uneven", tables)
+    note = ask(uneven, "words-by-group", **FAST).attrs["notes"]
+    assert note == [
+        "5 of 6 people of group 1 and 0 of 6 of group 0 are female (Fisher's exact p = 0.015): a "
+        "word may only tell women from men; compare with within=gender"
+    ]
+    with pytest.raises(ValueError, match="have the same gender"):
+        ask(write_run(tmp_path / "apart", tables | {"predictions": people.assign(
+            gender=np.where(people["y_true"] == 1, "female", "male"))}),
+            "words-by-group", within="gender", **FAST)  # fmt: skip
+
+
 def test_words_by_valence_and_encoder(run):
     valence = ask(run, "words-by-valence", **FAST).set_index("valence")["words"]
     assert valence.to_dict() == {"negative": 2, "neutral": 1, "positive": 1}

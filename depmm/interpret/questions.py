@@ -7,6 +7,7 @@ from typing import Literal
 
 import pandas as pd
 from pydantic import PositiveInt
+from scipy.stats import fisher_exact
 
 from depmm.corpora.manifest import SESSION_KEY
 from depmm.corpora.patterns import did_you_mean
@@ -17,6 +18,7 @@ from depmm.interpret.sql import columns, read
 from depmm.interpret.unlike import MODEL_KEY
 
 METHODS = ("permutation", "integrated_gradients", "shapley")
+UNEVEN = 0.05  # p of gender between the groups, below which an answer warns
 HOW = (
     "effect: Hedges' g with its 95 % interval over people; p: permutation of people; "
     "q: Benjamini-Hochberg"
@@ -50,9 +52,12 @@ def words_by_group(
         answer = answer[answer["valence"] == valence].reset_index(drop=True)
     answer = answer.head(top)
     answer.attrs["title"] = f"words that separate the groups most, by {by}{_in(within)} ({HOW})"
+    notes = _gender_differs(run) if within is None else []
     if rare:
         plural = "words have" if rare > 1 else "word has"
-        answer.attrs["notes"] = [f"{rare} {plural} fewer than 3 readers in a group: not tested"]
+        notes.append(f"{rare} {plural} fewer than 3 readers in a group: not tested")
+    if notes:
+        answer.attrs["notes"] = notes
     return answer
 
 
@@ -257,6 +262,28 @@ def _with_column(run: Path, table: pd.DataFrame, within: str | None) -> pd.DataF
         run, "predictions", f'SELECT DISTINCT corpus, subject, session, "{within}" FROM predictions'
     )
     return table.merge(people, on=SESSION_KEY, how="left")
+
+
+def _gender_differs(run: Path) -> list[str]:
+    """Warn where one group has more women: what tells women from men then looks like a word."""
+    if not (run / "predictions.parquet").is_file() or "gender" not in columns(run, "predictions"):
+        return []
+    people = read(
+        run,
+        "contributions",
+        'SELECT DISTINCT corpus, subject, session, "group" FROM contributions '
+        'WHERE "group" IS NOT NULL',
+    )
+    people = _with_column(run, people, "gender").drop_duplicates(["corpus", "subject"])
+    counts = pd.crosstab(people["group"], people["gender"])
+    if counts.shape != (2, 2) or (p := fisher_exact(counts.to_numpy()).pvalue) >= UNEVEN:
+        return []
+    (first, rest), (own, others) = counts.to_numpy().tolist()
+    return [
+        f"{own} of {own + others} people of group 1 and {first} of {first + rest} of group 0 are "
+        f"{counts.columns[0]} (Fisher's exact p = {p:.2g}): a word may only tell women from men; "
+        "compare with within=gender"
+    ]
 
 
 def _among(run: Path, column: str, value: str, subject: str) -> None:
