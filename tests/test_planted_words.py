@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "experiments" / "benchmarks")
 from planted_words import CONDITIONS, Condition, explained_run, measure
 
 PEOPLE = 120  # 48 of them are explained
-METHODS = ("occlusion", "integrated_gradients")
+METHODS = ("occlusion",)  # the others cost twice the training
 
 
 def measured(folder: Path, condition: Condition) -> pd.DataFrame:
@@ -32,4 +32,4 @@ def test_planted_words_are_recovered(tmp_path):
 def test_gender_is_not_taken_for_depression(tmp_path):
     found = measured(tmp_path, CONDITIONS["gender"])
     assert found["auroc"].min() > 0.6  # the confound was learned
-    assert found.loc["gender, within gender", "false"].sum() <= 1  # of 24 tests at q < .05
+    assert found.loc["gender, within gender", "false"].sum() <= 1  # of 12 tests at q < .05
