@@ -18,7 +18,6 @@ absent: with few persons only large ones can be found.
 """
 
 from dataclasses import asdict, replace
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -157,10 +156,13 @@ def _cells(
     grouped: TestedSessions, tested: TestedSessions, tasks: list[str], groups: dict[str, Any]
 ) -> dict[str, Any]:
     """Cross task and valence, as seed paper 1.2 does."""
-    cells: dict[str, Any] = {task: {} for task in groups["task"]}
-    for task, valence in product(groups["task"], groups["valence"]):
+    cells: dict[str, Any] = {}
+    for task in groups["task"]:
         members = grouped.where("task", task)
-        cells[task][valence] = _measure(members.where("valence", valence), tested, tasks)
+        cells[task] = {
+            valence: _measure(members.where("valence", valence), tested, tasks)
+            for valence in groups["valence"]
+        }
     return cells
 
 

@@ -16,13 +16,8 @@ import pandas as pd
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, Error, Statement
 
-EXPLAINED = (
-    "contributions",
-    "attention",
-    "branches",
-    "modalities",
-    "faithfulness",
-)  # by depmm explain
+# by depmm explain
+EXPLAINED = ("contributions", "attention", "branches", "modalities", "faithfulness")
 TRAINED = ("predictions", "history")
 MEMORY = "2GB"  # of tables, sorts and joins; a single huge value, as of repeat(), is not counted
 
