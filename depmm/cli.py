@@ -376,7 +376,10 @@ def explain(
     split: Annotated[str, typer.Option(help="whose sessions: train, validation, test")] = "test",
     methods: Annotated[
         list[str] | None,
-        typer.Option(help="beside occlusion: permutation, integrated_gradients, shapley"),
+        typer.Option(
+            help="beside occlusion: permutation, integrated_gradients, shapley; grad_cam: places "
+            "in faces and spectrograms"
+        ),
     ] = None,
     html: Annotated[bool, typer.Option("--html", help="also a page to walk through them")] = False,
 ) -> None:
@@ -409,6 +412,8 @@ def explain(
             typer.echo(f"{run}/{name}.parquet: {stream.rows[name]} rows of {split} sessions")
         elif name == "faithfulness":
             typer.echo(f"no {name}.parquet: it compares explanations, ask for one with --methods")
+        elif name == "places":
+            typer.echo(f"no {name}.parquet: ask for it with --methods grad_cam")
         else:
             typer.echo(
                 f"no {name}.parquet: the model has no such part ({config.model.fusion.kind})"
@@ -434,7 +439,7 @@ def ask(
     """Ask which words separate the groups, and more; KEY=VALUE e.g. top=20 valence=negative.
 
     Questions: words-by-group, words-by-valence, words-by-encoder, agreement, stability,
-    session SUBJECT, gates, unlike-their-group. Without a question: what each takes.
+    session SUBJECT, gates, places, unlike-their-group. Without a question: what each takes.
     """
     from depmm.interpret.answers import as_text, choose_format, write_answer
     from depmm.interpret.query import ask as answer_question

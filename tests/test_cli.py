@@ -84,11 +84,13 @@ def test_from_recordings_to_words(corpus, tmp_path, monkeypatch, depmm):
     assert "12 of the 12 sessions of the manifest have a prediction. Nothing was left out" in page
     card = Path("runs/tiny/README.md").read_text()
     assert 'DepressionModel.from_pretrained("path/to/this/folder")' in card
-    done = depmm("explain", "runs/tiny", "--html", "--methods", "integrated_gradients")
+    methods = ("--methods", "integrated_gradients", "--methods", "grad_cam")
+    done = depmm("explain", "runs/tiny", "--html", *methods)
     assert done.code == 0, done.err
     # 4 people, 3 encoders, 2 heads; 4 steps in the first stack and 2 in the second
     rows = {"attention": 4 * 3 * 2 * 6, "contributions": 16, "branches": 16, "modalities": 8}
     rows["faithfulness"] = 4 * (3 + 40)  # two that are always there, one asked for; random orders
+    rows["places"] = 4 * 4 * 3  # thirds of the faces, which came aligned
     assert done.out.splitlines() == [
         *(f"runs/tiny/{name}.parquet: {n} rows of test sessions" for name, n in rows.items()),
         "runs/tiny/explorer.html: names people, restricted like the recordings",
@@ -134,6 +136,7 @@ def test_cross_validation_goes_on_and_pools(corpus, tmp_path, cross_validate, de
         "no branches.parquet: the model has no such part (mean_pool)",
         f"{whole}/modalities.parquet: 24 rows of test sessions",
         "no faithfulness.parquet: it compares explanations, ask for one with --methods",
+        "no places.parquet: ask for it with --methods grad_cam",
     ]
     assert not (whole / "attention.parquet").exists()
     told = pd.read_parquet(whole / "contributions.parquet")

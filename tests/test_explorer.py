@@ -47,6 +47,25 @@ def branches(steps):
     )
 
 
+def places(steps):
+    """The mouth in group 1, the eyes in group 0."""
+    rows = []
+    for place, sign, area in (("mouth", 1, 0.1), ("eyes", -1, 0.9)):
+        share = 0.5 + sign * (
+            0.2 * (steps["group"].astype(float) - 0.5) + 0.02 * steps["occlusion"]
+        )
+        rows.append(steps.assign(modality="face", place=place, share=share, area=area))
+    columns = ["corpus", "subject", "session", "split", "fold", "seed", "group", "step"]
+    return pd.concat(rows)[[*columns, "modality", "place", "share", "area"]]
+
+
+def predictions(steps):
+    """Women are of group 1, but one."""
+    people = steps[["corpus", "subject", "session", "group"]].drop_duplicates("session")
+    women = (people["group"] == 1) & (people["subject"] != "p01")
+    return people.assign(gender=women.map({True: "female", False: "male"})).drop(columns="group")
+
+
 def row_of(content, measure, word):
     number = [entry["word"] for entry in content["words"]].index(word)
     return next(row for row in content["statistics"][measure] if row["word"] == number)
@@ -165,7 +184,10 @@ const look = frame => {{
     hash: frame.contentWindow.location.hash,
     heading: texts(page, "#view h2")[0],
     words: texts(page, ".chart tbody th a"),
-    numbers: [..."dpq"].map(name => texts(page, `.chart [data-field="${{name}}"]`)),
+    places: texts(page, ".places tbody th"),
+    placeMarks: [...page.querySelectorAll(".places svg[role=img]")].map(part => part.ariaLabel),
+    placeQ: texts(page, '.places [data-field="q"]'),
+    numbers: [..."dpq"].map(name => texts(page, `.chart:not(.places) [data-field="${{name}}"]`)),
     marks: [...page.querySelectorAll(".chart svg[role=img]")].map(part => part.ariaLabel),
     groups: texts(page, '[data-field="groups"]'),
     listed: texts(page, ".list tbody th a"),
@@ -218,7 +240,9 @@ def walked(tmp_path_factory):
         pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
     base = tmp_path_factory.mktemp("explorer")
     steps = contributions()
-    content = explorer_content(steps, branches(steps), **FEW)
+    content = explorer_content(
+        steps, branches(steps), places=places(steps), predictions=predictions(steps), **FEW
+    )
     (base / "explorer.html").write_text(explorer_page(content, "run"), encoding="utf-8")
     frames = "".join(
         f'<iframe src="explorer.html" width="{width}" height="900" style="border:0"></iframe>'
@@ -255,6 +279,31 @@ def test_the_chart_shows_the_numbers_and_filters_them(walked):
     assert seen["valence"]["words"] == ["joy"]
     assert seen["kept"] == "choose-valence"
     assert seen["all"]["words"] == seen["again"]["words"] == seen["start"]["words"]
+
+
+def test_places_stand_below_the_words(walked):
+    content, seen = walked["content"]["places"], walked["desk"]["start"]
+    assert [row["place"] for row in content] == ["mouth", "eyes"]
+    assert seen["places"] == ["mouth\nface, even map 0.10", "eyes\nface, even map 0.90"]
+    assert [number(text) for text in seen["placeQ"]] == [row["q"] for row in content]
+    assert content[0]["q"] < 0.05
+    for row, mark in zip(content, seen["placeMarks"], strict=True):
+        mean = re.match("target group (\\S+) .*, 6 persons; comparison group", mark)[1]
+        assert number(mean) == pytest.approx(row["groups"][0]["mean"], abs=6e-3)
+    assert walked["desk"]["word"]["places"] == []
+
+
+def test_an_uneven_gender_is_said_on_the_page(tmp_path):
+    steps = contributions()
+    steps.to_parquet(tmp_path / "contributions.parquet")
+    people = predictions(steps)
+    people.to_parquet(tmp_path / "predictions.parquet")
+    caution = "5 of 6 people of group 1 and 0 of 6 of group 0 are female"
+    assert caution in write_explorer(tmp_path).read_text(encoding="utf-8")
+    people.assign(gender="female").to_parquet(tmp_path / "predictions.parquet")
+    assert "go together" not in write_explorer(tmp_path).read_text(encoding="utf-8")
+    people.drop(columns="gender").to_parquet(tmp_path / "predictions.parquet")
+    assert "go together" not in write_explorer(tmp_path).read_text(encoding="utf-8")
 
 
 def test_a_click_opens_a_word_and_a_session(walked):

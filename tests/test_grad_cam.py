@@ -1,4 +1,4 @@
-"""Grad-CAM: parity by hand, it follows the weights, a learned corner lights up; face regions."""
+"""Grad-CAM: by hand, it follows the weights, a learned corner lights up; regions and places."""
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from depmm.config import ModelConfig, load_config
 from depmm.data.task import load_task
 from depmm.interpret.face_regions import MOUTH, OVAL, PARTS, REGIONS, face_regions
 from depmm.interpret.grad_cam import grad_cam
+from depmm.interpret.places import BANDS, THIRDS, places
 from depmm.media.faces import TEMPLATE, TEMPLATE_LANDMARKS, align_face, crop_landmarks
 from depmm.models.model import DepressionModel, build_model
 from depmm.store.sessions import SessionReader, SessionWriter, StoreError
@@ -260,8 +261,15 @@ def test_a_store_gives_the_landmarks_of_its_crops(corpus, tmp_path):
         path = writer.save({"steps": 1}).rename(tmp_path / "s.safetensors")
     with SessionReader(path) as reader:
         np.testing.assert_allclose(reader.landmarks(1), crop_landmarks(frames[1]))
-    with pytest.raises(StoreError, match=r"no landmarks: its recording came aligned"):
-        load_task(load_config(corpus.config)).dataset.landmarks(0)
+    with SessionWriter() as writer:
+        writer.append("face.detected", np.ones(2, np.uint8))
+        path = writer.save({"steps": 1}).rename(tmp_path / "aligned.safetensors")
+    with (
+        SessionReader(path) as reader,
+        pytest.raises(StoreError, match=r"no landmarks: its recording came aligned"),
+    ):
+        reader.landmarks(0)
+    assert load_task(load_config(corpus.config)).dataset.landmarks(0) is None
 
 
 def test_regions_of_a_picture_of_another_size():
@@ -270,3 +278,67 @@ def test_regions_of_a_picture_of_another_size():
     large = np.array(Image.fromarray(small).resize((224, 224), Image.Resampling.BILINEAR))
     a, b = (face_regions(one[None], points[None])["share"] for one in (small, large))
     np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+# ---- places ------------------------------------------------------------------------------------
+
+
+def test_the_learned_corner_is_the_upper_third(corner_model):
+    crops, length = pictures(40, seed=1)
+    table = places(corner_model, {"face": crops, "face_length": length}, [None] * 40)
+    assert table["place"].unique().tolist() == list(THIRDS)
+    red = table[table["row"] % 2 == 1]
+    shares = red.pivot_table(index="row", columns="place", values="share")
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    assert (shares.idxmax(axis=1) == "upper_third").mean() > 0.9
+    assert (
+        shares["upper_third"].mean() > 1.5 * red.loc[red["place"] == "upper_third", "area"].mean()
+    )
+
+
+def test_a_crop_counts_by_what_speaks_in_it():
+    model = tiny(face=SE_RESNET)
+    crops = torch.randint(0, 255, (1, 2, 3, 3, 32, 32), generator=torch.Generator().manual_seed(3))
+    inputs = {"face": crops.byte(), "face_length": torch.tensor([[3, 2]])}
+    points = np.stack([drawn_landmarks()] * 3)
+    found = places(model, inputs, [[points, points[:2]]])
+    maps = grad_cam(model, "face", **inputs)
+    assert (found["peak"] > 0).any()
+    for step, own in found.groupby("step"):
+        mine = maps[maps["step"] == step]
+        heat = np.stack(mine["heatmap"].tolist())
+        added = (heat * mine["peak"].to_numpy()[:, None, None]).sum(axis=0, keepdims=True)
+        expected = face_regions(added, points[:1])
+        np.testing.assert_allclose(own["share"], expected["share"], atol=2e-5)
+        np.testing.assert_allclose(own["area"], expected["area"])
+
+
+@pytest.mark.parametrize("kind", ["spectrogram_cnn", "emoaudionet"])
+def test_bands_of_a_voice(kind):
+    model = tiny(audio={"kind": kind, **SOUND[kind]})
+    inputs = sound([[16000, 9000], [12000, 0]])
+    found = places(model, inputs, [None, None]).set_index(["row", "step", "place"])
+    assert list(found.index.unique("place")) == list(BANDS)
+    for entry in grad_cam(model, "audio", **inputs).itertuples():
+        own = found.loc[(entry.row, entry.step)]
+        by_bin = entry.heatmap.sum(axis=1)
+        hertz = np.linspace(0, 8000, len(by_bin))
+        for band, low, high in zip(
+            BANDS, (0, 300, 1000, 3000), (300, 1000, 3000, 8001), strict=True
+        ):
+            inside = (hertz >= low) & (hertz < high)
+            assert own.loc[band, "area"] == pytest.approx(inside.mean())
+            if entry.peak > 0:
+                share = by_bin[inside].sum() / by_bin.sum()
+                assert own.loc[band, "share"] == pytest.approx(share, abs=1e-5)
+            else:
+                assert np.isnan(own.loc[band, "share"])
+    assert len(found) == 3 * len(BANDS)
+
+
+def test_rows_of_mfcc_are_no_places():
+    model = tiny(audio={"kind": "mfcc_cnn", **SOUND["mfcc_cnn"]})
+    with pytest.raises(
+        ValueError, match=r"no encoder of this run \(MfccCnn\) .* leave grad_cam out"
+    ):
+        places(model, sound([[16000]]), [None])

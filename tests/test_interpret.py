@@ -160,6 +160,29 @@ def test_explanations_asked_for_are_compared_with_attention(corpus):
     assert areas.groupby("session")["evidence"].agg(np.ptp).max() == 0
 
 
+def test_places_of_faces_that_came_aligned(corpus):
+    model, data = untrained(corpus)
+    batches = list(explain_sessions(model, data, corpus.manifest.steps, "test", 0, 0, ["grad_cam"]))
+    assert "faithfulness" not in batches[0]  # no explanation of steps was asked for
+    table = pd.concat([batch["places"] for batch in batches])
+    assert table.columns.tolist() == [
+        *KEY, "step", "word", "valence", "modality", "place", "share", "area", "peak",
+    ]  # fmt: skip
+    assert table["place"].unique().tolist() == ["upper_third", "middle_third", "lower_third"]
+    assert len(table) == 3 * 4 * len(data.numbers("test"))
+    spoken = table[table["peak"] > 0]
+    assert len(spoken) > 0
+    sums = spoken.groupby(["session", "step"])["share"].sum()
+    np.testing.assert_allclose(sums, 1)
+    assert table.loc[table["peak"] == 0, "share"].isna().all()
+
+
+def test_an_unknown_method_is_said(corpus):
+    model, data = untrained(corpus)
+    with pytest.raises(ValueError, match=r"'gradcam' is unknown. Did you mean 'grad_cam'"):
+        next(explain_sessions(model, data, corpus.manifest.steps, "test", 0, 0, ["gradcam"]))
+
+
 def test_selected_is_the_share_of_heads_of_the_first_layer(tables):
     attention, contributions = tables["attention"], tables["contributions"]
     for encoder in ("multimodal", "audio", "face"):

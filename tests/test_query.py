@@ -103,7 +103,7 @@ def test_words_by_group(run):
 
 
 def test_an_uneven_gender_is_said(run, tmp_path):
-    assert "notes" not in ask(run, "words-by-group", **FAST).attrs  # 3 women of 6 in each group
+    assert ask(run, "words-by-group", **FAST).attrs["notes"] == []  # 3 women of 6 in each group
     tables = tables_of_a_run()
     people = tables["predictions"]
     tested = people["split"] == "test"
@@ -111,15 +111,63 @@ def test_an_uneven_gender_is_said(run, tmp_path):
     other = people["subject"] == "p1"
     people.loc[other, "gender"] = "male"
     uneven = write_run(tmp_path / "uneven", tables)
-    note = ask(uneven, "words-by-group", **FAST).attrs["notes"]
-    assert note == [
-        "5 of 6 people of group 1 and 0 of 6 of group 0 are female (Fisher's exact p = 0.015): a "
-        "word may only tell women from men; compare with within=gender"
-    ]
+    for question in ("words-by-group", "words-by-valence", "words-by-encoder", "gates"):
+        assert ask(uneven, question).attrs["notes"] == [
+            "5 of 6 people of group 1 and 0 of 6 of group 0 are female (Fisher's exact p = 0.015): "
+            "a difference may only tell women from men; compare with within=gender"
+        ]
+        within = ask(uneven, question, within="gender").attrs["notes"]
+        assert not any("Fisher" in note for note in within)
     with pytest.raises(ValueError, match="have the same gender"):
         ask(write_run(tmp_path / "apart", tables | {"predictions": people.assign(
             gender=np.where(people["y_true"] == 1, "female", "male"))}),
             "words-by-group", within="gender", **FAST)  # fmt: skip
+
+
+def test_shapley_values_rank_where_they_are_known(run, tmp_path):
+    assert "by occlusion" in ask(run, "words-by-group", **FAST).attrs["title"]
+    tables = tables_of_a_run()
+    steps = tables["contributions"]
+    tables["contributions"] = steps.assign(shapley=steps["occlusion_face"])
+    richer = write_run(tmp_path / "shapley", tables)
+    for question in ("words-by-group", "words-by-valence", "stability"):
+        assert "by shapley" in ask(richer, question).attrs["title"]
+        usual, asked = ask(richer, question), ask(richer, question, by="shapley")
+        pd.testing.assert_frame_equal(usual, asked)
+        assert not usual.equals(ask(richer, question, by="occlusion"))
+
+
+def test_places(run, tmp_path):
+    with pytest.raises(ValueError, match=r"depmm explain .* --methods grad_cam"):
+        ask(run, "places")
+    tables = tables_of_a_run()
+    steps = tables["contributions"].drop(columns=["occlusion", "selected"])
+    rng = np.random.default_rng(0)
+    mouth = np.clip(0.2 + 0.2 * steps["group"] + 0.05 * rng.normal(size=len(steps)), 0, 1)
+    mouth[steps["step"] == 3] = np.nan
+    places = pd.concat(
+        [
+            steps.assign(modality="face", place=place, share=share.astype(float), area=area)
+            for place, share, area in (("mouth", mouth, 0.1), ("eyes", 1 - mouth, 0.9))
+        ]
+    )
+    mapped = write_run(tmp_path / "mapped", tables | {"places": places})
+    answer = ask(mapped, "places", **FAST)
+    assert answer["place"].tolist() == ["mouth", "eyes"]
+    assert answer["even_map"].tolist() == pytest.approx([0.1, 0.9])
+    assert answer["share"].tolist() == pytest.approx([mouth.mean(), 1 - mouth.mean()])
+    assert answer["n_positive"].tolist() == [6, 6]  # people, not steps
+    assert answer["effect"][0] > 1.5
+    assert answer["effect"][0] == pytest.approx(-answer["effect"][1])
+    assert answer.attrs["notes"] == [
+        "24 of 96 maps of steps are left out: nothing in them speaks for depression"
+    ]
+    unknown = places.assign(group=pd.array([pd.NA] * len(places), "Int8"))
+    scores = write_run(tmp_path / "scores", tables | {"places": unknown})
+    assert "effect" not in ask(scores, "places")
+    silent = write_run(tmp_path / "silent", tables | {"places": places.assign(share=np.nan)})
+    with pytest.raises(ValueError, match="in none of 96 maps anything speaks for depression"):
+        ask(silent, "places")
 
 
 def test_words_by_valence_and_encoder(run):

@@ -100,19 +100,22 @@ class SessionDataset(Dataset[SessionItem]):
         rows = {name: _shown_rows(*kept[name], name, change) for name in kept}
         return SessionItem(number, audio, face, rows)
 
-    def landmarks(self, number: int) -> list[np.ndarray]:
+    def landmarks(self, number: int) -> list[np.ndarray] | None:
         """Read where the face lies in the crops that a session shows without draws.
 
         Returns
         -------
         one float32 array [T, 478, 2] per step, in pixels of a 224 x 224 crop, empty where the step
-        shows no face
+        shows no face; None where the recording came aligned (spec: face_aligned), so that where
+        eyes or mouth lie is not known
 
         Raises
         ------
-        StoreError : the session is not in the store, or came aligned and has no landmarks
+        StoreError : the session is not in the store
         """
         with self.store.read(*self.keys[number]) as reader:
+            if "face.landmarks" not in reader.names:
+                return None
             shown = [
                 _spread(reader.frames(step), self.settings.frames_per_step)
                 for step in range(reader.summary["steps"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from depmm.config import Experiment, SplitConfig, TaskConfig
+from depmm.config import Config, Experiment, SplitConfig, TaskConfig
 from depmm.corpora.manifest import INSTRUMENTS, PERSON_KEY, SESSION_KEY, read_manifest
 from depmm.corpora.splits import make_folds, make_split
 from depmm.data.dataset import SessionDataset
@@ -46,7 +46,8 @@ def load_task(config: Experiment) -> TaskData:
 
     Raises
     ------
-    TaskError : the column or its values do not fit, nothing is left, or a session is too long
+    TaskError : the column or its values do not fit, nothing is left, a session is too long, or has
+        too few steps to be centred
     ManifestError, SplitError, StoreError : as their modules say
     """
     manifest = read_manifest(config.data.manifest)
@@ -71,6 +72,13 @@ def load_task(config: Experiment) -> TaskData:
         raise TaskError(
             f"session {'/'.join(long[SESSION_KEY].iloc[0])} has {long['steps'].iloc[0]:.0f} steps, "
             f"data.max_steps is {config.data.max_steps}: raise it, or make longer steps"
+        )
+    alone = here[usable & (here["steps"] < 2)]
+    if isinstance(config, Config) and config.model.center_steps and len(alone):
+        raise TaskError(
+            f"{len(alone)} of {usable.sum()} sessions have a single step, e.g. "
+            f"{'/'.join(alone[SESSION_KEY].iloc[0])}, and model.center_steps leaves nothing of it: "
+            "set it to false, or cut sessions into shorter steps"
         )
     sound_s = here.loc[usable, "audio_s"].reset_index(drop=True)
     sessions = sessions[usable].reset_index(drop=True)

@@ -20,6 +20,7 @@ from depmm.interpret.attention import Recording, record
 from depmm.interpret.faithfulness import curve_areas, removal_curves
 from depmm.interpret.integrated_gradients import integrated_gradients
 from depmm.interpret.permutation import permute_steps
+from depmm.interpret.places import Landmarks, places
 from depmm.interpret.removal import present_steps
 from depmm.interpret.saliency import occlude_steps
 from depmm.interpret.shapley import shapley_modalities, shapley_steps
@@ -27,7 +28,9 @@ from depmm.models.dep_former import DepFormer
 from depmm.models.model import DepressionModel
 
 BATCH_SIZE = 8  # sessions; it changes no value
-TABLES = ("attention", "contributions", "branches", "modalities", "faithfulness")
+TABLES = ("attention", "contributions", "branches", "modalities", "faithfulness", "places")
+
+PLACES = "grad_cam"  # asked for like a method, but it explains places, not steps
 
 ATTENTION = "selected"  # among explanations of steps; it has no direction
 
@@ -64,7 +67,7 @@ def explain_sessions(
     split : train, validation or test
     fold, seed : of the run, for the tables
     methods : names of ``METHODS``, for further columns of ``contributions``; with any, all
-        explanations of steps are compared (``faithfulness``)
+        explanations of steps are compared (``faithfulness``); ``grad_cam`` for ``places``
 
     Yields
     ------
@@ -76,14 +79,17 @@ def explain_sessions(
     selects it) and ``selected_<encoder>``;
     ``modalities``, one row a ``modality`` that a session has, and its ``shapley`` value;
     ``faithfulness``, one row a ``method`` (occlusion, selected, those asked for, random) and
-    ``order``, with the areas of ``curve_areas``
+    ``order``, with the areas of ``curve_areas``;
+    ``places``, one row a step, ``modality`` and ``place``, as in ``places.places``
 
     Raises
     ------
-    ValueError : the split has no session, or an unknown method
+    ValueError : the split has no session, an unknown method, or no encoder for ``grad_cam``
     """
-    if unknown := [name for name in methods if name not in METHODS]:
-        raise ValueError(f"method {unknown[0]!r} is unknown. {did_you_mean(unknown[0], METHODS)}")
+    known = [*METHODS, PLACES]
+    if unknown := [name for name in methods if name not in known]:
+        raise ValueError(f"method {unknown[0]!r} is unknown. {did_you_mean(unknown[0], known)}")
+    of_steps = [name for name in methods if name in METHODS]
     numbers = data.numbers(split)
     if not numbers:
         raise ValueError(f"no session is in split {split!r}: choose train, validation or test")
@@ -96,7 +102,7 @@ def explain_sessions(
         recording = record(model, features, masks)
         seeds = [session_seed(data.dataset.keys[row]) for row in number.tolist()]
         steps_table = _step_table(model, features, masks, recording)
-        for method in methods:
+        for method in of_steps:
             found = METHODS[method](model, features, masks, seeds)
             found = found.rename(columns={"gap": f"{method}_gap"})
             steps_table = steps_table.merge(found, on=["row", "step"], how="left")
@@ -105,8 +111,12 @@ def explain_sessions(
             "contributions": steps_table,
             "branches": recording.branches,
             "modalities": shapley_modalities(model, features, masks),
-            "faithfulness": _faithfulness(model, features, masks, steps_table, methods, seeds),
+            "faithfulness": _faithfulness(model, features, masks, steps_table, of_steps, seeds),
+            "places": None,
         }
+        if PLACES in methods:
+            known_places = [_landmarks(data, row) for row in number.tolist()]
+            tables["places"] = places(model, inputs, known_places)
         yield {
             name: names.put(table, number.numpy())
             for name, table in tables.items()
@@ -199,6 +209,13 @@ def _faithfulness(
     values = steps[["row", "step", "occlusion", *attention, *methods]]
     curves = removal_curves(model, features, masks, values, seeds, unsigned=attention)
     return curve_areas(curves) if len(curves) else None
+
+
+def _landmarks(data: TaskData, number: int) -> Landmarks | None:
+    """Landmarks of a session's crops; None where they are not known or not needed."""
+    if "face" not in data.dataset.settings.modalities:
+        return None
+    return data.dataset.landmarks(number)
 
 
 def _selected(attention: pd.DataFrame, encoders: list[str]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ const content = JSON.parse(document.getElementById("content").textContent);
 const view = document.getElementById("view");
 const measures = new Map(content.measures.map((measure) => [measure.name, measure]));
 const GROUPS = { 1: "target group", 0: "comparison group" };
+const TESTS = ["d", "p", "q"];
 const BRANCHES = { audio: "voice", face: "face", multimodal: "multimodal", cross: "cross-attention" };
 const severalModels = new Set(content.sessions.map((s) => `${s.fold} ${s.seed}`)).size > 1;
 
@@ -219,6 +220,7 @@ function filters() {
 function chartView(now) {
   const parts = [];
   if (content.words.length) parts.push(...chart(now));
+  if (content.places.length) parts.push(...placeChart());
   const shown = content.sessions.map((session, index) => ({ session, index }));
   parts.push(content.words.length ? element("h2", {}, "Sessions") : heading("Sessions"), sample());
   if (!content.words.length) {
@@ -235,6 +237,17 @@ function sample() {
     "drawn at random. Means, intervals and tests of words are from all of them.");
 }
 
+// columns of tests behind a plot, and their numbers of a row
+function testCells(row) {
+  const clear = row.q !== null && row.q < 0.05 ? "num clear" : "num";
+  return [number(row.effect), chance(row.p), chance(row.q)].map((text, index) =>
+    element("td", { class: index === 2 ? clear : "num", "data-field": TESTS[index] }, text));
+}
+
+function testHeads() {
+  return TESTS.map((name) => element("th", { class: "num", scope: "col" }, name));
+}
+
 function chart(now) {
   const measure = measures.get(now.measure), all = content.statistics[now.measure];
   const rows = all.filter((row) => !now.valence || content.words[row.word].valence === now.valence);
@@ -248,20 +261,15 @@ function chart(now) {
   const ends = all.flatMap((row) => row.groups.flatMap((group) => [group.mean, group.low, group.high]));
   const scale = scaleOf(ends, now.measure), ticks = ticksOf(scale);
   const two = rows[0].groups.length === 2;
-  const tests = two ? ["d", "p", "q"] : [];
   const plot = element("th", { class: "plot", scope: "col" },
     element("span", {}, `${measure.kind}, ${measure.label}${unit(measure)}`), axis(scale, ticks));
-  const head = element("tr", {}, element("th", { scope: "col" }, "Word"), plot,
-    ...tests.map((name) => element("th", { class: "num", scope: "col" }, name)));
+  const head = element("tr", {}, element("th", { scope: "col" }, "Word"), plot, ...(two ? testHeads() : []));
   const body = rows.map((row) => {
     const { word, valence } = content.words[row.word];
     const link = element("a", { href: address({ word: row.word }) }, word);
-    const clear = two && row.q !== null && row.q < 0.05 ? "num clear" : "num";
-    const numbers = [number(row.effect), chance(row.p), chance(row.q)].map((text, index) =>
-      element("td", { class: index === 2 ? clear : "num", "data-field": tests[index] }, text));
     return element("tr", {}, element("th", { scope: "row", class: "wrap" }, link,
       valence ? element("small", {}, valence) : null),
-    element("td", { class: "plot" }, intervals(row, scale, ticks)), ...(two ? numbers : []));
+    element("td", { class: "plot" }, intervals(row, scale, ticks)), ...(two ? testCells(row) : []));
   });
   parts.push(groupKey(rows[0].groups.map((group) => group.group)),
     element("div", { class: "frame" }, element("table", { class: "chart" },
@@ -277,6 +285,30 @@ function chartNotes(rows, all, two) {
   if (rare) notes.push(`${count(rare, "word")} of fewer than three persons in a group cannot be compared`);
   if (all.length < words - rare) notes.push(`only the strongest ${all.length} are listed`);
   return element("p", { class: "soft" }, `${notes.join(". ")}.`);
+}
+
+function placeName(place) {
+  const band = place.match(/^(\d+)-(\d+)_hz$/);
+  return band ? `${band[1]}\u2013${band[2]} Hz` : place.replaceAll("_", " ");
+}
+
+function placeChart() {
+  const rows = content.places, two = rows[0].groups.length === 2;
+  const ends = rows.flatMap((row) => [row.even, ...row.groups.flatMap((group) => [group.mean, group.high])]);
+  const scale = scaleOf(ends, "place"), ticks = ticksOf(scale);
+  const plot = element("th", { class: "plot", scope: "col" }, element("span", {}, "Share of the map"), axis(scale, ticks));
+  const head = element("tr", {}, element("th", { scope: "col" }, "Place"), plot, ...(two ? testHeads() : []));
+  const body = rows.map((row) => element("tr", {},
+    element("th", { scope: "row", class: "wrap" }, placeName(row.place),
+      element("small", {}, `${BRANCHES[row.modality] ?? row.modality}, even map ${number(row.even)}`)),
+    element("td", { class: "plot" }, intervals(row, scale, ticks)), ...(two ? testCells(row) : [])));
+  return [element("h2", {}, "Places in face and voice"),
+    element("p", { class: "soft" }, "Grad-CAM: where in a crop or a spectrogram the evidence for depression comes from. " +
+      "A share above that of an even map marks a place that matters more than its size; maps are coarse."),
+    groupKey(rows[0].groups.map((group) => group.group)),
+    element("div", { class: "frame" }, element("table", { class: "chart places" },
+      element("caption", { hidden: "" }, "Places in face and voice, in their order"),
+      element("thead", {}, head), element("tbody", {}, ...body)))];
 }
 
 function sessionName(session) {

@@ -16,6 +16,7 @@ import pandas as pd
 
 from depmm.corpora.manifest import PERSON_KEY, SESSION_KEY
 from depmm.evaluation.page import plain, templates, write_whole
+from depmm.interpret.confounds import uneven_gender
 from depmm.interpret.faithfulness import CURVES, compare_with_random
 from depmm.interpret.word_means import CONFIDENCE, compared_words, word_means
 
@@ -28,6 +29,7 @@ DIGITS = 4  # significant, in the page
 READING = [*SESSION_KEY, "fold", "seed"]  # a session as one model saw it
 # of contributions.parquet; name -> (kind, what it means)
 METHODS = {
+    "shapley": ("Shapley value", "the step's share of the model's evidence"),
     "occlusion": (
         "Occlusion",
         "the model's evidence with the step, less that with a usual step of the session instead",
@@ -40,7 +42,6 @@ METHODS = {
         "Integrated gradients",
         "what the model's evidence gains on the way from a usual step to this one",
     ),
-    "shapley": ("Shapley value", "the step's share of the model's evidence"),
 }
 PARTS = {"": "whole step", "_audio": "voice only", "_face": "face only"}
 ENCODERS = {"multimodal": "multimodal encoder", "audio": "voice encoder", "face": "face encoder"}
@@ -52,7 +53,7 @@ def write_explorer(run: Path) -> Path:
     Parameters
     ----------
     run : folder with ``contributions.parquet`` and perhaps ``branches.parquet``,
-        ``modalities.parquet`` and ``faithfulness.parquet``
+        ``modalities.parquet``, ``faithfulness.parquet``, ``places.parquet`` and the predictions
 
     Returns
     -------
@@ -65,11 +66,11 @@ def write_explorer(run: Path) -> Path:
     steps = run / "contributions.parquet"
     if not steps.is_file():
         raise ValueError(f"{steps} is not there: run depmm explain {run} first")
-    branches, modalities, faithfulness = (
+    others = [
         pd.read_parquet(path) if (path := run / f"{name}.parquet").is_file() else None
-        for name in ("branches", "modalities", "faithfulness")
-    )
-    content = explorer_content(pd.read_parquet(steps), branches, modalities, faithfulness)
+        for name in ("branches", "modalities", "faithfulness", "places", "predictions")
+    ]
+    content = explorer_content(pd.read_parquet(steps), *others)
     path = run / "explorer.html"
     write_whole(path, explorer_page(content, run.resolve().name))
     return path
@@ -91,6 +92,9 @@ def explorer_content(
     branches: pd.DataFrame | None = None,
     modalities: pd.DataFrame | None = None,
     faithfulness: pd.DataFrame | None = None,
+    places: pd.DataFrame | None = None,
+    predictions: pd.DataFrame | None = None,
+    *,
     draws: int = DRAWS,
     permutations: int = PERMUTATIONS,
 ) -> dict[str, Any]:
@@ -98,7 +102,9 @@ def explorer_content(
 
     Parameters
     ----------
-    contributions, branches, modalities, faithfulness : as ``explain_sessions`` describes them
+    contributions, branches, modalities, faithfulness, places : as ``explain_sessions`` describes
+        them
+    predictions : of the run, for the gender of the explained people
     draws : of the bootstrap over persons
     permutations : of the groups' labels
 
@@ -106,8 +112,8 @@ def explorer_content(
     -------
     ``measures`` that these tables have; ``words`` (word, valence); ``statistics``, for each measure
     one row a word, strongest first (``word_means``); ``sessions``, each with its steps,
-    branches and modalities; ``faithfulness`` of the explanations; ``counts``; and how it was
-    computed
+    branches and modalities; ``places``, one row each like a word; ``faithfulness`` of the
+    explanations; a ``caution``, or None; ``counts``; and how it was computed
     """
     steps = contributions.sort_values([*READING, "step"], ignore_index=True)
     measures = _measures(steps)
@@ -141,7 +147,9 @@ def explorer_content(
         "measures": list(measures.values()),
         "words": [{"word": word, "valence": valences[word]} for word in number],
         "statistics": statistics,
+        "places": [] if places is None else _places(places, draws, permutations),
         "faithfulness": [] if faithfulness is None else _faithfulness(faithfulness, draws),
+        "caution": None if predictions is None else _caution(steps, predictions),
         "sessions": _sessions(shown, steps, measures, number, branches, modalities),
     }
     return plain(_rounded(content))
@@ -178,6 +186,25 @@ def _faithfulness(areas: pd.DataFrame, draws: int) -> list[dict[str, Any]]:
         for method, own in by_method.items()
     ]
     return sorted(rows, key=lambda row: -sum(row[curve]["gain"] for curve in CURVES))
+
+
+def _places(places: pd.DataFrame, draws: int, permutations: int) -> list[dict[str, Any]]:
+    """Compare the groups place by place, as words are compared; all places are tested together."""
+    as_words = places.assign(word=places["modality"] + "/" + places["place"], valence=None)
+    rows = word_means(as_words, "share", draws, permutations)
+    even = as_words.groupby("word")["area"].mean()
+    order = {name: index for index, name in enumerate(as_words["word"].unique())}
+    for row in rows:
+        row["modality"], row["place"] = row["word"].split("/", 1)
+        row["even"] = even[row["word"]]
+    return sorted(rows, key=lambda row: order[row.pop("word")])
+
+
+def _caution(steps: pd.DataFrame, predictions: pd.DataFrame) -> str | None:
+    if "gender" not in predictions:
+        return None
+    people = predictions[[*SESSION_KEY, "gender"]].drop_duplicates(SESSION_KEY)
+    return uneven_gender(steps[[*SESSION_KEY, "group"]].merge(people, on=SESSION_KEY))
 
 
 def _sample(readings: pd.DataFrame) -> pd.DataFrame:

@@ -23,6 +23,7 @@ QUESTIONS: dict[str, Question] = {
         questions.stability,
         questions.session,
         questions.gates,
+        questions.places,
         questions.unlike_their_group,
     )
 }

@@ -7,18 +7,17 @@ from typing import Literal
 
 import pandas as pd
 from pydantic import PositiveInt
-from scipy.stats import fisher_exact
 
 from depmm.corpora.manifest import SESSION_KEY
 from depmm.corpora.patterns import did_you_mean
 from depmm.interpret import agreement as agreements
 from depmm.interpret import unlike, words
+from depmm.interpret.confounds import uneven_gender
 from depmm.interpret.effects import UNIT, group_effects
 from depmm.interpret.sql import columns, read
 from depmm.interpret.unlike import MODEL_KEY
 
 METHODS = ("permutation", "integrated_gradients", "shapley")
-UNEVEN = 0.05  # p of gender between the groups, below which an answer warns
 HOW = (
     "effect: Hedges' g with its 95 % interval over people; p: permutation of people; "
     "q: Benjamini-Hochberg"
@@ -28,7 +27,7 @@ HOW = (
 def words_by_group(
     run: Path,
     *,
-    by: str = "occlusion",
+    by: str | None = None,
     valence: Literal["negative", "neutral", "positive"] | None = None,
     within: str | None = None,
     top: PositiveInt = 10,
@@ -39,12 +38,14 @@ def words_by_group(
 
     Parameters
     ----------
-    by : occlusion, occlusion_audio, occlusion_face, selected, selected_face ...
+    by : shapley, occlusion, occlusion_audio, selected, selected_face ...; default: shapley, which
+        finds planted words best, where the run was explained with it, else occlusion
     valence : show these words only; ``q`` counts all that were tested
     within : compare people of the same gender (or fold, corpus ...) only; ``subject``: with
         themselves
     top : rows
     """
+    by = by or _usual_measure(run)
     table = _contributions(run, [by], within)
     answer = words.words_by_group(table, by, within, permutations=permutations, seed=seed)
     rare = int(answer["rare"].sum())
@@ -52,19 +53,17 @@ def words_by_group(
         answer = answer[answer["valence"] == valence].reset_index(drop=True)
     answer = answer.head(top)
     answer.attrs["title"] = f"words that separate the groups most, by {by}{_in(within)} ({HOW})"
-    notes = _gender_differs(run) if within is None else []
+    answer.attrs["notes"] = _cautions(run, within)
     if rare:
         plural = "words have" if rare > 1 else "word has"
-        notes.append(f"{rare} {plural} fewer than 3 readers in a group: not tested")
-    if notes:
-        answer.attrs["notes"] = notes
+        answer.attrs["notes"].append(f"{rare} {plural} fewer than 3 readers in a group: not tested")
     return answer
 
 
 def words_by_valence(
     run: Path,
     *,
-    by: str = "occlusion",
+    by: str | None = None,
     within: str | None = None,
     permutations: PositiveInt = 5000,
     seed: int = 0,
@@ -75,9 +74,11 @@ def words_by_valence(
     ----------
     by, within : as for words-by-group
     """
+    by = by or _usual_measure(run)
     table = _contributions(run, [by], within)
     answer = words.words_by_valence(table, by, within, permutations=permutations, seed=seed)
     answer.attrs["title"] = f"words of each valence, by {by}{_in(within)} ({HOW})"
+    answer.attrs["notes"] = _cautions(run, within)
     return answer
 
 
@@ -103,6 +104,7 @@ def words_by_encoder(
     answer.insert(0, "encoder", answer.pop("measure").str.removeprefix("selected_"))
     answer = answer.head(top)
     answer.attrs["title"] = f"words that encoders select more often in a group{_in(within)} ({HOW})"
+    answer.attrs["notes"] = _cautions(run, within)
     return answer
 
 
@@ -123,7 +125,7 @@ def agreement(run: Path, *, within: str | None = None, seed: int = 0) -> pd.Data
 
 
 def stability(
-    run: Path, *, by: str = "occlusion", within: str | None = None, pairs: bool = False
+    run: Path, *, by: str | None = None, within: str | None = None, pairs: bool = False
 ) -> pd.DataFrame:
     """Whether several folds and seeds rank the words alike.
 
@@ -132,6 +134,7 @@ def stability(
     by, within : as for words-by-group
     pairs : every two models, instead of their mean
     """
+    by = by or _usual_measure(run)
     answer = agreements.stability(_contributions(run, [by], within), by, within)
     if not pairs:
         kinds = answer.groupby("compared", sort=False)
@@ -204,6 +207,49 @@ def gates(run: Path, *, within: str | None = None, seed: int = 0) -> pd.DataFram
         answer = answer[["gate"]].join(group_effects(matrix, seed=seed).set_index("branch"))
     answer = answer.reset_index()
     answer.attrs["title"] = f"gate and logit of each branch{_in(within)} ({HOW})"
+    answer.attrs["notes"] = _cautions(run, within)
+    return answer
+
+
+def places(
+    run: Path, *, within: str | None = None, permutations: PositiveInt = 5000, seed: int = 0
+) -> pd.DataFrame:
+    """Where in face and voice the evidence for depression comes from, in either group.
+
+    Parameters
+    ----------
+    within : as for words-by-group
+    """
+    if not (run / "places.parquet").is_file():
+        raise ValueError(
+            f"{run}: places are not explained: run depmm explain {run} --methods grad_cam"
+        )
+    table = _with_column(run, read(run, "places", "FROM places"), within)
+    mapped = table.groupby([*SESSION_KEY, *MODEL_KEY, "modality", "step"])["share"].count() > 0
+    table = table.dropna(subset=["share"])
+    if table.empty:
+        raise ValueError(
+            f"{run}: in none of {len(mapped)} maps anything speaks for depression: this model has "
+            "no places to compare"
+        )
+    kinds = table.groupby(["modality", "place"], sort=False)
+    answer = kinds.agg(even_map=("area", "mean"), steps=("share", "size"), share=("share", "mean"))
+    if table["group"].notna().any():
+        people = words.in_groups(table, ["share"], within)
+        matrix = people.pivot_table(index=UNIT, columns=["modality", "place"], values="share")
+        found = group_effects(matrix, permutations=permutations, seed=seed)
+        answer = answer.join(found.set_index(["modality", "place"]))
+    answer = answer.reset_index()
+    answer.attrs["title"] = (
+        f"share of the Grad-CAM map that lies in each place{_in(within)}; even_map: of a map "
+        f"without any preference ({HOW})"
+    )
+    answer.attrs["notes"] = _cautions(run, within)
+    if not mapped.all():
+        answer.attrs["notes"].append(
+            f"{(~mapped).sum()} of {len(mapped)} maps of steps are left out: nothing in them "
+            "speaks for depression"
+        )
     return answer
 
 
@@ -239,6 +285,10 @@ def _measures(run: Path) -> list[str]:
     ]
 
 
+def _usual_measure(run: Path) -> str:
+    return "shapley" if "shapley" in columns(run, "contributions") else "occlusion"
+
+
 def _contributions(run: Path, measures: Sequence[str], within: str | None) -> pd.DataFrame:
     known = _measures(run)
     for name in measures:
@@ -264,9 +314,11 @@ def _with_column(run: Path, table: pd.DataFrame, within: str | None) -> pd.DataF
     return table.merge(people, on=SESSION_KEY, how="left")
 
 
-def _gender_differs(run: Path) -> list[str]:
-    """Warn where one group has more women: what tells women from men then looks like a word."""
-    if not (run / "predictions.parquet").is_file() or "gender" not in columns(run, "predictions"):
+def _cautions(run: Path, within: str | None) -> list[str]:
+    """What a reader of a difference between the groups must know besides."""
+    if within is not None or not (run / "predictions.parquet").is_file():
+        return []
+    if "gender" not in columns(run, "predictions"):
         return []
     people = read(
         run,
@@ -274,16 +326,8 @@ def _gender_differs(run: Path) -> list[str]:
         'SELECT DISTINCT corpus, subject, session, "group" FROM contributions '
         'WHERE "group" IS NOT NULL',
     )
-    people = _with_column(run, people, "gender").drop_duplicates(["corpus", "subject"])
-    counts = pd.crosstab(people["group"], people["gender"])
-    if counts.shape != (2, 2) or (p := fisher_exact(counts.to_numpy()).pvalue) >= UNEVEN:
-        return []
-    (first, rest), (own, others) = counts.to_numpy().tolist()
-    return [
-        f"{own} of {own + others} people of group 1 and {first} of {first + rest} of group 0 are "
-        f"{counts.columns[0]} (Fisher's exact p = {p:.2g}): a word may only tell women from men; "
-        "compare with within=gender"
-    ]
+    caution = uneven_gender(_with_column(run, people, "gender"))
+    return [] if caution is None else [caution]
 
 
 def _among(run: Path, column: str, value: str, subject: str) -> None:
