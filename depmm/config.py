@@ -469,7 +469,10 @@ class TrainingConfig(Settings):
     monitor: Literal["loss", "auroc", "rmse"] = Field("loss", description="on validation")
     patience: int = Field(10, ge=1, description="epochs without gain before stopping")
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
-    start_from: File | None = Field(None, description="run folder whose fitting tensors are taken")
+    start_from: File | None = Field(
+        None,
+        description="run whose fitting tensors are taken; nobody tested may be in its training",
+    )
     weights: dict[Modality, File] = Field(
         {}, description="file with published weights of an encoder's backbone"
     )

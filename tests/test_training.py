@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -404,6 +405,32 @@ def test_a_search_changes_no_weights_and_resumes_exactly(corpus, tmp_path, monke
         assert_same_run(again, whole)
 
 
+def test_weights_that_know_a_tested_person_are_refused(corpus, tmp_path):
+    first = run(corpus, tmp_path / "first", *AUDIO, "training.epochs=1", "name=first")
+    deal = "split={kind: k_fold, folds: 3}"
+    begin = (*AUDIO, "training.epochs=1", deal, f"training.start_from={first.path}")
+    split = pd.read_csv(first.split, dtype="str")
+    learned = set(split.loc[split["split"] != "test", "subject"])
+    with pytest.raises(ValueError, match=r"know them\. Give both runs one split") as told:
+        run(corpus, tmp_path / "second", *begin)
+    named = re.search(r"\((.*?)\)", str(told.value))[1].split(" and ")[0].split(", ")
+    assert {name.split("/")[1] for name in named} <= learned
+    # nor through a run between them
+    between = run(
+        corpus, tmp_path / "between", *AUDIO, "training.epochs=1",
+        f"training.start_from={first.path}", "name=between",
+    )  # fmt: skip
+    split.assign(subject="other-" + split["subject"]).to_csv(between.split, index=False)
+    second = (*AUDIO, "training.epochs=1", deal, f"training.start_from={between.path}")
+    with pytest.raises(ValueError, match="its weights know them"):
+        run(corpus, tmp_path / "third", *second)
+    # who cannot be asked does not stop anybody
+    first.split.unlink()
+    said: list[str] = []
+    run(corpus, tmp_path / "fourth", *begin, say=said.append)
+    assert any("does not say whom it has learned from" in line for line in said)
+
+
 def test_carrying_over_another_run(corpus, tmp_path):
     first = run(corpus, tmp_path / "first", *AUDIO, "training.epochs=1", "name=first")
     said: list[str] = []
@@ -425,6 +452,8 @@ def test_carrying_over_another_run(corpus, tmp_path):
     assert all(name.startswith("fusion.predict") for name in report["mismatched"])
     assert report["mismatched"]
     assert any("tensors loaded" in line for line in said)
+    told = f"training.start_from: {first.path} has learned from nobody who is tested or chosen from"
+    assert any(line.startswith(told) for line in said)
 
 
 # ---- tasks -----------------------------------------------------------------------------------

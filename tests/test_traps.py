@@ -15,6 +15,7 @@ from depmm.config import ExtractConfig, SplitConfig, load_config
 from depmm.corpora.audit import audit_manifest
 from depmm.corpora.finding import Evidence
 from depmm.corpora.index import index_corpus
+from depmm.corpora.kinship import people_in_both
 from depmm.corpora.manifest import Manifest, concat_manifests
 from depmm.corpora.spec import load_spec, parse_spec
 from depmm.corpora.splits import SplitError, make_folds, make_split
@@ -224,3 +225,13 @@ def test_the_demo_itself_falls_into_none(corpus):
         load_spec(ROOT / "data_specs/ewre_simulated.yaml"), corpus.recordings
     )
     assert errors(manifest) == {}
+
+
+def test_who_is_in_two_corpora():
+    def people(*keys: str) -> pd.DataFrame:
+        return pd.DataFrame([key.split("/") for key in keys], columns=["corpus", "subject"])
+
+    learned = people("daic_woz/300", "daic_woz/301", "own/1", "mpdd_2025/7")
+    asked = people("edaic/300_P", "edaic/302", "own/1", "own/01", "other/300", "mpdd_2026/7")
+    found = people_in_both(asked, learned)
+    assert found.to_numpy().tolist() == [["edaic", "300_P"], ["own", "1"]]

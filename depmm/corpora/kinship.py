@@ -84,6 +84,32 @@ def unknown_people(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
+def people_in_both(people: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """Find who of some people is one of the others, in the same corpus or in one with its people.
+
+    Parameters
+    ----------
+    people, others : corpus and subject, one row a person
+
+    Returns
+    -------
+    rows of ``people``; corpora that may share people but not their ids cannot be compared
+    """
+    known = set(others[PERSON_KEY].itertuples(index=False, name=None))
+    renamed = {
+        (relative, _number(subject))
+        for relative in people["corpus"].unique()
+        for corpus, subject in known
+        if corpus != relative
+        and any(each.same_ids and _ordered(each, relative, corpus) for each in KINSHIPS)
+    }
+    same = [
+        (corpus, subject) in known or (corpus, _number(subject)) in renamed
+        for corpus, subject in people[PERSON_KEY].itertuples(index=False)
+    ]
+    return people[same]
+
+
 def _ordered(kinship: Kinship, one: str, two: str) -> tuple[str, str] | None:
     for first, second in ((one, two), (two, one)):
         if fnmatchcase(first, kinship.first) and fnmatchcase(second, kinship.second):

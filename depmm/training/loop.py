@@ -41,6 +41,7 @@ from depmm.training.learning_rate import search_learning_rate
 from depmm.training.losses import session_weights
 from depmm.training.run_folder import RunFolder, write_table, write_text
 from depmm.training.standardize import fit_scales
+from depmm.training.transfer import check_start
 
 SEARCH_EPOCHS = 1_000_000  # a search of the learning rate draws as these epochs would
 
@@ -71,7 +72,7 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
     ConfigError : the folder holds a run of another config
     TaskError, StoreError, SplitError, ManifestError : the data do not fit the config
     LearningRateError : a learning rate was searched and none found
-    ValueError : weights to start from do not fit
+    ValueError : weights to start from do not fit, or know somebody who is tested
     """
     settings = config.training
     speak: Say = say if accelerator.is_main_process else lambda line: None
@@ -94,7 +95,7 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
     checkpoint = run.checkpoints / "last.safetensors"
     if not checkpoint.is_file():
         fit_scales(bare, data, settings.batch_size)
-    carry_over(bare, settings, run, accelerator, speak)
+    carry_over(bare, settings, run, data, accelerator, speak)
     progress: dict[str, Any] = {
         "epoch": 0, "best": None, "best_epoch": -1, "history": [], "rates": []
     }  # fmt: skip
@@ -180,6 +181,7 @@ def carry_over(
     bare: DepressionModel,
     settings: TrainingConfig,
     run: RunFolder,
+    data: TaskData,
     accelerator: Accelerator,
     say: Say,
 ) -> None:
@@ -189,6 +191,7 @@ def carry_over(
         for name, path in settings.weights.items()
     ]
     if settings.start_from is not None:
+        say(check_start(settings.start_from, data.sessions))
         reports.append(load_run(bare, settings.start_from))
     for report in reports:
         say(str(report))
