@@ -388,12 +388,14 @@ def explain(
 
     from depmm.config import SplitConfig, load_config
     from depmm.corpora.manifest import read_manifest
+    from depmm.data.embed import ensure_embeddings
     from depmm.data.task import load_task
-    from depmm.interpret.explain import TABLES, explain_sessions
+    from depmm.interpret.explain import PLACES, TABLES, explain_sessions
     from depmm.interpret.parquet_stream import ParquetStream
     from depmm.models.model import DepressionModel
     from depmm.training.run_folder import model_folders
 
+    asked = methods or []
     logging.disable_progress_bar()  # weights load in an instant
     with ParquetStream(run, TABLES) as stream:
         for folder in model_folders(run):
@@ -403,8 +405,10 @@ def explain(
             data = load_task(config.model_copy(update={"split": own}))
             steps = read_manifest(config.data.manifest).steps
             model = DepressionModel.from_pretrained(folder.path)
+            if PLACES not in asked:  # places are found in crops and spectrograms, not embeddings
+                data = ensure_embeddings(model.encoders, data, model.device, say=typer.echo)
             for tables in explain_sessions(
-                model, data, steps, split, config.split.fold, config.seed, methods or ()
+                model, data, steps, split, config.split.fold, config.seed, asked
             ):
                 stream.write(tables)
     for name in TABLES:

@@ -9,10 +9,13 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 from speech_sources import write_source
+from typer.testing import CliRunner
 
+from depmm.cli import app
 from depmm.config import Config, ConfigError, ExtractConfig, ModelConfig, load_config
 from depmm.corpora.manifest import Manifest
 from depmm.data.batch import collate
+from depmm.data.dataset import SessionDataset
 from depmm.data.embed import ensure_embeddings
 from depmm.data.task import TaskData, load_task
 from depmm.evaluation.predict import predict
@@ -218,6 +221,24 @@ def test_a_run_trained_on_embeddings_predicts_from_signals(corpus, store, source
     expected = pd.read_parquet(run.predictions)["y_prob"]
     model = DepressionModel.from_pretrained(run.path)
     np.testing.assert_allclose(predictions(model, load_task(config)), expected, rtol=0, atol=1e-5)
+
+
+def test_a_run_is_explained_from_its_embeddings(corpus, store, source, tmp_path, monkeypatch):
+    settings = [*FRAME_MEAN, "data.embed=[audio, face]", "training.epochs=1"]
+    config = config_of(corpus, store, source, *settings, f"out={tmp_path}")
+    run = RunFolder(tmp_path / "tiny")
+    train(config, run, build_accelerator(config), lambda line: None)
+
+    def decode(*signal: object) -> None:
+        raise AssertionError("what is embedded need not be decoded")
+
+    monkeypatch.setattr(SessionDataset, "_signal", decode)
+    done = CliRunner().invoke(app, ["explain", str(run.path)])
+    assert done.exit_code == 0, done.output
+    assert "embed audio: 12 sessions are kept, 0 to do" in done.output
+    told = pd.read_parquet(run.path / "contributions.parquet").drop_duplicates("session")
+    predicted = pd.read_parquet(run.predictions).set_index("session")["y_prob"]
+    np.testing.assert_allclose(told["y_prob"], predicted[told["session"]], atol=1e-6)
 
 
 def test_a_model_takes_a_signal_or_its_embedding_but_not_both(corpus, store, source):
