@@ -387,6 +387,12 @@ class DepFormerConfig(Settings):
     share_indices: bool = True
     cross_attention: Literal["audio_query", "face_query", "none"] = "audio_query"
     fusion_weights: Literal["bernoulli", "fixed"] = "bernoulli"
+    fixed_steps: int | None = Field(
+        None,
+        ge=1,
+        description="everybody reads so many steps in one order, and each place has weights of its "
+        "own; default: any number of steps, the mean over places",
+    )
 
 
 class MeanPoolConfig(Settings):

@@ -13,6 +13,7 @@ from depmm.data.augment import Augmentation, draw_augmentation
 from depmm.data.batch import ShareSampler, collate, evaluation_shares, plan_epoch
 from depmm.data.dataset import SessionDataset, SessionItem
 from depmm.data.task import TaskError, describe_sessions, labelled_sessions, load_task
+from depmm.store.extract import read_index
 from depmm.store.sessions import SessionStore
 
 RANDOM = {"min_steps": 0.3, "drop_modality": 0.5, "gain_db": 6.0, "noise": 0.1, "flip": True}
@@ -312,11 +313,28 @@ def test_session_without_the_modality_is_left_out_and_counted(corpus, tmp_path):
         ("extract.face.frames_per_second=9.0", r"none of 12 sessions.*run depmm extract"),
         ("data.store=nowhere", r"nowhere is no store.*run depmm extract"),
         ("data.max_steps=3", r"ewre_simulated/S001/S001_1 has 4 steps, data.max_steps is 3: raise"),
+        (
+            "model.fusion.fixed_steps=24",
+            r"12 of 12 sessions do not have 24 steps, e.g. .*S001_1 \(4\), but .* set it to null",
+        ),
     ],
 )
 def test_task_errors_name_value_and_remedy(corpus, override, message):
     with pytest.raises(ValueError, match=message):
         load_task(config(corpus, override))
+
+
+def test_a_single_step_cannot_be_centred(corpus, monkeypatch):
+    centred = config(corpus, "model.center_steps=true")
+    load_task(centred)
+
+    def cut(store: SessionStore) -> pd.DataFrame:
+        index = read_index(store)
+        return index.assign(steps=index["steps"].where(index["subject"] != "S003", 1))
+
+    monkeypatch.setattr("depmm.data.task.read_index", cut)
+    with pytest.raises(TaskError, match=r"1 of 12 sessions have a single step, e.g. .*S003"):
+        load_task(centred)
 
 
 def test_task_without_any_label(corpus, tmp_path):

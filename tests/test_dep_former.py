@@ -22,6 +22,7 @@ from depmm.models.sparse_encoder import (
     SparseEncoder,
     Steps,
     sinusoidal_position,
+    token_count,
 )
 
 SMALL = {
@@ -155,6 +156,63 @@ def test_released_layout_gives_eighteen_tokens():
     ]
     short = encoder(Steps(x, torch.arange(24) < torch.tensor([[24], [9]]), torch.tensor([24, 9])))
     assert short.mask.sum(1).tolist() == [18, 9]  # ceil(9 / 4) tokens from each of three stacks
+
+
+# ---- a fixed list of steps ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stacks", [[3, 2, 1], [1], [2, 2]])
+@pytest.mark.parametrize("length", [1, 2, 5, 12, 24, 71])
+def test_tokens_are_counted_as_they_come(length, stacks):
+    encoder = SparseEncoder(6, 16, 2, 8, 16, stacks, 5, 0.0, sharing=False).eval()
+    there = torch.ones(1, length, dtype=torch.bool)
+    tokens = encoder(Steps(torch.randn(1, length, 6), there, torch.tensor([length])))
+    assert tokens.x.shape[1] == token_count(length, stacks)
+
+
+def test_places_are_read_side_by_side():
+    model = fusion(fixed_steps=12)
+    assert model.predict["face"].in_features == 9 * 16
+    x = features(2, 12)
+    masks = all_present(x)
+    tokens = model._encode(model.adapter(x), masks)
+    expected = model.predict["face"](tokens["face"].x.flatten(1))
+    torch.testing.assert_close(model(x, masks)[1]["face"], expected)
+    with torch.no_grad():  # equal weights of all places are the mean
+        mean = fusion()
+        mean.load_state_dict(
+            {n: v for n, v in model.state_dict().items() if "predict" not in n}, strict=False
+        )
+        for name in model.branches:
+            weight, bias = mean.predict[name].weight, mean.predict[name].bias
+            model.predict[name].weight.copy_(weight.repeat(1, 9) / 9)
+            model.predict[name].bias.copy_(bias)
+    torch.testing.assert_close(model(x, masks)[0], mean(x, masks)[0])
+
+
+def test_a_missing_step_moves_no_place():
+    model = fusion(fixed_steps=12)
+    x = features(1, 12)
+    masks = all_present(x)
+    seen: list[torch.Tensor] = []
+    for name in model.encoders:  # the last stack reads places 9, 10 and 11, whatever lacks
+        model.encoders[name].stacks[2].register_forward_pre_hook(
+            lambda module, given: seen.append(given[0].length)
+        )
+    masks["audio"][0, 10:] = masks["face"][0, 10:] = False
+    x["audio"][0, 10:] = float("nan")
+    out, _ = model(x, masks)
+    assert torch.isfinite(out).all()
+    assert [length.item() for length in seen] == [3, 3, 3]
+    x["audio"][0, 10:], x["face"][0, 10:] = 5.0, -5.0
+    torch.testing.assert_close(model(x, masks)[0], out)
+
+
+def test_another_number_of_steps_is_refused():
+    model = fusion(fixed_steps=12)
+    x = features(1, 11)
+    with pytest.raises(ValueError, match=r"11 steps, but this model reads 12 in one order"):
+        model(x, all_present(x))
 
 
 def test_selection_equals_a_brute_force_loop():

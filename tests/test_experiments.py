@@ -44,6 +44,8 @@ def test_config_takes_a_training_step(path, tmp_path):
     overrides = []
     if "speech_transformer" in path.read_text():
         overrides = [f"model.encoders.audio.source={write_source(tmp_path)}"]
+    if "fixed_steps" in path.read_text():
+        overrides = ["model.fusion.fixed_steps=2"]  # what batch_of gives
     config = load_experiment(path, overrides)
     torch.manual_seed(0)
     model = build_model(config.model, config.task.kind, (0.0, 3.0), config.task.output).train()

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from recordings import write_video
 
-from depmm.config import SplitConfig, load_config
+from depmm.config import DepFormerConfig, SplitConfig, load_config
 from depmm.corpora.manifest import ManifestError
 from depmm.corpora.recording import STEP_TABLE, read_steps, recording_manifest, window_steps
 from depmm.data.task import load_task
@@ -447,6 +447,9 @@ def test_recordings_that_are_refused(hears, sees, tmp_path, scratch):
     few = sees.config.data.model_copy(update={"max_steps": 3})
     compares = replace(sees, config=sees.config.model_copy(update={"model": centred}))
     short = replace(sees, config=sees.config.model_copy(update={"data": few}))
+    listed = DepFormerConfig(kind="dep_former", fixed_steps=12)
+    list_of_12 = sees.config.model.model_copy(update={"fusion": listed})
+    reads = replace(sees, config=sees.config.model_copy(update={"model": list_of_12}))
     aligned = Request(window_s=0.5, aligned=True)
     for run, file, request, message in (
         (hears, tmp_path / "no.wav", aligned, "no.wav: no such file"),
@@ -460,6 +463,7 @@ def test_recordings_that_are_refused(hears, sees, tmp_path, scratch):
         (sees, whole, replace(aligned, window_s=0.0), "give a length above 0 seconds"),
         (compares, whole, replace(aligned, window_s=2.0), "one step, but this model compares"),
         (short, whole, aligned, r"4 steps; the model takes 3 \(data.max_steps\)"),
+        (reads, whole, aligned, r"4 steps; the model reads 12 in one order .* with --steps"),
     ):
         with pytest.raises(ValueError, match=message):
             predict_file(run, file, request)

@@ -6,7 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from depmm.config import Config, Experiment, SplitConfig, TaskConfig
+from depmm.config import (
+    Config,
+    DepFormerConfig,
+    Experiment,
+    ModelConfig,
+    SplitConfig,
+    TaskConfig,
+)
 from depmm.corpora.manifest import INSTRUMENTS, PERSON_KEY, SESSION_KEY, read_manifest
 from depmm.corpora.splits import make_folds, make_split
 from depmm.data.dataset import SessionDataset
@@ -47,7 +54,7 @@ def load_task(config: Experiment) -> TaskData:
     Raises
     ------
     TaskError : the column or its values do not fit, nothing is left, a session is too long, or has
-        too few steps to be centred
+        another number of steps than the model reads
     ManifestError, SplitError, StoreError : as their modules say
     """
     manifest = read_manifest(config.data.manifest)
@@ -73,13 +80,8 @@ def load_task(config: Experiment) -> TaskData:
             f"session {'/'.join(long[SESSION_KEY].iloc[0])} has {long['steps'].iloc[0]:.0f} steps, "
             f"data.max_steps is {config.data.max_steps}: raise it, or make longer steps"
         )
-    alone = here[usable & (here["steps"] < 2)]
-    if isinstance(config, Config) and config.model.center_steps and len(alone):
-        raise TaskError(
-            f"{len(alone)} of {usable.sum()} sessions have a single step, e.g. "
-            f"{'/'.join(alone[SESSION_KEY].iloc[0])}, and model.center_steps leaves nothing of it: "
-            "set it to false, or cut sessions into shorter steps"
-        )
+    if isinstance(config, Config):
+        _check_steps(here[usable], config.model)
     sound_s = here.loc[usable, "audio_s"].reset_index(drop=True)
     sessions = sessions[usable].reset_index(drop=True)
     if sessions.empty:
@@ -101,6 +103,25 @@ def load_task(config: Experiment) -> TaskData:
         score_range,
         {reason: count for reason, count in left_out.items() if count},
     )
+
+
+def _check_steps(sessions: pd.DataFrame, model: ModelConfig) -> None:
+    """Refuse sessions with fewer steps than a model can read, or another number."""
+    alone = sessions[sessions["steps"] < 2]
+    if model.center_steps and len(alone):
+        raise TaskError(
+            f"{len(alone)} of {len(sessions)} sessions have a single step, e.g. "
+            f"{'/'.join(alone[SESSION_KEY].iloc[0])}, and model.center_steps leaves nothing of it: "
+            "set it to false, or cut sessions into shorter steps"
+        )
+    fixed = model.fusion.fixed_steps if isinstance(model.fusion, DepFormerConfig) else None
+    other = sessions[sessions["steps"] != fixed]
+    if fixed is not None and len(other):
+        raise TaskError(
+            f"{len(other)} of {len(sessions)} sessions do not have {fixed} steps, e.g. "
+            f"{'/'.join(other[SESSION_KEY].iloc[0])} ({other['steps'].iloc[0]:.0f}), but "
+            f"model.fusion.fixed_steps is {fixed}: set it to null, or leave them out"
+        )
 
 
 def task_folds(manifest: Path, task: TaskConfig, split: SplitConfig) -> pd.DataFrame:

@@ -7,6 +7,11 @@ index chosen by M is shared with F and A) -> ``CrossAttention`` over the three -
 The paper's text was not at hand beyond its abstract and figure; what follows the figure and what
 is a decision of this project stands in each part's module. With one modality there is nothing to
 share or to cross: the model is then adapter, one encoder and its prediction, the unimodal ablation.
+
+How a branch reads its tokens is such a decision. Their mean serves sessions of any length. Where
+everybody reads one list of words in one order (``fixed_steps``) each place has weights of its own,
+so that a word is known by its place and need not be told from the others by what attention makes
+of it: of 30 training people that costs far less (experiments/README.md).
 """
 
 import torch
@@ -17,7 +22,7 @@ from depmm.models.bernoulli_fusion import BernoulliFusion
 from depmm.models.cross_attention import CrossAttention
 from depmm.models.masking import masked_mean
 from depmm.models.modality_adapter import ModalityAdapter
-from depmm.models.sparse_encoder import SparseEncoder, Steps, Tokens
+from depmm.models.sparse_encoder import SparseEncoder, Steps, Tokens, token_count
 
 
 class DepFormer(nn.Module):
@@ -66,7 +71,11 @@ class DepFormer(nn.Module):
             self.key_name = "face" if s.cross_attention == "audio_query" else "audio"
             branches.append("cross")
         self.branches = branches
-        self.predict = nn.ModuleDict({name: nn.Linear(s.width, out_features) for name in branches})
+        self.fixed_steps = s.fixed_steps
+        places = 1 if s.fixed_steps is None else token_count(s.fixed_steps, s.stacks)
+        self.predict = nn.ModuleDict(
+            {name: nn.Linear(places * s.width, out_features) for name in branches}
+        )
         self.fusion = BernoulliFusion(branches, learned=s.fusion_weights == "bernoulli")
 
     def forward(
@@ -87,19 +96,26 @@ class DepFormer(nn.Module):
         ------
         KeyError : a modality that the model was not built for, or one of its own lacks (pass an
             all-False mask to say that a modality is missing)
+        ValueError : another number of steps than ``fixed_steps``
         """
+        steps = features[self.modalities[0]].shape[1]
+        if self.fixed_steps not in (None, steps):
+            raise ValueError(
+                f"the session has {steps} steps, but this model reads {self.fixed_steps} in one "
+                "order (model.fusion.fixed_steps): give it the steps that it was trained on"
+            )
         lacks = {name: ~masks[name].unsqueeze(-1) for name in self.modalities}
         # before the adapter too: what stands at a missing step must not reach a gradient
         seen = {name: _cleared(features[name], lacks[name]) for name in self.modalities}
         adapted = seen if self.adapter is None else self.adapter(seen)
         adapted = {name: _cleared(x, lacks[name]) for name, x in adapted.items()}
         tokens = self._encode(adapted, masks)
-        pooled = {name: masked_mean(t.x, t.mask) for name, t in tokens.items()}
+        pooled = {name: self._read(t.x, t.mask) for name, t in tokens.items()}
         present = {name: t.mask.any(dim=1) for name, t in tokens.items()}
         if self.cross is not None:
             query, key = tokens[self.query_name], tokens[self.key_name]
             crossed = self.cross(query.x, key.x, tokens["multimodal"].x, key.mask)
-            pooled["cross"] = masked_mean(crossed, query.mask)
+            pooled["cross"] = self._read(crossed, query.mask)
             present["cross"] = present["audio"] & present["face"]
         logits = {name: self.predict[name](pooled[name]) for name in self.branches}
         fused = self.fusion(
@@ -108,10 +124,18 @@ class DepFormer(nn.Module):
         )
         return fused, logits
 
+    def _read(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Mean over the tokens of a branch, or all of them side by side: what it predicts from."""
+        if self.fixed_steps is None:
+            return masked_mean(x, mask)
+        return _cleared(x, ~mask.unsqueeze(-1)).flatten(1)
+
     def _encode(self, adapted: dict[str, Tensor], masks: dict[str, Tensor]) -> dict[str, Tokens]:
         there = torch.stack([masks[name] for name in self.modalities]).any(dim=0)
         place = torch.arange(1, there.shape[1] + 1, device=there.device)
         length = (place * there).amax(dim=1)
+        if self.fixed_steps is not None:  # a step that lacks at the end moves no place
+            length = torch.full_like(length, self.fixed_steps)
         tokens: dict[str, Tokens] = {}
         shared = None
         if "multimodal" in self.encoders:

@@ -10,6 +10,7 @@ that a single step is a valid session.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -48,6 +49,17 @@ class Tokens(NamedTuple):
     x: Tensor
     mask: Tensor
     shared: list[list[SharedIndex]]
+
+
+def token_count(length: int, stacks: Sequence[int]) -> int:
+    """Tokens that ``SparseEncoder`` gives of so many steps: 18 of 24 with stacks of 3, 2, 1."""
+    count = 0
+    for number, layers in enumerate(stacks):
+        tokens = -(-length // 2**number)
+        for _ in range(layers - 1):
+            tokens = (tokens + 1) // 2
+        count += tokens
+    return count
 
 
 def sinusoidal_position(length: int, width: int, like: Tensor) -> Tensor:

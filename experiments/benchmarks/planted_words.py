@@ -2,12 +2,12 @@
 
     python experiments/benchmarks/planted_words.py [CORPORA] [CONDITION...]
 
-240 simulated people read 12 emotion words: the bluntness of ``depmm simulate`` shifts two features
+48 simulated people read 12 emotion words: the bluntness of ``depmm simulate`` shifts two features
 of the voice and two of the face up by a standard deviation a unit, two others down, ten rows a
-second. Each corpus is indexed, extracted, trained on (``configs/planted_words.yaml``) and explained
-with the commands of a user; the 48 people who are explained neither train nor validate. The words
-are ranked by each explanation, as ``depmm ask RUN words-by-group`` does, and compared with the
-truth:
+second. Each corpus is indexed, extracted, cross-validated (``configs/planted_words.yaml``) and
+explained with the commands of a user: everybody is explained by the model that neither trained nor
+validated on them. The words are ranked by each explanation, as ``depmm ask RUN words-by-group``
+does, and compared with the truth:
 
 ``planted``   effect 1.0: AUC of the ranking for planted words
 ``nothing``   effect 0: the same AUC (of words that would have been planted), and false discoveries
@@ -40,10 +40,11 @@ BIN = Path(sys.executable).parent
 GIVEN = ("selected", "occlusion")  # what depmm explain computes unasked
 METHODS = (*GIVEN, "permutation", "integrated_gradients", "shapley")
 WORDS = 12
-PEOPLE, TESTED = 240, 48
+PEOPLE = 48
 LOADINGS = np.array([1.0, 1.0, -1.0, -1.0])  # of bluntness on features, standard deviations
 ROWS_PER_WORD = 10  # 1 s
 LEVEL = 0.05  # of q
+SEEDS = "0,1,2"  # of the trainings; a person's contributions are the mean over their models
 GENDER_SHARE, GENDER_SHIFT = 0.85, 1.5
 LONGER = 1.5
 
@@ -76,11 +77,9 @@ def simulate(out: Path, condition: Condition, people: int, seed: int) -> list[St
     rng = np.random.default_rng((seed, 1))
     if condition.gender:
         persons = _by_gender(persons, rng)
-    splits = _dealt(persons)
     words, labels = [], []
     for person in persons:
         own, traits = np.random.default_rng((seed, person.index, 3)), person.traits
-        split = splits[person.index]
         stretch = condition.longer if traits.group == "depressed" else 1.0
         rows = round(ROWS_PER_WORD * stretch)
         for modality in MODALITIES:
@@ -92,23 +91,12 @@ def simulate(out: Path, condition: Condition, people: int, seed: int) -> list[St
         for number, step in enumerate(reading):
             times = number * rows / ROWS_PER_WORD, (number + 1) * rows / ROWS_PER_WORD
             words.append((person.subject, 1, number, *times, step.word, step.valence))
-        labels.append((person.subject, 1, traits.score, traits.gender, traits.age, split))
+        labels.append((person.subject, 1, traits.score, traits.gender, traits.age))
     columns = ["subject", "session", "step", "start_s", "end_s", "word", "valence"]
     pd.DataFrame(words, columns=columns).to_csv(out / "words.csv", index=False)
-    columns = ["subject", "session", "score", "gender", "age", "split"]
+    columns = ["subject", "session", "score", "gender", "age"]
     pd.DataFrame(labels, columns=columns).to_csv(out / "labels.csv", index=False)
     return reading
-
-
-def _dealt(persons: list[Person]) -> dict[int, str]:
-    """Deal everybody into a split: TESTED people are tested, as many of each group."""
-    splits = {}
-    for group in ("depressed", "healthy"):
-        own = [person.index for person in persons if person.traits.group == group]
-        for number, index in enumerate(own):
-            rest = number - TESTED // 2
-            splits[index] = "test" if rest < 0 else "validation" if rest % 5 == 0 else "train"
-    return splits
 
 
 def _by_gender(persons: list[Person], rng: np.random.Generator) -> list[Person]:
@@ -130,22 +118,28 @@ def _by_gender(persons: list[Person], rng: np.random.Generator) -> list[Person]:
 
 
 def explained_run(
-    folder: Path, condition: Condition, people: int, seed: int, methods: Sequence[str] = METHODS
+    folder: Path,
+    condition: Condition,
+    people: int,
+    seed: int,
+    methods: Sequence[str] = METHODS,
+    seeds: str = SEEDS,
 ) -> list[Step]:
-    """Simulate, index, extract, train and explain; the run is ``folder/runs/run``."""
+    """Simulate, index, extract, cross-validate and explain; the run is ``folder/runs/run``."""
     reading = simulate(folder / "recordings", condition, people, seed)
+    program = HERE.parent / "cross_validate.py"
     config = HERE.parent / "configs" / "planted_words.yaml"
-    places = [
+    settings = [
         f"out={folder / 'runs'}",
         "name=run",
         f"data.manifest={folder / 'manifest'}",
         f"data.store={folder / 'store'}",
-        f"seed={seed}",
+        f"split.seed={seed}",
     ]
     spec, recordings = HERE / "planted_words_spec.yaml", folder / "recordings"
     _call(BIN / "depmm", "index", spec, recordings, "--out", folder / "manifest")
     _call(BIN / "depmm", "extract", folder / "manifest", recordings, "--out", folder / "store")
-    _call(BIN / "depmm", "train", config, *places)
+    _call(sys.executable, program, config, "--seeds", seeds, *settings)
     asked = [part for name in methods if name not in GIVEN for part in ("--methods", name)]
     _call(BIN / "depmm", "explain", folder / "runs" / "run", *asked)
     return reading
@@ -169,8 +163,8 @@ def measure(
     planted = {step.word: step.planted_for is not None for step in reading}
     truth = {word: here and condition.effect > 0 for word, here in planted.items()}
     predictions = pd.read_parquet(folder / "runs" / "run" / "predictions.parquet")
-    tested = predictions[predictions["split"] == "test"]
-    auroc = roc_auc_score(tested["y_true"], tested["y_prob"])
+    folds = predictions[predictions["split"] == "test"].groupby(["seed", "fold"])
+    auroc = np.mean([roc_auc_score(own["y_true"], own["y_prob"]) for _, own in folds])
     for within in (None, "gender") if condition.gender else (None,):
         for method in methods:
             ranking = ask(
@@ -200,7 +194,7 @@ def main(arguments: list[str]) -> None:
     grouped = pd.DataFrame(rows).groupby(["condition", "method"], sort=False)
     summary = grouped[["auroc", "auc", "found", "false"]].mean().round(3)
     summary["lowest auc"] = grouped["auc"].min().round(3)
-    print(f"{corpora} corpora a condition, {TESTED} people explained, {WORDS} words, q < {LEVEL}")
+    print(f"{corpora} corpora a condition, {PEOPLE} people, {WORDS} words, q < {LEVEL}")
     print(summary.to_string())
 
 
