@@ -1,7 +1,5 @@
 """Questions by name to an explained run: each is a function, its keywords are its options."""
 
-import difflib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -9,15 +7,20 @@ import pandas as pd
 from pydantic import PositiveInt
 
 from depmm.corpora.manifest import SESSION_KEY
-from depmm.corpora.patterns import did_you_mean
 from depmm.interpret import agreement as agreements
 from depmm.interpret import unlike, words
-from depmm.interpret.confounds import uneven_gender
 from depmm.interpret.effects import UNIT, group_effects
+from depmm.interpret.explained_run import (
+    cautions,
+    check_name,
+    contributions,
+    measures_of,
+    usual_measure,
+    with_column,
+)
 from depmm.interpret.sql import columns, read
 from depmm.interpret.unlike import MODEL_KEY
 
-METHODS = ("permutation", "integrated_gradients", "shapley")
 HOW = (
     "effect: Hedges' g with its 95 % interval over people; p: permutation of people; "
     "q: Benjamini-Hochberg"
@@ -45,15 +48,15 @@ def words_by_group(
         themselves
     top : rows
     """
-    by = by or _usual_measure(run)
-    table = _contributions(run, [by], within)
+    by = by or usual_measure(run)
+    table = contributions(run, [by], within)
     answer = words.words_by_group(table, by, within, permutations=permutations, seed=seed)
     rare = int(answer["rare"].sum())
     if valence:
         answer = answer[answer["valence"] == valence].reset_index(drop=True)
     answer = answer.head(top)
     answer.attrs["title"] = f"words that separate the groups most, by {by}{_in(within)} ({HOW})"
-    answer.attrs["notes"] = _cautions(run, within)
+    answer.attrs["notes"] = cautions(run, within)
     if rare:
         plural = "words have" if rare > 1 else "word has"
         answer.attrs["notes"].append(f"{rare} {plural} fewer than 3 readers in a group: not tested")
@@ -74,11 +77,11 @@ def words_by_valence(
     ----------
     by, within : as for words-by-group
     """
-    by = by or _usual_measure(run)
-    table = _contributions(run, [by], within)
+    by = by or usual_measure(run)
+    table = contributions(run, [by], within)
     answer = words.words_by_valence(table, by, within, permutations=permutations, seed=seed)
     answer.attrs["title"] = f"words of each valence, by {by}{_in(within)} ({HOW})"
-    answer.attrs["notes"] = _cautions(run, within)
+    answer.attrs["notes"] = cautions(run, within)
     return answer
 
 
@@ -96,15 +99,15 @@ def words_by_encoder(
     ----------
     within, top : as for words-by-group
     """
-    measures = [name for name in _measures(run) if name.startswith("selected_")]
+    measures = [name for name in measures_of(run) if name.startswith("selected_")]
     if not measures:
         raise ValueError(f"{run}: no encoder of this run selects steps (sparse attention does)")
-    table = _contributions(run, measures, within)
+    table = contributions(run, measures, within)
     answer = words.words_by_measure(table, measures, within, permutations=permutations, seed=seed)
     answer.insert(0, "encoder", answer.pop("measure").str.removeprefix("selected_"))
     answer = answer.head(top)
     answer.attrs["title"] = f"words that encoders select more often in a group{_in(within)} ({HOW})"
-    answer.attrs["notes"] = _cautions(run, within)
+    answer.attrs["notes"] = cautions(run, within)
     return answer
 
 
@@ -115,8 +118,8 @@ def agreement(run: Path, *, within: str | None = None, seed: int = 0) -> pd.Data
     ----------
     within : as for words-by-group
     """
-    here = [name for name in agreements.MODALITIES if name in _measures(run)]
-    answer = agreements.face_and_voice(_contributions(run, here, within), within, seed=seed)
+    here = [name for name in agreements.MODALITIES if name in measures_of(run)]
+    answer = agreements.face_and_voice(contributions(run, here, within), within, seed=seed)
     answer.attrs["title"] = (
         "rank correlation of voice and face with its 95 % interval over people (words: of their "
         "group effects; steps: of each person's steps, mean of people)"
@@ -134,8 +137,8 @@ def stability(
     by, within : as for words-by-group
     pairs : every two models, instead of their mean
     """
-    by = by or _usual_measure(run)
-    answer = agreements.stability(_contributions(run, [by], within), by, within)
+    by = by or usual_measure(run)
+    answer = agreements.stability(contributions(run, [by], within), by, within)
     if not pairs:
         kinds = answer.groupby("compared", sort=False)
         answer = kinds.agg(
@@ -165,9 +168,9 @@ def session(
     named = {"subject": subject, "session": session, "corpus": corpus}
     for column, value in named.items():
         if value is not None:
-            _among(run, column, value, "" if column == "subject" else subject)
+            check_name(run, column, value, "" if column == "subject" else subject)
     asked = {column: value for column, value in named.items() if value is not None}
-    means = [name for name in ("y_prob", "score", *_measures(run)) if name in here]
+    means = [name for name in ("y_prob", "score", *measures_of(run)) if name in here]
     mean = "".join(f', avg("{name}") AS "{name}"' for name in means)
     answer = read(
         run,
@@ -196,7 +199,7 @@ def gates(run: Path, *, within: str | None = None, seed: int = 0) -> pd.DataFram
     ----------
     within : as for words-by-group
     """
-    table = _with_column(run, read(run, "branches", "FROM branches WHERE present"), within)
+    table = with_column(run, read(run, "branches", "FROM branches WHERE present"), within)
     if table.empty:
         raise ValueError(f"{run}: the fusion of this run has no branches")
     kinds = table.groupby("branch")
@@ -207,7 +210,7 @@ def gates(run: Path, *, within: str | None = None, seed: int = 0) -> pd.DataFram
         answer = answer[["gate"]].join(group_effects(matrix, seed=seed).set_index("branch"))
     answer = answer.reset_index()
     answer.attrs["title"] = f"gate and logit of each branch{_in(within)} ({HOW})"
-    answer.attrs["notes"] = _cautions(run, within)
+    answer.attrs["notes"] = cautions(run, within)
     return answer
 
 
@@ -224,7 +227,7 @@ def places(
         raise ValueError(
             f"{run}: places are not explained: run depmm explain {run} --methods grad_cam"
         )
-    table = _with_column(run, read(run, "places", "FROM places"), within)
+    table = with_column(run, read(run, "places", "FROM places"), within)
     mapped = table.groupby([*SESSION_KEY, *MODEL_KEY, "modality", "step"])["share"].count() > 0
     table = table.dropna(subset=["share"])
     if table.empty:
@@ -244,7 +247,7 @@ def places(
         f"share of the Grad-CAM map that lies in each place{_in(within)}; even_map: of a map "
         f"without any preference ({HOW})"
     )
-    answer.attrs["notes"] = _cautions(run, within)
+    answer.attrs["notes"] = cautions(run, within)
     if not mapped.all():
         answer.attrs["notes"].append(
             f"{(~mapped).sum()} of {len(mapped)} maps of steps are left out: nothing in them "
@@ -261,7 +264,7 @@ def unlike_their_group(run: Path, *, top: PositiveInt = 10, words: PositiveInt =
     top : sessions, furthest from the threshold first
     words : of each session
     """
-    steps = _contributions(run, ["occlusion"], None)
+    steps = contributions(run, ["occlusion"], None)
     predictions = read(run, "predictions", "FROM predictions")
     answer = unlike.unlike_their_group(steps, predictions, top, words)
     answer.attrs["title"] = (
@@ -271,81 +274,6 @@ def unlike_their_group(run: Path, *, top: PositiveInt = 10, words: PositiveInt =
     if answer.empty:
         answer.attrs["notes"] = ["every session is on the side of its own group"]
     return answer
-
-
-# ---- what they read ----------------------------------------------------------------------------
-
-
-def _measures(run: Path) -> list[str]:
-    """Columns of the contributions that say something of a step."""
-    return [
-        name
-        for name in columns(run, "contributions")
-        if name in METHODS or name.startswith(("occlusion", "selected"))
-    ]
-
-
-def _usual_measure(run: Path) -> str:
-    return "shapley" if "shapley" in columns(run, "contributions") else "occlusion"
-
-
-def _contributions(run: Path, measures: Sequence[str], within: str | None) -> pd.DataFrame:
-    known = _measures(run)
-    for name in measures:
-        if name not in known:
-            raise ValueError(f"by={name}: is not measured here. {did_you_mean(name, known)}")
-    keys = [*SESSION_KEY, *MODEL_KEY, "group", "step", "word", "valence"]
-    wanted = [*keys, *measures, *{"selected"}.intersection(known).difference(measures)]
-    names = ", ".join(f'"{name}"' for name in wanted)
-    table = read(run, "contributions", f"SELECT {names} FROM contributions")
-    return _with_column(run, table, within)
-
-
-def _with_column(run: Path, table: pd.DataFrame, within: str | None) -> pd.DataFrame:
-    """Add a column of people (gender) from the predictions, where the table does not have it."""
-    if within is None or within in table:
-        return table
-    known = columns(run, "predictions")
-    if within not in known:
-        raise ValueError(f"within={within}: is no column. {did_you_mean(within, known)}")
-    people = read(
-        run, "predictions", f'SELECT DISTINCT corpus, subject, session, "{within}" FROM predictions'
-    )
-    return table.merge(people, on=SESSION_KEY, how="left")
-
-
-def _cautions(run: Path, within: str | None) -> list[str]:
-    """What a reader of a difference between the groups must know besides."""
-    if within is not None or not (run / "predictions.parquet").is_file():
-        return []
-    if "gender" not in columns(run, "predictions"):
-        return []
-    people = read(
-        run,
-        "contributions",
-        'SELECT DISTINCT corpus, subject, session, "group" FROM contributions '
-        'WHERE "group" IS NOT NULL',
-    )
-    caution = uneven_gender(_with_column(run, people, "gender"))
-    return [] if caution is None else [caution]
-
-
-def _among(run: Path, column: str, value: str, subject: str) -> None:
-    """Refuse a value that no row has, and name those near to it."""
-    where = "WHERE subject = ?" if subject else ""
-    names = read(
-        run,
-        "contributions",
-        f"SELECT DISTINCT {column} AS name FROM contributions {where} ORDER BY name",
-        [subject] if subject else [],
-    )["name"].tolist()
-    if value not in names:
-        near = difflib.get_close_matches(value, names, n=3, cutoff=0.5) or names[:3]
-        of = f" of {subject}" if subject else ""
-        raise ValueError(
-            f"{column} {value!r}{of} was not explained; there are {len(names)}, e.g. "
-            f"{', '.join(near)}"
-        )
 
 
 def _in(within: str | None) -> str:
