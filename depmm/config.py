@@ -415,6 +415,11 @@ class ModelConfig(Settings):
     )
     step_head: bool = Field(False, description="predict from single steps too, for the step loss")
 
+    @property
+    def fixed_steps(self) -> int | None:
+        """Steps that every session must have; None: any number."""
+        return self.fusion.fixed_steps if isinstance(self.fusion, DepFormerConfig) else None
+
     @model_validator(mode="after")
     def _something_is_left_to_pool(self) -> "ModelConfig":
         if self.center_steps and isinstance(self.fusion, MeanPoolConfig):

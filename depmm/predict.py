@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from depmm.config import Config, DepFormerConfig, load_config
+from depmm.config import Config, load_config
 from depmm.corpora.manifest import PERSON_KEY
 from depmm.corpora.recording import KEY, read_steps, recording_manifest, window_steps
 from depmm.data.batch import evaluation_batches
@@ -289,8 +289,7 @@ def _steps(
             f"{file}: {len(steps)} steps; the model takes {limit} (data.max_steps): give longer "
             "ones"
         )
-    fusion = run.config.model.fusion
-    fixed = fusion.fixed_steps if isinstance(fusion, DepFormerConfig) else None
+    fixed = run.config.model.fixed_steps
     if fixed not in (None, len(steps)):
         raise PredictionError(
             f"{file}: {len(steps)} steps; the model reads {fixed} in one order "

@@ -6,14 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from depmm.config import (
-    Config,
-    DepFormerConfig,
-    Experiment,
-    ModelConfig,
-    SplitConfig,
-    TaskConfig,
-)
+from depmm.config import Config, Experiment, ModelConfig, SplitConfig, TaskConfig
 from depmm.corpora.manifest import INSTRUMENTS, PERSON_KEY, SESSION_KEY, read_manifest
 from depmm.corpora.splits import make_folds, make_split
 from depmm.data.dataset import SessionDataset
@@ -114,13 +107,14 @@ def _check_steps(sessions: pd.DataFrame, model: ModelConfig) -> None:
             f"{'/'.join(alone[SESSION_KEY].iloc[0])}, and model.center_steps leaves nothing of it: "
             "set it to false, or cut sessions into shorter steps"
         )
-    fixed = model.fusion.fixed_steps if isinstance(model.fusion, DepFormerConfig) else None
-    other = sessions[sessions["steps"] != fixed]
-    if fixed is not None and len(other):
+    if model.fixed_steps is None:
+        return
+    other = sessions[sessions["steps"] != model.fixed_steps]
+    if len(other):
         raise TaskError(
-            f"{len(other)} of {len(sessions)} sessions do not have {fixed} steps, e.g. "
+            f"{len(other)} of {len(sessions)} sessions do not have {model.fixed_steps} steps, e.g. "
             f"{'/'.join(other[SESSION_KEY].iloc[0])} ({other['steps'].iloc[0]:.0f}), but "
-            f"model.fusion.fixed_steps is {fixed}: set it to null, or leave them out"
+            f"model.fusion.fixed_steps is {model.fixed_steps}: set it to null, or leave them out"
         )
 
 
