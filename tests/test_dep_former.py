@@ -234,6 +234,17 @@ def test_selection_equals_a_brute_force_loop():
             assert selected[b, h].nonzero().flatten().tolist() == expected
 
 
+def test_everybody_attends_only_where_no_session_has_to_choose():
+    """With c = 6 a session of 18 or of 21 to 24 steps asks with all, one of 19 with 18 of them."""
+    selection = QuerySelection(factor=6)
+    for n in range(1, 25):
+        mask = torch.arange(24) < torch.tensor([[24], [n]])
+        assert selection.everyone(mask) == (n not in (19, 20)), n
+        assert selection.count(mask).tolist() == [24, min(n, selected_queries(n, 6))]
+        chosen = selection(torch.randn(2, 2, 24, 4), torch.randn(2, 2, 24, 4), mask)
+        assert chosen.sum(-1).tolist() == [[24, 24], [min(n, selected_queries(n, 6))] * 2]
+
+
 @pytest.mark.parametrize("length", [10, 300])
 def test_sparse_attention_with_all_queries_is_full_attention(length):
     torch.manual_seed(0)

@@ -59,12 +59,15 @@ class AttentionSharing(nn.Module):
         """
         q, k, v = self.attention.queries_keys_values(x)
         bound = min(2 * self.attention.bound(x.shape[1]), x.shape[1])
-        scores = all_scores(q, k, mask, bound)
+        everyone = self.attention.selection.everyone(mask)
+        scores = None if everyone else all_scores(q, k, mask, bound)
         own = self.attention.selection(q, k, mask, scores)
         other = shared.selected & mask[:, None]
         summaries = torch.cat([masked_mean(x, mask), shared.summary], dim=-1)
         a = torch.sigmoid(self.confidence(summaries)).unsqueeze(-1)
         # both terms share one attention: a query in both indices has weight a + (1 - a) = 1
-        weight = a * own + (1 - a) * other
+        weight: Tensor | None = a * own + (1 - a) * other
+        if everyone and torch.equal(own, other):
+            weight = None
         read = attend_selected(q, k, v, weight, mask, bound, scores)
         return self.attention.out(rearrange(read, "b h l d -> b l (h d)")), own

@@ -42,6 +42,16 @@ class QuerySelection(nn.Module):
         super().__init__()
         self.factor = factor
 
+    def count(self, mask: Tensor) -> Tensor:
+        """Count the queries of each session that attend: Tensor[B] of a Tensor[B, L] bool."""
+        valid = mask.sum(dim=1)
+        chosen = self.factor * valid.clamp(min=1).float().log().ceil().long()
+        return torch.minimum(chosen.clamp(min=1), valid)
+
+    def everyone(self, mask: Tensor) -> bool:
+        """Whether all valid queries attend (with c = 5: up to 15 steps), so that none is chosen."""
+        return bool((self.count(mask) == mask.sum(dim=1)).all())
+
     @torch.no_grad()
     def forward(self, q: Tensor, k: Tensor, mask: Tensor, scores: Tensor | None = None) -> Tensor:
         """Select per session and head.
@@ -56,14 +66,13 @@ class QuerySelection(nn.Module):
         -------
         Tensor[B, H, L] bool, True at selected queries; never at an invalid step
         """
+        if self.everyone(mask):
+            return mask[:, None].expand(-1, q.shape[1], -1)
         sparsity = self.sparsity(q, k, mask, scores).masked_fill(~mask[:, None], -torch.inf)
-        count = mask.sum(dim=1)
-        chosen = self.factor * count.clamp(min=1).float().log().ceil().long()
-        chosen = torch.minimum(chosen.clamp(min=1), count)
         bound = selected_queries(q.shape[2], self.factor)
         # stable: of equal queries the earlier one is chosen, whatever the padding
         order = sparsity.sort(dim=-1, descending=True, stable=True).indices[..., :bound]
-        kept = length_mask(chosen, bound)[:, None].expand_as(order)
+        kept = length_mask(self.count(mask), bound)[:, None].expand_as(order)
         return torch.zeros_like(sparsity, dtype=torch.bool).scatter(-1, order, kept)
 
     def sparsity(self, q: Tensor, k: Tensor, mask: Tensor, scores: Tensor | None = None) -> Tensor:
@@ -71,16 +80,17 @@ class QuerySelection(nn.Module):
         keys, valid = self.key_sample(mask)
         if keys is not None:
             k = k.gather(2, keys[:, None, :, None].expand(-1, k.shape[1], -1, k.shape[-1]))
-        q = q / math.sqrt(q.shape[-1])
-        # the mean of the scores is the score of the mean key
         mean_key = _mean(k, valid)
-        mean = (q @ mean_key.transpose(-1, -2)).squeeze(-1)
         if scores is None:
+            # the largest distance of a score from their mean is the largest score of centred keys;
+            # a missing key becomes the mean, which is never above the largest
+            centred = k - mean_key
             if not bool(valid.all()):
-                # nor can the mean key, in the place of a missing one, change the largest score
-                k = torch.where(valid[:, None, :, None], k, mean_key)
-            scores = q @ k.transpose(-1, -2)
-        return scores.amax(-1) - mean
+                centred = centred.masked_fill(~valid[:, None, :, None], 0.0)
+            sparsity = (q @ centred.transpose(-1, -2)).amax(-1)
+            return sparsity / math.sqrt(q.shape[-1])
+        mean = (q @ mean_key.transpose(-1, -2)).squeeze(-1)
+        return scores.amax(-1) - mean / math.sqrt(q.shape[-1])
 
     def key_sample(self, mask: Tensor) -> tuple[Tensor | None, Tensor]:
         """Choose the keys that M is measured on.
@@ -135,6 +145,8 @@ def all_scores(q: Tensor, k: Tensor, mask: Tensor, bound: int) -> Tensor | None:
 
 def _mean(x: Tensor, valid: Tensor) -> Tensor:
     """Mean over the valid of L places: Tensor[B, H, 1, D] of Tensor[B, H, L, D]; 0 without any."""
+    if bool(valid.all()):
+        return x.mean(dim=2, keepdim=True)
     share = valid.to(x.dtype) / valid.sum(1, keepdim=True).clamp(min=1)
     return share[:, None, None].expand(-1, x.shape[1], -1, -1) @ x
 
@@ -148,7 +160,7 @@ def attend_selected(
     q: Tensor,
     k: Tensor,
     v: Tensor,
-    weight: Tensor,
+    weight: Tensor | None,
     mask: Tensor,
     bound: int,
     scores: Tensor | None = None,
@@ -161,7 +173,7 @@ def attend_selected(
     Parameters
     ----------
     q, k, v : Tensor[B, H, L, D]
-    weight : Tensor[B, H, L] in [0, 1], zero at unselected queries
+    weight : Tensor[B, H, L] in [0, 1], zero at unselected queries; None: all attend
     mask : Tensor[B, L] bool
     bound : no session and head has more than this many selected queries
     scores : what ``all_scores`` gives for q and k
@@ -170,8 +182,10 @@ def attend_selected(
     -------
     Tensor[B, H, L, D]
     """
-    mean = _mean(v, mask)
     readable = None if bool(mask.all()) else _readable(mask)  # a mask costs time
+    if weight is None:
+        return scaled_dot_product_attention(q, k, v, attn_mask=readable)
+    mean = _mean(v, mask)
     if 2 * bound >= q.shape[2]:
         if scores is None:
             attended = scaled_dot_product_attention(q, k, v, attn_mask=readable)
@@ -204,7 +218,10 @@ class SparseAttention(nn.Module):
 
     def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Split Tensor[B, L, D] into three Tensor[B, H, L, head_width]."""
-        q, k, v = rearrange(self.project(x), "b l (n h d) -> n b h l d", n=3, h=self.heads)
+        q, k, v = (
+            rearrange(part, "b l (h d) -> b h l d", h=self.heads)
+            for part in self.project(x).chunk(3, dim=-1)
+        )
         return q, k, v
 
     def bound(self, length: int) -> int:
@@ -225,8 +242,9 @@ class SparseAttention(nn.Module):
         """
         q, k, v = self.queries_keys_values(x)
         bound = self.bound(x.shape[1])
-        scores = all_scores(q, k, mask, bound)
+        everyone = self.selection.everyone(mask)
+        scores = None if everyone else all_scores(q, k, mask, bound)
         own = self.selection(q, k, mask, scores)
-        weight = own.to(v.dtype)
+        weight = None if everyone else own.to(v.dtype)
         read = attend_selected(q, k, v, weight, mask, bound, scores)
         return self.out(rearrange(read, "b h l d -> b l (h d)")), own
