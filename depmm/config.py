@@ -183,12 +183,23 @@ class AugmentConfig(Settings):
     flip: bool = Field(False, description="mirror all faces of a session with P = 1/2")
 
 
+class StepsConfig(Settings):
+    """Which steps of the manifest take part, by task and valence; an empty list asks for nothing.
+
+    The others count as missing: a model that reads steps at their places finds these empty.
+    """
+
+    task: list[str] = []
+    valence: list[Literal["negative", "neutral", "positive"]] = []
+
+
 class DataConfig(Settings):
-    """Where manifest and store lie, and how much of a step a model sees."""
+    """Where manifest and store lie, which steps take part and how much of a step a model sees."""
 
     manifest: File
     store: File
     modalities: list[Modality] = Field(["audio", "face"], min_length=1)
+    steps: StepsConfig = StepsConfig()
     max_audio_s: float = Field(4.0, gt=0, description="longer steps are cut to this")
     cut_silence: bool = Field(False, description="give a model the speech of a step only")
     frames_per_step: int = Field(4, ge=1)

@@ -216,7 +216,10 @@ def predict_file(run: TrainedRun, file: Path, request: Request) -> dict[str, Any
             raise PredictionError(_cannot_be_read(file, report.failures, request))
         data = run.config.data.model_copy(update={"workers": 0})
         store = SessionStore(folder, settings)
-        dataset = SessionDataset(manifest.sessions, store, data)
+        shown = None
+        if data.steps.valence:
+            shown = [manifest.steps["valence"].isin(data.steps.valence).to_numpy()]
+        dataset = SessionDataset(manifest.sessions, store, data, taking_part=shown)
         with store.read(*KEY) as reader:
             sound, unread = _sound(file, given)
             quality = measure_quality(reader, info.sample_rate, sound)
@@ -230,7 +233,7 @@ def predict_file(run: TrainedRun, file: Path, request: Request) -> dict[str, Any
     warnings = [*failed, *unread, *_alignment(run, info, request, quality)]
     warnings += quality_warnings(quality, run.usual, run.config.data.modalities)
     answer = _answer(run, rows)
-    warnings += _few_people(answer)
+    warnings += _few_people(answer) + _other_task(run)
     table = steps.assign(contribution=contribution)
     return {
         "schema": SCHEMA,
@@ -294,6 +297,12 @@ def _steps(
         raise PredictionError(
             f"{file}: {len(steps)} steps; the model reads {fixed} in one order "
             "(model.fusion.fixed_steps): give their times with --steps"
+        )
+    valences = run.config.data.steps.valence
+    if valences and not steps["valence"].isin(valences).any():
+        raise PredictionError(
+            f"{file}: no {' or '.join(valences)} step, and the model was trained on no other "
+            "(data.steps): give times and valences of the steps with --steps"
         )
     return steps, source
 
@@ -409,6 +418,20 @@ def _few_people(answer: dict[str, Any]) -> list[QualityWarning]:
             "few_validation_people",
             f"The probability is calibrated on {persons} validation people: fewer than "
             f"{FEW_PERSONS} hardly determine a temperature.",
+        )
+    ]
+
+
+def _other_task(run: TrainedRun) -> list[QualityWarning]:
+    """Warn where only steps of some tasks were trained on: a single recording does not say its."""
+    tasks = run.config.data.steps.task
+    if not tasks:
+        return []
+    return [
+        QualityWarning(
+            "task_not_known",
+            f"The model was trained on {' and '.join(tasks)} alone; whether this recording is of "
+            "that kind is not known.",
         )
     ]
 

@@ -245,7 +245,11 @@ def test_left_out_sessions_are_told_by_their_reason(corpus, tmp_path):
         ("no class in label", [named[0]]),
         ("not in the store: extraction failed", [named[1]]),
         ("not in the store", [named[2]]),
-        ("in the store, but not predicted (without the modalities, or added since)", [named[3]]),
+        (
+            "in the store, but not predicted (without the modalities or data.steps, or added "
+            "since)",
+            [named[3]],
+        ),
     ]
     assert found["failures"] == [
         {"session": named[1], "stage": "audio", "file": "a.mp4", "reason": "broken"}

@@ -1,6 +1,7 @@
 """data: what a model is given is what the store holds; plans share every session out once."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,13 +9,13 @@ import pytest
 from recordings import manifest_of, run, write_video
 
 from depmm.config import SAMPLE_RATE, AugmentConfig, Config, DataConfig, ExtractConfig, load_config
-from depmm.corpora.manifest import read_manifest, write_manifest
+from depmm.corpora.manifest import SESSION_KEY, read_manifest, write_manifest
 from depmm.data.augment import Augmentation, draw_augmentation
 from depmm.data.batch import ShareSampler, collate, evaluation_shares, plan_epoch
 from depmm.data.dataset import SessionDataset, SessionItem
 from depmm.data.task import TaskError, describe_sessions, labelled_sessions, load_task
 from depmm.store.extract import read_index
-from depmm.store.sessions import SessionStore
+from depmm.store.sessions import SessionStore, StoreError
 
 RANDOM = {"min_steps": 0.3, "drop_modality": 0.5, "gain_db": 6.0, "noise": 0.1, "flip": True}
 
@@ -296,6 +297,55 @@ def test_session_without_the_modality_is_left_out_and_counted(corpus, tmp_path):
     assert [subject for _, subject, _ in data.dataset.keys[:3]] == ["S002", "S003", "S005"]
 
 
+def test_steps_of_a_valence_alone_are_shown(corpus):
+    only = config(corpus, "data.steps={valence: [negative]}")
+    whole, part = load_task(config(corpus)), load_task(only)
+    assert part.sessions[SESSION_KEY].equals(whole.sessions[SESSION_KEY])
+    assert part.sessions["valence"].tolist() == ["negative"] * 12
+    for number, key in enumerate(part.dataset.keys):
+        own = corpus.manifest.steps.set_index(SESSION_KEY).loc[key]
+        negative = (own["valence"] == "negative").tolist()
+        assert part.sessions["n_steps"][number] == sum(negative) < len(negative)
+        every, item = whole.dataset[None, number], part.dataset[None, number]
+        for step, shown in enumerate(negative):
+            if shown:
+                np.testing.assert_array_equal(item.audio[step], every.audio[step])
+                np.testing.assert_array_equal(item.face[step], every.face[step])
+            assert len(item.audio[step]) > 0 or not shown
+            assert bool(len(item.audio[step]) or len(item.face[step])) == shown
+
+
+def test_what_is_drawn_is_drawn_of_the_steps_that_take_part(corpus):
+    only = config(
+        corpus, "data.steps={valence: [negative, neutral]}", "data.augment={min_steps: 0.3}"
+    )
+    data = load_task(only).dataset
+    valence = corpus.manifest.steps.set_index(SESSION_KEY).loc[data.keys[0]]["valence"]
+    shown = {tuple(len(sound) > 0 for sound in data[epoch, 0].audio or []) for epoch in range(40)}
+    assert len(shown) > 1
+    assert all(any(steps) for steps in shown)
+    for steps in shown:
+        assert not any(np.array(steps) & (valence == "positive").to_numpy())
+
+
+def test_sessions_without_the_steps_are_left_out_and_counted(corpus, tmp_path):
+    shutil.copytree(corpus.folder, tmp_path / "manifest")
+    manifest = read_manifest(corpus.folder)
+    steps = manifest.steps.assign(task="reading")
+    first = (steps[SESSION_KEY] == steps[SESSION_KEY].iloc[0]).all(axis=1)
+    steps.loc[first, "task"] = None
+    write_manifest(replace(manifest, steps=steps), tmp_path / "manifest")
+    read = config(corpus, f"data.manifest={tmp_path / 'manifest'}", "data.steps={task: [reading]}")
+    data = load_task(read)
+    assert len(data.sessions) == len(data.dataset) == 11
+    assert data.left_out == {"without the modalities in every step of data.steps": 1}
+    assert data.dataset.keys[0] != tuple(steps.loc[0, SESSION_KEY])
+
+    write_manifest(replace(manifest, steps=steps.drop(index=7)), tmp_path / "manifest")
+    with pytest.raises(StoreError, match=r"4 steps in the store, 3 in the manifest: run depmm ext"):
+        load_task(read)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -312,6 +362,10 @@ def test_session_without_the_modality_is_left_out_and_counted(corpus, tmp_path):
         ),
         ("extract.face.frames_per_second=9.0", r"none of 12 sessions.*run depmm extract"),
         ("data.store=nowhere", r"nowhere is no store.*run depmm extract"),
+        (
+            "data.steps={task: [interview]}",
+            r"data.steps.task: no step is 'interview'; there are none: the manifest does not say",
+        ),
         ("data.max_steps=3", r"ewre_simulated/S001/S001_1 has 4 steps, data.max_steps is 3: raise"),
         (
             "model.fusion.fixed_steps=24",
@@ -327,6 +381,9 @@ def test_task_errors_name_value_and_remedy(corpus, override, message):
 def test_a_single_step_cannot_be_centred(corpus, monkeypatch):
     centred = config(corpus, "model.center_steps=true")
     load_task(centred)
+    valence = corpus.manifest.steps["valence"].value_counts().idxmin()  # one word of four
+    with pytest.raises(TaskError, match="12 of 12 sessions have a single step"):
+        load_task(config(corpus, "model.center_steps=true", f"data.steps={{valence: [{valence}]}}"))
 
     def cut(store: SessionStore) -> pd.DataFrame:
         index = read_index(store)

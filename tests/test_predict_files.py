@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from recordings import write_video
 
-from depmm.config import DepFormerConfig, SplitConfig, load_config
+from depmm.config import DepFormerConfig, SplitConfig, StepsConfig, load_config
 from depmm.corpora.manifest import ManifestError
 from depmm.corpora.recording import STEP_TABLE, read_steps, recording_manifest, window_steps
 from depmm.data.task import load_task
@@ -164,6 +164,23 @@ def test_severity(corpus, tmp_path, tables):
     said = "\n".join(prediction_text(content))
     assert f"BDI-II score {answer['score']:.1f} on a scale from 0 to 63" in said
     assert f"{answer['score']:.1f}" in prediction_page(content)
+
+
+def test_a_model_of_some_steps_asks_no_others(corpus, tmp_path, tables):
+    path = trained(corpus, tmp_path / "some", "data.steps={valence: [negative, positive]}")
+    run = read_trained_run(path)
+    file, table = tables(SESSION)
+    content = predict_file(run, file, Request(steps=table, aligned=True))
+    own = pd.read_parquet(path / "predictions.parquet").set_index("session")
+    assert content["answer"]["as_predicted"] == pytest.approx(own["y_prob"][SESSION], abs=1e-6)
+    steps = pd.DataFrame(content["steps"])
+    assert (steps["contribution"].isna() == (steps["valence"] == "neutral")).all()
+    assert "task_not_known" not in {warning["name"] for warning in content["warnings"]}
+    only = run.config.data.model_copy(update={"steps": StepsConfig(task=["interview"])})
+    asked = replace(run, config=run.config.model_copy(update={"data": only}))
+    content = predict_file(asked, file, Request(steps=table, aligned=True))
+    found = {warning["name"]: warning["message"] for warning in content["warnings"]}
+    assert "trained on interview alone" in found["task_not_known"]
 
 
 def test_windows_are_as_long_as_training_steps(corpus, both, sees, tables):
@@ -444,6 +461,8 @@ def test_recordings_that_are_refused(hears, sees, tmp_path, scratch):
     zero = tmp_path / "zero.wav"
     soundfile.write(zero, np.zeros(32_000), 16_000)
     centred = sees.config.model.model_copy(update={"center_steps": True})
+    negative = sees.config.data.model_copy(update={"steps": StepsConfig(valence=["negative"])})
+    knows = replace(sees, config=sees.config.model_copy(update={"data": negative}))
     few = sees.config.data.model_copy(update={"max_steps": 3})
     compares = replace(sees, config=sees.config.model_copy(update={"model": centred}))
     short = replace(sees, config=sees.config.model_copy(update={"data": few}))
@@ -464,6 +483,7 @@ def test_recordings_that_are_refused(hears, sees, tmp_path, scratch):
         (compares, whole, replace(aligned, window_s=2.0), "one step, but this model compares"),
         (short, whole, aligned, r"4 steps; the model takes 3 \(data.max_steps\)"),
         (reads, whole, aligned, r"4 steps; the model reads 12 in one order .* with --steps"),
+        (knows, whole, aligned, r"no negative step, and the model was trained on no other"),
     ):
         with pytest.raises(ValueError, match=message):
             predict_file(run, file, request)

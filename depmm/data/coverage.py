@@ -41,7 +41,9 @@ def find_coverage(config: Experiment, predictions: pd.DataFrame) -> dict[str, An
             _keys(failed)
         ),
         "not in the store": left.difference(_keys(stored)),
-        "in the store, but not predicted (without the modalities, or added since)": left,
+        "in the store, but not predicted (without the modalities or data.steps, or added since)": (
+            left
+        ),
     }
     left_out = []
     for reason, keys in reasons.items():

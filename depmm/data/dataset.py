@@ -7,7 +7,7 @@ epoch nothing is drawn at all.
 
 import copy
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from depmm.config import SAMPLE_RATE, DataConfig, Modality
 from depmm.corpora.manifest import SESSION_KEY
 from depmm.data.augment import Augmentation, draw_augmentation
 from depmm.store.embed import EmbeddingStore
-from depmm.store.sessions import SessionReader, SessionStore
+from depmm.store.sessions import SessionReader, SessionStore, StoreError
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,16 @@ class SessionDataset(Dataset[SessionItem]):
     store : where their media lie
     settings : how much of a step a model sees
     seed : of everything random
+    taking_part : one [L] bool per session, which steps are shown; None: all
     """
 
     def __init__(
-        self, sessions: pd.DataFrame, store: SessionStore, settings: DataConfig, seed: int = 0
+        self,
+        sessions: pd.DataFrame,
+        store: SessionStore,
+        settings: DataConfig,
+        seed: int = 0,
+        taking_part: list[np.ndarray] | None = None,
     ):
         self.keys: list[tuple[str, str, str]] = list(
             sessions[SESSION_KEY].itertuples(index=False, name=None)
@@ -60,6 +66,7 @@ class SessionDataset(Dataset[SessionItem]):
         self.store = store
         self.settings = settings
         self.seed = seed
+        self.taking_part = taking_part
         self.embeddings: dict[str, EmbeddingStore] = {}
 
     def __len__(self) -> int:
@@ -76,7 +83,8 @@ class SessionDataset(Dataset[SessionItem]):
 
         Raises
         ------
-        StoreError : the session or its embedding is not in the store or damaged
+        StoreError : the session or its embedding is not in the store or damaged, or has other
+            steps than its mask
         """
         epoch, number = place
         key = self.keys[number]
@@ -91,7 +99,10 @@ class SessionDataset(Dataset[SessionItem]):
             present = {name: there for name, (_, there) in kept.items()}
             if reader is not None:
                 present |= {name: self._present(reader, name) for name in signals}
+            present = self._taking_part(number, present)
             change = draw_augmentation(self.settings.augment, present, rng)
+            if self.taking_part is not None:
+                change = replace(change, kept=change.kept & self.taking_part[number])
             steps = range(len(change.kept))
             if reader is not None and "audio" in signals:
                 audio = self._signal("audio", reader, steps, change, rng)
@@ -99,6 +110,17 @@ class SessionDataset(Dataset[SessionItem]):
                 face = self._signal("face", reader, steps, change, rng)
         rows = {name: _shown_rows(*kept[name], name, change) for name in kept}
         return SessionItem(number, audio, face, rows)
+
+    def has_signal(self, number: int) -> bool:
+        """Whether a step that takes part has a signal, of one modality at least.
+
+        Raises
+        ------
+        StoreError : the session is not in the store or damaged, or has other steps than its mask
+        """
+        with self.store.read(*self.keys[number]) as reader:
+            there = {str(name): self._present(reader, name) for name in self.settings.modalities}
+        return any(steps.any() for steps in self._taking_part(number, there).values())
 
     def landmarks(self, number: int) -> list[np.ndarray] | None:
         """Read where the face lies in the crops that a session shows without draws.
@@ -125,6 +147,18 @@ class SessionDataset(Dataset[SessionItem]):
                 np.stack([reader.landmarks(frame) for frame in frames]) if len(frames) else empty
                 for frames in shown
             ]
+
+    def _taking_part(self, number: int, present: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Which of the steps that take part have a signal, modality -> [L] bool."""
+        if self.taking_part is None:
+            return present
+        shown = self.taking_part[number]
+        if other := [len(there) for there in present.values() if len(there) != len(shown)]:
+            raise StoreError(
+                f"session {'/'.join(self.keys[number])} has {other[0]} steps in the store, "
+                f"{len(shown)} in the manifest: run depmm extract again"
+            )
+        return {name: there & shown for name, there in present.items()}
 
     def _present(self, reader: SessionReader, modality: Modality) -> np.ndarray:
         """Which steps have a signal, [L] bool."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from depmm.config import Config, Experiment, ModelConfig, SplitConfig, TaskConfig
+from depmm.config import Config, Experiment, ModelConfig, SplitConfig, StepsConfig, TaskConfig
 from depmm.corpora.manifest import INSTRUMENTS, PERSON_KEY, SESSION_KEY, read_manifest
 from depmm.corpora.splits import make_folds, make_split
 from depmm.data.dataset import SessionDataset
@@ -46,8 +46,8 @@ def load_task(config: Experiment) -> TaskData:
 
     Raises
     ------
-    TaskError : the column or its values do not fit, nothing is left, a session is too long, or has
-        another number of steps than the model reads
+    TaskError : the column or its values do not fit, no step is what ``data.steps`` names, nothing
+        is left, a session is too long, or has another number of steps than the model reads
     ManifestError, SplitError, StoreError : as their modules say
     """
     manifest = read_manifest(config.data.manifest)
@@ -67,6 +67,17 @@ def load_task(config: Experiment) -> TaskData:
             )
     usable = np.any([has[name] for name in config.data.modalities], axis=0)
     left_out["not in the store, or without the modalities"] = int((~usable).sum())
+    steps, masks = manifest.steps, None
+    if config.data.steps != StepsConfig():
+        chosen = choose_steps(steps, config.data.steps)
+        masks = _masks(here[usable], steps, chosen)
+        shown = SessionDataset(here[usable], store, config.data, taking_part=masks)
+        asked = np.array([shown.has_signal(number) for number in range(len(shown))], bool)
+        left_out["without the modalities in every step of data.steps"] = int((~asked).sum())
+        usable[usable] = asked
+        masks = [mask for mask, there in zip(masks, asked, strict=True) if there]
+        here.loc[usable, "chosen_steps"] = [mask.sum() for mask in masks]
+        steps = steps[chosen]
     # now, not in the middle of training or before the last prediction
     if len(long := here[usable & (here["steps"] > config.data.max_steps)]):
         raise TaskError(
@@ -81,15 +92,15 @@ def load_task(config: Experiment) -> TaskData:
         raise TaskError(
             f"none of {len(usable)} sessions with a label has "
             f"{' or '.join(config.data.modalities)} in {config.data.store}: run depmm extract "
-            "with the settings of this config"
+            "with the settings of this config, or let other steps take part (data.steps)"
         )
     score_range = (0.0, 1.0)
     if config.task.kind != "binary":
         sessions, score_range = _scale(sessions, config.task)
     split = make_split(sessions, config.split, _classes(sessions, config.task))
     sessions = sessions.drop(columns="split").merge(split, on=PERSON_KEY, how="left")
-    sessions = describe_sessions(sessions, manifest.steps, sound_s)
-    dataset = SessionDataset(sessions, store, config.data, config.seed)
+    sessions = describe_sessions(sessions, steps, sound_s)
+    dataset = SessionDataset(sessions, store, config.data, config.seed, masks)
     return TaskData(
         sessions,
         dataset,
@@ -98,9 +109,44 @@ def load_task(config: Experiment) -> TaskData:
     )
 
 
+def choose_steps(steps: pd.DataFrame, only: StepsConfig) -> pd.Series:
+    """Find the steps that take part.
+
+    Parameters
+    ----------
+    steps : of a manifest
+    only : the tasks and valences that take part
+
+    Returns
+    -------
+    bool, index of ``steps``
+
+    Raises
+    ------
+    TaskError : a task or valence that no step has
+    """
+    chosen = pd.Series(True, steps.index)
+    for name, wanted in only.model_dump().items():
+        known = sorted(steps[name].dropna().unique())
+        if unknown := [value for value in wanted if value not in known]:
+            raise TaskError(
+                f"data.steps.{name}: no step is {unknown[0]!r}; there are "
+                f"{', '.join(map(repr, known)) or 'none: the manifest does not say'}"
+            )
+        chosen &= steps[name].isin(wanted) if wanted else True
+    return chosen
+
+
+def _masks(sessions: pd.DataFrame, steps: pd.DataFrame, chosen: pd.Series) -> list[np.ndarray]:
+    """Which steps of each session take part, in their order: one [L] bool per session."""
+    of_session = chosen.groupby([steps[name] for name in SESSION_KEY])
+    masks = {key: own.to_numpy() for key, own in of_session}
+    return [masks[key] for key in sessions[SESSION_KEY].itertuples(index=False, name=None)]
+
+
 def _check_steps(sessions: pd.DataFrame, model: ModelConfig) -> None:
     """Refuse sessions with fewer steps than a model can read, or another number."""
-    alone = sessions[sessions["steps"] < 2]
+    alone = sessions[sessions.get("chosen_steps", sessions["steps"]) < 2]
     if model.center_steps and len(alone):
         raise TaskError(
             f"{len(alone)} of {len(sessions)} sessions have a single step, e.g. "
