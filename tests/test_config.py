@@ -26,6 +26,15 @@ def test_every_config_loads_and_survives_a_round_trip(path, tmp_path):
     assert load_experiment(copy) == config
 
 
+def test_configs_of_one_store_read_what_one_extraction_wrote():
+    """A store holds the sessions of one extraction's settings: with others it looks empty."""
+    made: dict[Path, tuple[str, object]] = {}
+    for config in map(load_experiment, CONFIGS):
+        first, settings = made.setdefault(config.data.store, (config.name, config.extract))
+        assert config.extract == settings, f"{config.name} and {first} share {config.data.store}"
+    assert len(made) < len(CONFIGS) / 2
+
+
 def test_base_changes_what_it_states_and_null_removes():
     fused, audio = load_config(DEMO), load_config(DEMO.with_name("demo_audio_only.yaml"))
     assert set(fused.model.encoders) == {"audio", "face"}
