@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from depmm.config import ConfigError, TrainingConfig, load_config
@@ -121,6 +122,13 @@ def test_finished_run_is_left_alone_and_another_config_refused(corpus, tmp_path)
     said: list[str] = []
     run(corpus, tmp_path, *AUDIO, "training.epochs=1", say=said.append)
     assert said == [f"{folder.path}: finished before, nothing to do"]
+    # nor does a run of a version that did not know a setting hold another config
+    content = yaml.safe_load(folder.config.read_text())
+    del content["data"]["steps"]
+    folder.config.write_text(yaml.safe_dump(content))
+    before[folder.config] = folder.config.stat().st_mtime_ns
+    run(corpus, tmp_path, *AUDIO, "training.epochs=1", say=said.append)
+    assert said[1] == said[0]
     with pytest.raises(ConfigError, match=r"holds a run of another config .*choose another name"):
         run(corpus, tmp_path, *AUDIO, "training.epochs=2")
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}

@@ -64,16 +64,16 @@ class RunFolder:
     def open(self, config: Experiment) -> None:
         """Create the folder, or check that it is of the same config.
 
-        A new run keeps the audit of its manifest as it is now, with what was allowed.
+        A setting that a run of an earlier version does not name had its default. A new run keeps
+        the audit of its manifest as it is now, with what was allowed.
 
         Raises
         ------
-        ConfigError : another config was run here
+        ConfigError : another config was run here, or one that cannot be read any more
         ManifestError : the manifest's audit cannot be read
         """
-        text = dump_config(config)
         if self.config.is_file():
-            if self.config.read_text(encoding="utf-8") != text:
+            if load_experiment(self.config) != config:
                 raise ConfigError(
                     f"{self.path} holds a run of another config (see {self.config}): choose "
                     "another name=..., or delete that folder"
@@ -84,7 +84,7 @@ class RunFolder:
         if audit is not None:
             write_text(self.audit, json.dumps(audit, indent=1))
         write_text(self.environment, json.dumps({**environment(), "audit": said}, indent=2))
-        write_text(self.config, text)
+        write_text(self.config, dump_config(config))
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
