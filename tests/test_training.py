@@ -366,6 +366,20 @@ def test_search_on_a_bowl_finds_a_rate_that_descends():
     assert 1e-5 < rate < 2e-3
 
 
+def test_an_easy_first_batch_does_not_end_the_search():
+    # of a model that knows most of its people: a batch is easy or hard, whatever the rate
+    x, count = [1.0], [0]
+
+    def take_step(rate: float) -> float:
+        loss = 0.05 * x[0] ** 2 + (0.03 if count[0] == 0 else 0.3)
+        count[0] += 1
+        x[0] -= 1000 * rate * x[0]
+        return loss
+
+    assert 1e-5 < search_learning_rate(take_step) < 2e-3
+    assert count[0] > 30
+
+
 def test_phases_freeze_search_and_go_on(corpus, tmp_path):
     said: list[str] = []
     phases = (

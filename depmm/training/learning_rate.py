@@ -7,8 +7,9 @@ from numpy.typing import ArrayLike
 
 LOWEST, HIGHEST = 1e-6, 1.0
 STEPS = 60  # optimizer steps of a search
+FIRST = STEPS // 5  # at rates so low that the loss moves by what is in a batch alone
 SMOOTHING = 0.8  # of the loss, exponential
-DIVERGED = 3.0  # times the lowest smoothed loss: nothing is learned beyond
+DIVERGED = 3.0  # times the highest smoothed loss of the first steps: nothing is learned beyond
 
 
 class LearningRateError(ValueError):
@@ -29,15 +30,14 @@ def search_learning_rate(take_step: Callable[[float], float]) -> float:
     """
     rates = np.geomspace(LOWEST, HIGHEST, STEPS)
     losses: list[float] = []
-    mean, lowest = 0.0, np.inf
+    mean = 0.0
     for count, rate in enumerate(rates, start=1):
         loss = take_step(float(rate))
         if not np.isfinite(loss):
             break
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
         losses.append(mean / (1 - SMOOTHING**count))
-        lowest = min(lowest, losses[-1])
-        if losses[-1] > DIVERGED * lowest:
+        if losses[-1] > DIVERGED * max(losses[:FIRST]):
             break
     return steepest(rates[: len(losses)], losses)
 
