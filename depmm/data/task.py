@@ -55,6 +55,7 @@ def load_task(config: Experiment) -> TaskData:
     store = SessionStore(config.data.store, config.extract)
     index = read_index(store)
     here = sessions.merge(index, on=SESSION_KEY, how="left")
+    here["chosen_steps"] = here["steps"]
     has = {"audio": here["audio_s"] > 0, "face": here["frames_with_face"] > 0}
     streams = here["streams"].fillna("").str.split()
     for name, stream in config.data.features.items():
@@ -127,13 +128,15 @@ def choose_steps(steps: pd.DataFrame, only: StepsConfig) -> pd.Series:
     """
     chosen = pd.Series(True, steps.index)
     for name, wanted in only.model_dump().items():
+        if not wanted:
+            continue
         known = sorted(steps[name].dropna().unique())
         if unknown := [value for value in wanted if value not in known]:
             raise TaskError(
                 f"data.steps.{name}: no step is {unknown[0]!r}; there are "
                 f"{', '.join(map(repr, known)) or 'none: the manifest does not say'}"
             )
-        chosen &= steps[name].isin(wanted) if wanted else True
+        chosen &= steps[name].isin(wanted)
     return chosen
 
 
@@ -146,7 +149,7 @@ def _masks(sessions: pd.DataFrame, steps: pd.DataFrame, chosen: pd.Series) -> li
 
 def _check_steps(sessions: pd.DataFrame, model: ModelConfig) -> None:
     """Refuse sessions with fewer steps than a model can read, or another number."""
-    alone = sessions[sessions.get("chosen_steps", sessions["steps"]) < 2]
+    alone = sessions[sessions["chosen_steps"] < 2]
     if model.center_steps and len(alone):
         raise TaskError(
             f"{len(alone)} of {len(sessions)} sessions have a single step, e.g. "

@@ -107,8 +107,8 @@ class QuerySelection(nn.Module):
         if length <= EXACT_KEYS:
             return None, mask
         count = mask.sum(dim=1, keepdim=True)
-        wanted = self.factor * count.clamp(min=1).float().log().ceil().long()
-        wanted = torch.where(count <= EXACT_KEYS, count, wanted.clamp(max=EXACT_KEYS))
+        wanted = self.count(mask).clamp(max=EXACT_KEYS).unsqueeze(1)
+        wanted = torch.where(count <= EXACT_KEYS, count, wanted)
         slots = torch.arange(EXACT_KEYS, device=mask.device).expand(batch, -1)
         # rank of the key among the valid steps: one from each of `wanted` equal parts
         offset: Tensor | float = 0.5
