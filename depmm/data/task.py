@@ -6,7 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from depmm.config import Config, Experiment, ModelConfig, SplitConfig, StepsConfig, TaskConfig
+from depmm.config import (
+    Config,
+    DataConfig,
+    Experiment,
+    ModelConfig,
+    SplitConfig,
+    StepsConfig,
+    TaskConfig,
+)
 from depmm.corpora.manifest import INSTRUMENTS, PERSON_KEY, SESSION_KEY, read_manifest
 from depmm.corpora.splits import make_folds, make_split
 from depmm.data.dataset import SessionDataset
@@ -51,56 +59,38 @@ def load_task(config: Experiment) -> TaskData:
     ManifestError, SplitError, StoreError : as their modules say
     """
     manifest = read_manifest(config.data.manifest)
-    sessions, left_out = labelled_sessions(manifest.sessions, config.task, config.data.manifest)
+    labelled, left_out = labelled_sessions(manifest.sessions, config.task, config.data.manifest)
     store = SessionStore(config.data.store, config.extract)
-    index = read_index(store)
-    here = sessions.merge(index, on=SESSION_KEY, how="left")
+    here = labelled.merge(read_index(store), on=SESSION_KEY, how="left")
+    there = _has_modalities(here, config.data)
+    left_out["not in the store, or without the modalities"] = int((~there).sum())
+    here = here[there].reset_index(drop=True)
     here["chosen_steps"] = here["steps"]
-    has = {"audio": here["audio_s"] > 0, "face": here["frames_with_face"] > 0}
-    streams = here["streams"].fillna("").str.split()
-    for name, stream in config.data.features.items():
-        has[name] = streams.map(lambda found, stream=stream: stream in found)
-        if not has[name].any():
-            known = sorted({entry for found in streams for entry in found})
-            raise TaskError(
-                f"data.features.{name}: no session in {config.data.store} has the stream "
-                f"{stream!r}; there are {', '.join(known) or 'none'}"
-            )
-    usable = np.any([has[name] for name in config.data.modalities], axis=0)
-    left_out["not in the store, or without the modalities"] = int((~usable).sum())
     steps, masks = manifest.steps, None
     if config.data.steps != StepsConfig():
-        chosen = choose_steps(steps, config.data.steps)
-        masks = _masks(here[usable], steps, chosen)
-        shown = SessionDataset(here[usable], store, config.data, taking_part=masks)
-        asked = np.array([shown.has_signal(number) for number in range(len(shown))], bool)
-        left_out["without the modalities in every step of data.steps"] = int((~asked).sum())
-        usable[usable] = asked
-        masks = [mask for mask, there in zip(masks, asked, strict=True) if there]
-        here.loc[usable, "chosen_steps"] = [mask.sum() for mask in masks]
-        steps = steps[chosen]
+        before = len(here)
+        here, steps, masks = _keep_chosen_steps(here, steps, store, config.data)
+        left_out["without the modalities in every step of data.steps"] = before - len(here)
+    if here.empty:
+        raise TaskError(
+            f"none of {len(labelled)} sessions with a label has "
+            f"{' or '.join(config.data.modalities)} in {config.data.store}: run depmm extract "
+            "with the settings of this config, or let other steps take part (data.steps)"
+        )
     # now, not in the middle of training or before the last prediction
-    if len(long := here[usable & (here["steps"] > config.data.max_steps)]):
+    if len(long := here[here["steps"] > config.data.max_steps]):
         raise TaskError(
             f"session {'/'.join(long[SESSION_KEY].iloc[0])} has {long['steps'].iloc[0]:.0f} steps, "
             f"data.max_steps is {config.data.max_steps}: raise it, or make longer steps"
         )
     if isinstance(config, Config):
-        _check_steps(here[usable], config.model)
-    sound_s = here.loc[usable, "audio_s"].reset_index(drop=True)
-    sessions = sessions[usable].reset_index(drop=True)
-    if sessions.empty:
-        raise TaskError(
-            f"none of {len(usable)} sessions with a label has "
-            f"{' or '.join(config.data.modalities)} in {config.data.store}: run depmm extract "
-            "with the settings of this config, or let other steps take part (data.steps)"
-        )
-    score_range = (0.0, 1.0)
+        _check_steps(here, config.model)
+    sessions, score_range = here[labelled.columns], (0.0, 1.0)
     if config.task.kind != "binary":
         sessions, score_range = _scale(sessions, config.task)
     split = make_split(sessions, config.split, _classes(sessions, config.task))
     sessions = sessions.drop(columns="split").merge(split, on=PERSON_KEY, how="left")
-    sessions = describe_sessions(sessions, steps, sound_s)
+    sessions = describe_sessions(sessions, steps, here["audio_s"])
     dataset = SessionDataset(sessions, store, config.data, config.seed, masks)
     return TaskData(
         sessions,
@@ -108,6 +98,42 @@ def load_task(config: Experiment) -> TaskData:
         score_range,
         {reason: count for reason, count in left_out.items() if count},
     )
+
+
+def _has_modalities(sessions: pd.DataFrame, data: DataConfig) -> pd.Series:
+    """Whether the store holds one of the modalities of each session, bool."""
+    has = {"audio": sessions["audio_s"] > 0, "face": sessions["frames_with_face"] > 0}
+    streams = sessions["streams"].fillna("").str.split()
+    for name, stream in data.features.items():
+        has[name] = streams.map(lambda found, stream=stream: stream in found)
+        if not has[name].any():
+            known = sorted({entry for found in streams for entry in found})
+            raise TaskError(
+                f"data.features.{name}: no session in {data.store} has the stream "
+                f"{stream!r}; there are {', '.join(known) or 'none'}"
+            )
+    return pd.concat([has[name] for name in data.modalities], axis=1).any(axis=1)
+
+
+def _keep_chosen_steps(
+    sessions: pd.DataFrame, steps: pd.DataFrame, store: SessionStore, data: DataConfig
+) -> tuple[pd.DataFrame, pd.DataFrame, list[np.ndarray]]:
+    """Keep the steps of ``data.steps``, and the sessions that have a modality in one of them.
+
+    Returns
+    -------
+    the sessions, with their number of ``chosen_steps``; the steps; for each session which of all
+    its steps take part, [L] bool
+    """
+    chosen = choose_steps(steps, data.steps)
+    of_session = chosen.groupby([steps[name] for name in SESSION_KEY])
+    found = {key: own.to_numpy() for key, own in of_session}
+    masks = [found[key] for key in sessions[SESSION_KEY].itertuples(index=False, name=None)]
+    shown = SessionDataset(sessions, store, data, taking_part=masks)
+    kept = [number for number in range(len(shown)) if shown.has_signal(number)]
+    masks = [masks[number] for number in kept]
+    sessions = sessions.iloc[kept].reset_index(drop=True)
+    return sessions.assign(chosen_steps=[mask.sum() for mask in masks]), steps[chosen], masks
 
 
 def choose_steps(steps: pd.DataFrame, only: StepsConfig) -> pd.Series:
@@ -138,13 +164,6 @@ def choose_steps(steps: pd.DataFrame, only: StepsConfig) -> pd.Series:
             )
         chosen &= steps[name].isin(wanted)
     return chosen
-
-
-def _masks(sessions: pd.DataFrame, steps: pd.DataFrame, chosen: pd.Series) -> list[np.ndarray]:
-    """Which steps of each session take part, in their order: one [L] bool per session."""
-    of_session = chosen.groupby([steps[name] for name in SESSION_KEY])
-    masks = {key: own.to_numpy() for key, own in of_session}
-    return [masks[key] for key in sessions[SESSION_KEY].itertuples(index=False, name=None)]
 
 
 def _check_steps(sessions: pd.DataFrame, model: ModelConfig) -> None:
