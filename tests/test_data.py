@@ -378,6 +378,15 @@ def test_task_errors_name_value_and_remedy(corpus, override, message):
         load_task(config(corpus, override))
 
 
+@pytest.mark.parametrize("name", ["steps", "audio_s", "streams", "chosen_steps", "number"])
+def test_a_corpus_may_have_columns_named_as_those_of_the_store(corpus, tmp_path, name):
+    sessions = corpus.manifest.sessions.assign(**{name: "its own"})
+    write_manifest(replace(corpus.manifest, sessions=sessions), tmp_path / "manifest")
+    data = load_task(config(corpus, f"data.manifest={tmp_path / 'manifest'}"))
+    assert len(data.sessions) == 12
+    assert data.sessions[name].eq("its own").all()
+
+
 def test_a_single_step_cannot_be_centred(corpus, monkeypatch):
     centred = config(corpus, "model.center_steps=true")
     load_task(centred)

@@ -61,11 +61,11 @@ def load_task(config: Experiment) -> TaskData:
     manifest = read_manifest(config.data.manifest)
     labelled, left_out = labelled_sessions(manifest.sessions, config.task, config.data.manifest)
     store = SessionStore(config.data.store, config.extract)
-    here = labelled.merge(read_index(store), on=SESSION_KEY, how="left")
+    # the corpus may have columns of the same names as the store's index
+    here = labelled[SESSION_KEY].merge(read_index(store), on=SESSION_KEY, how="left")
     there = _has_modalities(here, config.data)
     left_out["not in the store, or without the modalities"] = int((~there).sum())
-    here = here[there].reset_index(drop=True)
-    here["chosen_steps"] = here["steps"]
+    here = here[there].assign(chosen_steps=lambda own: own["steps"])
     steps, masks = manifest.steps, None
     if config.data.steps != StepsConfig():
         before = len(here)
@@ -85,12 +85,12 @@ def load_task(config: Experiment) -> TaskData:
         )
     if isinstance(config, Config):
         _check_steps(here, config.model)
-    sessions, score_range = here[labelled.columns], (0.0, 1.0)
+    sessions, score_range = labelled.loc[here.index].reset_index(drop=True), (0.0, 1.0)
     if config.task.kind != "binary":
         sessions, score_range = _scale(sessions, config.task)
     split = make_split(sessions, config.split, _classes(sessions, config.task))
     sessions = sessions.drop(columns="split").merge(split, on=PERSON_KEY, how="left")
-    sessions = describe_sessions(sessions, steps, here["audio_s"])
+    sessions = describe_sessions(sessions, steps, here["audio_s"].reset_index(drop=True))
     dataset = SessionDataset(sessions, store, config.data, config.seed, masks)
     return TaskData(
         sessions,
@@ -132,7 +132,7 @@ def _keep_chosen_steps(
     shown = SessionDataset(sessions, store, data, taking_part=masks)
     kept = [number for number in range(len(shown)) if shown.has_signal(number)]
     masks = [masks[number] for number in kept]
-    sessions = sessions.iloc[kept].reset_index(drop=True)
+    sessions = sessions.iloc[kept]
     return sessions.assign(chosen_steps=[mask.sum() for mask in masks]), steps[chosen], masks
 
 
