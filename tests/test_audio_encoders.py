@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from cuda_autocast import CudaAutocast
 from torch import Tensor, nn
 
 from depmm.models.attention_resnet import (
@@ -133,7 +134,7 @@ def test_saved_state_is_complete(name):
 def test_half_precision_trains(name):
     encoder = small(name).train()
     waveform, length = voices([24_000, 15_000, 9_000, 20_000])
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast("cpu", dtype=torch.bfloat16), CudaAutocast():
         half = encoder(waveform, length)
     half.float().square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in encoder.parameters())

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from cuda_autocast import CudaAutocast
 from torch.nn.functional import scaled_dot_product_attention
 
 from depmm.config import DepFormerConfig, ModelConfig
@@ -109,6 +110,27 @@ def test_every_parameter_receives_a_gradient(changes):
         n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
     ]
     assert not silent, f"no gradient reaches {silent}"
+
+
+@pytest.mark.parametrize("some_missing", [False, True])
+@pytest.mark.parametrize("length", [3, 24, 72, 140])
+def test_trains_in_the_half_precision_of_a_gpu(length, some_missing):
+    x = features(3, length)
+    masks = all_present(x)
+    if some_missing:
+        masks["audio"][0, 1:], masks["face"][1], masks["face"][2, 1] = False, False, False
+    model = fusion(dropout=0.0, fusion_weights="fixed").train()
+    torch.manual_seed(1)  # of the sample of keys
+    full, _ = model(x, masks)
+    torch.manual_seed(1)
+    with torch.autocast("cpu", dtype=torch.bfloat16), CudaAutocast():
+        half, _ = model(x, masks)
+    half.sum().backward()
+    assert half.dtype == torch.float32  # fused unrounded
+    assert (half - full).abs().max() < 0.05
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    assert all(grad.dtype == torch.float32 and grad.isfinite().all() for grad in grads)
+    assert len(grads) > 0.9 * len(list(model.parameters()))
 
 
 def test_missing_modality_of_a_session_is_as_if_it_was_never_there():

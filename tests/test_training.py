@@ -12,13 +12,16 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from accelerate.state import AcceleratorState
+from cuda_autocast import CudaAutocast
 from safetensors.torch import load_file
 
 from depmm.config import ConfigError, TrainingConfig, load_config
 from depmm.corpora.manifest import read_manifest, write_manifest
 from depmm.data.batch import plan_epoch
-from depmm.data.task import TaskError
+from depmm.data.task import TaskError, load_task
 from depmm.evaluation.intervals import decide
+from depmm.evaluation.predict import predict
 from depmm.models.heads import BinaryHead, SeverityHead
 from depmm.models.model import DepressionModel, DepressionOutput, build_model
 from depmm.training import loop
@@ -38,6 +41,14 @@ MEAN_POOL = "model.fusion={kind: mean_pool, dropout: 0.0}"
 FIXED = ["model.fusion.dropout=0.0", "model.fusion.fusion_weights=fixed"]
 AUDIO = ["data.modalities=[audio]", "model.encoders.face=null", MEAN_POOL]
 RANDOM = ["data.augment={min_steps: 0.5, drop_modality: 0.3, gain_db: 3.0, noise: 0.1, flip: true}"]
+
+
+@pytest.fixture
+def own_accelerator():
+    """For another precision: a process has one state of the accelerator, and keeps it."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def run(corpus, path: Path, *overrides: str, say=lambda line: None) -> RunFolder:
@@ -135,6 +146,31 @@ def test_finished_run_is_left_alone_and_another_config_refused(corpus, tmp_path)
     split = folder.split  # written again, with the same content
     assert before.keys() == after.keys()
     assert {path for path in before if before[path] != after[path]} <= {split}
+
+
+@pytest.mark.usefixtures("own_accelerator")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [],
+        [MEAN_POOL],
+        ["training.phases=[{epochs: 4, learning_rate: .01}, {epochs: 4, learning_rate: .01}]"],
+    ],
+)
+def test_half_precision_learns_as_a_gpu_would_compute_it(corpus, tmp_path, changes):
+    with CudaAutocast():
+        folder = run(
+            corpus, tmp_path / "run", *changes, "training.mixed_precision=bf16", "training.epochs=8"
+        )
+    losses = history(folder)["train_loss"]
+    assert losses.iloc[-2:].mean() < 0.7 * losses.iloc[:2].mean()
+    assert all(tensor.dtype == torch.float32 for tensor in weights(folder).values())
+    # what is written is what anybody gets who loads the model, in full precision
+    written = pd.read_parquet(folder.predictions)["y_prob"]
+    model = DepressionModel.from_pretrained(folder.path)
+    data = load_task(load_config(folder.config))
+    again = predict(model, data.dataset, list(range(len(written))), 4)
+    assert again["prediction"].tolist() == written.tolist()
 
 
 def test_severity_run(corpus, tmp_path):

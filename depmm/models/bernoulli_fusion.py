@@ -74,11 +74,13 @@ class BernoulliFusion(nn.Module):
         """
         shape = (draws, *present.shape)
         uniform = torch.rand(shape, generator=generator, device=generator.device)
-        gates = (uniform.to(logits.device) < self.probabilities()).to(logits.dtype)
+        gates = uniform.to(logits.device) < self.probabilities()
         return self._weighted(logits, gates, present)
 
     def _weighted(self, logits: Tensor, gates: Tensor, present: Tensor) -> Tensor:
         expected = self.probabilities()
-        there = present.to(logits.dtype)
+        there = present.to(expected.dtype)
         scale = expected.sum() / (expected * there).sum(-1, keepdim=True).clamp(min=1e-6)
-        return torch.einsum("...bk,bko->...bo", gates * there * scale, logits)
+        weight = gates * there * scale
+        with torch.autocast(logits.device.type, enabled=False):  # fused without rounding
+            return torch.einsum("...bk,bko->...bo", weight, logits.to(weight.dtype))

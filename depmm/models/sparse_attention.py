@@ -146,8 +146,9 @@ def all_scores(q: Tensor, k: Tensor, mask: Tensor, bound: int) -> Tensor | None:
 def _mean(x: Tensor, valid: Tensor) -> Tensor:
     """Mean over the valid of L places: Tensor[B, H, 1, D] of Tensor[B, H, L, D]; 0 without any."""
     if bool(valid.all()):
-        # in this order the gradient is divided before it is spread over the places
-        return x.sum(dim=2, keepdim=True) / x.shape[2]
+        # in this order the gradient is divided before it is spread over the places; a GPU's
+        # autocast sums half precision in float32
+        return (x.sum(dim=2, keepdim=True) / x.shape[2]).to(x.dtype)
     share = valid.to(x.dtype) / valid.sum(1, keepdim=True).clamp(min=1)
     return share[:, None, None].expand(-1, x.shape[1], -1, -1) @ x
 

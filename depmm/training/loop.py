@@ -253,7 +253,8 @@ def finish(
     run: RunFolder,
     accelerator: Accelerator,
 ) -> None:
-    """Save the model and predict every session of every split."""
+    """Save the model and predict every session of every split, as whoever loads it will."""
+    accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # half precision was for training
     everyone = list(range(len(data.sessions)))
     draws = config.evaluation.gate_draws
     table = predict_everywhere(config, data, model, everyone, accelerator, draws)
