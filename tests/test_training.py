@@ -15,6 +15,7 @@ import yaml
 from accelerate.state import AcceleratorState
 from cuda_autocast import CudaAutocast
 from safetensors.torch import load_file
+from torch import nn
 
 from depmm.config import ConfigError, TrainingConfig, load_config
 from depmm.corpora.manifest import read_manifest, write_manifest
@@ -25,6 +26,7 @@ from depmm.evaluation.predict import predict
 from depmm.models.heads import BinaryHead, SeverityHead
 from depmm.models.model import DepressionModel, DepressionOutput, build_model
 from depmm.training import loop
+from depmm.training.checkpoint import load_optimizer, save_checkpoint
 from depmm.training.learning_rate import LearningRateError, search_learning_rate, steepest
 from depmm.training.loop import build_accelerator, train
 from depmm.training.losses import batch_loss, session_weights
@@ -220,6 +222,21 @@ def test_interrupted_run_ends_as_one_that_was_not(corpus, whole, tmp_path, monke
     assert f"{tmp_path}: goes on after epoch {3 if place == 'finish' else 2}" in said
     assert_same_run(folder, whole)
     assert not folder.checkpoints.exists()
+
+
+def test_all_of_a_fused_optimizer_goes_where_its_parameters_are(tmp_path):
+    model, path = nn.Linear(3, 2), tmp_path / "last.safetensors"
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    save_checkpoint(path, model, optimizer, {})
+    elsewhere = nn.Linear(3, 2).to("meta")  # stands for a GPU
+    moved = torch.optim.AdamW(elsewhere.parameters())
+    moved.param_groups[0]["fused"] = True
+    load_optimizer(path, elsewhere, moved)
+    state = [value for own in moved.state.values() for value in own.values()]
+    assert len(state) == 6
+    assert all(value.device.type == "meta" for value in state)
 
 
 # ---- nothing but the mathematics ---------------------------------------------------------------

@@ -78,22 +78,26 @@ def load_model(path: Path, model: nn.Module, frozen: Collection[str] = ()) -> di
 
 
 def load_optimizer(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put the optimizer's state back; ``model`` names its parameters."""
+    """Put the optimizer's state back; ``model`` names its parameters.
+
+    The optimizer itself decides what lies where: the count of steps of a fused one on its device.
+    """
     tensors, metadata = _read(path, "optimizer.")
     numbers = json.loads(metadata["numbers"])
     values: dict[str, Any] = {
         **tensors, **{name.removeprefix("optimizer."): value for name, value in numbers.items()}
     }  # fmt: skip
-    for name, parameter in model.named_parameters():
-        prefix = f"{name}."
-        state = {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
-        if state:
-            optimizer.state[parameter] = {
-                key: value.to(parameter.device)
-                if isinstance(value, Tensor) and value.ndim > 0
-                else value
-                for key, value in state.items()
-            }
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    learned = (parameter for group in optimizer.param_groups for parameter in group["params"])
+    state = {}
+    for number, parameter in enumerate(learned):
+        prefix = f"{names[parameter]}."
+        own = {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
+        if own:
+            state[number] = own
+    optimizer.load_state_dict(
+        {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
 
 
 def _read(path: Path, prefix: str) -> tuple[dict[str, Tensor], dict[str, str]]:
