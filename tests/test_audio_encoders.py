@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from cuda_autocast import CudaAutocast
+from imitated_gpu import CudaAutocast
 from torch import Tensor, nn
 
 from depmm.models.attention_resnet import (

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from cuda_autocast import CudaAutocast
+from imitated_gpu import CudaAutocast
 from torch.nn.functional import scaled_dot_product_attention
 
 from depmm.config import DepFormerConfig, ModelConfig

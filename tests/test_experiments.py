@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from imitated_gpu import CudaAutocast, OneDevice
 from speech_sources import write_source
 
 from depmm.config import Config, load_experiment
@@ -52,7 +53,9 @@ def test_config_takes_a_training_step(path, tmp_path):
     optimizer = build_optimizer(model, config.training)
     set_learning_rate(optimizer, 1e-3)
     before = {name: value.clone() for name, value in model.named_parameters()}
-    output = model(**batch_of(config))
+    batch = batch_of(config)
+    with OneDevice():
+        output = model(**batch)
     weight = torch.tensor([0.5, 0.5])
     loss = batch_loss(
         model.head, output, torch.tensor([0.0, 1.0]), weight, config.training.step_loss
@@ -64,3 +67,6 @@ def test_config_takes_a_training_step(path, tmp_path):
     frozen = [name for name, value in model.named_parameters() if not value.requires_grad]
     assert moved
     assert not set(moved) & set(frozen)
+    half = torch.autocast("cpu", dtype=torch.bfloat16)
+    with torch.no_grad(), half, CudaAutocast():
+        assert model(**batch).prediction.isfinite().all()

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 from accelerate.state import AcceleratorState
-from cuda_autocast import CudaAutocast
+from imitated_gpu import CudaAutocast
 from safetensors.torch import load_file
 from torch import nn
 

@@ -1,8 +1,4 @@
-"""CUDA's autocast to half precision, imitated on a CPU.
-
-It computes some operations in float32 that the CPU's autocast leaves in half precision (a sum, for
-one): a model whose types fit together here may be refused there.
-"""
+"""What goes wrong on a GPU alone, looked for on a CPU."""
 
 from typing import Any
 
@@ -18,10 +14,18 @@ IN_FLOAT32 = {
     *("prod", "reciprocal", "renorm", "rsqrt", "sinh", "smooth_l1_loss", "softmax", "softplus"),
     *("sum", "tan"),
 }
+MAKERS = {
+    *("arange", "as_tensor", "empty", "eye", "from_numpy", "full", "hamming_window"),
+    *("hann_window", "linspace", "multinomial", "normal", "ones", "rand", "randint", "randn"),
+    *("randperm", "tensor", "zeros"),
+}
 
 
 class CudaAutocast(TorchFunctionMode):
-    """Within ``torch.autocast("cpu")``: float32 where CUDA's autocast has it."""
+    """Within ``torch.autocast("cpu")``: float32 where CUDA's autocast has it and the CPU's has not.
+
+    A model whose types fit together in the CPU's may be refused there: of a sum, for one.
+    """
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
         """Call the function, on float32 if it is one of those."""
@@ -31,3 +35,14 @@ class CudaAutocast(TorchFunctionMode):
                 for x in args
             )
         return function(*args, **(kwargs or {}))
+
+
+class OneDevice(TorchFunctionMode):
+    """Refuses a tensor made without a device: on a GPU it would lie apart from the others."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
+        """Call the function, unless it makes a tensor on the default device."""
+        kwargs = kwargs or {}
+        if function in {getattr(torch, name) for name in MAKERS} and kwargs.get("device") is None:
+            raise AssertionError(f"torch.{function.__name__} without a device")
+        return function(*args, **kwargs)
