@@ -175,6 +175,14 @@ def test_half_precision_learns_as_a_gpu_would_compute_it(corpus, tmp_path, chang
     assert again["prediction"].tolist() == written.tolist()
 
 
+@pytest.mark.usefixtures("own_accelerator")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU computes in fp16")
+def test_a_precision_that_a_cpu_does_not_have_is_refused(corpus, tmp_path):
+    with pytest.raises(ConfigError, match=r"training.mixed_precision: fp16 needs a GPU"):
+        run(corpus, tmp_path / "run", "training.mixed_precision=fp16")
+    assert not (tmp_path / "run").exists()
+
+
 def test_severity_run(corpus, tmp_path):
     folder = run(corpus, tmp_path, *AUDIO, "task={kind: severity, column: score}")
     table = pd.read_parquet(folder.predictions)

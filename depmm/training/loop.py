@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch.utils.tensorboard import SummaryWriter
 from transformers.utils import logging
 
-from depmm.config import Config, PhaseConfig, TrainingConfig
+from depmm.config import Config, ConfigError, PhaseConfig, TrainingConfig
 from depmm.corpora.splits import write_split
 from depmm.data.embed import ensure_embeddings
 from depmm.data.task import TaskData, load_task
@@ -52,9 +52,20 @@ def build_accelerator(config: Config) -> Accelerator:
     """Open the device or devices that the launcher gave.
 
     A batch may hold nobody with a face: its encoder is then unused, which DDP must expect.
+
+    Raises
+    ------
+    ConfigError : half precision that the device does not compute in
     """
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    return Accelerator(mixed_precision=config.training.mixed_precision, kwargs_handlers=[unused])
+    precision = config.training.mixed_precision
+    accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[unused])
+    if precision == "fp16" and accelerator.device.type == "cpu":
+        # Accelerate would compute in full precision, and not say so
+        raise ConfigError(
+            "training.mixed_precision: fp16 needs a GPU, here is a CPU: use bf16 or no"
+        )
+    return accelerator
 
 
 def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = print) -> None:
