@@ -15,9 +15,12 @@ IN_FLOAT32 = {
     *("sum", "tan"),
 }
 MAKERS = {
-    *("arange", "as_tensor", "empty", "eye", "from_numpy", "full", "hamming_window"),
-    *("hann_window", "linspace", "multinomial", "normal", "ones", "rand", "randint", "randn"),
-    *("randperm", "tensor", "zeros"),
+    getattr(torch, name)
+    for name in (
+        *("arange", "as_tensor", "empty", "eye", "from_numpy", "full", "hamming_window"),
+        *("hann_window", "linspace", "multinomial", "normal", "ones", "rand", "randint", "randn"),
+        *("randperm", "tensor", "zeros"),
+    )
 }
 
 
@@ -43,6 +46,6 @@ class OneDevice(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
         """Call the function, unless it makes a tensor on the default device."""
         kwargs = kwargs or {}
-        if function in {getattr(torch, name) for name in MAKERS} and kwargs.get("device") is None:
+        if function in MAKERS and kwargs.get("device") is None:
             raise AssertionError(f"torch.{function.__name__} without a device")
         return function(*args, **kwargs)

@@ -87,14 +87,17 @@ def load_optimizer(path: Path, model: nn.Module, optimizer: torch.optim.Optimize
     values: dict[str, Any] = {
         **tensors, **{name.removeprefix("optimizer."): value for name, value in numbers.items()}
     }  # fmt: skip
+    state_of: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        parameter_name, _, key = name.rpartition(".")
+        state_of.setdefault(parameter_name, {})[key] = value
     names = {parameter: name for name, parameter in model.named_parameters()}
     learned = (parameter for group in optimizer.param_groups for parameter in group["params"])
-    state = {}
-    for number, parameter in enumerate(learned):
-        prefix = f"{names[parameter]}."
-        own = {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
-        if own:
-            state[number] = own
+    state = {
+        number: state_of[names[parameter]]
+        for number, parameter in enumerate(learned)
+        if names[parameter] in state_of
+    }
     optimizer.load_state_dict(
         {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
     )
