@@ -11,7 +11,7 @@ STAMP := $(VENV)/installed
 
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-slow lint format clean-demo
+.PHONY: demo test test-other-processor test-slow lint format clean-demo
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,13 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+# the fast tests once more with the kernels of an older x86 processor: no test may depend on the last bits
+test-other-processor: export ATEN_CPU_CAPABILITY = default
+test-other-processor: export ONEDNN_MAX_CPU_ISA = SSE41
+test-other-processor: export MKL_ENABLE_INSTRUCTIONS = SSE4_2
+test-other-processor: export OPENBLAS_CORETYPE = Nehalem
+test-other-processor: test
 
 test-slow: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m slow

@@ -314,14 +314,14 @@ def test_long_sessions_share_one_key_sample_random_only_in_training():
     assert keys is not None
     assert counted.sum(1).tolist() == [35, 100]  # 5 ceil(ln 512), and exactly all of the short one
     assert keys[1, :100].tolist() == list(range(100))
-    torch.testing.assert_close(keys, selection.key_sample(mask)[0])
+    assert torch.equal(keys, selection.key_sample(mask)[0])
     selection.train()
     torch.manual_seed(1)
     first = selection.key_sample(mask)[0]
     assert first is not None
     assert not torch.equal(first[0, :35], keys[0, :35])
     torch.manual_seed(1)
-    torch.testing.assert_close(first, selection.key_sample(mask)[0])
+    assert torch.equal(first, selection.key_sample(mask)[0])
     assert first[0, :35].unique().numel() == 35
 
 
@@ -423,11 +423,12 @@ def test_saved_model_gives_equal_outputs(modalities, tmp_path):
     before = model(**x).prediction
     model.save_pretrained(tmp_path)
     loaded = DepressionModel.from_pretrained(tmp_path).eval()
-    torch.testing.assert_close(loaded(**x).prediction, before, rtol=0, atol=0)
+    # a file's tensors lie at other addresses, where other kernels may run
+    torch.testing.assert_close(loaded(**x).prediction, before, rtol=0, atol=5e-6)
     for (name, a), (_, b) in zip(
         model.state_dict().items(), loaded.state_dict().items(), strict=True
     ):
-        torch.testing.assert_close(a, b, rtol=0, atol=0, msg=name)
+        assert torch.equal(a, b), name
     assert not [p.name for p in tmp_path.iterdir() if p.suffix in (".bin", ".pkl", ".pt")]
 
 

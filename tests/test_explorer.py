@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from browser import BROWSER, browse
+from nearly import nearly
 from scipy.stats import bootstrap
 
 from depmm.interpret import explorer
@@ -151,7 +152,7 @@ def test_a_large_run_lists_some_sessions_and_computes_from_all(monkeypatch):
     content = explorer_content(steps, **FEW)
     assert len(content["sessions"]) == content["counts"]["shown"] == 5
     assert content["counts"]["sessions"] == 12
-    assert content["statistics"] == everything["statistics"]
+    assert content["statistics"] == nearly(everything["statistics"], rel=1e-3)
 
 
 def test_steps_must_be_explained_first(tmp_path):
@@ -285,7 +286,9 @@ def test_places_stand_below_the_words(walked):
     content, seen = walked["content"]["places"], walked["desk"]["start"]
     assert [row["place"] for row in content] == ["mouth", "eyes"]
     assert seen["places"] == ["mouth\nface, even map 0.10", "eyes\nface, even map 0.90"]
-    assert [number(text) for text in seen["placeQ"]] == [row["q"] for row in content]
+    assert [number(text) for text in seen["placeQ"]] == pytest.approx(
+        [row["q"] for row in content], abs=6e-3
+    )
     assert content[0]["q"] < 0.05
     for row, mark in zip(content, seen["placeMarks"], strict=True):
         mean = re.match("target group (\\S+) .*, 6 persons; comparison group", mark)[1]

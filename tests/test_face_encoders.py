@@ -25,7 +25,7 @@ def random_crops(*shape: int, size: int = SIZE, seed: int = 0) -> torch.Tensor:
 def assert_same(actual: torch.Tensor, expected: torch.Tensor) -> None:
     """Up to rounding: products of other sizes add in another order."""
     actual, expected = actual.detach().numpy(), expected.detach().numpy()
-    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=2e-4)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_squeeze_and_excitation_by_hand():
     # means 2 and 1; hidden relu(2 - 0.5 + 0.25) = 1.75; gates sigmoid(3.5) and sigmoid(-0.75)
     gates = 1 / (1 + np.exp([-3.5, 0.75]))
     expected = [[[[1 * gates[0], 3 * gates[0]]], [[2 * gates[1], 0]]]]
-    np.testing.assert_allclose(block(x).detach().numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(block(x).detach().numpy(), expected, rtol=1e-5)
 
 
 def resnet50_parameters(squeeze: bool) -> int:
@@ -193,7 +193,7 @@ def test_too_few_frames_are_repeated_in_a_cycle(depnet):
         repeated = depnet.embed(crops, torch.tensor([2]))
         assert_same(repeated, depnet.embed(cycle, torch.tensor([5])))
     first, second = repeated[0].unflatten(0, (5, -1))[:2]
-    assert not torch.equal(first, second)
+    assert (first - second).abs().max() > 1e-3
 
 
 def test_order_of_frames_matters_to_aggregation_but_not_to_the_mean(depnet, frame_mean):

@@ -55,7 +55,7 @@ def test_curves_by_hand(fusion, direction):
             ("insertion", [set(order[:count]) for count in range(5)]),
         ):
             expected = [direction * kept_evidence(model, x, masks, 0, some) for some in kept]
-            np.testing.assert_allclose(curve(own, method, name), expected, atol=1e-5)
+            np.testing.assert_allclose(curve(own, method, name), expected, atol=1e-4)
     assert (own[own["share"] == 0]["deletion"] > 0).all()
     random = own[own["method"] == "random"]
     assert random.groupby("order").size().tolist() == [5] * RANDOM_ORDERS
@@ -64,7 +64,7 @@ def test_curves_by_hand(fusion, direction):
     alone = removal_curves(model, *sessions([3]), third, [6], unsigned=["size"])
     beside = table[table["row"] == 2].reset_index(drop=True)
     for name in ("deletion", "insertion"):
-        np.testing.assert_allclose(alone[name], beside[name], atol=1e-5)
+        np.testing.assert_allclose(alone[name], beside[name], atol=1e-4)
 
 
 def test_no_order_is_better_than_the_true_one_of_a_mean():
@@ -78,10 +78,10 @@ def test_no_order_is_better_than_the_true_one_of_a_mean():
     table = pd.concat([best.assign(worst=-best["best"]), pd.DataFrame(every)], axis=1)
     areas = curve_areas(removal_curves(model, x, masks, table, [0], unsigned=list(every)))
     areas = areas[areas["method"] != "random"].set_index("method")
-    assert areas.loc["best", "deletion"] == pytest.approx(areas["deletion"].min(), abs=1e-6)
-    assert areas.loc["best", "insertion"] == pytest.approx(areas["insertion"].max(), abs=1e-6)
-    assert areas.loc["worst", "deletion"] == pytest.approx(areas["deletion"].max(), abs=1e-6)
-    assert areas["deletion"].nunique() > 50
+    assert areas.loc["best", "deletion"] == pytest.approx(areas["deletion"].min(), abs=1e-5)
+    assert areas.loc["best", "insertion"] == pytest.approx(areas["insertion"].max(), abs=1e-5)
+    assert areas.loc["worst", "deletion"] == pytest.approx(areas["deletion"].max(), abs=1e-5)
+    assert areas["deletion"].round(4).nunique() > 50
 
 
 def test_equal_steps_come_in_random_order_and_unknown_ones_last():
@@ -92,10 +92,11 @@ def test_equal_steps_come_in_random_order_and_unknown_ones_last():
         seed: removal_curves(model, x, masks, ties, [seed], unsigned=["same", "known"])
         for seed in range(4)
     }
-    starts = {tuple(np.round(curve(table, "same", "deletion"), 6)) for table in found.values()}
+    starts = {tuple(np.round(curve(table, "same", "deletion"), 4)) for table in found.values()}
     assert len(starts) == 4
     for table in found.values():
-        assert curve(table, "known", "deletion")[:3] == curve(found[0], "known", "deletion")[:3]
+        known = curve(found[0], "known", "deletion")
+        assert curve(table, "known", "deletion")[:3] == pytest.approx(known[:3], abs=1e-5)
 
 
 def test_long_sessions_lose_several_steps_at_once():

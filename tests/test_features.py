@@ -466,11 +466,11 @@ def test_invalid_values_padding_and_neighbours_change_nothing():
     padded[0, :9] = rows
     padded[1] = 5.0
     together = encoder(padded, torch.tensor([9, 20]))
-    torch.testing.assert_close(together[:1], alone, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(together[:1], alone, rtol=1e-5, atol=1e-5)
     lost = rows.clone()
     lost[0, 4, 1] = torch.nan
     assert encoder(lost, torch.tensor([9])).isfinite().all()
-    assert not torch.equal(encoder(lost, torch.tensor([9])), alone)
+    assert (encoder(lost, torch.tensor([9])) - alone).abs().max() > 1e-3
     nothing = torch.full((1, 4, 3), torch.nan)
     assert encoder(nothing, torch.tensor([4])).isfinite().all()
     with pytest.raises(ValueError, match="rows have 2 features, feature_cnn expects 3"):

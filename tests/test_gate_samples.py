@@ -62,7 +62,7 @@ def test_certain_gates_have_no_spread(p):
     z, present = torch.randn(5, 2, 1, generator=generator()), torch.ones(5, 2, dtype=torch.bool)
     sampled = fusion.sample(z, present, 50, generator())
     torch.testing.assert_close(sampled, fusion(z, present).expand(50, 5, 1), rtol=0, atol=1e-6)
-    assert (sampled == sampled[:1]).all()
+    assert (sampled == sampled[:1]).all()  # to the bit: gates of 0 and 1 leave nothing to round
 
 
 # ---- a whole model -----------------------------------------------------------------------------
@@ -89,12 +89,13 @@ def table_of(model, data, numbers=None, **settings):
     return predict(model, data.dataset, numbers, **{"batch_size": 5, "draws": 100, **settings})
 
 
-def test_the_expectation_stays_the_prediction_bit_for_bit(corpus, data):
+def test_the_expectation_stays_the_prediction(corpus, data):
     model = model_of(corpus)
     with_draws, without = table_of(model, data), table_of(model, data, draws=0)
-    np.testing.assert_array_equal(with_draws["prediction"], without["prediction"])
+    # up to rounding, for their batches may lie at other addresses; a mean of draws is 1e-3 off
+    np.testing.assert_allclose(with_draws["prediction"], without["prediction"], rtol=0, atol=1e-5)
     assert "spread" not in without
-    assert (with_draws["spread"] > 1e-3).all()
+    assert (with_draws["spread"] > 1e-2).all()
     named = prediction_table(load_config(corpus.config, []), data, with_draws)
     np.testing.assert_array_equal(named["spread"], with_draws["spread"])
     assert "spread" not in prediction_table(load_config(corpus.config, []), data, without)
@@ -122,8 +123,8 @@ def test_samples_by_seed_and_their_mean(corpus, data):
     output, sampled = model.sample(4000, [1, 2, 3], **inputs)
     assert sampled.shape == (4000, 3)
     again = model.sample(4000, [1, 5, 3], **inputs)[1]
-    torch.testing.assert_close(again[:, [0, 2]], sampled[:, [0, 2]], rtol=0, atol=0)
-    assert (again[:, 1] != sampled[:, 1]).any()
+    torch.testing.assert_close(again[:, [0, 2]], sampled[:, [0, 2]], rtol=0, atol=1e-5)
+    assert (again[:, 1] - sampled[:, 1]).abs().max() > 1e-2
     logits = torch.logit(sampled.double()).mean(dim=0)
     torch.testing.assert_close(logits, output.logits.squeeze(-1).double(), rtol=0.1, atol=0.1)
 

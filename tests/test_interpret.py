@@ -15,6 +15,7 @@ from depmm.models.model import DepressionModel, build_model
 from depmm.models.sparse_attention import selected_queries
 
 MEAN_POOL = "model.fusion={kind: mean_pool, dropout: 0.0}"
+ROUNDING = 3e-6  # of a difference of two float32 logits, which are below 1
 
 
 def untrained(corpus, *overrides: str) -> tuple[DepressionModel, TaskData]:
@@ -59,8 +60,8 @@ def test_occlusion_is_the_difference_of_two_passes(corpus, center):
                 others = [i for i in range(4) if i != step and masks[name][0, i]]
                 features[name][0, step] = features[name][0, others].mean(dim=0)
             by_hand = full - model.fuse(features, masks)[0].item()
-            assert row[column].item() == pytest.approx(by_hand, abs=1e-6)
-    assert table[list(columns)].abs().min().min() > 1e-6
+            assert row[column].item() == pytest.approx(by_hand, abs=ROUNDING)
+    assert table[list(columns)].abs().min().min() > 5 * ROUNDING
 
 
 @torch.no_grad()
@@ -76,9 +77,11 @@ def test_occlusion_of_a_modality_that_is_not_there(corpus):
     alone = table.loc[2], table.loc[0]
     for part in alone:
         assert part["occlusion_face"].isna().all()
-        np.testing.assert_allclose(part["occlusion"], part["occlusion_audio"], atol=1e-6)
+        np.testing.assert_allclose(part["occlusion"], part["occlusion_audio"], atol=ROUNDING)
     assert table.loc[1, "occlusion_audio"].isna().tolist() == [False, False, True, False]
-    assert table.loc[(1, 2), "occlusion"] == pytest.approx(table.loc[(1, 2), "occlusion_face"])
+    both, face = table.loc[(1, 2), ["occlusion", "occlusion_face"]]
+    assert both == pytest.approx(face, abs=ROUNDING)
+    assert abs(face) > 100 * ROUNDING
     voice = {"audio": features["audio"]}, {"audio": masks["audio"]}
     unimodal, _ = untrained(corpus, "data.modalities=[audio]", "model.encoders.face=null")
     only = occlude_steps(unimodal, *voice)
@@ -173,7 +176,7 @@ def test_places_of_faces_that_came_aligned(corpus):
     spoken = table[table["peak"] > 0]
     assert len(spoken) > 0
     sums = spoken.groupby(["session", "step"])["share"].sum()
-    np.testing.assert_allclose(sums, 1)
+    np.testing.assert_allclose(sums, 1, atol=1e-5)
     assert table.loc[table["peak"] == 0, "share"].isna().all()
 
 
@@ -199,7 +202,7 @@ def test_the_explained_probability_is_the_predicted_one(corpus, tables):
     numbers = data.numbers("test")
     predicted = predict(model, data.dataset, numbers, batch_size=3)["prediction"]
     told = tables["contributions"].drop_duplicates("session")["y_prob"]
-    np.testing.assert_allclose(told, predicted, atol=1e-6)
+    np.testing.assert_allclose(told, predicted, atol=1e-5)
 
 
 def test_scores_have_no_group_and_mean_pooling_no_attention(corpus):

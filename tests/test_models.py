@@ -94,7 +94,12 @@ def test_encoder_learns_and_survives_saving(encoder, tmp_path):
     saved = model(**x).prediction
     model.save_pretrained(tmp_path)
     loaded = DepressionModel.from_pretrained(tmp_path).eval()
-    torch.testing.assert_close(loaded(**x).prediction, saved, rtol=0, atol=0)
+    for (name, a), (_, b) in zip(
+        model.state_dict().items(), loaded.state_dict().items(), strict=True
+    ):
+        assert torch.equal(a, b), name
+    # a file's tensors lie at other addresses, where other kernels may run
+    torch.testing.assert_close(loaded(**x).prediction, saved, rtol=0, atol=5e-6)
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
@@ -103,8 +108,8 @@ def test_severity_stays_in_the_range_of_its_instrument(fusion):
     score = model(**signals("mfcc_cnn")).prediction
     assert ((score > 0) & (score < 63)).all()
     head = SeverityHead(0.0, 63.0)
-    assert head.predict(torch.zeros(1, 1)).item() == 31.5
-    assert head.loss(torch.zeros(1, 1), torch.tensor([0.0])).item() == 0.25
+    assert head.predict(torch.zeros(1, 1)).item() == pytest.approx(31.5)
+    assert head.loss(torch.zeros(1, 1), torch.tensor([0.0])).item() == pytest.approx(0.25)
     with pytest.raises(ValueError, match="smaller"):
         SeverityHead(3.0, 3.0)
 

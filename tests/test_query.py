@@ -94,10 +94,10 @@ def test_words_by_group(run):
     assert answer["q"].item() < 0.05
     whole = ask(run, "words-by-group", **FAST)
     assert sorted(whole["word"]) == WORDS
-    assert whole["q"][0] == answer["q"].item()  # of all words that were tested
+    assert whole["q"][0] == pytest.approx(answer["q"].item())  # of all words that were tested
     within = ask(run, "words-by-group", within="gender", **FAST)  # from the predictions
     assert "within gender" in within.attrs["title"]
-    assert within["effect"][0] != whole["effect"][0]
+    assert within["effect"][0] != pytest.approx(whole["effect"][0], rel=1e-3)
     rates = ask(run, "words-by-group", by="selected_face", **FAST)
     assert rates["difference"][0] == pytest.approx(0.25)
 
@@ -183,7 +183,9 @@ def test_agreement_and_stability(run):
     assert agreement["over"].tolist() == ["words", "steps", "steps", "steps"]
     stable = ask(run, "stability")
     assert stable[["compared", "pairs"]].to_numpy().tolist() == [["same people", 1]]
-    assert stable["spearman"].item() == ask(run, "stability", pairs="yes")["spearman"].item() > 0.9
+    pairs = ask(run, "stability", pairs="yes")["spearman"].item()
+    assert stable["spearman"].item() == pytest.approx(pairs)
+    assert pairs > 0.9
 
 
 def test_session_in_the_order_of_its_steps(run):

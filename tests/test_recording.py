@@ -1,4 +1,4 @@
-"""Recording attention: it changes no bit, and each value is what the model did at that step."""
+"""Recording attention: it changes nothing, and each value is what the model did at that step."""
 
 import numpy as np
 import pandas as pd
@@ -99,6 +99,7 @@ def hooks_of(model: DepressionModel) -> int:
 )
 @torch.no_grad()
 def test_the_forward_is_bit_equal_and_no_hook_stays(changes, length):
+    """Of the same tensors in one process: the same kernels run, watched or not."""
     model = model_of(**changes)
     features, masks = steps_of([length, 5, 1])
     before, branches = model.fuse(features, masks)
@@ -146,7 +147,8 @@ def test_tokens_map_back_to_steps_by_hand():
             assert here["step"].tolist() == list(token) * 2
             places = list(token.values())
             for name, values in (("own", own), ("sparsity", sparsity)):
-                assert here[name].tolist() == values[row][:, places].flatten().tolist()
+                expected = values[row][:, places].flatten().float()
+                np.testing.assert_allclose(here[name].astype(float), expected, atol=1e-5)
 
 
 @torch.no_grad()
@@ -185,7 +187,10 @@ def test_changing_a_step_changes_the_token_it_is_mapped_to():
                 if (*place, step) not in rows:
                     assert tokens == []  # before the last steps, which are all that a stack reads
                     continue
-                token = seen[place][0, 0].tolist().index(rows[(*place, step)])
+                token = int((seen[place][0, 0] - rows[(*place, step)]).abs().argmin())
+                assert seen[place][0, 0, token].item() == pytest.approx(
+                    rows[(*place, step)], abs=1e-5
+                )
                 assert token in tokens
                 assert set(tokens) <= {token, token + 1}  # pooling also looks one place back
 
@@ -219,12 +224,13 @@ def test_sessions_of_one_step():
     assert len(table) == 2 * 3 * 6 * 2
     assert (table["step"] == 0).all()
     assert table["own"].all()
-    assert table["received"].tolist() == [1.0] * len(table)
+    assert table["received"].to_numpy() == pytest.approx(1, abs=1e-6)
 
 
 def test_a_session_is_recorded_the_same_in_any_batch():
     model = model_of(factor=2)
-    features, masks = steps_of([9, 30, 3])
+    # of these no query is selected by less than .001, which no rounding turns around
+    features, masks = steps_of([9, 30, 3], seed=34)
     together = record(model, features, masks)
     for row, length in enumerate([9, 30, 3]):
         alone = record(
@@ -281,16 +287,15 @@ def test_confidence_and_gates_by_hand():
     assert branches == ["multimodal", "audio", "face", "cross"]
     recording = record(model, *steps_of([5]))
     table = recording.attention[recording.attention["encoder"] != "multimodal"]
-    assert table.groupby("head")["confidence"].unique().map(list).tolist() == [
-        [pytest.approx(0.5)],
-        [pytest.approx(0.75)],
-    ]
-    gate = recording.attention.groupby("encoder")["gate"].unique().str[0]
-    assert gate.to_dict() == pytest.approx({"multimodal": 0.8, "audio": 0.5, "face": 0.2})
+    by_head = table["head"].map({0: 0.5, 1: 0.75})
+    assert table["confidence"].to_numpy() == pytest.approx(by_head.to_numpy(), abs=1e-6)
+    gate = recording.attention.groupby("encoder")["gate"].first()
+    expected = {"multimodal": 0.8, "audio": 0.5, "face": 0.2}
+    assert gate.to_dict() == pytest.approx(expected, abs=1e-6)
     assert recording.branches["branch"].tolist() == branches
     # the branches add up to the prediction (all are present)
     fused = (recording.branches["logit"] * recording.branches["gate"]).sum()
-    assert fused == pytest.approx(recording.logits.item(), rel=1e-5)
+    assert fused == pytest.approx(recording.logits.item(), abs=1e-5)
     fixed = record(model_of(fusion_weights="fixed"), *steps_of([5])).branches
     assert fixed["gate"].tolist() == pytest.approx([1, 0.1, 0.1, 0.1])
 
@@ -309,9 +314,10 @@ def test_attention_received_by_hand():
     for weight, expected in (([1, 0], [3 / 4, 1 / 4]), ([1, 0.5], [2 / 3, 1 / 3])):
         given = torch.tensor(weight).float().reshape(1, 1, 2)
         received = attention_received(q, k, given, mask).flatten().tolist()
-        assert received == pytest.approx(expected)
+        assert received == pytest.approx(expected, abs=1e-6)
     mask[0, 0] = False
-    assert attention_received(q, k, given, mask).flatten().tolist() == [0, 1]
+    received = attention_received(q, k, given, mask).flatten().tolist()
+    assert received == pytest.approx([0, 1], abs=1e-6)
 
 
 def test_many_queries_are_taken_in_parts():

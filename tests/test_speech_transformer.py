@@ -73,9 +73,9 @@ def test_a_step_is_what_transformers_computes_for_it_alone(family, norm, normali
     assert together.shape == (len(length), encoder.embed_dim) == (len(length), 4 * 16)
     for row, samples in enumerate(LENGTHS):
         alone = encoder.embed(waveform[row : row + 1, :samples], length[row : row + 1])
-        torch.testing.assert_close(alone[0], together[row], rtol=0, atol=1e-5)
+        torch.testing.assert_close(alone[0], together[row], rtol=0, atol=1e-4)
         expected = torch.cat(by_hand(source, waveform[row, :samples]))
-        torch.testing.assert_close(together[row], expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(together[row], expected, rtol=0, atol=1e-4)
     differ = (together[:, None] - together).abs().amax(dim=-1)
     assert (differ + torch.eye(len(length)) > 1e-2).all()
 
@@ -87,11 +87,11 @@ def test_a_layer_is_the_hidden_state_of_that_number(layer, norm, tmp_path):
     encoder = encoder_of(source, layer=layer)
     waveform, length = sounds([5000])
     expected = by_hand(source, waveform[0])[layer]
-    torch.testing.assert_close(encoder.embed(waveform, length)[0], expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(encoder.embed(waveform, length)[0], expected, rtol=0, atol=1e-4)
     assert encoder.embed_dim == 16
     linear = encoder.project[-1]
     torch.testing.assert_close(
-        encoder(waveform, length)[0], linear.weight @ expected + linear.bias, rtol=0, atol=1e-5
+        encoder(waveform, length)[0], linear.weight @ expected + linear.bias, rtol=0, atol=1e-4
     )
 
 
@@ -106,7 +106,7 @@ def test_mix_weighs_the_layers_by_a_softmax(source):
     expected = encoder.project[-1](mixed)
     result = encoder(waveform, length)
     assert result.shape == (2, encoder.out_dim) == (2, 6)
-    torch.testing.assert_close(result[0], expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(result[0], expected, rtol=0, atol=1e-4)
 
 
 def test_parts_and_order_of_a_batch_change_nothing(source, monkeypatch):
@@ -116,7 +116,7 @@ def test_parts_and_order_of_a_batch_change_nothing(source, monkeypatch):
     monkeypatch.setattr(speech_transformer, "STEPS_AT_ONCE", 2)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
     parts = encoder.embed(waveform[order], length[order])
-    torch.testing.assert_close(parts, whole[order], rtol=0, atol=1e-5)
+    torch.testing.assert_close(parts, whole[order], rtol=0, atol=1e-4)
 
 
 def test_loudness_counts_only_without_normalisation(tmp_path):
@@ -175,7 +175,7 @@ def test_fine_tuned_network_leaves_out_no_layer_and_masks_no_frame(tmp_path):
     encoder = encoder_of(source, frozen=False)
     waveform, length = sounds([20000, 30000])
     still = encoder(waveform, length)
-    torch.testing.assert_close(encoder.train()(waveform, length), still, rtol=0, atol=1e-5)
+    torch.testing.assert_close(encoder.train()(waveform, length), still, rtol=0, atol=1e-4)
 
 
 # ---- saving, sources ---------------------------------------------------------------------------
@@ -196,7 +196,10 @@ def test_a_saved_model_needs_no_source(family, norm, normalize, tmp_path):
     model.save_pretrained(tmp_path / "run")
     shutil.rmtree(source)
     loaded = DepressionModel.from_pretrained(tmp_path / "run")
-    torch.testing.assert_close(loaded(**x).logits, expected, rtol=0, atol=0)
+    own = dict(model.named_parameters())
+    assert all(torch.equal(value, own[name]) for name, value in loaded.named_parameters())
+    # a file's tensors lie at other addresses, where other kernels may run
+    torch.testing.assert_close(loaded(**x).logits, expected, rtol=0, atol=1e-5)
     frozen = [p for n, p in loaded.named_parameters() if "backbone" in n]
     assert not any(parameter.requires_grad for parameter in frozen)
 
