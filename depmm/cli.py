@@ -66,7 +66,7 @@ def simulate(
         return
     if plant:
         raise ValueError(f"--plant {plant[0]} needs --spec: the layout that carries it")
-    from depmm.corpora.simulate import simulate as run
+    from depmm.simulation.word_reading import simulate as run
 
     subjects, steps = 48 if subjects is None else subjects, 12 if steps is None else steps
     truth = run(
@@ -88,8 +88,8 @@ def _simulate_layout(
 ) -> None:
     import os
 
-    from depmm.corpora.simulate_layout import parse_plants, simulate_layout
     from depmm.corpora.spec import load_spec
+    from depmm.simulation.layout import parse_plants, simulate_layout
 
     truth = simulate_layout(
         out,
@@ -159,9 +159,9 @@ def audit(
     from rich.console import Console
     from rich.progress import track
 
-    from depmm.corpora.audit import audit_manifest, describe, read_index_report, write_audit
-    from depmm.corpora.files import inspect_files
-    from depmm.corpora.finding import Evidence
+    from depmm.audit.audit import audit_manifest, describe, read_index_report, write_audit
+    from depmm.audit.findings import Evidence
+    from depmm.audit.recording_statistics import inspect_files
     from depmm.corpora.manifest import concat_manifests, read_manifest
     from depmm.media.borders import look_at
 
@@ -198,15 +198,17 @@ def split(
     manifest: Annotated[Path, typer.Argument(help="folder of the manifest")],
     out: Annotated[Path, typer.Option(help="file of the folds (.csv)")],
     overrides: Overrides = None,
-    config: Annotated[Path | None, typer.Option(help="take its split: and task: sections")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="take its split: and target: sections")
+    ] = None,
 ) -> None:
     """Write who is in train, validation and test of every fold; KEY=VALUE e.g. folds=10."""
     from depmm.config import split_config
     from depmm.corpora.splits import write_split
-    from depmm.data.task import task_folds
+    from depmm.data.experiment_data import experiment_folds
 
     settings, task = split_config(config, overrides)
-    folds = task_folds(manifest, task, settings)
+    folds = experiment_folds(manifest, task, settings)
     write_split(folds, out)
     people = len(folds[["corpus", "subject"]].drop_duplicates())
     typer.echo(
@@ -256,9 +258,9 @@ def train(
 ) -> None:
     """Train one model in this process (several: accelerate launch experiments/train_fusion.py)."""
     from depmm.config import load_config
+    from depmm.runs.folder import RunFolder
     from depmm.training.loop import build_accelerator
     from depmm.training.loop import train as run
-    from depmm.training.run_folder import RunFolder
 
     settings = load_config(config, overrides)
     run(settings, RunFolder(settings.out / settings.name), build_accelerator(settings), typer.echo)
@@ -282,7 +284,7 @@ def evaluate(
 
     Several runs are compared on the same persons. A trained model gets a card, README.md.
     """
-    from depmm.training.run_folder import read_run
+    from depmm.runs.folder import read_run
 
     if len(runs) > 1:
         if out is None:
@@ -290,8 +292,8 @@ def evaluate(
         _compare(runs, out, unit)
         return
     from depmm.config import Config
-    from depmm.evaluation.model_card import write_model_card
-    from depmm.evaluation.report import write_report
+    from depmm.evaluation.reports.model_card import write_model_card
+    from depmm.evaluation.reports.report import write_report
 
     content = read_run(runs[0])
     folder = out or content.path
@@ -305,7 +307,7 @@ def evaluate(
         command=(content.environment or {}).get("command"),
         audit=content.audit,
         coverage=content.coverage,
-        selection=content.selection,
+        tuning=content.tuning,
         draws=content.bootstrap,
         confidence=content.confidence,
         unit=unit,
@@ -319,8 +321,8 @@ def evaluate(
 
 
 def _compare(paths: list[Path], out: Path, unit: Literal["session", "subject"]) -> None:
-    from depmm.evaluation.comparison_report import write_comparison
-    from depmm.training.run_folder import read_run
+    from depmm.evaluation.reports.comparison_report import write_comparison
+    from depmm.runs.folder import read_run
 
     contents = [read_run(path) for path in paths]
     names = [content.name for content in contents]
@@ -388,12 +390,12 @@ def explain(
 
     from depmm.config import SplitConfig, load_config
     from depmm.corpora.manifest import read_manifest
-    from depmm.data.embed import ensure_embeddings
-    from depmm.data.task import load_task
-    from depmm.interpret.explain import PLACES, TABLES, explain_sessions
-    from depmm.interpret.parquet_stream import ParquetStream
+    from depmm.data.experiment_data import load_experiment_data
+    from depmm.data.precompute import ensure_embeddings
+    from depmm.interpret.attribution.explain import PLACES, TABLES, explain_sessions
+    from depmm.interpret.attribution.parquet_stream import ParquetStream
     from depmm.models.model import DepressionModel
-    from depmm.training.run_folder import model_folders
+    from depmm.runs.folder import model_folders
 
     asked = methods or []
     logging.disable_progress_bar()  # weights load in an instant
@@ -402,7 +404,7 @@ def explain(
             config = load_config(folder.config)
             # the people as they were split then, whatever has changed since
             own = SplitConfig(kind="file", file=folder.split)
-            data = load_task(config.model_copy(update={"split": own}))
+            data = load_experiment_data(config.model_copy(update={"split": own}))
             steps = read_manifest(config.data.manifest).steps
             model = DepressionModel.from_pretrained(folder.path)
             if PLACES not in asked:  # places are found in crops and spectrograms, not embeddings
@@ -423,7 +425,7 @@ def explain(
                 f"no {name}.parquet: the model has no such part ({config.model.fusion.kind})"
             )
     if html:
-        from depmm.interpret.explorer import write_explorer
+        from depmm.interpret.query.explorer import write_explorer
 
         typer.echo(f"{write_explorer(run)}: names people, restricted like the recordings")
 
@@ -445,10 +447,10 @@ def ask(
     Questions: words-by-group, words-by-valence, words-by-encoder, agreement, stability,
     session SUBJECT, gates, places, unlike-their-group. Without a question: what each takes.
     """
-    from depmm.interpret.answers import as_text, choose_format, write_answer
-    from depmm.interpret.query import ask as answer_question
-    from depmm.interpret.query import described, parse_options
-    from depmm.interpret.sql import sql as answer_sql
+    from depmm.interpret.query.ask import ask as answer_question
+    from depmm.interpret.query.ask import described, parse_options
+    from depmm.interpret.query.output import as_text, choose_format, write_answer
+    from depmm.interpret.query.sql import sql as answer_sql
 
     if question is not None and sql is not None:
         raise ValueError(f"{question} and --sql are two questions: ask one")
@@ -487,8 +489,8 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="folder of <FILE>.json and <FILE>.html")] = None,
 ) -> None:
     """Predict for new recordings, with how far to trust it. Research only: not a diagnosis."""
-    from depmm.evaluation.prediction_page import prediction_text
-    from depmm.predict import (
+    from depmm.inference.page import prediction_text
+    from depmm.inference.predictor import (
         Request,
         check_outputs,
         predict_file,

@@ -14,13 +14,15 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from depmm.errors import DepmmError
+
 SAMPLE_RATE = 16_000  # Hz, every waveform in the project
 CROP_SIZE = 224  # pixels, every stored face crop (height and width)
 MODALITIES = ("audio", "face")
 Modality = Literal["audio", "face"]
 
 
-class ConfigError(ValueError):
+class ConfigError(DepmmError):
     """A setting that cannot be used; the message names it, its file and the remedy."""
 
 
@@ -100,7 +102,7 @@ class ExtractConfig(Settings):
 # ---- manifest + store -> batches -------------------------------------------------------------
 
 
-class TaskConfig(Settings):
+class TargetConfig(Settings):
     """What is predicted, from which column of ``sessions.parquet``.
 
     With ``positive`` and ``negative`` given, a session whose value is in neither list is left out
@@ -121,23 +123,23 @@ class TaskConfig(Settings):
     )
 
     @model_validator(mode="after")
-    def _classes_are_complete(self) -> "TaskConfig":
+    def _classes_are_complete(self) -> "TargetConfig":
         if bool(self.positive) != bool(self.negative):
-            raise ValueError("task.positive and task.negative are given together or not at all")
+            raise ValueError("target.positive and target.negative are given together or not at all")
         if both := sorted(set(self.positive) & set(self.negative)):
-            raise ValueError(f"task: {both} stand in both positive and negative")
+            raise ValueError(f"target: {both} stand in both positive and negative")
         if self.kind != "binary" and self.positive:
             raise ValueError(
-                f"task.kind {self.kind} predicts a number: drop task.positive/negative"
+                f"target.kind {self.kind} predicts a number: drop target.positive/negative"
             )
         if self.kind == "binary" and self.output != "number":
-            raise ValueError(f"task.output {self.output} needs task.kind severity or levels")
+            raise ValueError(f"target.output {self.output} needs target.kind severity or levels")
         if self.range and (
             self.kind != "severity" or len(self.range) != 2 or not self.range[0] < self.range[1]
         ):
             raise ValueError(
-                f"task.range is {self.range}: give the lowest and the highest value of a "
-                "task.kind severity, as [0, 63]"
+                f"target.range is {self.range}: give the lowest and the highest value of a "
+                "target.kind severity, as [0, 63]"
             )
         return self
 
@@ -150,7 +152,7 @@ class SplitConfig(Settings):
     repeats: int = Field(1, ge=1, description="k_fold only: deal the people this many times")
     fold: int = Field(0, ge=0, description="the fold that is tested; repeats count on")
     file: File | None = Field(None, description="kind file: what depmm split has written")
-    balance: list[Literal["label", "gender", "corpus"]] = Field(
+    stratify_by: list[Literal["label", "gender", "corpus"]] = Field(
         ["label", "gender", "corpus"], description="what folds and validation share out evenly"
     )
     validation: float = Field(0.2, gt=0, lt=1, description="share of the other subjects")
@@ -158,8 +160,8 @@ class SplitConfig(Settings):
 
     @model_validator(mode="after")
     def _settings_fit_together(self) -> "SplitConfig":
-        if len(set(self.balance)) != len(self.balance):
-            raise ValueError(f"split.balance repeats an entry: {self.balance}")
+        if len(set(self.stratify_by)) != len(self.stratify_by):
+            raise ValueError(f"split.stratify_by repeats an entry: {self.stratify_by}")
         if (self.file is None) == (self.kind == "file"):
             raise ValueError("split.file and split.kind file are given together or not at all")
         if self.repeats > 1 and self.kind != "k_fold":
@@ -173,8 +175,12 @@ class SplitConfig(Settings):
 class AugmentConfig(Settings):
     """Changes to training copies only; each draw depends on (seed, epoch, session) alone."""
 
-    min_steps: float = Field(1.0, gt=0, le=1, description="keep a random share of steps, from this")
-    drop_modality: float = Field(0.0, ge=0, lt=1, description="P(one of several modalities hidden)")
+    keep_steps: float = Field(
+        1.0, gt=0, le=1, description="keep a random share of steps, from this"
+    )
+    modality_dropout: float = Field(
+        0.0, ge=0, lt=1, description="P(one of several modalities hidden)"
+    )
     gain_db: float = Field(0.0, ge=0, description="random gain within +- this")
     noise: float = Field(0.0, ge=0, description="white noise, up to this share of the RMS")
     pitch_semitones: list[float] = Field(
@@ -201,7 +207,7 @@ class DataConfig(Settings):
     modalities: list[Modality] = Field(["audio", "face"], min_length=1)
     steps: StepsConfig = StepsConfig()
     max_audio_s: float = Field(4.0, gt=0, description="longer steps are cut to this")
-    cut_silence: bool = Field(False, description="give a model the speech of a step only")
+    remove_silence: bool = Field(False, description="give a model the speech of a step only")
     frames_per_step: int = Field(4, ge=1)
     face_size: int = Field(CROP_SIZE, ge=16, le=CROP_SIZE, description="pixels given to the model")
     max_steps: int = Field(512, ge=1, description="longer sessions are refused, never cut")
@@ -209,7 +215,7 @@ class DataConfig(Settings):
         {}, description="read this stream of the corpus in place of the signal"
     )
     max_rows: int = Field(1000, ge=1, description="longer steps of features are cut to this")
-    embed: list[Modality] = Field(
+    precompute_embeddings: list[Modality] = Field(
         [], description="run the frozen encoder of these once and train on its kept output"
     )
     augment: AugmentConfig = AugmentConfig()
@@ -219,14 +225,21 @@ class DataConfig(Settings):
     def _modalities_are_distinct(self) -> "DataConfig":
         if len(set(self.modalities)) != len(self.modalities):
             raise ValueError(f"data.modalities repeats an entry: {self.modalities}")
-        if unknown := sorted(set(self.embed) - set(self.modalities)):
-            raise ValueError(f"data.embed names {unknown[0]}, which data.modalities does not")
+        if unknown := sorted(set(self.precompute_embeddings) - set(self.modalities)):
+            raise ValueError(
+                f"data.precompute_embeddings names {unknown[0]}, which data.modalities does not"
+            )
         signal = {"audio": ("gain_db", "noise", "pitch_semitones"), "face": ("flip",)}
         if unknown := sorted(set(self.features) - set(self.modalities)):
             raise ValueError(f"data.features names {unknown[0]}, which data.modalities does not")
-        if both := sorted(set(self.features) & set(self.embed)):
-            raise ValueError(f"data.features and data.embed both name {both[0]}: drop one")
-        for where, names in (("embed", self.embed), ("features", self.features)):
+        if both := sorted(set(self.features) & set(self.precompute_embeddings)):
+            raise ValueError(
+                f"data.features and data.precompute_embeddings both name {both[0]}: drop one"
+            )
+        for where, names in (
+            ("precompute_embeddings", self.precompute_embeddings),
+            ("features", self.features),
+        ):
             for name in names:
                 if changed := [key for key in signal[name] if getattr(self.augment, key)]:
                     raise ValueError(
@@ -240,24 +253,24 @@ class DataConfig(Settings):
 
 
 class MfccCnnConfig(Settings):
-    """Small convolutional network on MFCC (models/mfcc_cnn.py)."""
+    """Small convolutional network on MFCC (models/encoders/mfcc_cnn.py)."""
 
     kind: Literal["mfcc_cnn"]
-    coefficients: int = Field(24, ge=1)
-    mel_bands: int = Field(64, ge=1)
+    n_mfcc: int = Field(24, ge=1)
+    n_mels: int = Field(64, ge=1)
     channels: list[int] = Field([64, 64, 128], min_length=1)
-    width: int = Field(128, ge=1, description="output width per step")
+    embed_dim: int = Field(128, ge=1, description="output width per step")
     dropout: float = Field(0.1, ge=0, lt=1)
 
 
 class SEResNetConfig(Settings):
-    """SE-ResNet over frames, then temporal aggregation (models/se_resnet.py)."""
+    """SE-ResNet over frames, then temporal aggregation (models/encoders/se_resnet.py)."""
 
     kind: Literal["se_resnet"]
     blocks: list[int] = Field([1, 1, 1, 1], min_length=1)
     channels: list[int] = Field([16, 32, 64, 128], min_length=1)
     reduction: int = Field(8, ge=1, description="squeeze-and-excitation bottleneck")
-    width: int = Field(128, ge=1, description="output width per step")
+    embed_dim: int = Field(128, ge=1, description="output width per step")
     dropout: float = Field(0.1, ge=0, lt=1)
 
     @model_validator(mode="after")
@@ -270,69 +283,71 @@ class SEResNetConfig(Settings):
 
 
 class SpectrogramCnnConfig(Settings):
-    """Six layers on a 513 x 125 spectrogram (models/spectrogram_cnn.py)."""
+    """Six layers on a 513 x 125 spectrogram (models/encoders/spectrogram_cnn.py)."""
 
     kind: Literal["spectrogram_cnn"]
     seconds: float = Field(4.0, gt=0.6, description="length of a segment")
     channels: list[int] = Field([32, 32], min_length=2, max_length=2)
-    width: int = Field(128, ge=1)
+    embed_dim: int = Field(128, ge=1)
 
 
 class AttentionResNetConfig(Settings):
-    """ResNet with CBAM on MFCC (models/attention_resnet.py)."""
+    """ResNet with CBAM on MFCC (models/encoders/attention_resnet.py)."""
 
     kind: Literal["attention_resnet"]
     depth: Literal[18, 34, 50, 101] = 18
     attention: bool = True
     channels: int = Field(64, ge=1, description="of the first module; 64 is the standard ResNet")
-    coefficients: int = Field(20, ge=1)
-    mel_bands: int = Field(128, ge=1)
-    window: int = Field(2048, ge=2, description="samples")
-    hop: int = Field(512, ge=1, description="samples")
+    n_mfcc: int = Field(20, ge=1)
+    n_mels: int = Field(128, ge=1)
+    n_fft: int = Field(2048, ge=2, description="samples")
+    hop_length: int = Field(512, ge=1, description="samples")
 
 
 class EmoAudioNetConfig(Settings):
-    """Spectrogram branch and MFCC branch (models/emoaudionet.py)."""
+    """Spectrogram branch and MFCC branch (models/encoders/emoaudionet.py)."""
 
     kind: Literal["emoaudionet"]
     branches: list[Literal["spectrogram", "mfcc"]] = Field(["spectrogram", "mfcc"], min_length=1)
-    width: int = Field(10, ge=1)
+    embed_dim: int = Field(10, ge=1)
     channels: int = Field(128, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1)
 
 
 class DepNetConfig(Settings):
-    """SE-ResNet-50 and the feature aggregation module (models/depnet.py)."""
+    """SE-ResNet-50 and the feature aggregation module (models/encoders/depnet.py)."""
 
     kind: Literal["depnet"]
-    squeeze: bool = Field(True, description="squeeze-and-excitation; False: plain ResNet-50")
-    layout: Literal["vggface2_bgr", "vggface2_rgb", "torchvision"] = "vggface2_bgr"
+    squeeze_excitation: bool = Field(
+        True, description="squeeze-and-excitation; False: plain ResNet-50"
+    )
+    weights_layout: Literal["vggface2_bgr", "vggface2_rgb", "torchvision"] = "vggface2_bgr"
     frozen: bool = True
     face_size: int = Field(CROP_SIZE, ge=32, le=CROP_SIZE, multiple_of=32)
     frames: int = Field(5, ge=1)
     channels: int = Field(32, ge=1)
-    width: int = Field(64, ge=1)
+    embed_dim: int = Field(64, ge=1)
     dropout: float = Field(0.5, ge=0, lt=1)
 
 
 class FrameMeanConfig(Settings):
-    """(SE-)ResNet-50 features averaged over frames (models/depnet.py)."""
+    """(SE-)ResNet-50 features averaged over frames (models/encoders/depnet.py)."""
 
     kind: Literal["frame_mean"]
-    squeeze: bool = False
-    layout: Literal["vggface2_bgr", "vggface2_rgb", "torchvision"] = "vggface2_bgr"
+    squeeze_excitation: bool = False
+    weights_layout: Literal["vggface2_bgr", "vggface2_rgb", "torchvision"] = "vggface2_bgr"
     frozen: bool = False
     frames: int = Field(5, ge=1)
 
 
 class SpeechTransformerConfig(Settings):
-    """Wav2vec 2.0, HuBERT or WavLM (models/speech_transformer.py)."""
+    """Wav2vec 2.0, HuBERT or WavLM (models/encoders/speech_transformer.py)."""
 
     kind: Literal["speech_transformer"]
     source: str = Field(description="local folder or hub name of the pre-trained model")
     frozen: bool = True
     layer: int | None = Field(None, ge=0, description="hidden state to use; None: a learned mix")
-    width: int = Field(128, ge=1, description="output width per step")
+    embed_dim: int = Field(128, ge=1, description="output width per step")
     dropout: float = Field(0.1, ge=0, lt=1)
     architecture: dict[str, Any] = Field(
         {}, description="written by build_model: what a saved run needs to be built offline"
@@ -340,26 +355,26 @@ class SpeechTransformerConfig(Settings):
 
 
 class VoiceVectorConfig(Settings):
-    """A step's waveform as one vector, DEP-Former's released input (models/released_inputs.py)."""
+    """A step's waveform as one vector, as in DEP-Former's release."""
 
     kind: Literal["voice_vector"]
     points: int = Field(1000, ge=1)
 
 
 class FaceMapConfig(Settings):
-    """A step's mean grey face as one vector, likewise (models/released_inputs.py)."""
+    """A step's mean grey face as one vector, likewise (models/encoders/released_inputs.py)."""
 
     kind: Literal["face_map"]
     face_size: int = Field(CROP_SIZE, ge=16, le=CROP_SIZE)
 
 
 class FeatureCnnConfig(Settings):
-    """Convolutional network on features that the corpus ships (models/feature_cnn.py)."""
+    """Convolutional network on features that the corpus ships (models/encoders/feature_cnn.py)."""
 
     kind: Literal["feature_cnn"]
     features: int = Field(ge=1, description="numbers per row of the stream")
     channels: list[int] = Field([64, 64], min_length=1)
-    width: int = Field(64, ge=1, description="output width per step")
+    embed_dim: int = Field(64, ge=1, description="output width per step")
     dropout: float = Field(0.1, ge=0, lt=1)
 
 
@@ -382,17 +397,17 @@ EncoderConfig = Annotated[
 
 
 class DepFormerConfig(Settings):
-    """The five parts of DEP-Former (models/dep_former.py); defaults are the release's sizes."""
+    """The five parts of DEP-Former; defaults are the release's sizes."""
 
     kind: Literal["dep_former"]
-    adapter_hidden: int = Field(1000, ge=1)
-    adapter_width: int = Field(128, ge=1)
-    width: int = Field(224, ge=2)
-    heads: int = Field(8, ge=1)
-    head_width: int = Field(64, ge=1)
-    feed_forward: int = Field(32, ge=1)
+    adapter_hidden_dim: int = Field(1000, ge=1)
+    adapter_dim: int = Field(128, ge=1)
+    embed_dim: int = Field(224, ge=2)
+    n_heads: int = Field(8, ge=1)
+    head_dim: int = Field(64, ge=1)
+    ffn_dim: int = Field(32, ge=1)
     stacks: list[int] = Field([3, 2, 1], min_length=1, description="attention layers per stack")
-    factor: int = Field(5, ge=1, description="c of u = c ln L; u >= L is dense attention")
+    sampling_factor: int = Field(5, ge=1, description="c of u = c ln L; u >= L is dense attention")
     dropout: float = Field(0.1, ge=0, lt=1)
     adapter: bool = Field(True, description="False: encoded steps go to the encoders as they are")
     share_indices: bool = True
@@ -421,10 +436,12 @@ class ModelConfig(Settings):
 
     encoders: dict[Modality, EncoderConfig] = Field(min_length=1)
     fusion: FusionConfig
-    center_steps: bool = Field(
+    subtract_session_mean: bool = Field(
         False, description="give the fusion each step minus the session's mean step"
     )
-    step_head: bool = Field(False, description="predict from single steps too, for the step loss")
+    auxiliary_step_head: bool = Field(
+        False, description="predict from single steps too, for the step loss"
+    )
 
     @property
     def fixed_steps(self) -> int | None:
@@ -433,10 +450,10 @@ class ModelConfig(Settings):
 
     @model_validator(mode="after")
     def _something_is_left_to_pool(self) -> "ModelConfig":
-        if self.center_steps and isinstance(self.fusion, MeanPoolConfig):
+        if self.subtract_session_mean and isinstance(self.fusion, MeanPoolConfig):
             raise ValueError(
-                "model.center_steps takes the mean step away, and fusion mean_pool sees nothing "
-                "else: every session would look alike. Set center_steps to false"
+                "model.subtract_session_mean takes the mean step away, and fusion mean_pool sees "
+                "nothing else: every session would look alike. Set subtract_session_mean to false"
             )
         return self
 
@@ -460,7 +477,7 @@ class PhaseConfig(Settings):
     epochs: int = Field(ge=1)
     freeze_encoders: bool = Field(False, description="train what stands behind the encoders only")
     learning_rate: float | Literal["find"] = Field(
-        description="find: search it on training data (training/learning_rate.py)"
+        description="find: search it on training data (training/learning_rate_search.py)"
     )
 
 
@@ -472,7 +489,9 @@ class TrainingConfig(Settings):
         [], description="parts of the epochs, each with an optimizer and schedule of its own"
     )
     batch_size: int = Field(16, ge=1, description="sessions per optimizer step, all processes")
-    accumulate: int = Field(1, ge=1, description="parts a batch is cut into to save memory")
+    gradient_accumulation_steps: int = Field(
+        1, ge=1, description="parts a batch is cut into to save memory"
+    )
     optimizer: Literal["adamw", "sgd", "rmsprop"] = "adamw"
     learning_rate: float | Literal["find"] = Field(1e-3, description="find: as in phases")
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd only")
@@ -483,15 +502,18 @@ class TrainingConfig(Settings):
     plateau_patience: int = Field(5, ge=1, description="... after as many epochs without gain")
     inverse_gamma: float = Field(1e-4, gt=0, description="inverse: (1 + gamma step) ** -power")
     inverse_power: float = Field(0.75, gt=0)
-    clip_norm: float = Field(1.0, gt=0)
-    balance: Literal["loss", "sampling", "none"] = Field(
-        "loss", description="classes: weigh them by inverse frequency, or draw them equally often"
+    max_grad_norm: float = Field(1.0, gt=0)
+    class_balance: Literal["weighted_loss", "oversample", "none"] = Field(
+        "weighted_loss",
+        description="classes: weigh them by inverse frequency, or draw them equally often",
     )
-    step_loss: float = Field(1.0, ge=0, description="weight of the step head's loss, if there")
+    auxiliary_loss_weight: float = Field(
+        1.0, ge=0, description="weight of the step head's loss, if there"
+    )
     monitor: Literal["loss", "auroc", "rmse"] = Field("loss", description="on validation")
     patience: int = Field(10, ge=1, description="epochs without gain before stopping")
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
-    start_from: File | None = Field(
+    init_from: File | None = Field(
         None,
         description="run whose fitting tensors are taken; nobody tested may be in its training",
     )
@@ -520,8 +542,8 @@ class ClassicalSettings(Settings):
     """A classifier on pooled MFCC (training/classical.py)."""
 
     classifier: Classifier
-    coefficients: int = Field(20, ge=1, description="MFCC, pooled to mean and deviation")
-    mel_bands: int = Field(64, ge=1)
+    n_mfcc: int = Field(20, ge=1, description="MFCC, pooled to mean and deviation")
+    n_mels: int = Field(64, ge=1)
     C: float = Field(1.0, gt=0, description="svm only: the price of an error in training")
 
     @model_validator(mode="after")
@@ -537,17 +559,19 @@ class ClassicalSettings(Settings):
 class EvaluationConfig(Settings):
     """Intervals and their confidence; sampled gates beside the expected prediction."""
 
-    bootstrap: int = Field(2000, ge=100, description="draws of subjects")
+    n_bootstrap: int = Field(2000, ge=100, description="draws of subjects")
     confidence: float = Field(0.95, gt=0.5, lt=1)
-    gate_draws: int = Field(
+    n_gate_samples: int = Field(
         200, ge=0, description="samples of the Bernoulli gates per session; 0: no spread"
     )
 
 
-class SelectionConfig(Settings):
-    """Settings that each fold chooses by inner folds of its own people (training/selection.py)."""
+class TuningConfig(Settings):
+    """Settings that each fold chooses by inner folds of its own people (training/tuning.py)."""
 
-    metric: str = Field(description="a name of evaluation/metrics.py; its mean over inner folds")
+    metric: str = Field(
+        description="a name of evaluation/stats/metrics.py; its mean over inner folds"
+    )
     folds: int = Field(3, ge=2, description="inner folds, of the people who train and validate")
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
         min_length=1, description="setting, as in key=value: values; every combination is tried"
@@ -566,12 +590,12 @@ class Experiment(Settings):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     out: File = Path("runs")
     seed: int = Field(0, ge=0)
-    task: TaskConfig = TaskConfig()
+    target: TargetConfig = TargetConfig()
     split: SplitConfig = SplitConfig()
     extract: ExtractConfig = ExtractConfig()
     data: DataConfig
     evaluation: EvaluationConfig = EvaluationConfig()
-    selection: SelectionConfig | None = None
+    tuning: TuningConfig | None = None
 
     @model_validator(mode="after")
     def _fold_is_there(self) -> "Experiment":
@@ -591,15 +615,15 @@ class ClassicalConfig(Experiment):
 
     @model_validator(mode="after")
     def _hears_and_decides(self) -> "ClassicalConfig":
-        if self.data.modalities != ["audio"] or self.task.kind != "binary":
+        if self.data.modalities != ["audio"] or self.target.kind != "binary":
             raise ValueError(
                 "classical baselines hear and decide: set data.modalities to [audio] and "
-                "task.kind to binary"
+                "target.kind to binary"
             )
-        if self.data.augment != AugmentConfig() or self.data.embed:
+        if self.data.augment != AugmentConfig() or self.data.precompute_embeddings:
             raise ValueError(
                 "classical baselines draw no copies and embed nothing: set data.augment and "
-                "data.embed to null"
+                "data.precompute_embeddings to null"
             )
         return self
 
@@ -631,16 +655,16 @@ class Config(Experiment):
                 f"data.face_size is {self.data.face_size}, but model.encoders.face.face_size is "
                 f"{face.face_size}: give both the same value"
             )
-        if self.training.monitor == ("rmse" if self.task.kind == "binary" else "auroc"):
+        if self.training.monitor == ("rmse" if self.target.kind == "binary" else "auroc"):
             raise ValueError(
-                f"training.monitor {self.training.monitor} does not fit task.kind "
-                f"{self.task.kind}: use loss, auroc (binary) or rmse (severity, levels)"
+                f"training.monitor {self.training.monitor} does not fit target.kind "
+                f"{self.target.kind}: use loss, auroc (binary) or rmse (severity, levels)"
             )
-        for name in self.data.embed:
+        for name in self.data.precompute_embeddings:
             if not getattr(self.model.encoders[name], "frozen", False):
                 raise ValueError(
-                    f"data.embed names {name}, but model.encoders.{name} is not frozen: its output "
-                    "would change while it learns"
+                    f"data.precompute_embeddings names {name}, but model.encoders.{name} is not "
+                    "frozen: its output would change while it learns"
                 )
         for name in self.training.weights:
             if not isinstance(self.model.encoders.get(name), DepNetConfig | FrameMeanConfig):
@@ -673,18 +697,18 @@ def load_config(path: Path | str, overrides: list[str] | None = None) -> Config:
     Raises
     ------
     ConfigError : no such file, not YAML, a circular base, an unknown key, a wrong value, the config
-        of a classical baseline, or one whose settings are still to be chosen (``selection``)
+        of a classical baseline, or one whose settings are still to be chosen (``tuning``)
     """
     config = load_experiment(path, overrides)
     if not isinstance(config, Config):
         raise ConfigError(
             f"{path} is a classical baseline, no network: run experiments/cross_validate.py on it"
         )
-    if config.selection is not None:
+    if config.tuning is not None:
         raise ConfigError(
-            f"{path} chooses settings by inner folds (selection), which one training cannot: run "
+            f"{path} chooses settings by inner folds (tuning), which one training cannot: run "
             "experiments/cross_validate.py on it (one fold with split.kind official), or give the "
-            "settings and selection=null"
+            "settings and tuning=null"
         )
     return config
 
@@ -692,7 +716,7 @@ def load_config(path: Path | str, overrides: list[str] | None = None) -> Config:
 def load_experiment(path: Path | str, overrides: list[str] | None = None) -> Experiment:
     """Read a config of either kind: with a ``classical`` section it is a ``ClassicalConfig``.
 
-    Every candidate of a ``selection`` is checked as if it were given as ``key=value``.
+    Every candidate of a ``tuning`` is checked as if it were given as ``key=value``.
 
     Parameters and errors : as ``load_config``; besides a candidate that changes what is ``FIXED``
     """
@@ -708,11 +732,11 @@ def load_experiment(path: Path | str, overrides: list[str] | None = None) -> Exp
     try:
         _check_candidates(config)
     except ConfigError as error:
-        raise ConfigError(f"{path}: selection.grid: {error}") from None
+        raise ConfigError(f"{path}: tuning.grid: {error}") from None
     return config
 
 
-def with_settings(config: Kind, settings: Mapping[str, Any]) -> Kind:
+def override_settings(config: Kind, settings: Mapping[str, Any]) -> Kind:
     """Change some settings of a config, checked as ``key=value`` words are.
 
     Parameters
@@ -760,7 +784,7 @@ def extract_config(path: Path | None, overrides: list[str] | None = None) -> Ext
 
 def split_config(
     path: Path | None, overrides: list[str] | None = None
-) -> tuple[SplitConfig, TaskConfig]:
+) -> tuple[SplitConfig, TargetConfig]:
     """Take the split and the task of an experiment, or the defaults, with overrides.
 
     Parameters
@@ -772,7 +796,7 @@ def split_config(
     ------
     ConfigError : as ``load_config``
     """
-    return _section(path, "split", SplitConfig, overrides), _section(path, "task", TaskConfig)
+    return _section(path, "split", SplitConfig, overrides), _section(path, "target", TargetConfig)
 
 
 def dump_config(config: Experiment) -> str:
@@ -848,8 +872,8 @@ def _nested(key: str, value: Any) -> dict[str, Any]:
 def _check_candidates(config: Experiment) -> None:
     """Refuse a candidate that is no config, is there twice, or changes what all have to share."""
     seen: list[Experiment] = []
-    for settings in config.selection.candidates if config.selection else []:
-        candidate = with_settings(config, settings)
+    for settings in config.tuning.candidates if config.tuning else []:
+        candidate = override_settings(config, settings)
         if candidate in seen:
             raise ConfigError(f"{words(settings)} is there twice: drop one of the equal values")
         seen.append(candidate)

@@ -1,8 +1,8 @@
 """Train and test every fold: accelerate launch experiments/cross_validate.py CONFIG [key=value]...
 
 CONFIG is of a network or of a classical baseline, which the main process fits alone. With a
-``selection`` section every fold first chooses settings by inner folds of the people that it trains
-and validates on (training/selection.py).
+``tuning`` section every fold first chooses settings by inner folds of the people that it trains
+and validates on (training/tuning.py).
 ``--seeds 0,1,2`` repeats all folds with other seeds (initial weights and draws; the folds stay).
 Runs lie in ``<out>/<name>/seed-<s>-fold-<k>``; a fold that is finished is not run again. The
 pooled ``predictions.parquet``, in which every person is tested once per seed (and repetition, with
@@ -16,10 +16,10 @@ from accelerate import Accelerator
 
 from depmm.config import Config, Experiment, load_experiment
 from depmm.corpora.splits import number_of_folds
-from depmm.data.task import load_task
+from depmm.data.experiment_data import load_experiment_data
+from depmm.runs.folder import RunFolder, write_table, write_text
 from depmm.training.loop import build_accelerator
-from depmm.training.run_folder import RunFolder, write_table, write_text
-from depmm.training.selection import fit, select
+from depmm.training.tuning import fit, select
 
 
 def main(arguments: list[str]) -> None:
@@ -52,7 +52,7 @@ def cross_validate(path: str, overrides: list[str], seeds: list[int]) -> None:
             one = load_experiment(path, [*overrides, f"seed={seed}", f"split.fold={fold}"])
             run = RunFolder(whole.path / f"seed-{seed}-fold-{fold}")
             accelerator.print(f"seed {seed}, fold {fold}")
-            if one.selection is not None:
+            if one.tuning is not None:
                 one = select(one, run, accelerator)
             fit(one, run, accelerator)
             runs.append((seed, fold, run))
@@ -64,7 +64,7 @@ def cross_validate(path: str, overrides: list[str], seeds: list[int]) -> None:
 
 def folds_of(config: Experiment) -> int:
     """Number of folds of the config's split, of the people who take part."""
-    return number_of_folds(load_task(config).sessions, config.split)
+    return number_of_folds(load_experiment_data(config).sessions, config.split)
 
 
 def pool(whole: RunFolder, runs: list[tuple[int, int, RunFolder]]) -> None:
@@ -76,9 +76,9 @@ def pool(whole: RunFolder, runs: list[tuple[int, int, RunFolder]]) -> None:
     ]
     if histories:
         write_table(pd.concat(histories, ignore_index=True), whole.history)
-    selections = [pd.read_csv(run.selection) for *_, run in runs if run.selection.is_file()]
+    selections = [pd.read_csv(run.tuning) for *_, run in runs if run.tuning.is_file()]
     if selections:
-        write_text(whole.selection, pd.concat(selections).to_csv(index=False))
+        write_text(whole.tuning, pd.concat(selections).to_csv(index=False))
     predictions = [pd.read_parquet(run.predictions) for *_, run in runs]
     write_table(pd.concat(predictions, ignore_index=True), whole.predictions)
     print(f"{whole.path}: predictions of {len(runs)} runs; next: depmm evaluate {whole.path}")

@@ -3,8 +3,8 @@
 import sys
 
 from depmm.config import load_config
+from depmm.runs.folder import RunFolder
 from depmm.training.loop import build_accelerator, train
-from depmm.training.run_folder import RunFolder
 
 
 def main(arguments: list[str]) -> None:

@@ -27,20 +27,20 @@ data:
   face_size: 16
 model:
   encoders:
-    audio: {{kind: mfcc_cnn, coefficients: 8, mel_bands: 16, channels: [8], width: 8, dropout: 0.0}}
-    face: {{kind: se_resnet, blocks: [1], channels: [8], reduction: 4, width: 8, dropout: 0.0}}
+    audio: {{kind: mfcc_cnn, n_mfcc: 8, n_mels: 16, channels: [8], embed_dim: 8, dropout: 0.0}}
+    face: {{kind: se_resnet, blocks: [1], channels: [8], reduction: 4, embed_dim: 8, dropout: 0.0}}
   fusion:
     kind: dep_former
-    adapter_hidden: 16
-    adapter_width: 8
-    width: 16
-    heads: 2
-    head_width: 8
-    feed_forward: 16
+    adapter_hidden_dim: 16
+    adapter_dim: 8
+    embed_dim: 16
+    n_heads: 2
+    head_dim: 8
+    ffn_dim: 16
     stacks: [1, 1]
-    factor: 1
+    sampling_factor: 1
 training: {{epochs: 2, batch_size: 4, learning_rate: 1.0e-2}}
-evaluation: {{bootstrap: 100}}
+evaluation: {{n_bootstrap: 100}}
 """
 
 
@@ -91,8 +91,8 @@ def make_corpus(base: Path) -> None:
     from depmm.config import ExtractConfig
     from depmm.corpora.index import index_corpus
     from depmm.corpora.manifest import write_manifest
-    from depmm.corpora.simulate import simulate
     from depmm.corpora.spec import load_spec
+    from depmm.simulation.word_reading import simulate
     from depmm.store.extract import extract
 
     simulate(base / "recordings", subjects=12, steps=4, seed=0, workers=1)

@@ -11,14 +11,14 @@ from depmm.models.model import DepressionModel, build_model
 WIDTHS = {"audio": 6, "face": 4}
 DEP_FORMER = {
     "kind": "dep_former",
-    "adapter_hidden": 12,
-    "adapter_width": 6,
-    "width": 8,
-    "heads": 2,
-    "head_width": 4,
-    "feed_forward": 8,
+    "adapter_hidden_dim": 12,
+    "adapter_dim": 6,
+    "embed_dim": 8,
+    "n_heads": 2,
+    "head_dim": 4,
+    "ffn_dim": 8,
     "stacks": [1, 1],
-    "factor": 1,
+    "sampling_factor": 1,
 }
 MEAN_POOL = {"kind": "mean_pool", "dropout": 0.0}
 
@@ -28,14 +28,16 @@ def tiny_model(
 ) -> DepressionModel:
     torch.manual_seed(0)
     encoders = {
-        "audio": {"kind": "mfcc_cnn", "channels": [4], "width": WIDTHS["audio"]},
+        "audio": {"kind": "mfcc_cnn", "channels": [4], "embed_dim": WIDTHS["audio"]},
         "face": {
             "kind": "se_resnet", "blocks": [1], "channels": [4], "reduction": 2,
-            "width": WIDTHS["face"],
+            "embed_dim": WIDTHS["face"],
         },
     }  # fmt: skip
     settings = ModelConfig(
-        encoders={name: encoders[name] for name in modalities}, fusion=fusion, center_steps=center
+        encoders={name: encoders[name] for name in modalities},
+        fusion=fusion,
+        subtract_session_mean=center,
     )
     return build_model(settings, **task).eval()
 

@@ -299,7 +299,7 @@ def test_interrupt_says_how_to_go_on(depmm, corpus, monkeypatch):
         ("train {tmp}/no.yaml", "no.yaml: cannot be read"),
         ("train {config} data.manifest={tmp}/evil", "'../x' is not a safe id"),
         ("train {config} data.manifest={tmp}/short", "column 'gender' is missing"),
-        ("train {config} task.column=mood", "'mood' is not a column"),
+        ("train {config} target.column=mood", "'mood' is not a column"),
         ("evaluate {tmp}", "holds no predictions.parquet: train it to the end first"),
         ("evaluate {tmp}/no.csv", "no.csv is not there: give the folder of a run"),
         ("explain {tmp}", "holds no finished run"),
@@ -374,7 +374,7 @@ def test_questions_are_answered(tmp_path, depmm):
     )
     assert done.out.split() == ["word", "n", "grief", "6", "joy", "6", "table", "6"]
     help_text = depmm("ask", "--help").out
-    from depmm.interpret.query import QUESTIONS
+    from depmm.interpret.query.ask import QUESTIONS
 
     assert all(name in help_text for name in QUESTIONS)
 

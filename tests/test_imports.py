@@ -11,18 +11,26 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "depmm"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
+LEAVES = {"config", "errors", "files", "multiple_testing", "schemas"}
 MAY_IMPORT = {
-    "config": set(),
-    "corpora": {"config"},
-    "media": {"config"},
-    "models": {"config"},
-    "store": {"config", "corpora", "media"},
-    "data": {"config", "corpora", "store"},
-    "evaluation": {"config", "corpora", "data"},
-    "training": {"config", "corpora", "data", "models", "evaluation"},
-    "interpret": {"config", "corpora", "data", "models", "evaluation"},
+    "config": {"errors", "files"},
+    "errors": set(),
+    "files": {"errors"},
+    "multiple_testing": set(),
+    "schemas": {"errors"},
+    "corpora": LEAVES,
+    "media": LEAVES,
+    "models": LEAVES,
+    "simulation": LEAVES | {"corpora", "media"},
+    "store": LEAVES | {"corpora", "media", "models"},
+    "audit": LEAVES | {"corpora", "media", "store"},
+    "data": LEAVES | {"corpora", "store"},
+    "evaluation": LEAVES | {"corpora", "data"},
+    "runs": LEAVES | {"corpora", "audit", "data", "models", "evaluation"},
+    "training": LEAVES | {"corpora", "data", "models", "evaluation", "runs"},
+    "interpret": LEAVES | {"corpora", "data", "models", "evaluation", "runs"},
 }
-ANYTHING = {"cli", "doctor", "predict", "__init__"}
+ANYTHING = {"cli", "doctor", "inference", "__init__", "__main__"}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "registry", "base"}
 
 

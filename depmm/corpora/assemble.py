@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from depmm.config import MODALITIES, StreamConfig
+from depmm.corpora.index_report import Missing
 from depmm.corpora.manifest import (
     GENDERS,
     SPLITS,
@@ -17,7 +18,6 @@ from depmm.corpora.manifest import (
     check_score,
 )
 from depmm.corpora.patterns import natural_key, render
-from depmm.corpora.report import Missing
 from depmm.corpora.spec_schema import OFFSET_FIELD, STEP_FIELDS, Spec, StepTable
 from depmm.corpora.tables import JoinedTable, Row
 
@@ -452,7 +452,7 @@ def _label(spec: Spec, session: str, fields: Fields) -> dict[str, Any]:
     if rule.delivered is not None:
         given = fields[rule.delivered]
         _among(given, ("0", "1"), f"session {session}: {rule.delivered}", rule.delivered)
-        row["delivered_label"] = given
+        row["original_label"] = given
     if rule.threshold is not None:
         row["cut_off"] = None if score is None else f"{rule.threshold:g}"
     return {**row, "score": score, "label": label}

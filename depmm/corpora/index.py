@@ -14,12 +14,12 @@ import pandas as pd
 
 from depmm.config import MODALITIES
 from depmm.corpora.assemble import Duration, Fields, Recording, describe, make_rows, unite
+from depmm.corpora.index_report import IndexReport, Missing, PatternCount, other_folders
 from depmm.corpora.manifest import Manifest, ManifestError, build_manifest
 from depmm.corpora.patterns import Pattern, compile_pattern, is_kept, render
-from depmm.corpora.report import IndexReport, Missing, PatternCount, other_folders
 from depmm.corpora.spec_schema import TRUTH_FILE, Recordings, Spec, Table
 from depmm.corpora.tables import JoinedTable, read_table
-from depmm.corpora.words import fill_valence, read_words
+from depmm.corpora.word_lists import fill_valence, read_words
 
 
 @dataclass

@@ -20,9 +20,10 @@ import pyarrow
 import pyarrow.parquet
 
 from depmm.config import MODALITIES, StreamConfig
+from depmm.errors import DepmmError
 
 SESSION_KEY = ["corpus", "subject", "session"]
-PERSON_KEY = ["corpus", "subject"]
+SUBJECT_KEY = ["corpus", "subject"]
 SPLITS = ("train", "validation", "test")
 GENDERS = ("female", "male")
 VALENCES = ("negative", "neutral", "positive")
@@ -79,7 +80,7 @@ _UNSAFE_PATH = re.compile(
 _ID_LENGTH = 100  # characters; an id becomes part of a file name
 
 
-class ManifestError(ValueError):
+class ManifestError(DepmmError):
     """Recordings, tables or a manifest that cannot be used; names value, place and remedy."""
 
 

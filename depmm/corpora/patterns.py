@@ -4,17 +4,18 @@
 ``visit`` 2; the template ``{subject}-{visit}`` then makes ``S007-2``.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from depmm.errors import DepmmError
+
 _PIECE = re.compile(r"\*\*/|\*\*|\*|\{[^{}]*\}|[{}]|[^*{}]+")
 _FIELD = re.compile(r"\{([a-z][a-z0-9_]*)(?::(int|[1-9][0-9]?))?\}")
 
 
-class PatternError(ValueError):
+class PatternError(DepmmError):
     """A pattern or template that cannot be understood; names the text and the remedy."""
 
 
@@ -203,13 +204,6 @@ def natural_key(value: str) -> tuple[tuple[int, float, str], ...]:
         for part in re.split(r"([0-9]+)", value)
         if part
     )
-
-
-def did_you_mean(value: str, known: Iterable[str]) -> str:
-    """Sentence that proposes the closest known word, or lists them all."""
-    known = list(known)
-    close = difflib.get_close_matches(value, known, n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known) or 'none'}."
 
 
 def _field(piece: str, text: str) -> tuple[str, str]:

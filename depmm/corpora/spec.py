@@ -13,7 +13,6 @@ import yaml
 from pydantic import ValidationError
 
 from depmm.config import Settings, StreamConfig
-from depmm.corpora.patterns import did_you_mean
 from depmm.corpora.spec_rules import Place, Problem, check_spec
 from depmm.corpora.spec_schema import (
     Codes,
@@ -27,11 +26,12 @@ from depmm.corpora.spec_schema import (
     Table,
     Windows,
 )
+from depmm.errors import DepmmError, did_you_mean
 
 __all__ = ["Spec", "SpecError", "load_spec", "parse_spec"]
 
 
-class SpecError(ValueError):
+class SpecError(DepmmError):
     """A data spec that cannot be used; names file, line, key, value and remedy."""
 
 

@@ -11,8 +11,9 @@ from depmm.corpora.manifest import (
     ManifestError,
     check_id,
 )
-from depmm.corpora.patterns import PatternError, compile_pattern, did_you_mean, template_fields
+from depmm.corpora.patterns import PatternError, compile_pattern, template_fields
 from depmm.corpora.spec_schema import FILE_FIELDS, Label, Spec, Table, join_field
+from depmm.errors import did_you_mean
 
 Place = tuple[str | int, ...]
 Problem = tuple[Place, str]
@@ -54,7 +55,7 @@ def check_spec(spec: Spec) -> Iterator[Problem]:
                     )
         yield from _unknown(("steps", "order"), spec.steps.order, own, f"pattern {entry.pattern!r}")
     yield from _unknown(("columns",), spec.columns, known, "the spec")
-    if taken := set(spec.columns) & {*SESSION_COLUMNS, *STEP_COLUMNS, "cut_off", "delivered_label"}:
+    if taken := set(spec.columns) & {*SESSION_COLUMNS, *STEP_COLUMNS, "cut_off", "original_label"}:
         yield ("columns",), f"{sorted(taken)} are the manifest's own columns. Rename the field."
     before: set[str] = set().union(*per_entry)
     for number, table in enumerate(spec.tables):

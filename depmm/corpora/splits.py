@@ -10,13 +10,14 @@ from pathlib import Path
 import pandas as pd
 
 from depmm.config import SplitConfig
-from depmm.corpora.dealing import Person, Stratum, deal, draw
-from depmm.corpora.manifest import PERSON_KEY, SPLITS
+from depmm.corpora.manifest import SPLITS, SUBJECT_KEY
+from depmm.corpora.stratified_assignment import Person, Stratum, deal, draw
+from depmm.errors import DepmmError
 
 FROM_FILE = ("train", "test")  # published folds often leave the validation people to the user
 
 
-class SplitError(ValueError):
+class SplitError(DepmmError):
     """A split that cannot be made or trusted; names the people or classes and the remedy."""
 
 
@@ -35,11 +36,12 @@ def make_split(
     """Decide for one fold who is in train, validation and test.
 
     Class and gender of a person are those of most of the person's sessions; unknown is a value of
-    its own. Over the folds of k-fold every person is tested once, and for ``balance``
+    its own. Over the folds of k-fold every person is tested once, and for ``stratify_by``
     = label, gender, corpus it is guaranteed that no two folds differ by more than one in how many
     people they test: in all, of a class, of a class and gender, of a class, gender and corpus, of
     a corpus, of a corpus and gender. So they differ in a gender by no more than there are classes
-    or corpora, whichever are fewer. Another ``balance`` reads the same from its first to its last
+    or corpora, whichever are fewer. Another ``stratify_by`` reads the same from its first to
+    its last
     entry and back.
 
     Repetition r has the folds r * folds ... (r + 1) * folds - 1; each deals everybody anew.
@@ -92,7 +94,9 @@ def make_split(
         rest = [person for person in people if parts[person] == "train"]
         parts.update(dict.fromkeys(_drawn(rest, classes, strata, config), "validation"))
     split = pd.DataFrame(
-        [(*person, parts[person]) for person in people], columns=[*PERSON_KEY, "split"], dtype="str"
+        [(*person, parts[person]) for person in people],
+        columns=[*SUBJECT_KEY, "split"],
+        dtype="str",
     )
     check_disjoint(split)
     _check_classes(sessions, labels, parts, config)
@@ -113,7 +117,7 @@ def make_folds(
     splits = []
     for fold in range(number_of_folds(sessions, config)):
         split = make_split(sessions, config.model_copy(update={"fold": fold}), labels)
-        split.insert(len(PERSON_KEY), "fold", fold)
+        split.insert(len(SUBJECT_KEY), "fold", fold)
         splits.append(split)
     return pd.concat(splits, ignore_index=True)
 
@@ -143,7 +147,7 @@ def check_disjoint(split: pd.DataFrame, needed: tuple[str, ...] = SPLITS) -> Non
             except SplitError as error:
                 raise SplitError(f"fold {fold}: {error}") from None
         return
-    for column in (*PERSON_KEY, "split"):
+    for column in (*SUBJECT_KEY, "split"):
         if column not in split:
             raise SplitError(f"split: column {column!r} is missing. Add it.")
     unknown = sorted(set(split["split"].astype(str)) - set(SPLITS))
@@ -170,7 +174,7 @@ def write_split(split: pd.DataFrame, path: Path | str) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    columns = [name for name in (*PERSON_KEY, "fold", "split") if name in split]
+    columns = [name for name in (*SUBJECT_KEY, "fold", "split") if name in split]
     split[columns].to_csv(temporary, index=False, lineterminator="\n")
     temporary.replace(path)
 
@@ -207,7 +211,7 @@ def read_split(path: Path | str, needed: tuple[str, ...] = SPLITS) -> pd.DataFra
         check_disjoint(split, needed)
     except SplitError as error:
         raise SplitError(f"{path}: {error}") from None
-    return split[[*PERSON_KEY, "fold", "split"]]
+    return split[[*SUBJECT_KEY, "fold", "split"]]
 
 
 def _people(sessions: pd.DataFrame) -> list[Person]:
@@ -231,12 +235,12 @@ def _majority(sessions: pd.DataFrame, values: pd.Series) -> dict[Person, str]:
 def _strata(
     sessions: pd.DataFrame, classes: dict[Person, str], config: SplitConfig
 ) -> dict[Person, Stratum]:
-    """Each person's values of what is balanced, in the order of ``config.balance``."""
+    """Each person's values of what is balanced, in the order of ``config.stratify_by``."""
     genders = _majority(sessions, sessions["gender"])
     return {
         person: tuple(
             {"label": classes[person], "gender": genders[person], "corpus": person[0]}[name]
-            for name in config.balance
+            for name in config.stratify_by
         )
         for person in classes
     }

@@ -11,12 +11,12 @@ from typing import Any
 from depmm.corpora.manifest import ManifestError, check_id
 from depmm.corpora.patterns import (
     compile_pattern,
-    did_you_mean,
     is_kept,
     render,
     template_fields,
 )
 from depmm.corpora.spec_schema import StepTable, Table, join_field
+from depmm.errors import did_you_mean
 
 Key = tuple[str, ...]
 Line = tuple[int, list[str]]  # number in the file, cells

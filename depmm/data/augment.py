@@ -68,10 +68,10 @@ def draw_augmentation(
         return Augmentation(np.ones(count, bool))
     hidden: frozenset[str] = frozenset()
     available = sorted(name for name, there in present.items() if there.any())
-    if rng.random() < settings.drop_modality and len(available) > 1:
+    if rng.random() < settings.modality_dropout and len(available) > 1:
         hidden = frozenset([available[rng.integers(len(available))]])
     useful = np.any([there for name, there in present.items() if name not in hidden], axis=0)
-    kept = rng.random(count) < rng.uniform(settings.min_steps, 1.0)
+    kept = rng.random(count) < rng.uniform(settings.keep_steps, 1.0)
     if not (kept & useful).any() and useful.any():
         kept[rng.choice(np.flatnonzero(useful))] = True
     return Augmentation(

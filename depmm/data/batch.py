@@ -17,7 +17,7 @@ from depmm.data.dataset import SessionDataset, SessionItem
 
 
 @dataclass(frozen=True)
-class Share:
+class MicroBatch:
     """The sessions of one process for one forward pass.
 
     Attributes
@@ -42,7 +42,7 @@ def plan_epoch(
     rank: int = 0,
     world: int = 1,
     classes: Sequence[float] | None = None,
-) -> list[Share]:
+) -> list[MicroBatch]:
     """Plan one process's part of a training epoch.
 
     Parameters
@@ -69,7 +69,7 @@ def plan_epoch(
         for part in range(parts):
             numbers = mine[part::parts]
             plan.append(
-                Share(
+                MicroBatch(
                     numbers or batch[:1],
                     [weights[number] / total for number in numbers] or [0.0],
                     last=part == parts - 1,
@@ -125,7 +125,7 @@ def _pad(sessions: list[list[np.ndarray]]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(padded), torch.from_numpy(length)
 
 
-class ShareSampler:
+class EpochBatchSampler:
     """Feeds a plan to a ``DataLoader`` as its batch sampler, with the epoch for the draws.
 
     Parameters
@@ -134,7 +134,7 @@ class ShareSampler:
     epoch : what training copies are drawn for; None: no draws
     """
 
-    def __init__(self, shares: list[Share], epoch: int | None):
+    def __init__(self, shares: list[MicroBatch], epoch: int | None):
         self.shares = shares
         self.epoch = epoch
 
@@ -146,13 +146,13 @@ class ShareSampler:
             yield [(self.epoch, number) for number in share.numbers]
 
 
-def evaluation_shares(
+def evaluation_micro_batches(
     sessions: Sequence[int], batch_size: int, rank: int = 0, world: int = 1
-) -> list[Share]:
-    """Share sessions out for prediction: each one exactly once, no fillers."""
+) -> list[MicroBatch]:
+    """MicroBatch sessions out for prediction: each one exactly once, no fillers."""
     mine = list(sessions)[rank::world]
     return [
-        Share(mine[start : start + batch_size], [], last=False)
+        MicroBatch(mine[start : start + batch_size], [], last=False)
         for start in range(0, len(mine), batch_size)
     ]
 
@@ -181,7 +181,9 @@ def evaluation_batches(
     """
     loader = DataLoader(
         dataset,
-        batch_sampler=ShareSampler(evaluation_shares(sessions, batch_size, rank, world), None),
+        batch_sampler=EpochBatchSampler(
+            evaluation_micro_batches(sessions, batch_size, rank, world), None
+        ),
         collate_fn=collate,
         num_workers=dataset.settings.workers,
     )

@@ -6,7 +6,7 @@ import pandas as pd
 
 from depmm.config import Experiment
 from depmm.corpora.manifest import SESSION_KEY, ManifestError, read_manifest
-from depmm.data.task import TaskError, labelled_sessions
+from depmm.data.experiment_data import DataError, labelled_sessions
 from depmm.store.extract import read_failures, read_index
 from depmm.store.sessions import SessionStore, StoreError
 
@@ -27,16 +27,16 @@ def find_coverage(config: Experiment, predictions: pd.DataFrame) -> dict[str, An
     """
     try:
         sessions = read_manifest(config.data.manifest).sessions
-        labelled, _ = labelled_sessions(sessions, config.task, config.data.manifest)
+        labelled, _ = labelled_sessions(sessions, config.target, config.data.manifest)
         store = SessionStore(config.data.store, config.extract)
         stored, failures = read_index(store), read_failures(store)
-    except (ManifestError, TaskError, StoreError, OSError) as error:
+    except (ManifestError, DataError, StoreError, OSError) as error:
         return {"not_checked": str(error)}
     every = _keys(sessions)
     failed = failures[_keys(failures).isin(every)]
     left = every.difference(_keys(predictions))
     reasons = {
-        f"no class in {config.task.column}": left.difference(_keys(labelled)),
+        f"no class in {config.target.column}": left.difference(_keys(labelled)),
         "not in the store: extraction failed": left.difference(_keys(stored)).intersection(
             _keys(failed)
         ),

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from depmm.config import SAMPLE_RATE, DataConfig, Modality
 from depmm.corpora.manifest import SESSION_KEY
 from depmm.data.augment import Augmentation, draw_augmentation
-from depmm.store.embed import EmbeddingStore
+from depmm.store.embeddings import EmbeddingStore
 from depmm.store.sessions import SessionReader, SessionStore, StoreError
 
 
@@ -212,7 +212,7 @@ class SessionDataset(Dataset[SessionItem]):
         if "audio" in change.hidden or not change.kept[step]:
             return np.zeros(0, np.float32)
         limit = round(self.settings.max_audio_s * SAMPLE_RATE)
-        if self.settings.cut_silence:
+        if self.settings.remove_silence:
             whole = reader.waveform(step)
             parts = [whole[start:end] for start, end in reader.speech(step)]
             waveform = np.concatenate(parts) if parts else whole

@@ -21,16 +21,17 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from depmm.corpora import shortcuts
-from depmm.evaluation.intervals import PERSON, SESSION, TestedSessions, draw_sessions
-from depmm.evaluation.metrics import METRICS, TRUTH, Array
+from depmm.errors import DepmmError
 from depmm.evaluation.predictions import Unit, decided_predictions, session_names
+from depmm.evaluation.stats.bootstrap import PERSON, SESSION, TestedSessions, draw_sessions
+from depmm.evaluation.stats.metrics import METRICS, TRUTH, Array
+from depmm.multiple_testing import benjamini_hochberg, holm
 
 Adjustment = Literal["holm", "benjamini_hochberg"]
 ROUNDING = 1e-12  # differences this close are the same difference
 
 
-class PairingError(ValueError):
+class PairingError(DepmmError):
     """Runs that were not tested on the same sessions; names them."""
 
 
@@ -270,30 +271,6 @@ def corrected_resampled_t(differences: ArrayLike, train: float, test: float) -> 
 
 
 # ---- many tests --------------------------------------------------------------------------------
-
-
-def holm(p: ArrayLike) -> Array:
-    """Adjust p values so that one false claim among all is as rare as each p says (Holm 1979).
-
-    NaN (no test) stays NaN and counts as no test.
-    """
-    return _adjust(p, shortcuts.holm)
-
-
-def benjamini_hochberg(p: ArrayLike) -> Array:
-    """Adjust p values for the expected share of false claims (Benjamini and Hochberg 1995).
-
-    NaN (no test) stays NaN and counts as no test.
-    """
-    return _adjust(p, stats.false_discovery_control)
-
-
-def _adjust(p: ArrayLike, method: Any) -> Array:
-    values = np.array(p, dtype=float)
-    tested = np.isfinite(values)
-    if tested.any():
-        values[tested] = method(values[tested])
-    return values
 
 
 # ---- several runs ------------------------------------------------------------------------------

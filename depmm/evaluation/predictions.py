@@ -15,9 +15,10 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from depmm.corpora.manifest import INSTRUMENTS, MAX_AGE
+from depmm.errors import DepmmError
 from depmm.evaluation.covariates import COVARIATES, NUMBERS, is_number
-from depmm.evaluation.intervals import PERSON, SESSION, decide
-from depmm.evaluation.metrics import severity_bands
+from depmm.evaluation.stats.bootstrap import PERSON, SESSION, decide
+from depmm.evaluation.stats.metrics import severity_bands
 
 Unit = Literal["session", "subject"]
 SPLITS = ("train", "validation", "test")
@@ -30,7 +31,7 @@ _PAIRS = {"binary": ("y_true", "y_prob"), "severity": ("score_true", "score")}
 _ANSWERS = [name for pair in _PAIRS.values() for name in pair]
 
 
-class PredictionsError(ValueError):
+class PredictionsError(DepmmError):
     """A predictions table that cannot be evaluated; names the value, the row and the remedy."""
 
 

@@ -6,7 +6,7 @@ import av
 import soundfile
 
 from depmm.config import StreamConfig
-from depmm.media import features
+from depmm.media import feature_files as features
 from depmm.media.errors import MediaError
 from depmm.media.video import check_file, open_container
 

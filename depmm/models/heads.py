@@ -129,7 +129,7 @@ Head = BinaryHead | SeverityHead | ClassesHead | OrdinalHead
 
 
 def build_head(task: str, output: str, lowest: float, highest: float) -> Head:
-    """Build the head of a task (``TaskConfig.kind`` and ``.output``).
+    """Build the head of a task (``TargetConfig.kind`` and ``.output``).
 
     Raises
     ------
@@ -156,7 +156,7 @@ def _count_classes(lowest: float, highest: float) -> tuple[int, int]:
     _check_range(lowest, highest)
     if lowest != int(lowest) or highest != int(highest):
         raise ValueError(
-            f"severity range [{lowest}, {highest}]: classes need whole numbers; set task.output to "
-            "number"
+            f"severity range [{lowest}, {highest}]: classes need whole numbers; set "
+            "target.output to number"
         )
     return int(lowest), int(highest - lowest) + 1

@@ -32,20 +32,20 @@ from depmm.config import (
     SpeechTransformerConfig,
     VoiceVectorConfig,
 )
-from depmm.models.attention_resnet import AttentionResNet
-from depmm.models.bernoulli_fusion import BernoulliFusion
-from depmm.models.dep_former import DepFormer
-from depmm.models.depnet import DepNet, FrameMean
-from depmm.models.emoaudionet import EmoAudioNet
-from depmm.models.feature_cnn import FeatureCnn
+from depmm.models.encoders.attention_resnet import AttentionResNet
+from depmm.models.encoders.depnet import DepNet, FrameMean
+from depmm.models.encoders.emoaudionet import EmoAudioNet
+from depmm.models.encoders.feature_cnn import FeatureCnn
+from depmm.models.encoders.mfcc_cnn import MfccCnn
+from depmm.models.encoders.released_inputs import FaceMap, VoiceVector
+from depmm.models.encoders.se_resnet import SEResNet
+from depmm.models.encoders.spectrogram_cnn import SpectrogramCnn
+from depmm.models.encoders.speech_transformer import SpeechTransformer, describe_source
+from depmm.models.fusion.dep_former.bernoulli_fusion import BernoulliFusion
+from depmm.models.fusion.dep_former.dep_former import DepFormer
+from depmm.models.fusion.mean_pool import MeanPool
 from depmm.models.heads import build_head
 from depmm.models.masking import masked_mean
-from depmm.models.mean_pool import MeanPool
-from depmm.models.mfcc_cnn import MfccCnn
-from depmm.models.released_inputs import FaceMap, VoiceVector
-from depmm.models.se_resnet import SEResNet
-from depmm.models.spectrogram_cnn import SpectrogramCnn
-from depmm.models.speech_transformer import SpeechTransformer, describe_source
 
 
 class DepressionConfig(PreTrainedConfig):
@@ -55,11 +55,12 @@ class DepressionConfig(PreTrainedConfig):
     ----------
     encoders : modality -> settings of its encoder, as in ``ModelConfig``
     fusion : settings of the fusion, as in ``ModelConfig``
-    center_steps : whether the fusion sees each step minus the session's mean step: how a person
+    subtract_session_mean : whether the fusion sees each step minus the session's mean step: how a
+        person
         reads one word compared with their other words, not who speaks or which microphone ("via
         emotional changes"; not in the release). A session of one step would be all zeros.
-    step_head : whether each step also gets a prediction of its own
-    task : "binary", "severity" or "levels"
+    auxiliary_step_head : whether each step also gets a prediction of its own
+    target : "binary", "severity" or "levels"
     output : how a score or level is predicted: "number", "classes" or "ordinal"
     score_range : lowest and highest score or level
     """
@@ -70,18 +71,18 @@ class DepressionConfig(PreTrainedConfig):
         self,
         encoders: dict[str, dict[str, Any]] | None = None,
         fusion: dict[str, Any] | None = None,
-        center_steps: bool = False,
-        step_head: bool = False,
-        task: str = "binary",
+        subtract_session_mean: bool = False,
+        auxiliary_step_head: bool = False,
+        target: str = "binary",
         output: str = "number",
         score_range: Sequence[float] = (0.0, 1.0),
         **kwargs: Any,
     ):
         self.encoders = encoders or {"audio": {"kind": "mfcc_cnn"}}
         self.fusion = fusion or {"kind": "mean_pool"}
-        self.center_steps = center_steps
-        self.step_head = step_head
-        self.task = task
+        self.subtract_session_mean = subtract_session_mean
+        self.auxiliary_step_head = auxiliary_step_head
+        self.target = target
         self.output = output
         self.score_range = list(score_range)
         super().__init__(**kwargs)
@@ -119,12 +120,12 @@ class DepressionModel(PreTrainedModel):
         self.encoders = nn.ModuleDict(
             {name: build_encoder(values) for name, values in sorted(config.encoders.items())}
         )
-        self.head = build_head(config.task, config.output, *config.score_range)
+        self.head = build_head(config.target, config.output, *config.score_range)
         in_dims = {name: step_width(encoder) for name, encoder in self.encoders.items()}
         self.fusion = build_fusion(config.fusion, in_dims, self.head.out_features)
-        self.step_head = None
-        if config.step_head:
-            self.step_head = nn.ModuleDict(
+        self.auxiliary_step_head = None
+        if config.auxiliary_step_head:
+            self.auxiliary_step_head = nn.ModuleDict(
                 {name: nn.Linear(dim, self.head.out_features) for name, dim in in_dims.items()}
             )
         self.post_init()
@@ -215,7 +216,7 @@ class DepressionModel(PreTrainedModel):
         self, features: dict[str, Tensor], masks: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Predict from encoded steps; returns as the fusion does (``DepFormer.forward``)."""
-        if self.config.center_steps:
+        if self.config.subtract_session_mean:
             features = {
                 name: x - masked_mean(x, masks[name]).unsqueeze(1) for name, x in features.items()
             }
@@ -262,10 +263,12 @@ class DepressionModel(PreTrainedModel):
 
     def _step_logits(self, features: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor | None:
         """Mean over a step's modalities of a linear prediction from its features."""
-        if self.step_head is None:
+        if self.auxiliary_step_head is None:
             return None
-        logits = torch.stack([predict(features[name]) for name, predict in self.step_head.items()])
-        there = torch.stack([masks[name] for name in self.step_head]).unsqueeze(-1)
+        logits = torch.stack(
+            [predict(features[name]) for name, predict in self.auxiliary_step_head.items()]
+        )
+        there = torch.stack([masks[name] for name in self.auxiliary_step_head]).unsqueeze(-1)
         return (logits * there).sum(0) / there.sum(0).clamp(min=1)
 
 
@@ -349,7 +352,7 @@ def build_fusion(values: dict[str, Any], in_dims: dict[str, int], out_features: 
 
 def build_model(
     settings: ModelConfig,
-    task: str = "binary",
+    target: str = "binary",
     score_range: Sequence[float] = (0.0, 1.0),
     output: str = "number",
 ) -> DepressionModel:
@@ -358,7 +361,7 @@ def build_model(
     Parameters
     ----------
     settings : encoders, fusion, step head
-    task, output : kind and output of a ``TaskConfig``
+    target, output : kind and output of a ``TargetConfig``
     score_range : lowest and highest score or level
 
     Raises
@@ -370,7 +373,7 @@ def build_model(
         if encoder["kind"] == "speech_transformer" and not encoder["architecture"]:
             encoder["architecture"] = describe_source(encoder["source"])
     model = DepressionModel(
-        DepressionConfig(**values, task=task, output=output, score_range=score_range)
+        DepressionConfig(**values, target=target, output=output, score_range=score_range)
     )
     for module in model.encoders.values():
         if isinstance(module, SpeechTransformer):

@@ -42,6 +42,7 @@ import fsspec
 import numpy as np
 
 from depmm.config import CROP_SIZE, SAMPLE_RATE, ExtractConfig
+from depmm.errors import DepmmError
 
 FORMAT_VERSION = 1
 MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors library
@@ -49,7 +50,7 @@ _DTYPES = {"int16": "I16", "int32": "I32", "int64": "I64", "uint8": "U8", "bool"
 _DTYPES |= {"float32": "F32", "float64": "F64"}
 
 
-class StoreError(ValueError):
+class StoreError(DepmmError):
     """A session that the store does not hold, or cannot read; the message says what to do."""
 
 
@@ -221,7 +222,7 @@ class SessionReader:
         Parameters
         ----------
         step : number of the step
-        second : from the start of the step's sound with its silence cut out (``data.cut_silence``)
+        second : from the start of the step's sound without its silence (``data.remove_silence``)
 
         Returns
         -------

@@ -8,7 +8,7 @@ import numpy as np
 
 from depmm.corpora.manifest import parse_reader
 from depmm.media.errors import MediaError
-from depmm.media.features import feature_names, read_features
+from depmm.media.feature_files import feature_names, read_features
 from depmm.store.sessions import SessionWriter
 
 Window = tuple[float, float]

@@ -16,15 +16,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 
-def learned_tensors(model: nn.Module, frozen: Collection[str]) -> dict[str, Tensor]:
+def trainable_state(model: nn.Module, frozen: Collection[str]) -> dict[str, Tensor]:
     """State of a model without the parameters that never learn (a large backbone, say)."""
     return {
         name: value.contiguous() for name, value in model.state_dict().items() if name not in frozen
     }
 
 
-def put_back(model: nn.Module, tensors: dict[str, Tensor], frozen: Collection[str]) -> None:
-    """Load what ``learned_tensors`` gave.
+def load_trainable_state(
+    model: nn.Module, tensors: dict[str, Tensor], frozen: Collection[str]
+) -> None:
+    """Load what ``trainable_state`` gave.
 
     Raises
     ------
@@ -50,7 +52,7 @@ def save_checkpoint(
     frozen : parameters that never learn and are not written
     """
     tensors: dict[str, Tensor] = {
-        f"model.{name}": value for name, value in learned_tensors(model, frozen).items()
+        f"model.{name}": value for name, value in trainable_state(model, frozen).items()
     }
     numbers: dict[str, float] = {}
     for name, parameter in model.named_parameters():
@@ -73,7 +75,7 @@ def load_model(path: Path, model: nn.Module, frozen: Collection[str] = ()) -> di
     RuntimeError : the weights are not of this model
     """
     tensors, metadata = _read(path, "model.")
-    put_back(model, tensors, frozen)
+    load_trainable_state(model, tensors, frozen)
     return json.loads(metadata["progress"])
 
 

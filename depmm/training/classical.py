@@ -28,10 +28,10 @@ from sklearn.svm import SVC
 from depmm.config import ClassicalConfig, ClassicalSettings
 from depmm.corpora.splits import write_split
 from depmm.data.dataset import SessionDataset
-from depmm.data.task import load_task
-from depmm.evaluation.predict import prediction_table
-from depmm.models.acoustic import MFCC
-from depmm.training.run_folder import RunFolder, write_table
+from depmm.data.experiment_data import load_experiment_data
+from depmm.evaluation.batch_prediction import prediction_table
+from depmm.models.encoders.acoustic import MFCC
+from depmm.runs.folder import RunFolder, write_table
 
 
 def train_classical(
@@ -51,10 +51,10 @@ def train_classical(
     Raises
     ------
     ConfigError : the folder holds a run of another config
-    TaskError, StoreError, SplitError, ManifestError : the data do not fit the config
+    DataError, StoreError, SplitError, ManifestError : the data do not fit the config
     ValueError : more coefficients than mel bands
     """
-    data = load_task(config)
+    data = load_experiment_data(config)
     run.open(config)
     if run.finished:
         say(f"{run.path}: finished before, nothing to do")
@@ -64,7 +64,7 @@ def train_classical(
         say(f"left out: {count} sessions ({reason})")
 
     settings = config.classical
-    features = session_features(data.dataset, MFCC(settings.coefficients, settings.mel_bands))
+    features = session_features(data.dataset, MFCC(settings.n_mfcc, settings.n_mels))
     classifier = build_classifier(settings, config.seed)
     known = data.numbers("train")
     classifier.fit(features[known], data.sessions["target"].to_numpy(int)[known])
@@ -121,7 +121,7 @@ def build_classifier(settings: ClassicalSettings, seed: int) -> Pipeline:
         case "gaussian_process":
             # the default's fixed length of 1 sees no neighbours among 2 F scaled features, which
             # lie about sqrt(4 F) apart; fitted from there, by marginal likelihood
-            length = np.sqrt(4 * settings.coefficients)
+            length = np.sqrt(4 * settings.n_mfcc)
             kernel = ConstantKernel() * RBF(length)
             classifier = GaussianProcessClassifier(kernel, random_state=seed)
         case "svm":

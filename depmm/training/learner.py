@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from depmm.config import Config
-from depmm.data.batch import Share, ShareSampler, collate, plan_epoch
-from depmm.data.task import TaskData
+from depmm.data.batch import EpochBatchSampler, MicroBatch, collate, plan_epoch
+from depmm.data.experiment_data import ExperimentData
 from depmm.models.model import DepressionModel
 from depmm.training.losses import batch_loss, session_weights
 from depmm.training.optim import build_optimizer, schedule_factor, set_learning_rate
@@ -25,25 +25,31 @@ class Learner:
     Parameters
     ----------
     config, data : of the experiment
-    bare : the model, not yet wrapped; what shall not learn is frozen
+    unwrapped_model : the model, not yet wrapped; what shall not learn is frozen
     accelerator : from ``build_accelerator``
     """
 
     def __init__(
-        self, config: Config, data: TaskData, bare: DepressionModel, accelerator: Accelerator
+        self,
+        config: Config,
+        data: ExperimentData,
+        unwrapped_model: DepressionModel,
+        accelerator: Accelerator,
     ):
         settings = config.training
         self.settings, self.seed, self.data = settings, config.seed, data
-        self.bare, self.accelerator = bare, accelerator
+        self.unwrapped_model, self.accelerator = unwrapped_model, accelerator
         # phases take turns: the wrapper and optimizer of the last one are let go
         accelerator.free_memory()
-        self.model, self.optimizer = accelerator.prepare(bare, build_optimizer(bare, settings))
+        self.model, self.optimizer = accelerator.prepare(
+            unwrapped_model, build_optimizer(unwrapped_model, settings)
+        )
         target = torch.tensor(data.sessions["target"].to_numpy(), dtype=torch.float32)
         self.target = target.to(accelerator.device)
         self.people = data.numbers("train")
         labels = data.sessions["target"].to_numpy()[self.people]
-        self.classes = labels.tolist() if settings.balance == "sampling" else None
-        self.weights = session_weights(labels, settings.balance == "loss").tolist()
+        self.classes = labels.tolist() if settings.class_balance == "oversample" else None
+        self.weights = session_weights(labels, settings.class_balance == "weighted_loss").tolist()
 
     def epoch(
         self, epoch: int, begin: int, end: int, rate: float, losses: list[float]
@@ -85,7 +91,7 @@ class Learner:
             for loss in self._accumulate(self._plan(epoch), epoch):
                 yield float(self.accelerator.reduce(loss, "sum"))
 
-    def _accumulate(self, plan: list[Share], epoch: int) -> Iterator[Tensor]:
+    def _accumulate(self, plan: list[MicroBatch], epoch: int) -> Iterator[Tensor]:
         """Add up the gradient of each batch; yield this process's part of its loss."""
         device, world = self.accelerator.device, self.accelerator.num_processes
         total = torch.zeros((), device=device)
@@ -97,7 +103,11 @@ class Learner:
             with contextlib.nullcontext() if share.last else self.accelerator.no_sync(self.model):
                 output = self.model(**inputs)
                 loss = batch_loss(
-                    self.bare.head, output, self.target[number], weight, self.settings.step_loss
+                    self.unwrapped_model.head,
+                    output,
+                    self.target[number],
+                    weight,
+                    self.settings.auxiliary_loss_weight,
                 )
                 self.accelerator.backward(loss * world)  # DDP averages, the plan's shares add up
             total = total + loss.detach()
@@ -107,22 +117,22 @@ class Learner:
 
     def update(self, rate: float) -> None:
         """Take an optimizer step."""
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
         set_learning_rate(self.optimizer, rate)
         self.optimizer.step()
         self.optimizer.zero_grad()
 
-    def _plan(self, epoch: int) -> list[Share]:
+    def _plan(self, epoch: int) -> list[MicroBatch]:
         """Draw an epoch, and everything random in it, from (seed, epoch, process)."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         torch.manual_seed(np.random.SeedSequence((self.seed, epoch, rank)).generate_state(1)[0])
         self.model.train()
-        size, parts = self.settings.batch_size, self.settings.accumulate
+        size, parts = self.settings.batch_size, self.settings.gradient_accumulation_steps
         return plan_epoch(
             self.weights, size, epoch, self.seed, parts, rank, world, classes=self.classes
         )
 
-    def _batches(self, plan: list[Share], epoch: int) -> DataLoader[Any]:
+    def _batches(self, plan: list[MicroBatch], epoch: int) -> DataLoader[Any]:
         """Batches of a plan, whose numbers count training sessions."""
         shares = [
             type(share)([self.people[n] for n in share.numbers], share.weights, share.last)
@@ -130,18 +140,18 @@ class Learner:
         ]
         return DataLoader(
             self.data.dataset,
-            batch_sampler=ShareSampler(shares, epoch),
+            batch_sampler=EpochBatchSampler(shares, epoch),
             collate_fn=collate,
             num_workers=self.data.dataset.settings.workers,
         )
 
 
-def freeze(bare: DepressionModel, frozen: Collection[str], encoders: bool) -> None:
+def freeze(unwrapped_model: DepressionModel, frozen: Collection[str], encoders: bool) -> None:
     """Let everything learn that is not frozen for good, or all of that but the encoders.
 
     A frozen encoder's normalisation goes on counting and its dropout on drawing: only its weights
     stand still, as in the recipe's library.
     """
-    for name, parameter in bare.named_parameters():
+    for name, parameter in unwrapped_model.named_parameters():
         learns = name not in frozen and not (encoders and name.startswith("encoders."))
         parameter.requires_grad_(learns)

@@ -23,25 +23,25 @@ from transformers.utils import logging
 
 from depmm.config import Config, ConfigError, PhaseConfig, TrainingConfig
 from depmm.corpora.splits import write_split
-from depmm.data.embed import ensure_embeddings
-from depmm.data.task import TaskData, load_task
-from depmm.evaluation.metrics import auroc, rmse, unit_weights
-from depmm.evaluation.predict import predict, prediction_table
+from depmm.data.experiment_data import ExperimentData, load_experiment_data
+from depmm.data.precompute import ensure_embeddings
+from depmm.evaluation.batch_prediction import predict, prediction_table
+from depmm.evaluation.stats.metrics import auroc, rmse, unit_weights
 from depmm.models.model import DepressionModel, build_model
 from depmm.models.weights import load_run, load_weights
+from depmm.runs.folder import RunFolder, write_table, write_text
+from depmm.runs.lineage import check_start
 from depmm.training.checkpoint import (
-    learned_tensors,
     load_model,
     load_optimizer,
-    put_back,
+    load_trainable_state,
     save_checkpoint,
+    trainable_state,
 )
+from depmm.training.feature_scaling import fit_scales
 from depmm.training.learner import Learner, freeze
-from depmm.training.learning_rate import search_learning_rate
+from depmm.training.learning_rate_search import search_learning_rate
 from depmm.training.losses import session_weights
-from depmm.training.run_folder import RunFolder, write_table, write_text
-from depmm.training.standardize import fit_scales
-from depmm.training.transfer import check_start
 
 SEARCH_EPOCHS = 1_000_000  # a search of the learning rate draws as these epochs would
 
@@ -81,13 +81,13 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
     Raises
     ------
     ConfigError : the folder holds a run of another config
-    TaskError, StoreError, SplitError, ManifestError : the data do not fit the config
+    DataError, StoreError, SplitError, ManifestError : the data do not fit the config
     LearningRateError : a learning rate was searched and none found
     ValueError : weights to start from do not fit, or know somebody who is tested
     """
     settings = config.training
     speak: Say = say if accelerator.is_main_process else lambda line: None
-    data = load_task(config)
+    data = load_experiment_data(config)
     if accelerator.is_main_process:
         run.open(config)
         write_split(data.sessions[["corpus", "subject", "split"]].drop_duplicates(), run.split)
@@ -100,22 +100,24 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
     describe(data, accelerator, speak)
 
     torch.manual_seed(config.seed)
-    bare = build_model(config.model, config.task.kind, data.score_range, config.task.output).train()
+    unwrapped_model = build_model(
+        config.model, config.target.kind, data.score_range, config.target.output
+    ).train()
     # an encoder freezes what it wants by itself; a phase may freeze more for a while
-    frozen = {name for name, p in bare.named_parameters() if not p.requires_grad}
+    frozen = {name for name, p in unwrapped_model.named_parameters() if not p.requires_grad}
     checkpoint = run.checkpoints / "last.safetensors"
     if not checkpoint.is_file():
-        fit_scales(bare, data, settings.batch_size)
-    carry_over(bare, settings, run, data, accelerator, speak)
+        fit_scales(unwrapped_model, data, settings.batch_size)
+    initialize(unwrapped_model, settings, run, data, accelerator, speak)
     progress: dict[str, Any] = {
         "epoch": 0, "best": None, "best_epoch": -1, "history": [], "rates": []
     }  # fmt: skip
     if checkpoint.is_file():
-        progress = load_model(checkpoint, bare, frozen)
+        progress = load_model(checkpoint, unwrapped_model, frozen)
         speak(f"{run.path}: goes on after epoch {progress['epoch']}")
     # after the weights have come, as it is their output that is kept
     rank, world = accelerator.process_index, accelerator.num_processes
-    data = ensure_embeddings(bare.encoders, data, accelerator.device, rank, world, speak)
+    data = ensure_embeddings(unwrapped_model.encoders, data, accelerator.device, rank, world, speak)
     accelerator.wait_for_everyone()
     board = SummaryWriter(run.path / "tensorboard") if accelerator.is_main_process else None
 
@@ -125,14 +127,14 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
         begin, end = end, end + phase.epochs
         if progress["epoch"] >= end:
             continue
-        freeze(bare, frozen, phase.freeze_encoders)
-        learner = Learner(config, data, bare, accelerator)
+        freeze(unwrapped_model, frozen, phase.freeze_encoders)
+        learner = Learner(config, data, unwrapped_model, accelerator)
         if len(progress["rates"]) == number:
             progress["rates"].append(find_rate(learner, phase, begin, speak))
             if phase.learning_rate == "find":  # the search has moved its optimizer
-                learner = Learner(config, data, bare, accelerator)
+                learner = Learner(config, data, unwrapped_model, accelerator)
         if progress["epoch"] > begin:
-            load_optimizer(checkpoint, bare, learner.optimizer)
+            load_optimizer(checkpoint, unwrapped_model, learner.optimizer)
         for epoch in range(max(progress["epoch"], begin), end):
             if epoch - max(progress["best_epoch"], begin - 1) > settings.patience:
                 speak(f"no gain on validation for {settings.patience} epochs: stopped")
@@ -142,7 +144,7 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
             row: dict[str, Any] = {
                 "epoch": epoch + 1,
                 **learner.epoch(epoch, begin, end, progress["rates"][number], losses),
-                **validate(config, data, bare, accelerator),
+                **validate(config, data, unwrapped_model, accelerator),
                 "seconds": time.perf_counter() - began,
             }
             measure = row[f"val_{settings.monitor}"]
@@ -150,11 +152,11 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
             if progress["best"] is None or gain > progress["best"]:
                 progress |= {"best": gain, "best_epoch": epoch}
                 if accelerator.is_main_process:
-                    save_file(learned_tensors(bare, frozen), run.best)
+                    save_file(trainable_state(unwrapped_model, frozen), run.best)
             progress["history"].append(row)
             progress["epoch"] = epoch + 1
             if board is not None:
-                save_checkpoint(checkpoint, bare, learner.optimizer, progress, frozen)
+                save_checkpoint(checkpoint, unwrapped_model, learner.optimizer, progress, frozen)
                 write_table(pd.DataFrame(progress["history"]), run.history)
                 for name in row.keys() - {"epoch"}:
                     board.add_scalar(name, row[name], epoch + 1)
@@ -163,8 +165,8 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
     if board is not None:
         board.close()
     accelerator.wait_for_everyone()
-    put_back(bare, load_file(run.best), frozen)
-    finish(config, data, bare, run, accelerator)
+    load_trainable_state(unwrapped_model, load_file(run.best), frozen)
+    finish(config, data, unwrapped_model, run, accelerator)
     speak(f"{run.path}: best epoch {progress['best_epoch'] + 1}, predictions written")
 
 
@@ -172,7 +174,7 @@ def find_rate(learner: Learner, phase: PhaseConfig, begin: int, say: Say) -> flo
     """The phase's learning rate; searched on training sessions where it asks for that."""
     if phase.learning_rate != "find":
         return phase.learning_rate
-    before = {name: value.clone() for name, value in learner.bare.state_dict().items()}
+    before = {name: value.clone() for name, value in learner.unwrapped_model.state_dict().items()}
     # draws of epochs that training never reaches
     batches = learner.gradients(SEARCH_EPOCHS + begin)
 
@@ -182,28 +184,28 @@ def find_rate(learner: Learner, phase: PhaseConfig, begin: int, say: Say) -> flo
         return loss
 
     rate = search_learning_rate(take_step)
-    learner.bare.load_state_dict(before)
+    learner.unwrapped_model.load_state_dict(before)
     learner.optimizer.zero_grad()
     say(f"learning rate found: {rate:.2g}")
     return rate
 
 
-def carry_over(
-    bare: DepressionModel,
+def initialize(
+    unwrapped_model: DepressionModel,
     settings: TrainingConfig,
     run: RunFolder,
-    data: TaskData,
+    data: ExperimentData,
     accelerator: Accelerator,
     say: Say,
 ) -> None:
     """Start from published weights and from another run, where asked; say and keep what matched."""
     reports = [
-        load_weights(bare.get_submodule(f"encoders.{name}.backbone.resnet"), path)
+        load_weights(unwrapped_model.get_submodule(f"encoders.{name}.backbone.resnet"), path)
         for name, path in settings.weights.items()
     ]
-    if settings.start_from is not None:
-        say(check_start(settings.start_from, data.sessions))
-        reports.append(load_run(bare, settings.start_from))
+    if settings.init_from is not None:
+        say(check_start(settings.init_from, data.sessions))
+        reports.append(load_run(unwrapped_model, settings.init_from))
     for report in reports:
         say(str(report))
     if reports and accelerator.is_main_process:
@@ -211,7 +213,7 @@ def carry_over(
         write_text(run.carried_over, json.dumps(content, indent=1))
 
 
-def describe(data: TaskData, accelerator: Accelerator, say: Say) -> None:
+def describe(data: ExperimentData, accelerator: Accelerator, say: Say) -> None:
     """Say what computes, who takes part and who does not."""
     world = accelerator.num_processes
     say(f"{world} process{'es' if world > 1 else ''} on {accelerator.device.type}")
@@ -223,7 +225,7 @@ def describe(data: TaskData, accelerator: Accelerator, say: Say) -> None:
 
 
 def validate(
-    config: Config, data: TaskData, model: DepressionModel, accelerator: Accelerator
+    config: Config, data: ExperimentData, model: DepressionModel, accelerator: Accelerator
 ) -> dict[str, float]:
     """Loss and one metric on the validation people."""
     table = predict_everywhere(config, data, model, data.numbers("validation"), accelerator)
@@ -233,16 +235,16 @@ def validate(
     with torch.no_grad():
         losses = model.head.loss(logits, torch.tensor(truth, dtype=torch.float32, device=device))
     # one loss of both classes, however often each is drawn in training
-    weight = session_weights(truth, config.training.balance != "none")
+    weight = session_weights(truth, config.training.class_balance != "none")
     row = {"val_loss": float((losses.cpu().numpy() * weight).mean())}
-    metric = auroc if config.task.kind == "binary" else rmse
+    metric = auroc if config.target.kind == "binary" else rmse
     value = metric(truth, table["prediction"].to_numpy(), unit_weights(len(table)))
     return row | {f"val_{metric.__name__}": float(value[0])}
 
 
 def predict_everywhere(
     config: Config,
-    data: TaskData,
+    data: ExperimentData,
     model: DepressionModel,
     numbers: list[int],
     accelerator: Accelerator,
@@ -259,7 +261,7 @@ def predict_everywhere(
 
 def finish(
     config: Config,
-    data: TaskData,
+    data: ExperimentData,
     model: DepressionModel,
     run: RunFolder,
     accelerator: Accelerator,
@@ -267,7 +269,7 @@ def finish(
     """Save the model and predict every session of every split, as whoever loads it will."""
     accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # half precision was for training
     everyone = list(range(len(data.sessions)))
-    draws = config.evaluation.gate_draws
+    draws = config.evaluation.n_gate_samples
     table = predict_everywhere(config, data, model, everyone, accelerator, draws)
     if accelerator.is_main_process:
         logging.disable_progress_bar()  # one small file needs none
@@ -278,7 +280,7 @@ def finish(
 
 
 def _line(row: dict[str, Any], config: Config, best: bool) -> str:
-    metric = "auroc" if config.task.kind == "binary" else "rmse"
+    metric = "auroc" if config.target.kind == "binary" else "rmse"
     return (
         f"epoch {row['epoch']:3d}/{config.training.epochs}  train loss {row['train_loss']:.3f}  "
         f"validation loss {row['val_loss']:.3f} {metric} {row[f'val_{metric}']:.3f}  "

@@ -32,7 +32,7 @@ def batch_loss(
     output: DepressionOutput,
     target: Tensor,
     weight: Tensor,
-    step_loss: float,
+    auxiliary_loss_weight: float,
 ) -> Tensor:
     """Weighted sum of the sessions' losses.
 
@@ -42,14 +42,15 @@ def batch_loss(
     output : of the model
     target : Tensor[B]
     weight : Tensor[B], each session's share of the batch
-    step_loss : weight of the mean loss over a session's own steps, if the model predicts them
+    auxiliary_loss_weight : weight of the mean loss over a session's own steps, if the model
+        predicts them
     """
     assert output.logits is not None
     assert output.step_mask is not None
     loss = head.loss(output.logits, target)
-    if output.step_logits is not None and step_loss > 0:
+    if output.step_logits is not None and auxiliary_loss_weight > 0:
         mask = output.step_mask
         steps = head.loss(output.step_logits, target.unsqueeze(1).expand(mask.shape))
         # every session speaks with one voice, however many steps it has
-        loss = loss + step_loss * (steps * mask).sum(1) / mask.sum(1)
+        loss = loss + auxiliary_loss_weight * (steps * mask).sum(1) / mask.sum(1)
     return (loss * weight).sum()

@@ -21,9 +21,9 @@ from transformers import HubertConfig
 from depmm.config import Config, ExtractConfig
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
-from depmm.data.task import TaskData
+from depmm.data.experiment_data import ExperimentData
 from depmm.models.model import DepressionConfig, DepressionModel
-from depmm.store.embed import EmbeddingStore
+from depmm.store.embeddings import EmbeddingStore
 from depmm.store.sessions import SessionStore, SessionWriter
 from depmm.training.learner import Learner
 from depmm.training.loop import build_accelerator
@@ -33,12 +33,12 @@ WIDTHS = {"audio": 13 * 768, "face": 2048}
 EPOCHS = 3  # timed, after one that is not
 FUSIONS = {
     "for two cores": {
-        "adapter_hidden": 128,
-        "adapter_width": 32,
-        "width": 64,
-        "heads": 4,
-        "head_width": 16,
-        "feed_forward": 64,
+        "adapter_hidden_dim": 128,
+        "adapter_dim": 32,
+        "embed_dim": 64,
+        "n_heads": 4,
+        "head_dim": 16,
+        "ffn_dim": 64,
     },
     "defaults": {},
 }
@@ -50,7 +50,11 @@ def config_of(folder: Path, fusion: dict[str, int]) -> Config:
     return Config.model_validate(
         {
             "name": "embedded_epoch",
-            "data": {"manifest": folder, "store": folder / "store", "embed": ["audio", "face"]},
+            "data": {
+                "manifest": folder,
+                "store": folder / "store",
+                "precompute_embeddings": ["audio", "face"],
+            },
             "model": {
                 "encoders": {
                     "audio": {
@@ -98,7 +102,7 @@ def main() -> None:
             model = DepressionModel(DepressionConfig(**config.model.model_dump())).train()
             accelerator = build_accelerator(config)
             learner = Learner(
-                config, TaskData(sessions, dataset, (0.0, 1.0), {}), model, accelerator
+                config, ExperimentData(sessions, dataset, (0.0, 1.0), {}), model, accelerator
             )
             seconds, processor, reading = [], [], []
             for epoch in range(EPOCHS + 1):

@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from depmm.corpora.audit import audit_manifest
-from depmm.corpora.finding import Evidence
+from depmm.audit.audit import audit_manifest
+from depmm.audit.findings import Evidence
 from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import write_manifest
 from depmm.corpora.spec import parse_spec

@@ -31,9 +31,9 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from depmm.config import MODALITIES
-from depmm.corpora.simulate import Person, Step, draw_people, reading_list, word_lists
-from depmm.corpora.words import ENGLISH_WORDS
-from depmm.interpret.query import ask
+from depmm.corpora.word_lists import ENGLISH_WORDS
+from depmm.interpret.query.ask import ask
+from depmm.simulation.word_reading import Person, Step, draw_people, reading_list, word_lists
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent

@@ -21,9 +21,9 @@ import pandas as pd
 import torch
 
 from depmm.config import DepFormerConfig, MfccCnnConfig, ModelConfig, SEResNetConfig
-from depmm.interpret.attention import record
-from depmm.interpret.explain import BATCH_SIZE, RowNames
-from depmm.interpret.parquet_stream import ParquetStream
+from depmm.interpret.attribution.attention import record
+from depmm.interpret.attribution.explain import BATCH_SIZE, RowNames
+from depmm.interpret.attribution.parquet_stream import ParquetStream
 from depmm.models.model import build_model
 
 STEPS = 72

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 from depmm.config import load_config
-from depmm.models.dep_former import DepFormer
-from depmm.models.modality_adapter import ModalityAdapter
+from depmm.models.fusion.dep_former.dep_former import DepFormer
+from depmm.models.fusion.dep_former.modality_adapter import ModalityAdapter
 
 CONFIG = Path(__file__).parents[1] / "configs" / "dep_former_release_layout.yaml"
 BATCH, STEPS, REPEATS = 32, 24, 5

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from depmm.evaluation.report import write_report
+from depmm.evaluation.reports.report import write_report
 
 FOLDS = 5
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from depmm.config import DepFormerConfig
-from depmm.models.dep_former import DepFormer
-from depmm.models.sparse_attention import (
+from depmm.models.fusion.dep_former.dep_former import DepFormer
+from depmm.models.fusion.dep_former.sparse_attention import (
     QuerySelection,
     all_scores,
     attend_selected,

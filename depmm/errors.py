@@ -1,0 +1,102 @@
+"""The base class of every error that a user can repair, and the suggestion of a known name."""
+
+import copyreg
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+class DepmmError(ValueError):
+    """An input that cannot be used: what is wrong, where, and what to do.
+
+    Every other error of depmm that a user can repair is a subclass. The attributes say where the
+    fault is, so that programs and tests need not read the sentence.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, where, and what to do, in that order.
+    setting : str, optional
+        Dotted name of the setting, for example ``training.epochs``.
+    file : Path or str, optional
+        File or folder that holds the fault.
+    line : int, optional
+        Line in ``file``, counted from 1.
+    column : str, optional
+        Column of a table.
+    subject : str, optional
+        Subject id.
+    session : str, optional
+        Session id.
+    value : object, optional
+        The value that cannot be used.
+    remedy : str, optional
+        The last sentence of the message, where it stands apart from it. It is appended to
+        ``message``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        setting: str | None = None,
+        file: Path | str | None = None,
+        line: int | None = None,
+        column: str | None = None,
+        subject: str | None = None,
+        session: str | None = None,
+        value: Any = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(f"{message} {remedy}" if remedy else message)
+        self.setting = setting
+        self.file = None if file is None else Path(file)
+        self.line = line
+        self.column = column
+        self.subject = subject
+        self.session = session
+        self.value = value
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuild from the final message and the attributes, in another process too."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
+
+def closest(value: str, known: Iterable[str]) -> str | None:
+    """Find the known name that ``value`` probably means.
+
+    Parameters
+    ----------
+    value : str
+        A name that is not known.
+    known : iterable of str
+        All names that are.
+
+    Returns
+    -------
+    str or None
+        The closest name; None where none is close.
+    """
+    return next(iter(difflib.get_close_matches(value, list(known), n=1)), None)
+
+
+def did_you_mean(value: str, known: Iterable[str]) -> str:
+    """Write the remedy for an unknown name: the closest known one, or all of them.
+
+    Parameters
+    ----------
+    value : str
+        A name that is not known.
+    known : iterable of str
+        All names that are.
+
+    Returns
+    -------
+    str
+        One sentence.
+    """
+    known = list(known)
+    meant = closest(value, known)
+    return f"Did you mean {meant!r}?" if meant else f"Known: {', '.join(known) or 'none'}."

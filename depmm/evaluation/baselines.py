@@ -1,0 +1,198 @@
+"""What answers that know nothing would score, on the same test rows and the same draws.
+
+Each fold's constants come from its TRAIN rows (from its validation rows where the table has no
+labelled train rows), never from the rows that are tested:
+
+- ``majority``: the more frequent class (negative when both are equally frequent);
+- ``always_negative``, ``always_positive``: one class; the latter is the floor of F1 on rare
+  positives;
+- ``constant_probability``: the share of positives;
+- ``even_odds``: probability 0.5 for everyone;
+- ``constant_mean``: the mean score.
+
+A table of tested rows alone (binary) is judged by the answers that need no training: one class for
+everyone, probability 0.5.
+
+Constants that differ from fold to fold differ *against* the truth: a fold whose tested people are
+positive has fewer positives left to train on. Pooled over folds, the majority class can so score
+far below one constant answer (an accuracy of 0 when leaving one of two equal groups out, person by
+person). A metric is therefore compared with the best of the constant answers, or with its chance
+level where every single constant scores the same (0.5 for balanced accuracy and AUROC).
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from depmm.evaluation.stats.bootstrap import Interval, TestedSessions, Values
+from depmm.evaluation.stats.metrics import METRICS, Answer, metric_names
+
+FLOORS: dict[str, tuple[Answer, str]] = {
+    "majority": ("y_pred", "majority class"),
+    "always_negative": ("y_pred", "always negative"),
+    "always_positive": ("y_pred", "always positive"),
+    "constant_probability": ("y_prob", "constant probability"),
+    "even_odds": ("y_prob", "probability 0.5"),
+    "constant_mean": ("score", "constant mean"),
+}
+ROUNDING = 1e-9  # a gain below this is rounding, not a gain
+NO_SOURCE = "none"  # of a table of tested rows alone
+CHANCE = "chance"  # the floor of a metric on which all constants agree
+LABELS = {CHANCE: "any constant answer", **{name: label for name, (_, label) in FLOORS.items()}}
+
+
+def add_floors(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
+    """Add the constant answers of each (fold, seed) to its rows.
+
+    Parameters
+    ----------
+    predictions : table with split, fold, seed and y_true (binary) or score_true (severity)
+    task : ``binary`` adds the constant decisions and the probability, ``severity`` the mean
+
+    Returns
+    -------
+    A copy with a column for each constant, and ``binary_floor_source`` or
+    ``severity_floor_source``: the split that they come from
+
+    Raises
+    ------
+    ValueError : a fold has neither labelled train nor labelled validation rows, though other folds
+        have, or though the task is severity
+    """
+    column = "y_true" if task == "binary" else "score_true"
+    if task == "binary" and predictions.loc[predictions["split"] != "test", column].isna().all():
+        fixed = {"always_negative": 0, "always_positive": 1, "even_odds": 0.5}
+        return predictions.assign(**fixed, binary_floor_source=NO_SOURCE)
+    truth = predictions[column].to_numpy(dtype=float, na_value=np.nan)
+    constant = np.full(len(predictions), np.nan)
+    source = np.full(len(predictions), "", dtype=object)
+    for rows, own, name in fitting_rows(predictions, column):
+        constant[rows], source[rows] = truth[own].mean(), name
+    table = predictions.assign(**{f"{task}_floor_source": source})
+    if task == "severity":
+        return table.assign(constant_mean=constant)
+    return table.assign(
+        majority=(constant > 0.5).astype(int),
+        always_negative=0,
+        always_positive=1,
+        constant_probability=constant,
+        even_odds=0.5,
+    )
+
+
+def fitting_rows(
+    predictions: pd.DataFrame, column: str
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], str]]:
+    """Say for each (fold, seed) which rows its floors are fitted on; never the tested ones.
+
+    Parameters
+    ----------
+    predictions : table with split, fold, seed and ``column``
+    column : the truth
+
+    Yields
+    ------
+    all rows of the (fold, seed), those of them to fit on, and the split of these
+
+    Raises
+    ------
+    ValueError : a fold has neither labelled train nor labelled validation rows
+    """
+    known = predictions[column].notna().to_numpy()
+    split = predictions["split"].to_numpy()
+    trainings: dict[Any, Any] = predictions.groupby(["fold", "seed"]).indices
+    for (fold, seed), rows in trainings.items():
+        for name in ("train", "validation"):
+            if (own := rows[known[rows] & (split[rows] == name)]).size:
+                yield rows, own, name
+                break
+        else:
+            raise ValueError(
+                f"predictions: fold {fold}, seed {seed} has no train or validation rows with "
+                f"{column}, so that no floor can be set without looking at the test: add its train "
+                f"rows ({column} is enough, the answers may be null)"
+            )
+
+
+def compare_with_floors(tested: TestedSessions, task: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Compute every metric of a task beside its floor.
+
+    Returns
+    -------
+    metrics : name -> value, low, high, undefined_draws; ``floor`` (name, value, low, high) and
+        ``gain`` (paired difference to it; positive is better), both None where a constant answer
+        reaches the best value; ``verdict``; ``per_seed`` with several seeds
+    floors : floor -> metric -> value, low, high, undefined_draws
+    """
+    metrics: dict[str, Any] = {}
+    floors: dict[str, Any] = {}
+    for name in metric_names(task):
+        metric = METRICS[name]
+        if any(metric.reads not in rows for rows in tested.seeds.values()):
+            continue  # no bands: the instrument is unknown or has none
+        own = tested.values(name)
+        estimate = tested.interval(*own)
+        entry: dict[str, Any] = {**asdict(estimate), "floor": None, "gain": None, "verdict": None}
+        if len(own.points) > 1:
+            entry["per_seed"] = dict(zip(map(str, tested.seeds), own.points, strict=True))
+        constants = {
+            floor: tested.values(name, floor)
+            for floor, (answer, _) in FLOORS.items()
+            if answer == metric.reads and all(floor in rows for rows in tested.seeds.values())
+        }
+        for floor, values in constants.items():
+            floors.setdefault(floor, {})[name] = asdict(tested.interval(*values))
+        if metric.judged:
+            floor, best = _best_floor(name, constants, own)
+            beside = tested.interval(*best)
+            sign = -1 if metric.lower_is_better else 1
+            gain = tested.interval(*(sign * (a - b) for a, b in zip(own, best, strict=True)))
+            entry["floor"] = {"name": floor, **asdict(beside)}
+            entry["gain"] = asdict(gain)
+            entry["verdict"] = verdict(name, estimate, beside, gain, LABELS[floor])
+        metrics[name] = entry
+    return metrics, floors
+
+
+def verdict(
+    name: str, estimate: Interval, floor: Interval, gain: Interval, floor_label: str
+) -> dict[str, str]:
+    """Say in plain words whether a metric is better than its floor.
+
+    Better means that the lower bound of the paired gain over the floor is above 0: model and floor
+    are compared on the same persons in every draw. Where the floor is chance this is the same as
+    the metric's own lower bound above it.
+
+    Returns
+    -------
+    ``answer`` (``better`` | ``not shown to be better`` | ``worse`` | ``undefined``) and ``words``
+    """
+    label = METRICS[name].label
+    if not np.isfinite([estimate.value, gain.low]).all():
+        return {"answer": "undefined", "words": f"{label} is undefined on these sessions."}
+    if gain.low > ROUNDING:
+        answer, relation = "better", "better than"
+    elif gain.high < -ROUNDING:
+        answer, relation = "worse", "worse than"
+    else:
+        answer, relation = "not shown to be better", "not shown to be better than"
+    words = (
+        f"{label} {estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f}) is {relation} "
+        f"the floor of {floor.value:.2f} ({floor_label})."
+    )
+    return {"answer": answer, "words": words}
+
+
+def _best_floor(name: str, constants: dict[str, Values], own: Values) -> tuple[str, Values]:
+    """Pick the constant answer with the best point value, or the metric's chance level."""
+    metric = METRICS[name]
+    if metric.chance is not None:
+        return CHANCE, Values(*(np.full_like(part, metric.chance) for part in own))
+    sign = -1 if metric.lower_is_better else 1
+    quality = {floor: sign * np.mean(values.points) for floor, values in constants.items()}
+    best = max(quality, key=lambda floor: np.nan_to_num(quality[floor], nan=-np.inf))
+    return best, constants[best]

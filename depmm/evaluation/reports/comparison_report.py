@@ -1,0 +1,110 @@
+"""Several runs on one page: each beside its floor, and every pair compared on the same persons."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from depmm.evaluation.comparison import Adjustment, PairingError, compare_runs
+from depmm.evaluation.predictions import Unit, decided_predictions
+from depmm.evaluation.reports import figures
+from depmm.evaluation.reports.rendering import answers, plain, render, write_whole
+from depmm.evaluation.reports.report import measure
+from depmm.evaluation.reports.tables import comparison_table, runs_table
+from depmm.evaluation.stats.metrics import HEADLINE, METRICS
+
+SCHEMA_VERSION = 1  # of a comparison's metrics.json
+
+
+def write_comparison(
+    runs: Mapping[str, pd.DataFrame],
+    out: Path,
+    *,
+    commands: Mapping[str, str | None],
+    draws: int,
+    confidence: float,
+    adjustment: Adjustment = "holm",
+    unit: Unit = "session",
+) -> dict[str, Any]:
+    """Compare runs and write metrics.json, report.html, tables.md and tables.tex into a folder.
+
+    Only the headline metrics (``HEADLINE``) are tested, so that the correction is for few tests.
+
+    Parameters
+    ----------
+    runs : name -> predictions (see ``check_predictions``), of the same sessions and seeds
+    out : folder, made if absent; files are replaced atomically
+    commands : name -> the line that made the run, where it is known
+    draws, confidence : of the bootstrap and the permutation test
+    adjustment : of the p values
+    unit : ``session``, or ``subject`` for the mean of each person's sessions
+
+    Returns
+    -------
+    The content of ``metrics.json``: ``runs`` (name -> content of the run's own ``metrics.json``)
+    and ``comparison`` (rows of ``compare_runs``)
+
+    Raises
+    ------
+    PairingError : other sessions, another truth, other seeds, no task in common
+    PredictionsError : see ``evaluate``
+    """
+    found = {name: decided_predictions(table, unit)[1] for name, table in runs.items()}
+    tasks = [task for task in HEADLINE if all(task in own for own in found.values())]
+    if not tasks:
+        said = "; ".join(f"{name}: {', '.join(own)}" for name, own in found.items())
+        raise PairingError(
+            f"compare_runs: the runs have no task in common ({said}); compare runs of one task"
+        )
+    names = [name for task in tasks for name in HEADLINE[task]]
+    table = compare_runs(
+        runs, names, draws=draws, confidence=confidence, adjustment=adjustment, unit=unit
+    )
+    measured = {name: measure(own, draws, confidence, 0, unit) for name, own in runs.items()}
+    contents = {name: content for name, (content, _) in measured.items()}
+    first = next(iter(contents.values()))
+    content: dict[str, Any] = plain(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "kind": "comparison",
+            "unit": unit,
+            "tasks": tasks,
+            "adjustment": adjustment.replace("_", "-"),
+            "bootstrap": first["bootstrap"],
+            "comparison": table.to_dict("records"),
+            "runs": contents,
+        }
+    )
+    roc = None
+    if "binary" in tasks:
+        roc = figures.roc_overlay({name: answers(tested) for name, (_, tested) in measured.items()})
+    page = render(
+        "comparison.html.jinja",
+        m=content,
+        title=f"Comparison of {len(runs)} runs",
+        names=names,
+        roc=roc,
+        commands=commands,
+        differences=[row | {"words": _words(row)} for row in content["comparison"]],
+    )
+    tables = [runs_table(contents, names), comparison_table(content)]
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / "metrics.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_whole(out / "report.html", page)
+    write_whole(out / "tables.md", "\n".join(table.markdown() for table in tables))
+    write_whole(out / "tables.tex", "\n".join(table.latex() for table in tables))
+    return content
+
+
+def _words(row: Mapping[str, Any]) -> str:
+    """Say in a few words which run is better, by the adjusted p and the interval together."""
+    if row["p_adjusted"] is None or row["low"] is None:
+        return "undefined"
+    if row["p_adjusted"] >= 0.05 or row["low"] <= 0 <= row["high"]:
+        return "no difference shown"
+    lower = METRICS[row["metric"]].lower_is_better
+    better = row["run_b"] if (row["difference"] > 0) == lower else row["run_a"]
+    return f"{better} is better"

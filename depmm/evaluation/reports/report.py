@@ -1,0 +1,363 @@
+"""From a predictions table to ``metrics.json`` and one self-contained ``report.html``.
+
+Works on predictions of any program (``evaluation/predictions.py``). The unit of every number is
+the session, or the person where ``unit`` is ``subject``. Sessions that are tested in different
+folds are pooled; with several seeds, or with folds that test every session several times (repeated
+k-fold), every metric is the mean over these repetitions, and its bootstrap draws the same persons
+for all of them.
+"""
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from depmm.corpora.manifest import INSTRUMENTS
+from depmm.evaluation.baselines import NO_SOURCE, add_floors, compare_with_floors
+from depmm.evaluation.covariate_baselines import (
+    add_covariate_floors,
+    compare_with_covariate_floors,
+    covariate_warnings,
+)
+from depmm.evaluation.predictions import (
+    NAMED,
+    SPLITS,
+    Unit,
+    assumptions,
+    decided_predictions,
+    instrument_of,
+)
+from depmm.evaluation.reports import figures
+from depmm.evaluation.reports.rendering import flatten, plain, render, report_figures, write_whole
+from depmm.evaluation.reports.tables import metrics_table
+from depmm.evaluation.stats.bootstrap import (
+    SESSION,
+    TestedSessions,
+    count_sessions,
+    draw_sessions,
+    wilson,
+)
+from depmm.evaluation.stats.calibration import CalibrationError, measure_calibration
+from depmm.evaluation.stats.conformal import ALPHAS, measure_intervals, measure_sets
+from depmm.evaluation.stats.metrics import HEADLINE, METRICS, confusion, unit_weights
+from depmm.evaluation.stats.risk_coverage import measure_risk, measure_spread
+from depmm.evaluation.subgroups import fairness_warnings, measure_fairness
+
+SCHEMA_VERSION = 1  # of metrics.json; a key that changes its meaning or goes raises it
+FEW_SUBJECTS = 20  # a bootstrap of fewer is visibly too narrow
+THREADS = 2  # numpy computes outside of Python's lock; each thread holds blocks of draws
+
+
+# ---- evaluation --------------------------------------------------------------------------------
+
+
+def evaluate(
+    predictions: pd.DataFrame,
+    *,
+    draws: int,
+    confidence: float,
+    seed: int = 0,
+    unit: Unit = "session",
+) -> dict[str, Any]:
+    """Evaluate a predictions table: the content of ``metrics.json``.
+
+    Parameters
+    ----------
+    predictions : see ``check_predictions``
+    draws : bootstrap draws of persons
+    confidence : of the intervals, e.g. 0.95
+    seed : of the bootstrap
+    unit : of every number: ``session``, or ``subject`` for the mean of each person's sessions
+
+    Returns
+    -------
+    Plain values (None where undefined). ``metrics`` maps a name of ``METRICS`` to value, low, high,
+    undefined_draws, the floor it is compared with, the paired gain over that floor and a verdict;
+    ``covariate_floors`` maps a task to the floors that see no recording and to those that are not
+    possible; ``groups``, ``gaps`` and more: see ``measure_fairness``
+
+    Raises
+    ------
+    PredictionsError : the table contradicts itself or lacks what the evaluation needs
+    """
+    return measure(predictions, draws, confidence, seed, unit)[0]
+
+
+def measure(
+    predictions: pd.DataFrame, draws: int, confidence: float, seed: int, unit: Unit
+) -> tuple[dict[str, Any], TestedSessions]:
+    """Evaluate as ``evaluate`` does; also returns the tested sessions, for figures."""
+    table, tasks = decided_predictions(predictions, unit)
+    learned: dict[str, Any] = {}
+    for task in tasks:
+        table = add_floors(table, task)
+        table, *learned[task] = add_covariate_floors(table, task)
+    tested = draw_sessions(table, draws, confidence, seed)
+    with threadpool_limits(1), ThreadPoolExecutor(THREADS) as threads:
+        floors = [threads.submit(compare_with_floors, tested, task) for task in tasks]
+        calibration = {t: threads.submit(_calibration, table, tested, t, seed) for t in tasks}
+        fairness = threads.submit(measure_fairness, tested, tasks, seed)
+        beside = {
+            task: threads.submit(compare_with_covariate_floors, tested, task, learned[task][0])
+            for task in tasks
+        }
+    results = [found.result() for found in floors]
+    content: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "run",
+        "unit": unit,
+        "tasks": tasks,
+        "corpora": sorted(table.loc[table["split"] == "test", "corpus"].unique()),
+        "instrument": instrument_of(table),
+        "verdict": _overall({k: v for metrics, _ in results for k, v in metrics.items()}, tasks),
+        "metrics": {k: v for metrics, _ in results for k, v in metrics.items()},
+        "floors": {k: v for _, floors in results for k, v in floors.items()},
+        "covariate_floors": {
+            task: {
+                "floors": beside[task].result(),
+                "not_possible": not_possible,
+            }
+            for task, (_, not_possible) in learned.items()
+        },
+        "confusion": _confusion(tested) if "binary" in tasks else None,
+        "levels": _levels(tested, instrument_of(table)) if "severity" in tasks else None,
+        "thresholds": _thresholds(table) if "binary" in tasks else [],
+        "counts": {split: count_sessions(table[table["split"] == split]) for split in SPLITS},
+        "protocol": _protocol(table, tasks),
+        "assumed": assumptions(predictions),
+        "untested": _untested(table),
+        "folds": sorted(int(f) for f in table.loc[table["split"] == "test", "fold"].unique()),
+        "seeds": list(tested.seeds),
+        "repeats": tested.repeats,
+        **fairness.result(),
+        "calibration": {task: found.result() for task, found in calibration.items()},
+        "bootstrap": {
+            "unit": "person (corpus, subject)",
+            "method": "BCa",
+            "draws": draws,
+            "confidence": confidence,
+            "seed": seed,
+            "persons_by_stratum": tested.persons_by_stratum,
+        },
+    }
+    content["warnings"] = _warnings(content, table, tested)
+    return plain(content), tested
+
+
+def _overall(metrics: dict[str, Any], tasks: list[str]) -> dict[str, str]:
+    """One answer from the headline metrics: better only when each of them is better."""
+    verdicts = [metrics[name]["verdict"] for task in tasks for name in HEADLINE[task]]
+    answers = {entry["answer"] for entry in verdicts}
+    worst = ("worse", "undefined", "not shown to be better", "better")
+    answer = next(name for name in worst if name in answers)
+    return {"answer": answer, "words": " ".join(entry["words"] for entry in verdicts)}
+
+
+def _confusion(tested: TestedSessions) -> dict[str, Any]:
+    """Mean counts over seeds, and the counts of each seed where there are several."""
+    per_seed = {}
+    for seed, rows in tested.seeds.items():
+        counts = confusion(rows["y_true"], rows["y_pred"].astype(int), unit_weights(len(rows)))
+        per_seed[str(seed)] = {name: int(value[0]) for name, value in vars(counts).items()}
+    cells = next(iter(per_seed.values()))
+    if len(per_seed) == 1:
+        return dict(cells)
+    mean = {cell: float(np.mean([c[cell] for c in per_seed.values()])) for cell in cells}
+    return {**mean, "per_seed": per_seed}
+
+
+def _levels(tested: TestedSessions, instrument: str | None) -> dict[str, Any] | None:
+    """Count sessions by measured (row) and predicted (column) severity level; None without levels.
+
+    Of several seeds it is their mean.
+    """
+    names = INSTRUMENTS[instrument].level_names if instrument in INSTRUMENTS else ()
+    if not names:
+        return None
+    counts = np.zeros((len(names), len(names)))
+    for rows in tested.seeds.values():
+        pairs = rows["band_true"].to_numpy(int), rows["band"].to_numpy(int)
+        np.add.at(counts, pairs, 1 / len(tested.seeds))
+    return {"names": list(names), "counts": counts.round(9).tolist()}
+
+
+def _calibration(
+    table: pd.DataFrame, tested: TestedSessions, task: str, seed: int
+) -> dict[str, Any]:
+    """How far answers can be trusted one by one; a part that cannot be fitted says why."""
+    measure = measure_sets if task == "binary" else measure_intervals
+    content: dict[str, Any] = {}
+    if task == "binary":
+        content |= measure_calibration(table, tested, seed)
+        content["risk_coverage"] = measure_risk(tested)
+    try:
+        content["conformal"] = [measure(table, tested, alpha) for alpha in ALPHAS]
+    except CalibrationError as refusal:
+        content["conformal"] = {"refused": str(refusal)}
+    content["gates"] = measure_spread(tested, task)
+    return content
+
+
+def _untested(table: pd.DataFrame) -> dict[str, Any]:
+    """Sessions that folds train or validate on and none tests; nothing is asked of one fold."""
+    tested = table["split"] == "test"
+    if table.loc[tested, "fold"].nunique() < 2:
+        return {"sessions": 0, "which": []}
+    keys = pd.MultiIndex.from_frame(table[SESSION])
+    missing = keys[~tested].unique().difference(keys[tested]).sort_values()
+    return {"sessions": len(missing), "which": ["/".join(key) for key in missing]}
+
+
+def _thresholds(table: pd.DataFrame) -> list[dict[str, Any]]:
+    chosen = table[["fold", "seed", "threshold", "threshold_source"]].drop_duplicates()
+    return [
+        {"fold": row.fold, "seed": row.seed, "value": row.threshold, "source": row.threshold_source}
+        for row in chosen.sort_values(["seed", "fold"]).itertuples()
+    ]
+
+
+def _protocol(table: pd.DataFrame, tasks: list[str]) -> list[dict[str, Any]]:
+    """Who is in which split of each (seed, fold), in the order of ``_thresholds``."""
+    return [
+        {
+            "fold": rows["fold"].iloc[0],
+            "seed": rows["seed"].iloc[0],
+            **{split: count_sessions(rows[rows["split"] == split]) for split in SPLITS},
+            "floor_source": {task: rows[f"{task}_floor_source"].iloc[0] for task in tasks},
+        }
+        for _, rows in table.groupby(["seed", "fold"])
+    ]
+
+
+def _warnings(content: dict[str, Any], table: pd.DataFrame, tested: TestedSessions) -> list[str]:
+    """What a reader must know before trusting the numbers."""
+    notes = []
+    persons, draws = content["counts"]["test"]["persons"], content["bootstrap"]["draws"]
+    if persons < FEW_SUBJECTS:
+        notes.append(
+            f"Only {persons} persons are tested: bootstrap intervals of fewer than {FEW_SUBJECTS} "
+            "persons are too narrow."
+        )
+    sources = {source for p in content["protocol"] for source in p["floor_source"].values()}
+    if NO_SOURCE in sources:
+        notes.append(
+            "The table has tested rows alone: that nobody tested was trained on cannot be "
+            "checked, decisions are made at 0.5, and floors are the answers that need no training "
+            "(one class for everyone, probability 0.5)."
+        )
+    elif untrained := [f"{p['fold']}" for p in content["protocol"] if not p["train"]["sessions"]]:
+        notes.append(
+            f"The table has no train rows for fold(s) {', '.join(sorted(set(untrained)))}: that "
+            "tested persons were not trained on cannot be checked here, and floors come from "
+            "validation rows."
+        )
+    elif "validation" in sources:
+        notes.append("Some train rows have no labels: floors come from validation rows there.")
+    for entry in content["thresholds"]:
+        if entry["source"].startswith("0.5") and NO_SOURCE not in sources:
+            notes.append(
+                f"Threshold of fold {entry['fold']}, seed {entry['seed']} is {entry['source']}."
+            )
+    undefined = [
+        f"{METRICS[name].label} ({entry['undefined_draws']})"
+        for name, entry in content["metrics"].items()
+        if entry["undefined_draws"]
+    ]
+    if undefined:
+        notes.append(f"Left out of {draws} draws as undefined: {', '.join(undefined)}.")
+    if content["untested"]["sessions"]:
+        notes.append(
+            f"{content['untested']['sessions']} sessions stand in folds but are tested in none: "
+            f"{', '.join(content['untested']['which'][:NAMED])}"
+            f"{', ...' if content['untested']['sessions'] > NAMED else ''}."
+        )
+    plain: dict[str, list[str]] = {}
+    for name, entry in content["metrics"].items():
+        if entry["reason"]:
+            plain.setdefault(entry["reason"], []).append(METRICS[name].label)
+    for reason, labels in plain.items():
+        notes.append(f"Percentile instead of BCa intervals of {', '.join(labels)}: {reason}.")
+    for task, entry in content["covariate_floors"].items():
+        notes += covariate_warnings(entry["floors"], task)
+    notes += fairness_warnings(content["gaps"])
+    accuracy = content["metrics"].get("accuracy")
+    if accuracy and accuracy["low"] == accuracy["high"]:
+        exact = wilson(accuracy["value"] * persons, persons, tested.confidence)
+        notes.append(
+            f"All draws have the accuracy {exact.value:.3f}: the bootstrap shows no uncertainty. "
+            f"By Wilson's interval for {persons} persons it is {exact.low:.3f} to {exact.high:.3f}."
+        )
+    return notes
+
+
+# ---- files -------------------------------------------------------------------------------------
+
+
+def write_report(
+    predictions: pd.DataFrame,
+    out: Path,
+    *,
+    title: str,
+    config_text: str | None = None,
+    history: pd.DataFrame | None = None,
+    environment: Mapping[str, Any] | None = None,
+    command: str | None = None,
+    audit: Mapping[str, Any] | None = None,
+    coverage: Mapping[str, Any] | None = None,
+    tuning: pd.DataFrame | None = None,
+    draws: int = 2000,
+    confidence: float = 0.95,
+    unit: Unit = "session",
+) -> dict[str, Any]:
+    """Evaluate predictions; write metrics.json, report.html, tables.md, tables.tex into a folder.
+
+    Parameters
+    ----------
+    predictions : see ``check_predictions``
+    out : folder, made if absent; files are replaced atomically
+    title : of the report
+    config_text : the run's ``config.yaml``
+    history : epoch, train_loss, val_loss, val_auroc or val_rmse, learning_rate; fold, seed optional
+    environment : what the run's ``environment.json`` holds
+    command : the line that made the predictions
+    audit : what the run's ``audit.json`` holds
+    coverage : sessions left out and failures (``data.coverage.find_coverage``)
+    tuning : the run's ``tuning.csv``, where each fold chose settings
+    draws, confidence, unit : see ``evaluate``
+
+    Returns
+    -------
+    The content of ``metrics.json``
+
+    Raises
+    ------
+    PredictionsError : see ``evaluate``
+    """
+    content, tested = measure(predictions, draws, confidence, 0, unit)
+    content["coverage"] = plain(coverage)
+    page = render(
+        "report.html.jinja",
+        m=content,
+        title=title,
+        figures=report_figures(content, tested),
+        training=[] if history is None else figures.training_figures(history),
+        config_text=config_text,
+        environment=flatten(environment or {}),
+        command=command,
+        audit=audit,
+        coverage=content["coverage"],
+        chosen=[] if tuning is None else tuning[tuning["chosen"]].to_dict("records"),
+    )
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / "metrics.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_whole(out / "report.html", page)
+    table = metrics_table(content, title)
+    write_whole(out / "tables.md", table.markdown())
+    write_whole(out / "tables.tex", table.latex())
+    return content

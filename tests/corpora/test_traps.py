@@ -1,0 +1,245 @@
+"""The traps of this field, one test each: planted, and caught where data are read or split.
+
+What belongs to metrics (AUC of hard labels, mean of batch errors, F1 of one kind for another) is
+tested in test_metrics.py; a scaler fitted on everything also in test_classical.py.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from depmm.audit.audit import audit_manifest
+from depmm.audit.findings import Evidence
+from depmm.audit.related_corpora import shared_subjects
+from depmm.config import ExtractConfig, SplitConfig, load_config
+from depmm.corpora.index import index_corpus
+from depmm.corpora.manifest import Manifest, concat_manifests
+from depmm.corpora.spec import load_spec, parse_spec
+from depmm.corpora.splits import SplitError, make_folds, make_split
+from depmm.data.experiment_data import load_experiment_data
+from depmm.store.extract import extract
+
+ROOT = Path(__file__).parents[2]
+SPEC = """
+name: {name}
+title: t
+citation: c
+licence: l
+access: a
+recordings:
+  - {{pattern: "{{subject}}_{{visit}}.wav", modalities: [audio]}}
+  - {{pattern: "video/{{subject}}_{{visit}}.mp4", modalities: [face]}}
+session: "{{subject}}_{{visit}}"
+tables:
+  - {{file: labels.csv, join: {{subject: subject, visit: visit}},
+     fields: {{phq: score, gender: gender, split: split}}}}
+label: {{instrument: PHQ-8, score: phq}}
+"""
+
+
+def index(root: Path, rows: list[tuple], name: str = "toy", video: bool = False) -> Manifest:
+    """Index a folder with the recordings of (subject, visit, score, gender, split)."""
+    (root / "video").mkdir(parents=True)
+    for subject, visit, *_ in rows:
+        (root / f"{subject}_{visit}.wav").touch()
+        if video:
+            (root / f"video/{subject}_{visit}.mp4").touch()
+    lines = [",".join(map(str, row)) for row in rows]
+    (root / "labels.csv").write_text("\n".join(["subject,visit,score,gender,split", *lines]))
+    return index_corpus(parse_spec(SPEC.format(name=name), name), root)[0]
+
+
+def people(count: int = 24, visits: int = 1, gender=None, splits=("train", "validation", "test")):
+    return [
+        (
+            f"{300 + k}",
+            visit,
+            15 if k % 2 else 2,
+            gender(k) if gender else ("female", "male")[k // 2 % 2],
+            splits[k // 2 % len(splits)],
+        )
+        for k in range(count)
+        for visit in range(1, visits + 1)
+    ]
+
+
+def errors(manifest: Manifest) -> dict[str, str]:
+    audit = audit_manifest(Evidence(manifest))
+    return {f.name: f.message for f in audit.findings if f.severity == "error"}
+
+
+def test_trap_1_sessions_of_a_person_on_both_sides(tmp_path):
+    rows = people(visits=2)
+    moved = [(*row[:4], "test") if row[:2] == ("300", 2) else row for row in rows]
+    manifest = index(tmp_path / "toy", moved)
+    assert "toy/300 (test and train)" in errors(manifest)["split_overlap"]
+    with pytest.raises(SplitError, match="300"):
+        make_split(manifest.sessions, SplitConfig(kind="official"))
+    for config in (SplitConfig(), SplitConfig(kind="leave_one_subject_out")):
+        folds = make_folds(manifest.sessions, config)
+        assert folds.groupby(["fold", "subject"])["split"].nunique().max() == 1
+        tested = folds[folds["split"] == "test"]
+        assert sorted(tested["subject"]) == sorted({row[0] for row in rows})
+
+
+def test_trap_2_and_7_test_people_choose_and_scale_nothing(corpus, tmp_path):
+    """A run on other media of the test people answers the others alike, at the same threshold.
+
+    Not with the same bits: each run has tensors of its own. Weights that change no answer, as the
+    biases of keys, follow nothing but rounding, so that answers are compared.
+    """
+    from depmm.evaluation.stats.bootstrap import decide
+    from depmm.runs.folder import RunFolder
+    from depmm.training.loop import build_accelerator, train
+
+    answers = []
+    for name, noise in (("as-is", 0.0), ("changed", 0.5)):
+        config = load_config(corpus.config, ["training.epochs=1"])
+        folder = RunFolder(tmp_path / name)
+        if noise:
+            config = _with_noisy_tests(config, corpus, tmp_path, noise)
+        train(config, folder, build_accelerator(config), lambda line: None)
+        answers.append(decide(pd.read_parquet(folder.predictions)))
+    before, after = answers
+    np.testing.assert_allclose(after["threshold"], before["threshold"], atol=1e-5)
+    change = (after["y_prob"] - before["y_prob"]).abs()
+    tested = before["split"] == "test"
+    assert change[tested].max() > 1e-3
+    assert change[~tested].max() < 1e-5
+
+
+def _with_noisy_tests(config, corpus, tmp_path, noise):
+    """The same experiment, but what the test people say and show is somebody else's noise."""
+    import shutil
+
+    from safetensors import safe_open
+    from safetensors.numpy import save_file
+
+    store = tmp_path / "noisy"
+    shutil.copytree(corpus.store, store)
+    data = load_experiment_data(config)
+    rng = np.random.default_rng(0)
+    for number in data.numbers("test"):
+        row = data.sessions.iloc[number]
+        path = Path(data.dataset.store.path(row["corpus"], row["subject"], row["session"]))
+        path = store / path.relative_to(corpus.store)
+        with safe_open(path, framework="numpy") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            metadata = file.metadata()
+        sound = tensors["audio.waveform"]
+        tensors["audio.waveform"] = (noise * 3e4 * rng.uniform(-1, 1, sound.shape)).astype("int16")
+        save_file(tensors, path, metadata)
+    return config.model_copy(update={"data": config.data.model_copy(update={"store": store})})
+
+
+def test_trap_5_the_interviewer_is_no_step(tmp_path):
+    text = SPEC.format(name="toy") + (
+        'steps:\n  table: {file: "{subject}_turns.csv", sep: "\\t", join: {subject: subject},\n'
+        "    fields: {start: start, end: stop, text: value}, keep: {speaker: [Participant]}}\n"
+    )
+    root = tmp_path / "toy"
+    index(root, people(2))
+    for subject in ("300", "301"):
+        (root / f"{subject}_turns.csv").write_text(
+            "start\tstop\tspeaker\tvalue\n0\t1\tEllie\thow are you\n1\t2\tParticipant\tfine\n"
+            "2\t3\tEllie\tgood\n"
+        )
+    manifest, _ = index_corpus(parse_spec(text, "toy"), root)
+    assert manifest.steps[["start_s", "text"]].to_numpy().tolist() == [[1.0, "fine"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("gender_shortcut", people(gender=lambda k: "female" if k % 2 else "male")),
+        ("file_order_shortcut", [(f"{300 + k}", 1, 15 * (k > 11), "", "train") for k in range(24)]),
+    ],
+)
+def test_trap_6_shortcuts_are_named_with_their_effect(name, rows, tmp_path):
+    audit = audit_manifest(Evidence(index(tmp_path / "toy", rows)))
+    found = [f for f in audit.findings if f.name == name]
+    assert len(found) == 1
+    assert found[0].severity in ("warning", "error")
+    assert abs(found[0].effect) > 0.9
+    assert found[0].p_corrected < 0.01
+
+
+def test_trap_9_only_training_copies_are_changed(corpus):
+    config = load_config(corpus.config, ["data.augment={noise: 0.5, gain_db: 6.0}"])
+    data = load_experiment_data(config)
+    plain = load_experiment_data(load_config(corpus.config))
+    for number in range(len(data.sessions)):
+        seen, original = data.dataset[None, number].audio, plain.dataset[None, number].audio
+        assert all(np.array_equal(a, b) for a, b in zip(seen, original, strict=True))
+    drawn = data.dataset[0, 0].audio
+    assert not np.array_equal(drawn[0], plain.dataset[None, 0].audio[0])
+    assert len(data.sessions) == data.sessions["session"].nunique()  # no copy is a row
+
+
+def test_trap_10_corpora_that_share_people_are_no_test_of_each_other(tmp_path):
+    inside = index(tmp_path / "daic", people(splits=("test",)), "daic_woz")
+    around = index(tmp_path / "edaic", people(splits=("train",)), "edaic")
+    found = errors(concat_manifests([inside, around]))
+    assert "300" in found["related_corpora"]
+
+
+def test_trap_11_what_cannot_be_read_is_named_and_counted(tmp_path):
+    root = tmp_path / "toy"
+    manifest = index(root, people(3))
+    for subject in ("300", "301"):
+        soundfile.write(root / f"{subject}_1.wav", np.full(1600, 0.1), 16000)
+    (root / "301_1.wav").write_bytes((root / "301_1.wav").read_bytes()[:1000])
+    done = extract(manifest, root, tmp_path / "s", ExtractConfig(), workers=1, show_progress=False)
+    assert (done.extracted, done.lost) == (1, 2)
+    assert sorted(done.failures["subject"]) == ["301", "302"]
+    assert set(pd.read_parquet(tmp_path / "s/failures.parquet")["subject"]) == {"301", "302"}
+
+
+def test_trap_12_face_and_voice_are_joined_by_name_not_by_order(tmp_path):
+    root = tmp_path / "toy"
+    index(root, people(4), video=True)
+    (root / "video/301_1.mp4").unlink()  # one gap, which would shift a list by one
+    manifest, _ = index_corpus(parse_spec(SPEC.format(name="toy"), "toy"), root)
+    for _, step in manifest.steps.iterrows():
+        assert step["audio"] == f"{step['session']}.wav"
+        if step["subject"] == "301":
+            assert pd.isna(step["face"])
+        else:
+            assert step["face"] == f"video/{step['session']}.mp4"
+
+
+def test_delivered_labels_that_contradict_their_score_are_named(tmp_path):
+    """The label rule of E-DAIC (20 people) and of DAIC-WOZ 409."""
+    text = SPEC.format(name="edaic").replace("phq: score,", "phq: score, binary: binary,")
+    text = text.replace(
+        "score: phq}", 'score: phq, field: binary, positive: ["1"], negative: ["0"]}'
+    )
+    root = tmp_path / "edaic"
+    index(root, people(4))
+    (root / "labels.csv").write_text(
+        "subject,visit,score,gender,split,binary\n300,1,10,female,train,0\n301,1,15,male,train,1\n"
+        "302,1,2,female,train,0\n303,1,15,male,test,1\n"
+    )
+    manifest, _ = index_corpus(parse_spec(text, "edaic"), root)
+    assert "300" in errors(manifest)["label_rule"]
+    assert "303" not in errors(manifest)["label_rule"]
+
+
+def test_the_demo_itself_falls_into_none(corpus):
+    manifest, _ = index_corpus(
+        load_spec(ROOT / "data_specs/ewre_simulated.yaml"), corpus.recordings
+    )
+    assert errors(manifest) == {}
+
+
+def test_who_is_in_two_corpora():
+    def people(*keys: str) -> pd.DataFrame:
+        return pd.DataFrame([key.split("/") for key in keys], columns=["corpus", "subject"])
+
+    learned = people("daic_woz/300", "daic_woz/301", "own/1", "mpdd_2025/7")
+    asked = people("edaic/300_P", "edaic/302", "own/1", "own/01", "other/300", "mpdd_2026/7")
+    found = shared_subjects(asked, learned)
+    assert found.to_numpy().tolist() == [["edaic", "300_P"], ["own", "1"]]

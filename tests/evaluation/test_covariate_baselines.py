@@ -1,0 +1,287 @@
+"""Floors that see no recording: what scikit-learn says, nothing of the test, and their report."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.metrics as sk
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from depmm.evaluation.covariate_baselines import add_covariate_floors, encode
+from depmm.evaluation.predictions import PredictionsError, check_predictions, mean_of_sessions
+from depmm.evaluation.reports.report import evaluate, write_report
+
+DRAWS = 30
+NONE = "the predictions have no column"
+
+
+def make_predictions(persons=24, folds=2, told=0.0):
+    """Every person tested once; the duration follows the label as far as it is ``told``."""
+    rng = np.random.default_rng(5)
+    one = pd.DataFrame({"number": range(persons)})
+    label = one["number"] // 2 % 2
+    one = one.assign(
+        corpus="c",
+        subject="p" + one["number"].astype(str),
+        session="1",
+        y_true=label,
+        y_prob=rng.random(persons),
+        score_true=5.0 + 10 * label + rng.normal(size=persons),
+        score=10 + rng.normal(size=persons),
+        gender=rng.choice(["female", "male", None], persons),
+        age=np.where(rng.random(persons) < 0.3, np.nan, rng.integers(18, 80, persons)),
+        duration_s=np.exp(4 + told * label + rng.normal(size=persons)),
+        n_steps=rng.integers(3, 9, persons),
+        interviewer=rng.choice(["i1", "i2"], persons),
+        instrument="PHQ-9",
+    )
+    tables = []
+    for fold in range(folds):
+        turn = (one["number"] // 4 - fold) % folds
+        rest = np.where(one["number"] % 3 == 0, "validation", "train")
+        split = np.where(turn == 0, "test", rest)
+        tables.append(one.drop(columns="number").assign(fold=fold, seed=0, split=split))
+    return pd.concat(tables, ignore_index=True)
+
+
+def answers(table, task="binary"):
+    """Rows as they are checked, with the floors' answers."""
+    checked = check_predictions(table)
+    floors, reads, not_possible = add_covariate_floors(checked, task)
+    new = [name for name in floors if name not in checked]
+    return floors, new, reads, not_possible
+
+
+# ---- the fit -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", ["binary", "severity"])
+def test_answers_are_those_of_a_scikit_learn_pipeline_of_the_train_rows(task):
+    table = make_predictions()
+    first_test = table.index[table["split"] == "test"][0]
+    table.loc[table["subject"] == table.loc[first_test, "subject"], "gender"] = "unheard of"
+    floors, new, reads, not_possible = answers(table, task)
+    assert reads["demographics"] == ["gender", "age"]
+    assert not_possible == {}
+    assert len(new) == (6 if task == "binary" else 3)
+    ready = floors.assign(
+        duration_s=np.log(floors["duration_s"]), gender=floors["gender"].fillna("not known")
+    )
+    for floor, names in reads.items():
+        numbers = [name for name in names if name not in ("gender", "interviewer")]
+        imputer = SimpleImputer(strategy="median", add_indicator=True)
+        one_hot = OneHotEncoder(handle_unknown="ignore")
+        words = [name for name in names if name not in numbers]
+        last = Ridge() if task == "severity" else LogisticRegression(class_weight="balanced")
+        for _, own in ready.groupby("fold"):
+            model = make_pipeline(
+                ColumnTransformer(
+                    [
+                        ("numbers", make_pipeline(imputer, StandardScaler()), numbers),
+                        ("words", one_hot, words),
+                    ]
+                ),
+                last,
+            )
+            train = own[own["split"] == "train"]
+            model.fit(train[names], train["y_true" if task == "binary" else "score_true"])
+            if task == "severity":
+                expected = model.predict(own[names])
+            else:
+                expected = model.predict_proba(own[names])[:, 1]
+                decided = floors.loc[own.index, f"{floor}_y_pred"].to_numpy()
+                clear = np.abs(expected - 0.5) > 1e-4
+                assert clear.mean() > 0.9
+                assert (decided == (expected >= 0.5))[clear].all()
+            column = f"{floor}_{'score' if task == 'severity' else 'y_prob'}"
+            np.testing.assert_allclose(floors.loc[own.index, column], expected, atol=1e-6)
+
+
+def test_encoding_by_hand():
+    known = pd.DataFrame(
+        {"age": [20, np.nan, 40, 60, np.nan], "gender": ["f", None, "f", "m", "x"]}
+    )
+    encoded = encode(known, np.array([True, True, True, False, False]))
+    # fitted on 20, (30), 40: mean 30, deviation sqrt(200 / 3); one of three is unknown
+    age = (np.array([20, 30, 40, 60, 30]) - 30) / np.sqrt(200 / 3)
+    absent = (np.array([0, 1, 0, 0, 1]) - 1 / 3) / np.sqrt(2 / 9)
+    np.testing.assert_allclose(encoded[:, :2], np.stack([age, absent], axis=1))
+    # women, not known; neither a man nor an x was there to be learned from
+    assert encoded[:, 2:].tolist() == [[1, 0], [0, 1], [1, 0], [0, 0], [0, 0]]
+    ages = encode(known[["age"]], np.array([True, False, True, False, False]))
+    assert ages.shape == (5, 1)  # no column of what nobody lacks
+    assert ages[:, 0] == pytest.approx([-1, 0, 1, 3, 0])
+
+
+def test_truth_of_tested_rows_changes_no_answer():
+    table = make_predictions()
+    changed = table.copy()
+    tested = table["split"] == "test"
+    # in another fold the same session is not tested: its truth there stays
+    changed.loc[tested, "y_true"] = 1 - changed.loc[tested, "y_true"]
+    changed.loc[tested, "score_true"] = 27.0
+    for task in ("binary", "severity"):
+        before, _, _ = add_covariate_floors(table, task)
+        after, _, _ = add_covariate_floors(changed, task)
+        new = [name for name in before if name not in table]
+        pd.testing.assert_frame_equal(before[new], after[new], atol=1e-6)
+
+
+def test_an_answer_depends_on_its_own_covariates_alone():
+    table = make_predictions()
+    changed = table.copy()
+    place = table.index[table["split"] == "test"][0]
+    for name, value in {"age": 99, "gender": "x", "duration_s": 1e6, "interviewer": "new"}.items():
+        changed.loc[place, name] = value
+    before, _, _ = add_covariate_floors(table, "binary")
+    after, _, _ = add_covariate_floors(changed, "binary")
+    new = [name for name in before if name.endswith("y_prob") and name not in table]
+    pd.testing.assert_frame_equal(
+        before[new].drop(index=place), after[new].drop(index=place), atol=1e-6
+    )
+    assert ((before.loc[place, new] - after.loc[place, new]).abs() > 1e-4).all()
+
+
+def test_validation_rows_serve_where_there_are_no_train_rows():
+    table = make_predictions()
+    table = table[table["split"] != "train"].reset_index(drop=True)
+    floors, new, _, not_possible = answers(table)
+    assert not_possible == {}
+    renamed = table.assign(split=table["split"].replace("validation", "train"))
+    other, _, _, _ = answers(renamed)
+    np.testing.assert_allclose(
+        floors.sort_values(["fold", "subject"])[new],
+        other.sort_values(["fold", "subject"])[new],
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            lambda t: t.drop(columns=["gender", "age", "duration_s", "n_steps"]),
+            {"demographics": f"{NONE} gender or age", "duration": f"{NONE} duration_s or n_steps"},
+        ),
+        (lambda t: t.assign(interviewer=None), {"interviewer": "interviewer of every tested"}),
+        (
+            lambda t: t.assign(
+                gender=t["gender"].where(t["split"] == "test"),
+                age=t["age"].where(t["split"] == "test"),
+            ),
+            {"demographics": "gender and age of the train rows of fold 0, seed 0: not known"},
+        ),
+        (
+            lambda t: t[(t["split"] != "train") | (t["y_true"] == 1)],
+            dict.fromkeys(
+                ("demographics", "duration", "interviewer"),
+                "the train rows of fold 0, seed 0 have one class only",
+            ),
+        ),
+    ],
+)
+def test_a_floor_that_is_not_possible_says_why(change, expected):
+    _, new, reads, not_possible = answers(change(make_predictions()))
+    assert set(not_possible) == set(expected)
+    for floor, why in expected.items():
+        assert not_possible[floor].startswith(why)
+        assert not [name for name in new if name.startswith(floor)]
+    assert set(reads) == {"demographics", "duration", "interviewer"} - set(expected)
+
+
+def test_what_is_not_known_of_tested_sessions_is_not_read():
+    floors, _, reads, _ = answers(make_predictions().assign(age=np.nan))
+    assert reads["demographics"] == ["gender"]
+    words = make_predictions()
+    words["age"] = np.where(words["age"] > 40, "old", "young")
+    floors, _, reads, _ = answers(words)
+    assert reads["demographics"] == ["gender", "age"]
+    assert floors["demographics_y_prob"].between(0, 1).all()
+
+
+# ---- the report --------------------------------------------------------------------------------
+
+
+def test_a_model_that_length_explains_is_warned_about(tmp_path):
+    table = make_predictions(persons=60, told=8.0).drop(columns=["interviewer", "age", "gender"])
+    table["y_prob"] = 0.5 + 0.3 * (table["y_true"] - 0.5) + 0.2 * (table["y_prob"] - 0.5)
+    severity = {"score_true": np.nan, "score": np.nan}
+    content = write_report(table.assign(**severity), tmp_path, title="length", draws=DRAWS)
+    assert content["verdict"]["answer"] == "better"  # than a constant
+    entry = content["covariate_floors"]["binary"]["floors"]["duration"]
+    assert entry["reads"] == ["duration_s", "n_steps"]
+    floors, _, _, _ = answers(table)
+    tested = floors[floors["split"] == "test"]
+    auroc = sk.roc_auc_score(tested["y_true"], tested["duration_y_prob"])
+    assert entry["metrics"]["auroc"]["value"] == pytest.approx(auroc)
+    brier = [
+        sk.brier_score_loss(tested["y_true"], tested[n]) for n in ("duration_y_prob", "y_prob")
+    ]
+    assert entry["metrics"]["brier"]["gain"]["value"] == pytest.approx(brier[0] - brier[1])
+    assert entry["metrics"]["auroc"]["verdict"]["answer"] == "not shown to be better"
+    assert entry["metrics"]["recall"]["gain"] is None
+    (note,) = (note for note in content["warnings"] if "sees no recording" in note)
+    assert "only duration_s and n_steps: " in note
+    assert "floor of 1.00 (duration alone: duration_s, n_steps)" in note
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert 'data-floor="duration"' in page
+    assert "only duration_s and n_steps" in page
+    missing = content["covariate_floors"]["binary"]["not_possible"]
+    assert missing.keys() == {"demographics", "interviewer"}
+    assert f"demographics ({NONE} gender or age); interviewer ({NONE} interviewer)." in page
+    assert f"gender ({NONE} gender); " in page  # not cut by it either
+
+
+def test_severity_and_its_bands():
+    only = make_predictions().assign(y_prob=np.nan)
+    content = evaluate(only, draws=DRAWS, confidence=0.95)
+    floors = content["covariate_floors"]["severity"]["floors"]
+    assert set(floors) == {"demographics", "duration", "interviewer"}
+    assert "quadratic_kappa" in content["metrics"]
+    assert "quadratic_kappa" not in floors["duration"]["metrics"]  # its answers have no bands
+    table, _, _, _ = answers(make_predictions(), "severity")
+    tested = table[table["split"] == "test"]
+    mae = [
+        sk.mean_absolute_error(tested["score_true"], tested[n]) for n in ("duration_score", "score")
+    ]
+    entry = floors["duration"]["metrics"]["mae"]
+    assert entry["value"] == pytest.approx(mae[0])
+    assert entry["gain"]["value"] == pytest.approx(mae[0] - mae[1])
+
+
+def test_persons_as_the_unit_keep_what_their_sessions_share():
+    one = make_predictions(persons=8).assign(task="reading", valence="negative", duration_s=10.0)
+    other = one.assign(session="2", duration_s=30.0, valence="positive", gender=None)
+    table = mean_of_sessions(check_predictions(pd.concat([one, other])))
+    assert len(table) == len(one)
+    assert (table["duration_s"] == 20).all()
+    assert (table["task"] == "reading").all()
+    assert table["valence"].isna().all()
+    for name in ("gender", "age", "interviewer"):
+        by_person = dict(zip(one["subject"], one[name], strict=True))
+        expected = table["subject"].map(by_person)
+        assert (table[name].eq(expected) | (table[name].isna() & expected.isna())).all()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("age", 1950, "age is 1950 in row 0 .*from 0 to 120, null where unknown"),
+        ("duration_s", -1, "duration_s is -1 in row 0 .*numbers from 0 on"),
+        ("n_steps", "many", "n_steps is many in row 0 .*numbers from 0 on"),
+        (
+            "interviewer",
+            "i9",
+            "interviewer is i1 in row 24 .* another row of this session says otherwise",
+        ),
+    ],
+)
+def test_impossible_covariates_are_refused(column, value, message):
+    table = make_predictions()
+    table[column] = table[column].astype(object)
+    table.loc[0, column] = value
+    with pytest.raises(PredictionsError, match=message):
+        check_predictions(table)

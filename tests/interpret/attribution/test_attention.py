@@ -1,0 +1,450 @@
+"""Recording attention: it changes nothing, and each value is what the model did at that step."""
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet
+import pytest
+import torch
+from einops import rearrange
+
+from depmm.config import ModelConfig
+from depmm.interpret.attribution import parquet_stream
+from depmm.interpret.attribution.attention import attention_received, record
+from depmm.interpret.attribution.parquet_stream import ParquetStream
+from depmm.models.fusion.dep_former.attention_sharing import AttentionSharing
+from depmm.models.fusion.dep_former.sparse_attention import QuerySelection, selected_queries
+from depmm.models.fusion.dep_former.sparse_encoder import CircularConvolution, EncoderLayer
+from depmm.models.masking import masked_mean
+from depmm.models.model import DepressionModel, build_model
+
+WIDTHS = {"audio": 6, "face": 5}
+FUSION = {
+    "kind": "dep_former",
+    "adapter_hidden_dim": 16,
+    "adapter_dim": 8,
+    "embed_dim": 16,
+    "n_heads": 2,
+    "head_dim": 8,
+    "ffn_dim": 16,
+    "sampling_factor": 1,
+}
+PLACE = ["row", "encoder", "stack", "layer", "head"]
+
+# session of 7 steps and of 5: (stack, layer) -> step -> token, by hand
+TOKENS = {
+    0: {
+        (0, 0): {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6},
+        (0, 1): {0: 0, 1: 0, 2: 1, 3: 1, 4: 2, 5: 2, 6: 3},
+        (0, 2): {0: 0, 1: 0, 2: 0, 3: 0, 4: 1, 5: 1, 6: 1},
+        (1, 0): {3: 0, 4: 1, 5: 2, 6: 3},
+        (1, 1): {3: 0, 4: 0, 5: 1, 6: 1},
+        (2, 0): {5: 0, 6: 1},
+    },
+    1: {
+        (0, 0): {0: 0, 1: 1, 2: 2, 3: 3, 4: 4},
+        (0, 1): {0: 0, 1: 0, 2: 1, 3: 1, 4: 2},
+        (0, 2): {0: 0, 1: 0, 2: 0, 3: 0, 4: 1},
+        (1, 0): {2: 0, 3: 1, 4: 2},
+        (1, 1): {2: 0, 3: 0, 4: 1},
+        (2, 0): {3: 0, 4: 1},
+    },
+}
+
+
+def model_of(modalities: tuple[str, ...] = ("audio", "face"), **fusion) -> DepressionModel:
+    """A model that is given encoded steps; its encoders never run."""
+    small = {
+        "audio": {"kind": "mfcc_cnn", "channels": [4], "embed_dim": WIDTHS["audio"]},
+        "face": {"kind": "se_resnet", "blocks": [1], "channels": [4], "embed_dim": WIDTHS["face"]},
+    }
+    torch.manual_seed(0)
+    values = fusion if "kind" in fusion else {**FUSION, **fusion}
+    encoders = {name: small[name] for name in modalities}
+    return build_model(ModelConfig.model_validate({"encoders": encoders, "fusion": values})).eval()
+
+
+def steps_of(lengths: list[int], modalities: tuple[str, ...] = ("audio", "face"), seed: int = 0):
+    """Encoded sessions of these lengths, all of them there."""
+    generator = torch.Generator().manual_seed(seed)
+    longest = max(lengths)
+    features = {
+        name: torch.randn(len(lengths), longest, WIDTHS[name], generator=generator)
+        for name in modalities
+    }
+    there = torch.arange(longest) < torch.tensor(lengths)[:, None]
+    return features, {name: there.clone() for name in modalities}
+
+
+def layer_of(model: DepressionModel, encoder: str, stack: int, layer: int) -> EncoderLayer:
+    return model.fusion.encoders[encoder].stacks[stack].layers[layer]
+
+
+def hooks_of(model: DepressionModel) -> int:
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
+
+
+# ---- nothing changes ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "length"),
+    [
+        ({}, 72),
+        ({"sampling_factor": 5}, 72),
+        ({"sampling_factor": 100}, 12),  # dense
+        ({"share_indices": False, "cross_attention": "none", "fusion_weights": "fixed"}, 12),
+        ({"stacks": [2, 1]}, 200),  # sampled keys
+        ({"kind": "mean_pool"}, 12),
+    ],
+)
+@torch.no_grad()
+def test_the_forward_is_bit_equal_and_no_hook_stays(changes, length):
+    """Of the same tensors in one process: the same kernels run, watched or not."""
+    model = model_of(**changes)
+    features, masks = steps_of([length, 5, 1])
+    before, branches = model.fuse(features, masks)
+    recording = record(model, features, masks)
+    after, again = model.fuse(features, masks)
+    assert torch.equal(recording.logits, before)
+    assert torch.equal(after, before)
+    assert all(torch.equal(again[name], branches[name]) for name in branches)
+    assert hooks_of(model) == 0
+
+
+def test_an_error_leaves_no_hook_and_training_mode_is_refused():
+    model = model_of()
+    features, masks = steps_of([4])
+    with pytest.raises(RuntimeError):
+        record(model, {**features, "face": features["face"][..., :2]}, masks)
+    assert hooks_of(model) == 0
+    with pytest.raises(ValueError, match=r"training mode, .*: call model.eval\(\)"):
+        record(model.train(), features, masks)
+
+
+# ---- which step --------------------------------------------------------------------------------
+
+
+def test_tokens_map_back_to_steps_by_hand():
+    model = model_of()
+    seen = {}
+    for encoder in ("multimodal", "audio"):
+        for stack, layer in TOKENS[0]:
+            attention = layer_of(model, encoder, stack, layer).attention
+            selection = getattr(attention, "attention", attention).selection
+            selection.register_forward_hook(
+                lambda module, given, own, place=(encoder, stack, layer): seen.update(
+                    {place: (own, module.sparsity(*given))}
+                )
+            )
+    table = record(model, *steps_of([7, 5])).attention
+    for (encoder, stack, layer), (own, sparsity) in seen.items():
+        for row in (0, 1):
+            token = TOKENS[row][stack, layer]
+            here = table[
+                table[["row", "encoder", "stack", "layer"]].eq([row, encoder, stack, layer]).all(1)
+            ]
+            assert here["head"].tolist() == [0] * len(token) + [1] * len(token)
+            assert here["step"].tolist() == list(token) * 2
+            places = list(token.values())
+            for name, values in (("own", own), ("sparsity", sparsity)):
+                expected = values[row][:, places].flatten().float()
+                np.testing.assert_allclose(here[name].astype(float), expected, atol=1e-5)
+
+
+@torch.no_grad()
+def test_changing_a_step_changes_the_token_it_is_mapped_to():
+    """Without attention and neighbours a token moves with the steps that are pooled into it."""
+    model = model_of()
+    encoder = model.fusion.encoders["multimodal"]
+    for module in encoder.modules():
+        if isinstance(module, CircularConvolution):
+            width = module.kernel.in_features // 3
+            module.kernel.weight[:, :width] = module.kernel.weight[:, 2 * width :] = 0
+        if isinstance(module, EncoderLayer):
+            module.attention.out.weight.zero_()
+    seen = {}
+    for place in TOKENS[0]:
+        module = layer_of(model, "multimodal", *place)
+        module.register_forward_hook(
+            lambda module, given, out, place=place: seen.update({(*place, "x"): given[0].x})
+        )
+        module.attention.selection.register_forward_hook(
+            lambda module, given, own, place=place: seen.update({place: module.sparsity(*given)})
+        )
+    for length in (12, 7):
+        # one session, and as often again with one step changed
+        features, masks = steps_of([length])
+        features = {name: x.repeat(length + 1, 1, 1) for name, x in features.items()}
+        features["audio"][torch.arange(1, length + 1), torch.arange(length)] += 3
+        table = record(model, features, {n: m.repeat(length + 1, 1) for n, m in masks.items()})[1]
+        table = table[table[["row", "head"]].eq(0).all(1) & (table["encoder"] == "multimodal")]
+        rows = table.set_index(["stack", "layer", "step"])["sparsity"]
+        for place in TOKENS[0]:
+            x = seen[(*place, "x")]
+            moved = ((x[1:] - x[0]).abs() > 1e-4).any(-1)
+            for step in range(length):
+                tokens = moved[step].nonzero().flatten().tolist()
+                if (*place, step) not in rows:
+                    assert tokens == []  # before the last steps, which are all that a stack reads
+                    continue
+                token = int((seen[place][0, 0] - rows[(*place, step)]).abs().argmin())
+                assert seen[place][0, 0, token].item() == pytest.approx(
+                    rows[(*place, step)], abs=1e-5
+                )
+                assert token in tokens
+                assert set(tokens) <= {token, token + 1}  # pooling also looks one place back
+
+
+def test_steps_that_are_not_there_have_no_row():
+    model = model_of()
+    features, masks = steps_of([8, 8])
+    masks["face"][0] = False
+    masks["face"][1, [0, 3]] = False
+    for mask in masks.values():
+        mask[1, [4, 5]] = False  # place 3 alone is pooled into a token that stands for 4 and 5
+    masks["audio"][1, 3] = True
+    recording = record(model, features, masks)
+    table = recording.attention
+    first = table[(table["stack"] == 0) & (table["head"] == 0)]
+    steps = first.groupby(["row", "layer", "encoder"])["step"].agg(list)
+    for layer in (0, 1, 2):
+        assert "face" not in steps[0, layer]
+        assert steps[0, layer]["multimodal"] == steps[0, layer]["audio"] == list(range(8))
+        assert steps[1, layer]["audio"] == steps[1, layer]["multimodal"] == [0, 1, 2, 3, 6, 7]
+        assert steps[1, layer]["face"] == [1, 2, 6, 7]
+    assert table.groupby(PLACE)["received"].sum().to_numpy() == pytest.approx(1, abs=1e-5)
+    assert (table["received"] > 0).all()
+    branches = recording.branches.set_index(["row", "branch"])
+    assert branches["present"].tolist() == [True, True, False, False, True, True, True, True]
+    assert branches["logit"].isna().equals(~branches["present"])
+
+
+def test_sessions_of_one_step():
+    table = record(model_of(), *steps_of([1, 1])).attention
+    assert len(table) == 2 * 3 * 6 * 2
+    assert (table["step"] == 0).all()
+    assert table["own"].all()
+    assert table["received"].to_numpy() == pytest.approx(1, abs=1e-6)
+
+
+def test_a_session_is_recorded_the_same_in_any_batch():
+    model = model_of(sampling_factor=2)
+    # of these no query is selected by less than .001, which no rounding turns around
+    features, masks = steps_of([9, 30, 3], seed=34)
+    together = record(model, features, masks)
+    for row, length in enumerate([9, 30, 3]):
+        alone = record(
+            model,
+            {name: x[row : row + 1, :length] for name, x in features.items()},
+            {name: mask[row : row + 1, :length] for name, mask in masks.items()},
+        )
+        for one, many in zip(alone[1:], together[1:], strict=True):
+            many = many[many["row"] == row].assign(row=0).reset_index(drop=True)
+            pd.testing.assert_frame_equal(one, many, rtol=1e-3, atol=1e-5)
+
+
+# ---- what it did there -------------------------------------------------------------------------
+
+
+def test_selected_are_those_of_highest_sparsity():
+    table = record(model_of(sampling_factor=2), *steps_of([20, 6])).attention
+    for (row, *_), steps in table[table["layer"] == 0].groupby(PLACE):
+        assert steps["own"].sum() == selected_queries(len(steps), sampling_factor=2), row
+        left = steps["sparsity"][~steps["own"]]
+        assert left.empty or steps["sparsity"][steps["own"]].min() >= left.max()
+
+
+def test_the_shared_index_is_the_multimodal_encoders_own():
+    model = model_of()
+    features, masks = steps_of([10, 4])
+    masks["audio"][0, 2] = False
+    table = record(model, features, masks).attention
+    main = table[table["encoder"] == "multimodal"]
+    assert main[["shared", "confidence"]].isna().all(axis=None)
+    place = ["row", "stack", "layer", "head", "step"]
+    for name in ("audio", "face"):
+        both = table[table["encoder"] == name].merge(main, on=place, suffixes=("", "_main"))
+        both = both[both["layer"] == 0]
+        assert (both["shared"] == both["own_main"]).all()
+        mine = table[table["encoder"] == name]
+        assert len(mine[[*PLACE, "confidence"]].drop_duplicates()) == len(
+            mine[PLACE].drop_duplicates()
+        )
+        assert mine["confidence"].between(0.01, 0.99).all()
+    alone = record(model_of(share_indices=False), features, masks).attention
+    assert alone[["shared", "confidence"]].isna().all(axis=None)
+
+
+@torch.no_grad()
+def test_confidence_and_gates_by_hand():
+    model = model_of()
+    for module in model.modules():
+        if isinstance(module, AttentionSharing):
+            module.confidence.weight.zero_()
+            module.confidence.bias.copy_(torch.tensor([0.0, np.log(3)]))
+    branches = model.fusion.branches
+    model.fusion.fusion.gate_logit.copy_(torch.tensor([np.log(4), 0.0, -np.log(4), 9.0]))
+    assert branches == ["multimodal", "audio", "face", "cross"]
+    recording = record(model, *steps_of([5]))
+    table = recording.attention[recording.attention["encoder"] != "multimodal"]
+    by_head = table["head"].map({0: 0.5, 1: 0.75})
+    assert table["confidence"].to_numpy() == pytest.approx(by_head.to_numpy(), abs=1e-6)
+    gate = recording.attention.groupby("encoder")["gate"].first()
+    expected = {"multimodal": 0.8, "audio": 0.5, "face": 0.2}
+    assert gate.to_dict() == pytest.approx(expected, abs=1e-6)
+    assert recording.branches["branch"].tolist() == branches
+    # the branches add up to the prediction (all are present)
+    fused = (recording.branches["logit"] * recording.branches["gate"]).sum()
+    assert fused == pytest.approx(recording.logits.item(), abs=1e-5)
+    fixed = record(model_of(fusion_weights="fixed"), *steps_of([5])).branches
+    assert fixed["gate"].tolist() == pytest.approx([1, 0.1, 0.1, 0.1])
+
+
+def test_one_modality_has_one_encoder():
+    recording = record(model_of(("face",)), *steps_of([6], ("face",)))
+    assert recording.attention["encoder"].unique().tolist() == ["face"]
+    assert recording.branches["branch"].tolist() == ["face"]
+    assert recording.attention["confidence"].isna().all()
+
+
+def test_attention_received_by_hand():
+    k = torch.tensor([3.0, 1.0]).log().reshape(1, 1, 2, 1)
+    q = torch.tensor([1.0, 0.0]).reshape(1, 1, 2, 1)  # reads .75, .25 and .5, .5
+    mask = torch.ones(1, 2, dtype=torch.bool)
+    for weight, expected in (([1, 0], [3 / 4, 1 / 4]), ([1, 0.5], [2 / 3, 1 / 3])):
+        given = torch.tensor(weight).float().reshape(1, 1, 2)
+        received = attention_received(q, k, given, mask).flatten().tolist()
+        assert received == pytest.approx(expected, abs=1e-6)
+    mask[0, 0] = False
+    received = attention_received(q, k, given, mask).flatten().tolist()
+    assert received == pytest.approx([0, 1], abs=1e-6)
+
+
+def test_many_queries_are_taken_in_parts():
+    q, k = torch.randn(2, 1, 2, 300, 4, generator=torch.Generator().manual_seed(0))
+    weight = torch.linspace(0.1, 1, 300).expand(1, 2, -1)
+    read = (q @ k.transpose(-1, -2) / 2).softmax(-1)
+    expected = (weight.unsqueeze(-1) * read).sum(2) / weight.sum(-1, keepdim=True)
+    received = attention_received(q, k, weight, torch.ones(1, 300, dtype=torch.bool))
+    torch.testing.assert_close(received, expected)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"sampling_factor": 3}, {"sampling_factor": 100}, {"share_indices": False}]
+)
+@torch.no_grad()
+def test_received_is_what_the_output_was_made_of(changes):
+    """The sum of a layer's output over the places that are there holds the attention received.
+
+    ``sum_q out = n mean(v) + W (received . v - mean(v))`` with W the sum of the weights.
+    """
+    model = model_of(**changes)
+    features, masks = steps_of([24, 10, 24])
+    masks["face"][2, ::3] = False  # the shared index selects some of these
+    n_heads, seen = FUSION["n_heads"], {}
+    for encoder in ("multimodal", "face"):
+        for stack, layer in TOKENS[0]:
+            attention = layer_of(model, encoder, stack, layer).attention
+            attention = getattr(attention, "attention", attention)
+            place = (encoder, stack, layer)
+            attention.project.register_forward_hook(
+                lambda module, given, out, place=place: seen.update({(*place, "v"): out})
+            )
+            attention.out.register_forward_hook(
+                lambda module, given, out, place=place: seen.update({(*place, "out"): given[0]})
+            )
+    table = record(model, features, masks).attention
+    table = table[table["encoder"] != "audio"]
+    for (row, encoder, stack, layer, head), steps in table.groupby(PLACE):
+        v = rearrange(seen[encoder, stack, layer, "v"], "b l (n h d) -> n b h l d", n=3, h=n_heads)
+        out = rearrange(seen[encoder, stack, layer, "out"], "b l (h d) -> b h l d", h=n_heads)
+        v, out = v[2, row, head], out[row, head]
+        token = np.arange(len(steps)) // 2**layer
+        if row == 2:
+            if stack + layer > 0:
+                continue  # tokens of missing steps have no row to take their share from
+            token = steps["step"].to_numpy()
+        steps = steps.assign(token=token)
+        first = steps.drop_duplicates("token")
+        a = first["confidence"].fillna(1)
+        weight = (a * first["own"] + (1 - a) * first["shared"].fillna(False)).sum()
+        received, there = torch.zeros(len(v)), torch.zeros(1, len(v), dtype=torch.bool)
+        shares = steps.groupby("token")["received"].sum()
+        received[shares.index], there[0, shares.index] = torch.tensor(shares.to_numpy()), True
+        mean = masked_mean(v[None], there)[0]
+        expected = there.sum() * mean + weight * (received @ v - mean)
+        torch.testing.assert_close(out[there[0]].sum(0), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_every_selection_is_watched():
+    model = model_of()
+    table = record(model, *steps_of([9])).attention
+    layers = table[["encoder", "stack", "layer"]].drop_duplicates()
+    assert len(layers) == sum(isinstance(m, QuerySelection) for m in model.modules())
+    recording = record(model_of(kind="mean_pool"), *steps_of([9]))
+    assert recording.attention is None
+    assert recording.branches is None
+
+
+# ---- files -------------------------------------------------------------------------------------
+
+
+def rows_of(first: int, word: str | None) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "word": pd.Series([word] * 7, dtype="str"),
+            "step": np.arange(first, first + 7, dtype=np.int32),
+            "value": np.float32(first),
+            "shared": pd.array([pd.NA] * 7, dtype="boolean"),
+        }
+    )
+
+
+def test_tables_are_written_in_row_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_stream, "ROWS_PER_GROUP", 10)
+    parts = [rows_of(0, None), rows_of(7, "joy"), rows_of(14, "grief")]
+    with ParquetStream(tmp_path, ["a", "b"]) as stream:
+        for part in parts:
+            stream.write({"a": part})
+            assert not (tmp_path / "a.parquet").exists()
+            assert sum(len(waiting) for waiting in stream._files["a"]._waiting) < 10
+    assert stream.rows == {"a": 21}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+    whole = pd.concat(parts, ignore_index=True)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "a.parquet"), whole)
+    meta = pyarrow.parquet.ParquetFile(tmp_path / "a.parquet").metadata
+    assert [meta.row_group(n).num_rows for n in range(meta.num_row_groups)] == [10, 4, 7]
+    encodings = [meta.row_group(2).column(n).encodings for n in (0, 1, 2)]
+    assert ["RLE_DICTIONARY" in found for found in encodings] == [True, True, False]
+
+
+def interrupted(stream: ParquetStream, error: type[BaseException]) -> None:
+    stream.write({"a": rows_of(0, "new")})
+    raise error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_interruption_leaves_the_old_files(tmp_path, error):
+    old = rows_of(0, "old")
+    with ParquetStream(tmp_path, ["a", "b"]) as stream:
+        stream.write({"a": old, "b": old})
+    stream = ParquetStream(tmp_path, ["a", "b"])
+    with pytest.raises(error), stream:
+        interrupted(stream, error)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "a.parquet"), old)
+
+
+def test_a_table_without_rows_does_not_keep_an_older_one(tmp_path):
+    with ParquetStream(tmp_path, ["a", "b"]) as stream:
+        stream.write({"a": rows_of(0, "old"), "b": rows_of(0, "old")})
+    with ParquetStream(tmp_path, ["a", "b"]) as stream:
+        stream.write({"a": rows_of(0, "new")})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+
+
+def test_columns_do_not_change_on_the_way(tmp_path):
+    with ParquetStream(tmp_path, ["a"]) as stream:
+        stream.write({"a": rows_of(0, "joy")})
+        with pytest.raises(AssertionError, match="a column more or less"):
+            stream.write({"a": rows_of(7, "joy").assign(more=1)})

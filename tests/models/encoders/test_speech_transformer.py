@@ -1,0 +1,289 @@
+"""Speech transformers: what transformers computes, one step at a time, whatever the batch."""
+
+import json
+import shutil
+from pathlib import Path
+
+import huggingface_hub.constants
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from speech_sources import write_source
+from transformers import AutoModel, Wav2Vec2FeatureExtractor
+
+from depmm.config import ModelConfig
+from depmm.models.encoders import speech_transformer
+from depmm.models.encoders.speech_transformer import (
+    SpeechTransformer,
+    describe_source,
+    frame_count,
+    receptive_field,
+)
+from depmm.models.model import DepressionModel, build_model
+
+CASES = [
+    ("wav2vec2", "group", True),
+    ("wav2vec2", "layer", True),
+    ("hubert", "group", True),
+    ("wavlm", "group", False),
+    ("wavlm", "layer", True),
+]
+LENGTHS = [9000, 16000, 1, 401, 150, 12345]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_source(tmp_path_factory.mktemp("hubert"))
+
+
+def encoder_of(source: str, **settings) -> SpeechTransformer:
+    torch.manual_seed(1)
+    settings = {"embed_dim": 6, "dropout": 0.0, **settings}
+    encoder = SpeechTransformer(source, architecture=describe_source(source), **settings)
+    encoder.load_source()
+    return encoder.eval()
+
+
+def sounds(lengths: list[int] = LENGTHS) -> tuple[torch.Tensor, torch.Tensor]:
+    """Steps of differing loudness, with noise where the padding is."""
+    generator = torch.Generator().manual_seed(0)
+    waveform = torch.rand(len(lengths), max(lengths), generator=generator) - 0.45
+    return waveform * torch.linspace(0.1, 1, len(lengths))[:, None], torch.tensor(lengths)
+
+
+def by_hand(source: str, waveform: torch.Tensor) -> list[torch.Tensor]:
+    """Mean of each hidden state over time: the library's feature extractor and model, one step."""
+    extractor = Wav2Vec2FeatureExtractor.from_pretrained(source)
+    network = AutoModel.from_pretrained(source).eval()
+    signal = extractor(waveform.numpy(), sampling_rate=16000, return_tensors="pt").input_values
+    signal = torch.nn.functional.pad(signal, (0, max(0, 400 - signal.shape[1])))
+    with torch.no_grad():
+        output = network(signal, output_hidden_states=True)
+    states = [*output.hidden_states[:-1], output.last_hidden_state]
+    return [state[0].mean(dim=0) for state in states]
+
+
+@pytest.mark.parametrize(("family", "norm", "normalize"), CASES)
+def test_a_step_is_what_transformers_computes_for_it_alone(family, norm, normalize, tmp_path):
+    source = write_source(tmp_path, family, norm, normalize)
+    encoder = encoder_of(source)
+    waveform, length = sounds()
+    together = encoder.embed(waveform, length)
+    assert together.shape == (len(length), encoder.embed_dim) == (len(length), 4 * 16)
+    for row, samples in enumerate(LENGTHS):
+        alone = encoder.embed(waveform[row : row + 1, :samples], length[row : row + 1])
+        torch.testing.assert_close(alone[0], together[row], rtol=0, atol=1e-4)
+        expected = torch.cat(by_hand(source, waveform[row, :samples]))
+        torch.testing.assert_close(together[row], expected, rtol=0, atol=1e-4)
+    differ = (together[:, None] - together).abs().amax(dim=-1)
+    assert (differ + torch.eye(len(length)) > 1e-2).all()
+
+
+@pytest.mark.parametrize("norm", ["group", "layer"])
+@pytest.mark.parametrize("layer", [0, 1, 2, 3])
+def test_a_layer_is_the_hidden_state_of_that_number(layer, norm, tmp_path):
+    source = write_source(tmp_path, "wav2vec2", norm)
+    encoder = encoder_of(source, layer=layer)
+    waveform, length = sounds([5000])
+    expected = by_hand(source, waveform[0])[layer]
+    torch.testing.assert_close(encoder.embed(waveform, length)[0], expected, rtol=0, atol=1e-4)
+    assert encoder.embed_dim == 16
+    linear = encoder.project[-1]
+    torch.testing.assert_close(
+        encoder(waveform, length)[0], linear.weight @ expected + linear.bias, rtol=0, atol=1e-4
+    )
+
+
+def test_mix_weighs_the_layers_by_a_softmax(source):
+    encoder = encoder_of(source)
+    with torch.no_grad():
+        encoder.project[0].logit.copy_(torch.tensor([0.0, 1.0, -1.0, 2.0]))
+    waveform, length = sounds([5000, 3000])
+    weights = np.exp([0, 1, -1, 2]) / np.exp([0, 1, -1, 2]).sum()
+    states = by_hand(source, waveform[0])
+    mixed = sum(float(w) * state for w, state in zip(weights, states, strict=True))
+    expected = encoder.project[-1](mixed)
+    result = encoder(waveform, length)
+    assert result.shape == (2, encoder.out_dim) == (2, 6)
+    torch.testing.assert_close(result[0], expected, rtol=0, atol=1e-4)
+
+
+def test_parts_and_order_of_a_batch_change_nothing(source, monkeypatch):
+    encoder = encoder_of(source)
+    waveform, length = sounds()
+    whole = encoder.embed(waveform, length)
+    monkeypatch.setattr(speech_transformer, "STEPS_AT_ONCE", 2)
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+    parts = encoder.embed(waveform[order], length[order])
+    torch.testing.assert_close(parts, whole[order], rtol=0, atol=1e-4)
+
+
+def test_loudness_counts_only_without_normalisation(tmp_path):
+    waveform, length = sounds([8000])
+    for normalize in (True, False):
+        source = write_source(tmp_path / str(normalize), "wav2vec2", "layer", normalize)
+        encoder = encoder_of(source)
+        change = encoder.embed(waveform, length) - encoder.embed(3 * waveform, length)
+        assert (change.abs().max() < 1e-3) == normalize
+
+
+def test_frames_and_receptive_field_of_the_published_models():
+    convolutions = [(10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2)]
+    assert receptive_field(convolutions) == 400
+    samples = torch.tensor([400, 719, 720, 16000])  # a new frame every 320 samples
+    assert frame_count(samples, convolutions).tolist() == [1, 1, 2, 49]
+
+
+# ---- training ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", ["group", "layer"])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_gradient_reaches_the_network_only_when_it_is_fine_tuned(frozen, norm, tmp_path):
+    encoder = encoder_of(write_source(tmp_path, "wavlm", norm), frozen=frozen)
+    encoder.requires_grad_(True)  # as transformers' from_pretrained does
+    encoder.train()
+    assert encoder.training
+    assert encoder.backbone.training != frozen
+    waveform, length = sounds([3000, 2000])
+    encoder(waveform, length).square().sum().backward()
+    for name, parameter in encoder.named_parameters():
+        if name.startswith("backbone."):
+            assert parameter.requires_grad != frozen, name
+            assert (parameter.grad is None) == frozen, name
+        else:
+            assert parameter.grad is not None, name
+    if not frozen:
+        first = encoder.backbone.feature_extractor.conv_layers[0].conv.weight.grad
+        assert first.isfinite().all()
+        assert first.abs().max() > 0
+
+
+def test_frozen_network_draws_nothing_while_training(source):
+    encoder = encoder_of(source).train()
+    waveform, length = sounds([20000, 30000])
+    assert torch.equal(encoder(waveform, length), encoder(waveform, length))
+
+
+def test_fine_tuned_network_leaves_out_no_layer_and_masks_no_frame(tmp_path):
+    source = write_source(tmp_path)
+    values = json.loads((tmp_path / "config.json").read_text())
+    dropouts = {name: 0.0 for name in values if name.endswith("dropout")}
+    values |= {**dropouts, "layerdrop": 0.9, "mask_time_prob": 0.9, "mask_time_length": 2}
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    encoder = encoder_of(source, frozen=False)
+    waveform, length = sounds([20000, 30000])
+    still = encoder(waveform, length)
+    torch.testing.assert_close(encoder.train()(waveform, length), still, rtol=0, atol=1e-4)
+
+
+# ---- saving, sources ---------------------------------------------------------------------------
+
+
+def settings_of(source: str, **encoder) -> ModelConfig:
+    audio = {"kind": "speech_transformer", "source": source, "embed_dim": 8, **encoder}
+    return ModelConfig(encoders={"audio": audio}, fusion={"kind": "mean_pool"})
+
+
+@pytest.mark.parametrize(("family", "norm", "normalize"), CASES)
+def test_a_saved_model_needs_no_source(family, norm, normalize, tmp_path):
+    source = write_source(tmp_path / "source", family, norm, normalize)
+    model = build_model(settings_of(source)).eval()
+    waveform, length = sounds([5000, 3000, 200, 4000])
+    x = {"audio": waveform.view(2, 2, -1), "audio_length": length.view(2, 2)}
+    expected = model(**x).logits
+    model.save_pretrained(tmp_path / "run")
+    shutil.rmtree(source)
+    loaded = DepressionModel.from_pretrained(tmp_path / "run")
+    own = dict(model.named_parameters())
+    assert all(torch.equal(value, own[name]) for name, value in loaded.named_parameters())
+    # a file's tensors lie at other addresses, where other kernels may run
+    torch.testing.assert_close(loaded(**x).logits, expected, rtol=0, atol=1e-5)
+    frozen = [p for n, p in loaded.named_parameters() if "backbone" in n]
+    assert not any(parameter.requires_grad for parameter in frozen)
+
+
+def test_build_model_takes_the_weights_of_its_source(source):
+    model = build_model(settings_of(source))
+    own = model.encoders["audio"].backbone.state_dict()
+    theirs = load_file(Path(source) / "model.safetensors")
+    name = "encoder.layers.1.attention.k_proj.weight"
+    assert torch.equal(own[name], theirs[name])
+    given = settings_of(source, architecture=describe_source(source))
+    again = build_model(given).encoders["audio"].backbone.state_dict()
+    assert all(torch.equal(own[name], again[name]) for name in own)
+
+
+def test_half_precision_sources_become_single(tmp_path):
+    source = write_source(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    halves = {name: value.half() for name, value in weights.items()}
+    save_file(halves, tmp_path / "model.safetensors", {"format": "pt"})
+    values = json.loads((tmp_path / "config.json").read_text()) | {"dtype": "float16"}
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    encoder = encoder_of(source)
+    assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
+
+
+def test_a_source_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    for missing in (str(tmp_path / "none"), "nobody/has-this-model"):
+        with pytest.raises(ValueError, match=rf"'{missing}' cannot be read .*Give a local folder"):
+            build_model(settings_of(missing))
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json", "model.safetensors"])
+def test_a_source_that_is_incomplete(name, tmp_path):
+    source = write_source(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(ValueError, match=rf"{source}.*cannot be read .*model\.safetensors"):
+        build_model(settings_of(source))
+
+
+def test_a_source_with_code_is_refused(tmp_path):
+    source = write_source(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(weights, tmp_path / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=r"cannot be read .*model\.safetensors"):
+        build_model(settings_of(source))
+
+
+def test_a_damaged_source(tmp_path):
+    source = write_source(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"not a tensor")
+    with pytest.raises(ValueError, match="cannot be read"):
+        build_model(settings_of(source))
+
+
+def test_a_source_without_all_tensors(tmp_path):
+    source = write_source(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["encoder.layer_norm.weight"]
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"lacks 1 tensors .*encoder\.layer_norm\.weight"):
+        build_model(settings_of(source))
+
+
+def test_a_source_of_another_architecture(source, tmp_path):
+    large = write_source(tmp_path / "large", "hubert", "layer")
+    settings = settings_of(large, architecture=describe_source(source))
+    with pytest.raises(ValueError, match=r"another architecture .*conv_bias is True, not False"):
+        build_model(settings)
+    bert = tmp_path / "bert"
+    shutil.copytree(source, bert)
+    (bert / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(ValueError, match=r"is a bert: choose a model of wav2vec2, hubert, wavlm"):
+        build_model(settings_of(str(bert)))
+
+
+def test_what_cannot_be_built(source):
+    with pytest.raises(ValueError, match=r"layer is 4, but .* has hidden states 0 to 3"):
+        encoder_of(source, layer=4)
+    with pytest.raises(ValueError, match=r"without an architecture .*use build_model"):
+        SpeechTransformer(source)
+    with pytest.raises(ValueError, match="conv_pos_batch_norm"):
+        SpeechTransformer(
+            source, architecture=describe_source(source) | {"conv_pos_batch_norm": True}
+        )
