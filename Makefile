@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --compile-bytecode \
-		--python $(BIN)/python --constraints constraints.txt --editable ".[dev]"
+		--python $(BIN)/python --constraints constraints.txt --editable ".[dev,docs]"
 	touch $(STAMP)
 
 demo: $(STAMP)
