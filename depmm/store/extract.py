@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -31,6 +31,8 @@ from depmm.store.streams import extract_streams
 if TYPE_CHECKING:
     from depmm.media.faces import FaceTracker
 
+# same parameters and results as depmm.media.audio.decode_audio
+AudioDecoder = Callable[[Path, float, float | None], Iterator[np.ndarray]]
 INDEX = [*SESSION_KEY, "settings", "steps", "audio_s", "frames", "frames_with_face", "streams"]
 
 
@@ -74,6 +76,7 @@ class _Job:
     store: str
     settings: ExtractConfig
     landmarker: Path | None
+    decoder: AudioDecoder | None
     fingerprint: str
 
     @property
@@ -90,6 +93,7 @@ def extract(
     workers: int | None = None,
     show_progress: bool = True,
     allow_pickle: bool = False,
+    decoder: AudioDecoder | None = None,
 ) -> ExtractReport:
     """Extract every session of a manifest into a store.
 
@@ -103,6 +107,8 @@ def extract(
     workers : processes; default: the cores, shared with the launcher's other local processes
     show_progress : draw a bar with rate and time left
     allow_pickle : run the code inside pickled ``.npy`` features; only if you trust their makers
+    decoder : reads sound in place of ``media.audio.decode_audio``, for callers that also measure
+        the decoded samples; several workers need a function that can be pickled
 
     Raises
     ------
@@ -116,7 +122,7 @@ def extract(
         from depmm.media.faces import find_landmarker
 
         landmarker = find_landmarker(landmarker)
-    every = _jobs(manifest, root, store, settings, landmarker, allow_pickle)
+    every = _jobs(manifest, root, store, settings, landmarker, allow_pickle, decoder)
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     jobs = every[rank::world]
     todo = [job for job in jobs if not _is_done(store, job)]
@@ -135,6 +141,7 @@ def _jobs(
     settings: ExtractConfig,
     landmarker: Path | None,
     allow_pickle: bool,
+    decoder: AudioDecoder | None,
 ) -> list[_Job]:
     """All sessions in the order of their keys, the same in every process."""
     wanted = ["step", "start_s", "end_s", "audio", "face", "face_aligned"]
@@ -161,7 +168,7 @@ def _jobs(
         jobs.append(
             _Job(
                 corpus, subject, session, records, own, allow_pickle, root, store.url, settings,
-                landmarker,
+                landmarker, decoder,
                 json.dumps(print_of, sort_keys=True, default=str),
             )
         )  # fmt: skip
@@ -344,7 +351,8 @@ def _extract_audio(
 
     windows = _windows(job, numbers)
     start_s, end_s = min(w[0] for w in windows), max(w[1] for w in windows)
-    blocks = decode_audio(job.root / file, start_s, None if end_s == np.inf else end_s)
+    decode = job.decoder or decode_audio
+    blocks = decode(job.root / file, start_s, None if end_s == np.inf else end_s)
     late = []
     for place, samples in _cut(blocks, start_s, windows):
         if len(samples) == 0:
