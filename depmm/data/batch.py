@@ -22,13 +22,13 @@ class MicroBatch:
 
     Attributes
     ----------
-    numbers : rows in the dataset
+    indices : rows in the dataset
     weights : each one's share of the loss of its batch; a filler (for a process that would
         otherwise have nothing to do) weighs zero
     last : whether the optimizer steps after this part
     """
 
-    numbers: list[int]
+    indices: list[int]
     weights: list[float]
     last: bool
 
@@ -40,7 +40,7 @@ def plan_epoch(
     seed: int,
     parts: int = 1,
     rank: int = 0,
-    world: int = 1,
+    world_size: int = 1,
     classes: Sequence[float] | None = None,
 ) -> list[MicroBatch]:
     """Plan one process's part of a training epoch.
@@ -51,7 +51,7 @@ def plan_epoch(
     batch_size : sessions per optimizer step, all processes together
     epoch, seed : what the order depends on
     parts : forward passes that a batch is cut into
-    rank, world : this process and their number
+    rank, world_size : this process and the number of processes
     classes : of each session, to draw every class equally often (of a large one only some, of a
         small one some again); None: everybody once
 
@@ -64,14 +64,14 @@ def plan_epoch(
     plan = []
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
-        total = sum(weights[number] for number in batch)
-        mine = batch[rank::world]
+        total = sum(weights[index] for index in batch)
+        mine = batch[rank::world_size]
         for part in range(parts):
-            numbers = mine[part::parts]
+            indices = mine[part::parts]
             plan.append(
                 MicroBatch(
-                    numbers or batch[:1],
-                    [weights[number] / total for number in numbers] or [0.0],
+                    indices or batch[:1],
+                    [weights[index] / total for index in indices] or [0.0],
                     last=part == parts - 1,
                 )
             )
@@ -93,14 +93,14 @@ def collate(items: list[SessionItem]) -> dict[str, Tensor]:
 
     Returns
     -------
-    ``number`` Tensor[B] and, for the modalities that were read,
+    ``index`` Tensor[B] and, for the modalities that were read,
     ``audio`` Tensor[B, L, T] float32 with ``audio_length`` Tensor[B, L], and
     ``face`` Tensor[B, L, T, 3, height, width] uint8 with ``face_length`` Tensor[B, L];
     either is Tensor[B, L, T, F] float32 where a stream of features is read in its place;
     for those that were read embedded ``audio_embedding`` or ``face_embedding`` Tensor[B, L, K]
     float32, with a length of 1 where it is there and 0 elsewhere
     """
-    batch = {"number": torch.tensor([item.number for item in items])}
+    batch = {"index": torch.tensor([item.index for item in items])}
     if items[0].audio is not None:
         batch["audio"], batch["audio_length"] = _pad([item.audio or [] for item in items])
     if items[0].face is not None:
@@ -143,14 +143,14 @@ class EpochBatchSampler:
 
     def __iter__(self) -> Iterator[list[tuple[int | None, int]]]:
         for share in self.shares:
-            yield [(self.epoch, number) for number in share.numbers]
+            yield [(self.epoch, index) for index in share.indices]
 
 
 def evaluation_micro_batches(
-    sessions: Sequence[int], batch_size: int, rank: int = 0, world: int = 1
+    sessions: Sequence[int], batch_size: int, rank: int = 0, world_size: int = 1
 ) -> list[MicroBatch]:
     """MicroBatch sessions out for prediction: each one exactly once, no fillers."""
-    mine = list(sessions)[rank::world]
+    mine = list(sessions)[rank::world_size]
     return [
         MicroBatch(mine[start : start + batch_size], [], last=False)
         for start in range(0, len(mine), batch_size)
@@ -163,7 +163,7 @@ def evaluation_batches(
     batch_size: int,
     device: torch.device,
     rank: int = 0,
-    world: int = 1,
+    world_size: int = 1,
 ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
     """Read this process's share of some sessions, without training draws.
 
@@ -173,7 +173,7 @@ def evaluation_batches(
     sessions : rows of the dataset
     batch_size : sessions in a batch
     device : where the inputs are put
-    rank, world : this process and their number
+    rank, world_size : this process and the number of processes
 
     Yields
     ------
@@ -182,11 +182,11 @@ def evaluation_batches(
     loader = DataLoader(
         dataset,
         batch_sampler=EpochBatchSampler(
-            evaluation_micro_batches(sessions, batch_size, rank, world), None
+            evaluation_micro_batches(sessions, batch_size, rank, world_size), None
         ),
         collate_fn=collate,
         num_workers=dataset.settings.workers,
     )
     for batch in loader:
-        number = batch.pop("number")
-        yield number, {name: value.to(device) for name, value in batch.items()}
+        index = batch.pop("index")
+        yield index, {name: value.to(device) for name, value in batch.items()}

@@ -26,7 +26,7 @@ class SessionItem:
 
     Attributes
     ----------
-    number : row in the dataset's table
+    index : row in the dataset's table
     audio : one float32 waveform per step, empty where the step has none; None: not asked for
     face : one uint8 array [T, 3, height, width] per step, empty likewise; None: not asked for. Of a
         modality that is read from a stream of features: one float32 array [T, F] per step
@@ -34,7 +34,7 @@ class SessionItem:
         [0, K] where the step has none
     """
 
-    number: int
+    index: int
     audio: list[np.ndarray] | None
     face: list[np.ndarray] | None
     embeddings: dict[str, list[np.ndarray]] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class SessionDataset(Dataset[SessionItem]):
     store : where their media lie
     settings : how much of a step a model sees
     seed : of everything random
-    taking_part : one [L] bool per session, which steps are shown; None: all
+    step_masks : one [L] bool per session, which steps are shown; None: all
     """
 
     def __init__(
@@ -58,19 +58,19 @@ class SessionDataset(Dataset[SessionItem]):
         store: SessionStore,
         settings: DataConfig,
         seed: int = 0,
-        taking_part: list[np.ndarray] | None = None,
+        step_masks: list[np.ndarray] | None = None,
     ):
-        self.keys: list[tuple[str, str, str]] = list(
+        self.session_keys: list[tuple[str, str, str]] = list(
             sessions[SESSION_KEY].itertuples(index=False, name=None)
         )
         self.store = store
         self.settings = settings
         self.seed = seed
-        self.taking_part = taking_part
+        self.step_masks = step_masks
         self.embeddings: dict[str, EmbeddingStore] = {}
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.session_keys)
 
     def with_embeddings(self, embeddings: dict[str, EmbeddingStore]) -> "SessionDataset":
         """The same sessions, read embedded where there is a store for the modality."""
@@ -86,9 +86,9 @@ class SessionDataset(Dataset[SessionItem]):
         StoreError : the session or its embedding is not in the store or damaged, or has other
             steps than its mask
         """
-        epoch, number = place
-        key = self.keys[number]
-        rng = None if epoch is None else np.random.default_rng((self.seed, epoch, number))
+        epoch, index = place
+        key = self.session_keys[index]
+        rng = None if epoch is None else np.random.default_rng((self.seed, epoch, index))
         kept = {name: store.read(*key) for name, store in self.embeddings.items()}
         signals = [name for name in self.settings.modalities if name not in kept]
         media: AbstractContextManager[SessionReader | None] = nullcontext()
@@ -99,30 +99,30 @@ class SessionDataset(Dataset[SessionItem]):
             present = {name: there for name, (_, there) in kept.items()}
             if reader is not None:
                 present |= {name: self._present(reader, name) for name in signals}
-            present = self._taking_part(number, present)
+            present = self._apply_step_mask(index, present)
             change = draw_augmentation(self.settings.augment, present, rng)
-            if self.taking_part is not None:
-                change = replace(change, kept=change.kept & self.taking_part[number])
+            if self.step_masks is not None:
+                change = replace(change, kept=change.kept & self.step_masks[index])
             steps = range(len(change.kept))
             if reader is not None and "audio" in signals:
                 audio = self._signal("audio", reader, steps, change, rng)
             if reader is not None and "face" in signals:
                 face = self._signal("face", reader, steps, change, rng)
         rows = {name: _shown_rows(*kept[name], name, change) for name in kept}
-        return SessionItem(number, audio, face, rows)
+        return SessionItem(index, audio, face, rows)
 
-    def has_signal(self, number: int) -> bool:
+    def has_signal(self, index: int) -> bool:
         """Whether a step that takes part has a signal, of one modality at least.
 
         Raises
         ------
         StoreError : the session is not in the store or damaged, or has other steps than its mask
         """
-        with self.store.read(*self.keys[number]) as reader:
+        with self.store.read(*self.session_keys[index]) as reader:
             there = {str(name): self._present(reader, name) for name in self.settings.modalities}
-        return any(steps.any() for steps in self._taking_part(number, there).values())
+        return any(steps.any() for steps in self._apply_step_mask(index, there).values())
 
-    def landmarks(self, number: int) -> list[np.ndarray] | None:
+    def landmarks(self, index: int) -> list[np.ndarray] | None:
         """Read where the face lies in the crops that a session shows without draws.
 
         Returns
@@ -135,7 +135,7 @@ class SessionDataset(Dataset[SessionItem]):
         ------
         StoreError : the session is not in the store
         """
-        with self.store.read(*self.keys[number]) as reader:
+        with self.store.read(*self.session_keys[index]) as reader:
             if "face.landmarks" not in reader.names:
                 return None
             shown = [
@@ -148,14 +148,14 @@ class SessionDataset(Dataset[SessionItem]):
                 for frames in shown
             ]
 
-    def _taking_part(self, number: int, present: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _apply_step_mask(self, index: int, present: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Which of the steps that take part have a signal, modality -> [L] bool."""
-        if self.taking_part is None:
+        if self.step_masks is None:
             return present
-        shown = self.taking_part[number]
+        shown = self.step_masks[index]
         if other := [len(there) for there in present.values() if len(there) != len(shown)]:
             raise StoreError(
-                f"session {'/'.join(self.keys[number])} has {other[0]} steps in the store, "
+                f"session {'/'.join(self.session_keys[index])} has {other[0]} steps in the store, "
                 f"{len(shown)} in the manifest: run depmm extract again"
             )
         return {name: there & shown for name, there in present.items()}

@@ -34,7 +34,7 @@ class ExperimentData:
     Attributes
     ----------
     sessions : manifest rows that take part, with ``target``, ``split`` and the columns of
-        ``describe_sessions``; row = dataset number
+        ``describe_sessions``; row = dataset index
     dataset : their signals
     score_range : lowest and highest score or level; (0, 1) for classes
     left_out : how many sessions do not take part, by reason
@@ -45,8 +45,8 @@ class ExperimentData:
     score_range: tuple[float, float]
     left_out: dict[str, int]
 
-    def numbers(self, split: str) -> list[int]:
-        """Dataset numbers of a split's sessions."""
+    def indices(self, split: str) -> list[int]:
+        """Dataset indices of a split's sessions."""
         return np.flatnonzero(self.sessions["split"] == split).tolist()
 
 
@@ -130,9 +130,9 @@ def _keep_chosen_steps(
     of_session = chosen.groupby([steps[name] for name in SESSION_KEY])
     found = {key: own.to_numpy() for key, own in of_session}
     masks = [found[key] for key in sessions[SESSION_KEY].itertuples(index=False, name=None)]
-    shown = SessionDataset(sessions, store, data, taking_part=masks)
-    kept = [number for number in range(len(shown)) if shown.has_signal(number)]
-    masks = [masks[number] for number in kept]
+    shown = SessionDataset(sessions, store, data, step_masks=masks)
+    kept = [index for index in range(len(shown)) if shown.has_signal(index)]
+    masks = [masks[index] for index in kept]
     sessions = sessions.iloc[kept]
     return sessions.assign(chosen_steps=[mask.sum() for mask in masks]), steps[chosen], masks
 

@@ -27,7 +27,7 @@ def ensure_embeddings(
     data: ExperimentData,
     device: torch.device,
     rank: int = 0,
-    world: int = 1,
+    world_size: int = 1,
     say: Callable[[str], None] = print,
 ) -> ExperimentData:
     """Embed what is missing of this process's share; give the data with embeddings for signals.
@@ -42,7 +42,7 @@ def ensure_embeddings(
     data : as ``load_experiment_data`` gives it; its settings
         (``precompute_embeddings``) say which modalities
     device : where the encoders run
-    rank, world : this process and their number
+    rank, world_size : this process and the number of processes
     say : receives the progress
 
     Raises
@@ -55,8 +55,8 @@ def ensure_embeddings(
         encoder = cast(FrozenEncoder, encoders[modality].to(device))
         key = embedding_key(encoder, modality, dataset.settings, dataset.store)
         stores[modality] = EmbeddingStore(dataset.store, key)
-        mine = range(len(dataset))[rank::world]
-        todo = [number for number in mine if not stores[modality].has(*dataset.keys[number])]
+        mine = range(len(dataset))[rank::world_size]
+        todo = [index for index in mine if not stores[modality].has(*dataset.session_keys[index])]
         say(f"embed {modality}: {len(mine) - len(todo)} sessions are kept, {len(todo)} to do")
         _embed(encoder, modality, data, todo, stores[modality], device, say)
     return replace(data, dataset=dataset.with_embeddings(stores)) if stores else data
@@ -78,13 +78,13 @@ def _embed(
     signals = SessionDataset(data.sessions, data.dataset.store, alone)
     began = time.perf_counter()
     batches = evaluation_batches(signals, todo, 1, device)
-    for done, (number, inputs) in enumerate(batches, start=1):
+    for done, (index, inputs) in enumerate(batches, start=1):
         signal, length = inputs[modality][0], inputs[f"{modality}_length"][0]
         there = length > 0
         rows = np.zeros((0, encoder.embed_dim), np.float32)
         if bool(there.any()):
             rows = encoder.embed(signal[there], length[there]).float().cpu().numpy()
-        kept.write(*signals.keys[int(number)], rows, there.cpu().numpy())
+        kept.write(*signals.session_keys[int(index)], rows, there.cpu().numpy())
         if done * REPORTS // len(todo) > (done - 1) * REPORTS // len(todo):
             rate = done / (time.perf_counter() - began)
             say(f"embed {modality}: {done} of {len(todo)} sessions, {rate:.1f} a second")

@@ -20,7 +20,7 @@ from depmm.evaluation.covariates import COVARIATES
 def predict(
     model: nn.Module,
     dataset: SessionDataset,
-    numbers: Sequence[int],
+    indices: Sequence[int],
     batch_size: int,
     rank: int = 0,
     world: int = 1,
@@ -35,30 +35,30 @@ def predict(
     ----------
     model : a ``DepressionModel``; it is in evaluation mode during the call
     dataset : the sessions; no training draws are made
-    numbers : rows of the dataset
+    indices : rows of the dataset
     batch_size : sessions per forward pass; it does not change a prediction
     rank, world : this process and their number
     draws : samples of the gates per session; 0: none
 
     Returns
     -------
-    columns ``number``, ``prediction`` (probability or score), ``logits`` (what the head takes) and,
+    columns ``index``, ``prediction`` (probability or score), ``logits`` (what the head takes) and,
     with ``draws`` from 2 on and a fusion that has gates, ``spread`` (standard deviation over them)
     """
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
     rows = []
-    for number, inputs in evaluation_batches(dataset, numbers, batch_size, device, rank, world):
+    for index, inputs in evaluation_batches(dataset, indices, batch_size, device, rank, world):
         sampled = None
         if draws > 1:
-            seeds = [session_seed(dataset.keys[row]) for row in number.tolist()]
+            seeds = [session_seed(dataset.session_keys[row]) for row in index.tolist()]
             output, sampled = cast(Any, model).sample(draws, seeds, **inputs)
         else:
             output = model(**inputs)
         table = pd.DataFrame(
             {
-                "number": number,
+                "index": index,
                 "prediction": output.prediction.double().cpu(),
                 "logits": list(output.logits.double().cpu().numpy()),
             }
@@ -70,7 +70,7 @@ def predict(
         rows.append(table)
     model.train(was_training)
     if not rows:
-        return pd.DataFrame({"number": [], "prediction": [], "logits": []})
+        return pd.DataFrame({"index": [], "prediction": [], "logits": []})
     return pd.concat(rows, ignore_index=True)
 
 
@@ -86,7 +86,7 @@ def prediction_table(config: Experiment, data: ExperimentData, table: pd.DataFra
     Of ``COVARIATES`` those are there that are known of any session and are not what is predicted;
     ``spread`` is there where gates were sampled.
     """
-    sessions = data.sessions.iloc[table["number"]].reset_index(drop=True)
+    sessions = data.sessions.iloc[table["index"]].reset_index(drop=True)
     binary = config.target.kind == "binary"
     missing = pd.Series(np.nan, sessions.index)
     spread = {"spread": table["spread"].to_numpy()} if "spread" in table else {}

@@ -221,7 +221,7 @@ def predict_file(run: TrainedRun, file: Path, request: Request) -> dict[str, Any
         shown = None
         if data.steps.valence:
             shown = [manifest.steps["valence"].isin(data.steps.valence).to_numpy()]
-        dataset = SessionDataset(manifest.sessions, store, data, taking_part=shown)
+        dataset = SessionDataset(manifest.sessions, store, data, step_masks=shown)
         with store.read(*KEY) as reader:
             sound, unread = _sound(file, given)
             quality = measure_quality(reader, info.sample_rate, sound)

@@ -66,10 +66,10 @@ def train_classical(
     settings = config.classical
     features = session_features(data.dataset, MFCC(settings.n_mfcc, settings.n_mels))
     classifier = build_classifier(settings, config.seed)
-    known = data.numbers("train")
+    known = data.indices("train")
     classifier.fit(features[known], data.sessions["target"].to_numpy(int)[known])
     table = pd.DataFrame(
-        {"number": range(len(features)), "prediction": probability(classifier, features)}
+        {"index": range(len(features)), "prediction": probability(classifier, features)}
     )
     write_table(prediction_table(config, data, table), run.predictions)
     people = data.sessions.iloc[known][["corpus", "subject"]].drop_duplicates()

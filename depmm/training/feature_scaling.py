@@ -30,7 +30,7 @@ def fit_scales(model: DepressionModel, data: ExperimentData, batch_size: int) ->
     if not scaled:
         return
     moments = {name: _Moments(len(part.mean)) for name, part in scaled.items()}
-    people = data.numbers("train")
+    people = data.indices("train")
     for _, batch in evaluation_batches(data.dataset, people, batch_size, torch.device("cpu")):
         for name in scaled:
             length = batch[f"{name}_length"]

@@ -46,7 +46,7 @@ class Learner:
         )
         target = torch.tensor(data.sessions["target"].to_numpy(), dtype=torch.float32)
         self.target = target.to(accelerator.device)
-        self.people = data.numbers("train")
+        self.people = data.indices("train")
         labels = data.sessions["target"].to_numpy()[self.people]
         self.classes = labels.tolist() if settings.class_balance == "oversample" else None
         self.weights = session_weights(labels, settings.class_balance == "weighted_loss").tolist()
@@ -96,7 +96,7 @@ class Learner:
         device, world = self.accelerator.device, self.accelerator.num_processes
         total = torch.zeros((), device=device)
         for share, batch in zip(plan, self._batches(plan, epoch), strict=True):
-            number = batch.pop("number")
+            index = batch.pop("index")
             inputs = {name: value.to(device) for name, value in batch.items()}
             weight = torch.tensor(share.weights, device=device)
             # gradients travel between processes once per optimizer step
@@ -105,7 +105,7 @@ class Learner:
                 loss = batch_loss(
                     self.unwrapped_model.head,
                     output,
-                    self.target[number],
+                    self.target[index],
                     weight,
                     self.settings.auxiliary_loss_weight,
                 )
@@ -135,7 +135,7 @@ class Learner:
     def _batches(self, plan: list[MicroBatch], epoch: int) -> DataLoader[Any]:
         """Batches of a plan, whose numbers count training sessions."""
         shares = [
-            type(share)([self.people[n] for n in share.numbers], share.weights, share.last)
+            type(share)([self.people[n] for n in share.indices], share.weights, share.last)
             for share in plan
         ]
         return DataLoader(

@@ -228,8 +228,8 @@ def validate(
     config: Config, data: ExperimentData, model: DepressionModel, accelerator: Accelerator
 ) -> dict[str, float]:
     """Loss and one metric on the validation people."""
-    table = predict_everywhere(config, data, model, data.numbers("validation"), accelerator)
-    truth = data.sessions["target"].iloc[table["number"]].to_numpy()
+    table = predict_everywhere(config, data, model, data.indices("validation"), accelerator)
+    truth = data.sessions["target"].iloc[table["index"]].to_numpy()
     device = next(model.parameters()).device
     logits = torch.tensor(np.stack(table["logits"].tolist()), dtype=torch.float32, device=device)
     with torch.no_grad():
@@ -246,17 +246,17 @@ def predict_everywhere(
     config: Config,
     data: ExperimentData,
     model: DepressionModel,
-    numbers: list[int],
+    indices: list[int],
     accelerator: Accelerator,
     draws: int = 0,
 ) -> pd.DataFrame:
     """Predict sessions on all processes; every process gets the whole table, in order."""
     rank, world = accelerator.process_index, accelerator.num_processes
     batch_size = config.training.batch_size
-    mine = predict(model, data.dataset, numbers, batch_size, rank, world, draws)
+    mine = predict(model, data.dataset, indices, batch_size, rank, world, draws)
     everyone = gather_object([mine])
     table = pd.concat([part for part in everyone if len(part)], ignore_index=True)
-    return table.astype({"number": int}).sort_values("number", ignore_index=True)
+    return table.astype({"index": int}).sort_values("index", ignore_index=True)
 
 
 def finish(

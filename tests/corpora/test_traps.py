@@ -122,7 +122,7 @@ def _with_noisy_tests(config, corpus, tmp_path, noise):
     shutil.copytree(corpus.store, store)
     data = load_experiment_data(config)
     rng = np.random.default_rng(0)
-    for number in data.numbers("test"):
+    for number in data.indices("test"):
         row = data.sessions.iloc[number]
         path = Path(data.dataset.store.path(row["corpus"], row["subject"], row["session"]))
         path = store / path.relative_to(corpus.store)

@@ -39,7 +39,7 @@ def dataset(corpus, seed: int = 0, augment: dict | None = None, **settings) -> S
 
 def equal(a: SessionItem, b: SessionItem) -> bool:
     signals = [(*(item.audio or []), *(item.face or [])) for item in (a, b)]
-    return a.number == b.number and all(map(np.array_equal, *signals))
+    return a.index == b.index and all(map(np.array_equal, *signals))
 
 
 # ---- one session -------------------------------------------------------------------------------
@@ -48,8 +48,8 @@ def equal(a: SessionItem, b: SessionItem) -> bool:
 def test_item_is_what_the_store_holds(corpus):
     data = dataset(corpus, augment=RANDOM)
     item = data[None, 5]
-    assert item.number == 5
-    with data.store.read(*data.keys[5]) as reader:
+    assert item.index == 5
+    with data.store.read(*data.session_keys[5]) as reader:
         for step in range(4):
             whole = reader.waveform(step)
             spare = len(whole) - 3200
@@ -180,7 +180,7 @@ def test_collate_pads_with_zeros_and_counts():
     batch = collate(
         [SessionItem(4, audio[:2], [face, none]), SessionItem(9, audio, [none, none, face[:1]])]
     )
-    assert batch["number"].tolist() == [4, 9]
+    assert batch["index"].tolist() == [4, 9]
     assert batch["audio"].shape == (2, 3, 5)
     assert batch["audio_length"].tolist() == [[5, 0, 0], [5, 0, 3]]
     assert batch["audio"].sum(-1).tolist() == [[5, 0, 0], [5, 0, 3]]
@@ -188,7 +188,7 @@ def test_collate_pads_with_zeros_and_counts():
     assert batch["face_length"].tolist() == [[2, 0, 0], [0, 0, 1]]
     assert batch["face"][1, 2, 0].float().mean() == 7
     assert batch["face"][1, 2, 1].max() == 0
-    assert collate([SessionItem(0, audio, None)]).keys() == {"number", "audio", "audio_length"}
+    assert collate([SessionItem(0, audio, None)]).keys() == {"index", "audio", "audio_length"}
 
 
 @pytest.mark.parametrize("world", [1, 3])
@@ -202,26 +202,26 @@ def test_plan_gives_every_session_once(world, parts):
     for batch in range(3):
         shares = [share for plan in plans for share in plan[batch * parts : (batch + 1) * parts]]
         pairs = [
-            (n, w) for share in shares for n, w in zip(share.numbers, share.weights, strict=True)
+            (n, w) for share in shares for n, w in zip(share.indices, share.weights, strict=True)
         ]
         used = [(n, w) for n, w in pairs if w > 0]
         total = sum(weights[n] for n, _ in used)
         assert sum(w for _, w in used) == pytest.approx(1)
         assert all(w == pytest.approx(weights[n] / total) for n, w in used)
-        assert all(share.numbers for share in shares)  # a filler where there is nothing to do
+        assert all(share.indices for share in shares)  # a filler where there is nothing to do
         real.append({n for n, _ in used})
         assert len(used) == len(real[-1])
     assert sorted(n for batch in real for n in batch) == list(range(11))
     alone = plan_epoch(weights, 4, 2, 0)
-    assert real == [set(share.numbers) for share in alone]  # the same batches, too
-    assert [s.numbers for s in alone] != [s.numbers for s in plan_epoch(weights, 4, 3, 0)]
+    assert real == [set(share.indices) for share in alone]  # the same batches, too
+    assert [s.indices for s in alone] != [s.indices for s in plan_epoch(weights, 4, 3, 0)]
 
 
 def test_evaluation_shares_have_no_fillers():
     shares = [evaluation_micro_batches(range(20, 31), 4, rank, 3) for rank in range(3)]
-    numbers = [n for own in shares for share in own for n in share.numbers]
+    numbers = [n for own in shares for share in own for n in share.indices]
     assert sorted(numbers) == list(range(20, 31))
-    assert evaluation_micro_batches([1], 4, rank=2, world=3) == []
+    assert evaluation_micro_batches([1], 4, rank=2, world_size=3) == []
     sampler = EpochBatchSampler(shares[0], epoch=None)
     assert next(iter(sampler)) == [(None, 20), (None, 23), (None, 26), (None, 29)]
     assert len(sampler) == 1
@@ -239,7 +239,7 @@ def test_task_takes_the_manifest_as_it_is(corpus):
     assert len(data.sessions) == len(data.dataset) == 12
     assert data.left_out == {}
     assert data.score_range == (0.0, 1.0)
-    together = [*data.numbers("train"), *data.numbers("validation"), *data.numbers("test")]
+    together = [*data.indices("train"), *data.indices("validation"), *data.indices("test")]
     assert sorted(together) == list(range(12))
     own = corpus.manifest.sessions
     assert data.sessions["target"].tolist() == own["label"].tolist()
@@ -299,7 +299,7 @@ def test_session_without_the_modality_is_left_out_and_counted(corpus, tmp_path):
     data = load_experiment_data(config(corpus, f"data.store={store}"))
     assert len(data.sessions) == 10
     assert data.left_out == {"not in the store, or without the modalities": 2}
-    assert [subject for _, subject, _ in data.dataset.keys[:3]] == ["S002", "S003", "S005"]
+    assert [subject for _, subject, _ in data.dataset.session_keys[:3]] == ["S002", "S003", "S005"]
 
 
 def test_steps_of_a_valence_alone_are_shown(corpus):
@@ -307,7 +307,7 @@ def test_steps_of_a_valence_alone_are_shown(corpus):
     whole, part = load_experiment_data(config(corpus)), load_experiment_data(only)
     assert part.sessions[SESSION_KEY].equals(whole.sessions[SESSION_KEY])
     assert part.sessions["valence"].tolist() == ["negative"] * 12
-    for number, key in enumerate(part.dataset.keys):
+    for number, key in enumerate(part.dataset.session_keys):
         own = corpus.manifest.steps.set_index(SESSION_KEY).loc[key]
         negative = (own["valence"] == "negative").tolist()
         assert part.sessions["n_steps"][number] == sum(negative) < len(negative)
@@ -325,7 +325,7 @@ def test_what_is_drawn_is_drawn_of_the_steps_that_take_part(corpus):
         corpus, "data.steps={valence: [negative, neutral]}", "data.augment={keep_steps: 0.3}"
     )
     data = load_experiment_data(only).dataset
-    valence = corpus.manifest.steps.set_index(SESSION_KEY).loc[data.keys[0]]["valence"]
+    valence = corpus.manifest.steps.set_index(SESSION_KEY).loc[data.session_keys[0]]["valence"]
     shown = {tuple(len(sound) > 0 for sound in data[epoch, 0].audio or []) for epoch in range(40)}
     assert len(shown) > 1
     assert all(any(steps) for steps in shown)
@@ -344,7 +344,7 @@ def test_sessions_without_the_steps_are_left_out_and_counted(corpus, tmp_path):
     data = load_experiment_data(read)
     assert len(data.sessions) == len(data.dataset) == 11
     assert data.left_out == {"without the modalities in every step of data.steps": 1}
-    assert data.dataset.keys[0] != tuple(steps.loc[0, SESSION_KEY])
+    assert data.dataset.session_keys[0] != tuple(steps.loc[0, SESSION_KEY])
 
     write_manifest(replace(manifest, steps=steps.drop(index=7)), tmp_path / "manifest")
     with pytest.raises(StoreError, match=r"4 steps in the store, 3 in the manifest: run depmm ext"):
@@ -386,7 +386,7 @@ def test_task_errors_name_value_and_remedy(corpus, override, message):
         load_experiment_data(config(corpus, override))
 
 
-@pytest.mark.parametrize("name", ["steps", "audio_s", "streams", "chosen_steps", "number"])
+@pytest.mark.parametrize("name", ["steps", "audio_s", "streams", "chosen_steps", "index"])
 def test_a_corpus_may_have_columns_named_as_those_of_the_store(corpus, tmp_path, name):
     sessions = corpus.manifest.sessions.assign(**{name: "its own"})
     write_manifest(replace(corpus.manifest, sessions=sessions), tmp_path / "manifest")

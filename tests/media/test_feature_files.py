@@ -446,9 +446,9 @@ def test_both_streams_are_learned_from_and_scaled_by_training_people(config, kep
 
     model = DepressionModel.from_pretrained(folder.path)
     data = load_experiment_data(settings)
-    chosen = [row for number in data.numbers("train") for row in data.dataset[None, number].audio]
+    chosen = [row for number in data.indices("train") for row in data.dataset[None, number].audio]
     rows = np.concatenate(chosen)
-    assert len(rows) == 60 * 2 * len(data.numbers("train"))
+    assert len(rows) == 60 * 2 * len(data.indices("train"))
     np.testing.assert_allclose(model.encoders["audio"].mean, np.nanmean(rows, 0), rtol=1e-4)
     np.testing.assert_allclose(
         model.encoders["audio"].scale[[0, 2]], np.nanstd(rows, 0)[[0, 2]], rtol=1e-3

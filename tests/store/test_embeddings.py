@@ -113,7 +113,7 @@ def test_media_are_not_touched_when_everything_is_embedded(corpus, store, source
     model, data = model_of(config), load_experiment_data(config)
     embedded, _ = embed(model, data)
     expected = predictions(model, embedded)
-    for key in data.dataset.keys:
+    for key in data.dataset.session_keys:
         Path(data.dataset.store.path(*key)).unlink()
     np.testing.assert_allclose(predictions(model, embedded), expected, rtol=0, atol=1e-5)
 
@@ -127,7 +127,7 @@ def test_items_and_batches_hold_rows_in_place_of_the_signal(corpus, store, sourc
     assert [row.shape for row in item.embeddings["audio"]] == [(1, 4 * 16)] * 4
     assert item.embeddings["audio"][0].dtype == np.float32
     batch = collate([embedded.dataset[None, number] for number in (2, 3)])
-    names = {"number", "audio_embedding", "audio_length", "face", "face_length"}
+    names = {"index", "audio_embedding", "audio_length", "face", "face_length"}
     assert batch.keys() == names
     assert batch["audio_embedding"].shape == (2, 4, 64)
     assert batch["audio_length"].tolist() == [[1] * 4] * 2
@@ -149,7 +149,7 @@ def test_gradients_are_those_of_the_signals(corpus, store, source):
     gradients = []
     for task in (data, embedded):
         batch = collate([task.dataset[None, number] for number in range(3)])
-        batch.pop("number")
+        batch.pop("index")
         torch.manual_seed(0)
         model.train().zero_grad()
         model(**batch).logits.square().sum().backward()
@@ -197,9 +197,9 @@ def test_steps_without_the_modality_have_no_row(corpus, store, source):
     model, data = model_of(config), load_experiment_data(config)
     embedded, _ = embed(model, data)
     kept = embedded.dataset.embeddings["audio"]
-    rows, present = kept.read(*data.dataset.keys[0])
+    rows, present = kept.read(*data.dataset.session_keys[0])
     assert (rows.shape, present.tolist()) == ((2, 64), [False, True, False, True])
-    rows, present = kept.read(*data.dataset.keys[1])
+    rows, present = kept.read(*data.dataset.session_keys[1])
     assert (rows.shape, present.tolist()) == ((0, 64), [False] * 4)
     np.testing.assert_allclose(
         predictions(model, embedded), predictions(model, data), rtol=0, atol=1e-5
@@ -295,7 +295,7 @@ def test_processes_share_the_sessions_out(corpus, store, source):
     config = config_of(corpus, store, source)
     model, data = model_of(config), load_experiment_data(config)
     for rank, total in ((1, 4), (0, 8), (2, 12)):
-        assert embed(model, data, rank=rank, world=3)[1] == [("audio", 4)]
+        assert embed(model, data, rank=rank, world_size=3)[1] == [("audio", 4)]
         assert len(kept_files(store)) == total
     assert embed(model, data)[1] == [("audio", 0)]
 
@@ -368,7 +368,7 @@ def test_a_damaged_file_is_made_again(damage, corpus, store, source):
     model, data = model_of(config), load_experiment_data(config)
     embedded, _ = embed(model, data)
     before = kept_files(store)
-    broken = Path(embedded.dataset.embeddings["audio"].kept.path(*data.dataset.keys[3]))
+    broken = Path(embedded.dataset.embeddings["audio"].kept.path(*data.dataset.session_keys[3]))
     broken.write_bytes(broken.read_bytes()[:-1] if damage is None else damage)
     with pytest.raises(StoreError, match=rf"{broken.name}: no embedding, or a damaged one\. Start"):
         embedded.dataset[None, 3]
@@ -410,7 +410,7 @@ def test_file_is_plain_safetensors_without_leftovers(corpus, store, source):
     folder = store / "embeddings" / key
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert sorted(path.relative_to(folder).parts[1] for path in files) == [
-        subject for _, subject, _ in sorted(data.dataset.keys)
+        subject for _, subject, _ in sorted(data.dataset.session_keys)
     ]
     tensors = load_file(files[0])
     assert {name: (t.dtype, t.shape) for name, t in tensors.items()} == {

@@ -121,9 +121,9 @@ def test_scaler_and_classifier_hear_training_people_alone(corpus, tmp_path, monk
 
     def hear_noise(self, place):
         item = read(self, place)
-        if self.keys[item.number][1] not in changed:
+        if self.session_keys[item.index][1] not in changed:
             return item
-        noise = np.random.default_rng(item.number).standard_normal(4000).astype(np.float32)
+        noise = np.random.default_rng(item.index).standard_normal(4000).astype(np.float32)
         return dataclasses.replace(item, audio=[noise for _ in item.audio])
 
     monkeypatch.setattr(SessionDataset, "__getitem__", hear_noise)

@@ -582,7 +582,7 @@ def test_a_score_of_no_instrument_needs_a_range(corpus, tmp_path):
 def test_balanced_drawing_shows_both_classes_equally_often():
     classes = [1.0] * 9 + [0.0] * 3
     plan = plan_epoch([1.0] * 12, 4, epoch=3, seed=0, classes=classes)
-    drawn = [number for share in plan for number in share.numbers]
+    drawn = [number for share in plan for number in share.indices]
     assert sum(classes[number] for number in drawn) == 6
     assert len(drawn) == 12
     assert set(drawn) >= {9, 10, 11}  # each of the rare ones, twice

@@ -304,8 +304,8 @@ def test_tested_people_reach_neither_the_choice_nor_the_model(
     config = fold_of(corpus, *altered)
     data = load_experiment_data(config)
     kept = {}
-    for number in data.numbers("test"):
-        path = Path(data.dataset.store.path(*data.dataset.keys[number]))
+    for number in data.indices("test"):
+        path = Path(data.dataset.store.path(*data.dataset.session_keys[number]))
         kept[path] = path.read_bytes()
         path.unlink()
 
@@ -324,9 +324,9 @@ def test_tested_people_reach_neither_the_choice_nor_the_model(
 
     def hear_noise(self, place):
         item = read(self, place)
-        if self.keys[item.number][1] not in tested:
+        if self.session_keys[item.index][1] not in tested:
             return item
-        noise = np.random.default_rng(item.number).standard_normal(4000).astype(np.float32)
+        noise = np.random.default_rng(item.index).standard_normal(4000).astype(np.float32)
         return dataclasses.replace(item, audio=[noise for _ in item.audio])
 
     with monkeypatch.context() as patch:

@@ -90,7 +90,7 @@ def explain_sessions(
     if unknown := [name for name in methods if name not in known]:
         raise ValueError(f"method {unknown[0]!r} is unknown. {did_you_mean(unknown[0], known)}")
     of_steps = [name for name in methods if name in METHODS]
-    numbers = data.numbers(split)
+    numbers = data.indices(split)
     if not numbers:
         raise ValueError(f"no session is in split {split!r}: choose train, validation or test")
     names = RowNames(data.sessions, steps, fold, seed, binary=model.config.target == "binary")
@@ -100,7 +100,7 @@ def explain_sessions(
         with torch.no_grad():
             features, masks = model.encode(**inputs)
         recording = record(model, features, masks)
-        seeds = [session_seed(data.dataset.keys[row]) for row in number.tolist()]
+        seeds = [session_seed(data.dataset.session_keys[row]) for row in number.tolist()]
         steps_table = _step_table(model, features, masks, recording)
         for method in of_steps:
             found = METHODS[method](model, features, masks, seeds)

@@ -27,7 +27,7 @@ def untrained(corpus, *overrides: str) -> tuple[DepressionModel, ExperimentData]
 
 def batch_of(data: ExperimentData, numbers: list[int]) -> dict[str, torch.Tensor]:
     batch = collate([data.dataset[None, number] for number in numbers])
-    del batch["number"]
+    del batch["index"]
     return batch
 
 
@@ -172,7 +172,7 @@ def test_places_of_faces_that_came_aligned(corpus):
         *KEY, "step", "word", "valence", "modality", "place", "share", "area", "peak",
     ]  # fmt: skip
     assert table["place"].unique().tolist() == ["upper_third", "middle_third", "lower_third"]
-    assert len(table) == 3 * 4 * len(data.numbers("test"))
+    assert len(table) == 3 * 4 * len(data.indices("test"))
     spoken = table[table["peak"] > 0]
     assert len(spoken) > 0
     sums = spoken.groupby(["session", "step"])["share"].sum()
@@ -201,7 +201,7 @@ def test_selected_is_the_share_of_heads_of_the_first_layer(tables):
 
 def test_the_explained_probability_is_the_predicted_one(corpus, tables):
     model, data = untrained(corpus)
-    numbers = data.numbers("test")
+    numbers = data.indices("test")
     predicted = predict(model, data.dataset, numbers, batch_size=3)["prediction"]
     told = tables["contributions"].drop_duplicates("session")["y_prob"]
     np.testing.assert_allclose(told, predicted, atol=1e-5)
