@@ -15,7 +15,7 @@ import pandas as pd
 from accelerate import Accelerator
 
 from depmm.config import Config, Experiment, load_experiment
-from depmm.corpora.splits import number_of_folds
+from depmm.corpora.splits import count_folds
 from depmm.data.experiment_data import load_experiment_data
 from depmm.runs.folder import RunFolder, write_table, write_text
 from depmm.training.loop import build_accelerator
@@ -64,7 +64,7 @@ def cross_validate(path: str, overrides: list[str], seeds: list[int]) -> None:
 
 def folds_of(config: Experiment) -> int:
     """Number of folds of the config's split, of the people who take part."""
-    return number_of_folds(load_experiment_data(config).sessions, config.split)
+    return count_folds(load_experiment_data(config).sessions, config.split)
 
 
 def pool(whole: RunFolder, runs: list[tuple[int, int, RunFolder]]) -> None:

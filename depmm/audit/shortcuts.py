@@ -22,7 +22,7 @@ from scipy import stats
 
 from depmm.audit.findings import Evidence, Finding
 from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
-from depmm.corpora.patterns import natural_key
+from depmm.corpora.patterns import natural_sort_key
 from depmm.multiple_testing import holm
 
 SIGNIFICANCE = 0.05  # corrected p below which a shortcut is a warning
@@ -107,7 +107,7 @@ def labelled_people(evidence: Evidence) -> pd.DataFrame:
         black_border=("black_border", "mean"),
     )
     people["label"] = (people["label"] >= 0.5).astype(int)
-    order = people["subject"].map(natural_key)
+    order = people["subject"].map(natural_sort_key)
     return people.loc[order.sort_values(kind="stable").index].reset_index(drop=True)
 
 

@@ -13,11 +13,18 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from depmm.config import MODALITIES
-from depmm.corpora.assemble import Duration, Fields, Recording, describe, make_rows, unite
-from depmm.corpora.index_report import IndexReport, Missing, PatternCount, other_folders
+from depmm.corpora.assemble import (
+    Duration,
+    Fields,
+    RecordingFile,
+    build_rows,
+    group_files,
+    resolve_fields,
+)
+from depmm.corpora.index_report import IndexReport, Missing, PatternCount, unrelated_folders
 from depmm.corpora.manifest import Manifest, ManifestError, build_manifest
-from depmm.corpora.patterns import Pattern, compile_pattern, is_kept, render
-from depmm.corpora.spec_schema import TRUTH_FILE, Recordings, Spec, Table
+from depmm.corpora.patterns import Pattern, compile_pattern, fill_template, is_kept
+from depmm.corpora.spec_schema import TRUTH_FILE, RecordingPattern, Spec, Table
 from depmm.corpora.tables import JoinedTable, read_table
 from depmm.corpora.word_lists import fill_valence, read_words
 
@@ -26,11 +33,11 @@ from depmm.corpora.word_lists import fill_valence, read_words
 class _Found:
     """What the walk saw, sorted by what the spec says about it."""
 
-    recordings: list[Recording] = field(default_factory=list)
+    recordings: list[RecordingFile] = field(default_factory=list)
     tables: dict[str, list[str]] = field(default_factory=dict)  # file pattern -> paths
     ignored: list[str] = field(default_factory=list)
     unmatched: list[str] = field(default_factory=list)
-    left_out: list[tuple[str, str]] = field(default_factory=list)
+    excluded: list[tuple[str, str]] = field(default_factory=list)
     hidden: int = 0
     broken: list[str] = field(default_factory=list)
 
@@ -50,7 +57,7 @@ def index_corpus(
     Returns
     -------
     manifest : paths relative to ``root``; does not depend on the order of a folder's files
-    report : what was required, present, missing, unused, shadowed and left out
+    report : what was required, present, missing, unused, superseded and left out
 
     Raises
     ------
@@ -61,7 +68,7 @@ def index_corpus(
     root = Path(root)
     if not root.is_dir():
         raise ManifestError(f"{root}: no such folder. Give the folder that holds {spec.name}.")
-    words = read_words(spec.words) if spec.words else []
+    words = read_words(spec.word_list) if spec.word_list else []
     found = _sort_files(spec, root)
     missing = [
         Missing("file", path, "a link to nothing, no plain file, or a name that is not UTF-8")
@@ -73,12 +80,12 @@ def index_corpus(
     steps_table = None
     if spec.steps.table:
         steps_table = _read(spec, spec.steps.table, root, found, missing)
-    units, shadowed = unite(spec, describe(spec, found.recordings, tables, missing))
-    rows = make_rows(spec, units, steps_table, root, duration)
+    groups, superseded = group_files(spec, resolve_fields(spec, found.recordings, tables, missing))
+    rows = build_rows(spec, groups, steps_table, root, duration)
     missing += rows.missing
-    found.left_out += rows.left_out
-    if spec.words:
-        missing += fill_valence(rows.steps, words, spec.words)
+    found.excluded += rows.excluded
+    if spec.word_list:
+        missing += fill_valence(rows.steps, words, spec.word_list)
     for joined in (*tables, *([steps_table] if steps_table else [])):
         if joined.table.file is not None:
             for key in joined.unused_keys():
@@ -91,7 +98,7 @@ def index_corpus(
     manifest = build_manifest(
         pd.DataFrame(rows.sessions), pd.DataFrame(rows.steps), pd.DataFrame(rows.features)
     )
-    return manifest, _report(spec, found, missing, shadowed, manifest)
+    return manifest, _report(spec, found, missing, superseded, manifest)
 
 
 def _read(
@@ -158,24 +165,26 @@ def _sort_files(spec: Spec, root: Path) -> _Found:
     return found
 
 
-def _take_recording(path: str, patterns: list[tuple[Pattern, Recordings]], found: _Found) -> bool:
+def _take_recording(
+    path: str, patterns: list[tuple[Pattern, RecordingPattern]], found: _Found
+) -> bool:
     for number, (pattern, entry) in enumerate(patterns):
         captured = pattern.match(path)
         if captured is None:
             continue
         fields: Fields = {"path": path, "stem": PurePosixPath(path).stem, **captured}
         for name, text in entry.fields.items():
-            fields[name] = render(text, fields)
+            fields[name] = fill_template(text, fields)
         if is_kept(fields, entry.keep, entry.drop):
-            found.recordings.append(Recording(path, number, dict(captured), fields))
+            found.recordings.append(RecordingFile(path, number, dict(captured), fields))
         else:
-            found.left_out.append((path, f"keep/drop of {entry.pattern}"))
+            found.excluded.append((path, f"keep/drop of {entry.pattern}"))
         return True
     return False
 
 
 def _nothing(spec: Spec, root: Path, found: _Found) -> str:
-    seen = [*found.unmatched, *(path for path, _ in found.left_out)]
+    seen = [*found.unmatched, *(path for path, _ in found.excluded)]
     examples = f", for example {', '.join(seen[:3])}" if seen else ""
     patterns = " or ".join(entry.pattern for entry in spec.recordings)
     return (
@@ -184,7 +193,7 @@ def _nothing(spec: Spec, root: Path, found: _Found) -> str:
     )
 
 
-def _role(entry: Recordings) -> str:
+def _role(entry: RecordingPattern) -> str:
     """What a pattern's files give, for the report."""
     role = "+".join(entry.modalities)
     return f"{role}: {entry.features.name} features" if entry.features else role
@@ -194,7 +203,7 @@ def _report(
     spec: Spec,
     found: _Found,
     missing: list[Missing],
-    shadowed: list[tuple[str, str]],
+    superseded: list[tuple[str, str]],
     manifest: Manifest,
 ) -> IndexReport:
     taken = Counter(file.entry for file in found.recordings)
@@ -207,10 +216,10 @@ def _report(
         for table in spec.all_tables
         if table.file
     ]
-    matched = [file.path for file in found.recordings] + [path for path, _ in found.left_out]
+    matched = [file.path for file in found.recordings] + [path for path, _ in found.excluded]
     for paths in found.tables.values():
         matched += paths
-    unused, others = other_folders(found.unmatched, matched)
+    unused, others = unrelated_folders(found.unmatched, matched)
     label, steps = manifest.sessions["label"], manifest.steps
     counts = {
         "subjects": manifest.sessions["subject"].nunique(),
@@ -231,9 +240,9 @@ def _report(
         patterns=tuple(patterns),
         missing=tuple(missing),
         unused=tuple(unused),
-        other_folders=others,
-        shadowed=tuple(shadowed),
-        left_out=tuple(found.left_out),
+        unrelated_folders=others,
+        superseded=tuple(superseded),
+        excluded=tuple(found.excluded),
         ignored=len(found.ignored),
         hidden=found.hidden,
         counts=counts,

@@ -1,4 +1,4 @@
-"""The account that indexing gives: required, present, missing, unused, shadowed, left out."""
+"""The account that indexing gives: required, present, missing, unused, superseded, left out."""
 
 import json
 from collections import Counter
@@ -54,9 +54,9 @@ class IndexReport:
     patterns : the spec's patterns in order, each with its number of files
     missing : what the spec promises and the folder lacks
     unused : files that no pattern knows, in folders of the corpus
-    other_folders : folder -> number of files, where nothing below belongs to the corpus
-    shadowed : (path, the file that took its place)
-    left_out : (path, the rule of the spec that leaves it out)
+    unrelated_folders : folder -> number of files, where nothing below belongs to the corpus
+    superseded : (path, the file that took its place)
+    excluded : (path, the rule of the spec that leaves it out)
     ignored : number of files under ``ignore`` of the spec
     hidden : number of files and folders whose name starts with a dot, never read
     counts : people, sessions, steps, labels and modalities of the manifest
@@ -66,9 +66,9 @@ class IndexReport:
     patterns: tuple[PatternCount, ...]
     missing: tuple[Missing, ...]
     unused: tuple[str, ...]
-    other_folders: dict[str, int]
-    shadowed: tuple[tuple[str, str], ...]
-    left_out: tuple[tuple[str, str], ...]
+    unrelated_folders: dict[str, int]
+    superseded: tuple[tuple[str, str], ...]
+    excluded: tuple[tuple[str, str], ...]
     ignored: int
     hidden: int
     counts: dict[str, int]
@@ -95,7 +95,7 @@ class IndexReport:
             content["patterns"] = tuple(PatternCount(**item) for item in content["patterns"])
             content["missing"] = tuple(Missing(**item) for item in content["missing"])
             content["unused"] = tuple(content["unused"])
-            for name in ("shadowed", "left_out"):
+            for name in ("superseded", "excluded"):
                 content[name] = tuple((path, reason) for path, reason in content[name])
             return cls(**content)
         except (ValueError, KeyError, TypeError) as error:
@@ -126,20 +126,20 @@ class IndexReport:
         ]
         lines += _listed("missing", [f"{item.where}: {item.message}" for item in self.missing])
         lines += _listed("unused files", self.unused)
-        lines += _listed("shadowed", [f"{path} by {winner}" for path, winner in self.shadowed])
+        lines += _listed("superseded", [f"{path} by {winner}" for path, winner in self.superseded])
         lines += _listed(
-            "left out by the spec", [f"{path}: {rule}" for path, rule in self.left_out]
+            "left out by the spec", [f"{path}: {rule}" for path, rule in self.excluded]
         )
         lines += _listed(
             "folders without anything of this corpus",
-            [f"{folder}/ ({number} files)" for folder, number in self.other_folders.items()],
+            [f"{folder}/ ({number} files)" for folder, number in self.unrelated_folders.items()],
         )
         if self.ignored or self.hidden:
             lines.append(f"ignored by the spec: {self.ignored}; hidden: {self.hidden}")
         return "\n".join(lines)
 
 
-def other_folders(
+def unrelated_folders(
     unmatched: Iterable[str], matched: Iterable[str]
 ) -> tuple[list[str], dict[str, int]]:
     """Separate stray files of this corpus from folders that have nothing to do with it.

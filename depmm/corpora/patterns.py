@@ -117,7 +117,7 @@ def fill_pattern(text: str, values: Mapping[str, str], folder: str = "") -> str:
     return path
 
 
-def spread(names: Iterable[str]) -> list[str]:
+def expand_ranges(names: Iterable[str]) -> list[str]:
     """Write out numbered names: ``x{0-2}`` is x0, x1 and x2."""
     found = []
     for name in names:
@@ -157,7 +157,7 @@ def template_fields(text: str) -> tuple[str, ...]:
     return tuple(part for is_field, part in _template(text) if is_field)
 
 
-def render(text: str, fields: Mapping[str, str | None]) -> str | None:
+def fill_template(text: str, fields: Mapping[str, str | None]) -> str | None:
     """Fill a template; None when one of its fields is absent or empty."""
     parts = []
     for is_field, part in _template(text):
@@ -192,7 +192,7 @@ def is_kept(
     )
 
 
-def natural_key(value: str) -> tuple[tuple[int, float, str], ...]:
+def natural_sort_key(value: str) -> tuple[tuple[int, float, str], ...]:
     """Sort key that puts 2 before 10, also inside names, and is total for equal numbers.
 
     What is a number as a whole is compared as one: -3 before 1.25 before 1.5.

@@ -16,9 +16,9 @@ from depmm.config import Settings, StreamConfig
 from depmm.corpora.spec_rules import Place, Problem, check_spec
 from depmm.corpora.spec_schema import (
     Codes,
-    Cut,
+    ExcludedInterval,
     Label,
-    Recordings,
+    RecordingPattern,
     Simulation,
     Spec,
     Steps,
@@ -78,8 +78,8 @@ def parse_spec(text: str, source: str) -> Spec:
         raise SpecError(
             "\n".join(_say(place, message, lines, source) for place, message in problems)
         )
-    if spec.words is not None:
-        spec = spec.model_copy(update={"words": str(Path(source).parent / spec.words)})
+    if spec.word_list is not None:
+        spec = spec.model_copy(update={"word_list": str(Path(source).parent / spec.word_list)})
     return spec
 
 
@@ -147,7 +147,7 @@ def _problem(item: dict[str, Any]) -> Problem:
 def _known_keys(place: Place) -> list[str]:
     """The keys of the section at ``place``."""
     sections: dict[str, type[Settings]] = {
-        "recordings": Recordings,
+        "recordings": RecordingPattern,
         "tables": Table,
         "steps": Steps,
         "codes": Codes,
@@ -157,7 +157,7 @@ def _known_keys(place: Place) -> list[str]:
     deeper: dict[tuple[str, ...], type[Settings]] = {
         ("steps", "table"): StepTable,
         ("steps", "windows"): Windows,
-        ("steps", "cut"): Cut,
+        ("steps", "excluded_intervals"): ExcludedInterval,
         ("recordings", "features"): StreamConfig,
     }
     names = tuple(part for part in place if isinstance(part, str))

@@ -66,9 +66,9 @@ def check_spec(spec: Spec) -> Iterator[Problem]:
         yield from _unknown(("codes", name), [value.of or name], sources, "a pattern or table")
     yield from _check_streams(spec)
     yield from _check_steps(spec, known)
-    if spec.words is not None and "text" not in known | step_fields:
+    if spec.word_list is not None and "text" not in known | step_fields:
         yield (
-            ("words",),
+            ("word_list",),
             "nothing gives the text of a step. Name its column as text: in a table's fields.",
         )
     if spec.label:
@@ -125,8 +125,11 @@ def _check_table(table: Table, place: Place, known: set[str]) -> Iterator[Proble
         yield (*place, "key"), "key: belongs to format json. Drop it, or state the format."
     if table.header == bool(table.columns):
         yield (*place, "columns"), "columns: goes with header: false, and is needed there."
-    if table.whole and (table.file is None or len(table.columns) != 1):
-        yield (*place, "whole"), "one cell a file: give file:, header: false and one name: columns."
+    if table.whole_file and (table.file is None or len(table.columns) != 1):
+        yield (
+            (*place, "whole_file"),
+            "one cell a file: give file:, header: false and one name: columns.",
+        )
     joined = [name for text in table.join.values() for name in template_fields(join_field(text))]
     yield from _unknown((*place, "join"), joined, known, "patterns and earlier tables")
     if table.columns:
@@ -144,11 +147,13 @@ def _check_steps(spec: Spec, known: set[str]) -> Iterator[Problem]:
     yield from _unknown(
         ("required_modalities",), list(spec.required_modalities), set(provided), "any pattern"
     )
-    for number, cut in enumerate(steps.cut):
-        yield from _unknown(("steps", "cut", number, "when"), list(cut.when), known, "the spec")
+    for number, cut in enumerate(steps.excluded_intervals):
+        yield from _unknown(
+            ("steps", "excluded_intervals", number, "when"), list(cut.when), known, "the spec"
+        )
         if cut.start_s >= cut.end_s:
             yield (
-                ("steps", "cut", number, "end_s"),
+                ("steps", "excluded_intervals", number, "end_s"),
                 f"{cut.end_s:g} is not after start_s {cut.start_s:g}. Give seconds.",
             )
     if steps.table is None:
@@ -196,7 +201,7 @@ def _check_label(label: Label, known: set[str]) -> Iterator[Problem]:
     for key, name in (
         ("score", label.score),
         ("field", label.field),
-        ("delivered", label.delivered),
+        ("original", label.original),
     ):
         if name is not None:
             yield from _unknown(("label", key), [name], known, "the spec")
@@ -231,11 +236,13 @@ def _check_simulation(spec: Spec, delivered: set[str]) -> Iterator[Problem]:
     for name, values in hints.fields.items():
         if not values:
             yield ("simulate", "fields", name), "no value. Give at least one, or drop the field."
-    yield from _unknown(("simulate", "groups"), list(hints.groups), delivered, "a table")
-    for name, values in hints.groups.items():
+    yield from _unknown(
+        ("simulate", "values_by_label"), list(hints.values_by_label), delivered, "a table"
+    )
+    for name, values in hints.values_by_label.items():
         if len(values) != 2:
             yield (
-                ("simulate", "groups", name),
+                ("simulate", "values_by_label", name),
                 f"{len(values)} values. Give two: of the healthy, of the depressed.",
             )
     streams = [entry.features for entry in spec.recordings if entry.features]
@@ -254,7 +261,9 @@ def _check_simulation(spec: Spec, delivered: set[str]) -> Iterator[Problem]:
     tables = {stream.name for stream in streams if stream.format == "table"}
     yield from _unknown(("simulate", "infinite"), hints.infinite, tables, "features in tables")
     sorted_out = set(spec.steps.table.keep) if spec.steps.table else set()
-    yield from _unknown(("simulate", "others"), list(hints.others), sorted_out, "steps.table.keep")
+    yield from _unknown(
+        ("simulate", "excluded_rows"), list(hints.excluded_rows), sorted_out, "steps.table.keep"
+    )
 
 
 def _path_fields(table: Table) -> tuple[str, ...]:

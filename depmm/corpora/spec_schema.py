@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from depmm.config import Modality, Settings, StreamConfig
 from depmm.corpora.manifest import INSTRUMENTS
-from depmm.corpora.patterns import spread, template_fields
+from depmm.corpora.patterns import expand_ranges, template_fields
 
 FILE_FIELDS = {"path": "the file's path in the corpus", "stem": "its name without extension"}
 STEP_FIELDS = ("start", "end", "text", "valence", "task")  # what a step table may give
@@ -28,11 +28,11 @@ Code = Annotated[
     WithJsonSchema({"type": ["string", "integer", "boolean"]}),  # 3 is read as the text "3"
 ]
 Choice = dict[str, list[Code]]
-Names = Annotated[list[Code], AfterValidator(spread)]  # x{0-2} stands for x0, x1 and x2
+Names = Annotated[list[Code], AfterValidator(expand_ranges)]  # x{0-2} stands for x0, x1 and x2
 FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
-class Recordings(Settings):
+class RecordingPattern(Settings):
     """Files that match one pattern, and the modalities they give."""
 
     pattern: str
@@ -58,7 +58,9 @@ class Table(Settings):
     sep: str = Field(",", min_length=1, max_length=1)
     header: bool = True
     columns: list[str] = Field([], description="names of the columns when header is false")
-    whole: bool = Field(False, description="a file's whole text is one cell, e.g. a transcript")
+    whole_file: bool = Field(
+        False, description="a file's whole text is one cell, e.g. a transcript"
+    )
     integers: list[str] = Field([], description="columns of whole numbers: 007 and 7 are one value")
     encoding: str = "utf-8"
 
@@ -87,7 +89,7 @@ class Windows(Settings):
     hop_s: float = Field(gt=0, description="from the start of a window to the start of the next")
 
 
-class Cut(Settings):
+class ExcludedInterval(Settings):
     """A stretch of a recording that no step may touch: an interruption, say."""
 
     when: dict[FieldName, Code] = Field(min_length=1, description="fields of the recording")
@@ -102,7 +104,9 @@ class Steps(Settings):
     expected: dict[FieldName, list[Code]] = Field({}, description="every session must have these")
     table: StepTable | None = None
     windows: Windows | None = None
-    cut: list[Cut] = Field([], description="stretches that no step may touch")
+    excluded_intervals: list[ExcludedInterval] = Field(
+        [], description="stretches that no step may touch"
+    )
 
 
 class Codes(Settings):
@@ -121,13 +125,13 @@ class Label(Settings):
     field: FieldName | None = Field(None, description="classes as delivered; wins over the cut-off")
     positive: list[Code] = Field([])
     negative: list[Code] = Field([])
-    delivered: FieldName | None = Field(
+    original: FieldName | None = Field(
         None, description="class as delivered, 0 or 1: not used, but compared by the audit"
     )
     required: bool = Field(False, description="a session without score and class lacks something")
 
     @property
-    def threshold(self) -> float | None:
+    def effective_cut_off(self) -> float | None:
         """Scores from here on are depressed; None without a rule."""
         if self.score is None or self.cut_off is not None:
             return self.cut_off
@@ -138,12 +142,14 @@ class Simulation(Settings):
     """What a layout cannot tell and ``depmm simulate --spec`` has to know."""
 
     folder: str = Field("", description="stands where a pattern starts with **/")
-    sessions: int = Field(1, ge=1, description="of a person")
-    words: int | None = Field(None, ge=1, description="that a person says in each recording")
+    sessions_per_subject: int = Field(1, ge=1, description="of a person")
+    words_per_recording: int | None = Field(
+        None, ge=1, description="that a person says in each recording"
+    )
     fields: dict[FieldName, Names] = Field(
         {}, description="values of fields, as they stand in paths and tables"
     )
-    groups: dict[FieldName, list[Code]] = Field(
+    values_by_label: dict[FieldName, list[Code]] = Field(
         {}, description="field -> its value for the healthy, and for the depressed"
     )
     columns: dict[str, Names] = Field(
@@ -153,7 +159,7 @@ class Simulation(Settings):
         {}, description="stream of arrays -> lengths of the axes beside that of the rows"
     )
     infinite: list[FieldName] = Field([], description="streams of which some values are -inf")
-    others: dict[str, list[Code]] = Field(
+    excluded_rows: dict[str, list[Code]] = Field(
         {}, description="column of the step table -> values of rows that keep: leaves out"
     )
 
@@ -168,7 +174,7 @@ class Spec(Settings):
     access: str
     known_issues: list[str] = Field([])
     unverified: list[str] = Field([], description="facts nobody has checked at the source")
-    recordings: list[Recordings] = Field(min_length=1)
+    recordings: list[RecordingPattern] = Field(min_length=1)
     subject: str = "{subject}"
     session: str
     columns: list[FieldName] = Field([], description="fields that become columns of the sessions")
@@ -176,7 +182,7 @@ class Spec(Settings):
     required_modalities: list[Modality] = Field([], description="every step must have these")
     required_features: list[FieldName] = Field([], description="streams that every step must have")
     steps: Steps = Steps()
-    words: str | None = Field(
+    word_list: str | None = Field(
         None, description="word list that gives steps their valence; relative to the spec"
     )
     tables: list[Table] = Field([])
@@ -195,7 +201,7 @@ class Spec(Settings):
         """The tables of labels and facts, and the table of steps."""
         return [*self.tables, *([self.steps.table] if self.steps.table else [])]
 
-    def givers(self, names: Collection[str]) -> str:
+    def describe_sources(self, names: Collection[str]) -> str:
         """Name the tables and patterns that give these fields, for a message."""
         sources = {self.codes[name].of or name if name in self.codes else name for name in names}
         tables = [table.place for table in self.tables if sources & set(table.fields)]

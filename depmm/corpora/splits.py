@@ -11,7 +11,7 @@ import pandas as pd
 
 from depmm.config import SplitConfig
 from depmm.corpora.manifest import SPLITS, SUBJECT_KEY
-from depmm.corpora.stratified_assignment import Person, Stratum, deal, draw
+from depmm.corpora.stratified_assignment import Stratum, SubjectKey, assign_folds, sample_evenly
 from depmm.errors import DepmmError
 
 FROM_FILE = ("train", "test")  # published folds often leave the validation people to the user
@@ -21,7 +21,7 @@ class SplitError(DepmmError):
     """A split that cannot be made or trusted; names the people or classes and the remedy."""
 
 
-def number_of_folds(sessions: pd.DataFrame, config: SplitConfig) -> int:
+def count_folds(sessions: pd.DataFrame, config: SplitConfig) -> int:
     """Count the folds of a design: one if official, those of every repetition, or one a person."""
     if config.kind == "official":
         return 1
@@ -71,7 +71,7 @@ def make_split(
         labels = sessions["label"]
     if not labels.index.equals(sessions.index):
         raise SplitError("labels: its index is not that of sessions. Pass one label for each row.")
-    folds = number_of_folds(sessions, config)
+    folds = count_folds(sessions, config)
     if config.fold >= folds:
         raise SplitError(
             f"split.fold is {config.fold}, but there are {folds} folds: choose 0 to {folds - 1}."
@@ -115,7 +115,7 @@ def make_folds(
     columns corpus, subject, fold (from 0), split; one row a person and fold, fold by fold
     """
     splits = []
-    for fold in range(number_of_folds(sessions, config)):
+    for fold in range(count_folds(sessions, config)):
         split = make_split(sessions, config.model_copy(update={"fold": fold}), labels)
         split.insert(len(SUBJECT_KEY), "fold", fold)
         splits.append(split)
@@ -214,13 +214,13 @@ def read_split(path: Path | str, needed: tuple[str, ...] = SPLITS) -> pd.DataFra
     return split[[*SUBJECT_KEY, "fold", "split"]]
 
 
-def _people(sessions: pd.DataFrame) -> list[Person]:
+def _people(sessions: pd.DataFrame) -> list[SubjectKey]:
     return sorted(set(zip(sessions["corpus"], sessions["subject"], strict=True)))
 
 
-def _majority(sessions: pd.DataFrame, values: pd.Series) -> dict[Person, str]:
+def _majority(sessions: pd.DataFrame, values: pd.Series) -> dict[SubjectKey, str]:
     """Each person's most frequent value; the first by name when tied, empty when there is none."""
-    counts: dict[Person, Counter[str]] = {person: Counter() for person in _people(sessions)}
+    counts: dict[SubjectKey, Counter[str]] = {person: Counter() for person in _people(sessions)}
     for corpus, subject, value in zip(
         sessions["corpus"], sessions["subject"], values.astype(object), strict=True
     ):
@@ -233,8 +233,8 @@ def _majority(sessions: pd.DataFrame, values: pd.Series) -> dict[Person, str]:
 
 
 def _strata(
-    sessions: pd.DataFrame, classes: dict[Person, str], config: SplitConfig
-) -> dict[Person, Stratum]:
+    sessions: pd.DataFrame, classes: dict[SubjectKey, str], config: SplitConfig
+) -> dict[SubjectKey, Stratum]:
     """Each person's values of what is balanced, in the order of ``config.stratify_by``."""
     genders = _majority(sessions, sessions["gender"])
     return {
@@ -247,8 +247,8 @@ def _strata(
 
 
 def _tested(
-    people: list[Person], strata: dict[Person, Stratum], config: SplitConfig
-) -> list[Person]:
+    people: list[SubjectKey], strata: dict[SubjectKey, Stratum], config: SplitConfig
+) -> list[SubjectKey]:
     if config.kind == "leave_one_subject_out":
         return [people[config.fold]]
     if len(people) < config.folds:
@@ -258,15 +258,15 @@ def _tested(
         )
     repeat, fold = divmod(config.fold, config.folds)
     salt = (config.seed, "repeat", repeat) if repeat else (config.seed,)
-    return deal(strata, config.folds, salt)[fold]
+    return assign_folds(strata, config.folds, salt)[fold]
 
 
 def _drawn(
-    people: list[Person],
-    classes: dict[Person, str],
-    strata: dict[Person, Stratum],
+    people: list[SubjectKey],
+    classes: dict[SubjectKey, str],
+    strata: dict[SubjectKey, Stratum],
     config: SplitConfig,
-) -> list[Person]:
+) -> list[SubjectKey]:
     """Draw the validation people, at least one of each class that has two."""
     chosen = []
     for name in sorted({classes[person] for person in people}):
@@ -274,11 +274,11 @@ def _drawn(
         if len(group) < 2:
             continue
         number = min(max(1, round(config.validation * len(group))), len(group) - 1)
-        chosen += draw(group, number, (config.seed, "validation", config.fold))
+        chosen += sample_evenly(group, number, (config.seed, "validation", config.fold))
     return chosen
 
 
-def official_overlap(sessions: pd.DataFrame) -> dict[Person, list[str]]:
+def official_overlap(sessions: pd.DataFrame) -> dict[SubjectKey, list[str]]:
     """Find the people whose sessions stand in several official splits.
 
     Returns
@@ -289,7 +289,7 @@ def official_overlap(sessions: pd.DataFrame) -> dict[Person, list[str]]:
     return {person: sorted(set(names)) for person, names in sides.items() if len(set(names)) > 1}
 
 
-def _official(sessions: pd.DataFrame) -> dict[Person, str]:
+def _official(sessions: pd.DataFrame) -> dict[SubjectKey, str]:
     if several := official_overlap(sessions):
         raise SplitError(
             f"{len(several)} people are in two official splits: {_named(several)}. Use split.kind "
@@ -312,7 +312,7 @@ def _official(sessions: pd.DataFrame) -> dict[Person, str]:
     return chosen
 
 
-def _filed(people: list[Person], config: SplitConfig) -> dict[Person, str]:
+def _filed(people: list[SubjectKey], config: SplitConfig) -> dict[SubjectKey, str]:
     """Look the people up in a file of folds; who is in the file alone takes no part."""
     table = read_split(config.file or "", FROM_FILE)
     rows = table[table["fold"] == config.fold]
@@ -335,7 +335,7 @@ def _filed(people: list[Person], config: SplitConfig) -> dict[Person, str]:
 
 
 def _check_classes(
-    sessions: pd.DataFrame, labels: pd.Series, parts: dict[Person, str], config: SplitConfig
+    sessions: pd.DataFrame, labels: pd.Series, parts: dict[SubjectKey, str], config: SplitConfig
 ) -> None:
     """Refuse a split in which a class cannot be learned, chosen by, or (k-fold) tested."""
     keys = zip(sessions["corpus"], sessions["subject"], strict=True)
@@ -361,9 +361,9 @@ def _check_classes(
                 )
 
 
-def _sides(table: pd.DataFrame) -> dict[Person, list[str]]:
+def _sides(table: pd.DataFrame) -> dict[SubjectKey, list[str]]:
     """Collect the entries of the column split for each person, sorted by person."""
-    sides: dict[Person, list[str]] = {}
+    sides: dict[SubjectKey, list[str]] = {}
     for corpus, subject, name in zip(
         table["corpus"], table["subject"], table["split"], strict=True
     ):
@@ -371,7 +371,7 @@ def _sides(table: pd.DataFrame) -> dict[Person, list[str]]:
     return dict(sorted(sides.items()))
 
 
-def _named(several: dict[Person, list[str]], at_most: int = 20) -> str:
+def _named(several: dict[SubjectKey, list[str]], at_most: int = 20) -> str:
     names = [f"{'/'.join(person)} in {' and '.join(parts)}" for person, parts in several.items()]
     more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
     return "; ".join(names[:at_most]) + more

@@ -10,11 +10,13 @@ from itertools import combinations
 
 import numpy as np
 
-Person = tuple[str, str]  # corpus, subject
+SubjectKey = tuple[str, str]  # corpus, subject
 Stratum = tuple[str, ...]  # values of what is shared out evenly, e.g. label, gender, corpus
 
 
-def deal(strata: dict[Person, Stratum], folds: int, salt: tuple[object, ...]) -> list[list[Person]]:
+def assign_folds(
+    strata: dict[SubjectKey, Stratum], folds: int, salt: tuple[object, ...]
+) -> list[list[SubjectKey]]:
     """Deal people over folds, each person to one.
 
     No two folds differ by more than one person in all, nor in those who share a value from the
@@ -45,7 +47,9 @@ def deal(strata: dict[Person, Stratum], folds: int, salt: tuple[object, ...]) ->
     return dealing
 
 
-def draw(strata: dict[Person, Stratum], number: int, salt: tuple[object, ...]) -> list[Person]:
+def sample_evenly(
+    strata: dict[SubjectKey, Stratum], number: int, salt: tuple[object, ...]
+) -> list[SubjectKey]:
     """Draw a number of people, evenly over strata.
 
     Of those who share a value from the first to the n-th, as many are drawn as is their share,
@@ -56,12 +60,14 @@ def draw(strata: dict[Person, Stratum], number: int, salt: tuple[object, ...]) -
     return [people[place] for place in places]
 
 
-def _rank(person: Person, salt: tuple[object, ...]) -> bytes:
+def _rank(person: SubjectKey, salt: tuple[object, ...]) -> bytes:
     """A fixed pseudo-random place for a person, the same on every machine."""
     return hashlib.sha256(repr((*salt, *person)).encode()).digest()
 
 
-def _uneven(one: list[Person], other: list[Person], strata: dict[Person, Stratum]) -> bool:
+def _uneven(
+    one: list[SubjectKey], other: list[SubjectKey], strata: dict[SubjectKey, Stratum]
+) -> bool:
     """Whether two folds differ by more than one person in a set that is to be shared evenly."""
     differences: Counter[tuple[int, Stratum]] = Counter()
     for people, sign in ((one, 1), (other, -1)):
@@ -73,8 +79,8 @@ def _uneven(one: list[Person], other: list[Person], strata: dict[Person, Stratum
 
 
 def _halved(
-    people: list[Person], strata: dict[Person, Stratum]
-) -> tuple[list[Person], list[Person]]:
+    people: list[SubjectKey], strata: dict[SubjectKey, Stratum]
+) -> tuple[list[SubjectKey], list[SubjectKey]]:
     """Deal people to two folds that differ by one at most in every set.
 
     People are paired within their stratum, those left over within the next larger set, and so on;
@@ -82,11 +88,11 @@ def _halved(
     which is always possible: two pairings make no odd circle (the equitable edge colouring of
     bipartite graphs; de Werra, "Equitable colorations of graphs", 1971).
     """
-    partners: dict[Person, list[Person]] = {person: [] for person in people}
+    partners: dict[SubjectKey, list[SubjectKey]] = {person: [] for person in people}
     for way in (1, -1):
         single = people
         for depth in range(len(strata[people[0]]), -1, -1):
-            waiting: dict[Stratum, Person] = {}
+            waiting: dict[Stratum, SubjectKey] = {}
             for person in single:
                 group = strata[person][::way][:depth]
                 if partner := waiting.pop(group, None):
@@ -95,7 +101,7 @@ def _halved(
                 else:
                     waiting[group] = person
             single = list(waiting.values())
-    side: dict[Person, bool] = {}
+    side: dict[SubjectKey, bool] = {}
     for first in people:
         reached = [(first, False)]
         while reached:

@@ -11,8 +11,8 @@ from typing import Any
 from depmm.corpora.manifest import ManifestError, check_id
 from depmm.corpora.patterns import (
     compile_pattern,
+    fill_template,
     is_kept,
-    render,
     template_fields,
 )
 from depmm.corpora.spec_schema import StepTable, Table, join_field
@@ -51,7 +51,7 @@ class JoinedTable:
     used: set[Key] = field(default_factory=set)
     id_columns: tuple[str, ...] = ()
 
-    def look_up(self, fields: Mapping[str, str | None]) -> tuple[Key | None, list[Row]]:
+    def find_rows(self, fields: Mapping[str, str | None]) -> tuple[Key | None, list[Row]]:
         """Find the rows that belong to a recording's fields.
 
         Returns
@@ -59,7 +59,7 @@ class JoinedTable:
         key : None when the recording lacks one of the joined fields
         rows : none when no row has the key
         """
-        parts = [render(join_field(text), fields) for text in self.table.join.values()]
+        parts = [fill_template(join_field(text), fields) for text in self.table.join.values()]
         key = tuple(part for part in parts if part is not None)
         if len(key) < len(parts):
             return None, []
@@ -127,7 +127,7 @@ def read_table(
             ) from None
         if table.format == "json":
             members |= _add_objects(joined, text, path, captured)
-        elif table.whole:
+        elif table.whole_file:
             _add(joined, iter([(1, [" ".join(text.split())])]), path, captured)
         else:
             _add(joined, _text_lines(table, text, path), path, captured)

@@ -89,7 +89,7 @@ def read_words(path: Path | str) -> list[Word]:
                     "quotation marks."
                 )
             word = _word(dict(zip(names, cells, strict=True)), place)
-            first = lines.setdefault((word.language, fold(word.text)), reader.line_num)
+            first = lines.setdefault((word.language, normalize_word(word.text)), reader.line_num)
             if first != reader.line_num:
                 raise WordListError(
                     f"{place}: {word.text!r} ({word.language}) stands already in line {first}. "
@@ -107,7 +107,7 @@ def read_words(path: Path | str) -> list[Word]:
     return words
 
 
-def fold(text: str) -> str:
+def normalize_word(text: str) -> str:
     """Return the form in which two spellings of a word are equal: composed, without case."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
@@ -133,7 +133,7 @@ def fill_valence(
     """
     valences: dict[str, Word] = {}
     for word in words:
-        other = valences.setdefault(fold(word.text), word)
+        other = valences.setdefault(normalize_word(word.text), word)
         if other.valence != word.valence:
             raise WordListError(
                 f"{place}: {word.text!r} is {other.valence} ({other.language}) and {word.valence} "
@@ -143,7 +143,7 @@ def fill_valence(
     for step in steps:
         if step["valence"] is not None or step["text"] is None:
             continue
-        key = fold(step["text"])
+        key = normalize_word(step["text"])
         if key in valences:
             step["valence"] = valences[key].valence
         elif key not in missing:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from depmm.corpora.manifest import INSTRUMENTS, SPLITS
-from depmm.corpora.patterns import fill_pattern, natural_key
+from depmm.corpora.patterns import fill_pattern, natural_sort_key
 from depmm.corpora.spec_schema import TRUTH_FILE, Spec
 from depmm.corpora.word_lists import ENGLISH_WORDS
 from depmm.errors import did_you_mean
@@ -130,12 +130,12 @@ def simulate_layout(
     """
     out, plants = Path(out), dict(plants or {})
     _check(out, spec, subjects, words, seed, effect, workers, plants)
-    lists = word_lists(Path(spec.words) if spec.words else ENGLISH_WORDS)
+    lists = word_lists(Path(spec.word_list) if spec.word_list else ENGLISH_WORDS)
     planner = Planner(spec, lists, np.random.default_rng((seed, 0, 0)))
     known = planner.capacity()
     people = _people(spec, planner, min(SUBJECTS, known) if subjects is None else subjects, seed,
                      plants)  # fmt: skip
-    count = words or spec.simulate.words or (WORDS + (spec.steps.table is not None))
+    count = words or spec.simulate.words_per_recording or (WORDS + (spec.steps.table is not None))
     longer = math.ceil(count * plants.get("duration", 1))
     units = []
     for someone, ids in zip(people, planner.name_people(people), strict=True):
@@ -222,7 +222,7 @@ def _scale(spec: Spec) -> tuple[float, float, float] | None:
     instrument = INSTRUMENTS[spec.label.instrument]
     if instrument.lowest is None or instrument.highest is None:
         return None
-    cut_off = spec.label.threshold or instrument.cut_off
+    cut_off = spec.label.effective_cut_off or instrument.cut_off
     if cut_off is None:  # a score without classes: any border between few and many symptoms
         cut_off = (2 * instrument.lowest + instrument.highest) / 3
     return instrument.lowest, math.ceil(cut_off), instrument.highest
@@ -317,7 +317,7 @@ def _truth(
     hit |= {"dead_camera": sorted(dark), "missing_audio": sorted(silent)}
     sessions: dict[str, Any] = {}
     for unit in sorted(
-        units, key=lambda unit: [natural_key(unit.fields[name]) for name in spec.steps.order]
+        units, key=lambda unit: [natural_sort_key(unit.fields[name]) for name in spec.steps.order]
     ):
         fields, label = unit.fields, spec.label
         entry = sessions.setdefault(
@@ -370,6 +370,6 @@ def _label(spec: Spec, fields: Mapping[str, str]) -> int | None:
         return None
     if rule.field:
         return int(fields[rule.field] in rule.positive) if rule.field in fields else None
-    if rule.threshold is None or not rule.score or rule.score not in fields:
+    if rule.effective_cut_off is None or not rule.score or rule.score not in fields:
         return None
-    return int(float(fields[rule.score]) >= rule.threshold)
+    return int(float(fields[rule.score]) >= rule.effective_cut_off)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from depmm.corpora.manifest import SPLITS
-from depmm.corpora.patterns import field_forms, is_kept, render, template_fields
-from depmm.corpora.spec_schema import Recordings, Spec, join_field
+from depmm.corpora.patterns import field_forms, fill_template, is_kept, template_fields
+from depmm.corpora.spec_schema import RecordingPattern, Spec, join_field
 from depmm.corpora.tables import JoinedTable, read_table
 from depmm.errors import DepmmError
 from depmm.simulation.word_reading import Traits
@@ -67,7 +67,7 @@ class Layout:
         for entry, forms in zip(self.spec.recordings, self.forms, strict=True):
             own = {name: normal(forms[name], value) for name, value in ids.items() if name in forms}
             for name, text in entry.fields.items():
-                value = render(text, own)
+                value = fill_template(text, own)
                 if value is not None and template_fields(text):
                     own[name] = value
             fields = own | fields
@@ -138,7 +138,7 @@ class Layout:
                 found |= self._decided_by(name, entry, forms)
         return found
 
-    def _decided_by(self, name: str, entry: Recordings, forms: Cells) -> set[str]:
+    def _decided_by(self, name: str, entry: RecordingPattern, forms: Cells) -> set[str]:
         rule = self.spec.codes.get(name)
         if name in forms:
             return {name}
@@ -165,7 +165,7 @@ class Layout:
                 own |= self._decided_by(part, entry, forms)
         return own
 
-    def first(self, name: str) -> tuple[Recordings, str]:
+    def first(self, name: str) -> tuple[RecordingPattern, str]:
         """The first pattern with a field, and the field's form."""
         return next(
             (entry, forms[name])
@@ -173,7 +173,7 @@ class Layout:
             if name in forms
         )
 
-    def domain(self, name: str, form: str, entry: Recordings) -> list[str]:
+    def domain(self, name: str, form: str, entry: RecordingPattern) -> list[str]:
         """Values that a path field may have, none where the spec does not say."""
         stated = [
             key[0]
@@ -231,7 +231,7 @@ def codes_of(spec: Spec, name: str) -> list[str]:
 
 
 def take_facts(joined: JoinedTable, fields: Cells) -> None:
-    for row in joined.look_up(fields)[1]:
+    for row in joined.find_rows(fields)[1]:
         fields |= {
             name: cell
             for name, cell in row.fields.items()

@@ -16,13 +16,13 @@ import numpy as np
 from depmm.corpora.patterns import (
     compile_pattern,
     fill_pattern,
+    fill_template,
     is_kept,
-    render,
     template_fields,
 )
 from depmm.corpora.spec_schema import (
     OFFSET_FIELD,
-    Recordings,
+    RecordingPattern,
     Spec,
     StepTable,
     Table,
@@ -50,7 +50,7 @@ class PlannedFile:
     """A recording or a file of features that is to be written."""
 
     path: str
-    entry: Recordings
+    entry: RecordingPattern
     fields: Cells
 
 
@@ -155,7 +155,7 @@ class Planner:
         LayoutError : no file fits the person; a further session cannot lie in another split
         """
         split = someone.traits.split if someone.traits.split in self.layout.splits else None
-        splits = [split] * self.spec.simulate.sessions
+        splits = [split] * self.spec.simulate.sessions_per_subject
         splits += [someone.further_split] if someone.further_split else []
         units = []
         for number, (place, part) in enumerate(
@@ -212,7 +212,7 @@ class Planner:
 
     # ---- files -------------------------------------------------------------------------------
 
-    def _combinations(self, entry: Recordings, forms: Cells, fixed: Cells) -> Iterator[Cells]:
+    def _combinations(self, entry: RecordingPattern, forms: Cells, fixed: Cells) -> Iterator[Cells]:
         """Yield the unit fields of every file of a pattern in a session."""
         names = [name for name in forms if name in self.layout.unit_names]
         lists = [
@@ -229,7 +229,7 @@ class Planner:
         someone: Someone,
         split: str | None,
         session: int,
-        entry: Recordings,
+        entry: RecordingPattern,
         forms: Cells,
         raw: Cells,
         words: int,
@@ -247,7 +247,7 @@ class Planner:
         fields: Cells = {"path": path, "stem": PurePosixPath(path).stem}
         fields |= {name: normal(forms[name], value) for name, value in raw.items()}
         for name, text in entry.fields.items():
-            fields[name] = render(text, fields) or ""
+            fields[name] = fill_template(text, fields) or ""
         if not is_kept(fields, entry.keep, entry.drop):
             return
         self._check(path, entry, fields)
@@ -270,7 +270,7 @@ class Planner:
         self,
         name: str,
         form: str,
-        entry: Recordings,
+        entry: RecordingPattern,
         someone: Someone,
         session: int,
         meanings: Meanings,
@@ -286,7 +286,7 @@ class Planner:
             self._free[key] = self._pick(domain or list(made_up(form, 1)))
         return self._free[key]
 
-    def _check(self, path: str, entry: Recordings, fields: Cells) -> None:
+    def _check(self, path: str, entry: RecordingPattern, fields: Cells) -> None:
         """Make sure that indexing will read the path as it is meant."""
         if any(compile_pattern(text).match(path) is not None for text in self.spec.ignore):
             raise LayoutError(
@@ -333,7 +333,7 @@ class Planner:
                     fields[name] = normal("int" if column in table.integers else "", cell)
         self.layout.translate(fields)
         for key, template in (("subject", self.spec.subject), ("session", self.spec.session)):
-            value = render(template, fields)
+            value = fill_template(template, fields)
             if value is None:
                 raise LayoutError(
                     f"{self.spec.name}: {key}: {template!r} of {fields['path']} cannot be filled. "
@@ -345,7 +345,7 @@ class Planner:
         self, number: int, table: Table, fields: Cells, unit: PlannedUnit, meanings: Meanings
     ) -> Cells | None:
         """Find or make a recording's row; None where the layout has none for it."""
-        parts = [render(join_field(text), fields) for text in table.join.values()]
+        parts = [fill_template(join_field(text), fields) for text in table.join.values()]
         key = tuple(part for part in parts if part is not None)
         if len(key) < len(parts):
             return None
@@ -405,7 +405,7 @@ class Planner:
             return self._pick(fitting or codes)
         if name in template_fields(self.spec.subject):
             return f"P{unit.person.number:03d}"
-        if groups := self.spec.simulate.groups.get(name):
+        if groups := self.spec.simulate.values_by_label.get(name):
             return groups[unit.person.told == "depressed"]
         if name == OFFSET_FIELD:
             return f"{OFFSET_S}"
@@ -430,7 +430,7 @@ class Planner:
         table = self.spec.steps.table
         if table is None:
             return
-        parts = [render(join_field(text), unit.fields) for text in table.join.values()]
+        parts = [fill_template(join_field(text), unit.fields) for text in table.join.values()]
         key = tuple(part for part in parts if part is not None)
         if len(key) < len(parts) or key in self.step_rows:
             return
@@ -444,7 +444,7 @@ class Planner:
                 f"{self.spec.name}: keep: and drop: of {table.place} leave out words of "
                 f"{unit.session}. Give the columns other values under simulate: fields:."
             )
-        others = self.spec.simulate.others
+        others = self.spec.simulate.excluded_rows
         sorted_out = [(column, value) for column in others for value in others[column]]
         sorted_out += [
             (column, value)
@@ -509,7 +509,7 @@ class Planner:
         return values[int(self.rng.integers(len(values)))]
 
 
-def _new(unit: PlannedUnit, entry: Recordings) -> bool:
+def _new(unit: PlannedUnit, entry: RecordingPattern) -> bool:
     """Say whether a unit lacks something that a pattern gives."""
     if entry.features:
         streams = [file.entry.features.name for file in unit.files if file.entry.features]

@@ -70,7 +70,7 @@ def _record(job: Job) -> list[Times]:
         spoken = [word for word, _ in unit.words]
         sound = speak(voice, spoken, bluntness["audio"], 1 / FRAMES_PER_SECOND, voice_rng)
         asked_s = 0.0
-        if job.spec.simulate.others:
+        if job.spec.simulate.excluded_rows:
             sound, asked_s = _after_a_question(sound, asker, voice_rng)
         motion = None
         for file in unit.files:

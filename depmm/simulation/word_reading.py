@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from depmm.config import MODALITIES
 from depmm.corpora.manifest import VALENCES
-from depmm.corpora.word_lists import ENGLISH_WORDS, Word, fold, read_words
+from depmm.corpora.word_lists import ENGLISH_WORDS, Word, normalize_word, read_words
 from depmm.simulation.face import (
     FRAMES_PER_SECOND,
     MOTION_PER_UNIT,
@@ -205,7 +205,7 @@ def word_lists(path: Path) -> dict[str, list[str]]:
     lists: dict[str, list[str]] = {valence: [] for valence in VALENCES}
     known: dict[str, Word] = {}
     for word in read_words(path):
-        other = known.setdefault(fold(word.text), word)
+        other = known.setdefault(normalize_word(word.text), word)
         if other is not word:
             raise ValueError(
                 f"{path}: {word.text!r} stands in {other.language} and {word.language}: simulate "

@@ -426,10 +426,10 @@ def test_a_video_is_looked_at_where_it_is_lit(tmp_path):
 
 def report(**lists) -> IndexReport:
     counts = dict.fromkeys(("subjects", "sessions", "steps"), 0)
-    empty = {"missing": (), "unused": (), "shadowed": (("a", "b"),), "left_out": ()}
+    empty = {"missing": (), "unused": (), "superseded": (("a", "b"),), "excluded": ()}
     patterns = (PatternCount("{subject}.wav", "audio", False, 3),)
     return IndexReport(
-        corpus="toy", patterns=patterns, other_folders={"x": 1}, ignored=0, hidden=0,
+        corpus="toy", patterns=patterns, unrelated_folders={"x": 1}, ignored=0, hidden=0,
         counts=counts, **{**empty, **lists},
     )  # fmt: skip
 

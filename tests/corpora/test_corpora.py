@@ -27,7 +27,13 @@ from depmm.corpora.manifest import (
     validate,
     write_manifest,
 )
-from depmm.corpora.patterns import PatternError, compile_pattern, is_kept, natural_key, render
+from depmm.corpora.patterns import (
+    PatternError,
+    compile_pattern,
+    fill_template,
+    is_kept,
+    natural_sort_key,
+)
 from depmm.corpora.spec import Spec, SpecError, load_spec, parse_spec
 
 SPECS = Path(__file__).parents[2] / "data_specs"
@@ -117,10 +123,10 @@ def test_bad_patterns_are_refused_with_a_remedy(pattern):
 
 
 def test_templates_fill_only_from_known_fields():
-    assert render("{a}-{b}!", {"a": "1", "b": "2"}) == "1-2!"
-    assert render("{a}-{b}", {"a": "1", "b": None}) is None
+    assert fill_template("{a}-{b}!", {"a": "1", "b": "2"}) == "1-2!"
+    assert fill_template("{a}-{b}", {"a": "1", "b": None}) is None
     with pytest.raises(PatternError, match=r"'\{a.b\}' is no field"):
-        render("{a.b}", {"a": "1"})
+        fill_template("{a.b}", {"a": "1"})
 
 
 def test_keep_and_drop_take_wildcards_and_the_empty_text():
@@ -131,14 +137,14 @@ def test_keep_and_drop_take_wildcards_and_the_empty_text():
 
 
 def test_natural_order_counts():
-    assert sorted(["w10", "w2", "w1", "v3"], key=natural_key) == ["v3", "w1", "w2", "w10"]
-    assert sorted(["10", "9", "a", "1.5"], key=natural_key) == ["1.5", "9", "10", "a"]
+    assert sorted(["w10", "w2", "w1", "v3"], key=natural_sort_key) == ["v3", "w1", "w2", "w10"]
+    assert sorted(["10", "9", "a", "1.5"], key=natural_sort_key) == ["1.5", "9", "10", "a"]
 
 
 def test_natural_order_knows_numbers():
     """A transcript's times: 64.9 s is later than 64.84 s."""
     times = ["64.9", "64.84", "-3", "64", "-10.5", "100.25"]
-    assert sorted(times, key=natural_key) == sorted(times, key=float)
+    assert sorted(times, key=natural_sort_key) == sorted(times, key=float)
 
 
 # ---- specs ------------------------------------------------------------------------------------
@@ -251,7 +257,7 @@ def test_labels_follow_the_cut_off_and_codes_are_translated(tmp_path):
         "scores": 3, "steps_with_audio": 3, "steps_with_face": 0,
     }  # fmt: skip
     assert not report.unused
-    assert not report.other_folders
+    assert not report.unrelated_folders
 
 
 def test_classes_as_delivered_win_and_scores_stay(tmp_path):
@@ -307,11 +313,11 @@ def test_every_visible_file_is_accounted_for_once(tmp_path):
     }  # fmt: skip
     report = index_corpus(parse_spec(text, "toy.yaml"), lay_out(tmp_path, files))[1]
     assert report.unused == ("notes.txt",)
-    assert report.other_folders == {"more": 1, "other": 2}
-    assert [path for path, _ in report.left_out] == ["S1_9.wav"]
+    assert report.unrelated_folders == {"more": 1, "other": 2}
+    assert [path for path, _ in report.excluded] == ["S1_9.wav"]
     assert (report.ignored, report.hidden) == (2, 2)
     taken = sum(item.files for item in report.patterns)
-    listed = len(report.unused) + sum(report.other_folders.values()) + len(report.left_out)
+    listed = len(report.unused) + sum(report.unrelated_folders.values()) + len(report.excluded)
     assert taken + listed + report.ignored == len(files) - 2
     assert "notes.txt" in report.summary()
 
@@ -322,7 +328,7 @@ def test_a_stray_file_beside_or_above_recordings_is_unused_by_name(tmp_path):
     files |= {f"a/b/{name}": "" for name in TOY_FILES if name.endswith(".wav")}
     report = index_corpus(parse_spec(text, "toy.yaml"), lay_out(tmp_path, files))[1]
     assert report.unused == ("a/b/note", "a/readme")
-    assert report.other_folders == {"c": 1}
+    assert report.unrelated_folders == {"c": 1}
 
 
 TWO_SOURCES = (
@@ -347,7 +353,7 @@ def test_the_first_listed_pattern_gives_a_modality_and_others_are_shadowed(tmp_p
         [0, "v/S1_2.mp4", "v/S1_2.mp4"],
         [1, "a/S1_10.wav", "f/S1_10.mp4"],
     ]
-    assert report.shadowed == (
+    assert report.superseded == (
         ("a/S1_2.wav", "v/S1_2.mp4"),
         ("a/copy/S1_10.wav", "a/S1_10.wav"),
     )
@@ -536,7 +542,7 @@ def test_ewre_simulated(tmp_path):
     manifest, report = index_corpus(load_spec(SPECS / "ewre_simulated.yaml"), root)
     assert report.complete
     assert not report.unused
-    assert not report.left_out
+    assert not report.excluded
     columns = ["subject", "session", "score", "label", "split", "gender", "age"]
     assert manifest.sessions[columns].to_numpy().tolist() == [
         ["S001", "S001_1", 14.0, 1, "train", "female", 30.0],
@@ -557,7 +563,7 @@ def test_grid_as_delivered(tmp_path):
     manifest, report = index_corpus(load_spec(SPECS / "grid.yaml"), lay_out(tmp_path, files))
     assert report.complete
     assert not report.unused
-    assert not report.other_folders
+    assert not report.unrelated_folders
     steps = manifest.steps
     assert steps["subject"].tolist() == ["s1", "s1", "s2", "s21"]
     assert steps["start_s"].tolist() == [0.95, 1.18, 0, 0]
@@ -591,8 +597,8 @@ def test_ravdess_as_delivered(tmp_path):
         ["normal", "Dogs are sitting by the door", names[3], names[4]],
         ["strong", "Kids are talking by the door", names[0], names[0]],
     ]
-    assert report.shadowed == ((names[1], names[0]), (names[2], names[0]))
-    assert [path for path, _ in report.left_out] == [names[5]]
+    assert report.superseded == ((names[1], names[0]), (names[2], names[0]))
+    assert [path for path, _ in report.excluded] == [names[5]]
 
 
 def test_emodb_as_delivered(tmp_path):
@@ -649,7 +655,7 @@ def test_real_ravdess(real_data):
     assert report.complete
     assert not report.unused
     assert [item.files for item in report.patterns] == [7, 0, 0, 448]
-    assert len(report.shadowed) == 4  # actor 01, neutral: as video and as sound
+    assert len(report.superseded) == 4  # actor 01, neutral: as video and as sound
     assert report.counts["steps"] == 7 + 448 - 4
     assert report.counts["steps_with_face"] == 7
     assert report.counts["subjects"] == 16

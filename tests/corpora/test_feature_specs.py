@@ -93,9 +93,9 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Indexed
 def test_every_file_is_accounted_for(name, corpora):
     corpus = corpora(name)
     assert [(item.where, item.message) for item in corpus.report.missing] == []
-    assert (corpus.report.unused, corpus.report.shadowed) == ((), ())
+    assert (corpus.report.unused, corpus.report.superseded) == ((), ())
     assert corpus.report.counts["unlabelled"] == 0
-    assert not corpus.report.other_folders
+    assert not corpus.report.unrelated_folders
     assert corpus.spec.citation
     assert corpus.spec.unverified
 
@@ -140,11 +140,11 @@ def test_daic_woz_cuts_interruptions_and_moves_what_is_out_of_sync(corpora):
     corpus = corpora("daic_woz")
     assert corpus.starts("373") == [1.0, 2.5, 350.0, 420.0]
     assert corpus.starts("444") == [1.0, 2.5, 387.0]
-    assert sorted(corpus.report.left_out) == [
-        ("373_P/373_AUDIO.wav", "a step at 351.000 s, inside steps.cut"),
-        ("373_P/373_AUDIO.wav", "a step at 419.500 s, inside steps.cut"),
-        ("444_P/444_AUDIO.wav", "a step at 280.000 s, inside steps.cut"),
-        ("444_P/444_AUDIO.wav", "a step at 300.000 s, inside steps.cut"),
+    assert sorted(corpus.report.excluded) == [
+        ("373_P/373_AUDIO.wav", "a step at 351.000 s, inside steps.excluded_intervals"),
+        ("373_P/373_AUDIO.wav", "a step at 419.500 s, inside steps.excluded_intervals"),
+        ("444_P/444_AUDIO.wav", "a step at 280.000 s, inside steps.excluded_intervals"),
+        ("444_P/444_AUDIO.wav", "a step at 300.000 s, inside steps.excluded_intervals"),
     ]
     assert corpus.starts("318") == [35.3199, 36.8199]
     flags = dict.fromkeys(map(str, DAIC_PEOPLE), "-")

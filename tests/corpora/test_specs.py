@@ -53,9 +53,9 @@ def test_a_complete_folder_leaves_nothing_missing_and_nothing_unused(name, tmp_p
     manifest, report = indexed(name, tmp_path)
     assert report.missing == ()
     assert report.unused == ()
-    assert report.shadowed == ()
-    assert report.left_out == ()
-    assert report.other_folders == {}
+    assert report.superseded == ()
+    assert report.excluded == ()
+    assert report.unrelated_folders == {}
     assert report.counts["unlabelled"] == 0
     assert manifest.sessions["instrument"].notna().all()
 
@@ -220,7 +220,7 @@ tables:
   - file: "{subject}.txt"
     header: false
     columns: [said]
-    whole: true
+    whole_file: true
     join: {subject: subject}
     fields: {text: said}
 """
@@ -248,7 +248,7 @@ def test_a_whole_file_needs_one_column(columns):
 
 
 def test_integers_are_columns_of_the_table():
-    text = TRANSCRIPTS.replace("whole: true", "integers: [sid]")
+    text = TRANSCRIPTS.replace("whole_file: true", "integers: [sid]")
     with pytest.raises(SpecError, match=r"integers: 'sid' is not given by columns:.*'said'"):
         parse_spec(text, "toy.yaml")
 
@@ -309,4 +309,4 @@ def test_the_schema_explains_every_key_and_refuses_others():
     for name, part in schema["$defs"].items():
         if "properties" in part:
             assert part["additionalProperties"] is False, name
-    assert schema["$defs"]["StepTable"]["properties"]["whole"]["description"]
+    assert schema["$defs"]["StepTable"]["properties"]["whole_file"]["description"]

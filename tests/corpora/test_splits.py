@@ -15,9 +15,9 @@ from depmm.corpora.spec import load_spec
 from depmm.corpora.splits import (
     SplitError,
     check_disjoint,
+    count_folds,
     make_folds,
     make_split,
-    number_of_folds,
     official_overlap,
     read_split,
     write_split,
@@ -41,7 +41,7 @@ def people(labels: list[list[int | None]], corpus: str = "toy", splits: list | N
 def folds(sessions: pd.DataFrame, config: SplitConfig, **more) -> list[pd.DataFrame]:
     return [
         make_split(sessions, config.model_copy(update={"fold": fold}), **more)
-        for fold in range(number_of_folds(sessions, config))
+        for fold in range(count_folds(sessions, config))
     ]
 
 
@@ -175,7 +175,7 @@ def test_people_who_differ_in_their_label_alone_are_dealt_in_turn(stratify_by):
 def test_repeats_deal_everybody_anew():
     config = SplitConfig(folds=4, repeats=3, seed=1)
     splits = folds(TWENTY_THREE, config)
-    assert len(splits) == number_of_folds(TWENTY_THREE, config) == 12
+    assert len(splits) == count_folds(TWENTY_THREE, config) == 12
     everyone = set(zip(TWENTY_THREE["corpus"], TWENTY_THREE["subject"], strict=True))
     for repeat in range(3):
         tested = [of(split, "test") for split in splits[4 * repeat : 4 * repeat + 4]]
@@ -191,10 +191,10 @@ def test_repeats_deal_everybody_anew():
 
 def test_leave_one_out_counts_people():
     config = SplitConfig(kind="leave_one_subject_out", fold=4)
-    assert number_of_folds(TWENTY_THREE, config) == 23
+    assert count_folds(TWENTY_THREE, config) == 23
     assert of(make_split(TWENTY_THREE, config), "test") == {("toy", "04")}
-    assert number_of_folds(TWENTY_THREE, SplitConfig(folds=7)) == 7
-    assert number_of_folds(TWENTY_THREE, SplitConfig(kind="official")) == 1
+    assert count_folds(TWENTY_THREE, SplitConfig(folds=7)) == 7
+    assert count_folds(TWENTY_THREE, SplitConfig(kind="official")) == 1
 
 
 def test_a_split_depends_on_the_seed_but_not_on_the_order_of_rows():
@@ -345,7 +345,7 @@ def test_the_split_of_a_run_is_a_file_too(tmp_path):
     split = make_split(TWENTY_THREE, SplitConfig(fold=2))
     write_split(split, tmp_path / "split.csv")
     filed = SplitConfig(kind="file", file=tmp_path / "split.csv")
-    assert number_of_folds(TWENTY_THREE, filed) == 1
+    assert count_folds(TWENTY_THREE, filed) == 1
     pd.testing.assert_frame_equal(make_split(TWENTY_THREE, filed), split)
 
 

@@ -122,7 +122,7 @@ access: a
 recordings:
   - {pattern: "{subject}.wav", modalities: [audio]}
 session: "{subject}"
-words: ../lists/words.csv
+word_list: ../lists/words.csv
 steps:
   table:
     file: "{subject}.csv"
@@ -155,7 +155,7 @@ def test_steps_take_the_valence_of_their_word_unless_the_table_gives_it(tmp_path
 
 
 def test_words_need_a_text_and_a_list(tmp_path):
-    with pytest.raises(SpecError, match=r"line 9: words: nothing gives the text of a step"):
+    with pytest.raises(SpecError, match=r"line 9: word_list: nothing gives the text of a step"):
         parse_spec(SPEC.replace("text: said, ", ""), "toy.yaml")
     layouts.write(tmp_path, {"A.wav": "", "A.csv": "start,said,valence\n0,a,\n"})
     with pytest.raises(WordListError, match=r"words.csv: cannot be read"):

@@ -296,7 +296,7 @@ def test_windows_of_a_recording(tmp_path):
 def test_cut_stretches_and_clock_offsets(tmp_path):
     text = SPEC.replace(
         "label:",
-        "  cut: [{when: {subject: 301}, start_s: 2.4, end_s: 2.6}]\nlabel:",
+        "  excluded_intervals: [{when: {subject: 301}, start_s: 2.4, end_s: 2.6}]\nlabel:",
     ).replace(
         "steps:\n",
         "  - {rows: \"subject,by\\n302,0.25\\n303,-1.5\\n\", join: {subject: subject},\n"
@@ -309,8 +309,8 @@ def test_cut_stretches_and_clock_offsets(tmp_path):
     assert start["301"] == [1.0]
     assert start["302"] == [1.25, 2.75]
     assert start["303"] == [1.0]
-    assert [(path, reason) for path, reason in report.left_out] == [
-        ("301_voice.csv", "a step at 2.500 s, inside steps.cut"),
+    assert [(path, reason) for path, reason in report.excluded] == [
+        ("301_voice.csv", "a step at 2.500 s, inside steps.excluded_intervals"),
         ("303_voice.csv", "a step at -0.500 s, before the recording starts"),
     ]
 
@@ -325,10 +325,14 @@ def test_cut_stretches_and_clock_offsets(tmp_path):
         ("label:", "  windows: {length_s: 1.0, hop_s: 1.0}\nlabel:", ["windows", "not both"]),
         (
             "label:",
-            "  cut: [{when: {sub: 1}, start_s: 1, end_s: 2}]\nlabel:",
+            "  excluded_intervals: [{when: {sub: 1}, start_s: 1, end_s: 2}]\nlabel:",
             ["'sub'", "'subject'"],
         ),
-        ("label:", "  cut: [{when: {subject: 1}, start_s: 2, end_s: 2}]\nlabel:", ["not after"]),
+        (
+            "label:",
+            "  excluded_intervals: [{when: {subject: 1}, start_s: 2, end_s: 2}]\nlabel:",
+            ["not after"],
+        ),
     ],
 )
 def test_mistakes_in_a_spec_are_named(old, new, parts):

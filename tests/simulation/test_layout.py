@@ -85,8 +85,8 @@ def test_every_spec_goes_from_its_own_simulation_to_predictions(path, tmp_path):
     # faces as aligned: drawn faces need no tracker
     spec, out = load_spec(path).model_copy(update={"faces": "aligned"}), tmp_path / "corpus"
     truth, manifest, report = made(spec, out, subjects=6, words=1, seed=1)
-    assert (report.missing, report.unused, report.shadowed, report.left_out) == ((), (), (), ())
-    assert report.other_folders == {}
+    assert (report.missing, report.unused, report.superseded, report.excluded) == ((), (), (), ())
+    assert report.unrelated_folders == {}
     assert json.loads((out / "truth.json").read_text(encoding="utf-8")) == truth
     manifest_says_what_is_true(spec, truth, manifest, out)
 
@@ -192,9 +192,9 @@ def one_epoch(spec, manifest, folder):
 def test_the_example_of_the_format_is_simulated_whole(tmp_path):
     text = (SPECS[0].parent / "README.md").read_text(encoding="utf-8")
     example = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0]
-    spec = parse_spec(example.replace("words: words_en.csv\n", ""), "README.md")
+    spec = parse_spec(example.replace("word_list: words_en.csv\n", ""), "README.md")
     truth, manifest, report = made(spec, tmp_path / "c", subjects=4, seed=2)
-    assert (report.missing, report.unused, report.shadowed, report.left_out) == ((), (), (), ())
+    assert (report.missing, report.unused, report.superseded, report.excluded) == ((), (), (), ())
     assert len(manifest.sessions) == 8
     assert manifest.sessions["season"].notna().all()
     for session, rows in manifest.steps.groupby("session"):
@@ -526,9 +526,9 @@ def test_files_of_others_are_left_alone(tmp_path):
         ("simulate: {columns: {x.csv: [a]}}", "'x.csv' is not given by a file with header"),
         ("simulate: {shapes: {x: [1]}}", "'x' is not given by features in arrays"),
         ("simulate: {infinite: [x]}", "'x' is not given by features in tables"),
-        ("simulate: {others: {who: [Ellie]}}", "'who' is not given by steps.table.keep"),
-        ("simulate: {groups: {phq: [1]}}", "1 values. Give two"),
-        ("simulate: {session: 2}", "Did you mean 'sessions'"),
+        ("simulate: {excluded_rows: {who: [Ellie]}}", "'who' is not given by steps.table.keep"),
+        ("simulate: {values_by_label: {phq: [1]}}", "1 values. Give two"),
+        ("simulate: {session: 2}", "Did you mean 'sessions_per_subject'"),
     ],
 )
 def test_a_spec_cannot_speak_of_what_it_lacks(change, message):
