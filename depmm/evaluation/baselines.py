@@ -37,7 +37,7 @@ FLOORS: dict[str, tuple[Answer, str]] = {
     "always_positive": ("y_pred", "always positive"),
     "constant_probability": ("y_prob", "constant probability"),
     "even_odds": ("y_prob", "probability 0.5"),
-    "constant_mean": ("score", "constant mean"),
+    "constant_mean": ("score_pred", "constant mean"),
 }
 ROUNDING = 1e-9  # a gain below this is rounding, not a gain
 NO_SOURCE = "none"  # of a table of tested rows alone
@@ -50,7 +50,7 @@ def add_floors(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
 
     Parameters
     ----------
-    predictions : table with split, fold, seed and y_true (binary) or score_true (severity)
+    predictions : table with split, fold, seed and y_true (binary) or score (severity)
     task : ``binary`` adds the constant decisions and the probability, ``severity`` the mean
 
     Returns
@@ -63,7 +63,7 @@ def add_floors(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
     ValueError : a fold has neither labelled train nor labelled validation rows, though other folds
         have, or though the task is severity
     """
-    column = "y_true" if task == "binary" else "score_true"
+    column = "y_true" if task == "binary" else "score"
     if task == "binary" and predictions.loc[predictions["split"] != "test", column].isna().all():
         fixed = {"always_negative": 0, "always_positive": 1, "even_odds": 0.5}
         return predictions.assign(**fixed, binary_floor_source=NO_SOURCE)

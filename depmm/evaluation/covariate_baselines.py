@@ -50,7 +50,7 @@ def add_covariate_floors(
     ----------
     predictions : checked table (``check_predictions``) with any of ``COVARIATES``
     task : ``binary`` adds ``<floor>_y_prob`` and ``<floor>_y_pred``, ``severity`` adds
-        ``<floor>_score``
+        ``<floor>_score_pred``
 
     Returns
     -------
@@ -74,7 +74,7 @@ def add_covariate_floors(
             continue
         reads[floor] = [str(name) for name in known]
         if task == "severity":
-            table[f"{floor}_score"] = answer
+            table[f"{floor}_score_pred"] = answer
         else:
             table[f"{floor}_y_prob"] = answer
             table[f"{floor}_y_pred"] = (answer >= DEFAULT_THRESHOLD).astype(int)
@@ -99,7 +99,7 @@ def _known_columns(predictions: pd.DataFrame, columns: tuple[str, ...]) -> pd.Da
 
 def _answers(predictions: pd.DataFrame, task: str, known: pd.DataFrame) -> np.ndarray:
     """Fit on each (fold, seed)'s own rows and answer all of its rows: ``[rows]``."""
-    column = "y_true" if task == "binary" else "score_true"
+    column = "y_true" if task == "binary" else "score"
     truth = predictions[column].to_numpy(dtype=float, na_value=np.nan)
     if predictions.loc[predictions["split"] != "test", column].isna().all():
         raise _NotPossible("no train or validation rows to fit on")
@@ -183,7 +183,7 @@ def compare_with_covariate_floors(
     }
     for name in metric_names(task):
         metric = METRICS[name]
-        if metric.reads == "band":
+        if metric.reads == "band_pred":
             continue
         own = tested.values(name)
         estimate = tested.interval(*own)

@@ -27,7 +27,7 @@ NULLS = ["", "NA", "NaN", "nan", "null", "None"]  # of numbers and groups in a .
 NAMED = 3  # sessions that an error lists before it only counts
 
 _KEYS = [*SESSION, "split", "fold", "seed"]
-_PAIRS = {"binary": ("y_true", "y_prob"), "severity": ("score_true", "score")}
+_PAIRS = {"binary": ("y_true", "y_prob"), "severity": ("score", "score_pred")}
 _ANSWERS = [name for pair in _PAIRS.values() for name in pair]
 
 
@@ -95,7 +95,7 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     predictions : subject, session, and y_true, y_prob (probability of the positive class) or
-        score_true, score (measured and predicted severity) or both pairs; a column may be null
+        score, score_pred (measured and predicted severity) or both pairs; a column may be null
         outside the tested rows. corpus, split (train | validation | test), fold and seed are as in
         ``ASSUMED`` where a table has no such column; any of ``COVARIATES`` may be
         there: reports are cut by them, and floors are fitted on them; further columns are kept
@@ -157,7 +157,7 @@ def _check_columns(columns: list[str]) -> None:
         )
     if not complete:
         raise PredictionsError(
-            "predictions: neither y_true and y_prob nor score_true and score are present; add the "
+            "predictions: neither y_true and y_prob nor score and score_pred are present; add the "
             f"columns of the task (present: {columns})"
         )
 
@@ -243,7 +243,7 @@ def _check_rows(table: pd.DataFrame) -> None:
     _check_seeds(tested)
     remedy = "this person is also in another split of the fold; split by person (corpus, subject)"
     _refuse(table, table["split"] != home, "split", remedy)
-    for name in ("y_true", "score_true"):
+    for name in ("y_true", "score"):
         if name in table:
             first = table.groupby(SESSION)[name].transform("first")
             differs = table[name].notna() & (table[name] != first)
@@ -297,7 +297,7 @@ def _tasks(table: pd.DataFrame) -> list[str]:
     if not tasks:
         raise PredictionsError(
             "predictions: no tested row has both truth and answer; fill y_true and y_prob, or "
-            "score_true and score"
+            "score and score_pred"
         )
     if (
         "severity" in tasks
@@ -338,7 +338,7 @@ def mean_of_sessions(table: pd.DataFrame) -> pd.DataFrame:
         if name not in numbers
     }
     persons = table.assign(**several).groupby(keys, sort=False)
-    averaged = {"y_prob", "score_true", "score", *numbers}
+    averaged = {"y_prob", "score", "score_pred", *numbers}
     how: dict[str, Any] = {
         str(name): "mean" if name in averaged else "first"
         for name in table
@@ -363,7 +363,7 @@ def decided_predictions(
     Returns
     -------
     table : with ``y_pred`` and its threshold (``decide``) where there are probabilities, with
-        ``band_true`` and ``band`` of the tested rows where the instrument has agreed bands
+        ``band`` and ``band_pred`` of the tested rows where the instrument has agreed bands
     tasks : ``binary``, ``severity`` or both
 
     Raises
@@ -379,7 +379,7 @@ def decided_predictions(
     instrument = instrument_of(table)
     if "severity" in tasks and instrument in INSTRUMENTS and INSTRUMENTS[instrument].levels:
         tested = table.index[table["split"] == "test"]
-        for band, score in (("band_true", "score_true"), ("band", "score")):
+        for band, score in (("band", "score"), ("band_pred", "score_pred")):
             bands = severity_bands(table.loc[tested, score], instrument)
             table[band] = pd.Series(bands, index=tested)
     return table, tasks

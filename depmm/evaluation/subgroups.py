@@ -83,7 +83,7 @@ def _by_group(tested: TestedSessions, tasks: list[str]) -> tuple[TestedSessions,
     """
     everyone = pd.concat(tested.seeds.values())
     present = [name for name in GROUPINGS if name in everyone]
-    truths = [name for name in ("y_true", "score_true") if name in everyone]
+    truths = [name for name in ("y_true", "score") if name in everyone]
     members = everyone.groupby("unit")[list(dict.fromkeys([*SESSION, *present, *truths]))].first()
     if "age" in members:
         members["age"] = age_bands(members["age"])
@@ -268,12 +268,12 @@ def _exchanges(
     person, stratum = subject_strata(members)
     if len(set(zip(person, own, strict=True))) == len(set(person)):
         if task == "severity":
-            stratum = _quarters(members["score_true"].to_numpy(float), person)
+            stratum = _quarters(members["score"].to_numpy(float), person)
         _, first, number = np.unique(person, return_index=True, return_inverse=True)
         changed = _permuted(own[first], stratum[first], draws, seed)[:, number]
         exchanged = "persons"
     else:
-        truth = members["y_true" if task == "binary" else "score_true"].to_numpy(float)
+        truth = members["y_true" if task == "binary" else "score"].to_numpy(float)
         blocks = pd.DataFrame({"person": person, "truth": truth})
         within = blocks.groupby(["person", "truth"]).ngroup().to_numpy()
         changed = _permuted(own, within, draws, seed)

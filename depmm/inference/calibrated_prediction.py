@@ -117,18 +117,18 @@ def answer_score(
 
     Parameters
     ----------
-    rows : the session as each model answers: fold, seed, ``score`` and, with gates, ``spread``
+    rows : the session as each model answers: fold, seed, ``score_pred`` and, with gates, ``spread``
     predictions : checked table of the run; only its validation rows are fitted on
     bounds : lowest and highest score that the models know
     instrument : what the score is of; None where it is not known
 
     Returns
     -------
-    ``score``, ``models``, ``gate_spread``, ``instrument``, ``range``, ``band`` (``number`` from 0
-    on, ``low`` and ``high`` (None: the top band); None without agreed bands), ``interval``
+    ``score_pred``, ``models``, ``gate_spread``, ``instrument``, ``range``, ``band`` (``number``
+    from 0 on, ``low`` and ``high`` (None: the top band); None without agreed bands), ``interval``
     (``low``, ``high``, ``coverage``, ``validation_persons``; or ``refused``, in words)
     """
-    score = float(rows["score"].mean())
+    score = float(rows["score_pred"].mean())
     interval: dict[str, Any]
     try:
         fitted = fit_intervals(predictions, ALPHA)
@@ -146,7 +146,7 @@ def answer_score(
     except CalibrationError as refusal:
         interval = {"refused": str(refusal)}
     return {
-        "score": score,
+        "score_pred": score,
         "models": rows.to_dict("records"),
         "gate_spread": _spread(rows),
         "instrument": instrument,

@@ -37,9 +37,8 @@ def prediction_text(content: dict[str, Any]) -> list[str]:
             f"({calibration_words(answer)})"
         )
     else:
-        lines.append(
-            f"  {content['model']['target']} {answer['score']:.1f}{_out_of(answer)}{_band(answer)}"
-        )
+        score = f"{answer['score_pred']:.1f}{_out_of(answer)}{_band(answer)}"
+        lines.append(f"  {content['model']['target']} {score}")
     lines += [f"  {interval_words(answer)}"] if "probability" in answer else []
     lines.append(f"  {certainty_words(answer)}")
     if (spread := spread_words(answer)) is not None:
@@ -105,7 +104,7 @@ def spread_words(answer: dict[str, Any]) -> str | None:
     parts = []
     if len(answer["models"]) > 1:
         binary = "probability" in answer
-        name = ("calibrated" if binary else "score", 2 if binary else 1)
+        name = ("calibrated" if binary else "score_pred", 2 if binary else 1)
         values = sorted(model[name[0]] for model in answer["models"])
         parts.append(
             f"mean of {len(values)} models of a cross-validation, which answer "

@@ -378,7 +378,7 @@ def _alignment(
 
 def _ask(run: TrainedRun, dataset: SessionDataset) -> tuple[pd.DataFrame, np.ndarray]:
     """Answers of every model, one row each, and the mean contribution of each step [L]."""
-    column = "y_prob" if run.about["task"] == "binary" else "score"
+    column = "y_prob" if run.about["task"] == "binary" else "score_pred"
     rows, contributions = [], []
     for (fold, seed), model in run.models.items():
         found = predict(model, dataset, [0], 1, draws=run.config.evaluation.n_gate_samples)

@@ -24,10 +24,10 @@ def make(sessions: int) -> pd.DataFrame:
     """Predictions of five folds: every person is tested once and trains or validates elsewhere."""
     rng = np.random.default_rng(0)
     person = np.arange(sessions)
-    score_true = rng.integers(0, 64, sessions).astype(float)
-    label = (score_true >= 14).astype(int)
+    score = rng.integers(0, 64, sessions).astype(float)
+    label = (score >= 14).astype(int)
     logit = label - 0.5 + rng.normal(size=sessions)
-    score = np.clip(score_true + rng.normal(0, 9, sessions), 0, 63)
+    score_pred = np.clip(score + rng.normal(0, 9, sessions), 0, 63)
     folds = []
     for fold in range(FOLDS):
         turn = (person - fold) % FOLDS
@@ -42,8 +42,8 @@ def make(sessions: int) -> pd.DataFrame:
                     "seed": 0,
                     "y_true": label,
                     "y_prob": 1 / (1 + np.exp(-logit)),
-                    "score_true": score_true,
                     "score": score,
+                    "score_pred": score_pred,
                     "instrument": "BDI-II",
                     "gender": np.where(person % 3, "female", "male"),
                 }

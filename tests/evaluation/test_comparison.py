@@ -172,8 +172,8 @@ def predictions(skill, seeds=(0,), persons=24, sessions=1):
                     "seed": seed,
                     "y_true": label,
                     "y_prob": scipy.stats.norm.cdf(skill * (label - 0.5) + rng.normal()),
-                    "score_true": 10.0 * label + person % 7,
-                    "score": 10.0 * label + person % 7 + rng.normal(0, 4 / (skill + 1)),
+                    "score": 10.0 * label + person % 7,
+                    "score_pred": 10.0 * label + person % 7 + rng.normal(0, 4 / (skill + 1)),
                     "instrument": "BDI-II",
                 }
                 rows.append(row)
@@ -242,8 +242,8 @@ def test_runs_that_cannot_be_compared():
         C.compare_runs({"a": table}, ["auroc"])
     with pytest.raises(ValueError, match="'auc' is none of balanced_accuracy"):
         C.compare_runs({"a": table, "b": table}, ["auc"])
-    binary = table.drop(columns=["score", "score_true"])
-    with pytest.raises(ValueError, match="mae reads 'score', which b, seed 0 has not"):
+    binary = table.drop(columns=["score_pred", "score"])
+    with pytest.raises(ValueError, match="mae reads 'score_pred', which b, seed 0 has not"):
         C.compare_runs({"a": table, "b": binary}, ["mae"], draws=10)
     unlabelled = table.drop(columns=["y_true", "y_prob"])
     with pytest.raises(C.PairingError, match="cannot be drawn in pairs"):

@@ -29,8 +29,8 @@ def make_predictions(persons=24, folds=2, told=0.0):
         session="1",
         y_true=label,
         y_prob=rng.random(persons),
-        score_true=5.0 + 10 * label + rng.normal(size=persons),
-        score=10 + rng.normal(size=persons),
+        score=5.0 + 10 * label + rng.normal(size=persons),
+        score_pred=10 + rng.normal(size=persons),
         gender=rng.choice(["female", "male", None], persons),
         age=np.where(rng.random(persons) < 0.3, np.nan, rng.integers(18, 80, persons)),
         duration_s=np.exp(4 + told * label + rng.normal(size=persons)),
@@ -87,7 +87,7 @@ def test_answers_are_those_of_a_scikit_learn_pipeline_of_the_train_rows(task):
                 last,
             )
             train = own[own["split"] == "train"]
-            model.fit(train[names], train["y_true" if task == "binary" else "score_true"])
+            model.fit(train[names], train["y_true" if task == "binary" else "score"])
             if task == "severity":
                 expected = model.predict(own[names])
             else:
@@ -96,7 +96,7 @@ def test_answers_are_those_of_a_scikit_learn_pipeline_of_the_train_rows(task):
                 clear = np.abs(expected - 0.5) > 1e-4
                 assert clear.mean() > 0.9
                 assert (decided == (expected >= 0.5))[clear].all()
-            column = f"{floor}_{'score' if task == 'severity' else 'y_prob'}"
+            column = f"{floor}_{'score_pred' if task == 'severity' else 'y_prob'}"
             np.testing.assert_allclose(floors.loc[own.index, column], expected, atol=1e-6)
 
 
@@ -122,7 +122,7 @@ def test_truth_of_tested_rows_changes_no_answer():
     tested = table["split"] == "test"
     # in another fold the same session is not tested: its truth there stays
     changed.loc[tested, "y_true"] = 1 - changed.loc[tested, "y_true"]
-    changed.loc[tested, "score_true"] = 27.0
+    changed.loc[tested, "score"] = 27.0
     for task in ("binary", "severity"):
         before, _, _ = add_covariate_floors(table, task)
         after, _, _ = add_covariate_floors(changed, task)
@@ -208,7 +208,7 @@ def test_what_is_not_known_of_tested_sessions_is_not_read():
 def test_a_model_that_length_explains_is_warned_about(tmp_path):
     table = make_predictions(persons=60, told=8.0).drop(columns=["interviewer", "age", "gender"])
     table["y_prob"] = 0.5 + 0.3 * (table["y_true"] - 0.5) + 0.2 * (table["y_prob"] - 0.5)
-    severity = {"score_true": np.nan, "score": np.nan}
+    severity = {"score": np.nan, "score_pred": np.nan}
     content = write_report(table.assign(**severity), tmp_path, title="length", draws=DRAWS)
     assert content["verdict"]["answer"] == "better"  # than a constant
     entry = content["covariate_floors"]["binary"]["floors"]["duration"]
@@ -245,7 +245,8 @@ def test_severity_and_its_bands():
     table, _, _, _ = answers(make_predictions(), "severity")
     tested = table[table["split"] == "test"]
     mae = [
-        sk.mean_absolute_error(tested["score_true"], tested[n]) for n in ("duration_score", "score")
+        sk.mean_absolute_error(tested["score"], tested[n])
+        for n in ("duration_score_pred", "score_pred")
     ]
     entry = floors["duration"]["metrics"]["mae"]
     assert entry["value"] == pytest.approx(mae[0])

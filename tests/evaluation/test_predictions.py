@@ -73,8 +73,8 @@ def test_train_rows_bring_their_floors():
 
 
 def test_severity_without_train_rows_has_no_floor_and_says_what_to_add():
-    severity = table(score_true=9.0, score=8.0).drop(columns=["y_true", "y_prob"])
-    with pytest.raises(ValueError, match=r"score_true.* no floor .* add its train rows"):
+    severity = table(score=9.0, score_pred=8.0).drop(columns=["y_true", "y_prob"])
+    with pytest.raises(ValueError, match=r"score.* no floor .* add its train rows"):
         evaluate(severity, draws=10, confidence=0.95)
 
 
@@ -92,7 +92,7 @@ def renamed(**names):
         (renamed(subject="subject_id"), "'subject' is missing, and there is 'subject_id'"),
         (table(Split="test"), "column 'split' is missing, and there is 'Split'"),
         (renamed(subject="who"), r"column\(s\) \['subject'\] missing; add them \(present: \['who'"),
-        (renamed(y_prob="answer"), "neither y_true and y_prob nor score_true and score"),
+        (renamed(y_prob="answer"), "neither y_true and y_prob nor score and score_pred"),
         (table().iloc[:0], "no rows; give one a tested session"),
         (table(y_prob=[10, 90, 20, 40, 60, 0.5]), r"is 10.*percentages: divide by 100 \(5 of 6"),
         (table(y_prob=[0.1, 1.3, 0.2, -2, 0.6, 0.8]), "y_prob is 1.3 in row 1.*apply the sigmoid"),

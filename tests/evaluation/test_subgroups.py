@@ -72,8 +72,8 @@ def random_sessions(tasks=("interview", "reading"), persons=12, seed=0):
         y_true=rows["number"] % 2,
         y_pred=rng.integers(0, 2, n),
         y_prob=rng.random(n),
-        score_true=rows["number"] % 5,
-        score=rng.random(n),
+        score=rows["number"] % 5,
+        score_pred=rng.random(n),
     )
 
 
@@ -100,7 +100,7 @@ def test_groups_are_measured_as_if_they_were_alone():
             assert (entry["sessions"], entry["persons"], entry["positive_sessions"]) == (24, 12, 12)
             auroc = sk.roc_auc_score(own["y_true"], own["y_prob"])
             assert entry["auroc"]["value"] == pytest.approx(auroc)
-            mae = sk.mean_absolute_error(own["score_true"], own["score"])
+            mae = sk.mean_absolute_error(own["score"], own["score_pred"])
             assert entry["mae"]["value"] == pytest.approx(mae)
             assert entry["mae"]["low"] < mae < entry["mae"]["high"]
 
@@ -204,8 +204,8 @@ def test_p_is_uniform_where_groups_do_not_matter(metric, task):
         changed = tested.seeds[0].assign(
             y_true=label,
             y_prob=label + rng.normal(size=48),
-            score_true=score,
-            score=12 + 0.3 * (score - 12) + rng.normal(0, 3, 48),  # wrong far from the mean
+            score=score,
+            score_pred=12 + 0.3 * (score - 12) + rng.normal(0, 3, 48),  # wrong far from the mean
         )
         members = changed.set_index("unit")
         codes, _ = _exchanges(members, "gender", ["female", "male"], task, 99, trial)
@@ -242,7 +242,7 @@ def test_a_planted_gap_is_found_and_said():
 
 def test_an_error_that_is_larger_is_called_worse():
     table = random_sessions(persons=20)
-    table["score"] = table["score_true"] + np.where(table["task"] == "reading", 5.0, 0.1)
+    table["score_pred"] = table["score"] + np.where(table["task"] == "reading", 5.0, 0.1)
     found = measure_fairness(draw(table, 200), ["severity"], seed=0)
     notes = fairness_warnings(found["gaps"])
     assert "RMSE is 4.90 higher (worse) for reading than for interview (task;" in notes[0]
@@ -260,7 +260,7 @@ def test_persons_are_exchanged_with_all_sessions_within_their_label():
     table["gender"] = np.where(table["number"] < 5, "female", "male")
     for task, stratum in (
         ("binary", table["y_true"]),
-        ("severity", table["score_true"] >= 3),  # 12 persons score 0 1 2 3 4 0 1 2 3 4 0 1
+        ("severity", table["score"] >= 3),  # 12 persons score 0 1 2 3 4 0 1 2 3 4 0 1
     ):
         codes, what = _exchanges(table, "gender", ["female", "male"], task, 30, 0)
         assert what == "persons"

@@ -160,13 +160,13 @@ def test_severity(corpus, tmp_path, tables):
     file, table = tables(SESSION)
     content = predict_file(run, file, Request(steps=table))
     answer = content["answer"]
-    assert answer["score"] == pytest.approx(own["score"][SESSION], abs=1e-3)
+    assert answer["score_pred"] == pytest.approx(own["score_pred"][SESSION], abs=1e-3)
     assert (answer["range"], answer["instrument"]) == ([0, 63], "BDI-II")
     assert answer["gate_spread"] is None
     assert "too few validation people" in answer["interval"]["refused"]
     said = "\n".join(prediction_text(content))
-    assert f"BDI-II score {answer['score']:.1f} on a scale from 0 to 63" in said
-    assert f"{answer['score']:.1f}" in prediction_page(content)
+    assert f"BDI-II score {answer['score_pred']:.1f} on a scale from 0 to 63" in said
+    assert f"{answer['score_pred']:.1f}" in prediction_page(content)
 
 
 def test_a_model_of_some_steps_asks_no_others(corpus, tmp_path, tables):
@@ -284,7 +284,7 @@ def validated(people: int, fold: int = 0, seed: int = 0, severity: bool = False)
         truth, error = person % 2, (person // 2 + 1) / 100
         rows.append((f"v{person}", "validation", truth, abs(truth - error), 20.0, 20 - 100 * error))
     rows += [("t0", "test", 0, 0.9, 20.0, 60.0), ("t1", "test", 1, 0.1, 20.0, 0.0)]
-    names = ["subject", "split", "y_true", "y_prob", "score_true", "score"]
+    names = ["subject", "split", "y_true", "y_prob", "score", "score_pred"]
     return pd.DataFrame(rows, columns=names).assign(
         corpus="c", session="1", fold=fold, seed=seed, instrument="BDI-II"
     )
@@ -351,18 +351,18 @@ def test_a_set_of_several_models_holds_what_any_holds():
 
 def test_intervals_of_scores_by_hand():
     # 20 people, residuals 1, 1, 2, 2, ... 10, 10 points: the 19th of 20 is 10
-    rows = pd.DataFrame({"fold": [0], "seed": [0], "score": [15.0]})
+    rows = pd.DataFrame({"fold": [0], "seed": [0], "score_pred": [15.0]})
     answer = answer_score(rows, validated(20), [0, 63], "BDI-II")
     assert answer["interval"] == {
         "low": 5.0, "high": 25.0, "coverage": 0.9, "validation_persons": 20,
     }  # fmt: skip
     assert answer["band"] == {"number": 1, "low": 14, "high": 20}
-    at_the_rim = answer_score(rows.assign(score=60.0), validated(20), [0, 63], "BDI-II")
+    at_the_rim = answer_score(rows.assign(score_pred=60.0), validated(20), [0, 63], "BDI-II")
     assert (at_the_rim["interval"]["high"], at_the_rim["band"]["high"]) == (63, None)
     two = pd.concat([validated(20), validated(20, fold=1)])
-    pair = pd.DataFrame({"fold": [0, 1], "seed": 0, "score": [15.0, 25.0]})
+    pair = pd.DataFrame({"fold": [0, 1], "seed": 0, "score_pred": [15.0, 25.0]})
     found = answer_score(pair, two, [0, 63], None)
-    assert (found["score"], found["band"]) == (20.0, None)
+    assert (found["score_pred"], found["band"]) == (20.0, None)
     assert (found["interval"]["low"], found["interval"]["high"]) == (5.0, 35.0)
     few = answer_score(rows, validated(8), [0, 63], "BDI-II")
     assert "(8) for a promise of 90 %: it takes 9" in few["interval"]["refused"]
@@ -635,10 +635,10 @@ def content_with(answer: dict, **changes: object) -> dict:
 
 
 def test_the_page_is_escaped_and_alone():
-    rows = pd.DataFrame({"fold": [0], "seed": [0], "y_prob": [0.95], "score": [15.0]})
+    rows = pd.DataFrame({"fold": [0], "seed": [0], "y_prob": [0.95], "score_pred": [15.0]})
     answers = [
         answer_probability(rows[["fold", "seed", "y_prob"]], validated(20)),
-        answer_score(rows[["fold", "seed", "score"]], validated(20), [0, 63], "BDI-II"),
+        answer_score(rows[["fold", "seed", "score_pred"]], validated(20), [0, 63], "BDI-II"),
     ]
     for answer in answers:
         page = prediction_page(content_with(answer))

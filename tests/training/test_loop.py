@@ -102,8 +102,8 @@ def test_run_learns_and_leaves_what_is_needed(corpus, tmp_path):
         *(
             "y_true",
             "y_prob",
-            "score_true",
             "score",
+            "score_pred",
             "instrument",
             "gender",
             "age",
@@ -115,7 +115,7 @@ def test_run_learns_and_leaves_what_is_needed(corpus, tmp_path):
     for column, known in (("session", "session"), ("split", "split"), ("y_true", "label")):
         assert table[column].tolist() == own[known].tolist()  # one row a session
     assert table["y_prob"].between(0, 1).all()
-    assert table[["score", "score_true"]].isna().all(axis=None)
+    assert table[["score", "score_pred"]].isna().all(axis=None)
 
     content = {path.name for path in folder.path.rglob("*") if path.is_file()}
     events = {name for name in content if name.startswith("events.out")}
@@ -192,8 +192,8 @@ def test_a_precision_that_a_cpu_does_not_have_is_refused(corpus, tmp_path):
 def test_severity_run(corpus, tmp_path):
     folder = run(corpus, tmp_path, *AUDIO, "target={kind: severity, column: score}")
     table = pd.read_parquet(folder.predictions)
-    assert table["score"].between(0, 63).all()
-    assert table["score_true"].tolist() == corpus.manifest.sessions["score"].tolist()
+    assert table["score_pred"].between(0, 63).all()
+    assert table["score"].tolist() == corpus.manifest.sessions["score"].tolist()
     assert table[["y_true", "y_prob"]].isna().all(axis=None)
     assert "val_rmse" in history(folder)
 
@@ -559,10 +559,10 @@ def test_scores_and_levels_train_and_predict(corpus, tmp_path, kind, output):
     folder = run(corpus, tmp_path, *AUDIO, "training.epochs=1", task)
     table = pd.read_parquet(folder.predictions)
     highest = 63 if kind == "severity" else 3
-    assert table["score"].between(0, highest).all()
+    assert table["score_pred"].between(0, highest).all()
     manifest = corpus.manifest.sessions.set_index("subject")["score"][table["subject"]].to_numpy()
     expected = manifest if kind == "severity" else np.digitize(manifest, [14, 20, 29])
-    np.testing.assert_array_equal(table["score_true"], expected)
+    np.testing.assert_array_equal(table["score"], expected)
     assert set(table["instrument"]) == {"BDI-II" if kind == "severity" else "BDI-II level"}
 
 
@@ -570,7 +570,7 @@ def test_a_score_of_no_instrument_needs_a_range(corpus, tmp_path):
     age = ["training.epochs=1", "target={kind: severity, column: age, range: [18, 70]}"]
     table = pd.read_parquet(run(corpus, tmp_path, *AUDIO, *age).predictions)
     assert set(table["instrument"]) == {"age"}
-    assert table["score"].between(18, 70).all()
+    assert table["score_pred"].between(18, 70).all()
     narrow = ["target={kind: severity, column: age, range: [18, 19]}", "name=narrow"]
     with pytest.raises(DataError, match=r"age of session .* outside of 18 \.\.\. 19"):
         run(corpus, tmp_path, *AUDIO, *narrow)

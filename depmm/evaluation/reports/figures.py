@@ -152,12 +152,12 @@ def roc_overlay(runs: Mapping[str, Answers]) -> str | None:
         return _svg(figure, "overlay", "ROC curves of the runs, above the diagonal floor")
 
 
-def severity_figure(score_true: Array, score: Array, instrument: str | None) -> str:
+def severity_figure(score: Array, score_pred: Array, instrument: str | None) -> str:
     """Predicted against measured severity; lines at the levels of the instrument.
 
     Parameters
     ----------
-    score_true, score : [N], in points of the instrument
+    score, score_pred : [N], in points of the instrument
     instrument : its name; levels are drawn where they are agreed on
     """
     scale = INSTRUMENTS.get(instrument or "", INSTRUMENTS["group"])
@@ -166,8 +166,8 @@ def severity_figure(score_true: Array, score: Array, instrument: str | None) -> 
     unit = f"{instrument} points" if bands else "points"
     with mpl.rc_context(STYLE):
         figure, axes = _axes(f"Measured severity ({unit})", f"Predicted severity ({unit})")
-        low = min(0.0, float(score_true.min()), float(score.min()))
-        high = max(float(score_true.max()), float(score.max()), low + 1)
+        low = min(0.0, float(score.min()), float(score_pred.min()))
+        high = max(float(score.max()), float(score_pred.max()), low + 1)
         start = low
         for stop, name in bands:
             if stop < high:
@@ -185,7 +185,7 @@ def severity_figure(score_true: Array, score: Array, instrument: str | None) -> 
                 )
             start = stop
         axes.plot([low, high], [low, high], color=GREY, linestyle="--", linewidth=1)
-        axes.scatter(score_true, score, s=18, color=BLUE, alpha=0.6, linewidth=0)
+        axes.scatter(score, score_pred, s=18, color=BLUE, alpha=0.6, linewidth=0)
         margin = 0.02 * (high - low)
         axes.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
         return _svg(figure, "severity", "Predicted against measured severity, one point a session")

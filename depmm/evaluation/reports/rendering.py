@@ -34,7 +34,7 @@ def report_figures(content: dict[str, Any], tested: TestedSessions) -> dict[str,
     if "severity" in content["tasks"]:
         rows = pd.concat(tested.seeds.values())
         severity = figures.severity_figure(
-            rows["score_true"].to_numpy(float), rows["score"].to_numpy(float), content["instrument"]
+            rows["score"].to_numpy(float), rows["score_pred"].to_numpy(float), content["instrument"]
         )
     return {"roc": roc, "pr": pr, "severity": severity, "reliability": reliability, "risk": risk}
 

@@ -181,7 +181,7 @@ def _levels(tested: TestedSessions, instrument: str | None) -> dict[str, Any] | 
         return None
     counts = np.zeros((len(names), len(names)))
     for rows in tested.seeds.values():
-        pairs = rows["band_true"].to_numpy(int), rows["band"].to_numpy(int)
+        pairs = rows["band"].to_numpy(int), rows["band_pred"].to_numpy(int)
         np.add.at(counts, pairs, 1 / len(tested.seeds))
     return {"names": list(names), "counts": counts.round(9).tolist()}
 

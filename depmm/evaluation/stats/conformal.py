@@ -196,9 +196,9 @@ def fit_intervals(predictions: pd.DataFrame, alpha: float) -> dict[tuple[int, in
     """
     return {
         key: conformal_quantile(
-            worst_sessions(own, np.abs(own["score_true"] - own["score"])), alpha
+            worst_sessions(own, np.abs(own["score"] - own["score_pred"])), alpha
         )
-        for key, own in validation_rows(predictions, "score_true", "score")
+        for key, own in validation_rows(predictions, "score", "score_pred")
     }
 
 
@@ -211,13 +211,13 @@ def severity_intervals(
 
     Parameters
     ----------
-    rows : with fold, seed and score
+    rows : with fold, seed and score_pred
     fitted : from ``fit_intervals``
     bounds : lowest and highest possible score; None: intervals may leave the instrument
     """
     keys = zip(rows["fold"], rows["seed"], strict=True)
     half = np.array([fitted[int(fold), int(seed)].value for fold, seed in keys])
-    score = rows["score"].to_numpy(float)
+    score = rows["score_pred"].to_numpy(float)
     lowest, highest = bounds or (-np.inf, np.inf)
     return pd.DataFrame(
         {
@@ -244,7 +244,7 @@ def measure_intervals(
     for rows in tested.seeds.values():
         spans = severity_intervals(rows, fitted, bounds)
         # a residual of exactly the quantile is inside, whatever rounding says
-        inside = rows["score_true"].between(spans["low"] - ROUNDING, spans["high"] + ROUNDING)
+        inside = rows["score"].between(spans["low"] - ROUNDING, spans["high"] + ROUNDING)
         whole = worst_sessions(rows, ~inside) == 0
         shares.append(whole.mean())
         widths.append(float((spans["high"] - spans["low"]).mean()))

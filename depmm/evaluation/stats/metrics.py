@@ -24,12 +24,12 @@ from depmm.corpora.manifest import INSTRUMENTS
 
 Array = NDArray[np.float64]
 Weights = NDArray[np.integer] | NDArray[np.floating]
-Answer = Literal["y_pred", "y_prob", "score", "band"]
+Answer = Literal["y_pred", "y_prob", "score_pred", "band_pred"]
 TRUTH: dict[Answer, str] = {
     "y_pred": "y_true",
     "y_prob": "y_true",
-    "score": "score_true",
-    "band": "band_true",
+    "score_pred": "score",
+    "band_pred": "band",
 }
 
 BLOCK_CELLS = 500_000  # weights turned into float64 at a time: 4 MB, which a cache holds
@@ -261,30 +261,30 @@ def pr_curve(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights, grid: Array
 # ---- severity ----------------------------------------------------------------------------------
 
 
-def rmse(score_true: ArrayLike, score: ArrayLike, weights: Weights) -> Array:
+def rmse(score: ArrayLike, score_pred: ArrayLike, weights: Weights) -> Array:
     """Root of the mean squared error over sessions, in points of the instrument, ``[D]``."""
-    error = np.asarray(score, dtype=float) - np.asarray(score_true, dtype=float)
+    error = np.asarray(score_pred, dtype=float) - np.asarray(score, dtype=float)
     return np.sqrt(_weighted_mean(weights, error**2))
 
 
-def mae(score_true: ArrayLike, score: ArrayLike, weights: Weights) -> Array:
+def mae(score: ArrayLike, score_pred: ArrayLike, weights: Weights) -> Array:
     """Mean absolute error over sessions, in points of the instrument, ``[D]``."""
-    error = np.asarray(score, dtype=float) - np.asarray(score_true, dtype=float)
+    error = np.asarray(score_pred, dtype=float) - np.asarray(score, dtype=float)
     return _weighted_mean(weights, np.abs(error))
 
 
-def pearson(score_true: ArrayLike, score: ArrayLike, weights: Weights) -> Array:
+def pearson(score: ArrayLike, score_pred: ArrayLike, weights: Weights) -> Array:
     """Pearson correlation, ``[D]``; NaN where truth or prediction is constant."""
-    _, var_true, var_score, covariance = _moments(score_true, score, weights)
+    _, var_true, var_score, covariance = _moments(score, score_pred, weights)
     return _ratio(covariance, np.sqrt(var_true * var_score))
 
 
-def spearman(score_true: ArrayLike, score: ArrayLike, weights: Weights) -> Array:
+def spearman(score: ArrayLike, score_pred: ArrayLike, weights: Weights) -> Array:
     """Spearman's rank correlation with midranks, ``[D]``; NaN where an answer is constant.
 
     Ranks are those within each draw.
     """
-    truth, answer = np.asarray(score_true, dtype=float), np.asarray(score, dtype=float)
+    truth, answer = np.asarray(score, dtype=float), np.asarray(score_pred, dtype=float)
     order_truth, order_answer = _Ranks.of(truth), _Ranks.of(answer)
     result = np.empty(len(weights))
     for rows in _blocks(weights):
@@ -295,16 +295,16 @@ def spearman(score_true: ArrayLike, score: ArrayLike, weights: Weights) -> Array
     return result
 
 
-def ccc(score_true: ArrayLike, score: ArrayLike, weights: Weights) -> Array:
+def ccc(score: ArrayLike, score_pred: ArrayLike, weights: Weights) -> Array:
     """Concordance correlation coefficient (Lin 1989, population moments), ``[D]``.
 
     Unlike Pearson's r it also falls with a wrong mean or a wrong spread.
     """
-    shift, var_true, var_score, covariance = _moments(score_true, score, weights)
+    shift, var_true, var_score, covariance = _moments(score, score_pred, weights)
     return _ratio(2 * covariance, var_true + var_score + shift**2)
 
 
-def quadratic_kappa(band_true: ArrayLike, band: ArrayLike, weights: Weights) -> Array:
+def quadratic_kappa(band: ArrayLike, band_pred: ArrayLike, weights: Weights) -> Array:
     """Cohen's kappa of severity bands with quadratic weights (Cohen 1968), ``[D]``.
 
     With these weights kappa is 1 - E[(a - b)^2] / (E[(a - b)^2] of independent a and b), which is
@@ -313,9 +313,9 @@ def quadratic_kappa(band_true: ArrayLike, band: ArrayLike, weights: Weights) -> 
 
     Parameters
     ----------
-    band_true, band : [N], 0 for the mildest band; see ``severity_bands``
+    band, band_pred : [N], 0 for the mildest band; see ``severity_bands``
     """
-    return ccc(band_true, band, weights)
+    return ccc(band, band_pred, weights)
 
 
 def severity_bands(scores: ArrayLike, instrument: str) -> NDArray[np.int64]:
@@ -406,7 +406,7 @@ METRICS: dict[str, Metric] = {
     ),
     "rmse": Metric(
         rmse,
-        "score",
+        "score_pred",
         "RMSE",
         "root of the mean squared error, points",
         lower_is_better=True,
@@ -414,24 +414,29 @@ METRICS: dict[str, Metric] = {
     ),
     "mae": Metric(
         mae,
-        "score",
+        "score_pred",
         "MAE",
         "mean absolute error, points",
         lower_is_better=True,
         proportion=False,
     ),
     "pearson": Metric(
-        pearson, "score", "Pearson r", "linear agreement", chance=0.0, proportion=False
+        pearson, "score_pred", "Pearson r", "linear agreement", chance=0.0, proportion=False
     ),
     "spearman": Metric(
-        spearman, "score", "Spearman rho", "agreement in order", chance=0.0, proportion=False
+        spearman, "score_pred", "Spearman rho", "agreement in order", chance=0.0, proportion=False
     ),
     "ccc": Metric(
-        ccc, "score", "CCC", "agreement in level, spread and order", chance=0.0, proportion=False
+        ccc,
+        "score_pred",
+        "CCC",
+        "agreement in level, spread and order",
+        chance=0.0,
+        proportion=False,
     ),
     "quadratic_kappa": Metric(
         quadratic_kappa,
-        "band",
+        "band_pred",
         "Quadratic kappa",
         "agreement of severity bands beyond chance",
         chance=0.0,
@@ -472,12 +477,12 @@ def _weighted_mean(weights: Weights, values: Array) -> Array:
 
 
 def _moments(
-    score_true: ArrayLike, score: ArrayLike, weights: Weights
+    score: ArrayLike, score_pred: ArrayLike, weights: Weights
 ) -> tuple[Array, Array, Array, Array]:
     """Difference of means, both variances and the covariance in each draw (population moments)."""
     # measured from the first value: a constant becomes exactly 0, with exactly no variance
-    a = np.asarray(score_true, dtype=float)
-    b = np.asarray(score, dtype=float)
+    a = np.asarray(score, dtype=float)
+    b = np.asarray(score_pred, dtype=float)
     offset = b[0] - a[0] if len(a) else 0.0
     a, b = a - a[:1], b - b[:1]
     columns = np.stack([a, b, a * a, b * b, a * b, np.ones_like(a)], axis=1)

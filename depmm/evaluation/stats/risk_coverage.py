@@ -124,7 +124,7 @@ def measure_spread(tested: TestedSessions, task: str) -> dict[str, Any] | None:
     Parameters
     ----------
     tested : with a column ``spread``
-    task : ``binary``: the error is ``|y_true - y_prob|``; ``severity``: ``|score_true - score|``
+    task : ``binary``: the error is ``|y_true - y_prob|``; ``severity``: ``|score - score_pred|``
 
     Returns
     -------
@@ -144,7 +144,7 @@ def measure_spread(tested: TestedSessions, task: str) -> dict[str, Any] | None:
             f"predictions: spread is {everyone['spread'].min()} in a tested row; it is a standard "
             "deviation: give values from 0 on, or drop the column"
         )
-    truth, answer = ("y_true", "y_prob") if task == "binary" else ("score_true", "score")
+    truth, answer = ("y_true", "y_prob") if task == "binary" else ("score", "score_pred")
 
     def error(rows: pd.DataFrame) -> Array:
         return np.abs(rows[truth].to_numpy(float) - rows[answer].to_numpy(float))

@@ -73,7 +73,7 @@ def explain_sessions(
     ------
     for a batch, by name (those of ``TABLES`` that the model has anything for):
     ``attention`` and ``branches`` as in ``Recording``;
-    ``contributions``, one row a step: ``y_prob`` (or ``score``), ``step``, ``occlusion`` and
+    ``contributions``, one row a step: ``y_prob`` (or ``score_pred``), ``step``, ``occlusion`` and
     ``occlusion_<modality>`` as in ``occlude_steps``, and with sparse attention ``selected`` (share
     of the heads of the multimodal encoder's first layer, or of the only one's, whose own index
     selects it) and ``selected_<encoder>``;
@@ -180,7 +180,7 @@ def _step_table(
 ) -> pd.DataFrame:
     """One row a step that is there; each measure of steps adds its columns."""
     row, step = present_steps(masks).cpu().nonzero(as_tuple=True)
-    answer = "y_prob" if model.config.target == "binary" else "score"
+    answer = "y_prob" if model.config.target == "binary" else "score_pred"
     prediction = model.head.predict(recording.logits).double().cpu()
     table = pd.DataFrame({"row": row, answer: prediction[row], "step": step.int()})
     table = table.merge(occlude_steps(model, features, masks), on=["row", "step"], how="left")

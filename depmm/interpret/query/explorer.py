@@ -130,7 +130,7 @@ def explorer_content(
     readings = steps[READING].drop_duplicates()
     shown = _sample(readings)
     content = {
-        "answer": "y_prob" if "y_prob" in steps else "score",
+        "answer": "y_prob" if "y_prob" in steps else "score_pred",
         "binary": binary,
         "splits": sorted(steps["split"].unique()),
         "counts": {
@@ -223,7 +223,7 @@ def _sessions(
     modalities: pd.DataFrame | None,
 ) -> list[dict[str, Any]]:
     """One dict a session, its steps in columns."""
-    answer = "y_prob" if "y_prob" in steps else "score"
+    answer = "y_prob" if "y_prob" in steps else "score_pred"
     grouped = dict(tuple(shown.merge(steps, on=READING).groupby(READING, sort=False)))
     of_branches = _by_reading(branches, ["branch", "logit", "gate", "present"])
     of_modalities = _by_reading(modalities, ["modality", "shapley"])

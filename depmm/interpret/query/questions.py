@@ -171,7 +171,7 @@ def session(
         if value is not None:
             check_name(run, column, value, "" if column == "subject" else subject)
     asked = {column: value for column, value in named.items() if value is not None}
-    means = [name for name in ("y_prob", "score", *measures_of(run)) if name in here]
+    means = [name for name in ("y_prob", "score_pred", *measures_of(run)) if name in here]
     mean = "".join(f', avg("{name}") AS "{name}"' for name in means)
     answer = read(
         run,

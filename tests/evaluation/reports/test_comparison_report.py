@@ -43,8 +43,8 @@ def predictions(noise, persons=24):
                     "seed": 0,
                     "y_true": label,
                     "y_prob": 1 / (1 + np.exp(1 - 2 * label - noise * rng.normal())),
-                    "score_true": 5.0 + 20 * label,
-                    "score": 6.0 + 20 * label + noise * rng.normal(),
+                    "score": 5.0 + 20 * label,
+                    "score_pred": 6.0 + 20 * label + noise * rng.normal(),
                     "instrument": "BDI-II",
                 }
             )
@@ -96,7 +96,7 @@ def test_the_page_names_the_better_run_and_escapes_it(compared):
 
 
 def test_runs_that_cannot_be_compared_leave_nothing(runs, tmp_path):
-    binary = runs["noise"].drop(columns=["score", "score_true"])
+    binary = runs["noise"].drop(columns=["score_pred", "score"])
     severity = runs["noise"].drop(columns=["y_prob", "y_true"])
     settings = {"commands": {"a": None, "b": None}, "draws": 10, "confidence": 0.95}
     with pytest.raises(PairingError, match=r"no task in common \(a: binary; b: severity\)"):

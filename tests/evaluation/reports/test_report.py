@@ -41,8 +41,8 @@ def make_predictions(persons=30, folds=3, seeds=(0,), sessions=1, separation=2.0
                             "seed": seed,
                             "y_true": label,
                             "y_prob": 1 / (1 + np.exp(-logit)),
-                            "score_true": float(measured),
-                            "score": float(measured + 3 * rng.normal()),
+                            "score": float(measured),
+                            "score_pred": float(measured + 3 * rng.normal()),
                             "gender": ("female", "male")[person // 2 % 2],
                             "instrument": "BDI-II",
                         }
@@ -52,7 +52,7 @@ def make_predictions(persons=30, folds=3, seeds=(0,), sessions=1, separation=2.0
 
 def only(task, table):
     """Keep the answers of one task."""
-    answer = {"binary": "score", "severity": "y_prob"}[task]
+    answer = {"binary": "score_pred", "severity": "y_prob"}[task]
     return table.assign(**{answer: np.nan})
 
 
@@ -79,7 +79,7 @@ def spoil(column, value, row=0):
             lambda t: t.drop(columns="fold"),
             "another split .* Assumed .* columns are missing: fold 0",
         ),
-        (lambda t: t.drop(columns=["y_prob", "score"]), "neither y_true and y_prob nor"),
+        (lambda t: t.drop(columns=["y_prob", "score_pred"]), "neither y_true and y_prob nor"),
         (spoil("y_prob", 1.2, 3), r"y_prob is 1.2 in row 3 \(corpus c, subject p3.*\[0, 1\]"),
         (spoil("y_prob", "high"), "y_prob is high in row 0.*finite numbers"),
         (spoil("y_prob", np.inf), "y_prob is inf in row 0.*finite numbers"),
@@ -113,7 +113,7 @@ def test_tested_rows_need_answers_of_one_instrument():
     with pytest.raises(PredictionsError, match="tested rows need it"):
         numbers(spoil("y_prob", None, tested[0])(table.copy()))
     with pytest.raises(PredictionsError, match="no tested row has both"):
-        numbers(table.assign(y_prob=np.nan, score=np.nan))
+        numbers(table.assign(y_prob=np.nan, score_pred=np.nan))
     with pytest.raises(PredictionsError, match=r"\['BDI-II', 'PHQ-8'\]"):
         numbers(spoil("instrument", "PHQ-8", tested[0])(table.copy()))
 
@@ -212,16 +212,16 @@ def test_pooled_folds_equal_sklearn_and_severity_its_floor():
     assert content["folds"] == [0, 1, 2]
     tested = table[table["split"] == "test"]
     auroc = sk.roc_auc_score(tested["y_true"], tested["y_prob"])
-    rmse = sk.root_mean_squared_error(tested["score_true"], tested["score"])
+    rmse = sk.root_mean_squared_error(tested["score"], tested["score_pred"])
     assert content["metrics"]["auroc"]["value"] == pytest.approx(auroc)
     assert content["metrics"]["rmse"]["value"] == pytest.approx(rmse)
-    means = table[table["split"] == "train"].groupby("fold")["score_true"].mean()
-    floor = sk.mean_absolute_error(tested["score_true"], tested["fold"].map(means))
+    means = table[table["split"] == "train"].groupby("fold")["score"].mean()
+    floor = sk.mean_absolute_error(tested["score"], tested["fold"].map(means))
     entry = content["metrics"]["mae"]
     assert entry["floor"]["value"] == pytest.approx(floor)
     assert entry["gain"]["value"] == pytest.approx(floor - entry["value"])
     assert entry["verdict"]["answer"] == "better"
-    bands = [np.digitize(tested[name], (14, 20, 29)) for name in ("score_true", "score")]
+    bands = [np.digitize(tested[name], (14, 20, 29)) for name in ("score", "score_pred")]
     kappa = sk.cohen_kappa_score(*bands, weights="quadratic")
     assert content["metrics"]["quadratic_kappa"]["value"] == pytest.approx(kappa)
     unknown = numbers(table.assign(instrument="own scale"))
@@ -306,7 +306,7 @@ def test_the_report_of_repeated_folds_says_so(tmp_path):
 def test_persons_as_the_unit_are_judged_by_the_mean_of_their_sessions(tmp_path):
     table = make_predictions(sessions=3)
     keys = ["corpus", "subject", "split", "fold", "seed", "y_true", "gender", "instrument"]
-    by_hand = table.groupby(keys)[["y_prob", "score_true", "score"]].mean().reset_index()
+    by_hand = table.groupby(keys)[["y_prob", "score", "score_pred"]].mean().reset_index()
     content, expected = numbers(table, unit="subject"), numbers(by_hand.assign(session="mean"))
     assert (content["unit"], expected["unit"]) == ("subject", "session")
     for name, entry in content["metrics"].items():
@@ -394,7 +394,7 @@ def test_without_validation_nothing_is_fitted_and_the_page_says_so(tmp_path):
     calibration = json.loads((tmp_path / "metrics.json").read_text())["calibration"]
     for part in ("temperature", "isotonic", "conformal"):
         assert "no validation rows with y_true" in calibration["binary"][part]["refused"]
-    assert "score_true" in calibration["severity"]["conformal"]["refused"]
+    assert "score" in calibration["severity"]["conformal"]["refused"]
     assert calibration["binary"]["before"]["ece"]["value"] > 0
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "nothing is fitted on test rows" in page.text

@@ -62,7 +62,7 @@ def look_at(*pages):
 def seen(tmp_path_factory):
     """Both pages, opened at once: the log, and by name (metrics.json, HTML, phone, desk)."""
     base = tmp_path_factory.mktemp("pages")
-    table, noise = predictions(0.5), predictions(30).drop(columns=["score", "score_true"])
+    table, noise = predictions(0.5), predictions(30).drop(columns=["score_pred", "score"])
     again = noise.sample(frac=1, random_state=0)
     both = {"the_first_run_of_a_very_long_name_without_any_blank": noise, "again": again}
     one, several = base / "run", base / "comparison"

@@ -45,8 +45,8 @@ def table(validation=60, test=60, seed=0, sharpness=1.0, sessions=1, folds=1):
                             "seed": 0,
                             "y_true": label,
                             "y_prob": expit(sharpness * true_logit),
-                            "score_true": float(np.clip(score + rng.normal(), 0, 63)),
-                            "score": score,
+                            "score": float(np.clip(score + rng.normal(), 0, 63)),
+                            "score_pred": score,
                             "instrument": "BDI-II",
                         }
                     )
@@ -178,7 +178,7 @@ def test_nothing_is_fitted_on_the_test(method):
     tested = other["split"] != "validation"
     other.loc[tested, "y_prob"] = 1 - other.loc[tested, "y_prob"]
     other.loc[tested, "y_true"] = 1 - other.loc[tested, "y_true"]
-    other.loc[tested, "score"] = 0.0
+    other.loc[tested, "score_pred"] = 0.0
     maps, again = fit_calibrators(given, method), fit_calibrators(other, method)
     assert maps.keys() == again.keys()
     for key, one in maps.items():
@@ -209,7 +209,7 @@ def test_validation_rows_are_needed_and_of_both_classes():
     without = given[given["split"] != "validation"]
     with pytest.raises(CalibrationError, match="fold 0, seed 0 has no validation rows with y_true"):
         fit_calibrators(without, "temperature")
-    with pytest.raises(CalibrationError, match="score_true and score"):
+    with pytest.raises(CalibrationError, match="score and score_pred"):
         conformal.fit_intervals(without, 0.1)
     positives = given[(given["split"] != "validation") | (given["y_true"] == 1)]
     for fit in (lambda t: fit_calibrators(t, "temperature"), lambda t: conformal.fit_sets(t, 0.1)):
@@ -311,7 +311,7 @@ def test_coverage_by_hand_and_what_few_persons_give():
 
 
 def test_intervals_end_at_the_instrument():
-    rows = pd.DataFrame({"fold": 0, "seed": 0, "score": [1.0, 30.0, 62.0]})
+    rows = pd.DataFrame({"fold": 0, "seed": 0, "score_pred": [1.0, 30.0, 62.0]})
     fitted = {(0, 0): conformal.Quantile(4.0, 20, 9)}
     spans = conformal.severity_intervals(rows, fitted, (0, 63))
     assert spans["low"].tolist() == [0, 26, 58]
@@ -368,7 +368,7 @@ def test_spread_that_knows_the_error_and_one_that_does_not(task):
     assert selective.measure_spread(drawn(given), task) is None
     error = (given["y_true"] - given["y_prob"]).abs()
     if task == "severity":
-        error = (given["score_true"] - given["score"]).abs()
+        error = (given["score"] - given["score_pred"]).abs()
     content = selective.measure_spread(drawn(given.assign(spread=error)), task)
     assert content["spearman"]["value"] == pytest.approx(1)
     means = [content["terciles"][name]["value"] for name in selective.TERCILES]

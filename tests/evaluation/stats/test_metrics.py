@@ -490,8 +490,8 @@ def predictions():
                         "seed": 0,
                         "y_true": label,
                         "y_prob": scale * (0.3 + 0.4 * label + 0.01 * number),
-                        "score_true": 10.0 * label + fold,
-                        "score": 5.0,
+                        "score": 10.0 * label + fold,
+                        "score_pred": 5.0,
                     }
                 )
     return pd.DataFrame(rows)
@@ -550,7 +550,7 @@ def test_floors_come_from_train_rows():
 def test_floors_do_not_depend_on_test_rows():
     table = predictions()
     changed = table.copy()
-    changed.loc[table["split"] == "test", ["y_true", "score_true"]] = [1, 63.0]
+    changed.loc[table["split"] == "test", ["y_true", "score"]] = [1, 63.0]
     for task in ("binary", "severity"):
         before, after = add_floors(table, task), add_floors(changed, task)
         new = [name for name in before if name not in table]
@@ -566,7 +566,7 @@ def test_floors_fall_back_to_validation_rows_and_say_so():
     assert set(judged["binary_floor_source"]) == {"none"}
     assert not {"majority", "constant_probability"} & set(judged)
     with pytest.raises(ValueError, match=r"fold 0, seed 0 .* add its train rows"):
-        add_floors(only_test.assign(score_true=9.0), "severity")
+        add_floors(only_test.assign(score=9.0), "severity")
     of_one_fold = pd.concat([table, only_test.assign(fold=8)])
     with pytest.raises(ValueError, match=r"fold 8, seed 0 .* add its train rows"):
         add_floors(of_one_fold, "binary")

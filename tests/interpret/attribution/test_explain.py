@@ -215,10 +215,18 @@ def test_scores_have_no_group_and_mean_pooling_no_attention(corpus):
     assert list(tables) == ["contributions", "modalities"]
     table = tables["contributions"]
     assert table.columns.tolist()[len(KEY) :] == [
-        *("score", "step", "word", "valence", "occlusion", "occlusion_audio", "occlusion_face"),
+        *(
+            "score_pred",
+            "step",
+            "word",
+            "valence",
+            "occlusion",
+            "occlusion_audio",
+            "occlusion_face",
+        ),
     ]
     assert table["group"].isna().all()
-    assert table["score"].between(0, 63).all()
+    assert table["score_pred"].between(0, 63).all()
     assert table["occlusion_face"].isna().all()
 
 

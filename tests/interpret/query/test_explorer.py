@@ -122,7 +122,7 @@ def test_a_word_of_few_readers_is_not_compared():
 
 
 def test_scores_have_one_group_and_no_test():
-    steps = contributions().rename(columns={"y_prob": "score"}).assign(group=pd.NA)
+    steps = contributions().rename(columns={"y_prob": "score_pred"}).assign(group=pd.NA)
     content = explorer_content(steps.astype({"group": "Int8"}), **FEW)
     row = row_of(content, "occlusion", "joy")
     assert (content["binary"], row["p"], len(row["groups"])) == (False, None, 1)
