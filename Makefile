@@ -30,7 +30,7 @@ demo: $(STAMP)
 		experiments/train_fusion.py experiments/configs/demo.yaml
 	$(BIN)/depmm evaluate runs/demo
 	$(BIN)/depmm explain runs/demo
-	$(BIN)/depmm ask runs/demo words-by-group
+	$(BIN)/depmm ask runs/demo words-by-label
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"

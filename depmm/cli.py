@@ -379,20 +379,21 @@ def explain(
     methods: Annotated[
         list[str] | None,
         typer.Option(
-            help="beside occlusion: permutation, integrated_gradients, shapley; grad_cam: places "
-            "in faces and spectrograms"
+            "--method",
+            help="beside occlusion: permutation, integrated_gradients, shapley; grad_cam: regions "
+            "in faces and spectrograms",
         ),
     ] = None,
     html: Annotated[bool, typer.Option("--html", help="also a page to walk through them")] = False,
 ) -> None:
-    """Record attention, gates and what each step contributes: contributions.parquet and more."""
+    """Record attention, gates and what each step contributes: attributions.parquet and more."""
     from transformers.utils import logging
 
     from depmm.config import SplitConfig, load_config
     from depmm.corpora.manifest import read_manifest
     from depmm.data.experiment_data import load_experiment_data
     from depmm.data.precompute import ensure_embeddings
-    from depmm.interpret.attribution.explain import PLACES, TABLES, explain_sessions
+    from depmm.interpret.attribution.explain import REGION_METHOD, TABLES, explain_sessions
     from depmm.interpret.attribution.parquet_stream import ParquetStream
     from depmm.models.model import DepressionModel
     from depmm.runs.folder import model_folders
@@ -407,7 +408,9 @@ def explain(
             data = load_experiment_data(config.model_copy(update={"split": own}))
             steps = read_manifest(config.data.manifest).steps
             model = DepressionModel.from_pretrained(folder.path)
-            if PLACES not in asked:  # places are found in crops and spectrograms, not embeddings
+            if (
+                REGION_METHOD not in asked
+            ):  # regions are found in crops and spectrograms, not embeddings
                 data = ensure_embeddings(model.encoders, data, model.device, say=typer.echo)
             for tables in explain_sessions(
                 model, data, steps, split, config.split.fold, config.seed, asked
@@ -417,9 +420,9 @@ def explain(
         if name in stream.rows:
             typer.echo(f"{run}/{name}.parquet: {stream.rows[name]} rows of {split} sessions")
         elif name == "faithfulness":
-            typer.echo(f"no {name}.parquet: it compares explanations, ask for one with --methods")
-        elif name == "places":
-            typer.echo(f"no {name}.parquet: ask for it with --methods grad_cam")
+            typer.echo(f"no {name}.parquet: it compares explanations, ask for one with --method")
+        elif name == "region_attributions":
+            typer.echo(f"no {name}.parquet: ask for it with --method grad_cam")
         else:
             typer.echo(
                 f"no {name}.parquet: the model has no such part ({config.model.fusion.kind})"
@@ -444,8 +447,8 @@ def ask(
 ) -> None:
     """Ask which words separate the groups, and more; KEY=VALUE e.g. top=20 valence=negative.
 
-    Questions: words-by-group, words-by-valence, words-by-encoder, agreement, stability,
-    session SUBJECT, gates, places, unlike-their-group. Without a question: what each takes.
+    Questions: words-by-label, words-by-valence, words-by-encoder, agreement, stability,
+    session SUBJECT, gates, regions, misclassified. Without a question: what each takes.
     """
     from depmm.interpret.query.ask import ask as answer_question
     from depmm.interpret.query.ask import described, parse_options

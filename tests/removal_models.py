@@ -58,7 +58,7 @@ def sessions(
     return features, masks
 
 
-def kept_evidence(model, features, masks, row: int, kept: set[int]) -> float:
+def kept_logit(model, features, masks, row: int, kept: set[int]) -> float:
     """Evidence of a session with the mean of the kept steps in the place of all others, by hand."""
     x = {name: value[row : row + 1].clone() for name, value in features.items()}
     mask = {name: value[row : row + 1] for name, value in masks.items()}
@@ -70,7 +70,7 @@ def kept_evidence(model, features, masks, row: int, kept: set[int]) -> float:
             if step not in kept:
                 x[name][0, step] = mean
     with torch.no_grad():
-        return model.head.evidence(model.fuse(x, mask)[0]).item()
+        return model.head.logit(model.fuse(x, mask)[0]).item()
 
 
 def summing_model(weights: dict[str, float]) -> SimpleNamespace:
@@ -84,5 +84,5 @@ def summing_model(weights: dict[str, float]) -> SimpleNamespace:
             total = total + weight * mean
         return total.unsqueeze(-1), {}
 
-    head = SimpleNamespace(evidence=lambda x: x.squeeze(-1), out_features=1)
+    head = SimpleNamespace(logit=lambda x: x.squeeze(-1), out_features=1)
     return SimpleNamespace(fuse=fuse, head=head, parameters=lambda: iter([torch.zeros(1)]))

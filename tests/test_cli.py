@@ -45,8 +45,8 @@ def explained(folder: Path) -> Path:
         for person in range(6)
         for step, (word, effect) in enumerate(words)
     ]  # fmt: skip
-    names = "corpus subject session split fold seed group step word valence occlusion selected"
-    pd.DataFrame(rows, columns=names.split()).to_parquet(folder / "contributions.parquet")
+    names = "corpus subject session split fold seed label step word valence occlusion selected"
+    pd.DataFrame(rows, columns=names.split()).to_parquet(folder / "attributions.parquet")
     return folder
 
 
@@ -84,13 +84,13 @@ def test_from_recordings_to_words(corpus, tmp_path, monkeypatch, depmm):
     assert "12 of the 12 sessions of the manifest have a prediction. Nothing was left out" in page
     card = Path("runs/tiny/README.md").read_text()
     assert 'DepressionModel.from_pretrained("path/to/this/folder")' in card
-    methods = ("--methods", "integrated_gradients", "--methods", "grad_cam")
+    methods = ("--method", "integrated_gradients", "--method", "grad_cam")
     done = depmm("explain", "runs/tiny", "--html", *methods)
     assert done.code == 0, done.err
     # 4 people, 3 encoders, 2 heads; 4 steps in the first stack and 2 in the second
-    rows = {"attention": 4 * 3 * 2 * 6, "contributions": 16, "branches": 16, "modalities": 8}
+    rows = {"attention": 4 * 3 * 2 * 6, "attributions": 16, "branches": 16, "modalities": 8}
     rows["faithfulness"] = 4 * (3 + 40)  # two that are always there, one asked for; random orders
-    rows["places"] = 4 * 4 * 3  # thirds of the faces, which came aligned
+    rows["region_attributions"] = 4 * 4 * 3  # thirds of the faces, which came aligned
     assert done.out.splitlines() == [
         *(f"runs/tiny/{name}.parquet: {n} rows of test sessions" for name, n in rows.items()),
         "runs/tiny/explorer.html: names people, restricted like the recordings",
@@ -102,7 +102,9 @@ def test_from_recordings_to_words(corpus, tmp_path, monkeypatch, depmm):
         table = pd.read_parquet(f"runs/tiny/{name}.parquet")
         assert len(table) == count
         assert (table["split"] == "test").all()
-    done = depmm("ask", "runs/tiny", "words-by-group", "by=selected", "top=2", "permutations=99")
+    done = depmm(
+        "ask", "runs/tiny", "words-by-label", "rank_by=selected", "top=2", "permutations=99"
+    )
     assert done.code == 0, done.err
     assert len(done.out.splitlines()) == 1 + 1 + 2  # what it is, header, words
 
@@ -133,14 +135,14 @@ def test_cross_validation_goes_on_and_pools(corpus, tmp_path, cross_validate, de
     (whole / "attention.parquet").write_text("of an older model")
     assert depmm("explain", whole).out.splitlines() == [
         "no attention.parquet: the model has no such part (mean_pool)",
-        f"{whole}/contributions.parquet: 96 rows of test sessions",
+        f"{whole}/attributions.parquet: 96 rows of test sessions",
         "no branches.parquet: the model has no such part (mean_pool)",
         f"{whole}/modalities.parquet: 24 rows of test sessions",
-        "no faithfulness.parquet: it compares explanations, ask for one with --methods",
-        "no places.parquet: ask for it with --methods grad_cam",
+        "no faithfulness.parquet: it compares explanations, ask for one with --method",
+        "no region_attributions.parquet: ask for it with --method grad_cam",
     ]
     assert not (whole / "attention.parquet").exists()
-    told = pd.read_parquet(whole / "contributions.parquet")
+    told = pd.read_parquet(whole / "attributions.parquet")
     told = told.drop_duplicates(["seed", "fold", "session"])[["seed", "fold", "session", "y_prob"]]
     both = told.merge(tested, on=["seed", "fold", "session"], validate="1:1")
     assert len(both) == 24
@@ -303,10 +305,10 @@ def test_interrupt_says_how_to_go_on(depmm, corpus, monkeypatch):
         ("evaluate {tmp}", "holds no predictions.parquet: train it to the end first"),
         ("evaluate {tmp}/no.csv", "no.csv is not there: give the folder of a run"),
         ("explain {tmp}", "holds no finished run"),
-        ("ask {tmp} words-by-group", "run depmm explain {tmp} first"),
-        ("ask {tmp}/explained words-by-grup", "is unknown. Did you mean 'words-by-group'?"),
-        ("ask {tmp}/explained words-by-group by=weight", "Known: occlusion, selected"),
-        ("ask {tmp}/explained words-by-group --format figure", "a figure needs a file: --out"),
+        ("ask {tmp} words-by-label", "run depmm explain {tmp} first"),
+        ("ask {tmp}/explained words-by-lable", "is unknown. Did you mean 'words-by-label'?"),
+        ("ask {tmp}/explained words-by-label rank_by=weight", "Known: occlusion, selected"),
+        ("ask {tmp}/explained words-by-label --format figure", "a figure needs a file: --out"),
         ("ask {tmp}/explained session p7", "subject 'p7' was not explained; there are 6, e.g. p5"),
         ("ask {tmp}/explained gates --sql x", "gates and --sql are two questions"),
         ("simulate {recordings} --subjects 1", "two groups need at least 2 people"),
@@ -314,7 +316,7 @@ def test_interrupt_says_how_to_go_on(depmm, corpus, monkeypatch):
         ("simulate {tmp}/new --spec {spec} --plant gender", "write NAME=VALUE, e.g. gender=0.9"),
         ("simulate {tmp}/new --spec {spec} --words x.csv", "--words does not go with --spec"),
         ("simulate {tmp} --spec {spec}", "give a new or empty folder"),
-        ("ask {tmp}/explained", "no question: ask one of these, or --sql TEXT\n  words-by-group"),
+        ("ask {tmp}/explained", "no question: ask one of these, or --sql TEXT\n  words-by-label"),
     ],
 )
 def test_mistakes_are_messages(corpus, tmp_path, depmm, arguments, message):
@@ -353,7 +355,7 @@ def test_a_layout_is_simulated_and_indexed(tmp_path, depmm):
 
 def test_questions_are_answered(tmp_path, depmm):
     run = explained(tmp_path / "run")
-    done = depmm("ask", run, "words-by-group", "top=1", "permutations=99")
+    done = depmm("ask", run, "words-by-label", "top=1", "permutations=99")
     assert done.code == 0
     assert done.out.splitlines()[-1].split()[:2] == ["joy", "neutral"]
     done = depmm("ask", run, "session", "p1", "--format", "csv")
@@ -363,14 +365,14 @@ def test_questions_are_answered(tmp_path, depmm):
         "grief",
         "table",
     ]
-    done = depmm("ask", run, "words-by-group", "permutations=99", "--out", tmp_path / "words.svg")
+    done = depmm("ask", run, "words-by-label", "permutations=99", "--out", tmp_path / "words.svg")
     assert done.out == f"{tmp_path}/words.svg: 3 rows\n"
     assert "joy" in (tmp_path / "words.svg").read_text()
     done = depmm(
         "ask",
         run,
         "--sql",
-        "SELECT word, count(*) AS n FROM contributions GROUP BY word ORDER BY word",
+        "SELECT word, count(*) AS n FROM attributions GROUP BY word ORDER BY word",
     )
     assert done.out.split() == ["word", "n", "grief", "6", "joy", "6", "table", "6"]
     help_text = depmm("ask", "--help").out

@@ -14,7 +14,7 @@ class BinaryHead(nn.Module):
         """Turn Tensor[..., 1] logits into Tensor[...] probabilities."""
         return torch.sigmoid(output.squeeze(-1))
 
-    def evidence(self, output: Tensor) -> Tensor:
+    def logit(self, output: Tensor) -> Tensor:
         """What an explanation compares, Tensor[...]: the logit."""
         return output.squeeze(-1)
 
@@ -44,7 +44,7 @@ class SeverityHead(nn.Module):
         """Turn Tensor[..., 1] into scores Tensor[...]."""
         return self.lowest + (self.highest - self.lowest) * torch.sigmoid(output.squeeze(-1))
 
-    def evidence(self, output: Tensor) -> Tensor:
+    def logit(self, output: Tensor) -> Tensor:
         """What an explanation compares, Tensor[...]: the number before it is squashed."""
         return output.squeeze(-1)
 
@@ -76,7 +76,7 @@ class ClassesHead(nn.Module):
         classes = torch.arange(self.out_features, device=output.device, dtype=output.dtype)
         return self.lowest + output.softmax(-1) @ classes
 
-    def evidence(self, output: Tensor) -> Tensor:
+    def logit(self, output: Tensor) -> Tensor:
         """What an explanation compares, Tensor[...]: the expected score."""
         return self.predict(output)
 
@@ -111,7 +111,7 @@ class OrdinalHead(nn.Module):
         """Turn Tensor[..., 1] into expected scores Tensor[...]."""
         return self.lowest + torch.sigmoid(output + self.threshold_bias).sum(-1)
 
-    def evidence(self, output: Tensor) -> Tensor:
+    def logit(self, output: Tensor) -> Tensor:
         """What an explanation compares, Tensor[...]: the number that the thresholds cut."""
         return output.squeeze(-1)
 

@@ -6,7 +6,7 @@
 of the voice and two of the face up by a standard deviation a unit, two others down, ten rows a
 second. Each corpus is indexed, extracted, cross-validated (``configs/planted_words.yaml``) and
 explained with the commands of a user: everybody is explained by the model that neither trained nor
-validated on them. The words are ranked by each explanation, as ``depmm ask RUN words-by-group``
+validated on them. The words are ranked by each explanation, as ``depmm ask RUN words-by-label``
 does, and compared with the truth:
 
 ``planted``   effect 1.0: AUC of the ranking for planted words
@@ -45,7 +45,7 @@ LOADINGS = np.array([1.0, 1.0, -1.0, -1.0])  # of bluntness on features, standar
 ROWS_PER_WORD = 10  # 1 s
 LEVEL = 0.05  # of q
 FIRST = 3  # corpus; 0, 1 and 2 chose the sizes of configs/planted_words.yaml
-SEEDS = "0,1,2"  # of the trainings; a person's contributions are the mean over their models
+SEEDS = "0,1,2"  # of the trainings; a person's attributions are the mean over their models
 GENDER_SHARE, GENDER_SHIFT = 0.85, 1.5
 LONGER = 1.5
 
@@ -141,7 +141,7 @@ def explained_run(
     _call(BIN / "depmm", "index", spec, recordings, "--out", folder / "manifest")
     _call(BIN / "depmm", "extract", folder / "manifest", recordings, "--out", folder / "store")
     _call(sys.executable, program, config, "--seeds", seeds, *settings)
-    asked = [part for name in methods if name not in GIVEN for part in ("--methods", name)]
+    asked = [part for name in methods if name not in GIVEN for part in ("--method", name)]
     _call(BIN / "depmm", "explain", folder / "runs" / "run", *asked)
     return reading
 
@@ -169,7 +169,11 @@ def measure(
     for within in (None, "gender") if condition.gender else (None,):
         for method in methods:
             ranking = ask(
-                folder / "runs" / "run", "words-by-group", by=method, top=WORDS, within=within
+                folder / "runs" / "run",
+                "words-by-label",
+                rank_by=method,
+                top=WORDS,
+                stratify_by=within,
             )
             strength = ranking["effect"].abs().fillna(0.0)
             yield {

@@ -127,7 +127,7 @@ def test_a_recording_of_the_corpus_gets_the_answer_of_the_run(corpus, both, sees
     batches = explain_sessions(
         model, load_experiment_data(config), corpus.manifest.steps, split, 0, 0
     )
-    explained = pd.concat([tables["contributions"] for tables in batches])
+    explained = pd.concat([tables["attributions"] for tables in batches])
     explained = explained[explained["session"] == SESSION].sort_values("step")
     steps = pd.DataFrame(content["steps"])
     np.testing.assert_allclose(steps["contribution"], explained["occlusion"], atol=1e-5)

@@ -27,7 +27,7 @@ def test_ordinal_thresholds_by_hand():
     expected = -(np.log(above[0]) + np.log(1 - above[1])) / 2
     assert head.loss(output, torch.tensor([1.0])).item() == pytest.approx(expected)
     assert head.predict(torch.tensor([[50.0]])).item() == pytest.approx(2)
-    assert head.evidence(output).item() == 0.5
+    assert head.logit(output).item() == 0.5
     rising = head.predict(torch.linspace(-5, 5, 21).unsqueeze(1))
     assert (rising.diff() > 0).all()
 

@@ -245,7 +245,7 @@ def test_a_run_is_explained_from_its_embeddings(corpus, store, source, tmp_path,
     done = CliRunner().invoke(app, ["explain", str(run.path)])
     assert done.exit_code == 0, done.output
     assert "embed audio: 12 sessions are kept, 0 to do" in done.output
-    told = pd.read_parquet(run.path / "contributions.parquet").drop_duplicates("session")
+    told = pd.read_parquet(run.path / "attributions.parquet").drop_duplicates("session")
     predicted = pd.read_parquet(run.predictions).set_index("session")["y_prob"]
     np.testing.assert_allclose(told["y_prob"], predicted[told["session"]], rtol=0, atol=1e-5)
 

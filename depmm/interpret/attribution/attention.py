@@ -85,7 +85,7 @@ def record(
         }
         logits, _ = model.fuse(features, masks)
     return Recording(
-        logits, _attention_table(encoders, gates), _branch_table(model.head.evidence, gates)
+        logits, _attention_table(encoders, gates), _branch_table(model.head.logit, gates)
     )
 
 
@@ -231,11 +231,11 @@ def _layer_columns(
         "layer": torch.full_like(head8, layer),
         "head": head8,
         "step": seen.x[row, place, 0].int(),
-        "own": watch.own[at],
-        "shared": watch.shared[at],
+        "selected": watch.own[at],
+        "shared_selected": watch.shared[at],
         "without": torch.full_like(row, not watch.sharing, dtype=torch.bool),
         "sparsity": watch.sparsity[at].float(),
-        "received": received[row, head, place].float(),
+        "attention_received": received[row, head, place].float(),
         "confidence": watch.confidence[row, head, 0].float(),
     }
     return {name: column.cpu().numpy() for name, column in columns.items()}
@@ -254,9 +254,9 @@ def _attention_table(encoders: dict[str, _EncoderWatch], gates: _GateWatch) -> p
         {
             "row": joined["row"],
             "encoder": encoder,
-            **{name: joined[name] for name in ("stack", "layer", "head", "step", "own")},
-            "shared": pd.arrays.BooleanArray(joined["shared"], joined["without"]),
-            **{name: joined[name] for name in ("sparsity", "received", "confidence")},
+            **{name: joined[name] for name in ("stack", "layer", "head", "step", "selected")},
+            "shared_selected": pd.arrays.BooleanArray(joined["shared_selected"], joined["without"]),
+            **{name: joined[name] for name in ("sparsity", "attention_received", "confidence")},
             "gate": encoder.map(gate).astype("float32"),
         }
     )

@@ -21,16 +21,23 @@ from depmm.interpret.attribution.faithfulness import curve_areas, removal_curves
 from depmm.interpret.attribution.integrated_gradients import integrated_gradients
 from depmm.interpret.attribution.occlusion import occlude_steps
 from depmm.interpret.attribution.permutation import permute_steps
-from depmm.interpret.attribution.regions import Landmarks, places
+from depmm.interpret.attribution.regions import Landmarks, attribute_regions
 from depmm.interpret.attribution.removal import present_steps
 from depmm.interpret.attribution.shapley import shapley_modalities, shapley_steps
 from depmm.models.fusion.dep_former.dep_former import DepFormer
 from depmm.models.model import DepressionModel
 
 BATCH_SIZE = 8  # sessions; it changes no value
-TABLES = ("attention", "contributions", "branches", "modalities", "faithfulness", "places")
+TABLES = (
+    "attention",
+    "attributions",
+    "branches",
+    "modalities",
+    "faithfulness",
+    "region_attributions",
+)
 
-PLACES = "grad_cam"  # asked for like a method, but it explains places, not steps
+REGION_METHOD = "grad_cam"  # requested like a method, but it explains regions, not steps
 
 ATTENTION = "selected"  # among explanations of steps; it has no direction
 
@@ -66,27 +73,27 @@ def explain_sessions(
     steps : of the manifest, for words and valence
     split : train, validation or test
     fold, seed : of the run, for the tables
-    methods : names of ``METHODS``, for further columns of ``contributions``; with any, all
-        explanations of steps are compared (``faithfulness``); ``grad_cam`` for ``places``
+    methods : names of ``METHODS``, for further columns of ``attributions``; with any, all
+        explanations of steps are compared (``faithfulness``); ``grad_cam`` for regions
 
     Yields
     ------
     for a batch, by name (those of ``TABLES`` that the model has anything for):
     ``attention`` and ``branches`` as in ``Recording``;
-    ``contributions``, one row a step: ``y_prob`` (or ``score_pred``), ``step``, ``occlusion`` and
+    ``attributions``, one row a step: ``y_prob`` (or ``score_pred``), ``step``, ``occlusion`` and
     ``occlusion_<modality>`` as in ``occlude_steps``, and with sparse attention ``selected`` (share
     of the heads of the multimodal encoder's first layer, or of the only one's, whose own index
     selects it) and ``selected_<encoder>``;
     ``modalities``, one row a ``modality`` that a session has, and its ``shapley`` value;
     ``faithfulness``, one row a ``method`` (occlusion, selected, those asked for, random) and
     ``order``, with the areas of ``curve_areas``;
-    ``places``, one row a step, ``modality`` and ``place``, as in ``places.places``
+    ``region_attributions``, one row a step, ``modality`` and ``region``
 
     Raises
     ------
     ValueError : the split has no session, an unknown method, or no encoder for ``grad_cam``
     """
-    known = [*METHODS, PLACES]
+    known = [*METHODS, REGION_METHOD]
     if unknown := [name for name in methods if name not in known]:
         raise ValueError(f"method {unknown[0]!r} is unknown. {did_you_mean(unknown[0], known)}")
     of_steps = [name for name in methods if name in METHODS]
@@ -108,15 +115,15 @@ def explain_sessions(
             steps_table = steps_table.merge(found, on=["row", "step"], how="left")
         tables = {
             "attention": recording.attention,
-            "contributions": steps_table,
+            "attributions": steps_table,
             "branches": recording.branches,
             "modalities": shapley_modalities(model, features, masks),
             "faithfulness": _faithfulness(model, features, masks, steps_table, of_steps, seeds),
-            "places": None,
+            "region_attributions": None,
         }
-        if PLACES in methods:
+        if REGION_METHOD in methods:
             known_places = [_landmarks(data, row) for row in number.tolist()]
-            tables["places"] = places(model, inputs, known_places)
+            tables["region_attributions"] = attribute_regions(model, inputs, known_places)
         yield {
             name: names.put(table, number.numpy())
             for name, table in tables.items()
@@ -140,7 +147,7 @@ class RowNames:
     ):
         group = sessions["target"] if binary else pd.Series(pd.NA, sessions.index)
         self.sessions = sessions[[*SESSION_KEY, "split"]].assign(
-            fold=np.int32(fold), seed=np.int32(seed), group=group.astype("Int8")
+            fold=np.int32(fold), seed=np.int32(seed), label=group.astype("Int8")
         )
         known = sessions[SESSION_KEY].assign(number=np.arange(len(sessions)))
         ordered = known.merge(steps[[*SESSION_KEY, "step", "text", "valence"]], on=SESSION_KEY)
@@ -224,7 +231,7 @@ def _selected(attention: pd.DataFrame, encoders: list[str]) -> pd.DataFrame:
     Only that layer sees every step by itself; behind it steps are mixed and halved.
     """
     first = attention[(attention["stack"] == 0) & (attention["layer"] == 0)]
-    share = first.pivot_table(index=["row", "step"], columns="encoder", values="own")
+    share = first.pivot_table(index=["row", "step"], columns="encoder", values="selected")
     share = share.reindex(columns=encoders)
     main = share[encoders[0]]  # the multimodal, where there are several
     return share.add_prefix("selected_").assign(selected=main).reset_index()

@@ -24,9 +24,9 @@ from depmm.evaluation.stats.bootstrap import (
 )
 from depmm.interpret.attribution.removal import (
     Array,
-    evidence_of_kept,
     explained_sessions,
-    undecided_evidence,
+    kept_logits,
+    undecided_logit,
 )
 from depmm.models.model import DepressionModel
 
@@ -77,7 +77,7 @@ def removal_curves(
             f"{', '.join(methods)}"
         )
     signed = np.array([name not in unsigned for name in methods])
-    undecided = undecided_evidence(model)
+    undecided = undecided_logit(model)
     length = next(iter(masks.values())).shape[1]
     names = np.array([*methods, *[RANDOM] * RANDOM_ORDERS])
     number = np.concatenate([np.zeros(len(methods), int), np.arange(RANDOM_ORDERS)])
@@ -87,7 +87,7 @@ def removal_curves(
         own = values[values["row"] == row].set_index("step").reindex(steps)[methods]
         ends = np.zeros((2, length), bool)
         ends[0] = True
-        full, empty = evidence_of_kept(model, features, masks, np.full(2, row), ends)
+        full, empty = kept_logits(model, features, masks, np.full(2, row), ends)
         direction = 1.0 if full >= undecided else -1.0
         scores = own.to_numpy(float).T * np.where(signed, direction, 1.0)[:, None]
         orders = _orders(scores, rng)
@@ -95,7 +95,7 @@ def removal_curves(
         first = orders.argsort(axis=1)[:, None, :] < counts[1:-1, None]
         kept = np.zeros((2, *first.shape[:2], length), bool)
         kept[..., steps] = np.stack([~first, first])
-        worth = evidence_of_kept(
+        worth = kept_logits(
             model, features, masks, np.full(kept[..., 0].size, row), kept.reshape(-1, length)
         ).reshape(2, len(orders), -1)
         start, stop = (
@@ -135,7 +135,7 @@ def curve_areas(curves: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     one row a session, method and order: ``deletion`` (small: faithful), ``insertion`` (large:
-    faithful) and ``evidence`` (of the whole session, for the predicted side)
+    faithful) and ``logit`` (of the whole session, for the predicted side)
     """
     keys = [name for name in curves.columns if name not in ("share", *CURVES)]
     of = curves.groupby(keys, sort=False)
@@ -144,7 +144,7 @@ def curve_areas(curves: pd.DataFrame) -> pd.DataFrame:
     for name in CURVES:
         parts[name] = width * (curves[name] + of[name].shift().fillna(0.0)) / 2
     areas = parts.groupby(keys, sort=False)[list(CURVES)].sum()
-    return areas.assign(evidence=of["deletion"].first()).reset_index()
+    return areas.assign(logit=of["deletion"].first()).reset_index()
 
 
 def compare_with_random(
@@ -177,7 +177,7 @@ def compare_with_random(
             f"compare_with_random: methods are {areas['method'].unique().tolist()}: give "
             "explanations and their random orders, as removal_curves does"
         )
-    evidence = areas.groupby(PERSON)["evidence"].mean().to_numpy()
+    evidence = areas.groupby(PERSON)["logit"].mean().to_numpy()
     people = areas.drop_duplicates(PERSON).sort_values(PERSON)
     codes, strata = subject_strata(people)
     weights = bootstrap_weights(codes, strata, draws, seed).astype(float)

@@ -75,7 +75,7 @@ def grad_cam(model: DepressionModel, modality: str, **inputs: Tensor) -> pd.Data
     seen: list[Tensor] = []
     pictures: list[tuple[Tensor, Tensor]] = []
     with torch.enable_grad(), _watched(target, seen, pictures):
-        evidence = model.head.evidence(model(**inputs).logits).sum()
+        evidence = model.head.logit(model(**inputs).logits).sum()
         gradients = torch.autograd.grad(evidence, seen) if seen else ()
     if not seen:
         return pd.DataFrame(columns=["row", "step", "frame", "peak", "heatmap"])

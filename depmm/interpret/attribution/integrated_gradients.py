@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from depmm.interpret.attribution.removal import (
-    evidence_of_kept,
     explained_sessions,
+    kept_logits,
     passes_at_once,
     present_steps,
 )
@@ -54,7 +54,7 @@ def integrated_gradients(
     }
     total = np.sum(list(parts.values()), axis=0)
     none = np.zeros_like(there)
-    ends = [evidence_of_kept(model, features, masks, rows, kept) for kept in (~none, none)]
+    ends = [kept_logits(model, features, masks, rows, kept) for kept in (~none, none)]
     gap = total.sum(axis=1) - (ends[0] - ends[1])
     place, step = np.nonzero(there)
     table = pd.DataFrame(
@@ -94,7 +94,7 @@ def _path_integral(
             }
             logits, _ = model.fuse(on_path, {name: mask[row] for name, mask in masks.items()})
             gradients = torch.autograd.grad(
-                model.head.evidence(logits).sum(), list(on_path.values()), allow_unused=True
+                model.head.logit(logits).sum(), list(on_path.values()), allow_unused=True
             )
         for name, gradient in zip(on_path, gradients, strict=True):
             if gradient is not None:  # a modality that nobody here has

@@ -32,7 +32,7 @@ def occlude_steps(
     one of a session, has no row
     """
     full, _ = model.fuse(features, masks)
-    evidence = model.head.evidence(full)
+    evidence = model.head.logit(full)
     replaced = {"occlusion": list(masks)}
     if len(masks) > 1:
         replaced |= {f"occlusion_{name}": [name] for name in masks}
@@ -51,7 +51,7 @@ def occlude_steps(
                     {name: x[use] for name, x in mixed.items()},
                     {name: mask[use] for name, mask in masks.items()},
                 )
-                change[use] = evidence[use] - model.head.evidence(fused)
+                change[use] = evidence[use] - model.head.logit(fused)
             table[column] = change.double().cpu()
         tables.append(pd.DataFrame({"row": range(len(full)), "step": step, **table}))
     result = pd.concat(tables, ignore_index=True)

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from depmm.interpret.attribution.removal import evidence_after, explained_sessions
+from depmm.interpret.attribution.removal import changed_logits, explained_sessions
 from depmm.models.masking import masked_mean
 from depmm.models.model import DepressionModel
 
@@ -48,10 +48,10 @@ def permute_steps(
         pairs.append(_pairs(row, steps, seeds[row]))
     table = np.concatenate(pairs)
     row, step, donor = torch.from_numpy(table).to(next(iter(masks.values())).device).T
-    full = evidence_after(model, features, masks, torch.arange(len(seeds)), _unchanged)
+    full = changed_logits(model, features, masks, torch.arange(len(seeds)), _unchanged)
     result = pd.DataFrame(table[:, :2], columns=["row", "step"])
     for name, part in zip(names, parts, strict=True):
-        changed = evidence_after(model, features, masks, row, _Exchange(step, donor, part))
+        changed = changed_logits(model, features, masks, row, _Exchange(step, donor, part))
         lacks = ~torch.stack([masks[one][row, step] for one in part]).any(dim=0).cpu().numpy()
         result[name] = np.where(lacks, np.nan, full[table[:, 0]] - changed)
     return result.groupby(["row", "step"], as_index=False).mean()

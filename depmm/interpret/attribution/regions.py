@@ -28,7 +28,7 @@ BANDS = tuple(f"{low}-{high}_hz" for low, high in pairwise(LIMITS_HZ))
 Landmarks = Sequence[np.ndarray]  # of a session: one [T, 478, 2] a step
 
 
-def places(
+def attribute_regions(
     model: DepressionModel,
     inputs: dict[str, Tensor],
     landmarks: Sequence[Landmarks | None],
@@ -90,16 +90,15 @@ def _of_modality(
             crops = zip(own["step"], own["frame"], strict=True)
             points = np.stack([of_session[step][frame] for step, frame in crops])
             shares = face_regions(np.stack(heatmaps), points)
-            shares = shares.rename(columns={"region": "place"})
         mass = own["peak"].to_numpy() * [float(one.sum()) for one in heatmaps]
         keys = own[["row", "step", "peak"]].assign(mass=mass).reset_index(drop=True)
         parts.append(keys.loc[shares["number"]].reset_index(drop=True).join(shares))
     if not parts:
-        return pd.DataFrame(columns=["row", "step", "modality", "place", "share", "area", "peak"])
+        return pd.DataFrame(columns=["row", "step", "modality", "region", "share", "area", "peak"])
     table = pd.concat(parts)
     # a crop counts by how much speaks for depression in it
     table["weighted"] = (table["share"] * table["mass"]).fillna(0.0)
-    added = table.groupby(["row", "step", "place"], sort=False).agg(
+    added = table.groupby(["row", "step", "region"], sort=False).agg(
         weighted=("weighted", "sum"),
         mass=("mass", "sum"),
         area=("area", "mean"),
@@ -107,7 +106,7 @@ def _of_modality(
     )
     added["share"] = added["weighted"] / added["mass"].where(added["mass"] > 0)
     return added.reset_index().assign(modality=modality)[
-        ["row", "step", "modality", "place", "share", "area", "peak"]
+        ["row", "step", "modality", "region", "share", "area", "peak"]
     ]
 
 
@@ -133,7 +132,7 @@ def _in_rows(maps: Sequence[np.ndarray], kind: np.ndarray, names: Sequence[str])
     return pd.DataFrame(
         {
             "number": np.repeat(np.arange(len(maps)), len(names)),
-            "place": np.tile(names, len(maps)),
+            "region": np.tile(names, len(maps)),
             "share": share.ravel(),
             "area": np.tile(area, len(maps)),
         }

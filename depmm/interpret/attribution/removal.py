@@ -50,14 +50,14 @@ def explained_sessions(masks: dict[str, Tensor]) -> list[tuple[int, NDArray[np.i
 
 
 @torch.no_grad()
-def undecided_evidence(model: DepressionModel) -> float:
+def undecided_logit(model: DepressionModel) -> float:
     """Evidence of logits of zero, as of a session without anything: for two classes, of p = 0.5."""
     device = next(model.parameters()).device
-    return model.head.evidence(torch.zeros(model.head.out_features, device=device)).item()
+    return model.head.logit(torch.zeros(model.head.out_features, device=device)).item()
 
 
 @torch.no_grad()
-def evidence_after(
+def changed_logits(
     model: DepressionModel,
     features: dict[str, Tensor],
     masks: dict[str, Tensor],
@@ -87,11 +87,11 @@ def evidence_after(
             name: change(name, x[rows[part]], taken[name], part) for name, x in features.items()
         }
         logits, _ = model.fuse(changed, taken)
-        values.append(model.head.evidence(logits).double().cpu().numpy())
+        values.append(model.head.logit(logits).double().cpu().numpy())
     return np.concatenate(values)
 
 
-def evidence_of_kept(
+def kept_logits(
     model: DepressionModel,
     features: dict[str, Tensor],
     masks: dict[str, Tensor],
@@ -102,7 +102,7 @@ def evidence_of_kept(
 
     Parameters
     ----------
-    model, features, masks : as in ``evidence_after``
+    model, features, masks : as in ``changed_logits``
     rows : [N] int, the session of each copy
     kept : [N, L] bool
 
@@ -118,4 +118,4 @@ def evidence_of_kept(
         usual = masked_mean(x, torch.where(left.any(dim=1, keepdim=True), left, there))
         return torch.where((there & ~left).unsqueeze(-1), usual.unsqueeze(1), x)
 
-    return evidence_after(model, features, masks, torch.from_numpy(rows).to(device), remove)
+    return changed_logits(model, features, masks, torch.from_numpy(rows).to(device), remove)

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from depmm.interpret.attribution.removal import (
     Array,
-    evidence_of_kept,
     explained_sessions,
-    undecided_evidence,
+    kept_logits,
+    undecided_logit,
 )
 from depmm.models.model import DepressionModel
 
@@ -74,7 +74,7 @@ def shapley_steps(
         chosen = subsets(len(steps)) if exact else _growing_sets(orders[row])
         kept = np.zeros((len(chosen), length), bool)
         kept[:, steps] = chosen
-        worth = evidence_of_kept(model, features, masks, np.full(len(kept), row), kept)
+        worth = kept_logits(model, features, masks, np.full(len(kept), row), kept)
         if exact:
             value, error = exact_values(worth), np.zeros(len(steps))
         else:
@@ -111,9 +111,9 @@ def shapley_modalities(
             name: mask if member else torch.zeros_like(mask)
             for (name, mask), member in zip(masks.items(), members, strict=True)
         }
-        evidence = model.head.evidence(model.fuse(features, shown)[0]).double().cpu().numpy()
+        evidence = model.head.logit(model.fuse(features, shown)[0]).double().cpu().numpy()
         empty = ~torch.stack(list(shown.values())).any(dim=(0, 2)).cpu().numpy()
-        worth.append(np.where(empty, undecided_evidence(model), evidence))
+        worth.append(np.where(empty, undecided_logit(model), evidence))
     value = exact_values(np.stack(worth))
     present = torch.stack([mask.any(dim=1) for mask in masks.values()]).cpu().numpy()
     row, modality = np.nonzero(present.T)

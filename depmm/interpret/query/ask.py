@@ -1,4 +1,4 @@
-"""Ask an explained run a question by its name: ``ask(run, "words-by-group", top=10)``."""
+"""Ask an explained run a question by its name: ``ask(run, "words-by-label", top=10)``."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -16,15 +16,15 @@ Question = Callable[..., pd.DataFrame]
 QUESTIONS: dict[str, Question] = {
     function.__name__.replace("_", "-"): function
     for function in (
-        questions.words_by_group,
+        questions.words_by_label,
         questions.words_by_valence,
         questions.words_by_encoder,
         questions.agreement,
         questions.stability,
         questions.session,
         questions.gates,
-        questions.places,
-        questions.unlike_their_group,
+        questions.regions,
+        questions.misclassified,
     )
 }
 

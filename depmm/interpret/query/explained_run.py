@@ -1,4 +1,4 @@
-"""What a question reads of an explained run: its contributions, and what its people are."""
+"""What a question reads of an explained run: its attributions, and what its people are."""
 
 import difflib
 from collections.abc import Sequence
@@ -16,20 +16,20 @@ METHODS = ("permutation", "integrated_gradients", "shapley")
 
 
 def measures_of(run: Path) -> list[str]:
-    """Columns of the contributions that say something of a step."""
+    """Columns of the attributions that say something of a step."""
     return [
         name
-        for name in columns(run, "contributions")
+        for name in columns(run, "attributions")
         if name in METHODS or name.startswith(("occlusion", "selected"))
     ]
 
 
 def usual_measure(run: Path) -> str:
     """Rank by Shapley values, which find planted words best, where they were computed."""
-    return "shapley" if "shapley" in columns(run, "contributions") else "occlusion"
+    return "shapley" if "shapley" in columns(run, "attributions") else "occlusion"
 
 
-def contributions(run: Path, measures: Sequence[str], within: str | None) -> pd.DataFrame:
+def attributions(run: Path, measures: Sequence[str], stratify_by: str | None) -> pd.DataFrame:
     """Read steps with some measures, ``selected`` where there is such, and a column of people.
 
     Raises
@@ -39,38 +39,41 @@ def contributions(run: Path, measures: Sequence[str], within: str | None) -> pd.
     known = measures_of(run)
     for name in measures:
         if name not in known:
-            raise ValueError(f"by={name}: is not measured here. {did_you_mean(name, known)}")
-    keys = [*SESSION_KEY, *MODEL_KEY, "group", "step", "word", "valence"]
+            raise ValueError(f"rank_by={name}: is not measured here. {did_you_mean(name, known)}")
+    keys = [*SESSION_KEY, *MODEL_KEY, "label", "step", "word", "valence"]
     wanted = [*keys, *measures, *{"selected"}.intersection(known).difference(measures)]
     names = ", ".join(f'"{name}"' for name in wanted)
-    table = read(run, "contributions", f"SELECT {names} FROM contributions")
-    return with_column(run, table, within)
+    table = read(run, "attributions", f"SELECT {names} FROM attributions")
+    return with_column(run, table, stratify_by)
 
 
-def with_column(run: Path, table: pd.DataFrame, within: str | None) -> pd.DataFrame:
+def with_column(run: Path, table: pd.DataFrame, stratify_by: str | None) -> pd.DataFrame:
     """Add a column of people (gender) from the predictions, where the table does not have it."""
-    if within is None or within in table:
+    if stratify_by is None or stratify_by in table:
         return table
     known = columns(run, "predictions")
-    if within not in known:
-        raise ValueError(f"within={within}: is no column. {did_you_mean(within, known)}")
+    if stratify_by not in known:
+        raise ValueError(
+            f"stratify_by={stratify_by}: is no column. {did_you_mean(stratify_by, known)}"
+        )
     people = read(
-        run, "predictions", f'SELECT DISTINCT corpus, subject, session, "{within}" FROM predictions'
+        run,
+        "predictions",
+        f'SELECT DISTINCT corpus, subject, session, "{stratify_by}" FROM predictions',
     )
     return table.merge(people, on=SESSION_KEY, how="left")
 
 
-def cautions(run: Path, within: str | None) -> list[str]:
+def cautions(run: Path, stratify_by: str | None) -> list[str]:
     """What a reader of a difference between the groups must know besides."""
-    if within is not None or not (run / "predictions.parquet").is_file():
+    if stratify_by is not None or not (run / "predictions.parquet").is_file():
         return []
     if "gender" not in columns(run, "predictions"):
         return []
     people = read(
         run,
-        "contributions",
-        'SELECT DISTINCT corpus, subject, session, "group" FROM contributions '
-        'WHERE "group" IS NOT NULL',
+        "attributions",
+        "SELECT DISTINCT corpus, subject, session, label FROM attributions WHERE label IS NOT NULL",
     )
     caution = uneven_gender(with_column(run, people, "gender"))
     return [] if caution is None else [caution]
@@ -81,8 +84,8 @@ def check_name(run: Path, column: str, value: str, subject: str) -> None:
     where = "WHERE subject = ?" if subject else ""
     names = read(
         run,
-        "contributions",
-        f"SELECT DISTINCT {column} AS name FROM contributions {where} ORDER BY name",
+        "attributions",
+        f"SELECT DISTINCT {column} AS name FROM attributions {where} ORDER BY name",
         [subject] if subject else [],
     )["name"].tolist()
     if value not in names:

@@ -123,7 +123,7 @@ function intervals(row, scale, ticks) {
   const height = 10 + 13 * row.groups.length;
   const parts = lines(scale, ticks, height);
   row.groups.forEach((group, index) => {
-    const y = 11 + 13 * index, kind = kindOf(group.group);
+    const y = 11 + 13 * index, kind = kindOf(group.label);
     if (group.low !== null) {
       const ends = { x1: scale.place(group.low), x2: scale.place(group.high), y1: y, y2: y };
       parts.push(drawn("line", { ...ends, class: kind, "stroke-width": 2 }));
@@ -146,7 +146,7 @@ function unit(measure) {
 function describe(group, digits = 2) {
   const [mean, low, high] = [group.mean, group.low, group.high].map((value) => number(value, digits));
   const range = group.low === null ? "" : ` (${low} to ${high})`;
-  const name = group.group === null ? "all" : GROUPS[group.group];
+  const name = group.label === null ? "all" : GROUPS[group.label];
   return `${name} ${mean}${range}, ${count(group.persons, "person")}`;
 }
 
@@ -220,7 +220,7 @@ function filters() {
 function chartView(now) {
   const parts = [];
   if (content.words.length) parts.push(...chart(now));
-  if (content.places.length) parts.push(...placeChart());
+  if (content.regions.length) parts.push(...regionChart());
   const shown = content.sessions.map((session, index) => ({ session, index }));
   parts.push(content.words.length ? element("h2", {}, "Sessions") : heading("Sessions"), sample());
   if (!content.words.length) {
@@ -271,7 +271,7 @@ function chart(now) {
       valence ? element("small", {}, valence) : null),
     element("td", { class: "plot" }, intervals(row, scale, ticks)), ...(two ? testCells(row) : []));
   });
-  parts.push(groupKey(rows[0].groups.map((group) => group.group)),
+  parts.push(groupKey(rows[0].groups.map((group) => group.label)),
     element("div", { class: "frame" }, element("table", { class: "chart" },
       element("caption", { hidden: "" }, "Words, strongest difference between the groups first"),
       element("thead", {}, head), element("tbody", {}, ...body))), chartNotes(rows, all, two));
@@ -287,27 +287,27 @@ function chartNotes(rows, all, two) {
   return element("p", { class: "soft" }, `${notes.join(". ")}.`);
 }
 
-function placeName(place) {
-  const band = place.match(/^(\d+)-(\d+)_hz$/);
-  return band ? `${band[1]}\u2013${band[2]} Hz` : place.replaceAll("_", " ");
+function regionName(region) {
+  const band = region.match(/^(\d+)-(\d+)_hz$/);
+  return band ? `${band[1]}\u2013${band[2]} Hz` : region.replaceAll("_", " ");
 }
 
-function placeChart() {
-  const rows = content.places, two = rows[0].groups.length === 2;
+function regionChart() {
+  const rows = content.regions, two = rows[0].groups.length === 2;
   const ends = rows.flatMap((row) => [row.even, ...row.groups.flatMap((group) => [group.mean, group.high])]);
-  const scale = scaleOf(ends, "place"), ticks = ticksOf(scale);
+  const scale = scaleOf(ends, "region"), ticks = ticksOf(scale);
   const plot = element("th", { class: "plot", scope: "col" }, element("span", {}, "Share of the map"), axis(scale, ticks));
-  const head = element("tr", {}, element("th", { scope: "col" }, "Place"), plot, ...(two ? testHeads() : []));
+  const head = element("tr", {}, element("th", { scope: "col" }, "Region"), plot, ...(two ? testHeads() : []));
   const body = rows.map((row) => element("tr", {},
-    element("th", { scope: "row", class: "wrap" }, placeName(row.place),
+    element("th", { scope: "row", class: "wrap" }, regionName(row.region),
       element("small", {}, `${BRANCHES[row.modality] ?? row.modality}, even map ${number(row.even)}`)),
     element("td", { class: "plot" }, intervals(row, scale, ticks)), ...(two ? testCells(row) : [])));
-  return [element("h2", {}, "Places in face and voice"),
-    element("p", { class: "soft" }, "Grad-CAM: where in a crop or a spectrogram the evidence for depression comes from. " +
-      "A share above that of an even map marks a place that matters more than its size; maps are coarse."),
-    groupKey(rows[0].groups.map((group) => group.group)),
-    element("div", { class: "frame" }, element("table", { class: "chart places" },
-      element("caption", { hidden: "" }, "Places in face and voice, in their order"),
+  return [element("h2", {}, "Regions of face and voice"),
+    element("p", { class: "soft" }, "Grad-CAM: where in a crop or a spectrogram the logit of label 1 comes from. " +
+      "A share above that of an even map marks a region that matters more than its size; maps are coarse."),
+    groupKey(rows[0].groups.map((group) => group.label)),
+    element("div", { class: "frame" }, element("table", { class: "chart regions" },
+      element("caption", { hidden: "" }, "Regions of face and voice, in their order"),
       element("thead", {}, head), element("tbody", {}, ...body)))];
 }
 
@@ -317,7 +317,7 @@ function sessionName(session) {
 }
 
 function truth(session) {
-  return session.group === null ? "" : GROUPS[session.group];
+  return session.label === null ? "" : GROUPS[session.label];
 }
 
 function answer(session) {
@@ -360,7 +360,7 @@ function wordView(now) {
     own !== now.word ? [] : [{ session, index, place: session.step[place],
       ...Object.fromEntries(columns.map((name) => [name, session[name][place]])) }]));
   const value = (entry) => entry[now.measure] ?? -Infinity;
-  entries.sort((a, b) => (b.session.group ?? 0) - (a.session.group ?? 0) || value(b) - value(a));
+  entries.sort((a, b) => (b.session.label ?? 0) - (a.session.label ?? 0) || value(b) - value(a));
   const parts = [crumbs(["All words", address({ word: null, session: null })]), heading(word)];
   if (valence) parts.push(element("p", { class: "soft" }, `${valence} word`));
   parts.push(element("div", { class: "filters" }, measureChoice()));
@@ -368,7 +368,7 @@ function wordView(now) {
     const ends = row.groups.flatMap((group) => [group.mean, group.low, group.high]);
     const scale = scaleOf(ends, now.measure), ticks = ticksOf(scale);
     const digits = Math.max(2, ...ticks.map(({ text }) => text.split(".")[1]?.length ?? 0)) + (scale.high - scale.low < 0.2);
-    parts.push(groupKey(row.groups.map((group) => group.group)),
+    parts.push(groupKey(row.groups.map((group) => group.label)),
       element("div", { class: "card" },
         element("strong", {}, `${measure.kind}, ${measure.label}${unit(measure)}`),
         intervals(row, scale, ticks), axis(scale, ticks),
@@ -400,7 +400,7 @@ function sessionView(now) {
   const facts = [["Person", `${session.corpus} / ${session.subject}`]];
   if (severalModels) facts.push(["Model", `fold ${session.fold}, seed ${session.seed}`]);
   facts.push(content.binary ? ["Model's probability of label 1", answer(session)] : ["Estimated score", answer(session)]);
-  if (content.binary) facts.push(["Truth", session.group === null ? "unknown" : `label ${session.group} (${truth(session)})`]);
+  if (content.binary) facts.push(["Truth", session.label === null ? "unknown" : `label ${session.label} (${truth(session)})`]);
   const parts = [crumbs(...way), heading(`Session ${session.session}`),
     element("div", { class: "card facts" }, ...facts.map(([name, value]) =>
       element("div", {}, element("small", {}, name), element("div", { class: "wrap", "data-fact": name }, value))))];
@@ -435,8 +435,8 @@ function branchTable(session) {
   const scale = scaleOf(session.branches.map((branch) => branch.logit), "logit");
   const rows = session.branches.map((branch) => element("tr", {},
     element("th", { scope: "row" }, BRANCHES[branch.branch] ?? branch.branch, branch.present === false ? element("small", {}, "not there in this session") : null),
-    meter(branch.logit, scale, "logit", "evidence"), meter(branch.gate, scaleOf([], "selected"), "selected gate", "gate")));
-  const head = ["Branch", "Its own evidence", "Gate"];
+    meter(branch.logit, scale, "logit", "logit"), meter(branch.gate, scaleOf([], "selected"), "selected gate", "gate")));
+  const head = ["Branch", "Its own logit", "Gate"];
   return [element("h3", {}, "Branches of the model"),
     element("p", { class: "soft" }, "The model adds what its branches say, each times its gate: the probability, or fixed weight, with which the branch takes part. Where a branch is not there, the others count for more. Gates are learned once and are the same in all sessions."),
     element("div", { class: "frame" }, element("table", { class: "timeline" },
@@ -454,7 +454,7 @@ function modalityTable(session) {
     meter(values[index], scale, "shapley", "Shapley value")));
   made.push(element("div", { class: "frame" }, element("table", { class: "timeline" },
     element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Modality"),
-      element("th", { scope: "col" }, "Shapley value: its share of the evidence"))),
+      element("th", { scope: "col" }, "Shapley value: its share of the logit"))),
     element("tbody", {}, ...rows))));
   return made;
 }

@@ -27,7 +27,7 @@ WORDS_SHOWN = 500  # rows of the chart; the strongest of each measure
 DIGITS = 4  # significant, in the page
 
 READING = [*SESSION_KEY, "fold", "seed"]  # a session as one model saw it
-# of contributions.parquet; name -> (kind, what it means)
+# of attributions.parquet; name -> (kind, what it means)
 METHODS = {
     "shapley": ("Shapley value", "the step's share of the model's evidence"),
     "occlusion": (
@@ -52,8 +52,9 @@ def write_explorer(run: Path) -> Path:
 
     Parameters
     ----------
-    run : folder with ``contributions.parquet`` and perhaps ``branches.parquet``,
-        ``modalities.parquet``, ``faithfulness.parquet``, ``places.parquet`` and the predictions
+    run : folder with ``attributions.parquet`` and perhaps ``branches.parquet``,
+        ``modalities.parquet``, ``faithfulness.parquet``,
+        ``region_attributions.parquet`` and the predictions
 
     Returns
     -------
@@ -63,12 +64,12 @@ def write_explorer(run: Path) -> Path:
     ------
     ValueError : the steps are not explained yet
     """
-    steps = run / "contributions.parquet"
+    steps = run / "attributions.parquet"
     if not steps.is_file():
         raise ValueError(f"{steps} is not there: run depmm explain {run} first")
     others = [
         pd.read_parquet(path) if (path := run / f"{name}.parquet").is_file() else None
-        for name in ("branches", "modalities", "faithfulness", "places", "predictions")
+        for name in ("branches", "modalities", "faithfulness", "region_attributions", "predictions")
     ]
     content = explorer_content(pd.read_parquet(steps), *others)
     path = run / "explorer.html"
@@ -88,11 +89,11 @@ def explorer_page(content: dict[str, Any], title: str) -> str:
 
 
 def explorer_content(
-    contributions: pd.DataFrame,
+    attributions: pd.DataFrame,
     branches: pd.DataFrame | None = None,
     modalities: pd.DataFrame | None = None,
     faithfulness: pd.DataFrame | None = None,
-    places: pd.DataFrame | None = None,
+    regions: pd.DataFrame | None = None,
     predictions: pd.DataFrame | None = None,
     *,
     draws: int = DRAWS,
@@ -102,7 +103,7 @@ def explorer_content(
 
     Parameters
     ----------
-    contributions, branches, modalities, faithfulness, places : as ``explain_sessions`` describes
+    attributions, branches, modalities, faithfulness, regions : as ``explain_sessions`` describes
         them
     predictions : of the run, for the gender of the explained people
     draws : of the bootstrap over persons
@@ -115,10 +116,10 @@ def explorer_content(
     branches and modalities; ``places``, one row each like a word; ``faithfulness`` of the
     explanations; a ``caution``, or None; ``counts``; and how it was computed
     """
-    steps = contributions.sort_values([*READING, "step"], ignore_index=True)
+    steps = attributions.sort_values([*READING, "step"], ignore_index=True)
     measures = _measures(steps)
-    binary = bool(steps["group"].notna().any())
-    spoken = steps.dropna(subset=["word", "group"] if binary else ["word"])
+    binary = bool(steps["label"].notna().any())
+    spoken = steps.dropna(subset=["word", "label"] if binary else ["word"])
     valences = spoken.groupby("word")["valence"].first()
     statistics = {
         name: word_means(spoken, name, draws, permutations)[:WORDS_SHOWN] for name in measures
@@ -147,7 +148,7 @@ def explorer_content(
         "measures": list(measures.values()),
         "words": [{"word": word, "valence": valences[word]} for word in number],
         "statistics": statistics,
-        "places": [] if places is None else _places(places, draws, permutations),
+        "regions": [] if regions is None else _regions(regions, draws, permutations),
         "faithfulness": [] if faithfulness is None else _faithfulness(faithfulness, draws),
         "caution": None if predictions is None else _caution(steps, predictions),
         "sessions": _sessions(shown, steps, measures, number, branches, modalities),
@@ -179,7 +180,7 @@ def _measures(steps: pd.DataFrame) -> dict[str, dict[str, str]]:
 def _faithfulness(areas: pd.DataFrame, draws: int) -> list[dict[str, Any]]:
     """One dict an explanation, the most faithful first: what each curve says of it."""
     labels = {name: label for name, (label, _) in METHODS.items()} | {"selected": "Attention"}
-    found = compare_with_random(areas.rename(columns={"group": "y_true"}), draws)
+    found = compare_with_random(areas.rename(columns={"label": "y_true"}), draws)
     by_method = {method: own.set_index("curve") for method, own in found.groupby("method")}
     rows: list[dict[str, Any]] = [
         {"method": labels[str(method)], **{curve: own.loc[curve].to_dict() for curve in CURVES}}
@@ -188,14 +189,14 @@ def _faithfulness(areas: pd.DataFrame, draws: int) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: -sum(row[curve]["gain"] for curve in CURVES))
 
 
-def _places(places: pd.DataFrame, draws: int, permutations: int) -> list[dict[str, Any]]:
+def _regions(regions: pd.DataFrame, draws: int, permutations: int) -> list[dict[str, Any]]:
     """Compare the groups place by place, as words are compared; all places are tested together."""
-    as_words = places.assign(word=places["modality"] + "/" + places["place"], valence=None)
+    as_words = regions.assign(word=regions["modality"] + "/" + regions["region"], valence=None)
     rows = word_means(as_words, "share", draws, permutations)
     even = as_words.groupby("word")["area"].mean()
     order = {name: index for index, name in enumerate(as_words["word"].unique())}
     for row in rows:
-        row["modality"], row["place"] = row["word"].split("/", 1)
+        row["modality"], row["region"] = row["word"].split("/", 1)
         row["even"] = even[row["word"]]
     return sorted(rows, key=lambda row: order[row.pop("word")])
 
@@ -204,7 +205,7 @@ def _caution(steps: pd.DataFrame, predictions: pd.DataFrame) -> str | None:
     if "gender" not in predictions:
         return None
     people = predictions[[*SESSION_KEY, "gender"]].drop_duplicates(SESSION_KEY)
-    return uneven_gender(steps[[*SESSION_KEY, "group"]].merge(people, on=SESSION_KEY))
+    return uneven_gender(steps[[*SESSION_KEY, "label"]].merge(people, on=SESSION_KEY))
 
 
 def _sample(readings: pd.DataFrame) -> pd.DataFrame:
@@ -236,7 +237,7 @@ def _sessions(
                 **entry,
                 "fold": fold,
                 "seed": seed,
-                "group": own["group"].iloc[0],
+                "label": own["label"].iloc[0],
                 "answer": own[answer].iloc[0],
                 "step": own["step"].tolist(),
                 "word": [number.get(word) for word in own["word"]],

@@ -31,7 +31,7 @@ from depmm.evaluation.stats.bootstrap import (
 )
 from depmm.evaluation.stats.metrics import Array
 
-UNIT = [*SUBJECT_KEY, "group", "stratum"]  # index of a matrix of people
+UNIT = [*SUBJECT_KEY, "label", "stratum"]  # index of a matrix of people
 FEWEST = 3  # people of each group that a test and an interval need
 CHUNK = 256  # labellings or draws at a time, to keep the memory of many columns small
 ROUNDING = 1e-12  # share of the squares below which a deviation is rounding
@@ -134,7 +134,7 @@ def drawn_effects(matrix: pd.DataFrame, weights: NDArray[Any]) -> Array:
 def drawing_strata(matrix: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any]]:
     """Number of each row's person, and whom that person is drawn among: label and stratum."""
     units = matrix.index.to_frame(index=False)
-    codes, label = subject_strata(units.rename(columns={"group": "y_true"}))
+    codes, label = subject_strata(units.rename(columns={"label": "y_true"}))
     # a stratum of one person with both labels could not be drawn in any other way
     stratum = np.where(label == "both", "", units["stratum"].astype(str))
     return codes, np.array([f"{a}/{b}" for a, b in zip(label, stratum, strict=True)])
@@ -186,7 +186,7 @@ def compare(
 
 def _units(matrix: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[Any]]:
     units = matrix.index.to_frame(index=False)
-    return units["group"].to_numpy() == 1, units.groupby("stratum").ngroup().to_numpy()
+    return units["label"].to_numpy() == 1, units.groupby("stratum").ngroup().to_numpy()
 
 
 def _permutation_p(matrix: pd.DataFrame, t: Array, permutations: int, seed: int) -> Array:

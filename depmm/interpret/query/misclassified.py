@@ -9,8 +9,8 @@ from depmm.evaluation.stats.bootstrap import decide
 MODEL_KEY = ["split", "fold", "seed"]
 
 
-def unlike_their_group(
-    contributions: pd.DataFrame, predictions: pd.DataFrame, sessions: int, words: int
+def misclassified(
+    attributions: pd.DataFrame, predictions: pd.DataFrame, sessions: int, words: int
 ) -> pd.DataFrame:
     """Find the sessions on the wrong side, and their words that are most unlike their group.
 
@@ -20,7 +20,7 @@ def unlike_their_group(
 
     Parameters
     ----------
-    contributions : one row a step: session key, split, fold, seed, ``group``, ``word``,
+    attributions : one row a step: session key, split, fold, seed, ``group``, ``word``,
         ``valence``, ``occlusion``
     predictions : of the run, with its validation sessions
     sessions : at most, furthest beyond the threshold first
@@ -36,7 +36,7 @@ def unlike_their_group(
     ------
     ValueError : no words, or scores instead of groups
     """
-    steps = contributions.dropna(subset=["word", "occlusion"])
+    steps = attributions.dropna(subset=["word", "occlusion"])
     if steps.empty:
         raise ValueError(
             "no step has a word: this question needs a corpus whose steps carry text "
@@ -45,7 +45,7 @@ def unlike_their_group(
     wrong = _on_the_wrong_side(steps, predictions).head(sessions)
     found = _unlike_words(steps).merge(wrong[SESSION_KEY], on=SESSION_KEY)
     found = found[found["towards"] > 0].sort_values(["towards", "word"], ascending=[False, True])
-    found = found.groupby(SESSION_KEY).head(words).drop(columns=["towards", "group"])
+    found = found.groupby(SESSION_KEY).head(words).drop(columns=["towards", "label"])
     return wrong.merge(found, on=SESSION_KEY, how="left", sort=False)
 
 
@@ -56,28 +56,28 @@ def _on_the_wrong_side(steps: pd.DataFrame, predictions: pd.DataFrame) -> pd.Dat
             "there are scores, not the groups 0 and 1: ask this of a run with target.kind binary"
         )
     keys = [*SESSION_KEY, *MODEL_KEY]
-    own = decide(predictions).merge(steps[[*keys, "group"]].drop_duplicates(), on=keys)
-    own = own.dropna(subset=["group", "y_pred"])
-    own["wrong"] = (own["y_pred"] != own["group"]).astype(float)
-    sessions = own.groupby([*SESSION_KEY, "group"]).agg(
+    own = decide(predictions).merge(steps[[*keys, "label"]].drop_duplicates(), on=keys)
+    own = own.dropna(subset=["label", "y_pred"])
+    own["wrong"] = (own["y_pred"] != own["label"]).astype(float)
+    sessions = own.groupby([*SESSION_KEY, "label"]).agg(
         y_prob=("y_prob", "mean"),
         threshold=("threshold", "mean"),
         models=("wrong", "size"),
         wrong=("wrong", "sum"),
     )
     wrong = sessions[sessions["wrong"] * 2 > sessions["models"]].reset_index()
-    beyond = (wrong["y_prob"] - wrong["threshold"]) * np.where(wrong["group"] == 1, -1, 1)
+    beyond = (wrong["y_prob"] - wrong["threshold"]) * np.where(wrong["label"] == 1, -1, 1)
     order = wrong.assign(far=-beyond).sort_values(["far", *SESSION_KEY]).index
     return wrong.loc[order].astype({"wrong": int}).reset_index(drop=True)
 
 
 def _unlike_words(steps: pd.DataFrame) -> pd.DataFrame:
     """Each session's words beside the mean of the other people of its group."""
-    read_by = [*SUBJECT_KEY, "group", "word"]
+    read_by = [*SUBJECT_KEY, "label", "word"]
     mean = steps.groupby(read_by)["occlusion"].mean()
-    of_group = mean.groupby(["group", "word"])
+    of_group = mean.groupby(["label", "word"])
     others = (of_group.transform("sum") - mean) / (of_group.transform("size") - 1)
-    own = steps.groupby([*SESSION_KEY, "group", "word"]).agg(
+    own = steps.groupby([*SESSION_KEY, "label", "word"]).agg(
         valence=("valence", "first"), occlusion=("occlusion", "mean")
     )
     table = own.reset_index().merge(
@@ -85,4 +85,4 @@ def _unlike_words(steps: pd.DataFrame) -> pd.DataFrame:
         on=read_by,
     )
     unlike = table["occlusion"] - table["others_of_group"]
-    return table.assign(towards=np.where(table["group"] == 1, -unlike, unlike))
+    return table.assign(towards=np.where(table["label"] == 1, -unlike, unlike))

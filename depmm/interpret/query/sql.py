@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, Error, Statement
 
 # by depmm explain
-EXPLAINED = ("contributions", "attention", "branches", "modalities", "faithfulness")
+EXPLAINED = (
+    "attributions",
+    "attention",
+    "branches",
+    "modalities",
+    "faithfulness",
+    "region_attributions",
+)
 TRAINED = ("predictions", "history")
 MEMORY = "2GB"  # of tables, sorts and joins; a single huge value, as of repeat(), is not counted
 

@@ -29,8 +29,8 @@ MODALITIES = ["occlusion_audio", "occlusion_face"]
 
 
 def face_and_voice(
-    contributions: pd.DataFrame,
-    within: str | None = None,
+    attributions: pd.DataFrame,
+    stratify_by: str | None = None,
     draws: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -43,8 +43,8 @@ def face_and_voice(
 
     Parameters
     ----------
-    contributions : as for ``words_by_group``, with ``occlusion_audio`` and ``occlusion_face``
-    within : see ``words_by_group``; for the effects over words
+    attributions : as for ``words_by_label``, with ``occlusion_audio`` and ``occlusion_face``
+    stratify_by : see ``words_by_label``; for the effects over words
     draws, confidence, seed : of the bootstrap over people
 
     Returns
@@ -54,24 +54,24 @@ def face_and_voice(
 
     Raises
     ------
-    ValueError : a run of one modality, or as ``words_by_group``
+    ValueError : a run of one modality, or as ``words_by_label``
     """
-    if missing := [name for name in MODALITIES if not _known(contributions, name)]:
+    if missing := [name for name in MODALITIES if not _known(attributions, name)]:
         raise ValueError(
             f"no step has {missing[0]}: voice and face are compared in a run on both modalities"
         )
-    matrix = measured(readings(contributions, MODALITIES, within), MODALITIES)
-    own = _of_sessions(in_groups(contributions, MODALITIES, within))
+    matrix = measured(readings(attributions, MODALITIES, stratify_by), MODALITIES)
+    own = _of_sessions(in_groups(attributions, MODALITIES, stratify_by))
     tests = (draws, confidence, seed)
     rows = [("words", "all", *_over_words(matrix, *tests)), ("steps", "all", *_mean(own, *tests))]
     for name, group in (("positive", 1), ("negative", 0)):
-        rows.append(("steps", name, *_mean(own[own["group"] == group], *tests)))
+        rows.append(("steps", name, *_mean(own[own["label"] == group], *tests)))
     names = ["over", "people", "n", "correlation", "low", "high"]
     return pd.DataFrame(rows, columns=names)
 
 
 def stability(
-    contributions: pd.DataFrame, measure: str = "occlusion", within: str | None = None
+    attributions: pd.DataFrame, measure: str = "occlusion", stratify_by: str | None = None
 ) -> pd.DataFrame:
     """Correlate the words' group effects of every two models.
 
@@ -82,8 +82,8 @@ def stability(
 
     Parameters
     ----------
-    contributions : as for ``words_by_group``, with ``fold`` and ``seed``
-    measure, within : see ``words_by_group``
+    attributions : as for ``words_by_label``, with ``fold`` and ``seed``
+    measure, stratify_by : see ``words_by_label``
 
     Returns
     -------
@@ -92,9 +92,9 @@ def stability(
 
     Raises
     ------
-    ValueError : one model only, models that test too few people, or as ``words_by_group``
+    ValueError : one model only, models that test too few people, or as ``words_by_label``
     """
-    rows = readings(contributions, [measure], within)
+    rows = readings(attributions, [measure], stratify_by)
     if len(rows[["fold", "seed"]].drop_duplicates()) < 2:
         raise ValueError(
             "one model alone is neither stable nor unstable: explain a cross-validation of several "
@@ -163,23 +163,23 @@ def _over_words(
 
 def _often_read(matrix: pd.DataFrame) -> pd.Index:
     """Columns that three people of each group have a value of."""
-    count = matrix.notna().groupby(level="group").sum()
+    count = matrix.notna().groupby(level="label").sum()
     return matrix.columns[(count >= FEWEST).all() & (len(count) == 2)]
 
 
 def _of_sessions(rows: pd.DataFrame) -> pd.DataFrame:
     """Rank correlation over the steps of each session, then the mean of each person and group."""
-    step = [*SESSION_KEY, "group", "step"]
+    step = [*SESSION_KEY, "label", "step"]
     both = rows.groupby(step)[MODALITIES].mean().dropna().reset_index()  # over models
-    session = both.groupby([*SESSION_KEY, "group"])
+    session = both.groupby([*SESSION_KEY, "label"])
     ranks = session[MODALITIES].rank()
-    ranks = ranks - ranks.groupby([both[key] for key in [*SESSION_KEY, "group"]]).transform("mean")
+    ranks = ranks - ranks.groupby([both[key] for key in [*SESSION_KEY, "label"]]).transform("mean")
     a, b = ranks[MODALITIES[0]], ranks[MODALITIES[1]]
-    sums = both.assign(ab=a * b, aa=a**2, bb=b**2, n=1).groupby([*SESSION_KEY, "group"])
+    sums = both.assign(ab=a * b, aa=a**2, bb=b**2, n=1).groupby([*SESSION_KEY, "label"])
     total = sums[["ab", "aa", "bb", "n"]].sum()
     total = total[(total["aa"] > 0) & (total["bb"] > 0) & (total["n"] >= FEWEST)]
     total["correlation"] = total["ab"] / np.sqrt(total["aa"] * total["bb"])
-    return total["correlation"].groupby([*SUBJECT_KEY, "group"]).mean().reset_index()
+    return total["correlation"].groupby([*SUBJECT_KEY, "label"]).mean().reset_index()
 
 
 def _mean(

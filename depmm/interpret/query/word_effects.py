@@ -4,9 +4,10 @@ People are compared, never steps or sessions: what a person has of a word is the
 sessions, folds and seeds, so that a cross-validation with five seeds has no more people than one.
 
 What differs between women and men looks like an effect of the group where more women are depressed.
-``within`` names a column of people (gender, fold, corpus) and compares them with others of the same
-value only; people of a value that one group alone has are left out. ``within="subject"`` is for
-people who have sessions of both groups: everybody is compared with themselves.
+``stratify_by`` names a column of people (gender, fold, corpus) and compares them with others of the
+same value only; people of a value that one group alone has are left out.
+``stratify_by="subject"`` is for people who have sessions of both groups: each is compared with
+themselves.
 """
 
 from collections.abc import Sequence
@@ -18,20 +19,20 @@ from depmm.errors import did_you_mean
 from depmm.interpret.query.group_effects import UNIT, group_effects, observed
 
 
-def words_by_group(
-    contributions: pd.DataFrame,
+def words_by_label(
+    attributions: pd.DataFrame,
     measure: str = "occlusion",
-    within: str | None = None,
+    stratify_by: str | None = None,
     **test: int,
 ) -> pd.DataFrame:
     """Rank words by how differently they act in the two groups.
 
     Parameters
     ----------
-    contributions : one row a step that was read: corpus, subject, ``group`` (0 or 1), ``word``,
+    attributions : one row a step that was read: corpus, subject, ``group`` (0 or 1), ``word``,
         ``valence`` and the measure; several models' rows below each other
     measure : column that is compared, e.g. ``occlusion``, ``selected``, ``selected_face``
-    within : column whose values people share with those they are compared with
+    stratify_by : column whose values people share with those they are compared with
     test : permutations, draws, confidence and seed, see ``effects.group_effects``
 
     Returns
@@ -44,10 +45,10 @@ def words_by_group(
     Raises
     ------
     ValueError : no words, an unknown column, people of one group only, scores instead of groups, a
-        person with sessions of both groups (but ``within="subject"``) or with two values of
-        ``within``
+        person with sessions of both groups (but ``stratify_by="subject"``) or with two values of
+        ``stratify_by``
     """
-    rows = readings(contributions, [measure], within)
+    rows = readings(attributions, [measure], stratify_by)
     matrix = rows.pivot_table(index=UNIT, columns="word", values=measure)
     table = group_effects(matrix, **test)
     table.insert(1, "valence", _valences(rows, table["word"]))
@@ -60,7 +61,10 @@ def words_by_group(
 
 
 def words_by_valence(
-    contributions: pd.DataFrame, measure: str = "occlusion", within: str | None = None, **test: int
+    attributions: pd.DataFrame,
+    measure: str = "occlusion",
+    stratify_by: str | None = None,
+    **test: int,
 ) -> pd.DataFrame:
     """Compare the groups on the negative, the neutral and the positive words as a whole.
 
@@ -69,17 +73,17 @@ def words_by_valence(
 
     Parameters
     ----------
-    contributions, measure, within, test : see ``words_by_group``
+    attributions, measure, stratify_by, test : see ``words_by_label``
 
     Returns
     -------
-    as ``words_by_group``, one row a ``valence``, with ``words``: how many have it
+    as ``words_by_label``, one row a ``valence``, with ``words``: how many have it
 
     Raises
     ------
-    ValueError : no word has a valence, or as ``words_by_group``
+    ValueError : no word has a valence, or as ``words_by_label``
     """
-    rows = readings(contributions, [measure], within).dropna(subset=["valence"])
+    rows = readings(attributions, [measure], stratify_by).dropna(subset=["valence"])
     if rows.empty:
         raise ValueError(
             "no word has a valence: name a word list under words: in the data spec, index the "
@@ -93,21 +97,21 @@ def words_by_valence(
 
 
 def words_by_measure(
-    contributions: pd.DataFrame, measures: Sequence[str], within: str | None = None, **test: int
+    attributions: pd.DataFrame, measures: Sequence[str], stratify_by: str | None = None, **test: int
 ) -> pd.DataFrame:
     """Rank words by each of several measures: what each encoder selects, each modality contributes.
 
     Parameters
     ----------
     measures : columns; all of their words are corrected together (``q``)
-    contributions, within, test : see ``words_by_group``
+    attributions, stratify_by, test : see ``words_by_label``
 
     Returns
     -------
-    as ``words_by_group``, one row a ``measure`` and ``word``
+    as ``words_by_label``, one row a ``measure`` and ``word``
     """
-    table = group_effects(measured(readings(contributions, measures, within), measures), **test)
-    table.insert(2, "valence", _valences(contributions, table["word"]))
+    table = group_effects(measured(readings(attributions, measures, stratify_by), measures), **test)
+    table.insert(2, "valence", _valences(attributions, table["word"]))
     return table
 
 
@@ -118,90 +122,91 @@ def measured(rows: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
 
 
 def readings(
-    contributions: pd.DataFrame, measures: Sequence[str], within: str | None = None
+    attributions: pd.DataFrame, measures: Sequence[str], stratify_by: str | None = None
 ) -> pd.DataFrame:
     """Keep the rows with a word and a group, each with the ``stratum`` of its person.
 
     Raises
     ------
-    ValueError : see ``words_by_group``
+    ValueError : see ``words_by_label``
     """
-    if not contributions["word"].notna().any():
+    if not attributions["word"].notna().any():
         raise ValueError(
             "no step has a word: this question needs a corpus whose steps carry text "
             "(steps.parquet)"
         )
-    return in_groups(contributions.dropna(subset=["word"]), measures, within)
+    return in_groups(attributions.dropna(subset=["word"]), measures, stratify_by)
 
 
 def in_groups(
-    table: pd.DataFrame, measures: Sequence[str], within: str | None = None
+    table: pd.DataFrame, measures: Sequence[str], stratify_by: str | None = None
 ) -> pd.DataFrame:
     """Keep the rows of people who can be compared, each with its ``stratum``.
 
     Parameters
     ----------
-    table : corpus, subject, ``group``, the measures and ``within``
+    table : corpus, subject, ``group``, the measures and ``stratify_by``
 
     Raises
     ------
-    ValueError : see ``words_by_group``
+    ValueError : see ``words_by_label``
     """
-    for column in (*measures, *([within] if within else [])):
+    for column in (*measures, *([stratify_by] if stratify_by else [])):
         if column not in table:
             raise ValueError(f"{column!r} is no column. {did_you_mean(column, table.columns)}")
         if not table[column].notna().any():
             raise ValueError(f"no row has a value of {column}: the run was not explained by it")
-    rows = table.dropna(subset=["group"])
-    if rows.empty or not rows["group"].isin([0, 1]).all():
+    rows = table.dropna(subset=["label"])
+    if rows.empty or not rows["label"].isin([0, 1]).all():
         raise ValueError(
             "there are scores, not the groups 0 and 1: ask this of a run with target.kind binary"
         )
-    rows = rows.assign(group=rows["group"].astype(int), stratum=_stratum(rows, within))
+    rows = rows.assign(label=rows["label"].astype(int), stratum=_stratum(rows, stratify_by))
     people = rows[UNIT].drop_duplicates()
-    if people["group"].nunique() < 2:
+    if people["label"].nunique() < 2:
         raise ValueError(
             f"all {len(people)} people are of one group: words cannot separate groups. Explain "
             "sessions of both groups."
         )
-    if within != "subject":
-        _one_row_each(people, within)
-    both = people.groupby("stratum")["group"].nunique() == 2
-    if not both.any() and within == "subject":
+    if stratify_by != "subject":
+        _one_row_each(people, stratify_by)
+    both = people.groupby("stratum")["label"].nunique() == 2
+    if not both.any() and stratify_by == "subject":
         raise ValueError(
-            "within=subject compares people with themselves, and nobody has sessions of both "
+            "stratify_by=subject compares people with themselves, and nobody has sessions of both "
             "groups: leave it out"
         )
     if not both.any():
         raise ValueError(
-            f"no two people of different groups have the same {within}: nobody can be compared "
-            f"within it. Without within={within} an effect of one cannot be told from the other's."
+            f"no two people of different groups have the same {stratify_by}: nobody can be "
+            f"compared within it. Without stratify_by={stratify_by} an effect of one cannot "
+            "be told from the other's."
         )
     return rows[rows["stratum"].map(both)]
 
 
-def _stratum(rows: pd.DataFrame, within: str | None) -> pd.Series:
-    if within is None:
+def _stratum(rows: pd.DataFrame, stratify_by: str | None) -> pd.Series:
+    if stratify_by is None:
         return pd.Series("all", rows.index)
-    if within == "subject":
+    if stratify_by == "subject":
         return rows["corpus"].astype(str) + "/" + rows["subject"].astype(str)
-    return rows[within].astype(object).fillna("unknown").astype(str)
+    return rows[stratify_by].astype(object).fillna("unknown").astype(str)
 
 
-def _one_row_each(people: pd.DataFrame, within: str | None) -> None:
+def _one_row_each(people: pd.DataFrame, stratify_by: str | None) -> None:
     again = people[people.duplicated(SUBJECT_KEY)]
     if again.empty:
         return
     corpus, subject = again[SUBJECT_KEY].iloc[0]
     own = people[(people["corpus"] == corpus) & (people["subject"] == subject)]
-    if len(set(own["group"])) > 1:
+    if len(set(own["label"])) > 1:
         raise ValueError(
             f"{subject} has sessions of both groups: compare people with themselves "
-            "(within=subject)"
+            "(stratify_by=subject)"
         )
     raise ValueError(
-        f"{subject} has several values of {within} ({', '.join(own['stratum'])}): take a column "
-        "with one value a person"
+        f"{subject} has several values of {stratify_by} ({', '.join(own['stratum'])}): take a "
+        "column with one value a person"
     )
 
 

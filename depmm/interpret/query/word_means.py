@@ -9,7 +9,7 @@ from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.evaluation.stats.bootstrap import bootstrap_weights, interval
 from depmm.evaluation.stats.metrics import Array
 from depmm.interpret.query.group_effects import FEWEST
-from depmm.interpret.query.word_effects import words_by_group
+from depmm.interpret.query.word_effects import words_by_label
 
 CONFIDENCE = 0.95
 READERS = FEWEST  # persons of a group: fewer are not tested
@@ -17,10 +17,10 @@ READERS = FEWEST  # persons of a group: fewer are not tested
 
 def compared_words(spoken: pd.DataFrame) -> pd.Index:
     """Words that enough persons read: of each group, or of all where there are scores."""
-    persons = spoken.assign(group=spoken["group"].fillna(-1)).drop_duplicates(
-        [*SUBJECT_KEY, "group", "word"]
+    persons = spoken.assign(label=spoken["label"].fillna(-1)).drop_duplicates(
+        [*SUBJECT_KEY, "label", "word"]
     )
-    readers = pd.crosstab(persons["word"], persons["group"])
+    readers = pd.crosstab(persons["word"], persons["label"])
     return readers.index[(readers >= READERS).all(axis=1)]
 
 
@@ -30,11 +30,11 @@ def word_means(
     """Compare the words of two groups; a person counts once, with the mean over all readings.
 
     Words that fewer than ``READERS`` persons of a group read are left out. Intervals are BCa, from
-    a bootstrap of the persons of a group; p and q are those of ``words_by_group``.
+    a bootstrap of the persons of a group; p and q are those of ``words_by_label``.
 
     Parameters
     ----------
-    spoken : rows of contributions with a word
+    spoken : rows of attributions with a word
     measure : one of their columns
     draws : of the bootstrap
     permutations : of the labels
@@ -50,14 +50,14 @@ def word_means(
     if spoken.empty:
         return []
     # without labels everybody is of one group
-    labels = spoken["group"].astype("Float64").fillna(-1).astype(int)
-    table = spoken.assign(group=labels).pivot_table(
-        index=["group", *SUBJECT_KEY], columns="word", values=measure
+    labels = spoken["label"].astype("Float64").fillna(-1).astype(int)
+    table = spoken.assign(label=labels).pivot_table(
+        index=["label", *SUBJECT_KEY], columns="word", values=measure
     )
-    groups = sorted(table.index.unique("group"), reverse=True)
+    groups = sorted(table.index.unique("label"), reverse=True)
     means = {group: _group_means(table.loc[group], draws) for group in groups}
     if len(groups) == 2:
-        found = words_by_group(spoken, measure, permutations=permutations, draws=0)
+        found = words_by_label(spoken, measure, permutations=permutations, draws=0)
         effects = found.set_index("word")
         effects = effects[["effect", "p", "q"]]
     else:
@@ -71,7 +71,7 @@ def word_means(
             "p": row.p,
             "q": row.q,
             "groups": [
-                {"group": group if group >= 0 else None, **means[group][column[row.Index]]}
+                {"label": group if group >= 0 else None, **means[group][column[row.Index]]}
                 for group in groups
             ],
         }

@@ -146,7 +146,7 @@ def test_tokens_map_back_to_steps_by_hand():
             assert here["head"].tolist() == [0] * len(token) + [1] * len(token)
             assert here["step"].tolist() == list(token) * 2
             places = list(token.values())
-            for name, values in (("own", own), ("sparsity", sparsity)):
+            for name, values in (("selected", own), ("sparsity", sparsity)):
                 expected = values[row][:, places].flatten().float()
                 np.testing.assert_allclose(here[name].astype(float), expected, atol=1e-5)
 
@@ -212,8 +212,8 @@ def test_steps_that_are_not_there_have_no_row():
         assert steps[0, layer]["multimodal"] == steps[0, layer]["audio"] == list(range(8))
         assert steps[1, layer]["audio"] == steps[1, layer]["multimodal"] == [0, 1, 2, 3, 6, 7]
         assert steps[1, layer]["face"] == [1, 2, 6, 7]
-    assert table.groupby(PLACE)["received"].sum().to_numpy() == pytest.approx(1, abs=1e-5)
-    assert (table["received"] > 0).all()
+    assert table.groupby(PLACE)["attention_received"].sum().to_numpy() == pytest.approx(1, abs=1e-5)
+    assert (table["attention_received"] > 0).all()
     branches = recording.branches.set_index(["row", "branch"])
     assert branches["present"].tolist() == [True, True, False, False, True, True, True, True]
     assert branches["logit"].isna().equals(~branches["present"])
@@ -223,8 +223,8 @@ def test_sessions_of_one_step():
     table = record(model_of(), *steps_of([1, 1])).attention
     assert len(table) == 2 * 3 * 6 * 2
     assert (table["step"] == 0).all()
-    assert table["own"].all()
-    assert table["received"].to_numpy() == pytest.approx(1, abs=1e-6)
+    assert table["selected"].all()
+    assert table["attention_received"].to_numpy() == pytest.approx(1, abs=1e-6)
 
 
 def test_a_session_is_recorded_the_same_in_any_batch():
@@ -249,9 +249,9 @@ def test_a_session_is_recorded_the_same_in_any_batch():
 def test_selected_are_those_of_highest_sparsity():
     table = record(model_of(sampling_factor=2), *steps_of([20, 6])).attention
     for (row, *_), steps in table[table["layer"] == 0].groupby(PLACE):
-        assert steps["own"].sum() == selected_queries(len(steps), sampling_factor=2), row
-        left = steps["sparsity"][~steps["own"]]
-        assert left.empty or steps["sparsity"][steps["own"]].min() >= left.max()
+        assert steps["selected"].sum() == selected_queries(len(steps), sampling_factor=2), row
+        left = steps["sparsity"][~steps["selected"]]
+        assert left.empty or steps["sparsity"][steps["selected"]].min() >= left.max()
 
 
 def test_the_shared_index_is_the_multimodal_encoders_own():
@@ -260,19 +260,19 @@ def test_the_shared_index_is_the_multimodal_encoders_own():
     masks["audio"][0, 2] = False
     table = record(model, features, masks).attention
     main = table[table["encoder"] == "multimodal"]
-    assert main[["shared", "confidence"]].isna().all(axis=None)
+    assert main[["shared_selected", "confidence"]].isna().all(axis=None)
     place = ["row", "stack", "layer", "head", "step"]
     for name in ("audio", "face"):
         both = table[table["encoder"] == name].merge(main, on=place, suffixes=("", "_main"))
         both = both[both["layer"] == 0]
-        assert (both["shared"] == both["own_main"]).all()
+        assert (both["shared_selected"] == both["selected_main"]).all()
         mine = table[table["encoder"] == name]
         assert len(mine[[*PLACE, "confidence"]].drop_duplicates()) == len(
             mine[PLACE].drop_duplicates()
         )
         assert mine["confidence"].between(0.01, 0.99).all()
     alone = record(model_of(share_indices=False), features, masks).attention
-    assert alone[["shared", "confidence"]].isna().all(axis=None)
+    assert alone[["shared_selected", "confidence"]].isna().all(axis=None)
 
 
 @torch.no_grad()
@@ -367,9 +367,9 @@ def test_received_is_what_the_output_was_made_of(changes):
         steps = steps.assign(token=token)
         first = steps.drop_duplicates("token")
         a = first["confidence"].fillna(1)
-        weight = (a * first["own"] + (1 - a) * first["shared"].fillna(False)).sum()
+        weight = (a * first["selected"] + (1 - a) * first["shared_selected"].fillna(False)).sum()
         received, there = torch.zeros(len(v)), torch.zeros(1, len(v), dtype=torch.bool)
-        shares = steps.groupby("token")["received"].sum()
+        shares = steps.groupby("token")["attention_received"].sum()
         received[shares.index], there[0, shares.index] = torch.tensor(shares.to_numpy()), True
         mean = masked_mean(v[None], there)[0]
         expected = there.sum() * mean + weight * (received @ v - mean)
@@ -395,7 +395,7 @@ def rows_of(first: int, word: str | None) -> pd.DataFrame:
             "word": pd.Series([word] * 7, dtype="str"),
             "step": np.arange(first, first + 7, dtype=np.int32),
             "value": np.float32(first),
-            "shared": pd.array([pd.NA] * 7, dtype="boolean"),
+            "shared_selected": pd.array([pd.NA] * 7, dtype="boolean"),
         }
     )
 

@@ -10,7 +10,7 @@ import torch
 from removal_models import (
     DEP_FORMER,
     MEAN_POOL,
-    kept_evidence,
+    kept_logit,
     sessions,
     summing_model,
     tiny_model,
@@ -19,7 +19,7 @@ from removal_models import (
 from depmm.interpret.attribution.integrated_gradients import integrated_gradients
 from depmm.interpret.attribution.occlusion import occlude_steps
 from depmm.interpret.attribution.permutation import DONORS, permute_steps
-from depmm.interpret.attribution.removal import evidence_of_kept
+from depmm.interpret.attribution.removal import kept_logits
 from depmm.interpret.attribution.shapley import (
     exact_values,
     shapley_modalities,
@@ -48,12 +48,12 @@ def test_removed_steps_are_the_mean_of_the_kept(center):
     masks["face"][0, 1] = False
     kept = [set(), {1}, {0, 3}, {0, 1, 2, 3, 4}]
     table = np.array([[step in some for step in range(5)] for some in kept])
-    found = evidence_of_kept(model, x, masks, np.zeros(4, int), table)
-    by_hand = [kept_evidence(model, x, masks, 0, some) for some in kept]
+    found = kept_logits(model, x, masks, np.zeros(4, int), table)
+    by_hand = [kept_logit(model, x, masks, 0, some) for some in kept]
     np.testing.assert_allclose(found, by_hand, atol=1e-5)
     assert len(set(found.round(3))) >= 3
     one_removed = np.eye(5) == 0
-    occluded = found[-1] - evidence_of_kept(model, x, masks, np.zeros(5, int), one_removed)
+    occluded = found[-1] - kept_logits(model, x, masks, np.zeros(5, int), one_removed)
     contribution = values(occlude_steps(model, x, masks), "occlusion")
     np.testing.assert_allclose(occluded, contribution, atol=1e-5)
 
@@ -114,7 +114,7 @@ def test_missing_steps_and_modalities(name, modalities):
 def test_scores_are_explained(output):
     model = tiny_model(MEAN_POOL, target="severity", output=output, score_range=(0, 24))
     x, masks = sessions([4])
-    difference = kept_evidence(model, x, masks, 0, {0, 1, 2, 3}) - kept_evidence(
+    difference = kept_logit(model, x, masks, 0, {0, 1, 2, 3}) - kept_logit(
         model, x, masks, 0, set()
     )
     tables = {name: run(model, x, masks, [1]) for name, run in METHODS.items()}
@@ -149,7 +149,7 @@ def test_permutation_by_hand():
     model = tiny_model(DEP_FORMER)
     x, masks = sessions([4])
     masks["face"][0, 2] = False
-    full = kept_evidence(model, x, masks, 0, {0, 1, 2, 3})
+    full = kept_logit(model, x, masks, 0, {0, 1, 2, 3})
     table = permute_steps(model, x, masks, [1])
     for step, names in ((1, ["audio", "face"]), (1, ["face"]), (2, ["audio"])):
         changes = []
@@ -160,7 +160,7 @@ def test_permutation_by_hand():
                 if name == "face" and donor == 2:  # it has none: the mean of the others
                     given = x[name][0, [0, 3]].mean(0)
                 other[name][0, step] = given
-            changes.append(full - kept_evidence(model, other, masks, 0, {0, 1, 2, 3}))
+            changes.append(full - kept_logit(model, other, masks, 0, {0, 1, 2, 3}))
         column = "permutation" if len(names) == 2 else f"permutation_{names[0]}"
         found = values(table, column)[step]
         assert found == pytest.approx(np.mean(changes), abs=1e-5)
@@ -194,7 +194,7 @@ def test_what_gradients_miss_is_where_the_selection_jumps():
         missed[factor] = table.groupby("row")["gap"].first()
         for row, steps in ((0, 9), (1, 6)):
             full, empty = (
-                kept_evidence(model, x, masks, row, kept) for kept in (set(range(steps)), set())
+                kept_logit(model, x, masks, row, kept) for kept in (set(range(steps)), set())
             )
             gap = values(table, "integrated_gradients", row).sum() - (full - empty)
             assert missed[factor][row] == pytest.approx(gap, abs=1e-5)
@@ -245,7 +245,7 @@ def test_shapley_of_all_orders():
     model = tiny_model(DEP_FORMER, center=True)
     x, masks = sessions([4])
     worth = {
-        frozenset(some): kept_evidence(model, x, masks, 0, set(some))
+        frozenset(some): kept_logit(model, x, masks, 0, set(some))
         for size in range(5)
         for some in itertools.combinations(range(4), size)
     }
@@ -264,7 +264,7 @@ def test_shapley_of_all_orders():
 def test_sampled_values_lie_around_the_exact_ones():
     model = tiny_model(DEP_FORMER)
     x, masks = sessions([9])
-    worth = evidence_of_kept(model, x, masks, np.zeros(2**9, int), subsets(9))
+    worth = kept_logits(model, x, masks, np.zeros(2**9, int), subsets(9))
     exact = exact_values(worth)
     standard = []
     for seed in range(6):
@@ -334,6 +334,6 @@ def test_without_a_modality_a_score_is_that_of_zero_logits():
     model = tiny_model(MEAN_POOL, target="severity", output="classes", score_range=(0, 24))
     x, masks = sessions([4])
     with torch.no_grad():
-        evidence = model.head.evidence(model.fuse(x, masks)[0]).item()
+        evidence = model.head.logit(model.fuse(x, masks)[0]).item()
     total = shapley_modalities(model, x, masks)["shapley"].sum()
     assert total == pytest.approx(evidence - 12, abs=1e-4)  # the middle of 0 ... 24

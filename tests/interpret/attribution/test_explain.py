@@ -99,7 +99,7 @@ def test_the_only_step_cannot_be_replaced(corpus):
 
 # ---- the sessions of a run ---------------------------------------------------------------------
 
-KEY = ["corpus", "subject", "session", "split", "fold", "seed", "group"]
+KEY = ["corpus", "subject", "session", "split", "fold", "seed", "label"]
 
 
 def explained(corpus, *overrides: str, split: str = "test") -> dict[str, pd.DataFrame]:
@@ -117,31 +117,41 @@ def tables(corpus) -> dict[str, pd.DataFrame]:
 def test_explained_sessions_carry_names_and_words(corpus, tables):
     _, data = untrained(corpus)
     tested = data.sessions[data.sessions["split"] == "test"]
-    assert list(tables) == ["attention", "contributions", "branches", "modalities"]
+    assert list(tables) == ["attention", "attributions", "branches", "modalities"]
     for table in tables.values():
         assert table.columns.tolist()[: len(KEY)] == KEY
         assert table["session"].drop_duplicates().tolist() == tested["session"].tolist()
         assert (table["fold"] == 3).all()
         assert (table["seed"] == 7).all()
-        groups = table.drop_duplicates("session")["group"]
+        groups = table.drop_duplicates("session")["label"]
         assert groups.dtype == "Int8"
         assert groups.tolist() == tested["target"].tolist()
-    contributions = tables["contributions"]
-    assert contributions.columns.tolist()[len(KEY) :] == [
+    attributions = tables["attributions"]
+    assert attributions.columns.tolist()[len(KEY) :] == [
         *("y_prob", "step", "word", "valence"),
         *("occlusion", "occlusion_audio", "occlusion_face"),
         *("selected_multimodal", "selected_audio", "selected_face", "selected"),
     ]
-    assert len(contributions) == 4 * len(tested)
+    assert len(attributions) == 4 * len(tested)
     steps = ["corpus", "subject", "session", "step"]
-    for name in ("contributions", "attention"):
+    for name in ("attributions", "attention"):
         joined = tables[name].merge(corpus.manifest.steps, on=steps, validate="m:1")
         assert len(joined) == len(tables[name])
         assert (joined["word"] == joined["text"]).all()
         assert (joined["valence_x"] == joined["valence_y"]).all()
     assert tables["attention"].columns.tolist()[len(KEY) :] == [
-        *("encoder", "stack", "layer", "head", "step", "word", "valence", "own", "shared"),
-        *("sparsity", "received", "confidence", "gate"),
+        *(
+            "encoder",
+            "stack",
+            "layer",
+            "head",
+            "step",
+            "word",
+            "valence",
+            "selected",
+            "shared_selected",
+        ),
+        *("sparsity", "attention_received", "confidence", "gate"),
     ]
     assert tables["branches"].columns.tolist()[len(KEY) :] == ["branch", "logit", "gate", "present"]
     assert tables["modalities"]["modality"].tolist() == ["audio", "face"] * len(tested)
@@ -154,24 +164,24 @@ def test_explanations_asked_for_are_compared_with_attention(corpus):
     )
     areas = pd.concat([batch["faithfulness"] for batch in batches])
     assert areas.columns.tolist() == [
-        *KEY, "method", "order", "deletion", "insertion", "evidence",
+        *KEY, "method", "order", "deletion", "insertion", "logit",
     ]  # fmt: skip
     assert areas["method"].unique().tolist() == [
         *("occlusion", "selected", "integrated_gradients", "random"),
     ]
     assert (areas.groupby("session")["order"].max() == 39).all()
-    assert areas.groupby("session")["evidence"].agg(np.ptp).max() == 0
+    assert areas.groupby("session")["logit"].agg(np.ptp).max() == 0
 
 
 def test_places_of_faces_that_came_aligned(corpus):
     model, data = untrained(corpus)
     batches = list(explain_sessions(model, data, corpus.manifest.steps, "test", 0, 0, ["grad_cam"]))
     assert "faithfulness" not in batches[0]  # no explanation of steps was asked for
-    table = pd.concat([batch["places"] for batch in batches])
+    table = pd.concat([batch["region_attributions"] for batch in batches])
     assert table.columns.tolist() == [
-        *KEY, "step", "word", "valence", "modality", "place", "share", "area", "peak",
+        *KEY, "step", "word", "valence", "modality", "region", "share", "area", "peak",
     ]  # fmt: skip
-    assert table["place"].unique().tolist() == ["upper_third", "middle_third", "lower_third"]
+    assert table["region"].unique().tolist() == ["upper_third", "middle_third", "lower_third"]
     assert len(table) == 3 * 4 * len(data.indices("test"))
     spoken = table[table["peak"] > 0]
     assert len(spoken) > 0
@@ -187,23 +197,23 @@ def test_an_unknown_method_is_said(corpus):
 
 
 def test_selected_is_the_share_of_heads_of_the_first_layer(tables):
-    attention, contributions = tables["attention"], tables["contributions"]
+    attention, attributions = tables["attention"], tables["attributions"]
     for encoder in ("multimodal", "audio", "face"):
         of_encoder = attention["encoder"] == encoder
         first = attention[of_encoder & (attention["stack"] == 0) & (attention["layer"] == 0)]
-        share = first.groupby(["session", "step"], sort=False)["own"].mean()
-        assert contributions[f"selected_{encoder}"].tolist() == share.tolist()
+        share = first.groupby(["session", "step"], sort=False)["selected"].mean()
+        assert attributions[f"selected_{encoder}"].tolist() == share.tolist()
         assert (
             share.groupby("session").sum().tolist() == [selected_queries(4, sampling_factor=1)] * 4
         )
-    assert contributions["selected"].equals(contributions["selected_multimodal"])
+    assert attributions["selected"].equals(attributions["selected_multimodal"])
 
 
 def test_the_explained_probability_is_the_predicted_one(corpus, tables):
     model, data = untrained(corpus)
     numbers = data.indices("test")
     predicted = predict(model, data.dataset, numbers, batch_size=3)["prediction"]
-    told = tables["contributions"].drop_duplicates("session")["y_prob"]
+    told = tables["attributions"].drop_duplicates("session")["y_prob"]
     np.testing.assert_allclose(told, predicted, atol=1e-5)
 
 
@@ -212,8 +222,8 @@ def test_scores_have_no_group_and_mean_pooling_no_attention(corpus):
         corpus, MEAN_POOL, "data.modalities=[audio]", "model.encoders.face=null",
         "target={kind: severity, column: score}",
     )  # fmt: skip
-    assert list(tables) == ["contributions", "modalities"]
-    table = tables["contributions"]
+    assert list(tables) == ["attributions", "modalities"]
+    table = tables["attributions"]
     assert table.columns.tolist()[len(KEY) :] == [
         *(
             "score_pred",
@@ -225,7 +235,7 @@ def test_scores_have_no_group_and_mean_pooling_no_attention(corpus):
             "occlusion_face",
         ),
     ]
-    assert table["group"].isna().all()
+    assert table["label"].isna().all()
     assert table["score_pred"].between(0, 63).all()
     assert table["occlusion_face"].isna().all()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from removal_models import DEP_FORMER, MEAN_POOL, kept_evidence, sessions, tiny_model
+from removal_models import DEP_FORMER, MEAN_POOL, kept_logit, sessions, tiny_model
 
 from depmm.interpret.attribution.faithfulness import (
     POINTS,
@@ -54,7 +54,7 @@ def test_curves_by_hand(fusion, direction):
             ("deletion", [set(order[count:]) for count in range(5)]),
             ("insertion", [set(order[:count]) for count in range(5)]),
         ):
-            expected = [direction * kept_evidence(model, x, masks, 0, some) for some in kept]
+            expected = [direction * kept_logit(model, x, masks, 0, some) for some in kept]
             np.testing.assert_allclose(curve(own, method, name), expected, atol=1e-4)
     assert (own[own["share"] == 0]["deletion"] > 0).all()
     random = own[own["method"] == "random"]
@@ -121,15 +121,15 @@ def test_areas_by_hand():
         }
     )
     areas = curve_areas(curves).set_index("session")
-    assert areas.loc["a", ["deletion", "insertion", "evidence"]].tolist() == [1.5, 2.5, 4.0]
-    assert areas.loc["b", ["deletion", "insertion", "evidence"]].tolist() == [1.0, 1.0, 2.0]
+    assert areas.loc["a", ["deletion", "insertion", "logit"]].tolist() == [1.5, 2.5, 4.0]
+    assert areas.loc["b", ["deletion", "insertion", "logit"]].tolist() == [1.0, 1.0, 2.0]
 
 
 def area_table(gains: list[float]) -> pd.DataFrame:
     """People whose random orders have the areas 0.9 and 1.1; gains below them, and above."""
     rows = []
     for number, gain in enumerate(gains):
-        person = {"corpus": "c", "subject": f"p{number:02}", "y_true": number % 2, "evidence": 2.0}
+        person = {"corpus": "c", "subject": f"p{number:02}", "y_true": number % 2, "logit": 2.0}
         rows += [
             {**person, "method": "random", "order": 0, "deletion": 0.9, "insertion": 0.9},
             {**person, "method": "random", "order": 1, "deletion": 1.1, "insertion": 1.1},
@@ -180,8 +180,12 @@ def test_a_random_explanation_gains_nothing():
 
 def test_mistakes_are_named():
     model = tiny_model(MEAN_POOL)
-    with pytest.raises(ValueError, match=r"unsigned 'received' is none of the explanations some"):
-        removal_curves(model, *sessions([3]), explanation(some=[1.0] * 3), [0], ["received"])
+    with pytest.raises(
+        ValueError, match=r"unsigned 'attention_received' is none of the explanations some"
+    ):
+        removal_curves(
+            model, *sessions([3]), explanation(some=[1.0] * 3), [0], ["attention_received"]
+        )
     with pytest.raises(ValueError, match=r"methods are \['m'\]: give explanations and their rand"):
         compare_with_random(area_table([0.1, 0.2])[lambda t: t["method"] == "m"])
     only = removal_curves(model, *sessions([1]), explanation(some=[1.0]), [0])

@@ -10,7 +10,7 @@ from depmm.config import ModelConfig, load_config
 from depmm.data.experiment_data import load_experiment_data
 from depmm.interpret.attribution.face_regions import MOUTH, OVAL, PARTS, REGIONS, face_regions
 from depmm.interpret.attribution.grad_cam import grad_cam
-from depmm.interpret.attribution.regions import BANDS, THIRDS, places
+from depmm.interpret.attribution.regions import BANDS, THIRDS, attribute_regions
 from depmm.media.faces import TEMPLATE, TEMPLATE_LANDMARKS, align_face, crop_landmarks
 from depmm.models.model import DepressionModel, build_model
 from depmm.store.sessions import SessionReader, SessionWriter, StoreError
@@ -287,14 +287,14 @@ def test_regions_of_a_picture_of_another_size():
 
 def test_the_learned_corner_is_the_upper_third(corner_model):
     crops, length = pictures(40, seed=1)
-    table = places(corner_model, {"face": crops, "face_length": length}, [None] * 40)
-    assert table["place"].unique().tolist() == list(THIRDS)
+    table = attribute_regions(corner_model, {"face": crops, "face_length": length}, [None] * 40)
+    assert table["region"].unique().tolist() == list(THIRDS)
     red = table[table["row"] % 2 == 1]
-    shares = red.pivot_table(index="row", columns="place", values="share")
+    shares = red.pivot_table(index="row", columns="region", values="share")
     np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
     assert (shares.idxmax(axis=1) == "upper_third").mean() > 0.9
     assert (
-        shares["upper_third"].mean() > 1.5 * red.loc[red["place"] == "upper_third", "area"].mean()
+        shares["upper_third"].mean() > 1.5 * red.loc[red["region"] == "upper_third", "area"].mean()
     )
 
 
@@ -303,7 +303,7 @@ def test_a_crop_counts_by_what_speaks_in_it():
     crops = torch.randint(0, 255, (1, 2, 3, 3, 32, 32), generator=torch.Generator().manual_seed(3))
     inputs = {"face": crops.byte(), "face_length": torch.tensor([[3, 2]])}
     points = np.stack([drawn_landmarks()] * 3)
-    found = places(model, inputs, [[points, points[:2]]])
+    found = attribute_regions(model, inputs, [[points, points[:2]]])
     maps = grad_cam(model, "face", **inputs)
     assert (found["peak"] > 0).any()
     for step, own in found.groupby("step"):
@@ -319,8 +319,8 @@ def test_a_crop_counts_by_what_speaks_in_it():
 def test_bands_of_a_voice(kind):
     model = tiny(audio={"kind": kind, **SOUND[kind]})
     inputs = sound([[16000, 9000], [12000, 0]])
-    found = places(model, inputs, [None, None]).set_index(["row", "step", "place"])
-    assert list(found.index.unique("place")) == list(BANDS)
+    found = attribute_regions(model, inputs, [None, None]).set_index(["row", "step", "region"])
+    assert list(found.index.unique("region")) == list(BANDS)
     for entry in grad_cam(model, "audio", **inputs).itertuples():
         own = found.loc[(entry.row, entry.step)]
         by_bin = entry.heatmap.sum(axis=1)
@@ -343,4 +343,4 @@ def test_rows_of_mfcc_are_no_places():
     with pytest.raises(
         ValueError, match=r"no encoder of this run \(MfccCnn\) .* leave grad_cam out"
     ):
-        places(model, sound([[16000]]), [None])
+        attribute_regions(model, sound([[16000]]), [None])

@@ -12,7 +12,7 @@ from scipy.stats import bootstrap
 
 from depmm.interpret.query import explorer
 from depmm.interpret.query.explorer import explorer_content, explorer_page, write_explorer
-from depmm.interpret.query.word_effects import words_by_group
+from depmm.interpret.query.word_effects import words_by_label
 
 EVIL = "</script><script>alert(1)</script>"
 WORDS = {EVIL: "negative", "joy": "positive", "table": "neutral"}
@@ -20,7 +20,7 @@ MEASURES = ["occlusion", "occlusion_audio", "occlusion_face"]
 FEW = {"draws": 200, "permutations": 99}
 
 
-def contributions(persons=12, seeds=1, words=tuple(WORDS), measures=(*MEASURES, "selected_face")):
+def attributions(persons=12, seeds=1, words=tuple(WORDS), measures=(*MEASURES, "selected_face")):
     """Persons of two groups read each word once a seed, the first person each word twice."""
     rng = np.random.default_rng(0)
     rows = []
@@ -32,10 +32,10 @@ def contributions(persons=12, seeds=1, words=tuple(WORDS), measures=(*MEASURES, 
                 values = np.append(effect + rng.normal(size=3), rng.integers(5) / 4)
                 key = ("c", f"p{person:02}", f"p{person:02}<b>s</b>", "test", 0, seed, person % 2)
                 rows.append((*key, (person + 1) / 16, step, word, WORDS.get(word), *values))
-    names = ["corpus", "subject", "session", "split", "fold", "seed", "group", "y_prob", "step"]
+    names = ["corpus", "subject", "session", "split", "fold", "seed", "label", "y_prob", "step"]
     table = pd.DataFrame(rows, columns=[*names, "word", "valence", *MEASURES, "selected_face"])
     missing = [name for name in (*MEASURES, "selected_face") if name not in measures]
-    return table.astype({"group": "Int8"}).drop(columns=missing)
+    return table.astype({"label": "Int8"}).drop(columns=missing)
 
 
 def branches(steps):
@@ -48,23 +48,23 @@ def branches(steps):
     )
 
 
-def places(steps):
+def regions(steps):
     """The mouth in group 1, the eyes in group 0."""
     rows = []
     for place, sign, area in (("mouth", 1, 0.1), ("eyes", -1, 0.9)):
         share = 0.5 + sign * (
-            0.2 * (steps["group"].astype(float) - 0.5) + 0.02 * steps["occlusion"]
+            0.2 * (steps["label"].astype(float) - 0.5) + 0.02 * steps["occlusion"]
         )
-        rows.append(steps.assign(modality="face", place=place, share=share, area=area))
-    columns = ["corpus", "subject", "session", "split", "fold", "seed", "group", "step"]
-    return pd.concat(rows)[[*columns, "modality", "place", "share", "area"]]
+        rows.append(steps.assign(modality="face", region=place, share=share, area=area))
+    columns = ["corpus", "subject", "session", "split", "fold", "seed", "label", "step"]
+    return pd.concat(rows)[[*columns, "modality", "region", "share", "area"]]
 
 
 def predictions(steps):
     """Women are of group 1, but one."""
-    people = steps[["corpus", "subject", "session", "group"]].drop_duplicates("session")
-    women = (people["group"] == 1) & (people["subject"] != "p01")
-    return people.assign(gender=women.map({True: "female", False: "male"})).drop(columns="group")
+    people = steps[["corpus", "subject", "session", "label"]].drop_duplicates("session")
+    women = (people["label"] == 1) & (people["subject"] != "p01")
+    return people.assign(gender=women.map({True: "female", False: "male"})).drop(columns="label")
 
 
 def row_of(content, measure, word):
@@ -76,22 +76,22 @@ def row_of(content, measure, word):
 
 
 def test_a_person_counts_once_in_a_mean():
-    steps = contributions(seeds=2)
+    steps = attributions(seeds=2)
     content = explorer_content(steps, **FEW)
     row = row_of(content, "occlusion", "joy")
-    joy = steps[(steps["word"] == "joy") & (steps["group"] == 0)]
+    joy = steps[(steps["word"] == "joy") & (steps["label"] == 0)]
     people = joy.groupby("subject")["occlusion"].mean()
     target, comparison = row["groups"]
-    assert [target["group"], comparison["group"]] == [1, 0]
+    assert [target["label"], comparison["label"]] == [1, 0]
     assert comparison["mean"] == pytest.approx(people.mean(), rel=1e-3)
     assert comparison["persons"] == 6
     assert comparison["mean"] != pytest.approx(joy["occlusion"].mean(), rel=1e-3)
 
 
 def test_intervals_are_those_of_scipy():
-    steps = contributions(persons=40)
+    steps = attributions(persons=40)
     row = row_of(explorer_content(steps, draws=4000, permutations=9), "occlusion", "table")
-    read = steps[(steps["word"] == "table") & (steps["group"] == 1)]["occlusion"].to_numpy()
+    read = steps[(steps["word"] == "table") & (steps["label"] == 1)]["occlusion"].to_numpy()
     theirs = bootstrap((read,), np.mean, n_resamples=4000, method="BCa", rng=0)
     width = theirs.confidence_interval.high - theirs.confidence_interval.low
     own = row["groups"][0]
@@ -100,10 +100,10 @@ def test_intervals_are_those_of_scipy():
 
 
 def test_effects_and_tests_are_those_of_the_question():
-    steps = contributions()
+    steps = attributions()
     content = explorer_content(steps, **FEW)
     for measure in (*MEASURES, "selected_face"):
-        theirs = words_by_group(steps, measure, permutations=99)
+        theirs = words_by_label(steps, measure, permutations=99)
         own = pd.DataFrame(content["statistics"][measure])
         words = [content["words"][number]["word"] for number in own["word"]]
         assert words == theirs["word"].tolist()
@@ -112,9 +112,9 @@ def test_effects_and_tests_are_those_of_the_question():
 
 
 def test_a_word_of_few_readers_is_not_compared():
-    steps = contributions()
+    steps = attributions()
     steps.loc[
-        (steps["word"] == "joy") & (steps["subject"] != "p01") & (steps["group"] == 1), "word"
+        (steps["word"] == "joy") & (steps["subject"] != "p01") & (steps["label"] == 1), "word"
     ] = "table"
     content = explorer_content(steps, **FEW)
     assert (content["counts"]["words"], content["counts"]["rare"]) == (3, 1)
@@ -122,8 +122,8 @@ def test_a_word_of_few_readers_is_not_compared():
 
 
 def test_scores_have_one_group_and_no_test():
-    steps = contributions().rename(columns={"y_prob": "score_pred"}).assign(group=pd.NA)
-    content = explorer_content(steps.astype({"group": "Int8"}), **FEW)
+    steps = attributions().rename(columns={"y_prob": "score_pred"}).assign(label=pd.NA)
+    content = explorer_content(steps.astype({"label": "Int8"}), **FEW)
     row = row_of(content, "occlusion", "joy")
     assert (content["binary"], row["p"], len(row["groups"])) == (False, None, 1)
     assert row["groups"][0]["persons"] == 12
@@ -131,8 +131,8 @@ def test_scores_have_one_group_and_no_test():
 
 
 def test_one_group_and_no_words_have_no_test():
-    steps = contributions()
-    alone = explorer_content(steps[steps["group"] == 1], **FEW)
+    steps = attributions()
+    alone = explorer_content(steps[steps["label"] == 1], **FEW)
     assert [len(row["groups"]) for row in alone["statistics"]["occlusion"]] == [1, 1, 1]
     wordless = explorer_content(steps.assign(word=None, valence=None), **FEW)
     assert wordless["words"] == wordless["statistics"]["occlusion"] == []
@@ -140,13 +140,13 @@ def test_one_group_and_no_words_have_no_test():
 
 
 def test_one_modality_has_one_occlusion():
-    steps = contributions(measures=("occlusion", "occlusion_audio")).assign(occlusion_face=np.nan)
+    steps = attributions(measures=("occlusion", "occlusion_audio")).assign(occlusion_face=np.nan)
     content = explorer_content(steps, **FEW)
     assert [measure["name"] for measure in content["measures"]] == ["occlusion"]
 
 
 def test_a_large_run_lists_some_sessions_and_computes_from_all(monkeypatch):
-    steps = contributions()
+    steps = attributions()
     everything = explorer_content(steps, **FEW)
     monkeypatch.setattr(explorer, "SESSIONS_SHOWN", 5)
     content = explorer_content(steps, **FEW)
@@ -156,13 +156,13 @@ def test_a_large_run_lists_some_sessions_and_computes_from_all(monkeypatch):
 
 
 def test_steps_must_be_explained_first(tmp_path):
-    with pytest.raises(ValueError, match=r"contributions\.parquet is not there: run depmm explain"):
+    with pytest.raises(ValueError, match=r"attributions\.parquet is not there: run depmm explain"):
         write_explorer(tmp_path)
 
 
 def test_a_word_cannot_leave_the_data(tmp_path):
-    steps = contributions()
-    steps.to_parquet(tmp_path / "contributions.parquet")
+    steps = attributions()
+    steps.to_parquet(tmp_path / "attributions.parquet")
     html = write_explorer(tmp_path).read_text(encoding="utf-8")
     assert html.count("<script") == html.count("</script") == 2
     assert "alert(1)</script" not in html
@@ -185,10 +185,10 @@ const look = frame => {{
     hash: frame.contentWindow.location.hash,
     heading: texts(page, "#view h2")[0],
     words: texts(page, ".chart tbody th a"),
-    places: texts(page, ".places tbody th"),
-    placeMarks: [...page.querySelectorAll(".places svg[role=img]")].map(part => part.ariaLabel),
-    placeQ: texts(page, '.places [data-field="q"]'),
-    numbers: [..."dpq"].map(name => texts(page, `.chart:not(.places) [data-field="${{name}}"]`)),
+    regions: texts(page, ".regions tbody th"),
+    placeMarks: [...page.querySelectorAll(".regions svg[role=img]")].map(part => part.ariaLabel),
+    placeQ: texts(page, '.regions [data-field="q"]'),
+    numbers: [..."dpq"].map(name => texts(page, `.chart:not(.regions) [data-field="${{name}}"]`)),
     marks: [...page.querySelectorAll(".chart svg[role=img]")].map(part => part.ariaLabel),
     groups: texts(page, '[data-field="groups"]'),
     listed: texts(page, ".list tbody th a"),
@@ -240,9 +240,9 @@ def walked(tmp_path_factory):
     if BROWSER is None:
         pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
     base = tmp_path_factory.mktemp("explorer")
-    steps = contributions()
+    steps = attributions()
     content = explorer_content(
-        steps, branches(steps), places=places(steps), predictions=predictions(steps), **FEW
+        steps, branches(steps), regions=regions(steps), predictions=predictions(steps), **FEW
     )
     (base / "explorer.html").write_text(explorer_page(content, "run"), encoding="utf-8")
     frames = "".join(
@@ -283,9 +283,9 @@ def test_the_chart_shows_the_numbers_and_filters_them(walked):
 
 
 def test_places_stand_below_the_words(walked):
-    content, seen = walked["content"]["places"], walked["desk"]["start"]
-    assert [row["place"] for row in content] == ["mouth", "eyes"]
-    assert seen["places"] == ["mouth\nface, even map 0.10", "eyes\nface, even map 0.90"]
+    content, seen = walked["content"]["regions"], walked["desk"]["start"]
+    assert [row["region"] for row in content] == ["mouth", "eyes"]
+    assert seen["regions"] == ["mouth\nface, even map 0.10", "eyes\nface, even map 0.90"]
     assert [number(text) for text in seen["placeQ"]] == pytest.approx(
         [row["q"] for row in content], abs=6e-3
     )
@@ -293,12 +293,12 @@ def test_places_stand_below_the_words(walked):
     for row, mark in zip(content, seen["placeMarks"], strict=True):
         mean = re.match("target group (\\S+) .*, 6 persons; comparison group", mark)[1]
         assert number(mean) == pytest.approx(row["groups"][0]["mean"], abs=6e-3)
-    assert walked["desk"]["word"]["places"] == []
+    assert walked["desk"]["word"]["regions"] == []
 
 
 def test_an_uneven_gender_is_said_on_the_page(tmp_path):
-    steps = contributions()
-    steps.to_parquet(tmp_path / "contributions.parquet")
+    steps = attributions()
+    steps.to_parquet(tmp_path / "attributions.parquet")
     people = predictions(steps)
     people.to_parquet(tmp_path / "predictions.parquet")
     caution = "5 of 6 people of group 1 and 0 of 6 of group 0 are female"

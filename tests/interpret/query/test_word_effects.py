@@ -9,7 +9,7 @@ from scipy import stats
 
 from depmm.interpret.query.group_effects import UNIT, drawn_effects, group_effects, observed
 from depmm.interpret.query.stability import face_and_voice, stability
-from depmm.interpret.query.word_effects import words_by_group, words_by_measure, words_by_valence
+from depmm.interpret.query.word_effects import words_by_label, words_by_measure, words_by_valence
 
 FAST = {"permutations": 99, "draws": 0}
 
@@ -24,9 +24,9 @@ def readings(
             for word, column in values.items()
             for person, value in enumerate(column)
         ],
-        columns=["corpus", "subject", "group", "word", "valence", "occlusion"],
+        columns=["corpus", "subject", "label", "word", "valence", "occlusion"],
     )
-    return table.astype({"group": "Int8"}).assign(**columns)
+    return table.astype({"label": "Int8"}).assign(**columns)
 
 
 def by_person(table: pd.DataFrame, values: list[object]) -> list[object]:
@@ -49,7 +49,7 @@ def matrix_of(
 
 
 def test_effect_by_hand():
-    table = words_by_group(readings({"grief": [3.0, 5.0, 7.0, 1.0, 2.0, 3.0]}, [1, 1, 1, 0, 0, 0]))
+    table = words_by_label(readings({"grief": [3.0, 5.0, 7.0, 1.0, 2.0, 3.0]}, [1, 1, 1, 0, 0, 0]))
     row = table.iloc[0]
     # means 5 and 2, variances 4 and 1, pooled deviation sqrt(2.5), df 4
     assert row["difference"] == pytest.approx(3)
@@ -88,17 +88,17 @@ def test_a_person_counts_once():
     once = readings({"grief": [3.0, 5.0, 7.0, 1.0, 2.0, 3.0]}, [1, 1, 1, 0, 0, 0])
     again = [once.assign(occlusion=once["occlusion"] + d, seed=k) for k, d in enumerate((-1, 1))]
     pd.testing.assert_frame_equal(
-        words_by_group(pd.concat(again), **FAST), words_by_group(once, **FAST)
+        words_by_label(pd.concat(again), **FAST), words_by_label(once, **FAST)
     )
 
 
 def test_order_is_decided_by_names_where_effects_are_equal():
     column = [1.0, 2.0, 4.0, 7.0, 9.0, 8.0]
     table = readings(dict.fromkeys(("wolf", "ape", "cat"), column), [1, 1, 1, 0, 0, 0])
-    expected = words_by_group(table, **FAST)
+    expected = words_by_label(table, **FAST)
     assert expected["word"].tolist() == ["ape", "cat", "wolf"]
     shuffled = table.sample(frac=1, random_state=0)
-    pd.testing.assert_frame_equal(words_by_group(shuffled, **FAST), expected)
+    pd.testing.assert_frame_equal(words_by_label(shuffled, **FAST), expected)
 
 
 def test_words_that_some_did_not_read():
@@ -110,7 +110,7 @@ def test_words_that_some_did_not_read():
         "alone": [1.0, nan, nan, nan, 3.0, 4.0, nan, nan],
         "constant": [0.1] * 8,
     }
-    table = words_by_group(readings(values, labels), draws=50, permutations=99).set_index("word")
+    table = words_by_label(readings(values, labels), draws=50, permutations=99).set_index("word")
     assert table.index.tolist() == ["joy", "constant", "rare", "alone"]
     assert table.loc["rare", ["n_positive", "n_negative"]].tolist() == [2, 3]
     assert table["rare"].tolist() == [False, False, True, True]
@@ -124,8 +124,8 @@ def test_words_that_some_did_not_read():
 def test_selection_rate_stands_beside_the_contribution():
     table = readings({"grief": [3.0, 5.0, 7.0, 1.0, 2.0, 3.0]}, [1, 1, 1, 0, 0, 0])
     table["selected"] = [0.5, 1.0, 0.75, 0.25, 0.0, 0.5]
-    row = words_by_group(table, **FAST).iloc[0]
-    alone = words_by_group(table, "selected", **FAST).iloc[0]
+    row = words_by_label(table, **FAST).iloc[0]
+    alone = words_by_label(table, "selected", **FAST).iloc[0]
     for value in (row["selected_difference"], alone["difference"]):
         assert value == pytest.approx(0.5)
     assert row["selected_effect"] == pytest.approx(alone["effect"])
@@ -136,8 +136,8 @@ def test_perfect_separation_is_not_overlooked():
     """Shares of few heads are often equal: then nobody differs within a group."""
     mixed = readings({"w": [1.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0]}, [1] * 4 + [0] * 4)
     # labellings with as large an effect have 3 or 4 ones on a side: (16 + 16 + 1 + 1) of 70
-    assert words_by_group(mixed, draws=0)["p"].item() == pytest.approx(34 / 70, abs=0.03)
-    parted = words_by_group(readings({"w": [1.0] * 4 + [0.0] * 4}, [1] * 4 + [0] * 4), draws=0)
+    assert words_by_label(mixed, draws=0)["p"].item() == pytest.approx(34 / 70, abs=0.03)
+    parted = words_by_label(readings({"w": [1.0] * 4 + [0.0] * 4}, [1] * 4 + [0] * 4), draws=0)
     assert parted["effect"].item() == np.inf
     assert parted["p"].item() == pytest.approx(2 / 70, abs=0.01)
 
@@ -145,7 +145,7 @@ def test_perfect_separation_is_not_overlooked():
 def test_large_values_do_not_drown_the_effect():
     values, labels = [3.0, 5.0, 7.0, 1.0, 2.0, 3.0], [1, 1, 1, 0, 0, 0]
     near, far = (
-        words_by_group(readings({"w": [v * 1e-4 + shift for v in values]}, labels), **FAST).iloc[0]
+        words_by_label(readings({"w": [v * 1e-4 + shift for v in values]}, labels), **FAST).iloc[0]
         for shift in (0.0, 1e4)
     )
     assert far["effect"] == pytest.approx(near["effect"], rel=1e-3)
@@ -166,7 +166,7 @@ def test_p_is_the_share_of_labellings_with_as_large_a_t():
         t.append(abs(stats.ttest_ind(first, second).statistic))
     exact = np.mean(np.array(t) >= t[0] - 1e-9)
     table = readings({"few": list(values), "all": list(range(10))}, [1] * 5 + [0] * 5)
-    p = words_by_group(table, permutations=2000, draws=0).set_index("word")["p"]
+    p = words_by_label(table, permutations=2000, draws=0).set_index("word")["p"]
     assert p["few"] == pytest.approx(exact, abs=0.04)
 
 
@@ -174,7 +174,7 @@ def test_p_counts_only_labellings_that_say_something():
     nan = float("nan")
     few = [5.0, 6.0, 7.0, nan, nan, nan, 1.0, 2.0, 3.0]
     table = readings({"few": few, "all": list(range(9))}, [1] * 6 + [0] * 3)
-    p = words_by_group(table, permutations=2000, draws=0).set_index("word")["p"]
+    p = words_by_label(table, permutations=2000, draws=0).set_index("word")["p"]
     # of 84 labellings 20 leave 3 readers on each side, 2 of them parted; 45 leave 4 and 2, none as
     # far; 18 leave 5 and 1 and one 6 and 0, and do not count
     assert p["few"] == pytest.approx(2 / 65, abs=0.012)
@@ -185,7 +185,7 @@ def test_planted_word_comes_first():
     labels = [1, 0] * 12
     words = {f"word{n}": rng.normal(size=24) for n in range(30)}
     words["grief"] = rng.normal(size=24) + 2.5 * np.array(labels)
-    table = words_by_group(readings(words, labels, "negative"), draws=0)
+    table = words_by_label(readings(words, labels, "negative"), draws=0)
     assert table.loc[0, ["word", "valence"]].tolist() == ["grief", "negative"]
     assert table["q"][0] < 0.01
     assert (table["q"][1:] > 0.05).all()
@@ -232,8 +232,10 @@ def confounded(n: int = 60) -> tuple[pd.DataFrame, list[int]]:
 
 def test_a_confound_is_not_reported_within_its_strata():
     table, _ = confounded()
-    plain = words_by_group(table, permutations=999, draws=0).set_index("word")
-    within = words_by_group(table, within="gender", permutations=999, draws=0).set_index("word")
+    plain = words_by_label(table, permutations=999, draws=0).set_index("word")
+    within = words_by_label(table, stratify_by="gender", permutations=999, draws=0).set_index(
+        "word"
+    )
     assert (plain.loc[["soft", "grief"], "q"] < 0.05).all()
     assert within.loc["soft", "q"] > 0.05
     assert within.loc["grief", "q"] < 0.05
@@ -242,7 +244,7 @@ def test_a_confound_is_not_reported_within_its_strata():
 
 def test_difference_within_strata_is_that_of_a_linear_model():
     table, labels = confounded()
-    row = words_by_group(table, within="gender", **FAST).set_index("word").loc["soft"]
+    row = words_by_label(table, stratify_by="gender", **FAST).set_index("word").loc["soft"]
     people = table[table["word"] == "soft"]
     women = (people["gender"] == "female").to_numpy(float)
     design = np.stack([np.array(labels, dtype=float), women, 1 - women], axis=1)
@@ -262,9 +264,9 @@ def test_people_compared_with_themselves():
     table = pd.concat(
         [readings({"w": first}, [1] * 10), readings({"w": second}, [0] * 10)]
     ).reset_index(drop=True)
-    with pytest.raises(ValueError, match=r"p0 has sessions of both groups: .*within=subject"):
-        words_by_group(table)
-    row = words_by_group(table, within="subject", permutations=1000, draws=100).iloc[0]
+    with pytest.raises(ValueError, match=r"p0 has sessions of both groups: .*stratify_by=subject"):
+        words_by_label(table)
+    row = words_by_label(table, stratify_by="subject", permutations=1000, draws=100).iloc[0]
     paired = stats.ttest_rel(first, second)
     assert row["difference"] == pytest.approx((first - second).mean())
     # sqrt(2): the deviation of one reading, not of a difference of two
@@ -280,7 +282,7 @@ def test_labels_are_permuted_inside_of_strata():
     table = pd.concat(
         [readings({"w": list(differences)}, [1] * 4), readings({"w": [0.0] * 4}, [0] * 4)]
     )
-    p = words_by_group(table, within="subject", permutations=2000, draws=0)["p"].item()
+    p = words_by_label(table, stratify_by="subject", permutations=2000, draws=0)["p"].item()
     assert p == pytest.approx(2 / 16, abs=0.03)  # two of the 16 ways to turn the pairs
 
 
@@ -329,7 +331,7 @@ def test_encoders_are_corrected_together():
     assert both["q"].tolist() == pytest.approx(stats.false_discovery_control(both["p"]).tolist())
     for name in measures:
         own = both[both["measure"] == name].set_index("word")["effect"]
-        alone = words_by_group(table, name, **FAST).set_index("word")["effect"]
+        alone = words_by_label(table, name, **FAST).set_index("word")["effect"]
         pd.testing.assert_series_equal(own.sort_index(), alone.sort_index())
 
 
@@ -345,7 +347,7 @@ def modalities(people: int = 12, words: int = 6, shared: float = 1.0) -> pd.Data
         for step in range(words):
             audio, face = rng.normal(size=2) + shared * group * step
             rows.append(("c", f"p{person}", "1", 0, 0, group, step, f"w{step}", audio, face))
-    names = ["corpus", "subject", "session", "fold", "seed", "group", "step", "word"]
+    names = ["corpus", "subject", "session", "fold", "seed", "label", "step", "word"]
     table = pd.DataFrame(rows, columns=[*names, "occlusion_audio", "occlusion_face"])
     return table.assign(valence="neutral", occlusion=table["occlusion_audio"])
 
@@ -354,17 +356,17 @@ def test_agreement_of_face_and_voice():
     table = modalities()
     found = face_and_voice(table, draws=200).set_index(["over", "people"])
     effects = [
-        words_by_group(table, name, **FAST).set_index("word")["effect"].sort_index()
+        words_by_label(table, name, **FAST).set_index("word")["effect"].sort_index()
         for name in ("occlusion_audio", "occlusion_face")
     ]
     words = found.loc[("words", "all")]
     assert words["correlation"] == pytest.approx(stats.spearmanr(*effects)[0])
     assert words["n"] == 6
-    own = table.groupby(["subject", "group"]).apply(
+    own = table.groupby(["subject", "label"]).apply(
         lambda rows: stats.spearmanr(rows["occlusion_audio"], rows["occlusion_face"])[0]
     )
     assert found.loc[("steps", "all"), "correlation"] == pytest.approx(own.mean())
-    positive = own[own.index.get_level_values("group") == 1]
+    positive = own[own.index.get_level_values("label") == 1]
     assert found.loc[("steps", "positive"), "correlation"] == pytest.approx(positive.mean())
     assert found["n"].tolist() == [6, 12, 6, 6]
     assert (found["low"] <= found["correlation"]).all()
@@ -383,7 +385,7 @@ def test_agreement_where_little_can_be_ranked():
     table = modalities()
     two = face_and_voice(table[table["step"] < 2], draws=20)
     assert two["correlation"].isna().all()
-    flat = table.assign(occlusion_face=table["occlusion_face"].where(table["group"] == 1, 0.0))
+    flat = table.assign(occlusion_face=table["occlusion_face"].where(table["label"] == 1, 0.0))
     steps = face_and_voice(flat, draws=20).set_index(["over", "people"]).loc["steps"]
     assert steps["n"].tolist() == [6, 6, 0]  # of constant steps nothing is ranked
     with pytest.raises(ValueError, match=r"no step has occlusion_face: .*both modalities"):
@@ -401,7 +403,7 @@ def test_stability_over_folds_and_seeds():
     }  # fmt: skip
     seeds = found[found["compared"] == "seeds"].iloc[0]
     effects = [
-        words_by_group(own, **FAST).set_index("word")["effect"].sort_index()
+        words_by_label(own, **FAST).set_index("word")["effect"].sort_index()
         for own in (table, other)
     ]
     assert seeds["spearman"] == pytest.approx(stats.spearmanr(*effects)[0])
@@ -429,18 +431,22 @@ def test_leave_one_subject_out_compares_seeds():
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        ({"group": 1}, {}, r"all 4 people are of one group: .*Explain sessions of both"),
+        ({"label": 1}, {}, r"all 4 people are of one group: .*Explain sessions of both"),
         ({"word": None}, {}, r"no step has a word: .*steps carry text"),
-        ({"group": [3.0, 40.0, 12.0, 1.0]}, {}, r"scores, not the groups 0 and 1: .*kind binary"),
-        ({"group": None}, {}, r"scores, not the groups 0 and 1"),
+        ({"label": [3.0, 40.0, 12.0, 1.0]}, {}, r"scores, not the groups 0 and 1: .*kind binary"),
+        ({"label": None}, {}, r"scores, not the groups 0 and 1"),
         ({"occlusion": np.nan}, {}, r"no row has a value of occlusion"),
         ({}, {"measure": "oclusion"}, r"'oclusion' is no column. Did you mean 'occlusion'\?"),
-        ({}, {"within": "gendr"}, r"'gendr' is no column"),
-        ({}, {"within": "subject"}, r"nobody has sessions of both groups: leave it out"),
-        ({"gender": list("fmfm")}, {"within": "gender"}, r"same gender: nobody can be compared"),
+        ({}, {"stratify_by": "gendr"}, r"'gendr' is no column"),
+        ({}, {"stratify_by": "subject"}, r"nobody has sessions of both groups: leave it out"),
         (
-            {"subject": ["p0", "p0", "p1", "p2"], "group": [1, 1, 0, 0], "gender": list("fmfm")},
-            {"within": "gender"},
+            {"gender": list("fmfm")},
+            {"stratify_by": "gender"},
+            r"same gender: nobody can be compared",
+        ),
+        (
+            {"subject": ["p0", "p0", "p1", "p2"], "label": [1, 1, 0, 0], "gender": list("fmfm")},
+            {"stratify_by": "gender"},
             r"p0 has several values of gender \(f, m\)",
         ),
     ],
@@ -448,4 +454,4 @@ def test_leave_one_subject_out_compares_seeds():
 def test_questions_that_cannot_be_answered(change, options, message):
     table = readings({"joy": [1.0, 2.0, 3.0, 4.0]}, [1, 0, 1, 0]).assign(**change)
     with pytest.raises(ValueError, match=message):
-        words_by_group(table, **options)
+        words_by_label(table, **options)
