@@ -53,7 +53,7 @@ def simulate(
         Path | None, typer.Option(help="CSV: word,valence,rating,language; default: English")
     ] = None,
     spec: Annotated[Path | None, typer.Option(help="layout: data_specs/<corpus>.yaml")] = None,
-    plant: Annotated[
+    confound: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="with --spec, a confound, e.g. gender=0.9"),
     ] = None,
@@ -62,17 +62,17 @@ def simulate(
     if spec is not None:
         if words is not None:
             raise ValueError("--words does not go with --spec: name the list under words: there")
-        _simulate_layout(out, spec, subjects, steps, seed, effect, workers, plant or [])
+        _simulate_layout(out, spec, subjects, steps, seed, effect, workers, confound or [])
         return
-    if plant:
-        raise ValueError(f"--plant {plant[0]} needs --spec: the layout that carries it")
-    from depmm.simulation.word_reading import simulate as run
+    if confound:
+        raise ValueError(f"--confound {confound[0]} needs --spec: the layout that carries it")
+    from depmm.simulation.word_reading import simulate_word_reading
 
     subjects, steps = 48 if subjects is None else subjects, 12 if steps is None else steps
-    truth = run(
+    truth = simulate_word_reading(
         out, subjects=subjects, steps=steps, seed=seed, effect=effect, workers=workers, words=words
     )
-    planted = {group: ", ".join(chosen) for group, chosen in truth["planted"].items()}
+    planted = {group: ", ".join(chosen) for group, chosen in truth["planted_words"].items()}
     typer.echo(f"{out}: {subjects} people, {steps} words, effect {effect}; planted {planted}")
 
 
@@ -84,12 +84,12 @@ def _simulate_layout(
     seed: int,
     effect: float,
     workers: int | None,
-    plant: list[str],
+    confound: list[str],
 ) -> None:
     import os
 
     from depmm.corpora.spec import load_spec
-    from depmm.simulation.layout import parse_plants, simulate_layout
+    from depmm.simulation.layout import parse_confounds, simulate_layout
 
     truth = simulate_layout(
         out,
@@ -99,20 +99,20 @@ def _simulate_layout(
         seed=seed,
         effect=effect,
         workers=workers or os.cpu_count() or 1,
-        plants=parse_plants(plant),
+        confounds=parse_confounds(confound),
     )
     typer.echo(
-        f"{out}: {truth['subjects']} people, {len(truth['sessions'])} sessions in the layout of "
-        f"{truth['spec']}, effect {effect}"
+        f"{out}: {truth['n_subjects']} subjects, {len(truth['sessions'])} sessions in the "
+        f"layout of {truth['spec']}, effect {effect}"
     )
-    for name, planted in truth["planted"].items():
-        hit = planted["hit"]
+    for name, planted in truth["confounds"].items():
+        affected = planted["affected"]
         several = (
-            ", ".join(f"{n} {group}" for group, n in hit.items())
-            if isinstance(hit, dict)
-            else f"{len(hit)} hit"
+            ", ".join(f"{n} {group}" for group, n in affected.items())
+            if isinstance(affected, dict)
+            else f"{len(affected)} affected"
         )
-        typer.echo(f"planted {name} {planted['value']:g}: {planted['meaning']}; {several}")
+        typer.echo(f"confound {name} = {planted['value']:g}: {planted['meaning']}; {several}")
 
 
 @app.command()
@@ -159,9 +159,9 @@ def audit(
     from rich.console import Console
     from rich.progress import track
 
-    from depmm.audit.audit import audit_manifest, describe, read_index_report, write_audit
-    from depmm.audit.findings import Evidence
-    from depmm.audit.recording_statistics import inspect_files
+    from depmm.audit.audit import audit_manifest, format_audit, read_index_report, write_audit
+    from depmm.audit.findings import AuditInput
+    from depmm.audit.recording_statistics import compute_recording_statistics
     from depmm.corpora.manifest import concat_manifests, read_manifest
     from depmm.media.borders import look_at
 
@@ -176,18 +176,18 @@ def audit(
     files = None
     if root:
         console = Console(stderr=True)
-        files = inspect_files(
+        files = compute_recording_statistics(
             list(zip(tables, root, strict=True)),
             look_at,
             lambda names: track(names, "look at recordings", console=console),
         )
     reports = [read_index_report(folder) for folder in manifests]
     whole = concat_manifests(tables) if len(tables) > 1 else tables[0]
-    evidence = Evidence(whole, files, tuple(report for report in reports if report))
+    evidence = AuditInput(whole, files, tuple(report for report in reports if report))
     result = audit_manifest(evidence, allow or ())
     folder = out or manifests[0]
     write_audit(result, folder, manifests)
-    typer.echo(describe(result))
+    typer.echo(format_audit(result))
     typer.echo(f"{folder}/audit.html")
     if not result.passed:
         raise typer.Exit(1)

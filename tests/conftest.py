@@ -92,10 +92,10 @@ def make_corpus(base: Path) -> None:
     from depmm.corpora.index import index_corpus
     from depmm.corpora.manifest import write_manifest
     from depmm.corpora.spec import load_spec
-    from depmm.simulation.word_reading import simulate
+    from depmm.simulation.word_reading import simulate_word_reading
     from depmm.store.extract import extract
 
-    simulate(base / "recordings", subjects=12, steps=4, seed=0, workers=1)
+    simulate_word_reading(base / "recordings", subjects=12, steps=4, seed=0, workers=1)
     manifest, report = index_corpus(load_spec(SPEC), base / "recordings")
     assert report.complete
     write_manifest(manifest, base / "manifest")

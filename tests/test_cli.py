@@ -266,7 +266,7 @@ def test_audit_errors_and_failed_recordings_exit_1(corpus, tmp_path, depmm):
     done = depmm("audit", tmp_path / "manifest")
     assert done.code == 1
     assert done.out.startswith("FAIL: 1 finding makes")
-    assert "error    label_rule: 1 labels contradict their score" in done.out
+    assert "error    label_score_mismatch: 1 labels contradict their score" in done.out
     assert "Derive the label from the score" in done.out
     store = tmp_path / "store"
     shutil.copytree(corpus.store, store)
@@ -312,8 +312,8 @@ def test_interrupt_says_how_to_go_on(depmm, corpus, monkeypatch):
         ("ask {tmp}/explained session p7", "subject 'p7' was not explained; there are 6, e.g. p5"),
         ("ask {tmp}/explained gates --sql x", "gates and --sql are two questions"),
         ("simulate {recordings} --subjects 1", "two groups need at least 2 people"),
-        ("simulate {tmp}/new --plant gender=0.9", "--plant gender=0.9 needs --spec"),
-        ("simulate {tmp}/new --spec {spec} --plant gender", "write NAME=VALUE, e.g. gender=0.9"),
+        ("simulate {tmp}/new --confound gender=0.9", "--confound gender=0.9 needs --spec"),
+        ("simulate {tmp}/new --spec {spec} --confound gender", "write NAME=VALUE, e.g. gender=0.9"),
         ("simulate {tmp}/new --spec {spec} --words x.csv", "--words does not go with --spec"),
         ("simulate {tmp} --spec {spec}", "give a new or empty folder"),
         ("ask {tmp}/explained", "no question: ask one of these, or --sql TEXT\n  words-by-label"),
@@ -342,13 +342,13 @@ def test_a_layout_is_simulated_and_indexed(tmp_path, depmm):
     spec = ROOT / "data_specs" / "eatd.yaml"
     done = depmm(
         "simulate", tmp_path / "c", "--spec", spec, "--subjects", "4", "--steps", "1",
-        "--workers", "1", "--plant", "gender=1", "--plant", "label_noise=0.5",
+        "--workers", "1", "--confound", "gender=1", "--confound", "label_noise=0.5",
     )  # fmt: skip
     assert done.code == 0, done.err
     first, gender, noise = done.out.splitlines()
-    assert "4 people, 4 sessions in the layout of eatd, effect 1.0" in first
+    assert "4 subjects, 4 sessions in the layout of eatd, effect 1.0" in first
     assert gender.endswith("2 depressed female, 2 healthy male")
-    assert noise.endswith("2 hit")
+    assert noise.endswith("2 affected")
     done = depmm("index", spec, tmp_path / "c", "--out", tmp_path / "m")
     assert done.code == 0, done.out
 

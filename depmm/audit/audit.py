@@ -1,6 +1,6 @@
 """Audit of a manifest: leaks between splits, wrong labels, and shortcuts a model could take.
 
-Each check is a function from evidence to findings; ``CHECKS`` lists them. An *error* makes
+Each check is a function from inputs to findings; ``CHECKS`` lists them. An *error* makes
 results on this manifest invalid, unless it is allowed by name; a *warning* must be thought about,
 *info* is for the record.
 
@@ -20,44 +20,44 @@ from typing import Any
 import pandas as pd
 
 from depmm.audit.checks import (
-    cut_offs,
-    delivered_labels,
+    cut_off_mismatch,
     duplicate_files,
     duplicate_rows,
-    index_missing,
-    index_unused,
-    label_rule,
+    incomplete_corpus,
+    label_score_mismatch,
+    missing_class,
     missing_files,
+    original_label_mismatch,
     shared_files,
-    split_classes,
     split_overlap,
+    unmatched_files,
     unreadable_files,
 )
-from depmm.audit.findings import Evidence, Finding
-from depmm.audit.related_corpora import related_corpora, unknown_people
-from depmm.audit.shortcuts import SHORTCUTS, shortcuts, step_seconds
+from depmm.audit.findings import AuditInput, Finding
+from depmm.audit.related_corpora import missing_subject_ids, related_corpora
+from depmm.audit.shortcuts import SHORTCUTS, shortcuts, step_durations
 from depmm.corpora.index_report import IndexReport
 from depmm.corpora.manifest import SPLITS, SUBJECT_KEY, ManifestError
 from depmm.errors import did_you_mean
 
 SCHEMA_VERSION = 1  # of audit.json
 SEVERITIES = ("error", "allowed", "warning", "info")
-CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[AuditInput], Iterator[Finding]], ...] = (
     split_overlap,
     related_corpora,
-    unknown_people,
+    missing_subject_ids,
     shared_files,
     duplicate_files,
-    label_rule,
-    delivered_labels,
-    cut_offs,
-    split_classes,
+    label_score_mismatch,
+    original_label_mismatch,
+    cut_off_mismatch,
+    missing_class,
     duplicate_rows,
     shortcuts,
     missing_files,
     unreadable_files,
-    index_missing,
-    index_unused,
+    incomplete_corpus,
+    unmatched_files,
 )
 NAMES = tuple(
     name
@@ -104,12 +104,12 @@ class Audit:
         )
 
 
-def audit_manifest(evidence: Evidence, allow: Iterable[str] = ()) -> Audit:
+def audit_manifest(inputs: AuditInput, allow: Iterable[str] = ()) -> Audit:
     """Run every check.
 
     Parameters
     ----------
-    evidence : a manifest, and what else is known of it
+    inputs : a manifest, and what else is known of it
     allow : names of findings that are accepted: their errors become ``allowed``
 
     Raises
@@ -127,13 +127,13 @@ def audit_manifest(evidence: Evidence, allow: Iterable[str] = ()) -> Audit:
         if finding.severity == "error" and finding.name in allow
         else finding
         for check in CHECKS
-        for finding in check(evidence)
+        for finding in check(inputs)
     ]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-    return Audit(tuple(findings), _balance(evidence), _not_checked(evidence), allow)
+    return Audit(tuple(findings), _balance(inputs), _not_checked(inputs), allow)
 
 
-def describe(audit: Audit) -> str:
+def format_audit(audit: Audit) -> str:
     """Write an audit as text for a terminal: the verdict, then what was found and what to do."""
     lines = [audit.verdict]
     for finding in audit.findings:
@@ -160,7 +160,7 @@ def write_audit(audit: Audit, out: Path, manifests: Sequence[Path]) -> None:
         "passed": audit.passed,
         "verdict": audit.verdict,
         "allow": audit.allow,
-        "manifests": [{"folder": str(path), "sha256": fingerprint(path)} for path in manifests],
+        "manifests": [{"folder": str(path), "sha256": manifest_sha256(path)} for path in manifests],
         "findings": [asdict(finding) for finding in audit.findings],
         "balance": audit.balance,
         "not_checked": [{"checks": names, "why": why} for names, why in audit.not_checked],
@@ -192,7 +192,7 @@ def read_audit(path: Path) -> dict[str, Any]:
     return content
 
 
-def audit_of(manifest: Path) -> tuple[dict[str, Any] | None, str]:
+def find_current_audit(manifest: Path) -> tuple[dict[str, Any] | None, str]:
     """Find the audit of a manifest as it is now, for whoever trains on it.
 
     Returns
@@ -205,7 +205,7 @@ def audit_of(manifest: Path) -> tuple[dict[str, Any] | None, str]:
     if not path.is_file():
         return None, "none: run depmm audit"
     content = read_audit(path)
-    if fingerprint(manifest) not in [entry["sha256"] for entry in content["manifests"]]:
+    if manifest_sha256(manifest) not in [entry["sha256"] for entry in content["manifests"]]:
         return None, "of an earlier manifest: run depmm audit again"
     named = {
         severity: sorted({f["name"] for f in content["findings"] if f["severity"] == severity})
@@ -216,7 +216,7 @@ def audit_of(manifest: Path) -> tuple[dict[str, Any] | None, str]:
     return content, said + allowed
 
 
-def fingerprint(manifest: Path) -> str:
+def manifest_sha256(manifest: Path) -> str:
     """SHA-256 of the tables in a manifest's folder."""
     digest = hashlib.sha256()
     for name in ("sessions", "steps", "features"):
@@ -265,9 +265,9 @@ _NO_SPLIT = "none"
 _CLASSES = {1.0: "positive", 0.0: "negative"}
 
 
-def _balance(evidence: Evidence) -> tuple[dict[str, Any], ...]:
+def _balance(inputs: AuditInput) -> tuple[dict[str, Any], ...]:
     """People and sessions of each class, by corpus and official split."""
-    sessions = evidence.manifest.sessions
+    sessions = inputs.manifest.sessions
     sessions = sessions.assign(
         split=sessions["split"].fillna(_NO_SPLIT), label=sessions["label"].astype("Float64")
     )
@@ -280,7 +280,7 @@ def _balance(evidence: Evidence) -> tuple[dict[str, Any], ...]:
             if len(part):
                 rows.append(
                     {"corpus": corpus, "split": split}
-                    | {f"people_{name}": count for name, count in _classes(majority).items()}
+                    | {f"subjects_{name}": count for name, count in _classes(majority).items()}
                     | {f"sessions_{name}": count for name, count in _classes(part["label"]).items()}
                 )
     return tuple(rows)
@@ -291,18 +291,22 @@ def _classes(labels: pd.Series) -> dict[str, int]:
     return {**known, "unlabelled": int(labels.isna().sum())}
 
 
-def _not_checked(evidence: Evidence) -> tuple[tuple[str, str], ...]:
+def _not_checked(inputs: AuditInput) -> tuple[tuple[str, str], ...]:
     """What could not be looked at, and what to give."""
     gaps = []
-    if evidence.manifest.sessions["label"].isna().all():
-        names = ["label_rule", "split_classes", *(shortcut.name for shortcut in SHORTCUTS)]
+    if inputs.manifest.sessions["label"].isna().all():
+        names = [
+            "label_score_mismatch",
+            "missing_class",
+            *(shortcut.name for shortcut in SHORTCUTS),
+        ]
         gaps.append((", ".join(names), "no session has a label"))
-    elif step_seconds(evidence).isna().any():
+    elif step_durations(inputs).isna().any():
         why = "some steps last to the end of a file of unknown length"
-        gaps.append(("duration_shortcut", why if evidence.files else f"{why}: give --root"))
-    if evidence.files is None:
+        gaps.append(("duration_shortcut", why if inputs.recordings else f"{why}: give --root"))
+    if inputs.recordings is None:
         names = ["duplicate_files", "missing_files", "unreadable_files", "black_border_shortcut"]
         gaps.append((", ".join(names), "give --root, the folder of the recordings"))
-    if not evidence.index_reports:
-        gaps.append(("index_missing, index_unused", "no index.json beside the manifest"))
+    if not inputs.index_reports:
+        gaps.append(("incomplete_corpus, unmatched_files", "no index.json beside the manifest"))
     return tuple(gaps)

@@ -1,6 +1,6 @@
 """Checks of a corpus: leaks between splits, wrong labels, doubled, missing and unused files.
 
-Each is a function from evidence to findings that bear its name.
+Each is a function from inputs to findings that bear its name.
 """
 
 from collections import Counter
@@ -8,57 +8,57 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from depmm.audit.findings import Evidence, File, Finding, keys_of, some_of, uses_of
+from depmm.audit.findings import AuditInput, File, Finding, abbreviate, list_file_uses, unique_keys
 from depmm.corpora.manifest import INSTRUMENTS, SESSION_KEY, SPLITS, SUBJECT_KEY, Manifest
 from depmm.corpora.splits import official_overlap
 
 
-def split_overlap(evidence: Evidence) -> Iterator[Finding]:
+def split_overlap(inputs: AuditInput) -> Iterator[Finding]:
     """Find people who stand in two official splits."""
-    if several := official_overlap(evidence.manifest.sessions):
+    if several := official_overlap(inputs.manifest.sessions):
         named = [f"{'/'.join(person)} ({' and '.join(names)})" for person, names in several.items()]
-        rows = evidence.manifest.sessions.dropna(subset=["split"])
-        people = keys_of(rows, SUBJECT_KEY)
-        tested = len(keys_of(rows[rows["split"] == "test"], SUBJECT_KEY))
+        rows = inputs.manifest.sessions.dropna(subset=["split"])
+        people = unique_keys(rows, SUBJECT_KEY)
+        tested = len(unique_keys(rows[rows["split"] == "test"], SUBJECT_KEY))
         seen = sum("test" in names for names in several.values())
         yield Finding(
             "split_overlap",
             "error",
             f"{len(named)} of {len(people)} people stand in two official splits ({seen} of "
-            f"{tested} test people are also in train or validation): {some_of(named)}",
+            f"{tested} test people are also in train or validation): {abbreviate(named)}",
             "Do not report results on the official split; use split.kind k_fold, which keeps a "
             "person together.",
-            people=tuple(several),
+            subjects=tuple(several),
         )
 
 
-def shared_files(evidence: Evidence) -> Iterator[Finding]:
+def shared_files(inputs: AuditInput) -> Iterator[Finding]:
     """Find files that two people or two sessions use."""
-    uses = uses_of(evidence.manifest)[[*SESSION_KEY, "file"]].drop_duplicates()
+    uses = list_file_uses(inputs.manifest)[[*SESSION_KEY, "file"]].drop_duplicates()
     shared = uses[uses.duplicated(["corpus", "file"], keep=False)]
     if shared.empty:
         return
     files = shared.groupby(["corpus", "file"], sort=True)
     named = [
-        f"{file} by {' and '.join('/'.join(key[1:]) for key in keys_of(rows, SESSION_KEY))}"
+        f"{file} by {' and '.join('/'.join(key[1:]) for key in unique_keys(rows, SESSION_KEY))}"
         for (_, file), rows in files
     ]
-    across = sum(len(keys_of(rows, SUBJECT_KEY)) > 1 for _, rows in files)
+    across = sum(len(unique_keys(rows, SUBJECT_KEY)) > 1 for _, rows in files)
     yield Finding(
         "shared_files",
         "error",
         f"{len(named)} files belong to several sessions ({across} of them to several people): "
-        f"{some_of(named)}",
+        f"{abbreviate(named)}",
         "Correct session: or the patterns in the spec so that a file has one owner, or remove "
         "the copy.",
-        people=keys_of(shared, SUBJECT_KEY),
-        sessions=keys_of(shared, SESSION_KEY),
+        subjects=unique_keys(shared, SUBJECT_KEY),
+        sessions=unique_keys(shared, SESSION_KEY),
     )
 
 
-def label_rule(evidence: Evidence) -> Iterator[Finding]:
+def label_score_mismatch(inputs: AuditInput) -> Iterator[Finding]:
     """Find labels that contradict their score and cut-off."""
-    sessions = evidence.manifest.sessions
+    sessions = inputs.manifest.sessions
     cut_off = _cut_offs(sessions)
     known = sessions["score"].notna() & sessions["label"].notna() & cut_off.notna()
     expected = (sessions["score"] >= cut_off).astype("Int8")
@@ -71,19 +71,19 @@ def label_rule(evidence: Evidence) -> Iterator[Finding]:
         for limit, (_, row) in zip(cut_off[bad.index], bad.iterrows(), strict=True)
     ]
     yield Finding(
-        "label_rule",
+        "label_score_mismatch",
         "error",
-        f"{len(bad)} labels contradict their score: {some_of(named)}",
+        f"{len(bad)} labels contradict their score: {abbreviate(named)}",
         "Derive the label from the score (leave label.field out of the spec), state the right "
         "cut_off, or correct the table.",
-        people=keys_of(bad, SUBJECT_KEY),
-        sessions=keys_of(bad, SESSION_KEY),
+        subjects=unique_keys(bad, SUBJECT_KEY),
+        sessions=unique_keys(bad, SESSION_KEY),
     )
 
 
-def delivered_labels(evidence: Evidence) -> Iterator[Finding]:
+def original_label_mismatch(inputs: AuditInput) -> Iterator[Finding]:
     """Find classes as delivered that differ from the labels, which come from the score."""
-    sessions = evidence.manifest.sessions
+    sessions = inputs.manifest.sessions
     if "original_label" not in sessions:
         return
     given = pd.to_numeric(sessions["original_label"]).astype("Int8")
@@ -98,20 +98,20 @@ def delivered_labels(evidence: Evidence) -> Iterator[Finding]:
             for _, row in bad.iterrows()
         ]
         yield Finding(
-            "delivered_labels",
+            "original_label_mismatch",
             "warning",
             f"{corpus}: {len(bad)} of {len(known)} classes as delivered contradict the score: "
-            f"{some_of(named)}",
+            f"{abbreviate(named)}",
             "Labels here come from the score. Say so in print: results on the delivered classes "
             "are results on other labels.",
-            people=keys_of(bad, SUBJECT_KEY),
-            sessions=keys_of(bad, SESSION_KEY),
+            subjects=unique_keys(bad, SUBJECT_KEY),
+            sessions=unique_keys(bad, SESSION_KEY),
         )
 
 
-def cut_offs(evidence: Evidence) -> Iterator[Finding]:
+def cut_off_mismatch(inputs: AuditInput) -> Iterator[Finding]:
     """Find labels made at another cut-off than the instrument's usual one, or at several."""
-    sessions = evidence.manifest.sessions
+    sessions = inputs.manifest.sessions
     labelled = sessions.assign(limit=_cut_offs(sessions))[sessions["label"].notna()]
     labelled = labelled.dropna(subset=["instrument", "limit"])
     for name, rows in labelled.groupby("instrument"):
@@ -120,18 +120,18 @@ def cut_offs(evidence: Evidence) -> Iterator[Finding]:
         if len(used) > 1 or (usual is not None and usual not in used.index):
             named = [f"{limit:g} ({', '.join(sorted(corpora))})" for limit, corpora in used.items()]
             yield Finding(
-                "cut_offs",
+                "cut_off_mismatch",
                 "warning",
                 f"{name}: labels are made at {' and at '.join(named)}"
                 + (f"; the usual cut-off is {usual:g}" if usual is not None else ""),
                 "State the cut-off beside every result; compare with work at the same one only.",
-                sessions=keys_of(rows, SESSION_KEY),
+                sessions=unique_keys(rows, SESSION_KEY),
             )
 
 
-def split_classes(evidence: Evidence) -> Iterator[Finding]:
+def missing_class(inputs: AuditInput) -> Iterator[Finding]:
     """Find official splits in which a class of the corpus is missing."""
-    labelled = evidence.manifest.sessions.dropna(subset=["label"])
+    labelled = inputs.manifest.sessions.dropna(subset=["label"])
     for corpus, rows in labelled.groupby("corpus"):
         classes = sorted(rows["label"].unique())
         for split in SPLITS:
@@ -139,41 +139,41 @@ def split_classes(evidence: Evidence) -> Iterator[Finding]:
             for label in classes:
                 if len(own) and not (own["label"] == label).any():
                     yield Finding(
-                        "split_classes",
+                        "missing_class",
                         "error",
                         f"{corpus}: {split} has {len(own)} labelled sessions, none of class "
                         f"{label}",
                         "Check the table that gives the split; otherwise use split.kind k_fold.",
-                        people=keys_of(own, SUBJECT_KEY),
+                        subjects=unique_keys(own, SUBJECT_KEY),
                     )
 
 
-def duplicate_rows(evidence: Evidence) -> Iterator[Finding]:
+def duplicate_rows(inputs: AuditInput) -> Iterator[Finding]:
     """Find rows that stand twice: the same key, or the same piece of the same file."""
     piece = [*SESSION_KEY, "start_s", "end_s", "audio", "face"]
     for table, name, columns in (
-        (evidence.manifest.sessions, "sessions", SESSION_KEY),
-        (evidence.manifest.steps, "steps", [*SESSION_KEY, "step"]),
-        (evidence.manifest.steps, "steps", piece),
+        (inputs.manifest.sessions, "sessions", SESSION_KEY),
+        (inputs.manifest.steps, "steps", [*SESSION_KEY, "step"]),
+        (inputs.manifest.steps, "steps", piece),
     ):
         bad = table[table.duplicated(columns)]
         if len(bad):
             what = "the same time in the same file" if columns is piece else ", ".join(columns)
-            named = ["/".join(key) for key in keys_of(bad, SESSION_KEY)]
+            named = ["/".join(key) for key in unique_keys(bad, SESSION_KEY)]
             yield Finding(
                 "duplicate_rows",
                 "error",
-                f"{name}: {len(bad)} rows repeat {what}, in {some_of(named)}",
+                f"{name}: {len(bad)} rows repeat {what}, in {abbreviate(named)}",
                 "Remove the repeated rows from the corpus's tables and index again.",
-                people=keys_of(bad, SUBJECT_KEY),
-                sessions=keys_of(bad, SESSION_KEY),
+                subjects=unique_keys(bad, SUBJECT_KEY),
+                sessions=unique_keys(bad, SESSION_KEY),
             )
 
 
-def duplicate_files(evidence: Evidence) -> Iterator[Finding]:
+def duplicate_files(inputs: AuditInput) -> Iterator[Finding]:
     """Find files of the same content under several names, in different sessions."""
-    groups = evidence.files.duplicates if evidence.files else ()
-    users = _users(evidence.manifest)
+    groups = inputs.recordings.duplicates if inputs.recordings else ()
+    users = _users(inputs.manifest)
     found = []
     for group in groups:
         sessions = {key for file in group for key in users.get(file, ())}
@@ -188,70 +188,70 @@ def duplicate_files(evidence: Evidence) -> Iterator[Finding]:
         "duplicate_files",
         "error",
         f"{len(found)} recordings are there under several names ({across} of them for several "
-        f"people): {some_of([' = '.join(map('/'.join, group)) for group, _ in found])}",
+        f"people): {abbreviate([' = '.join(map('/'.join, group)) for group, _ in found])}",
         "Find out whose recording it is and remove the copies, then index again.",
-        people=tuple(people),
+        subjects=tuple(people),
         sessions=tuple(keys),
         files=tuple(file for group, _ in found for file in group),
     )
 
 
-def missing_files(evidence: Evidence) -> Iterator[Finding]:
+def missing_files(inputs: AuditInput) -> Iterator[Finding]:
     """Find files that the manifest names and the folder lacks, or holds empty."""
-    if evidence.files and evidence.files.missing:
-        named = evidence.files.missing
-        users = _users(evidence.manifest)
+    if inputs.recordings and inputs.recordings.missing:
+        named = inputs.recordings.missing
+        users = _users(inputs.manifest)
         yield Finding(
             "missing_files",
             "error",
             f"{len(named)} files of the manifest are not there or empty: "
-            f"{some_of(list(map('/'.join, named)))}",
+            f"{abbreviate(list(map('/'.join, named)))}",
             "Complete the corpus, or index it again: the manifest is not that of this folder.",
             sessions=tuple(sorted({key for file in named for key in users[file]})),
             files=named,
         )
 
 
-def unreadable_files(evidence: Evidence) -> Iterator[Finding]:
+def unreadable_files(inputs: AuditInput) -> Iterator[Finding]:
     """Find files that cannot be decoded."""
-    if evidence.files and evidence.files.unreadable:
-        reasons = evidence.files.unreadable
-        users = _users(evidence.manifest)
+    if inputs.recordings and inputs.recordings.unreadable:
+        reasons = inputs.recordings.unreadable
+        users = _users(inputs.manifest)
         yield Finding(
             "unreadable_files",
             "warning",
-            f"{len(reasons)} files cannot be decoded: {some_of(list(reasons.values()))}",
+            f"{len(reasons)} files cannot be decoded: {abbreviate(list(reasons.values()))}",
             "Copy them again; otherwise extraction leaves them out and names them.",
             sessions=tuple(sorted({key for file in reasons for key in users[file]})),
             files=tuple(reasons),
         )
 
 
-def index_missing(evidence: Evidence) -> Iterator[Finding]:
+def incomplete_corpus(inputs: AuditInput) -> Iterator[Finding]:
     """Take up what the data spec promises and indexing did not find."""
-    for report in evidence.index_reports:
+    for report in inputs.index_reports:
         if report.missing:
             kinds = Counter(item.kind for item in report.missing)
             counts = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
             yield Finding(
-                "index_missing",
+                "incomplete_corpus",
                 "warning",
                 f"{report.corpus}: {len(report.missing)} things that the spec promises are missing "
                 f"({counts}): "
-                + some_of([f"{item.where}: {item.message}" for item in report.missing]),
+                + abbreviate([f"{item.where}: {item.message}" for item in report.missing]),
                 "Complete the corpus and index it again, or say beside results who is left out.",
             )
 
 
-def index_unused(evidence: Evidence) -> Iterator[Finding]:
+def unmatched_files(inputs: AuditInput) -> Iterator[Finding]:
     """Take up the files that no pattern of the data spec knows."""
-    for report in evidence.index_reports:
+    for report in inputs.index_reports:
         if report.unused:
             yield Finding(
-                "index_unused",
+                "unmatched_files",
                 "warning",
                 f"{report.corpus}: {len(report.unused)} files in its folders are unknown to its "
-                f"spec: {some_of(list(report.unused))}",
+                f"spec: {abbreviate(list(report.unused))}",
                 "Give the spec a pattern for them, or name them under ignore.",
                 files=tuple((report.corpus, path) for path in report.unused),
             )
@@ -271,7 +271,7 @@ def _cut_offs(sessions: pd.DataFrame) -> pd.Series:
 def _users(manifest: Manifest) -> dict[File, set[tuple[str, ...]]]:
     """The sessions that use each file."""
     users: dict[File, set[tuple[str, ...]]] = {}
-    uses = uses_of(manifest)[[*SESSION_KEY, "file"]]
+    uses = list_file_uses(manifest)[[*SESSION_KEY, "file"]]
     for corpus, subject, session, file in uses.itertuples(index=False, name=None):
         users.setdefault((corpus, file), set()).add((corpus, subject, session))
     return users

@@ -1,4 +1,4 @@
-"""What an audit looks at and what it says: evidence in, findings out."""
+"""What an audit looks at and what it says: inputs in, findings out."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -23,30 +23,30 @@ class Finding:
         ``warning`` must be thought about, ``info`` is for the record
     message : what was found, with names and numbers
     remedy : what to do about it
-    people : (corpus, subject) concerned
+    subjects : (corpus, subject) concerned
     sessions : (corpus, subject, session) concerned
     files : (corpus, path) concerned
-    measure : what kind of number ``effect`` is
-    effect : effect size of a shortcut
+    effect_measure : what kind of number ``effect_size`` is
+    effect_size : effect size of a shortcut
     p_value : of the shortcut's test
-    p_corrected : the same, corrected for all shortcuts of the corpus (Holm)
+    p_adjusted : the same, corrected for all shortcuts of the corpus (Holm)
     """
 
     name: str
     severity: Literal["error", "allowed", "warning", "info"]
     message: str
     remedy: str
-    people: tuple[tuple[str, ...], ...] = ()
+    subjects: tuple[tuple[str, ...], ...] = ()
     sessions: tuple[tuple[str, ...], ...] = ()
     files: tuple[File, ...] = ()
-    measure: str | None = None
-    effect: float | None = None
+    effect_measure: str | None = None
+    effect_size: float | None = None
     p_value: float | None = None
-    p_corrected: float | None = None
+    p_adjusted: float | None = None
 
 
 @dataclass(frozen=True)
-class FileFacts:
+class RecordingStatistics:
     """What reading the recordings adds to a manifest; every file by (corpus, path).
 
     Parameters
@@ -66,22 +66,22 @@ class FileFacts:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class AuditInput:
     """Everything that checks may look at.
 
     Parameters
     ----------
     manifest : of one corpus or of several; it need not be valid by ``validate``
-    files : None when the recordings were not looked at
+    recordings : None when the recordings were not looked at
     index_reports : what ``depmm index`` said of the corpora, where known
     """
 
     manifest: Manifest
-    files: FileFacts | None = None
+    recordings: RecordingStatistics | None = None
     index_reports: tuple[IndexReport, ...] = ()
 
 
-def uses_of(manifest: Manifest) -> pd.DataFrame:
+def list_file_uses(manifest: Manifest) -> pd.DataFrame:
     """Which session uses which file, and as what.
 
     Returns
@@ -99,12 +99,12 @@ def uses_of(manifest: Manifest) -> pd.DataFrame:
     return pd.concat(tables).dropna(subset=["file"]).drop_duplicates()
 
 
-def keys_of(table: pd.DataFrame, columns: list[str]) -> tuple[tuple[str, ...], ...]:
+def unique_keys(table: pd.DataFrame, columns: list[str]) -> tuple[tuple[str, ...], ...]:
     """The different keys of a table, sorted."""
     return tuple(sorted(set(table[columns].itertuples(index=False, name=None))))
 
 
-def some_of(names: list[str]) -> str:
+def abbreviate(names: list[str]) -> str:
     """The first names, and how many more there are."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

@@ -5,18 +5,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from depmm.audit.findings import File, FileFacts, uses_of
+from depmm.audit.findings import File, RecordingStatistics, list_file_uses
 from depmm.corpora.manifest import Manifest, ManifestError
 
 Look = Callable[[Path, bool], tuple[float | None, float | None]]
 Track = Callable[[Sequence[File]], Iterable[File]]
 
 
-def inspect_files(
+def compute_recording_statistics(
     places: Sequence[tuple[Manifest, Path]],
     look: Look,
     track: Track = iter,
-) -> FileFacts:
+) -> RecordingStatistics:
     """Look at every file of one or several manifests.
 
     Contents are compared by SHA-256; only files of equal size are read for it. Files of features
@@ -37,7 +37,9 @@ def inspect_files(
     kinds: dict[File, set[str]] = defaultdict(set)
     missing: set[File] = set()
     for manifest, root in places:
-        uses = uses_of(manifest)[["corpus", "file", "use"]].itertuples(index=False, name=None)
+        uses = list_file_uses(manifest)[["corpus", "file", "use"]].itertuples(
+            index=False, name=None
+        )
         own = set()
         for corpus, path, use in uses:
             own.add((corpus, path))
@@ -64,7 +66,9 @@ def inspect_files(
             durations[file] = duration_s
         if border is not None:
             borders[file] = border
-    return FileFacts(tuple(sorted(missing)), unreadable, _duplicates(paths), durations, borders)
+    return RecordingStatistics(
+        tuple(sorted(missing)), unreadable, _duplicates(paths), durations, borders
+    )
 
 
 def _duplicates(paths: dict[File, Path]) -> tuple[tuple[File, ...], ...]:

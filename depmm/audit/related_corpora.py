@@ -8,7 +8,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from depmm.audit.findings import Evidence, Finding, keys_of, some_of
+from depmm.audit.findings import AuditInput, Finding, abbreviate, unique_keys
 from depmm.corpora.manifest import SPLITS, SUBJECT_KEY
 
 _NO_SPLIT = "no official split"
@@ -51,14 +51,14 @@ WITHOUT_PERSON_IDS = {
 }
 
 
-def related_corpora(evidence: Evidence) -> Iterator[Finding]:
+def related_corpora(inputs: AuditInput) -> Iterator[Finding]:
     """Find corpora that share people, and the people who would be trained on and tested.
 
     It is an error when the same person stands on different sides of the official splits, or has
     no official split in one of the corpora: a new split would take the two ids for two people.
     Otherwise it is a warning, as the corpora are not independent.
     """
-    sessions = evidence.manifest.sessions
+    sessions = inputs.manifest.sessions
     for one, two in combinations(sorted(sessions["corpus"].unique()), 2):
         for kinship in KINSHIPS:
             pair = _ordered(kinship, one, two)
@@ -66,17 +66,17 @@ def related_corpora(evidence: Evidence) -> Iterator[Finding]:
                 yield _related(sessions, kinship, *pair)
 
 
-def unknown_people(evidence: Evidence) -> Iterator[Finding]:
+def missing_subject_ids(inputs: AuditInput) -> Iterator[Finding]:
     """Find corpora whose subjects are videos, so that nobody can prove people to be disjoint.
 
     A corpus of ``WITHOUT_PERSON_IDS`` counts while each of its subjects has one session; once
     somebody has joined the videos of a person, subjects are people.
     """
-    for corpus, rows in evidence.manifest.sessions.groupby("corpus"):
+    for corpus, rows in inputs.manifest.sessions.groupby("corpus"):
         reason = WITHOUT_PERSON_IDS.get(str(corpus))
         if reason and not rows["subject"].duplicated().any():
             yield Finding(
-                "unknown_people",
+                "missing_subject_ids",
                 "warning",
                 f"{corpus}: {len(rows)} sessions, each a subject of its own, as no person ids are "
                 f"known ({reason}). That train and test people differ cannot be proved.",
@@ -131,16 +131,16 @@ def _related(sessions: pd.DataFrame, kinship: Kinship, first: str, second: str) 
     same = f" {len(in_both)} people have the same id in both." if len(shared) else ""
     found = f"{first} and {second} are not independent: {kinship.reason}.{same}"
     if not parted:
-        people = keys_of(shared, SUBJECT_KEY)
-        return Finding("related_corpora", "warning", found, apart, people=people)
+        people = unique_keys(shared, SUBJECT_KEY)
+        return Finding("related_corpora", "warning", found, apart, subjects=people)
     named = [f"{number} ({_sides(rows)})" for number, rows in parted.items()]
     return Finding(
         "related_corpora",
         "error",
         f"{found} {len(named)} of them are on different sides, or can be put there: "
-        f"{some_of(named)}",
+        f"{abbreviate(named)}",
         f"{apart} Or leave these people out of one of them.",
-        people=keys_of(pd.concat(parted.values()), SUBJECT_KEY),
+        subjects=unique_keys(pd.concat(parted.values()), SUBJECT_KEY),
     )
 
 

@@ -4,10 +4,10 @@ Each is tested over people, as the sessions of a person are not independent, wit
 from -1 to 1 and a two-sided test (file blocks: one-sided). The p-values of one corpus are corrected
 together (Holm), so that a warning means the same however many shortcuts were looked at.
 
-A shortcut that nearly separates the classes (``SEPARATES``) is an *error*: a model can reach its
-score by it alone, so results show nothing until it is removed or shown to be out of reach. Where
-it is out of reach, as ids are for a model that gets sound and faces only, allow it by name: that
-is recorded with every run.
+A shortcut that nearly separates the classes (``ERROR_EFFECT_SIZE``) is an *error*: a model can
+reach its score by it alone, so results show nothing until it is removed or shown to be out of
+reach. Where it is out of reach, as ids are for a model that gets sound and faces only, allow it
+by name: that is recorded with every run.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,23 +20,23 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from depmm.audit.findings import Evidence, Finding
+from depmm.audit.findings import AuditInput, Finding
 from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.corpora.patterns import natural_sort_key
 from depmm.multiple_testing import holm
 
-SIGNIFICANCE = 0.05  # corrected p below which a shortcut is a warning
-SEPARATES = 0.8  # size of an effect from which a significant shortcut is an error
+ALPHA = 0.05  # corrected p below which a shortcut is a warning
+ERROR_EFFECT_SIZE = 0.8  # size of an effect from which a significant shortcut is an error
 RANK_BISERIAL = "rank-biserial correlation"
 
 
 @dataclass(frozen=True)
-class Measured:
+class Association:
     """One shortcut in one corpus: what was found, the effect and its p-value."""
 
-    found: str
-    measure: str
-    effect: float
+    description: str
+    effect_measure: str
+    effect_size: float
     p_value: float
 
 
@@ -47,46 +47,47 @@ class Shortcut:
     Parameters
     ----------
     name : of its findings
-    measure : from the table of ``labelled_people`` of one corpus; None where it cannot be measured
+    measure : from the table of ``labelled_subjects`` of one corpus; None without a result
     remedy : what to do when it tells the label
     """
 
     name: str
-    measure: Callable[[pd.DataFrame], Measured | None]
+    measure: Callable[[pd.DataFrame], Association | None]
     remedy: str
 
 
-def shortcuts(evidence: Evidence) -> Iterator[Finding]:
+def shortcuts(inputs: AuditInput) -> Iterator[Finding]:
     """Test every shortcut in every corpus with labels; correct over those of a corpus."""
-    for corpus, people in labelled_people(evidence).groupby("corpus"):
+    for corpus, people in labelled_subjects(inputs).groupby("corpus"):
         tested = [(shortcut, shortcut.measure(people)) for shortcut in SHORTCUTS]
         measured = [(shortcut, result) for shortcut, result in tested if result is not None]
         corrected = holm([result.p_value for _, result in measured]).tolist()
-        for (shortcut, result), p_corrected in zip(measured, corrected, strict=True):
-            severity = _severity(result.effect, p_corrected)
+        for (shortcut, result), p_adjusted in zip(measured, corrected, strict=True):
+            severity = _severity(result.effect_size, p_adjusted)
             yield Finding(
                 shortcut.name,
                 severity,
-                f"{corpus}: {result.found} ({result.measure} {result.effect:+.2f}, "
-                f"p = {result.p_value:.2g}, corrected {p_corrected:.2g})",
+                f"{corpus}: {result.description} ({result.effect_measure} "
+                f"{result.effect_size:+.2f}, "
+                f"p = {result.p_value:.2g}, corrected {p_adjusted:.2g})",
                 "Nothing to do." if severity == "info" else shortcut.remedy,
-                measure=result.measure,
-                effect=result.effect,
+                effect_measure=result.effect_measure,
+                effect_size=result.effect_size,
                 p_value=result.p_value,
-                p_corrected=p_corrected,
+                p_adjusted=p_adjusted,
             )
 
 
-def _severity(effect: float, p_corrected: float) -> Literal["error", "warning", "info"]:
-    if p_corrected >= SIGNIFICANCE:
+def _severity(effect_size: float, p_adjusted: float) -> Literal["error", "warning", "info"]:
+    if p_adjusted >= ALPHA:
         return "info"
-    return "error" if abs(effect) >= SEPARATES else "warning"
+    return "error" if abs(effect_size) >= ERROR_EFFECT_SIZE else "warning"
 
 
 # ---- the people ------------------------------------------------------------------------------
 
 
-def labelled_people(evidence: Evidence) -> pd.DataFrame:
+def labelled_subjects(inputs: AuditInput) -> pd.DataFrame:
     """Gather what could tell the label, over the labelled sessions of each person.
 
     Returns
@@ -95,8 +96,8 @@ def labelled_people(evidence: Evidence) -> pd.DataFrame:
     is positive), gender (null if unknown), and, as means over the person's sessions, steps,
     seconds (NaN if unknown), black_border (NaN if unknown)
     """
-    sessions = evidence.manifest.sessions.dropna(subset=["label"])
-    measures = _session_measures(evidence)
+    sessions = inputs.manifest.sessions.dropna(subset=["label"])
+    measures = _session_measures(inputs)
     table = sessions[[*SESSION_KEY, "label", "gender"]].merge(measures, on=SESSION_KEY, how="left")
     table["label"] = table["label"].astype(float)
     people = table.groupby(SUBJECT_KEY, as_index=False).agg(
@@ -111,15 +112,15 @@ def labelled_people(evidence: Evidence) -> pd.DataFrame:
     return people.loc[order.sort_values(kind="stable").index].reset_index(drop=True)
 
 
-def step_seconds(evidence: Evidence) -> pd.Series:
+def step_durations(inputs: AuditInput) -> pd.Series:
     """Length of each step; one that lasts to the end of its file needs the file's length.
 
     Returns
     -------
     seconds, index of ``manifest.steps``; NaN where the length is not known
     """
-    steps = evidence.manifest.steps
-    lengths = evidence.files.duration_s if evidence.files else {}
+    steps = inputs.manifest.steps
+    lengths = inputs.recordings.duration_s if inputs.recordings else {}
     ends = [
         end if not np.isnan(end) else lengths.get((corpus, face if pd.isna(audio) else audio))
         for corpus, end, audio, face in zip(
@@ -129,12 +130,12 @@ def step_seconds(evidence: Evidence) -> pd.Series:
     return pd.Series(ends, index=steps.index, dtype=float) - steps["start_s"]
 
 
-def _session_measures(evidence: Evidence) -> pd.DataFrame:
-    borders = evidence.files.black_border if evidence.files else {}
-    steps = evidence.manifest.steps
+def _session_measures(inputs: AuditInput) -> pd.DataFrame:
+    borders = inputs.recordings.black_border if inputs.recordings else {}
+    steps = inputs.manifest.steps
     keys = zip(steps["corpus"], steps["face"], strict=True)
     table = steps[SESSION_KEY].assign(
-        seconds=step_seconds(evidence),
+        seconds=step_durations(inputs),
         black_border=pd.Series(
             [borders.get((corpus, file)) for corpus, file in keys], index=steps.index, dtype=float
         ),
@@ -149,7 +150,7 @@ def _session_measures(evidence: Evidence) -> pd.DataFrame:
 # ---- the tests -------------------------------------------------------------------------------
 
 
-def _gender(people: pd.DataFrame) -> Measured | None:
+def _gender(people: pd.DataFrame) -> Association | None:
     """Phi coefficient and Fisher's exact test."""
     people = people.dropna(subset=["gender"])
     female, positive = people["gender"] == "female", people["label"] == 1
@@ -159,7 +160,7 @@ def _gender(people: pd.DataFrame) -> Measured | None:
     margins = np.concatenate([table.sum(0), table.sum(1)])
     if not margins.all():
         return None
-    return Measured(
+    return Association(
         f"{table[0, 0]:.0f} of {table[0].sum():.0f} women and {table[1, 0]:.0f} of "
         f"{table[1].sum():.0f} men are positive",
         "phi",
@@ -170,17 +171,17 @@ def _gender(people: pd.DataFrame) -> Measured | None:
 
 def _number(
     column: str, found: str, scale: float = 1.0
-) -> Callable[[pd.DataFrame], Measured | None]:
+) -> Callable[[pd.DataFrame], Association | None]:
     """Make the test of a number: rank-biserial correlation and Mann-Whitney U."""
 
-    def measure(people: pd.DataFrame) -> Measured | None:
+    def measure(people: pd.DataFrame) -> Association | None:
         known = people.dropna(subset=[column])
         positive, negative = (known.loc[known["label"] == k, column].to_numpy() for k in (1, 0))
         if not len(positive) or not len(negative):
             return None
         test = stats.mannwhitneyu(positive, negative, alternative="two-sided")
         medians = [f"{np.median(values) * scale:.4g}" for values in (positive, negative)]
-        return Measured(
+        return Association(
             f"a median of {found.format(medians[0])} in {len(positive)} positive people, "
             f"{medians[1]} in {len(negative)} negative",
             RANK_BISERIAL,
@@ -191,12 +192,12 @@ def _number(
     return measure
 
 
-def _file_order(people: pd.DataFrame) -> Measured | None:
+def _file_order(people: pd.DataFrame) -> Association | None:
     placed = people.assign(place=np.arange(1, len(people) + 1))
     return _number("place", f"place {{}} of {len(people)} in order of the ids")(placed)
 
 
-def _file_blocks(people: pd.DataFrame) -> Measured | None:
+def _file_blocks(people: pd.DataFrame) -> Association | None:
     """Wald-Wolfowitz runs test, exact: fewer changes of label along the ids than by chance.
 
     It finds a label that is a function of the index without rising or falling with it. The effect
@@ -209,7 +210,7 @@ def _file_blocks(people: pd.DataFrame) -> Measured | None:
         return None
     runs = 1 + int((labels[1:] != labels[:-1]).sum())
     expected = 1 + 2 * positive * negative / total
-    return Measured(
+    return Association(
         f"in order of their ids the {total} people form {runs} blocks of one label, "
         f"{expected:.1f} are expected by chance",
         "missing changes of label",
@@ -251,8 +252,8 @@ SHORTCUTS = (
         "Check that the model cannot measure length: cut to equal lengths, and report the floor "
         "that the duration alone reaches.",
     ),
-    Shortcut("file_order_shortcut", _file_order, _IDS),
-    Shortcut("file_blocks_shortcut", _file_blocks, _IDS),
+    Shortcut("id_order_shortcut", _file_order, _IDS),
+    Shortcut("id_runs_shortcut", _file_blocks, _IDS),
     Shortcut(
         "black_border_shortcut",
         _number("black_border", "{} per cent of the picture as black border", scale=100),

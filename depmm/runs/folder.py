@@ -19,7 +19,7 @@ from typing import Any
 
 import pandas as pd
 
-from depmm.audit.audit import audit_of, read_audit
+from depmm.audit.audit import find_current_audit, read_audit
 from depmm.config import ConfigError, Experiment, dump_config, load_experiment
 from depmm.evaluation.predictions import read_predictions
 
@@ -79,7 +79,7 @@ class RunFolder:
                     "another name=..., or delete that folder"
                 )
             return
-        audit, said = audit_of(config.data.manifest)
+        audit, said = find_current_audit(config.data.manifest)
         self.path.mkdir(parents=True, exist_ok=True)
         if audit is not None:
             write_text(self.audit, json.dumps(audit, indent=1))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from depmm.audit.findings import some_of
+from depmm.audit.findings import abbreviate
 from depmm.audit.related_corpora import shared_subjects
 from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.corpora.splits import read_split
@@ -80,4 +80,4 @@ def check_start(folder: Path, sessions: pd.DataFrame) -> str:
 
 
 def _named(people: pd.DataFrame) -> str:
-    return some_of([f"{corpus}/{subject}" for corpus, subject in people.itertuples(index=False)])
+    return abbreviate([f"{corpus}/{subject}" for corpus, subject in people.itertuples(index=False)])

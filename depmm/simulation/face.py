@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from depmm.config import CROP_SIZE
-from depmm.simulation.voice import TRACK_HZ, Recording, smooth
+from depmm.simulation.voice import TRACK_HZ, Utterance, smooth
 
 FRAMES_PER_SECOND = 25
 MOTION_PER_UNIT = float(np.exp(-0.8))
@@ -74,7 +74,7 @@ class Motion:
     roll: Array  # radians
 
 
-def draw_face(rng: np.random.Generator, gender: str) -> Face:
+def sample_face(rng: np.random.Generator, gender: str) -> Face:
     """Draw a face; only hair length, brows and lips depend (in part) on the gender."""
     female = gender == "female"
 
@@ -107,7 +107,7 @@ def draw_face(rng: np.random.Generator, gender: str) -> Face:
     )
 
 
-def move(face: Face, recording: Recording, bluntness: Array, rng: np.random.Generator) -> Motion:
+def animate(face: Face, recording: Utterance, bluntness: Array, rng: np.random.Generator) -> Motion:
     """Move a face with its speech.
 
     Parameters
@@ -148,7 +148,7 @@ def move(face: Face, recording: Recording, bluntness: Array, rng: np.random.Gene
     )
 
 
-class Painter:
+class FaceRenderer:
     """Paint the frames of one person: the resting face once, its moving parts for every frame."""
 
     def __init__(self, face: Face, rng: np.random.Generator):
@@ -159,7 +159,7 @@ class Painter:
         self._lip_shadow, self._lid = _darker(face.skin, 0.86), _darker(face.skin, 0.35)
         self._brow_hair = _darker(face.hair, 0.85)
 
-    def paint(self, motion: Motion, frame: int) -> NDArray[np.uint8]:
+    def render(self, motion: Motion, frame: int) -> NDArray[np.uint8]:
         """Paint a frame of a motion: uint8[224, 224, 3], RGB."""
         picture = self._rest.copy()
         draw = ImageDraw.Draw(picture)

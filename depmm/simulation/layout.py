@@ -21,17 +21,19 @@ from depmm.corpora.spec_schema import TRUTH_FILE, Spec
 from depmm.corpora.word_lists import ENGLISH_WORDS
 from depmm.errors import did_you_mean
 from depmm.simulation.features import SHIFT_PER_UNIT
-from depmm.simulation.layout_fields import LayoutError, Someone
+from depmm.simulation.layout_fields import LayoutError, Participant
 from depmm.simulation.layout_plan import PlannedUnit, Planner
 from depmm.simulation.layout_recordings import Job, record_all
 from depmm.simulation.word_reading import (
     BLUNTNESS_LIMITS,
+    DEPRESSED,
+    DIAGNOSES,
     GENERATOR,
-    PERSON_SD,
+    SUBJECT_SD,
     WORD_SD,
-    draw_group,
-    per_unit,
-    word_lists,
+    effect_per_unit,
+    read_word_lists,
+    sample_traits,
 )
 from depmm.simulation.writers import (
     can_write,
@@ -45,16 +47,16 @@ Thing = TypeVar("Thing")
 SUBJECTS = 12  # people where nobody says how many and the spec knows as many
 WORDS = 2  # in a recording; one more where words are steps
 DEFINITION = (
-    "bluntness[person, modality, word] = effect where group is depressed, otherwise 0, + a "
-    "person's offset N(0, person_sd) + noise N(0, word_sd), drawn independently for audio and "
-    "face. Clipped to limits, it changes voice, face and the mean of every feature as per_unit "
-    "says. told is the group that labels state; it differs from group only where label_noise was "
-    "planted."
+    "bluntness[person, modality, word] = effect where diagnosis is depressed, otherwise 0, + a "
+    "person's offset N(0, subject_sd) + noise N(0, word_sd), drawn independently for audio and "
+    "face. Clipped to bluntness_limits, it changes voice, face and the mean of every feature as "
+    "effect_per_unit says. label is the class that the tables state (1 depressed); it contradicts "
+    "diagnosis only where label_noise was planted."
 )
 
 
 @dataclass(frozen=True)
-class Plant:
+class Confound:
     """A confound that can be planted: its smallest and largest value, and what the value is."""
 
     lowest: float
@@ -62,34 +64,34 @@ class Plant:
     meaning: str
 
 
-PLANTS = {
-    "gender": Plant(0, 1, "share of women among the depressed, and of men among the healthy"),
-    "duration": Plant(1, 10, "how many times as many words the depressed say"),
-    "speaker_leak": Plant(0, math.inf, "people with a further session in another split"),
-    "label_noise": Plant(0, 1, "share of people whose label is that of the other group"),
-    "dead_camera": Plant(0, 1, "share of sessions whose pictures are black"),
-    "missing_audio": Plant(0, 1, "share of recordings without sound"),
+CONFOUNDS = {
+    "gender": Confound(0, 1, "share of women among the depressed, and of men among the healthy"),
+    "duration": Confound(1, 10, "how many times as many words the depressed say"),
+    "speaker_leak": Confound(0, math.inf, "people with a further session in another split"),
+    "label_noise": Confound(0, 1, "share of people whose label is that of the other group"),
+    "black_video": Confound(0, 1, "share of sessions whose pictures are black"),
+    "missing_audio": Confound(0, 1, "share of recordings without sound"),
 }
 
 
-def parse_plants(texts: Iterable[str]) -> dict[str, float]:
+def parse_confounds(texts: Iterable[str]) -> dict[str, float]:
     """Read ``NAME=VALUE`` of a command line.
 
     Raises
     ------
     ValueError : not in that form, no number, a name that stands twice
     """
-    plants: dict[str, float] = {}
+    confounds: dict[str, float] = {}
     for text in texts:
         name, _, value = text.partition("=")
         try:
             number = float(value)
         except ValueError:
-            raise ValueError(f"plant {text!r}: write NAME=VALUE, e.g. gender=0.9") from None
-        if name in plants:
-            raise ValueError(f"plant {name} stands twice. Keep one.")
-        plants[name] = number
-    return plants
+            raise ValueError(f"confound {text!r}: write NAME=VALUE, e.g. gender=0.9") from None
+        if name in confounds:
+            raise ValueError(f"confound {name} stands twice. Keep one.")
+        confounds[name] = number
+    return confounds
 
 
 def simulate_layout(
@@ -101,7 +103,7 @@ def simulate_layout(
     seed: int = 0,
     effect: float = 1.0,
     workers: int = 1,
-    plants: Mapping[str, float] | None = None,
+    confounds: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Write a simulated corpus in the layout of a spec and return its truth.
 
@@ -117,7 +119,7 @@ def simulate_layout(
         3 where words are steps
     effect : bluntness of the depressed, in the units that ``per_unit`` of the truth explains
     workers : processes
-    plants : confounds to plant, see ``PLANTS``
+    confounds : confounds to confound, see ``CONFOUNDS``
 
     Returns
     -------
@@ -128,26 +130,27 @@ def simulate_layout(
     ValueError : an argument out of range, a folder that holds something, a confound or a file that
         this layout cannot carry
     """
-    out, plants = Path(out), dict(plants or {})
-    _check(out, spec, subjects, words, seed, effect, workers, plants)
-    lists = word_lists(Path(spec.word_list) if spec.word_list else ENGLISH_WORDS)
+    out, confounds = Path(out), dict(confounds or {})
+    _check(out, spec, subjects, words, seed, effect, workers, confounds)
+    lists = read_word_lists(Path(spec.word_list) if spec.word_list else ENGLISH_WORDS)
     planner = Planner(spec, lists, np.random.default_rng((seed, 0, 0)))
     known = planner.capacity()
     people = _people(spec, planner, min(SUBJECTS, known) if subjects is None else subjects, seed,
-                     plants)  # fmt: skip
+                     confounds)  # fmt: skip
     count = words or spec.simulate.words_per_recording or (WORDS + (spec.steps.table is not None))
-    longer = math.ceil(count * plants.get("duration", 1))
+    longer = math.ceil(count * confounds.get("duration", 1))
     units = []
-    for someone, ids in zip(people, planner.name_people(people), strict=True):
-        own = longer if someone.traits.group == "depressed" else count
-        units += planner.plan(someone, ids, own)
-    dark, silent = _broken(units, plants, np.random.default_rng((seed, 0, 2)))
+    for participant, ids in zip(people, planner.name_people(people), strict=True):
+        own = longer if participant.traits.diagnosis == "depressed" else count
+        units += planner.plan(participant, ids, own)
+    dark, silent = _broken(units, confounds, np.random.default_rng((seed, 0, 2)))
     jobs = [
         Job(
-            someone.number, someone.traits.gender, someone.traits.group == "depressed", effect,
-            seed, out, spec, [unit for unit in units if unit.person is someone], dark, silent,
+            participant.number, participant.traits.gender,
+            participant.traits.diagnosis == "depressed", effect, seed, out, spec,
+            [unit for unit in units if unit.person is participant], dark, silent,
         )
-        for someone in people
+        for participant in people
     ]  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     for job, times in zip(jobs, record_all(jobs, workers), strict=True):
@@ -161,7 +164,7 @@ def simulate_layout(
             cells = [columns, *rows] if table.header else rows
             write_cells(out / path, cells, table.sep, table.encoding)
     _write_ignored(out, spec)
-    truth = _truth(spec, people, units, seed, effect, plants, dark, silent)
+    truth = _truth(spec, people, units, seed, effect, confounds, dark, silent)
     write_text(out / TRUTH_FILE, json.dumps(truth, indent=1, ensure_ascii=False) + "\n")
     return truth
 
@@ -179,7 +182,7 @@ def _write_ignored(out: Path, spec: Spec) -> None:
 
 def _check(
     out: Path, spec: Spec, subjects: int | None, words: int | None, seed: int, effect: float,
-    workers: int, plants: Mapping[str, float],
+    workers: int, confounds: Mapping[str, float],
 ) -> None:  # fmt: skip
     for what, number, least in (("subjects", subjects, 2), ("words", words, 1)):
         if number is not None and number < least:
@@ -190,21 +193,21 @@ def _check(
         raise ValueError(f"effect is {effect}: use 0 (nothing planted) or a positive number")
     if workers < 1:
         raise ValueError(f"workers is {workers}: use at least 1")
-    for name, value in plants.items():
-        plant = PLANTS.get(name)
-        if plant is None:
-            raise ValueError(f"plant {name!r} is unknown. {did_you_mean(name, PLANTS)}")
-        if not plant.lowest <= value <= plant.highest or value == math.inf:
-            reach = f"from {plant.lowest:g} to {plant.highest:g}".replace(" to inf", " on")
-            raise ValueError(f"plant {name} is {value:g}: {plant.meaning}, {reach}")
-    if plants.get("speaker_leak", 0) % 1:
-        raise ValueError(f"plant speaker_leak is {plants['speaker_leak']:g}: a whole number")
+    for name, value in confounds.items():
+        confound = CONFOUNDS.get(name)
+        if confound is None:
+            raise ValueError(f"confound {name!r} is unknown. {did_you_mean(name, CONFOUNDS)}")
+        if not confound.lowest <= value <= confound.highest or value == math.inf:
+            reach = f"from {confound.lowest:g} to {confound.highest:g}".replace(" to inf", " on")
+            raise ValueError(f"confound {name} is {value:g}: {confound.meaning}, {reach}")
+    if confounds.get("speaker_leak", 0) % 1:
+        raise ValueError(f"confound speaker_leak is {confounds['speaker_leak']:g}: a whole number")
     given = {modality for entry in spec.recordings for modality in entry.modalities}
-    for name, needed in (("dead_camera", "face"), ("missing_audio", "audio")):
-        if plants.get(name) and needed not in given:
-            raise ValueError(f"plant {name}: {spec.name} has no {needed}. Leave it out.")
-    if plants.get("label_noise") and spec.label is None:
-        raise ValueError(f"plant label_noise: {spec.name} has no label. Leave it out.")
+    for name, needed in (("black_video", "face"), ("missing_audio", "audio")):
+        if confounds.get(name) and needed not in given:
+            raise ValueError(f"confound {name}: {spec.name} has no {needed}. Leave it out.")
+    if confounds.get("label_noise") and spec.label is None:
+        raise ValueError(f"confound label_noise: {spec.name} has no label. Leave it out.")
     for entry in spec.recordings:
         if entry.features is None and not can_write(entry.pattern, "face" in entry.modalities):
             raise LayoutError(
@@ -229,14 +232,19 @@ def _scale(spec: Spec) -> tuple[float, float, float] | None:
 
 
 def _people(
-    spec: Spec, planner: Planner, subjects: int, seed: int, plants: Mapping[str, float]
-) -> list[Someone]:
+    spec: Spec, planner: Planner, subjects: int, seed: int, confounds: Mapping[str, float]
+) -> list[Participant]:
     rng = np.random.default_rng((seed, 0, 1))
     scale, half = _scale(spec), subjects // 2
     sizes = {"depressed": half, "healthy": subjects - half}
-    drawn = [one for g, n in sizes.items() for one in draw_group(rng, g, n, scale or (0, 14, 63))]
-    if "gender" in plants:
-        women = round(plants["gender"] * half), round((1 - plants["gender"]) * sizes["healthy"])
+    drawn = [
+        one for g, n in sizes.items() for one in sample_traits(rng, g, n, scale or (0, 14, 63))
+    ]
+    if "gender" in confounds:
+        women = (
+            round(confounds["gender"] * half),
+            round((1 - confounds["gender"]) * sizes["healthy"]),
+        )
         genders = [
             gender
             for count, size in zip(women, sizes.values(), strict=True)
@@ -247,35 +255,40 @@ def _people(
     if splits:
         drawn = [one if one.split in splits else replace(one, split=splits[-1]) for one in drawn]
     people = [
-        Someone(number, drawn[at], drawn[at].group, drawn[at].score if scale else None)
+        Participant(
+            number,
+            drawn[at],
+            int(drawn[at].diagnosis == DEPRESSED),
+            drawn[at].score if scale else None,
+        )
         for number, at in enumerate(rng.permutation(subjects), start=1)
     ]
-    for someone in _some(people, plants.get("label_noise", 0) * subjects, rng):
-        someone.told = "healthy" if someone.told == "depressed" else "depressed"
+    for participant in _some(people, confounds.get("label_noise", 0) * subjects, rng):
+        participant.label = 1 - participant.label
         if scale:
-            other = draw_group(rng, someone.told, 1, scale)[0]
-            someone.score = other.score
-    leaks = int(plants.get("speaker_leak", 0))
+            other = sample_traits(rng, DIAGNOSES[participant.label], 1, scale)[0]
+            participant.score = other.score
+    leaks = int(confounds.get("speaker_leak", 0))
     if leaks and (leaks > subjects or len(splits) < 2):
         raise LayoutError(
-            f"plant speaker_leak is {leaks}: {spec.name} has {subjects} people here and the splits "
-            f"{', '.join(splits) or 'none'}. Use at most {subjects} people, and a layout "
+            f"confound speaker_leak is {leaks}: {spec.name} has {subjects} people here and the "
+            f"splits {', '.join(splits) or 'none'}. Use at most {subjects} people, and a layout "
             "with two splits."
         )
-    for someone in _some(people, leaks, rng):
-        rest = [split for split in reversed(splits) if split != someone.traits.split]
-        someone.further_split = rest[0]
+    for participant in _some(people, leaks, rng):
+        rest = [split for split in reversed(splits) if split != participant.traits.split]
+        participant.further_split = rest[0]
     return people
 
 
 def _broken(
-    units: list[PlannedUnit], plants: Mapping[str, float], rng: np.random.Generator
+    units: list[PlannedUnit], confounds: Mapping[str, float], rng: np.random.Generator
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Draw the sessions with a dead camera and the paths of files without sound."""
     filmed = list(dict.fromkeys(unit.session for unit in units if _gives(unit, "face")))
     heard = [unit for unit in units if _gives(unit, "audio")]
-    dark = _some(filmed, plants.get("dead_camera", 0) * len(filmed), rng)
-    silent = _some(heard, plants.get("missing_audio", 0) * len(heard), rng)
+    dark = _some(filmed, confounds.get("black_video", 0) * len(filmed), rng)
+    silent = _some(heard, confounds.get("missing_audio", 0) * len(heard), rng)
     paths = [f.path for unit in silent for f in unit.files if "audio" in f.entry.modalities]
     return frozenset(dark), frozenset(paths)
 
@@ -295,26 +308,26 @@ def _some(things: list[Thing], count: float, rng: np.random.Generator) -> list[T
 
 def _truth(
     spec: Spec,
-    people: list[Someone],
+    people: list[Participant],
     units: list[PlannedUnit],
     seed: int,
     effect: float,
-    plants: Mapping[str, float],
+    confounds: Mapping[str, float],
     dark: frozenset[str],
     silent: frozenset[str],
 ) -> dict[str, Any]:
     names = {unit.person.number: unit.subject for unit in units}
-    hit: dict[str, Any] = {
+    affected: dict[str, Any] = {
         "gender": [],
-        "duration": [p for p in people if p.traits.group == "depressed"],
+        "duration": [p for p in people if p.traits.diagnosis == "depressed"],
         "speaker_leak": [p for p in people if p.further_split],
-        "label_noise": [p for p in people if p.told != p.traits.group],
+        "label_noise": [p for p in people if DIAGNOSES[p.label] != p.traits.diagnosis],
     }
-    hit = {name: sorted(names[p.number] for p in found) for name, found in hit.items()}
-    hit["gender"] = dict(
-        sorted(Counter(f"{p.traits.group} {p.traits.gender}" for p in people).items())
+    affected = {name: sorted(names[p.number] for p in found) for name, found in affected.items()}
+    affected["gender"] = dict(
+        sorted(Counter(f"{p.traits.diagnosis} {p.traits.gender}" for p in people).items())
     )
-    hit |= {"dead_camera": sorted(dark), "missing_audio": sorted(silent)}
+    affected |= {"black_video": sorted(dark), "missing_audio": sorted(silent)}
     sessions: dict[str, Any] = {}
     for unit in sorted(
         units, key=lambda unit: [natural_sort_key(unit.fields[name]) for name in spec.steps.order]
@@ -338,22 +351,22 @@ def _truth(
     return {
         "generator": GENERATOR,
         "spec": spec.name,
-        "subjects": len(people),
+        "n_subjects": len(people),
         "seed": seed,
         "effect": effect,
         "definition": DEFINITION,
         "word_sd": WORD_SD,
-        "person_sd": PERSON_SD,
-        "limits": list(BLUNTNESS_LIMITS),
-        "per_unit": {**per_unit(), "features": {"mean_shift": SHIFT_PER_UNIT}},
-        "planted": {
-            name: {"value": value, "meaning": PLANTS[name].meaning, "hit": hit[name]}
-            for name, value in plants.items()
+        "subject_sd": SUBJECT_SD,
+        "bluntness_limits": list(BLUNTNESS_LIMITS),
+        "effect_per_unit": {**effect_per_unit(), "features": {"mean_shift": SHIFT_PER_UNIT}},
+        "confounds": {
+            name: {"value": value, "meaning": CONFOUNDS[name].meaning, "affected": affected[name]}
+            for name, value in confounds.items()
         },
-        "people": {
+        "subjects": {
             names[p.number]: {
-                "group": p.traits.group,
-                "told": p.told,
+                "diagnosis": p.traits.diagnosis,
+                "label": p.label,
                 "gender": p.traits.gender,
                 "age": p.traits.age,
             }

@@ -20,21 +20,21 @@ class LayoutError(DepmmError):
 
 
 @dataclass
-class Someone:
+class Participant:
     """A simulated person.
 
     Parameters
     ----------
     number : from 1
-    traits : who it is; ``group`` is what voice and face show
-    told : the group that labels name; another one where label noise was planted
-    score : of the spec's instrument, on the side of ``told``; None without scores
+    traits : who it is; ``diagnosis`` is what voice and face show
+    label : that the tables state, 1 depressed; contradicts ``traits.diagnosis`` under label noise
+    score : of the spec's instrument, on the side of ``label``; None without scores
     further_split : split of one more session, where a leak was planted
     """
 
     number: int
     traits: Traits
-    told: str
+    label: int
     score: int | None
     further_split: str | None = None
 
@@ -78,16 +78,15 @@ class Layout:
         self.translate(fields)
         return {name: value for name, value in fields.items() if name not in given}
 
-    def meanings(self, someone: Someone, split: str | None) -> Meanings:
-        traits, label = someone.traits, self.spec.label
+    def meanings(self, participant: Participant, split: str | None) -> Meanings:
+        traits, label = participant.traits, self.spec.label
         meanings = {"gender": [traits.gender], "age": [str(traits.age)]}
         if split is not None:
             meanings["split"] = [split]
         if label and label.field:
-            told = someone.told == "depressed"
-            meanings[label.field] = label.positive if told else label.negative
-        if label and label.score and someone.score is not None:
-            meanings[label.score] = [str(someone.score)]
+            meanings[label.field] = label.positive if participant.label else label.negative
+        if label and label.score and participant.score is not None:
+            meanings[label.score] = [str(participant.score)]
         return meanings
 
     def _splits(self) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ from depmm.simulation.layout_fields import (
     Layout,
     LayoutError,
     Meanings,
-    Someone,
+    Participant,
     accepted,
     codes_of,
     made_up,
@@ -69,7 +69,7 @@ class PlannedUnit:
     fields : of all files
     """
 
-    person: Someone
+    person: Participant
     split: str | None
     place: int
     words: list[tuple[str, str]]
@@ -100,7 +100,7 @@ class Planner:
 
     # ---- people and sessions -----------------------------------------------------------------
 
-    def name_people(self, people: list[Someone]) -> list[Cells]:
+    def name_people(self, people: list[Participant]) -> list[Cells]:
         """Choose the ids of everybody; what the spec's own rows state about an id holds.
 
         Returns
@@ -120,8 +120,8 @@ class Planner:
             )
         known = [self.layout.known(ids) for ids in free[: 20 * len(people)]]
         chosen = []
-        for someone in people:
-            wanted = {"gender": someone.traits.gender, "split": someone.traits.split}
+        for participant in people:
+            wanted = {"gender": participant.traits.gender, "split": participant.traits.split}
             fitting = [
                 k
                 for k, facts in enumerate(known)
@@ -129,11 +129,11 @@ class Planner:
             ]
             at = fitting[0] if fitting else 0
             facts = known.pop(at)
-            someone.traits = replace(
-                someone.traits,
-                gender=facts.get("gender", someone.traits.gender),
-                split=facts.get("split", someone.traits.split),
-                age=int(float(facts.get("age", someone.traits.age))),
+            participant.traits = replace(
+                participant.traits,
+                gender=facts.get("gender", participant.traits.gender),
+                split=facts.get("split", participant.traits.split),
+                age=int(float(facts.get("age", participant.traits.age))),
             )
             chosen.append(free.pop(at))
         return chosen
@@ -142,21 +142,21 @@ class Planner:
         """How many people the spec can name, at most ``MANY``."""
         return sum(1 for _ in islice(self._ids(MANY), MANY))
 
-    def plan(self, someone: Someone, ids: Cells, words: int) -> list[PlannedUnit]:
+    def plan(self, participant: Participant, ids: Cells, words: int) -> list[PlannedUnit]:
         """Plan all sessions of a person and the files and table rows in them.
 
         Parameters
         ----------
-        someone, ids : a person and the id fields, from ``name_people``
+        participant, ids : a person and the id fields, from ``name_people``
         words : that are said in each unit
 
         Raises
         ------
         LayoutError : no file fits the person; a further session cannot lie in another split
         """
-        split = someone.traits.split if someone.traits.split in self.layout.splits else None
+        split = participant.traits.split if participant.traits.split in self.layout.splits else None
         splits = [split] * self.spec.simulate.sessions_per_subject
-        splits += [someone.further_split] if someone.further_split else []
+        splits += [participant.further_split] if participant.further_split else []
         units = []
         for number, (place, part) in enumerate(
             zip(self._places(len(splits)), splits, strict=False)
@@ -164,14 +164,15 @@ class Planner:
             own: dict[tuple[str | None, ...], PlannedUnit] = {}
             for entry, forms in zip(self.spec.recordings, self.layout.forms, strict=True):
                 for raw in self._combinations(entry, forms, ids | place):
-                    self._add(own, someone, part, number, entry, forms, raw, words)
+                    self._add(own, participant, part, number, entry, forms, raw, words)
             units += [unit for unit in own.values() if unit.files]
         if not units:
             raise LayoutError(
-                f"{self.spec.name}: no pattern of recordings fits a {someone.traits.gender} person "
-                f"of {split or 'no split'}. Check fields:, keep: and codes: of the spec."
+                f"{self.spec.name}: no pattern of recordings fits a "
+                f"{participant.traits.gender} person of {split or 'no split'}. "
+                f"Check fields:, keep: and codes: of the spec."
             )
-        if someone.further_split:
+        if participant.further_split:
             subjects = {unit.subject for unit in units}
             if len({unit.split for unit in units}) < 2 or len(subjects) > 1:
                 raise LayoutError(
@@ -226,7 +227,7 @@ class Planner:
     def _add(
         self,
         units: dict[tuple[str | None, ...], PlannedUnit],
-        someone: Someone,
+        participant: Participant,
         split: str | None,
         session: int,
         entry: RecordingPattern,
@@ -235,14 +236,14 @@ class Planner:
         words: int,
     ) -> None:
         """Add a file to its unit, unless an earlier pattern gives the same."""
-        meanings = self.layout.meanings(someone, split)
+        meanings = self.layout.meanings(participant, split)
         for name, text in entry.fields.items():
             codes = accepted(self.spec, name, meanings)
             if codes is not None and not template_fields(text) and text not in codes:
                 return  # the pattern of another split, say
         for name in forms:
             if name not in raw:
-                raw[name] = self._value(name, forms[name], entry, someone, session, meanings)
+                raw[name] = self._value(name, forms[name], entry, participant, session, meanings)
         path = fill_pattern(entry.pattern, raw, self.spec.simulate.folder)
         fields: Cells = {"path": path, "stem": PurePosixPath(path).stem}
         fields |= {name: normal(forms[name], value) for name, value in raw.items()}
@@ -257,7 +258,7 @@ class Planner:
         unit = units.get(place)
         if unit is None:
             unit = units[place] = PlannedUnit(
-                someone, split, session, self._say(words, early.get("valence"))
+                participant, split, session, self._say(words, early.get("valence"))
             )
         if not _new(unit, entry) or path in [file.path for file in unit.files]:
             return
@@ -271,12 +272,12 @@ class Planner:
         name: str,
         form: str,
         entry: RecordingPattern,
-        someone: Someone,
+        participant: Participant,
         session: int,
         meanings: Meanings,
     ) -> str:
         """Choose a value that neither id nor session nor step decides."""
-        key = (someone.number, session, name)
+        key = (participant.number, session, name)
         if key not in self._free:
             domain = self.layout.domain(name, form, entry)
             codes = accepted(self.spec, name, meanings)
@@ -406,7 +407,7 @@ class Planner:
         if name in template_fields(self.spec.subject):
             return f"P{unit.person.number:03d}"
         if groups := self.spec.simulate.values_by_label.get(name):
-            return groups[unit.person.told == "depressed"]
+            return groups[unit.person.label]
         if name == OFFSET_FIELD:
             return f"{OFFSET_S}"
         key = (unit.person.number, unit.place, name)

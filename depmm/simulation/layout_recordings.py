@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from depmm.config import MODALITIES, SAMPLE_RATE
 from depmm.corpora.spec_schema import Spec
-from depmm.simulation.face import FRAMES_PER_SECOND, Painter, draw_face, move
+from depmm.simulation.face import FRAMES_PER_SECOND, FaceRenderer, animate, sample_face
 from depmm.simulation.features import write_features
 from depmm.simulation.layout_plan import PlannedUnit
-from depmm.simulation.voice import Recording, Voice, draw_voice, speak
-from depmm.simulation.word_reading import BLUNTNESS_LIMITS, PERSON_SD, WORD_SD
+from depmm.simulation.voice import Utterance, Voice, sample_voice, synthesise_speech
+from depmm.simulation.word_reading import BLUNTNESS_LIMITS, SUBJECT_SD, WORD_SD
 from depmm.simulation.writers import write_sound, write_video
 
 FRAMES_PAINTED = 3  # every third picture is painted, and shown three times
@@ -54,10 +54,10 @@ def _record(job: Job) -> list[Times]:
     """Write one person's files and return when each word starts and ends, unit by unit."""
     streams = [np.random.default_rng((job.seed, job.number, k)) for k in range(4)]
     feelings, voice_rng, face_rng, feature_rng = streams
-    voice, asker = draw_voice(voice_rng, job.gender), draw_voice(voice_rng, "female")
-    offsets = {modality: feelings.normal(0, PERSON_SD) for modality in MODALITIES}
-    face = draw_face(face_rng, job.gender)
-    painter: Painter | None = None
+    voice, asker = sample_voice(voice_rng, job.gender), sample_voice(voice_rng, "female")
+    offsets = {modality: feelings.normal(0, SUBJECT_SD) for modality in MODALITIES}
+    face = sample_face(face_rng, job.gender)
+    renderer: FaceRenderer | None = None
     times = []
     for unit in job.units:
         bluntness = {
@@ -68,7 +68,9 @@ def _record(job: Job) -> list[Times]:
             for modality, offset in offsets.items()
         }
         spoken = [word for word, _ in unit.words]
-        sound = speak(voice, spoken, bluntness["audio"], 1 / FRAMES_PER_SECOND, voice_rng)
+        sound = synthesise_speech(
+            voice, spoken, bluntness["audio"], 1 / FRAMES_PER_SECOND, voice_rng
+        )
         asked_s = 0.0
         if job.spec.simulate.excluded_rows:
             sound, asked_s = _after_a_question(sound, asker, voice_rng)
@@ -90,10 +92,10 @@ def _record(job: Job) -> list[Times]:
                 write_sound(path, sound)
             else:
                 if motion is None:
-                    painter = painter or Painter(face, face_rng)
-                    motion = move(face, sound, bluntness["face"], face_rng)
+                    renderer = renderer or FaceRenderer(face, face_rng)
+                    motion = animate(face, sound, bluntness["face"], face_rng)
                     drawn = [
-                        painter.paint(motion, k)
+                        renderer.render(motion, k)
                         for k in range(0, len(motion.mouth), FRAMES_PAINTED)
                     ]
                 black = np.zeros_like(drawn[0])
@@ -108,13 +110,13 @@ def _record(job: Job) -> list[Times]:
 
 
 def _after_a_question(
-    answer: Recording, asker: Voice, rng: np.random.Generator
-) -> tuple[Recording, float]:
+    answer: Utterance, asker: Voice, rng: np.random.Generator
+) -> tuple[Utterance, float]:
     """Let somebody else speak first, whose mouth is not seen."""
-    asked = speak(asker, ["welcome"], np.zeros(1), 1 / FRAMES_PER_SECOND, rng)
+    asked = synthesise_speech(asker, ["welcome"], np.zeros(1), 1 / FRAMES_PER_SECOND, rng)
     shift = _length_s(asked)
     return (
-        Recording(
+        Utterance(
             np.concatenate([asked.waveform, answer.waveform]),
             answer.start_s + shift,
             answer.end_s + shift,
@@ -124,11 +126,11 @@ def _after_a_question(
     )
 
 
-def _length_s(recording: Recording) -> float:
+def _length_s(recording: Utterance) -> float:
     return len(recording.waveform) / SAMPLE_RATE
 
 
-def _by_word(sound: Recording, bluntness: NDArray[np.float64]) -> NDArray[np.float64]:
+def _by_word(sound: Utterance, bluntness: NDArray[np.float64]) -> NDArray[np.float64]:
     """Bluntness at every hundredth of a second: that of the nearest word."""
     time = np.arange(0, _length_s(sound), 0.01)
     middle = (sound.start_s + sound.end_s) / 2

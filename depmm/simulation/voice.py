@@ -93,7 +93,7 @@ class Voice:
 
 
 @dataclass(frozen=True)
-class Recording:
+class Utterance:
     """The sound of a session and what its parts are.
 
     Attributes
@@ -109,7 +109,7 @@ class Recording:
     opening: Array
 
 
-def draw_voice(rng: np.random.Generator, gender: str) -> Voice:
+def sample_voice(rng: np.random.Generator, gender: str) -> Voice:
     """Draw a voice; only pitch and vocal tract depend on the gender."""
     female = gender == "female"
     return Voice(
@@ -124,9 +124,9 @@ def draw_voice(rng: np.random.Generator, gender: str) -> Voice:
     )
 
 
-def speak(
+def synthesise_speech(
     voice: Voice, words: list[str], bluntness: Array, frame_s: float, rng: np.random.Generator
-) -> Recording:
+) -> Utterance:
     """Read words aloud one after the other, with pauses.
 
     Parameters
@@ -160,7 +160,7 @@ def speak(
     for start, opening in openings:
         begin = start // HOP
         track[begin : begin + len(opening)] = opening[: len(track) - begin]
-    return Recording(
+    return Utterance(
         waveform.astype(np.float32),
         np.array(starts) / SAMPLE_RATE,
         np.array(ends) / SAMPLE_RATE,
@@ -168,7 +168,7 @@ def speak(
     )
 
 
-def spell(word: str) -> str:
+def spell_phones(word: str) -> str:
     """Read a word's letters as a string of `PHONES` keys; accents and other signs are silent."""
     word = unicodedata.normalize("NFKD", word.casefold())
     word = re.sub(r"c(?=[eiy])", "s", word)
@@ -189,7 +189,7 @@ def _say(
     word: str, voice: Voice, bluntness: float, rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Synthesise one word at RMS 1: its samples and its mouth opening at `TRACK_HZ`."""
-    phones = [PHONES[phone] for phone in spell(word)]
+    phones = [PHONES[phone] for phone in spell_phones(word)]
     lengths = np.array([phone.seconds for phone in phones])
     # between .4 and .8 s at rate 1: short words are drawn out, long ones hurried
     natural = np.clip(0.2 + 0.65 * lengths.sum(), 0.4, 0.8)

@@ -25,35 +25,37 @@ from depmm.corpora.word_lists import ENGLISH_WORDS, Word, normalize_word, read_w
 from depmm.simulation.face import (
     FRAMES_PER_SECOND,
     MOTION_PER_UNIT,
-    Painter,
-    draw_face,
-    move,
+    FaceRenderer,
+    animate,
+    sample_face,
 )
 from depmm.simulation.voice import (
     DURATION_PER_UNIT,
     GAIN_DB_PER_UNIT,
     PITCH_RANGE_PER_UNIT,
-    draw_voice,
-    speak,
-    spell,
+    sample_voice,
+    spell_phones,
+    synthesise_speech,
 )
 from depmm.simulation.writers import write_table, write_text, write_video
 
 GENERATOR = "depmm simulate"  # in truth.json: this folder may be overwritten
 SESSION = "1"
 BDI_CUTOFF, BDI_MAX = 14, 63  # BDI-II: from 14 on at least mild depression
-WORD_SD, PERSON_SD = 1.0, 0.25  # of the bluntness that is not planted; effects are in word SDs
+WORD_SD, SUBJECT_SD = 1.0, 0.25  # of the bluntness that is not planted; effects are in word SDs
 BLUNTNESS_LIMITS = (-1.5, 4.0)  # of what voice and face show
 PLANTED_SHARE = 2 / 3  # of a group's words
 SHARES = {"train": 0.5, "validation": 0.2, "test": 0.3}
-GROUP_VALENCE = {"depressed": "negative", "healthy": "positive"}
+HEALTHY, DEPRESSED = DIAGNOSES = ("healthy", "depressed")
+PLANTED_VALENCE = {DEPRESSED: "negative", HEALTHY: "positive"}
 
 DEFINITION = (
-    "bluntness[person, modality, step] = effect * planted + a person's offset N(0, person_sd) + "
+    "bluntness[person, modality, step] = effect * planted + a person's offset N(0, subject_sd) + "
     "noise N(0, word_sd), drawn independently for audio and face; planted is 1 where the step's "
-    "planted_for is the person's group, otherwise 0. Clipped to limits, each unit of audio "
-    "bluntness changes a word's level, duration and pitch range, each unit of face bluntness the "
-    "motion of mouth, brows and head (before the limits of a face), as per_unit says."
+    "planted_for is the subject's diagnosis, otherwise 0. Clipped to bluntness_limits, each "
+    "unit of audio bluntness changes a word's level, duration and pitch range, each unit of face "
+    "bluntness the motion of mouth, brows and head (before the limits of a face), as "
+    "effect_per_unit says."
 )
 
 
@@ -70,7 +72,7 @@ class Step:
 class Traits:
     """Who somebody is; nothing here depends on their number."""
 
-    group: str
+    diagnosis: str
     score: int
     gender: str
     age: int
@@ -78,7 +80,7 @@ class Traits:
 
 
 @dataclass(frozen=True)
-class Person:
+class SimulatedSubject:
     """A simulated person; `bluntness` is modality -> float64[L]."""
 
     index: int
@@ -90,7 +92,7 @@ class Person:
         return _subject(self.index)
 
 
-def simulate(
+def simulate_word_reading(
     out: Path,
     *,
     subjects: int = 48,
@@ -111,7 +113,7 @@ def simulate(
     out : a new or empty folder, or that of an earlier simulation, which is replaced
     subjects : people, half of them depressed (an odd one is healthy), one session each
     steps : words a person reads, `L`; a valence whose words are used up starts again
-    effect : bluntness of planted words, in the units that ``per_unit`` of the truth explains
+    effect : bluntness of planted words, in the units that ``effect_per_unit`` of the truth explains
     workers : processes; default: one for each processor
     words : a word list, see ``read_words``; default: 24 English words of each valence
 
@@ -126,10 +128,10 @@ def simulate(
     """
     out = Path(out)
     _check_arguments(subjects, steps, seed, effect, workers)
-    lists = word_lists(words or ENGLISH_WORDS)
+    lists = read_word_lists(words or ENGLISH_WORDS)
     earlier = _earlier_subjects(out)
-    reading = reading_list(steps, lists, np.random.default_rng((seed, 0)))
-    people = draw_people(subjects, reading, seed, effect)
+    reading = sample_reading_list(steps, lists, np.random.default_rng((seed, 0)))
+    people = sample_subjects(subjects, reading, seed, effect)
     truth = _truth(people, reading, seed, effect)
 
     videos = out / "videos"
@@ -189,7 +191,7 @@ def _earlier_subjects(out: Path) -> list[str]:
         truth = json.loads((out / "truth.json").read_text(encoding="utf-8"))
         ours = truth["generator"] == GENERATOR
         # counted, not read: no name from a file becomes a path that is deleted
-        subjects = len(truth["people"])
+        subjects = len(truth["subjects"])
     except (OSError, ValueError, KeyError, TypeError):
         ours = False
     if not ours:
@@ -200,7 +202,7 @@ def _earlier_subjects(out: Path) -> list[str]:
     return [_subject(index) for index in range(1, subjects + 1)]
 
 
-def word_lists(path: Path) -> dict[str, list[str]]:
+def read_word_lists(path: Path) -> dict[str, list[str]]:
     """Read the words of each valence, in the order of ``VALENCES`` and of the file."""
     lists: dict[str, list[str]] = {valence: [] for valence in VALENCES}
     known: dict[str, Word] = {}
@@ -211,7 +213,7 @@ def word_lists(path: Path) -> dict[str, list[str]]:
                 f"{path}: {word.text!r} stands in {other.language} and {word.language}: simulate "
                 "one language, or keep the word once"
             )
-        if not spell(word.text):
+        if not spell_phones(word.text):
             raise ValueError(
                 f"{path}: {word.text!r} has no letter that the simulated voice can say: write it "
                 "in Latin letters"
@@ -223,7 +225,9 @@ def word_lists(path: Path) -> dict[str, list[str]]:
     return lists
 
 
-def reading_list(steps: int, lists: dict[str, list[str]], rng: np.random.Generator) -> list[Step]:
+def sample_reading_list(
+    steps: int, lists: dict[str, list[str]], rng: np.random.Generator
+) -> list[Step]:
     """Choose and order the words, and which of them are planted.
 
     Words come in rounds of one a valence, each round in random order; a last, incomplete round has
@@ -235,7 +239,7 @@ def reading_list(steps: int, lists: dict[str, list[str]], rng: np.random.Generat
     rounds.append([str(v) for v in rng.permutation(rest)])
     order = [valence for chosen in rounds for valence in chosen]
     planted: dict[str, str] = {}
-    for group, valence in GROUP_VALENCE.items():
+    for group, valence in PLANTED_VALENCE.items():
         chosen = shuffled[valence][: order.count(valence)]
         count = max(1, round(PLANTED_SHARE * len(chosen)))
         planted |= {str(word): group for word in rng.permutation(chosen)[:count]}
@@ -244,26 +248,28 @@ def reading_list(steps: int, lists: dict[str, list[str]], rng: np.random.Generat
     return [Step(word, valence, planted.get(word)) for word, valence in words]
 
 
-def draw_people(subjects: int, reading: list[Step], seed: int, effect: float) -> list[Person]:
+def sample_subjects(
+    subjects: int, reading: list[Step], seed: int, effect: float
+) -> list[SimulatedSubject]:
     """Draw who people are from the corpus' stream, how they feel about words from their own."""
     rng = np.random.default_rng((seed, 0, 1))
     half = subjects // 2
-    traits = draw_group(rng, "depressed", half) + draw_group(rng, "healthy", subjects - half)
+    traits = sample_traits(rng, "depressed", half) + sample_traits(rng, "healthy", subjects - half)
     people = []
     for index, place in enumerate(rng.permutation(subjects), start=1):
         own = np.random.default_rng((seed, index, 0))
-        planted = np.array([step.planted_for == traits[place].group for step in reading])
+        planted = np.array([step.planted_for == traits[place].diagnosis for step in reading])
         bluntness = {
             modality: effect * planted
-            + own.normal(0, PERSON_SD)
+            + own.normal(0, SUBJECT_SD)
             + own.normal(0, WORD_SD, len(reading))
             for modality in MODALITIES
         }
-        people.append(Person(index, traits[place], bluntness))
+        people.append(SimulatedSubject(index, traits[place], bluntness))
     return people
 
 
-def draw_group(
+def sample_traits(
     rng: np.random.Generator,
     group: str,
     size: int,
@@ -294,7 +300,7 @@ def _split_column(size: int) -> list[str]:
     return ["train"] * train + ["validation"] * validation + ["test"] * test
 
 
-def per_unit() -> dict[str, dict[str, float]]:
+def effect_per_unit() -> dict[str, dict[str, float]]:
     """What a unit of bluntness does to voice and face."""
     return {
         "audio": {
@@ -306,29 +312,31 @@ def per_unit() -> dict[str, dict[str, float]]:
     }
 
 
-def _truth(people: list[Person], reading: list[Step], seed: int, effect: float) -> dict[str, Any]:
+def _truth(
+    people: list[SimulatedSubject], reading: list[Step], seed: int, effect: float
+) -> dict[str, Any]:
     return {
         "generator": GENERATOR,
-        "subjects": len(people),
-        "steps": len(reading),
+        "n_subjects": len(people),
+        "n_steps": len(reading),
         "seed": seed,
         "effect": effect,
         "definition": DEFINITION,
         "word_sd": WORD_SD,
-        "person_sd": PERSON_SD,
-        "limits": list(BLUNTNESS_LIMITS),
-        "per_unit": per_unit(),
-        "planted": {
+        "subject_sd": SUBJECT_SD,
+        "bluntness_limits": list(BLUNTNESS_LIMITS),
+        "effect_per_unit": effect_per_unit(),
+        "planted_words": {
             group: sorted({step.word for step in reading if step.planted_for == group})
-            for group in GROUP_VALENCE
+            for group in PLANTED_VALENCE
         },
         "words": [
             {"step": k, "word": s.word, "valence": s.valence, "planted_for": s.planted_for}
             for k, s in enumerate(reading)
         ],
-        "people": {
+        "subjects": {
             person.subject: {
-                "group": person.traits.group,
+                "diagnosis": person.traits.diagnosis,
                 "bluntness": {
                     modality: [round(float(value), 4) for value in values]
                     for modality, values in person.bluntness.items()
@@ -341,7 +349,7 @@ def _truth(people: list[Person], reading: list[Step], seed: int, effect: float) 
 
 # ---- what is recorded ------------------------------------------------------------------------
 
-Job = tuple[Person, list[str], int, Path]
+Job = tuple[SimulatedSubject, list[str], int, Path]
 Limits = list[tuple[float, float]]
 
 
@@ -363,12 +371,12 @@ def _record(job: Job) -> Limits:
     voice_rng = np.random.default_rng((seed, person.index, 1))
     face_rng = np.random.default_rng((seed, person.index, 2))
     shown = {name: np.clip(values, *BLUNTNESS_LIMITS) for name, values in person.bluntness.items()}
-    voice = draw_voice(voice_rng, person.traits.gender)
-    recording = speak(voice, words, shown["audio"], 1 / FRAMES_PER_SECOND, voice_rng)
-    face = draw_face(face_rng, person.traits.gender)
-    painter = Painter(face, face_rng)
-    motion = move(face, recording, shown["face"], face_rng)
-    frames = (painter.paint(motion, frame) for frame in range(len(motion.mouth)))
+    voice = sample_voice(voice_rng, person.traits.gender)
+    recording = synthesise_speech(voice, words, shown["audio"], 1 / FRAMES_PER_SECOND, voice_rng)
+    face = sample_face(face_rng, person.traits.gender)
+    renderer = FaceRenderer(face, face_rng)
+    motion = animate(face, recording, shown["face"], face_rng)
+    frames = (renderer.render(motion, frame) for frame in range(len(motion.mouth)))
     write_video(path, frames, recording)
     return list(zip(recording.start_s.tolist(), recording.end_s.tolist(), strict=True))
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from depmm.config import SAMPLE_RATE, StreamConfig
 from depmm.simulation.face import FRAMES_PER_SECOND
-from depmm.simulation.voice import Recording
+from depmm.simulation.voice import Utterance
 
 
 class _Codecs(NamedTuple):
@@ -52,7 +52,7 @@ def can_write(path: str, with_pictures: bool) -> bool:
 
 
 def write_video(
-    path: Path, frames: Iterable[NDArray[np.uint8]], recording: Recording, sound: bool = True
+    path: Path, frames: Iterable[NDArray[np.uint8]], recording: Utterance, sound: bool = True
 ) -> None:
     """Encode frames and sound; one thread and no dates or versions, so that bytes repeat.
 
@@ -104,7 +104,7 @@ def write_video(
     temporary.replace(path)
 
 
-def write_sound(path: Path, recording: Recording) -> None:
+def write_sound(path: Path, recording: Utterance) -> None:
     """Write a sound file; its ending says the format."""
     import soundfile
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from depmm.audit.audit import audit_manifest
-from depmm.audit.findings import Evidence
+from depmm.audit.findings import AuditInput
 from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import write_manifest
 from depmm.corpora.spec import parse_spec
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> None:
         clock.append(time.perf_counter())
         write_manifest(manifest, root / "manifest")
         clock.append(time.perf_counter())
-        audit_manifest(Evidence(manifest))
+        audit_manifest(AuditInput(manifest))
         clock.append(time.perf_counter())
     assert report.complete
     assert len(manifest.steps) == files

@@ -33,7 +33,13 @@ from sklearn.metrics import roc_auc_score
 from depmm.config import MODALITIES
 from depmm.corpora.word_lists import ENGLISH_WORDS
 from depmm.interpret.query.ask import ask
-from depmm.simulation.word_reading import Person, Step, draw_people, reading_list, word_lists
+from depmm.simulation.word_reading import (
+    SimulatedSubject,
+    Step,
+    read_word_lists,
+    sample_reading_list,
+    sample_subjects,
+)
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
@@ -73,15 +79,16 @@ CONDITIONS = {
 
 def simulate(out: Path, condition: Condition, people: int, seed: int) -> list[Step]:
     """Write a corpus in the layout of ``planted_words_spec.yaml`` and return what was read."""
-    reading = reading_list(WORDS, word_lists(ENGLISH_WORDS), np.random.default_rng((seed, 0)))
-    persons = draw_people(people, reading, seed, condition.effect)
+    lists = read_word_lists(ENGLISH_WORDS)
+    reading = sample_reading_list(WORDS, lists, np.random.default_rng((seed, 0)))
+    persons = sample_subjects(people, reading, seed, condition.effect)
     rng = np.random.default_rng((seed, 1))
     if condition.gender:
         persons = _by_gender(persons, rng)
     words, labels = [], []
     for person in persons:
         own, traits = np.random.default_rng((seed, person.index, 3)), person.traits
-        stretch = condition.longer if traits.group == "depressed" else 1.0
+        stretch = condition.longer if traits.diagnosis == "depressed" else 1.0
         rows = round(ROWS_PER_WORD * stretch)
         for modality in MODALITIES:
             shift = np.repeat(person.bluntness[modality], rows)[:, None]
@@ -100,12 +107,12 @@ def simulate(out: Path, condition: Condition, people: int, seed: int) -> list[St
     return reading
 
 
-def _by_gender(persons: list[Person], rng: np.random.Generator) -> list[Person]:
+def _by_gender(persons: list[SimulatedSubject], rng: np.random.Generator) -> list[SimulatedSubject]:
     """Make most of the depressed women, most of the healthy men, and women differ in some words."""
     special = rng.permutation(WORDS)[: WORDS // 2]
     result = []
     for group, other in (("female", "depressed"), ("male", "healthy")):
-        own = [person for person in persons if person.traits.group == other]
+        own = [person for person in persons if person.traits.diagnosis == other]
         same_gender = rng.permutation(len(own)) < round(GENDER_SHARE * len(own))
         for same, person in zip(same_gender, own, strict=True):
             gender = group if same else {"female": "male", "male": "female"}[group]

@@ -15,9 +15,16 @@ import pytest
 from recordings import write_video
 
 from depmm.audit import shortcuts
-from depmm.audit.audit import NAMES, Audit, audit_manifest, audit_of, describe, write_audit
-from depmm.audit.findings import Evidence, FileFacts, Finding
-from depmm.audit.recording_statistics import inspect_files
+from depmm.audit.audit import (
+    NAMES,
+    Audit,
+    audit_manifest,
+    find_current_audit,
+    format_audit,
+    write_audit,
+)
+from depmm.audit.findings import AuditInput, Finding, RecordingStatistics
+from depmm.audit.recording_statistics import compute_recording_statistics
 from depmm.config import load_config
 from depmm.corpora.index import index_corpus
 from depmm.corpora.index_report import IndexReport, Missing, PatternCount
@@ -76,23 +83,23 @@ def balanced(people: int = 16, corpus: str = "toy") -> Manifest:
     )  # fmt: skip
 
 
-def audit(manifest: Manifest, allow: tuple[str, ...] = (), **evidence) -> Audit:
-    return audit_manifest(Evidence(manifest, **evidence), allow)
+def audit(manifest: Manifest, allow: tuple[str, ...] = (), **inputs) -> Audit:
+    return audit_manifest(AuditInput(manifest, **inputs), allow)
 
 
-def only(manifest: Manifest, name: str, **evidence) -> Finding:
+def only(manifest: Manifest, name: str, **inputs) -> Finding:
     """The one finding of a name."""
-    found = [f for f in audit(manifest, **evidence).findings if f.name == name]
+    found = [f for f in audit(manifest, **inputs).findings if f.name == name]
     assert len(found) == 1, found
     assert found[0].remedy
     return found[0]
 
 
 def test_a_clean_manifest_passes_with_information_only():
-    files = FileFacts(black_border={("toy", f"P{k:02}-1.wav"): 0.0 for k in range(16)})
+    files = RecordingStatistics(black_border={("toy", f"P{k:02}-1.wav"): 0.0 for k in range(16)})
     manifest = balanced()
     manifest.steps["face"] = manifest.steps["audio"]
-    result = audit(manifest, files=files, index_reports=(report(),))
+    result = audit(manifest, recordings=files, index_reports=(report(),))
     assert result.passed
     assert {finding.severity for finding in result.findings} == {"info"}
     assert {f.name for f in result.findings} == {one.name for one in shortcuts.SHORTCUTS}
@@ -111,7 +118,7 @@ def test_people_in_two_official_splits_are_named():
     )
     finding = only(both, "split_overlap")
     assert finding.severity == "error"
-    assert finding.people == (("toy", "P00"),)  # P05 has both sessions in validation
+    assert finding.subjects == (("toy", "P00"),)  # P05 has both sessions in validation
     assert "1 of 16 people" in finding.message
     assert "1 of 5 test people" in finding.message
     assert "toy/P00 (test and train)" in finding.message
@@ -142,15 +149,15 @@ def test_the_official_split_of_avec2014_fails_and_names_17_of_42():
     finding = next(f for f in result.findings if f.name == "split_overlap")
     assert not result.passed
     assert "(17 of 42 test people are also in train or validation)" in finding.message
-    assert {("avec2014", subject) for subject in tested[:17]} <= set(finding.people)
-    assert not {("avec2014", subject) for subject in tested[17:]} & set(finding.people)
+    assert {("avec2014", subject) for subject in tested[:17]} <= set(finding.subjects)
+    assert not {("avec2014", subject) for subject in tested[17:]} & set(finding.subjects)
 
 
 def test_a_class_missing_in_a_split():
     manifest = balanced()
     is_test = manifest.sessions["split"] == "test"
     manifest.sessions.loc[is_test, ["label", "score"]] = [0, 5.0]
-    finding = only(manifest, "split_classes")
+    finding = only(manifest, "missing_class")
     assert finding.severity == "error"
     assert "test has 4 labelled sessions, none of class 1" in finding.message
 
@@ -163,10 +170,10 @@ def test_balance_counts_people_and_sessions_by_split():
     )
     rows = {row["split"]: row for row in audit(both).balance}
     assert list(rows) == ["train", "validation", "test", "none"]
-    assert [rows["train"][f"people_{name}"] for name in ("positive", "negative")] == [2, 2]
+    assert [rows["train"][f"subjects_{name}"] for name in ("positive", "negative")] == [2, 2]
     assert rows["none"] == {
         "corpus": "toy", "split": "none",
-        "people_positive": 1, "people_negative": 0, "people_unlabelled": 0,
+        "subjects_positive": 1, "subjects_negative": 0, "subjects_unlabelled": 0,
         "sessions_positive": 1, "sessions_negative": 0, "sessions_unlabelled": 1,
     }  # fmt: skip
 
@@ -186,7 +193,7 @@ def test_daic_woz_inside_edaic_on_another_side_fails_and_names_the_people():
     assert "3 people have the same id in both. 1 of them" in finding.message
     assert "300 (daic_woz: test, edaic: train)" in finding.message
     assert "301 (" not in finding.message
-    assert finding.people == (("daic_woz", "300"), ("edaic", "300_P"))
+    assert finding.subjects == (("daic_woz", "300"), ("edaic", "300_P"))
 
 
 def test_people_without_split_would_be_parted_by_a_new_one():
@@ -222,7 +229,7 @@ def test_unrelated_corpora_with_equal_ids_are_no_finding():
 
 
 def test_corpora_without_person_ids_cannot_prove_disjoint_people():
-    finding = only(numbered("dvlog", {"0": "train", "1": "test"}), "unknown_people")
+    finding = only(numbered("dvlog", {"0": "train", "1": "test"}), "missing_subject_ids")
     assert finding.severity == "warning"
     assert "cannot be proved" in finding.message
     joined = make([{"subject": "0"}, {"subject": "0", "session": "0-2"}], "lmvd")
@@ -236,14 +243,14 @@ def test_corpora_without_person_ids_cannot_prove_disjoint_people():
 def test_labels_are_compared_with_scores_at_the_cut_off_of_the_spec():
     manifest = balanced()
     manifest.sessions.loc[3, "label"] = 0
-    finding = only(manifest, "label_rule")
+    finding = only(manifest, "label_score_mismatch")
     assert finding.severity == "error"
     assert finding.sessions == (("toy", "P03", "P03-1"),)
     assert "BDI-II 20, cut-off 14, label 0" in finding.message
     manifest.sessions["cut_off"] = "20"
-    assert only(manifest, "label_rule").sessions == (("toy", "P03", "P03-1"),)
+    assert only(manifest, "label_score_mismatch").sessions == (("toy", "P03", "P03-1"),)
     manifest.sessions["cut_off"] = "21"
-    assert len(only(manifest, "label_rule").sessions) == 7
+    assert len(only(manifest, "label_score_mismatch").sessions) == 7
 
 
 @pytest.mark.parametrize(
@@ -259,18 +266,18 @@ def test_delivered_classes_that_contradict_the_phq_8(corpus, scores, wrong):
         for name, (score, label) in scores.items()
     ]
     result = audit(make(rows, corpus))
-    (finding,) = [f for f in result.findings if f.name == "label_rule"]
+    (finding,) = [f for f in result.findings if f.name == "label_score_mismatch"]
     assert not result.passed
     assert [subject for _, subject, _ in finding.sessions] == wrong
 
 
 def test_unusual_and_different_cut_offs_are_a_warning():
-    assert not [f for f in audit(balanced()).findings if f.name == "cut_offs"]
+    assert not [f for f in audit(balanced()).findings if f.name == "cut_off_mismatch"]
     manifest = balanced()
     manifest.sessions["cut_off"] = "20"
-    assert "at 20 (toy); the usual cut-off is 14" in only(manifest, "cut_offs").message
+    assert "at 20 (toy); the usual cut-off is 14" in only(manifest, "cut_off_mismatch").message
     both = concat_manifests([manifest, balanced(corpus="other")])
-    finding = only(both, "cut_offs")
+    finding = only(both, "cut_off_mismatch")
     assert finding.severity == "warning"
     assert "at 14 (other) and at 20 (toy)" in finding.message
 
@@ -293,7 +300,7 @@ def test_a_file_of_two_people_but_not_steps_of_one_session():
     manifest.steps.loc[manifest.steps["subject"] == "P03", "audio"] = "P02-1.wav"
     finding = only(manifest, "shared_files")
     assert finding.severity == "error"
-    assert finding.people == (("toy", "P02"), ("toy", "P03"))
+    assert finding.subjects == (("toy", "P02"), ("toy", "P03"))
     assert "P02-1.wav by P02/P02-1 and P03/P03-1" in finding.message
     assert "1 of them to several people" in finding.message
 
@@ -326,11 +333,11 @@ def lay_out(root: Path, manifest: Manifest, **texts: str) -> Path:
 def test_same_content_under_two_names(tmp_path):
     manifest = balanced()
     root = lay_out(tmp_path, manifest, P02="same", P05="same", P06="emas")
-    files = inspect_files([(manifest, root)], sized)
+    files = compute_recording_statistics([(manifest, root)], sized)
     assert files.duplicates == ((("toy", "P02-1.wav"), ("toy", "P05-1.wav")),)
-    finding = only(manifest, "duplicate_files", files=files)
+    finding = only(manifest, "duplicate_files", recordings=files)
     assert finding.severity == "error"
-    assert finding.people == (("toy", "P02"), ("toy", "P05"))
+    assert finding.subjects == (("toy", "P02"), ("toy", "P05"))
     assert "toy/P02-1.wav = toy/P05-1.wav" in finding.message
     assert "1 of them for several people" in finding.message
 
@@ -341,9 +348,9 @@ def test_copies_within_a_session_are_no_leak(tmp_path):
     root = lay_out(tmp_path, manifest)
     for name in manifest.steps["face"].unique():
         (root / name).write_text(name.replace("mp4", "wav"))
-    files = inspect_files([(manifest, root)], sized)
+    files = compute_recording_statistics([(manifest, root)], sized)
     assert len(files.duplicates) == 16
-    assert audit(manifest, files=files).passed
+    assert audit(manifest, recordings=files).passed
     assert files.duration_s["toy", "P00-1.mp4"] == len("P00-1.wav")
     assert set(files.black_border) == {("toy", name) for name in manifest.steps["face"]}
 
@@ -367,12 +374,12 @@ def test_files_of_features_are_compared_but_not_decoded(tmp_path):
     def refuse(path: Path, as_video: bool) -> tuple[None, None]:
         raise AssertionError(f"{path} is no recording")
 
-    files = inspect_files([(manifest, tmp_path)], refuse)
-    assert only(manifest, "missing_files", files=files).files == (("toy", "P07-1.npy"),)
-    finding = only(manifest, "duplicate_files", files=files)
-    assert finding.people == (("toy", "P02"), ("toy", "P05"))
+    files = compute_recording_statistics([(manifest, tmp_path)], refuse)
+    assert only(manifest, "missing_files", recordings=files).files == (("toy", "P07-1.npy"),)
+    finding = only(manifest, "duplicate_files", recordings=files)
+    assert finding.subjects == (("toy", "P02"), ("toy", "P05"))
     features.loc[features["subject"] == "P03", "path"] = "P04-1.npy"
-    assert only(manifest, "shared_files").people == (("toy", "P03"), ("toy", "P04"))
+    assert only(manifest, "shared_files").subjects == (("toy", "P03"), ("toy", "P04"))
 
 
 def test_the_same_recording_in_two_corpora(tmp_path):
@@ -381,26 +388,26 @@ def test_the_same_recording_in_two_corpora(tmp_path):
     for name in two.steps["audio"].unique():
         if "P05" not in name:
             (roots[1] / name).write_text("two " + name)
-    files = inspect_files(list(zip((one, two), roots, strict=True)), sized)
-    finding = only(concat_manifests([one, two]), "duplicate_files", files=files)
-    assert finding.people == (("one", "P02"), ("two", "P05"))
+    files = compute_recording_statistics(list(zip((one, two), roots, strict=True)), sized)
+    finding = only(concat_manifests([one, two]), "duplicate_files", recordings=files)
+    assert finding.subjects == (("one", "P02"), ("two", "P05"))
 
 
 def test_missing_empty_and_broken_files(tmp_path):
     manifest = balanced()
     root = lay_out(tmp_path, manifest, P03="", P04="broken")
     (root / "P01-1.wav").unlink()
-    files = inspect_files([(manifest, root)], sized)
-    finding = only(manifest, "missing_files", files=files)
+    files = compute_recording_statistics([(manifest, root)], sized)
+    finding = only(manifest, "missing_files", recordings=files)
     assert finding.severity == "error"
     assert finding.files == (("toy", "P01-1.wav"), ("toy", "P03-1.wav"))
     assert finding.sessions == (("toy", "P01", "P01-1"), ("toy", "P03", "P03-1"))
-    finding = only(manifest, "unreadable_files", files=files)
+    finding = only(manifest, "unreadable_files", recordings=files)
     assert finding.severity == "warning"
     assert "1 files cannot be decoded: P04-1.wav: is broken" in finding.message
     (tmp_path / "other").mkdir()
     with pytest.raises(ManifestError, match=r"holds none of 16 files .* example P00-1\.wav"):
-        inspect_files([(manifest, tmp_path / "other")], sized)
+        compute_recording_statistics([(manifest, tmp_path / "other")], sized)
 
 
 def test_black_borders_of_frames():
@@ -440,12 +447,12 @@ def test_the_index_report_is_taken_up():
         Missing("row", "S9.wav", "no row in labels.csv"),
     )
     reports = (report(missing=missing, unused=("notes.txt",)),)
-    finding = only(balanced(), "index_missing", index_reports=reports)
+    finding = only(balanced(), "incomplete_corpus", index_reports=reports)
     assert finding.severity == "warning"
     assert "13 things that the spec promises are missing (12 file, 1 row)" in finding.message
     assert "f0.wav: is gone" in finding.message
     assert finding.message.endswith("and 3 more")
-    finding = only(balanced(), "index_unused", index_reports=reports)
+    finding = only(balanced(), "unmatched_files", index_reports=reports)
     assert (finding.severity, finding.files) == ("warning", (("toy", "notes.txt"),))
     assert IndexReport.from_json(reports[0].to_json()) == reports[0]
     with pytest.raises(ValueError, match="Index the corpus again"):
@@ -463,9 +470,9 @@ def test_gender():
     manifest.sessions["gender"] = gender
     finding = only(manifest, "gender_shortcut")
     assert finding.severity == "warning"
-    assert finding.effect == pytest.approx(2 / 3)
+    assert finding.effect_size == pytest.approx(2 / 3)
     assert finding.p_value == pytest.approx(2 * (66 * 66 + 12 * 12 + 1) / 2704156)  # Fisher by hand
-    assert finding.p_corrected == pytest.approx(5 * finding.p_value)  # the smallest of five
+    assert finding.p_adjusted == pytest.approx(5 * finding.p_value)  # the smallest of five
     assert "10 of 12 women and 2 of 12 men" in finding.message
 
 
@@ -477,9 +484,9 @@ def test_number_of_steps_and_their_duration():
     for name, words in (("step_count", "2 steps"), ("duration", "2 seconds")):
         finding = only(shorter, f"{name}_shortcut")
         assert finding.severity == "error"
-        assert finding.effect == pytest.approx(1.0)
+        assert finding.effect_size == pytest.approx(1.0)
         assert f"median of {words} a session in 8 positive people, 1 in 8" in finding.message
-        assert only(manifest, f"{name}_shortcut").effect == pytest.approx(0, abs=1e-9)
+        assert only(manifest, f"{name}_shortcut").effect_size == pytest.approx(0, abs=1e-9)
     assert not audit(shorter).passed
 
 
@@ -491,9 +498,11 @@ def test_duration_of_whole_files_comes_from_the_recordings(tmp_path):
     assert result.not_checked[0][0] == "duration_shortcut"
     assert "give --root" in result.not_checked[0][1]
     lengths = {f"P{k:02}": "x" * (10 + (k % 2) * 5) + f"{k:02}" for k in range(16)}
-    files = inspect_files([(manifest, lay_out(tmp_path, manifest, **lengths))], sized)
-    finding = only(manifest, "duration_shortcut", files=files)
-    assert finding.effect == pytest.approx(1.0)
+    files = compute_recording_statistics(
+        [(manifest, lay_out(tmp_path, manifest, **lengths))], sized
+    )
+    finding = only(manifest, "duration_shortcut", recordings=files)
+    assert finding.effect_size == pytest.approx(1.0)
     # a file of 17 s: its two steps last from second 0 and 1 to the end
     assert "median of 33 seconds a session in 8 positive people, 23 in 8" in finding.message
 
@@ -507,8 +516,8 @@ def labelled(labels: list[int]) -> Manifest:
 
 def test_label_as_order_of_the_files():
     manifest = labelled([1] * 12 + [0] * 12)
-    finding = only(manifest, "file_order_shortcut")  # V2 comes before V10
-    assert (finding.severity, finding.effect) == ("error", pytest.approx(-1.0))
+    finding = only(manifest, "id_order_shortcut")  # V2 comes before V10
+    assert (finding.severity, finding.effect_size) == ("error", pytest.approx(-1.0))
     assert "place 6.5 of 24 in order of the ids in 12 positive people, 18.5" in finding.message
     mixed = np.random.default_rng(0).permutation([0, 1] * 12).tolist()
     assert audit(labelled(mixed)).passed
@@ -517,10 +526,10 @@ def test_label_as_order_of_the_files():
 def test_label_in_blocks_of_files_that_order_alone_does_not_show():
     """As in LMVD: the label neither rises nor falls with the index, and yet follows from it."""
     manifest = labelled([1] * 15 + [0] * 15 + [0] * 15 + [1] * 15)
-    assert only(manifest, "file_order_shortcut").effect == pytest.approx(0, abs=1e-9)
-    finding = only(manifest, "file_blocks_shortcut")
+    assert only(manifest, "id_order_shortcut").effect_size == pytest.approx(0, abs=1e-9)
+    finding = only(manifest, "id_runs_shortcut")
     assert finding.severity == "error"
-    assert finding.effect == pytest.approx((31 - 3) / (31 - 2))
+    assert finding.effect_size == pytest.approx((31 - 3) / (31 - 2))
     assert "the 60 people form 3 blocks of one label, 31.0 are expected" in finding.message
 
 
@@ -538,8 +547,10 @@ def test_black_borders():
     manifest = balanced()
     manifest.steps["face"] = manifest.steps["audio"]
     borders = {("toy", f"P{k:02}-1.wav"): 0.2 * (k % 2) for k in range(16)}
-    finding = only(manifest, "black_border_shortcut", files=FileFacts(black_border=borders))
-    assert (finding.severity, finding.effect) == ("error", pytest.approx(1.0))
+    finding = only(
+        manifest, "black_border_shortcut", recordings=RecordingStatistics(black_border=borders)
+    )
+    assert (finding.severity, finding.effect_size) == ("error", pytest.approx(1.0))
     assert "20 per cent of the picture as black border" in finding.message
 
 
@@ -550,7 +561,7 @@ def test_people_not_sessions_are_the_unit():
     )
     sessions["gender"] = np.where(sessions["label"] == 1, "female", "male")
     finding = only(build_manifest(sessions, steps_of(sessions)), "gender_shortcut")
-    assert finding.effect == pytest.approx(1.0)
+    assert finding.effect_size == pytest.approx(1.0)
     assert finding.severity == "info"  # 4 people prove nothing, 80 sessions of theirs do not either
     assert finding.p_value == pytest.approx(1 / 3)
 
@@ -570,8 +581,8 @@ def test_a_warning_is_honest():
         )
         found = [one.measure(people) for one in shortcuts.SHORTCUTS]
         p_values = [one.p_value for one in found]
-        alarms["raw"] += min(p_values) < shortcuts.SIGNIFICANCE
-        alarms["corrected"] += min(holm(p_values)) < shortcuts.SIGNIFICANCE
+        alarms["raw"] += min(p_values) < shortcuts.ALPHA
+        alarms["corrected"] += min(holm(p_values)) < shortcuts.ALPHA
     assert alarms["corrected"] <= 16  # 10 are expected at most, with a standard deviation of 3
     assert alarms["raw"] > 30
 
@@ -581,15 +592,15 @@ def test_a_warning_is_honest():
 
 def test_an_error_that_is_allowed_stays_visible():
     manifest = labelled([1] * 12 + [0] * 12)
-    result = audit(manifest, allow=("file_order_shortcut",))
+    result = audit(manifest, allow=("id_order_shortcut",))
     assert not result.passed  # the blocks are an error of their own
-    allow = ("file_order_shortcut", "file_blocks_shortcut", "gender_shortcut")
+    allow = ("id_order_shortcut", "id_runs_shortcut", "gender_shortcut")
     result = audit(manifest, allow=allow)
     assert result.passed
     assert "2 allowed by name" in result.verdict
     assert [f.severity for f in result.findings][:2] == ["allowed", "allowed"]
     assert result.allow == allow
-    assert "allowed  file_order_shortcut" in describe(result)
+    assert "allowed  id_order_shortcut" in format_audit(result)
 
 
 def test_names_to_allow_are_those_of_the_findings():
@@ -624,7 +635,7 @@ def test_page_and_file_say_the_same_and_escape_everything(tmp_path):
         manifest.sessions.replace({"P03": f"P03{EVIL}", "toy": f"toy{EVIL}"}),
         manifest.steps.replace({"P03": f"P03{EVIL}", "toy": f"toy{EVIL}"}),
     )
-    result = audit(evil, allow=("index_unused",), index_reports=(report(unused=(EVIL,)),))
+    result = audit(evil, allow=("unmatched_files",), index_reports=(report(unused=(EVIL,)),))
     write_audit(result, tmp_path / "out", [tmp_path / "m"])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "audit.html",
@@ -632,9 +643,9 @@ def test_page_and_file_say_the_same_and_escape_everything(tmp_path):
     ]
     content = json.loads((tmp_path / "out" / "audit.json").read_text())
     assert (content["schema_version"], content["passed"]) == (1, False)
-    assert content["allow"] == ["index_unused"]
+    assert content["allow"] == ["unmatched_files"]
     first = content["findings"][0]
-    assert (first["name"], first["severity"]) == ("label_rule", "error")
+    assert (first["name"], first["severity"]) == ("label_score_mismatch", "error")
     assert first["sessions"] == [[f"toy{EVIL}", f"P03{EVIL}", "P03-1"]]
     assert content["balance"] == list(result.balance)
     html = (tmp_path / "out" / "audit.html").read_text()
@@ -643,8 +654,8 @@ def test_page_and_file_say_the_same_and_escape_everything(tmp_path):
     assert result.verdict.startswith("FAIL: 1 finding makes")
     for finding in content["findings"]:
         assert finding["message"] in page.text
-        if finding["effect"] is not None:
-            shown = f"{finding['effect']:+.2f}".replace("-", "\N{MINUS SIGN}")
+        if finding["effect_size"] is not None:
+            shown = f"{finding['effect_size']:+.2f}".replace("-", "\N{MINUS SIGN}")
             assert shown in page.text
     assert "Not checked:" in page.text
     assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
@@ -654,8 +665,8 @@ def test_page_and_file_say_the_same_and_escape_everything(tmp_path):
 def test_nothing_found_is_said():
     result = audit(make([{"subject": "1"}]))
     assert result.findings == ()
-    assert describe(result).splitlines()[0].startswith("PASS")
-    assert "no session has a label" in describe(result)
+    assert format_audit(result).splitlines()[0].startswith("PASS")
+    assert "no session has a label" in format_audit(result)
 
 
 # ---- the command, and what a run keeps ---------------------------------------------------------
@@ -672,7 +683,7 @@ def test_recordings_are_looked_at_on_request(corpus, tmp_path, command):
     shutil.copytree(corpus.folder, folder)
     code, out, _ = command(folder, "--root", corpus.recordings)
     assert code == 0
-    assert "not checked" not in out.replace("not checked: index_missing", "")
+    assert "not checked" not in out.replace("not checked: incomplete_corpus", "")
     assert "black_border_shortcut" in out
     recordings = tmp_path / "recordings"
     shutil.copytree(corpus.recordings, recordings)
@@ -735,23 +746,28 @@ def test_a_run_records_what_was_allowed(corpus, tmp_path, command):
 
     assert command(tmp_path / "m")[0] == 1
     run = open_run(corpus, tmp_path / "m", tmp_path / "failed")
-    assert json.loads(run.environment.read_text())["audit"] == "failed: label_rule"
+    assert json.loads(run.environment.read_text())["audit"] == "failed: label_score_mismatch"
 
-    assert command(tmp_path / "m", "--allow", "label_rule")[0] == 0
+    assert command(tmp_path / "m", "--allow", "label_score_mismatch")[0] == 0
     run = open_run(corpus, tmp_path / "m", tmp_path / "allowed")
-    assert json.loads(run.environment.read_text())["audit"] == "passed; allowed: label_rule"
+    assert (
+        json.loads(run.environment.read_text())["audit"] == "passed; allowed: label_score_mismatch"
+    )
     kept = run.audit.read_bytes()
-    assert json.loads(kept)["allow"] == ["label_rule"]
+    assert json.loads(kept)["allow"] == ["label_score_mismatch"]
 
     assert command(tmp_path / "m")[0] == 1
     open_run(corpus, tmp_path / "m", tmp_path / "allowed")  # goes on
     assert run.audit.read_bytes() == kept
     manifest.sessions.loc[1, "age"] = 30.0
     write_manifest(manifest, tmp_path / "m")
-    assert audit_of(tmp_path / "m") == (None, "of an earlier manifest: run depmm audit again")
+    assert find_current_audit(tmp_path / "m") == (
+        None,
+        "of an earlier manifest: run depmm audit again",
+    )
     (tmp_path / "m" / "audit.json").write_text('{"schema_version": 9}')
     with pytest.raises(ManifestError, match="version 9 of the format"):
-        audit_of(tmp_path / "m")
+        find_current_audit(tmp_path / "m")
 
 
 def test_the_report_of_a_run_shows_what_was_allowed(corpus, tmp_path, command):
@@ -760,7 +776,7 @@ def test_the_report_of_a_run_shows_what_was_allowed(corpus, tmp_path, command):
     manifest = read_manifest(corpus.folder)
     manifest.sessions.loc[0, "label"] = 0
     write_manifest(manifest, tmp_path / "m")
-    command(tmp_path / "m", "--allow", "label_rule")
+    command(tmp_path / "m", "--allow", "label_score_mismatch")
     run = open_run(corpus, tmp_path / "m", tmp_path / "run")
     table = manifest.sessions[["corpus", "subject", "session", "split", "label"]]
     table = table.rename(columns={"label": "y_true"}).assign(fold=0, seed=0, y_prob=0.5)
@@ -768,7 +784,9 @@ def test_the_report_of_a_run_shows_what_was_allowed(corpus, tmp_path, command):
     content = read_run(run.path)
     write_report(content.predictions, run.path, title="t", audit=content.audit, draws=50)
     page = Page((run.path / "report.html").read_text())
-    assert "found an error that was allowed (label_rule): 1 labels contradict" in page.text
+    assert (
+        "found an error that was allowed (label_score_mismatch): 1 labels contradict" in page.text
+    )
     assert "PASS: nothing was found" in page.text
 
 
@@ -780,9 +798,9 @@ def test_real_recordings_are_whole_and_different(real_data):
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there")
     manifest, found = index_corpus(load_spec(ROOT / "data_specs" / "emodb.yaml"), folder)
-    files = inspect_files([(manifest, folder)], look_at)
+    files = compute_recording_statistics([(manifest, folder)], look_at)
     assert (files.missing, files.unreadable, files.duplicates) == ((), {}, ())
     assert len(files.duration_s) == len(manifest.sessions)
     assert 1 < np.median(list(files.duration_s.values())) < 5
-    result = audit(manifest, files=files, index_reports=(found,))
+    result = audit(manifest, recordings=files, index_reports=(found,))
     assert result.passed

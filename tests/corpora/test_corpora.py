@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow.parquet
 import pytest
 
-from depmm.audit.checks import label_rule
-from depmm.audit.findings import Evidence
+from depmm.audit.checks import label_score_mismatch
+from depmm.audit.findings import AuditInput
 from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import (
     STEP_COLUMNS,
@@ -272,7 +272,7 @@ def test_classes_as_delivered_win_and_scores_stay(tmp_path):
     assert sessions["label"].tolist() == [1, pd.NA, 0]
     assert sessions["score"].tolist() == [13, 14, 63]
     assert sessions["gender"].isna().tolist() == [False, True, False]
-    (finding,) = label_rule(Evidence(Manifest(sessions, _steps(sessions))))
+    (finding,) = label_score_mismatch(AuditInput(Manifest(sessions, _steps(sessions))))
     assert finding.sessions == (("toy", "S1", "S1_1"), ("toy", "S2", "S2_1"))
 
 

@@ -11,7 +11,7 @@ from feature_layouts import CLNF, DAIC_PEOPLE, daic_woz, dvlog, edaic, ewre, lmv
 from typer.testing import CliRunner
 
 from depmm.audit.audit import audit_manifest
-from depmm.audit.findings import Evidence
+from depmm.audit.findings import AuditInput
 from depmm.cli import app
 from depmm.config import ExtractConfig, load_config
 from depmm.corpora.index import index_corpus
@@ -115,11 +115,11 @@ def test_daic_woz_people_labels_and_split(corpora):
     labels = {"300": 0, "318": 0, "373": 1, "409": 1, "444": 0, "451": 1}
     assert corpus.column("label") == labels
     assert corpus.column("phq8_binary")["409"] == "0"
-    found = audit_manifest(Evidence(corpus.manifest)).findings
-    assert "label_rule" not in {item.name for item in found}
-    (differs,) = [item for item in found if item.name == "delivered_labels"]
+    found = audit_manifest(AuditInput(corpus.manifest)).findings
+    assert "label_score_mismatch" not in {item.name for item in found}
+    (differs,) = [item for item in found if item.name == "original_label_mismatch"]
     assert "409 (score 10, delivered 0, label 1)" in differs.message
-    assert [person[1] for person in differs.people] == ["409"]
+    assert [person[1] for person in differs.subjects] == ["409"]
     assert set(corpus.sessions["instrument"]) == {"PHQ-8"}
     assert corpus.report.ignored == len(DAIC_PEOPLE) + 1  # HOG files, test split without scores
 
@@ -212,10 +212,10 @@ def test_edaic_holds_daic_woz_and_decides_by_score(corpora):
     assert corpus.column("split") == {"300": "validation", "320": "train", "600": "test"}
     assert corpus.column("label") == {"300": 0, "320": 1, "600": 1}
     assert corpus.column("phq_binary") == {"300": "0", "320": "0", "600": "1"}
-    found = audit_manifest(Evidence(corpus.manifest)).findings
-    (differs,) = [item for item in found if item.name == "delivered_labels"]
+    found = audit_manifest(AuditInput(corpus.manifest)).findings
+    (differs,) = [item for item in found if item.name == "original_label_mismatch"]
     given, label = corpus.column("phq_binary"), corpus.column("label")
-    assert {person[1] for person in differs.people} == {
+    assert {person[1] for person in differs.subjects} == {
         name for name in given if int(given[name]) != label[name]
     }
     assert corpus.column("gender") == {"300": "male", "320": "female", "600": "female"}

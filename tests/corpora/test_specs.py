@@ -10,8 +10,8 @@ import layouts
 import pandas as pd
 import pytest
 
-from depmm.audit.checks import label_rule, split_overlap
-from depmm.audit.findings import Evidence
+from depmm.audit.checks import label_score_mismatch, split_overlap
+from depmm.audit.findings import AuditInput
 from depmm.corpora.index import index_corpus
 from depmm.corpora.index_report import IndexReport
 from depmm.corpora.manifest import Manifest, ManifestError
@@ -83,8 +83,8 @@ def test_avec2013(tmp_path):
     }  # fmt: skip
     assert set(table["instrument"]) == {"BDI-II"}
     assert (manifest.steps["audio"] == manifest.steps["face"]).all()
-    (finding,) = split_overlap(Evidence(manifest))
-    assert finding.people == (("avec2013", "205"),)
+    (finding,) = split_overlap(AuditInput(manifest))
+    assert finding.subjects == (("avec2013", "205"),)
 
 
 def test_avec2014_two_tasks_are_one_session_with_one_label(tmp_path):
@@ -154,7 +154,7 @@ def test_modma_joins_padded_ids_and_knows_the_task_of_a_number(tmp_path):
     assert column(table, "age") == {"02010002": 18, "02010004": 44, "02020008": 31}
     assert column(table, "education_years")["02010004"] == "9"
     assert list(table["gender"]) == ["female", "male", "male"]
-    assert list(label_rule(Evidence(manifest))) == []
+    assert list(label_score_mismatch(AuditInput(manifest))) == []
     steps = steps_of(manifest, "02010002")
     tasks = ["interview"] * 18 + ["passage"] + ["words"] * 6 + ["picture"] * 4
     assert list(steps["task"]) == tasks

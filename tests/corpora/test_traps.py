@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from depmm.audit.audit import audit_manifest
-from depmm.audit.findings import Evidence
+from depmm.audit.findings import AuditInput
 from depmm.audit.related_corpora import shared_subjects
 from depmm.config import ExtractConfig, SplitConfig, load_config
 from depmm.corpora.index import index_corpus
@@ -67,7 +67,7 @@ def people(count: int = 24, visits: int = 1, gender=None, splits=("train", "vali
 
 
 def errors(manifest: Manifest) -> dict[str, str]:
-    audit = audit_manifest(Evidence(manifest))
+    audit = audit_manifest(AuditInput(manifest))
     return {f.name: f.message for f in audit.findings if f.severity == "error"}
 
 
@@ -155,16 +155,16 @@ def test_trap_5_the_interviewer_is_no_step(tmp_path):
     ("name", "rows"),
     [
         ("gender_shortcut", people(gender=lambda k: "female" if k % 2 else "male")),
-        ("file_order_shortcut", [(f"{300 + k}", 1, 15 * (k > 11), "", "train") for k in range(24)]),
+        ("id_order_shortcut", [(f"{300 + k}", 1, 15 * (k > 11), "", "train") for k in range(24)]),
     ],
 )
 def test_trap_6_shortcuts_are_named_with_their_effect(name, rows, tmp_path):
-    audit = audit_manifest(Evidence(index(tmp_path / "toy", rows)))
+    audit = audit_manifest(AuditInput(index(tmp_path / "toy", rows)))
     found = [f for f in audit.findings if f.name == name]
     assert len(found) == 1
     assert found[0].severity in ("warning", "error")
-    assert abs(found[0].effect) > 0.9
-    assert found[0].p_corrected < 0.01
+    assert abs(found[0].effect_size) > 0.9
+    assert found[0].p_adjusted < 0.01
 
 
 def test_trap_9_only_training_copies_are_changed(corpus):
@@ -224,8 +224,8 @@ def test_delivered_labels_that_contradict_their_score_are_named(tmp_path):
         "302,1,2,female,train,0\n303,1,15,male,test,1\n"
     )
     manifest, _ = index_corpus(parse_spec(text, "edaic"), root)
-    assert "300" in errors(manifest)["label_rule"]
-    assert "303" not in errors(manifest)["label_rule"]
+    assert "300" in errors(manifest)["label_score_mismatch"]
+    assert "303" not in errors(manifest)["label_score_mismatch"]
 
 
 def test_the_demo_itself_falls_into_none(corpus):

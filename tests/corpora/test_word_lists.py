@@ -187,7 +187,7 @@ def test_people_read_the_words_of_the_users_list(tmp_path):
     assert {row["word"] for row in rows} <= set(valence)
     assert all(row["valence"] == valence[row["word"]] for row in rows)
     truth = json.loads((tmp_path / "out" / "truth.json").read_text(encoding="utf-8"))
-    assert truth["planted"]["depressed"] == ["Trauer"]
+    assert truth["planted_words"]["depressed"] == ["Trauer"]
     spec = load_spec(Path(__file__).parents[2] / "data_specs" / "ewre_simulated.yaml")
     manifest, report = index_corpus(spec, tmp_path / "out")
     assert report.complete

@@ -15,7 +15,7 @@ import soundfile
 import yaml
 
 from depmm.audit.audit import audit_manifest
-from depmm.audit.findings import Evidence, Finding
+from depmm.audit.findings import AuditInput, Finding
 from depmm.config import MODALITIES, load_config
 from depmm.corpora.index import index_corpus
 from depmm.corpora.index_report import IndexReport
@@ -26,7 +26,7 @@ from depmm.corpora.tables import read_table
 from depmm.media.duration import duration_s
 from depmm.media.feature_files import read_features
 from depmm.runs.folder import RunFolder
-from depmm.simulation.layout import PLANTS, parse_plants, simulate_layout
+from depmm.simulation.layout import CONFOUNDS, parse_confounds, simulate_layout
 from depmm.simulation.writers import write_cells, write_objects
 from depmm.store.extract import extract
 from depmm.training.loop import build_accelerator, train
@@ -65,7 +65,7 @@ def made(spec: Any, out: Path, **options: Any) -> tuple[dict[str, Any], Manifest
 
 
 def found(manifest: Manifest, name: str) -> list[Finding]:
-    return [one for one in audit_manifest(Evidence(manifest)).findings if one.name == name]
+    return [one for one in audit_manifest(AuditInput(manifest)).findings if one.name == name]
 
 
 def content(root: Path) -> dict[str, str]:
@@ -117,16 +117,16 @@ def manifest_says_what_is_true(spec, truth, manifest, out):
     """Compare every session of the manifest with the truth of the simulation."""
     sessions = manifest.sessions.set_index("session")
     assert set(sessions.index) == set(truth["sessions"])
-    assert set(sessions["subject"]) == set(truth["people"])
-    assert len(truth["people"]) == truth["subjects"] == 6
+    assert set(sessions["subject"]) == set(truth["subjects"])
+    assert len(truth["subjects"]) == truth["n_subjects"] == 6
     for session, expected in truth["sessions"].items():
         row = sessions.loc[session]
         for name in ("subject", "split", "score", "label"):
             value = None if pd.isna(row[name]) else row[name]
             assert value == expected[name], (session, name)
-        person = truth["people"][expected["subject"]]
+        person = truth["subjects"][expected["subject"]]
         if expected["label"] is not None:
-            assert expected["label"] == (person["group"] == "depressed")
+            assert expected["label"] == (person["diagnosis"] == "depressed")
         if not pd.isna(row["gender"]):
             assert row["gender"] == person["gender"]
         if not pd.isna(row["age"]):
@@ -170,14 +170,14 @@ def one_epoch(spec, manifest, folder):
     sessions = manifest.sessions
     sides = sessions.groupby("split")["label"].nunique()
     official = all(sides.get(split, 0) == 2 for split in ("train", "validation", "test"))
-    task = {}
+    target = {}
     if not spec.label:  # what is acted or said, in place of a label of health
         column = "command" if "command" in sessions else "emotion"
         values = sorted(sessions[column].unique())
-        task = {"column": column, "positive": values[::2], "negative": values[1::2]}
+        target = {"column": column, "positive": values[::2], "negative": values[1::2]}
     return {
         "name": "simulated",
-        "task": task,
+        "target": target,
         "split": {"kind": "official"} if official else {"folds": 3, "validation": 0.5},
         "data": data | {"modalities": used},
         "model": {
@@ -312,7 +312,7 @@ def test_what_is_delivered_and_not_read_lies_there(tmp_path):
 
 def test_rows_of_the_spec_say_who_is_a_woman(tmp_path):
     truth = simulate_layout(tmp_path / "c", spec_of("emodb"), subjects=10, words=1)
-    women = {name for name, one in truth["people"].items() if one["gender"] == "female"}
+    women = {name for name, one in truth["subjects"].items() if one["gender"] == "female"}
     assert women == {"08", "09", "13", "14", "16"}
 
 
@@ -364,13 +364,13 @@ def loudness(root: Path, truth: dict[str, Any]) -> dict[str, list[float]]:
     level: dict[str, list[float]] = {"depressed": [], "healthy": []}
     for one in truth["sessions"].values():
         sound = soundfile.read(root / one["files"][0])[0]
-        level[truth["people"][one["subject"]]["group"]].append(20 * np.log10(sound.std()))
+        level[truth["subjects"][one["subject"]]["diagnosis"]].append(20 * np.log10(sound.std()))
     return level
 
 
 def test_the_depressed_are_quieter_and_their_features_lower(tmp_path):
     truth = simulate_layout(
-        tmp_path / "c", spec_of("daic_woz"), subjects=8, effect=3.0, plants={"label_noise": 0.25}
+        tmp_path / "c", spec_of("daic_woz"), subjects=8, effect=3.0, confounds={"label_noise": 0.25}
     )
     level = loudness(tmp_path / "c", truth)
     mean: dict[str, list[float]] = {"depressed": [], "healthy": []}
@@ -378,16 +378,16 @@ def test_the_depressed_are_quieter_and_their_features_lower(tmp_path):
     for one in truth["sessions"].values():
         path = next(file for file in one["files"] if "FORMANT" in file)
         values = np.concatenate([v for _, v in read_features(tmp_path / "c" / path, stream)])
-        mean[truth["people"][one["subject"]]["group"]].append(float(values.mean()))
+        mean[truth["subjects"][one["subject"]]["diagnosis"]].append(float(values.mean()))
     assert np.mean(level["depressed"]) < np.mean(level["healthy"]) - 2
     assert max(mean["depressed"]) < min(mean["healthy"]) - 0.5
 
 
 def test_gender_is_found_by_the_audit(tmp_path):
     truth, manifest, _ = made(
-        parse_spec(VOICES, "toy"), tmp_path / "c", subjects=20, words=1, plants={"gender": 0.9}
+        parse_spec(VOICES, "toy"), tmp_path / "c", subjects=20, words=1, confounds={"gender": 0.9}
     )
-    assert truth["planted"]["gender"]["hit"] == {
+    assert truth["confounds"]["gender"]["affected"] == {
         "depressed female": 9, "depressed male": 1, "healthy female": 1, "healthy male": 9
     }  # fmt: skip
     groups = Counter(zip(manifest.sessions["label"], manifest.sessions["gender"], strict=True))
@@ -397,55 +397,63 @@ def test_gender_is_found_by_the_audit(tmp_path):
 
 def test_a_leak_is_found_by_the_audit(tmp_path):
     truth, manifest, report = made(
-        parse_spec(VOICES, "toy"), tmp_path / "c", subjects=8, words=1, plants={"speaker_leak": 2}
+        parse_spec(VOICES, "toy"),
+        tmp_path / "c",
+        subjects=8,
+        words=1,
+        confounds={"speaker_leak": 2},
     )
     assert report.complete
-    hit = truth["planted"]["speaker_leak"]["hit"]
+    hit = truth["confounds"]["speaker_leak"]["affected"]
     assert len(hit) == 2
     splits = manifest.sessions.groupby("subject")["split"].nunique()
     assert set(splits[splits == 2].index) == set(hit)
     (finding,) = found(manifest, "split_overlap")
-    assert {person for _, person in finding.people} == set(hit)
+    assert {person for _, person in finding.subjects} == set(hit)
 
 
 def test_label_noise_is_in_the_tables_and_not_in_the_signal(tmp_path):
     spec = parse_spec(VOICES, "toy")
     truth, manifest, _ = made(
-        spec, tmp_path / "c", subjects=8, effect=3.0, plants={"label_noise": 0.25}
+        spec, tmp_path / "c", subjects=8, effect=3.0, confounds={"label_noise": 0.25}
     )
-    hit = truth["planted"]["label_noise"]["hit"]
+    hit = truth["confounds"]["label_noise"]["affected"]
     assert len(hit) == 2
     for _, row in manifest.sessions.iterrows():
-        person = truth["people"][row["subject"]]
-        assert (person["told"] != person["group"]) == (row["subject"] in hit)
-        assert row["label"] == (person["told"] == "depressed")
+        person = truth["subjects"][row["subject"]]
+        assert (person["label"] != (person["diagnosis"] == "depressed")) == (row["subject"] in hit)
+        assert row["label"] == person["label"]
     level = loudness(tmp_path / "c", truth)
     assert np.mean(level["depressed"]) < np.mean(level["healthy"]) - 5
 
 
 def test_the_depressed_talk_longer(tmp_path):
     spec = parse_spec(VOICES, "toy")
-    truth, _, _ = made(spec, tmp_path / "c", subjects=4, words=2, plants={"duration": 3})
+    truth, _, _ = made(spec, tmp_path / "c", subjects=4, words=2, confounds={"duration": 3})
     seconds: dict[str, list[float]] = {"depressed": [], "healthy": []}
     for one in truth["sessions"].values():
         length = duration_s(tmp_path / "c" / one["files"][0])
-        seconds[truth["people"][one["subject"]]["group"]].append(length)
+        seconds[truth["subjects"][one["subject"]]["diagnosis"]].append(length)
     assert min(seconds["depressed"]) > 1.7 * max(seconds["healthy"])
-    assert len(truth["planted"]["duration"]["hit"]) == 2
+    assert len(truth["confounds"]["duration"]["affected"]) == 2
 
 
 def test_a_dead_camera_shows_black_and_features_know_nothing(tmp_path):
     truth, _, _ = made(
-        parse_spec(FILMS, "toy"), tmp_path / "f", subjects=4, words=1, plants={"dead_camera": 0.5}
+        parse_spec(FILMS, "toy"),
+        tmp_path / "f",
+        subjects=4,
+        words=1,
+        confounds={"black_video": 0.5},
     )
-    dark = truth["planted"]["dead_camera"]["hit"]
+    dark = truth["confounds"]["black_video"]["affected"]
     assert len(dark) == 2
     for session, one in truth["sessions"].items():
         with av.open(str(tmp_path / "f" / one["files"][0])) as video:
             picture = next(video.decode(video=0)).to_ndarray(format="rgb24")
         assert (picture.max() < 20) == (session in dark)
     spec = spec_of("daic_woz")
-    truth = simulate_layout(tmp_path / "d", spec, subjects=2, words=1, plants={"dead_camera": 1})
+    truth = simulate_layout(tmp_path / "d", spec, subjects=2, words=1, confounds={"black_video": 1})
     for entry in (entry for entry in spec.recordings if entry.modalities == ["face"]):
         one = min(truth["sessions"])
         path = tmp_path / "d" / fill_pattern(entry.pattern, {"subject": one})
@@ -454,19 +462,21 @@ def test_a_dead_camera_shows_black_and_features_know_nothing(tmp_path):
 
 
 def test_missing_audio_is_no_file_or_no_sound_track(tmp_path):
-    plants = {"missing_audio": 0.5}
-    truth, _, report = made(spec_of("avec2014"), tmp_path / "a", subjects=2, words=1, plants=plants)
-    hit = truth["planted"]["missing_audio"]["hit"]
+    confounds = {"missing_audio": 0.5}
+    truth, _, report = made(
+        spec_of("avec2014"), tmp_path / "a", subjects=2, words=1, confounds=confounds
+    )
+    hit = truth["confounds"]["missing_audio"]["affected"]
     assert len(hit) == len(report.missing) == 2
     assert {item.message for item in report.missing} == {"no audio file for this step"}
     assert not any((tmp_path / "a" / path).exists() for path in hit)
     truth, _, report = made(
-        parse_spec(FILMS, "toy"), tmp_path / "f", subjects=4, words=1, plants=plants
+        parse_spec(FILMS, "toy"), tmp_path / "f", subjects=4, words=1, confounds=confounds
     )
     assert report.complete
     for one in truth["sessions"].values():
         with av.open(str(tmp_path / "f" / one["files"][0])) as video:
-            silent = one["files"][0] in truth["planted"]["missing_audio"]["hit"]
+            silent = one["files"][0] in truth["confounds"]["missing_audio"]["affected"]
             assert len(video.streams.audio) == (not silent)
 
 
@@ -481,13 +491,13 @@ def test_missing_audio_is_no_file_or_no_sound_track(tmp_path):
         ({"seed": -1}, "seed is -1"),
         ({"effect": float("nan")}, "effect is nan"),
         ({"workers": 0}, "workers is 0"),
-        ({"plants": {"gendre": 0.9}}, "Did you mean 'gender'"),
-        ({"plants": {"gender": 1.5}}, "gender is 1.5: share of women.*from 0 to 1"),
-        ({"plants": {"duration": 0.5}}, "duration is 0.5.*from 1 to 10"),
-        ({"plants": {"duration": float("nan")}}, "duration is nan"),
-        ({"plants": {"speaker_leak": 1.5}}, "speaker_leak is 1.5: a whole number"),
-        ({"plants": {"speaker_leak": 9}, "subjects": 4}, "speaker_leak is 9.*at most 4 people"),
-        ({"plants": {"dead_camera": 1}}, "dead_camera: toy has no face"),
+        ({"confounds": {"gendre": 0.9}}, "Did you mean 'gender'"),
+        ({"confounds": {"gender": 1.5}}, "gender is 1.5: share of women.*from 0 to 1"),
+        ({"confounds": {"duration": 0.5}}, "duration is 0.5.*from 1 to 10"),
+        ({"confounds": {"duration": float("nan")}}, "duration is nan"),
+        ({"confounds": {"speaker_leak": 1.5}}, "speaker_leak is 1.5: a whole number"),
+        ({"confounds": {"speaker_leak": 9}, "subjects": 4}, "speaker_leak is 9.*at most 4 people"),
+        ({"confounds": {"black_video": 1}}, "black_video: toy has no face"),
     ],
 )
 def test_bad_arguments_are_named_and_nothing_is_written(options, message, tmp_path):
@@ -500,9 +510,9 @@ def test_bad_arguments_are_named_and_nothing_is_written(options, message, tmp_pa
     ("name", "options", "message"),
     [
         ("emodb", {"subjects": 11}, "emodb: the spec knows 10 people, 11 were asked for"),
-        ("grid", {"plants": {"label_noise": 0.5}}, "grid has no label"),
-        ("eatd", {"plants": {"speaker_leak": 1}}, "eatd: speaker_leak needs a layout"),
-        ("ravdess", {"plants": {"speaker_leak": 1}}, "ravdess has .* the splits none"),
+        ("grid", {"confounds": {"label_noise": 0.5}}, "grid has no label"),
+        ("eatd", {"confounds": {"speaker_leak": 1}}, "eatd: speaker_leak needs a layout"),
+        ("ravdess", {"confounds": {"speaker_leak": 1}}, "ravdess has .* the splits none"),
     ],
 )
 def test_what_a_layout_cannot_carry_is_refused(name, options, message, tmp_path):
@@ -554,9 +564,9 @@ def test_a_layout_that_does_not_read_back_is_refused(pattern, simulate, message,
 
 @pytest.mark.parametrize("text", ["gender", "gender=", "gender=much"])
 def test_plants_of_the_command_line(text):
-    assert parse_plants(["gender=0.9", "speaker_leak=2"]) == {"gender": 0.9, "speaker_leak": 2}
+    assert parse_confounds(["gender=0.9", "speaker_leak=2"]) == {"gender": 0.9, "speaker_leak": 2}
     with pytest.raises(ValueError, match="write NAME=VALUE"):
-        parse_plants([text])
+        parse_confounds([text])
     with pytest.raises(ValueError, match="twice"):
-        parse_plants(["gender=1", "gender=1"])
-    assert set(PLANTS) >= {"gender", "duration", "speaker_leak", "label_noise"}
+        parse_confounds(["gender=1", "gender=1"])
+    assert set(CONFOUNDS) >= {"gender", "duration", "speaker_leak", "label_noise"}

@@ -17,29 +17,29 @@ from depmm.corpora.word_lists import ENGLISH_WORDS
 from depmm.simulation.face import (
     FRAMES_PER_SECOND,
     MOTION_PER_UNIT,
+    FaceRenderer,
     Motion,
-    Painter,
-    draw_face,
-    move,
+    animate,
+    sample_face,
 )
 from depmm.simulation.voice import (
     GAIN_DB_PER_UNIT,
     PHONES,
     PITCH_RANGE_PER_UNIT,
     Voice,
-    draw_voice,
-    speak,
-    spell,
+    sample_voice,
+    spell_phones,
+    synthesise_speech,
 )
 from depmm.simulation.word_reading import (
     BLUNTNESS_LIMITS,
-    draw_people,
-    reading_list,
-    simulate,
-    word_lists,
+    read_word_lists,
+    sample_reading_list,
+    sample_subjects,
+    simulate_word_reading,
 )
 
-WORDS = word_lists(ENGLISH_WORDS)
+WORDS = read_word_lists(ENGLISH_WORDS)
 PEOPLE, STEPS, EFFECT = 6, 4, 3.0
 FRAME_S = 1 / FRAMES_PER_SECOND
 GROUPS = (True, False)  # planted for the speaker's group or not
@@ -50,7 +50,7 @@ SMALL: dict[str, Any] = {"subjects": 3, "steps": 3, "seed": 1, "effect": 0.5}
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six people, four words, a large effect."""
     out = tmp_path_factory.mktemp("simulated") / "corpus"
-    simulate(out, subjects=PEOPLE, steps=STEPS, effect=EFFECT, workers=1)
+    simulate_word_reading(out, subjects=PEOPLE, steps=STEPS, effect=EFFECT, workers=1)
     return out
 
 
@@ -58,7 +58,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The smallest useful corpus, made without worker processes, and its returned truth."""
     out = tmp_path_factory.mktemp("small")
-    return out, simulate(out, **SMALL, workers=1)
+    return out, simulate_word_reading(out, **SMALL, workers=1)
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -112,9 +112,9 @@ def test_layout_and_tables(corpus: Path) -> None:
         truth_of(corpus),
     )
     assert list(labels[0]) == ["subject", "session", "score", "gender", "age", "split"]
-    assert [row["subject"] for row in labels] == subjects == list(truth["people"])
+    assert [row["subject"] for row in labels] == subjects == list(truth["subjects"])
     for row in labels:
-        depressed = truth["people"][row["subject"]]["group"] == "depressed"
+        depressed = truth["subjects"][row["subject"]]["diagnosis"] == "depressed"
         assert (14 <= int(row["score"]) <= 63) if depressed else (0 <= int(row["score"]) <= 13)
         assert 18 <= int(row["age"]) <= 65
         assert row["session"] == "1"
@@ -132,7 +132,8 @@ def test_layout_and_tables(corpus: Path) -> None:
 def test_returned_truth_is_the_written_one(small: tuple[Path, dict[str, Any]]) -> None:
     out, truth = small
     assert truth == truth_of(out)
-    assert {name: truth[name] for name in SMALL} == SMALL
+    assert (truth["n_subjects"], truth["n_steps"]) == (SMALL["subjects"], SMALL["steps"])
+    assert (truth["seed"], truth["effect"]) == (SMALL["seed"], SMALL["effect"])
 
 
 def test_media_decode_with_aligned_starts(corpus: Path) -> None:
@@ -174,7 +175,7 @@ def test_word_limits_are_where_the_sound_is(corpus: Path) -> None:
 def test_same_seed_same_bytes_with_two_workers(
     small: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
-    simulate(tmp_path, **SMALL, workers=2)
+    simulate_word_reading(tmp_path, **SMALL, workers=2)
     assert content(tmp_path) == content(small[0])
 
 
@@ -187,7 +188,7 @@ def test_an_earlier_simulation_is_replaced(
     (out / "labels.csv").unlink()
     (out / "videos" / ".S003_1.mp4.part").write_bytes(b"half")
     (out / "videos" / "notes.txt").write_text("mine")
-    simulate(out, **(SMALL | {"subjects": 2, "seed": 2}), workers=1)
+    simulate_word_reading(out, **(SMALL | {"subjects": 2, "seed": 2}), workers=1)
     before, after = content(small[0]), content(out)
     assert set(after) == set(before) - {"videos/S003_1.mp4"} | {"videos/notes.txt"}
     assert all(after[name] != before[name] for name in set(before) & set(after))
@@ -197,23 +198,23 @@ def test_an_earlier_simulation_is_replaced(
 
 
 def test_effect_is_added_to_planted_words_only() -> None:
-    reading = reading_list(12, WORDS, np.random.default_rng(0))
-    without, with_effect = (draw_people(8, reading, 3, effect) for effect in (0.0, 2.0))
+    reading = sample_reading_list(12, WORDS, np.random.default_rng(0))
+    without, with_effect = (sample_subjects(8, reading, 3, effect) for effect in (0.0, 2.0))
     for before, after in zip(without, with_effect, strict=True):
         assert before.traits == after.traits
-        planted = np.array([step.planted_for == after.traits.group for step in reading])
+        planted = np.array([step.planted_for == after.traits.diagnosis for step in reading])
         for modality in ("audio", "face"):
             added = after.bluntness[modality] - before.bluntness[modality]
             np.testing.assert_allclose(added, 2 * planted, atol=1e-12)
 
 
 def test_without_effect_groups_differ_by_chance_and_modalities_are_independent() -> None:
-    reading = reading_list(12, WORDS, np.random.default_rng(0))
-    people = draw_people(400, reading, 0, 0.0)
+    reading = sample_reading_list(12, WORDS, np.random.default_rng(0))
+    people = sample_subjects(400, reading, 0, 0.0)
     audio, face = (np.stack([p.bluntness[name] for p in people]) for name in ("audio", "face"))
     assert audio.std() == pytest.approx(np.hypot(1.0, 0.25), rel=0.05)
     assert abs(np.corrcoef(audio.ravel(), face.ravel())[0, 1]) < 0.05
-    sick = np.array([person.traits.group == "depressed" for person in people])
+    sick = np.array([person.traits.diagnosis == "depressed" for person in people])
     assert np.abs(audio[sick].mean(0) - audio[~sick].mean(0)).max() < 0.25  # 4 standard errors
 
 
@@ -221,20 +222,20 @@ def test_planted_words_are_quieter_and_stiller(corpus: Path) -> None:
     truth, words = truth_of(corpus), table(corpus / "words.csv")
     level: dict[str, list[tuple[bool, float]]] = {}
     motion: dict[str, list[tuple[bool, float]]] = {}
-    for subject, person in truth["people"].items():
+    for subject, person in truth["subjects"].items():
         samples, _ = sound(corpus, subject)
         mouth = picture(corpus, subject)[0][:, 130:215, 70:154].astype(float)
         for row in (row for row in words if row["subject"] == subject):
             planted_for = truth["words"][int(row["step"])]["planted_for"]
             if planted_for is None:
                 continue
-            here = planted_for == person["group"]
+            here = planted_for == person["diagnosis"]
             start, end = float(row["start_s"]), float(row["end_s"])
             inside = samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
             frames = mouth[round(start / FRAME_S) : round(end / FRAME_S)]
             level.setdefault(row["word"], []).append((here, rms_db(inside)))
             motion.setdefault(row["word"], []).append((here, frames.std(axis=0).mean()))
-    assert {v for vs in truth["planted"].values() for v in vs} == set(level)
+    assert {v for vs in truth["planted_words"].values() for v in vs} == set(level)
     for values in level.values():
         planted, other = (np.mean([x for here, x in values if here is which]) for which in GROUPS)
         assert planted < other - 6
@@ -244,8 +245,8 @@ def test_planted_words_are_quieter_and_stiller(corpus: Path) -> None:
 
 
 @pytest.mark.parametrize("steps", [3, 4, 5, 12, 72, 80])
-def testreading_list_is_balanced_and_planted(steps: int) -> None:
-    reading = reading_list(steps, WORDS, np.random.default_rng(steps))
+def test_reading_list_is_balanced_and_planted(steps: int) -> None:
+    reading = sample_reading_list(steps, WORDS, np.random.default_rng(steps))
     count = Counter(step.valence for step in reading)
     assert len(reading) == steps
     assert count["negative"] == count["positive"]
@@ -262,40 +263,40 @@ def testreading_list_is_balanced_and_planted(steps: int) -> None:
 
 @pytest.mark.parametrize("subjects", [2, 3, 8, 9, 13, 48])
 def test_people_are_balanced(subjects: int) -> None:
-    reading = reading_list(3, WORDS, np.random.default_rng(0))
-    traits = [person.traits for person in draw_people(subjects, reading, 0, 1.0)]
-    groups = Counter(t.group for t in traits)
+    reading = sample_reading_list(3, WORDS, np.random.default_rng(0))
+    traits = [person.traits for person in sample_subjects(subjects, reading, 0, 1.0)]
+    groups = Counter(t.diagnosis for t in traits)
     assert groups == {"depressed": subjects // 2, "healthy": subjects - subjects // 2}
     for group in groups:
-        genders = Counter(t.gender for t in traits if t.group == group)
+        genders = Counter(t.gender for t in traits if t.diagnosis == group)
         assert abs(genders["female"] - genders["male"]) <= 1
     if subjects >= 8:
-        parts = {(t.split, t.group) for t in traits}
+        parts = {(t.split, t.diagnosis) for t in traits}
         assert len(parts) == 6
     if subjects == 48:
         assert Counter(t.split for t in traits) == {"train": 24, "validation": 10, "test": 14}
-        assert [t.group for t in traits] != sorted(t.group for t in traits)
+        assert [t.diagnosis for t in traits] != sorted(t.diagnosis for t in traits)
 
 
 # ---- voice -----------------------------------------------------------------------------------
 
 
 def test_spelling() -> None:
-    assert spell("joy") == "Soi"
-    assert spell("passion") == "Pasion"
-    assert spell("justice") == "Sus#Tis"  # c before e hisses, the last e is silent
-    assert spell("delight") == "Teli#T"  # gh is silent
-    spoken = {word: spell(word) for words in WORDS.values() for word in words}
+    assert spell_phones("joy") == "Soi"
+    assert spell_phones("passion") == "Pasion"
+    assert spell_phones("justice") == "Sus#Tis"  # c before e hisses, the last e is silent
+    assert spell_phones("delight") == "Teli#T"  # gh is silent
+    spoken = {word: spell_phones(word) for words in WORDS.values() for word in words}
     assert len(set(spoken.values())) == len(spoken) == 72
     assert all(set(phones) <= set(PHONES) for phones in spoken.values())
 
 
 def test_spelling_takes_any_latin_word_and_every_letter() -> None:
-    assert spell("Ärger") == spell("arger")
-    assert spell("Süß") == spell("suss")
-    assert spell("悲伤") == ""
+    assert spell_phones("Ärger") == spell_phones("arger")
+    assert spell_phones("Süß") == spell_phones("suss")
+    assert spell_phones("悲伤") == ""
     for letter in "abcdefghijklmnopqrstuvwxyz":
-        assert set(spell(f"a{letter}a")) <= set(PHONES)
+        assert set(spell_phones(f"a{letter}a")) <= set(PHONES)
 
 
 def quiet_voice(**changes: float) -> Voice:
@@ -315,7 +316,7 @@ def quiet_voice(**changes: float) -> Voice:
 def test_bluntness_makes_words_quieter_and_longer() -> None:
     voice = quiet_voice()
     spoken = [
-        speak(voice, ["misery"], np.array([blunt]), FRAME_S, np.random.default_rng(0))
+        synthesise_speech(voice, ["misery"], np.array([blunt]), FRAME_S, np.random.default_rng(0))
         for blunt in (0.0, 2.0)
     ]
     seconds = [float((r.end_s - r.start_s)[0]) for r in spoken]
@@ -340,7 +341,9 @@ def test_pitch_is_the_persons_and_bluntness_flattens_it() -> None:
     ranges = []
     for blunt in (0.0, 3.0):
         voice = quiet_voice(pitch_range=8.0)
-        spoken = speak(voice, ["loneliness"], np.array([blunt]), FRAME_S, np.random.default_rng(1))
+        spoken = synthesise_speech(
+            voice, ["loneliness"], np.array([blunt]), FRAME_S, np.random.default_rng(1)
+        )
         length = spoken.end_s[0] - spoken.start_s[0]
         at = spoken.start_s[0] + np.array([0.2, 0.3, 0.6, 0.65]) * length
         pitches = [
@@ -358,7 +361,7 @@ def test_vowels_have_their_formants() -> None:
     voice = quiet_voice(pitch_hz=100.0, pitch_range=0.0)
     centroid = {}
     for vowel in "ai":
-        spoken = speak(voice, [vowel], np.zeros(1), FRAME_S, np.random.default_rng(0))
+        spoken = synthesise_speech(voice, [vowel], np.zeros(1), FRAME_S, np.random.default_rng(0))
         middle = round((spoken.start_s[0] + spoken.end_s[0]) / 2 * SAMPLE_RATE)
         power = np.abs(np.fft.rfft(spoken.waveform[middle - 800 : middle + 800])) ** 2
         hz = np.fft.rfftfreq(1600, 1 / SAMPLE_RATE)
@@ -372,8 +375,8 @@ def test_nobody_clips() -> None:
     words = ["passion", "joy", "table"]
     for seed in range(12):
         rng = np.random.default_rng(seed)
-        voice = draw_voice(rng, ("female", "male")[seed % 2])
-        spoken = speak(voice, words, np.full(3, BLUNTNESS_LIMITS[0]), FRAME_S, rng)
+        voice = sample_voice(rng, ("female", "male")[seed % 2])
+        spoken = synthesise_speech(voice, words, np.full(3, BLUNTNESS_LIMITS[0]), FRAME_S, rng)
         assert np.abs(spoken.waveform).max() < 0.95
         assert len(spoken.waveform) % round(FRAME_S * SAMPLE_RATE) == 0
 
@@ -382,10 +385,12 @@ def test_nobody_clips() -> None:
 
 
 def test_bluntness_shrinks_motion() -> None:
-    spoken = speak(quiet_voice(), ["hope", "table"], np.zeros(2), FRAME_S, np.random.default_rng(0))
-    face = draw_face(np.random.default_rng(2), "female")
+    spoken = synthesise_speech(
+        quiet_voice(), ["hope", "table"], np.zeros(2), FRAME_S, np.random.default_rng(0)
+    )
+    face = sample_face(np.random.default_rng(2), "female")
     lively, blunt = (
-        move(face, spoken, np.full(2, value), np.random.default_rng(3)) for value in (0.0, 1.0)
+        animate(face, spoken, np.full(2, value), np.random.default_rng(3)) for value in (0.0, 1.0)
     )
     for name in ("mouth", "brow", "x", "y", "roll"):
         shown, expected = getattr(blunt, name), MOTION_PER_UNIT * getattr(lively, name)
@@ -398,13 +403,13 @@ def test_bluntness_shrinks_motion() -> None:
 
 
 def test_painting_shows_the_motion_and_never_the_edge() -> None:
-    face = draw_face(np.random.default_rng(4), "male")
-    painter = Painter(face, np.random.default_rng(4))
+    face = sample_face(np.random.default_rng(4), "male")
+    renderer = FaceRenderer(face, np.random.default_rng(4))
     still = dict.fromkeys(Motion.__dataclass_fields__, np.zeros(2))
 
     def difference(**changes: float) -> np.ndarray:
         motion = Motion(**(still | {name: np.array([0, value]) for name, value in changes.items()}))
-        first, second = (painter.paint(motion, k).astype(int) for k in (0, 1))
+        first, second = (renderer.render(motion, k).astype(int) for k in (0, 1))
         assert second.shape == (CROP_SIZE, CROP_SIZE, 3)
         assert second.max(axis=2).min() > 0  # black would be outside of the drawing
         return np.abs(second - first).sum(axis=2)
@@ -435,7 +440,7 @@ def test_painting_shows_the_motion_and_never_the_edge() -> None:
 )
 def test_bad_arguments(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        simulate(tmp_path / "corpus", **arguments)
+        simulate_word_reading(tmp_path / "corpus", **arguments)
     assert not (tmp_path / "corpus").exists()
 
 
@@ -445,11 +450,11 @@ def test_foreign_files_are_refused_and_kept(tmp_path: Path, truth: str | None) -
     if truth is not None:
         (tmp_path / "truth.json").write_text(truth)
     with pytest.raises(ValueError, match=r"no simulation wrote.*empty folder"):
-        simulate(tmp_path, subjects=2, steps=3, workers=1)
+        simulate_word_reading(tmp_path, subjects=2, steps=3, workers=1)
     assert (tmp_path / "labels.csv").read_text() == "mine"
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "corpus").write_text("mine")
     with pytest.raises(ValueError, match=r"is a file.*new folder"):
-        simulate(tmp_path / "corpus", subjects=2, steps=3, workers=1)
+        simulate_word_reading(tmp_path / "corpus", subjects=2, steps=3, workers=1)

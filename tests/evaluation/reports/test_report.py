@@ -461,7 +461,7 @@ def write_full(history):
             command=f"run {EVIL} && more",
             audit={
                 "verdict": "PASS",
-                "findings": [{"severity": "warning", "name": "cut_offs", "message": EVIL}],
+                "findings": [{"severity": "warning", "name": "cut_off_mismatch", "message": EVIL}],
                 "not_checked": [],
             },
             draws=DRAWS,
