@@ -280,7 +280,7 @@ def evaluate(
         typer.Option(help="subject: the mean of each person's sessions"),
     ] = "session",
 ) -> None:
-    """Write report.html, metrics.json and tables: every number with its interval and its floor.
+    """Write report.html, metrics.json and tables: every number with its interval and its baseline.
 
     Several runs are compared on the same persons. A trained model gets a card, README.md.
     """
@@ -356,14 +356,14 @@ def _compare(paths: list[Path], out: Path, unit: Literal["session", "subject"]) 
 
 
 def summary_lines(metrics: dict[str, Any]) -> list[str]:
-    """The main metrics with interval and floor, a line each."""
+    """The main metrics with interval and baseline, a line each."""
     lines = []
     for name in ("balanced_accuracy", "auroc", "f1_macro", "rmse", "mae"):
         if entry := metrics["metrics"].get(name):
             value, low, high = (_figure(entry[key]) for key in ("value", "low", "high"))
             line = f"{name:18s} {value} [{low}, {high}]"
-            if entry.get("floor"):
-                line += f"   floor {_figure(entry['floor']['value'])}"
+            if entry.get("baseline"):
+                line += f"   baseline {_figure(entry['baseline']['value'])}"
             lines.append(line)
     return lines
 

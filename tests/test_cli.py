@@ -77,7 +77,7 @@ def test_from_recordings_to_words(corpus, tmp_path, monkeypatch, depmm):
     done = depmm("evaluate", "runs/tiny")
     assert done.code == 0, done.err
     assert "balanced_accuracy" in done.out
-    assert "floor" in done.out
+    assert "baseline" in done.out
     assert json.loads(Path("runs/tiny/metrics.json").read_text())["metrics"]["auroc"]
     page = Path("runs/tiny/report.html").read_text()
     assert "gender_shortcut" in page
@@ -384,7 +384,7 @@ def test_questions_are_answered(tmp_path, depmm):
 def test_an_undefined_metric_is_said_not_formatted():
     from depmm.cli import summary_lines
 
-    floor = {"value": None}
-    entry = {"value": None, "low": None, "high": 0.5, "floor": floor}
+    baseline = {"value": None}
+    entry = {"value": None, "low": None, "high": 0.5, "baseline": baseline}
     (line,) = summary_lines({"metrics": {"auroc": entry}})
-    assert line.split() == ["auroc", "undefined", "[undefined,", "0.500]", "floor", "undefined"]
+    assert line.split() == ["auroc", "undefined", "[undefined,", "0.500]", "baseline", "undefined"]

@@ -238,18 +238,18 @@ SHORTCUTS = (
     Shortcut(
         "gender_shortcut",
         _gender,
-        "Report results by gender and the floor that gender alone reaches; balance the groups.",
+        "Report results by gender and the baseline that gender alone reaches; balance the groups.",
     ),
     Shortcut(
         "step_count_shortcut",
         _number("steps", "{} steps a session"),
-        "Check that the model cannot count steps: draw equal numbers, and report the floor that "
+        "Check that the model cannot count steps: draw equal numbers, and report the baseline that "
         "the count alone reaches.",
     ),
     Shortcut(
         "duration_shortcut",
         _number("seconds", "{} seconds a session"),
-        "Check that the model cannot measure length: cut to equal lengths, and report the floor "
+        "Check that the model cannot measure length: cut to equal lengths, and report the baseline "
         "that the duration alone reaches.",
     ),
     Shortcut("id_order_shortcut", _file_order, _IDS),

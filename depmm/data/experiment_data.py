@@ -260,7 +260,7 @@ def labelled_sessions(
 def describe_sessions(
     sessions: pd.DataFrame, steps: pd.DataFrame, sound_s: pd.Series
 ) -> pd.DataFrame:
-    """Add what is known of each session beside its recording, for reports and their floors.
+    """Add what is known of each session beside its recording, for reports and their baselines.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ Each fold's constants come from its TRAIN rows (from its validation rows where t
 labelled train rows), never from the rows that are tested:
 
 - ``majority``: the more frequent class (negative when both are equally frequent);
-- ``always_negative``, ``always_positive``: one class; the latter is the floor of F1 on rare
+- ``always_negative``, ``always_positive``: one class; the latter is the baseline of F1 on rare
   positives;
 - ``constant_probability``: the share of positives;
 - ``even_odds``: probability 0.5 for everyone;
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from depmm.evaluation.stats.bootstrap import Interval, TestedSessions, Values
 from depmm.evaluation.stats.metrics import METRICS, Answer, metric_names
 
-FLOORS: dict[str, tuple[Answer, str]] = {
+BASELINES: dict[str, tuple[Answer, str]] = {
     "majority": ("y_pred", "majority class"),
     "always_negative": ("y_pred", "always negative"),
     "always_positive": ("y_pred", "always positive"),
@@ -41,11 +41,11 @@ FLOORS: dict[str, tuple[Answer, str]] = {
 }
 ROUNDING = 1e-9  # a gain below this is rounding, not a gain
 NO_SOURCE = "none"  # of a table of tested rows alone
-CHANCE = "chance"  # the floor of a metric on which all constants agree
-LABELS = {CHANCE: "any constant answer", **{name: label for name, (_, label) in FLOORS.items()}}
+CHANCE = "chance"  # the baseline of a metric on which all constants agree
+LABELS = {CHANCE: "any constant answer", **{name: label for name, (_, label) in BASELINES.items()}}
 
 
-def add_floors(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
+def add_baselines(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
     """Add the constant answers of each (fold, seed) to its rows.
 
     Parameters
@@ -55,8 +55,8 @@ def add_floors(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
 
     Returns
     -------
-    A copy with a column for each constant, and ``binary_floor_source`` or
-    ``severity_floor_source``: the split that they come from
+    A copy with a column for each constant, and ``binary_baseline_source`` or
+    ``severity_baseline_source``: the split that they come from
 
     Raises
     ------
@@ -66,13 +66,13 @@ def add_floors(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
     column = "y_true" if task == "binary" else "score"
     if task == "binary" and predictions.loc[predictions["split"] != "test", column].isna().all():
         fixed = {"always_negative": 0, "always_positive": 1, "even_odds": 0.5}
-        return predictions.assign(**fixed, binary_floor_source=NO_SOURCE)
+        return predictions.assign(**fixed, binary_baseline_source=NO_SOURCE)
     truth = predictions[column].to_numpy(dtype=float, na_value=np.nan)
     constant = np.full(len(predictions), np.nan)
     source = np.full(len(predictions), "", dtype=object)
     for rows, own, name in fitting_rows(predictions, column):
         constant[rows], source[rows] = truth[own].mean(), name
-    table = predictions.assign(**{f"{task}_floor_source": source})
+    table = predictions.assign(**{f"{task}_baseline_source": source})
     if task == "severity":
         return table.assign(constant_mean=constant)
     return table.assign(
@@ -87,7 +87,7 @@ def add_floors(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
 def fitting_rows(
     predictions: pd.DataFrame, column: str
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], str]]:
-    """Say for each (fold, seed) which rows its floors are fitted on; never the tested ones.
+    """Say for each (fold, seed) which rows its baselines are fitted on; never the tested ones.
 
     Parameters
     ----------
@@ -113,59 +113,66 @@ def fitting_rows(
         else:
             raise ValueError(
                 f"predictions: fold {fold}, seed {seed} has no train or validation rows with "
-                f"{column}, so that no floor can be set without looking at the test: add its train "
-                f"rows ({column} is enough, the answers may be null)"
+                f"{column}, so that no baseline can be set without looking at the test: add its "
+                f"train rows ({column} is enough, the answers may be null)"
             )
 
 
-def compare_with_floors(tested: TestedSessions, task: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Compute every metric of a task beside its floor.
+def compare_with_baselines(
+    tested: TestedSessions, task: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Compute every metric of a task beside its baseline.
 
     Returns
     -------
-    metrics : name -> value, low, high, undefined_draws; ``floor`` (name, value, low, high) and
+    metrics : name -> value, low, high, undefined_draws; ``baseline`` (name, value, low, high) and
         ``gain`` (paired difference to it; positive is better), both None where a constant answer
         reaches the best value; ``verdict``; ``per_seed`` with several seeds
-    floors : floor -> metric -> value, low, high, undefined_draws
+    baselines : baseline -> metric -> value, low, high, undefined_draws
     """
     metrics: dict[str, Any] = {}
-    floors: dict[str, Any] = {}
+    baselines: dict[str, Any] = {}
     for name in metric_names(task):
         metric = METRICS[name]
         if any(metric.reads not in rows for rows in tested.seeds.values()):
             continue  # no bands: the instrument is unknown or has none
         own = tested.values(name)
         estimate = tested.interval(*own)
-        entry: dict[str, Any] = {**asdict(estimate), "floor": None, "gain": None, "verdict": None}
+        entry: dict[str, Any] = {
+            **asdict(estimate),
+            "baseline": None,
+            "gain": None,
+            "verdict": None,
+        }
         if len(own.points) > 1:
             entry["per_seed"] = dict(zip(map(str, tested.seeds), own.points, strict=True))
         constants = {
-            floor: tested.values(name, floor)
-            for floor, (answer, _) in FLOORS.items()
-            if answer == metric.reads and all(floor in rows for rows in tested.seeds.values())
+            baseline: tested.values(name, baseline)
+            for baseline, (answer, _) in BASELINES.items()
+            if answer == metric.reads and all(baseline in rows for rows in tested.seeds.values())
         }
-        for floor, values in constants.items():
-            floors.setdefault(floor, {})[name] = asdict(tested.interval(*values))
+        for baseline, values in constants.items():
+            baselines.setdefault(baseline, {})[name] = asdict(tested.interval(*values))
         if metric.judged:
-            floor, best = _best_floor(name, constants, own)
+            baseline, best = _best_floor(name, constants, own)
             beside = tested.interval(*best)
             sign = -1 if metric.lower_is_better else 1
             gain = tested.interval(*(sign * (a - b) for a, b in zip(own, best, strict=True)))
-            entry["floor"] = {"name": floor, **asdict(beside)}
+            entry["baseline"] = {"name": baseline, **asdict(beside)}
             entry["gain"] = asdict(gain)
-            entry["verdict"] = verdict(name, estimate, beside, gain, LABELS[floor])
+            entry["verdict"] = verdict(name, estimate, beside, gain, LABELS[baseline])
         metrics[name] = entry
-    return metrics, floors
+    return metrics, baselines
 
 
 def verdict(
-    name: str, estimate: Interval, floor: Interval, gain: Interval, floor_label: str
+    name: str, estimate: Interval, baseline: Interval, gain: Interval, baseline_label: str
 ) -> dict[str, str]:
-    """Say in plain words whether a metric is better than its floor.
+    """Say in plain words whether a metric is better than its baseline.
 
-    Better means that the lower bound of the paired gain over the floor is above 0: model and floor
-    are compared on the same persons in every draw. Where the floor is chance this is the same as
-    the metric's own lower bound above it.
+    Better means that the lower bound of the paired gain over the baseline is above 0: model and
+    baseline are compared on the same persons in every draw. Where the baseline is chance this is
+    the same as the metric's own lower bound above it.
 
     Returns
     -------
@@ -182,7 +189,7 @@ def verdict(
         answer, relation = "not shown to be better", "not shown to be better than"
     words = (
         f"{label} {estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f}) is {relation} "
-        f"the floor of {floor.value:.2f} ({floor_label})."
+        f"the baseline of {baseline.value:.2f} ({baseline_label})."
     )
     return {"answer": answer, "words": words}
 
@@ -193,6 +200,6 @@ def _best_floor(name: str, constants: dict[str, Values], own: Values) -> tuple[s
     if metric.chance is not None:
         return CHANCE, Values(*(np.full_like(part, metric.chance) for part in own))
     sign = -1 if metric.lower_is_better else 1
-    quality = {floor: sign * np.mean(values.points) for floor, values in constants.items()}
-    best = max(quality, key=lambda floor: np.nan_to_num(quality[floor], nan=-np.inf))
+    quality = {baseline: sign * np.mean(values.points) for baseline, values in constants.items()}
+    best = max(quality, key=lambda baseline: np.nan_to_num(quality[baseline], nan=-np.inf))
     return best, constants[best]

@@ -3,17 +3,17 @@
 Recordings of depressed people differ from others in ways that are not depression: who was asked
 how long, by whom, and of which gender and age. A model that only hears these has learned nothing
 about depression, and yet beats a constant (E-DAIC: 8 of 13 women of the test are positive, 9 of 43
-men). Where it is not shown to be better than such a floor, a report says so.
+men). Where it is not shown to be better than such a baseline, a report says so.
 
-Each (fold, seed) has floors of its own, fitted on its TRAIN rows (on its validation rows where the
+The baselines of each (fold, seed) are fitted on its TRAIN rows (on its validation rows where the
 table has no labelled train rows), never on the rows that are tested: logistic regression with
 balanced classes, deciding at 0.5, or ridge regression of the score, both with scikit-learn's
 penalty. Numbers are standardised, and the median stands in for a missing one beside a column that
 says so; words are one-hot, and one that no train row has is none of them.
 
-Floors vary from fold to fold, so that pooled over folds, and most of all when leaving one person
-out, a floor that knows nothing can score below chance: the floor of a verdict remains the best
-constant answer (``floors``).
+Baselines vary from fold to fold, so that pooled over folds, and most of all when leaving one person
+out, a baseline that knows nothing can score below chance: the baseline of a verdict remains the
+best constant answer (``baselines``).
 """
 
 from dataclasses import asdict
@@ -29,7 +29,7 @@ from depmm.evaluation.baselines import fitting_rows, verdict
 from depmm.evaluation.stats.bootstrap import DEFAULT_THRESHOLD, TestedSessions
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS, metric_names
 
-COVARIATE_FLOORS: dict[str, tuple[str, ...]] = {
+COVARIATE_BASELINES: dict[str, tuple[str, ...]] = {
     "demographics": ("gender", "age"),
     "duration": ("duration_s", "n_steps"),
     "interviewer": ("interviewer",),
@@ -38,25 +38,25 @@ UNKNOWN = "not known"
 
 
 class _NotPossible(ValueError):
-    """A floor that these predictions do not allow, and why."""
+    """A baseline that these predictions do not allow, and why."""
 
 
-def add_covariate_floors(
+def add_covariate_baselines(
     predictions: pd.DataFrame, task: str
 ) -> tuple[pd.DataFrame, dict[str, list[str]], dict[str, str]]:
-    """Add the answers of each floor to the rows of every (fold, seed).
+    """Add the answers of each baseline to the rows of every (fold, seed).
 
     Parameters
     ----------
     predictions : checked table (``check_predictions``) with any of ``COVARIATES``
-    task : ``binary`` adds ``<floor>_y_prob`` and ``<floor>_y_pred``, ``severity`` adds
-        ``<floor>_score_pred``
+    task : ``binary`` adds ``<baseline>_y_prob`` and ``<baseline>_y_pred``, ``severity`` adds
+        ``<baseline>_score_pred``
 
     Returns
     -------
     table : a copy with the answers
-    reads : floor -> the columns that it is fitted on
-    not_possible : floor -> why there is none
+    reads : baseline -> the columns that it is fitted on
+    not_possible : baseline -> why there is none
 
     Raises
     ------
@@ -65,19 +65,19 @@ def add_covariate_floors(
     table = predictions.copy()
     reads: dict[str, list[str]] = {}
     not_possible: dict[str, str] = {}
-    for floor, columns in COVARIATE_FLOORS.items():
+    for baseline, columns in COVARIATE_BASELINES.items():
         try:
             known = _known_columns(predictions, columns)
             answer = _answers(predictions, task, known)
         except _NotPossible as why:
-            not_possible[floor] = str(why)
+            not_possible[baseline] = str(why)
             continue
-        reads[floor] = [str(name) for name in known]
+        reads[baseline] = [str(name) for name in known]
         if task == "severity":
-            table[f"{floor}_score_pred"] = answer
+            table[f"{baseline}_score_pred"] = answer
         else:
-            table[f"{floor}_y_prob"] = answer
-            table[f"{floor}_y_pred"] = (answer >= DEFAULT_THRESHOLD).astype(int)
+            table[f"{baseline}_y_prob"] = answer
+            table[f"{baseline}_y_pred"] = (answer >= DEFAULT_THRESHOLD).astype(int)
     return table, reads, not_possible
 
 
@@ -160,26 +160,26 @@ def encode(known: pd.DataFrame, own: np.ndarray) -> np.ndarray:
     return np.stack([*numbers, *words], axis=1).astype(float)
 
 
-def compare_with_covariate_floors(
+def compare_with_covariate_baselines(
     tested: TestedSessions, task: str, reads: dict[str, list[str]]
 ) -> dict[str, Any]:
-    """Measure each floor like the model, on the same draws, and the model's gain over it.
+    """Measure each baseline like the model, on the same draws, and the model's gain over it.
 
-    Severity bands are left out: a floor's answers have none.
+    Severity bands are left out: a baseline's answers have none.
 
     Parameters
     ----------
-    tested : sessions with the answers of ``add_covariate_floors``
-    reads : its floors
+    tested : sessions with the answers of ``add_covariate_baselines``
+    reads : its baselines
 
     Returns
     -------
-    floor -> ``reads`` (its columns) and ``metrics``: name -> value, low, high, undefined_draws,
-    ``gain`` (paired, of the model over the floor; positive is better) and ``verdict``, both None
+    baseline -> ``reads`` (its columns) and ``metrics``: name -> value, low, high, undefined_draws,
+    ``gain`` (paired, of the model over the baseline; positive is better) and ``verdict``, both None
     for metrics that are not judged alone
     """
-    floors: dict[str, Any] = {
-        floor: {"reads": columns, "metrics": {}} for floor, columns in reads.items()
+    baselines: dict[str, Any] = {
+        baseline: {"reads": columns, "metrics": {}} for baseline, columns in reads.items()
     }
     for name in metric_names(task):
         metric = METRICS[name]
@@ -188,24 +188,24 @@ def compare_with_covariate_floors(
         own = tested.values(name)
         estimate = tested.interval(*own)
         sign = -1 if metric.lower_is_better else 1
-        for floor, entry in floors.items():
-            values = tested.values(name, f"{floor}_{metric.reads}")
+        for baseline, entry in baselines.items():
+            values = tested.values(name, f"{baseline}_{metric.reads}")
             beside = tested.interval(*values)
             entry["metrics"][name] = {**asdict(beside), "gain": None, "verdict": None}
             if metric.judged:
                 gain = tested.interval(*(sign * (a - b) for a, b in zip(own, values, strict=True)))
-                words = f"{floor} alone: {', '.join(entry['reads'])}"
+                words = f"{baseline} alone: {', '.join(entry['reads'])}"
                 entry["metrics"][name] |= {
                     "gain": asdict(gain),
                     "verdict": verdict(name, estimate, beside, gain, words),
                 }
-    return floors
+    return baselines
 
 
-def covariate_warnings(floors: dict[str, Any], task: str) -> list[str]:
-    """Name the floors that the model is not shown to beat in every headline metric."""
+def covariate_warnings(baselines: dict[str, Any], task: str) -> list[str]:
+    """Name the baselines that the model is not shown to beat in every headline metric."""
     notes = []
-    for entry in floors.values():
+    for entry in baselines.values():
         verdicts = [entry["metrics"][name]["verdict"] for name in HEADLINE[task]]
         if lost := [v["words"] for v in verdicts if v["answer"] not in ("better", "undefined")]:
             notes.append(

@@ -1,7 +1,7 @@
 """Covariates: what is known of a session without its recording.
 
-Reports are cut by them (``fairness``), and floors are fitted on them alone (``covariate_floors``).
-A predictions table may have any of these columns; none is needed.
+Reports are cut by them (``fairness``), and baselines are fitted on them alone
+(``covariate_baselines``). A predictions table may have any of these columns; none is needed.
 """
 
 import numpy as np

@@ -98,7 +98,7 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
         score, score_pred (measured and predicted severity) or both pairs; a column may be null
         outside the tested rows. corpus, split (train | validation | test), fold and seed are as in
         ``ASSUMED`` where a table has no such column; any of ``COVARIATES`` may be
-        there: reports are cut by them, and floors are fitted on them; further columns are kept
+        there: reports are cut by them, and baselines are fitted on them; further columns are kept
 
     Raises
     ------

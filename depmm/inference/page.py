@@ -139,8 +139,8 @@ def _figure(entry: dict[str, Any], confidence: float) -> str:
     parts = []
     if entry["low"] is not None:
         parts.append(f"{_percent(confidence)} interval {entry['low']:.2f} to {entry['high']:.2f}")
-    if entry["floor"] is not None:
-        parts.append(f"floor {entry['floor']:.2f}")
+    if entry["baseline"] is not None:
+        parts.append(f"baseline {entry['baseline']:.2f}")
     return f"{words} ({', '.join(parts)})" if parts else words
 
 

@@ -172,7 +172,7 @@ def _measured(path: Path) -> dict[str, Any] | None:
                 {
                     "label": METRICS[name].label,
                     **{key: content["metrics"][name][key] for key in ("value", "low", "high")},
-                    "floor": (content["metrics"][name]["floor"] or {}).get("value"),
+                    "baseline": (content["metrics"][name]["baseline"] or {}).get("value"),
                 }
                 for task in content["tasks"]
                 for name in HEADLINE[task]

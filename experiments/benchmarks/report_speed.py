@@ -2,8 +2,8 @@
 
     python experiments/benchmarks/report_speed.py [PREDICTIONS] [DRAWS]
 
-Every metric of both tasks with its interval, floor and gain; one session a person. The bar is 30 s
-and 1 GB. Memory is that of the whole process; the part that importing takes is printed beside it.
+Every metric of both tasks with its interval, baseline and gain; one session a person. The bar is 30
+s and 1 GB. Memory is that of the whole process; the part that importing takes is printed beside it.
 """
 
 import resource

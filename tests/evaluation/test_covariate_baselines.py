@@ -1,4 +1,4 @@
-"""Floors that see no recording: what scikit-learn says, nothing of the test, and their report."""
+"""Baselines that see no recording: parity with scikit-learn, no test rows, and the report."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from depmm.evaluation.covariate_baselines import add_covariate_floors, encode
+from depmm.evaluation.covariate_baselines import add_covariate_baselines, encode
 from depmm.evaluation.predictions import PredictionsError, check_predictions, mean_of_sessions
 from depmm.evaluation.reports.report import evaluate, write_report
 
@@ -48,11 +48,11 @@ def make_predictions(persons=24, folds=2, told=0.0):
 
 
 def answers(table, task="binary"):
-    """Rows as they are checked, with the floors' answers."""
+    """Rows as they are checked, with the baselines' answers."""
     checked = check_predictions(table)
-    floors, reads, not_possible = add_covariate_floors(checked, task)
-    new = [name for name in floors if name not in checked]
-    return floors, new, reads, not_possible
+    baselines, reads, not_possible = add_covariate_baselines(checked, task)
+    new = [name for name in baselines if name not in checked]
+    return baselines, new, reads, not_possible
 
 
 # ---- the fit -----------------------------------------------------------------------------------
@@ -63,14 +63,14 @@ def test_answers_are_those_of_a_scikit_learn_pipeline_of_the_train_rows(task):
     table = make_predictions()
     first_test = table.index[table["split"] == "test"][0]
     table.loc[table["subject"] == table.loc[first_test, "subject"], "gender"] = "unheard of"
-    floors, new, reads, not_possible = answers(table, task)
+    baselines, new, reads, not_possible = answers(table, task)
     assert reads["demographics"] == ["gender", "age"]
     assert not_possible == {}
     assert len(new) == (6 if task == "binary" else 3)
-    ready = floors.assign(
-        duration_s=np.log(floors["duration_s"]), gender=floors["gender"].fillna("not known")
+    ready = baselines.assign(
+        duration_s=np.log(baselines["duration_s"]), gender=baselines["gender"].fillna("not known")
     )
-    for floor, names in reads.items():
+    for baseline, names in reads.items():
         numbers = [name for name in names if name not in ("gender", "interviewer")]
         imputer = SimpleImputer(strategy="median", add_indicator=True)
         one_hot = OneHotEncoder(handle_unknown="ignore")
@@ -92,12 +92,12 @@ def test_answers_are_those_of_a_scikit_learn_pipeline_of_the_train_rows(task):
                 expected = model.predict(own[names])
             else:
                 expected = model.predict_proba(own[names])[:, 1]
-                decided = floors.loc[own.index, f"{floor}_y_pred"].to_numpy()
+                decided = baselines.loc[own.index, f"{baseline}_y_pred"].to_numpy()
                 clear = np.abs(expected - 0.5) > 1e-4
                 assert clear.mean() > 0.9
                 assert (decided == (expected >= 0.5))[clear].all()
-            column = f"{floor}_{'score_pred' if task == 'severity' else 'y_prob'}"
-            np.testing.assert_allclose(floors.loc[own.index, column], expected, atol=1e-6)
+            column = f"{baseline}_{'score_pred' if task == 'severity' else 'y_prob'}"
+            np.testing.assert_allclose(baselines.loc[own.index, column], expected, atol=1e-6)
 
 
 def test_encoding_by_hand():
@@ -124,8 +124,8 @@ def test_truth_of_tested_rows_changes_no_answer():
     changed.loc[tested, "y_true"] = 1 - changed.loc[tested, "y_true"]
     changed.loc[tested, "score"] = 27.0
     for task in ("binary", "severity"):
-        before, _, _ = add_covariate_floors(table, task)
-        after, _, _ = add_covariate_floors(changed, task)
+        before, _, _ = add_covariate_baselines(table, task)
+        after, _, _ = add_covariate_baselines(changed, task)
         new = [name for name in before if name not in table]
         pd.testing.assert_frame_equal(before[new], after[new], atol=1e-6)
 
@@ -136,8 +136,8 @@ def test_an_answer_depends_on_its_own_covariates_alone():
     place = table.index[table["split"] == "test"][0]
     for name, value in {"age": 99, "gender": "x", "duration_s": 1e6, "interviewer": "new"}.items():
         changed.loc[place, name] = value
-    before, _, _ = add_covariate_floors(table, "binary")
-    after, _, _ = add_covariate_floors(changed, "binary")
+    before, _, _ = add_covariate_baselines(table, "binary")
+    after, _, _ = add_covariate_baselines(changed, "binary")
     new = [name for name in before if name.endswith("y_prob") and name not in table]
     pd.testing.assert_frame_equal(
         before[new].drop(index=place), after[new].drop(index=place), atol=1e-6
@@ -148,12 +148,12 @@ def test_an_answer_depends_on_its_own_covariates_alone():
 def test_validation_rows_serve_where_there_are_no_train_rows():
     table = make_predictions()
     table = table[table["split"] != "train"].reset_index(drop=True)
-    floors, new, _, not_possible = answers(table)
+    baselines, new, _, not_possible = answers(table)
     assert not_possible == {}
     renamed = table.assign(split=table["split"].replace("validation", "train"))
     other, _, _, _ = answers(renamed)
     np.testing.assert_allclose(
-        floors.sort_values(["fold", "subject"])[new],
+        baselines.sort_values(["fold", "subject"])[new],
         other.sort_values(["fold", "subject"])[new],
         atol=1e-6,
     )
@@ -183,23 +183,23 @@ def test_validation_rows_serve_where_there_are_no_train_rows():
         ),
     ],
 )
-def test_a_floor_that_is_not_possible_says_why(change, expected):
+def test_a_baseline_that_is_not_possible_says_why(change, expected):
     _, new, reads, not_possible = answers(change(make_predictions()))
     assert set(not_possible) == set(expected)
-    for floor, why in expected.items():
-        assert not_possible[floor].startswith(why)
-        assert not [name for name in new if name.startswith(floor)]
+    for baseline, why in expected.items():
+        assert not_possible[baseline].startswith(why)
+        assert not [name for name in new if name.startswith(baseline)]
     assert set(reads) == {"demographics", "duration", "interviewer"} - set(expected)
 
 
 def test_what_is_not_known_of_tested_sessions_is_not_read():
-    floors, _, reads, _ = answers(make_predictions().assign(age=np.nan))
+    baselines, _, reads, _ = answers(make_predictions().assign(age=np.nan))
     assert reads["demographics"] == ["gender"]
     words = make_predictions()
     words["age"] = np.where(words["age"] > 40, "old", "young")
-    floors, _, reads, _ = answers(words)
+    baselines, _, reads, _ = answers(words)
     assert reads["demographics"] == ["gender", "age"]
-    assert floors["demographics_y_prob"].between(0, 1).all()
+    assert baselines["demographics_y_prob"].between(0, 1).all()
 
 
 # ---- the report --------------------------------------------------------------------------------
@@ -211,10 +211,10 @@ def test_a_model_that_length_explains_is_warned_about(tmp_path):
     severity = {"score": np.nan, "score_pred": np.nan}
     content = write_report(table.assign(**severity), tmp_path, title="length", draws=DRAWS)
     assert content["verdict"]["answer"] == "better"  # than a constant
-    entry = content["covariate_floors"]["binary"]["floors"]["duration"]
+    entry = content["covariate_baselines"]["binary"]["baselines"]["duration"]
     assert entry["reads"] == ["duration_s", "n_steps"]
-    floors, _, _, _ = answers(table)
-    tested = floors[floors["split"] == "test"]
+    baselines, _, _, _ = answers(table)
+    tested = baselines[baselines["split"] == "test"]
     auroc = sk.roc_auc_score(tested["y_true"], tested["duration_y_prob"])
     assert entry["metrics"]["auroc"]["value"] == pytest.approx(auroc)
     brier = [
@@ -225,11 +225,11 @@ def test_a_model_that_length_explains_is_warned_about(tmp_path):
     assert entry["metrics"]["recall"]["gain"] is None
     (note,) = (note for note in content["warnings"] if "sees no recording" in note)
     assert "only duration_s and n_steps: " in note
-    assert "floor of 1.00 (duration alone: duration_s, n_steps)" in note
+    assert "baseline of 1.00 (duration alone: duration_s, n_steps)" in note
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert 'data-floor="duration"' in page
+    assert 'data-baseline="duration"' in page
     assert "only duration_s and n_steps" in page
-    missing = content["covariate_floors"]["binary"]["not_possible"]
+    missing = content["covariate_baselines"]["binary"]["not_possible"]
     assert missing.keys() == {"demographics", "interviewer"}
     assert f"demographics ({NONE} gender or age); interviewer ({NONE} interviewer)." in page
     assert f"gender ({NONE} gender); " in page  # not cut by it either
@@ -238,17 +238,17 @@ def test_a_model_that_length_explains_is_warned_about(tmp_path):
 def test_severity_and_its_bands():
     only = make_predictions().assign(y_prob=np.nan)
     content = evaluate(only, draws=DRAWS, confidence=0.95)
-    floors = content["covariate_floors"]["severity"]["floors"]
-    assert set(floors) == {"demographics", "duration", "interviewer"}
+    baselines = content["covariate_baselines"]["severity"]["baselines"]
+    assert set(baselines) == {"demographics", "duration", "interviewer"}
     assert "quadratic_kappa" in content["metrics"]
-    assert "quadratic_kappa" not in floors["duration"]["metrics"]  # its answers have no bands
+    assert "quadratic_kappa" not in baselines["duration"]["metrics"]  # its answers have no bands
     table, _, _, _ = answers(make_predictions(), "severity")
     tested = table[table["split"] == "test"]
     mae = [
         sk.mean_absolute_error(tested["score"], tested[n])
         for n in ("duration_score_pred", "score_pred")
     ]
-    entry = floors["duration"]["metrics"]["mae"]
+    entry = baselines["duration"]["metrics"]["mae"]
     assert entry["value"] == pytest.approx(mae[0])
     assert entry["gain"]["value"] == pytest.approx(mae[0] - mae[1])
 

@@ -40,8 +40,8 @@ def test_four_columns_are_evaluated_and_what_is_assumed_is_said(tmp_path):
     assert content["counts"]["test"] == {"sessions": 6, "persons": 6, "positive_sessions": 3}
     assert content["confusion"] == {"tn": 2, "fp": 1, "fn": 1, "tp": 2}  # decided at 0.5
     assert content["metrics"]["auroc"]["value"] == pytest.approx(8 / 9)
-    assert content["metrics"]["accuracy"]["floor"]["value"] == 0.5
-    assert set(content["floors"]) == {"always_negative", "always_positive", "even_odds"}
+    assert content["metrics"]["accuracy"]["baseline"]["value"] == 0.5
+    assert set(content["baselines"]) == {"always_negative", "always_positive", "even_odds"}
     assert content["assumed"] == [
         "all persons are of one corpus (no column corpus)",
         "all rows are tested sessions, of persons nobody trained on (no column split)",
@@ -62,19 +62,19 @@ def test_the_defaults_are_those_of_the_full_table():
     )
 
 
-def test_train_rows_bring_their_floors():
+def test_train_rows_bring_their_baselines():
     half = ["train", "train", "validation", "validation", "test", "test"]
     content = evaluate(table(split=half), draws=50, confidence=0.95)
-    assert "constant_probability" in content["floors"]
+    assert "constant_probability" in content["baselines"]
     assert [entry["source"] for entry in content["thresholds"]] == [
         "best balanced accuracy on 2 validation sessions"
     ]
     assert len(content["assumed"]) == 3
 
 
-def test_severity_without_train_rows_has_no_floor_and_says_what_to_add():
+def test_severity_without_train_rows_has_no_baseline_and_says_what_to_add():
     severity = table(score=9.0, score_pred=8.0).drop(columns=["y_true", "y_prob"])
-    with pytest.raises(ValueError, match=r"score.* no floor .* add its train rows"):
+    with pytest.raises(ValueError, match=r"score.* no baseline .* add its train rows"):
         evaluate(severity, draws=10, confidence=0.95)
 
 

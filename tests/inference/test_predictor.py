@@ -532,8 +532,13 @@ def test_files_are_written_and_the_broken_one_is_named(
         "counts": {"test": {"persons": 3}},
         "tasks": ["binary"],
         "metrics": {
-            "balanced_accuracy": {"value": 0.75, "low": 0.5, "high": 1.0, "floor": {"value": 0.5}},
-            "auroc": {"value": None, "low": None, "high": None, "floor": None},
+            "balanced_accuracy": {
+                "value": 0.75,
+                "low": 0.5,
+                "high": 1.0,
+                "baseline": {"value": 0.5},
+            },
+            "auroc": {"value": None, "low": None, "high": None, "baseline": None},
         },
     }
     run = shutil.copytree(folds / "seed-0-fold-0", tmp_path / "measured")
@@ -554,7 +559,7 @@ def test_files_are_written_and_the_broken_one_is_named(
     assert not list(scratch.iterdir())
     measured = (
         "measured on 3 people it had not seen: Balanced accuracy 0.75 (95 % interval 0.50 to 1.00, "
-        "floor 0.50), AUROC undefined."
+        "baseline 0.50), AUROC undefined."
     )
     for text in (out, *(Path(f"out/{n}_1.html").read_text() for n in ("S001", "S002"))):
         assert STATEMENT in text
@@ -562,7 +567,7 @@ def test_files_are_written_and_the_broken_one_is_named(
         assert "of ewre_simulated" in text
     content = json.loads(Path("out/S001_1.json").read_text())
     assert (content["schema"], content["schema_version"]) == ("depmm prediction", 1)
-    assert content["model"]["measured"]["metrics"][0]["floor"] == 0.5
+    assert content["model"]["measured"]["metrics"][0]["baseline"] == 0.5
 
     # a second time: the same content; somebody else's file stays
     assert depmm("predict", run, first, "--out", "out")[0] == 0

@@ -1,4 +1,4 @@
-"""Several runs on one page: each beside its floor, and every pair compared on the same persons."""
+"""Compare several runs on one page: each with its baseline, every pair on the same subjects."""
 
 import json
 from collections.abc import Mapping

@@ -67,10 +67,12 @@ def roc_figure(seeds: Answers, confidence: float) -> str | None:
         if not _draw_curve(axes, roc_curve, GRID, seeds, confidence):
             return None
         axes.plot(
-            [0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="floor: no ranking"
+            [0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="baseline: no ranking"
         )
         axes.legend(loc="lower right")
-        return _svg(figure, "roc", "ROC curve of the model with its band, above the diagonal floor")
+        return _svg(
+            figure, "roc", "ROC curve of the model with its band, above the diagonal baseline"
+        )
 
 
 def pr_figure(seeds: Answers, confidence: float) -> str | None:
@@ -81,10 +83,10 @@ def pr_figure(seeds: Answers, confidence: float) -> str | None:
         if positives == 1 or not _draw_curve(axes, pr_curve, GRID[1:], seeds, confidence):
             return None
         axes.axhline(
-            positives, color=GREY, linestyle="--", linewidth=1, label="floor: share of positives"
+            positives, color=GREY, linestyle="--", linewidth=1, label="baseline: share of positives"
         )
         axes.legend(loc="best")
-        return _svg(figure, "pr", "Precision-recall curve of the model with its band and floor")
+        return _svg(figure, "pr", "Precision-recall curve of the model with its band and baseline")
 
 
 def _draw_curve(
@@ -138,7 +140,7 @@ def roc_overlay(runs: Mapping[str, Answers]) -> str | None:
                 linestyle=RUN_DASHES[number % len(RUN_DASHES)],
                 label=f"run {number}",
             )
-        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, label="floor: no ranking")
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, label="baseline: no ranking")
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         # the names come after: as a label _a would be left out, and $ be mathematics
         texts = axes.legend(loc="lower right", fontsize=8).get_texts()
@@ -149,7 +151,7 @@ def roc_overlay(runs: Mapping[str, Answers]) -> str | None:
                 if len(name) <= LONG_NAME
                 else f"{name[: LONG_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
             )
-        return _svg(figure, "overlay", "ROC curves of the runs, above the diagonal floor")
+        return _svg(figure, "overlay", "ROC curves of the runs, above the diagonal baseline")
 
 
 def severity_figure(score: Array, score_pred: Array, instrument: str | None) -> str:
@@ -225,7 +227,7 @@ def risk_figure(coverage: Array, risk: Array) -> str:
     with mpl.rc_context(STYLE):
         figure, axes = _axes("Coverage (share of sessions decided)", "Risk (share decided wrong)")
         axes.axhline(
-            risk[-1], color=GREY, linestyle="--", linewidth=1, label="floor: left out at random"
+            risk[-1], color=GREY, linestyle="--", linewidth=1, label="baseline: left out at random"
         )
         axes.plot(coverage, risk, color=BLUE, label="least sure left out first")
         axes.set(xlim=(0, 1.01), ylim=(-0.01, max(0.1, 1.15 * float(risk.max()))))

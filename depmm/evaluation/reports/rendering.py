@@ -49,7 +49,7 @@ def answers(tested: TestedSessions) -> figures.Answers:
 
 def render(template: str, /, **values: Any) -> str:
     """Fill a template of this package; in HTML everything but the figures is escaped."""
-    known = {"metrics": METRICS, "headline": HEADLINE, "floor_labels": LABELS}
+    known = {"metrics": METRICS, "headline": HEADLINE, "baseline_labels": LABELS}
     return templates("depmm.evaluation.reports").get_template(template).render(**known, **values)
 
 

@@ -18,10 +18,10 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from depmm.corpora.manifest import INSTRUMENTS
-from depmm.evaluation.baselines import NO_SOURCE, add_floors, compare_with_floors
+from depmm.evaluation.baselines import NO_SOURCE, add_baselines, compare_with_baselines
 from depmm.evaluation.covariate_baselines import (
-    add_covariate_floors,
-    compare_with_covariate_floors,
+    add_covariate_baselines,
+    compare_with_covariate_baselines,
     covariate_warnings,
 )
 from depmm.evaluation.predictions import (
@@ -77,9 +77,9 @@ def evaluate(
     Returns
     -------
     Plain values (None where undefined). ``metrics`` maps a name of ``METRICS`` to value, low, high,
-    undefined_draws, the floor it is compared with, the paired gain over that floor and a verdict;
-    ``covariate_floors`` maps a task to the floors that see no recording and to those that are not
-    possible; ``groups``, ``gaps`` and more: see ``measure_fairness``
+    undefined_draws, the baseline it is compared with, the paired gain over that baseline and a
+    verdict; ``covariate_baselines`` maps a task to the baselines that see no recording and to those
+    that are not possible; ``groups``, ``gaps`` and more: see ``measure_fairness``
 
     Raises
     ------
@@ -95,18 +95,18 @@ def measure(
     table, tasks = decided_predictions(predictions, unit)
     learned: dict[str, Any] = {}
     for task in tasks:
-        table = add_floors(table, task)
-        table, *learned[task] = add_covariate_floors(table, task)
+        table = add_baselines(table, task)
+        table, *learned[task] = add_covariate_baselines(table, task)
     tested = draw_sessions(table, draws, confidence, seed)
     with threadpool_limits(1), ThreadPoolExecutor(THREADS) as threads:
-        floors = [threads.submit(compare_with_floors, tested, task) for task in tasks]
+        baselines = [threads.submit(compare_with_baselines, tested, task) for task in tasks]
         calibration = {t: threads.submit(_calibration, table, tested, t, seed) for t in tasks}
         fairness = threads.submit(measure_fairness, tested, tasks, seed)
         beside = {
-            task: threads.submit(compare_with_covariate_floors, tested, task, learned[task][0])
+            task: threads.submit(compare_with_covariate_baselines, tested, task, learned[task][0])
             for task in tasks
         }
-    results = [found.result() for found in floors]
+    results = [found.result() for found in baselines]
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "kind": "run",
@@ -116,10 +116,10 @@ def measure(
         "instrument": instrument_of(table),
         "verdict": _overall({k: v for metrics, _ in results for k, v in metrics.items()}, tasks),
         "metrics": {k: v for metrics, _ in results for k, v in metrics.items()},
-        "floors": {k: v for _, floors in results for k, v in floors.items()},
-        "covariate_floors": {
+        "baselines": {k: v for _, baselines in results for k, v in baselines.items()},
+        "covariate_baselines": {
             task: {
-                "floors": beside[task].result(),
+                "baselines": beside[task].result(),
                 "not_possible": not_possible,
             }
             for task, (_, not_possible) in learned.items()
@@ -228,7 +228,7 @@ def _protocol(table: pd.DataFrame, tasks: list[str]) -> list[dict[str, Any]]:
             "fold": rows["fold"].iloc[0],
             "seed": rows["seed"].iloc[0],
             **{split: count_sessions(rows[rows["split"] == split]) for split in SPLITS},
-            "floor_source": {task: rows[f"{task}_floor_source"].iloc[0] for task in tasks},
+            "baseline_source": {task: rows[f"{task}_baseline_source"].iloc[0] for task in tasks},
         }
         for _, rows in table.groupby(["seed", "fold"])
     ]
@@ -243,21 +243,21 @@ def _warnings(content: dict[str, Any], table: pd.DataFrame, tested: TestedSessio
             f"Only {persons} persons are tested: bootstrap intervals of fewer than {FEW_SUBJECTS} "
             "persons are too narrow."
         )
-    sources = {source for p in content["protocol"] for source in p["floor_source"].values()}
+    sources = {source for p in content["protocol"] for source in p["baseline_source"].values()}
     if NO_SOURCE in sources:
         notes.append(
             "The table has tested rows alone: that nobody tested was trained on cannot be "
-            "checked, decisions are made at 0.5, and floors are the answers that need no training "
-            "(one class for everyone, probability 0.5)."
+            "checked, decisions are made at 0.5, and baselines are the answers that need no "
+            "training (one class for everyone, probability 0.5)."
         )
     elif untrained := [f"{p['fold']}" for p in content["protocol"] if not p["train"]["sessions"]]:
         notes.append(
             f"The table has no train rows for fold(s) {', '.join(sorted(set(untrained)))}: that "
-            "tested persons were not trained on cannot be checked here, and floors come from "
+            "tested persons were not trained on cannot be checked here, and baselines come from "
             "validation rows."
         )
     elif "validation" in sources:
-        notes.append("Some train rows have no labels: floors come from validation rows there.")
+        notes.append("Some train rows have no labels: baselines come from validation rows there.")
     for entry in content["thresholds"]:
         if entry["source"].startswith("0.5") and NO_SOURCE not in sources:
             notes.append(
@@ -282,8 +282,8 @@ def _warnings(content: dict[str, Any], table: pd.DataFrame, tested: TestedSessio
             plain.setdefault(entry["reason"], []).append(METRICS[name].label)
     for reason, labels in plain.items():
         notes.append(f"Percentile instead of BCa intervals of {', '.join(labels)}: {reason}.")
-    for task, entry in content["covariate_floors"].items():
-        notes += covariate_warnings(entry["floors"], task)
+    for task, entry in content["covariate_baselines"].items():
+        notes += covariate_warnings(entry["baselines"], task)
     notes += fairness_warnings(content["gaps"])
     accuracy = content["metrics"].get("accuracy")
     if accuracy and accuracy["low"] == accuracy["high"]:

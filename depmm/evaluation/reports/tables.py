@@ -69,7 +69,7 @@ class Table:
 
 
 def metrics_table(content: Mapping[str, Any], title: str) -> Table:
-    """Make the table of all metrics of a run: value, interval, floor, gain over the floor.
+    """Make the table of all metrics of a run: value, interval, baseline, gain over the baseline.
 
     Parameters
     ----------
@@ -78,42 +78,44 @@ def metrics_table(content: Mapping[str, Any], title: str) -> Table:
     """
     rows = []
     for name, entry in content["metrics"].items():
-        floor, gain = entry["floor"], entry["gain"]
+        baseline, gain = entry["baseline"], entry["gain"]
         rows.append(
             [
                 METRICS[name].label,
                 number(entry["value"]),
                 _range(entry),
-                f"{number(floor['value'])} ({LABELS[floor['name']]})" if floor else "\N{EN DASH}",
+                f"{number(baseline['value'])} ({LABELS[baseline['name']]})"
+                if baseline
+                else "\N{EN DASH}",
                 f"{number(gain['value'])} ({_range(gain)})" if gain else "\N{EN DASH}",
             ]
         )
     percent = _percent(content["bootstrap"])
-    header = ["Metric", "Value", f"{percent} interval", "Floor", f"Gain ({percent} interval)"]
+    header = ["Metric", "Value", f"{percent} interval", "Baseline", f"Gain ({percent} interval)"]
     caption = (
-        f"{title}. {_sample(content)} {_interval(content['bootstrap'])} The floor is the best "
+        f"{title}. {_sample(content)} {_interval(content['bootstrap'])} The baseline is the best "
         "constant answer on the same sessions."
     )
     return Table(f"{title}-metrics", caption, header, rows)
 
 
 def runs_table(contents: Mapping[str, Mapping[str, Any]], metrics: Sequence[str]) -> Table:
-    """Make the table of several runs: each metric with its interval, and the floor.
+    """Make the table of several runs: each metric with its interval, and the baseline.
 
     Parameters
     ----------
     contents : name of the run -> content of its ``metrics.json``
     metrics : names of ``METRICS``
     """
-    header = ["Run", *(part for name in metrics for part in (METRICS[name].label, "Floor"))]
+    header = ["Run", *(part for name in metrics for part in (METRICS[name].label, "Baseline"))]
     rows = []
     for run, content in contents.items():
         row = [run]
         for name in metrics:
             entry = content["metrics"][name]
-            floor = entry["floor"]
+            baseline = entry["baseline"]
             row += [f"{number(entry['value'])} ({_range(entry)})"]
-            row += [number(floor["value"]) if floor else "\N{EN DASH}"]
+            row += [number(baseline["value"]) if baseline else "\N{EN DASH}"]
         rows.append(row)
     first = next(iter(contents.values()))
     return Table("runs", f"{_sample(first)} {_interval(first['bootstrap'])}", header, rows)

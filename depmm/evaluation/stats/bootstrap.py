@@ -298,7 +298,7 @@ class TestedSessions:
     confidence: float
     persons_by_stratum: dict[str, int]
     repeats: int = 1
-    # floors, gains, groups and gaps ask for the same metrics
+    # baselines, gains, groups and gaps ask for the same metrics
     _known: dict[tuple[str, str], Values] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )

@@ -169,19 +169,19 @@ def test_numbers_by_hand():
         "log_loss": -np.log(0.9 * 0.3 * 0.6 * 0.9) / 4,
     }
     assert values == pytest.approx(expected)
-    majority = {name: entry["value"] for name, entry in content["floors"]["majority"].items()}
+    majority = {name: entry["value"] for name, entry in content["baselines"]["majority"].items()}
     assert majority["accuracy"] == majority["balanced_accuracy"] == 0.5
     assert majority["precision"] is None  # nothing is decided positive
-    assert content["floors"]["constant_probability"]["auroc"]["value"] == 0.5
-    assert content["metrics"]["f1_positive"]["floor"]["name"] == "always_positive"
-    assert content["metrics"]["f1_positive"]["floor"]["value"] == pytest.approx(2 / 3)
+    assert content["baselines"]["constant_probability"]["auroc"]["value"] == 0.5
+    assert content["metrics"]["f1_positive"]["baseline"]["name"] == "always_positive"
+    assert content["metrics"]["f1_positive"]["baseline"]["value"] == pytest.approx(2 / 3)
     assert content["metrics"]["recall"]["verdict"] is None
     # the training share of positives (.25) is a worse guess here than even odds
     brier = content["metrics"]["brier"]
-    assert brier["floor"]["name"] == "even_odds"
-    assert brier["floor"]["value"] == pytest.approx(0.25)
+    assert brier["baseline"]["name"] == "even_odds"
+    assert brier["baseline"]["value"] == pytest.approx(0.25)
     assert brier["gain"]["value"] == pytest.approx(0.25 - 0.1675)
-    assert content["metrics"]["auprc"]["floor"]["value"] == 0.5
+    assert content["metrics"]["auprc"]["baseline"]["value"] == 0.5
     assert content["counts"] == {
         "train": {"sessions": 4, "persons": 4, "positive_sessions": 1},
         "validation": {"sessions": 2, "persons": 2, "positive_sessions": 1},
@@ -196,7 +196,7 @@ def test_verdict_follows_the_lower_bound():
     for name in ("balanced_accuracy", "auroc"):
         entry = good["metrics"][name]
         assert entry["verdict"]["answer"] == "better"
-        assert entry["low"] > entry["floor"]["value"] == 0.5
+        assert entry["low"] > entry["baseline"]["value"] == 0.5
         assert entry["gain"]["low"] == pytest.approx(entry["low"] - 0.5)
     table = make_predictions(persons=60, separation=0)
     assert numbers(table)["verdict"]["answer"] == "not shown to be better"
@@ -216,10 +216,10 @@ def test_pooled_folds_equal_sklearn_and_severity_its_floor():
     assert content["metrics"]["auroc"]["value"] == pytest.approx(auroc)
     assert content["metrics"]["rmse"]["value"] == pytest.approx(rmse)
     means = table[table["split"] == "train"].groupby("fold")["score"].mean()
-    floor = sk.mean_absolute_error(tested["score"], tested["fold"].map(means))
+    baseline = sk.mean_absolute_error(tested["score"], tested["fold"].map(means))
     entry = content["metrics"]["mae"]
-    assert entry["floor"]["value"] == pytest.approx(floor)
-    assert entry["gain"]["value"] == pytest.approx(floor - entry["value"])
+    assert entry["baseline"]["value"] == pytest.approx(baseline)
+    assert entry["gain"]["value"] == pytest.approx(baseline - entry["value"])
     assert entry["verdict"]["answer"] == "better"
     bands = [np.digitize(tested[name], (14, 20, 29)) for name in ("score", "score_pred")]
     kappa = sk.cohen_kappa_score(*bands, weights="quadratic")
@@ -249,10 +249,10 @@ def test_leaving_one_subject_out_does_not_lower_the_floor():
             rows.append(("c", f"p{person}", "1", split, fold, 0, person % 2, 0.5))
     columns = ["corpus", "subject", "session", "split", "fold", "seed", "y_true", "y_prob"]
     content = numbers(pd.DataFrame(rows, columns=columns))
-    assert content["floors"]["majority"]["accuracy"]["value"] == 0
-    assert content["floors"]["constant_probability"]["auroc"]["value"] == 0
-    assert content["metrics"]["accuracy"]["floor"]["value"] == 0.5
-    assert content["metrics"]["auroc"]["floor"]["value"] == 0.5
+    assert content["baselines"]["majority"]["accuracy"]["value"] == 0
+    assert content["baselines"]["constant_probability"]["auroc"]["value"] == 0
+    assert content["metrics"]["accuracy"]["baseline"]["value"] == 0.5
+    assert content["metrics"]["auroc"]["baseline"]["value"] == 0.5
     assert content["verdict"]["answer"] == "not shown to be better"
     assert sum("no validation rows" in note for note in content["warnings"]) == 20
 
@@ -486,9 +486,9 @@ def test_page_says_what_the_file_says(full_report):
         for field in ("value", "low", "high"):
             shown = float(page.cells[name, field].replace("\N{MINUS SIGN}", "-"))
             assert shown == pytest.approx(entry[field], abs=0.0005), (name, field)
-        if entry["floor"]:
-            assert float(page.cells[name, "floor"]) == pytest.approx(
-                entry["floor"]["value"], abs=0.0005
+        if entry["baseline"]:
+            assert float(page.cells[name, "baseline"]) == pytest.approx(
+                entry["baseline"]["value"], abs=0.0005
             )
     for cell in ("tn", "fp", "fn", "tp"):
         assert float(page.cells[cell]) == content["confusion"][cell]

@@ -1,4 +1,4 @@
-"""Metrics against hand values and scikit-learn; bootstrap, thresholds and floors."""
+"""Metrics against hand values and scikit-learn; bootstrap, thresholds and baselines."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 import scipy.stats
 import sklearn.metrics as sk
 
-from depmm.evaluation.baselines import add_floors
+from depmm.evaluation.baselines import add_baselines
 from depmm.evaluation.stats import bootstrap as intervals
 from depmm.evaluation.stats import metrics as M
 from depmm.evaluation.stats.bootstrap import (
@@ -530,46 +530,46 @@ def test_no_probability_no_decision():
     assert decided.loc[table["split"] != "train", "y_pred"].notna().all()
 
 
-# ---- floors ------------------------------------------------------------------------------------
+# ---- baselines -----------------------------------------------------------------------------------
 
 
-def test_floors_come_from_train_rows():
+def test_baselines_come_from_train_rows():
     table = predictions()
     train = table["split"] == "train"
     table.loc[train & (table["fold"] == 0), "y_true"] = [1, 1, 1, 1, 0, 0]
-    with_floors = add_floors(table, "binary")
-    first = with_floors[with_floors["fold"] == 0].iloc[-1]
-    second = with_floors[with_floors["fold"] == 1].iloc[-1]
+    with_baselines = add_baselines(table, "binary")
+    first = with_baselines[with_baselines["fold"] == 0].iloc[-1]
+    second = with_baselines[with_baselines["fold"] == 1].iloc[-1]
     assert first["constant_probability"] == pytest.approx(4 / 6)
     assert (first["majority"], first["always_negative"], first["always_positive"]) == (1, 0, 1)
     assert (second["majority"], second["constant_probability"]) == (0, 0.5)  # a tie is negative
-    mean = add_floors(table, "severity").groupby("fold")["constant_mean"].first()
+    mean = add_baselines(table, "severity").groupby("fold")["constant_mean"].first()
     assert mean.tolist() == pytest.approx([5, 6])
 
 
-def test_floors_do_not_depend_on_test_rows():
+def test_baselines_do_not_depend_on_test_rows():
     table = predictions()
     changed = table.copy()
     changed.loc[table["split"] == "test", ["y_true", "score"]] = [1, 63.0]
     for task in ("binary", "severity"):
-        before, after = add_floors(table, task), add_floors(changed, task)
+        before, after = add_baselines(table, task), add_baselines(changed, task)
         new = [name for name in before if name not in table]
         pd.testing.assert_frame_equal(before[new], after[new])
 
 
-def test_floors_fall_back_to_validation_rows_and_say_so():
+def test_baselines_fall_back_to_validation_rows_and_say_so():
     table = predictions()
     table = table[table["split"] != "train"]
-    assert set(add_floors(table, "binary")["binary_floor_source"]) == {"validation"}
+    assert set(add_baselines(table, "binary")["binary_baseline_source"]) == {"validation"}
     only_test = table[table["split"] == "test"]
-    judged = add_floors(only_test, "binary")
-    assert set(judged["binary_floor_source"]) == {"none"}
+    judged = add_baselines(only_test, "binary")
+    assert set(judged["binary_baseline_source"]) == {"none"}
     assert not {"majority", "constant_probability"} & set(judged)
     with pytest.raises(ValueError, match=r"fold 0, seed 0 .* add its train rows"):
-        add_floors(only_test.assign(score=9.0), "severity")
+        add_baselines(only_test.assign(score=9.0), "severity")
     of_one_fold = pd.concat([table, only_test.assign(fold=8)])
     with pytest.raises(ValueError, match=r"fold 8, seed 0 .* add its train rows"):
-        add_floors(of_one_fold, "binary")
+        add_baselines(of_one_fold, "binary")
 
 
 def test_seeds_share_the_draws_of_persons():
