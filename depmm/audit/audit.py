@@ -36,8 +36,9 @@ from depmm.audit.checks import (
 from depmm.audit.findings import AuditInput, Finding
 from depmm.audit.related_corpora import missing_subject_ids, related_corpora
 from depmm.audit.shortcuts import SHORTCUTS, shortcuts, step_durations
+from depmm.corpora.errors import ManifestError
 from depmm.corpora.index_report import IndexReport
-from depmm.corpora.manifest import SPLITS, SUBJECT_KEY, ManifestError
+from depmm.corpora.manifest import SPLITS, SUBJECT_KEY
 from depmm.errors import did_you_mean
 
 SCHEMA_VERSION = 1  # of audit.json

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from depmm.audit.findings import AuditInput, File, Finding, abbreviate, list_file_uses, unique_keys
-from depmm.corpora.manifest import INSTRUMENTS, SESSION_KEY, SPLITS, SUBJECT_KEY, Manifest
+from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.manifest import SESSION_KEY, SPLITS, SUBJECT_KEY, Manifest
 from depmm.corpora.splits import official_overlap
 
 

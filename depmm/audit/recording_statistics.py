@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from depmm.audit.findings import File, RecordingStatistics, list_file_uses
-from depmm.corpora.manifest import Manifest, ManifestError
+from depmm.corpora.errors import ManifestError
+from depmm.corpora.manifest import Manifest
 
 Look = Callable[[Path, bool], tuple[float | None, float | None]]
 Track = Callable[[Sequence[File]], Iterable[File]]

@@ -1,157 +1,168 @@
-"""What is known of corpora and no manifest can show: shared people, and people without ids."""
+"""Corpora that share subjects, and corpora whose subjects are unknown.
+
+Both are facts that no manifest can show. The data specs state them (``related_corpora`` and
+``without_subject_ids``), and the manifest keeps what its specs state; for a corpus that depmm has a
+spec of, the facts of that spec hold in any case.
+"""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
 import pandas as pd
 
 from depmm.audit.findings import AuditInput, Finding, abbreviate, unique_keys
+from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus, relations_between
 from depmm.corpora.manifest import SPLITS, SUBJECT_KEY
+from depmm.corpora.spec import shipped_facts
 
 _NO_SPLIT = "no official split"
 
 
-@dataclass(frozen=True)
-class Kinship:
-    """Two corpora that may not serve as each other's test.
+def related_corpora(inputs: AuditInput) -> Iterator[Finding]:
+    """Find corpora that share subjects, and the subjects who would be trained on and tested.
+
+    It is an error when the same subject is on different sides of the official splits, or has no
+    official split in one of the corpora: a new split would take the two ids for two subjects.
+    Otherwise it is a warning, as the corpora are not independent.
 
     Parameters
     ----------
-    first, second : corpus ids; ``*`` stands for any ending
-    same_ids : whether a number names the same person in both
-    reason : what they share
-    """
+    inputs : AuditInput
+        The manifest of several corpora.
 
-    first: str
-    second: str
-    same_ids: bool
-    reason: str
-
-
-KINSHIPS = (
-    Kinship(
-        "daic_woz*",
-        "edaic*",
-        True,
-        "E-DAIC contains all 189 people of DAIC-WOZ, split anew: 47 of the DAIC-WOZ test people "
-        "are in its train and development sets",
-    ),
-    Kinship("avec2013*", "avec2014*", True, "they hold nearly the same sessions"),
-    Kinship("mpdd*", "mpdd*", False, "nobody has shown that its years recorded different people"),
-    Kinship("ewre*", "ewre*", False, "the released arrays and the recordings are one experiment"),
-)
-
-# corpora that name videos, not people
-WITHOUT_PERSON_IDS = {
-    "dvlog": "D-Vlog names 961 vlogs; one vlogger may have made several",
-    "lmvd": "LMVD has 1823 videos of 1475 people, and does not say who is in which",
-}
-
-
-def related_corpora(inputs: AuditInput) -> Iterator[Finding]:
-    """Find corpora that share people, and the people who would be trained on and tested.
-
-    It is an error when the same person stands on different sides of the official splits, or has
-    no official split in one of the corpora: a new split would take the two ids for two people.
-    Otherwise it is a warning, as the corpora are not independent.
+    Yields
+    ------
+    Finding
+        One for each pair of related corpora.
     """
     sessions = inputs.manifest.sessions
-    for one, two in combinations(sorted(sessions["corpus"].unique()), 2):
-        for kinship in KINSHIPS:
-            pair = _ordered(kinship, one, two)
-            if pair is not None:
-                yield _related(sessions, kinship, *pair)
+    corpora = sorted(sessions["corpus"].unique())
+    facts = _all_facts(corpora, inputs.manifest.facts)
+    for one, other in combinations(corpora, 2):
+        relations = relations_between(facts, one, other)
+        # the specs of both may state the relation; one that identifies subjects says most
+        relation = max(relations, key=lambda relation: relation[2].same_ids, default=None)
+        if relation is not None:
+            yield _related(sessions, *relation)
 
 
 def missing_subject_ids(inputs: AuditInput) -> Iterator[Finding]:
-    """Find corpora whose subjects are videos, so that nobody can prove people to be disjoint.
+    """Find corpora whose subjects are videos, so that subjects cannot be shown to be disjoint.
 
-    A corpus of ``WITHOUT_PERSON_IDS`` counts while each of its subjects has one session; once
-    somebody has joined the videos of a person, subjects are people.
+    A corpus without subject ids counts while each of its subjects has one session; where the videos
+    of a subject have been joined, its subjects are known.
+
+    Parameters
+    ----------
+    inputs : AuditInput
+        The manifest.
+
+    Yields
+    ------
+    Finding
+        One for each corpus without subject ids.
     """
-    for corpus, rows in inputs.manifest.sessions.groupby("corpus"):
-        reason = WITHOUT_PERSON_IDS.get(str(corpus))
+    sessions = inputs.manifest.sessions
+    facts = _all_facts(sessions["corpus"].unique(), inputs.manifest.facts)
+    for corpus, rows in sessions.groupby("corpus"):
+        reason = facts[str(corpus)].without_subject_ids
         if reason and not rows["subject"].duplicated().any():
             yield Finding(
                 "missing_subject_ids",
                 "warning",
-                f"{corpus}: {len(rows)} sessions, each a subject of its own, as no person ids are "
-                f"known ({reason}). That train and test people differ cannot be proved.",
-                "Say so beside every result, or find out who is who and give the spec a subject.",
+                f"{corpus}: {len(rows)} sessions, each a subject of its own, as subject ids are "
+                f"not known ({reason}). That train and test subjects differ cannot be proved.",
+                "State this with every result, or find out which sessions share a subject and "
+                "give the spec a subject.",
             )
 
 
-def shared_subjects(people: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
-    """Find who of some people is one of the others, in the same corpus or in one with its people.
+def shared_subjects(
+    subjects: pd.DataFrame, others: pd.DataFrame, facts: Mapping[str, CorpusFacts] | None = None
+) -> pd.DataFrame:
+    """Find subjects who are also among others, in the same corpus or in one with the same ids.
 
     Parameters
     ----------
-    people, others : corpus and subject, one row a person
+    subjects, others : DataFrame
+        Columns corpus and subject, one row per subject.
+    facts : mapping of str to CorpusFacts, optional
+        What the manifest states about its corpora.
 
     Returns
     -------
-    rows of ``people``; corpora that may share people but not their ids cannot be compared
+    DataFrame
+        Rows of ``subjects``. Corpora that may share subjects but not their ids cannot be compared.
     """
     known = set(others[SUBJECT_KEY].itertuples(index=False, name=None))
+    corpora = {*subjects["corpus"].unique(), *others["corpus"].unique()}
+    all_facts = _all_facts(corpora, facts or {})
+    same_ids = {
+        (one, other)
+        for one in subjects["corpus"].unique()
+        for other in others["corpus"].unique()
+        if one != other
+        and any(relation.same_ids for *_, relation in relations_between(all_facts, one, other))
+    }
     renamed = {
-        (relative, _number(subject))
-        for relative in people["corpus"].unique()
+        (one, _number(subject))
+        for one, other in same_ids
         for corpus, subject in known
-        if corpus != relative
-        and any(each.same_ids and _ordered(each, relative, corpus) for each in KINSHIPS)
+        if corpus == other
     }
     same = [
         (corpus, subject) in known or (corpus, _number(subject)) in renamed
-        for corpus, subject in people[SUBJECT_KEY].itertuples(index=False)
+        for corpus, subject in subjects[SUBJECT_KEY].itertuples(index=False)
     ]
-    return people[same]
+    return subjects[same]
 
 
-def _ordered(kinship: Kinship, one: str, two: str) -> tuple[str, str] | None:
-    for first, second in ((one, two), (two, one)):
-        if fnmatchcase(first, kinship.first) and fnmatchcase(second, kinship.second):
-            return first, second
-    return None
+def _all_facts(
+    corpora: Iterable[str], manifest_facts: Mapping[str, CorpusFacts]
+) -> dict[str, CorpusFacts]:
+    """Facts of every corpus: those of the manifest, then those of the specs of depmm."""
+    return {
+        corpus: manifest_facts.get(corpus, CorpusFacts()).union(shipped_facts(corpus))
+        for corpus in corpora
+    }
 
 
-def _related(sessions: pd.DataFrame, kinship: Kinship, first: str, second: str) -> Finding:
+def _related(sessions: pd.DataFrame, first: str, second: str, relation: RelatedCorpus) -> Finding:
     apart = "Train and test within one of them; neither is an external test of the other."
     pair = sessions[sessions["corpus"].isin([first, second])]
     pair = pair.assign(number=pair["subject"].map(_number), side=pair["split"].fillna(_NO_SPLIT))
-    in_both = set.intersection(*(set(own["number"]) for _, own in pair.groupby("corpus")))
-    shared = pair[pair["number"].isin(in_both) & kinship.same_ids]
+    in_both = set.intersection(*(set(rows["number"]) for _, rows in pair.groupby("corpus")))
+    shared = pair[pair["number"].isin(in_both) & relation.same_ids]
     parted = {
         str(number): rows
         for number, rows in shared.groupby("number")
         if set(rows["side"]) not in ({name} for name in SPLITS)
     }
-    same = f" {len(in_both)} people have the same id in both." if len(shared) else ""
-    found = f"{first} and {second} are not independent: {kinship.reason}.{same}"
+    same = f" {len(in_both)} subjects have the same id in both." if len(shared) else ""
+    message = f"{first} and {second} are not independent: {relation.reason}.{same}"
     if not parted:
-        people = unique_keys(shared, SUBJECT_KEY)
-        return Finding("related_corpora", "warning", found, apart, subjects=people)
+        subjects = unique_keys(shared, SUBJECT_KEY)
+        return Finding("related_corpora", "warning", message, apart, subjects=subjects)
     named = [f"{number} ({_sides(rows)})" for number, rows in parted.items()]
     return Finding(
         "related_corpora",
         "error",
-        f"{found} {len(named)} of them are on different sides, or can be put there: "
-        f"{abbreviate(named)}",
-        f"{apart} Or leave these people out of one of them.",
+        f"{message} {len(named)} of them are on different sides, or a new split can put them "
+        f"there: {abbreviate(named)}",
+        f"{apart} Or leave these subjects out of one of them.",
         subjects=unique_keys(pd.concat(parted.values()), SUBJECT_KEY),
     )
 
 
 def _number(subject: str) -> str:
-    """What a subject is called in both corpora: ``300``, ``300_P`` and ``0300`` are one."""
+    """Name of a subject in both corpora: ``300``, ``300_P`` and ``0300`` are the same."""
     numbers = re.findall(r"[0-9]+", subject)
     return str(int(numbers[0])) if len(numbers) == 1 else subject
 
 
 def _sides(rows: pd.DataFrame) -> str:
     return ", ".join(
-        f"{corpus}: {' and '.join(sorted(set(own['side'])))}"
-        for corpus, own in rows.groupby("corpus")
+        f"{corpus}: {' and '.join(sorted(set(sides)))}"
+        for corpus, sides in rows.groupby("corpus")["side"]
     )

@@ -8,15 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from depmm.config import MODALITIES, StreamConfig
+from depmm.corpora.errors import ManifestError
 from depmm.corpora.index_report import Missing
-from depmm.corpora.manifest import (
-    GENDERS,
-    SPLITS,
-    VALENCES,
-    ManifestError,
-    check_id,
-    check_score,
-)
+from depmm.corpora.instruments import check_score
+from depmm.corpora.manifest import GENDERS, SPLITS, VALENCES, check_id
 from depmm.corpora.patterns import fill_template, natural_sort_key
 from depmm.corpora.spec_schema import OFFSET_FIELD, STEP_FIELDS, Spec, StepTable
 from depmm.corpora.tables import JoinedTable, Row

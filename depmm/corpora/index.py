@@ -21,8 +21,9 @@ from depmm.corpora.assemble import (
     group_files,
     resolve_fields,
 )
+from depmm.corpora.errors import ManifestError
 from depmm.corpora.index_report import IndexReport, Missing, PatternCount, unrelated_folders
-from depmm.corpora.manifest import Manifest, ManifestError, build_manifest
+from depmm.corpora.manifest import Manifest, build_manifest
 from depmm.corpora.patterns import Pattern, compile_pattern, fill_template, is_kept
 from depmm.corpora.spec_schema import TRUTH_FILE, RecordingPattern, Spec, Table
 from depmm.corpora.tables import JoinedTable, read_table
@@ -96,7 +97,10 @@ def index_corpus(
             + "\n  ".join(f"{item.where}: {item.message}" for item in missing[:5])
         )
     manifest = build_manifest(
-        pd.DataFrame(rows.sessions), pd.DataFrame(rows.steps), pd.DataFrame(rows.features)
+        pd.DataFrame(rows.sessions),
+        pd.DataFrame(rows.steps),
+        pd.DataFrame(rows.features),
+        {spec.name: spec.facts},
     )
     return manifest, _report(spec, found, missing, superseded, manifest)
 

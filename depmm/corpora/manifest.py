@@ -7,9 +7,9 @@ subject). Paths are relative to the corpus root, which is given again at run tim
 move.
 """
 
-import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,10 @@ import pyarrow
 import pyarrow.parquet
 
 from depmm.config import MODALITIES, StreamConfig
-from depmm.errors import DepmmError
+from depmm.corpora.corpus_facts import CorpusFacts, read_facts, write_facts
+from depmm.corpora.errors import ManifestError
+from depmm.corpora.instruments import INSTRUMENTS, check_score
+from depmm.files import replacing
 
 SESSION_KEY = ["corpus", "subject", "session"]
 SUBJECT_KEY = ["corpus", "subject"]
@@ -80,43 +83,6 @@ _UNSAFE_PATH = re.compile(
 _ID_LENGTH = 100  # characters; an id becomes part of a file name
 
 
-class ManifestError(DepmmError):
-    """Recordings, tables or a manifest that cannot be used; names value, place and remedy."""
-
-
-@dataclass(frozen=True)
-class Instrument:
-    """A questionnaire or rating: its range of scores and the usual cut-off.
-
-    Parameters
-    ----------
-    lowest, highest : the possible scores, both included; None for a group label without score
-    cut_off : scores from here on count as depressed; None where no single value is usual
-    levels : the scores where the second and every further severity level begins; () where authors
-        do not agree
-    level_names : of all levels, the mildest first; one more than ``levels``
-    """
-
-    lowest: float | None
-    highest: float | None
-    cut_off: float | None
-    levels: tuple[float, ...] = ()
-    level_names: tuple[str, ...] = ()
-
-
-_PHQ_LEVELS = (5, 10, 15, 20), ("none", "mild", "moderate", "mod. severe", "severe")
-
-INSTRUMENTS = {
-    "BDI-II": Instrument(0, 63, 14, (14, 20, 29), ("minimal", "mild", "moderate", "severe")),
-    "PHQ-8": Instrument(0, 24, 10, *_PHQ_LEVELS),
-    "PHQ-9": Instrument(0, 27, 10, *_PHQ_LEVELS),
-    "HAMD-17": Instrument(0, 52, None),
-    "SDS": Instrument(20, 80, None),  # raw sum
-    "SDS-index": Instrument(25, 100, 53),  # raw sum x 1.25
-    "group": Instrument(None, None, None),  # patient or control, annotators' decision, ...
-}
-
-
 @dataclass(frozen=True)
 class Manifest:
     """The tables of a corpus, or of several.
@@ -133,6 +99,7 @@ class Manifest:
     features: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=pd.Index(FEATURE_COLUMNS))
     )
+    facts: Mapping[str, CorpusFacts] = field(default_factory=dict)
 
 
 def check_id(value: str, what: str) -> str:
@@ -162,28 +129,11 @@ def check_id(value: str, what: str) -> str:
     return value
 
 
-def check_score(score: float, instrument: str, what: str) -> float:
-    """Return ``score`` when it lies in its instrument's range.
-
-    Raises
-    ------
-    ManifestError : outside the range, or an instrument without scores; ``what`` names whose it is
-    """
-    scale = INSTRUMENTS.get(instrument, INSTRUMENTS["group"])
-    if scale.lowest is None or scale.highest is None:
-        reach = "has no scores"
-    elif scale.lowest <= score <= scale.highest:
-        return score
-    else:
-        reach = f"goes from {scale.lowest:g} to {scale.highest:g}"
-    raise ManifestError(
-        f"{what}: score {score:g}, but {instrument} {reach}. Correct the table that gives the "
-        "score, or name the right instrument in the spec."
-    )
-
-
 def build_manifest(
-    sessions: pd.DataFrame, steps: pd.DataFrame, features: pd.DataFrame | None = None
+    sessions: pd.DataFrame,
+    steps: pd.DataFrame,
+    features: pd.DataFrame | None = None,
+    facts: Mapping[str, CorpusFacts] | None = None,
 ) -> Manifest:
     """Bring tables into the manifest's columns, types and order, and validate them.
 
@@ -211,6 +161,7 @@ def build_manifest(
         _typed(_or_empty(features), FEATURE_COLUMNS, "features")
         .sort_values([*SESSION_KEY, "step", "name"])
         .reset_index(drop=True),
+        dict(facts or {}),
     )
     validate(manifest)
     return manifest
@@ -227,26 +178,22 @@ def write_manifest(manifest: Manifest, folder: Path | str) -> None:
     ------
     ManifestError : the manifest is not valid
     """
-    manifest = build_manifest(manifest.sessions, manifest.steps, manifest.features)
+    manifest = build_manifest(manifest.sessions, manifest.steps, manifest.features, manifest.facts)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tables = {name: getattr(manifest, name) for name in _FILES}
     if manifest.features.empty:
         del tables["features"]
         (folder / "features.parquet").unlink(missing_ok=True)
-    moves = [(folder / f".{name}.{os.getpid()}", folder / f"{name}.parquet") for name in tables]
-    try:
-        for (temporary, _), (name, table) in zip(moves, tables.items(), strict=True):
+    with ExitStack() as renames:  # no table is replaced before all are written
+        for name, table in tables.items():
+            temporary = renames.enter_context(replacing(folder / f"{name}.parquet"))
             columns = _FILES[name]
             kinds = [(column, columns.get(column, "str")) for column in table.columns]
             schema = pyarrow.schema([(column, _ARROW[kind]) for column, kind in kinds])
             arrow = pyarrow.Table.from_pandas(table, schema=schema, preserve_index=False)
             pyarrow.parquet.write_table(arrow.replace_schema_metadata(None), temporary)
-        for temporary, final in moves:
-            temporary.replace(final)
-    finally:
-        for temporary, _ in moves:
-            temporary.unlink(missing_ok=True)
+    write_facts(manifest.facts, folder)
 
 
 def read_manifest(folder: Path | str) -> Manifest:
@@ -274,7 +221,7 @@ def read_manifest(folder: Path | str) -> Manifest:
                 f"{path}: cannot be read as Parquet ({error}). Run depmm index again."
             ) from None
         tables.append(_typed(table, columns, str(path), further_text=name == "sessions"))
-    manifest = Manifest(*tables)
+    manifest = Manifest(*tables, facts=read_facts(Path(folder)))
     validate(manifest)
     return manifest
 
@@ -295,7 +242,11 @@ def concat_manifests(manifests: Iterable[Manifest]) -> Manifest:
     steps = _stack([manifest.steps for manifest in manifests])
     features = _stack([manifest.features for manifest in manifests])
     _unique(sessions, SESSION_KEY, "manifests")
-    return build_manifest(sessions, steps, features)
+    facts: dict[str, CorpusFacts] = {}
+    for manifest in manifests:
+        for corpus, known in manifest.facts.items():
+            facts[corpus] = facts.get(corpus, CorpusFacts()).union(known)
+    return build_manifest(sessions, steps, features, facts)
 
 
 def validate(manifest: Manifest) -> None:

@@ -1,11 +1,10 @@
-"""Data specs: one YAML file says how a corpus's files become people, sessions, steps, labels.
+"""Data specs: one YAML file describes how the files of a corpus become subjects and sessions.
 
-``data_specs/README.md`` documents every field. Reading is strict: an unknown key, a field that no
+``data_specs/README.md`` documents every key. Reading is strict: an unknown key, a field that no
 pattern or table gives, or a cut-off outside its instrument is refused with file, line and remedy.
 """
 
-import re
-from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ import yaml
 from pydantic import ValidationError
 
 from depmm.config import Settings, StreamConfig
-from depmm.corpora.spec_rules import Place, Problem, check_spec
+from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus
+from depmm.corpora.spec_rules import check_spec
 from depmm.corpora.spec_schema import (
     Codes,
     ExcludedInterval,
@@ -26,47 +26,149 @@ from depmm.corpora.spec_schema import (
     Table,
     Windows,
 )
-from depmm.errors import DepmmError, did_you_mean
+from depmm.corpora.strict_yaml import Location, Problem, parse_yaml
+from depmm.errors import DepmmError, closest, did_you_mean
 
-__all__ = ["Spec", "SpecError", "load_spec", "parse_spec"]
+__all__ = [
+    "Spec",
+    "SpecError",
+    "list_specs",
+    "load_spec",
+    "parse_spec",
+    "shipped_facts",
+    "specs_folder",
+]
 
 
 class SpecError(DepmmError):
-    """A data spec that cannot be used; names file, line, key, value and remedy."""
+    """A data spec that cannot be used."""
 
 
-def load_spec(path: Path | str) -> Spec:
+def specs_folder() -> Path:
+    """Return the folder of the data specs that ship with depmm.
+
+    Returns
+    -------
+    Path
+        ``data_specs`` inside the installed package, or beside it in a checkout.
+    """
+    package = Path(__file__).parents[1]
+    installed = package / "data_specs"
+    return installed if installed.is_dir() else package.parent / "data_specs"
+
+
+def list_specs() -> list[tuple[str, str]]:
+    """List the data specs that ship with depmm.
+
+    Returns
+    -------
+    list of tuple of (str, str)
+        Name and title of every spec, sorted by name.
+    """
+    return [(name, load_spec(name).title) for name in _spec_names()]
+
+
+def _spec_names() -> list[str]:
+    return sorted(path.stem for path in specs_folder().glob("*.yaml"))
+
+
+@lru_cache(maxsize=256)
+def shipped_facts(corpus: str) -> CorpusFacts:
+    """Look up what the specs that ship with depmm state about a corpus.
+
+    Parameters
+    ----------
+    corpus : str
+        Corpus id; one that begins with the name of a spec, such as ``mpdd_2025``, is taken for a
+        part or release of that corpus.
+
+    Returns
+    -------
+    CorpusFacts
+        The facts; none for an unknown corpus.
+    """
+    names = [name for name in _spec_names() if corpus.startswith(name)]
+    return (
+        load_spec(specs_folder() / f"{max(names, key=len)}.yaml").facts if names else CorpusFacts()
+    )
+
+
+def load_spec(spec: Path | str) -> Spec:
     """Read and check a data spec.
+
+    Parameters
+    ----------
+    spec : Path or str
+        Path of a YAML file, or the name of a spec that ships with depmm, such as ``daic_woz``. A
+        file of that name in the working directory comes first.
+
+    Returns
+    -------
+    Spec
+        The spec.
 
     Raises
     ------
-    SpecError : no such file, not YAML, an unknown or missing key, a wrong value, a field that
-        nothing gives, a cut-off outside the instrument's range
+    SpecError
+        If there is no such file or name, the file is not YAML, a key is unknown or missing, a value
+        is wrong, nothing gives a field, or the cut-off is outside the range of the instrument.
     """
-    path = Path(path)
+    path = Path(spec)
+    if not path.suffix and len(path.parts) == 1 and not path.is_file():
+        path = specs_folder() / f"{spec}.yaml"
+        if not path.is_file():
+            names = _spec_names()
+            meant = closest(str(spec), names)
+            raise SpecError(
+                f"{spec}: no data spec of this name ships with depmm."
+                f"{f' Did you mean {meant!r}?' if meant else ''} Known: {', '.join(names)}. "
+                "Or give the path of a YAML file.",
+                value=str(spec),
+            )
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         siblings = sorted(file.stem for file in path.parent.glob("*.yaml"))
         raise SpecError(
-            f"{path}: cannot be read: {reason}. {did_you_mean(path.stem, siblings)}"
+            f"{path}: cannot be read: {reason}. {did_you_mean(path.stem, siblings)}", file=path
         ) from None
     return parse_spec(text, str(path))
 
 
 def parse_spec(text: str, source: str) -> Spec:
-    """Check a spec given as text; ``source`` names it in errors. See ``load_spec``."""
+    """Check a data spec that is given as text.
+
+    Parameters
+    ----------
+    text : str
+        The YAML document.
+    source : str
+        Name of the document in errors; paths in the spec are relative to its folder.
+
+    Returns
+    -------
+    Spec
+        The spec.
+
+    Raises
+    ------
+    SpecError
+        As ``load_spec``; the attributes are those of the first problem, the message names all.
+    """
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        lines: dict[Place, int] = {}
-        problems = list(_index_lines(node, (), lines))
-        values = loader.construct_document(node) if node is not None else None
+        values, lines, problems = parse_yaml(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise SpecError(f"{source}: not a YAML data spec: {error}. Correct the text.") from None
+        mark = getattr(error, "problem_mark", None)
+        raise SpecError(
+            f"{source}: not a YAML data spec: {error}. Correct the text.",
+            file=source,
+            line=mark.line + 1 if mark else None,
+        ) from None
     if not isinstance(values, dict):
-        raise SpecError(f"{source}: a spec is a mapping with name, recordings, session, ...")
+        raise SpecError(
+            f"{source}: a spec is a mapping with name, recordings, session, ...", file=source
+        )
     spec = None
     if not problems:
         try:
@@ -75,77 +177,42 @@ def parse_spec(text: str, source: str) -> Spec:
         except ValidationError as error:
             problems = [_problem(dict(item)) for item in error.errors()]
     if spec is None or problems:
-        raise SpecError(
-            "\n".join(_say(place, message, lines, source) for place, message in problems)
-        )
+        raise _spec_error(problems, lines, source)
     if spec.word_list is not None:
         spec = spec.model_copy(update={"word_list": str(Path(source).parent / spec.word_list)})
     return spec
 
 
-# ---- YAML with lines -------------------------------------------------------------------------
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 01, on, no and dates stay text, and without aliases."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own class attribute
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """Refuse aliases: a spec needs none, and nested ones grow without bound."""
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.composer.ComposerError(
-                None, None, "aliases (*name) are not allowed: write it out", event.start_mark
-            )
-        return super().compose_node(parent, index)
-
-
-for _tag, _regex, _first in (
-    ("bool", r"^(?:true|false)$", list("tf")),
-    ("null", r"^(?:null|~|)$", ["n", "~", ""]),
-    ("int", r"^-?(?:0|[1-9][0-9]*)$", list("-0123456789")),
-    ("float", r"^-?[0-9]+\.[0-9]+$", list("-0123456789")),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_regex), _first)
-
-
-def _index_lines(node: Any, place: Place, lines: dict[Place, int]) -> Iterator[Problem]:
-    """Note the line of every key and item; report keys that stand twice."""
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            here = (*place, str(key.value))
-            if here in lines:
-                yield here, f"stands twice (first in line {lines[here]}). Keep one."
-            lines[here] = key.start_mark.line + 1
-            yield from _index_lines(value, here, lines)
-    elif isinstance(node, yaml.SequenceNode):
-        for position, value in enumerate(node.value):
-            lines[(*place, position)] = value.start_mark.line + 1
-            yield from _index_lines(value, (*place, position), lines)
-
-
-def _say(place: Place, message: str, lines: dict[Place, int], source: str) -> str:
-    known = place
-    while known and known not in lines:
-        known = known[:-1]
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
-    return f"{source}, line {lines.get(known, 1)}: {where.lstrip('.')}: {message}"
+def _spec_error(problems: list[Problem], lines: dict[Location, int], source: str) -> SpecError:
+    """Make one error of all problems, with the attributes of the first."""
+    messages, places = [], []
+    for location, message in problems:
+        known = location
+        while known and known not in lines:
+            known = known[:-1]
+        line = lines.get(known, 1)
+        parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
+        setting = "".join(parts).lstrip(".")
+        messages.append(f"{source}, line {line}: {setting}: {message}")
+        places.append((setting, line))
+    setting, line = places[0]
+    return SpecError("\n".join(messages), file=source, line=line, setting=setting)
 
 
 def _problem(item: dict[str, Any]) -> Problem:
-    """Turn one of pydantic's errors into a place and a sentence with a remedy."""
-    place = tuple(part for part in item["loc"] if part != "[key]")
+    """Turn one of pydantic's errors into a location and a sentence with a remedy."""
+    location = tuple(part for part in item["loc"] if part != "[key]")
     if item["type"] == "extra_forbidden":
-        return place, f"unknown key. {did_you_mean(str(place[-1]), _known_keys(place[:-1]))}"
+        hint = did_you_mean(str(location[-1]), _known_keys(location[:-1]))
+        return location, f"unknown key. {hint}"
     if item["type"] == "missing":
-        return place, "required, but not given. Add it."
+        return location, "required, but not given. Add it."
     advice = "Put the value in quotes." if item["type"] == "string_type" else "Correct the value."
-    return place, f"{item['msg']}, got {item['input']!r}. {advice}"
+    return location, f"{item['msg']}, got {item['input']!r}. {advice}"
 
 
-def _known_keys(place: Place) -> list[str]:
-    """The keys of the section at ``place``."""
+def _known_keys(location: Location) -> list[str]:
+    """Keys of the section at a location."""
     sections: dict[str, type[Settings]] = {
         "recordings": RecordingPattern,
         "tables": Table,
@@ -153,6 +220,7 @@ def _known_keys(place: Place) -> list[str]:
         "codes": Codes,
         "label": Label,
         "simulate": Simulation,
+        "related_corpora": RelatedCorpus,
     }
     deeper: dict[tuple[str, ...], type[Settings]] = {
         ("steps", "table"): StepTable,
@@ -160,6 +228,6 @@ def _known_keys(place: Place) -> list[str]:
         ("steps", "excluded_intervals"): ExcludedInterval,
         ("recordings", "features"): StreamConfig,
     }
-    names = tuple(part for part in place if isinstance(part, str))
+    names = tuple(part for part in location if isinstance(part, str))
     model = sections.get(names[0], Spec) if names else Spec
     return list(deeper.get(names[:2], model).model_fields)

@@ -4,19 +4,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from depmm.config import StreamConfig
-from depmm.corpora.manifest import (
-    INSTRUMENTS,
-    SESSION_COLUMNS,
-    STEP_COLUMNS,
-    ManifestError,
-    check_id,
-)
+from depmm.corpora.errors import ManifestError
+from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.manifest import SESSION_COLUMNS, STEP_COLUMNS, check_id
 from depmm.corpora.patterns import PatternError, compile_pattern, template_fields
 from depmm.corpora.spec_schema import FILE_FIELDS, Label, Spec, Table, join_field
+from depmm.corpora.strict_yaml import Location, Problem
 from depmm.errors import did_you_mean
-
-Place = tuple[str | int, ...]
-Problem = tuple[Place, str]
 
 
 def check_spec(spec: Spec) -> Iterator[Problem]:
@@ -78,7 +72,7 @@ def check_spec(spec: Spec) -> Iterator[Problem]:
 
 def _check_syntax(spec: Spec) -> Iterator[Problem]:
     """Compile every pattern and template once, so that later checks can use them."""
-    texts: list[tuple[Place, Callable[[str], Any], str]] = [
+    texts: list[tuple[Location, Callable[[str], Any], str]] = [
         (("subject",), template_fields, spec.subject),
         (("session",), template_fields, spec.session),
     ]
@@ -101,7 +95,7 @@ def _check_syntax(spec: Spec) -> Iterator[Problem]:
             if where[-1] == "pattern":
                 for name in set(compile_pattern(text).fields) & set(FILE_FIELDS):
                     yield where, f"{name!r} always means {FILE_FIELDS[name]}. Rename the field."
-    named: list[tuple[Place, set[str]]] = [
+    named: list[tuple[Location, set[str]]] = [
         (("recordings", number, "fields"), set(entry.fields))
         for number, entry in enumerate(spec.recordings)
     ] + [((*place, "fields"), set(table.fields)) for place, table in _placed(spec)]
@@ -110,7 +104,7 @@ def _check_syntax(spec: Spec) -> Iterator[Problem]:
             yield where, f"{name!r} always means {FILE_FIELDS[name]}. Rename the field."
 
 
-def _check_table(table: Table, place: Place, known: set[str]) -> Iterator[Problem]:
+def _check_table(table: Table, place: Location, known: set[str]) -> Iterator[Problem]:
     if (table.file is None) == (table.rows is None):
         yield place, "a table has either file: or rows:. Give one of the two."
         return
@@ -270,13 +264,13 @@ def _path_fields(table: Table) -> tuple[str, ...]:
     return compile_pattern(table.file).fields if table.file else ()
 
 
-def _unknown(place: Place, names: list[str], known: set[str], giver: str) -> Iterator[Problem]:
+def _unknown(place: Location, names: list[str], known: set[str], giver: str) -> Iterator[Problem]:
     for name in names:
         if name not in known:
             yield place, f"{name!r} is not given by {giver}. {did_you_mean(name, sorted(known))}"
 
 
-def _placed(spec: Spec) -> Iterator[tuple[Place, Table]]:
+def _placed(spec: Spec) -> Iterator[tuple[Location, Table]]:
     """Pair every table with its place in the spec."""
     for number, table in enumerate(spec.tables):
         yield ("tables", number), table

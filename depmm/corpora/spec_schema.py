@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from depmm.config import Modality, Settings, StreamConfig
-from depmm.corpora.manifest import INSTRUMENTS
+from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus
+from depmm.corpora.instruments import INSTRUMENTS
 from depmm.corpora.patterns import expand_ranges, template_fields
 
 FILE_FIELDS = {"path": "the file's path in the corpus", "stem": "its name without extension"}
@@ -173,7 +174,13 @@ class Spec(Settings):
     licence: str
     access: str
     known_issues: list[str] = Field([])
-    unverified: list[str] = Field([], description="facts nobody has checked at the source")
+    unverified: list[str] = Field([], description="statements not checked at the source")
+    related_corpora: list[RelatedCorpus] = Field(
+        [], description="corpora that share, or may share, subjects with this one"
+    )
+    without_subject_ids: str | None = Field(
+        None, description="why a subject here may be several, or share a subject with another"
+    )
     recordings: list[RecordingPattern] = Field(min_length=1)
     subject: str = "{subject}"
     session: str
@@ -190,6 +197,13 @@ class Spec(Settings):
     label: Label | None = None
     ignore: list[str] = Field([], description="patterns of known files that are not used")
     simulate: Simulation = Simulation()
+
+    @property
+    def facts(self) -> CorpusFacts:
+        """What the spec states about the corpus beyond its tables."""
+        return CorpusFacts(
+            related_corpora=self.related_corpora, without_subject_ids=self.without_subject_ids
+        )
 
     @property
     def id_fields(self) -> frozenset[str]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from depmm.corpora.manifest import ManifestError, check_id
+from depmm.corpora.errors import ManifestError
+from depmm.corpora.manifest import check_id
 from depmm.corpora.patterns import (
     compile_pattern,
     fill_template,

@@ -5,7 +5,8 @@ from typing import Any
 import pandas as pd
 
 from depmm.config import Experiment
-from depmm.corpora.manifest import SESSION_KEY, ManifestError, read_manifest
+from depmm.corpora.errors import ManifestError
+from depmm.corpora.manifest import SESSION_KEY, read_manifest
 from depmm.data.experiment_data import DataError, labelled_sessions
 from depmm.store.extract import read_failures, read_index
 from depmm.store.sessions import SessionStore, StoreError

@@ -15,7 +15,8 @@ from depmm.config import (
     StepsConfig,
     TargetConfig,
 )
-from depmm.corpora.manifest import INSTRUMENTS, SESSION_KEY, SUBJECT_KEY, read_manifest
+from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY, read_manifest
 from depmm.corpora.splits import make_folds, make_split
 from depmm.data.dataset import SessionDataset
 from depmm.errors import DepmmError

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from depmm.corpora.manifest import INSTRUMENTS, MAX_AGE
+from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.manifest import MAX_AGE
 from depmm.errors import DepmmError
 from depmm.evaluation.covariates import COVARIATES, NUMBERS, is_number
 from depmm.evaluation.stats.bootstrap import PERSON, SESSION, decide

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from depmm.corpora.manifest import INSTRUMENTS
+from depmm.corpora.instruments import INSTRUMENTS
 from depmm.evaluation.stats.bootstrap import PERSON
 from depmm.evaluation.stats.calibration import (
     CalibrationError,

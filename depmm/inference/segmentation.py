@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from depmm.config import MODALITIES
-from depmm.corpora.manifest import VALENCES, Manifest, ManifestError, build_manifest
+from depmm.corpora.errors import ManifestError
+from depmm.corpora.manifest import VALENCES, Manifest, build_manifest
 
 # the session's own name stays out: sampled gates are seeded by the key, not by a file's name
 KEY = ("recording", "recording", "recording")

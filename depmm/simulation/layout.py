@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from depmm.corpora.manifest import INSTRUMENTS, SPLITS
+from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.manifest import SPLITS
 from depmm.corpora.patterns import fill_pattern, natural_sort_key
 from depmm.corpora.spec_schema import TRUTH_FILE, Spec
 from depmm.corpora.word_lists import ENGLISH_WORDS

@@ -26,12 +26,12 @@ from depmm.audit.audit import (
 from depmm.audit.findings import AuditInput, Finding, RecordingStatistics
 from depmm.audit.recording_statistics import compute_recording_statistics
 from depmm.config import load_config
+from depmm.corpora.errors import ManifestError
 from depmm.corpora.index import index_corpus
 from depmm.corpora.index_report import IndexReport, Missing, PatternCount
 from depmm.corpora.manifest import (
     STEP_COLUMNS,
     Manifest,
-    ManifestError,
     build_manifest,
     concat_manifests,
     read_manifest,
@@ -190,7 +190,7 @@ def test_daic_woz_inside_edaic_on_another_side_fails_and_names_the_people():
     edaic = numbered("edaic", {"300_P": "train", "301_P": "train", "302_P": "test", "600_P": None})
     finding = only(concat_manifests([daic, edaic]), "related_corpora")
     assert finding.severity == "error"
-    assert "3 people have the same id in both. 1 of them" in finding.message
+    assert "3 subjects have the same id in both. 1 of them" in finding.message
     assert "300 (daic_woz: test, edaic: train)" in finding.message
     assert "301 (" not in finding.message
     assert finding.subjects == (("daic_woz", "300"), ("edaic", "300_P"))
@@ -208,8 +208,8 @@ def test_people_without_split_would_be_parted_by_a_new_one():
 @pytest.mark.parametrize(
     ("first", "second", "words"),
     [
-        ("avec2014", "avec2013", "nearly the same sessions. 1 people have the same id"),
-        ("mpdd_2025", "mpdd_2026", "nobody has shown"),
+        ("avec2014", "avec2013", "nearly the same sessions. 1 subjects have the same id"),
+        ("mpdd_2025", "mpdd_2026", "not known whether"),
         ("ewre", "ewre_raw", "one experiment"),
     ],
 )

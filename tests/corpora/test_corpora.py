@@ -15,11 +15,11 @@ import pytest
 
 from depmm.audit.checks import label_score_mismatch
 from depmm.audit.findings import AuditInput
+from depmm.corpora.errors import ManifestError
 from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import (
     STEP_COLUMNS,
     Manifest,
-    ManifestError,
     build_manifest,
     check_id,
     concat_manifests,
@@ -208,7 +208,11 @@ def test_codes_stay_text_and_on_stays_a_key():
         ("file: labels.csv", "header: true", ["line 11: tables[0]", "file: or rows:"]),
         ("fields: {bdi", "header: false\n    fields: {bdi", ["columns", "needed"]),
         ("name: toy", "name: to/y", ["line 1", "'to/y'", "Use letters"]),
-        ("name: toy", "name: toy\nname: toy", ["line 2: name: stands twice", "line 1", "Keep one"]),
+        (
+            "name: toy",
+            "name: toy\nname: toy",
+            ["line 2: name: ", "line 1", "Keep one"],
+        ),
         ("title: t", "title: 7", ["line 2: title", "got 7", "quotes"]),
         ("codes:", "columns: [subject]\ncodes:", ["columns", "'subject'", "Rename"]),
         ("codes:", "steps: {order: [tsk]}\ncodes:", ["steps.order", "'tsk'"]),

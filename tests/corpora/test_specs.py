@@ -12,9 +12,10 @@ import pytest
 
 from depmm.audit.checks import label_score_mismatch, split_overlap
 from depmm.audit.findings import AuditInput
+from depmm.corpora.errors import ManifestError
 from depmm.corpora.index import index_corpus
 from depmm.corpora.index_report import IndexReport
-from depmm.corpora.manifest import Manifest, ManifestError
+from depmm.corpora.manifest import Manifest
 from depmm.corpora.spec import SpecError, load_spec, parse_spec
 from depmm.corpora.spec_schema import Spec, json_schema
 

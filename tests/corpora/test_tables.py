@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from depmm.corpora.errors import ManifestError
 from depmm.corpora.index import index_corpus
-from depmm.corpora.manifest import ManifestError
 from depmm.corpora.spec import SpecError, parse_spec
 
 SPEC = """

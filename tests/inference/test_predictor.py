@@ -14,7 +14,7 @@ from nearly import nearly
 from recordings import write_video
 
 from depmm.config import DepFormerConfig, SplitConfig, StepsConfig, load_config
-from depmm.corpora.manifest import ManifestError
+from depmm.corpora.errors import ManifestError
 from depmm.data.experiment_data import load_experiment_data
 from depmm.evaluation.stats.calibration import fit_temperature
 from depmm.inference.calibrated_prediction import answer_probability, answer_score

@@ -11,14 +11,9 @@ import torch
 from scipy.io import savemat
 
 from depmm.config import ConfigError, ExtractConfig, StreamConfig, Validity, load_config
+from depmm.corpora.errors import ManifestError
 from depmm.corpora.index import index_corpus
-from depmm.corpora.manifest import (
-    ManifestError,
-    concat_manifests,
-    read_manifest,
-    validate,
-    write_manifest,
-)
+from depmm.corpora.manifest import concat_manifests, read_manifest, validate, write_manifest
 from depmm.corpora.spec import SpecError, parse_spec
 from depmm.data.experiment_data import DataError, load_experiment_data
 from depmm.media.duration import duration_s

@@ -538,7 +538,7 @@ def test_files_of_others_are_left_alone(tmp_path):
         ("simulate: {infinite: [x]}", "'x' is not given by features in tables"),
         ("simulate: {excluded_rows: {who: [Ellie]}}", "'who' is not given by steps.table.keep"),
         ("simulate: {values_by_label: {phq: [1]}}", "1 values. Give two"),
-        ("simulate: {session: 2}", "Did you mean 'sessions_per_subject'"),
+        ("simulate: {session_per_subject: 2}", "Did you mean 'sessions_per_subject'"),
     ],
 )
 def test_a_spec_cannot_speak_of_what_it_lacks(change, message):

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from depmm.corpora.manifest import INSTRUMENTS
+from depmm.corpora.instruments import INSTRUMENTS
 from depmm.evaluation.stats.metrics import Array, Weights, pr_curve, roc_curve, unit_weights
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5f6670"

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from depmm.corpora.manifest import INSTRUMENTS
+from depmm.corpora.instruments import INSTRUMENTS
 from depmm.evaluation.baselines import NO_SOURCE, add_baselines, compare_with_baselines
 from depmm.evaluation.covariate_baselines import (
     add_covariate_baselines,

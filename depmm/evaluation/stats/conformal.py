@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from depmm.corpora.manifest import INSTRUMENTS
+from depmm.corpora.instruments import INSTRUMENTS
 from depmm.evaluation.stats.bootstrap import PERSON, TestedSessions, wilson
 from depmm.evaluation.stats.calibration import validation_rows
 from depmm.evaluation.stats.metrics import Array

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from depmm.corpora.manifest import INSTRUMENTS
+from depmm.corpora.instruments import INSTRUMENTS
 
 Array = NDArray[np.float64]
 Weights = NDArray[np.integer] | NDArray[np.floating]

@@ -1,0 +1,71 @@
+"""Facts about corpora: from the spec to the manifest, and from there to the audit."""
+
+import layouts
+import pytest
+
+from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus, read_facts, relations_between
+from depmm.corpora.errors import ManifestError
+from depmm.corpora.index import index_corpus
+from depmm.corpora.manifest import concat_manifests, read_manifest, write_manifest
+from depmm.corpora.spec import parse_spec, shipped_facts
+
+SPEC = """\
+name: {name}
+title: t
+citation: c
+licence: l
+access: a
+{facts}
+recordings:
+  - pattern: "{{subject}}.wav"
+    modalities: [audio]
+session: "{{subject}}"
+"""
+RELATED = 'related_corpora: [{corpus: "second*", same_ids: true, reason: the same study}]'
+
+
+def indexed(tmp_path, name: str, facts: str):
+    root = tmp_path / name
+    layouts.write(root, {"A1.wav": "", "A2.wav": ""})
+    return index_corpus(parse_spec(SPEC.format(name=name, facts=facts), f"{name}.yaml"), root)[0]
+
+
+def test_facts_of_the_spec_are_kept_in_a_moved_manifest(tmp_path):
+    manifest = indexed(tmp_path, "first", RELATED)
+    write_manifest(manifest, tmp_path / "m")
+    (tmp_path / "m").rename(tmp_path / "moved")
+    related = RelatedCorpus(corpus="second*", same_ids=True, reason="the same study")
+    assert read_manifest(tmp_path / "moved").facts == {
+        "first": CorpusFacts(related_corpora=[related])
+    }
+
+
+def test_a_manifest_without_facts_has_no_file_of_facts(tmp_path):
+    write_manifest(indexed(tmp_path, "first", RELATED), tmp_path / "m")
+    write_manifest(indexed(tmp_path, "other", ""), tmp_path / "m")
+    assert not (tmp_path / "m/corpora.json").exists()
+    assert read_manifest(tmp_path / "m").facts == {}
+
+
+def test_a_joined_manifest_has_the_facts_of_all_corpora(tmp_path):
+    first = indexed(tmp_path, "first", RELATED)
+    second = indexed(tmp_path, "second_b", "without_subject_ids: only videos are named")
+    both = concat_manifests([first, second])
+    assert both.facts["second_b"].without_subject_ids == "only videos are named"
+    found = list(relations_between(both.facts, "second_b", "first"))
+    assert [(corpus, other) for corpus, other, _ in found] == [("first", "second_b")]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"a": {"unknown_key": 1}}'])
+def test_a_damaged_file_of_facts_is_refused(content, tmp_path):
+    path = tmp_path / "corpora.json"
+    path.write_text(content)
+    with pytest.raises(ManifestError) as info:
+        read_facts(tmp_path)
+    assert info.value.file == path
+
+
+def test_a_release_of_a_corpus_has_the_facts_of_its_spec():
+    assert shipped_facts("mpdd_2025") == shipped_facts("mpdd") != CorpusFacts()
+    assert shipped_facts("ewre_simulated") == CorpusFacts()
+    assert shipped_facts("unknown") == CorpusFacts()
