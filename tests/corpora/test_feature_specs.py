@@ -167,7 +167,7 @@ def test_daic_woz_streams_say_what_is_valid(corpora):
     for (kind, width), stream in zip(CLNF.items(), ("action_units", *faces[1:]), strict=True):
         rows = corpus.values(stream, f"300_P/300_CLNF_{kind}.txt")
         assert rows.shape == (120, width)
-        assert np.flatnonzero(np.isnan(rows).all(1)).tolist() == [40]
+        assert np.flatnonzero(np.isnan(rows).all(axis=1)).tolist() == [40]
 
 
 def test_daic_woz_lists_what_is_missing(tmp_path):
@@ -201,7 +201,7 @@ def test_daic_woz_is_extracted(tmp_path):
         assert reader.rows("landmarks").tolist() == [[0, 30], [30, 60]]
         assert len(reader.waveform(0)) == 16000
         # frame 40 is lost, and lies in the first turn: 1 s is frame 30
-        lost = np.isnan(reader.features("action_units", 0, 30)).all(1)
+        lost = np.isnan(reader.features("action_units", 0, 30)).all(axis=1)
         assert np.flatnonzero(lost).tolist() == [10]
 
 
@@ -232,7 +232,7 @@ def test_edaic_streams(corpora):
         assert corpus.values(name, path).shape == (400, width)
     face = corpus.values("openface", f"{start}_OpenFace2.1.0_Pose_gaze_AUs.csv")
     assert face.shape == (120, 49)
-    assert np.flatnonzero(np.isnan(face).all(1)).tolist() == [40]
+    assert np.flatnonzero(np.isnan(face).all(axis=1)).tolist() == [40]
     assert corpus.values("cnn_resnet", f"{start}_CNN_ResNet.mat").shape == (8, 2048)
     assert corpus.values("cnn_vgg", f"{start}_CNN_VGG.mat").shape == (8, 4096)
     assert corpus.report.ignored == 6  # a bag of words and a deep spectrum of each
@@ -269,7 +269,7 @@ def test_lmvd_numbers_are_people_and_nothing_more(corpora):
     path = corpus.root / "Video_feature/602.csv"
     assert feature_names(path, config) == ["gaze_0_x", "pose_Tx", "x_0", "AU01_r"]
     face = corpus.values("openface", "Video_feature/602.csv")
-    assert np.flatnonzero(np.isnan(face).all(1)).tolist() == [40]
+    assert np.flatnonzero(np.isnan(face).all(axis=1)).tolist() == [40]
     # 4 rows of VGGish are 3.84 s; the face has 4 s
     assert corpus.manifest.steps["end_s"].round(2).tolist() == [3.84, 3.84]
 

@@ -141,7 +141,9 @@ def test_tokens_map_back_to_steps_by_hand():
         for row in (0, 1):
             token = TOKENS[row][stack, layer]
             here = table[
-                table[["row", "encoder", "stack", "layer"]].eq([row, encoder, stack, layer]).all(1)
+                table[["row", "encoder", "stack", "layer"]]
+                .eq([row, encoder, stack, layer])
+                .all(axis=1)
             ]
             assert here["head"].tolist() == [0] * len(token) + [1] * len(token)
             assert here["step"].tolist() == list(token) * 2
@@ -177,7 +179,7 @@ def test_changing_a_step_changes_the_token_it_is_mapped_to():
         features = {name: x.repeat(length + 1, 1, 1) for name, x in features.items()}
         features["audio"][torch.arange(1, length + 1), torch.arange(length)] += 3
         table = record(model, features, {n: m.repeat(length + 1, 1) for n, m in masks.items()})[1]
-        table = table[table[["row", "head"]].eq(0).all(1) & (table["encoder"] == "multimodal")]
+        table = table[table[["row", "head"]].eq(0).all(axis=1) & (table["encoder"] == "multimodal")]
         rows = table.set_index(["stack", "layer", "step"])["sparsity"]
         for place in TOKENS[0]:
             x = seen[(*place, "x")]

@@ -38,7 +38,7 @@ def test_mean_is_the_expectation_and_spread_that_of_all_patterns():
     chance = [
         np.prod([q if g else 1 - q for g, q in zip(gates, p, strict=True)]) for gates in patterns
     ]
-    fused = np.array([np.dot(gates, z.flatten()) for gates in patterns])
+    fused = np.array([np.dot(gates, z.flatten().numpy()) for gates in patterns])
     mean = np.dot(chance, fused)
     deviation = np.sqrt(np.dot(chance, (fused - mean) ** 2))
     assert fusion(z, present).item() == pytest.approx(mean, abs=1e-5)
