@@ -32,6 +32,8 @@ class Column:
         Unit of the values, for example ``s`` or ``dB``.
     nullable : bool, default False
         Whether a value may be missing.
+    required : bool, default True
+        Whether every table of the kind has the column.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Column:
     meaning: str
     unit: str | None = None
     nullable: bool = False
+    required: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,13 @@ class TableSchema:
         Raises
         ------
         SchemaError
-            If a column is missing, is not in the schema, has another type, or holds missing
-            values although it is not nullable.
+            If a required column is missing, or a column is not in the schema, has another type,
+            or holds missing values although it is not nullable.
         """
         for column in self.columns:
             if column.name not in table:
+                if not column.required:
+                    continue
                 raise SchemaError(
                     f"{self.file}: column {column.name} is missing.", column=column.name
                 )
@@ -104,11 +109,14 @@ class TableSchema:
 
 
 def _fits(values: "pd.Series", dtype: DataType) -> bool:
+    import pandas as pd
     from pandas.api import types
 
     known = values.dropna()
     match dtype:
         case "str":
+            if isinstance(known.dtype, pd.StringDtype):  # tables of many millions of rows
+                return True
             return bool(known.map(lambda value: isinstance(value, str)).all())
         case "int64":
             return types.is_integer_dtype(known.infer_objects())
