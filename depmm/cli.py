@@ -203,11 +203,11 @@ def split(
     ] = None,
 ) -> None:
     """Write who is in train, validation and test of every fold; KEY=VALUE e.g. folds=10."""
-    from depmm.config import split_config
+    from depmm.config import load_split_config
     from depmm.corpora.splits import write_split
     from depmm.data.experiment_data import experiment_folds
 
-    settings, task = split_config(config, overrides)
+    settings, task = load_split_config(config, overrides)
     folds = experiment_folds(manifest, task, settings)
     write_split(folds, out)
     people = len(folds[["corpus", "subject"]].drop_duplicates())
@@ -229,13 +229,13 @@ def extract(
     allow_pickle: AllowPickle = False,
 ) -> None:
     """Decode, align and store every session once; KEY=VALUE e.g. face.frames_per_second=10."""
-    from depmm.config import extract_config
+    from depmm.config import load_extract_config
     from depmm.corpora.manifest import read_manifest
     from depmm.store.extract import extract as run
 
     if allow_pickle:
         typer.echo(PICKLE_WARNING, err=True)
-    settings = extract_config(config, overrides)
+    settings = load_extract_config(config, overrides)
     report = run(
         read_manifest(manifest), root, out, settings, landmarker, workers,
         allow_pickle=allow_pickle,

@@ -25,7 +25,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from depmm.config import ClassicalConfig, ClassicalSettings
+from depmm.config import ClassicalConfig, ClassifierConfig
 from depmm.corpora.splits import write_split
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import load_experiment_data
@@ -108,7 +108,7 @@ def session_features(dataset: SessionDataset, mfcc: MFCC) -> np.ndarray:
     return torch.stack(features).numpy()
 
 
-def build_classifier(settings: ClassicalSettings, seed: int) -> Pipeline:
+def build_classifier(settings: ClassifierConfig, seed: int) -> Pipeline:
     """Build scaler and classifier; classes are balanced where scikit-learn can (SVM alone).
 
     Parameters

@@ -20,11 +20,11 @@ from depmm.config import (
     ClassicalConfig,
     Config,
     Experiment,
-    Kind,
+    ExperimentT,
     TargetConfig,
     TuningConfig,
+    format_overrides,
     override_settings,
-    words,
 )
 from depmm.corpora.manifest import SUBJECT_KEY, Manifest, read_manifest, write_manifest
 from depmm.corpora.splits import SplitError
@@ -58,7 +58,9 @@ def fit(config: Experiment, run: RunFolder, accelerator: Accelerator, say: Say =
     accelerator.wait_for_everyone()
 
 
-def select(config: Kind, run: RunFolder, accelerator: Accelerator, say: Say = print) -> Kind:
+def select(
+    config: ExperimentT, run: RunFolder, accelerator: Accelerator, say: Say = print
+) -> ExperimentT:
     """Choose the settings of one outer fold.
 
     Every candidate is trained in every inner fold, in ``selection/candidate-<i>/fold-<j>`` below
@@ -97,7 +99,7 @@ def select(config: Kind, run: RunFolder, accelerator: Accelerator, say: Say = pr
                     "seed": config.seed,
                     "fold": config.split.fold,
                     "candidate": range(len(means)),
-                    "settings": [words(settings) for settings in tuning.candidates],
+                    "settings": [format_overrides(settings) for settings in tuning.candidates],
                     "metric": tuning.metric,
                     **{f"fold_{fold}": values[:, fold] for fold in range(tuning.folds)},
                     "mean": means,
@@ -110,7 +112,7 @@ def select(config: Kind, run: RunFolder, accelerator: Accelerator, say: Say = pr
     number = int(np.flatnonzero(table["chosen"])[0])
     equal = np.flatnonzero(abs(table["mean"] - table["mean"][number]) <= TIE)
     tie = f" (the first of {len(equal)} that are equally good)" if len(equal) > 1 else ""
-    speak(f"chosen: {words(tuning.candidates[number])}{tie}")
+    speak(f"chosen: {format_overrides(tuning.candidates[number])}{tie}")
     return override_settings(config, tuning.candidates[number]).model_copy(update={"tuning": None})
 
 
@@ -144,7 +146,7 @@ def measure_candidates(
                 ) from None
             values[number, fold] = measure(inner, metric)
         figures = ", ".join(f"{value:.3f}" for value in values[number])
-        say(f"candidate {number}, {words(settings)}: {figures}")
+        say(f"candidate {number}, {format_overrides(settings)}: {figures}")
     return values
 
 
@@ -174,7 +176,9 @@ def manifest_without_tested(config: Experiment) -> Manifest:
     return Manifest(*(table.merge(people, on=SUBJECT_KEY) for table in tables))
 
 
-def inner_experiment(config: Kind, settings: dict[str, Any], manifest: Path, fold: int) -> Kind:
+def inner_experiment(
+    config: ExperimentT, settings: dict[str, Any], manifest: Path, fold: int
+) -> ExperimentT:
     """Make an inner run's config: a candidate, on people who are not tested by the outer fold."""
     one = override_settings(config, settings)
     inner = {"kind": "k_fold", "folds": _tuning(config).folds, "repeats": 1, "fold": fold}

@@ -10,7 +10,7 @@ import soundfile
 import torch
 from scipy.io import savemat
 
-from depmm.config import ConfigError, ExtractConfig, StreamConfig, Validity, load_config
+from depmm.config import ConfigError, ExtractConfig, StreamConfig, ValidityRule, load_config
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import concat_manifests, read_manifest, validate, write_manifest
@@ -121,7 +121,7 @@ def test_a_table_keeps_numbers_names_times_and_what_is_valid(tmp_path):
     stream = table(
         time="timestamp",
         drop=["frame", "succ*"],
-        valid=[Validity(column="success", at_least=1)],
+        valid=[ValidityRule(column="success", at_least=1)],
     )
     times, values = rows(path, stream)
     np.testing.assert_allclose(times, [0.5, 0.6, 0.9])
@@ -139,7 +139,7 @@ def test_a_rule_can_spare_columns_and_blocks_change_nothing(tmp_path, monkeypatc
         sep=";",
         header=False,
         columns=["f0", "vuv", "e"],
-        valid=[Validity(column="vuv", at_least=1, columns=["f0"])],
+        valid=[ValidityRule(column="vuv", at_least=1, columns=["f0"])],
     )
     times, values = rows(path, stream)
     expected = numbers.astype(np.float32)
@@ -489,18 +489,21 @@ def test_a_session_without_a_stream_is_masked(config, kept):
 
 
 @pytest.mark.parametrize(
-    ("override", "error", "parts"),
+    ("override", "setting"),
     [
-        ("data.features={audio: voyce, face: units}", DataError, ["'voyce'", "units, voice"]),
-        ("data.features.face=null", ConfigError, ["face is feature_cnn", "lacks face"]),
-        ("data.augment={noise: 0.1}", ConfigError, ["data.augment.noise", "data.features"]),
+        ("data.features.face=null", "data.features.face"),
+        ("data.augment={noise: 0.1}", "data.augment.noise"),
     ],
 )
-def test_configs_and_streams_must_fit(override, error, parts, config):
-    with pytest.raises(error) as caught:
-        load_experiment_data(load_config(config, [override]))
-    for part in parts:
-        assert part in str(caught.value)
+def test_config_and_streams_must_agree(override, setting, config):
+    with pytest.raises(ConfigError) as info:
+        load_config(config, [override])
+    assert info.value.setting == setting
+
+
+def test_a_stream_that_the_manifest_does_not_have_is_refused(config):
+    with pytest.raises(DataError, match=r"'voyce'.*units, voice"):
+        load_experiment_data(load_config(config, ["data.features={audio: voyce, face: units}"]))
 
 
 def test_a_wrong_width_names_the_setting(config, tmp_path):

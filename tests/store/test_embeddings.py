@@ -439,22 +439,23 @@ def test_embeddings_lie_wherever_the_store_does():
 
 
 @pytest.mark.parametrize(
-    ("overrides", "message"),
+    ("overrides", "setting"),
     [
-        (["data.augment.gain_db=1.0"], r"augment\.gain_db changes the signal of audio.*drop one"),
-        (["data.augment.noise=0.1"], r"augment\.noise changes the signal of audio"),
-        (["data.augment.pitch_semitones=[1.0]"], r"augment\.pitch_semitones changes the signal"),
+        (["data.augment.gain_db=1.0"], "data.augment.gain_db"),
+        (["data.augment.noise=0.1"], "data.augment.noise"),
+        (["data.augment.pitch_semitones=[1.0]"], "data.augment.pitch_semitones"),
         (
             [*FRAME_MEAN, "data.precompute_embeddings=[face]", "data.augment.flip=true"],
-            r"augment\.flip changes the signal of f",
+            "data.augment.flip",
         ),
-        (["model.encoders.audio.frozen=false"], r"model\.encoders\.audio is not frozen"),
-        (["data.modalities=[face]", "model.encoders.audio=null"], r"which data\.modalities does"),
+        (["model.encoders.audio.frozen=false"], "data.precompute_embeddings"),
+        (["data.modalities=[face]", "model.encoders.audio=null"], "data.precompute_embeddings"),
     ],
 )
-def test_settings_that_an_embedding_cannot_follow(overrides, message, corpus, store, source):
-    with pytest.raises(ConfigError, match=message):
+def test_settings_that_an_embedding_cannot_follow(overrides, setting, corpus, store, source):
+    with pytest.raises(ConfigError) as info:
         config_of(corpus, store, source, *overrides)
+    assert info.value.setting == setting
 
 
 def test_the_signal_of_the_other_modality_may_be_changed(corpus, store, source):

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from accelerate import Accelerator
 from safetensors.torch import load_file
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from trained_weights import assert_same_weights
 
-from depmm.config import ConfigError, load_config, load_experiment, words
+from depmm.config import load_experiment
 from depmm.corpora.manifest import Manifest, read_manifest, write_manifest
 from depmm.corpora.splits import SplitError
 from depmm.data.dataset import SessionDataset
@@ -73,65 +72,6 @@ def nested(corpus, tmp_path_factory) -> RunFolder:
 
 
 # ---- the config --------------------------------------------------------------------------------
-
-
-def test_the_whole_product_is_listed_in_order(corpus):
-    config = fold_of(corpus, *KINDS["classical"], "tuning.grid={classical.C: [0.1, 10.0]}")
-    assert config.tuning.candidates == [
-        {"classical.n_mfcc": count, "classical.C": price}
-        for count in (2, 8)
-        for price in (0.1, 10.0)
-    ]
-
-
-@pytest.mark.parametrize(
-    "value", [1e-12, 3, True, None, "no", "a: b", [1, 0.5], {"kind": "svm", "C": 1e5}, "ö" * 200]
-)
-def test_settings_are_said_in_the_words_of_a_command_line(value):
-    said = words({"name": "x", "data.some": value})
-    assert said.startswith("name=x data.some=")
-    assert yaml.safe_load(said.removeprefix("name=x data.some=")) == value
-
-
-@pytest.mark.parametrize(
-    ("grid", "said"),
-    [
-        ("{clasical.C: [1.0]}", ["tuning.grid: clasical.C=1.0", "Did you mean 'classical'"]),
-        ("{classical.n_mffc: [2]}", ["classical.n_mffc", "Did you mean 'n_mfcc'"]),
-        ("{classical.C: [1.0, 1e1]}", ["classical.C=1e1", "got '1e1'", "write 1.0e-4"]),
-        ("{classical.C: [0.0]}", ["classical.C", "greater than 0"]),
-        ("{classical.C: [1.0, 1]}", ["classical.C=1 is there twice", "drop"]),
-        ("{classical.C: 1.0}", ["tuning.grid.classical.C", "list"]),
-        ("{classical.C: []}", ["tuning.grid.classical.C", "at least 1"]),
-        ("{}", ["tuning.grid", "at least 1"]),
-        ("{classical.classifier: [svm, adaboost], classical.C: [2.0]}", ["C is 2.0", "adaboost"]),
-        ("{split.validation: [0.2, 0.3]}", ["split.validation=0.3 changes split", "the same for"]),
-        ("{target.column: [gender]}", ["changes target", "Choose among"]),
-        ("{seed: [0, 1]}", ["seed=1 changes seed"]),
-        ("{evaluation.n_gate_samples: [7]}", ["changes evaluation"]),
-        ("{data.manifest: [other]}", ["data.manifest=other changes data.manifest"]),
-        ("{data: [{store: other}]}", ["changes data.store"]),
-        ("{tuning.folds: [3]}", ["changes tuning"]),
-    ],
-)
-def test_a_candidate_that_cannot_be_used_stops_the_config(corpus, grid, said):
-    with pytest.raises(ConfigError) as caught:
-        fold_of(corpus, *SVM, f"tuning={{metric: auroc, folds: 2, grid: {grid}}}")
-    for word in said:
-        assert word in str(caught.value)
-
-
-def test_other_mistakes_in_the_section(corpus):
-    with pytest.raises(ConfigError, match=r"tuning.fold: unknown.*Did you mean 'folds'"):
-        fold_of(corpus, *KINDS["classical"], "tuning.fold=3")
-    precision = "tuning.grid={training.mixed_precision: ['no', bf16]}"
-    with pytest.raises(ConfigError, match=r"precision=bf16 changes training.mixed_precision"):
-        fold_of(corpus, *NETWORK, RATES, precision)
-
-
-def test_one_training_refuses_a_selection(corpus):
-    with pytest.raises(ConfigError, match=r"cross_validate\.py on it .* tuning=null"):
-        load_config(corpus.config, KINDS["network"])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,262 @@
+"""Settings of the way from manifest and store to batches: target, split, data, augmentation."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from depmm.config.settings import CROP_SIZE, ConfigError, FilePath, Modality, Settings
+
+
+class TargetConfig(Settings):
+    """What is predicted, from which column of ``sessions.parquet``."""
+
+    kind: Literal["binary", "severity", "levels"] = Field(
+        "binary",
+        description="binary: one of two classes; severity: a score; levels: the severity bands of "
+        "the instrument, 0 ... K-1, computed from the score",
+    )
+    column: str = Field("label", description="column of sessions.parquet that holds the target")
+    positive: list[str] = Field(
+        [],
+        description="values of the positive class, binary only. A session whose value is neither "
+        "in positive nor in negative is left out and counted; if both lists are empty, the column "
+        "must hold 0 and 1",
+    )
+    negative: list[str] = Field([], description="values of the negative class, binary only")
+    range: list[float] = Field(
+        [],
+        description="lowest and highest value of a severity that no known instrument measures; "
+        "default: the range of the instrument",
+    )
+    output: Literal["number", "classes", "ordinal"] = Field(
+        "number",
+        description="how a score or level is predicted: number (regression), classes (one logit "
+        "per value; the prediction is the expectation) or ordinal (one logit per threshold)",
+    )
+
+    @model_validator(mode="after")
+    def _classes_are_complete(self) -> "TargetConfig":
+        if bool(self.positive) != bool(self.negative):
+            raise ConfigError(
+                "only one of target.positive and target.negative is given: give both or none.",
+                setting="negative" if self.positive else "positive",
+            )
+        if both := sorted(set(self.positive) & set(self.negative)):
+            raise ConfigError(
+                f"{both} are in target.positive and in target.negative: remove them from one.",
+                setting="positive",
+                value=both,
+            )
+        if self.kind != "binary" and self.positive:
+            raise ConfigError(
+                f"target.positive is given, but target.kind {self.kind} has no classes: remove "
+                "target.positive and target.negative.",
+                setting="positive",
+                value=self.positive,
+            )
+        if self.kind == "binary" and self.output != "number":
+            raise ConfigError(
+                f"target.output {self.output} does not fit target.kind binary: set target.kind to "
+                "severity or levels.",
+                setting="output",
+                value=self.output,
+            )
+        if self.range and (
+            self.kind != "severity" or len(self.range) != 2 or not self.range[0] < self.range[1]
+        ):
+            raise ConfigError(
+                f"target.range is {self.range}: give the lowest and the highest value of a target "
+                "of kind severity, for example [0, 63].",
+                setting="range",
+                value=self.range,
+            )
+        return self
+
+
+class SplitConfig(Settings):
+    """Which subjects train the model, choose epoch and threshold, or test. Always by subject."""
+
+    kind: Literal["official", "k_fold", "leave_one_subject_out", "file"] = Field(
+        "k_fold",
+        description="official: the split that the corpus publishes; k_fold and "
+        "leave_one_subject_out: cross-validation; file: the split in split.file",
+    )
+    folds: int = Field(5, ge=2, description="number of folds, k_fold only")
+    repeats: int = Field(
+        1, ge=1, description="number of times that the subjects are assigned to folds, k_fold only"
+    )
+    fold: int = Field(
+        0, ge=0, description="index of the fold that is tested, from 0 to folds * repeats - 1"
+    )
+    file: FilePath | None = Field(
+        None, description="table of a split, as depmm split writes it; kind file only"
+    )
+    stratify_by: list[Literal["label", "gender", "corpus"]] = Field(
+        ["label", "gender", "corpus"],
+        description="properties of subjects that are distributed evenly over folds and validation",
+    )
+    validation: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="fraction of the subjects that are not tested that forms the validation set",
+    )
+    seed: int = Field(0, description="seed of the random assignment of subjects")
+
+    @model_validator(mode="after")
+    def _settings_fit_together(self) -> "SplitConfig":
+        if len(set(self.stratify_by)) != len(self.stratify_by):
+            raise ConfigError(
+                f"split.stratify_by repeats an entry: {self.stratify_by}.",
+                setting="stratify_by",
+                value=self.stratify_by,
+            )
+        if (self.file is None) == (self.kind == "file"):
+            raise ConfigError(
+                f"split.kind is {self.kind} and split.file is {self.file}: give split.file if and "
+                "only if split.kind is file.",
+                setting="file",
+                value=self.file,
+            )
+        if self.repeats > 1 and self.kind != "k_fold":
+            raise ConfigError(
+                f"split.repeats is {self.repeats}, but split.kind {self.kind} is not random: set "
+                "split.kind to k_fold, or split.repeats to 1.",
+                setting="repeats",
+                value=self.repeats,
+            )
+        return self
+
+
+class AugmentConfig(Settings):
+    """Random changes to training sessions; each depends on (seed, epoch, session) alone."""
+
+    keep_steps: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="lowest fraction of the steps that is kept; the fraction of a session is "
+        "uniform between this and 1",
+    )
+    modality_dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="probability that one of several modalities of a session is hidden",
+    )
+    gain_db: float = Field(
+        0.0, ge=0, description="largest change of the volume in dB, up or down, uniform"
+    )
+    noise: float = Field(
+        0.0,
+        ge=0,
+        description="highest level of added white noise, relative to the RMS of the step",
+    )
+    pitch_semitones: list[float] = Field(
+        [],
+        description="shifts of the pitch in semitones; each shift, up or down, and no shift are "
+        "equally probable",
+    )
+    flip: bool = Field(
+        False, description="whether all faces of a session are mirrored with probability 1/2"
+    )
+
+
+class StepsConfig(Settings):
+    """Which steps of the manifest are used; the other steps count as missing, at their index."""
+
+    task: list[str] = Field([], description="tasks of the steps that are used; empty: all")
+    valence: list[Literal["negative", "neutral", "positive"]] = Field(
+        [], description="valences of the steps that are used; empty: all"
+    )
+
+
+class DataConfig(Settings):
+    """Manifest, store, modalities, and how much of a step the model reads."""
+
+    manifest: FilePath = Field(description="folder of the manifest, written by depmm index")
+    store: FilePath = Field(description="folder of the store, written by depmm extract")
+    modalities: list[Modality] = Field(
+        ["audio", "face"], min_length=1, description="modalities that the model reads"
+    )
+    steps: StepsConfig = Field(StepsConfig(), description="which steps are used")
+    max_audio_s: float = Field(
+        4.0,
+        gt=0,
+        description="longest sound of a step in seconds; of longer steps the middle is used, in "
+        "training a random part",
+    )
+    remove_silence: bool = Field(
+        False, description="whether only the speech segments of a step are used"
+    )
+    frames_per_step: int = Field(
+        4, ge=1, description="number of face crops of a step, evenly spaced"
+    )
+    face_size: int = Field(
+        CROP_SIZE,
+        ge=16,
+        le=CROP_SIZE,
+        description="height and width in pixels of the crops that the model reads",
+    )
+    max_steps: int = Field(
+        512, ge=1, description="largest number of steps; a session with more is an error"
+    )
+    features: dict[Modality, str] = Field(
+        {},
+        description="modality -> stream of features that the corpus ships, which is read in place "
+        "of the signal",
+    )
+    max_rows: int = Field(
+        1000,
+        ge=1,
+        description="largest number of rows of features of a step; of longer steps the middle is "
+        "used, in training a random part",
+    )
+    precompute_embeddings: list[Modality] = Field(
+        [],
+        description="modalities whose frozen encoder is run once; training reads its stored output",
+    )
+    augment: AugmentConfig = Field(AugmentConfig(), description="augmentation in training")
+    workers: int = Field(
+        0, ge=0, description="number of processes that load data; 0: the training process itself"
+    )
+
+    @model_validator(mode="after")
+    def _modalities_are_distinct(self) -> "DataConfig":
+        if len(set(self.modalities)) != len(self.modalities):
+            raise ConfigError(
+                f"data.modalities repeats an entry: {self.modalities}.",
+                setting="modalities",
+                value=self.modalities,
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _inputs_of_modalities_agree(self) -> "DataConfig":
+        signal = {"audio": ("gain_db", "noise", "pitch_semitones"), "face": ("flip",)}
+        for setting in ("precompute_embeddings", "features"):
+            names = getattr(self, setting)
+            if unknown := sorted(set(names) - set(self.modalities)):
+                raise ConfigError(
+                    f"data.{setting} names {unknown[0]}, which is not in data.modalities: add it "
+                    f"there, or remove it from data.{setting}.",
+                    setting=setting,
+                    value=unknown[0],
+                )
+        if both := sorted(set(self.features) & set(self.precompute_embeddings)):
+            raise ConfigError(
+                f"data.features and data.precompute_embeddings both name {both[0]}: remove it "
+                "from one of them.",
+                setting="features",
+                value=both[0],
+            )
+        for setting in ("precompute_embeddings", "features"):
+            for name in getattr(self, setting):
+                if changed := [key for key in signal[name] if getattr(self.augment, key)]:
+                    raise ConfigError(
+                        f"data.augment.{changed[0]} changes the signal of {name}, but with "
+                        f"data.{setting} the model does not read that signal: remove one of them.",
+                        setting=f"augment.{changed[0]}",
+                        value=getattr(self.augment, changed[0]),
+                    )
+        return self

@@ -1,0 +1,217 @@
+"""Settings of the encoders: one section per encoder of ``depmm.models.encoders``."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from depmm.config.settings import CROP_SIZE, ConfigError, Settings
+
+WeightsLayout = Literal["vggface2_bgr", "vggface2_rgb", "torchvision"]
+
+EMBED_DIM = "output size per step"
+DROPOUT = "dropout rate before the last linear layer"
+N_MFCC = "number of mel-frequency cepstral coefficients (MFCC)"
+N_MELS = "number of mel bands from which the MFCC are computed, at least n_mfcc"
+WEIGHTS_LAYOUT = (
+    "network variant to which the pre-trained weights belong: vggface2_bgr or vggface2_rgb (stride "
+    "in the first convolution of a block, 0-255 minus the mean) or torchvision (ImageNet)"
+)
+FROZEN = "whether the pre-trained network keeps its weights in training"
+
+
+class MfccCnnConfig(Settings):
+    """Small convolutional network on MFCC; not a published system."""
+
+    kind: Literal["mfcc_cnn"] = Field(description="selects this encoder")
+    n_mfcc: int = Field(24, ge=1, description=N_MFCC)
+    n_mels: int = Field(64, ge=1, description=N_MELS)
+    channels: list[int] = Field(
+        [64, 64, 128],
+        min_length=1,
+        description="output channels of each convolution; each one halves the frame rate",
+    )
+    embed_dim: int = Field(128, ge=1, description=EMBED_DIM)
+    dropout: float = Field(0.1, ge=0, lt=1, description=DROPOUT)
+
+
+class SEResNetConfig(Settings):
+    """Small SE-ResNet per frame, then mean and standard deviation over the frames of a step."""
+
+    kind: Literal["se_resnet"] = Field(description="selects this encoder")
+    blocks: list[int] = Field(
+        [1, 1, 1, 1], min_length=1, description="number of residual blocks of each stage"
+    )
+    channels: list[int] = Field(
+        [16, 32, 64, 128], min_length=1, description="output channels of each stage"
+    )
+    reduction: int = Field(
+        8, ge=1, description="reduction ratio of the squeeze-and-excitation bottleneck"
+    )
+    embed_dim: int = Field(128, ge=1, description=EMBED_DIM)
+    dropout: float = Field(0.1, ge=0, lt=1, description=DROPOUT)
+
+    @model_validator(mode="after")
+    def _stages_match(self) -> "SEResNetConfig":
+        if len(self.blocks) != len(self.channels):
+            raise ConfigError(
+                f"se_resnet has {len(self.blocks)} entries in blocks but {len(self.channels)} in "
+                "channels: give one of each per stage.",
+                setting="channels",
+                value=self.channels,
+            )
+        return self
+
+
+class SpectrogramCnnConfig(Settings):
+    """Six-layer network on a 513 x 125 spectrogram (An et al., 2019)."""
+
+    kind: Literal["spectrogram_cnn"] = Field(description="selects this encoder")
+    seconds: float = Field(
+        4.0,
+        gt=0.6,
+        description="length of the input in seconds; shorter steps are padded with silence",
+    )
+    channels: list[int] = Field(
+        [32, 32], min_length=2, max_length=2, description="filters of the two convolutions"
+    )
+    embed_dim: int = Field(128, ge=1, description=EMBED_DIM)
+
+
+class AttentionResNetConfig(Settings):
+    """ResNet with convolutional block attention (CBAM) on MFCC (Lu et al., 2021)."""
+
+    kind: Literal["attention_resnet"] = Field(description="selects this encoder")
+    depth: Literal[18, 34, 50, 101] = Field(18, description="number of layers of the ResNet")
+    attention: bool = Field(
+        True, description="whether CBAM follows each of the five modules; false: a plain ResNet"
+    )
+    channels: int = Field(
+        64, ge=1, description="output channels of the first module; 64 is the standard ResNet"
+    )
+    n_mfcc: int = Field(20, ge=1, description=N_MFCC)
+    n_mels: int = Field(128, ge=1, description=N_MELS)
+    n_fft: int = Field(2048, ge=2, description="length of a frame in samples at 16 kHz")
+    hop_length: int = Field(512, ge=1, description="distance of two frames in samples at 16 kHz")
+
+
+class EmoAudioNetConfig(Settings):
+    """Spectrogram branch and MFCC branch of EmoAudioNet (Othmani et al., 2021)."""
+
+    kind: Literal["emoaudionet"] = Field(description="selects this encoder")
+    branches: list[Literal["spectrogram", "mfcc"]] = Field(
+        ["spectrogram", "mfcc"], min_length=1, description="branches that are concatenated"
+    )
+    embed_dim: int = Field(10, ge=1, description=EMBED_DIM)
+    channels: int = Field(128, ge=1, description="filters of every convolution")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate before each max-pooling")
+
+
+class DepNetConfig(Settings):
+    """SE-ResNet-50 and the feature aggregation module of DepNet (He et al., 2021)."""
+
+    kind: Literal["depnet"] = Field(description="selects this encoder")
+    squeeze_excitation: bool = Field(
+        True, description="whether blocks use squeeze-and-excitation; false: a plain ResNet-50"
+    )
+    weights_layout: WeightsLayout = Field("vggface2_bgr", description=WEIGHTS_LAYOUT)
+    frozen: bool = Field(True, description=FROZEN)
+    face_size: int = Field(
+        CROP_SIZE,
+        ge=32,
+        le=CROP_SIZE,
+        multiple_of=32,
+        description="height and width of the crops in pixels; equal to data.face_size",
+    )
+    frames: int = Field(
+        5,
+        ge=1,
+        description="number of frames T that are aggregated; a step with more frames is thinned, "
+        "one with fewer repeats its frames",
+    )
+    channels: int = Field(32, ge=1, description="filters of each temporal convolution")
+    embed_dim: int = Field(64, ge=1, description=EMBED_DIM)
+    dropout: float = Field(0.5, ge=0, lt=1, description="dropout rate after the dense layer")
+
+
+class FrameMeanConfig(Settings):
+    """Mean of the (SE-)ResNet-50 features of the frames, the comparison systems of DepNet."""
+
+    kind: Literal["frame_mean"] = Field(description="selects this encoder")
+    squeeze_excitation: bool = Field(
+        False, description="whether blocks use squeeze-and-excitation (SE-ResNet-50)"
+    )
+    weights_layout: WeightsLayout = Field("vggface2_bgr", description=WEIGHTS_LAYOUT)
+    frozen: bool = Field(False, description=FROZEN)
+    frames: int = Field(5, ge=1, description="largest number of frames that are averaged")
+
+
+class SpeechTransformerConfig(Settings):
+    """Pre-trained wav2vec 2.0, HuBERT or WavLM, mean over frames and a linear layer."""
+
+    kind: Literal["speech_transformer"] = Field(description="selects this encoder")
+    source: str = Field(description="local folder or hub name of the pre-trained model")
+    frozen: bool = Field(True, description=FROZEN)
+    layer: int | None = Field(
+        None,
+        ge=0,
+        description="index of the hidden state that is used, 0 before the first layer; default: a "
+        "learned weighted mean of all hidden states",
+    )
+    embed_dim: int = Field(128, ge=1, description=EMBED_DIM)
+    dropout: float = Field(0.1, ge=0, lt=1, description=DROPOUT)
+    architecture: dict[str, Any] = Field(
+        {},
+        description="config of the pre-trained model, with which a saved run is built without "
+        "source; written by depmm, leave it empty",
+    )
+
+
+class VoiceVectorConfig(Settings):
+    """Level of the voice over time as one vector per step, as in the release of DEP-Former."""
+
+    kind: Literal["voice_vector"] = Field(description="selects this encoder")
+    points: int = Field(1000, ge=1, description="number of values per step")
+
+
+class FaceMapConfig(Settings):
+    """Mean grey face as one vector per step, as in the release of DEP-Former."""
+
+    kind: Literal["face_map"] = Field(description="selects this encoder")
+    face_size: int = Field(
+        CROP_SIZE,
+        ge=16,
+        le=CROP_SIZE,
+        description="height and width of the crops in pixels; equal to data.face_size",
+    )
+
+
+class FeatureCnnConfig(Settings):
+    """Convolutional network on features that the corpus ships; not a published system."""
+
+    kind: Literal["feature_cnn"] = Field(description="selects this encoder")
+    features: int = Field(ge=1, description="number of features per row of the stream")
+    channels: list[int] = Field(
+        [64, 64],
+        min_length=1,
+        description="output channels of each convolution; each one halves the frame rate",
+    )
+    embed_dim: int = Field(64, ge=1, description=EMBED_DIM)
+    dropout: float = Field(0.1, ge=0, lt=1, description=DROPOUT)
+
+
+FACE_ENCODERS = (SEResNetConfig, DepNetConfig, FrameMeanConfig, FaceMapConfig)
+
+EncoderConfig = Annotated[
+    MfccCnnConfig
+    | SpeechTransformerConfig
+    | VoiceVectorConfig
+    | FaceMapConfig
+    | SpectrogramCnnConfig
+    | AttentionResNetConfig
+    | EmoAudioNetConfig
+    | SEResNetConfig
+    | DepNetConfig
+    | FrameMeanConfig
+    | FeatureCnnConfig,
+    Field(discriminator="kind"),
+]

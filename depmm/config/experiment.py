@@ -1,0 +1,241 @@
+"""Whole experiments: the sections together, and the rules between them."""
+
+from pathlib import Path
+from typing import TypeVar, get_args
+
+from pydantic import Field, model_validator
+
+from depmm.config.data import AugmentConfig, DataConfig, SplitConfig, TargetConfig
+from depmm.config.encoders import (
+    FACE_ENCODERS,
+    DepNetConfig,
+    EncoderConfig,
+    FaceMapConfig,
+    FeatureCnnConfig,
+    FrameMeanConfig,
+)
+from depmm.config.evaluation import EvaluationConfig, TuningConfig
+from depmm.config.extraction import ExtractConfig
+from depmm.config.fusion import DepFormerConfig, FusionConfig, MeanPoolConfig
+from depmm.config.settings import ConfigError, FilePath, Modality, Settings
+from depmm.config.training import ClassifierConfig, TrainingConfig
+
+
+class ModelConfig(Settings):
+    """One encoder per modality, then the fusion of steps and modalities."""
+
+    encoders: dict[Modality, EncoderConfig] = Field(
+        min_length=1, description="modality -> encoder of a step"
+    )
+    fusion: FusionConfig = Field(description="fusion of the encoded steps of all modalities")
+    subtract_session_mean: bool = Field(
+        False, description="whether the mean step of a session is subtracted from its steps"
+    )
+    auxiliary_step_head: bool = Field(
+        False, description="whether single steps are predicted too, for an auxiliary loss"
+    )
+
+    @property
+    def fixed_steps(self) -> int | None:
+        """Number of steps that every session must have; None: any number."""
+        return self.fusion.fixed_steps if isinstance(self.fusion, DepFormerConfig) else None
+
+    @model_validator(mode="after")
+    def _fusion_reads_more_than_the_mean(self) -> "ModelConfig":
+        if self.subtract_session_mean and isinstance(self.fusion, MeanPoolConfig):
+            raise ConfigError(
+                "model.subtract_session_mean removes the mean step, but the fusion mean_pool reads "
+                "nothing else, so that all sessions would look alike: set "
+                "model.subtract_session_mean to false.",
+                setting="subtract_session_mean",
+                value=True,
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _encoders_fit_their_modality(self) -> "ModelConfig":
+        for modality, encoder in self.encoders.items():
+            if isinstance(encoder, FeatureCnnConfig):
+                continue
+            if isinstance(encoder, FACE_ENCODERS) != (modality == "face"):
+                raise ConfigError(
+                    f"model.encoders.{modality} is {encoder.kind}, which does not encode "
+                    f"{modality}: use one of {', '.join(encoders_of(modality))}.",
+                    setting=f"encoders.{modality}.kind",
+                    value=encoder.kind,
+                )
+        return self
+
+
+class Experiment(Settings):
+    """What networks and classical baselines have in common: target, split, data, evaluation."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        description="name of the experiment and of the folder of its run",
+    )
+    out: FilePath = Field(Path("runs"), description="folder that holds the folders of the runs")
+    seed: int = Field(
+        0, ge=0, description="seed of the initial weights and of all random draws in training"
+    )
+    target: TargetConfig = Field(TargetConfig(), description="what is predicted")
+    split: SplitConfig = Field(SplitConfig(), description="which subjects train, validate and test")
+    extract: ExtractConfig = Field(ExtractConfig(), description="extraction of the store")
+    data: DataConfig = Field(description="what the model reads")
+    evaluation: EvaluationConfig = Field(EvaluationConfig(), description="evaluation")
+    tuning: TuningConfig | None = Field(
+        None, description="hyper-parameter tuning; default: the settings stay as they are"
+    )
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> "Experiment":
+        split = self.split
+        if split.kind == "k_fold" and split.fold >= split.folds * split.repeats:
+            raise ConfigError(
+                f"split.fold is {split.fold}, but with split.folds {split.folds} and split.repeats "
+                f"{split.repeats} there are the folds 0 to {split.folds * split.repeats - 1}.",
+                setting="split.fold",
+                value=split.fold,
+            )
+        return self
+
+
+ExperimentT = TypeVar("ExperimentT", bound=Experiment)
+
+
+class ClassicalConfig(Experiment):
+    """An experiment with a classical baseline, in the splits and the report of the networks."""
+
+    classical: ClassifierConfig = Field(description="the classifier")
+
+    @model_validator(mode="after")
+    def _data_fit_the_baseline(self) -> "ClassicalConfig":
+        if self.data.modalities != ["audio"]:
+            raise ConfigError(
+                f"data.modalities is {self.data.modalities}, but classical baselines support audio "
+                "only: set data.modalities to [audio].",
+                setting="data.modalities",
+                value=self.data.modalities,
+            )
+        if self.target.kind != "binary":
+            raise ConfigError(
+                f"target.kind is {self.target.kind}, but classical baselines support binary "
+                "targets only: set target.kind to binary.",
+                setting="target.kind",
+                value=self.target.kind,
+            )
+        if self.data.augment != AugmentConfig():
+            raise ConfigError(
+                "classical baselines do not use augmentation: set data.augment to null.",
+                setting="data.augment",
+                value=self.data.augment,
+            )
+        if self.data.precompute_embeddings:
+            raise ConfigError(
+                "classical baselines do not use embeddings: set data.precompute_embeddings to "
+                "null.",
+                setting="data.precompute_embeddings",
+                value=self.data.precompute_embeddings,
+            )
+        return self
+
+
+class Config(Experiment):
+    """An experiment with a network."""
+
+    model: ModelConfig = Field(description="the network")
+    training: TrainingConfig = Field(TrainingConfig(), description="the training loop")
+
+    @model_validator(mode="after")
+    def _encoders_fit_the_data(self) -> "Config":
+        encoders, modalities = set(self.model.encoders), set(self.data.modalities)
+        if encoders != modalities:
+            raise ConfigError(
+                f"data.modalities is {sorted(modalities)}, but model.encoders has "
+                f"{sorted(encoders)}: list the same modalities in both.",
+                setting="data.modalities",
+                value=self.data.modalities,
+            )
+        for name, encoder in self.model.encoders.items():
+            if isinstance(encoder, FeatureCnnConfig) != (name in self.data.features):
+                stream = self.data.features.get(name)
+                raise ConfigError(
+                    f"model.encoders.{name} is {encoder.kind}, data.features.{name} is {stream}: "
+                    "feature_cnn reads a stream of features, every other encoder the signal.",
+                    setting=f"data.features.{name}",
+                    value=stream,
+                )
+        face = self.model.encoders.get("face")
+        if isinstance(face, DepNetConfig | FaceMapConfig) and face.face_size != self.data.face_size:
+            raise ConfigError(
+                f"data.face_size is {self.data.face_size}, but model.encoders.face.face_size is "
+                f"{face.face_size}: make both equal.",
+                setting="data.face_size",
+                value=self.data.face_size,
+            )
+        for name in self.data.precompute_embeddings:
+            if not getattr(self.model.encoders[name], "frozen", False):
+                raise ConfigError(
+                    f"data.precompute_embeddings names {name}, but model.encoders.{name} is not "
+                    "frozen, so that its output changes in training: set frozen to true, or remove "
+                    f"{name} from data.precompute_embeddings.",
+                    setting="data.precompute_embeddings",
+                    value=name,
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _training_fits_the_model(self) -> "Config":
+        if self.training.monitor == ("rmse" if self.target.kind == "binary" else "auroc"):
+            raise ConfigError(
+                f"training.monitor {self.training.monitor} does not fit target.kind "
+                f"{self.target.kind}: use loss, auroc (binary) or rmse (severity, levels).",
+                setting="training.monitor",
+                value=self.training.monitor,
+            )
+        for name, path in self.training.weights.items():
+            if not isinstance(self.model.encoders.get(name), DepNetConfig | FrameMeanConfig):
+                raise ConfigError(
+                    f"training.weights names {name}, but published weights exist only for the "
+                    f"encoders depnet and frame_mean: remove {name} from training.weights.",
+                    setting=f"training.weights.{name}",
+                    value=path,
+                )
+        return self
+
+
+def encoders_of(modality: str) -> list[str]:
+    """List the encoders that read a modality.
+
+    Parameters
+    ----------
+    modality : str
+        ``audio`` or ``face``.
+
+    Returns
+    -------
+    list of str
+        Their ``kind``, sorted.
+    """
+    return sorted(
+        kind
+        for kind, section in sections_by_kind(EncoderConfig).items()
+        if section is FeatureCnnConfig or (section in FACE_ENCODERS) == (modality == "face")
+    )
+
+
+def sections_by_kind(*unions: object) -> dict[str, type[Settings]]:
+    """Map the ``kind`` of each member of discriminated unions to its section.
+
+    Parameters
+    ----------
+    *unions : object
+        Annotated unions, for example ``EncoderConfig``.
+
+    Returns
+    -------
+    dict of str to type
+        One entry per section.
+    """
+    members = [member for union in unions for member in get_args(get_args(union)[0])]
+    return {get_args(member.model_fields["kind"].annotation)[0]: member for member in members}

@@ -1,0 +1,60 @@
+"""JSON Schema of config files, for completion and checks in editors."""
+
+from typing import Any
+
+from depmm.config.experiment import ClassicalConfig, Config
+
+
+def config_json_schema() -> dict[str, Any]:
+    """Make the JSON Schema of config files, for completion and checks in editors.
+
+    No setting is required and every setting may be null, because a file may be the difference to
+    its ``base``; the rules between settings are left to ``load_experiment``.
+
+    Returns
+    -------
+    dict
+        JSON Schema, draft 2020-12.
+    """
+    network, classical = Config.model_json_schema(), ClassicalConfig.model_json_schema()
+    base = {"type": "string", "description": "path of another config, relative to this file"}
+    schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"base": base, **classical["properties"], **network["properties"]},
+        "$defs": {**classical["$defs"], **network["$defs"]},
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "depmm config",
+        **_optional(schema),
+    }
+
+
+def _optional(schema: Any) -> Any:
+    """Let every setting be absent or null, and let a section of a union omit its kind."""
+    if isinstance(schema, list):
+        return [_optional(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    relaxed = {}
+    for key, value in schema.items():
+        match key, value:
+            case "required" | "discriminator", _:
+                continue
+            case "oneOf", _:
+                relaxed["anyOf"] = _optional(value)
+            case "properties", dict():
+                relaxed[key] = {name: _nullable(_optional(part)) for name, part in value.items()}
+            case "additionalProperties", dict():
+                relaxed[key] = _nullable(_optional(value))
+            case _:
+                relaxed[key] = _optional(value)
+    return relaxed
+
+
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    shown = ("description", "default", "title")
+    notes = {key: value for key, value in schema.items() if key in shown}
+    rest = {key: value for key, value in schema.items() if key not in shown}
+    return {**notes, "anyOf": [rest, {"type": "null"}]}

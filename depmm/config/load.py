@@ -1,0 +1,348 @@
+"""Reading of configs: YAML files with bases, overrides ``key=value``, and names of configs.
+
+A config file may name a ``base:``, a path relative to the file. What the file states then replaces
+the value of the base, mapping by mapping, and ``null`` removes a setting of the base.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from depmm.config.data import SplitConfig, TargetConfig
+from depmm.config.experiment import ClassicalConfig, Config, Experiment, ExperimentT
+from depmm.config.extraction import ExtractConfig
+from depmm.config.settings import ConfigError, Settings
+from depmm.config.shipped import find_config
+from depmm.config.validation import config_error
+
+# candidates of a tuning share subjects, target, evaluation and devices
+FIXED_IN_TUNING = (
+    *(name for name in Experiment.model_fields if name != "data"),
+    *(f"data.{name}" for name in ("manifest", "store", "modalities", "features")),
+    "training.mixed_precision",
+)
+
+Section = TypeVar("Section", bound=Settings)
+
+
+def load_config(path: Path | str, overrides: Iterable[str] | None = None) -> Config:
+    """Read the config of a network, its bases and overrides.
+
+    Parameters
+    ----------
+    path : Path or str
+        The YAML file, or the name of a config that is part of depmm, for example ``demo``.
+    overrides : iterable of str, optional
+        Settings as ``key=value``, for example ``["training.epochs=3", "data.store=/tmp/store"]``;
+        values are YAML.
+
+    Returns
+    -------
+    Config
+        The settings, with every default filled in.
+
+    Raises
+    ------
+    ConfigError
+        If the file does not exist or is not YAML, if its bases are circular, if a setting is
+        unknown or its value cannot be used, if the config is of a classical baseline, or if it has
+        a ``tuning`` section.
+    """
+    config = load_experiment(path, overrides)
+    if not isinstance(config, Config):
+        raise ConfigError(
+            f"{path} is the config of a classical baseline, not of a network.",
+            setting="classical",
+            file=path,
+            remedy="Cross-validate it: depmm cross-validate CONFIG.",
+        )
+    if config.tuning is not None:
+        raise ConfigError(
+            f"{path} has a tuning section, which one training cannot use.",
+            setting="tuning",
+            file=path,
+            remedy="Cross-validate it: depmm cross-validate CONFIG (split.kind=official has one "
+            "fold); or give the settings and tuning=null.",
+        )
+    return config
+
+
+def load_experiment(path: Path | str, overrides: Iterable[str] | None = None) -> Experiment:
+    """Read the config of a network or of a classical baseline.
+
+    Every candidate of a ``tuning`` section is validated as if it were given as overrides.
+
+    Parameters
+    ----------
+    path : Path or str
+        The YAML file, or the name of a config that is part of depmm.
+    overrides : iterable of str, optional
+        Settings as ``key=value``.
+
+    Returns
+    -------
+    Config or ClassicalConfig
+        A ``ClassicalConfig`` if there is a ``classical`` section.
+
+    Raises
+    ------
+    ConfigError
+        As ``load_config``, and if a candidate of the tuning changes what all candidates share.
+    """
+    path = find_config(path)
+    values = _merge_overrides(_read_with_bases(path), overrides)
+    kind = ClassicalConfig if "classical" in values else Config
+    try:
+        config = kind.model_validate(values)
+    except ValidationError as error:
+        raise config_error(error, kind, str(path), file=path) from None
+    _check_candidates(config, path)
+    return config
+
+
+def override_settings(config: ExperimentT, settings: Mapping[str, Any]) -> ExperimentT:
+    """Change some settings of a config and validate it again.
+
+    Parameters
+    ----------
+    config : Config or ClassicalConfig
+        The config; it is not changed.
+    settings : mapping of str to object
+        Values by dotted name, for example ``{"training.learning_rate": 0.01}``.
+
+    Returns
+    -------
+    Config or ClassicalConfig
+        A new config of the same type.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is unknown, its value cannot be used, or it contradicts another one.
+    """
+    values = config.model_dump()
+    for key, value in settings.items():
+        values = _merge(values, _nest(key, value))
+    try:
+        return type(config).model_validate(values)
+    except ValidationError as error:
+        raise config_error(error, type(config), format_overrides(settings)) from None
+
+
+def format_overrides(settings: Mapping[str, Any]) -> str:
+    """Write settings as the command line takes them.
+
+    Parameters
+    ----------
+    settings : mapping of str to object
+        Values by dotted name.
+
+    Returns
+    -------
+    str
+        ``key=value key=value``, values in YAML.
+    """
+    texts = [
+        yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True)
+        for value in settings.values()
+    ]
+    # YAML marks the end of a single scalar by a second line with dots
+    return " ".join(f"{k}={text.splitlines()[0]}" for k, text in zip(settings, texts, strict=True))
+
+
+def load_extract_config(
+    path: Path | str | None, overrides: Iterable[str] | None = None
+) -> ExtractConfig:
+    """Read the ``extract`` section of a config, or its defaults.
+
+    Parameters
+    ----------
+    path : Path or str or None
+        File or name of the config; None: the defaults.
+    overrides : iterable of str, optional
+        ``key=value`` inside the section, for example ``face.frames_per_second=10.0``.
+
+    Returns
+    -------
+    ExtractConfig
+        The settings of the extraction.
+
+    Raises
+    ------
+    ConfigError
+        As ``load_config``.
+    """
+    return _load_section(path, "extract", ExtractConfig, overrides)
+
+
+def load_split_config(
+    path: Path | str | None, overrides: Iterable[str] | None = None
+) -> tuple[SplitConfig, TargetConfig]:
+    """Read the ``split`` and ``target`` sections of a config, or their defaults.
+
+    Parameters
+    ----------
+    path : Path or str or None
+        File or name of the config; None: the defaults.
+    overrides : iterable of str, optional
+        ``key=value`` inside the ``split`` section, for example ``folds=10``.
+
+    Returns
+    -------
+    split : SplitConfig
+        The settings of the split.
+    target : TargetConfig
+        What is predicted.
+
+    Raises
+    ------
+    ConfigError
+        As ``load_config``.
+    """
+    split = _load_section(path, "split", SplitConfig, overrides)
+    return split, _load_section(path, "target", TargetConfig)
+
+
+def dump_config(config: Experiment) -> str:
+    """Write a config as YAML, with every default.
+
+    Parameters
+    ----------
+    config : Config or ClassicalConfig
+        The config.
+
+    Returns
+    -------
+    str
+        YAML that ``load_experiment`` reads.
+    """
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _load_section(
+    path: Path | str | None,
+    name: str,
+    kind: type[Section],
+    overrides: Iterable[str] | None = None,
+) -> Section:
+    file = None if path is None else find_config(path)
+    values = {} if file is None else _read_with_bases(file).get(name, {})
+    values = _merge_overrides(values, overrides)
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise config_error(error, kind, str(file or "settings"), file, section=name) from None
+
+
+def _read_with_bases(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    if path.resolve() in seen:
+        chain = " -> ".join(map(str, [*seen, path.resolve()]))
+        raise ConfigError(f"{path}: its bases are circular ({chain}).", setting="base", file=path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}). Check the path.", file=path
+        ) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = None if mark is None else mark.line + 1
+        raise ConfigError(f"{path}: not valid YAML: {error}", file=path, line=line) from None
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"{path}: a config is a mapping of sections, but this file holds a "
+            f"{type(values).__name__}.",
+            file=path,
+            value=values,
+        )
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    return _merge(_read_with_bases(path.parent / str(base), (*seen, path.resolve())), values)
+
+
+def _merge_overrides(values: dict[str, Any], overrides: Iterable[str] | None) -> dict[str, Any]:
+    for override in overrides or []:
+        values = _merge(values, _parse_override(override))
+    return values
+
+
+def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """Replace ``base`` by ``change`` mapping by mapping; a changed ``kind`` replaces its section.
+
+    ``null`` removes a key, for example the encoder of a modality that an ablation does not use.
+    """
+    merged = dict(base)
+    for key, value in change.items():
+        old = merged.get(key)
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(old, dict) and isinstance(value, dict):
+            same_kind = value.get("kind", old.get("kind")) == old.get("kind")
+            merged[key] = _merge(old, value) if same_kind else value
+        else:
+            merged[key] = value
+    return merged
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    key, equals, raw = text.partition("=")
+    if not equals or not key:
+        raise ConfigError(
+            f"override {text!r}: write key=value, for example training.epochs=3.", value=text
+        )
+    try:
+        value = yaml.safe_load(raw)
+    except yaml.YAMLError:
+        raise ConfigError(
+            f"override {text!r}: {raw!r} is not valid YAML.", setting=key, value=raw
+        ) from None
+    return _nest(key, value)
+
+
+def _nest(key: str, value: Any) -> dict[str, Any]:
+    for name in reversed(key.split(".")):
+        value = {name: value}
+    return value
+
+
+def _check_candidates(config: Experiment, path: Path) -> None:
+    """Refuse a candidate that is invalid, occurs twice, or changes what all candidates share."""
+    seen: list[Experiment] = []
+    for settings in config.tuning.candidates if config.tuning else []:
+        source = f"{path}: tuning.grid: {format_overrides(settings)}"
+        try:
+            candidate = override_settings(config, settings)
+        except ConfigError as error:
+            located = ConfigError(
+                f"{path}: tuning.grid: {error}", setting=error.setting, file=path, value=error.value
+            )
+            located.remedy = error.remedy
+            raise located from None
+        if candidate in seen:
+            raise ConfigError(
+                f"{source} occurs twice. Remove one of the equal values.",
+                setting="tuning.grid",
+                file=path,
+                value=settings,
+            )
+        seen.append(candidate)
+        for name in FIXED_IN_TUNING:
+            if _get(candidate, name) != _get(config, name):
+                raise ConfigError(
+                    f"{source} changes {name}, but all candidates share subjects, target, "
+                    "evaluation and devices. Tune settings of model, training, classical or the "
+                    "rest of data.",
+                    setting=name,
+                    file=path,
+                    value=settings,
+                )
+
+
+def _get(config: Any, name: str) -> Any:
+    for part in name.split("."):
+        config = getattr(config, part, None)
+    return config

@@ -1,0 +1,139 @@
+"""Settings of the training of networks and of classical baselines."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from depmm.config.settings import ConfigError, FilePath, Modality, Settings
+
+
+class PhaseConfig(Settings):
+    """A part of the training, for example the head alone before the whole network."""
+
+    epochs: int = Field(ge=1, description="number of epochs of the phase")
+    freeze_encoders: bool = Field(
+        False, description="whether the weights of the encoders stay fixed in the phase"
+    )
+    learning_rate: float | Literal["find"] = Field(
+        description="learning rate before the schedule; find: a search on the training data"
+    )
+
+
+class TrainingConfig(Settings):
+    """The training loop. Sizes count sessions over all processes."""
+
+    epochs: int = Field(30, ge=1, description="largest number of epochs")
+    phases: list[PhaseConfig] = Field(
+        [],
+        description="parts of the epochs, each with its own optimizer and schedule; empty: one "
+        "phase with training.learning_rate",
+    )
+    batch_size: int = Field(
+        16, ge=1, description="number of sessions per optimizer step, over all processes"
+    )
+    gradient_accumulation_steps: int = Field(
+        1, ge=1, description="number of parts into which a batch is divided to save memory"
+    )
+    optimizer: Literal["adamw", "sgd", "rmsprop"] = Field("adamw", description="optimizer")
+    learning_rate: float | Literal["find"] = Field(
+        1e-3, description="learning rate before the schedule; find: a search on the training data"
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum, sgd only")
+    weight_decay: float = Field(
+        5e-2,
+        ge=0,
+        description="weight decay; not applied to biases, normalisation, gates and one-dimensional "
+        "parameters",
+    )
+    schedule: Literal["cosine", "constant", "plateau", "inverse"] = Field(
+        "cosine", description="how the learning rate changes after the warm-up"
+    )
+    warmup_epochs: float = Field(
+        1.0, ge=0, description="length of the linear warm-up of the learning rate in epochs"
+    )
+    plateau_factor: float = Field(
+        0.1, gt=0, lt=1, description="factor on the learning rate at a plateau, schedule plateau"
+    )
+    plateau_patience: int = Field(
+        5,
+        ge=1,
+        description="number of epochs without a lower validation loss that are a plateau, schedule "
+        "plateau",
+    )
+    inverse_gamma: float = Field(
+        1e-4,
+        gt=0,
+        description="gamma of the factor (1 + gamma * step) ** -power, schedule inverse",
+    )
+    inverse_power: float = Field(0.75, gt=0, description="power of the same factor")
+    max_grad_norm: float = Field(1.0, gt=0, description="norm to which gradients are clipped")
+    class_balance: Literal["weighted_loss", "oversample", "none"] = Field(
+        "weighted_loss",
+        description="weighted_loss: weight classes by inverse frequency; oversample: draw both "
+        "classes equally often; none: neither. Binary targets only",
+    )
+    auxiliary_loss_weight: float = Field(
+        1.0, ge=0, description="weight of the loss of single steps, with model.auxiliary_step_head"
+    )
+    monitor: Literal["loss", "auroc", "rmse"] = Field(
+        "loss", description="validation metric by which the best epoch is chosen"
+    )
+    patience: int = Field(
+        10, ge=1, description="number of epochs without improvement after which training stops"
+    )
+    mixed_precision: Literal["no", "bf16", "fp16"] = Field(
+        "no", description="mixed precision; fp16 requires a GPU"
+    )
+    init_from: FilePath | None = Field(
+        None,
+        description="folder of a run whose weights initialise the model where name and shape "
+        "agree; its training subjects may not be tested",
+    )
+    weights: dict[Modality, FilePath] = Field(
+        {}, description="modality -> file with published weights of the encoder"
+    )
+
+    @model_validator(mode="after")
+    def _phases_are_the_epochs(self) -> "TrainingConfig":
+        if self.phases and (total := sum(phase.epochs for phase in self.phases)) != self.epochs:
+            raise ConfigError(
+                f"training.phases have {total} epochs in total, but training.epochs is "
+                f"{self.epochs}: make both equal.",
+                setting="epochs",
+                value=self.epochs,
+            )
+        for rate in (self.learning_rate, *(phase.learning_rate for phase in self.phases)):
+            if rate != "find" and not rate > 0:
+                raise ConfigError(
+                    f"training.learning_rate is {rate}: give a positive number, or find.",
+                    setting="learning_rate",
+                    value=rate,
+                )
+        return self
+
+
+class ClassifierConfig(Settings):
+    """A classifier of scikit-learn on pooled MFCC."""
+
+    classifier: Literal["gaussian_process", "svm", "k_nearest", "adaboost"] = Field(
+        description="classifier: Gaussian process, support vector machine, k-nearest neighbours or "
+        "AdaBoost"
+    )
+    n_mfcc: int = Field(
+        20, ge=1, description="number of MFCC, each pooled to its mean and standard deviation"
+    )
+    n_mels: int = Field(
+        64, ge=1, description="number of mel bands from which the MFCC are computed"
+    )
+    C: float = Field(1.0, gt=0, description="inverse regularisation strength, svm only")
+
+    @model_validator(mode="after")
+    def _c_belongs_to_the_svm(self) -> "ClassifierConfig":
+        if self.C != 1.0 and self.classifier != "svm":
+            raise ConfigError(
+                f"classical.C is {self.C}, but {self.classifier} has no such parameter: remove it, "
+                "or set classical.classifier to svm.",
+                setting="C",
+                value=self.C,
+            )
+        return self

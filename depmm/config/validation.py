@@ -1,0 +1,114 @@
+"""Errors of pydantic as a ``ConfigError`` that names setting, value and remedy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from depmm.config.encoders import EncoderConfig
+from depmm.config.experiment import sections_by_kind
+from depmm.config.fusion import FusionConfig
+from depmm.config.settings import ConfigError, Settings
+from depmm.errors import did_you_mean
+
+# pydantic inserts the kind of a section into the location of an error; it is not a key of the file
+SECTIONS = sections_by_kind(EncoderConfig, FusionConfig)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One setting that cannot be used.
+
+    Attributes
+    ----------
+    setting : str
+        Dotted name.
+    value : object
+        What was given.
+    message : str
+        What is wrong and what to do.
+    remedy : str or None
+        The part of ``message`` that says what to do, where it is known.
+    """
+
+    setting: str
+    value: Any
+    message: str
+    remedy: str | None = None
+
+
+def config_error(
+    error: ValidationError,
+    root: type[Settings],
+    source: str,
+    file: Path | None = None,
+    section: str | None = None,
+) -> ConfigError:
+    """Convert an error of pydantic.
+
+    Parameters
+    ----------
+    error : ValidationError
+        What pydantic found.
+    root : type
+        The section that was validated.
+    source : str
+        Where the settings come from, the beginning of the message.
+    file : Path, optional
+        The config file.
+    section : str, optional
+        Name of ``root`` in the config, if it is not the whole config.
+
+    Returns
+    -------
+    ConfigError
+        Its message lists all problems; its attributes describe the first one.
+    """
+    problems = [_problem(details, root, section) for details in error.errors()]
+    first = problems[0]
+    lines = [problem.message for problem in problems]
+    message = f"{source}: {lines[0]}" if len(lines) == 1 else "\n  ".join([f"{source}:", *lines])
+    converted = ConfigError(message, setting=first.setting, file=file, value=first.value)
+    converted.remedy = first.remedy
+    return converted
+
+
+def _problem(details: ErrorDetails, root: type[Settings], section: str | None) -> Problem:
+    location = details["loc"]
+    keys = [part for part in location if part not in SECTIONS]
+    prefix = [section] if section else []
+    setting = ".".join(map(str, [*prefix, *keys])) or "config"
+    value = details["input"]
+    match details["type"]:
+        case "extra_forbidden":
+            remedy = did_you_mean(str(keys[-1]), _known_keys(root, keys[:-1], location))
+            return Problem(setting, value, f"{setting}: unknown setting. {remedy}", remedy)
+        case "missing":
+            return Problem(setting, None, f"{setting}: required, but not given.")
+        case "value_error":
+            cause = details["ctx"]["error"]
+            if isinstance(cause, ConfigError):
+                name = ".".join(filter(None, [*prefix, *map(str, keys), cause.setting]))
+                return Problem(name, cause.value, str(cause), cause.remedy)
+            return Problem(setting, value, f"{setting}: {cause}")
+    message = f"{setting}: {details['msg']}, got {value!r}."
+    if details["type"] in ("float_type", "int_type") and isinstance(value, str):
+        remedy = "YAML reads 1e-4 as text: write 1.0e-4."
+        return Problem(setting, value, f"{message} {remedy}", remedy)
+    return Problem(setting, value, message)
+
+
+def _known_keys(root: type[Settings], keys: list[Any], location: tuple[Any, ...]) -> list[str]:
+    """List the keys that the section at ``keys`` accepts."""
+    if kind := next((part for part in location if part in SECTIONS), None):
+        return list(SECTIONS[kind].model_fields)
+    section: Any = root
+    for key in keys:
+        if isinstance(key, str):  # an int is an index of a list
+            annotation = section.model_fields[key].annotation
+            # the section inside of X | None and list[X]
+            section = next((m for m in get_args(annotation) if hasattr(m, "model_fields")), None)
+            section = section or annotation
+    return list(section.model_fields)

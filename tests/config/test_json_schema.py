@@ -1,0 +1,37 @@
+"""The JSON Schema of configs accepts what depmm loads, as far as a schema can say it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from depmm.config import config_json_schema, dump_config, load_experiment
+
+CONFIGS = sorted((Path(__file__).parents[2] / "experiments" / "configs").glob("*.yaml"))
+VALIDATOR = Draft202012Validator(config_json_schema())
+
+
+def test_the_schema_is_a_schema():
+    Draft202012Validator.check_schema(config_json_schema())
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_is_valid_as_written_and_with_its_defaults(path):
+    VALIDATOR.validate(yaml.safe_load(path.read_text()))
+    VALIDATOR.validate(yaml.safe_load(dump_config(load_experiment(path))))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"nmae": "x"},
+        {"training": {"epoch": 3}},
+        {"training": {"epochs": "many"}},
+        {"model": {"fusion": {"kind": "dep_fromer"}}},
+        {"model": {"encoders": {"audio": {"n_mfccs": 3}}}},
+        {"base": 3},
+    ],
+)
+def test_a_mistake_is_invalid(config):
+    assert not VALIDATOR.is_valid(config)

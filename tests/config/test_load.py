@@ -1,0 +1,145 @@
+"""Reading of configs: bases, overrides, names, round trips."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from depmm.config import (
+    ConfigError,
+    ExtractConfig,
+    SplitConfig,
+    dump_config,
+    format_overrides,
+    load_config,
+    load_experiment,
+    load_extract_config,
+    load_split_config,
+)
+
+CONFIGS = sorted((Path(__file__).parents[2] / "experiments" / "configs").glob("*.yaml"))
+DEMO = Path(__file__).parents[2] / "experiments" / "configs" / "demo.yaml"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_loads_and_survives_a_round_trip(path, tmp_path):
+    config = load_experiment(path)
+    assert config.name == path.stem
+    copy = tmp_path / "config.yaml"
+    copy.write_text(dump_config(config))
+    assert load_experiment(copy) == config
+
+
+def test_configs_that_share_a_store_share_the_settings_of_its_extraction():
+    """A store holds the sessions of one extraction's settings: with others it looks empty."""
+    stores: dict[Path, tuple[str, object]] = {}
+    for config in map(load_experiment, CONFIGS):
+        first, settings = stores.setdefault(config.data.store, (config.name, config.extract))
+        assert config.extract == settings, f"{config.name} and {first} share {config.data.store}"
+    assert len(stores) < len(CONFIGS) / 2
+
+
+def test_a_file_replaces_values_of_its_base_and_null_removes_them():
+    fused, audio = load_config(DEMO), load_config(DEMO.with_name("demo_audio_only.yaml"))
+    assert set(fused.model.encoders) == {"audio", "face"}
+    assert set(audio.model.encoders) == {"audio"}
+    assert audio.training == fused.training
+
+
+def test_overrides_are_typed_yaml():
+    config = load_config(DEMO, ["training.learning_rate=0.01", "data.modalities=[face, audio]"])
+    assert config.training.learning_rate == 0.01
+    assert config.data.modalities == ["face", "audio"]
+
+
+def test_a_shipped_config_is_loaded_by_its_name(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert load_config("demo", ["seed=3"]) == load_config(DEMO, ["seed=3"])
+    assert load_config(Path("demo_audio_only")).name == "demo_audio_only"
+    assert load_extract_config("demo") == load_config(DEMO).extract
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("a: [1,", 1), ("name: x\na: ]", 2), ("name: !!python/object/apply:os.system [ls]", 1)],
+)
+def test_a_file_that_is_not_safe_yaml_is_refused_with_its_line(tmp_path, text, line):
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as info:
+        load_config(path)
+    assert (info.value.file, info.value.line) == (path, line)
+
+
+def test_a_file_that_is_not_a_mapping_is_refused(tmp_path):
+    path = tmp_path / "list.yaml"
+    path.write_text("- 1")
+    with pytest.raises(ConfigError) as info:
+        load_config(path)
+    assert (info.value.file, info.value.value) == (path, [1])
+
+
+def test_circular_bases_are_refused(tmp_path):
+    path = tmp_path / "circular.yaml"
+    path.write_text("base: circular.yaml")
+    with pytest.raises(ConfigError) as info:
+        load_config(path)
+    assert (info.value.file, info.value.setting) == (path, "base")
+
+
+def test_a_base_that_does_not_exist_is_named(tmp_path):
+    path = tmp_path / "child.yaml"
+    path.write_text("base: none.yaml")
+    with pytest.raises(ConfigError) as info:
+        load_config(path)
+    assert info.value.file == tmp_path / "none.yaml"
+
+
+@pytest.mark.parametrize("override", ["epochs", "=3"])
+def test_an_override_needs_key_and_value(override):
+    with pytest.raises(ConfigError) as info:
+        load_config(DEMO, [override])
+    assert info.value.value == override
+
+
+def test_an_override_that_is_not_yaml_is_refused():
+    with pytest.raises(ConfigError) as info:
+        load_config(DEMO, ["training.epochs=[1"])
+    assert (info.value.setting, info.value.value) == ("training.epochs", "[1")
+
+
+def test_settings_of_the_extraction_come_from_a_config_or_from_the_defaults():
+    settings = load_extract_config(DEMO, ["audio.silence_db=-50.0"])
+    assert settings.face == load_config(DEMO).extract.face
+    assert settings.audio.silence_db == -50
+    assert load_extract_config(None) == ExtractConfig()
+    with pytest.raises(ConfigError) as info:
+        load_extract_config(None, ["face.frame_per_second=3.0"])
+    assert info.value.setting == "extract.face.frame_per_second"
+    assert "frames_per_second" in info.value.remedy
+
+
+def test_split_and_target_come_from_a_config_or_from_the_defaults():
+    split, target = load_split_config("emodb_negative", ["folds=3"])
+    assert (split.folds, target.column) == (3, "emotion")
+    assert load_split_config(None)[0] == SplitConfig()
+    with pytest.raises(ConfigError) as info:
+        load_split_config(DEMO, ["repeats=2"])
+    assert (info.value.setting, info.value.value) == ("split.repeats", 2)
+
+
+@pytest.mark.parametrize(
+    "value", [1e-12, 3, True, None, "no", "a: b", [1, 0.5], {"kind": "svm", "C": 1e5}, "ö" * 200]
+)
+def test_formatted_overrides_are_read_back_as_the_same_values(value):
+    text = format_overrides({"name": "x", "data.some": value})
+    assert text.startswith("name=x data.some=")
+    assert yaml.safe_load(text.removeprefix("name=x data.some=")) == value
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_opens_with_claim_and_command(path):
+    header = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    assert len(header) >= 3
+    assert any("command" in line for line in header)
+    assert yaml.safe_load(path.read_text())["name"] == path.stem
