@@ -277,12 +277,12 @@ def evaluate(
     ] = None,
     unit: Annotated[
         Literal["session", "subject"],
-        typer.Option(help="subject: the mean of each person's sessions"),
+        typer.Option(help="subject: the mean of each subject's sessions"),
     ] = "session",
 ) -> None:
     """Write report.html, metrics.json and tables: every number with its interval and its baseline.
 
-    Several runs are compared on the same persons. A trained model gets a card, README.md.
+    Several runs are compared on the same subjects. A trained model gets a card, README.md.
     """
     from depmm.runs.folder import read_run
 

@@ -166,7 +166,7 @@ def test_folds_are_written_and_used_again(corpus, tmp_path, cross_validate, depm
     assert tested.sort_values(["fold", "subject"])["subject"].tolist() == theirs["subject"].tolist()
     assert depmm("evaluate", tmp_path / "tiny").code == 0
     content = json.loads((tmp_path / "tiny" / "metrics.json").read_text())
-    assert (content["repeats"], content["counts"]["test"]["persons"]) == (2, 12)
+    assert (content["repeats"], content["counts"]["test"]["subjects"]) == (2, 12)
     # the config's own design, of its own labels
     config = tmp_path / "own.yaml"
     config.write_text(

@@ -13,10 +13,10 @@ labelled train rows), never from the rows that are tested:
 A table of tested rows alone (binary) is judged by the answers that need no training: one class for
 everyone, probability 0.5.
 
-Constants that differ from fold to fold differ *against* the truth: a fold whose tested people are
+Constants that differ from fold to fold differ *against* the truth: a fold whose tested subjects are
 positive has fewer positives left to train on. Pooled over folds, the majority class can so score
-far below one constant answer (an accuracy of 0 when leaving one of two equal groups out, person by
-person). A metric is therefore compared with the best of the constant answers, or with its chance
+far below one constant answer (an accuracy of 0 when leaving one of two equal groups out, subject by
+subject). A metric is therefore compared with the best of the constant answers, or with its chance
 level where every single constant scores the same (0.5 for balanced accuracy and AUROC).
 """
 
@@ -171,7 +171,7 @@ def verdict(
     """Say in plain words whether a metric is better than its baseline.
 
     Better means that the lower bound of the paired gain over the baseline is above 0: model and
-    baseline are compared on the same persons in every draw. Where the baseline is chance this is
+    baseline are compared on the same subjects in every draw. Where the baseline is chance this is
     the same as the metric's own lower bound above it.
 
     Returns

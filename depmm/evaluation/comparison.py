@@ -1,11 +1,12 @@
 """Is one run better than another: paired tests, their corrections, and a table of several runs.
 
-Runs are compared on the same sessions. The unit of every test is the person, ``(corpus, subject)``:
-sessions of one person are exchanged together, drawn together and summed together.
+Runs are compared on the same sessions. The unit of every test is the subject,
+``(corpus, subject)``: sessions of one subject are exchanged together, drawn together and summed
+together.
 
 ``compare_runs`` uses the permutation test and the paired bootstrap, which hold for every metric.
 McNemar's and DeLong's tests are here for readers who expect them. All of these ask whether *these
-trained models* differ on other persons. Whether the *way of training* differs is a question to
+trained models* differ on other subjects. Whether the *way of training* differs is a question to
 several trainings, and what ``corrected_resampled_t`` is for.
 """
 
@@ -21,9 +22,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.errors import DepmmError
 from depmm.evaluation.predictions import Unit, decided_predictions, session_names
-from depmm.evaluation.stats.bootstrap import PERSON, SESSION, TestedSessions, draw_sessions
+from depmm.evaluation.stats.bootstrap import TestedSessions, draw_sessions
 from depmm.evaluation.stats.metrics import METRICS, TRUTH, Array
 from depmm.multiple_testing import benjamini_hochberg, holm
 
@@ -52,14 +54,14 @@ def paired_permutation(
     truth: ArrayLike,
     answers_a: ArrayLike,
     answers_b: ArrayLike,
-    persons: ArrayLike,
+    subjects: ArrayLike,
     *,
     draws: int = 10_000,
     seed: int = 0,
 ) -> Permutation:
-    """Test a metric's difference by exchanging the two runs' answers within persons.
+    """Test a metric's difference by exchanging the two runs' answers within subjects.
 
-    If the runs are alike, whose answer is whose is a toss of a coin for each person. Two-sided.
+    If the runs are alike, whose answer is whose is a toss of a coin for each subject. Two-sided.
     Where there are no more exchanges than ``draws``, all are tried; otherwise
     ``p = (1 + as large) / (1 + draws)`` (Phipson and Smyth 2010, eq. 2), which is never 0.
     Exchanges that leave the metric undefined count as large.
@@ -69,8 +71,8 @@ def paired_permutation(
     name : one of ``METRICS``
     truth : [N]
     answers_a, answers_b : [N], or [S, N] of several seeds: the metric is then their mean, and a
-        person is exchanged in all seeds at once
-    persons : [N] whole numbers, equal for sessions of one person
+        subject is exchanged in all seeds at once
+    subjects : [N] whole numbers, equal for sessions of one subject
     draws, seed : of the random exchanges
 
     Returns
@@ -79,22 +81,22 @@ def paired_permutation(
     """
     a, b = np.atleast_2d(np.asarray(answers_a, float)), np.atleast_2d(np.asarray(answers_b, float))
     y = np.asarray(truth, dtype=float)
-    _, person = np.unique(np.asarray(persons), return_inverse=True)
-    if a.shape != b.shape or a.shape[1:] != y.shape or y.shape != person.shape:
+    _, subject = np.unique(np.asarray(subjects), return_inverse=True)
+    if a.shape != b.shape or a.shape[1:] != y.shape or y.shape != subject.shape:
         raise ValueError(
             f"paired_permutation: {y.shape} truths, {a.shape} and {b.shape} answers, "
-            f"{person.shape} persons: give one of each per session, in the same order"
+            f"{subject.shape} subjects: give one of each per session, in the same order"
         )
     # exchanging equal answers does nothing
-    active = np.unique(person[(a != b).any(axis=0)])
+    active = np.unique(subject[(a != b).any(axis=0)])
     exact = 2 ** len(active) <= draws
-    swapped = np.zeros((2 ** len(active) if exact else draws, person.max() + 1), dtype=np.uint8)
+    swapped = np.zeros((2 ** len(active) if exact else draws, subject.max() + 1), dtype=np.uint8)
     if exact:
         swapped[:, active] = np.arange(len(swapped))[:, None] >> np.arange(len(active)) & 1
     else:
         rng = np.random.default_rng(seed)
         swapped[:, active] = rng.integers(0, 2, (draws, len(active)), dtype=np.uint8)
-    swapped = swapped[:, person]
+    swapped = swapped[:, subject]
     metric = METRICS[name].function
 
     def difference(swap: NDArray[np.uint8]) -> Array:
@@ -124,25 +126,27 @@ class McNemar:
     p: float
 
 
-def mcnemar(y_true: ArrayLike, pred_a: ArrayLike, pred_b: ArrayLike, persons: ArrayLike) -> McNemar:
+def mcnemar(
+    y_true: ArrayLike, pred_a: ArrayLike, pred_b: ArrayLike, subjects: ArrayLike
+) -> McNemar:
     """Test two runs' accuracies by McNemar's exact test (McNemar 1947; binomial, two-sided).
 
     Parameters
     ----------
     y_true, pred_a, pred_b : [N] of 0 and 1
-    persons : [N], equal for sessions of one person
+    subjects : [N], equal for sessions of one subject
 
     Raises
     ------
-    ValueError : a person has several sessions: the test counts each as an independent person
+    ValueError : a subject has several sessions: the test counts each as an independent subject
     """
     y, a, b = (np.asarray(values, dtype=int) for values in (y_true, pred_a, pred_b))
-    names, sessions = np.unique(np.asarray(persons), return_counts=True)
+    names, sessions = np.unique(np.asarray(subjects), return_counts=True)
     if (several := sessions > 1).any():
         raise ValueError(
-            f"mcnemar: person {names[several][0]} has {sessions[several][0]} sessions "
-            f"({several.sum()} of {len(names)} persons have several), and the test takes sessions "
-            "for persons; use paired_permutation, or one session a person"
+            f"mcnemar: subject {names[several][0]} has {sessions[several][0]} sessions "
+            f"({several.sum()} of {len(names)} subjects have several), and the test takes sessions "
+            "for subjects; use paired_permutation, or one session a subject"
         )
     only_a, only_b = int(((a == y) & (b != y)).sum()), int(((a != y) & (b == y)).sum())
     discordant = only_a + only_b
@@ -167,36 +171,36 @@ def delong(
     y_true: ArrayLike,
     prob_a: ArrayLike,
     prob_b: ArrayLike,
-    persons: ArrayLike,
+    subjects: ArrayLike,
     *,
     confidence: float = 0.95,
 ) -> DeLong:
     """Test the difference of two AUROC on the same sessions (DeLong et al. 1988).
 
     Structural components come from midranks in O(N log N) (Sun and Xu 2014, algorithm 2). Their
-    covariance sums them within persons first (Obuchowski 1997, sec. 2), so that several sessions of
-    a person do not count as several persons; with one session a person this is DeLong's covariance
-    exactly. The normal approximation is poor for few persons or areas near 1.
+    covariance sums them within subjects first (Obuchowski 1997, sec. 2), so that several sessions
+    of a subject do not count as several subjects; with one session a subject this is DeLong's
+    covariance exactly. The normal approximation is poor for few subjects or areas near 1.
 
     Parameters
     ----------
     y_true : [N] of 0 and 1
     prob_a, prob_b : [N]
-    persons : [N], equal for sessions of one person
+    subjects : [N], equal for sessions of one subject
     confidence : of the interval of the difference
 
     Raises
     ------
-    ValueError : fewer than two persons with positive or with negative sessions
+    ValueError : fewer than two subjects with positive or with negative sessions
     """
     positive = np.asarray(y_true, dtype=int) == 1
-    _, person = np.unique(np.asarray(persons), return_inverse=True)
+    _, subject = np.unique(np.asarray(subjects), return_inverse=True)
     counts = {"positive": int(positive.sum()), "negative": int((~positive).sum())}
     for label, mask in (("positive", positive), ("negative", ~positive)):
-        if len(np.unique(person[mask])) < 2:
+        if len(np.unique(subject[mask])) < 2:
             raise ValueError(
-                f"delong: {len(np.unique(person[mask]))} persons with {label} sessions: a variance "
-                "needs two or more; test on more persons"
+                f"delong: {len(np.unique(subject[mask]))} subjects with {label} sessions: a "
+                "variance needs two or more; test on more subjects"
             )
     probs = np.stack([np.asarray(prob_a, dtype=float), np.asarray(prob_b, dtype=float)])
     component = stats.rankdata(probs, axis=1)
@@ -209,13 +213,13 @@ def delong(
     # the contrast of the components has the variance of the difference
     gap = component[0] - component[1] - difference
     sums = [
-        np.bincount(person[mask], gap[mask], person.max() + 1) for mask in (positive, ~positive)
+        np.bincount(subject[mask], gap[mask], subject.max() + 1) for mask in (positive, ~positive)
     ]
     within = 0.0
     for mask, total in zip((positive, ~positive), sums, strict=True):
-        clusters = len(np.unique(person[mask]))
+        clusters = len(np.unique(subject[mask]))
         within += clusters / (clusters - 1) * (total**2).sum() / mask.sum() ** 2
-    everyone = person.max() + 1
+    everyone = subject.max() + 1
     across = everyone / (everyone - 1) * (sums[0] * sums[1]).sum()
     variance = within + 2 * across / (counts["positive"] * counts["negative"])
     error = float(np.sqrt(max(0.0, variance)))
@@ -241,25 +245,25 @@ class ResampledT:
 def corrected_resampled_t(differences: ArrayLike, train: float, test: float) -> ResampledT:
     """Test a mean difference over (repeated) folds (Nadeau and Bengio 2003, sec. 4).
 
-    Folds share training persons, so their differences are not independent and the plain t test
+    Folds share training subjects, so their differences are not independent and the plain t test
     finds differences that are not there. The variance is multiplied by 1 + K test / train instead
     of 1: ``t = mean / sqrt((1 / K + test / train) variance)`` with K - 1 degrees of freedom.
 
     Parameters
     ----------
     differences : [K], the metric of run a less that of run b in each fold (and repetition)
-    train, test : how many persons a fold trains on, and tests
+    train, test : how many subjects a fold trains on, and tests
 
     Raises
     ------
-    ValueError : fewer than two folds, an undefined difference, or no persons
+    ValueError : fewer than two folds, an undefined difference, or no subjects
     """
     d = np.asarray(differences, dtype=float)
     if len(d) < 2 or not np.isfinite(d).all() or train <= 0 or test <= 0:
         raise ValueError(
             f"corrected_resampled_t: {len(d)} differences ({int((~np.isfinite(d)).sum())} "
-            f"undefined), {train} persons to train, {test} to test: need two or more defined "
-            "differences and persons; use a metric that every fold defines"
+            f"undefined), {train} subjects to train, {test} to test: need two or more defined "
+            "differences and subjects; use a metric that every fold defines"
         )
     error = np.sqrt((1 / len(d) + test / train) * d.var(ddof=1))
     if error <= ROUNDING:
@@ -286,7 +290,7 @@ def compare_runs(
     adjustment: Adjustment = "holm",
     unit: Unit = "session",
 ) -> pd.DataFrame:
-    """Compare every pair of runs in every metric, on the same persons.
+    """Compare every pair of runs in every metric, on the same subjects.
 
     Parameters
     ----------
@@ -294,13 +298,13 @@ def compare_runs(
     metrics : names of ``METRICS``
     draws, confidence, seed : of the bootstrap and of the permutation test
     adjustment : of the p values over all rows of the table
-    unit : ``session``, or ``subject`` for the mean of each person's sessions
+    unit : ``session``, or ``subject`` for the mean of each subject's sessions
 
     Returns
     -------
     One row a metric and pair: metric, run_a, run_b, value_a, value_b, difference (a - b, whichever
     is better), low, high, method (of the paired interval), p (``paired_permutation``), p_adjusted,
-    unit, sessions, persons
+    unit, sessions, subjects
 
     Raises
     ------
@@ -318,7 +322,7 @@ def compare_runs(
     for a, b in combinations(tested, 2):
         _check_pair(a, tested[a], b, tested[b], metrics)
     one = next(iter(next(iter(tested.values())).seeds.values()))
-    persons = one.groupby(PERSON).ngroup().to_numpy()
+    subjects = one.groupby(SUBJECT_KEY).ngroup().to_numpy()
     rows: list[dict[str, Any]] = []
     for metric in metrics:
         values = {name: of_run.values(metric) for name, of_run in tested.items()}
@@ -327,7 +331,7 @@ def compare_runs(
             found = tested[a].interval(*(x - y for x, y in pairs))
             mine, other = (_answers(tested[name], METRICS[metric].reads) for name in (a, b))
             truth = one[TRUTH[METRICS[metric].reads]].to_numpy(float)
-            test = paired_permutation(metric, truth, mine, other, persons, draws=draws, seed=seed)
+            test = paired_permutation(metric, truth, mine, other, subjects, draws=draws, seed=seed)
             rows.append(
                 {
                     "metric": metric,
@@ -342,7 +346,7 @@ def compare_runs(
                     "p": test.p,
                     "unit": unit,
                     "sessions": len(one),
-                    "persons": len(np.unique(persons)),
+                    "subjects": len(np.unique(subjects)),
                 }
             )
     table = pd.DataFrame(rows)
@@ -364,10 +368,10 @@ def _check_pair(
             f"compare_runs: {a} has seeds {list(tested_a.seeds)}, {b} has {list(tested_b.seeds)}; "
             "compare runs of the same seeds and repetitions"
         )
-    first = next(iter(tested_a.seeds.values())).set_index(SESSION)
+    first = next(iter(tested_a.seeds.values())).set_index(SESSION_KEY)
     for name, tested in ((a, tested_a), (b, tested_b)):
         for seed, rows in tested.seeds.items():
-            here, where = rows.set_index(SESSION), f"{name}, seed {seed}"
+            here, where = rows.set_index(SESSION_KEY), f"{name}, seed {seed}"
             for missing, has, lacks in (
                 (first.index.difference(here.index), a, where),
                 (here.index.difference(first.index), where, a),
@@ -395,6 +399,6 @@ def _check_pair(
                     )
     if not np.array_equal(tested_a.weights, tested_b.weights):
         raise PairingError(
-            f"compare_runs: y_true of {a} and {b} differ (or one has none), so that persons cannot "
-            "be drawn in pairs; give both the same y_true, or drop it from both"
+            f"compare_runs: y_true of {a} and {b} differ (or one has none), so that subjects "
+            "cannot be drawn in pairs; give both the same y_true, or drop it from both"
         )

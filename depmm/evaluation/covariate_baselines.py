@@ -1,6 +1,6 @@
 """What a model would score that sees no recording: gender and age, duration, or the interviewer.
 
-Recordings of depressed people differ from others in ways that are not depression: who was asked
+Recordings of depressed subjects differ from others in ways that are not depression: who was asked
 how long, by whom, and of which gender and age. A model that only hears these has learned nothing
 about depression, and yet beats a constant (E-DAIC: 8 of 13 women of the test are positive, 9 of 43
 men). Where it is not shown to be better than such a baseline, a report says so.
@@ -11,9 +11,9 @@ balanced classes, deciding at 0.5, or ridge regression of the score, both with s
 penalty. Numbers are standardised, and the median stands in for a missing one beside a column that
 says so; words are one-hot, and one that no train row has is none of them.
 
-Baselines vary from fold to fold, so that pooled over folds, and most of all when leaving one person
-out, a baseline that knows nothing can score below chance: the baseline of a verdict remains the
-best constant answer (``baselines``).
+Baselines vary from fold to fold, so that pooled over folds, and most of all when leaving one
+subject out, a baseline that knows nothing can score below chance: the baseline of a verdict remains
+the best constant answer (``baselines``).
 """
 
 from dataclasses import asdict

@@ -15,10 +15,10 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from depmm.corpora.instruments import INSTRUMENTS
-from depmm.corpora.manifest import MAX_AGE
+from depmm.corpora.manifest import MAX_AGE, SESSION_KEY, SUBJECT_KEY
 from depmm.errors import DepmmError
 from depmm.evaluation.covariates import COVARIATES, NUMBERS, is_number
-from depmm.evaluation.stats.bootstrap import PERSON, SESSION, decide
+from depmm.evaluation.stats.bootstrap import decide
 from depmm.evaluation.stats.metrics import severity_bands
 
 Unit = Literal["session", "subject"]
@@ -27,7 +27,7 @@ ASSUMED: dict[str, Any] = {"corpus": "unnamed", "split": "test", "fold": 0, "see
 NULLS = ["", "NA", "NaN", "nan", "null", "None"]  # of numbers and groups in a .csv
 NAMED = 3  # sessions that an error lists before it only counts
 
-_KEYS = [*SESSION, "split", "fold", "seed"]
+_KEYS = [*SESSION_KEY, "split", "fold", "seed"]
 _PAIRS = {"binary": ("y_true", "y_prob"), "severity": ("score", "score_pred")}
 _ANSWERS = [name for pair in _PAIRS.values() for name in pair]
 
@@ -55,8 +55,8 @@ def read_predictions(path: Path) -> pd.DataFrame:
             return pd.read_parquet(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file), [])
-        text = dict.fromkeys([*SESSION, "split"], "str")
-        # a person may be called NA: of ids the empty field alone is null
+        text = dict.fromkeys([*SESSION_KEY, "split"], "str")
+        # a subject may be called NA: of ids the empty field alone is null
         nulls = {name: [""] if name in text else NULLS for name in header}
         table = pd.read_csv(
             path, dtype=text, na_values=nulls, keep_default_na=False, encoding="utf-8-sig"
@@ -82,8 +82,8 @@ def read_predictions(path: Path) -> pd.DataFrame:
 def assumptions(predictions: pd.DataFrame) -> list[str]:
     """Say what ``check_predictions`` assumes because a table has no column for it."""
     words = {
-        "corpus": "all persons are of one corpus",
-        "split": "all rows are tested sessions, of persons nobody trained on",
+        "corpus": "all subjects are of one corpus",
+        "split": "all rows are tested sessions, of subjects nobody trained on",
         "fold": "all rows are of one fold",
         "seed": "all rows are of one training",
     }
@@ -104,7 +104,7 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     PredictionsError : no rows, a missing or misspelt column, an impossible value, ids of mixed
-        types, a session that is not tested as often as others, a person on two sides of a split,
+        types, a session that is not tested as often as others, a subject on two sides of a split,
         labels that contradict each other
     """
     _check_columns(list(predictions.columns))
@@ -114,7 +114,7 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
     table = predictions.reset_index(drop=True).assign(**absent)
     for name in _KEYS:
         _refuse(table, table[name].isna(), name, "every row needs one")
-    for name in [*SESSION, "split"]:
+    for name in [*SESSION_KEY, "split"]:
         table[name] = _as_text(table, name)
     _refuse(table, ~table["split"].isin(SPLITS), "split", f"use one of {', '.join(SPLITS)}")
     for name in ("fold", "seed"):
@@ -135,7 +135,7 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
             f"{error}. Assumed for every row, as the columns are missing: {said}; add them if that "
             "is wrong"
         ) from error
-    return table.sort_values(["seed", "fold", "split", *SESSION]).reset_index(drop=True)
+    return table.sort_values(["seed", "fold", "split", *SESSION_KEY]).reset_index(drop=True)
 
 
 def _check_columns(columns: list[str]) -> None:
@@ -217,7 +217,7 @@ def _check_covariates(table: pd.DataFrame) -> None:
             table[name] = number
         else:
             table[name] = table[name].map(str, na_action="ignore").astype(object)
-        first = table.groupby(SESSION)[name].transform("first")
+        first = table.groupby(SESSION_KEY)[name].transform("first")
         differs = table[name].notna() & (table[name] != first)
         _refuse(table, differs, name, "another row of this session says otherwise; correct it")
 
@@ -232,29 +232,29 @@ def _check_rows(table: pd.DataFrame) -> None:
     tested = table[table["split"] == "test"]
     if tested.empty:
         raise PredictionsError("predictions: no rows with split 'test'; nothing to evaluate")
-    times = tested.groupby([*SESSION, "seed"])["fold"].transform("size")
+    times = tested.groupby([*SESSION_KEY, "seed"])["fold"].transform("size")
     uneven = times > times.groupby(tested["seed"]).transform("min")
-    again = uneven & tested.duplicated([*SESSION, "seed"])
+    again = uneven & tested.duplicated([*SESSION_KEY, "seed"])
     remedy = (
         "this session is tested in several folds of one seed, more often than others; test all "
         "equally often, or average first"
     )
     _refuse(table, again.reindex(table.index, fill_value=False), "session", remedy)
-    home = table.groupby([*PERSON, "fold", "seed"])["split"].transform("first")
+    home = table.groupby([*SUBJECT_KEY, "fold", "seed"])["split"].transform("first")
     _check_seeds(tested)
-    remedy = "this person is also in another split of the fold; split by person (corpus, subject)"
+    remedy = "this subject is also in another split of the fold; split by subject (corpus, subject)"
     _refuse(table, table["split"] != home, "split", remedy)
     for name in ("y_true", "score"):
         if name in table:
-            first = table.groupby(SESSION)[name].transform("first")
+            first = table.groupby(SESSION_KEY)[name].transform("first")
             differs = table[name].notna() & (table[name] != first)
             _refuse(table, differs, name, "another row of this session says otherwise; correct it")
 
 
 def _check_seeds(tested: pd.DataFrame) -> None:
-    """Refuse seeds that test different sessions: their mean would be over different people."""
-    sessions = tested.drop_duplicates([*SESSION, "seed"])
-    every = sessions.groupby(SESSION)["seed"].agg(set)
+    """Refuse seeds that test different sessions: their mean would be over different subjects."""
+    sessions = tested.drop_duplicates([*SESSION_KEY, "seed"])
+    every = sessions.groupby(SESSION_KEY)["seed"].agg(set)
     seeds = set(tested["seed"])
     if len(missing := every[every != seeds]):
         lacking = sorted(seeds - missing.iloc[0])
@@ -314,7 +314,7 @@ def _tasks(table: pd.DataFrame) -> list[str]:
 
 
 def mean_of_sessions(table: pd.DataFrame) -> pd.DataFrame:
-    """Make one row of each person's sessions in a split, fold and seed, named ``mean``.
+    """Make one row of each subject's sessions in a split, fold and seed, named ``mean``.
 
     Probabilities, measured and predicted scores and covariates that are numbers are averaged; a
     covariate in which the sessions differ (task, say) becomes null; other columns are those of the
@@ -322,30 +322,30 @@ def mean_of_sessions(table: pd.DataFrame) -> pd.DataFrame:
 
     Raises
     ------
-    PredictionsError : a person whose sessions have different labels
+    PredictionsError : a subject whose sessions have different labels
     """
-    keys = [*PERSON, "split", "fold", "seed"]
-    persons = table.groupby(keys, sort=False)
+    keys = [*SUBJECT_KEY, "split", "fold", "seed"]
+    subjects = table.groupby(keys, sort=False)
     if "y_true" in table:
-        first = persons["y_true"].transform("first")
+        first = subjects["y_true"].transform("first")
         differs = table["y_true"].notna() & (table["y_true"] != first)
-        remedy = "another session of this person says otherwise; use the unit session"
+        remedy = "another session of this subject says otherwise; use the unit session"
         _refuse(table, differs, "y_true", remedy)
     present = [name for name in COVARIATES if name in table]
     numbers = [name for name in present if is_numeric_dtype(table[name])]
     several = {
-        name: table[name].mask(persons[name].transform("nunique") > 1)
+        name: table[name].mask(subjects[name].transform("nunique") > 1)
         for name in present
         if name not in numbers
     }
-    persons = table.assign(**several).groupby(keys, sort=False)
+    subjects = table.assign(**several).groupby(keys, sort=False)
     averaged = {"y_prob", "score", "score_pred", *numbers}
     how: dict[str, Any] = {
         str(name): "mean" if name in averaged else "first"
         for name in table
         if name not in {*keys, "session", "spread"}  # no spread of a mean follows from its parts
     }
-    one = persons.agg(how).reset_index().assign(session="mean")
+    one = subjects.agg(how).reset_index().assign(session="mean")
     _check_rows(one)
     return one
 
@@ -358,8 +358,8 @@ def decided_predictions(
     Parameters
     ----------
     predictions : see ``check_predictions``
-    unit : ``subject`` takes the mean of each person's sessions first (``mean_of_sessions``), so
-        that thresholds, decisions and bands are those of persons
+    unit : ``subject`` takes the mean of each subject's sessions first (``mean_of_sessions``), so
+        that thresholds, decisions and bands are those of subjects
 
     Returns
     -------

@@ -3,18 +3,18 @@
 A gap is the difference of a metric between two groups, or between the best and the worst of
 several. Its null hypothesis is that, given the truth, the answers do not depend on the group
 (separation; Hardt et al. 2016, "Equality of opportunity in supervised learning"), so membership is
-exchanged at random among persons of the same label, which leaves every group as many positives as
-it has; for severity, among persons of the same quarter of the scores (where women scored 6 points
+exchanged at random among subjects of the same label, which leaves every group as many positives as
+it has; for severity, among subjects of the same quarter of the scores (where women scored 6 points
 more than men and were served equally, a test at .05 found a gap of RMSE in 6 % of 600 simulated
-studies of 100 persons; in 12 % with halves of the scores, in 41 % without).
+studies of 100 subjects; in 12 % with halves of the scores, in 41 % without).
 
-What belongs to persons (gender, age, corpus) is exchanged between persons, with all of their
-sessions. Where a person has sessions of several groups (task, valence), membership is exchanged
-between the sessions of a person that have the same truth; persons with one group have nothing to
+What belongs to subjects (gender, age, corpus) is exchanged between subjects, with all of their
+sessions. Where a subject has sessions of several groups (task, valence), membership is exchanged
+between the sessions of a subject that have the same truth; subjects with one group have nothing to
 exchange there.
 
 Equal metrics are not the only idea of fairness, and a gap that is not shown is not shown to be
-absent: with few persons only large ones can be found.
+absent: with few subjects only large ones can be found.
 """
 
 from dataclasses import asdict, replace
@@ -24,16 +24,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from depmm.corpora.manifest import VALENCES
+from depmm.corpora.manifest import SESSION_KEY, VALENCES
 from depmm.evaluation.covariates import AGE_LABELS, age_bands
-from depmm.evaluation.stats.bootstrap import SESSION, TestedSessions, count_sessions, subject_strata
+from depmm.evaluation.stats.bootstrap import TestedSessions, count_sessions, subject_strata
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS, TRUTH, Array
 from depmm.multiple_testing import holm
 
 GROUPINGS = ("gender", "age", "task", "valence", "corpus")
 ORDER = (*AGE_LABELS, *VALENCES)  # of groups; all others are in order of the alphabet
 UNKNOWN = "(not known)"  # the group of sessions whose group nobody wrote down
-LEAST_PERSONS = 5  # a metric of fewer says more about them than about the model
+MIN_SUBJECTS = 5  # a metric of fewer says more about them than about the model
 ROUNDING = 1e-12  # gaps this close are the same gap
 
 
@@ -48,7 +48,7 @@ def measure_fairness(tested: TestedSessions, tasks: list[str], seed: int) -> dic
 
     Returns
     -------
-    groups : grouping -> group -> sessions, persons, positive_sessions, and by metric value, low,
+    groups : grouping -> group -> sessions, subjects, positive_sessions, and by metric value, low,
         high, undefined_draws, and ``undefined``: why there is no value, or None
     gaps : one entry a grouping and metric, see ``_gaps``; their p are adjusted together (Holm 1979)
     not_grouped : grouping -> why the report has no such groups
@@ -84,13 +84,15 @@ def _by_group(tested: TestedSessions, tasks: list[str]) -> tuple[TestedSessions,
     everyone = pd.concat(tested.seeds.values())
     present = [name for name in GROUPINGS if name in everyone]
     truths = [name for name in ("y_true", "score") if name in everyone]
-    members = everyone.groupby("unit")[list(dict.fromkeys([*SESSION, *present, *truths]))].first()
+    members = everyone.groupby("unit")[
+        list(dict.fromkeys([*SESSION_KEY, *present, *truths]))
+    ].first()
     if "age" in members:
         members["age"] = age_bands(members["age"])
     for name in present:
         members[name] = members[name].astype(object).fillna(UNKNOWN)
     answers = {METRICS[name].reads for task in tasks for name in HEADLINE[task]}
-    needed = [*SESSION, "unit", *truths, *sorted(answers)]  # the rest makes every cut slow
+    needed = [*SESSION_KEY, "unit", *truths, *sorted(answers)]  # the rest makes every cut slow
     seeds = {
         seed: rows[needed].assign(**{name: rows["unit"].map(members[name]) for name in present})
         for seed, rows in tested.seeds.items()
@@ -123,11 +125,11 @@ def _ordered(groups: pd.Series) -> list[str]:
 
 def _measure(members: TestedSessions, tested: TestedSessions, tasks: list[str]) -> dict[str, Any]:
     """Count a group and measure it, or say why that cannot be done."""
-    result: dict[str, Any] = {"sessions": 0, "persons": 0, "positive_sessions": 0}
+    result: dict[str, Any] = {"sessions": 0, "subjects": 0, "positive_sessions": 0}
     if members.seeds:
         result = count_sessions(pd.concat(members.seeds.values()))
     for task in tasks:
-        why = _undefined(members, tested, task, result["persons"])
+        why = _undefined(members, tested, task, result["subjects"])
         for name in HEADLINE[task]:
             if why:
                 nothing = {"value": None, "low": None, "high": None, "undefined_draws": 0}
@@ -139,10 +141,10 @@ def _measure(members: TestedSessions, tested: TestedSessions, tasks: list[str]) 
 
 
 def _undefined(
-    members: TestedSessions, tested: TestedSessions, task: str, persons: int
+    members: TestedSessions, tested: TestedSessions, task: str, subjects: int
 ) -> str | None:
-    if persons < LEAST_PERSONS:
-        return f"fewer than {LEAST_PERSONS} persons" if persons else "no session"
+    if subjects < MIN_SUBJECTS:
+        return f"fewer than {MIN_SUBJECTS} subjects" if subjects else "no session"
     for seed in tested.seeds:
         where = f" in seed {seed}" if len(tested.seeds) > 1 else ""
         if seed not in members.seeds:
@@ -255,7 +257,7 @@ def exchange_p(tested: TestedSessions, metric: str, codes: NDArray[np.integer]) 
 def _exchanges(
     members: pd.DataFrame, grouping: str, compared: list[str], task: str, draws: int, seed: int
 ) -> tuple[NDArray[np.integer], str]:
-    """Exchange the membership of persons, or of the sessions of each person, within strata.
+    """Exchange the membership of subjects, or of the sessions of each subject, within strata.
 
     Returns
     -------
@@ -265,28 +267,28 @@ def _exchanges(
     codes = members[grouping].map(place).fillna(-1).to_numpy(np.int16)
     taking_part = codes >= 0
     members, own = members[taking_part], codes[taking_part]
-    person, stratum = subject_strata(members)
-    if len(set(zip(person, own, strict=True))) == len(set(person)):
+    subject, stratum = subject_strata(members)
+    if len(set(zip(subject, own, strict=True))) == len(set(subject)):
         if task == "severity":
-            stratum = _quarters(members["score"].to_numpy(float), person)
-        _, first, number = np.unique(person, return_index=True, return_inverse=True)
+            stratum = _quarters(members["score"].to_numpy(float), subject)
+        _, first, number = np.unique(subject, return_index=True, return_inverse=True)
         changed = _permuted(own[first], stratum[first], draws, seed)[:, number]
-        exchanged = "persons"
+        exchanged = "subjects"
     else:
         truth = members["y_true" if task == "binary" else "score"].to_numpy(float)
-        blocks = pd.DataFrame({"person": person, "truth": truth})
-        within = blocks.groupby(["person", "truth"]).ngroup().to_numpy()
+        blocks = pd.DataFrame({"subject": subject, "truth": truth})
+        within = blocks.groupby(["subject", "truth"]).ngroup().to_numpy()
         changed = _permuted(own, within, draws, seed)
-        exchanged = "sessions of a person"
+        exchanged = "sessions of a subject"
     result = np.repeat(codes[None], 1 + draws, axis=0)
     result[:, taking_part] = changed
     return result, exchanged
 
 
-def _quarters(score: Array, person: NDArray[Any]) -> NDArray[np.integer]:
-    """Say in which quarter of the persons, by their mean score, each session's person is."""
-    means = pd.Series(score).groupby(person).mean()
-    return np.searchsorted(means.quantile([0.25, 0.5, 0.75]), means.loc[person], side="right")
+def _quarters(score: Array, subject: NDArray[Any]) -> NDArray[np.integer]:
+    """Say in which quarter of the subjects, by their mean score, each session's subject is."""
+    means = pd.Series(score).groupby(subject).mean()
+    return np.searchsorted(means.quantile([0.25, 0.5, 0.75]), means.loc[subject], side="right")
 
 
 def _permuted(

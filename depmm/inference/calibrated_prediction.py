@@ -1,7 +1,7 @@
-"""What the people who validated a run say about its answer to a session of somebody new.
+"""What the subjects who validated a run say about its answer to a session of somebody new.
 
 Several models (of a cross-validation) answer together: the mean of their answers, each calibrated
-on its own validation people. A conformal set holds what any single model's set holds, so that the
+on its own validation subjects. A conformal set holds what any single model's set holds, so that the
 coverage promised for one model holds for all of them; it is wide for that.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from depmm.corpora.instruments import INSTRUMENTS
-from depmm.evaluation.stats.bootstrap import PERSON
+from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.evaluation.stats.calibration import (
     CalibrationError,
     Temperature,
@@ -28,7 +28,7 @@ from depmm.evaluation.stats.conformal import (
 )
 from depmm.evaluation.stats.metrics import severity_bands
 
-ALPHA = ALPHAS[0]  # the share of new persons that a set may miss: a promise of 90 %
+ALPHA = ALPHAS[0]  # the share of new subjects that a set may miss: a promise of 90 %
 
 
 def answer_probability(rows: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
@@ -43,9 +43,9 @@ def answer_probability(rows: pd.DataFrame, predictions: pd.DataFrame) -> dict[st
     -------
     ``probability`` (calibrated, or as predicted where nothing could be fitted), ``as_predicted``,
     ``models`` (each one's), ``gate_spread`` or None, ``calibration`` (``temperatures``,
-    ``validation_persons``, ``sources``; or ``refused``, in words), ``interval`` (``low`` and
+    ``validation_subjects``, ``sources``; or ``refused``, in words), ``interval`` (``low`` and
     ``high`` of ``venn_abers``, the outermost of all models; or ``refused``), ``set`` (``labels``,
-    ``coverage``, ``validation_persons`` of each class; or ``refused``)
+    ``coverage``, ``validation_subjects`` of each class; or ``refused``)
     """
     calibrated = rows["y_prob"]
     calibration: dict[str, Any]
@@ -58,7 +58,7 @@ def answer_probability(rows: pd.DataFrame, predictions: pd.DataFrame) -> dict[st
         )
         calibration = {
             "temperatures": [one.temperature for one in chosen if isinstance(one, Temperature)],
-            "validation_persons": _validation_persons(rows, predictions),
+            "validation_subjects": _validation_subjects(rows, predictions),
             "sources": sorted({one.source for one in chosen}),
         }
     except CalibrationError as refusal:
@@ -86,7 +86,7 @@ def _probability_interval(rows: pd.DataFrame, predictions: pd.DataFrame) -> dict
     return {
         "low": min(low for low, _ in pairs),
         "high": max(high for _, high in pairs),
-        "validation_persons": _validation_persons(rows, predictions),
+        "validation_subjects": _validation_subjects(rows, predictions),
     }
 
 
@@ -96,14 +96,14 @@ def _label_set(rows: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
     except CalibrationError as refusal:
         return {"refused": str(refusal)}
     own = [fitted[key] for key in _keys(rows)]
-    persons = {str(label): min(model[label].persons for model in own) for label in (0, 1)}
+    subjects = {str(label): min(model[label].subjects for model in own) for label in (0, 1)}
     if any(model[label].everything for model in own for label in (0, 1)):
-        return {"refused": _too_few(min(persons.values()), own[0][0].needed, " of a class")}
+        return {"refused": _too_few(min(subjects.values()), own[0][0].needed, " of a class")}
     sets = label_sets(rows, fitted).any()
     return {
         "labels": [label for label in (0, 1) if sets[f"has_{label}"]],
         "coverage": 1 - ALPHA,
-        "validation_persons": persons,
+        "validation_subjects": subjects,
     }
 
 
@@ -126,7 +126,7 @@ def answer_score(
     -------
     ``score_pred``, ``models``, ``gate_spread``, ``instrument``, ``range``, ``band`` (``number``
     from 0 on, ``low`` and ``high`` (None: the top band); None without agreed bands), ``interval``
-    (``low``, ``high``, ``coverage``, ``validation_persons``; or ``refused``, in words)
+    (``low``, ``high``, ``coverage``, ``validation_subjects``; or ``refused``, in words)
     """
     score = float(rows["score_pred"].mean())
     interval: dict[str, Any]
@@ -134,14 +134,14 @@ def answer_score(
         fitted = fit_intervals(predictions, ALPHA)
         own = [fitted[key] for key in _keys(rows)]
         if any(one.everything for one in own):
-            interval = {"refused": _too_few(min(one.persons for one in own), own[0].needed, "")}
+            interval = {"refused": _too_few(min(one.subjects for one in own), own[0].needed, "")}
         else:
             spans = severity_intervals(rows, fitted, (bounds[0], bounds[1]))
             interval = {
                 "low": float(spans["low"].min()),
                 "high": float(spans["high"].max()),
                 "coverage": 1 - ALPHA,
-                "validation_persons": min(one.persons for one in own),
+                "validation_subjects": min(one.subjects for one in own),
             }
     except CalibrationError as refusal:
         interval = {"refused": str(refusal)}
@@ -173,15 +173,17 @@ def _spread(rows: pd.DataFrame) -> float | None:
     return float(rows["spread"].mean()) if "spread" in rows else None
 
 
-def _validation_persons(rows: pd.DataFrame, predictions: pd.DataFrame) -> int:
-    """The smallest number of people that one of the models was validated on."""
+def _validation_subjects(rows: pd.DataFrame, predictions: pd.DataFrame) -> int:
+    """The smallest number of subjects that one of the models was validated on."""
     held = predictions[predictions["split"] == "validation"]
-    people = held.groupby(["fold", "seed"])[PERSON].apply(lambda own: len(own.drop_duplicates()))
-    return min(int(people[key]) for key in _keys(rows))
+    subjects = held.groupby(["fold", "seed"])[SUBJECT_KEY].apply(
+        lambda own: len(own.drop_duplicates())
+    )
+    return min(int(subjects[key]) for key in _keys(rows))
 
 
-def _too_few(persons: int, needed: int, of_what: str) -> str:
+def _too_few(subjects: int, needed: int, of_what: str) -> str:
     return (
-        f"too few validation people{of_what} ({persons}) for a promise of {100 * (1 - ALPHA):.0f} "
-        f"%: it takes {needed}"
+        f"too few validation subjects{of_what} ({subjects}) for a promise of "
+        f"{100 * (1 - ALPHA):.0f} %: it takes {needed}"
     )

@@ -12,11 +12,11 @@ SCHEMA = "depmm prediction"  # what a JSON of ours begins with
 PAGE_MARK = '<meta name="generator" content="depmm predict">'
 STATEMENT = (
     "Research software, not a diagnostic device. This is what a model computes from one recording; "
-    "it is no finding about the health of the person in it, and must not be used to screen, "
+    "it is no finding about the health of the subject in it, and must not be used to screen, "
     "diagnose or treat anyone."
 )
 SETS = {
-    (): "neither label: the recording is unlike those of the validation people",
+    (): "neither label: the recording is unlike those of the validation subjects",
     (0,): "negative alone",
     (1,): "positive alone",
     (0, 1): "both labels: neither can be excluded",
@@ -64,18 +64,18 @@ def calibration_words(answer: dict[str, Any]) -> str:
     several = f" to {used[-1]:.2f}" if len(used) > 1 else ""
     return (
         f"{answer['as_predicted']:.2f} before calibration; temperature {used[0]:.2f}{several} "
-        f"fitted on {_people(calibration['validation_persons'])} of validation"
+        f"fitted on {_subjects(calibration['validation_subjects'])} of validation"
     )
 
 
 def interval_words(answer: dict[str, Any]) -> str:
-    """Between what a probability lies, by the people of validation who were answered alike."""
+    """Between what a probability lies, by the subjects of validation who were answered alike."""
     found = answer["interval"]
     if "refused" in found:
         return f"no interval of the probability: {found['refused']}"
     return (
         f"calibrated interval {found['low']:.2f} to {found['high']:.2f} (Venn-Abers, on "
-        f"{_people(found['validation_persons'])} of validation)"
+        f"{_subjects(found['validation_subjects'])} of validation)"
     )
 
 
@@ -85,17 +85,17 @@ def certainty_words(answer: dict[str, Any]) -> str:
         found = answer["set"]
         if "refused" in found:
             return f"no set of labels: {found['refused']}"
-        people = " and ".join(_people(count) for count in found["validation_persons"].values())
+        subjects = " and ".join(_subjects(count) for count in found["validation_subjects"].values())
         return (
             f"{_percent(found['coverage'])} set: {SETS[tuple(found['labels'])]} "
-            f"(fitted on {people} of validation, negative and positive)"
+            f"(fitted on {subjects} of validation, negative and positive)"
         )
     found = answer["interval"]
     if "refused" in found:
         return f"no interval: {found['refused']}"
     return (
         f"{_percent(found['coverage'])} interval {found['low']:.1f} to {found['high']:.1f} "
-        f"(fitted on {_people(found['validation_persons'])} of validation)"
+        f"(fitted on {_subjects(found['validation_subjects'])} of validation)"
     )
 
 
@@ -117,11 +117,13 @@ def spread_words(answer: dict[str, Any]) -> str | None:
 
 def origin_words(model: dict[str, Any]) -> str:
     """Whom the model was trained on and what was measured of it."""
-    fewest, most = model["training_persons"]
-    people = _people(most) if fewest == most else f"{fewest} to {_people(most)}"
+    fewest, most = model["training_subjects"]
+    subjects = _subjects(most) if fewest == most else f"{fewest} to {_subjects(most)}"
     several = model["models"] > 1
     words = (
-        f"{model['models']} models, each trained on {people}" if several else f"Trained on {people}"
+        f"{model['models']} models, each trained on {subjects}"
+        if several
+        else f"Trained on {subjects}"
     )
     words = f"Run {model['name']}: {words} of {', '.join(model['corpora']) or 'no known corpus'}; "
     if model["measured"] is None:
@@ -129,7 +131,7 @@ def origin_words(model: dict[str, Any]) -> str:
     measured = model["measured"]
     figures = ", ".join(_figure(entry, measured["confidence"]) for entry in measured["metrics"])
     own = ", each judged by a model that had not seen them" if several else " it had not seen"
-    return f"{words}measured on {_people(measured['persons'])}{own}: {figures}."
+    return f"{words}measured on {_subjects(measured['subjects'])}{own}: {figures}."
 
 
 def _figure(entry: dict[str, Any], confidence: float) -> str:
@@ -148,8 +150,8 @@ def _percent(share: float) -> str:
     return f"{100 * share:g} %"
 
 
-def _people(count: int) -> str:
-    return "1 person" if count == 1 else f"{count} people"
+def _subjects(count: int) -> str:
+    return "1 subject" if count == 1 else f"{count} subjects"
 
 
 def _out_of(answer: dict[str, Any]) -> str:

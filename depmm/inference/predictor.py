@@ -64,7 +64,7 @@ class TrainedRun:
     models : (fold, seed) -> model in evaluation mode
     predictions : checked, of all models
     usual : what the training sessions are like
-    about : for the reader: name, target, people trained on, what was measured
+    about : for the reader: name, target, subjects trained on, what was measured
     """
 
     config: Config
@@ -134,7 +134,7 @@ def read_trained_run(path: Path) -> TrainedRun:
 
 def _describe(config: Config, predictions: pd.DataFrame, path: Path) -> dict[str, Any]:
     train = predictions[predictions["split"] == "train"]
-    persons = train.groupby(["fold", "seed"])[SUBJECT_KEY].apply(
+    subjects = train.groupby(["fold", "seed"])[SUBJECT_KEY].apply(
         lambda own: len(own.drop_duplicates())
     )
     names = predictions["instrument"].dropna().unique()
@@ -154,7 +154,9 @@ def _describe(config: Config, predictions: pd.DataFrame, path: Path) -> dict[str
         "target": predicted,
         "instrument": instrument,
         "corpora": sorted(train["corpus"].unique()),
-        "training_persons": [int(persons.min()), int(persons.max())] if len(persons) else [0, 0],
+        "training_subjects": [int(subjects.min()), int(subjects.max())]
+        if len(subjects)
+        else [0, 0],
         "measured": _measured(path / "metrics.json"),
     }
 
@@ -167,7 +169,7 @@ def _measured(path: Path) -> dict[str, Any] | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         return {
             "confidence": content["bootstrap"]["confidence"],
-            "persons": content["counts"]["test"]["persons"],
+            "subjects": content["counts"]["test"]["subjects"],
             "metrics": [
                 {
                     "label": METRICS[name].label,
@@ -235,7 +237,7 @@ def predict_file(run: TrainedRun, file: Path, request: Request) -> dict[str, Any
     warnings = [*failed, *unread, *_alignment(run, info, request, quality)]
     warnings += quality_warnings(quality, run.usual, run.config.data.modalities)
     answer = _answer(run, rows)
-    warnings += _few_people(answer) + _other_task(run)
+    warnings += _few_subjects(answer) + _other_task(run)
     table = steps.assign(contribution=contribution)
     return {
         "schema": SCHEMA,
@@ -411,14 +413,14 @@ def _answer(run: TrainedRun, rows: pd.DataFrame) -> dict[str, Any]:
     return answer_score(rows, run.predictions, bounds, run.about["instrument"])
 
 
-def _few_people(answer: dict[str, Any]) -> list[QualityWarning]:
-    persons = answer.get("calibration", {}).get("validation_persons", FEW_SUBJECTS)
-    if persons >= FEW_SUBJECTS:
+def _few_subjects(answer: dict[str, Any]) -> list[QualityWarning]:
+    subjects = answer.get("calibration", {}).get("validation_subjects", FEW_SUBJECTS)
+    if subjects >= FEW_SUBJECTS:
         return []
     return [
         QualityWarning(
-            "few_validation_people",
-            f"The probability is calibrated on {persons} validation people: fewer than "
+            "few_validation_subjects",
+            f"The probability is calibrated on {subjects} validation subjects: fewer than "
             f"{FEW_SUBJECTS} hardly determine a temperature.",
         )
     ]

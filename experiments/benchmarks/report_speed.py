@@ -2,8 +2,9 @@
 
     python experiments/benchmarks/report_speed.py [PREDICTIONS] [DRAWS]
 
-Every metric of both tasks with its interval, baseline and gain; one session a person. The bar is 30
-s and 1 GB. Memory is that of the whole process; the part that importing takes is printed beside it.
+Every metric of both tasks with its interval, baseline and gain; one session a subject. The bar is
+30 s and 1 GB. Memory is that of the whole process; the part that importing takes is printed beside
+it.
 """
 
 import resource
@@ -21,21 +22,21 @@ FOLDS = 5
 
 
 def make(sessions: int) -> pd.DataFrame:
-    """Predictions of five folds: every person is tested once and trains or validates elsewhere."""
+    """Predictions of five folds: every subject is tested once and trains or validates elsewhere."""
     rng = np.random.default_rng(0)
-    person = np.arange(sessions)
+    subject = np.arange(sessions)
     score = rng.integers(0, 64, sessions).astype(float)
     label = (score >= 14).astype(int)
     logit = label - 0.5 + rng.normal(size=sessions)
     score_pred = np.clip(score + rng.normal(0, 9, sessions), 0, 63)
     folds = []
     for fold in range(FOLDS):
-        turn = (person - fold) % FOLDS
+        turn = (subject - fold) % FOLDS
         folds.append(
             pd.DataFrame(
                 {
                     "corpus": "c",
-                    "subject": [f"p{number}" for number in person],
+                    "subject": [f"p{number}" for number in subject],
                     "session": "1",
                     "split": np.choose(turn, ["test", "validation", "train", "train", "train"]),
                     "fold": fold,
@@ -45,7 +46,7 @@ def make(sessions: int) -> pd.DataFrame:
                     "score": score,
                     "score_pred": score_pred,
                     "instrument": "BDI-II",
-                    "gender": np.where(person % 3, "female", "male"),
+                    "gender": np.where(subject % 3, "female", "male"),
                 }
             )
         )

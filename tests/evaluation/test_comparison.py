@@ -22,18 +22,18 @@ def rng():
 
 
 def test_permutation_by_hand():
-    # the runs differ on 4 persons and a is right on all 4: |difference| is as large in 2 of 16
+    # the runs differ on 4 subjects and a is right on all 4: |difference| is as large in 2 of 16
     y, a, b = [1, 1, 0, 0, 1], [1, 1, 0, 0, 1], [0, 0, 1, 1, 1]
     found = C.paired_permutation("accuracy", y, a, b, np.arange(5))
     assert found == C.Permutation(pytest.approx(0.8), pytest.approx(2 / 16), True)
-    # as sessions of two persons they are exchanged together: nothing but the sign can change
+    # as sessions of two subjects they are exchanged together: nothing but the sign can change
     found = C.paired_permutation("accuracy", y, a, b, [0, 0, 1, 1, 1])
     assert found.p == pytest.approx(2 / 4)
     assert C.paired_permutation("accuracy", y, a, a, np.arange(5)).p == 1
 
 
 def test_all_exchanges_equal_their_definition(rng):
-    y, person = np.tile([0, 1], 6), np.repeat(np.arange(6), 2)
+    y, subject = np.tile([0, 1], 6), np.repeat(np.arange(6), 2)
     a, b = rng.random(12), rng.random(12)
     one = M.unit_weights(12)
 
@@ -41,17 +41,17 @@ def test_all_exchanges_equal_their_definition(rng):
         first, second = np.where(swap, b, a), np.where(swap, a, b)
         return (M.auroc(y, first, one) - M.auroc(y, second, one))[0]
 
-    values = [difference(np.array(swap)[person]) for swap in product([False, True], repeat=6)]
-    found = C.paired_permutation("auroc", y, a, b, person)
+    values = [difference(np.array(swap)[subject]) for swap in product([False, True], repeat=6)]
+    found = C.paired_permutation("auroc", y, a, b, subject)
     assert found.difference == pytest.approx(values[0])
     assert found.p == pytest.approx(np.mean(np.abs(values) >= abs(values[0]) - 1e-12))
-    drawn = C.paired_permutation("auroc", y, a, b, person, draws=63)
+    drawn = C.paired_permutation("auroc", y, a, b, subject, draws=63)
     assert not drawn.exact
     assert drawn.p == pytest.approx(found.p, abs=0.25)
     # the same answers of a second seed change nothing, and neither does who is called a
-    twice = C.paired_permutation("auroc", y, [a, a], [b, b], person)
+    twice = C.paired_permutation("auroc", y, [a, a], [b, b], subject)
     assert twice.p == pytest.approx(found.p)
-    assert C.paired_permutation("auroc", y, b, a, person).p == pytest.approx(found.p)
+    assert C.paired_permutation("auroc", y, b, a, subject).p == pytest.approx(found.p)
 
 
 def test_permutation_of_an_undefined_metric_is_undefined():
@@ -69,7 +69,7 @@ def test_mcnemar_by_hand():
     # 7 against 1: (1 + 8) of 256 on each side
     assert found == C.McNemar(7, 1, pytest.approx(2 * 9 / 256))
     assert C.mcnemar(y, y, y, np.arange(20)).p == 1
-    with pytest.raises(ValueError, match=r"person 3 has 2 sessions \(1 of 19 persons"):
+    with pytest.raises(ValueError, match=r"subject 3 has 2 sessions \(1 of 19 subjects"):
         C.mcnemar(y, a, b, [0, 1, 2, 3, 3, *range(4, 19)])
 
 
@@ -99,7 +99,7 @@ def test_delong_equals_its_definition(rng):
     assert C.delong(y, a, a, np.arange(50)).p == 1
 
 
-def test_delong_counts_persons_not_their_sessions(rng):
+def test_delong_counts_subjects_not_their_sessions(rng):
     y = np.repeat([0, 1], 25)
     a, b = y + rng.normal(size=(2, 50))
     once = C.delong(y, a, b, np.arange(50))
@@ -109,25 +109,25 @@ def test_delong_counts_persons_not_their_sessions(rng):
     assert careless.standard_error < 0.6 * once.standard_error
 
 
-def test_delong_sums_a_persons_positive_and_negative_sessions(rng):
-    """Obuchowski 1997, written out: persons who are tested ill and well."""
-    y, person = np.tile([0, 1, 1], 20), np.repeat(np.arange(20), 3)
-    a, b = y + rng.normal(size=(2, 60)) + rng.normal(size=20)[person]
+def test_delong_sums_a_subjects_positive_and_negative_sessions(rng):
+    """Obuchowski 1997, written out: subjects who are tested ill and well."""
+    y, subject = np.tile([0, 1, 1], 20), np.repeat(np.arange(20), 3)
+    a, b = y + rng.normal(size=(2, 60)) + rng.normal(size=20)[subject]
     parts = []
     for prob in (a, b):
         psi = (prob[y == 1][:, None] > prob[y == 0][None]).astype(float)
         parts.append((psi.mean(1) - psi.mean(), psi.mean(0) - psi.mean()))
-    ill = [np.bincount(person[y == 1], part[0]) for part in parts]
-    well = [np.bincount(person[y == 0], part[1]) for part in parts]
+    ill = [np.bincount(subject[y == 1], part[0]) for part in parts]
+    well = [np.bincount(subject[y == 0], part[1]) for part in parts]
     s10, s01 = (20 / 19 * np.inner(v, v) / n for v, n in ((ill, 40), (well, 20)))
     s11 = 20 / 19 * np.inner(ill, well)
     covariance = s10 / 40 + s01 / 20 + (s11 + s11.T) / (40 * 20)
     expected = np.sqrt(np.array([1, -1]) @ covariance @ np.array([1, -1]))
-    assert C.delong(y, a, b, person).standard_error == pytest.approx(expected)
+    assert C.delong(y, a, b, subject).standard_error == pytest.approx(expected)
 
 
-def test_delong_needs_two_persons_of_each_label():
-    with pytest.raises(ValueError, match="1 persons with positive sessions"):
+def test_delong_needs_two_subjects_of_each_label():
+    with pytest.raises(ValueError, match="1 subjects with positive sessions"):
         C.delong([1, 1, 0, 0], [1, 2, 3, 4], [1, 2, 3, 4], [0, 0, 1, 2])
 
 
@@ -156,24 +156,24 @@ def test_adjusted_p_by_hand():
 # ---- several runs ------------------------------------------------------------------------------
 
 
-def predictions(skill, seeds=(0,), persons=24, sessions=1):
+def predictions(skill, seeds=(0,), subjects=24, sessions=1):
     rng = np.random.default_rng(int(100 * skill))
     rows = []
     for seed in seeds:
-        for person in range(2 * persons):
+        for subject in range(2 * subjects):
             for session in range(sessions):
-                label = person % 2
+                label = subject % 2
                 row = {
                     "corpus": "c",
-                    "subject": f"p{person}",
+                    "subject": f"p{subject}",
                     "session": str(session),
-                    "split": "test" if person < persons else "validation",
+                    "split": "test" if subject < subjects else "validation",
                     "fold": 0,
                     "seed": seed,
                     "y_true": label,
                     "y_prob": scipy.stats.norm.cdf(skill * (label - 0.5) + rng.normal()),
-                    "score": 10.0 * label + person % 7,
-                    "score_pred": 10.0 * label + person % 7 + rng.normal(0, 4 / (skill + 1)),
+                    "score": 10.0 * label + subject % 7,
+                    "score_pred": 10.0 * label + subject % 7 + rng.normal(0, 4 / (skill + 1)),
                     "instrument": "BDI-II",
                 }
                 rows.append(row)
@@ -186,7 +186,7 @@ def test_runs_are_compared_in_pairs():
     table = C.compare_runs(runs, ["auroc", "mae", "quadratic_kappa"], draws=300)
     assert len(table) == 3 * 3
     assert table["p_adjusted"].tolist() == pytest.approx(holm(table["p"]).tolist())
-    assert set(table["persons"]) == {24}
+    assert set(table["subjects"]) == {24}
     by_pair = table.set_index(["metric", "run_a", "run_b"])
     same = by_pair.loc["auroc", "good", "same"]
     assert same[["difference", "low", "high", "p"]].tolist() == pytest.approx(
@@ -206,9 +206,9 @@ def test_runs_are_compared_in_pairs():
     assert by_pair.loc["mae", "good", "fair"]["difference"] < 0  # a smaller error
     several = {name: predictions(skill, sessions=2) for name, skill in (("a", 1), ("b", 2))}
     found = C.compare_runs(several, ["auroc"], draws=50, unit="subject")
-    assert found.loc[0, ["unit", "sessions", "persons"]].tolist() == ["subject", 24, 24]
+    assert found.loc[0, ["unit", "sessions", "subjects"]].tolist() == ["subject", 24, 24]
     found = C.compare_runs(several, ["auroc"], draws=50)
-    assert found.loc[0, ["unit", "sessions", "persons"]].tolist() == ["session", 48, 24]
+    assert found.loc[0, ["unit", "sessions", "subjects"]].tolist() == ["session", 48, 24]
     found = C.compare_runs(runs, ["auroc"], draws=300, adjustment="benjamini_hochberg")
     adjusted = benjamini_hochberg(found["p"])
     assert found["p_adjusted"].tolist() == pytest.approx(adjusted.tolist())
@@ -258,10 +258,10 @@ SEPARATION = 1.2  # standard deviations between the groups: AUROC .80, balanced 
 
 
 @pytest.mark.slow
-def test_intervals_of_60_persons_cover_the_truth_in_19_of_20_studies():
+def test_intervals_of_60_subjects_cover_the_truth_in_19_of_20_studies():
     rng = np.random.default_rng(1)
-    y, person = np.repeat([0, 1], 30), np.arange(60)
-    jackknife = leave_subjects_out(person, y, 0)
+    y, subject = np.repeat([0, 1], 30), np.arange(60)
+    jackknife = leave_subjects_out(subject, y, 0)
     truth = {
         "auroc": scipy.stats.norm.cdf(SEPARATION / np.sqrt(2)),
         "balanced_accuracy": scipy.stats.norm.cdf(SEPARATION / 2),
@@ -269,7 +269,7 @@ def test_intervals_of_60_persons_cover_the_truth_in_19_of_20_studies():
     covered = dict.fromkeys(truth, 0)
     for study in range(REPEATS):
         x = SEPARATION * y + rng.normal(size=60)
-        weights = bootstrap_weights(person, y, 400, study)
+        weights = bootstrap_weights(subject, y, 400, study)
         for name, answer in (("auroc", x), ("balanced_accuracy", x >= SEPARATION / 2)):
             metric = M.METRICS[name].function
             value = metric(y, answer, M.unit_weights(60))[0]
@@ -280,13 +280,16 @@ def test_intervals_of_60_persons_cover_the_truth_in_19_of_20_studies():
     assert all(0.93 <= share <= 0.97 for share in shares.values()), shares
 
 
-def equal_runs(rng, persons, sessions=1):
-    """Two runs that know equally much, with errors that persons and runs share in part."""
-    y, person = np.repeat(np.arange(persons) % 2, sessions), np.repeat(np.arange(persons), sessions)
-    shared = rng.normal(size=persons)[person]
-    own = rng.normal(size=(2, persons))[:, person]
+def equal_runs(rng, subjects, sessions=1):
+    """Two runs that know equally much, with errors that subjects and runs share in part."""
+    y, subject = (
+        np.repeat(np.arange(subjects) % 2, sessions),
+        np.repeat(np.arange(subjects), sessions),
+    )
+    shared = rng.normal(size=subjects)[subject]
+    own = rng.normal(size=(2, subjects))[:, subject]
     a, b = y + 0.7 * shared + 0.7 * own + 0.3 * rng.normal(size=(2, len(y)))
-    return y, a, b, person
+    return y, a, b, subject
 
 
 def share_below(p, alpha=0.05):
@@ -300,22 +303,22 @@ def test_permutation_keeps_its_size(metric, least):
     rng = np.random.default_rng(2)
     p = []
     for study in range(FEWER):
-        y, a, b, person = equal_runs(rng, 24, sessions=2)
+        y, a, b, subject = equal_runs(rng, 24, sessions=2)
         if metric == "balanced_accuracy":
             a, b = a > 0.5, b > 0.5
-        p.append(C.paired_permutation(metric, y, a, b, person, draws=199, seed=study).p)
+        p.append(C.paired_permutation(metric, y, a, b, subject, draws=199, seed=study).p)
     assert least <= share_below(p) <= 0.07
 
 
 @pytest.mark.slow
-def test_delong_keeps_its_size_by_persons_and_not_by_sessions():
+def test_delong_keeps_its_size_by_subjects_and_not_by_sessions():
     rng = np.random.default_rng(3)
-    by_person, by_session = [], []
+    by_subject, by_session = [], []
     for _ in range(FEWER):
-        y, a, b, person = equal_runs(rng, 60, sessions=3)
-        by_person.append(C.delong(y, a, b, person).p)
+        y, a, b, subject = equal_runs(rng, 60, sessions=3)
+        by_subject.append(C.delong(y, a, b, subject).p)
         by_session.append(C.delong(y, a, b, np.arange(len(y))).p)
-    assert 0.03 <= share_below(by_person) <= 0.07
+    assert 0.03 <= share_below(by_subject) <= 0.07
     assert share_below(by_session) > 0.12
 
 
@@ -324,8 +327,8 @@ def test_mcnemar_is_at_most_its_size():
     rng = np.random.default_rng(4)
     p = []
     for _ in range(FEWER):
-        y, a, b, person = equal_runs(rng, 60)
-        p.append(C.mcnemar(y, a > 0.5, b > 0.5, person).p)
+        y, a, b, subject = equal_runs(rng, 60)
+        p.append(C.mcnemar(y, a > 0.5, b > 0.5, subject).p)
     assert 0.005 <= share_below(p) <= 0.06
 
 

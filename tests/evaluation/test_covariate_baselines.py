@@ -18,24 +18,24 @@ DRAWS = 30
 NONE = "the predictions have no column"
 
 
-def make_predictions(persons=24, folds=2, told=0.0):
-    """Every person tested once; the duration follows the label as far as it is ``told``."""
+def make_predictions(subjects=24, folds=2, told=0.0):
+    """Every subject tested once; the duration follows the label as far as it is ``told``."""
     rng = np.random.default_rng(5)
-    one = pd.DataFrame({"number": range(persons)})
+    one = pd.DataFrame({"number": range(subjects)})
     label = one["number"] // 2 % 2
     one = one.assign(
         corpus="c",
         subject="p" + one["number"].astype(str),
         session="1",
         y_true=label,
-        y_prob=rng.random(persons),
-        score=5.0 + 10 * label + rng.normal(size=persons),
-        score_pred=10 + rng.normal(size=persons),
-        gender=rng.choice(["female", "male", None], persons),
-        age=np.where(rng.random(persons) < 0.3, np.nan, rng.integers(18, 80, persons)),
-        duration_s=np.exp(4 + told * label + rng.normal(size=persons)),
-        n_steps=rng.integers(3, 9, persons),
-        interviewer=rng.choice(["i1", "i2"], persons),
+        y_prob=rng.random(subjects),
+        score=5.0 + 10 * label + rng.normal(size=subjects),
+        score_pred=10 + rng.normal(size=subjects),
+        gender=rng.choice(["female", "male", None], subjects),
+        age=np.where(rng.random(subjects) < 0.3, np.nan, rng.integers(18, 80, subjects)),
+        duration_s=np.exp(4 + told * label + rng.normal(size=subjects)),
+        n_steps=rng.integers(3, 9, subjects),
+        interviewer=rng.choice(["i1", "i2"], subjects),
         instrument="PHQ-9",
     )
     tables = []
@@ -206,7 +206,7 @@ def test_what_is_not_known_of_tested_sessions_is_not_read():
 
 
 def test_a_model_that_length_explains_is_warned_about(tmp_path):
-    table = make_predictions(persons=60, told=8.0).drop(columns=["interviewer", "age", "gender"])
+    table = make_predictions(subjects=60, told=8.0).drop(columns=["interviewer", "age", "gender"])
     table["y_prob"] = 0.5 + 0.3 * (table["y_true"] - 0.5) + 0.2 * (table["y_prob"] - 0.5)
     severity = {"score": np.nan, "score_pred": np.nan}
     content = write_report(table.assign(**severity), tmp_path, title="length", draws=DRAWS)
@@ -253,8 +253,8 @@ def test_severity_and_its_bands():
     assert entry["gain"]["value"] == pytest.approx(mae[0] - mae[1])
 
 
-def test_persons_as_the_unit_keep_what_their_sessions_share():
-    one = make_predictions(persons=8).assign(task="reading", valence="negative", duration_s=10.0)
+def test_subjects_as_the_unit_keep_what_their_sessions_share():
+    one = make_predictions(subjects=8).assign(task="reading", valence="negative", duration_s=10.0)
     other = one.assign(session="2", duration_s=30.0, valence="positive", gender=None)
     table = mean_of_sessions(check_predictions(pd.concat([one, other])))
     assert len(table) == len(one)
@@ -262,8 +262,8 @@ def test_persons_as_the_unit_keep_what_their_sessions_share():
     assert (table["task"] == "reading").all()
     assert table["valence"].isna().all()
     for name in ("gender", "age", "interviewer"):
-        by_person = dict(zip(one["subject"], one[name], strict=True))
-        expected = table["subject"].map(by_person)
+        by_subject = dict(zip(one["subject"], one[name], strict=True))
+        expected = table["subject"].map(by_subject)
         assert (table[name].eq(expected) | (table[name].isna() & expected.isna())).all()
 
 

@@ -16,7 +16,7 @@ LEAST = "subject,session,y_true,y_prob\n"
 
 
 def table(**columns):
-    """Six tested persons in the four columns that are needed."""
+    """Six tested subjects in the four columns that are needed."""
     least = {
         "subject": [f"p{number}" for number in range(6)],
         "session": ["1"] * 6,
@@ -37,21 +37,21 @@ def read(tmp_path, text, name="theirs.csv"):
 
 def test_four_columns_are_evaluated_and_what_is_assumed_is_said(tmp_path):
     content = write_report(table(), tmp_path, title="theirs", draws=50)
-    assert content["counts"]["test"] == {"sessions": 6, "persons": 6, "positive_sessions": 3}
+    assert content["counts"]["test"] == {"sessions": 6, "subjects": 6, "positive_sessions": 3}
     assert content["confusion"] == {"tn": 2, "fp": 1, "fn": 1, "tp": 2}  # decided at 0.5
     assert content["metrics"]["auroc"]["value"] == pytest.approx(8 / 9)
     assert content["metrics"]["accuracy"]["baseline"]["value"] == 0.5
     assert set(content["baselines"]) == {"always_negative", "always_positive", "even_odds"}
     assert content["assumed"] == [
-        "all persons are of one corpus (no column corpus)",
-        "all rows are tested sessions, of persons nobody trained on (no column split)",
+        "all subjects are of one corpus (no column corpus)",
+        "all rows are tested sessions, of subjects nobody trained on (no column split)",
         "all rows are of one fold (no column fold)",
         "all rows are of one training (no column seed)",
     ]
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     for words in (*content["assumed"], "tested rows alone", "reaches 0.5: there are no validation"):
         assert words in page
-    assert "None of the tested persons is among those who trained" not in page
+    assert "None of the tested subjects is among those who trained" not in page
 
 
 def test_the_defaults_are_those_of_the_full_table():

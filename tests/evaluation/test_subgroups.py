@@ -23,8 +23,8 @@ BINARY = ["binary"]
 TRIALS = 40  # simulated studies
 
 
-def people(labels, decided, **columns):
-    """One tested session a person, whose probability says what was decided."""
+def subjects(labels, decided, **columns):
+    """One tested session a subject, whose probability says what was decided."""
     table = pd.DataFrame({"y_true": labels, "y_pred": decided, **columns})
     return table.assign(
         corpus="c",
@@ -51,14 +51,14 @@ def women_and_men():
     """Six women, all decided right; six men, of whom one in three of each label is."""
     labels = [0, 0, 0, 1, 1, 1] * 2
     decided = [0, 0, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0]
-    return people(labels, decided, gender=["female"] * 6 + ["male"] * 6)
+    return subjects(labels, decided, gender=["female"] * 6 + ["male"] * 6)
 
 
-def random_sessions(tasks=("interview", "reading"), persons=12, seed=0):
-    """Each person in every task and valence; scores and answers at random."""
+def random_sessions(tasks=("interview", "reading"), subjects=12, seed=0):
+    """Each subject in every task and valence; scores and answers at random."""
     rng = np.random.default_rng(seed)
     rows = pd.DataFrame(
-        product(range(persons), tasks, ("positive", "negative")),
+        product(range(subjects), tasks, ("positive", "negative")),
         columns=["number", "task", "valence"],
     )
     n = len(rows)
@@ -97,7 +97,11 @@ def test_groups_are_measured_as_if_they_were_alone():
     for grouping in ("task", "valence"):
         for name, own in table.groupby(grouping):
             entry = found["groups"][grouping][name]
-            assert (entry["sessions"], entry["persons"], entry["positive_sessions"]) == (24, 12, 12)
+            assert (entry["sessions"], entry["subjects"], entry["positive_sessions"]) == (
+                24,
+                12,
+                12,
+            )
             auroc = sk.roc_auc_score(own["y_true"], own["y_prob"])
             assert entry["auroc"]["value"] == pytest.approx(auroc)
             mae = sk.mean_absolute_error(own["score"], own["score_pred"])
@@ -115,7 +119,7 @@ def test_task_and_valence_are_crossed():
     assert entry["balanced_accuracy"]["value"] == pytest.approx(
         sk.balanced_accuracy_score(own["y_true"], own["y_pred"])
     )
-    assert (entry["sessions"], entry["persons"]) == (12, 12)
+    assert (entry["sessions"], entry["subjects"]) == (12, 12)
     assert cells["reading"]["positive"]["sessions"] == 0
     assert cells["reading"]["positive"]["auroc"]["undefined"] == "no session"
     one_task = measure_fairness(draw(table.assign(task="reading")), BINARY, seed=0)
@@ -123,15 +127,15 @@ def test_task_and_valence_are_crossed():
 
 
 def test_what_cannot_be_measured_says_why_and_stays():
-    few = people([0, 1] * 2, [0, 1] * 2, gender="male")
-    one_class = people([1] * 6, [1] * 6, gender="female").assign(corpus="d")
-    unknown = people([0, 1] * 5, [0, 0] * 5).assign(corpus="e", gender=None)
+    few = subjects([0, 1] * 2, [0, 1] * 2, gender="male")
+    one_class = subjects([1] * 6, [1] * 6, gender="female").assign(corpus="d")
+    unknown = subjects([0, 1] * 5, [0, 0] * 5).assign(corpus="e", gender=None)
     table = pd.concat([few, one_class, unknown])
     found = measure_fairness(draw(table), BINARY, seed=0)
     groups = found["groups"]["gender"]
     assert list(groups) == ["female", "male", UNKNOWN]
     assert sum(entry["sessions"] for entry in groups.values()) == len(table)
-    for name, why in (("male", "fewer than 5 persons"), ("female", "no negative session")):
+    for name, why in (("male", "fewer than 5 subjects"), ("female", "no negative session")):
         for metric in ("balanced_accuracy", "auroc"):
             assert groups[name][metric]["value"] is None
             assert groups[name][metric]["undefined"] == why
@@ -162,7 +166,7 @@ def test_gap_and_p_against_every_exchange():
     found = gap(measure_fairness(draw(table, 4000), BINARY, seed=0), "gender")
     assert found["between"] == ["female", "male"]
     assert found["value"] == pytest.approx(2 / 3)  # women 1, men 1/3
-    assert found["exchanged"] == "persons"
+    assert found["exchanged"] == "subjects"
     right = (table["y_true"] == table["y_pred"]).to_numpy()
     negative, positive = (np.flatnonzero(table["y_true"] == label) for label in (0, 1))
     gaps = []
@@ -178,7 +182,7 @@ def test_gap_and_p_against_every_exchange():
 
 def test_several_groups_differ_by_largest_less_smallest():
     rng = np.random.default_rng(0)
-    table = people([0, 1] * 30, rng.integers(0, 2, 60), age=[20, 20, 35, 35, 50, 50] * 10)
+    table = subjects([0, 1] * 30, rng.integers(0, 2, 60), age=[20, 20, 35, 35, 50, 50] * 10)
     found = measure_fairness(draw(table), BINARY, seed=0)
     values = {g: e["balanced_accuracy"]["value"] for g, e in found["groups"]["age"].items()}
     entry = gap(found, "age")
@@ -196,7 +200,7 @@ def test_p_is_uniform_where_groups_do_not_matter(metric, task):
     """Women are positive more often and score higher: that they do is no gap."""
     ps = []
     women = np.arange(48) % 2 == 0
-    tested = draw(people([0] * 48, [0] * 48, gender=np.where(women, "female", "male")), 1)
+    tested = draw(subjects([0] * 48, [0] * 48, gender=np.where(women, "female", "male")), 1)
     for trial in range(TRIALS):
         rng = np.random.default_rng(trial)
         label = (rng.random(48) < np.where(women, 0.6, 0.3)).astype(int)
@@ -221,7 +225,7 @@ def test_a_planted_gap_is_found_and_said():
     label = np.tile([0, 1], 40)
     female = np.repeat([True, False], 40)
     logit = np.where(female, 3, 0) * (label - 0.5) + rng.normal(size=80)
-    table = people(label, (logit > 0).astype(int), gender=np.where(female, "female", "male"))
+    table = subjects(label, (logit > 0).astype(int), gender=np.where(female, "female", "male"))
     table = table.assign(
         y_prob=1 / (1 + np.exp(-logit)), age=np.where(rng.random(80) < 0.5, 25, 50)
     )
@@ -241,7 +245,7 @@ def test_a_planted_gap_is_found_and_said():
 
 
 def test_an_error_that_is_larger_is_called_worse():
-    table = random_sessions(persons=20)
+    table = random_sessions(subjects=20)
     table["score_pred"] = table["score"] + np.where(table["task"] == "reading", 5.0, 0.1)
     found = measure_fairness(draw(table, 200), ["severity"], seed=0)
     notes = fairness_warnings(found["gaps"])
@@ -255,30 +259,30 @@ def members_of(table):
     return table.reset_index(drop=True).rename_axis("unit")
 
 
-def test_persons_are_exchanged_with_all_sessions_within_their_label():
+def test_subjects_are_exchanged_with_all_sessions_within_their_label():
     table = members_of(random_sessions())
     table["gender"] = np.where(table["number"] < 5, "female", "male")
     for task, stratum in (
         ("binary", table["y_true"]),
-        ("severity", table["score"] >= 3),  # 12 persons score 0 1 2 3 4 0 1 2 3 4 0 1
+        ("severity", table["score"] >= 3),  # 12 subjects score 0 1 2 3 4 0 1 2 3 4 0 1
     ):
         codes, what = _exchanges(table, "gender", ["female", "male"], task, 30, 0)
-        assert what == "persons"
+        assert what == "subjects"
         assert codes[0].tolist() == (table["gender"] == "male").astype(int).tolist()
         assert len(np.unique(codes, axis=0)) > 10
         for row in codes:
-            of_person = table.assign(row=row).groupby("number")["row"]
-            assert (of_person.min() == of_person.max()).all()
+            of_subject = table.assign(row=row).groupby("number")["row"]
+            assert (of_subject.min() == of_subject.max()).all()
             for own in (stratum, ~stratum.astype(bool)):
                 chosen = own.to_numpy(bool)
                 assert row[chosen].sum() == codes[0][chosen].sum()
 
 
-def test_sessions_are_exchanged_within_their_person_and_label():
+def test_sessions_are_exchanged_within_their_subject_and_label():
     table = members_of(random_sessions(tasks=("a", "b", "c")))
-    table["y_true"] = np.arange(len(table)) % 2  # both labels in every person
+    table["y_true"] = np.arange(len(table)) % 2  # both labels in every subject
     codes, what = _exchanges(table, "task", ["a", "b"], "binary", 30, 0)
-    assert what == "sessions of a person"
+    assert what == "sessions of a subject"
     assert (codes[:, table["task"] == "c"] == -1).all()  # not compared, not moved
     assert len(np.unique(codes, axis=0)) > 10
     blocks = table.groupby(["number", "y_true"]).indices
@@ -288,13 +292,13 @@ def test_sessions_are_exchanged_within_their_person_and_label():
 
 def test_nothing_to_exchange_is_no_test():
     """Women have one label each, men both: no two of a stratum are of different groups."""
-    women = people([0, 1] * 5, [0, 1] * 5, gender="female")
-    men = people([0] * 6, [0, 1] * 3, gender="male").assign(corpus="d")
+    women = subjects([0, 1] * 5, [0, 1] * 5, gender="female")
+    men = subjects([0] * 6, [0, 1] * 3, gender="male").assign(corpus="d")
     again = men.assign(session="2", y_true=1)
     found = measure_fairness(draw(pd.concat([women, men, again])), BINARY, seed=0)
     entry = gap(found, "gender")
     assert (entry["value"], entry["p"], entry["answer"]) == (0.5, None, "undefined")
-    assert entry["undefined"] == "no persons of the same label are of different groups"
+    assert entry["undefined"] == "no subjects of the same label are of different groups"
 
 
 def test_seeds_are_averaged_and_exchanged_together():

@@ -116,7 +116,7 @@ def test_a_recording_of_the_corpus_gets_the_answer_of_the_run(corpus, both, sees
     expected = fitted.apply([own["y_prob"][SESSION]])[0]
     assert content["answer"]["probability"] == pytest.approx(expected, abs=1e-5)
     assert content["answer"]["gate_spread"] > 0
-    assert "too few validation people" in content["answer"]["set"]["refused"]
+    assert "too few validation subjects" in content["answer"]["set"]["refused"]
     assert not list(scratch.iterdir())
 
     # and the steps those of depmm explain
@@ -150,7 +150,7 @@ def test_the_models_of_a_cross_validation_answer_together(folds, hears, tables):
     assert content["answer"]["probability"] == pytest.approx(np.mean(calibrated))
     assert content["model"]["models"] == 2
     assert "mean of 2 models of a cross-validation" in "\n".join(prediction_text(content))
-    assert {w["name"] for w in content["warnings"]} >= {"few_validation_people"}
+    assert {w["name"] for w in content["warnings"]} >= {"few_validation_subjects"}
 
 
 def test_severity(corpus, tmp_path, tables):
@@ -163,7 +163,7 @@ def test_severity(corpus, tmp_path, tables):
     assert answer["score_pred"] == pytest.approx(own["score_pred"][SESSION], abs=1e-3)
     assert (answer["range"], answer["instrument"]) == ([0, 63], "BDI-II")
     assert answer["gate_spread"] is None
-    assert "too few validation people" in answer["interval"]["refused"]
+    assert "too few validation subjects" in answer["interval"]["refused"]
     said = "\n".join(prediction_text(content))
     assert f"BDI-II score {answer['score_pred']:.1f} on a scale from 0 to 63" in said
     assert f"{answer['score_pred']:.1f}" in prediction_page(content)
@@ -277,12 +277,14 @@ def test_tables_that_are_refused(tmp_path, text, message):
 # ---- how sure --------------------------------------------------------------------------------
 
 
-def validated(people: int, fold: int = 0, seed: int = 0, severity: bool = False) -> pd.DataFrame:
-    """Predictions of a run: validation people with errors 0.01, 0.02, ... and two tested ones."""
+def validated(subjects: int, fold: int = 0, seed: int = 0, severity: bool = False) -> pd.DataFrame:
+    """Predictions of a run: validation subjects with errors 0.01, 0.02, ... and two tested ones."""
     rows = []
-    for person in range(people):
-        truth, error = person % 2, (person // 2 + 1) / 100
-        rows.append((f"v{person}", "validation", truth, abs(truth - error), 20.0, 20 - 100 * error))
+    for subject in range(subjects):
+        truth, error = subject % 2, (subject // 2 + 1) / 100
+        rows.append(
+            (f"v{subject}", "validation", truth, abs(truth - error), 20.0, 20 - 100 * error)
+        )
     rows += [("t0", "test", 0, 0.9, 20.0, 60.0), ("t1", "test", 1, 0.1, 20.0, 0.0)]
     names = ["subject", "split", "y_true", "y_prob", "score", "score_pred"]
     return pd.DataFrame(rows, columns=names).assign(
@@ -291,22 +293,22 @@ def validated(people: int, fold: int = 0, seed: int = 0, severity: bool = False)
 
 
 def test_sets_of_labels_by_hand():
-    # 10 people a class, errors 0.01 ... 0.10: at 90 % the 10th smallest counts
+    # 10 subjects a class, errors 0.01 ... 0.10: at 90 % the 10th smallest counts
     rows = pd.DataFrame({"fold": [0], "seed": [0], "y_prob": [0.95]})
     answer = answer_probability(rows, validated(20))
     assert answer["set"] == {
-        "labels": [1], "coverage": 0.9, "validation_persons": {"0": 10, "1": 10},
+        "labels": [1], "coverage": 0.9, "validation_subjects": {"0": 10, "1": 10},
     }  # fmt: skip
     assert answer["gate_spread"] is None
     for prob, labels in ((0.05, [0]), (0.5, [])):
         found = answer_probability(rows.assign(y_prob=prob), validated(20))
         assert found["set"]["labels"] == labels
-    # tested people change nothing
+    # tested subjects change nothing
     other = validated(20)
     other.loc[other["split"] == "test", "y_prob"] = 0.5
     assert answer_probability(rows, other) == nearly(answer)
     assert answer_probability(rows, validated(16))["set"] == {
-        "refused": "too few validation people of a class (8) for a promise of 90 %: it takes 9"
+        "refused": "too few validation subjects of a class (8) for a promise of 90 %: it takes 9"
     }
     one = validated(20).query("split == 'test' or y_true == 1")
     refused = answer_probability(rows, one)
@@ -317,13 +319,13 @@ def test_sets_of_labels_by_hand():
 
 def test_intervals_of_a_probability_by_hand():
     rows = pd.DataFrame({"fold": [0], "seed": [0], "y_prob": [0.95]})
-    # as a healthy person it pools with the 6 positive ones who were answered .90 to .95
+    # as a healthy subject it pools with the 6 positive ones who were answered .90 to .95
     interval = answer_probability(rows, validated(20))["interval"]
-    assert interval == {"low": pytest.approx(6 / 7), "high": 1.0, "validation_persons": 20}
+    assert interval == {"low": pytest.approx(6 / 7), "high": 1.0, "validation_subjects": 20}
     # between the groups nobody was validated
     interval = answer_probability(rows.assign(y_prob=0.5), validated(20))["interval"]
     assert (interval["low"], interval["high"]) == (0.0, 1.0)
-    # the outermost of several models; two sessions of a person weigh as one
+    # the outermost of several models; two sessions of a subject weigh as one
     both = pd.concat([validated(20), validated(8, fold=1)])
     answer = answer_probability(pd.concat([rows, rows.assign(fold=1)]), both)
     assert answer["interval"]["low"] == 0.0  # of the second, whom nobody tells anything at .95
@@ -350,11 +352,11 @@ def test_a_set_of_several_models_holds_what_any_holds():
 
 
 def test_intervals_of_scores_by_hand():
-    # 20 people, residuals 1, 1, 2, 2, ... 10, 10 points: the 19th of 20 is 10
+    # 20 subjects, residuals 1, 1, 2, 2, ... 10, 10 points: the 19th of 20 is 10
     rows = pd.DataFrame({"fold": [0], "seed": [0], "score_pred": [15.0]})
     answer = answer_score(rows, validated(20), [0, 63], "BDI-II")
     assert answer["interval"] == {
-        "low": 5.0, "high": 25.0, "coverage": 0.9, "validation_persons": 20,
+        "low": 5.0, "high": 25.0, "coverage": 0.9, "validation_subjects": 20,
     }  # fmt: skip
     assert answer["band"] == {"number": 1, "low": 14, "high": 20}
     at_the_rim = answer_score(rows.assign(score_pred=60.0), validated(20), [0, 63], "BDI-II")
@@ -438,7 +440,7 @@ def test_a_face_that_is_not_there_is_masked(both, sees, tmp_path, real_data, scr
     landmarker = real_data / "models" / "face_landmarker.task"
     content = predict_file(sees, file, Request(window_s=0.5, landmarker=landmarker))
     found = {warning["name"]: warning["message"] for warning in content["warnings"]}
-    assert {"face_failed", "missing_modality", "few_validation_people"} <= found.keys()
+    assert {"face_failed", "missing_modality", "few_validation_subjects"} <= found.keys()
     assert "other_alignment" not in found  # of no face
     assert "none of 10 sampled frames has a face" in found["face_failed"]
     sight = ["data.modalities=[face]", "model.encoders.audio=null"]
@@ -529,7 +531,7 @@ def test_files_are_written_and_the_broken_one_is_named(
     monkeypatch.chdir(tmp_path)
     metrics = {
         "bootstrap": {"confidence": 0.95},
-        "counts": {"test": {"persons": 3}},
+        "counts": {"test": {"subjects": 3}},
         "tasks": ["binary"],
         "metrics": {
             "balanced_accuracy": {
@@ -558,8 +560,8 @@ def test_files_are_written_and_the_broken_one_is_named(
     assert Path("out/notes.json").read_text() == "mine"
     assert not list(scratch.iterdir())
     measured = (
-        "measured on 3 people it had not seen: Balanced accuracy 0.75 (95 % interval 0.50 to 1.00, "
-        "baseline 0.50), AUROC undefined."
+        "measured on 3 subjects it had not seen: Balanced accuracy 0.75 (95 % interval 0.50 to "
+        "1.00, baseline 0.50), AUROC undefined."
     )
     for text in (out, *(Path(f"out/{n}_1.html").read_text() for n in ("S001", "S002"))):
         assert STATEMENT in text
@@ -629,7 +631,7 @@ def content_with(answer: dict, **changes: object) -> dict:
         },
         "model": {
             "name": text, "models": 1, "task": "binary", "target": text, "instrument": None,
-            "corpora": [text], "training_persons": [1, 1], "measured": None,
+            "corpora": [text], "training_subjects": [1, 1], "measured": None,
         },
         "answer": answer,
         "steps": [step | {"step": 0}, step | {"step": 1, "start_s": 1.0, "contribution": None}],

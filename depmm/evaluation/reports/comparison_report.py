@@ -39,7 +39,7 @@ def write_comparison(
     commands : name -> the line that made the run, where it is known
     draws, confidence : of the bootstrap and the permutation test
     adjustment : of the p values
-    unit : ``session``, or ``subject`` for the mean of each person's sessions
+    unit : ``session``, or ``subject`` for the mean of each subject's sessions
 
     Returns
     -------

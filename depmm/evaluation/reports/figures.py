@@ -51,7 +51,7 @@ SIZE = (4.6, 3.5)  # inches; shown at about this size on a phone
 
 
 def roc_figure(seeds: Answers, confidence: float) -> str | None:
-    """ROC curve with a pointwise band from the bootstrap over persons.
+    """ROC curve with a pointwise band from the bootstrap over subjects.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def _draw_curve(
     if len(draws):
         tail = (1 - confidence) / 2
         low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
-        label = f"{confidence:.0%} band over persons"
+        label = f"{confidence:.0%} band over subjects"
         axes.fill_between(
             grid, low, high, color=BLUE, alpha=0.15, linewidth=0, label=label,
             step=None if curve is roc_curve else "pre",

@@ -1,6 +1,6 @@
 """The model card of a run: README.md in the format of the Hugging Face Hub, from metrics.json.
 
-It names corpora and counts people; no ids, no paths of the machine that trained.
+It names corpora and counts subjects; no ids, no paths of the machine that trained.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ def write_model_card(
             task_type=f"{media}-classification" if config.target.kind == "binary" else "other",
             task_name=task,
             dataset_type="+".join(content["corpora"]),
-            dataset_name=f"{', '.join(content['corpora'])}, persons not trained on",
+            dataset_name=f"{', '.join(content['corpora'])}, subjects not trained on",
             metric_type=name,
             metric_name=f"{METRICS[name].label} ({_interval(content, entry)})",
             metric_value=round(entry["value"], 4),

@@ -1,9 +1,9 @@
 """From a predictions table to ``metrics.json`` and one self-contained ``report.html``.
 
 Works on predictions of any program (``evaluation/predictions.py``). The unit of every number is
-the session, or the person where ``unit`` is ``subject``. Sessions that are tested in different
+the session, or the subject where ``unit`` is ``subject``. Sessions that are tested in different
 folds are pooled; with several seeds, or with folds that test every session several times (repeated
-k-fold), every metric is the mean over these repetitions, and its bootstrap draws the same persons
+k-fold), every metric is the mean over these repetitions, and its bootstrap draws the same subjects
 for all of them.
 """
 
@@ -18,6 +18,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.manifest import SESSION_KEY
 from depmm.evaluation.baselines import NO_SOURCE, add_baselines, compare_with_baselines
 from depmm.evaluation.covariate_baselines import (
     add_covariate_baselines,
@@ -35,13 +36,7 @@ from depmm.evaluation.predictions import (
 from depmm.evaluation.reports import figures
 from depmm.evaluation.reports.rendering import flatten, plain, render, report_figures, write_whole
 from depmm.evaluation.reports.tables import metrics_table
-from depmm.evaluation.stats.bootstrap import (
-    SESSION,
-    TestedSessions,
-    count_sessions,
-    draw_sessions,
-    wilson,
-)
+from depmm.evaluation.stats.bootstrap import TestedSessions, count_sessions, draw_sessions, wilson
 from depmm.evaluation.stats.calibration import CalibrationError, measure_calibration
 from depmm.evaluation.stats.conformal import ALPHAS, measure_intervals, measure_sets
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS, confusion, unit_weights
@@ -69,10 +64,10 @@ def evaluate(
     Parameters
     ----------
     predictions : see ``check_predictions``
-    draws : bootstrap draws of persons
+    draws : bootstrap draws of subjects
     confidence : of the intervals, e.g. 0.95
     seed : of the bootstrap
-    unit : of every number: ``session``, or ``subject`` for the mean of each person's sessions
+    unit : of every number: ``session``, or ``subject`` for the mean of each subject's sessions
 
     Returns
     -------
@@ -137,12 +132,12 @@ def measure(
         **fairness.result(),
         "calibration": {task: found.result() for task, found in calibration.items()},
         "bootstrap": {
-            "unit": "person (corpus, subject)",
+            "unit": "subject",
             "method": "BCa",
             "draws": draws,
             "confidence": confidence,
             "seed": seed,
-            "persons_by_stratum": tested.persons_by_stratum,
+            "subjects_by_stratum": tested.subjects_by_stratum,
         },
     }
     content["warnings"] = _warnings(content, table, tested)
@@ -208,7 +203,7 @@ def _untested(table: pd.DataFrame) -> dict[str, Any]:
     tested = table["split"] == "test"
     if table.loc[tested, "fold"].nunique() < 2:
         return {"sessions": 0, "which": []}
-    keys = pd.MultiIndex.from_frame(table[SESSION])
+    keys = pd.MultiIndex.from_frame(table[SESSION_KEY])
     missing = keys[~tested].unique().difference(keys[tested]).sort_values()
     return {"sessions": len(missing), "which": ["/".join(key) for key in missing]}
 
@@ -237,11 +232,11 @@ def _protocol(table: pd.DataFrame, tasks: list[str]) -> list[dict[str, Any]]:
 def _warnings(content: dict[str, Any], table: pd.DataFrame, tested: TestedSessions) -> list[str]:
     """What a reader must know before trusting the numbers."""
     notes = []
-    persons, draws = content["counts"]["test"]["persons"], content["bootstrap"]["draws"]
-    if persons < FEW_SUBJECTS:
+    subjects, draws = content["counts"]["test"]["subjects"], content["bootstrap"]["draws"]
+    if subjects < FEW_SUBJECTS:
         notes.append(
-            f"Only {persons} persons are tested: bootstrap intervals of fewer than {FEW_SUBJECTS} "
-            "persons are too narrow."
+            f"Only {subjects} subjects are tested: bootstrap intervals of fewer than "
+            f"{FEW_SUBJECTS} subjects are too narrow."
         )
     sources = {source for p in content["protocol"] for source in p["baseline_source"].values()}
     if NO_SOURCE in sources:
@@ -253,7 +248,7 @@ def _warnings(content: dict[str, Any], table: pd.DataFrame, tested: TestedSessio
     elif untrained := [f"{p['fold']}" for p in content["protocol"] if not p["train"]["sessions"]]:
         notes.append(
             f"The table has no train rows for fold(s) {', '.join(sorted(set(untrained)))}: that "
-            "tested persons were not trained on cannot be checked here, and baselines come from "
+            "tested subjects were not trained on cannot be checked here, and baselines come from "
             "validation rows."
         )
     elif "validation" in sources:
@@ -287,10 +282,11 @@ def _warnings(content: dict[str, Any], table: pd.DataFrame, tested: TestedSessio
     notes += fairness_warnings(content["gaps"])
     accuracy = content["metrics"].get("accuracy")
     if accuracy and accuracy["low"] == accuracy["high"]:
-        exact = wilson(accuracy["value"] * persons, persons, tested.confidence)
+        exact = wilson(accuracy["value"] * subjects, subjects, tested.confidence)
         notes.append(
             f"All draws have the accuracy {exact.value:.3f}: the bootstrap shows no uncertainty. "
-            f"By Wilson's interval for {persons} persons it is {exact.low:.3f} to {exact.high:.3f}."
+            f"By Wilson's interval for {subjects} subjects it is {exact.low:.3f} to "
+            f"{exact.high:.3f}."
         )
     return notes
 

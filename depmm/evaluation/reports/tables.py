@@ -29,7 +29,7 @@ class Table:
     Parameters
     ----------
     label : of LaTeX's reference, ``tab:label``
-    caption : unit, interval, draws and people: what a number needs beside it
+    caption : unit, interval, draws and subjects: what a number needs beside it
     header : [columns]
     rows : [rows][columns]; the first column is left-aligned, the others are numbers
     """
@@ -139,8 +139,8 @@ def comparison_table(content: Mapping[str, Any]) -> Table:
     first = content["comparison"][0]
     caption = (
         f"Paired differences, unit: {_unit(content['unit'])}, {first['sessions']} sessions of "
-        f"{first['persons']} persons. {_interval(content['bootstrap'])} p: permutation of the "
-        f"runs' answers within persons, two-sided; adjusted by {content['adjustment'].title()} "
+        f"{first['subjects']} subjects. {_interval(content['bootstrap'])} p: permutation of the "
+        f"runs' answers within subjects, two-sided; adjusted by {content['adjustment'].title()} "
         f"over {len(content['comparison'])} tests."
     )
     return Table("comparison", caption, header, rows)
@@ -152,19 +152,19 @@ def _sample(content: Mapping[str, Any]) -> str:
     trials = len(content["seeds"])
     mean = f", mean over {trials} {'seeds' if content['repeats'] == 1 else 'repetitions'}"
     return (
-        f"Unit: {_unit(content['unit'])}; {tested['sessions']} sessions of {tested['persons']} "
-        f"persons{instrument}{mean if trials > 1 else ''}."
+        f"Unit: {_unit(content['unit'])}; {tested['sessions']} sessions of {tested['subjects']} "
+        f"subjects{instrument}{mean if trials > 1 else ''}."
     )
 
 
 def _unit(unit: str) -> str:
-    return "session" if unit == "session" else "person, by the mean of all own sessions"
+    return "session" if unit == "session" else "subject, by the mean of all own sessions"
 
 
 def _interval(bootstrap: Mapping[str, Any]) -> str:
     return (
         f"{_percent(bootstrap)} intervals are {bootstrap['method']} from {bootstrap['draws']} "
-        "bootstrap draws of persons."
+        "bootstrap draws of subjects."
     )
 
 

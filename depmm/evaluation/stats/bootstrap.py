@@ -1,18 +1,18 @@
-"""Intervals from a bootstrap over persons, and decisions from a threshold of validation rows.
+"""Intervals from a bootstrap over subjects, and decisions from a threshold of validation rows.
 
-Sessions of one person resemble each other, so a draw takes persons, ``(corpus, subject)``, with
-replacement and each of them with all sessions. Draws are stratified by label: persons whose
+Sessions of one subject resemble each other, so a draw takes subjects, ``(corpus, subject)``, with
+replacement and each of them with all sessions. Draws are stratified by label: subjects whose
 sessions are all negative, all positive, or of both labels are drawn within their own group, so
 that every draw has as many of each as the data. The interval covers who happened to be tested; how
 much the model itself changes from training to training is what several seeds show.
 
 Intervals are BCa (Efron 1987): percentiles of the draws, moved by how far the draws lie to one side
 of the estimate (bias correction) and by how its spread changes with its value (acceleration, from
-leaving each person out). Where one of the two is undefined the interval is the plain percentile
+leaving each subject out). Where one of the two is undefined the interval is the plain percentile
 one and says why.
 
 Of 1,200 simulated studies (AUROC .80, stratified by label) the 95 % interval of AUROC held the
-truth in 95.1 % with 60 persons and 94.6 % with 30; percentiles in 94.1 % and 91.2 %.
+truth in 95.1 % with 60 subjects and 94.6 % with 30; percentiles in 94.1 % and 91.2 %.
 """
 
 from dataclasses import dataclass, field, replace
@@ -23,13 +23,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.evaluation.stats.metrics import METRICS, TRUTH, Array, unit_weights
 
 CHUNK = 128  # draws made at a time, to keep the memory of a draw's indices small
 DEFAULT_THRESHOLD = 0.5  # when the validation rows cannot say better
-PERSON = ["corpus", "subject"]
-SESSION = ["corpus", "subject", "session"]
-JACKKNIFE_PERSONS = 1000  # left out one by one at most; more hardly change an acceleration
+JACKKNIFE_SUBJECTS = 1000  # left out one by one at most; more hardly change an acceleration
 FLAT = 1e-12  # influences below this share of the estimate are rounding
 
 
@@ -81,12 +80,12 @@ def _bca_levels(
     value: float, draws: Array, levels: Array, acceleration: float
 ) -> tuple[Array, str | None]:
     """Move the levels of an interval (Efron and Tibshirani 1993, eq. 14.10), or say why not."""
-    # draws equal to the value count half: metrics of few persons take few values
+    # draws equal to the value count half: metrics of few subjects take few values
     below = float(np.mean(draws < value) + np.mean(draws <= value)) / 2
     if not 0 < below < 1:
         return levels, "all draws lie on one side of the value: the bias correction is undefined"
     if not np.isfinite(acceleration):
-        return levels, "leaving a person out says nothing: the acceleration is undefined"
+        return levels, "leaving a subject out says nothing: the acceleration is undefined"
     normal = NormalDist()
     bias = normal.inv_cdf(below)
     moved = []
@@ -119,29 +118,29 @@ def wilson(successes: float, n: float, confidence: float) -> Interval:
     return Interval(share, float(low), float(high), method="Wilson")
 
 
-# ---- bootstrap over persons --------------------------------------------------------------------
+# ---- bootstrap over subjects --------------------------------------------------------------------
 
 
 def bootstrap_weights(
     subject_codes: ArrayLike, strata: ArrayLike, draws: int, seed: int
 ) -> NDArray[np.unsignedinteger]:
-    """Draw persons with replacement within their stratum, with all their sessions.
+    """Draw subjects with replacement within their stratum, with all their sessions.
 
     Parameters
     ----------
-    subject_codes : [N] whole numbers, one per session, equal for sessions of one person
-    strata : [N] the stratum of each session's person
+    subject_codes : [N] whole numbers, one per session, equal for sessions of one subject
+    strata : [N] the stratum of each session's subject
     draws : number of draws, `D`
     seed : of the random generator; the same arguments give the same draws
 
     Returns
     -------
-    [D, N] counts in the smallest unsigned integer type (10,000 persons, 2,000 draws: 40 MB); all
-    sessions of a person have the same count in a draw
+    [D, N] counts in the smallest unsigned integer type (10,000 subjects, 2,000 draws: 40 MB); all
+    sessions of a subject have the same count in a draw
 
     Raises
     ------
-    ValueError : lengths differ, or a person stands in two strata
+    ValueError : lengths differ, or a subject stands in two strata
     """
     codes, strata = np.asarray(subject_codes), np.asarray(strata)
     if codes.shape != strata.shape or codes.ndim != 1:
@@ -149,12 +148,12 @@ def bootstrap_weights(
             f"bootstrap_weights: {codes.shape} subject codes but {strata.shape} strata: give one "
             "of each per session"
         )
-    _, first, person = np.unique(codes, return_index=True, return_inverse=True)
+    _, first, subject = np.unique(codes, return_index=True, return_inverse=True)
     stratum = strata[first]
-    if (wrong := np.flatnonzero(stratum[person] != strata)).size:
+    if (wrong := np.flatnonzero(stratum[subject] != strata)).size:
         raise ValueError(
-            f"bootstrap_weights: person {codes[wrong[0]]} stands in strata "
-            f"{stratum[person[wrong[0]]]} and {strata[wrong[0]]}: give persons, not sessions, a "
+            f"bootstrap_weights: subject {codes[wrong[0]]} stands in strata "
+            f"{stratum[subject[wrong[0]]]} and {strata[wrong[0]]}: give subjects, not sessions, a "
             "stratum"
         )
     rng = np.random.default_rng(seed)
@@ -167,11 +166,11 @@ def bootstrap_weights(
             drawn += np.arange(size)[:, None] * len(members)  # one histogram for all draws
             table = np.bincount(drawn.ravel(), minlength=size * len(members))
             counts[start : start + size, members] = table.reshape(size, len(members))
-    return counts[:, person]
+    return counts[:, subject]
 
 
 def subject_strata(sessions: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Give each session its person's number and the stratum of that person.
+    """Give each session its subject's number and the stratum of that subject.
 
     Parameters
     ----------
@@ -181,7 +180,7 @@ def subject_strata(sessions: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any]]:
     -------
     codes [N] and strata [N]: ``negative``, ``positive``, ``both`` or ``unlabelled``
     """
-    codes = sessions.groupby(PERSON, sort=True).ngroup().to_numpy()
+    codes = sessions.groupby(SUBJECT_KEY, sort=True).ngroup().to_numpy()
     if "y_true" not in sessions or sessions["y_true"].isna().any():
         return codes, np.full(len(sessions), "unlabelled", dtype=object)
     label = sessions["y_true"].astype(float)
@@ -191,15 +190,15 @@ def subject_strata(sessions: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def count_sessions(rows: pd.DataFrame) -> dict[str, int]:
-    """Count the sessions and persons of rows, and the positive sessions where labels are known.
+    """Count the sessions and subjects of rows, and the positive sessions where labels are known.
 
     Parameters
     ----------
     rows : columns corpus, subject, session and, where there are labels, y_true; a session may have
         several rows
     """
-    sessions = rows.drop_duplicates(SESSION)
-    counts = {"sessions": len(sessions), "persons": len(sessions.drop_duplicates(PERSON))}
+    sessions = rows.drop_duplicates(SESSION_KEY)
+    counts = {"sessions": len(sessions), "subjects": len(sessions.drop_duplicates(SUBJECT_KEY))}
     if "y_true" in sessions and sessions["y_true"].notna().any():
         counts["positive_sessions"] = int(sessions["y_true"].sum())
     return counts
@@ -207,18 +206,18 @@ def count_sessions(rows: pd.DataFrame) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Jackknife:
-    """Weights that leave one person out, the rest of the stratum standing in for the person.
+    """Weights that leave one subject out, the rest of the stratum standing in for the subject.
 
-    Persons are drawn within strata of fixed size, so leaving one of ``n`` out gives the others of
-    the stratum the weight n / (n - 1) (Davison and Hinkley 1997, ch. 3, several samples). A person
-    alone in a stratum is in every draw and is never left out. Of more than ``JACKKNIFE_PERSONS``
-    persons a random sample is left out.
+    Subjects are drawn within strata of fixed size, so leaving one of ``n`` out gives the others of
+    the stratum the weight n / (n - 1) (Davison and Hinkley 1997, ch. 3, several samples). A subject
+    alone in a stratum is in every draw and is never left out. Of more than ``JACKKNIFE_SUBJECTS``
+    subjects a random sample is left out.
 
     Parameters
     ----------
     weights : [J, distinct sessions]
-    size : [J], persons in the stratum of the one who is left out
-    share : of all persons that could be left out
+    size : [J], subjects in the stratum of the one who is left out
+    share : of all subjects that could be left out
     """
 
     weights: Array
@@ -228,48 +227,48 @@ class Jackknife:
     def acceleration(self, value: float, left_out: Array) -> float:
         """Acceleration of BCa from influence values; NaN where it is undefined.
 
-        Efron and Tibshirani 1993, eq. 14.15. With strata the influence of a person,
-        (n - 1)(value - left out), enters divided by the persons n of the stratum (Davison and
+        Efron and Tibshirani 1993, eq. 14.15. With strata the influence of a subject,
+        (n - 1)(value - left out), enters divided by the subjects n of the stratum (Davison and
         Hinkley 1997, ch. 5, several samples).
 
         Parameters
         ----------
         value : point estimate
-        left_out : [J], the metric without each person
+        left_out : [J], the metric without each subject
         """
         influence = (1 - 1 / self.size) * (value - left_out)
         if not len(influence) or not np.isfinite(influence).all():
             return np.nan
         if np.abs(influence).max() <= FLAT * max(1.0, abs(value)):
             return np.nan
-        # sums over a sample of persons stand for the sums over all: /share and /share^1.5
+        # sums over a sample of subjects stand for the sums over all: /share and /share^1.5
         skew = (influence**3).sum() / (influence**2).sum() ** 1.5
         return float(skew * np.sqrt(self.share) / 6)
 
 
 def leave_subjects_out(subject_codes: ArrayLike, strata: ArrayLike, seed: int) -> Jackknife:
-    """Build the jackknife that belongs to ``bootstrap_weights`` of the same persons and strata.
+    """Build the jackknife that belongs to ``bootstrap_weights`` of the same subjects and strata.
 
     Parameters
     ----------
     subject_codes, strata : [N], see ``bootstrap_weights``
-    seed : of the sample of persons, where there are more than ``JACKKNIFE_PERSONS``
+    seed : of the sample of subjects, where there are more than ``JACKKNIFE_SUBJECTS``
     """
-    _, first, person = np.unique(subject_codes, return_index=True, return_inverse=True)
+    _, first, subject = np.unique(subject_codes, return_index=True, return_inverse=True)
     _, stratum = np.unique(np.asarray(strata)[first], return_inverse=True)
     size = np.bincount(stratum)[stratum]
     able = np.flatnonzero(size > 1)
     chosen = able
-    if len(able) > JACKKNIFE_PERSONS:
-        chosen = np.random.default_rng(seed).choice(able, JACKKNIFE_PERSONS, replace=False)
-    mates = stratum[chosen][:, None] == stratum[None, person]
+    if len(able) > JACKKNIFE_SUBJECTS:
+        chosen = np.random.default_rng(seed).choice(able, JACKKNIFE_SUBJECTS, replace=False)
+    mates = stratum[chosen][:, None] == stratum[None, subject]
     weights = np.where(mates, (size / np.maximum(size - 1, 1))[chosen][:, None], 1.0)
-    weights[chosen[:, None] == person] = 0
+    weights[chosen[:, None] == subject] = 0
     return Jackknife(weights, size[chosen].astype(float), len(chosen) / max(1, len(able)))
 
 
 class Values(NamedTuple):
-    """A metric of several seeds, and its mean over them in each draw and without each person."""
+    """A metric of several seeds, and its mean over them in each draw and without each subject."""
 
     points: Array  # [S]
     draws: Array  # [D]
@@ -286,9 +285,9 @@ class TestedSessions:
         Where folds test a session several times, each time has an entry of its own, as if it were
         another seed: ``0, repeat 1``
     weights : [D, distinct sessions]
-    jackknife : leaves persons out, for the acceleration of intervals
+    jackknife : leaves subjects out, for the acceleration of intervals
     confidence : of intervals
-    persons_by_stratum : how many persons are drawn in each stratum
+    subjects_by_stratum : how many subjects are drawn in each stratum
     repeats : how often the folds of a seed test each session
     """
 
@@ -296,7 +295,7 @@ class TestedSessions:
     weights: NDArray[np.unsignedinteger]
     jackknife: Jackknife
     confidence: float
-    persons_by_stratum: dict[str, int]
+    subjects_by_stratum: dict[str, int]
     repeats: int = 1
     # baselines, gains, groups and gaps ask for the same metrics
     _known: dict[tuple[str, str], Values] = field(
@@ -314,7 +313,7 @@ class TestedSessions:
         return weights[:, units]
 
     def values(self, name: str, answer: str | None = None) -> Values:
-        """Compute a metric per seed, and its mean over seeds in each draw and without each person.
+        """Compute a metric per seed, and its mean over seeds in each draw and without each subject.
 
         ``answer`` is another column than the metric's own: a constant answer, say.
         """
@@ -352,7 +351,7 @@ class TestedSessions:
 def draw_sessions(
     predictions: pd.DataFrame, draws: int, confidence: float, seed: int
 ) -> TestedSessions:
-    """Draw the tested persons, the same ones for all seeds of the predictions.
+    """Draw the tested subjects, the same ones for all seeds of the predictions.
 
     Parameters
     ----------
@@ -360,13 +359,13 @@ def draw_sessions(
     draws, seed : of the bootstrap
     confidence : of intervals
     """
-    rows = predictions[predictions["split"] == "test"].sort_values(SESSION)
-    sessions = rows.drop_duplicates(SESSION)
+    rows = predictions[predictions["split"] == "test"].sort_values(SESSION_KEY)
+    sessions = rows.drop_duplicates(SESSION_KEY)
     codes, strata = subject_strata(sessions)
-    rows = rows.assign(unit=rows.groupby(SESSION).ngroup())
-    persons = pd.Series(strata).groupby(codes).first().value_counts().sort_index()
+    rows = rows.assign(unit=rows.groupby(SESSION_KEY).ngroup())
+    subjects = pd.Series(strata).groupby(codes).first().value_counts().sort_index()
     # a session is tested for the n-th time in the n-th of its folds
-    repeat = rows.groupby([*SESSION, "seed"])["fold"].rank("dense").astype(int) - 1
+    repeat = rows.groupby([*SESSION_KEY, "seed"])["fold"].rank("dense").astype(int) - 1
     repeats = int(repeat.max()) + 1
     seeds: dict[int | str, pd.DataFrame] = {}
     for own in sorted(map(int, rows["seed"].unique())):
@@ -378,7 +377,7 @@ def draw_sessions(
         bootstrap_weights(codes, strata, draws, seed),
         leave_subjects_out(codes, strata, seed),
         confidence,
-        {str(name): int(count) for name, count in persons.items()},
+        {str(name): int(count) for name, count in subjects.items()},
         repeats,
     )
 

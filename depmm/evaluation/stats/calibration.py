@@ -1,8 +1,8 @@
 """Maps that make probabilities mean what they say, fitted on validation rows alone.
 
 A map is fitted for each (fold, seed) on its own validation rows and measured on its test rows,
-which no fit ever sees. The validation people also chose the epoch: a network is somewhat better
-on them than on new people, so the maps err towards confidence.
+which no fit ever sees. The validation subjects also chose the epoch: a network is somewhat better
+on them than on new subjects, so the maps err towards confidence.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,8 +16,9 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 
+from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.errors import DepmmError
-from depmm.evaluation.stats.bootstrap import PERSON, TestedSessions
+from depmm.evaluation.stats.bootstrap import TestedSessions
 from depmm.evaluation.stats.metrics import Array, Weights, brier, log_loss
 from depmm.evaluation.stats.reliability import (
     adaptive_ece,
@@ -29,7 +30,7 @@ from depmm.evaluation.stats.reliability import (
 )
 
 TEMPERATURES = (0.1, 10.0)  # beyond, validation rows do not determine a temperature
-ISOTONIC_PERSONS = 50  # isotonic regression is refused with fewer validation persons,
+ISOTONIC_SUBJECTS = 50  # isotonic regression is refused with fewer validation subjects,
 ISOTONIC_ENOUGH = 1000  # and warned of below: Niculescu-Mizil & Caruana 2005, learning curves
 
 
@@ -98,13 +99,13 @@ def validation_rows(
         if own.empty:
             raise CalibrationError(
                 f"{where} has no validation rows with {truth} and {answer}, and nothing is fitted "
-                "on test rows: predict the validation people too, or split some off"
+                "on test rows: predict the validation subjects too, or split some off"
             )
         if truth == "y_true" and own[truth].nunique() < 2:
             raise CalibrationError(
                 f"{where} has {len(own)} validation rows, all with y_true "
                 f"{int(own[truth].iloc[0])}: calibration needs both classes; split validation "
-                "people off by label"
+                "subjects off by label"
             )
         yield (int(fold), int(seed)), own
 
@@ -136,28 +137,28 @@ def fit_temperature(y_true: ArrayLike, y_prob: ArrayLike) -> Temperature:
     return Temperature(float(1 / brentq(slope, flattest, sharpest, xtol=1e-12)), said)
 
 
-def fit_isotonic(y_true: ArrayLike, y_prob: ArrayLike, persons: int) -> Isotonic:
+def fit_isotonic(y_true: ArrayLike, y_prob: ArrayLike, subjects: int) -> Isotonic:
     """Fit the rising curve with the least squared error (Zadrozny & Elkan 2002).
 
     Parameters
     ----------
     y_true : [N] of 0 and 1
     y_prob : [N] in [0, 1]
-    persons : whom these sessions belong to
+    subjects : whom these sessions belong to
 
     Raises
     ------
-    CalibrationError : fewer than 50 persons, on whom the curve would memorise labels
+    CalibrationError : fewer than 50 subjects, on whom the curve would memorise labels
     """
-    if persons < ISOTONIC_PERSONS:
+    if subjects < ISOTONIC_SUBJECTS:
         raise CalibrationError(
-            f"isotonic regression on {persons} validation persons would memorise them: it is "
-            f"offered from {ISOTONIC_PERSONS} on; use the temperature"
+            f"isotonic regression on {subjects} validation subjects would memorise them: it is "
+            f"offered from {ISOTONIC_SUBJECTS} on; use the temperature"
         )
     curve = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
     curve.fit(np.asarray(y_prob, dtype=float), np.asarray(y_true, dtype=float))
-    source = f"isotonic on {persons} validation persons"
-    if persons < ISOTONIC_ENOUGH:
+    source = f"isotonic on {subjects} validation subjects"
+    if subjects < ISOTONIC_ENOUGH:
         source += f"; below about {ISOTONIC_ENOUGH} it overfits"
     return Isotonic(
         tuple(map(float, curve.X_thresholds_)), tuple(map(float, curve.y_thresholds_)), source
@@ -170,8 +171,8 @@ def venn_abers(rows: pd.DataFrame, y_prob: float) -> tuple[float, float]:
     Each is the value at the session of an isotonic regression on the validation sessions and the
     session itself, once labelled 0 and once 1 (inductive Venn-Abers predictor: Vovk & Petej 2014,
     "Venn-Abers predictors", Sec. 4; Vovk et al. 2015, NIPS). Where sessions are exchangeable, one
-    of the two is perfectly calibrated, and which one only the true label tells; the fewer people
-    validated, the farther apart they are. A person's sessions share the weight of one.
+    of the two is perfectly calibrated, and which one only the true label tells; the fewer subjects
+    validated, the farther apart they are. A subject's sessions share the weight of one.
 
     Parameters
     ----------
@@ -182,7 +183,7 @@ def venn_abers(rows: pd.DataFrame, y_prob: float) -> tuple[float, float]:
     -------
     low, high
     """
-    weight = 1 / rows.groupby(PERSON)["y_prob"].transform("size").to_numpy(float)
+    weight = 1 / rows.groupby(SUBJECT_KEY)["y_prob"].transform("size").to_numpy(float)
     prob = np.append(rows["y_prob"].to_numpy(float), y_prob)
     found = []
     for label in (0.0, 1.0):
@@ -213,7 +214,7 @@ def fit_calibrators(predictions: pd.DataFrame, method: str) -> Mapping[tuple[int
         if method == "temperature":
             maps[key] = fit_temperature(y, prob)
         else:
-            maps[key] = fit_isotonic(y, prob, len(own[PERSON].drop_duplicates()))
+            maps[key] = fit_isotonic(y, prob, len(own[SUBJECT_KEY].drop_duplicates()))
     return maps
 
 
@@ -248,7 +249,7 @@ def measure_calibration(
     and ``reliability``; the two maps also ``fits`` and ``gain`` (paired fall of each measure;
     positive is better), or else only ``refused``, in words
     """
-    bins = count_bins(len(pd.concat(tested.seeds.values())[PERSON].drop_duplicates()))
+    bins = count_bins(len(pd.concat(tested.seeds.values())[SUBJECT_KEY].drop_duplicates()))
     content: dict[str, Any] = {"bins": bins}
     before: dict[str, tuple[Array, Array]] = {}
     for method in ("before", "temperature", "isotonic"):
@@ -305,12 +306,12 @@ def _values(mapped: TestedSessions, bins: int) -> dict[str, tuple[Array, Array]]
 
 def _consistent(tested: TestedSessions, bins: int, seed: int) -> dict[str, float]:
     """Mean and 95 % point of the ECE that right probabilities would have."""
-    known = pd.concat(tested.seeds.values())[PERSON].drop_duplicates()
+    known = pd.concat(tested.seeds.values())[SUBJECT_KEY].drop_duplicates()
     number = pd.Series(range(len(known)), index=pd.MultiIndex.from_frame(known))
     found = []
     for rows in tested.seeds.values():
-        person = number.loc[pd.MultiIndex.from_frame(rows[PERSON])].to_numpy()
+        subject = number.loc[pd.MultiIndex.from_frame(rows[SUBJECT_KEY])].to_numpy()
         prob = rows["mapped"].to_numpy(float)
-        found.append(ece_if_calibrated(prob, person, seed, bins))
+        found.append(ece_if_calibrated(prob, subject, seed, bins))
     drawn = np.mean(found, axis=0)
     return {"mean": float(drawn.mean()), "upper": float(np.quantile(drawn, 0.95))}

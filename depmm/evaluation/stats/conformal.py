@@ -1,18 +1,18 @@
 """Split-conformal sets of labels and intervals of severity, with a stated coverage.
 
 Papadopoulos et al. 2002; per class ("Mondrian") Vovk et al. 2005, Chap. 4; introduced by
-Angelopoulos & Bates 2023. How wrong answers are is measured on validation persons; a new person's
+Angelopoulos & Bates 2023. How wrong answers are is measured on validation subjects; a new subject's
 set is as wide as all but a share ``alpha`` of those needed.
 
-The unit is the person. Sessions of one person are not exchangeable with those of another, so each
-validation person gives ONE score: that of their worst session (per class, where they have sessions
-of both). Persons drawn alike are exchangeable however many sessions they have, and so for a new
-person: ``P(all their sessions are covered) >= 1 - alpha``, and per class for labels (Mondrian).
-That is on average over who validates and who is tested; one set of validation persons can be lucky.
-Persons who also chose the epoch are not quite exchangeable with new ones, and the coverage measured
-on tested persons stands beside the promise for that reason.
+The unit is the subject. Sessions of one subject are not exchangeable with those of another, so each
+validation subject gives ONE score: that of their worst session (per class, where they have sessions
+of both). Subjects drawn alike are exchangeable however many sessions they have, and so for a new
+subject: ``P(all their sessions are covered) >= 1 - alpha``, and per class for labels (Mondrian).
+That is on average over who validates and who is tested; one set of validation subjects can be
+lucky. Subjects who also chose the epoch are not quite exchangeable with new ones, and the coverage
+measured on tested subjects stands beside the promise for that reason.
 
-Where validation persons are too few for ``alpha`` the set is everything, and says so.
+Where validation subjects are too few for ``alpha`` the set is everything, and says so.
 """
 
 from dataclasses import dataclass
@@ -23,11 +23,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from depmm.corpora.instruments import INSTRUMENTS
-from depmm.evaluation.stats.bootstrap import PERSON, TestedSessions, wilson
+from depmm.corpora.manifest import SUBJECT_KEY
+from depmm.evaluation.stats.bootstrap import TestedSessions, wilson
 from depmm.evaluation.stats.calibration import validation_rows
 from depmm.evaluation.stats.metrics import Array
 
-ALPHAS = (0.1, 0.2)  # shares of persons that a set may miss: promises of 90 % and 80 %
+ALPHAS = (0.1, 0.2)  # shares of subjects that a set may miss: promises of 90 % and 80 %
 ROUNDING = 1e-9
 
 
@@ -38,17 +39,17 @@ class Quantile:
     Parameters
     ----------
     value : the score; infinite where everything is
-    persons : on whom it was measured
-    needed : the least number of persons for which it can be finite
+    subjects : on whom it was measured
+    needed : the least number of subjects for which it can be finite
     """
 
     value: float
-    persons: int
+    subjects: int
     needed: int
 
     @property
     def everything(self) -> bool:
-        """Whether persons were too few, so that every answer is covered."""
+        """Whether subjects were too few, so that every answer is covered."""
         return not np.isfinite(self.value)
 
 
@@ -60,7 +61,7 @@ def conformal_quantile(scores: ArrayLike, alpha: float) -> Quantile:
 
     Parameters
     ----------
-    scores : [n], one a person; larger is stranger
+    scores : [n], one a subject; larger is stranger
     alpha : share that may be missed
 
     Raises
@@ -77,8 +78,8 @@ def conformal_quantile(scores: ArrayLike, alpha: float) -> Quantile:
 
 
 def worst_sessions(rows: pd.DataFrame, scores: ArrayLike) -> Array:
-    """One score a person: the largest of their sessions', [persons]."""
-    worst = rows.assign(_score=np.asarray(scores, dtype=float)).groupby(PERSON)["_score"].max()
+    """One score a subject: the largest of their sessions', [subjects]."""
+    worst = rows.assign(_score=np.asarray(scores, dtype=float)).groupby(SUBJECT_KEY)["_score"].max()
     return worst.to_numpy(float)
 
 
@@ -93,7 +94,7 @@ def fit_sets(
     Parameters
     ----------
     predictions : checked table; only its validation rows are read
-    alpha : share of the persons of each class that may be missed
+    alpha : share of the subjects of each class that may be missed
     answer : column of the probabilities
 
     Raises
@@ -135,16 +136,16 @@ def measure_sets(predictions: pd.DataFrame, tested: TestedSessions, alpha: float
 
     Returns
     -------
-    ``coverage`` by class (``0``, ``1``) and of ``all``: share of the persons (with sessions of that
-    class) whose every such session is covered, with Wilson's interval; mean over seeds.
+    ``coverage`` by class (``0``, ``1``) and of ``all``: share of the subjects (with sessions of
+    that class) whose every such session is covered, with Wilson's interval; mean over seeds.
     ``sizes``: share of the sessions whose set is ``empty``, ``one`` label, ``both``.
-    ``everything``: whether persons of a class were too few in any fold; ``needed``: how many it
+    ``everything``: whether subjects of a class were too few in any fold; ``needed``: how many it
     takes; ``fits``: the quantiles
     """
     fitted = fit_sets(predictions, alpha)
     sizes: list[list[float]] = []
     covered: dict[str, list[float]] = {"0": [], "1": [], "all": []}
-    persons = dict.fromkeys(covered, 0)
+    subjects = dict.fromkeys(covered, 0)
     for rows in tested.seeds.values():
         sets = label_sets(rows, fitted)
         size = sets.sum(axis=1)
@@ -155,19 +156,19 @@ def measure_sets(predictions: pd.DataFrame, tested: TestedSessions, alpha: float
             if members.any():
                 whole = worst_sessions(rows[members], ~hit[members]) == 0
                 covered[name].append(whole.mean())
-                persons[name] = max(persons[name], len(whole))
+                subjects[name] = max(subjects[name], len(whole))
     quantiles = [quantile for classes in fitted.values() for quantile in classes.values()]
     return {
         "alpha": alpha,
         "coverage": {
-            name: _coverage(shares, persons[name], tested.confidence)
+            name: _coverage(shares, subjects[name], tested.confidence)
             for name, shares in covered.items()
         },
         "sizes": dict(zip(("empty", "one", "both"), np.mean(sizes, axis=0), strict=True)),
         "everything": any(quantile.everything for quantile in quantiles),
         "needed": quantiles[0].needed,
         "fits": [
-            {"fold": fold, "seed": seed, "class": label, "limit": q.value, "persons": q.persons}
+            {"fold": fold, "seed": seed, "class": label, "limit": q.value, "subjects": q.subjects}
             for (fold, seed), classes in fitted.items()
             for label, q in classes.items()
         ],
@@ -240,7 +241,7 @@ def measure_intervals(
     """
     fitted = fit_intervals(predictions, alpha)
     bounds = score_range(predictions[predictions["split"] == "test"])
-    shares, widths, persons = [], [], 0
+    shares, widths, subjects = [], [], 0
     for rows in tested.seeds.values():
         spans = severity_intervals(rows, fitted, bounds)
         # a residual of exactly the quantile is inside, whatever rounding says
@@ -248,24 +249,24 @@ def measure_intervals(
         whole = worst_sessions(rows, ~inside) == 0
         shares.append(whole.mean())
         widths.append(float((spans["high"] - spans["low"]).mean()))
-        persons = max(persons, len(whole))
+        subjects = max(subjects, len(whole))
     return {
         "alpha": alpha,
-        "coverage": {"all": _coverage(shares, persons, tested.confidence)},
+        "coverage": {"all": _coverage(shares, subjects, tested.confidence)},
         "width": float(np.mean(widths)),
         "bounds": bounds,
         "everything": any(quantile.everything for quantile in fitted.values()),
         "needed": next(iter(fitted.values())).needed,
         "fits": [
-            {"fold": fold, "seed": seed, "half_width": q.value, "persons": q.persons}
+            {"fold": fold, "seed": seed, "half_width": q.value, "subjects": q.subjects}
             for (fold, seed), q in fitted.items()
         ],
     }
 
 
-def _coverage(shares: list[float], persons: int, confidence: float) -> dict[str, Any] | None:
+def _coverage(shares: list[float], subjects: int, confidence: float) -> dict[str, Any] | None:
     """Mean over seeds with Wilson's interval; a bootstrap of a share of 1 would have no width."""
     if not shares:
         return None
-    found = wilson(float(np.mean(shares)) * persons, persons, confidence)
-    return {"value": found.value, "low": found.low, "high": found.high, "persons": persons}
+    found = wilson(float(np.mean(shares)) * subjects, subjects, confidence)
+    return {"value": found.value, "low": found.low, "high": found.high, "subjects": subjects}

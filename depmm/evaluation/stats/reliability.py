@@ -12,11 +12,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 
-from depmm.evaluation.stats.bootstrap import PERSON, SESSION, TestedSessions, wilson
+from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
+from depmm.evaluation.stats.bootstrap import TestedSessions, wilson
 from depmm.evaluation.stats.metrics import BLOCK_CELLS, Array, Weights, sum_runs, unit_weights
 
-BINS = 10  # at most; fewer where a bin would hold fewer than PERSONS_PER_BIN persons
-PERSONS_PER_BIN = 10
+BINS = 10  # at most; fewer where a bin would hold fewer than SUBJECTS_PER_BIN subjects
+SUBJECTS_PER_BIN = 10
 LUCK_DRAWS = 200  # of labels: enough for a mean and a 95 % point with two digits
 SURE = 1e-6  # probabilities nearer to 0 or 1 count as this one: a logit and a log-loss are finite
 
@@ -53,30 +54,30 @@ def adaptive_ece(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights, bins: i
 
 
 def ece_if_calibrated(
-    y_prob: ArrayLike, persons: ArrayLike, seed: int, bins: int = BINS, draws: int = LUCK_DRAWS
+    y_prob: ArrayLike, subjects: ArrayLike, seed: int, bins: int = BINS, draws: int = LUCK_DRAWS
 ) -> Array:
     """Adaptive ECE that these probabilities would have if they were right, ``[draws]``.
 
     Labels are drawn from the probabilities (consistency resampling: Bröcker & Smith 2007);
-    sessions of one person share the random number, as their labels resemble each other.
+    sessions of one subject share the random number, as their labels resemble each other.
 
     Parameters
     ----------
     y_prob : [N]
-    persons : [N] whole numbers from 0, equal for sessions of one person
+    subjects : [N] whole numbers from 0, equal for sessions of one subject
     """
-    prob, person = np.asarray(y_prob, dtype=float), np.asarray(persons, dtype=int)
+    prob, subject = np.asarray(y_prob, dtype=float), np.asarray(subjects, dtype=int)
     rng, found = np.random.default_rng(seed), []
     for start in range(0, draws, _block(len(prob))):
         size = min(_block(len(prob)), draws - start)
-        label = rng.random((size, int(person.max()) + 1))[:, person] < prob
+        label = rng.random((size, int(subject.max()) + 1))[:, subject] < prob
         found.append(_gap(prob, np.ones(label.shape), label.astype(float), bins))
     return np.concatenate(found)
 
 
-def count_bins(persons: int) -> int:
-    """How many bins so many tested persons allow: 10 persons in each, at least 2 and at most 10."""
-    return int(np.clip(persons // PERSONS_PER_BIN, 2, BINS))
+def count_bins(subjects: int) -> int:
+    """Choose the number of bins: 10 subjects in each, at least 2 and at most 10 bins."""
+    return int(np.clip(subjects // SUBJECTS_PER_BIN, 2, BINS))
 
 
 def reliability(
@@ -90,12 +91,12 @@ def reliability(
     answer : column of the probabilities
     bins : their number; ties can leave some empty, which are left out
     confidence : of Wilson's interval of the share of positives, for as many trials as there are
-        *persons* in the bin: sessions of one person are no independent trials
+        *subjects* in the bin: sessions of one subject are no independent trials
 
     Returns
     -------
     per bin ``low`` and ``high`` probability, ``mean``, ``positives`` (value, low, high),
-    ``rows``, ``sessions``, ``persons``
+    ``rows``, ``sessions``, ``subjects``
     """
     codes = np.unique(rows[answer].to_numpy(float), return_inverse=True)[1]
     mass = np.bincount(codes).astype(float)
@@ -103,9 +104,9 @@ def reliability(
     table = []
     for number in np.unique(place):
         own = rows[place == number]
-        persons, prob = len(own[PERSON].drop_duplicates()), own[answer].astype(float)
+        subjects, prob = len(own[SUBJECT_KEY].drop_duplicates()), own[answer].astype(float)
         share = float(own["y_true"].astype(float).mean())
-        bound = wilson(share * persons, persons, confidence)
+        bound = wilson(share * subjects, subjects, confidence)
         table.append(
             {
                 "low": float(prob.min()),
@@ -113,8 +114,8 @@ def reliability(
                 "mean": float(prob.mean()),
                 "positives": {"value": share, "low": bound.low, "high": bound.high},
                 "rows": len(own),
-                "sessions": len(own[SESSION].drop_duplicates()),
-                "persons": persons,
+                "sessions": len(own[SESSION_KEY].drop_duplicates()),
+                "subjects": subjects,
             }
         )
     return table

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
+from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.evaluation.stats.bootstrap import (
-    PERSON,
     bootstrap_weights,
     interval,
     leave_subjects_out,
@@ -177,14 +177,14 @@ def compare_with_random(
             f"compare_with_random: methods are {areas['method'].unique().tolist()}: give "
             "explanations and their random orders, as removal_curves does"
         )
-    evidence = areas.groupby(PERSON)["logit"].mean().to_numpy()
-    people = areas.drop_duplicates(PERSON).sort_values(PERSON)
+    evidence = areas.groupby(SUBJECT_KEY)["logit"].mean().to_numpy()
+    people = areas.drop_duplicates(SUBJECT_KEY).sort_values(SUBJECT_KEY)
     codes, strata = subject_strata(people)
     weights = bootstrap_weights(codes, strata, draws, seed).astype(float)
     jackknife = leave_subjects_out(codes, strata, seed)
     rows = []
     for curve in CURVES:
-        wide = areas.pivot_table(index=PERSON, columns=["method", "order"], values=curve)
+        wide = areas.pivot_table(index=SUBJECT_KEY, columns=["method", "order"], values=curve)
         by_chance = wide[RANDOM].to_numpy()
         tail = 50 * (1 - confidence)
         bounds = np.percentile(by_chance.mean(axis=0) / evidence.mean(), [tail, 100 - tail])

@@ -25,20 +25,20 @@ EVIL = "_a & b|<i>$x$"
 DRAWS = 100
 
 
-def predictions(noise, persons=24):
-    """Folds of a half each: the persons of one train and validate the other; noise hides labels."""
+def predictions(noise, subjects=24):
+    """Two folds of half the subjects each; ``noise`` hides the labels."""
     rng = np.random.default_rng(5)
     rows = []
     for fold in (0, 1):
-        for person in range(persons):
-            label = person % 2
-            tested = person // 2 % 2 == fold
+        for subject in range(subjects):
+            label = subject % 2
+            tested = subject // 2 % 2 == fold
             rows.append(
                 {
                     "corpus": "c",
-                    "subject": f"p{person}",
+                    "subject": f"p{subject}",
                     "session": "1",
-                    "split": "test" if tested else "validation" if person < 8 else "train",
+                    "split": "test" if tested else "validation" if subject < 8 else "train",
                     "fold": fold,
                     "seed": 0,
                     "y_true": label,
@@ -166,8 +166,8 @@ def test_tables_repeat_the_numbers_with_their_caption(evaluated):
         f"| AUROC | {entry['value']:.3f} | {interval} | 0.500 (any constant answer) |" in markdown
     )
     assert (
-        "Table: a\\_run. Unit: session; 24 sessions of 24 persons (BDI-II). 90 % intervals are BCa "
-        "from 100 bootstrap draws of persons."
+        "Table: a\\_run. Unit: session; 24 sessions of 24 subjects (BDI-II). 90 % intervals "
+        "are BCa from 100 bootstrap draws of subjects."
     ) in markdown
     latex = (out / "tables.tex").read_text(encoding="utf-8")
     assert rf"AUROC & {entry['value']:.3f} & {interval} & 0.500" in latex
@@ -210,9 +210,9 @@ def test_the_model_card_is_one_of_the_hub_and_names_nobody(evaluated, corpus, tm
     assert card.data.license == "other"
     assert card.data.tags[-2:] == ["audio", "face"]
     assert 'from_pretrained("path/to/this/folder/seed-0-fold-0")' in card.text
-    for words in ("not a diagnostic device", "24 persons with 24 sessions", "Intended use"):
+    for words in ("not a diagnostic device", "24 subjects with 24 sessions", "Intended use"):
         assert words in card.text
-    assert not re.search(r"\bp\d+\b", card.content)  # ids of people
+    assert not re.search(r"\bp\d+\b", card.content)  # ids of subjects
     assert str(corpus.folder) not in card.content
     head = (tmp_path / "README.md").read_text(encoding="utf-8").split("---")[1]
     assert yaml.safe_load(head)["model-index"][0]["name"] == "tiny"

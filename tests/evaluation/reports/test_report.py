@@ -18,23 +18,23 @@ FILES = ["metrics.json", "report.html", "tables.md", "tables.tex"]
 EVIL = "<script>alert(1)</script>"
 
 
-def make_predictions(persons=30, folds=3, seeds=(0,), sessions=1, separation=2.0):
-    """Every person tested once per seed, the next fold validates, the others train."""
+def make_predictions(subjects=30, folds=3, seeds=(0,), sessions=1, separation=2.0):
+    """Every subject tested once per seed, the next fold validates, the others train."""
     rng = np.random.default_rng(11)
     rows = []
     for seed in seeds:
         for fold in range(folds):
-            for person in range(persons):
-                turn = (person // 2 - fold) % folds
+            for subject in range(subjects):
+                turn = (subject // 2 - fold) % folds
                 split = "test" if turn == 0 else "validation" if turn == 1 else "train"
                 for session in range(sessions):
-                    label = person % 2
+                    label = subject % 2
                     logit = separation * (label - 0.5) + rng.normal()
-                    measured = 8 + 15 * label + person % 5 + session
+                    measured = 8 + 15 * label + subject % 5 + session
                     rows.append(
                         {
                             "corpus": "c",
-                            "subject": f"p{person}",
+                            "subject": f"p{subject}",
                             "session": f"{session}",
                             "split": split,
                             "fold": fold,
@@ -43,7 +43,7 @@ def make_predictions(persons=30, folds=3, seeds=(0,), sessions=1, separation=2.0
                             "y_prob": 1 / (1 + np.exp(-logit)),
                             "score": float(measured),
                             "score_pred": float(measured + 3 * rng.normal()),
-                            "gender": ("female", "male")[person // 2 % 2],
+                            "gender": ("female", "male")[subject // 2 % 2],
                             "instrument": "BDI-II",
                         }
                     )
@@ -129,7 +129,7 @@ def test_the_given_table_is_not_changed():
 
 
 def tiny():
-    """Four tested persons; the threshold from validation is 0.5."""
+    """Four tested subjects; the threshold from validation is 0.5."""
     rows = [
         *[("train", i, y, np.nan) for i, y in enumerate([0, 0, 0, 1])],
         *[("validation", i, y, p) for i, (y, p) in enumerate([(0, 0.4), (1, 0.6)])],
@@ -183,22 +183,22 @@ def test_numbers_by_hand():
     assert brier["gain"]["value"] == pytest.approx(0.25 - 0.1675)
     assert content["metrics"]["auprc"]["baseline"]["value"] == 0.5
     assert content["counts"] == {
-        "train": {"sessions": 4, "persons": 4, "positive_sessions": 1},
-        "validation": {"sessions": 2, "persons": 2, "positive_sessions": 1},
-        "test": {"sessions": 4, "persons": 4, "positive_sessions": 2},
+        "train": {"sessions": 4, "subjects": 4, "positive_sessions": 1},
+        "validation": {"sessions": 2, "subjects": 2, "positive_sessions": 1},
+        "test": {"sessions": 4, "subjects": 4, "positive_sessions": 2},
     }
-    assert any("Only 4 persons" in note for note in content["warnings"])
+    assert any("Only 4 subjects" in note for note in content["warnings"])
 
 
 def test_verdict_follows_the_lower_bound():
-    good = numbers(make_predictions(persons=60, separation=3))
+    good = numbers(make_predictions(subjects=60, separation=3))
     assert good["verdict"]["answer"] == "better"
     for name in ("balanced_accuracy", "auroc"):
         entry = good["metrics"][name]
         assert entry["verdict"]["answer"] == "better"
         assert entry["low"] > entry["baseline"]["value"] == 0.5
         assert entry["gain"]["low"] == pytest.approx(entry["low"] - 0.5)
-    table = make_predictions(persons=60, separation=0)
+    table = make_predictions(subjects=60, separation=0)
     assert numbers(table)["verdict"]["answer"] == "not shown to be better"
     tested = table["split"] == "test"
     table.loc[tested, "y_prob"] = 0.99 - 0.98 * table.loc[tested, "y_true"]
@@ -241,12 +241,12 @@ def test_every_interval_names_its_method():
 
 
 def test_leaving_one_subject_out_does_not_lower_the_floor():
-    """The majority of the other persons is always the wrong class when classes are balanced."""
+    """The majority of the other subjects is always the wrong class when classes are balanced."""
     rows = []
     for fold in range(20):
-        for person in range(20):
-            split = "test" if person == fold else "train"
-            rows.append(("c", f"p{person}", "1", split, fold, 0, person % 2, 0.5))
+        for subject in range(20):
+            split = "test" if subject == fold else "train"
+            rows.append(("c", f"p{subject}", "1", split, fold, 0, subject % 2, 0.5))
     columns = ["corpus", "subject", "session", "split", "fold", "seed", "y_true", "y_prob"]
     content = numbers(pd.DataFrame(rows, columns=columns))
     assert content["baselines"]["majority"]["accuracy"]["value"] == 0
@@ -257,7 +257,7 @@ def test_leaving_one_subject_out_does_not_lower_the_floor():
     assert sum("no validation rows" in note for note in content["warnings"]) == 20
 
 
-def test_seeds_are_averaged_and_persons_drawn_jointly():
+def test_seeds_are_averaged_and_subjects_drawn_jointly():
     content = numbers(make_predictions(seeds=(3, 4)))
     entry = content["metrics"]["auroc"]
     each = [numbers(make_predictions(seeds=(3, 4)).query(f"seed == {s}")) for s in (3, 4)]
@@ -267,7 +267,7 @@ def test_seeds_are_averaged_and_persons_drawn_jointly():
     cells = content["confusion"]
     assert cells["tp"] == np.mean([c["confusion"]["tp"] for c in each])
     assert cells["per_seed"]["3"] == each[0]["confusion"]
-    # the same predictions twice are no more certain than once: persons are drawn, not rows
+    # the same predictions twice are no more certain than once: subjects are drawn, not rows
     table = make_predictions()
     once, twice = numbers(table), numbers(pd.concat([table, table.assign(seed=1)]))
     for name in once["metrics"]:
@@ -300,10 +300,10 @@ def test_the_report_of_repeated_folds_says_so(tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "<h2>Repetitions</h2>" in page
     assert "0, repeat 1" in page
-    assert "30 persons are tested over 6 folds and pooled, each once per repetition" in page
+    assert "30 subjects are tested over 6 folds and pooled, each once per repetition" in page
 
 
-def test_persons_as_the_unit_are_judged_by_the_mean_of_their_sessions(tmp_path):
+def test_subjects_as_the_unit_are_judged_by_the_mean_of_their_sessions(tmp_path):
     table = make_predictions(sessions=3)
     keys = ["corpus", "subject", "split", "fold", "seed", "y_true", "gender", "instrument"]
     by_hand = table.groupby(keys)[["y_prob", "score", "score_pred"]].mean().reset_index()
@@ -314,15 +314,15 @@ def test_persons_as_the_unit_are_judged_by_the_mean_of_their_sessions(tmp_path):
         for key in ("value", "low", "high"):
             assert entry[key] == pytest.approx(same[key]), name
     assert content["thresholds"] == nearly(expected["thresholds"])
-    assert content["counts"]["test"]["sessions"] == content["counts"]["test"]["persons"] == 30
+    assert content["counts"]["test"]["sessions"] == content["counts"]["test"]["subjects"] == 30
     auroc = numbers(table)["metrics"]["auroc"]["value"]
     assert content["metrics"]["auroc"]["value"] > auroc  # a mean of three is less noisy
-    write_report(table, tmp_path, title="persons", draws=DRAWS, unit="subject")
+    write_report(table, tmp_path, title="subjects", draws=DRAWS, unit="subject")
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert "Evaluation of 30 persons" in page.text
-    assert page.text.count("Unit: one person, judged by the mean") == 4
+    assert "Evaluation of 30 subjects" in page.text
+    assert page.text.count("Unit: one subject, judged by the mean") == 4
     mixed = table.assign(y_true=(table["session"] == "1").astype(int))
-    with pytest.raises(PredictionsError, match=r"another session of this person .* unit session"):
+    with pytest.raises(PredictionsError, match=r"another session of this subject .* unit session"):
         numbers(mixed, unit="subject")
 
 
@@ -340,7 +340,7 @@ def test_groups_are_cut_from_the_same_decisions():
     content = numbers(table)
     women = table[(table["split"] == "test") & (table["gender"] == "female")]
     entry = content["groups"]["gender"]["female"]
-    assert entry["persons"] == women["subject"].nunique()
+    assert entry["subjects"] == women["subject"].nunique()
     expected = sk.roc_auc_score(women["y_true"], women["y_prob"])
     assert entry["auroc"]["value"] == pytest.approx(expected)
     assert numbers(table.assign(gender="female"))["groups"] == {}
@@ -365,7 +365,7 @@ def test_one_class_in_the_test_is_undefined_not_wrong():
 
 
 def test_calibration_stands_in_the_file_and_on_the_page(tmp_path):
-    table = make_predictions(persons=90, seeds=(0, 1))
+    table = make_predictions(subjects=90, seeds=(0, 1))
     table["spread"] = (table["y_true"] - table["y_prob"]).abs()
     content = write_report(table, tmp_path, title="calibration", draws=DRAWS)
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))

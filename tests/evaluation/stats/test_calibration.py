@@ -29,8 +29,8 @@ def table(validation=60, test=60, seed=0, sharpness=1.0, sessions=1, folds=1):
     rng = np.random.default_rng(seed)
     rows = []
     for fold in range(folds):
-        for split, persons in (("train", 4), ("validation", validation), ("test", test)):
-            for person in range(persons):
+        for split, subjects in (("train", 4), ("validation", validation), ("test", test)):
+            for subject in range(subjects):
                 true_logit = rng.normal(scale=2)
                 label = int(rng.random() < expit(true_logit))
                 for session in range(sessions):
@@ -38,7 +38,7 @@ def table(validation=60, test=60, seed=0, sharpness=1.0, sessions=1, folds=1):
                     rows.append(
                         {
                             "corpus": "c",
-                            "subject": f"{split}-{fold}-{person}",
+                            "subject": f"{split}-{fold}-{subject}",
                             "session": f"s{session}",
                             "split": split,
                             "fold": fold,
@@ -93,10 +93,10 @@ def test_weights_are_repetitions():
     np.testing.assert_allclose(weighted, selective.aurc(*many, ONE(counts.sum())))
 
 
-def test_bins_hold_equal_mass_with_wilson_of_persons():
+def test_bins_hold_equal_mass_with_wilson_of_subjects():
     rows = table(test=40, sessions=2).query("split == 'test'")
     bins = reliability.reliability(rows, "y_prob", 4, 0.95)
-    assert [entry["persons"] for entry in bins] == [10] * 4
+    assert [entry["subjects"] for entry in bins] == [10] * 4
     assert [entry["sessions"] for entry in bins] == [20] * 4
     first = rows.sort_values("y_prob").iloc[:20]
     assert bins[0]["mean"] == pytest.approx(first["y_prob"].mean())
@@ -118,7 +118,7 @@ def test_calibrated_probabilities_lie_within_their_own_expectation():
     assert expected.mean() > 0.01  # what luck alone gives is not 0
     sure = reliability.adaptive_ece(y, expit(3 * logit(prob)), ONE(2000))[0]
     assert sure > 2 * np.quantile(expected, 0.99)
-    # fewer persons than sessions: labels of a person go together, and luck weighs more
+    # fewer subjects than sessions: labels of a subject go together, and luck weighs more
     few = reliability.ece_if_calibrated(prob, np.arange(2000) // 50, seed=0)
     assert few.mean() > 2 * expected.mean()
 
@@ -161,14 +161,14 @@ def test_no_best_temperature_is_said():
     )
 
 
-def test_isotonic_by_hand_and_its_number_of_persons():
+def test_isotonic_by_hand_and_its_number_of_subjects():
     y = [0, 0, 1, 0, 1, 1]
     prob = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
-    fit = calibration.fit_isotonic(y, prob, persons=60)
+    fit = calibration.fit_isotonic(y, prob, subjects=60)
     np.testing.assert_allclose(fit.apply([0.0, 0.1, 0.3, 0.4, 0.9]), [0, 0, 0.5, 0.5, 1])
     assert "below about 1000 it overfits" in fit.source
-    with pytest.raises(CalibrationError, match=r"49 validation persons .* offered from 50 on"):
-        calibration.fit_isotonic(y, prob, persons=49)
+    with pytest.raises(CalibrationError, match=r"49 validation subjects .* offered from 50 on"):
+        calibration.fit_isotonic(y, prob, subjects=49)
 
 
 @pytest.mark.parametrize("method", ["temperature", "isotonic"])
@@ -242,33 +242,33 @@ def test_measured_calibration_of_an_overconfident_model():
 
 
 def test_quantile_by_hand():
-    scores = np.arange(1, 10) / 10  # nine persons
+    scores = np.arange(1, 10) / 10  # nine subjects
     assert conformal_quantile(scores, 0.1).value == 0.9  # the 9th: ceil(10 * .9)
     assert conformal_quantile(scores, 0.2).value == 0.8
     assert conformal_quantile(scores, 0.25).value == 0.8  # ceil(7.5)
     assert conformal_quantile(np.arange(19), 0.05).value == 18
     few = conformal_quantile(scores[:8], 0.1)
-    assert (few.everything, few.persons, few.needed) == (True, 8, 9)
+    assert (few.everything, few.subjects, few.needed) == (True, 8, 9)
     assert conformal_quantile([], 0.2).everything
     assert conformal_quantile(np.ones(9), 0.1).value == 1  # ties
     with pytest.raises(ValueError, match="alpha is 1"):
         conformal_quantile(scores, 1)
 
 
-def test_a_person_gives_one_score_and_is_covered_whole():
+def test_a_subject_gives_one_score_and_is_covered_whole():
     rows = pd.DataFrame({"corpus": "c", "subject": ["a", "a", "b"], "session": ["1", "2", "1"]})
     assert conformal.worst_sessions(rows, [0.2, 0.7, 0.1]).tolist() == [0.7, 0.1]
     given = table(validation=30, test=30, sessions=3)
     fitted = conformal.fit_sets(given, 0.1)
     counts = given.query("split == 'validation'").groupby("subject")["y_true"].first()
-    assert fitted[0, 0][0].persons == (counts == 0).sum()
-    assert fitted[0, 0][1].persons == (counts == 1).sum()
+    assert fitted[0, 0][0].subjects == (counts == 0).sum()
+    assert fitted[0, 0][1].subjects == (counts == 1).sum()
     # many copies of each session teach nothing more
     copies = pd.concat([given, given.assign(session=given["session"] + "b")])
     assert conformal.fit_sets(copies, 0.1) == fitted
 
 
-# 120 folds are 120 worlds: each has its own persons to calibrate on and to test
+# 120 folds are 120 worlds: each has its own subjects to calibrate on and to test
 WORLDS = 120
 
 
@@ -278,7 +278,7 @@ def test_label_sets_cover_each_class_as_promised(sharpness, sessions):
     given = table(50, 50, sharpness=sharpness, sessions=sessions, folds=WORLDS)
     content = conformal.measure_sets(given, drawn(given, draws=1), 0.2)
     for name in ("0", "1", "all"):
-        # 1 - alpha <= coverage <= 1 - alpha + 1 / (n + 1), n about 25 persons of a class
+        # 1 - alpha <= coverage <= 1 - alpha + 1 / (n + 1), n about 25 subjects of a class
         assert 0.8 - 0.02 < content["coverage"][name]["value"] < 0.8 + 1 / 20 + 0.02, name
     assert sum(content["sizes"].values()) == pytest.approx(1)
     assert 0.2 < content["sizes"]["one"] < 1
@@ -290,11 +290,11 @@ def test_severity_intervals_cover_as_promised(sessions):
     given = table(50, 50, sessions=sessions, folds=WORLDS)
     content = conformal.measure_intervals(given, drawn(given, draws=1), 0.2)
     assert 0.8 - 0.02 < content["coverage"]["all"]["value"] < 0.8 + 1 / 50 + 0.02
-    # twice the noise that one session, or the worst of three, exceeds in one person of five
+    # twice the noise that one session, or the worst of three, exceeds in one subject of five
     assert content["width"] == pytest.approx({1: 2 * 1.28, 3: 2 * 1.79}[sessions], rel=0.1)
 
 
-def test_coverage_by_hand_and_what_few_persons_give():
+def test_coverage_by_hand_and_what_few_subjects_give():
     given = table(validation=6, test=12)
     content = conformal.measure_sets(given, drawn(given), 0.1)
     assert content["everything"]

@@ -255,41 +255,41 @@ def test_undefined_values_are_nan_not_zero():
 # ---- intervals ---------------------------------------------------------------------------------
 
 
-def test_a_person_is_drawn_with_all_sessions(rng):
-    person = np.array([0, 0, 0, 1, 2, 2, 3, 4])
+def test_a_subject_is_drawn_with_all_sessions(rng):
+    subject = np.array([0, 0, 0, 1, 2, 2, 3, 4])
     strata = np.array(["a", "a", "a", "a", "b", "b", "b", "b"])
-    weights = bootstrap_weights(person, strata, 300, seed=1)
+    weights = bootstrap_weights(subject, strata, 300, seed=1)
     assert weights.shape == (300, 8)
     assert (weights[:, 0] == weights[:, 1]).all()
     assert (weights[:, 0] == weights[:, 2]).all()
     assert (weights[:, 4] == weights[:, 5]).all()
     assert (weights[:, 0] != weights[:, 3]).any()
-    # within each stratum as many persons are drawn as it has: 2 in a, 3 in b
+    # within each stratum as many subjects are drawn as it has: 2 in a, 3 in b
     assert (weights[:, [0, 3]].sum(1) == 2).all()
     assert (weights[:, [4, 6, 7]].sum(1) == 3).all()
-    assert np.array_equal(weights, bootstrap_weights(person, strata, 300, seed=1))
-    assert not np.array_equal(weights, bootstrap_weights(person, strata, 300, seed=2))
+    assert np.array_equal(weights, bootstrap_weights(subject, strata, 300, seed=1))
+    assert not np.array_equal(weights, bootstrap_weights(subject, strata, 300, seed=2))
 
 
-def test_persons_are_drawn_equally_often():
+def test_subjects_are_drawn_equally_often():
     weights = bootstrap_weights(np.arange(300), np.zeros(300), 400, seed=0)
-    assert weights.dtype == np.uint16  # 300 persons do not fit 8 bits
+    assert weights.dtype == np.uint16  # 300 subjects do not fit 8 bits
     assert weights.mean(0) == pytest.approx(np.ones(300), abs=0.25)
     assert weights.var() == pytest.approx(1, abs=0.02)  # multinomial: 1 - 1/n
 
 
-def test_bootstrap_refuses_a_person_in_two_strata():
-    with pytest.raises(ValueError, match="person 5 stands in strata"):
+def test_bootstrap_refuses_a_subject_in_two_strata():
+    with pytest.raises(ValueError, match="subject 5 stands in strata"):
         bootstrap_weights([5, 5], [0, 1], 10, seed=0)
     with pytest.raises(ValueError, match="strata"):
         bootstrap_weights([5, 5], [0], 10, seed=0)
 
 
-def test_strata_belong_to_persons_of_a_corpus():
+def test_strata_belong_to_subjects_of_a_corpus():
     sessions = pd.DataFrame(
         {
             "corpus": ["a", "a", "a", "a", "b"],
-            "subject": ["1", "1", "2", "3", "1"],  # 1 of corpus b is another person
+            "subject": ["1", "1", "2", "3", "1"],  # 1 of corpus b is another subject
             "y_true": [0, 1, 0, 1, 1],
         }
     )
@@ -350,15 +350,15 @@ def test_influences_of_a_difference_of_means_are_those_of_its_samples(rng):
     assert found == pytest.approx((parts**3).sum() / (parts**2).sum() ** 1.5 / 6)
 
 
-def test_a_person_is_left_out_with_all_sessions_and_never_alone_in_a_stratum():
-    person, strata = np.array([0, 0, 1, 2, 2, 3]), np.array(["a", "a", "a", "a", "a", "b"])
-    jackknife = leave_subjects_out(person, strata, 0)
+def test_a_subject_is_left_out_with_all_sessions_and_never_alone_in_a_stratum():
+    subject, strata = np.array([0, 0, 1, 2, 2, 3]), np.array(["a", "a", "a", "a", "a", "b"])
+    jackknife = leave_subjects_out(subject, strata, 0)
     expected = [[0, 0, 1.5, 1.5, 1.5, 1], [1.5, 1.5, 0, 1.5, 1.5, 1], [1.5, 1.5, 1.5, 0, 0, 1]]
     assert jackknife.weights.tolist() == expected
     assert jackknife.size.tolist() == [3, 3, 3]
 
 
-def test_a_sample_of_persons_gives_nearly_the_same_acceleration(rng, monkeypatch):
+def test_a_sample_of_subjects_gives_nearly_the_same_acceleration(rng, monkeypatch):
     values, codes = rng.exponential(1, 4000), np.arange(4000)
 
     def acceleration(seed):
@@ -367,7 +367,7 @@ def test_a_sample_of_persons_gives_nearly_the_same_acceleration(rng, monkeypatch
         return jackknife.acceleration(values.mean(), w @ values / w.sum(axis=1))
 
     sampled = acceleration(0), acceleration(1)
-    monkeypatch.setattr(intervals, "JACKKNIFE_PERSONS", 4000)
+    monkeypatch.setattr(intervals, "JACKKNIFE_SUBJECTS", 4000)
     full = acceleration(0)
     assert sampled == pytest.approx((full, full), abs=0.001)
     assert full == pytest.approx(2 / 6 / np.sqrt(4000), rel=0.25)  # skewness 2
@@ -412,20 +412,20 @@ def test_wilson_refuses_impossible_counts():
         wilson(11, 10, 0.95)
 
 
-def test_intervals_over_persons_cover_the_truth_where_rows_would_not():
-    """Three sessions of a person agree: rows as units would claim too much."""
+def test_intervals_over_subjects_cover_the_truth_where_rows_would_not():
+    """Three sessions of a subject agree: rows as units would claim too much."""
     rng = np.random.default_rng(0)
-    persons = np.repeat(np.arange(40), 3)
-    covered = {"persons": 0, "rows": 0}
+    subjects = np.repeat(np.arange(40), 3)
+    covered = {"subjects": 0, "rows": 0}
     repeats = 150
     for seed in range(repeats):
         right = np.repeat(rng.random(40) < 0.7, 3).astype(int)
-        for unit, codes in (("persons", persons), ("rows", np.arange(120))):
+        for unit, codes in (("subjects", subjects), ("rows", np.arange(120))):
             weights = bootstrap_weights(codes, np.zeros(120), 300, seed)
             draws = M.accuracy(np.ones(120), right, weights)
             found = interval(right.mean(), draws, 0.9)
             covered[unit] += found.low <= 0.7 <= found.high
-    assert 0.84 <= covered["persons"] / repeats <= 0.96
+    assert 0.84 <= covered["subjects"] / repeats <= 0.96
     assert covered["rows"] / repeats < 0.75
 
 
@@ -572,9 +572,9 @@ def test_baselines_fall_back_to_validation_rows_and_say_so():
         add_baselines(of_one_fold, "binary")
 
 
-def test_seeds_share_the_draws_of_persons():
+def test_seeds_share_the_draws_of_subjects():
     table = predictions()
     both = pd.concat([table, table.assign(seed=1)], ignore_index=True)
     tested = draw_sessions(decide(both), draws=50, confidence=0.95, seed=0)
     assert np.array_equal(tested.weights_of(0), tested.weights_of(1))
-    assert tested.persons_by_stratum == {"negative": 2, "positive": 2}
+    assert tested.subjects_by_stratum == {"negative": 2, "positive": 2}
