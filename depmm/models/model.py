@@ -1,7 +1,8 @@
-"""DepressionModel: signals of the steps of a session -> one prediction, for every system here.
+"""DepressionModel: the signals of the steps of a session -> one prediction.
 
 One encoder per modality turns each step into a vector; a fusion turns the vectors of all steps and
-modalities into the prediction. Only steps that are there are encoded: padding costs nothing.
+modalities into logits; a head turns the logits into a prediction. All systems of this project are
+choices of these three parts. Only existing steps are encoded: padding costs no time.
 """
 
 from collections.abc import Sequence
@@ -9,60 +10,46 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from depmm.config import (
-    AttentionResNetConfig,
-    DepFormerConfig,
-    DepNetConfig,
-    EmoAudioNetConfig,
-    EncoderConfig,
-    FaceMapConfig,
-    FeatureCnnConfig,
-    FrameMeanConfig,
-    FusionConfig,
-    MeanPoolConfig,
-    MfccCnnConfig,
-    ModelConfig,
-    SEResNetConfig,
-    SpectrogramCnnConfig,
-    SpeechTransformerConfig,
-    VoiceVectorConfig,
-)
-from depmm.models.encoders.attention_resnet import AttentionResNet
-from depmm.models.encoders.depnet import DepNet, FrameMean
-from depmm.models.encoders.emoaudionet import EmoAudioNet
-from depmm.models.encoders.feature_cnn import FeatureCnn
-from depmm.models.encoders.mfcc_cnn import MfccCnn
-from depmm.models.encoders.released_inputs import FaceMap, VoiceVector
-from depmm.models.encoders.se_resnet import SEResNet
-from depmm.models.encoders.spectrogram_cnn import SpectrogramCnn
-from depmm.models.encoders.speech_transformer import SpeechTransformer, describe_source
-from depmm.models.fusion.dep_former.bernoulli_fusion import BernoulliFusion
-from depmm.models.fusion.dep_former.dep_former import DepFormer
-from depmm.models.fusion.mean_pool import MeanPool
+from depmm.config import ModelConfig
+from depmm.models.encoders.build import build_encoder, complete_settings
+from depmm.models.encoders.encoder import Encoder, PrecomputableEncoder
+from depmm.models.errors import ModelError
+from depmm.models.fusion.build import build_fusion
+from depmm.models.fusion.dep_former.dep_former import BernoulliFusion
 from depmm.models.heads import build_head
 from depmm.models.masking import masked_mean
 
 
 class DepressionConfig(PreTrainedConfig):
-    """What ``config.json`` of a run says about its model.
+    """Configuration of a ``DepressionModel``, stored as ``config.json`` of a run.
+
+    The fields are named like the settings of the ``model:`` and ``target:`` sections.
 
     Parameters
     ----------
-    encoders : modality -> settings of its encoder, as in ``ModelConfig``
-    fusion : settings of the fusion, as in ``ModelConfig``
-    subtract_session_mean : whether the fusion sees each step minus the session's mean step: how a
-        person
-        reads one word compared with their other words, not who speaks or which microphone ("via
-        emotional changes"; not in the release). A session of one step would be all zeros.
-    auxiliary_step_head : whether each step also gets a prediction of its own
-    target : "binary", "severity" or "levels"
-    output : how a score or level is predicted: "number", "classes" or "ordinal"
-    score_range : lowest and highest score or level
+    encoders : dict of str to dict, optional
+        Settings of the encoder of each modality, as in ``ModelConfig``.
+    fusion : dict, optional
+        Settings of the fusion, as in ``ModelConfig``.
+    subtract_session_mean : bool, default False
+        Whether the fusion receives each step minus the mean step of its session: how a subject
+        reads one word compared with their other words, not who speaks or into which microphone.
+        DEP-Former's abstract speaks of "emotional changes"; its release does not do this. A
+        session of one step becomes all zeros.
+    auxiliary_step_head : bool, default False
+        Whether each step also gets a prediction, for an auxiliary loss.
+    target : {"binary", "severity", "levels"}, default "binary"
+        What is predicted.
+    output : {"number", "classes", "ordinal"}, default "number"
+        How a score or level is predicted.
+    score_range : sequence of float, default (0.0, 1.0)
+        Lowest and highest score or level.
+    **kwargs
+        Further fields of ``PreTrainedConfig``.
     """
 
     model_type = "depmm"
@@ -77,7 +64,8 @@ class DepressionConfig(PreTrainedConfig):
         output: str = "number",
         score_range: Sequence[float] = (0.0, 1.0),
         **kwargs: Any,
-    ):
+    ) -> None:
+        # transformers builds a config without arguments to compare it with a saved one
         self.encoders = encoders or {"audio": {"kind": "mfcc_cnn"}}
         self.fusion = fusion or {"kind": "mean_pool"}
         self.subtract_session_mean = subtract_session_mean
@@ -94,11 +82,16 @@ class DepressionOutput(ModelOutput):
 
     Attributes
     ----------
-    prediction : Tensor[B], probability of the positive class or severity score
-    logits : Tensor[B, out], before the head
-    branch_logits : branch -> Tensor[B, out], before fusion
-    step_logits : Tensor[B, L, out], of the step head if there is one
-    step_mask : Tensor[B, L] bool, steps with any modality
+    prediction : Tensor, shape (B,)
+        Probability of the positive class, or severity score.
+    logits : Tensor, shape (B, out)
+        Input of the head.
+    branch_logits : dict of str to Tensor, shape (B, out)
+        Logits of each branch before they are fused.
+    step_logits : Tensor, shape (B, L, out), optional
+        Logits of each step, if the model has an auxiliary step head.
+    step_mask : Tensor, shape (B, L), bool
+        Steps with at least one modality.
     """
 
     prediction: Tensor | None = None
@@ -109,19 +102,25 @@ class DepressionOutput(ModelOutput):
 
 
 class DepressionModel(PreTrainedModel):
-    """Encoders per modality, a fusion over steps and modalities, and a head."""
+    """Encoders of the modalities, a fusion of steps and modalities, and a head.
+
+    Parameters
+    ----------
+    config : DepressionConfig
+        What the model consists of.
+    """
 
     config_class = DepressionConfig
     base_model_prefix = "depmm"
     main_input_name = "audio"
 
-    def __init__(self, config: DepressionConfig):
+    def __init__(self, config: DepressionConfig) -> None:
         super().__init__(config)
         self.encoders = nn.ModuleDict(
             {name: build_encoder(values) for name, values in sorted(config.encoders.items())}
         )
         self.head = build_head(config.target, config.output, *config.score_range)
-        in_dims = {name: step_width(encoder) for name, encoder in self.encoders.items()}
+        in_dims = {name: cast(Encoder, part).embed_dim for name, part in self.encoders.items()}
         self.fusion = build_fusion(config.fusion, in_dims, self.head.out_features)
         self.auxiliary_step_head = None
         if config.auxiliary_step_head:
@@ -129,40 +128,47 @@ class DepressionModel(PreTrainedModel):
                 {name: nn.Linear(dim, self.head.out_features) for name, dim in in_dims.items()}
             )
         self.post_init()
+        # from_pretrained(dtype=torch.bfloat16) leaves these in float32: a window or a mean of
+        # eight bits would move quiet frames by decibels
+        self._keep_in_fp32_modules_strict |= {
+            name
+            for name, buffer in self.named_buffers()
+            if buffer.is_floating_point() and "running_" not in name
+        }
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Leave every module as its own constructor drew it."""
+        """Leave every module as its constructor initialised it."""
 
-    def forward(
-        self,
-        audio: Tensor | None = None,
-        audio_length: Tensor | None = None,
-        face: Tensor | None = None,
-        face_length: Tensor | None = None,
-        audio_embedding: Tensor | None = None,
-        face_embedding: Tensor | None = None,
-    ) -> DepressionOutput:
-        """Predict for a batch of sessions.
+    def forward(self, **inputs: Tensor | None) -> DepressionOutput:
+        """Predict a batch of sessions.
 
         Parameters
         ----------
-        audio : Tensor[B, L, T] waveforms in [-1, 1] at 16 kHz
-        audio_length : Tensor[B, L] valid samples of each step; 0: this step has no audio
-        face : Tensor[B, L, T, 3, height, width] uint8 RGB crops
-        face_length : Tensor[B, L] valid crops of each step; 0: no face
-            Either signal may be Tensor[B, L, T, F] rows of features, NaN where not valid, for a
-            ``FeatureCnn``.
-        audio_embedding, face_embedding : Tensor[B, L, K] what a frozen encoder's ``embed`` gives,
-            in place of the signal; where the length is 0 it is not looked at
+        **inputs : Tensor
+            For each modality, for example ``audio``, either the signal ``audio`` or the
+            precomputed ``audio_embedding``, and ``audio_length``:
+
+            - ``audio``, shape (B, L, T): waveforms in [-1, 1] at 16 kHz; ``face``, shape
+              (B, L, T, 3, height, width): uint8 RGB crops; any modality with a ``FeatureCnn``,
+              shape (B, L, T, F): rows of features, NaN where invalid.
+            - ``<modality>_embedding``, shape (B, L, K): output of
+              ``PrecomputableEncoder.precompute``. Rows of missing steps are ignored.
+            - ``<modality>_length``, shape (B, L): valid samples, crops or rows of each step; 0 if
+              the step does not have this modality.
+
+            Modalities that the model does not have are ignored.
+
+        Returns
+        -------
+        DepressionOutput
 
         Raises
         ------
-        ValueError : a modality of the model is not given (give lengths of zero to say that it is
-            missing), or a session has no step with any modality
+        ModelError
+            If an input of a modality is not given (give lengths of zero for a missing modality),
+            or if a session has no step with any modality.
         """
-        features, masks = self.encode(
-            audio, audio_length, face, face_length, audio_embedding, face_embedding
-        )
+        features, masks = self.encode(**inputs)
         logits, branch_logits = self.fuse(features, masks)
         return DepressionOutput(
             prediction=self.head.predict(logits),
@@ -172,182 +178,175 @@ class DepressionModel(PreTrainedModel):
             step_mask=torch.stack(list(masks.values())).any(dim=0),
         )
 
-    def encode(
-        self,
-        audio: Tensor | None = None,
-        audio_length: Tensor | None = None,
-        face: Tensor | None = None,
-        face_length: Tensor | None = None,
-        audio_embedding: Tensor | None = None,
-        face_embedding: Tensor | None = None,
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Encode every step; arguments and errors as in ``forward``.
+    def encode(self, **inputs: Tensor | None) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Encode every step.
+
+        Parameters
+        ----------
+        **inputs : Tensor
+            As in ``forward``.
 
         Returns
         -------
-        modality -> Tensor[B, L, D], modality -> Tensor[B, L] bool: what ``fusion`` takes
+        features : dict of str to Tensor, shape (B, L, D)
+            Vector of each step, for each modality; zero where the modality is missing.
+        masks : dict of str to Tensor, shape (B, L), bool
+            Steps that have the modality.
+
+        Raises
+        ------
+        ModelError
+            As in ``forward``.
         """
-        given = {
-            "audio": (audio, audio_embedding, audio_length),
-            "face": (face, face_embedding, face_length),
-        }
         features: dict[str, Tensor] = {}
         masks: dict[str, Tensor] = {}
         for name, encoder in self.encoders.items():
-            signal, embedding, length = given[name]
+            signal, embedding = inputs.get(name), inputs.get(f"{name}_embedding")
+            length = inputs.get(f"{name}_length")
             if (signal is None) == (embedding is None) or length is None:
-                raise ValueError(
-                    f"the model was built for {sorted(self.encoders)}, but {name} (or else "
-                    f"{name}_embedding) and {name}_length are not both given; pass zero lengths "
-                    "for a missing modality"
+                raise ModelError(
+                    f"The model takes {' and '.join(self.encoders)}, but {name}_length and exactly "
+                    f"one of {name} and {name}_embedding are not given. Give zero lengths for a "
+                    "missing modality.",
+                    value=name,
                 )
             masks[name] = length > 0
-            features[name] = encode_present(encoder, signal, embedding, length, masks[name])
-        there = torch.stack(list(masks.values())).any(dim=0)
-        if not bool(there.any(dim=1).all()):
-            empty = (~there.any(dim=1)).nonzero().flatten().tolist()
-            raise ValueError(
-                f"sessions {empty} of the batch have no step with {' or '.join(masks)}: leave "
-                "them out, or extract a modality that they have"
+            features[name] = encode_present(
+                cast(Encoder, encoder), signal, embedding, length, masks[name]
+            ).to(self._feature_dtype)
+        present = torch.stack(list(masks.values())).any(dim=0).any(dim=1)
+        if not bool(present.all()):
+            empty = (~present).nonzero().flatten().tolist()
+            raise ModelError(
+                f"Sessions {empty} of the batch have no step with {' or '.join(masks)}. Leave them "
+                "out, or extract a modality that they have.",
+                value=empty,
             )
         return features, masks
 
     def fuse(
         self, features: dict[str, Tensor], masks: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Predict from encoded steps; returns as the fusion does (``DepFormer.forward``)."""
+        """Predict from encoded steps.
+
+        Parameters
+        ----------
+        features : dict of str to Tensor, shape (B, L, D)
+            As ``encode`` returns them.
+        masks : dict of str to Tensor, shape (B, L), bool
+            As ``encode`` returns them.
+
+        Returns
+        -------
+        logits : Tensor, shape (B, out)
+            Input of the head.
+        branch_logits : dict of str to Tensor, shape (B, out)
+            Logits of each branch before they are fused.
+        """
         if self.config.subtract_session_mean:
             features = {
                 name: x - masked_mean(x, masks[name]).unsqueeze(1) for name, x in features.items()
             }
-        fused, branches = self.fusion(features, masks)
-        return fused, branches
+        logits, branch_logits = self.fusion(features, masks)
+        return logits, branch_logits
 
     @torch.no_grad()
     def sample(
-        self, draws: int, seeds: Sequence[int], **inputs: Tensor
+        self, n_samples: int, seeds: Sequence[int], **inputs: Tensor
     ) -> tuple[DepressionOutput, Tensor | None]:
-        """Predict, and predict again with hard gates of the Bernoulli fusion.
+        """Predict, and predict again with sampled gates of the Bernoulli fusion.
 
         Parameters
         ----------
-        draws : samples ``g ~ Bernoulli(p)`` of all gates per session
-        seeds : one a session of the batch; its gates follow from it alone, whoever is beside it
-        inputs : as in ``forward``
+        n_samples : int
+            Samples ``g ~ Bernoulli(p)`` of all gates per session, `S`.
+        seeds : sequence of int
+            One seed per session of the batch. The gates of a session depend on its seed only, not
+            on the other sessions of the batch.
+        **inputs : Tensor
+            As in ``forward``.
 
         Returns
         -------
-        what ``forward`` gives, untouched, and Tensor[draws, B] predictions; None where the fusion
-        has no gates that are random (fixed weights, mean pooling)
+        output : DepressionOutput
+            As ``forward`` returns it.
+        samples : Tensor, shape (S, B), or None
+            Predictions with sampled gates; None if the fusion has no random gates (fixed weights,
+            mean pooling).
         """
         fusion = next((m for m in self.modules() if isinstance(m, BernoulliFusion)), None)
         if fusion is None or not fusion.learned:
             return self(**inputs), None
-        seen: list[tuple[Tensor, Tensor]] = []
-        handle = fusion.register_forward_hook(lambda module, given, fused: seen.append(given))
+        recorded: list[tuple[Tensor, Tensor]] = []
+        handle = fusion.register_forward_hook(lambda module, args, output: recorded.append(args))
         try:
             output = self(**inputs)
         finally:
             handle.remove()
-        logits, present = seen[0]
+        branch_logits, present = recorded[0]
         columns = [
             fusion.sample(
-                logits[row : row + 1],
-                present[row : row + 1],
-                draws,
+                branch_logits[index : index + 1],
+                present[index : index + 1],
+                n_samples,
                 torch.Generator().manual_seed(seed),
             )
-            for row, seed in zip(range(len(logits)), seeds, strict=True)
+            for index, seed in zip(range(len(branch_logits)), seeds, strict=True)
         ]
         return output, self.head.predict(torch.cat(columns, dim=1))
 
+    @property
+    def _feature_dtype(self) -> torch.dtype | None:
+        """Half precision in a half-precision model; None under autocast, which chooses types."""
+        dtype = next(self.fusion.parameters()).dtype
+        return dtype if dtype in (torch.float16, torch.bfloat16) else None
+
     def _step_logits(self, features: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor | None:
-        """Mean over a step's modalities of a linear prediction from its features."""
+        """Average the linear predictions from a step's modalities."""
         if self.auxiliary_step_head is None:
             return None
         logits = torch.stack(
             [predict(features[name]) for name, predict in self.auxiliary_step_head.items()]
         )
-        there = torch.stack([masks[name] for name in self.auxiliary_step_head]).unsqueeze(-1)
-        return (logits * there).sum(0) / there.sum(0).clamp(min=1)
+        present = torch.stack([masks[name] for name in self.auxiliary_step_head]).unsqueeze(-1)
+        return (logits * present).sum(0) / present.sum(0).clamp(min=1)
 
 
 def encode_present(
-    encoder: nn.Module,
+    encoder: Encoder,
     signal: Tensor | None,
     embedding: Tensor | None,
     length: Tensor,
     mask: Tensor,
 ) -> Tensor:
-    """Encode the steps that are there; zeros elsewhere.
+    """Encode the existing steps and put zeros at the others.
 
     Parameters
     ----------
-    encoder : Tensor[N, T, ...], Tensor[N] -> Tensor[N, D]
-    signal : Tensor[B, L, T, ...], or None with an embedding
-    embedding : Tensor[B, L, K], which only ``encoder.project`` sees, or None with a signal
-    length : Tensor[B, L]
-    mask : Tensor[B, L] bool
+    encoder : Encoder
+        A ``PrecomputableEncoder`` if ``embedding`` is given.
+    signal : Tensor, shape (B, L, T, ...), or None
+        Signal of each step; None if ``embedding`` is given.
+    embedding : Tensor, shape (B, L, K), or None
+        Precomputed vectors; None if ``signal`` is given.
+    length : Tensor, shape (B, L)
+        Valid samples, crops or rows of each step.
+    mask : Tensor, shape (B, L), bool
+        Existing steps.
 
     Returns
     -------
-    Tensor[B, L, D]
+    Tensor, shape (B, L, D)
     """
     if not bool(mask.any()):
-        return torch.zeros(*mask.shape, step_width(encoder), device=mask.device)
+        return torch.zeros(*mask.shape, encoder.embed_dim, device=mask.device)
     if embedding is not None:
-        encoded = cast(nn.Module, encoder.project)(embedding[mask])
+        encoded = cast(PrecomputableEncoder, encoder).project(embedding[mask])
     else:
         assert signal is not None
         encoded = encoder(signal[mask], length[mask])
     features = encoded.new_zeros(*mask.shape, encoded.shape[-1])
     return features.masked_scatter(mask.unsqueeze(-1), encoded)
-
-
-def step_width(encoder: nn.Module) -> int:
-    """Width of an encoder's step vectors, which each encoder states as ``out_dim``."""
-    return cast(int, encoder.out_dim)
-
-
-def build_encoder(values: dict[str, Any]) -> nn.Module:
-    """Build an encoder from its settings."""
-    settings = TypeAdapter(EncoderConfig).validate_python(values)
-    arguments = settings.model_dump(exclude={"kind"})
-    match settings:
-        case MfccCnnConfig():
-            return MfccCnn(**arguments)
-        case SpectrogramCnnConfig():
-            return SpectrogramCnn(**arguments)
-        case AttentionResNetConfig():
-            return AttentionResNet(**arguments)
-        case EmoAudioNetConfig():
-            return EmoAudioNet(**arguments)
-        case SEResNetConfig():
-            return SEResNet(**arguments)
-        case DepNetConfig():
-            return DepNet(**arguments)
-        case FrameMeanConfig():
-            return FrameMean(**arguments)
-        case FaceMapConfig():
-            return FaceMap(**arguments)
-        case VoiceVectorConfig():
-            return VoiceVector(**arguments)
-        case SpeechTransformerConfig():
-            return SpeechTransformer(**arguments)
-        case FeatureCnnConfig():
-            return FeatureCnn(**arguments)
-    raise AssertionError(settings)
-
-
-def build_fusion(values: dict[str, Any], in_dims: dict[str, int], out_features: int) -> nn.Module:
-    """Build the fusion of steps and modalities from its settings."""
-    settings = TypeAdapter(FusionConfig).validate_python(values)
-    match settings:
-        case DepFormerConfig():
-            return DepFormer(in_dims, out_features, settings)
-        case MeanPoolConfig():
-            return MeanPool(in_dims, out_features, settings.dropout)
-    raise AssertionError(settings)
 
 
 def build_model(
@@ -356,26 +355,39 @@ def build_model(
     score_range: Sequence[float] = (0.0, 1.0),
     output: str = "number",
 ) -> DepressionModel:
-    """Build a fresh model from the ``model:`` section of a config.
+    """Build a new model from the ``model:`` section of a config.
 
     Parameters
     ----------
-    settings : encoders, fusion, step head
-    target, output : kind and output of a ``TargetConfig``
-    score_range : lowest and highest score or level
+    settings : ModelConfig
+        Encoders, fusion and auxiliary step head.
+    target : {"binary", "severity", "levels"}, default "binary"
+        ``TargetConfig.kind``.
+    score_range : sequence of float, default (0.0, 1.0)
+        Lowest and highest score or level.
+    output : {"number", "classes", "ordinal"}, default "number"
+        ``TargetConfig.output``.
+
+    Returns
+    -------
+    DepressionModel
+        With random weights, except those of pre-trained models that encoders name as their source.
 
     Raises
     ------
-    ValueError : a pre-trained model that an encoder names as its source cannot be read
+    ModelError
+        If a pre-trained model that an encoder names as its source cannot be read.
     """
     values = settings.model_dump()
-    for encoder in values["encoders"].values():
-        if encoder["kind"] == "speech_transformer" and not encoder["architecture"]:
-            encoder["architecture"] = describe_source(encoder["source"])
+    values["encoders"] = {name: complete_settings(v) for name, v in values["encoders"].items()}
     model = DepressionModel(
         DepressionConfig(**values, target=target, output=output, score_range=score_range)
     )
-    for module in model.encoders.values():
-        if isinstance(module, SpeechTransformer):
-            module.load_source()
+    for encoder in model.encoders.values():
+        cast(Encoder, encoder).load_pretrained()
     return model
+
+
+# AutoConfig and AutoModel of transformers open a saved model without naming its class
+AutoConfig.register(DepressionConfig.model_type, DepressionConfig, exist_ok=True)
+AutoModel.register(DepressionConfig, DepressionModel, exist_ok=True)

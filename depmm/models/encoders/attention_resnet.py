@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from depmm.models.encoders.acoustic import MFCC, cepstral_scale
+from depmm.models.encoders.encoder import Encoder, GradCamLayer
 from depmm.models.masking import length_mask
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -37,7 +38,7 @@ BOTTLENECK_FROM = 50
 EXPANSION = 4  # output of a bottleneck, in multiples of its width
 
 
-class AttentionResNet(nn.Module):
+class AttentionResNet(Encoder):
     """Encode the MFCC of each step.
 
     Parameters
@@ -91,7 +92,7 @@ class AttentionResNet(nn.Module):
             if isinstance(module, nn.Conv2d) and module.out_channels > 1:
                 # He et al. 2015, as the paper says; the gate of spatial attention is no ReLU layer
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        self.out_dim = size
+        self.embed_dim = size
 
     def forward(self, waveform: Tensor, length: Tensor) -> Tensor:
         """Encode steps.
@@ -119,6 +120,11 @@ class AttentionResNet(nn.Module):
                 x, valid = block(x, valid)
             x = self._attend(number, x, valid)
         return x.sum(dim=(2, 3)) / (valid.sum(dim=1, keepdim=True) * x.shape[2])
+
+    def grad_cam_layer(self) -> GradCamLayer:
+        """Return the last residual block; each column of its maps spans 32 frames."""
+        last_block = cast(nn.ModuleList, self.stages[-1])[-1]
+        return GradCamLayer(last_block, "cepstrum", self.mfcc, stride=32)
 
     def _attend(self, module: int, x: Tensor, valid: Tensor) -> Tensor:
         return x if self.attention is None else self.attention[module](x, valid)

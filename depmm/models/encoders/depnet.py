@@ -10,7 +10,14 @@ Tables 2 and 3 are ``FrameMean``.
 import torch
 from torch import Tensor, nn
 
-from depmm.models.encoders.resnet50 import STRIDE, FaceBackbone, Layout, ResNet50
+from depmm.models.encoders.encoder import GradCamLayer, PrecomputableEncoder
+from depmm.models.encoders.resnet50 import (
+    STRIDE,
+    FaceBackbone,
+    Layout,
+    ResNet50,
+    distinct_frames,
+)
 from depmm.models.masking import length_mask, masked_mean
 
 # the paper's kernel 4, stride 4 would leave 512 maps; 8 leaves the 256 that it states
@@ -75,7 +82,7 @@ class FeatureAggregation(nn.Module):
         return self.join(torch.cat(branches, dim=1).squeeze(2))
 
 
-class DepNet(nn.Module):
+class DepNet(PrecomputableEncoder):
     """Encode the face crops of each step with DepNet.
 
     51.39 M parameters beside the network at 224 pixels, nearly all in the fully connected layer
@@ -92,7 +99,7 @@ class DepNet(nn.Module):
 
     Attributes
     ----------
-    embed_dim, embed_settings : width of ``embed``, and what it depends on beside ``backbone``
+    precompute_dim, precompute_settings : width of ``precompute``, and what it depends on beside ``backbone``
 
     Raises
     ------
@@ -118,19 +125,20 @@ class DepNet(nn.Module):
             )
         self.face_size = face_size
         self.frames = frames
+        self.frozen = frozen
         self.backbone = FaceBackbone(squeeze_excitation, weights_layout, frozen)
         self.aggregate = FeatureAggregation(channels)
         positions = ResNet50.out_channels // CHANNEL_POOL * (face_size // STRIDE) ** 2
         self.dense = nn.Sequential(
             nn.Flatten(), nn.Linear(MAPS * positions, embed_dim), nn.Dropout(dropout), nn.ReLU()
         )
-        self.embed_dim = frames * positions
-        self.embed_settings = {
+        self.precompute_dim = frames * positions
+        self.precompute_settings = {
             "squeeze_excitation": squeeze_excitation,
             "weights_layout": weights_layout,
             "frames": frames,
         }
-        self.out_dim = embed_dim
+        self.embed_dim = embed_dim
 
     def forward(self, crops: Tensor, length: Tensor) -> Tensor:
         """Encode steps.
@@ -148,9 +156,9 @@ class DepNet(nn.Module):
         ------
         ValueError : crops of another size than ``face_size``
         """
-        return self.project(self.embed(crops, length))
+        return self.project(self.precompute(crops, length))
 
-    def embed(self, crops: Tensor, length: Tensor) -> Tensor:
+    def precompute(self, crops: Tensor, length: Tensor) -> Tensor:
         """Compute the part before anything trainable, if frozen, frame after frame.
 
         Parameters and errors as in ``forward``.
@@ -167,11 +175,19 @@ class DepNet(nn.Module):
         return self.backbone(crops, length, self.frames, channel_max_pool).flatten(1)
 
     def project(self, embedding: Tensor) -> Tensor:
-        """Compute Tensor[B, D] from what ``embed`` gives."""
+        """Compute Tensor[B, D] from what ``precompute`` gives."""
         return self.dense(self.aggregate(embedding.unflatten(1, (self.frames, -1))))
 
+    def grad_cam_layer(self) -> GradCamLayer:
+        """Return the last maps of the backbone, one image for each distinct frame."""
+        return GradCamLayer(
+            self.backbone.resnet,
+            "pixels",
+            frames=lambda lengths, _: distinct_frames(lengths, self.frames),
+        )
 
-class FrameMean(nn.Module):
+
+class FrameMean(PrecomputableEncoder):
     """The comparison systems: pooled features of one frame, or their mean over several.
 
     ``SENet`` and ``ResNet-50 (single image)`` are one frame, the middle one of those given;
@@ -185,7 +201,7 @@ class FrameMean(nn.Module):
 
     Attributes
     ----------
-    embed_dim, embed_settings : as of ``DepNet``
+    precompute_dim, precompute_settings : as of ``DepNet``
     """
 
     def __init__(
@@ -197,10 +213,10 @@ class FrameMean(nn.Module):
     ):
         super().__init__()
         self.frames = frames
+        self.frozen = frozen
         self.backbone = FaceBackbone(squeeze_excitation, weights_layout, frozen)
-        self.project = nn.Identity()
-        self.embed_dim = self.out_dim = ResNet50.out_channels
-        self.embed_settings = {
+        self.precompute_dim = self.embed_dim = ResNet50.out_channels
+        self.precompute_settings = {
             "squeeze_excitation": squeeze_excitation,
             "weights_layout": weights_layout,
             "frames": frames,
@@ -213,14 +229,26 @@ class FrameMean(nn.Module):
         -------
         Tensor[B, 2048]
         """
-        return self.project(self.embed(crops, length))
+        return self.project(self.precompute(crops, length))
 
-    def embed(self, crops: Tensor, length: Tensor) -> Tensor:
+    def precompute(self, crops: Tensor, length: Tensor) -> Tensor:
         """Compute the part before anything trainable, if frozen: everything, as in ``forward``."""
         features = self.backbone(crops, length, self.frames, _spatial_mean)
         # each distinct frame once: a cycle may end halfway
         distinct = length_mask(length.clamp(max=self.frames), self.frames)
         return masked_mean(features, distinct)
+
+    def project(self, precomputed: Tensor) -> Tensor:
+        """Return the mean features themselves: nothing here is trainable."""
+        return precomputed
+
+    def grad_cam_layer(self) -> GradCamLayer:
+        """Return the last maps of the backbone, one image for each distinct frame."""
+        return GradCamLayer(
+            self.backbone.resnet,
+            "pixels",
+            frames=lambda lengths, _: distinct_frames(lengths, self.frames),
+        )
 
 
 def _spatial_mean(features: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from depmm.config import SAMPLE_RATE
 from depmm.models.encoders.acoustic import DYNAMIC_RANGE_DB, MFCC, Spectrogram
+from depmm.models.encoders.encoder import Encoder, GradCamLayer
 from depmm.models.masking import length_mask
 
 BRANCHES = ("spectrogram", "mfcc")
@@ -45,7 +46,7 @@ VIRIDIS = (
 )
 
 
-class EmoAudioNet(nn.Module):
+class EmoAudioNet(Encoder):
     """Encode the sound of each step by picture, by series, or by both.
 
     Parameters
@@ -79,9 +80,9 @@ class EmoAudioNet(nn.Module):
             self.branches["spectrogram"] = SpectrogramBranch(channels, picture, dropout)
         if "mfcc" in branches:
             self.branches["mfcc"] = MfccBranch(channels, dropout)
-        joined = sum(cast(int, branch.out_dim) for branch in self.branches.values())
+        joined = sum(cast(int, branch.embed_dim) for branch in self.branches.values())
         self.dense = nn.Linear(joined, embed_dim)
-        self.out_dim = embed_dim
+        self.embed_dim = embed_dim
 
     def forward(self, waveform: Tensor, length: Tensor) -> Tensor:
         """Encode steps.
@@ -97,6 +98,13 @@ class EmoAudioNet(nn.Module):
         """
         vectors = [branch(waveform, length) for branch in self.branches.values()]
         return self.dense(torch.cat(vectors, dim=-1))
+
+    def grad_cam_layer(self) -> GradCamLayer | None:
+        """Return the last block of the spectrogram branch; None without this branch."""
+        if "spectrogram" not in self.branches:
+            return None
+        branch = cast(SpectrogramBranch, self.branches["spectrogram"])
+        return GradCamLayer(branch.blocks[-1], "frequency", branch.spectrogram)
 
 
 class SpectrogramBranch(nn.Module):
@@ -117,7 +125,7 @@ class SpectrogramBranch(nn.Module):
             _picture_block(3, channels, dropout), _picture_block(channels, channels, dropout)
         )
         _initialise(self)
-        self.out_dim = channels * (picture // POOL**2) ** 2
+        self.embed_dim = channels * (picture // POOL**2) ** 2
 
     def forward(self, waveform: Tensor, length: Tensor) -> Tensor:
         """Encode steps; arguments as ``EmoAudioNet.forward``.
@@ -160,7 +168,7 @@ class MfccBranch(nn.Module):
             nn.Flatten(),
         )
         _initialise(self)
-        self.out_dim = channels * (SERIES // POOL)
+        self.embed_dim = channels * (SERIES // POOL)
 
     def forward(self, waveform: Tensor, length: Tensor) -> Tensor:
         """Encode steps; arguments as ``EmoAudioNet.forward``.
@@ -171,7 +179,7 @@ class MfccBranch(nn.Module):
         """
         series, there = self.series(waveform, length)
         encoded = self.convolutions(series.unsqueeze(1))
-        vectors = encoded.new_zeros(*there.shape, self.out_dim)
+        vectors = encoded.new_zeros(*there.shape, self.embed_dim)
         vectors = vectors.masked_scatter(there.unsqueeze(-1), encoded)
         return vectors.sum(dim=1) / there.sum(dim=1, keepdim=True)
 

@@ -12,11 +12,12 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from depmm.models.encoders.encoder import Encoder
 from depmm.models.encoders.mfcc_cnn import pool_convolved
 from depmm.models.masking import length_mask, masked_mean_and_deviation
 
 
-class FeatureCnn(nn.Module):
+class FeatureCnn(Encoder):
     """Encode the rows of features of each step.
 
     Parameters
@@ -45,7 +46,7 @@ class FeatureCnn(nn.Module):
         self.project = nn.Sequential(
             nn.LayerNorm(statistics), nn.Dropout(dropout), nn.Linear(statistics, embed_dim)
         )
-        self.out_dim = embed_dim
+        self.embed_dim = embed_dim
 
     def set_scale(self, mean: Tensor, deviation: Tensor) -> None:
         """Standardise by these from now on; a feature that never changes is only centred.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from depmm.models.encoders.acoustic import MFCC, cepstral_scale
+from depmm.models.encoders.encoder import Encoder, GradCamLayer
 from depmm.models.masking import length_mask, masked_mean_and_deviation
 
 
@@ -41,7 +42,7 @@ def pool_convolved(
     return masked_mean_and_deviation(x.transpose(1, 2), valid)
 
 
-class MfccCnn(nn.Module):
+class MfccCnn(Encoder):
     """Encode the sound of each step.
 
     Parameters
@@ -75,7 +76,7 @@ class MfccCnn(nn.Module):
         self.project = nn.Sequential(
             nn.LayerNorm(statistics), nn.Dropout(dropout), nn.Linear(statistics, embed_dim)
         )
-        self.out_dim = embed_dim
+        self.embed_dim = embed_dim
 
     def forward(self, waveform: Tensor, length: Tensor) -> Tensor:
         """Encode steps.
@@ -95,3 +96,8 @@ class MfccCnn(nn.Module):
         raw = masked_mean_and_deviation(x.transpose(1, 2), valid)
         pooled = pool_convolved(x, frames, self.convolutions, self.norms)
         return self.project(torch.cat([raw, pooled], dim=-1))
+
+    def grad_cam_layer(self) -> GradCamLayer:
+        """Return the last convolution, which has no frequency axis."""
+        stride = 2 ** len(self.convolutions)
+        return GradCamLayer(self.convolutions[-1], "cepstrum", self.mfcc, stride)

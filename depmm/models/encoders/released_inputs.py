@@ -8,11 +8,13 @@ adapter, most of its parameters) can be trained and measured on any corpus.
 import torch
 from torch import Tensor, nn
 
+from depmm.models.encoders.encoder import Encoder
+
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, of red, green and blue
 QUIETEST = 1e-5  # RMS, -100 dB full scale
 
 
-class FaceMap(nn.Module):
+class FaceMap(Encoder):
     """The mean grey face of a step, flattened.
 
     Parameters
@@ -25,7 +27,7 @@ class FaceMap(nn.Module):
     def __init__(self, face_size: int = 224):
         super().__init__()
         self.face_size = face_size
-        self.out_dim = face_size**2
+        self.embed_dim = face_size**2
         self.register_buffer("luma", torch.tensor(LUMA).view(3, 1, 1))
 
     def forward(self, crops: Tensor, length: Tensor) -> Tensor:
@@ -55,7 +57,7 @@ class FaceMap(nn.Module):
         return (mean * self.luma).sum(1).flatten(1) / 127.5 - 1
 
 
-class VoiceVector(nn.Module):
+class VoiceVector(Encoder):
     """The level of a step's voice at equally spaced points, from its begin to its end.
 
     Parameters
@@ -65,7 +67,7 @@ class VoiceVector(nn.Module):
 
     def __init__(self, points: int = 1000):
         super().__init__()
-        self.points = self.out_dim = points
+        self.points = self.embed_dim = points
 
     def forward(self, waveform: Tensor, length: Tensor) -> Tensor:
         """Measure the level.

@@ -206,9 +206,7 @@ class FaceBackbone(nn.Module):
         Tensor[B, frames, ...]
         """
         available = length.clamp(max=frames)
-        distinct = choose_frames(length, frames)[length_mask(available, frames)]
-        row = torch.arange(len(length), device=length.device).repeat_interleave(available)
-        chosen = crops[row, distinct]
+        chosen = crops[distinct_frames(length, frames)]
         # batch statistics are over all frames of a batch: no parts while training
         parts = (chosen,) if self.training else chosen.split(FRAMES_AT_ONCE)
         features = torch.cat([keep(self.maps(part)) for part in parts])
@@ -242,3 +240,24 @@ def choose_frames(length: Tensor, frames: int) -> Tensor:
     length = length.unsqueeze(1)
     spread = (2 * position + 1) * length // (2 * frames)
     return torch.where(length > frames, spread, position % length)
+
+
+def distinct_frames(lengths: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    """Index the frames that pass through the network, each of a step once.
+
+    Parameters
+    ----------
+    lengths : Tensor, shape (B,)
+        Valid frames of each step, at least 1.
+    frames : int
+        Frames to choose per step.
+
+    Returns
+    -------
+    step_index : Tensor, shape (M,)
+        Step of each frame.
+    frame_index : Tensor, shape (M,)
+        Index of the frame within its step.
+    """
+    used = length_mask(lengths.clamp(max=frames), frames)
+    return used.nonzero()[:, 0], choose_frames(lengths, frames)[used]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from depmm.models.encoders.encoder import Encoder, GradCamLayer
 from depmm.models.masking import length_mask, masked_mean_and_deviation
 
 STILL = 0.01  # deviation of feature maps below which a face counts as still
@@ -65,7 +66,7 @@ class BasicBlock(nn.Module):
         return nn.functional.relu(self.body(x) + self.shortcut(x))
 
 
-class SEResNet(nn.Module):
+class SEResNet(Encoder):
     """Encode the face crops of each step.
 
     Parameters
@@ -100,7 +101,7 @@ class SEResNet(nn.Module):
         self.backbone = nn.Sequential(*stages)
         self.norm = nn.LayerNorm(size)
         self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * size, embed_dim))
-        self.out_dim = embed_dim
+        self.embed_dim = embed_dim
 
     def forward(self, crops: Tensor, length: Tensor) -> Tensor:
         """Encode steps.
@@ -124,3 +125,7 @@ class SEResNet(nn.Module):
         look, motion = pooled.mean(dim=-1).unbind(dim=1)
         # a logarithm and no norm: a norm would take away how much the face moves
         return self.project(torch.cat([self.norm(look), (motion + STILL).log()], dim=-1))
+
+    def grad_cam_layer(self) -> GradCamLayer:
+        """Return the last stage of the network, which sees every valid crop."""
+        return GradCamLayer(self.backbone, "pixels")

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from depmm.config import SAMPLE_RATE
 from depmm.models.encoders.acoustic import Spectrogram
+from depmm.models.encoders.encoder import Encoder, GradCamLayer
 from depmm.models.masking import length_mask
 
 WINDOW, HOP = 1024, 512  # samples: 513 bins, 125 frames in 4 s
@@ -25,7 +26,7 @@ KERNEL = 3
 POOL = (4, 3)  # frequency, time
 
 
-class SpectrogramCnn(nn.Module):
+class SpectrogramCnn(Encoder):
     """Encode the spectrogram of each step.
 
     A shorter step is completed with its floor, as silence would look; it takes no part in the
@@ -66,7 +67,7 @@ class SpectrogramCnn(nn.Module):
         self.dense = nn.Sequential(
             nn.Flatten(), nn.Linear(previous * size[0] * size[1], embed_dim), nn.ReLU()
         )
-        self.out_dim = embed_dim
+        self.embed_dim = embed_dim
 
     def forward(self, waveform: Tensor, length: Tensor) -> Tensor:
         """Encode steps.
@@ -85,6 +86,10 @@ class SpectrogramCnn(nn.Module):
         ValueError : a step is longer than the picture
         """
         return self.dense(self.convolutions(self.picture(waveform, length)))
+
+    def grad_cam_layer(self) -> GradCamLayer:
+        """Return the last layer before pooling, as Selvaraju et al. do: it has its full size."""
+        return GradCamLayer(self.convolutions[-2], "frequency", self.spectrogram)
 
     def picture(self, waveform: Tensor, length: Tensor) -> Tensor:
         """Spectrograms as the first convolution takes them; arguments and errors as ``forward``.

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor
 from transformers.utils import logging
 
+from depmm.models.encoders.encoder import PrecomputableEncoder
 from depmm.models.masking import length_mask, masked_mean
 
 FAMILIES = ("wav2vec2", "hubert", "wavlm")
@@ -81,15 +82,15 @@ def _unreadable(source: str, error: Exception) -> ValueError:
     )
 
 
-class SpeechTransformer(nn.Module):
+class SpeechTransformer(PrecomputableEncoder):
     """Encode the sound of each step with a pre-trained transformer.
 
-    Built by itself it has random weights; ``load_source`` takes the pre-trained ones.
+    Built by itself it has random weights; ``load_pretrained`` takes the pre-trained ones.
 
     Parameters
     ----------
-    source : local folder or hub name of the pre-trained model, for ``load_source`` alone
-    frozen : no gradient to the network, which then stays in evaluation mode; ``embed`` can be kept
+    source : local folder or hub name of the pre-trained model, for ``load_pretrained`` alone
+    frozen : no gradient to the network, which then stays in evaluation mode; ``precompute`` can be kept
     layer : hidden state to use, 0 (before the first layer) to the number of layers; None: a learned
         mix of all
     embed_dim : output size, `D`
@@ -98,8 +99,8 @@ class SpeechTransformer(nn.Module):
 
     Attributes
     ----------
-    embed_dim : width of ``embed``, `K`: one hidden state, or all of them side by side
-    embed_settings : what ``embed`` depends on beside the weights of ``backbone``
+    precompute_dim : width of ``precompute``, `K`: one hidden state, or all of them side by side
+    precompute_settings : what ``precompute`` depends on beside the weights of ``backbone``
 
     Raises
     ------
@@ -139,7 +140,7 @@ class SpeechTransformer(nn.Module):
         self.frozen = frozen
         self.layer = layer
         self.architecture = dict(architecture)
-        self.embed_settings = {"layer": layer, "architecture": self.architecture}
+        self.precompute_settings = {"layer": layer, "architecture": self.architecture}
         self.convolutions = list(zip(config.conv_kernel, config.conv_stride, strict=True))
         self.backbone = AutoModel.from_config(config)
         self.normalizes_time = config.feat_extract_norm == "group"
@@ -147,11 +148,11 @@ class SpeechTransformer(nn.Module):
             first = self.backbone.feature_extractor.conv_layers[0]
             first.layer_norm = TimeNorm(config.conv_dim[0], eps=first.layer_norm.eps)
         mix = [LayerMix(states)] if layer is None else []
-        self.project = nn.Sequential(
+        self.projection = nn.Sequential(
             *mix, nn.Dropout(dropout), nn.Linear(config.hidden_size, embed_dim)
         )
-        self.embed_dim = config.hidden_size * (states if layer is None else 1)
-        self.out_dim = embed_dim
+        self.precompute_dim = config.hidden_size * (states if layer is None else 1)
+        self.embed_dim = embed_dim
         self.train()
 
     def train(self, mode: bool = True) -> "SpeechTransformer":
@@ -163,7 +164,7 @@ class SpeechTransformer(nn.Module):
             self.backbone.requires_grad_(False)
         return self
 
-    def load_source(self) -> None:
+    def load_pretrained(self) -> None:
         """Take the weights of the pre-trained model from ``source``; files with code are refused.
 
         Raises
@@ -213,9 +214,9 @@ class SpeechTransformer(nn.Module):
         -------
         Tensor[N, D]
         """
-        return self.project(self.embed(waveform, length))
+        return self.project(self.precompute(waveform, length))
 
-    def embed(self, waveform: Tensor, length: Tensor) -> Tensor:
+    def precompute(self, waveform: Tensor, length: Tensor) -> Tensor:
         """Compute the mean of the hidden states over the frames of each step: Tensor[N, K].
 
         Parameters as in ``forward``.
@@ -223,12 +224,16 @@ class SpeechTransformer(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             order = length.argsort()
             parts = [
-                self._embed_part(waveform[part], length[part])
+                self._precompute_part(waveform[part], length[part])
                 for part in order.split(STEPS_AT_ONCE)
             ]
             return torch.cat(parts)[order.argsort()]
 
-    def _embed_part(self, waveform: Tensor, length: Tensor) -> Tensor:
+    def project(self, precomputed: Tensor) -> Tensor:
+        """Mix the hidden states and project them."""
+        return self.projection(precomputed)
+
+    def _precompute_part(self, waveform: Tensor, length: Tensor) -> Tensor:
         # a step shorter than one frame is silent after its end
         shortest = receptive_field(self.convolutions)
         size = max(int(length.max()), shortest)

@@ -1,4 +1,4 @@
-"""Masked mean over steps, one linear prediction per modality, averaged: late fusion."""
+"""Late fusion: masked mean over steps, one linear prediction per modality, averaged."""
 
 import torch
 from torch import Tensor, nn
@@ -7,18 +7,21 @@ from depmm.models.masking import masked_mean
 
 
 class MeanPool(nn.Module):
-    """Predict from the mean step of each modality; modalities vote with equal weight.
+    """Predict from the mean step of each modality; all modalities have the same weight.
 
     Parameters
     ----------
-    in_dims : width of each modality's step features
-    out_features : numbers predicted per session
-    dropout : on the pooled features
+    in_dims : dict of str to int
+        Feature size of each modality.
+    out_features : int
+        Logits per session.
+    dropout : float
+        Dropout probability of the pooled features.
     """
 
-    def __init__(self, in_dims: dict[str, int], out_features: int, dropout: float = 0.1):
+    def __init__(self, in_dims: dict[str, int], out_features: int, dropout: float) -> None:
         super().__init__()
-        self.predict = nn.ModuleDict(
+        self.output_layers = nn.ModuleDict(
             {
                 name: nn.Sequential(nn.Dropout(dropout), nn.Linear(dim, out_features))
                 for name, dim in sorted(in_dims.items())
@@ -28,11 +31,26 @@ class MeanPool(nn.Module):
     def forward(
         self, features: dict[str, Tensor], masks: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Predict; shapes as in ``DepFormer.forward``."""
+        """Predict from encoded steps.
+
+        Parameters
+        ----------
+        features : dict of str to Tensor, shape (B, L, in_dim)
+            Features of each step, for each modality.
+        masks : dict of str to Tensor, shape (B, L), bool
+            Steps that have the modality.
+
+        Returns
+        -------
+        fused : Tensor, shape (B, out)
+            Logits of each session.
+        branch_logits : dict of str to Tensor, shape (B, out)
+            Logits of each modality.
+        """
         logits = {
-            name: predict(masked_mean(features[name], masks[name]))
-            for name, predict in self.predict.items()
+            name: layer(masked_mean(features[name], masks[name]))
+            for name, layer in self.output_layers.items()
         }
-        stacked = torch.stack([logits[name] for name in self.predict], dim=1)
-        present = torch.stack([masks[name].any(dim=1) for name in self.predict], dim=1)
+        stacked = torch.stack([logits[name] for name in self.output_layers], dim=1)
+        present = torch.stack([masks[name].any(dim=1) for name in self.output_layers], dim=1)
         return masked_mean(stacked, present), logits

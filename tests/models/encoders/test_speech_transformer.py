@@ -41,7 +41,7 @@ def encoder_of(source: str, **settings) -> SpeechTransformer:
     torch.manual_seed(1)
     settings = {"embed_dim": 6, "dropout": 0.0, **settings}
     encoder = SpeechTransformer(source, architecture=describe_source(source), **settings)
-    encoder.load_source()
+    encoder.load_pretrained()
     return encoder.eval()
 
 

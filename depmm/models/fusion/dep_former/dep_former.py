@@ -1,28 +1,239 @@
-"""DEP-Former: five parts composed (Ye et al., IEEE TCSVT 35(3), 2025).
+"""DEP-Former: emotional changes of face and voice from step to step -> one prediction.
 
 step features -> ``ModalityAdapter`` -> three ``SparseEncoder`` (multimodal M, face F, audio A; the
-index chosen by M is shared with F and A) -> ``CrossAttention`` over the three ->
-``BernoulliFusion`` of four branch predictions.
+selection of M is shared with F and A) -> ``CrossAttention`` over the three -> ``BernoulliFusion`` of
+four branch predictions.
 
-The paper's text was not at hand beyond its abstract and figure; what follows the figure and what
-is a decision of this project stands in each part's module. With one modality there is nothing to
-share or to cross: the model is then adapter, one encoder and its prediction, the unimodal ablation.
+Of the paper, only abstract and figure were available, besides the authors' released code. Each part
+says what follows the figure, what follows the release and what is a decision of this project. With
+one modality there is nothing to share or to cross: the model is then adapter, one encoder and its
+prediction, the unimodal ablation.
 
 How a branch reads its tokens is such a decision. Their mean serves sessions of any length. Where
-everybody reads one list of words in one order (``fixed_steps``) each place has weights of its own,
-so that a word is known by its place and need not be told from the others by what attention makes
-of it: of 30 training people that costs far less (experiments/README.md).
+all sessions have exactly the same number of steps in the same order (``fixed_steps``), each
+position has its own weights, so that a word is known by its position and attention need not
+distinguish it from the others: with 30 training subjects this needs far fewer sessions
+(experiments/README.md).
+
+References
+----------
+Ye et al., "DEP-Former: Multimodal depression recognition based on facial expressions and audio
+features via emotional changes", IEEE TCSVT 35(3), 2025.
 """
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
 
-from depmm.config import DepFormerConfig
-from depmm.models.fusion.dep_former.bernoulli_fusion import BernoulliFusion
-from depmm.models.fusion.dep_former.cross_attention import CrossAttention
-from depmm.models.fusion.dep_former.modality_adapter import ModalityAdapter
-from depmm.models.fusion.dep_former.sparse_encoder import SparseEncoder, Steps, Tokens, token_count
+from depmm.models.errors import ModelError
+from depmm.models.fusion.dep_former.encoder import SparseEncoder, Steps, Tokens, count_tokens
 from depmm.models.masking import masked_mean
+
+TEMPERATURE = 2 / 3  # Maddison et al., ICLR 2017, Appendix C: best for binary variables
+RELEASE_WEIGHTS = {"multimodal": 1.0, "cross": 0.1, "face": 0.1, "audio": 0.1}
+
+
+class ModalityAdapter(nn.Module):
+    """Project every modality to the same embedding size, step by step (part MA).
+
+    Parameters
+    ----------
+    in_dims : dict of str to int
+        Feature size of each modality, for example ``{"audio": 512, "face": 2048}``.
+    hidden_dim : int
+        Size between the two linear layers (1000 in the release).
+    embed_dim : int
+        Output size per modality, `D` (128 in the release).
+
+    References
+    ----------
+    Ye et al., IEEE TCSVT 35(3), 2025, figure, part (b). The release shares LayerNorm and second
+    layer between face and voice; here each modality has its own, so that one can be missing.
+    """
+
+    def __init__(self, in_dims: dict[str, int], hidden_dim: int, embed_dim: int) -> None:
+        super().__init__()
+        self.branches = nn.ModuleDict(
+            {
+                name: nn.Sequential(
+                    nn.Linear(dim, hidden_dim),
+                    nn.LayerNorm(hidden_dim),
+                    nn.Linear(hidden_dim, embed_dim),
+                    nn.SiLU(),
+                )
+                for name, dim in in_dims.items()
+            }
+        )
+
+    def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Project the features of each modality.
+
+        Parameters
+        ----------
+        features : dict of str to Tensor, shape (B, L, in_dim)
+            Features of each step.
+
+        Returns
+        -------
+        dict of str to Tensor, shape (B, L, D)
+            One entry per input modality.
+
+        Raises
+        ------
+        KeyError
+            If a modality was not in ``in_dims``.
+        """
+        return {name: self.branches[name](x) for name, x in features.items()}
+
+
+class CrossAttention(nn.Module):
+    """Attention whose query, key and value come from three encoders (part MCA).
+
+    In the figure, the query is audio, the key is the face and the value are the multimodal tokens;
+    the release queries with the face. The query's own tokens are added before the norm, as in a
+    transformer layer (the figure does not specify this).
+
+    Parameters
+    ----------
+    embed_dim : int
+        Size of all tokens, `D`.
+    n_heads : int
+        Number of heads, `H`.
+    head_dim : int
+        Size of each head.
+    dropout : float
+        Dropout probability of the attended values.
+    """
+
+    def __init__(self, embed_dim: int, n_heads: int, head_dim: int, dropout: float) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.query = nn.Linear(embed_dim, n_heads * head_dim)
+        self.key = nn.Linear(embed_dim, n_heads * head_dim)
+        self.value = nn.Linear(embed_dim, n_heads * head_dim)
+        self.out = nn.Linear(n_heads * head_dim, embed_dim)
+        self.norm = nn.LayerNorm(embed_dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> Tensor:
+        """Attend.
+
+        Parameters
+        ----------
+        query, key, value : Tensor, shape (B, N, D)
+            Tokens of three encoders.
+        key_mask : Tensor, shape (B, N), bool
+            Tokens that exist in key and value.
+
+        Returns
+        -------
+        Tensor, shape (B, N, D)
+        """
+        q, k, v = (
+            rearrange(project(x), "b n (h d) -> b h n d", h=self.n_heads)
+            for project, x in ((self.query, query), (self.key, key), (self.value, value))
+        )
+        # a session without the key modality attends to padding; the fusion masks its branch
+        mask = (key_mask | ~key_mask.any(dim=1, keepdim=True))[:, None, None]
+        attended = scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        attended = self.out(rearrange(attended, "b h n d -> b n (h d)"))
+        return self.norm(query + self.dropout(attended))
+
+
+class BernoulliFusion(nn.Module):
+    """Add branch predictions with Bernoulli gates (part FFP).
+
+    The fused logit is ``sum_k g_k z_k`` with gates ``g_k ~ Bernoulli(p_k)``. In training the gates
+    are relaxed to binary concrete variables (Maddison et al., ICLR 2017, Sec. 3.3), so that ``p_k`` is
+    learned; in evaluation their expectation ``p_k`` is used; ``sample`` draws binary gates for a
+    Monte-Carlo estimate. The release has fixed weights instead (1, .1, .1, .1), an ablation here.
+
+    A branch whose modality is missing in a session is left out, and the remaining gates are scaled
+    so that the expected sum of gates stays the same.
+
+    Parameters
+    ----------
+    branches : list of str
+        Names of the branches, in the order of the stacked predictions.
+    learned : bool
+        Whether gates are Bernoulli variables with learned probability; otherwise the weights are
+        those of the release.
+    """
+
+    fixed: Tensor
+
+    def __init__(self, branches: list[str], learned: bool) -> None:
+        super().__init__()
+        self.branches = list(branches)
+        self.learned = learned
+        if learned:
+            self.gate_logit = nn.Parameter(torch.zeros(len(branches)))
+        else:
+            fixed = torch.tensor([RELEASE_WEIGHTS[name] for name in branches])
+            self.register_buffer("fixed", fixed)
+
+    def probabilities(self) -> Tensor:
+        """Return the probability of each gate, or the fixed weight, in float32.
+
+        Returns
+        -------
+        Tensor, shape (K,)
+        """
+        return torch.sigmoid(self.gate_logit.float()) if self.learned else self.fixed.float()
+
+    def forward(self, logits: Tensor, present: Tensor) -> Tensor:
+        """Fuse the branches.
+
+        Parameters
+        ----------
+        logits : Tensor, shape (B, K, out)
+            Branch predictions.
+        present : Tensor, shape (B, K), bool
+            Branches whose modalities each session has.
+
+        Returns
+        -------
+        Tensor, shape (B, out)
+        """
+        gates = self.probabilities().expand(present.shape)
+        if self.learned and self.training:
+            uniform = torch.rand_like(gates).clamp(1e-6, 1 - 1e-6)
+            gates = torch.sigmoid((self.gate_logit.float() + torch.logit(uniform)) / TEMPERATURE)
+        return self._add_weighted(logits, gates, present)
+
+    def sample(
+        self, logits: Tensor, present: Tensor, n_samples: int, generator: torch.Generator
+    ) -> Tensor:
+        """Fuse with sampled binary gates: how much a prediction depends on single branches.
+
+        Parameters
+        ----------
+        logits : Tensor, shape (B, K, out)
+            As in ``forward``.
+        present : Tensor, shape (B, K), bool
+            As in ``forward``.
+        n_samples : int
+            Number of samples, `S`.
+        generator : Generator
+            Source of random numbers; a generator on the CPU gives the same samples on any device.
+
+        Returns
+        -------
+        Tensor, shape (S, B, out)
+        """
+        shape = (n_samples, *present.shape)
+        uniform = torch.rand(shape, generator=generator, device=generator.device)
+        gates = uniform.to(logits.device) < self.probabilities()
+        return self._add_weighted(logits, gates, present)
+
+    def _add_weighted(self, logits: Tensor, gates: Tensor, present: Tensor) -> Tensor:
+        expected = self.probabilities()
+        available = present.to(expected.dtype)
+        scale = expected.sum() / (expected * available).sum(-1, keepdim=True).clamp(min=1e-6)
+        weight = gates * available * scale
+        with torch.autocast(logits.device.type, enabled=False):  # logits are added in float32
+            return torch.einsum("...bk,bko->...bo", weight, logits.to(weight.dtype))
 
 
 class DepFormer(nn.Module):
@@ -30,123 +241,164 @@ class DepFormer(nn.Module):
 
     Parameters
     ----------
-    in_dims : width of each modality's step features, e.g. ``{"audio": 128, "face": 128}``
-    out_features : numbers predicted per session (1: a logit or a severity)
-    settings : sizes and parts; see ``DepFormerConfig``
+    in_dims : dict of str to int
+        Feature size of each modality, for example ``{"audio": 128, "face": 128}``.
+    out_features : int
+        Logits per session.
+    adapter_hidden_dim, adapter_dim : int
+        Hidden and output size of the modality adapter.
+    embed_dim, n_heads, head_dim, ffn_dim, stacks, sampling_factor, dropout
+        See ``SparseEncoder``.
+    adapter : bool
+        Whether features pass through the modality adapter.
+    share_indices : bool
+        Whether the face and audio encoders use the multimodal encoder's query selection.
+    cross_attention : {"audio_query", "face_query", "none"}
+        Which modality queries the other; "none" leaves the branch out.
+    fusion_weights : {"bernoulli", "fixed"}
+        Learned gates, or the fixed weights of the release.
+    fixed_steps : int or None
+        Number of steps of every session, if each position has its own output weights; None for any
+        number of steps, whose tokens are averaged.
     """
 
-    def __init__(self, in_dims: dict[str, int], out_features: int, settings: DepFormerConfig):
+    def __init__(
+        self,
+        in_dims: dict[str, int],
+        out_features: int,
+        adapter_hidden_dim: int,
+        adapter_dim: int,
+        embed_dim: int,
+        n_heads: int,
+        head_dim: int,
+        ffn_dim: int,
+        stacks: list[int],
+        sampling_factor: int,
+        dropout: float,
+        adapter: bool,
+        share_indices: bool,
+        cross_attention: str,
+        fusion_weights: str,
+        fixed_steps: int | None,
+    ) -> None:
         super().__init__()
-        s = settings
         self.modalities = sorted(in_dims)
         self.adapter = None
-        widths = in_dims
-        if s.adapter:
-            self.adapter = ModalityAdapter(in_dims, s.adapter_hidden_dim, s.adapter_dim)
-            widths = dict.fromkeys(in_dims, s.adapter_dim)
-        self.sharing = s.share_indices
-        branches = list(self.modalities)
-        if len(self.modalities) > 1:
-            branches.insert(0, "multimodal")
+        dims = in_dims
+        if adapter:
+            self.adapter = ModalityAdapter(in_dims, adapter_hidden_dim, adapter_dim)
+            dims = dict.fromkeys(in_dims, adapter_dim)
+        self.share_indices = share_indices
+        multimodal = len(self.modalities) > 1
+        self.branches = [*(["multimodal"] if multimodal else []), *self.modalities]
         self.encoders = nn.ModuleDict(
             {
                 name: SparseEncoder(
-                    in_dim=sum(widths.values()) if name == "multimodal" else widths[name],
-                    embed_dim=s.embed_dim,
-                    n_heads=s.n_heads,
-                    head_dim=s.head_dim,
-                    ffn_dim=s.ffn_dim,
-                    stacks=s.stacks,
-                    sampling_factor=s.sampling_factor,
-                    dropout=s.dropout,
-                    sharing=s.share_indices and name != "multimodal" and len(branches) > 1,
+                    in_dim=sum(dims.values()) if name == "multimodal" else dims[name],
+                    embed_dim=embed_dim,
+                    n_heads=n_heads,
+                    head_dim=head_dim,
+                    ffn_dim=ffn_dim,
+                    stacks=stacks,
+                    sampling_factor=sampling_factor,
+                    dropout=dropout,
+                    sharing=share_indices and multimodal and name != "multimodal",
                 )
-                for name in branches
+                for name in self.branches
             }
         )
         self.cross: CrossAttention | None = None
-        if len(self.modalities) > 1 and s.cross_attention != "none":
-            self.cross = CrossAttention(s.embed_dim, s.n_heads, s.head_dim, s.dropout)
-            self.query_name = "audio" if s.cross_attention == "audio_query" else "face"
-            self.key_name = "face" if s.cross_attention == "audio_query" else "audio"
-            branches.append("cross")
-        self.branches = branches
-        self.fixed_steps = s.fixed_steps
-        places = 1 if s.fixed_steps is None else token_count(s.fixed_steps, s.stacks)
-        self.predict = nn.ModuleDict(
-            {name: nn.Linear(places * s.embed_dim, out_features) for name in branches}
+        if multimodal and cross_attention != "none":
+            self.cross = CrossAttention(embed_dim, n_heads, head_dim, dropout)
+            roles = ("audio", "face") if cross_attention == "audio_query" else ("face", "audio")
+            self.query_modality, self.key_modality = roles
+            self.branches.append("cross")
+        self.fixed_steps = fixed_steps
+        n_positions = 1 if fixed_steps is None else count_tokens(fixed_steps, stacks)
+        self.output_layers = nn.ModuleDict(
+            {name: nn.Linear(n_positions * embed_dim, out_features) for name in self.branches}
         )
-        self.fusion = BernoulliFusion(branches, learned=s.fusion_weights == "bernoulli")
+        self.fusion = BernoulliFusion(self.branches, learned=fusion_weights == "bernoulli")
 
     def forward(
         self, features: dict[str, Tensor], masks: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Predict.
+        """Predict from encoded steps.
 
         Parameters
         ----------
-        features : modality -> Tensor[B, L, in_dim]
-        masks : modality -> Tensor[B, L] bool, True where the step has this modality
+        features : dict of str to Tensor, shape (B, L, in_dim)
+            Features of each step, for each modality.
+        masks : dict of str to Tensor, shape (B, L), bool
+            Steps that have the modality. If it is False everywhere, the modality is missing.
 
         Returns
         -------
-        Tensor[B, out], and branch -> Tensor[B, out] before fusion
+        fused : Tensor, shape (B, out)
+            Logits of each session.
+        branch_logits : dict of str to Tensor, shape (B, out)
+            Logits of each branch before they are fused.
 
         Raises
         ------
-        KeyError : a modality that the model was not built for, or one of its own lacks (pass an
-            all-False mask to say that a modality is missing)
-        ValueError : another number of steps than ``fixed_steps``
+        KeyError
+            If a modality of the model is not given.
+        ModelError
+            If the number of steps differs from ``fixed_steps``.
         """
-        steps = features[self.modalities[0]].shape[1]
-        if self.fixed_steps not in (None, steps):
-            raise ValueError(
-                f"the session has {steps} steps, but this model reads {self.fixed_steps} in one "
-                "order (model.fusion.fixed_steps): give it the steps that it was trained on"
+        n_steps = features[self.modalities[0]].shape[1]
+        if self.fixed_steps not in (None, n_steps):
+            raise ModelError(
+                f"The session has {n_steps} steps, but model.fusion.fixed_steps is "
+                f"{self.fixed_steps}: this model takes exactly these steps in the order in which "
+                "it was trained on them. Give it the same steps.",
+                setting="model.fusion.fixed_steps",
+                value=n_steps,
             )
-        lacks = {name: ~masks[name].unsqueeze(-1) for name in self.modalities}
-        # before the adapter too: what stands at a missing step must not reach a gradient
-        seen = {name: _cleared(features[name], lacks[name]) for name in self.modalities}
-        adapted = seen if self.adapter is None else self.adapter(seen)
-        adapted = {name: _cleared(x, lacks[name]) for name, x in adapted.items()}
-        tokens = self._encode(adapted, masks)
-        pooled = {name: self._read(t.x, t.mask) for name, t in tokens.items()}
+        missing = {name: ~masks[name].unsqueeze(-1) for name in self.modalities}
+        # before the adapter as well: values at a missing step must not reach a gradient
+        x = {name: _zero_missing(features[name], missing[name]) for name in self.modalities}
+        if self.adapter is not None:
+            x = self.adapter(x)
+        x = {name: _zero_missing(values, missing[name]) for name, values in x.items()}
+        tokens = self._encode(x, masks)
+        pooled = {name: self._pool(t.x, t.mask) for name, t in tokens.items()}
         present = {name: t.mask.any(dim=1) for name, t in tokens.items()}
         if self.cross is not None:
-            query, key = tokens[self.query_name], tokens[self.key_name]
+            query, key = tokens[self.query_modality], tokens[self.key_modality]
             crossed = self.cross(query.x, key.x, tokens["multimodal"].x, key.mask)
-            pooled["cross"] = self._read(crossed, query.mask)
+            pooled["cross"] = self._pool(crossed, query.mask)
             present["cross"] = present["audio"] & present["face"]
-        logits = {name: self.predict[name](pooled[name]) for name in self.branches}
+        logits = {name: self.output_layers[name](pooled[name]) for name in self.branches}
         fused = self.fusion(
             torch.stack([logits[name] for name in self.branches], dim=1),
             torch.stack([present[name] for name in self.branches], dim=1),
         )
         return fused, logits
 
-    def _read(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Mean over the tokens of a branch, or all of them side by side: what it predicts from."""
+    def _pool(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Average the tokens of a branch, or concatenate them in ``fixed_steps`` models."""
         if self.fixed_steps is None:
             return masked_mean(x, mask)
-        return _cleared(x, ~mask.unsqueeze(-1)).flatten(1)
+        return _zero_missing(x, ~mask.unsqueeze(-1)).flatten(1)
 
-    def _encode(self, adapted: dict[str, Tensor], masks: dict[str, Tensor]) -> dict[str, Tokens]:
-        there = torch.stack([masks[name] for name in self.modalities]).any(dim=0)
-        place = torch.arange(1, there.shape[1] + 1, device=there.device)
-        length = (place * there).amax(dim=1)
-        if self.fixed_steps is not None:  # a step that lacks at the end moves no place
-            length = torch.full_like(length, self.fixed_steps)
+    def _encode(self, x: dict[str, Tensor], masks: dict[str, Tensor]) -> dict[str, Tokens]:
+        present = torch.stack([masks[name] for name in self.modalities]).any(dim=0)
+        position = torch.arange(1, present.shape[1] + 1, device=present.device)
+        lengths = (position * present).amax(dim=1)
+        if self.fixed_steps is not None:  # a step that is missing at the end moves no position
+            lengths = torch.full_like(lengths, self.fixed_steps)
         tokens: dict[str, Tokens] = {}
         shared = None
         if "multimodal" in self.encoders:
-            joined = torch.cat([adapted[name] for name in self.modalities], dim=-1)
-            tokens["multimodal"] = self.encoders["multimodal"](Steps(joined, there, length))
-            shared = tokens["multimodal"].shared if self.sharing else None
+            joined = torch.cat([x[name] for name in self.modalities], dim=-1)
+            tokens["multimodal"] = self.encoders["multimodal"](Steps(joined, present, lengths))
+            shared = tokens["multimodal"].shared if self.share_indices else None
         for name in self.modalities:
-            tokens[name] = self.encoders[name](Steps(adapted[name], masks[name], length), shared)
+            tokens[name] = self.encoders[name](Steps(x[name], masks[name], lengths), shared)
         return tokens
 
 
-def _cleared(x: Tensor, lacks: Tensor) -> Tensor:
-    """Put zeros where a step lacks; no copy of wide features where none does."""
-    return x.masked_fill(lacks, 0.0) if bool(lacks.any()) else x
+def _zero_missing(x: Tensor, missing: Tensor) -> Tensor:
+    """Put zeros at missing steps; do not copy wide features without any."""
+    return x.masked_fill(missing, 0.0) if bool(missing.any()) else x

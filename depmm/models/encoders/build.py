@@ -1,0 +1,94 @@
+"""Build an encoder from its settings."""
+
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from depmm.config import (
+    AttentionResNetConfig,
+    DepNetConfig,
+    EmoAudioNetConfig,
+    EncoderConfig,
+    FaceMapConfig,
+    FeatureCnnConfig,
+    FrameMeanConfig,
+    MfccCnnConfig,
+    SEResNetConfig,
+    SpectrogramCnnConfig,
+    SpeechTransformerConfig,
+    VoiceVectorConfig,
+)
+from depmm.models.encoders.attention_resnet import AttentionResNet
+from depmm.models.encoders.depnet import DepNet, FrameMean
+from depmm.models.encoders.emoaudionet import EmoAudioNet
+from depmm.models.encoders.encoder import Encoder
+from depmm.models.encoders.feature_cnn import FeatureCnn
+from depmm.models.encoders.mfcc_cnn import MfccCnn
+from depmm.models.encoders.released_inputs import FaceMap, VoiceVector
+from depmm.models.encoders.se_resnet import SEResNet
+from depmm.models.encoders.spectrogram_cnn import SpectrogramCnn
+from depmm.models.encoders.speech_transformer import SpeechTransformer, describe_source
+
+
+def build_encoder(values: dict[str, Any]) -> Encoder:
+    """Build an encoder from its settings.
+
+    Parameters
+    ----------
+    values : dict
+        Settings as in ``EncoderConfig``, with ``kind``.
+
+    Returns
+    -------
+    Encoder
+        With random weights; ``Encoder.load_pretrained`` loads those of a pre-trained model.
+    """
+    settings = TypeAdapter(EncoderConfig).validate_python(values)
+    arguments = settings.model_dump(exclude={"kind"})
+    match settings:
+        case MfccCnnConfig():
+            return MfccCnn(**arguments)
+        case SpectrogramCnnConfig():
+            return SpectrogramCnn(**arguments)
+        case AttentionResNetConfig():
+            return AttentionResNet(**arguments)
+        case EmoAudioNetConfig():
+            return EmoAudioNet(**arguments)
+        case SEResNetConfig():
+            return SEResNet(**arguments)
+        case DepNetConfig():
+            return DepNet(**arguments)
+        case FrameMeanConfig():
+            return FrameMean(**arguments)
+        case FaceMapConfig():
+            return FaceMap(**arguments)
+        case VoiceVectorConfig():
+            return VoiceVector(**arguments)
+        case SpeechTransformerConfig():
+            return SpeechTransformer(**arguments)
+        case FeatureCnnConfig():
+            return FeatureCnn(**arguments)
+    raise AssertionError(settings)
+
+
+def complete_settings(values: dict[str, Any]) -> dict[str, Any]:
+    """Add what a saved model needs to be built without the files of a pre-trained model.
+
+    Parameters
+    ----------
+    values : dict
+        Settings of an encoder.
+
+    Returns
+    -------
+    dict
+        The same settings, with the architecture of the pre-trained model where one is named.
+
+    Raises
+    ------
+    ValueError
+        If the pre-trained model cannot be read.
+    """
+    if values["kind"] == "speech_transformer" and not values["architecture"]:
+        return values | {"architecture": describe_source(values["source"])}
+    return values

@@ -1,0 +1,172 @@
+"""The interface of every encoder: one step of one modality -> one vector.
+
+A new encoder is a subclass in a file of its own, a settings class in ``depmm.config`` and one case
+in ``build_encoder``. Training, the embedding store, Grad-CAM and region attributions know encoders
+through this interface only.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from depmm.models.masking import length_mask
+
+
+def all_frames(lengths: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
+    """Index every valid frame of every step.
+
+    Parameters
+    ----------
+    lengths : Tensor, shape (N,)
+        Valid frames of each step.
+    n_frames : int
+        Padded number of frames.
+
+    Returns
+    -------
+    step_index : Tensor, shape (M,)
+        Step of each frame that passes through the network, in the order of the network's batch.
+    frame_index : Tensor, shape (M,)
+        Index of the frame within its step.
+    """
+    step_index, frame_index = length_mask(lengths, n_frames).nonzero(as_tuple=True)
+    return step_index, frame_index
+
+
+@dataclass(frozen=True)
+class GradCamLayer:
+    """The layer that Grad-CAM weights, and how its maps lie over the input.
+
+    Attributes
+    ----------
+    layer : Module
+        Module whose output maps are weighted, shape (M, C, h, w) or (M, C, w).
+    rows : {"pixels", "frequency", "cepstrum"}
+        Meaning of the rows of the input: rows of an image, bins from 0 Hz to the Nyquist
+        frequency, or cepstral coefficients, which have no place on a frequency axis.
+    front_end : Module, optional
+        Module that computes the input of the network from audio. It returns features of shape
+        (N, F, T) and the valid frames of each step, shape (N,).
+    stride : int, default 0
+        Frames of the front-end per column of the maps; 0 if the columns always span all valid
+        frames.
+    frames : callable, default `all_frames`
+        Function from the valid frames of each step, shape (N,), and their padded number to the
+        step and frame index of each image in the network's batch. Used with ``rows="pixels"``.
+    """
+
+    layer: nn.Module
+    rows: Literal["pixels", "frequency", "cepstrum"]
+    front_end: nn.Module | None = None
+    stride: int = 0
+    frames: Callable[[Tensor, int], tuple[Tensor, Tensor]] = all_frames
+
+
+class Encoder(nn.Module, ABC):
+    """Base class of the encoders of steps.
+
+    The vector of a step depends on the valid samples of this step only: neither padding nor the
+    other steps of the batch change it in evaluation mode.
+
+    Attributes
+    ----------
+    embed_dim : int
+        Size of the vector of a step, `D`.
+    """
+
+    embed_dim: int
+
+    @abstractmethod
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Encode steps.
+
+        Parameters
+        ----------
+        x : Tensor, shape (N, T, ...)
+            Padded samples, frames or feature rows of each step.
+        lengths : Tensor, shape (N,)
+            Valid samples, frames or rows of each step, at least 1.
+
+        Returns
+        -------
+        Tensor, shape (N, D)
+        """
+
+    def grad_cam_layer(self) -> GradCamLayer | None:
+        """Describe the layer for Grad-CAM.
+
+        Returns
+        -------
+        GradCamLayer or None
+            None if the encoder does not end in convolutions over an image or a spectrogram.
+        """
+        return None
+
+    def load_pretrained(self) -> None:
+        """Load the pre-trained weights that the settings name, if they name any.
+
+        ``build_model`` calls this once for a new model; a saved model already contains the weights.
+        """
+
+
+class PrecomputableEncoder(Encoder):
+    """An encoder whose frozen first part can run once per session.
+
+    ``forward(x, lengths)`` equals ``project(precompute(x, lengths))``.
+
+    Attributes
+    ----------
+    backbone : Module
+        The network of the first part.
+    frozen : bool
+        Whether the parameters and batch statistics of ``backbone`` are kept.
+    precompute_dim : int
+        Size of the precomputed vector of a step, `K`.
+    precompute_settings : dict
+        Everything that a precomputed vector depends on besides the tensors of ``backbone``, as
+        JSON values.
+    project : Module
+        The trainable part, from (N, K) to (N, D).
+    """
+
+    backbone: nn.Module
+    frozen: bool
+    precompute_dim: int
+    precompute_settings: dict[str, Any]
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Encode steps; see ``Encoder.forward``."""
+        return self.project(self.precompute(x, lengths))
+
+    @abstractmethod
+    def precompute(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Run the first part.
+
+        Parameters
+        ----------
+        x : Tensor, shape (N, T, ...)
+            As in ``forward``.
+        lengths : Tensor, shape (N,)
+            As in ``forward``.
+
+        Returns
+        -------
+        Tensor, shape (N, K)
+        """
+
+    @abstractmethod
+    def project(self, precomputed: Tensor) -> Tensor:
+        """Run the trainable part.
+
+        Parameters
+        ----------
+        precomputed : Tensor, shape (N, K)
+            Output of ``precompute``, computed now or read from the embedding store.
+
+        Returns
+        -------
+        Tensor, shape (N, D)
+        """

@@ -1,0 +1,36 @@
+"""Build the fusion of steps and modalities from its settings."""
+
+from typing import Any
+
+from pydantic import TypeAdapter
+from torch import nn
+
+from depmm.config import DepFormerConfig, FusionConfig, MeanPoolConfig
+from depmm.models.fusion.dep_former.dep_former import DepFormer
+from depmm.models.fusion.mean_pool import MeanPool
+
+
+def build_fusion(values: dict[str, Any], in_dims: dict[str, int], out_features: int) -> nn.Module:
+    """Build the fusion of steps and modalities from its settings.
+
+    Parameters
+    ----------
+    values : dict
+        Settings as in ``FusionConfig``, with ``kind``.
+    in_dims : dict of str to int
+        Feature size of each modality.
+    out_features : int
+        Logits per session.
+
+    Returns
+    -------
+    DepFormer or MeanPool
+    """
+    settings = TypeAdapter(FusionConfig).validate_python(values)
+    arguments = settings.model_dump(exclude={"kind"})
+    match settings:
+        case DepFormerConfig():
+            return DepFormer(in_dims, out_features, **arguments)
+        case MeanPoolConfig():
+            return MeanPool(in_dims, out_features, **arguments)
+    raise AssertionError(settings)
