@@ -17,7 +17,8 @@ from torch import nn
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData
-from depmm.store.embeddings import EmbeddingStore, FrozenEncoder, embedding_key
+from depmm.models.encoders.encoder import PrecomputableEncoder
+from depmm.store.embeddings import EmbeddingStore, embedding_key
 
 REPORTS = 10  # progress lines of an embedding
 
@@ -52,7 +53,7 @@ def ensure_embeddings(
     dataset = data.dataset
     stores: dict[str, EmbeddingStore] = {}
     for modality in dataset.settings.precompute_embeddings:
-        encoder = cast(FrozenEncoder, encoders[modality].to(device))
+        encoder = cast(PrecomputableEncoder, encoders[modality].to(device))
         key = embedding_key(encoder, modality, dataset.settings, dataset.store)
         stores[modality] = EmbeddingStore(dataset.store, key)
         mine = range(len(dataset))[rank::world_size]
@@ -64,7 +65,7 @@ def ensure_embeddings(
 
 @torch.no_grad()
 def _embed(
-    encoder: FrozenEncoder,
+    encoder: PrecomputableEncoder,
     modality: str,
     data: ExperimentData,
     todo: list[int],
@@ -81,9 +82,9 @@ def _embed(
     for done, (index, inputs) in enumerate(batches, start=1):
         signal, length = inputs[modality][0], inputs[f"{modality}_length"][0]
         there = length > 0
-        rows = np.zeros((0, encoder.embed_dim), np.float32)
+        rows = np.zeros((0, encoder.precompute_dim), np.float32)
         if bool(there.any()):
-            rows = encoder.embed(signal[there], length[there]).float().cpu().numpy()
+            rows = encoder.precompute(signal[there], length[there]).float().cpu().numpy()
         kept.write(*signals.session_keys[int(index)], rows, there.cpu().numpy())
         if done * REPORTS // len(todo) > (done - 1) * REPORTS // len(todo):
             rate = done / (time.perf_counter() - began)

@@ -200,6 +200,8 @@ class DepressionModel(PreTrainedModel):
         """
         features: dict[str, Tensor] = {}
         masks: dict[str, Tensor] = {}
+        # of a model in half precision; under autocast parameters are float32
+        dtype = next(self.fusion.parameters()).dtype
         for name, encoder in self.encoders.items():
             signal, embedding = inputs.get(name), inputs.get(f"{name}_embedding")
             length = inputs.get(f"{name}_length")
@@ -211,9 +213,8 @@ class DepressionModel(PreTrainedModel):
                     value=name,
                 )
             masks[name] = length > 0
-            features[name] = encode_present(
-                cast(Encoder, encoder), signal, embedding, length, masks[name]
-            ).to(self._feature_dtype)
+            x = encode_present(cast(Encoder, encoder), signal, embedding, length, masks[name])
+            features[name] = x.to(dtype) if dtype.itemsize < 4 else x
         present = torch.stack(list(masks.values())).any(dim=0).any(dim=1)
         if not bool(present.all()):
             empty = (~present).nonzero().flatten().tolist()
@@ -294,12 +295,6 @@ class DepressionModel(PreTrainedModel):
             for index, seed in zip(range(len(branch_logits)), seeds, strict=True)
         ]
         return output, self.head.predict(torch.cat(columns, dim=1))
-
-    @property
-    def _feature_dtype(self) -> torch.dtype | None:
-        """Half precision in a half-precision model; None under autocast, which chooses types."""
-        dtype = next(self.fusion.parameters()).dtype
-        return dtype if dtype in (torch.float16, torch.bfloat16) else None
 
     def _step_logits(self, features: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor | None:
         """Average the linear predictions from a step's modalities."""

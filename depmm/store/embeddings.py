@@ -9,13 +9,12 @@ of ``embeddings`` may be deleted at any time: what is needed is made again.
 
 import hashlib
 import json
-from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from depmm.config import DataConfig
+from depmm.models.encoders.encoder import PrecomputableEncoder
 from depmm.store.sessions import SessionStore, SessionWriter, StoreError
 
 EMBEDDING_VERSION = 1  # raise it when code changes what a frozen encoder computes
@@ -26,29 +25,8 @@ SIGNAL_SETTINGS = {
 }
 
 
-class FrozenEncoder(Protocol):
-    """An encoder whose first part, frozen, can run once.
-
-    Attributes
-    ----------
-    backbone : the frozen network
-    embed_dim : width of an embedding, `K`
-    embed_settings : what an embedding depends on beside the network's tensors; JSON values
-    """
-
-    backbone: nn.Module
-    embed_dim: int
-    embed_settings: dict[str, Any]
-
-    def embed(self, signal: Tensor, length: Tensor, /) -> Tensor:
-        """Run the frozen part: Tensor[N, T, ...], Tensor[N] -> Tensor[N, K]."""
-
-    def project(self, embedding: Tensor, /) -> Tensor:
-        """Run the rest: Tensor[N, K] -> Tensor[N, D]."""
-
-
 def embedding_key(
-    encoder: FrozenEncoder, modality: str, data: DataConfig, store: SessionStore
+    encoder: PrecomputableEncoder, modality: str, data: DataConfig, store: SessionStore
 ) -> str:
     """Name everything that an embedding depends on in twelve characters.
 
@@ -61,7 +39,7 @@ def embedding_key(
     """
     signal = {name: getattr(data, name) for name in SIGNAL_SETTINGS[modality]}
     kind = type(encoder).__name__
-    content = [EMBEDDING_VERSION, kind, encoder.embed_settings, modality, signal, store.hash]
+    content = [EMBEDDING_VERSION, kind, encoder.precompute_settings, modality, signal, store.hash]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name, tensor in sorted(encoder.backbone.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -51,7 +51,7 @@ def measure(sessions: int) -> dict[str, float]:
     torch.manual_seed(0)
     encoders = {"audio": MfccCnnConfig(kind="mfcc_cnn"), "face": SEResNetConfig(kind="se_resnet")}
     model = build_model(ModelConfig(encoders=encoders, fusion=DepFormerConfig(kind="dep_former")))
-    widths = {name: encoder.out_dim for name, encoder in model.encoders.items()}
+    widths = {name: encoder.embed_dim for name, encoder in model.encoders.items()}
     model.eval()
     names = RowNames(*manifest(WANTED), fold=0, seed=0, binary=True)
     began, forward = time.perf_counter(), 0.0

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 from depmm.config import load_config
-from depmm.models.fusion.dep_former.dep_former import DepFormer
-from depmm.models.fusion.dep_former.modality_adapter import ModalityAdapter
+from depmm.models.fusion.build import build_fusion
+from depmm.models.fusion.dep_former.dep_former import DepFormer, ModalityAdapter
 
 CONFIG = Path(__file__).parents[1] / "configs" / "dep_former_release_layout.yaml"
 BATCH, STEPS, REPEATS = 32, 24, 5
@@ -50,9 +50,9 @@ def main() -> None:
     settings = load_config(CONFIG).model.fusion
     features = {name: torch.rand(BATCH, STEPS, width) for name, width in WIDTHS.items()}
     masks = {name: torch.ones(BATCH, STEPS, dtype=torch.bool) for name in WIDTHS}
-    count, step = whole_model(DepFormer(WIDTHS, 1, settings), features, masks)
+    count, step = whole_model(build_fusion(settings.model_dump(), WIDTHS, 1), features, masks)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    adapter = ModalityAdapter(WIDTHS)
+    adapter = ModalityAdapter(WIDTHS, settings.adapter_hidden_dim, settings.adapter_dim)
     part = median_step(adapter, lambda: torch.cat(list(adapter(features).values())).sum())
     print(f"{torch.get_num_threads()} threads, {count / 1e6:.1f} M parameters")
     print("| s a step | s the adapter alone | ratio | peak memory, GiB |")

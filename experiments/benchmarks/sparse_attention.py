@@ -15,13 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from depmm.config import DepFormerConfig
-from depmm.models.fusion.dep_former.dep_former import DepFormer
+from depmm.models.fusion.build import build_fusion
 from depmm.models.fusion.dep_former.sparse_attention import (
     QuerySelection,
-    all_scores,
     attend_selected,
-    selected_queries,
+    count_selected_queries,
+    score_all_keys,
 )
 
 HEADS, HEAD_WIDTH, FACTOR = 8, 64, 5
@@ -38,8 +37,8 @@ def sparse(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Select, then let the selected attend: what ``SparseAttention`` does between its layers."""
     batch, _, length, _ = q.shape
     mask = torch.ones(batch, length, dtype=torch.bool)
-    bound = selected_queries(length, FACTOR)
-    scores = all_scores(q, k, mask, bound)
+    bound = count_selected_queries(length, FACTOR)
+    scores = score_all_keys(q, k, mask, bound)
     weight = QuerySelection(FACTOR)(q, k, mask, scores).to(v.dtype)
     return attend_selected(q, k, v, weight, mask, bound, scores)
 
@@ -69,7 +68,7 @@ def compare(length: int, batch: int) -> tuple[float, float]:
 def train_long(length: int = 4096, batch: int = 4) -> tuple[float, float]:
     """Seconds and peak resident memory, GiB, of one training step of the whole fusion."""
     widths = {"audio": 128, "face": 128}
-    model = DepFormer(widths, 1, DepFormerConfig(kind="dep_former")).train()
+    model = build_fusion({"kind": "dep_former"}, widths, 1).train()
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     features = {name: torch.randn(batch, length, width) for name, width in widths.items()}
     masks = {name: torch.ones(batch, length, dtype=torch.bool) for name in widths}

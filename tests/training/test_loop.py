@@ -355,7 +355,9 @@ def test_parameter_groups_by_name(corpus):
     assert sorted(found[0] + found[1]) == sorted(names.values())
     for part in ("bias", "norm", "gate_logit"):
         assert not [name for name in found[0] if part in name]
-    assert {"encoders.audio.convolutions.0.weight", "fusion.predict.cross.weight"} <= set(found[0])
+    assert {"encoders.audio.convolutions.0.weight", "fusion.output_layers.cross.weight"} <= set(
+        found[0]
+    )
     assert any("gate_logit" in name for name in found[1])
     first = next(model.parameters()).requires_grad_(False)
     settings = TrainingConfig(weight_decay=0.05)
@@ -542,7 +544,7 @@ def test_carrying_over_another_run(corpus, tmp_path):
     torch.testing.assert_close(before[name], after[name], atol=1e-8, rtol=0)
     report = json.loads((second.path / "carried_over.json").read_text())[0]
     assert name in report["matched"]
-    assert all(name.startswith("fusion.predict") for name in report["mismatched"])
+    assert all(name.startswith("fusion.output_layers") for name in report["mismatched"])
     assert report["mismatched"]
     assert any("tensors loaded" in line for line in said)
     told = f"training.init_from: {first.path} has learned from nobody who is tested or chosen from"

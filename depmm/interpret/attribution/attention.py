@@ -15,16 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from depmm.models.fusion.dep_former.attention_sharing import AttentionSharing
-from depmm.models.fusion.dep_former.bernoulli_fusion import BernoulliFusion
-from depmm.models.fusion.dep_former.dep_former import DepFormer
-from depmm.models.fusion.dep_former.sparse_attention import QuerySelection, SparseAttention
-from depmm.models.fusion.dep_former.sparse_encoder import (
+from depmm.models.fusion.dep_former.dep_former import BernoulliFusion, DepFormer
+from depmm.models.fusion.dep_former.encoder import (
     EncoderLayer,
     SparseEncoder,
     Stack,
     Steps,
     last_steps,
 )
+from depmm.models.fusion.dep_former.sparse_attention import QuerySelection, SparseAttention
 from depmm.models.model import DepressionModel
 
 QUERIES_AT_ONCE = 128  # attention of so many queries to all keys is held in memory

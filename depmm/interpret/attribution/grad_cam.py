@@ -8,36 +8,15 @@ then shows where the channels that matter are active, and no finer (Draelos and 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from depmm.models.encoders.attention_resnet import AttentionResNet
-from depmm.models.encoders.depnet import DepNet, FrameMean
-from depmm.models.encoders.emoaudionet import EmoAudioNet
-from depmm.models.encoders.mfcc_cnn import MfccCnn
-from depmm.models.encoders.resnet50 import choose_frames
-from depmm.models.encoders.se_resnet import SEResNet
-from depmm.models.encoders.spectrogram_cnn import SpectrogramCnn
+from depmm.models.encoders.encoder import Encoder, GradCamLayer
 from depmm.models.masking import length_mask
 from depmm.models.model import DepressionModel
-
-
-class _Target(NamedTuple):
-    """Where a map comes from.
-
-    Attributes
-    ----------
-    layer : whose output is weighted
-    front_end : of sound: gives Tensor[N, F, T] and Tensor[N] valid frames, the picture
-    stride : frames of the picture to a column of the layer's maps; 0: its columns always span all
-    """
-
-    layer: nn.Module
-    front_end: nn.Module | None = None
-    stride: int = 0
 
 
 def grad_cam(model: DepressionModel, modality: str, **inputs: Tensor) -> pd.DataFrame:
@@ -70,8 +49,7 @@ def grad_cam(model: DepressionModel, modality: str, **inputs: Tensor) -> pd.Data
             f"grad_cam: {modality} is not given as a signal: read it without "
             "data.precompute_embeddings"
         )
-    encoder = model.encoders[modality]
-    target = _target(encoder, modality)
+    target = _target(cast(Encoder, model.encoders[modality]), modality)
     seen: list[Tensor] = []
     pictures: list[tuple[Tensor, Tensor]] = []
     with torch.enable_grad(), _watched(target, seen, pictures):
@@ -86,10 +64,10 @@ def grad_cam(model: DepressionModel, modality: str, **inputs: Tensor) -> pd.Data
     maps = _weighted(activations, torch.cat(gradients), columns)
     length = inputs[f"{modality}_length"]
     row, step = (length > 0).nonzero(as_tuple=True)
-    if modality == "face":
-        place, frame = _shown_frames(encoder, length[row, step], inputs["face"].shape[2])
+    if target.rows == "pixels":
+        place, frame = target.frames(length[row, step], inputs[modality].shape[2])
         row, step = row[place], step[place]
-        size = inputs["face"].shape[-2:]
+        size = inputs[modality].shape[-2:]
         large = [_resized(one, size).cpu().numpy() for one in maps]
     else:
         frame = torch.zeros_like(row)
@@ -104,34 +82,19 @@ def grad_cam(model: DepressionModel, modality: str, **inputs: Tensor) -> pd.Data
     return table
 
 
-def _target(encoder: nn.Module, modality: str) -> _Target:
-    match encoder:
-        case SEResNet():
-            return _Target(encoder.backbone)
-        case DepNet() | FrameMean():
-            return _Target(encoder.backbone.resnet)
-        case SpectrogramCnn():
-            # before the pool, as in the paper: the last layer that still has its full size
-            return _Target(encoder.convolutions[-2], encoder.spectrogram)
-        case AttentionResNet():
-            blocks = cast(nn.ModuleList, encoder.stages[-1])
-            return _Target(blocks[-1], encoder.mfcc, stride=32)
-        case MfccCnn():
-            layers = encoder.convolutions
-            return _Target(layers[-1], encoder.mfcc, stride=2 ** len(layers))
-        case EmoAudioNet() if "spectrogram" in encoder.branches:
-            branch = cast(Any, encoder.branches["spectrogram"])
-            return _Target(branch.blocks[-1], branch.spectrogram)
-    raise ValueError(
-        f"grad_cam: {type(encoder).__name__}, which encodes {modality}, does not end in "
-        "convolutions over crops or spectrograms: use occlusion of steps, or one of se_resnet, "
-        "depnet, frame_mean, spectrogram_cnn, attention_resnet, mfcc_cnn, emoaudionet"
-    )
+def _target(encoder: Encoder, modality: str) -> GradCamLayer:
+    target = encoder.grad_cam_layer()
+    if target is None:
+        raise ValueError(
+            f"grad_cam: {type(encoder).__name__}, which encodes {modality}, does not end in "
+            "convolutions over crops or spectrograms. Use occlusion of steps instead."
+        )
+    return target
 
 
 @contextmanager
 def _watched(
-    target: _Target, seen: list[Tensor], pictures: list[tuple[Tensor, Tensor]]
+    target: GradCamLayer, seen: list[Tensor], pictures: list[tuple[Tensor, Tensor]]
 ) -> Iterator[None]:
     """Keep what the layer gives out, as leaves of the graph: nothing before it gets a gradient."""
 
@@ -165,22 +128,6 @@ def _weighted(activations: Tensor, gradients: Tensor, columns: Tensor) -> Tensor
     share = inside / (columns * activations.shape[2])[:, None, None, None]
     weight = (gradients * share).sum(dim=(2, 3), keepdim=True)
     return (weight * activations * inside).sum(dim=1).relu().detach()
-
-
-def _shown_frames(encoder: nn.Module, length: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-    """Which crops pass the network, in its order: number of the step that has faces, of the crop.
-
-    Parameters
-    ----------
-    encoder : a face encoder
-    length : Tensor[N] valid crops of each step with faces
-    frames : padded number of crops
-    """
-    if isinstance(encoder, DepNet | FrameMean):
-        used = length_mask(length.clamp(max=encoder.frames), encoder.frames)
-        return used.nonzero()[:, 0], choose_frames(length, encoder.frames)[used]
-    place, frame = length_mask(length, frames).nonzero(as_tuple=True)
-    return place, frame
 
 
 def _resized(one: Tensor, size: Sequence[int]) -> Tensor:

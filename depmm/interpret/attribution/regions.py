@@ -7,6 +7,7 @@ coarse as the last convolution, and a small region beside a hot one gets some of
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,7 @@ from torch import Tensor, nn
 from depmm.config import SAMPLE_RATE
 from depmm.interpret.attribution.face_regions import face_regions
 from depmm.interpret.attribution.grad_cam import grad_cam
-from depmm.models.encoders.depnet import DepNet, FrameMean
-from depmm.models.encoders.emoaudionet import EmoAudioNet
-from depmm.models.encoders.se_resnet import SEResNet
-from depmm.models.encoders.spectrogram_cnn import SpectrogramCnn
+from depmm.models.encoders.encoder import Encoder
 from depmm.models.model import DepressionModel
 
 THIRDS = ("upper_third", "middle_third", "lower_third")  # of a crop: brows and eyes, nose, mouth
@@ -54,7 +52,7 @@ def attribute_regions(
     ValueError : no encoder ends in convolutions over crops or spectrograms, or its modality is
         given embedded
     """
-    shown = [name for name, encoder in model.encoders.items() if _has_places(encoder)]
+    shown = [name for name, encoder in model.encoders.items() if _rows(encoder)]
     if not shown:
         kinds = ", ".join(type(encoder).__name__ for encoder in model.encoders.values())
         raise ValueError(
@@ -64,11 +62,10 @@ def attribute_regions(
     return pd.concat([_of_modality(model, name, inputs, landmarks) for name in shown])
 
 
-def _has_places(encoder: nn.Module) -> bool:
-    """Whether rows and columns of its maps are places: rows of MFCC are no frequencies."""
-    if isinstance(encoder, EmoAudioNet):
-        return "spectrogram" in encoder.branches
-    return isinstance(encoder, SEResNet | DepNet | FrameMean | SpectrogramCnn)
+def _rows(encoder: nn.Module) -> str | None:
+    """Meaning of the rows of an encoder's maps; None if they have no place in face or spectrum."""
+    target = cast(Encoder, encoder).grad_cam_layer()
+    return None if target is None or target.rows == "cepstrum" else target.rows
 
 
 def _of_modality(
@@ -78,11 +75,12 @@ def _of_modality(
     landmarks: Sequence[Landmarks | None],
 ) -> pd.DataFrame:
     maps = grad_cam(model, modality, **inputs)
+    rows = _rows(model.encoders[modality])
     parts = []
     for row in maps["row"].unique():
         own, of_session = maps[maps["row"] == row], landmarks[row]
         heatmaps = own["heatmap"].tolist()
-        if modality == "audio":
+        if rows == "frequency":
             shares = _in_bands(heatmaps)
         elif of_session is None:
             shares = _in_thirds(np.stack(heatmaps))

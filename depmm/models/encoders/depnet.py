@@ -99,7 +99,7 @@ class DepNet(PrecomputableEncoder):
 
     Attributes
     ----------
-    precompute_dim, precompute_settings : width of ``precompute``, and what it depends on beside ``backbone``
+    precompute_dim, precompute_settings : see ``PrecomputableEncoder``
 
     Raises
     ------

@@ -90,7 +90,7 @@ class SpeechTransformer(PrecomputableEncoder):
     Parameters
     ----------
     source : local folder or hub name of the pre-trained model, for ``load_pretrained`` alone
-    frozen : no gradient to the network, which then stays in evaluation mode; ``precompute`` can be kept
+    frozen : no gradient to the network, which then stays in evaluation mode; its output can be kept
     layer : hidden state to use, 0 (before the first layer) to the number of layers; None: a learned
         mix of all
     embed_dim : output size, `D`

@@ -12,8 +12,8 @@ from depmm.interpret.attribution import parquet_stream
 from depmm.interpret.attribution.attention import attention_received, record
 from depmm.interpret.attribution.parquet_stream import ParquetStream
 from depmm.models.fusion.dep_former.attention_sharing import AttentionSharing
-from depmm.models.fusion.dep_former.sparse_attention import QuerySelection, selected_queries
-from depmm.models.fusion.dep_former.sparse_encoder import CircularConvolution, EncoderLayer
+from depmm.models.fusion.dep_former.encoder import CircularConvolution, EncoderLayer
+from depmm.models.fusion.dep_former.sparse_attention import QuerySelection, count_selected_queries
 from depmm.models.masking import masked_mean
 from depmm.models.model import DepressionModel, build_model
 
@@ -251,7 +251,7 @@ def test_a_session_is_recorded_the_same_in_any_batch():
 def test_selected_are_those_of_highest_sparsity():
     table = record(model_of(sampling_factor=2), *steps_of([20, 6])).attention
     for (row, *_), steps in table[table["layer"] == 0].groupby(PLACE):
-        assert steps["selected"].sum() == selected_queries(len(steps), sampling_factor=2), row
+        assert steps["selected"].sum() == count_selected_queries(len(steps), sampling_factor=2), row
         left = steps["sparsity"][~steps["selected"]]
         assert left.empty or steps["sparsity"][steps["selected"]].min() >= left.max()
 

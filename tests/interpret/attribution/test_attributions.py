@@ -130,7 +130,7 @@ def test_a_linear_model_by_hand():
     """Of a mean over n steps, w (x_i - mean) / n is what a step adds; methods scale it."""
     model = tiny_model(MEAN_POOL, ("audio",))
     x, masks = sessions([5], ("audio",))
-    weight = model.fusion.predict["audio"][1].weight[0].detach()
+    weight = model.fusion.output_layers["audio"][1].weight[0].detach()
     added = ((x["audio"][0] - x["audio"][0].mean(0)) @ weight).numpy() / 5
     table = {name: values(run(model, x, masks, [1]), name) for name, run in METHODS.items()}
     np.testing.assert_allclose(table["integrated_gradients"], added, atol=1e-5)

@@ -11,7 +11,7 @@ from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.evaluation.batch_prediction import predict
 from depmm.interpret.attribution.explain import explain_sessions
 from depmm.interpret.attribution.occlusion import occlude_steps
-from depmm.models.fusion.dep_former.sparse_attention import selected_queries
+from depmm.models.fusion.dep_former.sparse_attention import count_selected_queries
 from depmm.models.model import DepressionModel, build_model
 
 MEAN_POOL = "model.fusion={kind: mean_pool, dropout: 0.0}"
@@ -203,9 +203,7 @@ def test_selected_is_the_share_of_heads_of_the_first_layer(tables):
         first = attention[of_encoder & (attention["stack"] == 0) & (attention["layer"] == 0)]
         share = first.groupby(["session", "step"], sort=False)["selected"].mean()
         assert attributions[f"selected_{encoder}"].tolist() == share.tolist()
-        assert (
-            share.groupby("session").sum().tolist() == [selected_queries(4, sampling_factor=1)] * 4
-        )
+        assert share.groupby("session").sum().tolist() == [count_selected_queries(4, 1)] * 4
     assert attributions["selected"].equals(attributions["selected_multimodal"])
 
 

@@ -33,7 +33,7 @@ def curve(table: pd.DataFrame, method: str, name: str, order: int = 0) -> list[f
 )
 def test_curves_by_hand(fusion, direction):
     model = tiny_model(fusion)
-    for name, weight in model.fusion.predict.named_parameters():
+    for name, weight in model.fusion.output_layers.named_parameters():
         weight += 5 * direction * name.endswith("bias")  # what is predicted for everybody
     x, masks = sessions([4, 1, 3], padding=1)
     masks["face"][0, 1] = False

@@ -136,7 +136,7 @@ def test_by_hand_and_without_a_trace():
 def test_a_map_has_the_size_of_its_sound_whatever_the_batch(kind):
     model = tiny(audio={"kind": kind, **SOUND[kind]})
     with torch.no_grad():  # so that something speaks for depression
-        model.fusion.predict["audio"][1].weight.abs_()
+        model.fusion.output_layers["audio"][1].weight.abs_()
     lengths = [[16000, 7000], [5000, 0]]
     table = grad_cam(model, "audio", **sound(lengths))
     encoder = model.encoders["audio"]

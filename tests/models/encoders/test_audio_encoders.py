@@ -65,7 +65,7 @@ def test_padding_and_neighbours_change_nothing_in_evaluation(name):
     lengths = [7_777, 24_000, 1, 16_384, 4_001]
     waveform, length = voices(lengths, padded=24_000)
     together = encoder(waveform, length)
-    assert together.shape == (5, encoder.out_dim)
+    assert together.shape == (5, encoder.embed_dim)
     assert together.isfinite().all()
     assert (together[0] - together[1]).abs().max() > 1e-4  # it hears a difference
     for row, n in enumerate(lengths):
@@ -79,7 +79,7 @@ def test_padding_and_neighbours_change_nothing_in_evaluation(name):
 def test_every_parameter_receives_a_gradient(name):
     encoder = small(name).train()
     waveform, length = voices([24_000, 15_000, 9_000, 20_000])
-    (encoder(waveform, length) * torch.randn(4, encoder.out_dim)).sum().backward()
+    (encoder(waveform, length) * torch.randn(4, encoder.embed_dim)).sum().backward()
     silent = [
         n for n, p in encoder.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
     ]
@@ -93,7 +93,7 @@ def test_one_step_lowers_the_loss_of_its_batch(name):
     for module in encoder.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-    head = nn.Linear(encoder.out_dim, 1)
+    head = nn.Linear(encoder.embed_dim, 1)
     waveform, length = voices([24_000, 15_000, 9_000, 20_000])
     parameters = [*encoder.parameters(), *head.parameters()]
 
@@ -162,7 +162,7 @@ def test_spectrogram_cnn_sizes():
     ]
     # 513 - 2 = 511, / 4 = 127, - 2 = 125, / 4 = 31; 125 - 2 = 123, / 3 = 41, - 2 = 39, / 3 = 13
     assert encoder.convolutions(picture).shape == (2, 32, 31, 13)
-    assert encoder(waveform, length).shape == (2, encoder.out_dim) == (2, 128)
+    assert encoder(waveform, length).shape == (2, encoder.embed_dim) == (2, 128)
     count = 32 * 9 + 32 + 32 * 32 * 9 + 32 + 32 * 31 * 13 * 128 + 128
     assert sum(p.numel() for p in encoder.parameters()) == count
 
@@ -305,7 +305,7 @@ def test_residual_networks_have_their_known_sizes(depth, blocks, width, with_las
     with torch.device("meta"):
         plain = AttentionResNet(depth, attention=False)
         attentive = AttentionResNet(depth)
-    assert plain.out_dim == attentive.out_dim == width
+    assert plain.embed_dim == attentive.embed_dim == width
     count = sum(p.numel() for p in plain.parameters())
     assert count == plain_count(blocks, depth >= 50)
     assert count == with_last - 1000 * (width + 1) - 2 * 64 * 49
@@ -359,10 +359,10 @@ def test_emoaudionet_sizes():
         block.register_forward_hook(lambda _, __, out: shapes.append(tuple(out.shape[1:])))
     vector = spectrogram(waveform, length)
     assert shapes == [(128, 28, 28), (128, 3, 3)]
-    assert vector.shape == (1, spectrogram.out_dim) == (1, 1152)
-    assert mfcc(waveform, length).shape == (1, mfcc.out_dim) == (1, 2816)
+    assert vector.shape == (1, spectrogram.embed_dim) == (1, 1152)
+    assert mfcc(waveform, length).shape == (1, mfcc.embed_dim) == (1, 2816)
     assert encoder.dense.in_features == 3968
-    assert encoder.out_dim == 10
+    assert encoder.embed_dim == 10
     picture = 3 * 128 * 9 + 128 + 5 * (128 * 128 * 9 + 128)
     series = 5 * 128 + 128 + 5 * 128 * 128 + 128
     assert sum(p.numel() for p in encoder.parameters()) == picture + series + 3968 * 10 + 10
@@ -374,7 +374,7 @@ def test_branches_alone():
         encoder = small(f"emoaudionet_{name}")
         assert list(encoder.branches) == [name]
         assert isinstance(encoder.branches[name], kind)
-        assert encoder.out_dim == 10
+        assert encoder.embed_dim == 10
     for branches in ([], ["video"], ["mfcc", "mfcc"]):
         with pytest.raises(ValueError, match="name 'spectrogram', 'mfcc' or both"):
             EmoAudioNet(branches)

@@ -96,16 +96,16 @@ def test_sizes_at_224_are_those_of_the_paper():
         for name, module in encoder.named_modules()
     ]
     with torch.no_grad():
-        embedded, vector = encoder.embed(crops, length), encoder(crops, length)
+        embedded, vector = encoder.precompute(crops, length), encoder(crops, length)
     for hook in hooks:
         hook.remove()
     assert shapes["backbone.resnet.stem"] == (1, 64, 56, 56)
     assert shapes["backbone.resnet"] == (1, 2048, 7, 7)
-    assert embedded.shape == (1, 5 * 12544) == (1, encoder.embed_dim)
+    assert embedded.shape == (1, 5 * 12544) == (1, encoder.precompute_dim)
     for branch in range(3):
         assert shapes[f"aggregate.temporal.{branch}"] == (1, 32, 5, 12544)
     assert shapes["aggregate"] == (1, 64, 12544)
-    assert vector.shape == (1, 64) == (1, encoder.out_dim)
+    assert vector.shape == (1, 64) == (1, encoder.embed_dim)
     assert vector.isfinite().all()
 
 
@@ -190,8 +190,8 @@ def test_too_few_frames_are_repeated_in_a_cycle(depnet):
     crops = random_crops(1, 2)
     cycle = crops[:, [0, 1, 0, 1, 0]]
     with torch.no_grad():
-        repeated = depnet.embed(crops, torch.tensor([2]))
-        assert_same(repeated, depnet.embed(cycle, torch.tensor([5])))
+        repeated = depnet.precompute(crops, torch.tensor([2]))
+        assert_same(repeated, depnet.precompute(cycle, torch.tensor([5])))
     first, second = repeated[0].unflatten(0, (5, -1))[:2]
     assert (first - second).abs().max() > 1e-3
 
@@ -215,7 +215,7 @@ def test_single_image_is_the_middle_frame_and_the_mean_counts_each_frame_once(fr
         single = frame_mean(crops, torch.tensor([3]))
         frame_mean.frames = 5
     assert_same(single[0], features[1])
-    assert single.shape == (1, 2048) == (1, frame_mean.out_dim)
+    assert single.shape == (1, 2048) == (1, frame_mean.embed_dim)
 
 
 def test_parts_of_a_large_batch_give_the_same(frame_mean, monkeypatch):

@@ -69,10 +69,10 @@ def test_a_step_is_what_transformers_computes_for_it_alone(family, norm, normali
     source = write_source(tmp_path, family, norm, normalize)
     encoder = encoder_of(source)
     waveform, length = sounds()
-    together = encoder.embed(waveform, length)
-    assert together.shape == (len(length), encoder.embed_dim) == (len(length), 4 * 16)
+    together = encoder.precompute(waveform, length)
+    assert together.shape == (len(length), encoder.precompute_dim) == (len(length), 4 * 16)
     for row, samples in enumerate(LENGTHS):
-        alone = encoder.embed(waveform[row : row + 1, :samples], length[row : row + 1])
+        alone = encoder.precompute(waveform[row : row + 1, :samples], length[row : row + 1])
         torch.testing.assert_close(alone[0], together[row], rtol=0, atol=1e-4)
         expected = torch.cat(by_hand(source, waveform[row, :samples]))
         torch.testing.assert_close(together[row], expected, rtol=0, atol=1e-4)
@@ -87,9 +87,9 @@ def test_a_layer_is_the_hidden_state_of_that_number(layer, norm, tmp_path):
     encoder = encoder_of(source, layer=layer)
     waveform, length = sounds([5000])
     expected = by_hand(source, waveform[0])[layer]
-    torch.testing.assert_close(encoder.embed(waveform, length)[0], expected, rtol=0, atol=1e-4)
-    assert encoder.embed_dim == 16
-    linear = encoder.project[-1]
+    torch.testing.assert_close(encoder.precompute(waveform, length)[0], expected, rtol=0, atol=1e-4)
+    assert encoder.precompute_dim == 16
+    linear = encoder.projection[-1]
     torch.testing.assert_close(
         encoder(waveform, length)[0], linear.weight @ expected + linear.bias, rtol=0, atol=1e-4
     )
@@ -98,24 +98,24 @@ def test_a_layer_is_the_hidden_state_of_that_number(layer, norm, tmp_path):
 def test_mix_weighs_the_layers_by_a_softmax(source):
     encoder = encoder_of(source)
     with torch.no_grad():
-        encoder.project[0].logit.copy_(torch.tensor([0.0, 1.0, -1.0, 2.0]))
+        encoder.projection[0].logit.copy_(torch.tensor([0.0, 1.0, -1.0, 2.0]))
     waveform, length = sounds([5000, 3000])
     weights = np.exp([0, 1, -1, 2]) / np.exp([0, 1, -1, 2]).sum()
     states = by_hand(source, waveform[0])
     mixed = sum(float(w) * state for w, state in zip(weights, states, strict=True))
-    expected = encoder.project[-1](mixed)
+    expected = encoder.projection[-1](mixed)
     result = encoder(waveform, length)
-    assert result.shape == (2, encoder.out_dim) == (2, 6)
+    assert result.shape == (2, encoder.embed_dim) == (2, 6)
     torch.testing.assert_close(result[0], expected, rtol=0, atol=1e-4)
 
 
 def test_parts_and_order_of_a_batch_change_nothing(source, monkeypatch):
     encoder = encoder_of(source)
     waveform, length = sounds()
-    whole = encoder.embed(waveform, length)
+    whole = encoder.precompute(waveform, length)
     monkeypatch.setattr(speech_transformer, "STEPS_AT_ONCE", 2)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
-    parts = encoder.embed(waveform[order], length[order])
+    parts = encoder.precompute(waveform[order], length[order])
     torch.testing.assert_close(parts, whole[order], rtol=0, atol=1e-4)
 
 
@@ -124,7 +124,7 @@ def test_loudness_counts_only_without_normalisation(tmp_path):
     for normalize in (True, False):
         source = write_source(tmp_path / str(normalize), "wav2vec2", "layer", normalize)
         encoder = encoder_of(source)
-        change = encoder.embed(waveform, length) - encoder.embed(3 * waveform, length)
+        change = encoder.precompute(waveform, length) - encoder.precompute(3 * waveform, length)
         assert (change.abs().max() < 1e-3) == normalize
 
 

@@ -6,22 +6,23 @@ from imitated_gpu import CudaAutocast
 from torch.nn.functional import scaled_dot_product_attention
 
 from depmm.config import DepFormerConfig, ModelConfig
+from depmm.models.errors import ModelError
+from depmm.models.fusion.build import build_fusion
 from depmm.models.fusion.dep_former.attention_sharing import AttentionSharing, SharedIndex
-from depmm.models.fusion.dep_former.bernoulli_fusion import BernoulliFusion
-from depmm.models.fusion.dep_former.dep_former import DepFormer
+from depmm.models.fusion.dep_former.dep_former import BernoulliFusion, DepFormer
+from depmm.models.fusion.dep_former.encoder import (
+    CircularConvolution,
+    SparseEncoder,
+    Steps,
+    count_tokens,
+    sinusoidal_positions,
+)
 from depmm.models.fusion.dep_former.sparse_attention import (
     EXACT_KEYS,
     QuerySelection,
     SparseAttention,
     attend_selected,
-    selected_queries,
-)
-from depmm.models.fusion.dep_former.sparse_encoder import (
-    CircularConvolution,
-    SparseEncoder,
-    Steps,
-    sinusoidal_position,
-    token_count,
+    count_selected_queries,
 )
 from depmm.models.masking import masked_mean
 from depmm.models.model import DepressionModel, build_model
@@ -40,7 +41,7 @@ SMALL = {
 def fusion(**changes) -> DepFormer:
     torch.manual_seed(0)
     settings = DepFormerConfig(**{**SMALL, **changes})
-    return DepFormer({"audio": 10, "face": 14}, 1, settings).eval()
+    return build_fusion(settings.model_dump(), {"audio": 10, "face": 14}, 1).eval()
 
 
 def features(batch: int, length: int, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -189,26 +190,26 @@ def test_tokens_are_counted_as_they_come(length, stacks):
     encoder = SparseEncoder(6, 16, 2, 8, 16, stacks, 5, 0.0, sharing=False).eval()
     there = torch.ones(1, length, dtype=torch.bool)
     tokens = encoder(Steps(torch.randn(1, length, 6), there, torch.tensor([length])))
-    assert tokens.x.shape[1] == token_count(length, stacks)
+    assert tokens.x.shape[1] == count_tokens(length, stacks)
 
 
 def test_places_are_read_side_by_side():
     model = fusion(fixed_steps=12)
-    assert model.predict["face"].in_features == 9 * 16
+    assert model.output_layers["face"].in_features == 9 * 16
     x = features(2, 12)
     masks = all_present(x)
     tokens = model._encode(model.adapter(x), masks)
-    expected = model.predict["face"](tokens["face"].x.flatten(1))
+    expected = model.output_layers["face"](tokens["face"].x.flatten(1))
     torch.testing.assert_close(model(x, masks)[1]["face"], expected)
     with torch.no_grad():  # equal weights of all places are the mean
         mean = fusion()
         mean.load_state_dict(
-            {n: v for n, v in model.state_dict().items() if "predict" not in n}, strict=False
+            {n: v for n, v in model.state_dict().items() if "output_layers" not in n}, strict=False
         )
         for name in model.branches:
-            weight, bias = mean.predict[name].weight, mean.predict[name].bias
-            model.predict[name].weight.copy_(weight.repeat(1, 9) / 9)
-            model.predict[name].bias.copy_(bias)
+            weight, bias = mean.output_layers[name].weight, mean.output_layers[name].bias
+            model.output_layers[name].weight.copy_(weight.repeat(1, 9) / 9)
+            model.output_layers[name].bias.copy_(bias)
     torch.testing.assert_close(model(x, masks)[0], mean(x, masks)[0])
 
 
@@ -219,7 +220,7 @@ def test_a_missing_step_moves_no_place():
     seen: list[torch.Tensor] = []
     for name in model.encoders:  # the last stack reads places 9, 10 and 11, whatever lacks
         model.encoders[name].stacks[2].register_forward_pre_hook(
-            lambda module, given: seen.append(given[0].length)
+            lambda module, given: seen.append(given[0].lengths)
         )
     masks["audio"][0, 10:] = masks["face"][0, 10:] = False
     x["audio"][0, 10:] = float("nan")
@@ -233,8 +234,10 @@ def test_a_missing_step_moves_no_place():
 def test_another_number_of_steps_is_refused():
     model = fusion(fixed_steps=12)
     x = features(1, 11)
-    with pytest.raises(ValueError, match=r"11 steps, but this model reads 12 in one order"):
+    with pytest.raises(ModelError) as info:
         model(x, all_present(x))
+    assert info.value.setting == "model.fusion.fixed_steps"
+    assert info.value.value == 11
 
 
 def test_selection_equals_a_brute_force_loop():
@@ -252,7 +255,7 @@ def test_selection_equals_a_brute_force_loop():
                 scores = [float(q[b, h, i] @ k[b, h, j]) for j in valid]
                 sparsity[i] = max(scores) - sum(scores) / len(scores)
             best = sorted(sparsity, key=sparsity.__getitem__, reverse=True)
-            expected = sorted(best[: selected_queries(len(valid), 2)])
+            expected = sorted(best[: count_selected_queries(len(valid), 2)])
             assert selected[b, h].nonzero().flatten().tolist() == expected
 
 
@@ -261,10 +264,10 @@ def test_everybody_attends_only_where_no_session_has_to_choose():
     selection = QuerySelection(sampling_factor=6)
     for n in range(1, 25):
         mask = torch.arange(24) < torch.tensor([[24], [n]])
-        assert selection.everyone(mask) == (n not in (19, 20)), n
-        assert selection.count(mask).tolist() == [24, min(n, selected_queries(n, 6))]
+        assert selection.selects_all(mask) == (n not in (19, 20)), n
+        assert selection.count(mask).tolist() == [24, min(n, count_selected_queries(n, 6))]
         chosen = selection(torch.randn(2, 2, 24, 4), torch.randn(2, 2, 24, 4), mask)
-        assert chosen.sum(-1).tolist() == [[24, 24], [min(n, selected_queries(n, 6))] * 2]
+        assert chosen.sum(-1).tolist() == [[24, 24], [min(n, count_selected_queries(n, 6))] * 2]
 
 
 @pytest.mark.parametrize("length", [10, 300])
@@ -305,23 +308,23 @@ def test_gathered_and_dense_attention_agree(bound):
 
 
 def test_long_sessions_share_one_key_sample_random_only_in_training():
-    selection = QuerySelection()
+    selection = QuerySelection(sampling_factor=5)
     length = 4 * EXACT_KEYS
     mask = torch.ones(2, length, dtype=torch.bool)
     mask[1, 100:] = False
     selection.eval()
-    keys, counted = selection.key_sample(mask)
+    keys, counted = selection.sample_keys(mask)
     assert keys is not None
     assert counted.sum(1).tolist() == [35, 100]  # 5 ceil(ln 512), and exactly all of the short one
     assert keys[1, :100].tolist() == list(range(100))
-    assert torch.equal(keys, selection.key_sample(mask)[0])
+    assert torch.equal(keys, selection.sample_keys(mask)[0])
     selection.train()
     torch.manual_seed(1)
-    first = selection.key_sample(mask)[0]
+    first = selection.sample_keys(mask)[0]
     assert first is not None
     assert not torch.equal(first[0, :35], keys[0, :35])
     torch.manual_seed(1)
-    assert torch.equal(first, selection.key_sample(mask)[0])
+    assert torch.equal(first, selection.sample_keys(mask)[0])
     assert first[0, :35].unique().numel() == 35
 
 
@@ -342,11 +345,11 @@ def test_confidence_mixes_own_and_shared_index():
     read = attend_selected(q, k, v, shared.selected.float(), mask, 1)
     torch.testing.assert_close(mixtures[1], layer.attention.out(read.transpose(1, 2).flatten(2)))
     torch.testing.assert_close(mixtures[2], (mixtures[0] + mixtures[1]) / 2)
-    assert own.sum(-1).eq(selected_queries(12, 1)).all()
+    assert own.sum(-1).eq(count_selected_queries(12, 1)).all()
 
 
 def test_bernoulli_fusion_expectation_and_samples():
-    fuse = BernoulliFusion(["multimodal", "cross", "face", "audio"])
+    fuse = BernoulliFusion(["multimodal", "cross", "face", "audio"], learned=True)
     torch.nn.init.constant_(fuse.gate_logit, 0.7)
     logits = torch.tensor([[[1.0], [2.0], [3.0], [4.0]]])
     there = torch.ones(1, 4, dtype=torch.bool)
@@ -366,7 +369,7 @@ def test_bernoulli_fusion_expectation_and_samples():
 
 def test_circular_convolution_equals_pytorch():
     torch.manual_seed(0)
-    ours = CircularConvolution(3, 5)
+    ours = CircularConvolution(3, 5, bias=True)
     reference = torch.nn.Conv1d(3, 5, 3, padding=1, padding_mode="circular")
     kernel = ours.kernel.weight.reshape(5, 3, 3).transpose(1, 2)  # (out, tap, in) -> (out, in, tap)
     reference.weight.data, reference.bias.data = kernel, ours.kernel.bias.data
@@ -378,7 +381,7 @@ def test_circular_convolution_equals_pytorch():
 
 
 def test_positions_and_means_by_hand():
-    table = sinusoidal_position(2, 4, torch.zeros(()))
+    table = sinusoidal_positions(2, 4, torch.zeros(()))
     expected = torch.tensor([[0.0, 1, 0, 1], [0.84147, 0.54030, 0.0099998, 0.99995]])
     torch.testing.assert_close(table, expected, atol=1e-5, rtol=0)
     x = torch.tensor([[[1.0], [3.0], [float("inf")]]])
@@ -455,7 +458,9 @@ def test_whole_model_padding_and_gradients():
 def test_sessions_without_any_signal_are_refused_by_name():
     x = signals(2, 3)
     x["audio_length"][1] = x["face_length"][1] = 0
-    with pytest.raises(ValueError, match=r"sessions \[1\].*no step"):
+    with pytest.raises(ModelError) as info:
         whole()(**x)
-    with pytest.raises(ValueError, match="face_length"):
+    assert info.value.value == [1]
+    with pytest.raises(ModelError) as info:
         whole()(audio=x["audio"], audio_length=x["audio_length"])
+    assert info.value.value == "face"

@@ -10,14 +10,14 @@ from depmm.config import load_config
 from depmm.data.batch import evaluation_batches
 from depmm.data.experiment_data import load_experiment_data
 from depmm.evaluation.batch_prediction import predict, prediction_table, session_seed
-from depmm.models.fusion.dep_former.bernoulli_fusion import BernoulliFusion
+from depmm.models.fusion.dep_former.dep_former import BernoulliFusion
 from depmm.models.model import DepressionModel, build_model
 
 BRANCHES = ["multimodal", "audio", "face", "cross"]
 
 
 def fusion_of(*probabilities: float) -> BernoulliFusion:
-    fusion = BernoulliFusion(BRANCHES[: len(probabilities)])
+    fusion = BernoulliFusion(BRANCHES[: len(probabilities)], learned=True)
     with torch.no_grad():
         fusion.gate_logit.copy_(torch.logit(torch.tensor(probabilities)))
     return fusion.eval()
@@ -78,7 +78,7 @@ def model_of(corpus, *overrides) -> DepressionModel:
     config = load_config(corpus.config, list(overrides))
     model = build_model(config.model).eval()
     # untrained branches hardly differ: make the gates matter
-    for layer in model.fusion.predict.modules():
+    for layer in model.fusion.output_layers.modules():
         if isinstance(layer, torch.nn.Linear):
             torch.nn.init.normal_(layer.weight, std=2.0)
     return model

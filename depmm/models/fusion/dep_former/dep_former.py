@@ -1,8 +1,8 @@
 """DEP-Former: emotional changes of face and voice from step to step -> one prediction.
 
-step features -> ``ModalityAdapter`` -> three ``SparseEncoder`` (multimodal M, face F, audio A; the
-selection of M is shared with F and A) -> ``CrossAttention`` over the three -> ``BernoulliFusion`` of
-four branch predictions.
+Step features -> ``ModalityAdapter`` -> three ``SparseEncoder`` (multimodal, face and audio; the
+query selection of the first is shared with the others) -> ``CrossAttention`` over the three ->
+``BernoulliFusion`` of four branch predictions.
 
 Of the paper, only abstract and figure were available, besides the authors' released code. Each part
 says what follows the figure, what follows the release and what is a decision of this project. With
@@ -145,8 +145,8 @@ class BernoulliFusion(nn.Module):
     """Add branch predictions with Bernoulli gates (part FFP).
 
     The fused logit is ``sum_k g_k z_k`` with gates ``g_k ~ Bernoulli(p_k)``. In training the gates
-    are relaxed to binary concrete variables (Maddison et al., ICLR 2017, Sec. 3.3), so that ``p_k`` is
-    learned; in evaluation their expectation ``p_k`` is used; ``sample`` draws binary gates for a
+    are relaxed to binary concrete variables (Maddison et al., ICLR 2017, Sec. 3.3), so that ``p_k``
+    is learned; in evaluation their expectation ``p_k`` is used; ``sample`` draws binary gates for a
     Monte-Carlo estimate. The release has fixed weights instead (1, .1, .1, .1), an ablation here.
 
     A branch whose modality is missing in a session is left out, and the remaining gates are scaled

@@ -1,8 +1,8 @@
 """Sparse attention encoder over steps (part SAE of Ye et al., IEEE TCSVT 2025, figure (c)).
 
-The layers are those of Informer (Zhou et al., AAAI 2021, Sec. 3). Stack ``i`` reads the last ``ceil(L / 2^i)`` steps and halves them between its layers; with 3, 2
-and 1 layers all stacks end with ``ceil(L / 4)`` tokens, which are concatenated in time (L = 24:
-6 + 6 + 6 = 18).
+The layers are those of Informer (Zhou et al., AAAI 2021, Sec. 3). Stack ``i`` reads the last
+``ceil(L / 2^i)`` steps and halves them between its layers; with 3, 2 and 1 layers all stacks end
+with ``ceil(L / 4)`` tokens, which are concatenated in time (L = 24: 6 + 6 + 6 = 18).
 
 Deviations from the release: circular convolutions wrap around each session's own length, not the
 padded one; distilling uses LayerNorm (BatchNorm would mix sessions and padding); halves are rounded
