@@ -17,8 +17,7 @@ from torch import nn
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData
-from depmm.models.encoders.encoder import PrecomputableEncoder
-from depmm.store.embeddings import EmbeddingStore, embedding_key
+from depmm.store.embeddings import EmbeddingStore, PrecomputableEncoder, embedding_key
 
 REPORTS = 10  # progress lines of an embedding
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from depmm.config import DataConfig
-from depmm.models.encoders.encoder import PrecomputableEncoder
+from depmm.models.encoders.encoder import PrecomputableEncoder as PrecomputableEncoder
 from depmm.store.sessions import SessionStore, SessionWriter, StoreError
 
 EMBEDDING_VERSION = 1  # raise it when code changes what a frozen encoder computes
