@@ -492,34 +492,29 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="folder of <FILE>.json and <FILE>.html")] = None,
 ) -> None:
     """Predict for new recordings, with how far to trust it. Research only: not a diagnosis."""
-    from depmm.inference.page import prediction_text
-    from depmm.inference.predictor import (
-        Request,
-        check_outputs,
-        predict_file,
-        read_trained_run,
-        write_prediction,
-    )
+    from depmm.inference.prediction_page import check_outputs, write_prediction
+    from depmm.inference.prediction_text import prediction_text
+    from depmm.inference.predictor import Predictor
 
     if steps is not None and (window is not None or len(files) > 1):
-        raise ValueError("--steps is the table of one FILE: give one, and no --window beside it")
+        raise ValueError("--steps is the table of one FILE: give one FILE, and no --window.")
     if out is not None:
         check_outputs(files, out)
-    trained = read_trained_run(run)
-    broken = 0
+    predictor = Predictor(run)
+    failed = 0
     for file in files:
         try:
-            content = predict_file(trained, file, Request(steps, window, aligned, landmarker))
+            prediction = predictor.predict(file, steps, window, aligned, landmarker)
         except (ValueError, OSError) as error:
             typer.echo(f"error: {error}", err=True)
-            broken += 1
+            failed += 1
             continue
-        for line in prediction_text(content):
+        for line in prediction_text(prediction.to_dict()):
             typer.echo(line)
         if out is not None:
-            typer.echo(f"  {write_prediction(content, file, out)}")
-    if broken:
-        typer.echo(f"{broken} of {len(files)} recordings could not be predicted", err=True)
+            typer.echo(f"  {write_prediction(prediction, file, out)}")
+    if failed:
+        typer.echo(f"{failed} of {len(files)} recordings could not be predicted", err=True)
         raise typer.Exit(1)
 
 

@@ -1,8 +1,11 @@
-"""What the subjects who validated a run say about its answer to a session of somebody new.
+"""Calibrated probability, prediction set and intervals of one session.
 
-Several models (of a cross-validation) answer together: the mean of their answers, each calibrated
-on its own validation subjects. A conformal set holds what any single model's set holds, so that the
-coverage promised for one model holds for all of them; it is wide for that.
+All fits use the validation subjects of the run. The prediction of several models (of a
+cross-validation) is the mean of their predictions, each calibrated on its own validation subjects.
+Their conformal prediction set is the union of the sets of the models, so that the coverage of a
+single model holds for it too; it is conservative.
+
+A value that cannot be fitted is ``{"unavailable": reason}``.
 """
 
 from collections.abc import Sequence
@@ -28,78 +31,90 @@ from depmm.evaluation.stats.conformal import (
 )
 from depmm.evaluation.stats.metrics import severity_bands
 
-ALPHA = ALPHAS[0]  # the share of new subjects that a set may miss: a promise of 90 %
+ALPHA = ALPHAS[0]  # miscoverage: the share of new subjects whose set may miss the label
 
 
-def answer_probability(rows: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
-    """Calibrate a probability and give the labels that it cannot exclude.
+def calibrate_probability(outputs: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
+    """Calibrate a probability and compute its interval and its conformal prediction set.
 
     Parameters
     ----------
-    rows : the session as each model answers: fold, seed, ``y_prob`` and, with gates, ``spread``
-    predictions : checked table of the run; only its validation rows are fitted on
+    outputs : DataFrame
+        One row per model with fold, seed, ``y_prob`` of the session and, with gates, ``gate_std``.
+    predictions : DataFrame
+        Checked predictions of the run; only its validation rows are used.
 
     Returns
     -------
-    ``probability`` (calibrated, or as predicted where nothing could be fitted), ``as_predicted``,
-    ``models`` (each one's), ``gate_spread`` or None, ``calibration`` (``temperatures``,
-    ``validation_subjects``, ``sources``; or ``refused``, in words), ``interval`` (``low`` and
-    ``high`` of ``venn_abers``, the outermost of all models; or ``refused``), ``set`` (``labels``,
-    ``coverage``, ``validation_subjects`` of each class; or ``refused``)
+    dict of str to object
+        ``probability`` : float, calibrated, or uncalibrated where nothing can be fitted;
+        ``uncalibrated_probability`` : float;
+        ``models`` : list of dict, the rows of ``outputs`` with ``calibrated``;
+        ``gate_std`` : float or None, standard deviation under sampled gates;
+        ``calibration`` : dict with ``temperatures``, ``validation_subjects`` and ``sources``;
+        ``interval`` : dict with ``low`` and ``high`` (Venn-Abers, the outermost of all models) and
+        ``validation_subjects``;
+        ``prediction_set`` : dict with ``labels``, ``coverage`` and ``validation_subjects`` of each
+        class.
     """
-    calibrated = rows["y_prob"]
+    calibrated = outputs["y_prob"]
     calibration: dict[str, Any]
     try:
-        maps = fit_calibrators(predictions, "temperature")
-        chosen = [maps[key] for key in _keys(rows)]
-        prob = rows["y_prob"].to_list()
+        fitted = fit_calibrators(predictions, "temperature")
+        calibrators = [fitted[key] for key in _model_keys(outputs)]
         calibrated = pd.Series(
-            [float(one.apply([p])[0]) for one, p in zip(chosen, prob, strict=True)], rows.index
+            [
+                float(calibrator.apply([y_prob])[0])
+                for calibrator, y_prob in zip(calibrators, outputs["y_prob"].to_list(), strict=True)
+            ],
+            outputs.index,
         )
         calibration = {
-            "temperatures": [one.temperature for one in chosen if isinstance(one, Temperature)],
-            "validation_subjects": _validation_subjects(rows, predictions),
-            "sources": sorted({one.source for one in chosen}),
+            "temperatures": [c.temperature for c in calibrators if isinstance(c, Temperature)],
+            "validation_subjects": _min_validation_subjects(outputs, predictions),
+            "sources": sorted({calibrator.source for calibrator in calibrators}),
         }
-    except CalibrationError as refusal:
-        calibration = {"refused": str(refusal)}
+    except CalibrationError as error:
+        calibration = {"unavailable": str(error)}
     return {
         "probability": float(calibrated.mean()),
-        "as_predicted": float(rows["y_prob"].mean()),
-        "models": rows.assign(calibrated=calibrated).to_dict("records"),
-        "gate_spread": _spread(rows),
+        "uncalibrated_probability": float(outputs["y_prob"].mean()),
+        "models": outputs.assign(calibrated=calibrated).to_dict("records"),
+        "gate_std": _gate_std(outputs),
         "calibration": calibration,
-        "interval": _probability_interval(rows, predictions),
-        "set": _label_set(rows, predictions),
+        "interval": _probability_interval(outputs, predictions),
+        "prediction_set": _prediction_set(outputs, predictions),
     }
 
 
-def _probability_interval(rows: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
+def _probability_interval(outputs: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
     try:
-        validated = dict(validation_rows(predictions, "y_true", "y_prob"))
-    except CalibrationError as refusal:
-        return {"refused": str(refusal)}
-    pairs = [
-        venn_abers(validated[key], prob)
-        for key, prob in zip(_keys(rows), rows["y_prob"], strict=True)
+        validation = dict(validation_rows(predictions, "y_true", "y_prob"))
+    except CalibrationError as error:
+        return {"unavailable": str(error)}
+    intervals = [
+        venn_abers(validation[key], y_prob)
+        for key, y_prob in zip(_model_keys(outputs), outputs["y_prob"], strict=True)
     ]
     return {
-        "low": min(low for low, _ in pairs),
-        "high": max(high for _, high in pairs),
-        "validation_subjects": _validation_subjects(rows, predictions),
+        "low": min(low for low, _ in intervals),
+        "high": max(high for _, high in intervals),
+        "validation_subjects": _min_validation_subjects(outputs, predictions),
     }
 
 
-def _label_set(rows: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
+def _prediction_set(outputs: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
     try:
         fitted = fit_sets(predictions, ALPHA)
-    except CalibrationError as refusal:
-        return {"refused": str(refusal)}
-    own = [fitted[key] for key in _keys(rows)]
-    subjects = {str(label): min(model[label].subjects for model in own) for label in (0, 1)}
-    if any(model[label].everything for model in own for label in (0, 1)):
-        return {"refused": _too_few(min(subjects.values()), own[0][0].needed, " of a class")}
-    sets = label_sets(rows, fitted).any()
+    except CalibrationError as error:
+        return {"unavailable": str(error)}
+    quantiles = [fitted[key] for key in _model_keys(outputs)]
+    subjects = {str(label): min(model[label].subjects for model in quantiles) for label in (0, 1)}
+    if any(model[label].everything for model in quantiles for label in (0, 1)):
+        return {
+            "unavailable": _too_few(min(subjects.values()), quantiles[0][0].needed, " of a class")
+        }
+    sets = label_sets(outputs, fitted).any()
     return {
         "labels": [label for label in (0, 1) if sets[f"has_{label}"]],
         "coverage": 1 - ALPHA,
@@ -107,83 +122,100 @@ def _label_set(rows: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def answer_score(
-    rows: pd.DataFrame,
+def calibrate_score(
+    outputs: pd.DataFrame,
     predictions: pd.DataFrame,
-    bounds: Sequence[float],
+    score_range: Sequence[float],
     instrument: str | None,
 ) -> dict[str, Any]:
-    """Give a score its interval and severity band.
+    """Compute the conformal interval and the severity level of a predicted score.
 
     Parameters
     ----------
-    rows : the session as each model answers: fold, seed, ``score_pred`` and, with gates, ``spread``
-    predictions : checked table of the run; only its validation rows are fitted on
-    bounds : lowest and highest score that the models know
-    instrument : what the score is of; None where it is not known
+    outputs : DataFrame
+        One row per model with fold, seed, ``score_pred`` of the session and, with gates,
+        ``gate_std``.
+    predictions : DataFrame
+        Checked predictions of the run; only its validation rows are used.
+    score_range : sequence of float, length 2
+        Lowest and highest score of the models.
+    instrument : str, optional
+        Instrument of the score; None where it is not known.
 
     Returns
     -------
-    ``score_pred``, ``models``, ``gate_spread``, ``instrument``, ``range``, ``band`` (``number``
-    from 0 on, ``low`` and ``high`` (None: the top band); None without agreed bands), ``interval``
-    (``low``, ``high``, ``coverage``, ``validation_subjects``; or ``refused``, in words)
+    dict of str to object
+        ``score_pred`` : float;
+        ``models`` : list of dict, the rows of ``outputs``;
+        ``gate_std`` : float or None, standard deviation under sampled gates;
+        ``instrument`` : str or None;
+        ``range`` : list of float, lowest and highest score;
+        ``severity_level`` : dict with ``index`` (from 0), ``low`` and ``high`` (None in the highest
+        level), or None where the instrument has no agreed levels;
+        ``interval`` : dict with ``low``, ``high``, ``coverage`` and ``validation_subjects``.
     """
-    score = float(rows["score_pred"].mean())
-    interval: dict[str, Any]
-    try:
-        fitted = fit_intervals(predictions, ALPHA)
-        own = [fitted[key] for key in _keys(rows)]
-        if any(one.everything for one in own):
-            interval = {"refused": _too_few(min(one.subjects for one in own), own[0].needed, "")}
-        else:
-            spans = severity_intervals(rows, fitted, (bounds[0], bounds[1]))
-            interval = {
-                "low": float(spans["low"].min()),
-                "high": float(spans["high"].max()),
-                "coverage": 1 - ALPHA,
-                "validation_subjects": min(one.subjects for one in own),
-            }
-    except CalibrationError as refusal:
-        interval = {"refused": str(refusal)}
+    score = float(outputs["score_pred"].mean())
     return {
         "score_pred": score,
-        "models": rows.to_dict("records"),
-        "gate_spread": _spread(rows),
+        "models": outputs.to_dict("records"),
+        "gate_std": _gate_std(outputs),
         "instrument": instrument,
-        "range": list(bounds),
-        "band": _band(score, instrument),
-        "interval": interval,
+        "range": list(score_range),
+        "severity_level": _severity_level(score, instrument),
+        "interval": _score_interval(outputs, predictions, score_range),
     }
 
 
-def _band(score: float, instrument: str | None) -> dict[str, Any] | None:
+def _score_interval(
+    outputs: pd.DataFrame, predictions: pd.DataFrame, score_range: Sequence[float]
+) -> dict[str, Any]:
+    try:
+        fitted = fit_intervals(predictions, ALPHA)
+    except CalibrationError as error:
+        return {"unavailable": str(error)}
+    quantiles = [fitted[key] for key in _model_keys(outputs)]
+    subjects = min(quantile.subjects for quantile in quantiles)
+    if any(quantile.everything for quantile in quantiles):
+        return {"unavailable": _too_few(subjects, quantiles[0].needed, "")}
+    intervals = severity_intervals(outputs, fitted, (score_range[0], score_range[1]))
+    return {
+        "low": float(intervals["low"].min()),
+        "high": float(intervals["high"].max()),
+        "coverage": 1 - ALPHA,
+        "validation_subjects": subjects,
+    }
+
+
+def _severity_level(score: float, instrument: str | None) -> dict[str, Any] | None:
     scale = INSTRUMENTS.get(instrument or "")
     if instrument is None or scale is None or not scale.levels:
         return None
-    number = int(severity_bands([score], instrument)[0])
+    index = int(severity_bands([score], instrument)[0])
     edges = [scale.lowest, *scale.levels, None]
-    return {"number": number, "low": edges[number], "high": edges[number + 1]}
+    return {"index": index, "low": edges[index], "high": edges[index + 1]}
 
 
-def _keys(rows: pd.DataFrame) -> list[tuple[int, int]]:
-    return [(int(f), int(s)) for f, s in zip(rows["fold"], rows["seed"], strict=True)]
+def _model_keys(outputs: pd.DataFrame) -> list[tuple[int, int]]:
+    return [
+        (int(fold), int(seed)) for fold, seed in zip(outputs["fold"], outputs["seed"], strict=True)
+    ]
 
 
-def _spread(rows: pd.DataFrame) -> float | None:
-    return float(rows["spread"].mean()) if "spread" in rows else None
+def _gate_std(outputs: pd.DataFrame) -> float | None:
+    return float(outputs["gate_std"].mean()) if "gate_std" in outputs else None
 
 
-def _validation_subjects(rows: pd.DataFrame, predictions: pd.DataFrame) -> int:
-    """The smallest number of subjects that one of the models was validated on."""
-    held = predictions[predictions["split"] == "validation"]
-    subjects = held.groupby(["fold", "seed"])[SUBJECT_KEY].apply(
-        lambda own: len(own.drop_duplicates())
+def _min_validation_subjects(outputs: pd.DataFrame, predictions: pd.DataFrame) -> int:
+    """Smallest number of validation subjects of the models."""
+    validation = predictions[predictions["split"] == "validation"]
+    counts = validation.groupby(["fold", "seed"])[SUBJECT_KEY].apply(
+        lambda rows: len(rows.drop_duplicates())
     )
-    return min(int(subjects[key]) for key in _keys(rows))
+    return min(int(counts[key]) for key in _model_keys(outputs))
 
 
-def _too_few(subjects: int, needed: int, of_what: str) -> str:
+def _too_few(subjects: int, needed: int, class_words: str) -> str:
     return (
-        f"too few validation subjects{of_what} ({subjects}) for a promise of "
-        f"{100 * (1 - ALPHA):.0f} %: it takes {needed}"
+        f"too few validation subjects{class_words} ({subjects}) for a coverage of "
+        f"{100 * (1 - ALPHA):.0f} %; {needed} are needed"
     )

@@ -1,13 +1,12 @@
-"""A trained run on new recordings: each file becomes a session of its own and goes the usual way.
+"""Apply a trained run to new recordings.
 
-The very same code decodes it into a store (a temporary one, with the run's settings), reads it and
-asks the model, so that a recording of the corpus gets the answer that the run gave it.
+A recording becomes a manifest of one session, is extracted into a temporary store with the settings
+of the run and is read from there, with the code that extraction and evaluation use. The prediction
+for a recording of the training corpus therefore equals that of the run.
 """
 
-import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,489 +14,374 @@ import numpy as np
 import pandas as pd
 import torch
 
-from depmm.config import Config, load_config
-from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
-from depmm.errors import DepmmError
 from depmm.evaluation.batch_prediction import predict
-from depmm.evaluation.predictions import check_predictions
 from depmm.evaluation.reports.report import FEW_SUBJECTS
-from depmm.evaluation.stats.metrics import HEADLINE, METRICS
-from depmm.inference.calibrated_prediction import answer_probability, answer_score
-from depmm.inference.page import PAGE_MARK, SCHEMA, STATEMENT, prediction_page
+from depmm.inference.calibrated_prediction import calibrate_probability, calibrate_score
+from depmm.inference.errors import InferenceError
+from depmm.inference.prediction import Prediction
 from depmm.inference.quality import (
-    Quality,
     QualityWarning,
-    Sound,
-    TrainingReference,
+    RecordingQuality,
     measure_quality,
-    measure_sound,
-    measure_training_reference,
     quality_warnings,
 )
-from depmm.inference.segmentation import KEY, read_steps, recording_manifest, window_steps
+from depmm.inference.segmentation import SESSION, read_steps, recording_manifest, window_steps
+from depmm.inference.sound_level import MeasuringDecoder
+from depmm.inference.trained_run import TrainedRun, read_trained_run
 from depmm.interpret.attribution.occlusion import occlude_steps
-from depmm.media.duration import duration_s
 from depmm.media.errors import MediaError
 from depmm.media.video import MediaInfo, probe
 from depmm.models.model import DepressionModel
-from depmm.runs.folder import model_folders, write_text
-from depmm.store.extract import extract
+from depmm.store.extract import ExtractReport, extract
 from depmm.store.sessions import SessionStore
 
-SCHEMA_VERSION = 1
-TOP_STEPS = 5  # shown in words; the table has all
+N_TOP_STEPS = 5  # listed in words; the table has all steps
 
 
-class PredictionError(DepmmError):
-    """A run or a recording that nothing can be predicted with; names value, place and remedy."""
+class Predictor:
+    """Predict depression from new recordings with a trained run.
 
-
-@dataclass(frozen=True)
-class TrainedRun:
-    """The models of a run and what is known of them.
+    Parameters
+    ----------
+    run : Path or str
+        Folder of a run, or of a cross-validation, whose models are averaged.
+    device : str, optional
+        Torch device, for example ``"cuda"``; default: the CPU.
 
     Attributes
     ----------
-    config : of the first model; the others differ in fold and seed only
-    models : (fold, seed) -> model in evaluation mode
-    predictions : checked, of all models
-    usual : what the training sessions are like
-    about : for the reader: name, target, subjects trained on, what was measured
+    trained_run : TrainedRun
+        The models and what is known about them.
+
+    Examples
+    --------
+    >>> prediction = Predictor("runs/demo").predict("interview.mp4")  # doctest: +SKIP
+    >>> prediction.probability, prediction.interval  # doctest: +SKIP
+    (0.71, (0.55, 0.86))
     """
 
-    config: Config
-    models: dict[tuple[int, int], DepressionModel]
-    predictions: pd.DataFrame
-    usual: TrainingReference
-    about: dict[str, Any]
+    def __init__(self, run: Path | str, device: str | None = None) -> None:
+        self.trained_run = read_trained_run(Path(run), device)
 
+    def predict(
+        self,
+        file: Path | str,
+        steps: Path | str | None = None,
+        window_s: float | None = None,
+        aligned: bool = False,
+        landmarker: Path | None = None,
+    ) -> Prediction:
+        """Predict for one recording; no file is left behind.
 
-@dataclass(frozen=True)
-class Request:
-    """How a recording is to be read.
+        Parameters
+        ----------
+        file : Path or str
+            Video or sound file.
+        steps : Path or str, optional
+            CSV of its steps, see :func:`~depmm.inference.segmentation.read_steps`. Without it, the
+            recording is divided into windows.
+        window_s : float, optional
+            Length of the windows, in seconds; default: the median step of the training sessions.
+        aligned : bool, default False
+            Whether the frames are aligned faces, so that no face is searched for.
+        landmarker : Path, optional
+            MediaPipe face model, see :func:`depmm.media.faces.find_landmarker`.
 
-    Attributes
-    ----------
-    steps : CSV of its steps, see ``read_steps``
-    window_s : length of its windows, where there is no table; None: the usual step of training
-    aligned : its frames are aligned faces, none is searched for
-    landmarker : face model, see ``find_landmarker``
-    """
+        Returns
+        -------
+        Prediction
+            Calibrated prediction, attribution of the steps, and warnings.
 
-    steps: Path | None = None
-    window_s: float | None = None
-    aligned: bool = False
-    landmarker: Path | None = None
-
-
-# ---- the run ---------------------------------------------------------------------------------
-
-
-def read_trained_run(path: Path) -> TrainedRun:
-    """Read the models of a run, or of a cross-validation.
-
-    Raises
-    ------
-    PredictionError : the models read features that their corpus ships
-    ValueError : no finished run of a network is there, or its files do not fit together
-    """
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # weights load in an instant
-    folders = model_folders(path)
-    if unfinished := [folder for folder in folders if not folder.finished]:
-        raise PredictionError(
-            f"{unfinished[0].path} holds a model, but no predictions.parquet: train it to the end "
-            "first"
+        Raises
+        ------
+        InferenceError
+            If the file does not exist, has no track that the model uses, contains no usable
+            signal, or has too many or too few steps.
+        MediaError
+            If the file cannot be opened, or no face model is available.
+        """
+        file, run = Path(file), self.trained_run
+        if not file.is_file():
+            raise InferenceError(
+                f"{file}: the file does not exist.", file=file, remedy="Check the path."
+            )
+        info = probe(file)
+        duration_s = _duration_s(file, info)
+        modalities = _modalities(run, file, info)
+        table, segmentation = _segment(run, file, steps, window_s, duration_s)
+        manifest = recording_manifest(file.name, table, modalities, aligned)
+        decoder = MeasuringDecoder()
+        with tempfile.TemporaryDirectory(prefix="depmm-predict-") as folder:
+            settings = run.config.extract
+            report = extract(
+                manifest, file.parent, folder, settings, landmarker, workers=1,
+                show_progress=False, decoder=decoder,
+            )  # fmt: skip
+            if report.lost:
+                raise _unusable_recording(file, report.failures, aligned)
+            data = run.config.data.model_copy(update={"workers": 0})
+            store = SessionStore(folder, settings)
+            mask = None
+            if data.steps.valence:
+                mask = [manifest.steps["valence"].isin(data.steps.valence).to_numpy()]
+            dataset = SessionDataset(manifest.sessions, store, data, step_masks=mask)
+            with store.read(*SESSION) as reader:
+                quality = measure_quality(reader, info.sample_rate, decoder.result())
+            _check_signal(run, file, quality)
+            outputs, attribution = _run_models(run, file, dataset)
+        result = _calibrate(run, outputs)
+        warnings = [
+            *_reading_warnings(report, decoder),
+            *_alignment_warnings(run, info, aligned, quality),
+            *quality_warnings(quality, run.reference, run.config.data.modalities),
+            *_validation_warnings(result),
+            *_task_warnings(run),
+        ]
+        return Prediction(
+            file=file.name,
+            duration_s=duration_s,
+            modalities=modalities,
+            segmentation=segmentation,
+            model=run.description,
+            result=result,
+            steps=table.assign(attribution=attribution),
+            top_steps=_top_steps(attribution),
+            warnings=warnings,
+            quality=quality,
         )
-    configs = [load_config(folder.config) for folder in folders]
-    config = configs[0]
-    for name, stream in config.data.features.items():
-        raise PredictionError(
-            f"{path}: the model reads the features {stream!r} of its corpus as {name}, which a "
-            "recording does not hold: train a model that takes the signal"
-        )
-    models = {
-        (own.split.fold, own.seed): DepressionModel.from_pretrained(folder.path).eval()
-        for own, folder in zip(configs, folders, strict=True)
-    }
-    tables = [pd.read_parquet(folder.predictions) for folder in folders]
-    predictions = check_predictions(pd.concat(tables, ignore_index=True))
-    train = predictions[predictions["split"] == "train"]
-    store = SessionStore(config.data.store, config.extract)
-    usual = measure_training_reference(train, config.data.manifest, store)
-    about = {"name": path.name, "models": len(models), **_describe(config, predictions, path)}
-    return TrainedRun(config, models, predictions, usual, about)
 
 
-def _describe(config: Config, predictions: pd.DataFrame, path: Path) -> dict[str, Any]:
-    train = predictions[predictions["split"] == "train"]
-    subjects = train.groupby(["fold", "seed"])[SUBJECT_KEY].apply(
-        lambda own: len(own.drop_duplicates())
-    )
-    names = predictions["instrument"].dropna().unique()
-    instrument = str(names[0]) if len(names) == 1 else None
-    target = config.target
-    if target.kind != "binary":
-        predicted = f"{instrument or target.column} score"
-    elif target.positive:
-        predicted = (
-            f"{target.column}: {' or '.join(target.positive)}, against "
-            f"{' or '.join(target.negative)}"
-        )
-    else:
-        predicted = f"{target.column} = 1" + (f" by {instrument}" if instrument else "")
-    return {
-        "task": "binary" if target.kind == "binary" else "severity",
-        "target": predicted,
-        "instrument": instrument,
-        "corpora": sorted(train["corpus"].unique()),
-        "training_subjects": [int(subjects.min()), int(subjects.max())]
-        if len(subjects)
-        else [0, 0],
-        "measured": _measured(path / "metrics.json"),
-    }
-
-
-def _measured(path: Path) -> dict[str, Any] | None:
-    """The headline metrics that ``depmm evaluate`` found; None where it did not run."""
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            "confidence": content["bootstrap"]["confidence"],
-            "subjects": content["counts"]["test"]["subjects"],
-            "metrics": [
-                {
-                    "label": METRICS[name].label,
-                    **{key: content["metrics"][name][key] for key in ("value", "low", "high")},
-                    "baseline": (content["metrics"][name]["baseline"] or {}).get("value"),
-                }
-                for task in content["tasks"]
-                for name in HEADLINE[task]
-            ],
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise PredictionError(
-            f"{path}: cannot be read ({error!r}). Run depmm evaluate {path.parent} again."
-        ) from None
-
-
-# ---- one recording ---------------------------------------------------------------------------
-
-
-def predict_file(run: TrainedRun, file: Path, request: Request) -> dict[str, Any]:
-    """Predict for one recording; nothing of it stays on the disk.
-
-    Returns
-    -------
-    the content of ``<file>.json``, JSON values: ``recording``, ``model``, ``answer`` (see
-    ``answer_probability`` and ``answer_score``), ``steps``, ``top_steps``, ``warnings`` and
-    ``quality``
-
-    Raises
-    ------
-    PredictionError : no such file, neither sound nor picture that the model takes, too many or too
-        few steps
-    ValueError : as ``read_steps``, ``window_steps`` and ``extract``
-    """
-    if not file.is_file():
-        raise PredictionError(f"{file}: no such file")
-    info, length = probe(file), duration_s(file)
-    given = _modalities(run, file, info)
-    steps, source = _steps(run, file, request, length)
-    manifest = recording_manifest(file.name, steps, given, request.aligned)
-    with tempfile.TemporaryDirectory(prefix="depmm-predict-") as folder:
-        settings = run.config.extract
-        report = extract(
-            manifest, file.parent, folder, settings, request.landmarker, workers=1,
-            show_progress=False,
-        )  # fmt: skip
-        if report.lost:
-            raise PredictionError(_cannot_be_read(file, report.failures, request))
-        data = run.config.data.model_copy(update={"workers": 0})
-        store = SessionStore(folder, settings)
-        shown = None
-        if data.steps.valence:
-            shown = [manifest.steps["valence"].isin(data.steps.valence).to_numpy()]
-        dataset = SessionDataset(manifest.sessions, store, data, step_masks=shown)
-        with store.read(*KEY) as reader:
-            sound, unread = _sound(file, given)
-            quality = measure_quality(reader, info.sample_rate, sound)
-        _check_signal(run, file, quality)
-        rows, contribution = _ask(run, dataset)
-    stages, reasons = report.failures["stage"], report.failures["reason"]
-    failed = [
-        QualityWarning(f"{stage}_failed", reason)
-        for stage, reason in zip(stages, reasons, strict=True)
-    ]
-    warnings = [*failed, *unread, *_alignment(run, info, request, quality)]
-    warnings += quality_warnings(quality, run.usual, run.config.data.modalities)
-    answer = _answer(run, rows)
-    warnings += _few_subjects(answer) + _other_task(run)
-    table = steps.assign(contribution=contribution)
-    return {
-        "schema": SCHEMA,
-        "schema_version": SCHEMA_VERSION,
-        "statement": STATEMENT,
-        "recording": {
-            "file": file.name,
-            "duration_s": length,
-            "modalities": given,
-            "steps": len(steps),
-            "steps_from": source,
-        },
-        "model": run.about,
-        "answer": answer,
-        "steps": _records(table.assign(end_s=table["end_s"].fillna(length))),
-        "top_steps": _top(contribution),
-        "warnings": [asdict(warning) for warning in warnings],
-        "quality": asdict(quality),
-    }
+def _duration_s(file: Path, info: MediaInfo) -> float:
+    if not info.duration_s:
+        raise MediaError(file, "does not state its duration. Re-encode it.")
+    return info.duration_s
 
 
 def _modalities(run: TrainedRun, file: Path, info: MediaInfo) -> list[str]:
-    has = {"audio": info.has_audio, "face": info.has_video}
-    given: list[str] = [name for name in run.config.data.modalities if has[name]]
-    if not given:
-        takes = {"audio": "sound", "face": "pictures"}
-        wanted = " or ".join(takes[name] for name in run.config.data.modalities)
-        raise PredictionError(
-            f"{file}: has no {wanted}, which is all that this model takes: give another recording"
+    available = {"audio": info.has_audio, "face": info.has_video}
+    modalities: list[str] = [name for name in run.config.data.modalities if available[name]]
+    if not modalities:
+        tracks = {"audio": "sound", "face": "video"}
+        needed = " or ".join(tracks[name] for name in run.config.data.modalities)
+        raise InferenceError(
+            f"{file}: the file has no {needed} track, and the model uses nothing else.",
+            file=file,
+            remedy="Give another recording.",
         )
-    return given
+    return modalities
 
 
-def _steps(
-    run: TrainedRun, file: Path, request: Request, length: float
+def _segment(
+    run: TrainedRun,
+    file: Path,
+    steps: Path | str | None,
+    window_s: float | None,
+    duration_s: float,
 ) -> tuple[pd.DataFrame, str]:
-    """Steps of the recording, and where they come from."""
-    if request.steps is not None:
-        steps, source = read_steps(request.steps, length), request.steps.name
+    """Return the steps of the recording, and where they come from."""
+    if steps is not None:
+        table, segmentation = read_steps(Path(steps), duration_s), Path(steps).name
     else:
-        window = run.usual.step_s if request.window_s is None else request.window_s
-        if window is None:
-            raise PredictionError(
-                f"how long a step was in training is not known: neither {run.config.data.manifest} "
-                f"nor {run.config.data.store} is there: give --window SECONDS or --steps TABLE"
-            )
-        if request.window_s is not None and window > length:
-            raise PredictionError(
-                f"{file}: a window of {window:g} s is longer than the recording ({length:.2f} s): "
-                "give a shorter one"
-            )
-        steps, source = window_steps(length, window), f"windows of {window:.3g} s"
-    limit = run.config.data.max_steps
-    if len(steps) > limit:
-        raise PredictionError(
-            f"{file}: {len(steps)} steps; the model takes {limit} (data.max_steps): give longer "
-            "ones"
+        window = _window_s(run, file, window_s, duration_s)
+        table, segmentation = window_steps(duration_s, window), f"windows of {window:.3g} s"
+    max_steps, fixed_steps = run.config.data.max_steps, run.config.model.fixed_steps
+    if len(table) > max_steps:
+        raise InferenceError(
+            f"{file}: the recording has {len(table)} steps and the model takes at most "
+            f"{max_steps} (data.max_steps).",
+            file=file,
+            setting="data.max_steps",
+            value=len(table),
+            remedy="Give longer steps.",
         )
-    fixed = run.config.model.fixed_steps
-    if fixed not in (None, len(steps)):
-        raise PredictionError(
-            f"{file}: {len(steps)} steps; the model reads {fixed} in one order "
-            "(model.fusion.fixed_steps): give their times with --steps"
+    if fixed_steps not in (None, len(table)):
+        raise InferenceError(
+            f"{file}: the recording has {len(table)} steps and the model needs exactly "
+            f"{fixed_steps}, always in the same order (model.fusion.fixed_steps).",
+            file=file,
+            setting="model.fusion.fixed_steps",
+            value=len(table),
+            remedy="Give the times of these steps with --steps.",
         )
     valences = run.config.data.steps.valence
-    if valences and not steps["valence"].isin(valences).any():
-        raise PredictionError(
-            f"{file}: no {' or '.join(valences)} step, and the model was trained on no other "
-            "(data.steps): give times and valences of the steps with --steps"
+    if valences and not table["valence"].isin(valences).any():
+        raise InferenceError(
+            f"{file}: no step is {' or '.join(valences)}, and the model was trained on no other "
+            "steps (data.steps).",
+            file=file,
+            setting="data.steps",
+            remedy="Give times and valences of the steps with --steps.",
         )
-    return steps, source
+    return table, segmentation
 
 
-def _cannot_be_read(file: Path, failures: pd.DataFrame, request: Request) -> str:
-    told = {
+def _window_s(run: TrainedRun, file: Path, window_s: float | None, duration_s: float) -> float:
+    if window_s is not None:
+        if window_s > duration_s:
+            raise InferenceError(
+                f"{file}: the window of {window_s:g} s is longer than the recording "
+                f"({duration_s:.2f} s).",
+                file=file,
+                setting="window_s",
+                value=window_s,
+                remedy="Give a shorter window.",
+            )
+        return window_s
+    if run.reference.step_s is None:
+        raise InferenceError(
+            f"The length of the training steps is not known: neither {run.config.data.manifest} "
+            f"nor {run.config.data.store} exists.",
+            setting="window_s",
+            remedy="Give --window SECONDS or --steps TABLE.",
+        )
+    return run.reference.step_s
+
+
+def _unusable_recording(file: Path, failures: pd.DataFrame, aligned: bool) -> InferenceError:
+    reasons = {
         reason.removeprefix(f"{file}: ").removeprefix(f"{file.name}: ")
         for reason in failures["reason"]
     }
-    hint = ""
-    if not request.aligned and set(failures["stage"]) == {"face"}:
-        hint = " If its frames are aligned faces already, say so with --aligned."
-    return f"{file}: nothing of it can be used: {' '.join(sorted(told))}{hint}"
+    face_only = not aligned and set(failures["stage"]) == {"face"}
+    return InferenceError(
+        f"{file}: nothing in the recording can be used: {' '.join(sorted(reasons))}",
+        file=file,
+        remedy="If its frames are aligned faces, give --aligned." if face_only else None,
+    )
 
 
-def _sound(file: Path, given: Sequence[str]) -> tuple[Sound | None, list[QualityWarning]]:
-    if "audio" not in given:
-        return None, []
-    try:
-        return measure_sound(file), []
-    except MediaError as error:  # behind the steps, which could be read
-        return None, [QualityWarning("sound_not_measured", str(error))]
-
-
-def _check_signal(run: TrainedRun, file: Path, quality: Quality) -> None:
-    """Refuse what a model would answer to without having seen or heard anything."""
+def _check_signal(run: TrainedRun, file: Path, quality: RecordingQuality) -> None:
+    """Refuse recordings whose prediction would not depend on any signal."""
     counts = {name: quality.steps_with[name] for name in run.config.data.modalities}
     if not counts.get("face") and quality.sound and quality.sound.snr_db is None:
-        raise PredictionError(
-            f"{file}: its sound is digital silence and there is nothing else: check the recording"
+        raise InferenceError(
+            f"{file}: the sound is digital silence and no other modality is available.",
+            file=file,
+            remedy="Check the recording.",
         )
     if run.config.model.subtract_session_mean and max(counts.values()) < 2:
-        raise PredictionError(
-            f"{file}: one step, but this model compares the steps of a session with each other "
-            "(model.subtract_session_mean): give shorter ones with --window or --steps"
+        raise InferenceError(
+            f"{file}: the recording has one step, and the model subtracts the mean of the steps of "
+            "a session (model.subtract_session_mean).",
+            file=file,
+            setting="model.subtract_session_mean",
+            remedy="Give shorter steps with --window or --steps.",
         )
 
 
-def _alignment(
-    run: TrainedRun, info: MediaInfo, request: Request, quality: Quality
-) -> list[QualityWarning]:
-    """Warn where the faces may lie otherwise than those of training."""
-    found: list[QualityWarning] = []
-    if not quality.frames:
-        return found
-    if run.usual.aligned not in (None, request.aligned):
-        trained, here = (
-            "as its corpus aligned them" if aligned else "that depmm found and aligned"
-            for aligned in (run.usual.aligned, request.aligned)
-        )
-        found.append(
-            QualityWarning(
-                "other_alignment",
-                f"The model was trained with faces {trained}; this recording is read with faces "
-                f"{here}: eyes and mouth may lie elsewhere in the picture.",
-            )
-        )
-    if request.aligned and info.width != info.height:
-        found.append(
-            QualityWarning(
-                "not_square",
-                f"The frames are {info.width} x {info.height} pixels; aligned faces are usually "
-                "square: is this recording really aligned?",
-            )
-        )
-    return found
-
-
-# ---- the models ------------------------------------------------------------------------------
-
-
-def _ask(run: TrainedRun, dataset: SessionDataset) -> tuple[pd.DataFrame, np.ndarray]:
-    """Answers of every model, one row each, and the mean contribution of each step [L]."""
-    column = "y_prob" if run.about["task"] == "binary" else "score_pred"
-    rows, contributions = [], []
+def _run_models(
+    run: TrainedRun, file: Path, dataset: SessionDataset
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the outputs of the models, one row each, and the mean attribution of the steps [L]."""
+    column = "y_prob" if run.description["kind"] == "binary" else "score_pred"
+    rows, attributions = [], []
     for (fold, seed), model in run.models.items():
-        found = predict(model, dataset, [0], 1, draws=run.config.evaluation.n_gate_samples)
-        if not np.isfinite(found["prediction"].iloc[0]):
-            raise PredictionError(
-                f"the model of fold {fold}, seed {seed} gives {found['prediction'].iloc[0]}: its "
-                "weights are damaged, or the recording holds no usable signal"
+        output = predict(model, dataset, [0], 1, draws=run.config.evaluation.n_gate_samples).iloc[0]
+        if not np.isfinite(output["prediction"]):
+            raise InferenceError(
+                f"{file}: the model of fold {fold}, seed {seed} predicts {output['prediction']}.",
+                file=file,
+                value=output["prediction"],
+                remedy="Check the weights of the run and the signal of the recording.",
             )
-        spread = {"spread": found["spread"].iloc[0]} if "spread" in found else {}
-        rows.append({"fold": fold, "seed": seed, column: found["prediction"].iloc[0], **spread})
-        contributions.append(_contribution(model, dataset))
-    return pd.DataFrame(rows), np.mean(contributions, axis=0)
+        gate_std = {"gate_std": output["spread"]} if "spread" in output else {}
+        rows.append({"fold": fold, "seed": seed, column: output["prediction"], **gate_std})
+        attributions.append(_attribution(model, dataset))
+    return pd.DataFrame(rows), np.mean(attributions, axis=0)
 
 
 @torch.no_grad()
-def _contribution(model: DepressionModel, dataset: SessionDataset) -> np.ndarray:
-    """What each step adds to the evidence, [L]; NaN for a step without any modality."""
+def _attribution(model: DepressionModel, dataset: SessionDataset) -> np.ndarray:
+    """Occlusion attribution of each step, [L]; NaN for a step without any modality."""
     _, inputs = next(evaluation_batches(dataset, [0], 1, next(model.parameters()).device))
     features, masks = model.encode(**inputs)
-    found = occlude_steps(model, features, masks)
-    contribution = np.full(next(iter(masks.values())).shape[1], np.nan)
-    contribution[found["step"].to_numpy(int)] = found["occlusion"]
-    return contribution
+    table = occlude_steps(model, features, masks)
+    attribution = np.full(next(iter(masks.values())).shape[1], np.nan)
+    attribution[table["step"].to_numpy(int)] = table["occlusion"]
+    return attribution
 
 
-def _answer(run: TrainedRun, rows: pd.DataFrame) -> dict[str, Any]:
-    if run.about["task"] == "binary":
-        return answer_probability(rows, run.predictions)
-    bounds = next(iter(run.models.values())).config.score_range
-    return answer_score(rows, run.predictions, bounds, run.about["instrument"])
+def _top_steps(attribution: np.ndarray) -> list[int]:
+    """Return the indices of the steps with the largest absolute attribution."""
+    known = np.flatnonzero(np.isfinite(attribution))
+    order = np.argsort(-np.abs(attribution[known]), kind="stable")
+    top: list[int] = known[order][:N_TOP_STEPS].tolist()
+    return top
 
 
-def _few_subjects(answer: dict[str, Any]) -> list[QualityWarning]:
-    subjects = answer.get("calibration", {}).get("validation_subjects", FEW_SUBJECTS)
+def _calibrate(run: TrainedRun, outputs: pd.DataFrame) -> dict[str, Any]:
+    if run.description["kind"] == "binary":
+        return calibrate_probability(outputs, run.predictions)
+    score_range = next(iter(run.models.values())).config.score_range
+    return calibrate_score(outputs, run.predictions, score_range, run.description["instrument"])
+
+
+def _reading_warnings(report: ExtractReport, decoder: MeasuringDecoder) -> list[QualityWarning]:
+    """Warnings about tracks that cannot be read."""
+    stages, reasons = report.failures["stage"], report.failures["reason"]
+    warnings = [
+        QualityWarning(f"{stage}_failed", reason)
+        for stage, reason in zip(stages, reasons, strict=True)
+    ]
+    if decoder.error:  # possibly behind the steps, which can be read then
+        warnings.append(QualityWarning("sound_not_measured", str(decoder.error)))
+    return warnings
+
+
+def _alignment_warnings(
+    run: TrainedRun, info: MediaInfo, aligned: bool, quality: RecordingQuality
+) -> list[QualityWarning]:
+    """Warnings about faces whose alignment differs from that of training."""
+    warnings: list[QualityWarning] = []
+    if not quality.n_frames:
+        return warnings
+    if run.reference.aligned not in (None, aligned):
+        trained, used = (
+            "that its corpus had aligned" if value else "that depmm detected and aligned"
+            for value in (run.reference.aligned, aligned)
+        )
+        warnings.append(
+            QualityWarning(
+                "other_alignment",
+                f"The model was trained with faces {trained}; this recording is read with faces "
+                f"{used}. Eyes and mouth may be at other positions in the crop.",
+            )
+        )
+    if aligned and info.width != info.height:
+        warnings.append(
+            QualityWarning(
+                "not_square",
+                f"The frames have {info.width} x {info.height} pixels and aligned faces are "
+                "usually square. Check whether this recording is really aligned.",
+            )
+        )
+    return warnings
+
+
+def _validation_warnings(result: dict[str, Any]) -> list[QualityWarning]:
+    subjects = result.get("calibration", {}).get("validation_subjects", FEW_SUBJECTS)
     if subjects >= FEW_SUBJECTS:
         return []
     return [
         QualityWarning(
             "few_validation_subjects",
-            f"The probability is calibrated on {subjects} validation subjects: fewer than "
-            f"{FEW_SUBJECTS} hardly determine a temperature.",
+            f"The probability is calibrated on {subjects} validation subjects; with fewer than "
+            f"{FEW_SUBJECTS} a temperature is hardly determined.",
         )
     ]
 
 
-def _other_task(run: TrainedRun) -> list[QualityWarning]:
-    """Warn where only steps of some tasks were trained on: a single recording does not say its."""
-    tasks = run.config.data.steps.task
+def _task_warnings(run: TrainedRun) -> list[QualityWarning]:
+    """Warn where the model was trained on some tasks: a recording does not state its task."""
+    tasks: Sequence[str] = run.config.data.steps.task
     if not tasks:
         return []
     return [
         QualityWarning(
             "task_not_known",
-            f"The model was trained on {' and '.join(tasks)} alone; whether this recording is of "
-            "that kind is not known.",
+            f"The model was trained on the task {' and '.join(tasks)} only; the task of this "
+            "recording is not known.",
         )
     ]
-
-
-def _top(contribution: np.ndarray) -> list[int]:
-    """Steps that moved the answer most, the strongest first."""
-    known = np.flatnonzero(np.isfinite(contribution))
-    order = np.argsort(-np.abs(contribution[known]), kind="stable")
-    return known[order][:TOP_STEPS].tolist()
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON values, null where unknown."""
-    values = table.astype(object)
-    rows: list[dict[str, Any]] = values.where(values.notna(), None).to_dict("records")  # type: ignore[assignment]
-    return [{"step": number, **row} for number, row in enumerate(rows)]
-
-
-# ---- files -----------------------------------------------------------------------------------
-
-
-def check_outputs(files: Sequence[Path], folder: Path) -> None:
-    """Refuse, before any work, to write over what is no prediction.
-
-    Raises
-    ------
-    PredictionError : ``folder`` is a file, two recordings would have the same output, or a file of
-        somebody else's is in the way
-    """
-    if folder.exists() and not folder.is_dir():
-        raise PredictionError(f"--out {folder} is no folder: give the folder of the results")
-    taken: dict[str, Path] = {}
-    for file in files:
-        if (other := taken.setdefault(file.stem, file)) != file or files.count(file) > 1:
-            raise PredictionError(
-                f"{other} and {file} would both be written to {folder / file.stem}.json: predict "
-                "them one by one, each with an --out of its own"
-            )
-        for path, mark in _outputs(file, folder):
-            if path.exists() and mark not in _head(path):
-                raise PredictionError(
-                    f"{path} is there and is no prediction of depmm: give another --out, it is not "
-                    "written over"
-                )
-
-
-def _outputs(file: Path, folder: Path) -> list[tuple[Path, str]]:
-    """JSON and page of a recording, and what each has near its beginning."""
-    return [(folder / f"{file.stem}.json", SCHEMA), (folder / f"{file.stem}.html", PAGE_MARK)]
-
-
-def _head(path: Path) -> str:
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return file.read(400).decode("utf-8", errors="replace")
-
-
-def write_prediction(content: dict[str, Any], file: Path, folder: Path) -> Path:
-    """Write ``<stem>.json`` and ``<stem>.html``; returns the page."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (data, _), (page, _) = _outputs(file, folder)
-    write_text(data, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    write_text(page, prediction_page(content))
-    return page

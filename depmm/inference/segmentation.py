@@ -1,6 +1,6 @@
-"""One recording that belongs to no corpus -> a manifest of one session.
+"""Divide a new recording into steps and describe it as a manifest of one session.
 
-Its steps come from a table with their times, or are windows of equal length.
+The steps come from a table with their times, or are windows of equal length.
 """
 
 from collections.abc import Sequence
@@ -10,144 +10,229 @@ import numpy as np
 import pandas as pd
 
 from depmm.config import MODALITIES
-from depmm.corpora.errors import ManifestError
 from depmm.corpora.manifest import VALENCES, Manifest, build_manifest
+from depmm.inference.errors import InferenceError
 
-# the session's own name stays out: sampled gates are seeded by the key, not by a file's name
-KEY = ("recording", "recording", "recording")
-STEP_TABLE = ("start_s", "end_s", "text", "valence")
-ROUNDING_S = 0.1  # a table may end this much after the file: a few frames of video or codec
+# not the name of the file: sampled gates are seeded by the session key
+SESSION = ("recording", "recording", "recording")
+STEP_COLUMNS = ("start_s", "end_s", "text", "valence")
+TOLERANCE_S = 0.1  # a table may end this much after the file: a few frames of video or codec
 MAX_WINDOWS = 100_000
 
 
 def read_steps(path: Path, duration_s: float) -> pd.DataFrame:
-    """Read and check the steps of a recording.
+    """Read and check the table of the steps of a recording.
 
     Parameters
     ----------
-    path : CSV in UTF-8 with the columns start_s, end_s and, if known, text and valence; an empty
-        end_s is the end of the recording
-    duration_s : of the recording
+    path : Path
+        CSV in UTF-8 with the columns start_s and end_s, in seconds, and optionally text and
+        valence. An empty end_s is the end of the recording.
+    duration_s : float
+        Length of the recording, in seconds.
 
     Returns
     -------
-    columns of ``STEP_TABLE``, one row a step, null where empty
+    DataFrame
+        Columns ``STEP_COLUMNS``, one row per step, null where empty.
 
     Raises
     ------
-    ManifestError : no such table, a missing or unknown column, no step, a time that is no number,
-        negative, not before its end, before the step above, or after the end of the recording
+    InferenceError
+        If the table cannot be read or is empty, a column is missing or unknown, a valence is
+        unknown, or a time is not a number, negative, not before the end of its step, before the
+        previous step, or after the end of the recording.
     """
-    try:
-        table = pd.read_csv(path, dtype="str", keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise ManifestError(f"{path}: cannot be read as CSV ({error}). Check the file.") from None
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes spare cells as names of the rows
-        raise ManifestError(f"{path}: rows have more cells than the header. Correct them.")
-    table.columns = table.columns.str.strip()
-    if missing := [name for name in STEP_TABLE[:2] if name not in table]:
-        raise ManifestError(
-            f"{path}: column {missing[0]!r} is missing (found: {', '.join(table.columns)}). Give "
-            "start_s and end_s in seconds."
-        )
-    if unknown := [name for name in table if name not in STEP_TABLE]:
-        raise ManifestError(
-            f"{path}: column {unknown[0]!r} is unknown. Known: {', '.join(STEP_TABLE)}."
-        )
-    if table.empty:
-        raise ManifestError(f"{path}: no step in it. Give one row a step.")
-    cells = table.apply(lambda column: column.str.strip())
-    cells = cells.reindex(columns=list(STEP_TABLE), fill_value="")
-    steps = cells.astype(object).where(cells != "", None)
-    for name in STEP_TABLE[:2]:
-        steps[name] = _seconds(steps[name], path)
+    steps = _read_cells(path)
+    for name in STEP_COLUMNS[:2]:
+        steps[name] = _to_seconds(steps[name], path)
     _check_times(steps, path, duration_s)
     wrong = steps["valence"].notna() & ~steps["valence"].isin(VALENCES)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise ManifestError(
-            f"{path}, step {row}: valence {steps['valence'][row]!r} is not one of "
-            f"{', '.join(VALENCES)}."
+        valence = steps["valence"][row]
+        raise InferenceError(
+            f"{path}, step {row}: valence {valence!r} is unknown.",
+            file=path,
+            line=row + 2,
+            column="valence",
+            value=valence,
+            remedy=f"Use one of {', '.join(VALENCES)}.",
         )
     return steps
 
 
-def _seconds(column: pd.Series, path: Path) -> pd.Series:
-    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
-    wrong = ~np.isfinite(numbers) & column.notna()
+def _read_cells(path: Path) -> pd.DataFrame:
+    """Read the table as text, with all columns and with null for empty cells."""
+    try:
+        table = pd.read_csv(path, dtype="str", keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise InferenceError(
+            f"{path}: cannot be read as CSV ({error}).", file=path, remedy="Check the file."
+        ) from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas reads surplus cells as row names
+        raise InferenceError(
+            f"{path}: rows have more cells than the header.",
+            file=path,
+            remedy="Give each row one cell per column.",
+        )
+    table.columns = table.columns.str.strip()
+    if missing := [name for name in STEP_COLUMNS[:2] if name not in table]:
+        raise InferenceError(
+            f"{path}: column {missing[0]!r} is missing (columns: {', '.join(table.columns)}).",
+            file=path,
+            column=missing[0],
+            remedy="Give start_s and end_s in seconds.",
+        )
+    if unknown := [str(name) for name in table if name not in STEP_COLUMNS]:
+        raise InferenceError(
+            f"{path}: column {unknown[0]!r} is unknown.",
+            file=path,
+            column=unknown[0],
+            remedy=f"Known columns: {', '.join(STEP_COLUMNS)}.",
+        )
+    if table.empty:
+        raise InferenceError(
+            f"{path}: the table has no rows.", file=path, remedy="Give one row per step."
+        )
+    cells = table.apply(lambda column: column.str.strip())
+    cells = cells.reindex(columns=list(STEP_COLUMNS), fill_value="")
+    filled: pd.DataFrame = cells.astype(object).where(cells != "", None)
+    return filled
+
+
+def _to_seconds(column: pd.Series, path: Path) -> pd.Series:
+    seconds = pd.to_numeric(column, errors="coerce").astype("float64")
+    wrong = ~np.isfinite(seconds) & column.notna()
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise ManifestError(
-            f"{path}, step {row}: {column.name} is {column[row]!r}, no number. Give seconds, as "
-            "1.25."
+        raise InferenceError(
+            f"{path}, step {row}: {column.name} is {column[row]!r}, which is not a number.",
+            file=path,
+            line=row + 2,
+            column=str(column.name),
+            value=column[row],
+            remedy="Give seconds, for example 1.25.",
         )
-    return numbers
+    return seconds
 
 
 def _check_times(steps: pd.DataFrame, path: Path, duration_s: float) -> None:
     start, end = steps["start_s"], steps["end_s"]
+    after_end = f"after the end of the recording ({duration_s:.2f} s)"
     faults = [
-        (start.isna(), "it has no start_s: give one"),
-        (start < 0, "it starts before the recording: times count from its start"),
-        (end <= start, "it ends before it starts: exchange the two, or correct one"),
-        (start < start.shift(), "it starts before the step above: put the steps in order"),
-        (start >= duration_s, f"it starts after the end of the recording ({duration_s:.2f} s)"),
+        (start.isna(), "start_s", "start_s is empty.", "Give the start of each step."),
         (
-            end > duration_s + ROUNDING_S,
-            f"it ends after the end of the recording ({duration_s:.2f} s): is this its table?",
+            start < 0,
+            "start_s",
+            "it starts before the recording.",
+            "Count times from the start of the recording.",
+        ),
+        (end <= start, "end_s", "it does not end after its start.", "Correct start_s or end_s."),
+        (
+            start < start.shift(),
+            "start_s",
+            "it starts before the previous step.",
+            "Sort the steps by start_s.",
+        ),
+        (
+            start >= duration_s,
+            "start_s",
+            f"it starts {after_end}.",
+            "Check that the table belongs to this recording.",
+        ),
+        (
+            end > duration_s + TOLERANCE_S,
+            "end_s",
+            f"it ends {after_end}.",
+            "Check that the table belongs to this recording.",
         ),
     ]
-    for wrong, fault in faults:
+    for wrong, column, fault, remedy in faults:
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
-            raise ManifestError(f"{path}, step {row} ({start[row]:g} to {end[row]:g} s): {fault}")
+            raise InferenceError(
+                f"{path}, step {row} ({start[row]:g} to {end[row]:g} s): {fault}",
+                file=path,
+                line=row + 2,
+                column=column,
+                value=float(steps[column][row]),
+                remedy=remedy,
+            )
 
 
 def window_steps(duration_s: float, window_s: float) -> pd.DataFrame:
-    """Cut a recording into windows, one after the other.
+    """Divide a recording into consecutive windows.
 
-    What is left at the end is a window of its own from half a window on, else the last window is
-    longer; a recording shorter than a window is one step.
+    A remainder of at least half a window is a window; a shorter remainder belongs to the last
+    window. A recording shorter than a window is one step.
+
+    Parameters
+    ----------
+    duration_s : float
+        Length of the recording, in seconds.
+    window_s : float
+        Length of a window, in seconds.
 
     Returns
     -------
-    as ``read_steps``; the last step has no end, so that the recording is read to its end
+    DataFrame
+        As :func:`read_steps`. The last step has no end: the recording is read to its end.
 
     Raises
     ------
-    ManifestError : a window that is not longer than 0, or so short that there would be too many
+    InferenceError
+        If ``window_s`` is not positive and finite, or gives more than ``MAX_WINDOWS`` windows.
     """
     if not window_s > 0 or not np.isfinite(window_s):
-        raise ManifestError(f"a window of {window_s:g} s: give a length above 0 seconds")
-    if duration_s / window_s > MAX_WINDOWS:
-        raise ManifestError(
-            f"a window of {window_s:g} s cuts {duration_s:.2f} s into more than {MAX_WINDOWS} "
-            "steps: give a longer one"
+        raise InferenceError(
+            f"The window has a length of {window_s:g} s.",
+            setting="window_s",
+            value=window_s,
+            remedy="Give a length above 0 seconds.",
         )
-    # half a window counts up; exactly what a multiple gives must not be lost to rounding
-    count = max(1, int(np.floor(duration_s / window_s + 0.5 + 1e-9)))
-    start = np.arange(count) * window_s
+    if duration_s / window_s > MAX_WINDOWS:
+        raise InferenceError(
+            f"A window of {window_s:g} s divides {duration_s:.2f} s into more than {MAX_WINDOWS} "
+            "steps.",
+            setting="window_s",
+            value=window_s,
+            remedy="Give a longer window.",
+        )
+    # round half up; an exact multiple must not be lost to floating point
+    n_windows = max(1, int(np.floor(duration_s / window_s + 0.5 + 1e-9)))
+    start = np.arange(n_windows) * window_s
     steps = pd.DataFrame({"start_s": start, "end_s": np.append(start[1:], np.nan)})
-    return steps.reindex(columns=list(STEP_TABLE)).astype({"text": object, "valence": object})
+    return steps.reindex(columns=list(STEP_COLUMNS)).astype({"text": object, "valence": object})
 
 
 def recording_manifest(
     file: str, steps: pd.DataFrame, modalities: Sequence[str], aligned: bool
 ) -> Manifest:
-    """Make the manifest of one recording.
+    """Build the manifest of one recording.
 
     Parameters
     ----------
-    file : its name; its folder is the root
-    steps : as ``read_steps`` or ``window_steps``
-    modalities : what of the file is used: audio, face or both
-    aligned : the frames are aligned faces
+    file : str
+        Name of the file; its folder is the root of the manifest.
+    steps : DataFrame
+        As :func:`read_steps` or :func:`window_steps` returns.
+    modalities : sequence of {"audio", "face"}
+        Which tracks of the file are used.
+    aligned : bool
+        Whether the frames are aligned faces.
+
+    Returns
+    -------
+    Manifest
+        One session with the key ``SESSION``.
 
     Raises
     ------
-    ManifestError : a file name that a manifest cannot hold
+    ManifestError
+        If a manifest cannot contain this file name.
     """
-    key = dict(zip(("corpus", "subject", "session"), KEY, strict=True))
+    key = dict(zip(("corpus", "subject", "session"), SESSION, strict=True))
     files = {name: file if name in modalities else None for name in MODALITIES}
     rows = steps.assign(**key, **files, step=range(len(steps)), face_aligned=aligned)
     return build_manifest(pd.DataFrame([key]), rows.where(rows.notna(), None))

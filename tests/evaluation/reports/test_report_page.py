@@ -39,7 +39,7 @@ addEventListener("load", () => {{
       wide: wide.map(part => part.outerHTML.slice(0, 80)),
       requests: view.performance.getEntriesByType("resource").map(entry => entry.name),
       figures: [...page.querySelectorAll("figure > svg")].map(width),
-      answer: page.querySelector(".answer h2").innerText,
+      answer: page.querySelector(".summary h2").innerText,
       cells,
     }};
   }});

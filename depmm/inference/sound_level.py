@@ -1,0 +1,161 @@
+"""Clipping and background noise of a sound track, measured while it is decoded for the model.
+
+The level of the background is the 10th percentile of the frame levels and that of speech the 95th,
+as in NIST's STNR (a quiet and a loud percentile of the energy histogram). Their distance reads
+about 5 dB more than the ratio of the powers of speech and noise: with white noise added at 15 dB to
+real speech (GRID, Emo-DB, RAVDESS) its median is 20 to 22 dB, at 10 dB 15 to 17 dB.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from depmm.config import SAMPLE_RATE
+from depmm.media.audio import (
+    FRAME_S,
+    HOP_S,
+    LOUD_PERCENTILE,
+    NOTHING_DB,
+    decode_audio,
+    frame_levels,
+)
+from depmm.media.errors import MediaError
+
+FULL_SCALE = 32_767 / 32_768  # of 16 bits: the largest sample
+QUIET_PERCENTILE = 10.0  # of the frame levels: pauses take more of speech than that
+FRAME, HOP = round(FRAME_S * SAMPLE_RATE), round(HOP_S * SAMPLE_RATE)  # samples
+GRAIN = 80  # samples; ``frame_levels`` completes a frame that lacks less than this at the end
+
+
+@dataclass(frozen=True)
+class SoundLevel:
+    """Level statistics of the sound track of a file.
+
+    Attributes
+    ----------
+    clipped : float
+        Share of the samples at full scale.
+    snr_db : float, optional
+        Level of speech above the background, in dB; None for digital silence.
+    """
+
+    clipped: float
+    snr_db: float | None
+
+
+class SoundMeter:
+    """Accumulate the level statistics of a sound that arrives block by block.
+
+    Memory grows by one float per 10 ms of sound, not by its samples.
+    """
+
+    def __init__(self) -> None:
+        self._n_samples = 0
+        self._n_clipped = 0
+        self._levels: list[np.ndarray] = []
+        self._rest = np.zeros(0, np.float32)  # from the first frame that is not complete
+
+    def update(self, block: np.ndarray) -> None:
+        """Add a block.
+
+        Parameters
+        ----------
+        block : ndarray, shape (T,)
+            Samples in [-1, 1] at 16 kHz that follow those of the previous call.
+        """
+        self._n_samples += len(block)
+        self._n_clipped += int((np.abs(block) >= FULL_SCALE).sum())
+        samples = np.concatenate([self._rest, block])
+        n_frames = max(0, (len(samples) - FRAME) // HOP + 1)
+        if n_frames:
+            self._levels.append(frame_levels([samples[: (n_frames - 1) * HOP + FRAME]]))
+        self._rest = samples[n_frames * HOP :]
+
+    def result(self) -> SoundLevel | None:
+        """Compute the statistics of all blocks.
+
+        Returns
+        -------
+        SoundLevel or None
+            None if there were no samples.
+        """
+        if not self._n_samples:
+            return None
+        levels = [*self._levels]
+        if not levels or len(self._rest) > FRAME - GRAIN:  # the last frame may be cut a little
+            levels.append(frame_levels([self._rest]))
+        quiet, loud = np.percentile(np.concatenate(levels), [QUIET_PERCENTILE, LOUD_PERCENTILE])
+        clipped = self._n_clipped / self._n_samples
+        return SoundLevel(clipped, None if loud < NOTHING_DB else float(loud - quiet))
+
+
+class MeasuringDecoder:
+    """Decode a sound track to its end, once, and measure the whole of it.
+
+    An instance takes the place of :func:`depmm.media.audio.decode_audio` in
+    :func:`depmm.store.extract.extract`: extraction receives the samples of the steps, the meter
+    receives all of them.
+
+    Attributes
+    ----------
+    error : MediaError, optional
+        Why the sound cannot be decoded to its end. Before the end of the last step it is raised;
+        behind it, it is only recorded here.
+    """
+
+    def __init__(self) -> None:
+        self._meter = SoundMeter()
+        self.error: MediaError | None = None
+
+    def __call__(
+        self, path: Path, start_s: float = 0.0, end_s: float | None = None
+    ) -> Iterator[np.ndarray]:
+        """Decode one window of a file and measure the whole file.
+
+        Parameters
+        ----------
+        path : Path
+            The recording.
+        start_s : float, default 0.0
+            Start of the window, in seconds.
+        end_s : float, optional
+            End of the window, in seconds; None for the end of the sound.
+
+        Yields
+        ------
+        ndarray, shape (T,)
+            The samples of the window, float32 in [-1, 1] at 16 kHz.
+
+        Raises
+        ------
+        MediaError
+            If the sound cannot be decoded up to the end of the window.
+        """
+        first = round(start_s * SAMPLE_RATE)
+        n_window = math.inf if end_s is None else round((end_s - start_s) * SAMPLE_RATE)
+        position = 0
+        try:
+            for block in decode_audio(path):
+                self._meter.update(block)
+                begin = max(first - position, 0)
+                end = min(first + n_window - position, len(block))
+                position += len(block)
+                if begin < end:
+                    yield block[begin : int(end)]
+        except MediaError as error:
+            self.error = error
+            if position < first + n_window:
+                raise
+
+    def result(self) -> SoundLevel | None:
+        """Return the statistics of the whole sound.
+
+        Returns
+        -------
+        SoundLevel or None
+            None if nothing was decoded, or not to the end.
+        """
+        return None if self.error else self._meter.result()

@@ -1,0 +1,171 @@
+"""The models of a finished run and what is known about them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from depmm.config import Config, load_config
+from depmm.corpora.manifest import SUBJECT_KEY
+from depmm.evaluation.predictions import check_predictions
+from depmm.evaluation.stats.metrics import HEADLINE, METRICS
+from depmm.inference.errors import InferenceError
+from depmm.inference.training_reference import TrainingReference, measure_training_reference
+from depmm.models.model import DepressionModel
+from depmm.runs.folder import model_folders
+from depmm.store.sessions import SessionStore
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run, or the runs of a cross-validation, ready for inference.
+
+    Attributes
+    ----------
+    config : Config
+        Config of the first model; the others differ in fold and seed only.
+    models : dict of tuple of int to DepressionModel
+        The models in evaluation mode by (fold, seed).
+    predictions : DataFrame
+        Checked predictions of all models.
+    reference : TrainingReference
+        Statistics of the training sessions.
+    description : dict of str to object
+        What a reader needs to know about the models, as JSON values: ``name`` of the run,
+        ``n_models``, ``kind`` ("binary" or "severity"), ``target`` in words, ``instrument`` or
+        None, ``corpora``, ``training_subjects`` (smallest and largest number per model) and
+        ``test_metrics`` (``confidence``, ``subjects`` and ``metrics``, a list of dict with
+        ``label``, ``value``, ``ci_low``, ``ci_high`` and ``baseline``), None before
+        ``depmm evaluate``.
+    """
+
+    config: Config
+    models: dict[tuple[int, int], DepressionModel]
+    predictions: pd.DataFrame
+    reference: TrainingReference
+    description: dict[str, Any]
+
+
+def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
+    """Read the models of a run or of a cross-validation.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the run, or of the cross-validation.
+    device : str, optional
+        Torch device of the models; default: the CPU.
+
+    Returns
+    -------
+    TrainedRun
+        Its models are in evaluation mode on the device.
+
+    Raises
+    ------
+    InferenceError
+        If training is not finished, the models read features that come with a corpus, or
+        ``metrics.json`` cannot be read.
+    ValueError
+        If the folder contains no trained network, or its files contradict each other.
+    """
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # weights load in an instant
+    folders = model_folders(path)
+    for folder in folders:
+        if not folder.finished:
+            raise InferenceError(
+                f"{folder.path}: the run has a model but no predictions.parquet.",
+                file=folder.path,
+                remedy="Finish its training first.",
+            )
+    configs = [load_config(folder.config) for folder in folders]
+    config = configs[0]
+    for modality, stream in config.data.features.items():
+        raise InferenceError(
+            f"{path}: the model reads the features {stream!r} of its corpus as {modality}, and a "
+            "recording does not contain them.",
+            file=path,
+            setting="data.features",
+            value=stream,
+            remedy="Train a model on the signal.",
+        )
+    models = {
+        (cfg.split.fold, cfg.seed): DepressionModel.from_pretrained(folder.path)
+        .to(device or "cpu")
+        .eval()
+        for cfg, folder in zip(configs, folders, strict=True)
+    }
+    tables = [pd.read_parquet(folder.predictions) for folder in folders]
+    predictions = check_predictions(pd.concat(tables, ignore_index=True))
+    train = predictions[predictions["split"] == "train"]
+    store = SessionStore(config.data.store, config.extract)
+    reference = measure_training_reference(train, config.data.manifest, store)
+    description = {
+        "name": path.name,
+        "n_models": len(models),
+        **_describe(config, predictions),
+        "test_metrics": _test_metrics(path / "metrics.json"),
+    }
+    return TrainedRun(config, models, predictions, reference, description)
+
+
+def _describe(config: Config, predictions: pd.DataFrame) -> dict[str, Any]:
+    train = predictions[predictions["split"] == "train"]
+    n_subjects = train.groupby(["fold", "seed"])[SUBJECT_KEY].apply(
+        lambda rows: len(rows.drop_duplicates())
+    )
+    names = predictions["instrument"].dropna().unique()
+    instrument = str(names[0]) if len(names) == 1 else None
+    target = config.target
+    if target.kind != "binary":
+        words = f"{instrument or target.column} score"
+    elif target.positive:
+        words = (
+            f"{target.column}: {' or '.join(target.positive)} against "
+            f"{' or '.join(target.negative)}"
+        )
+    else:
+        words = f"{target.column} = 1" + (f" by {instrument}" if instrument else "")
+    return {
+        "kind": "binary" if target.kind == "binary" else "severity",
+        "target": words,
+        "instrument": instrument,
+        "corpora": sorted(train["corpus"].unique()),
+        "training_subjects": [int(n_subjects.min()), int(n_subjects.max())]
+        if len(n_subjects)
+        else [0, 0],
+    }
+
+
+def _test_metrics(path: Path) -> dict[str, Any] | None:
+    """Read the headline metrics of ``depmm evaluate``; None before it was run."""
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            "confidence": content["bootstrap"]["confidence"],
+            "subjects": content["counts"]["test"]["subjects"],
+            "metrics": [
+                {
+                    "label": METRICS[name].label,
+                    "value": entry["value"],
+                    "ci_low": entry["low"],
+                    "ci_high": entry["high"],
+                    "baseline": (entry["baseline"] or {}).get("value"),
+                }
+                for task in content["tasks"]
+                for name in HEADLINE[task]
+                for entry in [content["metrics"][name]]
+            ],
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise InferenceError(
+            f"{path}: cannot be read ({error!r}).",
+            file=path,
+            remedy=f"Run depmm evaluate {path.parent} again.",
+        ) from None

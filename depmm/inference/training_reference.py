@@ -1,0 +1,118 @@
+"""What the training sessions of a run are like, as a reference for a new recording."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from depmm.corpora.manifest import SESSION_KEY, read_manifest
+from depmm.store.extract import read_index
+from depmm.store.sessions import SessionReader, SessionStore, StoreError
+
+LOW_PERCENTILE = 5.0  # of the training sessions: less speech than in almost all of them
+N_SAMPLED_SESSIONS = 200  # whose speech is measured, enough for that percentile
+
+
+@dataclass(frozen=True)
+class TrainingReference:
+    """Statistics of the training sessions; None where manifest or store no longer exist.
+
+    Attributes
+    ----------
+    step_s : float, optional
+        Median length of a step, in seconds.
+    min_steps : int, optional
+        Smallest number of steps of a session.
+    low_speech_s : float, optional
+        5th percentile of the speech of a session, in seconds.
+    aligned : bool, optional
+        Whether the face crops came aligned from the corpus.
+    """
+
+    step_s: float | None = None
+    min_steps: int | None = None
+    low_speech_s: float | None = None
+    aligned: bool | None = None
+
+
+def measure_training_reference(
+    train: pd.DataFrame, manifest: Path, store: SessionStore
+) -> TrainingReference:
+    """Measure the sessions that a model was trained on.
+
+    Parameters
+    ----------
+    train : DataFrame
+        Their columns corpus, subject and session.
+    manifest : Path
+        Folder of their manifest; it need not exist.
+    store : SessionStore
+        Where they were extracted; it need not exist.
+
+    Returns
+    -------
+    TrainingReference
+        The statistics, None where their source does not exist.
+
+    Raises
+    ------
+    ManifestError
+        If the manifest exists and is damaged.
+    StoreError
+        If a stored session is damaged.
+    """
+    keys = train[SESSION_KEY].drop_duplicates().sort_values(SESSION_KEY)
+    lengths, aligned, min_steps = pd.Series(dtype=float), None, None
+    if (manifest / "steps.parquet").is_file():
+        steps = read_manifest(manifest).steps.merge(keys, on=SESSION_KEY)
+        lengths = steps["end_s"] - steps["start_s"]
+        alignments = steps.loc[steps["face"].notna(), "face_aligned"].unique()
+        aligned = bool(alignments[0]) if len(alignments) == 1 else None
+        min_steps = int(steps.groupby(SESSION_KEY).size().min()) if len(steps) else None
+    try:
+        index = read_index(store).merge(keys, on=SESSION_KEY)
+    except StoreError:
+        index = pd.DataFrame({"audio_s": [], "steps": []})
+    # steps that are whole recordings have no end in the manifest: the store knows their length
+    if lengths.notna().sum() * 2 < max(1, len(lengths)):
+        with_audio = index[index["audio_s"] > 0]
+        lengths = with_audio["audio_s"] / with_audio["steps"]
+    speech = _sampled_speech(index, store)
+    return TrainingReference(
+        step_s=float(lengths.median()) if lengths.notna().any() else None,
+        min_steps=int(index["steps"].min()) if min_steps is None and len(index) else min_steps,
+        low_speech_s=float(np.percentile(speech, LOW_PERCENTILE)) if speech else None,
+        aligned=aligned,
+    )
+
+
+def _sampled_speech(index: pd.DataFrame, store: SessionStore) -> list[float]:
+    """Seconds of speech of some sessions of a store, evenly spread over its index."""
+    with_audio = index[index["audio_s"] > 0]
+    if with_audio.empty:
+        return []
+    rows = np.unique(np.linspace(0, len(with_audio) - 1, N_SAMPLED_SESSIONS).astype(int))
+    speech = []
+    for key in with_audio[SESSION_KEY].iloc[rows].itertuples(index=False):
+        with store.read(*key) as reader:
+            speech.append(speech_duration_s(reader))
+    return speech
+
+
+def speech_duration_s(reader: SessionReader) -> float:
+    """Sum the stretches of speech of a stored session.
+
+    Parameters
+    ----------
+    reader : SessionReader
+        An open session.
+
+    Returns
+    -------
+    float
+        Seconds of speech inside the steps.
+    """
+    if "audio.speech" not in reader.names:
+        return 0.0
+    return float(np.diff(reader.tensor("audio.speech"), axis=1).sum())

@@ -1,0 +1,78 @@
+"""Steps of a recording, from a table or as windows."""
+
+import numpy as np
+import pytest
+
+from depmm.inference import InferenceError
+from depmm.inference.segmentation import read_steps, recording_manifest, window_steps
+
+
+def edges(duration_s: float, window_s: float) -> list[tuple[float, float]]:
+    times = window_steps(duration_s, window_s)[["start_s", "end_s"]]
+    return list(times.fillna(np.inf).itertuples(index=False, name=None))
+
+
+def test_windows_by_hand():
+    assert edges(10.0, 4.0) == [(0, 4), (4, 8), (8, np.inf)]  # half a window remains
+    assert edges(9.9, 4.0) == [(0, 4), (4, np.inf)]
+    assert edges(3.0, 4.0) == edges(1.0, 4.0) == [(0, np.inf)]
+    assert len(edges(0.9, 0.3)) == 3  # 0.9 / 0.3 is 3.0000000000000004 or 2.9999999999999996
+
+
+@pytest.mark.parametrize("window_s", [0.0, -1.0, np.nan, np.inf, 1e-6])
+def test_windows_of_unusable_length_are_refused(window_s):
+    with pytest.raises(InferenceError) as info:
+        window_steps(10.0, window_s)
+    assert info.value.setting == "window_s"
+    assert info.value.value == pytest.approx(window_s, nan_ok=True)
+
+
+def test_a_table_with_optional_columns_and_an_open_end_is_read(tmp_path):
+    path = tmp_path / "steps.csv"
+    path.write_text('\ufeffend_s, start_s,text\n1.25,0.5,NA\n, 1,"a, b"\n', encoding="utf-8")
+    steps = read_steps(path, 2.0)
+    assert steps["start_s"].tolist() == [0.5, 1.0]
+    assert steps["end_s"].tolist() == [1.25, pytest.approx(np.nan, nan_ok=True)]
+    assert steps["text"].tolist() == ["NA", "a, b"]
+    manifest = recording_manifest("a b.mp4", steps, ["audio"], aligned=False)
+    assert manifest.steps["audio"].tolist() == ["a b.mp4"] * 2
+    assert manifest.steps["face"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "value"),
+    [
+        ("", None, None, None),
+        ("start_s,end_s\n", None, None, None),
+        ("start_s,end_s\n0,1,2\n", None, None, None),
+        ("start_s,stop_s\n0,1\n", None, "end_s", None),
+        ("start_s,end_s,word\n0,1,x\n", None, "word", None),
+        ("start_s,end_s\n0,1\none,2\n", 3, "start_s", "one"),
+        ("start_s,end_s\n0,inf\n", 2, "end_s", "inf"),
+        ("start_s,end_s\n,1\n", 2, "start_s", np.nan),
+        ("start_s,end_s\n-0.1,1\n", 2, "start_s", -0.1),
+        ("start_s,end_s\n1,1\n", 2, "end_s", 1.0),
+        ("start_s,end_s\n1,2\n0,1\n", 3, "start_s", 0.0),
+        ("start_s,end_s\n3,4\n", 2, "start_s", 3.0),
+        ("start_s,end_s\n0,3.2\n", 2, "end_s", 3.2),
+        ("start_s,end_s,valence\n0,1,sad\n", 2, "valence", "sad"),
+    ],
+)
+def test_unusable_tables_are_refused_with_the_position_of_the_fault(
+    tmp_path, text, line, column, value
+):
+    path = tmp_path / "steps.csv"
+    path.write_text(text)
+    with pytest.raises(InferenceError) as info:
+        read_steps(path, 3.0)
+    error = info.value
+    assert (error.file, error.line, error.column) == (path, line, column)
+    expected = pytest.approx(value, nan_ok=True) if isinstance(value, float) else value
+    assert error.value == expected
+    assert str(path) in str(error)
+
+
+def test_a_missing_table_is_refused(tmp_path):
+    with pytest.raises(InferenceError) as info:
+        read_steps(tmp_path / "no.csv", 3.0)
+    assert info.value.file == tmp_path / "no.csv"

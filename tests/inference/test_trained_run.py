@@ -1,0 +1,55 @@
+"""Runs that can and cannot be used for inference."""
+
+import json
+import shutil
+
+import pytest
+
+from depmm.config import load_config
+from depmm.inference import InferenceError
+from depmm.inference.trained_run import read_trained_run
+
+
+def test_a_run_is_described(run_folder, predictor):
+    description = predictor.trained_run.description
+    assert description["name"] == run_folder.name
+    assert description["n_models"] == 1
+    assert description["kind"] == "binary"
+    assert description["corpora"] == ["ewre_simulated"]
+    assert description["training_subjects"][0] == description["training_subjects"][1] > 0
+    assert description["test_metrics"] is None
+
+
+def test_a_run_on_features_is_refused(run_folder, tmp_path):
+    run = shutil.copytree(run_folder, tmp_path / "features")
+    values = load_config(run / "config.yaml").model_dump(mode="json")
+    values["data"]["features"] = {"audio": "covarep"}
+    values["model"]["encoders"]["audio"] = {"kind": "feature_cnn", "features": 4}
+    (run / "config.yaml").write_text(json.dumps(values))
+    with pytest.raises(InferenceError) as info:
+        read_trained_run(run)
+    assert (info.value.setting, info.value.value) == ("data.features", "covarep")
+
+
+def test_an_unfinished_run_is_refused(run_folder, tmp_path):
+    run = shutil.copytree(run_folder, tmp_path / "stopped")
+    (run / "predictions.parquet").unlink()
+    with pytest.raises(InferenceError) as info:
+        read_trained_run(run)
+    assert info.value.file == run
+
+
+def test_damaged_metrics_are_refused(run_folder, tmp_path):
+    run = shutil.copytree(run_folder, tmp_path / "broken")
+    (run / "metrics.json").write_text("{}")
+    with pytest.raises(InferenceError) as info:
+        read_trained_run(run)
+    assert info.value.file == run / "metrics.json"
+
+
+def test_the_command_reports_an_unusable_run(corpus, tmp_path, depmm):
+    file = corpus.recordings / "videos" / "S003_1.mp4"
+    code, _, err = depmm("predict", tmp_path / "no", file)
+    assert code == 2
+    assert str(tmp_path / "no") in err
+    assert "Traceback" not in err
