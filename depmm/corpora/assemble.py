@@ -11,7 +11,8 @@ from depmm.config import MODALITIES, StreamConfig
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.index_report import Missing
 from depmm.corpora.instruments import check_score
-from depmm.corpora.manifest import GENDERS, SPLITS, VALENCES, check_id
+from depmm.corpora.manifest import GENDERS, SPLITS, VALENCES
+from depmm.corpora.manifest_rules import check_id
 from depmm.corpora.patterns import fill_template, natural_sort_key
 from depmm.corpora.spec_schema import OFFSET_FIELD, STEP_FIELDS, Spec, StepTable
 from depmm.corpora.tables import JoinedTable, Row
@@ -432,7 +433,7 @@ def _session(spec: Spec, session: str, members: list[FileGroup]) -> dict[str, An
 def _label(spec: Spec, session: str, fields: Fields) -> dict[str, Any]:
     """Score and label: the classes as delivered where the spec names them, else by the cut-off.
 
-    The cut-off goes along as text, so that an audit can compare label and score.
+    The cut-off goes along, so that an audit can compare label and score.
     """
     rule = spec.label
     if rule is None:
@@ -461,9 +462,9 @@ def _label(spec: Spec, session: str, fields: Fields) -> dict[str, Any]:
     if rule.original is not None:
         given = fields[rule.original]
         _among(given, ("0", "1"), f"session {session}: {rule.original}", rule.original)
-        row["original_label"] = given
+        row["original_label"] = None if given is None else int(given)
     if rule.effective_cut_off is not None:
-        row["cut_off"] = None if score is None else f"{rule.effective_cut_off:g}"
+        row["cut_off"] = None if score is None else rule.effective_cut_off
     return {**row, "score": score, "label": label}
 
 

@@ -6,11 +6,12 @@ from typing import Any
 from depmm.config import StreamConfig
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.instruments import INSTRUMENTS
-from depmm.corpora.manifest import SESSION_COLUMNS, STEP_COLUMNS, check_id
+from depmm.corpora.manifest_rules import check_id
 from depmm.corpora.patterns import PatternError, compile_pattern, template_fields
 from depmm.corpora.spec_schema import FILE_FIELDS, Label, Spec, Table, join_field
 from depmm.corpora.strict_yaml import Location, Problem
 from depmm.errors import did_you_mean
+from depmm.schemas.manifest import SESSIONS, STEPS
 
 
 def check_spec(spec: Spec) -> Iterator[Problem]:
@@ -49,7 +50,7 @@ def check_spec(spec: Spec) -> Iterator[Problem]:
                     )
         yield from _unknown(("steps", "order"), spec.steps.order, own, f"pattern {entry.pattern!r}")
     yield from _unknown(("columns",), spec.columns, known, "the spec")
-    if taken := set(spec.columns) & {*SESSION_COLUMNS, *STEP_COLUMNS, "cut_off", "original_label"}:
+    if taken := set(spec.columns) & {*SESSIONS.names, *STEPS.names}:
         yield ("columns",), f"{sorted(taken)} are the manifest's own columns. Rename the field."
     before: set[str] = set().union(*per_entry)
     for number, table in enumerate(spec.tables):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from depmm.corpora.errors import ManifestError
-from depmm.corpora.manifest import check_id
+from depmm.corpora.manifest_rules import check_id
 from depmm.corpora.patterns import (
     compile_pattern,
     fill_template,

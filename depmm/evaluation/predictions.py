@@ -15,7 +15,8 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from depmm.corpora.instruments import INSTRUMENTS
-from depmm.corpora.manifest import MAX_AGE, SESSION_KEY, SUBJECT_KEY
+from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
+from depmm.corpora.manifest_rules import MAX_AGE
 from depmm.errors import DepmmError
 from depmm.evaluation.covariates import COVARIATES, NUMBERS, is_number
 from depmm.evaluation.stats.bootstrap import decide

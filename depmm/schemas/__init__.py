@@ -1,5 +1,14 @@
 """Schemas of every table that depmm writes, for the writers, the tests and the docs."""
 
+from depmm.schemas.manifest import FEATURES, FOLDS, SESSIONS, SPLIT, STEPS
 from depmm.schemas.table import Column, SchemaError, TableSchema
 
-__all__ = ["Column", "SchemaError", "TableSchema"]
+__all__ = ["ALL", "Column", "SchemaError", "TableSchema"]
+
+ALL: dict[str, TableSchema] = {
+    schema.file: schema
+    for schema in sorted(
+        (FEATURES, FOLDS, SESSIONS, SPLIT, STEPS),
+        key=lambda schema: schema.file,
+    )
+}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from depmm.corpora.manifest import parse_reader
+from depmm.corpora.manifest_rules import parse_reader
 from depmm.media.errors import MediaError
 from depmm.media.feature_files import feature_names, read_features
 from depmm.store.sessions import SessionWriter

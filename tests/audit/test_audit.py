@@ -30,7 +30,6 @@ from depmm.corpora.errors import ManifestError
 from depmm.corpora.index import index_corpus
 from depmm.corpora.index_report import IndexReport, Missing, PatternCount
 from depmm.corpora.manifest import (
-    STEP_COLUMNS,
     Manifest,
     build_manifest,
     concat_manifests,
@@ -41,6 +40,7 @@ from depmm.corpora.spec import load_spec
 from depmm.media.borders import black_border, look_at
 from depmm.multiple_testing import holm
 from depmm.runs.folder import RunFolder, read_run
+from depmm.schemas.manifest import STEPS
 
 EVIL = '<script>alert("1")</script>&'
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ def steps_of(sessions: pd.DataFrame, number: int = 2) -> pd.DataFrame:
             for key in sessions[["corpus", "subject", "session"]].to_dict("records")
             for step in range(number)
         ],
-        columns=[*STEP_COLUMNS],
+        columns=STEPS.names,
     )  # fmt: skip
 
 
@@ -247,9 +247,9 @@ def test_labels_are_compared_with_scores_at_the_cut_off_of_the_spec():
     assert finding.severity == "error"
     assert finding.sessions == (("toy", "P03", "P03-1"),)
     assert "BDI-II 20, cut-off 14, label 0" in finding.message
-    manifest.sessions["cut_off"] = "20"
+    manifest.sessions["cut_off"] = 20.0
     assert only(manifest, "label_score_mismatch").sessions == (("toy", "P03", "P03-1"),)
-    manifest.sessions["cut_off"] = "21"
+    manifest.sessions["cut_off"] = 21.0
     assert len(only(manifest, "label_score_mismatch").sessions) == 7
 
 
@@ -274,7 +274,7 @@ def test_delivered_classes_that_contradict_the_phq_8(corpus, scores, wrong):
 def test_unusual_and_different_cut_offs_are_a_warning():
     assert not [f for f in audit(balanced()).findings if f.name == "cut_off_mismatch"]
     manifest = balanced()
-    manifest.sessions["cut_off"] = "20"
+    manifest.sessions["cut_off"] = 20.0
     assert "at 20 (toy); the usual cut-off is 14" in only(manifest, "cut_off_mismatch").message
     both = concat_manifests([manifest, balanced(corpus="other")])
     finding = only(both, "cut_off_mismatch")

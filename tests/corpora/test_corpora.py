@@ -18,15 +18,14 @@ from depmm.audit.findings import AuditInput
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import (
-    STEP_COLUMNS,
     Manifest,
     build_manifest,
-    check_id,
     concat_manifests,
     read_manifest,
     validate,
     write_manifest,
 )
+from depmm.corpora.manifest_rules import check_id
 from depmm.corpora.patterns import (
     PatternError,
     compile_pattern,
@@ -35,6 +34,7 @@ from depmm.corpora.patterns import (
     natural_sort_key,
 )
 from depmm.corpora.spec import Spec, SpecError, load_spec, parse_spec
+from depmm.schemas.manifest import STEPS
 
 SPECS = Path(__file__).parents[2] / "data_specs"
 FACTS = "name: toy\ntitle: t\ncitation: c\nlicence: l\naccess: a\n"
@@ -250,7 +250,7 @@ def test_labels_follow_the_cut_off_and_codes_are_translated(tmp_path):
     assert list(sessions["score"]) == [13, 14, 63]
     assert list(sessions["gender"]) == ["female", "female", "male"]
     assert set(sessions["instrument"]) == {"BDI-II"}
-    assert set(sessions["cut_off"]) == {"14"}
+    assert set(sessions["cut_off"]) == {14.0}
     assert list(manifest.steps["audio"]) == ["S1_1.wav", "S1_2.wav", "S2_1.wav"]
     assert manifest.steps["face"].isna().all()
     assert (manifest.steps["start_s"] == 0).all()
@@ -718,7 +718,7 @@ def _steps(sessions: pd.DataFrame, number: int = 2) -> pd.DataFrame:
             for key in sessions[["corpus", "subject", "session"]].to_dict("records")
             for step in range(number)
         ],
-        columns=[*STEP_COLUMNS],
+        columns=STEPS.names,
     )
 
 
@@ -749,7 +749,7 @@ def test_a_manifest_survives_the_disk(tmp_path):
     pd.testing.assert_frame_equal(manifest.steps, again.steps)
     assert again.sessions["subject"].tolist() == ["01", "01", "Zoë"]
     assert again.sessions["label"].tolist() == [1, pd.NA, 0]
-    for name, column, kind in (("steps", "step", "int32"), ("sessions", "label", "int8")):
+    for name, column, kind in (("steps", "step", "int64"), ("sessions", "label", "int64")):
         schema = pyarrow.parquet.read_schema(tmp_path / f"new/folder/{name}.parquet")
         assert str(schema.field(column).type) == kind
     assert sorted(os.listdir(tmp_path / "new/folder")) == ["sessions.parquet", "steps.parquet"]
@@ -791,7 +791,7 @@ def test_corpora_are_joined_and_repeated_sessions_refused():
     both = concat_manifests([one, other])
     assert len(both.sessions) == 4
     assert both.sessions["emotion"].isna().tolist() == [True, False, True, False]
-    assert both.sessions["label"].dtype == "Int8"
+    assert both.sessions["label"].dtype == "Int64"
     assert both.steps.groupby(["corpus", "session"]).size().tolist() == [2] * 4
     fails(["toy/01/01-a", "repeat", "Keep one"], concat_manifests, [one, other, one])
     fails(["no manifest"], concat_manifests, [])
@@ -825,9 +825,9 @@ def test_unsafe_ids_are_refused(value):
         ("sessions", "gender", "f", ["'f'", "female", "codes:"]),
         ("sessions", "age", 1990.0, ["toy/01/01-a", "1990", "Correct"]),
         ("sessions", "subject", "02", ["toy/02/01-a", "add their steps"]),
-        ("steps", "subject", "02", ["toy/02/01-a", "no row of sessions", "Add"]),
+        ("steps", "subject", "02", ["toy/02/01-a", "not in the table sessions", "Add"]),
         ("sessions", "session", "01-b", ["toy/01/01-b", "repeat", "Keep one"]),
-        ("steps", "step", 7, ["toy/01/01-a", "7", "0", "Number them"]),
+        ("steps", "step", 7, ["toy/01/01-a", "7", "0", "Number the steps"]),
         ("steps", "start_s", 1.0, ["toy/01/01-a", "start 1 s, end 1 s", "start < end"]),
         ("steps", "start_s", -1.0, ["toy/01/01-a", "start -1 s"]),
         ("steps", "start_s", np.nan, ["toy/01/01-a", "start nan s"]),
@@ -850,7 +850,7 @@ def test_wrong_types_are_named():
     sessions = _sessions([{"subject": 1, "session": "1"}])
     fails(["'subject'", "1 is not text", "Correct"], build_manifest, sessions, _steps(sessions))
     sessions = _sessions([{"subject": "1", "session": "1", "label": 0.5, "instrument": "group"}])
-    fails(["'label'", "Int8"], build_manifest, sessions, _steps(sessions))
+    fails(["'label'", "int64"], build_manifest, sessions, _steps(sessions))
     sessions = _sessions([{"subject": "1", "session": "1"}])
     fails(
         ["'start_s'", "missing", "Add it"],

@@ -1,0 +1,399 @@
+"""Rules of a manifest's tables: types, ids, paths, keys, times, scores and labels."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from depmm.config import MODALITIES, StreamConfig
+from depmm.corpora.errors import ManifestError
+from depmm.corpora.instruments import INSTRUMENTS, check_score
+from depmm.schemas import TableSchema
+from depmm.schemas.manifest import (
+    FEATURES,
+    GENDERS,
+    SESSION_KEY,
+    SESSIONS,
+    SPLITS,
+    STEP_KEY,
+    STEPS,
+    VALENCES,
+)
+
+MAX_AGE = 120  # years; above: a wrong column or a year of birth
+_ID = re.compile(r"\w[\w.()+@=-]*")
+_ID_LENGTH = 100  # characters; an id becomes part of a file name
+# absolute, or leaves its folder
+_UNSAFE_PATH = re.compile(r"^/|^[A-Za-z]:|[\\\0]|(?:^|/)\.\.(?:/|$)")
+
+
+def check_id(value: str, place: str) -> str:
+    """Check that a value is safe as an id and as part of a file name.
+
+    Parameters
+    ----------
+    value : str
+        The id.
+    place : str
+        What and where it is, for the message, for example ``"subject in labels.csv, line 3"``.
+
+    Returns
+    -------
+    str
+        ``value``.
+
+    Raises
+    ------
+    ManifestError
+        If it is empty, too long, or holds ``..``, a slash, a space or another such character.
+    """
+    problem = None
+    if not isinstance(value, str) or not value:
+        problem = "is empty or not text"
+    elif len(value) > _ID_LENGTH:
+        problem = f"has {len(value)} characters, at most {_ID_LENGTH} are allowed"
+    elif ".." in value or not _ID.fullmatch(value):
+        problem = "is not a safe id"
+    if problem:
+        raise ManifestError(
+            f"{place}: {str(value)[:120]!r} {problem}. Use letters, digits and _.()+@=- without "
+            "'..', starting with a letter or digit.",
+            value=value,
+        )
+    return value
+
+
+def parse_reader(text: str) -> StreamConfig:
+    """Parse a cell of the column reader in ``features.parquet``.
+
+    Parameters
+    ----------
+    text : str
+        JSON.
+
+    Returns
+    -------
+    StreamConfig
+        How the files of a stream are read.
+
+    Raises
+    ------
+    ManifestError
+        If it is not the JSON of a ``StreamConfig``.
+    """
+    try:
+        return StreamConfig.model_validate_json(text)
+    except ValueError as error:
+        raise ManifestError(
+            f"features, column reader: {text[:80]!r} does not describe a stream ({error}). Run "
+            "depmm index again.",
+            column="reader",
+            value=text,
+        ) from None
+
+
+def pandas_dtypes(schema: TableSchema) -> dict[str, str]:
+    """Return the pandas dtype of every column of a schema.
+
+    Parameters
+    ----------
+    schema : TableSchema
+        The schema of a table.
+
+    Returns
+    -------
+    dict of str to str
+        Column -> dtype; integers that may be missing are ``Int64``.
+    """
+    return {
+        column.name: "Int64" if column.dtype == "int64" and column.nullable else column.dtype
+        for column in schema.columns
+    }
+
+
+def apply_schema(
+    table: pd.DataFrame, schema: TableSchema, place: str | None = None
+) -> pd.DataFrame:
+    """Order the columns of a table and give each the type of the schema.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The rows; further columns, where the schema allows them, hold text.
+    schema : TableSchema
+        The schema.
+    place : str, optional
+        File that the table comes from; without it, messages name the table alone.
+
+    Returns
+    -------
+    DataFrame
+        A copy.
+
+    Raises
+    ------
+    ManifestError
+        If a column is missing, is unknown, or cannot have its type.
+    """
+    name = place or schema.file.removesuffix(".parquet")
+    check_columns(table, schema, place)
+    dtypes = pandas_dtypes(schema)
+    further = [column for column in table.columns if column not in dtypes]
+    if further and not schema.extra_columns:
+        raise ManifestError(
+            f"{name}: unknown columns {further}. Known: {', '.join(dtypes)}.",
+            file=place,
+            column=str(further[0]),
+        )
+    result = {}
+    for column in [*dtypes, *further]:
+        dtype, values = dtypes.get(column, "str"), table[column]
+        try:
+            if dtype == "str" and values.dtype != "str":
+                is_text = values.isna() | values.map(lambda value: isinstance(value, str))
+                if not is_text.all():
+                    raise ValueError(f"{values[~is_text].iloc[0]} is not text")
+            elif dtype == "bool" and values.isna().any():
+                raise ValueError("empty cells")
+            result[column] = values.astype(dtype)  # type: ignore[call-overload]
+        except (ValueError, TypeError) as error:
+            raise ManifestError(
+                f"{name}: column {column!r} must hold {dtype.lower()}, but: {error}. Correct the "
+                "column.",
+                file=place,
+                column=column,
+            ) from None
+    return pd.DataFrame(result, index=table.index)
+
+
+def check_columns(table: pd.DataFrame, schema: TableSchema, place: str | None = None) -> None:
+    """Check that no column of a schema is missing.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The rows.
+    schema : TableSchema
+        The schema.
+    place : str, optional
+        File that the table comes from.
+
+    Raises
+    ------
+    ManifestError
+        If a column is missing.
+    """
+    if missing := [column for column in schema.names if column not in table.columns]:
+        raise ManifestError(
+            f"{place or schema.file.removesuffix('.parquet')}: column {missing[0]!r} is missing "
+            f"(columns: {', '.join(map(str, table.columns))}). Add it, or make the manifest again "
+            "with depmm index.",
+            file=place,
+            column=missing[0],
+        )
+
+
+def check_unique(table: pd.DataFrame, key: list[str], place: str) -> None:
+    """Check that no two rows have the same key.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The rows.
+    key : list of str
+        Columns of the key.
+    place : str
+        Name of the table, for the message.
+
+    Raises
+    ------
+    ManifestError
+        If a key is repeated.
+    """
+    repeated = table[table.duplicated(key)]
+    if len(repeated):
+        raise _row_error(
+            repeated,
+            f"{place}: {len(repeated)} rows repeat a key of {', '.join(key)}, for example "
+            f"{_names(repeated[key])}. Keep one row of each.",
+        )
+
+
+def check_tables(sessions: pd.DataFrame, steps: pd.DataFrame, features: pd.DataFrame) -> None:
+    """Check every rule of the three tables of a manifest.
+
+    Parameters
+    ----------
+    sessions, steps, features : DataFrame
+        The tables.
+
+    Raises
+    ------
+    ManifestError
+        If a column is missing, an id or path is unsafe, a key is repeated, a session has no steps
+        or a step no session, the steps of a session are not 0, 1, 2, ..., a time is not
+        0 <= start < end, a label is not 0 or 1, a score is outside its instrument's range, or a
+        split, gender or valence is unknown.
+    """
+    tables = ((sessions, SESSIONS), (steps, STEPS), (features, FEATURES))
+    for table, schema in tables:
+        check_columns(table, schema)
+    for table, schema in tables:
+        name = schema.file.removesuffix(".parquet")
+        for column in SESSION_KEY:
+            for value in table[column].unique():
+                check_id(value, f"{name}, column {column}")
+    check_unique(sessions, SESSION_KEY, "sessions")
+    check_unique(steps, STEP_KEY, "steps")
+    _check_sessions_have_steps(sessions, steps)
+    _check_sessions(sessions)
+    _check_features(features, steps)
+    _check_steps(steps, features)
+
+
+def _check_sessions_have_steps(sessions: pd.DataFrame, steps: pd.DataFrame) -> None:
+    if sessions.empty:
+        raise ManifestError("sessions: the table has no row. Index a corpus that holds recordings.")
+    left = pd.MultiIndex.from_frame(sessions[SESSION_KEY])
+    right = pd.MultiIndex.from_frame(steps[SESSION_KEY].drop_duplicates())
+    if len(unmatched := left.difference(right).to_frame()):
+        raise _row_error(
+            unmatched,
+            f"sessions: {_names(unmatched)} have no step. Remove them or add their steps.",
+        )
+    if len(unmatched := right.difference(left).to_frame()):
+        raise _row_error(
+            unmatched,
+            f"steps: {_names(unmatched)} are not in the table sessions. Add or remove them.",
+        )
+
+
+def _check_sessions(table: pd.DataFrame) -> None:
+    _check_values(table, "split", SPLITS, "sessions")
+    _check_values(table, "gender", GENDERS, "sessions")
+    _check_values(table, "instrument", tuple(INSTRUMENTS), "sessions")
+    _check_values(table, "label", (0, 1), "sessions")
+    _check_values(table, "original_label", (0, 1), "sessions")
+    for name, rows in table[table["score"].notna()].groupby("instrument", dropna=False):
+        scale = INSTRUMENTS.get(str(name), INSTRUMENTS["group"])
+        lowest, highest = scale.lowest or 0, scale.highest or -1
+        for _, row in rows[~rows["score"].between(lowest, highest)].iterrows():
+            check_score(row["score"], str(name), f"session {'/'.join(row[SESSION_KEY])}")
+    if len(bad := table[table["label"].notna() & table["instrument"].isna()]):
+        raise _row_error(
+            bad,
+            f"session {_names(bad[SESSION_KEY])}: a label without instrument. Name the instrument "
+            "(or group) in the spec.",
+            "instrument",
+        )
+    if len(bad := table[table["age"].notna() & ~table["age"].between(0, MAX_AGE)]):
+        raise _row_error(
+            bad,
+            f"session {_names(bad[SESSION_KEY])}: age {bad['age'].iloc[0]:g} is not between 0 and "
+            f"{MAX_AGE} years. Correct the table that gives it.",
+            "age",
+        )
+
+
+def _check_features(table: pd.DataFrame, steps: pd.DataFrame) -> None:
+    check_unique(table, [*STEP_KEY, "name"], "features")
+    _check_values(table, "modality", MODALITIES, "features")
+    known = pd.MultiIndex.from_frame(steps[STEP_KEY])
+    unmatched = pd.MultiIndex.from_frame(table[STEP_KEY]).difference(known).to_frame()
+    if len(unmatched):
+        raise _row_error(
+            unmatched,
+            f"features: {_names(unmatched)} are not in the table steps. Add or remove them.",
+        )
+    for path in table["path"].unique():
+        _check_path(path, "features", "path")
+    for (_, name), readers in table.groupby(["corpus", "name"])["reader"]:
+        ways = readers.unique()
+        if len(ways) > 1:
+            raise ManifestError(
+                f"features: stream {name!r} is read in {len(ways)} ways. Give each its own name in "
+                "the spec.",
+                column="reader",
+                value=name,
+            )
+        parse_reader(ways[0])
+
+
+def _check_steps(table: pd.DataFrame, features: pd.DataFrame) -> None:
+    _check_values(table, "valence", VALENCES, "steps")
+    expected = table.groupby(SESSION_KEY, sort=False).cumcount()
+    if len(bad := table[table["step"] != expected]):
+        raise _row_error(
+            bad,
+            f"steps: session {_names(bad[SESSION_KEY])}: steps must be 0, 1, 2, ... in order; "
+            f"{bad['step'].iloc[0]} is in the place of {expected[bad.index[0]]}. Number the steps "
+            "again.",
+            "step",
+        )
+    start, end = table["start_s"], table["end_s"]
+    wrong = ~(np.isfinite(start) & (start >= 0)) | (
+        end.notna() & ~(np.isfinite(end) & (start < end))
+    )
+    if len(bad := table[wrong]):
+        row = bad.iloc[0]
+        raise _row_error(
+            bad,
+            f"steps: session {_names(bad[SESSION_KEY].head(1))}, step {row['step']}: start "
+            f"{row['start_s']:g} s, end {row['end_s']:g} s. Times need 0 <= start < end, in "
+            "seconds.",
+            "start_s",
+        )
+    has_features = pd.MultiIndex.from_frame(table[STEP_KEY]).isin(
+        pd.MultiIndex.from_frame(features[STEP_KEY])
+    )
+    if len(bad := table[table["audio"].isna() & table["face"].isna() & ~has_features]):
+        raise _row_error(
+            bad,
+            f"steps: session {_names(bad[SESSION_KEY])}: a step without any file. Give it an audio "
+            "or face file, or remove it.",
+            "audio",
+        )
+    for column in ("audio", "face"):
+        for path in table[column].dropna().unique():
+            _check_path(path, "steps", column)
+
+
+def _check_path(path: str, table: str, column: str) -> None:
+    if not path or _UNSAFE_PATH.search(path):
+        raise ManifestError(
+            f"{table}, column {column}: {path!r} must be a path below the corpus root: relative, "
+            "with / between folders and without '..'.",
+            column=column,
+            value=path,
+        )
+
+
+def _check_values(table: pd.DataFrame, column: str, allowed: tuple[Any, ...], place: str) -> None:
+    bad = table[table[column].notna() & ~table[column].isin(allowed)]
+    if len(bad):
+        raise _row_error(
+            bad,
+            f"{place}: session {_names(bad[SESSION_KEY].head(1))}: {column} "
+            f"{str(bad[column].iloc[0])!r} is not one of {', '.join(map(str, allowed))}. Correct "
+            "it, or translate it under codes: in the spec.",
+            column,
+        )
+
+
+def _row_error(rows: pd.DataFrame, message: str, column: str | None = None) -> ManifestError:
+    """Make an error about rows, with the attributes of the first."""
+    first = rows.iloc[0]
+    return ManifestError(
+        message,
+        column=column,
+        subject=first["subject"],
+        session=first["session"],
+        value=first[column] if column in rows else None,
+    )
+
+
+def _names(keys: pd.DataFrame, at_most: int = 5) -> str:
+    names = ["/".join(map(str, row)) for row in keys.head(at_most).itertuples(index=False)]
+    more = f" and {len(keys) - at_most} more" if len(keys) > at_most else ""
+    return ", ".join(names) + more
