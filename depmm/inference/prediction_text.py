@@ -86,13 +86,13 @@ def calibration_text(result: dict[str, Any]) -> str:
         A phrase without a full stop.
     """
     calibration = result["calibration"]
-    if "unavailable" in calibration:
-        return f"not calibrated: {calibration['unavailable']}"
-    temperatures = sorted(calibration["temperatures"])
-    upper = f" to {temperatures[-1]:.2f}" if len(temperatures) > 1 else ""
+    if "not_fitted" in calibration:
+        return f"not calibrated: {calibration['not_fitted']}"
+    temperatures = [f"{temperature:.2f}" for temperature in sorted(calibration["temperatures"])]
+    upper = f" to {temperatures[-1]}" if temperatures[-1] != temperatures[0] else ""
     return (
         f"{result['uncalibrated_probability']:.2f} before calibration; temperature "
-        f"{temperatures[0]:.2f}{upper}, fitted on "
+        f"{temperatures[0]}{upper}, fitted on "
         f"{_count(calibration['validation_subjects'], 'validation subject')}"
     )
 
@@ -111,8 +111,8 @@ def probability_interval_text(result: dict[str, Any]) -> str:
         A phrase without a full stop.
     """
     interval = result["interval"]
-    if "unavailable" in interval:
-        return f"no interval of the probability: {interval['unavailable']}"
+    if "not_fitted" in interval:
+        return f"no interval of the probability: {interval['not_fitted']}"
     return (
         f"interval of the probability {interval['low']:.2f} to {interval['high']:.2f} (Venn-Abers, "
         f"{_count(interval['validation_subjects'], 'validation subject')})"
@@ -134,8 +134,8 @@ def conformal_text(result: dict[str, Any]) -> str:
     """
     if "probability" in result:
         prediction_set = result["prediction_set"]
-        if "unavailable" in prediction_set:
-            return f"no conformal prediction set: {prediction_set['unavailable']}"
+        if "not_fitted" in prediction_set:
+            return f"no conformal prediction set: {prediction_set['not_fitted']}"
         negative, positive = prediction_set["validation_subjects"].values()
         return (
             f"{_percent(prediction_set['coverage'])} conformal prediction set: "
@@ -143,8 +143,8 @@ def conformal_text(result: dict[str, Any]) -> str:
             f"and {positive} positive validation subjects"
         )
     interval = result["interval"]
-    if "unavailable" in interval:
-        return f"no conformal interval: {interval['unavailable']}"
+    if "not_fitted" in interval:
+        return f"no conformal interval: {interval['not_fitted']}"
     return (
         f"{_percent(interval['coverage'])} conformal interval {interval['low']:.1f} to "
         f"{interval['high']:.1f}, fitted on "
@@ -221,7 +221,7 @@ def model_text(model: dict[str, Any]) -> str:
     corpora = ", ".join(model["corpora"]) or "an unknown corpus"
     text = f"Run {model['name']}: {models} on {n_subjects} of {corpora}."
     if model["test_metrics"] is None:
-        return f"{text} Its accuracy was not measured: run depmm evaluate."
+        return f"{text} Its performance is not measured yet; run depmm evaluate."
     metrics = model["test_metrics"]
     figures = ", ".join(_metric(entry, metrics["confidence"]) for entry in metrics["metrics"])
     each = ", each tested with a model that was not trained on them" if several else ""
