@@ -238,7 +238,7 @@ def extract(
     settings = load_extract_config(config, overrides)
     report = run(
         read_manifest(manifest), root, out, settings, landmarker, workers,
-        allow_pickle=allow_pickle,
+        show_progress=True, allow_pickle=allow_pickle,
     )  # fmt: skip
     typer.echo(
         f"{out}: {report.extracted} sessions extracted, {report.skipped} were there, "
@@ -246,7 +246,10 @@ def extract(
     )
     if len(report.failures):
         for failure in report.failures.head(10).itertuples():
-            typer.echo(f"  {failure.subject}/{failure.session} {failure.stage}: {failure.reason}")
+            typer.echo(
+                f"  {failure.subject}/{failure.session} {failure.stage}: {failure.file}: "
+                f"{failure.cause} {failure.remedy}"
+            )
         typer.echo(f"all of them: {out}/failures.parquet", err=True)
         raise typer.Exit(1)
 
@@ -411,7 +414,7 @@ def explain(
             if (
                 REGION_METHOD not in asked
             ):  # regions are found in crops and spectrograms, not embeddings
-                data = ensure_embeddings(model.encoders, data, model.device, say=typer.echo)
+                data = ensure_embeddings(model.encoders, data, model.device)
             for tables in explain_sessions(
                 model, data, steps, split, config.split.fold, config.seed, asked
             ):

@@ -274,7 +274,7 @@ def test_audit_errors_and_failed_recordings_exit_1(corpus, tmp_path, depmm):
     done = depmm(*extract, "--workers", "1")
     assert done.code == 1
     assert f"{store}: 0 sessions extracted, 11 were there, 1 lost; 2 failures" in done.out
-    assert f"S001/S001_1 audio: {corpus.recordings}/videos/no.mp4: is no file" in done.out
+    assert "S001/S001_1 audio: videos/no.mp4: file does not exist." in done.out
     assert f"{store}/failures.parquet" in done.err
 
 

@@ -1,4 +1,4 @@
-"""Which sessions of a manifest a run says nothing about, and what could not be read for it."""
+"""Sessions of a manifest without a prediction, and failures of their extraction."""
 
 from typing import Any
 
@@ -7,24 +7,29 @@ import pandas as pd
 from depmm.config import Experiment
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.manifest import SESSION_KEY, read_manifest
-from depmm.data.experiment_data import DataError, labelled_sessions
-from depmm.store.extract import read_failures, read_index
+from depmm.data.errors import DataError
+from depmm.data.targets import labelled_sessions, no_target_reason
+from depmm.store.index import read_failures, read_index
 from depmm.store.sessions import SessionStore, StoreError
 
 
 def find_coverage(config: Experiment, predictions: pd.DataFrame) -> dict[str, Any]:
-    """Compare a run's predictions with its manifest and its store, as they are now.
+    """Compare the predictions of a run with its manifest and store, as they are now.
 
     Parameters
     ----------
-    config : of the run
-    predictions : corpus, subject, session of every session that has a prediction
+    config : Experiment
+        Config of the run.
+    predictions : DataFrame
+        Columns corpus, subject and session, for every session with a prediction.
 
     Returns
     -------
-    ``sessions`` (of the manifest), ``predicted``, ``left_out`` (reason, sessions, ``which``:
-    corpus/subject/session) and ``failures`` of the extraction (session, stage, file, reason); or
-    ``not_checked``: why nothing of this can be said
+    dict
+        ``n_sessions`` of the manifest, ``n_predicted``; ``excluded``, a list of ``reason``,
+        ``n_sessions`` and ``sessions`` (corpus/subject/session); ``failures`` of the extraction, a
+        list of ``session``, ``stage``, ``file``, ``cause`` and ``remedy``. Or only
+        ``not_checked``: why manifest and store cannot be compared.
     """
     try:
         sessions = read_manifest(config.data.manifest).sessions
@@ -33,34 +38,31 @@ def find_coverage(config: Experiment, predictions: pd.DataFrame) -> dict[str, An
         stored, failures = read_index(store), read_failures(store)
     except (ManifestError, DataError, StoreError, OSError) as error:
         return {"not_checked": str(error)}
-    every = _keys(sessions)
-    failed = failures[_keys(failures).isin(every)]
-    left = every.difference(_keys(predictions))
+    keys = _keys(sessions)
+    failed = failures[_keys(failures).isin(keys)]
+    remaining = keys.difference(_keys(predictions))
+    not_stored = remaining.difference(_keys(stored))
     reasons = {
-        f"no class in {config.target.column}": left.difference(_keys(labelled)),
-        "not in the store: extraction failed": left.difference(_keys(stored)).intersection(
-            _keys(failed)
-        ),
-        "not in the store": left.difference(_keys(stored)),
-        "in the store, but not predicted (without the modalities or data.steps, or added since)": (
-            left
-        ),
+        no_target_reason(config.target): remaining.difference(_keys(labelled)),
+        "not in the store: extraction failed": not_stored.intersection(_keys(failed)),
+        "not in the store": not_stored,
+        "in the store without a prediction: without the modalities or the steps of data.steps, or "
+        "extracted after training": remaining,
     }
-    left_out = []
-    for reason, keys in reasons.items():
-        own = keys.intersection(left)
-        left = left.difference(own)
-        if len(own):
-            which = ["/".join(key) for key in own]
-            left_out.append({"reason": reason, "sessions": len(own), "which": which})
+    excluded = []
+    for reason, candidates in reasons.items():
+        names = ["/".join(key) for key in candidates.intersection(remaining)]
+        remaining = remaining.difference(candidates)
+        if names:
+            excluded.append({"reason": reason, "n_sessions": len(names), "sessions": names})
     return {
-        "sessions": len(every),
-        "predicted": len(every.intersection(_keys(predictions))),
-        "left_out": left_out,
+        "n_sessions": len(keys),
+        "n_predicted": len(keys.intersection(_keys(predictions))),
+        "excluded": excluded,
         "failures": [
             {
                 "session": "/".join(key),
-                **{name: str(row[name]) for name in ("stage", "file", "reason")},
+                **{name: str(row[name]) for name in ("stage", "file", "cause", "remedy")},
             }
             for key, (_, row) in zip(_keys(failed), failed.iterrows(), strict=True)
         ],

@@ -140,7 +140,7 @@ class SessionDataset(Dataset[SessionItem]):
                 return None
             shown = [
                 _spread(reader.frames(step), self.settings.frames_per_step)
-                for step in range(reader.summary["steps"])
+                for step in range(reader.summary["n_steps"])
             ]
             empty = np.zeros((0, 478, 2), np.float32)
             return [
@@ -154,9 +154,14 @@ class SessionDataset(Dataset[SessionItem]):
             return present
         shown = self.step_masks[index]
         if other := [len(there) for there in present.values() if len(there) != len(shown)]:
+            corpus, subject, session = self.session_keys[index]
             raise StoreError(
-                f"session {'/'.join(self.session_keys[index])} has {other[0]} steps in the store, "
-                f"{len(shown)} in the manifest: run depmm extract again"
+                f"session {corpus}/{subject}/{session} has {other[0]} steps in the store, "
+                f"{len(shown)} in the manifest.",
+                subject=subject,
+                session=session,
+                value=other[0],
+                remedy="Run depmm extract again.",
             )
         return {name: there & shown for name, there in present.items()}
 
@@ -246,7 +251,7 @@ class SessionDataset(Dataset[SessionItem]):
 
 def _present(reader: SessionReader, modality: str) -> np.ndarray:
     """Which steps have a signal, [L] bool."""
-    steps = range(reader.summary["steps"])
+    steps = range(reader.summary["n_steps"])
     if modality == "audio":
         return np.array([_samples(reader, step) > 0 for step in steps])
     return np.array([len(reader.frames(step)) > 0 for step in steps])

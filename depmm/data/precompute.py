@@ -1,12 +1,13 @@
-"""Frozen encoders run once: sessions -> kept embeddings -> a data set that reads those instead.
+"""Frozen encoders run once: the dataset then reads stored embeddings instead of signals.
 
-An embedding is of the evaluation's view of a step (the middle of a long one, evenly spread frames),
-in training too. A session loses the random part of a long step, and gains the time that decoding
-and a large frozen network would take in every epoch.
+The embedding of a step is that of its evaluation view (the middle of a long step, evenly spread
+frames), in training too. So a session loses the random part of a long step, and saves the time of
+decoding and of a large frozen network in every epoch.
 """
 
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -19,7 +20,8 @@ from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData
 from depmm.store.embeddings import EmbeddingStore, PrecomputableEncoder, embedding_key
 
-REPORTS = 10  # progress lines of an embedding
+logger = logging.getLogger(__name__)
+N_REPORTS = 10  # log records per modality
 
 
 def ensure_embeddings(
@@ -28,37 +30,48 @@ def ensure_embeddings(
     device: torch.device,
     rank: int = 0,
     world_size: int = 1,
-    say: Callable[[str], None] = print,
 ) -> ExperimentData:
-    """Embed what is missing of this process's share; give the data with embeddings for signals.
+    """Compute the missing embeddings of one process, and read embeddings in place of signals.
 
-    With several processes wait for all of them before reading: each embeds its share only.
+    With several processes, wait for all of them before reading: each computes only its part. The
+    first process logs the progress.
 
     Parameters
     ----------
-    encoders : of a model, with their final frozen weights; those that
-        ``data.precompute_embeddings`` names are
-        moved to ``device``
-    data : as ``load_experiment_data`` gives it; its settings
-        (``precompute_embeddings``) say which modalities
-    device : where the encoders run
-    rank, world_size : this process and the number of processes
-    say : receives the progress
+    encoders : mapping of str to Module
+        Encoders of a model with their final frozen weights, by modality. Those that
+        ``data.precompute_embeddings`` names are moved to ``device``.
+    data : ExperimentData
+        The sessions; the settings of its dataset say which modalities are precomputed.
+    device : torch.device
+        Device of the encoders.
+    rank, world_size : int
+        Index of this process, and number of processes.
+
+    Returns
+    -------
+    ExperimentData
+        The same sessions; ``data`` itself if no modality is precomputed.
 
     Raises
     ------
-    StoreError : a session is not in the store or damaged
+    StoreError
+        If a session is not in the store or its file is damaged.
     """
     dataset = data.dataset
+    level = logging.INFO if rank == 0 else logging.DEBUG
     stores: dict[str, EmbeddingStore] = {}
     for modality in dataset.settings.precompute_embeddings:
         encoder = cast(PrecomputableEncoder, encoders[modality].to(device))
         key = embedding_key(encoder, modality, dataset.settings, dataset.store)
-        stores[modality] = EmbeddingStore(dataset.store, key)
-        mine = range(len(dataset))[rank::world_size]
-        todo = [index for index in mine if not stores[modality].has(*dataset.session_keys[index])]
-        say(f"embed {modality}: {len(mine) - len(todo)} sessions are kept, {len(todo)} to do")
-        _embed(encoder, modality, data, todo, stores[modality], device, say)
+        store = stores[modality] = EmbeddingStore(dataset.store, key)
+        of_rank = range(len(dataset))[rank::world_size]
+        missing = [index for index in of_rank if not store.has(*dataset.session_keys[index])]
+        n_stored = len(of_rank) - len(missing)
+        logger.log(
+            level, "embed %s: %d sessions stored, %d missing", modality, n_stored, len(missing)
+        )
+        _embed(encoder, modality, data, missing, store, device, level)
     return replace(data, dataset=dataset.with_embeddings(stores)) if stores else data
 
 
@@ -67,24 +80,26 @@ def _embed(
     encoder: PrecomputableEncoder,
     modality: str,
     data: ExperimentData,
-    todo: list[int],
-    kept: EmbeddingStore,
+    missing: list[int],
+    store: EmbeddingStore,
     device: torch.device,
-    say: Callable[[str], None],
+    level: int,
 ) -> None:
-    alone = data.dataset.settings.model_copy(
+    single_modality = data.dataset.settings.model_copy(
         update={"modalities": [modality], "precompute_embeddings": []}
     )
-    signals = SessionDataset(data.sessions, data.dataset.store, alone)
-    began = time.perf_counter()
-    batches = evaluation_batches(signals, todo, 1, device)
+    signals = SessionDataset(data.sessions, data.dataset.store, single_modality)
+    start = time.perf_counter()
+    batches = evaluation_batches(signals, missing, 1, device)
     for done, (index, inputs) in enumerate(batches, start=1):
         signal, length = inputs[modality][0], inputs[f"{modality}_length"][0]
-        there = length > 0
+        present = length > 0
         rows = np.zeros((0, encoder.precompute_dim), np.float32)
-        if bool(there.any()):
-            rows = encoder.precompute(signal[there], length[there]).float().cpu().numpy()
-        kept.write(*signals.session_keys[int(index)], rows, there.cpu().numpy())
-        if done * REPORTS // len(todo) > (done - 1) * REPORTS // len(todo):
-            rate = done / (time.perf_counter() - began)
-            say(f"embed {modality}: {done} of {len(todo)} sessions, {rate:.1f} a second")
+        if bool(present.any()):
+            rows = encoder.precompute(signal[present], length[present]).float().cpu().numpy()
+        store.write(*signals.session_keys[int(index)], rows, present.cpu().numpy())
+        if done * N_REPORTS // len(missing) > (done - 1) * N_REPORTS // len(missing):
+            rate = done / (time.perf_counter() - start)
+            logger.log(
+                level, "embed %s: %d of %d sessions, %.1f/s", modality, done, len(missing), rate
+            )

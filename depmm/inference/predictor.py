@@ -155,7 +155,7 @@ class Predictor:
 
 def _duration_s(file: Path, info: MediaInfo) -> float:
     if not info.duration_s:
-        raise MediaError(file, "does not state its duration. Re-encode it.")
+        raise MediaError(file, "does not state its duration.", "Re-encode it.")
     return info.duration_s
 
 
@@ -240,10 +240,7 @@ def _window_s(run: TrainedRun, file: Path, window_s: float | None, duration_s: f
 
 
 def _unusable_recording(file: Path, failures: pd.DataFrame, aligned: bool) -> InferenceError:
-    reasons = {
-        reason.removeprefix(f"{file}: ").removeprefix(f"{file.name}: ")
-        for reason in failures["reason"]
-    }
+    reasons = {f"{failure.cause} {failure.remedy}" for failure in failures.itertuples()}
     face_only = not aligned and set(failures["stage"]) == {"face"}
     return InferenceError(
         f"{file}: nothing in the recording can be used: {' '.join(sorted(reasons))}",
@@ -320,10 +317,11 @@ def _calibrate(run: TrainedRun, outputs: pd.DataFrame) -> dict[str, Any]:
 
 def _reading_warnings(report: ExtractReport, decoder: MeasuringDecoder) -> list[QualityWarning]:
     """Warnings about tracks that cannot be read."""
-    stages, reasons = report.failures["stage"], report.failures["reason"]
     warnings = [
-        QualityWarning(f"{stage}_failed", reason)
-        for stage, reason in zip(stages, reasons, strict=True)
+        QualityWarning(
+            f"{failure.stage}_failed", f"{failure.file}: {failure.cause} {failure.remedy}"
+        )
+        for failure in report.failures.itertuples()
     ]
     if decoder.error:  # possibly behind the steps, which can be read then
         warnings.append(QualityWarning("sound_not_measured", str(decoder.error)))

@@ -85,7 +85,7 @@ def measure_quality(
     RecordingQuality
         The measurements.
     """
-    steps = range(reader.summary["steps"])
+    steps = range(reader.summary["n_steps"])
     has_audio = "audio.waveform" in reader.names
     return RecordingQuality(
         n_steps=len(steps),
@@ -95,8 +95,8 @@ def measure_quality(
             ),
             "face": sum(bool(len(reader.frames(step))) for step in steps),
         },
-        n_frames=reader.summary["frames"],
-        n_frames_with_face=reader.summary["frames_with_face"],
+        n_frames=reader.summary["n_frames"],
+        n_frames_with_face=reader.summary["n_frames_with_face"],
         speech_s=speech_duration_s(reader) if has_audio else None,
         sample_rate=sample_rate,
         sound=sound,

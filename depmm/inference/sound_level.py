@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from depmm.config import SAMPLE_RATE
-from depmm.media.audio import (
+from depmm.media.audio import decode_audio
+from depmm.media.errors import MediaError
+from depmm.media.voice_activity import (
+    DIGITAL_SILENCE_DB,
     FRAME_S,
     HOP_S,
     LOUD_PERCENTILE,
-    NOTHING_DB,
-    decode_audio,
     frame_levels,
 )
-from depmm.media.errors import MediaError
 
 FULL_SCALE = 32_767 / 32_768  # of 16 bits: the largest sample
 QUIET_PERCENTILE = 10.0  # of the frame levels: pauses take more of speech than that
@@ -89,7 +89,7 @@ class SoundMeter:
             levels.append(frame_levels([self._rest]))
         quiet, loud = np.percentile(np.concatenate(levels), [QUIET_PERCENTILE, LOUD_PERCENTILE])
         clipped = self._n_clipped / self._n_samples
-        return SoundLevel(clipped, None if loud < NOTHING_DB else float(loud - quiet))
+        return SoundLevel(clipped, None if loud < DIGITAL_SILENCE_DB else float(loud - quiet))
 
 
 class MeasuringDecoder:

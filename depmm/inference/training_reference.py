@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from depmm.corpora.manifest import SESSION_KEY, read_manifest
-from depmm.store.extract import read_index
+from depmm.store.index import read_index
 from depmm.store.sessions import SessionReader, SessionStore, StoreError
 
 LOW_PERCENTILE = 5.0  # of the training sessions: less speech than in almost all of them
@@ -73,15 +73,15 @@ def measure_training_reference(
     try:
         index = read_index(store).merge(keys, on=SESSION_KEY)
     except StoreError:
-        index = pd.DataFrame({"audio_s": [], "steps": []})
+        index = pd.DataFrame({"audio_s": [], "n_steps": []})
     # steps that are whole recordings have no end in the manifest: the store knows their length
     if lengths.notna().sum() * 2 < max(1, len(lengths)):
         with_audio = index[index["audio_s"] > 0]
-        lengths = with_audio["audio_s"] / with_audio["steps"]
+        lengths = with_audio["audio_s"] / with_audio["n_steps"]
     speech = _sampled_speech(index, store)
     return TrainingReference(
         step_s=float(lengths.median()) if lengths.notna().any() else None,
-        min_steps=int(index["steps"].min()) if min_steps is None and len(index) else min_steps,
+        min_steps=int(index["n_steps"].min()) if min_steps is None and len(index) else min_steps,
         low_speech_s=float(np.percentile(speech, LOW_PERCENTILE)) if speech else None,
         aligned=aligned,
     )

@@ -21,11 +21,6 @@ WARM_UP_S = 1  # decoded before a window and dropped: resampler and codec forget
 JITTER_S = 0.04  # timestamps that stray less than a video frame do not cut or stretch the sound
 FULL_SCALE = 4.0  # codecs overshoot 1.0 a little; beyond this (12 dB) samples were never scaled
 
-FRAME_S, HOP_S = 0.025, 0.010  # of the speech detector
-LOUD_PERCENTILE = 95.0  # of the frame levels: the level that speech has in this recording
-NOTHING_DB = -80.0  # re full scale: a recording whose loud level is below is digital silence
-_GRAIN = 80  # samples (5 ms): frame and hop are whole numbers of grains
-
 
 def decode_audio(
     path: Path, start_s: float = 0.0, end_s: float | None = None
@@ -69,76 +64,6 @@ def decode_audio(
             yield _checked(path, cut)
         if left is not None and not (left := left - len(cut)):
             return
-
-
-def speech_segments(waveform: np.ndarray, silence_db: float, min_silence_s: float) -> np.ndarray:
-    """Find where somebody speaks, by the energy of 25 ms frames every 10 ms.
-
-    Parameters
-    ----------
-    waveform : float [T] at 16 kHz
-    silence_db : a frame this far (negative) below the loud level of the recording is silent; the
-        loud level is the 95th percentile of the frame levels. Where less than a twentieth of a
-        recording is speech the percentile falls into the background and nothing counts as silent.
-    min_silence_s : shorter pauses are joined to the speech around them
-
-    Returns
-    -------
-    float64 [n, 2], (start, end) in seconds from the start of ``waveform``, rising and apart; no
-    row for digital silence
-    """
-    levels = frame_levels([waveform])
-    return segments_of_levels(levels, silence_db, min_silence_s, len(waveform) / SAMPLE_RATE)
-
-
-def frame_levels(blocks: Iterable[np.ndarray]) -> np.ndarray:
-    """Measure the level of 25 ms frames every 10 ms, in a stream of blocks at 16 kHz.
-
-    Returns
-    -------
-    float64 [F], dB re full scale (a full-scale square wave is 0); one frame for anything shorter
-    than a frame, none for no samples
-    """
-    grains: list[np.ndarray] = []
-    rest = np.zeros(0, np.float64)
-    for block in blocks:
-        rest = np.concatenate([rest, block.astype(np.float64)])
-        whole = len(rest) // _GRAIN * _GRAIN
-        grains.append((rest[:whole].reshape(-1, _GRAIN) ** 2).mean(axis=1))
-        rest = rest[whole:]
-    if len(rest):
-        grains.append(np.array([(rest**2).mean()]))
-    energy = np.concatenate(grains) if grains else rest
-    width, hop = round(FRAME_S * SAMPLE_RATE / _GRAIN), round(HOP_S * SAMPLE_RATE / _GRAIN)
-    if len(energy) > width:
-        energy = np.lib.stride_tricks.sliding_window_view(energy, width)[::hop].mean(axis=1)
-    elif len(energy):
-        energy = energy.mean(keepdims=True)
-    return 10 * np.log10(np.maximum(energy, 1e-12))
-
-
-def segments_of_levels(
-    levels: np.ndarray, silence_db: float, min_silence_s: float, duration_s: float
-) -> np.ndarray:
-    """Turn the levels of :func:`frame_levels` into segments, as :func:`speech_segments` says.
-
-    Parameters
-    ----------
-    levels : float [F], dB
-    duration_s : of the recording; the last frame reaches to its end
-    """
-    loud = np.percentile(levels, LOUD_PERCENTILE) if len(levels) else -math.inf
-    if loud < NOTHING_DB:
-        return np.zeros((0, 2))
-    speech = np.concatenate([[False], levels > loud + silence_db, [False]])
-    edges = np.flatnonzero(speech[1:] != speech[:-1])
-    # a frame speaks for the hop around its centre; the first and last also for the rim
-    times = edges * HOP_S + (FRAME_S - HOP_S) / 2
-    times[edges == 0] = 0.0
-    times[edges == len(levels)] = duration_s
-    starts, ends = times[::2], times[1::2]
-    apart = starts[1:] - ends[:-1] >= min_silence_s
-    return np.stack([starts[np.r_[True, apart]], ends[np.r_[apart, True]]], axis=1)
 
 
 def _source_blocks(path: Path, begin_s: int) -> Iterator[tuple[int, np.ndarray]]:

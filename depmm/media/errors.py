@@ -1,22 +1,33 @@
-"""The one error of this package: a recording (or face model) that cannot be used."""
+"""The error of a file that cannot be decoded."""
 
 from pathlib import Path
+from typing import Any
+
+from depmm.errors import DepmmError
 
 
-class MediaError(ValueError):
-    """A file that cannot be decoded as asked; the message names it, the fault and the remedy.
+class MediaError(DepmmError):
+    """A recording, feature file or face model that cannot be used.
 
     Parameters
     ----------
-    path : the file, first in the message
-    problem : what is wrong with it and what to do, one or two sentences
+    file : Path or str
+        The file; the message begins with it.
+    problem : str
+        What is wrong with it, as a predicate or sentence after the file name.
+    remedy : str, optional
+        What to do about it, one sentence; it ends the message.
+    **attributes
+        Further attributes of :class:`depmm.errors.DepmmError`, for example ``column``.
+
+    Attributes
+    ----------
+    problem : str
+        As given, for tables that name the file in another column.
     """
 
-    def __init__(self, path: Path | str, problem: str):
-        super().__init__(f"{path}: {problem}")
-        self.path = Path(path)
+    def __init__(
+        self, file: Path | str, problem: str, remedy: str | None = None, **attributes: Any
+    ) -> None:
+        super().__init__(f"{file}: {problem}", file=file, remedy=remedy, **attributes)
         self.problem = problem
-
-    def __reduce__(self) -> tuple[type["MediaError"], tuple[Path, str]]:
-        """Rebuild from both parts: an error raised in a worker process keeps its message."""
-        return type(self), (self.path, self.problem)

@@ -158,7 +158,7 @@ def open_container(path: Path) -> Iterator[Any]:
 def check_file(path: Path) -> None:
     """Raise :class:`MediaError` unless ``path`` is a file that is not empty."""
     if not path.is_file():
-        raise MediaError(path, "is no file. Check the corpus root and the manifest.")
+        raise MediaError(path, "file does not exist.", "Check the corpus root and the manifest.")
     if path.stat().st_size == 0:
         raise MediaError(path, "is empty (0 bytes). Copy the recording again.")
 

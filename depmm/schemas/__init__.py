@@ -1,6 +1,7 @@
 """Schemas of every table that depmm writes, for the writers, the tests and the docs."""
 
 from depmm.schemas.manifest import FEATURES, FOLDS, SESSIONS, SPLIT, STEPS
+from depmm.schemas.store import FAILURES, INDEX
 from depmm.schemas.table import Column, SchemaError, TableSchema
 
 __all__ = ["ALL", "Column", "SchemaError", "TableSchema"]
@@ -8,7 +9,7 @@ __all__ = ["ALL", "Column", "SchemaError", "TableSchema"]
 ALL: dict[str, TableSchema] = {
     schema.file: schema
     for schema in sorted(
-        (FEATURES, FOLDS, SESSIONS, SPLIT, STEPS),
+        (FAILURES, FEATURES, FOLDS, INDEX, SESSIONS, SPLIT, STEPS),
         key=lambda schema: schema.file,
     )
 }

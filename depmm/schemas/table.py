@@ -1,14 +1,15 @@
 """What a table that depmm writes contains: its columns with type, unit and meaning."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from depmm.errors import DepmmError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DataType = Literal["str", "int64", "float64", "bool"]
+DataType = Literal["str", "int64", "float64", "bool", "list[str]"]
 
 
 class SchemaError(DepmmError):
@@ -23,7 +24,7 @@ class Column:
     ----------
     name : str
         Name in the file.
-    dtype : {"str", "int64", "float64", "bool"}
+    dtype : {"str", "int64", "float64", "bool", "list[str]"}
         Type of the values. An integer or Boolean column that is ``nullable`` is written with
         pandas' nullable type of the same name.
     meaning : str
@@ -70,6 +71,33 @@ class TableSchema:
         """Names of the columns, in their order."""
         return [column.name for column in self.columns]
 
+    def build(self, rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
+        """Build a table with the columns and types of the schema.
+
+        Parameters
+        ----------
+        rows : sequence of mapping
+            One mapping from column name to value for each row; may be empty.
+
+        Returns
+        -------
+        DataFrame
+            The rows, with the columns in their order.
+
+        Raises
+        ------
+        SchemaError
+            If the rows do not fit the schema.
+        """
+        import pandas as pd
+
+        used = [c for c in self.columns if c.required or any(c.name in row for row in rows)]
+        table = pd.DataFrame(list(rows), columns=[column.name for column in used])
+        types = {column.name: _pandas_type(column) for column in used}
+        table = table.astype({name: dtype for name, dtype in types.items() if dtype is not None})
+        self.check(table)
+        return table
+
     def check(self, table: "pd.DataFrame") -> None:
         """Check that a table fits the schema before it is written.
 
@@ -108,6 +136,14 @@ class TableSchema:
             )
 
 
+def _pandas_type(column: Column) -> str | None:
+    if column.dtype in ("str", "list[str]"):
+        return None  # as pandas infers it: a conversion would turn missing values into text
+    if column.nullable and column.dtype != "float64":
+        return {"int64": "Int64", "bool": "boolean"}[column.dtype]
+    return column.dtype
+
+
 def _fits(values: "pd.Series", dtype: DataType) -> bool:
     import pandas as pd
     from pandas.api import types
@@ -118,9 +154,18 @@ def _fits(values: "pd.Series", dtype: DataType) -> bool:
             if isinstance(known.dtype, pd.StringDtype):  # tables of many millions of rows
                 return True
             return bool(known.map(lambda value: isinstance(value, str)).all())
+        case "list[str]":
+            return bool(known.map(_is_list_of_text).all())
         case "int64":
             return types.is_integer_dtype(known.infer_objects())
         case "float64":
             return types.is_float_dtype(known) and not types.is_bool_dtype(known)
         case "bool":
             return types.is_bool_dtype(known.infer_objects())
+
+
+def _is_list_of_text(value: object) -> bool:
+    import numpy as np
+
+    # Parquet gives a list back as an array
+    return isinstance(value, list | np.ndarray) and all(isinstance(item, str) for item in value)

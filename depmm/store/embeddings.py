@@ -39,7 +39,14 @@ def embedding_key(
     """
     signal = {name: getattr(data, name) for name in SIGNAL_SETTINGS[modality]}
     kind = type(encoder).__name__
-    content = [EMBEDDING_VERSION, kind, encoder.precompute_settings, modality, signal, store.hash]
+    content = [
+        EMBEDDING_VERSION,
+        kind,
+        encoder.precompute_settings,
+        modality,
+        signal,
+        store.settings_hash,
+    ]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name, tensor in sorted(encoder.backbone.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -28,11 +28,9 @@ live side by side and none is ever taken for another.
 import hashlib
 import json
 import math
-import os
 import shutil
 import struct
 import tempfile
-import uuid
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -43,8 +41,9 @@ import numpy as np
 
 from depmm.config import CROP_SIZE, SAMPLE_RATE, ExtractConfig
 from depmm.errors import DepmmError
+from depmm.files import replacing, write_text
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors library
 _DTYPES = {"int16": "I16", "int32": "I32", "int64": "I64", "uint8": "U8", "bool": "BOOL"}
 _DTYPES |= {"float32": "F32", "float64": "F64"}
@@ -61,7 +60,11 @@ def settings_hash(settings: ExtractConfig) -> str:
 
 
 def _damaged(path: str | Path, error: Exception) -> StoreError:
-    return StoreError(f"{path}: not a session of a store ({error}). Run depmm extract again.")
+    return StoreError(
+        f"{path}: not a session of a store ({error}).",
+        file=path,
+        remedy="Run depmm extract again.",
+    )
 
 
 class SessionStore:
@@ -77,11 +80,11 @@ class SessionStore:
         self.filesystem, self.root = fsspec.core.url_to_fs(str(root))
         self.url = str(root)
         self.settings = settings
-        self.hash = settings_hash(settings)
+        self.settings_hash = settings_hash(settings)
 
     def path(self, corpus: str, subject: str, session: str) -> str:
         """Where a session lies, relative to nothing: a path of the file system."""
-        return f"{self.root}/{corpus}/{subject}/{session}.{self.hash}.safetensors"
+        return f"{self.root}/{corpus}/{subject}/{session}.{self.settings_hash}.safetensors"
 
     def has(self, corpus: str, subject: str, session: str) -> bool:
         """Whether the session was extracted with these settings."""
@@ -98,9 +101,13 @@ class SessionStore:
         if not self.filesystem.exists(path):
             raise StoreError(
                 f"session {corpus}/{subject}/{session} is not in the store {self.url} with these "
-                f"extraction settings ({self.hash}): run depmm extract, or read failures.parquet"
+                f"extraction settings ({self.settings_hash}).",
+                file=path,
+                subject=subject,
+                session=session,
+                remedy="Run depmm extract, or see failures.parquet.",
             )
-        if isinstance(self.filesystem, fsspec.implementations.local.LocalFileSystem):
+        if self._is_local:
             return SessionReader(path)
         local = fsspec.open_local(f"simplecache::{self.filesystem.unstrip_protocol(path)}")
         return SessionReader(str(local))
@@ -128,16 +135,44 @@ class SessionStore:
         return summary
 
     def put(self, local: Path, path: str) -> None:
-        """Move a finished local file into the store; it appears whole or not at all."""
+        """Move a complete local file into the store.
+
+        Other processes see the old file or the complete new one.
+
+        Parameters
+        ----------
+        local : Path
+            The file; it is gone afterwards.
+        path : str
+            Where it lies in the file system of the store.
+        """
         self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-        if isinstance(self.filesystem, fsspec.implementations.local.LocalFileSystem):
-            # of several processes on several machines, which may have the same number
-            part = f"{path}.{uuid.uuid4().hex}.part"
-            shutil.move(local, part)
-            os.replace(part, path)
+        if self._is_local:
+            with replacing(Path(path)) as temporary:
+                shutil.move(local, temporary)
         else:  # object stores show an upload when it is complete
             self.filesystem.put_file(str(local), path)
             local.unlink()
+
+    def put_text(self, text: str, path: str) -> None:
+        """Write a text file into the store, as ``put`` does.
+
+        Parameters
+        ----------
+        text : str
+            Its content.
+        path : str
+            Where it lies in the file system of the store.
+        """
+        self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+        if self._is_local:
+            write_text(Path(path), text)
+        else:
+            self.filesystem.pipe_file(path, text.encode())
+
+    @property
+    def _is_local(self) -> bool:
+        return isinstance(self.filesystem, fsspec.implementations.local.LocalFileSystem)
 
 
 class SessionReader:
@@ -209,32 +244,12 @@ class SessionReader:
         """First and end row of each step in a stream of features, [L, 2]; zeros without it."""
         name = f"feature.{stream}.step_rows"
         if name not in self.names:
-            return np.zeros((self.summary["steps"], 2), np.int64)
+            return np.zeros((self.summary["n_steps"], 2), np.int64)
         return self._file.get_tensor(name)
 
     def features(self, stream: str, first: int, end: int) -> np.ndarray:
         """Rows of a stream of features, float32 [T, F]; NaN where not valid."""
         return self._file.get_slice(f"feature.{stream}.values")[first:end]
-
-    def original_s(self, step: int, second: float) -> float:
-        """Where a moment of a step's joined speech lies in the recording.
-
-        Parameters
-        ----------
-        step : number of the step
-        second : from the start of the step's sound without its silence (``data.remove_silence``)
-
-        Returns
-        -------
-        seconds from the start of the recording; a moment after the end is the end
-        """
-        stretches = self.speech(step) / SAMPLE_RATE
-        start_s: float = self.summary["step_start_s"][step]
-        for start, end in stretches:
-            if second < end - start:
-                return start_s + float(start) + second
-            second -= end - start
-        return start_s + (float(stretches[-1, 1]) if len(stretches) else second)
 
     def frames(self, step: int) -> np.ndarray:
         """Numbers of the step's frames that show a face."""

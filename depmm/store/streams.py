@@ -1,4 +1,4 @@
-"""Streams of features of a session: the rows of each step, cut by their times."""
+"""Feature streams of a session: the rows of each step, cut by their times."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from depmm.config import StreamConfig
 from depmm.corpora.manifest_rules import parse_reader
 from depmm.media.errors import MediaError
 from depmm.media.feature_files import feature_names, read_features
 from depmm.store.sessions import SessionWriter
 
 Window = tuple[float, float]
+"""Start and end in seconds from the start of the recording."""
 
 
 def extract_streams(
@@ -20,62 +22,94 @@ def extract_streams(
     windows: list[Window],
     writer: SessionWriter,
     allow_pickle: bool,
-) -> tuple[dict[str, dict[str, Any]], list[tuple[str, str, str]]]:
-    """Keep the rows of each step of each stream of a session; each file is read once.
+) -> tuple[dict[str, dict[str, Any]], list[tuple[str, str, MediaError]]]:
+    """Store the rows of each step of each stream of a session; each file is read once.
 
     Parameters
     ----------
-    root : folder of the corpus
-    rows : of ``features.parquet``: step, name, path, reader
-    windows : start and end of each step in seconds
-    writer : receives ``feature.<name>.*``
-    allow_pickle : see ``read_features``
+    root : Path
+        Folder of the corpus.
+    rows : sequence of dict
+        Rows of ``features.parquet``: step, name, path, reader.
+    windows : list of tuple of float
+        Start and end of each step, seconds.
+    writer : SessionWriter
+        Receives the tensors ``feature.<name>.*``.
+    allow_pickle : bool
+        Whether pickled ``.npy`` files are read, which runs code from the file.
 
     Returns
     -------
-    name -> rate, names and number of its columns, of the streams that could be read; and
-    (name, path, reason) of what could not
+    streams : dict of str to dict
+        ``rate_hz``, ``columns`` and ``width`` of each stream that could be read.
+    failures : list of tuple
+        Name of the stream, file and error of what could not be read.
     """
     streams: dict[str, dict[str, Any]] = {}
-    failures: list[tuple[str, str, str]] = []
+    failures: list[tuple[str, str, MediaError]] = []
     for name in sorted({row["name"] for row in rows}):
-        own = [row for row in rows if row["name"] == name]
-        reader = parse_reader(own[0]["reader"])
+        stream_rows = [row for row in rows if row["name"] == name]
+        reader = parse_reader(stream_rows[0]["reader"])
         ranges = np.zeros((len(windows), 2), np.int64)
         summary: dict[str, Any] = {}
-        for path in dict.fromkeys(row["path"] for row in own):
-            numbers = [row["step"] for row in own if row["path"] == path]
+        for path in dict.fromkeys(row["path"] for row in stream_rows):
+            steps = [row["step"] for row in stream_rows if row["path"] == path]
             before = writer.mark()
             try:
-                found = {"rate_hz": reader.rate_hz, "columns": feature_names(root / path, reader)}
-                blocks = read_features(root / path, reader, allow_pickle)
-                for place, times, values in cut_rows(blocks, [windows[n] for n in numbers]):
-                    found["width"] = values.shape[1]
-                    if (summary or found) != found:
-                        raise MediaError(
-                            path, f"its columns are not those of {name} in an earlier file of the "
-                            "session. Export both alike."
-                        )  # fmt: skip
-                    if not len(values):
-                        start = windows[numbers[place]][0]
-                        reason = (
-                            f"{path}: step {numbers[place]} starts at {start:.3f} s, after the end "
-                            f"of the {name} features: it is masked."
-                        )
-                        failures.append((name, path, reason))
-                        continue
-                    writer.append(f"feature.{name}.time_s", times)
-                    end = writer.append(f"feature.{name}.values", values)
-                    ranges[numbers[place]] = end - len(values), end
-                summary = found
+                summary, empty = _extract_file(
+                    root, path, name, reader, steps, windows, writer, ranges, summary, allow_pickle
+                )
+                failures += [(name, path, error) for error in empty]
             except MediaError as error:  # nothing of a damaged file is trusted
                 writer.rewind(before)
-                ranges[numbers] = 0
-                failures.append((name, path, str(error)))
+                ranges[steps] = 0
+                failures.append((name, path, error))
         if (ranges[:, 1] > ranges[:, 0]).any():
             writer.append(f"feature.{name}.step_rows", ranges)
             streams[name] = summary
     return streams, failures
+
+
+def _extract_file(
+    root: Path,
+    path: str,
+    name: str,
+    reader: StreamConfig,
+    steps: list[int],
+    windows: list[Window],
+    writer: SessionWriter,
+    ranges: np.ndarray,
+    earlier: dict[str, Any],
+    allow_pickle: bool,
+) -> tuple[dict[str, Any], list[MediaError]]:
+    """Store the steps of one file; return the summary of the stream and the steps without rows."""
+    summary = {"rate_hz": reader.rate_hz, "columns": feature_names(root / path, reader)}
+    empty = []
+    blocks = read_features(root / path, reader, allow_pickle)
+    for position, times, values in cut_rows(blocks, [windows[step] for step in steps]):
+        summary["width"] = values.shape[1]
+        if earlier and earlier != summary:
+            raise MediaError(
+                path,
+                f"its columns are not those of {name} in an earlier file of the session.",
+                "Export both files with the same columns.",
+            )
+        step = steps[position]
+        if not len(values):
+            empty.append(
+                MediaError(
+                    path,
+                    f"step {step} starts at {windows[step][0]:.3f} s, after the end of the {name} "
+                    "features; it is masked.",
+                    "Check the step times or the file.",
+                    value=step,
+                )
+            )
+            continue
+        writer.append(f"feature.{name}.time_s", times)
+        end = writer.append(f"feature.{name}.values", values)
+        ranges[step] = end - len(values), end
+    return summary, empty
 
 
 def cut_rows(
@@ -85,29 +119,37 @@ def cut_rows(
 
     Parameters
     ----------
-    blocks : seconds [T] and rows [T, F]
-    windows : start and end in seconds; a row belongs to a window from its start on, before its end
+    blocks : iterator of tuple of ndarray, shapes (T,) and (T, F)
+        Times in seconds, and rows.
+    windows : list of tuple of float
+        Start and end in seconds. A row belongs to a window if ``start <= time < end``.
 
     Yields
     ------
-    number of the window, its times [N], its rows [N, F]; every window once
+    index : int
+        Index of the window; every window once.
+    times : ndarray, shape (N,)
+        Seconds.
+    rows : ndarray, shape (N, F)
+        The rows of the window.
     """
     held: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {n: [] for n in range(len(windows))}
     values = np.zeros((0, 0), np.float32)
     for times, values in blocks:
-        for place in list(held):
-            first, last = np.searchsorted(times, windows[place])
+        for index in list(held):
+            first, last = np.searchsorted(times, windows[index])
             if first < last:
-                held[place].append((times[first:last], values[first:last]))
-            if windows[place][1] <= times[-1]:
-                yield place, *_joined(held.pop(place), values)
-    for place, parts in held.items():  # the file ended inside these
-        yield place, *_joined(parts, values)
+                held[index].append((times[first:last], values[first:last]))
+            if windows[index][1] <= times[-1]:
+                yield index, *_concatenate(held.pop(index), values)
+    for index, parts in held.items():  # the file ended inside these
+        yield index, *_concatenate(parts, values)
 
 
-def _joined(
+def _concatenate(
     parts: list[tuple[np.ndarray, np.ndarray]], like: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     if not parts:
         return np.zeros(0), like[:0]
-    return np.concatenate([t for t, _ in parts]), np.concatenate([v for _, v in parts])
+    times, rows = zip(*parts, strict=True)
+    return np.concatenate(times), np.concatenate(rows)

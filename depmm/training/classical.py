@@ -60,8 +60,8 @@ def train_classical(
         say(f"{run.path}: finished before, nothing to do")
         return
     write_split(data.sessions[["corpus", "subject", "split"]].drop_duplicates(), run.split)
-    for reason, count in data.left_out.items():
-        say(f"left out: {count} sessions ({reason})")
+    for reason, count in data.excluded.items():
+        say(f"excluded: {count} sessions ({reason})")
 
     settings = config.classical
     features = session_features(data.dataset, MFCC(settings.n_mfcc, settings.n_mels))

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from depmm.config import Config
-from depmm.data.batch import EpochBatchSampler, MicroBatch, collate, plan_epoch
+from depmm.data.batch import collate
+from depmm.data.epoch_plan import EpochBatchSampler, MicroBatch, plan_epoch
 from depmm.data.experiment_data import ExperimentData
 from depmm.models.model import DepressionModel
 from depmm.training.losses import batch_loss, session_weights

@@ -117,7 +117,7 @@ def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = p
         speak(f"{run.path}: goes on after epoch {progress['epoch']}")
     # after the weights have come, as it is their output that is kept
     rank, world = accelerator.process_index, accelerator.num_processes
-    data = ensure_embeddings(unwrapped_model.encoders, data, accelerator.device, rank, world, speak)
+    data = ensure_embeddings(unwrapped_model.encoders, data, accelerator.device, rank, world)
     accelerator.wait_for_everyone()
     board = SummaryWriter(run.path / "tensorboard") if accelerator.is_main_process else None
 
@@ -220,8 +220,8 @@ def describe(data: ExperimentData, accelerator: Accelerator, say: Say) -> None:
     for split, rows in data.sessions.groupby("split"):
         people = rows[["corpus", "subject"]].drop_duplicates()
         say(f"{split}: {len(rows)} sessions of {len(people)} people")
-    for reason, count in data.left_out.items():
-        say(f"left out: {count} sessions ({reason})")
+    for reason, count in data.excluded.items():
+        say(f"excluded: {count} sessions ({reason})")
 
 
 def validate(

@@ -79,7 +79,7 @@ def write_sessions(folder: Path) -> tuple[pd.DataFrame, dict[str, EmbeddingStore
     for name in names:
         with SessionWriter() as writer:
             writer.append("audio.step_samples", np.zeros((STEPS, 2), np.int64))
-            store.put(writer.save({"steps": STEPS}), store.path("random", name, name))
+            store.put(writer.save({"n_steps": STEPS}), store.path("random", name, name))
         for modality, width in WIDTHS.items():
             rows = rng.standard_normal((STEPS, width), np.float32)
             kept[modality].write("random", name, name, rows, np.ones(STEPS, bool))

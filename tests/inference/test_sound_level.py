@@ -6,8 +6,9 @@ import soundfile
 from recordings import write_video
 
 from depmm.inference.sound_level import MeasuringDecoder, SoundLevel, SoundMeter
-from depmm.media.audio import LOUD_PERCENTILE, decode_audio, frame_levels
+from depmm.media.audio import decode_audio
 from depmm.media.errors import MediaError
+from depmm.media.voice_activity import LOUD_PERCENTILE, frame_levels
 
 
 def speech(seconds: float = 4.0, level: float = 0.3) -> np.ndarray:

@@ -20,10 +20,11 @@ from PIL import Image
 
 from depmm.config import CROP_SIZE, SAMPLE_RATE
 from depmm.media import faces
-from depmm.media.audio import decode_audio, frame_levels, segments_of_levels, speech_segments
+from depmm.media.audio import decode_audio
 from depmm.media.errors import MediaError
 from depmm.media.faces import FaceTracker, align_face, aligned_crop, find_landmarker
 from depmm.media.video import _choose, decode_frames, probe
+from depmm.media.voice_activity import frame_levels, segments_of_levels, speech_segments
 
 RAVDESS = "ravdess_actor01/01-01-01-01-01-01-01.mp4"
 GRID = "grid_10spk/brbk7n.mpg"

@@ -73,10 +73,20 @@ def embed(
     model: DepressionModel, data: ExperimentData, **arguments
 ) -> tuple[ExperimentData, list[tuple[str, int]]]:
     """Ensure embeddings; tell which encoder ran for how many sessions."""
-    lines: list[str] = []
-    done = ensure_embeddings(model.encoders, data, CPU, say=lines.append, **arguments)
-    first = [line.split() for line in lines if line.endswith("to do")]
-    return done, [(words[1].rstrip(":"), int(words[-3])) for words in first]
+    missing = []
+    write = EmbeddingStore.write
+
+    def counted(store, *arguments):
+        missing.append(store)
+        write(store, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EmbeddingStore, "write", counted)
+        done = ensure_embeddings(model.encoders, data, CPU, **arguments)
+    stores = done.dataset.embeddings
+    return done, [
+        (name, sum(entry is store for entry in missing)) for name, store in stores.items()
+    ]
 
 
 def predictions(model: DepressionModel, data: ExperimentData) -> np.ndarray:
@@ -220,12 +230,12 @@ def test_a_saved_run_predicts_the_same_and_finds_its_embeddings(corpus, store, s
     np.testing.assert_allclose(predictions(loaded, again), expected, rtol=0, atol=1e-5)
 
 
-def test_a_run_trained_on_embeddings_predicts_from_signals(corpus, store, source, tmp_path):
+def test_a_run_trained_on_embeddings_predicts_from_signals(corpus, store, source, tmp_path, caplog):
+    caplog.set_level("INFO", "depmm")
     config = config_of(corpus, store, source, f"out={tmp_path}", "training.epochs=2")
     run = RunFolder(tmp_path / "tiny")
-    lines: list[str] = []
-    train(config, run, build_accelerator(config), lines.append)
-    assert "embed audio: 0 sessions are kept, 12 to do" in lines
+    train(config, run, build_accelerator(config), lambda line: None)
+    assert "embed audio: 0 sessions stored, 12 missing" in caplog.messages
     expected = pd.read_parquet(run.predictions)["y_prob"]
     model = DepressionModel.from_pretrained(run.path)
     np.testing.assert_allclose(
@@ -233,7 +243,10 @@ def test_a_run_trained_on_embeddings_predicts_from_signals(corpus, store, source
     )
 
 
-def test_a_run_is_explained_from_its_embeddings(corpus, store, source, tmp_path, monkeypatch):
+def test_a_run_is_explained_from_its_embeddings(
+    corpus, store, source, tmp_path, monkeypatch, caplog
+):
+    caplog.set_level("INFO", "depmm")
     settings = [*FRAME_MEAN, "data.precompute_embeddings=[audio, face]", "training.epochs=1"]
     config = config_of(corpus, store, source, *settings, f"out={tmp_path}")
     run = RunFolder(tmp_path / "tiny")
@@ -245,7 +258,7 @@ def test_a_run_is_explained_from_its_embeddings(corpus, store, source, tmp_path,
     monkeypatch.setattr(SessionDataset, "_signal", decode)
     done = CliRunner().invoke(app, ["explain", str(run.path)])
     assert done.exit_code == 0, done.output
-    assert "embed audio: 12 sessions are kept, 0 to do" in done.output
+    assert "embed audio: 12 sessions stored, 0 missing" in caplog.messages
     told = pd.read_parquet(run.path / "attributions.parquet").drop_duplicates("session")
     predicted = pd.read_parquet(run.predictions).set_index("session")["y_prob"]
     np.testing.assert_allclose(told["y_prob"], predicted[told["session"]], rtol=0, atol=1e-5)
@@ -282,15 +295,13 @@ def test_second_call_embeds_nothing(corpus, store, source, monkeypatch):
     )
 
 
-def test_progress_is_told_in_tenths(corpus, store, source):
+def test_progress_is_logged_ten_times(corpus, store, source, caplog):
+    caplog.set_level("INFO", "depmm")
     config = config_of(corpus, store, source)
-    lines: list[str] = []
-    ensure_embeddings(
-        model_of(config).encoders, load_experiment_data(config), CPU, say=lines.append
-    )
-    assert lines[0] == "embed audio: 0 sessions are kept, 12 to do"
-    assert len(lines) == 11
-    assert lines[-1].startswith("embed audio: 12 of 12 sessions, ")
+    ensure_embeddings(model_of(config).encoders, load_experiment_data(config), CPU)
+    assert caplog.messages[0] == "embed audio: 0 sessions stored, 12 missing"
+    assert len(caplog.messages) == 11
+    assert caplog.messages[-1].startswith("embed audio: 12 of 12 sessions, ")
 
 
 def test_processes_share_the_sessions_out(corpus, store, source):
@@ -425,7 +436,7 @@ def test_embeddings_lie_wherever_the_store_does():
     store = SessionStore("memory://embed-test/store/", ExtractConfig())
     with SessionWriter() as writer:
         writer.append("audio.waveform", np.zeros(3, np.int16))
-        store.put(writer.save({"steps": 2, "fingerprint": "a"}), store.path("c", "p", "s"))
+        store.put(writer.save({"n_steps": 2, "source_hash": "a"}), store.path("c", "p", "s"))
     kept = EmbeddingStore(store, "0123456789ab")
     assert not kept.has("c", "p", "s")
     kept.write("c", "p", "s", np.ones((1, 3), np.float32), np.array([False, True]))

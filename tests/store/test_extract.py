@@ -14,7 +14,8 @@ from depmm.config import SAMPLE_RATE
 from depmm.corpora.manifest import Manifest
 from depmm.media.video import probe
 from depmm.store import extract as extract_module
-from depmm.store.extract import extract_session, read_index
+from depmm.store.index import read_index
+from depmm.store.session_extraction import extract_session
 from depmm.store.sessions import SessionStore
 
 
@@ -54,10 +55,10 @@ def test_broken_recordings_are_rows_and_do_no_harm(people, tmp_path):
         ("s5", "audio", "1.mp4"),
         ("s5", "face", "1.mp4"),
     ]
-    reasons = table.set_index(["session", "stage"])["reason"]
-    assert "no audio track" in reasons["s3", "audio"]
-    assert "is no file" in reasons["s4", "face"]
-    assert "step 1 starts at 5.000 s, after the end of the sound" in reasons["s5", "audio"]
+    causes = table.set_index(["session", "stage"])["cause"]
+    assert "no audio track" in causes["s3", "audio"]
+    assert "does not exist" in causes["s4", "face"]
+    assert "step 1 starts at 5.000 s, after the end of the sound" in causes["s5", "audio"]
     run(manifest_of({"s1": [both("1.mp4")]}), root, tmp_path / "alone")
     assert files(tmp_path / "alone").items() <= files(store).items()
     with SessionStore(store, SETTINGS).read("c", "p5", "s5") as reader:  # step 0 is unharmed
@@ -137,7 +138,7 @@ def test_workers_change_nothing(people, tmp_path):
 
 def ended_by_second(job):
     """What a crashing decoder does to the process that reads with it."""
-    if job.session == "s2":
+    if job.key[2] == "s2":
         os._exit(11)
     return extract_session(job)
 
@@ -149,7 +150,7 @@ def test_a_recording_that_ends_its_process_is_a_failure(people, tmp_path, monkey
     assert (report.extracted, report.lost) == (2, 1)
     row = report.failures.iloc[0]
     assert (row["session"], row["stage"], row["file"]) == ("s2", "session", "2.mp4")
-    assert "was ended from outside or crashed" in row["reason"]
+    assert "crashed" in row["cause"]
     monkeypatch.undo()  # the next run tries again
     again = run(*people, tmp_path / "store")
     assert (again.extracted, again.skipped, len(again.failures)) == (1, 2, 0)
@@ -183,11 +184,11 @@ def test_real_recordings(real_data, tmp_path):
     )
     landmarker = real_data / "models" / "face_landmarker.task"
     report = run(manifest, real_data, tmp_path, landmarker=landmarker)
-    assert report.failures.empty, report.failures["reason"].tolist()
+    assert report.failures.empty, report.failures["cause"].tolist()
     store = SessionStore(tmp_path, SETTINGS)
     index = read_index(store).set_index("session")
-    assert (index["frames_with_face"] >= 0.95 * index["frames"]).all()
-    assert index["frames"].tolist()[:2] == pytest.approx([15, 17], abs=2)
+    assert (index["n_frames_with_face"] >= 0.95 * index["n_frames"]).all()
+    assert index["n_frames"].tolist()[:2] == pytest.approx([15, 17], abs=2)
     for name, file in (("s1", grid), ("s2", ravdess)):
         info = probe(real_data / file)
         assert abs(info.audio_start_s - info.video_start_s) <= 1 / info.frame_rate

@@ -18,7 +18,7 @@ from depmm.evaluation.reports.model_card import write_model_card
 from depmm.evaluation.reports.report import write_report
 from depmm.evaluation.reports.tables import Table
 from depmm.evaluation.stats.metrics import unit_weights
-from depmm.store.extract import read_failures, read_index
+from depmm.store.index import read_failures, read_index
 from depmm.store.sessions import SessionStore
 
 EVIL = "_a & b|<i>$x$"
@@ -122,12 +122,14 @@ def test_curves_carry_the_names_of_their_runs_as_text():
 def evaluated(runs, tmp_path_factory):
     out = tmp_path_factory.mktemp("run")
     coverage = {
-        "sessions": 30,
-        "predicted": 24,
-        "left_out": [
-            {"reason": "no class in label", "sessions": 6, "which": ["c/<q1>/1"] * 6},
+        "n_sessions": 30,
+        "n_predicted": 24,
+        "excluded": [
+            {"reason": "label is missing", "n_sessions": 6, "sessions": ["c/<q1>/1"] * 6},
         ],
-        "failures": [{"session": "c/q9/1", "stage": "face", "file": "x.mp4", "reason": "<none>"}],
+        "failures": [
+            {"session": "c/q9/1", "stage": "face", "file": "x.mp4", "cause": "<none>", "remedy": ""}
+        ],
     }
     settings = {"coverage": coverage, "draws": DRAWS, "confidence": 0.9}
     return out, write_report(runs[EVIL], out, title="a_run", **settings)
@@ -154,7 +156,7 @@ def test_what_was_left_out_stands_on_the_page(evaluated):
     assert "c/&lt;q1&gt;/1" in page
     assert "1 failure of the extraction" in page
     assert "&lt;none&gt;" in page
-    assert content["coverage"]["left_out"][0]["sessions"] == 6
+    assert content["coverage"]["excluded"][0]["n_sessions"] == 6
 
 
 def test_tables_repeat_the_numbers_with_their_caption(evaluated):
@@ -235,25 +237,25 @@ def test_left_out_sessions_are_told_by_their_reason(corpus, tmp_path):
     assert len(read_index(store)) == 12
     assert read_failures(store).empty
     failures = pd.DataFrame(
-        [{**keys.loc[1], "stage": "audio", "file": "a.mp4", "reason": "broken"}]
+        [{**keys.loc[1], "stage": "audio", "file": "a.mp4", "cause": "broken", "remedy": ""}]
     )
     other = failures.assign(subject="of another manifest")
     pd.concat([failures, other]).to_parquet(tmp_path / "s" / "failures.parquet")
     found = find_coverage(config, keys[4:])
-    assert (found["sessions"], found["predicted"]) == (12, 8)
+    assert (found["n_sessions"], found["n_predicted"]) == (12, 8)
     named = ["/".join(key) for key in keys.to_numpy()]
-    assert [(entry["reason"], entry["which"]) for entry in found["left_out"]] == [
-        ("no class in label", [named[0]]),
+    assert [(entry["reason"], entry["sessions"]) for entry in found["excluded"]] == [
+        ("label is missing", [named[0]]),
         ("not in the store: extraction failed", [named[1]]),
         ("not in the store", [named[2]]),
         (
-            "in the store, but not predicted (without the modalities or data.steps, or added "
-            "since)",
+            "in the store without a prediction: without the modalities or the steps of "
+            "data.steps, or extracted after training",
             [named[3]],
         ),
     ]
     assert found["failures"] == [
-        {"session": named[1], "stage": "audio", "file": "a.mp4", "reason": "broken"}
+        {"session": named[1], "stage": "audio", "file": "a.mp4", "cause": "broken", "remedy": ""}
     ]
     (tmp_path / "steps.parquet").unlink()
     assert "steps.parquet: no such file" in find_coverage(config, keys)["not_checked"]

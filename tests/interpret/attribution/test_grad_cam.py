@@ -260,12 +260,12 @@ def test_a_store_gives_the_landmarks_of_its_crops(corpus, tmp_path):
     with SessionWriter() as writer:
         frames = np.arange(2 * 478 * 3, dtype=np.float32).reshape(2, 478, 3) % 97
         writer.append("face.landmarks", frames)
-        path = writer.save({"steps": 1}).rename(tmp_path / "s.safetensors")
+        path = writer.save({"n_steps": 1}).rename(tmp_path / "s.safetensors")
     with SessionReader(path) as reader:
         np.testing.assert_allclose(reader.landmarks(1), crop_landmarks(frames[1]), atol=1e-3)
     with SessionWriter() as writer:
         writer.append("face.detected", np.ones(2, np.uint8))
-        path = writer.save({"steps": 1}).rename(tmp_path / "aligned.safetensors")
+        path = writer.save({"n_steps": 1}).rename(tmp_path / "aligned.safetensors")
     with (
         SessionReader(path) as reader,
         pytest.raises(StoreError, match=r"no landmarks: its recording came aligned"),

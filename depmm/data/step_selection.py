@@ -1,0 +1,166 @@
+"""The steps of each session that a model reads: those of ``data.steps``."""
+
+import numpy as np
+import pandas as pd
+
+from depmm.config import DataConfig, ModelConfig, StepsConfig
+from depmm.corpora.manifest import SESSION_KEY
+from depmm.data.dataset import SessionDataset
+from depmm.data.errors import DataError
+from depmm.store.sessions import SessionStore
+
+
+def select_steps(steps: pd.DataFrame, settings: StepsConfig) -> pd.Series:
+    """Find the steps of the wanted tasks and valences.
+
+    Parameters
+    ----------
+    steps : DataFrame
+        Steps of a manifest.
+    settings : StepsConfig
+        Tasks and valences; an empty list allows all of them.
+
+    Returns
+    -------
+    Series of bool
+        Which steps are read; index of ``steps``.
+
+    Raises
+    ------
+    DataError
+        If no step has a task or valence of the settings.
+    """
+    selected = pd.Series(True, steps.index)
+    for name, values in settings.model_dump().items():
+        if not values:
+            continue
+        known = sorted(steps[name].dropna().unique())
+        if unknown := [value for value in values if value not in known]:
+            names = ", ".join(map(repr, known))
+            raise DataError(
+                f"data.steps.{name}: no step has the {name} {unknown[0]!r}.",
+                setting=f"data.steps.{name}",
+                column=name,
+                value=unknown[0],
+                remedy=f"The manifest has {names}."
+                if known
+                else f"The manifest does not name the {name} of any step.",
+            )
+        selected &= steps[name].isin(values)
+    return selected
+
+
+def keep_selected_steps(
+    sessions: pd.DataFrame, steps: pd.DataFrame, store: SessionStore, data: DataConfig
+) -> tuple[pd.DataFrame, pd.DataFrame, list[np.ndarray]]:
+    """Keep the steps of ``data.steps``, and the sessions that have a modality in one of them.
+
+    Parameters
+    ----------
+    sessions : DataFrame
+        Sessions that are in the store.
+    steps : DataFrame
+        Steps of the manifest.
+    store : SessionStore
+        Where the sessions are stored.
+    data : DataConfig
+        Steps and modalities.
+
+    Returns
+    -------
+    sessions : DataFrame
+        The sessions that are kept, with a column ``n_selected_steps``.
+    steps : DataFrame
+        The selected steps of all sessions.
+    step_masks : list of ndarray of bool, shape (L,)
+        Which of its steps each kept session shows.
+
+    Raises
+    ------
+    DataError
+        If no step has a task or valence of the settings.
+    StoreError
+        If a session is damaged or has other steps than the manifest.
+    """
+    selected = select_steps(steps, data.steps)
+    by_session = selected.groupby([steps[name] for name in SESSION_KEY])
+    mask_of = {key: mask.to_numpy() for key, mask in by_session}
+    masks = [mask_of[key] for key in sessions[SESSION_KEY].itertuples(index=False, name=None)]
+    dataset = SessionDataset(sessions, store, data, step_masks=masks)
+    kept = [index for index in range(len(dataset)) if dataset.has_signal(index)]
+    masks = [masks[index] for index in kept]
+    sessions = sessions.iloc[kept].assign(n_selected_steps=[mask.sum() for mask in masks])
+    return sessions, steps[selected], masks
+
+
+def check_step_counts(sessions: pd.DataFrame, data: DataConfig, model: ModelConfig | None) -> None:
+    """Refuse sessions whose number of steps does not fit the settings or the model.
+
+    Parameters
+    ----------
+    sessions : DataFrame
+        Sessions with the columns ``n_steps`` and ``n_selected_steps``.
+    data : DataConfig
+        Largest number of steps.
+    model : ModelConfig or None
+        Model that reads the sessions; None for classical models, which allow any number.
+
+    Raises
+    ------
+    DataError
+        If a session has too many steps, a single step whose session mean would be subtracted, or
+        another number of steps than a model of fixed length reads.
+    """
+    too_long = sessions[sessions["n_steps"] > data.max_steps]
+    if len(too_long):
+        raise _count_error(
+            too_long,
+            len(sessions),
+            "data.max_steps",
+            f"more than data.max_steps {data.max_steps}",
+            "Raise data.max_steps, or index the corpus with longer steps.",
+        )
+    if model is None:
+        return
+    single = sessions[sessions["n_selected_steps"] < 2]
+    if model.subtract_session_mean and len(single):
+        raise _count_error(
+            single,
+            len(sessions),
+            "model.subtract_session_mean",
+            "a single step, of which model.subtract_session_mean leaves nothing",
+            "Set model.subtract_session_mean to false, or index the corpus with shorter steps.",
+            count_column="n_selected_steps",
+        )
+    if model.fixed_steps is None:
+        return
+    other = sessions[sessions["n_steps"] != model.fixed_steps]
+    if len(other):
+        raise _count_error(
+            other,
+            len(sessions),
+            "model.fusion.fixed_steps",
+            f"other than model.fusion.fixed_steps {model.fixed_steps}",
+            "Set model.fusion.fixed_steps to null, or leave these sessions out.",
+        )
+
+
+def _count_error(
+    wrong: pd.DataFrame,
+    total: int,
+    setting: str,
+    rule: str,
+    remedy: str,
+    count_column: str = "n_steps",
+) -> DataError:
+    corpus, subject, session = wrong[SESSION_KEY].iloc[0]
+    count = int(wrong[count_column].iloc[0])
+    return DataError(
+        f"{setting}: {len(wrong)} of {total} sessions have a number of steps that does not fit "
+        f"({rule}), for example {corpus}/{subject}/{session} with {count}.",
+        setting=setting,
+        subject=subject,
+        session=session,
+        value=count,
+        remedy=remedy,
+    )

@@ -1,0 +1,107 @@
+"""Voice activity detection by the energy of short frames.
+
+A frame is speech if its level is close to the loud level of the recording, so that the result does
+not depend on the gain of the microphone.
+"""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from depmm.config import SAMPLE_RATE
+
+FRAME_S, HOP_S = 0.025, 0.010
+LOUD_PERCENTILE = 95.0  # of the frame levels: the level of speech in a recording
+DIGITAL_SILENCE_DB = -80.0  # re full scale: a recording whose loud level is lower has no sound
+_GRAIN = 80  # samples (5 ms): frame and hop are whole numbers of grains
+
+
+def speech_segments(waveform: np.ndarray, silence_db: float, min_silence_s: float) -> np.ndarray:
+    """Find the segments of speech in a recording.
+
+    Parameters
+    ----------
+    waveform : ndarray, shape (T,)
+        Samples at 16 kHz.
+    silence_db : float
+        A frame whose level is this far (negative) below the loud level of the recording is silent.
+        The loud level is the 95th percentile of the frame levels. If less than a twentieth of a
+        recording is speech, that percentile is the level of the background, and no frame is
+        silent.
+    min_silence_s : float
+        Shorter pauses are joined to the speech around them, seconds.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, 2)
+        Start and end of each segment in seconds from the start of ``waveform``, ascending and
+        disjoint; no row for digital silence.
+    """
+    levels = frame_levels([waveform])
+    return segments_of_levels(levels, silence_db, min_silence_s, len(waveform) / SAMPLE_RATE)
+
+
+def frame_levels(blocks: Iterable[np.ndarray]) -> np.ndarray:
+    """Compute the level of frames of 25 ms every 10 ms.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray, shape (T,)
+        Samples at 16 kHz, block by block.
+
+    Returns
+    -------
+    ndarray of float64, shape (F,)
+        dB re full scale (a full-scale square wave has 0 dB); one frame for anything shorter than a
+        frame, none for no samples.
+    """
+    grains: list[np.ndarray] = []
+    rest = np.zeros(0, np.float64)
+    for block in blocks:
+        rest = np.concatenate([rest, block.astype(np.float64)])
+        whole = len(rest) // _GRAIN * _GRAIN
+        grains.append((rest[:whole].reshape(-1, _GRAIN) ** 2).mean(axis=1))
+        rest = rest[whole:]
+    if len(rest):
+        grains.append(np.array([(rest**2).mean()]))
+    energy = np.concatenate(grains) if grains else rest
+    width, hop = round(FRAME_S * SAMPLE_RATE / _GRAIN), round(HOP_S * SAMPLE_RATE / _GRAIN)
+    if len(energy) > width:
+        energy = np.lib.stride_tricks.sliding_window_view(energy, width)[::hop].mean(axis=1)
+    elif len(energy):
+        energy = energy.mean(keepdims=True)
+    return 10 * np.log10(np.maximum(energy, 1e-12))
+
+
+def segments_of_levels(
+    levels: np.ndarray, silence_db: float, min_silence_s: float, duration_s: float
+) -> np.ndarray:
+    """Find the segments of speech from the levels of :func:`frame_levels`.
+
+    Parameters
+    ----------
+    levels : ndarray, shape (F,)
+        dB re full scale.
+    silence_db, min_silence_s : float
+        As in :func:`speech_segments`.
+    duration_s : float
+        Length of the recording in seconds; the last frame reaches to its end.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, 2)
+        As in :func:`speech_segments`.
+    """
+    loud = np.percentile(levels, LOUD_PERCENTILE) if len(levels) else -math.inf
+    if loud < DIGITAL_SILENCE_DB:
+        return np.zeros((0, 2))
+    speech = np.concatenate([[False], levels > loud + silence_db, [False]])
+    edges = np.flatnonzero(speech[1:] != speech[:-1])
+    # a frame stands for the hop around its centre; the first and last also for the rim
+    times = edges * HOP_S + (FRAME_S - HOP_S) / 2
+    times[edges == 0] = 0.0
+    times[edges == len(levels)] = duration_s
+    starts, ends = times[::2], times[1::2]
+    apart = starts[1:] - ends[:-1] >= min_silence_s
+    return np.stack([starts[np.r_[True, apart]], ends[np.r_[apart, True]]], axis=1)

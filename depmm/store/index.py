@@ -1,0 +1,289 @@
+"""Tables beside the sessions of a store: ``index.parquet`` and ``failures.parquet``.
+
+Both are made from the session files and from a note beside each session of which something could
+not be extracted. So processes on several machines need not exchange messages, and a table that was
+lost is complete again after the next run.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+
+from depmm.corpora.manifest import SESSION_KEY
+from depmm.media.errors import MediaError
+from depmm.schemas.store import FAILURES, INDEX
+from depmm.schemas.table import SchemaError, TableSchema
+from depmm.store.sessions import SessionStore, StoreError
+
+SessionKey = tuple[str, str, str]
+"""Corpus, subject and session id."""
+
+_FROM_SUMMARY = ("n_steps", "audio_s", "n_frames", "n_frames_with_face")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A part of a session that could not be extracted, one row of ``failures.parquet``.
+
+    Attributes
+    ----------
+    corpus, subject, session : str
+        Key of the session.
+    stage : str
+        ``audio``, ``face``, the name of a feature stream, or ``session``.
+    file : str
+        File relative to the root of the recordings.
+    cause : str
+        What is wrong.
+    remedy : str
+        What to do about it.
+    """
+
+    corpus: str
+    subject: str
+    session: str
+    stage: str
+    file: str
+    cause: str
+    remedy: str
+
+    @classmethod
+    def from_error(cls, key: SessionKey, stage: str, file: str, error: MediaError) -> Self:
+        """Build the row of an error.
+
+        Parameters
+        ----------
+        key : tuple of str
+            Corpus, subject and session id.
+        stage : str
+            ``audio``, ``face`` or the name of a feature stream.
+        file : str
+            File relative to the root of the recordings.
+        error : MediaError
+            Why it could not be read.
+
+        Returns
+        -------
+        Failure
+            The row.
+        """
+        return cls(*key, stage, file, error.problem, error.remedy or "")
+
+
+def read_index(store: SessionStore) -> pd.DataFrame:
+    """Read which sessions a store holds with its settings.
+
+    Parameters
+    ----------
+    store : SessionStore
+        The store.
+
+    Returns
+    -------
+    DataFrame
+        One row per session, with the columns of ``INDEX`` without ``settings_hash``.
+
+    Raises
+    ------
+    StoreError
+        If nothing was extracted there, or ``index.parquet`` has other columns.
+    """
+    index = _read_table(store, INDEX)
+    if index is None:
+        raise StoreError(
+            f"{store.url}: not a store (it has no {INDEX.file}).",
+            file=store.url,
+            remedy="Run depmm extract, or correct data.store.",
+        )
+    own = index["settings_hash"] == store.settings_hash
+    return index[own].drop(columns="settings_hash")
+
+
+def read_failures(store: SessionStore) -> pd.DataFrame:
+    """Read what could not be extracted, of all manifests extracted there.
+
+    Parameters
+    ----------
+    store : SessionStore
+        The store.
+
+    Returns
+    -------
+    DataFrame
+        One row per failure, with the columns of ``FAILURES``; empty without the table.
+
+    Raises
+    ------
+    StoreError
+        If ``failures.parquet`` has other columns.
+    """
+    table = _read_table(store, FAILURES)
+    return FAILURES.build([]) if table is None else table
+
+
+def has_failures(store: SessionStore, key: SessionKey) -> bool:
+    """Tell whether a part of a session could not be extracted.
+
+    Parameters
+    ----------
+    store : SessionStore
+        The store.
+    key : tuple of str
+        Corpus, subject and session id.
+
+    Returns
+    -------
+    bool
+        Whether there is a note of failures beside the session.
+    """
+    return bool(store.filesystem.exists(_failure_path(store, key)))
+
+
+def record_failures(store: SessionStore, key: SessionKey, failures: Sequence[Failure]) -> None:
+    """Write the failures of a session beside its file, or remove those of an earlier run.
+
+    Parameters
+    ----------
+    store : SessionStore
+        The store.
+    key : tuple of str
+        Corpus, subject and session id.
+    failures : sequence of Failure
+        What could not be extracted.
+    """
+    path = _failure_path(store, key)
+    if failures:
+        store.put_text(json.dumps([asdict(failure) for failure in failures]), path)
+    elif store.filesystem.exists(path):
+        store.filesystem.rm(path)
+
+
+def stored_summary(store: SessionStore, key: SessionKey, source_hash: str) -> dict[str, Any] | None:
+    """Read the summary of a session if its file is complete and up to date.
+
+    Parameters
+    ----------
+    store : SessionStore
+        The store.
+    key : tuple of str
+        Corpus, subject and session id.
+    source_hash : str
+        Hash of the session's steps and recordings, as they are now.
+
+    Returns
+    -------
+    dict or None
+        The summary; None if the session is missing, damaged or was made from other sources.
+    """
+    if not store.has(*key):
+        return None
+    try:
+        summary = store.summary(*key)
+    except StoreError:  # damaged: it is extracted again
+        return None
+    return summary if summary.get("source_hash") == source_hash else None
+
+
+def update_tables(
+    store: SessionStore, source_hashes: Mapping[SessionKey, str], single_process: bool
+) -> pd.DataFrame:
+    """Bring ``index.parquet`` and ``failures.parquet`` up to date.
+
+    Rows of other manifests are kept. Of several processes, a slow one may replace a newer index:
+    each reads the sessions again afterwards, and writes again if there are more by then.
+
+    Parameters
+    ----------
+    store : SessionStore
+        The store.
+    source_hashes : mapping of tuple to str
+        Key of each session of the manifest, and the hash of its steps and recordings.
+    single_process : bool
+        Whether no other process writes to the store.
+
+    Returns
+    -------
+    DataFrame
+        The failures of these sessions, with the columns of ``FAILURES``.
+    """
+    rows, failures = _collect_rows(store, source_hashes)
+    while True:
+        failure_table = FAILURES.build(failures)
+        _merge(store, INDEX, INDEX.build(rows), source_hashes)
+        _merge(store, FAILURES, failure_table, source_hashes)
+        if single_process:
+            return failure_table
+        now = _collect_rows(store, source_hashes)
+        if now == (rows, failures):
+            return failure_table
+        rows, failures = now
+
+
+def _failure_path(store: SessionStore, key: SessionKey) -> str:
+    return store.path(*key).replace(".safetensors", ".failed.json")
+
+
+def _collect_rows(
+    store: SessionStore, source_hashes: Mapping[SessionKey, str]
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """Read the rows of the index and of the failures from the files of the sessions."""
+    rows, failures = [], []
+    for key, source_hash in source_hashes.items():
+        if (summary := stored_summary(store, key, source_hash)) is not None:
+            rows.append(
+                {
+                    **dict(zip(SESSION_KEY, key, strict=True)),
+                    "settings_hash": store.settings_hash,
+                    **{name: summary[name] for name in _FROM_SUMMARY},
+                    "streams": sorted(summary["streams"]),
+                }
+            )
+        if has_failures(store, key):
+            with store.filesystem.open(_failure_path(store, key)) as file:
+                failures += json.load(file)
+    return rows, failures
+
+
+def _read_table(store: SessionStore, schema: TableSchema) -> pd.DataFrame | None:
+    path = f"{store.root}/{schema.file}"
+    if not store.filesystem.exists(path):
+        return None
+    with store.filesystem.open(path) as file:
+        table = pd.read_parquet(file)
+    try:
+        schema.check(table)
+    except SchemaError as error:
+        raise StoreError(
+            f"{store.url}/{error}",
+            file=path,
+            column=error.column,
+            remedy="The store is of another version of depmm: extract into a new folder.",
+        ) from None
+    return table
+
+
+def _merge(
+    store: SessionStore,
+    schema: TableSchema,
+    table: pd.DataFrame,
+    source_hashes: Mapping[SessionKey, str],
+) -> None:
+    """Replace the rows of these sessions; in the index only those of the same settings."""
+    present = _read_table(store, schema)
+    if present is not None and source_hashes:
+        these = pd.MultiIndex.from_tuples(list(source_hashes))
+        replaced = pd.MultiIndex.from_frame(present[SESSION_KEY]).isin(these)
+        if "settings_hash" in present:
+            replaced &= present["settings_hash"] == store.settings_hash
+        others = present[~replaced]
+        table = pd.concat([others, table], ignore_index=True) if len(others) else table
+    schema.check(table)
+    with tempfile.TemporaryDirectory() as folder:
+        local = Path(folder) / schema.file
+        table.to_parquet(local, index=False)
+        store.put(local, f"{store.root}/{schema.file}")

@@ -1,0 +1,294 @@
+"""Extraction of one session: decode each file once and store what its steps show.
+
+A step that cannot be read is masked; a session of which nothing can be read is not stored. Both are
+returned as failures.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from depmm.config import SAMPLE_RATE, ExtractConfig
+from depmm.media.errors import MediaError
+from depmm.store.index import Failure, SessionKey, record_failures
+from depmm.store.sessions import SessionStore, SessionWriter
+from depmm.store.streams import Window, extract_streams
+
+if TYPE_CHECKING:
+    from depmm.media.faces import FaceTracker
+
+AudioDecoder = Callable[[Path, float, float | None], Iterator[np.ndarray]]
+"""A function with the parameters and results of ``depmm.media.audio.decode_audio``."""
+
+
+@dataclass(frozen=True)
+class SessionJob:
+    """Everything that a worker process needs to extract one session.
+
+    Attributes
+    ----------
+    key : tuple of str
+        Corpus, subject and session id.
+    steps : list of dict
+        Rows of ``steps.parquet`` in their order: step, start_s, end_s, audio, face, face_aligned.
+    streams : list of dict
+        Rows of ``features.parquet``: step, name, path, reader.
+    root : Path
+        Folder of the recordings.
+    store_url : str
+        Folder or URL of the store.
+    settings : ExtractConfig
+        Extraction settings.
+    source_hash : str
+        Hash of the steps and of the sizes of the files.
+    landmarker : Path or None
+        MediaPipe face model; None where no face has to be found.
+    decoder : callable or None
+        Reads sound in place of ``depmm.media.audio.decode_audio``.
+    allow_pickle : bool
+        Whether pickled ``.npy`` features are read, which runs code from the file.
+    """
+
+    key: SessionKey
+    steps: list[dict[str, Any]]
+    streams: list[dict[str, Any]]
+    root: Path
+    store_url: str
+    settings: ExtractConfig
+    source_hash: str
+    landmarker: Path | None
+    decoder: AudioDecoder | None
+    allow_pickle: bool
+
+    def windows(self, steps: Sequence[int]) -> list[Window]:
+        """Give start and end of some steps.
+
+        Parameters
+        ----------
+        steps : sequence of int
+            Indices of the steps.
+
+        Returns
+        -------
+        list of tuple of float
+            Seconds from the start of the recording; infinity for the end of the recording.
+        """
+        return [
+            (float(step["start_s"]), np.inf if step["end_s"] is None else float(step["end_s"]))
+            for step in (self.steps[index] for index in steps)
+        ]
+
+    def files(self, modality: str) -> dict[str, list[int]]:
+        """Group the steps by the file that shows them.
+
+        Parameters
+        ----------
+        modality : {"audio", "face"}
+            Column of the steps that names the file.
+
+        Returns
+        -------
+        dict of str to list of int
+            File to the indices of its steps.
+        """
+        files: dict[str, list[int]] = {}
+        for index, step in enumerate(self.steps):
+            if step[modality] is not None:
+                files.setdefault(step[modality], []).append(index)
+        return files
+
+
+def extract_session(job: SessionJob) -> tuple[list[Failure], bool]:
+    """Extract one session into its store.
+
+    Parameters
+    ----------
+    job : SessionJob
+        The session.
+
+    Returns
+    -------
+    failures : list of Failure
+        What could not be read.
+    stored : bool
+        Whether anything could be read and was stored.
+    """
+    store = SessionStore(job.store_url, job.settings)
+    failures: list[Failure] = []
+    n_frames_with_face = 0
+    with SessionWriter() as writer:
+        for modality in ("audio", "face"):
+            ranges = np.zeros((len(job.steps), 2), np.int64)
+            for file, steps in job.files(modality).items():
+                before = writer.mark()
+                try:
+                    if modality == "audio":
+                        errors = _extract_audio(job, file, steps, writer, ranges)
+                    else:
+                        n_faces, errors = _extract_faces(job, file, steps, writer, ranges)
+                        n_frames_with_face += n_faces
+                except MediaError as error:  # nothing of a damaged file is trusted
+                    writer.rewind(before)
+                    ranges[steps] = 0
+                    errors = [error]
+                failures += [Failure.from_error(job.key, modality, file, error) for error in errors]
+            if (ranges[:, 1] > ranges[:, 0]).any():
+                name = "audio.step_samples" if modality == "audio" else "face.step_frames"
+                writer.append(name, ranges)
+                if modality == "face":
+                    writer.append("face.jpeg_offset", np.array([writer.rows("face.jpeg")]))
+        windows = job.windows(range(len(job.steps)))
+        streams, broken = extract_streams(job.root, job.streams, windows, writer, job.allow_pickle)
+        failures += [Failure.from_error(job.key, *failure) for failure in broken]
+        has_media = writer.rows("audio.step_samples") + writer.rows("face.step_frames") > 0
+        stored = has_media or bool(streams)
+        if stored:
+            summary = {
+                "n_steps": len(job.steps),
+                "step_start_s": [float(step["start_s"]) for step in job.steps],
+                "audio_s": writer.rows("audio.waveform") / SAMPLE_RATE,
+                "n_frames": writer.rows("face.time_s"),
+                "n_frames_with_face": n_frames_with_face,
+                "streams": streams,
+                "source_hash": job.source_hash,
+            }
+            store.put(writer.save(summary), store.path(*job.key))
+    record_failures(store, job.key, failures)
+    return failures, stored
+
+
+def _extract_audio(
+    job: SessionJob, file: str, steps: list[int], writer: SessionWriter, ranges: np.ndarray
+) -> list[MediaError]:
+    """Decode a file once and store the sound of its steps; return what is wrong with steps."""
+    from depmm.media.audio import decode_audio
+    from depmm.media.voice_activity import speech_segments
+
+    windows = job.windows(steps)
+    start_s, end_s = min(start for start, _ in windows), max(end for _, end in windows)
+    decode = job.decoder or decode_audio
+    blocks = decode(job.root / file, start_s, None if end_s == np.inf else end_s)
+    settings = job.settings.audio
+    errors = []
+    for position, samples in _cut(blocks, start_s, windows):
+        step = steps[position]
+        if len(samples) == 0:
+            errors.append(_starts_after_end(job, file, step, "sound"))
+            continue
+        # a recording of 16 bits at 16 kHz is stored bit by bit
+        integers = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
+        end = writer.append("audio.waveform", integers)
+        ranges[step] = end - len(samples), end
+        speech = speech_segments(samples, settings.silence_db, settings.min_silence_s)
+        speech = (speech + windows[position][0]).astype(np.float32).reshape(-1, 2)
+        writer.append("audio.speech", speech)
+        writer.append("audio.speech_step", np.full(len(speech), step, np.int32))
+    return errors
+
+
+def _starts_after_end(job: SessionJob, file: str, step: int, signal: str) -> MediaError:
+    start_s = job.steps[step]["start_s"]
+    return MediaError(
+        file,
+        f"step {step} starts at {start_s:.3f} s, after the end of the {signal}; it is masked.",
+        "Check the step times or the recording.",
+        session=job.key[2],
+        value=step,
+    )
+
+
+def _cut(
+    blocks: Iterator[np.ndarray], start_s: float, windows: list[Window]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Cut windows out of sound that starts at ``start_s``; only open windows are held."""
+    first = [round((start - start_s) * SAMPLE_RATE) for start, _ in windows]
+    last = [np.inf if end == np.inf else round((end - start_s) * SAMPLE_RATE) for _, end in windows]
+    held: dict[int, list[np.ndarray]] = {position: [] for position in range(len(windows))}
+    offset = 0
+    for block in blocks:
+        for position, parts in held.items():
+            begin = max(first[position] - offset, 0)
+            stop = min(last[position] - offset, len(block))
+            if begin < stop:
+                parts.append(block[int(begin) : int(stop)])
+        offset += len(block)
+        for position in [p for p in held if last[p] <= offset]:
+            yield position, np.concatenate(held.pop(position) or [np.zeros(0, np.float32)])
+    for position, parts in held.items():  # the recording ended inside these
+        yield position, np.concatenate(parts or [np.zeros(0, np.float32)])
+
+
+@dataclass
+class _FrameWriter:
+    """Append frames to the tensors ``face.*`` and count them."""
+
+    writer: SessionWriter
+    jpeg_quality: int
+    times: list[float] = field(default_factory=list)
+    n_faces: int = 0
+
+    def append(self, time_s: float, crop: np.ndarray | None, confidence: float) -> None:
+        from depmm.media.faces import encode_jpeg
+
+        writer = self.writer
+        writer.append("face.jpeg_offset", np.array([writer.rows("face.jpeg")]))
+        if crop is not None:
+            jpeg = np.frombuffer(encode_jpeg(crop, self.jpeg_quality), np.uint8)
+            writer.append("face.jpeg", jpeg)
+            self.n_faces += 1
+        writer.append("face.time_s", np.array([time_s]))
+        writer.append("face.detected", np.array([crop is not None]))
+        writer.append("face.confidence", np.array([confidence], np.float32))
+        self.times.append(time_s)
+
+
+def _extract_faces(
+    job: SessionJob, file: str, steps: list[int], writer: SessionWriter, ranges: np.ndarray
+) -> tuple[int, list[MediaError]]:
+    """Decode a video once and store the crops of its steps; return how many, and errors."""
+    from depmm.media.faces import aligned_crop
+    from depmm.media.video import decode_frames
+
+    windows = job.windows(steps)
+    settings = job.settings.face
+    frames = decode_frames(job.root / file, settings.frames_per_second, windows)
+    before = writer.rows("face.time_s")
+    crops = _FrameWriter(writer, settings.jpeg_quality)
+    if job.steps[steps[0]]["face_aligned"]:
+        for time_s, frame in frames:
+            crops.append(time_s, aligned_crop(frame), 1.0)
+    else:
+        assert job.landmarker is not None
+        tracker = _tracker(job.landmarker, settings.min_confidence)
+        for time_s, frame in frames:
+            face = tracker.track(time_s, frame)
+            crops.append(time_s, face.crop if face.detected else None, face.confidence)
+            writer.append("face.landmarks", face.landmarks[None])
+            writer.append("face.blendshapes", face.blendshapes[None])
+            writer.append("face.pose", face.pose[None])
+    if crops.n_faces == 0:
+        raise MediaError(
+            file,
+            f"none of {len(crops.times)} sampled frames has a face (confidence >= "
+            f"{settings.min_confidence}).",
+            "Check the video, or lower face.min_confidence.",
+            setting="extract.face.min_confidence",
+        )
+    clock = np.array(crops.times)
+    for step, (start, end) in zip(steps, windows, strict=True):
+        # a timestamp that equals the start up to rounding belongs to the step
+        ranges[step] = before + np.searchsorted(clock, [start - 1e-6, end - 1e-6])
+    empty = [step for step in steps if ranges[step][0] == ranges[step][1]]
+    return crops.n_faces, [_starts_after_end(job, file, step, "video") for step in empty]
+
+
+@functools.cache
+def _tracker(landmarker: Path, min_confidence: float) -> "FaceTracker":
+    """Open one tracker per worker: that costs more than a short video, and it has no state."""
+    from depmm.media.faces import FaceTracker
+
+    return FaceTracker(landmarker, min_confidence)
