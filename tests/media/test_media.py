@@ -339,7 +339,11 @@ def test_missing_tracks_and_files_are_named(tmp_path: Path) -> None:
         list(decode_frames(blind, 5))
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("no recording at all\n" * 50)
-    for name, word in (("empty", "empty"), ("text", "cannot be opened"), ("none", "is no file")):
+    for name, word in (
+        ("empty", "empty"),
+        ("text", "cannot be opened"),
+        ("none", "does not exist"),
+    ):
         for read in (whole, probe, lambda path: list(decode_frames(path, 5))):
             with pytest.raises(MediaError, match=rf"{name}\.mp4: .*{word}"):
                 read(tmp_path / f"{name}.mp4")
@@ -350,8 +354,12 @@ def test_missing_tracks_and_files_are_named(tmp_path: Path) -> None:
 
 
 def test_an_error_survives_the_way_between_processes() -> None:
-    error = pickle.loads(pickle.dumps(MediaError("a/b.mp4", "is no file")))
-    assert (str(error), error.path) == ("a/b.mp4: is no file", Path("a/b.mp4"))
+    error = MediaError("a/b.mp4", "file does not exist.", "Check the path.", column="face")
+    copy = pickle.loads(pickle.dumps(error))
+    assert str(copy) == str(error) == "a/b.mp4: file does not exist. Check the path."
+    assert (copy.file, copy.problem, copy.remedy, copy.column) == (
+        Path("a/b.mp4"), "file does not exist.", "Check the path.", "face",
+    )  # fmt: skip
 
 
 # ---- truncation ------------------------------------------------------------------------------
