@@ -5,7 +5,7 @@ cross-validation) is the mean of their predictions, each calibrated on its own v
 Their conformal prediction set is the union of the sets of the models, so that the coverage of a
 single model holds for it too; it is conservative.
 
-A value that cannot be fitted is ``{"not_fitted": reason}``.
+A value that cannot be fitted is ``{"unavailable": reason}``.
 """
 
 from collections.abc import Sequence
@@ -75,7 +75,7 @@ def calibrate_probability(outputs: pd.DataFrame, predictions: pd.DataFrame) -> d
             "sources": sorted({calibrator.source for calibrator in calibrators}),
         }
     except CalibrationError as error:
-        calibration = {"not_fitted": str(error)}
+        calibration = {"unavailable": str(error)}
     return {
         "probability": float(calibrated.mean()),
         "uncalibrated_probability": float(outputs["y_prob"].mean()),
@@ -91,7 +91,7 @@ def _probability_interval(outputs: pd.DataFrame, predictions: pd.DataFrame) -> d
     try:
         validation = dict(validation_rows(predictions, "y_true", "y_prob"))
     except CalibrationError as error:
-        return {"not_fitted": str(error)}
+        return {"unavailable": str(error)}
     intervals = [
         venn_abers(validation[key], y_prob)
         for key, y_prob in zip(_model_keys(outputs), outputs["y_prob"], strict=True)
@@ -107,12 +107,12 @@ def _prediction_set(outputs: pd.DataFrame, predictions: pd.DataFrame) -> dict[st
     try:
         fitted = fit_sets(predictions, ALPHA)
     except CalibrationError as error:
-        return {"not_fitted": str(error)}
+        return {"unavailable": str(error)}
     quantiles = [fitted[key] for key in _model_keys(outputs)]
     subjects = {str(label): min(model[label].subjects for model in quantiles) for label in (0, 1)}
     if any(model[label].everything for model in quantiles for label in (0, 1)):
         return {
-            "not_fitted": _too_few(min(subjects.values()), quantiles[0][0].needed, " of a class")
+            "unavailable": _too_few(min(subjects.values()), quantiles[0][0].needed, " of a class")
         }
     sets = label_sets(outputs, fitted).any()
     return {
@@ -172,11 +172,11 @@ def _score_interval(
     try:
         fitted = fit_intervals(predictions, ALPHA)
     except CalibrationError as error:
-        return {"not_fitted": str(error)}
+        return {"unavailable": str(error)}
     quantiles = [fitted[key] for key in _model_keys(outputs)]
     subjects = min(quantile.subjects for quantile in quantiles)
     if any(quantile.everything for quantile in quantiles):
-        return {"not_fitted": _too_few(subjects, quantiles[0].needed, "")}
+        return {"unavailable": _too_few(subjects, quantiles[0].needed, "")}
     intervals = severity_intervals(outputs, fitted, (score_range[0], score_range[1]))
     return {
         "low": float(intervals["low"].min()),

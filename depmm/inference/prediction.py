@@ -72,7 +72,7 @@ class Prediction:
     def interval(self) -> tuple[float, float] | None:
         """Interval of the probability or of the score; None where it cannot be computed."""
         interval = self.result["interval"]
-        return None if "not_fitted" in interval else (interval["low"], interval["high"])
+        return None if "unavailable" in interval else (interval["low"], interval["high"])
 
     @property
     def prediction_set(self) -> list[int] | None:

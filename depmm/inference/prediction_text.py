@@ -86,8 +86,8 @@ def calibration_text(result: dict[str, Any]) -> str:
         A phrase without a full stop.
     """
     calibration = result["calibration"]
-    if "not_fitted" in calibration:
-        return f"not calibrated: {calibration['not_fitted']}"
+    if "unavailable" in calibration:
+        return f"not calibrated: {calibration['unavailable']}"
     temperatures = [f"{temperature:.2f}" for temperature in sorted(calibration["temperatures"])]
     upper = f" to {temperatures[-1]}" if temperatures[-1] != temperatures[0] else ""
     return (
@@ -111,8 +111,8 @@ def probability_interval_text(result: dict[str, Any]) -> str:
         A phrase without a full stop.
     """
     interval = result["interval"]
-    if "not_fitted" in interval:
-        return f"no interval of the probability: {interval['not_fitted']}"
+    if "unavailable" in interval:
+        return f"no interval of the probability: {interval['unavailable']}"
     return (
         f"interval of the probability {interval['low']:.2f} to {interval['high']:.2f} (Venn-Abers, "
         f"{_count(interval['validation_subjects'], 'validation subject')})"
@@ -134,8 +134,8 @@ def conformal_text(result: dict[str, Any]) -> str:
     """
     if "probability" in result:
         prediction_set = result["prediction_set"]
-        if "not_fitted" in prediction_set:
-            return f"no conformal prediction set: {prediction_set['not_fitted']}"
+        if "unavailable" in prediction_set:
+            return f"no conformal prediction set: {prediction_set['unavailable']}"
         negative, positive = prediction_set["validation_subjects"].values()
         return (
             f"{_percent(prediction_set['coverage'])} conformal prediction set: "
@@ -143,8 +143,8 @@ def conformal_text(result: dict[str, Any]) -> str:
             f"and {positive} positive validation subjects"
         )
     interval = result["interval"]
-    if "not_fitted" in interval:
-        return f"no conformal interval: {interval['not_fitted']}"
+    if "unavailable" in interval:
+        return f"no conformal interval: {interval['unavailable']}"
     return (
         f"{_percent(interval['coverage'])} conformal interval {interval['low']:.1f} to "
         f"{interval['high']:.1f}, fitted on "

@@ -32,15 +32,15 @@ def test_test_subjects_do_not_change_the_result():
     assert calibrate_probability(PROBABILITY, other) == nearly(expected)
 
 
-def test_too_few_subjects_or_one_class_make_values_not_fitted():
+def test_too_few_subjects_or_one_class_make_values_unavailable():
     few = calibrate_probability(PROBABILITY, validation_predictions(16))
-    assert list(few["prediction_set"]) == ["not_fitted"]
-    assert "(8)" in few["prediction_set"]["not_fitted"]
+    assert list(few["prediction_set"]) == ["unavailable"]
+    assert "(8)" in few["prediction_set"]["unavailable"]
     one_class = validation_predictions(20).query("split == 'test' or y_true == 1")
     result = calibrate_probability(PROBABILITY, one_class)
     assert result["probability"] == result["uncalibrated_probability"] == 0.95
     for name in ("calibration", "interval", "prediction_set"):
-        assert list(result[name]) == ["not_fitted"]
+        assert list(result[name]) == ["unavailable"]
 
 
 def test_intervals_of_a_probability_by_hand():
@@ -101,5 +101,5 @@ def test_scores_of_several_models_are_averaged():
 
 def test_too_few_subjects_give_no_interval_of_a_score():
     result = calibrate_score(SCORE, validation_predictions(8), [0, 63], "BDI-II")
-    assert list(result["interval"]) == ["not_fitted"]
-    assert "(8)" in result["interval"]["not_fitted"]
+    assert list(result["interval"]) == ["unavailable"]
+    assert "(8)" in result["interval"]["unavailable"]
