@@ -311,7 +311,7 @@ def evaluate(
         audit=content.audit,
         coverage=content.coverage,
         tuning=content.tuning,
-        draws=content.bootstrap,
+        n_bootstrap=content.bootstrap,
         confidence=content.confidence,
         unit=unit,
     )
@@ -345,12 +345,12 @@ def _compare(paths: list[Path], out: Path, unit: Literal["session", "subject"]) 
             name: (content.environment or {}).get("command")
             for name, content in zip(names, contents, strict=True)
         },
-        draws=max(content.bootstrap for content in contents),
+        n_bootstrap=max(content.bootstrap for content in contents),
         confidence=contents[0].confidence,
         unit=unit,
     )
     for row in comparison["comparison"]:
-        difference, low, high = (_figure(row[key]) for key in ("difference", "low", "high"))
+        difference, low, high = (_figure(row[key]) for key in ("difference", "ci_low", "ci_high"))
         typer.echo(
             f"{row['metric']:18s} {row['run_a']} minus {row['run_b']}: {difference} [{low}, {high}]"
             f"   p {_figure(row['p'])}, adjusted {_figure(row['p_adjusted'])}"
@@ -363,7 +363,7 @@ def summary_lines(metrics: dict[str, Any]) -> list[str]:
     lines = []
     for name in ("balanced_accuracy", "auroc", "f1_macro", "rmse", "mae"):
         if entry := metrics["metrics"].get(name):
-            value, low, high = (_figure(entry[key]) for key in ("value", "low", "high"))
+            value, low, high = (_figure(entry[key]) for key in ("value", "ci_low", "ci_high"))
             line = f"{name:18s} {value} [{low}, {high}]"
             if entry.get("baseline"):
                 line += f"   baseline {_figure(entry['baseline']['value'])}"

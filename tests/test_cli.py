@@ -385,6 +385,6 @@ def test_an_undefined_metric_is_said_not_formatted():
     from depmm.cli import summary_lines
 
     baseline = {"value": None}
-    entry = {"value": None, "low": None, "high": 0.5, "baseline": baseline}
+    entry = {"value": None, "ci_low": None, "ci_high": 0.5, "baseline": baseline}
     (line,) = summary_lines({"metrics": {"auroc": entry}})
     assert line.split() == ["auroc", "undefined", "[undefined,", "0.500]", "baseline", "undefined"]

@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from depmm.evaluation.stats.bootstrap import Interval, TestedSessions, Values
+from depmm.evaluation.stats.bootstrap import Interval, ResampledSessions, Values
 from depmm.evaluation.stats.metrics import METRICS, Answer, metric_names
 
 BASELINES: dict[str, tuple[Answer, str]] = {
@@ -45,13 +45,13 @@ CHANCE = "chance"  # the baseline of a metric on which all constants agree
 LABELS = {CHANCE: "any constant answer", **{name: label for name, (_, label) in BASELINES.items()}}
 
 
-def add_baselines(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
+def add_baselines(predictions: pd.DataFrame, target: str) -> pd.DataFrame:
     """Add the constant answers of each (fold, seed) to its rows.
 
     Parameters
     ----------
     predictions : table with split, fold, seed and y_true (binary) or score (severity)
-    task : ``binary`` adds the constant decisions and the probability, ``severity`` the mean
+    target : ``binary`` adds the constant decisions and the probability, ``severity`` the mean
 
     Returns
     -------
@@ -61,10 +61,10 @@ def add_baselines(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
     Raises
     ------
     ValueError : a fold has neither labelled train nor labelled validation rows, though other folds
-        have, or though the task is severity
+        have, or though the target is severity
     """
-    column = "y_true" if task == "binary" else "score"
-    if task == "binary" and predictions.loc[predictions["split"] != "test", column].isna().all():
+    column = "y_true" if target == "binary" else "score"
+    if target == "binary" and predictions.loc[predictions["split"] != "test", column].isna().all():
         fixed = {"always_negative": 0, "always_positive": 1, "even_odds": 0.5}
         return predictions.assign(**fixed, binary_baseline_source=NO_SOURCE)
     truth = predictions[column].to_numpy(dtype=float, na_value=np.nan)
@@ -72,8 +72,8 @@ def add_baselines(predictions: pd.DataFrame, task: str) -> pd.DataFrame:
     source = np.full(len(predictions), "", dtype=object)
     for rows, own, name in fitting_rows(predictions, column):
         constant[rows], source[rows] = truth[own].mean(), name
-    table = predictions.assign(**{f"{task}_baseline_source": source})
-    if task == "severity":
+    table = predictions.assign(**{f"{target}_baseline_source": source})
+    if target == "severity":
         return table.assign(constant_mean=constant)
     return table.assign(
         majority=(constant > 0.5).astype(int),
@@ -119,20 +119,20 @@ def fitting_rows(
 
 
 def compare_with_baselines(
-    tested: TestedSessions, task: str
+    tested: ResampledSessions, target: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Compute every metric of a task beside its baseline.
+    """Compute every metric of a target beside its baseline.
 
     Returns
     -------
-    metrics : name -> value, low, high, undefined_draws; ``baseline`` (name, value, low, high) and
+    metrics : name -> value, low, high, n_undefined; ``baseline`` (name, value, low, high) and
         ``gain`` (paired difference to it; positive is better), both None where a constant answer
         reaches the best value; ``verdict``; ``per_seed`` with several seeds
-    baselines : baseline -> metric -> value, low, high, undefined_draws
+    baselines : baseline -> metric -> value, low, high, n_undefined
     """
     metrics: dict[str, Any] = {}
     baselines: dict[str, Any] = {}
-    for name in metric_names(task):
+    for name in metric_names(target):
         metric = METRICS[name]
         if any(metric.reads not in rows for rows in tested.seeds.values()):
             continue  # no bands: the instrument is unknown or has none
@@ -179,19 +179,19 @@ def verdict(
     ``answer`` (``better`` | ``not shown to be better`` | ``worse`` | ``undefined``) and ``words``
     """
     label = METRICS[name].label
-    if not np.isfinite([estimate.value, gain.low]).all():
-        return {"answer": "undefined", "words": f"{label} is undefined on these sessions."}
-    if gain.low > ROUNDING:
+    if not np.isfinite([estimate.value, gain.ci_low]).all():
+        return {"outcome": "undefined", "text": f"{label} is undefined on these sessions."}
+    if gain.ci_low > ROUNDING:
         answer, relation = "better", "better than"
-    elif gain.high < -ROUNDING:
+    elif gain.ci_high < -ROUNDING:
         answer, relation = "worse", "worse than"
     else:
         answer, relation = "not shown to be better", "not shown to be better than"
     words = (
-        f"{label} {estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f}) is {relation} "
-        f"the baseline of {baseline.value:.2f} ({baseline_label})."
+        f"{label} {estimate.value:.2f} ({estimate.ci_low:.2f} to {estimate.ci_high:.2f}) is "
+        f"{relation} the baseline of {baseline.value:.2f} ({baseline_label})."
     )
-    return {"answer": answer, "words": words}
+    return {"outcome": answer, "text": words}
 
 
 def _best_floor(name: str, constants: dict[str, Values], own: Values) -> tuple[str, Values]:

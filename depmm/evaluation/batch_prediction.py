@@ -43,7 +43,8 @@ def predict(
     Returns
     -------
     columns ``index``, ``prediction`` (probability or score), ``logits`` (what the head takes) and,
-    with ``draws`` from 2 on and a fusion that has gates, ``spread`` (standard deviation over them)
+    with ``draws`` from 2 on and a fusion that has gates, ``gate_std`` (standard deviation over
+    them)
     """
     was_training = model.training
     model.eval()
@@ -66,7 +67,7 @@ def predict(
         if sampled is not None:
             # from the first draw: equal draws, as of gates that are 0 or 1, deviate by exactly 0
             offset = (sampled - sampled[:1]).double()
-            table["spread"] = offset.std(dim=0).cpu().numpy()
+            table["gate_std"] = offset.std(dim=0).cpu().numpy()
         rows.append(table)
     model.train(was_training)
     if not rows:
@@ -84,12 +85,12 @@ def prediction_table(config: Experiment, data: ExperimentData, table: pd.DataFra
     """Join predictions with who, what and which split: the columns of ``predictions.parquet``.
 
     Of ``COVARIATES`` those are there that are known of any session and are not what is predicted;
-    ``spread`` is there where gates were sampled.
+    ``gate_std`` is there where gates were sampled.
     """
     sessions = data.sessions.iloc[table["index"]].reset_index(drop=True)
     binary = config.target.kind == "binary"
     missing = pd.Series(np.nan, sessions.index)
-    spread = {"spread": table["spread"].to_numpy()} if "spread" in table else {}
+    gate_std = {"gate_std": table["gate_std"].to_numpy()} if "gate_std" in table else {}
     known = {
         name: sessions[name]
         for name in COVARIATES
@@ -106,5 +107,5 @@ def prediction_table(config: Experiment, data: ExperimentData, table: pd.DataFra
         score_pred=missing if binary else table["prediction"],
         instrument=sessions["instrument"],
         **known,
-        **spread,
+        **gate_std,
     )

@@ -13,19 +13,16 @@ several trainings, and what ``corrected_resampled_t`` is for.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from math import erfc, sqrt
-from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.errors import DepmmError
-from depmm.evaluation.predictions import Unit, decided_predictions, session_names
-from depmm.evaluation.stats.bootstrap import TestedSessions, draw_sessions
+from depmm.evaluation.predictions import Unit, prepare_predictions, session_names
+from depmm.evaluation.stats.bootstrap import ResampledSessions, resample_sessions
 from depmm.evaluation.stats.metrics import METRICS, TRUTH, Array
 from depmm.multiple_testing import benjamini_hochberg, holm
 
@@ -56,14 +53,14 @@ def paired_permutation(
     answers_b: ArrayLike,
     subjects: ArrayLike,
     *,
-    draws: int = 10_000,
+    n_permutations: int = 10_000,
     seed: int = 0,
 ) -> Permutation:
     """Test a metric's difference by exchanging the two runs' answers within subjects.
 
     If the runs are alike, whose answer is whose is a toss of a coin for each subject. Two-sided.
-    Where there are no more exchanges than ``draws``, all are tried; otherwise
-    ``p = (1 + as large) / (1 + draws)`` (Phipson and Smyth 2010, eq. 2), which is never 0.
+    Where there are no more exchanges than ``n_permutations``, all are tried; otherwise
+    ``p = (1 + as large) / (1 + n_permutations)`` (Phipson and Smyth 2010, eq. 2), which is never 0.
     Exchanges that leave the metric undefined count as large.
 
     Parameters
@@ -73,7 +70,7 @@ def paired_permutation(
     answers_a, answers_b : [N], or [S, N] of several seeds: the metric is then their mean, and a
         subject is exchanged in all seeds at once
     subjects : [N] whole numbers, equal for sessions of one subject
-    draws, seed : of the random exchanges
+    n_permutations, seed : of the random exchanges
 
     Returns
     -------
@@ -89,13 +86,15 @@ def paired_permutation(
         )
     # exchanging equal answers does nothing
     active = np.unique(subject[(a != b).any(axis=0)])
-    exact = 2 ** len(active) <= draws
-    swapped = np.zeros((2 ** len(active) if exact else draws, subject.max() + 1), dtype=np.uint8)
+    exact = 2 ** len(active) <= n_permutations
+    swapped = np.zeros(
+        (2 ** len(active) if exact else n_permutations, subject.max() + 1), dtype=np.uint8
+    )
     if exact:
         swapped[:, active] = np.arange(len(swapped))[:, None] >> np.arange(len(active)) & 1
     else:
         rng = np.random.default_rng(seed)
-        swapped[:, active] = rng.integers(0, 2, (draws, len(active)), dtype=np.uint8)
+        swapped[:, active] = rng.integers(0, 2, (n_permutations, len(active)), dtype=np.uint8)
     swapped = swapped[:, subject]
     metric = METRICS[name].function
 
@@ -113,165 +112,8 @@ def paired_permutation(
         return Permutation(float(observed), np.nan, exact)
     by_chance = np.nan_to_num(np.abs(difference(swapped)), nan=np.inf)
     large = int((by_chance >= abs(observed) - ROUNDING).sum())
-    p = large / len(swapped) if exact else (1 + large) / (1 + draws)
+    p = large / len(swapped) if exact else (1 + large) / (1 + n_permutations)
     return Permutation(float(observed), float(p), exact)
-
-
-@dataclass(frozen=True)
-class McNemar:
-    """Sessions that only one of two runs decides right, and the p of their being equally many."""
-
-    only_a: int
-    only_b: int
-    p: float
-
-
-def mcnemar(
-    y_true: ArrayLike, pred_a: ArrayLike, pred_b: ArrayLike, subjects: ArrayLike
-) -> McNemar:
-    """Test two runs' accuracies by McNemar's exact test (McNemar 1947; binomial, two-sided).
-
-    Parameters
-    ----------
-    y_true, pred_a, pred_b : [N] of 0 and 1
-    subjects : [N], equal for sessions of one subject
-
-    Raises
-    ------
-    ValueError : a subject has several sessions: the test counts each as an independent subject
-    """
-    y, a, b = (np.asarray(values, dtype=int) for values in (y_true, pred_a, pred_b))
-    names, sessions = np.unique(np.asarray(subjects), return_counts=True)
-    if (several := sessions > 1).any():
-        raise ValueError(
-            f"mcnemar: subject {names[several][0]} has {sessions[several][0]} sessions "
-            f"({several.sum()} of {len(names)} subjects have several), and the test takes sessions "
-            "for subjects; use paired_permutation, or one session a subject"
-        )
-    only_a, only_b = int(((a == y) & (b != y)).sum()), int(((a != y) & (b == y)).sum())
-    discordant = only_a + only_b
-    p = stats.binomtest(only_a, discordant).pvalue if discordant else 1.0
-    return McNemar(only_a, only_b, float(p))
-
-
-@dataclass(frozen=True)
-class DeLong:
-    """Two areas under the ROC curve, their difference (a - b) and its normal test."""
-
-    auroc_a: float
-    auroc_b: float
-    difference: float
-    standard_error: float
-    low: float
-    high: float
-    p: float
-
-
-def delong(
-    y_true: ArrayLike,
-    prob_a: ArrayLike,
-    prob_b: ArrayLike,
-    subjects: ArrayLike,
-    *,
-    confidence: float = 0.95,
-) -> DeLong:
-    """Test the difference of two AUROC on the same sessions (DeLong et al. 1988).
-
-    Structural components come from midranks in O(N log N) (Sun and Xu 2014, algorithm 2). Their
-    covariance sums them within subjects first (Obuchowski 1997, sec. 2), so that several sessions
-    of a subject do not count as several subjects; with one session a subject this is DeLong's
-    covariance exactly. The normal approximation is poor for few subjects or areas near 1.
-
-    Parameters
-    ----------
-    y_true : [N] of 0 and 1
-    prob_a, prob_b : [N]
-    subjects : [N], equal for sessions of one subject
-    confidence : of the interval of the difference
-
-    Raises
-    ------
-    ValueError : fewer than two subjects with positive or with negative sessions
-    """
-    positive = np.asarray(y_true, dtype=int) == 1
-    _, subject = np.unique(np.asarray(subjects), return_inverse=True)
-    counts = {"positive": int(positive.sum()), "negative": int((~positive).sum())}
-    for label, mask in (("positive", positive), ("negative", ~positive)):
-        if len(np.unique(subject[mask])) < 2:
-            raise ValueError(
-                f"delong: {len(np.unique(subject[mask]))} subjects with {label} sessions: a "
-                "variance needs two or more; test on more subjects"
-            )
-    probs = np.stack([np.asarray(prob_a, dtype=float), np.asarray(prob_b, dtype=float)])
-    component = stats.rankdata(probs, axis=1)
-    for mask, others in ((positive, counts["negative"]), (~positive, counts["positive"])):
-        component[:, mask] -= stats.rankdata(probs[:, mask], axis=1)
-        component[:, mask] /= others
-    component[:, ~positive] = 1 - component[:, ~positive]
-    areas = component[:, positive].mean(axis=1)
-    difference = areas[0] - areas[1]
-    # the contrast of the components has the variance of the difference
-    gap = component[0] - component[1] - difference
-    sums = [
-        np.bincount(subject[mask], gap[mask], subject.max() + 1) for mask in (positive, ~positive)
-    ]
-    within = 0.0
-    for mask, total in zip((positive, ~positive), sums, strict=True):
-        clusters = len(np.unique(subject[mask]))
-        within += clusters / (clusters - 1) * (total**2).sum() / mask.sum() ** 2
-    everyone = subject.max() + 1
-    across = everyone / (everyone - 1) * (sums[0] * sums[1]).sum()
-    variance = within + 2 * across / (counts["positive"] * counts["negative"])
-    error = float(np.sqrt(max(0.0, variance)))
-    half = NormalDist().inv_cdf((1 + confidence) / 2) * error
-    if error > ROUNDING:
-        p = erfc(abs(difference) / error / sqrt(2))  # both tails of the normal, exact far out
-    else:
-        p = 1.0 if abs(difference) <= ROUNDING else np.nan
-    low, high = difference - half, difference + half
-    return DeLong(*(float(v) for v in (*areas, difference, error, low, high, p)))
-
-
-@dataclass(frozen=True)
-class ResampledT:
-    """Mean difference over trainings and its corrected t test."""
-
-    difference: float
-    t: float
-    degrees: int
-    p: float
-
-
-def corrected_resampled_t(differences: ArrayLike, train: float, test: float) -> ResampledT:
-    """Test a mean difference over (repeated) folds (Nadeau and Bengio 2003, sec. 4).
-
-    Folds share training subjects, so their differences are not independent and the plain t test
-    finds differences that are not there. The variance is multiplied by 1 + K test / train instead
-    of 1: ``t = mean / sqrt((1 / K + test / train) variance)`` with K - 1 degrees of freedom.
-
-    Parameters
-    ----------
-    differences : [K], the metric of run a less that of run b in each fold (and repetition)
-    train, test : how many subjects a fold trains on, and tests
-
-    Raises
-    ------
-    ValueError : fewer than two folds, an undefined difference, or no subjects
-    """
-    d = np.asarray(differences, dtype=float)
-    if len(d) < 2 or not np.isfinite(d).all() or train <= 0 or test <= 0:
-        raise ValueError(
-            f"corrected_resampled_t: {len(d)} differences ({int((~np.isfinite(d)).sum())} "
-            f"undefined), {train} subjects to train, {test} to test: need two or more defined "
-            "differences and subjects; use a metric that every fold defines"
-        )
-    error = np.sqrt((1 / len(d) + test / train) * d.var(ddof=1))
-    if error <= ROUNDING:
-        same = abs(d.mean()) <= ROUNDING
-        return ResampledT(float(d.mean()), 0.0 if same else np.inf, len(d) - 1, float(same))
-    t = d.mean() / error
-    p = 2 * stats.t.sf(abs(t), len(d) - 1)
-    return ResampledT(float(d.mean()), float(t), len(d) - 1, float(p))
 
 
 # ---- many tests --------------------------------------------------------------------------------
@@ -284,7 +126,7 @@ def compare_runs(
     runs: Mapping[str, pd.DataFrame],
     metrics: Sequence[str],
     *,
-    draws: int = 2000,
+    n_bootstrap: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
     adjustment: Adjustment = "holm",
@@ -296,7 +138,7 @@ def compare_runs(
     ----------
     runs : name -> predictions (see ``check_predictions``) of the same sessions and seeds
     metrics : names of ``METRICS``
-    draws, confidence, seed : of the bootstrap and of the permutation test
+    n_bootstrap, confidence, seed : of the bootstrap and of the permutation test
     adjustment : of the p values over all rows of the table
     unit : ``session``, or ``subject`` for the mean of each subject's sessions
 
@@ -316,7 +158,7 @@ def compare_runs(
     if unknown := [name for name in metrics if name not in METRICS]:
         raise ValueError(f"compare_runs: metric {unknown[0]!r} is none of {', '.join(METRICS)}")
     tested = {
-        name: draw_sessions(decided_predictions(table, unit)[0], draws, confidence, seed)
+        name: resample_sessions(prepare_predictions(table, unit)[0], n_bootstrap, confidence, seed)
         for name, table in runs.items()
     }
     for a, b in combinations(tested, 2):
@@ -331,7 +173,9 @@ def compare_runs(
             found = tested[a].interval(*(x - y for x, y in pairs))
             mine, other = (_answers(tested[name], METRICS[metric].reads) for name in (a, b))
             truth = one[TRUTH[METRICS[metric].reads]].to_numpy(float)
-            test = paired_permutation(metric, truth, mine, other, subjects, draws=draws, seed=seed)
+            test = paired_permutation(
+                metric, truth, mine, other, subjects, n_permutations=n_bootstrap, seed=seed
+            )
             rows.append(
                 {
                     "metric": metric,
@@ -340,8 +184,8 @@ def compare_runs(
                     "value_a": values[a].points.mean(),
                     "value_b": values[b].points.mean(),
                     "difference": found.value,
-                    "low": found.low,
-                    "high": found.high,
+                    "ci_low": found.ci_low,
+                    "ci_high": found.ci_high,
                     "method": found.method,
                     "p": test.p,
                     "unit": unit,
@@ -355,12 +199,12 @@ def compare_runs(
     return table
 
 
-def _answers(tested: TestedSessions, column: str) -> Array:
+def _answers(tested: ResampledSessions, column: str) -> Array:
     return np.stack([rows[column].to_numpy(float) for rows in tested.seeds.values()])
 
 
 def _check_pair(
-    a: str, tested_a: TestedSessions, b: str, tested_b: TestedSessions, metrics: Sequence[str]
+    a: str, tested_a: ResampledSessions, b: str, tested_b: ResampledSessions, metrics: Sequence[str]
 ) -> None:
     """Refuse two runs that did not answer the same questions."""
     if list(tested_a.seeds) != list(tested_b.seeds):

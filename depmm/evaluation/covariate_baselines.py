@@ -26,7 +26,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from depmm.evaluation.baselines import fitting_rows, verdict
-from depmm.evaluation.stats.bootstrap import DEFAULT_THRESHOLD, TestedSessions
+from depmm.evaluation.stats.bootstrap import DEFAULT_THRESHOLD, ResampledSessions
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS, metric_names
 
 COVARIATE_BASELINES: dict[str, tuple[str, ...]] = {
@@ -42,14 +42,14 @@ class _NotPossible(ValueError):
 
 
 def add_covariate_baselines(
-    predictions: pd.DataFrame, task: str
+    predictions: pd.DataFrame, target: str
 ) -> tuple[pd.DataFrame, dict[str, list[str]], dict[str, str]]:
     """Add the answers of each baseline to the rows of every (fold, seed).
 
     Parameters
     ----------
     predictions : checked table (``check_predictions``) with any of ``COVARIATES``
-    task : ``binary`` adds ``<baseline>_y_prob`` and ``<baseline>_y_pred``, ``severity`` adds
+    target : ``binary`` adds ``<baseline>_y_prob`` and ``<baseline>_y_pred``, ``severity`` adds
         ``<baseline>_score_pred``
 
     Returns
@@ -68,12 +68,12 @@ def add_covariate_baselines(
     for baseline, columns in COVARIATE_BASELINES.items():
         try:
             known = _known_columns(predictions, columns)
-            answer = _answers(predictions, task, known)
+            answer = _answers(predictions, target, known)
         except _NotPossible as why:
             not_possible[baseline] = str(why)
             continue
         reads[baseline] = [str(name) for name in known]
-        if task == "severity":
+        if target == "severity":
             table[f"{baseline}_score_pred"] = answer
         else:
             table[f"{baseline}_y_prob"] = answer
@@ -97,9 +97,9 @@ def _known_columns(predictions: pd.DataFrame, columns: tuple[str, ...]) -> pd.Da
     return known
 
 
-def _answers(predictions: pd.DataFrame, task: str, known: pd.DataFrame) -> np.ndarray:
+def _answers(predictions: pd.DataFrame, target: str, known: pd.DataFrame) -> np.ndarray:
     """Fit on each (fold, seed)'s own rows and answer all of its rows: ``[rows]``."""
-    column = "y_true" if task == "binary" else "score"
+    column = "y_true" if target == "binary" else "score"
     truth = predictions[column].to_numpy(dtype=float, na_value=np.nan)
     if predictions.loc[predictions["split"] != "test", column].isna().all():
         raise _NotPossible("no train or validation rows to fit on")
@@ -110,11 +110,11 @@ def _answers(predictions: pd.DataFrame, task: str, known: pd.DataFrame) -> np.nd
         )
         if known.iloc[own].isna().all(axis=None):
             raise _NotPossible(f"{' and '.join(known.columns)} of {where}: {UNKNOWN}")
-        if task == "binary" and len(np.unique(truth[own])) < 2:
+        if target == "binary" and len(np.unique(truth[own])) < 2:
             raise _NotPossible(f"{where} have one class only")
         fitted = np.isin(rows, own)
         table = encode(known.iloc[rows], fitted)
-        if task == "severity":
+        if target == "severity":
             answer[rows] = Ridge().fit(table[fitted], truth[rows[fitted]]).predict(table)
         else:
             model = LogisticRegression(class_weight="balanced", max_iter=1000)
@@ -161,7 +161,7 @@ def encode(known: pd.DataFrame, own: np.ndarray) -> np.ndarray:
 
 
 def compare_with_covariate_baselines(
-    tested: TestedSessions, task: str, reads: dict[str, list[str]]
+    tested: ResampledSessions, target: str, reads: dict[str, list[str]]
 ) -> dict[str, Any]:
     """Measure each baseline like the model, on the same draws, and the model's gain over it.
 
@@ -174,14 +174,14 @@ def compare_with_covariate_baselines(
 
     Returns
     -------
-    baseline -> ``reads`` (its columns) and ``metrics``: name -> value, low, high, undefined_draws,
+    baseline -> ``columns`` (its columns) and ``metrics``: name -> value, low, high, n_undefined,
     ``gain`` (paired, of the model over the baseline; positive is better) and ``verdict``, both None
     for metrics that are not judged alone
     """
     baselines: dict[str, Any] = {
-        baseline: {"reads": columns, "metrics": {}} for baseline, columns in reads.items()
+        baseline: {"columns": columns, "metrics": {}} for baseline, columns in reads.items()
     }
-    for name in metric_names(task):
+    for name in metric_names(target):
         metric = METRICS[name]
         if metric.reads == "band_pred":
             continue
@@ -194,7 +194,7 @@ def compare_with_covariate_baselines(
             entry["metrics"][name] = {**asdict(beside), "gain": None, "verdict": None}
             if metric.judged:
                 gain = tested.interval(*(sign * (a - b) for a, b in zip(own, values, strict=True)))
-                words = f"{baseline} alone: {', '.join(entry['reads'])}"
+                words = f"{baseline} alone: {', '.join(entry['columns'])}"
                 entry["metrics"][name] |= {
                     "gain": asdict(gain),
                     "verdict": verdict(name, estimate, beside, gain, words),
@@ -202,14 +202,14 @@ def compare_with_covariate_baselines(
     return baselines
 
 
-def covariate_warnings(baselines: dict[str, Any], task: str) -> list[str]:
+def covariate_warnings(baselines: dict[str, Any], target: str) -> list[str]:
     """Name the baselines that the model is not shown to beat in every headline metric."""
     notes = []
     for entry in baselines.values():
-        verdicts = [entry["metrics"][name]["verdict"] for name in HEADLINE[task]]
-        if lost := [v["words"] for v in verdicts if v["answer"] not in ("better", "undefined")]:
+        verdicts = [entry["metrics"][name]["verdict"] for name in HEADLINE[target]]
+        if lost := [v["text"] for v in verdicts if v["outcome"] not in ("better", "undefined")]:
             notes.append(
                 f"Not shown to be better than a model that sees no recording, only "
-                f"{' and '.join(entry['reads'])}: {' '.join(lost)}"
+                f"{' and '.join(entry['columns'])}: {' '.join(lost)}"
             )
     return notes

@@ -19,7 +19,7 @@ from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.corpora.manifest_rules import MAX_AGE
 from depmm.errors import DepmmError
 from depmm.evaluation.covariates import COVARIATES, NUMBERS, is_number
-from depmm.evaluation.stats.bootstrap import decide
+from depmm.evaluation.stats.bootstrap import apply_threshold
 from depmm.evaluation.stats.metrics import severity_bands
 
 Unit = Literal["session", "subject"]
@@ -33,7 +33,7 @@ _PAIRS = {"binary": ("y_true", "y_prob"), "severity": ("score", "score_pred")}
 _ANSWERS = [name for pair in _PAIRS.values() for name in pair]
 
 
-class PredictionsError(DepmmError):
+class PredictionTableError(DepmmError):
     """A predictions table that cannot be evaluated; names the value, the row and the remedy."""
 
 
@@ -45,10 +45,10 @@ def read_predictions(path: Path) -> pd.DataFrame:
 
     Raises
     ------
-    PredictionsError : another kind of file, an empty one, or one that cannot be read
+    PredictionTableError : another kind of file, an empty one, or one that cannot be read
     """
     if path.suffix not in (".csv", ".parquet"):
-        raise PredictionsError(
+        raise PredictionTableError(
             f"{path} is neither .csv nor .parquet: save the table as one of the two"
         )
     try:
@@ -64,19 +64,19 @@ def read_predictions(path: Path) -> pd.DataFrame:
         )
     except (ValueError, OSError, csv.Error) as error:
         if path.is_file() and not path.stat().st_size:
-            raise PredictionsError(
+            raise PredictionTableError(
                 f"{path} is empty: write a header and one row a session"
             ) from None
-        raise PredictionsError(
+        raise PredictionTableError(
             f"{path} cannot be read as {path.suffix[1:]} ({error}): write it again"
         ) from error
     if len(table.columns) == 1 and any(mark in table.columns[0] for mark in ";\t|"):
-        raise PredictionsError(
+        raise PredictionTableError(
             f"{path} has the one column {table.columns[0]!r}: separate columns by commas and write "
             "numbers with a point"
         )
     if twice := sorted({name for name in header if header.count(name) > 1}):
-        raise PredictionsError(f"{path} has column {twice[0]!r} twice: keep one of them")
+        raise PredictionTableError(f"{path} has column {twice[0]!r} twice: keep one of them")
     return table
 
 
@@ -104,13 +104,13 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
 
     Raises
     ------
-    PredictionsError : no rows, a missing or misspelt column, an impossible value, ids of mixed
+    PredictionTableError : no rows, a missing or misspelt column, an impossible value, ids of mixed
         types, a session that is not tested as often as others, a subject on two sides of a split,
         labels that contradict each other
     """
     _check_columns(list(predictions.columns))
     if predictions.empty:
-        raise PredictionsError("predictions: no rows; give one a tested session")
+        raise PredictionTableError("predictions: no rows; give one a tested session")
     absent = {name: value for name, value in ASSUMED.items() if name not in predictions}
     table = predictions.reset_index(drop=True).assign(**absent)
     for name in _KEYS:
@@ -128,11 +128,11 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
     _check_covariates(table)
     try:
         _check_rows(table)
-    except PredictionsError as error:
+    except PredictionTableError as error:
         if not absent:
             raise
         said = ", ".join(f"{name} {value}" for name, value in absent.items())
-        raise PredictionsError(
+        raise PredictionTableError(
             f"{error}. Assumed for every row, as the columns are missing: {said}; add them if that "
             "is wrong"
         ) from error
@@ -149,16 +149,16 @@ def _check_columns(columns: list[str]) -> None:
         if name in columns:
             continue
         if close := difflib.get_close_matches(_spelling(name), further, n=1, cutoff=0.85):
-            raise PredictionsError(
+            raise PredictionTableError(
                 f"predictions: column {name!r} is missing, and there is {further[close[0]]!r}: "
                 f"rename it if that is meant, or add {name!r}"
             )
     if missing := [name for name in ("subject", "session") if name not in columns]:
-        raise PredictionsError(
+        raise PredictionTableError(
             f"predictions: column(s) {missing} missing; add them (present: {columns})"
         )
     if not complete:
-        raise PredictionsError(
+        raise PredictionTableError(
             "predictions: neither y_true and y_prob nor score and score_pred are present; add the "
             f"columns of the task (present: {columns})"
         )
@@ -232,7 +232,7 @@ def _check_rows(table: pd.DataFrame) -> None:
     _refuse(table, table.duplicated(_KEYS), "session", f"this row is a duplicate: {remedy}")
     tested = table[table["split"] == "test"]
     if tested.empty:
-        raise PredictionsError("predictions: no rows with split 'test'; nothing to evaluate")
+        raise PredictionTableError("predictions: no rows with split 'test'; nothing to evaluate")
     times = tested.groupby([*SESSION_KEY, "seed"])["fold"].transform("size")
     uneven = times > times.groupby(tested["seed"]).transform("min")
     again = uneven & tested.duplicated([*SESSION_KEY, "seed"])
@@ -259,7 +259,7 @@ def _check_seeds(tested: pd.DataFrame) -> None:
     seeds = set(tested["seed"])
     if len(missing := every[every != seeds]):
         lacking = sorted(seeds - missing.iloc[0])
-        raise PredictionsError(
+        raise PredictionTableError(
             f"predictions: {session_names(missing.index)} of {len(every)} tested are missing in "
             f"seed {', '.join(map(str, lacking))}; test every session in every seed, or evaluate "
             "the seeds one by one"
@@ -279,7 +279,7 @@ def _refuse(table: pd.DataFrame, wrong: pd.Series, column: str, remedy: str) -> 
         return
     row = int(np.flatnonzero(wrong.to_numpy(dtype=bool))[0])
     where = ", ".join(f"{name} {table[name].iloc[row]!s}" for name in _KEYS)
-    raise PredictionsError(
+    raise PredictionTableError(
         f"predictions: {column} is {table[column].iloc[row]!s} in row {row} ({where}); {remedy} "
         f"({int(wrong.sum())} of {len(table)} rows)"
     )
@@ -297,7 +297,7 @@ def _tasks(table: pd.DataFrame) -> list[str]:
                 _refuse(table, absent, name, remedy)
             tasks.append(task)
     if not tasks:
-        raise PredictionsError(
+        raise PredictionTableError(
             "predictions: no tested row has both truth and answer; fill y_true and y_prob, or "
             "score and score_pred"
         )
@@ -307,14 +307,14 @@ def _tasks(table: pd.DataFrame) -> list[str]:
         and len(tested["instrument"].dropna().unique()) > 1
     ):
         names = sorted(tested["instrument"].dropna().astype(str).unique())
-        raise PredictionsError(
+        raise PredictionTableError(
             f"predictions: instrument is one of {names} in the tested rows; an error in points "
             "cannot be pooled over instruments: evaluate them one by one"
         )
     return tasks
 
 
-def mean_of_sessions(table: pd.DataFrame) -> pd.DataFrame:
+def average_sessions(table: pd.DataFrame) -> pd.DataFrame:
     """Make one row of each subject's sessions in a split, fold and seed, named ``mean``.
 
     Probabilities, measured and predicted scores and covariates that are numbers are averaged; a
@@ -323,7 +323,7 @@ def mean_of_sessions(table: pd.DataFrame) -> pd.DataFrame:
 
     Raises
     ------
-    PredictionsError : a subject whose sessions have different labels
+    PredictionTableError : a subject whose sessions have different labels
     """
     keys = [*SUBJECT_KEY, "split", "fold", "seed"]
     subjects = table.groupby(keys, sort=False)
@@ -344,14 +344,14 @@ def mean_of_sessions(table: pd.DataFrame) -> pd.DataFrame:
     how: dict[str, Any] = {
         str(name): "mean" if name in averaged else "first"
         for name in table
-        if name not in {*keys, "session", "spread"}  # no spread of a mean follows from its parts
+        if name not in {*keys, "session", "gate_std"}  # no spread of a mean follows from its parts
     }
     one = subjects.agg(how).reset_index().assign(session="mean")
     _check_rows(one)
     return one
 
 
-def decided_predictions(
+def prepare_predictions(
     predictions: pd.DataFrame, unit: Unit = "session"
 ) -> tuple[pd.DataFrame, list[str]]:
     """Check a predictions table and add what metrics read: decisions and severity bands.
@@ -359,25 +359,25 @@ def decided_predictions(
     Parameters
     ----------
     predictions : see ``check_predictions``
-    unit : ``subject`` takes the mean of each subject's sessions first (``mean_of_sessions``), so
+    unit : ``subject`` takes the mean of each subject's sessions first (``average_sessions``), so
         that thresholds, decisions and bands are those of subjects
 
     Returns
     -------
-    table : with ``y_pred`` and its threshold (``decide``) where there are probabilities, with
-        ``band`` and ``band_pred`` of the tested rows where the instrument has agreed bands
+    table : with ``y_pred`` and its threshold (``apply_threshold``) where there are probabilities,
+        with ``band`` and ``band_pred`` of the tested rows where the instrument has agreed bands
     tasks : ``binary``, ``severity`` or both
 
     Raises
     ------
-    PredictionsError : see ``check_predictions``
+    PredictionTableError : see ``check_predictions``
     """
     table = check_predictions(predictions)
     tasks = _tasks(table)
     if unit == "subject":
-        table = mean_of_sessions(table)
+        table = average_sessions(table)
     if "binary" in tasks:
-        table = decide(table)
+        table = apply_threshold(table)
     instrument = instrument_of(table)
     if "severity" in tasks and instrument in INSTRUMENTS and INSTRUMENTS[instrument].levels:
         tested = table.index[table["split"] == "test"]

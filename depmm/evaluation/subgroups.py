@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from depmm.corpora.manifest import SESSION_KEY, VALENCES
 from depmm.evaluation.covariates import AGE_LABELS, age_bands
-from depmm.evaluation.stats.bootstrap import TestedSessions, count_sessions, subject_strata
+from depmm.evaluation.stats.bootstrap import ResampledSessions, assign_strata, count_sessions
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS, TRUTH, Array
 from depmm.multiple_testing import holm
 
@@ -37,7 +37,7 @@ MIN_SUBJECTS = 5  # a metric of fewer says more about them than about the model
 ROUNDING = 1e-12  # gaps this close are the same gap
 
 
-def measure_fairness(tested: TestedSessions, tasks: list[str], seed: int) -> dict[str, Any]:
+def measure_subgroups(tested: ResampledSessions, tasks: list[str], seed: int) -> dict[str, Any]:
     """Measure the headline metrics by group, on the same draws, and test their gaps.
 
     Parameters
@@ -49,32 +49,39 @@ def measure_fairness(tested: TestedSessions, tasks: list[str], seed: int) -> dic
     Returns
     -------
     groups : grouping -> group -> sessions, subjects, positive_sessions, and by metric value, low,
-        high, undefined_draws, and ``undefined``: why there is no value, or None
+        high, n_undefined, and ``undefined``: why there is no value, or None
     gaps : one entry a grouping and metric, see ``_gaps``; their p are adjusted together (Holm 1979)
     not_grouped : grouping -> why the report has no such groups
     task_by_valence : task -> valence -> as a group; None without several of both
     """
     grouped, members = _by_group(tested, tasks)
-    found: dict[str, Any] = {"groups": {}, "gaps": [], "not_grouped": {}, "task_by_valence": None}
+    found: dict[str, Any] = {
+        "subgroups": {},
+        "subgroup_gaps": [],
+        "not_grouped": {},
+        "task_by_valence": None,
+    }
     for grouping in GROUPINGS:
         if why := _one_group(members, grouping):
             found["not_grouped"][grouping] = why
             continue
         parts = {name: grouped.where(grouping, name) for name in _ordered(members[grouping])}
         groups = {name: _measure(part, tested, tasks) for name, part in parts.items()}
-        found["groups"][grouping] = groups
+        found["subgroups"][grouping] = groups
         for task in tasks:
-            found["gaps"] += _gaps(grouped, parts, members, grouping, task, groups, seed)
-    _adjust(found["gaps"], 1 - tested.confidence)
-    if {"task", "valence"} <= set(found["groups"]):
-        found["task_by_valence"] = _cells(grouped, tested, tasks, found["groups"])
+            found["subgroup_gaps"] += _gaps(grouped, parts, members, grouping, task, groups, seed)
+    _adjust(found["subgroup_gaps"], 1 - tested.confidence)
+    if {"task", "valence"} <= set(found["subgroups"]):
+        found["task_by_valence"] = _cells(grouped, tested, tasks, found["subgroups"])
     return found
 
 
 # ---- groups ------------------------------------------------------------------------------------
 
 
-def _by_group(tested: TestedSessions, tasks: list[str]) -> tuple[TestedSessions, pd.DataFrame]:
+def _by_group(
+    tested: ResampledSessions, tasks: list[str]
+) -> tuple[ResampledSessions, pd.DataFrame]:
     """Write each session's groups into the rows of every seed.
 
     Returns
@@ -123,7 +130,9 @@ def _ordered(groups: pd.Series) -> list[str]:
     return sorted(groups.unique(), key=place)
 
 
-def _measure(members: TestedSessions, tested: TestedSessions, tasks: list[str]) -> dict[str, Any]:
+def _measure(
+    members: ResampledSessions, tested: ResampledSessions, tasks: list[str]
+) -> dict[str, Any]:
     """Count a group and measure it, or say why that cannot be done."""
     result: dict[str, Any] = {"sessions": 0, "subjects": 0, "positive_sessions": 0}
     if members.seeds:
@@ -132,7 +141,7 @@ def _measure(members: TestedSessions, tested: TestedSessions, tasks: list[str]) 
         why = _undefined(members, tested, task, result["subjects"])
         for name in HEADLINE[task]:
             if why:
-                nothing = {"value": None, "low": None, "high": None, "undefined_draws": 0}
+                nothing = {"value": None, "ci_low": None, "ci_high": None, "n_undefined": 0}
                 result[name] = {**nothing, "method": None, "reason": None, "undefined": why}
             else:
                 found = members.interval(*members.values(name))
@@ -141,7 +150,7 @@ def _measure(members: TestedSessions, tested: TestedSessions, tasks: list[str]) 
 
 
 def _undefined(
-    members: TestedSessions, tested: TestedSessions, task: str, subjects: int
+    members: ResampledSessions, tested: ResampledSessions, task: str, subjects: int
 ) -> str | None:
     if subjects < MIN_SUBJECTS:
         return f"fewer than {MIN_SUBJECTS} subjects" if subjects else "no session"
@@ -155,7 +164,7 @@ def _undefined(
 
 
 def _cells(
-    grouped: TestedSessions, tested: TestedSessions, tasks: list[str], groups: dict[str, Any]
+    grouped: ResampledSessions, tested: ResampledSessions, tasks: list[str], groups: dict[str, Any]
 ) -> dict[str, Any]:
     """Cross task and valence, as seed paper 1.2 does."""
     cells: dict[str, Any] = {}
@@ -172,8 +181,8 @@ def _cells(
 
 
 def _gaps(
-    grouped: TestedSessions,
-    parts: dict[str, TestedSessions],
+    grouped: ResampledSessions,
+    parts: dict[str, ResampledSessions],
     members: pd.DataFrame,
     grouping: str,
     task: str,
@@ -200,7 +209,9 @@ def _gaps(
     gaps = []
     for metric in HEADLINE[task]:
         entry: dict[str, Any] = {"grouping": grouping, "metric": metric, "compared": compared}
-        entry |= dict.fromkeys(("between", "value", "low", "high", "exchanged", "p", "p_adjusted"))
+        entry |= dict.fromkeys(
+            ("between", "value", "ci_low", "ci_high", "exchanged", "p", "p_adjusted")
+        )
         entry["undefined"] = None
         gaps.append(entry)
         if len(compared) < 2:
@@ -215,7 +226,7 @@ def _gaps(
         if len(compared) == 2:
             a, b = (parts[name].values(metric) for name in compared)
             found = grouped.interval(*(x - y for x, y in zip(a, b, strict=True)))
-            entry |= {"low": found.low, "high": found.high}
+            entry |= {"ci_low": found.ci_low, "ci_high": found.ci_high}
         if (codes == codes[0]).all():
             entry["undefined"] = f"no {exchanged} of the same label are of different groups"
         else:
@@ -223,7 +234,7 @@ def _gaps(
     return gaps
 
 
-def exchange_p(tested: TestedSessions, metric: str, codes: NDArray[np.integer]) -> float:
+def exchange_p(tested: ResampledSessions, metric: str, codes: NDArray[np.integer]) -> float:
     """Say how rarely exchanged groups differ as much as the true ones do.
 
     ``p = (1 + as large) / (1 + draws)`` (Phipson and Smyth 2010, eq. 2), two-sided; exchanges that
@@ -267,7 +278,7 @@ def _exchanges(
     codes = members[grouping].map(place).fillna(-1).to_numpy(np.int16)
     taking_part = codes >= 0
     members, own = members[taking_part], codes[taking_part]
-    subject, stratum = subject_strata(members)
+    subject, stratum = assign_strata(members)
     if len(set(zip(subject, own, strict=True))) == len(set(subject)):
         if task == "severity":
             stratum = _quarters(members["score"].to_numpy(float), subject)
@@ -311,16 +322,16 @@ def _adjust(gaps: list[dict[str, Any]], level: float) -> None:
         entry["p_adjusted"] = p
     for entry in gaps:
         if entry["p"] is None:
-            entry["answer"] = "undefined"
+            entry["outcome"] = "undefined"
         else:
-            entry["answer"] = "shown" if entry["p_adjusted"] < level else "not shown"
+            entry["outcome"] = "shown" if entry["p_adjusted"] < level else "not shown"
 
 
-def fairness_warnings(gaps: list[dict[str, Any]]) -> list[str]:
+def subgroup_warnings(gaps: list[dict[str, Any]]) -> list[str]:
     """Name the gaps that are shown."""
     notes = []
     for entry in gaps:
-        if entry["answer"] == "shown":
+        if entry["outcome"] == "shown":
             rule, sign = METRICS[entry["metric"]], 1 if entry["value"] > 0 else -1
             larger, smaller = entry["between"][::sign]
             notes.append(

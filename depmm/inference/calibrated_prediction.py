@@ -24,10 +24,10 @@ from depmm.evaluation.stats.calibration import (
 )
 from depmm.evaluation.stats.conformal import (
     ALPHAS,
-    fit_intervals,
-    fit_sets,
-    label_sets,
-    severity_intervals,
+    fit_label_sets,
+    fit_severity_intervals,
+    predict_label_sets,
+    predict_severity_intervals,
 )
 from depmm.evaluation.stats.metrics import severity_bands
 
@@ -105,16 +105,18 @@ def _probability_interval(outputs: pd.DataFrame, predictions: pd.DataFrame) -> d
 
 def _prediction_set(outputs: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
     try:
-        fitted = fit_sets(predictions, ALPHA)
+        fitted = fit_label_sets(predictions, ALPHA)
     except CalibrationError as error:
         return {"unavailable": str(error)}
     quantiles = [fitted[key] for key in _model_keys(outputs)]
     subjects = {str(label): min(model[label].subjects for model in quantiles) for label in (0, 1)}
-    if any(model[label].everything for model in quantiles for label in (0, 1)):
+    if any(model[label].unbounded for model in quantiles for label in (0, 1)):
         return {
-            "unavailable": _too_few(min(subjects.values()), quantiles[0][0].needed, " of a class")
+            "unavailable": _too_few(
+                min(subjects.values()), quantiles[0][0].min_subjects, " of a class"
+            )
         }
-    sets = label_sets(outputs, fitted).any()
+    sets = predict_label_sets(outputs, fitted).any()
     return {
         "labels": [label for label in (0, 1) if sets[f"has_{label}"]],
         "coverage": 1 - ALPHA,
@@ -170,14 +172,14 @@ def _score_interval(
     outputs: pd.DataFrame, predictions: pd.DataFrame, score_range: Sequence[float]
 ) -> dict[str, Any]:
     try:
-        fitted = fit_intervals(predictions, ALPHA)
+        fitted = fit_severity_intervals(predictions, ALPHA)
     except CalibrationError as error:
         return {"unavailable": str(error)}
     quantiles = [fitted[key] for key in _model_keys(outputs)]
     subjects = min(quantile.subjects for quantile in quantiles)
-    if any(quantile.everything for quantile in quantiles):
-        return {"unavailable": _too_few(subjects, quantiles[0].needed, "")}
-    intervals = severity_intervals(outputs, fitted, (score_range[0], score_range[1]))
+    if any(quantile.unbounded for quantile in quantiles):
+        return {"unavailable": _too_few(subjects, quantiles[0].min_subjects, "")}
+    intervals = predict_severity_intervals(outputs, fitted, (score_range[0], score_range[1]))
     return {
         "low": float(intervals["low"].min()),
         "high": float(intervals["high"].max()),

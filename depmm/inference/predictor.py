@@ -283,7 +283,7 @@ def _run_models(
                 value=output["prediction"],
                 remedy="Check the weights of the run and the signal of the recording.",
             )
-        gate_std = {"gate_std": output["spread"]} if "spread" in output else {}
+        gate_std = {"gate_std": output["gate_std"]} if "gate_std" in output else {}
         rows.append({"fold": fold, "seed": seed, column: output["prediction"], **gate_std})
         attributions.append(_attribution(model, dataset))
     return pd.DataFrame(rows), np.mean(attributions, axis=0)

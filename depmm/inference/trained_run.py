@@ -154,11 +154,11 @@ def _test_metrics(path: Path) -> dict[str, Any] | None:
                 {
                     "label": METRICS[name].label,
                     "value": entry["value"],
-                    "ci_low": entry["low"],
-                    "ci_high": entry["high"],
+                    "ci_low": entry["ci_low"],
+                    "ci_high": entry["ci_high"],
                     "baseline": (entry["baseline"] or {}).get("value"),
                 }
-                for task in content["tasks"]
+                for task in content["targets"]
                 for name in HEADLINE[task]
                 for entry in [content["metrics"][name]]
             ],

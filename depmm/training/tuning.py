@@ -30,7 +30,7 @@ from depmm.corpora.manifest import SUBJECT_KEY, Manifest, read_manifest, write_m
 from depmm.corpora.splits import SplitError
 from depmm.data.experiment_data import load_experiment_data
 from depmm.errors import DepmmError
-from depmm.evaluation.predictions import decided_predictions
+from depmm.evaluation.predictions import prepare_predictions
 from depmm.evaluation.stats.metrics import METRICS, TRUTH, Metric, unit_weights
 from depmm.runs.folder import RunFolder, write_text
 from depmm.training.classical import train_classical
@@ -200,7 +200,7 @@ def measure(run: RunFolder, metric: Metric) -> float:
     ------
     TuningError : the metric needs severity bands, and the instrument has none
     """
-    table, _ = decided_predictions(pd.read_parquet(run.predictions))
+    table, _ = prepare_predictions(pd.read_parquet(run.predictions))
     held_out = table[table["split"] == "test"]
     if metric.reads not in held_out:
         raise TuningError(

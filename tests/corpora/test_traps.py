@@ -91,7 +91,7 @@ def test_trap_2_and_7_test_people_choose_and_scale_nothing(corpus, tmp_path):
     Not with the same bits: each run has tensors of its own. Weights that change no answer, as the
     biases of keys, follow nothing but rounding, so that answers are compared.
     """
-    from depmm.evaluation.stats.bootstrap import decide
+    from depmm.evaluation.stats.bootstrap import apply_threshold
     from depmm.runs.folder import RunFolder
     from depmm.training.loop import build_accelerator, train
 
@@ -102,7 +102,7 @@ def test_trap_2_and_7_test_people_choose_and_scale_nothing(corpus, tmp_path):
         if noise:
             config = _with_noisy_tests(config, corpus, tmp_path, noise)
         train(config, folder, build_accelerator(config), lambda line: None)
-        answers.append(decide(pd.read_parquet(folder.predictions)))
+        answers.append(apply_threshold(pd.read_parquet(folder.predictions)))
     before, after = answers
     np.testing.assert_allclose(after["threshold"], before["threshold"], atol=1e-5)
     change = (after["y_prob"] - before["y_prob"]).abs()

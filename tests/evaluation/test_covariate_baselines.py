@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from depmm.evaluation.covariate_baselines import add_covariate_baselines, encode
-from depmm.evaluation.predictions import PredictionsError, check_predictions, mean_of_sessions
+from depmm.evaluation.predictions import PredictionTableError, average_sessions, check_predictions
 from depmm.evaluation.reports.report import evaluate, write_report
 
 DRAWS = 30
@@ -209,10 +209,10 @@ def test_a_model_that_length_explains_is_warned_about(tmp_path):
     table = make_predictions(subjects=60, told=8.0).drop(columns=["interviewer", "age", "gender"])
     table["y_prob"] = 0.5 + 0.3 * (table["y_true"] - 0.5) + 0.2 * (table["y_prob"] - 0.5)
     severity = {"score": np.nan, "score_pred": np.nan}
-    content = write_report(table.assign(**severity), tmp_path, title="length", draws=DRAWS)
-    assert content["verdict"]["answer"] == "better"  # than a constant
+    content = write_report(table.assign(**severity), tmp_path, title="length", n_bootstrap=DRAWS)
+    assert content["verdict"]["outcome"] == "better"  # than a constant
     entry = content["covariate_baselines"]["binary"]["baselines"]["duration"]
-    assert entry["reads"] == ["duration_s", "n_steps"]
+    assert entry["columns"] == ["duration_s", "n_steps"]
     baselines, _, _, _ = answers(table)
     tested = baselines[baselines["split"] == "test"]
     auroc = sk.roc_auc_score(tested["y_true"], tested["duration_y_prob"])
@@ -221,7 +221,7 @@ def test_a_model_that_length_explains_is_warned_about(tmp_path):
         sk.brier_score_loss(tested["y_true"], tested[n]) for n in ("duration_y_prob", "y_prob")
     ]
     assert entry["metrics"]["brier"]["gain"]["value"] == pytest.approx(brier[0] - brier[1])
-    assert entry["metrics"]["auroc"]["verdict"]["answer"] == "not shown to be better"
+    assert entry["metrics"]["auroc"]["verdict"]["outcome"] == "not shown to be better"
     assert entry["metrics"]["recall"]["gain"] is None
     (note,) = (note for note in content["warnings"] if "sees no recording" in note)
     assert "only duration_s and n_steps: " in note
@@ -237,7 +237,7 @@ def test_a_model_that_length_explains_is_warned_about(tmp_path):
 
 def test_severity_and_its_bands():
     only = make_predictions().assign(y_prob=np.nan)
-    content = evaluate(only, draws=DRAWS, confidence=0.95)
+    content = evaluate(only, n_bootstrap=DRAWS, confidence=0.95)
     baselines = content["covariate_baselines"]["severity"]["baselines"]
     assert set(baselines) == {"demographics", "duration", "interviewer"}
     assert "quadratic_kappa" in content["metrics"]
@@ -256,7 +256,7 @@ def test_severity_and_its_bands():
 def test_subjects_as_the_unit_keep_what_their_sessions_share():
     one = make_predictions(subjects=8).assign(task="reading", valence="negative", duration_s=10.0)
     other = one.assign(session="2", duration_s=30.0, valence="positive", gender=None)
-    table = mean_of_sessions(check_predictions(pd.concat([one, other])))
+    table = average_sessions(check_predictions(pd.concat([one, other])))
     assert len(table) == len(one)
     assert (table["duration_s"] == 20).all()
     assert (table["task"] == "reading").all()
@@ -284,5 +284,5 @@ def test_impossible_covariates_are_refused(column, value, message):
     table = make_predictions()
     table[column] = table[column].astype(object)
     table.loc[0, column] = value
-    with pytest.raises(PredictionsError, match=message):
+    with pytest.raises(PredictionTableError, match=message):
         check_predictions(table)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from depmm.evaluation.predictions import (
-    PredictionsError,
+    PredictionTableError,
     assumptions,
     check_predictions,
     read_predictions,
@@ -36,7 +36,7 @@ def read(tmp_path, text, name="theirs.csv"):
 
 
 def test_four_columns_are_evaluated_and_what_is_assumed_is_said(tmp_path):
-    content = write_report(table(), tmp_path, title="theirs", draws=50)
+    content = write_report(table(), tmp_path, title="theirs", n_bootstrap=50)
     assert content["counts"]["test"] == {"sessions": 6, "subjects": 6, "positive_sessions": 3}
     assert content["confusion"] == {"tn": 2, "fp": 1, "fn": 1, "tp": 2}  # decided at 0.5
     assert content["metrics"]["auroc"]["value"] == pytest.approx(8 / 9)
@@ -64,7 +64,7 @@ def test_the_defaults_are_those_of_the_full_table():
 
 def test_train_rows_bring_their_baselines():
     half = ["train", "train", "validation", "validation", "test", "test"]
-    content = evaluate(table(split=half), draws=50, confidence=0.95)
+    content = evaluate(table(split=half), n_bootstrap=50, confidence=0.95)
     assert "constant_probability" in content["baselines"]
     assert [entry["source"] for entry in content["thresholds"]] == [
         "best balanced accuracy on 2 validation sessions"
@@ -75,7 +75,7 @@ def test_train_rows_bring_their_baselines():
 def test_severity_without_train_rows_has_no_baseline_and_says_what_to_add():
     severity = table(score=9.0, score_pred=8.0).drop(columns=["y_true", "y_prob"])
     with pytest.raises(ValueError, match=r"score.* no baseline .* add its train rows"):
-        evaluate(severity, draws=10, confidence=0.95)
+        evaluate(severity, n_bootstrap=10, confidence=0.95)
 
 
 # ---- refusals ----------------------------------------------------------------------------------
@@ -113,8 +113,8 @@ def renamed(**names):
     ],
 )  # fmt: skip
 def test_a_table_that_cannot_be_trusted_is_refused(given, message):
-    with pytest.raises(PredictionsError, match=message):
-        evaluate(given, draws=10, confidence=0.95)
+    with pytest.raises(PredictionTableError, match=message):
+        evaluate(given, n_bootstrap=10, confidence=0.95)
 
 
 def test_sessions_that_no_fold_tests_are_named():
@@ -122,7 +122,7 @@ def test_sessions_that_no_fold_tests_are_named():
     folds[0].loc[4:, "split"] = "train"
     folds[1].loc[0:1, "split"] = "test"  # p0 and p1 twice would be uneven
     folds[0].loc[0:1, "split"] = "train"
-    content = evaluate(pd.concat(folds), draws=20, confidence=0.95)
+    content = evaluate(pd.concat(folds), n_bootstrap=20, confidence=0.95)
     assert content["untested"] == {"sessions": 2, "which": ["unnamed/p4/1", "unnamed/p5/1"]}
     assert any("2 sessions stand in folds but are tested in none" in n for n in content["warnings"])
 
@@ -157,10 +157,10 @@ def test_ids_stay_text_whatever_they_look_like(tmp_path):
     ],
 )
 def test_a_file_that_is_no_table_is_refused(tmp_path, text, name, message):
-    with pytest.raises(PredictionsError, match=message):
+    with pytest.raises(PredictionTableError, match=message):
         read(tmp_path, text, name)
 
 
 def test_a_csv_of_nothing_but_a_header_has_no_rows(tmp_path):
-    with pytest.raises(PredictionsError, match="no rows"):
+    with pytest.raises(PredictionTableError, match="no rows"):
         check_predictions(read(tmp_path, LEAST))

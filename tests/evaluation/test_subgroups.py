@@ -10,13 +10,13 @@ import sklearn.metrics as sk
 from nearly import nearly
 
 from depmm.evaluation.covariates import age_bands
-from depmm.evaluation.stats.bootstrap import draw_sessions
+from depmm.evaluation.stats.bootstrap import resample_sessions
 from depmm.evaluation.subgroups import (
     UNKNOWN,
     _exchanges,
     exchange_p,
-    fairness_warnings,
-    measure_fairness,
+    measure_subgroups,
+    subgroup_warnings,
 )
 
 BINARY = ["binary"]
@@ -38,11 +38,11 @@ def subjects(labels, decided, **columns):
 
 
 def draw(table, draws=50):
-    return draw_sessions(table, draws, 0.95, 0)
+    return resample_sessions(table, draws, 0.95, 0)
 
 
 def gap(found, grouping, metric="balanced_accuracy"):
-    own = [e for e in found["gaps"] if (e["grouping"], e["metric"]) == (grouping, metric)]
+    own = [e for e in found["subgroup_gaps"] if (e["grouping"], e["metric"]) == (grouping, metric)]
     assert len(own) == 1
     return own[0]
 
@@ -91,12 +91,12 @@ def test_ages_are_cut_to_bands():
 
 def test_groups_are_measured_as_if_they_were_alone():
     table = random_sessions().assign(age=lambda t: 25 + 15 * (t["number"] % 2))
-    found = measure_fairness(draw(table), ["binary", "severity"], seed=0)
-    assert list(found["groups"]["age"]) == ["<30", "30-44"]
-    assert list(found["groups"]["valence"]) == ["negative", "positive"]
+    found = measure_subgroups(draw(table), ["binary", "severity"], seed=0)
+    assert list(found["subgroups"]["age"]) == ["<30", "30-44"]
+    assert list(found["subgroups"]["valence"]) == ["negative", "positive"]
     for grouping in ("task", "valence"):
         for name, own in table.groupby(grouping):
-            entry = found["groups"][grouping][name]
+            entry = found["subgroups"][grouping][name]
             assert (entry["sessions"], entry["subjects"], entry["positive_sessions"]) == (
                 24,
                 12,
@@ -106,13 +106,13 @@ def test_groups_are_measured_as_if_they_were_alone():
             assert entry["auroc"]["value"] == pytest.approx(auroc)
             mae = sk.mean_absolute_error(own["score"], own["score_pred"])
             assert entry["mae"]["value"] == pytest.approx(mae)
-            assert entry["mae"]["low"] < mae < entry["mae"]["high"]
+            assert entry["mae"]["ci_low"] < mae < entry["mae"]["ci_high"]
 
 
 def test_task_and_valence_are_crossed():
     table = random_sessions()
     table = table[(table["task"] != "reading") | (table["valence"] != "positive")]
-    cells = measure_fairness(draw(table), BINARY, seed=0)["task_by_valence"]
+    cells = measure_subgroups(draw(table), BINARY, seed=0)["task_by_valence"]
     assert [list(row) for row in cells.values()] == [["negative", "positive"]] * 2
     own = table[(table["task"] == "interview") & (table["valence"] == "positive")]
     entry = cells["interview"]["positive"]
@@ -122,7 +122,7 @@ def test_task_and_valence_are_crossed():
     assert (entry["sessions"], entry["subjects"]) == (12, 12)
     assert cells["reading"]["positive"]["sessions"] == 0
     assert cells["reading"]["positive"]["auroc"]["undefined"] == "no session"
-    one_task = measure_fairness(draw(table.assign(task="reading")), BINARY, seed=0)
+    one_task = measure_subgroups(draw(table.assign(task="reading")), BINARY, seed=0)
     assert one_task["task_by_valence"] is None
 
 
@@ -131,8 +131,8 @@ def test_what_cannot_be_measured_says_why_and_stays():
     one_class = subjects([1] * 6, [1] * 6, gender="female").assign(corpus="d")
     unknown = subjects([0, 1] * 5, [0, 0] * 5).assign(corpus="e", gender=None)
     table = pd.concat([few, one_class, unknown])
-    found = measure_fairness(draw(table), BINARY, seed=0)
-    groups = found["groups"]["gender"]
+    found = measure_subgroups(draw(table), BINARY, seed=0)
+    groups = found["subgroups"]["gender"]
     assert list(groups) == ["female", "male", UNKNOWN]
     assert sum(entry["sessions"] for entry in groups.values()) == len(table)
     for name, why in (("male", "fewer than 5 subjects"), ("female", "no negative session")):
@@ -141,14 +141,14 @@ def test_what_cannot_be_measured_says_why_and_stays():
             assert groups[name][metric]["undefined"] == why
     assert groups[UNKNOWN]["balanced_accuracy"]["value"] == 0.5
     assert gap(found, "gender")["undefined"] == "fewer than two groups have a value"
-    assert gap(found, "gender")["answer"] == "undefined"
+    assert gap(found, "gender")["outcome"] == "undefined"
 
 
 def test_a_single_group_is_said_not_shown():
     table = women_and_men().assign(gender="female", task=None, age=70)
     table.loc[3, "age"] = np.nan
-    found = measure_fairness(draw(table), BINARY, seed=0)
-    assert (found["groups"], found["gaps"], found["task_by_valence"]) == ({}, [], None)
+    found = measure_subgroups(draw(table), BINARY, seed=0)
+    assert (found["subgroups"], found["subgroup_gaps"], found["task_by_valence"]) == ({}, [], None)
     assert found["not_grouped"] == {
         "gender": "all tested sessions are female",
         "age": "all tested sessions are >=60 (1 of 12 not known)",
@@ -163,7 +163,7 @@ def test_a_single_group_is_said_not_shown():
 
 def test_gap_and_p_against_every_exchange():
     table = women_and_men()
-    found = gap(measure_fairness(draw(table, 4000), BINARY, seed=0), "gender")
+    found = gap(measure_subgroups(draw(table, 4000), BINARY, seed=0), "gender")
     assert found["between"] == ["female", "male"]
     assert found["value"] == pytest.approx(2 / 3)  # women 1, men 1/3
     assert found["exchanged"] == "subjects"
@@ -183,16 +183,16 @@ def test_gap_and_p_against_every_exchange():
 def test_several_groups_differ_by_largest_less_smallest():
     rng = np.random.default_rng(0)
     table = subjects([0, 1] * 30, rng.integers(0, 2, 60), age=[20, 20, 35, 35, 50, 50] * 10)
-    found = measure_fairness(draw(table), BINARY, seed=0)
-    values = {g: e["balanced_accuracy"]["value"] for g, e in found["groups"]["age"].items()}
+    found = measure_subgroups(draw(table), BINARY, seed=0)
+    values = {g: e["balanced_accuracy"]["value"] for g, e in found["subgroups"]["age"].items()}
     entry = gap(found, "age")
     best, worst = (pick(values, key=values.get) for pick in (max, min))
     assert entry["between"] == [best, worst]
     assert entry["value"] == pytest.approx(values[best] - values[worst])
-    assert (entry["low"], entry["high"]) == (None, None)
+    assert (entry["ci_low"], entry["ci_high"]) == (None, None)
     assert 0 < entry["p"] <= 1
-    two = gap(measure_fairness(draw(women_and_men(), 400), BINARY, seed=0), "gender")
-    assert two["low"] < two["value"] < two["high"]
+    two = gap(measure_subgroups(draw(women_and_men(), 400), BINARY, seed=0), "gender")
+    assert two["ci_low"] < two["value"] < two["ci_high"]
 
 
 @pytest.mark.parametrize(("metric", "task"), [("auroc", "binary"), ("mae", "severity")])
@@ -229,26 +229,28 @@ def test_a_planted_gap_is_found_and_said():
     table = table.assign(
         y_prob=1 / (1 + np.exp(-logit)), age=np.where(rng.random(80) < 0.5, 25, 50)
     )
-    found = measure_fairness(draw(table, 200), BINARY, seed=0)
+    found = measure_subgroups(draw(table, 200), BINARY, seed=0)
     for metric in ("balanced_accuracy", "auroc"):
         entry = gap(found, "gender", metric)
-        assert entry["answer"] == "shown"
-        assert entry["low"] > 0
-        assert gap(found, "age", metric)["answer"] == "not shown"
-    notes = fairness_warnings(found["gaps"])
+        assert entry["outcome"] == "shown"
+        assert entry["ci_low"] > 0
+        assert gap(found, "age", metric)["outcome"] == "not shown"
+    notes = subgroup_warnings(found["subgroup_gaps"])
     assert len(notes) == 2
     assert "higher for female than for male (gender; p = " in notes[0]
     assert "adjusted for 4 tests" in notes[0]
-    p = sorted(entry["p"] for entry in found["gaps"])
+    p = sorted(entry["p"] for entry in found["subgroup_gaps"])
     adjusted = np.minimum(np.maximum.accumulate([p[k] * (4 - k) for k in range(4)]), 1)
-    assert sorted(entry["p_adjusted"] for entry in found["gaps"]) == pytest.approx(adjusted)
+    assert sorted(entry["p_adjusted"] for entry in found["subgroup_gaps"]) == pytest.approx(
+        adjusted
+    )
 
 
 def test_an_error_that_is_larger_is_called_worse():
     table = random_sessions(subjects=20)
     table["score_pred"] = table["score"] + np.where(table["task"] == "reading", 5.0, 0.1)
-    found = measure_fairness(draw(table, 200), ["severity"], seed=0)
-    notes = fairness_warnings(found["gaps"])
+    found = measure_subgroups(draw(table, 200), ["severity"], seed=0)
+    notes = subgroup_warnings(found["subgroup_gaps"])
     assert "RMSE is 4.90 higher (worse) for reading than for interview (task;" in notes[0]
 
 
@@ -295,18 +297,20 @@ def test_nothing_to_exchange_is_no_test():
     women = subjects([0, 1] * 5, [0, 1] * 5, gender="female")
     men = subjects([0] * 6, [0, 1] * 3, gender="male").assign(corpus="d")
     again = men.assign(session="2", y_true=1)
-    found = measure_fairness(draw(pd.concat([women, men, again])), BINARY, seed=0)
+    found = measure_subgroups(draw(pd.concat([women, men, again])), BINARY, seed=0)
     entry = gap(found, "gender")
-    assert (entry["value"], entry["p"], entry["answer"]) == (0.5, None, "undefined")
+    assert (entry["value"], entry["p"], entry["outcome"]) == (0.5, None, "undefined")
     assert entry["undefined"] == "no subjects of the same label are of different groups"
 
 
 def test_seeds_are_averaged_and_exchanged_together():
     first = women_and_men()
     second = first.assign(seed=1, y_pred=1 - first["y_pred"], y_prob=1 - first["y_prob"])
-    found = gap(measure_fairness(draw(pd.concat([first, second])), BINARY, seed=0), "gender")
+    found = gap(measure_subgroups(draw(pd.concat([first, second])), BINARY, seed=0), "gender")
     assert found["value"] == pytest.approx(0)  # 2/3 and -2/3
     assert found["p"] == 1
     twice = pd.concat([first, first.assign(seed=1)])
-    one, two = (measure_fairness(draw(table), BINARY, seed=0)["gaps"] for table in (first, twice))
+    one, two = (
+        measure_subgroups(draw(table), BINARY, seed=0)["subgroup_gaps"] for table in (first, twice)
+    )
     assert one == nearly(two)

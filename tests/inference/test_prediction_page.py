@@ -18,10 +18,15 @@ from depmm.inference.prediction_page import check_outputs, render_prediction_pag
 METRICS = {
     "bootstrap": {"confidence": 0.95},
     "counts": {"test": {"subjects": 3}},
-    "tasks": ["binary"],
+    "targets": ["binary"],
     "metrics": {
-        "balanced_accuracy": {"value": 0.75, "low": 0.5, "high": 1.0, "baseline": {"value": 0.5}},
-        "auroc": {"value": None, "low": None, "high": None, "baseline": None},
+        "balanced_accuracy": {
+            "value": 0.75,
+            "ci_low": 0.5,
+            "ci_high": 1.0,
+            "baseline": {"value": 0.5},
+        },
+        "auroc": {"value": None, "ci_low": None, "ci_high": None, "baseline": None},
     },
 }
 

@@ -24,7 +24,7 @@ from depmm.data.epoch_plan import plan_epoch
 from depmm.data.errors import DataError
 from depmm.data.experiment_data import load_experiment_data
 from depmm.evaluation.batch_prediction import predict
-from depmm.evaluation.stats.bootstrap import decide
+from depmm.evaluation.stats.bootstrap import apply_threshold
 from depmm.models.heads import BinaryHead, SeverityHead
 from depmm.models.model import DepressionModel, DepressionOutput, build_model
 from depmm.runs.folder import RunFolder, model_folders, read_run
@@ -306,7 +306,7 @@ def test_test_people_decide_nothing(corpus, tmp_path):
     np.testing.assert_allclose(a["y_prob"], b["y_prob"], rtol=0, atol=1e-5)
     assert (a["y_true"] != b["y_true"]).tolist() == tested.tolist()
     pd.testing.assert_frame_equal(history(one), history(two), rtol=0, atol=1e-5)
-    thresholds = [decide(table)["threshold"] for table in (a, b)]
+    thresholds = [apply_threshold(table)["threshold"] for table in (a, b)]
     np.testing.assert_allclose(*thresholds, rtol=0, atol=1e-5)
 
 

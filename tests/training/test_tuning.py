@@ -19,7 +19,7 @@ from depmm.corpora.manifest import Manifest, read_manifest, write_manifest
 from depmm.corpora.splits import SplitError
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import load_experiment_data
-from depmm.evaluation.predictions import decided_predictions
+from depmm.evaluation.predictions import prepare_predictions
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.runs.folder import RunFolder, read_run
 from depmm.training import tuning as selection
@@ -158,7 +158,7 @@ def test_inner_people_are_dealt_from_those_not_tested(corpus, nested):
 
 def test_decisions_are_measured_at_the_inner_validation_threshold(nested):
     run = RunFolder(nested.path / "seed-0-fold-0" / "tuning" / "candidate-0" / "fold-0")
-    rows = decided_predictions(pd.read_parquet(run.predictions))[0].query("split == 'test'")
+    rows = prepare_predictions(pd.read_parquet(run.predictions))[0].query("split == 'test'")
     decided = rows["y_prob"] >= rows["threshold"].iloc[0]
     expected = balanced_accuracy_score(rows["y_true"].astype(int), decided)
     assert measure(run, METRICS["balanced_accuracy"]) == pytest.approx(expected)
@@ -283,7 +283,7 @@ def test_tested_people_reach_neither_the_choice_nor_the_model(
         assert_same_weights(*weights, atol=1e-5)
         curves = [pd.read_parquet(one.history).drop(columns="seconds") for one in (run, whole)]
         pd.testing.assert_frame_equal(*curves, rtol=0, atol=1e-5)
-    tables = [decided_predictions(pd.read_parquet(one.predictions))[0] for one in (run, whole)]
+    tables = [prepare_predictions(pd.read_parquet(one.predictions))[0] for one in (run, whole)]
     thresholds = [table["threshold"] for table in tables]
     np.testing.assert_allclose(*thresholds, rtol=0, atol=1e-5)
     same = (tables[0]["y_prob"] - tables[1]["y_prob"]).abs() < 1e-5  # noise: more than 1e-3

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from depmm.evaluation.comparison import Adjustment, PairingError, compare_runs
-from depmm.evaluation.predictions import Unit, decided_predictions
+from depmm.evaluation.predictions import Unit, prepare_predictions
 from depmm.evaluation.reports import figures
 from depmm.evaluation.reports.rendering import answers, plain, render, write_whole
 from depmm.evaluation.reports.report import measure
@@ -23,7 +23,7 @@ def write_comparison(
     out: Path,
     *,
     commands: Mapping[str, str | None],
-    draws: int,
+    n_bootstrap: int,
     confidence: float,
     adjustment: Adjustment = "holm",
     unit: Unit = "session",
@@ -37,7 +37,7 @@ def write_comparison(
     runs : name -> predictions (see ``check_predictions``), of the same sessions and seeds
     out : folder, made if absent; files are replaced atomically
     commands : name -> the line that made the run, where it is known
-    draws, confidence : of the bootstrap and the permutation test
+    n_bootstrap, confidence : of the bootstrap and the permutation test
     adjustment : of the p values
     unit : ``session``, or ``subject`` for the mean of each subject's sessions
 
@@ -48,21 +48,26 @@ def write_comparison(
 
     Raises
     ------
-    PairingError : other sessions, another truth, other seeds, no task in common
-    PredictionsError : see ``evaluate``
+    PairingError : other sessions, another truth, other seeds, no target in common
+    PredictionTableError : see ``evaluate``
     """
-    found = {name: decided_predictions(table, unit)[1] for name, table in runs.items()}
-    tasks = [task for task in HEADLINE if all(task in own for own in found.values())]
-    if not tasks:
+    found = {name: prepare_predictions(table, unit)[1] for name, table in runs.items()}
+    targets = [target for target in HEADLINE if all(target in own for own in found.values())]
+    if not targets:
         said = "; ".join(f"{name}: {', '.join(own)}" for name, own in found.items())
         raise PairingError(
-            f"compare_runs: the runs have no task in common ({said}); compare runs of one task"
+            f"compare_runs: the runs have no target in common ({said}); compare runs of one target"
         )
-    names = [name for task in tasks for name in HEADLINE[task]]
+    names = [name for target in targets for name in HEADLINE[target]]
     table = compare_runs(
-        runs, names, draws=draws, confidence=confidence, adjustment=adjustment, unit=unit
+        runs,
+        names,
+        n_bootstrap=n_bootstrap,
+        confidence=confidence,
+        adjustment=adjustment,
+        unit=unit,
     )
-    measured = {name: measure(own, draws, confidence, 0, unit) for name, own in runs.items()}
+    measured = {name: measure(own, n_bootstrap, confidence, 0, unit) for name, own in runs.items()}
     contents = {name: content for name, (content, _) in measured.items()}
     first = next(iter(contents.values()))
     content: dict[str, Any] = plain(
@@ -70,7 +75,7 @@ def write_comparison(
             "schema_version": SCHEMA_VERSION,
             "kind": "comparison",
             "unit": unit,
-            "tasks": tasks,
+            "targets": targets,
             "adjustment": adjustment.replace("_", "-"),
             "bootstrap": first["bootstrap"],
             "comparison": table.to_dict("records"),
@@ -78,7 +83,7 @@ def write_comparison(
         }
     )
     roc = None
-    if "binary" in tasks:
+    if "binary" in targets:
         roc = figures.roc_overlay({name: answers(tested) for name, (_, tested) in measured.items()})
     page = render(
         "comparison.html.jinja",
@@ -101,9 +106,9 @@ def write_comparison(
 
 def _words(row: Mapping[str, Any]) -> str:
     """Say in a few words which run is better, by the adjusted p and the interval together."""
-    if row["p_adjusted"] is None or row["low"] is None:
+    if row["p_adjusted"] is None or row["ci_low"] is None:
         return "undefined"
-    if row["p_adjusted"] >= 0.05 or row["low"] <= 0 <= row["high"]:
+    if row["p_adjusted"] >= 0.05 or row["ci_low"] <= 0 <= row["ci_high"]:
         return "no difference shown"
     lower = METRICS[row["metric"]].lower_is_better
     better = row["run_b"] if (row["difference"] > 0) == lower else row["run_a"]

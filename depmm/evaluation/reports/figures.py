@@ -210,8 +210,8 @@ def reliability_figure(before: Sequence[Any], after: Sequence[Any] | None) -> st
                 continue
             mean = [entry["mean"] for entry in bins]
             share = [entry["positives"] for entry in bins]
-            low = [entry["value"] - entry["low"] for entry in share]
-            high = [entry["high"] - entry["value"] for entry in share]
+            low = [entry["value"] - entry["ci_low"] for entry in share]
+            high = [entry["ci_high"] - entry["value"] for entry in share]
             value = [entry["value"] for entry in share]
             axes.errorbar(
                 mean, value, yerr=[low, high], fmt=look, color=color, label=label, linewidth=1.3,

@@ -41,7 +41,7 @@ def write_model_card(
             metric_name=f"{METRICS[name].label} ({_interval(content, entry)})",
             metric_value=round(entry["value"], 4),
         )
-        for own in content["tasks"]
+        for own in content["targets"]
         for name in HEADLINE[own]
         if (entry := content["metrics"][name])["value"] is not None
     ]
@@ -77,4 +77,4 @@ def _task(target: TargetConfig) -> str:
 
 def _interval(content: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
     percent = f"{100 * content['bootstrap']['confidence']:g} %"
-    return f"{percent} interval {number(entry['low'], 2)} to {number(entry['high'], 2)}"
+    return f"{percent} interval {number(entry['ci_low'], 2)} to {number(entry['ci_high'], 2)}"

@@ -14,14 +14,14 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from depmm.evaluation.baselines import LABELS
 from depmm.evaluation.reports import figures
-from depmm.evaluation.stats.bootstrap import TestedSessions
+from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 
 
-def report_figures(content: dict[str, Any], tested: TestedSessions) -> dict[str, str | None]:
-    """Draw what the tasks of a run allow: name -> SVG, or None."""
+def report_figures(content: dict[str, Any], tested: ResampledSessions) -> dict[str, str | None]:
+    """Draw what the targets of a run allow: name -> SVG, or None."""
     roc = pr = severity = reliability = risk = None
-    if "binary" in content["tasks"]:
+    if "binary" in content["targets"]:
         seeds = answers(tested)
         roc = figures.roc_figure(seeds, tested.confidence)
         pr = figures.pr_figure(seeds, tested.confidence)
@@ -31,7 +31,7 @@ def report_figures(content: dict[str, Any], tested: TestedSessions) -> dict[str,
         )
         curve = calibration["risk_coverage"]["curve"]
         risk = figures.risk_figure(np.array(curve["coverage"]), np.array(curve["risk"]))
-    if "severity" in content["tasks"]:
+    if "severity" in content["targets"]:
         rows = pd.concat(tested.seeds.values())
         severity = figures.severity_figure(
             rows["score"].to_numpy(float), rows["score_pred"].to_numpy(float), content["instrument"]
@@ -39,7 +39,7 @@ def report_figures(content: dict[str, Any], tested: TestedSessions) -> dict[str,
     return {"roc": roc, "pr": pr, "severity": severity, "reliability": reliability, "risk": risk}
 
 
-def answers(tested: TestedSessions) -> figures.Answers:
+def answers(tested: ResampledSessions) -> figures.Answers:
     """Truth, probability and bootstrap weights of each seed, as curves are drawn from them."""
     return [
         (rows["y_true"].to_numpy(float), rows["y_prob"].to_numpy(float), tested.weights_of(seed))

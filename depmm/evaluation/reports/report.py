@@ -30,18 +30,23 @@ from depmm.evaluation.predictions import (
     SPLITS,
     Unit,
     assumptions,
-    decided_predictions,
     instrument_of,
+    prepare_predictions,
 )
 from depmm.evaluation.reports import figures
 from depmm.evaluation.reports.rendering import flatten, plain, render, report_figures, write_whole
 from depmm.evaluation.reports.tables import metrics_table
-from depmm.evaluation.stats.bootstrap import TestedSessions, count_sessions, draw_sessions, wilson
+from depmm.evaluation.stats.bootstrap import (
+    ResampledSessions,
+    count_sessions,
+    resample_sessions,
+    wilson,
+)
 from depmm.evaluation.stats.calibration import CalibrationError, measure_calibration
-from depmm.evaluation.stats.conformal import ALPHAS, measure_intervals, measure_sets
+from depmm.evaluation.stats.conformal import ALPHAS, measure_label_sets, measure_severity_intervals
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS, confusion, unit_weights
-from depmm.evaluation.stats.risk_coverage import measure_risk, measure_spread
-from depmm.evaluation.subgroups import fairness_warnings, measure_fairness
+from depmm.evaluation.stats.risk_coverage import measure_gate_std, measure_risk_coverage
+from depmm.evaluation.subgroups import measure_subgroups, subgroup_warnings
 
 SCHEMA_VERSION = 1  # of metrics.json; a key that changes its meaning or goes raises it
 FEW_SUBJECTS = 20  # a bootstrap of fewer is visibly too narrow
@@ -54,7 +59,7 @@ THREADS = 2  # numpy computes outside of Python's lock; each thread holds blocks
 def evaluate(
     predictions: pd.DataFrame,
     *,
-    draws: int,
+    n_bootstrap: int,
     confidence: float,
     seed: int = 0,
     unit: Unit = "session",
@@ -64,7 +69,7 @@ def evaluate(
     Parameters
     ----------
     predictions : see ``check_predictions``
-    draws : bootstrap draws of subjects
+    n_bootstrap : number of bootstrap draws
     confidence : of the intervals, e.g. 0.95
     seed : of the bootstrap
     unit : of every number: ``session``, or ``subject`` for the mean of each subject's sessions
@@ -72,69 +77,71 @@ def evaluate(
     Returns
     -------
     Plain values (None where undefined). ``metrics`` maps a name of ``METRICS`` to value, low, high,
-    undefined_draws, the baseline it is compared with, the paired gain over that baseline and a
-    verdict; ``covariate_baselines`` maps a task to the baselines that see no recording and to those
-    that are not possible; ``groups``, ``gaps`` and more: see ``measure_fairness``
+    n_undefined, the baseline it is compared with, the paired gain over that baseline and a
+    verdict; ``covariate_baselines`` maps a target to the baselines that see no recording and to
+    those that are not possible; ``groups``, ``gaps`` and more: see ``measure_subgroups``
 
     Raises
     ------
-    PredictionsError : the table contradicts itself or lacks what the evaluation needs
+    PredictionTableError : the table contradicts itself or lacks what the evaluation needs
     """
-    return measure(predictions, draws, confidence, seed, unit)[0]
+    return measure(predictions, n_bootstrap, confidence, seed, unit)[0]
 
 
 def measure(
-    predictions: pd.DataFrame, draws: int, confidence: float, seed: int, unit: Unit
-) -> tuple[dict[str, Any], TestedSessions]:
+    predictions: pd.DataFrame, n_bootstrap: int, confidence: float, seed: int, unit: Unit
+) -> tuple[dict[str, Any], ResampledSessions]:
     """Evaluate as ``evaluate`` does; also returns the tested sessions, for figures."""
-    table, tasks = decided_predictions(predictions, unit)
+    table, targets = prepare_predictions(predictions, unit)
     learned: dict[str, Any] = {}
-    for task in tasks:
-        table = add_baselines(table, task)
-        table, *learned[task] = add_covariate_baselines(table, task)
-    tested = draw_sessions(table, draws, confidence, seed)
+    for target in targets:
+        table = add_baselines(table, target)
+        table, *learned[target] = add_covariate_baselines(table, target)
+    tested = resample_sessions(table, n_bootstrap, confidence, seed)
     with threadpool_limits(1), ThreadPoolExecutor(THREADS) as threads:
-        baselines = [threads.submit(compare_with_baselines, tested, task) for task in tasks]
-        calibration = {t: threads.submit(_calibration, table, tested, t, seed) for t in tasks}
-        fairness = threads.submit(measure_fairness, tested, tasks, seed)
+        baselines = [threads.submit(compare_with_baselines, tested, target) for target in targets]
+        calibration = {t: threads.submit(_calibration, table, tested, t, seed) for t in targets}
+        fairness = threads.submit(measure_subgroups, tested, targets, seed)
         beside = {
-            task: threads.submit(compare_with_covariate_baselines, tested, task, learned[task][0])
-            for task in tasks
+            target: threads.submit(
+                compare_with_covariate_baselines, tested, target, learned[target][0]
+            )
+            for target in targets
         }
     results = [found.result() for found in baselines]
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "kind": "run",
         "unit": unit,
-        "tasks": tasks,
+        "targets": targets,
         "corpora": sorted(table.loc[table["split"] == "test", "corpus"].unique()),
         "instrument": instrument_of(table),
-        "verdict": _overall({k: v for metrics, _ in results for k, v in metrics.items()}, tasks),
+        "verdict": _overall({k: v for metrics, _ in results for k, v in metrics.items()}, targets),
         "metrics": {k: v for metrics, _ in results for k, v in metrics.items()},
         "baselines": {k: v for _, baselines in results for k, v in baselines.items()},
         "covariate_baselines": {
-            task: {
-                "baselines": beside[task].result(),
+            target: {
+                "baselines": beside[target].result(),
                 "not_possible": not_possible,
             }
-            for task, (_, not_possible) in learned.items()
+            for target, (_, not_possible) in learned.items()
         },
-        "confusion": _confusion(tested) if "binary" in tasks else None,
-        "levels": _levels(tested, instrument_of(table)) if "severity" in tasks else None,
-        "thresholds": _thresholds(table) if "binary" in tasks else [],
+        "confusion": _confusion(tested) if "binary" in targets else None,
+        "levels": _levels(tested, instrument_of(table)) if "severity" in targets else None,
+        "thresholds": _thresholds(table) if "binary" in targets else [],
         "counts": {split: count_sessions(table[table["split"] == split]) for split in SPLITS},
-        "protocol": _protocol(table, tasks),
+        "protocol": _protocol(table, targets),
         "assumed": assumptions(predictions),
         "untested": _untested(table),
         "folds": sorted(int(f) for f in table.loc[table["split"] == "test", "fold"].unique()),
         "seeds": list(tested.seeds),
         "repeats": tested.repeats,
         **fairness.result(),
-        "calibration": {task: found.result() for task, found in calibration.items()},
+        "calibration": {target: found.result() for target, found in calibration.items()},
         "bootstrap": {
             "unit": "subject",
             "method": "BCa",
-            "draws": draws,
+            "n_bootstrap": n_bootstrap,
             "confidence": confidence,
             "seed": seed,
             "subjects_by_stratum": tested.subjects_by_stratum,
@@ -144,16 +151,16 @@ def measure(
     return plain(content), tested
 
 
-def _overall(metrics: dict[str, Any], tasks: list[str]) -> dict[str, str]:
+def _overall(metrics: dict[str, Any], targets: list[str]) -> dict[str, str]:
     """One answer from the headline metrics: better only when each of them is better."""
-    verdicts = [metrics[name]["verdict"] for task in tasks for name in HEADLINE[task]]
-    answers = {entry["answer"] for entry in verdicts}
+    verdicts = [metrics[name]["verdict"] for target in targets for name in HEADLINE[target]]
+    answers = {entry["outcome"] for entry in verdicts}
     worst = ("worse", "undefined", "not shown to be better", "better")
     answer = next(name for name in worst if name in answers)
-    return {"answer": answer, "words": " ".join(entry["words"] for entry in verdicts)}
+    return {"outcome": answer, "text": " ".join(entry["text"] for entry in verdicts)}
 
 
-def _confusion(tested: TestedSessions) -> dict[str, Any]:
+def _confusion(tested: ResampledSessions) -> dict[str, Any]:
     """Mean counts over seeds, and the counts of each seed where there are several."""
     per_seed = {}
     for seed, rows in tested.seeds.items():
@@ -166,7 +173,7 @@ def _confusion(tested: TestedSessions) -> dict[str, Any]:
     return {**mean, "per_seed": per_seed}
 
 
-def _levels(tested: TestedSessions, instrument: str | None) -> dict[str, Any] | None:
+def _levels(tested: ResampledSessions, instrument: str | None) -> dict[str, Any] | None:
     """Count sessions by measured (row) and predicted (column) severity level; None without levels.
 
     Of several seeds it is their mean.
@@ -182,19 +189,19 @@ def _levels(tested: TestedSessions, instrument: str | None) -> dict[str, Any] | 
 
 
 def _calibration(
-    table: pd.DataFrame, tested: TestedSessions, task: str, seed: int
+    table: pd.DataFrame, tested: ResampledSessions, target: str, seed: int
 ) -> dict[str, Any]:
     """How far answers can be trusted one by one; a part that cannot be fitted says why."""
-    measure = measure_sets if task == "binary" else measure_intervals
+    measure = measure_label_sets if target == "binary" else measure_severity_intervals
     content: dict[str, Any] = {}
-    if task == "binary":
+    if target == "binary":
         content |= measure_calibration(table, tested, seed)
-        content["risk_coverage"] = measure_risk(tested)
+        content["risk_coverage"] = measure_risk_coverage(tested)
     try:
         content["conformal"] = [measure(table, tested, alpha) for alpha in ALPHAS]
     except CalibrationError as refusal:
-        content["conformal"] = {"refused": str(refusal)}
-    content["gates"] = measure_spread(tested, task)
+        content["conformal"] = {"unavailable": str(refusal)}
+    content["gate_std"] = measure_gate_std(tested, target)
     return content
 
 
@@ -216,23 +223,28 @@ def _thresholds(table: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _protocol(table: pd.DataFrame, tasks: list[str]) -> list[dict[str, Any]]:
+def _protocol(table: pd.DataFrame, targets: list[str]) -> list[dict[str, Any]]:
     """Who is in which split of each (seed, fold), in the order of ``_thresholds``."""
     return [
         {
             "fold": rows["fold"].iloc[0],
             "seed": rows["seed"].iloc[0],
             **{split: count_sessions(rows[rows["split"] == split]) for split in SPLITS},
-            "baseline_source": {task: rows[f"{task}_baseline_source"].iloc[0] for task in tasks},
+            "baseline_source": {
+                target: rows[f"{target}_baseline_source"].iloc[0] for target in targets
+            },
         }
         for _, rows in table.groupby(["seed", "fold"])
     ]
 
 
-def _warnings(content: dict[str, Any], table: pd.DataFrame, tested: TestedSessions) -> list[str]:
+def _warnings(content: dict[str, Any], table: pd.DataFrame, tested: ResampledSessions) -> list[str]:
     """What a reader must know before trusting the numbers."""
     notes = []
-    subjects, draws = content["counts"]["test"]["subjects"], content["bootstrap"]["draws"]
+    subjects, n_bootstrap = (
+        content["counts"]["test"]["subjects"],
+        content["bootstrap"]["n_bootstrap"],
+    )
     if subjects < FEW_SUBJECTS:
         notes.append(
             f"Only {subjects} subjects are tested: bootstrap intervals of fewer than "
@@ -259,12 +271,12 @@ def _warnings(content: dict[str, Any], table: pd.DataFrame, tested: TestedSessio
                 f"Threshold of fold {entry['fold']}, seed {entry['seed']} is {entry['source']}."
             )
     undefined = [
-        f"{METRICS[name].label} ({entry['undefined_draws']})"
+        f"{METRICS[name].label} ({entry['n_undefined']})"
         for name, entry in content["metrics"].items()
-        if entry["undefined_draws"]
+        if entry["n_undefined"]
     ]
     if undefined:
-        notes.append(f"Left out of {draws} draws as undefined: {', '.join(undefined)}.")
+        notes.append(f"Left out of {n_bootstrap} draws as undefined: {', '.join(undefined)}.")
     if content["untested"]["sessions"]:
         notes.append(
             f"{content['untested']['sessions']} sessions stand in folds but are tested in none: "
@@ -277,16 +289,16 @@ def _warnings(content: dict[str, Any], table: pd.DataFrame, tested: TestedSessio
             plain.setdefault(entry["reason"], []).append(METRICS[name].label)
     for reason, labels in plain.items():
         notes.append(f"Percentile instead of BCa intervals of {', '.join(labels)}: {reason}.")
-    for task, entry in content["covariate_baselines"].items():
-        notes += covariate_warnings(entry["baselines"], task)
-    notes += fairness_warnings(content["gaps"])
+    for target, entry in content["covariate_baselines"].items():
+        notes += covariate_warnings(entry["baselines"], target)
+    notes += subgroup_warnings(content["subgroup_gaps"])
     accuracy = content["metrics"].get("accuracy")
-    if accuracy and accuracy["low"] == accuracy["high"]:
+    if accuracy and accuracy["ci_low"] == accuracy["ci_high"]:
         exact = wilson(accuracy["value"] * subjects, subjects, tested.confidence)
         notes.append(
             f"All draws have the accuracy {exact.value:.3f}: the bootstrap shows no uncertainty. "
-            f"By Wilson's interval for {subjects} subjects it is {exact.low:.3f} to "
-            f"{exact.high:.3f}."
+            f"By Wilson's interval for {subjects} subjects it is {exact.ci_low:.3f} to "
+            f"{exact.ci_high:.3f}."
         )
     return notes
 
@@ -306,7 +318,7 @@ def write_report(
     audit: Mapping[str, Any] | None = None,
     coverage: Mapping[str, Any] | None = None,
     tuning: pd.DataFrame | None = None,
-    draws: int = 2000,
+    n_bootstrap: int = 2000,
     confidence: float = 0.95,
     unit: Unit = "session",
 ) -> dict[str, Any]:
@@ -324,7 +336,7 @@ def write_report(
     audit : what the run's ``audit.json`` holds
     coverage : sessions left out and failures (``data.coverage.find_coverage``)
     tuning : the run's ``tuning.csv``, where each fold chose settings
-    draws, confidence, unit : see ``evaluate``
+    n_bootstrap, confidence, unit : see ``evaluate``
 
     Returns
     -------
@@ -332,9 +344,9 @@ def write_report(
 
     Raises
     ------
-    PredictionsError : see ``evaluate``
+    PredictionTableError : see ``evaluate``
     """
-    content, tested = measure(predictions, draws, confidence, 0, unit)
+    content, tested = measure(predictions, n_bootstrap, confidence, 0, unit)
     content["coverage"] = plain(coverage)
     page = render(
         "report.html.jinja",

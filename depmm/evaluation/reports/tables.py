@@ -163,8 +163,8 @@ def _unit(unit: str) -> str:
 
 def _interval(bootstrap: Mapping[str, Any]) -> str:
     return (
-        f"{_percent(bootstrap)} intervals are {bootstrap['method']} from {bootstrap['draws']} "
-        "bootstrap draws of subjects."
+        f"{_percent(bootstrap)} intervals are {bootstrap['method']} from "
+        f"{bootstrap['n_bootstrap']} bootstrap draws of subjects."
     )
 
 
@@ -173,7 +173,7 @@ def _percent(bootstrap: Mapping[str, Any]) -> str:
 
 
 def _range(entry: Mapping[str, Any]) -> str:
-    return f"{number(entry['low'])} to {number(entry['high'])}"
+    return f"{number(entry['ci_low'])} to {number(entry['ci_high'])}"
 
 
 def _latex(text: str) -> str:

@@ -43,9 +43,9 @@ class Interval:
     """
 
     value: float
-    low: float
-    high: float
-    undefined_draws: int = 0
+    ci_low: float
+    ci_high: float
+    n_undefined: int = 0
     method: str = "percentile"
     reason: str | None = None
 
@@ -122,7 +122,7 @@ def wilson(successes: float, n: float, confidence: float) -> Interval:
 
 
 def bootstrap_weights(
-    subject_codes: ArrayLike, strata: ArrayLike, draws: int, seed: int
+    subject_codes: ArrayLike, strata: ArrayLike, n_bootstrap: int, seed: int
 ) -> NDArray[np.unsignedinteger]:
     """Draw subjects with replacement within their stratum, with all their sessions.
 
@@ -130,7 +130,7 @@ def bootstrap_weights(
     ----------
     subject_codes : [N] whole numbers, one per session, equal for sessions of one subject
     strata : [N] the stratum of each session's subject
-    draws : number of draws, `D`
+    n_bootstrap : number of draws, `D`
     seed : of the random generator; the same arguments give the same draws
 
     Returns
@@ -157,11 +157,11 @@ def bootstrap_weights(
             "stratum"
         )
     rng = np.random.default_rng(seed)
-    counts = np.zeros((draws, len(first)), dtype=np.min_scalar_type(len(first)))
+    counts = np.zeros((n_bootstrap, len(first)), dtype=np.min_scalar_type(len(first)))
     for name in np.unique(stratum):
         members = np.flatnonzero(stratum == name)
-        for start in range(0, draws, CHUNK):
-            size = min(CHUNK, draws - start)
+        for start in range(0, n_bootstrap, CHUNK):
+            size = min(CHUNK, n_bootstrap - start)
             drawn = rng.integers(0, len(members), size=(size, len(members)))
             drawn += np.arange(size)[:, None] * len(members)  # one histogram for all draws
             table = np.bincount(drawn.ravel(), minlength=size * len(members))
@@ -169,7 +169,7 @@ def bootstrap_weights(
     return counts[:, subject]
 
 
-def subject_strata(sessions: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any]]:
+def assign_strata(sessions: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any]]:
     """Give each session its subject's number and the stratum of that subject.
 
     Parameters
@@ -276,7 +276,7 @@ class Values(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TestedSessions:
+class ResampledSessions:
     """The tested rows of each seed, with one set of draws for all of them.
 
     Parameters
@@ -342,26 +342,26 @@ class TestedSessions:
         acceleration = self.jackknife.acceleration(value, left_out)
         return interval(value, draws, self.confidence, acceleration)
 
-    def where(self, column: str, group: str) -> "TestedSessions":
+    def where(self, column: str, group: str) -> "ResampledSessions":
         """Keep the sessions of one group, on the same draws."""
         kept = {seed: rows[rows[column] == group] for seed, rows in self.seeds.items()}
         return replace(self, seeds={seed: rows for seed, rows in kept.items() if len(rows)})
 
 
-def draw_sessions(
-    predictions: pd.DataFrame, draws: int, confidence: float, seed: int
-) -> TestedSessions:
+def resample_sessions(
+    predictions: pd.DataFrame, n_bootstrap: int, confidence: float, seed: int
+) -> ResampledSessions:
     """Draw the tested subjects, the same ones for all seeds of the predictions.
 
     Parameters
     ----------
     predictions : checked and decided table; rows of split ``test`` are used
-    draws, seed : of the bootstrap
+    n_bootstrap, seed : of the bootstrap
     confidence : of intervals
     """
     rows = predictions[predictions["split"] == "test"].sort_values(SESSION_KEY)
     sessions = rows.drop_duplicates(SESSION_KEY)
-    codes, strata = subject_strata(sessions)
+    codes, strata = assign_strata(sessions)
     rows = rows.assign(unit=rows.groupby(SESSION_KEY).ngroup())
     subjects = pd.Series(strata).groupby(codes).first().value_counts().sort_index()
     # a session is tested for the n-th time in the n-th of its folds
@@ -372,9 +372,9 @@ def draw_sessions(
         for number in sorted(repeat[rows["seed"] == own].unique()):
             name = own if repeats == 1 else f"{own}, repeat {number}"
             seeds[name] = rows[(rows["seed"] == own) & (repeat == number)]
-    return TestedSessions(
+    return ResampledSessions(
         seeds,
-        bootstrap_weights(codes, strata, draws, seed),
+        bootstrap_weights(codes, strata, n_bootstrap, seed),
         leave_subjects_out(codes, strata, seed),
         confidence,
         {str(name): int(count) for name, count in subjects.items()},
@@ -424,7 +424,7 @@ def explain_threshold(y_true: ArrayLike, y_prob: ArrayLike) -> tuple[float, str]
     return float(threshold), f"best balanced accuracy on {len(y)} validation sessions"
 
 
-def decide(predictions: pd.DataFrame) -> pd.DataFrame:
+def apply_threshold(predictions: pd.DataFrame) -> pd.DataFrame:
     """Turn probabilities into decisions, each (fold, seed) by its own validation rows only.
 
     Parameters

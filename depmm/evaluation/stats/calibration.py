@@ -18,14 +18,14 @@ from sklearn.isotonic import IsotonicRegression
 
 from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.errors import DepmmError
-from depmm.evaluation.stats.bootstrap import TestedSessions
+from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.metrics import Array, Weights, brier, log_loss
 from depmm.evaluation.stats.reliability import (
     adaptive_ece,
     count_bins,
     ece_if_calibrated,
     logits,
-    over_seeds,
+    measure_over_seeds,
     reliability,
 )
 
@@ -232,7 +232,7 @@ def apply_calibrators(rows: pd.DataFrame, maps: Mapping[tuple[int, int], Map]) -
 
 
 def measure_calibration(
-    predictions: pd.DataFrame, tested: TestedSessions, seed: int
+    predictions: pd.DataFrame, tested: ResampledSessions, seed: int
 ) -> dict[str, Any]:
     """Calibration of the tested probabilities, before and after each map.
 
@@ -247,7 +247,7 @@ def measure_calibration(
     ``bins``, ``before``, ``temperature`` and ``isotonic``. Each of the three has ``ece``,
     ``ece_if_calibrated`` (mean, and the upper bound of its one-sided 95 %), ``brier``, ``log_loss``
     and ``reliability``; the two maps also ``fits`` and ``gain`` (paired fall of each measure;
-    positive is better), or else only ``refused``, in words
+    positive is better), or else only ``unavailable``, in words
     """
     bins = count_bins(len(pd.concat(tested.seeds.values())[SUBJECT_KEY].drop_duplicates()))
     content: dict[str, Any] = {"bins": bins}
@@ -256,7 +256,7 @@ def measure_calibration(
         try:
             maps = {} if method == "before" else fit_calibrators(predictions, method)
         except CalibrationError as refusal:
-            content[method] = {"refused": str(refusal)}
+            content[method] = {"unavailable": str(refusal)}
             continue
         mapped = _mapped(tested, maps)
         values = _values(mapped, bins)
@@ -280,7 +280,7 @@ def measure_calibration(
     return content
 
 
-def _mapped(tested: TestedSessions, maps: Mapping[tuple[int, int], Map]) -> TestedSessions:
+def _mapped(tested: ResampledSessions, maps: Mapping[tuple[int, int], Map]) -> ResampledSessions:
     """Add the column ``mapped``: calibrated probabilities, or the stored ones without maps."""
     seeds = {
         name: rows.assign(
@@ -291,20 +291,20 @@ def _mapped(tested: TestedSessions, maps: Mapping[tuple[int, int], Map]) -> Test
     return replace(tested, seeds=seeds)
 
 
-def _values(mapped: TestedSessions, bins: int) -> dict[str, tuple[Array, Array]]:
+def _values(mapped: ResampledSessions, bins: int) -> dict[str, tuple[Array, Array]]:
     """Every measure per seed and in each draw."""
 
     def ece(rows: pd.DataFrame, weights: Weights) -> Array:
         return adaptive_ece(rows["y_true"], rows["mapped"], weights, bins)
 
     return {
-        "ece": over_seeds(mapped, ece),
-        "brier": over_seeds(mapped, lambda r, w: brier(r["y_true"], r["mapped"], w)),
-        "log_loss": over_seeds(mapped, lambda r, w: log_loss(r["y_true"], r["mapped"], w)),
+        "ece": measure_over_seeds(mapped, ece),
+        "brier": measure_over_seeds(mapped, lambda r, w: brier(r["y_true"], r["mapped"], w)),
+        "log_loss": measure_over_seeds(mapped, lambda r, w: log_loss(r["y_true"], r["mapped"], w)),
     }
 
 
-def _consistent(tested: TestedSessions, bins: int, seed: int) -> dict[str, float]:
+def _consistent(tested: ResampledSessions, bins: int, seed: int) -> dict[str, float]:
     """Mean and 95 % point of the ECE that right probabilities would have."""
     known = pd.concat(tested.seeds.values())[SUBJECT_KEY].drop_duplicates()
     number = pd.Series(range(len(known)), index=pd.MultiIndex.from_frame(known))

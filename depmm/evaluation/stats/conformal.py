@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 
 from depmm.corpora.instruments import INSTRUMENTS
 from depmm.corpora.manifest import SUBJECT_KEY
-from depmm.evaluation.stats.bootstrap import TestedSessions, wilson
+from depmm.evaluation.stats.bootstrap import ResampledSessions, wilson
 from depmm.evaluation.stats.calibration import validation_rows
 from depmm.evaluation.stats.metrics import Array
 
@@ -40,15 +40,15 @@ class Quantile:
     ----------
     value : the score; infinite where everything is
     subjects : on whom it was measured
-    needed : the least number of subjects for which it can be finite
+    min_subjects : the least number of subjects for which it can be finite
     """
 
     value: float
     subjects: int
-    needed: int
+    min_subjects: int
 
     @property
-    def everything(self) -> bool:
+    def unbounded(self) -> bool:
         """Whether subjects were too few, so that every answer is covered."""
         return not np.isfinite(self.value)
 
@@ -77,7 +77,7 @@ def conformal_quantile(scores: ArrayLike, alpha: float) -> Quantile:
     return Quantile(value, len(ordered), needed)
 
 
-def worst_sessions(rows: pd.DataFrame, scores: ArrayLike) -> Array:
+def max_per_subject(rows: pd.DataFrame, scores: ArrayLike) -> Array:
     """One score a subject: the largest of their sessions', [subjects]."""
     worst = rows.assign(_score=np.asarray(scores, dtype=float)).groupby(SUBJECT_KEY)["_score"].max()
     return worst.to_numpy(float)
@@ -86,7 +86,7 @@ def worst_sessions(rows: pd.DataFrame, scores: ArrayLike) -> Array:
 # ---- labels ------------------------------------------------------------------------------------
 
 
-def fit_sets(
+def fit_label_sets(
     predictions: pd.DataFrame, alpha: float, answer: str = "y_prob"
 ) -> dict[tuple[int, int], dict[int, Quantile]]:
     """Quantiles of ``1 - probability of the true class``, per (fold, seed) and class.
@@ -106,18 +106,18 @@ def fit_sets(
         fitted[key] = {}
         for label in (0, 1):
             members = own[own["y_true"] == label]
-            scores = worst_sessions(members, strangeness(members[answer], label))
+            scores = max_per_subject(members, nonconformity(members[answer], label))
             fitted[key][label] = conformal_quantile(scores, alpha)
     return fitted
 
 
-def strangeness(y_prob: ArrayLike, label: int) -> Array:
+def nonconformity(y_prob: ArrayLike, label: int) -> Array:
     """Score of a session under a label: what the probability leaves to the other, [N]."""
     prob = np.asarray(y_prob, dtype=float)
     return 1 - prob if label else prob
 
 
-def label_sets(
+def predict_label_sets(
     rows: pd.DataFrame,
     fitted: dict[tuple[int, int], dict[int, Quantile]],
     answer: str = "y_prob",
@@ -127,11 +127,13 @@ def label_sets(
     keys = list(zip(rows["fold"], rows["seed"], strict=True))
     for label in (0, 1):
         limit = np.array([fitted[int(f), int(s)][label].value for f, s in keys])
-        sets[f"has_{label}"] = strangeness(rows[answer], label) <= limit
+        sets[f"has_{label}"] = nonconformity(rows[answer], label) <= limit
     return sets
 
 
-def measure_sets(predictions: pd.DataFrame, tested: TestedSessions, alpha: float) -> dict[str, Any]:
+def measure_label_sets(
+    predictions: pd.DataFrame, tested: ResampledSessions, alpha: float
+) -> dict[str, Any]:
     """Coverage and size of the label sets of tested sessions.
 
     Returns
@@ -139,22 +141,22 @@ def measure_sets(predictions: pd.DataFrame, tested: TestedSessions, alpha: float
     ``coverage`` by class (``0``, ``1``) and of ``all``: share of the subjects (with sessions of
     that class) whose every such session is covered, with Wilson's interval; mean over seeds.
     ``sizes``: share of the sessions whose set is ``empty``, ``one`` label, ``both``.
-    ``everything``: whether subjects of a class were too few in any fold; ``needed``: how many it
-    takes; ``fits``: the quantiles
+    ``unbounded``: whether subjects of a class were too few in any fold; ``min_subjects``: how many
+    it takes; ``fits``: the quantiles
     """
-    fitted = fit_sets(predictions, alpha)
+    fitted = fit_label_sets(predictions, alpha)
     sizes: list[list[float]] = []
     covered: dict[str, list[float]] = {"0": [], "1": [], "all": []}
     subjects = dict.fromkeys(covered, 0)
     for rows in tested.seeds.values():
-        sets = label_sets(rows, fitted)
+        sets = predict_label_sets(rows, fitted)
         size = sets.sum(axis=1)
         sizes.append([(size == n).mean() for n in (0, 1, 2)])
         positive = rows["y_true"].to_numpy(int) == 1
         hit = np.where(positive, sets["has_1"], sets["has_0"])
         for name, members in (("0", ~positive), ("1", positive), ("all", np.full(len(rows), True))):
             if members.any():
-                whole = worst_sessions(rows[members], ~hit[members]) == 0
+                whole = max_per_subject(rows[members], ~hit[members]) == 0
                 covered[name].append(whole.mean())
                 subjects[name] = max(subjects[name], len(whole))
     quantiles = [quantile for classes in fitted.values() for quantile in classes.values()]
@@ -165,8 +167,8 @@ def measure_sets(predictions: pd.DataFrame, tested: TestedSessions, alpha: float
             for name, shares in covered.items()
         },
         "sizes": dict(zip(("empty", "one", "both"), np.mean(sizes, axis=0), strict=True)),
-        "everything": any(quantile.everything for quantile in quantiles),
-        "needed": quantiles[0].needed,
+        "unbounded": any(quantile.unbounded for quantile in quantiles),
+        "min_subjects": quantiles[0].min_subjects,
         "fits": [
             {"fold": fold, "seed": seed, "class": label, "limit": q.value, "subjects": q.subjects}
             for (fold, seed), classes in fitted.items()
@@ -188,7 +190,9 @@ def score_range(rows: pd.DataFrame) -> tuple[float, float] | None:
     return scale.lowest, scale.highest
 
 
-def fit_intervals(predictions: pd.DataFrame, alpha: float) -> dict[tuple[int, int], Quantile]:
+def fit_severity_intervals(
+    predictions: pd.DataFrame, alpha: float
+) -> dict[tuple[int, int], Quantile]:
     """Quantiles of the absolute residual, per (fold, seed) (Lei et al. 2018, Alg. 2).
 
     Raises
@@ -197,13 +201,13 @@ def fit_intervals(predictions: pd.DataFrame, alpha: float) -> dict[tuple[int, in
     """
     return {
         key: conformal_quantile(
-            worst_sessions(own, np.abs(own["score"] - own["score_pred"])), alpha
+            max_per_subject(own, np.abs(own["score"] - own["score_pred"])), alpha
         )
         for key, own in validation_rows(predictions, "score", "score_pred")
     }
 
 
-def severity_intervals(
+def predict_severity_intervals(
     rows: pd.DataFrame,
     fitted: dict[tuple[int, int], Quantile],
     bounds: tuple[float, float] | None = None,
@@ -213,7 +217,7 @@ def severity_intervals(
     Parameters
     ----------
     rows : with fold, seed and score_pred
-    fitted : from ``fit_intervals``
+    fitted : from ``fit_severity_intervals``
     bounds : lowest and highest possible score; None: intervals may leave the instrument
     """
     keys = zip(rows["fold"], rows["seed"], strict=True)
@@ -229,24 +233,25 @@ def severity_intervals(
     )
 
 
-def measure_intervals(
-    predictions: pd.DataFrame, tested: TestedSessions, alpha: float
+def measure_severity_intervals(
+    predictions: pd.DataFrame, tested: ResampledSessions, alpha: float
 ) -> dict[str, Any]:
     """Coverage and width of the severity intervals of tested sessions.
 
     Returns
     -------
-    ``coverage`` (``all``, as in ``measure_sets``), ``width`` (mean over sessions, in points; NaN
-    where infinite), ``bounds`` of the instrument or None, ``everything``, ``needed``, ``fits``
+    ``coverage`` (``all``, as in ``measure_label_sets``), ``width`` (mean over sessions, in points;
+    NaN where infinite), ``bounds`` of the instrument or None, ``unbounded``, ``min_subjects``,
+    ``fits``
     """
-    fitted = fit_intervals(predictions, alpha)
+    fitted = fit_severity_intervals(predictions, alpha)
     bounds = score_range(predictions[predictions["split"] == "test"])
     shares, widths, subjects = [], [], 0
     for rows in tested.seeds.values():
-        spans = severity_intervals(rows, fitted, bounds)
+        spans = predict_severity_intervals(rows, fitted, bounds)
         # a residual of exactly the quantile is inside, whatever rounding says
         inside = rows["score"].between(spans["low"] - ROUNDING, spans["high"] + ROUNDING)
-        whole = worst_sessions(rows, ~inside) == 0
+        whole = max_per_subject(rows, ~inside) == 0
         shares.append(whole.mean())
         widths.append(float((spans["high"] - spans["low"]).mean()))
         subjects = max(subjects, len(whole))
@@ -255,8 +260,8 @@ def measure_intervals(
         "coverage": {"all": _coverage(shares, subjects, tested.confidence)},
         "width": float(np.mean(widths)),
         "bounds": bounds,
-        "everything": any(quantile.everything for quantile in fitted.values()),
-        "needed": next(iter(fitted.values())).needed,
+        "unbounded": any(quantile.unbounded for quantile in fitted.values()),
+        "min_subjects": next(iter(fitted.values())).min_subjects,
         "fits": [
             {"fold": fold, "seed": seed, "half_width": q.value, "subjects": q.subjects}
             for (fold, seed), q in fitted.items()
@@ -269,4 +274,9 @@ def _coverage(shares: list[float], subjects: int, confidence: float) -> dict[str
     if not shares:
         return None
     found = wilson(float(np.mean(shares)) * subjects, subjects, confidence)
-    return {"value": found.value, "low": found.low, "high": found.high, "subjects": subjects}
+    return {
+        "value": found.value,
+        "ci_low": found.ci_low,
+        "ci_high": found.ci_high,
+        "subjects": subjects,
+    }

@@ -59,7 +59,7 @@ class Metric:
     proportion: bool = True
 
     @property
-    def task(self) -> str:
+    def target(self) -> str:
         """``binary`` or ``severity``."""
         return "binary" if TRUTH[self.reads] == "y_true" else "severity"
 
@@ -450,9 +450,9 @@ HEADLINE: dict[str, tuple[str, str]] = {
 }
 
 
-def metric_names(task: str) -> list[str]:
-    """Names of the metrics of a ``binary`` or ``severity`` task, in the order of reports."""
-    return [name for name, metric in METRICS.items() if metric.task == task]
+def metric_names(target: str) -> list[str]:
+    """Names of the metrics of a ``binary`` or ``severity`` target, in the order of reports."""
+    return [name for name, metric in METRICS.items() if metric.target == target]
 
 
 # ---- sums over draws ---------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 
 from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
-from depmm.evaluation.stats.bootstrap import TestedSessions, wilson
+from depmm.evaluation.stats.bootstrap import ResampledSessions, wilson
 from depmm.evaluation.stats.metrics import BLOCK_CELLS, Array, Weights, sum_runs, unit_weights
 
 BINS = 10  # at most; fewer where a bin would hold fewer than SUBJECTS_PER_BIN subjects
@@ -95,7 +95,7 @@ def reliability(
 
     Returns
     -------
-    per bin ``low`` and ``high`` probability, ``mean``, ``positives`` (value, low, high),
+    per bin ``prob_min``, ``prob_max``, ``mean``, ``positives`` (value, ci_low, ci_high),
     ``rows``, ``sessions``, ``subjects``
     """
     codes = np.unique(rows[answer].to_numpy(float), return_inverse=True)[1]
@@ -109,10 +109,14 @@ def reliability(
         bound = wilson(share * subjects, subjects, confidence)
         table.append(
             {
-                "low": float(prob.min()),
-                "high": float(prob.max()),
+                "prob_min": float(prob.min()),
+                "prob_max": float(prob.max()),
                 "mean": float(prob.mean()),
-                "positives": {"value": share, "low": bound.low, "high": bound.high},
+                "positives": {
+                    "value": share,
+                    "ci_low": bound.ci_low,
+                    "ci_high": bound.ci_high,
+                },
                 "rows": len(own),
                 "sessions": len(own[SESSION_KEY].drop_duplicates()),
                 "subjects": subjects,
@@ -121,10 +125,10 @@ def reliability(
     return table
 
 
-def over_seeds(
-    tested: TestedSessions, measure: Callable[[pd.DataFrame, Weights], Array]
+def measure_over_seeds(
+    tested: ResampledSessions, measure: Callable[[pd.DataFrame, Weights], Array]
 ) -> tuple[Array, Array]:
-    """Measure each seed's rows, as ``TestedSessions.values`` does.
+    """Measure each seed's rows, as ``ResampledSessions.values`` does.
 
     Parameters
     ----------

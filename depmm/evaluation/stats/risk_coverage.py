@@ -2,7 +2,7 @@
 
 The risk-coverage curve (Geifman & El-Yaniv 2017) leaves the least sure sessions undecided and asks
 how wrong the rest is. What is sure is read from the probability, or from the spread of predictions
-under sampled gates of the Bernoulli fusion (column ``spread``; see ``DepressionModel.sample``).
+under sampled gates of the Bernoulli fusion (column ``gate_std``; see ``DepressionModel.sample``).
 """
 
 from collections.abc import Callable
@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from depmm.evaluation.stats.bootstrap import TestedSessions
+from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.metrics import Array, Weights, spearman
-from depmm.evaluation.stats.reliability import logits, over_seeds
+from depmm.evaluation.stats.reliability import logits, measure_over_seeds
 
 TERCILES = ("lowest", "middle", "highest")
 
@@ -76,7 +76,7 @@ def decision_confidence(y_prob: ArrayLike, threshold: ArrayLike) -> Array:
     return np.abs(logits(y_prob) - logits(threshold))
 
 
-def measure_risk(tested: TestedSessions) -> dict[str, Any]:
+def measure_risk_coverage(tested: ResampledSessions) -> dict[str, Any]:
     """Risk-coverage of the tested decisions.
 
     Returns
@@ -85,8 +85,8 @@ def measure_risk(tested: TestedSessions) -> dict[str, Any]:
     the area lies below it (paired; positive is better); ``curve``: coverage and the mean risk over
     seeds at 5 %, 10 % ... 100 %
     """
-    area = over_seeds(tested, lambda r, w: aurc(_wrong(r), _sure(r), w))
-    risk = over_seeds(tested, lambda r, w: w @ _wrong(r) / w.sum(axis=1))
+    area = measure_over_seeds(tested, lambda r, w: aurc(_wrong(r), _sure(r), w))
+    risk = measure_over_seeds(tested, lambda r, w: w @ _wrong(r) / w.sum(axis=1))
     grid = np.arange(1, 21) / 20
     curves = []
     for rows in tested.seeds.values():
@@ -118,53 +118,53 @@ def terciles(spread: ArrayLike) -> Array:
     return np.minimum(3 * middle // len(middle), 2).astype(int)
 
 
-def measure_spread(tested: TestedSessions, task: str) -> dict[str, Any] | None:
+def measure_gate_std(tested: ResampledSessions, target: str) -> dict[str, Any] | None:
     """Relation of the spread under sampled gates to the error of the (expected) prediction.
 
     Parameters
     ----------
-    tested : with a column ``spread``
-    task : ``binary``: the error is ``|y_true - y_prob|``; ``severity``: ``|score - score_pred|``
+    tested : with a column ``gate_std``
+    target : ``binary``: the error is ``|y_true - y_prob|``; ``severity``: ``|score - score_pred|``
 
     Returns
     -------
-    ``spread`` (mean over sessions), ``spearman`` (of spread and error), ``terciles``: mean error of
-    each third of the sessions by spread, cut once on all of them; None without a spread for every
-    tested row
+    ``gate_std`` (mean over sessions), ``spearman`` (of spread and error), ``terciles``: mean error
+    of each third of the sessions by spread, cut once on all of them; None without a spread for
+    every tested row
 
     Raises
     ------
     ValueError : a spread is negative
     """
     everyone = pd.concat(tested.seeds.values())
-    if "spread" not in everyone or everyone["spread"].isna().any():
+    if "gate_std" not in everyone or everyone["gate_std"].isna().any():
         return None
-    if (everyone["spread"] < 0).any():
+    if (everyone["gate_std"] < 0).any():
         raise ValueError(
-            f"predictions: spread is {everyone['spread'].min()} in a tested row; it is a standard "
-            "deviation: give values from 0 on, or drop the column"
+            f"predictions: spread is {everyone['gate_std'].min()} in a tested row; it is a "
+            "standard deviation: give values from 0 on, or drop the column"
         )
-    truth, answer = ("y_true", "y_prob") if task == "binary" else ("score", "score_pred")
+    truth, answer = ("y_true", "y_prob") if target == "binary" else ("score", "score_pred")
 
     def error(rows: pd.DataFrame) -> Array:
         return np.abs(rows[truth].to_numpy(float) - rows[answer].to_numpy(float))
 
     def by_third(third: int) -> Callable[[pd.DataFrame, Weights], Array]:
         def mean_error(rows: pd.DataFrame, weights: Weights) -> Array:
-            counts = weights * (terciles(rows["spread"]) == third)
+            counts = weights * (terciles(rows["gate_std"]) == third)
             total = counts.sum(axis=1).astype(float)
             none = np.full(len(total), np.nan)
             return np.divide(counts @ error(rows), total, out=none, where=total > 0)
 
         return mean_error
 
-    relation = over_seeds(tested, lambda r, w: spearman(r["spread"], error(r), w))
+    relation = measure_over_seeds(tested, lambda r, w: spearman(r["gate_std"], error(r), w))
     return {
         "error": f"|{truth} - {answer}|",
-        "spread": float(everyone["spread"].mean()),
+        "mean": float(everyone["gate_std"].mean()),
         "spearman": asdict(tested.interval(*relation)),
         "terciles": {
-            name: asdict(tested.interval(*over_seeds(tested, by_third(third))))
+            name: asdict(tested.interval(*measure_over_seeds(tested, by_third(third))))
             for third, name in enumerate(TERCILES)
         },
     }

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.evaluation.stats.bootstrap import (
+    assign_strata,
     bootstrap_weights,
     interval,
     leave_subjects_out,
-    subject_strata,
 )
 from depmm.interpret.attribution.removal import (
     Array,
@@ -179,7 +179,7 @@ def compare_with_random(
         )
     evidence = areas.groupby(SUBJECT_KEY)["logit"].mean().to_numpy()
     people = areas.drop_duplicates(SUBJECT_KEY).sort_values(SUBJECT_KEY)
-    codes, strata = subject_strata(people)
+    codes, strata = assign_strata(people)
     weights = bootstrap_weights(codes, strata, draws, seed).astype(float)
     jackknife = leave_subjects_out(codes, strata, seed)
     rows = []
@@ -208,8 +208,8 @@ def compare_with_random(
                     "random_low": bounds[0],
                     "random_high": bounds[1],
                     "gain": found.value,
-                    "low": found.low,
-                    "high": found.high,
+                    "low": found.ci_low,
+                    "high": found.ci_high,
                     "better": better,
                     "people": len(gain),
                     "p": stats.binomtest(better, unequal).pvalue if unequal else 1.0,

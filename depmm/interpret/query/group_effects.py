@@ -24,10 +24,10 @@ from scipy.stats import false_discovery_control
 
 from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.evaluation.stats.bootstrap import (
+    assign_strata,
     bootstrap_weights,
     interval,
     leave_subjects_out,
-    subject_strata,
 )
 from depmm.evaluation.stats.metrics import Array
 
@@ -134,7 +134,7 @@ def drawn_effects(matrix: pd.DataFrame, weights: NDArray[Any]) -> Array:
 def drawing_strata(matrix: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any]]:
     """Number of each row's person, and whom that person is drawn among: label and stratum."""
     units = matrix.index.to_frame(index=False)
-    codes, label = subject_strata(units.rename(columns={"label": "y_true"}))
+    codes, label = assign_strata(units.rename(columns={"label": "y_true"}))
     # a stratum of one person with both labels could not be drawn in any other way
     stratum = np.where(label == "both", "", units["stratum"].astype(str))
     return codes, np.array([f"{a}/{b}" for a, b in zip(label, stratum, strict=True)])
@@ -218,4 +218,4 @@ def _intervals(
         interval(value, drawn[:, k], confidence, jackknife.acceleration(value, left_out[:, k]))
         for k, value in enumerate(effect)
     ]
-    return [each.low for each in found], [each.high for each in found]
+    return [each.ci_low for each in found], [each.ci_high for each in found]

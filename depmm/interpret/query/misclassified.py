@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
-from depmm.evaluation.stats.bootstrap import decide
+from depmm.evaluation.stats.bootstrap import apply_threshold
 
 MODEL_KEY = ["split", "fold", "seed"]
 
@@ -56,7 +56,7 @@ def _on_the_wrong_side(steps: pd.DataFrame, predictions: pd.DataFrame) -> pd.Dat
             "there are scores, not the groups 0 and 1: ask this of a run with target.kind binary"
         )
     keys = [*SESSION_KEY, *MODEL_KEY]
-    own = decide(predictions).merge(steps[[*keys, "label"]].drop_duplicates(), on=keys)
+    own = apply_threshold(predictions).merge(steps[[*keys, "label"]].drop_duplicates(), on=keys)
     own = own.dropna(subset=["label", "y_pred"])
     own["wrong"] = (own["y_pred"] != own["label"]).astype(float)
     sessions = own.groupby([*SESSION_KEY, "label"]).agg(

@@ -158,7 +158,7 @@ def _over_words(
     drawn = drawn_effects(matrix, bootstrap_weights(codes, strata, draws, seed))
     left_out = correlate(drawn_effects(matrix, jackknife.weights))
     found = interval(value, correlate(drawn), confidence, jackknife.acceleration(value, left_out))
-    return len(words), value, found.low, found.high
+    return len(words), value, found.ci_low, found.ci_high
 
 
 def _often_read(matrix: pd.DataFrame) -> pd.Index:
@@ -198,7 +198,7 @@ def _mean(
     drawn, left_out = mean(bootstrap_weights(codes, strata, draws, seed)), mean(jackknife.weights)
     value = float(x.mean())
     found = interval(value, drawn, confidence, jackknife.acceleration(value, left_out))
-    return number, value, found.low, found.high
+    return number, value, found.ci_low, found.ci_high
 
 
 def _spearman(first: Array, second: Array) -> Array:

@@ -98,7 +98,12 @@ def _group_means(table: pd.DataFrame, draws: int) -> list[dict[str, float]]:
         own = values[read[:, word], word]
         bounds = interval(own.mean(), drawn[:, word], CONFIDENCE, _acceleration(own))
         result.append(
-            {"persons": len(own), "mean": bounds.value, "low": bounds.low, "high": bounds.high}
+            {
+                "persons": len(own),
+                "mean": bounds.value,
+                "low": bounds.ci_low,
+                "high": bounds.ci_high,
+            }
         )
     return result
 

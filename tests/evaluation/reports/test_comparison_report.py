@@ -60,7 +60,7 @@ def runs():
 def compared(runs, tmp_path_factory):
     out = tmp_path_factory.mktemp("comparison") / "new"
     commands = {EVIL: "train <b>", "noise": None}
-    return out, write_comparison(runs, out, commands=commands, draws=DRAWS, confidence=0.9)
+    return out, write_comparison(runs, out, commands=commands, n_bootstrap=DRAWS, confidence=0.9)
 
 
 # ---- several runs ------------------------------------------------------------------------------
@@ -71,10 +71,10 @@ def test_the_comparison_is_that_of_compare_runs(runs, compared):
     assert json.loads((out / "metrics.json").read_text(encoding="utf-8")) == content
     assert (content["schema_version"], content["kind"]) == (1, "comparison")
     names = ["balanced_accuracy", "auroc", "rmse", "mae"]
-    expected = compare_runs(runs, names, draws=DRAWS, confidence=0.9)
+    expected = compare_runs(runs, names, n_bootstrap=DRAWS, confidence=0.9)
     assert content["comparison"] == nearly(expected.to_dict("records"))
     assert list(content["runs"]) == [EVIL, "noise"]
-    assert content["runs"]["noise"]["metrics"]["auroc"]["verdict"]["answer"] != "better"
+    assert content["runs"]["noise"]["metrics"]["auroc"]["verdict"]["outcome"] != "better"
 
 
 def test_the_page_names_the_better_run_and_escapes_it(compared):
@@ -98,8 +98,8 @@ def test_the_page_names_the_better_run_and_escapes_it(compared):
 def test_runs_that_cannot_be_compared_leave_nothing(runs, tmp_path):
     binary = runs["noise"].drop(columns=["score_pred", "score"])
     severity = runs["noise"].drop(columns=["y_prob", "y_true"])
-    settings = {"commands": {"a": None, "b": None}, "draws": 10, "confidence": 0.95}
-    with pytest.raises(PairingError, match=r"no task in common \(a: binary; b: severity\)"):
+    settings = {"commands": {"a": None, "b": None}, "n_bootstrap": 10, "confidence": 0.95}
+    with pytest.raises(PairingError, match=r"no target in common \(a: binary; b: severity\)"):
         write_comparison({"a": binary, "b": severity}, tmp_path, **settings)
     fewer = binary[binary["subject"] != "p3"]
     with pytest.raises(PairingError, match="c/p3/1 tested in a but not in b"):
@@ -131,7 +131,7 @@ def evaluated(runs, tmp_path_factory):
             {"session": "c/q9/1", "stage": "face", "file": "x.mp4", "cause": "<none>", "remedy": ""}
         ],
     }
-    settings = {"coverage": coverage, "draws": DRAWS, "confidence": 0.9}
+    settings = {"coverage": coverage, "n_bootstrap": DRAWS, "confidence": 0.9}
     return out, write_report(runs[EVIL], out, title="a_run", **settings)
 
 
@@ -162,7 +162,7 @@ def test_what_was_left_out_stands_on_the_page(evaluated):
 def test_tables_repeat_the_numbers_with_their_caption(evaluated):
     out, content = evaluated
     entry = content["metrics"]["auroc"]
-    interval = f"{entry['low']:.3f} to {entry['high']:.3f}"
+    interval = f"{entry['ci_low']:.3f} to {entry['ci_high']:.3f}"
     markdown = (out / "tables.md").read_text(encoding="utf-8")
     assert (
         f"| AUROC | {entry['value']:.3f} | {interval} | 0.500 (any constant answer) |" in markdown
@@ -207,7 +207,7 @@ def test_the_model_card_is_one_of_the_hub_and_names_nobody(evaluated, corpus, tm
     auroc = content["metrics"]["auroc"]
     assert results["auroc"].metric_value == pytest.approx(auroc["value"], abs=1e-4)
     assert results["auroc"].metric_name == (
-        f"AUROC (90 % interval {auroc['low']:.2f} to {auroc['high']:.2f})"
+        f"AUROC (90 % interval {auroc['ci_low']:.2f} to {auroc['ci_high']:.2f})"
     )
     assert card.data.license == "other"
     assert card.data.tags[-2:] == ["audio", "face"]

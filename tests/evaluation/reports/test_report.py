@@ -10,7 +10,7 @@ import pytest
 import sklearn.metrics as sk
 from nearly import nearly
 
-from depmm.evaluation.predictions import PredictionsError, check_predictions
+from depmm.evaluation.predictions import PredictionTableError, check_predictions
 from depmm.evaluation.reports.report import evaluate, write_report
 
 DRAWS = 100
@@ -50,14 +50,14 @@ def make_predictions(subjects=30, folds=3, seeds=(0,), sessions=1, separation=2.
     return pd.DataFrame(rows)
 
 
-def only(task, table):
-    """Keep the answers of one task."""
-    answer = {"binary": "score_pred", "severity": "y_prob"}[task]
+def only(target, table):
+    """Keep the answers of one target."""
+    answer = {"binary": "score_pred", "severity": "y_prob"}[target]
     return table.assign(**{answer: np.nan})
 
 
 def numbers(table, **settings):
-    return evaluate(table, **{"draws": DRAWS, "confidence": 0.95, **settings})
+    return evaluate(table, **{"n_bootstrap": DRAWS, "confidence": 0.95, **settings})
 
 
 # ---- the table is checked ----------------------------------------------------------------------
@@ -103,18 +103,18 @@ def spoil(column, value, row=0):
     ],
 )
 def test_bad_tables_are_refused_with_value_row_and_remedy(change, message):
-    with pytest.raises(PredictionsError, match=message):
+    with pytest.raises(PredictionTableError, match=message):
         check_predictions(change(make_predictions()))
 
 
 def test_tested_rows_need_answers_of_one_instrument():
     table = make_predictions()
     tested = table.index[table["split"] == "test"]
-    with pytest.raises(PredictionsError, match="tested rows need it"):
+    with pytest.raises(PredictionTableError, match="tested rows need it"):
         numbers(spoil("y_prob", None, tested[0])(table.copy()))
-    with pytest.raises(PredictionsError, match="no tested row has both"):
+    with pytest.raises(PredictionTableError, match="no tested row has both"):
         numbers(table.assign(y_prob=np.nan, score_pred=np.nan))
-    with pytest.raises(PredictionsError, match=r"\['BDI-II', 'PHQ-8'\]"):
+    with pytest.raises(PredictionTableError, match=r"\['BDI-II', 'PHQ-8'\]"):
         numbers(spoil("instrument", "PHQ-8", tested[0])(table.copy()))
 
 
@@ -142,7 +142,7 @@ def tiny():
 
 def test_numbers_by_hand():
     content = numbers(tiny())
-    assert content["tasks"] == ["binary"]
+    assert content["targets"] == ["binary"]
     assert content["thresholds"] == [
         {
             "fold": 0,
@@ -192,23 +192,23 @@ def test_numbers_by_hand():
 
 def test_verdict_follows_the_lower_bound():
     good = numbers(make_predictions(subjects=60, separation=3))
-    assert good["verdict"]["answer"] == "better"
+    assert good["verdict"]["outcome"] == "better"
     for name in ("balanced_accuracy", "auroc"):
         entry = good["metrics"][name]
-        assert entry["verdict"]["answer"] == "better"
-        assert entry["low"] > entry["baseline"]["value"] == 0.5
-        assert entry["gain"]["low"] == pytest.approx(entry["low"] - 0.5)
+        assert entry["verdict"]["outcome"] == "better"
+        assert entry["ci_low"] > entry["baseline"]["value"] == 0.5
+        assert entry["gain"]["ci_low"] == pytest.approx(entry["ci_low"] - 0.5)
     table = make_predictions(subjects=60, separation=0)
-    assert numbers(table)["verdict"]["answer"] == "not shown to be better"
+    assert numbers(table)["verdict"]["outcome"] == "not shown to be better"
     tested = table["split"] == "test"
     table.loc[tested, "y_prob"] = 0.99 - 0.98 * table.loc[tested, "y_true"]
-    assert numbers(table)["metrics"]["auroc"]["verdict"]["answer"] == "worse"
+    assert numbers(table)["metrics"]["auroc"]["verdict"]["outcome"] == "worse"
 
 
 def test_pooled_folds_equal_sklearn_and_severity_its_floor():
     table = make_predictions(sessions=2)
     content = numbers(table)
-    assert content["tasks"] == ["binary", "severity"]
+    assert content["targets"] == ["binary", "severity"]
     assert content["folds"] == [0, 1, 2]
     tested = table[table["split"] == "test"]
     auroc = sk.roc_auc_score(tested["y_true"], tested["y_prob"])
@@ -220,7 +220,7 @@ def test_pooled_folds_equal_sklearn_and_severity_its_floor():
     entry = content["metrics"]["mae"]
     assert entry["baseline"]["value"] == pytest.approx(baseline)
     assert entry["gain"]["value"] == pytest.approx(baseline - entry["value"])
-    assert entry["verdict"]["answer"] == "better"
+    assert entry["verdict"]["outcome"] == "better"
     bands = [np.digitize(tested[name], (14, 20, 29)) for name in ("score", "score_pred")]
     kappa = sk.cohen_kappa_score(*bands, weights="quadratic")
     assert content["metrics"]["quadratic_kappa"]["value"] == pytest.approx(kappa)
@@ -253,7 +253,7 @@ def test_leaving_one_subject_out_does_not_lower_the_floor():
     assert content["baselines"]["constant_probability"]["auroc"]["value"] == 0
     assert content["metrics"]["accuracy"]["baseline"]["value"] == 0.5
     assert content["metrics"]["auroc"]["baseline"]["value"] == 0.5
-    assert content["verdict"]["answer"] == "not shown to be better"
+    assert content["verdict"]["outcome"] == "not shown to be better"
     assert sum("no validation rows" in note for note in content["warnings"]) == 20
 
 
@@ -271,7 +271,7 @@ def test_seeds_are_averaged_and_subjects_drawn_jointly():
     table = make_predictions()
     once, twice = numbers(table), numbers(pd.concat([table, table.assign(seed=1)]))
     for name in once["metrics"]:
-        keys = ("value", "low", "high")
+        keys = ("value", "ci_low", "ci_high")
         assert [once["metrics"][name][k] for k in keys] == pytest.approx(
             [twice["metrics"][name][k] for k in keys]
         )
@@ -289,14 +289,14 @@ def test_repeated_folds_are_averaged_and_count_nobody_twice():
     for name, entry in content["metrics"].items():
         same = as_seeds["metrics"][name]
         assert list(entry["per_seed"].values()) == pytest.approx(list(same["per_seed"].values()))
-        for key in ("value", "low", "high"):
+        for key in ("value", "ci_low", "ci_high"):
             assert entry[key] == pytest.approx(same[key]), name
 
 
 def test_the_report_of_repeated_folds_says_so(tmp_path):
     table = make_predictions()
     both = pd.concat([table, table.assign(fold=table["fold"] + 3)])
-    write_report(both, tmp_path, title="t", draws=DRAWS)
+    write_report(both, tmp_path, title="t", n_bootstrap=DRAWS)
     page = (tmp_path / "report.html").read_text()
     assert "<h2>Repetitions</h2>" in page
     assert "0, repeat 1" in page
@@ -311,18 +311,20 @@ def test_subjects_as_the_unit_are_judged_by_the_mean_of_their_sessions(tmp_path)
     assert (content["unit"], expected["unit"]) == ("subject", "session")
     for name, entry in content["metrics"].items():
         same = expected["metrics"][name]
-        for key in ("value", "low", "high"):
+        for key in ("value", "ci_low", "ci_high"):
             assert entry[key] == pytest.approx(same[key]), name
     assert content["thresholds"] == nearly(expected["thresholds"])
     assert content["counts"]["test"]["sessions"] == content["counts"]["test"]["subjects"] == 30
     auroc = numbers(table)["metrics"]["auroc"]["value"]
     assert content["metrics"]["auroc"]["value"] > auroc  # a mean of three is less noisy
-    write_report(table, tmp_path, title="subjects", draws=DRAWS, unit="subject")
+    write_report(table, tmp_path, title="subjects", n_bootstrap=DRAWS, unit="subject")
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "Evaluation of 30 subjects" in page.text
     assert page.text.count("Unit: one subject, judged by the mean") == 4
     mixed = table.assign(y_true=(table["session"] == "1").astype(int))
-    with pytest.raises(PredictionsError, match=r"another session of this subject .* unit session"):
+    with pytest.raises(
+        PredictionTableError, match=r"another session of this subject .* unit session"
+    ):
         numbers(mixed, unit="subject")
 
 
@@ -339,19 +341,19 @@ def test_groups_are_cut_from_the_same_decisions():
     table = make_predictions()
     content = numbers(table)
     women = table[(table["split"] == "test") & (table["gender"] == "female")]
-    entry = content["groups"]["gender"]["female"]
+    entry = content["subgroups"]["gender"]["female"]
     assert entry["subjects"] == women["subject"].nunique()
     expected = sk.roc_auc_score(women["y_true"], women["y_prob"])
     assert entry["auroc"]["value"] == pytest.approx(expected)
-    assert numbers(table.assign(gender="female"))["groups"] == {}
-    assert numbers(table.drop(columns="gender"))["groups"] == {}
+    assert numbers(table.assign(gender="female"))["subgroups"] == {}
+    assert numbers(table.drop(columns="gender"))["subgroups"] == {}
 
 
 def test_certain_answers_come_with_a_wilson_interval():
     table = make_predictions()
     table["y_prob"] = 0.1 + 0.8 * table["y_true"]
     content = numbers(only("binary", table))
-    assert content["metrics"]["accuracy"]["low"] == 1
+    assert content["metrics"]["accuracy"]["ci_low"] == 1
     assert any("Wilson" in note and "0.886 to 1.000" in note for note in content["warnings"])
 
 
@@ -360,17 +362,17 @@ def test_one_class_in_the_test_is_undefined_not_wrong():
     content = numbers(table[(table["split"] != "test") | (table["y_true"] == 0)])
     assert content["metrics"]["auroc"]["value"] is None
     assert content["metrics"]["specificity"]["value"] is not None
-    assert content["verdict"]["answer"] == "undefined"
+    assert content["verdict"]["outcome"] == "undefined"
     assert any("undefined" in note and f"AUROC ({DRAWS})" in note for note in content["warnings"])
 
 
 def test_calibration_stands_in_the_file_and_on_the_page(tmp_path):
     table = make_predictions(subjects=90, seeds=(0, 1))
-    table["spread"] = (table["y_true"] - table["y_prob"]).abs()
-    content = write_report(table, tmp_path, title="calibration", draws=DRAWS)
+    table["gate_std"] = (table["y_true"] - table["y_prob"]).abs()
+    content = write_report(table, tmp_path, title="calibration", n_bootstrap=DRAWS)
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     binary = content["calibration"]["binary"]
-    assert binary["gates"]["spearman"]["value"] == pytest.approx(1)
+    assert binary["gate_std"]["spearman"]["value"] == pytest.approx(1)
     assert "Spread under sampled fusion gates" in page.text
     tested = table[table["split"] == "test"]
     brier = np.mean(
@@ -378,8 +380,8 @@ def test_calibration_stands_in_the_file_and_on_the_page(tmp_path):
     )
     assert binary["before"]["brier"]["value"] == pytest.approx(brier)
     assert len(binary["temperature"]["fits"]) == 6
-    assert "offered from 50 on" in binary["isotonic"]["refused"]
-    assert binary["isotonic"]["refused"] in page.text
+    assert "offered from 50 on" in binary["isotonic"]["unavailable"]
+    assert binary["isotonic"]["unavailable"] in page.text
     assert [entry["alpha"] for entry in binary["conformal"]] == [0.1, 0.2]
     assert len(content["calibration"]["severity"]["conformal"][0]["fits"]) == 6
     labels = {"Share of positives against mean probability, by bin"}
@@ -390,11 +392,11 @@ def test_calibration_stands_in_the_file_and_on_the_page(tmp_path):
 
 def test_without_validation_nothing_is_fitted_and_the_page_says_so(tmp_path):
     table = make_predictions()
-    write_report(table[table["split"] != "validation"], tmp_path, title="none", draws=DRAWS)
+    write_report(table[table["split"] != "validation"], tmp_path, title="none", n_bootstrap=DRAWS)
     calibration = json.loads((tmp_path / "metrics.json").read_text())["calibration"]
     for part in ("temperature", "isotonic", "conformal"):
-        assert "no validation rows with y_true" in calibration["binary"][part]["refused"]
-    assert "score" in calibration["severity"]["conformal"]["refused"]
+        assert "no validation rows with y_true" in calibration["binary"][part]["unavailable"]
+    assert "score" in calibration["severity"]["conformal"]["unavailable"]
     assert calibration["binary"]["before"]["ece"]["value"] > 0
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "nothing is fitted on test rows" in page.text
@@ -464,7 +466,7 @@ def write_full(history):
                 "findings": [{"severity": "warning", "name": "cut_off_mismatch", "message": EVIL}],
                 "not_checked": [],
             },
-            draws=DRAWS,
+            n_bootstrap=DRAWS,
         )
 
     return write
@@ -483,7 +485,7 @@ def test_page_says_what_the_file_says(full_report):
     assert json.loads((folder / "metrics.json").read_text(encoding="utf-8")) == content
     page = Page((folder / "report.html").read_text(encoding="utf-8"))
     for name, entry in content["metrics"].items():
-        for field in ("value", "low", "high"):
+        for field in ("value", "ci_low", "ci_high"):
             shown = float(page.cells[name, field].replace("\N{MINUS SIGN}", "-"))
             assert shown == pytest.approx(entry[field], abs=0.0005), (name, field)
         if entry["baseline"]:
@@ -492,7 +494,7 @@ def test_page_says_what_the_file_says(full_report):
             )
     for cell in ("tn", "fp", "fn", "tp"):
         assert float(page.cells[cell]) == content["confusion"][cell]
-    assert content["verdict"]["words"] in page.text
+    assert content["verdict"]["text"] in page.text
     assert "not a diagnostic device" in page.text
     for threshold in content["thresholds"]:
         assert f"{threshold['value']:.3f}" in page.text
@@ -524,15 +526,15 @@ def test_same_input_same_bytes(tmp_path, full_report, write_full):
 
 def test_severity_report_shows_bands_of_the_instrument(tmp_path):
     table = only("severity", make_predictions())
-    content = write_report(table, tmp_path, title="severity", draws=DRAWS)
+    content = write_report(table, tmp_path, title="severity", n_bootstrap=DRAWS)
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert content["tasks"] == ["severity"]
+    assert content["targets"] == ["severity"]
     assert content["confusion"] is None
     for words in ("Measured severity (BDI-II points)", "moderate", "constant mean", "RMSE"):
         assert words in page.text
     assert "ROC" not in page.text
     other = table.assign(instrument="own $scale")
-    write_report(other, tmp_path, title="severity", draws=DRAWS)
+    write_report(other, tmp_path, title="severity", n_bootstrap=DRAWS)
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "Measured severity (points)" in page.text
     assert "moderate" not in page.text
@@ -541,7 +543,7 @@ def test_severity_report_shows_bands_of_the_instrument(tmp_path):
 def test_report_without_groups_history_or_positives(tmp_path):
     table = only("binary", make_predictions()).drop(columns=["gender", "instrument"])
     table = table[(table["split"] != "test") | (table["y_true"] == 0)]
-    write_report(table, tmp_path, title="little", draws=DRAWS)
+    write_report(table, tmp_path, title="little", n_bootstrap=DRAWS)
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "Cannot be judged" in page.text
     assert page.cells["auroc", "value"] == "\N{EN DASH}"
@@ -549,7 +551,7 @@ def test_report_without_groups_history_or_positives(tmp_path):
 
 def test_a_failed_report_leaves_the_old_one(tmp_path, monkeypatch):
     table = only("binary", make_predictions())
-    write_report(table, tmp_path, title="first", draws=DRAWS)
+    write_report(table, tmp_path, title="first", n_bootstrap=DRAWS)
     before = (tmp_path / "metrics.json").read_bytes()
 
     def fail(*_):
@@ -557,6 +559,6 @@ def test_a_failed_report_leaves_the_old_one(tmp_path, monkeypatch):
 
     monkeypatch.setattr("depmm.evaluation.reports.rendering.os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_report(table, tmp_path, title="second", draws=DRAWS + 1)
+        write_report(table, tmp_path, title="second", n_bootstrap=DRAWS + 1)
     assert (tmp_path / "metrics.json").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == FILES

@@ -67,8 +67,10 @@ def seen(tmp_path_factory):
     both = {"the_first_run_of_a_very_long_name_without_any_blank": noise, "again": again}
     one, several = base / "run", base / "comparison"
     contents = [
-        write_report(table, one, title="run", draws=20, config_text="a: " + "b" * 300),
-        write_comparison(both, several, commands=dict.fromkeys(both), draws=20, confidence=0.95),
+        write_report(table, one, title="run", n_bootstrap=20, config_text="a: " + "b" * 300),
+        write_comparison(
+            both, several, commands=dict.fromkeys(both), n_bootstrap=20, confidence=0.95
+        ),
     ]
     pages = [(folder / "report.html").read_text(encoding="utf-8") for folder in (one, several)]
     (base / "look.html").write_text(look_at(*pages), encoding="utf-8")
@@ -85,9 +87,9 @@ def test_the_browser_shows_the_numbers_of_the_file(seen):
     content, _, phone, desk = seen["run"]
     assert phone["cells"] == desk["cells"]
     assert desk["answer"] == "Better than a constant answer."
-    assert content["verdict"]["answer"] == "better"
+    assert content["verdict"]["outcome"] == "better"
     for name, entry in content["metrics"].items():
-        for field in ("value", "low", "high"):
+        for field in ("value", "ci_low", "ci_high"):
             assert shown(desk["cells"][f",{name},{field}"]) == pytest.approx(entry[field], abs=5e-4)
     content, _, phone, desk = seen["comparison"]
     assert desk["answer"] == "No difference between the runs is shown."

@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 from depmm.evaluation.predictions import check_predictions
 from depmm.evaluation.stats import calibration, conformal, reliability
 from depmm.evaluation.stats import risk_coverage as selective
-from depmm.evaluation.stats.bootstrap import decide, draw_sessions, wilson
+from depmm.evaluation.stats.bootstrap import apply_threshold, resample_sessions, wilson
 from depmm.evaluation.stats.calibration import (
     CalibrationError,
     fit_calibrators,
@@ -54,7 +54,7 @@ def table(validation=60, test=60, seed=0, sharpness=1.0, sessions=1, folds=1):
 
 
 def drawn(predictions, draws=100):
-    return draw_sessions(decide(predictions), draws, 0.95, 0)
+    return resample_sessions(apply_threshold(predictions), draws, 0.95, 0)
 
 
 # ---- reliability -------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_bins_hold_equal_mass_with_wilson_of_subjects():
     share = first["y_true"].mean()
     expected = wilson(10 * share, 10, 0.95)
     assert bins[0]["positives"] == pytest.approx(
-        {"value": share, "low": expected.low, "high": expected.high}
+        {"value": share, "ci_low": expected.ci_low, "ci_high": expected.ci_high}
     )
     assert [reliability.count_bins(n) for n in (4, 30, 500)] == [2, 3, 10]
 
@@ -183,8 +183,10 @@ def test_nothing_is_fitted_on_the_test(method):
     assert maps.keys() == again.keys()
     for key, one in maps.items():
         assert asdict(again[key]) == nearly(asdict(one))
-    assert conformal.fit_sets(given, 0.1) == conformal.fit_sets(other, 0.1)
-    assert conformal.fit_intervals(given, 0.1) == conformal.fit_intervals(other, 0.1)
+    assert conformal.fit_label_sets(given, 0.1) == conformal.fit_label_sets(other, 0.1)
+    assert conformal.fit_severity_intervals(given, 0.1) == conformal.fit_severity_intervals(
+        other, 0.1
+    )
 
 
 def test_a_map_belongs_to_its_fold():
@@ -210,9 +212,12 @@ def test_validation_rows_are_needed_and_of_both_classes():
     with pytest.raises(CalibrationError, match="fold 0, seed 0 has no validation rows with y_true"):
         fit_calibrators(without, "temperature")
     with pytest.raises(CalibrationError, match="score and score_pred"):
-        conformal.fit_intervals(without, 0.1)
+        conformal.fit_severity_intervals(without, 0.1)
     positives = given[(given["split"] != "validation") | (given["y_true"] == 1)]
-    for fit in (lambda t: fit_calibrators(t, "temperature"), lambda t: conformal.fit_sets(t, 0.1)):
+    for fit in (
+        lambda t: fit_calibrators(t, "temperature"),
+        lambda t: conformal.fit_label_sets(t, 0.1),
+    ):
         with pytest.raises(CalibrationError, match="all with y_true 1: calibration needs both"):
             fit(positives)
     with pytest.raises(ValueError, match="'platt'"):
@@ -230,12 +235,12 @@ def test_measured_calibration_of_an_overconfident_model():
     for name in ("ece", "brier", "log_loss"):
         entry = after["gain"][name]
         assert entry["value"] == pytest.approx(before[name]["value"] - after[name]["value"])
-        assert entry["low"] > 0
-        assert content["isotonic"]["gain"][name]["low"] > 0
+        assert entry["ci_low"] > 0
+        assert content["isotonic"]["gain"][name]["ci_low"] > 0
     small = table(validation=20)
     content = calibration.measure_calibration(small, drawn(small), seed=0)
-    assert set(content["isotonic"]) == {"refused"}
-    assert content["before"]["ece"]["low"] <= content["before"]["ece"]["high"]
+    assert set(content["isotonic"]) == {"unavailable"}
+    assert content["before"]["ece"]["ci_low"] <= content["before"]["ece"]["ci_high"]
 
 
 # ---- conformal ---------------------------------------------------------------------------------
@@ -248,8 +253,8 @@ def test_quantile_by_hand():
     assert conformal_quantile(scores, 0.25).value == 0.8  # ceil(7.5)
     assert conformal_quantile(np.arange(19), 0.05).value == 18
     few = conformal_quantile(scores[:8], 0.1)
-    assert (few.everything, few.subjects, few.needed) == (True, 8, 9)
-    assert conformal_quantile([], 0.2).everything
+    assert (few.unbounded, few.subjects, few.min_subjects) == (True, 8, 9)
+    assert conformal_quantile([], 0.2).unbounded
     assert conformal_quantile(np.ones(9), 0.1).value == 1  # ties
     with pytest.raises(ValueError, match="alpha is 1"):
         conformal_quantile(scores, 1)
@@ -257,15 +262,15 @@ def test_quantile_by_hand():
 
 def test_a_subject_gives_one_score_and_is_covered_whole():
     rows = pd.DataFrame({"corpus": "c", "subject": ["a", "a", "b"], "session": ["1", "2", "1"]})
-    assert conformal.worst_sessions(rows, [0.2, 0.7, 0.1]).tolist() == [0.7, 0.1]
+    assert conformal.max_per_subject(rows, [0.2, 0.7, 0.1]).tolist() == [0.7, 0.1]
     given = table(validation=30, test=30, sessions=3)
-    fitted = conformal.fit_sets(given, 0.1)
+    fitted = conformal.fit_label_sets(given, 0.1)
     counts = given.query("split == 'validation'").groupby("subject")["y_true"].first()
     assert fitted[0, 0][0].subjects == (counts == 0).sum()
     assert fitted[0, 0][1].subjects == (counts == 1).sum()
     # many copies of each session teach nothing more
     copies = pd.concat([given, given.assign(session=given["session"] + "b")])
-    assert conformal.fit_sets(copies, 0.1) == fitted
+    assert conformal.fit_label_sets(copies, 0.1) == fitted
 
 
 # 120 folds are 120 worlds: each has its own subjects to calibrate on and to test
@@ -276,7 +281,7 @@ WORLDS = 120
 @pytest.mark.parametrize(("sharpness", "sessions"), [(1.0, 1), (4.0, 2)])
 def test_label_sets_cover_each_class_as_promised(sharpness, sessions):
     given = table(50, 50, sharpness=sharpness, sessions=sessions, folds=WORLDS)
-    content = conformal.measure_sets(given, drawn(given, draws=1), 0.2)
+    content = conformal.measure_label_sets(given, drawn(given, draws=1), 0.2)
     for name in ("0", "1", "all"):
         # 1 - alpha <= coverage <= 1 - alpha + 1 / (n + 1), n about 25 subjects of a class
         assert 0.8 - 0.02 < content["coverage"][name]["value"] < 0.8 + 1 / 20 + 0.02, name
@@ -288,7 +293,7 @@ def test_label_sets_cover_each_class_as_promised(sharpness, sessions):
 @pytest.mark.parametrize("sessions", [1, 3])
 def test_severity_intervals_cover_as_promised(sessions):
     given = table(50, 50, sessions=sessions, folds=WORLDS)
-    content = conformal.measure_intervals(given, drawn(given, draws=1), 0.2)
+    content = conformal.measure_severity_intervals(given, drawn(given, draws=1), 0.2)
     assert 0.8 - 0.02 < content["coverage"]["all"]["value"] < 0.8 + 1 / 50 + 0.02
     # twice the noise that one session, or the worst of three, exceeds in one subject of five
     assert content["width"] == pytest.approx({1: 2 * 1.28, 3: 2 * 1.79}[sessions], rel=0.1)
@@ -296,24 +301,24 @@ def test_severity_intervals_cover_as_promised(sessions):
 
 def test_coverage_by_hand_and_what_few_subjects_give():
     given = table(validation=6, test=12)
-    content = conformal.measure_sets(given, drawn(given), 0.1)
-    assert content["everything"]
-    assert content["needed"] == 9
+    content = conformal.measure_label_sets(given, drawn(given), 0.1)
+    assert content["unbounded"]
+    assert content["min_subjects"] == 9
     assert content["sizes"] == {"empty": 0, "one": 0, "both": 1}
     assert content["coverage"]["all"]["value"] == 1
-    assert content["coverage"]["all"]["low"] == pytest.approx(wilson(12, 12, 0.95).low)
-    content = conformal.measure_intervals(given, drawn(given), 0.1)
-    assert content["everything"]
+    assert content["coverage"]["all"]["ci_low"] == pytest.approx(wilson(12, 12, 0.95).ci_low)
+    content = conformal.measure_severity_intervals(given, drawn(given), 0.1)
+    assert content["unbounded"]
     assert content["bounds"] == (0, 63)
     assert content["width"] == 63
     unknown = given.assign(instrument="own scale")
-    assert conformal.measure_intervals(unknown, drawn(unknown), 0.1)["width"] == np.inf
+    assert conformal.measure_severity_intervals(unknown, drawn(unknown), 0.1)["width"] == np.inf
 
 
 def test_intervals_end_at_the_instrument():
     rows = pd.DataFrame({"fold": 0, "seed": 0, "score_pred": [1.0, 30.0, 62.0]})
     fitted = {(0, 0): conformal.Quantile(4.0, 20, 9)}
-    spans = conformal.severity_intervals(rows, fitted, (0, 63))
+    spans = conformal.predict_severity_intervals(rows, fitted, (0, 63))
     assert spans["low"].tolist() == [0, 26, 58]
     assert spans["high"].tolist() == [5, 34, 63]
 
@@ -342,16 +347,16 @@ def test_confidence_is_the_distance_from_the_fold_s_threshold():
 
 def test_a_good_ranking_gains_and_a_random_one_does_not():
     given = table(validation=200, test=400)
-    content = selective.measure_risk(drawn(given))
-    assert content["gain"]["low"] > 0
+    content = selective.measure_risk_coverage(drawn(given))
+    assert content["gain"]["ci_low"] > 0
     assert content["risk"]["value"] == pytest.approx(content["curve"]["risk"][-1])
     assert content["gain"]["value"] == pytest.approx(
         content["risk"]["value"] - content["aurc"]["value"]
     )
     rng = np.random.default_rng(5)
     blind = given.assign(y_prob=rng.random(len(given)))
-    content = selective.measure_risk(drawn(blind))
-    assert content["gain"]["low"] < 0 < content["gain"]["high"]
+    content = selective.measure_risk_coverage(drawn(blind))
+    assert content["gain"]["ci_low"] < 0 < content["gain"]["ci_high"]
 
 
 # ---- spread ------------------------------------------------------------------------------------
@@ -362,24 +367,26 @@ def test_terciles_are_thirds_and_ties_stay_together():
     assert selective.terciles([0, 0, 0, 0]).tolist() == [1, 1, 1, 1]
 
 
-@pytest.mark.parametrize("task", ["binary", "severity"])
-def test_spread_that_knows_the_error_and_one_that_does_not(task):
+@pytest.mark.parametrize("target", ["binary", "severity"])
+def test_spread_that_knows_the_error_and_one_that_does_not(target):
     given = table(test=150)
-    assert selective.measure_spread(drawn(given), task) is None
+    assert selective.measure_gate_std(drawn(given), target) is None
     error = (given["y_true"] - given["y_prob"]).abs()
-    if task == "severity":
+    if target == "severity":
         error = (given["score"] - given["score_pred"]).abs()
-    content = selective.measure_spread(drawn(given.assign(spread=error)), task)
+    content = selective.measure_gate_std(drawn(given.assign(gate_std=error)), target)
     assert content["spearman"]["value"] == pytest.approx(1)
     means = [content["terciles"][name]["value"] for name in selective.TERCILES]
     assert means == sorted(means)
     tested = error[given["split"] == "test"]
     assert means[0] == pytest.approx(np.sort(tested)[:50].mean())
     rng = np.random.default_rng(7)
-    content = selective.measure_spread(drawn(given.assign(spread=rng.random(len(given)))), task)
-    assert content["spearman"]["low"] < 0 < content["spearman"]["high"]
+    content = selective.measure_gate_std(
+        drawn(given.assign(gate_std=rng.random(len(given)))), target
+    )
+    assert content["spearman"]["ci_low"] < 0 < content["spearman"]["ci_high"]
     with pytest.raises(ValueError, match="standard deviation"):
-        selective.measure_spread(drawn(given.assign(spread=-1.0)), task)
+        selective.measure_gate_std(drawn(given.assign(gate_std=-1.0)), target)
 
 
 def test_venn_abers_holds_the_truth_of_a_wrong_probability():

@@ -10,14 +10,14 @@ from depmm.evaluation.baselines import add_baselines
 from depmm.evaluation.stats import bootstrap as intervals
 from depmm.evaluation.stats import metrics as M
 from depmm.evaluation.stats.bootstrap import (
+    apply_threshold,
+    assign_strata,
     bootstrap_weights,
     choose_threshold,
-    decide,
-    draw_sessions,
     explain_threshold,
     interval,
     leave_subjects_out,
-    subject_strata,
+    resample_sessions,
     wilson,
 )
 
@@ -293,19 +293,19 @@ def test_strata_belong_to_subjects_of_a_corpus():
             "y_true": [0, 1, 0, 1, 1],
         }
     )
-    codes, strata = subject_strata(sessions)
+    codes, strata = assign_strata(sessions)
     assert codes.tolist() == [0, 0, 1, 2, 3]
     assert strata.tolist() == ["both", "both", "negative", "positive", "positive"]
-    assert set(subject_strata(sessions.drop(columns="y_true"))[1]) == {"unlabelled"}
+    assert set(assign_strata(sessions.drop(columns="y_true"))[1]) == {"unlabelled"}
 
 
 def test_interval_is_percentiles_of_defined_draws():
     found = interval(0.5, np.array([*np.arange(101) / 100, np.nan, np.nan]), 0.90)
-    assert (found.value, found.undefined_draws) == (0.5, 2)
-    assert (found.low, found.high) == pytest.approx((0.05, 0.95))
+    assert (found.value, found.n_undefined) == (0.5, 2)
+    assert (found.ci_low, found.ci_high) == pytest.approx((0.05, 0.95))
     nothing = interval(np.nan, np.array([np.nan]), 0.95)
-    assert np.isnan(nothing.low)
-    assert nothing.undefined_draws == 1
+    assert np.isnan(nothing.ci_low)
+    assert nothing.n_undefined == 1
 
 
 def test_bca_equals_scipy_on_a_skewed_mean(rng):
@@ -326,12 +326,14 @@ def test_bca_equals_scipy_on_a_skewed_mean(rng):
     reference = scipy.stats.bootstrap(
         (values,), np.mean, n_resamples=20000, rng=rng, vectorized=True
     ).confidence_interval
-    assert (found.low, found.high) == pytest.approx((reference.low, reference.high), rel=0.015)
+    assert (found.ci_low, found.ci_high) == pytest.approx(
+        (reference.low, reference.high), rel=0.015
+    )
     assert found.method == "BCa"
     plain = interval(point, mean(weights), 0.95)
     assert plain.method == "percentile"
-    assert found.low > plain.low  # the long tail is on the right
-    assert found.high > plain.high
+    assert found.ci_low > plain.ci_low  # the long tail is on the right
+    assert found.ci_high > plain.ci_high
 
 
 def test_influences_of_a_difference_of_means_are_those_of_its_samples(rng):
@@ -389,7 +391,7 @@ def test_bca_falls_back_to_percentiles_with_a_reason(value, acceleration, reason
     assert found.method == "percentile"
     assert reason in found.reason
     plain = interval(value, draws, 0.95)
-    assert (found.low, found.high) == (plain.low, plain.high)
+    assert (found.ci_low, found.ci_high) == (plain.ci_low, plain.ci_high)
     assert plain.reason is None
 
 
@@ -404,7 +406,7 @@ def test_leaving_out_says_nothing_where_nothing_changes():
 def test_wilson_equals_scipy(k, n):
     reference = scipy.stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
     found = wilson(k, n, 0.95)
-    assert (found.low, found.high) == pytest.approx((reference.low, reference.high))
+    assert (found.ci_low, found.ci_high) == pytest.approx((reference.low, reference.high))
 
 
 def test_wilson_refuses_impossible_counts():
@@ -424,7 +426,7 @@ def test_intervals_over_subjects_cover_the_truth_where_rows_would_not():
             weights = bootstrap_weights(codes, np.zeros(120), 300, seed)
             draws = M.accuracy(np.ones(120), right, weights)
             found = interval(right.mean(), draws, 0.9)
-            covered[unit] += found.low <= 0.7 <= found.high
+            covered[unit] += found.ci_low <= 0.7 <= found.ci_high
     assert 0.84 <= covered["subjects"] / repeats <= 0.96
     assert covered["rows"] / repeats < 0.75
 
@@ -498,7 +500,7 @@ def predictions():
 
 
 def test_each_fold_decides_by_its_own_validation_rows():
-    decided = decide(predictions())
+    decided = apply_threshold(predictions())
     # fold 0: negatives up to .38, positives from .77; fold 1: a tenth of it
     thresholds = decided.groupby("fold")["threshold"].unique()
     assert [t.tolist() for t in thresholds] == [[pytest.approx(0.575)], [pytest.approx(0.0575)]]
@@ -513,19 +515,19 @@ def test_threshold_does_not_depend_on_test_rows(rng):
     changed.loc[test, "y_prob"] = rng.random(test.sum())
     changed.loc[test, "y_true"] = 1 - changed.loc[test, "y_true"]
     changed = pd.concat([changed, changed[test].assign(subject="another", y_prob=0.99)])
-    before = decide(table).groupby("fold")["threshold"].first()
-    after = decide(changed).groupby("fold")["threshold"].first()
+    before = apply_threshold(table).groupby("fold")["threshold"].first()
+    after = apply_threshold(changed).groupby("fold")["threshold"].first()
     pd.testing.assert_series_equal(before, after)
     # and it does depend on validation rows
     moved = table.copy()
     moved.loc[table["split"] == "validation", "y_prob"] *= 0.5
-    assert (decide(moved).groupby("fold")["threshold"].first() < before).all()
+    assert (apply_threshold(moved).groupby("fold")["threshold"].first() < before).all()
 
 
 def test_no_probability_no_decision():
     table = predictions()
     table.loc[table["split"] == "train", "y_prob"] = np.nan
-    decided = decide(table)
+    decided = apply_threshold(table)
     assert decided.loc[table["split"] == "train", "y_pred"].isna().all()
     assert decided.loc[table["split"] != "train", "y_pred"].notna().all()
 
@@ -551,8 +553,8 @@ def test_baselines_do_not_depend_on_test_rows():
     table = predictions()
     changed = table.copy()
     changed.loc[table["split"] == "test", ["y_true", "score"]] = [1, 63.0]
-    for task in ("binary", "severity"):
-        before, after = add_baselines(table, task), add_baselines(changed, task)
+    for target in ("binary", "severity"):
+        before, after = add_baselines(table, target), add_baselines(changed, target)
         new = [name for name in before if name not in table]
         pd.testing.assert_frame_equal(before[new], after[new])
 
@@ -575,6 +577,6 @@ def test_baselines_fall_back_to_validation_rows_and_say_so():
 def test_seeds_share_the_draws_of_subjects():
     table = predictions()
     both = pd.concat([table, table.assign(seed=1)], ignore_index=True)
-    tested = draw_sessions(decide(both), draws=50, confidence=0.95, seed=0)
+    tested = resample_sessions(apply_threshold(both), n_bootstrap=50, confidence=0.95, seed=0)
     assert np.array_equal(tested.weights_of(0), tested.weights_of(1))
     assert tested.subjects_by_stratum == {"negative": 2, "positive": 2}

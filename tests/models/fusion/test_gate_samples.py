@@ -94,23 +94,23 @@ def test_the_expectation_stays_the_prediction(corpus, data):
     with_draws, without = table_of(model, data), table_of(model, data, draws=0)
     # up to rounding, for their batches may lie at other addresses; a mean of draws is 1e-3 off
     np.testing.assert_allclose(with_draws["prediction"], without["prediction"], rtol=0, atol=1e-5)
-    assert "spread" not in without
-    assert (with_draws["spread"] > 1e-2).all()
+    assert "gate_std" not in without
+    assert (with_draws["gate_std"] > 1e-2).all()
     named = prediction_table(load_config(corpus.config, []), data, with_draws)
-    np.testing.assert_array_equal(named["spread"], with_draws["spread"])
-    assert "spread" not in prediction_table(load_config(corpus.config, []), data, without)
+    np.testing.assert_array_equal(named["gate_std"], with_draws["gate_std"])
+    assert "gate_std" not in prediction_table(load_config(corpus.config, []), data, without)
     assert not model.training
     assert not [m for m in model.modules() if m._forward_hooks]
 
 
 def test_a_spread_is_the_same_alone_and_in_any_batch(corpus, data):
     model = model_of(corpus)
-    everyone = table_of(model, data)["spread"].to_numpy()
+    everyone = table_of(model, data)["gate_std"].to_numpy()
     torch.manual_seed(99)  # the global generator plays no part
-    alone = table_of(model, data, batch_size=1)["spread"].to_numpy()
+    alone = table_of(model, data, batch_size=1)["gate_std"].to_numpy()
     np.testing.assert_allclose(alone, everyone, rtol=1e-3, atol=1e-6)
     turned = table_of(model, data, numbers=[7, 2, 0], batch_size=2)
-    np.testing.assert_allclose(turned["spread"], everyone[[7, 2, 0]], rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(turned["gate_std"], everyone[[7, 2, 0]], rtol=1e-3, atol=1e-6)
     # other gates for other sessions, and the same for the same
     keys = [("c", "1", "23"), ("c", "12", "3"), ("c", "1", "23")]
     seeds = [session_seed(key) for key in keys]
@@ -133,4 +133,4 @@ def test_samples_by_seed_and_their_mean(corpus, data):
     "override", ["model.fusion.fusion_weights=fixed", "model.fusion={kind: mean_pool}"]
 )
 def test_without_random_gates_there_is_no_spread(corpus, data, override):
-    assert "spread" not in table_of(model_of(corpus, override), data)
+    assert "gate_std" not in table_of(model_of(corpus, override), data)
