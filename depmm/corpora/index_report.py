@@ -1,8 +1,8 @@
-"""The account that indexing gives: required, present, missing, unused, superseded, left out."""
+"""Report of indexing: what was required, present, missing, unused, superseded and excluded."""
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 
@@ -11,14 +11,17 @@ _SHOWN = 10  # entries of a list in the summary; the JSON has them all
 
 @dataclass(frozen=True)
 class Missing:
-    """Something that the spec promises and the folder lacks.
+    """Something that the spec promises and the folder does not have.
 
-    Parameters
+    Attributes
     ----------
-    kind : ``file`` of a step, ``recording`` of a table's row, ``row`` of a recording, ``table``,
-        ``word`` of the spec's word list
-    where : the file or table that shows the gap
-    message : what is missing
+    kind : {"file", "recording", "row", "table", "word"}
+        A file of a step, the recording of a table's row, the row of a recording, a table, or a word
+        of the spec's word list.
+    where : str
+        The file or table that shows the gap.
+    message : str
+        What is missing.
     """
 
     kind: str
@@ -30,12 +33,16 @@ class Missing:
 class PatternCount:
     """How many files one pattern of the spec matched.
 
-    Parameters
+    Attributes
     ----------
-    pattern : as written in the spec
-    role : ``audio``, ``face``, ``audio+face`` or ``table``
-    required : a table without which the corpus is incomplete
-    files : number of files that it took
+    pattern : str
+        The pattern, as written in the spec.
+    role : str
+        ``audio``, ``face``, ``audio+face``, with the name of features, or ``table``.
+    required : bool
+        Whether it is a table without which the corpus is incomplete.
+    files : int
+        Number of files.
     """
 
     pattern: str
@@ -46,20 +53,30 @@ class PatternCount:
 
 @dataclass(frozen=True)
 class IndexReport:
-    """What was found in a corpus folder; every visible file is counted exactly once.
+    """What a corpus folder holds; every visible file is counted exactly once.
 
-    Parameters
+    Attributes
     ----------
-    corpus : its id
-    patterns : the spec's patterns in order, each with its number of files
-    missing : what the spec promises and the folder lacks
-    unused : files that no pattern knows, in folders of the corpus
-    unrelated_folders : folder -> number of files, where nothing below belongs to the corpus
-    superseded : (path, the file that took its place)
-    excluded : (path, the rule of the spec that leaves it out)
-    ignored : number of files under ``ignore`` of the spec
-    hidden : number of files and folders whose name starts with a dot, never read
-    counts : people, sessions, steps, labels and modalities of the manifest
+    corpus : str
+        Corpus id.
+    patterns : tuple of PatternCount
+        The spec's patterns in order, each with its number of files.
+    missing : tuple of Missing
+        What the spec promises and the folder does not have.
+    unused : tuple of str
+        Files that no pattern matches, in folders of the corpus.
+    unrelated_folders : dict of str to int
+        Folder -> number of files, where no file below belongs to the corpus.
+    superseded : tuple of tuple of (str, str)
+        Path, and the file of an earlier pattern that is used instead.
+    excluded : tuple of tuple of (str, str)
+        Path, and the rule of the spec that excludes it or a step of it.
+    ignored : int
+        Number of files under ``ignore`` of the spec.
+    hidden : int
+        Number of files and folders whose name starts with a dot; they are never read.
+    counts : dict of str to int
+        Subjects, sessions, steps, labels and modalities of the manifest.
     """
 
     corpus: str
@@ -79,16 +96,27 @@ class IndexReport:
         return not self.missing
 
     def to_json(self) -> str:
-        """Everything, as JSON text."""
+        """Return the whole report as JSON."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "IndexReport":
-        """Read what ``to_json`` wrote.
+        """Read what ``to_json`` returns.
+
+        Parameters
+        ----------
+        text : str
+            JSON.
+
+        Returns
+        -------
+        IndexReport
+            The report.
 
         Raises
         ------
-        ValueError : it is something else
+        ValueError
+            If it is anything else.
         """
         try:
             content = json.loads(text)
@@ -100,11 +128,11 @@ class IndexReport:
             return cls(**content)
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"no report of depmm index ({error}). Index the corpus again."
+                f"not a report of depmm index ({error}). Index the corpus again."
             ) from None
 
     def summary(self) -> str:
-        """The counts and the first entries of each list, as text for a terminal."""
+        """Return the counts and the first entries of each list, as text for a terminal."""
         count = self.counts
         lines = [
             f"{self.corpus}: {count['subjects']} subjects, {count['sessions']} sessions, "
@@ -124,59 +152,66 @@ class IndexReport:
             f"  {item.files:>7} {item.pattern} ({item.role}{', required' if item.required else ''})"
             for item in self.patterns
         ]
-        lines += _listed("missing", [f"{item.where}: {item.message}" for item in self.missing])
-        lines += _listed("unused files", self.unused)
-        lines += _listed("superseded", [f"{path} by {winner}" for path, winner in self.superseded])
-        lines += _listed(
-            "left out by the spec", [f"{path}: {rule}" for path, rule in self.excluded]
+        lines += _list_entries(
+            "missing", [f"{item.where}: {item.message}" for item in self.missing]
         )
-        lines += _listed(
-            "folders without anything of this corpus",
-            [f"{folder}/ ({number} files)" for folder, number in self.unrelated_folders.items()],
+        lines += _list_entries("unused files", self.unused)
+        lines += _list_entries(
+            "superseded", [f"{path} by {other}" for path, other in self.superseded]
+        )
+        lines += _list_entries(
+            "excluded by the spec", [f"{path}: {rule}" for path, rule in self.excluded]
+        )
+        lines += _list_entries(
+            "folders without files of this corpus",
+            [f"{folder}/ ({count} files)" for folder, count in self.unrelated_folders.items()],
         )
         if self.ignored or self.hidden:
             lines.append(f"ignored by the spec: {self.ignored}; hidden: {self.hidden}")
         return "\n".join(lines)
 
 
-def unrelated_folders(
+def separate_unrelated_folders(
     unmatched: Iterable[str], matched: Iterable[str]
 ) -> tuple[list[str], dict[str, int]]:
-    """Separate stray files of this corpus from folders that have nothing to do with it.
+    """Separate stray files of a corpus from folders that have nothing to do with it.
 
-    A folder may hold several corpora side by side. A file that no pattern knows is *unused* when
-    its folder, or one below, holds something of this corpus; otherwise only its outermost foreign
-    folder is counted.
+    A folder may hold several corpora next to each other. A file that no pattern matches is *unused*
+    when its folder, or one below, holds a file of this corpus; otherwise only its outermost
+    unrelated folder is counted.
 
     Parameters
     ----------
-    unmatched, matched : paths relative to the corpus root
+    unmatched, matched : iterable of str
+        Paths relative to the corpus root.
 
     Returns
     -------
-    unused : paths
-    others : folder -> number of files below
+    unused : list of str
+        Paths.
+    unrelated_folders : dict of str to int
+        Folder -> number of files below.
     """
-    own = {"."}
+    corpus_folders = {"."}
     for folder in {path.rpartition("/")[0] for path in matched}:
-        own.update([folder, *map(str, PurePosixPath(folder).parents)])
-    unused, others = [], Counter[str]()
+        corpus_folders.update([folder, *map(str, PurePosixPath(folder).parents)])
+    unused, counts = [], Counter[str]()
     outermost: dict[str, str | None] = {}
     for path in unmatched:
         folder = path.rpartition("/")[0] or "."
         if folder not in outermost:
             above = [*map(str, reversed(PurePosixPath(folder).parents)), folder]
-            outermost[folder] = next((name for name in above if name not in own), None)
+            unrelated = (name for name in above if name not in corpus_folders)
+            outermost[folder] = next(unrelated, None)
         top = outermost[folder]
         if top is None:
             unused.append(path)
         else:
-            others[top] += 1
-    return unused, dict(sorted(others.items()))
+            counts[top] += 1
+    return unused, dict(sorted(counts.items()))
 
 
-def _listed(title: str, entries: Iterable[str]) -> list[str]:
-    entries = list(entries)
+def _list_entries(title: str, entries: Sequence[str]) -> list[str]:
     if not entries:
         return []
     more = [f"  ... and {len(entries) - _SHOWN} more"] if len(entries) > _SHOWN else []

@@ -465,7 +465,7 @@ def test_missing_words_and_words_without_recording_are_listed(tmp_path):
         (
             {"labels.csv": "subject,visit,score,gender\nS1,1,nan,F\n"},
             [],
-            ["S1_1", "'nan'", "no number", "Correct labels.csv"],
+            ["S1_1", "'nan'", "not a number", "Correct labels.csv"],
         ),
         (
             {"labels.csv": "subject,visit,score,gender\nS1,1,9,X\n"},

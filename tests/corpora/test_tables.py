@@ -76,7 +76,7 @@ def test_objects_are_rows(spec, labels, tmp_path):
         (SPEC, '[{"person": 1, "score": [3], "group": 1}]', ["entry 0", "'score'", "no single"]),
         (SPEC, "[7]", ["entry 0: 7", "subset, person", "ignore:"]),
         (SPEC, '[{"person": "../1", "score": 3, "group": 1}]', ["entry 0", "'../1'"]),
-        (SPEC, '[{"person": 1, "score": NaN, "group": 1}]', ["'nan'", "no number"]),
+        (SPEC, '[{"person": 1, "score": NaN, "group": 1}]', ["'nan'", "not a number"]),
     ],
 )
 def test_what_cannot_be_read_is_named(spec, text, parts, tmp_path):
