@@ -28,10 +28,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from depmm.evaluation.stats.bootstrap import Interval, ResampledSessions, Values
-from depmm.evaluation.stats.metrics import METRICS, Answer, metric_names
+from depmm.evaluation.stats.bootstrap import MetricValues, ResampledSessions
+from depmm.evaluation.stats.intervals import Interval
+from depmm.evaluation.stats.metrics import METRICS, PredictionColumn, metric_names
 
-BASELINES: dict[str, tuple[Answer, str]] = {
+BASELINES: dict[str, tuple[PredictionColumn, str]] = {
     "majority": ("y_pred", "majority class"),
     "always_negative": ("y_pred", "always negative"),
     "always_positive": ("y_pred", "always positive"),
@@ -134,7 +135,7 @@ def compare_with_baselines(
     baselines: dict[str, Any] = {}
     for name in metric_names(target):
         metric = METRICS[name]
-        if any(metric.reads not in rows for rows in tested.seeds.values()):
+        if any(metric.predicted not in rows for rows in tested.seeds.values()):
             continue  # no bands: the instrument is unknown or has none
         own = tested.values(name)
         estimate = tested.interval(*own)
@@ -144,17 +145,18 @@ def compare_with_baselines(
             "gain": None,
             "verdict": None,
         }
-        if len(own.points) > 1:
-            entry["per_seed"] = dict(zip(map(str, tested.seeds), own.points, strict=True))
+        if len(own.per_seed) > 1:
+            entry["per_seed"] = dict(zip(map(str, tested.seeds), own.per_seed, strict=True))
         constants = {
             baseline: tested.values(name, baseline)
             for baseline, (answer, _) in BASELINES.items()
-            if answer == metric.reads and all(baseline in rows for rows in tested.seeds.values())
+            if answer == metric.predicted
+            and all(baseline in rows for rows in tested.seeds.values())
         }
         for baseline, values in constants.items():
             baselines.setdefault(baseline, {})[name] = asdict(tested.interval(*values))
-        if metric.judged:
-            baseline, best = _best_floor(name, constants, own)
+        if metric.has_baseline:
+            baseline, best = _best_baseline(name, constants, own)
             beside = tested.interval(*best)
             sign = -1 if metric.lower_is_better else 1
             gain = tested.interval(*(sign * (a - b) for a, b in zip(own, best, strict=True)))
@@ -194,12 +196,14 @@ def verdict(
     return {"outcome": answer, "text": words}
 
 
-def _best_floor(name: str, constants: dict[str, Values], own: Values) -> tuple[str, Values]:
+def _best_baseline(
+    name: str, constants: dict[str, MetricValues], own: MetricValues
+) -> tuple[str, MetricValues]:
     """Pick the constant answer with the best point value, or the metric's chance level."""
     metric = METRICS[name]
     if metric.chance is not None:
-        return CHANCE, Values(*(np.full_like(part, metric.chance) for part in own))
+        return CHANCE, MetricValues(*(np.full_like(part, metric.chance) for part in own))
     sign = -1 if metric.lower_is_better else 1
-    quality = {baseline: sign * np.mean(values.points) for baseline, values in constants.items()}
+    quality = {baseline: sign * np.mean(values.per_seed) for baseline, values in constants.items()}
     best = max(quality, key=lambda baseline: np.nan_to_num(quality[baseline], nan=-np.inf))
     return best, constants[best]

@@ -17,14 +17,14 @@ from depmm.evaluation.covariates import COVARIATES
 
 
 @torch.no_grad()
-def predict(
+def predict_sessions(
     model: nn.Module,
     dataset: SessionDataset,
     indices: Sequence[int],
     batch_size: int,
     rank: int = 0,
-    world: int = 1,
-    draws: int = 0,
+    n_processes: int = 1,
+    n_gate_samples: int = 0,
 ) -> pd.DataFrame:
     """Predict this process's share of some sessions.
 
@@ -50,11 +50,13 @@ def predict(
     model.eval()
     device = next(model.parameters()).device
     rows = []
-    for index, inputs in evaluation_batches(dataset, indices, batch_size, device, rank, world):
+    for index, inputs in evaluation_batches(
+        dataset, indices, batch_size, device, rank, n_processes
+    ):
         sampled = None
-        if draws > 1:
+        if n_gate_samples > 1:
             seeds = [session_seed(dataset.session_keys[row]) for row in index.tolist()]
-            output, sampled = cast(Any, model).sample(draws, seeds, **inputs)
+            output, sampled = cast(Any, model).sample(n_gate_samples, seeds, **inputs)
         else:
             output = model(**inputs)
         table = pd.DataFrame(

@@ -11,115 +11,26 @@ several trainings, and what ``corrected_resampled_t`` is for.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
 
 from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.errors import DepmmError
 from depmm.evaluation.predictions import Unit, prepare_predictions, session_names
 from depmm.evaluation.stats.bootstrap import ResampledSessions, resample_sessions
-from depmm.evaluation.stats.metrics import METRICS, TRUTH, Array
+from depmm.evaluation.stats.metrics import METRICS
+from depmm.evaluation.stats.paired_tests import paired_permutation_test
+from depmm.evaluation.stats.weighted_sums import Array
 from depmm.multiple_testing import benjamini_hochberg, holm
 
 Adjustment = Literal["holm", "benjamini_hochberg"]
-ROUNDING = 1e-12  # differences this close are the same difference
 
 
 class PairingError(DepmmError):
     """Runs that were not tested on the same sessions; names them."""
-
-
-# ---- tests of one pair -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Permutation:
-    """A difference between two runs and how rarely chance makes one as large."""
-
-    difference: float
-    p: float
-    exact: bool  # all exchanges were tried, not a random sample of them
-
-
-def paired_permutation(
-    name: str,
-    truth: ArrayLike,
-    answers_a: ArrayLike,
-    answers_b: ArrayLike,
-    subjects: ArrayLike,
-    *,
-    n_permutations: int = 10_000,
-    seed: int = 0,
-) -> Permutation:
-    """Test a metric's difference by exchanging the two runs' answers within subjects.
-
-    If the runs are alike, whose answer is whose is a toss of a coin for each subject. Two-sided.
-    Where there are no more exchanges than ``n_permutations``, all are tried; otherwise
-    ``p = (1 + as large) / (1 + n_permutations)`` (Phipson and Smyth 2010, eq. 2), which is never 0.
-    Exchanges that leave the metric undefined count as large.
-
-    Parameters
-    ----------
-    name : one of ``METRICS``
-    truth : [N]
-    answers_a, answers_b : [N], or [S, N] of several seeds: the metric is then their mean, and a
-        subject is exchanged in all seeds at once
-    subjects : [N] whole numbers, equal for sessions of one subject
-    n_permutations, seed : of the random exchanges
-
-    Returns
-    -------
-    The difference (a - b) with its p; NaN where the metric is undefined
-    """
-    a, b = np.atleast_2d(np.asarray(answers_a, float)), np.atleast_2d(np.asarray(answers_b, float))
-    y = np.asarray(truth, dtype=float)
-    _, subject = np.unique(np.asarray(subjects), return_inverse=True)
-    if a.shape != b.shape or a.shape[1:] != y.shape or y.shape != subject.shape:
-        raise ValueError(
-            f"paired_permutation: {y.shape} truths, {a.shape} and {b.shape} answers, "
-            f"{subject.shape} subjects: give one of each per session, in the same order"
-        )
-    # exchanging equal answers does nothing
-    active = np.unique(subject[(a != b).any(axis=0)])
-    exact = 2 ** len(active) <= n_permutations
-    swapped = np.zeros(
-        (2 ** len(active) if exact else n_permutations, subject.max() + 1), dtype=np.uint8
-    )
-    if exact:
-        swapped[:, active] = np.arange(len(swapped))[:, None] >> np.arange(len(active)) & 1
-    else:
-        rng = np.random.default_rng(seed)
-        swapped[:, active] = rng.integers(0, 2, (n_permutations, len(active)), dtype=np.uint8)
-    swapped = swapped[:, subject]
-    metric = METRICS[name].function
-
-    def difference(swap: NDArray[np.uint8]) -> Array:
-        # both runs' answers stand in one table; weights pick whose counts as whose
-        first, second = np.hstack([1 - swap, swap]), np.hstack([swap, 1 - swap])
-        twice = np.tile(y, 2)
-        each = [
-            metric(twice, both, first) - metric(twice, both, second) for both in np.hstack([a, b])
-        ]
-        return np.mean(each, axis=0)
-
-    observed = difference(np.zeros((1, len(y)), dtype=np.uint8))[0]
-    if not np.isfinite(observed):
-        return Permutation(float(observed), np.nan, exact)
-    by_chance = np.nan_to_num(np.abs(difference(swapped)), nan=np.inf)
-    large = int((by_chance >= abs(observed) - ROUNDING).sum())
-    p = large / len(swapped) if exact else (1 + large) / (1 + n_permutations)
-    return Permutation(float(observed), float(p), exact)
-
-
-# ---- many tests --------------------------------------------------------------------------------
-
-
-# ---- several runs ------------------------------------------------------------------------------
 
 
 def compare_runs(
@@ -145,8 +56,8 @@ def compare_runs(
     Returns
     -------
     One row a metric and pair: metric, run_a, run_b, value_a, value_b, difference (a - b, whichever
-    is better), low, high, method (of the paired interval), p (``paired_permutation``), p_adjusted,
-    unit, sessions, subjects
+    is better), low, high, method (of the paired interval), p (``paired_permutation_test``),
+    p_adjusted, unit, sessions, subjects
 
     Raises
     ------
@@ -171,9 +82,9 @@ def compare_runs(
         for a, b in combinations(tested, 2):
             pairs = zip(values[a], values[b], strict=True)
             found = tested[a].interval(*(x - y for x, y in pairs))
-            mine, other = (_answers(tested[name], METRICS[metric].reads) for name in (a, b))
-            truth = one[TRUTH[METRICS[metric].reads]].to_numpy(float)
-            test = paired_permutation(
+            mine, other = (_answers(tested[name], METRICS[metric].predicted) for name in (a, b))
+            truth = one[METRICS[metric].measured].to_numpy(float)
+            test = paired_permutation_test(
                 metric, truth, mine, other, subjects, n_permutations=n_bootstrap, seed=seed
             )
             rows.append(
@@ -181,8 +92,8 @@ def compare_runs(
                     "metric": metric,
                     "run_a": a,
                     "run_b": b,
-                    "value_a": values[a].points.mean(),
-                    "value_b": values[b].points.mean(),
+                    "value_a": values[a].per_seed.mean(),
+                    "value_b": values[b].per_seed.mean(),
                     "difference": found.value,
                     "ci_low": found.ci_low,
                     "ci_high": found.ci_high,
@@ -226,13 +137,13 @@ def _check_pair(
                         f"{lacks}; compare runs on the same sessions"
                     )
             for metric in metrics:
-                reads = METRICS[metric].reads
+                reads = METRICS[metric].predicted
                 if reads not in here or here[reads].isna().any():
                     raise ValueError(
                         f"compare_runs: {metric} reads {reads!r}, which {where} has not for every "
                         "tested session; leave the metric out, or add the column"
                     )
-                truth = TRUTH[reads]
+                truth = METRICS[metric].measured
                 differs = here[truth] != first[truth]
                 if differs.any():
                     session = here.index[differs][0]

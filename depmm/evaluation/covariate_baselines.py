@@ -26,8 +26,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from depmm.evaluation.baselines import fitting_rows, verdict
-from depmm.evaluation.stats.bootstrap import DEFAULT_THRESHOLD, ResampledSessions
+from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS, metric_names
+from depmm.evaluation.thresholds import DEFAULT_THRESHOLD
 
 COVARIATE_BASELINES: dict[str, tuple[str, ...]] = {
     "demographics": ("gender", "age"),
@@ -183,16 +184,16 @@ def compare_with_covariate_baselines(
     }
     for name in metric_names(target):
         metric = METRICS[name]
-        if metric.reads == "band_pred":
+        if metric.predicted == "band_pred":
             continue
         own = tested.values(name)
         estimate = tested.interval(*own)
         sign = -1 if metric.lower_is_better else 1
         for baseline, entry in baselines.items():
-            values = tested.values(name, f"{baseline}_{metric.reads}")
+            values = tested.values(name, f"{baseline}_{metric.predicted}")
             beside = tested.interval(*values)
             entry["metrics"][name] = {**asdict(beside), "gain": None, "verdict": None}
-            if metric.judged:
+            if metric.has_baseline:
                 gain = tested.interval(*(sign * (a - b) for a, b in zip(own, values, strict=True)))
                 words = f"{baseline} alone: {', '.join(entry['columns'])}"
                 entry["metrics"][name] |= {

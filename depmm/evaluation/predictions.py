@@ -19,8 +19,8 @@ from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.corpora.manifest_rules import MAX_AGE
 from depmm.errors import DepmmError
 from depmm.evaluation.covariates import COVARIATES, NUMBERS, is_number
-from depmm.evaluation.stats.bootstrap import apply_threshold
-from depmm.evaluation.stats.metrics import severity_bands
+from depmm.evaluation.stats.severity_metrics import severity_bands
+from depmm.evaluation.thresholds import apply_threshold
 
 Unit = Literal["session", "subject"]
 SPLITS = ("train", "validation", "test")

@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from depmm.corpora.manifest import SESSION_KEY, VALENCES
 from depmm.evaluation.covariates import AGE_LABELS, age_bands
 from depmm.evaluation.stats.bootstrap import ResampledSessions, assign_strata, count_sessions
-from depmm.evaluation.stats.metrics import HEADLINE, METRICS, TRUTH, Array
+from depmm.evaluation.stats.metrics import HEADLINE, METRICS
+from depmm.evaluation.stats.weighted_sums import Array
 from depmm.multiple_testing import holm
 
 GROUPINGS = ("gender", "age", "task", "valence", "corpus")
@@ -98,7 +99,7 @@ def _by_group(
         members["age"] = age_bands(members["age"])
     for name in present:
         members[name] = members[name].astype(object).fillna(UNKNOWN)
-    answers = {METRICS[name].reads for task in tasks for name in HEADLINE[task]}
+    answers = {METRICS[name].predicted for task in tasks for name in HEADLINE[task]}
     needed = [*SESSION_KEY, "unit", *truths, *sorted(answers)]  # the rest makes every cut slow
     seeds = {
         seed: rows[needed].assign(**{name: rows["unit"].map(members[name]) for name in present})
@@ -253,8 +254,8 @@ def exchange_p(tested: ResampledSessions, metric: str, codes: NDArray[np.integer
         member = (codes == group).astype(np.uint8)
         of_seeds = [
             rule.function(
-                rows[TRUTH[rule.reads]].to_numpy(float),
-                rows[rule.reads].to_numpy(float),
+                rows[rule.measured].to_numpy(float),
+                rows[rule.predicted].to_numpy(float),
                 member[:, rows["unit"].to_numpy()],
             )
             for rows in tested.seeds.values()

@@ -17,19 +17,19 @@ from depmm.corpora.instruments import INSTRUMENTS
 from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.evaluation.stats.calibration import (
     CalibrationError,
-    Temperature,
+    TemperatureScaling,
     fit_calibrators,
     validation_rows,
     venn_abers,
 )
-from depmm.evaluation.stats.conformal import (
+from depmm.evaluation.stats.conformal_sets import (
     ALPHAS,
     fit_label_sets,
     fit_severity_intervals,
     predict_label_sets,
     predict_severity_intervals,
 )
-from depmm.evaluation.stats.metrics import severity_bands
+from depmm.evaluation.stats.severity_metrics import severity_bands
 
 ALPHA = ALPHAS[0]  # miscoverage: the share of new subjects whose set may miss the label
 
@@ -70,7 +70,9 @@ def calibrate_probability(outputs: pd.DataFrame, predictions: pd.DataFrame) -> d
             outputs.index,
         )
         calibration = {
-            "temperatures": [c.temperature for c in calibrators if isinstance(c, Temperature)],
+            "temperatures": [
+                c.temperature for c in calibrators if isinstance(c, TemperatureScaling)
+            ],
             "validation_subjects": _min_validation_subjects(outputs, predictions),
             "sources": sorted({calibrator.source for calibrator in calibrators}),
         }

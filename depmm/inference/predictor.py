@@ -16,7 +16,7 @@ import torch
 
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
-from depmm.evaluation.batch_prediction import predict
+from depmm.evaluation.batch_prediction import predict_sessions
 from depmm.evaluation.reports.report import FEW_SUBJECTS
 from depmm.inference.calibrated_prediction import calibrate_probability, calibrate_score
 from depmm.inference.errors import InferenceError
@@ -275,7 +275,9 @@ def _run_models(
     column = "y_prob" if run.description["kind"] == "binary" else "score_pred"
     rows, attributions = [], []
     for (fold, seed), model in run.models.items():
-        output = predict(model, dataset, [0], 1, draws=run.config.evaluation.n_gate_samples).iloc[0]
+        output = predict_sessions(
+            model, dataset, [0], 1, n_gate_samples=run.config.evaluation.n_gate_samples
+        ).iloc[0]
         if not np.isfinite(output["prediction"]):
             raise InferenceError(
                 f"{file}: the model of fold {fold}, seed {seed} predicts {output['prediction']}.",

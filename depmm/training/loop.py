@@ -25,8 +25,10 @@ from depmm.config import Config, ConfigError, PhaseConfig, TrainingConfig
 from depmm.corpora.splits import write_split
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.precompute import ensure_embeddings
-from depmm.evaluation.batch_prediction import predict, prediction_table
-from depmm.evaluation.stats.metrics import auroc, rmse, unit_weights
+from depmm.evaluation.batch_prediction import predict_sessions, prediction_table
+from depmm.evaluation.stats.binary_metrics import auroc
+from depmm.evaluation.stats.severity_metrics import rmse
+from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.models.model import DepressionModel, build_model
 from depmm.models.weights import load_run, load_weights
 from depmm.runs.folder import RunFolder, write_table, write_text
@@ -248,12 +250,12 @@ def predict_everywhere(
     model: DepressionModel,
     indices: list[int],
     accelerator: Accelerator,
-    draws: int = 0,
+    n_gate_samples: int = 0,
 ) -> pd.DataFrame:
     """Predict sessions on all processes; every process gets the whole table, in order."""
     rank, world = accelerator.process_index, accelerator.num_processes
     batch_size = config.training.batch_size
-    mine = predict(model, data.dataset, indices, batch_size, rank, world, draws)
+    mine = predict_sessions(model, data.dataset, indices, batch_size, rank, world, n_gate_samples)
     everyone = gather_object([mine])
     table = pd.concat([part for part in everyone if len(part)], ignore_index=True)
     return table.astype({"index": int}).sort_values("index", ignore_index=True)
@@ -269,8 +271,8 @@ def finish(
     """Save the model and predict every session of every split, as whoever loads it will."""
     accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # half precision was for training
     everyone = list(range(len(data.sessions)))
-    draws = config.evaluation.n_gate_samples
-    table = predict_everywhere(config, data, model, everyone, accelerator, draws)
+    n_gate_samples = config.evaluation.n_gate_samples
+    table = predict_everywhere(config, data, model, everyone, accelerator, n_gate_samples)
     if accelerator.is_main_process:
         logging.disable_progress_bar()  # one small file needs none
         model.save_pretrained(run.path)

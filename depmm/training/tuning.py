@@ -31,7 +31,8 @@ from depmm.corpora.splits import SplitError
 from depmm.data.experiment_data import load_experiment_data
 from depmm.errors import DepmmError
 from depmm.evaluation.predictions import prepare_predictions
-from depmm.evaluation.stats.metrics import METRICS, TRUTH, Metric, unit_weights
+from depmm.evaluation.stats.metrics import METRICS, Metric
+from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.runs.folder import RunFolder, write_text
 from depmm.training.classical import train_classical
 from depmm.training.loop import train
@@ -158,7 +159,9 @@ def tuning_metric(tuning: TuningConfig, target: TargetConfig) -> Metric:
     TuningError : unknown, of another kind of task, or best for a constant answer
     """
     kind = "binary" if target.kind == "binary" else "severity"
-    usable = [name for name, metric in METRICS.items() if metric.task == kind and metric.judged]
+    usable = [
+        name for name, metric in METRICS.items() if metric.target == kind and metric.has_baseline
+    ]
     if tuning.metric not in usable:
         raise TuningError(
             f"tuning.metric {tuning.metric!r} cannot choose settings of target.kind "
@@ -202,13 +205,13 @@ def measure(run: RunFolder, metric: Metric) -> float:
     """
     table, _ = prepare_predictions(pd.read_parquet(run.predictions))
     held_out = table[table["split"] == "test"]
-    if metric.reads not in held_out:
+    if metric.predicted not in held_out:
         raise TuningError(
             f"tuning.metric: {metric.label} needs severity bands, which the scores of "
             f"{run.path} have not: use another metric"
         )
     truth, answer = (
-        held_out[column].to_numpy(float) for column in (TRUTH[metric.reads], metric.reads)
+        held_out[column].to_numpy(float) for column in (metric.measured, metric.predicted)
     )
     return float(metric.function(truth, answer, unit_weights(len(held_out)))[0])
 

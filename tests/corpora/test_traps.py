@@ -91,7 +91,7 @@ def test_trap_2_and_7_test_people_choose_and_scale_nothing(corpus, tmp_path):
     Not with the same bits: each run has tensors of its own. Weights that change no answer, as the
     biases of keys, follow nothing but rounding, so that answers are compared.
     """
-    from depmm.evaluation.stats.bootstrap import apply_threshold
+    from depmm.evaluation.thresholds import apply_threshold
     from depmm.runs.folder import RunFolder
     from depmm.training.loop import build_accelerator, train
 

@@ -8,8 +8,12 @@ import pytest
 import scipy.stats
 
 from depmm.evaluation import comparison as C
-from depmm.evaluation.stats import metrics as M
-from depmm.evaluation.stats.bootstrap import bootstrap_weights, interval, leave_subjects_out
+from depmm.evaluation.stats.bca_interval import bootstrap_interval, leave_subjects_out
+from depmm.evaluation.stats.binary_metrics import auroc
+from depmm.evaluation.stats.bootstrap import bootstrap_weights
+from depmm.evaluation.stats.metrics import METRICS
+from depmm.evaluation.stats.paired_tests import Permutation, paired_permutation_test
+from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.multiple_testing import benjamini_hochberg, holm
 
 
@@ -24,41 +28,41 @@ def rng():
 def test_permutation_by_hand():
     # the runs differ on 4 subjects and a is right on all 4: |difference| is as large in 2 of 16
     y, a, b = [1, 1, 0, 0, 1], [1, 1, 0, 0, 1], [0, 0, 1, 1, 1]
-    found = C.paired_permutation("accuracy", y, a, b, np.arange(5))
-    assert found == C.Permutation(pytest.approx(0.8), pytest.approx(2 / 16), True)
+    found = paired_permutation_test("accuracy", y, a, b, np.arange(5))
+    assert found == Permutation(pytest.approx(0.8), pytest.approx(2 / 16), True)
     # as sessions of two subjects they are exchanged together: nothing but the sign can change
-    found = C.paired_permutation("accuracy", y, a, b, [0, 0, 1, 1, 1])
+    found = paired_permutation_test("accuracy", y, a, b, [0, 0, 1, 1, 1])
     assert found.p == pytest.approx(2 / 4)
-    assert C.paired_permutation("accuracy", y, a, a, np.arange(5)).p == 1
+    assert paired_permutation_test("accuracy", y, a, a, np.arange(5)).p == 1
 
 
 def test_all_exchanges_equal_their_definition(rng):
     y, subject = np.tile([0, 1], 6), np.repeat(np.arange(6), 2)
     a, b = rng.random(12), rng.random(12)
-    one = M.unit_weights(12)
+    one = unit_weights(12)
 
     def difference(swap):
         first, second = np.where(swap, b, a), np.where(swap, a, b)
-        return (M.auroc(y, first, one) - M.auroc(y, second, one))[0]
+        return (auroc(y, first, one) - auroc(y, second, one))[0]
 
     values = [difference(np.array(swap)[subject]) for swap in product([False, True], repeat=6)]
-    found = C.paired_permutation("auroc", y, a, b, subject)
+    found = paired_permutation_test("auroc", y, a, b, subject)
     assert found.difference == pytest.approx(values[0])
     assert found.p == pytest.approx(np.mean(np.abs(values) >= abs(values[0]) - 1e-12))
-    drawn = C.paired_permutation("auroc", y, a, b, subject, n_permutations=63)
+    drawn = paired_permutation_test("auroc", y, a, b, subject, n_permutations=63)
     assert not drawn.exact
     assert drawn.p == pytest.approx(found.p, abs=0.25)
     # the same answers of a second seed change nothing, and neither does who is called a
-    twice = C.paired_permutation("auroc", y, [a, a], [b, b], subject)
+    twice = paired_permutation_test("auroc", y, [a, a], [b, b], subject)
     assert twice.p == pytest.approx(found.p)
-    assert C.paired_permutation("auroc", y, b, a, subject).p == pytest.approx(found.p)
+    assert paired_permutation_test("auroc", y, b, a, subject).p == pytest.approx(found.p)
 
 
 def test_permutation_of_an_undefined_metric_is_undefined():
-    found = C.paired_permutation("auroc", [1, 1, 1], [0.1, 0.2, 0.3], [0.3, 0.2, 0.1], [0, 1, 2])
+    found = paired_permutation_test("auroc", [1, 1, 1], [0.1, 0.2, 0.3], [0.3, 0.2, 0.1], [0, 1, 2])
     assert np.isnan(found.p)
     with pytest.raises(ValueError, match="same order"):
-        C.paired_permutation("auroc", [1, 0], [0.1, 0.2], [0.1, 0.2, 0.3], [0, 1])
+        paired_permutation_test("auroc", [1, 0], [0.1, 0.2], [0.1, 0.2, 0.3], [0, 1])
 
 
 def test_adjusted_p_by_hand():
@@ -113,7 +117,7 @@ def test_runs_are_compared_in_pairs():
     row = by_pair.loc["auroc", "good", "fair"]
     tested = runs["good"].query("split == 'test'")
     each = [
-        M.auroc(rows["y_true"], rows["y_prob"], M.unit_weights(24))[0]
+        auroc(rows["y_true"], rows["y_prob"], unit_weights(24))[0]
         for _, rows in tested.groupby("seed")
     ]
     assert row["value_a"] == pytest.approx(np.mean(each))
@@ -189,10 +193,10 @@ def test_intervals_of_60_subjects_cover_the_truth_in_19_of_20_studies():
         x = SEPARATION * y + rng.normal(size=60)
         weights = bootstrap_weights(subject, y, 400, study)
         for name, answer in (("auroc", x), ("balanced_accuracy", x >= SEPARATION / 2)):
-            metric = M.METRICS[name].function
-            value = metric(y, answer, M.unit_weights(60))[0]
+            metric = METRICS[name].function
+            value = metric(y, answer, unit_weights(60))[0]
             a = jackknife.acceleration(value, metric(y, answer, jackknife.weights))
-            found = interval(value, metric(y, answer, weights), 0.95, a)
+            found = bootstrap_interval(value, metric(y, answer, weights), 0.95, a)
             covered[name] += found.ci_low <= truth[name] <= found.ci_high
     shares = {name: count / REPEATS for name, count in covered.items()}
     assert all(0.93 <= share <= 0.97 for share in shares.values()), shares
@@ -224,5 +228,7 @@ def test_permutation_keeps_its_size(metric, least):
         y, a, b, subject = equal_runs(rng, 24, sessions=2)
         if metric == "balanced_accuracy":
             a, b = a > 0.5, b > 0.5
-        p.append(C.paired_permutation(metric, y, a, b, subject, n_permutations=199, seed=study).p)
+        p.append(
+            paired_permutation_test(metric, y, a, b, subject, n_permutations=199, seed=study).p
+        )
     assert least <= share_below(p) <= 0.07

@@ -19,7 +19,7 @@ from depmm.data.batch import collate
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.precompute import ensure_embeddings
-from depmm.evaluation.batch_prediction import predict
+from depmm.evaluation.batch_prediction import predict_sessions
 from depmm.models.errors import ModelError
 from depmm.models.model import DepressionModel, build_model
 from depmm.runs.folder import RunFolder
@@ -90,7 +90,7 @@ def embed(
 
 
 def predictions(model: DepressionModel, data: ExperimentData) -> np.ndarray:
-    table = predict(model, data.dataset, range(len(data.dataset)), batch_size=5)
+    table = predict_sessions(model, data.dataset, range(len(data.dataset)), batch_size=5)
     return table["prediction"].to_numpy()
 
 

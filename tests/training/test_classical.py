@@ -20,7 +20,8 @@ from depmm.config import ClassifierConfig, ConfigError, load_config, load_experi
 from depmm.corpora.manifest import read_manifest, write_manifest
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import load_experiment_data
-from depmm.evaluation.stats.metrics import auroc, unit_weights
+from depmm.evaluation.stats.binary_metrics import auroc
+from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.models.encoders.acoustic import MFCC
 from depmm.runs.folder import RunFolder, read_run
 from depmm.training.classical import (

@@ -23,8 +23,8 @@ from depmm.corpora.manifest import read_manifest, write_manifest
 from depmm.data.epoch_plan import plan_epoch
 from depmm.data.errors import DataError
 from depmm.data.experiment_data import load_experiment_data
-from depmm.evaluation.batch_prediction import predict
-from depmm.evaluation.stats.bootstrap import apply_threshold
+from depmm.evaluation.batch_prediction import predict_sessions
+from depmm.evaluation.thresholds import apply_threshold
 from depmm.models.heads import BinaryHead, SeverityHead
 from depmm.models.model import DepressionModel, DepressionOutput, build_model
 from depmm.runs.folder import RunFolder, model_folders, read_run
@@ -177,7 +177,7 @@ def test_half_precision_learns_as_a_gpu_would_compute_it(corpus, tmp_path, chang
     written = pd.read_parquet(folder.predictions)["y_prob"]
     model = DepressionModel.from_pretrained(folder.path)
     data = load_experiment_data(load_config(folder.config))
-    again = predict(model, data.dataset, list(range(len(written))), 4)
+    again = predict_sessions(model, data.dataset, list(range(len(written))), 4)
     # up to rounding at other addresses; half precision would be about 1e-3 off
     np.testing.assert_allclose(again["prediction"], written, rtol=0, atol=1e-5)
 

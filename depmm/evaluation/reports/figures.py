@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from depmm.corpora.instruments import INSTRUMENTS
-from depmm.evaluation.stats.metrics import Array, Weights, pr_curve, roc_curve, unit_weights
+from depmm.evaluation.stats.curves import pr_curve, roc_curve
+from depmm.evaluation.stats.weighted_sums import Array, Weights, unit_weights
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5f6670"
 GRID = np.linspace(0, 1, 201)  # false positive rates or recalls at which curves are compared

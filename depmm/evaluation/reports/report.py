@@ -36,16 +36,18 @@ from depmm.evaluation.predictions import (
 from depmm.evaluation.reports import figures
 from depmm.evaluation.reports.rendering import flatten, plain, render, report_figures, write_whole
 from depmm.evaluation.reports.tables import metrics_table
-from depmm.evaluation.stats.bootstrap import (
-    ResampledSessions,
-    count_sessions,
-    resample_sessions,
-    wilson,
-)
+from depmm.evaluation.stats.binary_metrics import confusion
+from depmm.evaluation.stats.bootstrap import ResampledSessions, count_sessions, resample_sessions
 from depmm.evaluation.stats.calibration import CalibrationError, measure_calibration
-from depmm.evaluation.stats.conformal import ALPHAS, measure_label_sets, measure_severity_intervals
-from depmm.evaluation.stats.metrics import HEADLINE, METRICS, confusion, unit_weights
+from depmm.evaluation.stats.conformal_sets import (
+    ALPHAS,
+    measure_label_sets,
+    measure_severity_intervals,
+)
+from depmm.evaluation.stats.intervals import wilson_interval
+from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.evaluation.stats.risk_coverage import measure_gate_std, measure_risk_coverage
+from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.evaluation.subgroups import measure_subgroups, subgroup_warnings
 
 SCHEMA_VERSION = 1  # of metrics.json; a key that changes its meaning or goes raises it
@@ -294,7 +296,7 @@ def _warnings(content: dict[str, Any], table: pd.DataFrame, tested: ResampledSes
     notes += subgroup_warnings(content["subgroup_gaps"])
     accuracy = content["metrics"].get("accuracy")
     if accuracy and accuracy["ci_low"] == accuracy["ci_high"]:
-        exact = wilson(accuracy["value"] * subjects, subjects, tested.confidence)
+        exact = wilson_interval(accuracy["value"] * subjects, subjects, tested.confidence)
         notes.append(
             f"All draws have the accuracy {exact.value:.3f}: the bootstrap shows no uncertainty. "
             f"By Wilson's interval for {subjects} subjects it is {exact.ci_low:.3f} to "

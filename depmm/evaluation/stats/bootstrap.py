@@ -16,7 +16,6 @@ truth in 95.1 % with 60 subjects and 94.6 % with 30; percentiles in 94.1 % and 9
 """
 
 from dataclasses import dataclass, field, replace
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,101 +23,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
-from depmm.evaluation.stats.metrics import METRICS, TRUTH, Array, unit_weights
+from depmm.evaluation.stats.bca_interval import Jackknife, bootstrap_interval, leave_subjects_out
+from depmm.evaluation.stats.intervals import Interval
+from depmm.evaluation.stats.metrics import METRICS
+from depmm.evaluation.stats.weighted_sums import Array, unit_weights
 
 CHUNK = 128  # draws made at a time, to keep the memory of a draw's indices small
-DEFAULT_THRESHOLD = 0.5  # when the validation rows cannot say better
-JACKKNIFE_SUBJECTS = 1000  # left out one by one at most; more hardly change an acceleration
-FLAT = 1e-12  # influences below this share of the estimate are rounding
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A point estimate with its interval; NaN where undefined.
-
-    Parameters
-    ----------
-    method : ``BCa``, ``percentile`` or ``Wilson``
-    reason : why the interval is not BCa, where it could not be
-    """
-
-    value: float
-    ci_low: float
-    ci_high: float
-    n_undefined: int = 0
-    method: str = "percentile"
-    reason: str | None = None
-
-
-def interval(
-    value: float, draws: Array, confidence: float, acceleration: float | None = None
-) -> Interval:
-    """Interval of a bootstrap; undefined (NaN) draws are left out and counted.
-
-    Parameters
-    ----------
-    value : point estimate
-    draws : [D], the metric in each draw
-    confidence : e.g. 0.95
-    acceleration : of BCa (``Jackknife.acceleration``); None asks for the percentile
-        interval, NaN says that it is undefined
-    """
-    defined = draws[np.isfinite(draws)]
-    undefined = int(len(draws) - len(defined))
-    if not len(defined):
-        return Interval(float(value), np.nan, np.nan, undefined)
-    tail = (1 - confidence) / 2
-    levels, reason = np.array([tail, 1 - tail]), None
-    if acceleration is not None:
-        levels, reason = _bca_levels(value, defined, levels, acceleration)
-    low, high = (float(bound) for bound in np.quantile(defined, levels))
-    method = "percentile" if acceleration is None or reason else "BCa"
-    return Interval(float(value), low, high, undefined, method, reason)
-
-
-def _bca_levels(
-    value: float, draws: Array, levels: Array, acceleration: float
-) -> tuple[Array, str | None]:
-    """Move the levels of an interval (Efron and Tibshirani 1993, eq. 14.10), or say why not."""
-    # draws equal to the value count half: metrics of few subjects take few values
-    below = float(np.mean(draws < value) + np.mean(draws <= value)) / 2
-    if not 0 < below < 1:
-        return levels, "all draws lie on one side of the value: the bias correction is undefined"
-    if not np.isfinite(acceleration):
-        return levels, "leaving a subject out says nothing: the acceleration is undefined"
-    normal = NormalDist()
-    bias = normal.inv_cdf(below)
-    moved = []
-    for level in levels:
-        shifted = bias + normal.inv_cdf(level)
-        if acceleration * shifted >= 1:
-            return levels, f"the acceleration {acceleration:.2f} is too large for this confidence"
-        moved.append(normal.cdf(bias + shifted / (1 - acceleration * shifted)))
-    return np.array(moved), None
-
-
-def wilson(successes: float, n: float, confidence: float) -> Interval:
-    """Wilson's score interval of a proportion (Wilson 1927), sound where a bootstrap is not.
-
-    A bootstrap of 20 right answers out of 20 has no width; this interval has.
-
-    Raises
-    ------
-    ValueError : ``n`` is not positive or ``successes`` lies outside [0, n]
-    """
-    if n <= 0 or not 0 <= successes <= n:
-        raise ValueError(
-            f"wilson: {successes} successes out of {n}: need 0 <= successes <= n, n > 0"
-        )
-    share, z = successes / n, NormalDist().inv_cdf((1 + confidence) / 2)
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    # at 0 and n the bound is exact in theory; rounding must not put the value outside
-    low, high = min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)
-    return Interval(share, float(low), float(high), method="Wilson")
-
-
-# ---- bootstrap over subjects --------------------------------------------------------------------
 
 
 def bootstrap_weights(
@@ -204,75 +114,12 @@ def count_sessions(rows: pd.DataFrame) -> dict[str, int]:
     return counts
 
 
-@dataclass(frozen=True)
-class Jackknife:
-    """Weights that leave one subject out, the rest of the stratum standing in for the subject.
-
-    Subjects are drawn within strata of fixed size, so leaving one of ``n`` out gives the others of
-    the stratum the weight n / (n - 1) (Davison and Hinkley 1997, ch. 3, several samples). A subject
-    alone in a stratum is in every draw and is never left out. Of more than ``JACKKNIFE_SUBJECTS``
-    subjects a random sample is left out.
-
-    Parameters
-    ----------
-    weights : [J, distinct sessions]
-    size : [J], subjects in the stratum of the one who is left out
-    share : of all subjects that could be left out
-    """
-
-    weights: Array
-    size: Array
-    share: float
-
-    def acceleration(self, value: float, left_out: Array) -> float:
-        """Acceleration of BCa from influence values; NaN where it is undefined.
-
-        Efron and Tibshirani 1993, eq. 14.15. With strata the influence of a subject,
-        (n - 1)(value - left out), enters divided by the subjects n of the stratum (Davison and
-        Hinkley 1997, ch. 5, several samples).
-
-        Parameters
-        ----------
-        value : point estimate
-        left_out : [J], the metric without each subject
-        """
-        influence = (1 - 1 / self.size) * (value - left_out)
-        if not len(influence) or not np.isfinite(influence).all():
-            return np.nan
-        if np.abs(influence).max() <= FLAT * max(1.0, abs(value)):
-            return np.nan
-        # sums over a sample of subjects stand for the sums over all: /share and /share^1.5
-        skew = (influence**3).sum() / (influence**2).sum() ** 1.5
-        return float(skew * np.sqrt(self.share) / 6)
-
-
-def leave_subjects_out(subject_codes: ArrayLike, strata: ArrayLike, seed: int) -> Jackknife:
-    """Build the jackknife that belongs to ``bootstrap_weights`` of the same subjects and strata.
-
-    Parameters
-    ----------
-    subject_codes, strata : [N], see ``bootstrap_weights``
-    seed : of the sample of subjects, where there are more than ``JACKKNIFE_SUBJECTS``
-    """
-    _, first, subject = np.unique(subject_codes, return_index=True, return_inverse=True)
-    _, stratum = np.unique(np.asarray(strata)[first], return_inverse=True)
-    size = np.bincount(stratum)[stratum]
-    able = np.flatnonzero(size > 1)
-    chosen = able
-    if len(able) > JACKKNIFE_SUBJECTS:
-        chosen = np.random.default_rng(seed).choice(able, JACKKNIFE_SUBJECTS, replace=False)
-    mates = stratum[chosen][:, None] == stratum[None, subject]
-    weights = np.where(mates, (size / np.maximum(size - 1, 1))[chosen][:, None], 1.0)
-    weights[chosen[:, None] == subject] = 0
-    return Jackknife(weights, size[chosen].astype(float), len(chosen) / max(1, len(able)))
-
-
-class Values(NamedTuple):
+class MetricValues(NamedTuple):
     """A metric of several seeds, and its mean over them in each draw and without each subject."""
 
-    points: Array  # [S]
-    draws: Array  # [D]
-    left_out: Array  # [J]
+    per_seed: Array  # [S]
+    replicates: Array  # [D]
+    jackknife: Array  # [J]
 
 
 @dataclass(frozen=True)
@@ -298,7 +145,7 @@ class ResampledSessions:
     subjects_by_stratum: dict[str, int]
     repeats: int = 1
     # baselines, gains, groups and gaps ask for the same metrics
-    _known: dict[tuple[str, str], Values] = field(
+    _known: dict[tuple[str, str], MetricValues] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -312,13 +159,13 @@ class ResampledSessions:
             return weights  # without a copy
         return weights[:, units]
 
-    def values(self, name: str, answer: str | None = None) -> Values:
+    def values(self, name: str, answer: str | None = None) -> MetricValues:
         """Compute a metric per seed, and its mean over seeds in each draw and without each subject.
 
         ``answer`` is another column than the metric's own: a constant answer, say.
         """
         metric = METRICS[name]
-        truth, answer = TRUTH[metric.reads], answer or metric.reads
+        truth, answer = metric.measured, answer or metric.predicted
         if (name, answer) in self._known:
             return self._known[name, answer]
         points, draws, left_out = [], [], []
@@ -327,7 +174,7 @@ class ResampledSessions:
             points.append(metric.function(*given, unit_weights(len(rows)))[0])
             draws.append(metric.function(*given, self.weights_of(seed)))
             left_out.append(metric.function(*given, self._columns(seed, self.jackknife.weights)))
-        found = Values(np.array(points), np.mean(draws, axis=0), np.mean(left_out, axis=0))
+        found = MetricValues(np.array(points), np.mean(draws, axis=0), np.mean(left_out, axis=0))
         self._known[name, answer] = found
         return found
 
@@ -338,9 +185,9 @@ class ResampledSessions:
         """
         value = float(np.mean(points))
         if left_out is None:
-            return interval(value, draws, self.confidence)
+            return bootstrap_interval(value, draws, self.confidence)
         acceleration = self.jackknife.acceleration(value, left_out)
-        return interval(value, draws, self.confidence, acceleration)
+        return bootstrap_interval(value, draws, self.confidence, acceleration)
 
     def where(self, column: str, group: str) -> "ResampledSessions":
         """Keep the sessions of one group, on the same draws."""
@@ -380,74 +227,3 @@ def resample_sessions(
         {str(name): int(count) for name, count in subjects.items()},
         repeats,
     )
-
-
-# ---- threshold ---------------------------------------------------------------------------------
-
-
-def choose_threshold(y_true: ArrayLike, y_prob: ArrayLike) -> float:
-    """Choose the threshold with the best balanced accuracy on VALIDATION sessions.
-
-    A session is positive when its probability is at least the threshold. The threshold is the
-    middle of the best gap between neighbouring probabilities; of equally good gaps the widest, then
-    the one nearest to 0.5. It is 0.5 when one class is missing or no gap beats a constant answer.
-
-    Parameters
-    ----------
-    y_true : [N] of 0 and 1
-    y_prob : [N] in [0, 1]
-    """
-    return explain_threshold(y_true, y_prob)[0]
-
-
-def explain_threshold(y_true: ArrayLike, y_prob: ArrayLike) -> tuple[float, str]:
-    """Choose a threshold as ``choose_threshold`` does and say in words where it comes from."""
-    y, prob = np.asarray(y_true, dtype=int), np.asarray(y_prob, dtype=float)
-    positives, negatives = int(y.sum()), int(len(y) - y.sum())
-    if not len(y):
-        return DEFAULT_THRESHOLD, "0.5: no validation rows"
-    if not positives or not negatives:
-        return DEFAULT_THRESHOLD, "0.5: validation rows have one class only"
-    values, value_of = np.unique(prob, return_inverse=True)
-    # decided positive when the threshold lies between values[k] and values[k + 1]
-    tn = np.cumsum(np.bincount(value_of, weights=1 - y))[:-1]
-    tp = positives - np.cumsum(np.bincount(value_of, weights=y))[:-1]
-    quality = tp * negatives + tn * positives  # whole numbers: ties are exact
-    if not len(quality) or quality.max() <= positives * negatives:
-        return DEFAULT_THRESHOLD, "0.5: no threshold beats a constant answer on validation rows"
-    gaps = np.flatnonzero(quality == quality.max())
-    middles = (values[gaps] + values[gaps + 1]) / 2
-    widths = values[gaps + 1] - values[gaps]
-    best = np.lexsort((np.abs(middles - 0.5), -np.round(widths, 12)))[0]
-    # neighbouring floats have no middle: the upper one keeps the decision
-    threshold = max(middles[best], np.nextafter(values[gaps[best]], 1))
-    return float(threshold), f"best balanced accuracy on {len(y)} validation sessions"
-
-
-def apply_threshold(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Turn probabilities into decisions, each (fold, seed) by its own validation rows only.
-
-    Parameters
-    ----------
-    predictions : table with split, fold, seed, y_true, y_prob
-
-    Returns
-    -------
-    A copy with ``y_pred`` (Int8, null where ``y_prob`` is), ``threshold`` and
-    ``threshold_source``
-    """
-    decided = predictions.copy()
-    usable = (
-        (decided["split"] == "validation") & decided["y_true"].notna() & decided["y_prob"].notna()
-    ).to_numpy()
-    threshold = np.full(len(decided), DEFAULT_THRESHOLD)
-    source = np.full(len(decided), "", dtype=object)
-    for rows in decided.groupby(["fold", "seed"]).indices.values():
-        own = decided.iloc[rows[usable[rows]]]
-        threshold[rows], source[rows] = explain_threshold(
-            own["y_true"].to_numpy(dtype=int), own["y_prob"].to_numpy(dtype=float)
-        )
-    decided["threshold"], decided["threshold_source"] = threshold, source
-    positive = (decided["y_prob"] >= threshold).astype("Int8")
-    decided["y_pred"] = positive.mask(decided["y_prob"].isna())
-    return decided

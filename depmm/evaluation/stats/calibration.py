@@ -18,16 +18,17 @@ from sklearn.isotonic import IsotonicRegression
 
 from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.errors import DepmmError
+from depmm.evaluation.stats.binary_metrics import brier, log_loss
 from depmm.evaluation.stats.bootstrap import ResampledSessions
-from depmm.evaluation.stats.metrics import Array, Weights, brier, log_loss
 from depmm.evaluation.stats.reliability import (
     adaptive_ece,
+    clipped_logit,
     count_bins,
     ece_if_calibrated,
-    logits,
     measure_over_seeds,
-    reliability,
+    reliability_bins,
 )
+from depmm.evaluation.stats.weighted_sums import Array, Weights
 
 TEMPERATURES = (0.1, 10.0)  # beyond, validation rows do not determine a temperature
 ISOTONIC_SUBJECTS = 50  # isotonic regression is refused with fewer validation subjects,
@@ -39,7 +40,7 @@ class CalibrationError(DepmmError):
 
 
 @dataclass(frozen=True)
-class Temperature:
+class TemperatureScaling:
     """``sigmoid(logit(p) / temperature)``; above 1 it makes answers less sure.
 
     ``source`` says in words what it was fitted on, or why it was not.
@@ -50,11 +51,11 @@ class Temperature:
 
     def apply(self, y_prob: ArrayLike) -> Array:
         """Calibrate probabilities [N]; their order stays."""
-        return np.asarray(expit(logits(y_prob) / self.temperature), dtype=float)
+        return np.asarray(expit(clipped_logit(y_prob) / self.temperature), dtype=float)
 
 
 @dataclass(frozen=True)
-class Isotonic:
+class IsotonicCalibration:
     """A rising curve of straight lines through ``knots`` with ``levels``, [K] each."""
 
     knots: tuple[float, ...]
@@ -66,7 +67,7 @@ class Isotonic:
         return np.interp(np.asarray(y_prob, dtype=float), self.knots, self.levels)
 
 
-Map = Temperature | Isotonic
+Calibrator = TemperatureScaling | IsotonicCalibration
 
 
 # ---- maps --------------------------------------------------------------------------------------
@@ -110,7 +111,7 @@ def validation_rows(
         yield (int(fold), int(seed)), own
 
 
-def fit_temperature(y_true: ArrayLike, y_prob: ArrayLike) -> Temperature:
+def fit_temperature(y_true: ArrayLike, y_prob: ArrayLike) -> TemperatureScaling:
     """Find the temperature with the smallest log-loss (Guo et al. 2017, Sec. 4.2).
 
     The log-loss is convex in ``1 / temperature``: its slope has at most one zero, which is
@@ -123,7 +124,7 @@ def fit_temperature(y_true: ArrayLike, y_prob: ArrayLike) -> Temperature:
     y_true : [N] of 0 and 1
     y_prob : [N] in [0, 1]
     """
-    y, z = np.asarray(y_true, dtype=float), logits(y_prob)
+    y, z = np.asarray(y_true, dtype=float), clipped_logit(y_prob)
 
     def slope(sharpness: float) -> float:
         return float(np.mean(z * (expit(sharpness * z) - y)))
@@ -131,13 +132,15 @@ def fit_temperature(y_true: ArrayLike, y_prob: ArrayLike) -> Temperature:
     flattest, sharpest = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0]
     said = f"least log-loss on {len(y)} validation sessions"
     if slope(sharpest) <= 0:
-        return Temperature(1.0, f"kept at 1: the {said} is at total certainty")
+        return TemperatureScaling(1.0, f"kept at 1: the {said} is at total certainty")
     if slope(flattest) >= 0:
-        return Temperature(TEMPERATURES[1], f"highest allowed: {said} asks for no certainty at all")
-    return Temperature(float(1 / brentq(slope, flattest, sharpest, xtol=1e-12)), said)
+        return TemperatureScaling(
+            TEMPERATURES[1], f"highest allowed: {said} asks for no certainty at all"
+        )
+    return TemperatureScaling(float(1 / brentq(slope, flattest, sharpest, xtol=1e-12)), said)
 
 
-def fit_isotonic(y_true: ArrayLike, y_prob: ArrayLike, subjects: int) -> Isotonic:
+def fit_isotonic(y_true: ArrayLike, y_prob: ArrayLike, subjects: int) -> IsotonicCalibration:
     """Fit the rising curve with the least squared error (Zadrozny & Elkan 2002).
 
     Parameters
@@ -160,7 +163,7 @@ def fit_isotonic(y_true: ArrayLike, y_prob: ArrayLike, subjects: int) -> Isotoni
     source = f"isotonic on {subjects} validation subjects"
     if subjects < ISOTONIC_ENOUGH:
         source += f"; below about {ISOTONIC_ENOUGH} it overfits"
-    return Isotonic(
+    return IsotonicCalibration(
         tuple(map(float, curve.X_thresholds_)), tuple(map(float, curve.y_thresholds_)), source
     )
 
@@ -193,7 +196,7 @@ def venn_abers(rows: pd.DataFrame, y_prob: float) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def fit_calibrators(predictions: pd.DataFrame, method: str) -> Mapping[tuple[int, int], Map]:
+def fit_calibrators(predictions: pd.DataFrame, method: str) -> Mapping[tuple[int, int], Calibrator]:
     """Fit a map for every (fold, seed) on its validation rows.
 
     Parameters
@@ -208,7 +211,7 @@ def fit_calibrators(predictions: pd.DataFrame, method: str) -> Mapping[tuple[int
     """
     if method not in ("temperature", "isotonic"):
         raise ValueError(f"calibration method {method!r}: use 'temperature' or 'isotonic'")
-    maps: dict[tuple[int, int], Map] = {}
+    maps: dict[tuple[int, int], Calibrator] = {}
     for key, own in validation_rows(predictions, "y_true", "y_prob"):
         y, prob = own["y_true"].to_numpy(float), own["y_prob"].to_numpy(float)
         if method == "temperature":
@@ -218,7 +221,7 @@ def fit_calibrators(predictions: pd.DataFrame, method: str) -> Mapping[tuple[int
     return maps
 
 
-def apply_calibrators(rows: pd.DataFrame, maps: Mapping[tuple[int, int], Map]) -> Array:
+def apply_calibrators(rows: pd.DataFrame, maps: Mapping[tuple[int, int], Calibrator]) -> Array:
     """Calibrate ``y_prob`` of rows, each by the map of its (fold, seed), [N]."""
     calibrated = np.full(len(rows), np.nan)
     prob = rows["y_prob"].to_numpy(float)
@@ -266,7 +269,7 @@ def measure_calibration(
         }
         entry["ece_if_calibrated"] = _consistent(mapped, bins, seed)
         pooled = pd.concat(mapped.seeds.values())
-        entry["reliability"] = reliability(pooled, "mapped", bins, tested.confidence)
+        entry["reliability"] = reliability_bins(pooled, "mapped", bins, tested.confidence)
         if maps:
             entry["gain"] = {
                 name: asdict(tested.interval(before[name][0] - points, before[name][1] - drawn))
@@ -280,7 +283,9 @@ def measure_calibration(
     return content
 
 
-def _mapped(tested: ResampledSessions, maps: Mapping[tuple[int, int], Map]) -> ResampledSessions:
+def _mapped(
+    tested: ResampledSessions, maps: Mapping[tuple[int, int], Calibrator]
+) -> ResampledSessions:
     """Add the column ``mapped``: calibrated probabilities, or the stored ones without maps."""
     seeds = {
         name: rows.assign(

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 
 from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
-from depmm.evaluation.stats.bootstrap import ResampledSessions, wilson
-from depmm.evaluation.stats.metrics import BLOCK_CELLS, Array, Weights, sum_runs, unit_weights
+from depmm.evaluation.stats.bootstrap import ResampledSessions
+from depmm.evaluation.stats.intervals import wilson_interval
+from depmm.evaluation.stats.weighted_sums import BLOCK_CELLS, Array, Weights, sum_runs, unit_weights
 
 BINS = 10  # at most; fewer where a bin would hold fewer than SUBJECTS_PER_BIN subjects
 SUBJECTS_PER_BIN = 10
@@ -22,7 +23,7 @@ LUCK_DRAWS = 200  # of labels: enough for a mean and a 95 % point with two digit
 SURE = 1e-6  # probabilities nearer to 0 or 1 count as this one: a logit and a log-loss are finite
 
 
-def logits(y_prob: ArrayLike) -> Array:
+def clipped_logit(y_prob: ArrayLike) -> Array:
     """``log(p / (1 - p))``, [N], of probabilities kept within [1e-6, 1 - 1e-6]."""
     clipped = np.clip(np.asarray(y_prob, dtype=float), SURE, 1 - SURE)
     return np.asarray(logit(clipped), dtype=float)
@@ -80,7 +81,7 @@ def count_bins(subjects: int) -> int:
     return int(np.clip(subjects // SUBJECTS_PER_BIN, 2, BINS))
 
 
-def reliability(
+def reliability_bins(
     rows: pd.DataFrame, answer: str, bins: int, confidence: float
 ) -> list[dict[str, Any]]:
     """Bins of a reliability diagram, of equal mass.
@@ -106,7 +107,7 @@ def reliability(
         own = rows[place == number]
         subjects, prob = len(own[SUBJECT_KEY].drop_duplicates()), own[answer].astype(float)
         share = float(own["y_true"].astype(float).mean())
-        bound = wilson(share * subjects, subjects, confidence)
+        bound = wilson_interval(share * subjects, subjects, confidence)
         table.append(
             {
                 "prob_min": float(prob.min()),

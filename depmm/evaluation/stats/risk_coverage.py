@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from depmm.evaluation.stats.bootstrap import ResampledSessions
-from depmm.evaluation.stats.metrics import Array, Weights, spearman
-from depmm.evaluation.stats.reliability import logits, measure_over_seeds
+from depmm.evaluation.stats.reliability import clipped_logit, measure_over_seeds
+from depmm.evaluation.stats.severity_metrics import spearman
+from depmm.evaluation.stats.weighted_sums import Array, Weights
 
 TERCILES = ("lowest", "middle", "highest")
 
@@ -73,7 +74,7 @@ def decision_confidence(y_prob: ArrayLike, threshold: ArrayLike) -> Array:
     Geifman & El-Yaniv 2017 take the larger class probability, which is the same order for a
     threshold of 0.5; here each fold has its own, and a session at the threshold is the least sure.
     """
-    return np.abs(logits(y_prob) - logits(threshold))
+    return np.abs(clipped_logit(y_prob) - clipped_logit(threshold))
 
 
 def measure_risk_coverage(tested: ResampledSessions) -> dict[str, Any]:

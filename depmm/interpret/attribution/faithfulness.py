@@ -16,12 +16,8 @@ from scipy import stats
 from torch import Tensor
 
 from depmm.corpora.manifest import SUBJECT_KEY
-from depmm.evaluation.stats.bootstrap import (
-    assign_strata,
-    bootstrap_weights,
-    interval,
-    leave_subjects_out,
-)
+from depmm.evaluation.stats.bca_interval import bootstrap_interval, leave_subjects_out
+from depmm.evaluation.stats.bootstrap import assign_strata, bootstrap_weights
 from depmm.interpret.attribution.removal import (
     Array,
     explained_sessions,
@@ -197,7 +193,7 @@ def compare_with_random(
 
             value = float(gain.mean() / evidence.mean())
             acceleration = jackknife.acceleration(value, ratio(jackknife.weights))
-            found = interval(value, ratio(weights), confidence, acceleration)
+            found = bootstrap_interval(value, ratio(weights), confidence, acceleration)
             better, unequal = int((gain > 0).sum()), int((gain != 0).sum())
             rows.append(
                 {

@@ -23,13 +23,9 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
 from depmm.corpora.manifest import SUBJECT_KEY
-from depmm.evaluation.stats.bootstrap import (
-    assign_strata,
-    bootstrap_weights,
-    interval,
-    leave_subjects_out,
-)
-from depmm.evaluation.stats.metrics import Array
+from depmm.evaluation.stats.bca_interval import bootstrap_interval, leave_subjects_out
+from depmm.evaluation.stats.bootstrap import assign_strata, bootstrap_weights
+from depmm.evaluation.stats.weighted_sums import Array
 
 UNIT = [*SUBJECT_KEY, "label", "stratum"]  # index of a matrix of people
 FEWEST = 3  # people of each group that a test and an interval need
@@ -215,7 +211,9 @@ def _intervals(
     drawn = drawn_effects(matrix, bootstrap_weights(codes, strata, draws, seed))
     left_out = drawn_effects(matrix, jackknife.weights)
     found = [
-        interval(value, drawn[:, k], confidence, jackknife.acceleration(value, left_out[:, k]))
+        bootstrap_interval(
+            value, drawn[:, k], confidence, jackknife.acceleration(value, left_out[:, k])
+        )
         for k, value in enumerate(effect)
     ]
     return [each.ci_low for each in found], [each.ci_high for each in found]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
-from depmm.evaluation.stats.bootstrap import apply_threshold
+from depmm.evaluation.thresholds import apply_threshold
 
 MODEL_KEY = ["split", "fold", "seed"]
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
-from depmm.evaluation.stats.bootstrap import bootstrap_weights, interval, leave_subjects_out
-from depmm.evaluation.stats.metrics import Array
+from depmm.evaluation.stats.bca_interval import bootstrap_interval, leave_subjects_out
+from depmm.evaluation.stats.bootstrap import bootstrap_weights
+from depmm.evaluation.stats.weighted_sums import Array
 from depmm.interpret.query.group_effects import (
     FEWEST,
     UNIT,
@@ -157,7 +158,9 @@ def _over_words(
     jackknife = leave_subjects_out(codes, strata, seed)
     drawn = drawn_effects(matrix, bootstrap_weights(codes, strata, draws, seed))
     left_out = correlate(drawn_effects(matrix, jackknife.weights))
-    found = interval(value, correlate(drawn), confidence, jackknife.acceleration(value, left_out))
+    found = bootstrap_interval(
+        value, correlate(drawn), confidence, jackknife.acceleration(value, left_out)
+    )
     return len(words), value, found.ci_low, found.ci_high
 
 
@@ -197,7 +200,7 @@ def _mean(
 
     drawn, left_out = mean(bootstrap_weights(codes, strata, draws, seed)), mean(jackknife.weights)
     value = float(x.mean())
-    found = interval(value, drawn, confidence, jackknife.acceleration(value, left_out))
+    found = bootstrap_interval(value, drawn, confidence, jackknife.acceleration(value, left_out))
     return number, value, found.ci_low, found.ci_high
 
 

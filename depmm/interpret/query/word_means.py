@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from depmm.corpora.manifest import SUBJECT_KEY
-from depmm.evaluation.stats.bootstrap import bootstrap_weights, interval
-from depmm.evaluation.stats.metrics import Array
+from depmm.evaluation.stats.bca_interval import bootstrap_interval
+from depmm.evaluation.stats.bootstrap import bootstrap_weights
+from depmm.evaluation.stats.weighted_sums import Array
 from depmm.interpret.query.group_effects import FEWEST
 from depmm.interpret.query.word_effects import words_by_label
 
@@ -96,7 +97,7 @@ def _group_means(table: pd.DataFrame, draws: int) -> list[dict[str, float]]:
     result = []
     for word in range(values.shape[1]):
         own = values[read[:, word], word]
-        bounds = interval(own.mean(), drawn[:, word], CONFIDENCE, _acceleration(own))
+        bounds = bootstrap_interval(own.mean(), drawn[:, word], CONFIDENCE, _acceleration(own))
         result.append(
             {
                 "persons": len(own),

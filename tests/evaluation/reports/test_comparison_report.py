@@ -17,7 +17,7 @@ from depmm.evaluation.reports.comparison_report import write_comparison
 from depmm.evaluation.reports.model_card import write_model_card
 from depmm.evaluation.reports.report import write_report
 from depmm.evaluation.reports.tables import Table
-from depmm.evaluation.stats.metrics import unit_weights
+from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.store.index import read_failures, read_index
 from depmm.store.sessions import SessionStore
 

@@ -9,17 +9,20 @@ from nearly import nearly
 from scipy.special import expit, logit
 
 from depmm.evaluation.predictions import check_predictions
-from depmm.evaluation.stats import calibration, conformal, reliability
+from depmm.evaluation.stats import calibration, reliability
+from depmm.evaluation.stats import conformal_sets as conformal
 from depmm.evaluation.stats import risk_coverage as selective
-from depmm.evaluation.stats.bootstrap import apply_threshold, resample_sessions, wilson
+from depmm.evaluation.stats.bootstrap import resample_sessions
 from depmm.evaluation.stats.calibration import (
     CalibrationError,
     fit_calibrators,
     fit_temperature,
     venn_abers,
 )
-from depmm.evaluation.stats.conformal import conformal_quantile
-from depmm.evaluation.stats.metrics import unit_weights
+from depmm.evaluation.stats.conformal_sets import conformal_quantile
+from depmm.evaluation.stats.intervals import wilson_interval
+from depmm.evaluation.stats.weighted_sums import unit_weights
+from depmm.evaluation.thresholds import apply_threshold
 
 ONE = unit_weights
 
@@ -95,13 +98,13 @@ def test_weights_are_repetitions():
 
 def test_bins_hold_equal_mass_with_wilson_of_subjects():
     rows = table(test=40, sessions=2).query("split == 'test'")
-    bins = reliability.reliability(rows, "y_prob", 4, 0.95)
+    bins = reliability.reliability_bins(rows, "y_prob", 4, 0.95)
     assert [entry["subjects"] for entry in bins] == [10] * 4
     assert [entry["sessions"] for entry in bins] == [20] * 4
     first = rows.sort_values("y_prob").iloc[:20]
     assert bins[0]["mean"] == pytest.approx(first["y_prob"].mean())
     share = first["y_true"].mean()
-    expected = wilson(10 * share, 10, 0.95)
+    expected = wilson_interval(10 * share, 10, 0.95)
     assert bins[0]["positives"] == pytest.approx(
         {"value": share, "ci_low": expected.ci_low, "ci_high": expected.ci_high}
     )
@@ -306,7 +309,9 @@ def test_coverage_by_hand_and_what_few_subjects_give():
     assert content["min_subjects"] == 9
     assert content["sizes"] == {"empty": 0, "one": 0, "both": 1}
     assert content["coverage"]["all"]["value"] == 1
-    assert content["coverage"]["all"]["ci_low"] == pytest.approx(wilson(12, 12, 0.95).ci_low)
+    assert content["coverage"]["all"]["ci_low"] == pytest.approx(
+        wilson_interval(12, 12, 0.95).ci_low
+    )
     content = conformal.measure_severity_intervals(given, drawn(given), 0.1)
     assert content["unbounded"]
     assert content["bounds"] == (0, 63)

@@ -7,19 +7,32 @@ import scipy.stats
 import sklearn.metrics as sk
 
 from depmm.evaluation.baselines import add_baselines
-from depmm.evaluation.stats import bootstrap as intervals
-from depmm.evaluation.stats import metrics as M
-from depmm.evaluation.stats.bootstrap import (
-    apply_threshold,
-    assign_strata,
-    bootstrap_weights,
-    choose_threshold,
-    explain_threshold,
-    interval,
-    leave_subjects_out,
-    resample_sessions,
-    wilson,
+from depmm.evaluation.stats import bca_interval, weighted_sums
+from depmm.evaluation.stats.bca_interval import bootstrap_interval, leave_subjects_out
+from depmm.evaluation.stats.binary_metrics import (
+    accuracy,
+    auprc,
+    auroc,
+    brier,
+    confusion,
+    f1_weighted,
+    log_loss,
 )
+from depmm.evaluation.stats.bootstrap import assign_strata, bootstrap_weights, resample_sessions
+from depmm.evaluation.stats.curves import pr_curve, roc_curve
+from depmm.evaluation.stats.intervals import wilson_interval
+from depmm.evaluation.stats.metrics import METRICS, metric_names
+from depmm.evaluation.stats.severity_metrics import (
+    ccc,
+    mae,
+    pearson,
+    quadratic_kappa,
+    rmse,
+    severity_bands,
+    spearman,
+)
+from depmm.evaluation.stats.weighted_sums import unit_weights
+from depmm.evaluation.thresholds import apply_threshold, choose_threshold
 
 DECISIONS = {
     "accuracy": sk.accuracy_score,
@@ -88,13 +101,13 @@ HAND_PRED = [0, 0, 0, 1, 0, 1, 1]
     ],
 )
 def test_decisions_by_hand(name, expected):
-    value = M.METRICS[name].function(HAND_TRUE, HAND_PRED, M.unit_weights(7))
+    value = METRICS[name].function(HAND_TRUE, HAND_PRED, unit_weights(7))
     assert value == pytest.approx([expected])
 
 
 def test_confusion_counts_by_hand():
     weights = np.array([[1] * 7, [2, 0, 0, 3, 0, 1, 0]])
-    counts = M.confusion(HAND_TRUE, HAND_PRED, weights)
+    counts = confusion(HAND_TRUE, HAND_PRED, weights)
     assert np.stack([counts.tn, counts.fp, counts.fn, counts.tp], 1).tolist() == [
         [3, 1, 1, 2],
         [2, 3, 0, 1],
@@ -103,69 +116,67 @@ def test_confusion_counts_by_hand():
 
 def test_auroc_by_hand_with_ties():
     # pairs (positive, negative): .5>.2, .5=.5, .9>.2, .9>.5 -> 3.5 of 4
-    value = M.auroc([0, 0, 1, 1], [0.2, 0.5, 0.5, 0.9], M.unit_weights(4))
+    value = auroc([0, 0, 1, 1], [0.2, 0.5, 0.5, 0.9], unit_weights(4))
     assert value == pytest.approx([3.5 / 4])
-    constant = M.auroc([0, 1, 1], [0.4, 0.4, 0.4], M.unit_weights(3))
+    constant = auroc([0, 1, 1], [0.4, 0.4, 0.4], unit_weights(3))
     assert constant == pytest.approx([0.5])
 
 
 def test_probabilities_by_hand():
-    y, p, ones = [1, 0, 1], [0.9, 0.8, 0.4], M.unit_weights(3)
+    y, p, ones = [1, 0, 1], [0.9, 0.8, 0.4], unit_weights(3)
     # found at .9: 1 of 1; at .4: 2 of 3; each is half of the positives
-    assert M.auprc(y, p, ones) == pytest.approx([(1 + 2 / 3) / 2])
-    assert M.auprc(y, [0.3] * 3, ones) == pytest.approx([2 / 3])  # a constant: share of positives
-    assert M.brier(y, p, ones) == pytest.approx([(0.01 + 0.64 + 0.36) / 3])
-    assert M.log_loss(y, p, ones) == pytest.approx([-np.log(0.9 * 0.2 * 0.4) / 3])
-    assert M.log_loss([0], [1.0], M.unit_weights(1)) == pytest.approx([36.04], abs=0.01)
+    assert auprc(y, p, ones) == pytest.approx([(1 + 2 / 3) / 2])
+    assert auprc(y, [0.3] * 3, ones) == pytest.approx([2 / 3])  # a constant: share of positives
+    assert brier(y, p, ones) == pytest.approx([(0.01 + 0.64 + 0.36) / 3])
+    assert log_loss(y, p, ones) == pytest.approx([-np.log(0.9 * 0.2 * 0.4) / 3])
+    assert log_loss([0], [1.0], unit_weights(1)) == pytest.approx([36.04], abs=0.01)
 
 
 def test_spearman_and_kappa_by_hand():
-    ones = M.unit_weights(4)
+    ones = unit_weights(4)
     # ranks 1 2 3 4 against 1 3 2 4: 1 - 6 * 2 / (4 * 15)
-    assert M.spearman([1, 2, 30, 40], [0, 7, 5, 9], ones) == pytest.approx([0.8])
+    assert spearman([1, 2, 30, 40], [0, 7, 5, 9], ones) == pytest.approx([0.8])
     # squared steps 0 1 0 4; if independent, every band of one meets every band of the other
     pairs = [(a - b) ** 2 for a in (0, 1, 2, 3) for b in (0, 2, 2, 1)]
-    kappa = M.quadratic_kappa([0, 1, 2, 3], [0, 2, 2, 1], ones)
+    kappa = quadratic_kappa([0, 1, 2, 3], [0, 2, 2, 1], ones)
     assert kappa == pytest.approx([1 - (5 / 4) / np.mean(pairs)])
-    constant = M.quadratic_kappa([0, 1, 2, 3], [2, 2, 2, 2], ones)
+    constant = quadratic_kappa([0, 1, 2, 3], [2, 2, 2, 2], ones)
     assert constant == pytest.approx([0], abs=1e-12)
 
 
 def test_bands_begin_at_their_lower_bound():
     scores = [-1, 0, 13, 13.9, 14, 19, 20, 28, 29, 63, 70]
-    assert M.severity_bands(scores, "BDI-II").tolist() == [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 3]
-    assert M.severity_bands([4, 5, 9, 10, 15, 20, 24], "PHQ-8").tolist() == [0, 1, 1, 2, 3, 4, 4]
+    assert severity_bands(scores, "BDI-II").tolist() == [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 3]
+    assert severity_bands([4, 5, 9, 10, 15, 20, 24], "PHQ-8").tolist() == [0, 1, 1, 2, 3, 4, 4]
     for name in ("SDS", "group", "unheard of"):
         with pytest.raises(ValueError, match=f"'{name}' has no agreed bands; use one of BDI-II"):
-            M.severity_bands([1], name)
+            severity_bands([1], name)
 
 
 def test_scores_by_hand():
-    truth, score, ones = [0, 10, 20], [2, 10, 14], M.unit_weights(3)
-    assert M.rmse(truth, score, ones) == pytest.approx([np.sqrt((4 + 0 + 36) / 3)])
-    assert M.mae(truth, score, ones) == pytest.approx([8 / 3])
+    truth, score, ones = [0, 10, 20], [2, 10, 14], unit_weights(3)
+    assert rmse(truth, score, ones) == pytest.approx([np.sqrt((4 + 0 + 36) / 3)])
+    assert mae(truth, score, ones) == pytest.approx([8 / 3])
     # variances 200/3 and 224/9, covariance 40, means 10 and 26/3
-    assert M.ccc(truth, score, ones) == pytest.approx([80 / (200 / 3 + 224 / 9 + 16 / 9)])
-    assert M.ccc(truth, truth, ones) == pytest.approx([1])
-    assert M.ccc(truth, [5, 15, 25], ones) < M.pearson(truth, [5, 15, 25], ones)
+    assert ccc(truth, score, ones) == pytest.approx([80 / (200 / 3 + 224 / 9 + 16 / 9)])
+    assert ccc(truth, truth, ones) == pytest.approx([1])
+    assert ccc(truth, [5, 15, 25], ones) < pearson(truth, [5, 15, 25], ones)
 
 
 @pytest.mark.parametrize("name", DECISIONS)
 def test_decisions_equal_sklearn_on_resampled_rows(name, rng):
     y, p = rng.integers(0, 2, 40), rng.integers(0, 2, 40)
     rows, weights = resampled(rng, 40)
-    values = M.METRICS[name].function(y, p, weights)
+    values = METRICS[name].function(y, p, weights)
     assert values == pytest.approx([DECISIONS[name](y[r], p[r]) for r in rows])
-    assert M.METRICS[name].function(y, p, M.unit_weights(40)) == pytest.approx(
-        [DECISIONS[name](y, p)]
-    )
+    assert METRICS[name].function(y, p, unit_weights(40)) == pytest.approx([DECISIONS[name](y, p)])
 
 
 @pytest.mark.parametrize("name", PROBABILITIES)
 def test_probabilities_equal_sklearn_on_resampled_rows(name, rng):
     y, p = rng.integers(0, 2, 60), rng.random(60).round(1)  # many ties, and 0 and 1
     rows, weights = resampled(rng, 60)
-    values = M.METRICS[name].function(y, p, weights)
+    values = METRICS[name].function(y, p, weights)
     assert values == pytest.approx([PROBABILITIES[name](y[r], p[r]) for r in rows])
 
 
@@ -173,7 +184,7 @@ def test_probabilities_equal_sklearn_on_resampled_rows(name, rng):
 def test_bands_equal_sklearn_on_resampled_rows(name, rng):
     a, b = rng.integers(0, 4, 50), rng.integers(0, 4, 50)
     rows, weights = resampled(rng, 50)
-    values = M.METRICS[name].function(a, b, weights)
+    values = METRICS[name].function(a, b, weights)
     assert values == pytest.approx([BANDS[name](a[r], b[r]) for r in rows])
 
 
@@ -181,13 +192,13 @@ def test_ranks_with_ties_equal_scipy_on_resampled_rows(rng):
     a, b = rng.integers(0, 5, 40), rng.integers(0, 9, 40)
     rows, weights = resampled(rng, 40)
     expected = [SCORES["spearman"](a[r], b[r]) for r in rows]
-    assert M.spearman(a, b, weights) == pytest.approx(expected)
+    assert spearman(a, b, weights) == pytest.approx(expected)
 
 
 def test_roc_equals_sklearn_on_resampled_rows(rng):
     y, p = rng.integers(0, 2, 60), rng.random(60).round(1)  # many ties
     rows, weights = resampled(rng, 60)
-    curves = M.roc_curve(y, p, weights, np.linspace(0.013, 0.987, 50))
+    curves = roc_curve(y, p, weights, np.linspace(0.013, 0.987, 50))
     for curve, r in zip(curves, rows, strict=True):
         fpr, tpr, _ = sk.roc_curve(y[r], p[r], drop_intermediate=False)
         assert curve == pytest.approx(np.interp(np.linspace(0.013, 0.987, 50), fpr, tpr))
@@ -197,17 +208,17 @@ def test_precision_at_a_recall_equals_sklearn_and_has_the_area_of_auprc(rng):
     y, p = rng.integers(0, 2, 60), rng.random(60).round(1)
     rows, weights = resampled(rng, 60)
     grid = np.linspace(0.0005, 0.9995, 1000)
-    curves = M.pr_curve(y, p, weights, grid)
+    curves = pr_curve(y, p, weights, grid)
     for curve, r in zip(curves, rows, strict=True):
         precision, recall, _ = sk.precision_recall_curve(y[r], p[r])
         # from low thresholds to high: the last that still reaches the recall
         reached = [np.flatnonzero(recall >= least)[-1] for least in grid]
         assert curve == pytest.approx(precision[reached])
-    assert curves.mean(axis=1) == pytest.approx(M.auprc(y, p, weights), abs=2e-3)
-    ones = M.unit_weights(4)
-    by_hand = M.pr_curve([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1], ones, np.array([0.2, 0.5, 0.6, 1]))
+    assert curves.mean(axis=1) == pytest.approx(auprc(y, p, weights), abs=2e-3)
+    ones = unit_weights(4)
+    by_hand = pr_curve([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1], ones, np.array([0.2, 0.5, 0.6, 1]))
     assert by_hand[0] == pytest.approx([1, 1, 2 / 3, 2 / 3])
-    assert np.isnan(M.pr_curve([0, 0], [0.1, 0.2], M.unit_weights(2), grid)).all()
+    assert np.isnan(pr_curve([0, 0], [0.1, 0.2], unit_weights(2), grid)).all()
 
 
 @pytest.mark.parametrize("name", SCORES)
@@ -215,13 +226,13 @@ def test_scores_equal_references_on_resampled_rows(name, rng):
     a = rng.normal(15, 8, 50)
     b = 0.5 * a + rng.normal(1000, 6, 50)  # a large offset would show cancellation
     rows, weights = resampled(rng, 50)
-    values = M.METRICS[name].function(a, b, weights)
+    values = METRICS[name].function(a, b, weights)
     assert values == pytest.approx([SCORES[name](a[r], b[r]) for r in rows])
 
 
 def test_every_metric_of_the_table_is_compared_with_a_reference():
-    assert {*DECISIONS, *PROBABILITIES, *SCORES, *BANDS} == set(M.METRICS)
-    assert M.metric_names("severity") == [*SCORES, *BANDS]
+    assert {*DECISIONS, *PROBABILITIES, *SCORES, *BANDS} == set(METRICS)
+    assert metric_names("severity") == [*SCORES, *BANDS]
 
 
 def test_blocks_of_draws_change_nothing(rng, monkeypatch):
@@ -229,12 +240,12 @@ def test_blocks_of_draws_change_nothing(rng, monkeypatch):
     _, weights = resampled(rng, 30, 50)
     grid = np.linspace(0, 1, 5)
     names = ("auroc", "auprc", "spearman")
-    whole = [M.METRICS[name].function(y, p, weights) for name in names]
-    curves = M.roc_curve(y, p, weights, grid)
-    monkeypatch.setattr(M, "BLOCK_CELLS", 7 * 30)  # 7 draws at a time
-    parts = [M.METRICS[name].function(y, p, weights) for name in names]
+    whole = [METRICS[name].function(y, p, weights) for name in names]
+    curves = roc_curve(y, p, weights, grid)
+    monkeypatch.setattr(weighted_sums, "BLOCK_CELLS", 7 * 30)  # 7 draws at a time
+    parts = [METRICS[name].function(y, p, weights) for name in names]
     np.testing.assert_allclose(parts, whole, atol=1e-12)
-    np.testing.assert_allclose(M.roc_curve(y, p, weights, grid), curves, atol=1e-12)
+    np.testing.assert_allclose(roc_curve(y, p, weights, grid), curves, atol=1e-12)
 
 
 def test_undefined_values_are_nan_not_zero():
@@ -242,14 +253,14 @@ def test_undefined_values_are_nan_not_zero():
     y, p = [0, 0, 1], [0, 0, 1]
     undefined = ("recall", "precision", "balanced_accuracy", "f1_positive", "f1_macro", "mcc")
     for name in (*undefined, "auroc", "auprc"):
-        values = M.METRICS[name].function(y, p, only_negative)
+        values = METRICS[name].function(y, p, only_negative)
         assert np.isnan(values[0]), name
         assert values[1] == 1, name
-    assert M.f1_weighted(y, p, only_negative).tolist() == [1, 1]  # as scikit-learn
-    ones = M.unit_weights(3)
-    assert np.isnan(M.spearman([1, 2, 3], [0.1, 0.1, 0.1], ones))
-    assert np.isnan(M.pearson([1, 2, 3], [0.1, 0.1, 0.1], ones))
-    assert M.ccc([1, 2, 3], [0.1, 0.1, 0.1], ones) == pytest.approx([0], abs=1e-12)
+    assert f1_weighted(y, p, only_negative).tolist() == [1, 1]  # as scikit-learn
+    ones = unit_weights(3)
+    assert np.isnan(spearman([1, 2, 3], [0.1, 0.1, 0.1], ones))
+    assert np.isnan(pearson([1, 2, 3], [0.1, 0.1, 0.1], ones))
+    assert ccc([1, 2, 3], [0.1, 0.1, 0.1], ones) == pytest.approx([0], abs=1e-12)
 
 
 # ---- intervals ---------------------------------------------------------------------------------
@@ -300,10 +311,10 @@ def test_strata_belong_to_subjects_of_a_corpus():
 
 
 def test_interval_is_percentiles_of_defined_draws():
-    found = interval(0.5, np.array([*np.arange(101) / 100, np.nan, np.nan]), 0.90)
+    found = bootstrap_interval(0.5, np.array([*np.arange(101) / 100, np.nan, np.nan]), 0.90)
     assert (found.value, found.n_undefined) == (0.5, 2)
     assert (found.ci_low, found.ci_high) == pytest.approx((0.05, 0.95))
-    nothing = interval(np.nan, np.array([np.nan]), 0.95)
+    nothing = bootstrap_interval(np.nan, np.array([np.nan]), 0.95)
     assert np.isnan(nothing.ci_low)
     assert nothing.n_undefined == 1
 
@@ -322,7 +333,7 @@ def test_bca_equals_scipy_on_a_skewed_mean(rng):
     deviation = values - point  # a of a mean is its skewness / (6 sqrt(n))
     skewness = (deviation**3).mean() / (deviation**2).mean() ** 1.5
     assert acceleration == pytest.approx(skewness / 6 / np.sqrt(40))
-    found = interval(point, mean(weights), 0.95, acceleration)
+    found = bootstrap_interval(point, mean(weights), 0.95, acceleration)
     reference = scipy.stats.bootstrap(
         (values,), np.mean, n_resamples=20000, rng=rng, vectorized=True
     ).confidence_interval
@@ -330,7 +341,7 @@ def test_bca_equals_scipy_on_a_skewed_mean(rng):
         (reference.low, reference.high), rel=0.015
     )
     assert found.method == "BCa"
-    plain = interval(point, mean(weights), 0.95)
+    plain = bootstrap_interval(point, mean(weights), 0.95)
     assert plain.method == "percentile"
     assert found.ci_low > plain.ci_low  # the long tail is on the right
     assert found.ci_high > plain.ci_high
@@ -369,7 +380,7 @@ def test_a_sample_of_subjects_gives_nearly_the_same_acceleration(rng, monkeypatc
         return jackknife.acceleration(values.mean(), w @ values / w.sum(axis=1))
 
     sampled = acceleration(0), acceleration(1)
-    monkeypatch.setattr(intervals, "JACKKNIFE_SUBJECTS", 4000)
+    monkeypatch.setattr(bca_interval, "JACKKNIFE_SUBJECTS", 4000)
     full = acceleration(0)
     assert sampled == pytest.approx((full, full), abs=0.001)
     assert full == pytest.approx(2 / 6 / np.sqrt(4000), rel=0.25)  # skewness 2
@@ -387,10 +398,10 @@ def test_a_sample_of_subjects_gives_nearly_the_same_acceleration(rng, monkeypatc
 )
 def test_bca_falls_back_to_percentiles_with_a_reason(value, acceleration, reason):
     draws = np.linspace(0.2, 0.8, 61)
-    found = interval(value, draws, 0.95, acceleration)
+    found = bootstrap_interval(value, draws, 0.95, acceleration)
     assert found.method == "percentile"
     assert reason in found.reason
-    plain = interval(value, draws, 0.95)
+    plain = bootstrap_interval(value, draws, 0.95)
     assert (found.ci_low, found.ci_high) == (plain.ci_low, plain.ci_high)
     assert plain.reason is None
 
@@ -405,13 +416,13 @@ def test_leaving_out_says_nothing_where_nothing_changes():
 @pytest.mark.parametrize(("k", "n"), [(0, 10), (8, 10), (10, 10), (41, 47)])
 def test_wilson_equals_scipy(k, n):
     reference = scipy.stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
-    found = wilson(k, n, 0.95)
+    found = wilson_interval(k, n, 0.95)
     assert (found.ci_low, found.ci_high) == pytest.approx((reference.low, reference.high))
 
 
 def test_wilson_refuses_impossible_counts():
     with pytest.raises(ValueError, match="11 successes out of 10"):
-        wilson(11, 10, 0.95)
+        wilson_interval(11, 10, 0.95)
 
 
 def test_intervals_over_subjects_cover_the_truth_where_rows_would_not():
@@ -424,8 +435,8 @@ def test_intervals_over_subjects_cover_the_truth_where_rows_would_not():
         right = np.repeat(rng.random(40) < 0.7, 3).astype(int)
         for unit, codes in (("subjects", subjects), ("rows", np.arange(120))):
             weights = bootstrap_weights(codes, np.zeros(120), 300, seed)
-            draws = M.accuracy(np.ones(120), right, weights)
-            found = interval(right.mean(), draws, 0.9)
+            draws = accuracy(np.ones(120), right, weights)
+            found = bootstrap_interval(right.mean(), draws, 0.9)
             covered[unit] += found.ci_low <= 0.7 <= found.ci_high
     assert 0.84 <= covered["subjects"] / repeats <= 0.96
     assert covered["rows"] / repeats < 0.75
@@ -435,9 +446,9 @@ def test_intervals_over_subjects_cover_the_truth_where_rows_would_not():
 
 
 def test_threshold_is_the_middle_of_the_best_gap():
-    assert choose_threshold([0, 0, 1, 1], [0.1, 0.2, 0.6, 0.8]) == pytest.approx(0.4)
+    assert choose_threshold([0, 0, 1, 1], [0.1, 0.2, 0.6, 0.8])[0] == pytest.approx(0.4)
     # gaps .2-.3 and .5-.9 are equally good (balanced accuracy .75): the wider one wins
-    assert choose_threshold([0, 1, 0, 1], [0.2, 0.3, 0.5, 0.9]) == pytest.approx(0.7)
+    assert choose_threshold([0, 1, 0, 1], [0.2, 0.3, 0.5, 0.9])[0] == pytest.approx(0.7)
 
 
 def test_threshold_is_optimal(rng):
@@ -445,9 +456,9 @@ def test_threshold_is_optimal(rng):
         y, p = rng.integers(0, 2, 15), rng.random(15).round(1)
         if len(set(y)) < 2:
             continue
-        chosen = sk.balanced_accuracy_score(y, p >= choose_threshold(y, p))
+        chosen = sk.balanced_accuracy_score(y, p >= choose_threshold(y, p)[0])
         best = max(sk.balanced_accuracy_score(y, p >= t) for t in np.append(np.unique(p), 2))
-        assert chosen == pytest.approx(best) or (best == 0.5 and choose_threshold(y, p) == 0.5)
+        assert chosen == pytest.approx(best) or (best == 0.5 and choose_threshold(y, p)[0] == 0.5)
 
 
 @pytest.mark.parametrize(
@@ -460,14 +471,14 @@ def test_threshold_is_optimal(rng):
     ],
 )
 def test_threshold_falls_back_with_a_reason(y, p, reason):
-    value, source = explain_threshold(y, p)
+    value, source = choose_threshold(y, p)
     assert value == 0.5
     assert reason in source
 
 
 def test_threshold_between_neighbouring_floats_separates_them():
     low, high = 0.3, np.nextafter(0.3, 1)
-    threshold = choose_threshold([0, 1], [low, high])
+    threshold, _ = choose_threshold([0, 1], [low, high])
     assert low < threshold <= high
 
 

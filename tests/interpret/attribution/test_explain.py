@@ -8,7 +8,7 @@ import torch
 from depmm.config import load_config
 from depmm.data.batch import collate
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
-from depmm.evaluation.batch_prediction import predict
+from depmm.evaluation.batch_prediction import predict_sessions
 from depmm.interpret.attribution.explain import explain_sessions
 from depmm.interpret.attribution.occlusion import occlude_steps
 from depmm.models.fusion.dep_former.sparse_attention import count_selected_queries
@@ -210,7 +210,7 @@ def test_selected_is_the_share_of_heads_of_the_first_layer(tables):
 def test_the_explained_probability_is_the_predicted_one(corpus, tables):
     model, data = untrained(corpus)
     numbers = data.indices("test")
-    predicted = predict(model, data.dataset, numbers, batch_size=3)["prediction"]
+    predicted = predict_sessions(model, data.dataset, numbers, batch_size=3)["prediction"]
     told = tables["attributions"].drop_duplicates("session")["y_prob"]
     np.testing.assert_allclose(told, predicted, atol=1e-5)
 

@@ -9,7 +9,7 @@ import torch
 from depmm.config import load_config
 from depmm.data.batch import evaluation_batches
 from depmm.data.experiment_data import load_experiment_data
-from depmm.evaluation.batch_prediction import predict, prediction_table, session_seed
+from depmm.evaluation.batch_prediction import predict_sessions, prediction_table, session_seed
 from depmm.models.fusion.dep_former.dep_former import BernoulliFusion
 from depmm.models.model import DepressionModel, build_model
 
@@ -86,12 +86,14 @@ def model_of(corpus, *overrides) -> DepressionModel:
 
 def table_of(model, data, numbers=None, **settings):
     numbers = range(len(data.dataset)) if numbers is None else numbers
-    return predict(model, data.dataset, numbers, **{"batch_size": 5, "draws": 100, **settings})
+    return predict_sessions(
+        model, data.dataset, numbers, **{"batch_size": 5, "n_gate_samples": 100, **settings}
+    )
 
 
 def test_the_expectation_stays_the_prediction(corpus, data):
     model = model_of(corpus)
-    with_draws, without = table_of(model, data), table_of(model, data, draws=0)
+    with_draws, without = table_of(model, data), table_of(model, data, n_gate_samples=0)
     # up to rounding, for their batches may lie at other addresses; a mean of draws is 1e-3 off
     np.testing.assert_allclose(with_draws["prediction"], without["prediction"], rtol=0, atol=1e-5)
     assert "gate_std" not in without

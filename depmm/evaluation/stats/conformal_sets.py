@@ -24,9 +24,10 @@ from numpy.typing import ArrayLike
 
 from depmm.corpora.instruments import INSTRUMENTS
 from depmm.corpora.manifest import SUBJECT_KEY
-from depmm.evaluation.stats.bootstrap import ResampledSessions, wilson
+from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.calibration import validation_rows
-from depmm.evaluation.stats.metrics import Array
+from depmm.evaluation.stats.intervals import wilson_interval
+from depmm.evaluation.stats.weighted_sums import Array
 
 ALPHAS = (0.1, 0.2)  # shares of subjects that a set may miss: promises of 90 % and 80 %
 ROUNDING = 1e-9
@@ -273,7 +274,7 @@ def _coverage(shares: list[float], subjects: int, confidence: float) -> dict[str
     """Mean over seeds with Wilson's interval; a bootstrap of a share of 1 would have no width."""
     if not shares:
         return None
-    found = wilson(float(np.mean(shares)) * subjects, subjects, confidence)
+    found = wilson_interval(float(np.mean(shares)) * subjects, subjects, confidence)
     return {
         "value": found.value,
         "ci_low": found.ci_low,
