@@ -392,48 +392,16 @@ def explain(
     """Record attention, gates and what each step contributes: attributions.parquet and more."""
     from transformers.utils import logging
 
-    from depmm.config import SplitConfig, load_config
-    from depmm.corpora.manifest import read_manifest
-    from depmm.data.experiment_data import load_experiment_data
-    from depmm.data.precompute import ensure_embeddings
-    from depmm.interpret.attribution.explain import REGION_METHOD, TABLES, explain_sessions
-    from depmm.interpret.attribution.parquet_stream import ParquetStream
-    from depmm.models.model import DepressionModel
-    from depmm.runs.folder import model_folders
+    from depmm.interpret.attribution.explain import explain as explain_run
 
-    asked = methods or []
     logging.disable_progress_bar()  # weights load in an instant
-    with ParquetStream(run, TABLES) as stream:
-        for folder in model_folders(run):
-            config = load_config(folder.config)
-            # the people as they were split then, whatever has changed since
-            own = SplitConfig(kind="file", file=folder.split)
-            data = load_experiment_data(config.model_copy(update={"split": own}))
-            steps = read_manifest(config.data.manifest).steps
-            model = DepressionModel.from_pretrained(folder.path)
-            if (
-                REGION_METHOD not in asked
-            ):  # regions are found in crops and spectrograms, not embeddings
-                data = ensure_embeddings(model.encoders, data, model.device)
-            for tables in explain_sessions(
-                model, data, steps, split, config.split.fold, config.seed, asked
-            ):
-                stream.write(tables)
-    for name in TABLES:
-        if name in stream.rows:
-            typer.echo(f"{run}/{name}.parquet: {stream.rows[name]} rows of {split} sessions")
-        elif name == "faithfulness":
-            typer.echo(f"no {name}.parquet: it compares explanations, ask for one with --method")
-        elif name == "region_attributions":
-            typer.echo(f"no {name}.parquet: ask for it with --method grad_cam")
-        else:
-            typer.echo(
-                f"no {name}.parquet: the model has no such part ({config.model.fusion.kind})"
-            )
-    if html:
-        from depmm.interpret.query.explorer import write_explorer
-
-        typer.echo(f"{write_explorer(run)}: names people, restricted like the recordings")
+    report = explain_run(run, split, methods or [], html)
+    for name, rows in report.rows.items():
+        typer.echo(f"{run}/{name}.parquet: {rows} rows of {split} sessions")
+    for name, reason in report.absent.items():
+        typer.echo(f"no {name}.parquet: {reason}")
+    if report.page is not None:
+        typer.echo(f"{report.page}: contains subject ids; handle it like the recordings")
 
 
 @app.command()

@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -86,3 +88,8 @@ def summing_model(weights: dict[str, float]) -> SimpleNamespace:
 
     head = SimpleNamespace(logit=lambda x: x.squeeze(-1), out_features=1)
     return SimpleNamespace(fuse=fuse, head=head, parameters=lambda: iter([torch.zeros(1)]))
+
+
+def get_values(table: pd.DataFrame, column: str, row: int = 0) -> np.ndarray:
+    """Values of a session, in the order of its steps."""
+    return table[table["row"] == row].sort_values("step")[column].to_numpy()

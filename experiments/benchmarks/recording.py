@@ -21,10 +21,11 @@ import pandas as pd
 import torch
 
 from depmm.config import DepFormerConfig, MfccCnnConfig, ModelConfig, SEResNetConfig
-from depmm.interpret.attribution.attention import record
-from depmm.interpret.attribution.explain import BATCH_SIZE, RowNames
+from depmm.interpret.attribution.attention import record_attention
+from depmm.interpret.attribution.explain import BATCH_SIZE, RowAnnotator
 from depmm.interpret.attribution.parquet_stream import ParquetStream
 from depmm.models.model import build_model
+from depmm.schemas.explanations import ATTENTION, BRANCHES
 
 STEPS = 72
 WANTED = 10_000
@@ -53,10 +54,10 @@ def measure(sessions: int) -> dict[str, float]:
     model = build_model(ModelConfig(encoders=encoders, fusion=DepFormerConfig(kind="dep_former")))
     widths = {name: encoder.embed_dim for name, encoder in model.encoders.items()}
     model.eval()
-    names = RowNames(*manifest(WANTED), fold=0, seed=0, binary=True)
+    annotator = RowAnnotator(*manifest(WANTED), fold=0, seed=0, binary=True)
     began, forward = time.perf_counter(), 0.0
     with tempfile.TemporaryDirectory() as folder:
-        with ParquetStream(Path(folder), ["attention", "branches"]) as stream:
+        with ParquetStream(Path(folder), [ATTENTION, BRANCHES]) as stream:
             for first in range(0, sessions, BATCH_SIZE):
                 number = np.arange(first, min(first + BATCH_SIZE, sessions))
                 features = {n: torch.randn(len(number), STEPS, w) for n, w in widths.items()}
@@ -65,9 +66,9 @@ def measure(sessions: int) -> dict[str, float]:
                     start = time.perf_counter()
                     model.fuse(features, masks)
                     forward += time.perf_counter() - start
-                recording = record(model, features, masks)
+                recording = record_attention(model, features, masks)
                 for name in ("attention", "branches"):
-                    stream.write({name: names.put(getattr(recording, name), number)})
+                    stream.write({name: annotator.annotate(getattr(recording, name), number)})
         size = sum(file.stat().st_size for file in Path(folder).iterdir())
     return {
         "sessions": sessions,

@@ -1,13 +1,13 @@
-"""What the attention and the gates of a trained model do: hooks on, forward, hooks off.
+"""Record the attention and the gates of a trained model with forward hooks.
 
-Every attention layer of every encoder is watched, and the gates of the fusion. No forward knows of
-it, and its output is the same bits.
+Every attention layer of every encoder of the fusion is hooked, and its gates. The forward pass
+stays the same bits.
 """
 
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -26,24 +26,24 @@ from depmm.models.fusion.dep_former.encoder import (
 from depmm.models.fusion.dep_former.sparse_attention import QuerySelection, SparseAttention
 from depmm.models.model import DepressionModel
 
-QUERIES_AT_ONCE = 128  # attention of so many queries to all keys is held in memory
+QUERIES_AT_ONCE = 128  # queries whose attention to all keys is held in memory
 
 
 class Recording(NamedTuple):
-    """What a forward did; None where the model has no such part.
+    """Attention and branches of a forward pass; None if the model has no such part.
 
     Attributes
     ----------
-    logits : Tensor[B, out], the fused prediction
-    attention : one row a (row of the batch, encoder, stack, layer, head, step): ``row``,
-        ``encoder`` (multimodal, face, audio), ``stack``, ``layer``, ``head``, ``step``, ``own`` and
-        ``shared`` (whether that index selects the step; shared is null without one), ``sparsity``
-        (Informer's M), ``received`` (share of the attending queries' attention that reads the step;
-        those of a session, encoder, stack, layer and head add up to 1), ``confidence`` (in the own
-        index; null without a shared one) and ``gate`` (probability, or fixed weight, of the
-        encoder's branch)
-    branches : one row a (row of the batch, branch): ``row``, ``branch``, ``logit`` (the head's
-        evidence; null where the branch is not present), ``gate``, ``present``
+    logits : Tensor, shape (B, out)
+        The fused prediction.
+    attention : DataFrame or None
+        One row per row of the batch, encoder, stack, layer, head and step: ``row`` and the columns
+        of ``depmm.schemas.explanations.ATTENTION`` from ``encoder`` on, without the text of the
+        step. ``attention_received`` sums to 1 over the steps of a session, encoder, stack, layer
+        and head.
+    branches : DataFrame or None
+        One row per row of the batch and branch: ``row``, ``branch``, ``logit`` (NaN if the branch
+        is not present), ``gate`` and ``present``.
     """
 
     logits: Tensor
@@ -52,209 +52,229 @@ class Recording(NamedTuple):
 
 
 @torch.no_grad()
-def record(
+def record_attention(
     model: DepressionModel, features: dict[str, Tensor], masks: dict[str, Tensor]
 ) -> Recording:
-    """Run the fusion on encoded sessions and write down what it attends to.
+    """Run the fusion on encoded sessions and record its attention and gates.
 
-    A layer behind distilling, and a stack of the last steps, sees tokens: token ``n`` of layer
-    ``l`` stands for the steps at places ``n 2^l ... (n + 1) 2^l - 1`` of the stack, each of which
-    gets the token's row (max-pooling also looks at one place before them). What a token receives is
-    shared out equally among its steps.
+    A layer behind distilling, and a stack of the last steps, reads tokens: token ``n`` of layer
+    ``l`` stands for the steps ``n 2^l ... (n + 1) 2^l - 1`` of the stack, each of which gets the
+    row of the token (max-pooling also reads the step before them). The attention that a token
+    receives is divided equally among its steps.
 
     Parameters
     ----------
-    model : a trained model in evaluation mode
-    features, masks : encoded sessions, from ``DepressionModel.encode``
+    model : DepressionModel
+        A trained model in evaluation mode.
+    features : dict of str to Tensor, shape (B, L, D)
+        Encoded sessions, from ``DepressionModel.encode``.
+    masks : dict of str to Tensor, shape (B, L)
+        True where the modality of a step is present.
+
+    Returns
+    -------
+    Recording
+        The prediction with the tables of attention and branches.
 
     Raises
     ------
-    ValueError : the model is in training mode, where its choices are drawn
+    ValueError
+        If the model is in training mode, in which its selections and gates are drawn.
     """
     if model.training:
-        raise ValueError("the model is in training mode, its choices are draws: call model.eval()")
+        raise ValueError("the model is in training mode, which draws its gates: call model.eval()")
     fusion = model.fusion
     if not isinstance(fusion, DepFormer):
         return Recording(model.fuse(features, masks)[0], None, None)
     with ExitStack() as hooks:
-        gates = _GateWatch(fusion.fusion, hooks)
+        gates = _GateHooks(fusion.fusion, hooks)
         encoders = {
-            name: _EncoderWatch(cast(SparseEncoder, encoder), hooks)
+            name: _EncoderHooks(cast(SparseEncoder, encoder), hooks)
             for name, encoder in fusion.encoders.items()
         }
         logits, _ = model.fuse(features, masks)
     return Recording(
-        logits, _attention_table(encoders, gates), _branch_table(model.head.logit, gates)
+        logits,
+        _build_attention_table(encoders, gates),
+        _build_branch_table(model.head.logit, gates),
     )
 
 
-def attention_received(q: Tensor, k: Tensor, weight: Tensor, mask: Tensor) -> Tensor:
-    """Share of the queries' attention that each step receives as a key.
+def compute_attention_received(q: Tensor, k: Tensor, weight: Tensor, mask: Tensor) -> Tensor:
+    """Compute the share of the queries' attention that each step receives as a key.
 
     Parameters
     ----------
-    q, k : Tensor[B, H, L, D]
-    weight : Tensor[B, H, L], of each query; zero where it does not attend
-    mask : Tensor[B, L] bool, valid steps
+    q : Tensor, shape (B, H, L, D)
+        Queries.
+    k : Tensor, shape (B, H, L, D)
+        Keys.
+    weight : Tensor, shape (B, H, L)
+        Weight of each query; zero for a query that does not attend.
+    mask : Tensor, shape (B, L)
+        True for valid steps.
 
     Returns
     -------
-    Tensor[B, H, L], adds up to 1 over the steps; nan where no query attends
+    Tensor, shape (B, H, L)
+        Sums to 1 over the steps; NaN if no query attends.
     """
     received = torch.zeros_like(weight)
     attending = int((weight > 0).sum(dim=-1).max())
     for chosen in weight.topk(attending, dim=-1).indices.split(QUERIES_AT_ONCE, dim=-1):
         query = q.gather(2, chosen.unsqueeze(-1).expand(-1, -1, -1, q.shape[-1]))
         scores = (query / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
-        read = scores.masked_fill(~mask[:, None, None], -torch.inf).softmax(-1)
-        received += (weight.gather(2, chosen).unsqueeze(2) @ read).squeeze(2)
+        attention = scores.masked_fill(~mask[:, None, None], -torch.inf).softmax(-1)
+        received += (weight.gather(2, chosen).unsqueeze(2) @ attention).squeeze(2)
     return received / received.sum(dim=-1, keepdim=True)
 
 
-class _LayerWatch:
-    """What one attention layer does in the next forward.
+class _LayerHooks:
+    """Values of one attention layer in the next forward pass.
 
-    All Tensor[B, H, N] of its N places, but ``confidence`` Tensor[B, H, 1]; where nothing is shared
-    (``sharing``), ``shared`` is False and ``confidence`` nan.
+    All have the shape (B, H, N) of its N tokens, except ``confidence`` (B, H, 1). Without a shared
+    selection, ``shared_selected`` is False and ``confidence`` NaN.
     """
 
-    own: Tensor
-    shared: Tensor
+    selected: Tensor
+    shared_selected: Tensor
     sparsity: Tensor
     received: Tensor
     confidence: Tensor
     _scored: tuple[Tensor, Tensor, Tensor] | None = None  # q, k, mask, until the layer is done
 
-    def __init__(self, attention: SparseAttention | AttentionSharing, hooks: ExitStack):
+    def __init__(self, attention: SparseAttention | AttentionSharing, hooks: ExitStack) -> None:
         if isinstance(attention, AttentionSharing):
             self.sharing = True
-            hooks.enter_context(attention.confidence.register_forward_hook(self._weighed))
-            plain = attention.attention
+            hooks.enter_context(attention.confidence.register_forward_hook(self._keep_confidence))
+            sparse = attention.attention
         else:
             self.sharing = False
-            plain = attention
-        hooks.enter_context(plain.selection.register_forward_hook(self._selected))
-        hooks.enter_context(attention.register_forward_hook(self._attended))
+            sparse = attention
+        hooks.enter_context(sparse.selection.register_forward_hook(self._keep_selection))
+        hooks.enter_context(attention.register_forward_hook(self._keep_received))
 
-    def _selected(self, module: QuerySelection, given: tuple[Tensor, ...], own: Tensor) -> None:
-        self.own, self.sparsity = own, module.sparsity(*given)
-        self._scored = given[0], given[1], given[2]
+    def _keep_selection(
+        self, module: QuerySelection, args: tuple[Tensor, ...], selected: Tensor
+    ) -> None:
+        self.selected, self.sparsity = selected, module.sparsity(*args)
+        self._scored = args[0], args[1], args[2]
 
-    def _weighed(self, module: nn.Module, given: tuple[Tensor, ...], logit: Tensor) -> None:
+    def _keep_confidence(self, module: nn.Module, args: tuple[Tensor, ...], logit: Tensor) -> None:
         self.confidence = torch.sigmoid(logit).unsqueeze(-1)
 
-    def _attended(self, module: nn.Module, given: tuple, read: tuple[Tensor, Tensor]) -> None:
+    def _keep_received(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         assert self._scored is not None
         q, k, mask = self._scored
         self._scored = None
         if self.sharing:
-            self.shared = given[2].selected & mask[:, None]
-            weight = self.confidence * self.own + (1 - self.confidence) * self.shared
+            self.shared_selected = args[2].selected & mask[:, None]
+            weight = self.confidence * self.selected + (1 - self.confidence) * self.shared_selected
         else:
-            self.shared = torch.zeros_like(self.own)
+            self.shared_selected = torch.zeros_like(self.selected)
             self.confidence = torch.full_like(q[:, :, :1, 0], torch.nan)
-            weight = self.own.to(q.dtype)
-        self.received = attention_received(q, k, weight, mask)
+            weight = self.selected.to(q.dtype)
+        self.received = compute_attention_received(q, k, weight, mask)
 
 
-class _EncoderWatch:
-    """The steps that an encoder sees in the next forward, and its layers by stack."""
+class _EncoderHooks:
+    """Steps that an encoder reads in the next forward pass, and its layers by stack."""
 
     steps: Steps
 
-    def __init__(self, encoder: SparseEncoder, hooks: ExitStack):
-        hooks.enter_context(encoder.register_forward_hook(self._encoded))
+    def __init__(self, encoder: SparseEncoder, hooks: ExitStack) -> None:
+        hooks.enter_context(encoder.register_forward_hook(self._keep_steps))
         self.stacks = [
             [
-                _LayerWatch(cast(EncoderLayer, layer).attention, hooks)
+                _LayerHooks(cast(EncoderLayer, layer).attention, hooks)
                 for layer in cast(Stack, stack).layers
             ]
             for stack in encoder.stacks
         ]
 
-    def _encoded(self, module: nn.Module, given: tuple, tokens: object) -> None:
-        self.steps = given[0]
+    def _keep_steps(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
+        self.steps = args[0]
 
-    def columns(self) -> Iterator[dict[str, np.ndarray]]:
-        """The rows of each layer, in order of session, head and step."""
-        # the encoder's own function tells which step stands at which place of a stack
-        number = torch.arange(self.steps.mask.shape[1], device=self.steps.mask.device)
-        numbered = self.steps._replace(x=number.expand(self.steps.mask.shape).unsqueeze(-1))
+    def build_columns(self) -> Iterator[dict[str, np.ndarray]]:
+        """Build the columns of each layer, in order of session, head and step."""
+        # the encoder's own function maps the positions of a stack to steps
+        index = torch.arange(self.steps.mask.shape[1], device=self.steps.mask.device)
+        indexed = self.steps._replace(x=index.expand(self.steps.mask.shape).unsqueeze(-1))
         for stack, layers in enumerate(self.stacks):
-            seen = last_steps(numbered, 2**stack)
-            for layer, watch in enumerate(layers):
-                yield _layer_columns(watch, seen, stack, layer)
+            stack_steps = last_steps(indexed, 2**stack)
+            for layer, hooks in enumerate(layers):
+                yield _build_layer_columns(hooks, stack_steps, stack, layer)
 
 
-class _GateWatch:
-    """Branch predictions and gates in the next forward."""
+class _GateHooks:
+    """Branch predictions and gates of the next forward pass."""
 
-    logits: Tensor  # [B, K, out]
-    present: Tensor  # [B, K] bool
-    probability: Tensor  # [K]
+    logits: Tensor  # (B, K, out)
+    present: Tensor  # (B, K)
+    probability: Tensor  # (K,)
 
-    def __init__(self, fusion: BernoulliFusion, hooks: ExitStack):
+    def __init__(self, fusion: BernoulliFusion, hooks: ExitStack) -> None:
         self.names = fusion.branches
-        hooks.enter_context(fusion.register_forward_hook(self._fused))
+        hooks.enter_context(fusion.register_forward_hook(self._keep_gates))
 
-    def _fused(self, module: BernoulliFusion, given: tuple[Tensor, Tensor], fused: Tensor) -> None:
-        self.logits, self.present = given
+    def _keep_gates(
+        self, module: BernoulliFusion, args: tuple[Tensor, Tensor], output: Tensor
+    ) -> None:
+        self.logits, self.present = args
         self.probability = module.probabilities()
 
 
-def _layer_columns(
-    watch: _LayerWatch, seen: Steps, stack: int, layer: int
+def _build_layer_columns(
+    hooks: _LayerHooks, steps: Steps, stack: int, layer: int
 ) -> dict[str, np.ndarray]:
-    """Rows of one layer: every step that the stack sees, with the values of its token.
+    """Build the rows of one layer: every step that the stack reads, with its token's values.
 
-    Parameters
-    ----------
-    watch : after a forward
-    seen : the step number, Tensor[B, P, 1], at each place of the stack
-    stack, layer : number of the stack, and of the layer in it: as many distillings lie before it
+    ``steps.x`` (B, P, 1) holds the index of the step at each position of the stack. ``layer``
+    distillings come before the layer.
     """
-    token = torch.arange(seen.mask.shape[1], device=seen.mask.device) // 2**layer
-    there = seen.mask.unsqueeze(1).expand(-1, watch.own.shape[1], -1)
-    steps_of_token = torch.zeros_like(watch.received[:, 0])
-    steps_of_token.index_add_(1, token, seen.mask.to(steps_of_token.dtype))
-    received = watch.received / steps_of_token.clamp(min=1).unsqueeze(1)
-    received = received[..., token].masked_fill(~there, 0.0)
-    # a token may see nothing but the place before its own steps: no step has its share
+    token = torch.arange(steps.mask.shape[1], device=steps.mask.device) // 2**layer
+    present = steps.mask.unsqueeze(1).expand(-1, hooks.selected.shape[1], -1)
+    steps_of_token = torch.zeros_like(hooks.received[:, 0])
+    steps_of_token.index_add_(1, token, steps.mask.to(steps_of_token.dtype))
+    received = hooks.received / steps_of_token.clamp(min=1).unsqueeze(1)
+    received = received[..., token].masked_fill(~present, 0.0)
+    # a token may read nothing but the position before its own steps: no step has its share
     received = received / received.sum(dim=-1, keepdim=True)
-    row, head, place = there.nonzero(as_tuple=True)
-    at = (row, head, token[place])
+    row, head, position = present.nonzero(as_tuple=True)
+    at = (row, head, token[position])
     head8 = head.to(torch.int8)
     columns = {
         "row": row,
         "stack": torch.full_like(head8, stack),
         "layer": torch.full_like(head8, layer),
         "head": head8,
-        "step": seen.x[row, place, 0].int(),
-        "selected": watch.own[at],
-        "shared_selected": watch.shared[at],
-        "without": torch.full_like(row, not watch.sharing, dtype=torch.bool),
-        "sparsity": watch.sparsity[at].float(),
-        "attention_received": received[row, head, place].float(),
-        "confidence": watch.confidence[row, head, 0].float(),
+        "step": steps.x[row, position, 0].int(),
+        "selected": hooks.selected[at],
+        "shared_selected": hooks.shared_selected[at],
+        "not_shared": torch.full_like(row, not hooks.sharing, dtype=torch.bool),
+        "sparsity": hooks.sparsity[at].float(),
+        "attention_received": received[row, head, position].float(),
+        "confidence": hooks.confidence[row, head, 0].float(),
     }
     return {name: column.cpu().numpy() for name, column in columns.items()}
 
 
-def _attention_table(encoders: dict[str, _EncoderWatch], gates: _GateWatch) -> pd.DataFrame:
-    """Join the rows of all layers, session by session."""
-    layers = [(name, part) for name, watch in encoders.items() for part in watch.columns()]
+def _build_attention_table(encoders: dict[str, _EncoderHooks], gates: _GateHooks) -> pd.DataFrame:
+    """Concatenate the rows of all layers, sorted by session."""
+    layers = [(name, part) for name, hooks in encoders.items() for part in hooks.build_columns()]
     joined = {
         column: np.concatenate([part[column] for _, part in layers]) for column in layers[0][1]
     }
     encoder = pd.Series([name for name, _ in layers], dtype="str")
     encoder = encoder.repeat([len(part["row"]) for _, part in layers]).reset_index(drop=True)
     gate = dict(zip(gates.names, gates.probability.float().cpu().numpy(), strict=True))
+    shared_selected = pd.arrays.BooleanArray(joined["shared_selected"], joined["not_shared"])
     table = pd.DataFrame(
         {
             "row": joined["row"],
             "encoder": encoder,
             **{name: joined[name] for name in ("stack", "layer", "head", "step", "selected")},
-            "shared_selected": pd.arrays.BooleanArray(joined["shared_selected"], joined["without"]),
+            "shared_selected": shared_selected,
             **{name: joined[name] for name in ("sparsity", "attention_received", "confidence")},
             "gate": encoder.map(gate).astype("float32"),
         }
@@ -262,9 +282,9 @@ def _attention_table(encoders: dict[str, _EncoderWatch], gates: _GateWatch) -> p
     return table.sort_values("row", kind="stable", ignore_index=True)
 
 
-def _branch_table(evidence: Callable[[Tensor], Tensor], gates: _GateWatch) -> pd.DataFrame:
+def _build_branch_table(get_logit: Callable[[Tensor], Tensor], gates: _GateHooks) -> pd.DataFrame:
     present = gates.present.cpu().numpy()
-    logit = evidence(gates.logits).double().cpu().numpy()
+    logit = get_logit(gates.logits).double().cpu().numpy()
     rows, branches = present.shape
     return pd.DataFrame(
         {

@@ -1,54 +1,151 @@
-"""A trained model over its sessions -> tables of what it attends to and what moves it.
+"""Explain a trained run: tables of its attention, its attributions and their faithfulness.
 
-Sessions pass by in batches, each encoded once; what is held in memory does not grow with them.
+Sessions are read in batches and encoded once; the memory in use does not grow with their number.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from depmm.config import MODALITIES
-from depmm.corpora.manifest import SESSION_KEY
+from depmm.config import MODALITIES, SplitConfig, load_config
+from depmm.corpora.manifest import SESSION_KEY, read_manifest
 from depmm.data.batch import evaluation_batches
-from depmm.data.experiment_data import ExperimentData
+from depmm.data.experiment_data import ExperimentData, load_experiment_data
+from depmm.data.precompute import ensure_embeddings
 from depmm.errors import did_you_mean
 from depmm.evaluation.batch_prediction import session_seed
-from depmm.interpret.attribution.attention import Recording, record
-from depmm.interpret.attribution.faithfulness import curve_areas, removal_curves
-from depmm.interpret.attribution.integrated_gradients import integrated_gradients
+from depmm.interpret.attribution.attention import Recording, record_attention
+from depmm.interpret.attribution.faithfulness import compute_curve_areas, compute_removal_curves
+from depmm.interpret.attribution.integrated_gradients import compute_integrated_gradients
+from depmm.interpret.attribution.methods import (
+    GRAD_CAM,
+    INTEGRATED_GRADIENTS,
+    OCCLUSION,
+    PERMUTATION,
+    REQUESTABLE,
+    SELECTED,
+    SHAPLEY,
+)
 from depmm.interpret.attribution.occlusion import occlude_steps
+from depmm.interpret.attribution.parquet_stream import ParquetStream
 from depmm.interpret.attribution.permutation import permute_steps
 from depmm.interpret.attribution.regions import Landmarks, attribute_regions
-from depmm.interpret.attribution.removal import present_steps
-from depmm.interpret.attribution.shapley import shapley_modalities, shapley_steps
+from depmm.interpret.attribution.removal import find_present_steps
+from depmm.interpret.attribution.shapley import compute_modality_shapley, compute_step_shapley
+from depmm.interpret.errors import ExplanationError
 from depmm.models.fusion.dep_former.dep_former import DepFormer
 from depmm.models.model import DepressionModel
+from depmm.runs.folder import model_folders
+from depmm.schemas.explanations import EXPLANATIONS
 
-BATCH_SIZE = 8  # sessions; it changes no value
-TABLES = (
-    "attention",
-    "attributions",
-    "branches",
-    "modalities",
-    "faithfulness",
-    "region_attributions",
-)
-
-REGION_METHOD = "grad_cam"  # requested like a method, but it explains regions, not steps
-
-ATTENTION = "selected"  # among explanations of steps; it has no direction
+BATCH_SIZE = 8  # sessions; changes no value
 
 Encoded = dict[str, Tensor]  # modality -> features or mask
-Method = Callable[[DepressionModel, Encoded, Encoded, Sequence[int]], pd.DataFrame]
-# beside occlusion, where asked for; the last argument seeds what is sampled, session by session
-METHODS: dict[str, Method] = {
-    "permutation": permute_steps,
-    "integrated_gradients": lambda model, x, masks, seeds: integrated_gradients(model, x, masks),
-    "shapley": shapley_steps,
+Compute = Callable[[DepressionModel, Encoded, Encoded, Sequence[int]], pd.DataFrame]
+# the last argument holds one seed per session, for what is sampled
+COMPUTE: dict[str, Compute] = {
+    PERMUTATION.name: permute_steps,
+    INTEGRATED_GRADIENTS.name: lambda model, features, masks, seeds: compute_integrated_gradients(
+        model, features, masks
+    ),
+    SHAPLEY.name: compute_step_shapley,
 }
+
+
+@dataclass(frozen=True)
+class ExplainReport:
+    """What ``explain`` wrote.
+
+    Attributes
+    ----------
+    folder : Path
+        Folder of the run, which holds the tables.
+    rows : dict of str to int
+        Number of rows of each table that was written, by the name of the table.
+    absent : dict of str to str
+        Why each of the other tables was not written.
+    page : Path or None
+        The explorer, if it was requested.
+    """
+
+    folder: Path
+    rows: dict[str, int]
+    absent: dict[str, str]
+    page: Path | None = None
+
+
+def explain(
+    run: Path | str, split: str = "test", methods: Sequence[str] = (), html: bool = False
+) -> ExplainReport:
+    """Explain the predictions of a run for the sessions of one split.
+
+    All models of a cross-validation are explained, each for its own split. Tables of an earlier
+    explanation are replaced.
+
+    Parameters
+    ----------
+    run : Path or str
+        Folder of a trained run.
+    split : {"test", "train", "validation"}, default "test"
+        Split of the sessions.
+    methods : sequence of str, optional
+        Methods in addition to occlusion: ``permutation``, ``integrated_gradients`` and
+        ``shapley`` attribute to steps, ``grad_cam`` to regions of the face and the voice.
+    html : bool, default False
+        Whether to write ``explorer.html`` as well. It contains subject ids.
+
+    Returns
+    -------
+    ExplainReport
+        The tables that were written into the folder of the run; ``depmm.schemas.explanations``
+        describes their columns.
+
+    Raises
+    ------
+    ExplanationError
+        If a method is unknown, the split has no session, or no encoder allows Grad-CAM.
+    RunError
+        If the folder holds no finished run.
+    """
+    run = Path(run)
+    with ParquetStream(run, list(EXPLANATIONS.values())) as stream:
+        for folder in model_folders(run):
+            config = load_config(folder.config)
+            # the split as it was in training, even if the manifest has changed since
+            trained_split = SplitConfig(kind="file", file=folder.split)
+            data = load_experiment_data(config.model_copy(update={"split": trained_split}))
+            steps = read_manifest(config.data.manifest).steps
+            model = DepressionModel.from_pretrained(folder.path)
+            if GRAD_CAM not in methods:  # which needs crops and spectrograms, not embeddings
+                data = ensure_embeddings(model.encoders, data, model.device)
+            for tables in explain_sessions(
+                model, data, steps, split, config.split.fold, config.seed, methods
+            ):
+                stream.write(tables)
+    fusion = config.model.fusion.kind
+    absent = {name: _why_absent(name, fusion) for name in EXPLANATIONS if name not in stream.rows}
+    page = None
+    if html:
+        from depmm.interpret.query.explorer import write_explorer
+
+        page = write_explorer(run)
+    return ExplainReport(run, stream.rows, absent, page)
+
+
+def _why_absent(table: str, fusion: str) -> str:
+    match table:
+        case "faithfulness":
+            return "it compares methods; request one with --method, for example shapley"
+        case "region_attributions":
+            return f"request it with --method {GRAD_CAM}"
+        case _:
+            return f"the fusion {fusion} has no such part"
 
 
 def explain_sessions(
@@ -62,146 +159,166 @@ def explain_sessions(
 ) -> Iterator[dict[str, pd.DataFrame]]:
     """Explain the sessions of one split, batch by batch.
 
-    Every table begins with corpus, subject, session, split, ``fold``, ``seed`` and ``group``, the
-    session's class (null for scores); where there is a ``step``, its ``word`` and ``valence`` stand
-    behind it.
-
     Parameters
     ----------
-    model : a trained model
-    data : what it was trained on, with its own split
-    steps : of the manifest, for words and valence
-    split : train, validation or test
-    fold, seed : of the run, for the tables
-    methods : names of ``METHODS``, for further columns of ``attributions``; with any, all
-        explanations of steps are compared (``faithfulness``); ``grad_cam`` for regions
+    model : DepressionModel
+        A trained model.
+    data : ExperimentData
+        The data of its training, with the split of its training.
+    steps : DataFrame
+        Steps of the manifest, for words and valence.
+    split : {"train", "validation", "test"}
+        Split of the sessions.
+    fold : int
+        Fold of the model, for the tables.
+    seed : int
+        Seed of the model, for the tables.
+    methods : sequence of str, optional
+        As in ``explain``. With any method of steps, ``faithfulness`` compares all attributions of
+        steps.
 
     Yields
     ------
-    for a batch, by name (those of ``TABLES`` that the model has anything for):
-    ``attention`` and ``branches`` as in ``Recording``;
-    ``attributions``, one row a step: ``y_prob`` (or ``score_pred``), ``step``, ``occlusion`` and
-    ``occlusion_<modality>`` as in ``occlude_steps``, and with sparse attention ``selected`` (share
-    of the heads of the multimodal encoder's first layer, or of the only one's, whose own index
-    selects it) and ``selected_<encoder>``;
-    ``modalities``, one row a ``modality`` that a session has, and its ``shapley`` value;
-    ``faithfulness``, one row a ``method`` (occlusion, selected, those asked for, random) and
-    ``order``, with the areas of ``curve_areas``;
-    ``region_attributions``, one row a step, ``modality`` and ``region``
+    dict of str to DataFrame
+        Tables of a batch by name, with the columns of ``depmm.schemas.explanations``; those that
+        the model has anything for.
 
     Raises
     ------
-    ValueError : the split has no session, an unknown method, or no encoder for ``grad_cam``
+    ExplanationError
+        If a method is unknown, the split has no session, or no encoder allows Grad-CAM.
     """
-    known = [*METHODS, REGION_METHOD]
-    if unknown := [name for name in methods if name not in known]:
-        raise ValueError(f"method {unknown[0]!r} is unknown. {did_you_mean(unknown[0], known)}")
-    of_steps = [name for name in methods if name in METHODS]
-    numbers = data.indices(split)
-    if not numbers:
-        raise ValueError(f"no session is in split {split!r}: choose train, validation or test")
-    names = RowNames(data.sessions, steps, fold, seed, binary=model.config.target == "binary")
+    if unknown := [name for name in methods if name not in REQUESTABLE]:
+        raise ExplanationError(
+            f"method {unknown[0]!r} is unknown.",
+            setting="method",
+            value=unknown[0],
+            remedy=did_you_mean(unknown[0], REQUESTABLE),
+        )
+    step_methods = [name for name in methods if name in COMPUTE]
+    indices = data.indices(split)
+    if not indices:
+        raise ExplanationError(
+            f"split {split!r} has no session. Choose train, validation or test.",
+            setting="split",
+            value=split,
+        )
+    binary = model.config.target == "binary"
+    annotator = RowAnnotator(data.sessions, steps, fold, seed, binary=binary)
     model.eval()
     device = next(model.parameters()).device
-    for number, inputs in evaluation_batches(data.dataset, numbers, BATCH_SIZE, device):
+    for index, inputs in evaluation_batches(data.dataset, indices, BATCH_SIZE, device):
         with torch.no_grad():
             features, masks = model.encode(**inputs)
-        recording = record(model, features, masks)
-        seeds = [session_seed(data.dataset.session_keys[row]) for row in number.tolist()]
-        steps_table = _step_table(model, features, masks, recording)
-        for method in of_steps:
-            found = METHODS[method](model, features, masks, seeds)
-            found = found.rename(columns={"gap": f"{method}_gap"})
-            steps_table = steps_table.merge(found, on=["row", "step"], how="left")
+        recording = record_attention(model, features, masks)
+        seeds = [session_seed(data.dataset.session_keys[row]) for row in index.tolist()]
+        step_table = _attribute_steps(model, features, masks, recording, step_methods, seeds)
         tables = {
             "attention": recording.attention,
-            "attributions": steps_table,
+            "attributions": step_table,
             "branches": recording.branches,
-            "modalities": shapley_modalities(model, features, masks),
-            "faithfulness": _faithfulness(model, features, masks, steps_table, of_steps, seeds),
+            "modalities": compute_modality_shapley(model, features, masks),
+            "faithfulness": _measure_faithfulness(
+                model, features, masks, step_table, step_methods, seeds
+            ),
             "region_attributions": None,
         }
-        if REGION_METHOD in methods:
-            known_places = [_landmarks(data, row) for row in number.tolist()]
-            tables["region_attributions"] = attribute_regions(model, inputs, known_places)
+        if GRAD_CAM in methods:
+            landmarks = [_read_landmarks(data, row) for row in index.tolist()]
+            tables["region_attributions"] = attribute_regions(model, inputs, landmarks)
         yield {
-            name: names.put(table, number.numpy())
+            name: annotator.annotate(table, index.numpy())
             for name, table in tables.items()
             if table is not None
         }
 
 
-class RowNames:
-    """Puts names before the rows of a batch: whose session, of which group, which word.
+class RowAnnotator:
+    """Add session keys, labels and words to the rows of a batch.
 
     Parameters
     ----------
-    sessions : of a ``ExperimentData``; row = dataset number
-    steps : of the manifest, numbered 0, 1, 2, ... in each session
-    fold, seed : of the run
-    binary : whether the targets are groups, 0 or 1
+    sessions : DataFrame
+        Sessions of an ``ExperimentData``, one row per index of its data set.
+    steps : DataFrame
+        Steps of the manifest, with the indices 0, 1, 2, ... in each session.
+    fold : int
+        Fold of the model.
+    seed : int
+        Seed of the model.
+    binary : bool
+        Whether the targets are labels, 0 or 1.
     """
 
     def __init__(
         self, sessions: pd.DataFrame, steps: pd.DataFrame, fold: int, seed: int, binary: bool
-    ):
-        group = sessions["target"] if binary else pd.Series(pd.NA, sessions.index)
+    ) -> None:
+        label = sessions["target"] if binary else pd.Series(pd.NA, sessions.index)
         self.sessions = sessions[[*SESSION_KEY, "split"]].assign(
-            fold=np.int32(fold), seed=np.int32(seed), label=group.astype("Int8")
+            fold=np.int32(fold), seed=np.int32(seed), label=label.astype("Int8")
         )
-        known = sessions[SESSION_KEY].assign(number=np.arange(len(sessions)))
-        ordered = known.merge(steps[[*SESSION_KEY, "step", "text", "valence"]], on=SESSION_KEY)
-        ordered = ordered.sort_values(["number", "step"], ignore_index=True)
-        self.first_step = np.searchsorted(ordered["number"], known["number"])
+        keys = sessions[SESSION_KEY].assign(index=np.arange(len(sessions)))
+        ordered = keys.merge(steps[[*SESSION_KEY, "step", "text", "valence"]], on=SESSION_KEY)
+        ordered = ordered.sort_values(["index", "step"], ignore_index=True)
+        self.first_step = np.searchsorted(ordered["index"], keys["index"])
         self.words = ordered[["text", "valence"]].rename(columns={"text": "word"})
 
-    def put(self, table: pd.DataFrame, number: np.ndarray) -> pd.DataFrame:
-        """Name the rows of a table.
+    def annotate(self, table: pd.DataFrame, indices: NDArray[np.int64]) -> pd.DataFrame:
+        """Replace the row of the batch by the keys of its session.
 
         Parameters
         ----------
-        table : ``row`` of the batch, perhaps ``step``, and anything else
-        number : of each session of the batch in the dataset
+        table : DataFrame
+            Column ``row`` (of the batch), perhaps ``step``, and any others.
+        indices : ndarray of int, shape (B,)
+            Index in the data set of each session of the batch.
 
         Returns
         -------
-        the table with names in place of ``row``
+        DataFrame
+            The table with the keys, ``split``, ``fold``, ``seed`` and ``label`` in place of
+            ``row``, and ``word`` and ``valence`` after ``step``.
         """
-        number = number[table["row"]]
-        parts = [self.sessions.take(number)]
+        index = indices[table["row"]]
+        parts = [self.sessions.take(index)]
         columns = table.drop(columns="row")
         if "step" in table:
-            behind = list(columns).index("step") + 1
-            words = self.words.take(self.first_step[number] + table["step"])
-            parts += [columns.iloc[:, :behind], words, columns.iloc[:, behind:]]
+            after = list(columns).index("step") + 1
+            words = self.words.take(self.first_step[index] + table["step"])
+            parts += [columns.iloc[:, :after], words, columns.iloc[:, after:]]
         else:
             parts.append(columns)
         return pd.concat([part.reset_index(drop=True) for part in parts], axis=1)
 
 
-def _step_table(
+def _attribute_steps(
     model: DepressionModel,
-    features: dict[str, Tensor],
-    masks: dict[str, Tensor],
+    features: Encoded,
+    masks: Encoded,
     recording: Recording,
+    methods: Sequence[str],
+    seeds: Sequence[int],
 ) -> pd.DataFrame:
-    """One row a step that is there; each measure of steps adds its columns."""
-    row, step = present_steps(masks).cpu().nonzero(as_tuple=True)
-    answer = "y_prob" if model.config.target == "binary" else "score_pred"
+    """Build one row per present step; each method adds its columns."""
+    row, step = find_present_steps(masks).cpu().nonzero(as_tuple=True)
+    column = "y_prob" if model.config.target == "binary" else "score_pred"
     prediction = model.head.predict(recording.logits).double().cpu()
-    table = pd.DataFrame({"row": row, answer: prediction[row], "step": step.int()})
+    table = pd.DataFrame({"row": row, column: prediction[row], "step": step.int()})
     table = table.merge(occlude_steps(model, features, masks), on=["row", "step"], how="left")
     for name in MODALITIES:
         if name not in masks:
-            table[f"occlusion_{name}"] = np.nan
-    if recording.attention is None:
-        return table
-    assert isinstance(model.fusion, DepFormer)
-    selected = _selected(recording.attention, list(model.fusion.encoders))
-    return table.merge(selected, on=["row", "step"], how="left")
+            table[f"{OCCLUSION.name}_{name}"] = np.nan
+    if recording.attention is not None:
+        assert isinstance(model.fusion, DepFormer)
+        selected = _compute_selection_rates(recording.attention, list(model.fusion.encoders))
+        table = table.merge(selected, on=["row", "step"], how="left")
+    for method in methods:
+        values = COMPUTE[method](model, features, masks, seeds)
+        table = table.merge(values, on=["row", "step"], how="left")
+    return table
 
 
-def _faithfulness(
+def _measure_faithfulness(
     model: DepressionModel,
     features: Encoded,
     masks: Encoded,
@@ -209,29 +326,29 @@ def _faithfulness(
     methods: Sequence[str],
     seeds: Sequence[int],
 ) -> pd.DataFrame | None:
-    """Areas of the deletion and insertion curves; None where there is nothing to compare with."""
+    """Compute the areas of the removal curves; None without a method to compare with."""
     if not methods:
         return None
-    attention = [ATTENTION] if ATTENTION in steps else []
-    values = steps[["row", "step", "occlusion", *attention, *methods]]
-    curves = removal_curves(model, features, masks, values, seeds, unsigned=attention)
-    return curve_areas(curves) if len(curves) else None
+    unsigned = [SELECTED] if SELECTED in steps else []
+    values = steps[["row", "step", OCCLUSION.name, *unsigned, *methods]]
+    curves = compute_removal_curves(model, features, masks, values, seeds, unsigned=unsigned)
+    return compute_curve_areas(curves) if len(curves) else None
 
 
-def _landmarks(data: ExperimentData, number: int) -> Landmarks | None:
-    """Landmarks of a session's crops; None where they are not known or not needed."""
+def _read_landmarks(data: ExperimentData, index: int) -> Landmarks | None:
+    """Read the landmarks of a session's crops; None if they are unknown or not needed."""
     if "face" not in data.dataset.settings.modalities:
         return None
-    return data.dataset.landmarks(number)
+    return data.dataset.landmarks(index)
 
 
-def _selected(attention: pd.DataFrame, encoders: list[str]) -> pd.DataFrame:
-    """Share of heads of each encoder's first layer whose own index selects a step.
+def _compute_selection_rates(attention: pd.DataFrame, encoders: list[str]) -> pd.DataFrame:
+    """Compute the share of heads of each encoder's first layer whose own selection has a step.
 
-    Only that layer sees every step by itself; behind it steps are mixed and halved.
+    Only that layer reads every step by itself; behind it, steps are mixed and halved.
     """
     first = attention[(attention["stack"] == 0) & (attention["layer"] == 0)]
-    share = first.pivot_table(index=["row", "step"], columns="encoder", values="selected")
-    share = share.reindex(columns=encoders)
-    main = share[encoders[0]]  # the multimodal, where there are several
-    return share.add_prefix("selected_").assign(selected=main).reset_index()
+    rate = first.pivot_table(index=["row", "step"], columns="encoder", values="selected")
+    rate = rate.reindex(columns=encoders)
+    main = rate[encoders[0]]  # the multimodal encoder, if there are several
+    return rate.add_prefix(f"{SELECTED}_").assign(**{SELECTED: main}).reset_index()

@@ -1,4 +1,4 @@
-"""How much of a map over a face lies on its brows, eyes, nose, mouth and the rest of it."""
+"""Regions of an aligned face crop, and the share of a map in each of them."""
 
 import numpy as np
 import pandas as pd
@@ -7,9 +7,10 @@ from PIL import Image, ImageDraw
 from scipy.spatial import ConvexHull
 
 from depmm.config import CROP_SIZE
+from depmm.interpret.errors import ExplanationError
 
-LANDMARKS = 478
-# MediaPipe's own groups of landmarks (FaceLandmarksConnections); left and right are the person's
+N_LANDMARKS = 478
+# MediaPipe's groups of landmarks (FaceLandmarksConnections); left and right of the subject
 OVAL = (
     *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
     *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
@@ -27,7 +28,7 @@ RIGHT_BROW = (46, 53, 52, 65, 55, 70, 63, 105, 66, 107)
 LEFT_BROW = (276, 283, 282, 295, 285, 300, 293, 334, 296, 336)
 
 REGIONS = ("outside", "forehead", "cheeks_jaw", "nose", "mouth", "eyes", "brows")
-# drawn in this order, each over those before
+# drawn in this order, each on top of the previous ones
 PARTS = (
     ("nose", NOSE),
     ("mouth", MOUTH),
@@ -38,62 +39,71 @@ PARTS = (
 )
 
 
-def face_regions(maps: ArrayLike, landmarks: ArrayLike) -> pd.DataFrame:
-    """MicroBatch a map over face crops out among regions of the face.
+def compute_region_shares(maps: ArrayLike, landmarks: ArrayLike) -> pd.DataFrame:
+    """Compute the share of each region of the face in maps over face crops.
 
-    A region is the convex hull of its landmarks. What is left of the face's oval is forehead above
-    the middle of the brows, else cheeks and jaw. Maps of small crops are coarse beside an eye or a
-    brow: read ``share`` against ``area``, what an even map would have there.
+    A region is the convex hull of its landmarks. The rest of the face's oval is forehead above the
+    mean height of the brows, and cheeks and jaw below. Maps of small crops are coarse compared
+    with an eye or a brow: compare ``share`` with ``area``, the share of a uniform map.
 
     Parameters
     ----------
-    maps : [N, height, width], not negative, as ``grad_cam`` gives them
-    landmarks : [N, 478, 2] in pixels of the 224 x 224 crop, as ``SessionDataset.landmarks`` gives
+    maps : array_like, shape (N, height, width)
+        Values without a sign, from ``compute_grad_cam``.
+    landmarks : array_like, shape (N, 478, 2)
+        In pixels of the 224 x 224 crop, from ``SessionDataset.landmarks``.
 
     Returns
     -------
-    one row a map and region, shares of a map sum to 1: ``number`` (of the map), ``region``,
-    ``share`` (of the map's mass; null for a map without any) and ``area`` (share of the crop)
+    DataFrame
+        One row per map and region with the columns ``index`` (of the map), ``region``, ``share``
+        (of the map's sum; NaN if it is 0) and ``area`` (share of the crop). The shares of a map
+        sum to 1.
 
     Raises
     ------
-    ValueError : shapes that do not fit, or a frame without a face
+    ExplanationError
+        If the shapes do not fit, or a frame has no face.
     """
     values, points = np.asarray(maps, dtype=np.float32), np.asarray(landmarks, dtype=float)
-    if values.ndim != 3 or points.shape != (len(values), LANDMARKS, 2):
-        raise ValueError(
-            f"face_regions: maps {values.shape}, landmarks {points.shape}: give [N, height, width] "
-            f"and [N, {LANDMARKS}, 2], of the same crops"
+    if values.ndim != 3 or points.shape != (len(values), N_LANDMARKS, 2):
+        raise ExplanationError(
+            f"maps have the shape {values.shape} and landmarks {points.shape}. Give (N, height, "
+            f"width) and (N, {N_LANDMARKS}, 2) of the same crops.",
+            value=(values.shape, points.shape),
         )
-    still = np.ptp(points, axis=(1, 2)) == 0 if len(points) else np.zeros(0, bool)
-    if still.any():
-        raise ValueError(
-            f"face_regions: landmarks of map {int(still.argmax())} are all the same: its frame "
-            "shows no face; leave it out"
+    constant = np.ptp(points, axis=(1, 2)) == 0 if len(points) else np.zeros(0, bool)
+    if constant.any():
+        index = int(constant.argmax())
+        raise ExplanationError(
+            f"landmarks of map {index} are all equal: its frame has no face. Leave the frame out.",
+            value=index,
         )
-    tables = [pd.DataFrame({"number": [], "region": [], "share": [], "area": []})]
-    for number, (one, face) in enumerate(zip(values, points, strict=True)):
+    tables = [pd.DataFrame({"index": [], "region": [], "share": [], "area": []})]
+    for index, (heatmap, face) in enumerate(zip(values, points, strict=True)):
         region = label_regions(face).ravel()
-        large = Image.fromarray(one).resize((CROP_SIZE, CROP_SIZE), Image.Resampling.BILINEAR)
+        large = Image.fromarray(heatmap).resize((CROP_SIZE, CROP_SIZE), Image.Resampling.BILINEAR)
         mass = np.bincount(region, np.asarray(large, dtype=float).ravel(), len(REGIONS))
         area = np.bincount(region, minlength=len(REGIONS)) / region.size
         share = mass / mass.sum() if mass.sum() > 0 else np.full(len(REGIONS), np.nan)
         tables.append(
-            pd.DataFrame({"number": number, "region": REGIONS, "share": share, "area": area})
+            pd.DataFrame({"index": index, "region": REGIONS, "share": share, "area": area})
         )
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
 def label_regions(landmarks: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Number of the region (of ``REGIONS``) of each pixel of a crop.
+    """Label each pixel of a crop with its region.
 
     Parameters
     ----------
-    landmarks : [478, 2] in pixels of the crop
+    landmarks : ndarray, shape (478, 2)
+        In pixels of the crop.
 
     Returns
     -------
-    uint8 [224, 224]
+    ndarray of uint8, shape (224, 224)
+        Index of the region in ``REGIONS``.
     """
     picture = Image.new("L", (CROP_SIZE, CROP_SIZE), REGIONS.index("outside"))
     draw = ImageDraw.Draw(picture)

@@ -1,9 +1,15 @@
-"""Grad-CAM: where in a face or a spectrogram the evidence comes from (Selvaraju et al., ICCV 2017).
+"""Grad-CAM: which part of a face crop or a spectrogram raises the logit.
 
-The last convolutional maps are weighted by the mean of their gradients (Eqs. 1 and 2 of the paper);
-what remains above zero speaks for depression. Where a network reads each place of its last maps
-with weights of its own (DepNet, SpectrogramCnn) the mean over places loses these weights: the map
-then shows where the channels that matter are active, and no finer (Draelos and Carin 2020, Sec. 3).
+The last convolutional maps are weighted by the mean of their gradients (Eqs. 1 and 2 of Selvaraju
+et al.), and the positive part of their sum is kept. Where a network weights each position of its
+last maps by itself (DepNet, SpectrogramCnn), the mean over positions loses these weights: the map
+then shows where the relevant channels are active, and no more (Draelos and Carin, Sec. 3).
+
+References
+----------
+Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based
+localization", ICCV 2017. Draelos and Carin, "Use HiResCAM instead of Grad-CAM for faithful
+explanations of convolutional neural networks", arXiv 2011.08891, 2020.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,100 +20,127 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from depmm.interpret.errors import ExplanationError
 from depmm.models.encoders.encoder import Encoder, GradCamLayer
 from depmm.models.masking import length_mask
 from depmm.models.model import DepressionModel
 
 
-def grad_cam(model: DepressionModel, modality: str, **inputs: Tensor) -> pd.DataFrame:
-    """Map what speaks for depression in each crop, or in each step's sound.
+def compute_grad_cam(model: DepressionModel, modality: str, **inputs: Tensor) -> pd.DataFrame:
+    """Compute the Grad-CAM map of each face crop, or of each step's audio.
 
     Parameters
     ----------
-    model : a trained model in evaluation mode; its encoder of the modality ends in convolutions
-    modality : ``face`` or ``audio``
-    inputs : as in ``DepressionModel.forward``, the modality as signal
+    model : DepressionModel
+        A trained model in evaluation mode; its encoder of the modality ends in convolutions.
+    modality : str
+        Name of the modality, for example ``face`` or ``audio``.
+    **inputs : Tensor
+        As in ``DepressionModel.forward``; the modality is given as signal.
 
     Returns
     -------
-    one row a map: ``row`` (of the batch), ``step``, ``frame`` (number of the crop in its step; 0
-    for sound), ``peak`` (largest value before it was scaled to 1; 0: nothing speaks for depression)
-    and ``heatmap``, float32 in [0, 1] of the size of the input: [height, width] of the crop, or
-    [F, T] of the step's spectrogram or MFCC, row 0 lowest. ``MfccCnn`` convolves over time alone:
-    its rows are equal, and what it reads from the MFCC directly is not in the map. ``SEResNet``
-    also reads how its maps differ between frames, which a map of one frame hardly shows.
+    DataFrame
+        One row per map with the columns ``row`` (of the batch), ``step``, ``frame`` (index of the
+        crop in its step; 0 for audio), ``peak`` (largest value before the map is scaled to 1; 0 if
+        nothing raises the logit) and ``heatmap`` (float32 in [0, 1] in the size of the input:
+        (height, width) of the crop, or (F, T) of the spectrogram or MFCC, row 0 lowest).
+        ``MfccCnn`` convolves over time alone: its rows are equal, and what it reads from the MFCC
+        directly is not in the map. ``SEResNet`` also reads how its maps differ between frames,
+        which a map of one frame hardly shows.
 
     Raises
     ------
-    ValueError : the model has no such modality, gets it embedded, or its encoder does not end in
-        convolutions over crops or spectrograms
+    ExplanationError
+        If the model has no such modality, gets it embedded, or its encoder does not end in
+        convolutions over crops or spectrograms.
     """
-    if modality not in model.encoders:
-        raise ValueError(f"grad_cam: the model has {sorted(model.encoders)}, not {modality!r}")
-    if inputs.get(modality) is None:
-        raise ValueError(
-            f"grad_cam: {modality} is not given as a signal: read it without "
-            "data.precompute_embeddings"
-        )
-    target = _target(cast(Encoder, model.encoders[modality]), modality)
-    seen: list[Tensor] = []
-    pictures: list[tuple[Tensor, Tensor]] = []
-    with torch.enable_grad(), _watched(target, seen, pictures):
-        evidence = model.head.logit(model(**inputs).logits).sum()
-        gradients = torch.autograd.grad(evidence, seen) if seen else ()
-    if not seen:
+    layer = _get_layer(model, modality, inputs)
+    activations, gradients, pictures = _run(model, layer, inputs)
+    if activations is None:
         return pd.DataFrame(columns=["row", "step", "frame", "peak", "heatmap"])
-    activations = torch.cat(seen)
     columns = torch.full((len(activations),), activations.shape[-1], device=activations.device)
-    if target.stride:
-        columns = (pictures[0][1] + target.stride - 1) // target.stride
-    maps = _weighted(activations, torch.cat(gradients), columns)
+    if layer.stride:
+        columns = (pictures[0][1] + layer.stride - 1) // layer.stride
+    maps = _weight_channels(activations, gradients, columns)
     length = inputs[f"{modality}_length"]
     row, step = (length > 0).nonzero(as_tuple=True)
-    if target.rows == "pixels":
-        place, frame = target.frames(length[row, step], inputs[modality].shape[2])
-        row, step = row[place], step[place]
+    if layer.rows == "pixels":
+        index, frame = layer.frames(length[row, step], inputs[modality].shape[2])
+        row, step = row[index], step[index]
         size = inputs[modality].shape[-2:]
-        large = [_resized(one, size).cpu().numpy() for one in maps]
+        heatmaps = [_resize(heatmap, size).cpu().numpy() for heatmap in maps]
     else:
         frame = torch.zeros_like(row)
-        large = [
-            _resized(one[:, :count], (len(picture), int(frames))).cpu().numpy()
-            for one, count, picture, frames in zip(maps, columns, *pictures[0], strict=True)
+        heatmaps = [
+            _resize(heatmap[:, :count], (len(picture), int(frames))).cpu().numpy()
+            for heatmap, count, picture, frames in zip(maps, columns, *pictures[0], strict=True)
         ]
     peak = maps.amax(dim=(1, 2)).double().cpu().numpy()
     table = pd.DataFrame({"row": row.cpu(), "step": step.cpu(), "frame": frame.cpu(), "peak": peak})
-    # after resizing: of a peak between two pixels there is no 1
-    table["heatmap"] = pd.Series([one / max(float(one.max()), 1e-30) for one in large])
+    # scaled after resizing, which flattens a peak between two pixels
+    table["heatmap"] = pd.Series([heat / max(float(heat.max()), 1e-30) for heat in heatmaps])
     return table
 
 
-def _target(encoder: Encoder, modality: str) -> GradCamLayer:
-    target = encoder.grad_cam_layer()
-    if target is None:
-        raise ValueError(
-            f"grad_cam: {type(encoder).__name__}, which encodes {modality}, does not end in "
-            "convolutions over crops or spectrograms. Use occlusion of steps instead."
+def _get_layer(model: DepressionModel, modality: str, inputs: dict[str, Tensor]) -> GradCamLayer:
+    if modality not in model.encoders:
+        raise ExplanationError(
+            f"Grad-CAM of {modality!r}: the model has {', '.join(sorted(model.encoders))} only.",
+            value=modality,
         )
-    return target
+    if inputs.get(modality) is None:
+        raise ExplanationError(
+            f"Grad-CAM of {modality!r} needs its signal, and the data set reads embeddings.",
+            setting="data.precompute_embeddings",
+            value=modality,
+            remedy=f"Leave {modality} out of data.precompute_embeddings.",
+        )
+    encoder = cast(Encoder, model.encoders[modality])
+    layer = encoder.grad_cam_layer()
+    if layer is None:
+        raise ExplanationError(
+            f"Grad-CAM of {modality!r}: {type(encoder).__name__} does not end in convolutions over "
+            "crops or spectrograms.",
+            value=type(encoder).__name__,
+            remedy="Use occlusion of steps instead.",
+        )
+    return layer
+
+
+def _run(
+    model: DepressionModel, layer: GradCamLayer, inputs: dict[str, Tensor]
+) -> tuple[Tensor | None, Tensor, list[tuple[Tensor, Tensor]]]:
+    """Return maps of the layer, the logits' gradients and the front-end's features.
+
+    The maps are None if the layer did not run, because no step has the modality.
+    """
+    activations: list[Tensor] = []
+    pictures: list[tuple[Tensor, Tensor]] = []
+    with torch.enable_grad(), _hooked(layer, activations, pictures):
+        logit = model.head.logit(model(**inputs).logits).sum()
+        gradients = torch.autograd.grad(logit, activations) if activations else ()
+    if not activations:
+        return None, torch.empty(0), pictures
+    return torch.cat(activations), torch.cat(gradients), pictures
 
 
 @contextmanager
-def _watched(
-    target: GradCamLayer, seen: list[Tensor], pictures: list[tuple[Tensor, Tensor]]
+def _hooked(
+    layer: GradCamLayer, activations: list[Tensor], pictures: list[tuple[Tensor, Tensor]]
 ) -> Iterator[None]:
-    """Keep what the layer gives out, as leaves of the graph: nothing before it gets a gradient."""
+    """Keep the layer's output as leaves of the graph: nothing before it needs a gradient."""
 
-    def keep(module: nn.Module, given: Any, output: Any) -> Any:
+    def keep_maps(module: nn.Module, args: Any, output: Any) -> Any:
         maps = (output[0] if isinstance(output, tuple) else output).detach().requires_grad_()
-        seen.append(maps)
+        activations.append(maps)
         return (maps, *output[1:]) if isinstance(output, tuple) else maps
 
-    handles = [target.layer.register_forward_hook(keep)]
-    if target.front_end is not None:
+    handles = [layer.layer.register_forward_hook(keep_maps)]
+    if layer.front_end is not None:
         handles.append(
-            target.front_end.register_forward_hook(
-                lambda module, given, output: pictures.append(output)
+            layer.front_end.register_forward_hook(
+                lambda module, args, output: pictures.append(output)
             )
         )
     try:
@@ -117,12 +150,12 @@ def _watched(
             handle.remove()
 
 
-def _weighted(activations: Tensor, gradients: Tensor, columns: Tensor) -> Tensor:
-    """Weigh channels by their mean gradient, sum, clip: Tensor[N, C, (h,) w] -> Tensor[N, h, w].
+def _weight_channels(activations: Tensor, gradients: Tensor, columns: Tensor) -> Tensor:
+    """Weight channels by their mean gradient, sum and clip: (N, C, (h,) w) -> (N, h, w).
 
-    Only the first columns of each, as many as Tensor[N] says, count: the others are padding.
+    Only the first ``columns`` (N) of each map count: the others are padding.
     """
-    if activations.dim() == 3:  # of convolutions over time alone
+    if activations.dim() == 3:  # convolutions over time alone
         activations, gradients = activations.unsqueeze(2), gradients.unsqueeze(2)
     inside = length_mask(columns, activations.shape[-1])[:, None, None]
     share = inside / (columns * activations.shape[2])[:, None, None, None]
@@ -130,6 +163,6 @@ def _weighted(activations: Tensor, gradients: Tensor, columns: Tensor) -> Tensor
     return (weight * activations * inside).sum(dim=1).relu().detach()
 
 
-def _resized(one: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize Tensor[h, w] to Tensor[height, width]."""
-    return nn.functional.interpolate(one[None, None], tuple(size), mode="bilinear")[0, 0]
+def _resize(heatmap: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize (h, w) to (height, width)."""
+    return nn.functional.interpolate(heatmap[None, None], tuple(size), mode="bilinear")[0, 0]

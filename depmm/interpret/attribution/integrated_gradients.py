@@ -1,102 +1,126 @@
-"""Integrated gradients of the evidence over step embeddings (Sundararajan et al., ICML 2017)."""
+"""Integrated gradients of the logit over the step embeddings of a session.
+
+References
+----------
+Sundararajan et al., "Axiomatic attribution for deep networks", ICML 2017.
+"""
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from depmm.interpret.attribution.removal import (
-    explained_sessions,
-    kept_logits,
-    passes_at_once,
-    present_steps,
+    Array,
+    compute_kept_logits,
+    count_passes_at_once,
+    find_present_steps,
+    list_explainable_sessions,
 )
 from depmm.models.masking import masked_mean
 from depmm.models.model import DepressionModel
 
-# midpoints of equal parts of the path (Sec. 5 of the paper: 20 to 300); of the demo 512 move no gap
+# midpoints of the path (Sec. 5 of the paper: 20 to 300); on the demo, 512 change no gap
 POINTS = 32
 
 
-def integrated_gradients(
+def compute_integrated_gradients(
     model: DepressionModel,
     features: dict[str, Tensor],
     masks: dict[str, Tensor],
     points: int = POINTS,
 ) -> pd.DataFrame:
-    """Attribute to each step what the evidence gains on the way from usual steps to what was read.
+    """Compute the integrated gradients of each step.
 
-    The baseline has the session's mean step everywhere, as a session has whose steps are all
-    removed (``removal``). Completeness (Prop. 1 of the paper) promises that the steps sum to the
-    evidence minus that of the baseline. Sparse attention selects its queries by rank, so the
-    evidence jumps along the path, and gradients do not see a jump: the ``gap`` says how much of the
-    difference they miss. What jumps leave does not shrink with more points.
+    The baseline has the session's mean step everywhere, like a session of which all steps are
+    removed (``removal``). By completeness (Proposition 1 of the paper), the steps sum to the logit
+    minus that of the baseline. Sparse attention selects its queries by rank, so that the logit
+    jumps along the path, and gradients do not see a jump: the ``gap`` is the part of the
+    difference that they miss. It does not shrink with more points.
 
     Parameters
     ----------
-    model : a trained model in evaluation mode
-    features, masks : encoded sessions, from ``DepressionModel.encode``
-    points : on the path
+    model : DepressionModel
+        A trained model in evaluation mode.
+    features : dict of str to Tensor, shape (B, L, D)
+        Encoded sessions, from ``DepressionModel.encode``.
+    masks : dict of str to Tensor, shape (B, L)
+        True where the modality of a step is present.
+    points : int, default 32
+        Number of points on the path.
 
     Returns
     -------
-    columns ``row`` (of the batch), ``step``, ``integrated_gradients`` (positive: the step speaks
-    for depression), ``integrated_gradients_<modality>`` (its parts; null where absent) and ``gap``
-    (sum over the session's steps minus the difference that they should explain); the only step of a
-    session has no row
+    DataFrame
+        One row per step with the columns ``row`` (of the batch), ``step``,
+        ``integrated_gradients`` (positive: the step raises the logit),
+        ``integrated_gradients_<modality>`` (its parts; NaN if the modality is missing) and
+        ``integrated_gradients_gap`` (sum over the session's steps minus the difference of the
+        logits). The only step of a session has no row.
     """
-    sessions = explained_sessions(masks)
-    rows = np.array([row for row, _ in sessions], dtype=int)
-    there = present_steps(masks).cpu().numpy()[rows]
-    parts = {
-        name: values[rows]
-        for name, values in _path_integral(model, features, masks, rows, points).items()
-    }
+    rows = np.array([row for row, _ in list_explainable_sessions(masks)], dtype=int)
+    present = find_present_steps(masks).cpu().numpy()[rows]
+    parts = _integrate(model, features, masks, rows, points)
     total = np.sum(list(parts.values()), axis=0)
-    none = np.zeros_like(there)
-    ends = [kept_logits(model, features, masks, rows, kept) for kept in (~none, none)]
-    gap = total.sum(axis=1) - (ends[0] - ends[1])
-    place, step = np.nonzero(there)
+    none = np.zeros_like(present)
+    full, empty = (
+        compute_kept_logits(model, features, masks, rows, kept) for kept in (~none, none)
+    )
+    gap = total.sum(axis=1) - (full - empty)
+    index, step = np.nonzero(present)
     table = pd.DataFrame(
-        {"row": rows[place], "step": step, "integrated_gradients": total[place, step]}
+        {"row": rows[index], "step": step, "integrated_gradients": total[index, step]}
     )
     for name, values in parts.items():
-        present = masks[name].cpu().numpy()[rows][place, step]
-        table[f"integrated_gradients_{name}"] = np.where(present, values[place, step], np.nan)
-    return table.assign(gap=gap[place])
+        has_modality = masks[name].cpu().numpy()[rows][index, step]
+        column = np.where(has_modality, values[index, step], np.nan)
+        table[f"integrated_gradients_{name}"] = column
+    return table.assign(integrated_gradients_gap=gap[index])
 
 
-def _path_integral(
+def _integrate(
     model: DepressionModel,
     features: dict[str, Tensor],
     masks: dict[str, Tensor],
-    rows: np.ndarray,
+    rows: NDArray[np.int64],
     points: int,
-) -> dict[str, np.ndarray]:
-    """Sum gradients along the path times the way: modality -> float64[B, L], zero where absent."""
-    device = next(iter(features.values())).device
-    usual = {name: masked_mean(x, masks[name]).unsqueeze(1) for name, x in features.items()}
-    # where, not a product: what stands at a missing step may be nan
-    way = {
-        name: torch.where(masks[name].unsqueeze(-1), x - usual[name], x.new_zeros(())).detach()
-        for name, x in features.items()
-    }
-    mean = {name: torch.zeros(x.shape, dtype=torch.float64) for name, x in features.items()}
-    of = torch.from_numpy(rows).to(device).repeat_interleave(points)
-    share = ((torch.arange(points, device=device) + 0.5) / points).repeat(len(rows))
-    size = passes_at_once(features)
-    for start in range(0, len(of), size):
-        row, alpha = of[start : start + size], share[start : start + size, None, None]
-        with torch.enable_grad():
-            on_path = {
-                name: (usual[name][row] + alpha * way[name][row]).detach().requires_grad_()
-                for name in features
-            }
-            logits, _ = model.fuse(on_path, {name: mask[row] for name, mask in masks.items()})
-            gradients = torch.autograd.grad(
-                model.head.logit(logits).sum(), list(on_path.values()), allow_unused=True
-            )
-        for name, gradient in zip(on_path, gradients, strict=True):
-            if gradient is not None:  # a modality that nobody here has
-                mean[name].index_add_(0, row.cpu(), gradient.double().cpu() / points)
-    return {name: (mean[name] * way[name].double().cpu()).sum(-1).numpy() for name in features}
+) -> dict[str, Array]:
+    """Sum the attributions of each step's features: modality -> (N, L), zero where missing."""
+    from captum.attr import IntegratedGradients
+
+    names = list(features)
+    length = next(iter(features.values())).shape[1]
+
+    def compute_logit(*inputs: Tensor) -> Tensor:
+        x = dict(zip(names, inputs[: len(names)], strict=True))
+        output, _ = model.fuse(x, dict(zip(names, inputs[len(names) :], strict=True)))
+        # captum refuses an input that no output depends on: a modality that no session has
+        return model.head.logit(output) + sum(0.0 * value.sum() for value in x.values())
+
+    method = IntegratedGradients(compute_logit)
+    size = count_passes_at_once(features)
+    sums = {name: [np.zeros((0, length))] for name in names}
+    for start in range(0, len(rows), size):
+        part = torch.from_numpy(rows[start : start + size]).to(features[names[0]].device)
+        part_masks = [masks[name][part] for name in names]
+        baselines = [
+            masked_mean(features[name][part], mask).unsqueeze(1).expand(-1, length, -1).detach()
+            for name, mask in zip(names, part_masks, strict=True)
+        ]
+        # a missing step may hold NaN; on its baseline it has no attribution
+        inputs = [
+            torch.where(mask.unsqueeze(-1), features[name][part], baseline).detach()
+            for name, mask, baseline in zip(names, part_masks, baselines, strict=True)
+        ]
+        attributions = method.attribute(
+            tuple(inputs),
+            tuple(baselines),
+            additional_forward_args=tuple(part_masks),
+            n_steps=points,
+            method="riemann_middle",
+            internal_batch_size=size,
+        )
+        for name, values in zip(names, attributions, strict=True):
+            sums[name].append(values.detach().double().sum(dim=-1).cpu().numpy())
+    return {name: np.concatenate(values) for name, values in sums.items()}

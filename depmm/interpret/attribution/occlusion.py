@@ -1,4 +1,4 @@
-"""Which steps moved a prediction: occlusion, an intervention and not a weight."""
+"""Occlusion: the change of the logit if a step is replaced by the session's mean step."""
 
 import pandas as pd
 import torch
@@ -12,62 +12,69 @@ from depmm.models.model import DepressionModel
 def occlude_steps(
     model: DepressionModel, features: dict[str, Tensor], masks: dict[str, Tensor]
 ) -> pd.DataFrame:
-    """Measure what each step contributes: the evidence with it minus that with a usual step.
+    """Compute the logit with each step minus the logit with a mean step in its place.
 
-    A step is replaced by the mean of the session's other steps, in each modality: what it adds is
-    then how it differs from how this person reads other words. (To leave it out would shorten the
-    session, and the encoders' windows over the last steps would move.) Only the fusion runs again
-    for every step.
+    A step is replaced by the mean of the session's other steps, in each modality: its attribution
+    is then how it differs from how the same subject reads other words. (To leave it out would
+    shorten the session and move the encoders' windows over the last steps.) Only the fusion is run
+    again for every step.
 
     Parameters
     ----------
-    model : a trained model in evaluation mode
-    features, masks : encoded sessions, from ``DepressionModel.encode``
+    model : DepressionModel
+        A trained model in evaluation mode.
+    features : dict of str to Tensor, shape (B, L, D)
+        Encoded sessions, from ``DepressionModel.encode``.
+    masks : dict of str to Tensor, shape (B, L)
+        True where the modality of a step is present.
 
     Returns
     -------
-    columns ``row`` (of the batch), ``step``, ``occlusion`` (positive: the step speaks for
-    depression) and ``occlusion_<modality>`` (that modality of the step alone is replaced; nan where
-    it is not there or has nothing to be replaced by); a step that nothing can replace, as the only
-    one of a session, has no row
+    DataFrame
+        One row per step with the columns ``row`` (of the batch), ``step``, ``occlusion`` (positive:
+        the step raises the logit) and ``occlusion_<modality>`` (that modality alone is replaced;
+        NaN if it is missing or no other step has it). A step that no other step can replace, such
+        as the only one of a session, has no row.
     """
-    full, _ = model.fuse(features, masks)
-    evidence = model.head.logit(full)
+    output, _ = model.fuse(features, masks)
+    logit = model.head.logit(output)
     replaced = {"occlusion": list(masks)}
     if len(masks) > 1:
         replaced |= {f"occlusion_{name}": [name] for name in masks}
     tables = []
     for step in range(next(iter(masks.values())).shape[1]):
-        others = {name: _without(mask, step) for name, mask in masks.items()}
-        usual = {name: _replaced(x, others[name], step) for name, x in features.items()}
-        possible = {name: mask[:, step] & others[name].any(dim=1) for name, mask in masks.items()}
+        others = {name: _exclude_step(mask, step) for name, mask in masks.items()}
+        mean_step = {name: _replace_step(x, others[name], step) for name, x in features.items()}
+        replaceable = {
+            name: mask[:, step] & others[name].any(dim=1) for name, mask in masks.items()
+        }
         table = {}
         for column, names in replaced.items():
-            use = torch.stack([possible[name] for name in names]).any(dim=0)
-            change = torch.full_like(evidence, torch.nan)
-            if bool(use.any()):
-                mixed = {name: (usual if name in names else features)[name] for name in masks}
-                fused, _ = model.fuse(
-                    {name: x[use] for name, x in mixed.items()},
-                    {name: mask[use] for name, mask in masks.items()},
+            rows = torch.stack([replaceable[name] for name in names]).any(dim=0)
+            change = torch.full_like(logit, torch.nan)
+            if bool(rows.any()):
+                mixed = {name: (mean_step if name in names else features)[name] for name in masks}
+                output, _ = model.fuse(
+                    {name: x[rows] for name, x in mixed.items()},
+                    {name: mask[rows] for name, mask in masks.items()},
                 )
-                change[use] = evidence[use] - model.head.logit(fused)
+                change[rows] = logit[rows] - model.head.logit(output)
             table[column] = change.double().cpu()
-        tables.append(pd.DataFrame({"row": range(len(full)), "step": step, **table}))
+        tables.append(pd.DataFrame({"row": range(len(logit)), "step": step, **table}))
     result = pd.concat(tables, ignore_index=True)
     if len(masks) == 1:
         result[f"occlusion_{next(iter(masks))}"] = result["occlusion"]
     return result.dropna(subset="occlusion", ignore_index=True)
 
 
-def _without(mask: Tensor, step: int) -> Tensor:
-    hidden = mask.clone()
-    hidden[:, step] = False
-    return hidden
+def _exclude_step(mask: Tensor, step: int) -> Tensor:
+    others = mask.clone()
+    others[:, step] = False
+    return others
 
 
-def _replaced(features: Tensor, others: Tensor, step: int) -> Tensor:
-    """Put the mean of the other steps in the place of one; unchanged where there are none."""
+def _replace_step(features: Tensor, others: Tensor, step: int) -> Tensor:
+    """Replace one step by the mean of the other steps; keep it where there are none."""
     changed = features.clone()
     mean = masked_mean(features, others)
     changed[:, step] = torch.where(others.any(dim=1, keepdim=True), mean, features[:, step])

@@ -1,7 +1,7 @@
-"""Parquet files that grow while sessions pass by, and appear together when all are whole."""
+"""Parquet files that grow batch by batch and replace the previous files together."""
 
-import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -9,32 +9,53 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-ROWS_PER_GROUP = 2**17  # of a file's row groups, held in memory until they are full
+from depmm.files import replacing
+from depmm.schemas import TableSchema
+
+ROWS_PER_GROUP = 2**17  # rows of a Parquet row group; a group is held in memory until it is full
 
 
 class ParquetStream:
     """Tables of a folder, written row group by row group under temporary names.
 
-    At the end of the ``with`` block they take their names, and a file of one of these names that
-    got no rows is removed: nothing of an older explanation stays beside a newer one. After an error
-    or an interruption the folder is as it was.
+    At the end of the ``with`` block the tables get their names, and a file of a table without rows
+    is removed, so that no table of an older explanation remains. After an error or an
+    interruption, the folder is as it was.
 
     Parameters
     ----------
-    folder : where ``<name>.parquet`` will lie
-    names : of the tables
+    folder : Path
+        Folder of the tables.
+    schemas : sequence of TableSchema
+        The tables; ``schema.file`` without its suffix is the name of a table.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str]):
-        self._files = {name: _GrowingFile(folder / f"{name}.parquet") for name in names}
+    def __init__(self, folder: Path, schemas: Sequence[TableSchema]) -> None:
+        self._stack = ExitStack()
+        self._files = {
+            Path(schema.file).stem: _GrowingFile(folder / schema.file, schema, self._stack)
+            for schema in schemas
+        }
 
     @property
     def rows(self) -> dict[str, int]:
-        """Rows of each table that has any."""
+        """Number of rows of each table that has any."""
         return {name: file.rows for name, file in self._files.items() if file.rows}
 
     def write(self, tables: Mapping[str, pd.DataFrame]) -> None:
-        """Append to tables by name; the first rows of a table decide its columns and types."""
+        """Append rows to tables.
+
+        Parameters
+        ----------
+        tables : mapping of str to DataFrame
+            Rows by the name of their table. The first rows of a table decide its columns and
+            types.
+
+        Raises
+        ------
+        SchemaError
+            If the rows do not fit the schema of their table.
+        """
         for name, table in tables.items():
             self._files[name].append(table)
 
@@ -47,30 +68,35 @@ class ParquetStream:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None:
-                for file in self._files.values():
-                    file.finish()
-                for file in self._files.values():
-                    file.appear()
-        finally:
+        if kind is not None:
+            self._stack.__exit__(kind, error, trace)
+            return
+        with self._stack:  # renames the temporary files, or removes them if one cannot be finished
             for file in self._files.values():
-                file.discard()
+                file.finish()
+        for file in self._files.values():
+            if not file.rows:
+                file.path.unlink(missing_ok=True)
 
 
 class _GrowingFile:
-    def __init__(self, path: Path):
+    """One table of a stream; its temporary file exists from the first row on."""
+
+    def __init__(self, path: Path, schema: TableSchema, stack: ExitStack) -> None:
         self.path = path
-        self.part = path.with_suffix(".part")
         self.rows = 0
+        self._schema = schema
+        self._stack = stack
         self._writer: pyarrow.parquet.ParquetWriter | None = None
         self._waiting: list[pyarrow.Table] = []
 
     def append(self, table: pd.DataFrame) -> None:
+        self._schema.check(table)
         if self._writer is None:
-            schema = pyarrow.Schema.from_pandas(table, preserve_index=False)
-            self._writer = _open_writer(self.part, schema)
-        assert list(table) == self._writer.schema.names, "a column more or less than before"
+            temporary = self._stack.enter_context(replacing(self.path))
+            columns = pyarrow.Schema.from_pandas(table, preserve_index=False)
+            self._writer = self._stack.enter_context(_open_writer(temporary, columns))
+        assert list(table) == self._writer.schema.names, "the columns differ from the first rows'"
         self._waiting.append(
             pyarrow.Table.from_pandas(table, self._writer.schema, preserve_index=False)
         )
@@ -88,20 +114,9 @@ class _GrowingFile:
         if self._writer is not None:
             self._writer.close()
 
-    def appear(self) -> None:
-        if self.rows:
-            os.replace(self.part, self.path)
-        else:
-            self.path.unlink(missing_ok=True)
-
-    def discard(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        self.part.unlink(missing_ok=True)
-
 
 def _open_writer(path: Path, schema: pyarrow.Schema) -> pyarrow.parquet.ParquetWriter:
-    """Few different values: a dictionary; measured numbers: their bytes sorted by significance."""
+    """Compress repeated values by a dictionary and measured numbers by their sorted bytes."""
     numbers = [field.name for field in schema if pyarrow.types.is_floating(field.type)]
     return pyarrow.parquet.ParquetWriter(
         path,

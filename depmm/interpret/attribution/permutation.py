@@ -1,17 +1,22 @@
-"""What a step contributes, by exchange: another step of the same person is read in its place."""
+"""Permutation importance within a session: other steps of the session replace a step."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from depmm.interpret.attribution.removal import changed_logits, explained_sessions
+from depmm.interpret.attribution.removal import (
+    Change,
+    compute_changed_logits,
+    list_explainable_sessions,
+)
 from depmm.models.masking import masked_mean
 from depmm.models.model import DepressionModel
 
-DONORS = 32  # steps that are tried in the place of one; a session with more has some drawn
+DONORS = 32  # steps that replace one step; in a session with more, they are drawn
 
 
 def permute_steps(
@@ -20,75 +25,90 @@ def permute_steps(
     masks: dict[str, Tensor],
     seeds: Sequence[int],
 ) -> pd.DataFrame:
-    """Measure what each step contributes: the evidence with it minus that with another, on average.
+    """Compute the logit with each step minus the mean logit with another step in its place.
 
-    Permutation importance (Breiman 2001, Sec. 10) within a session: each of its other steps is put
-    in the place of one, and the changes are averaged. For a model that is linear in its steps this
-    is occlusion exactly, whose replacement is the mean of these steps; otherwise it differs in that
-    a model here only sees steps that the person really read, and never a smooth mean of them. Of a
-    donor that lacks a modality, the mean of the other steps is taken.
+    Each of the session's other steps (donors) replaces a step once, and the changes are averaged.
+    For a model that is linear in its steps, this equals occlusion, whose replacement is the mean
+    of these steps. Otherwise it differs in that the model only sees steps that the subject really
+    read, and never a smooth mean of them. If a donor has no such modality, the mean of the other
+    steps is used.
 
     Parameters
     ----------
-    model : a trained model in evaluation mode
-    features, masks : encoded sessions, from ``DepressionModel.encode``
-    seeds : one a session of the batch (``session_seed``), for the choice of donors in sessions of
-        more than ``DONORS`` + 1 steps
+    model : DepressionModel
+        A trained model in evaluation mode.
+    features : dict of str to Tensor, shape (B, L, D)
+        Encoded sessions, from ``DepressionModel.encode``.
+    masks : dict of str to Tensor, shape (B, L)
+        True where the modality of a step is present.
+    seeds : sequence of int
+        One seed per session (``session_seed``), for the choice of donors in sessions of more than
+        ``DONORS`` + 1 steps.
 
     Returns
     -------
-    columns ``row`` (of the batch), ``step``, ``permutation`` (positive: the step speaks for
-    depression) and, with several modalities, ``permutation_<modality>`` (that modality of the step
-    alone; null where absent); the only step of a session has no row
+    DataFrame
+        One row per step with the columns ``row`` (of the batch), ``step``, ``permutation``
+        (positive: the step raises the logit) and, with several modalities,
+        ``permutation_<modality>`` (that modality alone is replaced; NaN if it is missing). The
+        only step of a session has no row.
+
+    References
+    ----------
+    Breiman, "Random forests", Machine Learning 45, 2001, Sec. 10 (there across cases; here within
+    a session).
     """
-    parts = [list(masks), *([name] for name in masks if len(masks) > 1)]
-    names = ["permutation", *(f"permutation_{part[0]}" for part in parts[1:])]
-    pairs = [np.zeros((0, 3), int)]
-    for row, steps in explained_sessions(masks):
-        pairs.append(_pairs(row, steps, seeds[row]))
-    table = np.concatenate(pairs)
-    row, step, donor = torch.from_numpy(table).to(next(iter(masks.values())).device).T
-    full = changed_logits(model, features, masks, torch.arange(len(seeds)), _unchanged)
-    result = pd.DataFrame(table[:, :2], columns=["row", "step"])
-    for name, part in zip(names, parts, strict=True):
-        changed = changed_logits(model, features, masks, row, _Exchange(step, donor, part))
-        lacks = ~torch.stack([masks[one][row, step] for one in part]).any(dim=0).cpu().numpy()
-        result[name] = np.where(lacks, np.nan, full[table[:, 0]] - changed)
+    replaced = {"permutation": list(masks)}
+    if len(masks) > 1:
+        replaced |= {f"permutation_{name}": [name] for name in masks}
+    exchanges = np.concatenate(
+        [
+            np.zeros((0, 3), int),
+            *(
+                _list_exchanges(row, steps, seeds[row])
+                for row, steps in list_explainable_sessions(masks)
+            ),
+        ]
+    )
+    row, step, donor = torch.from_numpy(exchanges).to(next(iter(masks.values())).device).T
+    sessions = torch.arange(len(seeds))
+    full = compute_changed_logits(model, features, masks, sessions, lambda name, x, *_: x)
+    result = pd.DataFrame(exchanges[:, :2], columns=["row", "step"])
+    for column, names in replaced.items():
+        exchange = _exchange_steps(step, donor, names)
+        changed = compute_changed_logits(model, features, masks, row, exchange)
+        present = torch.stack([masks[name][row, step] for name in names]).any(dim=0).cpu().numpy()
+        result[column] = np.where(present, full[exchanges[:, 0]] - changed, np.nan)
     return result.groupby(["row", "step"], as_index=False).mean()
 
 
-def _pairs(row: int, steps: np.ndarray, seed: int) -> np.ndarray:
-    """Row, step and donor for every exchange in a session, [N, 3]."""
+def _list_exchanges(row: int, steps: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """List row, step and donor of every exchange in a session, shape (N, 3)."""
     rng = np.random.default_rng(seed)
-    pairs = []
+    exchanges = []
     for step in steps:
         donors = steps[steps != step]
         if len(donors) > DONORS:
             donors = rng.choice(donors, DONORS, replace=False)
-        pairs += [(row, step, donor) for donor in donors]
-    return np.array(pairs)
+        exchanges += [(row, step, donor) for donor in donors]
+    return np.array(exchanges)
 
 
-class _Exchange:
-    """Put donors in the place of steps, in some modalities."""
+def _exchange_steps(steps: Tensor, donors: Tensor, modalities: list[str]) -> Change:
+    """Make a change that replaces the step of each copy by its donor, in some modalities."""
 
-    def __init__(self, step: Tensor, donor: Tensor, modalities: list[str]):
-        self.step, self.donor, self.modalities = step, donor, modalities
-
-    def __call__(self, name: str, x: Tensor, there: Tensor, part: slice) -> Tensor:
-        if name not in self.modalities:
+    def exchange(name: str, x: Tensor, mask: Tensor, part: slice) -> Tensor:
+        if name not in modalities:
             return x
-        step, donor = self.step[part], self.donor[part]
+        step, donor = steps[part], donors[part]
         copy = torch.arange(len(x), device=x.device)
-        others = there.clone()
+        others = mask.clone()
         others[copy, step] = False
-        usual = masked_mean(x, others)
-        given = torch.where(there[copy, donor].unsqueeze(-1), x[copy, donor], usual)
-        use = there[copy, step] & others.any(dim=1)
+        mean = masked_mean(x, others)
+        donated = torch.where(mask[copy, donor].unsqueeze(-1), x[copy, donor], mean)
+        replaceable = mask[copy, step] & others.any(dim=1)
         changed = x.clone()
-        changed[copy, step] = torch.where(use.unsqueeze(-1), given, x[copy, step])
+        changed[copy, step] = torch.where(replaceable.unsqueeze(-1), donated, x[copy, step])
         return changed
 
-
-def _unchanged(name: str, x: Tensor, there: Tensor, part: slice) -> Tensor:
-    return x
+    return exchange

@@ -1,29 +1,34 @@
-"""Where in a face or a voice the evidence comes from: Grad-CAM, added up by region and by band.
+"""Attribution to regions of the face and bands of the voice: Grad-CAM maps summed by region.
 
-A region of the face is known where landmarks are; crops that came aligned are cut into thirds. What
-a place has is read against its ``area``, the share that an even map would have there: maps are as
-coarse as the last convolution, and a small region beside a hot one gets some of its warmth.
+Regions of the face need landmarks; crops that were delivered aligned have none and are cut into
+thirds. Compare the share of a region with its ``area``, the share of a uniform map: maps are as
+coarse as the last convolution, and a small region next to an active one gets some of its values.
 """
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from depmm.config import SAMPLE_RATE
-from depmm.interpret.attribution.face_regions import face_regions
-from depmm.interpret.attribution.grad_cam import grad_cam
+from depmm.interpret.attribution.face_regions import compute_region_shares
+from depmm.interpret.attribution.grad_cam import compute_grad_cam
+from depmm.interpret.errors import ExplanationError
 from depmm.models.encoders.encoder import Encoder
 from depmm.models.model import DepressionModel
 
 THIRDS = ("upper_third", "middle_third", "lower_third")  # of a crop: brows and eyes, nose, mouth
-LIMITS_HZ = (0, 300, 1000, 3000, SAMPLE_RATE // 2)  # pitch, first formant, the next two, hiss
+LIMITS_HZ = (0, 300, 1000, 3000, SAMPLE_RATE // 2)  # pitch; first, second and third formants; hiss
 BANDS = tuple(f"{low}-{high}_hz" for low, high in pairwise(LIMITS_HZ))
+COLUMNS = ["row", "step", "modality", "region", "share", "area", "peak"]
 
-Landmarks = Sequence[np.ndarray]  # of a session: one [T, 478, 2] a step
+Array = NDArray[Any]
+Landmarks = Sequence[Array]
+"""Landmarks of a session: one array per step, shape (T, 478, 2)."""
 
 
 def attribute_regions(
@@ -31,105 +36,110 @@ def attribute_regions(
     inputs: dict[str, Tensor],
     landmarks: Sequence[Landmarks | None],
 ) -> pd.DataFrame:
-    """MicroBatch the evidence for depression in each step out among the places of face and voice.
+    """Compute the share of each region in the Grad-CAM maps of each step.
 
     Parameters
     ----------
-    model : a trained model in evaluation mode
-    inputs : as in ``DepressionModel.forward``, modalities as signals
-    landmarks : of each row of the batch, as ``SessionDataset.landmarks`` gives them; None where a
-        recording came aligned
+    model : DepressionModel
+        A trained model in evaluation mode.
+    inputs : dict of str to Tensor
+        As in ``DepressionModel.forward``, with the modalities as signals.
+    landmarks : sequence of (sequence of ndarray or None)
+        Landmarks of each row of the batch, from ``SessionDataset.landmarks``; None if the crops
+        were delivered aligned.
 
     Returns
     -------
-    one row a step and place: ``row`` (of the batch), ``step``, ``modality``, ``place`` (of
-    ``REGIONS`` or ``THIRDS``; of ``BANDS``), ``share`` of the positive evidence of the step's maps
-    (null where nothing in them speaks for depression), ``area`` and ``peak``, the largest value of
-    the maps
+    DataFrame
+        One row per step and region with the columns ``row`` (of the batch), ``step``,
+        ``modality``, ``region`` (of ``REGIONS`` or ``THIRDS``, or of ``BANDS``), ``share`` (of the
+        step's maps; NaN if nothing in them raises the logit), ``area`` (share of a uniform map)
+        and ``peak`` (largest value of the maps).
 
     Raises
     ------
-    ValueError : no encoder ends in convolutions over crops or spectrograms, or its modality is
-        given embedded
+    ExplanationError
+        If no encoder ends in convolutions over crops or spectrograms, or its modality is embedded.
     """
-    shown = [name for name, encoder in model.encoders.items() if _rows(encoder)]
-    if not shown:
+    modalities = [name for name, encoder in model.encoders.items() if _get_rows(encoder)]
+    if not modalities:
         kinds = ", ".join(type(encoder).__name__ for encoder in model.encoders.values())
-        raise ValueError(
-            f"grad_cam: no encoder of this run ({kinds}) ends in convolutions over crops or "
-            "spectrograms: leave grad_cam out of the methods"
+        raise ExplanationError(
+            f"Grad-CAM: no encoder of this run ({kinds}) ends in convolutions over crops or "
+            "spectrograms.",
+            setting="method",
+            value="grad_cam",
+            remedy="Leave grad_cam out of the methods.",
         )
-    return pd.concat([_of_modality(model, name, inputs, landmarks) for name in shown])
+    return pd.concat([_attribute(model, name, inputs, landmarks) for name in modalities])
 
 
-def _rows(encoder: nn.Module) -> str | None:
-    """Meaning of the rows of an encoder's maps; None if they have no place in face or spectrum."""
-    target = cast(Encoder, encoder).grad_cam_layer()
-    return None if target is None or target.rows == "cepstrum" else target.rows
+def _get_rows(encoder: nn.Module) -> str | None:
+    """Return the meaning of the rows of an encoder's maps; None if they are not regions."""
+    layer = cast(Encoder, encoder).grad_cam_layer()
+    return None if layer is None or layer.rows == "cepstrum" else layer.rows
 
 
-def _of_modality(
+def _attribute(
     model: DepressionModel,
     modality: str,
     inputs: dict[str, Tensor],
     landmarks: Sequence[Landmarks | None],
 ) -> pd.DataFrame:
-    maps = grad_cam(model, modality, **inputs)
-    rows = _rows(model.encoders[modality])
+    maps = compute_grad_cam(model, modality, **inputs)
+    rows = _get_rows(model.encoders[modality])
     parts = []
     for row in maps["row"].unique():
-        own, of_session = maps[maps["row"] == row], landmarks[row]
-        heatmaps = own["heatmap"].tolist()
+        session_maps, session_landmarks = maps[maps["row"] == row], landmarks[row]
+        heatmaps = session_maps["heatmap"].tolist()
         if rows == "frequency":
-            shares = _in_bands(heatmaps)
-        elif of_session is None:
-            shares = _in_thirds(np.stack(heatmaps))
+            shares = _compute_band_shares(heatmaps)
+        elif session_landmarks is None:
+            shares = _compute_third_shares(np.stack(heatmaps))
         else:
-            crops = zip(own["step"], own["frame"], strict=True)
-            points = np.stack([of_session[step][frame] for step, frame in crops])
-            shares = face_regions(np.stack(heatmaps), points)
-        mass = own["peak"].to_numpy() * [float(one.sum()) for one in heatmaps]
-        keys = own[["row", "step", "peak"]].assign(mass=mass).reset_index(drop=True)
-        parts.append(keys.loc[shares["number"]].reset_index(drop=True).join(shares))
+            crops = zip(session_maps["step"], session_maps["frame"], strict=True)
+            points = np.stack([session_landmarks[step][frame] for step, frame in crops])
+            shares = compute_region_shares(np.stack(heatmaps), points)
+        mass = session_maps["peak"].to_numpy() * [float(heatmap.sum()) for heatmap in heatmaps]
+        keys = session_maps[["row", "step", "peak"]].assign(mass=mass).reset_index(drop=True)
+        parts.append(keys.loc[shares["index"]].reset_index(drop=True).join(shares))
     if not parts:
-        return pd.DataFrame(columns=["row", "step", "modality", "region", "share", "area", "peak"])
+        return pd.DataFrame(columns=COLUMNS)
     table = pd.concat(parts)
-    # a crop counts by how much speaks for depression in it
+    # a crop is weighted by the mass of its map
     table["weighted"] = (table["share"] * table["mass"]).fillna(0.0)
-    added = table.groupby(["row", "step", "region"], sort=False).agg(
+    sums = table.groupby(["row", "step", "region"], sort=False).agg(
         weighted=("weighted", "sum"),
         mass=("mass", "sum"),
         area=("area", "mean"),
         peak=("peak", "max"),
     )
-    added["share"] = added["weighted"] / added["mass"].where(added["mass"] > 0)
-    return added.reset_index().assign(modality=modality)[
-        ["row", "step", "modality", "region", "share", "area", "peak"]
-    ]
+    sums["share"] = sums["weighted"] / sums["mass"].where(sums["mass"] > 0)
+    return sums.reset_index().assign(modality=modality)[COLUMNS]
 
 
-def _in_thirds(maps: np.ndarray) -> pd.DataFrame:
-    """Shares of [N, height, width] in the thirds of its height."""
+def _compute_third_shares(maps: Array) -> pd.DataFrame:
+    """Compute the shares of maps (N, height, width) in the thirds of their height."""
     third = np.arange(maps.shape[1]) * len(THIRDS) // maps.shape[1]
-    return _in_rows(list(maps), third, THIRDS)
+    return _compute_row_shares(list(maps), third, THIRDS)
 
 
-def _in_bands(maps: Sequence[np.ndarray]) -> pd.DataFrame:
-    """Shares of spectrograms [F, T], each with its own number of frames, in bands."""
+def _compute_band_shares(maps: Sequence[Array]) -> pd.DataFrame:
+    """Compute the shares of spectrograms (F, T), each with its own T, in frequency bands."""
     hertz = np.linspace(0, LIMITS_HZ[-1], len(maps[0]))
-    return _in_rows(maps, np.digitize(hertz, LIMITS_HZ[1:-1]), BANDS)
+    return _compute_row_shares(maps, np.digitize(hertz, LIMITS_HZ[1:-1]), BANDS)
 
 
-def _in_rows(maps: Sequence[np.ndarray], kind: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
-    """Shares of maps whose row ``r`` belongs to the place ``kind[r]``."""
-    by_row = np.stack([one.sum(axis=1, dtype=float) for one in maps])
-    mass = np.stack([by_row[:, kind == place].sum(axis=1) for place in range(len(names))], axis=1)
+def _compute_row_shares(maps: Sequence[Array], region: Array, names: Sequence[str]) -> pd.DataFrame:
+    """Compute the shares of maps whose row ``r`` belongs to the region ``names[region[r]]``."""
+    by_row = np.stack([heatmap.sum(axis=1, dtype=float) for heatmap in maps])
+    mass = np.stack([by_row[:, region == k].sum(axis=1) for k in range(len(names))], axis=1)
     total = mass.sum(axis=1, keepdims=True)
     share = np.divide(mass, total, out=np.full(mass.shape, np.nan), where=total > 0)
-    area = np.bincount(kind, minlength=len(names)) / len(kind)
+    area = np.bincount(region, minlength=len(names)) / len(region)
     return pd.DataFrame(
         {
-            "number": np.repeat(np.arange(len(maps)), len(names)),
+            "index": np.repeat(np.arange(len(maps)), len(names)),
             "region": np.tile(names, len(maps)),
             "share": share.ravel(),
             "area": np.tile(area, len(maps)),

@@ -1,10 +1,14 @@
-"""Sessions whose steps are changed or removed, many at once: what explanations by removal share.
+"""Logits of sessions with changed or removed steps, in batches: shared by removal-based methods.
 
-A removed step is not left out, which would shorten the session and move the encoders' windows over
-the last steps: the mean of the steps that are kept takes its place, in each modality. The person
-then reads it as they read the others, and nothing of it is left anywhere. Where no step is kept, it
-is the mean of all: a person who reads every word alike. (Covert et al. 2021, "Explaining by
-removing", Sec. 4, list the choices; one removed step is ``saliency.occlude_steps``.)
+To leave a step out would shorten the session and move the encoders' windows over the last steps.
+A removed step is therefore replaced by the mean of the kept steps, in each modality: the subject
+then reads it like the others. If no step is kept, the mean of all steps is used: a subject who
+reads every word alike.
+
+References
+----------
+Covert et al., "Explaining by removing: a unified framework for model explanation", JMLR 22(209),
+2021, Sec. 4, lists the choices of a replacement; ``occlusion.occlude_steps`` removes single steps.
 """
 
 from collections.abc import Callable
@@ -18,104 +22,161 @@ from depmm.models.masking import masked_mean
 from depmm.models.model import DepressionModel
 
 Array = NDArray[np.float64]
-# of step features, or of what a fusion makes of them, held at a time: 64 MiB in float32
-NUMBERS_AT_ONCE = 2**24
-FUSION_WIDTH = 1024  # numbers that a fusion makes of a step, roughly; narrow features count as this
+# values of step features, or of the fusion's activations, held at a time: 64 MiB in float32
+VALUES_AT_ONCE = 2**24
+FUSION_VALUES = 1024  # activations of a fusion per step, roughly; smaller features count as this
 
 Change = Callable[[str, Tensor, Tensor, slice], Tensor]
+"""Change copies of sessions: (modality, features, mask, which copies) -> features."""
 
 
-def passes_at_once(features: dict[str, Tensor]) -> int:
-    """Count the sessions of a batch's length that pass the fusion together."""
-    width = sum(x.shape[2] for x in features.values())
-    length = next(iter(features.values())).shape[1]
-    return max(1, NUMBERS_AT_ONCE // (length * max(width, FUSION_WIDTH)))
+def count_passes_at_once(features: dict[str, Tensor]) -> int:
+    """Count the sessions of a batch's length that pass the fusion together.
 
-
-def present_steps(masks: dict[str, Tensor]) -> Tensor:
-    """Steps with any modality, Tensor[B, L] bool."""
-    return torch.stack(list(masks.values())).any(dim=0)
-
-
-def explained_sessions(masks: dict[str, Tensor]) -> list[tuple[int, NDArray[np.int64]]]:
-    """List the sessions whose steps can be replaced by others, each with its steps.
+    Parameters
+    ----------
+    features : dict of str to Tensor, shape (B, L, D)
+        Encoded sessions by modality.
 
     Returns
     -------
-    row of the batch and numbers of its steps; a session with a single step has nothing to put in
-    its place and is not listed
+    int
+        Number of sessions, at least 1.
     """
-    there = present_steps(masks).cpu().numpy()
-    return [(row, np.flatnonzero(steps)) for row, steps in enumerate(there) if steps.sum() > 1]
+    dim = sum(x.shape[2] for x in features.values())
+    length = next(iter(features.values())).shape[1]
+    return max(1, VALUES_AT_ONCE // (length * max(dim, FUSION_VALUES)))
+
+
+def find_present_steps(masks: dict[str, Tensor]) -> Tensor:
+    """Find the steps with any modality.
+
+    Parameters
+    ----------
+    masks : dict of str to Tensor, shape (B, L)
+        True where the modality of a step is present.
+
+    Returns
+    -------
+    Tensor of bool, shape (B, L)
+        True where any modality is present.
+    """
+    return torch.stack(list(masks.values())).any(dim=0)
+
+
+def list_explainable_sessions(masks: dict[str, Tensor]) -> list[tuple[int, NDArray[np.int64]]]:
+    """List the sessions whose steps can be replaced by other steps.
+
+    Parameters
+    ----------
+    masks : dict of str to Tensor, shape (B, L)
+        True where the modality of a step is present.
+
+    Returns
+    -------
+    list of tuple of int and ndarray
+        Row of the batch and indices of its steps. A session with a single step is not listed: no
+        other step can replace it.
+    """
+    present = find_present_steps(masks).cpu().numpy()
+    return [(row, np.flatnonzero(steps)) for row, steps in enumerate(present) if steps.sum() > 1]
 
 
 @torch.no_grad()
-def undecided_logit(model: DepressionModel) -> float:
-    """Evidence of logits of zero, as of a session without anything: for two classes, of p = 0.5."""
+def compute_undecided_logit(model: DepressionModel) -> float:
+    """Compute the logit of an output of zeros, as of a session without any modality.
+
+    Parameters
+    ----------
+    model : DepressionModel
+        A trained model in evaluation mode.
+
+    Returns
+    -------
+    float
+        0 for a binary target (a probability of 0.5).
+    """
     device = next(model.parameters()).device
     return model.head.logit(torch.zeros(model.head.out_features, device=device)).item()
 
 
 @torch.no_grad()
-def changed_logits(
+def compute_changed_logits(
     model: DepressionModel,
     features: dict[str, Tensor],
     masks: dict[str, Tensor],
     rows: Tensor,
     change: Change,
 ) -> Array:
-    """Measure the evidence of many changed copies of a batch's sessions.
+    """Compute the logits of many changed copies of a batch's sessions.
 
     Parameters
     ----------
-    model : a trained model in evaluation mode
-    features, masks : encoded sessions, from ``DepressionModel.encode``
-    rows : Tensor[N] int, the session of each copy
-    change : called with a modality, its features Tensor[n, L, D] and mask Tensor[n, L] of some of
-        the copies, and which of the N these are; returns the changed features
+    model : DepressionModel
+        A trained model in evaluation mode.
+    features : dict of str to Tensor, shape (B, L, D)
+        Encoded sessions, from ``DepressionModel.encode``.
+    masks : dict of str to Tensor, shape (B, L)
+        True where the modality of a step is present.
+    rows : Tensor of int, shape (N,)
+        Row of the batch of which each copy is made.
+    change : callable
+        Called with a modality, its features (n, L, D) and mask (n, L) of some of the copies, and
+        the slice of the N copies that these are; returns the changed features.
 
     Returns
     -------
-    float64[N]
+    ndarray, shape (N,)
+        One logit for each copy.
     """
-    values = [np.zeros(0)]
-    size = passes_at_once(features)
+    logits = [np.zeros(0)]
+    size = count_passes_at_once(features)
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
-        taken = {name: mask[rows[part]] for name, mask in masks.items()}
+        part_masks = {name: mask[rows[part]] for name, mask in masks.items()}
         changed = {
-            name: change(name, x[rows[part]], taken[name], part) for name, x in features.items()
+            name: change(name, x[rows[part]], part_masks[name], part)
+            for name, x in features.items()
         }
-        logits, _ = model.fuse(changed, taken)
-        values.append(model.head.logit(logits).double().cpu().numpy())
-    return np.concatenate(values)
+        output, _ = model.fuse(changed, part_masks)
+        logits.append(model.head.logit(output).double().cpu().numpy())
+    return np.concatenate(logits)
 
 
-def kept_logits(
+def compute_kept_logits(
     model: DepressionModel,
     features: dict[str, Tensor],
     masks: dict[str, Tensor],
     rows: NDArray[np.int64],
     kept: NDArray[np.bool_],
 ) -> Array:
-    """Measure the evidence with some steps kept and all others removed.
+    """Compute logits with some steps kept and all others removed.
 
     Parameters
     ----------
-    model, features, masks : as in ``changed_logits``
-    rows : [N] int, the session of each copy
-    kept : [N, L] bool
+    model : DepressionModel
+        A trained model in evaluation mode.
+    features : dict of str to Tensor, shape (B, L, D)
+        Encoded sessions, from ``DepressionModel.encode``.
+    masks : dict of str to Tensor, shape (B, L)
+        True where the modality of a step is present.
+    rows : ndarray of int, shape (N,)
+        Row of the batch of which each copy is made.
+    kept : ndarray of bool, shape (N, L)
+        The steps that each copy keeps.
 
     Returns
     -------
-    float64[N]
+    ndarray, shape (N,)
+        One logit for each copy.
     """
     device = next(iter(features.values())).device
-    stay = torch.from_numpy(kept).to(device)
+    kept_steps = torch.from_numpy(kept).to(device)
 
-    def remove(name: str, x: Tensor, there: Tensor, part: slice) -> Tensor:
-        left = stay[part] & there
-        usual = masked_mean(x, torch.where(left.any(dim=1, keepdim=True), left, there))
-        return torch.where((there & ~left).unsqueeze(-1), usual.unsqueeze(1), x)
+    def remove(name: str, x: Tensor, mask: Tensor, part: slice) -> Tensor:
+        left = kept_steps[part] & mask
+        mean = masked_mean(x, torch.where(left.any(dim=1, keepdim=True), left, mask))
+        return torch.where((mask & ~left).unsqueeze(-1), mean.unsqueeze(1), x)
 
-    return changed_logits(model, features, masks, torch.from_numpy(rows).to(device), remove)
+    indices = torch.from_numpy(rows).to(device)
+    return compute_changed_logits(model, features, masks, indices, remove)

@@ -1,8 +1,13 @@
-"""Shapley values of a session's steps and modalities (Shapley 1953; Lundberg and Lee 2017).
+"""Shapley values of the steps and of the modalities of a session.
 
-The players are steps, or modalities; the worth of some of them is the evidence with the others
-removed. All values of a session sum to its evidence minus that of the session with everything
-removed, whatever the model does in between.
+The players are steps, or modalities; the worth of a coalition is the logit with all other players
+removed. The values of a session sum to its logit minus that of the session with everything
+removed, for any model.
+
+References
+----------
+Shapley, "A value for n-person games", Contributions to the Theory of Games II, 1953. Lundberg and
+Lee, "A unified approach to interpreting model predictions", NeurIPS 2017.
 """
 
 from collections.abc import Sequence
@@ -16,9 +21,9 @@ from torch import Tensor
 
 from depmm.interpret.attribution.removal import (
     Array,
-    explained_sessions,
-    kept_logits,
-    undecided_logit,
+    compute_kept_logits,
+    compute_undecided_logit,
+    list_explainable_sessions,
 )
 from depmm.models.model import DepressionModel
 
@@ -26,44 +31,58 @@ EXACT_STEPS = 8  # up to this many, all 2^n subsets are fewer passes than the de
 PAIRS = 32  # antithetic pairs of permutations
 
 
-def shapley_steps(
+def compute_step_shapley(
     model: DepressionModel,
     features: dict[str, Tensor],
     masks: dict[str, Tensor],
     seeds: Sequence[int],
     pairs: int = PAIRS,
 ) -> pd.DataFrame:
-    """MicroBatch the evidence out among the steps of each session.
+    """Compute the Shapley values of the steps of each session.
 
-    A removed step is replaced by the mean of the kept ones (``removal``), so the values sum to the
-    evidence minus that of a person who reads every word alike. Sessions of more than
-    ``EXACT_STEPS`` steps are sampled: each permutation of the steps, and its reverse (Mitchell et
-    al. 2022, "Sampling permutations for Shapley value estimation", Sec. 3.1), adds steps one by
-    one; each step's gains are averaged.
+    A removed step is replaced by the mean of the kept ones (``removal``), so that the values sum
+    to the logit minus that of a subject who reads every word alike. Sessions of more than
+    ``EXACT_STEPS`` steps are sampled: each permutation of the steps, and its reverse, adds steps
+    one by one, and the gains of each step are averaged.
 
     Parameters
     ----------
-    model : a trained model in evaluation mode
-    features, masks : encoded sessions, from ``DepressionModel.encode``
-    seeds : one a session of the batch (``session_seed``), of its permutations
-    pairs : of permutations, at least 2
+    model : DepressionModel
+        A trained model in evaluation mode.
+    features : dict of str to Tensor, shape (B, L, D)
+        Encoded sessions, from ``DepressionModel.encode``.
+    masks : dict of str to Tensor, shape (B, L)
+        True where the modality of a step is present.
+    seeds : sequence of int
+        One seed per session (``session_seed``), for its permutations.
+    pairs : int, default 32
+        Number of pairs of a permutation and its reverse, at least 2.
 
     Returns
     -------
-    columns ``row`` (of the batch), ``step``, ``shapley`` (positive: the step speaks for depression)
-    and ``shapley_error`` (standard error over the pairs; 0 where exact); the only step of a session
-    has no row
+    DataFrame
+        One row per step with the columns ``row`` (of the batch), ``step``, ``shapley`` (positive:
+        the step raises the logit) and ``shapley_error`` (standard error over the pairs; 0 if the
+        value is exact). The only step of a session has no row.
 
     Raises
     ------
-    ValueError : fewer than 2 pairs
+    ValueError
+        If there are fewer than 2 pairs.
+
+    References
+    ----------
+    Mitchell et al., "Sampling permutations for Shapley value estimation", JMLR 23(43), 2022,
+    Sec. 3.1 (antithetic sampling).
     """
     if pairs < 2:
-        raise ValueError(f"shapley_steps: {pairs} pair(s) have no standard error: take 2 or more")
-    sessions = explained_sessions(masks)
+        raise ValueError(
+            f"pairs={pairs}: the standard error needs at least 2 pairs of permutations."
+        )
+    sessions = list_explainable_sessions(masks)
     length = next(iter(masks.values())).shape[1]
     orders = {
-        row: _antithetic_orders(len(steps), pairs, np.random.default_rng(seeds[row]))
+        row: _draw_antithetic_orders(len(steps), pairs, np.random.default_rng(seeds[row]))
         for row, steps in sessions
         if len(steps) > EXACT_STEPS
     }
@@ -71,14 +90,14 @@ def shapley_steps(
     tables[0] = tables[0].astype({"row": int, "step": int})
     for row, steps in sessions:
         exact = row not in orders
-        chosen = subsets(len(steps)) if exact else _growing_sets(orders[row])
-        kept = np.zeros((len(chosen), length), bool)
-        kept[:, steps] = chosen
-        worth = kept_logits(model, features, masks, np.full(len(kept), row), kept)
+        coalitions = list_subsets(len(steps)) if exact else _list_growing_sets(orders[row])
+        kept = np.zeros((len(coalitions), length), bool)
+        kept[:, steps] = coalitions
+        worth = compute_kept_logits(model, features, masks, np.full(len(kept), row), kept)
         if exact:
-            value, error = exact_values(worth), np.zeros(len(steps))
+            value, error = compute_exact_values(worth), np.zeros(len(steps))
         else:
-            value, error = _sampled_values(worth, orders[row])
+            value, error = _average_gains(worth, orders[row])
         tables.append(
             pd.DataFrame({"row": row, "step": steps, "shapley": value, "shapley_error": error})
         )
@@ -86,35 +105,41 @@ def shapley_steps(
 
 
 @torch.no_grad()
-def shapley_modalities(
+def compute_modality_shapley(
     model: DepressionModel, features: dict[str, Tensor], masks: dict[str, Tensor]
 ) -> pd.DataFrame:
-    """MicroBatch the evidence out among the modalities that each session has; exact.
+    """Compute the exact Shapley values of the modalities of each session.
 
-    A removed modality is missing, as the model knows it from sessions without it. With none at all
-    there is nothing to fuse: logits of zero, for two classes an undecided model.
+    A removed modality is missing, as in the sessions without it that the model was trained on.
+    Without any modality there is nothing to fuse: the output is zero, an undecided model.
 
     Parameters
     ----------
-    model : a trained model in evaluation mode
-    features, masks : encoded sessions, from ``DepressionModel.encode``
+    model : DepressionModel
+        A trained model in evaluation mode.
+    features : dict of str to Tensor, shape (B, L, D)
+        Encoded sessions, from ``DepressionModel.encode``.
+    masks : dict of str to Tensor, shape (B, L)
+        True where the modality of a step is present.
 
     Returns
     -------
-    columns ``row`` (of the batch), ``modality`` and ``shapley``; the sum over a session is its
-    evidence minus that of zero logits
+    DataFrame
+        One row per modality that a session has, with the columns ``row`` (of the batch),
+        ``modality`` and ``shapley``. The values of a session sum to its logit minus the logit of
+        an output of zeros.
     """
     names = list(masks)
     worth = []
-    for members in subsets(len(names)):
+    for members in list_subsets(len(names)):
         shown = {
             name: mask if member else torch.zeros_like(mask)
             for (name, mask), member in zip(masks.items(), members, strict=True)
         }
-        evidence = model.head.logit(model.fuse(features, shown)[0]).double().cpu().numpy()
+        logit = model.head.logit(model.fuse(features, shown)[0]).double().cpu().numpy()
         empty = ~torch.stack(list(shown.values())).any(dim=(0, 2)).cpu().numpy()
-        worth.append(np.where(empty, undecided_logit(model), evidence))
-    value = exact_values(np.stack(worth))
+        worth.append(np.where(empty, compute_undecided_logit(model), logit))
+    value = compute_exact_values(np.stack(worth))
     present = torch.stack([mask.any(dim=1) for mask in masks.values()]).cpu().numpy()
     row, modality = np.nonzero(present.T)
     return pd.DataFrame(
@@ -122,23 +147,40 @@ def shapley_modalities(
     )
 
 
-def subsets(players: int) -> NDArray[np.bool_]:
-    """All subsets of n players, [2^n, n] bool; the bits of a row's number are its members."""
-    return (np.arange(2**players)[:, None] >> np.arange(players) & 1).astype(bool)
-
-
-def exact_values(worth: Array) -> Array:
-    """Shapley values from the worth of all subsets (Shapley 1953).
+def list_subsets(players: int) -> NDArray[np.bool_]:
+    """List all subsets of n players.
 
     Parameters
     ----------
-    worth : [2^n, ...] in the order of ``subsets``
+    players : int
+        Number of players n.
 
     Returns
     -------
-    [n, ...]
+    ndarray of bool, shape (2 ** n, n)
+        The members of each subset; they are the bits of its row index.
     """
-    members = subsets(len(worth).bit_length() - 1)
+    return (np.arange(2**players)[:, None] >> np.arange(players) & 1).astype(bool)
+
+
+def compute_exact_values(worth: Array) -> Array:
+    """Compute Shapley values from the worth of all subsets.
+
+    Parameters
+    ----------
+    worth : ndarray, shape (2 ** n, ...)
+        Worth of each subset, in the order of ``list_subsets``.
+
+    Returns
+    -------
+    ndarray, shape (n, ...)
+        Value of each player.
+
+    References
+    ----------
+    Shapley, 1953, Eq. 12.
+    """
+    members = list_subsets(len(worth).bit_length() - 1)
     size, players = members.sum(axis=1), members.shape[1]
     values = []
     for player in range(players):
@@ -148,23 +190,23 @@ def exact_values(worth: Array) -> Array:
     return np.stack(values)
 
 
-def _antithetic_orders(steps: int, pairs: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Permutations, each followed by its reverse, [2 pairs, n]."""
+def _draw_antithetic_orders(steps: int, pairs: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw permutations, each followed by its reverse, shape (2 pairs, n)."""
     drawn = rng.permuted(np.tile(np.arange(steps), (pairs, 1)), axis=1)
     return np.stack([drawn, drawn[:, ::-1]], axis=1).reshape(2 * pairs, steps)
 
 
-def _growing_sets(orders: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """The empty set, the whole, and the first 1 ... n - 1 of each order, [2 + P (n - 1), n]."""
+def _list_growing_sets(orders: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """List no step, all steps, and the first 1 ... n - 1 of each order, (2 + P (n - 1), n)."""
     steps = orders.shape[1]
-    place = orders.argsort(axis=1)
-    growing = place[:, None, :] < np.arange(1, steps)[:, None]
+    rank = orders.argsort(axis=1)
+    growing = rank[:, None, :] < np.arange(1, steps)[:, None]
     ends = np.stack([np.zeros(steps, bool), np.ones(steps, bool)])
     return np.concatenate([ends, growing.reshape(-1, steps)])
 
 
-def _sampled_values(worth: Array, orders: NDArray[np.int64]) -> tuple[Array, Array]:
-    """Mean gain of each player over the orders, and its standard error over their pairs, [n]."""
+def _average_gains(worth: Array, orders: NDArray[np.int64]) -> tuple[Array, Array]:
+    """Average the gains of each player over the orders; standard error over their pairs."""
     count, steps = orders.shape
     inner = worth[2:].reshape(count, steps - 1)
     path = np.concatenate(

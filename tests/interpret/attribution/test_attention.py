@@ -1,16 +1,13 @@
-"""Recording attention: it changes nothing, and each value is what the model did at that step."""
+"""Recorded attention: the forward pass is unchanged, and each value is that of its step."""
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet
 import pytest
 import torch
 from einops import rearrange
 
 from depmm.config import ModelConfig
-from depmm.interpret.attribution import parquet_stream
-from depmm.interpret.attribution.attention import attention_received, record
-from depmm.interpret.attribution.parquet_stream import ParquetStream
+from depmm.interpret.attribution.attention import compute_attention_received, record_attention
 from depmm.models.fusion.dep_former.attention_sharing import AttentionSharing
 from depmm.models.fusion.dep_former.encoder import CircularConvolution, EncoderLayer
 from depmm.models.fusion.dep_former.sparse_attention import QuerySelection, count_selected_queries
@@ -18,6 +15,7 @@ from depmm.models.masking import masked_mean
 from depmm.models.model import DepressionModel, build_model
 
 WIDTHS = {"audio": 6, "face": 5}
+
 FUSION = {
     "kind": "dep_former",
     "adapter_hidden_dim": 16,
@@ -28,7 +26,8 @@ FUSION = {
     "ffn_dim": 16,
     "sampling_factor": 1,
 }
-PLACE = ["row", "encoder", "stack", "layer", "head"]
+
+LAYER = ["row", "encoder", "stack", "layer", "head"]
 
 # session of 7 steps and of 5: (stack, layer) -> step -> token, by hand
 TOKENS = {
@@ -51,8 +50,8 @@ TOKENS = {
 }
 
 
-def model_of(modalities: tuple[str, ...] = ("audio", "face"), **fusion) -> DepressionModel:
-    """A model that is given encoded steps; its encoders never run."""
+def build_tiny(modalities: tuple[str, ...] = ("audio", "face"), **fusion) -> DepressionModel:
+    """Build a model that is given encoded steps, so that its encoders never run."""
     small = {
         "audio": {"kind": "mfcc_cnn", "channels": [4], "embed_dim": WIDTHS["audio"]},
         "face": {"kind": "se_resnet", "blocks": [1], "channels": [4], "embed_dim": WIDTHS["face"]},
@@ -63,27 +62,24 @@ def model_of(modalities: tuple[str, ...] = ("audio", "face"), **fusion) -> Depre
     return build_model(ModelConfig.model_validate({"encoders": encoders, "fusion": values})).eval()
 
 
-def steps_of(lengths: list[int], modalities: tuple[str, ...] = ("audio", "face"), seed: int = 0):
-    """Encoded sessions of these lengths, all of them there."""
+def make_steps(lengths: list[int], modalities: tuple[str, ...] = ("audio", "face"), seed: int = 0):
+    """Make encoded sessions of some lengths without missing modalities."""
     generator = torch.Generator().manual_seed(seed)
     longest = max(lengths)
     features = {
         name: torch.randn(len(lengths), longest, WIDTHS[name], generator=generator)
         for name in modalities
     }
-    there = torch.arange(longest) < torch.tensor(lengths)[:, None]
-    return features, {name: there.clone() for name in modalities}
+    present = torch.arange(longest) < torch.tensor(lengths)[:, None]
+    return features, {name: present.clone() for name in modalities}
 
 
-def layer_of(model: DepressionModel, encoder: str, stack: int, layer: int) -> EncoderLayer:
+def get_layer(model: DepressionModel, encoder: str, stack: int, layer: int) -> EncoderLayer:
     return model.fusion.encoders[encoder].stacks[stack].layers[layer]
 
 
-def hooks_of(model: DepressionModel) -> int:
+def count_hooks(model: DepressionModel) -> int:
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
-
-
-# ---- nothing changes ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -98,45 +94,42 @@ def hooks_of(model: DepressionModel) -> int:
     ],
 )
 @torch.no_grad()
-def test_the_forward_is_bit_equal_and_no_hook_stays(changes, length):
-    """Of the same tensors in one process: the same kernels run, watched or not."""
-    model = model_of(**changes)
-    features, masks = steps_of([length, 5, 1])
+def test_forward_pass_is_bit_equal_and_hooks_are_removed(changes, length):
+    """The same tensors in one process: the same kernels run with and without hooks."""
+    model = build_tiny(**changes)
+    features, masks = make_steps([length, 5, 1])
     before, branches = model.fuse(features, masks)
-    recording = record(model, features, masks)
+    recording = record_attention(model, features, masks)
     after, again = model.fuse(features, masks)
     assert torch.equal(recording.logits, before)
     assert torch.equal(after, before)
     assert all(torch.equal(again[name], branches[name]) for name in branches)
-    assert hooks_of(model) == 0
+    assert count_hooks(model) == 0
 
 
-def test_an_error_leaves_no_hook_and_training_mode_is_refused():
-    model = model_of()
-    features, masks = steps_of([4])
+def test_error_removes_hooks_and_training_mode_is_rejected():
+    model = build_tiny()
+    features, masks = make_steps([4])
     with pytest.raises(RuntimeError):
-        record(model, {**features, "face": features["face"][..., :2]}, masks)
-    assert hooks_of(model) == 0
-    with pytest.raises(ValueError, match=r"training mode, .*: call model.eval\(\)"):
-        record(model.train(), features, masks)
-
-
-# ---- which step --------------------------------------------------------------------------------
+        record_attention(model, {**features, "face": features["face"][..., :2]}, masks)
+    assert count_hooks(model) == 0
+    with pytest.raises(ValueError, match="training mode"):
+        record_attention(model.train(), features, masks)
 
 
 def test_tokens_map_back_to_steps_by_hand():
-    model = model_of()
+    model = build_tiny()
     seen = {}
     for encoder in ("multimodal", "audio"):
         for stack, layer in TOKENS[0]:
-            attention = layer_of(model, encoder, stack, layer).attention
+            attention = get_layer(model, encoder, stack, layer).attention
             selection = getattr(attention, "attention", attention).selection
             selection.register_forward_hook(
                 lambda module, given, own, place=(encoder, stack, layer): seen.update(
                     {place: (own, module.sparsity(*given))}
                 )
             )
-    table = record(model, *steps_of([7, 5])).attention
+    table = record_attention(model, *make_steps([7, 5])).attention
     for (encoder, stack, layer), (own, sparsity) in seen.items():
         for row in (0, 1):
             token = TOKENS[row][stack, layer]
@@ -154,9 +147,9 @@ def test_tokens_map_back_to_steps_by_hand():
 
 
 @torch.no_grad()
-def test_changing_a_step_changes_the_token_it_is_mapped_to():
+def test_changed_step_changes_its_token():
     """Without attention and neighbours a token moves with the steps that are pooled into it."""
-    model = model_of()
+    model = build_tiny()
     encoder = model.fusion.encoders["multimodal"]
     for module in encoder.modules():
         if isinstance(module, CircularConvolution):
@@ -166,7 +159,7 @@ def test_changing_a_step_changes_the_token_it_is_mapped_to():
             module.attention.out.weight.zero_()
     seen = {}
     for place in TOKENS[0]:
-        module = layer_of(model, "multimodal", *place)
+        module = get_layer(model, "multimodal", *place)
         module.register_forward_hook(
             lambda module, given, out, place=place: seen.update({(*place, "x"): given[0].x})
         )
@@ -175,10 +168,12 @@ def test_changing_a_step_changes_the_token_it_is_mapped_to():
         )
     for length in (12, 7):
         # one session, and as often again with one step changed
-        features, masks = steps_of([length])
+        features, masks = make_steps([length])
         features = {name: x.repeat(length + 1, 1, 1) for name, x in features.items()}
         features["audio"][torch.arange(1, length + 1), torch.arange(length)] += 3
-        table = record(model, features, {n: m.repeat(length + 1, 1) for n, m in masks.items()})[1]
+        table = record_attention(
+            model, features, {n: m.repeat(length + 1, 1) for n, m in masks.items()}
+        )[1]
         table = table[table[["row", "head"]].eq(0).all(axis=1) & (table["encoder"] == "multimodal")]
         rows = table.set_index(["stack", "layer", "step"])["sparsity"]
         for place in TOKENS[0]:
@@ -197,15 +192,15 @@ def test_changing_a_step_changes_the_token_it_is_mapped_to():
                 assert set(tokens) <= {token, token + 1}  # pooling also looks one place back
 
 
-def test_steps_that_are_not_there_have_no_row():
-    model = model_of()
-    features, masks = steps_of([8, 8])
+def test_missing_steps_have_no_row():
+    model = build_tiny()
+    features, masks = make_steps([8, 8])
     masks["face"][0] = False
     masks["face"][1, [0, 3]] = False
     for mask in masks.values():
         mask[1, [4, 5]] = False  # place 3 alone is pooled into a token that stands for 4 and 5
     masks["audio"][1, 3] = True
-    recording = record(model, features, masks)
+    recording = record_attention(model, features, masks)
     table = recording.attention
     first = table[(table["stack"] == 0) & (table["head"] == 0)]
     steps = first.groupby(["row", "layer", "encoder"])["step"].agg(list)
@@ -214,7 +209,7 @@ def test_steps_that_are_not_there_have_no_row():
         assert steps[0, layer]["multimodal"] == steps[0, layer]["audio"] == list(range(8))
         assert steps[1, layer]["audio"] == steps[1, layer]["multimodal"] == [0, 1, 2, 3, 6, 7]
         assert steps[1, layer]["face"] == [1, 2, 6, 7]
-    assert table.groupby(PLACE)["attention_received"].sum().to_numpy() == pytest.approx(1, abs=1e-5)
+    assert table.groupby(LAYER)["attention_received"].sum().to_numpy() == pytest.approx(1, abs=1e-5)
     assert (table["attention_received"] > 0).all()
     branches = recording.branches.set_index(["row", "branch"])
     assert branches["present"].tolist() == [True, True, False, False, True, True, True, True]
@@ -222,20 +217,20 @@ def test_steps_that_are_not_there_have_no_row():
 
 
 def test_sessions_of_one_step():
-    table = record(model_of(), *steps_of([1, 1])).attention
+    table = record_attention(build_tiny(), *make_steps([1, 1])).attention
     assert len(table) == 2 * 3 * 6 * 2
     assert (table["step"] == 0).all()
     assert table["selected"].all()
     assert table["attention_received"].to_numpy() == pytest.approx(1, abs=1e-6)
 
 
-def test_a_session_is_recorded_the_same_in_any_batch():
-    model = model_of(sampling_factor=2)
-    # of these no query is selected by less than .001, which no rounding turns around
-    features, masks = steps_of([9, 30, 3], seed=34)
-    together = record(model, features, masks)
+def test_recording_does_not_depend_on_the_batch():
+    model = build_tiny(sampling_factor=2)
+    # no query of these is selected by less than .001, so that rounding changes no selection
+    features, masks = make_steps([9, 30, 3], seed=34)
+    together = record_attention(model, features, masks)
     for row, length in enumerate([9, 30, 3]):
-        alone = record(
+        alone = record_attention(
             model,
             {name: x[row : row + 1, :length] for name, x in features.items()},
             {name: mask[row : row + 1, :length] for name, mask in masks.items()},
@@ -245,22 +240,19 @@ def test_a_session_is_recorded_the_same_in_any_batch():
             pd.testing.assert_frame_equal(one, many, rtol=1e-3, atol=1e-5)
 
 
-# ---- what it did there -------------------------------------------------------------------------
-
-
-def test_selected_are_those_of_highest_sparsity():
-    table = record(model_of(sampling_factor=2), *steps_of([20, 6])).attention
-    for (row, *_), steps in table[table["layer"] == 0].groupby(PLACE):
+def test_selected_steps_have_the_highest_sparsity():
+    table = record_attention(build_tiny(sampling_factor=2), *make_steps([20, 6])).attention
+    for (row, *_), steps in table[table["layer"] == 0].groupby(LAYER):
         assert steps["selected"].sum() == count_selected_queries(len(steps), sampling_factor=2), row
         left = steps["sparsity"][~steps["selected"]]
         assert left.empty or steps["sparsity"][steps["selected"]].min() >= left.max()
 
 
-def test_the_shared_index_is_the_multimodal_encoders_own():
-    model = model_of()
-    features, masks = steps_of([10, 4])
+def test_shared_selection_is_that_of_the_multimodal_encoder():
+    model = build_tiny()
+    features, masks = make_steps([10, 4])
     masks["audio"][0, 2] = False
-    table = record(model, features, masks).attention
+    table = record_attention(model, features, masks).attention
     main = table[table["encoder"] == "multimodal"]
     assert main[["shared_selected", "confidence"]].isna().all(axis=None)
     place = ["row", "stack", "layer", "head", "step"]
@@ -268,18 +260,18 @@ def test_the_shared_index_is_the_multimodal_encoders_own():
         both = table[table["encoder"] == name].merge(main, on=place, suffixes=("", "_main"))
         both = both[both["layer"] == 0]
         assert (both["shared_selected"] == both["selected_main"]).all()
-        mine = table[table["encoder"] == name]
-        assert len(mine[[*PLACE, "confidence"]].drop_duplicates()) == len(
-            mine[PLACE].drop_duplicates()
+        modality_rows = table[table["encoder"] == name]
+        assert len(modality_rows[[*LAYER, "confidence"]].drop_duplicates()) == len(
+            modality_rows[LAYER].drop_duplicates()
         )
-        assert mine["confidence"].between(0.01, 0.99).all()
-    alone = record(model_of(share_indices=False), features, masks).attention
+        assert modality_rows["confidence"].between(0.01, 0.99).all()
+    alone = record_attention(build_tiny(share_indices=False), features, masks).attention
     assert alone[["shared_selected", "confidence"]].isna().all(axis=None)
 
 
 @torch.no_grad()
 def test_confidence_and_gates_by_hand():
-    model = model_of()
+    model = build_tiny()
     for module in model.modules():
         if isinstance(module, AttentionSharing):
             module.confidence.weight.zero_()
@@ -287,7 +279,7 @@ def test_confidence_and_gates_by_hand():
     branches = model.fusion.branches
     model.fusion.fusion.gate_logit.copy_(torch.tensor([np.log(4), 0.0, -np.log(4), 9.0]))
     assert branches == ["multimodal", "audio", "face", "cross"]
-    recording = record(model, *steps_of([5]))
+    recording = record_attention(model, *make_steps([5]))
     table = recording.attention[recording.attention["encoder"] != "multimodal"]
     by_head = table["head"].map({0: 0.5, 1: 0.75})
     assert table["confidence"].to_numpy() == pytest.approx(by_head.to_numpy(), abs=1e-6)
@@ -298,12 +290,12 @@ def test_confidence_and_gates_by_hand():
     # the branches add up to the prediction (all are present)
     fused = (recording.branches["logit"] * recording.branches["gate"]).sum()
     assert fused == pytest.approx(recording.logits.item(), abs=1e-5)
-    fixed = record(model_of(fusion_weights="fixed"), *steps_of([5])).branches
+    fixed = record_attention(build_tiny(fusion_weights="fixed"), *make_steps([5])).branches
     assert fixed["gate"].tolist() == pytest.approx([1, 0.1, 0.1, 0.1])
 
 
 def test_one_modality_has_one_encoder():
-    recording = record(model_of(("face",)), *steps_of([6], ("face",)))
+    recording = record_attention(build_tiny(("face",)), *make_steps([6], ("face",)))
     assert recording.attention["encoder"].unique().tolist() == ["face"]
     assert recording.branches["branch"].tolist() == ["face"]
     assert recording.attention["confidence"].isna().all()
@@ -315,19 +307,19 @@ def test_attention_received_by_hand():
     mask = torch.ones(1, 2, dtype=torch.bool)
     for weight, expected in (([1, 0], [3 / 4, 1 / 4]), ([1, 0.5], [2 / 3, 1 / 3])):
         given = torch.tensor(weight).float().reshape(1, 1, 2)
-        received = attention_received(q, k, given, mask).flatten().tolist()
+        received = compute_attention_received(q, k, given, mask).flatten().tolist()
         assert received == pytest.approx(expected, abs=1e-6)
     mask[0, 0] = False
-    received = attention_received(q, k, given, mask).flatten().tolist()
+    received = compute_attention_received(q, k, given, mask).flatten().tolist()
     assert received == pytest.approx([0, 1], abs=1e-6)
 
 
-def test_many_queries_are_taken_in_parts():
+def test_attention_received_in_several_parts():
     q, k = torch.randn(2, 1, 2, 300, 4, generator=torch.Generator().manual_seed(0))
     weight = torch.linspace(0.1, 1, 300).expand(1, 2, -1)
     read = (q @ k.transpose(-1, -2) / 2).softmax(-1)
     expected = (weight.unsqueeze(-1) * read).sum(2) / weight.sum(-1, keepdim=True)
-    received = attention_received(q, k, weight, torch.ones(1, 300, dtype=torch.bool))
+    received = compute_attention_received(q, k, weight, torch.ones(1, 300, dtype=torch.bool))
     torch.testing.assert_close(received, expected)
 
 
@@ -335,18 +327,18 @@ def test_many_queries_are_taken_in_parts():
     "changes", [{}, {"sampling_factor": 3}, {"sampling_factor": 100}, {"share_indices": False}]
 )
 @torch.no_grad()
-def test_received_is_what_the_output_was_made_of(changes):
-    """The sum of a layer's output over the places that are there holds the attention received.
+def test_attention_received_explains_the_output(changes):
+    """The sum of a layer's output over the present positions is a function of it.
 
     ``sum_q out = n mean(v) + W (received . v - mean(v))`` with W the sum of the weights.
     """
-    model = model_of(**changes)
-    features, masks = steps_of([24, 10, 24])
+    model = build_tiny(**changes)
+    features, masks = make_steps([24, 10, 24])
     masks["face"][2, ::3] = False  # the shared index selects some of these
     n_heads, seen = FUSION["n_heads"], {}
     for encoder in ("multimodal", "face"):
         for stack, layer in TOKENS[0]:
-            attention = layer_of(model, encoder, stack, layer).attention
+            attention = get_layer(model, encoder, stack, layer).attention
             attention = getattr(attention, "attention", attention)
             place = (encoder, stack, layer)
             attention.project.register_forward_hook(
@@ -355,9 +347,9 @@ def test_received_is_what_the_output_was_made_of(changes):
             attention.out.register_forward_hook(
                 lambda module, given, out, place=place: seen.update({(*place, "out"): given[0]})
             )
-    table = record(model, features, masks).attention
+    table = record_attention(model, features, masks).attention
     table = table[table["encoder"] != "audio"]
-    for (row, encoder, stack, layer, head), steps in table.groupby(PLACE):
+    for (row, encoder, stack, layer, head), steps in table.groupby(LAYER):
         v = rearrange(seen[encoder, stack, layer, "v"], "b l (n h d) -> n b h l d", n=3, h=n_heads)
         out = rearrange(seen[encoder, stack, layer, "out"], "b l (h d) -> b h l d", h=n_heads)
         v, out = v[2, row, head], out[row, head]
@@ -370,83 +362,19 @@ def test_received_is_what_the_output_was_made_of(changes):
         first = steps.drop_duplicates("token")
         a = first["confidence"].fillna(1)
         weight = (a * first["selected"] + (1 - a) * first["shared_selected"].fillna(False)).sum()
-        received, there = torch.zeros(len(v)), torch.zeros(1, len(v), dtype=torch.bool)
+        received, present = torch.zeros(len(v)), torch.zeros(1, len(v), dtype=torch.bool)
         shares = steps.groupby("token")["attention_received"].sum()
-        received[shares.index], there[0, shares.index] = torch.tensor(shares.to_numpy()), True
-        mean = masked_mean(v[None], there)[0]
-        expected = there.sum() * mean + weight * (received @ v - mean)
-        torch.testing.assert_close(out[there[0]].sum(0), expected, rtol=1e-4, atol=1e-4)
+        received[shares.index], present[0, shares.index] = torch.tensor(shares.to_numpy()), True
+        mean = masked_mean(v[None], present)[0]
+        expected = present.sum() * mean + weight * (received @ v - mean)
+        torch.testing.assert_close(out[present[0]].sum(0), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_every_selection_is_watched():
-    model = model_of()
-    table = record(model, *steps_of([9])).attention
+def test_every_query_selection_is_recorded():
+    model = build_tiny()
+    table = record_attention(model, *make_steps([9])).attention
     layers = table[["encoder", "stack", "layer"]].drop_duplicates()
     assert len(layers) == sum(isinstance(m, QuerySelection) for m in model.modules())
-    recording = record(model_of(kind="mean_pool"), *steps_of([9]))
+    recording = record_attention(build_tiny(kind="mean_pool"), *make_steps([9]))
     assert recording.attention is None
     assert recording.branches is None
-
-
-# ---- files -------------------------------------------------------------------------------------
-
-
-def rows_of(first: int, word: str | None) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "word": pd.Series([word] * 7, dtype="str"),
-            "step": np.arange(first, first + 7, dtype=np.int32),
-            "value": np.float32(first),
-            "shared_selected": pd.array([pd.NA] * 7, dtype="boolean"),
-        }
-    )
-
-
-def test_tables_are_written_in_row_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet_stream, "ROWS_PER_GROUP", 10)
-    parts = [rows_of(0, None), rows_of(7, "joy"), rows_of(14, "grief")]
-    with ParquetStream(tmp_path, ["a", "b"]) as stream:
-        for part in parts:
-            stream.write({"a": part})
-            assert not (tmp_path / "a.parquet").exists()
-            assert sum(len(waiting) for waiting in stream._files["a"]._waiting) < 10
-    assert stream.rows == {"a": 21}
-    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
-    whole = pd.concat(parts, ignore_index=True)
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "a.parquet"), whole)
-    meta = pyarrow.parquet.ParquetFile(tmp_path / "a.parquet").metadata
-    assert [meta.row_group(n).num_rows for n in range(meta.num_row_groups)] == [10, 4, 7]
-    encodings = [meta.row_group(2).column(n).encodings for n in (0, 1, 2)]
-    assert ["RLE_DICTIONARY" in found for found in encodings] == [True, True, False]
-
-
-def interrupted(stream: ParquetStream, error: type[BaseException]) -> None:
-    stream.write({"a": rows_of(0, "new")})
-    raise error
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_an_interruption_leaves_the_old_files(tmp_path, error):
-    old = rows_of(0, "old")
-    with ParquetStream(tmp_path, ["a", "b"]) as stream:
-        stream.write({"a": old, "b": old})
-    stream = ParquetStream(tmp_path, ["a", "b"])
-    with pytest.raises(error), stream:
-        interrupted(stream, error)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "a.parquet"), old)
-
-
-def test_a_table_without_rows_does_not_keep_an_older_one(tmp_path):
-    with ParquetStream(tmp_path, ["a", "b"]) as stream:
-        stream.write({"a": rows_of(0, "old"), "b": rows_of(0, "old")})
-    with ParquetStream(tmp_path, ["a", "b"]) as stream:
-        stream.write({"a": rows_of(0, "new")})
-    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
-
-
-def test_columns_do_not_change_on_the_way(tmp_path):
-    with ParquetStream(tmp_path, ["a"]) as stream:
-        stream.write({"a": rows_of(0, "joy")})
-        with pytest.raises(AssertionError, match="a column more or less"):
-            stream.write({"a": rows_of(7, "joy").assign(more=1)})

@@ -1,0 +1,143 @@
+"""Schemas of the tables that ``depmm explain`` writes into a run folder."""
+
+from depmm.schemas.table import Column, TableSchema
+
+SESSION = (
+    Column("corpus", "str", "Name of the corpus"),
+    Column("subject", "str", "Subject id"),
+    Column("session", "str", "Session id"),
+    Column("split", "str", "Split of the session: train, validation or test"),
+    Column("fold", "int64", "Fold of the model"),
+    Column("seed", "int64", "Seed of the model"),
+    Column("label", "int64", "Class of the session; missing for a score", nullable=True),
+)
+STEP = (
+    Column("step", "int64", "Index of the step in the session"),
+    Column("word", "str", "Text of the step in the manifest", nullable=True),
+    Column("valence", "str", "Valence of the word: negative, neutral or positive", nullable=True),
+)
+
+ATTRIBUTIONS = TableSchema(
+    "attributions.parquet",
+    "One step that a model read, with the attribution of each method to it.",
+    (
+        *SESSION,
+        Column("y_prob", "float64", "Predicted probability of label 1", required=False),
+        Column("score_pred", "float64", "Predicted score", required=False),
+        *STEP,
+        Column(
+            "occlusion",
+            "float64",
+            "Logit with the step minus logit with the mean of the other steps in its place",
+            nullable=True,
+        ),
+    ),
+    # occlusion_<modality>; selected and selected_<encoder>; <method>, <method>_<modality> and its
+    # quality (shapley_error, integrated_gradients_gap)
+    extra_columns=True,
+)
+
+ATTENTION = TableSchema(
+    "attention.parquet",
+    "One step as one head of one attention layer reads it.",
+    (
+        *SESSION,
+        Column("encoder", "str", "Encoder of the fusion: multimodal or a modality"),
+        Column("stack", "int64", "Index of the stack in the encoder"),
+        Column("layer", "int64", "Index of the layer in the stack"),
+        Column("head", "int64", "Index of the attention head"),
+        *STEP,
+        Column("selected", "bool", "Whether the encoder's own query selection has the step"),
+        Column(
+            "shared_selected",
+            "bool",
+            "Whether the shared query selection has the step; missing without a shared one",
+            nullable=True,
+        ),
+        Column("sparsity", "float64", "Sparsity measurement M of the step's query (Informer)"),
+        Column(
+            "attention_received",
+            "float64",
+            "Share of the attention of all attending queries that the step receives as a key",
+        ),
+        Column(
+            "confidence",
+            "float64",
+            "Weight of the encoder's own selection; missing without a shared one",
+            nullable=True,
+        ),
+        Column("gate", "float64", "Gate probability, or fixed weight, of the encoder's branch"),
+    ),
+)
+
+BRANCHES = TableSchema(
+    "branches.parquet",
+    "One branch of the fusion in one session.",
+    (
+        *SESSION,
+        Column("branch", "str", "Name of the branch"),
+        Column(
+            "logit",
+            "float64",
+            "Logit of the branch alone; missing if its modality is",
+            nullable=True,
+        ),
+        Column("gate", "float64", "Gate probability, or fixed weight, of the branch"),
+        Column("present", "bool", "Whether the session has the modality of the branch"),
+    ),
+)
+
+MODALITIES = TableSchema(
+    "modalities.parquet",
+    "One modality that a session has.",
+    (
+        *SESSION,
+        Column("modality", "str", "Name of the modality"),
+        Column("shapley", "float64", "Shapley value of the modality, in units of the logit"),
+    ),
+)
+
+FAITHFULNESS = TableSchema(
+    "faithfulness.parquet",
+    "One order in which the steps of a session are removed and inserted.",
+    (
+        *SESSION,
+        Column("method", "str", "Attribution that gives the order, or random"),
+        Column("order", "int64", "Index of the random order; 0 for an attribution"),
+        Column("deletion", "float64", "Area under the deletion curve; small is faithful"),
+        Column("insertion", "float64", "Area under the insertion curve; large is faithful"),
+        Column("logit", "float64", "Logit of the whole session in favour of the predicted side"),
+    ),
+)
+
+REGION_ATTRIBUTIONS = TableSchema(
+    "region_attributions.parquet",
+    "One region of the face, or frequency band of the voice, in one step.",
+    (
+        *SESSION,
+        *STEP,
+        Column("modality", "str", "Name of the modality"),
+        Column("region", "str", "Region of the face, third of an aligned crop, or frequency band"),
+        Column(
+            "share",
+            "float64",
+            "Share of the step's Grad-CAM maps in the region; missing if the maps are zero",
+            nullable=True,
+        ),
+        Column("area", "float64", "Share that a uniform map would have in the region"),
+        Column("peak", "float64", "Largest value of the maps before they are scaled to 1"),
+    ),
+)
+
+EXPLANATIONS: dict[str, TableSchema] = {
+    schema.file.removesuffix(".parquet"): schema
+    for schema in (
+        ATTENTION,
+        ATTRIBUTIONS,
+        BRANCHES,
+        MODALITIES,
+        FAITHFULNESS,
+        REGION_ATTRIBUTIONS,
+    )
+}
+"""The tables of an explained run, by the name that SQL knows them by."""

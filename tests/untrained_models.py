@@ -1,0 +1,28 @@
+"""Untrained models of the tiny experiment, and encoded sessions of its corpus."""
+
+import torch
+
+from depmm.config import load_config
+from depmm.data.batch import collate
+from depmm.data.experiment_data import ExperimentData, load_experiment_data
+from depmm.models.model import DepressionModel, build_model
+
+
+def build_untrained(corpus, *overrides: str) -> tuple[DepressionModel, ExperimentData]:
+    """Build the model of a tiny experiment and read its data."""
+    config = load_config(corpus.config, list(overrides))
+    torch.manual_seed(0)
+    data = load_experiment_data(config)
+    return build_model(config.model, config.target.kind, data.score_range).eval(), data
+
+
+def collate_sessions(data: ExperimentData, indices: list[int]) -> dict[str, torch.Tensor]:
+    """Collate some sessions of a data set."""
+    batch = collate([data.dataset[None, index] for index in indices])
+    del batch["index"]
+    return batch
+
+
+def encode_sessions(model: DepressionModel, data: ExperimentData, indices: list[int]):
+    """Encode some sessions of a data set."""
+    return model.encode(**collate_sessions(data, indices))
