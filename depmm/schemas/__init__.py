@@ -1,7 +1,7 @@
 """Schemas of every table that depmm writes, for the writers, the tests and the docs."""
 
 from depmm.schemas.manifest import FEATURES, FOLDS, SESSIONS, SPLIT, STEPS
-from depmm.schemas.store import FAILURES, INDEX
+from depmm.schemas.simulation import LABELS, WORDS
 from depmm.schemas.table import Column, SchemaError, TableSchema
 
 __all__ = ["ALL", "Column", "SchemaError", "TableSchema"]
@@ -9,7 +9,7 @@ __all__ = ["ALL", "Column", "SchemaError", "TableSchema"]
 ALL: dict[str, TableSchema] = {
     schema.file: schema
     for schema in sorted(
-        (FAILURES, FEATURES, FOLDS, INDEX, SESSIONS, SPLIT, STEPS),
+        (FEATURES, FOLDS, LABELS, SESSIONS, SPLIT, STEPS, WORDS),
         key=lambda schema: schema.file,
     )
 }

@@ -1,8 +1,6 @@
-"""Voices, faces and features of the people of a simulated layout, written file by file."""
+"""Recordings and feature files of a simulated layout, written participant by participant."""
 
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -10,23 +8,46 @@ from numpy.typing import NDArray
 
 from depmm.config import MODALITIES, SAMPLE_RATE
 from depmm.corpora.spec_schema import Spec
-from depmm.simulation.face import FRAMES_PER_SECOND, FaceRenderer, animate, sample_face
-from depmm.simulation.features import write_features
-from depmm.simulation.layout_plan import PlannedUnit
+from depmm.simulation.face import FRAMES_PER_SECOND, animate, sample_face
+from depmm.simulation.face_renderer import FaceRenderer
+from depmm.simulation.features import BLUNTNESS_HZ, write_features
+from depmm.simulation.layout_units import PlannedUnit
+from depmm.simulation.participants import BLUNTNESS_LIMITS, SUBJECT_SD, WORD_SD, run_jobs
 from depmm.simulation.voice import Utterance, Voice, sample_voice, synthesise_speech
-from depmm.simulation.word_reading import BLUNTNESS_LIMITS, SUBJECT_SD, WORD_SD
-from depmm.simulation.writers import write_sound, write_video
+from depmm.simulation.writers import write_audio, write_video
 
-FRAMES_PAINTED = 3  # every third picture is painted, and shown three times
-
-Times = tuple[list[tuple[float, float]], float]  # of each word; the end of the question before
+RENDER_EVERY = 3  # frames; the frames between are copies
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that is recorded of one person."""
+    """Everything that is recorded of one participant.
 
-    number: int
+    Attributes
+    ----------
+    index : int
+        Index of the participant, from 1.
+    gender : {"female", "male"}
+        Gender.
+    depressed : bool
+        Whether ``effect`` is added to the bluntness.
+    effect : float
+        Additional bluntness of depressed participants.
+    seed : int
+        Seed of the corpus.
+    out : Path
+        Folder of the corpus.
+    spec : Spec
+        Data spec of the layout.
+    units : list of PlannedUnit
+        Planned units of the participant.
+    black_sessions : frozenset of str
+        Sessions whose video is black.
+    silent_files : frozenset of str
+        Paths of recordings without sound.
+    """
+
+    index: int
     gender: str
     depressed: bool
     effect: float
@@ -34,104 +55,151 @@ class Job:
     out: Path
     spec: Spec
     units: list[PlannedUnit]
-    dark: frozenset[str]  # sessions
-    silent: frozenset[str]  # paths
+    black_sessions: frozenset[str]
+    silent_files: frozenset[str]
 
 
-def record_all(jobs: list[Job], workers: int) -> list[list[Times]]:
-    """Record everybody, in processes of their own where there are several workers."""
-    if workers == 1:
-        return [_record(job) for job in jobs]
-    # spawn: a forked child of a process with threads (torch, a notebook) can hang
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"))
-    try:
-        return list(pool.map(_record, jobs))
-    finally:
-        pool.shutdown(cancel_futures=True)
+@dataclass(frozen=True)
+class UnitTimes:
+    """When the words of a unit are spoken.
+
+    Attributes
+    ----------
+    words : list of tuple of float
+        Start and end of each word in seconds.
+    question_end_s : float
+        End of the question of an interviewer in seconds; 0 without a question.
+    """
+
+    words: list[tuple[float, float]]
+    question_end_s: float
 
 
-def _record(job: Job) -> list[Times]:
-    """Write one person's files and return when each word starts and ends, unit by unit."""
-    streams = [np.random.default_rng((job.seed, job.number, k)) for k in range(4)]
-    feelings, voice_rng, face_rng, feature_rng = streams
-    voice, asker = sample_voice(voice_rng, job.gender), sample_voice(voice_rng, "female")
-    offsets = {modality: feelings.normal(0, SUBJECT_SD) for modality in MODALITIES}
-    face = sample_face(face_rng, job.gender)
-    renderer: FaceRenderer | None = None
+def record_all(jobs: list[Job], workers: int) -> list[list[UnitTimes]]:
+    """Write the recordings and feature files of all participants.
+
+    Parameters
+    ----------
+    jobs : list of Job
+        One job per participant.
+    workers : int
+        Number of processes.
+
+    Returns
+    -------
+    list of list of UnitTimes
+        Times of the words, for each job and unit.
+    """
+    return run_jobs(_record, jobs, workers)
+
+
+def _record(job: Job) -> list[UnitTimes]:
+    """Write the files of one participant."""
+    streams = [np.random.default_rng((job.seed, job.index, k)) for k in range(4)]
+    bluntness_rng, voice_rng, face_rng, feature_rng = streams
+    voice, interviewer = sample_voice(voice_rng, job.gender), sample_voice(voice_rng, "female")
+    offsets = {modality: bluntness_rng.normal(0, SUBJECT_SD) for modality in MODALITIES}
+    camera = _Camera(job, face_rng)
     times = []
     for unit in job.units:
         bluntness = {
             modality: np.clip(
-                job.effect * job.depressed + offset + feelings.normal(0, WORD_SD, len(unit.words)),
+                job.effect * job.depressed
+                + offset
+                + bluntness_rng.normal(0, WORD_SD, len(unit.words)),
                 *BLUNTNESS_LIMITS,
             )
             for modality, offset in offsets.items()
         }
-        spoken = [word for word, _ in unit.words]
-        sound = synthesise_speech(
-            voice, spoken, bluntness["audio"], 1 / FRAMES_PER_SECOND, voice_rng
+        words = [word for word, _ in unit.words]
+        utterance = synthesise_speech(
+            voice, words, bluntness["audio"], 1 / FRAMES_PER_SECOND, voice_rng
         )
-        asked_s = 0.0
+        question_end_s = 0.0
         if job.spec.simulate.excluded_rows:
-            sound, asked_s = _after_a_question(sound, asker, voice_rng)
-        motion = None
-        for file in unit.files:
-            path, entry, quiet = job.out / file.path, file.entry, file.path in job.silent
-            path.parent.mkdir(parents=True, exist_ok=True)
-            dark = unit.session in job.dark
-            if quiet and "face" not in entry.modalities:
-                continue
-            if entry.features:
-                modality = entry.modalities[0]
-                shown = _by_word(sound, bluntness[modality])
-                write_features(
-                    path, entry.features, job.spec.simulate, shown, feature_rng,
-                    broken=dark and modality == "face",
-                )  # fmt: skip
-            elif "face" not in entry.modalities:
-                write_sound(path, sound)
-            else:
-                if motion is None:
-                    renderer = renderer or FaceRenderer(face, face_rng)
-                    motion = animate(face, sound, bluntness["face"], face_rng)
-                    drawn = [
-                        renderer.render(motion, k)
-                        for k in range(0, len(motion.mouth), FRAMES_PAINTED)
-                    ]
-                black = np.zeros_like(drawn[0])
-                pictures = (
-                    black if dark else drawn[k // FRAMES_PAINTED] for k in range(len(motion.mouth))
-                )
-                write_video(path, pictures, sound, "audio" in entry.modalities and not quiet)
-        times.append(
-            (list(zip(sound.start_s.tolist(), sound.end_s.tolist(), strict=True)), asked_s)
-        )
+            utterance, question_end_s = _prepend_question(utterance, interviewer, voice_rng)
+        _write_unit(job, unit, utterance, bluntness, camera, feature_rng)
+        spans = zip(utterance.start_s.tolist(), utterance.end_s.tolist(), strict=True)
+        times.append(UnitTimes(list(spans), question_end_s))
     return times
 
 
-def _after_a_question(
-    answer: Utterance, asker: Voice, rng: np.random.Generator
+def _write_unit(
+    job: Job,
+    unit: PlannedUnit,
+    utterance: Utterance,
+    bluntness: dict[str, NDArray[np.float64]],
+    camera: "_Camera",
+    feature_rng: np.random.Generator,
+) -> None:
+    """Write the files of one unit."""
+    black = unit.session in job.black_sessions
+    frames: list[NDArray[np.uint8]] | None = None  # all files of a unit show the same motion
+    for file in unit.files:
+        path, entry, silent = job.out / file.path, file.entry, file.path in job.silent_files
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if silent and "face" not in entry.modalities:
+            continue
+        if entry.features:
+            modality = entry.modalities[0]
+            write_features(
+                path,
+                entry.features,
+                job.spec.simulate,
+                _bluntness_track(utterance, bluntness[modality]),
+                feature_rng,
+                tracking_failed=black and modality == "face",
+            )
+        elif "face" not in entry.modalities:
+            write_audio(path, utterance)
+        else:
+            if frames is None:
+                frames = camera.render(utterance, bluntness["face"])
+            shown = [np.zeros_like(frames[0])] * len(frames) if black else frames
+            write_video(path, shown, utterance, "audio" in entry.modalities and not silent)
+
+
+class _Camera:
+    """Renderer of the face of one participant, created when the first video is written."""
+
+    def __init__(self, job: Job, rng: np.random.Generator) -> None:
+        self.rng = rng
+        self.face = sample_face(rng, job.gender)
+        self.renderer: FaceRenderer | None = None
+
+    def render(
+        self, utterance: Utterance, bluntness: NDArray[np.float64]
+    ) -> list[NDArray[np.uint8]]:
+        if self.renderer is None:
+            self.renderer = FaceRenderer(self.face, self.rng)
+        motion = animate(self.face, utterance, bluntness, self.rng)
+        n_frames = len(motion.mouth)
+        drawn = [self.renderer.render(motion, k) for k in range(0, n_frames, RENDER_EVERY)]
+        return [drawn[k // RENDER_EVERY] for k in range(n_frames)]
+
+
+def _prepend_question(
+    answer: Utterance, interviewer: Voice, rng: np.random.Generator
 ) -> tuple[Utterance, float]:
-    """Let somebody else speak first, whose mouth is not seen."""
-    asked = synthesise_speech(asker, ["welcome"], np.zeros(1), 1 / FRAMES_PER_SECOND, rng)
-    shift = _length_s(asked)
-    return (
-        Utterance(
-            np.concatenate([asked.waveform, answer.waveform]),
-            answer.start_s + shift,
-            answer.end_s + shift,
-            np.concatenate([np.zeros_like(asked.opening), answer.opening]),
-        ),
-        float(asked.end_s[0]),
+    """Put a question of an unseen interviewer before the answer; return the end of the question."""
+    question = synthesise_speech(interviewer, ["welcome"], np.zeros(1), 1 / FRAMES_PER_SECOND, rng)
+    shift = _duration_s(question)
+    combined = Utterance(
+        np.concatenate([question.waveform, answer.waveform]),
+        answer.start_s + shift,
+        answer.end_s + shift,
+        np.concatenate([np.zeros_like(question.opening), answer.opening]),
     )
+    return combined, float(question.end_s[0])
 
 
-def _length_s(recording: Utterance) -> float:
-    return len(recording.waveform) / SAMPLE_RATE
+def _duration_s(utterance: Utterance) -> float:
+    return len(utterance.waveform) / SAMPLE_RATE
 
 
-def _by_word(sound: Utterance, bluntness: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Bluntness at every hundredth of a second: that of the nearest word."""
-    time = np.arange(0, _length_s(sound), 0.01)
-    middle = (sound.start_s + sound.end_s) / 2
-    return bluntness[np.abs(time[:, None] - middle).argmin(axis=1)]
+def _bluntness_track(utterance: Utterance, bluntness: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute the bluntness at ``BLUNTNESS_HZ``: that of the nearest word."""
+    time = np.arange(0, _duration_s(utterance), 1 / BLUNTNESS_HZ)
+    middle = (utterance.start_s + utterance.end_s) / 2
+    track: NDArray[np.float64] = bluntness[np.abs(time[:, None] - middle).argmin(axis=1)]
+    return track

@@ -1,9 +1,15 @@
-"""Source-filter speech of people who do not exist: words become sound, with known bluntness.
+"""Source-filter synthesis of words with a known bluntness (reduced expressiveness).
 
-A word's letters are read as phones (`PHONES`); each phone holds formant targets, voicing, noise and
-mouth opening. A glottal pulse train (KLGLOTT88 pulse, Klatt & Klatt 1990) and noise are filtered by
-a cascade of five digital resonators, frame by frame in the frequency domain (overlap-add).
-This is no text-to-speech: words are distinct and word-like, not intelligible.
+The letters of a word are read as phones (`PHONES`). A phone has formant targets, voicing, noise and
+mouth opening. A glottal pulse train and noise are filtered by a cascade of five digital resonators,
+frame by frame in the frequency domain (overlap-add). The words are distinct and word-like, but not
+intelligible: this is not text-to-speech.
+
+References
+----------
+Klatt, "Software for a cascade/parallel formant synthesizer", JASA 67(3), 1980 (resonators).
+Klatt and Klatt, "Analysis, synthesis, and perception of voice quality variations among female and
+male talkers", JASA 87(2), 1990 (KLGLOTT88 pulse).
 """
 
 import re
@@ -16,10 +22,10 @@ from numpy.typing import NDArray
 
 from depmm.config import SAMPLE_RATE
 
-TRACK_HZ = 200  # control tracks: formants, voicing, mouth opening
+TRACK_HZ = 200  # rate of the control tracks: formants, voicing, mouth opening
 HOP = SAMPLE_RATE // TRACK_HZ  # samples between two filter frames
 MILLISECOND = SAMPLE_RATE // 1000  # word limits lie on whole milliseconds
-FFT_SIZE = 1024  # 10 ms of source + 54 ms of ringing: a formant has decayed by 110 dB
+FFT_SIZE = 1024  # 10 ms of source and 54 ms of decay, in which a formant falls by 110 dB
 
 GAIN_DB_PER_UNIT = -5.0
 DURATION_PER_UNIT = 1.12
@@ -29,23 +35,39 @@ START_SILENCE_S = 0.3
 PAUSE_S = (0.25, 0.4)
 END_SILENCE_S = 0.3
 
-BANDWIDTHS = np.array([80.0, 100.0, 130.0, 180.0, 250.0])  # Hz, of the five formants
+BANDWIDTHS = np.array([80.0, 100.0, 130.0, 180.0, 250.0])  # of the five formants, Hz
 UPPER_FORMANTS = (3500.0, 4500.0)  # Hz, F4 and F5: the same in every phone
 
 Array = NDArray[np.float64]
 
 
 class Phone(NamedTuple):
-    """What the mouth does for one sound; formants in Hz for an average male vocal tract."""
+    """Articulation of one sound.
+
+    Attributes
+    ----------
+    seconds : float
+        Duration at rate 1.
+    f1, f2, f3 : float
+        Formants of an average male vocal tract, Hz.
+    voice : float
+        Amplitude of the glottal source.
+    noise : float
+        Amplitude of the friction noise relative to the RMS of the voice.
+    noise_hz : float
+        Centre frequency of the friction noise, Hz.
+    opening : float
+        Mouth opening from 0 (closed) to 1 (wide).
+    """
 
     seconds: float
     f1: float
     f2: float
     f3: float
-    voice: float  # amplitude of the glottal source
-    noise: float  # amplitude of friction, against the RMS of the voice
-    noise_hz: float  # centre of the friction
-    opening: float  # of the mouth, 0 closed ... 1 wide
+    voice: float
+    noise: float
+    noise_hz: float
+    opening: float
 
 
 PHONES = {
@@ -66,7 +88,7 @@ PHONES = {
     "S": Phone(0.10, 350, 1900, 2500, 0.0, 0.45, 3300, 0.2),  # sh
     "h": Phone(0.06, 500, 1500, 2500, 0.0, 0.2, 1600, 0.4),
     "#": Phone(0.05, 300, 1500, 2500, 0.0, 0.0, 1000, 0.05),  # closure of a stop
-    "P": Phone(0.02, 300, 900, 2300, 0.2, 0.3, 1000, 0.1),  # its release: lips, tongue, back
+    "P": Phone(0.02, 300, 900, 2300, 0.2, 0.3, 1000, 0.1),  # release of p, t, k
     "T": Phone(0.02, 300, 1800, 2600, 0.2, 0.5, 4500, 0.2),
     "K": Phone(0.03, 300, 2000, 2400, 0.2, 0.4, 2200, 0.25),
 }
@@ -80,27 +102,50 @@ LETTERS = re.compile("sh|ch|th|ph|ck|gh|[a-z]")
 
 @dataclass(frozen=True)
 class Voice:
-    """A person's way of speaking, apart from any effect."""
+    """Voice of a subject at bluntness 0.
 
-    pitch_hz: float  # median
-    pitch_range: float  # semitones from the highest to the lowest point of a word
-    tract: float  # factor on all formants: a shorter vocal tract has a larger one
-    rate: float  # factor on speed
-    level_db: float  # RMS of a word at bluntness 0, dB full scale; the microphone's gain is in it
-    floor_db: float  # RMS of breath and room noise, dB full scale
-    breath: float  # noise in the glottal source
-    open_quotient: float  # share of a glottal cycle with open vocal folds
+    Attributes
+    ----------
+    pitch_hz : float
+        Median pitch, Hz.
+    pitch_range : float
+        Semitones from the highest to the lowest point of a word.
+    formant_factor : float
+        Factor on all formants; a shorter vocal tract has a larger factor.
+    rate : float
+        Factor on the speaking rate.
+    level_db : float
+        RMS of a word including the gain of the microphone, dB full scale.
+    noise_db : float
+        RMS of breath and room noise, dB full scale.
+    breath : float
+        Standard deviation of the noise in the glottal source.
+    open_quotient : float
+        Share of a glottal cycle in which the vocal folds are open.
+    """
+
+    pitch_hz: float
+    pitch_range: float
+    formant_factor: float
+    rate: float
+    level_db: float
+    noise_db: float
+    breath: float
+    open_quotient: float
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """The sound of a session and what its parts are.
+    """Spoken words: their sound, their time limits and the movement of the mouth.
 
     Attributes
     ----------
-    waveform : float32[N], 16 kHz
-    start_s, end_s : float64[L], the limits of each word, exact to the millisecond
-    opening : float64[N / HOP], mouth opening before any effect, 0...1, at `TRACK_HZ`
+    waveform : ndarray of float32, shape (N,)
+        Sound at 16 kHz.
+    start_s, end_s : ndarray of float64, shape (L,)
+        Start and end of each word in seconds, exact to the millisecond.
+    opening : ndarray of float64, shape (N / HOP,)
+        Mouth opening at `TRACK_HZ` from 0 to 1, at bluntness 0.
     """
 
     waveform: NDArray[np.float32]
@@ -110,15 +155,28 @@ class Utterance:
 
 
 def sample_voice(rng: np.random.Generator, gender: str) -> Voice:
-    """Draw a voice; only pitch and vocal tract depend on the gender."""
+    """Sample a voice; only pitch and formants depend on the gender.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of randomness.
+    gender : {"female", "male"}
+        Gender of the subject.
+
+    Returns
+    -------
+    Voice
+        The voice at bluntness 0.
+    """
     female = gender == "female"
     return Voice(
         pitch_hz=float((205.0 if female else 115.0) * np.exp(rng.normal(0, 0.11))),
         pitch_range=float(rng.uniform(5, 8)),
-        tract=float((1.16 if female else 1.0) * np.exp(rng.normal(0, 0.03))),
+        formant_factor=float((1.16 if female else 1.0) * np.exp(rng.normal(0, 0.03))),
         rate=float(np.exp(rng.normal(0, 0.08))),
         level_db=float(np.clip(rng.normal(-30, 2), -35, -26)),
-        floor_db=float(rng.uniform(-68, -60)),
+        noise_db=float(rng.uniform(-68, -60)),
         breath=float(rng.uniform(0.02, 0.08)),
         open_quotient=float(rng.uniform(0.5, 0.75)),
     )
@@ -127,19 +185,32 @@ def sample_voice(rng: np.random.Generator, gender: str) -> Voice:
 def synthesise_speech(
     voice: Voice, words: list[str], bluntness: Array, frame_s: float, rng: np.random.Generator
 ) -> Utterance:
-    """Read words aloud one after the other, with pauses.
+    """Synthesise words one after the other, with pauses between them.
 
     Parameters
     ----------
-    words : the L words, lower-case ASCII letters
-    bluntness : float64[L]; per unit a word is 5 dB quieter, 12 % longer and its pitch range smaller
-    frame_s : the recording is filled up to whole video frames of this length, seconds
+    voice : Voice
+        Voice of the subject.
+    words : list of str, length L
+        Words that `spell_phones` can spell.
+    bluntness : ndarray, shape (L,)
+        Bluntness of each word. Each unit makes a word 5 dB quieter and 12 % longer and multiplies
+        its pitch range by `PITCH_RANGE_PER_UNIT`.
+    frame_s : float
+        Length of a video frame in seconds; the sound is padded to whole frames.
+    rng : Generator
+        Source of randomness.
+
+    Returns
+    -------
+    Utterance
+        The sound with the limits of its words.
     """
     parts = [np.zeros(round(START_SILENCE_S * SAMPLE_RATE))]
     openings: list[tuple[int, Array]] = []
     starts, ends, position = [], [], len(parts[0])
     for word, blunt in zip(words, bluntness, strict=True):
-        sound, opening = _say(word, voice, float(blunt), rng)
+        sound, opening = _synthesise_word(word, voice, float(blunt), rng)
         gain = 10 ** ((voice.level_db + GAIN_DB_PER_UNIT * blunt) / 20)
         pause = round(rng.uniform(*PAUSE_S) * 1000) * MILLISECOND
         parts += [gain * sound, np.zeros(pause)]
@@ -153,8 +224,8 @@ def synthesise_speech(
     waveform = np.zeros(samples)
     speech = np.concatenate(parts)[:samples]
     waveform[: len(speech)] = speech
-    waveform += 10 ** (voice.floor_db / 20) * _room_noise(samples, rng)
-    # the microphone is turned down for a voice that would clip; rare, and the same for all words
+    waveform += 10 ** (voice.noise_db / 20) * _room_noise(samples, rng)
+    # lower the gain of a voice that would clip; rare, and the same factor for all words
     waveform *= min(1.0, 0.9 / np.abs(waveform).max())
     track = np.zeros(samples // HOP)
     for start, opening in openings:
@@ -169,35 +240,59 @@ def synthesise_speech(
 
 
 def spell_phones(word: str) -> str:
-    """Read a word's letters as a string of `PHONES` keys; accents and other signs are silent."""
+    """Spell a word as a string of `PHONES` keys.
+
+    Parameters
+    ----------
+    word : str
+        A word; accents and characters other than Latin letters are ignored.
+
+    Returns
+    -------
+    str
+        One character per phone; empty if the word has no Latin letter.
+    """
     word = unicodedata.normalize("NFKD", word.casefold())
     word = re.sub(r"c(?=[eiy])", "s", word)
     word = re.sub(r"(?<=[aeiouy])([^aeiouy]+)e$", r"\1", word)  # a silent e
     phones = "".join(SPELLING.get(letters, letters) for letters in LETTERS.findall(word))
-    phones = re.sub(r"(#?.)\1", r"\1", phones)  # a doubled letter is one sound
-    return phones.removeprefix("#")  # a closure at the start cannot be heard
+    phones = re.sub(r"(#?.)\1", r"\1", phones)  # a double letter is one sound
+    return phones.removeprefix("#")  # an initial closure is inaudible
 
 
 def smooth(values: Array, sigma: float) -> Array:
-    """Smooth a track by a Gaussian of ``sigma`` points; its ends are continued."""
+    """Smooth a track with a Gaussian kernel; the values at the ends are repeated.
+
+    Parameters
+    ----------
+    values : ndarray, shape (N,)
+        The track.
+    sigma : float
+        Standard deviation of the kernel in points.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        The smoothed track.
+    """
     reach = int(np.ceil(4 * sigma))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     return np.convolve(np.pad(values, reach, mode="edge"), kernel / kernel.sum(), mode="valid")
 
 
-def _say(
+def _synthesise_word(
     word: str, voice: Voice, bluntness: float, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Synthesise one word at RMS 1: its samples and its mouth opening at `TRACK_HZ`."""
+    """Synthesise one word at RMS 1; return its samples and its mouth opening at `TRACK_HZ`."""
     phones = [PHONES[phone] for phone in spell_phones(word)]
     lengths = np.array([phone.seconds for phone in phones])
-    # between .4 and .8 s at rate 1: short words are drawn out, long ones hurried
+    # between 0.4 and 0.8 s at rate 1: short words are stretched, long words are compressed
     natural = np.clip(0.2 + 0.65 * lengths.sum(), 0.4, 0.8)
     seconds = natural / voice.rate * DURATION_PER_UNIT**bluntness
     samples = round(seconds * 1000) * MILLISECOND
 
     frames = samples // HOP + 2
-    position = np.arange(frames) * HOP / samples  # 0...1 in the word
+    position = np.arange(frames) * HOP / samples  # from 0 to 1 within the word
     index = np.searchsorted(np.cumsum(lengths) / lengths.sum(), position, side="right")
     targets = np.array(phones)[np.minimum(index, len(phones) - 1), 1:]
     formants = np.stack([smooth(f, 0.015 * TRACK_HZ) for f in targets[:, :3].T], axis=1)
@@ -206,7 +301,7 @@ def _say(
         7 * (1 - np.abs(2 * position - 1)), 0, 1
     )
 
-    # falls from +.5 to -.5 of the range, with an accent early in the word
+    # falls from +0.5 to -0.5 of the range, with an accent early in the word
     contour = 0.35 - 0.7 * position + 0.3 * np.exp(-(((position - 0.25) / 0.15) ** 2))
     range_ = voice.pitch_range * PITCH_RANGE_PER_UNIT**bluntness
     jitter = 1 + 0.008 * rng.standard_normal(frames)
@@ -216,7 +311,9 @@ def _say(
     voicing = np.interp(time, track_time, voice_level)
     source = _glottal_source(np.interp(time, track_time, pitch), voice, rng)
     noise = np.interp(time, track_time, noise_level) * rng.standard_normal(samples)
-    voiced = _filter(voicing * source, _tract_response(formants * voice.tract, voice.tract))
+    voiced = _filter(
+        voicing * source, _tract_response(formants * voice.formant_factor, voice.formant_factor)
+    )
     voiced /= np.sqrt(np.mean(voiced**2))
     sound = voiced + _filter(noise, _friction_response(targets[:, 5]))
     fade = np.minimum(1, np.minimum(time, samples - 1 - time) / (0.008 * SAMPLE_RATE))
@@ -225,32 +322,35 @@ def _say(
 
 
 def _glottal_source(pitch: Array, voice: Voice, rng: np.random.Generator) -> Array:
-    """Derivative of the glottal flow: 2 x - 3 x^2 while the folds are open, then 0."""
+    """Compute the derivative of the glottal flow: 2 x - 3 x^2 while the folds are open, else 0."""
     phase = (rng.uniform() + np.cumsum(pitch) / SAMPLE_RATE) % 1
     x = phase / voice.open_quotient
     pulses = np.where(x < 1, 2 * x - 3 * x**2, 0)
     return pulses + voice.breath * rng.standard_normal(len(pitch))
 
 
-def _tract_response(formants: Array, tract: float) -> NDArray[np.complex128]:
-    """Frequency response [frames, bins] of a cascade of resonators, 1 at 0 Hz (Klatt 1980)."""
-    upper = np.broadcast_to(np.array(UPPER_FORMANTS) * tract, (len(formants), 2))
+def _tract_response(formants: Array, factor: float) -> NDArray[np.complex128]:
+    """Compute the response (frames, bins) of cascaded resonators, 1 at 0 Hz (Klatt 1980)."""
+    upper = np.broadcast_to(np.array(UPPER_FORMANTS) * factor, (len(formants), 2))
     angle = 2 * np.pi / SAMPLE_RATE * np.concatenate([formants, upper], axis=1)[..., None]
     radius = np.exp(-np.pi * BANDWIDTHS / SAMPLE_RATE)[:, None]
     first, second = -2 * radius * np.cos(angle), radius**2
     z = np.exp(-1j * np.linspace(0, np.pi, FFT_SIZE // 2 + 1))
-    return np.prod((1 + first + second) / (1 + first * z + second * z**2), axis=1)
+    sections = (1 + first + second) / (1 + first * z + second * z**2)
+    response: NDArray[np.complex128] = np.prod(sections, axis=1)
+    return response
 
 
 def _friction_response(centre: Array) -> Array:
-    """Band [frames, bins] around each centre, Hz, that keeps the power of white noise."""
+    """Compute a band (frames, bins) around each centre, Hz, that keeps the power of white noise."""
     hz = np.linspace(0, SAMPLE_RATE / 2, FFT_SIZE // 2 + 1)
-    band = np.exp(-0.5 * ((hz - centre[:, None]) / (0.3 * centre[:, None])) ** 2)
-    return band / np.sqrt(np.mean(band**2, axis=1, keepdims=True))
+    band: Array = np.exp(-0.5 * ((hz - centre[:, None]) / (0.3 * centre[:, None])) ** 2)
+    band /= np.sqrt(np.mean(band**2, axis=1, keepdims=True))
+    return band
 
 
 def _filter(signal: Array, response: NDArray[np.complex128] | Array) -> Array:
-    """Filter by a response that changes every HOP samples: overlap-add of Hann-windowed frames."""
+    """Filter with a response that changes every HOP samples (overlap-add, Hann window)."""
     frames = len(response)
     window = np.hanning(2 * HOP + 1)[:-1]
     padded = np.pad(signal, (HOP, frames * HOP + HOP - len(signal)))
@@ -263,8 +363,9 @@ def _filter(signal: Array, response: NDArray[np.complex128] | Array) -> Array:
 
 
 def _room_noise(samples: int, rng: np.random.Generator) -> Array:
-    """Noise of RMS 1 that falls by 6 dB an octave above 500 Hz, as breath and rooms do."""
+    """Generate noise of RMS 1 that falls by 6 dB per octave above 500 Hz, like breath and rooms."""
     hz = np.fft.rfftfreq(samples, 1 / SAMPLE_RATE)
     spectrum = np.fft.rfft(rng.standard_normal(samples)) / np.hypot(1, hz / 500)
-    noise = np.fft.irfft(spectrum, samples)
-    return noise / np.sqrt(np.mean(noise**2))
+    noise: Array = np.fft.irfft(spectrum, samples)
+    noise /= np.sqrt(np.mean(noise**2))
+    return noise
