@@ -255,7 +255,7 @@ def test_the_program_itself():
     command = [program, "simulate", "nowhere", "--subjects", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: subjects is 1: two groups need at least 2 people")
+    assert done.stderr.startswith("error: subjects is 1.")
     assert "Traceback" not in done.stderr
 
 
@@ -312,11 +312,11 @@ def test_interrupt_says_how_to_go_on(depmm, corpus, monkeypatch):
         ("ask {tmp}/explained words-by-label --format figure", "a figure needs a file: --out"),
         ("ask {tmp}/explained session p7", "subject 'p7' was not explained; there are 6, e.g. p5"),
         ("ask {tmp}/explained gates --sql x", "gates and --sql are two questions"),
-        ("simulate {recordings} --subjects 1", "two groups need at least 2 people"),
+        ("simulate {recordings} --subjects 1", "Use at least 2"),
         ("simulate {tmp}/new --confound gender=0.9", "--confound gender=0.9 needs --spec"),
-        ("simulate {tmp}/new --spec {spec} --confound gender", "write NAME=VALUE, e.g. gender=0.9"),
+        ("simulate {tmp}/new --spec {spec} --confound gender", "not in the form NAME=VALUE"),
         ("simulate {tmp}/new --spec {spec} --words x.csv", "--words does not go with --spec"),
-        ("simulate {tmp} --spec {spec}", "give a new or empty folder"),
+        ("simulate {tmp} --spec {spec}", "Give a new or empty folder"),
         ("ask {tmp}/explained", "no question: ask one of these, or --sql TEXT\n  words-by-label"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from depmm.schemas.manifest import FEATURES, FOLDS, SESSIONS, SPLIT, STEPS
 from depmm.schemas.simulation import LABELS, WORDS
+from depmm.schemas.store import FAILURES, INDEX
 from depmm.schemas.table import Column, SchemaError, TableSchema
 
 __all__ = ["ALL", "Column", "SchemaError", "TableSchema"]
@@ -9,7 +10,7 @@ __all__ = ["ALL", "Column", "SchemaError", "TableSchema"]
 ALL: dict[str, TableSchema] = {
     schema.file: schema
     for schema in sorted(
-        (FEATURES, FOLDS, LABELS, SESSIONS, SPLIT, STEPS, WORDS),
+        (FAILURES, FEATURES, FOLDS, INDEX, LABELS, SESSIONS, SPLIT, STEPS, WORDS),
         key=lambda schema: schema.file,
     )
 }

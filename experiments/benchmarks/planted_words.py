@@ -33,13 +33,8 @@ from sklearn.metrics import roc_auc_score
 from depmm.config import MODALITIES
 from depmm.corpora.word_lists import ENGLISH_WORDS
 from depmm.interpret.query.ask import ask
-from depmm.simulation.word_reading import (
-    SimulatedSubject,
-    Step,
-    read_word_lists,
-    sample_reading_list,
-    sample_subjects,
-)
+from depmm.simulation.reading_list import Step, read_word_lists, sample_reading_list
+from depmm.simulation.word_reading import SimulatedSubject, sample_subjects
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
