@@ -89,7 +89,8 @@ def _simulate_layout(
     import os
 
     from depmm.corpora.spec import load_spec
-    from depmm.simulation.layout import parse_confounds, simulate_layout
+    from depmm.simulation.confounds import parse_confounds
+    from depmm.simulation.layout import simulate_layout
 
     truth = simulate_layout(
         out,

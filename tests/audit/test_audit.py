@@ -717,7 +717,7 @@ def test_several_manifests_have_one_report(tmp_path, command):
         ("{one} --root a --root b", "--root is given 2 times for 1 manifests"),
         ("{one} --root {one}", "holds none of 1 files"),
         ("{one} --allow split_overlp", "Did you mean 'split_overlap'?"),
-        ("{damaged}", "index.json: no report of depmm index"),
+        ("{damaged}", "index.json: not a report of depmm index"),
     ],
 )
 def test_mistakes_are_messages(tmp_path, command, arguments, message):
