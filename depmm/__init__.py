@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from depmm.models.model import DepressionModel
     from depmm.reporting import evaluate
     from depmm.training.cross_validation import cross_validate
-    from depmm.training.loop import train
+    from depmm.training.experiment import train
 
 __version__ = "0.1.0"
 
@@ -48,7 +48,7 @@ _MODULES = {
     "evaluate": "depmm.reporting",
     "explain": "depmm.interpret.attribution.explain",
     "load_config": "depmm.config",
-    "train": "depmm.training.loop",
+    "train": "depmm.training.experiment",
 }
 
 register_when_imported()

@@ -4,9 +4,10 @@ Exit status: 0 done; 1 done, but something was found (audit errors, failed recor
 not be done (the message says why); 130 interrupted.
 """
 
+import logging
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TextIO
 
 import typer
 
@@ -24,8 +25,25 @@ AllowPickle = Annotated[
 PICKLE_WARNING = "warning: a pickled file can run any code; trust its makers"
 
 
+class _StandardOutput(logging.StreamHandler[TextIO]):
+    """Writes to the standard output of the moment, which notebooks and tests replace."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stdout
+        super().emit(record)
+
+
+def show_progress() -> None:
+    """Write the log of depmm to standard output."""
+    logger = logging.getLogger("depmm")
+    if not logger.handlers:
+        logger.addHandler(_StandardOutput(sys.stdout))
+    logger.setLevel(logging.INFO)
+
+
 def main() -> None:
     """Run the command line; a user's mistake is a message, not a traceback."""
+    show_progress()
     try:
         app()
     except SystemExit as end:  # what typer makes of Ctrl-C
@@ -257,17 +275,15 @@ def extract(
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="experiments/configs/<name>.yaml")],
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="YAML file, or name of a config such as demo")
+    ],
     overrides: Overrides = None,
 ) -> None:
-    """Train one model in this process (several: accelerate launch experiments/train_fusion.py)."""
-    from depmm.config import load_config
-    from depmm.runs.folder import RunFolder
-    from depmm.training.loop import build_accelerator
-    from depmm.training.loop import train as run
+    """Train a network in this process (several: accelerate launch experiments/train_fusion.py)."""
+    from depmm.training.experiment import train as run
 
-    settings = load_config(config, overrides)
-    run(settings, RunFolder(settings.out / settings.name), build_accelerator(settings), typer.echo)
+    run(config, overrides)
 
 
 @app.command()
@@ -288,7 +304,7 @@ def evaluate(
 
     Several runs are compared on the same subjects. A trained model gets a card, README.md.
     """
-    from depmm.runs.folder import read_run
+    from depmm.runs.contents import read_run
 
     if len(runs) > 1:
         if out is None:
@@ -312,7 +328,7 @@ def evaluate(
         audit=content.audit,
         coverage=content.coverage,
         tuning=content.tuning,
-        n_bootstrap=content.bootstrap,
+        n_bootstrap=content.n_bootstrap,
         confidence=content.confidence,
         unit=unit,
     )
@@ -326,7 +342,7 @@ def evaluate(
 
 def _compare(paths: list[Path], out: Path, unit: Literal["session", "subject"]) -> None:
     from depmm.evaluation.reports.comparison_report import write_comparison
-    from depmm.runs.folder import read_run
+    from depmm.runs.contents import read_run
 
     contents = [read_run(path) for path in paths]
     names = [content.name for content in contents]
@@ -346,7 +362,7 @@ def _compare(paths: list[Path], out: Path, unit: Literal["session", "subject"]) 
             name: (content.environment or {}).get("command")
             for name, content in zip(names, contents, strict=True)
         },
-        n_bootstrap=max(content.bootstrap for content in contents),
+        n_bootstrap=max(content.n_bootstrap for content in contents),
         confidence=contents[0].confidence,
         unit=unit,
     )

@@ -1,6 +1,6 @@
 """Extract on many machines: accelerate launch experiments/extract.py MANIFEST ROOT --out STORE ...
 
-The arguments are those of ``depmm extract``; the processes share the sessions out.
+The arguments are those of ``depmm extract``; the sessions are shared out to the processes.
 """
 
 import sys

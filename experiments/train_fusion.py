@@ -1,23 +1,41 @@
-"""Train one model: accelerate launch experiments/train_fusion.py CONFIG [key=value ...]."""
+"""Train one network: accelerate launch experiments/train_fusion.py [CONFIG [key=value ...]].
+
+CONFIG is a YAML file or the name of a config, for example dep_former. Without arguments the demo is
+trained. Other settings follow as key=value, for example training.epochs=3.
+"""
 
 import sys
 
-from depmm.config import load_config
-from depmm.runs.folder import RunFolder
-from depmm.training.loop import build_accelerator, train
+from depmm.cli import show_progress
+from depmm.config import Config, load_config
+from depmm.training.experiment import build_accelerator, train
+
+DEMO_CORPUS = """\
+The corpus of the demo does not exist yet. Make it (about 3 minutes on 2 cores):
+
+    depmm simulate corpora/demo/recordings --subjects 96 --steps 12 --seed 0 --effect 1.25
+    depmm index ewre_simulated corpora/demo/recordings --out corpora/demo/manifest
+    depmm extract corpora/demo/manifest corpora/demo/recordings --out stores/demo --config demo
+"""
 
 
 def main(arguments: list[str]) -> None:
-    """Train the config, in as many processes as the launcher started."""
-    if not arguments:
-        raise SystemExit(__doc__)
+    """Train the config on all processes of the launcher."""
+    show_progress()
     try:
-        config = load_config(arguments[0], arguments[1:])
-        train(config, RunFolder(config.out / config.name), build_accelerator(config))
+        config = load_config(arguments[0] if arguments else "demo", arguments[1:])
+        if not arguments and not has_corpus(config):
+            raise SystemExit(DEMO_CORPUS)
+        train(config, accelerator=build_accelerator(config))
     except ValueError as error:
         raise SystemExit(f"error: {error}") from None
     except KeyboardInterrupt:
-        raise SystemExit("interrupted; run the same command to go on") from None
+        raise SystemExit("interrupted; run the same command again to resume") from None
+
+
+def has_corpus(config: Config) -> bool:
+    """Return whether manifest and store of a config exist."""
+    return config.data.manifest.is_dir() and config.data.store.is_dir()
 
 
 if __name__ == "__main__":

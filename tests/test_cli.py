@@ -127,7 +127,7 @@ def test_cross_validation_goes_on_and_pools(corpus, tmp_path, cross_validate, de
     kept = [whole / f"seed-{seed}-fold-0" / "model.safetensors" for seed in (0, 1)]
     times = [path.stat().st_mtime_ns for path in kept]
     said = cross_validate(*settings)
-    assert said.count("finished before, nothing to do") == 3
+    assert said.count("already finished") == 3
     assert [path.stat().st_mtime_ns for path in kept] == times
     again = pd.read_parquet(whole / "predictions.parquet")
     pd.testing.assert_frame_equal(again, before, atol=1e-5)  # one was trained again
@@ -303,9 +303,9 @@ def test_interrupt_says_how_to_go_on(depmm, corpus, monkeypatch):
         ("train {config} data.manifest={tmp}/evil", "'../x' is not a safe id"),
         ("train {config} data.manifest={tmp}/short", "column 'gender' is missing"),
         ("train {config} target.column=mood", "no column 'mood'"),
-        ("evaluate {tmp}", "holds no predictions.parquet: train it to the end first"),
-        ("evaluate {tmp}/no.csv", "no.csv is not there: give the folder of a run"),
-        ("explain {tmp}", "holds no finished run"),
+        ("evaluate {tmp}", "holds no predictions.parquet"),
+        ("evaluate {tmp}/no.csv", "no.csv does not exist"),
+        ("explain {tmp}", "holds no trained network"),
         ("ask {tmp} words-by-label", "run depmm explain {tmp} first"),
         ("ask {tmp}/explained words-by-lable", "is unknown. Did you mean 'words-by-label'?"),
         ("ask {tmp}/explained words-by-label rank_by=weight", "Known: occlusion, selected"),

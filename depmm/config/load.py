@@ -28,13 +28,14 @@ FIXED_IN_TUNING = (
 Section = TypeVar("Section", bound=Settings)
 
 
-def load_config(path: Path | str, overrides: Iterable[str] | None = None) -> Config:
+def load_config(config: Experiment | Path | str, overrides: Iterable[str] | None = None) -> Config:
     """Read the config of a network, its bases and overrides.
 
     Parameters
     ----------
-    path : Path or str
-        The YAML file, or the name of a config that is part of depmm, for example ``demo``.
+    config : Path, str or Config
+        The YAML file, or the name of a config that is part of depmm, for example ``demo``. A
+        ``Config`` is returned with the overrides.
     overrides : iterable of str, optional
         Settings as ``key=value``, for example ``["training.epochs=3", "data.store=/tmp/store"]``;
         values are YAML.
@@ -51,34 +52,37 @@ def load_config(path: Path | str, overrides: Iterable[str] | None = None) -> Con
         unknown or its value cannot be used, if the config is of a classical baseline, or if it has
         a ``tuning`` section.
     """
-    config = load_experiment(path, overrides)
-    if not isinstance(config, Config):
+    experiment = load_experiment(config, overrides)
+    if not isinstance(experiment, Config):
         raise ConfigError(
-            f"{path} is the config of a classical baseline, not of a network.",
+            f"{experiment.name} is the config of a classical baseline, not of a network.",
             setting="classical",
-            file=path,
+            file=_file_of(config),
             remedy="Cross-validate it: depmm cross-validate CONFIG.",
         )
-    if config.tuning is not None:
+    if experiment.tuning is not None:
         raise ConfigError(
-            f"{path} has a tuning section, which one training cannot use.",
+            f"{experiment.name} has a tuning section, which one training cannot use.",
             setting="tuning",
-            file=path,
+            file=_file_of(config),
             remedy="Cross-validate it: depmm cross-validate CONFIG (split.kind=official has one "
             "fold); or give the settings and tuning=null.",
         )
-    return config
+    return experiment
 
 
-def load_experiment(path: Path | str, overrides: Iterable[str] | None = None) -> Experiment:
+def load_experiment(
+    config: Experiment | Path | str, overrides: Iterable[str] | None = None
+) -> Experiment:
     """Read the config of a network or of a classical baseline.
 
     Every candidate of a ``tuning`` section is validated as if it were given as overrides.
 
     Parameters
     ----------
-    path : Path or str
-        The YAML file, or the name of a config that is part of depmm.
+    config : Path, str, Config or ClassicalConfig
+        The YAML file, or the name of a config that is part of depmm. A config is returned with the
+        overrides.
     overrides : iterable of str, optional
         Settings as ``key=value``.
 
@@ -92,15 +96,20 @@ def load_experiment(path: Path | str, overrides: Iterable[str] | None = None) ->
     ConfigError
         As ``load_config``, and if a candidate of the tuning changes what all candidates share.
     """
-    path = find_config(path)
-    values = _merge_overrides(_read_with_bases(path), overrides)
+    file: Path | None = None
+    if isinstance(config, Experiment):
+        source, values = config.name, config.model_dump()
+    else:
+        file = find_config(config)
+        source, values = str(file), _read_with_bases(file)
+    values = _merge_overrides(values, overrides)
     kind = ClassicalConfig if "classical" in values else Config
     try:
-        config = kind.model_validate(values)
+        experiment = kind.model_validate(values)
     except ValidationError as error:
-        raise config_error(error, kind, str(path), file=path) from None
-    _check_candidates(config, path)
-    return config
+        raise config_error(error, kind, source, file=file) from None
+    _check_candidates(experiment, source, file)
+    return experiment
 
 
 def override_settings(config: ExperimentT, settings: Mapping[str, Any]) -> ExperimentT:
@@ -309,35 +318,42 @@ def _nest(key: str, value: Any) -> dict[str, Any]:
     return value
 
 
-def _check_candidates(config: Experiment, path: Path) -> None:
+def _file_of(config: Experiment | Path | str) -> Path | None:
+    return None if isinstance(config, Experiment) else find_config(config)
+
+
+def _check_candidates(config: Experiment, source: str, file: Path | None) -> None:
     """Refuse a candidate that is invalid, occurs twice, or changes what all candidates share."""
     seen: list[Experiment] = []
     for settings in config.tuning.candidates if config.tuning else []:
-        source = f"{path}: tuning.grid: {format_overrides(settings)}"
+        named = f"{source}: tuning.grid: {format_overrides(settings)}"
         try:
             candidate = override_settings(config, settings)
         except ConfigError as error:
             located = ConfigError(
-                f"{path}: tuning.grid: {error}", setting=error.setting, file=path, value=error.value
+                f"{source}: tuning.grid: {error}",
+                setting=error.setting,
+                file=file,
+                value=error.value,
             )
             located.remedy = error.remedy
             raise located from None
         if candidate in seen:
             raise ConfigError(
-                f"{source} occurs twice. Remove one of the equal values.",
+                f"{named} occurs twice. Remove one of the equal values.",
                 setting="tuning.grid",
-                file=path,
+                file=file,
                 value=settings,
             )
         seen.append(candidate)
         for name in FIXED_IN_TUNING:
             if _get(candidate, name) != _get(config, name):
                 raise ConfigError(
-                    f"{source} changes {name}, but all candidates share subjects, target, "
+                    f"{named} changes {name}, but all candidates share subjects, target, "
                     "evaluation and devices. Tune settings of model, training, classical or the "
                     "rest of data.",
                     setting=name,
-                    file=path,
+                    file=file,
                     value=settings,
                 )
 

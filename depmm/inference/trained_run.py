@@ -14,7 +14,7 @@ from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.inference.errors import InferenceError
 from depmm.inference.training_reference import TrainingReference, measure_training_reference
 from depmm.models.model import DepressionModel
-from depmm.runs.folder import model_folders
+from depmm.runs.folder import find_model_folders
 from depmm.store.sessions import SessionStore
 
 
@@ -74,7 +74,7 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # weights load in an instant
-    folders = model_folders(path)
+    folders = find_model_folders(path)
     for folder in folders:
         if not folder.finished:
             raise InferenceError(

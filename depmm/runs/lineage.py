@@ -1,5 +1,6 @@
-"""Whom a run has learned from that another one starts from: its weights know these people."""
+"""Training subjects of a run used for initialisation: its weights depend on their recordings."""
 
+import logging
 from pathlib import Path
 
 import pandas as pd
@@ -9,75 +10,103 @@ from depmm.audit.findings import abbreviate
 from depmm.audit.related_corpora import shared_subjects
 from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.corpora.splits import read_split
-from depmm.runs.folder import RunFolder
+from depmm.runs.folder import RunError, RunFolder
+
+logger = logging.getLogger(__name__)
 
 
-def learned_people(folder: Path) -> pd.DataFrame | None:
-    """Find the people whom a run, and every run that it started from, has learned or chosen from.
+def find_training_subjects(folder: Path) -> pd.DataFrame | None:
+    """Find the subjects on which the weights of a run depend.
 
-    Returns
-    -------
-    corpus, subject and ``split`` (train or validation) of these people; None where one of the runs
-    does not say (weights without their ``split.csv``)
-
-    Raises
-    ------
-    SplitError : a damaged ``split.csv``
-    """
-    people = []
-    start: Path | None = folder
-    while start is not None:
-        run = RunFolder(start)
-        if not run.split.is_file() or not run.config.is_file():
-            return None
-        split = read_split(run.split, needed=())
-        people.append(split.loc[split["split"] != "test", [*SUBJECT_KEY, "split"]])
-        # as text: what else a config of another version says does not matter here
-        settings = yaml.safe_load(run.config.read_text(encoding="utf-8"))
-        before = (settings.get("training") or {}).get("init_from")
-        start = Path(before) if before else None
-    return pd.concat(people).drop_duplicates(ignore_index=True)
-
-
-def check_start(folder: Path, sessions: pd.DataFrame) -> str:
-    """Refuse weights that know somebody who is tested.
+    These are the training and validation subjects of the run, of the run that initialised it, and
+    so on.
 
     Parameters
     ----------
-    folder : the run whose weights are taken
-    sessions : corpus, subject, ``split``
+    folder : Path
+        Folder of the run.
 
     Returns
     -------
-    a sentence for the person who trains
+    DataFrame or None
+        Columns corpus, subject and split (train or validation), without duplicates; None if one of
+        the runs has no ``split.csv`` or ``config.yaml``.
 
     Raises
     ------
-    ValueError : a person who is tested here was learned, or chosen from, there
+    SplitError
+        If a ``split.csv`` is damaged.
     """
-    learned = learned_people(folder)
-    if learned is None:
-        return (
-            f"training.init_from: {folder} does not say whom it has learned from (no split.csv): "
-            "make sure that nobody who is tested here was among them"
-        )
-    people = sessions.drop_duplicates(SUBJECT_KEY)
-    tested = shared_subjects(people.loc[people["split"] == "test", SUBJECT_KEY], learned)
-    if len(tested):
-        raise ValueError(
-            f"training.init_from: {folder} has learned from {len(tested)} people who are tested "
-            f"here ({_named(tested)}): its weights know them. Give both runs one split, here "
-            f"split={{kind: file, file: {folder / 'split.csv'}}}"
-        )
-    trained = learned[learned["split"] == "train"]
-    choosing = shared_subjects(people.loc[people["split"] == "validation", SUBJECT_KEY], trained)
-    if len(choosing):
-        return (
-            f"training.init_from: {folder} has learned from {len(choosing)} people who choose the "
-            f"epoch here ({_named(choosing)}): validation will look better than test"
-        )
-    return f"training.init_from: {folder} has learned from nobody who is tested or chosen from here"
+    tables = []
+    current: Path | None = folder
+    while current is not None:
+        run = RunFolder(current)
+        if not run.split.is_file() or not run.config.is_file():
+            return None
+        split = read_split(run.split, needed=())
+        tables.append(split.loc[split["split"] != "test", [*SUBJECT_KEY, "split"]])
+        # read as plain YAML: other settings may be of another version of depmm
+        settings = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+        previous = (settings.get("training") or {}).get("init_from")
+        current = Path(previous) if previous else None
+    return pd.concat(tables).drop_duplicates(ignore_index=True)
 
 
-def _named(people: pd.DataFrame) -> str:
-    return abbreviate([f"{corpus}/{subject}" for corpus, subject in people.itertuples(index=False)])
+def check_initialization(folder: Path, sessions: pd.DataFrame) -> None:
+    """Refuse initial weights that depend on subjects who are tested.
+
+    A warning is logged if the weights depend on validation subjects, or if the run does not say on
+    which subjects they depend.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the run whose weights are used.
+    sessions : DataFrame
+        Columns corpus, subject and split of the sessions of the new run.
+
+    Raises
+    ------
+    RunError
+        If the weights depend on a test subject of the new run.
+    """
+    known = find_training_subjects(folder)
+    if known is None:
+        logger.warning(
+            "training.init_from: %s has no split.csv, so that its training subjects are unknown. "
+            "Make sure that none of them is tested here.",
+            folder,
+        )
+        return
+    subjects = sessions.drop_duplicates(SUBJECT_KEY)
+    test = shared_subjects(subjects.loc[subjects["split"] == "test", SUBJECT_KEY], known)
+    if len(test):
+        split = RunFolder(folder).split
+        raise RunError(
+            f"training.init_from: {len(test)} test subjects ({_names(test)}) are training or "
+            f"validation subjects of {folder}, on which its weights depend.",
+            setting="training.init_from",
+            file=folder,
+            value=list(test[SUBJECT_KEY].itertuples(index=False, name=None)),
+            remedy=f"Use one split in both runs: split={{kind: file, file: {split}}}.",
+        )
+    trained = known[known["split"] == "train"]
+    validation = subjects.loc[subjects["split"] == "validation", SUBJECT_KEY]
+    shared = shared_subjects(validation, trained)
+    if len(shared):
+        logger.warning(
+            "training.init_from: %d validation subjects (%s) are training subjects of %s: "
+            "validation metrics will be too good.",
+            len(shared),
+            _names(shared),
+            folder,
+        )
+    else:
+        logger.info(
+            "training.init_from: no test or validation subject is a training subject of %s", folder
+        )
+
+
+def _names(subjects: pd.DataFrame) -> str:
+    pairs = subjects[SUBJECT_KEY].itertuples(index=False)
+    return abbreviate([f"{corpus}/{subject}" for corpus, subject in pairs])

@@ -1,11 +1,10 @@
-"""Where an interrupted training stands: safetensors and JSON, nothing pickled.
+"""Checkpoints of an interrupted training: safetensors and JSON, nothing pickled.
 
-Written by the main process for all: what a process draws in an epoch follows from (seed, epoch,
-process), so no random state is kept.
+The main process writes one checkpoint for all processes. Random states are not saved: everything
+that is random in an epoch follows from (seed, epoch, process).
 """
 
 import json
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,24 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from depmm.files import replacing
+
 
 def trainable_state(model: nn.Module, frozen: Collection[str]) -> dict[str, Tensor]:
-    """State of a model without the parameters that never learn (a large backbone, say)."""
+    """Return the state of a model without the parameters that are always frozen.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model.
+    frozen : collection of str
+        Names of the parameters that are left out, for example those of a large backbone.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Parameters and buffers by name.
+    """
     return {
         name: value.contiguous() for name, value in model.state_dict().items() if name not in frozen
     }
@@ -26,11 +40,21 @@ def trainable_state(model: nn.Module, frozen: Collection[str]) -> dict[str, Tens
 def load_trainable_state(
     model: nn.Module, tensors: dict[str, Tensor], frozen: Collection[str]
 ) -> None:
-    """Load what ``trainable_state`` gave.
+    """Load what ``trainable_state`` returned.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model; its frozen parameters stay as they are.
+    tensors : dict of str to Tensor
+        Parameters and buffers by name.
+    frozen : collection of str
+        Names of the parameters that are not among ``tensors``.
 
     Raises
     ------
-    RuntimeError : the tensors are not of this model
+    RuntimeError
+        If names or shapes do not fit the model.
     """
     model.load_state_dict({**{name: model.state_dict()[name] for name in frozen}, **tensors})
 
@@ -42,14 +66,20 @@ def save_checkpoint(
     progress: dict[str, Any],
     frozen: Collection[str] = (),
 ) -> None:
-    """Write weights, optimizer state and progress; whole or not at all.
+    """Write weights, state of the optimizer and progress, atomically.
 
     Parameters
     ----------
-    path : file to write
-    model, optimizer : the optimizer's state is kept by parameter name
-    progress : JSON values
-    frozen : parameters that never learn and are not written
+    path : Path
+        The file.
+    model : nn.Module
+        The model, not wrapped.
+    optimizer : Optimizer
+        Its state is written by the names of the parameters.
+    progress : dict of str to object
+        Values that JSON can hold.
+    frozen : collection of str, optional
+        Names of the parameters that are not written.
     """
     tensors: dict[str, Tensor] = {
         f"model.{name}": value for name, value in trainable_state(model, frozen).items()
@@ -62,43 +92,69 @@ def save_checkpoint(
             else:
                 numbers[f"optimizer.{name}.{key}"] = value
     metadata = {"progress": json.dumps(progress), "numbers": json.dumps(numbers)}
-    part = path.with_suffix(".part")
-    save_file({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, part, metadata)
-    os.replace(part, path)
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(on_cpu, temporary, metadata)
 
 
 def load_model(path: Path, model: nn.Module, frozen: Collection[str] = ()) -> dict[str, Any]:
-    """Put the weights back and return the progress.
+    """Load the weights of a checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    model : nn.Module
+        The model, not wrapped.
+    frozen : collection of str, optional
+        Names of the parameters that were not written.
+
+    Returns
+    -------
+    dict of str to object
+        The progress that was saved.
 
     Raises
     ------
-    RuntimeError : the weights are not of this model
+    RuntimeError
+        If names or shapes do not fit the model.
     """
     tensors, metadata = _read(path, "model.")
     load_trainable_state(model, tensors, frozen)
-    return json.loads(metadata["progress"])
+    progress: dict[str, Any] = json.loads(metadata["progress"])
+    return progress
 
 
 def load_optimizer(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put the optimizer's state back; ``model`` names its parameters.
+    """Load the state of the optimizer from a checkpoint.
 
-    The optimizer itself decides what lies where: the count of steps of a fused one on its device.
+    The optimizer places its state itself: a fused one keeps its step count on the device.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    model : nn.Module
+        The model, not wrapped, whose parameters the optimizer updates.
+    optimizer : Optimizer
+        A new optimizer.
     """
     tensors, metadata = _read(path, "optimizer.")
     numbers = json.loads(metadata["numbers"])
     values: dict[str, Any] = {
-        **tensors, **{name.removeprefix("optimizer."): value for name, value in numbers.items()}
-    }  # fmt: skip
-    state_of: dict[str, dict[str, Any]] = {}
+        **tensors,
+        **{name.removeprefix("optimizer."): value for name, value in numbers.items()},
+    }
+    state_by_name: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         parameter_name, _, key = name.rpartition(".")
-        state_of.setdefault(parameter_name, {})[key] = value
+        state_by_name.setdefault(parameter_name, {})[key] = value
     names = {parameter: name for name, parameter in model.named_parameters()}
-    learned = (parameter for group in optimizer.param_groups for parameter in group["params"])
+    parameters = (parameter for group in optimizer.param_groups for parameter in group["params"])
     state = {
-        number: state_of[names[parameter]]
-        for number, parameter in enumerate(learned)
-        if names[parameter] in state_of
+        index: state_by_name[names[parameter]]
+        for index, parameter in enumerate(parameters)
+        if names[parameter] in state_by_name
     }
     optimizer.load_state_dict(
         {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
@@ -106,7 +162,7 @@ def load_optimizer(path: Path, model: nn.Module, optimizer: torch.optim.Optimize
 
 
 def _read(path: Path, prefix: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read the tensors under a prefix, without it, and the metadata."""
+    """Read the tensors under a prefix, without the prefix, and the metadata."""
     with safe_open(str(path), framework="pt") as file:
         names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
         tensors = {name.removeprefix(prefix): file.get_tensor(name) for name in names}

@@ -1,17 +1,22 @@
-"""Classical baselines: pooled MFCC and a classifier of scikit-learn, in a network's splits.
+"""Classical baselines: pooled MFCC and a classifier of scikit-learn, in the splits of a network.
 
-Gaussian process, SVM, k-nearest neighbours and AdaBoost are what Lu et al. ("Speech depression
-recognition based on attentional residual network", Front. Biosci. 2021) compare with, all on MFCC.
-Chosen here, and by no result: a step is an utterance, its MFCC become their mean and deviation over
-the frames; a session is the mean of its steps, since labels belong to sessions. Settings are
-scikit-learn's defaults but for the Gaussian process' kernel and the balance of the SVM.
+Lu et al. (2021) compare with a Gaussian process, an SVM, k-nearest neighbours and AdaBoost, all on
+MFCC. They do not say how MFCC are pooled. Here, chosen before any result: the MFCC of a step become
+their mean and standard deviation over the frames, and a session is the mean of its steps, because
+labels belong to sessions. Hyper-parameters are the defaults of scikit-learn, except for the kernel
+of the Gaussian process and the class weights of the SVM.
 
-Scaler and classifier are fitted on the training people alone. Validation people serve nothing but
-the threshold, which the evaluation takes from their predictions. No estimator is saved: it would
-have to be pickled, and fits again in seconds.
+Scaler and classifier are fitted on training subjects alone. Validation subjects only give the
+decision threshold, which the evaluation computes from their predictions. No estimator is saved: it
+would have to be pickled, and is fitted again in seconds.
+
+References
+----------
+Lu et al., "Speech depression recognition based on attentional residual network", Front. Biosci.
+2021.
 """
 
-from collections.abc import Callable
+import logging
 
 import numpy as np
 import pandas as pd
@@ -26,101 +31,126 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from depmm.config import ClassicalConfig, ClassifierConfig
+from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.corpora.splits import write_split
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import load_experiment_data
 from depmm.evaluation.batch_prediction import prediction_table
+from depmm.files import write_table
 from depmm.models.encoders.acoustic import MFCC
-from depmm.runs.folder import RunFolder, write_table
+from depmm.runs.folder import RunFolder
+
+logger = logging.getLogger(__name__)
 
 
-def train_classical(
-    config: ClassicalConfig, run: RunFolder, say: Callable[[str], None] = print
-) -> None:
-    """Fit one classifier on the training people and predict every session.
+def train_classical(config: ClassicalConfig, run: RunFolder) -> None:
+    """Fit a classifier on the training subjects and predict every session.
 
-    The run folder is that of a network, without model and history. Equal seeds give equal
-    predictions; other seeds change next to nothing (AdaBoost's choice between equal stumps).
+    The run has the files of a network's run except the model and the history. Equal seeds give
+    equal predictions; other seeds change only the choice of AdaBoost between equally good stumps.
 
     Parameters
     ----------
-    config : the experiment, one fold of it
-    run : where it is written; a finished run is left alone
-    say : receives what was done
+    config : ClassicalConfig
+        The experiment, one fold of it.
+    run : RunFolder
+        Where it is written; a finished run is left as it is.
 
     Raises
     ------
-    ConfigError : the folder holds a run of another config
-    DataError, StoreError, SplitError, ManifestError : the data do not fit the config
-    ValueError : more coefficients than mel bands
+    ConfigError
+        If the folder holds a run of another config.
+    DataError, StoreError, SplitError, ManifestError
+        If the data do not fit the config.
+    ValueError
+        If there are more MFCC than mel bands.
     """
     data = load_experiment_data(config)
     run.open(config)
     if run.finished:
-        say(f"{run.path}: finished before, nothing to do")
+        logger.info("%s: already finished", run.path)
         return
-    write_split(data.sessions[["corpus", "subject", "split"]].drop_duplicates(), run.split)
+    write_split(data.sessions[[*SUBJECT_KEY, "split"]].drop_duplicates(), run.split)
     for reason, count in data.excluded.items():
-        say(f"excluded: {count} sessions ({reason})")
+        logger.info("excluded: %d sessions (%s)", count, reason)
 
     settings = config.classical
-    features = session_features(data.dataset, MFCC(settings.n_mfcc, settings.n_mels))
+    features = compute_session_features(data.dataset, MFCC(settings.n_mfcc, settings.n_mels))
     classifier = build_classifier(settings, config.seed)
-    known = data.indices("train")
-    classifier.fit(features[known], data.sessions["target"].to_numpy(int)[known])
+    training = data.indices("train")
+    classifier.fit(features[training], data.sessions["target"].to_numpy(int)[training])
     table = pd.DataFrame(
-        {"index": range(len(features)), "prediction": probability(classifier, features)}
+        {
+            "index": range(len(features)),
+            "prediction": predict_probability(classifier, features),
+        }
     )
-    write_table(prediction_table(config, data, table), run.predictions)
-    people = data.sessions.iloc[known][["corpus", "subject"]].drop_duplicates()
-    say(
-        f"{run.path}: {settings.classifier} fitted on {len(known)} sessions of {len(people)} "
-        f"people, {len(features)} predictions written"
+    write_table(run.predictions, prediction_table(config, data, table))
+    subjects = data.sessions.iloc[training][SUBJECT_KEY].drop_duplicates()
+    logger.info(
+        "%s: %s fitted on %d sessions of %d subjects, %d predictions written",
+        run.path,
+        settings.classifier,
+        len(training),
+        len(subjects),
+        len(features),
     )
 
 
 @torch.no_grad()
-def session_features(dataset: SessionDataset, mfcc: MFCC) -> np.ndarray:
-    """Pool the MFCC of each session: mean and deviation over frames, then the mean over steps.
+def compute_session_features(dataset: SessionDataset, mfcc: MFCC) -> np.ndarray:
+    """Pool the MFCC of each session: mean and standard deviation over frames, mean over steps.
 
-    Steps without sound take no part. Nothing is drawn: these are the waveforms that a network
-    predicts from.
+    Steps without sound are left out. The waveforms are those from which a network predicts, without
+    augmentation.
 
     Parameters
     ----------
-    dataset : sessions with sound, `N` of them
-    mfcc : front-end with `F` coefficients
+    dataset : SessionDataset
+        N sessions with sound.
+    mfcc : MFCC
+        Front-end with F coefficients.
 
     Returns
     -------
-    float64 array [N, 2 F] in decibels, as many means as deviations
+    ndarray of float64, shape (N, 2 * F)
+        F means, then F standard deviations, in decibels.
     """
     features = []
-    for number in range(len(dataset)):
+    for index in range(len(dataset)):
         steps = []
-        for waveform in dataset[None, number].audio or []:
+        for waveform in dataset[None, index].audio or []:
             if len(waveform):
                 sound = torch.from_numpy(waveform).unsqueeze(0)
                 cepstrum = mfcc(sound, torch.tensor([len(waveform)]))[0][0].double()
-                deviation = cepstrum.std(dim=1, correction=0)  # a single frame has none
+                deviation = cepstrum.std(dim=1, correction=0)  # 0 for a single frame
                 steps.append(torch.cat([cepstrum.mean(dim=1), deviation]))
         features.append(torch.stack(steps).mean(dim=0))
     return torch.stack(features).numpy()
 
 
 def build_classifier(settings: ClassifierConfig, seed: int) -> Pipeline:
-    """Build scaler and classifier; classes are balanced where scikit-learn can (SVM alone).
+    """Build scaler and classifier.
+
+    Classes are weighted equally where scikit-learn supports it, which is the SVM.
 
     Parameters
     ----------
-    settings : which classifier, on how many coefficients
-    seed : of its random choices
+    settings : ClassifierConfig
+        Kind of classifier and number of MFCC.
+    seed : int
+        Seed of the random choices of the classifier.
+
+    Returns
+    -------
+    Pipeline
+        Not yet fitted.
     """
     classifier: GaussianProcessClassifier | SVC | KNeighborsClassifier | AdaBoostClassifier
     match settings.classifier:
         case "gaussian_process":
-            # the default's fixed length of 1 sees no neighbours among 2 F scaled features, which
-            # lie about sqrt(4 F) apart; fitted from there, by marginal likelihood
+            # 2 F scaled features lie about sqrt(4 F) apart, so that the default length scale of 1
+            # sees no neighbours; the fit starts here and maximises the marginal likelihood
             length = np.sqrt(4 * settings.n_mfcc)
             kernel = ConstantKernel() * RBF(length)
             classifier = GaussianProcessClassifier(kernel, random_state=seed)
@@ -133,20 +163,29 @@ def build_classifier(settings: ClassifierConfig, seed: int) -> Pipeline:
     return make_pipeline(StandardScaler(), classifier)
 
 
-def probability(classifier: Pipeline, features: np.ndarray) -> np.ndarray:
-    """Predict the positive class, [N] in [0, 1].
+def predict_probability(classifier: Pipeline, features: np.ndarray) -> np.ndarray:
+    """Predict the positive class.
 
-    For the SVM this is the sigmoid of its decision function: it ranks and keeps 0.5 as the
-    classifier's own border, but it is not calibrated. Calibration by cross-validation (Platt, what
-    ``SVC(probability=True)`` did until scikit-learn 1.9 deprecated it) puts sessions of a person on
-    both sides unless grouped; grouped, it asks for several people of each class, and metrics of
-    ranks and of a threshold from validation people gain nothing from it within a fold.
+    For the SVM this is the sigmoid of its decision function: it keeps the ranks, and 0.5 as the
+    decision threshold of the classifier, but it is not calibrated. Calibration by cross-validation
+    (Platt scaling, ``SVC(probability=True)`` until scikit-learn 1.9 deprecated it) puts sessions of
+    one subject on both sides unless it is grouped by subject, and then needs several subjects of
+    each class. Metrics of ranks, and of a threshold from validation subjects, do not need it.
 
     Parameters
     ----------
-    classifier : fitted, from ``build_classifier``
-    features : [N, 2 F]
+    classifier : Pipeline
+        Fitted, from ``build_classifier``.
+    features : ndarray of float64, shape (N, 2 * F)
+        From ``compute_session_features``.
+
+    Returns
+    -------
+    ndarray of float64, shape (N,)
+        Values from 0 to 1.
     """
     if isinstance(classifier[-1], SVC):
-        return expit(classifier.decision_function(features))
-    return classifier.predict_proba(features)[:, 1]
+        probability: np.ndarray = expit(classifier.decision_function(features))
+    else:
+        probability = classifier.predict_proba(features)[:, 1]
+    return probability

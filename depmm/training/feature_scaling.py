@@ -1,4 +1,4 @@
-"""Scales of features, measured on the training people alone before anything is learned."""
+"""Scaling of features by their mean and standard deviation on the training sessions."""
 
 import torch
 from torch import Tensor
@@ -11,45 +11,55 @@ from depmm.models.model import DepressionModel
 
 
 @torch.no_grad()
-def fit_scales(model: DepressionModel, data: ExperimentData, batch_size: int) -> None:
-    """Give every ``FeatureCnn`` of a model the mean and deviation of its features.
+def fit_feature_scales(model: DepressionModel, data: ExperimentData, batch_size: int) -> None:
+    """Set mean and standard deviation of the features in every ``FeatureCnn`` of a model.
 
-    Every process reads all training sessions, and so finds the same numbers.
+    Every process reads all training sessions, so that all processes compute the same values.
 
     Parameters
     ----------
-    model : fresh, its encoders not yet scaled
-    data : of the experiment; only the sessions of ``train`` are read, nothing is drawn
-    batch_size : sessions read at a time
+    model : DepressionModel
+        A new model.
+    data : ExperimentData
+        Only training sessions are read, without augmentation.
+    batch_size : int
+        Number of sessions that are read at a time.
 
     Raises
     ------
-    ValueError : rows of another width than the encoder's
+    ValueError
+        If a stream has another number of features than the encoder.
     """
     scaled = {name: part for name, part in model.encoders.items() if isinstance(part, FeatureCnn)}
     if not scaled:
         return
     moments = {name: _Moments(len(part.mean)) for name, part in scaled.items()}
-    people = data.indices("train")
-    for _, batch in evaluation_batches(data.dataset, people, batch_size, torch.device("cpu")):
+    sessions = data.indices("train")
+    for _, batch in evaluation_batches(data.dataset, sessions, batch_size, torch.device("cpu")):
         for name in scaled:
             length = batch[f"{name}_length"]
             if (length > 0).any():
-                # a row of padding is no row of the step
                 scaled[name].check_width(batch[name])
-                there = length_mask(length, batch[name].shape[2])
-                moments[name].add(batch[name][there])
+                valid = length_mask(length, batch[name].shape[2])  # leaves out the padding
+                moments[name].add(batch[name][valid])
     for name, part in scaled.items():
         part.set_scale(*moments[name].result())
 
 
 class _Moments:
-    """Mean and deviation of each column, over what is valid, block by block (Chan et al. 1983)."""
+    """Mean and standard deviation of the finite values of each column, updated block by block.
+
+    References
+    ----------
+    Chan, Golub and LeVeque, "Algorithms for computing the sample variance", The American
+    Statistician 37(3), 1983.
+    """
 
     def __init__(self, columns: int):
         self.count, self.mean, self.square = torch.zeros(3, columns, dtype=torch.float64)
 
     def add(self, rows: Tensor) -> None:
+        """Add the rows of a block, shape (N, columns)."""
         valid = rows.isfinite()
         count = valid.sum(0)
         values = torch.where(valid, rows, 0.0).double()
@@ -62,5 +72,6 @@ class _Moments:
         self.count += count
 
     def result(self) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation of each column."""
         deviation = (self.square / self.count.clamp(min=1)).sqrt()
         return self.mean.float(), deviation.float()

@@ -1,4 +1,11 @@
-"""Learning-rate search on training data (Smith 2017, section 3.3), a step of the recipe of 1.2."""
+"""Search of a learning rate on training data (learning-rate range test).
+
+References
+----------
+Smith, "Cyclical learning rates for training neural networks", WACV 2017, section 3.3; a step of the
+recipe of Lu et al., "Speech depression recognition based on attentional residual network", Front.
+Biosci. 2021.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -7,31 +14,37 @@ from numpy.typing import ArrayLike
 
 from depmm.errors import DepmmError
 
-LOWEST, HIGHEST = 1e-6, 1.0
-
-STEPS = 60  # optimizer steps of a search
-FIRST = STEPS // 5  # at rates so low that the loss moves by what is in a batch alone
-SMOOTHING = 0.8  # of the loss, exponential
-DIVERGED = 3.0  # times the highest smoothed loss of the first steps: nothing is learned beyond
+LOWEST_RATE, HIGHEST_RATE = 1e-6, 1.0
+N_STEPS = 60  # optimizer steps of a search
+N_FIRST = N_STEPS // 5  # at rates so low that the loss changes only with the batch
+SMOOTHING = 0.8  # of the exponential mean of the loss
+DIVERGENCE = 3.0  # times the highest smoothed loss of the first steps: the loss has diverged
 
 
 class LearningRateError(DepmmError):
-    """No learning rate can be recommended; says what was seen and what to do."""
+    """A search that found no learning rate."""
 
 
 def search_learning_rate(take_step: Callable[[float], float]) -> float:
-    """Raise the rate step by step until the loss explodes; recommend where it fell fastest.
+    """Raise the learning rate step by step until the loss diverges.
 
     Parameters
     ----------
-    take_step : takes one optimizer step at a given rate and returns the loss before it; whoever
-        gives it puts the weights back afterwards
+    take_step : callable
+        Takes one optimizer step at a given learning rate and returns the loss before it. The caller
+        restores the weights afterwards.
+
+    Returns
+    -------
+    float
+        The learning rate at which the loss falls fastest.
 
     Raises
     ------
-    LearningRateError : the loss falls nowhere
+    LearningRateError
+        If the loss falls at no learning rate.
     """
-    rates = np.geomspace(LOWEST, HIGHEST, STEPS)
+    rates = np.geomspace(LOWEST_RATE, HIGHEST_RATE, N_STEPS)
     losses: list[float] = []
     mean = 0.0
     for count, rate in enumerate(rates, start=1):
@@ -40,31 +53,42 @@ def search_learning_rate(take_step: Callable[[float], float]) -> float:
             break
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
         losses.append(mean / (1 - SMOOTHING**count))
-        if losses[-1] > DIVERGED * max(losses[:FIRST]):
+        if losses[-1] > DIVERGENCE * max(losses[:N_FIRST]):
             break
-    return steepest(rates[: len(losses)], losses)
+    return find_steepest_rate(rates[: len(losses)], losses)
 
 
-def steepest(rates: ArrayLike, losses: Sequence[float]) -> float:
-    """Find the rate at which the loss falls fastest, before its lowest point.
+def find_steepest_rate(rates: ArrayLike, losses: Sequence[float]) -> float:
+    """Find the learning rate at which the loss falls fastest, before its minimum.
 
     Parameters
     ----------
-    rates : rising
-    losses : smoothed, one for each rate
+    rates : array_like, shape (N,)
+        Increasing learning rates.
+    losses : sequence of float
+        Smoothed loss at each of them.
+
+    Returns
+    -------
+    float
+        The learning rate.
 
     Raises
     ------
-    LearningRateError : the loss falls nowhere
+    LearningRateError
+        If the loss falls at no learning rate.
     """
-    begin = len(losses) // 5  # the first means are of few batches and jump
+    begin = len(losses) // 5  # the first smoothed losses are means of few batches
     end = begin + int(np.argmin(losses[begin:])) + 1 if losses else 0
     if end - begin < 3:
-        seen = ", ".join(f"{loss:.3g}" for loss in losses[:5])
+        first = ", ".join(f"{loss:.3g}" for loss in losses[:5])
         raise LearningRateError(
-            f"the search found no learning rate at which the training loss falls (it began with "
-            f"{seen}): give training.learning_rate a number"
+            f"the search found no learning rate at which the training loss falls (first losses: "
+            f"{first}).",
+            setting="training.learning_rate",
+            value="find",
+            remedy="Set training.learning_rate (or that of the phase) to a number.",
         )
-    tried = np.asarray(rates, float)[begin:end]
-    slope = np.gradient(np.asarray(losses)[begin:end], np.log(tried))
-    return float(tried[np.argmin(slope)])
+    searched = np.asarray(rates, float)[begin:end]
+    slope = np.gradient(np.asarray(losses)[begin:end], np.log(searched))
+    return float(searched[np.argmin(slope)])

@@ -1,38 +1,28 @@
-"""Training: one function, from a config to a run folder.
+"""The training loop: one function, from a config to the folder of a run.
 
-The same function runs on one CPU or under ``accelerate launch`` on many GPUs. Everything random in
-an epoch follows from (seed, epoch, process), so that a run that was interrupted and started again
-ends with the weights of one that was not.
+The same function runs on one CPU or, under ``accelerate launch``, on many GPUs. Everything random
+in an epoch follows from (seed, epoch, process), so that an interrupted run that is started again
+ends with the weights of a run that was not interrupted.
 """
 
-import json
-import shutil
+import logging
 import time
-from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, gather_object
 from safetensors.torch import load_file, save_file
 from torch.utils.tensorboard import SummaryWriter
-from transformers.utils import logging
 
-from depmm.config import Config, ConfigError, PhaseConfig, TrainingConfig
+from depmm.config import Config, PhaseConfig
+from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.corpora.splits import write_split
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.precompute import ensure_embeddings
-from depmm.evaluation.batch_prediction import predict_sessions, prediction_table
-from depmm.evaluation.stats.binary_metrics import auroc
-from depmm.evaluation.stats.severity_metrics import rmse
-from depmm.evaluation.stats.weighted_sums import unit_weights
-from depmm.models.model import DepressionModel, build_model
-from depmm.models.weights import load_run, load_weights
-from depmm.runs.folder import RunFolder, write_table, write_text
-from depmm.runs.lineage import check_start
+from depmm.files import write_table
+from depmm.models.model import build_model
+from depmm.runs.folder import RunFolder
 from depmm.training.checkpoint import (
     load_model,
     load_optimizer,
@@ -40,248 +30,205 @@ from depmm.training.checkpoint import (
     save_checkpoint,
     trainable_state,
 )
-from depmm.training.feature_scaling import fit_scales
-from depmm.training.learner import Learner, freeze
+from depmm.training.feature_scaling import fit_feature_scales
+from depmm.training.initialization import initialize_weights
 from depmm.training.learning_rate_search import search_learning_rate
-from depmm.training.losses import session_weights
+from depmm.training.phase import PhaseTrainer, freeze_parameters
+from depmm.training.prediction import save_and_predict, validate
 
-SEARCH_EPOCHS = 1_000_000  # a search of the learning rate draws as these epochs would
+# a search of the learning rate draws the batches of epochs that no training reaches
+SEARCH_EPOCH = 1_000_000
 
-Say = Callable[[str], None]
-
-
-def build_accelerator(config: Config) -> Accelerator:
-    """Open the device or devices that the launcher gave.
-
-    A batch may hold nobody with a face: its encoder is then unused, which DDP must expect.
-
-    Raises
-    ------
-    ConfigError : half precision that the device does not compute in
-    """
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    precision = config.training.mixed_precision
-    accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[unused])
-    if precision == "fp16" and accelerator.device.type == "cpu":
-        # Accelerate would compute in full precision, and not say so
-        raise ConfigError(
-            "training.mixed_precision: fp16 needs a GPU, here is a CPU: use bf16 or no"
-        )
-    return accelerator
+logger = logging.getLogger(__name__)
 
 
-def train(config: Config, run: RunFolder, accelerator: Accelerator, say: Say = print) -> None:
-    """Train one model, keep its best epoch on validation, predict every session.
+def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> None:
+    """Train a network, keep its best epoch on validation, and predict every session.
 
     Parameters
     ----------
-    config : the experiment, one fold of it
-    run : where it is written; a run that was interrupted there goes on
-    accelerator : from ``build_accelerator``
-    say : receives a line per epoch, on the main process
+    config : Config
+        The experiment, one fold of it.
+    run : RunFolder
+        Where it is written; an interrupted run is resumed, a finished one left as it is.
+    accelerator : Accelerator
+        From ``build_accelerator``.
 
     Raises
     ------
-    ConfigError : the folder holds a run of another config
-    DataError, StoreError, SplitError, ManifestError : the data do not fit the config
-    LearningRateError : a learning rate was searched and none found
-    ValueError : weights to start from do not fit, or know somebody who is tested
+    ConfigError
+        If the folder holds a run of another config.
+    DataError, StoreError, SplitError, ManifestError
+        If the data do not fit the config.
+    LearningRateError
+        If a learning rate is searched and none is found.
+    RunError
+        If the initial weights depend on a test subject.
+    ValueError
+        If the initial weights do not fit the model.
     """
     settings = config.training
-    speak: Say = say if accelerator.is_main_process else lambda line: None
     data = load_experiment_data(config)
     if accelerator.is_main_process:
         run.open(config)
-        write_split(data.sessions[["corpus", "subject", "split"]].drop_duplicates(), run.split)
+        write_split(data.sessions[[*SUBJECT_KEY, "split"]].drop_duplicates(), run.split)
     accelerator.wait_for_everyone()
     if run.finished:
-        speak(f"{run.path}: finished before, nothing to do")
+        logger.info("%s: already finished", run.path)
         return
     if accelerator.is_main_process:
         run.checkpoints.mkdir(exist_ok=True)
-    describe(data, accelerator, speak)
+    log_data(data, accelerator)
 
     torch.manual_seed(config.seed)
-    unwrapped_model = build_model(
+    model = build_model(
         config.model, config.target.kind, data.score_range, config.target.output
     ).train()
-    # an encoder freezes what it wants by itself; a phase may freeze more for a while
-    frozen = {name for name, p in unwrapped_model.named_parameters() if not p.requires_grad}
-    checkpoint = run.checkpoints / "last.safetensors"
-    if not checkpoint.is_file():
-        fit_scales(unwrapped_model, data, settings.batch_size)
-    initialize(unwrapped_model, settings, run, data, accelerator, speak)
+    # parameters that an encoder freezes are never trained; a phase may freeze more of them
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    resumed = run.last_checkpoint.is_file()
+    if not resumed:
+        fit_feature_scales(model, data, settings.batch_size)
+    initialize_weights(model, settings, run, data, write_report=accelerator.is_main_process)
     progress: dict[str, Any] = {
         "epoch": 0, "best": None, "best_epoch": -1, "history": [], "rates": []
     }  # fmt: skip
-    if checkpoint.is_file():
-        progress = load_model(checkpoint, unwrapped_model, frozen)
-        speak(f"{run.path}: goes on after epoch {progress['epoch']}")
-    # after the weights have come, as it is their output that is kept
-    rank, world = accelerator.process_index, accelerator.num_processes
-    data = ensure_embeddings(unwrapped_model.encoders, data, accelerator.device, rank, world)
+    if resumed:
+        progress = load_model(run.last_checkpoint, model, frozen)
+        logger.info("%s: resumed after epoch %d", run.path, progress["epoch"])
+    # after the weights are loaded, because they determine the embeddings
+    rank, world_size = accelerator.process_index, accelerator.num_processes
+    data = ensure_embeddings(model.encoders, data, accelerator.device, rank, world_size)
     accelerator.wait_for_everyone()
     board = SummaryWriter(run.path / "tensorboard") if accelerator.is_main_process else None
 
-    everything = PhaseConfig(epochs=settings.epochs, learning_rate=settings.learning_rate)
+    whole = PhaseConfig(epochs=settings.epochs, learning_rate=settings.learning_rate)
     end = 0
-    for number, phase in enumerate(settings.phases or [everything]):
+    for index, phase in enumerate(settings.phases or [whole]):
         begin, end = end, end + phase.epochs
         if progress["epoch"] >= end:
             continue
-        freeze(unwrapped_model, frozen, phase.freeze_encoders)
-        learner = Learner(config, data, unwrapped_model, accelerator)
-        if len(progress["rates"]) == number:
-            progress["rates"].append(find_rate(learner, phase, begin, speak))
-            if phase.learning_rate == "find":  # the search has moved its optimizer
-                learner = Learner(config, data, unwrapped_model, accelerator)
+        freeze_parameters(model, frozen, phase.freeze_encoders)
+        trainer = PhaseTrainer(config, data, model, accelerator)
+        if len(progress["rates"]) == index:
+            progress["rates"].append(find_learning_rate(trainer, phase, begin))
+            if phase.learning_rate == "find":  # the search has changed the optimizer's state
+                trainer = PhaseTrainer(config, data, model, accelerator)
         if progress["epoch"] > begin:
-            load_optimizer(checkpoint, unwrapped_model, learner.optimizer)
+            load_optimizer(run.last_checkpoint, model, trainer.optimizer)
         for epoch in range(max(progress["epoch"], begin), end):
             if epoch - max(progress["best_epoch"], begin - 1) > settings.patience:
-                speak(f"no gain on validation for {settings.patience} epochs: stopped")
+                logger.info("stopped: no improvement for %d epochs", settings.patience)
                 break
             began = time.perf_counter()
             losses = [row["val_loss"] for row in progress["history"] if row["epoch"] > begin]
             row: dict[str, Any] = {
                 "epoch": epoch + 1,
-                **learner.epoch(epoch, begin, end, progress["rates"][number], losses),
-                **validate(config, data, unwrapped_model, accelerator),
+                **trainer.train_epoch(epoch, begin, end, progress["rates"][index], losses),
+                **validate(config, data, model, accelerator),
                 "seconds": time.perf_counter() - began,
             }
-            measure = row[f"val_{settings.monitor}"]
-            gain = -measure if settings.monitor != "auroc" else measure
+            value = row[f"val_{settings.monitor}"]
+            gain = value if settings.monitor == "auroc" else -value
             if progress["best"] is None or gain > progress["best"]:
                 progress |= {"best": gain, "best_epoch": epoch}
                 if accelerator.is_main_process:
-                    save_file(trainable_state(unwrapped_model, frozen), run.best)
+                    save_file(trainable_state(model, frozen), run.best_checkpoint)
             progress["history"].append(row)
             progress["epoch"] = epoch + 1
             if board is not None:
-                save_checkpoint(checkpoint, unwrapped_model, learner.optimizer, progress, frozen)
-                write_table(pd.DataFrame(progress["history"]), run.history)
+                save_checkpoint(run.last_checkpoint, model, trainer.optimizer, progress, frozen)
+                write_table(run.history, pd.DataFrame(progress["history"]))
                 for name in row.keys() - {"epoch"}:
                     board.add_scalar(name, row[name], epoch + 1)
-            speak(_line(row, config, best=progress["best_epoch"] == epoch))
+            logger.info("%s", format_epoch(row, config, best=progress["best_epoch"] == epoch))
 
     if board is not None:
         board.close()
     accelerator.wait_for_everyone()
-    load_trainable_state(unwrapped_model, load_file(run.best), frozen)
-    finish(config, data, unwrapped_model, run, accelerator)
-    speak(f"{run.path}: best epoch {progress['best_epoch'] + 1}, predictions written")
+    load_trainable_state(model, load_file(run.best_checkpoint), frozen)
+    save_and_predict(config, data, model, run, accelerator)
+    logger.info("%s: best epoch %d, predictions written", run.path, progress["best_epoch"] + 1)
 
 
-def find_rate(learner: Learner, phase: PhaseConfig, begin: int, say: Say) -> float:
-    """The phase's learning rate; searched on training sessions where it asks for that."""
+def find_learning_rate(trainer: PhaseTrainer, phase: PhaseConfig, begin: int) -> float:
+    """Return the learning rate of a phase, or search it on training sessions.
+
+    The search leaves the weights as they were, but not the state of the optimizer.
+
+    Parameters
+    ----------
+    trainer : PhaseTrainer
+        Of the phase.
+    phase : PhaseConfig
+        Settings of the phase.
+    begin : int
+        First epoch of the phase.
+
+    Returns
+    -------
+    float
+        The learning rate before the schedule.
+
+    Raises
+    ------
+    LearningRateError
+        If none is found.
+    """
     if phase.learning_rate != "find":
         return phase.learning_rate
-    before = {name: value.clone() for name, value in learner.unwrapped_model.state_dict().items()}
-    # draws of epochs that training never reaches
-    batches = learner.gradients(SEARCH_EPOCHS + begin)
+    before = {name: value.clone() for name, value in trainer.unwrapped_model.state_dict().items()}
+    gradients = trainer.iterate_gradients(SEARCH_EPOCH + begin)
 
     def take_step(rate: float) -> float:
-        loss = next(batches)
-        learner.update(rate)
+        loss = next(gradients)
+        trainer.update(rate)
         return loss
 
     rate = search_learning_rate(take_step)
-    learner.unwrapped_model.load_state_dict(before)
-    learner.optimizer.zero_grad()
-    say(f"learning rate found: {rate:.2g}")
+    trainer.unwrapped_model.load_state_dict(before)
+    trainer.optimizer.zero_grad()
+    logger.info("learning rate found: %.2g", rate)
     return rate
 
 
-def initialize(
-    unwrapped_model: DepressionModel,
-    settings: TrainingConfig,
-    run: RunFolder,
-    data: ExperimentData,
-    accelerator: Accelerator,
-    say: Say,
-) -> None:
-    """Start from published weights and from another run, where asked; say and keep what matched."""
-    reports = [
-        load_weights(unwrapped_model.get_submodule(f"encoders.{name}.backbone.resnet"), path)
-        for name, path in settings.weights.items()
-    ]
-    if settings.init_from is not None:
-        say(check_start(settings.init_from, data.sessions))
-        reports.append(load_run(unwrapped_model, settings.init_from))
-    for report in reports:
-        say(str(report))
-    if reports and accelerator.is_main_process:
-        content = [asdict(report) | {"path": str(report.path)} for report in reports]
-        write_text(run.carried_over, json.dumps(content, indent=1))
+def log_data(data: ExperimentData, accelerator: Accelerator) -> None:
+    """Log the devices, the sessions of each split, and the excluded sessions.
 
-
-def describe(data: ExperimentData, accelerator: Accelerator, say: Say) -> None:
-    """Say what computes, who takes part and who does not."""
-    world = accelerator.num_processes
-    say(f"{world} process{'es' if world > 1 else ''} on {accelerator.device.type}")
+    Parameters
+    ----------
+    data : ExperimentData
+        Sessions of the experiment.
+    accelerator : Accelerator
+        From ``build_accelerator``.
+    """
+    world_size = accelerator.num_processes
+    processes = "process" if world_size == 1 else "processes"
+    logger.info("%d %s on %s", world_size, processes, accelerator.device.type)
     for split, rows in data.sessions.groupby("split"):
-        people = rows[["corpus", "subject"]].drop_duplicates()
-        say(f"{split}: {len(rows)} sessions of {len(people)} people")
+        subjects = rows[SUBJECT_KEY].drop_duplicates()
+        logger.info("%s: %d sessions of %d subjects", split, len(rows), len(subjects))
     for reason, count in data.excluded.items():
-        say(f"excluded: {count} sessions ({reason})")
+        logger.info("excluded: %d sessions (%s)", count, reason)
 
 
-def validate(
-    config: Config, data: ExperimentData, model: DepressionModel, accelerator: Accelerator
-) -> dict[str, float]:
-    """Loss and one metric on the validation people."""
-    table = predict_everywhere(config, data, model, data.indices("validation"), accelerator)
-    truth = data.sessions["target"].iloc[table["index"]].to_numpy()
-    device = next(model.parameters()).device
-    logits = torch.tensor(np.stack(table["logits"].tolist()), dtype=torch.float32, device=device)
-    with torch.no_grad():
-        losses = model.head.loss(logits, torch.tensor(truth, dtype=torch.float32, device=device))
-    # one loss of both classes, however often each is drawn in training
-    weight = session_weights(truth, config.training.class_balance != "none")
-    row = {"val_loss": float((losses.cpu().numpy() * weight).mean())}
-    metric = auroc if config.target.kind == "binary" else rmse
-    value = metric(truth, table["prediction"].to_numpy(), unit_weights(len(table)))
-    return row | {f"val_{metric.__name__}": float(value[0])}
+def format_epoch(row: dict[str, Any], config: Config, best: bool) -> str:
+    """Write one line about an epoch; ``*`` marks the best one so far.
 
+    Parameters
+    ----------
+    row : dict of str to object
+        The row of ``history.parquet``.
+    config : Config
+        The experiment.
+    best : bool
+        Whether it is the best epoch so far.
 
-def predict_everywhere(
-    config: Config,
-    data: ExperimentData,
-    model: DepressionModel,
-    indices: list[int],
-    accelerator: Accelerator,
-    n_gate_samples: int = 0,
-) -> pd.DataFrame:
-    """Predict sessions on all processes; every process gets the whole table, in order."""
-    rank, world = accelerator.process_index, accelerator.num_processes
-    batch_size = config.training.batch_size
-    mine = predict_sessions(model, data.dataset, indices, batch_size, rank, world, n_gate_samples)
-    everyone = gather_object([mine])
-    table = pd.concat([part for part in everyone if len(part)], ignore_index=True)
-    return table.astype({"index": int}).sort_values("index", ignore_index=True)
-
-
-def finish(
-    config: Config,
-    data: ExperimentData,
-    model: DepressionModel,
-    run: RunFolder,
-    accelerator: Accelerator,
-) -> None:
-    """Save the model and predict every session of every split, as whoever loads it will."""
-    accelerator.unwrap_model(model, keep_fp32_wrapper=False)  # half precision was for training
-    everyone = list(range(len(data.sessions)))
-    n_gate_samples = config.evaluation.n_gate_samples
-    table = predict_everywhere(config, data, model, everyone, accelerator, n_gate_samples)
-    if accelerator.is_main_process:
-        logging.disable_progress_bar()  # one small file needs none
-        model.save_pretrained(run.path)
-        write_table(prediction_table(config, data, table), run.predictions)
-        shutil.rmtree(run.checkpoints)
-    accelerator.wait_for_everyone()
-
-
-def _line(row: dict[str, Any], config: Config, best: bool) -> str:
+    Returns
+    -------
+    str
+        The line.
+    """
     metric = "auroc" if config.target.kind == "binary" else "rmse"
     return (
         f"epoch {row['epoch']:3d}/{config.training.epochs}  train loss {row['train_loss']:.3f}  "

@@ -1,4 +1,4 @@
-"""The loss of a batch: sessions weighted by class, and single steps where the model has a head."""
+"""Loss of a batch: sessions weighted by class, and single steps where the model predicts them."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -8,42 +8,55 @@ from depmm.models.heads import Head
 from depmm.models.model import DepressionOutput
 
 
-def session_weights(labels: ArrayLike, balance: bool) -> np.ndarray:
-    """Weight of each training session; with ``balance`` both classes weigh the same in total.
+def compute_session_weights(labels: ArrayLike, balance: bool) -> np.ndarray:
+    """Compute the weight of each training session.
 
     Parameters
     ----------
-    labels : 0 or 1 for classes; any other numbers (scores) weigh equally
-    balance : whether to balance
+    labels : array_like, shape (N,)
+        Classes 0 and 1; other values (scores) get equal weights.
+    balance : bool
+        Whether both classes get the same total weight.
 
     Returns
     -------
-    float array, mean 1
+    ndarray of float64, shape (N,)
+        Weights with mean 1.
     """
     values = np.asarray(labels, float)
     classes, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     if not balance or not set(classes) <= {0.0, 1.0}:
         return np.ones(len(values))
-    return (len(values) / len(classes) / counts)[inverse]
+    weights: np.ndarray = (len(values) / len(classes) / counts)[inverse]
+    return weights
 
 
-def batch_loss(
+def compute_batch_loss(
     head: Head,
     output: DepressionOutput,
     target: Tensor,
     weight: Tensor,
     auxiliary_loss_weight: float,
 ) -> Tensor:
-    """Weighted sum of the sessions' losses.
+    """Compute the weighted sum of the losses of the sessions.
 
     Parameters
     ----------
-    head : says what loss fits the target
-    output : of the model
-    target : Tensor[B]
-    weight : Tensor[B], each session's share of the batch
-    auxiliary_loss_weight : weight of the mean loss over a session's own steps, if the model
-        predicts them
+    head : Head
+        The head of the model, which defines the loss.
+    output : DepressionOutput
+        Output of the model.
+    target : Tensor, shape (B,)
+        Classes or scores.
+    weight : Tensor, shape (B,)
+        Weight of each session in the batch.
+    auxiliary_loss_weight : float
+        Weight of the mean loss over the steps of a session, if the model predicts single steps.
+
+    Returns
+    -------
+    Tensor, shape ()
+        The loss.
     """
     assert output.logits is not None
     assert output.step_mask is not None
@@ -51,6 +64,6 @@ def batch_loss(
     if output.step_logits is not None and auxiliary_loss_weight > 0:
         mask = output.step_mask
         steps = head.loss(output.step_logits, target.unsqueeze(1).expand(mask.shape))
-        # every session speaks with one voice, however many steps it has
+        # the mean over steps: a session counts the same, however many steps it has
         loss = loss + auxiliary_loss_weight * (steps * mask).sum(1) / mask.sum(1)
     return (loss * weight).sum()

@@ -1,4 +1,4 @@
-"""Optimizers with weight decay by name, and how the learning rate changes while they work."""
+"""Optimizers with weight decay by parameter name, and schedules of the learning rate."""
 
 import math
 from collections.abc import Sequence
@@ -8,33 +8,58 @@ from torch import nn
 
 from depmm.config import TrainingConfig
 
-NOT_DECAYED = ("bias", "norm", "gate_logit")  # part of a parameter's name
+NOT_DECAYED = ("bias", "norm", "gate_logit")  # parts of parameter names
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Split the trainable parameters by name into decayed and not.
+def group_parameters(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Split the trainable parameters into those with and those without weight decay.
 
-    Biases, normalisation, gates and everything one-dimensional is not decayed (DEP-Former release).
+    Biases, normalisation, gates and one-dimensional parameters have none, as in the released code
+    of DEP-Former.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model.
+    weight_decay : float
+        Weight decay of the first group.
+
+    Returns
+    -------
+    list of dict
+        Two parameter groups for an optimizer.
     """
     decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
+    not_decayed: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             skip = parameter.ndim < 2 or any(part in name for part in NOT_DECAYED)
-            (free if skip else decayed).append(parameter)
+            (not_decayed if skip else decayed).append(parameter)
     return [
         {"params": decayed, "weight_decay": weight_decay},
-        {"params": free, "weight_decay": 0.0},
+        {"params": not_decayed, "weight_decay": 0.0},
     ]
 
 
 def build_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Optimizer:
-    """Build the optimizer over ``parameter_groups``; the loop sets its learning rate.
+    """Build the optimizer; the training loop sets its learning rate.
 
-    ``adamw`` is DEP-Former's, ``sgd`` that of the attention ResNet and DepNet, ``rmsprop``
-    EmoAudioNet's. SGD and RMSprop add weight decay to the gradient, AdamW takes it off the weights.
+    DEP-Former uses ``adamw``, the attention ResNet and DepNet ``sgd``, EmoAudioNet ``rmsprop``. SGD
+    and RMSprop add the weight decay to the gradient; AdamW subtracts it from the weights.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model.
+    settings : TrainingConfig
+        Optimizer, momentum and weight decay.
+
+    Returns
+    -------
+    Optimizer
+        With two parameter groups, with and without weight decay.
     """
-    groups = parameter_groups(model, settings.weight_decay)
+    groups = group_parameters(model, settings.weight_decay)
     match settings.optimizer:
         case "adamw":
             return torch.optim.AdamW(groups, fused=True)
@@ -44,17 +69,28 @@ def build_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.O
             return torch.optim.RMSprop(groups)
 
 
-def schedule_factor(
+def compute_schedule_factor(
     settings: TrainingConfig, step: int, warmup: int, total: int, losses: Sequence[float]
 ) -> float:
-    """Factor on the learning rate: a linear warm-up, then the schedule.
+    """Compute the factor on the learning rate: a linear warm-up, then the schedule.
 
     Parameters
     ----------
-    settings : which schedule
-    step : optimizer steps taken so far in this phase
-    warmup, total : steps of the warm-up and of the phase
-    losses : validation losses of the epochs so far in this phase, for ``plateau``
+    settings : TrainingConfig
+        Schedule and its parameters.
+    step : int
+        Number of optimizer steps so far in the phase.
+    warmup : int
+        Number of optimizer steps of the warm-up.
+    total : int
+        Number of optimizer steps of the phase.
+    losses : sequence of float
+        Validation losses of the epochs of the phase so far, for the schedule ``plateau``.
+
+    Returns
+    -------
+    float
+        The factor.
     """
     if step < warmup:
         return (step + 1) / warmup
@@ -64,14 +100,31 @@ def schedule_factor(
         case "cosine":
             progress = (step - warmup) / max(1, total - warmup)
             return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-        case "inverse":  # Caffe's "inv" policy, as DepNet uses it
-            return (1 + settings.inverse_gamma * step) ** -settings.inverse_power
+        case "inverse":  # the policy "inv" of Caffe, which DepNet uses
+            return float((1 + settings.inverse_gamma * step) ** -settings.inverse_power)
         case "plateau":
-            return plateau_factor(losses, settings.plateau_factor, settings.plateau_patience)
+            return compute_plateau_factor(
+                losses, settings.plateau_factor, settings.plateau_patience
+            )
 
 
-def plateau_factor(losses: Sequence[float], factor: float, patience: int) -> float:
-    """Multiply by ``factor`` after every ``patience`` epochs in a row without a new lowest loss."""
+def compute_plateau_factor(losses: Sequence[float], factor: float, patience: int) -> float:
+    """Multiply by ``factor`` after every ``patience`` epochs without a new lowest loss.
+
+    Parameters
+    ----------
+    losses : sequence of float
+        Validation loss of each epoch.
+    factor : float
+        Factor of one reduction.
+    patience : int
+        Number of epochs.
+
+    Returns
+    -------
+    float
+        Product of all reductions so far.
+    """
     scale, lowest, waited = 1.0, math.inf, 0
     for loss in losses:
         if loss < lowest:
@@ -84,6 +137,14 @@ def plateau_factor(losses: Sequence[float], factor: float, patience: int) -> flo
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
-    """Set the learning rate of all groups."""
+    """Set the learning rate of all parameter groups.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        The optimizer.
+    value : float
+        The learning rate.
+    """
     for group in optimizer.param_groups:
         group["lr"] = value

@@ -1,14 +1,21 @@
-"""Nested selection: a fold chooses its settings by inner folds of the people it may learn from.
+"""Hyper-parameter tuning by nested cross-validation.
 
-The error of the best of many settings, measured on the people who made it the best, is too small
-(Varma and Simon, "Bias in error estimation when using cross-validation for model selection", BMC
-Bioinformatics 7:91, 2006). So the people whom the outer fold tests are not in the manifest that
-inner runs read: nothing of theirs, label or recording, can reach the choice. Inner runs are
-ordinary runs of that manifest in a k-fold split: each chooses its epoch and threshold on validation
-people of its own, and is measured on the inner fold that it never saw.
+The error of the best of many candidates, measured on the subjects who made it the best, is
+optimistic. Therefore the subjects that an outer fold tests are not in the manifest that the inner
+runs read: neither labels nor recordings of theirs can influence the choice. Inner runs are ordinary
+runs on that manifest with a k-fold split: each chooses epoch and threshold on validation subjects
+of its own, and is measured on an inner fold that it has not seen.
+
+References
+----------
+Varma and Simon, "Bias in error estimation when using cross-validation for model selection", BMC
+Bioinformatics 7:91, 2006.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +24,6 @@ import pandas as pd
 from accelerate import Accelerator
 
 from depmm.config import (
-    ClassicalConfig,
-    Config,
     Experiment,
     ExperimentT,
     TargetConfig,
@@ -33,67 +38,56 @@ from depmm.errors import DepmmError
 from depmm.evaluation.predictions import prepare_predictions
 from depmm.evaluation.stats.metrics import METRICS, Metric
 from depmm.evaluation.stats.weighted_sums import unit_weights
-from depmm.runs.folder import RunFolder, write_text
-from depmm.training.classical import train_classical
-from depmm.training.loop import train
+from depmm.files import write_text
+from depmm.runs.folder import RunFolder
+from depmm.training.experiment import run_experiment
 
-TIE = 1e-12  # means that differ by less differ by rounding
+TIE = 1e-12  # means that differ by less differ only by rounding
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 
 class TuningError(DepmmError):
-    """Settings that cannot be chosen; names the metric and the remedy."""
+    """A tuning that cannot choose between its candidates."""
 
 
-def fit(config: Experiment, run: RunFolder, accelerator: Accelerator, say: Say = print) -> None:
-    """Train a network on all processes, or fit a classical baseline on the main one.
-
-    Parameters and errors : as ``train`` and ``train_classical``
-    """
-    if isinstance(config, Config):
-        train(config, run, accelerator, say)
-        accelerator.free_memory()
-    elif isinstance(config, ClassicalConfig) and accelerator.is_main_process:
-        train_classical(config, run, say)
-    accelerator.wait_for_everyone()
-
-
-def select(
-    config: ExperimentT, run: RunFolder, accelerator: Accelerator, say: Say = print
-) -> ExperimentT:
+def tune(config: ExperimentT, run: RunFolder, accelerator: Accelerator) -> ExperimentT:
     """Choose the settings of one outer fold.
 
-    Every candidate is trained in every inner fold, in ``selection/candidate-<i>/fold-<j>`` below
-    the run; finished inner runs are kept, so that an interrupted tuning goes on. The best mean
-    over the inner folds wins, the first of the grid where several are equal. ``tuning.csv``
-    holds the candidates, their metric in each inner fold and the choice; once it is written the
-    choice stands.
+    Every candidate is trained in every inner fold, in ``tuning/candidate-<i>/fold-<j>`` below the
+    run; finished inner runs are kept, so that an interrupted tuning is resumed. The candidate with
+    the best mean over the inner folds is chosen, the first one of equally good ones. Once
+    ``tuning.csv`` is written, its choice is final.
 
     Parameters
     ----------
-    config : one fold of an experiment with a ``tuning``
-    run : of that fold
-    accelerator : of the experiment; every process reads the choice that the main one wrote
-    say : receives a line per inner run and the choice, on the main process
+    config : Config or ClassicalConfig
+        One fold of an experiment with a ``tuning`` section.
+    run : RunFolder
+        Of that fold.
+    accelerator : Accelerator
+        From ``build_accelerator``.
 
     Returns
     -------
-    the config with the chosen settings, nothing left to select
+    Config or ClassicalConfig
+        The config with the chosen settings and without a ``tuning`` section.
 
     Raises
     ------
-    TuningError : a metric that cannot choose, or is undefined for every candidate
-    SplitError : too few people (of a class) for the inner folds
-    ConfigError, DataError, StoreError, ManifestError : as ``fit``
+    TuningError
+        If the metric does not fit the target, or is undefined for every candidate.
+    SplitError
+        If there are too few subjects (of a class) for the inner folds.
+    DepmmError
+        As ``run_experiment``.
     """
-    tuning = _tuning(config)
-    speak: Say = say if accelerator.is_main_process else lambda line: None
-    metric = tuning_metric(tuning, config.target)
+    tuning = _tuning_of(config)
+    metric = find_tuning_metric(tuning, config.target)
     if not run.tuning.is_file():
-        values = measure_candidates(config, run, accelerator, metric, speak)
+        values = measure_candidates(config, run, accelerator, metric)
         means = values.mean(axis=1)
-        best = choose(means, metric, tuning)
+        best = choose_candidate(means, metric, tuning)
         if accelerator.is_main_process:
             table = pd.DataFrame(
                 {
@@ -110,53 +104,92 @@ def select(
             write_text(run.tuning, table.to_csv(index=False))
         accelerator.wait_for_everyone()
     table = pd.read_csv(run.tuning)
-    number = int(np.flatnonzero(table["chosen"])[0])
-    equal = np.flatnonzero(abs(table["mean"] - table["mean"][number]) <= TIE)
-    tie = f" (the first of {len(equal)} that are equally good)" if len(equal) > 1 else ""
-    speak(f"chosen: {format_overrides(tuning.candidates[number])}{tie}")
-    return override_settings(config, tuning.candidates[number]).model_copy(update={"tuning": None})
+    chosen = int(np.flatnonzero(table["chosen"])[0])
+    equal = np.flatnonzero(abs(table["mean"] - table["mean"][chosen]) <= TIE)
+    tie = f" (the first of {len(equal)} equally good candidates)" if len(equal) > 1 else ""
+    logger.info("chosen: %s%s", format_overrides(tuning.candidates[chosen]), tie)
+    tuned = override_settings(config, tuning.candidates[chosen])
+    return tuned.model_copy(update={"tuning": None})
 
 
 def measure_candidates(
-    config: Experiment, run: RunFolder, accelerator: Accelerator, metric: Metric, say: Say
+    config: Experiment, run: RunFolder, accelerator: Accelerator, metric: Metric
 ) -> np.ndarray:
-    """Train every candidate in every inner fold: the metric of each, [candidates, inner folds].
+    """Train every candidate in every inner fold and measure it there.
 
-    Parameters and errors : as ``select``
-    """
-    tuning = _tuning(config)
-    folder = run.path / "tuning"
-    if accelerator.is_main_process:
-        write_manifest(manifest_without_tested(config), folder / "manifest")
-    accelerator.wait_for_everyone()
-    say(
-        f"tuning by {tuning.metric}: {len(tuning.candidates)} candidates in "
-        f"{tuning.folds} inner folds"
-    )
-    values = np.empty((len(tuning.candidates), tuning.folds))
-    for number, settings in enumerate(tuning.candidates):
-        for fold in range(tuning.folds):
-            inner = RunFolder(folder / f"candidate-{number}" / f"fold-{fold}")
-            one = inner_experiment(config, settings, folder / "manifest", fold)
-            try:
-                fit(one, inner, accelerator, lambda line: None)
-            except SplitError as error:
-                raise SplitError(
-                    f"inner fold {fold} of {run.path} (tuning.folds {tuning.folds}, for "
-                    f"split.folds here): {error}"
-                ) from None
-            values[number, fold] = measure(inner, metric)
-        figures = ", ".join(f"{value:.3f}" for value in values[number])
-        say(f"candidate {number}, {format_overrides(settings)}: {figures}")
-    return values
+    Parameters
+    ----------
+    config : Config or ClassicalConfig
+        One fold of an experiment with a ``tuning`` section.
+    run : RunFolder
+        Of that fold.
+    accelerator : Accelerator
+        From ``build_accelerator``.
+    metric : Metric
+        What is measured.
 
-
-def tuning_metric(tuning: TuningConfig, target: TargetConfig) -> Metric:
-    """Find the metric that decides.
+    Returns
+    -------
+    ndarray of float64, shape (candidates, inner folds)
+        Values of the metric.
 
     Raises
     ------
-    TuningError : unknown, of another kind of task, or best for a constant answer
+    SplitError
+        If there are too few subjects (of a class) for the inner folds.
+    DepmmError
+        As ``run_experiment``.
+    """
+    tuning = _tuning_of(config)
+    folder = run.path / "tuning"
+    if accelerator.is_main_process:
+        write_manifest(drop_test_subjects(config), folder / "manifest")
+    accelerator.wait_for_everyone()
+    logger.info(
+        "tuning by %s: %d candidates in %d inner folds",
+        tuning.metric,
+        len(tuning.candidates),
+        tuning.folds,
+    )
+    values = np.empty((len(tuning.candidates), tuning.folds))
+    for candidate, settings in enumerate(tuning.candidates):
+        for fold in range(tuning.folds):
+            inner_run = RunFolder(folder / f"candidate-{candidate}" / f"fold-{fold}")
+            inner_config = make_inner_config(config, settings, folder / "manifest", fold)
+            try:
+                with _without_progress():
+                    run_experiment(inner_config, inner_run, accelerator)
+            except SplitError as error:
+                raise SplitError(
+                    f"inner fold {fold} of {run.path} (tuning.folds {tuning.folds}): {error}",
+                    setting="tuning.folds",
+                    value=tuning.folds,
+                ) from None
+            values[candidate, fold] = measure_run(inner_run, metric)
+        figures = ", ".join(f"{value:.3f}" for value in values[candidate])
+        logger.info("candidate %d, %s: %s", candidate, format_overrides(settings), figures)
+    return values
+
+
+def find_tuning_metric(tuning: TuningConfig, target: TargetConfig) -> Metric:
+    """Find the metric that is optimised.
+
+    Parameters
+    ----------
+    tuning : TuningConfig
+        Names the metric.
+    target : TargetConfig
+        What is predicted.
+
+    Returns
+    -------
+    Metric
+        The metric.
+
+    Raises
+    ------
+    TuningError
+        If it is unknown, does not fit the target, or is best for constant predictions.
     """
     kind = "binary" if target.kind == "binary" else "severity"
     usable = [
@@ -164,80 +197,154 @@ def tuning_metric(tuning: TuningConfig, target: TargetConfig) -> Metric:
     ]
     if tuning.metric not in usable:
         raise TuningError(
-            f"tuning.metric {tuning.metric!r} cannot choose settings of target.kind "
-            f"{target.kind}: use one of {', '.join(usable)}"
+            f"tuning.metric {tuning.metric} cannot be optimised for target.kind {target.kind}.",
+            setting="tuning.metric",
+            value=tuning.metric,
+            remedy=f"Use one of {', '.join(usable)}.",
         )
     return METRICS[tuning.metric]
 
 
-def manifest_without_tested(config: Experiment) -> Manifest:
-    """Give the manifest of the people that a fold trains and validates on, and of nobody else."""
+def drop_test_subjects(config: Experiment) -> Manifest:
+    """Read the manifest without the subjects that a fold tests.
+
+    Parameters
+    ----------
+    config : Config or ClassicalConfig
+        The experiment, one fold of it.
+
+    Returns
+    -------
+    Manifest
+        Training and validation subjects alone.
+    """
     sessions = load_experiment_data(config).sessions
-    people = sessions.loc[sessions["split"] != "test", SUBJECT_KEY].drop_duplicates()
+    subjects = sessions.loc[sessions["split"] != "test", SUBJECT_KEY].drop_duplicates()
     whole = read_manifest(config.data.manifest)
-    tables = (whole.sessions, whole.steps, whole.features)
-    return Manifest(*(table.merge(people, on=SUBJECT_KEY) for table in tables))
+    return replace(
+        whole,
+        sessions=whole.sessions.merge(subjects, on=SUBJECT_KEY),
+        steps=whole.steps.merge(subjects, on=SUBJECT_KEY),
+        features=whole.features.merge(subjects, on=SUBJECT_KEY),
+    )
 
 
-def inner_experiment(
+def make_inner_config(
     config: ExperimentT, settings: dict[str, Any], manifest: Path, fold: int
 ) -> ExperimentT:
-    """Make an inner run's config: a candidate, on people who are not tested by the outer fold."""
-    one = override_settings(config, settings)
-    inner = {"kind": "k_fold", "folds": _tuning(config).folds, "repeats": 1, "fold": fold}
-    return one.model_copy(
+    """Make the config of an inner run.
+
+    Parameters
+    ----------
+    config : Config or ClassicalConfig
+        One fold of an experiment with a ``tuning`` section.
+    settings : dict of str to object
+        The candidate.
+    manifest : Path
+        Folder of the manifest without the tested subjects.
+    fold : int
+        Inner fold.
+
+    Returns
+    -------
+    Config or ClassicalConfig
+        The inner experiment.
+    """
+    candidate = override_settings(config, settings)
+    folds = _tuning_of(config).folds
+    inner = {"kind": "k_fold", "folds": folds, "repeats": 1, "fold": fold, "file": None}
+    return candidate.model_copy(
         update={
             "tuning": None,
-            "data": one.data.model_copy(update={"manifest": manifest}),
-            "split": one.split.model_copy(update=inner | {"file": None}),
-            # nobody reads the spread of inner predictions
-            "evaluation": one.evaluation.model_copy(update={"n_gate_samples": 0}),
+            "data": candidate.data.model_copy(update={"manifest": manifest}),
+            "split": candidate.split.model_copy(update=inner),
+            # the metric does not use the standard deviation over gates
+            "evaluation": candidate.evaluation.model_copy(update={"n_gate_samples": 0}),
         }
     )
 
 
-def measure(run: RunFolder, metric: Metric) -> float:
-    """Measure a finished inner run on the people of its fold; NaN where that is undefined.
-
-    Raises
-    ------
-    TuningError : the metric needs severity bands, and the instrument has none
-    """
-    table, _ = prepare_predictions(pd.read_parquet(run.predictions))
-    held_out = table[table["split"] == "test"]
-    if metric.predicted not in held_out:
-        raise TuningError(
-            f"tuning.metric: {metric.label} needs severity bands, which the scores of "
-            f"{run.path} have not: use another metric"
-        )
-    truth, answer = (
-        held_out[column].to_numpy(float) for column in (metric.measured, metric.predicted)
-    )
-    return float(metric.function(truth, answer, unit_weights(len(held_out)))[0])
-
-
-def choose(means: np.ndarray, metric: Metric, tuning: TuningConfig) -> int:
-    """Choose the candidate of the best mean, the first one where several are equal.
+def measure_run(run: RunFolder, metric: Metric) -> float:
+    """Measure a finished inner run on the subjects of its fold.
 
     Parameters
     ----------
-    means : [candidates], NaN where the metric is undefined in an inner fold: never chosen
-    metric : says which way is better
-    tuning : for the message
+    run : RunFolder
+        The inner run.
+    metric : Metric
+        What is measured.
+
+    Returns
+    -------
+    float
+        Value of the metric; NaN if it is undefined.
 
     Raises
     ------
-    TuningError : undefined for every candidate
+    TuningError
+        If the metric needs severity bands and the instrument has none.
+    """
+    table, _ = prepare_predictions(pd.read_parquet(run.predictions))
+    test = table[table["split"] == "test"]
+    if metric.predicted not in test:
+        raise TuningError(
+            f"tuning.metric: {metric.label} needs severity bands, but the instrument of the scores "
+            f"in {run.path} has none.",
+            setting="tuning.metric",
+            file=run.predictions,
+            remedy="Use another metric.",
+        )
+    target, prediction = (
+        test[column].to_numpy(float) for column in (metric.measured, metric.predicted)
+    )
+    return float(metric.function(target, prediction, unit_weights(len(test)))[0])
+
+
+def choose_candidate(means: np.ndarray, metric: Metric, tuning: TuningConfig) -> int:
+    """Choose the candidate with the best mean, the first one of equally good ones.
+
+    Parameters
+    ----------
+    means : ndarray of float64, shape (candidates,)
+        Mean over the inner folds; NaN, if the metric is undefined in one of them, is never chosen.
+    metric : Metric
+        Says whether lower values are better.
+    tuning : TuningConfig
+        Of the experiment.
+
+    Returns
+    -------
+    int
+        Index of the candidate.
+
+    Raises
+    ------
+    TuningError
+        If the metric is undefined for every candidate.
     """
     if np.isnan(means).all():
         raise TuningError(
-            f"tuning.metric {tuning.metric} is undefined in an inner fold of every "
-            "candidate: lower tuning.folds, or use another metric"
+            f"tuning.metric {tuning.metric} is undefined in an inner fold of every candidate.",
+            setting="tuning.metric",
+            value=tuning.metric,
+            remedy="Lower tuning.folds, or use another metric.",
         )
     gains = -means if metric.lower_is_better else means
     return int(np.flatnonzero(gains >= np.nanmax(gains) - TIE)[0])
 
 
-def _tuning(config: Experiment) -> TuningConfig:
-    assert config.tuning is not None, "a tuning is asked for only where there is one"
+@contextmanager
+def _without_progress() -> Iterator[None]:
+    """Log only warnings: the progress of inner runs would hide that of the tuning."""
+    progress = logging.getLogger("depmm")
+    level = progress.level
+    progress.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        progress.setLevel(level)
+
+
+def _tuning_of(config: Experiment) -> TuningConfig:
+    assert config.tuning is not None, "only experiments with a tuning section are tuned"
     return config.tuning

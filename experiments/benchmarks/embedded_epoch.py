@@ -25,8 +25,8 @@ from depmm.data.experiment_data import ExperimentData
 from depmm.models.model import DepressionConfig, DepressionModel
 from depmm.store.embeddings import EmbeddingStore
 from depmm.store.sessions import SessionStore, SessionWriter
-from depmm.training.learner import Learner
-from depmm.training.loop import build_accelerator
+from depmm.training.experiment import build_accelerator
+from depmm.training.phase import PhaseTrainer
 
 SESSIONS, STEPS = 150, 24
 WIDTHS = {"audio": 13 * 768, "face": 2048}
@@ -101,13 +101,13 @@ def main() -> None:
             torch.manual_seed(0)
             model = DepressionModel(DepressionConfig(**config.model.model_dump())).train()
             accelerator = build_accelerator(config)
-            learner = Learner(
+            trainer = PhaseTrainer(
                 config, ExperimentData(sessions, dataset, (0.0, 1.0), {}), model, accelerator
             )
             seconds, processor, reading = [], [], []
             for epoch in range(EPOCHS + 1):
                 began, worked = time.perf_counter(), time.process_time()
-                learner.epoch(epoch, 0, EPOCHS + 1, 1e-3, [])
+                trainer.train_epoch(epoch, 0, EPOCHS + 1, 1e-3, [])
                 seconds.append(time.perf_counter() - began)
                 processor.append(time.process_time() - worked)
                 began = time.perf_counter()

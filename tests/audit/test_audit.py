@@ -39,7 +39,8 @@ from depmm.corpora.manifest import (
 from depmm.corpora.spec import load_spec
 from depmm.media.borders import black_border, look_at
 from depmm.multiple_testing import holm
-from depmm.runs.folder import RunFolder, read_run
+from depmm.runs.contents import read_run
+from depmm.runs.folder import RunFolder
 from depmm.schemas.manifest import STEPS
 
 EVIL = '<script>alert("1")</script>&'

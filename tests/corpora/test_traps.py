@@ -93,7 +93,8 @@ def test_trap_2_and_7_test_people_choose_and_scale_nothing(corpus, tmp_path):
     """
     from depmm.evaluation.thresholds import apply_threshold
     from depmm.runs.folder import RunFolder
-    from depmm.training.loop import build_accelerator, train
+    from depmm.training.experiment import build_accelerator
+    from depmm.training.loop import train_network
 
     answers = []
     for name, noise in (("as-is", 0.0), ("changed", 0.5)):
@@ -101,7 +102,7 @@ def test_trap_2_and_7_test_people_choose_and_scale_nothing(corpus, tmp_path):
         folder = RunFolder(tmp_path / name)
         if noise:
             config = _with_noisy_tests(config, corpus, tmp_path, noise)
-        train(config, folder, build_accelerator(config), lambda line: None)
+        train_network(config, folder, build_accelerator(config))
         answers.append(apply_threshold(pd.read_parquet(folder.predictions)))
     before, after = answers
     np.testing.assert_allclose(after["threshold"], before["threshold"], atol=1e-5)

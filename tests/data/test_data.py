@@ -459,3 +459,13 @@ def test_pitch_is_drawn_from_both_directions_and_none():
     }
     assert drawn == {0.0, 0.5, -0.5, 2.0, -2.0}
     assert draw_augmentation(settings, present, None).semitones == 0
+
+
+def test_oversampling_draws_both_classes_equally_often():
+    classes = [1.0] * 9 + [0.0] * 3
+    plan = plan_epoch([1.0] * 12, 4, epoch=3, seed=0, classes=classes)
+    drawn = [index for micro_batch in plan for index in micro_batch.indices]
+    assert sum(classes[index] for index in drawn) == 6
+    assert len(drawn) == 12
+    assert set(drawn) >= {9, 10, 11}  # each of the rare class, twice
+    assert plan != plan_epoch([1.0] * 12, 4, epoch=4, seed=0, classes=classes)

@@ -9,7 +9,7 @@ from speech_sources import write_source
 
 from depmm.config import Config, load_experiment
 from depmm.models.model import build_model
-from depmm.training.losses import batch_loss
+from depmm.training.losses import compute_batch_loss
 from depmm.training.optim import build_optimizer, set_learning_rate
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "configs"
@@ -57,7 +57,7 @@ def test_config_takes_a_training_step(path, tmp_path):
     with OneDevice():
         output = model(**batch)
     weight = torch.tensor([0.5, 0.5])
-    loss = batch_loss(
+    loss = compute_batch_loss(
         model.head, output, torch.tensor([0.0, 1.0]), weight, config.training.auxiliary_loss_weight
     )
     loss.backward()

@@ -26,7 +26,8 @@ from depmm.runs.folder import RunFolder
 from depmm.store.extract import extract
 from depmm.store.index import read_index
 from depmm.store.sessions import SessionStore
-from depmm.training.loop import build_accelerator, train
+from depmm.training.experiment import build_accelerator
+from depmm.training.loop import train_network
 
 SPEC = """
 name: toy
@@ -432,7 +433,7 @@ def config(kept, tmp_path) -> Path:
 def test_both_streams_are_learned_from_and_scaled_by_training_people(config, kept, tmp_path):
     settings = load_config(config)
     folder = RunFolder(tmp_path / "run")
-    train(settings, folder, build_accelerator(settings), lambda line: None)
+    train_network(settings, folder, build_accelerator(settings))
     table = pd.read_parquet(folder.predictions)
     test = table[table["split"] == "test"]
     assert len(test) == 2
@@ -507,4 +508,4 @@ def test_a_stream_that_the_manifest_does_not_have_is_refused(config):
 def test_a_wrong_width_names_the_setting(config, tmp_path):
     settings = load_config(config, ["model.encoders.audio.features=4"])
     with pytest.raises(ValueError, match="set the encoder's features to 3"):
-        train(settings, RunFolder(tmp_path / "run"), build_accelerator(settings), lambda line: None)
+        train_network(settings, RunFolder(tmp_path / "run"), build_accelerator(settings))

@@ -26,7 +26,8 @@ from depmm.simulation.layout import simulate_layout
 from depmm.simulation.layout_units import LayoutError
 from depmm.simulation.participants import SimulationError
 from depmm.store.extract import extract
-from depmm.training.loop import build_accelerator, train
+from depmm.training.experiment import build_accelerator
+from depmm.training.loop import train_network
 
 
 @pytest.mark.slow
@@ -50,7 +51,7 @@ def test_every_spec_goes_from_its_own_simulation_to_predictions(path, tmp_path):
     )  # fmt: skip
     assert (done.extracted, len(done.failures)) == (len(truth["sessions"]), 0), done.failures
     folder = RunFolder(tmp_path / "run")
-    train(settings, folder, build_accelerator(settings), lambda line: None)
+    train_network(settings, folder, build_accelerator(settings))
     table = pd.read_parquet(folder.predictions)
     assert set(table["session"]) == set(truth["sessions"])
     assert set(table["split"]) == {"train", "validation", "test"}

@@ -27,7 +27,8 @@ from depmm.store.embeddings import EmbeddingStore, embedding_key
 from depmm.store.extract import extract
 from depmm.store.sessions import SessionStore, SessionWriter, StoreError
 from depmm.training import loop
-from depmm.training.loop import build_accelerator, train
+from depmm.training.experiment import build_accelerator
+from depmm.training.loop import train_network
 
 CPU = torch.device("cpu")
 FRAME_MEAN = [
@@ -234,7 +235,7 @@ def test_a_run_trained_on_embeddings_predicts_from_signals(corpus, store, source
     caplog.set_level("INFO", "depmm")
     config = config_of(corpus, store, source, f"out={tmp_path}", "training.epochs=2")
     run = RunFolder(tmp_path / "tiny")
-    train(config, run, build_accelerator(config), lambda line: None)
+    train_network(config, run, build_accelerator(config))
     assert "embed audio: 0 sessions stored, 12 missing" in caplog.messages
     expected = pd.read_parquet(run.predictions)["y_prob"]
     model = DepressionModel.from_pretrained(run.path)
@@ -250,7 +251,7 @@ def test_a_run_is_explained_from_its_embeddings(
     settings = [*FRAME_MEAN, "data.precompute_embeddings=[audio, face]", "training.epochs=1"]
     config = config_of(corpus, store, source, *settings, f"out={tmp_path}")
     run = RunFolder(tmp_path / "tiny")
-    train(config, run, build_accelerator(config), lambda line: None)
+    train_network(config, run, build_accelerator(config))
 
     def decode(*signal: object) -> None:
         raise AssertionError("what is embedded need not be decoded")
@@ -487,7 +488,7 @@ def test_checkpoints_leave_frozen_weights_out_and_resume_where_they_stood(
 ):
     settings = config_of(corpus, store, source, "training.epochs=2")
     whole, stopped = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "stopped")
-    train(settings, whole, build_accelerator(settings), lambda line: None)
+    train_network(settings, whole, build_accelerator(settings))
     seen: list[set[str]] = []
 
     def stop(*arguments, **options):
@@ -497,12 +498,12 @@ def test_checkpoints_leave_frozen_weights_out_and_resume_where_they_stood(
     with monkeypatch.context() as patch:
         patch.setattr(loop, "_line", stop)
         with pytest.raises(KeyboardInterrupt):
-            train(settings, stopped, build_accelerator(settings), lambda line: None)
+            train_network(settings, stopped, build_accelerator(settings))
     assert len(seen) == 2  # the best and the last epoch
     for names in seen:
         assert any("encoders.audio" in name for name in names)  # its projection learns
         assert not any("encoders.audio.backbone" in name and "weight" in name for name in names)
-    train(settings, stopped, build_accelerator(settings), lambda line: None)
+    train_network(settings, stopped, build_accelerator(settings))
     ours, theirs = (load_file(run.path / "model.safetensors") for run in (stopped, whole))
     assert any("encoders.audio.backbone" in name for name in ours)
     assert_same_weights(ours, theirs)

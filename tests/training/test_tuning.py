@@ -1,7 +1,6 @@
-"""Nested selection: inner folds choose, and nobody whom the outer fold tests takes part."""
+"""Nested tuning: inner folds choose the settings, without the subjects of the outer test fold."""
 
 import dataclasses
-import runpy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,18 +20,19 @@ from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import load_experiment_data
 from depmm.evaluation.predictions import prepare_predictions
 from depmm.evaluation.stats.metrics import METRICS
-from depmm.runs.folder import RunFolder, read_run
-from depmm.training import tuning as selection
+from depmm.runs.contents import read_run
+from depmm.runs.folder import RunFolder
+from depmm.training import experiment
+from depmm.training.cross_validation import cross_validate
+from depmm.training.experiment import run_experiment
 from depmm.training.tuning import (
     TuningError,
-    choose,
-    fit,
-    manifest_without_tested,
-    measure,
-    select,
+    choose_candidate,
+    drop_test_subjects,
+    measure_run,
+    tune,
 )
 
-SCRIPTS = Path(__file__).parents[2] / "experiments"
 AUDIO = ["data.modalities=[audio]"]
 SVM = [
     *(*AUDIO, "model=null", "training=null"),
@@ -49,63 +49,55 @@ KINDS = {"classical": [*SVM, GRID], "network": [*NETWORK, RATES]}
 
 @pytest.fixture(autouse=True)
 def _no_garbage_collection(monkeypatch):
-    """Accelerate asks for it twice a training, which takes longer here than the training."""
+    """Accelerate collects twice per training, which takes longer here than the training."""
     monkeypatch.setattr("accelerate.utils.memory.gc.collect", lambda: 0)
 
 
-def cross_validate(corpus, *overrides: str, seeds: tuple[int, ...] = (0,)) -> None:
-    """What experiments/cross_validate.py runs."""
-    script = runpy.run_path(str(SCRIPTS / "cross_validate.py"))
-    script["cross_validate"](str(corpus.config), list(overrides), list(seeds))
-
-
-def fold_of(corpus, *overrides: str):
+def load_fold(corpus, *overrides: str):
     return load_experiment(corpus.config, list(overrides))
 
 
 @pytest.fixture(scope="module")
 def nested(corpus, tmp_path_factory) -> RunFolder:
-    """An SVM that chose its settings, in the official split."""
+    """A tuned SVM, in the official split."""
     out = tmp_path_factory.mktemp("nested")
-    cross_validate(corpus, *KINDS["classical"], f"out={out}")
+    cross_validate(corpus.config, [*KINDS["classical"], f"out={out}"])
     return RunFolder(out / "tiny")
 
 
-# ---- the config --------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
-    ("name", "task", "said"),
+    ("name", "target", "usable"),
     [
-        ("auroq", "{kind: binary}", "'auroq' cannot choose .* use one of balanced_accuracy, auroc"),
-        ("rmse", "{kind: binary}", "'rmse' cannot choose settings of target.kind binary"),
-        ("auroc", "{kind: severity, column: score}", "severity: use one of rmse"),
-        ("recall", "{kind: binary}", "'recall' cannot choose"),  # best for "always positive"
+        ("auroq", "{kind: binary}", "auroc"),
+        ("rmse", "{kind: binary}", "auroc"),
+        ("auroc", "{kind: severity, column: score}", "rmse"),
+        ("recall", "{kind: binary}", "auroc"),  # a constant positive prediction is best
     ],
 )
-def test_a_metric_that_cannot_choose_is_refused(corpus, tmp_path, name, task, said):
-    config = fold_of(corpus, *KINDS["network"], f"tuning.metric={name}", f"target={task}")
-    with pytest.raises(TuningError, match=said):
-        select(config, RunFolder(tmp_path), Accelerator())
+def test_a_metric_that_cannot_be_optimised_is_refused(corpus, tmp_path, name, target, usable):
+    config = load_fold(corpus, *KINDS["network"], f"tuning.metric={name}", f"target={target}")
+    with pytest.raises(TuningError) as info:
+        tune(config, RunFolder(tmp_path), Accelerator())
+    assert (info.value.setting, info.value.value) == ("tuning.metric", name)
+    assert usable in info.value.remedy
     assert not list(tmp_path.iterdir())
 
 
-# ---- the choice --------------------------------------------------------------------------------
-
-
-def test_choice_by_hand(corpus):
-    settings = fold_of(corpus, *KINDS["classical"]).tuning
+def test_the_best_candidate_by_hand(corpus):
+    settings = load_fold(corpus, *KINDS["classical"]).tuning
     auroc, rmse = METRICS["auroc"], METRICS["rmse"]
-    assert choose(np.array([0.6, 0.9, np.nan, 0.7]), auroc, settings) == 1
-    assert choose(np.array([9.0, 5.0, np.nan, 7.0]), rmse, settings) == 1
+    assert choose_candidate(np.array([0.6, 0.9, np.nan, 0.7]), auroc, settings) == 1
+    assert choose_candidate(np.array([9.0, 5.0, np.nan, 7.0]), rmse, settings) == 1
     tied = np.array([0.1 + 0.2, 0.5, 0.5, 0.7 - 0.2]) + 0.1
-    assert choose(tied, auroc, settings) == 1
-    assert choose(np.array([0.3, 0.1 + 0.2]), auroc, settings) == 0  # higher by rounding alone
-    with pytest.raises(TuningError, match=r"auroc is undefined .* lower tuning.folds"):
-        choose(np.array([np.nan, np.nan]), auroc, settings)
+    assert choose_candidate(tied, auroc, settings) == 1
+    rounded = np.array([0.3, 0.1 + 0.2])  # the second is higher only by rounding
+    assert choose_candidate(rounded, auroc, settings) == 0
+    with pytest.raises(TuningError) as info:
+        choose_candidate(np.array([np.nan, np.nan]), auroc, settings)
+    assert info.value.setting == "tuning.metric"
 
 
-def test_the_files_tell_how_it_was_chosen(nested):
+def test_the_table_holds_metrics_and_choice_of_the_inner_folds(nested):
     run = RunFolder(nested.path / "seed-0-fold-0")
     table = pd.read_csv(run.tuning)
     config = load_experiment(nested.config)
@@ -114,9 +106,9 @@ def test_the_files_tell_how_it_was_chosen(nested):
         values = []
         for fold in range(2):
             inner = RunFolder(run.path / "tuning" / f"candidate-{number}" / f"fold-{fold}")
-            own = load_experiment(inner.config)
+            inner_config = load_experiment(inner.config)
             settings = config.tuning.candidates[number]
-            given = {f"classical.{key}": value for key, value in own.classical}
+            given = {f"classical.{key}": value for key, value in inner_config.classical}
             assert given.items() >= settings.items()
             held_out = pd.read_parquet(inner.predictions).query("split == 'test'")
             values.append(roc_auc_score(held_out["y_true"].astype(int), held_out["y_prob"]))
@@ -128,20 +120,20 @@ def test_the_files_tell_how_it_was_chosen(nested):
     assert set(table["metric"]) == {"auroc"}
 
 
-def test_the_winner_is_an_ordinary_run_of_its_settings(corpus, nested, tmp_path):
+def test_the_chosen_run_is_an_ordinary_run_of_its_settings(corpus, nested, tmp_path):
     run = RunFolder(nested.path / "seed-0-fold-0")
     row = pd.read_csv(run.tuning).query("chosen").iloc[0]
-    own = load_experiment(run.config)
-    assert own.tuning is None
-    assert row["settings"] == f"classical.n_mfcc={own.classical.n_mfcc}"
+    config = load_experiment(run.config)
+    assert config.tuning is None
+    assert row["settings"] == f"classical.n_mfcc={config.classical.n_mfcc}"
     direct = RunFolder(tmp_path)
-    fit(fold_of(corpus, *SVM, *row["settings"].split()), direct, Accelerator())
+    run_experiment(load_fold(corpus, *SVM, *row["settings"].split()), direct, Accelerator())
     tables = [pd.read_parquet(folder.predictions) for folder in (run, direct, nested)]
     pd.testing.assert_frame_equal(tables[0], tables[1], rtol=0, atol=1e-6)  # fitted again
     pd.testing.assert_frame_equal(tables[0], tables[2], check_exact=True)  # copied
 
 
-def test_inner_people_are_dealt_from_those_not_tested(corpus, nested):
+def test_inner_folds_are_made_of_training_and_validation_subjects(corpus, nested):
     sessions = corpus.manifest.sessions
     known = sorted(sessions.loc[sessions["split"] != "test", "subject"])
     folder = nested.path / "seed-0-fold-0" / "tuning"
@@ -151,19 +143,20 @@ def test_inner_people_are_dealt_from_those_not_tested(corpus, nested):
         parts = pd.read_csv(folder / f"candidate-0/fold-{fold}/split.csv", dtype=str)
         assert sorted(parts["subject"]) == known
         held_out += parts.loc[parts["split"] == "test", "subject"].tolist()
-        other = folder / f"candidate-1/fold-{fold}/split.csv"  # the same people for everyone
+        other = folder / f"candidate-1/fold-{fold}/split.csv"  # all candidates have the same folds
         assert other.read_bytes() == (folder / f"candidate-0/fold-{fold}/split.csv").read_bytes()
     assert sorted(held_out) == known  # each once
 
 
-def test_decisions_are_measured_at_the_inner_validation_threshold(nested):
+def test_inner_runs_are_measured_at_the_threshold_of_their_validation(nested):
     run = RunFolder(nested.path / "seed-0-fold-0" / "tuning" / "candidate-0" / "fold-0")
     rows = prepare_predictions(pd.read_parquet(run.predictions))[0].query("split == 'test'")
     decided = rows["y_prob"] >= rows["threshold"].iloc[0]
     expected = balanced_accuracy_score(rows["y_true"].astype(int), decided)
-    assert measure(run, METRICS["balanced_accuracy"]) == pytest.approx(expected)
-    with pytest.raises(TuningError, match=r"severity bands, .* use another metric"):
-        measure(run, METRICS["quadratic_kappa"])
+    assert measure_run(run, METRICS["balanced_accuracy"]) == pytest.approx(expected)
+    with pytest.raises(TuningError) as info:
+        measure_run(run, METRICS["quadratic_kappa"])
+    assert info.value.file == run.predictions
 
 
 def test_the_report_shows_the_choice(nested, monkeypatch):
@@ -180,38 +173,36 @@ def test_the_report_shows_the_choice(nested, monkeypatch):
     assert f'<td class="wrap">{chosen["settings"].iloc[0]}</td>' in page
 
 
-def test_too_few_people_for_inner_folds(corpus, tmp_path):
-    config = fold_of(corpus, *KINDS["classical"], "tuning.folds=7")
-    with pytest.raises(SplitError, match=r"inner fold 0 .*tuning.folds 7, for split.folds here"):
-        select(config, RunFolder(tmp_path), Accelerator())
-
-
-# ---- interrupted -------------------------------------------------------------------------------
+def test_too_few_subjects_for_the_inner_folds(corpus, tmp_path):
+    config = load_fold(corpus, *KINDS["classical"], "tuning.folds=7")
+    with pytest.raises(SplitError) as info:
+        tune(config, RunFolder(tmp_path), Accelerator())
+    assert (info.value.setting, info.value.value) == ("tuning.folds", 7)
 
 
 @pytest.mark.slow
-def test_goes_on_at_the_inner_run_where_it_stopped(corpus, nested, tmp_path, monkeypatch):
-    train = selection.train_classical
+def test_an_interrupted_tuning_resumes_at_the_inner_run(corpus, nested, tmp_path, monkeypatch):
+    train_classical = experiment.train_classical
     trained: list[Path] = []
 
     def stop_at(count: int | None) -> Callable[..., None]:
-        def fit_or_stop(config, run, say):
+        def train_or_stop(config, run):
             if not run.finished:
                 trained.append(run.path.relative_to(tmp_path))
                 if len(trained) == count:
                     raise KeyboardInterrupt
-            train(config, run, say)
+            train_classical(config, run)
 
-        return fit_or_stop
+        return train_or_stop
 
     settings = [*KINDS["classical"], f"out={tmp_path}"]
-    monkeypatch.setattr(selection, "train_classical", stop_at(4))
+    monkeypatch.setattr(experiment, "train_classical", stop_at(4))
     with pytest.raises(KeyboardInterrupt):
-        cross_validate(corpus, *settings)
-    monkeypatch.setattr(selection, "train_classical", stop_at(None))
+        cross_validate(corpus.config, settings)
+    monkeypatch.setattr(experiment, "train_classical", stop_at(None))
     before = trained.copy()
     trained.clear()
-    cross_validate(corpus, *settings)
+    cross_validate(corpus.config, settings)
     assert trained[0] == before[-1]
     assert len(before[:-1] + trained) == 2 * 2 + 1
     assert len(set(before[:-1] + trained)) == 2 * 2 + 1
@@ -221,27 +212,24 @@ def test_goes_on_at_the_inner_run_where_it_stopped(corpus, nested, tmp_path, mon
             read(tmp_path / "tiny" / name), read(whole / name), rtol=0, atol=1e-6
         )
     trained.clear()
-    cross_validate(corpus, *settings)
+    cross_validate(corpus.config, settings)
     assert not trained
 
 
-# ---- the people who are tested -----------------------------------------------------------------
-
-
 @pytest.mark.parametrize("kind", KINDS)
-def test_tested_people_reach_neither_the_choice_nor_the_model(
-    corpus, nested, tmp_path, monkeypatch, kind
+def test_test_subjects_change_neither_the_choice_nor_the_model(
+    corpus, nested, tmp_path, monkeypatch, log, kind
 ):
-    """Their labels turned and their recordings deleted while settings are chosen, then noise."""
+    """Their labels are flipped and recordings deleted during the tuning, and noise afterwards."""
     manifest = read_manifest(corpus.folder)
-    own = manifest.sessions["split"] == "test"
-    tested = set(manifest.sessions.loc[own, "subject"])
-    manifest.sessions.loc[own, "label"] = 1 - manifest.sessions.loc[own, "label"]
-    write_manifest(manifest, tmp_path / "turned")
+    rows = manifest.sessions["split"] == "test"
+    tested = set(manifest.sessions.loc[rows, "subject"])
+    manifest.sessions.loc[rows, "label"] = 1 - manifest.sessions.loc[rows, "label"]
+    write_manifest(manifest, tmp_path / "flipped")
     store = tmp_path / "store"
     shutil.copytree(corpus.store, store)
-    altered = [*KINDS[kind], f"data.store={store}", f"data.manifest={tmp_path / 'turned'}"]
-    config = fold_of(corpus, *altered)
+    altered = [*KINDS[kind], f"data.store={store}", f"data.manifest={tmp_path / 'flipped'}"]
+    config = load_fold(corpus, *altered)
     data = load_experiment_data(config)
     kept = {}
     for number in data.indices("test"):
@@ -249,11 +237,13 @@ def test_tested_people_reach_neither_the_choice_nor_the_model(
         kept[path] = path.read_bytes()
         path.unlink()
 
-    run, said = RunFolder(tmp_path / "altered"), []
-    chosen = select(config, run, Accelerator(), said.append)
-    assert said[0] == "tuning by auroc: 2 candidates in 2 inner folds"
+    run = RunFolder(tmp_path / "altered")
+    chosen = tune(config, run, Accelerator())
+    messages = log.messages
+    assert messages[0] == "tuning by auroc: 2 candidates in 2 inner folds"
+    assert len(messages) == 1 + 2 + 1  # inner runs log no progress
     whole = RunFolder(tmp_path / "whole")
-    write_manifest(manifest_without_tested(fold_of(corpus, *KINDS[kind])), whole.path)
+    write_manifest(drop_test_subjects(load_fold(corpus, *KINDS[kind])), whole.path)
     for name in ("sessions.parquet", "steps.parquet"):
         seen = run.path / "tuning" / "manifest" / name
         assert seen.read_bytes() == (whole.path / name).read_bytes()
@@ -262,7 +252,7 @@ def test_tested_people_reach_neither_the_choice_nor_the_model(
         path.write_bytes(content)
     read = SessionDataset.__getitem__
 
-    def hear_noise(self, place):
+    def read_noise(self, place):
         item = read(self, place)
         if self.session_keys[item.index][1] not in tested:
             return item
@@ -270,15 +260,15 @@ def test_tested_people_reach_neither_the_choice_nor_the_model(
         return dataclasses.replace(item, audio=[noise for _ in item.audio])
 
     with monkeypatch.context() as patch:
-        patch.setattr(SessionDataset, "__getitem__", hear_noise)
-        fit(chosen, run, Accelerator())
+        patch.setattr(SessionDataset, "__getitem__", read_noise)
+        run_experiment(chosen, run, Accelerator())
     if kind == "classical":
         whole = RunFolder(nested.path / "seed-0-fold-0")
         choices = [pd.read_csv(one.tuning) for one in (run, whole)]
         pd.testing.assert_frame_equal(*choices, rtol=0, atol=1e-6)
     else:
-        settings = said[-1].removeprefix("chosen: ")
-        fit(fold_of(corpus, *NETWORK, settings), whole, Accelerator())
+        settings = messages[-1].removeprefix("chosen: ")
+        run_experiment(load_fold(corpus, *NETWORK, settings), whole, Accelerator())
         weights = [load_file(one.path / "model.safetensors") for one in (run, whole)]
         assert_same_weights(*weights, atol=1e-5)
         curves = [pd.read_parquet(one.history).drop(columns="seconds") for one in (run, whole)]
@@ -287,16 +277,13 @@ def test_tested_people_reach_neither_the_choice_nor_the_model(
     thresholds = [table["threshold"] for table in tables]
     np.testing.assert_allclose(*thresholds, rtol=0, atol=1e-5)
     same = (tables[0]["y_prob"] - tables[1]["y_prob"]).abs() < 1e-5  # noise: more than 1e-3
-    assert same.tolist() == (tables[0]["split"] != "test").tolist()  # the same model, other voices
+    assert same.tolist() == (tables[0]["split"] != "test").tolist()  # other recordings
     assert (tables[0]["y_true"] != tables[1]["y_true"]).tolist() == (~same).tolist()
 
 
-# ---- leave-one-subject-out -----------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
-def six_people(corpus, tmp_path_factory) -> Path:
-    """The manifest of three people of each class."""
+def six_subjects(corpus, tmp_path_factory) -> Path:
+    """The manifest of three subjects of each class."""
     sessions = corpus.manifest.sessions
     few = sessions.groupby("label").head(3)["subject"]
     folder = tmp_path_factory.mktemp("six")
@@ -307,12 +294,13 @@ def six_people(corpus, tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_leave_one_subject_out_tests_everybody_once(corpus, six_people, tmp_path, kind):
-    own = SVM if kind == "classical" else NETWORK
+def test_leave_one_subject_out_tests_every_subject_once(corpus, six_subjects, tmp_path, kind):
+    settings = SVM if kind == "classical" else NETWORK
     split = "split={kind: leave_one_subject_out}"
-    cross_validate(corpus, *own, split, f"data.manifest={six_people}", f"out={tmp_path}")
+    overrides = [*settings, split, f"data.manifest={six_subjects}", f"out={tmp_path}"]
+    cross_validate(corpus.config, overrides)
     table = pd.read_parquet(tmp_path / "tiny" / "predictions.parquet")
     tested = table[table["split"] == "test"]
     assert tested["fold"].tolist() == list(range(6))
-    assert sorted(tested["subject"]) == sorted(read_manifest(six_people).sessions["subject"])
+    assert sorted(tested["subject"]) == sorted(read_manifest(six_subjects).sessions["subject"])
     assert table.groupby("fold")["subject"].nunique().eq(6).all()  # the others train or validate

@@ -41,7 +41,7 @@ from depmm.interpret.attribution.shapley import compute_modality_shapley, comput
 from depmm.interpret.errors import ExplanationError
 from depmm.models.fusion.dep_former.dep_former import DepFormer
 from depmm.models.model import DepressionModel
-from depmm.runs.folder import model_folders
+from depmm.runs.folder import find_model_folders
 from depmm.schemas.explanations import EXPLANATIONS
 
 BATCH_SIZE = 8  # sessions; changes no value
@@ -115,7 +115,7 @@ def explain(
     """
     run = Path(run)
     with ParquetStream(run, list(EXPLANATIONS.values())) as stream:
-        for folder in model_folders(run):
+        for folder in find_model_folders(run):
             config = load_config(folder.config)
             # the split as it was in training, even if the manifest has changed since
             trained_split = SplitConfig(kind="file", file=folder.split)

@@ -1,0 +1,127 @@
+"""Reading of runs: predictions, and what a report shows of their training."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from depmm.audit.audit import read_audit
+from depmm.config import Experiment, load_experiment
+from depmm.evaluation.predictions import read_predictions
+from depmm.runs.folder import RunError, RunFolder, list_model_folders
+
+
+@dataclass(frozen=True)
+class RunContents:
+    """Contents of a run; None where a table of predictions was given alone.
+
+    Attributes
+    ----------
+    path : Path
+        Folder of the run, or of the table.
+    name : str
+        Name of the run, or of the table.
+    predictions : DataFrame
+        Predictions of every session.
+    config : Config or ClassicalConfig or None
+        The experiment.
+    config_text : str or None
+        ``config.yaml`` as it is.
+    history : DataFrame or None
+        Training curves, a row per epoch.
+    environment : dict of str to str or None
+        Versions, platform, commit and command.
+    audit : dict of str to object or None
+        Audit of the manifest at the time of the training.
+    coverage : dict of str to object or None
+        Sessions without a prediction, and why.
+    models : tuple of str
+        Folders of trained networks, relative to ``path``.
+    tuning : DataFrame or None
+        Candidates of the hyper-parameter tuning.
+    n_bootstrap : int
+        Number of bootstrap samples.
+    confidence : float
+        Level of confidence intervals.
+    """
+
+    path: Path
+    name: str
+    predictions: pd.DataFrame
+    config: Experiment | None = None
+    config_text: str | None = None
+    history: pd.DataFrame | None = None
+    environment: dict[str, str] | None = None
+    audit: dict[str, Any] | None = None
+    coverage: dict[str, Any] | None = None
+    models: tuple[str, ...] = ()
+    tuning: pd.DataFrame | None = None
+    n_bootstrap: int = 2000
+    confidence: float = 0.95
+
+
+def read_run(path: Path) -> RunContents:
+    """Read a run, a cross-validation, or a table of predictions.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of a run, or a table of predictions (Parquet or CSV) of any program.
+
+    Returns
+    -------
+    RunContents
+        What there is.
+
+    Raises
+    ------
+    RunError
+        If the path does not exist, or the training of the run is not finished.
+    """
+    if not path.exists():
+        raise RunError(
+            f"{path} does not exist. Give the folder of a run, or a table of predictions.",
+            file=path,
+        )
+    if path.is_file():
+        return RunContents(path.parent, path.stem, read_predictions(path))
+    run = RunFolder(path)
+    if not run.finished:
+        raise RunError(
+            f"{path} holds no predictions.parquet. Finish its training, or check the path.",
+            file=run.predictions,
+        )
+    contents = RunContents(
+        path,
+        path.name,
+        pd.read_parquet(run.predictions),
+        history=pd.read_parquet(run.history) if run.history.is_file() else None,
+        environment=_read_json(run.environment),
+        audit=read_audit(run.audit) if run.audit.is_file() else None,
+        models=tuple(
+            folder.path.relative_to(path).as_posix() for folder in list_model_folders(path)
+        ),
+        tuning=pd.read_csv(run.tuning) if run.tuning.is_file() else None,
+    )
+    if not run.config.is_file():
+        return contents
+    from depmm.data.coverage import find_coverage  # imports torch, which tables do not need
+
+    config = load_experiment(run.config)
+    return replace(
+        contents,
+        config=config,
+        config_text=run.config.read_text(encoding="utf-8"),
+        coverage=find_coverage(config, contents.predictions),
+        n_bootstrap=config.evaluation.n_bootstrap,
+        confidence=config.evaluation.confidence,
+    )
+
+
+def _read_json(path: Path) -> dict[str, str] | None:
+    if not path.is_file():
+        return None
+    content: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return content

@@ -1,0 +1,118 @@
+"""Running one experiment: a network on all processes, or a classical baseline."""
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+
+from depmm.config import ClassicalConfig, Config, ConfigError, Experiment, load_config
+from depmm.runs.folder import RunFolder
+from depmm.training.classical import train_classical
+from depmm.training.loop import train_network
+
+
+def train(
+    config: Config | Path | str,
+    overrides: Iterable[str] | None = None,
+    accelerator: Accelerator | None = None,
+) -> Path:
+    """Train a network, keep its best epoch on validation, and predict every session.
+
+    An interrupted training is resumed by the same call. Progress is logged by the logger ``depmm``.
+
+    Parameters
+    ----------
+    config : Config, Path or str
+        The experiment: a config, the path of a YAML file, or the name of a config that is part of
+        depmm, for example ``demo``.
+    overrides : iterable of str, optional
+        Settings as ``key=value``, for example ``["training.epochs=3"]``.
+    accelerator : Accelerator, optional
+        Devices and processes; default: those of the launcher, or of this machine.
+
+    Returns
+    -------
+    Path
+        Folder of the run, ``<out>/<name>``.
+
+    Raises
+    ------
+    ConfigError
+        If a setting cannot be used, or the folder holds a run of another config.
+    DepmmError
+        If manifest, store, split or initial weights do not fit the config.
+
+    Examples
+    --------
+    >>> import depmm
+    >>> run = depmm.train("demo", ["training.epochs=3", "name=short"])  # doctest: +SKIP
+    >>> depmm.evaluate(run)  # doctest: +SKIP
+    """
+    config = load_config(config, overrides)
+    run = RunFolder(config.out / config.name)
+    train_network(config, run, accelerator or build_accelerator(config))
+    return run.path
+
+
+def run_experiment(config: Experiment, run: RunFolder, accelerator: Accelerator) -> None:
+    """Train a network on all processes, or fit a classical baseline on the main process.
+
+    Parameters
+    ----------
+    config : Config or ClassicalConfig
+        The experiment, one fold of it.
+    run : RunFolder
+        Where it is written.
+    accelerator : Accelerator
+        From ``build_accelerator``.
+
+    Raises
+    ------
+    DepmmError
+        As ``train_network`` and ``train_classical``.
+    """
+    if isinstance(config, Config):
+        train_network(config, run, accelerator)
+        accelerator.free_memory()
+    elif isinstance(config, ClassicalConfig) and accelerator.is_main_process:
+        train_classical(config, run)
+    accelerator.wait_for_everyone()
+
+
+def build_accelerator(config: Experiment) -> Accelerator:
+    """Create the Accelerator.
+
+    In a launch with several processes only the main one logs progress.
+
+    Parameters
+    ----------
+    config : Config or ClassicalConfig
+        The experiment.
+
+    Returns
+    -------
+    Accelerator
+        For the devices and processes of the launcher.
+
+    Raises
+    ------
+    ConfigError
+        If the device does not support ``training.mixed_precision``.
+    """
+    precision = config.training.mixed_precision if isinstance(config, Config) else "no"
+    # an encoder is unused in a batch in which no session has its modality
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[unused])
+    if precision == "fp16" and accelerator.device.type == "cpu":
+        # Accelerate would compute in full precision without a warning
+        raise ConfigError(
+            "training.mixed_precision: fp16 requires a GPU, but the device is a CPU.",
+            setting="training.mixed_precision",
+            value=precision,
+            remedy="Use bf16 or no.",
+        )
+    if not accelerator.is_main_process:
+        logging.getLogger("depmm").setLevel(logging.WARNING)
+    return accelerator

@@ -1,0 +1,58 @@
+"""Initial weights from files with published weights and from other runs."""
+
+import json
+import logging
+from dataclasses import asdict
+
+from depmm.config import TrainingConfig
+from depmm.data.experiment_data import ExperimentData
+from depmm.files import write_text
+from depmm.models.model import DepressionModel
+from depmm.models.weights import load_run, load_weights
+from depmm.runs.folder import RunFolder
+from depmm.runs.lineage import check_initialization
+
+logger = logging.getLogger(__name__)
+
+
+def initialize_weights(
+    model: DepressionModel,
+    settings: TrainingConfig,
+    run: RunFolder,
+    data: ExperimentData,
+    write_report: bool,
+) -> None:
+    """Load published weights and those of another run, where the config names them.
+
+    Parameters
+    ----------
+    model : DepressionModel
+        A new model.
+    settings : TrainingConfig
+        ``weights`` and ``init_from``.
+    run : RunFolder
+        Where the report on matching tensors is written.
+    data : ExperimentData
+        Sessions of the run: weights that depend on test subjects are refused.
+    write_report : bool
+        Whether this process writes the report.
+
+    Raises
+    ------
+    RunError
+        If the weights of ``init_from`` depend on a test subject.
+    ValueError
+        If the weights do not fit the model.
+    """
+    reports = [
+        load_weights(model.get_submodule(f"encoders.{name}.backbone.resnet"), path)
+        for name, path in settings.weights.items()
+    ]
+    if settings.init_from is not None:
+        check_initialization(settings.init_from, data.sessions)
+        reports.append(load_run(model, settings.init_from))
+    for report in reports:
+        logger.info("%s", report)
+    if reports and write_report:
+        content = [asdict(report) | {"path": str(report.path)} for report in reports]
+        write_text(run.initialization_report, json.dumps(content, indent=1))

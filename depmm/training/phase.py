@@ -1,0 +1,192 @@
+"""One phase of training: the pass over the training sessions, on all devices of the launcher."""
+
+import contextlib
+from collections.abc import Collection, Iterator
+from itertools import count
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from depmm.config import Config
+from depmm.data.batch import collate
+from depmm.data.epoch_plan import EpochBatchSampler, MicroBatch, plan_epoch
+from depmm.data.experiment_data import ExperimentData
+from depmm.models.model import DepressionModel
+from depmm.training.losses import compute_batch_loss, compute_session_weights
+from depmm.training.optim import build_optimizer, compute_schedule_factor, set_learning_rate
+
+
+class PhaseTrainer:
+    """A model and a new optimizer on the devices of the launcher, for one phase of training.
+
+    Parameters
+    ----------
+    config : Config
+        The experiment.
+    data : ExperimentData
+        Its sessions.
+    model : DepressionModel
+        The model, not wrapped; parameters that the phase does not train are frozen.
+    accelerator : Accelerator
+        From ``build_accelerator``.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        data: ExperimentData,
+        model: DepressionModel,
+        accelerator: Accelerator,
+    ):
+        settings = config.training
+        self.settings, self.seed, self.data = settings, config.seed, data
+        self.unwrapped_model, self.accelerator = model, accelerator
+        # releases the wrapper and the optimizer of the previous phase
+        accelerator.free_memory()
+        self.model, self.optimizer = accelerator.prepare(model, build_optimizer(model, settings))
+        target = torch.tensor(data.sessions["target"].to_numpy(), dtype=torch.float32)
+        self.target = target.to(accelerator.device)
+        self.sessions = data.indices("train")
+        labels = data.sessions["target"].to_numpy()[self.sessions]
+        self.classes = labels.tolist() if settings.class_balance == "oversample" else None
+        weighted = settings.class_balance == "weighted_loss"
+        self.weights = compute_session_weights(labels, weighted).tolist()
+
+    def train_epoch(
+        self, epoch: int, begin: int, end: int, rate: float, losses: list[float]
+    ) -> dict[str, float]:
+        """Train on all training sessions once.
+
+        Parameters
+        ----------
+        epoch : int
+            Index of the epoch in the whole training, from 0.
+        begin : int
+            First epoch of the phase.
+        end : int
+            The epoch after the last one of the phase.
+        rate : float
+            Learning rate before the schedule.
+        losses : list of float
+            Validation losses of the epochs of the phase so far.
+
+        Returns
+        -------
+        dict of str to float
+            ``train_loss``, and ``learning_rate`` of the last step.
+        """
+        settings, plan = self.settings, self._plan(epoch)
+        per_epoch = sum(micro_batch.last for micro_batch in plan)
+        schedule = (round(settings.warmup_epochs * per_epoch), (end - begin) * per_epoch)
+        first = (epoch - begin) * per_epoch
+        total = torch.zeros((), device=self.accelerator.device)
+        factor = 1.0
+        for step, loss in enumerate(self._accumulate(plan, epoch), start=first):
+            total += loss
+            factor = compute_schedule_factor(settings, step, *schedule, losses)
+            self.update(rate * factor)
+        mean = float(self.accelerator.reduce(total, "sum")) / per_epoch
+        return {"train_loss": mean, "learning_rate": rate * factor}
+
+    def iterate_gradients(self, first_epoch: int) -> Iterator[float]:
+        """Compute the gradients of one batch after another, without end.
+
+        Parameters
+        ----------
+        first_epoch : int
+            Index of the epoch that seeds the first batches.
+
+        Yields
+        ------
+        float
+            Loss of a batch, whose gradient is in the parameters; call ``update`` before the next.
+        """
+        for epoch in count(first_epoch):
+            for loss in self._accumulate(self._plan(epoch), epoch):
+                yield float(self.accelerator.reduce(loss, "sum"))
+
+    def update(self, rate: float) -> None:
+        """Take one step of the optimizer.
+
+        Parameters
+        ----------
+        rate : float
+            Learning rate of the step.
+        """
+        self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
+        set_learning_rate(self.optimizer, rate)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def _accumulate(self, plan: list[MicroBatch], epoch: int) -> Iterator[Tensor]:
+        """Accumulate the gradient of each batch; yield the loss of this process's part of it."""
+        device, world_size = self.accelerator.device, self.accelerator.num_processes
+        total = torch.zeros((), device=device)
+        for micro_batch, batch in zip(plan, self._batches(plan, epoch), strict=True):
+            index = batch.pop("index")
+            inputs = {name: value.to(device) for name, value in batch.items()}
+            weight = torch.tensor(micro_batch.weights, device=device)
+            # gradients travel between processes once per optimizer step
+            synchronise = micro_batch.last
+            with contextlib.nullcontext() if synchronise else self.accelerator.no_sync(self.model):
+                output = self.model(**inputs)
+                loss = compute_batch_loss(
+                    self.unwrapped_model.head,
+                    output,
+                    self.target[index],
+                    weight,
+                    self.settings.auxiliary_loss_weight,
+                )
+                # DDP averages over processes, but the weights of a batch sum to 1 over all of them
+                self.accelerator.backward(loss * world_size)
+            total = total + loss.detach()
+            if micro_batch.last:
+                yield total
+                total = torch.zeros_like(total)
+
+    def _plan(self, epoch: int) -> list[MicroBatch]:
+        """Plan an epoch and seed everything random in it by (seed, epoch, process)."""
+        rank, world_size = self.accelerator.process_index, self.accelerator.num_processes
+        torch.manual_seed(np.random.SeedSequence((self.seed, epoch, rank)).generate_state(1)[0])
+        self.model.train()
+        size, parts = self.settings.batch_size, self.settings.gradient_accumulation_steps
+        return plan_epoch(
+            self.weights, size, epoch, self.seed, parts, rank, world_size, classes=self.classes
+        )
+
+    def _batches(self, plan: list[MicroBatch], epoch: int) -> DataLoader[Any]:
+        """Load the batches of a plan, whose indices count training sessions."""
+        plan = [
+            MicroBatch([self.sessions[index] for index in part.indices], part.weights, part.last)
+            for part in plan
+        ]
+        return DataLoader(
+            self.data.dataset,
+            batch_sampler=EpochBatchSampler(plan, epoch),
+            collate_fn=collate,
+            num_workers=self.data.dataset.settings.workers,
+        )
+
+
+def freeze_parameters(model: DepressionModel, frozen: Collection[str], encoders: bool) -> None:
+    """Make all parameters trainable except the frozen ones.
+
+    The batch normalisation of a frozen encoder still updates its statistics and its dropout is
+    active, as in the library that Lu et al. (2021) use: only the weights are fixed.
+
+    Parameters
+    ----------
+    model : DepressionModel
+        The model, not wrapped.
+    frozen : collection of str
+        Names of the parameters that are never trained.
+    encoders : bool
+        Whether the parameters of all encoders are frozen too.
+    """
+    for name, parameter in model.named_parameters():
+        trained = name not in frozen and not (encoders and name.startswith("encoders."))
+        parameter.requires_grad_(trained)

@@ -1,0 +1,131 @@
+"""Predictions of a network on all processes: validation metrics and the final predictions."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from transformers.utils import logging as transformers_logging
+
+from depmm.config import Config
+from depmm.data.experiment_data import ExperimentData
+from depmm.evaluation.batch_prediction import predict_sessions, prediction_table
+from depmm.evaluation.stats.binary_metrics import auroc
+from depmm.evaluation.stats.severity_metrics import rmse
+from depmm.evaluation.stats.weighted_sums import unit_weights
+from depmm.files import write_table
+from depmm.models.model import DepressionModel
+from depmm.runs.folder import RunFolder
+from depmm.training.losses import compute_session_weights
+
+
+def validate(
+    config: Config, data: ExperimentData, model: DepressionModel, accelerator: Accelerator
+) -> dict[str, float]:
+    """Compute the loss and one metric on the validation sessions.
+
+    Parameters
+    ----------
+    config : Config
+        The experiment.
+    data : ExperimentData
+        Its sessions.
+    model : DepressionModel
+        The model, not wrapped.
+    accelerator : Accelerator
+        From ``build_accelerator``.
+
+    Returns
+    -------
+    dict of str to float
+        ``val_loss``, and ``val_auroc`` (binary) or ``val_rmse``.
+    """
+    table = predict_on_all_processes(config, data, model, data.indices("validation"), accelerator)
+    target = data.sessions["target"].iloc[table["index"]].to_numpy()
+    device = next(model.parameters()).device
+    logits = torch.tensor(np.stack(table["logits"].tolist()), dtype=torch.float32, device=device)
+    with torch.no_grad():
+        losses = model.head.loss(logits, torch.tensor(target, dtype=torch.float32, device=device))
+    # comparable losses, however the classes are balanced in training
+    weight = compute_session_weights(target, config.training.class_balance != "none")
+    row = {"val_loss": float((losses.cpu().numpy() * weight).mean())}
+    metric = auroc if config.target.kind == "binary" else rmse
+    value = metric(target, table["prediction"].to_numpy(), unit_weights(len(table)))
+    return row | {f"val_{metric.__name__}": float(value[0])}
+
+
+def predict_on_all_processes(
+    config: Config,
+    data: ExperimentData,
+    model: DepressionModel,
+    sessions: list[int],
+    accelerator: Accelerator,
+    n_gate_samples: int = 0,
+) -> pd.DataFrame:
+    """Predict sessions, shared out to all processes.
+
+    Parameters
+    ----------
+    config : Config
+        The experiment.
+    data : ExperimentData
+        Its sessions.
+    model : DepressionModel
+        The model, not wrapped.
+    sessions : list of int
+        Indices of the sessions.
+    accelerator : Accelerator
+        From ``build_accelerator``.
+    n_gate_samples : int, default 0
+        Number of samples of the Bernoulli gates per session.
+
+    Returns
+    -------
+    DataFrame
+        The table of ``predict_sessions`` for all sessions, in every process, sorted by index.
+    """
+    rank, world_size = accelerator.process_index, accelerator.num_processes
+    batch_size = config.training.batch_size
+    part = predict_sessions(
+        model, data.dataset, sessions, batch_size, rank, world_size, n_gate_samples
+    )
+    parts = gather_object([part])
+    table = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    return table.astype({"index": int}).sort_values("index", ignore_index=True)
+
+
+def save_and_predict(
+    config: Config,
+    data: ExperimentData,
+    model: DepressionModel,
+    run: RunFolder,
+    accelerator: Accelerator,
+) -> None:
+    """Save the model, predict the sessions of all splits, and remove the checkpoints.
+
+    Parameters
+    ----------
+    config : Config
+        The experiment.
+    data : ExperimentData
+        Its sessions.
+    model : DepressionModel
+        The trained model, not wrapped.
+    run : RunFolder
+        Where they are written.
+    accelerator : Accelerator
+        From ``build_accelerator``.
+    """
+    # predictions in full precision, as the saved model makes them: half precision is for training
+    accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    sessions = list(range(len(data.sessions)))
+    n_gate_samples = config.evaluation.n_gate_samples
+    table = predict_on_all_processes(config, data, model, sessions, accelerator, n_gate_samples)
+    if accelerator.is_main_process:
+        transformers_logging.disable_progress_bar()  # the model is one small file
+        model.save_pretrained(run.path)
+        write_table(run.predictions, prediction_table(config, data, table))
+        shutil.rmtree(run.checkpoints)
+    accelerator.wait_for_everyone()

@@ -1,0 +1,114 @@
+"""The scripts for accelerate launch: arguments, messages, and the demo without arguments."""
+
+import json
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from trained_runs import AUDIO
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "experiments"
+CLASSICAL = [
+    "data.modalities=[audio]",
+    "model=null",
+    "training=null",
+    "classical={classifier: k_nearest, n_mfcc: 8, n_mels: 16}",
+]
+
+
+@pytest.fixture
+def run_script(monkeypatch, capsys):
+    """Run a script in this process; returns what it printed."""
+
+    def call(name: str, *arguments: object) -> str:
+        path = SCRIPTS / name
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        capsys.readouterr()
+        runpy.run_path(str(path), run_name="__main__")
+        return capsys.readouterr().out
+
+    return call
+
+
+def test_cross_validate_names_the_next_command(corpus, tmp_path, run_script, depmm):
+    split = "split={kind: k_fold, folds: 3, validation: 0.3}"
+    out = run_script("cross_validate.py", corpus.config, *CLASSICAL, split, f"out={tmp_path}")
+    assert out.splitlines()[-1] == f"next: depmm evaluate {tmp_path / 'tiny'}"
+    assert depmm("evaluate", tmp_path / "tiny").code == 0
+    metrics = json.loads((tmp_path / "tiny" / "metrics.json").read_text())
+    assert metrics["counts"]["test"]["subjects"] == 12
+    assert metrics["folds"] == [0, 1, 2]
+
+
+def test_cross_validate_takes_seeds(corpus, tmp_path, run_script):
+    overrides = [*AUDIO, "training.epochs=1", f"out={tmp_path}"]
+    run_script("cross_validate.py", "--seeds", "1,2", corpus.config, *overrides)
+    predictions = pd.read_parquet(tmp_path / "tiny" / "predictions.parquet")
+    assert sorted(predictions["seed"].unique()) == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["train_fusion.py", "cross_validate.py"])
+def test_a_mistake_is_a_message(corpus, run_script, name):
+    with pytest.raises(SystemExit) as info:
+        run_script(name, corpus.config, "training.epoch=1")
+    assert "training.epoch" in str(info.value.code)
+
+
+def test_cross_validate_without_a_config_shows_its_usage(run_script):
+    with pytest.raises(SystemExit) as info:
+        run_script("cross_validate.py")
+    assert "CONFIG" in str(info.value.code)
+
+
+def test_training_the_demo_without_its_corpus_names_the_commands_of_the_makefile(
+    run_script, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as info:
+        run_script("train_fusion.py")
+    named = re.findall(r"^ +depmm (.*)$", str(info.value.code), flags=re.MULTILINE)
+    makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+    recipe = {
+        command.split()[0]: command.split()
+        for command in re.findall(r"^\t\$\(BIN\)/depmm (.*)$", makefile, flags=re.MULTILINE)
+    }
+    assert [command.split()[0] for command in named] == ["simulate", "index", "extract"]
+    for command in map(str.split, named):
+        # a name in place of the file that ships with depmm
+        assert command == [Path(w).stem if w.endswith(".yaml") else w for w in recipe[command[0]]]
+
+
+@pytest.mark.slow
+def test_a_launch_without_arguments_trains_the_demo(corpus, tmp_path):
+    """On a small corpus in place of the demo's, which only has to exist."""
+    environment = {
+        **os.environ,
+        "ACCELERATE_USE_CPU": "true",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT),
+    }
+
+    def call(*command: object) -> str:
+        done = subprocess.run(
+            [sys.executable, *map(str, command)],
+            capture_output=True, text=True, timeout=500, check=False,
+            env=environment, cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    shutil.copytree(corpus.folder, tmp_path / "corpora" / "demo" / "manifest")
+    call(
+        *("-m", "depmm", "extract", "corpora/demo/manifest", corpus.recordings),
+        *("--out", "stores/demo", "--config", "demo", "--workers", "1"),
+    )
+    out = call("-m", "accelerate.commands.launch", SCRIPTS / "train_fusion.py")
+    assert "epoch   1/20" in out
+    assert len(pd.read_parquet(tmp_path / "runs" / "demo" / "predictions.parquet")) == 12
