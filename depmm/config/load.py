@@ -313,9 +313,8 @@ def _parse_override(text: str) -> dict[str, Any]:
 
 
 def _nest(key: str, value: Any) -> dict[str, Any]:
-    for name in reversed(key.split(".")):
-        value = {name: value}
-    return value
+    first, *rest = key.split(".")
+    return {first: _nest(".".join(rest), value) if rest else value}
 
 
 def _file_of(config: Experiment | Path | str) -> Path | None:

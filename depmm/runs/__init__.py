@@ -1,0 +1,1 @@
+"""Runs: the folder of a trained model, what it contains, and on which subjects it depends."""

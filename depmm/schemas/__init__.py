@@ -1,6 +1,7 @@
 """Schemas of every table that depmm writes, for the writers, the tests and the docs."""
 
 from depmm.schemas.manifest import FEATURES, FOLDS, SESSIONS, SPLIT, STEPS
+from depmm.schemas.runs import HISTORY, TUNING
 from depmm.schemas.simulation import LABELS, WORDS
 from depmm.schemas.store import FAILURES, INDEX
 from depmm.schemas.table import Column, SchemaError, TableSchema
@@ -10,7 +11,7 @@ __all__ = ["ALL", "Column", "SchemaError", "TableSchema"]
 ALL: dict[str, TableSchema] = {
     schema.file: schema
     for schema in sorted(
-        (FAILURES, FEATURES, FOLDS, INDEX, LABELS, SESSIONS, SPLIT, STEPS, WORDS),
+        (FAILURES, FEATURES, FOLDS, HISTORY, INDEX, LABELS, SESSIONS, SPLIT, STEPS, TUNING, WORDS),
         key=lambda schema: schema.file,
     )
 }

@@ -9,7 +9,6 @@ import logging
 import time
 from typing import Any
 
-import pandas as pd
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
@@ -23,6 +22,7 @@ from depmm.data.precompute import ensure_embeddings
 from depmm.files import write_table
 from depmm.models.model import build_model
 from depmm.runs.folder import RunFolder
+from depmm.schemas.runs import HISTORY
 from depmm.training.checkpoint import (
     load_model,
     load_optimizer,
@@ -138,7 +138,7 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
             progress["epoch"] = epoch + 1
             if board is not None:
                 save_checkpoint(run.last_checkpoint, model, trainer.optimizer, progress, frozen)
-                write_table(run.history, pd.DataFrame(progress["history"]))
+                write_table(run.history, HISTORY.build(progress["history"]))
                 for name in row.keys() - {"epoch"}:
                     board.add_scalar(name, row[name], epoch + 1)
             logger.info("%s", format_epoch(row, config, best=progress["best_epoch"] == epoch))

@@ -92,8 +92,9 @@ def predict_on_all_processes(
         model, data.dataset, sessions, batch_size, rank, world_size, n_gate_samples
     )
     parts = gather_object([part])
-    table = pd.concat([part for part in parts if len(part)], ignore_index=True)
-    return table.astype({"index": int}).sort_values("index", ignore_index=True)
+    table: pd.DataFrame = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    table = table.astype({"index": int})
+    return table.sort_values("index", ignore_index=True)
 
 
 def save_and_predict(

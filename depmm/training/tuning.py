@@ -40,6 +40,7 @@ from depmm.evaluation.stats.metrics import METRICS, Metric
 from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.files import write_text
 from depmm.runs.folder import RunFolder
+from depmm.schemas.runs import TUNING
 from depmm.training.experiment import run_experiment
 
 TIE = 1e-12  # means that differ by less differ only by rounding
@@ -89,18 +90,7 @@ def tune(config: ExperimentT, run: RunFolder, accelerator: Accelerator) -> Exper
         means = values.mean(axis=1)
         best = choose_candidate(means, metric, tuning)
         if accelerator.is_main_process:
-            table = pd.DataFrame(
-                {
-                    "seed": config.seed,
-                    "fold": config.split.fold,
-                    "candidate": range(len(means)),
-                    "settings": [format_overrides(settings) for settings in tuning.candidates],
-                    "metric": tuning.metric,
-                    **{f"fold_{fold}": values[:, fold] for fold in range(tuning.folds)},
-                    "mean": means,
-                    "chosen": np.arange(len(means)) == best,
-                }
-            )
+            table = tuning_table(config, values, best)
             write_text(run.tuning, table.to_csv(index=False))
         accelerator.wait_for_everyone()
     table = pd.read_csv(run.tuning)
@@ -110,6 +100,40 @@ def tune(config: ExperimentT, run: RunFolder, accelerator: Accelerator) -> Exper
     logger.info("chosen: %s%s", format_overrides(tuning.candidates[chosen]), tie)
     tuned = override_settings(config, tuning.candidates[chosen])
     return tuned.model_copy(update={"tuning": None})
+
+
+def tuning_table(config: Experiment, values: np.ndarray, best: int) -> pd.DataFrame:
+    """Make the table of candidates, ``tuning.csv``.
+
+    Parameters
+    ----------
+    config : Config or ClassicalConfig
+        One fold of an experiment with a ``tuning`` section.
+    values : ndarray of float64, shape (candidates, inner folds)
+        From ``measure_candidates``.
+    best : int
+        Index of the chosen candidate.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``TUNING``, and the metric in each inner fold.
+    """
+    tuning = _tuning_of(config)
+    rows = [
+        {
+            "seed": config.seed,
+            "fold": config.split.fold,
+            "candidate": candidate,
+            "settings": format_overrides(settings),
+            "metric": tuning.metric,
+            "mean": values[candidate].mean(),
+            "chosen": candidate == best,
+        }
+        for candidate, settings in enumerate(tuning.candidates)
+    ]
+    inner = {f"fold_{fold}": values[:, fold] for fold in range(tuning.folds)}
+    return TUNING.build(rows).assign(**inner)
 
 
 def measure_candidates(

@@ -22,6 +22,7 @@ from depmm.evaluation.predictions import prepare_predictions
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.runs.contents import read_run
 from depmm.runs.folder import RunFolder
+from depmm.schemas.runs import TUNING
 from depmm.training import experiment
 from depmm.training.cross_validation import cross_validate
 from depmm.training.experiment import run_experiment
@@ -101,6 +102,7 @@ def test_the_table_holds_metrics_and_choice_of_the_inner_folds(nested):
     run = RunFolder(nested.path / "seed-0-fold-0")
     table = pd.read_csv(run.tuning)
     config = load_experiment(nested.config)
+    TUNING.check(table)
     assert len(table) == 2
     for number, row in table.iterrows():
         values = []

@@ -1,0 +1,46 @@
+"""Tables of a run: training curves and candidates of the hyper-parameter tuning."""
+
+from depmm.schemas.table import Column, TableSchema
+
+HISTORY = TableSchema(
+    "history.parquet",
+    "One epoch of the training, or of one fold of a cross-validation.",
+    (
+        Column("epoch", "int64", "Number of the epoch, from 1"),
+        Column("train_loss", "float64", "Mean loss of the batches of the epoch", nullable=True),
+        Column("learning_rate", "float64", "Learning rate of the last optimizer step"),
+        Column("val_loss", "float64", "Mean loss of the validation sessions", nullable=True),
+        Column(
+            "val_auroc",
+            "float64",
+            "AUROC of the validation sessions, for binary targets",
+            nullable=True,
+            required=False,
+        ),
+        Column(
+            "val_rmse",
+            "float64",
+            "Root mean squared error of the validation sessions, for severities and levels",
+            nullable=True,
+            required=False,
+        ),
+        Column("seconds", "float64", "Duration of the epoch with its validation", unit="s"),
+        Column("seed", "int64", "Seed of the run, in a cross-validation", required=False),
+        Column("fold", "int64", "Index of the tested fold, in a cross-validation", required=False),
+    ),
+)
+TUNING = TableSchema(
+    "tuning.csv",
+    "One candidate of the hyper-parameter tuning of one fold; fold_<j> is its metric in inner fold "
+    "j.",
+    (
+        Column("seed", "int64", "Seed of the run"),
+        Column("fold", "int64", "Index of the outer fold, which is tested"),
+        Column("candidate", "int64", "Index of the candidate, in the order of the grid"),
+        Column("settings", "str", "Settings of the candidate, as ``key=value``"),
+        Column("metric", "str", "Metric that is optimised"),
+        Column("mean", "float64", "Mean of the metric over the inner folds", nullable=True),
+        Column("chosen", "bool", "Whether the fold uses the candidate"),
+    ),
+    extra_columns=True,  # fold_0, fold_1, ...
+)

@@ -1,0 +1,58 @@
+"""Reading of runs and of tables of predictions."""
+
+import pandas as pd
+import pytest
+from trained_runs import AUDIO, train_tiny
+
+import depmm
+from depmm.config import load_config
+from depmm.runs.contents import read_run
+from depmm.runs.folder import RunError, RunFolder
+from depmm.schemas.runs import HISTORY
+
+
+def test_a_run_has_predictions_history_and_settings(corpus, tmp_path):
+    path = train_tiny(corpus, tmp_path / "run", *AUDIO)
+    contents = read_run(path)
+    assert (contents.path, contents.name) == (path, "run")
+    assert contents.config == load_config(path / "config.yaml")
+    assert contents.config_text == (path / "config.yaml").read_text()
+    assert len(contents.predictions) == 12
+    HISTORY.check(contents.history)
+    assert contents.environment["audit"].startswith("none")
+    assert (contents.audit, contents.tuning) == (None, None)
+    assert contents.models == (".",)
+    assert (contents.n_bootstrap, contents.confidence) == (100, 0.95)
+    assert contents.coverage is not None
+
+
+def test_a_cross_validation_has_the_models_of_its_folds(corpus, tmp_path):
+    overrides = [*AUDIO, "training.epochs=1", f"out={tmp_path}"]
+    split = "split={kind: k_fold, folds: 2, validation: 0.4}"
+    contents = read_run(depmm.cross_validate(corpus.config, [*overrides, split]))
+    assert contents.models == ("seed-0-fold-0", "seed-0-fold-1")
+    HISTORY.check(contents.history)
+    assert contents.history["fold"].tolist() == [0, 1]
+
+
+def test_a_table_of_predictions_comes_alone(corpus, tmp_path):
+    path = train_tiny(corpus, tmp_path / "run", *AUDIO)
+    table = pd.read_parquet(path / "predictions.parquet")
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    contents = read_run(tmp_path / "mine.csv")
+    assert (contents.path, contents.name) == (tmp_path, "mine")
+    assert len(contents.predictions) == 12
+    assert (contents.config, contents.history, contents.models) == (None, None, ())
+
+
+def test_a_path_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(RunError) as info:
+        read_run(tmp_path / "none")
+    assert info.value.file == tmp_path / "none"
+
+
+def test_a_run_that_is_not_finished_is_refused(corpus, tmp_path):
+    RunFolder(tmp_path).open(load_config(corpus.config))
+    with pytest.raises(RunError) as info:
+        read_run(tmp_path)
+    assert info.value.file == tmp_path / "predictions.parquet"

@@ -1,0 +1,57 @@
+"""The folder of a run: created once, with its config, environment and audit."""
+
+import json
+
+import pytest
+import yaml
+
+from depmm.config import ConfigError, load_config, load_experiment
+from depmm.runs.folder import RunError, RunFolder, find_model_folders, list_model_folders
+
+
+def test_a_new_run_keeps_config_environment_and_verdict_of_the_audit(corpus, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    config = load_config(corpus.config)
+    run.open(config)
+    assert load_experiment(run.config) == config
+    environment = json.loads(run.environment.read_text())
+    assert environment["audit"].startswith("none")
+    assert not run.audit.exists()
+    assert not run.finished
+
+
+def test_a_run_of_another_config_is_refused(corpus, tmp_path):
+    run = RunFolder(tmp_path)
+    run.open(load_config(corpus.config))
+    before = run.config.read_bytes()
+    run.open(load_config(corpus.config))
+    with pytest.raises(ConfigError) as info:
+        run.open(load_config(corpus.config, ["seed=1"]))
+    assert (info.value.setting, info.value.file) == ("name", run.config)
+    assert run.config.read_bytes() == before
+
+
+def test_a_setting_that_the_config_of_a_run_does_not_name_has_its_default(corpus, tmp_path):
+    run = RunFolder(tmp_path)
+    run.open(load_config(corpus.config))
+    values = yaml.safe_load(run.config.read_text())
+    del values["training"]["monitor"]
+    run.config.write_text(yaml.safe_dump(values))
+    run.open(load_config(corpus.config))
+    with pytest.raises(ConfigError):
+        run.open(load_config(corpus.config, ["training.monitor=auroc"]))
+
+
+def test_models_are_those_of_the_run_or_of_its_folds(tmp_path):
+    assert list_model_folders(tmp_path) == []
+    with pytest.raises(RunError) as info:
+        find_model_folders(tmp_path)
+    assert info.value.file == tmp_path
+    for name in ("seed-1-fold-0", "seed-0-fold-1", "seed-0-fold-0", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").touch()
+    (tmp_path / "seed-0-fold-2").mkdir()  # not finished
+    names = [folder.path.name for folder in find_model_folders(tmp_path)]
+    assert names == ["seed-0-fold-0", "seed-0-fold-1", "seed-1-fold-0"]
+    (tmp_path / "model.safetensors").touch()
+    assert find_model_folders(tmp_path)[0].path == tmp_path
