@@ -182,7 +182,7 @@ def audit(
     from depmm.audit.findings import AuditInput
     from depmm.audit.recording_statistics import compute_recording_statistics
     from depmm.corpora.manifest import concat_manifests, read_manifest
-    from depmm.media.borders import look_at
+    from depmm.media.borders import measure_recording
 
     if len(manifests) > 1 and out is None:
         raise ValueError("several manifests have one report: give its folder with --out FOLDER")
@@ -197,7 +197,7 @@ def audit(
         console = Console(stderr=True)
         files = compute_recording_statistics(
             list(zip(tables, root, strict=True)),
-            look_at,
+            measure_recording,
             lambda names: track(names, "look at recordings", console=console),
         )
     reports = [read_index_report(folder) for folder in manifests]

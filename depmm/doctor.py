@@ -24,7 +24,7 @@ def report() -> tuple[list[str], bool]:
             if name == "mediapipe":
                 remedy = "apt-get install libegl1 libgles2 libgl1 libglib2.0-0"
             lines.append(f"missing  {name}: {error}. Remedy: {remedy}")
-    from depmm.media.faces import landmarker_candidates
+    from depmm.media.face_landmarker import landmarker_candidates
 
     found = next((path for path in landmarker_candidates() if path.is_file()), None)
     if found is not None:

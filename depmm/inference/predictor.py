@@ -31,8 +31,8 @@ from depmm.inference.segmentation import SESSION, read_steps, recording_manifest
 from depmm.inference.sound_level import MeasuringDecoder
 from depmm.inference.trained_run import TrainedRun, read_trained_run
 from depmm.interpret.attribution.occlusion import occlude_steps
+from depmm.media.container import MediaInfo, probe
 from depmm.media.errors import MediaError
-from depmm.media.video import MediaInfo, probe
 from depmm.models.model import DepressionModel
 from depmm.store.extract import ExtractReport, extract
 from depmm.store.sessions import SessionStore
@@ -87,7 +87,7 @@ class Predictor:
         aligned : bool, default False
             Whether the frames are aligned faces, so that no face is searched for.
         landmarker : Path, optional
-            MediaPipe face model, see :func:`depmm.media.faces.find_landmarker`.
+            MediaPipe face model, see :func:`depmm.media.face_landmarker.find_landmarker`.
 
         Returns
         -------

@@ -1,14 +1,15 @@
-"""Black borders of a video: letterbox, pillarbox, or a window in a black page."""
+"""Black borders of a video: letterbox, pillarbox, or a small picture on a black page."""
 
 from pathlib import Path
 
 import numpy as np
 
-from depmm.media.video import decode_frames, probe
+from depmm.media.container import probe
+from depmm.media.video import decode_frames
 
 BLACK = 32  # of 255; compression and limited range lift black a little
-LIT = 0.01  # share of brighter pixels from which a row or column belongs to the picture
-PLACES = (0.1, 0.5, 0.9)  # of the duration, where a frame is looked at
+MIN_BRIGHT_SHARE = 0.01  # share of brighter pixels from which a row or column is picture
+POSITIONS = (0.1, 0.5, 0.9)  # of the duration, where a frame is measured
 
 
 def black_border(frame: np.ndarray) -> float:
@@ -16,15 +17,18 @@ def black_border(frame: np.ndarray) -> float:
 
     Parameters
     ----------
-    frame : uint8 RGB [height, width, 3]
+    frame : ndarray of uint8, shape (height, width, 3)
+        RGB.
 
     Returns
     -------
-    share of the area outside the smallest rectangle that holds the picture; 1 if all is black
+    float
+        Share of the area outside of the smallest rectangle that holds the picture; 1 if the frame
+        is black.
     """
     bright = frame.max(axis=2) > BLACK
-    rows = np.flatnonzero(bright.mean(axis=1) > LIT)
-    columns = np.flatnonzero(bright.mean(axis=0) > LIT)
+    rows = np.flatnonzero(bright.mean(axis=1) > MIN_BRIGHT_SHARE)
+    columns = np.flatnonzero(bright.mean(axis=0) > MIN_BRIGHT_SHARE)
     if not len(rows) or not len(columns):
         return 1.0
     inside = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
@@ -32,33 +36,52 @@ def black_border(frame: np.ndarray) -> float:
 
 
 def video_border(path: Path, duration_s: float | None) -> float | None:
-    """Measure the border that all of a few frames of a video share: the smallest of theirs.
+    """Measure the black border that a few frames of a video have in common.
 
     Parameters
     ----------
-    path : the recording
-    duration_s : its length; None looks at the first frame only
+    path : Path
+        The recording.
+    duration_s : float or None
+        Its length in seconds; None measures the first frame only.
 
     Returns
     -------
-    share of the area; None where no frame was found
+    float or None
+        The smallest border of the frames, as a share of the area; None if there is no frame.
 
     Raises
     ------
-    MediaError : no video track, unreadable or truncated
+    MediaError
+        If the file has no video track, or is unreadable or truncated.
     """
-    starts = [place * duration_s for place in PLACES] if duration_s else [0.0]
+    starts = [position * duration_s for position in POSITIONS] if duration_s else [0.0]
     windows = [(start, start + 0.5) for start in starts]
     borders = [black_border(frame) for _, frame in decode_frames(path, 1.0, windows)]
     return min(borders, default=None)
 
 
-def look_at(path: Path, as_video: bool) -> tuple[float | None, float | None]:
-    """Length of a recording in seconds and, of a video, its black border; None if unknown.
+def measure_recording(path: Path, is_video: bool) -> tuple[float | None, float | None]:
+    """Measure length and black border of a recording.
+
+    Parameters
+    ----------
+    path : Path
+        The recording.
+    is_video : bool
+        Whether the border is measured.
+
+    Returns
+    -------
+    duration_s : float or None
+        Length in seconds; None if the file does not state it.
+    border : float or None
+        Share of the area that is black border; None without video.
 
     Raises
     ------
-    MediaError : the file cannot be decoded
+    MediaError
+        If the file cannot be decoded.
     """
     duration_s = probe(path).duration_s
-    return duration_s, video_border(path, duration_s) if as_video else None
+    return duration_s, video_border(path, duration_s) if is_video else None

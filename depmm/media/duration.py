@@ -1,4 +1,4 @@
-"""How long a file is, from its head where that says so."""
+"""Length of a file, from its header where that states it."""
 
 from pathlib import Path
 
@@ -6,29 +6,39 @@ import av
 import soundfile
 
 from depmm.config import StreamConfig
-from depmm.media import feature_files as features
+from depmm.media.container import check_file, open_container
 from depmm.media.errors import MediaError
-from depmm.media.video import check_file, open_container
+from depmm.media.feature_files import feature_duration_s
 
 
 def duration_s(path: Path, stream: StreamConfig | None = None, allow_pickle: bool = False) -> float:
-    """Measure a recording, or a file of features, in seconds.
+    """Measure the length of a recording or a feature file.
 
-    A table of features is read whole; a recording only says what its head promises, which
-    extraction checks.
+    A table of features is read completely. Of a recording only the header is read, which
+    extraction checks later.
 
     Parameters
     ----------
-    path : the file
-    stream : how features are read; None for a recording
-    allow_pickle : run the code inside a pickled ``.npy``; only for files whose makers you trust
+    path : Path
+        The file.
+    stream : StreamConfig, optional
+        How the features are read; None for a recording.
+    allow_pickle : bool, default False
+        Whether a pickled ``.npy`` is read, which runs code from the file. Use it only for files
+        whose makers you trust.
+
+    Returns
+    -------
+    float
+        Seconds.
 
     Raises
     ------
-    MediaError : unreadable, or without a length
+    MediaError
+        If the file is unreadable or states no length.
     """
     if stream is not None:
-        return features.duration_s(path, stream, allow_pickle)
+        return feature_duration_s(path, stream, allow_pickle)
     check_file(path)
     if path.suffix.lower() in (".wav", ".flac"):
         try:
@@ -37,5 +47,5 @@ def duration_s(path: Path, stream: StreamConfig | None = None, allow_pickle: boo
             pass  # FFmpeg may know the codec
     with open_container(path) as container:
         if not container.duration:
-            raise MediaError(path, "does not say how long it is. Re-encode it.")
+            raise MediaError(path, "the file does not state its duration.", "Re-encode it.")
         return float(container.duration / av.time_base)

@@ -1,7 +1,7 @@
-"""Files of features to arrays: tables, NumPy and MATLAB arrays that a corpus ships, in blocks.
+"""Feature files that a corpus ships, read in blocks: tables, NumPy and MATLAB arrays.
 
-What is not valid (a cell that is not finite, a row that the tracker did not trust) is NaN from
-here on, so that a number and its validity cannot drift apart. Nothing is unpickled unless asked.
+Invalid values (a cell that is not finite, a row that the tracker did not trust) are NaN from here
+on, so that a value and its validity cannot be separated. Pickled files are refused by default.
 """
 
 import fnmatch
@@ -15,37 +15,41 @@ import numpy as np
 import pandas as pd
 
 from depmm.config import StreamConfig
+from depmm.media.container import check_file
 from depmm.media.errors import MediaError
-from depmm.media.video import check_file
 
-BLOCK = 8192  # rows held at a time
-# what C++ programs print on Windows
+BLOCK_ROWS = 8192  # rows in memory at a time
+# NaN and infinity as C++ programs print them on Windows
 NOT_A_NUMBER = ["-nan(ind)", "nan(ind)", "-1.#IND", "1.#IND", "1.#QNAN", "-1.#INF", "1.#INF"]
-
-
-class _Pickled(Exception):
-    """A file that only running its code would open."""
 
 
 def read_features(
     path: Path, stream: StreamConfig, allow_pickle: bool = False
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Read the rows of a file block by block.
+    """Read the rows of a feature file block by block.
 
     Parameters
     ----------
-    path : the file
-    stream : how it is read
-    allow_pickle : run the code inside a pickled ``.npy``; only for files whose makers you trust
+    path : Path
+        The file.
+    stream : StreamConfig
+        How it is read.
+    allow_pickle : bool, default False
+        Whether a pickled ``.npy`` is read, which runs code from the file. Use it only for files
+        whose makers you trust.
 
     Yields
     ------
-    float64 [T] seconds in the recording, not falling; float32 [T, F], NaN where not valid
+    times : ndarray of float64, shape (T,)
+        Seconds on the clock of the recording, not descending.
+    values : ndarray of float32, shape (T, F)
+        The rows; NaN where not valid.
 
     Raises
     ------
-    MediaError : unreadable, empty, pickled, a column that is missing or holds no numbers, times
-        that fall
+    MediaError
+        If the file is unreadable, empty or pickled, a column is missing or does not hold numbers,
+        or times descend.
     """
     check_file(path)
     if stream.format == "table":
@@ -60,36 +64,68 @@ def read_features(
         if not rising.all():
             row = first + int(np.argmin(rising))
             raise MediaError(
-                path, f"row {row}: the time {times[row - first]:g} s is no number or falls back. "
-                "Correct the file, or leave this session out."
-            )  # fmt: skip
+                path,
+                f"row {row}: the time {times[row - first]:g} s is not a number, or is before that "
+                "of the row above.",
+                "Correct the file, or leave this session out.",
+                column=stream.time,
+                value=times[row - first],
+            )
         first, last = first + len(values), times[-1]
         yield times, np.where(np.isfinite(values), values, np.nan).astype(np.float32)
     if not first:
-        raise MediaError(path, "holds no rows. Leave this session out.")
+        raise MediaError(path, "the file has no rows.", "Leave this session out.")
 
 
 def feature_names(path: Path, stream: StreamConfig) -> list[str]:
-    """Name the numbers of a row, as far as file or stream name them; empty for bare arrays.
+    """Give the names of the features.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    stream : StreamConfig
+        How it is read.
+
+    Returns
+    -------
+    list of str
+        One name per feature, from the file or the stream; empty for arrays without names.
 
     Raises
     ------
-    MediaError : the table cannot be read or lacks a column
+    MediaError
+        If the table cannot be read or a column is missing.
     """
     if stream.format != "table":
         return list(stream.columns)
     block = next(_chunks(path, stream, 1), None)
     if block is None:
-        raise MediaError(path, "holds no rows. Leave this session out.")
+        raise MediaError(path, "the file has no rows.", "Leave this session out.")
     return _kept(path, stream, list(block.columns))
 
 
-def duration_s(path: Path, stream: StreamConfig, allow_pickle: bool = False) -> float:
-    """Length of a file of features: the time of its last row and a row more.
+def feature_duration_s(path: Path, stream: StreamConfig, allow_pickle: bool = False) -> float:
+    """Compute the length of a feature file: the time of its last row plus one period.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    stream : StreamConfig
+        How it is read.
+    allow_pickle : bool, default False
+        As in :func:`read_features`.
+
+    Returns
+    -------
+    float
+        Seconds.
 
     Raises
     ------
-    MediaError : as ``read_features``
+    MediaError
+        As :func:`read_features`.
     """
     end = 0.0
     for times, _ in read_features(path, stream, allow_pickle):
@@ -101,20 +137,23 @@ def _table_blocks(
     path: Path, stream: StreamConfig
 ) -> Iterator[tuple[np.ndarray | None, np.ndarray]]:
     kept: list[str] = []
-    for block in _chunks(path, stream, BLOCK):
+    for block in _chunks(path, stream, BLOCK_ROWS):
         kept = kept or _kept(path, stream, list(block.columns))
-        for name in {*kept, *_asked(stream)}:
+        for name in {*kept, *_named_columns(stream)}:
             if not pd.api.types.is_numeric_dtype(block[name]):
                 odd = block[name][pd.to_numeric(block[name], errors="coerce").isna()].dropna()
                 raise MediaError(
-                    path, f"column {name!r} holds {odd.iloc[0]!r}, which is no number. Name the "
-                    "column under drop:, or check sep: and header: of the spec."
-                )  # fmt: skip
+                    path,
+                    f"column {name!r} holds {odd.iloc[0]!r}, which is not a number.",
+                    "Name the column under drop:, or check sep: and header: of the data spec.",
+                    column=name,
+                    value=odd.iloc[0],
+                )
         values = block[kept].to_numpy(np.float64)
         for rule in stream.valid:
-            weak = ~(block[rule.column].to_numpy() >= rule.at_least)
-            chosen = np.array([not rule.columns or name in rule.columns for name in kept])
-            values[np.outer(weak, chosen)] = np.nan
+            invalid = ~(block[rule.column].to_numpy() >= rule.at_least)
+            affected = np.array([not rule.columns or name in rule.columns for name in kept])
+            values[np.outer(invalid, affected)] = np.nan
         yield None if stream.time is None else block[stream.time].to_numpy(np.float64), values
 
 
@@ -132,7 +171,7 @@ def _chunks(path: Path, stream: StreamConfig, rows: int) -> Iterator[pd.DataFram
             encoding="utf-8-sig",
         )
         with reader, warnings.catch_warnings():
-            # rows longer than the header lose cells with no more than a warning
+            # pandas only warns when it drops the cells of a row that is longer than the header
             warnings.simplefilter("error", pd.errors.ParserWarning)
             for block in reader:
                 block.columns = [str(name).strip() for name in block.columns]
@@ -142,31 +181,39 @@ def _chunks(path: Path, stream: StreamConfig, rows: int) -> Iterator[pd.DataFram
         return
     except (ValueError, pd.errors.ParserWarning, OSError) as error:
         raise MediaError(
-            path, f"cannot be read as a table ({error}). Check sep:, header: and columns: of the "
-            "spec."
-        ) from None  # fmt: skip
+            path,
+            f"cannot be read as a table ({error}).",
+            "Check sep:, header: and columns: of the data spec.",
+        ) from None
 
 
 def _kept(path: Path, stream: StreamConfig, columns: list[str]) -> list[str]:
-    """Columns that are features."""
-    for name in _asked(stream):
+    """Select the columns that are features."""
+    for name in _named_columns(stream):
         if name not in columns:
             raise MediaError(
-                path, f"column {name!r} is missing (found: {', '.join(columns[:8])}, ...). Correct "
-                "the stream in the spec."
-            )  # fmt: skip
+                path,
+                f"column {name!r} is missing (the first columns are {', '.join(columns[:8])}).",
+                "Correct the stream in the data spec.",
+                column=name,
+            )
     drop = [*stream.drop, *([stream.time] if stream.time else [])]
     kept = [name for name in columns if not any(fnmatch.fnmatchcase(name, d) for d in drop)]
     if not kept:
-        raise MediaError(path, f"no column is left as a feature. Correct drop: {stream.drop}.")
+        raise MediaError(
+            path,
+            "no column remains as a feature.",
+            f"Correct drop: {stream.drop}.",
+            value=stream.drop,
+        )
     return kept
 
 
-def _asked(stream: StreamConfig) -> set[str]:
-    """Columns that the stream speaks of by name."""
-    asked = {rule.column for rule in stream.valid}
-    asked |= {name for rule in stream.valid for name in rule.columns}
-    return asked | ({stream.time} if stream.time else set())
+def _named_columns(stream: StreamConfig) -> set[str]:
+    """Collect the columns that the stream names."""
+    names = {rule.column for rule in stream.valid}
+    names |= {name for rule in stream.valid for name in rule.columns}
+    return names | ({stream.time} if stream.time else set())
 
 
 def _array_blocks(
@@ -175,34 +222,37 @@ def _array_blocks(
     array = _load_npy(path, allow_pickle) if stream.format == "npy" else _load_mat(path, stream)
     if array.dtype.kind not in "fiub" or array.ndim <= stream.axis:
         raise MediaError(
-            path, f"holds an array of {array.dtype} with shape {array.shape}; rows of numbers on "
-            f"axis {stream.axis} were expected. Correct axis: in the spec."
-        )  # fmt: skip
+            path,
+            f"the array has type {array.dtype} and shape {array.shape}; expected are rows of "
+            f"numbers on axis {stream.axis}.",
+            "Correct axis: in the data spec.",
+            value=array.shape,
+        )
     rows = np.moveaxis(array, stream.axis, 0)
-    for start in range(0, len(rows), BLOCK):
-        part = rows[start : start + BLOCK]
+    for start in range(0, len(rows), BLOCK_ROWS):
+        part = rows[start : start + BLOCK_ROWS]
         yield None, np.asarray(part, np.float64).reshape(len(part), -1)
 
 
 def _load_npy(path: Path, allow_pickle: bool) -> Any:
     try:
-        if not _is_pickled(path):
+        pickled = _is_pickled(path)
+        if not pickled:
             return np.load(path, mmap_mode="r", allow_pickle=False)
-        if not allow_pickle:
-            raise _Pickled
-        loaded = np.load(path, allow_pickle=allow_pickle)
-        return np.stack([np.asarray(item, np.float64) for item in loaded.reshape(-1)])
-    except _Pickled:
-        raise MediaError(
-            path, "is pickled: reading it runs code from the file. If you trust its makers, give "
-            "--allow-pickle; better, ask them for plain arrays."
-        ) from None  # fmt: skip
+        if allow_pickle:
+            loaded = np.load(path, allow_pickle=True)
+            return np.stack([np.asarray(item, np.float64) for item in loaded.reshape(-1)])
     except (ValueError, OSError, EOFError, TypeError) as error:
-        raise MediaError(path, f"not a NumPy array ({error}). Copy it again.") from None
+        raise MediaError(path, f"not a NumPy array ({error}).", "Copy it again.") from None
+    raise MediaError(
+        path,
+        "the file is pickled: reading it would run code from the file.",
+        "If you trust its makers, give --allow-pickle; better, ask them for plain arrays.",
+    )
 
 
 def _is_pickled(path: Path) -> bool:
-    """Whether a file is a NumPy array of objects, by its header alone, or a bare pickle."""
+    """Tell from the header whether a file is a NumPy array of objects or a pickle."""
     with path.open("rb") as file:
         if file.read(6) != b"\x93NUMPY":
             file.seek(0)
@@ -223,8 +273,15 @@ def _load_mat(path: Path, stream: StreamConfig) -> Any:
     try:
         content = loadmat(path)
     except (ValueError, OSError, NotImplementedError, MatReadError) as error:
-        raise MediaError(path, f"not a MATLAB file up to version 7.2 ({error}).") from None
+        raise MediaError(
+            path, f"not a MATLAB file of version 7.2 or older ({error}).", "Save it with -v7."
+        ) from None
     if stream.variable not in content:
         known = ", ".join(name for name in content if not name.startswith("__"))
-        raise MediaError(path, f"has no variable {stream.variable!r}, only {known}.")
+        raise MediaError(
+            path,
+            f"variable {stream.variable!r} is missing (the file has {known}).",
+            "Correct variable: in the data spec.",
+            value=stream.variable,
+        )
     return content[stream.variable]

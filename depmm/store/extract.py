@@ -116,7 +116,7 @@ def extract(
         )
     store = SessionStore(store_url, settings)
     if manifest.steps.loc[manifest.steps["face"].notna(), "face_aligned"].eq(False).any():
-        from depmm.media.faces import find_landmarker
+        from depmm.media.face_landmarker import find_landmarker
 
         landmarker = find_landmarker(landmarker)
     all_jobs = [

@@ -232,7 +232,7 @@ class _FrameWriter:
     n_faces: int = 0
 
     def append(self, time_s: float, crop: np.ndarray | None, confidence: float) -> None:
-        from depmm.media.faces import encode_jpeg
+        from depmm.media.face_alignment import encode_jpeg
 
         writer = self.writer
         writer.append("face.jpeg_offset", np.array([writer.rows("face.jpeg")]))
@@ -250,7 +250,7 @@ def _extract_faces(
     job: SessionJob, file: str, steps: list[int], writer: SessionWriter, ranges: np.ndarray
 ) -> tuple[int, list[MediaError]]:
     """Decode a video once and store the crops of its steps; return how many, and errors."""
-    from depmm.media.faces import aligned_crop
+    from depmm.media.face_alignment import aligned_crop
     from depmm.media.video import decode_frames
 
     windows = job.windows(steps)

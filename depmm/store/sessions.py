@@ -260,7 +260,7 @@ class SessionReader:
 
     def crop(self, frame: int, size: int = CROP_SIZE) -> np.ndarray:
         """The crop of a frame that shows a face, uint8 [size, size, 3]."""
-        from depmm.media.faces import decode_jpeg
+        from depmm.media.face_alignment import decode_jpeg
 
         start, end = self._jpeg_offset[frame : frame + 2]
         return decode_jpeg(self._file.get_slice("face.jpeg")[start:end].tobytes(), size)
@@ -272,7 +272,7 @@ class SessionReader:
         ------
         StoreError : the recording came aligned, so that MediaPipe never looked
         """
-        from depmm.media.faces import crop_landmarks
+        from depmm.media.face_alignment import crop_landmarks
 
         if "face.landmarks" not in self.names:
             raise StoreError(

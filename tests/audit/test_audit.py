@@ -37,7 +37,7 @@ from depmm.corpora.manifest import (
     write_manifest,
 )
 from depmm.corpora.spec import load_spec
-from depmm.media.borders import black_border, look_at
+from depmm.media.borders import black_border, measure_recording
 from depmm.multiple_testing import holm
 from depmm.runs.contents import read_run
 from depmm.runs.folder import RunFolder
@@ -423,13 +423,13 @@ def test_black_borders_of_frames():
 
 def test_a_video_is_looked_at_where_it_is_lit(tmp_path):
     path = write_video(tmp_path / "v.mp4")  # its first frame of a second is black
-    duration_s, border = look_at(path, True)
+    duration_s, border = measure_recording(path, True)
     assert duration_s == pytest.approx(2, abs=0.1)
     assert border == 0
-    assert look_at(path, False)[1] is None
+    assert measure_recording(path, False)[1] is None
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(ValueError, match="cannot be opened"):
-        look_at(path, True)
+        measure_recording(path, True)
 
 
 def report(**lists) -> IndexReport:
@@ -799,7 +799,7 @@ def test_real_recordings_are_whole_and_different(real_data):
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there")
     manifest, found = index_corpus(load_spec(ROOT / "data_specs" / "emodb.yaml"), folder)
-    files = compute_recording_statistics([(manifest, folder)], look_at)
+    files = compute_recording_statistics([(manifest, folder)], measure_recording)
     assert (files.missing, files.unreadable, files.duplicates) == ((), {}, ())
     assert len(files.duration_s) == len(manifest.sessions)
     assert 1 < np.median(list(files.duration_s.values())) < 5

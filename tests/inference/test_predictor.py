@@ -274,7 +274,7 @@ def test_damage_behind_the_steps_is_a_warning(predictor, unusual_recordings, tmp
 def test_an_interrupt_leaves_no_files(
     run_folder, recording, tmp_path, depmm, temporary_files, monkeypatch
 ):
-    from depmm.media import faces
+    from depmm.media import face_alignment
 
     files: list[Path] = []
 
@@ -282,7 +282,7 @@ def test_an_interrupt_leaves_no_files(
         files.extend(temporary_files.iterdir())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(faces, "aligned_crop", interrupted)
+    monkeypatch.setattr(face_alignment, "aligned_crop", interrupted)
     file, _ = recording(SESSION)
     out = tmp_path / "out"
     code, _, err = depmm("predict", run_folder, file, "--aligned", "--out", out)

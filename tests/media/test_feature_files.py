@@ -149,7 +149,7 @@ def test_a_rule_can_spare_columns_and_blocks_change_nothing(tmp_path, monkeypatc
     expected[::2, 0] = np.nan
     np.testing.assert_allclose(values, expected)
     np.testing.assert_allclose(times, np.arange(500) / 10)
-    monkeypatch.setattr("depmm.media.feature_files.BLOCK", 7)
+    monkeypatch.setattr("depmm.media.feature_files.BLOCK_ROWS", 7)
     again = rows(path, stream)
     np.testing.assert_array_equal(again[0], times)
     np.testing.assert_array_equal(again[1], values)

@@ -12,7 +12,7 @@ from recordings import KEY, SETTINGS, both, files, manifest_of, run, three_peopl
 
 from depmm.config import SAMPLE_RATE
 from depmm.corpora.manifest import Manifest
-from depmm.media.video import probe
+from depmm.media.container import probe
 from depmm.store import extract as extract_module
 from depmm.store.index import read_index
 from depmm.store.session_extraction import extract_session

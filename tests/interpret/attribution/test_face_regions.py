@@ -13,7 +13,7 @@ from depmm.interpret.attribution.face_regions import (
     compute_region_shares,
 )
 from depmm.interpret.errors import ExplanationError
-from depmm.media.faces import TEMPLATE, TEMPLATE_LANDMARKS, align_face, crop_landmarks
+from depmm.media.face_alignment import TEMPLATE, TEMPLATE_LANDMARKS, align_face, crop_landmarks
 from depmm.store.sessions import SessionReader, SessionWriter, StoreError
 
 

@@ -1,0 +1,87 @@
+"""Small media files made for the tests of decoding, and names of real ones."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from depmm.media.audio import decode_audio
+
+RAVDESS = "ravdess_actor01/01-01-01-01-01-01-01.mp4"
+GRID = "grid_10spk/brbk7n.mpg"
+
+
+def write_recording(
+    path: Path,
+    frame_times: Sequence[float] = (),
+    sound: np.ndarray | None = None,
+    rate: int = 48_000,
+    sound_start: float = 0.0,
+    codecs: tuple[str, str] = ("libx264", "aac"),
+    rotation: float = 0.0,
+    sound_gap: float = 0.0,
+    sound_first: bool = False,
+) -> Path:
+    """Write a video whose frame ``i`` has grey level ``10 + 5 i mod 240``, and mono sound.
+
+    ``sound_gap`` seconds are missing from the timestamps in the middle of the sound.
+    """
+    with av.open(str(path), "w") as container:
+        packets = []
+        if sound is not None and sound_first:
+            audio = container.add_stream(codecs[1], rate=rate)
+        if len(frame_times):
+            video = container.add_stream(codecs[0], rate=25)
+            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+            video.codec_context.time_base = Fraction(1, 1000)
+            video.codec_context.gop_size = 50
+            if rotation:
+                video.set_display_rotation(rotation)
+        if sound is not None:
+            audio = audio if sound_first else container.add_stream(codecs[1], rate=rate)
+            audio.layout = "mono"
+            form = audio.codec_context.codec.audio_formats[0].name
+            to_codec = av.AudioResampler(format=form, layout="mono", rate=rate)
+        for i, time_s in enumerate(frame_times):
+            level = np.full((48, 64, 3), 10 + 5 * i % 240, np.uint8)
+            level[:8] = 250  # a bright upper edge, to see a rotation
+            frame = av.VideoFrame.from_ndarray(level, format="rgb24")
+            frame.pts, frame.time_base = round(time_s * 1000), Fraction(1, 1000)
+            packets += video.encode(frame)
+        if len(frame_times):
+            packets += video.encode()
+        if sound is not None:
+            for start in range(0, len(sound), 1024):
+                block = sound[None, start : start + 1024].astype(np.float32)
+                frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="mono")
+                frame.rate, frame.time_base = rate, Fraction(1, rate)
+                late = sound_start + (sound_gap if start >= len(sound) / 2 else 0)
+                frame.pts = start + round(late * rate)
+                for part in to_codec.resample(frame):
+                    packets += audio.encode(part)
+            packets += audio.encode()
+        packets.sort(key=lambda packet: packet.dts * packet.time_base)
+        container.mux(packets)
+    return path
+
+
+def tone(seconds: float, rate: int, hertz: float = 1000.0, level: float = 0.5) -> np.ndarray:
+    """Make a sine of ``hertz`` Hz."""
+    return level * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)
+
+
+def decode_all(path: Path, start_s: float = 0.0, end_s: float | None = None) -> np.ndarray:
+    """Decode a window of the sound and join its blocks."""
+    blocks = list(decode_audio(path, start_s, end_s))
+    assert all(block.dtype == np.float32 and block.ndim == 1 and len(block) for block in blocks)
+    return np.concatenate([np.zeros(0, np.float32), *blocks])
+
+
+def truncate(source: Path, folder: Path, share: float) -> Path:
+    """Copy the first part of a file to ``cut.*`` in another folder."""
+    data = source.read_bytes()
+    target = folder / f"cut{source.suffix}"
+    target.write_bytes(data[: int(len(data) * share)])
+    return target
