@@ -1,9 +1,12 @@
 """The error of a file that cannot be decoded."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from depmm.errors import DepmmError
+
+logger = logging.getLogger(__name__)
 
 
 class MediaError(DepmmError):
@@ -31,3 +34,28 @@ class MediaError(DepmmError):
     ) -> None:
         super().__init__(f"{file}: {problem}", file=file, remedy=remedy, **attributes)
         self.problem = problem
+
+
+def as_media_error(file: Path | str, error: Exception) -> MediaError:
+    """Turn any exception of a decoder or reader into a media error.
+
+    Parameters
+    ----------
+    file : Path or str
+        The file that was read.
+    error : Exception
+        The exception.
+
+    Returns
+    -------
+    MediaError
+        ``error`` itself if it is one.
+    """
+    if isinstance(error, MediaError):
+        return error
+    logger.warning("%s: unexpected error of a decoder", file, exc_info=error)
+    return MediaError(
+        file,
+        f"the decoder failed unexpectedly ({type(error).__name__}: {error}).",
+        "Check the file, and report this as a bug of depmm.",
+    )

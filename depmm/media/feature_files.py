@@ -268,11 +268,10 @@ def _is_pickled(path: Path) -> bool:
 
 def _load_mat(path: Path, stream: StreamConfig) -> Any:
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
     try:
         content = loadmat(path)
-    except (ValueError, OSError, NotImplementedError, MatReadError) as error:
+    except Exception as error:  # scipy raises anything on damaged files, IndexError for example
         raise MediaError(
             path, f"not a MATLAB file of version 7.2 or older ({error}).", "Save it with -v7."
         ) from None

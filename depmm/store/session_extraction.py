@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from depmm.config import SAMPLE_RATE, ExtractConfig
-from depmm.media.errors import MediaError
+from depmm.media.errors import MediaError, as_media_error
 from depmm.store.index import Failure, SessionKey, record_failures
 from depmm.store.sessions import SessionStore, SessionWriter
 from depmm.store.streams import Window, extract_streams
@@ -131,10 +131,12 @@ def extract_session(job: SessionJob) -> tuple[list[Failure], bool]:
                     else:
                         n_faces, errors = _extract_faces(job, file, steps, writer, ranges)
                         n_frames_with_face += n_faces
-                except MediaError as error:  # nothing of a damaged file is trusted
+                except OSError:  # the disk is full or gone: that is no fault of the recording
+                    raise
+                except Exception as error:  # nothing of a damaged file is trusted
                     writer.rewind(before)
                     ranges[steps] = 0
-                    errors = [error]
+                    errors = [as_media_error(file, error)]
                 failures += [Failure.from_error(job.key, modality, file, error) for error in errors]
             if (ranges[:, 1] > ranges[:, 0]).any():
                 name = "audio.step_samples" if modality == "audio" else "face.step_frames"

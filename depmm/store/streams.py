@@ -8,7 +8,7 @@ import numpy as np
 
 from depmm.config import StreamConfig
 from depmm.corpora.manifest_rules import parse_reader
-from depmm.media.errors import MediaError
+from depmm.media.errors import MediaError, as_media_error
 from depmm.media.feature_files import feature_names, read_features
 from depmm.store.sessions import SessionWriter
 
@@ -60,10 +60,12 @@ def extract_streams(
                     root, path, name, reader, steps, windows, writer, ranges, summary, allow_pickle
                 )
                 failures += [(name, path, error) for error in empty]
-            except MediaError as error:  # nothing of a damaged file is trusted
+            except OSError:  # the disk is full or gone: that is no fault of the file
+                raise
+            except Exception as error:  # nothing of a damaged file is trusted
                 writer.rewind(before)
                 ranges[steps] = 0
-                failures.append((name, path, error))
+                failures.append((name, path, as_media_error(path, error)))
         if (ranges[:, 1] > ranges[:, 0]).any():
             writer.append(f"feature.{name}.step_rows", ranges)
             streams[name] = summary

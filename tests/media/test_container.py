@@ -52,8 +52,6 @@ def test_errors_name_files_that_are_missing_or_have_no_such_track(tmp_path: Path
 def test_truncated_videos_are_errors(
     real_data: Path, tmp_path: Path, name: str, share: float
 ) -> None:
-    real_data: Path, tmp_path: Path, name: str, share: float
-) -> None:
     path = truncate(real_data / name, tmp_path, share)
     for read in (decode_all, lambda path: list(decode_frames(path, 2))):
         with pytest.raises(MediaError) as info:
