@@ -236,11 +236,10 @@ def _array_blocks(
 
 def _load_npy(path: Path, allow_pickle: bool) -> Any:
     try:
-        pickled = _is_pickled(path)
-        if not pickled:
+        if not _is_pickled(path):
             return np.load(path, mmap_mode="r", allow_pickle=False)
         if allow_pickle:
-            loaded = np.load(path, allow_pickle=True)
+            loaded = np.load(path, allow_pickle=allow_pickle)
             return np.stack([np.asarray(item, np.float64) for item in loaded.reshape(-1)])
     except (ValueError, OSError, EOFError, TypeError) as error:
         raise MediaError(path, f"not a NumPy array ({error}).", "Copy it again.") from None

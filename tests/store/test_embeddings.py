@@ -496,7 +496,7 @@ def test_checkpoints_leave_frozen_weights_out_and_resume_where_they_stood(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_line", stop)
+        patch.setattr(loop, "format_epoch", stop)
         with pytest.raises(KeyboardInterrupt):
             train_network(settings, stopped, build_accelerator(settings))
     assert len(seen) == 2  # the best and the last epoch
