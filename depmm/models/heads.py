@@ -1,87 +1,110 @@
-"""Heads: what predicted numbers mean, and the loss that teaches them."""
+"""Heads: what predicted logits mean, and the loss that trains them.
+
+In every method, ``output`` has shape (..., out_features) and is the output of a fusion or of the
+auxiliary step head; ``target`` has shape (...) and holds labels or scores.
+"""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from depmm.models.errors import ModelError
+
 
 class BinaryHead(nn.Module):
-    """One logit; the sigmoid is P(depressed) or P(positive class)."""
+    """One logit, whose sigmoid is the probability of the positive class."""
 
     out_features = 1
 
     def predict(self, output: Tensor) -> Tensor:
-        """Turn Tensor[..., 1] logits into Tensor[...] probabilities."""
+        """Return probabilities of shape (...)."""
         return torch.sigmoid(output.squeeze(-1))
 
     def logit(self, output: Tensor) -> Tensor:
-        """What an explanation compares, Tensor[...]: the logit."""
+        """Return what explanations compare, shape (...): the logit."""
         return output.squeeze(-1)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy per session, Tensor[...], from logits Tensor[..., 1] and labels 0 or 1."""
+        """Return the cross-entropy of each session, shape (...), for labels 0 and 1."""
         return functional.binary_cross_entropy_with_logits(
             output.squeeze(-1), target, reduction="none"
         )
 
 
 class SeverityHead(nn.Module):
-    """One number, squashed into the instrument's range, so that no score is impossible.
+    """One number, mapped by a sigmoid to the range of the instrument, so that no score is outside.
 
     Parameters
     ----------
-    lowest, highest : range of the instrument, e.g. 0 and 63 for BDI-II
+    lowest, highest : float
+        Range of the instrument, for example 0 and 63 for the BDI-II.
+
+    Raises
+    ------
+    ModelError
+        If the range is empty.
     """
 
     out_features = 1
 
-    def __init__(self, lowest: float, highest: float):
+    def __init__(self, lowest: float, highest: float) -> None:
         super().__init__()
         _check_range(lowest, highest)
         self.lowest, self.highest = lowest, highest
 
     def predict(self, output: Tensor) -> Tensor:
-        """Turn Tensor[..., 1] into scores Tensor[...]."""
+        """Return scores of shape (...)."""
         return self.lowest + (self.highest - self.lowest) * torch.sigmoid(output.squeeze(-1))
 
     def logit(self, output: Tensor) -> Tensor:
-        """What an explanation compares, Tensor[...]: the number before it is squashed."""
+        """Return what explanations compare, shape (...): the number before the sigmoid."""
         return output.squeeze(-1)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Squared error per session in units of the range, Tensor[...].
+        """Return the squared error of each session in units of the range, shape (...).
 
-        The Euclidean loss of DepNet (Caffe's, half the mean squared distance) times a constant.
+        It is the Euclidean loss of DepNet (Caffe's: half the mean squared distance) times a
+        constant.
         """
         return ((self.predict(output) - target) / (self.highest - self.lowest)).square()
 
 
 class ClassesHead(nn.Module):
-    """A class for every whole score from lowest to highest; predicts their expectation.
+    """One class for every whole score from lowest to highest; the prediction is their expectation.
 
-    EmoAudioNet's 24 classes are the scores 0 ... 23 that occur under PHQ-8 in DAIC-WOZ; the
-    instrument itself has 25, and a class that nobody has does no harm.
+    The 24 classes of EmoAudioNet are the scores 0 to 23 that occur under the PHQ-8 in DAIC-WOZ. The
+    instrument has 25 scores, and a class without sessions does no harm.
 
     Parameters
     ----------
-    lowest, highest : whole numbers, the first and the last class
+    lowest, highest : float
+        First and last class, whole numbers.
+
+    Raises
+    ------
+    ModelError
+        If the range is empty or its limits are not whole numbers.
+
+    References
+    ----------
+    Othmani et al., ICPR 2020 workshops.
     """
 
-    def __init__(self, lowest: float, highest: float):
+    def __init__(self, lowest: float, highest: float) -> None:
         super().__init__()
         self.lowest, self.out_features = _count_classes(lowest, highest)
 
     def predict(self, output: Tensor) -> Tensor:
-        """Turn Tensor[..., K] logits into expected scores Tensor[...]."""
+        """Return expected scores of shape (...)."""
         classes = torch.arange(self.out_features, device=output.device, dtype=output.dtype)
         return self.lowest + output.softmax(-1) @ classes
 
     def logit(self, output: Tensor) -> Tensor:
-        """What an explanation compares, Tensor[...]: the expected score."""
+        """Return what explanations compare, shape (...): the expected score."""
         return self.predict(output)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy per session, Tensor[...], from logits Tensor[..., K] and whole scores."""
+        """Return the cross-entropy of each session, shape (...), for whole scores."""
         classes = (target - self.lowest).round().long()
         return functional.cross_entropy(
             output.flatten(0, -2), classes.flatten(), reduction="none"
@@ -89,53 +112,79 @@ class ClassesHead(nn.Module):
 
 
 class OrdinalHead(nn.Module):
-    """One number against K - 1 ordered thresholds (CORAL: Cao et al. 2020, section 3.3).
+    """One number against K - 1 ordered thresholds.
 
-    P(score > k) = sigmoid(output + b_k): one direction for all, so that the probabilities keep
-    their order wherever the learned b_k do.
+    ``P(score > k) = sigmoid(output + b_k)``: one direction for all, so that the probabilities keep
+    their order wherever the learned ``b_k`` do.
 
     Parameters
     ----------
-    lowest, highest : whole numbers, the first and the last class
+    lowest, highest : float
+        First and last class, whole numbers.
+
+    Raises
+    ------
+    ModelError
+        If the range is empty or its limits are not whole numbers.
+
+    References
+    ----------
+    Cao et al., "Rank consistent ordinal regression for neural networks with application to age
+    estimation" (CORAL), Pattern Recognition Letters 2020, Sec. 3.3.
     """
 
     out_features = 1
 
-    def __init__(self, lowest: float, highest: float):
+    def __init__(self, lowest: float, highest: float) -> None:
         super().__init__()
-        self.lowest, classes = _count_classes(lowest, highest)
-        # evenly spread and in order; a start at zero would put everybody in the middle
-        self.threshold_bias = nn.Parameter(torch.linspace(2.0, -2.0, classes - 1))
+        self.lowest, n_classes = _count_classes(lowest, highest)
+        # evenly spaced and in order; from zeros, training would start with every score in the
+        # middle of the range
+        self.threshold_bias = nn.Parameter(torch.linspace(2.0, -2.0, n_classes - 1))
 
     def predict(self, output: Tensor) -> Tensor:
-        """Turn Tensor[..., 1] into expected scores Tensor[...]."""
+        """Return expected scores of shape (...)."""
         return self.lowest + torch.sigmoid(output + self.threshold_bias).sum(-1)
 
     def logit(self, output: Tensor) -> Tensor:
-        """What an explanation compares, Tensor[...]: the number that the thresholds cut."""
+        """Return what explanations compare, shape (...): the number before the thresholds."""
         return output.squeeze(-1)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Mean cross-entropy of the K - 1 questions "higher than k?" per session, Tensor[...]."""
-        steps = torch.arange(len(self.threshold_bias), device=output.device)
-        higher = (target.unsqueeze(-1) - self.lowest > steps + 0.5).to(output.dtype)
-        logits = output + self.threshold_bias
-        return functional.binary_cross_entropy_with_logits(logits, higher, reduction="none").mean(
-            -1
+        """Return the mean cross-entropy of the K - 1 questions "above k?", shape (...)."""
+        thresholds = torch.arange(len(self.threshold_bias), device=output.device)
+        above = (target.unsqueeze(-1) - self.lowest > thresholds + 0.5).to(output.dtype)
+        losses = functional.binary_cross_entropy_with_logits(
+            output + self.threshold_bias, above, reduction="none"
         )
+        return losses.mean(-1)
 
 
 Head = BinaryHead | SeverityHead | ClassesHead | OrdinalHead
 
 
-def build_head(task: str, output: str, lowest: float, highest: float) -> Head:
-    """Build the head of a task (``TargetConfig.kind`` and ``.output``).
+def build_head(target: str, output: str, lowest: float, highest: float) -> Head:
+    """Build the head of a target.
+
+    Parameters
+    ----------
+    target : {"binary", "severity", "levels"}
+        ``TargetConfig.kind``.
+    output : {"number", "classes", "ordinal"}
+        ``TargetConfig.output``.
+    lowest, highest : float
+        Range of scores or levels.
+
+    Returns
+    -------
+    BinaryHead, SeverityHead, ClassesHead or OrdinalHead
 
     Raises
     ------
-    ValueError : a range that is empty, or not of whole numbers where classes need it
+    ModelError
+        If the range is empty, or its limits are not whole numbers where classes need them.
     """
-    if task == "binary":
+    if target == "binary":
         return BinaryHead()
     match output:
         case "number":
@@ -149,14 +198,20 @@ def build_head(task: str, output: str, lowest: float, highest: float) -> Head:
 
 def _check_range(lowest: float, highest: float) -> None:
     if not lowest < highest:
-        raise ValueError(f"severity range [{lowest}, {highest}]: the first must be smaller")
+        raise ModelError(
+            f"The range of scores is [{lowest}, {highest}]. The first must be smaller.",
+            setting="target.range",
+            value=[lowest, highest],
+        )
 
 
 def _count_classes(lowest: float, highest: float) -> tuple[int, int]:
     _check_range(lowest, highest)
     if lowest != int(lowest) or highest != int(highest):
-        raise ValueError(
-            f"severity range [{lowest}, {highest}]: classes need whole numbers; set "
-            "target.output to number"
+        raise ModelError(
+            f"The range of scores is [{lowest}, {highest}], but classes need whole numbers. Set "
+            "target.output to number.",
+            setting="target.output",
+            value=[lowest, highest],
         )
     return int(lowest), int(highest - lowest) + 1

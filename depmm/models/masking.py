@@ -1,56 +1,62 @@
-"""Masked statistics: padding and missing steps take no part in any mean or deviation."""
+"""Masked statistics: padding and missing steps take no part in any mean or standard deviation."""
 
 import torch
 from torch import Tensor
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the valid positions; zero where a row has none.
+    """Average over the valid positions; zero where a row has none.
 
     Parameters
     ----------
-    x : Tensor[B, L, D]
-    mask : Tensor[B, L] bool, True where valid
+    x : Tensor, shape (B, L, D)
+        Values; those at invalid positions may be infinite or NaN.
+    mask : Tensor, shape (B, L), bool
+        Valid positions.
 
     Returns
     -------
-    Tensor[B, D]
+    Tensor, shape (B, D)
     """
     weight = mask.unsqueeze(-1).to(x.dtype)
-    # where, not a product: a padded position may hold inf or nan
+    # where, not a product: infinity or NaN times zero is NaN
     total = torch.where(mask.unsqueeze(-1), x, x.new_zeros(())).sum(dim=1)
     return total / weight.sum(dim=1).clamp(min=1)
 
 
-def masked_mean_and_deviation(x: Tensor, mask: Tensor) -> Tensor:
-    """Mean and standard deviation over the valid positions, side by side.
+def masked_mean_and_std(x: Tensor, mask: Tensor) -> Tensor:
+    """Concatenate mean and standard deviation over the valid positions.
 
-    The deviation over one valid position is zero (and its gradient finite).
+    The standard deviation over one valid position is zero, and its gradient is finite.
 
     Parameters
     ----------
-    x : Tensor[B, L, D]
-    mask : Tensor[B, L] bool
+    x : Tensor, shape (B, L, D)
+        Values.
+    mask : Tensor, shape (B, L), bool
+        Valid positions.
 
     Returns
     -------
-    Tensor[B, 2 D]
+    Tensor, shape (B, 2 D)
     """
     mean = masked_mean(x, mask)
     variance = masked_mean((x - mean.unsqueeze(1)).square(), mask)
     return torch.cat([mean, (variance + 1e-6).sqrt() - 1e-3], dim=-1)
 
 
-def length_mask(length: Tensor, size: int) -> Tensor:
-    """True at the first ``length`` positions.
+def length_mask(lengths: Tensor, size: int) -> Tensor:
+    """Mark the first ``lengths`` positions.
 
     Parameters
     ----------
-    length : Tensor[...] int
-    size : padded length
+    lengths : Tensor, shape (...), int
+        Valid positions.
+    size : int
+        Padded length.
 
     Returns
     -------
-    Tensor[..., size] bool
+    Tensor, shape (..., size), bool
     """
-    return torch.arange(size, device=length.device) < length.unsqueeze(-1)
+    return torch.arange(size, device=lengths.device) < lengths.unsqueeze(-1)

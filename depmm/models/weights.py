@@ -1,8 +1,9 @@
 """Pre-trained weights from a local file: matched by name and shape, reported, never unpickled.
 
-Names that are understood for ``ResNet50``: the Caffe ones of VGGFace2 (``conv2_1/1x1_reduce``, or
-with ``_`` for ``/`` as converters write them), those of torchvision (``layer1.0.conv1``), the same
-with squeeze-and-excitation as ``conv4`` and ``conv5``, and our own.
+For ``ResNet50`` these names are understood: the Caffe names of VGGFace2
+(``conv2_1/1x1_reduce``, or with ``_`` for ``/`` as converters write them), those of torchvision
+(``layer1.0.conv1``), the same with squeeze-and-excitation as ``conv4`` and ``conv5``, and the names
+of this project.
 """
 
 import re
@@ -19,14 +20,17 @@ from torch import Tensor, nn
 # file. The other name is for the test that finds every plain call in the package.
 from torch import load as load_tensors
 
+from depmm.models.errors import WeightsError
+
 RUN_WEIGHTS = "model.safetensors"
 # what training wrappers and surrounding models put before a name, and around all tensors
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")
 CONTAINERS = ("state_dict", "model_state_dict", "model")
-COUNTER = "num_batches_tracked"  # of batch normalisation; old files lack it and nothing reads it
-SHOWN = 5  # names of a list in a message
+# counter of batch normalisation; old files do not have it and nothing reads it
+BATCH_COUNTER = "num_batches_tracked"
+MAX_NAMES = 5  # names of a list in a message
 
-CAFFE_PARTS = {
+CAFFE_LAYERS = {
     "1x1_reduce": "body.0",
     "1x1_reduce_bn": "body.1",
     "3x3": "body.3",
@@ -38,7 +42,7 @@ CAFFE_PARTS = {
     "1x1_proj": "shortcut.0",
     "1x1_proj_bn": "shortcut.1",
 }
-TORCHVISION_PARTS = {
+TORCHVISION_LAYERS = {
     "conv1": "body.0",
     "bn1": "body.1",
     "conv2": "body.3",
@@ -50,22 +54,33 @@ TORCHVISION_PARTS = {
     "downsample.0": "shortcut.0",
     "downsample.1": "shortcut.1",
 }
-STEMS = {"conv1_7x7_s2": "stem.0", "conv1_7x7_s2_bn": "stem.1", "conv1": "stem.0", "bn1": "stem.1"}
+STEM_LAYERS = {
+    "conv1_7x7_s2": "stem.0",
+    "conv1_7x7_s2_bn": "stem.1",
+    "conv1": "stem.0",
+    "bn1": "stem.1",
+}
 CAFFE_NAME = re.compile(r"conv([2-5])_(\d)_(\w+)")
 TORCHVISION_NAME = re.compile(r"layer([1-4])\.(\d)\.(.+)")
 
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """What a file gave to a model.
+    """Which tensors of a model a file provided.
 
     Attributes
     ----------
-    path : the file
-    matched : tensors of the model that were taken over
-    missing : tensors of the model that the file lacks
-    unexpected : tensors of the file that the model lacks, such as a classifier
-    mismatched : tensor of the model -> its shape and the file's; not taken over
+    path : Path
+        The file.
+    matched : list of str
+        Tensors of the model that were loaded.
+    missing : list of str
+        Tensors of the model that the file does not contain.
+    unexpected : list of str
+        Tensors of the file that the model does not have, such as a classifier.
+    mismatched : dict of str to str
+        Tensors of the model that were not loaded because their shape differs: the shapes of model
+        and file.
     """
 
     path: Path
@@ -75,33 +90,50 @@ class WeightsReport:
     mismatched: dict[str, str] = field(default_factory=dict)
 
     @property
-    def share(self) -> float:
-        """Share of the model's tensors that were taken over; 0 for a model without any."""
-        total = len(self.matched) + len(self.missing) + len(self.mismatched)
-        return len(self.matched) / total if total else 0.0
+    def n_tensors(self) -> int:
+        """Number of tensors of the model, without batch counters."""
+        return len(self.matched) + len(self.missing) + len(self.mismatched)
+
+    @property
+    def matched_fraction(self) -> float:
+        """Fraction of the model's tensors that were loaded; 0 for a model without tensors."""
+        return len(self.matched) / self.n_tensors if self.n_tensors else 0.0
 
     def __str__(self) -> str:
-        """Put counts and the first names of each list into one line."""
-        total = len(self.matched) + len(self.missing) + len(self.mismatched)
+        """Summarise counts and the first names of each list in one line."""
         shapes = [f"{name} {shapes}" for name, shapes in self.mismatched.items()]
         lists = {"missing": self.missing, "other shape": shapes, "unexpected": self.unexpected}
-        parts = [f"{what} {len(names)}: {_first(names)}" for what, names in lists.items() if names]
-        return "; ".join([f"{self.path}: {len(self.matched)} of {total} tensors loaded", *parts])
+        parts = [
+            f"{title} {len(names)}: {_first_names(names)}" for title, names in lists.items() if names
+        ]
+        loaded = f"{self.path}: {len(self.matched)} of {self.n_tensors} tensors loaded"
+        return "; ".join([loaded, *parts])
 
 
 def resnet50_name(name: str) -> str:
-    """Translate a published tensor name of (SE-)ResNet-50; others are returned as they are."""
+    """Translate a published tensor name of (SE-)ResNet-50.
+
+    Parameters
+    ----------
+    name : str
+        Name in the file.
+
+    Returns
+    -------
+    str
+        Name in ``ResNet50``; an unknown name is returned unchanged.
+    """
     layer, dot, tensor = name.replace("/", "_").rpartition(".")
-    if layer in STEMS:
-        return f"{STEMS[layer]}.{tensor}"
-    for pattern, parts, first_stage, first_block in (
-        (CAFFE_NAME, CAFFE_PARTS, 2, 1),
-        (TORCHVISION_NAME, TORCHVISION_PARTS, 1, 0),
+    if layer in STEM_LAYERS:
+        return f"{STEM_LAYERS[layer]}.{tensor}"
+    for pattern, layers, first_stage, first_block in (
+        (CAFFE_NAME, CAFFE_LAYERS, 2, 1),
+        (TORCHVISION_NAME, TORCHVISION_LAYERS, 1, 0),
     ):
-        found = pattern.fullmatch(layer)
-        if found and found[3] in parts:
-            stage, block = int(found[1]) - first_stage, int(found[2]) - first_block
-            return f"stages.{stage}.{block}.{parts[found[3]]}{dot}{tensor}"
+        match = pattern.fullmatch(layer)
+        if match and match[3] in layers:
+            stage, block = int(match[1]) - first_stage, int(match[2]) - first_block
+            return f"stages.{stage}.{block}.{layers[match[3]]}{dot}{tensor}"
     return name
 
 
@@ -109,54 +141,84 @@ def load_weights(
     model: nn.Module,
     path: Path | str,
     mapping: Callable[[str], str] = resnet50_name,
-    minimum: float = 0.9,
+    min_fraction: float = 0.9,
 ) -> WeightsReport:
-    """Load pre-trained weights into a model, e.g. the ``backbone.resnet`` of a face encoder.
+    """Load pre-trained weights into a model, for example the ``backbone.resnet`` of a face encoder.
 
-    A poor match changes nothing. 1 x 1 convolutions fit linear layers; a prefix such as ``module.``
-    is stripped. The names do not tell how the weights want their pixels: see ``ResNet50``, layout.
+    A poor match changes nothing. 1 x 1 convolutions fit linear layers; prefixes such as ``module.``
+    are removed. The names do not tell how pixels must be scaled for the weights: see
+    ``weights_layout`` of ``ResNet50``.
 
     Parameters
     ----------
-    model : on any device, but not on the meta device
-    path : ``.safetensors``, ``.pt`` or ``.pth`` (tensors only) or ``.npz`` (no objects)
-    mapping : name in the file -> name in the model
-    minimum : share of the model's tensors that must match in name and shape
+    model : Module
+        A model on any device but the meta device.
+    path : Path or str
+        ``.safetensors``, ``.pt`` or ``.pth`` (tensors only) or ``.npz`` (no objects).
+    mapping : callable, default `resnet50_name`
+        Function from the name of a tensor in the file to its name in the model.
+    min_fraction : float, default 0.9
+        Fraction of the model's tensors that must match in name and shape.
+
+    Returns
+    -------
+    WeightsReport
 
     Raises
     ------
-    ValueError : the file is missing, unreadable, of another kind or holds code; two of its tensors
-        have one name here; fewer than ``minimum`` match
+    WeightsError
+        If the file is missing, unreadable, of another kind or contains code; if two of its tensors
+        have one name in the model; or if fewer tensors than ``min_fraction`` match.
     """
     path = Path(path)
-    return _load(model, path, read_tensors(path), mapping, minimum)
+    return _load(model, path, read_tensors(path), mapping, min_fraction)
 
 
 def load_run(model: nn.Module, folder: Path | str) -> WeightsReport:
-    """Carry over what fits from another run: the same names and shapes, whatever else differs.
+    """Load every tensor of another run that has the same name and shape.
 
     Parameters
     ----------
-    model : on any device, but not on the meta device
-    folder : of a finished run, with ``model.safetensors``
+    model : Module
+        A model on any device but the meta device.
+    folder : Path or str
+        Folder of a finished run, with ``model.safetensors``.
+
+    Returns
+    -------
+    WeightsReport
 
     Raises
     ------
-    ValueError : there is no such file, or nothing in it fits
+    WeightsError
+        If there is no such file, or no tensor of it fits.
     """
     path = Path(folder) / RUN_WEIGHTS
-    return _load(model, path, read_tensors(path), _same, 0.0)
+    return _load(model, path, read_tensors(path), _same_name, 0.0)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the named tensors of a file to the CPU, without running any code that it may hold.
+    """Read the named tensors of a file to the CPU, without running any code that it may contain.
+
+    Parameters
+    ----------
+    path : Path
+        ``.safetensors``, ``.pt``, ``.pth`` or ``.npz``.
+
+    Returns
+    -------
+    dict of str to Tensor
 
     Raises
     ------
-    ValueError : as ``load_weights``
+    WeightsError
+        If the file is missing, unreadable, of another kind, contains code or no named tensors.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: no such file. Weights are read from local files only.")
+        raise WeightsError(
+            f"{path}: no such file. Weights are read from local files only; check the path.",
+            file=path,
+        )
     readers: dict[str, Callable[[Path], dict[str, Tensor]]] = {
         ".safetensors": safetensors.torch.load_file,
         ".pt": _read_torch,
@@ -164,21 +226,26 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ".npz": _read_numpy,
     }
     if path.suffix not in readers:
-        raise ValueError(
-            f"{path}: weights are read from {', '.join(readers)}, not {path.suffix or 'this'}. "
-            "A pickle can run any code: convert it to .safetensors or .npz where you trust it."
+        raise WeightsError(
+            f"{path}: weights are read from {', '.join(readers)} only. A pickle can run any code: "
+            "convert it to .safetensors or .npz where you trust it.",
+            file=path,
+            value=path.suffix,
         )
     try:
         tensors = readers[path.suffix](path)
     # every library has errors of its own for a broken or forbidden file
     except Exception as error:
-        raise ValueError(
-            f"{path}: refused, or broken: it does not hold tensors alone "
-            f"({str(error).strip().splitlines()[0] if str(error).strip() else repr(error)}). "
-            "If you trust it, convert it to .safetensors with the program that wrote it."
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise WeightsError(
+            f"{path}: not read, because it is damaged or contains more than tensors ({reason}). If "
+            "you trust it, convert it to .safetensors with the program that wrote it.",
+            file=path,
         ) from None
     if not tensors:
-        raise ValueError(f"{path}: there are no named tensors in it")
+        raise WeightsError(
+            f"{path}: contains no named tensors. Check that it is a file of weights.", file=path
+        )
     return tensors
 
 
@@ -202,45 +269,54 @@ def _load(
     path: Path,
     tensors: dict[str, Tensor],
     mapping: Callable[[str], str],
-    minimum: float,
+    min_fraction: float,
 ) -> WeightsReport:
-    own = model.state_dict()
+    state = model.state_dict()
     report = WeightsReport(path)
-    found: dict[str, str] = {}
+    source_names: dict[str, str] = {}
     fitting: dict[str, Tensor] = {}
-    for name, value in tensors.items():
-        target = _target(name, mapping, own)
-        if target is None:
-            report.unexpected.append(name)
+    for source_name, value in tensors.items():
+        name = _model_name(source_name, mapping, state)
+        if name is None:
+            report.unexpected.append(source_name)
             continue
-        if target in found:
-            raise ValueError(f"{path}: {found[target]!r} and {name!r} are both {target!r} here")
-        found[target] = name
-        fitted = _fit(value, own[target].shape)
+        if name in source_names:
+            raise WeightsError(
+                f"{path}: the tensors {source_names[name]!r} and {source_name!r} both belong to "
+                f"{name!r} of the model. Remove one of them.",
+                file=path,
+                value=name,
+            )
+        source_names[name] = source_name
+        fitted = _fit_shape(value, state[name].shape)
         if fitted is None:
-            report.mismatched[target] = f"{tuple(own[target].shape)}, file {tuple(value.shape)}"
+            report.mismatched[name] = f"{tuple(state[name].shape)}, file {tuple(value.shape)}"
         else:
-            fitting[target] = fitted
-    for name in own:
-        if name in fitting and not name.endswith(COUNTER):
+            fitting[name] = fitted
+    for name in state:
+        if name in fitting and not name.endswith(BATCH_COUNTER):
             report.matched.append(name)
-        elif name not in found and not name.endswith(COUNTER):
+        elif name not in source_names and not name.endswith(BATCH_COUNTER):
             report.missing.append(name)
-    if not report.matched or report.share < minimum:
-        raise ValueError(
-            f"{report}. Only {report.share:.0%} of the model would be loaded (at least "
-            f"{minimum:.0%} must be): is this the file of another network?"
+    if not report.matched or report.matched_fraction < min_fraction:
+        raise WeightsError(
+            f"{report}. Only {report.matched_fraction:.0%} of the model's tensors match, but at "
+            f"least {min_fraction:.0%} must. Check that the file belongs to this network.",
+            file=path,
+            value=report.matched_fraction,
         )
     with torch.no_grad():
         for name, value in fitting.items():
-            own[name].copy_(value)
+            state[name].copy_(value)
     return report
 
 
-def _target(name: str, mapping: Callable[[str], str], own: dict[str, Tensor]) -> str | None:
-    """Find the model's name of a tensor, without the file's prefixes if need be."""
+def _model_name(
+    name: str, mapping: Callable[[str], str], state: dict[str, Tensor]
+) -> str | None:
+    """Find the model's name of a tensor, without the prefixes of the file if necessary."""
     while True:
-        if (mapped := mapping(name)) in own:
+        if (mapped := mapping(name)) in state:
             return mapped
         prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), None)
         if prefix is None:
@@ -248,16 +324,16 @@ def _target(name: str, mapping: Callable[[str], str], own: dict[str, Tensor]) ->
         name = name.removeprefix(prefix)
 
 
-def _fit(value: Tensor, shape: torch.Size) -> Tensor | None:
-    """Give a tensor the shape of ours if it is the same or a 1 x 1 convolution of it."""
+def _fit_shape(value: Tensor, shape: torch.Size) -> Tensor | None:
+    """Reshape a tensor that has the given shape, or is a 1 x 1 convolution of it."""
     if value.shape == shape or value.shape == (*shape, 1, 1):
         return value.reshape(shape)
     return None
 
 
-def _same(name: str) -> str:
+def _same_name(name: str) -> str:
     return name
 
 
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+def _first_names(names: list[str]) -> str:
+    return ", ".join(names[:MAX_NAMES]) + (", ..." if len(names) > MAX_NAMES else "")

@@ -27,7 +27,8 @@ from depmm.models.encoders.mfcc_cnn import MfccCnn
 from depmm.models.encoders.released_inputs import FaceMap, VoiceVector
 from depmm.models.encoders.se_resnet import SEResNet
 from depmm.models.encoders.spectrogram_cnn import SpectrogramCnn
-from depmm.models.encoders.speech_transformer import SpeechTransformer, describe_source
+from depmm.models.encoders.speech_source import describe_source
+from depmm.models.encoders.speech_transformer import SpeechTransformer
 
 
 def build_encoder(values: dict[str, Any]) -> Encoder:

@@ -1,10 +1,13 @@
 """DepNet: SE-ResNet-50 features of a few face frames, aggregated over time.
 
+The features of T = 5 frames come from a frozen network (Sec. 4.1), followed by the feature
+aggregation module (Sec. 4.2, Fig. 6) and two fully connected layers, the second of which is the
+prediction after the fusion. The comparison systems of Tables 2 and 3 are ``FrameMean``.
+
+References
+----------
 He et al., "DepNet: An automated industrial intelligent system using deep learning for video-based
-depression analysis", Int. J. Intell. Syst. 2021, doi:10.1002/int.22704. Features of T = 5 frames
-from a frozen network (Sec. 4.1), the feature aggregation module (Sec. 4.2, Fig. 6) and two fully
-connected layers, the second of which is the prediction after the fusion. The comparison systems of
-Tables 2 and 3 are ``FrameMean``.
+depression analysis", Int. J. Intell. Syst. 2021, doi:10.1002/int.22704.
 """
 
 import torch
@@ -14,241 +17,282 @@ from depmm.models.encoders.encoder import GradCamLayer, PrecomputableEncoder
 from depmm.models.encoders.resnet50 import (
     STRIDE,
     FaceBackbone,
-    Layout,
     ResNet50,
+    WeightsLayout,
     distinct_frames,
 )
+from depmm.models.errors import ModelError
 from depmm.models.masking import length_mask, masked_mean
 
-# the paper's kernel 4, stride 4 would leave 512 maps; 8 leaves the 256 that it states
+# the paper states kernel 4 and stride 4, which gives 512 maps; 8 gives the 256 maps that it states
 CHANNEL_POOL = 8
 KERNELS = (3, 5, 9)
-MAPS = 64
+JOINED_CHANNELS = 64
 
 
 def channel_max_pool(features: Tensor) -> Tensor:
-    """Keep the largest of every 8 neighbouring channels, flattened.
+    """Keep the maximum of every 8 neighbouring channels, flattened (Sec. 4.2).
 
     Parameters
     ----------
-    features : Tensor[N, 2048, 7, 7]
+    features : Tensor, shape (N, 2048, 7, 7)
+        Feature maps.
 
     Returns
     -------
-    Tensor[N, 12544]: 256 x 7 x 7
+    Tensor, shape (N, 12544)
+        256 x 7 x 7 values.
     """
     return features.unflatten(1, (-1, CHANNEL_POOL)).amax(dim=2).flatten(1)
 
 
 class FeatureAggregation(nn.Module):
-    """FAM: how each position of the feature maps moves over the frames (Sec. 4.2, Fig. 6).
+    """Feature aggregation module: how each position of the maps changes over the frames.
 
-    Three temporal convolutions (3, 5 and 9 frames), each followed by a maximum over all frames,
-    beside the maximum and the mean of the input; a 1 x 1 convolution joins them.
+    Three temporal convolutions (3, 5 and 9 frames), each followed by a maximum over all frames, in
+    parallel with maximum and mean of the input; a 1 x 1 convolution joins them.
 
-    The paper pads nowhere, but a kernel of 9 does not fit into 5 frames, and its pooling kernel of
-    5 only fits convolutions that keep all 5: they are padded with zeros in time here. It does not
-    state their width; 32 needs the 1 x 1 convolution to make the channels fewer (98 -> 64), as the
-    paper says it does. It names no activation inside, so there is none beside the maxima.
+    The paper mentions no padding, but a kernel of 9 does not fit into 5 frames, and its pooling
+    kernel of 5 only fits convolutions that keep all 5: they are padded with zeros in time here. It
+    does not state their channels; 32 makes the 1 x 1 convolution reduce the channels (98 -> 64), as
+    the paper says it does. It names no activation inside, so there is none besides the maxima.
 
     Parameters
     ----------
-    channels : width of each temporal convolution
+    channels : int
+        Output channels of each temporal convolution.
+
+    References
+    ----------
+    He et al. 2021, Sec. 4.2 and Fig. 6.
     """
 
-    def __init__(self, channels: int = 32):
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.temporal = nn.ModuleList(
             nn.Conv2d(1, channels, (kernel, 1), padding=(kernel // 2, 0)) for kernel in KERNELS
         )
-        self.join = nn.Conv1d(len(KERNELS) * channels + 2, MAPS, 1)
+        self.join = nn.Conv1d(len(KERNELS) * channels + 2, JOINED_CHANNELS, 1)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Aggregate.
+        """Aggregate the frames.
 
         Parameters
         ----------
-        frames : Tensor[B, T, P] features of each frame, e.g. 5 x 12544
+        frames : Tensor, shape (B, T, P)
+            Features of each frame, for example 5 x 12544.
 
         Returns
         -------
-        Tensor[B, 64, P]
+        Tensor, shape (B, 64, P)
         """
-        signal = frames.unsqueeze(1)
-        window = (frames.shape[1], 1)
-        convolved = [convolution(signal) for convolution in self.temporal]
-        branches = [nn.functional.max_pool2d(x, window) for x in (*convolved, signal)]
-        branches.append(nn.functional.avg_pool2d(signal, window))
+        image = frames.unsqueeze(1)
+        kernel = (frames.shape[1], 1)
+        convolved = [convolution(image) for convolution in self.temporal]
+        branches = [nn.functional.max_pool2d(x, kernel) for x in (*convolved, image)]
+        branches.append(nn.functional.avg_pool2d(image, kernel))
         return self.join(torch.cat(branches, dim=1).squeeze(2))
 
 
-class DepNet(PrecomputableEncoder):
+class _FrameEncoder(PrecomputableEncoder):
+    """Common parts of the encoders on ``FaceBackbone``; parameters as in ``DepNet``."""
+
+    backbone: FaceBackbone
+
+    def __init__(
+        self, squeeze_excitation: bool, weights_layout: WeightsLayout, frozen: bool, frames: int
+    ) -> None:
+        super().__init__()
+        self.frames = frames
+        self.frozen = frozen
+        self.backbone = FaceBackbone(squeeze_excitation, weights_layout, frozen)
+        self.precompute_settings = {
+            "squeeze_excitation": squeeze_excitation,
+            "weights_layout": weights_layout,
+            "frames": frames,
+        }
+
+    def grad_cam_layer(self) -> GradCamLayer:
+        """Return the last maps of the backbone, one image for each distinct frame."""
+        return GradCamLayer(
+            self.backbone.resnet,
+            "pixels",
+            frames=lambda lengths, _: distinct_frames(lengths, self.frames),
+        )
+
+
+class DepNet(_FrameEncoder):
     """Encode the face crops of each step with DepNet.
 
-    51.39 M parameters beside the network at 224 pixels, nearly all in the fully connected layer
-    (64 x 12544 inputs), whose width the paper does not state.
+    Besides the backbone it has 51.39 M parameters at 224 pixels, nearly all in the fully connected
+    layer (64 x 12544 inputs), whose units the paper does not state.
 
     Parameters
     ----------
-    squeeze_excitation, weights_layout, frozen : the network, see ``FaceBackbone``
-    face_size : pixels of the crops, a multiple of 32; the fully connected layer depends on it
-    frames : T; steps with more are thinned evenly, those with fewer repeat theirs in a cycle
-    channels : width of each temporal convolution
-    embed_dim : output size, `D`
-    dropout : after the fully connected layer
-
-    Attributes
-    ----------
-    precompute_dim, precompute_settings : see ``PrecomputableEncoder``
+    squeeze_excitation : bool
+        SE-ResNet-50 (the paper) or ResNet-50.
+    weights_layout : {"vggface2_bgr", "vggface2_rgb", "torchvision"}
+        See ``ResNet50``.
+    frozen : bool
+        Whether the backbone is frozen.
+    face_size : int
+        Height and width of the crops in pixels, a multiple of 32; the size of the fully connected
+        layer depends on it.
+    frames : int
+        Frames per step, `T`. Longer steps are thinned evenly, shorter ones repeat their frames in a
+        cycle.
+    channels : int
+        Output channels of each temporal convolution.
+    embed_dim : int
+        Output size, `D`.
+    dropout : float
+        Dropout probability after the fully connected layer.
 
     Raises
     ------
-    ValueError : ``face_size`` is no multiple of 32
+    ModelError
+        If ``face_size`` is not a multiple of 32.
     """
 
     def __init__(
         self,
-        squeeze_excitation: bool = True,
-        weights_layout: Layout = "vggface2_bgr",
-        frozen: bool = True,
-        face_size: int = 224,
-        frames: int = 5,
-        channels: int = 32,
-        embed_dim: int = 64,
-        dropout: float = 0.5,
-    ):
-        super().__init__()
+        squeeze_excitation: bool,
+        weights_layout: WeightsLayout,
+        frozen: bool,
+        face_size: int,
+        frames: int,
+        channels: int,
+        embed_dim: int,
+        dropout: float,
+    ) -> None:
+        super().__init__(squeeze_excitation, weights_layout, frozen, frames)
         if face_size % STRIDE:
-            raise ValueError(
-                f"face_size {face_size} is no multiple of {STRIDE}: use 224, as the weights did, "
-                f"or {max(STRIDE, face_size // STRIDE * STRIDE)}"
+            raise ModelError(
+                f"face_size is {face_size}, which is not a multiple of {STRIDE}. Use 224, as in "
+                f"the training of the weights, or {max(STRIDE, face_size // STRIDE * STRIDE)}.",
+                setting="face_size",
+                value=face_size,
             )
         self.face_size = face_size
-        self.frames = frames
-        self.frozen = frozen
-        self.backbone = FaceBackbone(squeeze_excitation, weights_layout, frozen)
         self.aggregate = FeatureAggregation(channels)
-        positions = ResNet50.out_channels // CHANNEL_POOL * (face_size // STRIDE) ** 2
+        n_positions = ResNet50.out_channels // CHANNEL_POOL * (face_size // STRIDE) ** 2
         self.dense = nn.Sequential(
-            nn.Flatten(), nn.Linear(MAPS * positions, embed_dim), nn.Dropout(dropout), nn.ReLU()
+            nn.Flatten(),
+            nn.Linear(JOINED_CHANNELS * n_positions, embed_dim),
+            nn.Dropout(dropout),
+            nn.ReLU(),
         )
-        self.precompute_dim = frames * positions
-        self.precompute_settings = {
-            "squeeze_excitation": squeeze_excitation,
-            "weights_layout": weights_layout,
-            "frames": frames,
-        }
+        self.precompute_dim = frames * n_positions
         self.embed_dim = embed_dim
 
-    def forward(self, crops: Tensor, length: Tensor) -> Tensor:
-        """Encode steps.
+    def precompute(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Compute the pooled features of each frame.
 
         Parameters
         ----------
-        crops : Tensor[B, T, 3, height, width] uint8 RGB
-        length : Tensor[B] valid frames, at least 1
+        x : Tensor, shape (N, T, 3, face_size, face_size), uint8
+            RGB crops.
+        lengths : Tensor, shape (N,)
+            Valid crops, at least 1.
 
         Returns
         -------
-        Tensor[B, D]
+        Tensor, shape (N, K)
+            Features of the frames one after the other: K = 62720 for 5 frames of 224 pixels.
 
         Raises
         ------
-        ValueError : crops of another size than ``face_size``
+        ModelError
+            If the crops have another size than ``face_size``.
         """
-        return self.project(self.precompute(crops, length))
+        if x.shape[-2:] != (self.face_size, self.face_size):
+            raise ModelError(
+                f"The crops have {tuple(x.shape[-2:])} pixels, but DepNet was built for "
+                f"{self.face_size}. Set data.face_size and the encoder's face_size to the same "
+                "value.",
+                setting="face_size",
+                value=tuple(x.shape[-2:]),
+            )
+        return self.backbone(x, lengths, self.frames, channel_max_pool).flatten(1)
 
-    def precompute(self, crops: Tensor, length: Tensor) -> Tensor:
-        """Compute the part before anything trainable, if frozen, frame after frame.
+    def project(self, precomputed: Tensor) -> Tensor:
+        """Aggregate the frames.
 
-        Parameters and errors as in ``forward``.
+        Parameters
+        ----------
+        precomputed : Tensor, shape (N, K)
+            Output of ``precompute``.
 
         Returns
         -------
-        Tensor[B, frames x P], 62720 wide for 5 frames of 224 pixels
+        Tensor, shape (N, D)
         """
-        if crops.shape[-2:] != (self.face_size, self.face_size):
-            raise ValueError(
-                f"DepNet was built for crops of {self.face_size} pixels, but got "
-                f"{tuple(crops.shape[-2:])}: give data.face_size and the encoder the same size"
-            )
-        return self.backbone(crops, length, self.frames, channel_max_pool).flatten(1)
-
-    def project(self, embedding: Tensor) -> Tensor:
-        """Compute Tensor[B, D] from what ``precompute`` gives."""
-        return self.dense(self.aggregate(embedding.unflatten(1, (self.frames, -1))))
-
-    def grad_cam_layer(self) -> GradCamLayer:
-        """Return the last maps of the backbone, one image for each distinct frame."""
-        return GradCamLayer(
-            self.backbone.resnet,
-            "pixels",
-            frames=lambda lengths, _: distinct_frames(lengths, self.frames),
-        )
+        frames = precomputed.unflatten(1, (self.frames, -1)).to(self.aggregate.join.weight.dtype)
+        return self.dense(self.aggregate(frames))
 
 
-class FrameMean(PrecomputableEncoder):
-    """The comparison systems: pooled features of one frame, or their mean over several.
+class FrameMean(_FrameEncoder):
+    """Encode the face crops of each step by pooled features of one frame, or by their mean.
 
-    ``SENet`` and ``ResNet-50 (single image)`` are one frame, the middle one of those given;
-    ``ResNet-50 (image sequence)``, which the paper does not describe, is read as the mean over
-    frames. (Read as the aggregation on ResNet-50 it is ``DepNet(squeeze_excitation=False)``.)
+    ``SENet`` and ``ResNet-50 (single image)`` of the paper use one frame, the middle one here.
+    ``ResNet-50 (image sequence)``, which the paper does not describe, is understood as the mean
+    over frames. (Understood as the aggregation on ResNet-50, it is ``DepNet`` with
+    ``squeeze_excitation=False``.)
 
     Parameters
     ----------
-    squeeze_excitation, weights_layout, frozen : the network, see ``FaceBackbone``
-    frames : per step; 1 is the single image
+    squeeze_excitation : bool
+        SE-ResNet-50 or ResNet-50.
+    weights_layout : {"vggface2_bgr", "vggface2_rgb", "torchvision"}
+        See ``ResNet50``.
+    frozen : bool
+        Whether the backbone is frozen.
+    frames : int
+        Frames per step; 1 is the single image.
 
-    Attributes
+    References
     ----------
-    precompute_dim, precompute_settings : as of ``DepNet``
+    He et al. 2021, Tables 2 and 3.
     """
 
     def __init__(
-        self,
-        squeeze_excitation: bool = False,
-        weights_layout: Layout = "vggface2_bgr",
-        frozen: bool = False,
-        frames: int = 5,
-    ):
-        super().__init__()
-        self.frames = frames
-        self.frozen = frozen
-        self.backbone = FaceBackbone(squeeze_excitation, weights_layout, frozen)
+        self, squeeze_excitation: bool, weights_layout: WeightsLayout, frozen: bool, frames: int
+    ) -> None:
+        super().__init__(squeeze_excitation, weights_layout, frozen, frames)
         self.precompute_dim = self.embed_dim = ResNet50.out_channels
-        self.precompute_settings = {
-            "squeeze_excitation": squeeze_excitation,
-            "weights_layout": weights_layout,
-            "frames": frames,
-        }
 
-    def forward(self, crops: Tensor, length: Tensor) -> Tensor:
-        """Encode steps; arguments as in ``DepNet.forward``, crops of any size.
+    def precompute(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Compute the mean features of each step.
+
+        Parameters
+        ----------
+        x : Tensor, shape (N, T, 3, height, width), uint8
+            RGB crops.
+        lengths : Tensor, shape (N,)
+            Valid crops, at least 1.
 
         Returns
         -------
-        Tensor[B, 2048]
+        Tensor, shape (N, 2048)
         """
-        return self.project(self.precompute(crops, length))
-
-    def precompute(self, crops: Tensor, length: Tensor) -> Tensor:
-        """Compute the part before anything trainable, if frozen: everything, as in ``forward``."""
-        features = self.backbone(crops, length, self.frames, _spatial_mean)
+        features = self.backbone(x, lengths, self.frames, _spatial_mean)
         # each distinct frame once: a cycle may end halfway
-        distinct = length_mask(length.clamp(max=self.frames), self.frames)
+        distinct = length_mask(lengths.clamp(max=self.frames), self.frames)
         return masked_mean(features, distinct)
 
     def project(self, precomputed: Tensor) -> Tensor:
-        """Return the mean features themselves: nothing here is trainable."""
-        return precomputed
+        """Return the mean features themselves: no part of this encoder follows the backbone.
 
-    def grad_cam_layer(self) -> GradCamLayer:
-        """Return the last maps of the backbone, one image for each distinct frame."""
-        return GradCamLayer(
-            self.backbone.resnet,
-            "pixels",
-            frames=lambda lengths, _: distinct_frames(lengths, self.frames),
-        )
+        Parameters
+        ----------
+        precomputed : Tensor, shape (N, 2048)
+            Output of ``precompute``.
+
+        Returns
+        -------
+        Tensor, shape (N, 2048)
+        """
+        return precomputed
 
 
 def _spatial_mean(features: Tensor) -> Tensor:

@@ -1,26 +1,31 @@
-"""EmoAudioNet: a spectrogram as a colour picture and a cepstral series, joined (Othmani et al.).
+"""EmoAudioNet: a spectrogram as a colour image and a cepstral series, joined.
 
-"Towards robust deep neural networks for affect and depression recognition from speech", ICPR 2020
-workshops, Fig. 1: two blocks of 2-D convolutions on the picture give 1152 values, two 1-D
-convolutions on the series 2816; a fully connected layer of 10 follows. Its softmax is left out,
-since a head follows. Each branch is also a model of its own, with the same last layer.
+Two blocks of 2-D convolutions on the image give 1152 values, two 1-D convolutions on the series
+give 2816; a fully connected layer of 10 units follows (Fig. 1). Its softmax is left out, since a
+head follows. Each branch is also a model of its own, with the same last layer.
 
 Where the paper contradicts itself, the stated sizes decide, then the authors' released code:
 
 - "177 cepstral features for each frame" of 2.5 s cannot be coefficients of 24 mel bands. The
   release averages 13 MFCC within each short frame and keeps 177 short frames: a series over time.
-  Here every 2.5 s window, taken each 0.5 s as the text says, gives 177 such averages, one each 226
-  samples (14 ms; 40000 // 226 + 1 = 177), with 24 mel bands and a Hamming window as the text says.
-  Short frames are 64 ms (46 ms in the release). Several windows of a step: the mean of their 2816
-  values. The end of a step that fills no further window (below 0.5 s) is left to the other branch;
-  a step below 2.5 s is one window completed with zeros (the release drops it).
+  Here every 2.5 s window, taken every 0.5 s as the text says, gives 177 such averages, one every
+  226 samples (14 ms; 40000 // 226 + 1 = 177), with 24 mel bands and a Hamming window as the text
+  says. Short frames are 64 ms (46 ms in the release). The vector of a step is the mean of the 2816
+  values of its windows. The end of a step that does not fill another window (less than 0.5 s) is
+  seen by the other branch only; a step shorter than 2.5 s is one window completed with zeros (the
+  release drops it).
 - "256 segments": segments of 256 samples, half overlapping, as in the release (matplotlib's
-  default, whose colours, viridis, are used too). A picture spans its whole step, whatever the
+  default, whose colour map, viridis, is used too). An image spans its whole step, whatever the
   length, as a plot does, without axes and title; the loudest 80 dB, row 0 at 0 Hz.
 - "Filter size of convolution and pooling 3 x 3", pooling stride 8: a pool of 3 x 3 would give 4 x 4
   x 128 values, a pool of 8 x 8 gives the stated 1152 = 3 x 3 x 128.
-- Silent: equal padding (needed for the sizes), He initialisation, pixels in [0, 1], and the series
-  in tens of decibels.
+- Not specified: equal padding (needed for the sizes), He initialisation, pixels in [0, 1], and the
+  series in tens of decibels.
+
+References
+----------
+Othmani et al., "Towards robust deep neural networks for affect and depression recognition from
+speech", ICPR 2020 workshops, Fig. 1.
 """
 
 from collections.abc import Sequence
@@ -30,16 +35,19 @@ import torch
 from torch import Tensor, nn
 
 from depmm.config import SAMPLE_RATE
-from depmm.models.encoders.acoustic import DYNAMIC_RANGE_DB, MFCC, Spectrogram
 from depmm.models.encoders.encoder import Encoder, GradCamLayer
+from depmm.models.encoders.frontends import MFCC, TOP_DB, Spectrogram
+from depmm.models.errors import ModelError
 from depmm.models.masking import length_mask
 
 BRANCHES = ("spectrogram", "mfcc")
 POOL = 8
-SERIES = 177  # values of a window
-SERIES_WINDOW, SERIES_STEP = 5 * SAMPLE_RATE // 2, SAMPLE_RATE // 2  # 2.5 s each 0.5 s
-SERIES_SCALE = 10.0  # decibels
-# every 17th of the 256 colours of matplotlib's viridis; between them linear (error below 0.03)
+IMAGE_SIZE = 224  # pixels
+SERIES_LENGTH = 177  # values of a window
+WINDOW_LENGTH = 5 * SAMPLE_RATE // 2  # samples: MFCC windows of 2.5 s ...
+WINDOW_HOP = SAMPLE_RATE // 2  # ... every 0.5 s
+SERIES_SCALE_DB = 10.0
+# every 17th of the 256 colours of matplotlib's viridis; linear in between (error below 0.03)
 VIRIDIS = (
     "440154 481a6c 472f7d 414487 39568c 31688e 2a788e 23888e "
     "1f988b 22a884 35b779 54c568 7ad151 a5db36 d2e21b fde725"
@@ -47,56 +55,66 @@ VIRIDIS = (
 
 
 class EmoAudioNet(Encoder):
-    """Encode the sound of each step by picture, by series, or by both.
+    """Encode the sound of each step by its image, by its cepstral series, or by both.
 
     Parameters
     ----------
-    branches : "spectrogram", "mfcc" or both
-    embed_dim : units of the fully connected layer, `D`
-    channels : filters of every convolution
-    picture : height and width of the spectrogram's picture in pixels, at least 64
-    dropout : before each max-pool
+    branches : sequence of str
+        "spectrogram", "mfcc" or both.
+    embed_dim : int
+        Units of the fully connected layer, `D`.
+    channels : int
+        Filters of every convolution.
+    dropout : float
+        Dropout probability before each max-pool.
+    image_size : int, default 224
+        Height and width of the spectrogram's image in pixels, at least 64.
 
     Raises
     ------
-    ValueError : an unknown, repeated or missing branch, or a picture too small for two pools
+    ModelError
+        If a branch is unknown, repeated or missing, or the image is too small for two pools.
     """
 
     def __init__(
         self,
-        branches: Sequence[str] = ("spectrogram", "mfcc"),
-        embed_dim: int = 10,
-        channels: int = 128,
-        picture: int = 224,
-        dropout: float = 0.1,
-    ):
+        branches: Sequence[str],
+        embed_dim: int,
+        channels: int,
+        dropout: float,
+        image_size: int = IMAGE_SIZE,
+    ) -> None:
         super().__init__()
         if not branches or set(branches) - set(BRANCHES) or len(set(branches)) != len(branches):
-            raise ValueError(
-                f"EmoAudioNet branches are {list(branches)}: name 'spectrogram', 'mfcc' or both"
+            raise ModelError(
+                f"branches is {list(branches)}. Give 'spectrogram', 'mfcc' or both.",
+                setting="branches",
+                value=list(branches),
             )
         self.branches = nn.ModuleDict()
         if "spectrogram" in branches:
-            self.branches["spectrogram"] = SpectrogramBranch(channels, picture, dropout)
+            self.branches["spectrogram"] = SpectrogramBranch(channels, image_size, dropout)
         if "mfcc" in branches:
             self.branches["mfcc"] = MfccBranch(channels, dropout)
         joined = sum(cast(int, branch.embed_dim) for branch in self.branches.values())
         self.dense = nn.Linear(joined, embed_dim)
         self.embed_dim = embed_dim
 
-    def forward(self, waveform: Tensor, length: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Encode steps.
 
         Parameters
         ----------
-        waveform : Tensor[B, T] in [-1, 1] at 16 kHz, zero after ``length``
-        length : Tensor[B] valid samples, at least 1
+        x : Tensor, shape (N, T)
+            Waveforms in [-1, 1] at 16 kHz, zero after ``lengths``.
+        lengths : Tensor, shape (N,)
+            Valid samples, at least 1.
 
         Returns
         -------
-        Tensor[B, D]
+        Tensor, shape (N, D)
         """
-        vectors = [branch(waveform, length) for branch in self.branches.values()]
+        vectors = [branch(x, lengths) for branch in self.branches.values()]
         return self.dense(torch.cat(vectors, dim=-1))
 
     def grad_cam_layer(self) -> GradCamLayer | None:
@@ -108,56 +126,111 @@ class EmoAudioNet(Encoder):
 
 
 class SpectrogramBranch(nn.Module):
-    """Two blocks of convolutions on the coloured spectrogram; parameters as ``EmoAudioNet``."""
+    """Two blocks of convolutions on the coloured spectrogram.
+
+    Parameters
+    ----------
+    channels : int
+        Filters of every convolution.
+    image_size : int
+        Height and width of the image in pixels, at least 64.
+    dropout : float
+        Dropout probability before each max-pool.
+
+    Attributes
+    ----------
+    embed_dim : int
+        Output size: 1152 for 128 channels and 224 pixels.
+
+    Raises
+    ------
+    ModelError
+        If the image is too small for two pools.
+    """
 
     colours: Tensor
 
-    def __init__(self, channels: int = 128, picture: int = 224, dropout: float = 0.1):
+    def __init__(self, channels: int, image_size: int, dropout: float) -> None:
         super().__init__()
-        if picture < POOL**2:
-            raise ValueError(f"a picture of {picture} pixels has none left after two pools of 8")
-        self.size = picture
-        self.spectrogram = Spectrogram(n_fft=256, hop_length=128, taper="hann")
+        if image_size < POOL**2:
+            raise ModelError(
+                f"image_size is {image_size}, which leaves no pixel after two pools of {POOL}. "
+                f"Give at least {POOL**2}.",
+                setting="image_size",
+                value=image_size,
+            )
+        self.image_size = image_size
+        self.spectrogram = Spectrogram(n_fft=256, hop_length=128, window="hann")
         table = [[b / 255 for b in bytes.fromhex(colour)] for colour in VIRIDIS.split()]
         # persistent: from_pretrained builds on the meta device and would lose it otherwise
         self.register_buffer("colours", torch.tensor(table))
         self.blocks = nn.Sequential(
-            _picture_block(3, channels, dropout), _picture_block(channels, channels, dropout)
+            _image_block(3, channels, dropout), _image_block(channels, channels, dropout)
         )
         _initialise(self)
-        self.embed_dim = channels * (picture // POOL**2) ** 2
+        self.embed_dim = channels * (image_size // POOL**2) ** 2
 
-    def forward(self, waveform: Tensor, length: Tensor) -> Tensor:
-        """Encode steps; arguments as ``EmoAudioNet.forward``.
+    def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
+        """Encode steps.
 
-        Returns
-        -------
-        Tensor[B, 1152]
-        """
-        return self.blocks(self.picture(waveform, length)).flatten(1)
-
-    def picture(self, waveform: Tensor, length: Tensor) -> Tensor:
-        """Coloured spectrograms, each stretched over the whole width.
+        Parameters
+        ----------
+        waveform : Tensor, shape (N, T)
+            As in ``EmoAudioNet.forward``.
+        lengths : Tensor, shape (N,)
+            As in ``EmoAudioNet.forward``.
 
         Returns
         -------
-        Tensor[B, 3, size, size] RGB in [0, 1], row 0 at 0 Hz
+        Tensor, shape (N, 1152)
         """
-        decibel, frames = self.spectrogram(waveform, length)
-        rgb = paint(decibel / DYNAMIC_RANGE_DB, self.colours)
-        high = resize_weights(frames.new_full((1,), rgb.shape[1]), rgb.shape[1], self.size)[0]
-        wide = resize_weights(frames, rgb.shape[2], self.size)
+        image = self.image(waveform, lengths).to(self.blocks[0][0].weight.dtype)
+        return self.blocks(image).flatten(1)
+
+    def image(self, waveform: Tensor, lengths: Tensor) -> Tensor:
+        """Colour the spectrogram of each step and stretch it over the whole image.
+
+        Parameters
+        ----------
+        waveform : Tensor, shape (N, T)
+            As in ``EmoAudioNet.forward``.
+        lengths : Tensor, shape (N,)
+            As in ``EmoAudioNet.forward``.
+
+        Returns
+        -------
+        Tensor, shape (N, 3, image_size, image_size)
+            RGB in [0, 1], row 0 at 0 Hz.
+        """
+        decibels, n_frames = self.spectrogram(waveform, lengths)
+        rgb = apply_colour_map(decibels / TOP_DB, self.colours)
+        n_bins = rgb.shape[1]
+        rows = bilinear_weights(n_frames.new_full((1,), n_bins), n_bins, self.image_size)[0]
+        columns = bilinear_weights(n_frames, rgb.shape[2], self.image_size)
         # time first: it shrinks most
-        rgb = torch.einsum("bftc,btw->bcfw", rgb, wide)
-        return torch.einsum("bcfw,fh->bchw", rgb, high)
+        rgb = torch.einsum("bftc,btw->bcfw", rgb, columns)
+        return torch.einsum("bcfw,fh->bchw", rgb, rows)
 
 
 class MfccBranch(nn.Module):
-    """Two 1-D convolutions on the cepstral series; parameters as ``EmoAudioNet``."""
+    """Two 1-D convolutions on the cepstral series of windows of 2.5 s.
 
-    def __init__(self, channels: int = 128, dropout: float = 0.1):
+    Parameters
+    ----------
+    channels : int
+        Filters of every convolution.
+    dropout : float
+        Dropout probability before the max-pool.
+
+    Attributes
+    ----------
+    embed_dim : int
+        Output size: 2816 for 128 channels.
+    """
+
+    def __init__(self, channels: int, dropout: float) -> None:
         super().__init__()
-        self.mfcc = MFCC(n_mfcc=13, n_mels=24, n_fft=1024, hop_length=226, taper="hamming")
+        self.mfcc = MFCC(n_mfcc=13, n_mels=24, n_fft=1024, hop_length=226, window="hamming")
         self.convolutions = nn.Sequential(
             nn.Conv1d(1, channels, 5, padding=2),
             nn.ReLU(),
@@ -168,38 +241,55 @@ class MfccBranch(nn.Module):
             nn.Flatten(),
         )
         _initialise(self)
-        self.embed_dim = channels * (SERIES // POOL)
+        self.embed_dim = channels * (SERIES_LENGTH // POOL)
 
-    def forward(self, waveform: Tensor, length: Tensor) -> Tensor:
-        """Encode steps; arguments as ``EmoAudioNet.forward``.
+    def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
+        """Encode steps by the mean over their windows.
 
-        Returns
-        -------
-        Tensor[B, 2816]
-        """
-        series, there = self.series(waveform, length)
-        encoded = self.convolutions(series.unsqueeze(1))
-        vectors = encoded.new_zeros(*there.shape, self.embed_dim)
-        vectors = vectors.masked_scatter(there.unsqueeze(-1), encoded)
-        return vectors.sum(dim=1) / there.sum(dim=1, keepdim=True)
-
-    def series(self, waveform: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-        """Average cepstrum along each window of each step.
+        Parameters
+        ----------
+        waveform : Tensor, shape (N, T)
+            As in ``EmoAudioNet.forward``.
+        lengths : Tensor, shape (N,)
+            As in ``EmoAudioNet.forward``.
 
         Returns
         -------
-        Tensor[N, 177] of all N windows, step by step; Tensor[B, windows] bool, where they belong
+        Tensor, shape (N, 2816)
         """
-        waveform = nn.functional.pad(waveform, (0, max(0, SERIES_WINDOW - waveform.shape[1])))
-        windows = waveform.unfold(1, SERIES_WINDOW, SERIES_STEP)
-        count = 1 + (length - SERIES_WINDOW).clamp(min=0) // SERIES_STEP
-        there = length_mask(count, windows.shape[1])
-        inside = length.clamp(max=SERIES_WINDOW).unsqueeze(1).expand_as(there)
-        cepstrum, _ = self.mfcc(windows[there], inside[there])
-        return cepstrum.mean(dim=1) / SERIES_SCALE, there
+        series, window_mask = self.mfcc_windows(waveform, lengths)
+        encoded = self.convolutions(series.unsqueeze(1).to(self.convolutions[0].weight.dtype))
+        vectors = encoded.new_zeros(*window_mask.shape, self.embed_dim)
+        vectors = vectors.masked_scatter(window_mask.unsqueeze(-1), encoded)
+        return vectors.sum(dim=1) / window_mask.sum(dim=1, keepdim=True)
+
+    def mfcc_windows(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the mean over 13 MFCC along each window of 2.5 s, taken every 0.5 s.
+
+        Parameters
+        ----------
+        waveform : Tensor, shape (N, T)
+            As in ``EmoAudioNet.forward``.
+        lengths : Tensor, shape (N,)
+            As in ``EmoAudioNet.forward``.
+
+        Returns
+        -------
+        series : Tensor, shape (W, 177)
+            All `W` windows, step by step, in tens of decibels.
+        window_mask : Tensor, shape (N, windows), bool
+            Windows that each step has.
+        """
+        waveform = nn.functional.pad(waveform, (0, max(0, WINDOW_LENGTH - waveform.shape[1])))
+        windows = waveform.unfold(1, WINDOW_LENGTH, WINDOW_HOP)
+        count = 1 + (lengths - WINDOW_LENGTH).clamp(min=0) // WINDOW_HOP
+        window_mask = length_mask(count, windows.shape[1])
+        valid = lengths.clamp(max=WINDOW_LENGTH).unsqueeze(1).expand_as(window_mask)
+        mfcc, _ = self.mfcc(windows[window_mask], valid[window_mask])
+        return mfcc.mean(dim=1) / SERIES_SCALE_DB, window_mask
 
 
-def _picture_block(in_channels: int, channels: int, dropout: float) -> nn.Sequential:
+def _image_block(in_channels: int, channels: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(in_channels, channels, 3, padding=1),
         nn.ReLU(),
@@ -219,41 +309,47 @@ def _initialise(branch: nn.Module) -> None:
             nn.init.zeros_(cast(Tensor, module.bias))
 
 
-def paint(x: Tensor, colours: Tensor) -> Tensor:
+def apply_colour_map(x: Tensor, colours: Tensor) -> Tensor:
     """Colour values by linear interpolation in a table, differentiable in ``x``.
 
     Parameters
     ----------
-    x : Tensor[...]; below 0 is the first colour, above 1 the last
-    colours : Tensor[N, 3]
+    x : Tensor, shape (...)
+        Values; those below 0 receive the first colour, those above 1 the last.
+    colours : Tensor, shape (N, 3)
+        Colours of equally spaced values from 0 to 1.
 
     Returns
     -------
-    Tensor[..., 3]
+    Tensor, shape (..., 3)
     """
-    place = x.clamp(0, 1) * (len(colours) - 1)
-    below = place.detach().floor().long().clamp(max=len(colours) - 2)
-    return torch.lerp(colours[below], colours[below + 1], (place - below).unsqueeze(-1))
+    position = x.clamp(0, 1) * (len(colours) - 1)
+    below = position.detach().floor().long().clamp(max=len(colours) - 2)
+    return torch.lerp(colours[below], colours[below + 1], (position - below).unsqueeze(-1))
 
 
-def resize_weights(valid: Tensor, size: int, out: int) -> Tensor:
-    """Weights of bilinear resizing of the first ``valid`` positions, as Pillow resizes.
+def bilinear_weights(n_valid: Tensor, size: int, out_size: int) -> Tensor:
+    """Compute the weights of bilinear resizing of the first ``n_valid`` positions.
 
-    Shrinking widens the triangle, so that every position counts (antialiasing).
+    As in Pillow, shrinking widens the triangle, so that every position counts (antialiasing).
 
     Parameters
     ----------
-    valid : Tensor[B] positions to resize, at least 1
-    size : padded length
-    out : length after resizing
+    n_valid : Tensor, shape (B,)
+        Positions to resize, at least 1.
+    size : int
+        Padded length.
+    out_size : int
+        Length after resizing.
 
     Returns
     -------
-    Tensor[B, size, out], zero at padding; weights of each output sum to 1
+    Tensor, shape (B, size, out_size)
+        Zero at padding; the weights of each output add up to 1.
     """
-    step = (valid / out).reshape(-1, 1, 1)
-    at = torch.arange(size, device=valid.device).reshape(1, -1, 1) + 0.5
-    centre = (torch.arange(out, device=valid.device).reshape(1, 1, -1) + 0.5) * step
-    weight = (1 - (at - centre).abs() / step.clamp(min=1)).clamp(min=0)
-    weight = weight.masked_fill(~length_mask(valid, size).unsqueeze(-1), 0.0)
+    step = (n_valid / out_size).reshape(-1, 1, 1)
+    position = torch.arange(size, device=n_valid.device).reshape(1, -1, 1) + 0.5
+    centre = (torch.arange(out_size, device=n_valid.device).reshape(1, 1, -1) + 0.5) * step
+    weight = (1 - (position - centre).abs() / step.clamp(min=1)).clamp(min=0)
+    weight = weight.masked_fill(~length_mask(n_valid, size).unsqueeze(-1), 0.0)
     return weight / weight.sum(dim=1, keepdim=True)

@@ -1,10 +1,10 @@
-"""Feature-CNN: an encoder for features that a corpus ships in place of recordings.
+"""Feature-CNN: an encoder of features that a corpus provides instead of recordings.
 
-Not a published system. DAIC-WOZ, E-DAIC, D-Vlog and others give COVAREP, OpenFace or landmarks and
-no video. Their numbers lie on scales of their own, so each is standardised by the training people's
-mean and deviation; what is not valid becomes the mean, and convolutions see beside every frame
-which share of it was valid. Statistics pooling over the frames of a step follows, as in
-``MfccCnn``.
+It is not a published system. DAIC-WOZ, E-DAIC, D-Vlog and others provide COVAREP, OpenFace or
+landmark features and no video. Every feature has a scale of its own, so each is standardised by
+its mean and standard deviation over the training subjects; an invalid value becomes the mean, and
+the convolutions receive, with every frame, the fraction of its values that is valid. Statistics
+pooling over the frames of a step follows, as in ``MfccCnn``.
 """
 
 import itertools
@@ -13,81 +13,108 @@ import torch
 from torch import Tensor, nn
 
 from depmm.models.encoders.encoder import Encoder
-from depmm.models.encoders.mfcc_cnn import pool_convolved
-from depmm.models.masking import length_mask, masked_mean_and_deviation
+from depmm.models.encoders.mfcc_cnn import convolve_and_pool
+from depmm.models.errors import ModelError
+from depmm.models.masking import length_mask, masked_mean_and_std
+
+MAX_ABS = 10.0  # standard deviations to which values are clipped
 
 
 class FeatureCnn(Encoder):
-    """Encode the rows of features of each step.
+    """Encode the feature rows of each step.
 
     Parameters
     ----------
-    features : numbers per row, `F`
-    channels : width of each convolution; each halves the rate
-    embed_dim : output size, `D`
-    dropout : on the pooled statistics
+    features : int
+        Features per row, `F`.
+    channels : list of int
+        Output channels of each convolution; each halves the frame rate.
+    embed_dim : int
+        Output size, `D`.
+    dropout : float
+        Dropout probability of the pooled statistics.
     """
 
     mean: Tensor
-    scale: Tensor
+    std: Tensor
 
-    def __init__(self, features: int, channels: list[int], embed_dim: int, dropout: float):
+    def __init__(self, features: int, channels: list[int], embed_dim: int, dropout: float) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(features))
-        self.register_buffer("scale", torch.ones(features))
+        self.register_buffer("std", torch.ones(features))
         sizes = [features + 1, *channels]
         self.convolutions = nn.ModuleList(
             nn.Conv1d(a, b, kernel_size=5, stride=2, padding=2)
             for a, b in itertools.pairwise(sizes)
         )
-        # over channels of one frame: neither padding nor other steps take part
+        # over the channels of one frame: neither padding nor other steps take part
         self.norms = nn.ModuleList(nn.LayerNorm(size) for size in channels)
-        statistics = 2 * (sizes[0] + channels[-1])
-        self.project = nn.Sequential(
-            nn.LayerNorm(statistics), nn.Dropout(dropout), nn.Linear(statistics, embed_dim)
+        n_statistics = 2 * (sizes[0] + channels[-1])
+        self.projection = nn.Sequential(
+            nn.LayerNorm(n_statistics), nn.Dropout(dropout), nn.Linear(n_statistics, embed_dim)
         )
         self.embed_dim = embed_dim
 
-    def set_scale(self, mean: Tensor, deviation: Tensor) -> None:
-        """Standardise by these from now on; a feature that never changes is only centred.
+    def set_scale(self, mean: Tensor, std: Tensor) -> None:
+        """Set the standardisation; a constant feature is only centred.
 
         Parameters
         ----------
-        mean, deviation : Tensor[F], over valid values of training people alone
+        mean, std : Tensor, shape (F,)
+            Mean and standard deviation of the valid values of the training subjects only.
         """
         self.mean.copy_(mean)
-        self.scale.copy_(torch.where(deviation > 0, deviation, 1.0))
+        self.std.copy_(torch.where(std > 0, std, 1.0))
 
-    def check_width(self, rows: Tensor) -> None:
-        """Raise ``ValueError`` unless the last axis of ``rows`` has as many features."""
-        if rows.shape[-1] != len(self.mean):
-            raise ValueError(
-                f"rows have {rows.shape[-1]} features, feature_cnn expects {len(self.mean)}: set "
-                f"the encoder's features to {rows.shape[-1]}, or name another stream"
+    def check_n_features(self, x: Tensor) -> None:
+        """Check the number of features per row.
+
+        Parameters
+        ----------
+        x : Tensor, shape (..., F)
+            Feature rows.
+
+        Raises
+        ------
+        ModelError
+            If the rows have another number of features than the encoder.
+        """
+        if x.shape[-1] != len(self.mean):
+            raise ModelError(
+                f"The rows have {x.shape[-1]} features, but feature_cnn was built for "
+                f"{len(self.mean)}. Set the encoder's features to {x.shape[-1]}, or choose another "
+                "stream.",
+                setting="features",
+                value=x.shape[-1],
             )
 
-    def forward(self, rows: Tensor, length: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Encode steps.
 
         Parameters
         ----------
-        rows : Tensor[N, T, F], NaN where not valid
-        length : Tensor[N] rows of each step, at least 1
+        x : Tensor, shape (N, T, F)
+            Feature rows, NaN where invalid.
+        lengths : Tensor, shape (N,)
+            Rows of each step, at least 1.
 
         Returns
         -------
-        Tensor[N, D]
+        Tensor, shape (N, D)
 
         Raises
         ------
-        ValueError : rows of another width
+        ModelError
+            If the rows have another number of features than the encoder.
         """
-        self.check_width(rows)
-        there = length_mask(length, rows.shape[1]).unsqueeze(-1)
-        valid = rows.isfinite() & there
-        standard = torch.where(valid, (rows - self.mean) / self.scale, 0.0).clamp(-10, 10)
-        share = valid.float().mean(-1, keepdim=True)
-        x = torch.cat([standard, share], dim=-1)
-        pooled = [masked_mean_and_deviation(x, there.squeeze(-1))]
-        pooled.append(pool_convolved(x.transpose(1, 2), length, self.convolutions, self.norms))
-        return self.project(torch.cat(pooled, dim=-1))
+        self.check_n_features(x)
+        inside = length_mask(lengths, x.shape[1]).unsqueeze(-1)
+        valid = x.isfinite() & inside
+        standardised = torch.where(valid, (x - self.mean) / self.std, 0.0)
+        valid_fraction = valid.float().mean(-1, keepdim=True)
+        rows = torch.cat([standardised.clamp(-MAX_ABS, MAX_ABS), valid_fraction], dim=-1)
+        dtype = self.projection[-1].weight.dtype
+        statistics = masked_mean_and_std(rows, inside.squeeze(-1)).to(dtype)
+        frames = rows.to(dtype).transpose(1, 2)
+        pooled = convolve_and_pool(frames, lengths, self.convolutions, self.norms)
+        return self.projection(torch.cat([statistics, pooled], dim=-1))

@@ -1,8 +1,8 @@
-"""MFCC-CNN: a small audio encoder for corpora of tens of people.
+"""MFCC-CNN: a small audio encoder for corpora with a few dozen subjects.
 
-Not a published system. It serves the demo and the proxy tasks: MFCC, strided convolutions over time
-and statistics pooling (mean and deviation over the frames of a step), so that level, rate and
-liveliness of the voice all reach the step's vector.
+It is not a published system. It is the encoder of the demo and of the proxy tasks: MFCC, strided
+convolutions over time and statistics pooling (mean and standard deviation over the frames of a
+step), so that level, rate and liveliness of the voice all reach the vector of the step.
 """
 
 import itertools
@@ -10,36 +10,46 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from depmm.models.encoders.acoustic import MFCC, cepstral_scale
 from depmm.models.encoders.encoder import Encoder, GradCamLayer
-from depmm.models.masking import length_mask, masked_mean_and_deviation
+from depmm.models.encoders.frontends import (
+    MFCC,
+    SPEECH_HOP_LENGTH,
+    SPEECH_N_FFT,
+    typical_mfcc_std,
+)
+from depmm.models.masking import length_mask, masked_mean_and_std
 
 
-def pool_convolved(
-    x: Tensor, frames: Tensor, convolutions: nn.ModuleList, norms: nn.ModuleList
+def convolve_and_pool(
+    x: Tensor, n_frames: Tensor, convolutions: nn.ModuleList, norms: nn.ModuleList
 ) -> Tensor:
-    """Mean and deviation of what strided convolutions make of the frames of each step.
+    """Apply strided convolutions over the frames of each step and pool mean and deviation.
 
     Parameters
     ----------
-    x : Tensor[B, F, T], zero after the last valid frame
-    frames : Tensor[B] valid frames
-    convolutions, norms : of equal number; each convolution halves the frame rate, its norm goes
-        over the channels of a frame
+    x : Tensor, shape (B, F, T)
+        Features, zero after the last valid frame.
+    n_frames : Tensor, shape (B,)
+        Valid frames.
+    convolutions : ModuleList
+        1-D convolutions that each halve the frame rate.
+    norms : ModuleList
+        Normalisation of each convolution's output, over the channels of a frame.
 
     Returns
     -------
-    Tensor[B, 2 C], C channels of the last convolution
+    Tensor, shape (B, 2 C)
+        ``C`` channels of the last convolution.
     """
-    valid = length_mask(frames, x.shape[-1])
+    valid = length_mask(n_frames, x.shape[-1])
     for convolution, norm in zip(convolutions, norms, strict=True):
         x = convolution(x)
-        frames = (frames + 1) // 2
-        valid = length_mask(frames, x.shape[-1])
+        n_frames = (n_frames + 1) // 2
+        valid = length_mask(n_frames, x.shape[-1])
         x = nn.functional.gelu(norm(x.transpose(1, 2))).transpose(1, 2)
         # zeros after the end are what the convolution's own padding would be
         x = x.masked_fill(~valid.unsqueeze(1), 0.0)
-    return masked_mean_and_deviation(x.transpose(1, 2), valid)
+    return masked_mean_and_std(x.transpose(1, 2), valid)
 
 
 class MfccCnn(Encoder):
@@ -47,55 +57,58 @@ class MfccCnn(Encoder):
 
     Parameters
     ----------
-    n_mfcc, n_mels : of the MFCC front-end
-    channels : width of each convolution; each halves the frame rate
-    embed_dim : output size, `D`
-    dropout : on the pooled statistics
+    n_mfcc, n_mels : int
+        Coefficients and mel bands of the MFCC.
+    channels : list of int
+        Output channels of each convolution; each halves the frame rate.
+    embed_dim : int
+        Output size, `D`.
+    dropout : float
+        Dropout probability of the pooled statistics.
     """
 
+    mfcc_std: Tensor
+
     def __init__(
-        self,
-        n_mfcc: int = 24,
-        n_mels: int = 64,
-        channels: list[int] | None = None,
-        embed_dim: int = 128,
-        dropout: float = 0.1,
-    ):
+        self, n_mfcc: int, n_mels: int, channels: list[int], embed_dim: int, dropout: float
+    ) -> None:
         super().__init__()
-        channels = channels or [64, 64, 128]
-        self.mfcc = MFCC(n_mfcc, n_mels)
-        self.register_buffer("scale", cepstral_scale(n_mfcc))
+        self.mfcc = MFCC(n_mfcc, n_mels, SPEECH_N_FFT, SPEECH_HOP_LENGTH, "hann")
+        self.register_buffer("mfcc_std", typical_mfcc_std(n_mfcc))
         sizes = [n_mfcc, *channels]
         self.convolutions = nn.ModuleList(
             nn.Conv1d(a, b, kernel_size=5, stride=2, padding=2)
             for a, b in itertools.pairwise(sizes)
         )
-        # over channels of one frame: neither padding nor other steps take part
+        # over the channels of one frame: neither padding nor other steps take part
         self.norms = nn.ModuleList(nn.LayerNorm(size) for size in channels)
-        statistics = 2 * (n_mfcc + channels[-1])
-        self.project = nn.Sequential(
-            nn.LayerNorm(statistics), nn.Dropout(dropout), nn.Linear(statistics, embed_dim)
+        n_statistics = 2 * (n_mfcc + channels[-1])
+        self.projection = nn.Sequential(
+            nn.LayerNorm(n_statistics), nn.Dropout(dropout), nn.Linear(n_statistics, embed_dim)
         )
         self.embed_dim = embed_dim
 
-    def forward(self, waveform: Tensor, length: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Encode steps.
 
         Parameters
         ----------
-        waveform : Tensor[B, T] in [-1, 1] at 16 kHz
-        length : Tensor[B] valid samples, at least 1
+        x : Tensor, shape (N, T)
+            Waveforms in [-1, 1] at 16 kHz, zero after ``lengths``.
+        lengths : Tensor, shape (N,)
+            Valid samples, at least 1.
 
         Returns
         -------
-        Tensor[B, D]
+        Tensor, shape (N, D)
         """
-        cepstrum, frames = self.mfcc(waveform, length)
-        x = cepstrum / self.scale
-        valid = length_mask(frames, x.shape[-1])
-        raw = masked_mean_and_deviation(x.transpose(1, 2), valid)
-        pooled = pool_convolved(x, frames, self.convolutions, self.norms)
-        return self.project(torch.cat([raw, pooled], dim=-1))
+        mfcc, n_frames = self.mfcc(x, lengths)
+        mfcc = mfcc / self.mfcc_std
+        valid = length_mask(n_frames, mfcc.shape[-1])
+        statistics = masked_mean_and_std(mfcc.transpose(1, 2), valid)
+        dtype = self.projection[-1].weight.dtype
+        pooled = convolve_and_pool(mfcc.to(dtype), n_frames, self.convolutions, self.norms)
+        return self.projection(torch.cat([statistics.to(dtype), pooled], dim=-1))
 
     def grad_cam_layer(self) -> GradCamLayer:
         """Return the last convolution, which has no frequency axis."""

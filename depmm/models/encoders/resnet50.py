@@ -1,8 +1,14 @@
 """ResNet-50 and SE-ResNet-50 in the layouts of their published weights, over single face crops.
 
-He et al. (CVPR 2016), Hu et al. (CVPR 2018), Cao et al. (VGGFace2, FG 2018). Unlike the small
-``SEResNet`` these keep batch normalisation, the ordering of operations and the pixel scale of the
-checkpoints they exist for, so that ``weights.load_weights`` gives the published features.
+Unlike the small ``SEResNet``, these networks keep the batch normalisation, the order of operations
+and the pixel scale of the checkpoints that they exist for, so that ``load_weights`` reproduces the
+published features.
+
+References
+----------
+He et al., "Deep residual learning for image recognition", CVPR 2016.
+Hu et al., "Squeeze-and-excitation networks", CVPR 2018.
+Cao et al., "VGGFace2: A dataset for recognising faces across pose and age", FG 2018.
 """
 
 from collections.abc import Callable
@@ -14,46 +20,58 @@ from torch import Tensor, nn
 from depmm.models.encoders.se_resnet import SqueezeExcitation
 from depmm.models.masking import length_mask
 
-Layout = Literal["vggface2_bgr", "vggface2_rgb", "torchvision"]
+WeightsLayout = Literal["vggface2_bgr", "vggface2_rgb", "torchvision"]
 
 BLOCKS = (3, 4, 6, 3)
 CHANNELS = (64, 128, 256, 512)
 EXPANSION = 4
+SE_REDUCTION = 16
 STRIDE = 32  # pixels of a crop per position of the last maps
 VGGFACE2_BGR_MEAN = (91.4953, 103.8827, 131.0912)  # of pixels in 0-255
 IMAGENET_RGB_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
-IMAGENET_RGB_DEVIATION = (0.229 * 255, 0.224 * 255, 0.225 * 255)
-PIXEL_DEVIATION = 64.0  # about that of a face crop
-# frames that go through a network in evaluation mode at once: bounds its memory to about 0.5 GB
+IMAGENET_RGB_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+PIXEL_STD = 64.0  # approximate standard deviation of a face crop
+# frames that pass through a network in evaluation mode at once: limits its memory to about 0.5 GB
 FRAMES_AT_ONCE = 32
 
 
-class FacePixels(nn.Module):
-    """Bring RGB crops into the channel order and scale that the weights were trained with.
+class PixelNormalisation(nn.Module):
+    """Convert RGB crops to the channel order and scale with which the weights were trained.
 
     Parameters
     ----------
-    weights_layout : see ``ResNet50``
+    weights_layout : {"vggface2_bgr", "vggface2_rgb", "torchvision"}
+        See ``ResNet50``.
     """
 
     mean: Tensor
-    deviation: Tensor
+    std: Tensor
 
-    def __init__(self, weights_layout: Layout = "vggface2_bgr"):
+    def __init__(self, weights_layout: WeightsLayout) -> None:
         super().__init__()
-        self.flip = weights_layout == "vggface2_bgr"
-        mean, deviation = torch.tensor(VGGFACE2_BGR_MEAN), torch.ones(3)
+        self.to_bgr = weights_layout == "vggface2_bgr"
+        mean, std = torch.tensor(VGGFACE2_BGR_MEAN), torch.ones(3)
         if weights_layout == "vggface2_rgb":
             mean = mean.flip(0)
         elif weights_layout == "torchvision":
-            mean, deviation = torch.tensor(IMAGENET_RGB_MEAN), torch.tensor(IMAGENET_RGB_DEVIATION)
+            mean, std = torch.tensor(IMAGENET_RGB_MEAN), torch.tensor(IMAGENET_RGB_STD)
         self.register_buffer("mean", mean[:, None, None])
-        self.register_buffer("deviation", deviation[:, None, None])
+        self.register_buffer("std", std[:, None, None])
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Normalise Tensor[N, 3, height, width] uint8 RGB to float of the same shape."""
-        pixels = (crops.flip(1) if self.flip else crops).to(self.mean.dtype)
-        return (pixels - self.mean) / self.deviation
+        """Normalise crops.
+
+        Parameters
+        ----------
+        crops : Tensor, shape (N, 3, height, width), uint8
+            RGB crops.
+
+        Returns
+        -------
+        Tensor, shape (N, 3, height, width)
+        """
+        pixels = (crops.flip(1) if self.to_bgr else crops).to(self.mean.dtype)
+        return (pixels - self.mean) / self.std
 
 
 class Bottleneck(nn.Module):
@@ -61,14 +79,19 @@ class Bottleneck(nn.Module):
 
     Parameters
     ----------
-    in_channels : of the input; the output has ``4 channels``
-    strides : of the first 1 x 1 and of the 3 x 3 convolution; one of them is 1
-    squeeze_excitation : weigh the channels before the shortcut is added (Hu et al., Fig. 3)
+    in_channels : int
+        Channels of the input.
+    channels : int
+        Channels between the convolutions; the output has four times as many.
+    strides : tuple of int
+        Strides of the first 1 x 1 and of the 3 x 3 convolution; one of them is 1.
+    squeeze_excitation : bool
+        Whether the channels are weighted before the shortcut is added (Hu et al., Fig. 3).
     """
 
     def __init__(
         self, in_channels: int, channels: int, strides: tuple[int, int], squeeze_excitation: bool
-    ):
+    ) -> None:
         super().__init__()
         out_channels = EXPANSION * channels
         self.body = nn.Sequential(
@@ -81,7 +104,9 @@ class Bottleneck(nn.Module):
             nn.Conv2d(channels, out_channels, 1, bias=False),
             nn.BatchNorm2d(out_channels),
         )
-        self.excite = SqueezeExcitation(out_channels) if squeeze_excitation else nn.Identity()
+        self.excite = (
+            SqueezeExcitation(out_channels, SE_REDUCTION) if squeeze_excitation else nn.Identity()
+        )
         self.shortcut: nn.Module = nn.Identity()
         stride = strides[0] * strides[1]
         if stride != 1 or in_channels != out_channels:
@@ -91,32 +116,44 @@ class Bottleneck(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform Tensor[N, C, height, width]; a stride of 2 halves the picture."""
+        """Transform feature maps.
+
+        Parameters
+        ----------
+        x : Tensor, shape (N, in_channels, height, width)
+            Feature maps.
+
+        Returns
+        -------
+        Tensor, shape (N, 4 channels, height / stride, width / stride)
+        """
         return nn.functional.relu(self.excite(self.body(x)) + self.shortcut(x))
 
 
 class ResNet50(nn.Module):
-    """The convolutional part of (SE-)ResNet-50: pixels -> 2048 maps of 1/32 the size.
+    """The convolutional part of (SE-)ResNet-50: pixels -> 2048 maps of 1/32 of the size.
 
-    Without a classifier 23.51 M parameters, with squeeze-and-excitation 26.04 M. (The 26.05 M
-    usually quoted include a classifier of 3 to 7 outputs, 2049 parameters each, such as the four
-    BDI-II bands; the 8631 identities of VGGFace2 would make 43.72 M.)
+    Without a classifier it has 23.51 M parameters, with squeeze-and-excitation 26.04 M. (The
+    26.05 M that are usually quoted include a classifier of 3 to 7 outputs with 2049 parameters
+    each, such as the four BDI-II bands; the 8631 identities of VGGFace2 would make 43.72 M.)
 
     Parameters
     ----------
-    squeeze_excitation : SE-ResNet-50 with reduction 16, else ResNet-50
-    weights_layout : how the weights to come were trained. ``vggface2_bgr``: the Caffe models of
-        VGGFace2
-        and direct conversions: the stride of a stage in its first 1 x 1 convolution, a stem
-        pooling that rounds up instead of padding, BGR less its mean on 0-255. ``vggface2_rgb``: the
-        same, but RGB, as in the PyTorch files that the VGGFace2 authors give out: the names of the
-        tensors do not tell them apart. ``torchvision``: ImageNet weights, stride in the 3 x 3
-        convolution, RGB standardised.
+    squeeze_excitation : bool
+        SE-ResNet-50 with reduction 16; otherwise ResNet-50.
+    weights_layout : {"vggface2_bgr", "vggface2_rgb", "torchvision"}
+        How the weights to load were trained. The names of their tensors do not tell these apart.
+
+        - ``vggface2_bgr``: the Caffe models of VGGFace2 and direct conversions. The stride of a
+          stage is in its first 1 x 1 convolution, the stem pooling rounds up instead of padding,
+          and pixels are BGR in 0-255 minus their mean.
+        - ``vggface2_rgb``: the same with RGB, as in the PyTorch files of the VGGFace2 authors.
+        - ``torchvision``: ImageNet weights, the stride in the 3 x 3 convolution, standardised RGB.
     """
 
     out_channels = EXPANSION * CHANNELS[-1]
 
-    def __init__(self, squeeze_excitation: bool = True, weights_layout: Layout = "vggface2_bgr"):
+    def __init__(self, squeeze_excitation: bool, weights_layout: WeightsLayout) -> None:
         super().__init__()
         caffe = weights_layout != "torchvision"
         first = nn.Conv2d(3, CHANNELS[0], 7, 2, 3, bias=False)
@@ -127,34 +164,36 @@ class ResNet50(nn.Module):
             nn.MaxPool2d(3, 2, ceil_mode=True) if caffe else nn.MaxPool2d(3, 2, padding=1),
         )
         stages = []
-        size = CHANNELS[0]
-        for stage, (count, channels) in enumerate(zip(BLOCKS, CHANNELS, strict=True)):
+        in_channels = CHANNELS[0]
+        for stage, (n_blocks, channels) in enumerate(zip(BLOCKS, CHANNELS, strict=True)):
             blocks = []
-            for block in range(count):
+            for block in range(n_blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
                 strides = (stride, 1) if caffe else (1, stride)
-                blocks.append(Bottleneck(size, channels, strides, squeeze_excitation))
-                size = EXPANSION * channels
+                blocks.append(Bottleneck(in_channels, channels, strides, squeeze_excitation))
+                in_channels = EXPANSION * channels
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.Sequential(*stages)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if caffe:
-            # Caffe's pixels are not divided: an untrained stem is that much smaller instead
+            # Caffe's pixels are not divided by their deviation: an untrained stem is scaled instead
             with torch.no_grad():
-                first.weight.div_(PIXEL_DEVIATION)
+                first.weight.div_(PIXEL_STD)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Compute features.
 
         Parameters
         ----------
-        pixels : Tensor[N, 3, height, width] from ``FacePixels`` of the same layout
+        pixels : Tensor, shape (N, 3, height, width)
+            Output of ``PixelNormalisation`` with the same layout.
 
         Returns
         -------
-        Tensor[N, 2048, height / 32, width / 32], 7 x 7 for crops of 224
+        Tensor, shape (N, 2048, height / 32, width / 32)
+            7 x 7 maps for crops of 224 pixels.
         """
         return self.stages(self.stem(pixels))
 
@@ -162,94 +201,127 @@ class ResNet50(nn.Module):
 class FaceBackbone(nn.Module):
     """(SE-)ResNet-50 with its pixel scale, over the frames of each step, optionally frozen.
 
-    Frozen, its parameters get no gradient and it stays in evaluation mode when the model around it
-    trains, so that its batch statistics stay those of the checkpoint.
+    If frozen, its parameters receive no gradient and it stays in evaluation mode when the model is
+    trained, so that its batch statistics remain those of the checkpoint.
 
     Parameters
     ----------
-    squeeze_excitation, weights_layout : see ``ResNet50``; load weights into ``resnet``
-    frozen : keep parameters and batch statistics
+    squeeze_excitation : bool
+        See ``ResNet50``; load weights into the attribute ``resnet``.
+    weights_layout : {"vggface2_bgr", "vggface2_rgb", "torchvision"}
+        See ``ResNet50``.
+    frozen : bool
+        Whether parameters and batch statistics are kept.
     """
 
-    def __init__(self, squeeze_excitation: bool, weights_layout: Layout, frozen: bool):
+    def __init__(
+        self, squeeze_excitation: bool, weights_layout: WeightsLayout, frozen: bool
+    ) -> None:
         super().__init__()
-        self.pixels = FacePixels(weights_layout)
+        self.pixels = PixelNormalisation(weights_layout)
         self.resnet = ResNet50(squeeze_excitation, weights_layout)
         self.frozen = frozen
         self.train()
 
     def train(self, mode: bool = True) -> "FaceBackbone":
-        """Switch the mode, unless frozen."""
+        """Set the mode, unless the network is frozen.
+
+        Parameters
+        ----------
+        mode : bool, default True
+            True for training mode.
+
+        Returns
+        -------
+        FaceBackbone
+        """
         super().train(mode and not self.frozen)
         if self.frozen:
-            # here too: transformers' from_pretrained makes every parameter trainable again
+            # here as well: transformers' from_pretrained makes every parameter trainable again
             self.requires_grad_(False)
         return self
 
     def forward(
-        self, crops: Tensor, length: Tensor, frames: int, keep: Callable[[Tensor], Tensor]
+        self, crops: Tensor, lengths: Tensor, n_frames: int, pool: Callable[[Tensor], Tensor]
     ) -> Tensor:
         """Encode the same number of frames of every step.
 
-        Only distinct valid frames pass through the network: a step with fewer than ``frames``
+        Only distinct valid frames pass through the network; a step with fewer than ``n_frames``
         repeats their features in a cycle.
 
         Parameters
         ----------
-        crops : Tensor[B, T, 3, height, width] uint8 RGB
-        length : Tensor[B] valid frames, at least 1
-        frames : number per step, chosen by ``choose_frames``
-        keep : Tensor[N, 2048, h, w] -> Tensor[N, ...], what is kept of the maps
+        crops : Tensor, shape (B, T, 3, height, width), uint8
+            RGB crops.
+        lengths : Tensor, shape (B,)
+            Valid crops, at least 1.
+        n_frames : int
+            Frames per step, chosen by `choose_frames`.
+        pool : callable
+            Reduction of the maps, from (N, 2048, h, w) to (N, ...).
 
         Returns
         -------
-        Tensor[B, frames, ...]
+        Tensor, shape (B, n_frames, ...)
         """
-        available = length.clamp(max=frames)
-        chosen = crops[distinct_frames(length, frames)]
-        # batch statistics are over all frames of a batch: no parts while training
+        available = lengths.clamp(max=n_frames)
+        chosen = crops[distinct_frames(lengths, n_frames)]
+        # in training, batch statistics are over all frames of a batch: it is not split
         parts = (chosen,) if self.training else chosen.split(FRAMES_AT_ONCE)
-        features = torch.cat([keep(self.maps(part)) for part in parts])
+        features = torch.cat([pool(self.maps(part)) for part in parts])
         first = available.cumsum(0) - available
-        cycle = torch.arange(frames, device=length.device) % available.unsqueeze(1)
+        cycle = torch.arange(n_frames, device=lengths.device) % available.unsqueeze(1)
         return features[first.unsqueeze(1) + cycle]
 
     def maps(self, crops: Tensor) -> Tensor:
-        """Compute Tensor[N, 2048, h, w] from Tensor[N, 3, height, width] uint8 RGB."""
-        # channels last: a fifth faster on CPU, more on GPU in bf16
-        pixels = self.pixels(crops).contiguous(memory_format=torch.channels_last)
-        return self.resnet(pixels)
+        """Compute the last feature maps of crops.
+
+        Parameters
+        ----------
+        crops : Tensor, shape (N, 3, height, width), uint8
+            RGB crops.
+
+        Returns
+        -------
+        Tensor, shape (N, 2048, height / 32, width / 32)
+        """
+        pixels = self.pixels(crops).to(self.resnet.stem[0].weight.dtype)
+        # channels last: a fifth faster on a CPU, more on a GPU in bfloat16
+        return self.resnet(pixels.contiguous(memory_format=torch.channels_last))
 
 
-def choose_frames(length: Tensor, frames: int) -> Tensor:
-    """Choose frames by the number of valid ones alone.
+def choose_frames(lengths: Tensor, n_frames: int) -> Tensor:
+    """Choose frames of each step, by the number of valid ones only.
 
-    More than ``frames``: the middles of as many equal parts. Fewer: all of them, again and again.
-    (Random choice in training is the data loader's.)
+    Of more than ``n_frames``, the middle of each of as many equal parts is chosen; fewer are
+    repeated in a cycle. (The random choice in training is the data loader's.)
 
     Parameters
     ----------
-    length : Tensor[B] valid frames, at least 1
-    frames : number to choose
+    lengths : Tensor, shape (B,)
+        Valid frames, at least 1.
+    n_frames : int
+        Frames to choose per step.
 
     Returns
     -------
-    Tensor[B, frames] int, all below ``length``
+    Tensor, shape (B, n_frames), int
+        Frame indices, all below ``lengths``.
     """
-    position = torch.arange(frames, device=length.device)
-    length = length.unsqueeze(1)
-    spread = (2 * position + 1) * length // (2 * frames)
-    return torch.where(length > frames, spread, position % length)
+    position = torch.arange(n_frames, device=lengths.device)
+    lengths = lengths.unsqueeze(1)
+    evenly_spaced = (2 * position + 1) * lengths // (2 * n_frames)
+    return torch.where(lengths > n_frames, evenly_spaced, position % lengths)
 
 
-def distinct_frames(lengths: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-    """Index the frames that pass through the network, each of a step once.
+def distinct_frames(lengths: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
+    """Index the frames that pass through the network, each frame of a step once.
 
     Parameters
     ----------
     lengths : Tensor, shape (B,)
         Valid frames of each step, at least 1.
-    frames : int
+    n_frames : int
         Frames to choose per step.
 
     Returns
@@ -259,5 +331,5 @@ def distinct_frames(lengths: Tensor, frames: int) -> tuple[Tensor, Tensor]:
     frame_index : Tensor, shape (M,)
         Index of the frame within its step.
     """
-    used = length_mask(lengths.clamp(max=frames), frames)
-    return used.nonzero()[:, 0], choose_frames(lengths, frames)[used]
+    used = length_mask(lengths.clamp(max=n_frames), n_frames)
+    return used.nonzero()[:, 0], choose_frames(lengths, n_frames)[used]

@@ -1,9 +1,13 @@
-"""SE-ResNet: a residual network whose blocks weigh their own channels (Hu et al., CVPR 2018).
+"""SE-ResNet: a residual network whose blocks weight their own channels, in a small size for faces.
 
-Here in a small size for aligned face crops, with group normalisation: batches of a few people make
-poor batch statistics, and a frame's features must not depend on its neighbours in the batch. The
-feature maps of a step's frames are pooled to mean and deviation over time, place by place; the
-deviation is how much the face moves.
+It uses group normalisation: batches of a few subjects give poor batch statistics, and the features
+of a frame must not depend on the other frames of the batch. The feature maps of a step's frames are
+pooled to mean and standard deviation over time, position by position; the latter measures how much
+the face moves.
+
+References
+----------
+Hu et al., "Squeeze-and-excitation networks", CVPR 2018.
 """
 
 from collections.abc import Sequence
@@ -12,29 +16,49 @@ import torch
 from torch import Tensor, nn
 
 from depmm.models.encoders.encoder import Encoder, GradCamLayer
-from depmm.models.masking import length_mask, masked_mean_and_deviation
+from depmm.models.masking import length_mask, masked_mean_and_std
 
-STILL = 0.01  # deviation of feature maps below which a face counts as still
+MIN_MOTION = 0.01  # standard deviation of feature maps below which a face counts as still
+PIXEL_MEAN, PIXEL_STD = 127.5, 64.0
 
 
 class SqueezeExcitation(nn.Module):
-    """Scale each channel by a gate computed from all channels' means (Hu et al., Eqs. 2-4).
+    """Scale each channel by a gate computed from all channels' means.
 
     Parameters
     ----------
-    channels : width of the input
-    reduction : the bottleneck is ``channels / reduction`` wide, at least 1
+    channels : int
+        Channels of the input, `C`.
+    reduction : int
+        The bottleneck has ``channels / reduction`` units, at least 1.
+
+    References
+    ----------
+    Hu et al., CVPR 2018, Eqs. 2-4.
     """
 
-    def __init__(self, channels: int, reduction: int = 16):
+    def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
-        hidden = max(1, channels // reduction)
+        hidden_dim = max(1, channels // reduction)
         self.gate = nn.Sequential(
-            nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels), nn.Sigmoid()
+            nn.Linear(channels, hidden_dim),
+            nn.ReLU(),
+            nn.Linear(hidden_dim, channels),
+            nn.Sigmoid(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Gate ``x``, Tensor[B, C, height, width]; same shape."""
+        """Scale the channels.
+
+        Parameters
+        ----------
+        x : Tensor, shape (B, C, height, width)
+            Feature maps.
+
+        Returns
+        -------
+        Tensor, shape (B, C, height, width)
+        """
         return x * self.gate(x.mean(dim=(2, 3)))[:, :, None, None]
 
 
@@ -43,9 +67,25 @@ def _norm(channels: int) -> nn.GroupNorm:
 
 
 class BasicBlock(nn.Module):
-    """Two 3 x 3 convolutions, squeeze-and-excitation, and the shortcut (He et al. 2016, Fig. 5)."""
+    """Two 3 x 3 convolutions, squeeze-and-excitation, and the shortcut.
 
-    def __init__(self, in_channels: int, channels: int, stride: int, reduction: int):
+    Parameters
+    ----------
+    in_channels : int
+        Channels of the input.
+    channels : int
+        Channels of the output.
+    stride : int
+        Stride of the first convolution; 2 halves height and width.
+    reduction : int
+        Reduction of squeeze-and-excitation.
+
+    References
+    ----------
+    He et al., "Deep residual learning for image recognition", CVPR 2016, Fig. 5 (left).
+    """
+
+    def __init__(self, in_channels: int, channels: int, stride: int, reduction: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(in_channels, channels, 3, stride, 1, bias=False),
@@ -62,7 +102,17 @@ class BasicBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform Tensor[B, C, height, width]; a stride of 2 halves the picture."""
+        """Transform feature maps.
+
+        Parameters
+        ----------
+        x : Tensor, shape (B, in_channels, height, width)
+            Feature maps.
+
+        Returns
+        -------
+        Tensor, shape (B, channels, height / stride, width / stride)
+        """
         return nn.functional.relu(self.body(x) + self.shortcut(x))
 
 
@@ -71,60 +121,68 @@ class SEResNet(Encoder):
 
     Parameters
     ----------
-    blocks, channels : number and width of the blocks of each stage; stages after the first halve
-        the picture, as does the stem
-    reduction : of squeeze-and-excitation
-    embed_dim : output size, `D`
-    dropout : on the pooled statistics
+    blocks : sequence of int
+        Number of blocks of each stage.
+    channels : sequence of int
+        Channels of each stage. The stem and every stage after the first halve height and width.
+    reduction : int
+        Reduction of squeeze-and-excitation.
+    embed_dim : int
+        Output size, `D`.
+    dropout : float
+        Dropout probability of the pooled statistics.
     """
 
     def __init__(
         self,
-        blocks: Sequence[int] = (1, 1, 1, 1),
-        channels: Sequence[int] = (16, 32, 64, 128),
-        reduction: int = 8,
-        embed_dim: int = 128,
-        dropout: float = 0.1,
-    ):
+        blocks: Sequence[int],
+        channels: Sequence[int],
+        reduction: int,
+        embed_dim: int,
+        dropout: float,
+    ) -> None:
         super().__init__()
-        stages: list[nn.Module] = [
+        layers: list[nn.Module] = [
             nn.Conv2d(3, channels[0], 5, stride=2, padding=2, bias=False),
             _norm(channels[0]),
             nn.ReLU(),
         ]
-        size = channels[0]
-        for stage, (count, stage_channels) in enumerate(zip(blocks, channels, strict=True)):
-            for block in range(count):
+        in_channels = channels[0]
+        for stage, (n_blocks, out_channels) in enumerate(zip(blocks, channels, strict=True)):
+            for block in range(n_blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
-                stages.append(BasicBlock(size, stage_channels, stride, reduction))
-                size = stage_channels
-        self.backbone = nn.Sequential(*stages)
-        self.norm = nn.LayerNorm(size)
-        self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * size, embed_dim))
+                layers.append(BasicBlock(in_channels, out_channels, stride, reduction))
+                in_channels = out_channels
+        self.backbone = nn.Sequential(*layers)
+        self.norm = nn.LayerNorm(in_channels)
+        self.projection = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * in_channels, embed_dim))
         self.embed_dim = embed_dim
 
-    def forward(self, crops: Tensor, length: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Encode steps.
 
         Parameters
         ----------
-        crops : Tensor[B, T, 3, height, width] uint8 RGB
-        length : Tensor[B] valid frames, at least 1
+        x : Tensor, shape (N, T, 3, height, width), uint8
+            RGB crops.
+        lengths : Tensor, shape (N,)
+            Valid crops, at least 1.
 
         Returns
         -------
-        Tensor[B, D]
+        Tensor, shape (N, D)
         """
-        valid = length_mask(length, crops.shape[1])
-        pixels = (crops[valid].float() - 127.5) / 64.0
-        maps = self.backbone(pixels)
+        valid = length_mask(lengths, x.shape[1])
+        pixels = (x[valid].float() - PIXEL_MEAN) / PIXEL_STD
+        maps = self.backbone(pixels.to(self.projection[-1].weight.dtype))
         frames = maps.new_zeros(*valid.shape, maps[0].numel())
         frames = frames.masked_scatter(valid.unsqueeze(-1), maps.flatten(1))
-        # over time first, place by place: motion would be lost in a mean over the face
-        pooled = masked_mean_and_deviation(frames, valid).unflatten(-1, (2, maps.shape[1], -1))
-        look, motion = pooled.mean(dim=-1).unbind(dim=1)
-        # a logarithm and no norm: a norm would take away how much the face moves
-        return self.project(torch.cat([self.norm(look), (motion + STILL).log()], dim=-1))
+        # over time first, position by position: a mean over the face would hide motion
+        statistics = masked_mean_and_std(frames, valid).unflatten(-1, (2, maps.shape[1], -1))
+        appearance, motion = statistics.mean(dim=-1).unbind(dim=1)
+        # a logarithm instead of a norm, which would remove how much the face moves
+        motion = (motion + MIN_MOTION).log()
+        return self.projection(torch.cat([self.norm(appearance), motion], dim=-1))
 
     def grad_cam_layer(self) -> GradCamLayer:
         """Return the last stage of the network, which sees every valid crop."""

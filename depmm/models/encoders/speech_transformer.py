@@ -1,140 +1,98 @@
 """Pre-trained speech transformers: wav2vec 2.0, HuBERT and WavLM over the sound of each step.
 
-Baevski et al., "wav2vec 2.0", NeurIPS 2020, arXiv:2006.11477; Hsu et al., "HuBERT", TASLP 2021,
-arXiv:2106.07447; Chen et al., "WavLM", JSTSP 2022, arXiv:2110.13900. How their layers become one
-vector is the recipe of Yang et al., "SUPERB", Interspeech 2021, arXiv:2105.01051, Sec. 3: a learned
-softmax mix of all hidden states, the mean over frames, a linear layer. The mean is taken first
-here, which is the same and lets a frozen network run once.
+The hidden states become one vector as in SUPERB: a learned softmax mix of all hidden states, the
+mean over frames, a linear layer. The mean is taken first here, which is equivalent and lets a
+frozen network run once.
 
-The networks and their weights are those of the transformers library. What is ours makes a step's
-vector independent of its batch: the signal is normalised per step as the published feature
+Networks and weights are those of the transformers library. This module adds that the vector of a
+step does not depend on its batch: the signal is normalised per step, as the published feature
 extractors do, and padding takes no part in a normalisation over time.
+
+References
+----------
+Baevski et al., "wav2vec 2.0", NeurIPS 2020, arXiv:2006.11477.
+Hsu et al., "HuBERT", TASLP 2021, arXiv:2106.07447.
+Chen et al., "WavLM", JSTSP 2022, arXiv:2110.13900.
+Yang et al., "SUPERB", Interspeech 2021, arXiv:2105.01051, Sec. 3.
 """
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 from einops import rearrange
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor
-from transformers.utils import logging
+from transformers import AutoConfig, AutoModel
 
 from depmm.models.encoders.encoder import PrecomputableEncoder
+from depmm.models.encoders.speech_source import describe_source, read_source_weights
+from depmm.models.errors import ModelError
 from depmm.models.masking import length_mask, masked_mean
 
-FAMILIES = ("wav2vec2", "hubert", "wavlm")
-STEPS_AT_ONCE = 16  # of similar length; bounds the memory of long sessions
-VARIANCE_FLOOR = 1e-7  # of the published feature extractors
-# entries of a config that say where it comes from and not what is built
-PROVENANCE = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
-# A mask drawn at random and layers left out at random are for pre-training on thousands of hours; a
-# layer left out would also be missing from the hidden states. The adapter is behind them.
-SWITCHED_OFF = {
-    "apply_spec_augment": False,
-    "mask_time_prob": 0.0,
-    "mask_feature_prob": 0.0,
-    "layerdrop": 0.0,
-    "add_adapter": False,
-}
-
-
-def describe_source(source: str) -> dict[str, Any]:
-    """Describe the architecture of a pre-trained model, so that it can be built without its files.
-
-    Parameters
-    ----------
-    source : local folder, or name on the hub
-
-    Returns
-    -------
-    the transformers config with its ``model_type``, and ``do_normalize`` of its feature extractor
-
-    Raises
-    ------
-    ValueError : ``config.json`` or ``preprocessor_config.json`` cannot be read, or is of another
-        family
-    """
-    try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-        extractor, _ = Wav2Vec2FeatureExtractor.get_feature_extractor_dict(source)
-    except (OSError, ValueError) as error:
-        raise _unreadable(source, error) from None
-    if config.model_type not in FAMILIES:
-        raise ValueError(
-            f"speech_transformer: {source} is a {config.model_type}: choose a model of "
-            f"{', '.join(FAMILIES)}"
-        )
-    # through JSON, as a saved run has it
-    values = json.loads(json.dumps(config.to_dict()))
-    values = {name: value for name, value in values.items() if name not in PROVENANCE}
-    return values | SWITCHED_OFF | {"do_normalize": bool(extractor.get("do_normalize", True))}
-
-
-def _unreadable(source: str, error: Exception) -> ValueError:
-    reason = (str(error).strip() or repr(error)).splitlines()[0]
-    return ValueError(
-        f"speech_transformer: the pre-trained model {source!r} cannot be read ({reason}). Give a "
-        "local folder with config.json, preprocessor_config.json and model.safetensors, or the "
-        "name of such a model on the hub (offline: only if it was downloaded before)."
-    )
-
+STEPS_AT_ONCE = 16  # steps of similar length; limits the memory of long sessions
+VARIANCE_EPS = 1e-7  # of the published feature extractors
 
 class SpeechTransformer(PrecomputableEncoder):
     """Encode the sound of each step with a pre-trained transformer.
 
-    Built by itself it has random weights; ``load_pretrained`` takes the pre-trained ones.
+    A new encoder has random weights; ``load_pretrained`` loads those of ``source``.
 
     Parameters
     ----------
-    source : local folder or hub name of the pre-trained model, for ``load_pretrained`` alone
-    frozen : no gradient to the network, which then stays in evaluation mode; its output can be kept
-    layer : hidden state to use, 0 (before the first layer) to the number of layers; None: a learned
-        mix of all
-    embed_dim : output size, `D`
-    dropout : before the linear layer
-    architecture : from ``describe_source``
-
-    Attributes
-    ----------
-    precompute_dim : width of ``precompute``, `K`: one hidden state, or all of them side by side
-    precompute_settings : what ``precompute`` depends on beside the weights of ``backbone``
+    source : str
+        Local folder or hub name of the pre-trained model, used by ``load_pretrained`` only.
+    frozen : bool
+        Whether the network receives no gradient and stays in evaluation mode.
+    layer : int or None
+        Hidden state to use, from 0 (before the first layer) to the number of layers; None for a
+        learned mix of all.
+    embed_dim : int
+        Output size, `D`.
+    dropout : float
+        Dropout probability before the linear layer.
+    architecture : dict
+        Output of `describe_source`.
 
     Raises
     ------
-    ValueError : no architecture, one that cannot be computed step by step, or no such layer
+    ModelError
+        If there is no architecture, it cannot be computed step by step, or it has no such layer.
     """
 
     def __init__(
         self,
         source: str,
-        frozen: bool = True,
-        layer: int | None = None,
-        embed_dim: int = 128,
-        dropout: float = 0.1,
-        architecture: dict[str, Any] | None = None,
-    ):
+        frozen: bool,
+        layer: int | None,
+        embed_dim: int,
+        dropout: float,
+        architecture: dict[str, Any],
+    ) -> None:
         super().__init__()
-        if not architecture or not {"model_type", "do_normalize"} <= architecture.keys():
-            raise ValueError(
-                f"speech_transformer: without an architecture nothing can be built for {source!r}: "
-                "use build_model, or give describe_source(source)"
+        if not {"model_type", "do_normalize"} <= architecture.keys():
+            raise ModelError(
+                f"speech_transformer: {source!r} cannot be built without its architecture. Use "
+                "build_model, or give describe_source(source).",
+                setting="architecture",
+                value=architecture,
             )
         values = dict(architecture)
         self.normalize = values.pop("do_normalize")
         config = AutoConfig.for_model(values.pop("model_type"), **values)
         if getattr(config, "conv_pos_batch_norm", False):
-            raise ValueError(
-                f"speech_transformer: {source} normalises over its batch (conv_pos_batch_norm): a "
-                "step's vector would depend on the others; choose a model without"
+            raise ModelError(
+                f"speech_transformer: {source} normalises over its batch (conv_pos_batch_norm), so "
+                "that the vector of a step would depend on other steps. Choose another model.",
+                setting="source",
+                value=source,
             )
-        states = config.num_hidden_layers + 1
-        if layer is not None and layer >= states:
-            raise ValueError(
-                f"speech_transformer: layer is {layer}, but {source} has hidden states 0 to "
-                f"{states - 1}"
+        n_states = config.num_hidden_layers + 1
+        if layer is not None and layer >= n_states:
+            raise ModelError(
+                f"speech_transformer: layer is {layer}, but {source} has the hidden states 0 to "
+                f"{n_states - 1}.",
+                setting="layer",
+                value=layer,
             )
         self.source = source
         self.frozen = frozen
@@ -147,158 +105,190 @@ class SpeechTransformer(PrecomputableEncoder):
         if self.normalizes_time:
             first = self.backbone.feature_extractor.conv_layers[0]
             first.layer_norm = TimeNorm(config.conv_dim[0], eps=first.layer_norm.eps)
-        mix = [LayerMix(states)] if layer is None else []
+        mix = [LayerMix(n_states)] if layer is None else []
         self.projection = nn.Sequential(
             *mix, nn.Dropout(dropout), nn.Linear(config.hidden_size, embed_dim)
         )
-        self.precompute_dim = config.hidden_size * (states if layer is None else 1)
+        self.precompute_dim = config.hidden_size * (n_states if layer is None else 1)
         self.embed_dim = embed_dim
         self.train()
 
     def train(self, mode: bool = True) -> "SpeechTransformer":
-        """Switch the mode, of the network only if it is not frozen."""
+        """Set the mode; a frozen network stays in evaluation mode.
+
+        Parameters
+        ----------
+        mode : bool, default True
+            True for training mode.
+
+        Returns
+        -------
+        SpeechTransformer
+        """
         super().train(mode)
         if self.frozen:
             self.backbone.eval()
-            # here too: transformers' from_pretrained makes every parameter trainable again
+            # here as well: transformers' from_pretrained makes every parameter trainable again
             self.backbone.requires_grad_(False)
         return self
 
     def load_pretrained(self) -> None:
-        """Take the weights of the pre-trained model from ``source``; files with code are refused.
+        """Load the weights of ``source``; files that contain code are refused.
 
         Raises
         ------
-        ValueError : they cannot be read, are not in safetensors, or are of another architecture
+        ModelError
+            If the weights cannot be read, are not in safetensors, or have another architecture.
         """
-        theirs = describe_source(self.source)
-        for name in sorted(theirs.keys() | self.architecture.keys()):
-            mine, other = self.architecture.get(name), theirs.get(name)
-            if mine != other:
-                raise ValueError(
+        described = describe_source(self.source)
+        for name in sorted(described.keys() | self.architecture.keys()):
+            expected, given = self.architecture.get(name), described.get(name)
+            if expected != given:
+                raise ModelError(
                     f"speech_transformer: {self.source} has another architecture than this model "
-                    f"({name} is {other!r}, not {mine!r}): give the source that the model was "
-                    "built for, or leave architecture out of the config"
+                    f"({name} is {given!r}, not {expected!r}). Give the source for which the model "
+                    "was built, or leave architecture out of the config.",
+                    setting=f"architecture.{name}",
+                    value=given,
                 )
-        told = logging.get_verbosity()
-        logging.set_verbosity_error()  # its report of tensors that nothing here needs
-        try:
-            network, report = AutoModel.from_pretrained(
-                self.source,
-                config=self.backbone.config,
-                dtype=torch.float32,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise _unreadable(self.source, error) from None
-        finally:
-            logging.set_verbosity(told)
-        if missing := sorted(report["missing_keys"]):
-            raise ValueError(
-                f"speech_transformer: {self.source} lacks {len(missing)} tensors of its own "
-                f"architecture, e.g. {missing[0]}: download or convert it again"
-            )
-        self.backbone.load_state_dict(network.state_dict())
+        self.backbone.load_state_dict(read_source_weights(self.source, self.backbone.config))
 
-    def forward(self, waveform: Tensor, length: Tensor) -> Tensor:
-        """Encode steps.
+    def precompute(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Average the hidden states over the frames of each step.
 
         Parameters
         ----------
-        waveform : Tensor[N, T] in [-1, 1] at 16 kHz
-        length : Tensor[N] valid samples, at least 1
+        x : Tensor, shape (N, T)
+            Waveforms in [-1, 1] at 16 kHz.
+        lengths : Tensor, shape (N,)
+            Valid samples, at least 1.
 
         Returns
         -------
-        Tensor[N, D]
-        """
-        return self.project(self.precompute(waveform, length))
-
-    def precompute(self, waveform: Tensor, length: Tensor) -> Tensor:
-        """Compute the mean of the hidden states over the frames of each step: Tensor[N, K].
-
-        Parameters as in ``forward``.
+        Tensor, shape (N, K)
+            One hidden state, or all of them concatenated.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            order = length.argsort()
+            order = lengths.argsort()
             parts = [
-                self._precompute_part(waveform[part], length[part])
-                for part in order.split(STEPS_AT_ONCE)
+                self._precompute_part(x[part], lengths[part]) for part in order.split(STEPS_AT_ONCE)
             ]
             return torch.cat(parts)[order.argsort()]
 
     def project(self, precomputed: Tensor) -> Tensor:
-        """Mix the hidden states and project them."""
-        return self.projection(precomputed)
+        """Mix the hidden states and project them.
 
-    def _precompute_part(self, waveform: Tensor, length: Tensor) -> Tensor:
+        Parameters
+        ----------
+        precomputed : Tensor, shape (N, K)
+            Output of ``precompute``.
+
+        Returns
+        -------
+        Tensor, shape (N, D)
+        """
+        return self.projection(precomputed.to(self.projection[-1].weight.dtype))
+
+    def _precompute_part(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         # a step shorter than one frame is silent after its end
         shortest = receptive_field(self.convolutions)
-        size = max(int(length.max()), shortest)
+        size = max(int(lengths.max()), shortest)
         waveform = nn.functional.pad(waveform, (0, max(0, size - waveform.shape[1])))[:, :size]
-        valid = length_mask(length, size)
+        valid = length_mask(lengths, size)
         if self.normalize:
             waveform = unit_variance(waveform, valid)
         waveform = waveform.masked_fill(~valid, 0.0)
 
-        length = length.clamp(min=shortest)
+        lengths = lengths.clamp(min=shortest)
         if self.normalizes_time:
             norm = self.backbone.feature_extractor.conv_layers[0].layer_norm
-            norm.length = frame_count(length, self.convolutions[:1])
+            norm.lengths = count_frames(lengths, self.convolutions[:1])
         output = self.backbone(
-            waveform,
-            attention_mask=length_mask(length, size).long(),
+            waveform.to(self.backbone.dtype),
+            attention_mask=length_mask(lengths, size).long(),
             output_hidden_states=True,
         )
-        # the last one as SUPERB has it, behind the final norm of large models
+        # the last one as in SUPERB, after the final norm of large models
         states = [*output.hidden_states[:-1], output.last_hidden_state]
-        frames = length_mask(frame_count(length, self.convolutions), states[0].shape[1])
+        frames = length_mask(count_frames(lengths, self.convolutions), states[0].shape[1])
         chosen = states if self.layer is None else [states[self.layer]]
         return torch.cat([masked_mean(state.float(), frames) for state in chosen], dim=-1)
 
 
 class TimeNorm(nn.GroupNorm):
-    """The group norm of the base models, one group per channel, over the valid frames alone.
+    """The group norm of the base models, one group per channel, over the valid frames only.
 
-    ``nn.GroupNorm`` would count the padding. The network around it hands on no mask, so ``length``
+    ``nn.GroupNorm`` would count the padding. The network around it passes no mask, so ``lengths``
     is set before it runs.
+
+    Parameters
+    ----------
+    channels : int
+        Number of channels.
+    eps : float
+        Constant added to the variance.
 
     Attributes
     ----------
-    length : Tensor[N] valid frames of the coming input
+    lengths : Tensor, shape (N,)
+        Valid frames of the next input.
     """
 
-    length: Tensor
+    lengths: Tensor
 
-    def __init__(self, channels: int, eps: float):
+    def __init__(self, channels: int, eps: float) -> None:
         super().__init__(channels, channels, eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise Tensor[N, channels, T] over time; zeros after the end of each row."""
-        rows = zip(x.split(1), self.length.tolist(), strict=True)
-        normal = [nn.GroupNorm.forward(self, row[..., :length]) for row, length in rows]
+        """Normalise over time.
+
+        Parameters
+        ----------
+        x : Tensor, shape (N, channels, T)
+            Frames.
+
+        Returns
+        -------
+        Tensor, shape (N, channels, T)
+            Zero after the end of each row.
+        """
+        rows = zip(x.split(1), self.lengths.tolist(), strict=True)
+        normalised = [nn.GroupNorm.forward(self, row[..., :length]) for row, length in rows]
         return torch.cat(
-            [nn.functional.pad(row, (0, x.shape[-1] - row.shape[-1])) for row in normal]
+            [nn.functional.pad(row, (0, x.shape[-1] - row.shape[-1])) for row in normalised]
         )
 
 
 class LayerMix(nn.Module):
-    """A learned softmax mix of hidden states that lie side by side (SUPERB, Sec. 3).
+    """Learned softmax mix of concatenated hidden states.
 
     Parameters
     ----------
-    states : how many
+    n_states : int
+        Number of hidden states.
+
+    References
+    ----------
+    Yang et al., Interspeech 2021, Sec. 3.
     """
 
-    def __init__(self, states: int):
+    def __init__(self, n_states: int) -> None:
         super().__init__()
-        self.logit = nn.Parameter(torch.zeros(states))
+        self.logit = nn.Parameter(torch.zeros(n_states))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mix Tensor[N, states * width] to Tensor[N, width]."""
-        x = rearrange(x, "n (states width) -> n states width", states=len(self.logit))
+        """Mix the hidden states.
+
+        Parameters
+        ----------
+        x : Tensor, shape (N, n_states * hidden_dim)
+            Concatenated hidden states.
+
+        Returns
+        -------
+        Tensor, shape (N, hidden_dim)
+        """
+        x = rearrange(x, "n (s d) -> n s d", s=len(self.logit))
         return (self.logit.softmax(0).unsqueeze(-1) * x).sum(dim=1)
 
 
@@ -307,30 +297,53 @@ def unit_variance(waveform: Tensor, valid: Tensor) -> Tensor:
 
     Parameters
     ----------
-    waveform, valid : Tensor[N, T], Tensor[N, T] bool
+    waveform : Tensor, shape (N, T)
+        Samples.
+    valid : Tensor, shape (N, T), bool
+        Valid samples.
+
+    Returns
+    -------
+    Tensor, shape (N, T)
     """
     signal = waveform.unsqueeze(-1)
     centred = signal - masked_mean(signal, valid).unsqueeze(1)
     variance = masked_mean(centred.square(), valid).unsqueeze(1)
-    return (centred / (variance + VARIANCE_FLOOR).sqrt()).squeeze(-1)
+    return (centred / (variance + VARIANCE_EPS).sqrt()).squeeze(-1)
 
 
-def frame_count(length: Tensor, convolutions: Iterable[tuple[int, int]]) -> Tensor:
-    """Frames that come out of convolutions without padding.
+def count_frames(lengths: Tensor, convolutions: Iterable[tuple[int, int]]) -> Tensor:
+    """Count the frames that convolutions without padding return.
 
     Parameters
     ----------
-    length : Tensor[N] samples
-    convolutions : kernel and stride of each
+    lengths : Tensor, shape (N,)
+        Samples.
+    convolutions : iterable of tuple of int
+        Kernel and stride of each convolution.
+
+    Returns
+    -------
+    Tensor, shape (N,)
     """
     for kernel, stride in convolutions:
-        length = (length - kernel) // stride + 1
-    return length
+        lengths = (lengths - kernel) // stride + 1
+    return lengths
 
 
 def receptive_field(convolutions: list[tuple[int, int]]) -> int:
-    """Samples that one frame sees; 400 (25 ms) in the published models."""
-    samples = 1
+    """Count the samples that one frame depends on; 400 (25 ms) in the published models.
+
+    Parameters
+    ----------
+    convolutions : list of tuple of int
+        Kernel and stride of each convolution.
+
+    Returns
+    -------
+    int
+    """
+    n_samples = 1
     for kernel, stride in reversed(convolutions):
-        samples = (samples - 1) * stride + kernel
-    return samples
+        n_samples = (n_samples - 1) * stride + kernel
+    return n_samples
