@@ -104,7 +104,9 @@ class WeightsReport:
         shapes = [f"{name} {shapes}" for name, shapes in self.mismatched.items()]
         lists = {"missing": self.missing, "other shape": shapes, "unexpected": self.unexpected}
         parts = [
-            f"{title} {len(names)}: {_first_names(names)}" for title, names in lists.items() if names
+            f"{title} {len(names)}: {_first_names(names)}"
+            for title, names in lists.items()
+            if names
         ]
         loaded = f"{self.path}: {len(self.matched)} of {self.n_tensors} tensors loaded"
         return "; ".join([loaded, *parts])
@@ -311,9 +313,7 @@ def _load(
     return report
 
 
-def _model_name(
-    name: str, mapping: Callable[[str], str], state: dict[str, Tensor]
-) -> str | None:
+def _model_name(name: str, mapping: Callable[[str], str], state: dict[str, Tensor]) -> str | None:
     """Find the model's name of a tensor, without the prefixes of the file if necessary."""
     while True:
         if (mapped := mapping(name)) in state:

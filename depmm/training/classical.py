@@ -37,7 +37,7 @@ from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import load_experiment_data
 from depmm.evaluation.batch_prediction import prediction_table
 from depmm.files import write_table
-from depmm.models.encoders.acoustic import MFCC
+from depmm.models.encoders.frontends import MFCC, SPEECH_HOP_LENGTH, SPEECH_N_FFT
 from depmm.runs.folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,8 @@ def train_classical(config: ClassicalConfig, run: RunFolder) -> None:
         logger.info("excluded: %d sessions (%s)", count, reason)
 
     settings = config.classical
-    features = compute_session_features(data.dataset, MFCC(settings.n_mfcc, settings.n_mels))
+    mfcc = MFCC(settings.n_mfcc, settings.n_mels, SPEECH_N_FFT, SPEECH_HOP_LENGTH, "hann")
+    features = compute_session_features(data.dataset, mfcc)
     classifier = build_classifier(settings, config.seed)
     training = data.indices("train")
     classifier.fit(features[training], data.sessions["target"].to_numpy(int)[training])

@@ -39,7 +39,7 @@ def fit_feature_scales(model: DepressionModel, data: ExperimentData, batch_size:
         for name in scaled:
             length = batch[f"{name}_length"]
             if (length > 0).any():
-                scaled[name].check_width(batch[name])
+                scaled[name].check_n_features(batch[name])
                 valid = length_mask(length, batch[name].shape[2])  # leaves out the padding
                 moments[name].add(batch[name][valid])
     for name, part in scaled.items():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from depmm.models.errors import ModelError
 from depmm.models.heads import BinaryHead, ClassesHead, OrdinalHead, SeverityHead, build_head
 
 
@@ -32,12 +33,29 @@ def test_ordinal_thresholds_by_hand():
     assert (rising.diff() > 0).all()
 
 
-def test_the_head_of_a_task():
+def test_the_head_of_a_target():
     assert isinstance(build_head("binary", "number", 0, 1), BinaryHead)
     assert isinstance(build_head("severity", "number", 0, 63), SeverityHead)
     assert build_head("severity", "classes", 0, 24).out_features == 25
     assert len(build_head("levels", "ordinal", 0, 3).threshold_bias) == 3
-    with pytest.raises(ValueError, match=r"\[0, 2.5\]: classes need whole numbers"):
+    with pytest.raises(ModelError) as info:
         build_head("severity", "classes", 0, 2.5)
-    with pytest.raises(ValueError, match=r"\[3, 3\]: the first must be smaller"):
-        build_head("severity", "ordinal", 3, 3)
+    assert (info.value.setting, info.value.value) == ("target.output", [0, 2.5])
+    for output in ("number", "ordinal"):
+        with pytest.raises(ModelError) as info:
+            build_head("severity", output, 3, 3)
+        assert (info.value.setting, info.value.value) == ("target.range", [3, 3])
+
+
+def test_severity_is_mapped_to_the_range_of_its_instrument():
+    head = SeverityHead(0.0, 63.0)
+    assert head.predict(torch.zeros(1, 1)).item() == pytest.approx(31.5)
+    assert head.loss(torch.zeros(1, 1), torch.tensor([0.0])).item() == pytest.approx(0.25)
+
+
+def test_binary_loss_by_hand():
+    head, logits = BinaryHead(), torch.tensor([[0.0], [1.0]])
+    assert head.predict(logits).tolist() == pytest.approx([0.5, 1 / (1 + np.exp(-1))])
+    assert head.logit(logits).tolist() == [0.0, 1.0]
+    expected = [np.log(2), np.log(1 + np.exp(-1))]
+    assert head.loss(logits, torch.tensor([0.0, 1.0])).tolist() == pytest.approx(expected)

@@ -1,47 +1,27 @@
-"""Every encoder and fusion that a config can name: builds, learns one step, survives saving."""
+"""The whole model: every kind of a config builds, trains, is saved and opened again."""
 
 from typing import get_args
 
+import numpy as np
 import pytest
 import torch
+from model_builders import ENCODERS, FUSIONS, inputs_of, model_of
 from speech_sources import write_source
+from transformers import AutoConfig, AutoModel
 
-from depmm.config import EncoderConfig, FusionConfig, ModelConfig
-from depmm.models.heads import SeverityHead
+from depmm.config import EncoderConfig, FusionConfig, ModelConfig, load_config
+from depmm.data.batch import evaluation_batches
+from depmm.data.experiment_data import load_experiment_data
+from depmm.evaluation.batch_prediction import predict_sessions, prediction_table, session_seed
+from depmm.models.errors import ModelError
 from depmm.models.model import DepressionModel, build_model
 
-ENCODERS = {
-    "mfcc_cnn": {"channels": [8], "embed_dim": 8},
-    "spectrogram_cnn": {"seconds": 1.0, "channels": [4, 4], "embed_dim": 8},
-    "attention_resnet": {"channels": 8, "hop_length": 160, "n_fft": 512, "n_mels": 40},
-    "emoaudionet": {"channels": 8, "branches": ["mfcc"]},
-    "speech_transformer": {"source": "", "embed_dim": 8},  # see speech_source
-    "voice_vector": {"points": 50},
-    "face_map": {"face_size": 32},
-    "feature_cnn": {"features": 5, "channels": [8], "embed_dim": 8},
-    "se_resnet": {"blocks": [1], "channels": [8], "reduction": 2, "embed_dim": 8},
-    "depnet": {"face_size": 32, "frames": 2, "channels": 4, "embed_dim": 8, "dropout": 0.0},
-    "frame_mean": {"frozen": True, "frames": 1},
-}
-FUSIONS = {
-    "dep_former": {
-        "adapter_hidden_dim": 16,
-        "adapter_dim": 8,
-        "embed_dim": 8,
-        "n_heads": 2,
-        "head_dim": 4,
-        "ffn_dim": 8,
-        "sampling_factor": 1,
-    },
-    "mean_pool": {},
-}
-SEES = {"se_resnet", "depnet", "frame_mean", "face_map"}
 
-
-@pytest.fixture(scope="module", autouse=True)
-def speech_source(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A tiny pre-trained speech transformer for the config that needs one."""
-    ENCODERS["speech_transformer"]["source"] = write_source(tmp_path_factory.mktemp("hubert"))
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """Further settings of the encoder that needs a pre-trained model."""
+    folder = write_source(tmp_path_factory.mktemp("hubert"))
+    return {"speech_transformer": {"source": folder}}
 
 
 def kinds(union) -> set[str]:
@@ -49,38 +29,21 @@ def kinds(union) -> set[str]:
     return {get_args(member.model_fields["kind"].annotation)[0] for member in members}
 
 
-def model_of(encoder: str, fusion: str, task: str = "binary") -> DepressionModel:
-    torch.manual_seed(0)
-    modality = "face" if encoder in SEES else "audio"
-    settings = ModelConfig(
-        encoders={modality: {"kind": encoder, **ENCODERS[encoder]}},
-        fusion={"kind": fusion, **FUSIONS[fusion]},
-    )
-    return build_model(settings, task, (0.0, 63.0))
-
-
-def signals(encoder: str) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    if encoder in SEES:
-        faces = torch.randint(0, 256, (2, 2, 2, 3, 32, 32), generator=generator).byte()
-        return {"face": faces, "face_length": torch.tensor([[2, 1], [2, 0]])}
-    if encoder == "feature_cnn":
-        rows = torch.randn(2, 2, 30, 5, generator=generator)
-        rows[0, 0, 3] = torch.nan
-        return {"audio": rows, "audio_length": torch.tensor([[30, 20], [30, 0]])}
-    sound = torch.rand(2, 2, 16000, generator=generator) - 0.5
-    return {"audio": sound, "audio_length": torch.tensor([[16000, 15000], [16000, 0]])}
-
-
 def test_every_kind_that_a_config_can_name_is_tested_here():
     assert kinds(EncoderConfig) == set(ENCODERS)
     assert kinds(FusionConfig) == set(FUSIONS)
 
 
+def assert_same_state(model: DepressionModel, loaded: DepressionModel) -> None:
+    states = zip(model.state_dict().items(), loaded.state_dict().items(), strict=True)
+    for (name, a), (_, b) in states:
+        assert torch.equal(a, b), name
+
+
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_encoder_learns_and_survives_saving(encoder, tmp_path):
-    model = model_of(encoder, "mean_pool")
-    x = signals(encoder)
+def test_encoder_learns_and_survives_saving(encoder, source, tmp_path):
+    model = model_of(encoder, "mean_pool", **source.get(encoder, {}))
+    x = inputs_of(encoder)
     optimizer = torch.optim.AdamW(model.train().parameters(), lr=1e-3)
     before = [p.detach().clone() for p in model.parameters() if p.requires_grad]
     loss = model.head.loss(model(**x).logits, torch.tensor([0.0, 1.0])).sum()
@@ -93,27 +56,133 @@ def test_encoder_learns_and_survives_saving(encoder, tmp_path):
     model.eval()
     saved = model(**x).prediction
     model.save_pretrained(tmp_path)
-    loaded = DepressionModel.from_pretrained(tmp_path).eval()
-    for (name, a), (_, b) in zip(
-        model.state_dict().items(), loaded.state_dict().items(), strict=True
-    ):
-        assert torch.equal(a, b), name
+    assert not [p.name for p in tmp_path.iterdir() if p.suffix in (".bin", ".pkl", ".pt")]
+    loaded = AutoModel.from_pretrained(tmp_path).eval()
+    assert isinstance(loaded, DepressionModel)
+    assert_same_state(model, loaded)
     # a file's tensors lie at other addresses, where other kernels may run
     torch.testing.assert_close(loaded(**x).prediction, saved, rtol=0, atol=5e-6)
 
 
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("fusion", FUSIONS)
+@torch.no_grad()
+def test_half_precision_predicts_nearly_the_same(encoder, fusion, source, tmp_path):
+    model = model_of(encoder, fusion, **source.get(encoder, {})).eval()
+    model.save_pretrained(tmp_path)
+    half = AutoModel.from_pretrained(tmp_path, dtype=torch.bfloat16).eval()
+    assert half.fusion.output_layers.state_dict()
+    assert {p.dtype for p in half.parameters()} == {torch.bfloat16}
+    # tables of front-ends and normalisation keep their precision
+    buffers = {n: b for n, b in half.named_buffers() if b.is_floating_point()}
+    assert all(b.dtype == torch.float32 for n, b in buffers.items() if "running_" not in n)
+    x = inputs_of(encoder)
+    prediction = half(**x).prediction
+    torch.testing.assert_close(prediction.float(), model(**x).prediction, rtol=0, atol=2e-2)
+    # a model that is cast as a whole works too
+    cast = DepressionModel.from_pretrained(tmp_path).to(torch.bfloat16).eval()
+    assert cast(**x).prediction.isfinite().all()
+
+
+def test_auto_classes_open_a_saved_model(tmp_path):
+    model_of("mfcc_cnn", "dep_former").save_pretrained(tmp_path)
+    assert AutoConfig.from_pretrained(tmp_path).target == "binary"
+    assert isinstance(AutoModel.from_pretrained(tmp_path), DepressionModel)
+
+
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_severity_stays_in_the_range_of_its_instrument(fusion):
-    model = model_of("mfcc_cnn", fusion, task="severity").eval()
-    score = model(**signals("mfcc_cnn")).prediction
+    model = model_of("mfcc_cnn", fusion, target="severity").eval()
+    score = model(**inputs_of("mfcc_cnn")).prediction
     assert ((score > 0) & (score < 63)).all()
-    head = SeverityHead(0.0, 63.0)
-    assert head.predict(torch.zeros(1, 1)).item() == pytest.approx(31.5)
-    assert head.loss(torch.zeros(1, 1), torch.tensor([0.0])).item() == pytest.approx(0.25)
-    with pytest.raises(ValueError, match="smaller"):
-        SeverityHead(3.0, 3.0)
 
 
-def test_an_encoder_of_the_wrong_modality_is_refused():
-    with pytest.raises(ValueError, match=r"does not encode audio.*attention_resnet"):
+def test_an_encoder_of_another_modality_is_refused():
+    with pytest.raises(ValueError, match="se_resnet"):
         ModelConfig(encoders={"audio": {"kind": "se_resnet"}}, fusion={"kind": "mean_pool"})
+
+
+def test_inputs_that_are_missing_are_named():
+    model, x = model_of("mfcc_cnn", "mean_pool"), inputs_of("mfcc_cnn")
+    for inputs in ({"audio": x["audio"]}, {"audio_length": x["audio_length"]}):
+        with pytest.raises(ModelError) as info:
+            model(**inputs)
+        assert info.value.value == "audio"
+    x["audio_length"][1] = 0
+    with pytest.raises(ModelError) as info:
+        model(**x)
+    assert info.value.value == [1]
+
+
+def test_modalities_that_the_model_does_not_have_are_ignored():
+    model, x = model_of("mfcc_cnn", "mean_pool").eval(), inputs_of("mfcc_cnn")
+    both = model(**x, **inputs_of("se_resnet")).prediction
+    torch.testing.assert_close(both, model(**x).prediction)
+
+
+@pytest.fixture(scope="module")
+def data(corpus):
+    return load_experiment_data(load_config(corpus.config, []))
+
+
+def trained_like(corpus, *overrides) -> DepressionModel:
+    torch.manual_seed(0)
+    config = load_config(corpus.config, list(overrides))
+    model = build_model(config.model).eval()
+    # untrained branches hardly differ: make the gates matter
+    for layer in model.fusion.output_layers.modules():
+        if isinstance(layer, torch.nn.Linear):
+            torch.nn.init.normal_(layer.weight, std=2.0)
+    return model
+
+
+def table_of(model, data, numbers=None, **settings):
+    numbers = range(len(data.dataset)) if numbers is None else numbers
+    return predict_sessions(model, data.dataset, numbers, **{"batch_size": 5, "draws": 100, **settings})
+
+
+def test_sampling_does_not_change_the_prediction(corpus, data):
+    model = trained_like(corpus)
+    with_draws, without = table_of(model, data), table_of(model, data, draws=0)
+    # up to rounding, for their batches may lie at other addresses; a mean of draws is 1e-3 off
+    np.testing.assert_allclose(with_draws["prediction"], without["prediction"], rtol=0, atol=1e-5)
+    assert "gate_std" not in without
+    assert (with_draws["gate_std"] > 1e-2).all()
+    named = prediction_table(load_config(corpus.config, []), data, with_draws)
+    np.testing.assert_array_equal(named["gate_std"], with_draws["gate_std"])
+    assert "gate_std" not in prediction_table(load_config(corpus.config, []), data, without)
+    assert not model.training
+    assert not [m for m in model.modules() if m._forward_hooks]
+
+
+def test_gate_samples_are_the_same_alone_and_in_any_batch(corpus, data):
+    model = trained_like(corpus)
+    together = table_of(model, data)["gate_std"].to_numpy()
+    torch.manual_seed(99)  # the global generator plays no part
+    alone = table_of(model, data, batch_size=1)["gate_std"].to_numpy()
+    np.testing.assert_allclose(alone, together, rtol=1e-3, atol=1e-6)
+    turned = table_of(model, data, numbers=[7, 2, 0], batch_size=2)
+    np.testing.assert_allclose(turned["gate_std"], together[[7, 2, 0]], rtol=1e-3, atol=1e-6)
+    # other gates for other sessions, and the same for the same
+    keys = [("c", "1", "23"), ("c", "12", "3"), ("c", "1", "23")]
+    seeds = [session_seed(key) for key in keys]
+    assert seeds[0] == seeds[2] != seeds[1]
+
+
+def test_samples_by_seed_and_their_mean(corpus, data):
+    model = trained_like(corpus)
+    ((_, inputs),) = evaluation_batches(data.dataset, [0, 1, 2], 3, torch.device("cpu"))
+    output, sampled = model.sample(4000, [1, 2, 3], **inputs)
+    assert sampled.shape == (4000, 3)
+    again = model.sample(4000, [1, 5, 3], **inputs)[1]
+    torch.testing.assert_close(again[:, [0, 2]], sampled[:, [0, 2]], rtol=0, atol=1e-5)
+    assert (again[:, 1] - sampled[:, 1]).abs().max() > 1e-2
+    logits = torch.logit(sampled.double()).mean(dim=0)
+    torch.testing.assert_close(logits, output.logits.squeeze(-1).double(), rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    "override", ["model.fusion.fusion_weights=fixed", "model.fusion={kind: mean_pool}"]
+)
+def test_fusions_without_random_gates_are_not_sampled(corpus, data, override):
+    assert "gate_std" not in table_of(trained_like(corpus, override), data)

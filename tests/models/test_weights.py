@@ -12,11 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from depmm.models.encoders.depnet import FrameMean
 from depmm.models.encoders.resnet50 import ResNet50
+from depmm.models.errors import WeightsError
 from depmm.models.weights import load_run, load_weights, resnet50_name
-
-# ---- a published checkpoint and the network it belongs to, written from its prototxt ----------
 
 
 def add_norm(tensors: dict[str, Tensor], name: str, channels: int) -> None:
@@ -96,11 +94,11 @@ def as_torchvision(name: str) -> str:
         return f"fc.{tensor}"
     stage, block, part = layer.removeprefix("conv").split("_", 2)
     if part == "1x1_proj":
-        own = f"downsample.{int(norm)}"
+        translated = f"downsample.{int(norm)}"
     else:
         number = ["1x1_reduce", "3x3", "1x1_increase", "1x1_down", "1x1_up"].index(part) + 1
-        own = f"{'bn' if norm else 'conv'}{number}"
-    return f"layer{int(stage) - 1}.{int(block) - 1}.{own}.{tensor}"
+        translated = f"{'bn' if norm else 'conv'}{number}"
+    return f"layer{int(stage) - 1}.{int(block) - 1}.{translated}.{tensor}"
 
 
 def write_caffe_npz(tensors: dict[str, Tensor], path: Path) -> Path:
@@ -144,7 +142,7 @@ def test_a_published_checkpoint_gives_its_own_features(
     assert report.mismatched == {}
     assert len(report.matched) == len(tensors) - 2
     assert len(report.unexpected) == 2  # the classifier
-    assert report.share == 1.0
+    assert report.matched_fraction == 1.0
     pixels = 60 * torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         expected = reference(tensors, pixels, weights_layout == "torchvision")
@@ -174,9 +172,6 @@ def test_names(name, ours):
     assert resnet50_name(name) == ours
 
 
-# ---- partial loads, on a network of a few tensors ----------------------------------------------
-
-
 def small() -> nn.Sequential:
     return nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
 
@@ -197,28 +192,29 @@ def test_a_partial_load_reports_every_tensor(tmp_path):
     tensors["2.weight"] = torch.zeros(5, 3)
     tensors["classifier"] = torch.zeros(1)
     kept = model[2].weight.clone()
-    report = load_weights(model, write(tensors, tmp_path / "x.safetensors"), same, minimum=0.7)
+    report = load_weights(model, write(tensors, tmp_path / "x.safetensors"), same, min_fraction=0.7)
     running = ["1.running_mean", "1.running_var"]
     assert report.matched == ["0.weight", "0.bias", "1.bias", *running, "2.bias"]
     assert report.missing == ["1.weight"]
     assert report.unexpected == ["classifier"]
     assert report.mismatched == {"2.weight": "(2, 3), file (5, 3)"}
-    assert report.share == 6 / 8
-    assert "6 of 8 tensors loaded; missing 1: 1.weight; other shape 1: 2.weight" in str(report)
+    assert report.matched_fraction == 6 / 8
+    assert report.n_tensors == 8
     assert torch.equal(model[0].weight, source[0].weight)
     assert torch.equal(model[2].weight, kept)
 
 
 def test_a_poor_match_is_refused_and_changes_nothing(tmp_path):
-    model = FrameMean().backbone.resnet
+    model = ResNet50(False, "vggface2_bgr")
     before = model.stem[0].weight.clone()
     tensors = {"conv1/7x7_s2.weight": torch.zeros(64, 3, 7, 7)}
     tensors |= {f"features.{index}.weight": torch.zeros(1) for index in range(30)}
     np.savez(tmp_path / "x.npz", **{name: value.numpy() for name, value in tensors.items()})
-    with pytest.raises(ValueError, match="1 of 265 tensors loaded; missing 264: ") as caught:
+    with pytest.raises(WeightsError) as info:
         load_weights(model, tmp_path / "x.npz")
-    assert "Only 0% of the model would be loaded (at least 90% must be)" in str(caught.value)
-    assert len(str(caught.value)) < 700  # lists are shortened
+    assert info.value.file == tmp_path / "x.npz"
+    assert info.value.value == pytest.approx(1 / 265)
+    assert len(str(info.value)) < 700  # lists are shortened
     assert torch.equal(model.stem[0].weight, before)
 
 
@@ -233,11 +229,12 @@ def test_prefixes_are_stripped_only_where_the_model_has_none(tmp_path):
     assert model["backbone"].weight.eq(2).all()
 
 
-def test_two_tensors_for_one_place_are_refused(tmp_path):
+def test_two_tensors_of_one_name_are_refused(tmp_path):
     tensors = dict(small().state_dict())
     tensors["module.0.bias"] = torch.zeros(3)
-    with pytest.raises(ValueError, match=r"'0\.bias' and 'module\.0\.bias' are both '0\.bias'"):
+    with pytest.raises(WeightsError) as info:
         load_weights(small(), write(tensors, tmp_path / "x.safetensors"), same)
+    assert (info.value.file, info.value.value) == (tmp_path / "x.safetensors", "0.bias")
 
 
 def test_half_precision_is_taken_over_in_the_precision_of_the_model(tmp_path):
@@ -246,9 +243,6 @@ def test_half_precision_is_taken_over_in_the_precision_of_the_model(tmp_path):
     load_weights(model, write(tensors, tmp_path / "x.safetensors"), same)
     assert model[0].weight.dtype == torch.float32
     assert torch.equal(model[0].weight, source[0].weight.half().float())
-
-
-# ---- files that are not tensors alone ----------------------------------------------------------
 
 
 class Malicious:
@@ -273,10 +267,9 @@ def test_code_in_a_file_does_not_run(tmp_path, kind):
         np.savez(path, weight=np.array([Malicious(marker)], dtype=object))
     else:
         path.write_bytes(pickle.dumps(content, protocol=2))
-    with pytest.raises(ValueError, match="does not hold tensors alone") as caught:
-        load_weights(small(), path, same, minimum=0.0)
-    assert str(path) in str(caught.value)
-    assert "convert it to .safetensors" in str(caught.value)
+    with pytest.raises(WeightsError) as info:
+        load_weights(small(), path, same, min_fraction=0.0)
+    assert info.value.file == path
     assert not marker.exists()
     if path.suffix != ".npz":
         # the file is dangerous indeed: a loader that trusts it runs the code
@@ -286,23 +279,17 @@ def test_code_in_a_file_does_not_run(tmp_path, kind):
 
 
 def test_files_that_cannot_be_weights_are_named(tmp_path):
-    with pytest.raises(ValueError, match="no such file"):
-        load_weights(small(), tmp_path / "absent.safetensors")
     (tmp_path / "senet50_ft_weight.pkl").write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"not \.pkl\. A pickle can run any code: convert it"):
-        load_weights(small(), tmp_path / "senet50_ft_weight.pkl")
     (tmp_path / "broken.safetensors").write_bytes(b"no header")
-    with pytest.raises(ValueError, match=r"broken\.safetensors: refused, or broken"):
-        load_weights(small(), tmp_path / "broken.safetensors")
     torch.save(torch.zeros(3), tmp_path / "one.pt")
-    with pytest.raises(ValueError, match="a Tensor instead of named tensors"):
-        load_weights(small(), tmp_path / "one.pt")
     torch.save({"epoch": 3}, tmp_path / "none.pt")
-    with pytest.raises(ValueError, match="there are no named tensors in it"):
+    for name in ("absent.safetensors", "senet50_ft_weight.pkl", "broken.safetensors", "one.pt"):
+        with pytest.raises(WeightsError) as info:
+            load_weights(small(), tmp_path / name)
+        assert info.value.file == tmp_path / name
+    with pytest.raises(WeightsError) as info:
         load_weights(small(), tmp_path / "none.pt")
-
-
-# ---- transfer from another run ----------------------------------------------------------------
+    assert info.value.file == tmp_path / "none.pt"
 
 
 def test_another_run_gives_what_fits(tmp_path):
@@ -320,8 +307,10 @@ def test_another_run_gives_what_fits(tmp_path):
 
 
 def test_a_run_of_which_nothing_fits_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"model\.safetensors: no such file"):
-        load_run(small(), tmp_path)
-    write({"other": torch.zeros(1)}, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="0 of 8 tensors loaded"):
-        load_run(small(), tmp_path)
+    for tensors in (None, {"other": torch.zeros(1)}):
+        if tensors is not None:
+            write(tensors, tmp_path / "model.safetensors")
+        with pytest.raises(WeightsError) as info:
+            load_run(small(), tmp_path)
+        assert info.value.file == tmp_path / "model.safetensors"
+    assert info.value.value == 0.0

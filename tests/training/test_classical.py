@@ -19,7 +19,7 @@ from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import load_experiment_data
 from depmm.evaluation.stats.binary_metrics import auroc
 from depmm.evaluation.stats.weighted_sums import unit_weights
-from depmm.models.encoders.acoustic import MFCC
+from depmm.models.encoders.frontends import MFCC
 from depmm.runs.contents import read_run
 from depmm.runs.folder import RunFolder
 from depmm.training.classical import (
@@ -170,7 +170,7 @@ def test_features_by_hand():
 
 def test_features_of_real_steps_are_those_of_padded_ones(corpus):
     config = load_experiment(corpus.config, classical())
-    dataset, mfcc = load_experiment_data(config).dataset, MFCC(8, 16)
+    dataset, mfcc = load_experiment_data(config).dataset, MFCC(8, 16, 512, 160, "hann")
     features = compute_session_features(dataset, mfcc)
     assert features.shape == (12, 16)
     item = dataset[None, 3]

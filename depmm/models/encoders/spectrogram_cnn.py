@@ -57,7 +57,7 @@ class SpectrogramCnn(Encoder):
         super().__init__()
         if len(channels) != 2:
             raise ModelError(
-                f"channels is {list(channels)}, but the network has 2 convolutions. Give 2 numbers.",
+                f"channels is {list(channels)}, but the network has 2 convolutions.",
                 setting="channels",
                 value=list(channels),
             )

@@ -4,15 +4,18 @@ Only configuration files and safetensors are read; code of a model repository is
 """
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, Wav2Vec2FeatureExtractor
-from transformers.utils import logging
 
 from depmm.models.errors import ModelError
+
+# transformers is imported in the functions: its Auto classes import depmm.models.model when they
+# are first imported (depmm.auto_classes), which would import this module before it is complete
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 FAMILIES = ("wav2vec2", "hubert", "wavlm")
 # entries of a transformers config that say where it comes from, not what is built
@@ -47,6 +50,8 @@ def describe_source(source: str) -> dict[str, Any]:
         If ``config.json`` or ``preprocessor_config.json`` cannot be read, or the model is of
         another family.
     """
+    from transformers import AutoConfig, Wav2Vec2FeatureExtractor
+
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         extractor, _ = Wav2Vec2FeatureExtractor.get_feature_extractor_dict(source)
@@ -76,7 +81,7 @@ def _unreadable(source: str, error: Exception) -> ModelError:
     )
 
 
-def read_source_weights(source: str, config: PreTrainedConfig) -> dict[str, Tensor]:
+def read_source_weights(source: str, config: "PreTrainedConfig") -> dict[str, Tensor]:
     """Read the weights of a pre-trained model in float32.
 
     Parameters
@@ -96,6 +101,9 @@ def read_source_weights(source: str, config: PreTrainedConfig) -> dict[str, Tens
     ModelError
         If the weights cannot be read, are not in safetensors, or are incomplete.
     """
+    from transformers import AutoModel
+    from transformers.utils import logging
+
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # hides the report of tensors that are not needed here
     try:

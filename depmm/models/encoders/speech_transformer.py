@@ -22,7 +22,6 @@ from typing import Any
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel
 
 from depmm.models.encoders.encoder import PrecomputableEncoder
 from depmm.models.encoders.speech_source import describe_source, read_source_weights
@@ -31,6 +30,7 @@ from depmm.models.masking import length_mask, masked_mean
 
 STEPS_AT_ONCE = 16  # steps of similar length; limits the memory of long sessions
 VARIANCE_EPS = 1e-7  # of the published feature extractors
+
 
 class SpeechTransformer(PrecomputableEncoder):
     """Encode the sound of each step with a pre-trained transformer.
@@ -68,6 +68,8 @@ class SpeechTransformer(PrecomputableEncoder):
         dropout: float,
         architecture: dict[str, Any],
     ) -> None:
+        from transformers import AutoConfig, AutoModel  # here because of depmm.auto_classes
+
         super().__init__()
         if not {"model_type", "do_normalize"} <= architecture.keys():
             raise ModelError(

@@ -77,7 +77,7 @@ def test_map_by_hand_leaves_the_model_unchanged():
         assert torch.equal(model(**inputs).logits, before)
     # the tail of the network again, from the same maps
     encoder, present = model.encoders["audio"], inputs["audio_length"] > 0
-    picture = encoder.picture(inputs["audio"][present], inputs["audio_length"][present])
+    picture = encoder.image(inputs["audio"][present], inputs["audio_length"][present])
     maps = encoder.convolutions[:-1](picture).detach().requires_grad_()
     features = torch.zeros(2, 2, 4).masked_scatter(
         present.unsqueeze(-1), encoder.dense(encoder.convolutions[-1](maps))

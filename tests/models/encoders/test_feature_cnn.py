@@ -1,16 +1,17 @@
-"""The encoder of feature rows."""
+"""Feature-CNN: invalid values, padding and neighbours have no influence."""
 
 import pytest
 import torch
 
 from depmm.models.encoders.feature_cnn import FeatureCnn
+from depmm.models.errors import ModelError
 
 
-def test_padding_and_other_rows_of_the_batch_change_nothing():
+def test_invalid_values_padding_and_neighbours_change_nothing():
     torch.manual_seed(0)
     encoder = FeatureCnn(3, [8], 8, 0.0).eval()
     encoder.set_scale(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 0.0, 2.0]))
-    assert encoder.scale.tolist() == [1.0, 1.0, 2.0]
+    assert encoder.std.tolist() == [1.0, 1.0, 2.0]
     rows = torch.randn(1, 9, 3)
     alone = encoder(rows, torch.tensor([9]))
     padded = torch.full((2, 20, 3), torch.inf)
@@ -24,5 +25,10 @@ def test_padding_and_other_rows_of_the_batch_change_nothing():
     assert (encoder(lost, torch.tensor([9])) - alone).abs().max() > 1e-3
     nothing = torch.full((1, 4, 3), torch.nan)
     assert encoder(nothing, torch.tensor([4])).isfinite().all()
-    with pytest.raises(ValueError, match="rows have 2 features, feature_cnn expects 3"):
-        encoder(rows[..., :2], torch.tensor([9]))
+
+
+def test_rows_of_another_stream_are_refused():
+    encoder = FeatureCnn(3, [8], 8, 0.0)
+    with pytest.raises(ModelError) as info:
+        encoder(torch.zeros(1, 9, 4), torch.tensor([9]))
+    assert (info.value.setting, info.value.value) == ("features", 4)

@@ -1,10 +1,11 @@
-"""The release's inputs, by hand."""
+"""Inputs of DEP-Former's release, by hand."""
 
 import numpy as np
 import pytest
 import torch
 
 from depmm.models.encoders.released_inputs import FaceMap, VoiceVector
+from depmm.models.errors import ModelError
 
 
 def test_face_map_by_hand():
@@ -19,8 +20,9 @@ def test_face_map_by_hand():
     expected = torch.full((256,), -1.0)
     expected[3 * 16 + 5] = 0.587 * 100 / 127.5 - 1
     assert torch.allclose(out[1], expected, atol=1e-5)
-    with pytest.raises(ValueError, match=r"\(16, 16\), face_map expects 32"):
+    with pytest.raises(ModelError) as info:
         FaceMap(32)(crops, torch.tensor([1, 1]))
+    assert (info.value.setting, info.value.value) == ("face_size", (16, 16))
 
 
 def test_voice_vector_is_the_level_of_equal_parts():
@@ -29,7 +31,7 @@ def test_voice_vector_is_the_level_of_equal_parts():
     padded = torch.zeros(2, 1500)
     padded[0, :1003] = torch.tensor(sound)
     padded[1, :6] = torch.tensor([0.1, -0.1, 0.1, 0.0, 0.0, 0.0])
-    padded[:, 1003:] = 9.0  # padding that must not be heard
+    padded[:, 1003:] = 9.0  # padding that must not count
     padded[1, 6:] = 9.0
     out = VoiceVector(10)(padded, torch.tensor([1003, 6]))
     parts = [sound[k * 1003 // 10 : (k + 1) * 1003 // 10] for k in range(10)]

@@ -1,14 +1,14 @@
-"""Face encoders: published sizes, frames past the length never count, frozen means frozen."""
+"""DepNet and FrameMean: published sizes, frames beyond the length never count, freezing."""
 
 import numpy as np
 import pytest
 import torch
+from model_builders import encoder_of, random_crops
 from torch import nn
 
 from depmm.models.encoders import resnet50
 from depmm.models.encoders.depnet import DepNet, FeatureAggregation, FrameMean, channel_max_pool
-from depmm.models.encoders.resnet50 import FacePixels, ResNet50, choose_frames
-from depmm.models.encoders.se_resnet import SqueezeExcitation
+from depmm.models.errors import ModelError
 
 SIZE = 64
 
@@ -17,73 +17,28 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def random_crops(*shape: int, size: int = SIZE, seed: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (*shape, 3, size, size), dtype=torch.uint8, generator=generator)
-
-
 def assert_same(actual: torch.Tensor, expected: torch.Tensor) -> None:
-    """Up to rounding: products of other sizes add in another order."""
-    actual, expected = actual.detach().numpy(), expected.detach().numpy()
-    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=2e-4)
+    """Compare up to rounding: products of other sizes add in another order."""
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=2e-4)
 
 
 @pytest.fixture(scope="module")
 def depnet() -> DepNet:
-    torch.manual_seed(0)
-    return DepNet(face_size=SIZE, channels=4, embed_dim=8).eval()
+    return encoder_of("depnet", face_size=SIZE, channels=4, embed_dim=8).eval()
 
 
 @pytest.fixture(scope="module")
 def frame_mean() -> FrameMean:
-    torch.manual_seed(0)
-    return FrameMean().eval()
+    return encoder_of("frame_mean").eval()
 
 
 @pytest.fixture(params=["depnet", "frame_mean"])
-def encoder(request) -> nn.Module:
+def encoder(request) -> DepNet | FrameMean:
     return request.getfixturevalue(request.param)
 
 
-def test_squeeze_and_excitation_by_hand():
-    block = SqueezeExcitation(2, reduction=2)
-    for layer, weight, bias in (
-        (block.gate[0], [[1.0, -0.5]], [0.25]),
-        (block.gate[2], [[2.0], [-1.0]], [0.0, 1.0]),
-    ):
-        layer.weight.data, layer.bias.data = torch.tensor(weight), torch.tensor(bias)
-    x = torch.tensor([[[[1.0, 3.0]], [[2.0, 0.0]]]])
-    # means 2 and 1; hidden relu(2 - 0.5 + 0.25) = 1.75; gates sigmoid(3.5) and sigmoid(-0.75)
-    gates = 1 / (1 + np.exp([-3.5, 0.75]))
-    expected = [[[[1 * gates[0], 3 * gates[0]]], [[2 * gates[1], 0]]]]
-    np.testing.assert_allclose(block(x).detach().numpy(), expected, rtol=1e-5)
-
-
-def resnet50_parameters(squeeze_excitation: bool) -> int:
-    """Convolutions without bias, two numbers per normalised channel, SE with biases."""
-    total, size = 7 * 7 * 3 * 64 + 2 * 64, 64
-    for blocks, width in zip((3, 4, 6, 3), (64, 128, 256, 512), strict=True):
-        for block in range(blocks):
-            out = 4 * width
-            total += size * width + 9 * width * width + width * out + 2 * (2 * width + out)
-            if block == 0:
-                total += size * out + 2 * out
-            if squeeze_excitation:
-                total += 2 * out * (out // 16) + out // 16 + out
-            size = out
-    return total
-
-
-def test_parameters_are_those_published(depnet, frame_mean):
-    assert count(depnet.backbone) == resnet50_parameters(True) == 26_039_024
-    assert count(frame_mean.backbone) == resnet50_parameters(False) == 23_508_032
-    # 26.05 M with a classifier of four severity bands, 25.56 M is ResNet-50 of ImageNet
-    assert round((26_039_024 + 2049 * 4) / 1e6, 2) == 26.05
-    assert round((23_508_032 + 2049 * 1000) / 1e6, 2) == 25.56
-
-
 def test_sizes_at_224_are_those_of_the_paper():
-    encoder = DepNet().eval()
+    encoder = encoder_of("depnet").eval()
     assert count(encoder) - count(encoder.backbone) == (
         32 * (3 + 5 + 9) + 3 * 32 + (3 * 32 + 2) * 64 + 64 + 64 * 12544 * 64 + 64
     )
@@ -136,39 +91,7 @@ def test_aggregation_against_loops():
     assert_same(module(frames), expected)
 
 
-def test_frames_are_chosen_by_their_number_alone():
-    chosen = choose_frames(torch.tensor([1, 3, 5, 6, 10, 100]), 5).tolist()
-    assert chosen == [
-        [0, 0, 0, 0, 0],
-        [0, 1, 2, 0, 1],
-        [0, 1, 2, 3, 4],
-        [0, 1, 3, 4, 5],
-        [1, 3, 5, 7, 9],
-        [10, 30, 50, 70, 90],
-    ]
-    assert choose_frames(torch.tensor([1, 2, 3, 9]), 1).flatten().tolist() == [0, 1, 1, 4]
-
-
-@pytest.mark.parametrize(
-    ("weights_layout", "expected"),
-    [
-        ("vggface2_bgr", [30 - 91.4953, 20 - 103.8827, 10 - 131.0912]),
-        ("vggface2_rgb", [10 - 131.0912, 20 - 103.8827, 30 - 91.4953]),
-        (
-            "torchvision",
-            [(10 / 255 - 0.485) / 0.229, (20 / 255 - 0.456) / 0.224, (30 / 255 - 0.406) / 0.225],
-        ),
-    ],
-)
-def test_pixels_by_hand(weights_layout, expected):
-    pixels = FacePixels(weights_layout)
-    red_green_blue = torch.tensor([10, 20, 30], dtype=torch.uint8).view(1, 3, 1, 1)
-    np.testing.assert_allclose(pixels(red_green_blue).flatten(), expected, rtol=1e-5)
-    # built on the meta device, buffers come back only if they are saved
-    assert set(pixels.state_dict()) == {"mean", "deviation"}
-
-
-def test_a_step_depends_on_its_valid_frames_alone(encoder):
+def test_a_step_depends_on_its_valid_frames_only(encoder):
     crops, length = random_crops(3, 7), torch.tensor([1, 3, 7])
     with torch.no_grad():
         together = encoder(crops, length)
@@ -235,7 +158,7 @@ def one_step(encoder: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def test_frozen_keeps_parameters_and_batch_statistics():
-    encoder = DepNet(face_size=SIZE, channels=4, embed_dim=8, dropout=0.0)
+    encoder = encoder_of("depnet", face_size=SIZE, channels=4, embed_dim=8, dropout=0.0)
     encoder.requires_grad_(True)  # as transformers' from_pretrained does
     before = one_step(encoder)
     assert encoder.training
@@ -250,7 +173,7 @@ def test_frozen_keeps_parameters_and_batch_statistics():
 
 
 def test_unfrozen_trains_parameters_and_batch_statistics():
-    encoder = FrameMean(squeeze_excitation=True)
+    encoder = encoder_of("frame_mean", squeeze_excitation=True)
     before = one_step(encoder)
     gradients = [parameter.grad for parameter in encoder.parameters()]
     assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
@@ -273,18 +196,9 @@ def test_a_frozen_network_lets_gradients_reach_its_maps(depnet):
 
 
 def test_sizes_that_do_not_fit_are_refused(depnet):
-    with pytest.raises(ValueError, match=r"face_size 100 is no multiple of 32.*or 96"):
-        DepNet(face_size=100)
-    with pytest.raises(ValueError, match=r"crops of 64 pixels, but got \(32, 32\)"):
+    with pytest.raises(ModelError) as info:
+        DepNet(True, "vggface2_bgr", True, 100, 5, 32, 64, 0.5)
+    assert (info.value.setting, info.value.value) == ("face_size", 100)
+    with pytest.raises(ModelError) as info:
         depnet(random_crops(1, 1, size=32), torch.tensor([1]))
-
-
-def test_strides_stand_where_the_weights_expect_them(depnet):
-    for network, strides in (
-        (depnet.backbone.resnet, (2, 1)),
-        (ResNet50(False, "torchvision"), (1, 2)),
-    ):
-        for stage in network.stages[1:]:
-            assert (stage[0].body[0].stride[0], stage[0].body[3].stride[0]) == strides
-            assert stage[0].shortcut[0].stride[0] == 2
-            assert stage[1].body[0].stride == stage[1].body[3].stride == (1, 1)
+    assert (info.value.setting, info.value.value) == ("face_size", (32, 32))

@@ -1,0 +1,170 @@
+"""Attention residual network: attention by hand, known sizes, padding without influence."""
+
+import math
+
+import pytest
+import torch
+from model_builders import encoder_of, voices
+from torch import nn
+
+from depmm.models.encoders.attention_resnet import (
+    CBAM,
+    AttentionResNet,
+    ChannelAttention,
+    SpatialAttention,
+    batch_norm,
+)
+from depmm.models.errors import ModelError
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+# channels x frequency x time; the third column is padding
+MAPS = torch.tensor([[[[1.0, 2, 90], [3, 4, 90]], [[0, -2, -90], [2, 4, 90]]]])
+
+
+VALID = torch.tensor([[True, True, False]])
+
+
+def by_hand_channel() -> ChannelAttention:
+    channel = ChannelAttention(2, reduction=2)
+    channel.shared[0].weight.data = torch.tensor([[0.1, 0.2]])
+    channel.shared[2].weight.data = torch.tensor([[1.0], [-2.0]])
+    return channel
+
+
+def by_hand_spatial() -> SpatialAttention:
+    spatial = SpatialAttention()
+    weight = torch.zeros(1, 2, 7, 7)
+    weight[0, 0, 3, 3], weight[0, 1, 3, 3] = 1.0, 0.5  # average and maximum here
+    weight[0, 0, 3, 4] = 0.1  # average of the place to the right
+    spatial.convolution.weight.data = weight
+    return spatial
+
+
+def test_channel_attention_by_hand():
+    out = by_hand_channel()(MAPS, VALID)[..., :2]
+    # averages 2.5 and 1, maxima 4 and 4: hidden 0.45 and 1.2, both through the same weights
+    hidden = 0.1 * 2.5 + 0.2 * 1 + 0.1 * 4 + 0.2 * 4
+    assert hidden == pytest.approx(1.65)
+    gates = torch.tensor([sigmoid(1.65), sigmoid(-2 * 1.65)])
+    torch.testing.assert_close(out, MAPS[..., :2] * gates[:, None, None])
+
+
+def test_spatial_attention_by_hand():
+    out = by_hand_spatial()(MAPS, VALID)[..., :2]
+    # averages .5 0 / 2.5 4, maxima 1 2 / 3 4
+    scores = [[0.5 + 0.5 + 0.0, 0.0 + 1.0], [2.5 + 1.5 + 0.4, 4.0 + 2.0]]
+    gates = torch.tensor([[sigmoid(s) for s in row] for row in scores])
+    torch.testing.assert_close(out, MAPS[..., :2] * gates)
+
+
+def test_cbam_is_channel_then_spatial_attention():
+    cbam = CBAM(2, reduction=2)
+    cbam.channel, cbam.spatial = by_hand_channel(), by_hand_spatial()
+    out = cbam(MAPS, VALID)[..., :2]
+    first, second = sigmoid(1.65), sigmoid(-3.3)
+    # lowest row, last valid column: 4 in both channels
+    average, highest = (4 * first + 4 * second) / 2, 4 * first
+    gate = sigmoid(average + 0.5 * highest)
+    assert out[0, :, 1, 1].tolist() == pytest.approx(
+        [4 * first * gate, 4 * second * gate], rel=1e-5
+    )
+
+
+def test_batch_statistics_come_from_valid_frames_only():
+    norm = nn.BatchNorm2d(1, momentum=1.0)
+    x = torch.tensor([[[[1.0, 3, 500]]], [[[5.0, 500, 500]]]])
+    out = batch_norm(norm, x, torch.tensor([[True, True, False], [True, False, False]]))
+    deviation = math.sqrt(8 / 3)  # of 1, 3, 5
+    expected = torch.tensor([[[[-2 / deviation, 0, 0]]], [[[2 / deviation, 0, 0]]]])
+    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
+    assert norm.running_mean is not None
+    assert norm.running_mean.item() == pytest.approx(3.0)
+
+
+@torch.no_grad()
+def test_padding_changes_nothing_in_training():
+    waveform, length = voices([9_000, 20_000, 13_000])
+    outputs, statistics = [], []
+    for extra in (0, 30_000):
+        encoder = encoder_of("attention_resnet", channels=8).train()
+        outputs.append(encoder(nn.functional.pad(waveform, (0, extra)), length))
+        statistics.append(dict(encoder.named_buffers()))
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(statistics[0], statistics[1], rtol=1e-3, atol=1e-4)
+
+
+def plain_count(blocks: tuple[int, ...], bottleneck: bool) -> int:
+    """Weights of a ResNet without its last layer, one input channel (He et al., Table 1)."""
+    total, size = 49 * 64 + 2 * 64, 64
+    for stage, number in enumerate(blocks):
+        width = 64 * 2**stage
+        out = 4 * width if bottleneck else width
+        for block in range(number):
+            if bottleneck:
+                total += size * width + 9 * width**2 + width * out + 2 * (2 * width + out)
+            else:
+                total += 9 * size * width + 9 * width**2 + 4 * width
+            if block == 0 and size != out:
+                total += size * out + 2 * out
+            size = out
+    return total
+
+
+# known totals with three input channels and a last layer of 1000: 11,689,512 and so on
+@pytest.mark.parametrize(
+    ("depth", "blocks", "width", "with_last"),
+    [
+        (18, (2, 2, 2, 2), 512, 11_689_512),
+        (34, (3, 4, 6, 3), 512, 21_797_672),
+        (50, (3, 4, 6, 3), 2048, 25_557_032),
+        (101, (3, 4, 23, 3), 2048, 44_549_160),
+    ],
+)
+def test_residual_networks_have_their_known_sizes(depth, blocks, width, with_last):
+    with torch.device("meta"):
+        plain = encoder_of("attention_resnet", depth=depth, attention=False)
+        attentive = encoder_of("attention_resnet", depth=depth)
+    assert plain.embed_dim == attentive.embed_dim == width
+    count = sum(p.numel() for p in plain.parameters())
+    assert count == plain_count(blocks, depth >= 50)
+    assert count == with_last - 1000 * (width + 1) - 2 * 64 * 49
+    # depth counts the convolutions on the way, and the last layer
+    on_the_way = [
+        m for m in plain.modules() if isinstance(m, nn.Conv2d) and m.kernel_size != (1, 1)
+    ]
+    per_block = 1 if depth >= 50 else 2
+    assert len(on_the_way) == 1 + per_block * sum(blocks)
+    modules = [m for m in attentive.modules() if isinstance(m, CBAM)]
+    assert len(modules) == 5
+    widths = [64, *(n * width // 512 for n in (64, 128, 256, 512))]
+    extra = sum(2 * n * (n // 16) + 2 * 49 for n in widths)
+    assert sum(p.numel() for p in attentive.parameters()) == count + extra
+
+
+@torch.no_grad()
+def test_stages_halve_height_and_width():
+    encoder = encoder_of("attention_resnet", n_mfcc=40, hop_length=160).eval()
+    shapes: list[tuple[int, ...]] = []
+    for module in encoder.modules():
+        if isinstance(module, CBAM):
+            module.register_forward_hook(lambda _, __, out: shapes.append(tuple(out.shape[1:])))
+    # 1.5 s: 151 frames of 40
+    assert encoder(*voices([24_000])).shape == (1, 512)
+    assert shapes == [(64, 20, 76), (64, 10, 38), (128, 5, 19), (256, 3, 10), (512, 2, 5)]
+    assert not any(isinstance(m, nn.Dropout) for m in encoder.modules())
+
+
+@torch.no_grad()
+def test_resnet_101_runs():
+    encoder = encoder_of("attention_resnet", depth=101, channels=16).eval()
+    assert encoder(*voices([8_000])).shape == (1, 512)
+
+
+def test_unknown_depth_is_refused():
+    with pytest.raises(ModelError) as info:
+        AttentionResNet(20, True, 8, 20, 128, 2048, 512)
+    assert (info.value.setting, info.value.value) == ("depth", 20)

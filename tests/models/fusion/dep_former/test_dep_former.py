@@ -1,0 +1,315 @@
+"""DEP-Former: a session's prediction depends on that session only, at any length and padding."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from imitated_gpu import CudaAutocast
+from model_builders import parameters_without_gradient
+
+from depmm.config import DepFormerConfig, ModelConfig
+from depmm.models.errors import ModelError
+from depmm.models.fusion.build import build_fusion
+from depmm.models.fusion.dep_former.dep_former import BernoulliFusion, DepFormer
+from depmm.models.model import DepressionModel, build_model
+
+SMALL = {
+    "kind": "dep_former",
+    "adapter_hidden_dim": 24,
+    "adapter_dim": 12,
+    "embed_dim": 16,
+    "n_heads": 2,
+    "head_dim": 8,
+    "ffn_dim": 16,
+}
+
+
+def fusion(**changes) -> DepFormer:
+    torch.manual_seed(0)
+    settings = DepFormerConfig(**{**SMALL, **changes})
+    return build_fusion(settings.model_dump(), {"audio": 10, "face": 14}, 1).eval()
+
+
+def features(batch: int, length: int, seed: int = 0) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        "audio": torch.randn(batch, length, 10, generator=generator),
+        "face": torch.randn(batch, length, 14, generator=generator),
+    }
+
+
+def all_present(x: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: torch.ones(value.shape[:2], dtype=torch.bool) for name, value in x.items()}
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 24, 72, 500])
+def test_any_length_alone_in_a_batch_and_at_any_padding_gives_the_same(length):
+    model = fusion()
+    x = features(1, length)
+    masks = all_present(x)
+    alone, branches = model(x, masks)
+    assert set(branches) == {"multimodal", "cross", "audio", "face"}
+    torch.testing.assert_close(model(x, masks)[0], alone, rtol=0, atol=0)
+
+    # in a batch with longer and shorter sessions, padded with garbage
+    longest = length + 37
+    others = features(4, longest, seed=1)
+    lengths = [length, longest, 3, 1]
+    masks = {n: torch.arange(longest) < torch.tensor(lengths)[:, None] for n in x}
+    for name in x:
+        others[name][0, :length] = x[name][0]
+        others[name][2:, 5:] = float("nan")
+    batched, _ = model(others, masks)
+    torch.testing.assert_close(batched[:1], alone, rtol=1e-4, atol=1e-5)
+    # and at any position in the batch
+    turned, _ = model(
+        {n: v.flip(0) for n, v in others.items()}, {n: m.flip(0) for n, m in masks.items()}
+    )
+    torch.testing.assert_close(turned.flip(0), batched, rtol=1e-4, atol=1e-5)
+
+
+def test_other_sessions_do_not_change_a_prediction():
+    model = fusion()
+    x = features(3, 24)
+    first = model(x, all_present(x))[0][0]
+    for name in x:
+        x[name][1:] *= 100
+    torch.testing.assert_close(model(x, all_present(x))[0][0], first, rtol=1e-5, atol=1e-6)
+
+
+def test_order_of_steps_matters():
+    model = fusion()
+    x = features(1, 12)
+    forward, _ = model(x, all_present(x))
+    backward, _ = model({n: v.flip(1) for n, v in x.items()}, all_present(x))
+    assert (forward - backward).abs().item() > 1e-4
+
+
+@pytest.mark.parametrize("changes", [{}, {"share_indices": False}, {"cross_attention": "none"}])
+def test_every_parameter_receives_a_gradient(changes):
+    model = fusion(**changes).train()
+    x = features(6, 72)
+    fused, _ = model(x, all_present(x))
+    torch.nn.functional.binary_cross_entropy_with_logits(
+        fused.squeeze(-1), torch.tensor([0.0, 1, 0, 1, 0, 1])
+    ).backward()
+    assert parameters_without_gradient(model) == []
+
+
+@pytest.mark.parametrize("some_missing", [False, True])
+@pytest.mark.parametrize("length", [3, 24, 72, 140])
+def test_trains_in_the_half_precision_of_a_gpu(length, some_missing):
+    x = features(3, length)
+    masks = all_present(x)
+    if some_missing:
+        masks["audio"][0, 1:], masks["face"][1], masks["face"][2, 1] = False, False, False
+    model = fusion(dropout=0.0, fusion_weights="fixed").train()
+    torch.manual_seed(1)  # of the sample of keys
+    full, _ = model(x, masks)
+    torch.manual_seed(1)
+    with torch.autocast("cpu", dtype=torch.bfloat16), CudaAutocast():
+        half, _ = model(x, masks)
+    half.sum().backward()
+    assert half.dtype == torch.float32  # fused unrounded
+    assert (half - full).abs().max() < 0.05
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    assert all(grad.dtype == torch.float32 and grad.isfinite().all() for grad in grads)
+    assert len(grads) > 0.9 * len(list(model.parameters()))
+
+
+def test_missing_modality_of_a_session_is_as_if_it_was_never_there():
+    model = fusion()
+    x = features(3, 9)
+    masks = all_present(x)
+    masks["face"][1] = False
+    fused, _ = model(x, masks)
+    x["face"][1] = float("nan")
+    torch.testing.assert_close(model(x, masks)[0], fused, rtol=1e-5, atol=1e-6)
+    assert fused.isfinite().all()
+    # the sessions that have both are unchanged
+    both, _ = model({n: v[[0, 2]] for n, v in x.items()}, {n: m[[0, 2]] for n, m in masks.items()})
+    torch.testing.assert_close(fused[[0, 2]], both, rtol=1e-4, atol=1e-5)
+
+
+def test_missing_modality_of_a_step_and_a_missing_step():
+    model = fusion().train()
+    x = features(2, 10)
+    masks = all_present(x)
+    masks["face"][0, 3] = False
+    masks["audio"][0, 7] = masks["face"][0, 7] = False
+    for name in x:
+        x[name] = x[name].masked_fill(~masks[name].unsqueeze(-1), float("nan"))
+    fused, _ = model(x, masks)
+    fused.sum().backward()
+    assert fused.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+    # a missing step keeps its position: the session is not shortened by it
+    model.eval()
+    shorter = {n: torch.cat([v[:1, :7], v[:1, 8:]], 1) for n, v in x.items()}
+    kept = {n: torch.cat([m[:1, :7], m[:1, 8:]], 1) for n, m in masks.items()}
+    assert (model(x, masks)[0][0] - model(shorter, kept)[0][0]).abs().item() > 1e-6
+
+
+def test_tokens_of_fixed_steps_are_concatenated():
+    model = fusion(fixed_steps=12)
+    assert model.output_layers["face"].in_features == 9 * 16
+    x = features(2, 12)
+    masks = all_present(x)
+    tokens = model._encode(model.adapter(x), masks)
+    expected = model.output_layers["face"](tokens["face"].x.flatten(1))
+    torch.testing.assert_close(model(x, masks)[1]["face"], expected)
+    with torch.no_grad():  # equal weights of all positions are the mean
+        mean = fusion()
+        mean.load_state_dict(
+            {n: v for n, v in model.state_dict().items() if "output_layers" not in n}, strict=False
+        )
+        for name in model.branches:
+            weight, bias = mean.output_layers[name].weight, mean.output_layers[name].bias
+            model.output_layers[name].weight.copy_(weight.repeat(1, 9) / 9)
+            model.output_layers[name].bias.copy_(bias)
+    torch.testing.assert_close(model(x, masks)[0], mean(x, masks)[0])
+
+
+def test_a_missing_step_moves_no_position():
+    model = fusion(fixed_steps=12)
+    x = features(1, 12)
+    masks = all_present(x)
+    seen: list[torch.Tensor] = []
+    for name in model.encoders:  # the last stack reads positions 9, 10 and 11, whatever is missing
+        model.encoders[name].stacks[2].register_forward_pre_hook(
+            lambda module, given: seen.append(given[0].lengths)
+        )
+    masks["audio"][0, 10:] = masks["face"][0, 10:] = False
+    x["audio"][0, 10:] = float("nan")
+    out, _ = model(x, masks)
+    assert torch.isfinite(out).all()
+    assert [length.item() for length in seen] == [3, 3, 3]
+    x["audio"][0, 10:], x["face"][0, 10:] = 5.0, -5.0
+    torch.testing.assert_close(model(x, masks)[0], out)
+
+
+def test_another_number_of_steps_is_refused():
+    model = fusion(fixed_steps=12)
+    x = features(1, 11)
+    with pytest.raises(ModelError) as info:
+        model(x, all_present(x))
+    assert info.value.setting == "model.fusion.fixed_steps"
+    assert info.value.value == 11
+
+
+def test_bernoulli_fusion_expectation_and_samples():
+    fuse = BernoulliFusion(["multimodal", "cross", "face", "audio"], learned=True)
+    torch.nn.init.constant_(fuse.gate_logit, 0.7)
+    logits = torch.tensor([[[1.0], [2.0], [3.0], [4.0]]])
+    present = torch.ones(1, 4, dtype=torch.bool)
+    p = torch.sigmoid(torch.tensor(0.7))
+    fuse.eval()
+    torch.testing.assert_close(fuse(logits, present), (10 * p).reshape(1, 1))
+    draws = fuse.sample(logits, present, 4000, torch.Generator().manual_seed(0))
+    assert draws.shape == (4000, 1, 1)
+    assert abs(draws.mean().item() - 10 * p.item()) < 0.15
+    # without the face branch, the other branches have the same total weight
+    present[0, 2] = False
+    torch.testing.assert_close(fuse(logits, present), (7 * p * 4 / 3).reshape(1, 1))
+    fixed = BernoulliFusion(["multimodal", "cross", "face", "audio"], learned=False)
+    torch.testing.assert_close(fixed(logits, ~torch.zeros(1, 4).bool()), torch.tensor([[1.9]]))
+    assert not list(fixed.parameters())
+
+
+BRANCHES = ["multimodal", "audio", "face", "cross"]
+
+
+def bernoulli_fusion(*probabilities: float) -> BernoulliFusion:
+    fusion = BernoulliFusion(BRANCHES[: len(probabilities)], learned=True)
+    with torch.no_grad():
+        fusion.gate_logit.copy_(torch.logit(torch.tensor(probabilities)))
+    return fusion.eval()
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_mean_and_deviation_of_samples_are_those_of_all_gate_patterns():
+    p = [0.9, 0.5, 0.3, 0.2]
+    fusion = bernoulli_fusion(*p)
+    z = torch.tensor([[[1.0], [-2.0], [0.5], [3.0]]])
+    present = torch.ones(1, 4, dtype=torch.bool)
+    sampled = fusion.sample(z, present, 20_000, generator())
+    assert sampled.shape == (20_000, 1, 1)
+    patterns = list(product([0, 1], repeat=4))
+    chance = [
+        np.prod([q if g else 1 - q for g, q in zip(gates, p, strict=True)]) for gates in patterns
+    ]
+    fused = np.array([np.dot(gates, z.flatten().numpy()) for gates in patterns])
+    mean = np.dot(chance, fused)
+    deviation = np.sqrt(np.dot(chance, (fused - mean) ** 2))
+    assert fusion(z, present).item() == pytest.approx(mean, abs=1e-5)
+    assert sampled.mean().item() == pytest.approx(mean, abs=4 * deviation / np.sqrt(20_000))
+    assert sampled.std().item() == pytest.approx(deviation, rel=0.02)
+
+
+def test_a_missing_branch_takes_no_part():
+    fusion = bernoulli_fusion(0.9, 0.5, 0.3)
+    z = torch.tensor([[[1.0], [-2.0], [0.5]]])
+    present = torch.tensor([[True, True, False]])
+    sampled = fusion.sample(z, present, 20_000, generator())
+    z[0, 2] = 1e6
+    torch.testing.assert_close(fusion.sample(z, present, 20_000, generator()), sampled)
+    assert sampled.mean().item() == pytest.approx(fusion(z, present).item(), abs=0.05)
+
+
+@pytest.mark.parametrize("p", [(1.0, 1.0), (1.0, 0.0), (0.0, 1.0)])
+def test_certain_gates_do_not_vary(p):
+    fusion = bernoulli_fusion(*p)
+    z, present = torch.randn(5, 2, 1, generator=generator()), torch.ones(5, 2, dtype=torch.bool)
+    sampled = fusion.sample(z, present, 50, generator())
+    torch.testing.assert_close(sampled, fusion(z, present).expand(50, 5, 1), rtol=0, atol=1e-6)
+    assert (sampled == sampled[:1]).all()  # to the bit: gates of 0 and 1 leave nothing to round
+
+
+ENCODERS = {
+    "audio": {"kind": "mfcc_cnn", "channels": [8], "embed_dim": 12},
+    "face": {
+        "kind": "se_resnet",
+        "blocks": [1, 1],
+        "channels": [16, 16],
+        "reduction": 2,
+        "embed_dim": 10,
+    },
+}
+
+
+def whole(modalities: tuple[str, ...] = ("audio", "face"), **changes) -> DepressionModel:
+    torch.manual_seed(0)
+    encoders = {name: ENCODERS[name] for name in modalities}
+    settings = {**SMALL, "sampling_factor": 1, **changes}
+    return build_model(ModelConfig(encoders=encoders, fusion=settings, auxiliary_step_head=True))
+
+
+def signals(batch: int, length: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "audio": torch.rand(batch, length, 4000, generator=generator) - 0.5,
+        "audio_length": torch.full((batch, length), 4000),
+        "face": torch.randint(0, 256, (batch, length, 2, 3, 16, 16), generator=generator).byte(),
+        "face_length": torch.full((batch, length), 2),
+    }
+
+
+def test_whole_model_padding_and_gradients():
+    model = whole().eval()
+    x = signals(2, 6)
+    alone = model(**{n: v[:1] for n, v in x.items()}).prediction
+    padded = signals(2, 9)
+    padded["audio"] = torch.cat([padded["audio"], torch.zeros(2, 9, 1000)], -1)
+    padded["audio"][0, :6, :4000] = x["audio"][0]
+    padded["face"][0, :6] = x["face"][0]
+    padded["audio"][0, :6, 4000:] = 0
+    padded["audio_length"][0, 6:] = padded["face_length"][0, 6:] = 0
+    torch.testing.assert_close(model(**padded).prediction[:1], alone, rtol=1e-4, atol=1e-5)
+    model.train()
+    out = model(**signals(3, 24))
+    (out.logits.sum() + out.step_logits.square().sum()).backward()
+    assert parameters_without_gradient(model) == []
