@@ -138,18 +138,20 @@ def trained_like(corpus, *overrides) -> DepressionModel:
 
 def table_of(model, data, numbers=None, **settings):
     numbers = range(len(data.dataset)) if numbers is None else numbers
-    return predict_sessions(model, data.dataset, numbers, **{"batch_size": 5, "draws": 100, **settings})
+    return predict_sessions(
+        model, data.dataset, numbers, **{"batch_size": 5, "n_gate_samples": 100, **settings}
+    )
 
 
 def test_sampling_does_not_change_the_prediction(corpus, data):
     model = trained_like(corpus)
-    with_draws, without = table_of(model, data), table_of(model, data, draws=0)
+    sampled, without = table_of(model, data), table_of(model, data, n_gate_samples=0)
     # up to rounding, for their batches may lie at other addresses; a mean of draws is 1e-3 off
-    np.testing.assert_allclose(with_draws["prediction"], without["prediction"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(sampled["prediction"], without["prediction"], rtol=0, atol=1e-5)
     assert "gate_std" not in without
-    assert (with_draws["gate_std"] > 1e-2).all()
-    named = prediction_table(load_config(corpus.config, []), data, with_draws)
-    np.testing.assert_array_equal(named["gate_std"], with_draws["gate_std"])
+    assert (sampled["gate_std"] > 1e-2).all()
+    named = prediction_table(load_config(corpus.config, []), data, sampled)
+    np.testing.assert_array_equal(named["gate_std"], sampled["gate_std"])
     assert "gate_std" not in prediction_table(load_config(corpus.config, []), data, without)
     assert not model.training
     assert not [m for m in model.modules() if m._forward_hooks]
@@ -161,8 +163,8 @@ def test_gate_samples_are_the_same_alone_and_in_any_batch(corpus, data):
     torch.manual_seed(99)  # the global generator plays no part
     alone = table_of(model, data, batch_size=1)["gate_std"].to_numpy()
     np.testing.assert_allclose(alone, together, rtol=1e-3, atol=1e-6)
-    turned = table_of(model, data, numbers=[7, 2, 0], batch_size=2)
-    np.testing.assert_allclose(turned["gate_std"], together[[7, 2, 0]], rtol=1e-3, atol=1e-6)
+    reordered = table_of(model, data, numbers=[7, 2, 0], batch_size=2)
+    np.testing.assert_allclose(reordered["gate_std"], together[[7, 2, 0]], rtol=1e-3, atol=1e-6)
     # other gates for other sessions, and the same for the same
     keys = [("c", "1", "23"), ("c", "12", "3"), ("c", "1", "23")]
     seeds = [session_seed(key) for key in keys]

@@ -14,6 +14,7 @@ from depmm.config import ConfigError, load_config
 from depmm.data.batch import collate
 from depmm.data.errors import DataError
 from depmm.data.experiment_data import load_experiment_data
+from depmm.models.errors import ModelError
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder
 from depmm.training.experiment import build_accelerator
@@ -51,7 +52,7 @@ def test_features_are_scaled_by_training_subjects_and_predict_the_label(config, 
     assert len(rows) == 60 * 2 * len(data.indices("train"))
     np.testing.assert_allclose(model.encoders["audio"].mean, np.nanmean(rows, 0), rtol=1e-4)
     np.testing.assert_allclose(
-        model.encoders["audio"].scale[[0, 2]], np.nanstd(rows, 0)[[0, 2]], rtol=1e-3
+        model.encoders["audio"].std[[0, 2]], np.nanstd(rows, 0)[[0, 2]], rtol=1e-3
     )
 
 
@@ -85,5 +86,6 @@ def test_a_stream_that_is_not_stored_is_refused(config):
 
 def test_a_wrong_number_of_features_is_refused(config, tmp_path):
     settings = load_config(config, ["model.encoders.audio.features=4"])
-    with pytest.raises(ValueError, match="set the encoder's features to 3"):
+    with pytest.raises(ModelError) as info:
         train_network(settings, RunFolder(tmp_path / "run"), build_accelerator(settings))
+    assert (info.value.setting, info.value.value) == ("features", 3)

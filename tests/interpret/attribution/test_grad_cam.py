@@ -46,7 +46,7 @@ def test_map_depends_on_the_weights(corner_model):
     similar = []
     for seed in range(5):
         torch.manual_seed(seed)
-        for module in corner_model.encoders["face"].project.modules():
+        for module in corner_model.encoders["face"].projection.modules():
             if isinstance(module, torch.nn.Linear):
                 module.reset_parameters()
         changed = compute_grad_cam(corner_model, "face", face=crops, face_length=length)
@@ -107,7 +107,7 @@ def test_map_has_the_size_of_its_audio_in_any_batch(kind):
     encoder = model.encoders["audio"]
     front_end = encoder.branches["spectrogram"] if kind == "emoaudionet" else encoder
     front_end = getattr(front_end, "spectrogram", None) or front_end.mfcc
-    frames = front_end.frames(torch.tensor([16000, 7000, 5000])).tolist()
+    frames = front_end.count_frames(torch.tensor([16000, 7000, 5000])).tolist()
     assert [heatmap.shape[1] for heatmap in table["heatmap"]] == frames
     for heatmap, peak in zip(table["heatmap"], table["peak"], strict=True):
         assert (heatmap.min() >= 0, heatmap.max()) == (True, pytest.approx(float(peak > 0)))
