@@ -7,7 +7,7 @@ not be done (the message says why); 130 interrupted.
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, TextIO
+from typing import Annotated, Literal, TextIO
 
 import typer
 
@@ -304,92 +304,14 @@ def evaluate(
 
     Several runs are compared on the same subjects. A trained model gets a card, README.md.
     """
-    from depmm.runs.contents import read_run
+    from depmm.reporting import evaluate as run_evaluation
+    from depmm.reporting import summary_lines
 
-    if len(runs) > 1:
-        if out is None:
-            raise ValueError("several runs have one report: give its folder with --out FOLDER")
-        _compare(runs, out, unit)
-        return
-    from depmm.config import Config
-    from depmm.evaluation.reports.model_card import write_model_card
-    from depmm.evaluation.reports.report import write_report
-
-    content = read_run(runs[0])
-    folder = out or content.path
-    metrics = write_report(
-        content.predictions,
-        folder,
-        title=content.name,
-        config_text=content.config_text,
-        history=content.history,
-        environment=content.environment,
-        command=(content.environment or {}).get("command"),
-        audit=content.audit,
-        coverage=content.coverage,
-        tuning=content.tuning,
-        n_bootstrap=content.n_bootstrap,
-        confidence=content.confidence,
-        unit=unit,
-    )
-    for line in summary_lines(metrics):
+    content = run_evaluation(runs, out, unit)
+    for line in summary_lines(content):
         typer.echo(line)
-    if content.models and isinstance(content.config, Config):
-        write_model_card(folder, metrics, content.config, content.models)
-        typer.echo(f"{folder}/README.md")
+    folder = out or (runs[0] if runs[0].is_dir() else runs[0].parent)
     typer.echo(f"{folder}/report.html")
-
-
-def _compare(paths: list[Path], out: Path, unit: Literal["session", "subject"]) -> None:
-    from depmm.evaluation.reports.comparison_report import write_comparison
-    from depmm.runs.contents import read_run
-
-    contents = [read_run(path) for path in paths]
-    names = [content.name for content in contents]
-    if len(set(names)) < len(names):  # of different folders, or .csv and .parquet
-        names = list(map(str, paths))
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"{twice[0]} is given twice: a run is not compared with itself")
-    if len(levels := {content.confidence for content in contents}) > 1:
-        raise ValueError(
-            f"the runs' configs ask for intervals of {sorted(levels)}: set one "
-            "evaluation.confidence in all of them"
-        )
-    comparison = write_comparison(
-        {name: content.predictions for name, content in zip(names, contents, strict=True)},
-        out,
-        commands={
-            name: (content.environment or {}).get("command")
-            for name, content in zip(names, contents, strict=True)
-        },
-        n_bootstrap=max(content.n_bootstrap for content in contents),
-        confidence=contents[0].confidence,
-        unit=unit,
-    )
-    for row in comparison["comparison"]:
-        difference, low, high = (_figure(row[key]) for key in ("difference", "ci_low", "ci_high"))
-        typer.echo(
-            f"{row['metric']:18s} {row['run_a']} minus {row['run_b']}: {difference} [{low}, {high}]"
-            f"   p {_figure(row['p'])}, adjusted {_figure(row['p_adjusted'])}"
-        )
-    typer.echo(f"{out}/report.html")
-
-
-def summary_lines(metrics: dict[str, Any]) -> list[str]:
-    """The main metrics with interval and baseline, a line each."""
-    lines = []
-    for name in ("balanced_accuracy", "auroc", "f1_macro", "rmse", "mae"):
-        if entry := metrics["metrics"].get(name):
-            value, low, high = (_figure(entry[key]) for key in ("value", "ci_low", "ci_high"))
-            line = f"{name:18s} {value} [{low}, {high}]"
-            if entry.get("baseline"):
-                line += f"   baseline {_figure(entry['baseline']['value'])}"
-            lines.append(line)
-    return lines
-
-
-def _figure(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.3f}"
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""A page opened in headless Chromium, for tests of pages: what it writes down, and the log."""
+"""Open a page in headless Chromium, for the tests of pages."""
 
 import json
 import re
@@ -16,17 +16,24 @@ def browse(path: Path, profile: Path, *options: str, milliseconds: int = 5000) -
 
     Parameters
     ----------
-    path : of a page that writes JSON into its ``<pre id="found">``
-    profile : folder of the browser's own files
-    options : further ones of the browser
-    milliseconds : virtual time that the page has
+    path : Path
+        A page that writes JSON into its ``<pre id="result">``.
+    profile : Path
+        Folder of the browser's own files.
+    *options : str
+        Further command-line options of the browser.
+    milliseconds : int, default 5000
+        Virtual time budget of the page.
 
     Returns
     -------
-    what it wrote, and the browser's log
+    result : object
+        What the page wrote.
+    log : str
+        The log of the browser.
     """
     assert BROWSER is not None
-    done = subprocess.run(
+    process = subprocess.run(
         [
             *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
             *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -39,5 +46,6 @@ def browse(path: Path, profile: Path, *options: str, milliseconds: int = 5000) -
         check=True,
         timeout=120,
     )
-    found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, flags=re.DOTALL)
-    return json.loads(unescape(found[1])), done.stderr
+    match = re.search(r'<pre id="result">(.*?)</pre>', process.stdout, flags=re.DOTALL)
+    assert match is not None, process.stdout
+    return json.loads(unescape(match[1])), process.stderr

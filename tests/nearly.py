@@ -1,4 +1,4 @@
-"""Nested content whose numbers another processor, or other kernels, may end a little elsewhere."""
+"""Tolerances for nested values that another processor may compute slightly differently."""
 
 from typing import Any
 
@@ -6,7 +6,22 @@ import pytest
 
 
 def nearly(value: Any, rel: float = 1e-9, abs: float = 1e-12) -> Any:
-    """Put ``pytest.approx`` around every float in dicts, lists and tuples; the rest is exact."""
+    """Put ``pytest.approx`` around every float in dicts, lists and tuples.
+
+    Parameters
+    ----------
+    value : object
+        Nested expected values; all but floats are compared exactly.
+    rel : float, default 1e-9
+        Relative tolerance.
+    abs : float, default 1e-12
+        Absolute tolerance.
+
+    Returns
+    -------
+    object
+        The same structure, for the right-hand side of ``==``.
+    """
     if isinstance(value, float):
         return pytest.approx(value, rel=rel, abs=abs, nan_ok=True)
     if isinstance(value, dict):

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "training": LEAVES | {"corpora", "data", "models", "evaluation", "runs"},
     "interpret": LEAVES | {"corpora", "data", "models", "evaluation", "runs"},
 }
-ANYTHING = {"auto_classes", "cli", "doctor", "inference", "__init__", "__main__"}
+ANYTHING = {"auto_classes", "cli", "doctor", "inference", "reporting", "__init__", "__main__"}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "registry", "base"}
 
 

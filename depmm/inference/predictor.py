@@ -17,7 +17,7 @@ import torch
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
 from depmm.evaluation.batch_prediction import predict_sessions
-from depmm.evaluation.reports.report import FEW_SUBJECTS
+from depmm.evaluation.reports.report_warnings import FEW_SUBJECTS
 from depmm.inference.calibrated_prediction import calibrate_probability, calibrate_score
 from depmm.inference.errors import InferenceError
 from depmm.inference.prediction import Prediction

@@ -61,7 +61,9 @@ def main(arguments: list[str]) -> None:
     predictions = make(sessions)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter(), time.process_time()
-        content = write_report(predictions, Path(folder), title="speed", n_bootstrap=draws)
+        content = write_report(
+            predictions, Path(folder), title="speed", n_bootstrap=draws, confidence=0.95
+        )
         wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{sessions} predictions, {draws} draws, {len(content['metrics'])} metrics")

@@ -783,7 +783,14 @@ def test_the_report_of_a_run_shows_what_was_allowed(corpus, tmp_path, command):
     table = table.rename(columns={"label": "y_true"}).assign(fold=0, seed=0, y_prob=0.5)
     table.to_parquet(run.predictions)
     content = read_run(run.path)
-    write_report(content.predictions, run.path, title="t", audit=content.audit, n_bootstrap=50)
+    write_report(
+        content.predictions,
+        run.path,
+        title="t",
+        audit=content.audit,
+        n_bootstrap=50,
+        confidence=0.95,
+    )
     page = Page((run.path / "report.html").read_text())
     assert (
         "found an error that was allowed (label_score_mismatch): 1 labels contradict" in page.text

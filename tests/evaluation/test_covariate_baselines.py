@@ -12,7 +12,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from depmm.evaluation.covariate_baselines import add_covariate_baselines, encode
 from depmm.evaluation.predictions import PredictionTableError, average_sessions, check_predictions
-from depmm.evaluation.reports.report import evaluate, write_report
+from depmm.evaluation.reports.content import evaluate_predictions
+from depmm.evaluation.reports.report import write_report
 
 DRAWS = 30
 NONE = "the predictions have no column"
@@ -209,7 +210,9 @@ def test_a_model_that_length_explains_is_warned_about(tmp_path):
     table = make_predictions(subjects=60, told=8.0).drop(columns=["interviewer", "age", "gender"])
     table["y_prob"] = 0.5 + 0.3 * (table["y_true"] - 0.5) + 0.2 * (table["y_prob"] - 0.5)
     severity = {"score": np.nan, "score_pred": np.nan}
-    content = write_report(table.assign(**severity), tmp_path, title="length", n_bootstrap=DRAWS)
+    content = write_report(
+        table.assign(**severity), tmp_path, title="length", n_bootstrap=DRAWS, confidence=0.95
+    )
     assert content["verdict"]["outcome"] == "better"  # than a constant
     entry = content["covariate_baselines"]["binary"]["baselines"]["duration"]
     assert entry["columns"] == ["duration_s", "n_steps"]
@@ -237,7 +240,7 @@ def test_a_model_that_length_explains_is_warned_about(tmp_path):
 
 def test_severity_and_its_bands():
     only = make_predictions().assign(y_prob=np.nan)
-    content = evaluate(only, n_bootstrap=DRAWS, confidence=0.95)
+    content = evaluate_predictions(only, n_bootstrap=DRAWS, confidence=0.95)
     baselines = content["covariate_baselines"]["severity"]["baselines"]
     assert set(baselines) == {"demographics", "duration", "interviewer"}
     assert "quadratic_kappa" in content["metrics"]

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from report_predictions import make_predictions
 
 from depmm.evaluation.predictions import (
     PredictionTableError,
@@ -10,7 +11,8 @@ from depmm.evaluation.predictions import (
     check_predictions,
     read_predictions,
 )
-from depmm.evaluation.reports.report import evaluate, write_report
+from depmm.evaluation.reports.content import evaluate_predictions
+from depmm.evaluation.reports.report import write_report
 
 LEAST = "subject,session,y_true,y_prob\n"
 
@@ -36,7 +38,7 @@ def read(tmp_path, text, name="theirs.csv"):
 
 
 def test_four_columns_are_evaluated_and_what_is_assumed_is_said(tmp_path):
-    content = write_report(table(), tmp_path, title="theirs", n_bootstrap=50)
+    content = write_report(table(), tmp_path, title="theirs", n_bootstrap=50, confidence=0.95)
     assert content["counts"]["test"] == {"sessions": 6, "subjects": 6, "positive_sessions": 3}
     assert content["confusion"] == {"tn": 2, "fp": 1, "fn": 1, "tp": 2}  # decided at 0.5
     assert content["metrics"]["auroc"]["value"] == pytest.approx(8 / 9)
@@ -49,9 +51,9 @@ def test_four_columns_are_evaluated_and_what_is_assumed_is_said(tmp_path):
         "all rows are of one training (no column seed)",
     ]
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    for words in (*content["assumed"], "tested rows alone", "reaches 0.5: there are no validation"):
-        assert words in page
-    assert "None of the tested subjects is among those who trained" not in page
+    for text in (*content["assumed"], "test rows only", "0.5, because there are no validation"):
+        assert text in page
+    assert "No test subject was used to train" not in page
 
 
 def test_the_defaults_are_those_of_the_full_table():
@@ -64,7 +66,7 @@ def test_the_defaults_are_those_of_the_full_table():
 
 def test_train_rows_bring_their_baselines():
     half = ["train", "train", "validation", "validation", "test", "test"]
-    content = evaluate(table(split=half), n_bootstrap=50, confidence=0.95)
+    content = evaluate_predictions(table(split=half), n_bootstrap=50, confidence=0.95)
     assert "constant_probability" in content["baselines"]
     assert [entry["source"] for entry in content["thresholds"]] == [
         "best balanced accuracy on 2 validation sessions"
@@ -75,7 +77,7 @@ def test_train_rows_bring_their_baselines():
 def test_severity_without_train_rows_has_no_baseline_and_says_what_to_add():
     severity = table(score=9.0, score_pred=8.0).drop(columns=["y_true", "y_prob"])
     with pytest.raises(ValueError, match=r"score.* no baseline .* add its train rows"):
-        evaluate(severity, n_bootstrap=10, confidence=0.95)
+        evaluate_predictions(severity, n_bootstrap=10, confidence=0.95)
 
 
 # ---- refusals ----------------------------------------------------------------------------------
@@ -114,7 +116,7 @@ def renamed(**names):
 )  # fmt: skip
 def test_a_table_that_cannot_be_trusted_is_refused(given, message):
     with pytest.raises(PredictionTableError, match=message):
-        evaluate(given, n_bootstrap=10, confidence=0.95)
+        evaluate_predictions(given, n_bootstrap=10, confidence=0.95)
 
 
 def test_sessions_that_no_fold_tests_are_named():
@@ -122,9 +124,9 @@ def test_sessions_that_no_fold_tests_are_named():
     folds[0].loc[4:, "split"] = "train"
     folds[1].loc[0:1, "split"] = "test"  # p0 and p1 twice would be uneven
     folds[0].loc[0:1, "split"] = "train"
-    content = evaluate(pd.concat(folds), n_bootstrap=20, confidence=0.95)
+    content = evaluate_predictions(pd.concat(folds), n_bootstrap=20, confidence=0.95)
     assert content["untested"] == {"sessions": 2, "which": ["unnamed/p4/1", "unnamed/p5/1"]}
-    assert any("2 sessions stand in folds but are tested in none" in n for n in content["warnings"])
+    assert any("unnamed/p4/1, unnamed/p5/1" in text for text in content["warnings"])
 
 
 # ---- files -------------------------------------------------------------------------------------
@@ -164,3 +166,64 @@ def test_a_file_that_is_no_table_is_refused(tmp_path, text, name, message):
 def test_a_csv_of_nothing_but_a_header_has_no_rows(tmp_path):
     with pytest.raises(PredictionTableError, match="no rows"):
         check_predictions(read(tmp_path, LEAST))
+
+
+def spoil(column, value, row=0):
+    def change(table):
+        table[column] = table[column].astype(object)
+        table.loc[row, column] = value
+        return table
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda t: t.drop(columns="fold"),
+            "another split .* Assumed .* columns are missing: fold 0",
+        ),
+        (lambda t: t.drop(columns=["y_prob", "score_pred"]), "neither y_true and y_prob nor"),
+        (spoil("y_prob", 1.2, 3), r"y_prob is 1.2 in row 3 \(corpus c, subject p3.*\[0, 1\]"),
+        (spoil("y_prob", "high"), "y_prob is high in row 0.*finite numbers"),
+        (spoil("y_prob", np.inf), "y_prob is inf in row 0.*finite numbers"),
+        (spoil("y_true", 2), "y_true is 2 in row 0.*labels are 0 .negative. or 1 .positive."),
+        (spoil("split", "dev"), "split is dev in row 0.*train, validation, test"),
+        (spoil("fold", 0.5), "fold is 0.5 in row 0.*whole numbers"),
+        (spoil("session", None, 4), "session is .* in row 4.*every row needs one"),
+        (spoil("y_true", 1), "y_true is .* another row of this session says otherwise"),
+        (lambda t: pd.concat([t, t.iloc[[7]]]), "session is 0 in row 90 .*duplicate"),
+        (lambda t: t[t["split"] != "test"], "no rows with split 'test'"),
+        (
+            lambda t: pd.concat([t, t[t["split"] == "test"].iloc[[0]].assign(fold=9)]),
+            "row 90 .*tested in several folds of one seed",
+        ),
+        (
+            lambda t: pd.concat(
+                [t, t[t["split"] == "train"].iloc[[0]].assign(split="test", session="x")]
+            ),
+            "also in another split of the fold",
+        ),
+    ],
+)
+def test_bad_tables_are_refused_with_value_row_and_remedy(change, message):
+    with pytest.raises(PredictionTableError, match=message):
+        check_predictions(change(make_predictions()))
+
+
+def test_tested_rows_need_answers_of_one_instrument():
+    table = make_predictions()
+    tested = table.index[table["split"] == "test"]
+    with pytest.raises(PredictionTableError, match="tested rows need it"):
+        evaluate_predictions(
+            spoil("y_prob", None, tested[0])(table.copy()), n_bootstrap=10, confidence=0.95
+        )
+    with pytest.raises(PredictionTableError, match="no tested row has both"):
+        evaluate_predictions(
+            table.assign(y_prob=np.nan, score_pred=np.nan), n_bootstrap=10, confidence=0.95
+        )
+    with pytest.raises(PredictionTableError, match=r"\['BDI-II', 'PHQ-8'\]"):
+        evaluate_predictions(
+            spoil("instrument", "PHQ-8", tested[0])(table.copy()), n_bootstrap=10, confidence=0.95
+        )

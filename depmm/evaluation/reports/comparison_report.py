@@ -1,6 +1,5 @@
-"""Compare several runs on one page: each with its baseline, every pair on the same subjects."""
+"""The report of several runs, which are compared on the same subjects."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,14 @@ import pandas as pd
 
 from depmm.evaluation.comparison import Adjustment, PairingError, compare_runs
 from depmm.evaluation.predictions import Unit, prepare_predictions
-from depmm.evaluation.reports import figures
-from depmm.evaluation.reports.rendering import answers, plain, render, write_whole
-from depmm.evaluation.reports.report import measure
+from depmm.evaluation.reports.content import evaluate_sessions
+from depmm.evaluation.reports.figures import curve_data, roc_comparison_figure
+from depmm.evaluation.reports.rendering import render, to_json_values
+from depmm.evaluation.reports.report import write_report_files
 from depmm.evaluation.reports.tables import comparison_table, runs_table
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 
-SCHEMA_VERSION = 1  # of a comparison's metrics.json
+SCHEMA_VERSION = 1  # of the metrics.json of a comparison
 
 
 def write_comparison(
@@ -28,88 +28,108 @@ def write_comparison(
     adjustment: Adjustment = "holm",
     unit: Unit = "session",
 ) -> dict[str, Any]:
-    """Compare runs and write metrics.json, report.html, tables.md and tables.tex into a folder.
+    """Compare runs and write the report.
 
-    Only the headline metrics (``HEADLINE``) are tested, so that the correction is for few tests.
+    The files are ``metrics.json``, ``report.html``, ``tables.md`` and ``tables.tex``. Only the
+    headline metrics (``HEADLINE``) are tested, so that the correction is for few tests.
 
     Parameters
     ----------
-    runs : name -> predictions (see ``check_predictions``), of the same sessions and seeds
-    out : folder, made if absent; files are replaced atomically
-    commands : name -> the line that made the run, where it is known
-    n_bootstrap, confidence : of the bootstrap and the permutation test
-    adjustment : of the p values
-    unit : ``session``, or ``subject`` for the mean of each subject's sessions
+    runs : mapping of str to DataFrame
+        Name of the run and its predictions (see
+        :func:`~depmm.evaluation.predictions.check_predictions`), of the same sessions and seeds.
+    out : Path
+        Folder of the report, created if it does not exist.
+    commands : mapping of str to str or None
+        Name of the run and the command line that made it, where it is known.
+    n_bootstrap : int
+        Number of bootstrap draws and of permutations.
+    confidence : float
+        Level of the intervals.
+    adjustment : {"holm", "benjamini_hochberg"}, default "holm"
+        Adjustment of the p values for the number of tests.
+    unit : {"session", "subject"}, default "session"
+        Unit of every metric. For ``"subject"``, the predictions of the sessions of a subject are
+        averaged.
 
     Returns
     -------
-    The content of ``metrics.json``: ``runs`` (name -> content of the run's own ``metrics.json``)
-    and ``comparison`` (rows of ``compare_runs``)
+    dict of str to object
+        The content of ``metrics.json``: ``runs`` maps the name of a run to the content of its own
+        ``metrics.json``, ``comparison`` has the rows of
+        :func:`~depmm.evaluation.comparison.compare_runs`.
 
     Raises
     ------
-    PairingError : other sessions, another truth, other seeds, no target in common
-    PredictionTableError : see ``evaluate``
+    PairingError
+        If the runs differ in sessions, labels or seeds, or have no target in common.
+    PredictionTableError
+        If the predictions of a run cannot be evaluated.
     """
-    found = {name: prepare_predictions(table, unit)[1] for name, table in runs.items()}
-    targets = [target for target in HEADLINE if all(target in own for own in found.values())]
-    if not targets:
-        said = "; ".join(f"{name}: {', '.join(own)}" for name, own in found.items())
-        raise PairingError(
-            f"compare_runs: the runs have no target in common ({said}); compare runs of one target"
-        )
-    names = [name for target in targets for name in HEADLINE[target]]
+    metrics = _common_metrics({name: prepare_predictions(t, unit)[1] for name, t in runs.items()})
     table = compare_runs(
         runs,
-        names,
+        metrics,
         n_bootstrap=n_bootstrap,
         confidence=confidence,
         adjustment=adjustment,
         unit=unit,
     )
-    measured = {name: measure(own, n_bootstrap, confidence, 0, unit) for name, own in runs.items()}
-    contents = {name: content for name, (content, _) in measured.items()}
-    first = next(iter(contents.values()))
-    content: dict[str, Any] = plain(
+    evaluated = {
+        name: evaluate_sessions(predictions, n_bootstrap, confidence, 0, unit)
+        for name, predictions in runs.items()
+    }
+    contents = {name: content for name, (content, _) in evaluated.items()}
+    targets = [target for target in HEADLINE if HEADLINE[target][0] in metrics]
+    content: dict[str, Any] = to_json_values(
         {
             "schema_version": SCHEMA_VERSION,
             "kind": "comparison",
             "unit": unit,
             "targets": targets,
             "adjustment": adjustment.replace("_", "-"),
-            "bootstrap": first["bootstrap"],
+            "bootstrap": next(iter(contents.values()))["bootstrap"],
             "comparison": table.to_dict("records"),
             "runs": contents,
         }
     )
     roc = None
     if "binary" in targets:
-        roc = figures.roc_overlay({name: answers(tested) for name, (_, tested) in measured.items()})
+        roc = roc_comparison_figure({name: curve_data(s) for name, (_, s) in evaluated.items()})
     page = render(
         "comparison.html.jinja",
         m=content,
         title=f"Comparison of {len(runs)} runs",
-        names=names,
+        names=metrics,
         roc=roc,
         commands=commands,
-        differences=[row | {"words": _words(row)} for row in content["comparison"]],
+        differences=[row | {"outcome": _outcome(row)} for row in content["comparison"]],
     )
-    tables = [runs_table(contents, names), comparison_table(content)]
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "metrics.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
-    write_whole(out / "report.html", page)
-    write_whole(out / "tables.md", "\n".join(table.markdown() for table in tables))
-    write_whole(out / "tables.tex", "\n".join(table.latex() for table in tables))
+    write_report_files(
+        out, content, page, [runs_table(contents, metrics), comparison_table(content)]
+    )
     return content
 
 
-def _words(row: Mapping[str, Any]) -> str:
-    """Say in a few words which run is better, by the adjusted p and the interval together."""
+def _common_metrics(targets: Mapping[str, list[str]]) -> list[str]:
+    """Return the headline metrics of the targets that all runs have."""
+    common = [target for target in HEADLINE if all(target in own for own in targets.values())]
+    if not common:
+        names = "; ".join(f"{name}: {', '.join(own)}" for name, own in targets.items())
+        raise PairingError(
+            f"The runs have no target in common ({names}).",
+            setting="target",
+            remedy="Compare runs of one target.",
+        )
+    return [name for target in common for name in HEADLINE[target]]
+
+
+def _outcome(row: Mapping[str, Any]) -> str:
+    """Say which run is better, by the adjusted p value and the interval together."""
     if row["p_adjusted"] is None or row["ci_low"] is None:
         return "undefined"
     if row["p_adjusted"] >= 0.05 or row["ci_low"] <= 0 <= row["ci_high"]:
-        return "no difference shown"
-    lower = METRICS[row["metric"]].lower_is_better
-    better = row["run_b"] if (row["difference"] > 0) == lower else row["run_a"]
+        return "no significant difference"
+    lower_is_better = METRICS[row["metric"]].lower_is_better
+    better = row["run_b"] if (row["difference"] > 0) == lower_is_better else row["run_a"]
     return f"{better} is better"

@@ -1,6 +1,7 @@
-"""The model card of a run: README.md in the format of the Hugging Face Hub, from metrics.json.
+"""The model card of a run: ``README.md`` in the format of the Hugging Face Hub.
 
-It names corpora and counts subjects; no ids, no paths of the machine that trained.
+The card names corpora and counts subjects. It contains no ids, and no paths of the machine on which
+the model was trained.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,41 +9,48 @@ from pathlib import Path
 from typing import Any
 
 from depmm.config import Config, TargetConfig
-from depmm.evaluation.reports.rendering import number, render, write_whole
+from depmm.evaluation.reports.rendering import number, render
 from depmm.evaluation.reports.tables import metrics_table
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
+from depmm.files import write_text
 
-LICENSE_NAME = "terms-of-the-training-corpora"  # weights of a corpus are bound by its agreement
+LICENSE_NAME = (
+    "terms-of-the-training-corpora"  # the agreement of a corpus applies to the weights, too
+)
 
 
 def write_model_card(
     folder: Path, content: Mapping[str, Any], config: Config, models: Sequence[str]
 ) -> None:
-    """Write ``README.md`` beside a run's report.
+    """Write the model card to ``README.md``.
 
     Parameters
     ----------
-    folder : of the report
-    content : of ``metrics.json``
-    config : of the run
-    models : folders of the trained models below the run's folder, ``.`` for itself
+    folder : Path
+        Folder of the report.
+    content : mapping of str to object
+        The content of ``metrics.json``.
+    config : Config
+        Config of the run.
+    models : sequence of str
+        Folders of the trained models relative to the folder of the run; ``.`` for itself.
     """
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-    task = _task(config.target)
+    task = _task_name(config.target)
     media = "video" if "face" in config.data.modalities else "audio"
     results = [
         EvalResult(
             task_type=f"{media}-classification" if config.target.kind == "binary" else "other",
             task_name=task,
             dataset_type="+".join(content["corpora"]),
-            dataset_name=f"{', '.join(content['corpora'])}, subjects not trained on",
+            dataset_name=f"{', '.join(content['corpora'])}, subjects not used for training",
             metric_type=name,
             metric_name=f"{METRICS[name].label} ({_interval(content, entry)})",
             metric_value=round(entry["value"], 4),
         )
-        for own in content["targets"]
-        for name in HEADLINE[own]
+        for target in content["targets"]
+        for name in HEADLINE[target]
         if (entry := content["metrics"][name])["value"] is not None
     ]
     data = ModelCardData(
@@ -64,11 +72,11 @@ def write_model_card(
         table=metrics_table(content, config.name).markdown(),
     )
     card = ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")
-    write_whole(folder / "README.md", f"{card.content.rstrip()}\n")
+    write_text(folder / "README.md", f"{card.content.rstrip()}\n")
 
 
-def _task(target: TargetConfig) -> str:
-    """Say what is predicted: a model of acted sadness is no model of depression."""
+def _task_name(target: TargetConfig) -> str:
+    """Name the target: a model of acted sadness is not a model of depression."""
     if target.positive:
         return f"{target.column}: {', '.join(target.positive)} against {', '.join(target.negative)}"
     words = {"binary": "two classes", "severity": "severity", "levels": "severity levels"}
@@ -77,4 +85,4 @@ def _task(target: TargetConfig) -> str:
 
 def _interval(content: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
     percent = f"{100 * content['bootstrap']['confidence']:g} %"
-    return f"{percent} interval {number(entry['ci_low'], 2)} to {number(entry['ci_high'], 2)}"
+    return f"{percent} CI {number(entry['ci_low'], 2)} to {number(entry['ci_high'], 2)}"

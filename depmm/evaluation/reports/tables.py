@@ -1,4 +1,4 @@
-"""Tables for a paper: the same numbers as the report's, in Markdown and in LaTeX (booktabs)."""
+"""Tables for a paper: the metrics of the report in Markdown and in LaTeX (booktabs)."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,18 +20,23 @@ _LATEX = {
     "\N{MINUS SIGN}": "$-$",
     "\N{EN DASH}": "--",
 }
+NONE = "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
 class Table:
     """A table of text.
 
-    Parameters
+    Attributes
     ----------
-    label : of LaTeX's reference, ``tab:label``
-    caption : unit, interval, draws and subjects: what a number needs beside it
-    header : [columns]
-    rows : [rows][columns]; the first column is left-aligned, the others are numbers
+    label : str
+        LaTeX label, written as ``tab:label``.
+    caption : str
+        Unit, sample, intervals and baseline of the numbers.
+    header : sequence of str
+        Names of the columns.
+    rows : sequence of sequence of str
+        The cells; the first column is left-aligned, the others are right-aligned.
     """
 
     label: str
@@ -40,14 +45,26 @@ class Table:
     rows: Sequence[Sequence[str]]
 
     def markdown(self) -> str:
-        """Write it as a pipe table under its caption."""
+        """Write the table as a pipe table under its caption.
+
+        Returns
+        -------
+        str
+            Markdown, in which all text is escaped.
+        """
         head, *body = [[markdown_text(cell) for cell in row] for row in (self.header, *self.rows)]
         rule = [":--", *["--:"] * (len(head) - 1)]
         table = "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *body))
         return f"Table: {markdown_text(self.caption)}\n\n{table}\n"
 
     def latex(self) -> str:
-        """Write it as a floating table with the rules of booktabs."""
+        """Write the table as a floating table with the rules of booktabs.
+
+        Returns
+        -------
+        str
+            LaTeX, in which all text is escaped.
+        """
         head, *body = [f"{' & '.join(map(_latex, row))} \\\\" for row in (self.header, *self.rows)]
         return "\n".join(
             [
@@ -69,12 +86,19 @@ class Table:
 
 
 def metrics_table(content: Mapping[str, Any], title: str) -> Table:
-    """Make the table of all metrics of a run: value, interval, baseline, gain over the baseline.
+    """Build the table of all metrics of a run.
 
     Parameters
     ----------
-    content : of ``metrics.json``
-    title : of the run
+    content : mapping of str to object
+        The content of ``metrics.json``.
+    title : str
+        Title of the report.
+
+    Returns
+    -------
+    Table
+        Value, interval, baseline and gain over the baseline of each metric.
     """
     rows = []
     for name, entry in content["metrics"].items():
@@ -83,29 +107,34 @@ def metrics_table(content: Mapping[str, Any], title: str) -> Table:
             [
                 METRICS[name].label,
                 number(entry["value"]),
-                _range(entry),
-                f"{number(baseline['value'])} ({LABELS[baseline['name']]})"
-                if baseline
-                else "\N{EN DASH}",
-                f"{number(gain['value'])} ({_range(gain)})" if gain else "\N{EN DASH}",
+                _interval(entry),
+                f"{number(baseline['value'])} ({LABELS[baseline['name']]})" if baseline else NONE,
+                f"{number(gain['value'])} ({_interval(gain)})" if gain else NONE,
             ]
         )
     percent = _percent(content["bootstrap"])
-    header = ["Metric", "Value", f"{percent} interval", "Baseline", f"Gain ({percent} interval)"]
+    header = ["Metric", "Value", f"{percent} CI", "Baseline", f"Gain ({percent} CI)"]
     caption = (
-        f"{title}. {_sample(content)} {_interval(content['bootstrap'])} The baseline is the best "
-        "constant answer on the same sessions."
+        f"{title}. {_sample(content)} {_method(content['bootstrap'])} The baseline is the best "
+        "constant prediction on the same sessions."
     )
     return Table(f"{title}-metrics", caption, header, rows)
 
 
 def runs_table(contents: Mapping[str, Mapping[str, Any]], metrics: Sequence[str]) -> Table:
-    """Make the table of several runs: each metric with its interval, and the baseline.
+    """Build the table of several runs.
 
     Parameters
     ----------
-    contents : name of the run -> content of its ``metrics.json``
-    metrics : names of ``METRICS``
+    contents : mapping of str to mapping
+        Name of the run and content of its ``metrics.json``.
+    metrics : sequence of str
+        Names of ``METRICS``.
+
+    Returns
+    -------
+    Table
+        Each metric with its interval and baseline, one row per run.
     """
     header = ["Run", *(part for name in metrics for part in (METRICS[name].label, "Baseline"))]
     rows = []
@@ -114,23 +143,35 @@ def runs_table(contents: Mapping[str, Mapping[str, Any]], metrics: Sequence[str]
         for name in metrics:
             entry = content["metrics"][name]
             baseline = entry["baseline"]
-            row += [f"{number(entry['value'])} ({_range(entry)})"]
-            row += [number(baseline["value"]) if baseline else "\N{EN DASH}"]
+            row.append(f"{number(entry['value'])} ({_interval(entry)})")
+            row.append(number(baseline["value"]) if baseline else NONE)
         rows.append(row)
     first = next(iter(contents.values()))
-    return Table("runs", f"{_sample(first)} {_interval(first['bootstrap'])}", header, rows)
+    return Table("runs", f"{_sample(first)} {_method(first['bootstrap'])}", header, rows)
 
 
 def comparison_table(content: Mapping[str, Any]) -> Table:
-    """Make the table of paired differences; ``content`` as ``write_comparison`` returns it."""
-    percent = _percent(content["bootstrap"])
-    header = ["Metric", "Runs", "Difference", f"{percent} interval", "p", "p adjusted"]
+    """Build the table of paired differences.
+
+    Parameters
+    ----------
+    content : mapping of str to object
+        What :func:`~depmm.evaluation.reports.comparison_report.write_comparison` returns.
+
+    Returns
+    -------
+    Table
+        Difference, interval and p values of each metric and pair of runs.
+    """
+    header = [
+        "Metric", "Runs", "Difference", f"{_percent(content['bootstrap'])} CI", "p", "Adjusted p",
+    ]  # fmt: skip
     rows = [
         [
             METRICS[row["metric"]].label,
             f"{row['run_a']} minus {row['run_b']}",
             number(row["difference"]),
-            _range(row),
+            _interval(row),
             p_value(row["p"]),
             p_value(row["p_adjusted"]),
         ]
@@ -138,33 +179,36 @@ def comparison_table(content: Mapping[str, Any]) -> Table:
     ]
     first = content["comparison"][0]
     caption = (
-        f"Paired differences, unit: {_unit(content['unit'])}, {first['sessions']} sessions of "
-        f"{first['subjects']} subjects. {_interval(content['bootstrap'])} p: permutation of the "
-        f"runs' answers within subjects, two-sided; adjusted by {content['adjustment'].title()} "
-        f"over {len(content['comparison'])} tests."
+        f"Paired differences. {_unit(content['unit'])} {first['sessions']} sessions of "
+        f"{first['subjects']} subjects. {_method(content['bootstrap'])} p: two-sided permutation "
+        f"test that exchanges the predictions of the runs within subjects, adjusted by "
+        f"{content['adjustment'].title()} for {len(content['comparison'])} tests."
     )
     return Table("comparison", caption, header, rows)
 
 
 def _sample(content: Mapping[str, Any]) -> str:
-    tested = content["counts"]["test"]
+    test = content["counts"]["test"]
     instrument = f" ({content['instrument']})" if content["instrument"] else ""
-    trials = len(content["seeds"])
-    mean = f", mean over {trials} {'seeds' if content['repeats'] == 1 else 'repetitions'}"
+    n_repetitions = len(content["seeds"])
+    repetitions = "seeds" if content["repeats"] == 1 else "repetitions"
+    mean = f"; mean over {n_repetitions} {repetitions}" if n_repetitions > 1 else ""
     return (
-        f"Unit: {_unit(content['unit'])}; {tested['sessions']} sessions of {tested['subjects']} "
-        f"subjects{instrument}{mean if trials > 1 else ''}."
+        f"{_unit(content['unit'])} {test['sessions']} sessions of {test['subjects']} "
+        f"subjects{instrument}{mean}."
     )
 
 
 def _unit(unit: str) -> str:
-    return "session" if unit == "session" else "subject, by the mean of all own sessions"
+    if unit == "session":
+        return "Unit: session."
+    return "Unit: subject (mean prediction of the sessions)."
 
 
-def _interval(bootstrap: Mapping[str, Any]) -> str:
+def _method(bootstrap: Mapping[str, Any]) -> str:
     return (
-        f"{_percent(bootstrap)} intervals are {bootstrap['method']} from "
-        f"{bootstrap['n_bootstrap']} bootstrap draws of subjects."
+        f"{_percent(bootstrap)} confidence intervals (CI): {bootstrap['method']} bootstrap of "
+        f"subjects, {bootstrap['n_bootstrap']} draws."
     )
 
 
@@ -172,7 +216,7 @@ def _percent(bootstrap: Mapping[str, Any]) -> str:
     return f"{100 * bootstrap['confidence']:g} %"
 
 
-def _range(entry: Mapping[str, Any]) -> str:
+def _interval(entry: Mapping[str, Any]) -> str:
     return f"{number(entry['ci_low'])} to {number(entry['ci_high'])}"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from depmm.evaluation.reports.figures import BLUE, GREY, STYLE
+from depmm.evaluation.reports.figure_style import BLUE, GREY, STYLE
 
 DRAWN = {"effect": "Effect (Hedges' g)", "correlation": "Rank correlation"}
 LABELS = ["encoder", "word", "valence", "branch", "over", "people"]

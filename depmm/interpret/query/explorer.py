@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
-from depmm.evaluation.reports.rendering import plain, templates, write_whole
+from depmm.evaluation.reports.rendering import templates, to_json_values
+from depmm.files import write_text
 from depmm.interpret.attribution.faithfulness import CURVES, compare_with_random
 from depmm.interpret.query.confounds import uneven_gender
 from depmm.interpret.query.word_means import CONFIDENCE, compared_words, word_means
@@ -73,7 +74,7 @@ def write_explorer(run: Path) -> Path:
     ]
     content = explorer_content(pd.read_parquet(steps), *others)
     path = run / "explorer.html"
-    write_whole(path, explorer_page(content, run.resolve().name))
+    write_text(path, explorer_page(content, run.resolve().name))
     return path
 
 
@@ -153,7 +154,7 @@ def explorer_content(
         "caution": None if predictions is None else _caution(steps, predictions),
         "sessions": _sessions(shown, steps, measures, number, branches, modalities),
     }
-    return plain(_rounded(content))
+    return to_json_values(_rounded(content))
 
 
 def _measures(steps: pd.DataFrame) -> dict[str, dict[str, str]]:

@@ -1,35 +1,37 @@
-"""The pages in a browser: the numbers of metrics.json, no error, no request, no overflow."""
+"""The pages in a browser: values of metrics.json, no error, no request and no overflow."""
 
 import re
 from html import escape
+from pathlib import Path
+from typing import Any
 
 import pytest
 from browser import BROWSER, browse
-from test_comparison_report import predictions
+from report_predictions import noisy_predictions
 
 from depmm.evaluation.reports.comparison_report import write_comparison
 from depmm.evaluation.reports.report import write_report
 
-PHONE, DESK = 390, 1000  # pixels
+PHONE, DESKTOP = 390, 1000  # pixels
 pytestmark = pytest.mark.skipif(
-    BROWSER is None, reason="no chromium on this machine (Debian: apt-get install chromium)"
+    BROWSER is None, reason="chromium is not installed (Debian: apt-get install chromium)"
 )
 
-# the page in frames of both widths; a frame can be looked into, as it is of the same origin
-LOOK = """<!DOCTYPE html><meta charset="utf-8"><title>look</title>
+# shows each page in frames of both widths; their content can be read, as they have the same origin
+INSPECTOR = """<!DOCTYPE html><meta charset="utf-8"><title>inspector</title>
 {frames}
-<pre id="found"></pre>
+<pre id="result"></pre>
 <script>
 const right = part => part.getBoundingClientRect().right;
 const width = part => part.getBoundingClientRect().width;
 addEventListener("load", () => {{
-  const found = [...document.querySelectorAll("iframe")].map(frame => {{
+  const result = [...document.querySelectorAll("iframe")].map(frame => {{
     const page = frame.contentDocument, view = frame.contentWindow;
     const cells = {{}};
     for (const cell of page.querySelectorAll("[data-field]")) {{
-      const row = cell.closest("tr"), place = cell.closest("[data-metric]");
-      const owner = row.dataset.run ?? row.dataset.difference ?? "";
-      cells[[owner, place ? place.dataset.metric : "", cell.dataset.field]] = cell.innerText;
+      const row = cell.closest("tr"), metric = cell.closest("[data-metric]");
+      const run = row.dataset.run ?? row.dataset.difference ?? "";
+      cells[[run, metric ? metric.dataset.metric : "", cell.dataset.field]] = cell.innerText;
     }}
     const wide = [...page.querySelectorAll("main *")].filter(part =>
       !part.closest("svg, .frame, .scroll") && right(part) > page.documentElement.clientWidth + 1);
@@ -39,73 +41,77 @@ addEventListener("load", () => {{
       wide: wide.map(part => part.outerHTML.slice(0, 80)),
       requests: view.performance.getEntriesByType("resource").map(entry => entry.name),
       figures: [...page.querySelectorAll("figure > svg")].map(width),
-      answer: page.querySelector(".summary h2").innerText,
+      headline: page.querySelector(".summary h2").innerText,
       cells,
     }};
   }});
-  document.getElementById("found").textContent = JSON.stringify(found);
+  document.getElementById("result").textContent = JSON.stringify(result);
 }});
 </script>"""
 
 
-def look_at(*pages):
-    """A page that shows others in frames of both widths and writes down what it sees there."""
+def inspector(*pages: str) -> str:
+    """Return a page that shows others in frames of both widths and writes what it sees."""
     frames = [
         f'<iframe srcdoc="{escape(html)}" width="{width}" height="900" style="border:0"></iframe>'
         for html in pages
-        for width in (PHONE, DESK)
+        for width in (PHONE, DESKTOP)
     ]
-    return LOOK.format(frames="".join(frames))
+    return INSPECTOR.format(frames="".join(frames))
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory):
-    """Both pages, opened at once: the log, and by name (metrics.json, HTML, phone, desk)."""
-    base = tmp_path_factory.mktemp("pages")
-    table, noise = predictions(0.5), predictions(30).drop(columns=["score_pred", "score"])
-    again = noise.sample(frac=1, random_state=0)
-    both = {"the_first_run_of_a_very_long_name_without_any_blank": noise, "again": again}
-    one, several = base / "run", base / "comparison"
+def inspected(tmp_path_factory) -> dict[str, Any]:
+    """Open both pages at once: the log, and by name (metrics.json, HTML, phone, desktop)."""
+    base: Path = tmp_path_factory.mktemp("pages")
+    table = noisy_predictions(0.5)
+    noise = noisy_predictions(30).drop(columns=["score_pred", "score"])
+    long_name = "the_first_run_of_a_very_long_name_without_any_blank"
+    runs = {long_name: noise, "again": noise.sample(frac=1, random_state=0)}
+    resampling: Any = {"n_bootstrap": 20, "confidence": 0.95}
     contents = [
-        write_report(table, one, title="run", n_bootstrap=20, config_text="a: " + "b" * 300),
-        write_comparison(
-            both, several, commands=dict.fromkeys(both), n_bootstrap=20, confidence=0.95
-        ),
+        write_report(table, base / "run", title="run", config_text="a: " + "b" * 300, **resampling),
+        write_comparison(runs, base / "comparison", commands=dict.fromkeys(runs), **resampling),
     ]
-    pages = [(folder / "report.html").read_text(encoding="utf-8") for folder in (one, several)]
-    (base / "look.html").write_text(look_at(*pages), encoding="utf-8")
-    frames, log = browse(base / "look.html", base / "profile")
+    pages = [
+        (base / name / "report.html").read_text(encoding="utf-8") for name in ("run", "comparison")
+    ]
+    (base / "inspector.html").write_text(inspector(*pages), encoding="utf-8")
+    frames, log = browse(base / "inspector.html", base / "profile")
     run, comparison = zip(contents, pages, frames[::2], frames[1::2], strict=True)
     return {"log": log, "run": run, "comparison": comparison}
 
 
-def shown(text):
+def to_number(text: str) -> float:
     return float(text.replace("\N{MINUS SIGN}", "-").replace("<", ""))
 
 
-def test_the_browser_shows_the_numbers_of_the_file(seen):
-    content, _, phone, desk = seen["run"]
-    assert phone["cells"] == desk["cells"]
-    assert desk["answer"] == "Better than a constant answer."
+def test_the_browser_shows_the_values_of_a_run(inspected):
+    content, _, phone, desktop = inspected["run"]
+    assert phone["cells"] == desktop["cells"]
+    assert desktop["headline"].startswith("Better")
     assert content["verdict"]["outcome"] == "better"
     for name, entry in content["metrics"].items():
         for field in ("value", "ci_low", "ci_high"):
-            assert shown(desk["cells"][f",{name},{field}"]) == pytest.approx(entry[field], abs=5e-4)
-    content, _, phone, desk = seen["comparison"]
-    assert desk["answer"] == "No difference between the runs is shown."
-    for run, own in content["runs"].items():
-        auroc = shown(desk["cells"][f"{run},auroc,value"])
-        assert auroc == pytest.approx(own["metrics"]["auroc"]["value"], abs=5e-4)
-    for number, row in enumerate(content["comparison"]):
+            value = to_number(desktop["cells"][f",{name},{field}"])
+            assert value == pytest.approx(entry[field], abs=5e-4)
+
+
+def test_the_browser_shows_the_values_of_a_comparison(inspected):
+    content, _, _, desktop = inspected["comparison"]
+    for name, run in content["runs"].items():
+        auroc = to_number(desktop["cells"][f"{name},auroc,value"])
+        assert auroc == pytest.approx(run["metrics"]["auroc"]["value"], abs=5e-4)
+    for index, row in enumerate(content["comparison"]):
         for field in ("difference", "p", "p_adjusted"):
-            value = shown(desk["cells"][f"{number},,{field}"])
-            assert value == pytest.approx(row[field], abs=6e-4), (number, field)
+            value = to_number(desktop["cells"][f"{index},,{field}"])
+            assert value == pytest.approx(row[field], abs=6e-4), (index, field)
 
 
 @pytest.mark.parametrize("name", ["run", "comparison"])
-def test_the_browser_reports_no_error_and_asks_for_nothing(seen, name):
-    _, html, *frames = seen[name]
-    assert "CONSOLE" not in seen["log"]
+def test_the_browser_reports_no_error_and_no_request(inspected, name):
+    _, html, *frames = inspected[name]
+    assert "CONSOLE" not in inspected["log"]
     assert all(frame["requests"] == [] for frame in frames)
     sources = re.findall(r'<[^>]+\s(?:src|href|data|action)="([^"]*)"', html)
     assert all(source.startswith("#") for source in sources)
@@ -113,24 +119,23 @@ def test_the_browser_reports_no_error_and_asks_for_nothing(seen, name):
 
 
 @pytest.mark.parametrize("name", ["run", "comparison"])
-def test_a_phone_shows_the_page_without_scrolling_sideways(seen, name):
-    for frame in seen[name][2:]:
+def test_a_phone_does_not_scroll_sideways(inspected, name):
+    for frame in inspected[name][2:]:
         assert (frame["content"], frame["wide"]) == (frame["width"], [])
         assert frame["figures"]
         assert all(100 < figure < frame["width"] for figure in frame["figures"])
 
 
-def test_errors_requests_and_overflow_are_found(tmp_path):
-    """What the tests above rest on."""
+def test_the_inspector_detects_errors_requests_and_overflow(tmp_path):
     html = (
-        '<body><main><div class="answer"><h2>x</h2></div><p style="width:600px">wide</p>'
+        '<body><main><div class="summary"><h2>x</h2></div><p style="width:600px">wide</p>'
         '<img src="http://example.invalid/a.png"><script>undefined_name()</script></main>'
     )
-    (tmp_path / "look.html").write_text(look_at(html))
-    (phone, desk), log = browse(tmp_path / "look.html", tmp_path / "profile")
+    (tmp_path / "inspector.html").write_text(inspector(html))
+    (phone, desktop), log = browse(tmp_path / "inspector.html", tmp_path / "profile")
     assert "undefined_name" in log
     assert "CONSOLE" in log
-    assert phone["requests"] == desk["requests"] == ["http://example.invalid/a.png"]
-    assert (phone["content"] > PHONE, desk["content"] > DESK) == (True, False)
+    assert phone["requests"] == desktop["requests"] == ["http://example.invalid/a.png"]
+    assert (phone["content"] > PHONE, desktop["content"] > DESKTOP) == (True, False)
     assert ["wide" in part for part in phone["wide"]] == [True]
-    assert desk["wide"] == []
+    assert desktop["wide"] == []

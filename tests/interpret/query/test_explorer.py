@@ -175,7 +175,7 @@ def test_a_word_cannot_leave_the_data(tmp_path):
 
 # the page in a frame; the script walks through it as a reader would and writes down what it sees
 WALK = """<!DOCTYPE html><meta charset="utf-8"><title>walk</title>
-<pre id="found"></pre>
+<pre id="result"></pre>
 {frames}
 <script>
 const texts = (page, selector) => [...page.querySelectorAll(selector)].map(part => part.innerText);
@@ -229,7 +229,7 @@ async function walk(frame) {{
 addEventListener("load", async () => {{
   const found = [];
   for (const frame of document.querySelectorAll("iframe")) found.push(await walk(frame));
-  document.getElementById("found").textContent = JSON.stringify(found);
+  document.getElementById("result").textContent = JSON.stringify(found);
 }});
 </script>"""
 

@@ -1,0 +1,266 @@
+"""The content of ``metrics.json``: every metric of a predictions table with interval and baseline.
+
+Works on predictions of any program (``depmm.evaluation.predictions``). The unit of every metric is
+the session, or the subject where ``unit`` is ``subject``. Sessions that are tested in different
+folds are pooled. With several seeds, or with folds that test each session several times (repeated
+k-fold), a metric is the mean over these repetitions, and its bootstrap draws the same subjects for
+all of them.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.manifest import SESSION_KEY
+from depmm.evaluation.baselines import add_baselines, compare_with_baselines
+from depmm.evaluation.covariate_baselines import (
+    add_covariate_baselines,
+    compare_with_covariate_baselines,
+)
+from depmm.evaluation.predictions import (
+    SPLITS,
+    Unit,
+    assumptions,
+    instrument_of,
+    prepare_predictions,
+)
+from depmm.evaluation.reports.rendering import to_json_values
+from depmm.evaluation.reports.report_warnings import report_warnings
+from depmm.evaluation.stats.binary_metrics import confusion
+from depmm.evaluation.stats.bootstrap import ResampledSessions, count_sessions, resample_sessions
+from depmm.evaluation.stats.calibration import CalibrationError, measure_calibration
+from depmm.evaluation.stats.conformal_sets import (
+    ALPHAS,
+    measure_label_sets,
+    measure_severity_intervals,
+)
+from depmm.evaluation.stats.metrics import HEADLINE
+from depmm.evaluation.stats.risk_coverage import measure_gate_std, measure_risk_coverage
+from depmm.evaluation.stats.weighted_sums import unit_weights
+from depmm.evaluation.subgroups import measure_subgroups
+
+SCHEMA_VERSION = 1  # of metrics.json; raised when a key changes its meaning or is removed
+N_THREADS = 2  # numpy computes outside of the interpreter lock; each thread holds blocks of draws
+OUTCOMES = ("worse", "undefined", "not shown to be better", "better")  # the worst first
+
+
+def evaluate_predictions(
+    predictions: pd.DataFrame,
+    *,
+    n_bootstrap: int,
+    confidence: float,
+    seed: int = 0,
+    unit: Unit = "session",
+) -> dict[str, Any]:
+    """Compute the content of ``metrics.json``.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        See :func:`~depmm.evaluation.predictions.check_predictions`.
+    n_bootstrap : int
+        Number of bootstrap draws of subjects.
+    confidence : float
+        Level of the intervals, for example 0.95.
+    seed : int, default 0
+        Seed of the bootstrap.
+    unit : {"session", "subject"}, default "session"
+        Unit of every metric. For ``"subject"``, the predictions of the sessions of a subject are
+        averaged.
+
+    Returns
+    -------
+    dict of str to object
+        JSON values, None where undefined. ``metrics`` maps a name of ``METRICS`` to ``value``,
+        ``ci_low``, ``ci_high``, ``n_undefined`` (bootstrap draws), ``baseline``, ``gain`` (paired
+        difference to the baseline) and ``verdict``. ``baselines`` has the metrics of every constant
+        prediction, ``covariate_baselines`` those of models without a recording for each target.
+        ``subgroups`` and ``subgroup_gaps`` are described in
+        :func:`~depmm.evaluation.subgroups.measure_subgroups`. ``counts``, ``protocol``, ``folds``,
+        ``seeds``, ``thresholds`` and ``bootstrap`` describe the protocol, ``warnings`` its
+        limitations.
+
+    Raises
+    ------
+    PredictionTableError
+        If the table contradicts itself, or a column that the evaluation needs is missing.
+    """
+    return evaluate_sessions(predictions, n_bootstrap, confidence, seed, unit)[0]
+
+
+def evaluate_sessions(
+    predictions: pd.DataFrame, n_bootstrap: int, confidence: float, seed: int, unit: Unit
+) -> tuple[dict[str, Any], ResampledSessions]:
+    """Compute the content of ``metrics.json``, and return the test sessions for the figures.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        See :func:`evaluate_predictions`, as for the other parameters.
+    n_bootstrap : int
+        Number of bootstrap draws of subjects.
+    confidence : float
+        Level of the intervals.
+    seed : int
+        Seed of the bootstrap.
+    unit : {"session", "subject"}
+        Unit of every metric.
+
+    Returns
+    -------
+    content : dict of str to object
+        See :func:`evaluate_predictions`.
+    resampled : ResampledSessions
+        Test sessions with their bootstrap weights.
+
+    Raises
+    ------
+    PredictionTableError
+        If the table contradicts itself, or a column that the evaluation needs is missing.
+    """
+    table, targets = prepare_predictions(predictions, unit)
+    fitted: dict[str, Any] = {}
+    not_possible: dict[str, Any] = {}
+    for target in targets:
+        table = add_baselines(table, target)
+        table, fitted[target], not_possible[target] = add_covariate_baselines(table, target)
+    resampled = resample_sessions(table, n_bootstrap, confidence, seed)
+    with threadpool_limits(1), ThreadPoolExecutor(N_THREADS) as pool:
+        constant = [pool.submit(compare_with_baselines, resampled, target) for target in targets]
+        calibration = {t: pool.submit(_calibration, table, resampled, t, seed) for t in targets}
+        subgroups = pool.submit(measure_subgroups, resampled, targets, seed)
+        covariate = {
+            t: pool.submit(compare_with_covariate_baselines, resampled, t, fitted[t])
+            for t in targets
+        }
+    metrics = {name: entry for future in constant for name, entry in future.result()[0].items()}
+    baselines = {name: entry for future in constant for name, entry in future.result()[1].items()}
+    instrument = instrument_of(table)
+    test = table[table["split"] == "test"]
+    content: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "run",
+        "unit": unit,
+        "targets": targets,
+        "corpora": sorted(test["corpus"].unique()),
+        "instrument": instrument,
+        "verdict": _overall_verdict(metrics, targets),
+        "metrics": metrics,
+        "baselines": baselines,
+        "covariate_baselines": {
+            t: {"baselines": covariate[t].result(), "not_possible": not_possible[t]}
+            for t in targets
+        },
+        "confusion": _confusion(resampled) if "binary" in targets else None,
+        "levels": _levels(resampled, instrument) if "severity" in targets else None,
+        "thresholds": _thresholds(table) if "binary" in targets else [],
+        "counts": {split: count_sessions(table[table["split"] == split]) for split in SPLITS},
+        "protocol": _protocol(table, targets),
+        "assumed": assumptions(predictions),
+        "untested": _untested(table),
+        "folds": sorted(int(fold) for fold in test["fold"].unique()),
+        "seeds": list(resampled.seeds),
+        "repeats": resampled.repeats,
+        **subgroups.result(),
+        "calibration": {target: future.result() for target, future in calibration.items()},
+        "bootstrap": {
+            "unit": "subject",
+            "method": "BCa",
+            "n_bootstrap": n_bootstrap,
+            "confidence": confidence,
+            "seed": seed,
+            "subjects_by_stratum": resampled.subjects_by_stratum,
+        },
+    }
+    content["warnings"] = report_warnings(content, resampled.confidence)
+    return to_json_values(content), resampled
+
+
+def _overall_verdict(metrics: Mapping[str, Any], targets: list[str]) -> dict[str, str]:
+    """Combine the verdicts of the headline metrics: better only if each of them is better."""
+    verdicts = [metrics[name]["verdict"] for target in targets for name in HEADLINE[target]]
+    outcome = min((verdict["outcome"] for verdict in verdicts), key=OUTCOMES.index)
+    return {"outcome": outcome, "text": " ".join(verdict["text"] for verdict in verdicts)}
+
+
+def _confusion(resampled: ResampledSessions) -> dict[str, Any]:
+    """Count true and false decisions; with several seeds their mean and the counts of each."""
+    per_seed = {}
+    for seed, rows in resampled.seeds.items():
+        counts = confusion(rows["y_true"], rows["y_pred"].astype(int), unit_weights(len(rows)))
+        per_seed[str(seed)] = {name: int(value[0]) for name, value in vars(counts).items()}
+    cells = next(iter(per_seed.values()))
+    if len(per_seed) == 1:
+        return dict(cells)
+    mean = {cell: float(np.mean([c[cell] for c in per_seed.values()])) for cell in cells}
+    return {**mean, "per_seed": per_seed}
+
+
+def _levels(resampled: ResampledSessions, instrument: str | None) -> dict[str, Any] | None:
+    """Count sessions by measured (row) and predicted (column) severity level, mean over seeds.
+
+    None for an instrument without levels.
+    """
+    names = INSTRUMENTS[instrument].level_names if instrument in INSTRUMENTS else ()
+    if not names:
+        return None
+    counts = np.zeros((len(names), len(names)))
+    for rows in resampled.seeds.values():
+        pairs = rows["band"].to_numpy(int), rows["band_pred"].to_numpy(int)
+        np.add.at(counts, pairs, 1 / len(resampled.seeds))
+    return {"names": list(names), "counts": counts.round(9).tolist()}
+
+
+def _calibration(
+    table: pd.DataFrame, resampled: ResampledSessions, target: str, seed: int
+) -> dict[str, Any]:
+    """Measure calibration, conformal sets and gate spread; a part may be ``unavailable``."""
+    measure_conformal = measure_label_sets if target == "binary" else measure_severity_intervals
+    content: dict[str, Any] = {}
+    if target == "binary":
+        content |= measure_calibration(table, resampled, seed)
+        content["risk_coverage"] = measure_risk_coverage(resampled)
+    try:
+        content["conformal"] = [measure_conformal(table, resampled, alpha) for alpha in ALPHAS]
+    except CalibrationError as error:
+        content["conformal"] = {"unavailable": str(error)}
+    content["gate_std"] = measure_gate_std(resampled, target)
+    return content
+
+
+def _untested(table: pd.DataFrame) -> dict[str, Any]:
+    """List the sessions that are in a fold but tested in none; empty for a single fold."""
+    is_test = table["split"] == "test"
+    if table.loc[is_test, "fold"].nunique() < 2:
+        return {"sessions": 0, "which": []}
+    keys = pd.MultiIndex.from_frame(table[SESSION_KEY])
+    untested = keys[~is_test].unique().difference(keys[is_test]).sort_values()
+    return {"sessions": len(untested), "which": ["/".join(key) for key in untested]}
+
+
+def _thresholds(table: pd.DataFrame) -> list[dict[str, Any]]:
+    thresholds = table[["fold", "seed", "threshold", "threshold_source"]].drop_duplicates()
+    return [
+        {"fold": row.fold, "seed": row.seed, "value": row.threshold, "source": row.threshold_source}
+        for row in thresholds.sort_values(["seed", "fold"]).itertuples()
+    ]
+
+
+def _protocol(table: pd.DataFrame, targets: list[str]) -> list[dict[str, Any]]:
+    """Count subjects and sessions in each split of each (seed, fold), ordered as _thresholds."""
+    return [
+        {
+            "fold": rows["fold"].iloc[0],
+            "seed": rows["seed"].iloc[0],
+            **{split: count_sessions(rows[rows["split"] == split]) for split in SPLITS},
+            "baseline_source": {
+                target: rows[f"{target}_baseline_source"].iloc[0] for target in targets
+            },
+        }
+        for _, rows in table.groupby(["seed", "fold"])
+    ]

@@ -1,0 +1,108 @@
+"""Limitations of an evaluation that a reader must know before trusting its metrics."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from depmm.evaluation.baselines import NO_SOURCE
+from depmm.evaluation.covariate_baselines import covariate_warnings
+from depmm.evaluation.predictions import NAMED
+from depmm.evaluation.stats.intervals import wilson_interval
+from depmm.evaluation.stats.metrics import METRICS
+from depmm.evaluation.subgroups import subgroup_warnings
+
+FEW_SUBJECTS = 20  # a bootstrap of fewer subjects is visibly too narrow
+
+
+def report_warnings(content: Mapping[str, Any], confidence: float) -> list[str]:
+    """List the limitations of an evaluation.
+
+    Parameters
+    ----------
+    content : mapping of str to object
+        The content of ``metrics.json``, without ``warnings``.
+    confidence : float
+        Level of the intervals.
+
+    Returns
+    -------
+    list of str
+        Sentences.
+    """
+    warnings = [*_protocol_warnings(content), *_interval_warnings(content)]
+    for target, entry in content["covariate_baselines"].items():
+        warnings += covariate_warnings(entry["baselines"], target)
+    warnings += subgroup_warnings(content["subgroup_gaps"])
+    accuracy, n_subjects = content["metrics"].get("accuracy"), content["counts"]["test"]["subjects"]
+    if accuracy and accuracy["ci_low"] == accuracy["ci_high"]:
+        exact = wilson_interval(accuracy["value"] * n_subjects, n_subjects, confidence)
+        warnings.append(
+            f"All bootstrap draws have an accuracy of {exact.value:.3f}, so that the bootstrap "
+            f"shows no uncertainty. Wilson's interval for {n_subjects} subjects is "
+            f"{exact.ci_low:.3f} to {exact.ci_high:.3f}."
+        )
+    return warnings
+
+
+def _protocol_warnings(content: Mapping[str, Any]) -> list[str]:
+    warnings = []
+    n_subjects = content["counts"]["test"]["subjects"]
+    if n_subjects < FEW_SUBJECTS:
+        warnings.append(
+            f"There are only {n_subjects} test subjects; bootstrap intervals of fewer than "
+            f"{FEW_SUBJECTS} subjects are too narrow."
+        )
+    sources = {
+        source for fold in content["protocol"] for source in fold["baseline_source"].values()
+    }
+    if NO_SOURCE in sources:
+        warnings.append(
+            "The table has test rows only. Whether test subjects were used for training cannot be "
+            "checked, the threshold is 0.5, and the baselines are those that need no training data "
+            "(one class for all sessions, probability 0.5)."
+        )
+    elif folds := {str(f["fold"]) for f in content["protocol"] if not f["train"]["sessions"]}:
+        warnings.append(
+            f"The table has no train rows in fold(s) {', '.join(sorted(folds))}. Whether test "
+            "subjects were used for training cannot be checked there, and baselines are fitted on "
+            "validation rows."
+        )
+    elif "validation" in sources:
+        warnings.append(
+            "The train rows of some folds have no labels; baselines are fitted on validation rows "
+            "there."
+        )
+    warnings += [
+        f"The threshold of fold {entry['fold']}, seed {entry['seed']} is {entry['source']}."
+        for entry in content["thresholds"]
+        if entry["source"].startswith("0.5") and NO_SOURCE not in sources
+    ]
+    if n_untested := content["untested"]["sessions"]:
+        names = content["untested"]["which"]
+        more = ", ..." if n_untested > NAMED else ""
+        warnings.append(
+            f"{n_untested} sessions are in the folds but are not tested in any of them: "
+            f"{', '.join(names[:NAMED])}{more}."
+        )
+    return warnings
+
+
+def _interval_warnings(content: Mapping[str, Any]) -> list[str]:
+    warnings = []
+    metrics = content["metrics"].items()
+    undefined = [
+        f"{METRICS[name].label} ({entry['n_undefined']})"
+        for name, entry in metrics
+        if entry["n_undefined"]
+    ]
+    if undefined:
+        warnings.append(
+            f"Undefined bootstrap draws of {content['bootstrap']['n_bootstrap']} are left out: "
+            f"{', '.join(undefined)}."
+        )
+    percentile: dict[str, list[str]] = {}
+    for name, entry in metrics:
+        if entry["reason"]:
+            percentile.setdefault(entry["reason"], []).append(METRICS[name].label)
+    for reason, labels in percentile.items():
+        warnings.append(f"Intervals of {', '.join(labels)} are percentile, not BCa: {reason}.")
+    return warnings

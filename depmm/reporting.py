@@ -1,0 +1,196 @@
+"""Evaluate runs, or predictions of any program, and write their reports."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from depmm.errors import DepmmError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from depmm.runs.contents import RunContents
+
+SUMMARY_METRICS = ("balanced_accuracy", "auroc", "f1_macro", "rmse", "mae")
+
+
+class EvaluationError(DepmmError):
+    """Runs that cannot be evaluated together."""
+
+
+def evaluate(
+    run: "Path | str | pd.DataFrame | Sequence[Path | str]",
+    out: Path | str | None = None,
+    unit: Literal["session", "subject"] = "session",
+) -> dict[str, Any]:
+    """Evaluate a run, or compare several on the same subjects, and write the report.
+
+    The report consists of ``metrics.json``, ``report.html``, ``tables.md`` and ``tables.tex``. A
+    single run with a trained network also gets a model card, ``README.md``.
+
+    Parameters
+    ----------
+    run : Path, str, DataFrame or sequence of Path
+        Folder of a run or of a cross-validation, file of a predictions table (.parquet or .csv),
+        the table itself, or several folders and files, which are compared.
+    out : Path or str, optional
+        Folder of the report; default: the folder of the run. Several runs need one. Without it, no
+        file is written for a DataFrame.
+    unit : {"session", "subject"}, default "session"
+        Unit of every metric. For ``"subject"``, the predictions of the sessions of a subject are
+        averaged.
+
+    Returns
+    -------
+    dict of str to object
+        The content of ``metrics.json``.
+
+    Raises
+    ------
+    EvaluationError
+        If several runs have no ``out``, are given twice or have different confidence levels.
+    DepmmError
+        If a run is not finished or a predictions table cannot be used.
+
+    Examples
+    --------
+    >>> metrics = evaluate("runs/demo")  # doctest: +SKIP
+    >>> metrics["metrics"]["auroc"]["value"]  # doctest: +SKIP
+    0.93
+    """
+    import pandas as pd
+
+    from depmm.runs.contents import read_run
+
+    folder = None if out is None else Path(out)
+    if isinstance(run, pd.DataFrame):
+        return _evaluate_table(run, folder, unit)
+    if isinstance(run, str | Path):
+        return _evaluate_run(read_run(Path(run)), folder, unit)
+    paths = [Path(path) for path in run]
+    if len(paths) == 1:
+        return _evaluate_run(read_run(paths[0]), folder, unit)
+    if folder is None:
+        raise EvaluationError(
+            "Several runs have one report, whose folder is not given.",
+            setting="out",
+            remedy="Give it with --out FOLDER.",
+        )
+    return _compare_runs(paths, folder, unit)
+
+
+def _evaluate_table(
+    table: "pd.DataFrame", out: Path | None, unit: Literal["session", "subject"]
+) -> dict[str, Any]:
+    from depmm.config import EvaluationConfig
+    from depmm.evaluation.reports.content import evaluate_predictions
+    from depmm.evaluation.reports.report import write_report
+
+    settings = EvaluationConfig()
+    resampling = {"n_bootstrap": settings.n_bootstrap, "confidence": settings.confidence}
+    if out is None:
+        return evaluate_predictions(table, unit=unit, **resampling)
+    return write_report(table, out, title=out.name, unit=unit, **resampling)
+
+
+def _evaluate_run(
+    contents: "RunContents", out: Path | None, unit: Literal["session", "subject"]
+) -> dict[str, Any]:
+    from depmm.config import Config
+    from depmm.evaluation.reports.model_card import write_model_card
+    from depmm.evaluation.reports.report import write_report
+
+    folder = out or contents.path
+    metrics = write_report(
+        contents.predictions,
+        folder,
+        title=contents.name,
+        config_text=contents.config_text,
+        history=contents.history,
+        environment=contents.environment,
+        command=(contents.environment or {}).get("command"),
+        audit=contents.audit,
+        coverage=contents.coverage,
+        tuning=contents.tuning,
+        n_bootstrap=contents.n_bootstrap,
+        confidence=contents.confidence,
+        unit=unit,
+    )
+    if contents.models and isinstance(contents.config, Config):
+        write_model_card(folder, metrics, contents.config, contents.models)
+    return metrics
+
+
+def _compare_runs(
+    paths: Sequence[Path], out: Path, unit: Literal["session", "subject"]
+) -> dict[str, Any]:
+    from depmm.evaluation.reports.comparison_report import write_comparison
+    from depmm.runs.contents import read_run
+
+    runs = [read_run(path) for path in paths]
+    names = [run.name for run in runs]
+    if len(set(names)) < len(names):  # of different folders, or .csv and .parquet
+        names = list(map(str, paths))
+    for name in names:
+        if names.count(name) > 1:
+            raise EvaluationError(
+                f"{name} is given twice, and a run cannot be compared with itself.",
+                file=name,
+                remedy="Give each run once.",
+            )
+    if len(levels := {run.confidence for run in runs}) > 1:
+        raise EvaluationError(
+            f"The configs of the runs have different confidence levels: {sorted(levels)}.",
+            setting="evaluation.confidence",
+            value=sorted(levels),
+            remedy="Set the same evaluation.confidence in all of them.",
+        )
+    commands = [(run.environment or {}).get("command") for run in runs]
+    return write_comparison(
+        {name: run.predictions for name, run in zip(names, runs, strict=True)},
+        out,
+        commands=dict(zip(names, commands, strict=True)),
+        n_bootstrap=max(run.n_bootstrap for run in runs),
+        confidence=runs[0].confidence,
+        unit=unit,
+    )
+
+
+def summary_lines(content: dict[str, Any]) -> list[str]:
+    """Summarise a report for the terminal.
+
+    Parameters
+    ----------
+    content : dict of str to object
+        What :func:`evaluate` returns.
+
+    Returns
+    -------
+    list of str
+        One line per main metric with interval and baseline, or per paired difference.
+    """
+    if content["kind"] == "comparison":
+        return [_difference_line(row) for row in content["comparison"]]
+    lines = []
+    for name in SUMMARY_METRICS:
+        if entry := content["metrics"].get(name):
+            line = f"{name:18s} {_estimate(entry, 'value')}"
+            if entry.get("baseline"):
+                line += f"   baseline {_number(entry['baseline']['value'])}"
+            lines.append(line)
+    return lines
+
+
+def _difference_line(row: dict[str, Any]) -> str:
+    return (
+        f"{row['metric']:18s} {row['run_a']} minus {row['run_b']}: {_estimate(row, 'difference')}"
+        f"   p {_number(row['p'])}, adjusted {_number(row['p_adjusted'])}"
+    )
+
+
+def _estimate(entry: dict[str, Any], key: str) -> str:
+    return f"{_number(entry[key])} [{_number(entry['ci_low'])}, {_number(entry['ci_high'])}]"
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
