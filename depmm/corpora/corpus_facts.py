@@ -26,7 +26,18 @@ class RelatedCorpus(Settings):
     reason: str = Field(description="what the two corpora share")
 
     def matches(self, corpus: str) -> bool:
-        """Whether ``corpus`` is the other corpus."""
+        """Check whether a corpus is the other corpus.
+
+        Parameters
+        ----------
+        corpus : str
+            Corpus id.
+
+        Returns
+        -------
+        bool
+            Whether its id matches.
+        """
         return fnmatchcase(corpus, self.corpus)
 
 

@@ -50,7 +50,7 @@ INSTRUMENTS = {
 }
 
 
-def check_score(score: float, instrument: str, place: str) -> float:
+def check_score(score: float, instrument: str, place: str, session: str | None = None) -> float:
     """Check that a score lies in the range of its instrument.
 
     Parameters
@@ -60,7 +60,9 @@ def check_score(score: float, instrument: str, place: str) -> float:
     instrument : str
         Name of the instrument; an unknown one has no scores.
     place : str
-        Where the score stands, for the message.
+        Session and source of the score, for the message.
+    session : str, optional
+        Session id.
 
     Returns
     -------
@@ -83,5 +85,6 @@ def check_score(score: float, instrument: str, place: str) -> float:
         f"{place}: score {score:g}, but {instrument} {range_text}. Correct the table that gives "
         "the score, or name the right instrument in the spec.",
         column="score",
+        session=session,
         value=score,
     )

@@ -28,7 +28,7 @@ _ID_LENGTH = 100  # characters; an id becomes part of a file name
 _UNSAFE_PATH = re.compile(r"^/|^[A-Za-z]:|[\\\0]|(?:^|/)\.\.(?:/|$)")
 
 
-def check_id(value: str, place: str) -> str:
+def check_id(value: str, place: str, file: str | None = None, line: int | None = None) -> str:
     """Check that a value is safe as an id and as part of a file name.
 
     Parameters
@@ -37,6 +37,10 @@ def check_id(value: str, place: str) -> str:
         The id.
     place : str
         What and where it is, for the message, for example ``"subject in labels.csv, line 3"``.
+    file : str, optional
+        File that gives it.
+    line : int, optional
+        Line of the file.
 
     Returns
     -------
@@ -59,6 +63,8 @@ def check_id(value: str, place: str) -> str:
         raise ManifestError(
             f"{place}: {str(value)[:120]!r} {problem}. Use letters, digits and _.()+@=- without "
             "'..', starting with a letter or digit.",
+            file=file,
+            line=line,
             value=value,
         )
     return value
@@ -279,7 +285,8 @@ def _check_sessions(table: pd.DataFrame) -> None:
         scale = INSTRUMENTS.get(str(name), INSTRUMENTS["group"])
         lowest, highest = scale.lowest or 0, scale.highest or -1
         for _, row in rows[~rows["score"].between(lowest, highest)].iterrows():
-            check_score(row["score"], str(name), f"session {'/'.join(row[SESSION_KEY])}")
+            place = f"session {'/'.join(row[SESSION_KEY])}"
+            check_score(row["score"], str(name), place, row["session"])
     if len(bad := table[table["label"].notna() & table["instrument"].isna()]):
         raise _row_error(
             bad,

@@ -1,7 +1,7 @@
-"""Patterns with named fields for file paths, and templates that put fields together again.
+"""Patterns with named fields for file paths, and templates that fields are put into.
 
-``**/{subject}_{visit:int}.mp4`` matches ``raw/S007_02.mp4`` and reads ``subject`` S007 and
-``visit`` 2; the template ``{subject}-{visit}`` then makes ``S007-2``.
+``**/{subject}_{visit:int}.mp4`` matches ``raw/S007_02.mp4`` and gives ``subject`` S007 and
+``visit`` 2; the template ``{subject}-{visit}`` then gives ``S007-2``.
 """
 
 import re
@@ -16,19 +16,23 @@ _FIELD = re.compile(r"\{([a-z][a-z0-9_]*)(?::(int|[1-9][0-9]?))?\}")
 
 
 class PatternError(DepmmError):
-    """A pattern or template that cannot be understood; names the text and the remedy."""
+    """A pattern or template that cannot be understood; ``value`` is its text."""
 
 
 @dataclass(frozen=True)
 class Pattern:
     """A compiled file pattern.
 
-    Parameters
+    Attributes
     ----------
-    text : as written
-    regex : the same as one regular expression over the whole path
-    fields : names in order of appearance
-    integers : the fields whose leading zeros are dropped
+    text : str
+        The pattern as written.
+    regex : re.Pattern
+        The same as one regular expression for the whole path.
+    fields : tuple of str
+        Names of the fields, in order of appearance.
+    integers : frozenset of str
+        The fields whose leading zeros are dropped.
     """
 
     text: str
@@ -37,11 +41,22 @@ class Pattern:
     integers: frozenset[str]
 
     def match(self, path: str) -> dict[str, str] | None:
-        """Read the fields from a path (POSIX, relative to the corpus root), None without match."""
-        found = self.regex.fullmatch(path)
-        if found is None:
+        """Read the fields from a path.
+
+        Parameters
+        ----------
+        path : str
+            Path relative to the corpus root, with ``/``.
+
+        Returns
+        -------
+        dict of str to str or None
+            Field -> text; None where the path does not match.
+        """
+        match = self.regex.fullmatch(path)
+        if match is None:
             return None
-        fields = found.groupdict()
+        fields = match.groupdict()
         for name in self.integers:
             fields[name] = str(int(fields[name]))
         return fields
@@ -54,16 +69,28 @@ def compile_pattern(text: str) -> Pattern:
     ``{name}`` is the shortest run of characters (no slash) that lets the whole path match,
     ``{name:2}`` exactly two, ``{name:int}`` digits without their leading zeros; a name used twice
     must match the same text twice. ``*`` is any run without slash, ``**/`` any number of folders.
-    All else, upper and lower case included, stands for itself.
+    Everything else matches itself, upper and lower case included.
+
+    Parameters
+    ----------
+    text : str
+        The pattern.
+
+    Returns
+    -------
+    Pattern
+        The compiled pattern.
 
     Raises
     ------
-    PatternError : unbalanced braces, an unknown field form, ``**`` inside a name, a path that is
-        absolute, leaves the corpus folder or is written with backslashes
+    PatternError
+        If braces are unbalanced, the form of a field is unknown, ``**`` is inside a name, or the
+        path is absolute, leaves the corpus folder or is written with backslashes.
     """
     if not text or text.startswith("/") or "\\" in text or ".." in text.split("/"):
         raise PatternError(
-            f"pattern {text!r}: write a path relative to the corpus root, with / and without '..'"
+            f"pattern {text!r}: write a path relative to the corpus root, with / and without '..'",
+            value=text,
         )
     regex, fields, integers = "", [], set()
     for piece in _PIECE.findall(text):
@@ -71,14 +98,14 @@ def compile_pattern(text: str) -> Pattern:
             regex += "(?:[^/]+/)*"
         elif piece.startswith("**"):
             raise PatternError(
-                f"pattern {text!r}: '**' stands alone between slashes: write '**/name'"
+                f"pattern {text!r}: '**' is a folder of its own: write '**/name'", value=text
             )
         elif piece == "*":
             regex += "[^/]*"
         elif piece[0] not in "{}":
             regex += re.escape(piece)
         else:
-            name, form = _field(piece, text)
+            name, form = _parse_field(piece, text)
             if name in fields:
                 regex += f"(?P={name})"
                 continue
@@ -95,21 +122,30 @@ def fill_pattern(text: str, values: Mapping[str, str], folder: str = "") -> str:
 
     Parameters
     ----------
-    text : the pattern
-    values : its fields, as they are to stand in the path
-    folder : stands for a ``**/`` at the start; all others become nothing, and so does ``*`` unless
-        it is the whole of a name
+    text : str
+        The pattern.
+    values : mapping of str to str
+        The text of every field, as the path shows it.
+    folder : str, default ""
+        Replaces ``**/`` at the start. Every other ``**/`` becomes nothing, and so does ``*`` unless
+        it is the whole of a name.
+
+    Returns
+    -------
+    str
+        The path.
 
     Raises
     ------
-    KeyError : a field without value
+    KeyError
+        If a field has no value.
     """
     compile_pattern(text)
     pieces = [piece for piece in _PIECE.findall(text) if piece != "**/"]
     path = f"{folder}/" if folder and text.startswith("**/") else ""
     for piece, following in zip(pieces, [*pieces[1:], ""], strict=True):
         if piece[0] == "{":
-            path += values[_field(piece, text)[0]]
+            path += values[_parse_field(piece, text)[0]]
         elif piece != "*":
             path += piece
         elif path[-1:] in ("", "/") and following[:1] in ("", "/", "."):
@@ -118,49 +154,104 @@ def fill_pattern(text: str, values: Mapping[str, str], folder: str = "") -> str:
 
 
 def expand_ranges(names: Iterable[str]) -> list[str]:
-    """Write out numbered names: ``x{0-2}`` is x0, x1 and x2."""
-    found = []
+    """Write out numbered names: ``x{0-2}`` is x0, x1 and x2.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names, some of them with a range in braces.
+
+    Returns
+    -------
+    list of str
+        All names.
+    """
+    expanded = []
     for name in names:
-        piece = re.fullmatch(r"(.*)\{([0-9]+)-([0-9]+)\}(.*)", name)
-        numbers = range(int(piece[2]), int(piece[3]) + 1) if piece else ()
-        found += [f"{piece[1]}{number}{piece[4]}" for number in numbers] if piece else [name]
-    return found
+        match = re.fullmatch(r"(.*)\{([0-9]+)-([0-9]+)\}(.*)", name)
+        if match is None:
+            expanded.append(name)
+        else:
+            numbers = range(int(match[2]), int(match[3]) + 1)
+            expanded += [f"{match[1]}{number}{match[4]}" for number in numbers]
+    return expanded
 
 
 def field_forms(text: str) -> dict[str, str]:
-    """Name the form of each field of a pattern: ``int``, a number of characters, or nothing."""
-    pieces = [_field(piece, text) for piece in _PIECE.findall(text) if piece[0] == "{"]
+    """Return the form of each field of a pattern.
+
+    Parameters
+    ----------
+    text : str
+        The pattern.
+
+    Returns
+    -------
+    dict of str to str
+        Field -> ``int``, a number of characters, or an empty text.
+    """
+    pieces = [_parse_field(piece, text) for piece in _PIECE.findall(text) if piece[0] == "{"]
     return dict(reversed(pieces))
 
 
 @lru_cache(maxsize=1024)
-def _template(text: str) -> tuple[tuple[bool, str], ...]:
+def _parse_template(text: str) -> tuple[tuple[bool, str], ...]:
+    """Split a template into (is it a field, its name or text)."""
     parts = []
     for piece in re.findall(r"\{[^{}]*\}|[{}]|[^{}]+", text):
         if piece[0] not in "{}":
             parts.append((False, piece))
             continue
-        name, form = _field(piece, text)
+        name, form = _parse_field(piece, text)
         if form:
-            raise PatternError(f"template {text!r}: write {{{name}}} without ':{form}'")
+            raise PatternError(f"template {text!r}: write {{{name}}} without ':{form}'", value=text)
         parts.append((True, name))
     return tuple(parts)
 
 
 def template_fields(text: str) -> tuple[str, ...]:
-    """Names of the fields in a template.
+    """Return the names of the fields in a template.
+
+    Parameters
+    ----------
+    text : str
+        The template.
+
+    Returns
+    -------
+    tuple of str
+        Names, in order of appearance.
 
     Raises
     ------
-    PatternError : unbalanced braces or a name that is none
+    PatternError
+        If braces are unbalanced or a name is not valid.
     """
-    return tuple(part for is_field, part in _template(text) if is_field)
+    return tuple(part for is_field, part in _parse_template(text) if is_field)
 
 
 def fill_template(text: str, fields: Mapping[str, str | None]) -> str | None:
-    """Fill a template; None when one of its fields is absent or empty."""
+    """Fill a template.
+
+    Parameters
+    ----------
+    text : str
+        The template.
+    fields : mapping of str to str or None
+        Values of the fields.
+
+    Returns
+    -------
+    str or None
+        The text; None where one of the fields is absent or unknown.
+
+    Raises
+    ------
+    PatternError
+        If braces are unbalanced or a name is not valid.
+    """
     parts = []
-    for is_field, part in _template(text):
+    for is_field, part in _parse_template(text):
         value = fields.get(part) if is_field else part
         if value is None:
             return None
@@ -169,7 +260,7 @@ def fill_template(text: str, fields: Mapping[str, str | None]) -> str | None:
 
 
 @lru_cache(maxsize=1024)
-def _wildcards(allowed: tuple[str, ...]) -> re.Pattern[str]:
+def _compile_wildcards(allowed: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(
         "|".join(".*".join(re.escape(part) for part in value.split("*")) for value in allowed),
         re.DOTALL,
@@ -181,21 +272,44 @@ def is_kept(
     keep: Mapping[str, list[str]],
     drop: Mapping[str, list[str]],
 ) -> bool:
-    """Say whether every ``keep`` field has a listed value and no ``drop`` field has one.
+    """Apply the rules ``keep`` and ``drop`` of a spec.
 
-    ``*`` in a listed value stands for any text. An absent value is the empty text.
+    Parameters
+    ----------
+    fields : mapping of str to str or None
+        Values of the fields; an absent value is the empty text.
+    keep, drop : mapping of str to list of str
+        Field -> values; ``*`` in a value stands for any text.
+
+    Returns
+    -------
+    bool
+        Whether every field in ``keep`` has a listed value and no field in ``drop`` has one.
     """
     return all(
-        _wildcards(tuple(values)).fullmatch(fields.get(name) or "") for name, values in keep.items()
+        _compile_wildcards(tuple(values)).fullmatch(fields.get(name) or "")
+        for name, values in keep.items()
     ) and not any(
-        _wildcards(tuple(values)).fullmatch(fields.get(name) or "") for name, values in drop.items()
+        _compile_wildcards(tuple(values)).fullmatch(fields.get(name) or "")
+        for name, values in drop.items()
     )
 
 
 def natural_sort_key(value: str) -> tuple[tuple[int, float, str], ...]:
-    """Sort key that puts 2 before 10, also inside names, and is total for equal numbers.
+    """Return a sort key that puts 2 before 10, also inside names.
 
-    What is a number as a whole is compared as one: -3 before 1.25 before 1.5.
+    A text that is a number as a whole is compared as one: -3 before 1.25 before 1.5. The order is
+    total: texts of equal numbers, such as 2 and 02, have different keys.
+
+    Parameters
+    ----------
+    value : str
+        The text.
+
+    Returns
+    -------
+    tuple
+        The key.
     """
     if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
         return ((0, float(value), value),)
@@ -206,11 +320,12 @@ def natural_sort_key(value: str) -> tuple[tuple[int, float, str], ...]:
     )
 
 
-def _field(piece: str, text: str) -> tuple[str, str]:
-    found = _FIELD.fullmatch(piece)
-    if found is None:
+def _parse_field(piece: str, text: str) -> tuple[str, str]:
+    match = _FIELD.fullmatch(piece)
+    if match is None:
         raise PatternError(
-            f"{text!r}: {piece!r} is no field. Write {{name}}, {{name:2}} or {{name:int}} with a "
-            "name of lower-case letters, digits and _"
+            f"{text!r}: {piece!r} is not a field. Write {{name}}, {{name:2}} or {{name:int}} with "
+            "a name of lower-case letters, digits and _",
+            value=text,
         )
-    return found[1], found[2] or ""
+    return match[1], match[2] or ""

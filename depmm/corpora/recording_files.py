@@ -197,7 +197,8 @@ def _fill_ids(spec: Spec, recording: RecordingFile, sources: str, missing: list[
             message = f"{key}: {text} cannot be filled from {sources}"
             missing.append(Missing("row", recording.path, message))
             return False
-        fields[key] = check_id(value, f"{recording.path}: {key} by {sources}")
+        place = f"{recording.path}: {key} by {sources}"
+        fields[key] = check_id(value, place, recording.path)
     for name in spec.steps.order:
         if fields.get(name) is None:
             message = f"{name} of steps.order is not given by {spec.describe_sources([name])}"

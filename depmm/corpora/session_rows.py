@@ -86,7 +86,8 @@ def _label_columns(spec: Spec, session: str, fields: Fields) -> dict[str, Any]:
         what = f"session {session}: {rule.score}"
         score = parse_number(fields[rule.score], what, source, session)
         if score is not None:
-            check_score(score, rule.instrument, f"session {session}, {rule.score} in {source}")
+            place = f"session {session}, {rule.score} in {source}"
+            check_score(score, rule.instrument, place, session)
     if rule.field:
         value, source = fields[rule.field], spec.describe_sources([rule.field])
         allowed = (*rule.positive, *rule.negative)

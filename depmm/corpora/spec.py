@@ -175,7 +175,9 @@ def parse_spec(text: str, source: str) -> Spec:
             spec = Spec.model_validate(values)
             problems = list(check_spec(spec))
         except ValidationError as error:
-            problems = [_problem(dict(item)) for item in error.errors()]
+            # a misspelt key is also a missing one: the unknown key comes first
+            items = sorted(error.errors(), key=lambda item: item["type"] == "missing")
+            problems = [_problem(dict(item)) for item in items]
     if spec is None or problems:
         raise _spec_error(problems, lines, source)
     if spec.word_list is not None:

@@ -1,4 +1,4 @@
-"""Rules of a data spec across its sections: every field has a giver, every number its range."""
+"""Rules of a data spec across its sections: every field has a source, every number its range."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +15,18 @@ from depmm.schemas.manifest import SESSIONS, STEPS
 
 
 def check_spec(spec: Spec) -> Iterator[Problem]:
-    """Yield every rule that a well-formed spec breaks, as place and message."""
+    """Yield every rule that a well-formed spec breaks.
+
+    Parameters
+    ----------
+    spec : Spec
+        The spec.
+
+    Yields
+    ------
+    tuple of (tuple, str)
+        Location in the spec, and message.
+    """
     try:
         check_id(spec.name, "the corpus id")
     except ManifestError as error:
@@ -24,40 +35,26 @@ def check_spec(spec: Spec) -> Iterator[Problem]:
     yield from syntax
     if syntax:
         return
-    given_by_tables = {name for table in spec.tables for name in table.fields}
-    everywhere = given_by_tables | set(spec.codes)
+    table_fields = {name for table in spec.tables for name in table.fields}
     step_fields = set(spec.steps.table.fields) if spec.steps.table else set()
-    per_entry = [
+    entry_fields = [
         {*FILE_FIELDS, *compile_pattern(entry.pattern).fields, *entry.fields}
         for entry in spec.recordings
     ]
-    delivered = set().union(*per_entry) | given_by_tables
-    known = delivered | set(spec.codes)
-    for number, entry in enumerate(spec.recordings):
-        made = [name for text in entry.fields.values() for name in template_fields(text)]
-        for key, uses in (("keep", [*entry.keep]), ("drop", [*entry.drop]), ("fields", made)):
-            yield from _unknown(
-                ("recordings", number, key), uses, per_entry[number], f"pattern {entry.pattern!r}"
-            )
-        own = per_entry[number] | everywhere
-        for key, text in (("subject", spec.subject), ("session", spec.session)):
-            for name in template_fields(text):
-                if name not in (own if key == "subject" else own | {"subject"}):
-                    yield (
-                        ("recordings", number, "pattern"),
-                        f"{entry.pattern!r} has no {{{name}}}, which {key}: {text!r} needs. Add it "
-                        "to the pattern, to fields: or to a table's fields.",
-                    )
-        yield from _unknown(("steps", "order"), spec.steps.order, own, f"pattern {entry.pattern!r}")
+    file_fields: set[str] = set().union(*entry_fields)
+    original = file_fields | table_fields  # before codes are translated
+    known = original | set(spec.codes)
+    for index, fields in enumerate(entry_fields):
+        yield from _check_recordings(spec, index, fields, table_fields | set(spec.codes))
     yield from _unknown(("columns",), spec.columns, known, "the spec")
     if taken := set(spec.columns) & {*SESSIONS.names, *STEPS.names}:
-        yield ("columns",), f"{sorted(taken)} are the manifest's own columns. Rename the field."
-    before: set[str] = set().union(*per_entry)
-    for number, table in enumerate(spec.tables):
-        yield from _check_table(table, ("tables", number), before)
-        before |= set(table.fields)
+        yield ("columns",), f"{sorted(taken)} are columns of every manifest. Rename the field."
+    before = file_fields
+    for index, table in enumerate(spec.tables):
+        yield from _check_table(table, ("tables", index), before)
+        before = before | set(table.fields)
     for name, value in spec.codes.items():
-        sources = (known if value.of else delivered) | step_fields
+        sources = (known if value.of else original) | step_fields
         yield from _unknown(("codes", name), [value.of or name], sources, "a pattern or table")
     yield from _check_streams(spec)
     yield from _check_steps(spec, known)
@@ -68,19 +65,40 @@ def check_spec(spec: Spec) -> Iterator[Problem]:
         )
     if spec.label:
         yield from _check_label(spec.label, known)
-    yield from _check_simulation(spec, delivered | step_fields)
+    yield from _check_simulation(spec, original | step_fields)
+
+
+def _check_recordings(
+    spec: Spec, index: int, fields: set[str], further: set[str]
+) -> Iterator[Problem]:
+    """Check one entry of ``recordings``; its files give ``fields``, tables and codes the others."""
+    entry = spec.recordings[index]
+    source = f"pattern {entry.pattern!r}"
+    templates = [name for text in entry.fields.values() for name in template_fields(text)]
+    for key, names in (("keep", [*entry.keep]), ("drop", [*entry.drop]), ("fields", templates)):
+        yield from _unknown(("recordings", index, key), names, fields, source)
+    known = fields | further
+    for key, text in (("subject", spec.subject), ("session", spec.session)):
+        for name in template_fields(text):
+            if name not in (known if key == "subject" else known | {"subject"}):
+                yield (
+                    ("recordings", index, "pattern"),
+                    f"{entry.pattern!r} has no {{{name}}}, which {key}: {text!r} needs. Add it "
+                    "to the pattern, to fields: or to a table's fields.",
+                )
+    yield from _unknown(("steps", "order"), spec.steps.order, known, source)
 
 
 def _check_syntax(spec: Spec) -> Iterator[Problem]:
-    """Compile every pattern and template once, so that later checks can use them."""
+    """Check every pattern and template, so that later checks can use them."""
     texts: list[tuple[Location, Callable[[str], Any], str]] = [
         (("subject",), template_fields, spec.subject),
         (("session",), template_fields, spec.session),
     ]
-    for number, entry in enumerate(spec.recordings):
-        texts.append((("recordings", number, "pattern"), compile_pattern, entry.pattern))
+    for index, entry in enumerate(spec.recordings):
+        texts.append((("recordings", index, "pattern"), compile_pattern, entry.pattern))
         for name, text in entry.fields.items():
-            texts.append((("recordings", number, "fields", name), template_fields, text))
+            texts.append((("recordings", index, "fields", name), template_fields, text))
     for place, table in _placed(spec):
         if table.file is not None:
             texts.append(((*place, "file"), compile_pattern, table.file))
@@ -97,8 +115,8 @@ def _check_syntax(spec: Spec) -> Iterator[Problem]:
                 for name in set(compile_pattern(text).fields) & set(FILE_FIELDS):
                     yield where, f"{name!r} always means {FILE_FIELDS[name]}. Rename the field."
     named: list[tuple[Location, set[str]]] = [
-        (("recordings", number, "fields"), set(entry.fields))
-        for number, entry in enumerate(spec.recordings)
+        (("recordings", index, "fields"), set(entry.fields))
+        for index, entry in enumerate(spec.recordings)
     ] + [((*place, "fields"), set(table.fields)) for place, table in _placed(spec)]
     for where, names in named:
         for name in names & set(FILE_FIELDS):
@@ -123,7 +141,7 @@ def _check_table(table: Table, place: Location, known: set[str]) -> Iterator[Pro
     if table.whole_file and (table.file is None or len(table.columns) != 1):
         yield (
             (*place, "whole_file"),
-            "one cell a file: give file:, header: false and one name: columns.",
+            "a whole file is one cell: give file:, header: false and one name under columns:.",
         )
     joined = [name for text in table.join.values() for name in template_fields(join_field(text))]
     yield from _unknown((*place, "join"), joined, known, "patterns and earlier tables")
@@ -142,19 +160,19 @@ def _check_steps(spec: Spec, known: set[str]) -> Iterator[Problem]:
     yield from _unknown(
         ("required_modalities",), list(spec.required_modalities), set(provided), "any pattern"
     )
-    for number, cut in enumerate(steps.excluded_intervals):
+    for index, interval in enumerate(steps.excluded_intervals):
         yield from _unknown(
-            ("steps", "excluded_intervals", number, "when"), list(cut.when), known, "the spec"
+            ("steps", "excluded_intervals", index, "when"), list(interval.when), known, "the spec"
         )
-        if cut.start_s >= cut.end_s:
+        if interval.start_s >= interval.end_s:
             yield (
-                ("steps", "excluded_intervals", number, "end_s"),
-                f"{cut.end_s:g} is not after start_s {cut.start_s:g}. Give seconds.",
+                ("steps", "excluded_intervals", index, "end_s"),
+                f"{interval.end_s:g} is not after start_s {interval.start_s:g}. Give seconds.",
             )
     if steps.table is None:
         return
     if steps.windows is not None:
-        yield ("steps", "windows"), "steps are a table's rows or windows, not both. Drop one."
+        yield ("steps", "windows"), "steps are the rows of a table or windows, not both. Drop one."
     yield from _check_table(steps.table, ("steps", "table"), known)
     if "start" not in steps.table.fields:
         yield (
@@ -166,19 +184,20 @@ def _check_steps(spec: Spec, known: set[str]) -> Iterator[Problem]:
 
 def _check_streams(spec: Spec) -> Iterator[Problem]:
     streams: dict[str, StreamConfig] = {}
-    for number, entry in enumerate(spec.recordings):
+    for index, entry in enumerate(spec.recordings):
         if entry.features is None:
             continue
         if len(entry.modalities) > 1:
             yield (
-                ("recordings", number, "modalities"),
-                f"features of {' and '.join(entry.modalities)}. Say what they were computed from: "
-                "one modality.",
+                ("recordings", index, "modalities"),
+                f"features of {' and '.join(entry.modalities)}. Name the one modality that they "
+                "were computed from.",
             )
         if streams.setdefault(entry.features.name, entry.features) != entry.features:
             yield (
-                ("recordings", number, "features", "name"),
-                f"{entry.features.name!r} is read in another way above. Give it another name.",
+                ("recordings", index, "features", "name"),
+                f"{entry.features.name!r} is read differently by an earlier entry. Give it another "
+                "name.",
             )
     yield from _unknown(
         ("required_features",), spec.required_features, set(streams), "any pattern's features:"
@@ -218,11 +237,11 @@ def _check_label(label: Label, known: set[str]) -> Iterator[Problem]:
     if (label.field is not None) != bool(label.positive and label.negative):
         yield ("label",), "field:, positive: and negative: are given together or not at all."
     if both := set(label.positive) & set(label.negative):
-        yield ("label", "positive"), f"{sorted(both)} stand in positive and negative. Keep one."
+        yield ("label", "positive"), f"{sorted(both)} are in positive and negative. Keep one."
 
 
 def _check_simulation(spec: Spec, delivered: set[str]) -> Iterator[Problem]:
-    """Every name in ``simulate`` is one of the layout."""
+    """Check that every name in ``simulate`` is one of the layout."""
     hints = spec.simulate
     captured = {name for table in spec.all_tables for name in _path_fields(table)}
     yield from _unknown(
@@ -238,7 +257,7 @@ def _check_simulation(spec: Spec, delivered: set[str]) -> Iterator[Problem]:
         if len(values) != 2:
             yield (
                 ("simulate", "values_by_label", name),
-                f"{len(values)} values. Give two: of the healthy, of the depressed.",
+                f"{len(values)} values. Give two: for label 0 and for label 1.",
             )
     streams = [entry.features for entry in spec.recordings if entry.features]
     for stream in streams:
@@ -265,15 +284,15 @@ def _path_fields(table: Table) -> tuple[str, ...]:
     return compile_pattern(table.file).fields if table.file else ()
 
 
-def _unknown(place: Location, names: list[str], known: set[str], giver: str) -> Iterator[Problem]:
+def _unknown(place: Location, names: list[str], known: set[str], source: str) -> Iterator[Problem]:
     for name in names:
         if name not in known:
-            yield place, f"{name!r} is not given by {giver}. {did_you_mean(name, sorted(known))}"
+            yield place, f"{name!r} is not given by {source}. {did_you_mean(name, sorted(known))}"
 
 
 def _placed(spec: Spec) -> Iterator[tuple[Location, Table]]:
-    """Pair every table with its place in the spec."""
-    for number, table in enumerate(spec.tables):
-        yield ("tables", number), table
+    """Pair every table with its location in the spec."""
+    for index, table in enumerate(spec.tables):
+        yield ("tables", index), table
     if spec.steps.table:
         yield ("steps", "table"), spec.steps.table

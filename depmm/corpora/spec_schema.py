@@ -1,5 +1,4 @@
-"""What a data spec may say: its sections and their types (``data_specs/README.md`` explains "
-"them)."""
+"""Format of a data spec: its sections and their types; ``data_specs/README.md`` explains them."""
 
 import json
 from collections.abc import Collection
@@ -13,13 +12,13 @@ from depmm.corpora.instruments import INSTRUMENTS
 from depmm.corpora.patterns import expand_ranges, template_fields
 
 FILE_FIELDS = {"path": "the file's path in the corpus", "stem": "its name without extension"}
-STEP_FIELDS = ("start", "end", "text", "valence", "task")  # what a step table may give
-TRUTH_FILE = "truth.json"  # of a simulated corpus, beside its files and no part of it
-OFFSET_FIELD = "offset_s"  # of a recording: seconds that its step table runs ahead of it
+STEP_FIELDS = ("start", "end", "text", "valence", "task")  # fields of a step table
+TRUTH_FILE = "truth.json"  # of a simulated corpus; indexing ignores it
+OFFSET_FIELD = "offset_s"  # of a recording: seconds to add to the times of its step table
 
 
 def _code(value: Any) -> Any:
-    """Take 3 or true in YAML as the text of a table's cell."""
+    """Read 3 or true in YAML as the text of a table's cell."""
     return str(value).lower() if isinstance(value, int) else value
 
 
@@ -34,11 +33,13 @@ FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class RecordingPattern(Settings):
-    """Files that match one pattern, and the modalities they give."""
+    """Files that match one pattern, and the modalities that they give."""
 
     pattern: str
     modalities: list[Modality] = Field(min_length=1)
-    features: StreamConfig | None = Field(None, description="the file holds features, no recording")
+    features: StreamConfig | None = Field(
+        None, description="the file holds features, not a recording"
+    )
     fields: dict[FieldName, str] = Field({}, description="further fields: constants or templates")
     keep: Choice = Field({}, description="field -> values; other files are left out and listed")
     drop: Choice = Field({}, description="field -> values that are left out and listed")
@@ -67,17 +68,28 @@ class Table(Settings):
 
     @property
     def place(self) -> str:
-        """What messages call it."""
+        """Name of the table in messages."""
         return self.file or f"the spec's own rows ({', '.join(self.fields)})"
 
 
 def join_field(text: str) -> str:
-    """Return the template that a ``join`` value stands for: a bare name is a field."""
+    """Return the template of a ``join`` value; a name without braces is a field.
+
+    Parameters
+    ----------
+    text : str
+        The value.
+
+    Returns
+    -------
+    str
+        The template.
+    """
     return text if "{" in text else f"{{{text}}}"
 
 
 class StepTable(Table):
-    """A table whose rows are the steps; ``required: false`` makes a file without rows one step."""
+    """A table whose rows are steps; with ``required: false`` a file without rows is one step."""
 
     order: list[str] = Field([], description="columns that order the rows; otherwise as written")
     units_per_second: float = Field(1.0, gt=0, description="of the start and end columns")
@@ -91,7 +103,7 @@ class Windows(Settings):
 
 
 class ExcludedInterval(Settings):
-    """A stretch of a recording that no step may touch: an interruption, say."""
+    """An interval of a recording that no step may overlap, such as an interruption."""
 
     when: dict[FieldName, Code] = Field(min_length=1, description="fields of the recording")
     start_s: float = Field(ge=0)
@@ -99,14 +111,14 @@ class ExcludedInterval(Settings):
 
 
 class Steps(Settings):
-    """What a step is: a file, a row of a table that lies in time inside a file, or a window."""
+    """What a step is: a file, a row of a table with times inside a file, or a window."""
 
     order: list[FieldName] = Field([], description="fields that order the files of a session")
     expected: dict[FieldName, list[Code]] = Field({}, description="every session must have these")
     table: StepTable | None = None
     windows: Windows | None = None
     excluded_intervals: list[ExcludedInterval] = Field(
-        [], description="stretches that no step may touch"
+        [], description="intervals that no step may overlap"
     )
 
 
@@ -122,51 +134,53 @@ class Label(Settings):
 
     instrument: str
     score: FieldName | None = None
-    cut_off: float | None = Field(None, description="default: the instrument's usual one")
-    field: FieldName | None = Field(None, description="classes as delivered; wins over the cut-off")
+    cut_off: float | None = Field(None, description="default: the usual one of the instrument")
+    field: FieldName | None = Field(
+        None, description="field of the class; used instead of the cut-off"
+    )
     positive: list[Code] = Field([])
     negative: list[Code] = Field([])
     original: FieldName | None = Field(
-        None, description="class as delivered, 0 or 1: not used, but compared by the audit"
+        None, description="class that the corpus delivers, 0 or 1: only compared by the audit"
     )
-    required: bool = Field(False, description="a session without score and class lacks something")
+    required: bool = Field(False, description="a session without score and class is reported")
 
     @property
     def effective_cut_off(self) -> float | None:
-        """Scores from here on are depressed; None without a rule."""
+        """Scores from here on have label 1; None without a rule."""
         if self.score is None or self.cut_off is not None:
             return self.cut_off
         return INSTRUMENTS[self.instrument].cut_off
 
 
 class Simulation(Settings):
-    """What a layout cannot tell and ``depmm simulate --spec`` has to know."""
+    """What ``depmm simulate --spec`` needs to know beyond the layout."""
 
-    folder: str = Field("", description="stands where a pattern starts with **/")
-    sessions_per_subject: int = Field(1, ge=1, description="of a person")
+    folder: str = Field("", description="replaces **/ at the start of a pattern")
+    sessions_per_subject: int = Field(1, ge=1, description="sessions of a subject")
     words_per_recording: int | None = Field(
-        None, ge=1, description="that a person says in each recording"
+        None, ge=1, description="words spoken in each recording"
     )
     fields: dict[FieldName, Names] = Field(
-        {}, description="values of fields, as they stand in paths and tables"
+        {}, description="values of fields, as paths and tables show them"
     )
     values_by_label: dict[FieldName, list[Code]] = Field(
-        {}, description="field -> its value for the healthy, and for the depressed"
+        {}, description="field -> its value for label 0 and for label 1"
     )
     columns: dict[str, Names] = Field(
         {}, description="stream, or file: of a table, -> the columns of its header"
     )
     shapes: dict[FieldName, list[int]] = Field(
-        {}, description="stream of arrays -> lengths of the axes beside that of the rows"
+        {}, description="stream of arrays -> lengths of all axes but that of the rows"
     )
-    infinite: list[FieldName] = Field([], description="streams of which some values are -inf")
+    infinite: list[FieldName] = Field([], description="streams in which some values are -inf")
     excluded_rows: dict[str, list[Code]] = Field(
-        {}, description="column of the step table -> values of rows that keep: leaves out"
+        {}, description="column of the step table -> values of rows that keep: excludes"
     )
 
 
 class Spec(Settings):
-    """Everything that is known about a corpus."""
+    """Description of a corpus."""
 
     name: str
     title: str
@@ -179,7 +193,7 @@ class Spec(Settings):
         [], description="corpora that share, or may share, subjects with this one"
     )
     without_subject_ids: str | None = Field(
-        None, description="why a subject here may be several, or share a subject with another"
+        None, description="why the subjects behind the ids are not known"
     )
     recordings: list[RecordingPattern] = Field(min_length=1)
     subject: str = "{subject}"
@@ -207,23 +221,40 @@ class Spec(Settings):
 
     @property
     def id_fields(self) -> frozenset[str]:
-        """The fields that become part of an id, and so of a file name."""
+        """Fields that become part of an id, and so of a file name."""
         return frozenset(template_fields(self.subject) + template_fields(self.session))
 
     @property
     def all_tables(self) -> list[Table]:
-        """The tables of labels and facts, and the table of steps."""
+        """All tables, the table of steps included."""
         return [*self.tables, *([self.steps.table] if self.steps.table else [])]
 
     def describe_sources(self, names: Collection[str]) -> str:
-        """Name the tables and patterns that give these fields, for a message."""
+        """Name the tables that give fields, for a message.
+
+        Parameters
+        ----------
+        names : collection of str
+            Names of fields.
+
+        Returns
+        -------
+        str
+            The tables, or "the file name" where no table gives them.
+        """
         sources = {self.codes[name].of or name if name in self.codes else name for name in names}
         tables = [table.place for table in self.tables if sources & set(table.fields)]
         return " or ".join(tables) or "the file name"
 
 
 def json_schema() -> str:
-    """Write the format as JSON Schema, for editors; ``load_spec`` checks more than it can say."""
+    """Return the format as JSON Schema, for editors; ``load_spec`` checks more than it can say.
+
+    Returns
+    -------
+    str
+        JSON.
+    """
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Spec.model_json_schema()}
     return json.dumps(schema, indent=2) + "\n"
 

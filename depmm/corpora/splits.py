@@ -1,71 +1,112 @@
-"""Splits of people: official, k-fold, leave-one-subject-out, a file. Nobody is on two sides.
+"""Splits by subject: official, k-fold, leave-one-subject-out, or from a file.
 
-A split depends on no library version and on no order of rows (see ``dealing.py``). The sessions of
-a person follow the person.
+No subject is on two sides of a split; the sessions of a subject follow the subject. A split depends
+on no library version and on no order of rows (see ``stratified_assignment``).
 """
 
 from collections import Counter
-from pathlib import Path
 
 import pandas as pd
 
 from depmm.config import SplitConfig
-from depmm.corpora.manifest import SPLITS, SUBJECT_KEY
+from depmm.corpora.split_files import (
+    SplitError,
+    abbreviate,
+    check_disjoint,
+    name_overlap,
+    read_split,
+    splits_by_subject,
+    write_split,
+)
 from depmm.corpora.stratified_assignment import Stratum, SubjectKey, assign_folds, sample_evenly
-from depmm.errors import DepmmError
+from depmm.schemas.manifest import SPLIT, SPLITS, SUBJECT_KEY
 
-FROM_FILE = ("train", "test")  # published folds often leave the validation people to the user
+__all__ = [
+    "SplitError",
+    "check_disjoint",
+    "count_folds",
+    "make_folds",
+    "make_split",
+    "official_overlap",
+    "read_split",
+    "write_split",
+]
 
-
-class SplitError(DepmmError):
-    """A split that cannot be made or trusted; names the people or classes and the remedy."""
+# published folds often leave the choice of validation subjects to their users
+_NEEDED = ("train", "test")
 
 
 def count_folds(sessions: pd.DataFrame, config: SplitConfig) -> int:
-    """Count the folds of a design: one if official, those of every repetition, or one a person."""
+    """Count the folds of a design.
+
+    Parameters
+    ----------
+    sessions : DataFrame
+        The manifest's table, or the rows of it that are used.
+    config : SplitConfig
+        The design.
+
+    Returns
+    -------
+    int
+        1 for the official split, the folds of all repetitions for k-fold, the folds in the file, or
+        one per subject.
+
+    Raises
+    ------
+    SplitError
+        If the file of folds cannot be used.
+    """
     if config.kind == "official":
         return 1
     if config.kind == "file":
-        return read_split(config.file or "", FROM_FILE)["fold"].nunique()
-    return config.folds * config.repeats if config.kind == "k_fold" else len(_people(sessions))
+        return read_split(config.file or "", _NEEDED)["fold"].nunique()
+    if config.kind == "k_fold":
+        return config.folds * config.repeats
+    return len(_subjects(sessions))
 
 
 def make_split(
     sessions: pd.DataFrame, config: SplitConfig, labels: pd.Series | None = None
 ) -> pd.DataFrame:
-    """Decide for one fold who is in train, validation and test.
+    """Assign every subject to train, validation or test, for one fold.
 
-    Class and gender of a person are those of most of the person's sessions; unknown is a value of
-    its own. Over the folds of k-fold every person is tested once, and for ``stratify_by``
-    = label, gender, corpus it is guaranteed that no two folds differ by more than one in how many
-    people they test: in all, of a class, of a class and gender, of a class, gender and corpus, of
-    a corpus, of a corpus and gender. So they differ in a gender by no more than there are classes
-    or corpora, whichever are fewer. Another ``stratify_by`` reads the same from its first to
-    its last
-    entry and back.
+    Class and gender of a subject are those of most of the subject's sessions; unknown is a value of
+    its own. Over the folds of k-fold every subject is tested once, and for ``stratify_by`` = label,
+    gender, corpus no two folds differ by more than one in the number of test subjects: in all, of a
+    class, of a class and gender, of a class, gender and corpus, of a corpus, of a corpus and
+    gender. So they differ in a gender by no more than there are classes or corpora, whichever are
+    fewer. Another ``stratify_by`` is read in the same way, from its first to its last entry and
+    back.
 
-    Repetition r has the folds r * folds ... (r + 1) * folds - 1; each deals everybody anew.
+    Repetition r has the folds r * folds ... (r + 1) * folds - 1; each is a new assignment of all
+    subjects.
 
-    Validation people are drawn from the rest in the same strata: of each class its share, rounded
-    (one at least), and of each gender in the class its share, rounded up or down. A validation set
-    that is given (official, file) is kept as it is.
+    Validation subjects are sampled from the rest in the same strata: from each class its share,
+    rounded (at least one), and from each gender in the class its share, rounded up or down. A
+    validation set that is given (official, file) is kept as it is.
 
     Parameters
     ----------
-    sessions : the manifest's table, or those of its rows that take part
-    config : kind, folds, fold, validation share, seed
-    labels : class of each session, same index as ``sessions``, null where it has none; default: the
-        column ``label``
+    sessions : DataFrame
+        The manifest's table, or the rows of it that are used.
+    config : SplitConfig
+        Kind, folds, fold, share of validation subjects, seed.
+    labels : Series, optional
+        Class of each session, same index as ``sessions``, null where it has none; default: the
+        column ``label``.
 
     Returns
     -------
-    columns corpus, subject, split (train, validation, test), one row a person, sorted
+    DataFrame
+        Columns corpus, subject, split (train, validation, test), one row per subject, sorted.
 
     Raises
     ------
-    SplitError : a fold that does not exist, too few people (of a class), a person in two official
-        splits or in none, an official split without train or test, a file that cannot be used or
-        lacks a person
+    SplitError
+        If a fold does not exist, there are too few subjects (of a class), a subject is in two
+        official splits or in none, the official split has no train or test subjects, or a file
+        cannot be used or does not list a subject.
     """
     if labels is None:
         labels = sessions["label"]
@@ -74,29 +115,33 @@ def make_split(
     folds = count_folds(sessions, config)
     if config.fold >= folds:
         raise SplitError(
-            f"split.fold is {config.fold}, but there are {folds} folds: choose 0 to {folds - 1}."
+            f"split.fold is {config.fold}, but there are {folds} folds: choose 0 to {folds - 1}.",
+            setting="split.fold",
+            value=config.fold,
         )
     classes = _majority(sessions, labels)
     strata = _strata(sessions, classes, config)
-    people = sorted(classes)
-    if len(people) < 3:
+    subjects = sorted(classes)
+    if len(subjects) < 3:
         raise SplitError(
-            f"{len(people)} people: train, validation and test need at least 3. Add recordings."
+            f"{len(subjects)} subjects: train, validation and test need at least 3. Add "
+            "recordings.",
+            setting="split",
+            value=len(subjects),
         )
     if config.kind == "official":
-        parts = _official(sessions)
+        parts = _official_split(sessions)
     elif config.kind == "file":
-        parts = _filed(people, config)
+        parts = _split_from_file(subjects, config)
     else:
-        parts = dict.fromkeys(people, "train")
-        parts.update(dict.fromkeys(_tested(people, strata, config), "test"))
+        parts = dict.fromkeys(subjects, "train")
+        parts.update(dict.fromkeys(_test_subjects(subjects, strata, config), "test"))
     if "validation" not in parts.values():
-        rest = [person for person in people if parts[person] == "train"]
-        parts.update(dict.fromkeys(_drawn(rest, classes, strata, config), "validation"))
+        rest = [subject for subject in subjects if parts[subject] == "train"]
+        chosen = _validation_subjects(rest, classes, strata, config)
+        parts.update(dict.fromkeys(chosen, "validation"))
     split = pd.DataFrame(
-        [(*person, parts[person]) for person in people],
-        columns=[*SUBJECT_KEY, "split"],
-        dtype="str",
+        [(*subject, parts[subject]) for subject in subjects], columns=SPLIT.names, dtype="str"
     )
     check_disjoint(split)
     _check_classes(sessions, labels, parts, config)
@@ -106,13 +151,27 @@ def make_split(
 def make_folds(
     sessions: pd.DataFrame, config: SplitConfig, labels: pd.Series | None = None
 ) -> pd.DataFrame:
-    """Decide for every fold who is in train, validation and test: what ``write_split`` saves.
+    """Assign every subject to train, validation or test, for all folds.
 
-    Parameters and errors : as ``make_split``
+    Parameters
+    ----------
+    sessions : DataFrame
+        The manifest's table, or the rows of it that are used.
+    config : SplitConfig
+        The design; ``fold`` is not used.
+    labels : Series, optional
+        As in ``make_split``.
 
     Returns
     -------
-    columns corpus, subject, fold (from 0), split; one row a person and fold, fold by fold
+    DataFrame
+        Columns corpus, subject, fold (from 0), split; one row per subject and fold, fold by fold,
+        as ``write_split`` saves it.
+
+    Raises
+    ------
+    SplitError
+        As ``make_split``.
     """
     splits = []
     for fold in range(count_folds(sessions, config)):
@@ -122,214 +181,142 @@ def make_folds(
     return pd.concat(splits, ignore_index=True)
 
 
-def check_disjoint(split: pd.DataFrame, needed: tuple[str, ...] = SPLITS) -> None:
-    """Check that every person stands in exactly one split and that no split is empty.
+def official_overlap(sessions: pd.DataFrame) -> dict[SubjectKey, list[str]]:
+    """Find the subjects whose sessions are in several official splits.
 
     Parameters
     ----------
-    split : columns corpus, subject, split, and perhaps fold: then each fold is checked
-    needed : the splits that must not be empty
-
-    Raises
-    ------
-    SplitError : a missing column, folds that do not count from 0, an unknown or empty split, a
-        person in two splits or twice in one
-    """
-    if "fold" in split:
-        numbers = sorted(set(map(int, split["fold"])))
-        if not numbers or numbers != list(range(len(numbers))):
-            raise SplitError(
-                f"split: the folds are {numbers[:20]}, not 0, 1, 2, ... Number them from 0."
-            )
-        for fold, rows in split.groupby("fold"):
-            try:
-                check_disjoint(rows.drop(columns="fold"), needed)
-            except SplitError as error:
-                raise SplitError(f"fold {fold}: {error}") from None
-        return
-    for column in (*SUBJECT_KEY, "split"):
-        if column not in split:
-            raise SplitError(f"split: column {column!r} is missing. Add it.")
-    unknown = sorted(set(split["split"].astype(str)) - set(SPLITS))
-    if unknown:
-        raise SplitError(f"split: {unknown[0]!r} is unknown. Use {', '.join(SPLITS)}.")
-    if several := {person: names for person, names in _sides(split).items() if len(names) > 1}:
-        raise SplitError(
-            f"{len(several)} people stand more than once: {_named(several)}. Keep each person "
-            "in one split."
-        )
-    if empty := [name for name in needed if name not in set(split["split"])]:
-        raise SplitError(
-            f"split: {empty[0]} is empty ({len(split)} people). Add people, or change folds or "
-            "validation."
-        )
-
-
-def write_split(split: pd.DataFrame, path: Path | str) -> None:
-    """Check one split or the folds of ``make_folds`` and save them as CSV, for others to reuse.
-
-    The columns are corpus, subject, fold where there is one, and split.
-    """
-    check_disjoint(split)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    columns = [name for name in (*SUBJECT_KEY, "fold", "split") if name in split]
-    split[columns].to_csv(temporary, index=False, lineterminator="\n")
-    temporary.replace(path)
-
-
-def read_split(path: Path | str, needed: tuple[str, ...] = SPLITS) -> pd.DataFrame:
-    """Read and check a split saved as CSV; ids stay text (``01`` is not 1).
-
-    Parameters
-    ----------
-    path : columns corpus, subject, split, and fold where there are several
-    needed : the splits that must not be empty
+    sessions : DataFrame
+        The manifest's table.
 
     Returns
     -------
-    columns corpus, subject, fold (int; 0 where the file has none), split
-
-    Raises
-    ------
-    SplitError : no such file, no CSV, or as ``check_disjoint``
+    dict of tuple to list of str
+        (corpus, subject) -> the names of the splits, sorted.
     """
-    try:
-        split = pd.read_csv(path, dtype="str", keep_default_na=False)
-    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise SplitError(f"{path}: cannot be read as CSV ({error}). Check the path.") from None
-    if "fold" not in split:
-        split["fold"] = "0"
-    wrong = ~split["fold"].str.fullmatch("[0-9]{1,9}")
-    if wrong.any():
-        raise SplitError(
-            f"{path}: fold is {split['fold'][wrong].iloc[0]!r}. Number the folds from 0."
-        )
-    split = split.astype({"fold": int})
-    try:
-        check_disjoint(split, needed)
-    except SplitError as error:
-        raise SplitError(f"{path}: {error}") from None
-    return split[[*SUBJECT_KEY, "fold", "split"]]
+    splits = splits_by_subject(sessions.dropna(subset=["split"]))
+    return {subject: sorted(set(names)) for subject, names in splits.items() if len(set(names)) > 1}
 
 
-def _people(sessions: pd.DataFrame) -> list[SubjectKey]:
+def _subjects(sessions: pd.DataFrame) -> list[SubjectKey]:
     return sorted(set(zip(sessions["corpus"], sessions["subject"], strict=True)))
 
 
 def _majority(sessions: pd.DataFrame, values: pd.Series) -> dict[SubjectKey, str]:
-    """Each person's most frequent value; the first by name when tied, empty when there is none."""
-    counts: dict[SubjectKey, Counter[str]] = {person: Counter() for person in _people(sessions)}
+    """Most frequent value of each subject; the first by name when tied, empty without any."""
+    counts: dict[SubjectKey, Counter[str]] = {subject: Counter() for subject in _subjects(sessions)}
     for corpus, subject, value in zip(
         sessions["corpus"], sessions["subject"], values.astype(object), strict=True
     ):
         if pd.notna(value):
             counts[corpus, subject][str(value)] += 1
     return {
-        person: min(own, key=lambda name: (-own[name], name)) if own else ""
-        for person, own in counts.items()
+        subject: min(count, key=lambda name: (-count[name], name)) if count else ""
+        for subject, count in counts.items()
     }
 
 
 def _strata(
     sessions: pd.DataFrame, classes: dict[SubjectKey, str], config: SplitConfig
 ) -> dict[SubjectKey, Stratum]:
-    """Each person's values of what is balanced, in the order of ``config.stratify_by``."""
+    """Values of each subject that are balanced, in the order of ``config.stratify_by``."""
     genders = _majority(sessions, sessions["gender"])
     return {
-        person: tuple(
-            {"label": classes[person], "gender": genders[person], "corpus": person[0]}[name]
+        subject: tuple(
+            {"label": classes[subject], "gender": genders[subject], "corpus": subject[0]}[name]
             for name in config.stratify_by
         )
-        for person in classes
+        for subject in classes
     }
 
 
-def _tested(
-    people: list[SubjectKey], strata: dict[SubjectKey, Stratum], config: SplitConfig
+def _test_subjects(
+    subjects: list[SubjectKey], strata: dict[SubjectKey, Stratum], config: SplitConfig
 ) -> list[SubjectKey]:
     if config.kind == "leave_one_subject_out":
-        return [people[config.fold]]
-    if len(people) < config.folds:
+        return [subjects[config.fold]]
+    if len(subjects) < config.folds:
         raise SplitError(
-            f"{len(people)} people for {config.folds} folds. Lower split.folds to at most "
-            f"{len(people)}."
+            f"{len(subjects)} subjects for {config.folds} folds. Lower split.folds to at most "
+            f"{len(subjects)}.",
+            setting="split.folds",
+            value=config.folds,
         )
     repeat, fold = divmod(config.fold, config.folds)
     salt = (config.seed, "repeat", repeat) if repeat else (config.seed,)
     return assign_folds(strata, config.folds, salt)[fold]
 
 
-def _drawn(
-    people: list[SubjectKey],
+def _validation_subjects(
+    subjects: list[SubjectKey],
     classes: dict[SubjectKey, str],
     strata: dict[SubjectKey, Stratum],
     config: SplitConfig,
 ) -> list[SubjectKey]:
-    """Draw the validation people, at least one of each class that has two."""
+    """Sample the validation subjects, at least one of each class that has two."""
     chosen = []
-    for name in sorted({classes[person] for person in people}):
-        group = {person: strata[person] for person in people if classes[person] == name}
-        if len(group) < 2:
+    for name in sorted({classes[subject] for subject in subjects}):
+        members = {subject: strata[subject] for subject in subjects if classes[subject] == name}
+        if len(members) < 2:
             continue
-        number = min(max(1, round(config.validation * len(group))), len(group) - 1)
-        chosen += sample_evenly(group, number, (config.seed, "validation", config.fold))
+        number = min(max(1, round(config.validation * len(members))), len(members) - 1)
+        chosen += sample_evenly(members, number, (config.seed, "validation", config.fold))
     return chosen
 
 
-def official_overlap(sessions: pd.DataFrame) -> dict[SubjectKey, list[str]]:
-    """Find the people whose sessions stand in several official splits.
-
-    Returns
-    -------
-    (corpus, subject) -> the names of the splits, sorted
-    """
-    sides = _sides(sessions.dropna(subset=["split"]))
-    return {person: sorted(set(names)) for person, names in sides.items() if len(set(names)) > 1}
-
-
-def _official(sessions: pd.DataFrame) -> dict[SubjectKey, str]:
+def _official_split(sessions: pd.DataFrame) -> dict[SubjectKey, str]:
     if several := official_overlap(sessions):
         raise SplitError(
-            f"{len(several)} people are in two official splits: {_named(several)}. Use split.kind "
-            "k_fold, which keeps a person together."
+            f"{len(several)} subjects are in two official splits: {name_overlap(several)}. Use "
+            "split.kind k_fold, which keeps the sessions of a subject together.",
+            setting="split.kind",
+            subject=next(iter(several))[1],
         )
-    parts = _sides(sessions)
-    if none := [person for person, names in parts.items() if not any(map(pd.notna, names))]:
+    splits = splits_by_subject(sessions)
+    without = [subject for subject, names in splits.items() if not any(map(pd.notna, names))]
+    if without:
         raise SplitError(
-            f"{len(none)} people have no official split: "
-            f"{', '.join('/'.join(person) for person in none[:5])}. Give the spec a table with "
-            "their split, leave them out, or use split.kind k_fold."
+            f"{len(without)} subjects have no official split: "
+            f"{', '.join('/'.join(subject) for subject in without[:5])}. Give the spec a table "
+            "with their split, leave them out, or use split.kind k_fold.",
+            setting="split.kind",
+            subject=without[0][1],
         )
-    chosen = {person: next(filter(pd.notna, names)) for person, names in parts.items()}
-    for needed in ("train", "test"):
+    chosen = {subject: next(filter(pd.notna, names)) for subject, names in splits.items()}
+    for needed in _NEEDED:
         if needed not in chosen.values():
             raise SplitError(
-                f"the official split has no {needed} people. Use split.kind k_fold, or translate "
-                "the delivered names under codes: split: in the spec."
+                f"the official split has no {needed} subjects. Use split.kind k_fold, or translate "
+                "the original names under codes: split: in the spec.",
+                setting="split.kind",
+                value=needed,
             )
     return chosen
 
 
-def _filed(people: list[SubjectKey], config: SplitConfig) -> dict[SubjectKey, str]:
-    """Look the people up in a file of folds; who is in the file alone takes no part."""
-    table = read_split(config.file or "", FROM_FILE)
+def _split_from_file(subjects: list[SubjectKey], config: SplitConfig) -> dict[SubjectKey, str]:
+    """Look the subjects up in a file of folds; further subjects of the file are not used."""
+    table = read_split(config.file or "", _NEEDED)
     rows = table[table["fold"] == config.fold]
-    names = {person: entries[0] for person, entries in _sides(rows).items()}
+    names = {subject: entries[0] for subject, entries in splits_by_subject(rows).items()}
     place = f"{config.file}, fold {config.fold}"
-    if missing := [person for person in people if person not in names]:
-        more = f" and {len(missing) - 20} more" if len(missing) > 20 else ""
+    if missing := [subject for subject in subjects if subject not in names]:
         raise SplitError(
-            f"{place}: {len(missing)} people of the manifest are not in it: "
-            f"{', '.join('/'.join(person) for person in missing[:20])}{more}. Add a row for each, "
-            "or leave them out of the manifest."
+            f"{place}: {len(missing)} subjects of the manifest are not in it: "
+            f"{abbreviate(['/'.join(subject) for subject in missing])}. Add a row for each, or "
+            "leave them out of the manifest.",
+            setting="split.file",
+            file=config.file,
+            subject=missing[0][1],
         )
-    parts = {person: names[person] for person in people}
-    if lost := sorted(set(names.values()) - set(parts.values())):
+    parts = {subject: names[subject] for subject in subjects}
+    if unused := sorted(set(names.values()) - set(parts.values())):
         raise SplitError(
-            f"{place}: none of its {lost[0]} people takes part. Check that corpus and subject are "
-            "written as in the manifest, and who has a label and a recording."
+            f"{place}: none of its {unused[0]} subjects is used. Check that corpus and subject are "
+            "written as in the manifest, and which subjects have a label and a recording.",
+            setting="split.file",
+            file=config.file,
+            value=unused[0],
         )
     return parts
 
@@ -337,41 +324,29 @@ def _filed(people: list[SubjectKey], config: SplitConfig) -> dict[SubjectKey, st
 def _check_classes(
     sessions: pd.DataFrame, labels: pd.Series, parts: dict[SubjectKey, str], config: SplitConfig
 ) -> None:
-    """Refuse a split in which a class cannot be learned, chosen by, or (k-fold) tested."""
+    """Refuse a split in which a class is not trained, not validated, or (k-fold) not tested."""
     keys = zip(sessions["corpus"], sessions["subject"], strict=True)
-    rows = pd.DataFrame({"person": list(keys), "class": labels.astype(object).to_numpy()})
+    rows = pd.DataFrame({"subject": list(keys), "class": labels.astype(object).to_numpy()})
     rows = rows.dropna(subset=["class"])
-    rows["part"] = rows["person"].map(parts)
+    rows["part"] = rows["subject"].map(parts)
     names = sorted(set(rows["class"]))
     checked = SPLITS if config.kind == "k_fold" else ("train", "validation")
     for name in names if len(names) > 1 else []:
-        having = rows[rows["class"] == name]
-        people = len(set(having["person"]))
-        if config.kind == "k_fold" and people < config.folds:
+        members = rows[rows["class"] == name]
+        subjects = len(set(members["subject"]))
+        if config.kind == "k_fold" and subjects < config.folds:
             raise SplitError(
-                f"class {name}: {people} people for {config.folds} folds, so a fold would test "
-                f"nobody of it. Lower split.folds to at most {people}, or gather more people."
+                f"class {name}: {subjects} subjects for {config.folds} folds, so that a fold would "
+                f"test none of them. Lower split.folds to at most {subjects}, or add subjects.",
+                setting="split.folds",
+                value=config.folds,
             )
         for part in checked:
-            if part not in set(having["part"]):
+            if part not in set(members["part"]):
                 raise SplitError(
                     f"fold {config.fold}: {part} has no session of class {name}, which "
-                    f"{people} people have. Lower split.folds, change "
-                    "split.validation, or gather more people of that class."
+                    f"{subjects} subjects have. Lower split.folds, change split.validation, or add "
+                    "subjects of that class.",
+                    setting="split.folds",
+                    value=name,
                 )
-
-
-def _sides(table: pd.DataFrame) -> dict[SubjectKey, list[str]]:
-    """Collect the entries of the column split for each person, sorted by person."""
-    sides: dict[SubjectKey, list[str]] = {}
-    for corpus, subject, name in zip(
-        table["corpus"], table["subject"], table["split"], strict=True
-    ):
-        sides.setdefault((corpus, subject), []).append(name)
-    return dict(sorted(sides.items()))
-
-
-def _named(several: dict[SubjectKey, list[str]], at_most: int = 20) -> str:
-    names = [f"{'/'.join(person)} in {' and '.join(parts)}" for person, parts in several.items()]
-    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
-    return "; ".join(names[:at_most]) + more

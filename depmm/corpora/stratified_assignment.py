@@ -1,7 +1,7 @@
-"""Dealing people evenly: over folds, or into a validation set.
+"""Assign subjects to folds, or to a validation set, evenly over strata.
 
-People are ordered by a hash of a salt (the seed, say) and their key, not by a random generator: the
-same draw on every machine, with every library, from rows in any order.
+Subjects are ordered by a hash of a salt (such as the seed) and their key, not by a random
+generator: the assignment is the same on every machine, with every library, from rows in any order.
 """
 
 import hashlib
@@ -11,102 +11,124 @@ from itertools import combinations
 import numpy as np
 
 SubjectKey = tuple[str, str]  # corpus, subject
-Stratum = tuple[str, ...]  # values of what is shared out evenly, e.g. label, gender, corpus
+Stratum = tuple[str, ...]  # values that are balanced, for example label, gender, corpus
 
 
 def assign_folds(
     strata: dict[SubjectKey, Stratum], folds: int, salt: tuple[object, ...]
 ) -> list[list[SubjectKey]]:
-    """Deal people over folds, each person to one.
+    """Assign every subject to one fold.
 
-    No two folds differ by more than one person in all, nor in those who share a value from the
-    first to the n-th of their stratum, nor from the n-th to the last. For (label, gender, corpus):
-    label; label and gender; all three; corpus; gender and corpus.
+    No two folds differ by more than one subject in all, nor in the subjects that share a value from
+    the first to the n-th of their stratum, nor from the n-th to the last. For (label, gender,
+    corpus): label; label and gender; all three; corpus; gender and corpus.
 
     Parameters
     ----------
-    strata : each person's values, of equal number
-    folds : how many, at most one a person
-    salt : other salt, other draw
+    strata : dict of tuple to tuple
+        Values of every subject, equally many.
+    folds : int
+        Number of folds, at most one per subject.
+    salt : tuple
+        Another salt gives another assignment.
 
     Returns
     -------
-    the people of each fold
+    list of list of tuple
+        The subjects of each fold.
     """
-    dealt = sorted(strata, key=lambda person: (strata[person], _rank(person, salt)))
-    dealing = [dealt[fold::folds] for fold in range(folds)]
-    # dealt in turn, strata are even; what runs across them (a corpus, say) need not be. Each pass
-    # makes a set of people more even between two folds and no other set less: it comes to an end
+    ordered = sorted(strata, key=lambda subject: (strata[subject], _rank(subject, salt)))
+    assigned = [ordered[fold::folds] for fold in range(folds)]
+    # taken in turn, strata are even; a value that runs across strata (such as the corpus) need not
+    # be. Each pass makes a set of subjects more even between two folds and no other set less even,
+    # so the loop ends
     changed = True
     while changed:
         changed = False
         for a, b in combinations(range(folds), 2):
-            if _uneven(dealing[a], dealing[b], strata):
-                dealing[a], dealing[b] = _halved(dealing[a] + dealing[b], strata)
+            if _uneven(assigned[a], assigned[b], strata):
+                assigned[a], assigned[b] = _halve(assigned[a] + assigned[b], strata)
                 changed = True
-    return dealing
+    return assigned
 
 
 def sample_evenly(
     strata: dict[SubjectKey, Stratum], number: int, salt: tuple[object, ...]
 ) -> list[SubjectKey]:
-    """Draw a number of people, evenly over strata.
+    """Sample a number of subjects, evenly over strata.
 
-    Of those who share a value from the first to the n-th, as many are drawn as is their share,
-    rounded up or down.
+    From the subjects that share a value from the first to the n-th, their share is sampled, rounded
+    up or down.
+
+    Parameters
+    ----------
+    strata : dict of tuple to tuple
+        Values of every subject, equally many.
+    number : int
+        Number of subjects to sample.
+    salt : tuple
+        Another salt gives another sample.
+
+    Returns
+    -------
+    list of tuple
+        The sampled subjects.
     """
-    people = sorted(strata, key=lambda person: (strata[person], _rank(person, salt)))
-    places = np.floor((np.arange(number) + 0.5) * len(people) / number).astype(int)
-    return [people[place] for place in places]
+    ordered = sorted(strata, key=lambda subject: (strata[subject], _rank(subject, salt)))
+    indices = np.floor((np.arange(number) + 0.5) * len(ordered) / number).astype(int)
+    return [ordered[index] for index in indices]
 
 
-def _rank(person: SubjectKey, salt: tuple[object, ...]) -> bytes:
-    """A fixed pseudo-random place for a person, the same on every machine."""
-    return hashlib.sha256(repr((*salt, *person)).encode()).digest()
+def _rank(subject: SubjectKey, salt: tuple[object, ...]) -> bytes:
+    """Fixed pseudo-random rank of a subject, the same on every machine."""
+    return hashlib.sha256(repr((*salt, *subject)).encode()).digest()
 
 
 def _uneven(
-    one: list[SubjectKey], other: list[SubjectKey], strata: dict[SubjectKey, Stratum]
+    first: list[SubjectKey], second: list[SubjectKey], strata: dict[SubjectKey, Stratum]
 ) -> bool:
-    """Whether two folds differ by more than one person in a set that is to be shared evenly."""
+    """Whether two folds differ by more than one subject in a set that is to be balanced."""
     differences: Counter[tuple[int, Stratum]] = Counter()
-    for people, sign in ((one, 1), (other, -1)):
-        for person in people:
-            for way in (1, -1):
-                for depth in range(len(strata[person]) + 1):
-                    differences[way, strata[person][::way][:depth]] += sign
+    for subjects, sign in ((first, 1), (second, -1)):
+        for subject in subjects:
+            for direction in (1, -1):
+                for depth in range(len(strata[subject]) + 1):
+                    differences[direction, strata[subject][::direction][:depth]] += sign
     return any(abs(difference) > 1 for difference in differences.values())
 
 
-def _halved(
-    people: list[SubjectKey], strata: dict[SubjectKey, Stratum]
+def _halve(
+    subjects: list[SubjectKey], strata: dict[SubjectKey, Stratum]
 ) -> tuple[list[SubjectKey], list[SubjectKey]]:
-    """Deal people to two folds that differ by one at most in every set.
+    """Divide subjects into two folds that differ by one at most in every set.
 
-    People are paired within their stratum, those left over within the next larger set, and so on;
-    once from the stratum's first value and once from its last. Partners go to different folds,
+    Subjects are paired within their stratum, the unpaired ones within the next larger set, and so
+    on; once from the stratum's first value and once from its last. Partners go to different folds,
     which is always possible: two pairings make no odd circle (the equitable edge colouring of
     bipartite graphs; de Werra, "Equitable colorations of graphs", 1971).
     """
-    partners: dict[SubjectKey, list[SubjectKey]] = {person: [] for person in people}
-    for way in (1, -1):
-        single = people
-        for depth in range(len(strata[people[0]]), -1, -1):
+    partners: dict[SubjectKey, list[SubjectKey]] = {subject: [] for subject in subjects}
+    for direction in (1, -1):
+        unpaired = subjects
+        for depth in range(len(strata[subjects[0]]), -1, -1):
             waiting: dict[Stratum, SubjectKey] = {}
-            for person in single:
-                group = strata[person][::way][:depth]
-                if partner := waiting.pop(group, None):
-                    partners[person].append(partner)
-                    partners[partner].append(person)
+            for subject in unpaired:
+                values = strata[subject][::direction][:depth]
+                if partner := waiting.pop(values, None):
+                    partners[subject].append(partner)
+                    partners[partner].append(subject)
                 else:
-                    waiting[group] = person
-            single = list(waiting.values())
-    side: dict[SubjectKey, bool] = {}
-    for first in people:
-        reached = [(first, False)]
+                    waiting[values] = subject
+            unpaired = list(waiting.values())
+    in_second: dict[SubjectKey, bool] = {}
+    for start in subjects:
+        reached = [(start, False)]
         while reached:
-            person, here = reached.pop()
-            if person not in side:
-                side[person] = here
-                reached += [(partner, not here) for partner in partners[person]]
-    return [p for p in people if not side[p]], [p for p in people if side[p]]
+            subject, second = reached.pop()
+            if subject not in in_second:
+                in_second[subject] = second
+                reached += [(partner, not second) for partner in partners[subject]]
+    return (
+        [subject for subject in subjects if not in_second[subject]],
+        [subject for subject in subjects if in_second[subject]],
+    )

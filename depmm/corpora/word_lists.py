@@ -1,4 +1,4 @@
-"""Word lists with valence: which emotion a word carries that somebody reads aloud.
+"""Word lists with valence: the emotion of words that participants read aloud.
 
 A list is a CSV file in UTF-8 with the columns ``word, valence, rating, language``, in any order::
 
@@ -6,9 +6,8 @@ A list is a CSV file in UTF-8 with the columns ``word, valence, rating, language
     tragedy,negative,1.8,en
     table,neutral,,en
 
-``rating`` is the mean valence that people gave the word, from 1 (most negative) to 9 (most
-positive), as in ANEW (Bradley & Lang 1999), or empty. ``language`` is a code such as ``en`` or
-``zh-Hans``.
+``rating`` is the mean valence rating of the word, from 1 (most negative) to 9 (most positive), as
+in ANEW (Bradley & Lang 1999), or empty. ``language`` is a code such as ``en`` or ``zh-Hans``.
 """
 
 import csv
@@ -22,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from depmm.corpora.index_report import Missing
-from depmm.corpora.manifest import VALENCES
 from depmm.errors import DepmmError, did_you_mean
+from depmm.schemas.manifest import VALENCES
 
 ENGLISH_WORDS = Path(__file__).parent / "word_lists" / "emotion_words_en.csv"
 COLUMNS = ("word", "valence", "rating", "language")
@@ -32,19 +31,23 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
 class WordListError(DepmmError):
-    """A word list that cannot be used; names file, line, value and remedy."""
+    """A word list that cannot be used."""
 
 
 @dataclass(frozen=True)
 class Word:
     """One word of a list.
 
-    Parameters
+    Attributes
     ----------
-    text : as written
-    valence : ``negative``, ``neutral`` or ``positive``
-    rating : within ``RATING_RANGE``; None where nobody rated it
-    language : code, e.g. ``en``
+    text : str
+        The word as written.
+    valence : {"negative", "neutral", "positive"}
+        Valence of the word.
+    rating : float or None
+        Mean valence rating within ``RATING_RANGE``; None for a word without rating.
+    language : str
+        Code, for example ``en``.
     """
 
     text: str
@@ -54,17 +57,25 @@ class Word:
 
 
 def read_words(path: Path | str) -> list[Word]:
-    """Read and check a word list; the words stay in the order of the file.
+    """Read and check a word list.
 
     Parameters
     ----------
-    path : CSV in UTF-8, with or without byte order mark; upper and lower case do not make two words
+    path : Path or str
+        CSV in UTF-8, with or without byte order mark.
+
+    Returns
+    -------
+    list of Word
+        The words, in the order of the file.
 
     Raises
     ------
-    WordListError : no such file, not UTF-8, a missing, unknown or repeated column, no word at all,
-        a row with too many or too few cells, a blank word, an unknown valence, a rating that is no
-        number or out of range, no language code, a word that stands twice in one language
+    WordListError
+        If there is no such file, it is not UTF-8, a column is missing, unknown or repeated, there
+        is no word, a row has too many or too few cells, a word is blank, a valence is unknown, a
+        rating is not a number or out of range, a language code is not valid, or a word is listed
+        twice in one language (upper and lower case do not make two words).
     """
     path = Path(path)
     text = _decode(path)
@@ -77,67 +88,88 @@ def read_words(path: Path | str) -> list[Word]:
             cells = [cell.strip() for cell in cells]
             if not any(cells):
                 continue
-            place = f"{path}, line {reader.line_num}"
+            line = _Line(path, reader.line_num)
             if not names:
                 names = cells
-                _check_header(names, place)
+                _check_header(names, line)
                 continue
             if len(cells) != len(names):
-                raise WordListError(
-                    f"{place}: {len(cells)} cells where {len(names)} columns are "
-                    f"({', '.join(names)}). Correct the row; a text with a comma stands in "
-                    "quotation marks."
+                raise line.error(
+                    f"{len(cells)} cells, but {len(names)} columns ({', '.join(names)}). Correct "
+                    "the row; a text with a comma needs quotation marks."
                 )
-            word = _word(dict(zip(names, cells, strict=True)), place)
+            word = _parse_word(dict(zip(names, cells, strict=True)), line)
             first = lines.setdefault((word.language, normalize_word(word.text)), reader.line_num)
             if first != reader.line_num:
-                raise WordListError(
-                    f"{place}: {word.text!r} ({word.language}) stands already in line {first}. "
-                    "Keep one of them; upper and lower case do not make two words."
+                raise line.error(
+                    f"{word.text!r} ({word.language}) is already in line {first}. Keep one of "
+                    "them; upper and lower case do not make two words.",
+                    "word",
+                    word.text,
                 )
             words.append(word)
     except csv.Error as error:
-        raise WordListError(
-            f"{path}, line {reader.line_num}: not a CSV file ({error}). Correct the line."
-        ) from None
+        line = _Line(path, reader.line_num)
+        raise line.error(f"not a CSV file ({error}). Correct the line.") from None
     if not words:
         raise WordListError(
-            f"{path}: no word in it. Give the line {','.join(COLUMNS)} and one line a word."
+            f"{path}: the list has no word. Give the line {','.join(COLUMNS)} and one line per "
+            "word.",
+            file=path,
         )
     return words
 
 
 def normalize_word(text: str) -> str:
-    """Return the form in which two spellings of a word are equal: composed, without case."""
+    """Return the form in which two spellings of a word are equal: composed, without case.
+
+    Parameters
+    ----------
+    text : str
+        A word.
+
+    Returns
+    -------
+    str
+        Its normal form.
+    """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def fill_valence(
-    steps: Iterable[dict[str, Any]], words: Iterable[Word], place: str
+    steps: Iterable[dict[str, Any]], words: Iterable[Word], list_name: str
 ) -> list[Missing]:
-    """Give the steps without valence that of their word; a valence that is there stays.
+    """Give steps without valence that of their word; a valence that is known stays.
 
     Parameters
     ----------
-    steps : rows of ``steps.parquet`` in the making; ``valence`` is filled in
-    words : the list; a word of several languages must have one valence
-    place : what messages call the list
+    steps : iterable of dict
+        Rows of ``steps.parquet``; ``valence`` is filled in.
+    words : iterable of Word
+        The list; a word of several languages must have one valence.
+    list_name : str
+        Name of the list in messages.
 
     Returns
     -------
-    one entry for each text, of a step without valence, that the list lacks
+    list of Missing
+        One entry for each text of a step without valence that is not in the list.
 
     Raises
     ------
-    WordListError : a word with two valences, in two languages
+    WordListError
+        If a word has two valences, in two languages.
     """
     valences: dict[str, Word] = {}
     for word in words:
         other = valences.setdefault(normalize_word(word.text), word)
         if other.valence != word.valence:
             raise WordListError(
-                f"{place}: {word.text!r} is {other.valence} ({other.language}) and {word.valence} "
-                f"({word.language}). Give a list of the one language that the corpus speaks."
+                f"{list_name}: {word.text!r} is {other.valence} ({other.language}) and "
+                f"{word.valence} ({word.language}). Give a list in the language of the corpus.",
+                file=list_name,
+                column="valence",
+                value=word.text,
             )
     missing: dict[str, Missing] = {}
     for step in steps:
@@ -148,9 +180,26 @@ def fill_valence(
             step["valence"] = valences[key].valence
         elif key not in missing:
             where = step["audio"] or step["face"]
-            message = f"step text {step['text']!r} is not in the word list {place}"
+            message = f"step text {step['text']!r} is not in the word list {list_name}"
             missing[key] = Missing("word", where, message)
     return list(missing.values())
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of a word list."""
+
+    file: Path
+    number: int
+
+    def error(self, message: str, column: str | None = None, value: Any = None) -> WordListError:
+        return WordListError(
+            f"{self.file}, line {self.number}: {message}",
+            file=self.file,
+            line=self.number,
+            column=column,
+            value=value,
+        )
 
 
 def _decode(path: Path) -> str:
@@ -158,57 +207,65 @@ def _decode(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise WordListError(
-            f"{path}: cannot be read ({error.strerror}). Give the path of a word list (CSV)."
+            f"{path}: cannot be read ({error.strerror}). Give the path of a word list (CSV).",
+            file=path,
         ) from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise WordListError(
-            f"{path}, line {line}: byte {data[error.start]:#04x} is not UTF-8; the file may be in "
-            "Latin-1, GBK or UTF-16. Save it as UTF-8 (in a spreadsheet: CSV UTF-8)."
+        line = _Line(path, data.count(b"\n", 0, error.start) + 1)
+        raise line.error(
+            f"byte {data[error.start]:#04x} is not UTF-8; the file may be in Latin-1, GBK or "
+            "UTF-16. Save it as UTF-8 (in a spreadsheet: CSV UTF-8)."
         ) from None
 
 
-def _check_header(names: list[str], place: str) -> None:
+def _check_header(names: list[str], line: _Line) -> None:
     for column in COLUMNS:
         if column not in names:
             hint = did_you_mean(column, names)
             if len(names) == 1 and re.search(r"[;\t]", names[0]):
                 hint = "Separate the columns by commas."
-            raise WordListError(
-                f"{place}: column {column!r} is missing (found: {', '.join(names)}). {hint} The "
-                f"first line is: {','.join(COLUMNS)}"
+            raise line.error(
+                f"column {column!r} is missing (columns: {', '.join(names)}). {hint} The first "
+                f"line is: {','.join(COLUMNS)}",
+                column,
             )
     for name in names:
         if name not in COLUMNS or names.count(name) > 1:
-            what = "stands twice" if name in COLUMNS else "is unknown"
-            raise WordListError(
-                f"{place}: column {name!r} {what}. Remove it; the columns are {', '.join(COLUMNS)}."
+            problem = "appears twice" if name in COLUMNS else "is unknown"
+            raise line.error(
+                f"column {name!r} {problem}. Remove it; the columns are {', '.join(COLUMNS)}.",
+                name,
             )
 
 
-def _word(row: dict[str, str], place: str) -> Word:
-    """Check one row."""
+def _parse_word(row: dict[str, str], line: _Line) -> Word:
     text, valence, rating, language = (row[name] for name in COLUMNS)
     if not text or not text.isprintable():
-        raise WordListError(
-            f"{place}: the word {text!r} is blank or holds a character that cannot be shown. Write "
-            "the word or remove the line."
+        raise line.error(
+            f"the word {text!r} is blank or holds a character that cannot be shown. Write the word "
+            "or remove the line.",
+            "word",
+            text,
         )
     if valence not in VALENCES:
-        raise WordListError(
-            f"{place}: valence of {text!r} is {valence!r}. {did_you_mean(valence, VALENCES)}"
+        raise line.error(
+            f"valence of {text!r} is {valence!r}. {did_you_mean(valence, VALENCES)}",
+            "valence",
+            valence,
         )
     if not _LANGUAGE.fullmatch(language):
-        raise WordListError(
-            f"{place}: language of {text!r} is {language!r}. Write a code of two or three small "
-            "letters, such as en, de or zh-Hans."
+        raise line.error(
+            f"language of {text!r} is {language!r}. Write a code of two or three small letters, "
+            "such as en, de or zh-Hans.",
+            "language",
+            language,
         )
-    return Word(text, valence, _rating(rating, f"{place}: rating of {text!r}"), language)
+    return Word(text, valence, _parse_rating(rating, text, line), language)
 
 
-def _rating(cell: str, what: str) -> float | None:
+def _parse_rating(cell: str, text: str, line: _Line) -> float | None:
     if not cell:
         return None
     try:
@@ -217,9 +274,11 @@ def _rating(cell: str, what: str) -> float | None:
         value = math.nan
     lowest, highest = RATING_RANGE
     if not lowest <= value <= highest:
-        raise WordListError(
-            f"{what} is {cell!r}. Write a number from {lowest:g} (most negative) to {highest:g} "
-            "(most positive), with a decimal point, or leave it empty; bring other scales to this "
-            "one."
+        raise line.error(
+            f"rating of {text!r} is {cell!r}. Write a number from {lowest:g} (most negative) to "
+            f"{highest:g} (most positive), with a decimal point, or leave it empty; convert "
+            "ratings on other scales.",
+            "rating",
+            cell,
         )
     return value

@@ -28,6 +28,9 @@ def test_a_missing_file_is_named():
     with pytest.raises(SpecError) as info:
         load_spec("nowhere/daic_woz.yaml")
     assert str(info.value.file) == "nowhere/daic_woz.yaml"
+    with pytest.raises(SpecError) as info:
+        load_spec(specs_folder() / "emodbb.yaml")
+    assert "'emodb'" in str(info.value)
 
 
 def test_the_list_of_specs_has_every_file_by_its_corpus_id():

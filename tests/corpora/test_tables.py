@@ -1,8 +1,12 @@
-"""Tables of a spec that are JSON, and sessions that must have a label."""
+"""Tables of a spec: JSON, whole files and Excel sheets, and sessions that must have a label."""
 
+import io
 import json
+import zipfile
 from pathlib import Path
 
+import layouts
+import pandas as pd
 import pytest
 
 from depmm.corpora.errors import ManifestError
@@ -30,14 +34,45 @@ tables:
 label: {instrument: PHQ-9, score: phq}
 """
 NAMED = SPEC.replace("format: json", "format: json\n    key: person")
+TRANSCRIPTS = """\
+name: toy
+title: t
+citation: c
+licence: l
+access: a
+recordings:
+  - {pattern: "{subject}.wav", modalities: [audio]}
+session: "{subject}"
+tables:
+  - file: "{subject}.txt"
+    header: false
+    columns: [said]
+    whole_file: true
+    join: {subject: subject}
+    fields: {text: said}
+"""
+SHEET = TRANSCRIPTS[: TRANSCRIPTS.index("tables:")].replace(
+    "{subject}.wav", "{subject:int}.wav"
+) + (
+    "columns: [group]\n"
+    "tables:\n  - {file: people.xlsx, join: {id: subject}, integers: [id], fields: {group: type}}\n"
+)
 
 
-def lay_out(root: Path, labels: object, people: tuple[int, ...] = (1, 2)) -> Path:
+def write_corpus(root: Path, labels: object, subjects: tuple[int, ...] = (1, 2)) -> Path:
     (root / "young").mkdir(parents=True)
-    for number in people:
+    for number in subjects:
         (root / f"young/{number:03d}.wav").touch()
     (root / "young/labels.json").write_text(json.dumps(labels), encoding="utf-8")
     return root
+
+
+def values_by_session(table: pd.DataFrame, name: str) -> dict[str, object]:
+    """Return session -> value, None where it is unknown."""
+    return {
+        session: None if pd.isna(value) else value
+        for session, value in zip(table["session"], table[name], strict=True)
+    }
 
 
 @pytest.mark.parametrize(
@@ -56,7 +91,7 @@ def lay_out(root: Path, labels: object, people: tuple[int, ...] = (1, 2)) -> Pat
     ids=["list of objects", "objects by name"],
 )
 def test_objects_are_rows(spec, labels, tmp_path):
-    manifest, report = index_corpus(parse_spec(spec, "toy"), lay_out(tmp_path, labels))
+    manifest, report = index_corpus(parse_spec(spec, "toy"), write_corpus(tmp_path, labels))
     assert (report.missing, report.unused) == ((), ())
     sessions = manifest.sessions.set_index("session")
     assert sessions["score"].to_dict() == {"young-1": 12, "young-2": 3}
@@ -65,47 +100,60 @@ def test_objects_are_rows(spec, labels, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spec", "text", "parts"),
+    ("spec", "text", "attributes"),
     [
-        (SPEC, "[{]", ["not JSON"]),
-        (SPEC, "[" * 200_000, ["not JSON"]),
-        (SPEC, '{"1": {"score": 3}}', ["an object", "key:"]),
-        (NAMED, '[{"person": 1}]', ["a list", "key:"]),
-        (SPEC, "3", ["a int"]),
-        (SPEC, '[{"person": 1, "scores": 3, "group": 1}]', ["'score' is missing", "'scores'"]),
-        (SPEC, '[{"person": 1, "score": [3], "group": 1}]', ["entry 0", "'score'", "no single"]),
-        (SPEC, "[7]", ["entry 0: 7", "subset, person", "ignore:"]),
-        (SPEC, '[{"person": "../1", "score": 3, "group": 1}]', ["entry 0", "'../1'"]),
-        (SPEC, '[{"person": 1, "score": NaN, "group": 1}]', ["'nan'", "not a number"]),
+        (SPEC, "[{]", {}),
+        (SPEC, "[" * 200_000, {}),
+        (SPEC, '{"1": {"score": 3}}', {"setting": "key"}),
+        (NAMED, '[{"person": 1}]', {"setting": "key"}),
+        (SPEC, "3", {"setting": "key"}),
+        (SPEC, '[{"person": 1, "score": [3], "group": 1}]', {"column": "score"}),
+        (SPEC, "[7]", {"value": 7}),
+        (SPEC, '[{"person": "../1", "score": 3, "group": 1}]', {"value": "../1"}),
     ],
 )
-def test_what_cannot_be_read_is_named(spec, text, parts, tmp_path):
-    root = lay_out(tmp_path, [])
+def test_bad_json_is_refused(spec, text, attributes, tmp_path):
+    root = write_corpus(tmp_path, [])
     (root / "young/labels.json").write_text(text)
-    with pytest.raises(ManifestError) as caught:
+    with pytest.raises(ManifestError) as info:
         index_corpus(parse_spec(spec, "toy"), root)
-    for part in parts:
-        assert part in str(caught.value)
+    assert info.value.file == Path("young/labels.json")
+    assert {name: getattr(info.value, name) for name in attributes} == attributes
+
+
+def test_a_missing_member_is_a_missing_column(tmp_path):
+    root = write_corpus(tmp_path, [{"person": 1, "scores": 3, "group": 1}])
+    with pytest.raises(ManifestError) as info:
+        index_corpus(parse_spec(SPEC, "toy"), root)
+    assert info.value.column == "score"
+    assert "'scores'" in str(info.value)
+
+
+def test_a_score_that_is_not_a_number_is_refused(tmp_path):
+    root = write_corpus(tmp_path, [])
+    (root / "young/labels.json").write_text('[{"person": 1, "score": NaN, "group": 1}]')
+    with pytest.raises(ManifestError) as info:
+        index_corpus(parse_spec(SPEC, "toy"), root)
+    assert (info.value.session, info.value.value) == ("young-1", "nan")
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "parts"),
+    ("old", "new", "setting"),
     [
-        ("format: json", "format: json\n    sep: ';'", ["tables[0].format", "sep:", "format text"]),
-        ("format: json", "key: person", ["tables[0].key", "format json"]),
-        ("format: json", "format: yaml", ["tables[0].format", "'yaml'"]),
+        ("format: json", "format: json\n    sep: ';'", "tables[0].format"),
+        ("format: json", "key: person", "tables[0].key"),
+        ("format: json", "format: yaml", "tables[0].format"),
     ],
 )
-def test_mistakes_in_a_spec_are_named(old, new, parts):
-    with pytest.raises(SpecError) as caught:
+def test_keys_of_another_format_are_refused(old, new, setting):
+    with pytest.raises(SpecError) as info:
         parse_spec(SPEC.replace(old, new), "toy.yaml")
-    for part in parts:
-        assert part in str(caught.value)
+    assert info.value.setting == setting
 
 
-def test_a_required_label_is_missed(tmp_path):
+def test_a_missing_required_label_is_reported(tmp_path):
     labels = [{"person": 1, "score": 12, "group": "a"}]
-    root = lay_out(tmp_path, labels)
+    root = write_corpus(tmp_path, labels)
     needed = SPEC.replace("score: phq}", "score: phq, required: true}")
     needed = needed.replace("    drop:", "    required: false\n    drop:")
     _, report = index_corpus(parse_spec(needed, "toy"), root)
@@ -115,3 +163,64 @@ def test_a_required_label_is_missed(tmp_path):
     assert report.counts["unlabelled"] == 1
     _, report = index_corpus(parse_spec(needed.replace(", required: true", ""), "toy"), root)
     assert report.missing == ()
+
+
+def test_a_whole_file_is_one_cell(tmp_path):
+    text = 'Well, "yes";\tand\n\n  no.\n'
+    root = layouts.write(tmp_path, {"A.wav": "", "A.txt": text, "B.wav": "", "B.txt": ""})
+    manifest, report = index_corpus(parse_spec(TRANSCRIPTS, "toy.yaml"), root)
+    assert values_by_session(manifest.steps, "text") == {"A": 'Well, "yes"; and no.', "B": None}
+    assert report.complete
+
+
+@pytest.mark.parametrize("columns", ["columns: [said, by]", "columns: []"])
+def test_a_whole_file_needs_one_column(columns):
+    text = TRANSCRIPTS.replace("columns: [said]", columns)
+    with pytest.raises(SpecError) as info:
+        parse_spec(text, "toy.yaml")
+    assert "tables[0].whole_file" in str(info.value)
+
+
+def test_integers_are_columns_of_the_table():
+    text = TRANSCRIPTS.replace("whole_file: true", "integers: [sid]")
+    with pytest.raises(SpecError) as info:
+        parse_spec(text, "toy.yaml")
+    assert info.value.setting == "tables[0].integers"
+
+
+def test_a_sheet_is_read_as_text(tmp_path):
+    rows: list[list[object]] = [[None, "id", "type"], ["remark", 7.0, 1], [None, "008", True]]
+    files: layouts.Files = {"007.wav": "", "8.wav": "", "people.xlsx": layouts.workbook(rows)}
+    manifest, report = index_corpus(parse_spec(SHEET, "s.yaml"), layouts.write(tmp_path, files))
+    assert values_by_session(manifest.sessions, "group") == {"7": "1", "8": "true"}
+    assert report.complete
+
+
+def test_a_sheet_with_wrong_dimensions_is_read_whole(tmp_path):
+    files: layouts.Files = {"7.wav": "", "8.wav": ""}
+    whole = layouts.workbook([["id", "type"], [7, "a"], [8, "b"]])
+    cut = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(cut, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b'ref="A1:B3"', b'ref="A1"'))
+    assert b"A1:B3" in zipfile.ZipFile(io.BytesIO(whole)).read("xl/worksheets/sheet1.xml")
+    root = layouts.write(tmp_path, {**files, "people.xlsx": cut.getvalue()})
+    manifest, _ = index_corpus(parse_spec(SHEET, "s.yaml"), root)
+    assert values_by_session(manifest.sessions, "group") == {"7": "a", "8": "b"}
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "column"),
+    [
+        (b"id,type\n", None, None),
+        (layouts.workbook([]), None, None),
+        (layouts.workbook([["id", "tpye"]]), None, "type"),
+        (layouts.workbook([["id", "type"], ["7b", "x"]]), 2, "id"),
+    ],
+)
+def test_a_bad_sheet_is_refused(content, line, column, tmp_path):
+    root = layouts.write(tmp_path, {"7.wav": "", "people.xlsx": content})
+    with pytest.raises(ManifestError) as info:
+        index_corpus(parse_spec(SHEET, "s.yaml"), root)
+    assert str(info.value.file) == "people.xlsx"
+    assert (info.value.line, info.value.column) == (line, column)

@@ -1,4 +1,4 @@
-"""Word lists: what is read or refused, and what a spec and a simulation do with them."""
+"""Word lists: reading, and their use in specs and simulations."""
 
 import csv
 import json
@@ -50,12 +50,12 @@ def test_byte_order_mark_blanks_line_ends_and_order_of_columns_do_not_matter(tmp
     ]
 
 
-def test_a_word_may_stand_in_two_languages(tmp_path):
+def test_a_word_may_be_listed_in_two_languages(tmp_path):
     text = HEAD + "gift,positive,,en\nGift,negative,,de\n"
     assert [word.language for word in read_words(written(tmp_path, text))] == ["en", "de"]
 
 
-def test_the_list_of_the_program_is_balanced():
+def test_the_english_list_is_balanced():
     words = read_words(ENGLISH_WORDS)
     assert Counter(word.valence for word in words) == dict.fromkeys(VALENCES, 24)
     assert {word.language for word in words} == {"en"}
@@ -63,56 +63,53 @@ def test_the_list_of_the_program_is_balanced():
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "line", "column", "value"),
     [
-        ("", r"words.csv: no word in it. Give the line word,valence,rating,language"),
-        (HEAD, r"words.csv: no word in it"),
-        ("fear,negative,,en\n", r"line 1: column 'word' is missing .found: fear, neg"),
-        ("word,valance,rating,language\n", r"'valence' is missing.*Did you mean 'valance'"),
-        (
-            "word;valence;rating;language\n",
-            r"line 1: column 'word'.*Separate the columns by commas",
-        ),
-        (HEAD.replace("\n", ",arousal\n"), r"line 1: column 'arousal' is unknown. Remove it"),
-        (HEAD.replace("\n", ",word\n"), r"line 1: column 'word' stands twice. Remove it"),
-        (HEAD + "fear,negative,en\n", r"line 2: 3 cells where 4 columns.*quotation marks"),
-        (HEAD + "a,neutral,,en\n ,neutral,,en\n", r"line 3: the word '' is blank.*remove the line"),
-        (HEAD + "a\x07,neutral,,en\n", r"line 2: the word 'a\\x07' is blank or holds a character"),
-        (
-            HEAD + "fear,Negative,,en\n",
-            r"line 2: valence of 'fear' is 'Negative'. Did you mean 'neg",
-        ),
-        (HEAD + "fear,,,en\n", r"line 2: valence of 'fear' is ''. Known: negative, neutral, pos"),
-        (HEAD + "fear,negative,0.9,en\n", r"rating of 'fear' is '0.9'. Write a number from 1 .*9"),
-        (HEAD + "fear,negative,9.1,en\n", r"rating of 'fear' is '9.1'"),
-        (HEAD + 'fear,negative,"1,5",en\n', r"rating of 'fear' is '1,5'.*decimal point"),
-        (HEAD + "fear,negative,nan,en\n", r"rating of 'fear' is 'nan'"),
-        (HEAD + "fear,negative,,English\n", r"language of 'fear' is 'English'. Write a code"),
-        (HEAD + "fear,negative,,\n", r"language of 'fear' is ''. Write a code"),
-        (
-            HEAD + "Süße,neutral,,de\n\nSÜSSE,positive,,de\n",
-            r"line 4: 'SÜSSE' .de. stands already in line 2. Keep one",
-        ),
-        (HEAD + "e\u0301,neutral,,fr\n\u00e9,neutral,,fr\n", r"line 3: .*already in line 2"),
-        (HEAD + '"fear,negative,,en\n', r"not a CSV file .*Correct the line"),
-        (LIST.encode("latin-1"), r"line 4: byte 0xfc is not UTF-8.*Save it as UTF-8"),
-        ((HEAD + "恐惧,negative,,zh\n").encode("gbk"), r"line 2: byte 0x.. is not UTF-8.*GBK"),
-        (LIST.encode("utf-16"), r"line 1: byte 0xff is not UTF-8.*UTF-16"),
+        ("", None, None, None),
+        (HEAD, None, None, None),
+        ("fear,negative,,en\n", 1, "word", None),
+        ("word,valance,rating,language\n", 1, "valence", None),
+        ("word;valence;rating;language\n", 1, "word", None),
+        (HEAD.replace("\n", ",arousal\n"), 1, "arousal", None),
+        (HEAD.replace("\n", ",word\n"), 1, "word", None),
+        (HEAD + "fear,negative,en\n", 2, None, None),
+        (HEAD + "a,neutral,,en\n ,neutral,,en\n", 3, "word", ""),
+        (HEAD + "a\x07,neutral,,en\n", 2, "word", "a\x07"),
+        (HEAD + "fear,Negative,,en\n", 2, "valence", "Negative"),
+        (HEAD + "fear,,,en\n", 2, "valence", ""),
+        (HEAD + "fear,negative,0.9,en\n", 2, "rating", "0.9"),
+        (HEAD + "fear,negative,9.1,en\n", 2, "rating", "9.1"),
+        (HEAD + 'fear,negative,"1,5",en\n', 2, "rating", "1,5"),
+        (HEAD + "fear,negative,nan,en\n", 2, "rating", "nan"),
+        (HEAD + "fear,negative,,English\n", 2, "language", "English"),
+        (HEAD + "fear,negative,,\n", 2, "language", ""),
+        (HEAD + "Süße,neutral,,de\n\nSÜSSE,positive,,de\n", 4, "word", "SÜSSE"),
+        (HEAD + "e\u0301,neutral,,fr\n\u00e9,neutral,,fr\n", 3, "word", "\u00e9"),
+        (HEAD + '"fear,negative,,en\n', 2, None, None),
+        (LIST.encode("latin-1"), 4, None, None),
+        ((HEAD + "恐惧,negative,,zh\n").encode("gbk"), 2, None, None),
+        (LIST.encode("utf-16"), 1, None, None),
     ],
 )
-def test_a_mistake_names_line_value_and_remedy(tmp_path, content, message):
-    with pytest.raises(WordListError, match=message):
-        read_words(written(tmp_path, content))
+def test_a_mistake_is_reported_with_line_and_column(tmp_path, content, line, column, value):
+    path = written(tmp_path, content)
+    with pytest.raises(WordListError) as info:
+        read_words(path)
+    assert (info.value.file, info.value.line) == (path, line)
+    assert (info.value.column, info.value.value) == (column, value)
 
 
-def test_a_list_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(
-        WordListError, match=r"none.csv: cannot be read .No such file.*Give the path"
-    ):
+def test_columns_separated_by_semicolons_are_explained(tmp_path):
+    with pytest.raises(WordListError) as info:
+        read_words(written(tmp_path, "word;valence;rating;language\n"))
+    assert "commas" in str(info.value)
+
+
+def test_a_missing_list_is_refused(tmp_path):
+    with pytest.raises(WordListError) as info:
         read_words(tmp_path / "none.csv")
+    assert info.value.file == tmp_path / "none.csv"
 
-
-# ---- words: in a spec -------------------------------------------------------------------------
 
 SPEC = """\
 name: toy
@@ -132,7 +129,7 @@ steps:
 """
 
 
-def test_steps_take_the_valence_of_their_word_unless_the_table_gives_it(tmp_path):
+def test_steps_without_valence_take_that_of_their_word(tmp_path):
     layouts.write(
         tmp_path,
         {
@@ -155,22 +152,22 @@ def test_steps_take_the_valence_of_their_word_unless_the_table_gives_it(tmp_path
         assert item.message.startswith(f"step text {text!r} is not in the word list")
 
 
-def test_words_need_a_text_and_a_list(tmp_path):
-    with pytest.raises(SpecError, match=r"line 9: word_list: nothing gives the text of a step"):
+def test_a_word_list_needs_the_text_of_steps_and_a_file(tmp_path):
+    with pytest.raises(SpecError) as spec_info:
         parse_spec(SPEC.replace("text: said, ", ""), "toy.yaml")
+    assert (spec_info.value.setting, spec_info.value.line) == ("word_list", 9)
     layouts.write(tmp_path, {"A.wav": "", "A.csv": "start,said,valence\n0,a,\n"})
-    with pytest.raises(WordListError, match=r"words.csv: cannot be read"):
+    with pytest.raises(WordListError) as info:
         index_corpus(parse_spec(SPEC, str(tmp_path / "toy.yaml")), tmp_path)
+    assert info.value.file == tmp_path / "../lists/words.csv"
 
 
 def test_a_word_with_two_valences_cannot_fill_steps():
     words = [Word("gift", "positive", None, "en"), Word("Gift", "negative", None, "de")]
-    with pytest.raises(WordListError, match=r"'Gift' is positive .en. and negative .de."):
+    with pytest.raises(WordListError) as info:
         fill_valence([], words, "words.csv")
+    assert (info.value.column, info.value.value) == ("valence", "Gift")
     assert fill_valence([], [words[0], Word("Gift", "positive", None, "xx")], "words.csv") == []
-
-
-# ---- simulate ---------------------------------------------------------------------------------
 
 
 def simulated(tmp_path: Path, content: str):
@@ -179,7 +176,7 @@ def simulated(tmp_path: Path, content: str):
     return CliRunner().invoke(app, ["simulate", str(tmp_path / "out"), *options])
 
 
-def test_people_read_the_words_of_the_users_list(tmp_path):
+def test_a_simulation_uses_the_words_of_a_given_list(tmp_path):
     assert simulated(tmp_path, LIST).exit_code == 0
     with (tmp_path / "out" / "words.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -189,7 +186,7 @@ def test_people_read_the_words_of_the_users_list(tmp_path):
     assert all(row["valence"] == valence[row["word"]] for row in rows)
     truth = json.loads((tmp_path / "out" / "truth.json").read_text(encoding="utf-8"))
     assert truth["planted_words"]["depressed"] == ["Trauer"]
-    spec = load_spec(Path(__file__).parents[2] / "data_specs" / "ewre_simulated.yaml")
+    spec = load_spec("ewre_simulated")
     manifest, report = index_corpus(spec, tmp_path / "out")
     assert report.complete
     assert set(manifest.steps["text"]) <= set(valence)

@@ -1,0 +1,225 @@
+"""Splits and folds as CSV files, and the check that every subject is on one side."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from depmm.corpora.stratified_assignment import SubjectKey
+from depmm.errors import DepmmError
+from depmm.files import write_text
+from depmm.schemas.manifest import FOLDS, SPLIT, SPLITS
+
+_SHOWN = 20  # subjects in a message
+
+
+class SplitError(DepmmError):
+    """A split that cannot be made or trusted."""
+
+
+def check_disjoint(split: pd.DataFrame, needed: tuple[str, ...] = SPLITS) -> None:
+    """Check that every subject is in exactly one split and that no split is empty.
+
+    Parameters
+    ----------
+    split : DataFrame
+        Columns corpus, subject, split; with a column fold, each fold is checked.
+    needed : tuple of str, optional
+        The splits that must not be empty.
+
+    Raises
+    ------
+    SplitError
+        If a column is missing, folds do not count from 0, a split is unknown or empty, or a subject
+        is in two splits or twice in one.
+    """
+    if "fold" in split:
+        numbers = sorted(set(map(int, split["fold"])))
+        if not numbers or numbers != list(range(len(numbers))):
+            raise SplitError(
+                f"split: the folds are {numbers[:20]}, not 0, 1, 2, ... Number them from 0.",
+                column="fold",
+                value=numbers,
+            )
+        for fold, rows in split.groupby("fold"):
+            try:
+                check_disjoint(rows.drop(columns="fold"), needed)
+            except SplitError as error:
+                raise with_prefix(error, f"fold {fold}") from None
+        return
+    for column in SPLIT.names:
+        if column not in split:
+            raise SplitError(f"split: column {column!r} is missing. Add it.", column=column)
+    unknown = sorted(set(split["split"].astype(str)) - set(SPLITS))
+    if unknown:
+        raise SplitError(
+            f"split: {unknown[0]!r} is unknown. Use {', '.join(SPLITS)}.",
+            column="split",
+            value=unknown[0],
+        )
+    several = {
+        subject: names for subject, names in splits_by_subject(split).items() if len(names) > 1
+    }
+    if several:
+        raise SplitError(
+            f"{len(several)} subjects appear more than once: {name_overlap(several)}. Keep each "
+            "subject in one split.",
+            subject=next(iter(several))[1],
+        )
+    if empty := [name for name in needed if name not in set(split["split"])]:
+        raise SplitError(
+            f"split: {empty[0]} is empty ({len(split)} subjects). Add subjects, or change folds or "
+            "validation.",
+            column="split",
+            value=empty[0],
+        )
+
+
+def write_split(split: pd.DataFrame, path: Path | str) -> None:
+    """Check one split or several folds and save them as CSV.
+
+    Parameters
+    ----------
+    split : DataFrame
+        Columns corpus, subject, split, and fold where there are several.
+    path : Path or str
+        The file; its folder is made if it does not exist.
+
+    Raises
+    ------
+    SplitError
+        As ``check_disjoint``.
+    """
+    check_disjoint(split)
+    schema = FOLDS if "fold" in split else SPLIT
+    table = split[schema.names]
+    schema.check(table)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+
+
+def read_split(path: Path | str, needed: tuple[str, ...] = SPLITS) -> pd.DataFrame:
+    """Read and check a split that is saved as CSV; ids stay text (``01`` is not 1).
+
+    Parameters
+    ----------
+    path : Path or str
+        Columns corpus, subject, split, and fold where there are several.
+    needed : tuple of str, optional
+        The splits that must not be empty.
+
+    Returns
+    -------
+    DataFrame
+        Columns corpus, subject, fold (0 where the file has none), split.
+
+    Raises
+    ------
+    SplitError
+        If there is no such file or it is not CSV, and as ``check_disjoint``.
+    """
+    try:
+        split = pd.read_csv(path, dtype="str", keep_default_na=False)
+    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise SplitError(
+            f"{path}: cannot be read as CSV ({error}). Check the path.", file=path
+        ) from None
+    if "fold" not in split:
+        split["fold"] = "0"
+    wrong = split["fold"][~split["fold"].str.fullmatch("[0-9]{1,9}")]
+    if len(wrong):
+        raise SplitError(
+            f"{path}: fold is {wrong.iloc[0]!r}. Number the folds from 0.",
+            file=path,
+            column="fold",
+            value=wrong.iloc[0],
+        )
+    split = split.astype({"fold": int})
+    try:
+        check_disjoint(split, needed)
+    except SplitError as error:
+        raise with_prefix(error, str(path), file=path) from None
+    return split[FOLDS.names]
+
+
+def splits_by_subject(table: pd.DataFrame) -> dict[SubjectKey, list[Any]]:
+    """Collect the entries of the column split for each subject.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns corpus, subject, split.
+
+    Returns
+    -------
+    dict of tuple to list
+        (corpus, subject) -> entries, sorted by subject.
+    """
+    splits: dict[SubjectKey, list[Any]] = {}
+    for corpus, subject, name in zip(*(table[column] for column in SPLIT.names), strict=True):
+        splits.setdefault((corpus, subject), []).append(name)
+    return dict(sorted(splits.items()))
+
+
+def name_overlap(several: dict[SubjectKey, list[str]]) -> str:
+    """Name subjects with their splits, for a message.
+
+    Parameters
+    ----------
+    several : dict of tuple to list of str
+        (corpus, subject) -> splits.
+
+    Returns
+    -------
+    str
+        The first subjects, and how many more there are.
+    """
+    names = [f"{'/'.join(subject)} in {' and '.join(parts)}" for subject, parts in several.items()]
+    return abbreviate(names, "; ")
+
+
+def abbreviate(names: list[str], separator: str = ", ") -> str:
+    """Join the first names, and say how many more there are.
+
+    Parameters
+    ----------
+    names : list of str
+        The names.
+    separator : str, default ", "
+        Text between two names.
+
+    Returns
+    -------
+    str
+        The text.
+    """
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return separator.join(names[:_SHOWN]) + more
+
+
+def with_prefix(error: SplitError, prefix: str, file: Path | str | None = None) -> SplitError:
+    """Return an error with the same attributes and a place before its message.
+
+    Parameters
+    ----------
+    error : SplitError
+        The error.
+    prefix : str
+        The place.
+    file : Path or str, optional
+        File that holds the fault.
+
+    Returns
+    -------
+    SplitError
+        The new error.
+    """
+    return SplitError(
+        f"{prefix}: {error}",
+        setting=error.setting,
+        file=file or error.file,
+        column=error.column,
+        subject=error.subject,
+        value=error.value,
+    )

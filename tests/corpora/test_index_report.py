@@ -1,0 +1,39 @@
+"""The report of indexing as text and as JSON."""
+
+import layouts
+import pytest
+from corpus_samples import TOY, TOY_FILES
+
+from depmm.corpora.index import index_corpus
+from depmm.corpora.index_report import IndexReport, separate_unrelated_folders
+from depmm.corpora.spec import parse_spec
+
+
+def test_a_report_survives_json(tmp_path):
+    root = layouts.write(tmp_path, {**TOY_FILES, "S9_1.wav": "", "notes.txt": "", "x/y": ""})
+    report = index_corpus(parse_spec(TOY, "toy.yaml"), root)[1]
+    assert not report.complete
+    assert IndexReport.from_json(report.to_json()) == report
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"corpus": "toy"}'])
+def test_other_json_is_refused(text):
+    with pytest.raises(ValueError, match="depmm index"):
+        IndexReport.from_json(text)
+
+
+def test_the_summary_shows_ten_entries_of_a_list(tmp_path):
+    files = {f"note{k:02}.txt": "" for k in range(12)}
+    root = layouts.write(tmp_path, {**TOY_FILES, **files})
+    lines = index_corpus(parse_spec(TOY, "toy.yaml"), root)[1].summary().splitlines()
+    first = lines.index("unused files: 12")
+    assert lines[first + 1 : first + 12] == [
+        *(f"  note{k:02}.txt" for k in range(10)), "  ... and 2 more",
+    ]  # fmt: skip
+
+
+def test_a_folder_without_files_of_the_corpus_is_unrelated():
+    unmatched, matched = ["a/readme", "a/b/note", "c/d/e", "c/f", "top"], ["a/b/S1.wav"]
+    assert separate_unrelated_folders(unmatched, matched) == (
+        ["a/readme", "a/b/note", "top"], {"c": 2},
+    )  # fmt: skip
