@@ -1,0 +1,170 @@
+"""Pages that mkdocs generates from the code, the notebooks and files of the repository.
+
+mkdocs calls ``on_files`` before it reads the pages (see ``hooks`` in ``mkdocs.yml``).
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import typer
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from depmm.cli import app
+from depmm.config import ClassicalConfig, Config, config_json_schema
+from depmm.schemas import ALL as SCHEMAS
+
+ROOT = Path(__file__).parents[1]
+REPOSITORY_FILES = {
+    "results.md": "experiments/README.md",
+    "reference/data_specs.md": "data_specs/README.md",
+    "reference/changelog.md": "CHANGELOG.md",
+    "reference/security.md": "SECURITY.md",
+}
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages."""
+    pages = {
+        "reference/commands.md": commands_page(),
+        "reference/settings.md": settings_page(),
+        "reference/tables.md": tables_page(),
+        "reference/config.schema.json": json.dumps(config_json_schema(), indent=1),
+    }
+    for page, source in REPOSITORY_FILES.items():
+        pages[page] = (ROOT / source).read_text(encoding="utf-8")
+    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        pages[f"tutorials/{notebook.stem}.md"] = notebook_page(notebook)
+    for path, content in pages.items():
+        files.append(File.generated(config, path, content=content))
+    return files
+
+
+def commands_page() -> str:
+    """Write the help of every command as a table of arguments and options."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, click.Group)
+    parts = [
+        "# Commands",
+        "Exit status 0: done. 1: done, but something was found that needs attention, for example "
+        "an audit error or a recording that cannot be read. 2: not done; the message says what "
+        "to change. 130: interrupted; the same command continues.",
+    ]
+    for name, command in sorted(group.commands.items()):
+        context = click.Context(command, info_name=f"depmm {name}")
+        usage = " ".join(command.collect_usage_pieces(context))
+        parts += [f"## depmm {name}", command.help or "", f"```\ndepmm {name} {usage}\n```"]
+        rows = [
+            [f"`{_parameter_name(parameter)}`", _cell(getattr(parameter, "help", "") or "")]
+            for parameter in command.params
+            if parameter.name != "help"
+        ]
+        parts.append(_table(["argument or option", "meaning"], rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _parameter_name(parameter: click.Parameter) -> str:
+    if isinstance(parameter, click.Option):
+        names = ", ".join(parameter.opts)
+        return names if parameter.is_flag else f"{names} {parameter.make_metavar(click.Context(click.Command('')))}"
+    return parameter.human_readable_name
+
+
+def settings_page() -> str:
+    """Write every setting with its type, default and meaning."""
+    parts = [
+        "# Settings",
+        "A config is a YAML file of these sections. `base: other.yaml` takes over another config; "
+        "`key=value` on the command line changes a setting, for example "
+        "`training.learning_rate=1.0e-3`. An unknown setting stops the command. "
+        "[config.schema.json](config.schema.json) is the same list as a JSON Schema for editors.",
+    ]
+    seen: set[type[BaseModel]] = set()
+    for model, place in ((Config, ""), (ClassicalConfig, "")):
+        parts += list(_sections(model, place, seen))
+    return "\n\n".join(parts) + "\n"
+
+
+def _sections(model: type[BaseModel], place: str, seen: set[type[BaseModel]]) -> Iterator[str]:
+    if model in seen:
+        return
+    seen.add(model)
+    inner: list[tuple[type[BaseModel], str]] = []
+    rows = []
+    for name, field in model.model_fields.items():
+        full = f"{place}.{name}" if place else name
+        rows.append(
+            [f"`{full}`", _cell(_type(field)), _cell(_default(field)), _cell(field.description or "")]
+        )
+        inner += [(section, full) for section in _models(field.annotation)]
+    yield f"## {place or 'Experiment'}: {model.__name__}"
+    yield (model.__doc__ or "").split("\n\n")[0]
+    yield _table(["setting", "type", "default", "meaning"], rows)
+    for section, full in inner:
+        yield from _sections(section, full, seen)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for part in getattr(annotation, "__args__", ()) for found in _models(part)]
+
+
+def _type(field: FieldInfo) -> str:
+    if models := _models(field.annotation):
+        return " or ".join(model.__name__ for model in models)
+    text = re.sub(r"\b(typing|pathlib|collections\.abc|depmm\.config(\.\w+)?)\.", "", str(field.annotation))
+    return re.sub(r"<class '(\w+)'>", r"\1", text)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    return "section below" if isinstance(value, BaseModel) else f"`{value!r}`"
+
+
+def tables_page() -> str:
+    """Write the columns of every table that depmm writes."""
+    parts = ["# Tables", "Every table that depmm writes. Parquet files are read by pandas, R and DuckDB."]
+    for schema in SCHEMAS.values():
+        rows = [
+            [
+                f"`{column.name}`",
+                column.dtype + (" or missing" if column.nullable else ""),
+                column.unit or "",
+                _cell(column.meaning),
+            ]
+            for column in schema.columns
+        ]
+        parts += [f"## {schema.file}", schema.meaning]
+        if schema.extra_columns:
+            parts.append("The table may have further columns.")
+        parts.append(_table(["column", "type", "unit", "meaning"], rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def notebook_page(path: Path) -> str:
+    """Write a notebook as a page: its text, and its code without output."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    parts = []
+    for cell in cells:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+    parts.append(f"This page is the notebook `notebooks/{path.name}`.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
