@@ -72,7 +72,11 @@ def commands_page() -> str:
 def _parameter_name(parameter: click.Parameter) -> str:
     if isinstance(parameter, click.Option):
         names = ", ".join(parameter.opts)
-        return names if parameter.is_flag else f"{names} {parameter.make_metavar(click.Context(click.Command('')))}"
+        return (
+            names
+            if parameter.is_flag
+            else f"{names} {parameter.make_metavar(click.Context(click.Command('')))}"
+        )
     return parameter.human_readable_name
 
 
@@ -100,7 +104,12 @@ def _sections(model: type[BaseModel], place: str, seen: set[type[BaseModel]]) ->
     for name, field in model.model_fields.items():
         full = f"{place}.{name}" if place else name
         rows.append(
-            [f"`{full}`", _cell(_type(field)), _cell(_default(field)), _cell(field.description or "")]
+            [
+                f"`{full}`",
+                _cell(_type(field)),
+                _cell(_default(field)),
+                _cell(field.description or ""),
+            ]
         )
         inner += [(section, full) for section in _models(field.annotation)]
     yield f"## {place or 'Experiment'}: {model.__name__}"
@@ -119,7 +128,9 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 def _type(field: FieldInfo) -> str:
     if models := _models(field.annotation):
         return " or ".join(model.__name__ for model in models)
-    text = re.sub(r"\b(typing|pathlib|collections\.abc|depmm\.config(\.\w+)?)\.", "", str(field.annotation))
+    text = re.sub(
+        r"\b(typing|pathlib|collections\.abc|depmm\.config(\.\w+)?)\.", "", str(field.annotation)
+    )
     return re.sub(r"<class '(\w+)'>", r"\1", text)
 
 
@@ -132,7 +143,10 @@ def _default(field: FieldInfo) -> str:
 
 def tables_page() -> str:
     """Write the columns of every table that depmm writes."""
-    parts = ["# Tables", "Every table that depmm writes. Parquet files are read by pandas, R and DuckDB."]
+    parts = [
+        "# Tables",
+        "Every table that depmm writes. Parquet files are read by pandas, R and DuckDB.",
+    ]
     for schema in SCHEMAS.values():
         rows = [
             [

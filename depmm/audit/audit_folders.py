@@ -1,0 +1,65 @@
+"""Audit of manifest folders: read them, look at their recordings, write the report."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from depmm.audit.audit import Audit, audit_manifest, read_index_report, write_audit
+from depmm.audit.findings import AuditInput
+from depmm.audit.recording_statistics import Track, compute_recording_statistics
+from depmm.corpora.manifest import concat_manifests, read_manifest
+from depmm.errors import DepmmError
+from depmm.media.borders import measure_recording
+
+
+def audit_folders(
+    manifests: Sequence[Path],
+    roots: Sequence[Path] | None = None,
+    allow: Iterable[str] = (),
+    out: Path | None = None,
+    track: Track = iter,
+) -> Audit:
+    """Audit one or several manifests and write ``audit.json`` and ``audit.html``.
+
+    Parameters
+    ----------
+    manifests : sequence of Path
+        Manifest folders. Several are also checked for shared subjects.
+    roots : sequence of Path, optional
+        Folder of the recordings of each manifest, in the same order. If given, the recordings are
+        read: missing and unreadable files, identical files, black borders, durations.
+    allow : iterable of str, optional
+        Names of findings to accept; the audit records them.
+    out : Path, optional
+        Folder of the report. Default: the folder of the only manifest.
+    track : callable, optional
+        Wraps the list of files that are read, for example in a progress bar.
+
+    Returns
+    -------
+    Audit
+        The findings.
+
+    Raises
+    ------
+    DepmmError
+        If several manifests are given without ``out``, or ``roots`` has another length.
+    """
+    if len(manifests) > 1 and out is None:
+        raise DepmmError("several manifests need a folder for their common report: give out.")
+    if roots and len(roots) != len(manifests):
+        raise DepmmError(
+            f"{len(roots)} recording folders for {len(manifests)} manifests: give one per "
+            "manifest, in the same order."
+        )
+    tables = [read_manifest(folder) for folder in manifests]
+    statistics = None
+    if roots:
+        statistics = compute_recording_statistics(
+            list(zip(tables, roots, strict=True)), measure_recording, track
+        )
+    manifest = concat_manifests(tables) if len(tables) > 1 else tables[0]
+    reports = (read_index_report(folder) for folder in manifests)
+    inputs = AuditInput(manifest, statistics, tuple(report for report in reports if report))
+    audit = audit_manifest(inputs, allow)
+    write_audit(audit, out or manifests[0], manifests)
+    return audit

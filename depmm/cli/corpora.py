@@ -1,0 +1,261 @@
+"""Commands from recordings to the store."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from depmm.cli.application import (
+    PICKLE_WARNING,
+    AllowPickle,
+    Landmarker,
+    ManifestFolder,
+    Overrides,
+    RecordingsFolder,
+    Workers,
+    app,
+    echo_table,
+)
+
+
+@app.command()
+def specs(
+    name: Annotated[
+        str | None, typer.Argument(help="print this data spec; default: list all specs")
+    ] = None,
+) -> None:
+    """List the data specs of known corpora, or print one."""
+    from depmm.corpora.spec import find_spec, list_specs
+
+    if name is not None:
+        typer.echo(find_spec(name).read_text(encoding="utf-8"), nl=False)
+        return
+    echo_table(list_specs())
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="folder of the corpus; must be new or empty")],
+    subjects: Annotated[
+        int | None, typer.Option(help="number of subjects; default: 48, with --spec 12")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(help="words per subject; default: 12, with --spec 2 or 3 per recording"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same files")] = 0,
+    effect: Annotated[float, typer.Option(help="size of the planted effect")] = 1.0,
+    workers: Workers = None,
+    words: Annotated[
+        Path | None,
+        typer.Option(help="CSV with word, valence, rating, language; default: English words"),
+    ] = None,
+    spec: Annotated[
+        str | None,
+        typer.Option(help="write the layout of this data spec (name or YAML file)"),
+    ] = None,
+    confound: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="with --spec: add a confound, e.g. gender=0.9"),
+    ] = None,
+) -> None:
+    """Simulate a corpus of talking faces with known effects, which truth.json lists."""
+    if spec is not None:
+        if words is not None:
+            raise typer.BadParameter(
+                "does not go with --spec: name the list under words: in the spec",
+                param_hint="--words",
+            )
+        _simulate_layout(out, spec, subjects, steps, seed, effect, workers, confound or [])
+        return
+    if confound:
+        raise typer.BadParameter(
+            f"{confound[0]} needs --spec, the layout that carries it", param_hint="--confound"
+        )
+    from depmm.simulation.word_reading import simulate_word_reading
+
+    subjects, steps = 48 if subjects is None else subjects, 12 if steps is None else steps
+    truth = simulate_word_reading(
+        out, subjects=subjects, steps=steps, seed=seed, effect=effect, workers=workers, words=words
+    )
+    planted = "; ".join(
+        f"{label}: {', '.join(chosen)}" for label, chosen in truth["planted_words"].items()
+    )
+    typer.echo(f"{out}: {subjects} subjects, {steps} words, effect {effect}; planted: {planted}")
+
+
+def _simulate_layout(
+    out: Path,
+    spec: str,
+    subjects: int | None,
+    words: int | None,
+    seed: int,
+    effect: float,
+    workers: int | None,
+    confounds: list[str],
+) -> None:
+    from depmm.corpora.spec import load_spec
+    from depmm.simulation.confounds import parse_confounds
+    from depmm.simulation.layout import simulate_layout
+
+    truth = simulate_layout(
+        out,
+        load_spec(spec),
+        subjects=subjects,
+        words=words,
+        seed=seed,
+        effect=effect,
+        workers=workers or os.cpu_count() or 1,
+        confounds=parse_confounds(confounds),
+    )
+    typer.echo(
+        f"{out}: {truth['n_subjects']} subjects, {len(truth['sessions'])} sessions in the "
+        f"layout of {truth['spec']}, effect {effect}"
+    )
+    for name, planted in truth["confounds"].items():
+        affected = planted["affected"]
+        counts = (
+            ", ".join(f"{n} {label}" for label, n in affected.items())
+            if isinstance(affected, dict)
+            else f"{len(affected)} affected"
+        )
+        typer.echo(f"confound {name} = {planted['value']:g}: {planted['meaning']}; {counts}")
+
+
+@app.command()
+def index(
+    spec: Annotated[
+        str, typer.Argument(metavar="SPEC", help="name of a data spec (depmm specs) or a YAML file")
+    ],
+    root: RecordingsFolder,
+    out: Annotated[Path, typer.Option(help="folder of the manifest")],
+    allow_pickle: AllowPickle = False,
+) -> None:
+    """Index a corpus: find its recordings, labels and steps, and account for every file."""
+    from functools import partial
+
+    from depmm.corpora.index import index_corpus
+    from depmm.corpora.manifest import write_manifest
+    from depmm.corpora.spec import load_spec
+    from depmm.files import write_text
+    from depmm.media.duration import duration_s
+
+    if allow_pickle:
+        typer.echo(PICKLE_WARNING, err=True)
+    measure = partial(duration_s, allow_pickle=allow_pickle)
+    manifest, report = index_corpus(load_spec(spec), root, measure)
+    write_manifest(manifest, out)
+    write_text(out / "index.json", report.to_json())
+    typer.echo(report.summary())
+    if not report.complete:
+        raise typer.Exit(1)
+
+
+@app.command()
+def audit(
+    manifests: Annotated[
+        list[Path],
+        typer.Argument(help="manifest folder(s); with several, also checks for shared subjects"),
+    ],
+    root: Annotated[
+        list[Path] | None,
+        typer.Option(help="folder of the recordings, once per manifest: also reads the recordings"),
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="accept findings of this name; every run records it"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder of the report; required for several manifests")
+    ] = None,
+) -> None:
+    """Audit a manifest for leaks and label errors; exits with 1 if any error is found."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from depmm.audit.audit import format_audit
+    from depmm.audit.audit_folders import audit_folders
+
+    if len(manifests) > 1 and out is None:
+        raise typer.BadParameter("required for several manifests", param_hint="--out")
+    if root and len(root) != len(manifests):
+        raise typer.BadParameter(
+            f"given {len(root)} times for {len(manifests)} manifests: give it once per manifest, "
+            "in the same order",
+            param_hint="--root",
+        )
+    console = Console(stderr=True)
+    result = audit_folders(
+        manifests,
+        roots=root,
+        allow=allow or (),
+        out=out,
+        track=lambda files: track(files, "reading recordings", console=console),
+    )
+    typer.echo(format_audit(result))
+    typer.echo(f"{out or manifests[0]}/audit.html")
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def split(
+    manifest: ManifestFolder,
+    out: Annotated[Path, typer.Option(help="CSV of the folds")],
+    overrides: Overrides = None,
+    config: Annotated[
+        str | None, typer.Option(help="take the split: and target: sections of this config")
+    ] = None,
+) -> None:
+    """Write which subjects are in train, validation and test of each fold; e.g. folds=10."""
+    from depmm.config import load_split_config
+    from depmm.corpora.splits import write_split
+    from depmm.data.experiment_data import experiment_folds
+
+    settings, target = load_split_config(config, overrides)
+    folds = experiment_folds(manifest, target, settings)
+    write_split(folds, out)
+    n_subjects = len(folds[["corpus", "subject"]].drop_duplicates())
+    typer.echo(
+        f"{out}: {n_subjects} subjects, {folds['fold'].nunique()} folds. Next: depmm "
+        f'cross-validate CONFIG "split={{kind: file, file: {out}}}"'
+    )
+
+
+@app.command()
+def extract(
+    manifest: ManifestFolder,
+    root: RecordingsFolder,
+    out: Annotated[str, typer.Option(help="folder or URL of the store")],
+    overrides: Overrides = None,
+    config: Annotated[
+        str | None, typer.Option(help="take the extract: section of this config")
+    ] = None,
+    landmarker: Landmarker = None,
+    workers: Workers = None,
+    allow_pickle: AllowPickle = False,
+) -> None:
+    """Decode and align every session once, and continue where it stopped.
+
+    KEY=VALUE changes an extraction setting, e.g. face.frames_per_second=10.
+    """
+    from depmm.config import load_extract_config
+    from depmm.corpora.manifest import read_manifest
+    from depmm.store.extract import extract as extract_sessions
+
+    if allow_pickle:
+        typer.echo(PICKLE_WARNING, err=True)
+    settings = load_extract_config(config, overrides)
+    report = extract_sessions(
+        read_manifest(manifest), root, out, settings, landmarker, workers,
+        show_progress=True, allow_pickle=allow_pickle,
+    )  # fmt: skip
+    if len(report.failures):
+        for failure in report.failures.head(10).itertuples():
+            typer.echo(
+                f"  {failure.subject}/{failure.session} {failure.stage}: {failure.file}: "
+                f"{failure.cause} {failure.remedy}"
+            )
+        typer.echo(f"all failures: {out}/failures.parquet", err=True)
+        raise typer.Exit(1)

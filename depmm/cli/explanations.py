@@ -1,0 +1,82 @@
+"""Commands that explain a run and answer questions about it."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from depmm.cli.application import Overrides, app
+
+
+@app.command()
+def explain(
+    run: Annotated[Path, typer.Argument(help="folder of a run")],
+    split: Annotated[
+        Literal["train", "validation", "test"], typer.Option(help="sessions of this split")
+    ] = "test",
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            help="in addition to occlusion: permutation, integrated_gradients, shapley, grad_cam "
+            "(regions of faces and spectrograms); may be repeated",
+        ),
+    ] = None,
+    html: Annotated[bool, typer.Option("--html", help="also write explorer.html")] = False,
+) -> None:
+    """Compute attributions of steps and modalities, and record attention and gates."""
+    from transformers.utils import logging
+
+    from depmm.interpret.attribution.explain import explain as explain_run
+
+    logging.disable_progress_bar()  # loading takes milliseconds
+    report = explain_run(run, split, methods or [], html)
+    for name, rows in report.rows.items():
+        typer.echo(f"{run}/{name}.parquet: {rows} rows of {split} sessions")
+    for name, reason in report.absent.items():
+        typer.echo(f"no {name}.parquet: {reason}")
+    if report.page is not None:
+        typer.echo(f"{report.page}: contains subject ids; handle it like the recordings")
+
+
+@app.command()
+def ask(
+    run: Annotated[Path, typer.Argument(help="folder of a run that was explained")],
+    question: Annotated[str | None, typer.Argument(help="one of the questions above")] = None,
+    options: Overrides = None,
+    sql: Annotated[
+        str | None, typer.Option(help="one SELECT statement over the tables of the run")
+    ] = None,
+    form: Annotated[
+        Literal["table", "csv", "json", "figure"] | None,
+        typer.Option("--format", help="default: by the suffix of --out, or table"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="file: .txt, .csv, .json, .svg or .png")] = None,
+) -> None:
+    """Ask a run a question, e.g. which words separate the labels; options are KEY=VALUE.
+
+    Questions: words-by-label, words-by-valence, words-by-encoder, agreement, stability,
+    session SUBJECT, gates, regions, misclassified. Without a question, lists the options of each.
+    """
+    from depmm.interpret.query.ask import ask as answer_question
+    from depmm.interpret.query.ask import described, parse_options
+    from depmm.interpret.query.output import as_text, choose_format, write_answer
+    from depmm.interpret.query.sql import sql as answer_sql
+
+    if question is not None and sql is not None:
+        raise typer.BadParameter("give either a question or --sql", param_hint="--sql")
+    chosen = choose_format(form, out, run)
+    if question is not None:
+        answer = answer_question(run, question, **parse_options(question, options or []))
+    elif sql is not None:
+        answer = answer_sql(run, sql)
+    else:
+        raise ValueError(f"no question given. Questions, with their options:\n{described()}")
+    notes = answer.attrs.get("notes", [])
+    if out is None:
+        typer.echo(as_text(answer, chosen), nl=False)
+    else:
+        notes = [*notes, *write_answer(answer, chosen, out)]
+        typer.echo(f"{out}: {len(answer)} rows")
+    for note in notes:
+        typer.echo(note, err=True)

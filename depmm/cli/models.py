@@ -1,0 +1,136 @@
+"""Commands that train, evaluate and apply models."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from depmm.cli.application import ConfigName, Landmarker, Overrides, app, echo_table
+
+
+@app.command()
+def configs(
+    name: Annotated[
+        str | None, typer.Argument(help="print this config; default: list all configs")
+    ] = None,
+) -> None:
+    """List the configs of the published systems, or print one."""
+    from depmm.config import find_config, list_configs
+
+    if name is not None:
+        typer.echo(find_config(name).read_text(encoding="utf-8"), nl=False)
+        return
+    echo_table(list_configs())
+
+
+@app.command()
+def train(config: ConfigName, overrides: Overrides = None) -> None:
+    """Train one model in this process; for several processes, see experiments/train_fusion.py."""
+    from depmm.training.experiment import train as train_model
+
+    train_model(config, overrides)
+
+
+@app.command()
+def cross_validate(
+    config: ConfigName,
+    overrides: Overrides = None,
+    seeds: Annotated[
+        str, typer.Option(help="comma-separated seeds; the folds stay the same")
+    ] = "0",
+) -> None:
+    """Train and test every fold of every seed; finished folds are kept."""
+    from depmm.training.cross_validation import cross_validate as run_folds
+
+    try:
+        chosen = [int(seed) for seed in seeds.split(",")]
+    except ValueError:
+        raise typer.BadParameter(
+            f"{seeds!r}: give whole numbers separated by commas, e.g. 0,1,2", param_hint="--seeds"
+        ) from None
+    run_folds(config, overrides, seeds=chosen)
+
+
+@app.command()
+def evaluate(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="run folder(s), or table(s) of predictions"),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="folder of the report; required for several runs")
+    ] = None,
+    unit: Annotated[
+        Literal["session", "subject"],
+        typer.Option(help="subject: average the sessions of each subject first"),
+    ] = "session",
+) -> None:
+    """Write a report: metrics with confidence intervals and baselines; compares several runs."""
+    from depmm.reporting import evaluate as run_evaluation
+    from depmm.reporting import summary_lines
+
+    content = run_evaluation(runs, out, unit)
+    for line in summary_lines(content):
+        typer.echo(line)
+    folder = out or (runs[0] if runs[0].is_dir() else runs[0].parent)
+    typer.echo(f"{folder}/report.html")
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="folder of a run or of a cross-validation")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="video or sound file(s)")],
+    steps: Annotated[
+        Path | None,
+        typer.Option(help="CSV with the steps of the file: start_s,end_s[,text,valence]"),
+    ] = None,
+    window: Annotated[
+        float | None,
+        typer.Option(
+            help="windows of this length in s; default: the median step of the training data"
+        ),
+    ] = None,
+    aligned: Annotated[
+        bool,
+        typer.Option("--aligned", help="frames are aligned faces already; do not detect faces"),
+    ] = False,
+    landmarker: Landmarker = None,
+    out: Annotated[Path | None, typer.Option(help="write FILE.json and FILE.html here")] = None,
+) -> None:
+    """Predict new recordings, with calibration and quality warnings; not a diagnosis."""
+    from depmm.inference.prediction_page import check_outputs, write_prediction
+    from depmm.inference.prediction_text import prediction_text
+    from depmm.inference.predictor import Predictor
+
+    if steps is not None and (window is not None or len(files) > 1):
+        raise typer.BadParameter("needs exactly one FILE and no --window", param_hint="--steps")
+    if out is not None:
+        check_outputs(files, out)
+    predictor = Predictor(run)
+    failed = 0
+    for file in files:
+        try:
+            prediction = predictor.predict(file, steps, window, aligned, landmarker)
+        except (ValueError, OSError) as error:
+            typer.echo(f"error: {error}", err=True)
+            failed += 1
+            continue
+        for line in prediction_text(prediction.to_dict()):
+            typer.echo(line)
+        if out is not None:
+            typer.echo(f"  {write_prediction(prediction, file, out)}")
+    if failed:
+        typer.echo(f"{failed} of {len(files)} recordings could not be predicted", err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor() -> None:
+    """Check libraries, face model and devices, and list the remedies for what is missing."""
+    from depmm.doctor import report
+
+    lines, healthy = report()
+    for line in lines:
+        typer.echo(line)
+    if not healthy:
+        raise typer.Exit(1)
