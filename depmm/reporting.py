@@ -87,10 +87,14 @@ def _evaluate_table(
     from depmm.evaluation.reports.report import write_report
 
     settings = EvaluationConfig()
-    resampling = {"n_bootstrap": settings.n_bootstrap, "confidence": settings.confidence}
+    n_bootstrap, confidence = settings.n_bootstrap, settings.confidence
     if out is None:
-        return evaluate_predictions(table, unit=unit, **resampling)
-    return write_report(table, out, title=out.name, unit=unit, **resampling)
+        return evaluate_predictions(
+            table, n_bootstrap=n_bootstrap, confidence=confidence, unit=unit
+        )
+    return write_report(
+        table, out, title=out.name, n_bootstrap=n_bootstrap, confidence=confidence, unit=unit
+    )
 
 
 def _evaluate_run(
