@@ -1,0 +1,1 @@
+"""Corpora: data specs, indexing, manifests, word lists and splits."""

@@ -18,7 +18,8 @@ import pyarrow.parquet
 
 from depmm.corpora.corpus_facts import CorpusFacts, read_facts, write_facts
 from depmm.corpora.errors import ManifestError
-from depmm.corpora.manifest_rules import apply_schema, check_tables, check_unique, pandas_dtypes
+from depmm.corpora.manifest_rules import check_tables, check_unique
+from depmm.corpora.typed_tables import apply_schema, pandas_dtypes
 from depmm.files import replacing
 from depmm.schemas import TableSchema
 from depmm.schemas.manifest import (

@@ -1,4 +1,4 @@
-"""Rules of a manifest's tables: types, ids, paths, keys, times, scores and labels."""
+"""Rules of a manifest's tables: ids, paths, keys, times, scores and labels."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ import pandas as pd
 from depmm.config import MODALITIES, StreamConfig
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.instruments import INSTRUMENTS, check_score
-from depmm.schemas import TableSchema
+from depmm.corpora.typed_tables import check_columns
 from depmm.schemas.manifest import (
     FEATURES,
     GENDERS,
@@ -97,107 +97,6 @@ def parse_reader(text: str) -> StreamConfig:
             column="reader",
             value=text,
         ) from None
-
-
-def pandas_dtypes(schema: TableSchema) -> dict[str, str]:
-    """Return the pandas dtype of every column of a schema.
-
-    Parameters
-    ----------
-    schema : TableSchema
-        The schema of a table.
-
-    Returns
-    -------
-    dict of str to str
-        Column -> dtype; integers that may be missing are ``Int64``.
-    """
-    return {
-        column.name: "Int64" if column.dtype == "int64" and column.nullable else column.dtype
-        for column in schema.columns
-    }
-
-
-def apply_schema(
-    table: pd.DataFrame, schema: TableSchema, place: str | None = None
-) -> pd.DataFrame:
-    """Order the columns of a table and give each the type of the schema.
-
-    Parameters
-    ----------
-    table : DataFrame
-        The rows; further columns, where the schema allows them, hold text.
-    schema : TableSchema
-        The schema.
-    place : str, optional
-        File that the table comes from; without it, messages name the table alone.
-
-    Returns
-    -------
-    DataFrame
-        A copy.
-
-    Raises
-    ------
-    ManifestError
-        If a column is missing, is unknown, or cannot have its type.
-    """
-    name = place or schema.file.removesuffix(".parquet")
-    check_columns(table, schema, place)
-    dtypes = pandas_dtypes(schema)
-    further = [column for column in table.columns if column not in dtypes]
-    if further and not schema.extra_columns:
-        raise ManifestError(
-            f"{name}: unknown columns {further}. Known: {', '.join(dtypes)}.",
-            file=place,
-            column=str(further[0]),
-        )
-    result = {}
-    for column in [*dtypes, *further]:
-        dtype, values = dtypes.get(column, "str"), table[column]
-        try:
-            if dtype == "str" and values.dtype != "str":
-                is_text = values.isna() | values.map(lambda value: isinstance(value, str))
-                if not is_text.all():
-                    raise ValueError(f"{values[~is_text].iloc[0]} is not text")
-            elif dtype == "bool" and values.isna().any():
-                raise ValueError("empty cells")
-            result[column] = values.astype(dtype)  # type: ignore[call-overload]
-        except (ValueError, TypeError) as error:
-            raise ManifestError(
-                f"{name}: column {column!r} must hold {dtype.lower()}, but: {error}. Correct the "
-                "column.",
-                file=place,
-                column=column,
-            ) from None
-    return pd.DataFrame(result, index=table.index)
-
-
-def check_columns(table: pd.DataFrame, schema: TableSchema, place: str | None = None) -> None:
-    """Check that no column of a schema is missing.
-
-    Parameters
-    ----------
-    table : DataFrame
-        The rows.
-    schema : TableSchema
-        The schema.
-    place : str, optional
-        File that the table comes from.
-
-    Raises
-    ------
-    ManifestError
-        If a column is missing.
-    """
-    if missing := [column for column in schema.names if column not in table.columns]:
-        raise ManifestError(
-            f"{place or schema.file.removesuffix('.parquet')}: column {missing[0]!r} is missing "
-            f"(columns: {', '.join(map(str, table.columns))}). Add it, or make the manifest again "
-            "with depmm index.",
-            file=place,
-            column=missing[0],
-        )
 
 
 def check_unique(table: pd.DataFrame, key: list[str], place: str) -> None:
@@ -396,7 +295,7 @@ def _row_error(rows: pd.DataFrame, message: str, column: str | None = None) -> M
         column=column,
         subject=first["subject"],
         session=first["session"],
-        value=first[column] if column in rows else None,
+        value=first[column] if column is not None and column in rows else None,
     )
 
 

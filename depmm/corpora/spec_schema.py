@@ -147,7 +147,7 @@ class Label(Settings):
 
     @property
     def effective_cut_off(self) -> float | None:
-        """Scores from here on have label 1; None without a rule."""
+        """Score from which on the label is 1; None without a rule."""
         if self.score is None or self.cut_off is not None:
             return self.cut_off
         return INSTRUMENTS[self.instrument].cut_off
@@ -221,7 +221,7 @@ class Spec(Settings):
 
     @property
     def id_fields(self) -> frozenset[str]:
-        """Fields that become part of an id, and so of a file name."""
+        """The fields that become part of an id, and so of a file name."""
         return frozenset(template_fields(self.subject) + template_fields(self.session))
 
     @property

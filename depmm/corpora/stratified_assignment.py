@@ -80,7 +80,7 @@ def sample_evenly(
 
 
 def _rank(subject: SubjectKey, salt: tuple[object, ...]) -> bytes:
-    """Fixed pseudo-random rank of a subject, the same on every machine."""
+    """Compute the pseudo-random rank of a subject, the same on every machine."""
     return hashlib.sha256(repr((*salt, *subject)).encode()).digest()
 
 

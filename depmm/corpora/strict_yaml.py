@@ -18,7 +18,8 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Refuse aliases: a spec needs none, and nested ones grow without bound."""
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
+            loader: Any = self  # PyYAML has no types
+            event = loader.peek_event()
             raise yaml.composer.ComposerError(
                 None, None, "aliases (*name) are not allowed: write it out", event.start_mark
             )

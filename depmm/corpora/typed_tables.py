@@ -1,0 +1,107 @@
+"""Tables in the columns and types of their schema."""
+
+import pandas as pd
+
+from depmm.corpora.errors import ManifestError
+from depmm.schemas import TableSchema
+
+
+def pandas_dtypes(schema: TableSchema) -> dict[str, str]:
+    """Return the pandas dtype of every column of a schema.
+
+    Parameters
+    ----------
+    schema : TableSchema
+        The schema of a table.
+
+    Returns
+    -------
+    dict of str to str
+        Column -> dtype; integers that may be missing are ``Int64``.
+    """
+    return {
+        column.name: "Int64" if column.dtype == "int64" and column.nullable else column.dtype
+        for column in schema.columns
+    }
+
+
+def apply_schema(
+    table: pd.DataFrame, schema: TableSchema, place: str | None = None
+) -> pd.DataFrame:
+    """Order the columns of a table and give each the type of the schema.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The rows; further columns, where the schema allows them, hold text.
+    schema : TableSchema
+        The schema.
+    place : str, optional
+        File that the table comes from; without it, messages name the table alone.
+
+    Returns
+    -------
+    DataFrame
+        A copy.
+
+    Raises
+    ------
+    ManifestError
+        If a column is missing, is unknown, or cannot have its type.
+    """
+    name = place or schema.file.removesuffix(".parquet")
+    check_columns(table, schema, place)
+    dtypes = pandas_dtypes(schema)
+    further = [column for column in table.columns if column not in dtypes]
+    if further and not schema.extra_columns:
+        raise ManifestError(
+            f"{name}: unknown columns {further}. Known: {', '.join(dtypes)}.",
+            file=place,
+            column=str(further[0]),
+        )
+    result = {}
+    for column in [*dtypes, *further]:
+        dtype, values = dtypes.get(column, "str"), table[column]
+        try:
+            if dtype == "str" and values.dtype != "str":
+                is_text = values.isna() | values.map(lambda value: isinstance(value, str))
+                if not is_text.all():
+                    raise ValueError(f"{values[~is_text].iloc[0]} is not text")
+            elif dtype == "bool" and values.isna().any():
+                raise ValueError("empty cells")
+            result[column] = values.astype(dtype)  # type: ignore[call-overload]
+        except (ValueError, TypeError) as error:
+            raise ManifestError(
+                f"{name}: column {column!r} must hold {dtype.lower()}, but: {error}. Correct the "
+                "column.",
+                file=place,
+                column=column,
+            ) from None
+    return pd.DataFrame(result, index=table.index)
+
+
+def check_columns(table: pd.DataFrame, schema: TableSchema, place: str | None = None) -> None:
+    """Check that no column of a schema is missing.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The rows.
+    schema : TableSchema
+        The schema.
+    place : str, optional
+        File that the table comes from.
+
+    Raises
+    ------
+    ManifestError
+        If a column is missing.
+    """
+    if missing := [column for column in schema.names if column not in table.columns]:
+        raise ManifestError(
+            f"{place or schema.file.removesuffix('.parquet')}: column {missing[0]!r} is missing "
+            f"(columns: {', '.join(map(str, table.columns))}). Add it, or make the manifest again "
+            "with depmm index.",
+            file=place,
+            column=missing[0],
+        )
