@@ -9,8 +9,9 @@ from depmm.corpora.errors import ManifestError
 from depmm.corpora.manifest import SESSION_KEY, read_manifest
 from depmm.data.errors import DataError
 from depmm.data.targets import labelled_sessions, no_target_reason
+from depmm.store.errors import StoreError
 from depmm.store.index import read_failures, read_index
-from depmm.store.sessions import SessionStore, StoreError
+from depmm.store.sessions import SessionStore
 
 
 def find_coverage(config: Experiment, predictions: pd.DataFrame) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Store -> the signals of one session, as a model takes them.
+"""Signals of sessions as a model reads them.
 
-Whatever is drawn at random (augmentation, a part of a long step, frames) depends on (seed, epoch,
-session) alone: not on the order of sessions, the number of processes or a resumed run. Without an
-epoch nothing is drawn at all.
+Everything random (augmentation, the part of a long step, the frames) depends on (seed, epoch,
+session) only: not on the order of sessions, the number of processes or a resumed run. Without an
+epoch nothing is random.
 """
 
 import copy
@@ -17,7 +17,9 @@ from depmm.config import SAMPLE_RATE, DataConfig, Modality
 from depmm.corpora.manifest import SESSION_KEY
 from depmm.data.augment import Augmentation, draw_augmentation
 from depmm.store.embeddings import EmbeddingStore
-from depmm.store.sessions import SessionReader, SessionStore, StoreError
+from depmm.store.errors import StoreError
+from depmm.store.session_file import SessionReader
+from depmm.store.sessions import SessionStore
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,17 @@ class SessionItem:
 
     Attributes
     ----------
-    index : row in the dataset's table
-    audio : one float32 waveform per step, empty where the step has none; None: not asked for
-    face : one uint8 array [T, 3, height, width] per step, empty likewise; None: not asked for. Of a
-        modality that is read from a stream of features: one float32 array [T, F] per step
-    embeddings : of the modalities that are read embedded: one float32 array per step, [1, K], or
-        [0, K] where the step has none
+    index : int
+        Row of the dataset.
+    audio : list of ndarray of float32, shape (T,), or None
+        Waveform of each step, empty without sound; (T, F) if a feature stream takes its place. None
+        if the modality is not read.
+    face : list of ndarray of uint8, shape (T, 3, height, width), or None
+        Crops of each step, empty without a face; float32 (T, F) if a feature stream takes their
+        place. None if the modality is not read.
+    embeddings : dict of str to list of ndarray of float32, shape (1, K)
+        Of modalities that are read as embeddings: one row per step, or (0, K) in steps without the
+        modality.
     """
 
     index: int
@@ -45,11 +52,23 @@ class SessionDataset(Dataset[SessionItem]):
 
     Parameters
     ----------
-    sessions : columns corpus, subject, session; one row each
-    store : where their media lie
-    settings : how much of a step a model sees
-    seed : of everything random
-    step_masks : one [L] bool per session, which steps are shown; None: all
+    sessions : DataFrame
+        Columns corpus, subject and session, one row per session.
+    store : SessionStore
+        Where their signals are stored.
+    settings : DataConfig
+        Modalities, and how much of a step is read.
+    seed : int, default 0
+        Seed of everything random.
+    step_masks : list of ndarray of bool, shape (L,), optional
+        Which of its steps each session shows; by default all of them.
+
+    Attributes
+    ----------
+    session_keys : list of tuple of str
+        Corpus, subject and session id of each row.
+    embeddings : dict of str to EmbeddingStore
+        Modalities that are read as embeddings.
     """
 
     def __init__(
@@ -59,7 +78,7 @@ class SessionDataset(Dataset[SessionItem]):
         settings: DataConfig,
         seed: int = 0,
         step_masks: list[np.ndarray] | None = None,
-    ):
+    ) -> None:
         self.session_keys: list[tuple[str, str, str]] = list(
             sessions[SESSION_KEY].itertuples(index=False, name=None)
         )
@@ -73,123 +92,174 @@ class SessionDataset(Dataset[SessionItem]):
         return len(self.session_keys)
 
     def with_embeddings(self, embeddings: dict[str, EmbeddingStore]) -> "SessionDataset":
-        """The same sessions, read embedded where there is a store for the modality."""
+        """Copy the dataset so that it reads embeddings in place of some signals.
+
+        Parameters
+        ----------
+        embeddings : dict of str to EmbeddingStore
+            The stores of these modalities.
+
+        Returns
+        -------
+        SessionDataset
+            The same sessions.
+        """
         other = copy.copy(self)
         other.embeddings = embeddings
         return other
 
-    def __getitem__(self, place: tuple[int | None, int]) -> SessionItem:
-        """Read session ``place[1]``, with the draws of epoch ``place[0]`` (None: no draws).
+    def __getitem__(self, epoch_and_index: tuple[int | None, int]) -> SessionItem:
+        """Read a session.
+
+        Parameters
+        ----------
+        epoch_and_index : tuple of (int or None, int)
+            Epoch whose augmentation is drawn (None draws none), and row of the dataset.
+
+        Returns
+        -------
+        SessionItem
+            Its signals.
 
         Raises
         ------
-        StoreError : the session or its embedding is not in the store or damaged, or has other
-            steps than its mask
+        StoreError
+            If the session or its embedding is missing or damaged, or has other steps than its
+            mask.
         """
-        epoch, index = place
+        epoch, index = epoch_and_index
         key = self.session_keys[index]
         rng = None if epoch is None else np.random.default_rng((self.seed, epoch, index))
-        kept = {name: store.read(*key) for name, store in self.embeddings.items()}
-        signals = [name for name in self.settings.modalities if name not in kept]
+        embedded = {name: store.read(*key) for name, store in self.embeddings.items()}
+        signals = [name for name in self.settings.modalities if name not in embedded]
         media: AbstractContextManager[SessionReader | None] = nullcontext()
         if signals:
             media = self.store.read(*key)
         audio = face = None
         with media as reader:
-            present = {name: there for name, (_, there) in kept.items()}
+            present = {name: steps for name, (_, steps) in embedded.items()}
             if reader is not None:
                 present |= {name: self._present(reader, name) for name in signals}
             present = self._apply_step_mask(index, present)
-            change = draw_augmentation(self.settings.augment, present, rng)
+            augmentation = draw_augmentation(self.settings.augment, present, rng)
             if self.step_masks is not None:
-                change = replace(change, kept=change.kept & self.step_masks[index])
-            steps = range(len(change.kept))
+                kept = augmentation.kept & self.step_masks[index]
+                augmentation = replace(augmentation, kept=kept)
             if reader is not None and "audio" in signals:
-                audio = self._signal("audio", reader, steps, change, rng)
+                audio = self._signal("audio", reader, augmentation, rng)
             if reader is not None and "face" in signals:
-                face = self._signal("face", reader, steps, change, rng)
-        rows = {name: _shown_rows(*kept[name], name, change) for name in kept}
+                face = self._signal("face", reader, augmentation, rng)
+        rows = {name: _shown_rows(*embedded[name], name, augmentation) for name in embedded}
         return SessionItem(index, audio, face, rows)
 
     def has_signal(self, index: int) -> bool:
-        """Whether a step that takes part has a signal, of one modality at least.
+        """Tell whether a step of a session has a signal after the step mask.
 
-        Raises
-        ------
-        StoreError : the session is not in the store or damaged, or has other steps than its mask
-        """
-        with self.store.read(*self.session_keys[index]) as reader:
-            there = {str(name): self._present(reader, name) for name in self.settings.modalities}
-        return any(steps.any() for steps in self._apply_step_mask(index, there).values())
-
-    def landmarks(self, index: int) -> list[np.ndarray] | None:
-        """Read where the face lies in the crops that a session shows without draws.
+        Parameters
+        ----------
+        index : int
+            Row of the dataset.
 
         Returns
         -------
-        one float32 array [T, 478, 2] per step, in pixels of a 224 x 224 crop, empty where the step
-        shows no face; None where the recording came aligned (spec: face_aligned), so that where
-        eyes or mouth lie is not known
+        bool
+            Whether any step has any of the modalities.
 
         Raises
         ------
-        StoreError : the session is not in the store
+        StoreError
+            If the session is missing or damaged, or has other steps than its mask.
+        """
+        with self.store.read(*self.session_keys[index]) as reader:
+            present = {str(name): self._present(reader, name) for name in self.settings.modalities}
+        return any(steps.any() for steps in self._apply_step_mask(index, present).values())
+
+    def landmarks(self, index: int) -> list[np.ndarray] | None:
+        """Read the landmarks of the crops that a session shows without augmentation.
+
+        Parameters
+        ----------
+        index : int
+            Row of the dataset.
+
+        Returns
+        -------
+        list of ndarray of float32, shape (T, 478, 2), or None
+            Pixels of the 224 x 224 crops of each step, empty without a face. None if the recording
+            was aligned before (face_aligned in the data spec), so that landmarks are not known.
+
+        Raises
+        ------
+        StoreError
+            If the session is not in the store.
         """
         with self.store.read(*self.session_keys[index]) as reader:
             if "face.landmarks" not in reader.names:
                 return None
-            shown = [
-                _spread(reader.frames(step), self.settings.frames_per_step)
-                for step in range(reader.summary["n_steps"])
-            ]
-            empty = np.zeros((0, 478, 2), np.float32)
-            return [
-                np.stack([reader.landmarks(frame) for frame in frames]) if len(frames) else empty
-                for frames in shown
-            ]
+            landmarks = []
+            for step in range(reader.summary["n_steps"]):
+                frames = _spread(reader.face_frames(step), self.settings.frames_per_step)
+                points = [reader.read_landmarks(frame) for frame in frames]
+                landmarks.append(np.stack(points) if points else np.zeros((0, 478, 2), np.float32))
+            return landmarks
 
     def _apply_step_mask(self, index: int, present: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Which of the steps that take part have a signal, modality -> [L] bool."""
+        """Restrict the steps of each modality, (L,) bool, to those of the mask."""
         if self.step_masks is None:
             return present
-        shown = self.step_masks[index]
-        if other := [len(there) for there in present.values() if len(there) != len(shown)]:
+        mask = self.step_masks[index]
+        if other := [len(steps) for steps in present.values() if len(steps) != len(mask)]:
             corpus, subject, session = self.session_keys[index]
             raise StoreError(
-                f"session {corpus}/{subject}/{session} has {other[0]} steps in the store, "
-                f"{len(shown)} in the manifest.",
+                f"session {corpus}/{subject}/{session} has {other[0]} steps in the store and "
+                f"{len(mask)} in the manifest.",
                 subject=subject,
                 session=session,
                 value=other[0],
                 remedy="Run depmm extract again.",
             )
-        return {name: there & shown for name, there in present.items()}
+        return {name: steps & mask for name, steps in present.items()}
 
     def _present(self, reader: SessionReader, modality: Modality) -> np.ndarray:
-        """Which steps have a signal, [L] bool."""
+        """Tell which steps have a signal, (L,) bool."""
         if modality in self.settings.features:
-            rows = reader.rows(self.settings.features[modality])
-            return rows[:, 1] > rows[:, 0]
-        return _present(reader, modality)
+            rows = reader.step_rows(self.settings.features[modality])
+            present: np.ndarray = rows[:, 1] > rows[:, 0]
+            return present
+        steps = range(reader.summary["n_steps"])
+        if modality == "audio":
+            return np.array([_count_samples(reader, step) > 0 for step in steps])
+        return np.array([len(reader.face_frames(step)) > 0 for step in steps])
 
     def _signal(
         self,
         modality: Modality,
         reader: SessionReader,
-        steps: range,
-        change: Augmentation,
+        augmentation: Augmentation,
         rng: np.random.Generator | None,
     ) -> list[np.ndarray]:
-        """What the encoder of a modality takes of every step."""
+        """Read what the encoder of a modality takes of every step."""
+        shown = augmentation.kept & (modality not in augmentation.hidden)
         if modality in self.settings.features:
             stream = self.settings.features[modality]
-            shown = change.kept & (modality not in change.hidden)
             return [
-                self._rows(reader, stream, first, end if there else first, rng)
-                for (first, end), there in zip(reader.rows(stream), shown, strict=True)
+                self._rows(reader, stream, first, end if is_shown else first, rng)
+                for (first, end), is_shown in zip(reader.step_rows(stream), shown, strict=True)
             ]
-        read = self._audio if modality == "audio" else self._face
-        return [read(reader, step, change, rng) for step in steps]
+        if modality == "audio":
+            return [
+                self._audio(reader, step, augmentation, rng)
+                if is_shown
+                else np.zeros(0, np.float32)
+                for step, is_shown in enumerate(shown)
+            ]
+        size = self.settings.face_size
+        return [
+            self._face(reader, step, augmentation, rng)
+            if is_shown
+            else np.zeros((0, 3, size, size), np.uint8)
+            for step, is_shown in enumerate(shown)
+        ]
 
     def _rows(
         self,
@@ -199,81 +269,73 @@ class SessionDataset(Dataset[SessionItem]):
         end: int,
         rng: np.random.Generator | None,
     ) -> np.ndarray:
-        """Rows of a step, at most ``max_rows``: the middle, or in training a random part."""
+        """Read at most ``max_rows`` of a step: the middle, or a random part in training."""
         if first == end:
-            return np.zeros((0, 0), np.float32)  # how wide it would be, only other steps know
+            return np.zeros((0, 0), np.float32)  # the number of features is known to other steps
         limit = self.settings.max_rows
         first += _first(end - first, limit, rng)
-        return reader.features(stream, first, min(end, first + limit))
+        return reader.read_features(stream, first, min(end, first + limit))
 
     def _audio(
         self,
         reader: SessionReader,
         step: int,
-        change: Augmentation,
+        augmentation: Augmentation,
         rng: np.random.Generator | None,
     ) -> np.ndarray:
-        """Sound of a step, at most ``max_audio_s``: the middle, or in training a random part."""
-        if "audio" in change.hidden or not change.kept[step]:
-            return np.zeros(0, np.float32)
+        """Read at most ``max_audio_s`` of a step: the middle, or a random part in training."""
         limit = round(self.settings.max_audio_s * SAMPLE_RATE)
         if self.settings.remove_silence:
-            whole = reader.waveform(step)
-            parts = [whole[start:end] for start, end in reader.speech(step)]
+            whole = reader.read_waveform(step)
+            parts = [whole[start:end] for start, end in reader.read_speech(step)]
             waveform = np.concatenate(parts) if parts else whole
             first = _first(len(waveform), limit, rng)
             waveform = waveform[first : first + limit]
         else:
-            first = _first(_samples(reader, step), limit, rng)
-            waveform = reader.waveform(step, first, limit)
-        return change.sound(waveform, rng)
+            first = _first(_count_samples(reader, step), limit, rng)
+            waveform = reader.read_waveform(step, first, limit)
+        return augmentation.apply_to_audio(waveform, rng)
 
     def _face(
         self,
         reader: SessionReader,
         step: int,
-        change: Augmentation,
+        augmentation: Augmentation,
         rng: np.random.Generator | None,
     ) -> np.ndarray:
-        """Crops of a step, evenly spread, or in training a random choice in order."""
-        size, wanted = self.settings.face_size, self.settings.frames_per_step
-        frames = reader.frames(step)
-        if "face" in change.hidden or not change.kept[step] or len(frames) == 0:
+        """Read crops of a step, evenly spread, or in training a random choice in order."""
+        size, n_frames = self.settings.face_size, self.settings.frames_per_step
+        frames = reader.face_frames(step)
+        if len(frames) == 0:
             return np.zeros((0, 3, size, size), np.uint8)
-        if len(frames) > wanted:
-            if rng is None:
-                frames = _spread(frames, wanted)
-            else:
-                frames = frames[np.sort(rng.choice(len(frames), wanted, replace=False))]
-        crops = np.stack([reader.crop(frame, size) for frame in frames])
-        return change.picture(crops.transpose(0, 3, 1, 2))
-
-
-def _present(reader: SessionReader, modality: str) -> np.ndarray:
-    """Which steps have a signal, [L] bool."""
-    steps = range(reader.summary["n_steps"])
-    if modality == "audio":
-        return np.array([_samples(reader, step) > 0 for step in steps])
-    return np.array([len(reader.frames(step)) > 0 for step in steps])
+        if rng is None:
+            frames = _spread(frames, n_frames)
+        elif len(frames) > n_frames:
+            frames = frames[np.sort(rng.choice(len(frames), n_frames, replace=False))]
+        crops = np.stack([reader.read_crop(frame, size) for frame in frames])
+        return augmentation.apply_to_crops(crops.transpose(0, 3, 1, 2))
 
 
 def _shown_rows(
-    embedding: np.ndarray, present: np.ndarray, modality: str, change: Augmentation
+    embedding: np.ndarray, present: np.ndarray, modality: str, augmentation: Augmentation
 ) -> list[np.ndarray]:
-    """Rows of the steps as an augmentation leaves them: [1, K] each, or [0, K]."""
-    shown = present & change.kept & (modality not in change.hidden)
+    """Give the row of each step that the augmentation shows: (1, K), or (0, K) for no row."""
+    shown = present & augmentation.kept & (modality not in augmentation.hidden)
     first = present.cumsum() - present
-    return [embedding[row : row + there] for row, there in zip(first, shown, strict=True)]
+    return [embedding[row : row + is_shown] for row, is_shown in zip(first, shown, strict=True)]
 
 
-def _spread(frames: np.ndarray, wanted: int) -> np.ndarray:
-    """At most ``wanted`` frames, evenly spread."""
-    if len(frames) <= wanted:
+def _spread(frames: np.ndarray, count: int) -> np.ndarray:
+    """Choose at most ``count`` frames, evenly spread."""
+    if len(frames) <= count:
         return frames
-    return frames[np.round((np.arange(wanted) + 0.5) * len(frames) / wanted - 0.5).astype(int)]
+    spread: np.ndarray = frames[
+        np.round((np.arange(count) + 0.5) * len(frames) / count - 0.5).astype(int)
+    ]
+    return spread
 
 
-def _samples(reader: SessionReader, step: int) -> int:
+def _count_samples(reader: SessionReader, step: int) -> int:
     if "audio.waveform" not in reader.names:
         return 0
     start, end = reader.step_samples[step]
@@ -281,5 +343,6 @@ def _samples(reader: SessionReader, step: int) -> int:
 
 
 def _first(length: int, limit: int, rng: np.random.Generator | None) -> int:
+    """Choose where a part of at most ``limit`` begins: in the middle, or at random."""
     spare = max(0, length - limit)
     return spare // 2 if rng is None else int(rng.integers(spare + 1))

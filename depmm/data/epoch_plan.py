@@ -85,14 +85,16 @@ def plan_epoch(
 
 def _draw_order(rng: np.random.Generator, count: int, classes: Sequence[float] | None) -> list[int]:
     if classes is None:
-        return rng.permutation(count).tolist()
+        order: list[int] = rng.permutation(count).tolist()
+        return order
     labels = np.asarray(classes)
     values = np.unique(labels)
     per_class = -(-count // len(values))
     drawn = [
         np.resize(rng.permutation(np.flatnonzero(labels == value)), per_class) for value in values
     ]
-    return rng.permutation(np.concatenate(drawn)).tolist()
+    order = rng.permutation(np.concatenate(drawn)).tolist()
+    return order
 
 
 def evaluation_micro_batches(

@@ -12,7 +12,7 @@ import numpy as np
 from depmm.config import SAMPLE_RATE
 from depmm.inference.sound_level import SoundLevel
 from depmm.inference.training_reference import TrainingReference, speech_duration_s
-from depmm.store.sessions import SessionReader
+from depmm.store.session_file import SessionReader
 
 MIN_FACE_SHARE = 0.8  # below, every fifth frame that a step could use is replaced by another one
 MAX_CLIPPED = 0.001  # clean recordings of three corpora have at most 0.00004 (normalised files)
@@ -93,7 +93,7 @@ def measure_quality(
             "audio": sum(
                 bool(has_audio and np.diff(reader.step_samples[step])[0]) for step in steps
             ),
-            "face": sum(bool(len(reader.frames(step))) for step in steps),
+            "face": sum(bool(len(reader.face_frames(step))) for step in steps),
         },
         n_frames=reader.summary["n_frames"],
         n_frames_with_face=reader.summary["n_frames_with_face"],

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 
 from depmm.corpora.manifest import SESSION_KEY, read_manifest
+from depmm.store.errors import StoreError
 from depmm.store.index import read_index
-from depmm.store.sessions import SessionReader, SessionStore, StoreError
+from depmm.store.session_file import SessionReader
+from depmm.store.sessions import SessionStore
 
 LOW_PERCENTILE = 5.0  # of the training sessions: less speech than in almost all of them
 N_SAMPLED_SESSIONS = 200  # whose speech is measured, enough for that percentile
@@ -115,4 +117,4 @@ def speech_duration_s(reader: SessionReader) -> float:
     """
     if "audio.speech" not in reader.names:
         return 0.0
-    return float(np.diff(reader.tensor("audio.speech"), axis=1).sum())
+    return float(np.diff(reader.read_tensor("audio.speech"), axis=1).sum())

@@ -210,4 +210,5 @@ def _checked(path: Path, samples: np.ndarray) -> np.ndarray:
             "Export the file again.",
             value=peak,
         )
-    return np.clip(samples, -1.0, 1.0)
+    clipped: np.ndarray = np.clip(samples, -1.0, 1.0)
+    return clipped

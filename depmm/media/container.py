@@ -172,7 +172,7 @@ def origin_s(container: Any) -> float:
     float
         Seconds to subtract from a timestamp.
     """
-    return (container.start_time or 0) / av.time_base
+    return float((container.start_time or 0) / av.time_base)
 
 
 def video_stream(container: Any) -> Any | None:

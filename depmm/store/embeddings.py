@@ -1,10 +1,10 @@
-"""Kept output of frozen encoders: each session once, beside the store it was computed from.
+"""Precomputed embeddings of frozen encoders, beside the store that they were computed from.
 
-A file lies under ``<store>/embeddings/<key>/``, named like the session's own, and holds
-``embedding`` [L', K] float32, one row for each step that has the modality, and ``present`` [L]
-bool, which steps those are. The key stands for everything that the rows depend on; what the store
-said of the session then is kept with them, so that a session extracted anew is embedded anew. All
-of ``embeddings`` may be deleted at any time: what is needed is made again.
+The file of a session is ``<store>/embeddings/<key>/``, named like that of the session. It holds
+``embedding`` (L', K) float32, one row per step that has the modality, and ``present`` (L,) bool,
+which steps these are. The key identifies everything that the rows depend on. The summary of the
+session is stored with them, so that a session that is extracted again is embedded again. The folder
+``embeddings`` can be deleted at any time: missing embeddings are computed again.
 """
 
 import hashlib
@@ -15,10 +15,12 @@ import torch
 
 from depmm.config import DataConfig
 from depmm.models.encoders.encoder import PrecomputableEncoder as PrecomputableEncoder
-from depmm.store.sessions import SessionStore, SessionWriter, StoreError
+from depmm.store.errors import StoreError
+from depmm.store.session_file import SessionWriter
+from depmm.store.sessions import SessionStore
 
-EMBEDDING_VERSION = 1  # raise it when code changes what a frozen encoder computes
-# settings of DataConfig that a modality's signal depends on at evaluation
+EMBEDDING_VERSION = 1  # raise it when a change of the code changes the output of a frozen encoder
+# settings of DataConfig that change the signal of a modality at evaluation
 SIGNAL_SETTINGS = {
     "audio": ("max_audio_s", "remove_silence"),
     "face": ("frames_per_step", "face_size"),
@@ -28,25 +30,27 @@ SIGNAL_SETTINGS = {
 def embedding_key(
     encoder: PrecomputableEncoder, modality: str, data: DataConfig, store: SessionStore
 ) -> str:
-    """Name everything that an embedding depends on in twelve characters.
+    """Compute the key of everything that an embedding depends on.
 
     Parameters
     ----------
-    encoder : its frozen tensors count byte by byte, so their origin does not matter
-    modality : audio or face
-    data : how much of a step the encoder sees
-    store : its extraction settings count, its place does not
+    encoder : PrecomputableEncoder
+        The frozen tensors are hashed byte by byte, so it does not matter where they come from.
+    modality : {"audio", "face"}
+        Modality of the encoder.
+    data : DataConfig
+        How much of a step the encoder reads.
+    store : SessionStore
+        Its extraction settings count, its location does not.
+
+    Returns
+    -------
+    str
+        Twelve hexadecimal digits.
     """
     signal = {name: getattr(data, name) for name in SIGNAL_SETTINGS[modality]}
-    kind = type(encoder).__name__
-    content = [
-        EMBEDDING_VERSION,
-        kind,
-        encoder.precompute_settings,
-        modality,
-        signal,
-        store.settings_hash,
-    ]
+    encoder_class, settings = type(encoder).__name__, encoder.precompute_settings
+    content = [EMBEDDING_VERSION, encoder_class, settings, modality, signal, store.settings_hash]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name, tensor in sorted(encoder.backbone.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -59,57 +63,97 @@ class EmbeddingStore:
 
     Parameters
     ----------
-    store : where the sessions lie
-    key : from ``embedding_key``
+    store : SessionStore
+        The sessions.
+    key : str
+        From :func:`embedding_key`.
+
+    Attributes
+    ----------
+    files : SessionStore
+        The embeddings.
     """
 
-    def __init__(self, store: SessionStore, key: str):
+    def __init__(self, store: SessionStore, key: str) -> None:
         self.store = store
-        self.kept = SessionStore(f"{store.url.rstrip('/')}/embeddings/{key}", store.settings)
+        self.files = SessionStore(f"{store.url.rstrip('/')}/embeddings/{key}", store.settings)
 
     def has(self, corpus: str, subject: str, session: str) -> bool:
-        """Whether the session was embedded as the store has it now, into a whole file."""
+        """Tell whether the embedding of a session is complete and up to date.
+
+        Parameters
+        ----------
+        corpus, subject, session : str
+            Key of the session.
+
+        Returns
+        -------
+        bool
+            Whether it was computed from the session as it is in the store now.
+        """
         try:
-            kept = self.kept.summary(corpus, subject, session)
-            return bool(kept.get("session") == self.store.summary(corpus, subject, session))
+            stored = self.files.read_summary(corpus, subject, session)
+            now = self.store.read_summary(corpus, subject, session)
         except StoreError:
             return False
+        return bool(stored.get("session") == now)
 
     def write(
         self, corpus: str, subject: str, session: str, embedding: np.ndarray, present: np.ndarray
     ) -> None:
-        """Keep the embedding of a session; its file appears whole or not at all.
+        """Store the embedding of a session; the file is written atomically.
 
         Parameters
         ----------
-        corpus, subject, session : which one
-        embedding : [L', K] float32
-        present : [L] bool with L' times True
+        corpus, subject, session : str
+            Key of the session.
+        embedding : ndarray of float32, shape (L', K)
+            One row per step that has the modality.
+        present : ndarray of bool, shape (L,)
+            Which steps these are.
 
         Raises
         ------
-        StoreError : the store does not hold the session
+        StoreError
+            If the session is not in the store.
         """
         assert len(embedding) == present.sum(), (embedding.shape, present)
-        summary = self.store.summary(corpus, subject, session)
+        summary = self.store.read_summary(corpus, subject, session)
         with SessionWriter() as writer:
             writer.append("embedding", embedding)
             writer.append("present", present)
             file = writer.save({"session": summary})
-            self.kept.put(file, self.kept.path(corpus, subject, session))
+            self.files.put(file, self.files.path(corpus, subject, session))
 
     def read(self, corpus: str, subject: str, session: str) -> tuple[np.ndarray, np.ndarray]:
-        """Read what ``write`` was given.
+        """Read the embedding of a session.
+
+        Parameters
+        ----------
+        corpus, subject, session : str
+            Key of the session.
+
+        Returns
+        -------
+        embedding : ndarray of float32, shape (L', K)
+            One row per step that has the modality.
+        present : ndarray of bool, shape (L,)
+            Which steps these are.
 
         Raises
         ------
-        StoreError : it is not there, or the file is damaged
+        StoreError
+            If there is no embedding, or its file is damaged.
         """
         try:
-            with self.kept.read(corpus, subject, session) as reader:
-                return reader.tensor("embedding"), reader.tensor("present")
+            with self.files.read(corpus, subject, session) as reader:
+                return reader.read_tensor("embedding"), reader.read_tensor("present")
         except StoreError:
-            path = self.kept.path(corpus, subject, session)
+            path = self.files.path(corpus, subject, session)
             raise StoreError(
-                f"{path}: no embedding, or a damaged one. Start training again: it is made anew."
+                f"{path}: the embedding is missing or damaged.",
+                file=path,
+                subject=subject,
+                session=session,
+                remedy="Start training again: it is computed again.",
             ) from None

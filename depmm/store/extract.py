@@ -23,6 +23,7 @@ import pandas as pd
 
 from depmm.config import MODALITIES, ExtractConfig
 from depmm.corpora.manifest import SESSION_KEY, Manifest
+from depmm.store.errors import StoreError
 from depmm.store.index import (
     Failure,
     SessionKey,
@@ -33,7 +34,7 @@ from depmm.store.index import (
 )
 from depmm.store.progress import Advance, extraction_progress
 from depmm.store.session_extraction import AudioDecoder, SessionJob, extract_session
-from depmm.store.sessions import SessionStore, StoreError
+from depmm.store.sessions import SessionStore
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,8 @@ from depmm.corpora.manifest import SESSION_KEY
 from depmm.media.errors import MediaError
 from depmm.schemas.store import FAILURES, INDEX
 from depmm.schemas.table import SchemaError, TableSchema
-from depmm.store.sessions import SessionStore, StoreError
+from depmm.store.errors import StoreError
+from depmm.store.sessions import SessionStore
 
 SessionKey = tuple[str, str, str]
 """Corpus, subject and session id."""
@@ -183,7 +184,7 @@ def stored_summary(store: SessionStore, key: SessionKey, source_hash: str) -> di
     if not store.has(*key):
         return None
     try:
-        summary = store.summary(*key)
+        summary = store.read_summary(*key)
     except StoreError:  # damaged: it is extracted again
         return None
     return summary if summary.get("source_hash") == source_hash else None

@@ -15,7 +15,8 @@ import numpy as np
 from depmm.config import SAMPLE_RATE, ExtractConfig
 from depmm.media.errors import MediaError, as_media_error
 from depmm.store.index import Failure, SessionKey, record_failures
-from depmm.store.sessions import SessionStore, SessionWriter
+from depmm.store.session_file import SessionWriter
+from depmm.store.sessions import SessionStore
 from depmm.store.streams import Window, extract_streams
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from depmm.config import StreamConfig
 from depmm.corpora.manifest_rules import parse_reader
 from depmm.media.errors import MediaError, as_media_error
 from depmm.media.feature_files import feature_names, read_features
-from depmm.store.sessions import SessionWriter
+from depmm.store.session_file import SessionWriter
 
 Window = tuple[float, float]
 """Start and end in seconds from the start of the recording."""

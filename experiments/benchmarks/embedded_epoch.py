@@ -24,7 +24,8 @@ from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData
 from depmm.models.model import DepressionConfig, DepressionModel
 from depmm.store.embeddings import EmbeddingStore
-from depmm.store.sessions import SessionStore, SessionWriter
+from depmm.store.session_file import SessionWriter
+from depmm.store.sessions import SessionStore
 from depmm.training.experiment import build_accelerator
 from depmm.training.phase import PhaseTrainer
 

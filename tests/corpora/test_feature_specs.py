@@ -21,7 +21,8 @@ from depmm.corpora.spec import Spec, load_spec
 from depmm.media.duration import duration_s
 from depmm.media.feature_files import feature_names, read_features
 from depmm.store.extract import extract
-from depmm.store.sessions import SessionReader, SessionStore
+from depmm.store.session_file import SessionReader
+from depmm.store.sessions import SessionStore
 
 SPECS = Path(__file__).parents[2] / "data_specs"
 CONFIGS = Path(__file__).parents[2] / "experiments" / "configs"
@@ -195,13 +196,13 @@ def test_daic_woz_is_extracted(tmp_path):
     assert (done.extracted, len(done.failures)) == (1, 0), done.failures
     voice = corpus.values("covarep", "300_P/300_COVAREP.csv")
     with corpus.stored(tmp_path / "store", "300") as reader:
-        assert reader.rows("covarep").tolist() == [[0, 100], [100, 200]]
-        np.testing.assert_array_equal(reader.features("covarep", 0, 100), voice[100:200])
-        np.testing.assert_array_equal(reader.features("covarep", 100, 200), voice[250:350])
-        assert reader.rows("landmarks").tolist() == [[0, 30], [30, 60]]
-        assert len(reader.waveform(0)) == 16000
+        assert reader.step_rows("covarep").tolist() == [[0, 100], [100, 200]]
+        np.testing.assert_array_equal(reader.read_features("covarep", 0, 100), voice[100:200])
+        np.testing.assert_array_equal(reader.read_features("covarep", 100, 200), voice[250:350])
+        assert reader.step_rows("landmarks").tolist() == [[0, 30], [30, 60]]
+        assert len(reader.read_waveform(0)) == 16000
         # frame 40 is lost, and lies in the first turn: 1 s is frame 30
-        lost = np.isnan(reader.features("action_units", 0, 30)).all(axis=1)
+        lost = np.isnan(reader.read_features("action_units", 0, 30)).all(axis=1)
         assert np.flatnonzero(lost).tolist() == [10]
 
 
@@ -252,9 +253,9 @@ def test_dvlog_minutes_end_with_the_shorter_file(corpora, tmp_path):
     assert (done.extracted, len(done.failures)) == (3, 0), done.failures
     visual = np.load(corpus.root / "17/17_visual.npy").astype(np.float32)
     with corpus.stored(tmp_path, "17") as reader:
-        assert reader.rows("landmarks").tolist() == [[0, 60], [60, 120], [120, 150]]
-        assert reader.rows("acoustic").tolist() == [[0, 60], [60, 120], [120, 150]]
-        np.testing.assert_array_equal(reader.features("landmarks", 60, 120), visual[60:120])
+        assert reader.step_rows("landmarks").tolist() == [[0, 60], [60, 120], [120, 150]]
+        assert reader.step_rows("acoustic").tolist() == [[0, 60], [60, 120], [120, 150]]
+        np.testing.assert_array_equal(reader.read_features("landmarks", 60, 120), visual[60:120])
 
 
 def test_lmvd_numbers_are_people_and_nothing_more(corpora):
@@ -324,11 +325,11 @@ def test_ewre_rows_are_words(corpora, tmp_path):
     face = np.load(corpus.root / "face/P1D001.npy")
     voice = np.load(corpus.root / "voic/P1D001.npy").astype(np.float32)
     with corpus.stored(tmp_path, "P1D001") as reader:
-        assert reader.rows("face_map").tolist() == [[n, n + 1] for n in range(24)]
+        assert reader.step_rows("face_map").tolist() == [[n, n + 1] for n in range(24)]
         np.testing.assert_array_equal(
-            reader.features("face_map", 7, 8), face[:, :, 7].reshape(1, -1)
+            reader.read_features("face_map", 7, 8), face[:, :, 7].reshape(1, -1)
         )
-        np.testing.assert_array_equal(reader.features("voice_vector", 7, 8), voice[7:8])
+        np.testing.assert_array_equal(reader.read_features("voice_vector", 7, 8), voice[7:8])
 
 
 @pytest.mark.parametrize("name", ["daic_woz", "dvlog"])

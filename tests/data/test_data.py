@@ -19,8 +19,9 @@ from depmm.data.errors import DataError
 from depmm.data.experiment_data import describe_sessions, load_experiment_data
 from depmm.data.targets import labelled_sessions
 from depmm.errors import DepmmError
+from depmm.store.errors import StoreError
 from depmm.store.index import read_index
-from depmm.store.sessions import SessionStore, StoreError
+from depmm.store.sessions import SessionStore
 
 RANDOM = {"keep_steps": 0.3, "modality_dropout": 0.5, "gain_db": 6.0, "noise": 0.1, "flip": True}
 
@@ -51,16 +52,16 @@ def test_item_is_what_the_store_holds(corpus):
     assert item.index == 5
     with data.store.read(*data.session_keys[5]) as reader:
         for step in range(4):
-            whole = reader.waveform(step)
+            whole = reader.read_waveform(step)
             spare = len(whole) - 3200
             assert spare > 0
             middle = whole[spare // 2 : spare // 2 + 3200]
             np.testing.assert_array_equal(item.audio[step], middle)
-            frames = reader.frames(step)
+            frames = reader.face_frames(step)
             assert item.face[step].shape == (min(2, len(frames)), 3, 16, 16)
             first = frames[0] if len(frames) <= 2 else None
             if first is not None:
-                crop = reader.crop(first, 16).transpose(2, 0, 1)
+                crop = reader.read_crop(first, 16).transpose(2, 0, 1)
                 np.testing.assert_array_equal(item.face[step][0], crop)
 
 
@@ -439,14 +440,14 @@ def test_task_without_any_label(corpus, tmp_path):
 def test_pitch_is_shifted_and_the_length_kept():
     time = np.arange(16000) / 16000
     tone = np.sin(2 * np.pi * 200 * time).astype(np.float32)
-    higher = Augmentation(np.ones(1, bool), semitones=12.0).sound(tone, None)
+    higher = Augmentation(np.ones(1, bool), semitones=12.0).apply_to_audio(tone, None)
     assert higher.dtype == np.float32
     assert len(higher) == len(tone)
     spectrum = np.abs(np.fft.rfft(higher[4000:12000] * np.hanning(8000)))
     assert np.argmax(spectrum) * 2 == pytest.approx(400, abs=6)  # bins of 2 Hz
     short = tone[:500]
     np.testing.assert_array_equal(
-        Augmentation(np.ones(1, bool), semitones=5.0).sound(short, None), short
+        Augmentation(np.ones(1, bool), semitones=5.0).apply_to_audio(short, None), short
     )
 
 

@@ -62,8 +62,8 @@ def test_broken_recordings_are_rows_and_do_no_harm(people, tmp_path):
     run(manifest_of({"s1": [both("1.mp4")]}), root, tmp_path / "alone")
     assert files(tmp_path / "alone").items() <= files(store).items()
     with SessionStore(store, SETTINGS).read("c", "p5", "s5") as reader:  # step 0 is unharmed
-        assert len(reader.waveform(0)) == SAMPLE_RATE
-        assert [len(reader.frames(step)) for step in (0, 1)] == [5, 0]
+        assert len(reader.read_waveform(0)) == SAMPLE_RATE
+        assert [len(reader.face_frames(step)) for step in (0, 1)] == [5, 0]
 
     shutil.copy(whole, root / "nowhere.mp4")
     write_video(root / "mute.mp4", seconds=1.5)
@@ -85,8 +85,8 @@ def test_damage_in_the_middle_leaves_no_trace_of_the_sound(people, tmp_path):
     assert report.failures["stage"].tolist() == ["audio"]
     with SessionStore(tmp_path / "store", SETTINGS).read(*KEY) as reader:
         assert not [name for name in reader.names if name.startswith("audio")]
-        assert len(reader.waveform(0)) == 0
-        assert len(reader.frames(0)) == 3
+        assert len(reader.read_waveform(0)) == 0
+        assert len(reader.face_frames(0)) == 3
     assert read_index(SessionStore(tmp_path / "store", SETTINGS))["audio_s"].tolist() == [0.0]
 
 
@@ -165,8 +165,8 @@ def test_remote_store(people, tmp_path):
     remote, local = SessionStore(url, SETTINGS), SessionStore(tmp_path / "local", SETTINGS)
     pd.testing.assert_frame_equal(read_index(remote), read_index(local))
     with remote.read(*KEY) as a, local.read(*KEY) as b:
-        np.testing.assert_array_equal(a.waveform(1), b.waveform(1))
-        np.testing.assert_array_equal(a.crop(0), b.crop(0))
+        np.testing.assert_array_equal(a.read_waveform(1), b.read_waveform(1))
+        np.testing.assert_array_equal(a.read_crop(0), b.read_crop(0))
 
 
 # ---- real recordings ---------------------------------------------------------------------------
@@ -193,10 +193,10 @@ def test_real_recordings(real_data, tmp_path):
         info = probe(real_data / file)
         assert abs(info.audio_start_s - info.video_start_s) <= 1 / info.frame_rate
         with store.read("c", f"p{name[1:]}", name) as reader:
-            sound, times = reader.waveform(0), reader.tensor("face.time_s")
-            assert reader.tensor("face.landmarks").shape == (len(times), 478, 3)
+            sound, times = reader.read_waveform(0), reader.read_tensor("face.time_s")
+            assert reader.read_tensor("face.landmarks").shape == (len(times), 478, 3)
         assert abs(times[0] - info.video_start_s) < 1e-3
         assert abs(len(sound) / SAMPLE_RATE - info.duration_s) < 0.2
     wav, _ = soundfile.read(real_data / emodb, dtype="int16")
     with store.read("c", "p3", "s3") as reader:
-        np.testing.assert_array_equal(reader.waveform(0) * 32768, wav)
+        np.testing.assert_array_equal(reader.read_waveform(0) * 32768, wav)

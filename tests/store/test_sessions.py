@@ -17,8 +17,10 @@ from depmm.corpora.manifest import SESSION_KEY, Manifest
 from depmm.media.audio import decode_audio
 from depmm.media.video import decode_frames
 from depmm.store import extract as extraction
+from depmm.store.errors import StoreError
 from depmm.store.index import read_index
-from depmm.store.sessions import SessionReader, SessionStore, SessionWriter, StoreError
+from depmm.store.session_file import SessionReader, SessionWriter
+from depmm.store.sessions import SessionStore
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_file_is_what_the_library_writes(tmp_path):
         for name, rows in tensors.items():
             assert read[name].dtype == rows.dtype
             np.testing.assert_array_equal(read[name], rows)
-            np.testing.assert_array_equal(reader.tensor(name), rows)
+            np.testing.assert_array_equal(reader.read_tensor(name), rows)
 
 
 def test_rewind_forgets_what_came_after_the_mark():
@@ -95,20 +97,20 @@ def test_steps_hold_their_sound_and_their_frames(corpus):
     for key, steps in list(corpus.manifest.steps.groupby(SESSION_KEY))[:3]:
         with store.read(*key) as reader:
             assert reader.summary["n_steps"] == len(steps) == 4
-            times = reader.tensor("face.time_s")
+            times = reader.read_tensor("face.time_s")
             for row in steps.itertuples():
                 path = corpus.recordings / row.audio
                 sound = np.concatenate(list(decode_audio(path, row.start_s, row.end_s)))
-                np.testing.assert_allclose(reader.waveform(row.step), sound, atol=1 / 32768)
-                part = reader.waveform(row.step, 100, 50)
-                np.testing.assert_array_equal(part, reader.waveform(row.step)[100:150])
-                numbers = reader.frames(row.step)
+                np.testing.assert_allclose(reader.read_waveform(row.step), sound, atol=1 / 32768)
+                part = reader.read_waveform(row.step, 100, 50)
+                np.testing.assert_array_equal(part, reader.read_waveform(row.step)[100:150])
+                numbers = reader.face_frames(row.step)
                 assert len(numbers) > 0
                 assert (times[numbers] >= row.start_s).all()
                 assert (times[numbers] < row.end_s).all()
                 picture = dict(decode_frames(path, 5.0, [(row.start_s, row.end_s)]))
                 assert list(picture) == times[numbers].tolist()
-                crop = reader.crop(numbers[0]).astype(int)
+                crop = reader.read_crop(numbers[0]).astype(int)
                 assert np.abs(crop - picture[times[numbers[0]]]).mean() < 4  # JPEG
                 checked += 1
     assert checked == 12
@@ -125,12 +127,12 @@ def test_sixteen_bits_are_kept_and_speech_is_found_in_its_step(tmp_path):
     with SessionStore(tmp_path / "store", SETTINGS).read(*KEY) as reader:
         for step, start in ((0, 8), (1, 0), (2, 4)):
             expected = sound[start * SAMPLE_RATE : (start + 4) * SAMPLE_RATE]
-            np.testing.assert_array_equal(reader.waveform(step) * 32768, expected)
+            np.testing.assert_array_equal(reader.read_waveform(step) * 32768, expected)
         for step in (0, 2):
-            speech = reader.speech(step)
+            speech = reader.read_speech(step)
             assert speech.dtype.kind == "i"  # they cut the waveform
             np.testing.assert_allclose(speech, [[SAMPLE_RATE, 3 * SAMPLE_RATE]], atol=400)
-        assert len(reader.frames(0)) == 0
+        assert len(reader.face_frames(0)) == 0
 
 
 # ---- resume ------------------------------------------------------------------------------------
@@ -181,7 +183,7 @@ def test_damaged_file_is_reported_and_made_again(people, tmp_path, damage):
     whole = files(store)
     path = Path(SessionStore(store, SETTINGS).path(*KEY))
     path.write_bytes(path.read_bytes()[:-1000] if damage == "half" else damage)
-    for access in ("read", "summary"):
+    for access in ("read", "read_summary"):
         with pytest.raises(StoreError) as info:
             getattr(SessionStore(store, SETTINGS), access)(*KEY)
         assert info.value.file == path
@@ -199,7 +201,7 @@ def test_changed_times_and_replaced_recordings_are_extracted_again(people, tmp_p
     again = run(manifest, root, store)
     assert (again.extracted, again.skipped) == (2, 1)
     with SessionStore(store, SETTINGS).read(*KEY) as reader:
-        assert len(reader.waveform(0)) == 0.5 * SAMPLE_RATE
+        assert len(reader.read_waveform(0)) == 0.5 * SAMPLE_RATE
 
 
 def test_session_that_broke_later_is_not_used_any_more(people, tmp_path):

@@ -36,13 +36,13 @@ def test_the_store_holds_the_rows_of_each_step(feature_corpus):
             "columns": ["f0", "vuv", "energy"],
             "width": 3,
         }
-        assert reader.rows("voice").tolist() == [[0, 100], [100, 200]]
-        assert reader.rows("units").tolist() == [[0, 10], [10, 20]]
+        assert reader.step_rows("voice").tolist() == [[0, 100], [100, 200]]
+        assert reader.step_rows("units").tolist() == [[0, 10], [10, 20]]
         _, voice = read_rows(
             feature_corpus / "toy/300_voice.csv", parse_spec(SPEC, "toy").recordings[0].features
         )
-        np.testing.assert_array_equal(reader.features("voice", 100, 200), voice[250:350])
-        times = reader.tensor("feature.units.time_s")
+        np.testing.assert_array_equal(reader.read_features("voice", 100, 200), voice[250:350])
+        times = reader.read_tensor("feature.units.time_s")
         np.testing.assert_allclose(times, np.r_[10:20, 25:35] / 10)
 
 
@@ -63,7 +63,7 @@ def test_a_broken_stream_is_a_failure_and_other_streams_are_stored(tmp_path):
     index = read_index(SessionStore(tmp_path / "store", STORED)).set_index("session")
     assert index["streams"].map(list).to_dict() == {"300": ["units"], "301": ["units", "voice"]}
     with SessionStore(tmp_path / "store", STORED).read("toy", "301", "301") as reader:
-        assert reader.rows("units").tolist() == [[0, 9], [0, 0]]
+        assert reader.step_rows("units").tolist() == [[0, 9], [0, 0]]
     # repaired files are read again
     write_feature_corpus(root, subjects=2)
     again = extract(manifest, root, tmp_path / "store", STORED, workers=1)
