@@ -1,17 +1,19 @@
-# make demo   everything once on a simulated corpus: about 10 minutes on 2 cores
-# make test   the test suite, one thread in each of two processes; make test-slow what takes longest:
-#             full sizes, every corpus, many simulated studies
-# make lint   what the continuous integration checks first
+# make demo   simulate a corpus and run every stage on it: about 5 minutes on 2 cores
+# make test   the fast tests with branch coverage, one thread in each of two processes
+# make docs   build the documentation into site/, with warnings as errors
+# make lint   formatting, lint, docstrings, types, spelling and import rules
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# an interrupted install leaves no stamp and is done again
+# an interrupted installation leaves no stamp and is repeated
 STAMP := $(VENV)/installed
+SOURCES := depmm experiments docs tests
 
 export TOKENIZERS_PARALLELISM := false
+export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: demo test test-other-processor test-slow lint format clean-demo
+.PHONY: demo test test-other-processor test-slow docs lint format clean-demo
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -22,33 +24,36 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/depmm simulate corpora/demo/recordings --subjects 96 --steps 12 --seed 0 --effect 1.25
-	$(BIN)/depmm index data_specs/ewre_simulated.yaml corpora/demo/recordings --out corpora/demo/manifest
+	$(BIN)/depmm index ewre_simulated corpora/demo/recordings --out corpora/demo/manifest
 	$(BIN)/depmm audit corpora/demo/manifest --root corpora/demo/recordings
-	$(BIN)/depmm extract corpora/demo/manifest corpora/demo/recordings --out stores/demo \
-		--config experiments/configs/demo.yaml
+	$(BIN)/depmm extract corpora/demo/manifest corpora/demo/recordings --out stores/demo --config demo
 	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
-		experiments/train_fusion.py experiments/configs/demo.yaml
+		experiments/train_fusion.py
 	$(BIN)/depmm evaluate runs/demo
-	$(BIN)/depmm explain runs/demo
+	$(BIN)/depmm explain runs/demo --html
 	$(BIN)/depmm ask runs/demo words-by-label
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --cov --cov-report=term
 
-# the fast tests once more with the kernels of an older x86 processor: no test may depend on the last bits
-test-other-processor: export ATEN_CPU_CAPABILITY = default
-test-other-processor: export ONEDNN_MAX_CPU_ISA = SSE41
-test-other-processor: export MKL_ENABLE_INSTRUCTIONS = SSE4_2
-test-other-processor: export OPENBLAS_CORETYPE = Nehalem
-test-other-processor: test
+# the fast tests with the kernels of an older x86 processor: no test may depend on the last bits
+test-other-processor: $(STAMP)
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
+		OPENBLAS_CORETYPE=Nehalem OMP_NUM_THREADS=1 \
+		$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict --quiet
+
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python -m numpydoc lint $$(git ls-files "depmm/*.py")
 	$(BIN)/mypy
+	$(BIN)/codespell $(SOURCES) data_specs *.md
 	$(BIN)/python -m pytest tests/test_imports.py
 
 format: $(STAMP)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -48,18 +47,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def commands_page() -> str:
     """Write the help of every command as a table of arguments and options."""
-    group = typer.main.get_command(app)
-    assert isinstance(group, click.Group)
+    group: Any = typer.main.get_command(app)
     parts = [
         "# Commands",
         "Exit status 0: done. 1: done, but something was found that needs attention, for example "
         "an audit error or a recording that cannot be read. 2: not done; the message says what "
         "to change. 130: interrupted; the same command continues.",
     ]
-    for name, command in sorted(group.commands.items()):
-        context = click.Context(command, info_name=f"depmm {name}")
-        usage = " ".join(command.collect_usage_pieces(context))
-        parts += [f"## depmm {name}", command.help or "", f"```\ndepmm {name} {usage}\n```"]
+    for name, command in group.commands.items():
+        arguments = [_usage(p) for p in command.params if not hasattr(p, "is_flag")]
+        usage = " ".join([f"depmm {name}", *arguments, "[OPTIONS]"])
+        parts += [f"## depmm {name}", command.help or "", f"```\n{usage}\n```"]
         rows = [
             [f"`{_parameter_name(parameter)}`", _cell(getattr(parameter, "help", "") or "")]
             for parameter in command.params
@@ -69,15 +67,16 @@ def commands_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _parameter_name(parameter: click.Parameter) -> str:
-    if isinstance(parameter, click.Option):
-        names = ", ".join(parameter.opts)
-        return (
-            names
-            if parameter.is_flag
-            else f"{names} {parameter.make_metavar(click.Context(click.Command('')))}"
-        )
-    return parameter.human_readable_name
+def _usage(argument: Any) -> str:
+    name = _parameter_name(argument)
+    return name if argument.required or name.startswith("[") else f"[{name}]"
+
+
+def _parameter_name(parameter: Any) -> str:
+    if not hasattr(parameter, "is_flag"):
+        return str(parameter.metavar or parameter.name.upper())
+    names = ", ".join(parameter.opts)
+    return names if parameter.is_flag else f"{names} {parameter.metavar or parameter.name.upper()}"
 
 
 def settings_page() -> str:
@@ -112,7 +111,7 @@ def _sections(model: type[BaseModel], place: str, seen: set[type[BaseModel]]) ->
             ]
         )
         inner += [(section, full) for section in _models(field.annotation)]
-    yield f"## {place or 'Experiment'}: {model.__name__}"
+    yield f"## {place or 'top level'} ({model.__name__})"
     yield (model.__doc__ or "").split("\n\n")[0]
     yield _table(["setting", "type", "default", "meaning"], rows)
     for section, full in inner:
@@ -138,7 +137,9 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
-    return "section below" if isinstance(value, BaseModel) else f"`{value!r}`"
+    if isinstance(value, BaseModel):
+        return "section below"
+    return f"`{str(value)!r}`" if isinstance(value, Path) else f"`{value!r}`"
 
 
 def tables_page() -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from depmm.cli.application import Overrides, app
+from depmm.cli.application import app
 
 
 @app.command()
@@ -43,7 +43,10 @@ def explain(
 def ask(
     run: Annotated[Path, typer.Argument(help="folder of a run that was explained")],
     question: Annotated[str | None, typer.Argument(help="one of the questions above")] = None,
-    options: Overrides = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="options of the question, e.g. top=10"),
+    ] = None,
     sql: Annotated[
         str | None, typer.Option(help="one SELECT statement over the tables of the run")
     ] = None,
