@@ -1,0 +1,1 @@
+"""Networks: encoders of steps, fusions of steps and modalities, heads."""

@@ -17,6 +17,7 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     Returns
     -------
     Tensor, shape (B, D)
+        Mean of each row.
     """
     weight = mask.unsqueeze(-1).to(x.dtype)
     # where, not a product: infinity or NaN times zero is NaN
@@ -39,6 +40,7 @@ def masked_mean_and_std(x: Tensor, mask: Tensor) -> Tensor:
     Returns
     -------
     Tensor, shape (B, 2 D)
+        Means, then standard deviations.
     """
     mean = masked_mean(x, mask)
     variance = masked_mean((x - mean.unsqueeze(1)).square(), mask)
@@ -58,5 +60,6 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
     Returns
     -------
     Tensor, shape (..., size), bool
+        True at valid positions.
     """
     return torch.arange(size, device=lengths.device) < lengths.unsqueeze(-1)

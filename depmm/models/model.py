@@ -5,6 +5,9 @@ modalities into logits; a head turns the logits into a prediction. All systems o
 choices of these three parts. Only existing steps are encoded: padding costs no time.
 """
 
+# transformers has no types that mypy reads
+# mypy: disallow-subclassing-any=False
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -19,7 +22,7 @@ from depmm.models.encoders.build import build_encoder, complete_settings
 from depmm.models.encoders.encoder import Encoder, PrecomputableEncoder
 from depmm.models.errors import ModelError
 from depmm.models.fusion.build import build_fusion
-from depmm.models.fusion.dep_former.dep_former import BernoulliFusion
+from depmm.models.fusion.dep_former.fusion import BernoulliFusion
 from depmm.models.heads import build_head
 from depmm.models.masking import masked_mean
 
@@ -161,6 +164,7 @@ class DepressionModel(PreTrainedModel):
         Returns
         -------
         DepressionOutput
+            Prediction, logits and mask of each session.
 
         Raises
         ------
@@ -332,6 +336,7 @@ def encode_present(
     Returns
     -------
     Tensor, shape (B, L, D)
+        Vector of each step; zero where it does not exist.
     """
     if not bool(mask.any()):
         return torch.zeros(*mask.shape, encoder.embed_dim, device=mask.device)

@@ -165,6 +165,7 @@ def load_weights(
     Returns
     -------
     WeightsReport
+        Loaded and other tensors.
 
     Raises
     ------
@@ -189,6 +190,7 @@ def load_run(model: nn.Module, folder: Path | str) -> WeightsReport:
     Returns
     -------
     WeightsReport
+        Loaded and other tensors.
 
     Raises
     ------
@@ -210,6 +212,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Returns
     -------
     dict of str to Tensor
+        Tensors by their name in the file.
 
     Raises
     ------

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from depmm.models.fusion.dep_former.attention_sharing import AttentionSharing
-from depmm.models.fusion.dep_former.dep_former import BernoulliFusion, DepFormer
+from depmm.models.fusion.dep_former.dep_former import DepFormer
 from depmm.models.fusion.dep_former.encoder import (
     EncoderLayer,
     SparseEncoder,
@@ -23,6 +23,7 @@ from depmm.models.fusion.dep_former.encoder import (
     Steps,
     last_steps,
 )
+from depmm.models.fusion.dep_former.fusion import BernoulliFusion
 from depmm.models.fusion.dep_former.sparse_attention import QuerySelection, SparseAttention
 from depmm.models.model import DepressionModel
 

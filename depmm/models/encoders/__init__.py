@@ -1,0 +1,1 @@
+"""Encoders: the signal of a step -> one vector."""

@@ -129,6 +129,7 @@ class AttentionResNet(Encoder):
         Returns
         -------
         Tensor, shape (N, D)
+            Mean of the last maps over valid positions.
         """
         mfcc, n_frames = self.mfcc(x, lengths)
         valid = length_mask(n_frames, mfcc.shape[-1])
@@ -144,7 +145,9 @@ class AttentionResNet(Encoder):
             for block in cast(nn.ModuleList, stage):
                 maps, valid = block(maps, valid)
             maps = self._attend(index, maps, valid)
-        return maps.sum(dim=(2, 3)) / (valid.sum(dim=1, keepdim=True) * maps.shape[2])
+        n_positions = valid.sum(dim=1, keepdim=True) * maps.shape[2]
+        mean: Tensor = maps.sum(dim=(2, 3)) / n_positions
+        return mean
 
     def grad_cam_layer(self) -> GradCamLayer:
         """Return the last residual block; each column of its maps spans 32 frames."""
@@ -259,6 +262,7 @@ class ChannelAttention(nn.Module):
         Returns
         -------
         Tensor, shape (B, C, F, T)
+            Scaled feature maps.
         """
         inside = valid[:, None, None, :]
         n_positions = valid.sum(dim=1, keepdim=True) * x.shape[2]
@@ -293,6 +297,7 @@ class SpatialAttention(nn.Module):
         Returns
         -------
         Tensor, shape (B, C, F, T)
+            Scaled feature maps.
         """
         maps = torch.stack([x.mean(dim=1), x.amax(dim=1)], dim=1)
         maps = maps.masked_fill(~valid[:, None, None, :], 0.0)
@@ -332,8 +337,10 @@ class CBAM(nn.Module):
         Returns
         -------
         Tensor, shape (B, C, F, T)
+            Scaled feature maps.
         """
-        return self.spatial(self.channel(x, valid), valid)
+        scaled: Tensor = self.spatial(self.channel(x, valid), valid)
+        return scaled
 
 
 def batch_norm(norm: nn.Module, x: Tensor, valid: Tensor) -> Tensor:
@@ -354,7 +361,8 @@ def batch_norm(norm: nn.Module, x: Tensor, valid: Tensor) -> Tensor:
         Zero after the valid frames.
     """
     if not norm.training:
-        return norm(x).masked_fill(~valid[:, None, None, :], 0.0)
+        normalised: Tensor = norm(x)
+        return normalised.masked_fill(~valid[:, None, None, :], 0.0)
     frames = x.permute(0, 3, 1, 2)
     normalised = norm(frames[valid].unsqueeze(-1)).squeeze(-1)  # (M, C, F) for M valid frames
     inside = valid[:, :, None, None]

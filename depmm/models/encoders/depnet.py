@@ -11,9 +11,10 @@ depression analysis", Int. J. Intell. Syst. 2021, doi:10.1002/int.22704.
 """
 
 import torch
+from einops import rearrange, reduce
 from torch import Tensor, nn
 
-from depmm.models.encoders.encoder import GradCamLayer, PrecomputableEncoder
+from depmm.models.encoders.encoder import GradCamLayer, PrecomputableEncoder, parameter_dtype
 from depmm.models.encoders.resnet50 import (
     STRIDE,
     FaceBackbone,
@@ -43,7 +44,7 @@ def channel_max_pool(features: Tensor) -> Tensor:
     Tensor, shape (N, 12544)
         256 x 7 x 7 values.
     """
-    return features.unflatten(1, (-1, CHANNEL_POOL)).amax(dim=2).flatten(1)
+    return reduce(features, "n (c k) h w -> n (c h w)", "max", k=CHANNEL_POOL)
 
 
 class FeatureAggregation(nn.Module):
@@ -85,13 +86,15 @@ class FeatureAggregation(nn.Module):
         Returns
         -------
         Tensor, shape (B, 64, P)
+            Joined branches for each position of the maps.
         """
         image = frames.unsqueeze(1)
         kernel = (frames.shape[1], 1)
         convolved = [convolution(image) for convolution in self.temporal]
         branches = [nn.functional.max_pool2d(x, kernel) for x in (*convolved, image)]
         branches.append(nn.functional.avg_pool2d(image, kernel))
-        return self.join(torch.cat(branches, dim=1).squeeze(2))
+        joined: Tensor = self.join(torch.cat(branches, dim=1).squeeze(2))
+        return joined
 
 
 class _FrameEncoder(PrecomputableEncoder):
@@ -213,7 +216,8 @@ class DepNet(_FrameEncoder):
                 setting="face_size",
                 value=tuple(x.shape[-2:]),
             )
-        return self.backbone(x, lengths, self.frames, channel_max_pool).flatten(1)
+        features: Tensor = self.backbone(x, lengths, self.frames, channel_max_pool)
+        return features.flatten(1)
 
     def project(self, precomputed: Tensor) -> Tensor:
         """Aggregate the frames.
@@ -226,9 +230,11 @@ class DepNet(_FrameEncoder):
         Returns
         -------
         Tensor, shape (N, D)
+            Vector of each step.
         """
-        frames = precomputed.unflatten(1, (self.frames, -1)).to(self.aggregate.join.weight.dtype)
-        return self.dense(self.aggregate(frames))
+        frames = rearrange(precomputed, "n (t p) -> n t p", t=self.frames)
+        vectors: Tensor = self.dense(self.aggregate(frames.to(parameter_dtype(self.dense))))
+        return vectors
 
 
 class FrameMean(_FrameEncoder):
@@ -274,6 +280,7 @@ class FrameMean(_FrameEncoder):
         Returns
         -------
         Tensor, shape (N, 2048)
+            Mean over the distinct frames of each step.
         """
         features = self.backbone(x, lengths, self.frames, _spatial_mean)
         # each distinct frame once: a cycle may end halfway
@@ -291,6 +298,7 @@ class FrameMean(_FrameEncoder):
         Returns
         -------
         Tensor, shape (N, 2048)
+            The same tensor.
         """
         return precomputed
 

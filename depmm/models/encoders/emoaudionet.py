@@ -35,7 +35,7 @@ import torch
 from torch import Tensor, nn
 
 from depmm.config import SAMPLE_RATE
-from depmm.models.encoders.encoder import Encoder, GradCamLayer
+from depmm.models.encoders.encoder import Encoder, GradCamLayer, parameter_dtype
 from depmm.models.encoders.frontends import MFCC, TOP_DB, Spectrogram
 from depmm.models.errors import ModelError
 from depmm.models.masking import length_mask
@@ -113,9 +113,11 @@ class EmoAudioNet(Encoder):
         Returns
         -------
         Tensor, shape (N, D)
+            Vector of each step.
         """
-        vectors = [branch(x, lengths) for branch in self.branches.values()]
-        return self.dense(torch.cat(vectors, dim=-1))
+        parts = [branch(x, lengths) for branch in self.branches.values()]
+        vectors: Tensor = self.dense(torch.cat(parts, dim=-1))
+        return vectors
 
     def grad_cam_layer(self) -> GradCamLayer | None:
         """Return the last block of the spectrogram branch; None without this branch."""
@@ -183,9 +185,10 @@ class SpectrogramBranch(nn.Module):
         Returns
         -------
         Tensor, shape (N, 1152)
+            Flattened maps of the last block.
         """
-        image = self.image(waveform, lengths).to(self.blocks[0][0].weight.dtype)
-        return self.blocks(image).flatten(1)
+        maps: Tensor = self.blocks(self.image(waveform, lengths).to(parameter_dtype(self)))
+        return maps.flatten(1)
 
     def image(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """Colour the spectrogram of each step and stretch it over the whole image.
@@ -256,9 +259,10 @@ class MfccBranch(nn.Module):
         Returns
         -------
         Tensor, shape (N, 2816)
+            Mean of the flattened maps over the windows of a step.
         """
         series, window_mask = self.mfcc_windows(waveform, lengths)
-        encoded = self.convolutions(series.unsqueeze(1).to(self.convolutions[0].weight.dtype))
+        encoded: Tensor = self.convolutions(series.unsqueeze(1).to(parameter_dtype(self)))
         vectors = encoded.new_zeros(*window_mask.shape, self.embed_dim)
         vectors = vectors.masked_scatter(window_mask.unsqueeze(-1), encoded)
         return vectors.sum(dim=1) / window_mask.sum(dim=1, keepdim=True)
@@ -322,6 +326,7 @@ def apply_colour_map(x: Tensor, colours: Tensor) -> Tensor:
     Returns
     -------
     Tensor, shape (..., 3)
+        Colours in the range of the table.
     """
     position = x.clamp(0, 1) * (len(colours) - 1)
     below = position.detach().floor().long().clamp(max=len(colours) - 2)

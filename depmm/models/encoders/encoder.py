@@ -10,9 +10,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from depmm.models.masking import length_mask
+
+
+def parameter_dtype(module: nn.Module) -> torch.dtype:
+    """Return the type of a module's parameters: half precision in a half-precision model.
+
+    Parameters
+    ----------
+    module : Module
+        A module with parameters of one type.
+
+    Returns
+    -------
+    dtype
+        Type of its first parameter.
+    """
+    return next(module.parameters()).dtype
 
 
 def all_frames(lengths: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
@@ -93,6 +110,7 @@ class Encoder(nn.Module, ABC):
         Returns
         -------
         Tensor, shape (N, D)
+            Vector of each step.
         """
 
     def grad_cam_layer(self) -> GradCamLayer | None:
@@ -138,7 +156,20 @@ class PrecomputableEncoder(Encoder):
     precompute_settings: dict[str, Any]
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """Encode steps; see ``Encoder.forward``."""
+        """Encode steps.
+
+        Parameters
+        ----------
+        x : Tensor, shape (N, T, ...)
+            Padded samples, frames or feature rows of each step.
+        lengths : Tensor, shape (N,)
+            Valid samples, frames or rows of each step, at least 1.
+
+        Returns
+        -------
+        Tensor, shape (N, D)
+            Vector of each step.
+        """
         return self.project(self.precompute(x, lengths))
 
     @abstractmethod
@@ -155,6 +186,7 @@ class PrecomputableEncoder(Encoder):
         Returns
         -------
         Tensor, shape (N, K)
+            Precomputed vector of each step.
         """
 
     @abstractmethod
@@ -169,4 +201,5 @@ class PrecomputableEncoder(Encoder):
         Returns
         -------
         Tensor, shape (N, D)
+            Vector of each step.
         """

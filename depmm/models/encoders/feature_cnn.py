@@ -12,7 +12,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from depmm.models.encoders.encoder import Encoder
+from depmm.models.encoders.encoder import Encoder, parameter_dtype
 from depmm.models.encoders.mfcc_cnn import convolve_and_pool
 from depmm.models.errors import ModelError
 from depmm.models.masking import length_mask, masked_mean_and_std
@@ -101,6 +101,7 @@ class FeatureCnn(Encoder):
         Returns
         -------
         Tensor, shape (N, D)
+            Vector of each step.
 
         Raises
         ------
@@ -113,8 +114,9 @@ class FeatureCnn(Encoder):
         standardised = torch.where(valid, (x - self.mean) / self.std, 0.0)
         valid_fraction = valid.float().mean(-1, keepdim=True)
         rows = torch.cat([standardised.clamp(-MAX_ABS, MAX_ABS), valid_fraction], dim=-1)
-        dtype = self.projection[-1].weight.dtype
+        dtype = parameter_dtype(self.projection)
         statistics = masked_mean_and_std(rows, inside.squeeze(-1)).to(dtype)
         frames = rows.to(dtype).transpose(1, 2)
         pooled = convolve_and_pool(frames, lengths, self.convolutions, self.norms)
-        return self.projection(torch.cat([statistics, pooled], dim=-1))
+        vectors: Tensor = self.projection(torch.cat([statistics, pooled], dim=-1))
+        return vectors

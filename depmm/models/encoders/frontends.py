@@ -74,6 +74,7 @@ class Spectrogram(nn.Module):
         Returns
         -------
         Tensor, shape (B,)
+            Valid frames of each step.
         """
         return (lengths + self.hop_length - 1) // self.hop_length
 
@@ -171,6 +172,7 @@ class MFCC(nn.Module):
         Returns
         -------
         Tensor, shape (B,)
+            Valid frames of each step.
         """
         return torch.where(lengths > 0, 1 + lengths // self.hop_length, 0)
 

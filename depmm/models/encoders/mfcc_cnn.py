@@ -10,7 +10,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from depmm.models.encoders.encoder import Encoder, GradCamLayer
+from depmm.models.encoders.encoder import Encoder, GradCamLayer, parameter_dtype
 from depmm.models.encoders.frontends import (
     MFCC,
     SPEECH_HOP_LENGTH,
@@ -101,14 +101,16 @@ class MfccCnn(Encoder):
         Returns
         -------
         Tensor, shape (N, D)
+            Vector of each step.
         """
         mfcc, n_frames = self.mfcc(x, lengths)
         mfcc = mfcc / self.mfcc_std
         valid = length_mask(n_frames, mfcc.shape[-1])
         statistics = masked_mean_and_std(mfcc.transpose(1, 2), valid)
-        dtype = self.projection[-1].weight.dtype
+        dtype = parameter_dtype(self.projection)
         pooled = convolve_and_pool(mfcc.to(dtype), n_frames, self.convolutions, self.norms)
-        return self.projection(torch.cat([statistics.to(dtype), pooled], dim=-1))
+        vectors: Tensor = self.projection(torch.cat([statistics.to(dtype), pooled], dim=-1))
+        return vectors
 
     def grad_cam_layer(self) -> GradCamLayer:
         """Return the last convolution, which has no frequency axis."""

@@ -17,6 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from depmm.models.encoders.encoder import parameter_dtype
 from depmm.models.encoders.se_resnet import SqueezeExcitation
 from depmm.models.masking import length_mask
 
@@ -69,6 +70,7 @@ class PixelNormalisation(nn.Module):
         Returns
         -------
         Tensor, shape (N, 3, height, width)
+            Normalised pixels in the channel order of the weights.
         """
         pixels = (crops.flip(1) if self.to_bgr else crops).to(self.mean.dtype)
         return (pixels - self.mean) / self.std
@@ -126,6 +128,7 @@ class Bottleneck(nn.Module):
         Returns
         -------
         Tensor, shape (N, 4 channels, height / stride, width / stride)
+            Transformed feature maps.
         """
         return nn.functional.relu(self.excite(self.body(x)) + self.shortcut(x))
 
@@ -195,7 +198,8 @@ class ResNet50(nn.Module):
         Tensor, shape (N, 2048, height / 32, width / 32)
             7 x 7 maps for crops of 224 pixels.
         """
-        return self.stages(self.stem(pixels))
+        maps: Tensor = self.stages(self.stem(pixels))
+        return maps
 
 
 class FaceBackbone(nn.Module):
@@ -234,6 +238,7 @@ class FaceBackbone(nn.Module):
         Returns
         -------
         FaceBackbone
+            The module itself.
         """
         super().train(mode and not self.frozen)
         if self.frozen:
@@ -263,11 +268,12 @@ class FaceBackbone(nn.Module):
         Returns
         -------
         Tensor, shape (B, n_frames, ...)
+            Pooled features of each chosen frame.
         """
         available = lengths.clamp(max=n_frames)
         chosen = crops[distinct_frames(lengths, n_frames)]
         # in training, batch statistics are over all frames of a batch: it is not split
-        parts = (chosen,) if self.training else chosen.split(FRAMES_AT_ONCE)
+        parts = (chosen,) if self.training else torch.split(chosen, FRAMES_AT_ONCE)
         features = torch.cat([pool(self.maps(part)) for part in parts])
         first = available.cumsum(0) - available
         cycle = torch.arange(n_frames, device=lengths.device) % available.unsqueeze(1)
@@ -284,10 +290,12 @@ class FaceBackbone(nn.Module):
         Returns
         -------
         Tensor, shape (N, 2048, height / 32, width / 32)
+            Last feature maps, 7 x 7 for crops of 224 pixels.
         """
-        pixels = self.pixels(crops).to(self.resnet.stem[0].weight.dtype)
+        pixels = self.pixels(crops).to(parameter_dtype(self.resnet))
         # channels last: a fifth faster on a CPU, more on a GPU in bfloat16
-        return self.resnet(pixels.contiguous(memory_format=torch.channels_last))
+        maps: Tensor = self.resnet(pixels.contiguous(memory_format=torch.channels_last))
+        return maps
 
 
 def choose_frames(lengths: Tensor, n_frames: int) -> Tensor:

@@ -13,9 +13,10 @@ Hu et al., "Squeeze-and-excitation networks", CVPR 2018.
 from collections.abc import Sequence
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
-from depmm.models.encoders.encoder import Encoder, GradCamLayer
+from depmm.models.encoders.encoder import Encoder, GradCamLayer, parameter_dtype
 from depmm.models.masking import length_mask, masked_mean_and_std
 
 MIN_MOTION = 0.01  # standard deviation of feature maps below which a face counts as still
@@ -58,8 +59,10 @@ class SqueezeExcitation(nn.Module):
         Returns
         -------
         Tensor, shape (B, C, height, width)
+            Scaled feature maps.
         """
-        return x * self.gate(x.mean(dim=(2, 3)))[:, :, None, None]
+        gate: Tensor = self.gate(x.mean(dim=(2, 3)))
+        return x * gate[:, :, None, None]
 
 
 def _norm(channels: int) -> nn.GroupNorm:
@@ -112,6 +115,7 @@ class BasicBlock(nn.Module):
         Returns
         -------
         Tensor, shape (B, channels, height / stride, width / stride)
+            Transformed feature maps.
         """
         return nn.functional.relu(self.body(x) + self.shortcut(x))
 
@@ -171,18 +175,21 @@ class SEResNet(Encoder):
         Returns
         -------
         Tensor, shape (N, D)
+            Vector of each step.
         """
         valid = length_mask(lengths, x.shape[1])
         pixels = (x[valid].float() - PIXEL_MEAN) / PIXEL_STD
-        maps = self.backbone(pixels.to(self.projection[-1].weight.dtype))
+        maps = self.backbone(pixels.to(parameter_dtype(self.projection)))
         frames = maps.new_zeros(*valid.shape, maps[0].numel())
         frames = frames.masked_scatter(valid.unsqueeze(-1), maps.flatten(1))
         # over time first, position by position: a mean over the face would hide motion
-        statistics = masked_mean_and_std(frames, valid).unflatten(-1, (2, maps.shape[1], -1))
-        appearance, motion = statistics.mean(dim=-1).unbind(dim=1)
+        statistics = masked_mean_and_std(frames, valid)
+        statistics = rearrange(statistics, "n (s c p) -> s n c p", s=2, c=maps.shape[1])
+        appearance, motion = statistics.mean(dim=-1)
         # a logarithm instead of a norm, which would remove how much the face moves
         motion = (motion + MIN_MOTION).log()
-        return self.projection(torch.cat([self.norm(appearance), motion], dim=-1))
+        vectors: Tensor = self.projection(torch.cat([self.norm(appearance), motion], dim=-1))
+        return vectors
 
     def grad_cam_layer(self) -> GradCamLayer:
         """Return the last stage of the network, which sees every valid crop."""

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from depmm.config import SAMPLE_RATE
-from depmm.models.encoders.encoder import Encoder, GradCamLayer
+from depmm.models.encoders.encoder import Encoder, GradCamLayer, parameter_dtype
 from depmm.models.encoders.frontends import Spectrogram
 from depmm.models.errors import ModelError
 from depmm.models.masking import length_mask
@@ -97,14 +97,16 @@ class SpectrogramCnn(Encoder):
         Returns
         -------
         Tensor, shape (N, D)
+            Vector of each step.
 
         Raises
         ------
         ModelError
             If a step is longer than the spectrogram.
         """
-        image = self.image(x, lengths).to(self.convolutions[0].weight.dtype)
-        return self.dense(self.convolutions(image))
+        image = self.image(x, lengths).to(parameter_dtype(self))
+        vectors: Tensor = self.dense(self.convolutions(image))
+        return vectors
 
     def image(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         """Compute the input of the first convolution.

@@ -17,13 +17,13 @@ Yang et al., "SUPERB", Interspeech 2021, arXiv:2105.01051, Sec. 3.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from depmm.models.encoders.encoder import PrecomputableEncoder
+from depmm.models.encoders.encoder import PrecomputableEncoder, parameter_dtype
 from depmm.models.encoders.speech_source import describe_source, read_source_weights
 from depmm.models.errors import ModelError
 from depmm.models.masking import length_mask, masked_mean
@@ -105,7 +105,7 @@ class SpeechTransformer(PrecomputableEncoder):
         self.backbone = AutoModel.from_config(config)
         self.normalizes_time = config.feat_extract_norm == "group"
         if self.normalizes_time:
-            first = self.backbone.feature_extractor.conv_layers[0]
+            first = cast(Any, self.backbone).feature_extractor.conv_layers[0]
             first.layer_norm = TimeNorm(config.conv_dim[0], eps=first.layer_norm.eps)
         mix = [LayerMix(n_states)] if layer is None else []
         self.projection = nn.Sequential(
@@ -126,6 +126,7 @@ class SpeechTransformer(PrecomputableEncoder):
         Returns
         -------
         SpeechTransformer
+            The module itself.
         """
         super().train(mode)
         if self.frozen:
@@ -173,7 +174,8 @@ class SpeechTransformer(PrecomputableEncoder):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             order = lengths.argsort()
             parts = [
-                self._precompute_part(x[part], lengths[part]) for part in order.split(STEPS_AT_ONCE)
+                self._precompute_part(x[part], lengths[part])
+                for part in torch.split(order, STEPS_AT_ONCE)
             ]
             return torch.cat(parts)[order.argsort()]
 
@@ -188,8 +190,10 @@ class SpeechTransformer(PrecomputableEncoder):
         Returns
         -------
         Tensor, shape (N, D)
+            Vector of each step.
         """
-        return self.projection(precomputed.to(self.projection[-1].weight.dtype))
+        vectors: Tensor = self.projection(precomputed.to(parameter_dtype(self.projection)))
+        return vectors
 
     def _precompute_part(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         # a step shorter than one frame is silent after its end
@@ -203,10 +207,10 @@ class SpeechTransformer(PrecomputableEncoder):
 
         lengths = lengths.clamp(min=shortest)
         if self.normalizes_time:
-            norm = self.backbone.feature_extractor.conv_layers[0].layer_norm
-            norm.lengths = count_frames(lengths, self.convolutions[:1])
+            first_layer = cast(Any, self.backbone).feature_extractor.conv_layers[0]
+            first_layer.layer_norm.lengths = count_frames(lengths, self.convolutions[:1])
         output = self.backbone(
-            waveform.to(self.backbone.dtype),
+            waveform.to(parameter_dtype(self.backbone)),
             attention_mask=length_mask(lengths, size).long(),
             output_hidden_states=True,
         )
@@ -254,7 +258,7 @@ class TimeNorm(nn.GroupNorm):
         Tensor, shape (N, channels, T)
             Zero after the end of each row.
         """
-        rows = zip(x.split(1), self.lengths.tolist(), strict=True)
+        rows = zip(torch.split(x, 1), self.lengths.tolist(), strict=True)
         normalised = [nn.GroupNorm.forward(self, row[..., :length]) for row, length in rows]
         return torch.cat(
             [nn.functional.pad(row, (0, x.shape[-1] - row.shape[-1])) for row in normalised]
@@ -289,6 +293,7 @@ class LayerMix(nn.Module):
         Returns
         -------
         Tensor, shape (N, hidden_dim)
+            Weighted sum of the hidden states.
         """
         x = rearrange(x, "n (s d) -> n s d", s=len(self.logit))
         return (self.logit.softmax(0).unsqueeze(-1) * x).sum(dim=1)
@@ -307,6 +312,7 @@ def unit_variance(waveform: Tensor, valid: Tensor) -> Tensor:
     Returns
     -------
     Tensor, shape (N, T)
+        Normalised samples; those beyond the valid ones are not meaningful.
     """
     signal = waveform.unsqueeze(-1)
     centred = signal - masked_mean(signal, valid).unsqueeze(1)
@@ -327,6 +333,7 @@ def count_frames(lengths: Tensor, convolutions: Iterable[tuple[int, int]]) -> Te
     Returns
     -------
     Tensor, shape (N,)
+        Frames of each row.
     """
     for kernel, stride in convolutions:
         lengths = (lengths - kernel) // stride + 1
@@ -344,6 +351,7 @@ def receptive_field(convolutions: list[tuple[int, int]]) -> int:
     Returns
     -------
     int
+        Number of samples.
     """
     n_samples = 1
     for kernel, stride in reversed(convolutions):

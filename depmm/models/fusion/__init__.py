@@ -1,0 +1,1 @@
+"""Fusions: the vectors of all steps and modalities -> logits."""

@@ -1,0 +1,1 @@
+"""DEP-Former (Ye et al., IEEE TCSVT 2025)."""

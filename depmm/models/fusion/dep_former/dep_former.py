@@ -22,16 +22,12 @@ features via emotional changes", IEEE TCSVT 35(3), 2025.
 """
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from depmm.models.errors import ModelError
 from depmm.models.fusion.dep_former.encoder import SparseEncoder, Steps, Tokens, count_tokens
+from depmm.models.fusion.dep_former.fusion import BernoulliFusion, CrossAttention
 from depmm.models.masking import masked_mean
-
-TEMPERATURE = 2 / 3  # Maddison et al., ICLR 2017, Appendix C: best for binary variables
-RELEASE_WEIGHTS = {"multimodal": 1.0, "cross": 0.1, "face": 0.1, "audio": 0.1}
 
 
 class ModalityAdapter(nn.Module):
@@ -87,155 +83,6 @@ class ModalityAdapter(nn.Module):
         return {name: self.branches[name](x) for name, x in features.items()}
 
 
-class CrossAttention(nn.Module):
-    """Attention whose query, key and value come from three encoders (part MCA).
-
-    In the figure, the query is audio, the key is the face and the value are the multimodal tokens;
-    the release queries with the face. The query's own tokens are added before the norm, as in a
-    transformer layer (the figure does not specify this).
-
-    Parameters
-    ----------
-    embed_dim : int
-        Size of all tokens, `D`.
-    n_heads : int
-        Number of heads, `H`.
-    head_dim : int
-        Size of each head.
-    dropout : float
-        Dropout probability of the attended values.
-    """
-
-    def __init__(self, embed_dim: int, n_heads: int, head_dim: int, dropout: float) -> None:
-        super().__init__()
-        self.n_heads = n_heads
-        self.query = nn.Linear(embed_dim, n_heads * head_dim)
-        self.key = nn.Linear(embed_dim, n_heads * head_dim)
-        self.value = nn.Linear(embed_dim, n_heads * head_dim)
-        self.out = nn.Linear(n_heads * head_dim, embed_dim)
-        self.norm = nn.LayerNorm(embed_dim)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> Tensor:
-        """Attend.
-
-        Parameters
-        ----------
-        query, key, value : Tensor, shape (B, N, D)
-            Tokens of three encoders.
-        key_mask : Tensor, shape (B, N), bool
-            Tokens that exist in key and value.
-
-        Returns
-        -------
-        Tensor, shape (B, N, D)
-        """
-        q, k, v = (
-            rearrange(project(x), "b n (h d) -> b h n d", h=self.n_heads)
-            for project, x in ((self.query, query), (self.key, key), (self.value, value))
-        )
-        # a session without the key modality attends to padding; the fusion masks its branch
-        mask = (key_mask | ~key_mask.any(dim=1, keepdim=True))[:, None, None]
-        attended = scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        attended = self.out(rearrange(attended, "b h n d -> b n (h d)"))
-        return self.norm(query + self.dropout(attended))
-
-
-class BernoulliFusion(nn.Module):
-    """Add branch predictions with Bernoulli gates (part FFP).
-
-    The fused logit is ``sum_k g_k z_k`` with gates ``g_k ~ Bernoulli(p_k)``. In training the gates
-    are relaxed to binary concrete variables (Maddison et al., ICLR 2017, Sec. 3.3), so that ``p_k``
-    is learned; in evaluation their expectation ``p_k`` is used; ``sample`` draws binary gates for a
-    Monte-Carlo estimate. The release has fixed weights instead (1, .1, .1, .1), an ablation here.
-
-    A branch whose modality is missing in a session is left out, and the remaining gates are scaled
-    so that the expected sum of gates stays the same.
-
-    Parameters
-    ----------
-    branches : list of str
-        Names of the branches, in the order of the stacked predictions.
-    learned : bool
-        Whether gates are Bernoulli variables with learned probability; otherwise the weights are
-        those of the release.
-    """
-
-    fixed: Tensor
-
-    def __init__(self, branches: list[str], learned: bool) -> None:
-        super().__init__()
-        self.branches = list(branches)
-        self.learned = learned
-        if learned:
-            self.gate_logit = nn.Parameter(torch.zeros(len(branches)))
-        else:
-            fixed = torch.tensor([RELEASE_WEIGHTS[name] for name in branches])
-            self.register_buffer("fixed", fixed)
-
-    def probabilities(self) -> Tensor:
-        """Return the probability of each gate, or the fixed weight, in float32.
-
-        Returns
-        -------
-        Tensor, shape (K,)
-        """
-        return torch.sigmoid(self.gate_logit.float()) if self.learned else self.fixed.float()
-
-    def forward(self, logits: Tensor, present: Tensor) -> Tensor:
-        """Fuse the branches.
-
-        Parameters
-        ----------
-        logits : Tensor, shape (B, K, out)
-            Branch predictions.
-        present : Tensor, shape (B, K), bool
-            Branches whose modalities each session has.
-
-        Returns
-        -------
-        Tensor, shape (B, out)
-        """
-        gates = self.probabilities().expand(present.shape)
-        if self.learned and self.training:
-            uniform = torch.rand_like(gates).clamp(1e-6, 1 - 1e-6)
-            gates = torch.sigmoid((self.gate_logit.float() + torch.logit(uniform)) / TEMPERATURE)
-        return self._add_weighted(logits, gates, present)
-
-    def sample(
-        self, logits: Tensor, present: Tensor, n_samples: int, generator: torch.Generator
-    ) -> Tensor:
-        """Fuse with sampled binary gates: how much a prediction depends on single branches.
-
-        Parameters
-        ----------
-        logits : Tensor, shape (B, K, out)
-            As in ``forward``.
-        present : Tensor, shape (B, K), bool
-            As in ``forward``.
-        n_samples : int
-            Number of samples, `S`.
-        generator : Generator
-            Source of random numbers; a generator on the CPU gives the same samples on any device.
-
-        Returns
-        -------
-        Tensor, shape (S, B, out)
-        """
-        shape = (n_samples, *present.shape)
-        uniform = torch.rand(shape, generator=generator, device=generator.device)
-        gates = uniform.to(logits.device) < self.probabilities()
-        return self._add_weighted(logits, gates, present)
-
-    def _add_weighted(self, logits: Tensor, gates: Tensor, present: Tensor) -> Tensor:
-        expected = self.probabilities()
-        available = present.to(expected.dtype)
-        scale = expected.sum() / (expected * available).sum(-1, keepdim=True).clamp(min=1e-6)
-        weight = gates * available * scale
-        with torch.autocast(logits.device.type, enabled=False):  # logits are added in float32
-            return torch.einsum("...bk,bko->...bo", weight, logits.to(weight.dtype))
-
-
 class DepFormer(nn.Module):
     """Fuse the step features of one or two modalities into one prediction per session.
 
@@ -247,8 +94,14 @@ class DepFormer(nn.Module):
         Logits per session.
     adapter_hidden_dim, adapter_dim : int
         Hidden and output size of the modality adapter.
-    embed_dim, n_heads, head_dim, ffn_dim, stacks, sampling_factor, dropout
-        See ``SparseEncoder``.
+    embed_dim, n_heads, head_dim, ffn_dim : int
+        Sizes of the encoders, see ``SparseEncoder``.
+    stacks : list of int
+        Attention layers per stack of an encoder.
+    sampling_factor : int
+        `c` of ``u = c * ceil(ln L)``, the queries that attend.
+    dropout : float
+        Dropout probability of encoders and cross-attention.
     adapter : bool
         Whether features pass through the modality adapter.
     share_indices : bool

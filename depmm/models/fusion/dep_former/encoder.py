@@ -70,6 +70,7 @@ def count_tokens(length: int, stacks: Sequence[int]) -> int:
     Returns
     -------
     int
+        Number of tokens.
     """
     count = 0
     for stack, n_layers in enumerate(stacks):
@@ -97,6 +98,7 @@ def sinusoidal_positions(length: int, embed_dim: int, like: Tensor) -> Tensor:
     Returns
     -------
     Tensor, shape (L, D)
+        Encoding of each position.
     """
     position = torch.arange(length, device=like.device, dtype=torch.float32).unsqueeze(1)
     even = torch.arange(0, embed_dim, 2, device=like.device, dtype=torch.float32)
@@ -110,10 +112,8 @@ class CircularConvolution(nn.Module):
 
     Parameters
     ----------
-    in_dim : int
-        Input size.
-    embed_dim : int
-        Output size, `D`.
+    in_dim, embed_dim : int
+        Input and output size.
     bias : bool
         Whether the convolution has a bias.
     """
@@ -133,6 +133,7 @@ class CircularConvolution(nn.Module):
         Returns
         -------
         Tensor, shape (B, L, D)
+            Convolved features.
         """
         x = steps.x.masked_fill(~steps.mask.unsqueeze(-1), 0.0)
         position = torch.arange(x.shape[1], device=x.device)
@@ -142,7 +143,8 @@ class CircularConvolution(nn.Module):
         previous, following = (
             x.gather(1, index.unsqueeze(-1).expand_as(x)) for index in (before, after)
         )
-        return self.kernel(torch.cat([previous, x, following], dim=-1))
+        convolved: Tensor = self.kernel(torch.cat([previous, x, following], dim=-1))
+        return convolved
 
 
 class Distilling(nn.Module):
@@ -299,10 +301,8 @@ class SparseEncoder(nn.Module):
         Size of the step features.
     embed_dim : int
         Size of the tokens, `D`.
-    n_heads : int
-        Number of attention heads.
-    head_dim : int
-        Size of each head.
+    n_heads, head_dim : int
+        Number and size of the attention heads.
     ffn_dim : int
         Hidden size of the position-wise networks.
     stacks : list of int
@@ -387,6 +387,7 @@ def last_steps(steps: Steps, divisor: int) -> Steps:
     Returns
     -------
     Steps
+        The kept positions.
     """
     if divisor == 1:
         return steps

@@ -44,6 +44,7 @@ def count_selected_queries(length: int, sampling_factor: int) -> int:
     Returns
     -------
     int
+        Number of queries, `u`.
     """
     return min(length, max(1, sampling_factor * math.ceil(math.log(max(length, 1)))))
 
@@ -74,6 +75,7 @@ class QuerySelection(nn.Module):
         Returns
         -------
         Tensor, shape (B,)
+            Number of queries that attend.
         """
         n_valid = mask.sum(dim=1)
         u = self.sampling_factor * n_valid.clamp(min=1).float().log().ceil().long()
@@ -90,6 +92,7 @@ class QuerySelection(nn.Module):
         Returns
         -------
         bool
+            True if no query of any session is left out.
         """
         return bool((self.count(mask) == mask.sum(dim=1)).all())
 
@@ -135,6 +138,7 @@ class QuerySelection(nn.Module):
         Returns
         -------
         Tensor, shape (B, H, L)
+            Sparsity measure, M; large where a query's scores stand out.
         """
         key_index, valid = self.sample_keys(mask)
         if key_index is not None:
@@ -241,6 +245,7 @@ def attend_selected(
     Returns
     -------
     Tensor, shape (B, H, L, D)
+        Attended values.
     """
     key_mask = None if bool(mask.all()) else _key_mask(mask)  # attention without a mask is faster
     if weight is None:
@@ -299,6 +304,7 @@ class SparseAttention(nn.Module):
         Returns
         -------
         q, k, v : Tensor, shape (B, H, L, head_dim)
+            Projections for each head.
         """
         q, k, v = (
             rearrange(part, "b l (h d) -> b h l d", h=self.n_heads)
@@ -317,6 +323,7 @@ class SparseAttention(nn.Module):
         Returns
         -------
         int
+            Number of queries.
         """
         return count_selected_queries(length, self.selection.sampling_factor)
 

@@ -11,7 +11,8 @@ from model_builders import parameters_without_gradient
 from depmm.config import DepFormerConfig, ModelConfig
 from depmm.models.errors import ModelError
 from depmm.models.fusion.build import build_fusion
-from depmm.models.fusion.dep_former.dep_former import BernoulliFusion, DepFormer
+from depmm.models.fusion.dep_former.dep_former import DepFormer
+from depmm.models.fusion.dep_former.fusion import BernoulliFusion
 from depmm.models.model import DepressionModel, build_model
 
 SMALL = {
