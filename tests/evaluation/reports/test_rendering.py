@@ -1,0 +1,52 @@
+"""Filters of the templates, and JSON values."""
+
+import numpy as np
+import pytest
+
+from depmm.evaluation.reports.rendering import (
+    flatten,
+    markdown_text,
+    number,
+    p_value,
+    render,
+    templates,
+    to_json_values,
+)
+
+
+def test_numbers_have_a_minus_sign_and_a_dash_for_undefined():
+    assert number(-0.12345) == "\N{MINUS SIGN}0.123"
+    assert number(2.0, 0) == "2"
+    assert number(0.5, 1) == "0.5"
+    assert number(None) == "\N{EN DASH}"
+
+
+def test_small_p_values_are_not_zero():
+    assert (p_value(0.0004), p_value(0.0005), p_value(None)) == ("<0.001", "0.001", "\N{EN DASH}")
+
+
+def test_markdown_and_html_are_escaped():
+    assert markdown_text("a_b\n<i> $x$ & c") == "a\\_b &lt;i&gt; \\$x\\$ &amp; c"
+
+
+def test_nested_values_become_rows():
+    rows = flatten({"a": {"b": 1}, "c": ["x", "y"]})
+    assert rows == [("a.b", "1"), ("c", "x, y")]
+
+
+def test_numpy_values_become_json_values():
+    value = {1: np.float64(0.5), "nan": float("nan"), "inf": np.inf, "list": (np.int64(2), True)}
+    assert to_json_values(value) == {"1": 0.5, "nan": None, "inf": None, "list": [2, True]}
+
+
+def test_an_undefined_variable_of_a_template_is_an_error():
+    from jinja2 import UndefinedError
+
+    with pytest.raises(UndefinedError):
+        render("report.html.jinja", m={"bootstrap": {}})
+
+
+def test_html_is_escaped_and_markdown_is_not():
+    environment = templates("depmm.evaluation.reports")
+    assert environment.autoescape("report.html.jinja")
+    assert not environment.autoescape("model_card.md.jinja")

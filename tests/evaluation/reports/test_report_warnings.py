@@ -1,0 +1,48 @@
+"""Limitations that the report lists."""
+
+from typing import Any
+
+import pandas as pd
+from report_predictions import make_predictions, one_target
+
+from depmm.evaluation.reports.content import evaluate_predictions
+from depmm.evaluation.reports.report_warnings import FEW_SUBJECTS
+
+
+def warnings(table: pd.DataFrame) -> list[str]:
+    content: dict[str, Any] = evaluate_predictions(
+        one_target("binary", table), n_bootstrap=50, confidence=0.95
+    )
+    texts: list[str] = content["warnings"]
+    return texts
+
+
+def test_a_complete_evaluation_has_no_warnings():
+    assert warnings(make_predictions(subjects=60)) == []
+
+
+def test_few_test_subjects_are_reported():
+    (text,) = [
+        text for text in warnings(make_predictions(subjects=12)) if "12 test subjects" in text
+    ]
+    assert str(FEW_SUBJECTS) in text
+
+
+def test_missing_training_rows_are_reported():
+    table = make_predictions(subjects=60)
+    only_test = table[table["split"] == "test"]
+    assert any("test rows only" in text for text in warnings(only_test))
+    no_train = table[(table["split"] != "train") | (table["fold"] != 1)]
+    assert any("no train rows in fold(s) 1" in text for text in warnings(no_train))
+
+
+def test_missing_labels_of_training_rows_are_reported():
+    table = make_predictions(subjects=60).astype({"y_true": "Int64"})
+    table.loc[(table["split"] == "train") & (table["fold"] == 1), "y_true"] = None
+    assert any("train rows of some folds have no labels" in text for text in warnings(table))
+
+
+def test_missing_validation_rows_are_reported_for_each_fold():
+    table = make_predictions(subjects=60)
+    texts = warnings(table[table["split"] != "validation"])
+    assert sum(text.startswith("The threshold of fold") for text in texts) == 3
