@@ -1,41 +1,125 @@
-"""What this machine has and lacks for each stage, with the remedy."""
+"""Check which stages of the pipeline can run on this computer, and how to repair the others."""
 
 import importlib
 import platform
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from depmm.media.face_landmarker import LANDMARKER_VARIABLE, landmarker_candidates
+from depmm.media.faces import SYSTEM_LIBRARIES
+
+# library -> the stages that need it; every library is imported, as some need system libraries
+LIBRARIES = {
+    "av": "index, audit, extract, predict",
+    "soundfile": "index, extract, predict",
+    "mediapipe": "extract, predict (faces)",
+    "torch": "train, evaluate, explain, predict",
+    "transformers": "train, explain, predict",
+    "accelerate": "train",
+}
 
 
-def report() -> tuple[list[str], bool]:
+@dataclass(frozen=True)
+class Check:
+    """The result for one component.
+
+    Attributes
+    ----------
+    status : {"ok", "note", "missing"}
+        ``missing`` if the stages cannot run, ``note`` if they can but something is downloaded.
+    component : str
+        Library, model or device.
+    stages : str
+        The commands that need it.
+    detail : str
+        Version, path, or what is wrong.
+    remedy : str
+        What to do; empty if nothing is wrong.
+    """
+
+    status: Literal["ok", "note", "missing"]
+    component: str
+    stages: str
+    detail: str
+    remedy: str = ""
+
+
+def check_environment() -> list[Check]:
     """Check libraries, face model and devices.
 
     Returns
     -------
-    lines for a person, and whether every stage can run
+    list of Check
+        One result per component.
     """
-    lines = [f"python {platform.python_version()} on {platform.system()} {platform.machine()}"]
-    healthy = True
-    for name in ("torch", "transformers", "accelerate", "av", "soundfile", "mediapipe"):
-        try:
-            importlib.import_module(name)
-            lines.append(f"ok       {name} {version(name)}")
-        except (ImportError, OSError, PackageNotFoundError) as error:
-            healthy = False
-            remedy = "pip install " + name
-            if name == "mediapipe":
-                remedy = "apt-get install libegl1 libgles2 libgl1 libglib2.0-0"
-            lines.append(f"missing  {name}: {error}. Remedy: {remedy}")
-    from depmm.media.face_landmarker import landmarker_candidates
+    checks = [_check_library(name, stages) for name, stages in LIBRARIES.items()]
+    checks.append(_check_face_model())
+    if any(check.component == "torch" and check.status == "ok" for check in checks):
+        checks.append(_check_devices())
+    return checks
 
-    found = next((path for path in landmarker_candidates() if path.is_file()), None)
-    if found is not None:
-        lines.append(f"ok       face model {found}")
-    else:
-        lines.append(
-            "note     no face model on this machine: it is downloaded when faces must first be "
-            "found; offline, set DEPMM_FACE_LANDMARKER to a face_landmarker.task"
+
+def format_checks(checks: list[Check]) -> list[str]:
+    """Format the results as a table.
+
+    Parameters
+    ----------
+    checks : list of Check
+        From :func:`check_environment`.
+
+    Returns
+    -------
+    list of str
+        The lines of the table.
+    """
+    rows = [("status", "component", "needed by", "detail")]
+    rows += [
+        (
+            check.status,
+            check.component,
+            check.stages,
+            f"{check.detail} Remedy: {check.remedy}" if check.remedy else check.detail,
         )
+        for check in checks
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
+        for row in rows
+    ]
+    return [
+        f"Python {platform.python_version()} on {platform.system()} {platform.machine()}",
+        *lines,
+    ]
+
+
+def _check_library(name: str, stages: str) -> Check:
+    try:
+        importlib.import_module(name)
+        return Check("ok", name, stages, version(name))
+    except (ImportError, OSError, PackageNotFoundError) as error:
+        remedy = SYSTEM_LIBRARIES if name == "mediapipe" else f"pip install {name}"
+        return Check("missing", name, stages, f"{error}.", remedy)
+
+
+def _check_face_model() -> Check:
+    component, stages = "face model", "extract, predict (faces)"
+    for path in landmarker_candidates():
+        if path.is_file():
+            return Check("ok", component, stages, str(path))
+    return Check(
+        "note",
+        component,
+        stages,
+        "not on this computer; it is downloaded when it is first needed.",
+        f"without internet access, set {LANDMARKER_VARIABLE} to a face_landmarker.task file",
+    )
+
+
+def _check_devices() -> Check:
     import torch
 
-    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    lines.append(f"devices  {', '.join(devices) or f'CPU, {torch.get_num_threads()} threads'}")
-    return lines, healthy
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    detail = ", ".join(names) or f"CPU, {torch.get_num_threads()} threads"
+    return Check("ok", "devices", "train, explain, predict", detail)

@@ -127,10 +127,10 @@ def predict(
 @app.command()
 def doctor() -> None:
     """Check libraries, face model and devices, and list the remedies for what is missing."""
-    from depmm.doctor import report
+    from depmm.doctor import check_environment, format_checks
 
-    lines, healthy = report()
-    for line in lines:
+    checks = check_environment()
+    for line in format_checks(checks):
         typer.echo(line)
-    if not healthy:
+    if any(check.status == "missing" for check in checks):
         raise typer.Exit(1)

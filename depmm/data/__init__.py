@@ -1,0 +1,1 @@
+"""Data of an experiment: sessions, targets, steps, augmentation and batches."""

@@ -1,0 +1,1 @@
+"""Decoding: sound, video, faces and feature files to arrays."""

@@ -1,0 +1,1 @@
+"""The store: extraction, session files, feature streams and precomputed embeddings."""

@@ -132,13 +132,13 @@ def extract(
     todo = [job for job in jobs if not _is_done(store, job)]
     if workers is None:
         workers = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
-    logger.info("%d of %d sessions to extract, %d workers", len(todo), len(jobs), workers)
+    logger.debug("%d of %d sessions to extract, %d workers", len(todo), len(jobs), workers)
     results = _run(todo, workers, show_progress)
     lost = sum(1 for stored in results.values() if not stored)
     source_hashes = {job.key: job.source_hash for job in all_jobs}
     failures = update_tables(store, source_hashes, single_process=world_size == 1)
     report = ExtractReport(len(results) - lost, len(jobs) - len(todo), lost, failures)
-    logger.info(
+    logger.debug(
         "%s: %d sessions extracted, %d extracted before, %d lost; %d failures",
         store.url, report.extracted, report.skipped, report.lost, len(failures),
     )  # fmt: skip

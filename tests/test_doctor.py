@@ -1,0 +1,38 @@
+"""The doctor lists what each stage needs, and a remedy for what is missing."""
+
+import sys
+
+from depmm.doctor import LIBRARIES, check_environment, format_checks
+
+
+def test_every_library_is_checked_and_a_missing_face_model_is_a_note(monkeypatch, tmp_path):
+    monkeypatch.setenv("DEPMM_FACE_LANDMARKER", str(tmp_path / "face_landmarker.task"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    checks = {check.component: check for check in check_environment()}
+    assert checks.keys() == {*LIBRARIES, "face model", "devices"}
+    assert (checks["torch"].status, checks["torch"].remedy) == ("ok", "")
+    assert checks["face model"].status == "note"
+    assert "DEPMM_FACE_LANDMARKER" in checks["face model"].remedy
+    (tmp_path / "face_landmarker.task").touch()
+    checks = {check.component: check for check in check_environment()}
+    assert checks["face model"].status == "ok"
+    assert checks["face model"].detail == str(tmp_path / "face_landmarker.task")
+
+
+def test_a_library_that_cannot_be_imported_has_a_remedy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    missing = {check.component: check for check in check_environment() if check.status == "missing"}
+    assert missing["soundfile"].remedy == "pip install soundfile"
+    assert "libegl1" in missing["mediapipe"].remedy
+    assert missing.keys() == {"soundfile", "mediapipe"}
+
+
+def test_the_table_has_a_row_for_each_check():
+    checks = check_environment()
+    lines = format_checks(checks)
+    assert len(lines) == len(checks) + 2
+    assert (
+        len({line.index(check.component) for check, line in zip(checks, lines[2:], strict=True)})
+        == 1
+    )
