@@ -1,108 +1,104 @@
-"""Audit of a manifest: leaks between splits, wrong labels, and shortcuts a model could take.
+"""Audit of a manifest: leaks between splits, wrong labels, and shortcuts for a model.
 
-Each check is a function from inputs to findings; ``CHECKS`` lists them. An *error* makes
-results on this manifest invalid, unless it is allowed by name; a *warning* must be thought about,
-*info* is for the record.
-
-``audit.json`` and ``audit.html`` say the same to a program and to a person. Whoever trains on the
-manifest keeps ``audit.json`` in the run, with what was allowed.
+An *error* makes results on the manifest invalid, unless the user allows it by name; a *warning*
+needs a decision of the user; *info* is for the record. ``audit.json`` and ``audit.html`` have the
+same content. A run on the manifest keeps ``audit.json`` with the allowed findings.
 """
 
-import hashlib
-import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from importlib.resources import files
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import get_args
 
 import pandas as pd
 
-from depmm.audit.checks import (
-    cut_off_mismatch,
-    duplicate_files,
-    duplicate_rows,
-    incomplete_corpus,
-    label_score_mismatch,
-    missing_class,
-    missing_files,
-    original_label_mismatch,
-    shared_files,
-    split_overlap,
-    unmatched_files,
-    unreadable_files,
-)
-from depmm.audit.findings import AuditInput, Finding
-from depmm.audit.related_corpora import missing_subject_ids, related_corpora
-from depmm.audit.shortcuts import SHORTCUTS, shortcuts, step_durations
-from depmm.corpora.errors import ManifestError
-from depmm.corpora.index_report import IndexReport
+from depmm.audit.checks import CHECKS, FINDING_NAMES, SHORTCUT_NAMES
+from depmm.audit.findings import AuditError, AuditInput, Finding, Severity
+from depmm.audit.shortcuts import step_durations
 from depmm.corpora.manifest import SPLITS, SUBJECT_KEY
 from depmm.errors import did_you_mean
 
-SCHEMA_VERSION = 1  # of audit.json
-SEVERITIES = ("error", "allowed", "warning", "info")
-CHECKS: tuple[Callable[[AuditInput], Iterator[Finding]], ...] = (
-    split_overlap,
-    related_corpora,
-    missing_subject_ids,
-    shared_files,
-    duplicate_files,
-    label_score_mismatch,
-    original_label_mismatch,
-    cut_off_mismatch,
-    missing_class,
-    duplicate_rows,
-    shortcuts,
-    missing_files,
-    unreadable_files,
-    incomplete_corpus,
-    unmatched_files,
-)
-NAMES = tuple(
-    name
-    for check in CHECKS
-    for name in (
-        [shortcut.name for shortcut in SHORTCUTS] if check is shortcuts else [check.__name__]
-    )
-)
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+_NO_SPLIT = "none"
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """Number of subjects and sessions of each class in one split of a corpus.
+
+    Attributes
+    ----------
+    corpus : str
+        Corpus id.
+    split : {"train", "validation", "test", "none"}
+        Official split.
+    subjects_positive, subjects_negative, subjects_unlabelled : int
+        Number of subjects by the majority of their labels in the split; a tie is positive.
+    sessions_positive, sessions_negative, sessions_unlabelled : int
+        Number of sessions by label.
+    """
+
+    corpus: str
+    split: str
+    subjects_positive: int
+    subjects_negative: int
+    subjects_unlabelled: int
+    sessions_positive: int
+    sessions_negative: int
+    sessions_unlabelled: int
+
+
+@dataclass(frozen=True)
+class SkippedChecks:
+    """Checks that lack an input.
+
+    Attributes
+    ----------
+    checks : tuple of str
+        Names of the checks.
+    reason : str
+        Why they were skipped, and which option provides the input.
+    """
+
+    checks: tuple[str, ...]
+    reason: str
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What all checks found.
+    """Result of all checks.
 
-    Parameters
+    Attributes
     ----------
-    findings : errors first, then in the order of the checks
-    balance : a row for each corpus and split: people and sessions, positive, negative, unlabelled
-    not_checked : (names of checks, why) of what could not be looked at
-    allow : names of findings that the user accepts
+    findings : tuple of Finding
+        Findings by severity, errors first, then in the order of the checks.
+    class_counts : tuple of ClassCounts
+        Subjects and sessions of each class, by corpus and official split.
+    not_checked : tuple of SkippedChecks
+        Checks without input.
+    allow : tuple of str
+        Names of findings that the user accepts.
     """
 
     findings: tuple[Finding, ...]
-    balance: tuple[dict[str, Any], ...]
-    not_checked: tuple[tuple[str, str], ...]
+    class_counts: tuple[ClassCounts, ...]
+    not_checked: tuple[SkippedChecks, ...]
     allow: tuple[str, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether nothing makes results invalid."""
+        """Whether no finding is an error."""
         return not any(finding.severity == "error" for finding in self.findings)
 
     @property
     def verdict(self) -> str:
-        """The answer in a sentence."""
+        """One sentence with the number of findings of each severity."""
         count = {name: sum(f.severity == name for f in self.findings) for name in SEVERITIES}
-        accepted = f"; {count['allowed']} allowed by name" if count["allowed"] else ""
-        if not self.passed:
-            several = "finding makes" if count["error"] == 1 else "findings make"
-            return f"FAIL: {count['error']} {several} results on this manifest invalid{accepted}."
-        return (
-            "PASS: nothing was found that makes results on this manifest invalid"
-            f"{accepted}; {count['warning']} warnings."
+        counts = (
+            f"errors: {count['error']}, allowed: {count['allowed']}, warnings: {count['warning']}"
         )
+        if self.passed:
+            return f"PASS: no finding makes results on this manifest invalid ({counts})."
+        return f"FAIL: results on this manifest are invalid ({counts})."
 
 
 def audit_manifest(inputs: AuditInput, allow: Iterable[str] = ()) -> Audit:
@@ -110,18 +106,29 @@ def audit_manifest(inputs: AuditInput, allow: Iterable[str] = ()) -> Audit:
 
     Parameters
     ----------
-    inputs : a manifest, and what else is known of it
-    allow : names of findings that are accepted: their errors become ``allowed``
+    inputs : AuditInput
+        The manifest, with recordings and index reports where available.
+    allow : iterable of str, optional
+        Names of findings whose errors are accepted; their severity becomes ``allowed``.
+
+    Returns
+    -------
+    Audit
+        Result of all checks.
 
     Raises
     ------
-    ValueError : ``allow`` names a finding that there is not
+    AuditError
+        If ``allow`` contains an unknown name.
     """
     allow = tuple(dict.fromkeys(allow))
     for name in allow:
-        if name not in NAMES:
-            raise ValueError(
-                f"--allow {name}: no finding has this name. {did_you_mean(name, NAMES)}"
+        if name not in FINDING_NAMES:
+            raise AuditError(
+                f"allow: no finding is named {name!r}.",
+                setting="allow",
+                value=name,
+                remedy=did_you_mean(name, FINDING_NAMES),
             )
     findings = [
         replace(finding, severity="allowed")
@@ -131,183 +138,67 @@ def audit_manifest(inputs: AuditInput, allow: Iterable[str] = ()) -> Audit:
         for finding in check(inputs)
     ]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-    return Audit(tuple(findings), _balance(inputs), _not_checked(inputs), allow)
+    return Audit(
+        tuple(findings), tuple(_class_counts(inputs)), tuple(_skipped_checks(inputs)), allow
+    )
 
 
 def format_audit(audit: Audit) -> str:
-    """Write an audit as text for a terminal: the verdict, then what was found and what to do."""
+    """Format an audit for a terminal.
+
+    Parameters
+    ----------
+    audit : Audit
+        Result of all checks.
+
+    Returns
+    -------
+    str
+        The verdict, then every finding with its remedy, then the skipped checks.
+    """
     lines = [audit.verdict]
     for finding in audit.findings:
         lines.append(f"{finding.severity:8s} {finding.name}: {finding.message}")
         if finding.severity != "info":
             lines.append(f"{'':9s}{finding.remedy}")
-    lines += [f"not checked: {names} ({why})" for names, why in audit.not_checked]
+    lines += [
+        f"not checked: {', '.join(skipped.checks)} ({skipped.reason})"
+        for skipped in audit.not_checked
+    ]
     return "\n".join(lines)
 
 
-# ---- files -----------------------------------------------------------------------------------
-
-
-def write_audit(audit: Audit, out: Path, manifests: Sequence[Path]) -> None:
-    """Write ``audit.json`` and ``audit.html``.
-
-    Parameters
-    ----------
-    out : folder, made if absent
-    manifests : the folders that were audited
-    """
-    content = {
-        "schema_version": SCHEMA_VERSION,
-        "passed": audit.passed,
-        "verdict": audit.verdict,
-        "allow": audit.allow,
-        "manifests": [{"folder": str(path), "sha256": manifest_sha256(path)} for path in manifests],
-        "findings": [asdict(finding) for finding in audit.findings],
-        "balance": audit.balance,
-        "not_checked": [{"checks": names, "why": why} for names, why in audit.not_checked],
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    _replace(out / "audit.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
-    _replace(out / "audit.html", _page(audit, manifests))
-
-
-def read_audit(path: Path) -> dict[str, Any]:
-    """Read an ``audit.json``.
-
-    Raises
-    ------
-    ManifestError : it cannot be read, or is of another version
-    """
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version = content["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ManifestError(
-            f"{path}: no audit can be read ({error}). Run depmm audit again."
-        ) from None
-    if version != SCHEMA_VERSION:
-        raise ManifestError(
-            f"{path}: version {version} of the format, {SCHEMA_VERSION} is needed. Run depmm audit "
-            "again."
-        )
-    return content
-
-
-def find_current_audit(manifest: Path) -> tuple[dict[str, Any] | None, str]:
-    """Find the audit of a manifest as it is now, for whoever trains on it.
-
-    Returns
-    -------
-    content : of ``audit.json`` in the manifest's folder; None if there is none, or of an earlier
-        manifest
-    said : in a few words, whether it was audited and passed, and what was allowed
-    """
-    path = manifest / "audit.json"
-    if not path.is_file():
-        return None, "none: run depmm audit"
-    content = read_audit(path)
-    if manifest_sha256(manifest) not in [entry["sha256"] for entry in content["manifests"]]:
-        return None, "of an earlier manifest: run depmm audit again"
-    named = {
-        severity: sorted({f["name"] for f in content["findings"] if f["severity"] == severity})
-        for severity in ("error", "allowed")
-    }
-    said = "passed" if content["passed"] else f"failed: {', '.join(named['error'])}"
-    allowed = f"; allowed: {', '.join(named['allowed'])}" if named["allowed"] else ""
-    return content, said + allowed
-
-
-def manifest_sha256(manifest: Path) -> str:
-    """SHA-256 of the tables in a manifest's folder."""
-    digest = hashlib.sha256()
-    for name in ("sessions", "steps", "features"):
-        path = manifest / f"{name}.parquet"
-        if path.is_file():  # recordings have no features
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def read_index_report(manifest: Path) -> IndexReport | None:
-    """Read what ``depmm index`` left beside a manifest, if it did.
-
-    Raises
-    ------
-    ManifestError : ``index.json`` is something else
-    """
-    path = manifest / "index.json"
-    if not path.is_file():
-        return None
-    try:
-        return IndexReport.from_json(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ManifestError(f"{path}: {error}") from None
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-
-
-def _page(audit: Audit, manifests: Sequence[Path]) -> str:
-    """Fill the template; everything is escaped."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    source = files("depmm.audit").joinpath("audit.html.jinja").read_text(encoding="utf-8")
-    return environment.from_string(source).render(audit=audit, manifests=manifests)
-
-
-# ---- counts ----------------------------------------------------------------------------------
-
-_NO_SPLIT = "none"
-_CLASSES = {1.0: "positive", 0.0: "negative"}
-
-
-def _balance(inputs: AuditInput) -> tuple[dict[str, Any], ...]:
-    """People and sessions of each class, by corpus and official split."""
+def _class_counts(inputs: AuditInput) -> Iterable[ClassCounts]:
     sessions = inputs.manifest.sessions
     sessions = sessions.assign(
         split=sessions["split"].fillna(_NO_SPLIT), label=sessions["label"].astype("Float64")
     )
-    rows = []
-    for corpus, own in sessions.groupby("corpus"):
+    for corpus, rows in sessions.groupby("corpus"):
         for split in (*SPLITS, _NO_SPLIT):
-            part = own[own["split"] == split]
-            people = part.groupby(SUBJECT_KEY)["label"].mean()  # majority; a tie is positive
-            majority = (people >= 0.5).astype("Float64")
+            part = rows[rows["split"] == split]
+            share = part.groupby(SUBJECT_KEY)["label"].mean()
+            majority = (share >= 0.5).astype("Float64")
             if len(part):
-                rows.append(
-                    {"corpus": corpus, "split": split}
-                    | {f"subjects_{name}": count for name, count in _classes(majority).items()}
-                    | {f"sessions_{name}": count for name, count in _classes(part["label"]).items()}
-                )
-    return tuple(rows)
+                yield ClassCounts(str(corpus), split, *_count(majority), *_count(part["label"]))
 
 
-def _classes(labels: pd.Series) -> dict[str, int]:
-    known = {name: int((labels == value).sum()) for value, name in _CLASSES.items()}
-    return {**known, "unlabelled": int(labels.isna().sum())}
+def _count(labels: pd.Series) -> tuple[int, int, int]:
+    """Count positive, negative and missing labels."""
+    return int((labels == 1).sum()), int((labels == 0).sum()), int(labels.isna().sum())
 
 
-def _not_checked(inputs: AuditInput) -> tuple[tuple[str, str], ...]:
-    """What could not be looked at, and what to give."""
-    gaps = []
+def _skipped_checks(inputs: AuditInput) -> Iterable[SkippedChecks]:
     if inputs.manifest.sessions["label"].isna().all():
-        names = [
-            "label_score_mismatch",
-            "missing_class",
-            *(shortcut.name for shortcut in SHORTCUTS),
-        ]
-        gaps.append((", ".join(names), "no session has a label"))
+        names = ("label_score_mismatch", "missing_class", *SHORTCUT_NAMES)
+        yield SkippedChecks(names, "no session has a label")
     elif step_durations(inputs).isna().any():
-        why = "some steps last to the end of a file of unknown length"
-        gaps.append(("duration_shortcut", why if inputs.recordings else f"{why}: give --root"))
+        reason = "the duration of some files is not known"
+        if inputs.recordings is None:
+            reason += "; give the folder of the recordings with --root"
+        yield SkippedChecks(("duration_shortcut",), reason)
     if inputs.recordings is None:
-        names = ["duplicate_files", "missing_files", "unreadable_files", "black_border_shortcut"]
-        gaps.append((", ".join(names), "give --root, the folder of the recordings"))
+        names = ("duplicate_files", "missing_files", "unreadable_files", "black_border_shortcut")
+        yield SkippedChecks(names, "give the folder of the recordings with --root")
     if not inputs.index_reports:
-        gaps.append(("incomplete_corpus, unmatched_files", "no index.json beside the manifest"))
-    return tuple(gaps)
+        names = ("incomplete_corpus", "unmatched_files")
+        yield SkippedChecks(names, "the folder of the manifest has no index.json")

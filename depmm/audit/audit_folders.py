@@ -1,13 +1,13 @@
-"""Audit of manifest folders: read them, look at their recordings, write the report."""
+"""Audit of manifest folders: read the tables and the recordings, and write the report."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from depmm.audit.audit import Audit, audit_manifest, read_index_report, write_audit
-from depmm.audit.findings import AuditInput
+from depmm.audit.audit import Audit, audit_manifest
+from depmm.audit.audit_file import read_index_report, write_audit
+from depmm.audit.findings import AuditError, AuditInput
 from depmm.audit.recording_statistics import Track, compute_recording_statistics
 from depmm.corpora.manifest import concat_manifests, read_manifest
-from depmm.errors import DepmmError
 from depmm.media.borders import measure_recording
 
 
@@ -37,19 +37,25 @@ def audit_folders(
     Returns
     -------
     Audit
-        The findings.
+        Result of all checks.
 
     Raises
     ------
-    DepmmError
+    AuditError
         If several manifests are given without ``out``, or ``roots`` has another length.
     """
     if len(manifests) > 1 and out is None:
-        raise DepmmError("several manifests need a folder for their common report: give out.")
+        raise AuditError(
+            f"{len(manifests)} manifests have one common report.",
+            setting="out",
+            remedy="Give the folder of the report.",
+        )
     if roots and len(roots) != len(manifests):
-        raise DepmmError(
-            f"{len(roots)} recording folders for {len(manifests)} manifests: give one per "
-            "manifest, in the same order."
+        raise AuditError(
+            f"there are {len(roots)} folders of recordings for {len(manifests)} manifests.",
+            setting="roots",
+            value=len(roots),
+            remedy="Give one folder per manifest, in the same order.",
         )
     tables = [read_manifest(folder) for folder in manifests]
     statistics = None

@@ -1,5 +1,6 @@
-"""What an audit looks at and what it says: inputs in, findings out."""
+"""Input of the audit and its findings."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -7,37 +8,55 @@ import pandas as pd
 
 from depmm.corpora.index_report import IndexReport
 from depmm.corpora.manifest import SESSION_KEY, Manifest
+from depmm.errors import DepmmError
 
-File = tuple[str, str]  # corpus, path below its root
-_SHOWN = 10  # people or files named in a message; a finding carries all
+File = tuple[str, str]  # corpus, path below the folder of its recordings
+Key = tuple[str, ...]  # of a subject (corpus, subject) or a session (corpus, subject, session)
+Severity = Literal["error", "allowed", "warning", "info"]
+_MAX_NAMES = 10  # names in a message; the finding has all of them
+
+
+class AuditError(DepmmError):
+    """An audit that cannot be read, or an option of the audit that is unknown."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing the audit found.
+    """One finding of the audit.
 
-    Parameters
+    Attributes
     ----------
-    name : of the check, the same for all findings of one kind
-    severity : an ``error`` makes results invalid, ``allowed`` is an error that the user accepts, a
-        ``warning`` must be thought about, ``info`` is for the record
-    message : what was found, with names and numbers
-    remedy : what to do about it
-    subjects : (corpus, subject) concerned
-    sessions : (corpus, subject, session) concerned
-    files : (corpus, path) concerned
-    effect_measure : what kind of number ``effect_size`` is
-    effect_size : effect size of a shortcut
-    p_value : of the shortcut's test
-    p_adjusted : the same, corrected for all shortcuts of the corpus (Holm)
+    name : str
+        Name of the check.
+    severity : {"error", "allowed", "warning", "info"}
+        An ``error`` makes results invalid, ``allowed`` is an error that the user accepts by name, a
+        ``warning`` needs a decision of the user, ``info`` is for the record.
+    message : str
+        What was found, with names and numbers.
+    remedy : str
+        What to do about it.
+    subjects : tuple of tuple of str
+        Subjects concerned, (corpus, subject).
+    sessions : tuple of tuple of str
+        Sessions concerned, (corpus, subject, session).
+    files : tuple of tuple of str
+        Files concerned, (corpus, path).
+    effect_measure : str or None
+        Measure of the effect size of a shortcut.
+    effect_size : float or None
+        Effect size of a shortcut, -1 to 1.
+    p_value : float or None
+        p value of the test of a shortcut.
+    p_adjusted : float or None
+        p value adjusted for all shortcuts of the corpus (Holm).
     """
 
     name: str
-    severity: Literal["error", "allowed", "warning", "info"]
+    severity: Severity
     message: str
     remedy: str
-    subjects: tuple[tuple[str, ...], ...] = ()
-    sessions: tuple[tuple[str, ...], ...] = ()
+    subjects: tuple[Key, ...] = ()
+    sessions: tuple[Key, ...] = ()
     files: tuple[File, ...] = ()
     effect_measure: str | None = None
     effect_size: float | None = None
@@ -47,15 +66,20 @@ class Finding:
 
 @dataclass(frozen=True)
 class RecordingStatistics:
-    """What reading the recordings adds to a manifest; every file by (corpus, path).
+    """What was measured in the recordings of a manifest; each file is (corpus, path).
 
-    Parameters
+    Attributes
     ----------
-    missing : named by the manifest, but not there or empty
-    unreadable : file -> why it cannot be decoded
-    duplicates : groups of files with the same content
-    duration_s : file -> its length in seconds, where known
-    black_border : video -> share of the picture that is black border
+    missing : tuple of tuple of str
+        Files of the manifest that do not exist or are empty.
+    unreadable : dict of tuple to str
+        Files that cannot be decoded, with the reason.
+    duplicates : tuple of tuple
+        Groups of files with the same content.
+    duration_s : dict of tuple to float
+        Duration of the recordings in seconds, where known.
+    black_border : dict of tuple to float
+        Share of the picture of each video that is black border.
     """
 
     missing: tuple[File, ...] = ()
@@ -67,13 +91,16 @@ class RecordingStatistics:
 
 @dataclass(frozen=True)
 class AuditInput:
-    """Everything that checks may look at.
+    """Input of all checks.
 
-    Parameters
+    Attributes
     ----------
-    manifest : of one corpus or of several; it need not be valid by ``validate``
-    recordings : None when the recordings were not looked at
-    index_reports : what ``depmm index`` said of the corpora, where known
+    manifest : Manifest
+        Manifest of one or several corpora; it need not be valid.
+    recordings : RecordingStatistics or None
+        Statistics of the recordings; None if they were not read.
+    index_reports : tuple of IndexReport
+        Reports of ``depmm index``, where available.
     """
 
     manifest: Manifest
@@ -82,11 +109,18 @@ class AuditInput:
 
 
 def list_file_uses(manifest: Manifest) -> pd.DataFrame:
-    """Which session uses which file, and as what.
+    """List which session uses which file, and for what.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The manifest.
 
     Returns
     -------
-    columns corpus, subject, session, file, use (audio, face, features), no row twice
+    DataFrame
+        Columns corpus, subject, session, file, and use (audio, face or features), without
+        duplicates.
     """
     tables = [
         table[[*SESSION_KEY, column]].set_axis([*SESSION_KEY, "file"], axis=1).assign(use=use)
@@ -99,12 +133,57 @@ def list_file_uses(manifest: Manifest) -> pd.DataFrame:
     return pd.concat(tables).dropna(subset=["file"]).drop_duplicates()
 
 
-def unique_keys(table: pd.DataFrame, columns: list[str]) -> tuple[tuple[str, ...], ...]:
-    """The different keys of a table, sorted."""
+def sessions_by_file(manifest: Manifest) -> dict[File, set[Key]]:
+    """Collect the sessions that use each file.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The manifest.
+
+    Returns
+    -------
+    dict of tuple to set of tuple
+        Session keys by file.
+    """
+    sessions: dict[File, set[Key]] = {}
+    uses = list_file_uses(manifest)[[*SESSION_KEY, "file"]]
+    for corpus, subject, session, file in uses.itertuples(index=False, name=None):
+        sessions.setdefault((corpus, file), set()).add((corpus, subject, session))
+    return sessions
+
+
+def unique_keys(table: pd.DataFrame, columns: list[str]) -> tuple[Key, ...]:
+    """List the distinct keys of a table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The table.
+    columns : list of str
+        Columns of the key.
+
+    Returns
+    -------
+    tuple of tuple of str
+        Sorted keys.
+    """
     return tuple(sorted(set(table[columns].itertuples(index=False, name=None))))
 
 
-def abbreviate(names: list[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+def abbreviate(names: Collection[str]) -> str:
+    """Join the first ten names, and state how many more there are.
+
+    Parameters
+    ----------
+    names : collection of str
+        All names.
+
+    Returns
+    -------
+    str
+        Names separated by commas.
+    """
+    names = list(names)
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(names[:_MAX_NAMES]) + more

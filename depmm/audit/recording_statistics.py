@@ -1,4 +1,4 @@
-"""Look at the recordings of a manifest: which are missing, which are the same, what they show."""
+"""Statistics of the recordings of a manifest: missing and duplicate files, durations, borders."""
 
 import hashlib
 from collections import defaultdict
@@ -9,57 +9,66 @@ from depmm.audit.findings import File, RecordingStatistics, list_file_uses
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.manifest import Manifest
 
-Look = Callable[[Path, bool], tuple[float | None, float | None]]
+Measure = Callable[[Path, bool], tuple[float | None, float | None]]
 Track = Callable[[Sequence[File]], Iterable[File]]
 
 
 def compute_recording_statistics(
-    places: Sequence[tuple[Manifest, Path]],
-    look: Look,
+    manifests: Sequence[tuple[Manifest, Path]],
+    measure: Measure,
     track: Track = iter,
 ) -> RecordingStatistics:
-    """Look at every file of one or several manifests.
+    """Read every file of one or several manifests.
 
-    Contents are compared by SHA-256; only files of equal size are read for it. Files of features
-    are compared, not decoded.
+    The SHA-256 is compared only for files of equal size. Feature files are compared, but not
+    decoded.
 
     Parameters
     ----------
-    places : each manifest with the root of its recordings
-    look : from a path, and whether it is used as video, to its seconds and share of black border
-        (None if unknown); ``ValueError`` if it cannot be decoded
-    track : draws progress over the files
+    manifests : sequence of tuple of (Manifest, Path)
+        Manifests with the folders of their recordings.
+    measure : callable
+        Function from a path, and whether it is used as video, to the duration in seconds and the
+        share of black border, each None if unknown. It raises ``ValueError`` if the file cannot be
+        decoded.
+    track : callable, optional
+        Wrapper of the iteration over the files that shows the progress.
+
+    Returns
+    -------
+    RecordingStatistics
+        The statistics.
 
     Raises
     ------
-    ManifestError : no such folder, or it holds none of the manifest's files
+    ManifestError
+        If a folder does not exist or contains no file of its manifest.
     """
     paths: dict[File, Path] = {}
-    kinds: dict[File, set[str]] = defaultdict(set)
+    uses: dict[File, set[str]] = defaultdict(set)
     missing: set[File] = set()
-    for manifest, root in places:
-        uses = list_file_uses(manifest)[["corpus", "file", "use"]].itertuples(
-            index=False, name=None
-        )
-        own = set()
-        for corpus, path, use in uses:
-            own.add((corpus, path))
-            kinds[corpus, path].add(use)
-        there = {file for file in own if (root / file[1]).is_file()}
-        if own and not there:
+    for manifest, root in manifests:
+        table = list_file_uses(manifest)[["corpus", "file", "use"]]
+        for corpus, path, use in table.itertuples(index=False, name=None):
+            uses[corpus, path].add(use)
+        listed = set(table[["corpus", "file"]].itertuples(index=False, name=None))
+        existing = {file for file in listed if (root / file[1]).is_file()}
+        if listed and not existing:
             raise ManifestError(
-                f"{root}: holds none of {len(own)} files of the manifest, for example "
-                f"{min(own)[1]}. Give the folder that was given to depmm index."
+                f"{root}: none of the {len(listed)} files of the manifest is in this folder, for "
+                f"example {min(listed)[1]}.",
+                file=root,
+                remedy="Give the folder that was given to depmm index.",
             )
-        full = {file for file in there if (root / file[1]).stat().st_size > 0}
-        missing |= own - full
-        paths |= {file: root / file[1] for file in full}
+        nonempty = {file for file in existing if (root / file[1]).stat().st_size > 0}
+        missing |= listed - nonempty
+        paths |= {file: root / file[1] for file in nonempty}
     unreadable: dict[File, str] = {}
     durations: dict[File, float] = {}
     borders: dict[File, float] = {}
-    for file in track([file for file in sorted(paths) if kinds[file] != {"features"}]):
+    for file in track([file for file in sorted(paths) if uses[file] != {"features"}]):
         try:
-            duration_s, border = look(paths[file], "face" in kinds[file])
+            duration_s, border = measure(paths[file], "face" in uses[file])
         except ValueError as error:
             unreadable[file] = str(error)
             continue
@@ -73,12 +82,13 @@ def compute_recording_statistics(
 
 
 def _duplicates(paths: dict[File, Path]) -> tuple[tuple[File, ...], ...]:
-    sizes = defaultdict(list)
+    """Group files of the same content."""
+    by_size = defaultdict(list)
     for file in sorted(paths):
-        sizes[paths[file].stat().st_size].append(file)
-    contents = defaultdict(list)
-    for same_size in sizes.values():
+        by_size[paths[file].stat().st_size].append(file)
+    by_content = defaultdict(list)
+    for same_size in by_size.values():
         for file in same_size if len(same_size) > 1 else ():
             with paths[file].open("rb") as stream:
-                contents[hashlib.file_digest(stream, "sha256").hexdigest()].append(file)
-    return tuple(sorted(tuple(group) for group in contents.values() if len(group) > 1))
+                by_content[hashlib.file_digest(stream, "sha256").hexdigest()].append(file)
+    return tuple(sorted(tuple(group) for group in by_content.values() if len(group) > 1))

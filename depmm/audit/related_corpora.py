@@ -1,8 +1,8 @@
-"""Corpora that share subjects, and corpora whose subjects are unknown.
+"""Corpora that share subjects, and corpora without subject ids.
 
-Both are facts that no manifest can show. The data specs state them (``related_corpora`` and
-``without_subject_ids``), and the manifest keeps what its specs state; for a corpus that depmm has a
-spec of, the facts of that spec hold in any case.
+Neither can be derived from the tables of a manifest. The data specs state them as
+``related_corpora`` and ``without_subject_ids``, and the manifest keeps these facts. For a corpus
+with a spec of depmm, the facts of that spec apply as well.
 """
 
 import re
@@ -20,16 +20,16 @@ _NO_SPLIT = "no official split"
 
 
 def related_corpora(inputs: AuditInput) -> Iterator[Finding]:
-    """Find corpora that share subjects, and the subjects who would be trained on and tested.
+    """Find related corpora, and the subjects in training and test data of the two.
 
-    It is an error when the same subject is on different sides of the official splits, or has no
-    official split in one of the corpora: a new split would take the two ids for two subjects.
-    Otherwise it is a warning, as the corpora are not independent.
+    The finding is an error if a subject has different official splits in the two corpora, or no
+    official split in one of them: a new split would treat the two ids as two subjects. Otherwise it
+    is a warning, as the corpora are not independent.
 
     Parameters
     ----------
     inputs : AuditInput
-        The manifest of several corpora.
+        Input of the audit.
 
     Yields
     ------
@@ -41,22 +41,22 @@ def related_corpora(inputs: AuditInput) -> Iterator[Finding]:
     facts = _all_facts(corpora, inputs.manifest.facts)
     for one, other in combinations(corpora, 2):
         relations = relations_between(facts, one, other)
-        # the specs of both may state the relation; one that identifies subjects says most
+        # both specs may state the relation; prefer one with the same subject ids
         relation = max(relations, key=lambda relation: relation[2].same_ids, default=None)
         if relation is not None:
             yield _related(sessions, *relation)
 
 
 def missing_subject_ids(inputs: AuditInput) -> Iterator[Finding]:
-    """Find corpora whose subjects are videos, so that subjects cannot be shown to be disjoint.
+    """Find corpora whose subject ids are ids of sessions, so that subjects may overlap.
 
-    A corpus without subject ids counts while each of its subjects has one session; where the videos
-    of a subject have been joined, its subjects are known.
+    A corpus is reported if its facts state that subject ids are missing and every subject has one
+    session. If a subject has several sessions, the user has found out who the subjects are.
 
     Parameters
     ----------
     inputs : AuditInput
-        The manifest.
+        Input of the audit.
 
     Yields
     ------
@@ -71,29 +71,29 @@ def missing_subject_ids(inputs: AuditInput) -> Iterator[Finding]:
             yield Finding(
                 "missing_subject_ids",
                 "warning",
-                f"{corpus}: {len(rows)} sessions, each a subject of its own, as subject ids are "
-                f"not known ({reason}). That train and test subjects differ cannot be proved.",
-                "State this with every result, or find out which sessions share a subject and "
-                "give the spec a subject.",
+                f"{corpus}: the {len(rows)} sessions count as {len(rows)} subjects, as subject ids "
+                f"are missing ({reason}). Training and test data may have subjects in common.",
+                "State this with every result, or find out which sessions have the same subject "
+                "and set subject: in the spec.",
             )
 
 
 def shared_subjects(
     subjects: pd.DataFrame, others: pd.DataFrame, facts: Mapping[str, CorpusFacts] | None = None
 ) -> pd.DataFrame:
-    """Find subjects who are also among others, in the same corpus or in one with the same ids.
+    """Find subjects that are also in another table, by the same id in the same or a related corpus.
 
     Parameters
     ----------
     subjects, others : DataFrame
         Columns corpus and subject, one row per subject.
     facts : mapping of str to CorpusFacts, optional
-        What the manifest states about its corpora.
+        Facts of the corpora, as stated by the manifest.
 
     Returns
     -------
     DataFrame
-        Rows of ``subjects``. Corpora that may share subjects but not their ids cannot be compared.
+        Rows of ``subjects``. Related corpora with different subject ids cannot be compared.
     """
     known = set(others[SUBJECT_KEY].itertuples(index=False, name=None))
     corpora = {*subjects["corpus"].unique(), *others["corpus"].unique()}
@@ -121,7 +121,7 @@ def shared_subjects(
 def _all_facts(
     corpora: Iterable[str], manifest_facts: Mapping[str, CorpusFacts]
 ) -> dict[str, CorpusFacts]:
-    """Facts of every corpus: those of the manifest, then those of the specs of depmm."""
+    """Collect the facts of every corpus: of the manifest, then of the specs of depmm."""
     return {
         corpus: manifest_facts.get(corpus, CorpusFacts()).union(shipped_facts(corpus))
         for corpus in corpora
@@ -129,40 +129,40 @@ def _all_facts(
 
 
 def _related(sessions: pd.DataFrame, first: str, second: str, relation: RelatedCorpus) -> Finding:
-    apart = "Train and test within one of them; neither is an external test of the other."
+    remedy = "Train and test within one of them; neither is an external test set of the other."
     pair = sessions[sessions["corpus"].isin([first, second])]
-    pair = pair.assign(number=pair["subject"].map(_number), side=pair["split"].fillna(_NO_SPLIT))
+    pair = pair.assign(number=pair["subject"].map(_number), split=pair["split"].fillna(_NO_SPLIT))
     in_both = set.intersection(*(set(rows["number"]) for _, rows in pair.groupby("corpus")))
     shared = pair[pair["number"].isin(in_both) & relation.same_ids]
-    parted = {
+    separated = {
         str(number): rows
         for number, rows in shared.groupby("number")
-        if set(rows["side"]) not in ({name} for name in SPLITS)
+        if set(rows["split"]) not in ({name} for name in SPLITS)
     }
     same = f" {len(in_both)} subjects have the same id in both." if len(shared) else ""
     message = f"{first} and {second} are not independent: {relation.reason}.{same}"
-    if not parted:
+    if not separated:
         subjects = unique_keys(shared, SUBJECT_KEY)
-        return Finding("related_corpora", "warning", message, apart, subjects=subjects)
-    named = [f"{number} ({_sides(rows)})" for number, rows in parted.items()]
+        return Finding("related_corpora", "warning", message, remedy, subjects=subjects)
+    names = [f"{number} ({_splits(rows)})" for number, rows in separated.items()]
     return Finding(
         "related_corpora",
         "error",
-        f"{message} {len(named)} of them are on different sides, or a new split can put them "
-        f"there: {abbreviate(named)}",
-        f"{apart} Or leave these subjects out of one of them.",
-        subjects=unique_keys(pd.concat(parted.values()), SUBJECT_KEY),
+        f"{message} {len(names)} of them have different official splits, or none, so that a new "
+        f"split can separate them: {abbreviate(names)}.",
+        f"{remedy} Or remove these subjects from one of them.",
+        subjects=unique_keys(pd.concat(separated.values()), SUBJECT_KEY),
     )
 
 
 def _number(subject: str) -> str:
-    """Name of a subject in both corpora: ``300``, ``300_P`` and ``0300`` are the same."""
+    """Extract the number of a subject id: ``300``, ``300_P`` and ``0300`` are the same subject."""
     numbers = re.findall(r"[0-9]+", subject)
     return str(int(numbers[0])) if len(numbers) == 1 else subject
 
 
-def _sides(rows: pd.DataFrame) -> str:
+def _splits(rows: pd.DataFrame) -> str:
     return ", ".join(
-        f"{corpus}: {' and '.join(sorted(set(sides)))}"
-        for corpus, sides in rows.groupby("corpus")["side"]
+        f"{corpus}: {' and '.join(sorted(set(splits)))}"
+        for corpus, splits in rows.groupby("corpus")["split"]
     )

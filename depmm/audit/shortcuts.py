@@ -1,38 +1,58 @@
-"""Shortcuts: what tells the label without anybody being heard or seen.
+"""Shortcuts: properties of a session other than voice and face that predict its label.
 
-Each is tested over people, as the sessions of a person are not independent, with an effect size
-from -1 to 1 and a two-sided test (file blocks: one-sided). The p-values of one corpus are corrected
-together (Holm), so that a warning means the same however many shortcuts were looked at.
+Every shortcut is tested over subjects, as the sessions of a subject are not independent, with an
+effect size from -1 to 1 and a two-sided test (one-sided for runs of ids). The p values of a corpus
+are adjusted together, so that the probability of a false warning does not depend on the number of
+shortcuts.
 
 A shortcut that nearly separates the classes (``ERROR_EFFECT_SIZE``) is an *error*: a model can
-reach its score by it alone, so results show nothing until it is removed or shown to be out of
-reach. Where it is out of reach, as ids are for a model that gets sound and faces only, allow it
-by name: that is recorded with every run.
+reach its score by the shortcut alone, so results are meaningless until it is removed or shown to be
+inaccessible to the model. If it is inaccessible, such as ids for a model that reads only sound and
+faces, allow it by name: every run records that.
+
+References
+----------
+Geirhos et al., "Shortcut learning in deep neural networks", Nature Machine Intelligence 2, 2020.
+Kerby, "The simple difference formula: an approach to teaching nonparametric correlation",
+Comprehensive Psychology 3, 2014 (rank-biserial correlation).
+Wald and Wolfowitz, "On a test whether two samples are from the same population", Annals of
+Mathematical Statistics 11(2), 1940 (runs test).
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import comb
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from depmm.audit.findings import AuditInput, Finding
+from depmm.audit.findings import AuditInput, Finding, Severity
 from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.corpora.patterns import natural_sort_key
 from depmm.multiple_testing import holm
 
-ALPHA = 0.05  # corrected p below which a shortcut is a warning
-ERROR_EFFECT_SIZE = 0.8  # size of an effect from which a significant shortcut is an error
+ALPHA = 0.05  # adjusted p value below which a shortcut is a warning
+ERROR_EFFECT_SIZE = 0.8  # absolute effect size from which a significant shortcut is an error
 RANK_BISERIAL = "rank-biserial correlation"
 
 
 @dataclass(frozen=True)
 class Association:
-    """One shortcut in one corpus: what was found, the effect and its p-value."""
+    """Association of one property with the label in one corpus.
+
+    Attributes
+    ----------
+    description : str
+        The property in both classes, with numbers.
+    effect_measure : str
+        Measure of the effect size.
+    effect_size : float
+        Effect size, -1 to 1; 0 is no association.
+    p_value : float
+        p value of the test, not adjusted.
+    """
 
     description: str
     effect_measure: str
@@ -42,35 +62,49 @@ class Association:
 
 @dataclass(frozen=True)
 class Shortcut:
-    """A shortcut and its test.
+    """A property with the test of its association with the label.
 
-    Parameters
+    Attributes
     ----------
-    name : of its findings
-    measure : from the table of ``labelled_subjects`` of one corpus; None without a result
-    remedy : what to do when it tells the label
+    name : str
+        Name of its findings.
+    test : callable
+        Function from the rows of `labelled_subjects` of one corpus to the association; None if it
+        cannot be tested.
+    remedy : str
+        What to do if the property predicts the label.
     """
 
     name: str
-    measure: Callable[[pd.DataFrame], Association | None]
+    test: Callable[[pd.DataFrame], Association | None]
     remedy: str
 
 
 def shortcuts(inputs: AuditInput) -> Iterator[Finding]:
-    """Test every shortcut in every corpus with labels; correct over those of a corpus."""
-    for corpus, people in labelled_subjects(inputs).groupby("corpus"):
-        tested = [(shortcut, shortcut.measure(people)) for shortcut in SHORTCUTS]
-        measured = [(shortcut, result) for shortcut, result in tested if result is not None]
-        corrected = holm([result.p_value for _, result in measured]).tolist()
-        for (shortcut, result), p_adjusted in zip(measured, corrected, strict=True):
+    """Test every shortcut in every corpus with labels.
+
+    Parameters
+    ----------
+    inputs : AuditInput
+        Input of the audit.
+
+    Yields
+    ------
+    Finding
+        One per corpus and shortcut that can be tested; p values are adjusted within the corpus.
+    """
+    for corpus, subjects in labelled_subjects(inputs).groupby("corpus"):
+        results = [(shortcut, shortcut.test(subjects)) for shortcut in SHORTCUTS]
+        tested = [(shortcut, result) for shortcut, result in results if result is not None]
+        adjusted = holm([result.p_value for _, result in tested]).tolist()
+        for (shortcut, result), p_adjusted in zip(tested, adjusted, strict=True):
             severity = _severity(result.effect_size, p_adjusted)
             yield Finding(
                 shortcut.name,
                 severity,
                 f"{corpus}: {result.description} ({result.effect_measure} "
-                f"{result.effect_size:+.2f}, "
-                f"p = {result.p_value:.2g}, corrected {p_adjusted:.2g})",
-                "Nothing to do." if severity == "info" else shortcut.remedy,
+                f"{result.effect_size:+.2f}, p = {result.p_value:.2g}, adjusted {p_adjusted:.2g}).",
+                "No action is needed." if severity == "info" else shortcut.remedy,
                 effect_measure=result.effect_measure,
                 effect_size=result.effect_size,
                 p_value=result.p_value,
@@ -78,51 +112,64 @@ def shortcuts(inputs: AuditInput) -> Iterator[Finding]:
             )
 
 
-def _severity(effect_size: float, p_adjusted: float) -> Literal["error", "warning", "info"]:
+def _severity(effect_size: float, p_adjusted: float) -> Severity:
     if p_adjusted >= ALPHA:
         return "info"
     return "error" if abs(effect_size) >= ERROR_EFFECT_SIZE else "warning"
 
 
-# ---- the people ------------------------------------------------------------------------------
-
-
 def labelled_subjects(inputs: AuditInput) -> pd.DataFrame:
-    """Gather what could tell the label, over the labelled sessions of each person.
+    """Summarise the labelled sessions of each subject.
+
+    Parameters
+    ----------
+    inputs : AuditInput
+        Input of the audit.
 
     Returns
     -------
-    one row a person in natural order of the ids; columns corpus, subject, label (majority, a tie
-    is positive), gender (null if unknown), and, as means over the person's sessions, steps,
-    seconds (NaN if unknown), black_border (NaN if unknown)
+    DataFrame
+        One row per subject in natural order of the ids. Columns corpus, subject, label (majority; a
+        tie is positive), gender (missing if unknown), and, as means over the sessions, steps,
+        duration_s (NaN if unknown) and black_border (NaN if unknown).
     """
     sessions = inputs.manifest.sessions.dropna(subset=["label"])
-    measures = _session_measures(inputs)
-    table = sessions[[*SESSION_KEY, "label", "gender"]].merge(measures, on=SESSION_KEY, how="left")
+    properties = _session_properties(inputs)
+    table = sessions[[*SESSION_KEY, "label", "gender"]].merge(
+        properties, on=SESSION_KEY, how="left"
+    )
     table["label"] = table["label"].astype(float)
-    people = table.groupby(SUBJECT_KEY, as_index=False).agg(
+    subjects = table.groupby(SUBJECT_KEY, as_index=False).agg(
         label=("label", "mean"),
         gender=("gender", "first"),
         steps=("steps", "mean"),
-        seconds=("seconds", "mean"),
+        duration_s=("duration_s", "mean"),
         black_border=("black_border", "mean"),
     )
-    people["label"] = (people["label"] >= 0.5).astype(int)
-    order = people["subject"].map(natural_sort_key)
-    return people.loc[order.sort_values(kind="stable").index].reset_index(drop=True)
+    subjects["label"] = (subjects["label"] >= 0.5).astype(int)
+    order = subjects["subject"].map(natural_sort_key)
+    return subjects.loc[order.sort_values(kind="stable").index].reset_index(drop=True)
 
 
 def step_durations(inputs: AuditInput) -> pd.Series:
-    """Length of each step; one that lasts to the end of its file needs the file's length.
+    """Compute the duration of each step.
+
+    A step without end lasts to the end of its file, whose duration must be known.
+
+    Parameters
+    ----------
+    inputs : AuditInput
+        Input of the audit.
 
     Returns
     -------
-    seconds, index of ``manifest.steps``; NaN where the length is not known
+    Series
+        Durations in seconds with the index of ``manifest.steps``; NaN if unknown.
     """
     steps = inputs.manifest.steps
-    lengths = inputs.recordings.duration_s if inputs.recordings else {}
+    durations = inputs.recordings.duration_s if inputs.recordings else {}
     ends = [
-        end if not np.isnan(end) else lengths.get((corpus, face if pd.isna(audio) else audio))
+        end if not np.isnan(end) else durations.get((corpus, face if pd.isna(audio) else audio))
         for corpus, end, audio, face in zip(
             steps["corpus"], steps["end_s"], steps["audio"], steps["face"], strict=True
         )
@@ -130,30 +177,27 @@ def step_durations(inputs: AuditInput) -> pd.Series:
     return pd.Series(ends, index=steps.index, dtype=float) - steps["start_s"]
 
 
-def _session_measures(inputs: AuditInput) -> pd.DataFrame:
+def _session_properties(inputs: AuditInput) -> pd.DataFrame:
     borders = inputs.recordings.black_border if inputs.recordings else {}
     steps = inputs.manifest.steps
-    keys = zip(steps["corpus"], steps["face"], strict=True)
+    files = zip(steps["corpus"], steps["face"], strict=True)
     table = steps[SESSION_KEY].assign(
-        seconds=step_durations(inputs),
+        duration_s=step_durations(inputs),
         black_border=pd.Series(
-            [borders.get((corpus, file)) for corpus, file in keys], index=steps.index, dtype=float
+            [borders.get((corpus, file)) for corpus, file in files], index=steps.index, dtype=float
         ),
     )
     return table.groupby(SESSION_KEY, as_index=False).agg(
-        steps=("seconds", "size"),
-        seconds=("seconds", lambda values: values.sum(skipna=False)),
+        steps=("duration_s", "size"),
+        duration_s=("duration_s", lambda values: values.sum(skipna=False)),
         black_border=("black_border", "mean"),
     )
 
 
-# ---- the tests -------------------------------------------------------------------------------
-
-
-def _gender(people: pd.DataFrame) -> Association | None:
-    """Phi coefficient and Fisher's exact test."""
-    people = people.dropna(subset=["gender"])
-    female, positive = people["gender"] == "female", people["label"] == 1
+def _test_gender(subjects: pd.DataFrame) -> Association | None:
+    """Test gender with Fisher's exact test; the effect size is the phi coefficient."""
+    subjects = subjects.dropna(subset=["gender"])
+    female, positive = subjects["gender"] == "female", subjects["label"] == 1
     table = np.array(
         [[(a & b).sum() for b in (positive, ~positive)] for a in (female, ~female)], dtype=float
     )
@@ -169,95 +213,99 @@ def _gender(people: pd.DataFrame) -> Association | None:
     )
 
 
-def _number(
-    column: str, found: str, scale: float = 1.0
+def _rank_test(
+    column: str, description: str, scale: float = 1.0
 ) -> Callable[[pd.DataFrame], Association | None]:
-    """Make the test of a number: rank-biserial correlation and Mann-Whitney U."""
+    """Build the Mann-Whitney U test of a column; the effect size is the rank-biserial correlation.
 
-    def measure(people: pd.DataFrame) -> Association | None:
-        known = people.dropna(subset=[column])
+    ``description`` names the property of one subject, with ``{}`` for the median.
+    """
+
+    def test(subjects: pd.DataFrame) -> Association | None:
+        known = subjects.dropna(subset=[column])
         positive, negative = (known.loc[known["label"] == k, column].to_numpy() for k in (1, 0))
         if not len(positive) or not len(negative):
             return None
-        test = stats.mannwhitneyu(positive, negative, alternative="two-sided")
+        result = stats.mannwhitneyu(positive, negative, alternative="two-sided")
         medians = [f"{np.median(values) * scale:.4g}" for values in (positive, negative)]
         return Association(
-            f"a median of {found.format(medians[0])} in {len(positive)} positive people, "
-            f"{medians[1]} in {len(negative)} negative",
+            f"the median of {len(positive)} positive subjects is {description.format(medians[0])}, "
+            f"that of {len(negative)} negative subjects {medians[1]}",
             RANK_BISERIAL,
-            float(2 * test.statistic / (len(positive) * len(negative)) - 1),
-            1.0 if np.isnan(test.pvalue) else float(test.pvalue),
+            float(2 * result.statistic / (len(positive) * len(negative)) - 1),
+            1.0 if np.isnan(result.pvalue) else float(result.pvalue),
         )
 
-    return measure
+    return test
 
 
-def _file_order(people: pd.DataFrame) -> Association | None:
-    placed = people.assign(place=np.arange(1, len(people) + 1))
-    return _number("place", f"place {{}} of {len(people)} in order of the ids")(placed)
+def _test_id_order(subjects: pd.DataFrame) -> Association | None:
+    """Test the rank of the subject id."""
+    ranked = subjects.assign(rank=np.arange(1, len(subjects) + 1))
+    return _rank_test("rank", f"rank {{}} of {len(subjects)} in order of the ids")(ranked)
 
 
-def _file_blocks(people: pd.DataFrame) -> Association | None:
-    """Wald-Wolfowitz runs test, exact: fewer changes of label along the ids than by chance.
+def _test_id_runs(subjects: pd.DataFrame) -> Association | None:
+    """Test the number of runs of one label along the ids (exact Wald-Wolfowitz test).
 
-    It finds a label that is a function of the index without rising or falling with it. The effect
-    is the share of the expected changes of label that are missing: 1 at two blocks.
+    The test finds labels that are a function of the id without rising or falling with it. The
+    effect size is the share of the expected changes of label that are missing: 1 for two runs.
     """
-    labels = people["label"].to_numpy()
-    positive, total = int(labels.sum()), len(labels)
-    negative = total - positive
-    if not positive or not negative or total < 3:
+    labels = subjects["label"].to_numpy()
+    n_positive, n_subjects = int(labels.sum()), len(labels)
+    n_negative = n_subjects - n_positive
+    if not n_positive or not n_negative or n_subjects < 3:
         return None
     runs = 1 + int((labels[1:] != labels[:-1]).sum())
-    expected = 1 + 2 * positive * negative / total
+    expected = 1 + 2 * n_positive * n_negative / n_subjects
     return Association(
-        f"in order of their ids the {total} people form {runs} blocks of one label, "
-        f"{expected:.1f} are expected by chance",
-        "missing changes of label",
+        f"in order of their ids, the {n_subjects} subjects form {runs} runs of one label; "
+        f"{expected:.1f} runs are expected by chance",
+        "share of missing changes of label",
         (expected - runs) / (expected - 2),
-        _fewer_runs(runs, positive, negative),
+        _runs_p_value(runs, n_positive, n_negative),
     )
 
 
-def _fewer_runs(runs: int, positive: int, negative: int) -> float:
-    """P(at most so many runs) of labels in random order (Wald & Wolfowitz 1940)."""
-    ways = 0
+def _runs_p_value(runs: int, n_positive: int, n_negative: int) -> float:
+    """Compute the probability of at most this number of runs of labels in random order."""
+    orders = 0
     for count in range(2, runs + 1):
-        one, two = (count + 1) // 2 - 1, count // 2 - 1
-        ways += comb(positive - 1, one) * comb(negative - 1, two)
-        ways += comb(positive - 1, two) * comb(negative - 1, one)
-    return float(Fraction(ways, comb(positive + negative, positive)))
+        first, second = (count + 1) // 2 - 1, count // 2 - 1
+        orders += comb(n_positive - 1, first) * comb(n_negative - 1, second)
+        orders += comb(n_positive - 1, second) * comb(n_negative - 1, first)
+    return float(Fraction(orders, comb(n_positive + n_negative, n_positive)))
 
 
-_IDS = (
-    "Keep names and order of files away from the model, and check whether the groups were recorded "
-    "at other times or with other devices. If only the naming goes by group, and the model gets "
-    "sound and faces only, allow it."
+_ID_REMEDY = (
+    "Do not give names and order of files to the model, and check whether the classes were "
+    "recorded at different times or with different devices. If only the ids follow the label, and "
+    "the model reads sound and faces only, allow the finding."
 )
 SHORTCUTS = (
     Shortcut(
         "gender_shortcut",
-        _gender,
-        "Report results by gender and the baseline that gender alone reaches; balance the groups.",
+        _test_gender,
+        "Report results by gender and the baseline of gender alone, or balance the classes.",
     ),
     Shortcut(
         "step_count_shortcut",
-        _number("steps", "{} steps a session"),
-        "Check that the model cannot count steps: draw equal numbers, and report the baseline that "
-        "the count alone reaches.",
+        _rank_test("steps", "{} steps per session"),
+        "Sample the same number of steps from every session, so that a model cannot count them, "
+        "and report the baseline of the number of steps alone.",
     ),
     Shortcut(
         "duration_shortcut",
-        _number("seconds", "{} seconds a session"),
-        "Check that the model cannot measure length: cut to equal lengths, and report the baseline "
-        "that the duration alone reaches.",
+        _rank_test("duration_s", "{} s per session"),
+        "Cut all sessions to the same duration, so that a model cannot measure it, and report the "
+        "baseline of the duration alone.",
     ),
-    Shortcut("id_order_shortcut", _file_order, _IDS),
-    Shortcut("id_runs_shortcut", _file_blocks, _IDS),
+    Shortcut("id_order_shortcut", _test_id_order, _ID_REMEDY),
+    Shortcut("id_runs_shortcut", _test_id_runs, _ID_REMEDY),
     Shortcut(
         "black_border_shortcut",
-        _number("black_border", "{} per cent of the picture as black border", scale=100),
-        "Crop the borders from all videos before anything is extracted; aligned face crops reach "
-        "beyond the picture at its edge.",
+        _rank_test("black_border", "{} % of the picture as black border", scale=100),
+        "Crop the borders of all videos before extraction: aligned faces at the edge of the "
+        "picture include the border.",
     ),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from depmm.audit.audit import read_audit
+from depmm.audit.audit_file import AuditContent, read_audit
 from depmm.config import Experiment, load_experiment
 from depmm.evaluation.predictions import read_predictions
 from depmm.runs.folder import RunError, RunFolder, list_model_folders
@@ -33,7 +33,7 @@ class RunContents:
         Training curves, a row per epoch.
     environment : dict of str to str or None
         Versions, platform, commit and command.
-    audit : dict of str to object or None
+    audit : AuditContent or None
         Audit of the manifest at the time of the training.
     coverage : dict of str to object or None
         Sessions without a prediction, and why.
@@ -54,7 +54,7 @@ class RunContents:
     config_text: str | None = None
     history: pd.DataFrame | None = None
     environment: dict[str, str] | None = None
-    audit: dict[str, Any] | None = None
+    audit: AuditContent | None = None
     coverage: dict[str, Any] | None = None
     models: tuple[str, ...] = ()
     tuning: pd.DataFrame | None = None

@@ -9,7 +9,7 @@ manifest was audited. ``tuning.csv`` is added where settings were tuned, ``metri
 import json
 from pathlib import Path
 
-from depmm.audit.audit import find_current_audit
+from depmm.audit.audit_file import find_current_audit
 from depmm.config import ConfigError, Experiment, dump_config, load_experiment
 from depmm.errors import DepmmError
 from depmm.files import write_text
@@ -64,7 +64,7 @@ class RunFolder:
         ------
         ConfigError
             If the folder holds a run of another config, or its config cannot be read.
-        ManifestError
+        AuditError
             If the audit of the manifest cannot be read.
         """
         if self.config.is_file():

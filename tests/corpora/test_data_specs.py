@@ -9,8 +9,9 @@ import layouts
 import pandas as pd
 import pytest
 
-from depmm.audit.checks import label_score_mismatch, split_overlap
+from depmm.audit.checks import split_overlap
 from depmm.audit.findings import AuditInput
+from depmm.audit.label_checks import label_score_mismatch
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.index import index_corpus
 from depmm.corpora.index_report import IndexReport

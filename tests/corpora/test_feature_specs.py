@@ -119,7 +119,7 @@ def test_daic_woz_people_labels_and_split(corpora):
     found = audit_manifest(AuditInput(corpus.manifest)).findings
     assert "label_score_mismatch" not in {item.name for item in found}
     (differs,) = [item for item in found if item.name == "original_label_mismatch"]
-    assert "409 (score 10, delivered 0, label 1)" in differs.message
+    assert "409 (score 10, original label 0, label 1)" in differs.message
     assert [person[1] for person in differs.subjects] == ["409"]
     assert set(corpus.sessions["instrument"]) == {"PHQ-8"}
     assert corpus.report.ignored == len(DAIC_PEOPLE) + 1  # HOG files, test split without scores

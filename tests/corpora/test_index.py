@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from corpus_samples import HEAD, TOY, TOY_FILES, make_step_table, replace_text
 
-from depmm.audit.checks import label_score_mismatch
 from depmm.audit.findings import AuditInput
+from depmm.audit.label_checks import label_score_mismatch
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import Manifest

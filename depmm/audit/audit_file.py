@@ -1,0 +1,208 @@
+"""Files of an audit: ``audit.json``, its page ``audit.html``, and the inputs beside a manifest."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypedDict
+
+from depmm.audit.audit import Audit
+from depmm.audit.findings import AuditError
+from depmm.corpora.index_report import IndexReport
+from depmm.files import write_text
+
+SCHEMA_VERSION = 2  # of audit.json
+_HASHED = ("sessions.parquet", "steps.parquet", "features.parquet", "corpora.json")
+
+
+class AuditContent(TypedDict):
+    """Content of ``audit.json``.
+
+    Attributes
+    ----------
+    schema_version : int
+        Version of this format.
+    passed : bool
+        Whether no finding is an error.
+    verdict : str
+        One sentence with the number of findings of each severity.
+    allow : list of str
+        Names of findings that the user accepts.
+    manifests : list of dict
+        ``folder`` and ``sha256`` of every manifest, see `manifest_sha256`.
+    findings : list of dict
+        Attributes of `depmm.audit.findings.Finding`, errors first.
+    class_counts : list of dict
+        Attributes of `depmm.audit.audit.ClassCounts`.
+    not_checked : list of dict
+        Attributes of `depmm.audit.audit.SkippedChecks`.
+    """
+
+    schema_version: int
+    passed: bool
+    verdict: str
+    allow: list[str]
+    manifests: list[dict[str, str]]
+    findings: list[dict[str, Any]]
+    class_counts: list[dict[str, Any]]
+    not_checked: list[dict[str, Any]]
+
+
+def write_audit(audit: Audit, out: Path, manifests: Sequence[Path]) -> None:
+    """Write ``audit.json`` and ``audit.html``.
+
+    Parameters
+    ----------
+    audit : Audit
+        Result of all checks.
+    out : Path
+        Folder, created if missing.
+    manifests : sequence of Path
+        Folders of the audited manifests.
+    """
+    content: AuditContent = {
+        "schema_version": SCHEMA_VERSION,
+        "passed": audit.passed,
+        "verdict": audit.verdict,
+        "allow": list(audit.allow),
+        "manifests": [{"folder": str(path), "sha256": manifest_sha256(path)} for path in manifests],
+        "findings": [asdict(finding) for finding in audit.findings],
+        "class_counts": [asdict(counts) for counts in audit.class_counts],
+        "not_checked": [asdict(skipped) for skipped in audit.not_checked],
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "audit.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_text(out / "audit.html", _page(audit, manifests))
+
+
+def read_audit(path: Path) -> AuditContent:
+    """Read an ``audit.json``.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    AuditContent
+        Its content.
+
+    Raises
+    ------
+    AuditError
+        If the file cannot be read or has another version.
+    """
+    remedy = "Run depmm audit again."
+    try:
+        content: AuditContent = json.loads(path.read_text(encoding="utf-8"))
+        version = content["schema_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AuditError(
+            f"{path}: the audit cannot be read ({error}).", file=path, remedy=remedy
+        ) from None
+    if version != SCHEMA_VERSION:
+        raise AuditError(
+            f"{path}: the format has version {version}, not {SCHEMA_VERSION}.",
+            file=path,
+            value=version,
+            remedy=remedy,
+        )
+    return content
+
+
+def find_current_audit(manifest: Path) -> tuple[AuditContent | None, str]:
+    """Find the audit of a manifest in its present state.
+
+    Parameters
+    ----------
+    manifest : Path
+        Folder of the manifest.
+
+    Returns
+    -------
+    content : AuditContent or None
+        Content of ``audit.json`` in the folder; None if it is missing or describes an earlier
+        manifest.
+    status : str
+        Whether the manifest was audited and passed, and the allowed findings.
+
+    Raises
+    ------
+    AuditError
+        If ``audit.json`` cannot be read.
+    """
+    path = manifest / "audit.json"
+    if not path.is_file():
+        return None, "missing: run depmm audit"
+    content = read_audit(path)
+    if manifest_sha256(manifest) not in [entry["sha256"] for entry in content["manifests"]]:
+        return None, "outdated: the manifest has changed; run depmm audit again"
+    names = {
+        severity: sorted({f["name"] for f in content["findings"] if f["severity"] == severity})
+        for severity in ("error", "allowed")
+    }
+    status = "passed" if content["passed"] else f"failed: {', '.join(names['error'])}"
+    allowed = f"; allowed: {', '.join(names['allowed'])}" if names["allowed"] else ""
+    return content, status + allowed
+
+
+def manifest_sha256(manifest: Path) -> str:
+    """Compute the SHA-256 of the tables and facts of a manifest.
+
+    Parameters
+    ----------
+    manifest : Path
+        Folder of the manifest.
+
+    Returns
+    -------
+    str
+        The digest, hexadecimal.
+    """
+    digest = hashlib.sha256()
+    for name in _HASHED:
+        path = manifest / name
+        if path.is_file():  # features and facts are optional
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def read_index_report(manifest: Path) -> IndexReport | None:
+    """Read the report that ``depmm index`` writes into the folder of a manifest.
+
+    Parameters
+    ----------
+    manifest : Path
+        Folder of the manifest.
+
+    Returns
+    -------
+    IndexReport or None
+        The report; None if there is no ``index.json``.
+
+    Raises
+    ------
+    AuditError
+        If ``index.json`` is not a report.
+    """
+    path = manifest / "index.json"
+    if not path.is_file():
+        return None
+    try:
+        return IndexReport.from_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise AuditError(f"{path}: {error}", file=path) from None
+
+
+def _page(audit: Audit, manifests: Sequence[Path]) -> str:
+    """Render the template with escaped values."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    source = files("depmm.audit").joinpath("audit.html.jinja").read_text(encoding="utf-8")
+    return environment.from_string(source).render(audit=audit, manifests=manifests)

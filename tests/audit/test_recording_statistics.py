@@ -1,0 +1,129 @@
+"""Statistics of the files of a manifest: missing, empty, unreadable and duplicate files."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from audit_manifests import balanced_manifest, find_one, run_audit
+
+from depmm.audit.recording_statistics import compute_recording_statistics
+from depmm.corpora.errors import ManifestError
+from depmm.corpora.index import index_corpus
+from depmm.corpora.manifest import Manifest, concat_manifests
+from depmm.corpora.spec import load_spec
+from depmm.media.borders import measure_recording
+
+SPECS = Path(__file__).parents[2] / "data_specs"
+
+
+def measure_text(path: Path, as_video: bool) -> tuple[float | None, float | None]:
+    """Measure a text as if it were a recording of one second per letter."""
+    text = path.read_text()
+    if text == "broken":
+        raise ValueError(f"{path.name}: broken")
+    return float(len(text)), 0.25 if as_video else None
+
+
+def write_files(root: Path, manifest: Manifest, **texts: str) -> Path:
+    """Write a different text for each audio file; ``texts`` are those of single subjects."""
+    root.mkdir(exist_ok=True)
+    for name in manifest.steps["audio"].unique():
+        (root / name).write_text(name)
+    for subject, text in texts.items():
+        (root / f"{subject}-1.wav").write_text(text)
+    return root
+
+
+def test_files_with_the_same_content_are_grouped(tmp_path):
+    manifest = balanced_manifest()
+    root = write_files(tmp_path, manifest, P02="same", P05="same", P06="emas")
+    statistics = compute_recording_statistics([(manifest, root)], measure_text)
+    assert statistics.duplicates == ((("toy", "P02-1.wav"), ("toy", "P05-1.wav")),)
+    finding = find_one(manifest, "duplicate_files", recordings=statistics)
+    assert finding.severity == "error"
+    assert finding.subjects == (("toy", "P02"), ("toy", "P05"))
+    assert finding.files == statistics.duplicates[0]
+
+
+def test_copies_within_a_session_are_not_a_leak(tmp_path):
+    manifest = balanced_manifest()
+    manifest.steps["face"] = manifest.steps["audio"].str.replace("wav", "mp4")
+    root = write_files(tmp_path, manifest)
+    for name in manifest.steps["face"].unique():
+        (root / name).write_text(name.replace("mp4", "wav"))
+    statistics = compute_recording_statistics([(manifest, root)], measure_text)
+    assert len(statistics.duplicates) == 16
+    assert run_audit(manifest, recordings=statistics).passed
+    assert statistics.duration_s["toy", "P00-1.mp4"] == len("P00-1.wav")
+    assert set(statistics.black_border) == {("toy", name) for name in manifest.steps["face"]}
+
+
+def test_feature_files_are_compared_but_not_decoded(tmp_path):
+    recorded = balanced_manifest()
+    features = pd.DataFrame(
+        [
+            {**key, "name": "landmarks", "modality": "face", "path": f"{key['session']}.npy",
+             "reader": "{}"}
+            for key in recorded.steps[["corpus", "subject", "session", "step"]].to_dict("records")
+        ]
+    )  # fmt: skip
+    manifest = Manifest(
+        recorded.sessions, recorded.steps.assign(audio=None, end_s=np.nan), features
+    )
+    for name in features["path"].unique():
+        (tmp_path / name).write_text("same" if name[:3] in ("P02", "P05") else f"x{name}")
+    (tmp_path / "P07-1.npy").unlink()
+
+    def fail(path: Path, as_video: bool) -> tuple[None, None]:
+        raise AssertionError(f"{path} is not a recording")
+
+    statistics = compute_recording_statistics([(manifest, tmp_path)], fail)
+    assert statistics.missing == (("toy", "P07-1.npy"),)
+    assert statistics.duplicates == ((("toy", "P02-1.npy"), ("toy", "P05-1.npy")),)
+    features.loc[features["subject"] == "P03", "path"] = "P04-1.npy"
+    assert find_one(manifest, "shared_files").subjects == (("toy", "P03"), ("toy", "P04"))
+
+
+def test_duplicates_are_found_across_corpora(tmp_path):
+    one, two = balanced_manifest(corpus="one"), balanced_manifest(corpus="two")
+    roots = [
+        write_files(tmp_path / "one", one, P02="same"),
+        write_files(tmp_path / "two", two, P05="same"),
+    ]
+    for name in two.steps["audio"].unique():
+        if "P05" not in name:
+            (roots[1] / name).write_text("two " + name)
+    statistics = compute_recording_statistics(
+        list(zip((one, two), roots, strict=True)), measure_text
+    )
+    finding = find_one(concat_manifests([one, two]), "duplicate_files", recordings=statistics)
+    assert finding.subjects == (("one", "P02"), ("two", "P05"))
+
+
+def test_missing_empty_and_unreadable_files(tmp_path):
+    manifest = balanced_manifest()
+    root = write_files(tmp_path, manifest, P03="", P04="broken")
+    (root / "P01-1.wav").unlink()
+    statistics = compute_recording_statistics([(manifest, root)], measure_text)
+    assert statistics.missing == (("toy", "P01-1.wav"), ("toy", "P03-1.wav"))
+    assert statistics.unreadable == {("toy", "P04-1.wav"): "P04-1.wav: broken"}
+    assert len(statistics.duration_s) == 13
+
+
+def test_a_folder_without_any_file_of_the_manifest_is_an_error(tmp_path):
+    with pytest.raises(ManifestError) as info:
+        compute_recording_statistics([(balanced_manifest(), tmp_path)], measure_text)
+    assert info.value.file == tmp_path
+
+
+def test_real_recordings_are_complete_and_distinct(real_data):
+    folder = real_data / "emodb_4emo"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} does not exist")
+    manifest, report = index_corpus(load_spec(SPECS / "emodb.yaml"), folder)
+    statistics = compute_recording_statistics([(manifest, folder)], measure_recording)
+    assert (statistics.missing, statistics.unreadable, statistics.duplicates) == ((), {}, ())
+    assert len(statistics.duration_s) == len(manifest.sessions)
+    assert 1 < np.median(list(statistics.duration_s.values())) < 5
+    assert run_audit(manifest, recordings=statistics, index_reports=(report,)).passed

@@ -1,0 +1,30 @@
+"""Black borders of frames and videos."""
+
+import numpy as np
+import pytest
+from recordings import write_video
+
+from depmm.media.borders import black_border, measure_recording
+from depmm.media.errors import MediaError
+
+
+def test_black_border_of_a_frame():
+    frame = np.full((100, 200, 3), 5, np.uint8)  # black after compression
+    assert black_border(frame) == 1
+    frame[20:70, 40:140] = 90
+    assert black_border(frame) == pytest.approx(1 - 50 * 100 / 20_000)
+    frame[0, 0] = 255  # a single pixel does not belong to the picture
+    assert black_border(frame) == pytest.approx(0.75)
+    assert black_border(np.full((4, 4, 3), 200, np.uint8)) == 0
+
+
+def test_border_of_a_video_with_black_frames(tmp_path):
+    path = write_video(tmp_path / "v.mp4")  # the first frame of every second is black
+    duration_s, border = measure_recording(path, True)
+    assert duration_s == pytest.approx(2, abs=0.1)
+    assert border == 0
+    assert measure_recording(path, False)[1] is None
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(MediaError) as info:
+        measure_recording(path, True)
+    assert info.value.file == path
