@@ -1,11 +1,11 @@
-"""Time a training epoch on kept embeddings: 150 sessions of 24 steps, both encoders frozen.
+"""Time a training epoch on stored embeddings: 150 sessions of 24 steps, both encoders frozen.
 
     python experiments/benchmarks/embedded_epoch.py
 
-The embeddings are random and lie in a temporary folder (180 MB), in the files, loader, model and
-optimizer of real training: all 13 hidden states of a base speech transformer (13 x 768) and
-ResNet-50 features of the face (2048). Target: under 5 s for an epoch on two cores. Where others
-work on the machine, too, compare the processor time: it is that of all threads together.
+The embeddings are random and are written to a temporary folder (180 MB). Files, data loader, model
+and optimizer are those of a real training, with all 13 hidden states of a base speech transformer
+(13 x 768) and ResNet-50 features of the face (2048). Target: under 5 s per epoch on two cores. On a
+busy machine, compare the processor time, which is the sum over all threads.
 """
 
 import statistics
@@ -29,9 +29,9 @@ from depmm.store.sessions import SessionStore
 from depmm.training.experiment import build_accelerator
 from depmm.training.phase import PhaseTrainer
 
-SESSIONS, STEPS = 150, 24
-WIDTHS = {"audio": 13 * 768, "face": 2048}
-EPOCHS = 3  # timed, after one that is not
+N_SESSIONS, N_STEPS = 150, 24
+DIMS = {"audio": 13 * 768, "face": 2048}
+N_EPOCHS = 3  # timed, after one warm-up epoch
 FUSIONS = {
     "for two cores": {
         "adapter_hidden_dim": 128,
@@ -45,8 +45,8 @@ FUSIONS = {
 }
 
 
-def config_of(folder: Path, fusion: dict[str, int]) -> Config:
-    """An experiment with both modalities embedded."""
+def make_config(folder: Path, fusion: dict[str, int]) -> Config:
+    """Make an experiment with embeddings of both modalities."""
     architecture = HubertConfig().to_dict() | {"do_normalize": True}
     return Config.model_validate(
         {
@@ -75,30 +75,30 @@ def write_sessions(folder: Path) -> tuple[pd.DataFrame, dict[str, EmbeddingStore
     """Write empty sessions and their random embeddings."""
     rng = np.random.default_rng(0)
     store = SessionStore(folder / "store", ExtractConfig())
-    kept = {name: EmbeddingStore(store, name) for name in WIDTHS}
-    names = [f"S{number:03d}" for number in range(SESSIONS)]
+    stores = {name: EmbeddingStore(store, name) for name in DIMS}
+    names = [f"S{number:03d}" for number in range(N_SESSIONS)]
     for name in names:
         with SessionWriter() as writer:
-            writer.append("audio.step_samples", np.zeros((STEPS, 2), np.int64))
-            store.put(writer.save({"n_steps": STEPS}), store.path("random", name, name))
-        for modality, width in WIDTHS.items():
-            rows = rng.standard_normal((STEPS, width), np.float32)
-            kept[modality].write("random", name, name, rows, np.ones(STEPS, bool))
+            writer.append("audio.step_samples", np.zeros((N_STEPS, 2), np.int64))
+            store.put(writer.save({"n_steps": N_STEPS}), store.path("random", name, name))
+        for modality, dim in DIMS.items():
+            rows = rng.standard_normal((N_STEPS, dim), np.float32)
+            stores[modality].write("random", name, name, rows, np.ones(N_STEPS, bool))
     sessions = pd.DataFrame({"corpus": "random", "subject": names, "session": names})
-    return sessions.assign(target=np.arange(SESSIONS) % 2.0, split="train"), kept
+    return sessions.assign(target=np.arange(N_SESSIONS) % 2.0, split="train"), stores
 
 
 def main() -> None:
-    """Print a row per size of the fusion."""
+    """Print one row per size of the fusion."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        sessions, kept = write_sessions(folder)
-        print(f"{SESSIONS} sessions x {STEPS} steps, {torch.get_num_threads()} threads")
+        sessions, stores = write_sessions(folder)
+        print(f"{N_SESSIONS} sessions x {N_STEPS} steps, {torch.get_num_threads()} threads")
         print("fusion          trainable    epoch  processor  reading")
         for name, fusion in FUSIONS.items():
-            config = config_of(folder, fusion)
+            config = make_config(folder, fusion)
             store = SessionStore(config.data.store, config.extract)
-            dataset = SessionDataset(sessions, store, config.data).with_embeddings(kept)
+            dataset = SessionDataset(sessions, store, config.data).with_embeddings(stores)
             torch.manual_seed(0)
             model = DepressionModel(DepressionConfig(**config.model.model_dump())).train()
             accelerator = build_accelerator(config)
@@ -106,22 +106,22 @@ def main() -> None:
                 config, ExperimentData(sessions, dataset, (0.0, 1.0), {}), model, accelerator
             )
             seconds, processor, reading = [], [], []
-            for epoch in range(EPOCHS + 1):
+            for epoch in range(N_EPOCHS + 1):
                 began, worked = time.perf_counter(), time.process_time()
-                trainer.train_epoch(epoch, 0, EPOCHS + 1, 1e-3, [])
+                trainer.train_epoch(epoch, 0, N_EPOCHS + 1, 1e-3, [])
                 seconds.append(time.perf_counter() - began)
                 processor.append(time.process_time() - worked)
                 began = time.perf_counter()
                 size = config.training.batch_size
-                for _ in evaluation_batches(dataset, range(SESSIONS), size, accelerator.device):
+                for _ in evaluation_batches(dataset, range(N_SESSIONS), size, accelerator.device):
                     pass
                 reading.append(time.perf_counter() - began)
             epoch_s, busy_s, reading_s = (
                 statistics.median(times[1:]) for times in (seconds, processor, reading)
             )
-            learned = sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6
+            trainable = sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6
             print(
-                f"{name:15s} {learned:6.1f} M  {epoch_s:6.2f} s   {busy_s:6.2f} s  "
+                f"{name:15s} {trainable:6.1f} M  {epoch_s:6.2f} s   {busy_s:6.2f} s  "
                 f"{reading_s / epoch_s:6.0%}"
             )
 

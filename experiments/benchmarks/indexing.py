@@ -1,9 +1,9 @@
-"""Index a corpus of 100,000 files with a table of 5,000 people: seconds and memory.
+"""Index a corpus of 100,000 files with a table of 5,000 subjects: seconds and memory.
 
     python experiments/benchmarks/indexing.py [FILES]
 
-The bar is 60 s and 1 GB for 100,000 files, on the folder as a fresh mount would show it. Making
-the files, which the table does not count, takes longer than indexing them.
+Target: 60 s and 1 GB for 100,000 files. Creating the files is not timed, and takes longer than
+indexing them.
 """
 
 import resource
@@ -18,7 +18,7 @@ from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import write_manifest
 from depmm.corpora.spec import parse_spec
 
-PER_PERSON = 20
+FILES_PER_SUBJECT = 20
 SPEC = """
 name: many
 title: Many files
@@ -38,26 +38,26 @@ label: {instrument: BDI-II, score: bdi}
 """
 
 
-def make(root: Path, people: int) -> None:
+def make_corpus(root: Path, n_subjects: int) -> None:
     """Write empty recordings and the table of labels."""
     rows = ["subject,score,gender,split"]
-    for number in range(people):
-        folder = root / f"part{number % 10}" / f"S{number:05d}"
+    for index in range(n_subjects):
+        folder = root / f"part{index % 10}" / f"S{index:05d}"
         folder.mkdir(parents=True)
         for visit in range(2):
-            for task in range(PER_PERSON // 2):
-                (folder / f"S{number:05d}_{visit + 1}_task{task}.wav").touch()
-        split = ("train", "train", "validation", "test")[number % 4]
-        rows.append(f"S{number:05d},{number * 7 % 40},{('female', 'male')[number % 2]},{split}")
+            for task in range(FILES_PER_SUBJECT // 2):
+                (folder / f"S{index:05d}_{visit + 1}_task{task}.wav").touch()
+        split = ("train", "train", "validation", "test")[index % 4]
+        rows.append(f"S{index:05d},{index * 7 % 40},{('female', 'male')[index % 2]},{split}")
     (root / "labels.csv").write_text("\n".join(rows) + "\n")
 
 
 def main(arguments: list[str]) -> None:
-    """Print a line per stage."""
+    """Print one line per stage."""
     files = int(arguments[0]) if arguments else 100_000
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        make(root / "corpus", files // PER_PERSON)
+        make_corpus(root / "corpus", files // FILES_PER_SUBJECT)
         clock = [time.perf_counter()]
         manifest, report = index_corpus(parse_spec(SPEC, "many"), root / "corpus")
         clock.append(time.perf_counter())

@@ -1,21 +1,21 @@
-"""Plant words, confounds or nothing, and see what each explanation reports.
+"""Compare explanations with a planted truth: words, confounds, or no effect.
 
     python experiments/benchmarks/planted_words.py [CORPORA] [CONDITION...]
 
-48 simulated people read 12 emotion words: the bluntness of ``depmm simulate`` shifts two features
-of the voice and two of the face up by a standard deviation a unit, two others down, ten rows a
-second. Each corpus is indexed, extracted, cross-validated (``configs/planted_words.yaml``) and
-explained with the commands of a user: everybody is explained by the model that neither trained nor
-validated on them. The words are ranked by each explanation, as ``depmm ask RUN words-by-label``
-does, and compared with the truth:
+48 simulated subjects read 12 emotion words. The bluntness of ``depmm simulate`` raises two features
+of the voice and two of the face by one standard deviation per unit and lowers two others, at ten
+rows per second. Each corpus is indexed, extracted, cross-validated (``configs/planted_words.yaml``)
+and explained with the commands of depmm; each subject is explained by the model that was neither
+trained nor validated on it. The words are ranked by each explanation, as in ``depmm ask RUN
+words-by-label``, and compared with the truth:
 
 ``planted``   effect 1.0: AUC of the ranking for planted words
 ``nothing``   effect 0: the same AUC (of words that would have been planted), and false discoveries
-``gender``    effect 0; 85 % of the depressed are women, as few of the healthy, and women speak and
-              move differently in half of the words, by 1.5 standard deviations
-``duration``  effect 0; every word takes the depressed half as long again
+``gender``    effect 0; 85 % of the depressed and 15 % of the healthy subjects are women, whose
+              features differ in half of the words, by 1.5 standard deviations
+``duration``  effect 0; every word of a depressed subject is longer by half
 
-A model cannot be asked about what it did not learn: the AUROC of its predictions stands beside.
+A model can only explain what it has learned: the AUROC of its predictions is printed, too.
 """
 
 import os
@@ -35,30 +35,31 @@ from depmm.corpora.word_lists import ENGLISH_WORDS
 from depmm.interpret.query.ask import ask
 from depmm.simulation.reading_list import Step, read_word_lists, sample_reading_list
 from depmm.simulation.word_reading import SimulatedSubject, sample_subjects
+from depmm.training.cross_validation import cross_validate
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
-GIVEN = ("selected", "occlusion")  # what depmm explain computes unasked
-METHODS = (*GIVEN, "permutation", "integrated_gradients", "shapley")
-WORDS = 12
-PEOPLE = 48
+DEFAULT_METHODS = ("selected", "occlusion")  # which depmm explain always computes
+METHODS = (*DEFAULT_METHODS, "permutation", "integrated_gradients", "shapley")
+N_WORDS = 12
+N_SUBJECTS = 48
 LOADINGS = np.array([1.0, 1.0, -1.0, -1.0])  # of bluntness on features, standard deviations
 ROWS_PER_WORD = 10  # 1 s
-LEVEL = 0.05  # of q
-FIRST = 3  # corpus; 0, 1 and 2 chose the sizes of configs/planted_words.yaml
-SEEDS = "0,1,2"  # of the trainings; a person's attributions are the mean over their models
+Q_LEVEL = 0.05  # false discovery rate
+FIRST_SEED = 3  # the sizes in configs/planted_words.yaml were chosen on the corpora 0, 1 and 2
+SEEDS = (0, 1, 2)  # of the trainings; attributions of a subject are the mean over its models
 GENDER_SHARE, GENDER_SHIFT = 0.85, 1.5
-LONGER = 1.5
+STRETCH = 1.5
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What is planted."""
+    """What is planted in a corpus."""
 
     name: str
     effect: float = 0.0
     gender: bool = False
-    longer: float = 1.0
+    stretch: float = 1.0
 
 
 CONDITIONS = {
@@ -67,34 +68,34 @@ CONDITIONS = {
         Condition("planted", effect=1.0),
         Condition("nothing"),
         Condition("gender", gender=True),
-        Condition("duration", longer=LONGER),
+        Condition("duration", stretch=STRETCH),
     )
 }
 
 
-def simulate(out: Path, condition: Condition, people: int, seed: int) -> list[Step]:
-    """Write a corpus in the layout of ``planted_words_spec.yaml`` and return what was read."""
+def simulate(out: Path, condition: Condition, n_subjects: int, seed: int) -> list[Step]:
+    """Write a corpus in the layout of ``planted_words_spec.yaml``; returns the reading list."""
     lists = read_word_lists(ENGLISH_WORDS)
-    reading = sample_reading_list(WORDS, lists, np.random.default_rng((seed, 0)))
-    persons = sample_subjects(people, reading, seed, condition.effect)
+    reading = sample_reading_list(N_WORDS, lists, np.random.default_rng((seed, 0)))
+    subjects = sample_subjects(n_subjects, reading, seed, condition.effect)
     rng = np.random.default_rng((seed, 1))
     if condition.gender:
-        persons = _by_gender(persons, rng)
+        subjects = _confound_gender(subjects, rng)
     words, labels = [], []
-    for person in persons:
-        own, traits = np.random.default_rng((seed, person.index, 3)), person.traits
-        stretch = condition.longer if traits.diagnosis == "depressed" else 1.0
+    for subject in subjects:
+        noise, traits = np.random.default_rng((seed, subject.index, 3)), subject.traits
+        stretch = condition.stretch if traits.diagnosis == "depressed" else 1.0
         rows = round(ROWS_PER_WORD * stretch)
         for modality in MODALITIES:
-            shift = np.repeat(person.bluntness[modality], rows)[:, None]
-            values = own.standard_normal((len(shift), len(LOADINGS))) + shift * LOADINGS
-            file = out / modality / f"{person.subject}_1.npy"
+            shift = np.repeat(subject.bluntness[modality], rows)[:, None]
+            values = noise.standard_normal((len(shift), len(LOADINGS))) + shift * LOADINGS
+            file = out / modality / f"{subject.subject}_1.npy"
             file.parent.mkdir(parents=True, exist_ok=True)
             np.save(file, values.astype(np.float32))
-        for number, step in enumerate(reading):
-            times = number * rows / ROWS_PER_WORD, (number + 1) * rows / ROWS_PER_WORD
-            words.append((person.subject, 1, number, *times, step.word, step.valence))
-        labels.append((person.subject, 1, traits.score, traits.gender, traits.age))
+        for index, step in enumerate(reading):
+            times = index * rows / ROWS_PER_WORD, (index + 1) * rows / ROWS_PER_WORD
+            words.append((subject.subject, 1, index, *times, step.word, step.valence))
+        labels.append((subject.subject, 1, traits.score, traits.gender, traits.age))
     columns = ["subject", "session", "step", "start_s", "end_s", "word", "valence"]
     pd.DataFrame(words, columns=columns).to_csv(out / "words.csv", index=False)
     columns = ["subject", "session", "score", "gender", "age"]
@@ -102,36 +103,39 @@ def simulate(out: Path, condition: Condition, people: int, seed: int) -> list[St
     return reading
 
 
-def _by_gender(persons: list[SimulatedSubject], rng: np.random.Generator) -> list[SimulatedSubject]:
-    """Make most of the depressed women, most of the healthy men, and women differ in some words."""
-    special = rng.permutation(WORDS)[: WORDS // 2]
+def _confound_gender(
+    subjects: list[SimulatedSubject], rng: np.random.Generator
+) -> list[SimulatedSubject]:
+    """Make most depressed subjects women and most healthy ones men; women differ in some words."""
+    shifted = rng.permutation(N_WORDS)[: N_WORDS // 2]
     result = []
-    for group, other in (("female", "depressed"), ("male", "healthy")):
-        own = [person for person in persons if person.traits.diagnosis == other]
-        same_gender = rng.permutation(len(own)) < round(GENDER_SHARE * len(own))
-        for same, person in zip(same_gender, own, strict=True):
-            gender = group if same else {"female": "male", "male": "female"}[group]
-            bluntness = {name: values.copy() for name, values in person.bluntness.items()}
+    for usual, other, diagnosis in (
+        ("female", "male", "depressed"),
+        ("male", "female", "healthy"),
+    ):
+        group = [subject for subject in subjects if subject.traits.diagnosis == diagnosis]
+        is_usual = rng.permutation(len(group)) < round(GENDER_SHARE * len(group))
+        for same, subject in zip(is_usual, group, strict=True):
+            gender = usual if same else other
+            bluntness = {name: values.copy() for name, values in subject.bluntness.items()}
             if gender == "female":
                 for values in bluntness.values():
-                    values[special] += GENDER_SHIFT
-            traits = replace(person.traits, gender=gender)
-            result.append(replace(person, traits=traits, bluntness=bluntness))
-    return sorted(result, key=lambda person: person.index)
+                    values[shifted] += GENDER_SHIFT
+            traits = replace(subject.traits, gender=gender)
+            result.append(replace(subject, traits=traits, bluntness=bluntness))
+    return sorted(result, key=lambda subject: subject.index)
 
 
-def explained_run(
+def make_explained_run(
     folder: Path,
     condition: Condition,
-    people: int,
+    n_subjects: int,
     seed: int,
     methods: Sequence[str] = METHODS,
-    seeds: str = SEEDS,
+    seeds: Sequence[int] = SEEDS,
 ) -> list[Step]:
     """Simulate, index, extract, cross-validate and explain; the run is ``folder/runs/run``."""
-    reading = simulate(folder / "recordings", condition, people, seed)
-    program = HERE.parent / "cross_validate.py"
-    config = HERE.parent / "configs" / "planted_words.yaml"
+    reading = simulate(folder / "recordings", condition, n_subjects, seed)
     settings = [
         f"out={folder / 'runs'}",
         "name=run",
@@ -142,9 +146,11 @@ def explained_run(
     spec, recordings = HERE / "planted_words_spec.yaml", folder / "recordings"
     _call(BIN / "depmm", "index", spec, recordings, "--out", folder / "manifest")
     _call(BIN / "depmm", "extract", folder / "manifest", recordings, "--out", folder / "store")
-    _call(sys.executable, program, config, "--seeds", seeds, *settings)
-    asked = [part for name in methods if name not in GIVEN for part in ("--method", name)]
-    _call(BIN / "depmm", "explain", folder / "runs" / "run", *asked)
+    cross_validate("planted_words", settings, seeds)
+    options = [
+        part for name in methods if name not in DEFAULT_METHODS for part in ("--method", name)
+    ]
+    _call(BIN / "depmm", "explain", folder / "runs" / "run", *options)
     return reading
 
 
@@ -162,46 +168,46 @@ def _call(*command: object) -> None:
 def measure(
     folder: Path, condition: Condition, reading: list[Step], methods: Sequence[str] = METHODS
 ) -> Iterator[dict[str, object]]:
-    """Rank the words of a run by each explanation, with and without regard to gender."""
+    """Rank the words of a run by each explanation, with and without stratification by gender."""
     planted = {step.word: step.planted_for is not None for step in reading}
-    truth = {word: here and condition.effect > 0 for word, here in planted.items()}
+    truth = {word: flag and condition.effect > 0 for word, flag in planted.items()}
     predictions = pd.read_parquet(folder / "runs" / "run" / "predictions.parquet")
     folds = predictions[predictions["split"] == "test"].groupby(["seed", "fold"])
-    auroc = np.mean([roc_auc_score(own["y_true"], own["y_prob"]) for _, own in folds])
-    for within in (None, "gender") if condition.gender else (None,):
+    auroc = np.mean([roc_auc_score(fold["y_true"], fold["y_prob"]) for _, fold in folds])
+    for stratify_by in (None, "gender") if condition.gender else (None,):
         for method in methods:
             ranking = ask(
                 folder / "runs" / "run",
                 "words-by-label",
                 rank_by=method,
-                top=WORDS,
-                stratify_by=within,
+                top=N_WORDS,
+                stratify_by=stratify_by,
             )
             strength = ranking["effect"].abs().fillna(0.0)
             yield {
-                "condition": condition.name + (", within gender" if within else ""),
+                "condition": condition.name + (", within gender" if stratify_by else ""),
                 "method": method,
                 "auroc": auroc,
                 "auc": roc_auc_score(ranking["word"].map(planted), strength),
-                "found": int((ranking["q"] < LEVEL).sum()),
-                "false": int(((ranking["q"] < LEVEL) & ~ranking["word"].map(truth)).sum()),
+                "found": int((ranking["q"] < Q_LEVEL).sum()),
+                "false": int(((ranking["q"] < Q_LEVEL) & ~ranking["word"].map(truth)).sum()),
             }
 
 
 def main(arguments: list[str]) -> None:
-    """Print a table of conditions and methods, means over corpora."""
+    """Print a table of conditions and methods: means over corpora."""
     corpora = int(arguments[0]) if arguments else 3
     rows = []
     for name in arguments[1:] or CONDITIONS:
-        for seed in range(FIRST, FIRST + corpora):
+        for seed in range(FIRST_SEED, FIRST_SEED + corpora):
             with tempfile.TemporaryDirectory() as folder:
-                reading = explained_run(Path(folder), CONDITIONS[name], PEOPLE, seed)
+                reading = make_explained_run(Path(folder), CONDITIONS[name], N_SUBJECTS, seed)
                 rows += measure(Path(folder), CONDITIONS[name], reading)
             print(f"{name}, corpus {seed}: AUROC {rows[-1]['auroc']:.3f}", flush=True)
     grouped = pd.DataFrame(rows).groupby(["condition", "method"], sort=False)
     summary = grouped[["auroc", "auc", "found", "false"]].mean().round(3)
     summary["lowest auc"] = grouped["auc"].min().round(3)
-    print(f"{corpora} corpora a condition, {PEOPLE} people, {WORDS} words, q < {LEVEL}")
+    print(f"{corpora} corpora per condition, {N_SUBJECTS} subjects, {N_WORDS} words, q < {Q_LEVEL}")
     print(summary.to_string())
 
 

@@ -2,10 +2,10 @@
 
     python experiments/benchmarks/recording.py [SESSIONS ...]
 
-Default sizes of the fusion (8 heads, stacks 3-2-1), 72 steps of two modalities, batches as
-``depmm explain`` takes them; its occlusion is not part of it. The first sessions of 10,000 are
-recorded. Each number of them is a process of its own, so that its peak of memory, the tables of all
-10,000 included, is its own: it must not grow with what is recorded.
+Default sizes of the fusion (8 heads, stacks 3-2-1), 72 steps of two modalities and the batches of
+``depmm explain``, without its occlusion. The first sessions of 10,000 are recorded. Each number of
+sessions is recorded in a new process, so that its peak memory can be measured; it includes the
+tables of all 10,000 sessions and must not grow with the number of recorded ones.
 """
 
 import resource
@@ -27,48 +27,48 @@ from depmm.interpret.attribution.parquet_stream import ParquetStream
 from depmm.models.model import build_model
 from depmm.schemas.explanations import ATTENTION, BRANCHES
 
-STEPS = 72
-WANTED = 10_000
+N_STEPS = 72
+N_SESSIONS = 10_000
 
 
 def manifest(sessions: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Sessions and steps of people who read 72 words each."""
-    people = pd.DataFrame(
+    """Make sessions and steps of subjects who read 72 words each."""
+    table = pd.DataFrame(
         {
             "corpus": "c",
-            "subject": [f"S{number:05}" for number in range(sessions)],
-            "session": [f"S{number:05}_1" for number in range(sessions)],
+            "subject": [f"S{index:05}" for index in range(sessions)],
+            "session": [f"S{index:05}_1" for index in range(sessions)],
             "split": "test",
             "target": np.arange(sessions) % 2.0,
         }
     )
-    steps = people.loc[people.index.repeat(STEPS), ["corpus", "subject", "session"]]
-    step = np.tile(np.arange(STEPS), sessions)
-    return people, steps.assign(step=step, text=[f"word{n}" for n in step], valence="neutral")
+    steps = table.loc[table.index.repeat(N_STEPS), ["corpus", "subject", "session"]]
+    step = np.tile(np.arange(N_STEPS), sessions)
+    return table, steps.assign(step=step, text=[f"word{n}" for n in step], valence="neutral")
 
 
 def measure(sessions: int) -> dict[str, float]:
-    """Record so many sessions into a Parquet file."""
+    """Record a number of sessions into a Parquet file."""
     torch.manual_seed(0)
     encoders = {"audio": MfccCnnConfig(kind="mfcc_cnn"), "face": SEResNetConfig(kind="se_resnet")}
     model = build_model(ModelConfig(encoders=encoders, fusion=DepFormerConfig(kind="dep_former")))
-    widths = {name: encoder.embed_dim for name, encoder in model.encoders.items()}
+    dims = {name: encoder.embed_dim for name, encoder in model.encoders.items()}
     model.eval()
-    annotator = RowAnnotator(*manifest(WANTED), fold=0, seed=0, binary=True)
+    annotator = RowAnnotator(*manifest(N_SESSIONS), fold=0, seed=0, binary=True)
     began, forward = time.perf_counter(), 0.0
     with tempfile.TemporaryDirectory() as folder:
         with ParquetStream(Path(folder), [ATTENTION, BRANCHES]) as stream:
             for first in range(0, sessions, BATCH_SIZE):
-                number = np.arange(first, min(first + BATCH_SIZE, sessions))
-                features = {n: torch.randn(len(number), STEPS, w) for n, w in widths.items()}
-                masks = {n: torch.ones(len(number), STEPS, dtype=torch.bool) for n in widths}
+                indices = np.arange(first, min(first + BATCH_SIZE, sessions))
+                features = {n: torch.randn(len(indices), N_STEPS, w) for n, w in dims.items()}
+                masks = {n: torch.ones(len(indices), N_STEPS, dtype=torch.bool) for n in dims}
                 with torch.no_grad():
                     start = time.perf_counter()
                     model.fuse(features, masks)
                     forward += time.perf_counter() - start
                 recording = record_attention(model, features, masks)
                 for name in ("attention", "branches"):
-                    stream.write({name: annotator.annotate(getattr(recording, name), number)})
+                    stream.write({name: annotator.annotate(getattr(recording, name), indices)})
         size = sum(file.stat().st_size for file in Path(folder).iterdir())
     return {
         "sessions": sessions,
@@ -82,7 +82,7 @@ def measure(sessions: int) -> dict[str, float]:
 
 def main(arguments: list[str]) -> None:
     """Print the table."""
-    print(f"{torch.get_num_threads()} threads, {STEPS} steps, batches of {BATCH_SIZE}")
+    print(f"{torch.get_num_threads()} threads, {N_STEPS} steps, batches of {BATCH_SIZE}")
     print("| sessions | rows | seconds | of a forward alone | MB | MB for 10,000 | peak, MiB |")
     print("|---|---|---|---|---|---|---|")
     for sessions in [int(text) for text in arguments] or [200, 800]:
@@ -90,7 +90,7 @@ def main(arguments: list[str]) -> None:
             m = process.submit(measure, sessions).result()
         print(
             f"| {sessions} | {m['rows']:,} | {m['seconds']:.1f} | {m['forward']:.1f} "
-            f"| {m['size']:.1f} | {m['size'] * WANTED / sessions:.0f} | {m['memory']:.0f} |",
+            f"| {m['size']:.1f} | {m['size'] * N_SESSIONS / sessions:.0f} | {m['memory']:.0f} |",
             flush=True,
         )
 

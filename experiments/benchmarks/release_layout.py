@@ -1,9 +1,9 @@
-"""A training step of DEP-Former on the release's inputs.
+"""Time a training step of DEP-Former on the inputs of its release.
 
-``python experiments/benchmarks/release_layout.py``
+    python experiments/benchmarks/release_layout.py
 
-Batch 32, L = 24, two modalities, 50176 + 1000 numbers a word, fused AdamW; against the adapter
-alone in the same run: the ratio is what counts on a busy machine. Peak resident memory.
+Batch 32, L = 24, two modalities, 50176 + 1000 values per word, fused AdamW. The adapter alone is
+timed in the same run: on a busy machine, compare the ratio. Prints the peak resident memory, too.
 """
 
 import resource
@@ -19,15 +19,15 @@ from depmm.models.fusion.build import build_fusion
 from depmm.models.fusion.dep_former.dep_former import DepFormer, ModalityAdapter
 
 CONFIG = Path(__file__).parents[1] / "configs" / "dep_former_release_layout.yaml"
-BATCH, STEPS, REPEATS = 32, 24, 5
-WIDTHS = {"audio": 1000, "face": 224 * 224}
+BATCH_SIZE, N_STEPS, N_REPEATS = 32, 24, 5
+IN_DIMS = {"audio": 1000, "face": 224 * 224}
 
 
 def median_step(model: torch.nn.Module, loss: Callable[[], torch.Tensor]) -> float:
-    """Median seconds of a training step, after one that is not counted."""
+    """Measure the median seconds of a training step, after one warm-up step."""
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     times = []
-    for _ in range(REPEATS + 1):
+    for _ in range(N_REPEATS + 1):
         began = time.perf_counter()
         loss().backward()
         optimizer.step()
@@ -36,10 +36,10 @@ def median_step(model: torch.nn.Module, loss: Callable[[], torch.Tensor]) -> flo
     return statistics.median(times[1:])
 
 
-def whole_model(
+def measure_model(
     model: DepFormer, features: dict[str, torch.Tensor], masks: dict[str, torch.Tensor]
 ) -> tuple[int, float]:
-    """Parameters and median seconds of a step."""
+    """Count the parameters and measure the median seconds of a step."""
     count = sum(parameter.numel() for parameter in model.parameters())
     return count, median_step(model, lambda: model(features, masks)[0].sum())
 
@@ -48,14 +48,14 @@ def main() -> None:
     """Print the table."""
     torch.manual_seed(0)
     settings = load_config(CONFIG).model.fusion
-    features = {name: torch.rand(BATCH, STEPS, width) for name, width in WIDTHS.items()}
-    masks = {name: torch.ones(BATCH, STEPS, dtype=torch.bool) for name in WIDTHS}
-    count, step = whole_model(build_fusion(settings.model_dump(), WIDTHS, 1), features, masks)
+    features = {name: torch.rand(BATCH_SIZE, N_STEPS, dim) for name, dim in IN_DIMS.items()}
+    masks = {name: torch.ones(BATCH_SIZE, N_STEPS, dtype=torch.bool) for name in IN_DIMS}
+    count, step = measure_model(build_fusion(settings.model_dump(), IN_DIMS, 1), features, masks)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    adapter = ModalityAdapter(WIDTHS, settings.adapter_hidden_dim, settings.adapter_dim)
+    adapter = ModalityAdapter(IN_DIMS, settings.adapter_hidden_dim, settings.adapter_dim)
     part = median_step(adapter, lambda: torch.cat(list(adapter(features).values())).sum())
     print(f"{torch.get_num_threads()} threads, {count / 1e6:.1f} M parameters")
-    print("| s a step | s the adapter alone | ratio | peak memory, GiB |")
+    print("| s per step | s, adapter alone | ratio | peak memory, GiB |")
     print("|---|---|---|---|")
     print(f"| {step:.2f} | {part:.2f} | {step / part:.2f} | {memory:.2f} |")
 

@@ -1,10 +1,9 @@
-"""Write the full report of 10,000 predictions with 2,000 bootstrap draws: seconds and memory.
+"""Write the full report of 10,000 predictions with 2,000 bootstrap samples: seconds and memory.
 
-    python experiments/benchmarks/report_speed.py [PREDICTIONS] [DRAWS]
+    python experiments/benchmarks/report_speed.py [PREDICTIONS] [SAMPLES]
 
-Every metric of both tasks with its interval, baseline and gain; one session a subject. The bar is
-30 s and 1 GB. Memory is that of the whole process; the part that importing takes is printed beside
-it.
+Every metric of both kinds of target with its interval, baseline and gain; one session per subject.
+Target: 30 s and 1 GB. Memory is that of the whole process; the part after imports is printed, too.
 """
 
 import resource
@@ -18,11 +17,11 @@ import pandas as pd
 
 from depmm.evaluation.reports.report import write_report
 
-FOLDS = 5
+N_FOLDS = 5
 
 
-def make(sessions: int) -> pd.DataFrame:
-    """Predictions of five folds: every subject is tested once and trains or validates elsewhere."""
+def make_predictions(sessions: int) -> pd.DataFrame:
+    """Make predictions of five folds; every subject is tested in one of them."""
     rng = np.random.default_rng(0)
     subject = np.arange(sessions)
     score = rng.integers(0, 64, sessions).astype(float)
@@ -30,15 +29,15 @@ def make(sessions: int) -> pd.DataFrame:
     logit = label - 0.5 + rng.normal(size=sessions)
     score_pred = np.clip(score + rng.normal(0, 9, sessions), 0, 63)
     folds = []
-    for fold in range(FOLDS):
-        turn = (subject - fold) % FOLDS
+    for fold in range(N_FOLDS):
+        position = (subject - fold) % N_FOLDS
         folds.append(
             pd.DataFrame(
                 {
                     "corpus": "c",
-                    "subject": [f"p{number}" for number in subject],
+                    "subject": [f"p{index}" for index in subject],
                     "session": "1",
-                    "split": np.choose(turn, ["test", "validation", "train", "train", "train"]),
+                    "split": np.choose(position, ["test", "validation", "train", "train", "train"]),
                     "fold": fold,
                     "seed": 0,
                     "y_true": label,
@@ -56,19 +55,20 @@ def make(sessions: int) -> pd.DataFrame:
 def main(arguments: list[str]) -> None:
     """Print the figures of one report."""
     sessions = int(arguments[0]) if arguments else 10_000
-    draws = int(arguments[1]) if len(arguments) > 1 else 2000
+    n_bootstrap = int(arguments[1]) if len(arguments) > 1 else 2000
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    predictions = make(sessions)
+    predictions = make_predictions(sessions)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter(), time.process_time()
         content = write_report(
-            predictions, Path(folder), title="speed", n_bootstrap=draws, confidence=0.95
+            predictions, Path(folder), title="speed", n_bootstrap=n_bootstrap, confidence=0.95
         )
         wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{sessions} predictions, {draws} draws, {len(content['metrics'])} metrics")
+    count = len(content["metrics"])
+    print(f"{sessions} predictions, {n_bootstrap} bootstrap samples, {count} metrics")
     print(f"report {wall:.1f} s ({cpu:.1f} s of processor time)")
-    print(f"peak memory {peak:.0f} MiB, of which {before:.0f} MiB after importing")
+    print(f"peak memory {peak:.0f} MiB, of which {before:.0f} MiB after imports")
 
 
 if __name__ == "__main__":
