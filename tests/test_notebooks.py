@@ -1,5 +1,7 @@
 """Every notebook runs from top to bottom and is committed without output."""
 
+import os
+import sys
 from pathlib import Path
 
 import nbformat
@@ -9,10 +11,10 @@ from nbclient.exceptions import CellExecutionError
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 SMALL = {
-    "01_first_run": "people, words, epochs = 12, 3, 1",
+    "01_first_run": "subjects, words, epochs = 12, 3, 1",
     "02_ablations": "epochs, ablations = 1, ['demo_audio_only']",
     "03_ask_about_words": "top = 2",
-    "04_your_own_corpus": "people = 12",
+    "04_your_own_corpus": "subjects = 12",
 }
 
 
@@ -27,6 +29,8 @@ def test_no_outputs_are_committed(path):
 def test_notebooks_run_one_after_the_other(tmp_path, monkeypatch):
     assert {path.stem for path in NOTEBOOKS} == set(SMALL)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    # "!depmm" in a cell runs the program of this environment
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     for name in ("data_specs", "experiments"):
         (tmp_path / name).symlink_to(NOTEBOOKS[0].parents[1] / name)
     here = tmp_path / "notebooks"
@@ -50,5 +54,5 @@ def test_notebooks_run_one_after_the_other(tmp_path, monkeypatch):
         for cell in whole.cells
         for output in cell.outputs
     ]
-    assert any("12 people, 3 words" in text for text in said)
+    assert any("12 subjects, 3 words" in text for text in said)
     assert (here / "work" / "ablations" / "report.html").is_file()
