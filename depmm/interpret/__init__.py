@@ -1,0 +1,1 @@
+"""Explanations of trained models: attributions, and questions about them."""

@@ -1,0 +1,1 @@
+"""Attributions of predictions to steps, modalities and regions, and their faithfulness."""

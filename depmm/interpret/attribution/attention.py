@@ -122,7 +122,8 @@ def compute_attention_received(q: Tensor, k: Tensor, weight: Tensor, mask: Tenso
     """
     received = torch.zeros_like(weight)
     attending = int((weight > 0).sum(dim=-1).max())
-    for chosen in weight.topk(attending, dim=-1).indices.split(QUERIES_AT_ONCE, dim=-1):
+    chosen_queries = weight.topk(attending, dim=-1).indices
+    for chosen in torch.split(chosen_queries, QUERIES_AT_ONCE, dim=-1):
         query = q.gather(2, chosen.unsqueeze(-1).expand(-1, -1, -1, q.shape[-1]))
         scores = (query / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
         attention = scores.masked_fill(~mask[:, None, None], -torch.inf).softmax(-1)

@@ -212,7 +212,8 @@ def compare_with_random(
             gain = (area - by_chance.mean(axis=1)) * (1 if curve == "insertion" else -1)
 
             def ratio(weight: Array, gain: Array = gain) -> Array:
-                return (weight @ gain) / (weight @ logit)
+                share: Array = (weight @ gain) / (weight @ logit)
+                return share
 
             value = float(gain.mean() / logit.mean())
             acceleration = jackknife.acceleration(value, ratio(jackknife.weights))

@@ -115,7 +115,7 @@ def _attribute(
         peak=("peak", "max"),
     )
     sums["share"] = sums["weighted"] / sums["mass"].where(sums["mass"] > 0)
-    return sums.reset_index().assign(modality=modality)[COLUMNS]
+    return pd.DataFrame(sums.reset_index().assign(modality=modality), columns=COLUMNS)
 
 
 def _compute_third_shares(maps: Array) -> pd.DataFrame:

@@ -6,8 +6,8 @@ removed, for any model.
 
 References
 ----------
-Shapley, "A value for n-person games", Contributions to the Theory of Games II, 1953. Lundberg and
-Lee, "A unified approach to interpreting model predictions", NeurIPS 2017.
+Shapley, Contributions to the Theory of Games II, Princeton University Press, 1953, pp. 307-317.
+Lundberg and Lee, "A unified approach to interpreting model predictions", NeurIPS 2017.
 """
 
 from collections.abc import Sequence
@@ -178,7 +178,7 @@ def compute_exact_values(worth: Array) -> Array:
 
     References
     ----------
-    Shapley, 1953, Eq. 12.
+    Shapley, 1953 (see the module).
     """
     members = list_subsets(len(worth).bit_length() - 1)
     size, players = members.sum(axis=1), members.shape[1]

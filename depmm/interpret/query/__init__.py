@@ -1,0 +1,1 @@
+"""Questions to an explained run: named ones, SQL, and a page to explore it."""
