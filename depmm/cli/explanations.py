@@ -62,9 +62,9 @@ def ask(
     session SUBJECT, gates, regions, misclassified. Without a question, lists the options of each.
     """
     from depmm.interpret.query.ask import ask as answer_question
-    from depmm.interpret.query.ask import described, parse_options
-    from depmm.interpret.query.output import as_text, choose_format, write_answer
-    from depmm.interpret.query.sql import sql as answer_sql
+    from depmm.interpret.query.ask import describe_questions, parse_options
+    from depmm.interpret.query.output import choose_format, format_answer, write_answer
+    from depmm.interpret.query.sql import run_sql
 
     if question is not None and sql is not None:
         raise typer.BadParameter("give either a question or --sql", param_hint="--sql")
@@ -72,12 +72,14 @@ def ask(
     if question is not None:
         answer = answer_question(run, question, **parse_options(question, options or []))
     elif sql is not None:
-        answer = answer_sql(run, sql)
+        answer = run_sql(run, sql)
     else:
-        raise ValueError(f"no question given. Questions, with their options:\n{described()}")
+        raise ValueError(
+            f"no question given. Questions, with their options:\n{describe_questions()}"
+        )
     notes = answer.attrs.get("notes", [])
     if out is None:
-        typer.echo(as_text(answer, chosen), nl=False)
+        typer.echo(format_answer(answer, chosen), nl=False)
     else:
         notes = [*notes, *write_answer(answer, chosen, out)]
         typer.echo(f"{out}: {len(answer)} rows")

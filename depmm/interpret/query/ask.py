@@ -9,108 +9,154 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from depmm.errors import did_you_mean
-from depmm.interpret.query import questions
+from depmm.interpret.errors import QuestionError
+from depmm.interpret.query import session_questions, word_questions
 
 Question = Callable[..., pd.DataFrame]
 
 QUESTIONS: dict[str, Question] = {
     function.__name__.replace("_", "-"): function
     for function in (
-        questions.words_by_label,
-        questions.words_by_valence,
-        questions.words_by_encoder,
-        questions.agreement,
-        questions.stability,
-        questions.session,
-        questions.gates,
-        questions.regions,
-        questions.misclassified,
+        word_questions.words_by_label,
+        word_questions.words_by_valence,
+        word_questions.words_by_encoder,
+        word_questions.agreement,
+        word_questions.stability,
+        session_questions.session,
+        session_questions.gates,
+        session_questions.regions,
+        session_questions.misclassified,
     )
 }
 
 
 def ask(run: Path | str, question: str, **options: Any) -> pd.DataFrame:
-    """Answer a named question about a run.
+    """Answer a question about an explained run.
 
     Parameters
     ----------
-    run : folder of an explained run
-    question : one of ``QUESTIONS``
-    options : keywords of its function in ``depmm.interpret.query.questions``; text is converted
+    run : Path or str
+        Folder of a run that ``explain`` was applied to.
+    question : str
+        One of ``QUESTIONS``, for example ``words-by-label``.
+    **options : Any
+        Keywords of its function in ``word_questions`` or ``session_questions``; text is
+        converted.
 
     Returns
     -------
-    its table; ``attrs["title"]`` says what it is, ``attrs["notes"]`` (may be missing) what a reader
-    must know besides
+    DataFrame
+        The answer. ``attrs["title"]`` describes it; ``attrs["notes"]``, if it exists, lists what a
+        reader must know in addition.
 
     Raises
     ------
-    ValueError : an unknown question, an unknown, missing or wrong option, a run that was not
-        explained, a file that is no Parquet, or as the question says
+    QuestionError
+        If the question or an option is unknown, an option is missing or has a wrong value, the run
+        was not explained or has a damaged file, or as the question says.
+
+    Examples
+    --------
+    >>> ask("runs/demo", "words-by-label", valence="negative", top=5)  # doctest: +SKIP
     """
-    function = _question(question)
-    known = _options(function)
+    function = _get_question(question)
+    known = _get_options(function)
     for name in options:
         if name not in known:
-            raise ValueError(f"{question} has no option {name!r}. {did_you_mean(name, known)}")
+            raise QuestionError(
+                f"{question} has no option {name!r}.",
+                setting=name,
+                remedy=did_you_mean(name, known),
+            )
     for name, parameter in known.items():
         if parameter.default is parameter.empty and name not in options:
-            raise ValueError(
-                f"{question} needs a {name}: depmm ask {run} {question} {name.upper()}"
+            raise QuestionError(
+                f"{question} needs a {name}: depmm ask {run} {question} {name.upper()}",
+                setting=name,
             )
-    given = {name: _converted(question, known[name], value) for name, value in options.items()}
-    return function(Path(run), **given)
+    converted = {name: _convert(question, known[name], value) for name, value in options.items()}
+    return function(Path(run), **converted)
 
 
 def parse_options(question: str, arguments: Sequence[str]) -> dict[str, str]:
-    """Read ``KEY=VALUE`` of a command line; what has no ``=`` is what the question is about.
+    """Parse the options of a command line.
+
+    Parameters
+    ----------
+    question : str
+        One of ``QUESTIONS``.
+    arguments : sequence of str
+        ``KEY=VALUE``; an argument without ``=`` is the value of the option that the question
+        requires.
+
+    Returns
+    -------
+    dict of str to str
+        Values by option.
 
     Raises
     ------
-    ValueError : an unknown question, an option given twice, or one that is no ``KEY=VALUE``
+    QuestionError
+        If the question is unknown, an option is given twice, or an argument is not KEY=VALUE.
     """
-    known = _options(_question(question))
-    about = [name for name, parameter in known.items() if parameter.default is parameter.empty]
+    known = _get_options(_get_question(question))
+    required = [name for name, parameter in known.items() if parameter.default is parameter.empty]
     options: dict[str, str] = {}
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not equals:
-            if not about or about[0] in options:
-                raise ValueError(f"{question}: {argument!r} is no option: write KEY=VALUE")
-            key, value = about[0], argument
+            if not required or required[0] in options:
+                raise QuestionError(
+                    f"{question}: {argument!r} is not an option. Write KEY=VALUE.", value=argument
+                )
+            key, value = required[0], argument
         if key in options:
-            raise ValueError(f"{question}: {key} is given twice")
+            raise QuestionError(f"{question}: {key} is given twice.", setting=key, value=value)
         options[key] = value
     return options
 
 
-def described() -> str:
-    """Name every question with its options, a line each."""
+def describe_questions() -> str:
+    """Describe every question with its options.
+
+    Returns
+    -------
+    str
+        Two lines per question.
+    """
     lines = []
     for name, function in QUESTIONS.items():
         options = [
             key.upper() if parameter.default is parameter.empty else f"[{key}=]"
-            for key, parameter in _options(function).items()
+            for key, parameter in _get_options(function).items()
         ]
-        about = inspect.cleandoc(function.__doc__ or "").split("\n", 1)[0]
-        lines.append(f"  {name} {' '.join(options)}\n      {about}")
+        summary = inspect.cleandoc(function.__doc__ or "").split("\n", 1)[0]
+        lines.append(f"  {name} {' '.join(options)}\n      {summary}")
     return "\n".join(lines)
 
 
-def _question(name: str) -> Question:
+def _get_question(name: str) -> Question:
     if name not in QUESTIONS:
-        raise ValueError(f"question {name!r} is unknown. {did_you_mean(name, QUESTIONS)}")
+        raise QuestionError(
+            f"question {name!r} is unknown.",
+            setting="question",
+            value=name,
+            remedy=did_you_mean(name, QUESTIONS),
+        )
     return QUESTIONS[name]
 
 
-def _options(function: Question) -> dict[str, inspect.Parameter]:
+def _get_options(function: Question) -> dict[str, inspect.Parameter]:
+    """Return the parameters of a question, without the run."""
     return dict(list(inspect.signature(function).parameters.items())[1:])
 
 
-def _converted(question: str, parameter: inspect.Parameter, value: Any) -> Any:
+def _convert(question: str, parameter: inspect.Parameter, value: Any) -> Any:
     try:
         return TypeAdapter(parameter.annotation).validate_python(value)
     except ValidationError as error:
-        raise ValueError(
-            f"{question}: {parameter.name}={value}: {error.errors()[0]['msg']}"
+        raise QuestionError(
+            f"{question}: {parameter.name}={value}: {error.errors()[0]['msg']}.",
+            setting=parameter.name,
+            value=value,
         ) from None

@@ -1,32 +1,34 @@
-"""What else may lie behind a difference between two groups of people."""
+"""Confounds of a difference between the labels."""
 
 import pandas as pd
 from scipy.stats import fisher_exact
 
 from depmm.corpora.manifest import SUBJECT_KEY
 
-UNEVEN = 0.05  # p of gender between the groups, below which it is said
+ALPHA = 0.05  # p of gender by label, below which the answer carries a note
 
 
-def uneven_gender(people: pd.DataFrame) -> str | None:
-    """Say so where one group has more women: what tells women from men then looks like a word.
+def describe_uneven_gender(subjects: pd.DataFrame) -> str | None:
+    """Describe a dependence of gender and label, which makes a gender difference look like a word.
 
     Parameters
     ----------
-    people : corpus, subject, ``group`` (0, 1 or null) and ``gender``; rows may repeat
+    subjects : DataFrame
+        Columns corpus, subject, ``label`` (0, 1 or missing) and ``gender``; rows may repeat.
 
     Returns
     -------
-    a sentence, or None where gender and group are independent for all that can be seen (Fisher's
-    exact test of two genders by two groups)
+    str or None
+        A sentence; None if gender and label are not significantly dependent (Fisher's exact test of
+        two genders by two labels).
     """
-    known = people.dropna(subset=["label", "gender"]).drop_duplicates([*SUBJECT_KEY, "label"])
+    known = subjects.dropna(subset=["label", "gender"]).drop_duplicates([*SUBJECT_KEY, "label"])
     counts = pd.crosstab(known["label"], known["gender"])
-    if counts.shape != (2, 2) or (p := fisher_exact(counts.to_numpy()).pvalue) >= UNEVEN:
+    if counts.shape != (2, 2) or (p := fisher_exact(counts.to_numpy()).pvalue) >= ALPHA:
         return None
-    (first, rest), (own, others) = counts.to_numpy().tolist()
+    (first0, second0), (first1, second1) = counts.to_numpy().tolist()
     return (
-        f"{own} of {own + others} people of group 1 and {first} of {first + rest} of group 0 are "
-        f"{counts.columns[0]} (Fisher's exact p = {p:.2g}): a difference may only tell women from "
-        "men; compare with stratify_by=gender"
+        f"{first1} of {first1 + second1} subjects with label 1 and {first0} of {first0 + second0} "
+        f"with label 0 are {counts.columns[0]} (Fisher's exact test, p = {p:.2g}): a difference "
+        "between the labels may be one between the genders. Compare with stratify_by=gender."
     )

@@ -1,4 +1,4 @@
-"""What a question reads of an explained run: its attributions, and what its people are."""
+"""Read what questions need from an explained run: attributions and columns of subjects."""
 
 import difflib
 from collections.abc import Sequence
@@ -8,90 +8,210 @@ import pandas as pd
 
 from depmm.corpora.manifest import SESSION_KEY
 from depmm.errors import did_you_mean
-from depmm.interpret.query.confounds import uneven_gender
+from depmm.interpret.attribution.methods import ON_REQUEST, SELECTED, SHAPLEY
+from depmm.interpret.errors import QuestionError
+from depmm.interpret.query.confounds import describe_uneven_gender
 from depmm.interpret.query.misclassified import MODEL_KEY
-from depmm.interpret.query.sql import columns, read
+from depmm.interpret.query.sql import list_columns, read_table
 
-METHODS = ("permutation", "integrated_gradients", "shapley")
+STATISTICS = (
+    "effect: Hedges' g, label 1 minus label 0, with its 95 % confidence interval over subjects; p: "
+    "permutation of subjects; q: Benjamini-Hochberg"
+)
+_REQUESTED = {method.name for method in ON_REQUEST}
 
 
-def measures_of(run: Path) -> list[str]:
-    """Columns of the attributions that say something of a step."""
+def format_title(text: str, stratify_by: str | None) -> str:
+    """Add the stratification and the meaning of the statistics to the title of an answer.
+
+    Parameters
+    ----------
+    text : str
+        Title.
+    stratify_by : str, optional
+        Column that the question stratifies by.
+
+    Returns
+    -------
+    str
+        The whole title.
+    """
+    stratified = f", stratified by {stratify_by}" if stratify_by else ""
+    return f"{text}{stratified} ({STATISTICS})"
+
+
+def list_measures(run: Path) -> list[str]:
+    """List the columns of the attributions that words can be ranked by.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of an explained run.
+
+    Returns
+    -------
+    list of str
+        Names of the columns.
+    """
     return [
         name
-        for name in columns(run, "attributions")
-        if name in METHODS or name.startswith(("occlusion", "selected"))
+        for name in list_columns(run, "attributions")
+        if name in _REQUESTED or name.startswith(("occlusion", SELECTED))
     ]
 
 
-def usual_measure(run: Path) -> str:
-    """Rank by Shapley values, which find planted words best, where they were computed."""
-    return "shapley" if "shapley" in columns(run, "attributions") else "occlusion"
+def choose_default_measure(run: Path) -> str:
+    """Choose Shapley values, which rank planted words best, if they were computed.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of an explained run.
+
+    Returns
+    -------
+    str
+        ``shapley`` or ``occlusion``.
+    """
+    return SHAPLEY.name if SHAPLEY.name in list_columns(run, "attributions") else "occlusion"
 
 
-def attributions(run: Path, measures: Sequence[str], stratify_by: str | None) -> pd.DataFrame:
-    """Read steps with some measures, ``selected`` where there is such, and a column of people.
+def read_attributions(run: Path, measures: Sequence[str], stratify_by: str | None) -> pd.DataFrame:
+    """Read steps with some measures, ``selected`` if it exists, and a column of subjects.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of an explained run.
+    measures : sequence of str
+        Columns of the attributions.
+    stratify_by : str, optional
+        Column of the attributions or predictions.
+
+    Returns
+    -------
+    DataFrame
+        One row per step.
 
     Raises
     ------
-    ValueError : an unknown measure or column
+    QuestionError
+        If a measure or column is unknown.
     """
-    known = measures_of(run)
+    known = list_measures(run)
     for name in measures:
         if name not in known:
-            raise ValueError(f"rank_by={name}: is not measured here. {did_you_mean(name, known)}")
+            raise QuestionError(
+                f"rank_by={name}: the run has no such measure.",
+                setting="rank_by",
+                value=name,
+                remedy=did_you_mean(name, known),
+            )
     keys = [*SESSION_KEY, *MODEL_KEY, "label", "step", "word", "valence"]
-    wanted = [*keys, *measures, *{"selected"}.intersection(known).difference(measures)]
-    names = ", ".join(f'"{name}"' for name in wanted)
-    table = read(run, "attributions", f"SELECT {names} FROM attributions")
-    return with_column(run, table, stratify_by)
+    selected = {SELECTED}.intersection(known).difference(measures)
+    names = ", ".join(f'"{name}"' for name in [*keys, *measures, *selected])
+    table = read_table(run, "attributions", f"SELECT {names} FROM attributions")
+    return add_subject_column(run, table, stratify_by)
 
 
-def with_column(run: Path, table: pd.DataFrame, stratify_by: str | None) -> pd.DataFrame:
-    """Add a column of people (gender) from the predictions, where the table does not have it."""
-    if stratify_by is None or stratify_by in table:
+def add_subject_column(run: Path, table: pd.DataFrame, column: str | None) -> pd.DataFrame:
+    """Add a column of subjects, such as gender, from the predictions.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of a run.
+    table : DataFrame
+        Rows with the session key.
+    column : str, optional
+        Name of the column.
+
+    Returns
+    -------
+    DataFrame
+        The table with the column, unless it is None or exists already.
+
+    Raises
+    ------
+    QuestionError
+        If the predictions have no such column.
+    """
+    if column is None or column in table:
         return table
-    known = columns(run, "predictions")
-    if stratify_by not in known:
-        raise ValueError(
-            f"stratify_by={stratify_by}: is no column. {did_you_mean(stratify_by, known)}"
+    known = list_columns(run, "predictions")
+    if column not in known:
+        raise QuestionError(
+            f"stratify_by={column}: the predictions have no such column.",
+            setting="stratify_by",
+            value=column,
+            remedy=did_you_mean(column, known),
         )
-    people = read(
-        run,
-        "predictions",
-        f'SELECT DISTINCT corpus, subject, session, "{stratify_by}" FROM predictions',
-    )
-    return table.merge(people, on=SESSION_KEY, how="left")
+    names = ", ".join(f'"{name}"' for name in [*SESSION_KEY, column])
+    sessions = read_table(run, "predictions", f"SELECT DISTINCT {names} FROM predictions")
+    return table.merge(sessions, on=SESSION_KEY, how="left")
 
 
-def cautions(run: Path, stratify_by: str | None) -> list[str]:
-    """What a reader of a difference between the groups must know besides."""
+def list_confounds(run: Path, stratify_by: str | None) -> list[str]:
+    """List confounds of a difference between the labels, as notes for the reader.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of an explained run.
+    stratify_by : str, optional
+        Column that the question stratifies by; with any, there are no notes.
+
+    Returns
+    -------
+    list of str
+        Sentences.
+    """
     if stratify_by is not None or not (run / "predictions.parquet").is_file():
         return []
-    if "gender" not in columns(run, "predictions"):
+    if "gender" not in list_columns(run, "predictions"):
         return []
-    people = read(
+    sessions = read_table(
         run,
         "attributions",
         "SELECT DISTINCT corpus, subject, session, label FROM attributions WHERE label IS NOT NULL",
     )
-    caution = uneven_gender(with_column(run, people, "gender"))
-    return [] if caution is None else [caution]
+    note = describe_uneven_gender(add_subject_column(run, sessions, "gender"))
+    return [] if note is None else [note]
 
 
-def check_name(run: Path, column: str, value: str, subject: str) -> None:
-    """Refuse a value that no row has, and name those near to it."""
+def check_value(run: Path, column: str, value: str, subject: str) -> None:
+    """Check that a row has a value, and name similar ones if not.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of an explained run.
+    column : str
+        Column of the attributions.
+    value : str
+        Value of the column.
+    subject : str
+        Subject whose rows are searched; empty for all.
+
+    Raises
+    ------
+    QuestionError
+        If no row has the value.
+    """
     where = "WHERE subject = ?" if subject else ""
-    names = read(
+    known = read_table(
         run,
         "attributions",
         f"SELECT DISTINCT {column} AS name FROM attributions {where} ORDER BY name",
         [subject] if subject else [],
     )["name"].tolist()
-    if value not in names:
-        near = difflib.get_close_matches(value, names, n=3, cutoff=0.5) or names[:3]
+    if value not in known:
+        similar = difflib.get_close_matches(value, known, n=3, cutoff=0.5) or known[:3]
         of = f" of {subject}" if subject else ""
-        raise ValueError(
-            f"{column} {value!r}{of} was not explained; there are {len(names)}, e.g. "
-            f"{', '.join(near)}"
+        raise QuestionError(
+            f"{column} {value!r}{of} was not explained.",
+            column=column,
+            value=value,
+            subject=subject or None,
+            remedy=f"{len(known)} were, for example {', '.join(similar)}.",
         )

@@ -1,7 +1,7 @@
-"""Explorer: one page in which an explained run can be walked through, from words to steps.
+"""Write the explorer: one HTML page to browse an explained run from words to sessions to steps.
 
-The page holds its data and its script; it needs no server and asks no network for anything. What a
-corpus brought (words, ids) is data in it, never HTML.
+The page contains its data and its script; it needs no server and makes no request. Words and ids
+of a corpus are data in it, never HTML.
 """
 
 import base64
@@ -18,70 +18,70 @@ from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.evaluation.reports.rendering import templates, to_json_values
 from depmm.files import write_text
 from depmm.interpret.attribution.faithfulness import CURVES, compare_with_random
-from depmm.interpret.query.confounds import uneven_gender
-from depmm.interpret.query.word_means import CONFIDENCE, compared_words, word_means
+from depmm.interpret.attribution.methods import SELECTED, STEP_METHODS
+from depmm.interpret.errors import QuestionError
+from depmm.interpret.query.confounds import describe_uneven_gender
+from depmm.interpret.query.word_means import CONFIDENCE, compute_word_means, find_common_words
 
-DRAWS = 2000  # of persons, for intervals
+DRAWS = 2000  # bootstrap draws of subjects, for intervals
 PERMUTATIONS = 5000
-SESSIONS_SHOWN = 2000  # a page of 2,000 sessions of 30 steps is about 5 MB
-WORDS_SHOWN = 500  # rows of the chart; the strongest of each measure
-DIGITS = 4  # significant, in the page
+MAX_SESSIONS = 2000  # a page of 2,000 sessions of 30 steps is about 5 MB
+MAX_WORDS = 500  # rows of the chart, the strongest of each measure
+DIGITS = 4  # significant digits in the page
 
-READING = [*SESSION_KEY, "fold", "seed"]  # a session as one model saw it
-# of attributions.parquet; name -> (kind, what it means)
-METHODS = {
-    "shapley": ("Shapley value", "the step's share of the model's evidence"),
-    "occlusion": (
-        "Occlusion",
-        "the model's evidence with the step, less that with a usual step of the session instead",
-    ),
-    "permutation": (
-        "Permutation",
-        "the model's evidence with the step, less that with another step of the session instead",
-    ),
-    "integrated_gradients": (
-        "Integrated gradients",
-        "what the model's evidence gains on the way from a usual step to this one",
-    ),
-}
+READING = [*SESSION_KEY, "fold", "seed"]  # a session as one model read it
 PARTS = {"": "whole step", "_audio": "voice only", "_face": "face only"}
 ENCODERS = {"multimodal": "multimodal encoder", "audio": "voice encoder", "face": "face encoder"}
 
 
 def write_explorer(run: Path) -> Path:
-    """Write ``explorer.html`` from the tables that ``depmm explain`` left in a run folder.
+    """Write ``explorer.html`` from the tables of an explained run.
 
     Parameters
     ----------
-    run : folder with ``attributions.parquet`` and perhaps ``branches.parquet``,
-        ``modalities.parquet``, ``faithfulness.parquet``,
-        ``region_attributions.parquet`` and the predictions
+    run : Path
+        Folder with ``attributions.parquet``; the other tables of ``depmm explain`` and the
+        predictions are used if they exist.
 
     Returns
     -------
-    path of the page
+    Path
+        The page.
 
     Raises
     ------
-    ValueError : the steps are not explained yet
+    QuestionError
+        If the run was not explained.
     """
     steps = run / "attributions.parquet"
     if not steps.is_file():
-        raise ValueError(f"{steps} is not there: run depmm explain {run} first")
+        raise QuestionError(
+            f"{steps} does not exist.", file=steps, remedy=f"Run depmm explain {run} first."
+        )
     others = [
         pd.read_parquet(path) if (path := run / f"{name}.parquet").is_file() else None
         for name in ("branches", "modalities", "faithfulness", "region_attributions", "predictions")
     ]
-    content = explorer_content(pd.read_parquet(steps), *others)
+    content = build_content(pd.read_parquet(steps), *others)
     path = run / "explorer.html"
-    write_text(path, explorer_page(content, run.resolve().name))
+    write_text(path, render_page(content, run.resolve().name))
     return path
 
 
-def explorer_page(content: dict[str, Any], title: str) -> str:
-    """Put content (``explorer_content``) and script into one page.
+def render_page(content: dict[str, Any], title: str) -> str:
+    """Render content and script as one page, whose policy allows this script and no request.
 
-    Its policy lets nothing run but this script, and nothing be fetched.
+    Parameters
+    ----------
+    content : dict
+        From ``build_content``.
+    title : str
+        Name of the run.
+
+    Returns
+    -------
+    str
+        HTML.
     """
     script = files("depmm.interpret.query").joinpath("explorer.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -89,7 +89,7 @@ def explorer_page(content: dict[str, Any], title: str) -> str:
     return template.render(title=title, content=content, script=script, digest=digest)
 
 
-def explorer_content(
+def build_content(
     attributions: pd.DataFrame,
     branches: pd.DataFrame | None = None,
     modalities: pd.DataFrame | None = None,
@@ -104,168 +104,181 @@ def explorer_content(
 
     Parameters
     ----------
-    attributions, branches, modalities, faithfulness, regions : as ``explain_sessions`` describes
-        them
-    predictions : of the run, for the gender of the explained people
-    draws : of the bootstrap over persons
-    permutations : of the groups' labels
+    attributions : DataFrame
+        As ``depmm.schemas.explanations.ATTRIBUTIONS``.
+    branches : DataFrame, optional
+        As ``BRANCHES``.
+    modalities : DataFrame, optional
+        As ``MODALITIES``.
+    faithfulness : DataFrame, optional
+        As ``FAITHFULNESS``.
+    regions : DataFrame, optional
+        As ``REGION_ATTRIBUTIONS``.
+    predictions : DataFrame, optional
+        Predictions of the run, for the gender of the explained subjects.
+    draws : int, default 2000
+        Bootstrap draws of subjects.
+    permutations : int, default 5000
+        Permutations of the labels.
 
     Returns
     -------
-    ``measures`` that these tables have; ``words`` (word, valence); ``statistics``, for each measure
-    one row a word, strongest first (``word_means``); ``sessions``, each with its steps,
-    branches and modalities; ``places``, one row each like a word; ``faithfulness`` of the
-    explanations; a ``caution``, or None; ``counts``; and how it was computed
+    dict
+        ``measures`` of these tables; ``words`` (word, valence); ``statistics``, for each measure
+        one row per word, the strongest first (``compute_word_means``); ``sessions``, each with
+        its steps, branches and modalities; ``regions``, one row each like a word;
+        ``faithfulness`` of the methods; a ``caution``, or None; ``counts``; and how it was
+        computed.
     """
     steps = attributions.sort_values([*READING, "step"], ignore_index=True)
-    measures = _measures(steps)
+    measures = _list_measures(steps)
     binary = bool(steps["label"].notna().any())
-    spoken = steps.dropna(subset=["word", "label"] if binary else ["word"])
-    valences = spoken.groupby("word")["valence"].first()
+    readings = steps.dropna(subset=["word", "label"] if binary else ["word"])
+    valences = readings.groupby("word")["valence"].first()
     statistics = {
-        name: word_means(spoken, name, draws, permutations)[:WORDS_SHOWN] for name in measures
+        name: compute_word_means(readings, name, draws, permutations)[:MAX_WORDS]
+        for name in measures
     }
-    number = {word: index for index, word in enumerate(valences.index)}
+    word_index = {word: index for index, word in enumerate(valences.index)}
     for rows in statistics.values():
         for row in rows:
-            row["word"] = number[row["word"]]
-    readings = steps[READING].drop_duplicates()
-    shown = _sample(readings)
+            row["word"] = word_index[row["word"]]
+    sessions = steps[READING].drop_duplicates()
+    listed = _sample(sessions)
     content = {
-        "answer": "y_prob" if "y_prob" in steps else "score_pred",
         "binary": binary,
         "splits": sorted(steps["split"].unique()),
         "counts": {
             "sessions": len(steps[SESSION_KEY].drop_duplicates()),
-            "persons": len(steps[SUBJECT_KEY].drop_duplicates()),
-            "readings": len(readings),
-            "shown": len(shown),
-            "words": len(number),
-            "rare": len(number) - len(compared_words(spoken)),
+            "subjects": len(steps[SUBJECT_KEY].drop_duplicates()),
+            "readings": len(sessions),
+            "listed": len(listed),
+            "words": len(word_index),
+            "rare": len(word_index) - len(find_common_words(readings)),
         },
         "confidence": CONFIDENCE,
         "draws": draws,
         "permutations": permutations,
         "measures": list(measures.values()),
-        "words": [{"word": word, "valence": valences[word]} for word in number],
+        "words": [{"word": word, "valence": valences[word]} for word in word_index],
         "statistics": statistics,
-        "regions": [] if regions is None else _regions(regions, draws, permutations),
-        "faithfulness": [] if faithfulness is None else _faithfulness(faithfulness, draws),
-        "caution": None if predictions is None else _caution(steps, predictions),
-        "sessions": _sessions(shown, steps, measures, number, branches, modalities),
+        "regions": [] if regions is None else _compare_regions(regions, draws, permutations),
+        "faithfulness": [] if faithfulness is None else _compare_methods(faithfulness, draws),
+        "caution": None if predictions is None else _find_caution(steps, predictions),
+        "sessions": _list_sessions(listed, steps, measures, word_index, branches, modalities),
     }
-    return to_json_values(_rounded(content))
+    values: dict[str, Any] = to_json_values(_round(content))
+    return values
 
 
-def _measures(steps: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """Columns that can be shown: name -> name, kind, label and meaning."""
+def _list_measures(steps: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """List the columns that can be shown: name -> name, kind, label and meaning."""
     candidates = [
-        (method + part, kind, label, meaning)
-        for method, (kind, meaning) in METHODS.items()
+        (method.name + part, method.title, label, method.meaning)
+        for method in STEP_METHODS
         for part, label in PARTS.items()
     ]
-    picked = "share of the heads of this encoder's first layer that pick the step"
+    meaning = "share of the heads of this encoder's first layer that select the step"
     candidates += [
-        (f"selected_{name}", "Attention", label, picked) for name, label in ENCODERS.items()
+        (f"{SELECTED}_{name}", "Attention", label, meaning) for name, label in ENCODERS.items()
     ]
     present = [row for row in candidates if row[0] in steps and steps[row[0]].notna().any()]
     names = {name for name, *_ in present}
-    for method in METHODS:  # with one modality its part is the whole
-        parts = names & {method + part for part in PARTS if part}
+    for method in STEP_METHODS:  # with one modality, its part equals the whole
+        parts = names & {method.name + part for part in PARTS if part}
         if len(parts) == 1:
             names -= parts
     columns = ("name", "kind", "label", "meaning")
     return {row[0]: dict(zip(columns, row, strict=True)) for row in present if row[0] in names}
 
 
-def _faithfulness(areas: pd.DataFrame, draws: int) -> list[dict[str, Any]]:
-    """One dict an explanation, the most faithful first: what each curve says of it."""
-    labels = {name: label for name, (label, _) in METHODS.items()} | {"selected": "Attention"}
-    found = compare_with_random(areas.rename(columns={"label": "y_true"}), draws)
-    by_method = {method: own.set_index("curve") for method, own in found.groupby("method")}
-    rows: list[dict[str, Any]] = [
-        {"method": labels[str(method)], **{curve: own.loc[curve].to_dict() for curve in CURVES}}
-        for method, own in by_method.items()
+def _compare_methods(areas: pd.DataFrame, draws: int) -> list[dict[str, Any]]:
+    """Compare each method with random orders by both curves, the most faithful method first."""
+    titles = {method.name: method.title for method in STEP_METHODS} | {SELECTED: "Attention"}
+    table = compare_with_random(areas.rename(columns={"label": "y_true"}), draws)
+    by_method = {method: rows.set_index("curve") for method, rows in table.groupby("method")}
+    methods: list[dict[str, Any]] = [
+        {"method": titles[str(method)], **{curve: rows.loc[curve].to_dict() for curve in CURVES}}
+        for method, rows in by_method.items()
     ]
-    return sorted(rows, key=lambda row: -sum(row[curve]["gain"] for curve in CURVES))
+    return sorted(methods, key=lambda row: -sum(row[curve]["gain"] for curve in CURVES))
 
 
-def _regions(regions: pd.DataFrame, draws: int, permutations: int) -> list[dict[str, Any]]:
-    """Compare the groups place by place, as words are compared; all places are tested together."""
+def _compare_regions(regions: pd.DataFrame, draws: int, permutations: int) -> list[dict[str, Any]]:
+    """Compare the labels by region, as by word; all regions are tested together."""
     as_words = regions.assign(word=regions["modality"] + "/" + regions["region"], valence=None)
-    rows = word_means(as_words, "share", draws, permutations)
-    even = as_words.groupby("word")["area"].mean()
+    rows = compute_word_means(as_words, "share", draws, permutations)
+    area = as_words.groupby("word")["area"].mean()
     order = {name: index for index, name in enumerate(as_words["word"].unique())}
     for row in rows:
         row["modality"], row["region"] = row["word"].split("/", 1)
-        row["even"] = even[row["word"]]
+        row["area"] = area[row["word"]]
     return sorted(rows, key=lambda row: order[row.pop("word")])
 
 
-def _caution(steps: pd.DataFrame, predictions: pd.DataFrame) -> str | None:
+def _find_caution(steps: pd.DataFrame, predictions: pd.DataFrame) -> str | None:
     if "gender" not in predictions:
         return None
-    people = predictions[[*SESSION_KEY, "gender"]].drop_duplicates(SESSION_KEY)
-    return uneven_gender(steps[[*SESSION_KEY, "label"]].merge(people, on=SESSION_KEY))
+    subjects = predictions[[*SESSION_KEY, "gender"]].drop_duplicates(SESSION_KEY)
+    return describe_uneven_gender(steps[[*SESSION_KEY, "label"]].merge(subjects, on=SESSION_KEY))
 
 
-def _sample(readings: pd.DataFrame) -> pd.DataFrame:
-    """Choose the sessions that the page lists: all, or as many at random as it can hold."""
-    if len(readings) <= SESSIONS_SHOWN:
-        return readings
-    return readings.sample(SESSIONS_SHOWN, random_state=0).sort_index()
+def _sample(sessions: pd.DataFrame) -> pd.DataFrame:
+    """Choose the sessions that the page lists: all, or a random sample."""
+    if len(sessions) <= MAX_SESSIONS:
+        return sessions
+    return sessions.sample(MAX_SESSIONS, random_state=0).sort_index()
 
 
-def _sessions(
-    shown: pd.DataFrame,
+def _list_sessions(
+    listed: pd.DataFrame,
     steps: pd.DataFrame,
     measures: Iterable[str],
-    number: dict[Any, int],
+    word_index: dict[Any, int],
     branches: pd.DataFrame | None,
     modalities: pd.DataFrame | None,
 ) -> list[dict[str, Any]]:
-    """One dict a session, its steps in columns."""
-    answer = "y_prob" if "y_prob" in steps else "score_pred"
-    grouped = dict(tuple(shown.merge(steps, on=READING).groupby(READING, sort=False)))
-    of_branches = _by_reading(branches, ["branch", "logit", "gate", "present"])
-    of_modalities = _by_reading(modalities, ["modality", "shapley"])
-    result = []
-    for key, own in grouped.items():
+    """List the sessions with their steps in columns."""
+    prediction = "y_prob" if "y_prob" in steps else "score_pred"
+    grouped = dict(tuple(listed.merge(steps, on=READING).groupby(READING, sort=False)))
+    branch_rows = _group_rows(branches, ["branch", "logit", "gate", "present"])
+    modality_rows = _group_rows(modalities, ["modality", "shapley"])
+    sessions = []
+    for key, rows in grouped.items():
         corpus, subject, session, fold, seed = key
-        entry = {"corpus": corpus, "subject": subject, "session": session}
-        result.append(
+        sessions.append(
             {
-                **entry,
-                "fold": fold,
-                "seed": seed,
-                "label": own["label"].iloc[0],
-                "answer": own[answer].iloc[0],
-                "step": own["step"].tolist(),
-                "word": [number.get(word) for word in own["word"]],
-                **{name: own[name].tolist() for name in measures},
-                "branches": of_branches.get(key, []),
-                "modalities": of_modalities.get(key, []),
+                **{"corpus": corpus, "subject": subject, "session": session},
+                **{"fold": fold, "seed": seed},
+                "label": rows["label"].iloc[0],
+                "prediction": rows[prediction].iloc[0],
+                "step": rows["step"].tolist(),
+                "word": [word_index.get(word) for word in rows["word"]],
+                **{name: rows[name].tolist() for name in measures},
+                "branches": branch_rows.get(key, []),
+                "modalities": modality_rows.get(key, []),
             }
         )
-    return result
+    return sessions
 
 
-def _by_reading(
+def _group_rows(
     table: pd.DataFrame | None, columns: list[str]
-) -> dict[tuple, list[dict[Any, Any]]]:
-    """Rows of an optional table by session, with those of its columns that are there."""
+) -> dict[tuple[Any, ...], list[dict[Any, Any]]]:
+    """Group the rows of an optional table by session, with those of the columns that it has."""
     if table is None:
         return {}
     columns = [name for name in columns if name in table]
-    return {key: own[columns].to_dict("records") for key, own in table.groupby(READING, sort=False)}
+    groups = table.groupby(READING, sort=False)
+    return {key: rows[columns].to_dict("records") for key, rows in groups}
 
 
-def _rounded(value: Any) -> Any:
-    """Cut floats to ``DIGITS`` significant digits, as nobody reads more in a picture."""
+def _round(value: Any) -> Any:
+    """Round floats to ``DIGITS`` significant digits, which is more than a chart shows."""
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: _round(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
+        return [_round(item) for item in value]
     if value is None or value is pd.NA:
         return None
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float | np.floating) else value

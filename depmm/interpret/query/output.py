@@ -1,60 +1,116 @@
-"""An answer as text, CSV, JSON or a figure."""
+"""Write an answer as text, CSV, JSON or a figure."""
 
-import os
 from pathlib import Path
 
 import pandas as pd
+
+from depmm.files import write_bytes
+from depmm.interpret.errors import QuestionError
 
 FORMATS = {".txt": "table", ".csv": "csv", ".json": "json", ".svg": "figure", ".png": "figure"}
 
 
 def choose_format(form: str | None, out: Path | None, run: Path) -> str:
-    """Choose table, csv, json or figure by what was asked for and the ending of the file.
+    """Choose the format of an answer from the request and the suffix of the file.
+
+    Parameters
+    ----------
+    form : {"table", "csv", "json", "figure"}, optional
+        Requested format.
+    out : Path, optional
+        File to write.
+    run : Path
+        Folder of the run, whose files must not be overwritten.
+
+    Returns
+    -------
+    {"table", "csv", "json", "figure"}
+        The format.
 
     Raises
     ------
-    ValueError : an unknown ending, one that contradicts the format, a figure without a file, a
-        folder that is not there, a file of the run that is there already
+    QuestionError
+        If the suffix is unknown or contradicts the format, a figure has no file, the folder of the
+        file does not exist, or the file exists in the folder of the run.
     """
     if out is None:
         if form == "figure":
-            raise ValueError("a figure needs a file: --out words.svg or words.png")
+            raise QuestionError(
+                "a figure needs a file: --out words.svg or --out words.png.",
+                setting="out",
+                value=form,
+            )
         return form or "table"
     if out.suffix not in FORMATS:
-        raise ValueError(f"--out {out}: the ending is none of {', '.join(FORMATS)}")
+        raise QuestionError(
+            f"--out {out}: the suffix {out.suffix!r} is unknown. Use {', '.join(FORMATS)}.",
+            setting="out",
+            value=out.suffix,
+        )
     if form and form != FORMATS[out.suffix]:
-        raise ValueError(
-            f"--out {out} is a {FORMATS[out.suffix]}, --format says {form}: leave one out"
+        raise QuestionError(
+            f"--out {out} is a {FORMATS[out.suffix]} and --format says {form}. Leave one out.",
+            setting="format",
+            value=form,
         )
     if not out.parent.is_dir():
-        raise ValueError(f"--out {out}: {out.parent} is no folder")
+        raise QuestionError(
+            f"--out {out}: the folder {out.parent} does not exist.", setting="out", file=out.parent
+        )
     if out.exists() and run.resolve() in out.resolve().parents:
-        raise ValueError(
-            f"--out {out} is there, in the folder of the run: choose another name, or delete it"
+        raise QuestionError(
+            f"--out {out} exists in the folder of the run. Choose another name, or delete it.",
+            setting="out",
+            file=out,
         )
     return FORMATS[out.suffix]
 
 
 def write_answer(answer: pd.DataFrame, form: str, out: Path) -> list[str]:
-    """Write an answer to a file, whole or not at all; returns notes for the reader."""
+    """Write an answer to a file, atomically.
+
+    Parameters
+    ----------
+    answer : DataFrame
+        The answer of a question.
+    form : {"table", "csv", "json", "figure"}
+        Format, from ``choose_format``.
+    out : Path
+        The file.
+
+    Returns
+    -------
+    list of str
+        Notes for the reader.
+    """
     notes: list[str] = []
     if form == "figure":
-        from depmm.interpret.query.dot_chart import as_figure  # Matplotlib is slow to load
+        from depmm.interpret.query.dot_chart import draw_dot_chart  # Matplotlib is slow to import
 
-        content, notes = as_figure(answer, out.suffix)
+        content, notes = draw_dot_chart(answer, out.suffix)
     else:
-        content = as_text(answer, form).encode()
-    part = out.with_suffix(out.suffix + ".part")
-    part.write_bytes(content)
-    os.replace(part, out)
+        content = format_answer(answer, form).encode()
+    write_bytes(out, content)
     return notes
 
 
-def as_text(answer: pd.DataFrame, form: str) -> str:
-    """Write an answer as a ``table`` for a reader, as ``csv`` or as ``json`` (a list of rows).
+def format_answer(answer: pd.DataFrame, form: str) -> str:
+    """Format an answer as text.
 
-    Numbers are rounded in the table only; what is undefined is NaN there, empty in CSV and null in
-    JSON, which knows no infinity either.
+    Numbers are rounded in the table only. A missing value is NaN in the table, empty in CSV and
+    null in JSON, which has no infinity either.
+
+    Parameters
+    ----------
+    answer : DataFrame
+        The answer of a question.
+    form : {"table", "csv", "json"}
+        A table for a reader with its title, CSV, or JSON (a list of rows).
+
+    Returns
+    -------
+    str
+        The text, which ends with a line break.
     """
     if form == "csv":
         return answer.to_csv(index=False, lineterminator="\n")

@@ -1,9 +1,10 @@
-"""A run's Parquet files as tables of DuckDB, which reads these files and touches nothing else.
+"""Query the Parquet files of a run with DuckDB, which can read these files and nothing else.
 
-Each file is a view, so a table of 50 million rows stays on disk and only the columns and rows that
-a question needs are read. Before a question is asked the connection is locked: DuckDB refuses every
-other file, the network, extensions and changes of its settings (its ``allowed_paths``,
-``enable_external_access`` and ``lock_configuration``).
+Each file is a view, so that a table of 50 million rows stays on disk and only the columns and rows
+of a query are read. Before a query is run, the connection is locked by DuckDB's own settings:
+``allowed_paths`` lists the files of the run, ``enable_external_access`` switches off every other
+file, the network and extensions, and ``lock_configuration`` makes these settings final. A query is
+one SELECT with limits of memory, time and rows.
 """
 
 from collections.abc import Sequence
@@ -13,124 +14,184 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pandas as pd
 
+from depmm.interpret.errors import QuestionError
+from depmm.schemas.explanations import EXPLANATIONS
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, Error, Statement
 
-# by depmm explain
-EXPLAINED = (
-    "attributions",
-    "attention",
-    "branches",
-    "modalities",
-    "faithfulness",
-    "region_attributions",
-)
-TRAINED = ("predictions", "history")
-MEMORY = "2GB"  # of tables, sorts and joins; a single huge value, as of repeat(), is not counted
+TABLES = (*EXPLANATIONS, "predictions", "history")
+MEMORY = "2GB"  # of tables, sorts and joins; a single huge value, as of repeat(), does not count
 
 
-def sql(run: Path | str, text: str, rows: int = 10_000, seconds: float = 60.0) -> pd.DataFrame:
-    """Answer one SELECT over the tables of a run.
+def run_sql(run: Path | str, text: str, rows: int = 10_000, seconds: float = 60.0) -> pd.DataFrame:
+    """Run one SELECT over the tables of a run.
 
     Parameters
     ----------
-    run : folder; its tables are those of ``EXPLAINED`` and ``TRAINED`` that are there
-    text : SELECT, WITH, FROM, DESCRIBE, SUMMARIZE or SHOW TABLES
-    rows : at most; ``attrs["notes"]`` of the answer says where it was cut
-    seconds : after which the question is given up
+    run : Path or str
+        Folder of a run; its tables are those of ``TABLES`` that exist.
+    text : str
+        SELECT, WITH, FROM, DESCRIBE, SUMMARIZE or SHOW TABLES.
+    rows : int, default 10000
+        Largest number of rows.
+    seconds : float, default 60
+        Time after which the query is stopped.
+
+    Returns
+    -------
+    DataFrame
+        The rows; ``attrs["notes"]`` says if rows were cut off.
 
     Raises
     ------
-    ValueError : another statement than a SELECT, or several; a mistake in it; a file of its own;
-        too long or too large; a run without tables, or with a file that is no Parquet
+    QuestionError
+        If the text is not exactly one SELECT or has an error, reads a file that is not a table of
+        the run, takes too long or too much memory, or if the run has no tables or a damaged file.
     """
     import duckdb
 
     run = Path(run)
-    names = [name for name in (*EXPLAINED, *TRAINED) if _file(run, name).is_file()]
+    names = [name for name in TABLES if _get_path(run, name).is_file()]
     if not names:
-        raise ValueError(
-            f"{run} holds no table: give the folder of a run, and run depmm explain {run} first"
+        raise QuestionError(
+            f"{run} has no table.",
+            file=run,
+            remedy=f"Give the folder of a run, and run depmm explain {run} first.",
         )
-    with open_tables(run, names) as connection:
+    tables = f"Tables: {', '.join(names)}."
+    with connect(run, names) as connection:
         try:
-            select = _one_select(connection, text)
+            statement = _parse_select(connection, text)
             timer = Timer(seconds, connection.interrupt)
             timer.start()
             try:
-                table = _first_rows(connection.execute(select), rows + 1)
+                table = _fetch_rows(connection.execute(statement), rows + 1)
             finally:
                 timer.cancel()
         except duckdb.InterruptException:
-            raise ValueError(
-                f"the SQL took longer than {seconds:g} s: filter or aggregate more"
+            raise QuestionError(
+                f"the query took longer than {seconds:g} s. Filter or aggregate more.",
+                setting="seconds",
+                value=seconds,
             ) from None
         except duckdb.OutOfMemoryException:
-            raise ValueError(
-                f"the SQL needs more than {MEMORY}: filter or aggregate more"
+            raise QuestionError(
+                f"the query needs more than {MEMORY} of memory. Filter or aggregate more.",
+                setting="memory_limit",
+                value=MEMORY,
             ) from None
         except duckdb.PermissionException as error:
-            raise ValueError(
-                f"{_first_line(error)}. The SQL reads the tables of the run alone: "
-                f"{', '.join(names)}"
+            raise QuestionError(
+                f"SQL: {_get_first_line(error)}. A query reads the tables of the run only.",
+                setting="sql",
+                value=text,
+                remedy=tables,
             ) from None
         except duckdb.Error as error:
             _raise_if_damaged(run, names, error, connection)
-            raise ValueError(
-                f"SQL: {_first_line(error)}. Tables here: {', '.join(names)}; their columns: "
-                "DESCRIBE TABLE_NAME"
+            raise QuestionError(
+                f"SQL: {_get_first_line(error)}.",
+                setting="sql",
+                value=text,
+                remedy=f"{tables} DESCRIBE TABLE_NAME lists columns.",
             ) from None
     if len(table) > rows:
         table = table.head(rows)
-        table.attrs["notes"] = [f"cut after {rows} rows: write LIMIT, or filter or aggregate more"]
+        note = f"cut off after {rows} rows: write LIMIT, or filter or aggregate more"
+        table.attrs["notes"] = [note]
     return table
 
 
-def read(run: Path, name: str, text: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
-    """Answer a question of ours over one table; see ``columns``.
+def read_table(run: Path, name: str, text: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
+    """Run a query of this package over one table.
 
     Parameters
     ----------
-    run : folder
-    name : of the table
-    text : SQL; ``?`` stands for a parameter
+    run : Path
+        Folder of a run.
+    name : str
+        Name of the table.
+    text : str
+        SQL; ``?`` stands for a parameter.
+    parameters : sequence, optional
+        Values of the parameters.
+
+    Returns
+    -------
+    DataFrame
+        The rows.
 
     Raises
     ------
-    ValueError : the file is not there, or no Parquet
+    QuestionError
+        If the file does not exist, is damaged, or lacks a column.
     """
     import duckdb
 
-    if not (path := _file(run, name)).is_file():
-        remedy = f"run depmm explain {run} first" if name in EXPLAINED else "train it to the end"
-        raise ValueError(f"{path} is not there: {remedy}, or check the folder")
-    with open_tables(run, [name]) as connection:
+    if not (path := _get_path(run, name)).is_file():
+        raise QuestionError(
+            f"{path} does not exist.",
+            file=path,
+            remedy=f"Run depmm explain {run} first, or check the folder."
+            if name in EXPLANATIONS
+            else "Train the run to its end, or check the folder.",
+        )
+    with connect(run, [name]) as connection:
         try:
             return connection.execute(text, list(parameters)).df()
         except (duckdb.BinderException, duckdb.CatalogException) as error:
-            raise ValueError(
-                f"{path}: {_first_line(error)}. Written by another version? Run depmm explain "
-                f"{run} again"
+            raise QuestionError(
+                f"{path}: {_get_first_line(error)}.",
+                file=path,
+                remedy=f"If another version wrote the file, run depmm explain {run} again.",
             ) from None
         except duckdb.Error as error:
             _raise_damaged(run, name, error)
 
 
-def columns(run: Path, name: str) -> list[str]:
-    """Names of a table's columns; errors as ``read``."""
-    return read(run, name, f"SELECT * FROM {name} LIMIT 0").columns.tolist()
+def list_columns(run: Path, name: str) -> list[str]:
+    """List the columns of a table.
 
+    Parameters
+    ----------
+    run : Path
+        Folder of a run.
+    name : str
+        Name of the table.
 
-def _file(run: Path, name: str) -> Path:
-    return (run / f"{name}.parquet").absolute()
-
-
-def open_tables(run: Path, names: Sequence[str]) -> "DuckDBPyConnection":
-    """Open a database in memory with files of a run as views, and lock it.
+    Returns
+    -------
+    list of str
+        Names of the columns.
 
     Raises
     ------
-    ValueError : a file is no Parquet
+    QuestionError
+        As ``read_table``.
+    """
+    return read_table(run, name, f"SELECT * FROM {name} LIMIT 0").columns.tolist()
+
+
+def connect(run: Path, names: Sequence[str]) -> "DuckDBPyConnection":
+    """Open a locked database in memory with tables of a run as views.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of a run.
+    names : sequence of str
+        Names of the tables.
+
+    Returns
+    -------
+    DuckDBPyConnection
+        A connection that can read the files of these tables only.
+
+    Raises
+    ------
+    QuestionError
+        If a file is damaged.
     """
     import duckdb
 
@@ -143,41 +204,51 @@ def open_tables(run: Path, names: Sequence[str]) -> "DuckDBPyConnection":
     connection = duckdb.connect(":memory:", config=settings)
     allowed = []
     for name in names:
-        path = str(_file(run, name))
-        # a run may be called demo[1]; it must not stand for other files
+        path = str(_get_path(run, name))
+        # a folder named demo[1] must not be read as a pattern that matches other files
         pattern = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
         allowed += [path, pattern]
         try:
-            connection.execute(f"CREATE VIEW {name} AS FROM read_parquet({_quoted(pattern)})")
+            connection.execute(f"CREATE VIEW {name} AS FROM read_parquet({_quote(pattern)})")
         except duckdb.Error as error:
             connection.close()
             _raise_damaged(run, name, error)
-    connection.execute(f"SET allowed_paths = [{', '.join(map(_quoted, allowed))}]")
+    connection.execute(f"SET allowed_paths = [{', '.join(map(_quote, allowed))}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
 
 
-def _quoted(text: str) -> str:
+def _get_path(run: Path, name: str) -> Path:
+    return (run / f"{name}.parquet").absolute()
+
+
+def _quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _one_select(connection: "DuckDBPyConnection", text: str) -> "Statement":
+def _parse_select(connection: "DuckDBPyConnection", text: str) -> "Statement":
     from duckdb import StatementType
 
     statements = connection.extract_statements(text)
     if len(statements) != 1:
-        raise ValueError(f"{len(statements)} SQL statements: ask one SELECT")
+        raise QuestionError(
+            f"the SQL has {len(statements)} statements. Write one SELECT.",
+            setting="sql",
+            value=text,
+        )
     if (kind := statements[0].type) != StatementType.SELECT:
-        raise ValueError(
-            f"this is a statement of kind {str(kind).rpartition('.')[2]}: a question is one SELECT "
-            "(or WITH, FROM, DESCRIBE, SUMMARIZE, SHOW TABLES); nothing was run"
+        raise QuestionError(
+            f"the SQL is a statement of type {str(kind).rpartition('.')[2]}; it was not run.",
+            setting="sql",
+            value=text,
+            remedy="Write one SELECT (or WITH, FROM, DESCRIBE, SUMMARIZE, SHOW TABLES).",
         )
     return statements[0]
 
 
-def _first_rows(result: "DuckDBPyConnection", rows: int) -> pd.DataFrame:
-    """Fetch as many rows as are needed; the others are never made."""
+def _fetch_rows(result: "DuckDBPyConnection", rows: int) -> pd.DataFrame:
+    """Fetch no more rows than needed; the others are never computed."""
     parts = [result.fetch_df_chunk()]
     while sum(map(len, parts)) < rows and len(part := result.fetch_df_chunk()):
         parts.append(part)
@@ -187,31 +258,31 @@ def _first_rows(result: "DuckDBPyConnection", rows: int) -> pd.DataFrame:
 def _raise_if_damaged(
     run: Path, names: Sequence[str], error: "Error", connection: "DuckDBPyConnection"
 ) -> None:
-    """Tell a mistake in the SQL from a file whose pages cannot be read."""
+    """Raise if the error is due to a damaged file and not to the SQL."""
     import duckdb
 
     for name in names:
-        if str(_file(run, name)) in str(error):
+        if str(_get_path(run, name)) in str(error):
             _raise_damaged(run, name, error)
-    if type(error) is not duckdb.Error:  # a page header in pieces has no type and no file
+    if type(error) is not duckdb.Error:  # a damaged page header has no type and no file
         return
     for name in names:
         try:
-            connection.cursor().execute(f"SELECT count(hash(it)) FROM {name} AS it").fetchall()
-        except duckdb.Error as again:
-            _raise_damaged(run, name, again)
+            connection.cursor().execute(f"SELECT count(hash(t)) FROM {name} AS t").fetchall()
+        except duckdb.Error as damage:
+            _raise_damaged(run, name, damage)
 
 
 def _raise_damaged(run: Path, name: str, error: "Error") -> NoReturn:
-    remedy = (
-        f"run depmm explain {run} again"
-        if name in EXPLAINED
-        else "restore it from a copy, or train the run again"
-    )
-    raise ValueError(
-        f"{run / name}.parquet cannot be read as Parquet ({_first_line(error)}): {remedy}"
+    path = run / f"{name}.parquet"
+    raise QuestionError(
+        f"{path} cannot be read as Parquet ({_get_first_line(error)}).",
+        file=path,
+        remedy=f"Run depmm explain {run} again."
+        if name in EXPLANATIONS
+        else "Restore it from a copy, or train the run again.",
     ) from None
 
 
-def _first_line(error: "Error") -> str:
+def _get_first_line(error: "Error") -> str:
     return str(error).split("\n", 1)[0].rstrip(".!")

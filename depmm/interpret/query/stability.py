@@ -1,12 +1,18 @@
-"""Whether rankings of words agree: those of voice and face, those of several folds and seeds.
+"""Whether rankings of words agree: between voice and face, and between folds and seeds.
 
-Agreement is a rank correlation (Spearman 1904): which words stand out is asked, not by how much.
-Two rankings that come from the same people share what is peculiar to these people, so a high
-correlation of two seeds says that training is stable, not that other people would give the same.
+Agreement is Spearman's rank correlation: the question is which words stand out, not by how much.
+Two rankings of the same subjects share what is particular to these subjects. A high correlation
+between two seeds therefore shows that training is stable, not that other subjects would give the
+same ranking.
+
+References
+----------
+Spearman, "The proof and measurement of association between two things", American Journal of
+Psychology 15(1), 1904. Kendall, "A new measure of rank correlation", Biometrika 30, 1938.
 """
 
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,221 +23,258 @@ from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.evaluation.stats.bca_interval import bootstrap_interval, leave_subjects_out
 from depmm.evaluation.stats.bootstrap import bootstrap_weights
 from depmm.evaluation.stats.weighted_sums import Array
+from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.group_effects import (
-    FEWEST,
+    MIN_SUBJECTS,
     UNIT,
-    drawing_strata,
-    drawn_effects,
-    observed,
+    assign_drawing_strata,
+    compare_observed,
+    compute_drawn_effects,
 )
-from depmm.interpret.query.word_effects import in_groups, measured, readings
+from depmm.interpret.query.word_effects import (
+    pivot_measures,
+    select_comparable,
+    select_readings,
+)
 
 MODALITIES = ["occlusion_audio", "occlusion_face"]
+MIN_WORDS = 3  # words that a rank correlation needs
 
 
-def face_and_voice(
+class _Correlation(NamedTuple):
+    n: int
+    correlation: float
+    ci_low: float
+    ci_high: float
+
+
+class _Model(NamedTuple):
+    """Effects of the words of one model, and its subjects."""
+
+    name: str
+    effects: pd.Series
+    subjects: frozenset[tuple[str, ...]]
+
+
+def correlate_modalities(
     attributions: pd.DataFrame,
     stratify_by: str | None = None,
     draws: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Correlate what voice and face of the same words contribute.
+    """Correlate the occlusion of voice and face.
 
-    Over ``words``: do the words that separate the groups by voice separate them by face? (The ranks
-    of two group effects, over all words that enough people read.) Over ``steps``: where a person's
-    voice speaks for depression, does the face? (Ranks within each session, the mean of people.)
+    Over ``words``: do the words that separate the labels by voice also separate them by face? (The
+    ranks of two effects, over all words that enough subjects read.) Over ``steps``: where the voice
+    of a subject raises the logit, does the face? (Ranks within each session, the mean of subjects.)
 
     Parameters
     ----------
-    attributions : as for ``words_by_label``, with ``occlusion_audio`` and ``occlusion_face``
-    stratify_by : see ``words_by_label``; for the effects over words
-    draws, confidence, seed : of the bootstrap over people
+    attributions : DataFrame
+        As in ``compare_words``, with ``occlusion_audio`` and ``occlusion_face``.
+    stratify_by : str, optional
+        As in ``compare_words``; for the effects over words.
+    draws : int, default 2000
+        Bootstrap draws of subjects.
+    confidence : float, default 0.95
+        Confidence level of the intervals.
+    seed : int, default 0
+        Seed of the draws.
 
     Returns
     -------
-    one row an ``over`` (words, steps) and ``people`` (all, positive, negative): ``n`` (words, or
-    people), ``correlation``, ``low``, ``high``; NaN where fewer than three things can be ranked
+    DataFrame
+        One row per ``over`` (words, steps) and ``subjects`` (all, positive, negative): ``n`` (words
+        or subjects), ``correlation``, ``ci_low`` and ``ci_high``; NaN if fewer than three words,
+        steps or subjects can be ranked.
 
     Raises
     ------
-    ValueError : a run of one modality, or as ``words_by_label``
+    QuestionError
+        If the run has one modality, or as ``compare_words``.
     """
-    if missing := [name for name in MODALITIES if not _known(attributions, name)]:
-        raise ValueError(
-            f"no step has {missing[0]}: voice and face are compared in a run on both modalities"
+    if missing := [name for name in MODALITIES if not _has_values(attributions, name)]:
+        raise QuestionError(
+            f"no step has {missing[0]}: the question needs a run with both voice and face.",
+            column=missing[0],
         )
-    matrix = measured(readings(attributions, MODALITIES, stratify_by), MODALITIES)
-    own = _of_sessions(in_groups(attributions, MODALITIES, stratify_by))
-    tests = (draws, confidence, seed)
-    rows = [("words", "all", *_over_words(matrix, *tests)), ("steps", "all", *_mean(own, *tests))]
-    for name, group in (("positive", 1), ("negative", 0)):
-        rows.append(("steps", name, *_mean(own[own["label"] == group], *tests)))
-    names = ["over", "people", "n", "correlation", "low", "high"]
-    return pd.DataFrame(rows, columns=names)
+    rows = select_readings(attributions, MODALITIES, stratify_by)
+    comparable = select_comparable(attributions, MODALITIES, stratify_by)
+    by_subject = _correlate_steps(comparable)
+    test = (draws, confidence, seed)
+    found = [
+        ("words", "all", *_correlate_words(pivot_measures(rows, MODALITIES), *test)),
+        ("steps", "all", *_average(by_subject, *test)),
+    ]
+    for name, label in (("positive", 1), ("negative", 0)):
+        subset = by_subject[by_subject["label"] == label]
+        found.append(("steps", name, *_average(subset, *test)))
+    return pd.DataFrame(found, columns=["over", "subjects", *_Correlation._fields])
 
 
-def stability(
+def correlate_models(
     attributions: pd.DataFrame, measure: str = "occlusion", stratify_by: str | None = None
 ) -> pd.DataFrame:
-    """Correlate the words' group effects of every two models.
+    """Correlate the effects of words between every two models.
 
-    A model is a fold of a seed and knows the effects of the people whom it tested. Models of one
-    fold and several seeds tested the same people; those of several folds others, so that they
-    differ by who was tested as well. ``seeds`` compares whole cross-validations: all people, each
-    by the model that did not know them.
+    A model is a fold of a seed, and its effects are those of the subjects whom it tested. Models
+    of one fold and several seeds tested the same subjects; models of several folds tested other
+    subjects, and differ by them as well. ``seeds`` compares whole cross-validations: all subjects,
+    each by the model that was not trained on them.
 
     Parameters
     ----------
-    attributions : as for ``words_by_label``, with ``fold`` and ``seed``
-    measure, stratify_by : see ``words_by_label``
+    attributions : DataFrame
+        As in ``compare_words``, with ``fold`` and ``seed``.
+    measure : str, default "occlusion"
+        Column of the effects.
+    stratify_by : str, optional
+        As in ``compare_words``.
 
     Returns
     -------
-    one row a pair: ``compared`` (seeds; same people; other people), ``first``, ``second``,
-    ``people`` (tested by both), ``words``, ``spearman``, ``kendall``
+    DataFrame
+        One row per pair: ``compared`` (seeds, same subjects, other subjects), ``first``,
+        ``second``, ``n_subjects`` (tested by both), ``n_words``, ``spearman`` and ``kendall``.
 
     Raises
     ------
-    ValueError : one model only, models that test too few people, or as ``words_by_label``
+    QuestionError
+        If there is one model only, models test too few subjects, or as ``compare_words``.
     """
-    rows = readings(attributions, [measure], stratify_by)
+    rows = select_readings(attributions, [measure], stratify_by)
     if len(rows[["fold", "seed"]].drop_duplicates()) < 2:
-        raise ValueError(
-            "one model alone is neither stable nor unstable: explain a cross-validation of several "
-            "folds or seeds (experiments/cross_validate.py CONFIG --seeds 0,1,2)"
+        raise QuestionError(
+            "stability compares several models, and the run has one.",
+            value=1,
+            remedy="Explain a cross-validation of several folds or seeds "
+            "(experiments/cross_validate.py CONFIG --seeds 0,1,2).",
         )
     models = {
-        f"seed {seed}, fold {fold}": _effects(own, measure)
-        for (seed, fold), own in rows.groupby(["seed", "fold"])
+        (seed, fold): _build_model(f"seed {seed}, fold {fold}", group, measure)
+        for (seed, fold), group in rows.groupby(["seed", "fold"])
     }
     pairs = [
-        ("same people" if of[1] == other[1] else "other people", name, another, of, other)
-        for (name, of), (another, other) in combinations(models.items(), 2)
+        ("same subjects" if a.subjects == b.subjects else "other subjects", a, b)
+        for a, b in combinations(models.values(), 2)
     ]
     if len(set(rows["fold"])) > 1:
-        whole = [(f"seed {seed}", _effects(own, measure)) for seed, own in rows.groupby("seed")]
-        pairs = [
-            ("seeds", name, another, of, other)
-            for (name, of), (another, other) in combinations(whole, 2)
-        ] + pairs
-    found = [
-        (compared, name, another, len(of[1] & other[1]), *_correlations(of[0], other[0]))
-        for compared, name, another, of, other in pairs
+        seeds = [
+            _build_model(f"seed {seed}", group, measure) for seed, group in rows.groupby("seed")
+        ]
+        pairs = [("seeds", a, b) for a, b in combinations(seeds, 2)] + pairs
+    correlations = [
+        (compared, a.name, b.name, len(a.subjects & b.subjects), *_correlate(a.effects, b.effects))
+        for compared, a, b in pairs
     ]
-    columns = ["compared", "first", "second", "people", "words", "spearman", "kendall"]
-    table = pd.DataFrame(found, columns=columns)
-    table = table[table["words"] >= FEWEST].reset_index(drop=True)
+    columns = ["compared", "first", "second", "n_subjects", "n_words", "spearman", "kendall"]
+    table = pd.DataFrame(correlations, columns=columns)
+    table = table[table["n_words"] >= MIN_WORDS].reset_index(drop=True)
     if table.empty:
-        raise ValueError(
-            f"no two models have {FEWEST} words in common that {FEWEST} people of each group read: "
-            "test more people in a fold, or train several seeds"
+        raise QuestionError(
+            f"no two models have {MIN_WORDS} common words that {MIN_SUBJECTS} subjects of each "
+            "label read.",
+            value=len(models),
+            remedy="Test more subjects per fold, or train several seeds.",
         )
     return table
 
 
-# ---- voice and face ----------------------------------------------------------------------------
-
-
-def _known(table: pd.DataFrame, column: str) -> bool:
+def _has_values(table: pd.DataFrame, column: str) -> bool:
     return column in table and bool(table[column].notna().any())
 
 
-def _over_words(
+def _correlate_words(
     matrix: pd.DataFrame, draws: int, confidence: float, seed: int
-) -> tuple[int, float, float, float]:
-    often = _often_read(matrix)
+) -> _Correlation:
+    """Correlate the effects of the words by voice with those by face."""
+    common = _find_common_columns(matrix)
     words = [
         word
-        for word in dict.fromkeys(often.get_level_values("word"))
-        if all((name, word) in often for name in MODALITIES)
+        for word in dict.fromkeys(common.get_level_values("word"))
+        if all((name, word) in common for name in MODALITIES)
     ]
-    if len(words) < FEWEST:
-        return len(words), np.nan, np.nan, np.nan
+    if len(words) < MIN_WORDS:
+        return _Correlation(len(words), np.nan, np.nan, np.nan)
     matrix = matrix.loc[:, [(name, word) for name in MODALITIES for word in words]]
 
     def correlate(effects: Array) -> Array:
-        return _spearman(*np.split(effects, 2, axis=-1))
+        return _correlate_rows(*np.split(effects, 2, axis=-1))
 
-    value = float(correlate(observed(matrix).effect[None])[0])
-    codes, strata = drawing_strata(matrix)
+    value = float(correlate(compare_observed(matrix).effect[None])[0])
+    codes, strata = assign_drawing_strata(matrix)
     jackknife = leave_subjects_out(codes, strata, seed)
-    drawn = drawn_effects(matrix, bootstrap_weights(codes, strata, draws, seed))
-    left_out = correlate(drawn_effects(matrix, jackknife.weights))
-    found = bootstrap_interval(
-        value, correlate(drawn), confidence, jackknife.acceleration(value, left_out)
-    )
-    return len(words), value, found.ci_low, found.ci_high
+    drawn = compute_drawn_effects(matrix, bootstrap_weights(codes, strata, draws, seed))
+    left_out = correlate(compute_drawn_effects(matrix, jackknife.weights))
+    acceleration = jackknife.acceleration(value, left_out)
+    bounded = bootstrap_interval(value, correlate(drawn), confidence, acceleration)
+    return _Correlation(len(words), value, bounded.ci_low, bounded.ci_high)
 
 
-def _often_read(matrix: pd.DataFrame) -> pd.Index:
-    """Columns that three people of each group have a value of."""
+def _find_common_columns(matrix: pd.DataFrame) -> pd.Index:
+    """Find the columns that enough subjects of each label have a value of."""
     count = matrix.notna().groupby(level="label").sum()
-    return matrix.columns[(count >= FEWEST).all() & (len(count) == 2)]
+    return matrix.columns[(count >= MIN_SUBJECTS).all() & (len(count) == 2)]
 
 
-def _of_sessions(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rank correlation over the steps of each session, then the mean of each person and group."""
-    step = [*SESSION_KEY, "label", "step"]
-    both = rows.groupby(step)[MODALITIES].mean().dropna().reset_index()  # over models
-    session = both.groupby([*SESSION_KEY, "label"])
-    ranks = session[MODALITIES].rank()
-    ranks = ranks - ranks.groupby([both[key] for key in [*SESSION_KEY, "label"]]).transform("mean")
+def _correlate_steps(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rank-correlate the steps of each session, and average by subject and label."""
+    keys = [*SESSION_KEY, "label"]
+    steps = rows.groupby([*keys, "step"])[MODALITIES].mean().dropna().reset_index()  # over models
+    ranks = steps.groupby(keys)[MODALITIES].rank()
+    ranks = ranks - ranks.groupby([steps[key] for key in keys]).transform("mean")
     a, b = ranks[MODALITIES[0]], ranks[MODALITIES[1]]
-    sums = both.assign(ab=a * b, aa=a**2, bb=b**2, n=1).groupby([*SESSION_KEY, "label"])
-    total = sums[["ab", "aa", "bb", "n"]].sum()
-    total = total[(total["aa"] > 0) & (total["bb"] > 0) & (total["n"] >= FEWEST)]
-    total["correlation"] = total["ab"] / np.sqrt(total["aa"] * total["bb"])
-    return total["correlation"].groupby([*SUBJECT_KEY, "label"]).mean().reset_index()
+    products = steps.assign(ab=a * b, aa=a**2, bb=b**2, n=1)
+    sums = products.groupby(keys)[["ab", "aa", "bb", "n"]].sum()
+    sums = sums[(sums["aa"] > 0) & (sums["bb"] > 0) & (sums["n"] >= MIN_WORDS)]
+    sums["correlation"] = sums["ab"] / np.sqrt(sums["aa"] * sums["bb"])
+    return sums["correlation"].groupby([*SUBJECT_KEY, "label"]).mean().reset_index()
 
 
-def _mean(
-    people: pd.DataFrame, draws: int, confidence: float, seed: int
-) -> tuple[int, float, float, float]:
-    """Mean over people with its interval."""
-    if (number := len(people.drop_duplicates(SUBJECT_KEY))) < FEWEST:
-        return number, np.nan, np.nan, np.nan
-    codes, strata = drawing_strata(people.assign(stratum="all").set_index(UNIT))
+def _average(by_subject: pd.DataFrame, draws: int, confidence: float, seed: int) -> _Correlation:
+    """Average the correlations of subjects, with an interval."""
+    if (n := len(by_subject.drop_duplicates(SUBJECT_KEY))) < MIN_SUBJECTS:
+        return _Correlation(n, np.nan, np.nan, np.nan)
+    codes, strata = assign_drawing_strata(by_subject.assign(stratum="all").set_index(UNIT))
     jackknife = leave_subjects_out(codes, strata, seed)
-    x = people["correlation"].to_numpy()
+    x = by_subject["correlation"].to_numpy()
 
     def mean(weights: NDArray[Any]) -> Array:
-        return weights @ x / weights.sum(axis=1)
+        return np.asarray(weights @ x / weights.sum(axis=1))
 
     drawn, left_out = mean(bootstrap_weights(codes, strata, draws, seed)), mean(jackknife.weights)
     value = float(x.mean())
-    found = bootstrap_interval(value, drawn, confidence, jackknife.acceleration(value, left_out))
-    return number, value, found.ci_low, found.ci_high
+    bounded = bootstrap_interval(value, drawn, confidence, jackknife.acceleration(value, left_out))
+    return _Correlation(n, value, bounded.ci_low, bounded.ci_high)
 
 
-def _spearman(first: Array, second: Array) -> Array:
-    """Rank correlation of each row, ``[D, words]`` to ``[D]``; NaN leaves a word out."""
-    known = ~(np.isnan(first) | np.isnan(second))
+def _correlate_rows(first: Array, second: Array) -> Array:
+    """Compute Spearman's correlation of each row, (D, words) to (D,); NaN leaves a word out."""
+    defined = ~(np.isnan(first) | np.isnan(second))
     ranks = []
     for values in (first, second):
-        rank = stats.rankdata(np.where(known, values, np.nan), axis=1, nan_policy="omit")
-        mean = np.nansum(rank, axis=1, keepdims=True) / np.maximum(known.sum(1), 1)[:, None]
-        ranks.append(np.where(known, rank - mean, 0.0))
+        rank = stats.rankdata(np.where(defined, values, np.nan), axis=1, nan_policy="omit")
+        mean = np.nansum(rank, axis=1, keepdims=True) / np.maximum(defined.sum(1), 1)[:, None]
+        ranks.append(np.where(defined, rank - mean, 0.0))
     a, b = ranks
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (a * b).sum(1) / np.sqrt((a**2).sum(1) * (b**2).sum(1))
+        return np.asarray((a * b).sum(1) / np.sqrt((a**2).sum(1) * (b**2).sum(1)))
 
 
-# ---- folds and seeds ---------------------------------------------------------------------------
-
-
-def _effects(rows: pd.DataFrame, measure: str) -> tuple[pd.Series, frozenset[tuple[str, ...]]]:
-    """Group effects of the words that enough people read, and who they are."""
+def _build_model(name: str, rows: pd.DataFrame, measure: str) -> _Model:
+    """Compute the effects of the words that enough subjects of a model read."""
     matrix = rows.pivot_table(index=UNIT, columns="word", values=measure)
-    matrix = matrix[_often_read(matrix)]
-    found = observed(matrix).effect
-    people = frozenset(rows[SUBJECT_KEY].itertuples(index=False, name=None))
-    return pd.Series(found, matrix.columns).dropna(), people
+    matrix = matrix[_find_common_columns(matrix)]
+    effects = pd.Series(compare_observed(matrix).effect, matrix.columns).dropna()
+    subjects = frozenset(rows[SUBJECT_KEY].itertuples(index=False, name=None))
+    return _Model(name, effects, subjects)
 
 
-def _correlations(first: pd.Series, second: pd.Series) -> tuple[int, float, float]:
+def _correlate(first: pd.Series, second: pd.Series) -> tuple[int, float, float]:
+    """Return the number of common words, Spearman's rho and Kendall's tau of their effects."""
     words = first.index.intersection(second.index)
-    if len(words) < FEWEST:
+    if len(words) < MIN_WORDS:
         return len(words), np.nan, np.nan
     a, b = first[words].to_numpy(), second[words].to_numpy()
     if min(np.ptp(stats.rankdata(a)), np.ptp(stats.rankdata(b))) == 0:

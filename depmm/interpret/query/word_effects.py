@@ -1,12 +1,13 @@
-"""Which words act differently in the two groups: effect, permutation test, false discovery rate.
+"""Compare words between the labels: effect, permutation test and false discovery rate.
 
-People are compared, never steps or sessions: what a person has of a word is the mean over readings,
-sessions, folds and seeds, so that a cross-validation with five seeds has no more people than one.
+The unit is the subject, never the step or session: the value of a word is the mean over the
+subject's readings, sessions, folds and seeds, so that a cross-validation with five seeds has no
+more units than one with a single seed.
 
-What differs between women and men looks like an effect of the group where more women are depressed.
-``stratify_by`` names a column of people (gender, fold, corpus) and compares them with others of the
-same value only; people of a value that one group alone has are left out.
-``stratify_by="subject"`` is for people who have sessions of both groups: each is compared with
+If more women than men have label 1, a difference between women and men looks like an effect of the
+label. ``stratify_by`` names a column of subjects (gender, fold, corpus) and compares subjects with
+others of the same value only; subjects of a value that has one label only are left out.
+``stratify_by="subject"`` is for subjects with sessions of both labels, who are compared with
 themselves.
 """
 
@@ -16,176 +17,265 @@ import pandas as pd
 
 from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.errors import did_you_mean
-from depmm.interpret.query.group_effects import UNIT, group_effects, observed
+from depmm.interpret.errors import QuestionError
+from depmm.interpret.query.group_effects import UNIT, compare_columns, compare_observed
 
 
-def words_by_label(
+def compare_words(
     attributions: pd.DataFrame,
     measure: str = "occlusion",
     stratify_by: str | None = None,
     **test: int,
 ) -> pd.DataFrame:
-    """Rank words by how differently they act in the two groups.
+    """Rank words by how much they differ between the labels.
 
     Parameters
     ----------
-    attributions : one row a step that was read: corpus, subject, ``group`` (0 or 1), ``word``,
-        ``valence`` and the measure; several models' rows below each other
-    measure : column that is compared, e.g. ``occlusion``, ``selected``, ``selected_face``
-    stratify_by : column whose values people share with those they are compared with
-    test : permutations, draws, confidence and seed, see ``effects.group_effects``
+    attributions : DataFrame
+        One row per step: corpus, subject, ``label`` (0 or 1), ``word``, ``valence`` and the
+        measure. The rows of several models are concatenated.
+    measure : str, default "occlusion"
+        Column to compare, for example ``occlusion``, ``selected`` or ``selected_face``.
+    stratify_by : str, optional
+        Column within whose values subjects are compared.
+    **test : int
+        Options of ``compare_columns``: permutations, draws and seed.
 
     Returns
     -------
-    one row a word, strongest effect first, equal ones by name, rare words last: ``word``,
-    ``valence`` and what ``effects.group_effects`` finds (effect with interval, p, q, rare: fewer
-    than three readers in a group, not tested). Where there is a column ``selected`` beside another
-    measure, also ``selected_difference`` and ``selected_effect``: of how often the word is selected
+    DataFrame
+        One row per word, ordered by the size of the effect, equal ones by name, rare words last:
+        ``word``, ``valence`` and the columns of ``compare_columns``. If ``attributions`` has a
+        column ``selected`` that is not the measure, also ``selected_difference`` and
+        ``selected_effect``: of the rate at which the attention selects the word.
 
     Raises
     ------
-    ValueError : no words, an unknown column, people of one group only, scores instead of groups, a
-        person with sessions of both groups (but ``stratify_by="subject"``) or with two values of
-        ``stratify_by``
+    QuestionError
+        If there are no words, a column is unknown, all subjects have one label, there are scores
+        instead of labels, or a subject has sessions of both labels (except with
+        ``stratify_by="subject"``) or two values of ``stratify_by``.
     """
-    rows = readings(attributions, [measure], stratify_by)
+    rows = select_readings(attributions, [measure], stratify_by)
     matrix = rows.pivot_table(index=UNIT, columns="word", values=measure)
-    table = group_effects(matrix, **test)
-    table.insert(1, "valence", _valences(rows, table["word"]))
+    table = compare_columns(matrix, **test)
+    table.insert(1, "valence", _get_valences(rows, table["word"]))
     if measure != "selected" and "selected" in rows:
         rates = rows.pivot_table(index=UNIT, columns="word", values="selected")
         rates = rates.reindex(index=matrix.index, columns=table["word"])
-        found = observed(rates)
-        table["selected_difference"], table["selected_effect"] = found.difference, found.effect
+        comparison = compare_observed(rates)
+        table["selected_difference"] = comparison.difference
+        table["selected_effect"] = comparison.effect
     return table
 
 
-def words_by_valence(
+def compare_valences(
     attributions: pd.DataFrame,
     measure: str = "occlusion",
     stratify_by: str | None = None,
     **test: int,
 ) -> pd.DataFrame:
-    """Compare the groups on the negative, the neutral and the positive words as a whole.
+    """Compare negative, neutral and positive words, each as a whole, between the labels.
 
-    What a person has of a valence is the mean over the words of it that the person read, each word
-    once.
+    The value of a valence is the mean over its words that the subject read, each word once.
 
     Parameters
     ----------
-    attributions, measure, stratify_by, test : see ``words_by_label``
+    attributions : DataFrame
+        As in ``compare_words``.
+    measure : str, default "occlusion"
+        Column to compare.
+    stratify_by : str, optional
+        Column within whose values subjects are compared.
+    **test : int
+        Options of ``compare_columns``.
 
     Returns
     -------
-    as ``words_by_label``, one row a ``valence``, with ``words``: how many have it
+    DataFrame
+        As ``compare_words``, one row per ``valence``, with ``n_words``, the number of its words.
 
     Raises
     ------
-    ValueError : no word has a valence, or as ``words_by_label``
+    QuestionError
+        If no word has a valence, or as ``compare_words``.
     """
-    rows = readings(attributions, [measure], stratify_by).dropna(subset=["valence"])
+    rows = select_readings(attributions, [measure], stratify_by).dropna(subset=["valence"])
     if rows.empty:
-        raise ValueError(
-            "no word has a valence: name a word list under words: in the data spec, index the "
-            "corpus and explain the run again"
+        raise QuestionError(
+            "no word has a valence.",
+            column="valence",
+            remedy="Name a word list under words: in the data spec, index the corpus and explain "
+            "the run again.",
         )
     words = rows.groupby([*UNIT, "valence", "word"])[measure].mean().reset_index()
-    table = group_effects(words.pivot_table(index=UNIT, columns="valence", values=measure), **test)
+    matrix = words.pivot_table(index=UNIT, columns="valence", values=measure)
+    table = compare_columns(matrix, **test)
     count = words.groupby("valence")["word"].nunique()
-    table.insert(1, "words", count[table["valence"]].to_numpy())
+    table.insert(1, "n_words", count[table["valence"]].to_numpy())
     return table
 
 
-def words_by_measure(
-    attributions: pd.DataFrame, measures: Sequence[str], stratify_by: str | None = None, **test: int
+def compare_measures(
+    attributions: pd.DataFrame,
+    measures: Sequence[str],
+    stratify_by: str | None = None,
+    **test: int,
 ) -> pd.DataFrame:
-    """Rank words by each of several measures: what each encoder selects, each modality contributes.
+    """Compare words by each of several measures, for example the selection of each encoder.
 
     Parameters
     ----------
-    measures : columns; all of their words are corrected together (``q``)
-    attributions, stratify_by, test : see ``words_by_label``
+    attributions : DataFrame
+        As in ``compare_words``.
+    measures : sequence of str
+        Columns to compare; ``q`` adjusts for all of their words together.
+    stratify_by : str, optional
+        Column within whose values subjects are compared.
+    **test : int
+        Options of ``compare_columns``.
 
     Returns
     -------
-    as ``words_by_label``, one row a ``measure`` and ``word``
+    DataFrame
+        As ``compare_words``, one row per ``measure`` and ``word``.
     """
-    table = group_effects(measured(readings(attributions, measures, stratify_by), measures), **test)
-    table.insert(2, "valence", _valences(attributions, table["word"]))
+    rows = select_readings(attributions, measures, stratify_by)
+    table = compare_columns(pivot_measures(rows, measures), **test)
+    table.insert(2, "valence", _get_valences(attributions, table["word"]))
     return table
 
 
-def measured(rows: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
-    """People by (measure, word), the mean over readings; ``rows`` come from ``readings``."""
+def pivot_measures(rows: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
+    """Average the readings of each subject, measure and word.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        From ``select_readings``.
+    measures : sequence of str
+        Columns to average.
+
+    Returns
+    -------
+    DataFrame, shape (subjects, measures x words)
+        Means with the index ``UNIT`` and the columns (measure, word).
+    """
     long = rows.melt([*UNIT, "word"], list(measures), var_name="measure", value_name="value")
     return long.pivot_table(index=UNIT, columns=["measure", "word"], values="value")
 
 
-def readings(
+def select_readings(
     attributions: pd.DataFrame, measures: Sequence[str], stratify_by: str | None = None
 ) -> pd.DataFrame:
-    """Keep the rows with a word and a group, each with the ``stratum`` of its person.
-
-    Raises
-    ------
-    ValueError : see ``words_by_label``
-    """
-    if not attributions["word"].notna().any():
-        raise ValueError(
-            "no step has a word: this question needs a corpus whose steps carry text "
-            "(steps.parquet)"
-        )
-    return in_groups(attributions.dropna(subset=["word"]), measures, stratify_by)
-
-
-def in_groups(
-    table: pd.DataFrame, measures: Sequence[str], stratify_by: str | None = None
-) -> pd.DataFrame:
-    """Keep the rows of people who can be compared, each with its ``stratum``.
+    """Select the rows with a word whose subjects can be compared, and add their ``stratum``.
 
     Parameters
     ----------
-    table : corpus, subject, ``group``, the measures and ``stratify_by``
+    attributions : DataFrame
+        As in ``compare_words``.
+    measures : sequence of str
+        Columns that must have values.
+    stratify_by : str, optional
+        Column within whose values subjects are compared.
+
+    Returns
+    -------
+    DataFrame
+        The rows, with a column ``stratum``.
 
     Raises
     ------
-    ValueError : see ``words_by_label``
+    QuestionError
+        As ``compare_words``.
+    """
+    if not attributions["word"].notna().any():
+        raise QuestionError(
+            "no step has a word.",
+            column="word",
+            remedy="This question needs a corpus whose steps have a text (steps.parquet).",
+        )
+    return select_comparable(attributions.dropna(subset=["word"]), measures, stratify_by)
+
+
+def select_comparable(
+    table: pd.DataFrame, measures: Sequence[str], stratify_by: str | None = None
+) -> pd.DataFrame:
+    """Select the rows of subjects who can be compared, and add their ``stratum``.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns corpus, subject, ``label``, the measures and ``stratify_by``.
+    measures : sequence of str
+        Columns that must have values.
+    stratify_by : str, optional
+        Column within whose values subjects are compared.
+
+    Returns
+    -------
+    DataFrame
+        The rows, with a column ``stratum``.
+
+    Raises
+    ------
+    QuestionError
+        As ``compare_words``.
     """
     for column in (*measures, *([stratify_by] if stratify_by else [])):
-        if column not in table:
-            raise ValueError(f"{column!r} is no column. {did_you_mean(column, table.columns)}")
-        if not table[column].notna().any():
-            raise ValueError(f"no row has a value of {column}: the run was not explained by it")
+        _check_column(table, column)
     rows = table.dropna(subset=["label"])
     if rows.empty or not rows["label"].isin([0, 1]).all():
-        raise ValueError(
-            "there are scores, not the groups 0 and 1: ask this of a run with target.kind binary"
+        raise QuestionError(
+            "the run predicts scores and has no labels 0 and 1.",
+            column="label",
+            remedy="Ask this question of a run with target.kind binary.",
         )
-    rows = rows.assign(label=rows["label"].astype(int), stratum=_stratum(rows, stratify_by))
-    people = rows[UNIT].drop_duplicates()
-    if people["label"].nunique() < 2:
-        raise ValueError(
-            f"all {len(people)} people are of one group: words cannot separate groups. Explain "
-            "sessions of both groups."
+    stratum = _build_stratum(rows, stratify_by)
+    rows = rows.assign(label=rows["label"].astype(int), stratum=stratum)
+    subjects = rows[UNIT].drop_duplicates()
+    if (labels := subjects["label"].unique()).size < 2:
+        raise QuestionError(
+            f"all {len(subjects)} subjects have label {labels[0]}: labels cannot be compared.",
+            column="label",
+            value=int(labels[0]),
+            remedy="Explain sessions of both labels.",
         )
     if stratify_by != "subject":
-        _one_row_each(people, stratify_by)
-    both = people.groupby("stratum")["label"].nunique() == 2
+        _check_one_row_each(subjects, stratify_by)
+    both = subjects.groupby("stratum")["label"].nunique() == 2
     if not both.any() and stratify_by == "subject":
-        raise ValueError(
-            "stratify_by=subject compares people with themselves, and nobody has sessions of both "
-            "groups: leave it out"
+        raise QuestionError(
+            "no subject has sessions of both labels.",
+            setting="stratify_by",
+            value=stratify_by,
+            remedy="Leave stratify_by out.",
         )
     if not both.any():
-        raise ValueError(
-            f"no two people of different groups have the same {stratify_by}: nobody can be "
-            f"compared within it. Without stratify_by={stratify_by} an effect of one cannot "
-            "be told from the other's."
+        raise QuestionError(
+            f"no two subjects with different labels have the same {stratify_by}.",
+            setting="stratify_by",
+            value=stratify_by,
+            remedy=f"Leave stratify_by out; effects of the label and of {stratify_by} then cannot "
+            "be told apart.",
         )
     return rows[rows["stratum"].map(both)]
 
 
-def _stratum(rows: pd.DataFrame, stratify_by: str | None) -> pd.Series:
+def _check_column(table: pd.DataFrame, column: str) -> None:
+    if column not in table:
+        raise QuestionError(
+            f"{column!r} is not a column.",
+            column=column,
+            remedy=did_you_mean(column, table.columns),
+        )
+    if not table[column].notna().any():
+        raise QuestionError(
+            f"no row has a value of {column}: the run was not explained by it.", column=column
+        )
+
+
+def _build_stratum(rows: pd.DataFrame, stratify_by: str | None) -> pd.Series:
     if stratify_by is None:
         return pd.Series("all", rows.index)
     if stratify_by == "subject":
@@ -193,23 +283,29 @@ def _stratum(rows: pd.DataFrame, stratify_by: str | None) -> pd.Series:
     return rows[stratify_by].astype(object).fillna("unknown").astype(str)
 
 
-def _one_row_each(people: pd.DataFrame, stratify_by: str | None) -> None:
-    again = people[people.duplicated(SUBJECT_KEY)]
-    if again.empty:
+def _check_one_row_each(subjects: pd.DataFrame, stratify_by: str | None) -> None:
+    repeated = subjects[subjects.duplicated(SUBJECT_KEY)]
+    if repeated.empty:
         return
-    corpus, subject = again[SUBJECT_KEY].iloc[0]
-    own = people[(people["corpus"] == corpus) & (people["subject"] == subject)]
-    if len(set(own["label"])) > 1:
-        raise ValueError(
-            f"{subject} has sessions of both groups: compare people with themselves "
-            "(stratify_by=subject)"
+    corpus, subject = repeated[SUBJECT_KEY].iloc[0]
+    rows = subjects[(subjects["corpus"] == corpus) & (subjects["subject"] == subject)]
+    if len(set(rows["label"])) > 1:
+        raise QuestionError(
+            f"{subject} has sessions of both labels.",
+            subject=subject,
+            setting="stratify_by",
+            value=stratify_by,
+            remedy="Compare subjects with themselves: stratify_by=subject.",
         )
-    raise ValueError(
-        f"{subject} has several values of {stratify_by} ({', '.join(own['stratum'])}): take a "
-        "column with one value a person"
+    raise QuestionError(
+        f"{subject} has several values of {stratify_by} ({', '.join(rows['stratum'])}).",
+        subject=subject,
+        setting="stratify_by",
+        value=stratify_by,
+        remedy="Choose a column with one value per subject.",
     )
 
 
-def _valences(rows: pd.DataFrame, words: pd.Series) -> pd.Series:
-    """Valence of each word; null where it has none, the first where it has several."""
+def _get_valences(rows: pd.DataFrame, words: pd.Series) -> pd.Series:
+    """Return the first valence of each word; missing if it has none."""
     return words.map(rows.groupby("word")["valence"].first())

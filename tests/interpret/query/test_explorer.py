@@ -1,4 +1,4 @@
-"""The explorer: its numbers, and a browser that clicks through it."""
+"""The explorer: its numbers, and a walk through the page in a browser."""
 
 import json
 import re
@@ -10,9 +10,10 @@ from browser import BROWSER, browse
 from nearly import nearly
 from scipy.stats import bootstrap
 
+from depmm.interpret.errors import QuestionError
 from depmm.interpret.query import explorer
-from depmm.interpret.query.explorer import explorer_content, explorer_page, write_explorer
-from depmm.interpret.query.word_effects import words_by_label
+from depmm.interpret.query.explorer import build_content, render_page, write_explorer
+from depmm.interpret.query.word_effects import compare_words
 
 EVIL = "</script><script>alert(1)</script>"
 WORDS = {EVIL: "negative", "joy": "positive", "table": "neutral"}
@@ -20,25 +21,35 @@ MEASURES = ["occlusion", "occlusion_audio", "occlusion_face"]
 FEW = {"draws": 200, "permutations": 99}
 
 
-def attributions(persons=12, seeds=1, words=tuple(WORDS), measures=(*MEASURES, "selected_face")):
-    """Persons of two groups read each word once a seed, the first person each word twice."""
+def make_attributions(
+    subjects=12, seeds=1, words=tuple(WORDS), measures=(*MEASURES, "selected_face")
+):
+    """Make subjects of two labels who read each word once per seed; the first one, twice."""
     rng = np.random.default_rng(0)
     rows = []
-    for person in range(persons):
+    for subject in range(subjects):
         for seed in range(seeds):
-            read = [*words, *words] if person == 0 else list(words)
+            read = [*words, *words] if subject == 0 else list(words)
             for step, word in enumerate(read):
-                effect = person % 2 * (word == words[0]) * 2
+                effect = subject % 2 * (word == words[0]) * 2
                 values = np.append(effect + rng.normal(size=3), rng.integers(5) / 4)
-                key = ("c", f"p{person:02}", f"p{person:02}<b>s</b>", "test", 0, seed, person % 2)
-                rows.append((*key, (person + 1) / 16, step, word, WORDS.get(word), *values))
+                key = (
+                    "c",
+                    f"p{subject:02}",
+                    f"p{subject:02}<b>s</b>",
+                    "test",
+                    0,
+                    seed,
+                    subject % 2,
+                )
+                rows.append((*key, (subject + 1) / 16, step, word, WORDS.get(word), *values))
     names = ["corpus", "subject", "session", "split", "fold", "seed", "label", "y_prob", "step"]
     table = pd.DataFrame(rows, columns=[*names, "word", "valence", *MEASURES, "selected_face"])
     missing = [name for name in (*MEASURES, "selected_face") if name not in measures]
     return table.astype({"label": "Int8"}).drop(columns=missing)
 
 
-def branches(steps):
+def make_branches(steps):
     sessions = steps[["corpus", "subject", "session", "split", "fold", "seed"]].drop_duplicates()
     return pd.concat(
         [
@@ -48,8 +59,8 @@ def branches(steps):
     )
 
 
-def regions(steps):
-    """The mouth in group 1, the eyes in group 0."""
+def make_regions(steps):
+    """Make shares that are larger for the mouth with label 1 and for the eyes with label 0."""
     rows = []
     for place, sign, area in (("mouth", 1, 0.1), ("eyes", -1, 0.9)):
         share = 0.5 + sign * (
@@ -60,108 +71,108 @@ def regions(steps):
     return pd.concat(rows)[[*columns, "modality", "region", "share", "area"]]
 
 
-def predictions(steps):
-    """Women are of group 1, but one."""
-    people = steps[["corpus", "subject", "session", "label"]].drop_duplicates("session")
-    women = (people["label"] == 1) & (people["subject"] != "p01")
-    return people.assign(gender=women.map({True: "female", False: "male"})).drop(columns="label")
+def make_predictions(steps):
+    """Make predictions in which all but one of the subjects with label 1 are women."""
+    subjects = steps[["corpus", "subject", "session", "label"]].drop_duplicates("session")
+    women = (subjects["label"] == 1) & (subjects["subject"] != "p01")
+    return subjects.assign(gender=women.map({True: "female", False: "male"})).drop(columns="label")
 
 
-def row_of(content, measure, word):
-    number = [entry["word"] for entry in content["words"]].index(word)
-    return next(row for row in content["statistics"][measure] if row["word"] == number)
+def get_row(content, measure, word):
+    index = [entry["word"] for entry in content["words"]].index(word)
+    return next(row for row in content["statistics"][measure] if row["word"] == index)
 
 
-# ---- numbers -----------------------------------------------------------------------------------
-
-
-def test_a_person_counts_once_in_a_mean():
-    steps = attributions(seeds=2)
-    content = explorer_content(steps, **FEW)
-    row = row_of(content, "occlusion", "joy")
+def test_subject_counts_once_in_a_mean():
+    steps = make_attributions(seeds=2)
+    content = build_content(steps, **FEW)
+    row = get_row(content, "occlusion", "joy")
     joy = steps[(steps["word"] == "joy") & (steps["label"] == 0)]
-    people = joy.groupby("subject")["occlusion"].mean()
-    target, comparison = row["groups"]
-    assert [target["label"], comparison["label"]] == [1, 0]
-    assert comparison["mean"] == pytest.approx(people.mean(), rel=1e-3)
-    assert comparison["persons"] == 6
-    assert comparison["mean"] != pytest.approx(joy["occlusion"].mean(), rel=1e-3)
+    subjects = joy.groupby("subject")["occlusion"].mean()
+    label1, label0 = row["groups"]
+    assert [label1["label"], label0["label"]] == [1, 0]
+    assert label0["mean"] == pytest.approx(subjects.mean(), rel=1e-3)
+    assert label0["n_subjects"] == 6
+    assert label0["mean"] != pytest.approx(joy["occlusion"].mean(), rel=1e-3)
 
 
-def test_intervals_are_those_of_scipy():
-    steps = attributions(persons=40)
-    row = row_of(explorer_content(steps, draws=4000, permutations=9), "occlusion", "table")
+def test_intervals_equal_those_of_scipy():
+    steps = make_attributions(subjects=40)
+    row = get_row(build_content(steps, draws=4000, permutations=9), "occlusion", "table")
     read = steps[(steps["word"] == "table") & (steps["label"] == 1)]["occlusion"].to_numpy()
-    theirs = bootstrap((read,), np.mean, n_resamples=4000, method="BCa", rng=0)
-    width = theirs.confidence_interval.high - theirs.confidence_interval.low
-    own = row["groups"][0]
-    bounds = [own["low"], own["high"]]
-    assert bounds == pytest.approx(theirs.confidence_interval, abs=0.05 * width)
+    expected = bootstrap((read,), np.mean, n_resamples=4000, method="BCa", rng=0)
+    width = expected.confidence_interval.high - expected.confidence_interval.low
+    group = row["groups"][0]
+    bounds = [group["ci_low"], group["ci_high"]]
+    assert bounds == pytest.approx(expected.confidence_interval, abs=0.05 * width)
 
 
-def test_effects_and_tests_are_those_of_the_question():
-    steps = attributions()
-    content = explorer_content(steps, **FEW)
+def test_effects_and_tests_equal_those_of_the_question():
+    steps = make_attributions()
+    content = build_content(steps, **FEW)
     for measure in (*MEASURES, "selected_face"):
-        theirs = words_by_label(steps, measure, permutations=99)
-        own = pd.DataFrame(content["statistics"][measure])
-        words = [content["words"][number]["word"] for number in own["word"]]
-        assert words == theirs["word"].tolist()
+        expected = compare_words(steps, measure, permutations=99)
+        rows = pd.DataFrame(content["statistics"][measure])
+        words = [content["words"][index]["word"] for index in rows["word"]]
+        assert words == expected["word"].tolist()
         for column in ("effect", "p", "q"):
-            np.testing.assert_allclose(own[column], theirs[column], rtol=1e-3)
+            np.testing.assert_allclose(rows[column], expected[column], rtol=1e-3)
 
 
-def test_a_word_of_few_readers_is_not_compared():
-    steps = attributions()
+def test_word_with_few_readers_is_not_compared():
+    steps = make_attributions()
     steps.loc[
         (steps["word"] == "joy") & (steps["subject"] != "p01") & (steps["label"] == 1), "word"
     ] = "table"
-    content = explorer_content(steps, **FEW)
+    content = build_content(steps, **FEW)
     assert (content["counts"]["words"], content["counts"]["rare"]) == (3, 1)
     assert len(content["statistics"]["occlusion"]) == 2
 
 
-def test_scores_have_one_group_and_no_test():
-    steps = attributions().rename(columns={"y_prob": "score_pred"}).assign(label=pd.NA)
-    content = explorer_content(steps.astype({"label": "Int8"}), **FEW)
-    row = row_of(content, "occlusion", "joy")
+def test_scores_have_no_test():
+    steps = make_attributions().rename(columns={"y_prob": "score_pred"}).assign(label=pd.NA)
+    content = build_content(steps.astype({"label": "Int8"}), **FEW)
+    row = get_row(content, "occlusion", "joy")
     assert (content["binary"], row["p"], len(row["groups"])) == (False, None, 1)
-    assert row["groups"][0]["persons"] == 12
-    assert content["sessions"][3]["answer"] == pytest.approx(4 / 16)
+    assert row["groups"][0]["n_subjects"] == 12
+    assert content["sessions"][3]["prediction"] == pytest.approx(4 / 16)
 
 
-def test_one_group_and_no_words_have_no_test():
-    steps = attributions()
-    alone = explorer_content(steps[steps["label"] == 1], **FEW)
+def test_one_label_or_no_words_have_no_test():
+    steps = make_attributions()
+    alone = build_content(steps[steps["label"] == 1], **FEW)
     assert [len(row["groups"]) for row in alone["statistics"]["occlusion"]] == [1, 1, 1]
-    wordless = explorer_content(steps.assign(word=None, valence=None), **FEW)
+    wordless = build_content(steps.assign(word=None, valence=None), **FEW)
     assert wordless["words"] == wordless["statistics"]["occlusion"] == []
     assert wordless["sessions"][1]["word"] == [None, None, None]
 
 
-def test_one_modality_has_one_occlusion():
-    steps = attributions(measures=("occlusion", "occlusion_audio")).assign(occlusion_face=np.nan)
-    content = explorer_content(steps, **FEW)
+def test_one_modality_has_one_column_of_occlusion():
+    steps = make_attributions(measures=("occlusion", "occlusion_audio")).assign(
+        occlusion_face=np.nan
+    )
+    content = build_content(steps, **FEW)
     assert [measure["name"] for measure in content["measures"]] == ["occlusion"]
 
 
-def test_a_large_run_lists_some_sessions_and_computes_from_all(monkeypatch):
-    steps = attributions()
-    everything = explorer_content(steps, **FEW)
-    monkeypatch.setattr(explorer, "SESSIONS_SHOWN", 5)
-    content = explorer_content(steps, **FEW)
-    assert len(content["sessions"]) == content["counts"]["shown"] == 5
+def test_large_run_lists_a_sample_and_computes_from_all_sessions(monkeypatch):
+    steps = make_attributions()
+    everything = build_content(steps, **FEW)
+    monkeypatch.setattr(explorer, "MAX_SESSIONS", 5)
+    content = build_content(steps, **FEW)
+    assert len(content["sessions"]) == content["counts"]["listed"] == 5
     assert content["counts"]["sessions"] == 12
     assert content["statistics"] == nearly(everything["statistics"], rel=1e-3)
 
 
-def test_steps_must_be_explained_first(tmp_path):
-    with pytest.raises(ValueError, match=r"attributions\.parquet is not there: run depmm explain"):
+def test_run_must_be_explained(tmp_path):
+    with pytest.raises(QuestionError) as info:
         write_explorer(tmp_path)
+    assert info.value.file == tmp_path / "attributions.parquet"
 
 
-def test_a_word_cannot_leave_the_data(tmp_path):
-    steps = attributions()
+def test_words_are_data_and_never_html(tmp_path):
+    steps = make_attributions()
     steps.to_parquet(tmp_path / "attributions.parquet")
     html = write_explorer(tmp_path).read_text(encoding="utf-8")
     assert html.count("<script") == html.count("</script") == 2
@@ -171,9 +182,7 @@ def test_a_word_cannot_leave_the_data(tmp_path):
     assert EVIL in [entry["word"] for entry in json.loads(data)["words"]]
 
 
-# ---- in a browser ------------------------------------------------------------------------------
-
-# the page in a frame; the script walks through it as a reader would and writes down what it sees
+# the page in a frame; the script clicks through it like a reader and records what is shown
 WALK = """<!DOCTYPE html><meta charset="utf-8"><title>walk</title>
 <pre id="result"></pre>
 {frames}
@@ -236,98 +245,104 @@ addEventListener("load", async () => {{
 
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory):
-    """The content, the browser's log, and what was seen at each station, desk and phone."""
+    """The content, the log of the browser, and each view in a wide and a narrow frame."""
     if BROWSER is None:
-        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
+        pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
     base = tmp_path_factory.mktemp("explorer")
-    steps = attributions()
-    content = explorer_content(
-        steps, branches(steps), regions=regions(steps), predictions=predictions(steps), **FEW
+    steps = make_attributions()
+    content = build_content(
+        steps,
+        make_branches(steps),
+        regions=make_regions(steps),
+        predictions=make_predictions(steps),
+        **FEW,
     )
-    (base / "explorer.html").write_text(explorer_page(content, "run"), encoding="utf-8")
+    (base / "explorer.html").write_text(render_page(content, "run"), encoding="utf-8")
     frames = "".join(
         f'<iframe src="explorer.html" width="{width}" height="900" style="border:0"></iframe>'
         for width in (1000, 390)
     )
     (base / "walk.html").write_text(WALK.format(frames=frames), encoding="utf-8")
-    # the walk looks into the frame of another file
-    look_inside = "--allow-file-access-from-files"
-    (desk, phone), log = browse(
-        base / "walk.html", base / "profile", look_inside, milliseconds=20000
+    # the script reads the frame of another file
+    allow_frames = "--allow-file-access-from-files"
+    (wide, narrow), log = browse(
+        base / "walk.html", base / "profile", allow_frames, milliseconds=20000
     )
-    return {"content": content, "log": log, "desk": desk, "phone": phone}
+    return {"content": content, "log": log, "wide": wide, "narrow": narrow}
 
 
-def number(text):
+def parse_number(text):
     return float(text.replace("\N{MINUS SIGN}", "-").replace("<", ""))
 
 
-def words_of(content, rows):
+def get_words(content, rows):
     return [content["words"][row["word"]]["word"] for row in rows]
 
 
-def test_the_chart_shows_the_numbers_and_filters_them(walked):
-    content, seen = walked["content"], walked["desk"]
-    for station, measure in (("start", "occlusion"), ("measure", "occlusion_face")):
+def test_chart_shows_and_filters_the_words(walked):
+    content, seen = walked["content"], walked["wide"]
+    for shown, measure in (("start", "occlusion"), ("measure", "occlusion_face")):
         rows = content["statistics"][measure]
-        assert seen[station]["words"] == words_of(content, rows)
-        for name, texts in zip(("effect", "p", "q"), seen[station]["numbers"], strict=True):
-            assert [number(text) for text in texts] == pytest.approx(
+        assert seen[shown]["words"] == get_words(content, rows)
+        for name, texts in zip(("effect", "p", "q"), seen[shown]["numbers"], strict=True):
+            assert [parse_number(text) for text in texts] == pytest.approx(
                 [row[name] for row in rows], abs=6e-3
             )
-        mean = re.match("target group (\\S+) ", seen[station]["marks"][0])[1]
-        assert number(mean) == pytest.approx(rows[0]["groups"][0]["mean"], abs=6e-3)
+        mean = re.match("label 1: (\\S+) ", seen[shown]["marks"][0])[1]
+        assert parse_number(mean) == pytest.approx(rows[0]["groups"][0]["mean"], abs=6e-3)
     assert seen["valence"]["words"] == ["joy"]
     assert seen["kept"] == "choose-valence"
     assert seen["all"]["words"] == seen["again"]["words"] == seen["start"]["words"]
 
 
-def test_places_stand_below_the_words(walked):
-    content, seen = walked["content"]["regions"], walked["desk"]["start"]
+def test_regions_follow_the_words(walked):
+    content, seen = walked["content"]["regions"], walked["wide"]["start"]
     assert [row["region"] for row in content] == ["mouth", "eyes"]
-    assert seen["regions"] == ["mouth\nface, even map 0.10", "eyes\nface, even map 0.90"]
-    assert [number(text) for text in seen["placeQ"]] == pytest.approx(
+    assert seen["regions"] == ["mouth\nface, uniform map 0.10", "eyes\nface, uniform map 0.90"]
+    assert [parse_number(text) for text in seen["placeQ"]] == pytest.approx(
         [row["q"] for row in content], abs=6e-3
     )
     assert content[0]["q"] < 0.05
     for row, mark in zip(content, seen["placeMarks"], strict=True):
-        mean = re.match("target group (\\S+) .*, 6 persons; comparison group", mark)[1]
-        assert number(mean) == pytest.approx(row["groups"][0]["mean"], abs=6e-3)
-    assert walked["desk"]["word"]["regions"] == []
+        mean = re.match("label 1: (\\S+) .*, 6 subjects; label 0", mark)[1]
+        assert parse_number(mean) == pytest.approx(row["groups"][0]["mean"], abs=6e-3)
+    assert walked["wide"]["word"]["regions"] == []
 
 
-def test_an_uneven_gender_is_said_on_the_page(tmp_path):
-    steps = attributions()
+def test_uneven_gender_gives_a_caution_on_the_page(tmp_path):
+    steps = make_attributions()
     steps.to_parquet(tmp_path / "attributions.parquet")
-    people = predictions(steps)
-    people.to_parquet(tmp_path / "predictions.parquet")
-    caution = "5 of 6 people of group 1 and 0 of 6 of group 0 are female"
+    subjects = make_predictions(steps)
+    subjects.to_parquet(tmp_path / "predictions.parquet")
+    caution = "5 of 6 subjects with label 1 and 0 of 6 with label 0 are female"
     assert caution in write_explorer(tmp_path).read_text(encoding="utf-8")
-    people.assign(gender="female").to_parquet(tmp_path / "predictions.parquet")
-    assert "go together" not in write_explorer(tmp_path).read_text(encoding="utf-8")
-    people.drop(columns="gender").to_parquet(tmp_path / "predictions.parquet")
-    assert "go together" not in write_explorer(tmp_path).read_text(encoding="utf-8")
+    subjects.assign(gender="female").to_parquet(tmp_path / "predictions.parquet")
+    assert "not independent" not in write_explorer(tmp_path).read_text(encoding="utf-8")
+    subjects.drop(columns="gender").to_parquet(tmp_path / "predictions.parquet")
+    assert "not independent" not in write_explorer(tmp_path).read_text(encoding="utf-8")
 
 
-def test_a_click_opens_a_word_and_a_session(walked):
-    content, seen = walked["content"], walked["desk"]
+def test_click_opens_a_word_and_a_session(walked):
+    content, seen = walked["content"], walked["wide"]
     strongest = content["statistics"]["occlusion"][0]
-    assert seen["word"]["heading"] == words_of(content, [strongest])[0] == EVIL
+    assert seen["word"]["heading"] == get_words(content, [strongest])[0] == EVIL
     assert seen["word"]["focus"] == EVIL
-    assert len(seen["word"]["listed"]) == 13  # 12 people, one of whom read it twice
-    number_of = {entry["session"]: entry for entry in content["sessions"]}
-    session = number_of[seen["word"]["listed"][0]]
+    assert len(seen["word"]["listed"]) == 13  # 12 subjects, one of whom read it twice
+    sessions = {entry["session"]: entry for entry in content["sessions"]}
+    session = sessions[seen["word"]["listed"][0]]
     assert seen["session"]["heading"] == f"Session {session['session']}"
-    shown = [number(text) for text in seen["session"]["occlusion"]]
+    shown = [parse_number(text) for text in seen["session"]["occlusion"]]
     assert shown == pytest.approx(session["occlusion"], abs=6e-3)
     assert [text.split()[0] for text in seen["session"]["steps"][:3]] == ["1", "2", "3"]
     assert seen["session"]["logit"] == ["1.50", "\N{EN DASH}"]
-    assert number(seen["session"]["facts"][1]) == pytest.approx(session["answer"], abs=6e-3)
-    assert seen["session"]["facts"][2] == "label 1 (target group)"
+    assert parse_number(seen["session"]["facts"][1]) == pytest.approx(
+        session["prediction"], abs=6e-3
+    )
+    assert seen["session"]["facts"][2] == "1"
 
 
-def test_escape_and_history_go_back_to_where_one_was(walked):
-    seen = walked["desk"]
+def test_escape_and_history_return_to_the_previous_view(walked):
+    seen = walked["wide"]
     assert seen["escaped"]["hash"] == seen["word"]["hash"]
     assert seen["escaped"]["focus"] == seen["word"]["listed"][0]
     assert seen["out"]["words"] == seen["start"]["words"]
@@ -335,14 +350,14 @@ def test_escape_and_history_go_back_to_where_one_was(walked):
     assert seen["history"]["heading"] == EVIL
 
 
-def test_the_page_asks_for_nothing_and_makes_no_error(walked):
+def test_page_makes_no_request_and_no_error(walked):
     assert "CONSOLE" not in walked["log"]
-    stations = [
-        station
-        for seen in (walked["desk"], walked["phone"])
-        for station in seen.values()
-        if isinstance(station, dict)
+    views = [
+        shown
+        for seen in (walked["wide"], walked["narrow"])
+        for shown in seen.values()
+        if isinstance(shown, dict)
     ]
-    assert len(stations) == 20
-    for station in stations:
-        assert (station["requests"], station["scripts"], station["sideways"]) == (0, 2, 0)
+    assert len(views) == 20
+    for shown in views:
+        assert (shown["requests"], shown["scripts"], shown["sideways"]) == (0, 2, 0)

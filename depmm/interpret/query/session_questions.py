@@ -1,0 +1,213 @@
+"""Questions about sessions, branches and regions: each function is one.
+
+The first line of each docstring is shown by ``depmm ask``; keywords are options.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+from pydantic import PositiveInt
+
+from depmm.corpora.manifest import SESSION_KEY
+from depmm.interpret.attribution.methods import GRAD_CAM
+from depmm.interpret.errors import QuestionError
+from depmm.interpret.query.explained_run import (
+    add_subject_column,
+    check_value,
+    format_title,
+    list_confounds,
+    list_measures,
+    read_attributions,
+)
+from depmm.interpret.query.group_effects import UNIT, compare_columns
+from depmm.interpret.query.misclassified import MODEL_KEY, find_misclassified
+from depmm.interpret.query.sql import list_columns, read_table
+from depmm.interpret.query.word_effects import select_comparable
+
+
+def session(
+    run: Path, subject: str, *, session: str | None = None, corpus: str | None = None
+) -> pd.DataFrame:
+    """Show the attributions of each step of a subject, in the order of the session.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of an explained run.
+    subject : str
+        Subject id.
+    session : str, optional
+        Session id; default: all sessions of the subject.
+    corpus : str, optional
+        Corpus, if several corpora have a subject of this name.
+
+    Returns
+    -------
+    DataFrame
+        One row per step; ``n_models`` if several models explained it, whose mean is shown.
+    """
+    columns = list_columns(run, "attributions")
+    keys = {"subject": subject, "session": session, "corpus": corpus}
+    keys = {column: value for column, value in keys.items() if value is not None}
+    for column, value in keys.items():
+        check_value(run, column, str(value), "" if column == "subject" else subject)
+    measures = [name for name in ("y_prob", "score_pred", *list_measures(run)) if name in columns]
+    means = "".join(f', avg("{name}") AS "{name}"' for name in measures)
+    answer = read_table(
+        run,
+        "attributions",
+        f"SELECT corpus, subject, session, label, step, word, valence, count(*) AS n_models{means} "
+        f"FROM attributions WHERE {' AND '.join(f'{column} = ?' for column in keys)} "
+        "GROUP BY ALL ORDER BY corpus, session, step",
+        list(keys.values()),
+    )
+    if len(corpora := answer["corpus"].unique()) > 1:
+        raise QuestionError(
+            f"{subject} is a subject of {' and of '.join(corpora)}.",
+            subject=subject,
+            setting="corpus",
+            remedy=f"Name the corpus: corpus={corpora[0]}.",
+        )
+    if answer.empty:
+        raise QuestionError(
+            f"{subject} has no session {session} in {corpus}.",
+            subject=subject,
+            session=session,
+            remedy="Leave session or corpus out.",
+        )
+    if (answer["n_models"] == 1).all():
+        del answer["n_models"]
+    answer.attrs["title"] = f"Steps of {subject} in order (occlusion > 0 raises the logit)"
+    return answer
+
+
+def gates(run: Path, *, stratify_by: str | None = None, seed: int = 0) -> pd.DataFrame:
+    """Show the gate of each branch of the fusion, and compare its logit between the labels.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of an explained run.
+    stratify_by : str, optional
+        As in words-by-label.
+    seed : int, default 0
+        Seed of permutations and bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        One row per branch with its mean ``gate`` and the columns of
+        ``group_effects.compare_columns``; for scores ``n_sessions`` and the mean ``logit``.
+    """
+    rows = read_table(run, "branches", "FROM branches WHERE present")
+    table = add_subject_column(run, rows, stratify_by)
+    if table.empty:
+        raise QuestionError(
+            f"{run}: the fusion of this run has no branches.", file=run, setting="model.fusion"
+        )
+    kinds = table.groupby("branch")
+    answer = kinds.agg(gate=("gate", "mean"), n_sessions=("logit", "size"), logit=("logit", "mean"))
+    if table["label"].notna().any():
+        comparable = select_comparable(table, ["logit"], stratify_by)
+        matrix = comparable.pivot_table(index=UNIT, columns="branch", values="logit")
+        answer = answer[["gate"]].join(compare_columns(matrix, seed=seed).set_index("branch"))
+    answer = answer.reset_index()
+    answer.attrs["title"] = format_title("Gate and logit of each branch", stratify_by)
+    answer.attrs["notes"] = list_confounds(run, stratify_by)
+    return answer
+
+
+def regions(
+    run: Path,
+    *,
+    stratify_by: str | None = None,
+    permutations: PositiveInt = 5000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Show the share of each region of face and voice in Grad-CAM maps, and compare the labels.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of an explained run.
+    stratify_by : str, optional
+        As in words-by-label.
+    permutations : int, default 5000
+        Permutations of the labels.
+    seed : int, default 0
+        Seed of permutations and bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        One row per modality and region with its mean ``share``, the ``uniform_share`` of a uniform
+        map, ``n_steps`` and the columns of ``group_effects.compare_columns``.
+    """
+    name = "region_attributions"
+    path = run / f"{name}.parquet"
+    if not path.is_file():
+        raise QuestionError(
+            f"{path} does not exist.",
+            file=path,
+            remedy=f"Run depmm explain {run} --method {GRAD_CAM} first.",
+        )
+    table = add_subject_column(run, read_table(run, name, f"FROM {name}"), stratify_by)
+    steps = table.groupby([*SESSION_KEY, *MODEL_KEY, "modality", "step"])
+    positive = steps["share"].count() > 0
+    table = table.dropna(subset=["share"])
+    if table.empty:
+        raise QuestionError(
+            f"{run}: nothing in {len(positive)} Grad-CAM maps raises the logit, so that there are "
+            "no shares to compare.",
+            file=path,
+            column="share",
+        )
+    kinds = table.groupby(["modality", "region"], sort=False)
+    answer = kinds.agg(
+        uniform_share=("area", "mean"), n_steps=("share", "size"), share=("share", "mean")
+    )
+    if table["label"].notna().any():
+        comparable = select_comparable(table, ["share"], stratify_by)
+        matrix = comparable.pivot_table(index=UNIT, columns=["modality", "region"], values="share")
+        effects = compare_columns(matrix, permutations=permutations, seed=seed)
+        answer = answer.join(effects.set_index(["modality", "region"]))
+    answer = answer.reset_index()
+    answer.attrs["title"] = format_title(
+        "Share of the Grad-CAM map in each region (uniform_share: of a uniform map)", stratify_by
+    )
+    answer.attrs["notes"] = list_confounds(run, stratify_by)
+    if not positive.all():
+        answer.attrs["notes"].append(
+            f"{(~positive).sum()} of {len(positive)} maps of steps are left out: nothing in them "
+            "raises the logit."
+        )
+    return answer
+
+
+def misclassified(run: Path, *, top: PositiveInt = 10, words: PositiveInt = 3) -> pd.DataFrame:
+    """List the misclassified sessions, with the words that are most unlike those of their label.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of an explained run.
+    top : int, default 10
+        Number of sessions; the furthest from the threshold come first.
+    words : int, default 3
+        Number of words of each session.
+
+    Returns
+    -------
+    DataFrame
+        As ``misclassified.find_misclassified``.
+    """
+    steps = read_attributions(run, ["occlusion"], None)
+    predictions = read_table(run, "predictions", "FROM predictions")
+    answer = find_misclassified(steps, predictions, top, words)
+    answer.attrs["title"] = (
+        "Misclassified sessions, with the words furthest from the mean of the other subjects with "
+        "the same label"
+    )
+    if answer.empty:
+        answer.attrs["notes"] = ["No session is misclassified."]
+    return answer

@@ -1,0 +1,222 @@
+"""Questions about words: each function is one, and its keywords are its options.
+
+The first line of each docstring is shown by ``depmm ask``.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import PositiveInt
+
+from depmm.interpret.errors import QuestionError
+from depmm.interpret.query.explained_run import (
+    choose_default_measure,
+    format_title,
+    list_confounds,
+    list_measures,
+    read_attributions,
+)
+from depmm.interpret.query.stability import MODALITIES, correlate_modalities, correlate_models
+from depmm.interpret.query.word_effects import compare_measures, compare_valences, compare_words
+
+
+def words_by_label(
+    run: Path,
+    *,
+    rank_by: str | None = None,
+    valence: Literal["negative", "neutral", "positive"] | None = None,
+    stratify_by: str | None = None,
+    top: PositiveInt = 10,
+    permutations: PositiveInt = 5000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Rank the words by how much they separate the labels.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of an explained run.
+    rank_by : str, optional
+        Measure: shapley, occlusion, occlusion_audio, selected, selected_face ... Default: shapley,
+        which ranks planted words best, if the run was explained with it; else occlusion.
+    valence : {"negative", "neutral", "positive"}, optional
+        Show these words only; ``q`` adjusts for all words that were tested.
+    stratify_by : str, optional
+        Compare subjects with the same gender (or fold, corpus ...) only; ``subject``: with
+        themselves.
+    top : int, default 10
+        Number of rows.
+    permutations : int, default 5000
+        Permutations of the labels.
+    seed : int, default 0
+        Seed of permutations and bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        As ``word_effects.compare_words``.
+    """
+    rank_by = rank_by or choose_default_measure(run)
+    table = read_attributions(run, [rank_by], stratify_by)
+    answer = compare_words(table, rank_by, stratify_by, permutations=permutations, seed=seed)
+    rare = int(answer["rare"].sum())
+    if valence:
+        answer = answer[answer["valence"] == valence].reset_index(drop=True)
+    answer = answer.head(top)
+    answer.attrs["title"] = format_title(
+        f"Words that separate the labels most, by {rank_by}", stratify_by
+    )
+    answer.attrs["notes"] = list_confounds(run, stratify_by)
+    if rare:
+        answer.attrs["notes"].append(
+            f"{rare} {'words were' if rare > 1 else 'word was'} read by fewer than 3 subjects of a "
+            "label and not tested."
+        )
+    return answer
+
+
+def words_by_valence(
+    run: Path,
+    *,
+    rank_by: str | None = None,
+    stratify_by: str | None = None,
+    permutations: PositiveInt = 5000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Compare negative, neutral and positive words, each as a whole, between the labels.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of an explained run.
+    rank_by : str, optional
+        Measure, as in words-by-label.
+    stratify_by : str, optional
+        As in words-by-label.
+    permutations : int, default 5000
+        Permutations of the labels.
+    seed : int, default 0
+        Seed of permutations and bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        As ``word_effects.compare_valences``.
+    """
+    rank_by = rank_by or choose_default_measure(run)
+    table = read_attributions(run, [rank_by], stratify_by)
+    answer = compare_valences(table, rank_by, stratify_by, permutations=permutations, seed=seed)
+    answer.attrs["title"] = format_title(f"Words of each valence, by {rank_by}", stratify_by)
+    answer.attrs["notes"] = list_confounds(run, stratify_by)
+    return answer
+
+
+def words_by_encoder(
+    run: Path,
+    *,
+    stratify_by: str | None = None,
+    top: PositiveInt = 10,
+    permutations: PositiveInt = 5000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Rank the words by how much their selection by each encoder's attention differs by label.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of an explained run.
+    stratify_by : str, optional
+        As in words-by-label.
+    top : int, default 10
+        Number of rows.
+    permutations : int, default 5000
+        Permutations of the labels.
+    seed : int, default 0
+        Seed of permutations and bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        As ``word_effects.compare_measures``, with the column ``encoder``.
+    """
+    measures = [name for name in list_measures(run) if name.startswith("selected_")]
+    if not measures:
+        raise QuestionError(
+            f"{run}: the encoders of this run do not select steps; those of sparse attention do.",
+            file=run,
+            setting="model.fusion",
+        )
+    table = read_attributions(run, measures, stratify_by)
+    answer = compare_measures(table, measures, stratify_by, permutations=permutations, seed=seed)
+    answer.insert(0, "encoder", answer.pop("measure").str.removeprefix("selected_"))
+    answer = answer.head(top)
+    answer.attrs["title"] = format_title(
+        "Words whose selection by an encoder differs by label", stratify_by
+    )
+    answer.attrs["notes"] = list_confounds(run, stratify_by)
+    return answer
+
+
+def agreement(run: Path, *, stratify_by: str | None = None, seed: int = 0) -> pd.DataFrame:
+    """Correlate voice and face over words, and over the steps of each subject.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of an explained run.
+    stratify_by : str, optional
+        As in words-by-label.
+    seed : int, default 0
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        As ``stability.correlate_modalities``.
+    """
+    measures = [name for name in MODALITIES if name in list_measures(run)]
+    table = read_attributions(run, measures, stratify_by)
+    answer = correlate_modalities(table, stratify_by, seed=seed)
+    answer.attrs["title"] = (
+        "Rank correlation of voice and face with its 95 % confidence interval over subjects "
+        "(words: of their effects; steps: of the steps of each subject, mean of subjects)"
+    )
+    return answer
+
+
+def stability(
+    run: Path, *, rank_by: str | None = None, stratify_by: str | None = None, pairs: bool = False
+) -> pd.DataFrame:
+    """Correlate the rankings of words between folds and seeds.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of an explained run.
+    rank_by : str, optional
+        Measure, as in words-by-label.
+    stratify_by : str, optional
+        As in words-by-label.
+    pairs : bool, default False
+        Show every two models instead of their mean.
+
+    Returns
+    -------
+    DataFrame
+        As ``stability.correlate_models``, or its means by ``compared``.
+    """
+    rank_by = rank_by or choose_default_measure(run)
+    answer = correlate_models(read_attributions(run, [rank_by], stratify_by), rank_by, stratify_by)
+    if not pairs:
+        kinds = answer.groupby("compared", sort=False)
+        answer = kinds.agg(
+            n_pairs=("n_words", "size"),
+            n_words=("n_words", "mean"),
+            spearman=("spearman", "mean"),
+            spearman_min=("spearman", "min"),
+            spearman_max=("spearman", "max"),
+            kendall=("kendall", "mean"),
+        ).reset_index()
+    answer.attrs["title"] = f"Rank correlation between models of the words' effects, by {rank_by}"
+    return answer

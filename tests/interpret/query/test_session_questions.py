@@ -1,0 +1,109 @@
+"""Questions about sessions, branches, regions and misclassified sessions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from explained_runs import FAST, WORDS, make_tables, write_run
+
+from depmm.interpret.errors import QuestionError
+from depmm.interpret.query.ask import ask
+
+
+def test_regions(run, tmp_path):
+    with pytest.raises(QuestionError) as info:
+        ask(run, "regions")
+    assert info.value.file == run / "region_attributions.parquet"
+    tables = make_tables()
+    steps = tables["attributions"].drop(columns=["occlusion", "selected"])
+    rng = np.random.default_rng(0)
+    mouth = np.clip(0.2 + 0.2 * steps["label"] + 0.05 * rng.normal(size=len(steps)), 0, 1)
+    mouth[steps["step"] == 3] = np.nan
+    regions = pd.concat(
+        [
+            steps.assign(modality="face", region=region, share=share.astype(float), area=area)
+            for region, share, area in (("mouth", mouth, 0.1), ("eyes", 1 - mouth, 0.9))
+        ]
+    )
+    mapped = write_run(tmp_path / "mapped", tables | {"region_attributions": regions})
+    answer = ask(mapped, "regions", **FAST)
+    assert answer["region"].tolist() == ["mouth", "eyes"]
+    assert answer["uniform_share"].tolist() == pytest.approx([0.1, 0.9])
+    assert answer["share"].tolist() == pytest.approx([mouth.mean(), 1 - mouth.mean()])
+    assert answer["n_positive"].tolist() == [6, 6]  # subjects, not steps
+    assert answer["effect"][0] > 1.5
+    assert answer["effect"][0] == pytest.approx(-answer["effect"][1])
+    (note,) = answer.attrs["notes"]
+    assert note.startswith("24 of 96 maps")
+    unknown = regions.assign(label=pd.array([pd.NA] * len(regions), "Int8"))
+    scores = write_run(tmp_path / "scores", tables | {"region_attributions": unknown})
+    assert "effect" not in ask(scores, "regions")
+    zero = write_run(
+        tmp_path / "zero", tables | {"region_attributions": regions.assign(share=np.nan)}
+    )
+    with pytest.raises(QuestionError) as info:
+        ask(zero, "regions")
+    assert info.value.column == "share"
+
+
+def test_session_lists_steps_in_order(run):
+    answer = ask(run, "session", subject="p3")
+    assert answer["word"].tolist() == WORDS
+    assert answer["n_models"].tolist() == [2] * 4
+    steps = make_tables()["attributions"].query("subject == 'p3'")
+    assert answer["occlusion"].tolist() == pytest.approx(
+        steps.groupby("step")["occlusion"].mean().tolist()
+    )
+    with pytest.raises(QuestionError) as info:
+        ask(run, "session", subject="p33")
+    assert (info.value.column, info.value.value) == ("subject", "p33")
+    assert "p3" in info.value.remedy
+    with pytest.raises(QuestionError) as info:
+        ask(run, "session", subject="p3", session="p3_2")
+    assert (info.value.subject, info.value.value) == ("p3", "p3_2")
+
+
+def test_subject_id_in_two_corpora(tmp_path):
+    table = make_tables(seeds=1)["attributions"]
+    both = pd.concat([table, table.assign(corpus="d")])
+    run = write_run(tmp_path / "run", {"attributions": both})
+    with pytest.raises(QuestionError) as info:
+        ask(run, "session", subject="p3")
+    assert (info.value.subject, info.value.setting) == ("p3", "corpus")
+    answer = ask(run, "session", subject="p3", corpus="d")
+    assert answer["corpus"].tolist() == ["d"] * 4
+    assert "n_models" not in answer
+
+
+def test_gates(run, tmp_path):
+    answer = ask(run, "gates").set_index("branch")
+    assert answer["gate"].to_dict() == {"audio": 0.25, "face": 0.75}
+    assert (answer["effect"] > 2).all()
+    assert answer["n_positive"].tolist() == [6, 6]
+    branches = make_tables()["branches"]
+    scores = {"branches": branches.assign(label=pd.array([None] * len(branches), "Int8"))}
+    answer = ask(write_run(tmp_path / "scores", scores), "gates")
+    assert answer.columns.tolist() == ["branch", "gate", "n_sessions", "logit"]
+    assert answer["n_sessions"].tolist() == [24, 24]
+
+
+def test_misclassified(run):
+    answer = ask(run, "misclassified", words=1)
+    # p1 with label 1 at .21 and p2 with label 0 at .8, threshold .5 by the validation sessions
+    assert answer["subject"].tolist() == ["p2", "p1"]
+    assert answer["threshold"].tolist() == pytest.approx([0.5, 0.5])
+    assert answer["n_misclassified"].tolist() == [2, 2]
+    first = answer.set_index("subject").loc["p1"]
+    assert first["word"] == "joy"
+    table = make_tables()["attributions"].query("word == 'joy' and label == 1")
+    others = table[table["subject"] != "p1"].groupby("subject")["occlusion"].mean()
+    assert first["occlusion_of_others"] == pytest.approx(others.mean())
+    assert len(ask(run, "misclassified", top=1, words=2)["subject"].unique()) == 1
+
+
+def test_no_session_is_misclassified(tmp_path):
+    tables = make_tables()
+    prob = tables["predictions"]["y_true"] * 0.8 + 0.1
+    tables["predictions"] = tables["predictions"].assign(y_prob=prob)
+    answer = ask(write_run(tmp_path / "run", tables), "misclassified")
+    assert answer.empty
+    assert len(answer.attrs["notes"]) == 1

@@ -1,0 +1,77 @@
+"""Questions about words."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from explained_runs import FAST, WORDS, make_tables, write_run
+
+from depmm.interpret.errors import QuestionError
+from depmm.interpret.query.ask import ask
+
+
+def test_words_by_label_counts_subjects(run):
+    answer = ask(run, "words-by-label", valence="negative", top="1", **FAST)
+    assert answer["word"].tolist() == ["grief"]
+    assert answer["n_positive"].item() == 6  # subjects, not seeds
+    assert answer["q"].item() < 0.05
+    whole = ask(run, "words-by-label", **FAST)
+    assert sorted(whole["word"]) == WORDS
+    assert whole["q"][0] == pytest.approx(answer["q"].item())  # of all words that were tested
+    stratified = ask(run, "words-by-label", stratify_by="gender", **FAST)  # from the predictions
+    assert "stratified by gender" in stratified.attrs["title"]
+    assert stratified["effect"][0] != pytest.approx(whole["effect"][0], rel=1e-3)
+    rates = ask(run, "words-by-label", rank_by="selected_face", **FAST)
+    assert rates["difference"][0] == pytest.approx(0.25)
+
+
+def test_uneven_gender_gives_a_note(run, tmp_path):
+    assert ask(run, "words-by-label", **FAST).attrs["notes"] == []  # 3 women of 6 with each label
+    tables = make_tables()
+    subjects = tables["predictions"]
+    tested = subjects["split"] == "test"
+    gender = subjects.loc[tested, "y_true"].map({1: "female", 0: "male"})
+    subjects.loc[tested, "gender"] = gender
+    subjects.loc[subjects["subject"] == "p1", "gender"] = "male"
+    uneven = write_run(tmp_path / "uneven", tables)
+    for question in ("words-by-label", "words-by-valence", "words-by-encoder", "gates"):
+        (note,) = ask(uneven, question).attrs["notes"]
+        assert note.startswith("5 of 6 subjects with label 1 and 0 of 6 with label 0 are female")
+        assert "p = 0.015" in note
+        stratified = ask(uneven, question, stratify_by="gender").attrs["notes"]
+        assert not any("Fisher" in note for note in stratified)
+    all_uneven = subjects.assign(gender=np.where(subjects["y_true"] == 1, "female", "male"))
+    apart = write_run(tmp_path / "apart", tables | {"predictions": all_uneven})
+    with pytest.raises(QuestionError) as info:
+        ask(apart, "words-by-label", stratify_by="gender", **FAST)
+    assert (info.value.setting, info.value.value) == ("stratify_by", "gender")
+
+
+def test_words_are_ranked_by_shapley_values_if_computed(run, tmp_path):
+    assert "by occlusion" in ask(run, "words-by-label", **FAST).attrs["title"]
+    tables = make_tables()
+    steps = tables["attributions"]
+    tables["attributions"] = steps.assign(shapley=steps["occlusion_face"])
+    richer = write_run(tmp_path / "shapley", tables)
+    for question in ("words-by-label", "words-by-valence", "stability"):
+        assert "by shapley" in ask(richer, question).attrs["title"]
+        default, explicit = ask(richer, question), ask(richer, question, rank_by="shapley")
+        pd.testing.assert_frame_equal(default, explicit)
+        assert not default.equals(ask(richer, question, rank_by="occlusion"))
+
+
+def test_words_by_valence_and_encoder(run):
+    valence = ask(run, "words-by-valence", **FAST).set_index("valence")["n_words"]
+    assert valence.to_dict() == {"negative": 2, "neutral": 1, "positive": 1}
+    encoder = ask(run, "words-by-encoder", **FAST)
+    assert encoder["encoder"].tolist() == ["face"] * 4
+    assert encoder["word"][0] == "grief"
+
+
+def test_agreement_and_stability(run):
+    agreement = ask(run, "agreement")
+    assert agreement["over"].tolist() == ["words", "steps", "steps", "steps"]
+    stable = ask(run, "stability")
+    assert stable[["compared", "n_pairs"]].to_numpy().tolist() == [["same subjects", 1]]
+    pairs = ask(run, "stability", pairs="yes")["spearman"].item()
+    assert stable["spearman"].item() == pytest.approx(pairs)
+    assert pairs > 0.9
