@@ -16,7 +16,7 @@ KEY = ("c", "p1", "s1")
 
 
 def write_video(path: Path, seconds: float = 2.0, sound: bool = True) -> Path:
-    """A grey 32 x 32 video of 10 frames a second, with a tone."""
+    """Write a grey 32 x 32 video of 10 frames per second, with a tone."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
         video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
@@ -36,43 +36,45 @@ def write_video(path: Path, seconds: float = 2.0, sound: bool = True) -> Path:
 
 
 def manifest_of(steps: dict[str, list[dict]]) -> Manifest:
-    """Sessions of corpus ``c`` by name; each step says what differs from a whole aligned video."""
+    """Build sessions of corpus ``c``; a step lists what differs from a complete aligned video."""
     keys = {name: {"corpus": "c", "subject": f"p{name[1:]}", "session": name} for name in steps}
     rows = [
         {**keys[name], "step": number, "start_s": 0.0, "face_aligned": True, **step}
-        for name, own in steps.items()
-        for number, step in enumerate(own)
+        for name, steps_of_session in steps.items()
+        for number, step in enumerate(steps_of_session)
     ]
     return build_manifest(pd.DataFrame(list(keys.values())), pd.DataFrame(rows))
 
 
-def both(path: str, **times: float) -> dict:
+def audio_and_face(path: str, **times: float) -> dict:
+    """Describe a step whose sound and faces are in one file."""
     return {"audio": path, "face": path, **times}
 
 
-def run(manifest: Manifest, root: Path, store: Path | str, **arguments) -> ExtractReport:
+def extract_all(manifest: Manifest, root: Path, store: Path | str, **arguments) -> ExtractReport:
+    """Extract in this process, with the default settings."""
     settings = arguments.pop("settings", SETTINGS)
-    arguments = {"workers": 1, "show_progress": False, **arguments}
+    arguments = {"workers": 1, **arguments}
     return extract(manifest, root, store, settings, **arguments)
 
 
-def files(store: Path) -> dict[str, bytes]:
-    """Every session file and its content."""
+def session_files(store: Path) -> dict[str, bytes]:
+    """Read every session file."""
     return {
         str(path.relative_to(store)): path.read_bytes() for path in store.rglob("*.safetensors")
     }
 
 
-def three_people(root: Path) -> tuple[Manifest, Path]:
-    """Three people with a video of two steps each; the recordings go to ``root``."""
+def three_subjects(root: Path) -> tuple[Manifest, Path]:
+    """Write the videos of three subjects to ``root``, with two steps each."""
     root.mkdir()
     first = write_video(root / "1.mp4")
     for number in (2, 3):
         shutil.copy(first, root / f"{number}.mp4")
     steps = {
         f"s{number}": [
-            both(f"{number}.mp4", start_s=0.2, end_s=0.8),
-            both(f"{number}.mp4", start_s=1.0, end_s=1.7),
+            audio_and_face(f"{number}.mp4", start_s=0.2, end_s=0.8),
+            audio_and_face(f"{number}.mp4", start_s=1.0, end_s=1.7),
         ]
         for number in (1, 2, 3)
     }

@@ -1,0 +1,70 @@
+"""Augmentation of training sessions."""
+
+import numpy as np
+import pytest
+from session_data import make_dataset
+
+from depmm.config import AugmentConfig
+from depmm.data.augment import Augmentation, draw_augmentation
+
+
+def test_the_only_modality_is_never_hidden():
+    settings = AugmentConfig(modality_dropout=0.9, keep_steps=0.1)
+    both = {"audio": np.array([True, False, True]), "face": np.array([False, True, False])}
+    audio_only = {"audio": np.array([False, True, False]), "face": np.zeros(3, bool)}
+    hidden = set()
+    for seed in range(200):
+        augmentation = draw_augmentation(settings, both, np.random.default_rng(seed))
+        hidden.add(augmentation.hidden)
+        shown = [steps for name, steps in both.items() if name not in augmentation.hidden]
+        assert (np.any(shown, axis=0) & augmentation.kept).any()
+        single = draw_augmentation(settings, audio_only, np.random.default_rng(seed))
+        assert single.hidden == frozenset()
+        assert single.kept[1]
+    assert hidden == {frozenset(), frozenset({"audio"}), frozenset({"face"})}
+
+
+def test_gain_mirroring_and_noise_have_the_size_of_the_settings(corpus):
+    plain = make_dataset(corpus, max_audio_s=9.0)[None, 0]
+    gains, mirrored = set(), 0
+    for epoch in range(8):
+        item = make_dataset(corpus, augment={"gain_db": 6.0, "flip": True}, max_audio_s=9.0)[
+            epoch, 0
+        ]
+        gain = np.linalg.norm(item.audio[0]) / np.linalg.norm(plain.audio[0])
+        np.testing.assert_allclose(item.audio[1], plain.audio[1] * gain, rtol=1e-3, atol=1e-7)
+        assert 10 ** (-6 / 20) <= gain <= 10 ** (6 / 20)
+        gains.add(round(float(gain), 4))
+        if not np.array_equal(item.face[0], plain.face[0]):
+            np.testing.assert_array_equal(item.face[0], plain.face[0][..., ::-1])
+            mirrored += 1
+    assert len(gains) == 8
+    assert 0 < mirrored < 8
+    noisy = make_dataset(corpus, augment={"noise": 0.1}, max_audio_s=9.0)[0, 0].audio[0]
+    share = np.std(noisy - plain.audio[0]) / np.sqrt(np.mean(plain.audio[0] ** 2))
+    assert 0 < share < 0.11
+
+
+def test_pitch_shift_keeps_the_length():
+    time = np.arange(16000) / 16000
+    tone = np.sin(2 * np.pi * 200 * time).astype(np.float32)
+    higher = Augmentation(np.ones(1, bool), semitones=12.0).apply_to_audio(tone, None)
+    assert higher.dtype == np.float32
+    assert len(higher) == len(tone)
+    spectrum = np.abs(np.fft.rfft(higher[4000:12000] * np.hanning(8000)))
+    assert np.argmax(spectrum) * 2 == pytest.approx(400, abs=6)  # bins of 2 Hz
+    short = tone[:500]
+    np.testing.assert_array_equal(
+        Augmentation(np.ones(1, bool), semitones=5.0).apply_to_audio(short, None), short
+    )
+
+
+def test_pitch_shifts_of_both_directions_and_none_are_drawn():
+    settings = AugmentConfig(pitch_semitones=[0.5, 2.0])
+    present = {"audio": np.ones(2, bool)}
+    drawn = {
+        draw_augmentation(settings, present, np.random.default_rng(seed)).semitones
+        for seed in range(200)
+    }
+    assert drawn == {0.0, 0.5, -0.5, 2.0, -2.0}
+    assert draw_augmentation(settings, present, None).semitones == 0

@@ -1,0 +1,121 @@
+"""Manifest, store and config are joined to the sessions of an experiment."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from session_data import tiny_config
+
+from depmm.corpora.manifest import write_manifest
+from depmm.data.errors import DataError
+from depmm.data.experiment_data import describe_sessions, load_experiment_data
+from depmm.errors import DepmmError
+
+
+def test_all_sessions_of_the_manifest_have_target_and_split(corpus):
+    data = load_experiment_data(tiny_config(corpus))
+    assert len(data.sessions) == len(data.dataset) == 12
+    assert data.excluded == {}
+    assert data.score_range == (0.0, 1.0)
+    together = [*data.indices("train"), *data.indices("validation"), *data.indices("test")]
+    assert sorted(together) == list(range(12))
+    given = corpus.manifest.sessions
+    assert data.sessions["target"].tolist() == given["label"].tolist()
+    assert data.sessions["split"].tolist() == given["split"].tolist()
+    severity = load_experiment_data(tiny_config(corpus, "target={kind: severity, column: score}"))
+    assert severity.score_range == (0.0, 63.0)
+    assert severity.sessions["target"].tolist() == given["score"].tolist()
+
+
+def test_covariates_of_sessions_come_from_their_steps():
+    sessions = pd.DataFrame({"corpus": "c", "subject": ["a", "b", "c"], "session": "1"})
+    steps = pd.DataFrame(
+        [  # in another order than the sessions
+            ("c", 0.0, 2.0, None, None),
+            ("b", 0.0, 1.5, "reading", "negative"),
+            ("b", 2.0, 4.0, "reading", None),
+            ("a", 1.0, 2.0, "reading", "neutral"),
+            ("a", 2.0, 5.0, "interview", "neutral"),
+        ],
+        columns=["subject", "start_s", "end_s", "task", "valence"],
+    ).assign(corpus="c", session="1")
+    sound = pd.Series([9.0, 0.0, 7.0])
+    table = describe_sessions(sessions, steps, sound)
+    assert table["n_steps"].tolist() == [2, 2, 1]
+    assert table["duration_s"].tolist() == [4.0, 3.5, 2.0]
+    assert table["task"].fillna("-").tolist() == ["-", "reading", "-"]
+    assert table["valence"].fillna("-").tolist() == ["neutral", "-", "-"]
+    # one step without an end: all sessions are as long as their sound
+    table = describe_sessions(sessions, steps.assign(end_s=[np.nan, 1.5, 4, 2, 5]), sound)
+    assert table["duration_s"].fillna(-1).tolist() == [9, -1, 7]
+    given = sessions.assign(task="given", duration_s=["1", None, "2.5"])
+    table = describe_sessions(given, steps, sound)
+    assert table["task"].tolist() == ["given"] * 3
+    assert table["duration_s"].fillna(-1).tolist() == [1, -1, 2.5]
+    with pytest.raises(DataError) as info:
+        describe_sessions(given.assign(duration_s=["1", "long", "2"]), steps, sound)
+    error = info.value
+    assert (error.column, error.subject, error.session, error.value) == (
+        "duration_s", "b", "1", "long",
+    )  # fmt: skip
+
+
+def test_sessions_without_the_modality_are_excluded_and_counted(corpus, tmp_path):
+    store = tmp_path / "store"
+    shutil.copytree(corpus.store, store)
+    index = pd.read_parquet(store / "index.parquet")
+    index.loc[0, ["audio_s", "n_frames_with_face"]] = 0
+    index.drop(index=3).to_parquet(store / "index.parquet")
+    data = load_experiment_data(tiny_config(corpus, f"data.store={store}"))
+    assert len(data.sessions) == 10
+    assert data.excluded == {"not in the store, or stored without audio or face": 2}
+    assert [subject for _, subject, _ in data.dataset.session_keys[:3]] == ["S002", "S003", "S005"]
+
+
+@pytest.mark.parametrize(
+    ("override", "attributes"),
+    [
+        ("target={column: moood}", {"setting": "target.column", "value": "moood"}),
+        (
+            "target={column: gender}",
+            {"setting": "target.column", "session": "S001_1", "value": "female"},
+        ),
+        ("target={column: age}", {"setting": "target.column", "session": "S001_1", "value": 43.0}),
+        (
+            "target={kind: severity, column: gender}",
+            {"setting": "target.column", "column": "gender", "value": "female"},
+        ),
+        (
+            "target={column: gender, positive: [women], negative: [male]}",
+            {"setting": "target.positive", "column": "gender", "value": "women"},
+        ),
+        ("extract.face.frames_per_second=9.0", {"setting": "data.store"}),
+        ("data.store=nowhere", {"file": Path("nowhere")}),
+        (
+            "data.steps={task: [interview]}",
+            {"setting": "data.steps.task", "column": "task", "value": "interview"},
+        ),
+        ("data.max_steps=3", {"setting": "data.max_steps", "session": "S001_1", "value": 4}),
+        (
+            "model.fusion.fixed_steps=24",
+            {"setting": "model.fusion.fixed_steps", "subject": "S001", "value": 4},
+        ),
+    ],
+)
+def test_errors_carry_setting_session_and_value(corpus, override, attributes):
+    with pytest.raises(DepmmError) as info:
+        load_experiment_data(tiny_config(corpus, override))
+    assert {name: getattr(info.value, name) for name in attributes} == attributes
+    assert info.value.remedy
+
+
+@pytest.mark.parametrize("name", ["n_frames", "audio_s", "streams", "n_selected_steps", "index"])
+def test_a_corpus_may_have_columns_named_like_those_of_the_index(corpus, tmp_path, name):
+    sessions = corpus.manifest.sessions.assign(**{name: "its given"})
+    write_manifest(replace(corpus.manifest, sessions=sessions), tmp_path / "manifest")
+    data = load_experiment_data(tiny_config(corpus, f"data.manifest={tmp_path / 'manifest'}"))
+    assert len(data.sessions) == 12
+    assert data.sessions[name].eq("its given").all()

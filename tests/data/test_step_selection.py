@@ -1,0 +1,90 @@
+"""Selection of steps, and numbers of steps that a model cannot read."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from session_data import tiny_config
+
+from depmm.corpora.manifest import SESSION_KEY, read_manifest, write_manifest
+from depmm.data.errors import DataError
+from depmm.data.experiment_data import load_experiment_data
+from depmm.store.errors import StoreError
+from depmm.store.index import read_index
+from depmm.store.sessions import SessionStore
+
+
+def test_only_steps_of_the_valence_are_shown(corpus):
+    config = tiny_config(corpus, "data.steps={valence: [negative]}")
+    whole, part = load_experiment_data(tiny_config(corpus)), load_experiment_data(config)
+    assert part.sessions[SESSION_KEY].equals(whole.sessions[SESSION_KEY])
+    assert part.sessions["valence"].tolist() == ["negative"] * 12
+    for index, key in enumerate(part.dataset.session_keys):
+        steps = corpus.manifest.steps.set_index(SESSION_KEY).loc[key]
+        negative = (steps["valence"] == "negative").tolist()
+        assert part.sessions["n_steps"][index] == sum(negative) < len(negative)
+        complete, item = whole.dataset[None, index], part.dataset[None, index]
+        for step, shown in enumerate(negative):
+            if shown:
+                np.testing.assert_array_equal(item.audio[step], complete.audio[step])
+                np.testing.assert_array_equal(item.face[step], complete.face[step])
+            assert len(item.audio[step]) > 0 or not shown
+            assert bool(len(item.audio[step]) or len(item.face[step])) == shown
+
+
+def test_augmentation_keeps_selected_steps_only(corpus):
+    config = tiny_config(
+        corpus, "data.steps={valence: [negative, neutral]}", "data.augment={keep_steps: 0.3}"
+    )
+    data = load_experiment_data(config).dataset
+    valence = corpus.manifest.steps.set_index(SESSION_KEY).loc[data.session_keys[0]]["valence"]
+    shown = {tuple(len(sound) > 0 for sound in data[epoch, 0].audio or []) for epoch in range(40)}
+    assert len(shown) > 1
+    assert all(any(steps) for steps in shown)
+    for steps in shown:
+        assert not any(np.array(steps) & (valence == "positive").to_numpy())
+
+
+def test_sessions_without_the_steps_are_excluded_and_counted(corpus, tmp_path):
+    shutil.copytree(corpus.folder, tmp_path / "manifest")
+    manifest = read_manifest(corpus.folder)
+    steps = manifest.steps.assign(task="reading")
+    first = (steps[SESSION_KEY] == steps[SESSION_KEY].iloc[0]).all(axis=1)
+    steps.loc[first, "task"] = None
+    write_manifest(replace(manifest, steps=steps), tmp_path / "manifest")
+    config = tiny_config(
+        corpus, f"data.manifest={tmp_path / 'manifest'}", "data.steps={task: [reading]}"
+    )
+    data = load_experiment_data(config)
+    assert len(data.sessions) == len(data.dataset) == 11
+    assert data.excluded == {"no audio or face in the steps of data.steps": 1}
+    assert data.dataset.session_keys[0] != tuple(steps.loc[0, SESSION_KEY])
+
+    write_manifest(replace(manifest, steps=steps.drop(index=7)), tmp_path / "manifest")
+    with pytest.raises(StoreError) as info:
+        load_experiment_data(config)
+    assert info.value.session == steps["session"][7]
+
+
+def test_the_mean_of_a_single_step_cannot_be_subtracted(corpus, monkeypatch):
+    config = tiny_config(corpus, "model.subtract_session_mean=true")
+    load_experiment_data(config)
+    valence = corpus.manifest.steps["valence"].value_counts().idxmin()  # one word of four
+    with pytest.raises(DataError) as info:
+        load_experiment_data(
+            tiny_config(
+                corpus, "model.subtract_session_mean=true", f"data.steps={{valence: [{valence}]}}"
+            )
+        )
+    assert (info.value.setting, info.value.value) == ("model.subtract_session_mean", 1)
+
+    def read_cut_index(store: SessionStore) -> pd.DataFrame:
+        index = read_index(store)
+        return index.assign(n_steps=index["n_steps"].where(index["subject"] != "S003", 1))
+
+    monkeypatch.setattr("depmm.data.experiment_data.read_index", read_cut_index)
+    with pytest.raises(DataError) as info:
+        load_experiment_data(config)
+    assert (info.value.setting, info.value.subject) == ("model.subtract_session_mean", "S003")

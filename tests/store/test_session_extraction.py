@@ -1,0 +1,120 @@
+"""The file of a session holds the sound and frames of its steps."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from recordings import (
+    KEY,
+    SETTINGS,
+    audio_and_face,
+    extract_all,
+    manifest_of,
+    three_subjects,
+)
+
+from depmm.config import SAMPLE_RATE
+from depmm.corpora.manifest import SESSION_KEY, Manifest
+from depmm.media.audio import decode_audio
+from depmm.media.container import probe
+from depmm.media.video import decode_frames
+from depmm.store.index import read_index
+from depmm.store.sessions import SessionStore
+
+
+@pytest.fixture
+def subjects(tmp_path: Path) -> tuple[Manifest, Path]:
+    return three_subjects(tmp_path / "recordings")
+
+
+def test_damage_in_the_middle_leaves_no_trace_of_the_sound(subjects, tmp_path):
+    _, root = subjects
+    noise = np.random.default_rng(0).normal(0, 0.1, 5 * SAMPLE_RATE)
+    soundfile.write(root / "a.flac", noise, SAMPLE_RATE)
+    (root / "a.flac").write_bytes((root / "a.flac").read_bytes()[:-60_000])
+    steps = [
+        {"audio": "a.flac", "face": "1.mp4", "start_s": start, "end_s": end}
+        for start, end in ((0.0, 0.5), (0.5, 1.0), (1.0, 4.9))
+    ]
+    report = extract_all(manifest_of({"s1": steps}), root, tmp_path / "store")
+    assert report.failures["stage"].tolist() == ["audio"]
+    with SessionStore(tmp_path / "store", SETTINGS).read(*KEY) as reader:
+        assert not [name for name in reader.names if name.startswith("audio")]
+        assert len(reader.read_waveform(0)) == 0
+        assert len(reader.face_frames(0)) == 3
+    assert read_index(SessionStore(tmp_path / "store", SETTINGS))["audio_s"].tolist() == [0.0]
+
+
+def test_real_recordings(real_data, tmp_path):
+    grid, ravdess = "grid_10spk/brbk7n.mpg", "ravdess_actor01/01-01-01-01-01-01-01.mp4"
+    emodb = "emodb_4emo/Neutral/03a01Nc.wav"
+    manifest = manifest_of(
+        {
+            "s1": [audio_and_face(grid, face_aligned=False)],
+            "s2": [audio_and_face(ravdess, face_aligned=False)],
+            "s3": [{"audio": emodb}],
+        }
+    )
+    landmarker = real_data / "models" / "face_landmarker.task"
+    report = extract_all(manifest, real_data, tmp_path, landmarker=landmarker)
+    assert report.failures.empty, report.failures["cause"].tolist()
+    store = SessionStore(tmp_path, SETTINGS)
+    index = read_index(store).set_index("session")
+    assert (index["n_frames_with_face"] >= 0.95 * index["n_frames"]).all()
+    assert index["n_frames"].tolist()[:2] == pytest.approx([15, 17], abs=2)
+    for name, file in (("s1", grid), ("s2", ravdess)):
+        info = probe(real_data / file)
+        assert abs(info.audio_start_s - info.video_start_s) <= 1 / info.frame_rate
+        with store.read("c", f"p{name[1:]}", name) as reader:
+            sound, times = reader.read_waveform(0), reader.read_tensor("face.time_s")
+            assert reader.read_tensor("face.landmarks").shape == (len(times), 478, 3)
+        assert abs(times[0] - info.video_start_s) < 1e-3
+        assert abs(len(sound) / SAMPLE_RATE - info.duration_s) < 0.2
+    wav, _ = soundfile.read(real_data / emodb, dtype="int16")
+    with store.read("c", "p3", "s3") as reader:
+        np.testing.assert_array_equal(reader.read_waveform(0) * 32768, wav)
+
+
+def test_steps_hold_their_sound_and_their_frames(corpus):
+    store = SessionStore(corpus.store, SETTINGS)
+    checked = 0
+    for key, steps in list(corpus.manifest.steps.groupby(SESSION_KEY))[:3]:
+        with store.read(*key) as reader:
+            assert reader.summary["n_steps"] == len(steps) == 4
+            times = reader.read_tensor("face.time_s")
+            for row in steps.itertuples():
+                path = corpus.recordings / row.audio
+                sound = np.concatenate(list(decode_audio(path, row.start_s, row.end_s)))
+                np.testing.assert_allclose(reader.read_waveform(row.step), sound, atol=1 / 32768)
+                part = reader.read_waveform(row.step, 100, 50)
+                np.testing.assert_array_equal(part, reader.read_waveform(row.step)[100:150])
+                numbers = reader.face_frames(row.step)
+                assert len(numbers) > 0
+                assert (times[numbers] >= row.start_s).all()
+                assert (times[numbers] < row.end_s).all()
+                picture = dict(decode_frames(path, 5.0, [(row.start_s, row.end_s)]))
+                assert list(picture) == times[numbers].tolist()
+                crop = reader.read_crop(numbers[0]).astype(int)
+                assert np.abs(crop - picture[times[numbers[0]]]).mean() < 4  # JPEG
+                checked += 1
+    assert checked == 12
+
+
+def test_sixteen_bits_are_kept_and_speech_is_found_in_its_step(tmp_path):
+    seconds = np.arange(12 * SAMPLE_RATE) / SAMPLE_RATE
+    speaks = (seconds % 4 > 1) & (seconds % 4 < 3)  # 1-3, 5-7, 9-11 s
+    sound = (np.sin(seconds * 1000) * speaks * 32767).round().astype(np.int16)
+    sound[:2] = -32768, 32767
+    soundfile.write(tmp_path / "a.wav", sound, SAMPLE_RATE)
+    steps = [{"audio": "a.wav", "start_s": start, "end_s": start + 4} for start in (8.0, 0.0, 4.0)]
+    assert extract_all(manifest_of({"s1": steps}), tmp_path, tmp_path / "store").failures.empty
+    with SessionStore(tmp_path / "store", SETTINGS).read(*KEY) as reader:
+        for step, start in ((0, 8), (1, 0), (2, 4)):
+            expected = sound[start * SAMPLE_RATE : (start + 4) * SAMPLE_RATE]
+            np.testing.assert_array_equal(reader.read_waveform(step) * 32768, expected)
+        for step in (0, 2):
+            speech = reader.read_speech(step)
+            assert speech.dtype.kind == "i"  # they cut the waveform
+            np.testing.assert_allclose(speech, [[SAMPLE_RATE, 3 * SAMPLE_RATE]], atol=400)
+        assert len(reader.face_frames(0)) == 0

@@ -1,0 +1,67 @@
+"""Session files are plain safetensors, written without holding a tensor in memory."""
+
+import json
+import shutil
+import tracemalloc
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from depmm.store.session_file import SessionReader, SessionWriter
+
+
+def test_file_is_what_the_library_writes(tmp_path):
+    rng = np.random.default_rng(0)
+    tensors = {
+        "audio.waveform": rng.integers(-9, 9, 1001).astype(np.int16),
+        "audio.speech": rng.random((5, 2)).astype(np.float32),
+        "audio.speech_step": np.arange(5, dtype=np.int32),
+        "face.jpeg": rng.integers(0, 255, 333).astype(np.uint8),
+        "face.time_s": rng.random(7),
+        "face.detected": rng.random(7) < 0.5,
+        "face.landmarks": np.zeros((0, 478, 3), np.float32),
+        "numbers": np.array([[0, 3], [3, 7]]),
+        "face.pose": rng.random((7, 4, 4)).astype(np.float32),
+    }
+    summary = {"steps": 2, "name": "Ünïcode"}
+    with SessionWriter() as writer:
+        for name, rows in tensors.items():
+            assert writer.append(name, rows[:2]) == min(2, len(rows))
+            assert writer.append(name, rows[2:]) == writer.rows(name) == len(rows)
+        path = shutil.copy(writer.save(summary), tmp_path / "mine.safetensors")
+    metadata = {"depmm": json.dumps(summary, sort_keys=True)}
+    save_file(tensors, tmp_path / "library.safetensors", metadata)
+    assert path.stat().st_size == (tmp_path / "library.safetensors").stat().st_size
+    read = load_file(path)
+    with SessionReader(path) as reader:
+        assert reader.summary == summary
+        for name, rows in tensors.items():
+            assert read[name].dtype == rows.dtype
+            np.testing.assert_array_equal(read[name], rows)
+            np.testing.assert_array_equal(reader.read_tensor(name), rows)
+
+
+def test_rewind_forgets_what_came_after_the_mark():
+    with SessionWriter() as writer:
+        writer.append("a", np.arange(6).reshape(3, 2))
+        mark = writer.mark()
+        writer.append("a", np.ones((5, 2), int))
+        writer.append("b", np.ones(4, np.float32))
+        writer.rewind(mark)
+        writer.append("a", np.full((1, 2), 9))
+        content = load_file(writer.save({}))
+    assert content.keys() == {"a"}
+    np.testing.assert_array_equal(content["a"], [[0, 1], [2, 3], [4, 5], [9, 9]])
+
+
+def test_writer_holds_no_tensors():
+    block = np.zeros((1000, 100), np.float32)  # 0.4 MB
+    tracemalloc.start()
+    with SessionWriter() as writer:
+        for _ in range(100):
+            writer.append("face.landmarks", block)
+        size = writer.save({}).stat().st_size
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert size > 40e6
+    assert peak < 4e6
