@@ -1,4 +1,4 @@
-"""What goes wrong on a GPU alone, looked for on a CPU."""
+"""Faults that only occur on a GPU, found on a CPU."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ IN_FLOAT32 = {
     *("prod", "reciprocal", "renorm", "rsqrt", "sinh", "smooth_l1_loss", "softmax", "softplus"),
     *("sum", "tan"),
 }
-MAKERS = {
+TENSOR_FACTORIES = {
     getattr(torch, name)
     for name in (
         *("arange", "as_tensor", "empty", "eye", "from_numpy", "full", "hamming_window"),
@@ -25,13 +25,14 @@ MAKERS = {
 
 
 class CudaAutocast(TorchFunctionMode):
-    """Within ``torch.autocast("cpu")``: float32 where CUDA's autocast has it and the CPU's has not.
+    """Run the operations in float32 that CUDA's autocast, but not the CPU's, runs in float32.
 
-    A model whose types fit together in the CPU's may be refused there: of a sum, for one.
+    It is used within ``torch.autocast("cpu")``. A model whose types match under the CPU's autocast
+    can fail under CUDA's, for example after a sum.
     """
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
-        """Call the function, on float32 if it is one of those."""
+        """Call the function, in float32 if it is one of these."""
         if function.__name__ in IN_FLOAT32 and torch.is_autocast_enabled("cpu"):
             args = tuple(
                 x.float() if isinstance(x, torch.Tensor) and x.dtype == torch.bfloat16 else x
@@ -41,11 +42,11 @@ class CudaAutocast(TorchFunctionMode):
 
 
 class OneDevice(TorchFunctionMode):
-    """Refuses a tensor made without a device: on a GPU it would lie apart from the others."""
+    """Refuse a tensor that is created without a device: on a GPU, it would be on the CPU."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
-        """Call the function, unless it makes a tensor on the default device."""
+        """Call the function, unless it creates a tensor on the default device."""
         kwargs = kwargs or {}
-        if function in MAKERS and kwargs.get("device") is None:
+        if function in TENSOR_FACTORIES and kwargs.get("device") is None:
             raise AssertionError(f"torch.{function.__name__} without a device")
         return function(*args, **kwargs)

@@ -47,7 +47,7 @@ def tiny_model(
 def sessions(
     lengths: list[int], modalities: tuple[str, ...] = ("audio", "face"), padding: int = 0
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Random sessions; the same numbers for a session whatever stands beside it or behind it."""
+    """Draw random sessions; a session of a given length is the same in any batch and padding."""
     size = max(lengths) + padding
     features, masks = {}, {}
     for name in modalities:
@@ -61,7 +61,7 @@ def sessions(
 
 
 def kept_logit(model, features, masks, row: int, kept: set[int]) -> float:
-    """Evidence of a session with the mean of the kept steps in the place of all others, by hand."""
+    """Compute the logit of a session in which the mean of the kept steps replaces the others."""
     x = {name: value[row : row + 1].clone() for name, value in features.items()}
     mask = {name: value[row : row + 1] for name, value in masks.items()}
     for name in x:
@@ -76,13 +76,13 @@ def kept_logit(model, features, masks, row: int, kept: set[int]) -> float:
 
 
 def summing_model(weights: dict[str, float]) -> SimpleNamespace:
-    """Evidence is the weighted sum of the modalities' mean steps: no modality needs another."""
+    """Build a model whose logit is the weighted sum of the modalities' mean steps."""
 
     def fuse(features, masks):
         total = 0.0
         for name, weight in weights.items():
-            there = masks[name].unsqueeze(-1)
-            mean = torch.where(there, features[name], 0.0).sum((1, 2)) / there.sum((1, 2)).clamp(1)
+            mask = masks[name].unsqueeze(-1)
+            mean = torch.where(mask, features[name], 0.0).sum((1, 2)) / mask.sum((1, 2)).clamp(1)
             total = total + weight * mean
         return total.unsqueeze(-1), {}
 
@@ -91,5 +91,5 @@ def summing_model(weights: dict[str, float]) -> SimpleNamespace:
 
 
 def get_values(table: pd.DataFrame, column: str, row: int = 0) -> np.ndarray:
-    """Values of a session, in the order of its steps."""
+    """Return the values of a session in the order of its steps."""
     return table[table["row"] == row].sort_values("step")[column].to_numpy()

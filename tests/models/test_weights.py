@@ -108,7 +108,7 @@ def write_caffe_npz(tensors: dict[str, Tensor], path: Path) -> Path:
 
 
 def write_oxford_pth(tensors: dict[str, Tensor], path: Path) -> Path:
-    """Underscores, wrapped for several GPUs, beside other contents of a training checkpoint."""
+    """Underscores, with the prefix of DataParallel and other contents of a training checkpoint."""
     path = path / "senet50_ft.pth"
     renamed = {f"module.{name.replace('/', '_')}": value for name, value in tensors.items()}
     torch.save({"epoch": 3, "state_dict": renamed}, path)

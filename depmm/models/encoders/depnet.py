@@ -14,7 +14,12 @@ import torch
 from einops import rearrange, reduce
 from torch import Tensor, nn
 
-from depmm.models.encoders.encoder import GradCamLayer, PrecomputableEncoder, parameter_dtype
+from depmm.models.encoders.encoder import (
+    GradCamLayer,
+    PrecomputableEncoder,
+    check_crop_size,
+    parameter_dtype,
+)
 from depmm.models.encoders.resnet50 import (
     STRIDE,
     FaceBackbone,
@@ -208,14 +213,7 @@ class DepNet(_FrameEncoder):
         ModelError
             If the crops have another size than ``face_size``.
         """
-        if x.shape[-2:] != (self.face_size, self.face_size):
-            raise ModelError(
-                f"The crops have {tuple(x.shape[-2:])} pixels, but DepNet was built for "
-                f"{self.face_size}. Set data.face_size and the encoder's face_size to the same "
-                "value.",
-                setting="face_size",
-                value=tuple(x.shape[-2:]),
-            )
+        check_crop_size(x, self.face_size)
         features: Tensor = self.backbone(x, lengths, self.frames, channel_max_pool)
         return features.flatten(1)
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from depmm.models.errors import ModelError
 from depmm.models.masking import length_mask
 
 
@@ -30,6 +31,31 @@ def parameter_dtype(module: nn.Module) -> torch.dtype:
         Type of its first parameter.
     """
     return next(module.parameters()).dtype
+
+
+def check_crop_size(crops: Tensor, face_size: int) -> None:
+    """Check the size of face crops.
+
+    Parameters
+    ----------
+    crops : Tensor, shape (..., height, width)
+        Face crops.
+    face_size : int
+        Height and width for which the encoder was built.
+
+    Raises
+    ------
+    ModelError
+        If the crops have another size.
+    """
+    size = tuple(crops.shape[-2:])
+    if size != (face_size, face_size):
+        raise ModelError(
+            f"The crops have {size[0]} x {size[1]} pixels, but the encoder was built for "
+            f"{face_size}. Set data.face_size and the encoder's face_size to the same value.",
+            setting="face_size",
+            value=size,
+        )
 
 
 def all_frames(lengths: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:

@@ -12,8 +12,7 @@ Ye et al., "DEP-Former", IEEE TCSVT 35(3), 2025, released code.
 import torch
 from torch import Tensor, nn
 
-from depmm.models.encoders.encoder import Encoder
-from depmm.models.errors import ModelError
+from depmm.models.encoders.encoder import Encoder, check_crop_size
 from depmm.models.masking import length_mask
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, weights of red, green and blue
@@ -57,14 +56,7 @@ class FaceMap(Encoder):
         ModelError
             If the crops have another size.
         """
-        if x.shape[-2:] != (self.face_size, self.face_size):
-            raise ModelError(
-                f"The crops have {tuple(x.shape[-2:])} pixels, but face_map was built for "
-                f"{self.face_size}. Set data.face_size and the encoder's face_size to the same "
-                "value.",
-                setting="face_size",
-                value=tuple(x.shape[-2:]),
-            )
+        check_crop_size(x, self.face_size)
         weight = length_mask(lengths, x.shape[1]) / lengths.unsqueeze(1)
         mean = torch.einsum("nt,ntchw->nchw", weight, x.to(weight.dtype))
         return (mean * self.luma).sum(1).flatten(1) / 127.5 - 1

@@ -39,7 +39,7 @@ def by_hand_spatial() -> SpatialAttention:
     spatial = SpatialAttention()
     weight = torch.zeros(1, 2, 7, 7)
     weight[0, 0, 3, 3], weight[0, 1, 3, 3] = 1.0, 0.5  # average and maximum here
-    weight[0, 0, 3, 4] = 0.1  # average of the place to the right
+    weight[0, 0, 3, 4] = 0.1  # average of the position to the right
     spatial.convolution.weight.data = weight
     return spatial
 

@@ -122,20 +122,20 @@ def test_a_tone_is_in_its_row_and_silence_is_zero():
     front = SPECTROGRAM
     t = torch.arange(RATE) / RATE
     tone = 0.1 * torch.sin(2 * torch.pi * 1000 * t)  # 1000 Hz: row 1000 / (16000 / 1024) = 64
-    picture, frames = front(torch.stack([tone, torch.zeros(RATE)]), torch.tensor([RATE, RATE]))
-    assert picture.shape == (2, 513, 32)  # ceil(16000 / 512)
+    spectrogram, frames = front(torch.stack([tone, torch.zeros(RATE)]), torch.tensor([RATE, RATE]))
+    assert spectrogram.shape == (2, 513, 32)  # ceil(16000 / 512)
     assert frames.tolist() == [32, 32]
-    assert picture[0].argmax(0)[1:-1].eq(64).all()
-    assert picture[0].max().item() == pytest.approx(80, abs=1e-4)
-    assert picture[1].max() < 1e-4
+    assert spectrogram[0].argmax(0)[1:-1].eq(64).all()
+    assert spectrogram[0].max().item() == pytest.approx(80, abs=1e-4)
+    assert spectrogram[1].max() < 1e-4
     # far below full scale the limit is the absolute one, not 80 dB below the noise
     faint, _ = front((1e-6 * tone)[None], torch.tensor([RATE]))
     assert faint.max() < 40
 
 
 def test_four_seconds_are_513_by_125():
-    picture, frames = SPECTROGRAM(torch.zeros(1, 4 * RATE), torch.tensor([4 * RATE]))
-    assert picture.shape == (1, 513, 125)
+    spectrogram, frames = SPECTROGRAM(torch.zeros(1, 4 * RATE), torch.tensor([4 * RATE]))
+    assert spectrogram.shape == (1, 513, 125)
     assert frames.item() == 125
 
 
