@@ -101,7 +101,7 @@ def test_severity_stays_in_the_range_of_its_instrument(fusion):
 def test_an_encoder_of_another_modality_is_refused():
     with pytest.raises(ValidationError) as info:
         ModelConfig(encoders={"audio": {"kind": "se_resnet"}}, fusion={"kind": "mean_pool"})
-    assert info.value.errors()[0]["ctx"]["error"].setting == "model.encoders.audio.kind"
+    assert info.value.errors()[0]["ctx"]["error"].setting == "encoders.audio.kind"
 
 
 def test_inputs_that_are_missing_are_named():
