@@ -1,0 +1,1 @@
+"""Audit of manifests: leaks between splits, label errors, and shortcuts."""

@@ -49,7 +49,7 @@ class ClassCounts:
 
 @dataclass(frozen=True)
 class SkippedChecks:
-    """Checks that lack an input.
+    """Checks without their input.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Files of an audit: ``audit.json``, its page ``audit.html``, and the inputs beside a manifest."""
+"""Files of an audit: ``audit.json`` and ``audit.html``, and the index report of a manifest."""
 
 import hashlib
 import json

@@ -1,0 +1,1 @@
+"""Simulated corpora with a planted, known effect."""

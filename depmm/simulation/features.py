@@ -41,44 +41,60 @@ def write_features(
     tracking_failed : bool, default False
         Whether all rows are invalid, or zero if no column of the stream marks invalid rows.
     """
-    rows = max(1, round(len(bluntness) / BLUNTNESS_HZ * stream.rate_hz))
-    time = np.arange(rows) / stream.rate_hz
-    at = np.minimum((time * BLUNTNESS_HZ).astype(int), len(bluntness) - 1)
-    shift = SHIFT_PER_UNIT * bluntness[at, None]
-    if stream.format != "table":
+    n_rows = max(1, round(len(bluntness) / BLUNTNESS_HZ * stream.rate_hz))
+    time = np.arange(n_rows) / stream.rate_hz
+    index = np.minimum((time * BLUNTNESS_HZ).astype(int), len(bluntness) - 1)
+    shift = SHIFT_PER_UNIT * bluntness[index, None]
+    if stream.format == "table":
+        columns = _table_columns(stream, hints, time, shift, rng, tracking_failed)
+        rows = [[f"{value:g}" for value in row] for row in zip(*columns.values(), strict=True)]
+        write_cells(path, [[*columns], *rows] if stream.header else rows, stream.sep)
+    else:
         shape = hints.shapes.get(stream.name) or [N_FEATURES] * max(1, stream.axis)
-        values = rng.standard_normal((rows, int(np.prod(shape)))) + shift
+        values = rng.standard_normal((n_rows, int(np.prod(shape)))) + shift
         values *= 0.0 if tracking_failed else 1.0
         write_array(path, values.astype(np.float32), stream, shape)
-        return
-    named = stream.columns or hints.columns.get(stream.name) or _columns(stream)
-    values = np.round(rng.standard_normal((rows, len(named))) + shift, 4)
-    columns = dict(zip(named, values.T, strict=True))
-    for name in named:
+
+
+def _table_columns(
+    stream: StreamConfig,
+    hints: Simulation,
+    time: NDArray[np.float64],
+    shift: NDArray[np.float64],
+    rng: np.random.Generator,
+    tracking_failed: bool,
+) -> dict[str, NDArray[np.float64]]:
+    """Simulate the columns of a table by name."""
+    n_rows = len(time)
+    names = stream.columns or hints.columns.get(stream.name) or _column_names(stream)
+    values = np.round(rng.standard_normal((n_rows, len(names))) + shift, 4)
+    columns = dict(zip(names, values.T, strict=True))
+    for name in names:
         if name == stream.time:
             columns[name] = np.round(time, 4)
         elif any(fnmatch.fnmatchcase(name, text) for text in stream.drop):
-            columns[name] = np.arange(1.0, rows + 1)
+            columns[name] = np.arange(1.0, n_rows + 1)
         elif tracking_failed and not stream.valid:
-            columns[name] = np.zeros(rows)
+            columns[name] = np.zeros(n_rows)
     for rule in stream.valid:
-        lost = np.full(rows, True) if tracking_failed else rng.uniform(size=rows) < INVALID_SHARE
+        invalid = np.full(n_rows, True)
+        if not tracking_failed:
+            invalid = rng.uniform(size=n_rows) < INVALID_SHARE
         low = 0.0 if rule.at_least > 0 else rule.at_least - 1
-        columns[rule.column] = np.where(
-            lost, low, max(rule.at_least, min(1.0, rule.at_least + 0.4))
-        )
+        high = max(rule.at_least, min(1.0, rule.at_least + 0.4))
+        columns[rule.column] = np.where(invalid, low, high)
     if stream.name in hints.infinite:
-        numbers = [name for name in named if name not in {rule.column for rule in stream.valid}]
-        for row in np.flatnonzero(rng.uniform(size=rows) < INVALID_SHARE):
-            columns[numbers[int(rng.integers(len(numbers)))]][row] = -np.inf
-    cells = [[f"{value:g}" for value in row] for row in zip(*columns.values(), strict=True)]
-    write_cells(path, [named, *cells] if stream.header else cells, stream.sep)
+        measured = [name for name in names if name not in {rule.column for rule in stream.valid}]
+        for row in np.flatnonzero(rng.uniform(size=n_rows) < INVALID_SHARE):
+            columns[measured[int(rng.integers(len(measured)))]][row] = -np.inf
+    return columns
 
 
-def _columns(stream: StreamConfig) -> list[str]:
+def _column_names(stream: StreamConfig) -> list[str]:
     """Name the columns of a table whose header the spec does not state."""
     validity = [rule.column for rule in stream.valid]
     validity += [name for rule in stream.valid for name in rule.columns]
     dropped = [name.replace("*", "0") for name in stream.drop]
     time = [stream.time] if stream.time else []
-    return list(dict.fromkeys([*dropped, *time, *validity, *(f"f{n}" for n in range(N_FEATURES))]))
+    features = [f"f{index}" for index in range(N_FEATURES)]
+    return list(dict.fromkeys([*dropped, *time, *validity, *features]))

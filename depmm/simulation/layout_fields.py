@@ -67,14 +67,14 @@ class Layout:
         """
         fields: Fields = {}
         for entry, forms in zip(self.spec.recordings, self.forms, strict=True):
-            found = {
+            known = {
                 name: normalise(forms[name], value) for name, value in ids.items() if name in forms
             }
             for name, text in entry.fields.items():
-                value = fill_template(text, found)
+                value = fill_template(text, known)
                 if value is not None and template_fields(text):
-                    found[name] = value
-            fields = found | fields
+                    known[name] = value
+            fields = known | fields
         given = set(fields)
         for joined in self.stated:
             if joined is not None:

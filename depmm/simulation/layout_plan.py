@@ -40,7 +40,7 @@ CANDIDATES_PER_PARTICIPANT = 20  # ids whose stated fields are compared with the
 
 @dataclass(frozen=True)
 class _Session:
-    """A session that is being planned; ``units`` are found by the step order of their files."""
+    """A session that is being planned; ``units`` are keyed by the step order of their files."""
 
     participant: Participant
     split: str | None
