@@ -1,23 +1,23 @@
-"""What answers that know nothing would score, on the same test rows and the same draws.
+"""Constant baselines, evaluated on the same test rows and bootstrap replicates as the model.
 
-Each fold's constants come from its TRAIN rows (from its validation rows where the table has no
-labelled train rows), never from the rows that are tested:
+The constants of each fold come from its *train* rows (from its validation rows where the table has
+no labelled train rows), never from the tested rows:
 
-- ``majority``: the more frequent class (negative when both are equally frequent);
-- ``always_negative``, ``always_positive``: one class; the latter is the baseline of F1 on rare
-  positives;
+- ``majority``: the more frequent class (negative if both are equally frequent);
+- ``always_negative``, ``always_positive``: one class; the latter is the baseline of F1 of a rare
+  positive class;
 - ``constant_probability``: the share of positives;
-- ``even_odds``: probability 0.5 for everyone;
+- ``even_odds``: the probability 0.5;
 - ``constant_mean``: the mean score.
 
-A table of tested rows alone (binary) is judged by the answers that need no training: one class for
-everyone, probability 0.5.
+For a binary table of tested rows only, the baselines that need no training are used: one class for
+all sessions, and the probability 0.5.
 
-Constants that differ from fold to fold differ *against* the truth: a fold whose tested subjects are
-positive has fewer positives left to train on. Pooled over folds, the majority class can so score
-far below one constant answer (an accuracy of 0 when leaving one of two equal groups out, subject by
-subject). A metric is therefore compared with the best of the constant answers, or with its chance
-level where every single constant scores the same (0.5 for balanced accuracy and AUROC).
+Constants that differ between folds are *negatively* correlated with the labels: a fold whose tested
+subjects are positive has fewer positives to train on. Pooled over folds, the majority class can
+therefore be far below a single constant (an accuracy of 0 when subjects of two equally large
+classes are left out one by one). A metric is compared with the best of the baselines, or with its
+chance level where all constants reach the same value (0.5 for balanced accuracy and AUROC).
 """
 
 from collections.abc import Iterator
@@ -28,9 +28,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from depmm.evaluation.prediction_checks import PredictionTableError
 from depmm.evaluation.stats.bootstrap import MetricValues, ResampledSessions
 from depmm.evaluation.stats.intervals import Interval
 from depmm.evaluation.stats.metrics import METRICS, PredictionColumn, metric_names
+from depmm.evaluation.stats.weighted_sums import ROUNDING
 
 BASELINES: dict[str, tuple[PredictionColumn, str]] = {
     "majority": ("y_pred", "majority class"),
@@ -40,39 +42,45 @@ BASELINES: dict[str, tuple[PredictionColumn, str]] = {
     "even_odds": ("y_prob", "probability 0.5"),
     "constant_mean": ("score_pred", "constant mean"),
 }
-ROUNDING = 1e-9  # a gain below this is rounding, not a gain
-NO_SOURCE = "none"  # of a table of tested rows alone
-CHANCE = "chance"  # the baseline of a metric on which all constants agree
-LABELS = {CHANCE: "any constant answer", **{name: label for name, (_, label) in BASELINES.items()}}
+NO_SOURCE = "none"  # split of the constants of a table of tested rows only
+CHANCE = "chance"  # baseline of a metric with the same value for all constants
+BASELINE_LABELS = {
+    CHANCE: "any constant",
+    **{name: label for name, (_, label) in BASELINES.items()},
+}
 
 
 def add_baselines(predictions: pd.DataFrame, target: str) -> pd.DataFrame:
-    """Add the constant answers of each (fold, seed) to its rows.
+    """Add the constant predictions of each (fold, seed) to its rows.
 
     Parameters
     ----------
-    predictions : table with split, fold, seed and y_true (binary) or score (severity)
-    target : ``binary`` adds the constant decisions and the probability, ``severity`` the mean
+    predictions : DataFrame
+        Columns split, fold, seed and y_true (binary) or score (severity).
+    target : {"binary", "severity"}
+        Kind of target.
 
     Returns
     -------
-    A copy with a column for each constant, and ``binary_baseline_source`` or
-    ``severity_baseline_source``: the split that they come from
+    DataFrame
+        A copy with a column per baseline and ``<target>_baseline_source``, the split that the
+        constants come from.
 
     Raises
     ------
-    ValueError : a fold has neither labelled train nor labelled validation rows, though other folds
-        have, or though the target is severity
+    PredictionTableError
+        If a fold has neither labelled train nor labelled validation rows, although other folds
+        have, or the target is severity.
     """
     column = "y_true" if target == "binary" else "score"
     if target == "binary" and predictions.loc[predictions["split"] != "test", column].isna().all():
         fixed = {"always_negative": 0, "always_positive": 1, "even_odds": 0.5}
         return predictions.assign(**fixed, binary_baseline_source=NO_SOURCE)
-    truth = predictions[column].to_numpy(dtype=float, na_value=np.nan)
+    measured = predictions[column].to_numpy(dtype=float, na_value=np.nan)
     constant = np.full(len(predictions), np.nan)
     source = np.full(len(predictions), "", dtype=object)
-    for rows, own, name in fitting_rows(predictions, column):
-        constant[rows], source[rows] = truth[own].mean(), name
+    for rows, fitted, split in fitting_rows(predictions, column):
+        constant[rows], source[rows] = measured[fitted].mean(), split
     table = predictions.assign(**{f"{target}_baseline_source": source})
     if target == "severity":
         return table.assign(constant_mean=constant)
@@ -88,122 +96,176 @@ def add_baselines(predictions: pd.DataFrame, target: str) -> pd.DataFrame:
 def fitting_rows(
     predictions: pd.DataFrame, column: str
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], str]]:
-    """Say for each (fold, seed) which rows its baselines are fitted on; never the tested ones.
+    """Select the rows on which the baselines of each (fold, seed) are fitted.
 
     Parameters
     ----------
-    predictions : table with split, fold, seed and ``column``
-    column : the truth
+    predictions : DataFrame
+        Columns split, fold, seed and ``column``.
+    column : str
+        Column of the measured values.
 
     Yields
     ------
-    all rows of the (fold, seed), those of them to fit on, and the split of these
+    rows : ndarray of int
+        Indices of all rows of a (fold, seed).
+    fitted : ndarray of int
+        Indices of the rows to fit on; never tested rows.
+    split : {"train", "validation"}
+        Split of the rows to fit on.
 
     Raises
     ------
-    ValueError : a fold has neither labelled train nor labelled validation rows
+    PredictionTableError
+        If a fold has neither labelled train nor labelled validation rows.
     """
     known = predictions[column].notna().to_numpy()
     split = predictions["split"].to_numpy()
     trainings: dict[Any, Any] = predictions.groupby(["fold", "seed"]).indices
     for (fold, seed), rows in trainings.items():
         for name in ("train", "validation"):
-            if (own := rows[known[rows] & (split[rows] == name)]).size:
-                yield rows, own, name
+            if (fitted := rows[known[rows] & (split[rows] == name)]).size:
+                yield rows, fitted, name
                 break
         else:
-            raise ValueError(
+            raise PredictionTableError(
                 f"predictions: fold {fold}, seed {seed} has no train or validation rows with "
-                f"{column}, so that no baseline can be set without looking at the test: add its "
-                f"train rows ({column} is enough, the answers may be null)"
+                f"{column}, so that a baseline would have to be fitted on tested rows. Add its "
+                f"train rows ({column} is enough, predictions may be missing).",
+                column=column,
+                value=(int(fold), int(seed)),
             )
 
 
 def compare_with_baselines(
     tested: ResampledSessions, target: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Compute every metric of a target beside its baseline.
+    """Compute every metric of a target and compare it with its baseline.
+
+    Parameters
+    ----------
+    tested : ResampledSessions
+        Tested rows with the columns of ``add_baselines``.
+    target : {"binary", "severity"}
+        Kind of target.
 
     Returns
     -------
-    metrics : name -> value, low, high, n_undefined; ``baseline`` (name, value, low, high) and
-        ``gain`` (paired difference to it; positive is better), both None where a constant answer
-        reaches the best value; ``verdict``; ``per_seed`` with several seeds
-    baselines : baseline -> metric -> value, low, high, n_undefined
+    metrics : dict
+        By metric: the fields of ``Interval``; ``baseline`` (its name and ``Interval``) and ``gain``
+        (paired difference to it; positive is better), None where a constant reaches the best value;
+        ``verdict``; ``per_seed`` if there are several seeds.
+    baselines : dict
+        By baseline and metric: the fields of ``Interval``.
     """
     metrics: dict[str, Any] = {}
     baselines: dict[str, Any] = {}
     for name in metric_names(target):
         metric = METRICS[name]
         if any(metric.predicted not in rows for rows in tested.seeds.values()):
-            continue  # no bands: the instrument is unknown or has none
-        own = tested.values(name)
-        estimate = tested.interval(*own)
+            continue  # no severity bands: the instrument is unknown or has no agreed levels
+        values = tested.values(name)
+        estimate = tested.interval(*values)
         entry: dict[str, Any] = {
-            **asdict(estimate),
-            "baseline": None,
-            "gain": None,
-            "verdict": None,
-        }
-        if len(own.per_seed) > 1:
-            entry["per_seed"] = dict(zip(map(str, tested.seeds), own.per_seed, strict=True))
+            **asdict(estimate), "baseline": None, "gain": None, "verdict": None,
+        }  # fmt: skip
+        if len(values.per_seed) > 1:
+            entry["per_seed"] = dict(zip(map(str, tested.seeds), values.per_seed, strict=True))
         constants = {
             baseline: tested.values(name, baseline)
-            for baseline, (answer, _) in BASELINES.items()
-            if answer == metric.predicted
+            for baseline, (column, _) in BASELINES.items()
+            if column == metric.predicted
             and all(baseline in rows for rows in tested.seeds.values())
         }
-        for baseline, values in constants.items():
-            baselines.setdefault(baseline, {})[name] = asdict(tested.interval(*values))
+        for baseline, of_baseline in constants.items():
+            baselines.setdefault(baseline, {})[name] = asdict(tested.interval(*of_baseline))
         if metric.has_baseline:
-            baseline, best = _best_baseline(name, constants, own)
-            beside = tested.interval(*best)
-            sign = -1 if metric.lower_is_better else 1
-            gain = tested.interval(*(sign * (a - b) for a, b in zip(own, best, strict=True)))
-            entry["baseline"] = {"name": baseline, **asdict(beside)}
+            baseline, best = _best_baseline(name, constants, values)
+            baseline_estimate = tested.interval(*best)
+            gain = compute_gain(tested, name, values, best)
+            entry["baseline"] = {"name": baseline, **asdict(baseline_estimate)}
             entry["gain"] = asdict(gain)
-            entry["verdict"] = verdict(name, estimate, beside, gain, LABELS[baseline])
+            entry["verdict"] = judge(
+                name, estimate, baseline_estimate, gain, BASELINE_LABELS[baseline]
+            )
         metrics[name] = entry
     return metrics, baselines
 
 
-def verdict(
-    name: str, estimate: Interval, baseline: Interval, gain: Interval, baseline_label: str
-) -> dict[str, str]:
-    """Say in plain words whether a metric is better than its baseline.
+def compute_gain(
+    tested: ResampledSessions, name: str, values: MetricValues, baseline: MetricValues
+) -> Interval:
+    """Compute the paired difference of a metric to a baseline; positive is better.
 
-    Better means that the lower bound of the paired gain over the baseline is above 0: model and
-    baseline are compared on the same subjects in every draw. Where the baseline is chance this is
-    the same as the metric's own lower bound above it.
+    Parameters
+    ----------
+    tested : ResampledSessions
+        The tested rows.
+    name : str
+        Metric, a key of ``METRICS``.
+    values, baseline : MetricValues
+        The metric of the model and of the baseline, on the same replicates.
 
     Returns
     -------
-    ``answer`` (``better`` | ``not shown to be better`` | ``worse`` | ``undefined``) and ``words``
+    Interval
+        The gain with its BCa interval.
+    """
+    sign = -1 if METRICS[name].lower_is_better else 1
+    return tested.interval(*(sign * (a - b) for a, b in zip(values, baseline, strict=True)))
+
+
+def judge(
+    name: str, estimate: Interval, baseline: Interval, gain: Interval, baseline_label: str
+) -> dict[str, str]:
+    """Judge whether a metric is better than its baseline.
+
+    It is better if the lower bound of the paired gain is above 0: model and baseline are compared
+    on the same subjects in every replicate. If the baseline is the chance level, this is equivalent
+    to a lower bound of the metric above it.
+
+    Parameters
+    ----------
+    name : str
+        Metric, a key of ``METRICS``.
+    estimate, baseline, gain : Interval
+        The metric of the model and of the baseline, and their paired difference.
+    baseline_label : str
+        Name of the baseline in reports.
+
+    Returns
+    -------
+    dict of str to str
+        ``outcome`` (``better``, ``not shown to be better``, ``worse`` or ``undefined``) and
+        ``text``, a sentence.
     """
     label = METRICS[name].label
     if not np.isfinite([estimate.value, gain.ci_low]).all():
         return {"outcome": "undefined", "text": f"{label} is undefined on these sessions."}
     if gain.ci_low > ROUNDING:
-        answer, relation = "better", "better than"
+        outcome, relation = "better", "better than"
     elif gain.ci_high < -ROUNDING:
-        answer, relation = "worse", "worse than"
+        outcome, relation = "worse", "worse than"
     else:
-        answer, relation = "not shown to be better", "not shown to be better than"
-    words = (
+        outcome, relation = "not shown to be better", "not shown to be better than"
+    text = (
         f"{label} {estimate.value:.2f} ({estimate.ci_low:.2f} to {estimate.ci_high:.2f}) is "
         f"{relation} the baseline of {baseline.value:.2f} ({baseline_label})."
     )
-    return {"outcome": answer, "text": words}
+    return {"outcome": outcome, "text": text}
 
 
 def _best_baseline(
-    name: str, constants: dict[str, MetricValues], own: MetricValues
+    name: str, constants: dict[str, MetricValues], values: MetricValues
 ) -> tuple[str, MetricValues]:
-    """Pick the constant answer with the best point value, or the metric's chance level."""
+    """Select the constant with the best point estimate, or the metric's chance level."""
     metric = METRICS[name]
     if metric.chance is not None:
-        return CHANCE, MetricValues(*(np.full_like(part, metric.chance) for part in own))
+        return CHANCE, MetricValues(*(np.full_like(part, metric.chance) for part in values))
     sign = -1 if metric.lower_is_better else 1
-    quality = {baseline: sign * np.mean(values.per_seed) for baseline, values in constants.items()}
+    quality = {
+        baseline: sign * np.mean(of_baseline.per_seed)
+        for baseline, of_baseline in constants.items()
+    }
     best = max(quality, key=lambda baseline: np.nan_to_num(quality[baseline], nan=-np.inf))
     return best, constants[best]

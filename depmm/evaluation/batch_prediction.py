@@ -1,4 +1,4 @@
-"""A trained model's predictions on sessions, each once, whatever the number of processes."""
+"""Predictions of a trained model on sessions, and the table that a run writes."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -13,7 +13,8 @@ from depmm.config import Experiment
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData
-from depmm.evaluation.covariates import COVARIATES
+from depmm.evaluation.covariates import COVARIATES, NUMBERS
+from depmm.schemas.predictions import PREDICTIONS
 
 
 @torch.no_grad()
@@ -26,25 +27,34 @@ def predict_sessions(
     n_processes: int = 1,
     n_gate_samples: int = 0,
 ) -> pd.DataFrame:
-    """Predict this process's share of some sessions.
+    """Predict the share of some sessions that belongs to this process.
 
-    With ``draws`` each session is also predicted that often with sampled gates (Bernoulli fusion),
-    seeded by its own key: the expectation stays the prediction, and their deviation stands beside.
+    With ``n_gate_samples`` of 2 or more each session is also predicted that often with sampled
+    gates (Bernoulli fusion), with a seed of its own (``session_seed``). The prediction remains the
+    expectation; the standard deviation of the samples is added.
 
     Parameters
     ----------
-    model : a ``DepressionModel``; it is in evaluation mode during the call
-    dataset : the sessions; no training draws are made
-    indices : rows of the dataset
-    batch_size : sessions per forward pass; it does not change a prediction
-    rank, world : this process and their number
-    draws : samples of the gates per session; 0: none
+    model : Module
+        A ``DepressionModel``; it is in evaluation mode during the call.
+    dataset : SessionDataset
+        The sessions; training augmentation is not applied.
+    indices : sequence of int
+        Indices of the sessions in the dataset.
+    batch_size : int
+        Sessions per forward pass; it has no effect on a prediction.
+    rank : int, default 0
+        Index of this process.
+    n_processes : int, default 1
+        Number of processes.
+    n_gate_samples : int, default 0
+        Number of gate samples per session.
 
     Returns
     -------
-    columns ``index``, ``prediction`` (probability or score), ``logits`` (what the head takes) and,
-    with ``draws`` from 2 on and a fusion that has gates, ``gate_std`` (standard deviation over
-    them)
+    DataFrame
+        Columns ``index``, ``prediction`` (probability or score), ``logits`` (input of the head)
+        and, if gates were sampled, ``gate_std``.
     """
     was_training = model.training
     model.eval()
@@ -67,7 +77,7 @@ def predict_sessions(
             }
         )
         if sampled is not None:
-            # from the first draw: equal draws, as of gates that are 0 or 1, deviate by exactly 0
+            # relative to the first sample: equal samples, of gates that are 0 or 1, give exactly 0
             offset = (sampled - sampled[:1]).double()
             table["gate_std"] = offset.std(dim=0).cpu().numpy()
         rows.append(table)
@@ -78,36 +88,63 @@ def predict_sessions(
 
 
 def session_seed(key: Sequence[str]) -> int:
-    """Seed of a session's own random numbers, from corpus, subject and session alone."""
-    text = "\x1f".join(key)  # no id holds a control character
+    """Derive the seed of a session from its key alone.
+
+    Parameters
+    ----------
+    key : sequence of str
+        Corpus, subject and session.
+
+    Returns
+    -------
+    int
+        Seed of 56 bits.
+    """
+    text = "\x1f".join(key)  # ids hold no control characters
     return int.from_bytes(blake2b(text.encode(), digest_size=7).digest())
 
 
 def prediction_table(config: Experiment, data: ExperimentData, table: pd.DataFrame) -> pd.DataFrame:
-    """Join predictions with who, what and which split: the columns of ``predictions.parquet``.
+    """Build the rows of ``predictions.parquet`` from the predictions of all sessions.
 
-    Of ``COVARIATES`` those are there that are known of any session and are not what is predicted;
-    ``gate_std`` is there where gates were sampled.
+    Covariates are included if they are known for any session and are not the target; ``gate_std``
+    is included if gates were sampled.
+
+    Parameters
+    ----------
+    config : Experiment
+        Config of the run.
+    data : ExperimentData
+        Its sessions with target and split.
+    table : DataFrame
+        Result of ``predict_sessions``.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``PREDICTIONS``.
     """
     sessions = data.sessions.iloc[table["index"]].reset_index(drop=True)
     binary = config.target.kind == "binary"
     missing = pd.Series(np.nan, sessions.index)
     gate_std = {"gate_std": table["gate_std"].to_numpy()} if "gate_std" in table else {}
-    known = {
-        name: sessions[name]
+    covariates = {
+        name: sessions[name].astype("float64") if name in (*NUMBERS, "age") else sessions[name]
         for name in COVARIATES
         if name in sessions
         and name != config.target.column
-        and data.sessions[name].notna().any()  # in every fold the same columns
+        and data.sessions[name].notna().any()  # the same columns in every fold
     }
-    return sessions[["corpus", "subject", "session", "split"]].assign(
+    rows = sessions[["corpus", "subject", "session", "split"]].assign(
         fold=config.split.fold,
         seed=config.seed,
-        y_true=(sessions["target"] if binary else missing).astype("Int8"),
+        y_true=(sessions["target"] if binary else missing).astype("Int64"),
         y_prob=table["prediction"] if binary else missing,
-        score=missing if binary else sessions["target"],
+        score=missing if binary else sessions["target"].astype("float64"),
         score_pred=missing if binary else table["prediction"],
         instrument=sessions["instrument"],
-        **known,
+        **covariates,
         **gate_std,
     )
+    PREDICTIONS.check(rows)
+    return rows[[name for name in PREDICTIONS.names if name in rows]]

@@ -1,13 +1,9 @@
-"""Is one run better than another: paired tests, their corrections, and a table of several runs.
+"""Pairwise comparison of runs on the same sessions, with corrected paired tests.
 
-Runs are compared on the same sessions. The unit of every test is the subject,
-``(corpus, subject)``: sessions of one subject are exchanged together, drawn together and summed
-together.
-
-``compare_runs`` uses the permutation test and the paired bootstrap, which hold for every metric.
-McNemar's and DeLong's tests are here for readers who expect them. All of these ask whether *these
-trained models* differ on other subjects. Whether the *way of training* differs is a question to
-several trainings, and what ``corrected_resampled_t`` is for.
+The unit of every test is the subject, ``(corpus, subject)``: sessions of a subject are exchanged
+together and resampled together. The permutation test and the paired bootstrap hold for every
+metric. Both ask whether *these trained models* differ on other subjects, not whether one *way of
+training* is better, for which several trainings are needed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
-from depmm.errors import DepmmError
-from depmm.evaluation.predictions import Unit, prepare_predictions, session_names
+from depmm.errors import DepmmError, did_you_mean
+from depmm.evaluation.prediction_checks import session_names
+from depmm.evaluation.predictions import Unit, prepare_predictions
 from depmm.evaluation.stats.bootstrap import ResampledSessions, resample_sessions
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.stats.paired_tests import paired_permutation_test
@@ -30,7 +27,7 @@ Adjustment = Literal["holm", "benjamini_hochberg"]
 
 
 class PairingError(DepmmError):
-    """Runs that were not tested on the same sessions; names them."""
+    """Runs that cannot be compared because they were not tested on the same sessions."""
 
 
 def compare_runs(
@@ -47,45 +44,68 @@ def compare_runs(
 
     Parameters
     ----------
-    runs : name -> predictions (see ``check_predictions``) of the same sessions and seeds
-    metrics : names of ``METRICS``
-    n_bootstrap, confidence, seed : of the bootstrap and of the permutation test
-    adjustment : of the p values over all rows of the table
-    unit : ``session``, or ``subject`` for the mean of each subject's sessions
+    runs : dict of str to DataFrame
+        Name and predictions of each run (see ``check_predictions``), of the same sessions and
+        seeds.
+    metrics : sequence of str
+        Metrics, keys of ``METRICS``.
+    n_bootstrap : int, default 2000
+        Number of bootstrap replicates and of permutations.
+    confidence : float, default 0.95
+        Confidence level of the intervals.
+    seed : int, default 0
+        Seed of bootstrap and permutations.
+    adjustment : {"holm", "benjamini_hochberg"}, default "holm"
+        Correction of the p values over all rows of the table.
+    unit : {"session", "subject"}, default "session"
+        With ``subject`` the sessions of each subject are averaged first.
 
     Returns
     -------
-    One row a metric and pair: metric, run_a, run_b, value_a, value_b, difference (a - b, whichever
-    is better), low, high, method (of the paired interval), p (``paired_permutation_test``),
-    p_adjusted, unit, sessions, subjects
+    DataFrame
+        One row per metric and pair: metric, run_a, run_b, value_a, value_b, difference (a - b, also
+        where lower is better), ci_low, ci_high, method (of the paired interval), p
+        (``paired_permutation_test``), p_adjusted, unit, sessions, subjects.
 
     Raises
     ------
-    PairingError : other sessions, another truth, other seeds
-    ValueError : fewer than two runs, an unknown metric or one the predictions have no column for
+    PairingError
+        If the runs have other sessions, labels or seeds, a run lacks a column of a metric, there
+        are fewer than two runs, or a metric is unknown.
     """
     if len(runs) < 2:
-        raise ValueError(f"compare_runs: {len(runs)} run(s) {list(runs)}: give two or more")
-    if unknown := [name for name in metrics if name not in METRICS]:
-        raise ValueError(f"compare_runs: metric {unknown[0]!r} is none of {', '.join(METRICS)}")
+        raise PairingError(
+            f"{len(runs)} run(s) given: {', '.join(runs) or 'none'}. Give two or more.",
+            value=list(runs),
+        )
+    for name in metrics:
+        if name not in METRICS:
+            raise PairingError(
+                f"Metric {name!r} is unknown.", value=name, remedy=did_you_mean(name, METRICS)
+            )
     tested = {
         name: resample_sessions(prepare_predictions(table, unit)[0], n_bootstrap, confidence, seed)
         for name, table in runs.items()
     }
     for a, b in combinations(tested, 2):
         _check_pair(a, tested[a], b, tested[b], metrics)
-    one = next(iter(next(iter(tested.values())).seeds.values()))
-    subjects = one.groupby(SUBJECT_KEY).ngroup().to_numpy()
+    sessions = next(iter(next(iter(tested.values())).seeds.values()))
+    subjects = sessions.groupby(SUBJECT_KEY).ngroup().to_numpy()
     rows: list[dict[str, Any]] = []
     for metric in metrics:
         values = {name: of_run.values(metric) for name, of_run in tested.items()}
+        measured = sessions[METRICS[metric].measured].to_numpy(float)
         for a, b in combinations(tested, 2):
             pairs = zip(values[a], values[b], strict=True)
-            found = tested[a].interval(*(x - y for x, y in pairs))
-            mine, other = (_answers(tested[name], METRICS[metric].predicted) for name in (a, b))
-            truth = one[METRICS[metric].measured].to_numpy(float)
+            difference = tested[a].interval(*(x - y for x, y in pairs))
             test = paired_permutation_test(
-                metric, truth, mine, other, subjects, n_permutations=n_bootstrap, seed=seed
+                metric,
+                measured,
+                _predicted(tested[a], METRICS[metric].predicted),
+                _predicted(tested[b], METRICS[metric].predicted),
+                subjects,
+                n_permutations=n_bootstrap,
+                seed=seed,
             )
             rows.append(
                 {
@@ -94,13 +114,13 @@ def compare_runs(
                     "run_b": b,
                     "value_a": values[a].per_seed.mean(),
                     "value_b": values[b].per_seed.mean(),
-                    "difference": found.value,
-                    "ci_low": found.ci_low,
-                    "ci_high": found.ci_high,
-                    "method": found.method,
+                    "difference": difference.value,
+                    "ci_low": difference.ci_low,
+                    "ci_high": difference.ci_high,
+                    "method": difference.method,
                     "p": test.p,
                     "unit": unit,
-                    "sessions": len(one),
+                    "sessions": len(sessions),
                     "subjects": len(np.unique(subjects)),
                 }
             )
@@ -110,50 +130,68 @@ def compare_runs(
     return table
 
 
-def _answers(tested: ResampledSessions, column: str) -> Array:
+def _predicted(tested: ResampledSessions, column: str) -> Array:
     return np.stack([rows[column].to_numpy(float) for rows in tested.seeds.values()])
 
 
 def _check_pair(
     a: str, tested_a: ResampledSessions, b: str, tested_b: ResampledSessions, metrics: Sequence[str]
 ) -> None:
-    """Refuse two runs that did not answer the same questions."""
+    """Check that two runs have the same seeds, sessions and labels."""
     if list(tested_a.seeds) != list(tested_b.seeds):
         raise PairingError(
-            f"compare_runs: {a} has seeds {list(tested_a.seeds)}, {b} has {list(tested_b.seeds)}; "
-            "compare runs of the same seeds and repetitions"
+            f"{a} has the seeds {list(tested_a.seeds)}, {b} has {list(tested_b.seeds)}. Compare "
+            "runs of the same seeds and repetitions.",
+            column="seed",
         )
-    first = next(iter(tested_a.seeds.values())).set_index(SESSION_KEY)
+    reference = next(iter(tested_a.seeds.values())).set_index(SESSION_KEY)
     for name, tested in ((a, tested_a), (b, tested_b)):
-        for seed, rows in tested.seeds.items():
-            here, where = rows.set_index(SESSION_KEY), f"{name}, seed {seed}"
-            for missing, has, lacks in (
-                (first.index.difference(here.index), a, where),
-                (here.index.difference(first.index), where, a),
-            ):
-                if len(missing):
-                    raise PairingError(
-                        f"compare_runs: {session_names(missing)} tested in {has} but not in "
-                        f"{lacks}; compare runs on the same sessions"
-                    )
+        for seed, table in tested.seeds.items():
+            rows, label = table.set_index(SESSION_KEY), f"{name}, seed {seed}"
+            _check_same_sessions(reference, a, rows, label)
             for metric in metrics:
-                reads = METRICS[metric].predicted
-                if reads not in here or here[reads].isna().any():
-                    raise ValueError(
-                        f"compare_runs: {metric} reads {reads!r}, which {where} has not for every "
-                        "tested session; leave the metric out, or add the column"
-                    )
-                truth = METRICS[metric].measured
-                differs = here[truth] != first[truth]
-                if differs.any():
-                    session = here.index[differs][0]
-                    raise PairingError(
-                        f"compare_runs: {truth} of {session_names(here.index[differs])} differs: "
-                        f"{first.loc[session, truth]} in {a}, {here.loc[session, truth]} in "
-                        f"{where}; use the same labels"
-                    )
+                _check_values(metric, reference, a, rows, label)
     if not np.array_equal(tested_a.weights, tested_b.weights):
         raise PairingError(
-            f"compare_runs: y_true of {a} and {b} differ (or one has none), so that subjects "
-            "cannot be drawn in pairs; give both the same y_true, or drop it from both"
+            f"y_true of {a} and {b} differ, or one has none, so that subjects cannot be resampled "
+            "in pairs. Give both the same y_true, or drop it from both.",
+            column="y_true",
+        )
+
+
+def _check_same_sessions(
+    reference: pd.DataFrame, reference_label: str, rows: pd.DataFrame, label: str
+) -> None:
+    for missing, present_in, absent_in in (
+        (reference.index.difference(rows.index), reference_label, label),
+        (rows.index.difference(reference.index), label, reference_label),
+    ):
+        if len(missing):
+            raise PairingError(
+                f"{session_names(missing)} tested in {present_in} but not in {absent_in}. Compare "
+                "runs on the same sessions.",
+                column="session",
+                session=str(missing[0][2]),
+            )
+
+
+def _check_values(
+    metric: str, reference: pd.DataFrame, reference_label: str, rows: pd.DataFrame, label: str
+) -> None:
+    predicted, measured = METRICS[metric].predicted, METRICS[metric].measured
+    if predicted not in rows or rows[predicted].isna().any():
+        raise PairingError(
+            f"{label}: {metric} needs {predicted!r} of every tested session. Leave the metric out, "
+            "or add the column.",
+            column=predicted,
+        )
+    differs = rows[measured] != reference[measured]
+    if differs.any():
+        session = rows.index[differs][0]
+        raise PairingError(
+            f"{measured} of {session_names(rows.index[differs])} differs: "
+            f"{reference.loc[session, measured]} in {reference_label}, "
+            f"{rows.loc[session, measured]} in {label}. Use the same labels.",
+            column=measured,
+            session=str(session[2]),
         )

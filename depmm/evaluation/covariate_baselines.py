@@ -1,19 +1,19 @@
-"""What a model would score that sees no recording: gender and age, duration, or the interviewer.
+"""Covariate baselines: models of gender and age, of duration, or of the interviewer alone.
 
-Recordings of depressed subjects differ from others in ways that are not depression: who was asked
-how long, by whom, and of which gender and age. A model that only hears these has learned nothing
-about depression, and yet beats a constant (E-DAIC: 8 of 13 women of the test are positive, 9 of 43
-men). Where it is not shown to be better than such a baseline, a report says so.
+Recordings of depressed participants differ from others in ways that are not depression: length,
+interviewer, gender and age. A model that detects only these has not learned anything about
+depression, but is better than a constant (E-DAIC test set: 8 of 13 women are positive, 9 of 43
+men). If a model is not shown to be better than such a baseline, the report states it.
 
-The baselines of each (fold, seed) are fitted on its TRAIN rows (on its validation rows where the
-table has no labelled train rows), never on the rows that are tested: logistic regression with
-balanced classes, deciding at 0.5, or ridge regression of the score, both with scikit-learn's
-penalty. Numbers are standardised, and the median stands in for a missing one beside a column that
-says so; words are one-hot, and one that no train row has is none of them.
+Each (fold, seed) has its own baselines, fitted on its *train* rows (on its validation rows where
+the table has no labelled train rows), never on the tested rows: logistic regression with balanced
+classes and the threshold 0.5, or ridge regression of the score, both with scikit-learn's default
+penalty. Numbers are standardised; a missing one is replaced by the median, with an indicator
+column. Categories are one-hot encoded; one that is not in the train rows has zeros.
 
-Baselines vary from fold to fold, so that pooled over folds, and most of all when leaving one
-subject out, a baseline that knows nothing can score below chance: the baseline of a verdict remains
-the best constant answer (``baselines``).
+Baselines vary between folds, so that pooled over folds, and especially when single subjects are
+left out, an uninformative baseline can be below chance. The baseline of a verdict therefore remains
+the best constant (``baselines``).
 """
 
 from dataclasses import asdict
@@ -21,13 +21,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from depmm.evaluation.baselines import fitting_rows, verdict
+from depmm.evaluation.baselines import compute_gain, fitting_rows, judge
 from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS, metric_names
+from depmm.evaluation.stats.weighted_sums import Array
 from depmm.evaluation.thresholds import DEFAULT_THRESHOLD
 
 COVARIATE_BASELINES: dict[str, tuple[str, ...]] = {
@@ -45,45 +47,50 @@ class _NotPossible(ValueError):
 def add_covariate_baselines(
     predictions: pd.DataFrame, target: str
 ) -> tuple[pd.DataFrame, dict[str, list[str]], dict[str, str]]:
-    """Add the answers of each baseline to the rows of every (fold, seed).
+    """Add the predictions of each covariate baseline to the rows of every (fold, seed).
 
     Parameters
     ----------
-    predictions : checked table (``check_predictions``) with any of ``COVARIATES``
-    target : ``binary`` adds ``<baseline>_y_prob`` and ``<baseline>_y_pred``, ``severity`` adds
-        ``<baseline>_score_pred``
+    predictions : DataFrame
+        Checked predictions with any of ``COVARIATES``.
+    target : {"binary", "severity"}
+        Kind of target.
 
     Returns
     -------
-    table : a copy with the answers
-    reads : baseline -> the columns that it is fitted on
-    not_possible : baseline -> why there is none
+    table : DataFrame
+        A copy with ``<baseline>_y_prob`` and ``<baseline>_y_pred``, or ``<baseline>_score_pred``.
+    columns : dict of str to list of str
+        Covariates of each baseline.
+    not_possible : dict of str to str
+        Reason why a baseline cannot be fitted.
 
     Raises
     ------
-    ValueError : a fold has neither labelled train nor labelled validation rows, others have
+    PredictionTableError
+        If a fold has neither labelled train nor labelled validation rows, although others have.
     """
     table = predictions.copy()
-    reads: dict[str, list[str]] = {}
+    columns: dict[str, list[str]] = {}
     not_possible: dict[str, str] = {}
-    for baseline, columns in COVARIATE_BASELINES.items():
+    for baseline, covariates in COVARIATE_BASELINES.items():
         try:
-            known = _known_columns(predictions, columns)
-            answer = _answers(predictions, target, known)
-        except _NotPossible as why:
-            not_possible[baseline] = str(why)
+            known = _known_columns(predictions, covariates)
+            predicted = _fit_and_predict(predictions, target, known)
+        except _NotPossible as reason:
+            not_possible[baseline] = str(reason)
             continue
-        reads[baseline] = [str(name) for name in known]
+        columns[baseline] = [str(name) for name in known]
         if target == "severity":
-            table[f"{baseline}_score_pred"] = answer
+            table[f"{baseline}_score_pred"] = predicted
         else:
-            table[f"{baseline}_y_prob"] = answer
-            table[f"{baseline}_y_pred"] = (answer >= DEFAULT_THRESHOLD).astype(int)
-    return table, reads, not_possible
+            table[f"{baseline}_y_prob"] = predicted
+            table[f"{baseline}_y_pred"] = (predicted >= DEFAULT_THRESHOLD).astype(int)
+    return table, columns, not_possible
 
 
 def _known_columns(predictions: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Take the columns that are known of some tested session, as a model reads them."""
+    """Select the columns that are known for some tested session, in the form of a regressor."""
     present = [name for name in columns if name in predictions]
     if not present:
         raise _NotPossible(f"the predictions have no column {' or '.join(columns)}")
@@ -92,125 +99,144 @@ def _known_columns(predictions: pd.DataFrame, columns: tuple[str, ...]) -> pd.Da
     if known.empty:
         raise _NotPossible(f"{' and '.join(present)} of every tested session: {UNKNOWN}")
     if "duration_s" in known:
-        # twice as long is one step, from seconds to hours
+        # on a log scale a factor of two has the same effect from seconds to hours
         seconds = known["duration_s"]
         known = known.assign(duration_s=np.log(seconds.where(seconds > 0)))
     return known
 
 
-def _answers(predictions: pd.DataFrame, target: str, known: pd.DataFrame) -> np.ndarray:
-    """Fit on each (fold, seed)'s own rows and answer all of its rows: ``[rows]``."""
+def _fit_and_predict(predictions: pd.DataFrame, target: str, known: pd.DataFrame) -> Array:
+    """Fit on the train rows of each (fold, seed) and predict all of its rows."""
     column = "y_true" if target == "binary" else "score"
-    truth = predictions[column].to_numpy(dtype=float, na_value=np.nan)
+    measured = predictions[column].to_numpy(dtype=float, na_value=np.nan)
     if predictions.loc[predictions["split"] != "test", column].isna().all():
         raise _NotPossible("no train or validation rows to fit on")
-    answer = np.full(len(predictions), np.nan)
-    for rows, own, split in fitting_rows(predictions, column):
-        where = "the {} rows of fold {}, seed {}".format(
-            split, *predictions[["fold", "seed"]].iloc[rows[0]]
-        )
-        if known.iloc[own].isna().all(axis=None):
+    predicted = np.full(len(predictions), np.nan)
+    for rows, to_fit, split in fitting_rows(predictions, column):
+        fold, seed = predictions[["fold", "seed"]].iloc[rows[0]]
+        where = f"the {split} rows of fold {fold}, seed {seed}"
+        if known.iloc[to_fit].isna().all(axis=None):
             raise _NotPossible(f"{' and '.join(known.columns)} of {where}: {UNKNOWN}")
-        if target == "binary" and len(np.unique(truth[own])) < 2:
+        if target == "binary" and len(np.unique(measured[to_fit])) < 2:
             raise _NotPossible(f"{where} have one class only")
-        fitted = np.isin(rows, own)
+        fitted = np.isin(rows, to_fit)
         table = encode(known.iloc[rows], fitted)
         if target == "severity":
-            answer[rows] = Ridge().fit(table[fitted], truth[rows[fitted]]).predict(table)
+            predicted[rows] = Ridge().fit(table[fitted], measured[rows[fitted]]).predict(table)
         else:
             model = LogisticRegression(class_weight="balanced", max_iter=1000)
-            model.fit(table[fitted], truth[rows[fitted]])
-            answer[rows] = model.predict_proba(table)[:, 1]
-    return answer
+            model.fit(table[fitted], measured[rows[fitted]])
+            predicted[rows] = model.predict_proba(table)[:, 1]
+    return predicted
 
 
-def encode(known: pd.DataFrame, own: np.ndarray) -> np.ndarray:
-    """Turn covariates into numbers, by what the rows to fit on have of them.
+def encode(known: pd.DataFrame, fitted: NDArray[np.bool_]) -> Array:
+    """Encode covariates as numbers, with the statistics of the rows to fit on.
 
-    What ``SimpleImputer(strategy="median", add_indicator=True)`` with ``StandardScaler``, and
-    ``OneHotEncoder(handle_unknown="ignore")`` do as a ``ColumnTransformer``, which takes longer
-    than the fit itself; a report may need hundreds.
+    Equivalent to a ``ColumnTransformer`` of ``SimpleImputer(strategy="median",
+    add_indicator=True)`` with ``StandardScaler``, and ``OneHotEncoder(handle_unknown="ignore")``.
+    That takes longer than the fit itself, and a report may need hundreds of fits.
 
     Parameters
     ----------
-    known : [N, columns], numbers and words, null where unknown
-    own : [N] bool, the rows to fit on
+    known : DataFrame, shape (N, columns)
+        Numbers and categories; missing where unknown.
+    fitted : ndarray of bool, shape (N,)
+        Rows to fit on.
 
     Returns
     -------
-    [N, K]
+    ndarray, shape (N, K)
+        Encoded covariates.
     """
-    numbers: list[np.ndarray] = []
-    words: list[np.ndarray] = []
+    numbers: list[NDArray[Any]] = []
+    categories: list[NDArray[Any]] = []
     for name in known:
-        values = known[name]
-        if not is_numeric_dtype(values):
-            names = values.fillna(UNKNOWN).to_numpy(object)
-            words += [names == word for word in np.unique(names[own])]
+        column = known[name]
+        if not is_numeric_dtype(column):
+            names = column.fillna(UNKNOWN).to_numpy(object)
+            categories += [names == category for category in np.unique(names[fitted])]
             continue
-        number = values.to_numpy(float)
-        absent = np.isnan(number)
-        if absent[own].all():
+        number = column.to_numpy(float)
+        missing = np.isnan(number)
+        if missing[fitted].all():
             continue
-        numbers.append(np.where(absent, np.median(number[own & ~absent]), number))
-        if absent[own].any():
-            numbers.append(absent)
+        numbers.append(np.where(missing, np.median(number[fitted & ~missing]), number))
+        if missing[fitted].any():
+            numbers.append(missing)
     if numbers:
         table = np.stack(numbers, axis=1).astype(float)
-        numbers = list(StandardScaler().fit(table[own]).transform(table).T)
-    return np.stack([*numbers, *words], axis=1).astype(float)
+        numbers = list(StandardScaler().fit(table[fitted]).transform(table).T)
+    return np.stack([*numbers, *categories], axis=1).astype(float)
 
 
 def compare_with_covariate_baselines(
-    tested: ResampledSessions, target: str, reads: dict[str, list[str]]
+    tested: ResampledSessions, target: str, columns: dict[str, list[str]]
 ) -> dict[str, Any]:
-    """Measure each baseline like the model, on the same draws, and the model's gain over it.
+    """Evaluate each covariate baseline like the model, and the gain of the model over it.
 
-    Severity bands are left out: a baseline's answers have none.
+    Severity bands are left out, as the baselines predict none.
 
     Parameters
     ----------
-    tested : sessions with the answers of ``add_covariate_baselines``
-    reads : its baselines
+    tested : ResampledSessions
+        Tested rows with the columns of ``add_covariate_baselines``.
+    target : {"binary", "severity"}
+        Kind of target.
+    columns : dict of str to list of str
+        Covariates of each baseline.
 
     Returns
     -------
-    baseline -> ``columns`` (its columns) and ``metrics``: name -> value, low, high, n_undefined,
-    ``gain`` (paired, of the model over the baseline; positive is better) and ``verdict``, both None
-    for metrics that are not judged alone
+    dict
+        By baseline: ``columns`` and ``metrics``; by metric the fields of ``Interval``, ``gain``
+        (paired; positive: the model is better) and ``verdict``, both None for metrics without a
+        baseline.
     """
     baselines: dict[str, Any] = {
-        baseline: {"columns": columns, "metrics": {}} for baseline, columns in reads.items()
+        baseline: {"columns": covariates, "metrics": {}} for baseline, covariates in columns.items()
     }
     for name in metric_names(target):
         metric = METRICS[name]
         if metric.predicted == "band_pred":
             continue
-        own = tested.values(name)
-        estimate = tested.interval(*own)
-        sign = -1 if metric.lower_is_better else 1
+        values = tested.values(name)
+        estimate = tested.interval(*values)
         for baseline, entry in baselines.items():
-            values = tested.values(name, f"{baseline}_{metric.predicted}")
-            beside = tested.interval(*values)
-            entry["metrics"][name] = {**asdict(beside), "gain": None, "verdict": None}
+            of_baseline = tested.values(name, f"{baseline}_{metric.predicted}")
+            interval = tested.interval(*of_baseline)
+            entry["metrics"][name] = {**asdict(interval), "gain": None, "verdict": None}
             if metric.has_baseline:
-                gain = tested.interval(*(sign * (a - b) for a, b in zip(own, values, strict=True)))
-                words = f"{baseline} alone: {', '.join(entry['columns'])}"
+                gain = compute_gain(tested, name, values, of_baseline)
+                label = f"{baseline} only: {', '.join(entry['columns'])}"
                 entry["metrics"][name] |= {
                     "gain": asdict(gain),
-                    "verdict": verdict(name, estimate, beside, gain, words),
+                    "verdict": judge(name, estimate, interval, gain, label),
                 }
     return baselines
 
 
 def covariate_warnings(baselines: dict[str, Any], target: str) -> list[str]:
-    """Name the baselines that the model is not shown to beat in every headline metric."""
+    """List the baselines to which the model is not shown to be superior in every headline metric.
+
+    Parameters
+    ----------
+    baselines : dict
+        Result of ``compare_with_covariate_baselines``.
+    target : {"binary", "severity"}
+        Kind of target.
+
+    Returns
+    -------
+    list of str
+        One warning per baseline.
+    """
     notes = []
     for entry in baselines.values():
         verdicts = [entry["metrics"][name]["verdict"] for name in HEADLINE[target]]
-        if lost := [v["text"] for v in verdicts if v["outcome"] not in ("better", "undefined")]:
+        if texts := [v["text"] for v in verdicts if v["outcome"] not in ("better", "undefined")]:
             notes.append(
-                f"Not shown to be better than a model that sees no recording, only "
-                f"{' and '.join(entry['columns'])}: {' '.join(lost)}"
+                "Not shown to be better than a model without recordings, of "
+                f"{' and '.join(entry['columns'])} only: {' '.join(texts)}"
             )
     return notes

@@ -1,344 +1,191 @@
-"""Is everybody served equally: metrics by group, and whether their differences may be luck.
+"""Metrics by subgroup of subjects, with permutation tests of their differences.
 
-A gap is the difference of a metric between two groups, or between the best and the worst of
-several. Its null hypothesis is that, given the truth, the answers do not depend on the group
-(separation; Hardt et al. 2016, "Equality of opportunity in supervised learning"), so membership is
-exchanged at random among subjects of the same label, which leaves every group as many positives as
-it has; for severity, among subjects of the same quarter of the scores (where women scored 6 points
-more than men and were served equally, a test at .05 found a gap of RMSE in 6 % of 600 simulated
-studies of 100 subjects; in 12 % with halves of the scores, in 41 % without).
-
-What belongs to subjects (gender, age, corpus) is exchanged between subjects, with all of their
-sessions. Where a subject has sessions of several groups (task, valence), membership is exchanged
-between the sessions of a subject that have the same truth; subjects with one group have nothing to
-exchange there.
-
-Equal metrics are not the only idea of fairness, and a gap that is not shown is not shown to be
-absent: with few subjects only large ones can be found.
+Equal metrics are only one idea of fairness, and a difference that is not shown is not shown to be
+absent: with few subjects only large differences can be detected.
 """
 
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from depmm.corpora.manifest import SESSION_KEY, VALENCES
 from depmm.evaluation.covariates import AGE_LABELS, age_bands
-from depmm.evaluation.stats.bootstrap import ResampledSessions, assign_strata, count_sessions
+from depmm.evaluation.stats.bootstrap import ResampledSessions, count_sessions
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
-from depmm.evaluation.stats.weighted_sums import Array
-from depmm.multiple_testing import holm
+from depmm.evaluation.subgroup_gaps import UNKNOWN, adjust_gaps, measure_gaps
 
 GROUPINGS = ("gender", "age", "task", "valence", "corpus")
-ORDER = (*AGE_LABELS, *VALENCES)  # of groups; all others are in order of the alphabet
-UNKNOWN = "(not known)"  # the group of sessions whose group nobody wrote down
-MIN_SUBJECTS = 5  # a metric of fewer says more about them than about the model
-ROUNDING = 1e-12  # gaps this close are the same gap
+ORDER = (*AGE_LABELS, *VALENCES)  # of subgroups; others are sorted by name
+MIN_SUBJECTS = 5  # a metric of fewer describes them rather than the model
 
 
-def measure_subgroups(tested: ResampledSessions, tasks: list[str], seed: int) -> dict[str, Any]:
-    """Measure the headline metrics by group, on the same draws, and test their gaps.
+def measure_subgroups(tested: ResampledSessions, targets: list[str], seed: int) -> dict[str, Any]:
+    """Compute the headline metrics by subgroup, on the same replicates, and test their gaps.
 
     Parameters
     ----------
-    tested : of decided predictions; any of ``GROUPINGS`` may be a column, age as numbers or bands
-    tasks : ``binary``, ``severity`` or both
-    seed : of the exchanges, which are as many as the draws of ``tested``
+    tested : ResampledSessions
+        Tested rows of prepared predictions; any of ``GROUPINGS`` may be a column, age as numbers or
+        bands.
+    targets : list of {"binary", "severity"}
+        Kinds of targets.
+    seed : int
+        Seed of the permutations; there are as many as bootstrap replicates.
 
     Returns
     -------
-    groups : grouping -> group -> sessions, subjects, positive_sessions, and by metric value, low,
-        high, n_undefined, and ``undefined``: why there is no value, or None
-    gaps : one entry a grouping and metric, see ``_gaps``; their p are adjusted together (Holm 1979)
-    not_grouped : grouping -> why the report has no such groups
-    task_by_valence : task -> valence -> as a group; None without several of both
+    dict
+        ``subgroups``: by grouping and subgroup ``sessions``, ``subjects``, ``positive_sessions``,
+        and by metric the fields of ``Interval`` and ``undefined``, the reason why there is no
+        value, or None.
+        ``subgroup_gaps``: one entry per grouping and metric, see ``measure_gaps``, with p values
+        adjusted together (Holm).
+        ``not_grouped``: by grouping the reason why there are no subgroups.
+        ``task_by_valence``: by task and valence as a subgroup; None without several of both.
     """
-    grouped, members = _by_group(tested, tasks)
-    found: dict[str, Any] = {
-        "subgroups": {},
-        "subgroup_gaps": [],
-        "not_grouped": {},
-        "task_by_valence": None,
-    }
+    grouped, sessions = _assign_subgroups(tested, targets)
+    content: dict[str, Any] = {
+        "subgroups": {}, "subgroup_gaps": [], "not_grouped": {}, "task_by_valence": None,
+    }  # fmt: skip
     for grouping in GROUPINGS:
-        if why := _one_group(members, grouping):
-            found["not_grouped"][grouping] = why
+        if reason := _not_grouped_reason(sessions, grouping):
+            content["not_grouped"][grouping] = reason
             continue
-        parts = {name: grouped.where(grouping, name) for name in _ordered(members[grouping])}
-        groups = {name: _measure(part, tested, tasks) for name, part in parts.items()}
-        found["subgroups"][grouping] = groups
-        for task in tasks:
-            found["subgroup_gaps"] += _gaps(grouped, parts, members, grouping, task, groups, seed)
-    _adjust(found["subgroup_gaps"], 1 - tested.confidence)
-    if {"task", "valence"} <= set(found["subgroups"]):
-        found["task_by_valence"] = _cells(grouped, tested, tasks, found["subgroups"])
-    return found
+        parts = {name: grouped.where(grouping, name) for name in _sorted(sessions[grouping])}
+        measured = {name: _measure(part, tested, targets) for name, part in parts.items()}
+        content["subgroups"][grouping] = measured
+        for target in targets:
+            content["subgroup_gaps"] += measure_gaps(
+                grouped, parts, sessions, grouping, target, measured, seed
+            )
+    adjust_gaps(content["subgroup_gaps"], 1 - tested.confidence)
+    if {"task", "valence"} <= set(content["subgroups"]):
+        content["task_by_valence"] = _cross(grouped, tested, targets, content["subgroups"])
+    return content
 
 
-# ---- groups ------------------------------------------------------------------------------------
-
-
-def _by_group(
-    tested: ResampledSessions, tasks: list[str]
+def _assign_subgroups(
+    tested: ResampledSessions, targets: list[str]
 ) -> tuple[ResampledSessions, pd.DataFrame]:
-    """Write each session's groups into the rows of every seed.
+    """Add the subgroups of each session to the rows of every seed.
 
-    Returns
-    -------
-    the sessions, and one row a session (index: ``unit``) with the groupings and the truths
+    Also return one row per session (index: ``unit``) with its subgroups and measured values.
     """
-    everyone = pd.concat(tested.seeds.values())
-    present = [name for name in GROUPINGS if name in everyone]
-    truths = [name for name in ("y_true", "score") if name in everyone]
-    members = everyone.groupby("unit")[
-        list(dict.fromkeys([*SESSION_KEY, *present, *truths]))
-    ].first()
-    if "age" in members:
-        members["age"] = age_bands(members["age"])
-    for name in present:
-        members[name] = members[name].astype(object).fillna(UNKNOWN)
-    answers = {METRICS[name].predicted for task in tasks for name in HEADLINE[task]}
-    needed = [*SESSION_KEY, "unit", *truths, *sorted(answers)]  # the rest makes every cut slow
+    rows_of_seeds = pd.concat(tested.seeds.values())
+    groupings = [name for name in GROUPINGS if name in rows_of_seeds]
+    measured = [name for name in ("y_true", "score") if name in rows_of_seeds]
+    columns = list(dict.fromkeys([*SESSION_KEY, *groupings, *measured]))
+    sessions = rows_of_seeds.groupby("unit")[columns].first()
+    if "age" in sessions:
+        sessions["age"] = age_bands(sessions["age"])
+    for name in groupings:
+        sessions[name] = sessions[name].astype(object).fillna(UNKNOWN)
+    predicted = {METRICS[name].predicted for target in targets for name in HEADLINE[target]}
+    needed = [*SESSION_KEY, "unit", *measured, *sorted(predicted)]  # others slow down every cut
     seeds = {
-        seed: rows[needed].assign(**{name: rows["unit"].map(members[name]) for name in present})
+        seed: rows[needed].assign(**{name: rows["unit"].map(sessions[name]) for name in groupings})
         for seed, rows in tested.seeds.items()
     }
-    return replace(tested, seeds=seeds), members
+    return replace(tested, seeds=seeds), sessions
 
 
-def _one_group(members: pd.DataFrame, grouping: str) -> str | None:
-    """Say why there is nothing to compare, where there is nothing."""
-    if grouping not in members:
+def _not_grouped_reason(sessions: pd.DataFrame, grouping: str) -> str | None:
+    """Say why there are not two subgroups to compare; None where there are."""
+    if grouping not in sessions:
         return f"the predictions have no column {grouping}"
-    known = members.loc[members[grouping] != UNKNOWN, grouping]
+    known = sessions.loc[sessions[grouping] != UNKNOWN, grouping]
     if known.empty:
         return "not known of any tested session"
     if len(known.unique()) > 1:
         return None
-    missing = len(members) - len(known)
-    rest = f" ({missing} of {len(members)} not known)" if missing else ""
-    return f"all tested sessions are {known.iloc[0]}{rest}"
+    n_unknown = len(sessions) - len(known)
+    unknown = f" ({n_unknown} of {len(sessions)} not known)" if n_unknown else ""
+    return f"all tested sessions are {known.iloc[0]}{unknown}"
 
 
-def _ordered(groups: pd.Series) -> list[str]:
-    """Order groups as a reader expects, those that are not known last."""
+def _sorted(subgroups: pd.Series) -> list[str]:
+    """Sort subgroups, unknown ones last."""
 
-    def place(group: str) -> tuple[bool, int, str]:
-        return group == UNKNOWN, ORDER.index(group) if group in ORDER else -1, group
+    def key(name: str) -> tuple[bool, int, str]:
+        return name == UNKNOWN, ORDER.index(name) if name in ORDER else -1, name
 
-    return sorted(groups.unique(), key=place)
+    return sorted(subgroups.unique(), key=key)
 
 
 def _measure(
-    members: ResampledSessions, tested: ResampledSessions, tasks: list[str]
+    part: ResampledSessions, tested: ResampledSessions, targets: list[str]
 ) -> dict[str, Any]:
-    """Count a group and measure it, or say why that cannot be done."""
+    """Count a subgroup and compute its metrics, or the reason why that is impossible."""
     result: dict[str, Any] = {"sessions": 0, "subjects": 0, "positive_sessions": 0}
-    if members.seeds:
-        result = count_sessions(pd.concat(members.seeds.values()))
-    for task in tasks:
-        why = _undefined(members, tested, task, result["subjects"])
-        for name in HEADLINE[task]:
-            if why:
-                nothing = {"value": None, "ci_low": None, "ci_high": None, "n_undefined": 0}
-                result[name] = {**nothing, "method": None, "reason": None, "undefined": why}
+    if part.seeds:
+        result = count_sessions(pd.concat(part.seeds.values()))
+    for target in targets:
+        reason = _undefined_reason(part, tested, target, result["subjects"])
+        for name in HEADLINE[target]:
+            if reason:
+                empty = {"value": None, "ci_low": None, "ci_high": None, "n_undefined": 0}
+                result[name] = {**empty, "method": None, "reason": None, "undefined": reason}
             else:
-                found = members.interval(*members.values(name))
-                result[name] = {**asdict(found), "undefined": None}
+                interval = part.interval(*part.values(name))
+                result[name] = {**asdict(interval), "undefined": None}
     return result
 
 
-def _undefined(
-    members: ResampledSessions, tested: ResampledSessions, task: str, subjects: int
+def _undefined_reason(
+    part: ResampledSessions, tested: ResampledSessions, target: str, subjects: int
 ) -> str | None:
     if subjects < MIN_SUBJECTS:
         return f"fewer than {MIN_SUBJECTS} subjects" if subjects else "no session"
     for seed in tested.seeds:
         where = f" in seed {seed}" if len(tested.seeds) > 1 else ""
-        if seed not in members.seeds:
+        if seed not in part.seeds:
             return f"no session{where}"
-        if task == "binary" and len(labels := members.seeds[seed]["y_true"].unique()) == 1:
+        if target == "binary" and len(labels := part.seeds[seed]["y_true"].unique()) == 1:
             return f"no {'negative' if labels[0] else 'positive'} session{where}"
     return None
 
 
-def _cells(
-    grouped: ResampledSessions, tested: ResampledSessions, tasks: list[str], groups: dict[str, Any]
+def _cross(
+    grouped: ResampledSessions,
+    tested: ResampledSessions,
+    targets: list[str],
+    subgroups: dict[str, Any],
 ) -> dict[str, Any]:
-    """Cross task and valence, as seed paper 1.2 does."""
+    """Compute the metrics by task and valence, as the attention residual network's paper does."""
     cells: dict[str, Any] = {}
-    for task in groups["task"]:
-        members = grouped.where("task", task)
+    for task in subgroups["task"]:
+        of_task = grouped.where("task", task)
         cells[task] = {
-            valence: _measure(members.where("valence", valence), tested, tasks)
-            for valence in groups["valence"]
+            valence: _measure(of_task.where("valence", valence), tested, targets)
+            for valence in subgroups["valence"]
         }
     return cells
 
 
-# ---- gaps --------------------------------------------------------------------------------------
-
-
-def _gaps(
-    grouped: ResampledSessions,
-    parts: dict[str, ResampledSessions],
-    members: pd.DataFrame,
-    grouping: str,
-    task: str,
-    groups: dict[str, Any],
-    seed: int,
-) -> list[dict[str, Any]]:
-    """Test whether each headline metric differs between the groups that have a value.
-
-    Returns
-    -------
-    one entry a metric: grouping, metric; ``compared`` groups; ``between``: two groups in their
-    order, or the largest and the smallest of several; ``value``: their difference; low and high,
-    of two groups alone (which of several differ most the data choose, and an interval of that
-    difference would not hold); ``exchanged``: what; p, p_adjusted; ``undefined``: why there is no
-    value or no p
-    """
-    compared = [
-        name
-        for name, entry in groups.items()
-        if name != UNKNOWN and not entry[HEADLINE[task][0]]["undefined"]
-    ]
-    if len(compared) > 1:
-        codes, exchanged = _exchanges(members, grouping, compared, task, len(grouped.weights), seed)
-    gaps = []
-    for metric in HEADLINE[task]:
-        entry: dict[str, Any] = {"grouping": grouping, "metric": metric, "compared": compared}
-        entry |= dict.fromkeys(
-            ("between", "value", "ci_low", "ci_high", "exchanged", "p", "p_adjusted")
-        )
-        entry["undefined"] = None
-        gaps.append(entry)
-        if len(compared) < 2:
-            entry["undefined"] = "fewer than two groups have a value"
-            continue
-        values = np.array([groups[name][metric]["value"] for name in compared])
-        first, last = (0, 1)
-        if len(compared) > 2:
-            first, last = int(values.argmax()), int(values.argmin())
-        entry["between"] = [compared[first], compared[last]]
-        entry["value"], entry["exchanged"] = float(values[first] - values[last]), exchanged
-        if len(compared) == 2:
-            a, b = (parts[name].values(metric) for name in compared)
-            found = grouped.interval(*(x - y for x, y in zip(a, b, strict=True)))
-            entry |= {"ci_low": found.ci_low, "ci_high": found.ci_high}
-        if (codes == codes[0]).all():
-            entry["undefined"] = f"no {exchanged} of the same label are of different groups"
-        else:
-            entry["p"] = exchange_p(grouped, metric, codes)
-    return gaps
-
-
-def exchange_p(tested: ResampledSessions, metric: str, codes: NDArray[np.integer]) -> float:
-    """Say how rarely exchanged groups differ as much as the true ones do.
-
-    ``p = (1 + as large) / (1 + draws)`` (Phipson and Smyth 2010, eq. 2), two-sided; exchanges that
-    leave the metric of a group undefined count as large.
+def subgroup_warnings(gaps: list[dict[str, Any]]) -> list[str]:
+    """List the gaps between subgroups that are shown.
 
     Parameters
     ----------
-    tested : the sessions
-    metric : name of ``METRICS``
-    codes : [1 + D, U], group of each ``unit``: the true one, then after each exchange; below 0: not
-        compared
-    """
-    rule = METRICS[metric]
-    values = []
-    for group in range(codes.max() + 1):
-        member = (codes == group).astype(np.uint8)
-        of_seeds = [
-            rule.function(
-                rows[rule.measured].to_numpy(float),
-                rows[rule.predicted].to_numpy(float),
-                member[:, rows["unit"].to_numpy()],
-            )
-            for rows in tested.seeds.values()
-        ]
-        values.append(np.mean(of_seeds, axis=0))
-    gap: Array = np.max(values, axis=0) - np.min(values, axis=0)
-    large = (np.nan_to_num(gap[1:], nan=np.inf) >= gap[0] - ROUNDING).sum()
-    return float((1 + large) / len(gap))
-
-
-def _exchanges(
-    members: pd.DataFrame, grouping: str, compared: list[str], task: str, draws: int, seed: int
-) -> tuple[NDArray[np.integer], str]:
-    """Exchange the membership of subjects, or of the sessions of each subject, within strata.
+    gaps : list of dict
+        ``subgroup_gaps`` of ``measure_subgroups``.
 
     Returns
     -------
-    [1 + draws, U] places in ``compared`` (-1: in none), the true ones first; what was exchanged
+    list of str
+        One warning per gap.
     """
-    place = {name: number for number, name in enumerate(compared)}
-    codes = members[grouping].map(place).fillna(-1).to_numpy(np.int16)
-    taking_part = codes >= 0
-    members, own = members[taking_part], codes[taking_part]
-    subject, stratum = assign_strata(members)
-    if len(set(zip(subject, own, strict=True))) == len(set(subject)):
-        if task == "severity":
-            stratum = _quarters(members["score"].to_numpy(float), subject)
-        _, first, number = np.unique(subject, return_index=True, return_inverse=True)
-        changed = _permuted(own[first], stratum[first], draws, seed)[:, number]
-        exchanged = "subjects"
-    else:
-        truth = members["y_true" if task == "binary" else "score"].to_numpy(float)
-        blocks = pd.DataFrame({"subject": subject, "truth": truth})
-        within = blocks.groupby(["subject", "truth"]).ngroup().to_numpy()
-        changed = _permuted(own, within, draws, seed)
-        exchanged = "sessions of a subject"
-    result = np.repeat(codes[None], 1 + draws, axis=0)
-    result[:, taking_part] = changed
-    return result, exchanged
-
-
-def _quarters(score: Array, subject: NDArray[Any]) -> NDArray[np.integer]:
-    """Say in which quarter of the subjects, by their mean score, each session's subject is."""
-    means = pd.Series(score).groupby(subject).mean()
-    return np.searchsorted(means.quantile([0.25, 0.5, 0.75]), means.loc[subject], side="right")
-
-
-def _permuted(
-    codes: NDArray[np.integer], strata: NDArray[Any], draws: int, seed: int
-) -> NDArray[np.integer]:
-    """Permute codes within strata: [1 + draws, N], the first row as given."""
-    rng = np.random.default_rng(seed)
-    result = np.repeat(codes[None], 1 + draws, axis=0)
-    for _, places in sorted(pd.Series(strata).groupby(strata).indices.items()):
-        if len(np.unique(codes[places])) > 1:
-            own = np.broadcast_to(codes[places], (draws, len(places)))
-            result[1:, places] = rng.permuted(own, axis=1)
-    return result
-
-
-def _adjust(gaps: list[dict[str, Any]], level: float) -> None:
-    """Correct the tests for their number and say which gaps are shown."""
-    tested = [entry for entry in gaps if entry["p"] is not None]
-    for entry, p in zip(tested, holm([entry["p"] for entry in tested]).tolist(), strict=True):
-        entry["p_adjusted"] = p
-    for entry in gaps:
-        if entry["p"] is None:
-            entry["outcome"] = "undefined"
-        else:
-            entry["outcome"] = "shown" if entry["p_adjusted"] < level else "not shown"
-
-
-def subgroup_warnings(gaps: list[dict[str, Any]]) -> list[str]:
-    """Name the gaps that are shown."""
+    n_tests = sum(gap["p"] is not None for gap in gaps)
     notes = []
-    for entry in gaps:
-        if entry["outcome"] == "shown":
-            rule, sign = METRICS[entry["metric"]], 1 if entry["value"] > 0 else -1
-            larger, smaller = entry["between"][::sign]
+    for gap in gaps:
+        if gap["outcome"] == "shown":
+            metric, sign = METRICS[gap["metric"]], 1 if gap["value"] > 0 else -1
+            larger, smaller = gap["between"][::sign]
             notes.append(
-                f"Groups are not served equally: {rule.label} is {abs(entry['value']):.2f} "
-                f"{'higher (worse)' if rule.lower_is_better else 'higher'} for {larger} than for "
-                f"{smaller} ({entry['grouping']}; p = {entry['p_adjusted']:.2g}, adjusted for "
-                f"{sum(gap['p'] is not None for gap in gaps)} tests)."
+                f"{metric.label} differs between subgroups: it is {abs(gap['value']):.2f} "
+                f"{'higher (worse)' if metric.lower_is_better else 'higher'} for {larger} than for "
+                f"{smaller} ({gap['grouping']}; p = {gap['p_adjusted']:.2g}, adjusted for "
+                f"{n_tests} tests)."
             )
     return notes

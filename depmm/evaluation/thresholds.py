@@ -1,47 +1,69 @@
-"""Decision threshold."""
+"""Choice of the decision threshold on validation sessions, and decisions."""
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-DEFAULT_THRESHOLD = 0.5  # when the validation rows cannot say better
+DEFAULT_THRESHOLD = 0.5  # where validation rows do not determine a better one
 
 
 def choose_threshold(y_true: ArrayLike, y_prob: ArrayLike) -> tuple[float, str]:
-    """Choose a threshold as ``choose_threshold`` does and say in words where it comes from."""
+    """Choose the threshold with the best balanced accuracy on validation sessions.
+
+    A session is decided positive if its probability is at least the threshold. The threshold is the
+    middle of the best gap between neighbouring probabilities; of equally good gaps the widest, then
+    the one nearest to 0.5. It is 0.5 where a class is missing or no gap is better than a constant
+    decision.
+
+    Parameters
+    ----------
+    y_true : array_like, shape (N,)
+        Labels, 0 or 1.
+    y_prob : array_like, shape (N,)
+        Probabilities of class 1.
+
+    Returns
+    -------
+    threshold : float
+        Threshold in [0, 1].
+    source : str
+        How it was chosen, for reports.
+    """
     y, prob = np.asarray(y_true, dtype=int), np.asarray(y_prob, dtype=float)
-    positives, negatives = int(y.sum()), int(len(y) - y.sum())
+    n_positive, n_negative = int(y.sum()), int(len(y) - y.sum())
     if not len(y):
         return DEFAULT_THRESHOLD, "0.5: no validation rows"
-    if not positives or not negatives:
+    if not n_positive or not n_negative:
         return DEFAULT_THRESHOLD, "0.5: validation rows have one class only"
-    values, value_of = np.unique(prob, return_inverse=True)
-    # decided positive when the threshold lies between values[k] and values[k + 1]
-    tn = np.cumsum(np.bincount(value_of, weights=1 - y))[:-1]
-    tp = positives - np.cumsum(np.bincount(value_of, weights=y))[:-1]
-    quality = tp * negatives + tn * positives  # whole numbers: ties are exact
-    if not len(quality) or quality.max() <= positives * negatives:
-        return DEFAULT_THRESHOLD, "0.5: no threshold beats a constant answer on validation rows"
+    values, value_index = np.unique(prob, return_inverse=True)
+    # true negatives and positives of a threshold between values[k] and values[k + 1]
+    tn = np.cumsum(np.bincount(value_index, weights=1 - y))[:-1]
+    tp = n_positive - np.cumsum(np.bincount(value_index, weights=y))[:-1]
+    quality = tp * n_negative + tn * n_positive  # whole numbers, so that ties are exact
+    if not len(quality) or quality.max() <= n_positive * n_negative:
+        return DEFAULT_THRESHOLD, "0.5: no threshold is better than a constant on validation rows"
     gaps = np.flatnonzero(quality == quality.max())
     middles = (values[gaps] + values[gaps + 1]) / 2
     widths = values[gaps + 1] - values[gaps]
     best = np.lexsort((np.abs(middles - 0.5), -np.round(widths, 12)))[0]
-    # neighbouring floats have no middle: the upper one keeps the decision
+    # neighbouring floats have no middle: the upper one gives the same decisions
     threshold = max(middles[best], np.nextafter(values[gaps[best]], 1))
     return float(threshold), f"best balanced accuracy on {len(y)} validation sessions"
 
 
 def apply_threshold(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Turn probabilities into decisions, each (fold, seed) by its own validation rows only.
+    """Decide by the threshold of each (fold, seed), chosen on its own validation rows.
 
     Parameters
     ----------
-    predictions : table with split, fold, seed, y_true, y_prob
+    predictions : DataFrame
+        Columns split, fold, seed, y_true and y_prob.
 
     Returns
     -------
-    A copy with ``y_pred`` (Int8, null where ``y_prob`` is), ``threshold`` and
-    ``threshold_source``
+    DataFrame
+        A copy with ``y_pred`` (Int8, missing where ``y_prob`` is), ``threshold`` and
+        ``threshold_source``.
     """
     decided = predictions.copy()
     usable = (
@@ -50,9 +72,9 @@ def apply_threshold(predictions: pd.DataFrame) -> pd.DataFrame:
     threshold = np.full(len(decided), DEFAULT_THRESHOLD)
     source = np.full(len(decided), "", dtype=object)
     for rows in decided.groupby(["fold", "seed"]).indices.values():
-        own = decided.iloc[rows[usable[rows]]]
+        validation = decided.iloc[rows[usable[rows]]]
         threshold[rows], source[rows] = choose_threshold(
-            own["y_true"].to_numpy(dtype=int), own["y_prob"].to_numpy(dtype=float)
+            validation["y_true"].to_numpy(dtype=int), validation["y_prob"].to_numpy(dtype=float)
         )
     decided["threshold"], decided["threshold_source"] = threshold, source
     positive = (decided["y_prob"] >= threshold).astype("Int8")

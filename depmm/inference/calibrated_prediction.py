@@ -15,12 +15,11 @@ import pandas as pd
 
 from depmm.corpora.instruments import INSTRUMENTS
 from depmm.corpora.manifest import SUBJECT_KEY
-from depmm.evaluation.stats.calibration import (
+from depmm.evaluation.stats.calibrators import (
     CalibrationError,
     TemperatureScaling,
     fit_calibrators,
     validation_rows,
-    venn_abers,
 )
 from depmm.evaluation.stats.conformal_sets import (
     ALPHAS,
@@ -30,6 +29,7 @@ from depmm.evaluation.stats.conformal_sets import (
     predict_severity_intervals,
 )
 from depmm.evaluation.stats.severity_metrics import severity_bands
+from depmm.evaluation.stats.venn_abers import venn_abers
 
 ALPHA = ALPHAS[0]  # miscoverage: the share of new subjects whose set may miss the label
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from depmm.config import Config, load_config
 from depmm.corpora.manifest import SUBJECT_KEY
-from depmm.evaluation.predictions import check_predictions
+from depmm.evaluation.prediction_checks import check_predictions
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.inference.errors import InferenceError
 from depmm.inference.training_reference import TrainingReference, measure_training_reference

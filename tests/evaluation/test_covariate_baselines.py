@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from depmm.evaluation.covariate_baselines import add_covariate_baselines, encode
-from depmm.evaluation.predictions import PredictionTableError, average_sessions, check_predictions
+from depmm.evaluation.prediction_checks import check_predictions
 from depmm.evaluation.reports.content import evaluate_predictions
 from depmm.evaluation.reports.report import write_report
 
@@ -226,12 +226,12 @@ def test_a_model_that_length_explains_is_warned_about(tmp_path):
     assert entry["metrics"]["brier"]["gain"]["value"] == pytest.approx(brier[0] - brier[1])
     assert entry["metrics"]["auroc"]["verdict"]["outcome"] == "not shown to be better"
     assert entry["metrics"]["recall"]["gain"] is None
-    (note,) = (note for note in content["warnings"] if "sees no recording" in note)
-    assert "only duration_s and n_steps: " in note
-    assert "baseline of 1.00 (duration alone: duration_s, n_steps)" in note
+    (note,) = (note for note in content["warnings"] if "without recordings" in note)
+    assert "duration_s and n_steps only: " in note
+    assert "baseline of 1.00 (duration only: duration_s, n_steps)" in note
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert 'data-baseline="duration"' in page
-    assert "only duration_s and n_steps" in page
+    assert "duration_s and n_steps only" in page
     missing = content["covariate_baselines"]["binary"]["not_possible"]
     assert missing.keys() == {"demographics", "interviewer"}
     assert f"demographics ({NONE} gender or age); interviewer ({NONE} interviewer)." in page
@@ -254,38 +254,3 @@ def test_severity_and_its_bands():
     entry = baselines["duration"]["metrics"]["mae"]
     assert entry["value"] == pytest.approx(mae[0])
     assert entry["gain"]["value"] == pytest.approx(mae[0] - mae[1])
-
-
-def test_subjects_as_the_unit_keep_what_their_sessions_share():
-    one = make_predictions(subjects=8).assign(task="reading", valence="negative", duration_s=10.0)
-    other = one.assign(session="2", duration_s=30.0, valence="positive", gender=None)
-    table = average_sessions(check_predictions(pd.concat([one, other])))
-    assert len(table) == len(one)
-    assert (table["duration_s"] == 20).all()
-    assert (table["task"] == "reading").all()
-    assert table["valence"].isna().all()
-    for name in ("gender", "age", "interviewer"):
-        by_subject = dict(zip(one["subject"], one[name], strict=True))
-        expected = table["subject"].map(by_subject)
-        assert (table[name].eq(expected) | (table[name].isna() & expected.isna())).all()
-
-
-@pytest.mark.parametrize(
-    ("column", "value", "message"),
-    [
-        ("age", 1950, "age is 1950 in row 0 .*from 0 to 120, null where unknown"),
-        ("duration_s", -1, "duration_s is -1 in row 0 .*numbers from 0 on"),
-        ("n_steps", "many", "n_steps is many in row 0 .*numbers from 0 on"),
-        (
-            "interviewer",
-            "i9",
-            "interviewer is i1 in row 24 .* another row of this session says otherwise",
-        ),
-    ],
-)
-def test_impossible_covariates_are_refused(column, value, message):
-    table = make_predictions()
-    table[column] = table[column].astype(object)
-    table.loc[0, column] = value
-    with pytest.raises(PredictionTableError, match=message):
-        check_predictions(table)

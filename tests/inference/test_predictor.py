@@ -16,7 +16,7 @@ from trained_runs import AUDIO, train_tiny
 
 from depmm.config import DepFormerConfig, SplitConfig, StepsConfig, load_config
 from depmm.data.experiment_data import load_experiment_data
-from depmm.evaluation.stats.calibration import fit_temperature
+from depmm.evaluation.stats.calibrators import fit_temperature
 from depmm.inference import InferenceError, Predictor
 from depmm.inference.prediction_page import render_prediction_page
 from depmm.inference.prediction_text import prediction_text

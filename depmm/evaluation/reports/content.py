@@ -16,24 +16,20 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from depmm.corpora.instruments import INSTRUMENTS
-from depmm.corpora.manifest import SESSION_KEY
+from depmm.corpora.manifest import SESSION_KEY, SPLITS
 from depmm.evaluation.baselines import add_baselines, compare_with_baselines
 from depmm.evaluation.covariate_baselines import (
     add_covariate_baselines,
     compare_with_covariate_baselines,
 )
-from depmm.evaluation.predictions import (
-    SPLITS,
-    Unit,
-    assumptions,
-    instrument_of,
-    prepare_predictions,
-)
+from depmm.evaluation.prediction_checks import describe_defaults
+from depmm.evaluation.predictions import Unit, instrument_of, prepare_predictions
 from depmm.evaluation.reports.rendering import to_json_values
 from depmm.evaluation.reports.report_warnings import report_warnings
 from depmm.evaluation.stats.binary_metrics import confusion
 from depmm.evaluation.stats.bootstrap import ResampledSessions, count_sessions, resample_sessions
-from depmm.evaluation.stats.calibration import CalibrationError, measure_calibration
+from depmm.evaluation.stats.calibration import measure_calibration
+from depmm.evaluation.stats.calibrators import CalibrationError
 from depmm.evaluation.stats.conformal_sets import (
     ALPHAS,
     measure_label_sets,
@@ -161,7 +157,7 @@ def evaluate_sessions(
         "thresholds": _thresholds(table) if "binary" in targets else [],
         "counts": {split: count_sessions(table[table["split"] == split]) for split in SPLITS},
         "protocol": _protocol(table, targets),
-        "assumed": assumptions(predictions),
+        "assumed": describe_defaults(predictions),
         "untested": _untested(table),
         "folds": sorted(int(fold) for fold in test["fold"].unique()),
         "seeds": list(resampled.seeds),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from depmm.evaluation.baselines import LABELS
+from depmm.evaluation.baselines import BASELINE_LABELS
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 
 PACKAGE = "depmm.evaluation.reports"
@@ -29,7 +29,7 @@ def render(template: str, /, **values: Any) -> str:
     str
         In HTML, every value is escaped unless the template marks it as safe.
     """
-    shared = {"metrics": METRICS, "headline": HEADLINE, "baseline_labels": LABELS}
+    shared = {"metrics": METRICS, "headline": HEADLINE, "baseline_labels": BASELINE_LABELS}
     return templates(PACKAGE).get_template(template).render(**shared, **values)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from depmm.evaluation.baselines import NO_SOURCE
 from depmm.evaluation.covariate_baselines import covariate_warnings
-from depmm.evaluation.predictions import NAMED
+from depmm.evaluation.prediction_checks import MAX_NAMED
 from depmm.evaluation.stats.intervals import wilson_interval
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.subgroups import subgroup_warnings
@@ -78,10 +78,10 @@ def _protocol_warnings(content: Mapping[str, Any]) -> list[str]:
     ]
     if n_untested := content["untested"]["sessions"]:
         names = content["untested"]["which"]
-        more = ", ..." if n_untested > NAMED else ""
+        more = ", ..." if n_untested > MAX_NAMED else ""
         warnings.append(
             f"{n_untested} sessions are in the folds but are not tested in any of them: "
-            f"{', '.join(names[:NAMED])}{more}."
+            f"{', '.join(names[:MAX_NAMED])}{more}."
         )
     return warnings
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from depmm.evaluation.baselines import LABELS
+from depmm.evaluation.baselines import BASELINE_LABELS
 from depmm.evaluation.reports.rendering import markdown_text, number, p_value
 from depmm.evaluation.stats.metrics import METRICS
 
@@ -108,7 +108,9 @@ def metrics_table(content: Mapping[str, Any], title: str) -> Table:
                 METRICS[name].label,
                 number(entry["value"]),
                 _interval(entry),
-                f"{number(baseline['value'])} ({LABELS[baseline['name']]})" if baseline else NONE,
+                f"{number(baseline['value'])} ({BASELINE_LABELS[baseline['name']]})"
+                if baseline
+                else NONE,
                 f"{number(gain['value'])} ({_interval(gain)})" if gain else NONE,
             ]
         )

@@ -1,18 +1,26 @@
-"""Split-conformal sets of labels and intervals of severity, with a stated coverage.
+"""Split-conformal prediction sets of labels and prediction intervals of severity.
 
-Papadopoulos et al. 2002; per class ("Mondrian") Vovk et al. 2005, Chap. 4; introduced by
-Angelopoulos & Bates 2023. How wrong answers are is measured on validation subjects; a new subject's
-set is as wide as all but a share ``alpha`` of those needed.
+The nonconformity of predictions is measured on validation subjects. The set of a new subject holds
+every label (or score) whose nonconformity is at most the quantile of the validation subjects for
+the coverage ``1 - alpha``.
 
-The unit is the subject. Sessions of one subject are not exchangeable with those of another, so each
-validation subject gives ONE score: that of their worst session (per class, where they have sessions
-of both). Subjects drawn alike are exchangeable however many sessions they have, and so for a new
-subject: ``P(all their sessions are covered) >= 1 - alpha``, and per class for labels (Mondrian).
-That is on average over who validates and who is tested; one set of validation subjects can be
-lucky. Subjects who also chose the epoch are not quite exchangeable with new ones, and the coverage
-measured on tested subjects stands beside the promise for that reason.
+The unit is the subject. Sessions of one subject are not exchangeable with those of another, so that
+each validation subject gives *one* nonconformity: the largest of its sessions (per class, where it
+has sessions of both). Exchangeable subjects, however many sessions they have, then satisfy
+``P(all sessions of a new subject are covered) >= 1 - alpha``, for labels within each class
+(Mondrian). The probability is over validation and test subjects together; one set of validation
+subjects can be favourable by chance. Validation subjects that also select the epoch are not quite
+exchangeable with new ones, so that reports show the coverage measured on tested subjects too.
 
-Where validation subjects are too few for ``alpha`` the set is everything, and says so.
+If there are too few validation subjects for ``alpha``, the set is unbounded: it holds every label.
+
+References
+----------
+Papadopoulos et al., "Inductive confidence machines for regression", ECML 2002. Vovk, Gammerman and
+Shafer, "Algorithmic Learning in a Random World", 2005, Ch. 4 (Mondrian). Lei et al.,
+"Distribution-free predictive inference for regression", JASA 113(523), 2018, Alg. 2. Introduction:
+Angelopoulos and Bates, "Conformal prediction: a gentle introduction", FnT in Machine Learning
+16(4), 2023.
 """
 
 from dataclasses import dataclass
@@ -25,23 +33,25 @@ from numpy.typing import ArrayLike
 from depmm.corpora.instruments import INSTRUMENTS
 from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.evaluation.stats.bootstrap import ResampledSessions
-from depmm.evaluation.stats.calibration import validation_rows
+from depmm.evaluation.stats.calibrators import validation_rows
 from depmm.evaluation.stats.intervals import wilson_interval
-from depmm.evaluation.stats.weighted_sums import Array
+from depmm.evaluation.stats.weighted_sums import ROUNDING, Array
 
-ALPHAS = (0.1, 0.2)  # shares of subjects that a set may miss: promises of 90 % and 80 %
-ROUNDING = 1e-9
+ALPHAS = (0.1, 0.2)  # shares of subjects that may not be covered: coverages of 90 % and 80 %
 
 
 @dataclass(frozen=True)
-class Quantile:
-    """How large a score is still covered.
+class ConformalQuantile:
+    """The largest nonconformity that a prediction set covers.
 
-    Parameters
+    Attributes
     ----------
-    value : the score; infinite where everything is
-    subjects : on whom it was measured
-    min_subjects : the least number of subjects for which it can be finite
+    value : float
+        Nonconformity; infinite where everything is covered.
+    subjects : int
+        Number of validation subjects.
+    min_subjects : int
+        Least number of subjects with which the value can be finite.
     """
 
     value: float
@@ -50,100 +60,170 @@ class Quantile:
 
     @property
     def unbounded(self) -> bool:
-        """Whether subjects were too few, so that every answer is covered."""
+        """Whether there are too few subjects, so that everything is covered."""
         return not np.isfinite(self.value)
 
 
-def conformal_quantile(scores: ArrayLike, alpha: float) -> Quantile:
-    """Take the ``ceil((n + 1) (1 - alpha))``-th smallest of ``n`` scores.
+def conformal_quantile(scores: ArrayLike, alpha: float) -> ConformalQuantile:
+    """Take the ``ceil((n + 1)(1 - alpha))``-th smallest of ``n`` nonconformity scores.
 
     The finite-sample quantile: of ``n + 1`` exchangeable scores the last is among the smallest
-    ``k`` with probability at least ``k / (n + 1)`` (Lei et al. 2018, Alg. 2).
+    ``k`` with probability at least ``k / (n + 1)``.
 
     Parameters
     ----------
-    scores : [n], one a subject; larger is stranger
-    alpha : share that may be missed
+    scores : array_like, shape (n,)
+        Nonconformity of each subject.
+    alpha : float
+        Share of subjects that may not be covered, in (0, 1).
+
+    Returns
+    -------
+    ConformalQuantile
+        The quantile.
 
     Raises
     ------
-    ValueError : ``alpha`` is not inside (0, 1)
+    ValueError
+        If ``alpha`` is not in (0, 1).
+
+    References
+    ----------
+    Lei et al., "Distribution-free predictive inference for regression", JASA 113(523), 2018, Alg.
+    2.
     """
     if not 0 < alpha < 1:
-        raise ValueError(f"conformal: alpha is {alpha}, not inside (0, 1); 0.1 promises 90 %")
+        raise ValueError(f"alpha is {alpha}. Give a value in (0, 1); 0.1 is a coverage of 90 %.")
     ordered = np.sort(np.asarray(scores, dtype=float))
-    needed = int(np.ceil((1 - alpha) / alpha - ROUNDING))
+    min_subjects = int(np.ceil((1 - alpha) / alpha - ROUNDING))
     rank = int(np.ceil((len(ordered) + 1) * (1 - alpha) - ROUNDING))
     value = float(ordered[rank - 1]) if rank <= len(ordered) else np.inf
-    return Quantile(value, len(ordered), needed)
+    return ConformalQuantile(value, len(ordered), min_subjects)
 
 
 def max_per_subject(rows: pd.DataFrame, scores: ArrayLike) -> Array:
-    """One score a subject: the largest of their sessions', [subjects]."""
-    worst = rows.assign(_score=np.asarray(scores, dtype=float)).groupby(SUBJECT_KEY)["_score"].max()
-    return worst.to_numpy(float)
-
-
-# ---- labels ------------------------------------------------------------------------------------
-
-
-def fit_label_sets(
-    predictions: pd.DataFrame, alpha: float, answer: str = "y_prob"
-) -> dict[tuple[int, int], dict[int, Quantile]]:
-    """Quantiles of ``1 - probability of the true class``, per (fold, seed) and class.
+    """Take the largest value of the sessions of each subject.
 
     Parameters
     ----------
-    predictions : checked table; only its validation rows are read
-    alpha : share of the subjects of each class that may be missed
-    answer : column of the probabilities
+    rows : DataFrame
+        Columns corpus and subject.
+    scores : array_like, shape (N,)
+        Values of the rows.
 
-    Raises
-    ------
-    CalibrationError : a (fold, seed) has no validation rows, or of one class only
+    Returns
+    -------
+    ndarray, shape (subjects,)
+        Largest value of each subject.
     """
-    fitted: dict[tuple[int, int], dict[int, Quantile]] = {}
-    for key, own in validation_rows(predictions, "y_true", answer):
-        fitted[key] = {}
-        for label in (0, 1):
-            members = own[own["y_true"] == label]
-            scores = max_per_subject(members, nonconformity(members[answer], label))
-            fitted[key][label] = conformal_quantile(scores, alpha)
-    return fitted
+    table = rows.assign(_score=np.asarray(scores, dtype=float))
+    return table.groupby(SUBJECT_KEY)["_score"].max().to_numpy(float)
 
 
 def nonconformity(y_prob: ArrayLike, label: int) -> Array:
-    """Score of a session under a label: what the probability leaves to the other, [N]."""
+    """Compute the nonconformity of a label, the probability of the other label.
+
+    Parameters
+    ----------
+    y_prob : array_like, shape (N,)
+        Probabilities of class 1.
+    label : {0, 1}
+        Label.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        ``1 - y_prob`` for label 1, ``y_prob`` for label 0.
+    """
     prob = np.asarray(y_prob, dtype=float)
     return 1 - prob if label else prob
 
 
+def fit_label_sets(
+    predictions: pd.DataFrame, alpha: float, column: str = "y_prob"
+) -> dict[tuple[int, int], dict[int, ConformalQuantile]]:
+    """Fit the quantiles of label sets, for each (fold, seed) and class.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Checked predictions; only validation rows are read.
+    alpha : float
+        Share of the subjects of each class that may not be covered.
+    column : str, default "y_prob"
+        Column of the probabilities.
+
+    Returns
+    -------
+    dict of (int, int) to dict of int to ConformalQuantile
+        Quantile of each class, by fold and seed.
+
+    Raises
+    ------
+    CalibrationError
+        If a (fold, seed) has no validation rows, or of one class only.
+    """
+    fitted: dict[tuple[int, int], dict[int, ConformalQuantile]] = {}
+    for key, rows in validation_rows(predictions, "y_true", column):
+        fitted[key] = {}
+        for label in (0, 1):
+            of_class = rows[rows["y_true"] == label]
+            scores = max_per_subject(of_class, nonconformity(of_class[column], label))
+            fitted[key][label] = conformal_quantile(scores, alpha)
+    return fitted
+
+
 def predict_label_sets(
     rows: pd.DataFrame,
-    fitted: dict[tuple[int, int], dict[int, Quantile]],
-    answer: str = "y_prob",
+    fitted: dict[tuple[int, int], dict[int, ConformalQuantile]],
+    column: str = "y_prob",
 ) -> pd.DataFrame:
-    """Which labels each row's set holds: bool columns ``has_0`` and ``has_1``."""
+    """Compute the prediction set of each row.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns fold, seed and the probabilities.
+    fitted : dict of (int, int) to dict of int to ConformalQuantile
+        Quantiles of ``fit_label_sets``.
+    column : str, default "y_prob"
+        Column of the probabilities.
+
+    Returns
+    -------
+    DataFrame
+        Boolean columns ``has_0`` and ``has_1``: whether the set holds the label.
+    """
     sets = pd.DataFrame(index=rows.index)
     keys = list(zip(rows["fold"], rows["seed"], strict=True))
     for label in (0, 1):
-        limit = np.array([fitted[int(f), int(s)][label].value for f, s in keys])
-        sets[f"has_{label}"] = nonconformity(rows[answer], label) <= limit
+        limit = np.array([fitted[int(fold), int(seed)][label].value for fold, seed in keys])
+        sets[f"has_{label}"] = nonconformity(rows[column], label) <= limit
     return sets
 
 
 def measure_label_sets(
     predictions: pd.DataFrame, tested: ResampledSessions, alpha: float
 ) -> dict[str, Any]:
-    """Coverage and size of the label sets of tested sessions.
+    """Measure coverage and size of the prediction sets of tested sessions.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Checked predictions.
+    tested : ResampledSessions
+        Their tested rows.
+    alpha : float
+        Share of the subjects of each class that may not be covered.
 
     Returns
     -------
-    ``coverage`` by class (``0``, ``1``) and of ``all``: share of the subjects (with sessions of
-    that class) whose every such session is covered, with Wilson's interval; mean over seeds.
-    ``sizes``: share of the sessions whose set is ``empty``, ``one`` label, ``both``.
-    ``unbounded``: whether subjects of a class were too few in any fold; ``min_subjects``: how many
-    it takes; ``fits``: the quantiles
+    dict
+        ``coverage`` by class (``0``, ``1``) and of ``all``: share of the subjects (with sessions of
+        the class) whose every such session is covered, mean over seeds, with Wilson's interval.
+        ``sizes``: share of the sessions whose set is ``empty``, has ``one`` label or ``both``.
+        ``unbounded``: whether a class has too few validation subjects in any fold.
+        ``min_subjects``: the number needed. ``fits``: the quantiles.
     """
     fitted = fit_label_sets(predictions, alpha)
     sizes: list[list[float]] = []
@@ -155,9 +235,13 @@ def measure_label_sets(
         sizes.append([(size == n).mean() for n in (0, 1, 2)])
         positive = rows["y_true"].to_numpy(int) == 1
         hit = np.where(positive, sets["has_1"], sets["has_0"])
-        for name, members in (("0", ~positive), ("1", positive), ("all", np.full(len(rows), True))):
-            if members.any():
-                whole = max_per_subject(rows[members], ~hit[members]) == 0
+        for name, of_class in (
+            ("0", ~positive),
+            ("1", positive),
+            ("all", np.full(len(rows), True)),
+        ):
+            if of_class.any():
+                whole = max_per_subject(rows[of_class], ~hit[of_class]) == 0
                 covered[name].append(whole.mean())
                 subjects[name] = max(subjects[name], len(whole))
     quantiles = [quantile for classes in fitted.values() for quantile in classes.values()]
@@ -178,11 +262,19 @@ def measure_label_sets(
     }
 
 
-# ---- severity ----------------------------------------------------------------------------------
-
-
 def score_range(rows: pd.DataFrame) -> tuple[float, float] | None:
-    """Lowest and highest score of the rows' one instrument; None where it is not known."""
+    """Look up the lowest and highest score of the instrument of rows.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows with a column instrument.
+
+    Returns
+    -------
+    tuple of float or None
+        Lowest and highest score; None where there is no single known instrument.
+    """
     if "instrument" not in rows or len(names := rows["instrument"].dropna().unique()) != 1:
         return None
     scale = INSTRUMENTS.get(str(names[0]))
@@ -193,33 +285,59 @@ def score_range(rows: pd.DataFrame) -> tuple[float, float] | None:
 
 def fit_severity_intervals(
     predictions: pd.DataFrame, alpha: float
-) -> dict[tuple[int, int], Quantile]:
-    """Quantiles of the absolute residual, per (fold, seed) (Lei et al. 2018, Alg. 2).
+) -> dict[tuple[int, int], ConformalQuantile]:
+    """Fit the quantiles of the absolute residual, for each (fold, seed).
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Checked predictions; only validation rows are read.
+    alpha : float
+        Share of the subjects that may not be covered.
+
+    Returns
+    -------
+    dict of (int, int) to ConformalQuantile
+        Half of the width of the intervals, by fold and seed.
 
     Raises
     ------
-    CalibrationError : a (fold, seed) has no validation rows
+    CalibrationError
+        If a (fold, seed) has no validation rows.
+
+    References
+    ----------
+    Lei et al., "Distribution-free predictive inference for regression", JASA 113(523), 2018, Alg.
+    2.
     """
     return {
         key: conformal_quantile(
-            max_per_subject(own, np.abs(own["score"] - own["score_pred"])), alpha
+            max_per_subject(rows, np.abs(rows["score"] - rows["score_pred"])), alpha
         )
-        for key, own in validation_rows(predictions, "score", "score_pred")
+        for key, rows in validation_rows(predictions, "score", "score_pred")
     }
 
 
 def predict_severity_intervals(
     rows: pd.DataFrame,
-    fitted: dict[tuple[int, int], Quantile],
+    fitted: dict[tuple[int, int], ConformalQuantile],
     bounds: tuple[float, float] | None = None,
 ) -> pd.DataFrame:
-    """Interval of each row's score: columns ``low`` and ``high``, clipped to the instrument.
+    """Compute the prediction interval of each row.
 
     Parameters
     ----------
-    rows : with fold, seed and score_pred
-    fitted : from ``fit_severity_intervals``
-    bounds : lowest and highest possible score; None: intervals may leave the instrument
+    rows : DataFrame
+        Columns fold, seed and score_pred.
+    fitted : dict of (int, int) to ConformalQuantile
+        Quantiles of ``fit_severity_intervals``.
+    bounds : tuple of float, optional
+        Lowest and highest possible score, to which the intervals are clipped.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``low`` and ``high``, in points.
     """
     keys = zip(rows["fold"], rows["seed"], strict=True)
     half = np.array([fitted[int(fold), int(seed)].value for fold, seed in keys])
@@ -237,24 +355,35 @@ def predict_severity_intervals(
 def measure_severity_intervals(
     predictions: pd.DataFrame, tested: ResampledSessions, alpha: float
 ) -> dict[str, Any]:
-    """Coverage and width of the severity intervals of tested sessions.
+    """Measure coverage and width of the prediction intervals of tested sessions.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Checked predictions.
+    tested : ResampledSessions
+        Their tested rows.
+    alpha : float
+        Share of the subjects that may not be covered.
 
     Returns
     -------
-    ``coverage`` (``all``, as in ``measure_label_sets``), ``width`` (mean over sessions, in points;
-    NaN where infinite), ``bounds`` of the instrument or None, ``unbounded``, ``min_subjects``,
-    ``fits``
+    dict
+        ``coverage`` (``all``), ``unbounded`` and ``min_subjects`` as in ``measure_label_sets``;
+        ``width``: mean over sessions, in points, infinite where intervals are; ``bounds`` of the
+        instrument or None; ``fits``: the quantiles.
     """
     fitted = fit_severity_intervals(predictions, alpha)
     bounds = score_range(predictions[predictions["split"] == "test"])
     shares, widths, subjects = [], [], 0
     for rows in tested.seeds.values():
-        spans = predict_severity_intervals(rows, fitted, bounds)
-        # a residual of exactly the quantile is inside, whatever rounding says
-        inside = rows["score"].between(spans["low"] - ROUNDING, spans["high"] + ROUNDING)
+        intervals = predict_severity_intervals(rows, fitted, bounds)
+        low, high = intervals["low"], intervals["high"]
+        # a residual of exactly the quantile is covered in spite of rounding
+        inside = rows["score"].between(low - ROUNDING, high + ROUNDING)
         whole = max_per_subject(rows, ~inside) == 0
         shares.append(whole.mean())
-        widths.append(float((spans["high"] - spans["low"]).mean()))
+        widths.append(float((high - low).mean()))
         subjects = max(subjects, len(whole))
     return {
         "alpha": alpha,
@@ -274,10 +403,10 @@ def _coverage(shares: list[float], subjects: int, confidence: float) -> dict[str
     """Mean over seeds with Wilson's interval; a bootstrap of a share of 1 would have no width."""
     if not shares:
         return None
-    found = wilson_interval(float(np.mean(shares)) * subjects, subjects, confidence)
+    interval = wilson_interval(float(np.mean(shares)) * subjects, subjects, confidence)
     return {
-        "value": found.value,
-        "ci_low": found.ci_low,
-        "ci_high": found.ci_high,
+        "value": interval.value,
+        "ci_low": interval.ci_low,
+        "ci_high": interval.ci_high,
         "subjects": subjects,
     }

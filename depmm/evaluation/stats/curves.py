@@ -1,22 +1,34 @@
-"""ROC and precision-recall curves in every bootstrap draw."""
+"""ROC and precision-recall curves of every bootstrap replicate, on a common grid."""
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from depmm.evaluation.stats.weighted_sums import Array, Weights, _by_probability
+from depmm.evaluation.stats.weighted_sums import ROUNDING, Array, Weights, weights_by_probability
 
 
 def roc_curve(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights, grid: Array) -> Array:
-    """True positive rate at each false positive rate of ``grid``, ``[D, G]``.
+    """Compute the true positive rate at given false positive rates.
 
     Sessions of equal probability are joined by a straight line, as in the area of ``auroc``.
 
     Parameters
     ----------
-    grid : [G], false positive rates in [0, 1]
+    y_true : array_like, shape (N,)
+        Labels, 0 or 1.
+    y_prob : array_like, shape (N,)
+        Probabilities of class 1.
+    weights : ndarray, shape (D, N)
+        Resampling weights.
+    grid : ndarray, shape (G,)
+        False positive rates in [0, 1].
+
+    Returns
+    -------
+    ndarray, shape (D, G)
+        True positive rates; NaN where a class is absent.
     """
     curves = np.full((len(weights), len(grid)), np.nan)
-    for rows, positive, negative in _by_probability(y_true, y_prob, weights):
+    for rows, positive, negative in weights_by_probability(y_true, y_prob, weights):
         with np.errstate(invalid="ignore"):
             tpr = np.cumsum(positive[:, ::-1], axis=1) / positive.sum(axis=1, keepdims=True)
             fpr = np.cumsum(negative[:, ::-1], axis=1) / negative.sum(axis=1, keepdims=True)
@@ -27,24 +39,40 @@ def roc_curve(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights, grid: Arra
 
 
 def pr_curve(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights, grid: Array) -> Array:
-    """Precision at each recall of ``grid``, ``[D, G]``; NaN without positives.
+    """Compute the precision at given recalls.
 
-    The precision of the highest threshold that reaches the recall: steps, not lines, as in the area
-    of ``auprc`` (straight lines would be too optimistic, Davis and Goadrich 2006).
+    The value is the precision of the highest threshold that reaches the recall: a step function,
+    as in the area of ``auprc``. Straight lines would be too optimistic (Davis and Goadrich 2006).
 
     Parameters
     ----------
-    grid : [G], recalls in (0, 1]
+    y_true : array_like, shape (N,)
+        Labels, 0 or 1.
+    y_prob : array_like, shape (N,)
+        Probabilities of class 1.
+    weights : ndarray, shape (D, N)
+        Resampling weights.
+    grid : ndarray, shape (G,)
+        Recalls in (0, 1].
+
+    Returns
+    -------
+    ndarray, shape (D, G)
+        Precisions; NaN without positive sessions.
+
+    References
+    ----------
+    Davis and Goadrich, "The relationship between Precision-Recall and ROC curves", ICML 2006.
     """
     curves = np.full((len(weights), len(grid)), np.nan)
-    for rows, positive, negative in _by_probability(y_true, y_prob, weights):
-        found = np.cumsum(positive[:, ::-1], axis=1)
-        decided = found + np.cumsum(negative[:, ::-1], axis=1)
-        for d, hits, all_decided in zip(
-            range(*rows.indices(len(weights))), found, decided, strict=True
+    for rows, positive, negative in weights_by_probability(y_true, y_prob, weights):
+        true_positives = np.cumsum(positive[:, ::-1], axis=1)
+        decided_positive = true_positives + np.cumsum(negative[:, ::-1], axis=1)
+        for d, hits, decided in zip(
+            range(*rows.indices(len(weights))), true_positives, decided_positive, strict=True
         ):
             if hits[-1] > 0:
-                # a little less, or rounding would ask for the next step
-                reached = np.searchsorted(hits, grid * hits[-1] - 1e-9)
-                curves[d] = hits[reached] / all_decided[reached]
+                # slightly less, because rounding could ask for the next step
+                reached = np.searchsorted(hits, grid * hits[-1] - ROUNDING)
+                curves[d] = hits[reached] / decided[reached]
     return curves

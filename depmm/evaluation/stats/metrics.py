@@ -1,16 +1,16 @@
-"""Every metric of the project, once, as a function of resampling counts.
+"""Registry of the metrics: name, columns, label, chance level and direction.
 
-All metrics share one shape, so that a point estimate and its bootstrap are the same lines::
+All metrics have one signature, so that a point estimate and its bootstrap are the same code::
 
-    metric(y_true [N], answer [N], weights [D, N]) -> [D]
+    metric(measured [N], predicted [N], weights [D, N]) -> [D]
 
-`N` counts sessions, `D` bootstrap draws. ``weights[d, n]`` says how often session ``n`` stands in
-draw ``d``; the point estimate has one draw of ones. Weights may be fractions (a jackknife).
-``answer`` is a decision (0/1), a probability of the positive class, a severity score or its band:
-``METRICS[name].predicted`` tells which column it is, ``.measured`` which one is the measured value.
+``N`` is the number of sessions, ``D`` of bootstrap replicates, and ``weights[d, n]`` says how often
+session ``n`` is in replicate ``d``; a point estimate has one replicate of ones. Weights may be
+fractions (jackknife). The predicted column is a decision (0 or 1), the probability of the positive
+class, a severity score or its band.
 
-A value that is undefined in a draw (recall without positives, say) is NaN in that draw. It is
-never replaced by 0 or 1, as scikit-learn's ``zero_division`` would do.
+A metric that is undefined in a replicate (recall without positive sessions, for example) is NaN
+there. It is never replaced by 0 or 1, as by scikit-learn's ``zero_division``.
 """
 
 from collections.abc import Callable
@@ -44,6 +44,7 @@ from depmm.evaluation.stats.severity_metrics import (
 )
 from depmm.evaluation.stats.weighted_sums import Array, Weights
 
+Target = Literal["binary", "severity"]
 PredictionColumn = Literal["y_pred", "y_prob", "score_pred", "band_pred"]
 MEASURED: dict[PredictionColumn, str] = {
     "y_pred": "y_true",
@@ -55,17 +56,27 @@ MEASURED: dict[PredictionColumn, str] = {
 
 @dataclass(frozen=True)
 class Metric:
-    """What a metric computes, and how it is compared with constant answers.
+    """A metric and how it is compared with constant predictions.
 
-    Parameters
+    Attributes
     ----------
-    function : ``(y_true [N], answer [N], weights [D, N]) -> [D]``
-    predicted : column of the decided predictions that is the answer
-    label, meaning : words for a reader
-    chance : value of every constant answer, where it is the same for all of them
-    has_baseline : False where a constant answer reaches the best value (recall of "always
-        positive")
-    proportion : whether the value lies in [0, 1]
+    function : callable
+        ``(measured [N], predicted [N], weights [D, N]) -> [D]``.
+    predicted : {"y_pred", "y_prob", "score_pred", "band_pred"}
+        Column of the prepared predictions that is evaluated.
+    label : str
+        Name in reports.
+    meaning : str
+        Definition in a few words, for reports.
+    chance : float, optional
+        Value of every constant prediction, where it is the same for all of them.
+    has_baseline : bool, default True
+        Whether the metric is compared with a baseline. False where a constant prediction reaches
+        the best value, for example the recall of "always positive".
+    lower_is_better : bool, default False
+        Whether the metric is an error.
+    proportion : bool, default True
+        Whether all values are in [0, 1].
     """
 
     function: Callable[[ArrayLike, ArrayLike, Weights], Array]
@@ -78,14 +89,14 @@ class Metric:
     proportion: bool = True
 
     @property
-    def target(self) -> str:
-        """``binary`` or ``severity``."""
-        return "binary" if self.measured == "y_true" else "severity"
+    def measured(self) -> str:
+        """Column of the measured value: ``y_true``, ``score`` or ``band``."""
+        return MEASURED[self.predicted]
 
     @property
-    def measured(self) -> str:
-        """Column of the measured value."""
-        return MEASURED[self.predicted]
+    def target(self) -> Target:
+        """Kind of target: ``binary`` or ``severity``."""
+        return "binary" if self.measured == "y_true" else "severity"
 
 
 METRICS: dict[str, Metric] = {
@@ -100,31 +111,31 @@ METRICS: dict[str, Metric] = {
         auroc,
         "y_prob",
         "AUROC",
-        "chance that a positive session is ranked above a negative one",
+        "probability that a positive session is ranked above a negative one",
         chance=0.5,
     ),
     "auprc": Metric(
         auprc,
         "y_prob",
         "AUPRC",
-        "average precision; a constant answer reaches the share of positives",
+        "average precision; a constant reaches the share of positives",
     ),
-    "accuracy": Metric(accuracy, "y_pred", "Accuracy", "share of sessions decided right"),
+    "accuracy": Metric(accuracy, "y_pred", "Accuracy", "share of correct decisions"),
     "precision": Metric(
-        precision, "y_pred", "Precision", "share of positive decisions that are right"
+        precision, "y_pred", "Precision", "share of positive decisions that are correct"
     ),
     "recall": Metric(
         recall,
         "y_pred",
         "Recall",
-        "share of positive sessions found (sensitivity)",
+        "share of positive sessions decided positive (sensitivity)",
         has_baseline=False,
     ),
     "specificity": Metric(
         specificity,
         "y_pred",
         "Specificity",
-        "share of negative sessions left alone",
+        "share of negative sessions decided negative",
         has_baseline=False,
     ),
     "f1_positive": Metric(
@@ -132,15 +143,13 @@ METRICS: dict[str, Metric] = {
     ),
     "f1_macro": Metric(f1_macro, "y_pred", "F1, macro", "mean of the F1 of both classes"),
     "f1_weighted": Metric(
-        f1_weighted, "y_pred", "F1, weighted", "mean of both F1, weighted by how often each is true"
+        f1_weighted,
+        "y_pred",
+        "F1, weighted",
+        "mean of the F1 of both classes, weighted by class size",
     ),
     "mcc": Metric(
-        mcc,
-        "y_pred",
-        "MCC",
-        "correlation of decision and truth",
-        chance=0.0,
-        proportion=False,
+        mcc, "y_pred", "MCC", "correlation of label and decision", chance=0.0, proportion=False
     ),
     "brier": Metric(
         brier,
@@ -153,7 +162,7 @@ METRICS: dict[str, Metric] = {
         log_loss,
         "y_prob",
         "Log-loss",
-        "mean negative logarithm of the probability of the truth, nats",
+        "mean negative logarithm of the probability of the true class, nats",
         lower_is_better=True,
         proportion=False,
     ),
@@ -161,7 +170,7 @@ METRICS: dict[str, Metric] = {
         rmse,
         "score_pred",
         "RMSE",
-        "root of the mean squared error, points",
+        "root mean squared error, points",
         lower_is_better=True,
         proportion=False,
     ),
@@ -174,16 +183,16 @@ METRICS: dict[str, Metric] = {
         proportion=False,
     ),
     "pearson": Metric(
-        pearson, "score_pred", "Pearson r", "linear agreement", chance=0.0, proportion=False
+        pearson, "score_pred", "Pearson r", "linear correlation", chance=0.0, proportion=False
     ),
     "spearman": Metric(
-        spearman, "score_pred", "Spearman rho", "agreement in order", chance=0.0, proportion=False
+        spearman, "score_pred", "Spearman rho", "rank correlation", chance=0.0, proportion=False
     ),
     "ccc": Metric(
         ccc,
         "score_pred",
         "CCC",
-        "agreement in level, spread and order",
+        "agreement in mean, variance and correlation",
         chance=0.0,
         proportion=False,
     ),
@@ -197,7 +206,6 @@ METRICS: dict[str, Metric] = {
     ),
 }
 
-
 HEADLINE: dict[str, tuple[str, str]] = {
     "binary": ("balanced_accuracy", "auroc"),
     "severity": ("rmse", "mae"),
@@ -205,5 +213,16 @@ HEADLINE: dict[str, tuple[str, str]] = {
 
 
 def metric_names(target: str) -> list[str]:
-    """Names of the metrics of a ``binary`` or ``severity`` target, in the order of reports."""
+    """List the metrics of a kind of target, in the order of reports.
+
+    Parameters
+    ----------
+    target : {"binary", "severity"}
+        Kind of target.
+
+    Returns
+    -------
+    list of str
+        Names in ``METRICS``.
+    """
     return [name for name, metric in METRICS.items() if metric.target == target]

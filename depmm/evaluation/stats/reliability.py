@@ -1,10 +1,9 @@
-"""How far probabilities are from meaning what they say: reliability and its error.
+"""Calibration error of probabilities and the bins of a reliability diagram.
 
-A probability of .7 is calibrated when 7 of 10 such sessions are positive. The measures have the
-shape of ``metrics``: ``(y_true [N], y_prob [N], weights [D, N]) -> [D]``.
+A probability of .7 is calibrated if 7 of 10 such sessions are positive. The measures have the shape
+of the metrics: ``(y_true [N], y_prob [N], weights [D, N]) -> [D]``.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,101 +12,166 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 
 from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
-from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.intervals import wilson_interval
-from depmm.evaluation.stats.weighted_sums import BLOCK_CELLS, Array, Weights, sum_runs, unit_weights
+from depmm.evaluation.stats.weighted_sums import Array, Weights, blocks, sum_runs
 
-BINS = 10  # at most; fewer where a bin would hold fewer than SUBJECTS_PER_BIN subjects
-SUBJECTS_PER_BIN = 10
-LUCK_DRAWS = 200  # of labels: enough for a mean and a 95 % point with two digits
-SURE = 1e-6  # probabilities nearer to 0 or 1 count as this one: a logit and a log-loss are finite
+MAX_BINS = 10
+SUBJECTS_PER_BIN = 10  # there are fewer bins where a bin would have fewer subjects
+N_RESAMPLES = 200  # of labels: enough for two digits of a mean and of a 95 % quantile
+CLIP = 1e-6  # probabilities nearer to 0 or 1 are clipped, so that logits are finite
 
 
 def clipped_logit(y_prob: ArrayLike) -> Array:
-    """``log(p / (1 - p))``, [N], of probabilities kept within [1e-6, 1 - 1e-6]."""
-    clipped = np.clip(np.asarray(y_prob, dtype=float), SURE, 1 - SURE)
-    return np.asarray(logit(clipped), dtype=float)
-
-
-def adaptive_ece(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights, bins: int = BINS) -> Array:
-    """Adaptive expected calibration error of P(positive), ``[D]``.
-
-    ``sum_b (n_b / N) |mean probability in b - share of positives in b|`` over bins of equal mass:
-    the bins of Nguyen & O'Connor 2015 (adaptive binning; they take squares), the absolute
-    difference of Nixon et al. 2019 (ACE; they take plain means over bins and over all classes).
-    Equal probabilities share a bin, so that the order of rows means nothing and bins may differ in
-    mass, which weighs them; the bins of a draw are its own.
-
-    A sum of absolute values is never negative by luck: the value is too high for few sessions, and
-    its bootstrap interval higher still. ``ece_if_calibrated`` says how high.
+    """Compute ``log(p / (1 - p))`` of probabilities clipped to [1e-6, 1 - 1e-6].
 
     Parameters
     ----------
-    y_true, y_prob : [N]
-    weights : [D, N]
-    bins : their number
-    """
-    y, found = np.asarray(y_true, dtype=float), []
-    for start in range(0, len(weights), _block(weights.shape[1])):
-        block = weights[start : start + _block(weights.shape[1])].astype(float)
-        found.append(_gap(np.asarray(y_prob, dtype=float), block, block * y, bins))
-    return np.concatenate(found) if found else np.empty(0)
-
-
-def ece_if_calibrated(
-    y_prob: ArrayLike, subjects: ArrayLike, seed: int, bins: int = BINS, draws: int = LUCK_DRAWS
-) -> Array:
-    """Adaptive ECE that these probabilities would have if they were right, ``[draws]``.
-
-    Labels are drawn from the probabilities (consistency resampling: Bröcker & Smith 2007);
-    sessions of one subject share the random number, as their labels resemble each other.
-
-    Parameters
-    ----------
-    y_prob : [N]
-    subjects : [N] whole numbers from 0, equal for sessions of one subject
-    """
-    prob, subject = np.asarray(y_prob, dtype=float), np.asarray(subjects, dtype=int)
-    rng, found = np.random.default_rng(seed), []
-    for start in range(0, draws, _block(len(prob))):
-        size = min(_block(len(prob)), draws - start)
-        label = rng.random((size, int(subject.max()) + 1))[:, subject] < prob
-        found.append(_gap(prob, np.ones(label.shape), label.astype(float), bins))
-    return np.concatenate(found)
-
-
-def count_bins(subjects: int) -> int:
-    """Choose the number of bins: 10 subjects in each, at least 2 and at most 10 bins."""
-    return int(np.clip(subjects // SUBJECTS_PER_BIN, 2, BINS))
-
-
-def reliability_bins(
-    rows: pd.DataFrame, answer: str, bins: int, confidence: float
-) -> list[dict[str, Any]]:
-    """Bins of a reliability diagram, of equal mass.
-
-    Parameters
-    ----------
-    rows : corpus, subject, session, y_true and the probabilities, of all seeds together
-    answer : column of the probabilities
-    bins : their number; ties can leave some empty, which are left out
-    confidence : of Wilson's interval of the share of positives, for as many trials as there are
-        *subjects* in the bin: sessions of one subject are no independent trials
+    y_prob : array_like, shape (N,)
+        Probabilities.
 
     Returns
     -------
-    per bin ``prob_min``, ``prob_max``, ``mean``, ``positives`` (value, ci_low, ci_high),
-    ``rows``, ``sessions``, ``subjects``
+    ndarray, shape (N,)
+        Logits.
     """
-    codes = np.unique(rows[answer].to_numpy(float), return_inverse=True)[1]
+    clipped = np.clip(np.asarray(y_prob, dtype=float), CLIP, 1 - CLIP)
+    return np.asarray(logit(clipped), dtype=float)
+
+
+def adaptive_ece(
+    y_true: ArrayLike, y_prob: ArrayLike, weights: Weights, bins: int = MAX_BINS
+) -> Array:
+    """Compute the adaptive expected calibration error.
+
+    ``sum_b (n_b / N) |mean probability in b - share of positives in b|`` over bins of equal mass.
+    Equal probabilities share a bin, so that the order of the rows has no effect and bins may differ
+    in mass. Each replicate has bins of its own.
+
+    The expectation of this sum of absolute values is positive for calibrated probabilities too: the
+    value is biased upwards for few sessions, and its bootstrap interval more so.
+    ``ece_if_calibrated`` quantifies the bias.
+
+    Parameters
+    ----------
+    y_true : array_like, shape (N,)
+        Labels, 0 or 1.
+    y_prob : array_like, shape (N,)
+        Probabilities of class 1.
+    weights : ndarray, shape (D, N)
+        Resampling weights.
+    bins : int, default 10
+        Number of bins.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+        Values in [0, 1]; lower is better.
+
+    References
+    ----------
+    Bins of equal mass: Nguyen and O'Connor, "Posterior calibration and exploratory analysis for
+    natural language processing models", EMNLP 2015. Absolute differences: Nixon et al., "Measuring
+    calibration in deep learning", CVPR workshops 2019.
+    """
+    y, prob, values = np.asarray(y_true, dtype=float), np.asarray(y_prob, dtype=float), []
+    for rows in blocks(*weights.shape):
+        block = weights[rows].astype(float)
+        values.append(_binned_error(prob, block, block * y, bins))
+    return np.concatenate(values) if values else np.empty(0)
+
+
+def ece_if_calibrated(
+    y_prob: ArrayLike,
+    subjects: ArrayLike,
+    seed: int,
+    bins: int = MAX_BINS,
+    n_resamples: int = N_RESAMPLES,
+) -> Array:
+    """Simulate the adaptive ECE that these probabilities have if they are calibrated.
+
+    Labels are drawn from the probabilities (consistency resampling). Sessions of one subject share
+    the random number, as their labels resemble each other.
+
+    Parameters
+    ----------
+    y_prob : array_like, shape (N,)
+        Probabilities of class 1.
+    subjects : array_like of int, shape (N,)
+        Code of the subject of each session, from 0.
+    seed : int
+        Seed of the labels.
+    bins : int, default 10
+        Number of bins.
+    n_resamples : int, default 200
+        Number of simulated sets of labels.
+
+    Returns
+    -------
+    ndarray, shape (n_resamples,)
+        Adaptive ECE of each set of labels.
+
+    References
+    ----------
+    Bröcker and Smith, "Increasing the reliability of reliability diagrams", Weather and Forecasting
+    22(3), 2007.
+    """
+    prob, subject = np.asarray(y_prob, dtype=float), np.asarray(subjects, dtype=int)
+    rng, values = np.random.default_rng(seed), []
+    for rows in blocks(n_resamples, len(prob)):
+        size = rows.stop - rows.start
+        label = rng.random((size, int(subject.max()) + 1))[:, subject] < prob
+        values.append(_binned_error(prob, np.ones(label.shape), label.astype(float), bins))
+    return np.concatenate(values)
+
+
+def count_bins(subjects: int) -> int:
+    """Choose the number of bins: 10 subjects in each, from 2 to 10 bins.
+
+    Parameters
+    ----------
+    subjects : int
+        Number of tested subjects.
+
+    Returns
+    -------
+    int
+        Number of bins.
+    """
+    return int(np.clip(subjects // SUBJECTS_PER_BIN, 2, MAX_BINS))
+
+
+def reliability_bins(
+    rows: pd.DataFrame, column: str, bins: int, confidence: float
+) -> list[dict[str, Any]]:
+    """Compute the bins of a reliability diagram, of equal mass.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns corpus, subject, session, y_true and the probabilities, of all seeds together.
+    column : str
+        Column of the probabilities.
+    bins : int
+        Number of bins; ties can leave some empty, which are left out.
+    confidence : float
+        Confidence level of Wilson's interval of the share of positives. The number of trials is
+        that of the *subjects* in the bin: sessions of one subject are not independent.
+
+    Returns
+    -------
+    list of dict
+        Per bin ``prob_min``, ``prob_max`` and ``mean`` of the probabilities, ``positives`` (value,
+        ci_low, ci_high), ``rows``, ``sessions`` and ``subjects``.
+    """
+    codes = np.unique(rows[column].to_numpy(float), return_inverse=True)[1]
     mass = np.bincount(codes).astype(float)
-    place = _places(mass[None], bins)[0][codes]
+    bin_index = _bin_indices(mass[None], bins)[0][codes]
     table = []
-    for number in np.unique(place):
-        own = rows[place == number]
-        subjects, prob = len(own[SUBJECT_KEY].drop_duplicates()), own[answer].astype(float)
-        share = float(own["y_true"].astype(float).mean())
-        bound = wilson_interval(share * subjects, subjects, confidence)
+    for index in np.unique(bin_index):
+        in_bin = rows[bin_index == index]
+        subjects, prob = len(in_bin[SUBJECT_KEY].drop_duplicates()), in_bin[column].astype(float)
+        share = float(in_bin["y_true"].astype(float).mean())
+        interval = wilson_interval(share * subjects, subjects, confidence)
         table.append(
             {
                 "prob_min": float(prob.min()),
@@ -115,55 +179,30 @@ def reliability_bins(
                 "mean": float(prob.mean()),
                 "positives": {
                     "value": share,
-                    "ci_low": bound.ci_low,
-                    "ci_high": bound.ci_high,
+                    "ci_low": interval.ci_low,
+                    "ci_high": interval.ci_high,
                 },
-                "rows": len(own),
-                "sessions": len(own[SESSION_KEY].drop_duplicates()),
+                "rows": len(in_bin),
+                "sessions": len(in_bin[SESSION_KEY].drop_duplicates()),
                 "subjects": subjects,
             }
         )
     return table
 
 
-def measure_over_seeds(
-    tested: ResampledSessions, measure: Callable[[pd.DataFrame, Weights], Array]
-) -> tuple[Array, Array]:
-    """Measure each seed's rows, as ``ResampledSessions.values`` does.
-
-    Parameters
-    ----------
-    measure : rows [N], weights [D, N] -> [D]
-
-    Returns
-    -------
-    per seed [S] and, averaged over seeds, in each draw [D]
-    """
-    points = [measure(rows, unit_weights(len(rows)))[0] for rows in tested.seeds.values()]
-    draws = [measure(rows, tested.weights_of(seed)) for seed, rows in tested.seeds.items()]
-    return np.array(points), np.mean(draws, axis=0)
-
-
-# ---- sums ----------------------------------------------------------------------------------------
-
-
-def _block(sessions: int) -> int:
-    return max(1, BLOCK_CELLS // max(1, sessions))
-
-
-def _places(mass: Array, bins: int) -> NDArray[np.integer]:
-    """Bin of each distinct probability, from low to high, by the middle of its mass; [D, V]."""
+def _bin_indices(mass: Array, bins: int) -> NDArray[np.integer]:
+    """Bin of each distinct probability, in ascending order, by the middle of its mass; (D, V)."""
     total = mass.sum(axis=1, keepdims=True)
     middle = (np.cumsum(mass, axis=1) - mass / 2) * bins
     return np.minimum((middle / np.maximum(total, 1)).astype(int), bins - 1)
 
 
-def _gap(prob: Array, weights: Array, positives: Array, bins: int) -> Array:
-    """Adaptive ECE from weights [D, N] of all sessions and of the positive ones."""
+def _binned_error(prob: Array, weights: Array, positives: Array, bins: int) -> Array:
+    """Adaptive ECE from the weights (D, N) of all sessions and of the positive ones."""
     order = np.argsort(prob, kind="stable")
     starts = np.flatnonzero(np.diff(prob[order], prepend=-np.inf) > 0)
     mass = sum_runs(weights[:, order], starts)
     surplus = mass * prob[order][starts] - sum_runs(positives[:, order], starts)
-    place = _places(mass, bins) + bins * np.arange(len(mass))[:, None]
-    sums = np.bincount(place.ravel(), weights=surplus.ravel(), minlength=bins * len(mass))
+    flat_index = _bin_indices(mass, bins) + bins * np.arange(len(mass))[:, None]
+    sums = np.bincount(flat_index.ravel(), weights=surplus.ravel(), minlength=bins * len(mass))
     return np.abs(sums.reshape(len(mass), bins)).sum(axis=1) / weights.sum(axis=1)

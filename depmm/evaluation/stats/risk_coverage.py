@@ -1,8 +1,14 @@
-"""Whether the sessions a model is unsure of are the ones it gets wrong.
+"""Risk-coverage curves, and the relation of gate sampling to prediction errors.
 
-The risk-coverage curve (Geifman & El-Yaniv 2017) leaves the least sure sessions undecided and asks
-how wrong the rest is. What is sure is read from the probability, or from the spread of predictions
-under sampled gates of the Bernoulli fusion (column ``gate_std``; see ``DepressionModel.sample``).
+The risk-coverage curve (selective classification) leaves the least confident sessions undecided and
+shows the error of the rest. Confidence is the distance of the probability from the decision
+threshold. A second measure of uncertainty is the standard deviation of predictions under sampled
+gates of the Bernoulli fusion (column ``gate_std``; see ``DepressionModel.sample``).
+
+References
+----------
+El-Yaniv and Wiener, "On the foundations of noise-free selective classification", JMLR 11, 2010.
+Geifman and El-Yaniv, "Selective classification for deep neural networks", NIPS 2017.
 """
 
 from collections.abc import Callable
@@ -14,43 +20,61 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from depmm.evaluation.stats.bootstrap import ResampledSessions
-from depmm.evaluation.stats.reliability import clipped_logit, measure_over_seeds
+from depmm.evaluation.prediction_checks import PredictionTableError
+from depmm.evaluation.stats.bootstrap import ResampledSessions, measure_over_seeds
+from depmm.evaluation.stats.reliability import clipped_logit
 from depmm.evaluation.stats.severity_metrics import spearman
-from depmm.evaluation.stats.weighted_sums import Array, Weights
+from depmm.evaluation.stats.weighted_sums import ROUNDING, Array, Weights
 
 TERCILES = ("lowest", "middle", "highest")
 
 
-# ---- risk and coverage -------------------------------------------------------------------------
-
-
 def risk_coverage(loss: ArrayLike, confidence: ArrayLike) -> tuple[Array, Array]:
-    """Mean loss of the most confident sessions, for every number of them.
+    """Compute the mean loss of the most confident sessions, for every number of them.
 
     Parameters
     ----------
-    loss : [N], 0 or 1 for decisions, an absolute error for scores
-    confidence : [N], any scale; of sessions with the same one each is as likely to be kept: they
-        share their mean loss, so that the order of rows means nothing
+    loss : array_like, shape (N,)
+        0 or 1 for decisions, an absolute error for scores.
+    confidence : array_like, shape (N,)
+        Confidence on any scale. Sessions with the same confidence share their mean loss, so that
+        the order of the rows has no effect.
 
     Returns
     -------
-    coverage [N] = 1/N ... 1, and risk [N]
+    coverage : ndarray, shape (N,)
+        Share of the sessions that are decided, ``1 / N`` to 1.
+    risk : ndarray, shape (N,)
+        Mean loss of these sessions.
     """
     level = np.unique(-np.asarray(confidence, dtype=float), return_inverse=True)[1]
     return _curve(np.asarray(loss, dtype=float), level)
 
 
 def aurc(loss: ArrayLike, confidence: ArrayLike, weights: Weights) -> Array:
-    """Area under the risk-coverage curve: mean risk over all coverages 1/N ... 1, ``[D]``.
+    """Compute the area under the risk-coverage curve.
 
-    Leaving sessions out at random gives the risk of all sessions; smaller is better.
+    The mean risk over the coverages ``1 / N`` to 1. Leaving sessions undecided at random gives the
+    risk of all sessions.
 
     Parameters
     ----------
-    loss, confidence : [N], as in ``risk_coverage``
-    weights : [D, N], whole numbers: how often a session is in a draw
+    loss : array_like, shape (N,)
+        0 or 1 for decisions, an absolute error for scores.
+    confidence : array_like, shape (N,)
+        Confidence on any scale.
+    weights : ndarray of int, shape (D, N)
+        Resampling weights, whole numbers.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+        Values in [0, 1] for decisions; lower is better.
+
+    References
+    ----------
+    Geifman, Uziel and El-Yaniv, "Bias-reduced uncertainty estimation for deep neural classifiers",
+    ICLR 2019, Eq. 1.
     """
     losses = np.asarray(loss, dtype=float)
     level = np.unique(-np.asarray(confidence, dtype=float), return_inverse=True)[1]
@@ -64,36 +88,53 @@ def aurc(loss: ArrayLike, confidence: ArrayLike, weights: Weights) -> Array:
 def _curve(loss: Array, level: NDArray[Any]) -> tuple[Array, Array]:
     size = np.bincount(level)
     shared = np.bincount(level, weights=loss) / np.maximum(size, 1)
-    kept = np.arange(1, len(loss) + 1)
-    return kept / len(loss), np.cumsum(np.repeat(shared, size)) / kept
+    decided = np.arange(1, len(loss) + 1)
+    return decided / len(loss), np.cumsum(np.repeat(shared, size)) / decided
 
 
 def decision_confidence(y_prob: ArrayLike, threshold: ArrayLike) -> Array:
-    """Distance of a probability from its threshold, in logits, [N].
+    """Compute the distance of a probability from its threshold, in logits.
 
-    Geifman & El-Yaniv 2017 take the larger class probability, which is the same order for a
-    threshold of 0.5; here each fold has its own, and a session at the threshold is the least sure.
+    Geifman and El-Yaniv (2017) use the larger class probability, which gives the same order for a
+    threshold of 0.5. Here each fold has its own threshold, and a session at the threshold is the
+    least confident.
+
+    Parameters
+    ----------
+    y_prob, threshold : array_like, shape (N,)
+        Probabilities and the thresholds of their folds.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        Distances from 0 on.
     """
     return np.abs(clipped_logit(y_prob) - clipped_logit(threshold))
 
 
 def measure_risk_coverage(tested: ResampledSessions) -> dict[str, Any]:
-    """Risk-coverage of the tested decisions.
+    """Measure the risk-coverage curve of the tested decisions.
+
+    Parameters
+    ----------
+    tested : ResampledSessions
+        Tested rows with decisions.
 
     Returns
     -------
-    ``aurc``; ``risk``: of all sessions, which leaving out at random keeps; ``gain``: by how much
-    the area lies below it (paired; positive is better); ``curve``: coverage and the mean risk over
-    seeds at 5 %, 10 % ... 100 %
+    dict
+        ``aurc``; ``risk`` of all sessions, which is the expected area at random confidence;
+        ``gain``, the paired difference risk minus aurc (positive is better); ``curve``, with
+        ``coverage`` and the mean ``risk`` over seeds at 5 %, 10 %, ..., 100 %.
     """
-    area = measure_over_seeds(tested, lambda r, w: aurc(_wrong(r), _sure(r), w))
-    risk = measure_over_seeds(tested, lambda r, w: w @ _wrong(r) / w.sum(axis=1))
+    area = measure_over_seeds(tested, lambda rows, w: aurc(_error(rows), _confidence(rows), w))
+    risk = measure_over_seeds(tested, lambda rows, w: w @ _error(rows) / w.sum(axis=1))
     grid = np.arange(1, 21) / 20
     curves = []
     for rows in tested.seeds.values():
-        risks = risk_coverage(_wrong(rows), _sure(rows))[1]
+        risks = risk_coverage(_error(rows), _confidence(rows))[1]
         # the smallest number of sessions that reaches each coverage
-        curves.append(risks[np.ceil(grid * len(risks) - 1e-9).astype(int) - 1])
+        curves.append(risks[np.ceil(grid * len(risks) - ROUNDING).astype(int) - 1])
     return {
         "aurc": asdict(tested.interval(*area)),
         "risk": asdict(tested.interval(*risk)),
@@ -102,70 +143,87 @@ def measure_risk_coverage(tested: ResampledSessions) -> dict[str, Any]:
     }
 
 
-def _wrong(rows: pd.DataFrame) -> Array:
+def _error(rows: pd.DataFrame) -> Array:
     return (rows["y_true"].to_numpy(float) != rows["y_pred"].to_numpy(float)).astype(float)
 
 
-def _sure(rows: pd.DataFrame) -> Array:
+def _confidence(rows: pd.DataFrame) -> Array:
     return decision_confidence(rows["y_prob"], rows["threshold"])
 
 
-# ---- spread under sampled gates ----------------------------------------------------------------
-
-
-def terciles(spread: ArrayLike) -> Array:
-    """Third of the sessions by spread, [N] of 0, 1, 2; equal spreads share one."""
-    middle = rankdata(np.asarray(spread, dtype=float)) - 0.5
-    return np.minimum(3 * middle // len(middle), 2).astype(int)
-
-
-def measure_gate_std(tested: ResampledSessions, target: str) -> dict[str, Any] | None:
-    """Relation of the spread under sampled gates to the error of the (expected) prediction.
+def terciles(values: ArrayLike) -> NDArray[np.int64]:
+    """Assign values to thirds of equal size; equal values share one.
 
     Parameters
     ----------
-    tested : with a column ``gate_std``
-    target : ``binary``: the error is ``|y_true - y_prob|``; ``severity``: ``|score - score_pred|``
+    values : array_like, shape (N,)
+        The values.
 
     Returns
     -------
-    ``gate_std`` (mean over sessions), ``spearman`` (of spread and error), ``terciles``: mean error
-    of each third of the sessions by spread, cut once on all of them; None without a spread for
-    every tested row
+    ndarray of int, shape (N,)
+        0, 1 or 2.
+    """
+    middle = rankdata(np.asarray(values, dtype=float)) - 0.5
+    return np.minimum(3 * middle // len(middle), 2).astype(np.int64)
+
+
+def measure_gate_std(tested: ResampledSessions, target: str) -> dict[str, Any] | None:
+    """Measure the relation of ``gate_std`` to the error of the prediction.
+
+    Parameters
+    ----------
+    tested : ResampledSessions
+        Tested rows, with the column ``gate_std``.
+    target : {"binary", "severity"}
+        Kind of target; the error is ``|y_true - y_prob|`` or ``|score - score_pred|``.
+
+    Returns
+    -------
+    dict or None
+        ``error`` (its definition), ``mean`` of ``gate_std`` over sessions, ``spearman`` of
+        ``gate_std`` and error, and ``terciles``: mean error of each third of the sessions by
+        ``gate_std``, cut on all of them. None without a value for every tested row.
 
     Raises
     ------
-    ValueError : a spread is negative
+    PredictionTableError
+        If a standard deviation is negative.
     """
-    everyone = pd.concat(tested.seeds.values())
-    if "gate_std" not in everyone or everyone["gate_std"].isna().any():
+    rows_of_seeds = pd.concat(tested.seeds.values())
+    if "gate_std" not in rows_of_seeds or rows_of_seeds["gate_std"].isna().any():
         return None
-    if (everyone["gate_std"] < 0).any():
-        raise ValueError(
-            f"predictions: spread is {everyone['gate_std'].min()} in a tested row; it is a "
-            "standard deviation: give values from 0 on, or drop the column"
+    if (lowest := float(rows_of_seeds["gate_std"].min())) < 0:
+        raise PredictionTableError(
+            f"predictions: gate_std is {lowest:g} in a tested row, but a standard deviation is not "
+            "negative. Correct it, or drop the column.",
+            column="gate_std",
+            value=lowest,
         )
-    truth, answer = ("y_true", "y_prob") if target == "binary" else ("score", "score_pred")
+    pair = ("y_true", "y_prob") if target == "binary" else ("score", "score_pred")
+    measured, predicted = pair
 
     def error(rows: pd.DataFrame) -> Array:
-        return np.abs(rows[truth].to_numpy(float) - rows[answer].to_numpy(float))
+        return np.abs(rows[measured].to_numpy(float) - rows[predicted].to_numpy(float))
 
-    def by_third(third: int) -> Callable[[pd.DataFrame, Weights], Array]:
+    def error_of_third(third: int) -> Callable[[pd.DataFrame, Weights], Array]:
         def mean_error(rows: pd.DataFrame, weights: Weights) -> Array:
             counts = weights * (terciles(rows["gate_std"]) == third)
             total = counts.sum(axis=1).astype(float)
-            none = np.full(len(total), np.nan)
-            return np.divide(counts @ error(rows), total, out=none, where=total > 0)
+            undefined = np.full(len(total), np.nan)
+            return np.divide(counts @ error(rows), total, out=undefined, where=total > 0)
 
         return mean_error
 
-    relation = measure_over_seeds(tested, lambda r, w: spearman(r["gate_std"], error(r), w))
+    correlation = measure_over_seeds(
+        tested, lambda rows, weights: spearman(rows["gate_std"], error(rows), weights)
+    )
     return {
-        "error": f"|{truth} - {answer}|",
-        "mean": float(everyone["gate_std"].mean()),
-        "spearman": asdict(tested.interval(*relation)),
+        "error": f"|{measured} - {predicted}|",
+        "mean": float(rows_of_seeds["gate_std"].mean()),
+        "spearman": asdict(tested.interval(*correlation)),
         "terciles": {
-            name: asdict(tested.interval(*measure_over_seeds(tested, by_third(third))))
+            name: asdict(tested.interval(*measure_over_seeds(tested, error_of_third(third))))
             for third, name in enumerate(TERCILES)
         },
     }

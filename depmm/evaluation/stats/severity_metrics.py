@@ -1,97 +1,197 @@
-"""Metrics of severity scores and of their bands."""
+"""Metrics of severity scores and of the severity bands of an instrument.
+
+All metrics have the shape ``metric(score [N], score_pred [N], weights [D, N]) -> [D]``, see
+``depmm.evaluation.stats.metrics``.
+"""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from depmm.corpora.instruments import INSTRUMENTS
+from depmm.errors import DepmmError
 from depmm.evaluation.stats.weighted_sums import (
     Array,
+    RankOrder,
     Weights,
-    _blocks,
-    _moments,
-    _Ranks,
-    _ratio,
-    _weighted_mean,
+    blocks,
+    moments,
+    ratio,
+    weighted_mean,
 )
 
 
 def rmse(score: ArrayLike, score_pred: ArrayLike, weights: Weights) -> Array:
-    """Root of the mean squared error over sessions, in points of the instrument, ``[D]``."""
+    """Compute the root mean squared error, ``sqrt(mean((score_pred - score)^2))``.
+
+    Parameters
+    ----------
+    score, score_pred : array_like, shape (N,)
+        Measured and predicted severity, in points.
+    weights : ndarray, shape (D, N)
+        Resampling weights.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+        Values from 0 on, in points; lower is better.
+    """
     error = np.asarray(score_pred, dtype=float) - np.asarray(score, dtype=float)
-    return np.sqrt(_weighted_mean(weights, error**2))
+    return np.sqrt(weighted_mean(weights, error**2))
 
 
 def mae(score: ArrayLike, score_pred: ArrayLike, weights: Weights) -> Array:
-    """Mean absolute error over sessions, in points of the instrument, ``[D]``."""
+    """Compute the mean absolute error, ``mean(|score_pred - score|)``.
+
+    Parameters
+    ----------
+    score, score_pred : array_like, shape (N,)
+        Measured and predicted severity, in points.
+    weights : ndarray, shape (D, N)
+        Resampling weights.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+        Values from 0 on, in points; lower is better.
+    """
     error = np.asarray(score_pred, dtype=float) - np.asarray(score, dtype=float)
-    return _weighted_mean(weights, np.abs(error))
+    return weighted_mean(weights, np.abs(error))
 
 
 def pearson(score: ArrayLike, score_pred: ArrayLike, weights: Weights) -> Array:
-    """Pearson correlation, ``[D]``; NaN where truth or prediction is constant."""
-    _, var_true, var_score, covariance = _moments(score, score_pred, weights)
-    return _ratio(covariance, np.sqrt(var_true * var_score))
+    """Compute Pearson's correlation, ``covariance / (std(score) std(score_pred))``.
+
+    Parameters
+    ----------
+    score, score_pred : array_like, shape (N,)
+        Measured and predicted severity, in points.
+    weights : ndarray, shape (D, N)
+        Resampling weights.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+        Values in [-1, 1]; NaN where a variable is constant.
+    """
+    _, var_score, var_pred, covariance = moments(score, score_pred, weights)
+    return ratio(covariance, np.sqrt(var_score * var_pred))
 
 
 def spearman(score: ArrayLike, score_pred: ArrayLike, weights: Weights) -> Array:
-    """Spearman's rank correlation with midranks, ``[D]``; NaN where an answer is constant.
+    """Compute Spearman's rank correlation, Pearson's r of the midranks within each replicate.
 
-    Ranks are those within each draw.
+    Parameters
+    ----------
+    score, score_pred : array_like, shape (N,)
+        Measured and predicted severity, or any two variables.
+    weights : ndarray, shape (D, N)
+        Resampling weights.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+        Values in [-1, 1]; NaN where a variable is constant.
+
+    References
+    ----------
+    Spearman, "The proof and measurement of association between two things", American Journal of
+    Psychology 15(1), 1904.
     """
-    truth, answer = np.asarray(score, dtype=float), np.asarray(score_pred, dtype=float)
-    order_truth, order_answer = _Ranks.of(truth), _Ranks.of(answer)
+    order_score = RankOrder.of(np.asarray(score, dtype=float))
+    order_pred = RankOrder.of(np.asarray(score_pred, dtype=float))
     result = np.empty(len(weights))
-    for rows in _blocks(weights):
+    for rows in blocks(*weights.shape):
         w = weights[rows].astype(np.float64)
-        a, b = order_truth.centred(w), order_answer.centred(w)
-        spread = (w * a * a).sum(axis=1) * (w * b * b).sum(axis=1)
-        result[rows] = _ratio((w * a * b).sum(axis=1), np.sqrt(spread))
+        a, b = order_score.centred_midranks(w), order_pred.centred_midranks(w)
+        norm = (w * a * a).sum(axis=1) * (w * b * b).sum(axis=1)
+        result[rows] = ratio((w * a * b).sum(axis=1), np.sqrt(norm))
     return result
 
 
 def ccc(score: ArrayLike, score_pred: ArrayLike, weights: Weights) -> Array:
-    """Concordance correlation coefficient (Lin 1989, population moments), ``[D]``.
+    """Compute the concordance correlation coefficient, with population moments.
 
-    Unlike Pearson's r it also falls with a wrong mean or a wrong spread.
-    """
-    shift, var_true, var_score, covariance = _moments(score, score_pred, weights)
-    return _ratio(2 * covariance, var_true + var_score + shift**2)
-
-
-def quadratic_kappa(band: ArrayLike, band_pred: ArrayLike, weights: Weights) -> Array:
-    """Cohen's kappa of severity bands with quadratic weights (Cohen 1968), ``[D]``.
-
-    With these weights kappa is 1 - E[(a - b)^2] / (E[(a - b)^2] of independent a and b), which is
-    Lin's CCC of the band numbers (Fleiss and Cohen 1973 for the relation to an intraclass
-    correlation).
+    ``2 covariance / (var(score) + var(score_pred) + (mean(score) - mean(score_pred))^2)``. Unlike
+    Pearson's r it also decreases with a wrong mean and a wrong variance.
 
     Parameters
     ----------
-    band, band_pred : [N], 0 for the mildest band; see ``severity_bands``
+    score, score_pred : array_like, shape (N,)
+        Measured and predicted severity, in points.
+    weights : ndarray, shape (D, N)
+        Resampling weights.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+        Values in [-1, 1].
+
+    References
+    ----------
+    Lin, "A concordance correlation coefficient to evaluate reproducibility", Biometrics 45(1),
+    1989.
+    """
+    shift, var_score, var_pred, covariance = moments(score, score_pred, weights)
+    return ratio(2 * covariance, var_score + var_pred + shift**2)
+
+
+def quadratic_kappa(band: ArrayLike, band_pred: ArrayLike, weights: Weights) -> Array:
+    """Compute Cohen's kappa of severity bands with quadratic weights.
+
+    ``1 - E[(a - b)^2] / E0[(a - b)^2]``, where ``E0`` is the expectation of independent ``a`` and
+    ``b`` with the same margins; this equals the CCC of the indices of the bands.
+
+    Parameters
+    ----------
+    band, band_pred : array_like of int, shape (N,)
+        Measured and predicted band, 0 for the mildest; see ``severity_bands``.
+    weights : ndarray, shape (D, N)
+        Resampling weights.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+        Values in [-1, 1].
+
+    References
+    ----------
+    Cohen, "Weighted kappa", Psychological Bulletin 70(4), 1968. Fleiss and Cohen, "The equivalence
+    of weighted kappa and the intraclass correlation coefficient", Educational and Psychological
+    Measurement 33(3), 1973.
     """
     return ccc(band, band_pred, weights)
 
 
 def severity_bands(scores: ArrayLike, instrument: str) -> NDArray[np.int64]:
-    """Number the severity band of each score, 0 for the mildest: ``[N]``.
+    """Assign scores to the severity bands of an instrument.
 
     A band begins at its lower bound, and predictions are not rounded: 13.6 points of BDI-II are
     minimal (0), 14 are mild (1).
 
     Parameters
     ----------
-    scores : [N], points
-    instrument : one of ``INSTRUMENTS`` with levels, e.g. ``BDI-II`` or ``PHQ-8``
+    scores : array_like, shape (N,)
+        Scores in points.
+    instrument : str
+        Instrument with severity levels in ``INSTRUMENTS``, for example ``BDI-II`` or ``PHQ-8``.
+
+    Returns
+    -------
+    ndarray of int, shape (N,)
+        Index of the band, 0 for the mildest.
 
     Raises
     ------
-    ValueError : an instrument whose bands are not agreed on
+    DepmmError
+        If there are no agreed severity levels of the instrument.
     """
     levels = INSTRUMENTS[instrument].levels if instrument in INSTRUMENTS else ()
     if not levels:
         known = ", ".join(name for name, scale in INSTRUMENTS.items() if scale.levels)
-        raise ValueError(
-            f"severity_bands: instrument {instrument!r} has no agreed bands; use one of {known}, "
-            "or give its levels in INSTRUMENTS"
+        raise DepmmError(
+            f"Instrument {instrument!r} has no agreed severity levels. Use one of {known}, or add "
+            "the levels to INSTRUMENTS.",
+            column="instrument",
+            value=instrument,
         )
     return np.searchsorted(levels, np.asarray(scores, dtype=float), side="right")

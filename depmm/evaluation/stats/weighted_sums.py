@@ -1,4 +1,8 @@
-"""Weighted sums, means and ranks of sessions in every bootstrap draw at once."""
+"""Weighted sums, moments and ranks of sessions, for all bootstrap replicates at once.
+
+Metrics are functions of resampling weights ``[D, N]``: ``weights[d, n]`` says how often session
+``n`` is in replicate ``d``. The weights of a jackknife are fractions.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,76 +13,185 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 Weights = NDArray[np.integer] | NDArray[np.floating]
 
-ROUNDING = 1e-9  # differences this small come from rounding
-BLOCK_CELLS = 500_000  # weights turned into float64 at a time: 4 MB, which a cache holds
+BLOCK_CELLS = 500_000  # weights converted to float64 at a time: 4 MB, which fits into a cache
+ROUNDING = 1e-9  # smaller differences are rounding errors
+NO_VARIANCE = 1e-12  # share of the mean square below which a variance is a rounding error
 
 
 def unit_weights(n: int) -> NDArray[np.uint8]:
-    """Give every one of ``n`` sessions the weight 1: ``[1, N]``, for a point estimate."""
+    """Give every session the weight 1, for a point estimate.
+
+    Parameters
+    ----------
+    n : int
+        Number of sessions.
+
+    Returns
+    -------
+    ndarray of uint8, shape (1, n)
+        The weights of one replicate.
+    """
     return np.ones((1, n), dtype=np.uint8)
 
 
-def _blocks(weights: Weights) -> Iterator[slice]:
-    """Cut the draws into slices small enough to be turned into float64."""
-    size = max(1, BLOCK_CELLS // max(1, weights.shape[1]))
-    for start in range(0, len(weights), size):
-        yield slice(start, start + size)
+def blocks(n_replicates: int, n_sessions: int) -> Iterator[slice]:
+    """Split replicates into blocks that are small enough to be converted to float64.
 
-
-def _weighted_sums(weights: Weights, columns: Array) -> Array:
-    """Sum each column [N, K] in each draw: ``[D, K]``."""
-    sums = [weights[rows].astype(np.float64) @ columns for rows in _blocks(weights)]
-    return np.concatenate(sums) if sums else np.empty((0, columns.shape[1]))
-
-
-def _weighted_mean(weights: Weights, values: Array) -> Array:
-    sums = _weighted_sums(weights, np.stack([values, np.ones_like(values)], axis=1))
-    return _ratio(sums[:, 0], sums[:, 1])
-
-
-def _moments(
-    score: ArrayLike, score_pred: ArrayLike, weights: Weights
-) -> tuple[Array, Array, Array, Array]:
-    """Difference of means, both variances and the covariance in each draw (population moments)."""
-    # measured from the first value: a constant becomes exactly 0, with exactly no variance
-    a = np.asarray(score, dtype=float)
-    b = np.asarray(score_pred, dtype=float)
-    offset = b[0] - a[0] if len(a) else 0.0
-    a, b = a - a[:1], b - b[:1]
-    columns = np.stack([a, b, a * a, b * b, a * b, np.ones_like(a)], axis=1)
-    sums = _weighted_sums(weights, columns)
-    mean_a, mean_b, aa, bb, ab = (_ratio(sums[:, k], sums[:, 5]) for k in range(5))
-    var_a, var_b = aa - mean_a**2, bb - mean_b**2
-    # what rounding leaves of a draw that holds one value only
-    var_a = np.where(var_a <= 1e-12 * aa, 0.0, var_a)
-    var_b = np.where(var_b <= 1e-12 * bb, 0.0, var_b)
-    return offset + mean_b - mean_a, var_a, var_b, ab - mean_a * mean_b
-
-
-def _by_probability(
-    y_true: ArrayLike, y_prob: ArrayLike, weights: Weights
-) -> Iterator[tuple[slice, Array, Array]]:
-    """Weights of positives and negatives at each distinct probability, from low to high.
+    Parameters
+    ----------
+    n_replicates, n_sessions : int
+        Shape of the resampling weights.
 
     Yields
     ------
-    rows of the draws, positives [d, V], negatives [d, V] for V distinct probabilities
+    slice
+        Rows of the weights.
+    """
+    size = max(1, BLOCK_CELLS // max(1, n_sessions))
+    for start in range(0, n_replicates, size):
+        yield slice(start, min(start + size, n_replicates))
+
+
+def weighted_sums(weights: Weights, columns: Array) -> Array:
+    """Sum columns over sessions in each replicate.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (D, N)
+        Resampling weights.
+    columns : ndarray, shape (N, K)
+        Values of the sessions.
+
+    Returns
+    -------
+    ndarray, shape (D, K)
+        Weighted sums.
+    """
+    sums = [weights[rows].astype(np.float64) @ columns for rows in blocks(*weights.shape)]
+    return np.concatenate(sums) if sums else np.empty((0, columns.shape[1]))
+
+
+def weighted_mean(weights: Weights, values: Array) -> Array:
+    """Average values over sessions in each replicate.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (D, N)
+        Resampling weights.
+    values : ndarray, shape (N,)
+        Values of the sessions.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+        Weighted means; NaN in a replicate without sessions.
+    """
+    sums = weighted_sums(weights, np.stack([values, np.ones_like(values)], axis=1))
+    return ratio(sums[:, 0], sums[:, 1])
+
+
+def ratio(numerator: Array, denominator: Array) -> Array:
+    """Divide element by element.
+
+    Parameters
+    ----------
+    numerator, denominator : ndarray, shape (D,)
+        Terms of the ratio.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+        The ratios; NaN where the denominator is not positive.
+    """
+    result = np.full_like(denominator, np.nan, dtype=np.float64)
+    return np.divide(numerator, denominator, out=result, where=denominator > 0)
+
+
+def moments(
+    measured: ArrayLike, predicted: ArrayLike, weights: Weights
+) -> tuple[Array, Array, Array, Array]:
+    """Compute population moments of two variables in each replicate.
+
+    Parameters
+    ----------
+    measured, predicted : array_like, shape (N,)
+        The variables.
+    weights : ndarray, shape (D, N)
+        Resampling weights.
+
+    Returns
+    -------
+    shift : ndarray, shape (D,)
+        Mean of ``predicted`` minus mean of ``measured``.
+    variance_measured, variance_predicted : ndarray, shape (D,)
+        Variances; exactly 0 where a variable is constant in a replicate.
+    covariance : ndarray, shape (D,)
+        Covariance.
+    """
+    # measured from the first value: a constant becomes exactly 0, with exactly no variance
+    a = np.asarray(measured, dtype=float)
+    b = np.asarray(predicted, dtype=float)
+    offset = b[0] - a[0] if len(a) else 0.0
+    a, b = a - a[:1], b - b[:1]
+    columns = np.stack([a, b, a * a, b * b, a * b, np.ones_like(a)], axis=1)
+    sums = weighted_sums(weights, columns)
+    mean_a, mean_b, aa, bb, ab = (ratio(sums[:, k], sums[:, 5]) for k in range(5))
+    var_a, var_b = aa - mean_a**2, bb - mean_b**2
+    # rounding errors remain of a replicate that holds a single value
+    var_a = np.where(var_a <= NO_VARIANCE * aa, 0.0, var_a)
+    var_b = np.where(var_b <= NO_VARIANCE * bb, 0.0, var_b)
+    return offset + mean_b - mean_a, var_a, var_b, ab - mean_a * mean_b
+
+
+def weights_by_probability(
+    y_true: ArrayLike, y_prob: ArrayLike, weights: Weights
+) -> Iterator[tuple[slice, Array, Array]]:
+    """Sum the weights of both classes at each distinct probability, in ascending order.
+
+    Parameters
+    ----------
+    y_true : array_like, shape (N,)
+        Labels, 0 or 1.
+    y_prob : array_like, shape (N,)
+        Probabilities of class 1.
+    weights : ndarray, shape (D, N)
+        Resampling weights.
+
+    Yields
+    ------
+    rows : slice
+        A block of replicates.
+    positive, negative : ndarray, shape (rows, V)
+        Weights of the positive and of the negative sessions at each of the V distinct
+        probabilities.
     """
     y = np.asarray(y_true, dtype=np.float64)
     prob = np.asarray(y_prob, dtype=np.float64)
     order = np.argsort(prob, kind="stable")
-    new_value = np.diff(prob[order], prepend=-np.inf) > 0
-    starts = np.flatnonzero(new_value)
+    starts = np.flatnonzero(np.diff(prob[order], prepend=-np.inf) > 0)
     y = y[order]
-    for rows in _blocks(weights):
+    for rows in blocks(*weights.shape):
         w = weights[rows][:, order].astype(np.float64)
         positive = sum_runs(w * y, starts)
         yield rows, positive, sum_runs(w, starts) - positive
 
 
 def sum_runs(values: Array, starts: NDArray[np.intp]) -> Array:
-    """Sum runs of columns that begin at ``starts``: [d, N] -> [d, V]."""
-    # the two usual cases, no ties and a constant, without the slow general way
+    """Sum runs of neighbouring columns.
+
+    Parameters
+    ----------
+    values : ndarray, shape (D, N)
+        Values to sum.
+    starts : ndarray of int, shape (V,)
+        First column of each run, ascending, from 0.
+
+    Returns
+    -------
+    ndarray, shape (D, V)
+        Sum of each run.
+    """
+    # two frequent cases, no ties and a constant, without the slow general way
     if len(starts) == values.shape[1]:
         return values
     if len(starts) == 1:
@@ -87,35 +200,55 @@ def sum_runs(values: Array, starts: NDArray[np.intp]) -> Array:
 
 
 @dataclass(frozen=True)
-class _Ranks:
-    """Where each value stands among the distinct ones, so that every draw can be ranked at once.
+class RankOrder:
+    """Order of values, computed once, from which the ranks within any replicate follow.
 
-    Parameters
+    Attributes
     ----------
-    order : [N], rows from the lowest value to the highest
-    starts : [V], first place in ``order`` of each distinct value
-    place : [N], which distinct value each row has
+    order : ndarray of int, shape (N,)
+        Rows from the lowest value to the highest.
+    starts : ndarray of int, shape (V,)
+        Index in ``order`` of the first row of each distinct value.
+    distinct_index : ndarray of int, shape (N,)
+        Index of the distinct value of each row.
     """
 
     order: NDArray[np.intp]
     starts: NDArray[np.intp]
-    place: NDArray[np.intp]
+    distinct_index: NDArray[np.intp]
 
     @classmethod
-    def of(cls, values: Array) -> "_Ranks":
-        _, place = np.unique(values, return_inverse=True)
-        order = np.argsort(place, kind="stable")
-        starts = np.flatnonzero(np.diff(place[order], prepend=-1))
-        return cls(order, starts, place)
+    def of(cls, values: Array) -> "RankOrder":
+        """Order values.
 
-    def centred(self, weights: Array) -> Array:
-        """Midranks within each draw, less their mean: ``[d, N]``."""
+        Parameters
+        ----------
+        values : ndarray, shape (N,)
+            The values.
+
+        Returns
+        -------
+        RankOrder
+            Their order.
+        """
+        _, distinct_index = np.unique(values, return_inverse=True)
+        order = np.argsort(distinct_index, kind="stable")
+        starts = np.flatnonzero(np.diff(distinct_index[order], prepend=-1))
+        return cls(order, starts, distinct_index)
+
+    def centred_midranks(self, weights: Array) -> Array:
+        """Compute midranks within each replicate, minus their mean.
+
+        Parameters
+        ----------
+        weights : ndarray, shape (D, N)
+            Resampling weights.
+
+        Returns
+        -------
+        ndarray, shape (D, N)
+            Centred midranks; tied values share the mean of their ranks.
+        """
         count = sum_runs(weights[:, self.order], self.starts)
         above = np.cumsum(count, axis=1)
-        return (above - count / 2 - above[:, -1:] / 2)[:, self.place]
-
-
-def _ratio(numerator: Array, denominator: Array) -> Array:
-    """Divide; NaN where the denominator is 0."""
-    result = np.full_like(denominator, np.nan, dtype=np.float64)
-    return np.divide(numerator, denominator, out=result, where=denominator > 0)
+        return (above - count / 2 - above[:, -1:] / 2)[:, self.distinct_index]

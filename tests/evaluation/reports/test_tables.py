@@ -2,7 +2,7 @@
 
 from report_predictions import noisy_predictions
 
-from depmm.evaluation.baselines import LABELS
+from depmm.evaluation.baselines import BASELINE_LABELS
 from depmm.evaluation.reports.content import evaluate_predictions
 from depmm.evaluation.reports.tables import Table, metrics_table
 
@@ -12,7 +12,7 @@ def test_the_table_of_metrics_contains_those_of_metrics_json():
     table = metrics_table(content, "a_run")
     entry = content["metrics"]["auroc"]
     value, interval = f"{entry['value']:.3f}", f"{entry['ci_low']:.3f} to {entry['ci_high']:.3f}"
-    baseline = f"0.500 ({LABELS[entry['baseline']['name']]})"
+    baseline = f"0.500 ({BASELINE_LABELS[entry['baseline']['name']]})"
     row = next(row for row in table.rows if row[0] == "AUROC")
     assert row[:4] == ["AUROC", value, interval, baseline]
     for part in ("24 sessions of 24 subjects", "BDI-II", "90 %", "BCa", "100 draws"):

@@ -1,0 +1,42 @@
+"""Inductive Venn-Abers predictor: an interval of the calibrated probability of a new session."""
+
+import numpy as np
+import pandas as pd
+from sklearn.isotonic import IsotonicRegression
+
+from depmm.corpora.manifest import SUBJECT_KEY
+
+
+def venn_abers(rows: pd.DataFrame, y_prob: float) -> tuple[float, float]:
+    """Compute the two calibrated probabilities of a new session, one for each possible label.
+
+    Each is the value at the session of an isotonic regression on the validation sessions and the
+    session itself, labelled 0 and then 1. If sessions are exchangeable, one of the two is perfectly
+    calibrated; which one depends on the unknown label. The fewer validation subjects, the wider the
+    interval. The sessions of a subject share the weight of one.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Validation rows of one model, with corpus, subject, ``y_true`` and ``y_prob``.
+    y_prob : float
+        Probability of the new session by the same model.
+
+    Returns
+    -------
+    low, high : float
+        The probability as if labelled 0 and as if labelled 1.
+
+    References
+    ----------
+    Vovk and Petej, "Venn-Abers predictors", UAI 2014, Sec. 4. Vovk, Petej and Fedorova,
+    "Large-scale probabilistic predictors with and without guarantees of validity", NIPS 2015.
+    """
+    weight = 1 / rows.groupby(SUBJECT_KEY)["y_prob"].transform("size").to_numpy(float)
+    prob = np.append(rows["y_prob"].to_numpy(float), y_prob)
+    values = []
+    for label in (0.0, 1.0):
+        curve = IsotonicRegression(y_min=0.0, y_max=1.0)
+        curve.fit(prob, np.append(rows["y_true"].to_numpy(float), label), np.append(weight, 1.0))
+        values.append(float(curve.predict([y_prob])[0]))
+    return values[0], values[1]

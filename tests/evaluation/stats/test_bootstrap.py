@@ -1,0 +1,89 @@
+"""The bootstrap over subjects: units, strata, size and shared replicates."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from simulated_predictions import (
+    two_fold_predictions,
+)
+
+from depmm.evaluation.stats.bca_interval import bootstrap_interval
+from depmm.evaluation.stats.binary_metrics import (
+    accuracy,
+)
+from depmm.evaluation.stats.bootstrap import assign_strata, bootstrap_weights, resample_sessions
+from depmm.evaluation.thresholds import apply_threshold
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+def test_a_subject_is_drawn_with_all_sessions(rng):
+    subject = np.array([0, 0, 0, 1, 2, 2, 3, 4])
+    strata = np.array(["a", "a", "a", "a", "b", "b", "b", "b"])
+    weights = bootstrap_weights(subject, strata, 300, seed=1)
+    assert weights.shape == (300, 8)
+    assert (weights[:, 0] == weights[:, 1]).all()
+    assert (weights[:, 0] == weights[:, 2]).all()
+    assert (weights[:, 4] == weights[:, 5]).all()
+    assert (weights[:, 0] != weights[:, 3]).any()
+    # within each stratum as many subjects are drawn as it has: 2 in a, 3 in b
+    assert (weights[:, [0, 3]].sum(1) == 2).all()
+    assert (weights[:, [4, 6, 7]].sum(1) == 3).all()
+    assert np.array_equal(weights, bootstrap_weights(subject, strata, 300, seed=1))
+    assert not np.array_equal(weights, bootstrap_weights(subject, strata, 300, seed=2))
+
+
+def test_subjects_are_drawn_equally_often():
+    weights = bootstrap_weights(np.arange(300), np.zeros(300), 400, seed=0)
+    assert weights.dtype == np.uint16  # 300 subjects do not fit 8 bits
+    assert weights.mean(0) == pytest.approx(np.ones(300), abs=0.25)
+    assert weights.var() == pytest.approx(1, abs=0.02)  # multinomial: 1 - 1/n
+
+
+def test_bootstrap_refuses_a_subject_in_two_strata():
+    with pytest.raises(ValueError, match="subject 5"):
+        bootstrap_weights([5, 5], [0, 1], 10, seed=0)
+    with pytest.raises(ValueError, match="strata"):
+        bootstrap_weights([5, 5], [0], 10, seed=0)
+
+
+def test_strata_belong_to_subjects_of_a_corpus():
+    sessions = pd.DataFrame(
+        {
+            "corpus": ["a", "a", "a", "a", "b"],
+            "subject": ["1", "1", "2", "3", "1"],  # 1 of corpus b is another subject
+            "y_true": [0, 1, 0, 1, 1],
+        }
+    )
+    codes, strata = assign_strata(sessions)
+    assert codes.tolist() == [0, 0, 1, 2, 3]
+    assert strata.tolist() == ["both", "both", "negative", "positive", "positive"]
+    assert set(assign_strata(sessions.drop(columns="y_true"))[1]) == {"unlabelled"}
+
+
+def test_intervals_over_subjects_cover_the_truth_where_rows_would_not():
+    """Three sessions of a subject agree: rows as units would claim too much."""
+    rng = np.random.default_rng(0)
+    subjects = np.repeat(np.arange(40), 3)
+    covered = {"subjects": 0, "rows": 0}
+    repeats = 150
+    for seed in range(repeats):
+        right = np.repeat(rng.random(40) < 0.7, 3).astype(int)
+        for unit, codes in (("subjects", subjects), ("rows", np.arange(120))):
+            weights = bootstrap_weights(codes, np.zeros(120), 300, seed)
+            draws = accuracy(np.ones(120), right, weights)
+            found = bootstrap_interval(right.mean(), draws, 0.9)
+            covered[unit] += found.ci_low <= 0.7 <= found.ci_high
+    assert 0.84 <= covered["subjects"] / repeats <= 0.96
+    assert covered["rows"] / repeats < 0.75
+
+
+def test_seeds_share_the_draws_of_subjects():
+    table = two_fold_predictions()
+    both = pd.concat([table, table.assign(seed=1)], ignore_index=True)
+    tested = resample_sessions(apply_threshold(both), n_bootstrap=50, confidence=0.95, seed=0)
+    assert np.array_equal(tested.weights_of(0), tested.weights_of(1))
+    assert tested.subjects_by_stratum == {"negative": 2, "positive": 2}

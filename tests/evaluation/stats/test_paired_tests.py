@@ -1,0 +1,90 @@
+"""The paired permutation test against its definition, and its size by simulation."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from depmm.evaluation.stats.binary_metrics import auroc
+from depmm.evaluation.stats.paired_tests import PermutationResult, paired_permutation_test
+from depmm.evaluation.stats.weighted_sums import unit_weights
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(5)
+
+
+def test_permutation_by_hand():
+    # the runs differ on 4 subjects and a is right on all 4: |difference| is as large in 2 of 16
+    y, a, b = [1, 1, 0, 0, 1], [1, 1, 0, 0, 1], [0, 0, 1, 1, 1]
+    found = paired_permutation_test("accuracy", y, a, b, np.arange(5))
+    assert found == PermutationResult(pytest.approx(0.8), pytest.approx(2 / 16), True)
+    # as sessions of two subjects they are exchanged together: nothing but the sign can change
+    found = paired_permutation_test("accuracy", y, a, b, [0, 0, 1, 1, 1])
+    assert found.p == pytest.approx(2 / 4)
+    assert paired_permutation_test("accuracy", y, a, a, np.arange(5)).p == 1
+
+
+def test_all_exchanges_equal_their_definition(rng):
+    y, subject = np.tile([0, 1], 6), np.repeat(np.arange(6), 2)
+    a, b = rng.random(12), rng.random(12)
+    one = unit_weights(12)
+
+    def difference(swap):
+        first, second = np.where(swap, b, a), np.where(swap, a, b)
+        return (auroc(y, first, one) - auroc(y, second, one))[0]
+
+    values = [difference(np.array(swap)[subject]) for swap in product([False, True], repeat=6)]
+    found = paired_permutation_test("auroc", y, a, b, subject)
+    assert found.difference == pytest.approx(values[0])
+    assert found.p == pytest.approx(np.mean(np.abs(values) >= abs(values[0]) - 1e-12))
+    drawn = paired_permutation_test("auroc", y, a, b, subject, n_permutations=63)
+    assert not drawn.exact
+    assert drawn.p == pytest.approx(found.p, abs=0.25)
+    # the same answers of a second seed change nothing, and neither does who is called a
+    twice = paired_permutation_test("auroc", y, [a, a], [b, b], subject)
+    assert twice.p == pytest.approx(found.p)
+    assert paired_permutation_test("auroc", y, b, a, subject).p == pytest.approx(found.p)
+
+
+def test_permutation_of_an_undefined_metric_is_undefined():
+    found = paired_permutation_test("auroc", [1, 1, 1], [0.1, 0.2, 0.3], [0.3, 0.2, 0.1], [0, 1, 2])
+    assert np.isnan(found.p)
+    with pytest.raises(ValueError, match="same order"):
+        paired_permutation_test("auroc", [1, 0], [0.1, 0.2], [0.1, 0.2, 0.3], [0, 1])
+
+
+FEWER = 600  # where a study is slow: +- .018
+
+
+def equal_runs(rng, subjects, sessions=1):
+    """Two runs that know equally much, with errors that subjects and runs share in part."""
+    y, subject = (
+        np.repeat(np.arange(subjects) % 2, sessions),
+        np.repeat(np.arange(subjects), sessions),
+    )
+    shared = rng.normal(size=subjects)[subject]
+    own = rng.normal(size=(2, subjects))[:, subject]
+    a, b = y + 0.7 * shared + 0.7 * own + 0.3 * rng.normal(size=(2, len(y)))
+    return y, a, b, subject
+
+
+def share_below(p, alpha=0.05):
+    return float(np.mean(np.array(p) <= alpha))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("metric", "least"), [("auroc", 0.03), ("balanced_accuracy", 0.01)])
+def test_permutation_keeps_its_size(metric, least):
+    """Balanced accuracy takes few values: many exchanges are exactly as large, which is safe."""
+    rng = np.random.default_rng(2)
+    p = []
+    for study in range(FEWER):
+        y, a, b, subject = equal_runs(rng, 24, sessions=2)
+        if metric == "balanced_accuracy":
+            a, b = a > 0.5, b > 0.5
+        p.append(
+            paired_permutation_test(metric, y, a, b, subject, n_permutations=199, seed=study).p
+        )
+    assert least <= share_below(p) <= 0.07

@@ -1,0 +1,62 @@
+"""Tested sessions with subgroups, for the tests of subgroups and of their gaps."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from depmm.evaluation.stats.bootstrap import resample_sessions
+
+
+def subject_table(labels, decided, **columns):
+    """One tested session a subject, whose probability says what was decided."""
+    table = pd.DataFrame({"y_true": labels, "y_pred": decided, **columns})
+    return table.assign(
+        corpus="c",
+        subject=[f"p{number:03d}" for number in range(len(table))],
+        session="1",
+        split="test",
+        fold=0,
+        seed=0,
+        y_prob=0.1 + 0.8 * table["y_pred"],
+    )
+
+
+def resample(table, n_bootstrap=50):
+    return resample_sessions(table, n_bootstrap, 0.95, 0)
+
+
+def find_gap(found, grouping, metric="balanced_accuracy"):
+    own = [e for e in found["subgroup_gaps"] if (e["grouping"], e["metric"]) == (grouping, metric)]
+    assert len(own) == 1
+    return own[0]
+
+
+def women_and_men():
+    """Six women, all decided right; six men, of whom one in three of each label is."""
+    labels = [0, 0, 0, 1, 1, 1] * 2
+    decided = [0, 0, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0]
+    return subject_table(labels, decided, gender=["female"] * 6 + ["male"] * 6)
+
+
+def random_sessions(tasks=("interview", "reading"), subjects=12, seed=0):
+    """Each subject in every task and valence; scores and answers at random."""
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame(
+        product(range(subjects), tasks, ("positive", "negative")),
+        columns=["number", "task", "valence"],
+    )
+    n = len(rows)
+    return rows.assign(
+        corpus="c",
+        subject="p" + rows["number"].astype(str),
+        session=rows["task"] + "-" + rows["valence"],
+        split="test",
+        fold=0,
+        seed=0,
+        y_true=rows["number"] % 2,
+        y_pred=rng.integers(0, 2, n),
+        y_prob=rng.random(n),
+        score=rows["number"] % 5,
+        score_pred=rng.random(n),
+    )

@@ -1,0 +1,16 @@
+"""Adjusted p values by hand."""
+
+import numpy as np
+import pytest
+
+from depmm.multiple_testing import benjamini_hochberg, holm
+
+
+def test_adjusted_p_by_hand():
+    p = [0.01, 0.04, np.nan, 0.03, 0.005]
+    # 4 * .005, 3 * .01, 2 * .03, then never less than the one before
+    assert holm(p) == pytest.approx([0.03, 0.06, np.nan, 0.06, 0.02], nan_ok=True)
+    # .04 * 4 / 4, .03 * 4 / 3, .01 * 4 / 2, .005 * 4, never more than the next
+    assert benjamini_hochberg(p) == pytest.approx([0.02, 0.04, np.nan, 0.04, 0.02], nan_ok=True)
+    assert holm([0.6, 0.7]) == pytest.approx([1, 1])
+    assert np.isnan(holm([np.nan])).all()
