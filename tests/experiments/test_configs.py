@@ -1,4 +1,4 @@
-"""Every config of the folder builds its model at full size and takes a training step."""
+"""Every config builds its model at full size and takes a training step."""
 
 from pathlib import Path
 
@@ -18,42 +18,42 @@ NETWORKS = [
 ]
 
 
-def batch_of(config: Config) -> dict[str, torch.Tensor]:
-    """Two sessions of two steps and one."""
+def make_batch(config: Config) -> dict[str, torch.Tensor]:
+    """Make two sessions, of two steps and of one."""
     generator = torch.Generator().manual_seed(0)
-    there = torch.tensor([[1, 1], [1, 0]])
+    present = torch.tensor([[1, 1], [1, 0]])
     batch = {}
     for name in config.data.features:
         rows = torch.randn(2, 2, 50, config.model.encoders[name].features, generator=generator)
         rows[0, 0, 3] = torch.nan
-        batch[name], batch[f"{name}_length"] = rows, there * torch.tensor([[50, 40], [50, 0]])
+        batch[name], batch[f"{name}_length"] = rows, present * torch.tensor([[50, 40], [50, 0]])
     signals = set(config.data.modalities) - set(config.data.features)
     if "audio" in signals:
         batch["audio"] = (torch.rand(2, 2, 12000, generator=generator) - 0.5) / 10
-        batch["audio_length"] = there * torch.tensor([[12000, 9000], [12000, 0]])
+        batch["audio_length"] = present * torch.tensor([[12000, 9000], [12000, 0]])
     if "face" in signals:
         size, frames = config.data.face_size, min(2, config.data.frames_per_step)
         shape = (2, 2, frames, 3, size, size)
         batch["face"] = torch.randint(0, 256, shape, generator=generator).byte()
-        batch["face_length"] = there * frames
+        batch["face_length"] = present * frames
     return batch
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NETWORKS, ids=lambda path: path.stem)
-def test_config_takes_a_training_step(path, tmp_path):
+def test_every_config_takes_a_training_step(path, tmp_path):
     overrides = []
     if "speech_transformer" in path.read_text():
         overrides = [f"model.encoders.audio.source={write_source(tmp_path)}"]
     if "fixed_steps" in path.read_text():
-        overrides = ["model.fusion.fixed_steps=2"]  # what batch_of gives
+        overrides = ["model.fusion.fixed_steps=2"]  # as in make_batch
     config = load_experiment(path, overrides)
     torch.manual_seed(0)
     model = build_model(config.model, config.target.kind, (0.0, 3.0), config.target.output).train()
     optimizer = build_optimizer(model, config.training)
     set_learning_rate(optimizer, 1e-3)
     before = {name: value.clone() for name, value in model.named_parameters()}
-    batch = batch_of(config)
+    batch = make_batch(config)
     with OneDevice():
         output = model(**batch)
     weight = torch.tensor([0.5, 0.5])
@@ -63,10 +63,10 @@ def test_config_takes_a_training_step(path, tmp_path):
     loss.backward()
     optimizer.step()
     assert torch.isfinite(loss)
-    moved = [name for name, value in model.named_parameters() if not value.equal(before[name])]
+    changed = [name for name, value in model.named_parameters() if not value.equal(before[name])]
     frozen = [name for name, value in model.named_parameters() if not value.requires_grad]
-    assert moved
-    assert not set(moved) & set(frozen)
+    assert changed
+    assert not set(changed) & set(frozen)
     half = torch.autocast("cpu", dtype=torch.bfloat16)
     with torch.no_grad(), half, CudaAutocast():
         assert model(**batch).prediction.isfinite().all()

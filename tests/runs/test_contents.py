@@ -19,7 +19,7 @@ def test_a_run_has_predictions_history_and_settings(corpus, tmp_path):
     assert contents.config_text == (path / "config.yaml").read_text()
     assert len(contents.predictions) == 12
     HISTORY.check(contents.history)
-    assert contents.environment["audit"].startswith("none")
+    assert contents.environment["audit"].startswith("missing")
     assert (contents.audit, contents.tuning) == (None, None)
     assert contents.models == (".",)
     assert (contents.n_bootstrap, contents.confidence) == (100, 0.95)

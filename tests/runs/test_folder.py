@@ -15,7 +15,7 @@ def test_a_new_run_keeps_config_environment_and_verdict_of_the_audit(corpus, tmp
     run.open(config)
     assert load_experiment(run.config) == config
     environment = json.loads(run.environment.read_text())
-    assert environment["audit"].startswith("none")
+    assert environment["audit"].startswith("missing")
     assert not run.audit.exists()
     assert not run.finished
 

@@ -1,6 +1,5 @@
 """Classical baselines: fitted on training subjects alone, with the files of a network."""
 
-import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args
@@ -9,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from noisy_recordings import replace_sound_by_noise
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from depmm.config import ClassifierConfig, ConfigError, load_config, load_experiment
 from depmm.corpora.manifest import read_manifest, write_manifest
-from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import load_experiment_data
 from depmm.evaluation.stats.binary_metrics import auroc
 from depmm.evaluation.stats.weighted_sums import unit_weights
@@ -115,16 +114,7 @@ def test_only_training_subjects_are_fitted(corpus, tmp_path, monkeypatch, split)
     before = run(corpus, tmp_path / "before", *classical())
     sessions = corpus.manifest.sessions
     changed = set(sessions.loc[sessions["split"] == split, "subject"])
-    read = SessionDataset.__getitem__
-
-    def read_noise(self, place):
-        item = read(self, place)
-        if self.session_keys[item.index][1] not in changed:
-            return item
-        noise = np.random.default_rng(item.index).standard_normal(4000).astype(np.float32)
-        return dataclasses.replace(item, audio=[noise for _ in item.audio])
-
-    monkeypatch.setattr(SessionDataset, "__getitem__", read_noise)
+    replace_sound_by_noise(monkeypatch, changed)
     after = run(corpus, tmp_path / "after", *classical())
     same = (before["y_prob"] - after["y_prob"]).abs() < 1e-5  # noise moves them by more than 1e-3
     in_split = before["split"] == split
@@ -151,10 +141,10 @@ def test_labels_of_validation_and_test_subjects_change_nothing(corpus, tmp_path,
 class Steps(list):
     """In place of a dataset: a list of sessions, each a list of steps."""
 
-    def __getitem__(self, place):
-        epoch, number = place
-        assert epoch is None  # no draws
-        return SimpleNamespace(audio=[np.float32(step) for step in super().__getitem__(number)])
+    def __getitem__(self, key):
+        epoch, index = key
+        assert epoch is None  # without augmentation
+        return SimpleNamespace(audio=[np.float32(step) for step in super().__getitem__(index)])
 
 
 def test_features_by_hand():

@@ -5,20 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from trained_runs import AUDIO
 
 import depmm
 from depmm.config import ConfigError, load_config
 from depmm.training.experiment import build_accelerator
-
-
-@pytest.fixture
-def new_accelerator_state():
-    """Another precision needs a new state: a process has one state of the accelerator."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.mark.parametrize("kind", ["path", "text", "config"])

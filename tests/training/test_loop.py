@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from accelerate.state import AcceleratorState
 from imitated_gpu import CudaAutocast
 from trained_runs import read_history, read_weights, train_run
 from trained_weights import assert_same_weights
@@ -32,14 +31,6 @@ AUDIO = ["data.modalities=[audio]", "model.encoders.face=null", MEAN_POOL]
 RANDOM = [
     "data.augment={keep_steps: 0.5, modality_dropout: 0.3, gain_db: 3.0, noise: 0.1, flip: true}"
 ]
-
-
-@pytest.fixture
-def new_accelerator_state():
-    """Another precision needs a new state: a process has one state of the accelerator."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def assert_same_run(one: RunFolder, two: RunFolder) -> None:

@@ -1,6 +1,5 @@
 """Nested tuning: inner folds choose the settings, without the subjects of the outer test fold."""
 
-import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from accelerate import Accelerator
+from noisy_recordings import replace_sound_by_noise
 from safetensors.torch import load_file
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from trained_weights import assert_same_weights
@@ -16,7 +16,6 @@ from trained_weights import assert_same_weights
 from depmm.config import load_experiment
 from depmm.corpora.manifest import Manifest, read_manifest, write_manifest
 from depmm.corpora.splits import SplitError
-from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import load_experiment_data
 from depmm.evaluation.predictions import prepare_predictions
 from depmm.evaluation.stats.metrics import METRICS
@@ -161,17 +160,11 @@ def test_inner_runs_are_measured_at_the_threshold_of_their_validation(nested):
     assert info.value.file == run.predictions
 
 
-def test_the_report_shows_the_choice(nested, monkeypatch):
-    from depmm.cli import main
-
-    monkeypatch.setattr("sys.argv", ["depmm", "evaluate", str(nested.path)])
-    with pytest.raises(SystemExit) as end:
-        main()
-    assert not end.value.code
+def test_the_report_shows_the_chosen_settings(nested, depmm):
+    assert depmm("evaluate", nested.path).code == 0
     chosen = read_run(nested.path).tuning.query("chosen")
     assert chosen[["seed", "fold"]].to_numpy().tolist() == [[0, 0]]
     page = (nested.path / "report.html").read_text()
-    assert "<h2>Settings that each fold chose</h2>" in page
     assert f'<td class="wrap">{chosen["settings"].iloc[0]}</td>' in page
 
 
@@ -233,10 +226,10 @@ def test_test_subjects_change_neither_the_choice_nor_the_model(
     altered = [*KINDS[kind], f"data.store={store}", f"data.manifest={tmp_path / 'flipped'}"]
     config = load_fold(corpus, *altered)
     data = load_experiment_data(config)
-    kept = {}
-    for number in data.indices("test"):
-        path = Path(data.dataset.store.path(*data.dataset.session_keys[number]))
-        kept[path] = path.read_bytes()
+    deleted = {}
+    for index in data.indices("test"):
+        path = Path(data.dataset.store.path(*data.dataset.session_keys[index]))
+        deleted[path] = path.read_bytes()
         path.unlink()
 
     run = RunFolder(tmp_path / "altered")
@@ -247,22 +240,13 @@ def test_test_subjects_change_neither_the_choice_nor_the_model(
     whole = RunFolder(tmp_path / "whole")
     write_manifest(drop_test_subjects(load_fold(corpus, *KINDS[kind])), whole.path)
     for name in ("sessions.parquet", "steps.parquet"):
-        seen = run.path / "tuning" / "manifest" / name
-        assert seen.read_bytes() == (whole.path / name).read_bytes()
+        path = run.path / "tuning" / "manifest" / name
+        assert path.read_bytes() == (whole.path / name).read_bytes()
 
-    for path, content in kept.items():
+    for path, content in deleted.items():
         path.write_bytes(content)
-    read = SessionDataset.__getitem__
-
-    def read_noise(self, place):
-        item = read(self, place)
-        if self.session_keys[item.index][1] not in tested:
-            return item
-        noise = np.random.default_rng(item.index).standard_normal(4000).astype(np.float32)
-        return dataclasses.replace(item, audio=[noise for _ in item.audio])
-
     with monkeypatch.context() as patch:
-        patch.setattr(SessionDataset, "__getitem__", read_noise)
+        replace_sound_by_noise(patch, tested)
         run_experiment(chosen, run, Accelerator())
     if kind == "classical":
         whole = RunFolder(nested.path / "seed-0-fold-0")

@@ -1,0 +1,31 @@
+"""Recordings of some subjects replaced by noise, to see what depends on them."""
+
+import dataclasses
+from collections.abc import Collection
+
+import numpy as np
+import pytest
+
+from depmm.data.dataset import SessionDataset, SessionItem
+
+
+def replace_sound_by_noise(patch: pytest.MonkeyPatch, subjects: Collection[str]) -> None:
+    """Let the dataset give noise for every step of some subjects.
+
+    Parameters
+    ----------
+    patch : MonkeyPatch
+        Undoes the change.
+    subjects : collection of str
+        Ids of the subjects.
+    """
+    read = SessionDataset.__getitem__
+
+    def read_noise(self: SessionDataset, key: tuple[int | None, int]) -> SessionItem:
+        item = read(self, key)
+        if self.session_keys[item.index][1] not in subjects:
+            return item
+        noise = np.random.default_rng(item.index).standard_normal(4000).astype(np.float32)
+        return dataclasses.replace(item, audio=[noise for _ in item.audio or []])
+
+    patch.setattr(SessionDataset, "__getitem__", read_noise)
