@@ -20,7 +20,6 @@ from recordings import (
 
 from depmm.config import SAMPLE_RATE
 from depmm.corpora.manifest import Manifest
-from depmm.store import extract as extract_module
 from depmm.store import extract as extraction
 from depmm.store.index import read_index
 from depmm.store.session_extraction import extract_session
@@ -32,10 +31,10 @@ def subjects(tmp_path: Path) -> tuple[Manifest, Path]:
     return three_subjects(tmp_path / "recordings")
 
 
-def test_broken_recordings_are_rows_and_do_no_harm(subjects, tmp_path):
+def test_broken_recordings_are_failures_and_the_others_are_stored(subjects, tmp_path):
     _, root = subjects
-    whole = root / "1.mp4"
-    (root / "cut.mp4").write_bytes(whole.read_bytes()[:-2000])
+    intact = root / "1.mp4"
+    (root / "cut.mp4").write_bytes(intact.read_bytes()[:-2000])
     write_video(root / "mute.mp4", sound=False)
     manifest = manifest_of(
         {
@@ -67,36 +66,37 @@ def test_broken_recordings_are_rows_and_do_no_harm(subjects, tmp_path):
     assert "no audio track" in causes["s3", "audio"]
     assert "does not exist" in causes["s4", "face"]
     assert "step 1 starts at 5.000 s, after the end of the sound" in causes["s5", "audio"]
+    assert table["remedy"].ne("").all()
     extract_all(manifest_of({"s1": [audio_and_face("1.mp4")]}), root, tmp_path / "alone")
     assert session_files(tmp_path / "alone").items() <= session_files(store).items()
-    with SessionStore(store, SETTINGS).read("c", "p5", "s5") as reader:  # step 0 is unharmed
+    with SessionStore(store, SETTINGS).read("c", "p5", "s5") as reader:  # step 0 is stored
         assert len(reader.read_waveform(0)) == SAMPLE_RATE
         assert [len(reader.face_frames(step)) for step in (0, 1)] == [5, 0]
 
-    shutil.copy(whole, root / "nowhere.mp4")
+    shutil.copy(intact, root / "nowhere.mp4")
     write_video(root / "mute.mp4", seconds=1.5)
     again = extract_all(manifest, root, store)
     assert (again.extracted, again.skipped, again.lost) == (3, 1, 1)
     assert sorted(set(again.failures["session"])) == ["s2", "s5"]
 
 
-def test_processes_share_the_sessions_out(subjects, tmp_path, monkeypatch):
+def test_each_process_extracts_a_part_of_the_sessions(subjects, tmp_path, monkeypatch):
     manifest, root = subjects
     extract_all(manifest, root, tmp_path / "whole")
-    store, shares = tmp_path / "store", []
+    store, extracted = tmp_path / "store", []
     monkeypatch.setenv("WORLD_SIZE", "2")
     for rank in (0, 1):
         monkeypatch.setenv("RANK", str(rank))
         before = set(session_files(store))
-        shares.append(extract_all(manifest, root, store).extracted)
-        assert len(set(session_files(store)) - before) == shares[rank]
-    assert shares == [2, 1]
+        extracted.append(extract_all(manifest, root, store).extracted)
+        assert len(set(session_files(store)) - before) == extracted[rank]
+    assert extracted == [2, 1]
     assert session_files(store) == session_files(tmp_path / "whole")
     assert len(read_index(SessionStore(store, SETTINGS))) == 3
 
 
 @pytest.mark.slow
-def test_workers_change_nothing(subjects, tmp_path):
+def test_the_number_of_workers_changes_nothing(subjects, tmp_path):
     (subjects[1] / "3.mp4").unlink()
     one = extract_all(*subjects, tmp_path / "one")
     two = extract_all(*subjects, tmp_path / "two", workers=2)
@@ -104,27 +104,27 @@ def test_workers_change_nothing(subjects, tmp_path):
     pd.testing.assert_frame_equal(one.failures, two.failures)
 
 
-def ended_by_second(job):
-    """What a crashing decoder does to the process that reads with it."""
+def extract_or_crash(job):
+    """End the process at the second session, as a crashing decoder does."""
     if job.key[2] == "s2":
         os._exit(11)
     return extract_session(job)
 
 
 @pytest.mark.slow
-def test_a_recording_that_ends_its_process_is_a_failure(subjects, tmp_path, monkeypatch):
-    monkeypatch.setattr(extract_module, "extract_session", ended_by_second)
+def test_a_recording_that_crashes_its_process_is_a_failure(subjects, tmp_path, monkeypatch):
+    monkeypatch.setattr(extraction, "extract_session", extract_or_crash)
     report = extract_all(*subjects, tmp_path / "store", workers=2)
     assert (report.extracted, report.lost) == (2, 1)
     row = report.failures.iloc[0]
     assert (row["session"], row["stage"], row["file"]) == ("s2", "session", "2.mp4")
     assert "crashed" in row["cause"]
-    monkeypatch.undo()  # the next run tries again
+    monkeypatch.undo()  # the next run retries it
     again = extract_all(*subjects, tmp_path / "store")
     assert (again.extracted, again.skipped, len(again.failures)) == (1, 2, 0)
 
 
-def test_remote_store(subjects, tmp_path):
+def test_a_remote_store_holds_the_same(subjects, tmp_path):
     url = f"memory://{tmp_path.name}/store"
     report = extract_all(*subjects, url)
     assert (report.extracted, report.lost, len(report.failures)) == (3, 0, 0)
@@ -137,7 +137,7 @@ def test_remote_store(subjects, tmp_path):
         np.testing.assert_array_equal(a.read_crop(0), b.read_crop(0))
 
 
-def test_second_run_extracts_nothing(subjects, tmp_path):
+def test_a_second_run_extracts_nothing(subjects, tmp_path):
     store = tmp_path / "store"
     assert extract_all(*subjects, store).extracted == 3
     before = {path: path.stat().st_mtime_ns for path in store.rglob("*.safetensors")}
@@ -146,8 +146,10 @@ def test_second_run_extracts_nothing(subjects, tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in store.rglob("*.safetensors")}
 
 
-@pytest.mark.parametrize("place", ["between sessions", "before the rename"])
-def test_interrupted_run_leaves_whole_files_and_goes_on(subjects, tmp_path, monkeypatch, place):
+@pytest.mark.parametrize("when", ["between sessions", "before the rename"])
+def test_an_interrupted_run_leaves_complete_files_and_is_resumed(
+    subjects, tmp_path, monkeypatch, when
+):
     extract_all(*subjects, tmp_path / "whole")
     store, calls = tmp_path / "store", []
 
@@ -160,20 +162,20 @@ def test_interrupted_run_leaves_whole_files_and_goes_on(subjects, tmp_path, monk
 
         return stopped
 
-    target = (extraction, "extract_session") if place == "between sessions" else (Path, "replace")
+    target = (extraction, "extract_session") if when == "between sessions" else (Path, "replace")
     with monkeypatch.context() as patch:
         patch.setattr(*target, stop_at_the_second(getattr(*target)))
         with pytest.raises(KeyboardInterrupt):
             extract_all(*subjects, store)
-    left = session_files(store)
-    assert len(left) == 1
-    assert left.items() <= session_files(tmp_path / "whole").items()
+    stored = session_files(store)
+    assert len(stored) == 1
+    assert stored.items() <= session_files(tmp_path / "whole").items()
     again = extract_all(*subjects, store)
     assert (again.extracted, again.skipped) == (2, 1)
     assert session_files(store) == session_files(tmp_path / "whole")
 
 
-def test_changed_times_and_replaced_recordings_are_extracted_again(subjects, tmp_path):
+def test_changed_step_times_and_recordings_are_extracted_again(subjects, tmp_path):
     manifest, root = subjects
     store = tmp_path / "store"
     extract_all(manifest, root, store)

@@ -1,4 +1,4 @@
-"""Index and failures follow the session files, whoever wrote them."""
+"""Index and failures follow the session files, whichever process wrote them."""
 
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from recordings import (
 
 from depmm.config import AudioExtraction, ExtractConfig, FaceExtraction
 from depmm.corpora.manifest import Manifest
+from depmm.schemas.store import FAILURES, INDEX
 from depmm.store.errors import StoreError
-from depmm.store.index import read_index
+from depmm.store.index import read_failures, read_index
 from depmm.store.sessions import SessionStore
 
 
@@ -26,26 +27,26 @@ def subjects(tmp_path: Path) -> tuple[Manifest, Path]:
     return three_subjects(tmp_path / "recordings")
 
 
-def test_process_that_is_slow_to_write_does_not_lose_the_others(subjects, tmp_path, monkeypatch):
-    put, store, late = SessionStore.put, tmp_path / "store", []
+def test_a_slow_process_does_not_lose_the_rows_of_others(subjects, tmp_path, monkeypatch):
+    put, store, delayed = SessionStore.put, tmp_path / "store", []
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
 
     def slow_put(self, local, path):
-        if path.endswith("index.parquet") and not late:
-            late.append(path)
-            with monkeypatch.context() as other:  # it finishes while this one is about to write
+        if path.endswith("index.parquet") and not delayed:
+            delayed.append(path)
+            with monkeypatch.context() as other:  # rank 1 finishes while rank 0 is about to write
                 other.setenv("RANK", "1")
                 extract_all(*subjects, store)
         put(self, local, path)
 
     monkeypatch.setattr(SessionStore, "put", slow_put)
     extract_all(*subjects, store)
-    assert late
+    assert delayed
     assert len(read_index(SessionStore(store, SETTINGS))) == 3
 
 
-def test_session_that_broke_later_is_not_used_any_more(subjects, tmp_path):
+def test_a_session_whose_recording_is_gone_is_not_in_the_index(subjects, tmp_path):
     manifest, root = subjects
     extract_all(manifest, root, tmp_path / "store")
     (root / "2.mp4").unlink()
@@ -57,7 +58,7 @@ def test_session_that_broke_later_is_not_used_any_more(subjects, tmp_path):
     ]
 
 
-def test_other_settings_and_other_corpora_live_beside(subjects, tmp_path):
+def test_other_settings_and_manifests_keep_their_rows(subjects, tmp_path):
     manifest, root = subjects
     store = tmp_path / "store"
     extract_all(manifest, root, store)
@@ -75,3 +76,35 @@ def test_other_settings_and_other_corpora_live_beside(subjects, tmp_path):
     with pytest.raises(StoreError) as info:
         unknown.read(*KEY)
     assert (info.value.subject, info.value.session) == ("p1", "s1")
+
+
+def test_written_tables_fit_their_schemas(subjects, tmp_path):
+    manifest, root = subjects
+    (root / "2.mp4").unlink()
+    extract_all(manifest, root, tmp_path)
+    for schema, n_rows in ((INDEX, 2), (FAILURES, 2)):
+        table = pd.read_parquet(tmp_path / schema.file)
+        schema.check(table)
+        assert list(table) == schema.names
+        assert len(table) == n_rows
+    assert read_failures(SessionStore(tmp_path, SETTINGS))["stage"].tolist() == ["audio", "face"]
+
+
+def test_a_store_without_failures_has_an_empty_table(subjects, tmp_path):
+    extract_all(*subjects, tmp_path)
+    FAILURES.check(pd.read_parquet(tmp_path / "failures.parquet"))
+    assert read_failures(SessionStore(tmp_path, SETTINGS)).empty
+    assert read_failures(SessionStore(tmp_path / "other", SETTINGS)).empty
+
+
+def test_a_missing_index_or_one_with_other_columns_is_an_error(subjects, tmp_path):
+    store = SessionStore(tmp_path, SETTINGS)
+    with pytest.raises(StoreError) as info:
+        read_index(store)
+    assert info.value.file == tmp_path
+    extract_all(*subjects, tmp_path)
+    index = pd.read_parquet(tmp_path / "index.parquet")
+    index.rename(columns={"n_steps": "steps"}).to_parquet(tmp_path / "index.parquet")
+    with pytest.raises(StoreError) as info:
+        read_index(store)
+    assert (info.value.file, info.value.column) == (tmp_path / "index.parquet", "n_steps")

@@ -28,7 +28,7 @@ def subjects(tmp_path: Path) -> tuple[Manifest, Path]:
     return three_subjects(tmp_path / "recordings")
 
 
-def test_damage_in_the_middle_leaves_no_trace_of_the_sound(subjects, tmp_path):
+def test_nothing_of_a_damaged_sound_file_is_stored(subjects, tmp_path):
     _, root = subjects
     noise = np.random.default_rng(0).normal(0, 0.1, 5 * SAMPLE_RATE)
     soundfile.write(root / "a.flac", noise, SAMPLE_RATE)
@@ -46,7 +46,7 @@ def test_damage_in_the_middle_leaves_no_trace_of_the_sound(subjects, tmp_path):
     assert read_index(SessionStore(tmp_path / "store", SETTINGS))["audio_s"].tolist() == [0.0]
 
 
-def test_real_recordings(real_data, tmp_path):
+def test_real_recordings_are_extracted_with_aligned_faces(real_data, tmp_path):
     grid, ravdess = "grid_10spk/brbk7n.mpg", "ravdess_actor01/01-01-01-01-01-01-01.mp4"
     emodb = "emodb_4emo/Neutral/03a01Nc.wav"
     manifest = manifest_of(
@@ -76,7 +76,7 @@ def test_real_recordings(real_data, tmp_path):
         np.testing.assert_array_equal(reader.read_waveform(0) * 32768, wav)
 
 
-def test_steps_hold_their_sound_and_their_frames(corpus):
+def test_steps_hold_their_sound_and_frames(corpus):
     store = SessionStore(corpus.store, SETTINGS)
     checked = 0
     for key, steps in list(corpus.manifest.steps.groupby(SESSION_KEY))[:3]:
@@ -89,19 +89,19 @@ def test_steps_hold_their_sound_and_their_frames(corpus):
                 np.testing.assert_allclose(reader.read_waveform(row.step), sound, atol=1 / 32768)
                 part = reader.read_waveform(row.step, 100, 50)
                 np.testing.assert_array_equal(part, reader.read_waveform(row.step)[100:150])
-                numbers = reader.face_frames(row.step)
-                assert len(numbers) > 0
-                assert (times[numbers] >= row.start_s).all()
-                assert (times[numbers] < row.end_s).all()
-                picture = dict(decode_frames(path, 5.0, [(row.start_s, row.end_s)]))
-                assert list(picture) == times[numbers].tolist()
-                crop = reader.read_crop(numbers[0]).astype(int)
-                assert np.abs(crop - picture[times[numbers[0]]]).mean() < 4  # JPEG
+                frames = reader.face_frames(row.step)
+                assert len(frames) > 0
+                assert (times[frames] >= row.start_s).all()
+                assert (times[frames] < row.end_s).all()
+                decoded = dict(decode_frames(path, 5.0, [(row.start_s, row.end_s)]))
+                assert list(decoded) == times[frames].tolist()
+                crop = reader.read_crop(frames[0]).astype(int)
+                assert np.abs(crop - decoded[times[frames[0]]]).mean() < 4  # JPEG
                 checked += 1
     assert checked == 12
 
 
-def test_sixteen_bits_are_kept_and_speech_is_found_in_its_step(tmp_path):
+def test_samples_are_stored_exactly_and_speech_by_step(tmp_path):
     seconds = np.arange(12 * SAMPLE_RATE) / SAMPLE_RATE
     speaks = (seconds % 4 > 1) & (seconds % 4 < 3)  # 1-3, 5-7, 9-11 s
     sound = (np.sin(seconds * 1000) * speaks * 32767).round().astype(np.int16)
@@ -115,6 +115,38 @@ def test_sixteen_bits_are_kept_and_speech_is_found_in_its_step(tmp_path):
             np.testing.assert_array_equal(reader.read_waveform(step) * 32768, expected)
         for step in (0, 2):
             speech = reader.read_speech(step)
-            assert speech.dtype.kind == "i"  # they cut the waveform
+            assert speech.dtype.kind == "i"  # indices into the waveform
             np.testing.assert_allclose(speech, [[SAMPLE_RATE, 3 * SAMPLE_RATE]], atol=400)
         assert len(reader.face_frames(0)) == 0
+
+
+def test_segments_of_speech_are_relative_to_their_step(tmp_path):
+    seconds = np.arange(6 * SAMPLE_RATE) / SAMPLE_RATE
+    speaks = ((seconds > 1) & (seconds < 2)) | ((seconds > 4) & (seconds < 5))
+    sound = 0.3 * np.sin(2 * np.pi * 200 * seconds) * speaks
+    soundfile.write(tmp_path / "a.wav", sound, SAMPLE_RATE)
+    manifest = manifest_of({"s1": [{"audio": "a.wav", "start_s": 0.5}]})
+    extract_all(manifest, tmp_path, tmp_path / "store")
+    with SessionStore(tmp_path / "store", SETTINGS).read(*KEY) as reader:
+        speech_s = reader.read_speech(0) / SAMPLE_RATE
+    np.testing.assert_allclose(speech_s, [[0.5, 1.5], [3.5, 4.5]], atol=0.02)
+
+
+def test_any_exception_of_a_decoder_is_a_failure(subjects, tmp_path, monkeypatch):
+    def fail(*_):
+        raise IndexError("no such packet")
+
+    monkeypatch.setattr("depmm.media.audio.decode_audio", fail)
+    report = extract_all(*subjects, tmp_path / "store")
+    assert (report.extracted, report.lost) == (3, 0)  # the faces are stored
+    assert report.failures["stage"].tolist() == ["audio"] * 3
+    assert "IndexError: no such packet" in report.failures["cause"][0]
+
+
+def test_an_error_of_the_disk_ends_the_extraction(subjects, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("depmm.media.audio.decode_audio", fail)
+    with pytest.raises(OSError, match="No space left"):
+        extract_all(*subjects, tmp_path / "store")

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 from depmm.store.session_file import SessionReader, SessionWriter
 
 
-def test_file_is_what_the_library_writes(tmp_path):
+def test_the_file_equals_that_of_the_library(tmp_path):
     rng = np.random.default_rng(0)
     tensors = {
         "audio.waveform": rng.integers(-9, 9, 1001).astype(np.int16),
@@ -28,7 +28,7 @@ def test_file_is_what_the_library_writes(tmp_path):
         for name, rows in tensors.items():
             assert writer.append(name, rows[:2]) == min(2, len(rows))
             assert writer.append(name, rows[2:]) == writer.rows(name) == len(rows)
-        path = shutil.copy(writer.save(summary), tmp_path / "mine.safetensors")
+        path = shutil.copy(writer.save(summary), tmp_path / "written.safetensors")
     metadata = {"depmm": json.dumps(summary, sort_keys=True)}
     save_file(tensors, tmp_path / "library.safetensors", metadata)
     assert path.stat().st_size == (tmp_path / "library.safetensors").stat().st_size
@@ -41,7 +41,7 @@ def test_file_is_what_the_library_writes(tmp_path):
             np.testing.assert_array_equal(reader.read_tensor(name), rows)
 
 
-def test_rewind_forgets_what_came_after_the_mark():
+def test_rewind_removes_rows_after_the_mark():
     with SessionWriter() as writer:
         writer.append("a", np.arange(6).reshape(3, 2))
         mark = writer.mark()
@@ -54,7 +54,7 @@ def test_rewind_forgets_what_came_after_the_mark():
     np.testing.assert_array_equal(content["a"], [[0, 1], [2, 3], [4, 5], [9, 9]])
 
 
-def test_writer_holds_no_tensors():
+def test_the_writer_does_not_hold_tensors_in_memory():
     block = np.zeros((1000, 100), np.float32)  # 0.4 MB
     tracemalloc.start()
     with SessionWriter() as writer:

@@ -24,10 +24,10 @@ def subjects(tmp_path: Path) -> tuple[Manifest, Path]:
 @pytest.mark.parametrize(
     "damage", [b"", b"\0" * 50, b"\xff" * 50, "half"], ids=["empty", "zeros", "ones", "half"]
 )
-def test_damaged_file_is_reported_and_made_again(subjects, tmp_path, damage):
+def test_a_damaged_file_is_an_error_and_is_extracted_again(subjects, tmp_path, damage):
     store = tmp_path / "store"
     extract_all(*subjects, store)
-    whole = session_files(store)
+    complete = session_files(store)
     path = Path(SessionStore(store, SETTINGS).path(*KEY))
     path.write_bytes(path.read_bytes()[:-1000] if damage == "half" else damage)
     for access in ("read", "read_summary"):
@@ -36,4 +36,4 @@ def test_damaged_file_is_reported_and_made_again(subjects, tmp_path, damage):
         assert info.value.file == path
     again = extract_all(*subjects, store)
     assert (again.extracted, again.skipped) == (1, 2)
-    assert session_files(store) == whole
+    assert session_files(store) == complete
