@@ -1,0 +1,373 @@
+"""Frozen encoders run once, and their embeddings take the place of the signals."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from embedding_runs import (
+    CPU,
+    DEPNET,
+    FRAME_MEAN,
+    build_seeded_model,
+    count_embedded,
+    embedding_files,
+    load_embedding_config,
+    predict_all,
+    without_some_audio,
+)
+from safetensors.torch import load, load_file
+from speech_sources import write_source
+from trained_weights import assert_same_weights
+from typer.testing import CliRunner
+
+from depmm.cli import app
+from depmm.config import ConfigError, ExtractConfig
+from depmm.data.batch import collate
+from depmm.data.dataset import SessionDataset
+from depmm.data.experiment_data import load_experiment_data
+from depmm.data.precompute import ensure_embeddings
+from depmm.models.errors import ModelError
+from depmm.models.model import DepressionModel
+from depmm.runs.folder import RunFolder
+from depmm.store.errors import StoreError
+from depmm.store.extract import extract
+from depmm.training import loop
+from depmm.training.experiment import build_accelerator
+from depmm.training.loop import train_network
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_source(tmp_path_factory.mktemp("hubert"))
+
+
+@pytest.fixture
+def store(corpus, tmp_path) -> Path:
+    return shutil.copytree(corpus.store, tmp_path / "store")
+
+
+@pytest.mark.parametrize(
+    ("modalities", "face"),
+    [("[audio]", []), ("[face]", DEPNET), ("[audio, face]", FRAME_MEAN)],
+)
+def test_embeddings_give_the_predictions_of_the_signals(modalities, face, corpus, store, source):
+    config = load_embedding_config(
+        corpus, store, source, *face, f"data.precompute_embeddings={modalities}"
+    )
+    model, data = build_seeded_model(config), load_experiment_data(config)
+    embedded, ran = count_embedded(model, data)
+    assert ran == [(name, 12) for name in config.data.precompute_embeddings]
+    expected = predict_all(model, data)
+    assert np.ptp(expected) > 1e-4
+    np.testing.assert_allclose(predict_all(model, embedded), expected, rtol=0, atol=1e-5)
+    assert data.dataset.embeddings == {}
+
+
+def test_signals_are_not_read_if_everything_is_embedded(corpus, store, source):
+    config = load_embedding_config(
+        corpus, store, source, *FRAME_MEAN, "data.precompute_embeddings=[audio, face]"
+    )
+    model, data = build_seeded_model(config), load_experiment_data(config)
+    embedded, _ = count_embedded(model, data)
+    expected = predict_all(model, embedded)
+    for key in data.dataset.session_keys:
+        Path(data.dataset.store.path(*key)).unlink()
+    np.testing.assert_allclose(predict_all(model, embedded), expected, rtol=0, atol=1e-5)
+
+
+def test_items_and_batches_hold_embeddings_in_place_of_the_signal(corpus, store, source):
+    config = load_embedding_config(corpus, store, source)
+    model, data = build_seeded_model(config), load_experiment_data(config)
+    embedded, _ = count_embedded(model, data)
+    item = embedded.dataset[None, 2]
+    assert item.audio is None
+    assert [row.shape for row in item.embeddings["audio"]] == [(1, 4 * 16)] * 4
+    assert item.embeddings["audio"][0].dtype == np.float32
+    batch = collate([embedded.dataset[None, index] for index in (2, 3)])
+    names = {"index", "audio_embedding", "audio_length", "face", "face_length"}
+    assert batch.keys() == names
+    assert batch["audio_embedding"].shape == (2, 4, 64)
+    assert batch["audio_length"].tolist() == [[1] * 4] * 2
+    signals = data.dataset[None, 2].audio
+    rows = [
+        model.encoders["audio"].precompute(torch.tensor(step)[None], torch.tensor([len(step)]))
+        for step in signals
+    ]
+    torch.testing.assert_close(batch["audio_embedding"][0], torch.cat(rows), rtol=0, atol=1e-4)
+
+
+def test_embeddings_give_the_gradients_of_the_signals(corpus, store, source):
+    dropout = "model.fusion.dropout=0.0"
+    config = load_embedding_config(
+        corpus, store, source, *FRAME_MEAN, dropout, "data.precompute_embeddings=[audio, face]"
+    )
+    model, data = build_seeded_model(config), load_experiment_data(config)
+    embedded, _ = count_embedded(model, data)
+    gradients = []
+    for either in (data, embedded):
+        batch = collate([either.dataset[None, index] for index in range(3)])
+        batch.pop("index")
+        torch.manual_seed(0)
+        model.train().zero_grad()
+        model(**batch).logits.square().sum().backward()
+        gradients.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    assert "encoders.audio.projection.0.logit" in gradients[0]
+    assert not any("backbone" in name for name in gradients[0])
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-3, atol=1e-6)
+
+
+def test_augmentation_hides_the_same_steps_of_embeddings(corpus, store, source):
+    config = load_embedding_config(
+        corpus, store, source, "data.augment={keep_steps: 0.2, modality_dropout: 0.5}"
+    )
+    model, data = build_seeded_model(config), load_experiment_data(config)
+    both = count_embedded(model, data)[0], data
+    hidden_steps = set()
+    for epoch in range(12):
+        shown = []
+        for either in both:
+            batch = collate([either.dataset[epoch, index] for index in range(4)])
+            shown.append({n: (batch[f"{n}_length"] > 0).tolist() for n in ("audio", "face")})
+        assert shown[0] == shown[1]
+        hidden_steps.add(str(shown[0]))
+        rows = collate([both[0].dataset[epoch, 1]])
+        hidden = rows["audio_length"] == 0
+        assert (rows["audio_embedding"][hidden] == 0).all()
+    assert len(hidden_steps) == 12
+
+
+def test_steps_without_the_modality_have_no_embedding(corpus, store, source):
+    manifest = without_some_audio(corpus)
+    extract(manifest, corpus.recordings, store, ExtractConfig(), workers=1)
+    config = load_embedding_config(corpus, store, source)
+    model, data = build_seeded_model(config), load_experiment_data(config)
+    embedded, _ = count_embedded(model, data)
+    store = embedded.dataset.embeddings["audio"]
+    rows, present = store.read(*data.dataset.session_keys[0])
+    assert (rows.shape, present.tolist()) == ((2, 64), [False, True, False, True])
+    rows, present = store.read(*data.dataset.session_keys[1])
+    assert (rows.shape, present.tolist()) == ((0, 64), [False] * 4)
+    np.testing.assert_allclose(
+        predict_all(model, embedded), predict_all(model, data), rtol=0, atol=1e-5
+    )
+
+
+def test_a_loaded_model_finds_its_embeddings(corpus, store, source, tmp_path):
+    config = load_embedding_config(corpus, store, source)
+    model, data = build_seeded_model(config), load_experiment_data(config)
+    embedded, _ = count_embedded(model, data)
+    expected = predict_all(model, embedded)
+    model.save_pretrained(tmp_path / "run")
+    loaded = DepressionModel.from_pretrained(tmp_path / "run")
+    np.testing.assert_allclose(predict_all(loaded, data), expected, rtol=0, atol=1e-5)
+    again, ran = count_embedded(loaded, data)
+    assert ran == [("audio", 0)]
+    np.testing.assert_allclose(predict_all(loaded, again), expected, rtol=0, atol=1e-5)
+
+
+def test_a_model_trained_on_embeddings_predicts_from_signals(
+    corpus, store, source, tmp_path, caplog
+):
+    caplog.set_level("INFO", "depmm")
+    config = load_embedding_config(corpus, store, source, f"out={tmp_path}", "training.epochs=2")
+    run = RunFolder(tmp_path / "tiny")
+    train_network(config, run, build_accelerator(config))
+    assert "embed audio: 0 sessions stored, 12 missing" in caplog.messages
+    expected = pd.read_parquet(run.predictions)["y_prob"]
+    model = DepressionModel.from_pretrained(run.path)
+    np.testing.assert_allclose(
+        predict_all(model, load_experiment_data(config)), expected, rtol=0, atol=1e-5
+    )
+
+
+def test_a_run_is_explained_from_its_embeddings(
+    corpus, store, source, tmp_path, monkeypatch, caplog
+):
+    caplog.set_level("INFO", "depmm")
+    settings = [*FRAME_MEAN, "data.precompute_embeddings=[audio, face]", "training.epochs=1"]
+    config = load_embedding_config(corpus, store, source, *settings, f"out={tmp_path}")
+    run = RunFolder(tmp_path / "tiny")
+    train_network(config, run, build_accelerator(config))
+
+    def decode(*signal: object) -> None:
+        raise AssertionError("what is embedded need not be decoded")
+
+    monkeypatch.setattr(SessionDataset, "_signal", decode)
+    done = CliRunner().invoke(app, ["explain", str(run.path)])
+    assert done.exit_code == 0, done.output
+    assert "embed audio: 12 sessions stored, 0 missing" in caplog.messages
+    explained = pd.read_parquet(run.path / "attributions.parquet").drop_duplicates("session")
+    predicted = pd.read_parquet(run.predictions).set_index("session")["y_prob"]
+    np.testing.assert_allclose(
+        explained["y_prob"], predicted[explained["session"]], rtol=0, atol=1e-5
+    )
+
+
+def test_a_model_takes_a_signal_or_its_embedding_but_not_both(corpus, store, source):
+    model = build_seeded_model(load_embedding_config(corpus, store, source))
+    length = torch.ones(1, 1, dtype=torch.int64)
+    face = {"face": torch.zeros(1, 1, 1, 3, 16, 16).byte(), "face_length": length}
+    rows, sound = torch.ones(1, 1, 64), torch.ones(1, 1, 500)
+    model(audio_embedding=rows, audio_length=length, **face)
+    for wrong in ({"audio_embedding": rows, "audio": sound}, {}):
+        with pytest.raises(ModelError) as info:
+            model(audio_length=length, **wrong, **face)
+        assert info.value.value == "audio"
+
+
+def test_a_second_call_embeds_nothing(corpus, store, source, monkeypatch):
+    config = load_embedding_config(corpus, store, source)
+    model, data = build_seeded_model(config), load_experiment_data(config)
+    first, ran = count_embedded(model, data)
+    assert ran == [("audio", 12)]
+    before = embedding_files(store)
+    assert len(before) == 12
+    monkeypatch.setattr(type(model.encoders["audio"]), "precompute", None)
+    second, ran = count_embedded(model, data)
+    assert ran == [("audio", 0)]
+    assert embedding_files(store) == before
+    np.testing.assert_allclose(
+        predict_all(model, second), predict_all(model, first), rtol=0, atol=1e-5
+    )
+
+
+def test_progress_is_logged_ten_times(corpus, store, source, caplog):
+    caplog.set_level("INFO", "depmm")
+    config = load_embedding_config(corpus, store, source)
+    ensure_embeddings(build_seeded_model(config).encoders, load_experiment_data(config), CPU)
+    assert caplog.messages[0] == "embed audio: 0 sessions stored, 12 missing"
+    assert len(caplog.messages) == 11
+    assert caplog.messages[-1].startswith("embed audio: 12 of 12 sessions, ")
+
+
+def test_each_process_embeds_a_part_of_the_sessions(corpus, store, source):
+    config = load_embedding_config(corpus, store, source)
+    model, data = build_seeded_model(config), load_experiment_data(config)
+    for rank, total in ((1, 4), (0, 8), (2, 12)):
+        assert count_embedded(model, data, rank=rank, world_size=3)[1] == [("audio", 4)]
+        assert len(embedding_files(store)) == total
+    assert count_embedded(model, data)[1] == [("audio", 0)]
+
+
+def test_an_interrupted_embedding_is_resumed(corpus, store, source, monkeypatch):
+    config = load_embedding_config(corpus, store, source)
+    model, data = build_seeded_model(config), load_experiment_data(config)
+    precompute, calls = type(model.encoders["audio"]).precompute, []
+
+    def stop_at_the_fifth(self, waveform, length):
+        calls.append(len(length))
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return precompute(self, waveform, length)
+
+    monkeypatch.setattr(type(model.encoders["audio"]), "precompute", stop_at_the_fifth)
+    with pytest.raises(KeyboardInterrupt):
+        count_embedded(model, data)
+    assert len(embedding_files(store)) == 4
+    assert count_embedded(model, data)[1] == [("audio", 8)]
+
+
+@pytest.mark.parametrize("damage", [b"", b"rubbish", None])
+def test_a_damaged_file_is_embedded_again(damage, corpus, store, source):
+    config = load_embedding_config(corpus, store, source)
+    model, data = build_seeded_model(config), load_experiment_data(config)
+    embedded, _ = count_embedded(model, data)
+    before = embedding_files(store)
+    broken = Path(embedded.dataset.embeddings["audio"].files.path(*data.dataset.session_keys[3]))
+    broken.write_bytes(broken.read_bytes()[:-1] if damage is None else damage)
+    with pytest.raises(StoreError) as info:
+        embedded.dataset[None, 3]
+    assert info.value.file == broken
+    assert count_embedded(model, data)[1] == [("audio", 1)]
+    after = embedding_files(store)
+    second, first = after.pop(str(broken)), before.pop(str(broken))
+    assert (
+        after == before
+    )  # the others are unchanged; this one is computed from a copy of the sound elsewhere in memory
+    assert load(second).keys() == load(first).keys()
+    for name, value in load(first).items():
+        torch.testing.assert_close(load(second)[name], value, rtol=0, atol=1e-4)
+
+
+def test_a_session_that_is_extracted_again_is_embedded_again(corpus, store, source):
+    config = load_embedding_config(corpus, store, source)
+    model, data = build_seeded_model(config), load_experiment_data(config)
+    count_embedded(model, data)
+    before = embedding_files(store)
+    report = extract(
+        without_some_audio(corpus), corpus.recordings, store, ExtractConfig(), workers=1,
+        show_progress=False,
+    )  # fmt: skip
+    assert report.extracted == 2
+    again, ran = count_embedded(model, data)
+    assert ran == [("audio", 2)]
+    after = embedding_files(store)
+    assert after.keys() == before.keys()
+    assert sum(after[name] != before[name] for name in after) == 2
+    np.testing.assert_allclose(
+        predict_all(model, again), predict_all(model, data), rtol=0, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "setting"),
+    [
+        (["data.augment.gain_db=1.0"], "data.augment.gain_db"),
+        (["data.augment.noise=0.1"], "data.augment.noise"),
+        (["data.augment.pitch_semitones=[1.0]"], "data.augment.pitch_semitones"),
+        (
+            [*FRAME_MEAN, "data.precompute_embeddings=[face]", "data.augment.flip=true"],
+            "data.augment.flip",
+        ),
+        (["model.encoders.audio.frozen=false"], "data.precompute_embeddings"),
+        (["data.modalities=[face]", "model.encoders.audio=null"], "data.precompute_embeddings"),
+    ],
+)
+def test_settings_that_change_the_signal_are_refused(overrides, setting, corpus, store, source):
+    with pytest.raises(ConfigError) as info:
+        load_embedding_config(corpus, store, source, *overrides)
+    assert info.value.setting == setting
+
+
+def test_the_signal_of_another_modality_may_be_augmented(corpus, store, source):
+    config = load_embedding_config(
+        corpus, store, source, "data.augment={flip: true, keep_steps: 0.5}"
+    )
+    assert config.data.augment.flip
+    noise = "data.augment.noise=0.1"
+    faces = load_embedding_config(
+        corpus, store, source, *FRAME_MEAN, noise, "data.precompute_embeddings=[face]"
+    )
+    assert faces.data.augment.noise == 0.1
+
+
+@pytest.mark.slow
+def test_checkpoints_leave_out_frozen_weights_and_are_resumed(
+    corpus, store, source, tmp_path, monkeypatch
+):
+    settings = load_embedding_config(corpus, store, source, "training.epochs=2")
+    whole, stopped = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "stopped")
+    train_network(settings, whole, build_accelerator(settings))
+    seen: list[set[str]] = []
+
+    def stop(*arguments, **options):
+        seen.extend(set(load_file(path)) for path in stopped.checkpoints.glob("*.safetensors"))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "format_epoch", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_network(settings, stopped, build_accelerator(settings))
+    assert len(seen) == 2  # the best and the last epoch
+    for names in seen:
+        assert any("encoders.audio" in name for name in names)  # its projection learns
+        assert not any("encoders.audio.backbone" in name and "weight" in name for name in names)
+    train_network(settings, stopped, build_accelerator(settings))
+    ours, theirs = (load_file(run.path / "model.safetensors") for run in (stopped, whole))
+    assert any("encoders.audio.backbone" in name for name in ours)
+    assert_same_weights(ours, theirs)
