@@ -229,8 +229,8 @@ def _rank_test(
         result = stats.mannwhitneyu(positive, negative, alternative="two-sided")
         medians = [f"{np.median(values) * scale:.4g}" for values in (positive, negative)]
         return Association(
-            f"the median of {len(positive)} positive subjects is {description.format(medians[0])}, "
-            f"that of {len(negative)} negative subjects {medians[1]}",
+            f"median {description.format(medians[0])} in {len(positive)} positive subjects, "
+            f"{medians[1]} in {len(negative)} negative subjects",
             RANK_BISERIAL,
             float(2 * result.statistic / (len(positive) * len(negative)) - 1),
             1.0 if np.isnan(result.pvalue) else float(result.pvalue),

@@ -40,12 +40,12 @@ def test_ids_are_counted_and_cannot_be_exceeded(tmp_path):
     assert not (tmp_path / "c").exists()
 
 
-def test_sessions_per_subject_are_planned():
-    text = AUDIO_SPEC + "simulate: {sessions_per_subject: 3}\n"
-    truth_spec = parse_spec(text, "toy")
-    planner = Planner(truth_spec, {"neutral": ["table"]}, np.random.default_rng(0))
-    assert len(planner._session_fields(3)) == 3
-    assert truth_spec.simulate.sessions_per_subject == 3
+def test_sessions_per_subject_are_planned(tmp_path):
+    spec = parse_spec(AUDIO_SPEC + "simulate: {sessions_per_subject: 3}\n", "toy")
+    truth, manifest, report = simulate_and_index(spec, tmp_path / "c", subjects=2, words=1)
+    assert report.complete
+    assert manifest.sessions.groupby("subject")["session"].nunique().tolist() == [3, 3]
+    assert len(truth["sessions"]) == 6
 
 
 @pytest.mark.parametrize(
