@@ -142,7 +142,7 @@ function describeGroup(group, digits = 2) {
 }
 
 function buildBarCell(value, scale, name, label) {
-  const cell = html("td", { class: "bar", "data-label": label, "data-field": name });
+  const cell = html("td", { class: "bar-cell", "data-label": label, "data-field": name });
   if (value === null || value === undefined) {
     cell.append("\u2013");
     return cell;
@@ -314,7 +314,7 @@ function getModelName(session) {
 }
 
 function getLabelText(session) {
-  return session.label === null ? "" : `label ${session.label}`;
+  return session.label === null ? "\u2013" : `${session.label}`;
 }
 
 function buildSessionList(entries, columns) {
