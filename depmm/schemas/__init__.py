@@ -1,5 +1,6 @@
 """Schemas of every table that depmm writes, for the writers, the tests and the docs."""
 
+from depmm.schemas.explanations import EXPLANATIONS
 from depmm.schemas.manifest import FEATURES, FOLDS, SESSIONS, SPLIT, STEPS
 from depmm.schemas.runs import HISTORY, TUNING
 from depmm.schemas.simulation import LABELS, WORDS
@@ -11,7 +12,20 @@ __all__ = ["ALL", "Column", "SchemaError", "TableSchema"]
 ALL: dict[str, TableSchema] = {
     schema.file: schema
     for schema in sorted(
-        (FAILURES, FEATURES, FOLDS, HISTORY, INDEX, LABELS, SESSIONS, SPLIT, STEPS, TUNING, WORDS),
+        (
+            *EXPLANATIONS.values(),
+            FAILURES,
+            FEATURES,
+            FOLDS,
+            HISTORY,
+            INDEX,
+            LABELS,
+            SESSIONS,
+            SPLIT,
+            STEPS,
+            TUNING,
+            WORDS,
+        ),
         key=lambda schema: schema.file,
     )
 }

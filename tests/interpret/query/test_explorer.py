@@ -204,6 +204,8 @@ const look = frame => {{
     steps: texts(page, ".timeline:first-of-type tbody th"),
     occlusion: texts(page, '.timeline [data-field="occlusion"]'),
     logit: texts(page, '.timeline [data-field="logit"]'),
+    cells: [...new Set([...page.querySelectorAll(".timeline td, .list td")].map(
+      part => frame.contentWindow.getComputedStyle(part).display))],
     facts: texts(page, "[data-fact]"),
     focus: page.activeElement.innerText,
     scripts: page.querySelectorAll("script").length,
@@ -361,3 +363,8 @@ def test_page_makes_no_request_and_no_error(walked):
     assert len(views) == 20
     for shown in views:
         assert (shown["requests"], shown["scripts"], shown["sideways"]) == (0, 2, 0)
+
+
+def test_cells_of_a_wide_page_stay_table_cells(walked):
+    assert walked["wide"]["word"]["cells"] == ["table-cell"]
+    assert walked["wide"]["session"]["cells"] == ["table-cell"]

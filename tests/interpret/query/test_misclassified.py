@@ -1,0 +1,49 @@
+"""Misclassified sessions by majority and by the threshold of each model."""
+
+import pandas as pd
+import pytest
+from explained_runs import make_tables
+
+from depmm.interpret.errors import QuestionError
+from depmm.interpret.query.misclassified import find_misclassified
+
+
+def test_majority_of_models_decides():
+    tables = make_tables(seeds=3)
+    predictions = tables["predictions"]
+    # p3 with label 1 is misclassified by one model of three, p5 by two
+    for subject, seeds in (("p3", [0]), ("p5", [0, 1])):
+        rows = (predictions["subject"] == subject) & predictions["seed"].isin(seeds)
+        predictions.loc[rows, "y_prob"] = 0.1
+    found = find_misclassified(tables["attributions"], predictions, sessions=10, words=1)
+    assert found.set_index("subject")["n_misclassified"].to_dict() == {"p2": 3, "p1": 3, "p5": 2}
+    assert (found["n_models"] == 3).all()
+
+
+def test_each_model_uses_its_own_threshold():
+    tables = make_tables(seeds=1)
+    predictions = tables["predictions"]
+    low = predictions["split"] == "validation"
+    predictions.loc[low, "y_prob"] = predictions.loc[low, "y_true"] * 0.02 + 0.18  # threshold .19
+    found = find_misclassified(tables["attributions"], predictions, sessions=10, words=1)
+    assert found["threshold"].unique().tolist() == pytest.approx([0.19])
+    assert "p1" not in set(found["subject"])  # .21 is above the threshold
+
+
+def test_sessions_and_words_are_limited():
+    tables = make_tables()
+    found = find_misclassified(tables["attributions"], tables["predictions"], sessions=1, words=2)
+    assert found["subject"].unique().tolist() == ["p2"]
+    assert len(found) <= 2
+
+
+def test_scores_and_wordless_runs_are_rejected():
+    tables = make_tables()
+    scores = tables["predictions"].assign(y_prob=float("nan"))
+    with pytest.raises(QuestionError) as info:
+        find_misclassified(tables["attributions"], scores, 1, 1)
+    assert info.value.column == "y_prob"
+    wordless = tables["attributions"].assign(word=pd.NA)
+    with pytest.raises(QuestionError) as info:
+        find_misclassified(wordless, tables["predictions"], 1, 1)
+    assert info.value.column == "word"
