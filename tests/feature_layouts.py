@@ -1,4 +1,4 @@
-"""Small folders in the layouts of the corpora that ship features: made up, but with every trap."""
+"""Small synthetic folders in the layouts of corpora that ship features, with their known flaws."""
 
 import json
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from scipy.io import savemat
 SECONDS = 4
 DAIC_HEADER = "Participant_ID,PHQ8_Binary,PHQ8_Score,Gender"
 CLNF = {"AUs": 20, "gaze": 12, "pose": 6, "features": 136, "features3D": 204}
-# id -> (label file, class as delivered, PHQ-8, gender)
-DAIC_PEOPLE = {
+# id -> (label file, original class, PHQ-8, gender)
+DAIC_SUBJECTS = {
     300: ("train", 0, 2, 1),
     318: ("dev", 0, 4, 0),
     373: ("test", 1, 17, 0),
@@ -20,7 +20,7 @@ DAIC_PEOPLE = {
     444: ("test", 0, 7, 1),
     451: ("dev", 1, 14, 0),
 }
-# start, stop, speaker, words; the same for everybody but those named below
+# start, stop, speaker, words; the same for all subjects but those below
 DAIC_TURNS = [
     (0.2, 0.9, "Ellie", "how are you doing today"),
     (0.5, 0.6, "Participant", "<synch>"),
@@ -66,7 +66,7 @@ def _sound(path: Path, seconds: float = SECONDS) -> None:
 
 
 def _tracked(rng: np.random.Generator, width: int, rate: int, spaces: str, face_id: bool = False):
-    """Header start and rows of a face tracker; frame 40 was lost."""
+    """Return the header and rows of a face tracker that lost frame 40."""
     frames = SECONDS * rate
     time = np.arange(frames) / rate
     success = (np.arange(frames) != 40).astype(float)
@@ -81,12 +81,12 @@ def _tracked(rng: np.random.Generator, width: int, rate: int, spaces: str, face_
     return [names[0], *[spaces + name for name in names[1:]]], np.column_stack([*first, values])
 
 
-def daic_woz(root: Path, people: Sequence[int] = tuple(DAIC_PEOPLE)) -> Path:
-    """Folders of people, transcripts by TAB, COVAREP with -inf, CLNF with a lost frame."""
+def daic_woz(root: Path, subjects: Sequence[int] = tuple(DAIC_SUBJECTS)) -> Path:
+    """Make a folder per subject: transcripts by TAB, COVAREP with -inf, CLNF with a lost frame."""
     rng = np.random.default_rng(0)
     labels: dict[str, list[str]] = {"train": [], "dev": [], "test": []}
-    for number in people:
-        part, binary, score, gender = DAIC_PEOPLE[number]
+    for number in subjects:
+        part, binary, score, gender = DAIC_SUBJECTS[number]
         labels[part].append(f"{number},{binary},{score},{gender}")
         start = root / f"{number}_P" / str(number)
         _sound(Path(f"{start}_AUDIO.wav"))
@@ -119,15 +119,15 @@ def daic_woz(root: Path, people: Sequence[int] = tuple(DAIC_PEOPLE)) -> Path:
 
 
 def edaic(root: Path) -> Path:
-    """One person of DAIC-WOZ, one whose class contradicts the score, one new person."""
+    """Make a subject of DAIC-WOZ, one whose class contradicts the score, and a new one."""
     rng = np.random.default_rng(1)
     header = "Participant_ID,Gender,PHQ_Binary,PHQ_Score,PCL-C (PTSD),PTSD Severity"
-    people = {
+    subjects = {
         300: ("dev", "male", 0, 2),
         320: ("train", "female", 0, 11),
         600: ("test", "female", 1, 12),
     }
-    for number, (part, gender, binary, score) in people.items():
+    for number, (part, gender, binary, score) in subjects.items():
         _write(
             root / f"labels/{part}_split.csv",
             f"{header}\n{number},{gender},{binary},{score},0,22.0\n",
@@ -154,7 +154,7 @@ def edaic(root: Path) -> Path:
 
 
 def dvlog(root: Path) -> Path:
-    """Three vlogs of 90 to 150 rows; the files of a vlog differ by two rows."""
+    """Make three vlogs of 90 to 150 rows; the files of a vlog differ by two rows."""
     rng = np.random.default_rng(2)
     vlogs = {0: ("depression", 90, "f", "train"), 1: ("normal", 130, "m", "valid")}
     vlogs[17] = ("normal", 150, "f", "test")
@@ -168,7 +168,7 @@ def dvlog(root: Path) -> Path:
 
 
 def lmvd(root: Path) -> Path:
-    """Two videos of 4 s; the label is told by the number of the file."""
+    """Make two videos of 4 s; the label depends on the number of the file."""
     rng = np.random.default_rng(3)
     for number, label in ((1, 1), (602, 0)):
         _save(root / f"Audio_feature/{number:03d}.npy", rng.normal(size=(4, 128)))
@@ -180,24 +180,24 @@ def lmvd(root: Path) -> Path:
 
 
 def mpdd(root: Path) -> Path:
-    """Elderly and young people with the same numbers, in the older and the later naming."""
+    """Make elderly and young subjects with the same numbers, with old and new file names."""
     rng = np.random.default_rng(4)
     widths = {"Audio": {"mfccs": 64, "opensmile": 6, "wav2vec": 512}}
     widths["Visual"] = {"openface": 9, "resnet": 10, "densenet": 10}
-    people = [
+    subjects = [
         ("Elderly", "Training", 1, 1),
         ("Young", "Training", 1, 0),
         ("Young", "Training", 2, 1),
     ]
-    people.append(("Elderly", "Testing", 1178, 0))
+    subjects.append(("Elderly", "Testing", 1178, 0))
     labels: dict[Path, list[dict[str, object]]] = {}
-    for cohort, part, person, label in people:
+    for cohort, part, subject, label in subjects:
         folder = root / f"MPDD-{cohort}" / part
         for clip in (1, 2, 10):
-            plain = f"{person:03d}_{clip:03d}.npy"
+            plain = f"{subject:03d}_{clip:03d}.npy"
             names = {"Audio": plain, "Visual": plain}
             if part == "Testing":
-                names = {"Audio": f"{person}_A_{clip}.npy", "Visual": f"{person}_V_{clip}.npy"}
+                names = {"Audio": f"{subject}_A_{clip}.npy", "Visual": f"{subject}_V_{clip}.npy"}
             row: dict[str, object] = {"bin_category": label, "tri_category": 2 * label}
             if cohort == "Elderly":
                 row["pen_category"] = 3 * label
@@ -218,7 +218,7 @@ def mpdd(root: Path) -> Path:
 
 
 def ewre(root: Path, pickled: bool = False) -> Path:
-    """Three files of 24 to 26 words; face maps are small along the pixels' axes here."""
+    """Make three files of 24 to 26 words; face maps have few pixels here."""
     rng = np.random.default_rng(5)
     for name, words in (("P1D001", 24), ("D002", 26), ("P3H003", 25)):
         face = rng.integers(0, 256, (6, 5, words)).astype(float)

@@ -33,7 +33,7 @@ def workbook(rows: list[list[object]]) -> bytes:
 
 
 def avec2013() -> Files:
-    """Four sessions; person 205 is in train and test."""
+    """Make four sessions; subject 205 is in train and test."""
     sessions = {"Training": ["203_1", "205_1"], "Development": ["206_2"], "Testing": ["205_2"]}
     scores = {"203_1": 13, "205_1": 14, "206_2": 0, "205_2": 45}
     files: Files = {f"Labels/{name}_Depression.csv": f"{score}\n" for name, score in scores.items()}
@@ -43,7 +43,7 @@ def avec2013() -> Files:
 
 
 def avec2014() -> Files:
-    """Three sessions of two tasks each; person 215 came twice."""
+    """Make three sessions of two tasks each; subject 215 has two sessions."""
     files: Files = {}
     scores = {("Training", "215_1"): 3, ("Development", "215_2"): 27, ("Testing", "247_3"): 14}
     for (part, name), score in scores.items():
@@ -55,41 +55,41 @@ def avec2014() -> Files:
 
 
 def eatd() -> Files:
-    """Two people of train, one of validation; two have the number 1."""
+    """Make two train subjects and one validation subject; two have the number 1."""
     files: Files = {}
-    for person, raw in {"t_1": 42.0, "t_12": 42.4, "v_1": 60.0}.items():
+    for subject, raw in {"t_1": 42.0, "t_12": 42.4, "v_1": 60.0}.items():
         files |= {
-            f"{person}/label.txt": f"{raw}\n",
-            f"{person}/new_label.txt": f"{raw * 1.25}\n",
+            f"{subject}/label.txt": f"{raw}\n",
+            f"{subject}/new_label.txt": f"{raw * 1.25}\n",
         }
         for valence in ("positive", "neutral", "negative"):
             for end in (".wav", "_out.wav"):
-                files[f"{person}/{valence}{end}"] = ""
-            files[f"{person}/{valence}.txt"] = f"我觉得, {valence}\n还有"
+                files[f"{subject}/{valence}{end}"] = ""
+            files[f"{subject}/{valence}.txt"] = f"我觉得, {valence}\n还有"
     files["t_12/neutral.txt"] = ""
     return files
 
 
 def modma() -> Files:
-    """Three people; five files of 02010004 cannot be read."""
+    """Make three subjects; five files of 02010004 cannot be read."""
     head = ["subject id", "type", "age", "gender", "education（years）", "PHQ-9", "GAD-7"]  # noqa: RUF001
-    people = [
+    subjects = [
         ["02010002", "MDD", 18, "F", 12, 23, 1],
         [2010004, "MDD", 44.0, "M", 9, 5, 1],
         [2020008, "HC", 31, "M", 16, 1, 1],
     ]
     rows: list[list[object]] = [[*head, None, None]]
-    rows += [[*person, None, "PHQ-9: Patient Health Questionnaire"] for person in people]
+    rows += [[*subject, None, "PHQ-9: Patient Health Questionnaire"] for subject in subjects]
     rows.append([None] * 8 + ["a remark below the table"])
     folder = "audio_lanzhou_2015"
     files: Files = {f"{folder}/subjects_information_audio_lanzhou_2015.xlsx": workbook(rows)}
-    for person in ("02010002", "02010004", "02020008"):
-        files |= {f"{folder}/{person}/{number:02}.wav": "" for number in range(1, 30)}
+    for subject in ("02010002", "02010004", "02020008"):
+        files |= {f"{folder}/{subject}/{number:02}.wav": "" for number in range(1, 30)}
     return files
 
 
 def androids() -> Files:
-    """A patient and two controls; patient 01 and control 01 are two people."""
+    """Make a patient and two controls; patient 01 and control 01 are two subjects."""
     files: Files = {
         "fold-lists.csv": "Read,,,,,,,Interview\nfold1,fold2\n'01_PF41_2','01_CM30_4'\n",
         "interview_timedata.csv": "01_PF41_2,0.5,3.1,7.0,9.2\n",
@@ -106,8 +106,8 @@ def androids() -> Files:
 
 
 def ewre_raw() -> Files:
-    """A depressed and a healthy person with the same number, two words each."""
+    """Make a depressed and a healthy subject with the same number, two words each."""
     words = "subject,step,start_s,end_s,word,valence\n"
-    for person in ("D012", "H012"):
-        words += f"{person},1,2.5,3.1,justice,positive\n{person},0,0.5,1.0,tragedy,negative\n"
+    for subject in ("D012", "H012"):
+        words += f"{subject},1,2.5,3.1,justice,positive\n{subject},0,0.5,1.0,tragedy,negative\n"
     return {"videos/D012.mp4": "", "videos/H012.mp4": "", "words.csv": words}

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 
+from depmm.corpora.errors import ManifestError
+
 _SHOWN = 10  # entries of a list in the summary; the JSON has them all
 
 
@@ -115,7 +117,7 @@ class IndexReport:
 
         Raises
         ------
-        ValueError
+        ManifestError
             If it is anything else.
         """
         try:
@@ -127,7 +129,7 @@ class IndexReport:
                 content[name] = tuple((path, reason) for path, reason in content[name])
             return cls(**content)
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
+            raise ManifestError(
                 f"not a report of depmm index ({error}). Index the corpus again."
             ) from None
 

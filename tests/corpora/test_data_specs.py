@@ -364,8 +364,8 @@ def test_real_emodb(real_data):
     assert Counter(manifest.sessions["emotion"]) == {
         "anger": 127, "neutral": 79, "happiness": 71, "sadness": 62,
     }  # fmt: skip
-    people = manifest.sessions.drop_duplicates("subject")
-    assert Counter(people["gender"]) == {"male": 5, "female": 5}
+    subjects = manifest.sessions.drop_duplicates("subject")
+    assert Counter(subjects["gender"]) == {"male": 5, "female": 5}
     inner, _ = index_corpus(spec, real_data / "emodb_4emo")
     pd.testing.assert_frame_equal(inner.sessions, manifest.sessions)
     assert ("emodb_4emo/" + inner.steps["audio"]).tolist() == manifest.steps["audio"].tolist()

@@ -38,11 +38,13 @@ def test_the_index_lists_streams_of_turns_without_the_interviewer(feature_corpus
     one, other = manifest.features.copy(), manifest.features.copy()
     one.loc[0, "reader"] = json.dumps({"name": "units", "rate_hz": 5.0})
     other.loc[0, "path"] = "../300_face.txt"
-    for features, message in ((one, "2 ways"), (other, "'\\.\\.'")):
-        with pytest.raises(ManifestError, match=message):
+    for features, column in ((one, "reader"), (other, "path")):
+        with pytest.raises(ManifestError) as info:
             validate(type(manifest)(manifest.sessions, manifest.steps, features))
-    with pytest.raises(ManifestError, match="without any file"):
+        assert info.value.column == column
+    with pytest.raises(ManifestError) as info:  # no file of a step is left
         validate(type(manifest)(manifest.sessions, manifest.steps))
+    assert (info.value.column, info.value.session) == ("audio", "300")
     renamed = [
         table.assign(corpus="other")
         for table in (manifest.sessions, manifest.steps, manifest.features)
@@ -51,7 +53,7 @@ def test_the_index_lists_streams_of_turns_without_the_interviewer(feature_corpus
     assert len(both.features) == 2 * len(manifest.features)
 
 
-def test_a_missing_stream_is_listed(tmp_path):
+def test_a_missing_stream_is_reported(tmp_path):
     root = write_feature_corpus(tmp_path / "toy")
     (root / "303_face.txt").unlink()
     _, report = index_corpus(parse_spec(SPEC, "toy"), root)
@@ -95,7 +97,7 @@ def test_windows_of_a_recording(tmp_path):
     assert any("no windows" in item.message for item in report.missing)
 
 
-def test_cut_stretches_and_clock_offsets(tmp_path):
+def test_excluded_intervals_and_clock_offsets(tmp_path):
     text = SPEC.replace(
         "label:",
         "  excluded_intervals: [{when: {subject: 301}, start_s: 2.4, end_s: 2.6}]\nlabel:",
@@ -118,28 +120,28 @@ def test_cut_stretches_and_clock_offsets(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "parts"),
+    ("old", "new", "setting"),
     [
-        ("modalities: [face]", "modalities: [audio, face]", ["modalities", "one modality"]),
-        ("{name: units", "{name: voice", ["name", "'voice'", "another name"]),
-        ("rate_hz: 10,", "rate: 10,", ["features.rate", "rate_hz"]),
-        ("required_features: [voice,", "required_features: [voic,", ["'voic'", "'voice'"]),
-        ("label:", "  windows: {length_s: 1.0, hop_s: 1.0}\nlabel:", ["windows", "not both"]),
+        ("modalities: [face]", "modalities: [audio, face]", "recordings[1].modalities"),
+        ("{name: units", "{name: voice", "recordings[1].features.name"),
+        ("rate_hz: 10,", "rate: 10,", "recordings[1].features.rate"),
+        ("required_features: [voice,", "required_features: [voic,", "required_features"),
+        ("label:", "  windows: {length_s: 1.0, hop_s: 1.0}\nlabel:", "steps.windows"),
         (
             "label:",
             "  excluded_intervals: [{when: {sub: 1}, start_s: 1, end_s: 2}]\nlabel:",
-            ["'sub'", "'subject'"],
+            "steps.excluded_intervals[0].when",
         ),
         (
             "label:",
             "  excluded_intervals: [{when: {subject: 1}, start_s: 2, end_s: 2}]\nlabel:",
-            ["not after"],
+            "steps.excluded_intervals[0].end_s",
         ),
     ],
 )
-def test_mistakes_in_a_spec_are_named(old, new, parts):
+def test_mistakes_in_a_spec_are_reported(old, new, setting):
     assert old in SPEC
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(SpecError) as info:
         parse_spec(SPEC.replace(old, new, 1), "toy.yaml")
-    for part in [*parts, "toy.yaml, line"]:
-        assert part in str(caught.value)
+    assert info.value.setting == setting
+    assert info.value.line is not None

@@ -1,4 +1,4 @@
-"""Specs of corpora that ship features, each on a small folder in its layout."""
+"""Data specs of corpora that ship features, each on a small folder in its layout."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from feature_layouts import CLNF, DAIC_PEOPLE, daic_woz, dvlog, edaic, ewre, lmvd, mpdd
+from feature_layouts import CLNF, DAIC_SUBJECTS, daic_woz, dvlog, edaic, ewre, lmvd, mpdd
 from typer.testing import CliRunner
 
 from depmm.audit.audit import audit_manifest
@@ -17,14 +17,13 @@ from depmm.config import ExtractConfig, load_config
 from depmm.corpora.index import index_corpus
 from depmm.corpora.index_report import IndexReport
 from depmm.corpora.manifest import Manifest
-from depmm.corpora.spec import Spec, load_spec
+from depmm.corpora.spec import Spec, load_spec, specs_folder
 from depmm.media.duration import duration_s
 from depmm.media.feature_files import feature_names, read_features
 from depmm.store.extract import extract
 from depmm.store.session_file import SessionReader
 from depmm.store.sessions import SessionStore
 
-SPECS = Path(__file__).parents[2] / "data_specs"
 CONFIGS = Path(__file__).parents[2] / "experiments" / "configs"
 STORED = ExtractConfig()
 LAYOUTS: dict[str, Callable[[Path], Path]] = {
@@ -38,11 +37,11 @@ LAYOUTS: dict[str, Callable[[Path], Path]] = {
 
 
 class Indexed:
-    """A corpus of each spec, laid out and indexed once."""
+    """A small corpus in the layout of a spec, indexed once."""
 
     def __init__(self, name: str, root: Path, build: Callable[[Path], Path] | None = None):
         self.name, self.root = name, (build or LAYOUTS[name])(root)
-        self.spec: Spec = load_spec(SPECS / f"{name}.yaml")
+        self.spec: Spec = load_spec(name)
         self.manifest: Manifest
         self.report: IndexReport
         self.manifest, self.report = index_corpus(self.spec, self.root, duration_s)
@@ -73,13 +72,13 @@ class Indexed:
         return np.concatenate([rows for _, rows in read_features(self.root / path, config)])
 
     def stored(self, folder: Path, session: str) -> SessionReader:
-        person = self.sessions.loc[session, "subject"]
-        return SessionStore(folder, STORED).read(self.name, str(person), session)
+        subject = self.sessions.loc[session, "subject"]
+        return SessionStore(folder, STORED).read(self.name, str(subject), session)
 
 
 @pytest.fixture(scope="module")
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Indexed]:
-    """Corpora by name; each is made when it is first asked for."""
+    """Return corpora by name; each is made on first use."""
     base, made = tmp_path_factory.mktemp("layouts"), {}
 
     def get(name: str) -> Indexed:
@@ -91,7 +90,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Indexed
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_every_file_is_accounted_for(name, corpora):
+def test_every_file_has_a_role(name, corpora):
     corpus = corpora(name)
     assert [(item.where, item.message) for item in corpus.report.missing] == []
     assert (corpus.report.unused, corpus.report.superseded) == ((), ())
@@ -101,18 +100,18 @@ def test_every_file_is_accounted_for(name, corpora):
     assert corpus.spec.unverified
 
 
-def test_daic_woz_people_labels_and_split(corpora):
+def test_daic_woz_subjects_labels_and_split(corpora):
     corpus = corpora("daic_woz")
-    assert corpus.column("subject") == {str(n): str(n) for n in DAIC_PEOPLE}
+    assert corpus.column("subject") == {str(n): str(n) for n in DAIC_SUBJECTS}
     assert corpus.column("split") == {
         "300": "train", "318": "validation", "373": "test",
         "409": "train", "444": "test", "451": "validation",
     }  # fmt: skip
-    assert corpus.column("score") == {str(n): row[2] for n, row in DAIC_PEOPLE.items()}
+    assert corpus.column("score") == {str(n): row[2] for n, row in DAIC_SUBJECTS.items()}
     assert corpus.column("gender") == {
-        str(n): ("female", "male")[row[3]] for n, row in DAIC_PEOPLE.items()
+        str(n): ("female", "male")[row[3]] for n, row in DAIC_SUBJECTS.items()
     }
-    # 409: the score decides, the class as delivered is kept; the audit finds no contradiction
+    # 409: the label comes from the score, and the original class is kept
     labels = {"300": 0, "318": 0, "373": 1, "409": 1, "444": 0, "451": 1}
     assert corpus.column("label") == labels
     assert corpus.column("phq8_binary")["409"] == "0"
@@ -120,9 +119,9 @@ def test_daic_woz_people_labels_and_split(corpora):
     assert "label_score_mismatch" not in {item.name for item in found}
     (differs,) = [item for item in found if item.name == "original_label_mismatch"]
     assert "409 (score 10, original label 0, label 1)" in differs.message
-    assert [person[1] for person in differs.subjects] == ["409"]
+    assert [subject[1] for subject in differs.subjects] == ["409"]
     assert set(corpus.sessions["instrument"]) == {"PHQ-8"}
-    assert corpus.report.ignored == len(DAIC_PEOPLE) + 1  # HOG files, test split without scores
+    assert corpus.report.ignored == len(DAIC_SUBJECTS) + 1  # HOG files, test split without scores
 
 
 def test_daic_woz_turns_are_the_participants(corpora):
@@ -137,7 +136,7 @@ def test_daic_woz_turns_are_the_participants(corpora):
     assert corpus.starts("451") == [1.0, 2.5]
 
 
-def test_daic_woz_cuts_interruptions_and_moves_what_is_out_of_sync(corpora):
+def test_daic_woz_excludes_interruptions_and_shifts_transcripts(corpora):
     corpus = corpora("daic_woz")
     assert corpus.starts("373") == [1.0, 2.5, 350.0, 420.0]
     assert corpus.starts("444") == [1.0, 2.5, 387.0]
@@ -148,12 +147,12 @@ def test_daic_woz_cuts_interruptions_and_moves_what_is_out_of_sync(corpora):
         ("444_P/444_AUDIO.wav", "a step at 300.000 s, inside steps.excluded_intervals"),
     ]
     assert corpus.starts("318") == [35.3199, 36.8199]
-    flags = dict.fromkeys(map(str, DAIC_PEOPLE), "-")
+    flags = dict.fromkeys(map(str, DAIC_SUBJECTS), "-")
     assert corpus.column("out_of_sync") == flags | {"318": "yes"}
     assert corpus.column("interviewer_missing") == flags | {"451": "yes"}
 
 
-def test_daic_woz_streams_say_what_is_valid(corpora):
+def test_daic_woz_streams_have_invalid_values(corpora):
     corpus = corpora("daic_woz")
     voices = dict.fromkeys(("covarep", "formants"), "audio")
     faces = ("action_units", "gaze", "pose", "landmarks", "landmarks_3d")
@@ -171,13 +170,13 @@ def test_daic_woz_streams_say_what_is_valid(corpora):
         assert np.flatnonzero(np.isnan(rows).all(axis=1)).tolist() == [40]
 
 
-def test_daic_woz_lists_what_is_missing(tmp_path):
+def test_daic_woz_gaps_are_reported(tmp_path):
     root = daic_woz(tmp_path, [300, 409])
     (root / "300_P/300_TRANSCRIPT.csv").unlink()
     (root / "409_P/409_CLNF_gaze.txt").unlink()
     table = root / "train_split_Depression_AVEC2017.csv"
     table.write_text(table.read_text().replace("409,", "302,"))
-    manifest, report = index_corpus(load_spec(SPECS / "daic_woz.yaml"), root)
+    manifest, report = index_corpus(load_spec("daic_woz"), root)
     assert manifest.sessions["session"].tolist() == ["409"]
     messages = [item.message for item in report.missing]
     assert [message.split(" in ")[0] for message in messages] == [
@@ -189,7 +188,7 @@ def test_daic_woz_lists_what_is_missing(tmp_path):
 
 
 def test_daic_woz_is_extracted(tmp_path):
-    corpus = Indexed("daic_woz", tmp_path / "corpus", partial(daic_woz, people=[300]))
+    corpus = Indexed("daic_woz", tmp_path / "corpus", partial(daic_woz, subjects=[300]))
     done = extract(
         corpus.manifest, corpus.root, tmp_path / "store", STORED, workers=1, show_progress=False
     )
@@ -206,7 +205,7 @@ def test_daic_woz_is_extracted(tmp_path):
         assert np.flatnonzero(lost).tolist() == [10]
 
 
-def test_edaic_holds_daic_woz_and_decides_by_score(corpora):
+def test_edaic_contains_daic_woz_and_labels_come_from_the_score(corpora):
     corpus = corpora("edaic")
     assert corpus.column("subject") == {"300": "300", "320": "320", "600": "600"}
     assert corpus.column("daic_woz") == {"300": "yes", "320": "yes", "600": "no"}
@@ -216,7 +215,7 @@ def test_edaic_holds_daic_woz_and_decides_by_score(corpora):
     found = audit_manifest(AuditInput(corpus.manifest)).findings
     (differs,) = [item for item in found if item.name == "original_label_mismatch"]
     given, label = corpus.column("phq_binary"), corpus.column("label")
-    assert {person[1] for person in differs.subjects} == {
+    assert {subject[1] for subject in differs.subjects} == {
         name for name in given if int(given[name]) != label[name]
     }
     assert corpus.column("gender") == {"300": "male", "320": "female", "600": "female"}
@@ -258,13 +257,13 @@ def test_dvlog_minutes_end_with_the_shorter_file(corpora, tmp_path):
         np.testing.assert_array_equal(reader.read_features("landmarks", 60, 120), visual[60:120])
 
 
-def test_lmvd_numbers_are_people_and_nothing_more(corpora):
+def test_lmvd_file_numbers_are_subjects(corpora):
     corpus = corpora("lmvd")
     assert corpus.column("subject") == {"1": "1", "602": "602"}
     assert corpus.column("label") == {"1": 1, "602": 0}
     assert corpus.column("split") == {"1": "-", "602": "-"}
     assert corpus.streams() == {"openface": "face", "vggish": "audio"}
-    # the label follows from the number: no column carries it on
+    # the label follows from the number, which no column repeats
     assert set(corpus.spec.columns) == set()
     config = corpus.spec.recordings[1].features
     path = corpus.root / "Video_feature/602.csv"
@@ -275,7 +274,7 @@ def test_lmvd_numbers_are_people_and_nothing_more(corpora):
     assert corpus.manifest.steps["end_s"].round(2).tolist() == [3.84, 3.84]
 
 
-def test_mpdd_keeps_people_of_one_number_apart(corpora):
+def test_mpdd_subjects_of_two_cohorts_with_one_number_differ(corpora):
     corpus = corpora("mpdd")
     assert corpus.column("subject") == {
         name: name for name in ("Elderly-1", "Elderly-1178", "Young-1", "Young-2")
@@ -302,12 +301,12 @@ def test_mpdd_keeps_people_of_one_number_apart(corpora):
     assert duration_s(path, five) == pytest.approx(20.0)
 
 
-def test_mpdd_of_one_cohort_alone(tmp_path):
-    """Young people have no five classes, and nobody misses them."""
+def test_mpdd_with_one_cohort_has_no_gap(tmp_path):
+    """Young subjects have no five classes, which is not reported as missing."""
     root = mpdd(tmp_path / "all") / "MPDD-Young"
     (tmp_path / "young").mkdir()
     root.rename(tmp_path / "young/MPDD-Young")
-    manifest, report = index_corpus(load_spec(SPECS / "mpdd.yaml"), tmp_path / "young")
+    manifest, report = index_corpus(load_spec("mpdd"), tmp_path / "young")
     assert report.missing == ()
     assert manifest.sessions["subject"].tolist() == ["Young-1", "Young-2"]
 
@@ -333,8 +332,8 @@ def test_ewre_rows_are_words(corpora, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["daic_woz", "dvlog"])
-def test_configs_fit_the_streams(name, corpora):
-    """Streams of a config exist in its corpus and are as wide as its encoders expect."""
+def test_streams_of_configs_fit_their_encoders(name, corpora):
+    """Streams of a config exist in its corpus and have the size that its encoders expect."""
     config = load_config(CONFIGS / f"{name}_features.yaml")
     features = corpora(name).manifest.features
     assert config.data.manifest.parts[-2:] == (name, "manifest")
@@ -347,7 +346,13 @@ def test_configs_fit_the_streams(name, corpora):
 
 def test_ewre_pickled_arrays_need_the_flag(tmp_path):
     root = ewre(tmp_path / "corpus", pickled=True)
-    command = ["index", str(SPECS / "ewre.yaml"), str(root), "--out", str(tmp_path / "manifest")]
+    command = [
+        "index",
+        str(specs_folder() / "ewre.yaml"),
+        str(root),
+        "--out",
+        str(tmp_path / "manifest"),
+    ]
     refused = CliRunner().invoke(app, command)
     assert refused.exit_code == 1
     assert "voic/D002.npy" in refused.output

@@ -54,8 +54,8 @@ tables:
 SHEET = TRANSCRIPTS[: TRANSCRIPTS.index("tables:")].replace(
     "{subject}.wav", "{subject:int}.wav"
 ) + (
-    "columns: [group]\n"
-    "tables:\n  - {file: people.xlsx, join: {id: subject}, integers: [id], fields: {group: type}}\n"
+    "columns: [group]\ntables:\n  - "
+    "{file: subjects.xlsx, join: {id: subject}, integers: [id], fields: {group: type}}\n"
 )
 
 
@@ -190,7 +190,7 @@ def test_integers_are_columns_of_the_table():
 
 def test_a_sheet_is_read_as_text(tmp_path):
     rows: list[list[object]] = [[None, "id", "type"], ["remark", 7.0, 1], [None, "008", True]]
-    files: layouts.Files = {"007.wav": "", "8.wav": "", "people.xlsx": layouts.workbook(rows)}
+    files: layouts.Files = {"007.wav": "", "8.wav": "", "subjects.xlsx": layouts.workbook(rows)}
     manifest, report = index_corpus(parse_spec(SHEET, "s.yaml"), layouts.write(tmp_path, files))
     assert values_by_session(manifest.sessions, "group") == {"7": "1", "8": "true"}
     assert report.complete
@@ -204,7 +204,7 @@ def test_a_sheet_with_wrong_dimensions_is_read_whole(tmp_path):
         for name in old.namelist():
             new.writestr(name, old.read(name).replace(b'ref="A1:B3"', b'ref="A1"'))
     assert b"A1:B3" in zipfile.ZipFile(io.BytesIO(whole)).read("xl/worksheets/sheet1.xml")
-    root = layouts.write(tmp_path, {**files, "people.xlsx": cut.getvalue()})
+    root = layouts.write(tmp_path, {**files, "subjects.xlsx": cut.getvalue()})
     manifest, _ = index_corpus(parse_spec(SHEET, "s.yaml"), root)
     assert values_by_session(manifest.sessions, "group") == {"7": "a", "8": "b"}
 
@@ -219,8 +219,8 @@ def test_a_sheet_with_wrong_dimensions_is_read_whole(tmp_path):
     ],
 )
 def test_a_bad_sheet_is_refused(content, line, column, tmp_path):
-    root = layouts.write(tmp_path, {"7.wav": "", "people.xlsx": content})
+    root = layouts.write(tmp_path, {"7.wav": "", "subjects.xlsx": content})
     with pytest.raises(ManifestError) as info:
         index_corpus(parse_spec(SHEET, "s.yaml"), root)
-    assert str(info.value.file) == "people.xlsx"
+    assert str(info.value.file) == "subjects.xlsx"
     assert (info.value.line, info.value.column) == (line, column)

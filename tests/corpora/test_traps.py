@@ -1,7 +1,7 @@
-"""The traps of this field, one test each: planted, and caught where data are read or split.
+"""Common sources of invalid results, one test each: simulated, and found by reading or splitting.
 
-What belongs to metrics (AUC of hard labels, mean of batch errors, F1 of one kind for another) is
-tested in test_metrics.py; a scaler fitted on everything also in test_classical.py.
+Those of metrics (AUC of hard labels, mean of batch errors, one kind of F1 for another) are tested
+in tests of metrics, a scaler that is fitted on all data also in tests of classical models.
 """
 
 from pathlib import Path
@@ -15,6 +15,7 @@ from depmm.audit.audit import audit_manifest
 from depmm.audit.findings import AuditInput
 from depmm.audit.related_corpora import shared_subjects
 from depmm.config import ExtractConfig, SplitConfig, load_config
+from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus
 from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import Manifest, concat_manifests
 from depmm.corpora.spec import load_spec, parse_spec
@@ -22,7 +23,6 @@ from depmm.corpora.splits import SplitError, make_folds, make_split
 from depmm.data.experiment_data import load_experiment_data
 from depmm.store.extract import extract
 
-ROOT = Path(__file__).parents[2]
 SPEC = """
 name: {name}
 title: t
@@ -52,7 +52,9 @@ def index(root: Path, rows: list[tuple], name: str = "toy", video: bool = False)
     return index_corpus(parse_spec(SPEC.format(name=name), name), root)[0]
 
 
-def people(count: int = 24, visits: int = 1, gender=None, splits=("train", "validation", "test")):
+def make_rows(
+    count: int = 24, visits: int = 1, gender=None, splits=("train", "validation", "test")
+):
     return [
         (
             f"{300 + k}",
@@ -71,13 +73,14 @@ def errors(manifest: Manifest) -> dict[str, str]:
     return {f.name: f.message for f in audit.findings if f.severity == "error"}
 
 
-def test_trap_1_sessions_of_a_person_on_both_sides(tmp_path):
-    rows = people(visits=2)
+def test_trap_1_sessions_of_a_subject_on_both_sides(tmp_path):
+    rows = make_rows(visits=2)
     moved = [(*row[:4], "test") if row[:2] == ("300", 2) else row for row in rows]
     manifest = index(tmp_path / "toy", moved)
     assert "toy/300 (test and train)" in errors(manifest)["split_overlap"]
-    with pytest.raises(SplitError, match="300"):
+    with pytest.raises(SplitError) as info:
         make_split(manifest.sessions, SplitConfig(kind="official"))
+    assert info.value.subject == "300"
     for config in (SplitConfig(), SplitConfig(kind="leave_one_subject_out")):
         folds = make_folds(manifest.sessions, config)
         assert folds.groupby(["fold", "subject"])["split"].nunique().max() == 1
@@ -85,11 +88,11 @@ def test_trap_1_sessions_of_a_person_on_both_sides(tmp_path):
         assert sorted(tested["subject"]) == sorted({row[0] for row in rows})
 
 
-def test_trap_2_and_7_test_people_choose_and_scale_nothing(corpus, tmp_path):
-    """A run on other media of the test people answers the others alike, at the same threshold.
+def test_trap_2_and_7_test_subjects_choose_and_scale_nothing(corpus, tmp_path):
+    """Other media of the test subjects change no other prediction, nor the threshold.
 
-    Not with the same bits: each run has tensors of its own. Weights that change no answer, as the
-    biases of keys, follow nothing but rounding, so that answers are compared.
+    Predictions are compared within a tolerance: weights that do not change any prediction, such as
+    the biases of keys, depend on rounding alone.
     """
     from depmm.evaluation.thresholds import apply_threshold
     from depmm.runs.folder import RunFolder
@@ -113,7 +116,7 @@ def test_trap_2_and_7_test_people_choose_and_scale_nothing(corpus, tmp_path):
 
 
 def _with_noisy_tests(config, corpus, tmp_path, noise):
-    """The same experiment, but what the test people say and show is somebody else's noise."""
+    """Return the same experiment with noise as the audio of the test subjects."""
     import shutil
 
     from safetensors import safe_open
@@ -136,13 +139,13 @@ def _with_noisy_tests(config, corpus, tmp_path, noise):
     return config.model_copy(update={"data": config.data.model_copy(update={"store": store})})
 
 
-def test_trap_5_the_interviewer_is_no_step(tmp_path):
+def test_trap_5_turns_of_the_interviewer_are_not_steps(tmp_path):
     text = SPEC.format(name="toy") + (
         'steps:\n  table: {file: "{subject}_turns.csv", sep: "\\t", join: {subject: subject},\n'
         "    fields: {start: start, end: stop, text: value}, keep: {speaker: [Participant]}}\n"
     )
     root = tmp_path / "toy"
-    index(root, people(2))
+    index(root, make_rows(2))
     for subject in ("300", "301"):
         (root / f"{subject}_turns.csv").write_text(
             "start\tstop\tspeaker\tvalue\n0\t1\tEllie\thow are you\n1\t2\tParticipant\tfine\n"
@@ -155,11 +158,11 @@ def test_trap_5_the_interviewer_is_no_step(tmp_path):
 @pytest.mark.parametrize(
     ("name", "rows"),
     [
-        ("gender_shortcut", people(gender=lambda k: "female" if k % 2 else "male")),
+        ("gender_shortcut", make_rows(gender=lambda k: "female" if k % 2 else "male")),
         ("id_order_shortcut", [(f"{300 + k}", 1, 15 * (k > 11), "", "train") for k in range(24)]),
     ],
 )
-def test_trap_6_shortcuts_are_named_with_their_effect(name, rows, tmp_path):
+def test_trap_6_shortcuts_are_found_with_their_effect(name, rows, tmp_path):
     audit = audit_manifest(AuditInput(index(tmp_path / "toy", rows)))
     found = [f for f in audit.findings if f.name == name]
     assert len(found) == 1
@@ -180,16 +183,16 @@ def test_trap_9_only_training_copies_are_changed(corpus):
     assert len(data.sessions) == data.sessions["session"].nunique()  # no copy is a row
 
 
-def test_trap_10_corpora_that_share_people_are_no_test_of_each_other(tmp_path):
-    inside = index(tmp_path / "daic", people(splits=("test",)), "daic_woz")
-    around = index(tmp_path / "edaic", people(splits=("train",)), "edaic")
+def test_trap_10_corpora_that_share_subjects_cannot_test_each_other(tmp_path):
+    inside = index(tmp_path / "daic", make_rows(splits=("test",)), "daic_woz")
+    around = index(tmp_path / "edaic", make_rows(splits=("train",)), "edaic")
     found = errors(concat_manifests([inside, around]))
     assert "300" in found["related_corpora"]
 
 
-def test_trap_11_what_cannot_be_read_is_named_and_counted(tmp_path):
+def test_trap_11_unreadable_files_are_named_and_counted(tmp_path):
     root = tmp_path / "toy"
-    manifest = index(root, people(3))
+    manifest = index(root, make_rows(3))
     for subject in ("300", "301"):
         soundfile.write(root / f"{subject}_1.wav", np.full(1600, 0.1), 16000)
     (root / "301_1.wav").write_bytes((root / "301_1.wav").read_bytes()[:1000])
@@ -201,7 +204,7 @@ def test_trap_11_what_cannot_be_read_is_named_and_counted(tmp_path):
 
 def test_trap_12_face_and_voice_are_joined_by_name_not_by_order(tmp_path):
     root = tmp_path / "toy"
-    index(root, people(4), video=True)
+    index(root, make_rows(4), video=True)
     (root / "video/301_1.mp4").unlink()  # one gap, which would shift a list by one
     manifest, _ = index_corpus(parse_spec(SPEC.format(name="toy"), "toy"), root)
     for _, step in manifest.steps.iterrows():
@@ -212,14 +215,14 @@ def test_trap_12_face_and_voice_are_joined_by_name_not_by_order(tmp_path):
             assert step["face"] == f"video/{step['session']}.mp4"
 
 
-def test_delivered_labels_that_contradict_their_score_are_named(tmp_path):
-    """The label rule of E-DAIC (20 people) and of DAIC-WOZ 409."""
+def test_original_labels_that_contradict_their_score_are_named(tmp_path):
+    """The label rule of E-DAIC (20 subjects) and of DAIC-WOZ 409."""
     text = SPEC.format(name="edaic").replace("phq: score,", "phq: score, binary: binary,")
     text = text.replace(
         "score: phq}", 'score: phq, field: binary, positive: ["1"], negative: ["0"]}'
     )
     root = tmp_path / "edaic"
-    index(root, people(4))
+    index(root, make_rows(4))
     (root / "labels.csv").write_text(
         "subject,visit,score,gender,split,binary\n300,1,10,female,train,0\n301,1,15,male,train,1\n"
         "302,1,2,female,train,0\n303,1,15,male,test,1\n"
@@ -229,18 +232,25 @@ def test_delivered_labels_that_contradict_their_score_are_named(tmp_path):
     assert "303" not in errors(manifest)["label_score_mismatch"]
 
 
-def test_the_demo_itself_falls_into_none(corpus):
-    manifest, _ = index_corpus(
-        load_spec(ROOT / "data_specs/ewre_simulated.yaml"), corpus.recordings
-    )
+def test_the_demo_has_no_audit_error(corpus):
+    manifest, _ = index_corpus(load_spec("ewre_simulated"), corpus.recordings)
     assert errors(manifest) == {}
 
 
-def test_who_is_in_two_corpora():
-    def people(*keys: str) -> pd.DataFrame:
-        return pd.DataFrame([key.split("/") for key in keys], columns=["corpus", "subject"])
+def test_subjects_of_two_corpora_with_the_same_ids_are_found():
+    def keys(*names: str) -> pd.DataFrame:
+        return pd.DataFrame([name.split("/") for name in names], columns=["corpus", "subject"])
 
-    learned = people("daic_woz/300", "daic_woz/301", "own/1", "mpdd_2025/7")
-    asked = people("edaic/300_P", "edaic/302", "own/1", "own/01", "other/300", "mpdd_2026/7")
-    found = shared_subjects(asked, learned)
-    assert found.to_numpy().tolist() == [["edaic", "300_P"], ["own", "1"]]
+    others = keys("daic_woz/300", "daic_woz/301", "toy/1", "mpdd_2025/7")
+    subjects = keys("edaic/300_P", "edaic/302", "toy/1", "toy/01", "other/300", "mpdd_2026/7")
+    shared = shared_subjects(subjects, others)
+    assert shared.to_numpy().tolist() == [["edaic", "300_P"], ["toy", "1"]]
+
+
+def test_subjects_of_corpora_that_a_manifest_relates_are_found():
+    related = RelatedCorpus(corpus="second", same_ids=True, reason="the same study")
+    facts = {"first": CorpusFacts(related_corpora=[related])}
+    subjects = pd.DataFrame({"corpus": ["second"] * 2, "subject": ["S1", "S2"]})
+    others = pd.DataFrame({"corpus": ["first"], "subject": ["01"]})
+    assert shared_subjects(subjects, others).empty
+    assert shared_subjects(subjects, others, facts)["subject"].tolist() == ["S1"]

@@ -147,7 +147,7 @@ def test_the_example_of_the_documentation_is_simulated_without_gaps(tmp_path):
     for session, rows in manifest.steps.groupby("session"):
         assert list(rows["text"]) == truth["sessions"][session]["words"]
         assert rows["valence"].notna().all()
-    header = (tmp_path / "c/people.csv").read_text().splitlines()[0]
+    header = (tmp_path / "c/subjects.csv").read_text().splitlines()[0]
     assert header == "id;sex;age;postcode"
     units = next((tmp_path / "c").rglob("openface/*.csv")).read_text().splitlines()
     assert units[0].endswith("AU16_r,AU17_r")
