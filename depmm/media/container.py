@@ -13,9 +13,9 @@ file checks that it *was* the end. A :class:`MediaError` is raised when
 - an MPEG program stream (``.mpg``), which states no duration, holds an incomplete picture: all its
   streams are decoded strictly, also when only the sound is read.
 
-An MPEG program stream that is cut exactly between two pictures cannot be told from a shorter
-recording. A window that ends before the fault is read without an error, because all of it is
-present.
+An MPEG program stream that is cut exactly between two pictures cannot be distinguished from a
+shorter recording. A window that ends before the fault is read without an error, because all of it
+is present.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The MediaPipe face model: where it is found, and its download."""
+"""The MediaPipe face model: search and download."""
 
 import hashlib
 import os

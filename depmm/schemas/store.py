@@ -1,4 +1,4 @@
-"""Tables beside the sessions of a store: its index and what could not be extracted."""
+"""Tables of a store: the index of its sessions, and what could not be extracted."""
 
 from depmm.schemas.table import Column, TableSchema
 
@@ -30,6 +30,6 @@ FAILURES = TableSchema(
         Column("stage", "str", "audio, face, the name of a feature stream, or session"),
         Column("file", "str", "File relative to the root of the recordings; several with commas"),
         Column("cause", "str", "What is wrong"),
-        Column("remedy", "str", "What to do about it; empty where nothing general can be said"),
+        Column("remedy", "str", "What to do about it; empty if there is no general advice"),
     ),
 )

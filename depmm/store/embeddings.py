@@ -1,4 +1,4 @@
-"""Precomputed embeddings of frozen encoders, beside the store that they were computed from.
+"""Precomputed embeddings of frozen encoders, in the folder of the store.
 
 The file of a session is ``<store>/embeddings/<key>/``, named like that of the session. It holds
 ``embedding`` (L', K) float32, one row per step that has the modality, and ``present`` (L,) bool,

@@ -237,7 +237,7 @@ def _in_processes(
 
 
 def _in_single_process(job: SessionJob) -> tuple[list[Failure], bool]:
-    """Extract a session in a process of its own; if it ends that process, it is a failure."""
+    """Extract a session in a separate process; if the process ends, that is a failure."""
     try:
         return next(_in_processes([job], 1))[1]
     except BrokenProcessPool:

@@ -1,8 +1,8 @@
-"""Tables beside the sessions of a store: ``index.parquet`` and ``failures.parquet``.
+"""Tables of a store: ``index.parquet`` and ``failures.parquet``.
 
-Both are made from the session files and from a note beside each session of which something could
-not be extracted. So processes on several machines need not exchange messages, and a table that was
-lost is complete again after the next run.
+Both are computed from the session files and from a file ``<session>.<hash>.failed.json`` of each
+session of which something could not be extracted. So processes on several computers need not
+exchange messages, and a table that was lost is complete again after the next run.
 """
 
 import json
@@ -92,7 +92,7 @@ def read_index(store: SessionStore) -> pd.DataFrame:
     Raises
     ------
     StoreError
-        If nothing was extracted there, or ``index.parquet`` has other columns.
+        If nothing was extracted into the store, or ``index.parquet`` has other columns.
     """
     index = _read_table(store, INDEX)
     if index is None:
@@ -101,12 +101,12 @@ def read_index(store: SessionStore) -> pd.DataFrame:
             file=store.url,
             remedy="Run depmm extract, or correct data.store.",
         )
-    own = index["settings_hash"] == store.settings_hash
-    return index[own].drop(columns="settings_hash")
+    same_settings = index["settings_hash"] == store.settings_hash
+    return index[same_settings].drop(columns="settings_hash")
 
 
 def read_failures(store: SessionStore) -> pd.DataFrame:
-    """Read what could not be extracted, of all manifests extracted there.
+    """Read what could not be extracted, of all manifests of the store.
 
     Parameters
     ----------
@@ -140,13 +140,13 @@ def has_failures(store: SessionStore, key: SessionKey) -> bool:
     Returns
     -------
     bool
-        Whether there is a note of failures beside the session.
+        Whether the last extraction of the session recorded failures.
     """
     return bool(store.filesystem.exists(_failure_path(store, key)))
 
 
 def record_failures(store: SessionStore, key: SessionKey, failures: Sequence[Failure]) -> None:
-    """Write the failures of a session beside its file, or remove those of an earlier run.
+    """Write the failures of a session, or remove those of an earlier run.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def stored_summary(store: SessionStore, key: SessionKey, source_hash: str) -> di
     Returns
     -------
     dict or None
-        The summary; None if the session is missing, damaged or was made from other sources.
+        The summary; None if the session is missing, damaged or was extracted from other sources.
     """
     if not store.has(*key):
         return None

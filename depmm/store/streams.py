@@ -41,7 +41,7 @@ def extract_streams(
     Returns
     -------
     streams : dict of str to dict
-        ``rate_hz``, ``columns`` and ``width`` of each stream that could be read.
+        ``rate_hz``, ``columns`` and ``n_features`` of each stream that could be read.
     failures : list of tuple
         Name of the stream, file and error of what could not be read.
     """
@@ -89,7 +89,7 @@ def _extract_file(
     empty = []
     blocks = read_features(root / path, reader, allow_pickle)
     for position, times, values in cut_rows(blocks, [windows[step] for step in steps]):
-        summary["width"] = values.shape[1]
+        summary["n_features"] = values.shape[1]
         if earlier and earlier != summary:
             raise MediaError(
                 path,

@@ -34,7 +34,7 @@ def test_the_store_holds_the_rows_of_each_step(feature_corpus):
         assert reader.summary["streams"]["voice"] == {
             "rate_hz": 100.0,
             "columns": ["f0", "vuv", "energy"],
-            "width": 3,
+            "n_features": 3,
         }
         assert reader.step_rows("voice").tolist() == [[0, 100], [100, 200]]
         assert reader.step_rows("units").tolist() == [[0, 10], [10, 20]]
