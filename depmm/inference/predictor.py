@@ -367,8 +367,8 @@ def _validation_warnings(result: dict[str, Any]) -> list[QualityWarning]:
     return [
         QualityWarning(
             "few_validation_subjects",
-            f"The probability is calibrated on {subjects} validation subjects; with fewer than "
-            f"{FEW_SUBJECTS} a temperature is hardly determined.",
+            f"The probability is calibrated on {subjects} validation subjects; the "
+            f"estimate of the temperature is unreliable with fewer than {FEW_SUBJECTS}.",
         )
     ]
 
