@@ -51,6 +51,13 @@ def load_config(config: Experiment | Path | str, overrides: Iterable[str] | None
         If the file does not exist or is not YAML, if its bases are circular, if a setting is
         unknown or its value cannot be used, if the config is of a classical baseline, or if it has
         a ``tuning`` section.
+
+    Examples
+    --------
+    >>> import depmm
+    >>> config = depmm.load_config("demo", ["training.epochs=3"])
+    >>> config.training.epochs
+    3
     """
     experiment = load_experiment(config, overrides)
     if not isinstance(experiment, Config):

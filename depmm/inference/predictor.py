@@ -57,9 +57,11 @@ class Predictor:
 
     Examples
     --------
-    >>> prediction = Predictor("runs/demo").predict("interview.mp4")  # doctest: +SKIP
-    >>> prediction.probability, prediction.interval  # doctest: +SKIP
-    (0.71, (0.55, 0.86))
+    >>> import depmm
+    >>> predictor = depmm.Predictor("runs/demo")
+    >>> prediction = predictor.predict("reading.mp4", window_s=0.8, aligned=True)
+    >>> 0 <= prediction.probability <= 1
+    True
     """
 
     def __init__(self, run: Path | str, device: str | None = None) -> None:

@@ -111,6 +111,20 @@ class DepressionModel(PreTrainedModel):
     ----------
     config : DepressionConfig
         What the model consists of.
+
+    Examples
+    --------
+    >>> import depmm
+    >>> import torch
+    >>> model = depmm.DepressionModel.from_pretrained("runs/demo")
+    >>> output = model(
+    ...     audio=torch.zeros(1, 3, 16_000),
+    ...     audio_length=torch.tensor([[16_000, 16_000, 8_000]]),
+    ...     face=torch.zeros(1, 3, 4, 3, 56, 56, dtype=torch.uint8),
+    ...     face_length=torch.tensor([[4, 4, 2]]),
+    ... )
+    >>> output.prediction.shape
+    torch.Size([1])
     """
 
     config_class = DepressionConfig

@@ -79,8 +79,10 @@ def cross_validate(
     Examples
     --------
     >>> import depmm
-    >>> run = depmm.cross_validate("emodb_negative", seeds=(0, 1, 2))  # doctest: +SKIP
-    >>> depmm.evaluate(run)  # doctest: +SKIP
+    >>> settings = ["split={kind: k_fold, folds: 2}", "training.epochs=1", "name=folds"]
+    >>> run = depmm.cross_validate("demo", settings)
+    >>> sorted(path.name for path in run.glob("seed-*"))
+    ['seed-0-fold-0', 'seed-0-fold-1']
     """
     config = load_experiment(config, overrides)
     accelerator = accelerator or build_accelerator(config)

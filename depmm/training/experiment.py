@@ -47,8 +47,9 @@ def train(
     Examples
     --------
     >>> import depmm
-    >>> run = depmm.train("demo", ["training.epochs=3", "name=short"])  # doctest: +SKIP
-    >>> depmm.evaluate(run)  # doctest: +SKIP
+    >>> run = depmm.train("demo", ["training.epochs=1", "name=short"])
+    >>> run.name
+    'short'
     """
     config = load_config(config, overrides)
     run = RunFolder(config.out / config.name)

@@ -112,6 +112,13 @@ def explain(
         If a method is unknown, the split has no session, or no encoder allows Grad-CAM.
     RunError
         If the folder holds no finished run.
+
+    Examples
+    --------
+    >>> import depmm
+    >>> report = depmm.explain("runs/demo")
+    >>> "attributions" in report.rows
+    True
     """
     run = Path(run)
     with ParquetStream(run, list(EXPLANATIONS.values())) as stream:

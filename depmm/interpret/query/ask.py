@@ -57,7 +57,10 @@ def ask(run: Path | str, question: str, **options: Any) -> pd.DataFrame:
 
     Examples
     --------
-    >>> ask("runs/demo", "words-by-label", valence="negative", top=5)  # doctest: +SKIP
+    >>> import depmm
+    >>> words = depmm.ask("runs/demo", "words-by-label", top=3, permutations=99)
+    >>> len(words)
+    3
     """
     function = _get_question(question)
     known = _get_options(function)
