@@ -31,6 +31,19 @@ TOY_FILES: dict[str, str | bytes] = {
     "labels.csv": "subject,visit,score,gender\nS1,1,13,F\nS1,2,14,F\nS2,1,63,M\n",
 }
 
+TWO_SOURCES = (
+    HEAD
+    + """\
+recordings:
+  - {pattern: "v/{subject}_{take}.mp4", modalities: [audio, face]}
+  - {pattern: "a/**/{subject}_{take}.wav", modalities: [audio]}
+  - {pattern: "f/{subject}_{take}.mp4", modalities: [face]}
+session: "{subject}"
+required_modalities: [audio, face]
+steps: {order: [take], expected: {take: [2, 10]}}
+"""
+)
+
 
 def replace_text(text: str, *pairs: tuple[str, str]) -> str:
     """Replace parts of a text, each of which must be in it."""

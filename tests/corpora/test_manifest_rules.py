@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from corpus_samples import make_session_table, make_small_manifest, make_step_table
+from corpus_samples import make_small_manifest
 
 from depmm.corpora.errors import ManifestError
-from depmm.corpora.manifest import build_manifest, validate
+from depmm.corpora.manifest import validate
 from depmm.corpora.manifest_rules import check_id, parse_reader
 
 
@@ -87,22 +87,6 @@ def test_a_score_without_instrument_is_refused():
     with pytest.raises(ManifestError) as info:
         validate(manifest)
     assert (info.value.column, info.value.value) == ("score", 20)
-
-
-@pytest.mark.parametrize(("column", "value"), [("subject", 1), ("label", 0.5)])
-def test_wrong_types_are_refused(column, value):
-    row = {"subject": "1", "session": "1", "instrument": "group", column: value}
-    sessions = make_session_table([row])
-    with pytest.raises(ManifestError) as info:
-        build_manifest(sessions, make_step_table(sessions))
-    assert info.value.column == column
-
-
-def test_a_missing_column_is_refused():
-    sessions = make_session_table([{"subject": "1", "session": "1"}])
-    with pytest.raises(ManifestError) as info:
-        build_manifest(sessions, make_step_table(sessions).drop(columns="start_s"))
-    assert info.value.column == "start_s"
 
 
 def test_a_reader_that_is_not_json_is_refused():
