@@ -59,17 +59,14 @@ def original_label_mismatch(inputs: AuditInput) -> Iterator[Finding]:
         At most one warning per corpus.
     """
     sessions = inputs.manifest.sessions
-    if "original_label" not in sessions:
-        return
-    original = pd.to_numeric(sessions["original_label"]).astype("Int8")
-    for corpus, rows in sessions.assign(original=original).groupby("corpus"):
-        known = rows.dropna(subset=["original", "label"])
-        different = known[known["original"] != known["label"]]
+    for corpus, rows in sessions.groupby("corpus"):
+        known = rows.dropna(subset=["original_label", "label"])
+        different = known[known["original_label"] != known["label"]]
         if different.empty:
             continue
         names = [
             f"{'/'.join(row[key] for key in SESSION_KEY)} (score {row['score']:g}, original label "
-            f"{row['original']}, label {row['label']})"
+            f"{row['original_label']}, label {row['label']})"
             for _, row in different.iterrows()
         ]
         yield Finding(
@@ -153,7 +150,4 @@ def _session_cut_offs(sessions: pd.DataFrame) -> pd.Series:
     usual = sessions["instrument"].map(
         lambda name: INSTRUMENTS[name].cut_off if name in INSTRUMENTS else None
     )
-    cut_offs = pd.to_numeric(usual)
-    if "cut_off" in sessions:
-        cut_offs = pd.to_numeric(sessions["cut_off"]).fillna(cut_offs)
-    return cut_offs
+    return sessions["cut_off"].fillna(usual.astype("float64"))

@@ -1,12 +1,14 @@
 """Manifest, store and config joined: the sessions of an experiment with target and split."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from depmm.config import Config, DataConfig, Experiment, SplitConfig, StepsConfig, TargetConfig
+from depmm.corpora.corpus_facts import CorpusFacts
 from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY, read_manifest
 from depmm.corpora.splits import make_folds, make_split
 from depmm.data.dataset import SessionDataset
@@ -32,12 +34,15 @@ class ExperimentData:
         Lowest and highest score or level; (0, 1) for classes.
     excluded : dict of str to int
         Number of excluded sessions of the manifest by reason.
+    facts : mapping of str to CorpusFacts
+        What the data specs state about the corpora, such as related corpora.
     """
 
     sessions: pd.DataFrame
     dataset: SessionDataset
     score_range: tuple[float, float]
     excluded: dict[str, int]
+    facts: Mapping[str, CorpusFacts] = field(default_factory=dict)
 
     def indices(self, split: str) -> list[int]:
         """Give the indices of the sessions of a split.
@@ -113,7 +118,7 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
     sessions = describe_sessions(sessions, steps, stored["audio_s"].reset_index(drop=True))
     dataset = SessionDataset(sessions, store, data, config.seed, masks)
     counts = {reason: count for reason, count in excluded.items() if count}
-    return ExperimentData(sessions, dataset, score_range, counts)
+    return ExperimentData(sessions, dataset, score_range, counts, manifest.facts)
 
 
 def _has_modality(sessions: pd.DataFrame, data: DataConfig) -> pd.Series:

@@ -1,6 +1,7 @@
 """Training subjects of a run used for initialisation: its weights depend on their recordings."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,7 @@ import yaml
 
 from depmm.audit.findings import abbreviate
 from depmm.audit.related_corpora import shared_subjects
+from depmm.corpora.corpus_facts import CorpusFacts
 from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.corpora.splits import read_split
 from depmm.runs.folder import RunError, RunFolder
@@ -52,7 +54,9 @@ def find_training_subjects(folder: Path) -> pd.DataFrame | None:
     return pd.concat(tables).drop_duplicates(ignore_index=True)
 
 
-def check_initialization(folder: Path, sessions: pd.DataFrame) -> None:
+def check_initialization(
+    folder: Path, sessions: pd.DataFrame, facts: Mapping[str, CorpusFacts] | None = None
+) -> None:
     """Refuse initial weights that depend on subjects who are tested.
 
     A warning is logged if the weights depend on validation subjects, or if the run does not say on
@@ -64,6 +68,8 @@ def check_initialization(folder: Path, sessions: pd.DataFrame) -> None:
         Folder of the run whose weights are used.
     sessions : DataFrame
         Columns corpus, subject and split of the sessions of the new run.
+    facts : mapping of str to CorpusFacts, optional
+        What the manifest of the new run states about its corpora: which ones share subjects.
 
     Raises
     ------
@@ -79,7 +85,7 @@ def check_initialization(folder: Path, sessions: pd.DataFrame) -> None:
         )
         return
     subjects = sessions.drop_duplicates(SUBJECT_KEY)
-    test = shared_subjects(subjects.loc[subjects["split"] == "test", SUBJECT_KEY], known)
+    test = shared_subjects(subjects.loc[subjects["split"] == "test", SUBJECT_KEY], known, facts)
     if len(test):
         split = RunFolder(folder).split
         raise RunError(
@@ -92,7 +98,7 @@ def check_initialization(folder: Path, sessions: pd.DataFrame) -> None:
         )
     trained = known[known["split"] == "train"]
     validation = subjects.loc[subjects["split"] == "validation", SUBJECT_KEY]
-    shared = shared_subjects(validation, trained)
+    shared = shared_subjects(validation, trained, facts)
     if len(shared):
         logger.warning(
             "training.init_from: %d validation subjects (%s) are training subjects of %s: "

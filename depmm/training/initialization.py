@@ -49,7 +49,7 @@ def initialize_weights(
         for name, path in settings.weights.items()
     ]
     if settings.init_from is not None:
-        check_initialization(settings.init_from, data.sessions)
+        check_initialization(settings.init_from, data.sessions, data.facts)
         reports.append(load_run(model, settings.init_from))
     for report in reports:
         logger.info("%s", report)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus
 from depmm.corpora.splits import write_split
 from depmm.runs.folder import RunError, RunFolder
 from depmm.runs.lineage import check_initialization, find_training_subjects
@@ -50,6 +51,18 @@ def test_a_test_subject_that_the_weights_depend_on_is_refused(first, subject):
     assert info.value.setting == "training.init_from"
     assert info.value.file == first
     assert info.value.value == [("c", subject)]
+
+
+def test_a_test_subject_of_a_related_corpus_is_refused(first):
+    related = RelatedCorpus(corpus="c", same_ids=True, reason="the same study")
+    facts = {"other": CorpusFacts(related_corpora=[related])}
+    renamed = sessions({"1": "test", "x": "train", "y": "validation"}).assign(corpus="other")
+    split = RunFolder(first).split
+    split.write_text(split.read_text().replace("c,a,", "c,01,"))
+    check_initialization(first, renamed)
+    with pytest.raises(RunError) as info:
+        check_initialization(first, renamed, facts)
+    assert info.value.value == [("other", "1")]
 
 
 @pytest.mark.parametrize(
