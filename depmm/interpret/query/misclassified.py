@@ -52,10 +52,14 @@ def find_misclassified(
             remedy="This question needs a corpus whose steps have a text (steps.parquet).",
         )
     errors = _list_errors(steps, predictions).head(sessions)
-    found = _compare_with_others(steps).merge(errors[SESSION_KEY], on=SESSION_KEY)
-    found = found[found["towards"] > 0].sort_values(["towards", "word"], ascending=[False, True])
-    found = found.groupby(SESSION_KEY).head(words).drop(columns=["towards", "label"])
-    return errors.merge(found, on=SESSION_KEY, how="left", sort=False)
+    words_of_errors = _compare_with_others(steps).merge(errors[SESSION_KEY], on=SESSION_KEY)
+    words_of_errors = words_of_errors[words_of_errors["towards"] > 0].sort_values(
+        ["towards", "word"], ascending=[False, True]
+    )
+    words_of_errors = (
+        words_of_errors.groupby(SESSION_KEY).head(words).drop(columns=["towards", "label"])
+    )
+    return errors.merge(words_of_errors, on=SESSION_KEY, how="left", sort=False)
 
 
 def _list_errors(steps: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:

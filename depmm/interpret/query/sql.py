@@ -125,7 +125,7 @@ def read_table(run: Path, name: str, text: str, parameters: Sequence[Any] = ()) 
     Raises
     ------
     QuestionError
-        If the file does not exist, is damaged, or lacks a column.
+        If the file does not exist, is damaged, or has no such column.
     """
     import duckdb
 

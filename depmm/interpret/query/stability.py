@@ -103,14 +103,14 @@ def correlate_modalities(
     comparable = select_comparable(attributions, MODALITIES, stratify_by)
     by_subject = _correlate_steps(comparable)
     test = (draws, confidence, seed)
-    found = [
+    rows_by_kind = [
         ("words", "all", *_correlate_words(pivot_measures(rows, MODALITIES), *test)),
         ("steps", "all", *_average(by_subject, *test)),
     ]
     for name, label in (("positive", 1), ("negative", 0)):
         subset = by_subject[by_subject["label"] == label]
-        found.append(("steps", name, *_average(subset, *test)))
-    return pd.DataFrame(found, columns=["over", "subjects", *_Correlation._fields])
+        rows_by_kind.append(("steps", name, *_average(subset, *test)))
+    return pd.DataFrame(rows_by_kind, columns=["over", "subjects", *_Correlation._fields])
 
 
 def correlate_models(

@@ -140,9 +140,9 @@ def test_tokens_map_back_to_steps_by_hand():
             ]
             assert here["head"].tolist() == [0] * len(token) + [1] * len(token)
             assert here["step"].tolist() == list(token) * 2
-            places = list(token.values())
+            tokens = list(token.values())
             for name, values in (("selected", own), ("sparsity", sparsity)):
-                expected = values[row][:, places].flatten().float()
+                expected = values[row][:, tokens].flatten().float()
                 np.testing.assert_allclose(here[name].astype(float), expected, atol=1e-5)
 
 

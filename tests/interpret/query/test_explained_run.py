@@ -48,8 +48,10 @@ def test_unknown_values_are_rejected(run):
 
 def test_confounds_need_gender_and_no_stratification(run, tmp_path):
     tables = make_tables()
-    people = tables["predictions"]
-    tables["predictions"] = people.assign(gender=people["y_true"].map({1: "female", 0: "male"}))
+    predictions = tables["predictions"]
+    tables["predictions"] = predictions.assign(
+        gender=predictions["y_true"].map({1: "female", 0: "male"})
+    )
     uneven = write_run(tmp_path / "uneven", tables)
     assert len(list_confounds(uneven, None)) == 1
     assert list_confounds(uneven, "gender") == []
