@@ -19,6 +19,7 @@ from depmm.media.errors import MediaError
 from depmm.media.voice_activity import (
     DIGITAL_SILENCE_DB,
     FRAME_S,
+    GRAIN,
     HOP_S,
     LOUD_PERCENTILE,
     frame_levels,
@@ -27,7 +28,6 @@ from depmm.media.voice_activity import (
 FULL_SCALE = 32_767 / 32_768  # of 16 bits: the largest sample
 QUIET_PERCENTILE = 10.0  # of the frame levels: pauses take more of speech than that
 FRAME, HOP = round(FRAME_S * SAMPLE_RATE), round(HOP_S * SAMPLE_RATE)  # samples
-GRAIN = 80  # samples; ``frame_levels`` completes a frame that lacks less than this at the end
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ class SoundMeter:
         if not self._n_samples:
             return None
         levels = [*self._levels]
-        if not levels or len(self._rest) > FRAME - GRAIN:  # the last frame may be cut a little
+        # the last frame may lack less than a grain, which ``frame_levels`` completes
+        if not levels or len(self._rest) > FRAME - GRAIN:
             levels.append(frame_levels([self._rest]))
         quiet, loud = np.percentile(np.concatenate(levels), [QUIET_PERCENTILE, LOUD_PERCENTILE])
         clipped = self._n_clipped / self._n_samples

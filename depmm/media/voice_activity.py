@@ -14,7 +14,7 @@ from depmm.config import SAMPLE_RATE
 FRAME_S, HOP_S = 0.025, 0.010
 LOUD_PERCENTILE = 95.0  # of the frame levels: the level of speech in a recording
 DIGITAL_SILENCE_DB = -80.0  # re full scale: a recording whose loud level is lower has no sound
-_GRAIN = 80  # samples (5 ms): frame and hop are whole numbers of grains
+GRAIN = 80  # samples (5 ms), of which frame and hop are multiples; levels are computed from grains
 
 
 def speech_segments(waveform: np.ndarray, silence_db: float, min_silence_s: float) -> np.ndarray:
@@ -60,13 +60,13 @@ def frame_levels(blocks: Iterable[np.ndarray]) -> np.ndarray:
     rest = np.zeros(0, np.float64)
     for block in blocks:
         rest = np.concatenate([rest, block.astype(np.float64)])
-        whole = len(rest) // _GRAIN * _GRAIN
-        grains.append((rest[:whole].reshape(-1, _GRAIN) ** 2).mean(axis=1))
+        whole = len(rest) // GRAIN * GRAIN
+        grains.append((rest[:whole].reshape(-1, GRAIN) ** 2).mean(axis=1))
         rest = rest[whole:]
     if len(rest):
         grains.append(np.array([(rest**2).mean()]))
     energy = np.concatenate(grains) if grains else rest
-    width, hop = round(FRAME_S * SAMPLE_RATE / _GRAIN), round(HOP_S * SAMPLE_RATE / _GRAIN)
+    width, hop = round(FRAME_S * SAMPLE_RATE / GRAIN), round(HOP_S * SAMPLE_RATE / GRAIN)
     if len(energy) > width:
         energy = np.lib.stride_tricks.sliding_window_view(energy, width)[::hop].mean(axis=1)
     elif len(energy):

@@ -7,7 +7,7 @@ from session_data import tiny_config
 from depmm.corpora.manifest import read_manifest, write_manifest
 from depmm.data.errors import DataError
 from depmm.data.experiment_data import load_experiment_data
-from depmm.data.targets import labelled_sessions
+from depmm.data.targets import labelled_sessions, scale_target, stratification_classes
 
 
 def test_sessions_without_a_target_are_counted(corpus):
@@ -32,3 +32,32 @@ def test_a_column_without_any_value_is_an_error(corpus, tmp_path):
     with pytest.raises(DataError) as info:
         load_experiment_data(tiny_config(corpus, f"data.manifest={tmp_path}"))
     assert (info.value.setting, info.value.column) == ("target.column", "label")
+
+
+def test_levels_are_named_after_their_instrument(corpus):
+    target = tiny_config(corpus, "target={kind: levels, column: score}").target
+    sessions = corpus.manifest.sessions.head(4).assign(
+        target=[0.0, 14.0, 20.0, 63.0], instrument="BDI-II"
+    )
+    levels, score_range = scale_target(sessions, target)
+    assert levels["target"].tolist() == [0, 1, 2, 3]
+    assert score_range == (0.0, 3.0)
+    assert set(levels["instrument"]) == {"BDI-II level"}
+
+
+def test_a_score_outside_of_the_range_is_an_error(corpus):
+    target = tiny_config(corpus, "target={kind: severity, column: score}").target
+    sessions = corpus.manifest.sessions.head(2).assign(target=[5.0, 64.0], instrument="BDI-II")
+    with pytest.raises(DataError) as info:
+        scale_target(sessions, target)
+    assert (info.value.setting, info.value.value) == ("target.range", 64.0)
+    assert info.value.session == sessions["session"].iloc[1]
+
+
+def test_folds_are_stratified_by_class_or_by_the_median_score(corpus):
+    sessions = corpus.manifest.sessions.head(4).assign(target=[0.0, 1.0, 1.0, 0.0])
+    binary = stratification_classes(sessions, tiny_config(corpus).target)
+    assert binary.tolist() == [0, 1, 1, 0]
+    severity = tiny_config(corpus, "target={kind: severity, column: score}").target
+    scores = sessions.assign(target=[3.0, 20.0, 9.0, 30.0])
+    assert stratification_classes(scores, severity).tolist() == [0, 1, 0, 1]
