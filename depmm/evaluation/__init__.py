@@ -1,0 +1,1 @@
+"""Evaluation: predictions tables, baselines, thresholds, subgroups and comparison of runs."""

@@ -21,13 +21,11 @@ from depmm.evaluation.stats.calibrators import (
     fit_calibrators,
     validation_rows,
 )
-from depmm.evaluation.stats.conformal_sets import (
-    ALPHAS,
-    fit_label_sets,
+from depmm.evaluation.stats.conformal_intervals import (
     fit_severity_intervals,
-    predict_label_sets,
     predict_severity_intervals,
 )
+from depmm.evaluation.stats.conformal_sets import ALPHAS, fit_label_sets, predict_label_sets
 from depmm.evaluation.stats.severity_metrics import severity_bands
 from depmm.evaluation.stats.venn_abers import venn_abers
 

@@ -2,6 +2,7 @@
 
 from depmm.schemas.explanations import EXPLANATIONS
 from depmm.schemas.manifest import FEATURES, FOLDS, SESSIONS, SPLIT, STEPS
+from depmm.schemas.predictions import PREDICTIONS
 from depmm.schemas.runs import HISTORY, TUNING
 from depmm.schemas.simulation import LABELS, WORDS
 from depmm.schemas.store import FAILURES, INDEX
@@ -20,6 +21,7 @@ ALL: dict[str, TableSchema] = {
             HISTORY,
             INDEX,
             LABELS,
+            PREDICTIONS,
             SESSIONS,
             SPLIT,
             STEPS,

@@ -30,11 +30,8 @@ from depmm.evaluation.stats.binary_metrics import confusion
 from depmm.evaluation.stats.bootstrap import ResampledSessions, count_sessions, resample_sessions
 from depmm.evaluation.stats.calibration import measure_calibration
 from depmm.evaluation.stats.calibrators import CalibrationError
-from depmm.evaluation.stats.conformal_sets import (
-    ALPHAS,
-    measure_label_sets,
-    measure_severity_intervals,
-)
+from depmm.evaluation.stats.conformal_intervals import measure_severity_intervals
+from depmm.evaluation.stats.conformal_sets import ALPHAS, measure_label_sets
 from depmm.evaluation.stats.metrics import HEADLINE
 from depmm.evaluation.stats.risk_coverage import measure_gate_std, measure_risk_coverage
 from depmm.evaluation.stats.weighted_sums import unit_weights

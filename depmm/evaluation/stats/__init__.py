@@ -1,0 +1,1 @@
+"""Statistics: metrics, BCa intervals, paired tests, calibration, conformal sets, risk-coverage."""

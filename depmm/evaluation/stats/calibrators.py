@@ -92,7 +92,7 @@ class IsotonicCalibration:
         ndarray, shape (N,)
             Calibrated probabilities.
         """
-        return np.interp(np.asarray(y_prob, dtype=float), self.knots, self.levels)
+        return np.asarray(np.interp(np.asarray(y_prob, dtype=float), self.knots, self.levels))
 
 
 Calibrator = TemperatureScaling | IsotonicCalibration

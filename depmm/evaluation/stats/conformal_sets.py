@@ -1,7 +1,7 @@
-"""Split-conformal prediction sets of labels and prediction intervals of severity.
+"""Split-conformal prediction sets of labels.
 
 The nonconformity of predictions is measured on validation subjects. The set of a new subject holds
-every label (or score) whose nonconformity is at most the quantile of the validation subjects for
+every label whose nonconformity is at most the quantile of the validation subjects for
 the coverage ``1 - alpha``.
 
 The unit is the subject. Sessions of one subject are not exchangeable with those of another, so that
@@ -16,7 +16,7 @@ If there are too few validation subjects for ``alpha``, the set is unbounded: it
 
 References
 ----------
-Papadopoulos et al., "Inductive confidence machines for regression", ECML 2002. Vovk, Gammerman and
+Vovk, Gammerman and
 Shafer, "Algorithmic Learning in a Random World", 2005, Ch. 4 (Mondrian). Lei et al.,
 "Distribution-free predictive inference for regression", JASA 113(523), 2018, Alg. 2. Introduction:
 Angelopoulos and Bates, "Conformal prediction: a gentle introduction", FnT in Machine Learning
@@ -30,7 +30,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from depmm.corpora.instruments import INSTRUMENTS
 from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.calibrators import validation_rows
@@ -248,7 +247,7 @@ def measure_label_sets(
     return {
         "alpha": alpha,
         "coverage": {
-            name: _coverage(shares, subjects[name], tested.confidence)
+            name: measured_coverage(shares, subjects[name], tested.confidence)
             for name, shares in covered.items()
         },
         "sizes": dict(zip(("empty", "one", "both"), np.mean(sizes, axis=0), strict=True)),
@@ -262,145 +261,27 @@ def measure_label_sets(
     }
 
 
-def score_range(rows: pd.DataFrame) -> tuple[float, float] | None:
-    """Look up the lowest and highest score of the instrument of rows.
+def measured_coverage(
+    shares: list[float], subjects: int, confidence: float
+) -> dict[str, Any] | None:
+    """Average the coverage over seeds, with Wilson's interval.
+
+    A bootstrap interval of a coverage of 1 would have no width.
 
     Parameters
     ----------
-    rows : DataFrame
-        Rows with a column instrument.
+    shares : list of float
+        Share of covered subjects in each seed.
+    subjects : int
+        Number of subjects.
+    confidence : float
+        Confidence level of the interval.
 
     Returns
     -------
-    tuple of float or None
-        Lowest and highest score; None where there is no single known instrument.
+    dict or None
+        ``value``, ``ci_low``, ``ci_high`` and ``subjects``; None without subjects.
     """
-    if "instrument" not in rows or len(names := rows["instrument"].dropna().unique()) != 1:
-        return None
-    scale = INSTRUMENTS.get(str(names[0]))
-    if scale is None or scale.lowest is None or scale.highest is None:
-        return None
-    return scale.lowest, scale.highest
-
-
-def fit_severity_intervals(
-    predictions: pd.DataFrame, alpha: float
-) -> dict[tuple[int, int], ConformalQuantile]:
-    """Fit the quantiles of the absolute residual, for each (fold, seed).
-
-    Parameters
-    ----------
-    predictions : DataFrame
-        Checked predictions; only validation rows are read.
-    alpha : float
-        Share of the subjects that may not be covered.
-
-    Returns
-    -------
-    dict of (int, int) to ConformalQuantile
-        Half of the width of the intervals, by fold and seed.
-
-    Raises
-    ------
-    CalibrationError
-        If a (fold, seed) has no validation rows.
-
-    References
-    ----------
-    Lei et al., "Distribution-free predictive inference for regression", JASA 113(523), 2018, Alg.
-    2.
-    """
-    return {
-        key: conformal_quantile(
-            max_per_subject(rows, np.abs(rows["score"] - rows["score_pred"])), alpha
-        )
-        for key, rows in validation_rows(predictions, "score", "score_pred")
-    }
-
-
-def predict_severity_intervals(
-    rows: pd.DataFrame,
-    fitted: dict[tuple[int, int], ConformalQuantile],
-    bounds: tuple[float, float] | None = None,
-) -> pd.DataFrame:
-    """Compute the prediction interval of each row.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Columns fold, seed and score_pred.
-    fitted : dict of (int, int) to ConformalQuantile
-        Quantiles of ``fit_severity_intervals``.
-    bounds : tuple of float, optional
-        Lowest and highest possible score, to which the intervals are clipped.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``low`` and ``high``, in points.
-    """
-    keys = zip(rows["fold"], rows["seed"], strict=True)
-    half = np.array([fitted[int(fold), int(seed)].value for fold, seed in keys])
-    score = rows["score_pred"].to_numpy(float)
-    lowest, highest = bounds or (-np.inf, np.inf)
-    return pd.DataFrame(
-        {
-            "low": np.clip(score - half, lowest, highest),
-            "high": np.clip(score + half, lowest, highest),
-        },
-        index=rows.index,
-    )
-
-
-def measure_severity_intervals(
-    predictions: pd.DataFrame, tested: ResampledSessions, alpha: float
-) -> dict[str, Any]:
-    """Measure coverage and width of the prediction intervals of tested sessions.
-
-    Parameters
-    ----------
-    predictions : DataFrame
-        Checked predictions.
-    tested : ResampledSessions
-        Their tested rows.
-    alpha : float
-        Share of the subjects that may not be covered.
-
-    Returns
-    -------
-    dict
-        ``coverage`` (``all``), ``unbounded`` and ``min_subjects`` as in ``measure_label_sets``;
-        ``width``: mean over sessions, in points, infinite where intervals are; ``bounds`` of the
-        instrument or None; ``fits``: the quantiles.
-    """
-    fitted = fit_severity_intervals(predictions, alpha)
-    bounds = score_range(predictions[predictions["split"] == "test"])
-    shares, widths, subjects = [], [], 0
-    for rows in tested.seeds.values():
-        intervals = predict_severity_intervals(rows, fitted, bounds)
-        low, high = intervals["low"], intervals["high"]
-        # a residual of exactly the quantile is covered in spite of rounding
-        inside = rows["score"].between(low - ROUNDING, high + ROUNDING)
-        whole = max_per_subject(rows, ~inside) == 0
-        shares.append(whole.mean())
-        widths.append(float((high - low).mean()))
-        subjects = max(subjects, len(whole))
-    return {
-        "alpha": alpha,
-        "coverage": {"all": _coverage(shares, subjects, tested.confidence)},
-        "width": float(np.mean(widths)),
-        "bounds": bounds,
-        "unbounded": any(quantile.unbounded for quantile in fitted.values()),
-        "min_subjects": next(iter(fitted.values())).min_subjects,
-        "fits": [
-            {"fold": fold, "seed": seed, "half_width": q.value, "subjects": q.subjects}
-            for (fold, seed), q in fitted.items()
-        ],
-    }
-
-
-def _coverage(shares: list[float], subjects: int, confidence: float) -> dict[str, Any] | None:
-    """Mean over seeds with Wilson's interval; a bootstrap of a share of 1 would have no width."""
     if not shares:
         return None
     interval = wilson_interval(float(np.mean(shares)) * subjects, subjects, confidence)

@@ -112,7 +112,7 @@ def paired_permutation_test(
         per_seed = [
             metric(twice, both, first) - metric(twice, both, second) for both in np.hstack([a, b])
         ]
-        return np.mean(per_seed, axis=0)
+        return np.asarray(np.mean(per_seed, axis=0))
 
     observed = difference(np.zeros((1, len(y)), dtype=np.uint8))[0]
     if not np.isfinite(observed):

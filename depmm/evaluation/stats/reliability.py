@@ -194,7 +194,7 @@ def _bin_indices(mass: Array, bins: int) -> NDArray[np.integer]:
     """Bin of each distinct probability, in ascending order, by the middle of its mass; (D, V)."""
     total = mass.sum(axis=1, keepdims=True)
     middle = (np.cumsum(mass, axis=1) - mass / 2) * bins
-    return np.minimum((middle / np.maximum(total, 1)).astype(int), bins - 1)
+    return np.asarray(np.minimum((middle / np.maximum(total, 1)).astype(int), bins - 1))
 
 
 def _binned_error(prob: Array, weights: Array, positives: Array, bins: int) -> Array:
@@ -205,4 +205,5 @@ def _binned_error(prob: Array, weights: Array, positives: Array, bins: int) -> A
     surplus = mass * prob[order][starts] - sum_runs(positives[:, order], starts)
     flat_index = _bin_indices(mass, bins) + bins * np.arange(len(mass))[:, None]
     sums = np.bincount(flat_index.ravel(), weights=surplus.ravel(), minlength=bins * len(mass))
-    return np.abs(sums.reshape(len(mass), bins)).sum(axis=1) / weights.sum(axis=1)
+    error = np.abs(sums.reshape(len(mass), bins)).sum(axis=1) / weights.sum(axis=1)
+    return np.asarray(error)

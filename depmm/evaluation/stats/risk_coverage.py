@@ -144,7 +144,8 @@ def measure_risk_coverage(tested: ResampledSessions) -> dict[str, Any]:
 
 
 def _error(rows: pd.DataFrame) -> Array:
-    return (rows["y_true"].to_numpy(float) != rows["y_pred"].to_numpy(float)).astype(float)
+    wrong = rows["y_true"].to_numpy(float) != rows["y_pred"].to_numpy(float)
+    return np.asarray(wrong, dtype=float)
 
 
 def _confidence(rows: pd.DataFrame) -> Array:
@@ -165,7 +166,7 @@ def terciles(values: ArrayLike) -> NDArray[np.int64]:
         0, 1 or 2.
     """
     middle = rankdata(np.asarray(values, dtype=float)) - 0.5
-    return np.minimum(3 * middle // len(middle), 2).astype(np.int64)
+    return np.asarray(np.minimum(3 * middle // len(middle), 2), dtype=np.int64)
 
 
 def measure_gate_std(tested: ResampledSessions, target: str) -> dict[str, Any] | None:
@@ -204,14 +205,15 @@ def measure_gate_std(tested: ResampledSessions, target: str) -> dict[str, Any] |
     measured, predicted = pair
 
     def error(rows: pd.DataFrame) -> Array:
-        return np.abs(rows[measured].to_numpy(float) - rows[predicted].to_numpy(float))
+        return np.asarray(np.abs(rows[measured].to_numpy(float) - rows[predicted].to_numpy(float)))
 
     def error_of_third(third: int) -> Callable[[pd.DataFrame, Weights], Array]:
         def mean_error(rows: pd.DataFrame, weights: Weights) -> Array:
             counts = weights * (terciles(rows["gate_std"]) == third)
             total = counts.sum(axis=1).astype(float)
             undefined = np.full(len(total), np.nan)
-            return np.divide(counts @ error(rows), total, out=undefined, where=total > 0)
+            mean = np.divide(counts @ error(rows), total, out=undefined, where=total > 0)
+            return np.asarray(mean)
 
         return mean_error
 

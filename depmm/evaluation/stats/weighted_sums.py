@@ -196,7 +196,8 @@ def sum_runs(values: Array, starts: NDArray[np.intp]) -> Array:
         return values
     if len(starts) == 1:
         return values.sum(axis=1, keepdims=True)
-    return np.add.reduceat(values, starts, axis=1)
+    sums: Array = np.add.reduceat(values, starts, axis=1)
+    return sums
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from simulated_predictions import (
     simulated_predictions,
 )
 
-from depmm.evaluation.stats import conformal_sets, reliability
+from depmm.evaluation.stats import conformal_intervals, conformal_sets, reliability
 from depmm.evaluation.stats.calibrators import (
     CalibrationError,
     apply_calibrators,
@@ -80,9 +80,9 @@ def test_nothing_is_fitted_on_the_test(method):
     for key, one in maps.items():
         assert asdict(again[key]) == nearly(asdict(one))
     assert conformal_sets.fit_label_sets(given, 0.1) == conformal_sets.fit_label_sets(other, 0.1)
-    assert conformal_sets.fit_severity_intervals(
+    assert conformal_intervals.fit_severity_intervals(
         given, 0.1
-    ) == conformal_sets.fit_severity_intervals(other, 0.1)
+    ) == conformal_intervals.fit_severity_intervals(other, 0.1)
 
 
 def test_a_map_belongs_to_its_fold():
@@ -109,7 +109,7 @@ def test_validation_rows_are_needed_and_of_both_classes():
         fit_calibrators(without, "temperature")
     assert (info.value.column, info.value.value) == ("y_prob", (0, 0))
     with pytest.raises(CalibrationError) as info:
-        conformal_sets.fit_severity_intervals(without, 0.1)
+        conformal_intervals.fit_severity_intervals(without, 0.1)
     assert info.value.column == "score_pred"
     positives = given[(given["split"] != "validation") | (given["y_true"] == 1)]
     for fit in (

@@ -1,0 +1,153 @@
+"""Keys of ``metrics.json``, the result of an evaluation, for the docs and the tests.
+
+In a path, ``*`` stands for any key (a metric, a subgroup, ...) and ``[]`` for the items of a list.
+Undefined numbers are null. An *interval* is an object with ``value``, ``ci_low``, ``ci_high``
+(bounds of the confidence interval), ``n_undefined`` (bootstrap replicates in which the value is
+undefined), ``method`` (BCa, percentile or Wilson) and ``reason`` (why it is not BCa). A
+*proportion* is an object with ``value``, ``ci_low`` and ``ci_high`` (Wilson) and may have
+``subjects``. *Counts* are an object with ``sessions``, ``subjects`` and, for binary targets,
+``positive_sessions``. A *verdict* is an object with ``outcome`` (better, not shown to be better,
+worse, undefined) and ``text``.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+KeyType = Literal[
+    "str", "int", "float", "bool", "list", "object", "interval", "proportion", "counts", "verdict"
+]
+FIELDS: dict[str, tuple[str, ...]] = {
+    "interval": ("value", "ci_low", "ci_high", "n_undefined", "method", "reason"),
+    "proportion": ("value", "ci_low", "ci_high", "subjects"),
+    "counts": ("sessions", "subjects", "positive_sessions"),
+    "verdict": ("outcome", "text"),
+}
+
+
+@dataclass(frozen=True)
+class JsonKey:
+    """One key of a JSON file.
+
+    Attributes
+    ----------
+    path : str
+        Keys from the root, joined by dots; ``*`` is any key and ``[]`` the items of a list.
+    type : str
+        Type of the value; ``object`` is an object with keys that are not listed one by one.
+    meaning : str
+        What the value is, without a full stop.
+    """
+
+    path: str
+    type: KeyType
+    meaning: str
+
+
+_CALIBRATION = "calibration.binary.*"
+_SETS = "calibration.*.conformal.[]"
+
+METRICS_JSON: tuple[JsonKey, ...] = (
+    JsonKey("schema_version", "int", "Version of these keys"),
+    JsonKey("kind", "str", "``run``; the file of a comparison has ``comparison``"),
+    JsonKey("unit", "str", "Unit of every metric: ``session`` or ``subject``"),
+    JsonKey("targets", "list", "``binary``, ``severity`` or both"),
+    JsonKey("corpora", "list", "Corpora of the tested sessions"),
+    JsonKey("instrument", "str", "Instrument of the tested sessions, null if there is not one"),
+    JsonKey("verdict", "verdict", "Verdict over the headline metrics of all targets"),
+    JsonKey("metrics.*", "interval", "Metric, mean over seeds; a key of ``METRICS``"),
+    JsonKey("metrics.*.baseline", "interval", "Best constant, or chance; null without baseline"),
+    JsonKey("metrics.*.baseline.name", "str", "Name of this baseline"),
+    JsonKey("metrics.*.gain", "interval", "Paired difference to it; positive is better"),
+    JsonKey("metrics.*.verdict", "verdict", "Whether the gain is above 0"),
+    JsonKey("metrics.*.per_seed.*", "float", "Metric of each seed, if there are several"),
+    JsonKey("baselines.*.*", "interval", "Each constant baseline in each metric"),
+    JsonKey("covariate_baselines.*.baselines.*.columns", "list", "Covariates of the baseline"),
+    JsonKey("covariate_baselines.*.baselines.*.metrics.*", "interval", "Metric of the baseline"),
+    JsonKey(
+        "covariate_baselines.*.baselines.*.metrics.*.gain",
+        "interval",
+        "Paired difference of the model to the baseline; positive: the model is better",
+    ),
+    JsonKey(
+        "covariate_baselines.*.baselines.*.metrics.*.verdict", "verdict", "Whether it is above 0"
+    ),
+    JsonKey("covariate_baselines.*.not_possible.*", "str", "Why a baseline cannot be fitted"),
+    JsonKey("confusion", "object", "``tn``, ``fp``, ``fn``, ``tp``, mean over seeds; ``per_seed``"),
+    JsonKey("levels.names", "list", "Severity levels of the instrument, the mildest first"),
+    JsonKey("levels.counts", "list", "Sessions by measured (row) and predicted (column) level"),
+    JsonKey("thresholds.[].fold", "int", "Fold of a decision threshold"),
+    JsonKey("thresholds.[].seed", "int", "Seed of a decision threshold"),
+    JsonKey("thresholds.[].value", "float", "Decision threshold"),
+    JsonKey("thresholds.[].source", "str", "How it was chosen on validation sessions"),
+    JsonKey("counts.*", "counts", "Counts of each split over all folds"),
+    JsonKey("protocol.[].fold", "int", "Fold of a training"),
+    JsonKey("protocol.[].seed", "int", "Seed of a training"),
+    JsonKey("protocol.[].*", "counts", "Counts of each split of the training"),
+    JsonKey("protocol.[].baseline_source.*", "str", "Split of the constants of each target"),
+    JsonKey("assumed", "list", "Defaults of missing columns of the predictions table"),
+    JsonKey("untested.sessions", "int", "Sessions of the folds that no fold tests"),
+    JsonKey("untested.which", "list", "Their ids"),
+    JsonKey("folds", "list", "Tested folds"),
+    JsonKey("seeds", "list", "Tested seeds, or repetitions of the folds"),
+    JsonKey("repeats", "int", "How often the folds of a seed test each session"),
+    JsonKey("subgroups.*.*", "counts", "Counts of each subgroup, by grouping"),
+    JsonKey("subgroups.*.*.*", "interval", "Headline metric of the subgroup"),
+    JsonKey("subgroups.*.*.*.undefined", "str", "Why there is no value, or null"),
+    JsonKey("subgroup_gaps.[].grouping", "str", "Grouping of a gap between subgroups"),
+    JsonKey("subgroup_gaps.[].metric", "str", "Metric of the gap"),
+    JsonKey("subgroup_gaps.[].compared", "list", "Subgroups that are compared"),
+    JsonKey("subgroup_gaps.[].between", "list", "Two subgroups, or largest and smallest of more"),
+    JsonKey("subgroup_gaps.[].value", "float", "Difference of the metric between them"),
+    JsonKey("subgroup_gaps.[].ci_low", "float", "Lower bound of the interval of two subgroups"),
+    JsonKey("subgroup_gaps.[].ci_high", "float", "Upper bound of the interval of two subgroups"),
+    JsonKey("subgroup_gaps.[].exchanged", "str", "What the permutation test exchanges"),
+    JsonKey("subgroup_gaps.[].p", "float", "p value of the permutation test"),
+    JsonKey("subgroup_gaps.[].p_adjusted", "float", "p value after Holm's correction"),
+    JsonKey("subgroup_gaps.[].outcome", "str", "``shown``, ``not shown`` or ``undefined``"),
+    JsonKey("subgroup_gaps.[].undefined", "str", "Why there is no value or p value, or null"),
+    JsonKey("not_grouped.*", "str", "Why there are no subgroups of a grouping"),
+    JsonKey("task_by_valence.*.*", "counts", "Counts by task and valence"),
+    JsonKey("task_by_valence.*.*.*", "interval", "Headline metric by task and valence"),
+    JsonKey("task_by_valence.*.*.*.undefined", "str", "Why there is no value, or null"),
+    JsonKey("calibration.binary.bins", "int", "Number of bins of the calibration error"),
+    JsonKey(f"{_CALIBRATION}.ece", "interval", "Adaptive ECE ``before`` and after scaling"),
+    JsonKey(f"{_CALIBRATION}.brier", "interval", "Brier score before and after scaling"),
+    JsonKey(f"{_CALIBRATION}.log_loss", "interval", "Log-loss before and after scaling"),
+    JsonKey(f"{_CALIBRATION}.ece_if_calibrated.mean", "float", "ECE of calibrated probabilities"),
+    JsonKey(f"{_CALIBRATION}.ece_if_calibrated.upper", "float", "Its 95 % quantile"),
+    JsonKey(f"{_CALIBRATION}.reliability.[].prob_min", "float", "Lowest probability of a bin"),
+    JsonKey(f"{_CALIBRATION}.reliability.[].prob_max", "float", "Highest probability of the bin"),
+    JsonKey(f"{_CALIBRATION}.reliability.[].mean", "float", "Mean probability of the bin"),
+    JsonKey(f"{_CALIBRATION}.reliability.[].positives", "proportion", "Share of positives in it"),
+    JsonKey(f"{_CALIBRATION}.reliability.[].rows", "int", "Rows of the bin, over seeds"),
+    JsonKey(f"{_CALIBRATION}.reliability.[].sessions", "int", "Sessions of the bin"),
+    JsonKey(f"{_CALIBRATION}.reliability.[].subjects", "int", "Subjects of the bin"),
+    JsonKey(f"{_CALIBRATION}.gain.*", "interval", "Paired decrease of a measure by scaling"),
+    JsonKey(f"{_CALIBRATION}.fits", "list", "Calibrator of each fold and seed"),
+    JsonKey(f"{_CALIBRATION}.unavailable", "str", "Why a calibrator cannot be fitted"),
+    JsonKey("calibration.binary.risk_coverage.aurc", "interval", "Area under risk-coverage"),
+    JsonKey("calibration.binary.risk_coverage.risk", "interval", "Error of all decisions"),
+    JsonKey("calibration.binary.risk_coverage.gain", "interval", "Paired difference, risk - aurc"),
+    JsonKey("calibration.binary.risk_coverage.curve.coverage", "list", "Coverages of the curve"),
+    JsonKey("calibration.binary.risk_coverage.curve.risk", "list", "Mean risk over seeds at them"),
+    JsonKey(f"{_SETS}.alpha", "float", "1 minus the coverage of a conformal set or interval"),
+    JsonKey(f"{_SETS}.coverage.*", "proportion", "Measured coverage by class (0, 1) and of all"),
+    JsonKey(f"{_SETS}.sizes.*", "float", "Share of sessions whose set is empty, has one, or both"),
+    JsonKey(f"{_SETS}.width", "float", "Mean width of the intervals, points"),
+    JsonKey(f"{_SETS}.bounds", "list", "Lowest and highest score of the instrument"),
+    JsonKey(f"{_SETS}.unbounded", "bool", "Whether a fold has too few validation subjects"),
+    JsonKey(f"{_SETS}.min_subjects", "int", "Validation subjects (of a class) that are needed"),
+    JsonKey(f"{_SETS}.fits", "list", "Conformal quantile of each fold and seed"),
+    JsonKey("calibration.*.conformal.unavailable", "str", "Why sets cannot be fitted"),
+    JsonKey("calibration.*.gate_std.error", "str", "Definition of the error of a prediction"),
+    JsonKey("calibration.*.gate_std.mean", "float", "Mean standard deviation under gate samples"),
+    JsonKey("calibration.*.gate_std.spearman", "interval", "Rank correlation of it and the error"),
+    JsonKey("calibration.*.gate_std.terciles.*", "interval", "Mean error by thirds of it"),
+    JsonKey("bootstrap.unit", "str", "What is resampled: ``subject``"),
+    JsonKey("bootstrap.method", "str", "Method of the intervals: ``BCa``"),
+    JsonKey("bootstrap.n_bootstrap", "int", "Number of bootstrap replicates"),
+    JsonKey("bootstrap.confidence", "float", "Confidence level of the intervals"),
+    JsonKey("bootstrap.seed", "int", "Seed of the bootstrap"),
+    JsonKey("bootstrap.subjects_by_stratum.*", "int", "Subjects of each stratum"),
+    JsonKey("warnings", "list", "Limitations of the evaluation, sentences"),
+)

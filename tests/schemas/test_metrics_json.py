@@ -1,0 +1,73 @@
+"""The documented keys of metrics.json are those that an evaluation returns."""
+
+import pytest
+from report_predictions import make_predictions
+
+from depmm.evaluation.reports.content import evaluate_predictions
+from depmm.schemas.metrics_json import FIELDS, METRICS_JSON
+
+OPAQUE = ("list", "object")
+
+
+def leaves(value, path=()):
+    """Paths of all values of a JSON object, with [] for the items of lists."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from leaves(item, (*path, key))
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for item in value:
+            yield from leaves(item, (*path, "[]"))
+    else:
+        yield path, value
+
+
+def documented_paths():
+    """Documented paths of values, with the key that documents each and whether it is a subtree."""
+    for key in METRICS_JSON:
+        path = tuple(key.path.split("."))
+        if key.type in FIELDS:
+            for field in FIELDS[key.type]:
+                yield (*path, field), key, False
+        else:
+            yield path, key, key.type in OPAQUE
+
+
+def matches(pattern, path, subtree):
+    if len(path) < len(pattern) or (len(path) > len(pattern) and not subtree):
+        return False
+    return all(p in ("*", name) for p, name in zip(pattern, path, strict=False))
+
+
+@pytest.fixture(scope="module")
+def contents():
+    table = make_predictions(subjects=60, folds=2, seeds=(0, 1))
+    table["gate_std"] = 0.1 + 0.01 * table.index
+    order = table.groupby(["corpus", "subject", "session"]).ngroup()
+    table["task"] = order.map(lambda n: ("reading", "interview")[n // 2 % 2])
+    table["valence"] = order.map(lambda n: ("positive", "negative")[n // 4 % 2])
+    table["duration_s"] = 10.0 + order
+    minimal = table[(table["split"] == "test") & (table["seed"] == 0)]
+    minimal = minimal[["subject", "session", "y_true", "y_prob"]]
+    return [
+        evaluate_predictions(table, n_bootstrap=20, confidence=0.9),
+        evaluate_predictions(minimal, n_bootstrap=20, confidence=0.9),
+    ]
+
+
+def test_every_key_is_documented(contents):
+    documented = list(documented_paths())
+    for content in contents:
+        for path, value in leaves(content):
+            if value in (None, []) and any(
+                len(p) > len(path) and matches(p[: len(path)], path, False)
+                for p, _, _ in documented
+            ):
+                continue  # an object that is null, or a list without objects
+            assert any(matches(p, path, subtree) for p, _, subtree in documented), path
+
+
+def test_every_documented_key_occurs(contents):
+    paths = [path for content in contents for path, _ in leaves(content)]
+    for key in METRICS_JSON:
+        patterns = [(p, subtree) for p, k, subtree in documented_paths() if k is key]
+        assert any(matches(p, path, subtree) for p, subtree in patterns for path in paths), key.path
