@@ -1,6 +1,6 @@
 """Facts about a corpus that its tables cannot show: related corpora, and missing subject ids.
 
-A data spec states them, ``corpora.json`` beside the tables of a manifest keeps them, and the audit
+A data spec states them, ``corpora.json`` next to the tables of a manifest keeps them, and the audit
 and the check of initial weights read them.
 """
 

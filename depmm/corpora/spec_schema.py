@@ -69,7 +69,7 @@ class Table(Settings):
     @property
     def place(self) -> str:
         """Name of the table in messages."""
-        return self.file or f"the spec's own rows ({', '.join(self.fields)})"
+        return self.file or f"the rows in the spec ({', '.join(self.fields)})"
 
 
 def join_field(text: str) -> str:

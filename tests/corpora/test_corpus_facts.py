@@ -52,8 +52,8 @@ def test_a_joined_manifest_has_the_facts_of_all_corpora(tmp_path):
     second = indexed(tmp_path, "second_b", "without_subject_ids: only videos are named")
     both = concat_manifests([first, second])
     assert both.facts["second_b"].without_subject_ids == "only videos are named"
-    found = list(relations_between(both.facts, "second_b", "first"))
-    assert [(corpus, other) for corpus, other, _ in found] == [("first", "second_b")]
+    relations = list(relations_between(both.facts, "second_b", "first"))
+    assert [(corpus, other) for corpus, other, _ in relations] == [("first", "second_b")]
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"a": {"unknown_key": 1}}'])

@@ -274,7 +274,7 @@ def test_ravdess_layout(tmp_path):
     assert manifest.sessions[["session", "emotion", "gender"]].to_numpy().tolist() == [
         ["02-angry", "angry", "female"]
     ]
-    # normal before strong; the silent 02 video gives the face beside the sound of 03
+    # normal before strong; the silent 02 video gives the face to the sound of 03
     assert manifest.steps[["task", "text", "audio", "face"]].to_numpy().tolist() == [
         ["normal", "Dogs are sitting by the door", names[3], names[4]],
         ["strong", "Kids are talking by the door", names[0], names[0]],

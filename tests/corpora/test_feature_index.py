@@ -75,8 +75,8 @@ def test_windows_overlap_and_end_with_the_shortest_file(tmp_path):
     for path in root.glob("*_turns.csv"):
         path.unlink()
     manifest, _ = index_corpus(spec, root, duration_s)
-    found = manifest.steps[["start_s", "end_s"]].to_numpy().tolist()
-    assert found == [[0.0, 1.5], [1.0, 2.5], [2.0, 3.5], [3.0, 4.0]]
+    windows = manifest.steps[["start_s", "end_s"]].to_numpy().tolist()
+    assert windows == [[0.0, 1.5], [1.0, 2.5], [2.0, 3.5], [3.0, 4.0]]
 
 
 def test_windows_of_a_recording(tmp_path):

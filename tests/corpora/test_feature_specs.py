@@ -115,9 +115,9 @@ def test_daic_woz_subjects_labels_and_split(corpora):
     labels = {"300": 0, "318": 0, "373": 1, "409": 1, "444": 0, "451": 1}
     assert corpus.column("label") == labels
     assert corpus.column("phq8_binary")["409"] == "0"
-    found = audit_manifest(AuditInput(corpus.manifest)).findings
-    assert "label_score_mismatch" not in {item.name for item in found}
-    (differs,) = [item for item in found if item.name == "original_label_mismatch"]
+    findings = audit_manifest(AuditInput(corpus.manifest)).findings
+    assert "label_score_mismatch" not in {item.name for item in findings}
+    (differs,) = [item for item in findings if item.name == "original_label_mismatch"]
     assert "409 (score 10, original label 0, label 1)" in differs.message
     assert [subject[1] for subject in differs.subjects] == ["409"]
     assert set(corpus.sessions["instrument"]) == {"PHQ-8"}
@@ -128,11 +128,11 @@ def test_daic_woz_turns_are_the_participants(corpora):
     corpus = corpora("daic_woz")
     steps = corpus.manifest.steps
     assert not steps["text"].str.contains("how are you|that's good|sync", regex=True).any()
-    own = steps[steps["session"] == "300"]
-    assert own[["start_s", "end_s"]].to_numpy().tolist() == [[1.0, 2.0], [2.5, 3.5]]
-    assert own["text"].tolist() == ["i'm good", 'he said "fine" <laughter>']
-    assert set(own["audio"]) == {"300_P/300_AUDIO.wav"}
-    assert own["face"].isna().all()
+    turns = steps[steps["session"] == "300"]
+    assert turns[["start_s", "end_s"]].to_numpy().tolist() == [[1.0, 2.0], [2.5, 3.5]]
+    assert turns["text"].tolist() == ["i'm good", 'he said "fine" <laughter>']
+    assert set(turns["audio"]) == {"300_P/300_AUDIO.wav"}
+    assert turns["face"].isna().all()
     assert corpus.starts("451") == [1.0, 2.5]
 
 
@@ -212,8 +212,8 @@ def test_edaic_contains_daic_woz_and_labels_come_from_the_score(corpora):
     assert corpus.column("split") == {"300": "validation", "320": "train", "600": "test"}
     assert corpus.column("label") == {"300": 0, "320": 1, "600": 1}
     assert corpus.column("phq_binary") == {"300": "0", "320": "0", "600": "1"}
-    found = audit_manifest(AuditInput(corpus.manifest)).findings
-    (differs,) = [item for item in found if item.name == "original_label_mismatch"]
+    findings = audit_manifest(AuditInput(corpus.manifest)).findings
+    (differs,) = [item for item in findings if item.name == "original_label_mismatch"]
     given, label = corpus.column("phq_binary"), corpus.column("label")
     assert {subject[1] for subject in differs.subjects} == {
         name for name in given if int(given[name]) != label[name]

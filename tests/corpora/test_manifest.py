@@ -106,7 +106,7 @@ def test_written_tables_fit_their_schemas(tmp_path):
         fields = pyarrow.parquet.read_schema(tmp_path / schema.file)
         assert fields.names[: len(schema.names)] == schema.names
         types = {"string": "str", "double": "float64"}
-        found = [str(fields.field(name).type) for name in schema.names]
-        assert [types.get(name, name) for name in found] == [
+        types_in_file = [str(fields.field(name).type) for name in schema.names]
+        assert [types.get(name, name) for name in types_in_file] == [
             column.dtype for column in schema.columns
         ]

@@ -65,8 +65,8 @@ def test_validation_subjects_are_sampled_when_a_file_has_none(tmp_path):
     full.replace({"split": {"validation": "train"}}).to_csv(path, index=False)
     filed = SplitConfig(kind="file", file=path, validation=0.3)
     for fold, split in enumerate(make_splits(SESSIONS_OF_23, filed)):
-        own = full[full["fold"] == fold]
-        assert subjects_in(split, "test") == subjects_in(own, "test")
+        rows = full[full["fold"] == fold]
+        assert subjects_in(split, "test") == subjects_in(rows, "test")
         assert len(subjects_in(split, "validation")) == 5  # of 15 or 16: 0.3 of each class
 
 

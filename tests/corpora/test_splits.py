@@ -88,11 +88,11 @@ def test_validation_subjects_are_sampled_from_strata(kind, seed):
     config = SplitConfig(kind=kind, seed=seed, fold=3, validation=0.25)
     everyone = sessions.drop_duplicates(["corpus", "subject"]).drop(columns="split")
     rest = everyone.merge(make_split(sessions, config)).query("split != 'test'")
-    for _, own in rest.groupby("label"):
-        chosen = own[own["split"] == "validation"]
-        assert len(chosen) == max(1, round(0.25 * len(own)))
-        for _, gender in own.groupby("gender", dropna=False):
-            share = len(gender) * len(chosen) / len(own)
+    for _, members in rest.groupby("label"):
+        chosen = members[members["split"] == "validation"]
+        assert len(chosen) == max(1, round(0.25 * len(members)))
+        for _, gender in members.groupby("gender", dropna=False):
+            share = len(gender) * len(chosen) / len(members)
             assert abs((gender["split"] == "validation").sum() - share) < 1
 
 

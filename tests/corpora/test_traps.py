@@ -164,11 +164,11 @@ def test_trap_5_turns_of_the_interviewer_are_not_steps(tmp_path):
 )
 def test_trap_6_shortcuts_are_found_with_their_effect(name, rows, tmp_path):
     audit = audit_manifest(AuditInput(index(tmp_path / "toy", rows)))
-    found = [f for f in audit.findings if f.name == name]
-    assert len(found) == 1
-    assert found[0].severity in ("warning", "error")
-    assert abs(found[0].effect_size) > 0.9
-    assert found[0].p_adjusted < 0.01
+    findings = [f for f in audit.findings if f.name == name]
+    assert len(findings) == 1
+    assert findings[0].severity in ("warning", "error")
+    assert abs(findings[0].effect_size) > 0.9
+    assert findings[0].p_adjusted < 0.01
 
 
 def test_trap_9_only_training_copies_are_changed(corpus):
@@ -186,8 +186,8 @@ def test_trap_9_only_training_copies_are_changed(corpus):
 def test_trap_10_corpora_that_share_subjects_cannot_test_each_other(tmp_path):
     inside = index(tmp_path / "daic", make_rows(splits=("test",)), "daic_woz")
     around = index(tmp_path / "edaic", make_rows(splits=("train",)), "edaic")
-    found = errors(concat_manifests([inside, around]))
-    assert "300" in found["related_corpora"]
+    messages = errors(concat_manifests([inside, around]))
+    assert "300" in messages["related_corpora"]
 
 
 def test_trap_11_unreadable_files_are_named_and_counted(tmp_path):

@@ -143,8 +143,8 @@ def test_steps_without_valence_take_that_of_their_word(tmp_path):
         },
     )
     manifest, report = index_corpus(load_spec(tmp_path / "specs" / "toy.yaml"), tmp_path / "data")
-    found = [None if pd.isna(value) else value for value in manifest.steps["valence"]]
-    assert found == ["negative", "neutral", None, None, "positive", None, None, "positive"]
+    valences = [None if pd.isna(value) else value for value in manifest.steps["valence"]]
+    assert valences == ["negative", "neutral", None, None, "positive", None, None, "positive"]
     assert [(item.kind, item.where) for item in report.missing] == [
         ("word", "A.wav"), ("word", "B.wav"),
     ]  # fmt: skip
