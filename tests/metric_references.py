@@ -42,7 +42,7 @@ SCORES = {
 BANDS = {"quadratic_kappa": lambda a, b: sk.cohen_kappa_score(a, b, weights="quadratic")}
 
 
-def resampled(rng, n, draws=25):
-    """Rows drawn with replacement, and the same draws as counts."""
-    rows = rng.integers(0, n, (draws, n))
+def resampled(rng, n, n_replicates=25):
+    """Rows sampled with replacement, and the same replicates as counts."""
+    rows = rng.integers(0, n, (n_replicates, n))
     return rows, np.stack([np.bincount(r, minlength=n) for r in rows])

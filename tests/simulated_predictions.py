@@ -44,7 +44,7 @@ def resample(predictions, n_bootstrap=100):
 
 
 def two_fold_predictions():
-    """Two folds of one seed; probabilities of fold 1 live on another scale."""
+    """Two folds of one seed; the probabilities of fold 1 are a tenth of those of fold 0."""
     rows = []
     for fold, scale in ((0, 1.0), (1, 0.1)):
         for split, numbers in (

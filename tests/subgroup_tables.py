@@ -9,7 +9,7 @@ from depmm.evaluation.stats.bootstrap import resample_sessions
 
 
 def subject_table(labels, decided, **columns):
-    """One tested session a subject, whose probability says what was decided."""
+    """One tested session per subject, with a probability on the side of the decision."""
     table = pd.DataFrame({"y_true": labels, "y_pred": decided, **columns})
     return table.assign(
         corpus="c",
@@ -26,21 +26,23 @@ def resample(table, n_bootstrap=50):
     return resample_sessions(table, n_bootstrap, 0.95, 0)
 
 
-def find_gap(found, grouping, metric="balanced_accuracy"):
-    own = [e for e in found["subgroup_gaps"] if (e["grouping"], e["metric"]) == (grouping, metric)]
-    assert len(own) == 1
-    return own[0]
+def find_gap(result, grouping, metric="balanced_accuracy"):
+    matching = [
+        e for e in result["subgroup_gaps"] if (e["grouping"], e["metric"]) == (grouping, metric)
+    ]
+    assert len(matching) == 1
+    return matching[0]
 
 
 def women_and_men():
-    """Six women, all decided right; six men, of whom one in three of each label is."""
+    """Six women, all classified correctly; six men, one of three correctly in each class."""
     labels = [0, 0, 0, 1, 1, 1] * 2
     decided = [0, 0, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0]
     return subject_table(labels, decided, gender=["female"] * 6 + ["male"] * 6)
 
 
 def random_sessions(tasks=("interview", "reading"), subjects=12, seed=0):
-    """Each subject in every task and valence; scores and answers at random."""
+    """Every subject in every task and valence, with random predictions."""
     rng = np.random.default_rng(seed)
     rows = pd.DataFrame(
         product(range(subjects), tasks, ("positive", "negative")),

@@ -6,7 +6,7 @@ import pytest
 from depmm.multiple_testing import benjamini_hochberg, holm
 
 
-def test_adjusted_p_by_hand():
+def test_adjusted_p_values_by_hand():
     p = [0.01, 0.04, np.nan, 0.03, 0.005]
     # 4 * .005, 3 * .01, 2 * .03, then never less than the one before
     assert holm(p) == pytest.approx([0.03, 0.06, np.nan, 0.06, 0.02], nan_ok=True)

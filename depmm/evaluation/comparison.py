@@ -70,7 +70,7 @@ def compare_runs(
     Raises
     ------
     PairingError
-        If the runs have other sessions, labels or seeds, a run lacks a column of a metric, there
+        If the runs have other sessions, labels or seeds, a column of a metric is missing, there
         are fewer than two runs, or a metric is unknown.
     """
     if len(runs) < 2:

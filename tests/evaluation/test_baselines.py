@@ -34,7 +34,7 @@ def test_baselines_do_not_depend_on_test_rows():
         pd.testing.assert_frame_equal(before[new], after[new])
 
 
-def test_baselines_fall_back_to_validation_rows_and_say_so():
+def test_baselines_fall_back_to_validation_rows():
     table = two_fold_predictions()
     table = table[table["split"] != "train"]
     assert set(add_baselines(table, "binary")["binary_baseline_source"]) == {"validation"}

@@ -37,13 +37,13 @@ def test_runs_are_compared_in_pairs():
     assert row["p"] < 0.05
     assert by_pair.loc["mae", "good", "fair"]["difference"] < 0  # a smaller error
     several = {name: paired_predictions(skill, sessions=2) for name, skill in (("a", 1), ("b", 2))}
-    found = compare_runs(several, ["auroc"], n_bootstrap=50, unit="subject")
-    assert found.loc[0, ["unit", "sessions", "subjects"]].tolist() == ["subject", 24, 24]
-    found = compare_runs(several, ["auroc"], n_bootstrap=50)
-    assert found.loc[0, ["unit", "sessions", "subjects"]].tolist() == ["session", 48, 24]
-    found = compare_runs(runs, ["auroc"], n_bootstrap=300, adjustment="benjamini_hochberg")
-    adjusted = benjamini_hochberg(found["p"])
-    assert found["p_adjusted"].tolist() == pytest.approx(adjusted.tolist())
+    result = compare_runs(several, ["auroc"], n_bootstrap=50, unit="subject")
+    assert result.loc[0, ["unit", "sessions", "subjects"]].tolist() == ["subject", 24, 24]
+    result = compare_runs(several, ["auroc"], n_bootstrap=50)
+    assert result.loc[0, ["unit", "sessions", "subjects"]].tolist() == ["session", 48, 24]
+    result = compare_runs(runs, ["auroc"], n_bootstrap=300, adjustment="benjamini_hochberg")
+    adjusted = benjamini_hochberg(result["p"])
+    assert result["p_adjusted"].tolist() == pytest.approx(adjusted.tolist())
 
 
 def without(table, subject):

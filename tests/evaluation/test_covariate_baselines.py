@@ -1,4 +1,4 @@
-"""Baselines that see no recording: parity with scikit-learn, no test rows, and the report."""
+"""Covariate baselines: parity with scikit-learn, train rows only, and the report."""
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,8 @@ DRAWS = 30
 NONE = "the predictions have no column"
 
 
-def make_predictions(subjects=24, folds=2, told=0.0):
-    """Every subject tested once; the duration follows the label as far as it is ``told``."""
+def make_predictions(subjects=24, folds=2, effect=0.0):
+    """Every subject is tested once; the duration depends on the label with ``effect``."""
     rng = np.random.default_rng(5)
     one = pd.DataFrame({"number": range(subjects)})
     label = one["number"] // 2 % 2
@@ -34,7 +34,7 @@ def make_predictions(subjects=24, folds=2, told=0.0):
         score_pred=10 + rng.normal(size=subjects),
         gender=rng.choice(["female", "male", None], subjects),
         age=np.where(rng.random(subjects) < 0.3, np.nan, rng.integers(18, 80, subjects)),
-        duration_s=np.exp(4 + told * label + rng.normal(size=subjects)),
+        duration_s=np.exp(4 + effect * label + rng.normal(size=subjects)),
         n_steps=rng.integers(3, 9, subjects),
         interviewer=rng.choice(["i1", "i2"], subjects),
         instrument="PHQ-9",
@@ -48,36 +48,33 @@ def make_predictions(subjects=24, folds=2, told=0.0):
     return pd.concat(tables, ignore_index=True)
 
 
-def answers(table, task="binary"):
-    """Rows as they are checked, with the baselines' answers."""
+def predict_baselines(table, task="binary"):
+    """Checked rows with the predictions of the baselines, and the new columns."""
     checked = check_predictions(table)
-    baselines, reads, not_possible = add_covariate_baselines(checked, task)
+    baselines, columns, not_possible = add_covariate_baselines(checked, task)
     new = [name for name in baselines if name not in checked]
-    return baselines, new, reads, not_possible
-
-
-# ---- the fit -----------------------------------------------------------------------------------
+    return baselines, new, columns, not_possible
 
 
 @pytest.mark.parametrize("task", ["binary", "severity"])
-def test_answers_are_those_of_a_scikit_learn_pipeline_of_the_train_rows(task):
+def test_predictions_equal_those_of_a_scikit_learn_pipeline(task):
     table = make_predictions()
     first_test = table.index[table["split"] == "test"][0]
-    table.loc[table["subject"] == table.loc[first_test, "subject"], "gender"] = "unheard of"
-    baselines, new, reads, not_possible = answers(table, task)
-    assert reads["demographics"] == ["gender", "age"]
+    table.loc[table["subject"] == table.loc[first_test, "subject"], "gender"] = "unknown"
+    baselines, new, columns, not_possible = predict_baselines(table, task)
+    assert columns["demographics"] == ["gender", "age"]
     assert not_possible == {}
     assert len(new) == (6 if task == "binary" else 3)
     ready = baselines.assign(
         duration_s=np.log(baselines["duration_s"]), gender=baselines["gender"].fillna("not known")
     )
-    for baseline, names in reads.items():
+    for baseline, names in columns.items():
         numbers = [name for name in names if name not in ("gender", "interviewer")]
         imputer = SimpleImputer(strategy="median", add_indicator=True)
         one_hot = OneHotEncoder(handle_unknown="ignore")
         words = [name for name in names if name not in numbers]
         last = Ridge() if task == "severity" else LogisticRegression(class_weight="balanced")
-        for _, own in ready.groupby("fold"):
+        for _, fold_rows in ready.groupby("fold"):
             model = make_pipeline(
                 ColumnTransformer(
                     [
@@ -87,18 +84,18 @@ def test_answers_are_those_of_a_scikit_learn_pipeline_of_the_train_rows(task):
                 ),
                 last,
             )
-            train = own[own["split"] == "train"]
+            train = fold_rows[fold_rows["split"] == "train"]
             model.fit(train[names], train["y_true" if task == "binary" else "score"])
             if task == "severity":
-                expected = model.predict(own[names])
+                expected = model.predict(fold_rows[names])
             else:
-                expected = model.predict_proba(own[names])[:, 1]
-                decided = baselines.loc[own.index, f"{baseline}_y_pred"].to_numpy()
+                expected = model.predict_proba(fold_rows[names])[:, 1]
+                decided = baselines.loc[fold_rows.index, f"{baseline}_y_pred"].to_numpy()
                 clear = np.abs(expected - 0.5) > 1e-4
                 assert clear.mean() > 0.9
                 assert (decided == (expected >= 0.5))[clear].all()
             column = f"{baseline}_{'score_pred' if task == 'severity' else 'y_prob'}"
-            np.testing.assert_allclose(baselines.loc[own.index, column], expected, atol=1e-6)
+            np.testing.assert_allclose(baselines.loc[fold_rows.index, column], expected, atol=1e-6)
 
 
 def test_encoding_by_hand():
@@ -110,18 +107,18 @@ def test_encoding_by_hand():
     age = (np.array([20, 30, 40, 60, 30]) - 30) / np.sqrt(200 / 3)
     absent = (np.array([0, 1, 0, 0, 1]) - 1 / 3) / np.sqrt(2 / 9)
     np.testing.assert_allclose(encoded[:, :2], np.stack([age, absent], axis=1))
-    # women, not known; neither a man nor an x was there to be learned from
+    # women and unknown; m and x are not in the rows to fit on
     assert encoded[:, 2:].tolist() == [[1, 0], [0, 1], [1, 0], [0, 0], [0, 0]]
     ages = encode(known[["age"]], np.array([True, False, True, False, False]))
-    assert ages.shape == (5, 1)  # no column of what nobody lacks
+    assert ages.shape == (5, 1)  # no indicator column without missing values
     assert ages[:, 0] == pytest.approx([-1, 0, 1, 3, 0])
 
 
-def test_truth_of_tested_rows_changes_no_answer():
+def test_predictions_do_not_depend_on_labels_of_tested_rows():
     table = make_predictions()
     changed = table.copy()
     tested = table["split"] == "test"
-    # in another fold the same session is not tested: its truth there stays
+    # in another fold the same session is not tested, and its label is not changed
     changed.loc[tested, "y_true"] = 1 - changed.loc[tested, "y_true"]
     changed.loc[tested, "score"] = 27.0
     for task in ("binary", "severity"):
@@ -131,7 +128,7 @@ def test_truth_of_tested_rows_changes_no_answer():
         pd.testing.assert_frame_equal(before[new], after[new], atol=1e-6)
 
 
-def test_an_answer_depends_on_its_own_covariates_alone():
+def test_a_prediction_depends_on_its_own_covariates_only():
     table = make_predictions()
     changed = table.copy()
     place = table.index[table["split"] == "test"][0]
@@ -146,13 +143,13 @@ def test_an_answer_depends_on_its_own_covariates_alone():
     assert ((before.loc[place, new] - after.loc[place, new]).abs() > 1e-4).all()
 
 
-def test_validation_rows_serve_where_there_are_no_train_rows():
+def test_validation_rows_are_used_without_train_rows():
     table = make_predictions()
     table = table[table["split"] != "train"].reset_index(drop=True)
-    baselines, new, _, not_possible = answers(table)
+    baselines, new, _, not_possible = predict_baselines(table)
     assert not_possible == {}
     renamed = table.assign(split=table["split"].replace("validation", "train"))
-    other, _, _, _ = answers(renamed)
+    other, _, _, _ = predict_baselines(renamed)
     np.testing.assert_allclose(
         baselines.sort_values(["fold", "subject"])[new],
         other.sort_values(["fold", "subject"])[new],
@@ -184,30 +181,27 @@ def test_validation_rows_serve_where_there_are_no_train_rows():
         ),
     ],
 )
-def test_a_baseline_that_is_not_possible_says_why(change, expected):
-    _, new, reads, not_possible = answers(change(make_predictions()))
+def test_reasons_of_baselines_that_are_not_possible(change, expected):
+    _, new, columns, not_possible = predict_baselines(change(make_predictions()))
     assert set(not_possible) == set(expected)
     for baseline, why in expected.items():
         assert not_possible[baseline].startswith(why)
         assert not [name for name in new if name.startswith(baseline)]
-    assert set(reads) == {"demographics", "duration", "interviewer"} - set(expected)
+    assert set(columns) == {"demographics", "duration", "interviewer"} - set(expected)
 
 
-def test_what_is_not_known_of_tested_sessions_is_not_read():
-    baselines, _, reads, _ = answers(make_predictions().assign(age=np.nan))
-    assert reads["demographics"] == ["gender"]
+def test_covariates_unknown_for_tested_sessions_are_not_used():
+    baselines, _, columns, _ = predict_baselines(make_predictions().assign(age=np.nan))
+    assert columns["demographics"] == ["gender"]
     words = make_predictions()
     words["age"] = np.where(words["age"] > 40, "old", "young")
-    baselines, _, reads, _ = answers(words)
-    assert reads["demographics"] == ["gender", "age"]
+    baselines, _, columns, _ = predict_baselines(words)
+    assert columns["demographics"] == ["gender", "age"]
     assert baselines["demographics_y_prob"].between(0, 1).all()
 
 
-# ---- the report --------------------------------------------------------------------------------
-
-
-def test_a_model_that_length_explains_is_warned_about(tmp_path):
-    table = make_predictions(subjects=60, told=8.0).drop(columns=["interviewer", "age", "gender"])
+def test_a_model_that_is_not_better_than_duration_has_a_warning(tmp_path):
+    table = make_predictions(subjects=60, effect=8.0).drop(columns=["interviewer", "age", "gender"])
     table["y_prob"] = 0.5 + 0.3 * (table["y_true"] - 0.5) + 0.2 * (table["y_prob"] - 0.5)
     severity = {"score": np.nan, "score_pred": np.nan}
     content = write_report(
@@ -216,7 +210,7 @@ def test_a_model_that_length_explains_is_warned_about(tmp_path):
     assert content["verdict"]["outcome"] == "better"  # than a constant
     entry = content["covariate_baselines"]["binary"]["baselines"]["duration"]
     assert entry["columns"] == ["duration_s", "n_steps"]
-    baselines, _, _, _ = answers(table)
+    baselines, _, _, _ = predict_baselines(table)
     tested = baselines[baselines["split"] == "test"]
     auroc = sk.roc_auc_score(tested["y_true"], tested["duration_y_prob"])
     assert entry["metrics"]["auroc"]["value"] == pytest.approx(auroc)
@@ -238,14 +232,14 @@ def test_a_model_that_length_explains_is_warned_about(tmp_path):
     assert f"gender ({NONE} gender); " in page  # not cut by it either
 
 
-def test_severity_and_its_bands():
+def test_severity_baselines_have_no_bands():
     only = make_predictions().assign(y_prob=np.nan)
     content = evaluate_predictions(only, n_bootstrap=DRAWS, confidence=0.95)
     baselines = content["covariate_baselines"]["severity"]["baselines"]
     assert set(baselines) == {"demographics", "duration", "interviewer"}
     assert "quadratic_kappa" in content["metrics"]
-    assert "quadratic_kappa" not in baselines["duration"]["metrics"]  # its answers have no bands
-    table, _, _, _ = answers(make_predictions(), "severity")
+    assert "quadratic_kappa" not in baselines["duration"]["metrics"]  # it predicts no bands
+    table, _, _, _ = predict_baselines(make_predictions(), "severity")
     tested = table[table["split"] == "test"]
     mae = [
         sk.mean_absolute_error(tested["score"], tested[n])

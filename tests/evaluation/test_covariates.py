@@ -6,7 +6,7 @@ import pandas as pd
 from depmm.evaluation.covariates import age_bands
 
 
-def test_ages_are_cut_to_bands():
+def test_age_bands():
     age = pd.Series([29.9, 30, 44, 45, 59.5, 60, 101, np.nan])
     bands = ["<30", "30-44", "30-44", "45-59", "45-59", ">=60", ">=60", None]
     assert age_bands(age).tolist() == bands

@@ -30,7 +30,7 @@ def test_missing_columns_have_the_defaults_of_a_full_table():
         ({"y_prob": "Y_Prob"}, "y_prob", "Y_Prob"),
         ({"subject": "subject_id"}, "subject", "subject_id"),
         ({"subject": "who"}, "subject", None),
-        ({"y_prob": "answer"}, "y_true", None),
+        ({"y_prob": "predicted"}, "y_true", None),
     ],
 )
 def test_a_missing_column_is_named_with_a_similar_one(names, column, similar):

@@ -18,31 +18,31 @@ BINARY = ["binary"]
 TRIALS = 40  # simulated studies
 
 
-def test_gap_and_p_against_every_exchange():
+def test_p_value_equals_the_enumeration_of_all_permutations():
     table = women_and_men()
-    found = find_gap(measure_subgroups(resample(table, 4000), BINARY, seed=0), "gender")
-    assert found["between"] == ["female", "male"]
-    assert found["value"] == pytest.approx(2 / 3)  # women 1, men 1/3
-    assert found["exchanged"] == "subjects"
+    result = find_gap(measure_subgroups(resample(table, 4000), BINARY, seed=0), "gender")
+    assert result["between"] == ["female", "male"]
+    assert result["value"] == pytest.approx(2 / 3)  # women 1, men 1/3
+    assert result["exchanged"] == "subjects"
     right = (table["y_true"] == table["y_pred"]).to_numpy()
     negative, positive = (np.flatnonzero(table["y_true"] == label) for label in (0, 1))
     gaps = []
     for some, others in product(combinations(negative, 3), combinations(positive, 3)):
         women = [right[list(some)].mean(), right[list(others)].mean()]
-        men = [right[list(set(own) - set(chosen))].mean()
-               for own, chosen in ((negative, some), (positive, others))]  # fmt: skip
+        men = [right[list(set(members) - set(chosen))].mean()
+               for members, chosen in ((negative, some), (positive, others))]  # fmt: skip
         gaps.append(abs(np.mean(women) - np.mean(men)))
     exact = np.mean(np.array(gaps) >= 2 / 3 - 1e-9)
     assert 0.01 < exact < 0.2
-    assert found["p"] == pytest.approx(exact, abs=4 * np.sqrt(exact / 4000))
+    assert result["p"] == pytest.approx(exact, abs=4 * np.sqrt(exact / 4000))
 
 
-def test_several_groups_differ_by_largest_less_smallest():
+def test_gap_of_several_subgroups_is_largest_minus_smallest():
     rng = np.random.default_rng(0)
     table = subject_table([0, 1] * 30, rng.integers(0, 2, 60), age=[20, 20, 35, 35, 50, 50] * 10)
-    found = measure_subgroups(resample(table), BINARY, seed=0)
-    values = {g: e["balanced_accuracy"]["value"] for g, e in found["subgroups"]["age"].items()}
-    entry = find_gap(found, "age")
+    result = measure_subgroups(resample(table), BINARY, seed=0)
+    values = {g: e["balanced_accuracy"]["value"] for g, e in result["subgroups"]["age"].items()}
+    entry = find_gap(result, "age")
     best, worst = (pick(values, key=values.get) for pick in (max, min))
     assert entry["between"] == [best, worst]
     assert entry["value"] == pytest.approx(values[best] - values[worst])
@@ -53,8 +53,8 @@ def test_several_groups_differ_by_largest_less_smallest():
 
 
 @pytest.mark.parametrize(("metric", "task"), [("auroc", "binary"), ("mae", "severity")])
-def test_p_is_uniform_where_groups_do_not_matter(metric, task):
-    """Women are positive more often and score higher: that they do is no gap."""
+def test_p_values_are_uniform_under_the_null(metric, task):
+    """Women are positive more often and have higher scores, which is not a gap."""
     ps = []
     women = np.arange(48) % 2 == 0
     tested = resample(
@@ -79,7 +79,7 @@ def test_p_is_uniform_where_groups_do_not_matter(metric, task):
         assert np.mean(ps <= level) == pytest.approx(level, abs=3 * error)
 
 
-def test_a_planted_gap_is_found_and_said():
+def test_a_simulated_gap_is_shown():
     rng = np.random.default_rng(0)
     label = np.tile([0, 1], 40)
     female = np.repeat([True, False], 40)
@@ -88,19 +88,19 @@ def test_a_planted_gap_is_found_and_said():
     table = table.assign(
         y_prob=1 / (1 + np.exp(-logit)), age=np.where(rng.random(80) < 0.5, 25, 50)
     )
-    found = measure_subgroups(resample(table, 200), BINARY, seed=0)
+    result = measure_subgroups(resample(table, 200), BINARY, seed=0)
     for metric in ("balanced_accuracy", "auroc"):
-        entry = find_gap(found, "gender", metric)
+        entry = find_gap(result, "gender", metric)
         assert entry["outcome"] == "shown"
         assert entry["ci_low"] > 0
-        assert find_gap(found, "age", metric)["outcome"] == "not shown"
-    notes = subgroup_warnings(found["subgroup_gaps"])
+        assert find_gap(result, "age", metric)["outcome"] == "not shown"
+    notes = subgroup_warnings(result["subgroup_gaps"])
     assert len(notes) == 2
     assert "higher for female than for male (gender; p = " in notes[0]
     assert "adjusted for 4 tests" in notes[0]
-    p = sorted(entry["p"] for entry in found["subgroup_gaps"])
+    p = sorted(entry["p"] for entry in result["subgroup_gaps"])
     adjusted = np.minimum(np.maximum.accumulate([p[k] * (4 - k) for k in range(4)]), 1)
-    assert sorted(entry["p_adjusted"] for entry in found["subgroup_gaps"]) == pytest.approx(
+    assert sorted(entry["p_adjusted"] for entry in result["subgroup_gaps"]) == pytest.approx(
         adjusted
     )
 
@@ -109,7 +109,7 @@ def members_of(table):
     return table.reset_index(drop=True).rename_axis("unit")
 
 
-def test_subjects_are_exchanged_with_all_sessions_within_their_label():
+def test_subjects_are_permuted_with_all_sessions_within_strata():
     table = members_of(random_sessions())
     table["gender"] = np.where(table["number"] < 5, "female", "male")
     for task, stratum in (
@@ -123,12 +123,12 @@ def test_subjects_are_exchanged_with_all_sessions_within_their_label():
         for row in codes:
             of_subject = table.assign(row=row).groupby("number")["row"]
             assert (of_subject.min() == of_subject.max()).all()
-            for own in (stratum, ~stratum.astype(bool)):
-                chosen = own.to_numpy(bool)
+            for members in (stratum, ~stratum.astype(bool)):
+                chosen = members.to_numpy(bool)
                 assert row[chosen].sum() == codes[0][chosen].sum()
 
 
-def test_sessions_are_exchanged_within_their_subject_and_label():
+def test_sessions_are_permuted_within_subject_and_label():
     table = members_of(random_sessions(tasks=("a", "b", "c")))
     table["y_true"] = np.arange(len(table)) % 2  # both labels in every subject
     codes, what = permute_subgroups(table, "task", ["a", "b"], "binary", 30, 0)
@@ -140,25 +140,25 @@ def test_sessions_are_exchanged_within_their_subject_and_label():
         assert (np.sort(codes[:, places], axis=1) == np.sort(codes[0, places])).all()
 
 
-def test_nothing_to_exchange_is_no_test():
-    """Women have one label each, men both: no two of a stratum are of different groups."""
+def test_no_p_value_without_exchangeable_subjects():
+    """Women have one label each, men both: no stratum has two subgroups."""
     women = subject_table([0, 1] * 5, [0, 1] * 5, gender="female")
     men = subject_table([0] * 6, [0, 1] * 3, gender="male").assign(corpus="d")
     again = men.assign(session="2", y_true=1)
-    found = measure_subgroups(resample(pd.concat([women, men, again])), BINARY, seed=0)
-    entry = find_gap(found, "gender")
+    result = measure_subgroups(resample(pd.concat([women, men, again])), BINARY, seed=0)
+    entry = find_gap(result, "gender")
     assert (entry["value"], entry["p"], entry["outcome"]) == (0.5, None, "undefined")
     assert "subjects of the same label" in entry["undefined"]
 
 
-def test_seeds_are_averaged_and_exchanged_together():
+def test_seeds_are_averaged_and_permuted_together():
     first = women_and_men()
     second = first.assign(seed=1, y_pred=1 - first["y_pred"], y_prob=1 - first["y_prob"])
-    found = find_gap(
+    result = find_gap(
         measure_subgroups(resample(pd.concat([first, second])), BINARY, seed=0), "gender"
     )
-    assert found["value"] == pytest.approx(0)  # 2/3 and -2/3
-    assert found["p"] == 1
+    assert result["value"] == pytest.approx(0)  # 2/3 and -2/3
+    assert result["p"] == 1
     twice = pd.concat([first, first.assign(seed=1)])
     one, two = (
         measure_subgroups(resample(table), BINARY, seed=0)["subgroup_gaps"]

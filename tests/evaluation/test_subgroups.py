@@ -12,35 +12,35 @@ from depmm.evaluation.subgroups import measure_subgroups, subgroup_warnings
 BINARY = ["binary"]
 
 
-def test_groups_are_measured_as_if_they_were_alone():
+def test_subgroup_metrics_equal_those_of_the_subgroup_alone():
     table = random_sessions().assign(age=lambda t: 25 + 15 * (t["number"] % 2))
-    found = measure_subgroups(resample(table), ["binary", "severity"], seed=0)
-    assert list(found["subgroups"]["age"]) == ["<30", "30-44"]
-    assert list(found["subgroups"]["valence"]) == ["negative", "positive"]
+    result = measure_subgroups(resample(table), ["binary", "severity"], seed=0)
+    assert list(result["subgroups"]["age"]) == ["<30", "30-44"]
+    assert list(result["subgroups"]["valence"]) == ["negative", "positive"]
     for grouping in ("task", "valence"):
-        for name, own in table.groupby(grouping):
-            entry = found["subgroups"][grouping][name]
+        for name, members in table.groupby(grouping):
+            entry = result["subgroups"][grouping][name]
             assert (entry["sessions"], entry["subjects"], entry["positive_sessions"]) == (
                 24,
                 12,
                 12,
             )
-            auroc = sk.roc_auc_score(own["y_true"], own["y_prob"])
+            auroc = sk.roc_auc_score(members["y_true"], members["y_prob"])
             assert entry["auroc"]["value"] == pytest.approx(auroc)
-            mae = sk.mean_absolute_error(own["score"], own["score_pred"])
+            mae = sk.mean_absolute_error(members["score"], members["score_pred"])
             assert entry["mae"]["value"] == pytest.approx(mae)
             assert entry["mae"]["ci_low"] < mae < entry["mae"]["ci_high"]
 
 
-def test_task_and_valence_are_crossed():
+def test_metrics_by_task_and_valence():
     table = random_sessions()
     table = table[(table["task"] != "reading") | (table["valence"] != "positive")]
     cells = measure_subgroups(resample(table), BINARY, seed=0)["task_by_valence"]
     assert [list(row) for row in cells.values()] == [["negative", "positive"]] * 2
-    own = table[(table["task"] == "interview") & (table["valence"] == "positive")]
+    members = table[(table["task"] == "interview") & (table["valence"] == "positive")]
     entry = cells["interview"]["positive"]
     assert entry["balanced_accuracy"]["value"] == pytest.approx(
-        sk.balanced_accuracy_score(own["y_true"], own["y_pred"])
+        sk.balanced_accuracy_score(members["y_true"], members["y_pred"])
     )
     assert (entry["sessions"], entry["subjects"]) == (12, 12)
     assert cells["reading"]["positive"]["sessions"] == 0
@@ -49,13 +49,13 @@ def test_task_and_valence_are_crossed():
     assert one_task["task_by_valence"] is None
 
 
-def test_what_cannot_be_measured_says_why_and_stays():
+def test_undefined_subgroups_have_a_reason():
     few = subject_table([0, 1] * 2, [0, 1] * 2, gender="male")
     one_class = subject_table([1] * 6, [1] * 6, gender="female").assign(corpus="d")
     unknown = subject_table([0, 1] * 5, [0, 0] * 5).assign(corpus="e", gender=None)
     table = pd.concat([few, one_class, unknown])
-    found = measure_subgroups(resample(table), BINARY, seed=0)
-    groups = found["subgroups"]["gender"]
+    result = measure_subgroups(resample(table), BINARY, seed=0)
+    groups = result["subgroups"]["gender"]
     assert list(groups) == ["female", "male", UNKNOWN]
     assert sum(entry["sessions"] for entry in groups.values()) == len(table)
     for name, why in (("male", "fewer than 5 subjects"), ("female", "no negative session")):
@@ -63,16 +63,20 @@ def test_what_cannot_be_measured_says_why_and_stays():
             assert groups[name][metric]["value"] is None
             assert groups[name][metric]["undefined"] == why
     assert groups[UNKNOWN]["balanced_accuracy"]["value"] == 0.5
-    assert find_gap(found, "gender")["undefined"]
-    assert find_gap(found, "gender")["outcome"] == "undefined"
+    assert find_gap(result, "gender")["undefined"]
+    assert find_gap(result, "gender")["outcome"] == "undefined"
 
 
-def test_a_single_group_is_said_not_shown():
+def test_a_single_subgroup_is_not_grouped():
     table = women_and_men().assign(gender="female", task=None, age=70)
     table.loc[3, "age"] = np.nan
-    found = measure_subgroups(resample(table), BINARY, seed=0)
-    assert (found["subgroups"], found["subgroup_gaps"], found["task_by_valence"]) == ({}, [], None)
-    assert found["not_grouped"] == {
+    result = measure_subgroups(resample(table), BINARY, seed=0)
+    assert (result["subgroups"], result["subgroup_gaps"], result["task_by_valence"]) == (
+        {},
+        [],
+        None,
+    )
+    assert result["not_grouped"] == {
         "gender": "all tested sessions are female",
         "age": "all tested sessions are >=60 (1 of 12 not known)",
         "task": "not known of any tested session",
@@ -81,9 +85,9 @@ def test_a_single_group_is_said_not_shown():
     }
 
 
-def test_an_error_that_is_larger_is_called_worse():
+def test_the_warning_of_a_larger_error_says_worse():
     table = random_sessions(subjects=20)
     table["score_pred"] = table["score"] + np.where(table["task"] == "reading", 5.0, 0.1)
-    found = measure_subgroups(resample(table, 200), ["severity"], seed=0)
-    notes = subgroup_warnings(found["subgroup_gaps"])
+    result = measure_subgroups(resample(table, 200), ["severity"], seed=0)
+    notes = subgroup_warnings(result["subgroup_gaps"])
     assert "4.90 higher (worse) for reading than for interview (task;" in notes[0]

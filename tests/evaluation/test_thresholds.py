@@ -41,7 +41,7 @@ def test_the_threshold_is_one_half_where_none_is_better(y, p):
     assert source.startswith("0.5: ")
 
 
-def test_threshold_between_neighbouring_floats_separates_them():
+def test_threshold_separates_neighbouring_floats():
     low, high = 0.3, np.nextafter(0.3, 1)
     threshold, _ = choose_threshold([0, 1], [low, high])
     assert low < threshold <= high
@@ -72,7 +72,7 @@ def test_threshold_does_not_depend_on_test_rows(rng):
     assert (apply_threshold(moved).groupby("fold")["threshold"].first() < before).all()
 
 
-def test_no_probability_no_decision():
+def test_rows_without_probability_have_no_decision():
     table = two_fold_predictions()
     table.loc[table["split"] == "train", "y_prob"] = np.nan
     decided = apply_threshold(table)

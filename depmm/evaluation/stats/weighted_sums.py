@@ -195,9 +195,8 @@ def sum_runs(values: Array, starts: NDArray[np.intp]) -> Array:
     if len(starts) == values.shape[1]:
         return values
     if len(starts) == 1:
-        return values.sum(axis=1, keepdims=True)
-    sums: Array = np.add.reduceat(values, starts, axis=1)
-    return sums
+        return np.asarray(values.sum(axis=1, keepdims=True))
+    return np.asarray(np.add.reduceat(values, starts, axis=1))
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ def rng():
     return np.random.default_rng(7)
 
 
-def test_interval_is_percentiles_of_defined_draws():
-    found = bootstrap_interval(0.5, np.array([*np.arange(101) / 100, np.nan, np.nan]), 0.90)
-    assert (found.value, found.n_undefined) == (0.5, 2)
-    assert (found.ci_low, found.ci_high) == pytest.approx((0.05, 0.95))
+def test_percentile_interval_of_defined_replicates():
+    result = bootstrap_interval(0.5, np.array([*np.arange(101) / 100, np.nan, np.nan]), 0.90)
+    assert (result.value, result.n_undefined) == (0.5, 2)
+    assert (result.ci_low, result.ci_high) == pytest.approx((0.05, 0.95))
     nothing = bootstrap_interval(np.nan, np.array([np.nan]), 0.95)
     assert np.isnan(nothing.ci_low)
     assert nothing.n_undefined == 1
@@ -39,21 +39,21 @@ def test_bca_equals_scipy_on_a_skewed_mean(rng):
     deviation = values - point  # a of a mean is its skewness / (6 sqrt(n))
     skewness = (deviation**3).mean() / (deviation**2).mean() ** 1.5
     assert acceleration == pytest.approx(skewness / 6 / np.sqrt(40))
-    found = bootstrap_interval(point, mean(weights), 0.95, acceleration)
+    result = bootstrap_interval(point, mean(weights), 0.95, acceleration)
     reference = scipy.stats.bootstrap(
         (values,), np.mean, n_resamples=20000, rng=rng, vectorized=True
     ).confidence_interval
-    assert (found.ci_low, found.ci_high) == pytest.approx(
+    assert (result.ci_low, result.ci_high) == pytest.approx(
         (reference.low, reference.high), rel=0.015
     )
-    assert found.method == "BCa"
+    assert result.method == "BCa"
     plain = bootstrap_interval(point, mean(weights), 0.95)
     assert plain.method == "percentile"
-    assert found.ci_low > plain.ci_low  # the long tail is on the right
-    assert found.ci_high > plain.ci_high
+    assert result.ci_low > plain.ci_low  # the long tail is on the right
+    assert result.ci_high > plain.ci_high
 
 
-def test_influences_of_a_difference_of_means_are_those_of_its_samples(rng):
+def test_acceleration_of_a_difference_of_means_has_a_closed_form(rng):
     """Two strata as two samples: the acceleration has a closed form."""
     x, y = rng.exponential(1, 12), rng.exponential(3, 25)
     label = np.repeat([0, 1], [12, 25])
@@ -64,12 +64,12 @@ def test_influences_of_a_difference_of_means_are_those_of_its_samples(rng):
         means = [(w * (label == k)) @ values / w[:, label == k].sum(axis=1) for k in (0, 1)]
         return means[0] - means[1]
 
-    found = jackknife.acceleration(x.mean() - y.mean(), difference(jackknife.weights))
+    result = jackknife.acceleration(x.mean() - y.mean(), difference(jackknife.weights))
     parts = np.concatenate([(x - x.mean()) / 12, (y.mean() - y) / 25])
-    assert found == pytest.approx((parts**3).sum() / (parts**2).sum() ** 1.5 / 6)
+    assert result == pytest.approx((parts**3).sum() / (parts**2).sum() ** 1.5 / 6)
 
 
-def test_a_subject_is_left_out_with_all_sessions_and_never_alone_in_a_stratum():
+def test_jackknife_leaves_out_all_sessions_but_not_the_only_subject_of_a_stratum():
     subject, strata = np.array([0, 0, 1, 2, 2, 3]), np.array(["a", "a", "a", "a", "a", "b"])
     jackknife = leave_subjects_out(subject, strata, 0)
     expected = [[0, 0, 1.5, 1.5, 1.5, 1], [1.5, 1.5, 0, 1.5, 1.5, 1], [1.5, 1.5, 1.5, 0, 0, 1]]
@@ -77,7 +77,7 @@ def test_a_subject_is_left_out_with_all_sessions_and_never_alone_in_a_stratum():
     assert jackknife.stratum_size.tolist() == [3, 3, 3]
 
 
-def test_a_sample_of_subjects_gives_nearly_the_same_acceleration(rng, monkeypatch):
+def test_a_sample_of_subjects_approximates_the_acceleration(rng, monkeypatch):
     values, codes = rng.exponential(1, 4000), np.arange(4000)
 
     def acceleration(seed):
@@ -98,15 +98,15 @@ def test_a_sample_of_subjects_gives_nearly_the_same_acceleration(rng, monkeypatc
 )
 def test_undefined_bca_intervals_are_percentile_intervals_with_a_reason(value, acceleration):
     replicates = np.linspace(0.2, 0.8, 61)
-    found = bootstrap_interval(value, replicates, 0.95, acceleration)
-    assert found.method == "percentile"
-    assert found.reason
+    result = bootstrap_interval(value, replicates, 0.95, acceleration)
+    assert result.method == "percentile"
+    assert result.reason
     plain = bootstrap_interval(value, replicates, 0.95)
-    assert (found.ci_low, found.ci_high) == (plain.ci_low, plain.ci_high)
+    assert (result.ci_low, result.ci_high) == (plain.ci_low, plain.ci_high)
     assert plain.reason is None
 
 
-def test_leaving_out_says_nothing_where_nothing_changes():
+def test_acceleration_is_undefined_where_the_value_does_not_change():
     jackknife = leave_subjects_out([0, 1, 2], [0, 0, 0], 0)
     assert np.isnan(jackknife.acceleration(0.5, np.full(3, 0.5)))
     assert np.isnan(jackknife.acceleration(0.5, np.array([0.5, np.nan, 0.6])))
@@ -120,7 +120,7 @@ SEPARATION = 1.2  # standard deviations between the groups: AUROC .80, balanced 
 
 
 @pytest.mark.slow
-def test_intervals_of_60_subjects_cover_the_truth_in_19_of_20_studies():
+def test_bca_intervals_of_60_subjects_have_their_coverage():
     rng = np.random.default_rng(1)
     y, subject = np.repeat([0, 1], 30), np.arange(60)
     jackknife = leave_subjects_out(subject, y, 0)
@@ -132,11 +132,11 @@ def test_intervals_of_60_subjects_cover_the_truth_in_19_of_20_studies():
     for study in range(REPEATS):
         x = SEPARATION * y + rng.normal(size=60)
         weights = bootstrap_weights(subject, y, 400, study)
-        for name, answer in (("auroc", x), ("balanced_accuracy", x >= SEPARATION / 2)):
+        for name, predicted in (("auroc", x), ("balanced_accuracy", x >= SEPARATION / 2)):
             metric = METRICS[name].function
-            value = metric(y, answer, unit_weights(60))[0]
-            a = jackknife.acceleration(value, metric(y, answer, jackknife.weights))
-            found = bootstrap_interval(value, metric(y, answer, weights), 0.95, a)
-            covered[name] += found.ci_low <= truth[name] <= found.ci_high
+            value = metric(y, predicted, unit_weights(60))[0]
+            a = jackknife.acceleration(value, metric(y, predicted, jackknife.weights))
+            result = bootstrap_interval(value, metric(y, predicted, weights), 0.95, a)
+            covered[name] += result.ci_low <= truth[name] <= result.ci_high
     shares = {name: count / REPEATS for name, count in covered.items()}
     assert all(0.93 <= share <= 0.97 for share in shares.values()), shares

@@ -71,7 +71,7 @@ def test_auroc_by_hand_with_ties():
 
 def test_probabilities_by_hand():
     y, p, ones = [1, 0, 1], [0.9, 0.8, 0.4], unit_weights(3)
-    # found at .9: 1 of 1; at .4: 2 of 3; each is half of the positives
+    # precision 1 at .9 and 2 / 3 at .4; each adds half of the recall
     assert auprc(y, p, ones) == pytest.approx([(1 + 2 / 3) / 2])
     assert auprc(y, [0.3] * 3, ones) == pytest.approx([2 / 3])  # a constant: share of positives
     assert brier(y, p, ones) == pytest.approx([(0.01 + 0.64 + 0.36) / 3])

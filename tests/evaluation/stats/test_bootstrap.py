@@ -20,7 +20,7 @@ def rng():
     return np.random.default_rng(7)
 
 
-def test_a_subject_is_drawn_with_all_sessions(rng):
+def test_subjects_are_resampled_with_all_sessions_within_strata(rng):
     subject = np.array([0, 0, 0, 1, 2, 2, 3, 4])
     strata = np.array(["a", "a", "a", "a", "b", "b", "b", "b"])
     weights = bootstrap_weights(subject, strata, 300, seed=1)
@@ -36,14 +36,14 @@ def test_a_subject_is_drawn_with_all_sessions(rng):
     assert not np.array_equal(weights, bootstrap_weights(subject, strata, 300, seed=2))
 
 
-def test_subjects_are_drawn_equally_often():
+def test_resampling_weights_are_multinomial():
     weights = bootstrap_weights(np.arange(300), np.zeros(300), 400, seed=0)
     assert weights.dtype == np.uint16  # 300 subjects do not fit 8 bits
     assert weights.mean(0) == pytest.approx(np.ones(300), abs=0.25)
     assert weights.var() == pytest.approx(1, abs=0.02)  # multinomial: 1 - 1/n
 
 
-def test_bootstrap_refuses_a_subject_in_two_strata():
+def test_a_subject_in_two_strata_is_an_error():
     with pytest.raises(ValueError, match="subject 5"):
         bootstrap_weights([5, 5], [0, 1], 10, seed=0)
     with pytest.raises(ValueError, match="strata"):
@@ -64,8 +64,8 @@ def test_strata_belong_to_subjects_of_a_corpus():
     assert set(assign_strata(sessions.drop(columns="y_true"))[1]) == {"unlabelled"}
 
 
-def test_intervals_over_subjects_cover_the_truth_where_rows_would_not():
-    """Three sessions of a subject agree: rows as units would claim too much."""
+def test_resampling_subjects_has_its_coverage_and_resampling_rows_has_not():
+    """Three sessions of a subject are identical: resampled rows underestimate the variance."""
     rng = np.random.default_rng(0)
     subjects = np.repeat(np.arange(40), 3)
     covered = {"subjects": 0, "rows": 0}
@@ -74,14 +74,14 @@ def test_intervals_over_subjects_cover_the_truth_where_rows_would_not():
         right = np.repeat(rng.random(40) < 0.7, 3).astype(int)
         for unit, codes in (("subjects", subjects), ("rows", np.arange(120))):
             weights = bootstrap_weights(codes, np.zeros(120), 300, seed)
-            draws = accuracy(np.ones(120), right, weights)
-            found = bootstrap_interval(right.mean(), draws, 0.9)
-            covered[unit] += found.ci_low <= 0.7 <= found.ci_high
+            replicates = accuracy(np.ones(120), right, weights)
+            result = bootstrap_interval(right.mean(), replicates, 0.9)
+            covered[unit] += result.ci_low <= 0.7 <= result.ci_high
     assert 0.84 <= covered["subjects"] / repeats <= 0.96
     assert covered["rows"] / repeats < 0.75
 
 
-def test_seeds_share_the_draws_of_subjects():
+def test_seeds_share_the_replicates():
     table = two_fold_predictions()
     both = pd.concat([table, table.assign(seed=1)], ignore_index=True)
     tested = resample_sessions(apply_threshold(both), n_bootstrap=50, confidence=0.95, seed=0)

@@ -10,8 +10,8 @@ from depmm.evaluation.stats import calibration
 
 
 def test_measured_calibration_of_an_overconfident_model():
-    given = simulated_predictions(validation=2000, test=2000, sharpness=3.0)
-    content = calibration.measure_calibration(given, resample(given), seed=0)
+    table = simulated_predictions(validation=2000, test=2000, sharpness=3.0)
+    content = calibration.measure_calibration(table, resample(table), seed=0)
     before, after = content["before"], content["temperature"]
     assert before["ece"]["value"] > 0.1 > 0.03 > after["ece"]["value"]
     assert before["ece"]["value"] > before["ece_if_calibrated"]["upper"]

@@ -38,15 +38,15 @@ def test_temperature_is_recovered(sharpness):
     assert (np.diff(fit.apply(np.linspace(0.01, 0.99, 50))) > 0).all()
 
 
-def test_temperature_is_the_minimum_by_hand():
-    # two probabilities of .8 and .2, right in 3 of 4: the best answer is .75
+def test_temperature_by_hand():
+    # two probabilities of .8 and .2, correct in 3 of 4: the best probability is .75
     y, prob = [1, 1, 1, 0, 0, 0, 0, 1], [0.8] * 4 + [0.2] * 4
     fit = fit_temperature(y, prob)
     assert fit.temperature == pytest.approx(logit(0.8) / logit(0.75))
     np.testing.assert_allclose(fit.apply(prob), [0.75] * 4 + [0.25] * 4)
 
 
-def test_no_best_temperature_gives_a_limit():
+def test_temperature_without_a_minimum():
     apart = fit_temperature([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.9])
     assert apart.temperature == 1
     against = fit_temperature([1, 1, 0, 0], [0.1, 0.4, 0.6, 0.9])
@@ -56,7 +56,7 @@ def test_no_best_temperature_gives_a_limit():
     )
 
 
-def test_isotonic_by_hand_and_its_number_of_subjects():
+def test_isotonic_by_hand_and_its_minimum_of_subjects():
     y = [0, 0, 1, 0, 1, 1]
     prob = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
     fit = fit_isotonic(y, prob, subjects=60)
@@ -68,50 +68,50 @@ def test_isotonic_by_hand_and_its_number_of_subjects():
 
 
 @pytest.mark.parametrize("method", ["temperature", "isotonic"])
-def test_nothing_is_fitted_on_the_test(method):
-    given = simulated_predictions(folds=2)
-    other = given.copy()
+def test_fits_do_not_depend_on_test_rows(method):
+    table = simulated_predictions(folds=2)
+    other = table.copy()
     tested = other["split"] != "validation"
     other.loc[tested, "y_prob"] = 1 - other.loc[tested, "y_prob"]
     other.loc[tested, "y_true"] = 1 - other.loc[tested, "y_true"]
     other.loc[tested, "score_pred"] = 0.0
-    maps, again = fit_calibrators(given, method), fit_calibrators(other, method)
-    assert maps.keys() == again.keys()
-    for key, one in maps.items():
+    calibrators, again = fit_calibrators(table, method), fit_calibrators(other, method)
+    assert calibrators.keys() == again.keys()
+    for key, one in calibrators.items():
         assert asdict(again[key]) == nearly(asdict(one))
-    assert conformal_sets.fit_label_sets(given, 0.1) == conformal_sets.fit_label_sets(other, 0.1)
+    assert conformal_sets.fit_label_sets(table, 0.1) == conformal_sets.fit_label_sets(other, 0.1)
     assert conformal_intervals.fit_severity_intervals(
-        given, 0.1
+        table, 0.1
     ) == conformal_intervals.fit_severity_intervals(other, 0.1)
 
 
-def test_a_map_belongs_to_its_fold():
-    given = simulated_predictions(folds=2, validation=200)
-    maps = fit_calibrators(given, "temperature")
-    assert set(maps) == {(0, 0), (1, 0)}
-    changed = given.copy()
-    own = (changed["fold"] == 1) & (changed["split"] == "validation")
-    changed.loc[own, "y_prob"] = expit(1.5 * logit(changed.loc[own, "y_prob"]))
+def test_each_fold_has_its_own_calibrator():
+    table = simulated_predictions(folds=2, validation=200)
+    calibrators = fit_calibrators(table, "temperature")
+    assert set(calibrators) == {(0, 0), (1, 0)}
+    changed = table.copy()
+    changed_rows = (changed["fold"] == 1) & (changed["split"] == "validation")
+    changed.loc[changed_rows, "y_prob"] = expit(1.5 * logit(changed.loc[changed_rows, "y_prob"]))
     again = fit_calibrators(changed, "temperature")
-    assert again[0, 0].temperature == pytest.approx(maps[0, 0].temperature, rel=1e-9)
-    assert again[1, 0].temperature == pytest.approx(1.5 * maps[1, 0].temperature, rel=1e-2)
-    rows = given.query("split == 'test'")
-    calibrated = apply_calibrators(rows, maps)
+    assert again[0, 0].temperature == pytest.approx(calibrators[0, 0].temperature, rel=1e-9)
+    assert again[1, 0].temperature == pytest.approx(1.5 * calibrators[1, 0].temperature, rel=1e-2)
+    rows = table.query("split == 'test'")
+    calibrated = apply_calibrators(rows, calibrators)
     second = (rows["fold"] == 1).to_numpy()
-    expected = maps[1, 0].apply(rows.loc[second, "y_prob"])
+    expected = calibrators[1, 0].apply(rows.loc[second, "y_prob"])
     np.testing.assert_allclose(calibrated[second], expected, rtol=1e-12)
 
 
-def test_validation_rows_are_needed_and_of_both_classes():
-    given = simulated_predictions()
-    without = given[given["split"] != "validation"]
+def test_validation_rows_of_both_classes_are_required():
+    table = simulated_predictions()
+    without = table[table["split"] != "validation"]
     with pytest.raises(CalibrationError) as info:
         fit_calibrators(without, "temperature")
     assert (info.value.column, info.value.value) == ("y_prob", (0, 0))
     with pytest.raises(CalibrationError) as info:
         conformal_intervals.fit_severity_intervals(without, 0.1)
     assert info.value.column == "score_pred"
-    positives = given[(given["split"] != "validation") | (given["y_true"] == 1)]
+    positives = table[(table["split"] != "validation") | (table["y_true"] == 1)]
     for fit in (
         lambda t: fit_calibrators(t, "temperature"),
         lambda t: conformal_sets.fit_label_sets(t, 0.1),
@@ -120,4 +120,4 @@ def test_validation_rows_are_needed_and_of_both_classes():
             fit(positives)
         assert (info.value.column, info.value.value) == ("y_true", (0, 0))
     with pytest.raises(ValueError, match="'platt'"):
-        fit_calibrators(given, "platt")
+        fit_calibrators(table, "platt")

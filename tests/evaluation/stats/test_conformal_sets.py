@@ -27,28 +27,28 @@ def test_quantile_by_hand():
         conformal_quantile(scores, 1)
 
 
-def test_a_subject_gives_one_score_and_is_covered_whole():
+def test_a_subject_has_one_nonconformity_score():
     rows = pd.DataFrame({"corpus": "c", "subject": ["a", "a", "b"], "session": ["1", "2", "1"]})
     assert conformal_sets.max_per_subject(rows, [0.2, 0.7, 0.1]).tolist() == [0.7, 0.1]
-    given = simulated_predictions(validation=30, test=30, sessions=3)
-    fitted = conformal_sets.fit_label_sets(given, 0.1)
-    counts = given.query("split == 'validation'").groupby("subject")["y_true"].first()
+    table = simulated_predictions(validation=30, test=30, sessions=3)
+    fitted = conformal_sets.fit_label_sets(table, 0.1)
+    counts = table.query("split == 'validation'").groupby("subject")["y_true"].first()
     assert fitted[0, 0][0].subjects == (counts == 0).sum()
     assert fitted[0, 0][1].subjects == (counts == 1).sum()
-    # many copies of each session teach nothing more
-    copies = pd.concat([given, given.assign(session=given["session"] + "b")])
+    # many copies of each session have no effect
+    copies = pd.concat([table, table.assign(session=table["session"] + "b")])
     assert conformal_sets.fit_label_sets(copies, 0.1) == fitted
 
 
-# 120 folds are 120 worlds: each has its own subjects to calibrate on and to test
-WORLDS = 120
+# 120 folds are 120 independent studies, each with other validation and test subjects
+STUDIES = 120
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("sharpness", "sessions"), [(1.0, 1), (4.0, 2)])
-def test_label_sets_cover_each_class_as_promised(sharpness, sessions):
-    given = simulated_predictions(50, 50, sharpness=sharpness, sessions=sessions, folds=WORLDS)
-    content = conformal_sets.measure_label_sets(given, resample(given, n_bootstrap=1), 0.2)
+def test_label_sets_have_their_coverage_in_each_class(sharpness, sessions):
+    table = simulated_predictions(50, 50, sharpness=sharpness, sessions=sessions, folds=STUDIES)
+    content = conformal_sets.measure_label_sets(table, resample(table, n_bootstrap=1), 0.2)
     for name in ("0", "1", "all"):
         # 1 - alpha <= coverage <= 1 - alpha + 1 / (n + 1), n about 25 subjects of a class
         assert 0.8 - 0.02 < content["coverage"][name]["value"] < 0.8 + 1 / 20 + 0.02, name
@@ -56,9 +56,9 @@ def test_label_sets_cover_each_class_as_promised(sharpness, sessions):
     assert 0.2 < content["sizes"]["one"] < 1
 
 
-def test_coverage_by_hand_and_what_few_subjects_give():
-    given = simulated_predictions(validation=6, test=12)
-    content = conformal_sets.measure_label_sets(given, resample(given), 0.1)
+def test_too_few_subjects_give_unbounded_sets():
+    table = simulated_predictions(validation=6, test=12)
+    content = conformal_sets.measure_label_sets(table, resample(table), 0.1)
     assert content["unbounded"]
     assert content["min_subjects"] == 9
     assert content["sizes"] == {"empty": 0, "one": 0, "both": 1}

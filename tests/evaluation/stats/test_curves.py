@@ -26,7 +26,7 @@ def test_roc_equals_sklearn_on_resampled_rows(rng):
         assert curve == pytest.approx(np.interp(np.linspace(0.013, 0.987, 50), fpr, tpr))
 
 
-def test_precision_at_a_recall_equals_sklearn_and_has_the_area_of_auprc(rng):
+def test_precision_recall_curve_equals_sklearn_and_has_the_area_of_auprc(rng):
     y, p = rng.integers(0, 2, 60), rng.random(60).round(1)
     rows, weights = resampled(rng, 60)
     grid = np.linspace(0.0005, 0.9995, 1000)

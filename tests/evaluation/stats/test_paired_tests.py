@@ -18,15 +18,15 @@ def rng():
 def test_permutation_by_hand():
     # the runs differ on 4 subjects and a is right on all 4: |difference| is as large in 2 of 16
     y, a, b = [1, 1, 0, 0, 1], [1, 1, 0, 0, 1], [0, 0, 1, 1, 1]
-    found = paired_permutation_test("accuracy", y, a, b, np.arange(5))
-    assert found == PermutationResult(pytest.approx(0.8), pytest.approx(2 / 16), True)
+    result = paired_permutation_test("accuracy", y, a, b, np.arange(5))
+    assert result == PermutationResult(pytest.approx(0.8), pytest.approx(2 / 16), True)
     # as sessions of two subjects they are exchanged together: nothing but the sign can change
-    found = paired_permutation_test("accuracy", y, a, b, [0, 0, 1, 1, 1])
-    assert found.p == pytest.approx(2 / 4)
+    result = paired_permutation_test("accuracy", y, a, b, [0, 0, 1, 1, 1])
+    assert result.p == pytest.approx(2 / 4)
     assert paired_permutation_test("accuracy", y, a, a, np.arange(5)).p == 1
 
 
-def test_all_exchanges_equal_their_definition(rng):
+def test_exact_permutations_equal_their_definition(rng):
     y, subject = np.tile([0, 1], 6), np.repeat(np.arange(6), 2)
     a, b = rng.random(12), rng.random(12)
     one = unit_weights(12)
@@ -36,21 +36,23 @@ def test_all_exchanges_equal_their_definition(rng):
         return (auroc(y, first, one) - auroc(y, second, one))[0]
 
     values = [difference(np.array(swap)[subject]) for swap in product([False, True], repeat=6)]
-    found = paired_permutation_test("auroc", y, a, b, subject)
-    assert found.difference == pytest.approx(values[0])
-    assert found.p == pytest.approx(np.mean(np.abs(values) >= abs(values[0]) - 1e-12))
+    result = paired_permutation_test("auroc", y, a, b, subject)
+    assert result.difference == pytest.approx(values[0])
+    assert result.p == pytest.approx(np.mean(np.abs(values) >= abs(values[0]) - 1e-12))
     drawn = paired_permutation_test("auroc", y, a, b, subject, n_permutations=63)
     assert not drawn.exact
-    assert drawn.p == pytest.approx(found.p, abs=0.25)
-    # the same answers of a second seed change nothing, and neither does who is called a
+    assert drawn.p == pytest.approx(result.p, abs=0.25)
+    # a second seed with the same predictions and the order of the runs have no effect
     twice = paired_permutation_test("auroc", y, [a, a], [b, b], subject)
-    assert twice.p == pytest.approx(found.p)
-    assert paired_permutation_test("auroc", y, b, a, subject).p == pytest.approx(found.p)
+    assert twice.p == pytest.approx(result.p)
+    assert paired_permutation_test("auroc", y, b, a, subject).p == pytest.approx(result.p)
 
 
-def test_permutation_of_an_undefined_metric_is_undefined():
-    found = paired_permutation_test("auroc", [1, 1, 1], [0.1, 0.2, 0.3], [0.3, 0.2, 0.1], [0, 1, 2])
-    assert np.isnan(found.p)
+def test_permutation_test_of_an_undefined_metric_is_undefined():
+    result = paired_permutation_test(
+        "auroc", [1, 1, 1], [0.1, 0.2, 0.3], [0.3, 0.2, 0.1], [0, 1, 2]
+    )
+    assert np.isnan(result.p)
     with pytest.raises(ValueError, match="same order"):
         paired_permutation_test("auroc", [1, 0], [0.1, 0.2], [0.1, 0.2, 0.3], [0, 1])
 
@@ -59,14 +61,14 @@ FEWER = 600  # where a study is slow: +- .018
 
 
 def equal_runs(rng, subjects, sessions=1):
-    """Two runs that know equally much, with errors that subjects and runs share in part."""
+    """Two equally good runs whose errors are correlated within subjects and between runs."""
     y, subject = (
         np.repeat(np.arange(subjects) % 2, sessions),
         np.repeat(np.arange(subjects), sessions),
     )
     shared = rng.normal(size=subjects)[subject]
-    own = rng.normal(size=(2, subjects))[:, subject]
-    a, b = y + 0.7 * shared + 0.7 * own + 0.3 * rng.normal(size=(2, len(y)))
+    specific = rng.normal(size=(2, subjects))[:, subject]
+    a, b = y + 0.7 * shared + 0.7 * specific + 0.3 * rng.normal(size=(2, len(y)))
     return y, a, b, subject
 
 
@@ -77,7 +79,7 @@ def share_below(p, alpha=0.05):
 @pytest.mark.slow
 @pytest.mark.parametrize(("metric", "least"), [("auroc", 0.03), ("balanced_accuracy", 0.01)])
 def test_permutation_keeps_its_size(metric, least):
-    """Balanced accuracy takes few values: many exchanges are exactly as large, which is safe."""
+    """Balanced accuracy takes few values, so that its test is conservative."""
     rng = np.random.default_rng(2)
     p = []
     for study in range(FEWER):

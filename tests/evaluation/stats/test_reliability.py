@@ -24,7 +24,7 @@ def test_adaptive_ece_by_hand():
     )
 
 
-def test_equal_probabilities_share_a_bin_and_order_means_nothing():
+def test_equal_probabilities_share_a_bin_in_any_order():
     y, prob = np.array([1, 0, 1, 0]), np.full(4, 0.5)
     np.testing.assert_allclose(reliability.adaptive_ece(y, prob, unit_weights(4), bins=2), 0)
     rng = np.random.default_rng(0)
@@ -36,7 +36,7 @@ def test_equal_probabilities_share_a_bin_and_order_means_nothing():
     )
 
 
-def test_weights_are_repetitions():
+def test_weights_equal_repeated_rows():
     rng = np.random.default_rng(1)
     y, prob = rng.integers(0, 2, 30), rng.random(30)
     counts = rng.integers(0, 4, 30)
@@ -45,13 +45,13 @@ def test_weights_are_repetitions():
     np.testing.assert_allclose(
         weighted, reliability.adaptive_ece(*many, unit_weights(counts.sum()))
     )
-    loss, sure = (y == (prob > 0.5)).astype(float), np.round(prob, 1)
-    weighted = risk_coverage.aurc(loss, sure, counts[None])
-    many = np.repeat(loss, counts), np.repeat(sure, counts)
+    loss, confidence = (y == (prob > 0.5)).astype(float), np.round(prob, 1)
+    weighted = risk_coverage.aurc(loss, confidence, counts[None])
+    many = np.repeat(loss, counts), np.repeat(confidence, counts)
     np.testing.assert_allclose(weighted, risk_coverage.aurc(*many, unit_weights(counts.sum())))
 
 
-def test_bins_hold_equal_mass_with_wilson_of_subjects():
+def test_reliability_bins_have_equal_mass_and_intervals_over_subjects():
     rows = simulated_predictions(test=40, sessions=2).query("split == 'test'")
     bins = reliability.reliability_bins(rows, "y_prob", 4, 0.95)
     assert [entry["subjects"] for entry in bins] == [10] * 4
@@ -66,16 +66,16 @@ def test_bins_hold_equal_mass_with_wilson_of_subjects():
     assert [reliability.count_bins(n) for n in (4, 30, 500)] == [2, 3, 10]
 
 
-def test_calibrated_probabilities_lie_within_their_own_expectation():
+def test_ece_of_calibrated_probabilities_is_within_its_simulation():
     rng = np.random.default_rng(3)
     prob = rng.random(2000)
     y = rng.random(2000) < prob
     value = reliability.adaptive_ece(y, prob, unit_weights(2000))[0]
     expected = reliability.ece_if_calibrated(prob, np.arange(2000), seed=0)
     assert value < np.quantile(expected, 0.99)
-    assert expected.mean() > 0.01  # what luck alone gives is not 0
-    sure = reliability.adaptive_ece(y, expit(3 * logit(prob)), unit_weights(2000))[0]
-    assert sure > 2 * np.quantile(expected, 0.99)
-    # fewer subjects than sessions: labels of a subject go together, and luck weighs more
+    assert expected.mean() > 0.01  # the expectation of calibrated probabilities is not 0
+    overconfident = reliability.adaptive_ece(y, expit(3 * logit(prob)), unit_weights(2000))[0]
+    assert overconfident > 2 * np.quantile(expected, 0.99)
+    # fewer subjects than sessions: labels of a subject are equal, and the variance is larger
     few = reliability.ece_if_calibrated(prob, np.arange(2000) // 50, seed=0)
     assert few.mean() > 2 * expected.mean()

@@ -22,56 +22,56 @@ def test_risk_coverage_by_hand():
     np.testing.assert_allclose(
         risk_coverage.aurc([1, 1, 0, 0], [4, 3, 2, 1], unit_weights(4)), 19 / 24
     )
-    # equally sure: leaving out is a matter of luck, whatever the order of rows
+    # equal confidence: the order of the rows has no effect
     np.testing.assert_allclose(risk_coverage.risk_coverage([0, 1], [5, 5])[1], [0.5, 0.5])
     np.testing.assert_allclose(risk_coverage.aurc([1, 0], [5, 5], unit_weights(2)), 0.5)
 
 
-def test_confidence_is_the_distance_from_the_fold_s_threshold():
-    sure = risk_coverage.decision_confidence([0.3, 0.5, 0.9], [0.3, 0.3, 0.3])
-    assert sure[0] == pytest.approx(0, abs=1e-12)
-    assert np.argsort(sure).tolist() == [0, 1, 2]
+def test_confidence_is_the_distance_from_the_threshold():
+    confidence = risk_coverage.decision_confidence([0.3, 0.5, 0.9], [0.3, 0.3, 0.3])
+    assert confidence[0] == pytest.approx(0, abs=1e-12)
+    assert np.argsort(confidence).tolist() == [0, 1, 2]
     half = risk_coverage.decision_confidence([0.2, 0.6, 0.9], 0.5)
     assert np.argsort(half).tolist() == [1, 0, 2]  # as max(p, 1 - p)
 
 
-def test_a_good_ranking_gains_and_a_random_one_does_not():
-    given = simulated_predictions(validation=200, test=400)
-    content = risk_coverage.measure_risk_coverage(resample(given))
+def test_gain_of_informative_and_of_random_confidence():
+    table = simulated_predictions(validation=200, test=400)
+    content = risk_coverage.measure_risk_coverage(resample(table))
     assert content["gain"]["ci_low"] > 0
     assert content["risk"]["value"] == pytest.approx(content["curve"]["risk"][-1])
     assert content["gain"]["value"] == pytest.approx(
         content["risk"]["value"] - content["aurc"]["value"]
     )
     rng = np.random.default_rng(5)
-    blind = given.assign(y_prob=rng.random(len(given)))
+    blind = table.assign(y_prob=rng.random(len(table)))
     content = risk_coverage.measure_risk_coverage(resample(blind))
     assert content["gain"]["ci_low"] < 0 < content["gain"]["ci_high"]
 
 
-def test_terciles_are_thirds_and_ties_stay_together():
+def test_terciles_are_thirds_and_ties_share_one():
     assert risk_coverage.terciles([5, 1, 3, 2, 6, 4]).tolist() == [2, 0, 1, 0, 2, 1]
     assert risk_coverage.terciles([0, 0, 0, 0]).tolist() == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("target", ["binary", "severity"])
-def test_spread_that_knows_the_error_and_one_that_does_not(target):
-    given = simulated_predictions(test=150)
-    assert risk_coverage.measure_gate_std(resample(given), target) is None
-    error = (given["y_true"] - given["y_prob"]).abs()
+def test_gate_std_that_follows_the_error_and_one_that_does_not(target):
+    table = simulated_predictions(test=150)
+    assert risk_coverage.measure_gate_std(resample(table), target) is None
+    error = (table["y_true"] - table["y_prob"]).abs()
     if target == "severity":
-        error = (given["score"] - given["score_pred"]).abs()
-    content = risk_coverage.measure_gate_std(resample(given.assign(gate_std=error)), target)
+        error = (table["score"] - table["score_pred"]).abs()
+    content = risk_coverage.measure_gate_std(resample(table.assign(gate_std=error)), target)
     assert content["spearman"]["value"] == pytest.approx(1)
     means = [content["terciles"][name]["value"] for name in risk_coverage.TERCILES]
     assert means == sorted(means)
-    tested = error[given["split"] == "test"]
+    tested = error[table["split"] == "test"]
     assert means[0] == pytest.approx(np.sort(tested)[:50].mean())
     rng = np.random.default_rng(7)
     content = risk_coverage.measure_gate_std(
-        resample(given.assign(gate_std=rng.random(len(given)))), target
+        resample(table.assign(gate_std=rng.random(len(table)))), target
     )
     assert content["spearman"]["ci_low"] < 0 < content["spearman"]["ci_high"]
     with pytest.raises(PredictionTableError) as info:
-        risk_coverage.measure_gate_std(resample(given.assign(gate_std=-1.0)), target)
+        risk_coverage.measure_gate_std(resample(table.assign(gate_std=-1.0)), target)
     assert (info.value.column, info.value.value) == ("gate_std", -1.0)

@@ -39,7 +39,7 @@ def test_bands_begin_at_their_lower_bound():
     scores = [-1, 0, 13, 13.9, 14, 19, 20, 28, 29, 63, 70]
     assert severity_bands(scores, "BDI-II").tolist() == [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 3]
     assert severity_bands([4, 5, 9, 10, 15, 20, 24], "PHQ-8").tolist() == [0, 1, 1, 2, 3, 4, 4]
-    for name in ("SDS", "group", "unheard of"):
+    for name in ("SDS", "group", "unknown"):
         with pytest.raises(DepmmError) as info:
             severity_bands([1], name)
         assert (info.value.column, info.value.value) == ("instrument", name)

@@ -6,10 +6,10 @@ import pandas as pd
 from depmm.evaluation.stats.venn_abers import venn_abers
 
 
-def test_venn_abers_holds_the_truth_of_a_wrong_probability():
-    """A model says sqrt(p) where p is true: the mean pair lies around p, and is narrow."""
+def test_venn_abers_contains_the_true_probability():
+    """For a model that predicts sqrt(p), the mean interval contains p and is narrow."""
     rng = np.random.default_rng(0)
-    found = []
+    result = []
     for _ in range(100):
         true = rng.uniform(size=300)
         rows = pd.DataFrame(
@@ -20,8 +20,8 @@ def test_venn_abers_holds_the_truth_of_a_wrong_probability():
                 "y_prob": np.sqrt(true),
             }
         )
-        found.append([venn_abers(rows, np.sqrt(p)) for p in (0.2, 0.5, 0.8)])
-    pairs = np.array(found)  # [100, 3, low and high]
+        result.append([venn_abers(rows, np.sqrt(p)) for p in (0.2, 0.5, 0.8)])
+    pairs = np.array(result)  # [100, 3, low and high]
     assert (pairs[..., 0] <= pairs[..., 1]).all()
     low, high = pairs.mean(axis=0).T
     assert (low - 0.01 < [0.2, 0.5, 0.8]).all()
