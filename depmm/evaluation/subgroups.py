@@ -152,7 +152,7 @@ def _cross(
     targets: list[str],
     subgroups: dict[str, Any],
 ) -> dict[str, Any]:
-    """Compute the metrics by task and valence, as the attention residual network's paper does."""
+    """Compute the metrics by task and valence, as for the attention residual network on MFCC."""
     cells: dict[str, Any] = {}
     for task in subgroups["task"]:
         of_task = grouped.where("task", task)

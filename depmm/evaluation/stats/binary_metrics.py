@@ -92,7 +92,7 @@ def balanced_accuracy(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) ->
 
     References
     ----------
-    Brodersen et al., "The balanced accuracy and its posterior distribution", ICPR 2010, Eq. 7.
+    Brodersen et al., "The balanced accuracy and its posterior distribution", ICPR 2010.
     """
     c = confusion(y_true, y_pred, weights)
     return (ratio(c.tp, c.tp + c.fn) + ratio(c.tn, c.tn + c.fp)) / 2

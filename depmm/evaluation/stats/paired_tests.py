@@ -79,7 +79,7 @@ def paired_permutation_test(
 
     References
     ----------
-    Good, "Permutation, Parametric, and Bootstrap Tests of Hypotheses", 2005, Ch. 3. Random
+    Good, "Permutation, Parametric, and Bootstrap Tests of Hypotheses", 3rd ed., 2005. Random
     permutations: Phipson and Smyth, "Permutation p-values should never be zero", Statistical
     Applications in Genetics and Molecular Biology 9(1), 2010, Eq. 2.
     """

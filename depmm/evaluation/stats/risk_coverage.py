@@ -74,7 +74,7 @@ def aurc(loss: ArrayLike, confidence: ArrayLike, weights: Weights) -> Array:
     References
     ----------
     Geifman, Uziel and El-Yaniv, "Bias-reduced uncertainty estimation for deep neural classifiers",
-    ICLR 2019, Eq. 1.
+    ICLR 2019.
     """
     losses = np.asarray(loss, dtype=float)
     level = np.unique(-np.asarray(confidence, dtype=float), return_inverse=True)[1]
