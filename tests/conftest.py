@@ -1,8 +1,10 @@
 """Fixtures shared by the tests: where real recordings lie, a simulated corpus made once."""
 
 import gc
+import logging
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -133,6 +135,13 @@ def depmm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
         return Answer(code, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture(autouse=True)
+def _no_log_handlers() -> Iterator[None]:
+    """Remove the handlers that a command adds, so that the log is silent in other tests."""
+    yield
+    logging.getLogger("depmm").handlers.clear()
 
 
 @pytest.fixture(autouse=True)

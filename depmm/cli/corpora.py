@@ -64,7 +64,7 @@ def simulate(
     if spec is not None:
         if words is not None:
             raise typer.BadParameter(
-                "does not go with --spec: name the list under words: in the spec",
+                "does not go with --spec: name the list under word_list: in the spec",
                 param_hint="--words",
             )
         _simulate_layout(out, spec, subjects, steps, seed, effect, workers, confound or [])
@@ -251,6 +251,10 @@ def extract(
         read_manifest(manifest), root, out, settings, landmarker, workers,
         show_progress=True, allow_pickle=allow_pickle,
     )  # fmt: skip
+    typer.echo(
+        f"{out}: {report.extracted} sessions extracted, {report.skipped} extracted before, "
+        f"{report.lost} lost; {len(report.failures)} failures"
+    )
     if len(report.failures):
         for failure in report.failures.head(10).itertuples():
             typer.echo(

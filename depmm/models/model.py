@@ -115,16 +115,9 @@ class DepressionModel(PreTrainedModel):
     Examples
     --------
     >>> import depmm
-    >>> import torch
     >>> model = depmm.DepressionModel.from_pretrained("runs/demo")
-    >>> output = model(
-    ...     audio=torch.zeros(1, 3, 16_000),
-    ...     audio_length=torch.tensor([[16_000, 16_000, 8_000]]),
-    ...     face=torch.zeros(1, 3, 4, 3, 56, 56, dtype=torch.uint8),
-    ...     face_length=torch.tensor([[4, 4, 2]]),
-    ... )
-    >>> output.prediction.shape
-    torch.Size([1])
+    >>> sorted(model.encoders)
+    ['audio', 'face']
     """
 
     config_class = DepressionConfig

@@ -68,7 +68,7 @@ class TableSchema:
 
     @property
     def names(self) -> list[str]:
-        """Names of the columns, in their order."""
+        """The names of the columns, in their order."""
         return [column.name for column in self.columns]
 
     def build(self, rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":

@@ -193,7 +193,7 @@ def test_predictions_of_others_are_evaluated(tmp_path, depmm):
     assert (tmp_path / "report" / "report.html").is_file()
     table.drop(columns="subject").to_csv(tmp_path / "theirs.csv", index=False)
     done = depmm("evaluate", tmp_path / "theirs.csv")
-    assert (done.code, "'subject'" in done.err) == (2, True)
+    assert (done.code, "column 'subject' is missing" in done.err) == (2, True)
 
 
 def test_runs_are_compared_or_refused_with_a_message(tmp_path, depmm):
