@@ -1,4 +1,4 @@
-"""Rows of a manifest's tables, from grouped files and the table of steps."""
+"""Build the rows of a manifest's tables from grouped files and the step table."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from depmm.corpora.tables import JoinedTable, Row
 from depmm.schemas.manifest import VALENCES
 
 Duration = Callable[[Path, StreamConfig | None], float]  # seconds; ValueError if unreadable
-Piece = tuple[float, float | None, dict[str, str | None]]  # start and end in seconds, texts
+StepRange = tuple[float, float | None, dict[str, str | None]]  # start and end in seconds, texts
 
 
 @dataclass
@@ -30,9 +30,9 @@ class ManifestRows:
     sessions, steps, features : list of dict
         Rows of ``sessions.parquet``, ``steps.parquet`` and ``features.parquet``.
     missing : list of Missing
-        What the spec promises and the folder does not have.
+        Files and rows that the spec requires and the folder does not contain.
     excluded : list of tuple of (str, str)
-        File, and the reason why the spec excludes a step of it.
+        File, and the reason why one of its steps is excluded.
     """
 
     sessions: list[dict[str, Any]] = field(default_factory=list)
@@ -44,7 +44,7 @@ class ManifestRows:
 
 @dataclass(frozen=True)
 class _StepSource:
-    """Where the steps of a group come from, and where gaps are noted."""
+    """Inputs for building the steps of a group; gaps are recorded in ``rows``."""
 
     spec: Spec
     table: JoinedTable | None
@@ -62,7 +62,7 @@ def build_rows(
 ) -> ManifestRows:
     """Build the rows of the manifest's tables.
 
-    A session without a single step is listed as missing and has no row.
+    A session without steps gets no row; the reason is listed under ``missing`` or ``excluded``.
 
     Parameters
     ----------
@@ -71,11 +71,11 @@ def build_rows(
     groups : list of FileGroup
         Files that belong together, as ``group_files`` returns them.
     table : JoinedTable or None
-        The table whose rows are steps, if the spec has one.
+        The step table, if the spec has one.
     root : Path
         Folder of the corpus.
     duration : callable or None
-        Measures files in seconds where the spec cuts them into windows.
+        Function that measures the duration of a file in seconds; required for ``steps.windows``.
 
     Returns
     -------
@@ -85,8 +85,8 @@ def build_rows(
     Raises
     ------
     ManifestError
-        If the files of a session disagree about it, or a number, split, gender, valence or score
-        is not possible.
+        If the files of a session contradict each other, or a number, split, gender, valence or
+        score is invalid.
     """
     by_session: dict[str, list[FileGroup]] = {}
     for group in groups:
@@ -130,7 +130,7 @@ def _note_missing_files(
     readers: Mapping[str, tuple[str, str]],
     missing: list[Missing],
 ) -> None:
-    """List the required modalities and features that a group does not have."""
+    """Record the required modalities and features that a group does not have."""
     path = group.sources[0].path
     present = {*group.files, *(readers[name][0] for name in group.streams)}
     for modality in spec.required_modalities:
@@ -144,7 +144,7 @@ def _note_missing_files(
 def _note_missing_steps(
     spec: Spec, session: str, groups: list[FileGroup], missing: list[Missing]
 ) -> None:
-    """List the values of ``steps.expected`` that no group of a session has."""
+    """Record the values of ``steps.expected`` that no group of a session has."""
     for name, values in spec.steps.expected.items():
         for value in sorted(set(values) - {str(group.fields.get(name)) for group in groups}):
             message = f"session {session}: no file with {name}={value}"
@@ -163,7 +163,7 @@ def _build_steps(source: _StepSource, group: FileGroup) -> Iterator[dict[str, An
         if all(group.fields.get(name) == value for name, value in interval.when.items())
     ]
     offset = parse_number(group.fields.get(OFFSET_FIELD), f"{path}: {OFFSET_FIELD}", "the table")
-    for start, end, texts in _find_pieces(source, group):
+    for start, end, texts in _find_step_ranges(source, group):
         start = start + (offset or 0.0)
         end = None if end is None else end + (offset or 0.0)
         if start < 0:
@@ -179,14 +179,14 @@ def _build_steps(source: _StepSource, group: FileGroup) -> Iterator[dict[str, An
             yield {"start_s": start, "end_s": end, **texts, **files}
 
 
-def _find_pieces(source: _StepSource, group: FileGroup) -> Iterator[Piece]:
-    """Yield the rows, the windows, or the whole of a group's files."""
+def _find_step_ranges(source: _StepSource, group: FileGroup) -> Iterator[StepRange]:
+    """Yield the time range of each step of a group: table rows, windows, or the whole files."""
     spec, table = source.spec, source.table
     path = group.sources[0].path
     if table is not None and isinstance(table.table, StepTable):
         key, rows = table.find_rows(group.fields)
         if not rows and table.table.required:
-            message = f"no steps in {table.table.place} for {table.describe(key)}"
+            message = f"no steps in {table.table.location} for {table.describe(key)}"
             source.rows.missing.append(Missing("row", path, message))
             return
         if rows:
@@ -200,7 +200,7 @@ def _find_pieces(source: _StepSource, group: FileGroup) -> Iterator[Piece]:
     window = spec.steps.windows
     for index in count():
         start = index * window.hop_s
-        # what remains at the end is a window when it is at least half of one
+        # the remainder at the end is a window if it is at least half a window long
         if index and start + window.length_s / 2 > length:
             return
         yield start, min(start + window.length_s, length), texts
@@ -208,39 +208,39 @@ def _find_pieces(source: _StepSource, group: FileGroup) -> Iterator[Piece]:
 
 def _read_step_rows(
     spec: Spec, group: FileGroup, table: StepTable, rows: list[Row]
-) -> Iterator[Piece]:
-    """Yield the rows of a step table, in order; a row's fields come before those of its file."""
+) -> Iterator[StepRange]:
+    """Yield the rows of a step table in order; their fields take precedence over the file's."""
     scale = table.units_per_second
     for row in sorted(rows, key=lambda row: [natural_sort_key(cell) for cell in row.order]):
         fields = dict(row.fields)
-        translate_codes(spec, row.fields, fields, row.place)
-        start = parse_number(fields["start"], f"{row.place}: start", row.place)
-        end = parse_number(fields.get("end"), f"{row.place}: end", row.place)
+        translate_codes(spec, row.fields, fields, row.location)
+        start = parse_number(fields["start"], f"{row.location}: start", row.location)
+        end = parse_number(fields.get("end"), f"{row.location}: end", row.location)
         if start is None:
             raise ManifestError(
-                f"{row.place}: start is empty. Every step needs its start.",
+                f"{row.location}: start is empty. Every step needs its start.",
                 column="start",
                 session=group.session,
             )
         merged = {name: fields.get(name) or group.fields.get(name) for name in STEP_FIELDS}
-        texts = _step_texts(merged, row.place)
+        texts = _step_texts(merged, row.location)
         yield start / scale, None if end is None else end / scale, texts
 
 
 def _shortest_duration(source: _StepSource, group: FileGroup) -> float | None:
-    """Duration of the shortest file of a group in seconds; None when one cannot be read."""
+    """Measure the shortest file of a group in seconds; None if one cannot be read."""
     assert source.duration is not None, "steps.windows need index_corpus(..., duration=...)"
     durations = []
     for file in group.sources:
         features = source.spec.recordings[file.entry].features
         try:
             durations.append(source.duration(source.root / file.path, features))
-        except ValueError as error:  # extraction reports the file, too
+        except ValueError as error:  # extraction reports the file as well
             source.rows.missing.append(Missing("file", file.path, f"no windows: {error}"))
             return None
     return min(durations)
 
 
-def _step_texts(fields: Fields, place: str) -> dict[str, str | None]:
-    check_allowed(fields.get("valence"), VALENCES, f"{place}: valence", "valence")
+def _step_texts(fields: Fields, location: str) -> dict[str, str | None]:
+    check_allowed(fields.get("valence"), VALENCES, f"{location}: valence", "valence")
     return {name: fields.get(name) for name in ("text", "valence", "task")}

@@ -1,4 +1,4 @@
-"""Cells of tables and fields of file names: text that becomes a number, a known name or a code."""
+"""Convert and check the text of table cells and file-name fields: numbers, names and codes."""
 
 import math
 from collections.abc import Collection
@@ -21,9 +21,9 @@ def parse_number(
     what : str
         What the cell is, for the message, for example ``"session 1: age"``.
     source : str
-        Table or pattern that gives it.
+        Table or pattern that provides the cell.
     session : str, optional
-        Session that it belongs to.
+        Session that the cell belongs to.
 
     Returns
     -------
@@ -66,20 +66,20 @@ def check_allowed(
     text : str or None
         The cell.
     allowed : collection of str
-        The values that it may have.
+        The allowed values.
     what : str
         What the cell is, for the message.
     field : str
         The field that ``codes`` of a spec can translate.
     source : str, default "the table"
-        Table or pattern that gives it.
+        Table or pattern that provides the cell.
     session : str, optional
-        Session that it belongs to.
+        Session that the cell belongs to.
 
     Raises
     ------
     ManifestError
-        If it holds anything else.
+        If the cell has another value.
     """
     if text is not None and text not in allowed:
         raise ManifestError(
@@ -91,7 +91,7 @@ def check_allowed(
         )
 
 
-def translate_codes(spec: Spec, source: Fields, target: Fields, place: str) -> None:
+def translate_codes(spec: Spec, source: Fields, target: Fields, location: str) -> None:
     """Apply ``codes`` of a spec to fields, in the listed order.
 
     Parameters
@@ -101,8 +101,8 @@ def translate_codes(spec: Spec, source: Fields, target: Fields, place: str) -> N
     source : dict of str to str or None
         Fields that hold the codes.
     target : dict of str to str or None
-        Fields that receive the names; may be ``source``.
-    place : str
+        Fields to which the names are written; may be ``source``.
+    location : str
         File or row of the fields, for the message.
 
     Raises
@@ -117,7 +117,7 @@ def translate_codes(spec: Spec, source: Fields, target: Fields, place: str) -> N
             continue
         if code not in rule.names:
             raise ManifestError(
-                f"{place}: {origin} is {code!r}, which codes.{name} does not translate (known: "
+                f"{location}: {origin} is {code!r}, which codes.{name} does not translate (known: "
                 f"{', '.join(rule.names)}). Add it there, or leave the file or row out with drop:.",
                 setting=f"codes.{name}",
                 value=code,

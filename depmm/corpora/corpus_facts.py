@@ -1,7 +1,7 @@
-"""Facts about a corpus that its tables cannot show: related corpora, and missing subject ids.
+"""Facts about a corpus that are not in its tables: related corpora and missing subject ids.
 
-A data spec states them, ``corpora.json`` next to the tables of a manifest keeps them, and the audit
-and the check of initial weights read them.
+They are stated in the data spec and stored in ``corpora.json`` next to the tables of a manifest.
+The audit uses them, and so does the check of the run that initial weights come from.
 """
 
 import json
@@ -19,14 +19,14 @@ FACTS_FILE = "corpora.json"
 
 
 class RelatedCorpus(Settings):
-    """Another corpus that shares, or may share, subjects with this one."""
+    """A corpus that shares, or may share, subjects with the described corpus."""
 
     corpus: str = Field(description="id of the other corpus; * stands for any text")
-    same_ids: bool = Field(description="whether equal numbers name the same subject in both")
+    same_ids: bool = Field(description="whether equal numbers in the ids denote the same subject")
     reason: str = Field(description="what the two corpora share")
 
     def matches(self, corpus: str) -> bool:
-        """Check whether a corpus is the other corpus.
+        """Check whether ``corpus`` of this relation matches a corpus id.
 
         Parameters
         ----------
@@ -36,19 +36,21 @@ class RelatedCorpus(Settings):
         Returns
         -------
         bool
-            Whether its id matches.
+            True if the id matches.
         """
         return fnmatchcase(corpus, self.corpus)
 
 
 class CorpusFacts(Settings):
-    """What is known about a corpus beyond its tables."""
+    """Facts about a corpus that are not in its tables."""
 
     related_corpora: list[RelatedCorpus] = Field([])
-    without_subject_ids: str | None = Field(None, description="why subjects are unknown")
+    without_subject_ids: str | None = Field(
+        None, description="reason why the ids do not identify subjects"
+    )
 
     def union(self, other: "CorpusFacts") -> "CorpusFacts":
-        """Combine two sets of facts; these come first.
+        """Combine the facts of two sources; those of this object come first.
 
         Parameters
         ----------
@@ -60,7 +62,7 @@ class CorpusFacts(Settings):
         CorpusFacts
             The facts of both.
         """
-        further = [each for each in other.related_corpora if each not in self.related_corpora]
+        further = [item for item in other.related_corpora if item not in self.related_corpora]
         return CorpusFacts(
             related_corpora=[*self.related_corpora, *further],
             without_subject_ids=self.without_subject_ids or other.without_subject_ids,
@@ -73,7 +75,7 @@ _FACTS_BY_CORPUS = TypeAdapter(dict[str, CorpusFacts])
 def relations_between(
     facts: Mapping[str, CorpusFacts], first: str, second: str
 ) -> Iterator[tuple[str, str, RelatedCorpus]]:
-    """Yield what the specs of two corpora say about each other.
+    """Yield the relations that the specs of two corpora state about each other.
 
     Parameters
     ----------
@@ -94,7 +96,7 @@ def relations_between(
 
 
 def write_facts(facts: Mapping[str, CorpusFacts], folder: Path) -> None:
-    """Write ``corpora.json`` into the folder of a manifest, or remove it where there are no facts.
+    """Write ``corpora.json`` into the folder of a manifest, or remove it if there are no facts.
 
     Parameters
     ----------
@@ -103,7 +105,7 @@ def write_facts(facts: Mapping[str, CorpusFacts], folder: Path) -> None:
     folder : Path
         Folder of the manifest; it must exist.
     """
-    known = {corpus: each.model_dump() for corpus, each in facts.items() if each != CorpusFacts()}
+    known = {corpus: item.model_dump() for corpus, item in facts.items() if item != CorpusFacts()}
     if known:
         write_text(folder / FACTS_FILE, json.dumps(known, indent=1, ensure_ascii=False) + "\n")
     else:
@@ -121,12 +123,12 @@ def read_facts(folder: Path) -> dict[str, CorpusFacts]:
     Returns
     -------
     dict of str to CorpusFacts
-        Facts by corpus id; empty where the folder has no such file.
+        Facts by corpus id; empty if the folder has no such file.
 
     Raises
     ------
     ManifestError
-        If the file cannot be read or holds anything else.
+        If the file cannot be read or does not contain such facts.
     """
     path = folder / FACTS_FILE
     if not path.is_file():
@@ -135,6 +137,6 @@ def read_facts(folder: Path) -> dict[str, CorpusFacts]:
         return _FACTS_BY_CORPUS.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise ManifestError(
-            f"{path}: not the facts of a manifest's corpora ({error}). Run depmm index again.",
+            f"{path}: does not contain facts about corpora ({error}). Run depmm index again.",
             file=path,
         ) from None

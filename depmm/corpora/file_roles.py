@@ -23,7 +23,7 @@ class FileRoles:
     tables : dict of str to list of str
         File pattern of a table -> paths.
     ignored : list of str
-        Files under ``ignore`` of the spec.
+        Files that match ``ignore`` of the spec.
     unmatched : list of str
         Files that no pattern matches.
     excluded : list of tuple of (str, str)
@@ -31,7 +31,7 @@ class FileRoles:
     hidden : int
         Number of files and folders whose name starts with a dot, which are never read.
     unreadable : list of str
-        Links to nothing, special files, and names that are not UTF-8.
+        Broken links, special files, and files whose name is not UTF-8.
     """
 
     recordings: list[RecordingFile] = field(default_factory=list)
@@ -44,19 +44,19 @@ class FileRoles:
 
 
 def find_files(spec: Spec, root: Path) -> FileRoles:
-    """Walk a corpus folder once and give every file its role.
+    """Walk a corpus folder once and assign a role to every file.
 
     Parameters
     ----------
     spec : Spec
-        The spec; the first pattern of ``recordings`` that matches a file decides what it is.
+        The spec; the first pattern of ``recordings`` that matches a file is used.
     root : Path
         The folder.
 
     Returns
     -------
     FileRoles
-        Every visible file, exactly once, except that several tables may read one file.
+        Every visible file exactly once; only a table file may be read by several tables.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def find_files(spec: Spec, root: Path) -> FileRoles:
 
 
 def _walk(root: Path, roles: FileRoles) -> Iterator[str]:
-    """Yield every visible file below ``root``, relative; links to folders are followed once."""
+    """Yield the relative path of every visible file; links to folders are followed once."""
     folders, seen = [("", str(root))], {os.path.realpath(root)}
     while folders:
         prefix, folder = folders.pop()
@@ -92,8 +92,8 @@ def _walk(root: Path, roles: FileRoles) -> Iterator[str]:
             entries = list(os.scandir(folder))
         except OSError as error:
             raise ManifestError(
-                f"{folder}: cannot be listed ({error.strerror}). Allow reading it, or move it "
-                "away.",
+                f"{folder}: cannot be listed ({error.strerror}). Grant read permission, or move "
+                "the folder out of the corpus.",
                 file=folder,
             ) from None
         for entry in entries:
@@ -114,7 +114,7 @@ def _walk(root: Path, roles: FileRoles) -> Iterator[str]:
 
 
 def _is_utf8(path: str) -> bool:
-    """Whether a manifest can store a name; others come from foreign file systems."""
+    """Check that a name can be stored in a manifest; other file systems may have other names."""
     return path.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in path)
 
 

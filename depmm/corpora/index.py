@@ -1,7 +1,8 @@
-"""Index a corpus: read its folder by its data spec into a manifest, and account for every file.
+"""Index a corpus: build a manifest from the files of a folder and a data spec.
 
-Nothing is dropped silently: a file ends up in the manifest, in a table, or in one of the lists of
-the ``IndexReport``; what the spec promises and the folder does not have is listed as missing.
+Every file is accounted for: it is part of the manifest, a table, or an entry in one of the lists of
+the ``IndexReport``. Files and rows that the spec requires and the folder does not contain are
+listed as missing.
 """
 
 from collections import Counter
@@ -29,31 +30,31 @@ from depmm.corpora.word_lists import fill_valence, read_words
 def index_corpus(
     spec: Spec, root: Path | str, duration: Duration | None = None
 ) -> tuple[Manifest, IndexReport]:
-    """Turn a corpus folder into a manifest, with an account of every file.
+    """Build the manifest of a corpus folder, and a report that accounts for every file.
 
     Parameters
     ----------
     spec : Spec
         Description of the corpus, see ``load_spec``.
     root : Path or str
-        The folder, as the corpus is distributed.
+        Folder of the corpus, as it is distributed.
     duration : callable, optional
-        Measures a file in seconds, such as ``depmm.media.duration.duration_s``; needed, and called,
-        only where the spec cuts files into windows.
+        Function that measures the duration of a file in seconds, such as
+        ``depmm.media.duration.duration_s``; required if the spec divides files into windows.
 
     Returns
     -------
     manifest : Manifest
-        Paths relative to ``root``; does not depend on the order of a folder's files.
+        The manifest, with paths relative to ``root``. It does not depend on the order in which the
+        file system lists files.
     report : IndexReport
-        What was required, present, missing, unused, superseded and excluded.
+        Required, present, missing, unused, superseded and excluded files.
 
     Raises
     ------
     ManifestError
-        If nothing matches, a table has no such column, tables contradict each other, an id is
-        unsafe, a score, code, split, gender or time is not possible, or two files are the same
-        step.
+        If no file matches, a column of a table is missing, sources contradict each other, an id is
+        unsafe, a score, code, split, gender or time is invalid, or two files are the same step.
     WordListError
         If the spec's word list cannot be used.
     """
@@ -65,7 +66,7 @@ def index_corpus(
     words = read_words(spec.word_list) if spec.word_list else []
     roles = find_files(spec, root)
     missing = [
-        Missing("file", path, "a link to nothing, a special file, or a name that is not UTF-8")
+        Missing("file", path, "a broken link, a special file, or a name that is not UTF-8")
         for path in roles.unreadable
     ]
     if not roles.recordings:
@@ -84,10 +85,12 @@ def index_corpus(
     for joined in (*tables, *([step_table] if step_table else [])):
         if joined.table.file is not None:
             for key in joined.unused_keys():
-                missing.append(Missing("recording", joined.table.place, f"no recording for {key}"))
+                missing.append(
+                    Missing("recording", joined.table.location, f"no recording for {key}")
+                )
     if not rows.sessions:
         raise ManifestError(
-            f"{root}: {len(roles.recordings)} recordings, but no session can be made of them:\n  "
+            f"{root}: {len(roles.recordings)} recordings, but no session with steps:\n  "
             + "\n  ".join(f"{item.where}: {item.message}" for item in missing[:5]),
             file=root,
         )
@@ -110,11 +113,11 @@ def _read_table(
 
 
 def _no_recording_error(spec: Spec, root: Path, roles: FileRoles) -> ManifestError:
-    seen = [*roles.unmatched, *(path for path, _ in roles.excluded)]
-    examples = f", for example {', '.join(seen[:3])}" if seen else ""
+    others = [*roles.unmatched, *(path for path, _ in roles.excluded)]
+    examples = f", for example {', '.join(others[:3])}" if others else ""
     patterns = " or ".join(entry.pattern for entry in spec.recordings)
     return ManifestError(
-        f"{root}: none of {len(seen)} files is a recording of {spec.name}{examples}. Expected "
+        f"{root}: none of {len(others)} files is a recording of {spec.name}{examples}. Expected "
         f"{patterns}: give the folder above them, or correct the spec's patterns.",
         file=root,
         setting="recordings",
@@ -122,7 +125,7 @@ def _no_recording_error(spec: Spec, root: Path, roles: FileRoles) -> ManifestErr
 
 
 def _describe_role(entry: RecordingPattern) -> str:
-    """Say what a pattern's files give."""
+    """Describe the modalities or features of the files of a pattern."""
     role = "+".join(entry.modalities)
     return f"{role}: {entry.features.name} features" if entry.features else role
 
@@ -134,9 +137,9 @@ def _report(
     superseded: list[tuple[str, str]],
     manifest: Manifest,
 ) -> IndexReport:
-    taken = Counter(file.entry for file in roles.recordings)
+    n_files = Counter(file.entry for file in roles.recordings)
     patterns = [
-        PatternCount(entry.pattern, _describe_role(entry), False, taken[index])
+        PatternCount(entry.pattern, _describe_role(entry), False, n_files[index])
         for index, entry in enumerate(spec.recordings)
     ]
     patterns += [

@@ -1,4 +1,4 @@
-"""Report of indexing: what was required, present, missing, unused, superseded and excluded."""
+"""Report of indexing: required, present, missing, unused, superseded and excluded files."""
 
 import json
 from collections import Counter
@@ -8,22 +8,22 @@ from pathlib import PurePosixPath
 
 from depmm.corpora.errors import ManifestError
 
-_SHOWN = 10  # entries of a list in the summary; the JSON has them all
+_MAX_LISTED = 10  # entries of a list in the summary; the JSON contains all of them
 
 
 @dataclass(frozen=True)
 class Missing:
-    """Something that the spec promises and the folder does not have.
+    """A file or row that the spec requires and the folder does not contain.
 
     Attributes
     ----------
     kind : {"file", "recording", "row", "table", "word"}
-        A file of a step, the recording of a table's row, the row of a recording, a table, or a word
-        of the spec's word list.
+        What is missing: a file of a step, the recording of a table row, the table row of a
+        recording, a table, or a word in the word list of the spec.
     where : str
-        The file or table that shows the gap.
+        File or table in which the gap was noticed.
     message : str
-        What is missing.
+        Description of the gap.
     """
 
     kind: str
@@ -33,16 +33,17 @@ class Missing:
 
 @dataclass(frozen=True)
 class PatternCount:
-    """How many files one pattern of the spec matched.
+    """Number of files that one pattern of the spec matched.
 
     Attributes
     ----------
     pattern : str
         The pattern, as written in the spec.
     role : str
-        ``audio``, ``face``, ``audio+face``, with the name of features, or ``table``.
+        ``audio``, ``face`` or ``audio+face``, followed by the name of a feature stream, or
+        ``table``.
     required : bool
-        Whether it is a table without which the corpus is incomplete.
+        Whether the pattern is that of a required table.
     files : int
         Number of files.
     """
@@ -55,7 +56,7 @@ class PatternCount:
 
 @dataclass(frozen=True)
 class IndexReport:
-    """What a corpus folder holds; every visible file is counted exactly once.
+    """Content of a corpus folder; every visible file is counted exactly once.
 
     Attributes
     ----------
@@ -64,17 +65,17 @@ class IndexReport:
     patterns : tuple of PatternCount
         The spec's patterns in order, each with its number of files.
     missing : tuple of Missing
-        What the spec promises and the folder does not have.
+        Files and rows that the spec requires and the folder does not contain.
     unused : tuple of str
         Files that no pattern matches, in folders of the corpus.
     unrelated_folders : dict of str to int
-        Folder -> number of files, where no file below belongs to the corpus.
+        Folders that contain no file of the corpus, with their number of files.
     superseded : tuple of tuple of (str, str)
         Path, and the file of an earlier pattern that is used instead.
     excluded : tuple of tuple of (str, str)
         Path, and the rule of the spec that excludes it or a step of it.
     ignored : int
-        Number of files under ``ignore`` of the spec.
+        Number of files that match ``ignore`` of the spec.
     hidden : int
         Number of files and folders whose name starts with a dot; they are never read.
     counts : dict of str to int
@@ -118,7 +119,7 @@ class IndexReport:
         Raises
         ------
         ManifestError
-            If it is anything else.
+            If the text is not such a report.
         """
         try:
             content = json.loads(text)
@@ -135,19 +136,19 @@ class IndexReport:
 
     def summary(self) -> str:
         """Return the counts and the first entries of each list, as text for a terminal."""
-        count = self.counts
+        counts = self.counts
         lines = [
-            f"{self.corpus}: {count['subjects']} subjects, {count['sessions']} sessions, "
-            f"{count['steps']} steps ({count['steps_with_audio']} with audio, "
-            f"{count['steps_with_face']} with face)",
+            f"{self.corpus}: {counts['subjects']} subjects, {counts['sessions']} sessions, "
+            f"{counts['steps']} steps ({counts['steps_with_audio']} with audio, "
+            f"{counts['steps_with_face']} with face)",
             *[
                 f"features: {name.removeprefix('steps_with_').removesuffix('_features')} of "
-                f"{number} steps"
-                for name, number in count.items()
+                f"{n_steps} steps"
+                for name, n_steps in counts.items()
                 if name.endswith("_features")
             ],
-            f"labels: {count['positive']} positive, {count['negative']} negative, "
-            f"{count['unlabelled']} sessions without label; {count['scores']} with a score",
+            f"labels: {counts['positive']} positive, {counts['negative']} negative, "
+            f"{counts['unlabelled']} sessions without label; {counts['scores']} with a score",
             "present:",
         ]
         lines += [
@@ -176,11 +177,11 @@ class IndexReport:
 def separate_unrelated_folders(
     unmatched: Iterable[str], matched: Iterable[str]
 ) -> tuple[list[str], dict[str, int]]:
-    """Separate stray files of a corpus from folders that have nothing to do with it.
+    """Separate unused files of a corpus from folders that do not belong to it.
 
-    A folder may hold several corpora next to each other. A file that no pattern matches is *unused*
-    when its folder, or one below, holds a file of this corpus; otherwise only its outermost
-    unrelated folder is counted.
+    A root may contain several corpora. A file that no pattern matches is *unused* if its folder, or
+    a folder below, contains a file of this corpus. Otherwise only its outermost unrelated folder is
+    listed.
 
     Parameters
     ----------
@@ -192,7 +193,7 @@ def separate_unrelated_folders(
     unused : list of str
         Paths.
     unrelated_folders : dict of str to int
-        Folder -> number of files below.
+        Folder -> number of files in it and below.
     """
     corpus_folders = {"."}
     for folder in {path.rpartition("/")[0] for path in matched}:
@@ -216,5 +217,5 @@ def separate_unrelated_folders(
 def _list_entries(title: str, entries: Sequence[str]) -> list[str]:
     if not entries:
         return []
-    more = [f"  ... and {len(entries) - _SHOWN} more"] if len(entries) > _SHOWN else []
-    return [f"{title}: {len(entries)}", *(f"  {entry}" for entry in entries[:_SHOWN]), *more]
+    more = [f"  ... and {len(entries) - _MAX_LISTED} more"] if len(entries) > _MAX_LISTED else []
+    return [f"{title}: {len(entries)}", *(f"  {entry}" for entry in entries[:_MAX_LISTED]), *more]

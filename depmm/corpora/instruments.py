@@ -14,12 +14,12 @@ class Instrument:
     lowest, highest : float or None
         The possible scores, both included; None for a class without a score.
     cut_off : float or None
-        Scores from here on count as depressed; None where no single value is usual.
+        Lowest score that counts as depressed; None if no single value is customary.
     levels : tuple of float
-        The scores where the second and every further severity level begins; empty where authors
-        do not agree.
+        Lowest score of the second and each further severity level; empty if publications
+        disagree.
     level_names : tuple of str
-        Names of all levels, the mildest first; one more than ``levels``.
+        Names of all levels, mildest first; one more than ``levels``.
     """
 
     lowest: float | None
@@ -50,7 +50,7 @@ INSTRUMENTS = {
 }
 
 
-def check_score(score: float, instrument: str, place: str, session: str | None = None) -> float:
+def check_score(score: float, instrument: str, location: str, session: str | None = None) -> float:
     """Check that a score lies in the range of its instrument.
 
     Parameters
@@ -58,8 +58,8 @@ def check_score(score: float, instrument: str, place: str, session: str | None =
     score : float
         The score.
     instrument : str
-        Name of the instrument; an unknown one has no scores.
-    place : str
+        Name of the instrument; an unknown instrument has no scores.
+    location : str
         Session and source of the score, for the message.
     session : str, optional
         Session id.
@@ -82,7 +82,7 @@ def check_score(score: float, instrument: str, place: str, session: str | None =
     else:
         range_text = f"goes from {scale.lowest:g} to {scale.highest:g}"
     raise ManifestError(
-        f"{place}: score {score:g}, but {instrument} {range_text}. Correct the table that gives "
+        f"{location}: score {score:g}, but {instrument} {range_text}. Correct the table that gives "
         "the score, or name the right instrument in the spec.",
         column="score",
         session=session,

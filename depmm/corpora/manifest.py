@@ -1,10 +1,10 @@
 """The manifest: sessions, steps and features of a corpus, with scores and labels.
 
 Three Parquet tables in one folder (``depmm.schemas.manifest`` describes their columns):
-``sessions.parquet``, ``steps.parquet`` and, where a corpus ships features in place of recordings,
+``sessions.parquet``, ``steps.parquet`` and, if a corpus ships features in place of recordings,
 ``features.parquet``. They are joined by (corpus, subject, session), and a subject is (corpus,
-subject). Paths are relative to the corpus root, which is given at run time, so that both can move.
-``corpora.json`` keeps what the data specs state about the corpora beyond the tables.
+subject). Paths are relative to the corpus root, which is given at run time, so that corpus and
+manifest can be moved. ``corpora.json`` contains the facts of ``depmm.corpora.corpus_facts``.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,18 +64,19 @@ def _empty_features() -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The tables of a corpus, or of several.
+    """The tables of one or several corpora.
 
     Attributes
     ----------
     sessions : DataFrame
-        One row per session, the columns of ``SESSIONS``, then further text columns of the spec.
+        One row per session; the columns of ``SESSIONS``, then further text columns of the spec.
     steps : DataFrame
-        One row per step, the columns of ``STEPS``, in order of session and step.
+        One row per step; the columns of ``STEPS``, sorted by session and step.
     features : DataFrame
-        One row per stream of a step, the columns of ``FEATURES``; empty for recordings.
+        One row per stream of a step; the columns of ``FEATURES``. Empty if the corpus consists of
+        recordings.
     facts : mapping of str to CorpusFacts
-        What the specs state about the corpora beyond the tables, by corpus id.
+        Facts that are not in the tables, by corpus id.
     """
 
     sessions: pd.DataFrame
@@ -90,10 +91,10 @@ def build_manifest(
     features: pd.DataFrame | None = None,
     facts: Mapping[str, CorpusFacts] | None = None,
 ) -> Manifest:
-    """Bring tables into the columns, types and order of a manifest, and validate them.
+    """Build a validated manifest: order columns, convert types and sort rows.
 
-    Columns of sessions that the schema does not have are kept as text. Missing columns that may
-    be empty become null.
+    Columns of the sessions that are not in the schema are kept as text. Missing nullable columns
+    are added.
 
     Parameters
     ----------
@@ -112,7 +113,7 @@ def build_manifest(
     Raises
     ------
     ManifestError
-        As ``validate``, and if a column cannot have its type.
+        As ``validate``, and if a column cannot be converted to its type.
     """
     if features is None or features.empty:
         features = _empty_features()
@@ -127,7 +128,7 @@ def build_manifest(
 
 
 def _fill_columns(table: pd.DataFrame, schema: TableSchema) -> pd.DataFrame:
-    """Add the missing columns that may be empty."""
+    """Add missing nullable columns."""
     optional = [column.name for column in schema.columns if column.nullable]
     return table.assign(**{name: None for name in optional if name not in table})
 
@@ -137,17 +138,17 @@ def _sorted(table: pd.DataFrame, schema: TableSchema, key: list[str]) -> pd.Data
 
 
 def write_manifest(manifest: Manifest, folder: Path | str) -> None:
-    """Bring a manifest into form (``build_manifest``) and write its files.
+    """Normalise a manifest with ``build_manifest`` and write its files.
 
-    Without features there is no ``features.parquet``, without facts no ``corpora.json``. Every
-    file is replaced atomically, and no table is replaced before all are written.
+    ``features.parquet`` is written only if there are features, and ``corpora.json`` only if there
+    are facts. Every file is replaced atomically, and only after all tables are written.
 
     Parameters
     ----------
     manifest : Manifest
         The manifest.
     folder : Path or str
-        The folder; it is made if it does not exist.
+        Folder of the manifest; it is created if it does not exist.
 
     Raises
     ------
@@ -206,7 +207,7 @@ def _read_table(folder: Path, schema: TableSchema) -> pd.DataFrame:
     path = folder / schema.file
     if not path.is_file():
         raise ManifestError(
-            f"{path}: no such file. Make it with: depmm index SPEC ROOT --out {folder}", file=path
+            f"{path}: no such file. Create it with: depmm index SPEC ROOT --out {folder}", file=path
         )
     try:
         table = pyarrow.parquet.read_table(path).to_pandas()
@@ -220,7 +221,7 @@ def _read_table(folder: Path, schema: TableSchema) -> pd.DataFrame:
 def concat_manifests(manifests: Iterable[Manifest]) -> Manifest:
     """Join the manifests of several corpora, or parts of one corpus.
 
-    Columns that one of them does not have become null there.
+    A column that a manifest does not have is null in its rows.
 
     Parameters
     ----------
@@ -235,7 +236,7 @@ def concat_manifests(manifests: Iterable[Manifest]) -> Manifest:
     Raises
     ------
     ManifestError
-        If (corpus, subject, session) is the same in two of them, or none is given.
+        If two of them contain the same (corpus, subject, session), or the iterable is empty.
     """
     manifests = list(manifests)
     if not manifests:
@@ -255,7 +256,7 @@ def concat_manifests(manifests: Iterable[Manifest]) -> Manifest:
 
 
 def _concat(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Concatenate row by row; an all-null column of one table does not decide a type."""
+    """Concatenate as objects, so that an all-null column of one table does not set the type."""
     columns = list(dict.fromkeys(column for table in tables for column in table.columns))
     return pd.concat([table.reindex(columns=columns).astype(object) for table in tables])
 

@@ -28,17 +28,17 @@ _ID_LENGTH = 100  # characters; an id becomes part of a file name
 _UNSAFE_PATH = re.compile(r"^/|^[A-Za-z]:|[\\\0]|(?:^|/)\.\.(?:/|$)")
 
 
-def check_id(value: str, place: str, file: str | None = None, line: int | None = None) -> str:
+def check_id(value: str, location: str, file: str | None = None, line: int | None = None) -> str:
     """Check that a value is safe as an id and as part of a file name.
 
     Parameters
     ----------
     value : str
         The id.
-    place : str
-        What and where it is, for the message, for example ``"subject in labels.csv, line 3"``.
+    location : str
+        Description of the value for the message, for example ``"subject in labels.csv, line 3"``.
     file : str, optional
-        File that gives it.
+        File that contains the value.
     line : int, optional
         Line of the file.
 
@@ -50,7 +50,8 @@ def check_id(value: str, place: str, file: str | None = None, line: int | None =
     Raises
     ------
     ManifestError
-        If it is empty, too long, or holds ``..``, a slash, a space or another such character.
+        If the id is empty, too long, or contains ``..``, a slash, a space or another character that
+        is not allowed.
     """
     problem = None
     if not isinstance(value, str) or not value:
@@ -61,7 +62,7 @@ def check_id(value: str, place: str, file: str | None = None, line: int | None =
         problem = "is not a safe id"
     if problem:
         raise ManifestError(
-            f"{place}: {str(value)[:120]!r} {problem}. Use letters, digits and _.()+@=- without "
+            f"{location}: {str(value)[:120]!r} {problem}. Use letters, digits and _.()+@=- without "
             "'..', starting with a letter or digit.",
             file=file,
             line=line,
@@ -81,12 +82,12 @@ def parse_reader(text: str) -> StreamConfig:
     Returns
     -------
     StreamConfig
-        How the files of a stream are read.
+        Description of how the files of a stream are read.
 
     Raises
     ------
     ManifestError
-        If it is not the JSON of a ``StreamConfig``.
+        If the text is not the JSON of a ``StreamConfig``.
     """
     try:
         return StreamConfig.model_validate_json(text)
@@ -99,7 +100,7 @@ def parse_reader(text: str) -> StreamConfig:
         ) from None
 
 
-def check_unique(table: pd.DataFrame, key: list[str], place: str) -> None:
+def check_unique(table: pd.DataFrame, key: list[str], location: str) -> None:
     """Check that no two rows have the same key.
 
     Parameters
@@ -108,7 +109,7 @@ def check_unique(table: pd.DataFrame, key: list[str], place: str) -> None:
         The rows.
     key : list of str
         Columns of the key.
-    place : str
+    location : str
         Name of the table, for the message.
 
     Raises
@@ -120,8 +121,8 @@ def check_unique(table: pd.DataFrame, key: list[str], place: str) -> None:
     if len(repeated):
         raise _row_error(
             repeated,
-            f"{place}: {len(repeated)} rows repeat a key of {', '.join(key)}, for example "
-            f"{_names(repeated[key])}. Keep one row of each.",
+            f"{location}: {len(repeated)} rows repeat a key of {', '.join(key)}, for example "
+            f"{_format_keys(repeated[key])}. Keep one row of each.",
         )
 
 
@@ -136,10 +137,10 @@ def check_tables(sessions: pd.DataFrame, steps: pd.DataFrame, features: pd.DataF
     Raises
     ------
     ManifestError
-        If a column is missing, an id or path is unsafe, a key is repeated, a session has no steps
-        or a step no session, the steps of a session are not 0, 1, 2, ..., a time is not
-        0 <= start < end, a label is not 0 or 1, a score is outside its instrument's range, or a
-        split, gender or valence is unknown.
+        If a column is missing, an id or path is unsafe, a key is repeated, a session has no steps,
+        a step has no session, the steps of a session are not 0, 1, 2, ..., times do not satisfy
+        0 <= start < end, a label is not 0 or 1, a score is outside the range of its instrument, or
+        a split, gender or valence is unknown.
     """
     tables = ((sessions, SESSIONS), (steps, STEPS), (features, FEATURES))
     for table, schema in tables:
@@ -165,12 +166,12 @@ def _check_sessions_have_steps(sessions: pd.DataFrame, steps: pd.DataFrame) -> N
     if len(unmatched := left.difference(right).to_frame()):
         raise _row_error(
             unmatched,
-            f"sessions: {_names(unmatched)} have no step. Remove them or add their steps.",
+            f"sessions: {_format_keys(unmatched)} have no steps. Remove them or add their steps.",
         )
     if len(unmatched := right.difference(left).to_frame()):
         raise _row_error(
             unmatched,
-            f"steps: {_names(unmatched)} are not in the table sessions. Add or remove them.",
+            f"steps: {_format_keys(unmatched)} are not in the table sessions. Add or remove them.",
         )
 
 
@@ -184,20 +185,20 @@ def _check_sessions(table: pd.DataFrame) -> None:
         scale = INSTRUMENTS.get(str(name), INSTRUMENTS["group"])
         lowest, highest = scale.lowest or 0, scale.highest or -1
         for _, row in rows[~rows["score"].between(lowest, highest)].iterrows():
-            place = f"session {'/'.join(row[SESSION_KEY])}"
-            check_score(row["score"], str(name), place, row["session"])
+            location = f"session {'/'.join(row[SESSION_KEY])}"
+            check_score(row["score"], str(name), location, row["session"])
     if len(bad := table[table["label"].notna() & table["instrument"].isna()]):
         raise _row_error(
             bad,
-            f"session {_names(bad[SESSION_KEY])}: a label without instrument. Name the instrument "
-            "(or group) in the spec.",
+            f"session {_format_keys(bad[SESSION_KEY])}: a label without instrument. Name the "
+            "instrument (or group) in the spec.",
             "instrument",
         )
     if len(bad := table[table["age"].notna() & ~table["age"].between(0, MAX_AGE)]):
         raise _row_error(
             bad,
-            f"session {_names(bad[SESSION_KEY])}: age {bad['age'].iloc[0]:g} is not between 0 and "
-            f"{MAX_AGE} years. Correct the table that gives it.",
+            f"session {_format_keys(bad[SESSION_KEY])}: age {bad['age'].iloc[0]:g} is not between "
+            f"0 and {MAX_AGE} years. Correct the table that gives it.",
             "age",
         )
 
@@ -210,20 +211,20 @@ def _check_features(table: pd.DataFrame, steps: pd.DataFrame) -> None:
     if len(unmatched):
         raise _row_error(
             unmatched,
-            f"features: {_names(unmatched)} are not in the table steps. Add or remove them.",
+            f"features: {_format_keys(unmatched)} are not in the table steps. Add or remove them.",
         )
     for path in table["path"].unique():
         _check_path(path, "features", "path")
     for (_, name), readers in table.groupby(["corpus", "name"])["reader"]:
-        ways = readers.unique()
-        if len(ways) > 1:
+        definitions = readers.unique()
+        if len(definitions) > 1:
             raise ManifestError(
-                f"features: stream {name!r} is read in {len(ways)} ways. Give each its own name in "
-                "the spec.",
+                f"features: stream {name!r} has {len(definitions)} different readers. Use one name "
+                "per reader in the spec.",
                 column="reader",
                 value=name,
             )
-        parse_reader(ways[0])
+        parse_reader(definitions[0])
 
 
 def _check_steps(table: pd.DataFrame, features: pd.DataFrame) -> None:
@@ -232,9 +233,9 @@ def _check_steps(table: pd.DataFrame, features: pd.DataFrame) -> None:
     if len(bad := table[table["step"] != expected]):
         raise _row_error(
             bad,
-            f"steps: session {_names(bad[SESSION_KEY])}: steps must be 0, 1, 2, ... in order; "
-            f"{bad['step'].iloc[0]} is in the place of {expected[bad.index[0]]}. Number the steps "
-            "again.",
+            f"steps: session {_format_keys(bad[SESSION_KEY])}: the steps must be "
+            f"0, 1, 2, ...; step {bad['step'].iloc[0]} is found where {expected[bad.index[0]]} is "
+            "expected. Renumber the steps.",
             "step",
         )
     start, end = table["start_s"], table["end_s"]
@@ -245,7 +246,7 @@ def _check_steps(table: pd.DataFrame, features: pd.DataFrame) -> None:
         row = bad.iloc[0]
         raise _row_error(
             bad,
-            f"steps: session {_names(bad[SESSION_KEY].head(1))}, step {row['step']}: start "
+            f"steps: session {_format_keys(bad[SESSION_KEY].head(1))}, step {row['step']}: start "
             f"{row['start_s']:g} s, end {row['end_s']:g} s. Times need 0 <= start < end, in "
             "seconds.",
             "start_s",
@@ -256,8 +257,8 @@ def _check_steps(table: pd.DataFrame, features: pd.DataFrame) -> None:
     if len(bad := table[table["audio"].isna() & table["face"].isna() & ~has_features]):
         raise _row_error(
             bad,
-            f"steps: session {_names(bad[SESSION_KEY])}: a step without any file. Give it an audio "
-            "or face file, or remove it.",
+            f"steps: session {_format_keys(bad[SESSION_KEY])}: a step without any file. Give it an "
+            "audio or face file, or remove it.",
             "audio",
         )
     for column in ("audio", "face"):
@@ -275,12 +276,14 @@ def _check_path(path: str, table: str, column: str) -> None:
         )
 
 
-def _check_values(table: pd.DataFrame, column: str, allowed: tuple[Any, ...], place: str) -> None:
+def _check_values(
+    table: pd.DataFrame, column: str, allowed: tuple[Any, ...], location: str
+) -> None:
     bad = table[table[column].notna() & ~table[column].isin(allowed)]
     if len(bad):
         raise _row_error(
             bad,
-            f"{place}: session {_names(bad[SESSION_KEY].head(1))}: {column} "
+            f"{location}: session {_format_keys(bad[SESSION_KEY].head(1))}: {column} "
             f"{str(bad[column].iloc[0])!r} is not one of {', '.join(map(str, allowed))}. Correct "
             "it, or translate it under codes: in the spec.",
             column,
@@ -288,7 +291,7 @@ def _check_values(table: pd.DataFrame, column: str, allowed: tuple[Any, ...], pl
 
 
 def _row_error(rows: pd.DataFrame, message: str, column: str | None = None) -> ManifestError:
-    """Make an error about rows, with the attributes of the first."""
+    """Build an error about rows, with the attributes of the first row."""
     first = rows.iloc[0]
     return ManifestError(
         message,
@@ -299,7 +302,7 @@ def _row_error(rows: pd.DataFrame, message: str, column: str | None = None) -> M
     )
 
 
-def _names(keys: pd.DataFrame, at_most: int = 5) -> str:
+def _format_keys(keys: pd.DataFrame, at_most: int = 5) -> str:
     names = ["/".join(map(str, row)) for row in keys.head(at_most).itertuples(index=False)]
     more = f" and {len(keys) - at_most} more" if len(keys) > at_most else ""
     return ", ".join(names) + more

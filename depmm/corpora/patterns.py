@@ -1,4 +1,4 @@
-"""Patterns with named fields for file paths, and templates that fields are put into.
+"""Patterns with named fields for file paths, and templates that are filled with fields.
 
 ``**/{subject}_{visit:int}.mp4`` matches ``raw/S007_02.mp4`` and gives ``subject`` S007 and
 ``visit`` 2; the template ``{subject}-{visit}`` then gives ``S007-2``.
@@ -28,7 +28,7 @@ class Pattern:
     text : str
         The pattern as written.
     regex : re.Pattern
-        The same as one regular expression for the whole path.
+        Regular expression that matches the whole path.
     fields : tuple of str
         Names of the fields, in order of appearance.
     integers : frozenset of str
@@ -51,7 +51,7 @@ class Pattern:
         Returns
         -------
         dict of str to str or None
-            Field -> text; None where the path does not match.
+            Field -> text; None if the path does not match.
         """
         match = self.regex.fullmatch(path)
         if match is None:
@@ -118,7 +118,7 @@ def compile_pattern(text: str) -> Pattern:
 
 
 def fill_pattern(text: str, values: Mapping[str, str], folder: str = "") -> str:
-    """Write a path that a pattern matches: the inverse of ``Pattern.match``.
+    """Build a path that a pattern matches: the inverse of ``Pattern.match``.
 
     Parameters
     ----------
@@ -127,8 +127,8 @@ def fill_pattern(text: str, values: Mapping[str, str], folder: str = "") -> str:
     values : mapping of str to str
         The text of every field, as the path shows it.
     folder : str, default ""
-        Replaces ``**/`` at the start. Every other ``**/`` becomes nothing, and so does ``*`` unless
-        it is the whole of a name.
+        Replaces ``**/`` at the start. Every other ``**/`` is removed, and so is ``*``, except where
+        it is a whole file or folder name.
 
     Returns
     -------
@@ -149,12 +149,12 @@ def fill_pattern(text: str, values: Mapping[str, str], folder: str = "") -> str:
         elif piece != "*":
             path += piece
         elif path[-1:] in ("", "/") and following[:1] in ("", "/", "."):
-            path += "x"  # a name needs a letter; with a dot alone it would be hidden
+            path += "x"  # a name must not be empty, nor begin with the dot of a hidden file
     return path
 
 
 def expand_ranges(names: Iterable[str]) -> list[str]:
-    """Write out numbered names: ``x{0-2}`` is x0, x1 and x2.
+    """Expand ranges in names: ``x{0-2}`` becomes x0, x1 and x2.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def field_forms(text: str) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Field -> ``int``, a number of characters, or an empty text.
+        Field -> ``int``, a number of characters, or an empty string.
     """
     pieces = [_parse_field(piece, text) for piece in _PIECE.findall(text) if piece[0] == "{"]
     return dict(reversed(pieces))
@@ -196,7 +196,7 @@ def field_forms(text: str) -> dict[str, str]:
 
 @lru_cache(maxsize=1024)
 def _parse_template(text: str) -> tuple[tuple[bool, str], ...]:
-    """Split a template into (is it a field, its name or text)."""
+    """Split a template into pairs: whether the part is a field, and its name or text."""
     parts = []
     for piece in re.findall(r"\{[^{}]*\}|[{}]|[^{}]+", text):
         if piece[0] not in "{}":
@@ -243,7 +243,7 @@ def fill_template(text: str, fields: Mapping[str, str | None]) -> str | None:
     Returns
     -------
     str or None
-        The text; None where one of the fields is absent or unknown.
+        The text; None if one of the fields is absent or unknown.
 
     Raises
     ------
@@ -277,7 +277,7 @@ def is_kept(
     Parameters
     ----------
     fields : mapping of str to str or None
-        Values of the fields; an absent value is the empty text.
+        Values of the fields; an absent value is treated as an empty string.
     keep, drop : mapping of str to list of str
         Field -> values; ``*`` in a value stands for any text.
 
@@ -298,8 +298,8 @@ def is_kept(
 def natural_sort_key(value: str) -> tuple[tuple[int, float, str], ...]:
     """Return a sort key that puts 2 before 10, also inside names.
 
-    A text that is a number as a whole is compared as one: -3 before 1.25 before 1.5. The order is
-    total: texts of equal numbers, such as 2 and 02, have different keys.
+    A text that is a number is compared by value: -3 before 1.25 before 1.5. The order is total:
+    different texts of the same number, such as 2 and 02, have different keys.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Recording files: subject and session of each, and which files belong together."""
+"""Recording files: assign subject and session, and group the files of a step."""
 
 from dataclasses import dataclass, field
 
@@ -24,7 +24,7 @@ class RecordingFile:
     captured : dict of str to str or None
         The fields in its path, as written.
     fields : dict of str to str or None
-        All that is known about it; grows while tables are joined.
+        All fields of the file; joining tables and translating codes adds to them.
     """
 
     path: str
@@ -35,9 +35,9 @@ class RecordingFile:
 
 @dataclass
 class FileGroup:
-    """The files of a session that belong together, at most one per modality.
+    """Files of a session that were recorded at the same time, at most one per modality.
 
-    A group is a step, or holds the steps of a table or the windows.
+    A group is one step, or contains the steps of a table or the windows of the files.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class FileGroup:
     order : tuple of str
         Values of ``steps.order``.
     fields : dict of str to str or None
-        Fields of all its files; where they differ, those of the first file.
+        Fields of all files of the group; the first file takes precedence.
     files : dict of str to str
         Modality -> path.
     streams : dict of str to RecordingFile
@@ -77,7 +77,7 @@ def resolve_fields(
     tables : list of JoinedTable
         The tables, in the order in which they are joined.
     missing : list of Missing
-        Receives the rows that are missing.
+        List to which missing rows are appended.
 
     Returns
     -------
@@ -97,13 +97,13 @@ def resolve_fields(
             key, rows = joined.find_rows(recording.fields)
             for row in rows:
                 _merge_row(recording, row)
-            # a table without any file is reported once, not for each recording
+            # a table without files is reported once, not for each recording
             no_file = joined.table.file is not None and not joined.files
             if rows or not joined.table.required or no_file or (index, key) in reported:
                 continue
             if key is not None:
                 reported.add((index, key))
-            message = f"no row in {joined.table.place} for {joined.describe(key)}"
+            message = f"no row in {joined.table.location} for {joined.describe(key)}"
             missing.append(Missing("row", recording.path, message))
         translate_codes(spec, recording.fields, recording.fields, recording.path)
         if _fill_ids(spec, recording, id_sources, missing):
@@ -116,7 +116,7 @@ def group_files(
 ) -> tuple[list[FileGroup], list[tuple[str, str]]]:
     """Group the files that have the same session and values of ``steps.order``.
 
-    Where two files of a group give the same modality, the pattern that is listed first wins.
+    If two files of a group provide the same modality, the pattern that is listed first is used.
 
     Parameters
     ----------
@@ -130,12 +130,12 @@ def group_files(
     groups : list of FileGroup
         In the order of ``steps.order``.
     superseded : list of tuple of (str, str)
-        Path, and the file that already gives its modalities.
+        Path, and the file that is used instead.
 
     Raises
     ------
     ManifestError
-        If a session has two subjects, or the spec does not tell two files apart.
+        If a session has two subjects, or the spec does not distinguish two files.
     """
     groups: dict[tuple[str, tuple[str, ...]], FileGroup] = {}
     first_files: dict[str, RecordingFile] = {}
@@ -178,9 +178,9 @@ def _merge_row(recording: RecordingFile, row: Row) -> None:
         known = recording.fields.get(name)
         if value is not None and known is not None and value != known:
             raise ManifestError(
-                f"{recording.path}: {name} is {value!r} in {row.place}, but {known!r} in the file "
-                "name or an earlier row. Correct one of them, or call the two differently in the "
-                "spec.",
+                f"{recording.path}: {name} is {value!r} in {row.location}, but {known!r} "
+                "in the file name or an earlier row. Correct one of them, or use two different "
+                "field names in the spec.",
                 file=recording.path,
                 column=name,
                 value=value,
@@ -189,7 +189,7 @@ def _merge_row(recording: RecordingFile, row: Row) -> None:
 
 
 def _fill_ids(spec: Spec, recording: RecordingFile, sources: str, missing: list[Missing]) -> bool:
-    """Fill in subject and session; False where a field that they or the order need is unknown."""
+    """Fill in subject and session; return False if a field that is needed for this is unknown."""
     fields = recording.fields
     for key, text in (("subject", spec.subject), ("session", spec.session)):
         value = fill_template(text, fields)
@@ -197,8 +197,8 @@ def _fill_ids(spec: Spec, recording: RecordingFile, sources: str, missing: list[
             message = f"{key}: {text} cannot be filled from {sources}"
             missing.append(Missing("row", recording.path, message))
             return False
-        place = f"{recording.path}: {key} by {sources}"
-        fields[key] = check_id(value, place, recording.path)
+        location = f"{recording.path}: {key} by {sources}"
+        fields[key] = check_id(value, location, recording.path)
     for name in spec.steps.order:
         if fields.get(name) is None:
             message = f"{name} of steps.order is not given by {spec.describe_sources([name])}"
@@ -210,8 +210,8 @@ def _fill_ids(spec: Spec, recording: RecordingFile, sources: str, missing: list[
 def _superseding_file(recording: RecordingFile, group: FileGroup) -> str:
     """Return the file of a group that is used instead of a recording.
 
-    A copy (same pattern, same fields) is superseded; a file of the same pattern that differs in a
-    field shows that the spec does not use that field, and is an error.
+    A copy (same pattern, same fields) is superseded. A file of the same pattern with another value
+    of a field is an error: the spec does not use that field.
     """
     for other in group.sources:
         if other.entry == recording.entry and other.captured != recording.captured:

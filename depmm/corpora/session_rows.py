@@ -1,4 +1,4 @@
-"""Rows of ``sessions.parquet``: what the files of a session agree on, its score and label."""
+"""Build the rows of ``sessions.parquet``: common fields of the files, score and label."""
 
 from typing import Any
 
@@ -30,8 +30,8 @@ def build_session_row(spec: Spec, session: str, groups: list[FileGroup]) -> dict
     Raises
     ------
     ManifestError
-        If files disagree about the session, or a number, split, gender, class or score is not
-        possible.
+        If files of the session contradict each other, or a number, split, gender, class or score is
+        invalid.
     """
     names = {"split", "gender", "age", *spec.columns}
     if spec.label:
@@ -52,7 +52,7 @@ def build_session_row(spec: Spec, session: str, groups: list[FileGroup]) -> dict
 
 
 def _agreed_value(spec: Spec, session: str, groups: list[FileGroup], name: str) -> str | None:
-    """Value of a field that all files of a session have; None where no file has one."""
+    """Return the common value of a field in all files; None if no file has a value."""
     values = {
         source.fields[name]: source.path
         for group in groups
@@ -62,9 +62,8 @@ def _agreed_value(spec: Spec, session: str, groups: list[FileGroup], name: str) 
     if len(values) > 1:
         (one, first), (other, second) = list(values.items())[:2]
         raise ManifestError(
-            f"session {session}: {name} is {one!r} for {first} and {other!r} for {second}. A "
-            f"session has one {name}: put {{{name}}} into session: in the spec, or correct "
-            f"{spec.describe_sources([name])}.",
+            f"session {session}: {name} is {one!r} for {first} and {other!r} for {second}. "
+            f"Add {{{name}}} to session: in the spec, or correct {spec.describe_sources([name])}.",
             column=name,
             session=session,
             value=other,
@@ -73,9 +72,9 @@ def _agreed_value(spec: Spec, session: str, groups: list[FileGroup], name: str) 
 
 
 def _label_columns(spec: Spec, session: str, fields: Fields) -> dict[str, Any]:
-    """Score and label: by the class where the spec names one, else by the cut-off.
+    """Build score and label: the label is the class field if there is one, else the cut-off.
 
-    The cut-off goes along, so that an audit can compare label and score.
+    The cut-off is always stored with a score, so that the audit can compare label and score.
     """
     rule = spec.label
     if rule is None:
@@ -86,8 +85,8 @@ def _label_columns(spec: Spec, session: str, fields: Fields) -> dict[str, Any]:
         what = f"session {session}: {rule.score}"
         score = parse_number(fields[rule.score], what, source, session)
         if score is not None:
-            place = f"session {session}, {rule.score} in {source}"
-            check_score(score, rule.instrument, place, session)
+            location = f"session {session}, {rule.score} in {source}"
+            check_score(score, rule.instrument, location, session)
     if rule.field:
         value, source = fields[rule.field], spec.describe_sources([rule.field])
         allowed = (*rule.positive, *rule.negative)

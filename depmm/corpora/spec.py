@@ -1,7 +1,7 @@
 """Data specs: one YAML file describes how the files of a corpus become subjects and sessions.
 
-``data_specs/README.md`` documents every key. Reading is strict: an unknown key, a field that no
-pattern or table gives, or a cut-off outside its instrument is refused with file, line and remedy.
+``data_specs/README.md`` documents every key. Reading is strict: an unknown key, a field without a
+source, or a cut-off outside the range of its instrument is an error with file, line and remedy.
 """
 
 from functools import lru_cache
@@ -50,7 +50,7 @@ def specs_folder() -> Path:
     Returns
     -------
     Path
-        ``data_specs`` inside the installed package, or beside it in a checkout.
+        ``data_specs`` inside the installed package, or next to it in a checkout.
     """
     package = Path(__file__).parents[1]
     installed = package / "data_specs"
@@ -74,18 +74,18 @@ def _spec_names() -> list[str]:
 
 @lru_cache(maxsize=256)
 def shipped_facts(corpus: str) -> CorpusFacts:
-    """Look up what the specs that ship with depmm state about a corpus.
+    """Return the facts about a corpus in the specs that ship with depmm.
 
     Parameters
     ----------
     corpus : str
-        Corpus id; one that begins with the name of a spec, such as ``mpdd_2025``, is taken for a
+        Corpus id. An id that begins with the name of a spec, such as ``mpdd_2025``, is treated as a
         part or release of that corpus.
 
     Returns
     -------
     CorpusFacts
-        The facts; none for an unknown corpus.
+        The facts; empty for an unknown corpus.
     """
     names = [name for name in _spec_names() if corpus.startswith(name)]
     return (
@@ -100,7 +100,7 @@ def find_spec(spec: Path | str) -> Path:
     ----------
     spec : Path or str
         Path of a YAML file, or the name of a spec that ships with depmm, such as ``daic_woz``. A
-        file of that name in the working directory comes first.
+        file of that name in the working directory takes precedence.
 
     Returns
     -------
@@ -117,11 +117,11 @@ def find_spec(spec: Path | str) -> Path:
         path = specs_folder() / f"{spec}.yaml"
         if not path.is_file():
             names = _spec_names()
-            meant = closest(str(spec), names)
+            suggestion = closest(str(spec), names)
             raise SpecError(
                 f"{spec}: no data spec of this name ships with depmm."
-                f"{f' Did you mean {meant!r}?' if meant else ''} Known: {', '.join(names)}. "
-                "Or give the path of a YAML file.",
+                f"{f' Did you mean {suggestion!r}?' if suggestion else ''} "
+                f"Known: {', '.join(names)}. Or give the path of a YAML file.",
                 value=str(spec),
             )
     return path
@@ -134,7 +134,7 @@ def load_spec(spec: Path | str) -> Spec:
     ----------
     spec : Path or str
         Path of a YAML file, or the name of a spec that ships with depmm, such as ``daic_woz``. A
-        file of that name in the working directory comes first.
+        file of that name in the working directory takes precedence.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def load_spec(spec: Path | str) -> Spec:
     ------
     SpecError
         If there is no such file or name, the file is not YAML, a key is unknown or missing, a value
-        is wrong, nothing gives a field, or the cut-off is outside the range of the instrument.
+        is wrong, a field has no source, or the cut-off is outside the range of the instrument.
     """
     path = find_spec(spec)
     try:
@@ -177,7 +177,7 @@ def parse_spec(text: str, source: str) -> Spec:
     Raises
     ------
     SpecError
-        As ``load_spec``; the attributes are those of the first problem, the message names all.
+        As ``load_spec``. The message lists all problems; the attributes are those of the first.
     """
     try:
         values, lines, problems = parse_yaml(text)
@@ -198,7 +198,7 @@ def parse_spec(text: str, source: str) -> Spec:
             spec = Spec.model_validate(values)
             problems = list(check_spec(spec))
         except ValidationError as error:
-            # a misspelt key is also a missing one: the unknown key comes first
+            # a misspelt key is also reported as missing: list unknown keys first
             items = sorted(error.errors(), key=lambda item: item["type"] == "missing")
             problems = [_problem(dict(item)) for item in items]
     if spec is None or problems:
@@ -209,23 +209,23 @@ def parse_spec(text: str, source: str) -> Spec:
 
 
 def _spec_error(problems: list[Problem], lines: dict[Location, int], source: str) -> SpecError:
-    """Make one error of all problems, with the attributes of the first."""
-    messages, places = [], []
+    """Build one error from all problems, with the attributes of the first."""
+    messages, positions = [], []
     for location, message in problems:
-        known = location
-        while known and known not in lines:
-            known = known[:-1]
-        line = lines.get(known, 1)
+        ancestor = location
+        while ancestor and ancestor not in lines:
+            ancestor = ancestor[:-1]
+        line = lines.get(ancestor, 1)
         parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
         setting = "".join(parts).lstrip(".")
         messages.append(f"{source}, line {line}: {setting}: {message}")
-        places.append((setting, line))
-    setting, line = places[0]
+        positions.append((setting, line))
+    setting, line = positions[0]
     return SpecError("\n".join(messages), file=source, line=line, setting=setting)
 
 
 def _problem(item: dict[str, Any]) -> Problem:
-    """Turn one of pydantic's errors into a location and a sentence with a remedy."""
+    """Convert an error of pydantic to a location and a message with a remedy."""
     location = tuple(part for part in item["loc"] if part != "[key]")
     if item["type"] == "extra_forbidden":
         hint = did_you_mean(str(location[-1]), _known_keys(location[:-1]))
@@ -237,7 +237,7 @@ def _problem(item: dict[str, Any]) -> Problem:
 
 
 def _known_keys(location: Location) -> list[str]:
-    """Keys of the section at a location."""
+    """Return the keys of the section at a location."""
     sections: dict[str, type[Settings]] = {
         "recordings": RecordingPattern,
         "tables": Table,
@@ -247,7 +247,7 @@ def _known_keys(location: Location) -> list[str]:
         "simulate": Simulation,
         "related_corpora": RelatedCorpus,
     }
-    deeper: dict[tuple[str, ...], type[Settings]] = {
+    subsections: dict[tuple[str, ...], type[Settings]] = {
         ("steps", "table"): StepTable,
         ("steps", "windows"): Windows,
         ("steps", "excluded_intervals"): ExcludedInterval,
@@ -255,4 +255,4 @@ def _known_keys(location: Location) -> list[str]:
     }
     names = tuple(part for part in location if isinstance(part, str))
     model = sections.get(names[0], Spec) if names else Spec
-    return list(deeper.get(names[:2], model).model_fields)
+    return list(subsections.get(names[:2], model).model_fields)

@@ -1,4 +1,4 @@
-"""Rules of a data spec across its sections: every field has a source, every number its range."""
+"""Check rules across the sections of a data spec, such as a source for every field."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from depmm.schemas.manifest import SESSIONS, STEPS
 
 
 def check_spec(spec: Spec) -> Iterator[Problem]:
-    """Yield every rule that a well-formed spec breaks.
+    """Yield the violated rules of a well-formed spec.
 
     Parameters
     ----------
@@ -42,36 +42,36 @@ def check_spec(spec: Spec) -> Iterator[Problem]:
         for entry in spec.recordings
     ]
     file_fields: set[str] = set().union(*entry_fields)
-    original = file_fields | table_fields  # before codes are translated
-    known = original | set(spec.codes)
+    untranslated = file_fields | table_fields  # without the fields that codes add
+    known = untranslated | set(spec.codes)
     for index, fields in enumerate(entry_fields):
         yield from _check_recordings(spec, index, fields, table_fields | set(spec.codes))
     yield from _unknown(("columns",), spec.columns, known, "the spec")
-    if taken := set(spec.columns) & {*SESSIONS.names, *STEPS.names}:
-        yield ("columns",), f"{sorted(taken)} are columns of every manifest. Rename the field."
-    before = file_fields
+    if reserved := set(spec.columns) & {*SESSIONS.names, *STEPS.names}:
+        yield ("columns",), f"{sorted(reserved)} are columns of every manifest. Rename the field."
+    available = file_fields
     for index, table in enumerate(spec.tables):
-        yield from _check_table(table, ("tables", index), before)
-        before = before | set(table.fields)
+        yield from _check_table(table, ("tables", index), available)
+        available = available | set(table.fields)
     for name, value in spec.codes.items():
-        sources = (known if value.of else original) | step_fields
+        sources = (known if value.of else untranslated) | step_fields
         yield from _unknown(("codes", name), [value.of or name], sources, "a pattern or table")
     yield from _check_streams(spec)
     yield from _check_steps(spec, known)
     if spec.word_list is not None and "text" not in known | step_fields:
         yield (
             ("word_list",),
-            "nothing gives the text of a step. Name its column as text: in a table's fields.",
+            "no table defines the text of a step. Name its column as text: in a table's fields.",
         )
     if spec.label:
         yield from _check_label(spec.label, known)
-    yield from _check_simulation(spec, original | step_fields)
+    yield from _check_simulation(spec, untranslated | step_fields)
 
 
 def _check_recordings(
     spec: Spec, index: int, fields: set[str], further: set[str]
 ) -> Iterator[Problem]:
-    """Check one entry of ``recordings``; its files give ``fields``, tables and codes the others."""
+    """Check an entry of ``recordings`` with its ``fields`` and the ``further`` ones of tables."""
     entry = spec.recordings[index]
     source = f"pattern {entry.pattern!r}"
     templates = [name for text in entry.fields.values() for name in template_fields(text)]
@@ -90,7 +90,7 @@ def _check_recordings(
 
 
 def _check_syntax(spec: Spec) -> Iterator[Problem]:
-    """Check every pattern and template, so that later checks can use them."""
+    """Check the syntax of every pattern and template."""
     texts: list[tuple[Location, Callable[[str], Any], str]] = [
         (("subject",), template_fields, spec.subject),
         (("session",), template_fields, spec.session),
@@ -99,11 +99,11 @@ def _check_syntax(spec: Spec) -> Iterator[Problem]:
         texts.append((("recordings", index, "pattern"), compile_pattern, entry.pattern))
         for name, text in entry.fields.items():
             texts.append((("recordings", index, "fields", name), template_fields, text))
-    for place, table in _placed(spec):
+    for location, table in _locate_tables(spec):
         if table.file is not None:
-            texts.append(((*place, "file"), compile_pattern, table.file))
+            texts.append(((*location, "file"), compile_pattern, table.file))
         for column, text in table.join.items():
-            texts.append(((*place, "join", column), template_fields, join_field(text)))
+            texts.append(((*location, "join", column), template_fields, join_field(text)))
     texts += [(("ignore", i), compile_pattern, text) for i, text in enumerate(spec.ignore)]
     for where, check, text in texts:
         try:
@@ -117,45 +117,48 @@ def _check_syntax(spec: Spec) -> Iterator[Problem]:
     named: list[tuple[Location, set[str]]] = [
         (("recordings", index, "fields"), set(entry.fields))
         for index, entry in enumerate(spec.recordings)
-    ] + [((*place, "fields"), set(table.fields)) for place, table in _placed(spec)]
+    ] + [((*location, "fields"), set(table.fields)) for location, table in _locate_tables(spec)]
     for where, names in named:
         for name in names & set(FILE_FIELDS):
             yield where, f"{name!r} always means {FILE_FIELDS[name]}. Rename the field."
 
 
-def _check_table(table: Table, place: Location, known: set[str]) -> Iterator[Problem]:
+def _check_table(table: Table, location: Location, known: set[str]) -> Iterator[Problem]:
     if (table.file is None) == (table.rows is None):
-        yield place, "a table has either file: or rows:. Give one of the two."
+        yield location, "a table needs either file: or rows:. Give exactly one of them."
         return
     if table.format == "json":
         if table.rows is not None or table.sep != "," or not table.header or table.columns:
             yield (
-                (*place, "format"),
+                (*location, "format"),
                 "rows:, sep:, header: and columns: belong to format text. Drop them.",
             )
             return
     elif table.key is not None:
-        yield (*place, "key"), "key: belongs to format json. Drop it, or state the format."
+        yield (*location, "key"), "key: belongs to format json. Drop it, or state the format."
     if table.header == bool(table.columns):
-        yield (*place, "columns"), "columns: goes with header: false, and is needed there."
+        yield (
+            (*location, "columns"),
+            "columns: is required with header: false, and allowed only there.",
+        )
     if table.whole_file and (table.file is None or len(table.columns) != 1):
         yield (
-            (*place, "whole_file"),
+            (*location, "whole_file"),
             "a whole file is one cell: give file:, header: false and one name under columns:.",
         )
     joined = [name for text in table.join.values() for name in template_fields(join_field(text))]
-    yield from _unknown((*place, "join"), joined, known, "patterns and earlier tables")
+    yield from _unknown((*location, "join"), joined, known, "patterns and earlier tables")
     if table.columns:
         columns = {*table.columns, *(compile_pattern(table.file).fields if table.file else ())}
         for key in ("join", "keep", "drop", "integers"):
-            yield from _unknown((*place, key), list(getattr(table, key)), columns, "columns:")
-        yield from _unknown((*place, "fields"), list(table.fields.values()), columns, "columns:")
+            yield from _unknown((*location, key), list(getattr(table, key)), columns, "columns:")
+        yield from _unknown((*location, "fields"), list(table.fields.values()), columns, "columns:")
 
 
 def _check_steps(spec: Spec, known: set[str]) -> Iterator[Problem]:
     steps = spec.steps
-    if odd := set(steps.expected) - set(steps.order):
-        yield ("steps", "expected"), f"{sorted(odd)} are not in steps.order. Add them there."
+    if unordered := set(steps.expected) - set(steps.order):
+        yield ("steps", "expected"), f"{sorted(unordered)} are not in steps.order. Add them there."
     provided = [modality for entry in spec.recordings for modality in entry.modalities]
     yield from _unknown(
         ("required_modalities",), list(spec.required_modalities), set(provided), "any pattern"
@@ -196,7 +199,7 @@ def _check_streams(spec: Spec) -> Iterator[Problem]:
         if streams.setdefault(entry.features.name, entry.features) != entry.features:
             yield (
                 ("recordings", index, "features", "name"),
-                f"{entry.features.name!r} is read differently by an earlier entry. Give it another "
+                f"{entry.features.name!r} is defined differently in an earlier entry. Use another "
                 "name.",
             )
     yield from _unknown(
@@ -232,7 +235,7 @@ def _check_label(label: Label, known: set[str]) -> Iterator[Problem]:
     if label.score is None and label.field is None:
         yield (
             ("label",),
-            "nothing gives the label. Name score: or field: with positive: and negative:.",
+            "the label has no source. Give score:, or field: with positive: and negative:.",
         )
     if (label.field is not None) != bool(label.positive and label.negative):
         yield ("label",), "field:, positive: and negative: are given together or not at all."
@@ -241,7 +244,7 @@ def _check_label(label: Label, known: set[str]) -> Iterator[Problem]:
 
 
 def _check_simulation(spec: Spec, delivered: set[str]) -> Iterator[Problem]:
-    """Check that every name in ``simulate`` is one of the layout."""
+    """Check that every name in ``simulate`` occurs in the layout."""
     hints = spec.simulate
     captured = {name for table in spec.all_tables for name in _path_fields(table)}
     yield from _unknown(
@@ -267,16 +270,18 @@ def _check_simulation(spec: Spec, delivered: set[str]) -> Iterator[Problem]:
                 ("simulate", "shapes", stream.name),
                 f"{sizes} with rows on axis {stream.axis}. Give the length of every other axis.",
             )
-    headed = {stream.name for stream in streams if stream.format == "table" and stream.header}
-    headed |= {table.file for table in spec.all_tables if table.file and table.header}
-    yield from _unknown(("simulate", "columns"), list(hints.columns), headed, "a file with header")
+    with_header = {stream.name for stream in streams if stream.format == "table" and stream.header}
+    with_header |= {table.file for table in spec.all_tables if table.file and table.header}
+    yield from _unknown(
+        ("simulate", "columns"), list(hints.columns), with_header, "a file with header"
+    )
     arrays = {stream.name for stream in streams if stream.format != "table"}
     yield from _unknown(("simulate", "shapes"), list(hints.shapes), arrays, "features in arrays")
     tables = {stream.name for stream in streams if stream.format == "table"}
     yield from _unknown(("simulate", "infinite"), hints.infinite, tables, "features in tables")
-    sorted_out = set(spec.steps.table.keep) if spec.steps.table else set()
+    filtered = set(spec.steps.table.keep) if spec.steps.table else set()
     yield from _unknown(
-        ("simulate", "excluded_rows"), list(hints.excluded_rows), sorted_out, "steps.table.keep"
+        ("simulate", "excluded_rows"), list(hints.excluded_rows), filtered, "steps.table.keep"
     )
 
 
@@ -284,13 +289,18 @@ def _path_fields(table: Table) -> tuple[str, ...]:
     return compile_pattern(table.file).fields if table.file else ()
 
 
-def _unknown(place: Location, names: list[str], known: set[str], source: str) -> Iterator[Problem]:
+def _unknown(
+    location: Location, names: list[str], known: set[str], source: str
+) -> Iterator[Problem]:
     for name in names:
         if name not in known:
-            yield place, f"{name!r} is not given by {source}. {did_you_mean(name, sorted(known))}"
+            yield (
+                location,
+                f"{name!r} is not defined by {source}. {did_you_mean(name, sorted(known))}",
+            )
 
 
-def _placed(spec: Spec) -> Iterator[tuple[Location, Table]]:
+def _locate_tables(spec: Spec) -> Iterator[tuple[Location, Table]]:
     """Pair every table with its location in the spec."""
     for index, table in enumerate(spec.tables):
         yield ("tables", index), table

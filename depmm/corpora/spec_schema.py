@@ -11,14 +11,14 @@ from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus
 from depmm.corpora.instruments import INSTRUMENTS
 from depmm.corpora.patterns import expand_ranges, template_fields
 
-FILE_FIELDS = {"path": "the file's path in the corpus", "stem": "its name without extension"}
+FILE_FIELDS = {"path": "the path of the file", "stem": "the file name without extension"}
 STEP_FIELDS = ("start", "end", "text", "valence", "task")  # fields of a step table
-TRUTH_FILE = "truth.json"  # of a simulated corpus; indexing ignores it
-OFFSET_FIELD = "offset_s"  # of a recording: seconds to add to the times of its step table
+TRUTH_FILE = "truth.json"  # written with a simulated corpus; ignored by indexing
+OFFSET_FIELD = "offset_s"  # seconds that are added to the times in the step table of a recording
 
 
 def _code(value: Any) -> Any:
-    """Read 3 or true in YAML as the text of a table's cell."""
+    """Convert numbers and Booleans of YAML to the text that a table cell has."""
     return str(value).lower() if isinstance(value, int) else value
 
 
@@ -33,7 +33,7 @@ FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class RecordingPattern(Settings):
-    """Files that match one pattern, and the modalities that they give."""
+    """Files that match one pattern, and the modalities that they contain."""
 
     pattern: str
     modalities: list[Modality] = Field(min_length=1)
@@ -41,8 +41,8 @@ class RecordingPattern(Settings):
         None, description="the file holds features, not a recording"
     )
     fields: dict[FieldName, str] = Field({}, description="further fields: constants or templates")
-    keep: Choice = Field({}, description="field -> values; other files are left out and listed")
-    drop: Choice = Field({}, description="field -> values that are left out and listed")
+    keep: Choice = Field({}, description="field -> values; other files are excluded and listed")
+    drop: Choice = Field({}, description="field -> values; files with them are excluded and listed")
 
 
 class Table(Settings):
@@ -56,7 +56,7 @@ class Table(Settings):
     fields: dict[FieldName, str] = Field(min_length=1, description="field -> column")
     keep: Choice = Field({}, description="column -> values; other rows are not used")
     drop: Choice = Field({}, description="column -> values that are not used")
-    required: bool = Field(True, description="a recording without its row is missing something")
+    required: bool = Field(True, description="whether a recording without a row is reported")
     sep: str = Field(",", min_length=1, max_length=1)
     header: bool = True
     columns: list[str] = Field([], description="names of the columns when header is false")
@@ -67,7 +67,7 @@ class Table(Settings):
     encoding: str = "utf-8"
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Name of the table in messages."""
         return self.file or f"the rows in the spec ({', '.join(self.fields)})"
 
@@ -91,7 +91,9 @@ def join_field(text: str) -> str:
 class StepTable(Table):
     """A table whose rows are steps; with ``required: false`` a file without rows is one step."""
 
-    order: list[str] = Field([], description="columns that order the rows; otherwise as written")
+    order: list[str] = Field(
+        [], description="columns by which the rows are sorted; default: order of the file"
+    )
     units_per_second: float = Field(1.0, gt=0, description="of the start and end columns")
 
 
@@ -113,8 +115,12 @@ class ExcludedInterval(Settings):
 class Steps(Settings):
     """What a step is: a file, a row of a table with times inside a file, or a window."""
 
-    order: list[FieldName] = Field([], description="fields that order the files of a session")
-    expected: dict[FieldName, list[Code]] = Field({}, description="every session must have these")
+    order: list[FieldName] = Field(
+        [], description="fields by which the files of a session are sorted"
+    )
+    expected: dict[FieldName, list[Code]] = Field(
+        {}, description="field -> values that every session must have"
+    )
     table: StepTable | None = None
     windows: Windows | None = None
     excluded_intervals: list[ExcludedInterval] = Field(
@@ -123,14 +129,14 @@ class Steps(Settings):
 
 
 class Codes(Settings):
-    """Translation of codes into names."""
+    """Translation of the codes of one field to names."""
 
     of: FieldName | None = Field(None, description="the field that holds the code; default: itself")
     names: dict[Code, Code | None] = Field(min_length=1, description="code -> name; null: unknown")
 
 
 class Label(Settings):
-    """The instrument, and the score or the classes that it gives."""
+    """Instrument, and the fields with its score or class."""
 
     instrument: str
     score: FieldName | None = None
@@ -141,20 +147,21 @@ class Label(Settings):
     positive: list[Code] = Field([])
     negative: list[Code] = Field([])
     original: FieldName | None = Field(
-        None, description="class that the corpus delivers, 0 or 1: only compared by the audit"
+        None,
+        description="class as distributed, 0 or 1; the audit compares it with the label",
     )
     required: bool = Field(False, description="a session without score and class is reported")
 
     @property
     def effective_cut_off(self) -> float | None:
-        """Score from which on the label is 1; None without a rule."""
+        """Lowest score with label 1; None without a cut-off."""
         if self.score is None or self.cut_off is not None:
             return self.cut_off
         return INSTRUMENTS[self.instrument].cut_off
 
 
 class Simulation(Settings):
-    """What ``depmm simulate --spec`` needs to know beyond the layout."""
+    """Settings that ``depmm simulate --spec`` needs in addition to the layout."""
 
     folder: str = Field("", description="replaces **/ at the start of a pattern")
     sessions_per_subject: int = Field(1, ge=1, description="sessions of a subject")
@@ -193,7 +200,7 @@ class Spec(Settings):
         [], description="corpora that share, or may share, subjects with this one"
     )
     without_subject_ids: str | None = Field(
-        None, description="why the subjects behind the ids are not known"
+        None, description="reason why the ids do not identify subjects"
     )
     recordings: list[RecordingPattern] = Field(min_length=1)
     subject: str = "{subject}"
@@ -204,7 +211,7 @@ class Spec(Settings):
     required_features: list[FieldName] = Field([], description="streams that every step must have")
     steps: Steps = Steps()
     word_list: str | None = Field(
-        None, description="word list that gives steps their valence; relative to the spec"
+        None, description="word list with the valence of the words; path relative to the spec"
     )
     tables: list[Table] = Field([])
     codes: dict[FieldName, Codes] = Field({})
@@ -214,14 +221,14 @@ class Spec(Settings):
 
     @property
     def facts(self) -> CorpusFacts:
-        """What the spec states about the corpus beyond its tables."""
+        """The facts about the corpus that are not in its tables."""
         return CorpusFacts(
             related_corpora=self.related_corpora, without_subject_ids=self.without_subject_ids
         )
 
     @property
     def id_fields(self) -> frozenset[str]:
-        """The fields that become part of an id, and so of a file name."""
+        """The fields that are part of an id, and therefore of a file name."""
         return frozenset(template_fields(self.subject) + template_fields(self.session))
 
     @property
@@ -230,7 +237,7 @@ class Spec(Settings):
         return [*self.tables, *([self.steps.table] if self.steps.table else [])]
 
     def describe_sources(self, names: Collection[str]) -> str:
-        """Name the tables that give fields, for a message.
+        """Describe the tables that provide fields, for a message.
 
         Parameters
         ----------
@@ -240,15 +247,15 @@ class Spec(Settings):
         Returns
         -------
         str
-            The tables, or "the file name" where no table gives them.
+            The tables, or "the file name" if no table provides the fields.
         """
         sources = {self.codes[name].of or name if name in self.codes else name for name in names}
-        tables = [table.place for table in self.tables if sources & set(table.fields)]
+        tables = [table.location for table in self.tables if sources & set(table.fields)]
         return " or ".join(tables) or "the file name"
 
 
 def json_schema() -> str:
-    """Return the format as JSON Schema, for editors; ``load_spec`` checks more than it can say.
+    """Return the format as JSON Schema, for editors; ``load_spec`` checks further rules.
 
     Returns
     -------

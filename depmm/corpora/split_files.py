@@ -1,4 +1,4 @@
-"""Splits and folds as CSV files, and the check that every subject is on one side."""
+"""Splits and folds as CSV files, and the check that no subject is in two splits."""
 
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ from depmm.errors import DepmmError
 from depmm.files import write_text
 from depmm.schemas.manifest import FOLDS, SPLIT, SPLITS
 
-_SHOWN = 20  # subjects in a message
+_MAX_NAMED = 20  # subjects in a message
 
 
 class SplitError(DepmmError):
-    """A split that cannot be made or trusted."""
+    """A split that cannot be built or is not valid."""
 
 
 def check_disjoint(split: pd.DataFrame, needed: tuple[str, ...] = SPLITS) -> None:
@@ -30,16 +30,16 @@ def check_disjoint(split: pd.DataFrame, needed: tuple[str, ...] = SPLITS) -> Non
     Raises
     ------
     SplitError
-        If a column is missing, folds do not count from 0, a split is unknown or empty, or a subject
-        is in two splits or twice in one.
+        If a column is missing, the folds are not 0, 1, 2, ..., a split is unknown or empty, or a
+        subject is listed more than once.
     """
     if "fold" in split:
-        numbers = sorted(set(map(int, split["fold"])))
-        if not numbers or numbers != list(range(len(numbers))):
+        folds = sorted(set(map(int, split["fold"])))
+        if not folds or folds != list(range(len(folds))):
             raise SplitError(
-                f"split: the folds are {numbers[:20]}, not 0, 1, 2, ... Number them from 0.",
+                f"split: the folds are {folds[:20]}, not 0, 1, 2, ... Number them from 0.",
                 column="fold",
-                value=numbers,
+                value=folds,
             )
         for fold, rows in split.groupby("fold"):
             try:
@@ -57,14 +57,14 @@ def check_disjoint(split: pd.DataFrame, needed: tuple[str, ...] = SPLITS) -> Non
             column="split",
             value=unknown[0],
         )
-    several = {
+    repeated = {
         subject: names for subject, names in splits_by_subject(split).items() if len(names) > 1
     }
-    if several:
+    if repeated:
         raise SplitError(
-            f"{len(several)} subjects appear more than once: {name_overlap(several)}. Keep each "
+            f"{len(repeated)} subjects appear more than once: {name_overlap(repeated)}. Keep each "
             "subject in one split.",
-            subject=next(iter(several))[1],
+            subject=next(iter(repeated))[1],
         )
     if empty := [name for name in needed if name not in set(split["split"])]:
         raise SplitError(
@@ -81,9 +81,9 @@ def write_split(split: pd.DataFrame, path: Path | str) -> None:
     Parameters
     ----------
     split : DataFrame
-        Columns corpus, subject, split, and fold where there are several.
+        Columns corpus, subject, split; with several folds also fold.
     path : Path or str
-        The file; its folder is made if it does not exist.
+        The file; its folder is created if it does not exist.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def read_split(path: Path | str, needed: tuple[str, ...] = SPLITS) -> pd.DataFra
     Parameters
     ----------
     path : Path or str
-        Columns corpus, subject, split, and fold where there are several.
+        Columns corpus, subject, split; with several folds also fold.
     needed : tuple of str, optional
         The splits that must not be empty.
 
@@ -117,7 +117,7 @@ def read_split(path: Path | str, needed: tuple[str, ...] = SPLITS) -> pd.DataFra
     Raises
     ------
     SplitError
-        If there is no such file or it is not CSV, and as ``check_disjoint``.
+        If the file does not exist or is not CSV, and as ``check_disjoint``.
     """
     try:
         split = pd.read_csv(path, dtype="str", keep_default_na=False)
@@ -162,12 +162,12 @@ def splits_by_subject(table: pd.DataFrame) -> dict[SubjectKey, list[Any]]:
     return dict(sorted(splits.items()))
 
 
-def name_overlap(several: dict[SubjectKey, list[str]]) -> str:
-    """Name subjects with their splits, for a message.
+def name_overlap(overlap: dict[SubjectKey, list[str]]) -> str:
+    """List subjects with their splits, for a message.
 
     Parameters
     ----------
-    several : dict of tuple to list of str
+    overlap : dict of tuple to list of str
         (corpus, subject) -> splits.
 
     Returns
@@ -175,12 +175,12 @@ def name_overlap(several: dict[SubjectKey, list[str]]) -> str:
     str
         The first subjects, and how many more there are.
     """
-    names = [f"{'/'.join(subject)} in {' and '.join(parts)}" for subject, parts in several.items()]
+    names = [f"{'/'.join(subject)} in {' and '.join(parts)}" for subject, parts in overlap.items()]
     return abbreviate(names, "; ")
 
 
 def abbreviate(names: list[str], separator: str = ", ") -> str:
-    """Join the first names, and say how many more there are.
+    """Join the first names, and add the number of the others.
 
     Parameters
     ----------
@@ -194,21 +194,21 @@ def abbreviate(names: list[str], separator: str = ", ") -> str:
     str
         The text.
     """
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return separator.join(names[:_SHOWN]) + more
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return separator.join(names[:_MAX_NAMED]) + more
 
 
 def with_prefix(error: SplitError, prefix: str, file: Path | str | None = None) -> SplitError:
-    """Return an error with the same attributes and a place before its message.
+    """Return a copy of an error with a prefix before its message.
 
     Parameters
     ----------
     error : SplitError
         The error.
     prefix : str
-        The place.
+        Text before the message, such as a file or fold.
     file : Path or str, optional
-        File that holds the fault.
+        File with the invalid split.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Splits by subject: official, k-fold, leave-one-subject-out, or from a file.
 
-No subject is on two sides of a split; the sessions of a subject follow the subject. A split depends
-on no library version and on no order of rows (see ``stratified_assignment``).
+All sessions of a subject are in the same split. The splits do not depend on library versions or on
+the order of rows (see ``stratified_assignment``).
 """
 
 from collections import Counter
@@ -32,7 +32,7 @@ __all__ = [
     "write_split",
 ]
 
-# published folds often leave the choice of validation subjects to their users
+# many published folds have no validation subjects
 _NEEDED = ("train", "test")
 
 
@@ -49,8 +49,8 @@ def count_folds(sessions: pd.DataFrame, config: SplitConfig) -> int:
     Returns
     -------
     int
-        1 for the official split, the folds of all repetitions for k-fold, the folds in the file, or
-        one per subject.
+        1 for the official split, the folds of all repetitions for k-fold, the number of folds in
+        the file, or the number of subjects.
 
     Raises
     ------
@@ -71,20 +71,21 @@ def make_split(
 ) -> pd.DataFrame:
     """Assign every subject to train, validation or test, for one fold.
 
-    Class and gender of a subject are those of most of the subject's sessions; unknown is a value of
-    its own. Over the folds of k-fold every subject is tested once, and for ``stratify_by`` = label,
-    gender, corpus no two folds differ by more than one in the number of test subjects: in all, of a
-    class, of a class and gender, of a class, gender and corpus, of a corpus, of a corpus and
-    gender. So they differ in a gender by no more than there are classes or corpora, whichever are
-    fewer. Another ``stratify_by`` is read in the same way, from its first to its last entry and
-    back.
+    The class and gender of a subject are the most frequent ones of its sessions; a missing value is
+    treated as a further value. In k-fold, every subject is tested exactly once. With
+    ``stratify_by`` = [label, gender, corpus], the numbers of test subjects in any two folds differ
+    by at most one: in total, and within each class; class and gender; class, gender and corpus;
+    corpus; corpus and gender. Consequently, the numbers of a gender differ by at most the number of
+    classes or the number of corpora, whichever is smaller. With another ``stratify_by``, the same
+    holds for the combinations of its first entries and of its last entries.
 
-    Repetition r has the folds r * folds ... (r + 1) * folds - 1; each is a new assignment of all
-    subjects.
+    Repetition r consists of the folds r * folds to (r + 1) * folds - 1; each repetition is a new
+    assignment of all subjects.
 
-    Validation subjects are sampled from the rest in the same strata: from each class its share,
-    rounded (at least one), and from each gender in the class its share, rounded up or down. A
-    validation set that is given (official, file) is kept as it is.
+    Validation subjects are sampled from the subjects that are not tested, with the same strata.
+    Each class contributes ``validation`` times its number of subjects, rounded, but at least one;
+    each gender contributes its share of the class, rounded up or down. A validation set of an
+    official split or a file is not changed.
 
     Parameters
     ----------
@@ -93,8 +94,8 @@ def make_split(
     config : SplitConfig
         Kind, folds, fold, share of validation subjects, seed.
     labels : Series, optional
-        Class of each session, same index as ``sessions``, null where it has none; default: the
-        column ``label``.
+        Class of each session, with the index of ``sessions``; null if a session has no class. By
+        default, the column ``label``.
 
     Returns
     -------
@@ -104,14 +105,16 @@ def make_split(
     Raises
     ------
     SplitError
-        If a fold does not exist, there are too few subjects (of a class), a subject is in two
-        official splits or in none, the official split has no train or test subjects, or a file
-        cannot be used or does not list a subject.
+        If the fold does not exist, there are too few subjects (of a class), a subject is in two
+        official splits or in none, the official split has no train or test subjects, or the file
+        cannot be read or does not list a subject.
     """
     if labels is None:
         labels = sessions["label"]
     if not labels.index.equals(sessions.index):
-        raise SplitError("labels: its index is not that of sessions. Pass one label for each row.")
+        raise SplitError(
+            "labels: the index differs from that of sessions. Pass one label for each row."
+        )
     folds = count_folds(sessions, config)
     if config.fold >= folds:
         raise SplitError(
@@ -203,7 +206,7 @@ def _subjects(sessions: pd.DataFrame) -> list[SubjectKey]:
 
 
 def _majority(sessions: pd.DataFrame, values: pd.Series) -> dict[SubjectKey, str]:
-    """Most frequent value of each subject; the first by name when tied, empty without any."""
+    """Return the most frequent value of each subject; ties: the first by name; empty if null."""
     counts: dict[SubjectKey, Counter[str]] = {subject: Counter() for subject in _subjects(sessions)}
     for corpus, subject, value in zip(
         sessions["corpus"], sessions["subject"], values.astype(object), strict=True
@@ -219,7 +222,7 @@ def _majority(sessions: pd.DataFrame, values: pd.Series) -> dict[SubjectKey, str
 def _strata(
     sessions: pd.DataFrame, classes: dict[SubjectKey, str], config: SplitConfig
 ) -> dict[SubjectKey, Stratum]:
-    """Values of each subject that are balanced, in the order of ``config.stratify_by``."""
+    """Return the stratum of each subject: its values of ``config.stratify_by``."""
     genders = _majority(sessions, sessions["gender"])
     return {
         subject: tuple(
@@ -253,24 +256,24 @@ def _validation_subjects(
     strata: dict[SubjectKey, Stratum],
     config: SplitConfig,
 ) -> list[SubjectKey]:
-    """Sample the validation subjects, at least one of each class that has two."""
+    """Sample validation subjects: at least one of each class with two or more subjects."""
     chosen = []
     for name in sorted({classes[subject] for subject in subjects}):
         members = {subject: strata[subject] for subject in subjects if classes[subject] == name}
         if len(members) < 2:
             continue
-        number = min(max(1, round(config.validation * len(members))), len(members) - 1)
-        chosen += sample_evenly(members, number, (config.seed, "validation", config.fold))
+        size = min(max(1, round(config.validation * len(members))), len(members) - 1)
+        chosen += sample_evenly(members, size, (config.seed, "validation", config.fold))
     return chosen
 
 
 def _official_split(sessions: pd.DataFrame) -> dict[SubjectKey, str]:
-    if several := official_overlap(sessions):
+    if overlap := official_overlap(sessions):
         raise SplitError(
-            f"{len(several)} subjects are in two official splits: {name_overlap(several)}. Use "
+            f"{len(overlap)} subjects are in two official splits: {name_overlap(overlap)}. Use "
             "split.kind k_fold, which keeps the sessions of a subject together.",
             setting="split.kind",
-            subject=next(iter(several))[1],
+            subject=next(iter(overlap))[1],
         )
     splits = splits_by_subject(sessions)
     without = [subject for subject, names in splits.items() if not any(map(pd.notna, names))]
@@ -295,14 +298,14 @@ def _official_split(sessions: pd.DataFrame) -> dict[SubjectKey, str]:
 
 
 def _split_from_file(subjects: list[SubjectKey], config: SplitConfig) -> dict[SubjectKey, str]:
-    """Look the subjects up in a file of folds; further subjects of the file are not used."""
+    """Look up the subjects in a file of folds; other subjects in the file are ignored."""
     table = read_split(config.file or "", _NEEDED)
     rows = table[table["fold"] == config.fold]
     names = {subject: entries[0] for subject, entries in splits_by_subject(rows).items()}
-    place = f"{config.file}, fold {config.fold}"
+    location = f"{config.file}, fold {config.fold}"
     if missing := [subject for subject in subjects if subject not in names]:
         raise SplitError(
-            f"{place}: {len(missing)} subjects of the manifest are not in it: "
+            f"{location}: {len(missing)} subjects of the manifest are not in it: "
             f"{abbreviate(['/'.join(subject) for subject in missing])}. Add a row for each, or "
             "leave them out of the manifest.",
             setting="split.file",
@@ -312,8 +315,8 @@ def _split_from_file(subjects: list[SubjectKey], config: SplitConfig) -> dict[Su
     parts = {subject: names[subject] for subject in subjects}
     if unused := sorted(set(names.values()) - set(parts.values())):
         raise SplitError(
-            f"{place}: none of its {unused[0]} subjects is used. Check that corpus and subject are "
-            "written as in the manifest, and which subjects have a label and a recording.",
+            f"{location}: none of its {unused[0]} subjects is used. Check that corpus and subject "
+            "are written as in the manifest, and which subjects have a label and a recording.",
             setting="split.file",
             file=config.file,
             value=unused[0],
@@ -324,7 +327,7 @@ def _split_from_file(subjects: list[SubjectKey], config: SplitConfig) -> dict[Su
 def _check_classes(
     sessions: pd.DataFrame, labels: pd.Series, parts: dict[SubjectKey, str], config: SplitConfig
 ) -> None:
-    """Refuse a split in which a class is not trained, not validated, or (k-fold) not tested."""
+    """Check that every class is in train, validation and, for k-fold, test."""
     keys = zip(sessions["corpus"], sessions["subject"], strict=True)
     rows = pd.DataFrame({"subject": list(keys), "class": labels.astype(object).to_numpy()})
     rows = rows.dropna(subset=["class"])

@@ -1,7 +1,8 @@
 """Assign subjects to folds, or to a validation set, evenly over strata.
 
-Subjects are ordered by a hash of a salt (such as the seed) and their key, not by a random
-generator: the assignment is the same on every machine, with every library, from rows in any order.
+Subjects are ordered by a hash of their key and a salt (such as the seed) instead of a random number
+generator, so that the assignment does not depend on the machine, the library version or the order
+of rows.
 """
 
 import hashlib
@@ -19,14 +20,14 @@ def assign_folds(
 ) -> list[list[SubjectKey]]:
     """Assign every subject to one fold.
 
-    No two folds differ by more than one subject in all, nor in the subjects that share a value from
-    the first to the n-th of their stratum, nor from the n-th to the last. For (label, gender,
-    corpus): label; label and gender; all three; corpus; gender and corpus.
+    The sizes of any two folds differ by at most one, and so do the numbers of subjects that share
+    the first n or the last n values of their stratum. For the strata (label, gender, corpus), these
+    sets are label; label and gender; all three; corpus; gender and corpus.
 
     Parameters
     ----------
     strata : dict of tuple to tuple
-        Values of every subject, equally many.
+        Stratum of every subject; all strata have the same length.
     folds : int
         Number of folds, at most one per subject.
     salt : tuple
@@ -39,9 +40,9 @@ def assign_folds(
     """
     ordered = sorted(strata, key=lambda subject: (strata[subject], _rank(subject, salt)))
     assigned = [ordered[fold::folds] for fold in range(folds)]
-    # taken in turn, strata are even; a value that runs across strata (such as the corpus) need not
-    # be. Each pass makes a set of subjects more even between two folds and no other set less even,
-    # so the loop ends
+    # the round robin balances each stratum, but not a value that occurs in several strata (such as
+    # the corpus). Each exchange makes a set of subjects more even between two folds and no other
+    # set less even, so the loop terminates
     changed = True
     while changed:
         changed = False
@@ -53,18 +54,18 @@ def assign_folds(
 
 
 def sample_evenly(
-    strata: dict[SubjectKey, Stratum], number: int, salt: tuple[object, ...]
+    strata: dict[SubjectKey, Stratum], n_subjects: int, salt: tuple[object, ...]
 ) -> list[SubjectKey]:
-    """Sample a number of subjects, evenly over strata.
+    """Sample subjects evenly over strata.
 
-    From the subjects that share a value from the first to the n-th, their share is sampled, rounded
-    up or down.
+    Of the subjects that share the first n values of their stratum, a proportional number is
+    sampled, rounded up or down.
 
     Parameters
     ----------
     strata : dict of tuple to tuple
-        Values of every subject, equally many.
-    number : int
+        Stratum of every subject; all strata have the same length.
+    n_subjects : int
         Number of subjects to sample.
     salt : tuple
         Another salt gives another sample.
@@ -75,7 +76,7 @@ def sample_evenly(
         The sampled subjects.
     """
     ordered = sorted(strata, key=lambda subject: (strata[subject], _rank(subject, salt)))
-    indices = np.floor((np.arange(number) + 0.5) * len(ordered) / number).astype(int)
+    indices = np.floor((np.arange(n_subjects) + 0.5) * len(ordered) / n_subjects).astype(int)
     return [ordered[index] for index in indices]
 
 
@@ -87,7 +88,7 @@ def _rank(subject: SubjectKey, salt: tuple[object, ...]) -> bytes:
 def _uneven(
     first: list[SubjectKey], second: list[SubjectKey], strata: dict[SubjectKey, Stratum]
 ) -> bool:
-    """Whether two folds differ by more than one subject in a set that is to be balanced."""
+    """Check whether two folds differ by more than one subject in a set that is balanced."""
     differences: Counter[tuple[int, Stratum]] = Counter()
     for subjects, sign in ((first, 1), (second, -1)):
         for subject in subjects:
@@ -100,34 +101,34 @@ def _uneven(
 def _halve(
     subjects: list[SubjectKey], strata: dict[SubjectKey, Stratum]
 ) -> tuple[list[SubjectKey], list[SubjectKey]]:
-    """Divide subjects into two folds that differ by one at most in every set.
+    """Divide subjects into two folds that differ by at most one in every set.
 
-    Subjects are paired within their stratum, the unpaired ones within the next larger set, and so
-    on; once from the stratum's first value and once from its last. Partners go to different folds,
-    which is always possible: two pairings make no odd circle (the equitable edge colouring of
-    bipartite graphs; de Werra, "Equitable colorations of graphs", 1971).
+    Subjects are paired within their stratum, unpaired ones within the next larger set, and so on;
+    once for prefixes and once for suffixes of the stratum. Partners are assigned to different
+    folds. This is always possible because the union of two pairings has no odd cycle (equitable
+    edge colouring of bipartite graphs; de Werra, "Equitable colorations of graphs", 1971).
     """
     partners: dict[SubjectKey, list[SubjectKey]] = {subject: [] for subject in subjects}
     for direction in (1, -1):
         unpaired = subjects
         for depth in range(len(strata[subjects[0]]), -1, -1):
-            waiting: dict[Stratum, SubjectKey] = {}
+            candidates: dict[Stratum, SubjectKey] = {}
             for subject in unpaired:
                 values = strata[subject][::direction][:depth]
-                if partner := waiting.pop(values, None):
+                if partner := candidates.pop(values, None):
                     partners[subject].append(partner)
                     partners[partner].append(subject)
                 else:
-                    waiting[values] = subject
-            unpaired = list(waiting.values())
+                    candidates[values] = subject
+            unpaired = list(candidates.values())
     in_second: dict[SubjectKey, bool] = {}
     for start in subjects:
-        reached = [(start, False)]
-        while reached:
-            subject, second = reached.pop()
+        stack = [(start, False)]
+        while stack:
+            subject, second = stack.pop()
             if subject not in in_second:
                 in_second[subject] = second
-                reached += [(partner, not second) for partner in partners[subject]]
+                stack += [(partner, not second) for partner in partners[subject]]
     return (
         [subject for subject in subjects if not in_second[subject]],
         [subject for subject in subjects if in_second[subject]],

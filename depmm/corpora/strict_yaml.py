@@ -1,4 +1,4 @@
-"""YAML for data specs: ids such as 01 stay text, keys are unique, every value has its line."""
+"""Strict YAML for data specs: ids such as 01 stay text, keys are unique, lines are recorded."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 Location = tuple[str | int, ...]  # keys and indices from the top, e.g. ("tables", 0, "join")
-Problem = tuple[Location, str]  # where, and a sentence
+Problem = tuple[Location, str]  # location and message
 
 
 class _Loader(yaml.SafeLoader):
@@ -16,12 +16,12 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own class attribute
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """Refuse aliases: a spec needs none, and nested ones grow without bound."""
+        """Reject aliases: specs do not need them, and nested aliases grow exponentially."""
         if self.check_event(yaml.AliasEvent):
             loader: Any = self  # PyYAML has no types
             event = loader.peek_event()
             raise yaml.composer.ComposerError(
-                None, None, "aliases (*name) are not allowed: write it out", event.start_mark
+                None, None, "aliases (*name) are not allowed: repeat the value", event.start_mark
             )
         return super().compose_node(parent, index)
 
@@ -46,9 +46,9 @@ def parse_yaml(text: str) -> tuple[Any, dict[Location, int], list[Problem]]:
     Returns
     -------
     values : object
-        What the document holds; None where it is empty.
+        Content of the document; None if it is empty.
     lines : dict of tuple to int
-        The line of every key and item, counted from 1.
+        Line of every key and item, counted from 1.
     problems : list of tuple
         Keys that appear twice.
 
@@ -66,7 +66,7 @@ def parse_yaml(text: str) -> tuple[Any, dict[Location, int], list[Problem]]:
 
 
 def _index_lines(node: Any, location: Location, lines: dict[Location, int]) -> Iterator[Problem]:
-    """Note the line of every key and item, and yield keys that appear twice."""
+    """Record the line of every key and item, and yield keys that appear twice."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             inner = (*location, str(key.value))

@@ -16,7 +16,7 @@ from depmm.errors import did_you_mean
 
 Key = tuple[str, ...]
 Line = tuple[int, list[str]]  # line in the file, cells
-_QUOTED = {",", ";"}  # in tables by TAB or space a quotation mark is part of the text
+_QUOTED = {",", ";"}  # with the separators TAB and space, a quotation mark is part of the text
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,17 @@ class Row:
         The fields that the spec names; None for an empty cell.
     order : tuple of str
         The cells that order the rows.
-    place : str
+    location : str
         File and line, for messages.
     """
 
     fields: dict[str, str | None]
     order: tuple[str, ...]
-    place: str
+    location: str
 
 
 @dataclass(frozen=True)
-class _Place:
+class _FileLocation:
     """A line or an entry of a file."""
 
     file: str
@@ -59,20 +59,20 @@ class _Place:
 
 @dataclass
 class JoinedTable:
-    """A table of the spec with all rows of all its files, by key.
+    """Rows of all files of a table of the spec, by key.
 
     Attributes
     ----------
     table : Table
-        Its description.
+        Description of the table.
     files : list of str
         Paths of the files that were read, relative to the corpus root.
     rows : dict of tuple to list of Row
         Key (the cells of the join columns, in order) -> rows.
     used : set of tuple
-        Keys that a recording has.
+        Keys that have been looked up for a recording.
     id_columns : tuple of str
-        Join columns whose cells must be safe ids.
+        Columns under ``join`` whose cells must be safe ids.
     """
 
     table: Table
@@ -92,9 +92,9 @@ class JoinedTable:
         Returns
         -------
         key : tuple of str or None
-            None when one of the joined fields is unknown.
+            None if one of the joined fields is unknown.
         rows : list of Row
-            Empty when no row has the key.
+            Empty if no row has the key.
         """
         parts = [fill_template(join_field(text), fields) for text in self.table.join.values()]
         key = tuple(part for part in parts if part is not None)
@@ -106,13 +106,13 @@ class JoinedTable:
         return key, rows
 
     def unused_keys(self) -> Iterator[str]:
-        """Yield the keys that no recording has, for example ``subject=S003, session=1``."""
+        """Yield the keys without a recording, for example ``subject=S003, session=1``."""
         for key in self.rows:
             if key not in self.used:
                 yield self.describe(key)
 
     def describe(self, key: Key | None) -> str:
-        """Write a key as ``column=cell`` pairs.
+        """Format a key as ``column=cell`` pairs.
 
         Parameters
         ----------
@@ -134,8 +134,9 @@ def read_table(
 ) -> JoinedTable:
     """Read the rows of a table from the spec itself or from files.
 
-    Cells are text without surrounding blanks; an empty cell is null. In JSON, numbers are text as
-    Python writes them, true and false are ``true`` and ``false``, and a missing member is null.
+    Cells are text without surrounding blanks; an empty cell is null. Values of JSON are converted
+    to text: numbers as Python prints them, Booleans to ``true`` and ``false``; a missing member is
+    null.
 
     Parameters
     ----------
@@ -146,7 +147,7 @@ def read_table(
     files : list of str
         The files to read, relative to ``root``.
     id_fields : frozenset of str, optional
-        Fields that become ids; the cells joined to them are checked.
+        Fields that are part of ids; the cells that are joined to them are checked.
 
     Returns
     -------
@@ -157,17 +158,17 @@ def read_table(
     ------
     ManifestError
         If a file cannot be read or decoded, a column is missing, a row has too many or too few
-        cells, a cell of ``integers`` is not a whole number, JSON does not hold flat objects, or an
-        id is unsafe.
+        cells, a cell of ``integers`` is not a whole number, JSON does not contain flat objects, or
+        an id is unsafe.
     """
-    ids = [
+    id_columns = [
         column
         for column, text in table.join.items()
         if id_fields.intersection(template_fields(join_field(text)))
     ]
-    joined = JoinedTable(table, files, id_columns=tuple(ids))
+    joined = JoinedTable(table, files, id_columns=tuple(id_columns))
     if table.rows is not None:
-        _add_lines(joined, _read_lines(table, table.rows, table.place), table.place, {})
+        _add_lines(joined, _read_lines(table, table.rows, table.location), table.location, {})
         return joined
     pattern = compile_pattern(table.file or "")
     members: set[str] = set()
@@ -192,12 +193,12 @@ def read_table(
             _add_lines(joined, _read_lines(table, text, path), path, captured)
     if members:
         columns = [*sorted(members), *pattern.fields]
-        _check_columns(_needed_columns(joined.table), columns, table.place)
+        _check_columns(_needed_columns(joined.table), columns, table.location)
     return joined
 
 
 def _needed_columns(table: Table) -> list[str]:
-    """Columns that the spec names."""
+    """Return the columns that the spec uses."""
     order = table.order if isinstance(table, StepTable) else []
     return [
         *table.join, *table.fields.values(), *table.keep, *table.drop, *table.integers, *order,
@@ -219,14 +220,15 @@ def _read_lines(table: Table, text: str, file: str) -> Iterator[Line]:
             if any(cell.strip() for cell in cells):
                 yield reader.line_num, cells
     except csv.Error as error:
-        place = _Place(file, reader.line_num)
-        raise place.error(f"not a table ({error}). Correct the file.") from None
+        location = _FileLocation(file, reader.line_num)
+        raise location.error(f"not a table ({error}). Correct the file.") from None
 
 
 def _read_sheet(path: Path, file: str) -> Iterator[Line]:
-    """Read the first sheet of an Excel workbook; columns without a name are skipped.
+    """Read the first sheet of an Excel workbook.
 
-    Such columns hold remarks next to the table. Numbers are written without a trailing ``.0``.
+    Columns without a name are skipped: they contain remarks next to the table. Integral numbers are
+    converted without a trailing ``.0``.
     """
     import openpyxl
 
@@ -234,26 +236,26 @@ def _read_sheet(path: Path, file: str) -> Iterator[Line]:
         with path.open("rb") as stream:
             book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
             sheet = book.worksheets[0]
-            sheet.reset_dimensions()  # as written by some programs they cut the table off
+            sheet.reset_dimensions()  # some programs write dimensions that truncate the table
             rows = [[_sheet_cell(cell) for cell in row] for row in sheet.values]
-    except Exception as error:  # openpyxl lets errors of zip, XML and its own types through
+    except Exception as error:  # openpyxl raises errors of zip, XML and its own types
         raise ManifestError(
             f"{file}: cannot be read as an Excel workbook ({error}). Check the file, or save it "
             "as .csv (UTF-8) and name that under file: in the spec's table.",
             file=file,
         ) from None
-    named: list[int] = []
-    for number, cells in enumerate(rows, start=1):
-        if not named:
-            named = [index for index, cell in enumerate(cells) if cell]
-        kept = [cells[index] if index < len(cells) else "" for index in named]
-        if any(kept):
-            yield number, kept
+    named_columns: list[int] = []
+    for line, cells in enumerate(rows, start=1):
+        if not named_columns:
+            named_columns = [index for index, cell in enumerate(cells) if cell]
+        values = [cells[index] if index < len(cells) else "" for index in named_columns]
+        if any(values):
+            yield line, values
 
 
 def _sheet_cell(value: object) -> str:
     if isinstance(value, bool):
-        return str(value).lower()  # as codes: in a spec
+        return str(value).lower()  # as in codes: of a spec
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return "" if value is None else str(value).strip()
@@ -262,22 +264,22 @@ def _sheet_cell(value: object) -> str:
 def _add_lines(
     joined: JoinedTable, lines: Iterator[Line], file: str, captured: dict[str, str]
 ) -> None:
-    """Add the lines of one file; the first names the columns where the spec does not."""
+    """Add the lines of a file; the first line is the header unless the spec names the columns."""
     table, names = joined.table, joined.table.columns
     needed = _needed_columns(table)
-    for number, cells in lines:
-        place = _Place(file, number)
+    for line, cells in lines:
+        location = _FileLocation(file, line)
         if not names:
             names = [cell.strip() for cell in cells]
             _check_columns(needed, [*names, *captured], file)
         elif len(cells) != len(names):
-            raise place.error(
+            raise location.error(
                 f"{len(cells)} cells, but {len(names)} columns ({', '.join(names)}). Correct the "
                 f"row, or sep: (now {table.sep!r}) in the spec's table."
             )
         else:
             values = (cell.strip() or None for cell in cells)
-            _add_row(joined, {**captured, **dict(zip(names, values, strict=True))}, place)
+            _add_row(joined, {**captured, **dict(zip(names, values, strict=True))}, location)
     if not names:
         raise ManifestError(
             f"{file}: the table is empty. It needs the columns {', '.join(needed)}.", file=file
@@ -298,16 +300,16 @@ def _add_objects(joined: JoinedTable, text: str, file: str, captured: dict[str, 
     else:
         kind = "an object" if isinstance(content, dict) else f"a {type(content).__name__}"
         raise ManifestError(
-            f"{file}: holds {kind}. A list of objects is read without key: in the spec's table, "
+            f"{file}: contains {kind}. A list of objects is read without key: in the spec's table, "
             "an object of named objects with key:, the column for the names.",
             file=file,
             setting="key",
         )
     needed, columns = set(_needed_columns(table)), set(captured)
     for name, item, named in entries:
-        place = _Place(file, entry=name)
+        location = _FileLocation(file, entry=name)
         if not isinstance(item, dict):
-            raise place.error(
+            raise location.error(
                 f"{item!r} is not an object with {', '.join(table.join)}. Correct the file, or "
                 "name it under ignore: in the spec.",
                 value=item,
@@ -316,48 +318,48 @@ def _add_objects(joined: JoinedTable, text: str, file: str, captured: dict[str, 
         columns |= set(entry)
         for column in needed & set(entry):
             if isinstance(entry[column], list | dict):
-                raise place.error(
+                raise location.error(
                     f"{column!r} is not a single value. Name another column in the spec's table, "
                     "or write a flat table.",
                     column,
                 )
         cells = {column: _json_cell(value) for column, value in entry.items()}
-        _add_row(joined, {**dict.fromkeys(needed), **captured, **cells}, place)
+        _add_row(joined, {**dict.fromkeys(needed), **captured, **cells}, location)
     return columns
 
 
 def _json_cell(value: Any) -> str | None:
-    """Write a JSON value as the text of a cell."""
+    """Convert a JSON value to the text of a cell."""
     if value is None or isinstance(value, list | dict):
         return None
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return text.strip() or None
 
 
-def _add_row(joined: JoinedTable, row: Mapping[str, str | None], place: _Place) -> None:
+def _add_row(joined: JoinedTable, row: Mapping[str, str | None], location: _FileLocation) -> None:
     table = joined.table
     order = table.order if isinstance(table, StepTable) else []
     row = {
-        column: _parse_integer(cell, column, place) if column in table.integers else cell
+        column: _parse_integer(cell, column, location) if column in table.integers else cell
         for column, cell in row.items()
     }
     if not is_kept(row, table.keep, table.drop):
         return
     for column in joined.id_columns:
-        check_id(row[column] or "", f"{place}: {column}", place.file, place.line)
+        check_id(row[column] or "", f"{location}: {column}", location.file, location.line)
     joined.rows.setdefault(tuple(row[column] or "" for column in table.join), []).append(
         Row(
             {name: row[column] for name, column in table.fields.items()},
             tuple(row[column] or "" for column in order),
-            str(place),
+            str(location),
         )
     )
 
 
-def _parse_integer(cell: str | None, column: str, place: _Place) -> str | None:
-    """Drop leading zeros, as ``{name:int}`` of a pattern does."""
+def _parse_integer(cell: str | None, column: str, location: _FileLocation) -> str | None:
+    """Remove leading zeros, like ``{name:int}`` in a pattern."""
     if cell is not None and not (cell.isascii() and cell.isdecimal()):
-        raise place.error(
+        raise location.error(
             f"{column} is {cell!r}, which is not a whole number. Correct the table, or take the "
             "column out of integers: in the spec's table.",
             column,

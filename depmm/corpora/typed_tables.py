@@ -1,4 +1,4 @@
-"""Tables in the columns and types of their schema."""
+"""Convert tables to the columns and types of their schema."""
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ def pandas_dtypes(schema: TableSchema) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Column -> dtype; integers that may be missing are ``Int64``.
+        Column -> dtype; nullable integers are ``Int64``.
     """
     return {
         column.name: "Int64" if column.dtype == "int64" and column.nullable else column.dtype
@@ -26,18 +26,18 @@ def pandas_dtypes(schema: TableSchema) -> dict[str, str]:
 
 
 def apply_schema(
-    table: pd.DataFrame, schema: TableSchema, place: str | None = None
+    table: pd.DataFrame, schema: TableSchema, location: str | None = None
 ) -> pd.DataFrame:
-    """Order the columns of a table and give each the type of the schema.
+    """Order the columns of a table and convert them to the types of the schema.
 
     Parameters
     ----------
     table : DataFrame
-        The rows; further columns, where the schema allows them, hold text.
+        The rows; further columns, if the schema allows them, contain text.
     schema : TableSchema
         The schema.
-    place : str, optional
-        File that the table comes from; without it, messages name the table alone.
+    location : str, optional
+        File of the table, for messages; by default, the name of the table.
 
     Returns
     -------
@@ -47,16 +47,16 @@ def apply_schema(
     Raises
     ------
     ManifestError
-        If a column is missing, is unknown, or cannot have its type.
+        If a column is missing or unknown, or cannot be converted to its type.
     """
-    name = place or schema.file.removesuffix(".parquet")
-    check_columns(table, schema, place)
+    name = location or schema.file.removesuffix(".parquet")
+    check_columns(table, schema, location)
     dtypes = pandas_dtypes(schema)
     further = [column for column in table.columns if column not in dtypes]
     if further and not schema.extra_columns:
         raise ManifestError(
             f"{name}: unknown columns {further}. Known: {', '.join(dtypes)}.",
-            file=place,
+            file=location,
             column=str(further[0]),
         )
     result = {}
@@ -72,15 +72,15 @@ def apply_schema(
             result[column] = values.astype(dtype)  # type: ignore[call-overload]
         except (ValueError, TypeError) as error:
             raise ManifestError(
-                f"{name}: column {column!r} must hold {dtype.lower()}, but: {error}. Correct the "
-                "column.",
-                file=place,
+                f"{name}: column {column!r} cannot be converted to {dtype.lower()}: {error}. "
+                "Correct the column.",
+                file=location,
                 column=column,
             ) from None
     return pd.DataFrame(result, index=table.index)
 
 
-def check_columns(table: pd.DataFrame, schema: TableSchema, place: str | None = None) -> None:
+def check_columns(table: pd.DataFrame, schema: TableSchema, location: str | None = None) -> None:
     """Check that no column of a schema is missing.
 
     Parameters
@@ -89,8 +89,8 @@ def check_columns(table: pd.DataFrame, schema: TableSchema, place: str | None = 
         The rows.
     schema : TableSchema
         The schema.
-    place : str, optional
-        File that the table comes from.
+    location : str, optional
+        File of the table, for messages.
 
     Raises
     ------
@@ -99,9 +99,9 @@ def check_columns(table: pd.DataFrame, schema: TableSchema, place: str | None = 
     """
     if missing := [column for column in schema.names if column not in table.columns]:
         raise ManifestError(
-            f"{place or schema.file.removesuffix('.parquet')}: column {missing[0]!r} is missing "
-            f"(columns: {', '.join(map(str, table.columns))}). Add it, or make the manifest again "
-            "with depmm index.",
-            file=place,
+            f"{location or schema.file.removesuffix('.parquet')}: column {missing[0]!r} is missing "
+            f"(columns: {', '.join(map(str, table.columns))}). Add it, or run depmm index "
+            "again.",
+            file=location,
             column=missing[0],
         )

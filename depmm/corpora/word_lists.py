@@ -1,4 +1,4 @@
-"""Word lists with valence: the emotion of words that participants read aloud.
+"""Word lists: the valence of the words that participants read aloud.
 
 A list is a CSV file in UTF-8 with the columns ``word, valence, rating, language``, in any order::
 
@@ -72,10 +72,10 @@ def read_words(path: Path | str) -> list[Word]:
     Raises
     ------
     WordListError
-        If there is no such file, it is not UTF-8, a column is missing, unknown or repeated, there
-        is no word, a row has too many or too few cells, a word is blank, a valence is unknown, a
+        If the file does not exist, is not UTF-8 or contains no word, a column is missing, unknown
+        or repeated, a row has too many or too few cells, a word is blank, a valence is unknown, a
         rating is not a number or out of range, a language code is not valid, or a word is listed
-        twice in one language (upper and lower case do not make two words).
+        twice in one language (case is ignored).
     """
     path = Path(path)
     text = _decode(path)
@@ -103,7 +103,7 @@ def read_words(path: Path | str) -> list[Word]:
             if first != reader.line_num:
                 raise line.error(
                     f"{word.text!r} ({word.language}) is already in line {first}. Keep one of "
-                    "them; upper and lower case do not make two words.",
+                    "them; case is ignored.",
                     "word",
                     word.text,
                 )
@@ -113,15 +113,15 @@ def read_words(path: Path | str) -> list[Word]:
         raise line.error(f"not a CSV file ({error}). Correct the line.") from None
     if not words:
         raise WordListError(
-            f"{path}: the list has no word. Give the line {','.join(COLUMNS)} and one line per "
-            "word.",
+            f"{path}: the list contains no words. Write the line {','.join(COLUMNS)} and one line "
+            "per word.",
             file=path,
         )
     return words
 
 
 def normalize_word(text: str) -> str:
-    """Return the form in which two spellings of a word are equal: composed, without case.
+    """Return the normal form of a word: composed Unicode, without case.
 
     Parameters
     ----------
@@ -139,14 +139,14 @@ def normalize_word(text: str) -> str:
 def fill_valence(
     steps: Iterable[dict[str, Any]], words: Iterable[Word], list_name: str
 ) -> list[Missing]:
-    """Give steps without valence that of their word; a valence that is known stays.
+    """Fill in the valence of steps from a word list; known valences are not changed.
 
     Parameters
     ----------
     steps : iterable of dict
         Rows of ``steps.parquet``; ``valence`` is filled in.
     words : iterable of Word
-        The list; a word of several languages must have one valence.
+        The list; a word that is listed in several languages must have the same valence.
     list_name : str
         Name of the list in messages.
 
@@ -158,7 +158,7 @@ def fill_valence(
     Raises
     ------
     WordListError
-        If a word has two valences, in two languages.
+        If a word has different valences in two languages.
     """
     valences: dict[str, Word] = {}
     for word in words:
@@ -187,7 +187,7 @@ def fill_valence(
 
 @dataclass(frozen=True)
 class _Line:
-    """A line of a word list."""
+    """Location in a word list, for errors."""
 
     file: Path
     number: int
@@ -244,7 +244,7 @@ def _parse_word(row: dict[str, str], line: _Line) -> Word:
     text, valence, rating, language = (row[name] for name in COLUMNS)
     if not text or not text.isprintable():
         raise line.error(
-            f"the word {text!r} is blank or holds a character that cannot be shown. Write the word "
+            f"the word {text!r} is blank or contains an unprintable character. Write the word "
             "or remove the line.",
             "word",
             text,

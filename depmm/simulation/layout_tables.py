@@ -218,7 +218,7 @@ class TablePlanner:
         kept = sum(is_kept(row, table.keep, table.drop) for row in rows)
         if kept < len(rows):
             raise LayoutError(
-                f"{self.spec.name}, session {unit.session}: keep: and drop: of {table.place} "
+                f"{self.spec.name}, session {unit.session}: keep: and drop: of {table.location} "
                 f"leave out {len(rows) - kept} of {len(rows)} words.",
                 setting="steps.table",
                 session=unit.session,

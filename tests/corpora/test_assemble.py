@@ -1,4 +1,4 @@
-"""Rows of steps: from files, from a table, and what is missing."""
+"""Rows of steps from files and tables, and reports of missing files."""
 
 import layouts
 from corpus_samples import HEAD, TWO_SOURCES, replace_text

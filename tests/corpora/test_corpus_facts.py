@@ -1,4 +1,4 @@
-"""Facts about corpora: from the spec to the manifest, and from there to the audit."""
+"""Facts about corpora in specs, manifests and the audit."""
 
 import layouts
 import pytest
@@ -24,14 +24,14 @@ session: "{{subject}}"
 RELATED = 'related_corpora: [{corpus: "second*", same_ids: true, reason: the same study}]'
 
 
-def indexed(tmp_path, name: str, facts: str):
+def index_toy(tmp_path, name: str, facts: str):
     root = tmp_path / name
     layouts.write(root, {"A1.wav": "", "A2.wav": ""})
     return index_corpus(parse_spec(SPEC.format(name=name, facts=facts), f"{name}.yaml"), root)[0]
 
 
-def test_facts_of_the_spec_are_kept_in_a_moved_manifest(tmp_path):
-    manifest = indexed(tmp_path, "first", RELATED)
+def test_a_moved_manifest_contains_the_facts_of_the_spec(tmp_path):
+    manifest = index_toy(tmp_path, "first", RELATED)
     write_manifest(manifest, tmp_path / "m")
     (tmp_path / "m").rename(tmp_path / "moved")
     related = RelatedCorpus(corpus="second*", same_ids=True, reason="the same study")
@@ -41,15 +41,15 @@ def test_facts_of_the_spec_are_kept_in_a_moved_manifest(tmp_path):
 
 
 def test_a_manifest_without_facts_has_no_file_of_facts(tmp_path):
-    write_manifest(indexed(tmp_path, "first", RELATED), tmp_path / "m")
-    write_manifest(indexed(tmp_path, "other", ""), tmp_path / "m")
+    write_manifest(index_toy(tmp_path, "first", RELATED), tmp_path / "m")
+    write_manifest(index_toy(tmp_path, "other", ""), tmp_path / "m")
     assert not (tmp_path / "m/corpora.json").exists()
     assert read_manifest(tmp_path / "m").facts == {}
 
 
 def test_a_joined_manifest_has_the_facts_of_all_corpora(tmp_path):
-    first = indexed(tmp_path, "first", RELATED)
-    second = indexed(tmp_path, "second_b", "without_subject_ids: only videos are named")
+    first = index_toy(tmp_path, "first", RELATED)
+    second = index_toy(tmp_path, "second_b", "without_subject_ids: only videos are named")
     both = concat_manifests([first, second])
     assert both.facts["second_b"].without_subject_ids == "only videos are named"
     relations = list(relations_between(both.facts, "second_b", "first"))

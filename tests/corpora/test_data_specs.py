@@ -28,15 +28,15 @@ LAYOUTS: dict[str, Callable[[], layouts.Files]] = {
 }
 
 
-def indexed(
+def index_layout(
     name: str, root: Path, files: layouts.Files | None = None
 ) -> tuple[Manifest, IndexReport]:
     files = LAYOUTS[name]() if files is None else files
     return index_corpus(load_spec(name), layouts.write(root, files))
 
 
-def column(table: pd.DataFrame, name: str) -> dict[str, object]:
-    """session -> value, None where it is unknown."""
+def values_by_session(table: pd.DataFrame, name: str) -> dict[str, object]:
+    """Return session -> value, None if it is unknown."""
     return {
         session: None if pd.isna(value) else value
         for session, value in zip(table["session"], table[name], strict=True)
@@ -57,7 +57,7 @@ def test_every_spec_is_valid_and_named_like_its_file(name):
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_a_complete_folder_has_no_gap_and_no_unused_file(name, tmp_path):
-    manifest, report = indexed(name, tmp_path)
+    manifest, report = index_layout(name, tmp_path)
     assert report.missing == ()
     assert report.unused == ()
     assert report.superseded == ()
@@ -72,20 +72,20 @@ def test_a_corpus_may_be_in_a_subfolder_and_a_stray_file_is_reported(name, tmp_p
     files = {f"download/{path}": content for path, content in LAYOUTS[name]().items()}
     first = next(path for path in files if path.endswith((".mp4", ".wav")))
     stray = f"{first.rpartition('/')[0]}/notes.md"
-    report = indexed(name, tmp_path, {**files, stray: ""})[1]
+    report = index_layout(name, tmp_path, {**files, stray: ""})[1]
     assert report.missing == ()
     assert report.unused == (stray,)
 
 
 def test_avec2013(tmp_path):
-    manifest, _ = indexed("avec2013", tmp_path)
+    manifest, _ = index_layout("avec2013", tmp_path)
     table = manifest.sessions
-    assert column(table, "subject") == {
+    assert values_by_session(table, "subject") == {
         "203_1": "203", "205_1": "205", "205_2": "205", "206_2": "206",
     }  # fmt: skip
-    assert column(table, "score") == {"203_1": 13, "205_1": 14, "205_2": 45, "206_2": 0}
-    assert column(table, "label") == {"203_1": 0, "205_1": 1, "205_2": 1, "206_2": 0}
-    assert column(table, "split") == {
+    assert values_by_session(table, "score") == {"203_1": 13, "205_1": 14, "205_2": 45, "206_2": 0}
+    assert values_by_session(table, "label") == {"203_1": 0, "205_1": 1, "205_2": 1, "206_2": 0}
+    assert values_by_session(table, "split") == {
         "203_1": "train", "205_1": "train", "205_2": "test", "206_2": "validation",
     }  # fmt: skip
     assert set(table["instrument"]) == {"BDI-II"}
@@ -95,9 +95,9 @@ def test_avec2013(tmp_path):
 
 
 def test_avec2014_two_tasks_are_one_session_with_one_label(tmp_path):
-    manifest, report = indexed("avec2014", tmp_path)
-    assert column(manifest.sessions, "score") == {"215_1": 3, "215_2": 27, "247_3": 14}
-    assert column(manifest.sessions, "split") == {
+    manifest, report = index_layout("avec2014", tmp_path)
+    assert values_by_session(manifest.sessions, "score") == {"215_1": 3, "215_2": 27, "247_3": 14}
+    assert values_by_session(manifest.sessions, "split") == {
         "215_1": "train", "215_2": "validation", "247_3": "test",
     }  # fmt: skip
     assert report.counts["subjects"] == 2
@@ -113,38 +113,42 @@ def test_avec2014_two_tasks_are_one_session_with_one_label(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("lost", "message"),
+    ("removed", "message"),
     [
         ("Final_Labels/Testing/247_3_Depression.csv", "for subject=247, visit=3"),
         ("Audio/Testing/Northwind/247_3_Northwind_audio.wav", "no audio file for this step"),
         ("247_3_Northwind_", "session 247_3: no file with task=Northwind"),
     ],
 )
-def test_avec2014_gaps_are_reported(lost, message, tmp_path):
-    files = {path: text for path, text in layouts.avec2014().items() if lost not in path}
-    manifest, report = indexed("avec2014", tmp_path, files)
+def test_avec2014_gaps_are_reported(removed, message, tmp_path):
+    files = {path: text for path, text in layouts.avec2014().items() if removed not in path}
+    manifest, report = index_layout("avec2014", tmp_path, files)
     assert [message in item.message for item in report.missing] == [True]
-    labels = column(manifest.sessions, "label")
-    assert labels == {"215_1": 0, "215_2": 1, "247_3": None if "Labels" in lost else 1}
+    labels = values_by_session(manifest.sessions, "label")
+    assert labels == {"215_1": 0, "215_2": 1, "247_3": None if "Labels" in removed else 1}
 
 
 @pytest.mark.parametrize("name", ["avec2013", "avec2014", "eatd", "modma"])
 def test_a_missing_label_table_is_reported_once(name, tmp_path):
     labels = ("_Depression.csv", "new_label.txt", ".xlsx")
     files = {path: text for path, text in LAYOUTS[name]().items() if not path.endswith(labels)}
-    report = indexed(name, tmp_path, files)[1]
+    report = index_layout(name, tmp_path, files)[1]
     assert [item.kind for item in report.missing] == ["table"]
     assert report.counts["unlabelled"] == report.counts["sessions"]
 
 
 def test_eatd_answers_are_steps_with_valence_and_words(tmp_path):
-    manifest, report = indexed("eatd", tmp_path)
+    manifest, report = index_layout("eatd", tmp_path)
     table = manifest.sessions
     assert list(table["subject"]) == ["t_1", "t_12", "v_1"]  # t_1 and v_1 are two subjects
-    assert column(table, "score") == {"t_1": 52.5, "t_12": 53, "v_1": 75}
-    assert column(table, "label") == {"t_1": 0, "t_12": 1, "v_1": 1}
-    assert column(table, "split") == {"t_1": "train", "t_12": "train", "v_1": "validation"}
-    assert column(table, "sds_raw") == {"t_1": "42.0", "t_12": "42.4", "v_1": "60.0"}
+    assert values_by_session(table, "score") == {"t_1": 52.5, "t_12": 53, "v_1": 75}
+    assert values_by_session(table, "label") == {"t_1": 0, "t_12": 1, "v_1": 1}
+    assert values_by_session(table, "split") == {
+        "t_1": "train",
+        "t_12": "train",
+        "v_1": "validation",
+    }
+    assert values_by_session(table, "sds_raw") == {"t_1": "42.0", "t_12": "42.4", "v_1": "60.0"}
     steps = steps_of(manifest, "t_12")
     assert list(steps["valence"]) == ["negative", "neutral", "positive"]
     assert list(steps["audio"]) == [f"t_12/{valence}.wav" for valence in steps["valence"]]
@@ -154,19 +158,19 @@ def test_eatd_answers_are_steps_with_valence_and_words(tmp_path):
 
 
 def test_modma_joins_padded_ids_and_gives_tasks_by_file_number(tmp_path):
-    manifest, report = indexed("modma", tmp_path)
+    manifest, report = index_layout("modma", tmp_path)
     table = manifest.sessions
-    assert column(table, "label") == {"02010002": 1, "02010004": 1, "02020008": 0}
-    assert column(table, "score") == {"02010002": 23, "02010004": 5, "02020008": 1}
-    assert column(table, "age") == {"02010002": 18, "02010004": 44, "02020008": 31}
-    assert column(table, "education_years")["02010004"] == "9"
+    assert values_by_session(table, "label") == {"02010002": 1, "02010004": 1, "02020008": 0}
+    assert values_by_session(table, "score") == {"02010002": 23, "02010004": 5, "02020008": 1}
+    assert values_by_session(table, "age") == {"02010002": 18, "02010004": 44, "02020008": 31}
+    assert values_by_session(table, "education_years")["02010004"] == "9"
     assert list(table["gender"]) == ["female", "male", "male"]
     assert list(label_score_mismatch(AuditInput(manifest))) == []
     steps = steps_of(manifest, "02010002")
     tasks = ["interview"] * 18 + ["passage"] + ["words"] * 6 + ["picture"] * 4
     assert list(steps["task"]) == tasks
     assert steps["audio"].iloc[9].endswith("02010002/10.wav")
-    assert steps["valence"].isna().all()  # which file has which is not verified
+    assert steps["valence"].isna().all()  # which file has which valence is not verified
     assert len(steps_of(manifest, "02010004")) == 24
     assert report.ignored == 5
 
@@ -174,19 +178,23 @@ def test_modma_joins_padded_ids_and_gives_tasks_by_file_number(tmp_path):
 def test_modma_a_file_that_was_not_downloaded_is_missing(tmp_path):
     files = layouts.modma()
     del files["audio_lanzhou_2015/02020008/19.wav"]
-    report = indexed("modma", tmp_path, files)[1]
+    report = index_layout("modma", tmp_path, files)[1]
     assert [item.message for item in report.missing] == [
         "session 02020008: no file with number_of_file=19"
     ]
 
 
 def test_androids_subject_is_number_and_group_without_the_interviewer(tmp_path):
-    manifest, report = indexed("androids", tmp_path)
+    manifest, report = index_layout("androids", tmp_path)
     table = manifest.sessions
-    assert column(table, "label") == {"01_C": 0, "01_P": 1, "27_C": 0}
-    assert column(table, "gender") == {"01_C": "male", "01_P": "female", "27_C": "female"}
-    assert column(table, "age") == {"01_C": 30, "01_P": 41, "27_C": 25}
-    assert column(table, "education") == {"01_C": "4", "01_P": "2", "27_C": None}
+    assert values_by_session(table, "label") == {"01_C": 0, "01_P": 1, "27_C": 0}
+    assert values_by_session(table, "gender") == {
+        "01_C": "male",
+        "01_P": "female",
+        "27_C": "female",
+    }
+    assert values_by_session(table, "age") == {"01_C": 30, "01_P": 41, "27_C": 25}
+    assert values_by_session(table, "education") == {"01_C": "4", "01_P": "2", "27_C": None}
     steps = steps_of(manifest, "01_P")
     assert list(steps["task"]) == ["interview"] * 11 + ["reading"]
     assert steps["audio"].iloc[10].endswith("01_PF41_2_11.wav")
@@ -196,8 +204,8 @@ def test_androids_subject_is_number_and_group_without_the_interviewer(tmp_path):
 
 
 def test_ewre_raw_reads_the_group_from_the_eighth_character(tmp_path):
-    manifest, _ = indexed("ewre_raw", tmp_path)
-    assert column(manifest.sessions, "label") == {"D012": 1, "H012": 0}
+    manifest, _ = index_layout("ewre_raw", tmp_path)
+    assert values_by_session(manifest.sessions, "label") == {"D012": 1, "H012": 0}
     assert all(path[-8] == "D" for path in steps_of(manifest, "D012")["face"])
     steps = steps_of(manifest, "D012")
     assert list(steps["text"]) == ["tragedy", "justice"]
@@ -209,7 +217,7 @@ def test_ewre_raw_an_unknown_group_is_refused(tmp_path):
     files = {**layouts.ewre_raw(), "videos/X012.mp4": ""}
     files["words.csv"] += "X012,0,0,1,grief,negative\n"
     with pytest.raises(ManifestError) as info:
-        indexed("ewre_raw", tmp_path, files)
+        index_layout("ewre_raw", tmp_path, files)
     assert (info.value.session, info.value.value) == ("X012", "X")
 
 
@@ -274,7 +282,7 @@ def test_ravdess_layout(tmp_path):
     assert manifest.sessions[["session", "emotion", "gender"]].to_numpy().tolist() == [
         ["02-angry", "angry", "female"]
     ]
-    # normal before strong; the silent 02 video gives the face to the sound of 03
+    # normal before strong; the face of the silent 02 video is joined with the sound of 03
     assert manifest.steps[["task", "text", "audio", "face"]].to_numpy().tolist() == [
         ["normal", "Dogs are sitting by the door", names[3], names[4]],
         ["strong", "Kids are talking by the door", names[0], names[0]],

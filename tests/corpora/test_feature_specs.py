@@ -78,7 +78,7 @@ class Indexed:
 
 @pytest.fixture(scope="module")
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Indexed]:
-    """Return corpora by name; each is made on first use."""
+    """Return corpora by name; each is created on first use."""
     base, made = tmp_path_factory.mktemp("layouts"), {}
 
     def get(name: str) -> Indexed:
@@ -189,10 +189,10 @@ def test_daic_woz_gaps_are_reported(tmp_path):
 
 def test_daic_woz_is_extracted(tmp_path):
     corpus = Indexed("daic_woz", tmp_path / "corpus", partial(daic_woz, subjects=[300]))
-    done = extract(
+    report = extract(
         corpus.manifest, corpus.root, tmp_path / "store", STORED, workers=1, show_progress=False
     )
-    assert (done.extracted, len(done.failures)) == (1, 0), done.failures
+    assert (report.extracted, len(report.failures)) == (1, 0), report.failures
     voice = corpus.values("covarep", "300_P/300_COVAREP.csv")
     with corpus.stored(tmp_path / "store", "300") as reader:
         assert reader.step_rows("covarep").tolist() == [[0, 100], [100, 200]]
@@ -200,9 +200,9 @@ def test_daic_woz_is_extracted(tmp_path):
         np.testing.assert_array_equal(reader.read_features("covarep", 100, 200), voice[250:350])
         assert reader.step_rows("landmarks").tolist() == [[0, 30], [30, 60]]
         assert len(reader.read_waveform(0)) == 16000
-        # frame 40 is lost, and lies in the first turn: 1 s is frame 30
-        lost = np.isnan(reader.read_features("action_units", 0, 30)).all(axis=1)
-        assert np.flatnonzero(lost).tolist() == [10]
+        # frame 40, which is in the first turn, has no face: 1 s is frame 30
+        missing = np.isnan(reader.read_features("action_units", 0, 30)).all(axis=1)
+        assert np.flatnonzero(missing).tolist() == [10]
 
 
 def test_edaic_contains_daic_woz_and_labels_come_from_the_score(corpora):
@@ -214,9 +214,9 @@ def test_edaic_contains_daic_woz_and_labels_come_from_the_score(corpora):
     assert corpus.column("phq_binary") == {"300": "0", "320": "0", "600": "1"}
     findings = audit_manifest(AuditInput(corpus.manifest)).findings
     (differs,) = [item for item in findings if item.name == "original_label_mismatch"]
-    given, label = corpus.column("phq_binary"), corpus.column("label")
+    original, label = corpus.column("phq_binary"), corpus.column("label")
     assert {subject[1] for subject in differs.subjects} == {
-        name for name in given if int(given[name]) != label[name]
+        name for name in original if int(original[name]) != label[name]
     }
     assert corpus.column("gender") == {"300": "male", "320": "female", "600": "female"}
     assert corpus.starts("300") == [0.5, 10.0]
@@ -248,8 +248,8 @@ def test_dvlog_minutes_end_with_the_shorter_file(corpora, tmp_path):
     # 10 s of 130 are less than half a minute, 30 s of 150 are half of one
     ends = corpus.manifest.steps.groupby("session")["end_s"].max()
     assert ends.to_dict() == {"0": 90.0, "1": 120.0, "17": 150.0}
-    done = extract(corpus.manifest, corpus.root, tmp_path, STORED, workers=1, show_progress=False)
-    assert (done.extracted, len(done.failures)) == (3, 0), done.failures
+    report = extract(corpus.manifest, corpus.root, tmp_path, STORED, workers=1, show_progress=False)
+    assert (report.extracted, len(report.failures)) == (3, 0), report.failures
     visual = np.load(corpus.root / "17/17_visual.npy").astype(np.float32)
     with corpus.stored(tmp_path, "17") as reader:
         assert reader.step_rows("landmarks").tolist() == [[0, 60], [60, 120], [120, 150]]
@@ -263,7 +263,7 @@ def test_lmvd_file_numbers_are_subjects(corpora):
     assert corpus.column("label") == {"1": 1, "602": 0}
     assert corpus.column("split") == {"1": "-", "602": "-"}
     assert corpus.streams() == {"openface": "face", "vggish": "audio"}
-    # the label follows from the number, which no column repeats
+    # the label is a function of the file number, which is not a column
     assert set(corpus.spec.columns) == set()
     config = corpus.spec.recordings[1].features
     path = corpus.root / "Video_feature/602.csv"
@@ -315,12 +315,12 @@ def test_ewre_rows_are_words(corpora, tmp_path):
     corpus = corpora("ewre")
     assert corpus.column("subject") == {name: name for name in ("D002", "P1D001", "P3H003")}
     assert corpus.column("label") == {"D002": 1, "P1D001": 1, "P3H003": 0}
-    counted = corpus.manifest.steps.groupby("session").size()
-    assert counted.to_dict() == {"D002": 26, "P1D001": 24, "P3H003": 25}
+    n_steps = corpus.manifest.steps.groupby("session").size()
+    assert n_steps.to_dict() == {"D002": 26, "P1D001": 24, "P3H003": 25}
     paths = corpus.manifest.features
     assert (paths["path"].str.split("/").str[1] == paths["session"] + ".npy").all()
-    done = extract(corpus.manifest, corpus.root, tmp_path, STORED, workers=1, show_progress=False)
-    assert (done.extracted, len(done.failures)) == (3, 0), done.failures
+    report = extract(corpus.manifest, corpus.root, tmp_path, STORED, workers=1, show_progress=False)
+    assert (report.extracted, len(report.failures)) == (3, 0), report.failures
     face = np.load(corpus.root / "face/P1D001.npy")
     voice = np.load(corpus.root / "voic/P1D001.npy").astype(np.float32)
     with corpus.stored(tmp_path, "P1D001") as reader:
@@ -333,7 +333,7 @@ def test_ewre_rows_are_words(corpora, tmp_path):
 
 @pytest.mark.parametrize("name", ["daic_woz", "dvlog"])
 def test_streams_of_configs_fit_their_encoders(name, corpora):
-    """Streams of a config exist in its corpus and have the size that its encoders expect."""
+    """The streams of a config are in its corpus and have the size that its encoders expect."""
     config = load_config(CONFIGS / f"{name}_features.yaml")
     features = corpora(name).manifest.features
     assert config.data.manifest.parts[-2:] == (name, "manifest")

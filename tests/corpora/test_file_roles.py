@@ -25,9 +25,9 @@ def test_every_visible_file_has_one_role(tmp_path):
     assert report.unrelated_folders == {"more": 1, "other": 2}
     assert [path for path, _ in report.excluded] == ["S1_9.wav"]
     assert (report.ignored, report.hidden) == (2, 2)
-    taken = sum(item.files for item in report.patterns)
+    n_matched = sum(item.files for item in report.patterns)
     listed = len(report.unused) + sum(report.unrelated_folders.values()) + len(report.excluded)
-    assert taken + listed + report.ignored == len(files) - 2
+    assert n_matched + listed + report.ignored == len(files) - 2
     assert "notes.txt" in report.summary()
 
 

@@ -1,4 +1,4 @@
-"""Indexing: what files and rows of a small folder become in the manifest."""
+"""Indexing of a small folder: reported gaps and refused input."""
 
 from pathlib import Path
 

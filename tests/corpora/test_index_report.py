@@ -10,7 +10,7 @@ from depmm.corpora.index_report import IndexReport, separate_unrelated_folders
 from depmm.corpora.spec import parse_spec
 
 
-def test_a_report_survives_json(tmp_path):
+def test_a_report_is_unchanged_by_a_json_round_trip(tmp_path):
     root = layouts.write(tmp_path, {**TOY_FILES, "S9_1.wav": "", "notes.txt": "", "x/y": ""})
     report = index_corpus(parse_spec(TOY, "toy.yaml"), root)[1]
     assert not report.complete

@@ -26,8 +26,8 @@ def test_cut_off_and_levels_are_inside_the_range(name):
 )  # fmt: skip
 def test_scores_outside_the_range_are_refused(score, instrument, fits):
     if fits:
-        assert check_score(score, instrument, "here", "s1") == score
+        assert check_score(score, instrument, "session s1", "s1") == score
         return
     with pytest.raises(ManifestError) as info:
-        check_score(score, instrument, "here", "s1")
+        check_score(score, instrument, "session s1", "s1")
     assert (info.value.column, info.value.session, info.value.value) == ("score", "s1", score)

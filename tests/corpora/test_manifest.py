@@ -20,7 +20,7 @@ from depmm.corpora.manifest import (
 from depmm.schemas.manifest import FEATURES, SESSIONS, STEPS
 
 
-def test_a_manifest_survives_the_disk(tmp_path):
+def test_a_manifest_is_read_back_as_written(tmp_path):
     manifest = make_small_manifest()
     write_manifest(manifest, tmp_path / "new" / "folder")
     again = read_manifest(tmp_path / "new" / "folder")

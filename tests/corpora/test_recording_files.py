@@ -10,7 +10,7 @@ from depmm.corpora.index import index_corpus
 from depmm.corpora.spec import parse_spec
 
 
-def test_the_first_pattern_gives_a_modality_and_other_files_are_superseded(tmp_path):
+def test_the_first_pattern_provides_a_modality_and_other_files_are_superseded(tmp_path):
     names = ["v/S1_2.mp4", "a/S1_2.wav", "a/S1_10.wav", "a/copy/S1_10.wav", "f/S1_10.mp4"]
     root = layouts.write(tmp_path, dict.fromkeys(names, ""))
     manifest, report = index_corpus(parse_spec(TWO_SOURCES, "two.yaml"), root)

@@ -33,7 +33,7 @@ def test_labels_follow_the_cut_off_and_codes_are_translated(tmp_path):
     assert not report.unrelated_folders
 
 
-def test_classes_of_the_corpus_come_before_the_cut_off(tmp_path):
+def test_classes_of_the_corpus_take_precedence_over_the_cut_off(tmp_path):
     text = replace_text(
         TOY,
         ("gender: gender}", "gender: gender, binary: score2}"),

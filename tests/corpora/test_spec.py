@@ -16,7 +16,7 @@ def test_a_spec_is_found_by_path_and_by_name(tmp_path, monkeypatch):
     assert load_spec("daic_woz").name == "daic_woz"
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones():
+def test_the_error_of_an_unknown_name_lists_the_known_ones():
     with pytest.raises(SpecError) as info:
         load_spec("daic_wozz")
     assert info.value.value == "daic_wozz"
@@ -24,7 +24,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
     assert all(name in str(info.value) for name, _ in list_specs())
 
 
-def test_a_missing_file_is_named():
+def test_the_error_of_a_missing_file_has_its_path():
     with pytest.raises(SpecError) as info:
         load_spec("nowhere/daic_woz.yaml")
     assert str(info.value.file) == "nowhere/daic_woz.yaml"
@@ -33,14 +33,14 @@ def test_a_missing_file_is_named():
     assert "'emodb'" in str(info.value)
 
 
-def test_the_list_of_specs_has_every_file_by_its_corpus_id():
+def test_every_spec_file_is_listed_by_its_corpus_id():
     listed = dict(list_specs())
     assert sorted(listed) == sorted(path.stem for path in specs_folder().glob("*.yaml"))
     assert all(load_spec(name).name == name for name in listed)
     assert listed["emodb"] == load_spec("emodb").title
 
 
-def test_installed_specs_come_before_those_of_a_checkout(tmp_path, monkeypatch):
+def test_installed_specs_take_precedence_over_those_of_a_checkout(tmp_path, monkeypatch):
     installed = tmp_path / "depmm/data_specs"
     installed.mkdir(parents=True)
     shutil.copy(specs_folder() / "emodb.yaml", installed / "emodb.yaml")
@@ -52,11 +52,11 @@ def test_errors_carry_file_line_and_setting(tmp_path):
     path = tmp_path / "emodb.yaml"
     text = (specs_folder() / "emodb.yaml").read_text(encoding="utf-8")
     lines = text.splitlines()
-    number = next(n for n, line in enumerate(lines) if line.startswith("session:"))
-    lines[number] = 'session: "{stm}"'
+    index = next(k for k, line in enumerate(lines) if line.startswith("session:"))
+    lines[index] = 'session: "{stm}"'
     path.write_text("\n".join(lines))
     with pytest.raises(SpecError) as info:
         load_spec(path)
     assert info.value.file == path
     assert info.value.setting == "recordings[0].pattern"
-    assert info.value.line == next(n for n, line in enumerate(lines, 1) if "- pattern" in line)
+    assert info.value.line == next(k for k, line in enumerate(lines, 1) if "- pattern" in line)

@@ -65,7 +65,7 @@ def test_a_mistake_is_reported_with_setting_and_line(old, new, setting, line):
         ("BDI-II, score", "BDI-2, score", "'BDI-II'"),
     ],
 )
-def test_a_misspelt_name_is_answered_with_the_closest_one(old, new, suggestion):
+def test_the_error_of_a_misspelt_name_suggests_the_closest_one(old, new, suggestion):
     with pytest.raises(SpecError) as info:
         parse_spec(replace_text(TOY, (old, new)), "toy.yaml")
     assert f"Did you mean {suggestion}?" in str(info.value)

@@ -35,18 +35,18 @@ def test_folds_are_read_back_as_written(tmp_path, config):
     sessions = make_random_corpora(4)
     path = tmp_path / "folds.csv"
     write_split(make_folds(sessions, config), path)
-    filed = SplitConfig(kind="file", file=path, seed=9)
+    from_file = SplitConfig(kind="file", file=path, seed=9)
     for split, same in zip(
-        make_splits(sessions, config), make_splits(sessions, filed), strict=True
+        make_splits(sessions, config), make_splits(sessions, from_file), strict=True
     ):
         pd.testing.assert_frame_equal(split, same)
-    # a corpus of which some recordings are lost: those who are left stay where they were
-    some = sessions[sessions["subject"] != "05"]
-    split = make_split(some, filed.model_copy(update={"fold": 1}))
+    # without some recordings of the corpus, the other subjects remain in their split
+    subset = sessions[sessions["subject"] != "05"]
+    split = make_split(subset, from_file.model_copy(update={"fold": 1}))
     pd.testing.assert_frame_equal(
         split,
         make_split(sessions, config.model_copy(update={"fold": 1})).merge(
-            some[["corpus", "subject"]].drop_duplicates()
+            subset[["corpus", "subject"]].drop_duplicates()
         ),
     )
 
@@ -54,17 +54,17 @@ def test_folds_are_read_back_as_written(tmp_path, config):
 def test_a_split_without_folds_is_one_fold(tmp_path):
     split = make_split(SESSIONS_OF_23, SplitConfig(fold=2))
     write_split(split, tmp_path / "split.csv")
-    filed = SplitConfig(kind="file", file=tmp_path / "split.csv")
-    assert count_folds(SESSIONS_OF_23, filed) == 1
-    pd.testing.assert_frame_equal(make_split(SESSIONS_OF_23, filed), split)
+    from_file = SplitConfig(kind="file", file=tmp_path / "split.csv")
+    assert count_folds(SESSIONS_OF_23, from_file) == 1
+    pd.testing.assert_frame_equal(make_split(SESSIONS_OF_23, from_file), split)
 
 
 def test_validation_subjects_are_sampled_when_a_file_has_none(tmp_path):
     path = tmp_path / "folds.csv"
     full = make_folds(SESSIONS_OF_23, SplitConfig(folds=3))
     full.replace({"split": {"validation": "train"}}).to_csv(path, index=False)
-    filed = SplitConfig(kind="file", file=path, validation=0.3)
-    for fold, split in enumerate(make_splits(SESSIONS_OF_23, filed)):
+    from_file = SplitConfig(kind="file", file=path, validation=0.3)
+    for fold, split in enumerate(make_splits(SESSIONS_OF_23, from_file)):
         rows = full[full["fold"] == fold]
         assert subjects_in(split, "test") == subjects_in(rows, "test")
         assert len(subjects_in(split, "validation")) == 5  # of 15 or 16: 0.3 of each class
@@ -112,9 +112,9 @@ def test_a_file_with_other_test_subjects_is_refused(tmp_path):
     path = tmp_path / "folds.csv"
     path.write_text(FILE)
     sessions = make_sessions([[0], [1]] * 3)
-    some = sessions[sessions["subject"].isin(["00", "01", "02", "03"])]
+    subset = sessions[sessions["subject"].isin(["00", "01", "02", "03"])]
     with pytest.raises(SplitError) as info:
-        make_split(some, SplitConfig(kind="file", file=path))
+        make_split(subset, SplitConfig(kind="file", file=path))
     assert (info.value.file, info.value.value) == (path, "test")
 
 

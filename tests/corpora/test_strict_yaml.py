@@ -1,4 +1,4 @@
-"""YAML of data specs: ids stay text, keys are unique, nothing is executed."""
+"""YAML of data specs: ids stay text, keys are unique, tags are refused."""
 
 import pytest
 from corpus_samples import TOY, replace_text
@@ -7,7 +7,7 @@ from depmm.corpora.spec import SpecError, parse_spec
 from depmm.corpora.strict_yaml import parse_yaml
 
 
-def test_codes_stay_text_and_on_stays_a_key():
+def test_codes_and_on_are_not_converted():
     text = "names: {01: female, 2: male, no: null, on: male}\ndate: 2000-01-02"
     values, _, problems = parse_yaml(text)
     assert values == {
@@ -24,7 +24,7 @@ def test_codes_of_a_spec_are_text():
     assert spec.codes["gender"].names == names
 
 
-def test_lines_of_keys_and_items_are_known():
+def test_lines_of_keys_and_items_are_recorded():
     _, lines, _ = parse_yaml("a:\n  - x\n  - {b: 1}\n")
     assert lines == {("a",): 1, ("a", 0): 2, ("a", 1): 3, ("a", 1, "b"): 3}
 
@@ -45,7 +45,7 @@ def test_a_repeated_key_is_a_problem():
         ("9" * 5000, None),
     ],
 )
-def test_what_is_not_plain_yaml_is_refused(title, line):
+def test_other_documents_than_plain_yaml_are_refused(title, line):
     with pytest.raises(SpecError) as info:
         parse_spec(replace_text(TOY, ("title: t", f"title: {title}")), "toy.yaml")
     assert str(info.value.file) == "toy.yaml"

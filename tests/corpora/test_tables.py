@@ -28,12 +28,12 @@ columns: [group]
 tables:
   - file: "{subset}/labels.json"
     format: json
-    join: {subset: subset, person: subject}
+    join: {subset: subset, participant: subject}
     fields: {phq: score, group: group}
     drop: {group: [pilot]}
 label: {instrument: PHQ-9, score: phq}
 """
-NAMED = SPEC.replace("format: json", "format: json\n    key: person")
+NAMED = SPEC.replace("format: json", "format: json\n    key: participant")
 TRANSCRIPTS = """\
 name: toy
 title: t
@@ -46,10 +46,10 @@ session: "{subject}"
 tables:
   - file: "{subject}.txt"
     header: false
-    columns: [said]
+    columns: [spoken]
     whole_file: true
     join: {subject: subject}
-    fields: {text: said}
+    fields: {text: spoken}
 """
 SHEET = TRANSCRIPTS[: TRANSCRIPTS.index("tables:")].replace(
     "{subject}.wav", "{subject:int}.wav"
@@ -61,14 +61,14 @@ SHEET = TRANSCRIPTS[: TRANSCRIPTS.index("tables:")].replace(
 
 def write_corpus(root: Path, labels: object, subjects: tuple[int, ...] = (1, 2)) -> Path:
     (root / "young").mkdir(parents=True)
-    for number in subjects:
-        (root / f"young/{number:03d}.wav").touch()
+    for subject in subjects:
+        (root / f"young/{subject:03d}.wav").touch()
     (root / "young/labels.json").write_text(json.dumps(labels), encoding="utf-8")
     return root
 
 
 def values_by_session(table: pd.DataFrame, name: str) -> dict[str, object]:
-    """Return session -> value, None where it is unknown."""
+    """Return session -> value, None if it is unknown."""
     return {
         session: None if pd.isna(value) else value
         for session, value in zip(table["session"], table[name], strict=True)
@@ -81,9 +81,9 @@ def values_by_session(table: pd.DataFrame, name: str) -> dict[str, object]:
         (
             SPEC,
             [
-                {"person": 1, "score": 12, "group": True, "more": {"nested": [1]}},
-                {"person": 2, "score": 3.0},
-                {"person": 3, "group": "pilot"},
+                {"participant": 1, "score": 12, "group": True, "more": {"nested": [1]}},
+                {"participant": 2, "score": 3.0},
+                {"participant": 3, "group": "pilot"},
             ],
         ),
         (NAMED, {"1": {"score": "12", "group": "true"}, "2": {"score": 3, "group": None}}),
@@ -105,11 +105,11 @@ def test_objects_are_rows(spec, labels, tmp_path):
         (SPEC, "[{]", {}),
         (SPEC, "[" * 200_000, {}),
         (SPEC, '{"1": {"score": 3}}', {"setting": "key"}),
-        (NAMED, '[{"person": 1}]', {"setting": "key"}),
+        (NAMED, '[{"participant": 1}]', {"setting": "key"}),
         (SPEC, "3", {"setting": "key"}),
-        (SPEC, '[{"person": 1, "score": [3], "group": 1}]', {"column": "score"}),
+        (SPEC, '[{"participant": 1, "score": [3], "group": 1}]', {"column": "score"}),
         (SPEC, "[7]", {"value": 7}),
-        (SPEC, '[{"person": "../1", "score": 3, "group": 1}]', {"value": "../1"}),
+        (SPEC, '[{"participant": "../1", "score": 3, "group": 1}]', {"value": "../1"}),
     ],
 )
 def test_bad_json_is_refused(spec, text, attributes, tmp_path):
@@ -122,7 +122,7 @@ def test_bad_json_is_refused(spec, text, attributes, tmp_path):
 
 
 def test_a_missing_member_is_a_missing_column(tmp_path):
-    root = write_corpus(tmp_path, [{"person": 1, "scores": 3, "group": 1}])
+    root = write_corpus(tmp_path, [{"participant": 1, "scores": 3, "group": 1}])
     with pytest.raises(ManifestError) as info:
         index_corpus(parse_spec(SPEC, "toy"), root)
     assert info.value.column == "score"
@@ -131,7 +131,7 @@ def test_a_missing_member_is_a_missing_column(tmp_path):
 
 def test_a_score_that_is_not_a_number_is_refused(tmp_path):
     root = write_corpus(tmp_path, [])
-    (root / "young/labels.json").write_text('[{"person": 1, "score": NaN, "group": 1}]')
+    (root / "young/labels.json").write_text('[{"participant": 1, "score": NaN, "group": 1}]')
     with pytest.raises(ManifestError) as info:
         index_corpus(parse_spec(SPEC, "toy"), root)
     assert (info.value.session, info.value.value) == ("young-1", "nan")
@@ -141,7 +141,7 @@ def test_a_score_that_is_not_a_number_is_refused(tmp_path):
     ("old", "new", "setting"),
     [
         ("format: json", "format: json\n    sep: ';'", "tables[0].format"),
-        ("format: json", "key: person", "tables[0].key"),
+        ("format: json", "key: participant", "tables[0].key"),
         ("format: json", "format: yaml", "tables[0].format"),
     ],
 )
@@ -152,16 +152,16 @@ def test_keys_of_another_format_are_refused(old, new, setting):
 
 
 def test_a_missing_required_label_is_reported(tmp_path):
-    labels = [{"person": 1, "score": 12, "group": "a"}]
+    labels = [{"participant": 1, "score": 12, "group": "a"}]
     root = write_corpus(tmp_path, labels)
-    needed = SPEC.replace("score: phq}", "score: phq, required: true}")
-    needed = needed.replace("    drop:", "    required: false\n    drop:")
-    _, report = index_corpus(parse_spec(needed, "toy"), root)
+    required = SPEC.replace("score: phq}", "score: phq, required: true}")
+    required = required.replace("    drop:", "    required: false\n    drop:")
+    _, report = index_corpus(parse_spec(required, "toy"), root)
     assert [(item.where, item.message) for item in report.missing] == [
         ("young/002.wav", "session young-2: no phq in {subset}/labels.json")
     ]
     assert report.counts["unlabelled"] == 1
-    _, report = index_corpus(parse_spec(needed.replace(", required: true", ""), "toy"), root)
+    _, report = index_corpus(parse_spec(required.replace(", required: true", ""), "toy"), root)
     assert report.missing == ()
 
 
@@ -173,9 +173,9 @@ def test_a_whole_file_is_one_cell(tmp_path):
     assert report.complete
 
 
-@pytest.mark.parametrize("columns", ["columns: [said, by]", "columns: []"])
+@pytest.mark.parametrize("columns", ["columns: [spoken, by]", "columns: []"])
 def test_a_whole_file_needs_one_column(columns):
-    text = TRANSCRIPTS.replace("columns: [said]", columns)
+    text = TRANSCRIPTS.replace("columns: [spoken]", columns)
     with pytest.raises(SpecError) as info:
         parse_spec(text, "toy.yaml")
     assert "tables[0].whole_file" in str(info.value)

@@ -1,7 +1,8 @@
-"""Common sources of invalid results, one test each: simulated, and found by reading or splitting.
+"""Common sources of invalid results: each is simulated, and must be prevented or reported.
 
-Those of metrics (AUC of hard labels, mean of batch errors, one kind of F1 for another) are tested
-in tests of metrics, a scaler that is fitted on all data also in tests of classical models.
+Errors in metrics (AUC of hard labels, mean of batch errors, one kind of F1 for another) are covered
+by the tests of metrics. A scaler that is fitted on all data is also covered by the tests of
+classical models.
 """
 
 from pathlib import Path
@@ -75,8 +76,8 @@ def errors(manifest: Manifest) -> dict[str, str]:
 
 def test_trap_1_sessions_of_a_subject_on_both_sides(tmp_path):
     rows = make_rows(visits=2)
-    moved = [(*row[:4], "test") if row[:2] == ("300", 2) else row for row in rows]
-    manifest = index(tmp_path / "toy", moved)
+    overlapping = [(*row[:4], "test") if row[:2] == ("300", 2) else row for row in rows]
+    manifest = index(tmp_path / "toy", overlapping)
     assert "toy/300 (test and train)" in errors(manifest)["split_overlap"]
     with pytest.raises(SplitError) as info:
         make_split(manifest.sessions, SplitConfig(kind="official"))
@@ -88,8 +89,8 @@ def test_trap_1_sessions_of_a_subject_on_both_sides(tmp_path):
         assert sorted(tested["subject"]) == sorted({row[0] for row in rows})
 
 
-def test_trap_2_and_7_test_subjects_choose_and_scale_nothing(corpus, tmp_path):
-    """Other media of the test subjects change no other prediction, nor the threshold.
+def test_trap_2_and_7_test_subjects_do_not_affect_selection_or_scaling(corpus, tmp_path):
+    """Other media of the test subjects change neither other predictions nor the threshold.
 
     Predictions are compared within a tolerance: weights that do not change any prediction, such as
     the biases of keys, depend on rounding alone.
@@ -99,15 +100,15 @@ def test_trap_2_and_7_test_subjects_choose_and_scale_nothing(corpus, tmp_path):
     from depmm.training.experiment import build_accelerator
     from depmm.training.loop import train_network
 
-    answers = []
+    predictions = []
     for name, noise in (("as-is", 0.0), ("changed", 0.5)):
         config = load_config(corpus.config, ["training.epochs=1"])
         folder = RunFolder(tmp_path / name)
         if noise:
-            config = _with_noisy_tests(config, corpus, tmp_path, noise)
+            config = _add_noise_to_test_audio(config, corpus, tmp_path, noise)
         train_network(config, folder, build_accelerator(config))
-        answers.append(apply_threshold(pd.read_parquet(folder.predictions)))
-    before, after = answers
+        predictions.append(apply_threshold(pd.read_parquet(folder.predictions)))
+    before, after = predictions
     np.testing.assert_allclose(after["threshold"], before["threshold"], atol=1e-5)
     change = (after["y_prob"] - before["y_prob"]).abs()
     tested = before["split"] == "test"
@@ -115,8 +116,8 @@ def test_trap_2_and_7_test_subjects_choose_and_scale_nothing(corpus, tmp_path):
     assert change[~tested].max() < 1e-5
 
 
-def _with_noisy_tests(config, corpus, tmp_path, noise):
-    """Return the same experiment with noise as the audio of the test subjects."""
+def _add_noise_to_test_audio(config, corpus, tmp_path, noise):
+    """Return the experiment with noise in place of the audio of the test subjects."""
     import shutil
 
     from safetensors import safe_open
@@ -126,15 +127,17 @@ def _with_noisy_tests(config, corpus, tmp_path, noise):
     shutil.copytree(corpus.store, store)
     data = load_experiment_data(config)
     rng = np.random.default_rng(0)
-    for number in data.indices("test"):
-        row = data.sessions.iloc[number]
+    for index in data.indices("test"):
+        row = data.sessions.iloc[index]
         path = Path(data.dataset.store.path(row["corpus"], row["subject"], row["session"]))
         path = store / path.relative_to(corpus.store)
         with safe_open(path, framework="numpy") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             metadata = file.metadata()
-        sound = tensors["audio.waveform"]
-        tensors["audio.waveform"] = (noise * 3e4 * rng.uniform(-1, 1, sound.shape)).astype("int16")
+        waveform = tensors["audio.waveform"]
+        tensors["audio.waveform"] = (noise * 3e4 * rng.uniform(-1, 1, waveform.shape)).astype(
+            "int16"
+        )
         save_file(tensors, path, metadata)
     return config.model_copy(update={"data": config.data.model_copy(update={"store": store})})
 
@@ -175,18 +178,18 @@ def test_trap_9_only_training_copies_are_changed(corpus):
     config = load_config(corpus.config, ["data.augment={noise: 0.5, gain_db: 6.0}"])
     data = load_experiment_data(config)
     plain = load_experiment_data(load_config(corpus.config))
-    for number in range(len(data.sessions)):
-        seen, original = data.dataset[None, number].audio, plain.dataset[None, number].audio
-        assert all(np.array_equal(a, b) for a, b in zip(seen, original, strict=True))
-    drawn = data.dataset[0, 0].audio
-    assert not np.array_equal(drawn[0], plain.dataset[None, 0].audio[0])
-    assert len(data.sessions) == data.sessions["session"].nunique()  # no copy is a row
+    for index in range(len(data.sessions)):
+        waveforms, original = data.dataset[None, index].audio, plain.dataset[None, index].audio
+        assert all(np.array_equal(a, b) for a, b in zip(waveforms, original, strict=True))
+    augmented = data.dataset[0, 0].audio
+    assert not np.array_equal(augmented[0], plain.dataset[None, 0].audio[0])
+    assert len(data.sessions) == data.sessions["session"].nunique()  # augmentation adds no rows
 
 
 def test_trap_10_corpora_that_share_subjects_cannot_test_each_other(tmp_path):
-    inside = index(tmp_path / "daic", make_rows(splits=("test",)), "daic_woz")
-    around = index(tmp_path / "edaic", make_rows(splits=("train",)), "edaic")
-    messages = errors(concat_manifests([inside, around]))
+    daic = index(tmp_path / "daic", make_rows(splits=("test",)), "daic_woz")
+    edaic = index(tmp_path / "edaic", make_rows(splits=("train",)), "edaic")
+    messages = errors(concat_manifests([daic, edaic]))
     assert "300" in messages["related_corpora"]
 
 
@@ -196,9 +199,11 @@ def test_trap_11_unreadable_files_are_named_and_counted(tmp_path):
     for subject in ("300", "301"):
         soundfile.write(root / f"{subject}_1.wav", np.full(1600, 0.1), 16000)
     (root / "301_1.wav").write_bytes((root / "301_1.wav").read_bytes()[:1000])
-    done = extract(manifest, root, tmp_path / "s", ExtractConfig(), workers=1, show_progress=False)
-    assert (done.extracted, done.lost) == (1, 2)
-    assert sorted(done.failures["subject"]) == ["301", "302"]
+    report = extract(
+        manifest, root, tmp_path / "s", ExtractConfig(), workers=1, show_progress=False
+    )
+    assert (report.extracted, report.lost) == (1, 2)
+    assert sorted(report.failures["subject"]) == ["301", "302"]
     assert set(pd.read_parquet(tmp_path / "s/failures.parquet")["subject"]) == {"301", "302"}
 
 

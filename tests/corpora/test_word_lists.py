@@ -29,13 +29,13 @@ Süße,positive,,de
 )
 
 
-def written(tmp_path: Path, content: str | bytes) -> Path:
+def write_list(tmp_path: Path, content: str | bytes) -> Path:
     layouts.write(tmp_path, {"words.csv": content})
     return tmp_path / "words.csv"
 
 
 def test_words_are_read_in_order_with_their_types(tmp_path):
-    assert read_words(written(tmp_path, LIST)) == [
+    assert read_words(write_list(tmp_path, LIST)) == [
         Word("Trauer", "negative", 1.5, "de"),
         Word("Tisch, rund", "neutral", None, "de"),
         Word("Glück", "positive", 9.0, "de"),
@@ -45,14 +45,14 @@ def test_words_are_read_in_order_with_their_types(tmp_path):
 
 def test_byte_order_mark_blanks_line_ends_and_order_of_columns_do_not_matter(tmp_path):
     text = "language, rating ,word,valence\r\n\r\n en,, fear ,negative\r\n"
-    assert read_words(written(tmp_path, text.encode("utf-8-sig"))) == [
+    assert read_words(write_list(tmp_path, text.encode("utf-8-sig"))) == [
         Word("fear", "negative", None, "en")
     ]
 
 
 def test_a_word_may_be_listed_in_two_languages(tmp_path):
     text = HEAD + "gift,positive,,en\nGift,negative,,de\n"
-    assert [word.language for word in read_words(written(tmp_path, text))] == ["en", "de"]
+    assert [word.language for word in read_words(write_list(tmp_path, text))] == ["en", "de"]
 
 
 def test_the_english_list_is_balanced():
@@ -92,7 +92,7 @@ def test_the_english_list_is_balanced():
     ],
 )
 def test_a_mistake_is_reported_with_line_and_column(tmp_path, content, line, column, value):
-    path = written(tmp_path, content)
+    path = write_list(tmp_path, content)
     with pytest.raises(WordListError) as info:
         read_words(path)
     assert (info.value.file, info.value.line) == (path, line)
@@ -101,7 +101,7 @@ def test_a_mistake_is_reported_with_line_and_column(tmp_path, content, line, col
 
 def test_columns_separated_by_semicolons_are_explained(tmp_path):
     with pytest.raises(WordListError) as info:
-        read_words(written(tmp_path, "word;valence;rating;language\n"))
+        read_words(write_list(tmp_path, "word;valence;rating;language\n"))
     assert "commas" in str(info.value)
 
 
@@ -125,21 +125,21 @@ steps:
   table:
     file: "{subject}.csv"
     join: {subject: subject}
-    fields: {start: start, text: said, valence: valence}
+    fields: {start: start, text: spoken, valence: valence}
 """
 
 
-def test_steps_without_valence_take_that_of_their_word(tmp_path):
+def test_steps_without_valence_receive_that_of_their_word(tmp_path):
     layouts.write(
         tmp_path,
         {
             "specs/toy.yaml": SPEC,
             "lists/words.csv": LIST,
             "data/A.wav": "",
-            "data/A.csv": "start,said,valence\n"
+            "data/A.csv": "start,spoken,valence\n"
             "0,TRAUER,\n1,Glück,neutral\n2,,\n3,Haus,\n4,süsse,\n",
             "data/B.wav": "",
-            "data/B.csv": "start,said,valence\n0,haus,\n1,Hof,\n2,Hut,positive\n",
+            "data/B.csv": "start,spoken,valence\n0,haus,\n1,Hof,\n2,Hut,positive\n",
         },
     )
     manifest, report = index_corpus(load_spec(tmp_path / "specs" / "toy.yaml"), tmp_path / "data")
@@ -154,9 +154,9 @@ def test_steps_without_valence_take_that_of_their_word(tmp_path):
 
 def test_a_word_list_needs_the_text_of_steps_and_a_file(tmp_path):
     with pytest.raises(SpecError) as spec_info:
-        parse_spec(SPEC.replace("text: said, ", ""), "toy.yaml")
+        parse_spec(SPEC.replace("text: spoken, ", ""), "toy.yaml")
     assert (spec_info.value.setting, spec_info.value.line) == ("word_list", 9)
-    layouts.write(tmp_path, {"A.wav": "", "A.csv": "start,said,valence\n0,a,\n"})
+    layouts.write(tmp_path, {"A.wav": "", "A.csv": "start,spoken,valence\n0,a,\n"})
     with pytest.raises(WordListError) as info:
         index_corpus(parse_spec(SPEC, str(tmp_path / "toy.yaml")), tmp_path)
     assert info.value.file == tmp_path / "../lists/words.csv"
@@ -170,14 +170,14 @@ def test_a_word_with_two_valences_cannot_fill_steps():
     assert fill_valence([], [words[0], Word("Gift", "positive", None, "xx")], "words.csv") == []
 
 
-def simulated(tmp_path: Path, content: str):
-    words = written(tmp_path, content)
+def simulate_with(tmp_path: Path, content: str):
+    words = write_list(tmp_path, content)
     options = ["--subjects", "2", "--steps", "4", "--workers", "1", "--words", str(words)]
     return CliRunner().invoke(app, ["simulate", str(tmp_path / "out"), *options])
 
 
 def test_a_simulation_uses_the_words_of_a_given_list(tmp_path):
-    assert simulated(tmp_path, LIST).exit_code == 0
+    assert simulate_with(tmp_path, LIST).exit_code == 0
     with (tmp_path / "out" / "words.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     valence = {word.text: word.valence for word in read_words(tmp_path / "words.csv")}
@@ -201,7 +201,7 @@ def test_a_simulation_uses_the_words_of_a_given_list(tmp_path):
     ],
 )
 def test_word_lists_that_the_simulated_voice_cannot_read_are_errors(tmp_path, content, value):
-    error = simulated(tmp_path, content).exception
+    error = simulate_with(tmp_path, content).exception
     assert isinstance(error, SimulationError)
     assert (error.file, error.value) == (tmp_path / "words.csv", value)
     assert not (tmp_path / "out").exists()
