@@ -1,7 +1,7 @@
-"""Every setting of depmm: typed, strict, with its default and its meaning.
+"""Settings of depmm, with types, defaults and descriptions.
 
-Configs are YAML files and ``key=value`` overrides. An unknown setting, a value of the wrong type or
-settings that contradict each other raise a ``ConfigError``.
+Configs are YAML files and ``key=value`` overrides. An unknown setting, a value of the wrong type,
+or settings that contradict each other raise a ``ConfigError``.
 """
 
 from depmm.config.data import AugmentConfig, DataConfig, SplitConfig, StepsConfig, TargetConfig

@@ -1,4 +1,4 @@
-"""Settings of the way from manifest and store to batches: target, split, data, augmentation."""
+"""Settings of target, split, data and augmentation."""
 
 from typing import Literal
 
@@ -15,18 +15,18 @@ class TargetConfig(Settings):
         description="binary: one of two classes; severity: a score; levels: the severity bands of "
         "the instrument, 0 ... K-1, computed from the score",
     )
-    column: str = Field("label", description="column of sessions.parquet that holds the target")
+    column: str = Field("label", description="column of sessions.parquet with the target")
     positive: list[str] = Field(
         [],
         description="values of the positive class, binary only. A session whose value is neither "
-        "in positive nor in negative is left out and counted; if both lists are empty, the column "
-        "must hold 0 and 1",
+        "in positive nor in negative is excluded and counted; if both lists are empty, the column "
+        "must contain 0 and 1",
     )
     negative: list[str] = Field([], description="values of the negative class, binary only")
     range: list[float] = Field(
         [],
-        description="lowest and highest value of a severity that no known instrument measures; "
-        "default: the range of the instrument",
+        description="lowest and highest value of a severity score; required only if its instrument "
+        "is not known. Default: the range of the instrument",
     )
     output: Literal["number", "classes", "ordinal"] = Field(
         "number",
@@ -74,7 +74,7 @@ class TargetConfig(Settings):
 
 
 class SplitConfig(Settings):
-    """Which subjects train the model, choose epoch and threshold, or test. Always by subject."""
+    """Assignment of subjects to training, validation (for epoch and threshold) and test sets."""
 
     kind: Literal["official", "k_fold", "leave_one_subject_out", "file"] = Field(
         "k_fold",
@@ -99,7 +99,7 @@ class SplitConfig(Settings):
         0.2,
         gt=0,
         lt=1,
-        description="fraction of the subjects that are not tested that forms the validation set",
+        description="fraction of the subjects outside the test set that forms the validation set",
     )
     seed: int = Field(0, description="seed of the random assignment of subjects")
 
@@ -129,20 +129,20 @@ class SplitConfig(Settings):
 
 
 class AugmentConfig(Settings):
-    """Random changes to training sessions; each depends on (seed, epoch, session) alone."""
+    """Random changes of training sessions, seeded by (seed, epoch, session)."""
 
     keep_steps: float = Field(
         1.0,
         gt=0,
         le=1,
-        description="lowest fraction of the steps that is kept; the fraction of a session is "
-        "uniform between this and 1",
+        description="smallest fraction of the steps that are kept; the fraction of each session is "
+        "drawn uniformly between this value and 1",
     )
     modality_dropout: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="probability that one of several modalities of a session is hidden",
+        description="probability that one modality of a session with several is removed",
     )
     gain_db: float = Field(
         0.0, ge=0, description="largest change of the volume in dB, up or down, uniform"
@@ -154,16 +154,16 @@ class AugmentConfig(Settings):
     )
     pitch_semitones: list[float] = Field(
         [],
-        description="shifts of the pitch in semitones; each shift, up or down, and no shift are "
-        "equally probable",
+        description="pitch shifts in semitones; each shift up, each shift down and no shift have "
+        "the same probability",
     )
     flip: bool = Field(
-        False, description="whether all faces of a session are mirrored with probability 1/2"
+        False, description="whether the faces of a session are mirrored with probability 1/2"
     )
 
 
 class StepsConfig(Settings):
-    """Which steps of the manifest are used; the other steps count as missing, at their index."""
+    """Which steps of the manifest are used; the others are masked and keep their step index."""
 
     task: list[str] = Field([], description="tasks of the steps that are used; empty: all")
     valence: list[Literal["negative", "neutral", "positive"]] = Field(
@@ -183,8 +183,8 @@ class DataConfig(Settings):
     max_audio_s: float = Field(
         4.0,
         gt=0,
-        description="longest sound of a step in seconds; of longer steps the middle is used, in "
-        "training a random part",
+        description="largest audio duration of a step in seconds; of longer steps, the middle is "
+        "used, in training a random part",
     )
     remove_silence: bool = Field(
         False, description="whether only the speech segments of a step are used"
@@ -203,18 +203,19 @@ class DataConfig(Settings):
     )
     features: dict[Modality, str] = Field(
         {},
-        description="modality -> stream of features that the corpus ships, which is read in place "
-        "of the signal",
+        description="modality -> stream of features of the corpus that is read instead of the "
+        "signal",
     )
     max_rows: int = Field(
         1000,
         ge=1,
-        description="largest number of rows of features of a step; of longer steps the middle is "
+        description="largest number of rows of features of a step; of longer steps, the middle is "
         "used, in training a random part",
     )
     precompute_embeddings: list[Modality] = Field(
         [],
-        description="modalities whose frozen encoder is run once; training reads its stored output",
+        description="modalities whose frozen encoder is applied once; training reads the stored "
+        "output",
     )
     augment: AugmentConfig = Field(AugmentConfig(), description="augmentation in training")
     workers: int = Field(
@@ -238,14 +239,14 @@ class DataConfig(Settings):
             names = getattr(self, setting)
             if unknown := sorted(set(names) - set(self.modalities)):
                 raise ConfigError(
-                    f"data.{setting} names {unknown[0]}, which is not in data.modalities: add it "
-                    f"there, or remove it from data.{setting}.",
+                    f"data.{setting} contains {unknown[0]}, which is not in data.modalities: add "
+                    f"it to data.modalities, or remove it from data.{setting}.",
                     setting=setting,
                     value=unknown[0],
                 )
         if both := sorted(set(self.features) & set(self.precompute_embeddings)):
             raise ConfigError(
-                f"data.features and data.precompute_embeddings both name {both[0]}: remove it "
+                f"data.features and data.precompute_embeddings both contain {both[0]}: remove it "
                 "from one of them.",
                 setting="features",
                 value=both[0],

@@ -16,7 +16,7 @@ WEIGHTS_LAYOUT = (
     "network variant to which the pre-trained weights belong: vggface2_bgr or vggface2_rgb (stride "
     "in the first convolution of a block, 0-255 minus the mean) or torchvision (ImageNet)"
 )
-FROZEN = "whether the pre-trained network keeps its weights in training"
+FROZEN = "whether the weights of the pre-trained network stay fixed in training"
 
 
 class MfccCnnConfig(Settings):
@@ -125,8 +125,8 @@ class DepNetConfig(Settings):
     frames: int = Field(
         5,
         ge=1,
-        description="number of frames T that are aggregated; a step with more frames is thinned, "
-        "one with fewer repeats its frames",
+        description="number of frames T that are aggregated; longer steps are subsampled, shorter "
+        "steps repeat their frames",
     )
     channels: int = Field(32, ge=1, description="filters of each temporal convolution")
     embed_dim: int = Field(64, ge=1, description=EMBED_DIM)
@@ -154,15 +154,15 @@ class SpeechTransformerConfig(Settings):
     layer: int | None = Field(
         None,
         ge=0,
-        description="index of the hidden state that is used, 0 before the first layer; default: a "
-        "learned weighted mean of all hidden states",
+        description="index of the hidden state that is used (0: the input of the first layer); "
+        "default: a learned weighted mean of all hidden states",
     )
     embed_dim: int = Field(128, ge=1, description=EMBED_DIM)
     dropout: float = Field(0.1, ge=0, lt=1, description=DROPOUT)
     architecture: dict[str, Any] = Field(
         {},
-        description="config of the pre-trained model, with which a saved run is built without "
-        "source; written by depmm, leave it empty",
+        description="config of the pre-trained model, so that a saved run does not need source; "
+        "written by depmm, leave it empty",
     )
 
 
@@ -186,7 +186,7 @@ class FaceMapConfig(Settings):
 
 
 class FeatureCnnConfig(Settings):
-    """Convolutional network on features that the corpus ships; not a published system."""
+    """Convolutional network on features that the corpus provides; not a published system."""
 
     kind: Literal["feature_cnn"] = Field(description="selects this encoder")
     features: int = Field(ge=1, description="number of features per row of the stream")

@@ -1,4 +1,4 @@
-"""Settings of the evaluation and of hyper-parameter tuning."""
+"""Settings of evaluation and hyper-parameter tuning."""
 
 from itertools import product
 from typing import Annotated, Any
@@ -9,7 +9,7 @@ from depmm.config.settings import Settings
 
 
 class EvaluationConfig(Settings):
-    """Confidence intervals, and samples of the Bernoulli gates."""
+    """Confidence intervals and samples of the Bernoulli gates."""
 
     n_bootstrap: int = Field(2000, ge=100, description="number of bootstrap samples of subjects")
     confidence: float = Field(
@@ -24,11 +24,11 @@ class EvaluationConfig(Settings):
 
 
 class TuningConfig(Settings):
-    """Hyper-parameter tuning of each fold by an inner cross-validation of its subjects."""
+    """Hyper-parameter tuning of each fold by an inner cross-validation."""
 
     metric: str = Field(
-        description="metric that is optimised, its mean over the inner folds; a name of the "
-        "metrics in the report, for example auroc"
+        description="metric whose mean over the inner folds is optimised, by its name in the "
+        "report, for example auroc"
     )
     folds: int = Field(
         3, ge=2, description="number of inner folds of the training and validation subjects"

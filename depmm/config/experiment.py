@@ -1,4 +1,4 @@
-"""Whole experiments: the sections together, and the rules between them."""
+"""Settings of whole experiments, and the rules between their sections."""
 
 from pathlib import Path
 from typing import TypeVar, get_args
@@ -41,12 +41,11 @@ class ModelConfig(Settings):
         return self.fusion.fixed_steps if isinstance(self.fusion, DepFormerConfig) else None
 
     @model_validator(mode="after")
-    def _fusion_reads_more_than_the_mean(self) -> "ModelConfig":
+    def _mean_is_not_the_only_input(self) -> "ModelConfig":
         if self.subtract_session_mean and isinstance(self.fusion, MeanPoolConfig):
             raise ConfigError(
-                "model.subtract_session_mean removes the mean step, but the fusion mean_pool reads "
-                "nothing else, so that all sessions would look alike: set "
-                "model.subtract_session_mean to false.",
+                "model.subtract_session_mean removes the mean step, which is the only input of the "
+                "fusion mean_pool: set model.subtract_session_mean to false.",
                 setting="subtract_session_mean",
                 value=True,
             )
@@ -68,24 +67,22 @@ class ModelConfig(Settings):
 
 
 class Experiment(Settings):
-    """What networks and classical baselines have in common: target, split, data, evaluation."""
+    """Settings shared by networks and classical baselines."""
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
         description="name of the experiment and of the folder of its run",
     )
-    out: FilePath = Field(Path("runs"), description="folder that holds the folders of the runs")
+    out: FilePath = Field(Path("runs"), description="parent of the folders of the runs")
     seed: int = Field(
         0, ge=0, description="seed of the initial weights and of all random draws in training"
     )
     target: TargetConfig = Field(TargetConfig(), description="what is predicted")
-    split: SplitConfig = Field(SplitConfig(), description="which subjects train, validate and test")
+    split: SplitConfig = Field(SplitConfig(), description="assignment of subjects to sets")
     extract: ExtractConfig = Field(ExtractConfig(), description="extraction of the store")
     data: DataConfig = Field(description="what the model reads")
     evaluation: EvaluationConfig = Field(EvaluationConfig(), description="evaluation")
-    tuning: TuningConfig | None = Field(
-        None, description="hyper-parameter tuning; default: the settings stay as they are"
-    )
+    tuning: TuningConfig | None = Field(None, description="hyper-parameter tuning; default: none")
 
     @model_validator(mode="after")
     def _fold_exists(self) -> "Experiment":
@@ -104,7 +101,7 @@ ExperimentT = TypeVar("ExperimentT", bound=Experiment)
 
 
 class ClassicalConfig(Experiment):
-    """An experiment with a classical baseline, in the splits and the report of the networks."""
+    """An experiment with a classical baseline, with the same splits and report as networks."""
 
     classical: ClassifierConfig = Field(description="the classifier")
 
@@ -161,7 +158,7 @@ class Config(Experiment):
                 stream = self.data.features.get(name)
                 raise ConfigError(
                     f"model.encoders.{name} is {encoder.kind}, data.features.{name} is {stream}: "
-                    "feature_cnn reads a stream of features, every other encoder the signal.",
+                    "feature_cnn requires a stream of features, and the other encoders the signal.",
                     setting=f"data.features.{name}",
                     value=stream,
                 )
@@ -176,7 +173,7 @@ class Config(Experiment):
         for name in self.data.precompute_embeddings:
             if not getattr(self.model.encoders[name], "frozen", False):
                 raise ConfigError(
-                    f"data.precompute_embeddings names {name}, but model.encoders.{name} is not "
+                    f"data.precompute_embeddings contains {name}, but model.encoders.{name} is not "
                     "frozen, so that its output changes in training: set frozen to true, or remove "
                     f"{name} from data.precompute_embeddings.",
                     setting="data.precompute_embeddings",
@@ -196,8 +193,8 @@ class Config(Experiment):
         for name, path in self.training.weights.items():
             if not isinstance(self.model.encoders.get(name), DepNetConfig | FrameMeanConfig):
                 raise ConfigError(
-                    f"training.weights names {name}, but published weights exist only for the "
-                    f"encoders depnet and frame_mean: remove {name} from training.weights.",
+                    f"training.weights contains {name}, but only the encoders depnet and "
+                    f"frame_mean have published weights: remove {name} from training.weights.",
                     setting=f"training.weights.{name}",
                     value=path,
                 )
@@ -205,7 +202,7 @@ class Config(Experiment):
 
 
 def encoders_of(modality: str) -> list[str]:
-    """List the encoders that read a modality.
+    """List the encoders of a modality.
 
     Parameters
     ----------

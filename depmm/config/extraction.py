@@ -1,4 +1,4 @@
-"""Settings of the way from recordings to the store."""
+"""Settings of the extraction of recordings into the store."""
 
 from typing import Literal
 
@@ -8,17 +8,17 @@ from depmm.config.settings import ConfigError, Settings
 
 
 class ValidityRule(Settings):
-    """A condition that a row of features must fulfil, for example ``confidence`` >= 0.5."""
+    """A condition for valid rows of features, for example ``confidence`` >= 0.5."""
 
-    column: str = Field(description="column that decides, for example success or confidence")
+    column: str = Field(description="column of the condition, for example success or confidence")
     at_least: float = Field(description="lowest value of the column at which a row is valid")
     columns: list[str] = Field(
-        [], description="columns that the rule makes invalid; empty: the whole row"
+        [], description="columns to which the rule applies; empty: the whole row"
     )
 
 
 class StreamConfig(Settings):
-    """A file of features per frame that a corpus ships in place of a recording."""
+    """A file with features of each frame that a corpus provides instead of a recording."""
 
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_]*$",
@@ -33,7 +33,7 @@ class StreamConfig(Settings):
     )
     header: bool = Field(True, description="table: whether the first row names the columns")
     columns: list[str] = Field(
-        [], description="names of the features, where the file does not hold them"
+        [], description="names of the features, if the file does not contain them"
     )
     time: str | None = Field(
         None,
@@ -80,7 +80,7 @@ class StreamConfig(Settings):
 
 
 class AudioExtraction(Settings):
-    """How a sound track becomes a waveform and its speech segments."""
+    """Conversion of an audio track to a waveform and its speech segments."""
 
     silence_db: float = Field(
         -35.0,
@@ -94,7 +94,7 @@ class AudioExtraction(Settings):
 
 
 class FaceExtraction(Settings):
-    """How a video becomes aligned face crops of 224 x 224 pixels."""
+    """Conversion of a video to aligned face crops of 224 x 224 pixels."""
 
     frames_per_second: float = Field(
         5.0, gt=0, le=120, description="number of frames per second that are sampled and stored"
@@ -109,7 +109,7 @@ class FaceExtraction(Settings):
 
 
 class ExtractConfig(Settings):
-    """Everything that changes the content of the store; its hash is part of every file name."""
+    """Settings on which the store depends; their hash is part of every file name."""
 
-    audio: AudioExtraction = Field(AudioExtraction(), description="extraction of the sound")
+    audio: AudioExtraction = Field(AudioExtraction(), description="extraction of the audio")
     face: FaceExtraction = Field(FaceExtraction(), description="extraction of the faces")

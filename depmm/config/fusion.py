@@ -35,7 +35,7 @@ class DepFormerConfig(Settings):
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate")
     adapter: bool = Field(
-        True, description="whether the modality adapter is used; false: encoded steps are read"
+        True, description="whether encoded steps pass through the modality adapter"
     )
     share_indices: bool = Field(
         True,
@@ -56,8 +56,8 @@ class DepFormerConfig(Settings):
         None,
         ge=1,
         description="number of steps, if all sessions have exactly this many steps in the same "
-        "order; each step then has weights of its own. Default: any number of steps, the mean over "
-        "the tokens",
+        "order; each step then has separate output weights. Default: any number of steps, whose "
+        "tokens are averaged",
     )
 
 

@@ -1,4 +1,4 @@
-"""JSON Schema of config files, for completion and checks in editors."""
+"""JSON Schema of config files, for completion and validation in editors."""
 
 from typing import Any
 
@@ -6,10 +6,11 @@ from depmm.config.experiment import ClassicalConfig, Config
 
 
 def config_json_schema() -> dict[str, Any]:
-    """Make the JSON Schema of config files, for completion and checks in editors.
+    """Build the JSON Schema of config files, for completion and validation in editors.
 
-    No setting is required and every setting may be null, because a file may be the difference to
-    its ``base``; the rules between settings are left to ``load_experiment``.
+    No setting is required and every setting may be null, because a file may contain only the
+    differences from its ``base``. Rules between settings are not part of the schema; they are
+    checked by ``load_experiment``.
 
     Returns
     -------
@@ -32,7 +33,7 @@ def config_json_schema() -> dict[str, Any]:
 
 
 def _optional(schema: Any) -> Any:
-    """Let every setting be absent or null, and let a section of a union omit its kind."""
+    """Make all settings optional and nullable, including the kind of a section of a union."""
     if isinstance(schema, list):
         return [_optional(part) for part in schema]
     if not isinstance(schema, dict):

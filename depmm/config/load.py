@@ -1,7 +1,8 @@
-"""Reading of configs: YAML files with bases, overrides ``key=value``, and names of configs.
+"""Read configs: YAML files with bases, and overrides ``key=value``.
 
-A config file may name a ``base:``, a path relative to the file. What the file states then replaces
-the value of the base, mapping by mapping, and ``null`` removes a setting of the base.
+A config file may have a ``base:``, the path of another config relative to the file. The settings of
+the file then override those of the base, mapping by mapping, and ``null`` removes a setting of the
+base.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +19,7 @@ from depmm.config.settings import ConfigError, Settings
 from depmm.config.shipped import find_config
 from depmm.config.validation import config_error
 
-# candidates of a tuning share subjects, target, evaluation and devices
+# settings that a tuning cannot change: candidates share subjects, target, evaluation and devices
 FIXED_IN_TUNING = (
     *(name for name in Experiment.model_fields if name != "data"),
     *(f"data.{name}" for name in ("manifest", "store", "modalities", "features")),
@@ -34,8 +35,8 @@ def load_config(config: Experiment | Path | str, overrides: Iterable[str] | None
     Parameters
     ----------
     config : Path, str or Config
-        The YAML file, or the name of a config that is part of depmm, for example ``demo``. A
-        ``Config`` is returned with the overrides.
+        The YAML file, or the name of a config included in depmm, for example ``demo``. A
+        ``Config`` is returned with the overrides applied.
     overrides : iterable of str, optional
         Settings as ``key=value``, for example ``["training.epochs=3", "data.store=/tmp/store"]``;
         values are YAML.
@@ -43,7 +44,7 @@ def load_config(config: Experiment | Path | str, overrides: Iterable[str] | None
     Returns
     -------
     Config
-        The settings, with every default filled in.
+        The settings, including all defaults.
 
     Raises
     ------
@@ -69,7 +70,7 @@ def load_config(config: Experiment | Path | str, overrides: Iterable[str] | None
         )
     if experiment.tuning is not None:
         raise ConfigError(
-            f"{experiment.name} has a tuning section, which one training cannot use.",
+            f"{experiment.name} has a tuning section, which only cross-validation supports.",
             setting="tuning",
             file=_file_of(config),
             remedy="Cross-validate it: depmm cross-validate CONFIG (split.kind=official has one "
@@ -88,8 +89,8 @@ def load_experiment(
     Parameters
     ----------
     config : Path, str, Config or ClassicalConfig
-        The YAML file, or the name of a config that is part of depmm. A config is returned with the
-        overrides.
+        The YAML file, or the name of a config included in depmm. A config is returned with the
+        overrides applied.
     overrides : iterable of str, optional
         Settings as ``key=value``.
 
@@ -101,7 +102,8 @@ def load_experiment(
     Raises
     ------
     ConfigError
-        As ``load_config``, and if a candidate of the tuning changes what all candidates share.
+        As ``load_config``, and if a candidate of the tuning changes a setting that all candidates
+        share.
     """
     file: Path | None = None
     if isinstance(config, Experiment):
@@ -120,7 +122,7 @@ def load_experiment(
 
 
 def override_settings(config: ExperimentT, settings: Mapping[str, Any]) -> ExperimentT:
-    """Change some settings of a config and validate it again.
+    """Return a copy of a config with other settings, validated again.
 
     Parameters
     ----------
@@ -149,7 +151,7 @@ def override_settings(config: ExperimentT, settings: Mapping[str, Any]) -> Exper
 
 
 def format_overrides(settings: Mapping[str, Any]) -> str:
-    """Write settings as the command line takes them.
+    """Format settings as overrides of the command line.
 
     Parameters
     ----------
@@ -165,7 +167,7 @@ def format_overrides(settings: Mapping[str, Any]) -> str:
         yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True)
         for value in settings.values()
     ]
-    # YAML marks the end of a single scalar by a second line with dots
+    # yaml.safe_dump ends a scalar with a second line "..."
     return " ".join(f"{k}={text.splitlines()[0]}" for k, text in zip(settings, texts, strict=True))
 
 
@@ -223,7 +225,7 @@ def load_split_config(
 
 
 def dump_config(config: Experiment) -> str:
-    """Write a config as YAML, with every default.
+    """Format a config as YAML, including all defaults.
 
     Parameters
     ----------
@@ -269,7 +271,7 @@ def _read_with_bases(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise ConfigError(f"{path}: not valid YAML: {error}", file=path, line=line) from None
     if not isinstance(values, dict):
         raise ConfigError(
-            f"{path}: a config is a mapping of sections, but this file holds a "
+            f"{path}: a config must be a mapping of sections, but this file contains a "
             f"{type(values).__name__}.",
             file=path,
             value=values,
@@ -287,9 +289,10 @@ def _merge_overrides(values: dict[str, Any], overrides: Iterable[str] | None) ->
 
 
 def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    """Replace ``base`` by ``change`` mapping by mapping; a changed ``kind`` replaces its section.
+    """Override ``base`` with ``change``, mapping by mapping.
 
-    ``null`` removes a key, for example the encoder of a modality that an ablation does not use.
+    A different ``kind`` replaces its whole section. ``null`` removes a key, for example the encoder
+    of a modality that an ablation does not use.
     """
     merged = dict(base)
     for key, value in change.items():
@@ -329,10 +332,10 @@ def _file_of(config: Experiment | Path | str) -> Path | None:
 
 
 def _check_candidates(config: Experiment, source: str, file: Path | None) -> None:
-    """Refuse a candidate that is invalid, occurs twice, or changes what all candidates share."""
+    """Reject invalid and duplicate candidates, and changes of settings that candidates share."""
     seen: list[Experiment] = []
     for settings in config.tuning.candidates if config.tuning else []:
-        named = f"{source}: tuning.grid: {format_overrides(settings)}"
+        prefix = f"{source}: tuning.grid: {format_overrides(settings)}"
         try:
             candidate = override_settings(config, settings)
         except ConfigError as error:
@@ -346,7 +349,7 @@ def _check_candidates(config: Experiment, source: str, file: Path | None) -> Non
             raise located from None
         if candidate in seen:
             raise ConfigError(
-                f"{named} occurs twice. Remove one of the equal values.",
+                f"{prefix} occurs twice. Remove one of the equal values.",
                 setting="tuning.grid",
                 file=file,
                 value=settings,
@@ -355,7 +358,7 @@ def _check_candidates(config: Experiment, source: str, file: Path | None) -> Non
         for name in FIXED_IN_TUNING:
             if _get(candidate, name) != _get(config, name):
                 raise ConfigError(
-                    f"{named} changes {name}, but all candidates share subjects, target, "
+                    f"{prefix} changes {name}, but all candidates share subjects, target, "
                     "evaluation and devices. Tune settings of model, training, classical or the "
                     "rest of data.",
                     setting=name,

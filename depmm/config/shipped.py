@@ -1,4 +1,4 @@
-"""The configs that are part of depmm, by name."""
+"""Find configs by path, or by name if they are included in depmm."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ from depmm.config.settings import ConfigError
 from depmm.errors import did_you_mean
 
 PACKAGE = Path(__file__).parents[1]
-# the configs of the installed package, or those of the checkout that holds the package
+# the configs of the installed package, or of the repository that contains the package
 CONFIG_FOLDERS = (PACKAGE / "configs", PACKAGE.parent / "experiments" / "configs")
 
 
 def list_configs() -> list[tuple[str, str]]:
-    """List the configs that are part of depmm.
+    """List the configs that are included in depmm.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def find_config(config: Path | str) -> Path:
     Parameters
     ----------
     config : Path or str
-        Path of a YAML file, or the name of a config that is part of depmm, for example ``demo``.
+        Path of a YAML file, or the name of a config included in depmm, for example ``demo``.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def find_config(config: Path | str) -> Path:
     Raises
     ------
     ConfigError
-        If there is neither such a file nor a config of that name.
+        If there is neither a file nor a config with this name.
     """
     path = Path(config)
     if path.is_file():
@@ -50,7 +50,7 @@ def find_config(config: Path | str) -> Path:
     shipped = _shipped_configs()
     if path.name not in shipped:
         raise ConfigError(
-            f"no config is named {path.name!r}.",
+            f"There is no config {path.name!r}.",
             value=path.name,
             remedy=f"{did_you_mean(path.name, sorted(shipped))} Or give the path of a YAML file.",
         )

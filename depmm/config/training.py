@@ -1,4 +1,4 @@
-"""Settings of the training of networks and of classical baselines."""
+"""Settings of the training of networks and classical baselines."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from depmm.config.settings import ConfigError, FilePath, Modality, Settings
 
 
 class PhaseConfig(Settings):
-    """A part of the training, for example the head alone before the whole network."""
+    """A part of the training, for example of the head before the whole network."""
 
     epochs: int = Field(ge=1, description="number of epochs of the phase")
     freeze_encoders: bool = Field(
@@ -20,12 +20,12 @@ class PhaseConfig(Settings):
 
 
 class TrainingConfig(Settings):
-    """The training loop. Sizes count sessions over all processes."""
+    """The training loop."""
 
     epochs: int = Field(30, ge=1, description="largest number of epochs")
     phases: list[PhaseConfig] = Field(
         [],
-        description="parts of the epochs, each with its own optimizer and schedule; empty: one "
+        description="parts of the training, each with a new optimizer and schedule; empty: one "
         "phase with training.learning_rate",
     )
     batch_size: int = Field(
@@ -52,13 +52,13 @@ class TrainingConfig(Settings):
         1.0, ge=0, description="length of the linear warm-up of the learning rate in epochs"
     )
     plateau_factor: float = Field(
-        0.1, gt=0, lt=1, description="factor on the learning rate at a plateau, schedule plateau"
+        0.1, gt=0, lt=1, description="factor of a reduction of the learning rate, schedule plateau"
     )
     plateau_patience: int = Field(
         5,
         ge=1,
-        description="number of epochs without a lower validation loss that are a plateau, schedule "
-        "plateau",
+        description="number of epochs without a lower validation loss after which the learning "
+        "rate is reduced, schedule plateau",
     )
     inverse_gamma: float = Field(
         1e-4,
@@ -86,8 +86,8 @@ class TrainingConfig(Settings):
     )
     init_from: FilePath | None = Field(
         None,
-        description="folder of a run whose weights initialise the model where name and shape "
-        "agree; its training subjects may not be tested",
+        description="folder of a run whose weights initialise all parameters of the same name and "
+        "shape; its training subjects must not be test subjects",
     )
     weights: dict[Modality, FilePath] = Field(
         {}, description="modality -> file with published weights of the encoder"

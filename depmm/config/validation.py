@@ -1,4 +1,4 @@
-"""Errors of pydantic as a ``ConfigError`` that names setting, value and remedy."""
+"""Conversion of pydantic errors to a ``ConfigError`` with setting, value and remedy."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +26,11 @@ class Problem:
     setting : str
         Dotted name.
     value : object
-        What was given.
+        Given value.
     message : str
         What is wrong and what to do.
     remedy : str or None
-        The part of ``message`` that says what to do, where it is known.
+        The part of ``message`` with what to do, if it is known.
     """
 
     setting: str
@@ -51,11 +51,11 @@ def config_error(
     Parameters
     ----------
     error : ValidationError
-        What pydantic found.
+        Error of pydantic.
     root : type
         The section that was validated.
     source : str
-        Where the settings come from, the beginning of the message.
+        Origin of the settings, with which the message begins.
     file : Path, optional
         The config file.
     section : str, optional
@@ -64,7 +64,7 @@ def config_error(
     Returns
     -------
     ConfigError
-        Its message lists all problems; its attributes describe the first one.
+        Error whose message lists all problems and whose attributes describe the first one.
     """
     problems = [_problem(details, root, section) for details in error.errors()]
     first = problems[0]

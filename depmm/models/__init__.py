@@ -1,1 +1,1 @@
-"""Networks: encoders of steps, fusions of steps and modalities, heads."""
+"""Networks: encoders of steps, fusions of steps and modalities, and output heads."""

@@ -1,7 +1,7 @@
-"""Heads: what predicted logits mean, and the loss that trains them.
+"""Output heads: convert logits to predictions and compute the loss.
 
-Every head has the methods of ``Head``: the prediction of an output, what explanations compare, and
-the loss.
+``Head`` is the interface: ``predict`` returns probabilities or scores, ``logit`` one scalar that
+explanations compare, and ``loss`` the loss of each session.
 """
 
 from abc import ABC, abstractmethod
@@ -40,7 +40,9 @@ class Head(nn.Module, ABC):
         """
 
     def logit(self, output: Tensor) -> Tensor:
-        """Reduce logits to the number that explanations compare: the only one, if there is one.
+        """Reduce the logits to the scalar that explanations compare.
+
+        This is the logit itself if the head has only one.
 
         Parameters
         ----------
@@ -50,7 +52,7 @@ class Head(nn.Module, ABC):
         Returns
         -------
         Tensor, shape (...)
-            The larger, the higher the prediction.
+            A larger value means a higher prediction.
         """
         return output.squeeze(-1)
 
@@ -73,7 +75,7 @@ class Head(nn.Module, ABC):
 
 
 class BinaryHead(Head):
-    """One logit, whose sigmoid is the probability of the positive class."""
+    """Predict the probability of the positive class as the sigmoid of one logit."""
 
     out_features = 1
 
@@ -113,7 +115,7 @@ class BinaryHead(Head):
 
 
 class SeverityHead(Head):
-    """One number, mapped by a sigmoid to the range of the instrument, so that no score is outside.
+    """Predict a score from one logit, which a sigmoid maps to the range of the instrument.
 
     Parameters
     ----------
@@ -151,8 +153,8 @@ class SeverityHead(Head):
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Compute the squared error.
 
-        It is the Euclidean loss of DepNet (Caffe's: half the mean squared distance) times a
-        constant.
+        Up to a constant factor, this is the Euclidean loss of DepNet (in Caffe: half the mean
+        squared distance).
 
         Parameters
         ----------
@@ -170,10 +172,10 @@ class SeverityHead(Head):
 
 
 class ClassesHead(Head):
-    """One class for every whole score from lowest to highest; the prediction is their expectation.
+    """Classify every whole score from lowest to highest and predict the expected score.
 
-    The 24 classes of EmoAudioNet are the scores 0 to 23 that occur under the PHQ-8 in DAIC-WOZ. The
-    instrument has 25 scores, and a class without sessions does no harm.
+    EmoAudioNet has 24 classes, the PHQ-8 scores 0 to 23 that occur in DAIC-WOZ. The PHQ-8 has 25
+    possible scores; a class without training sessions is harmless.
 
     Parameters
     ----------
@@ -211,7 +213,7 @@ class ClassesHead(Head):
         return self.lowest + output.softmax(-1) @ classes
 
     def logit(self, output: Tensor) -> Tensor:
-        """Compute the expected score, since no single logit stands for it.
+        """Compute the expected score, because no single logit represents it.
 
         Parameters
         ----------
@@ -247,10 +249,10 @@ class ClassesHead(Head):
 
 
 class OrdinalHead(Head):
-    """One number against K - 1 ordered thresholds.
+    """Compare one logit with K - 1 learned thresholds (ordinal regression).
 
-    ``P(score > k) = sigmoid(output + b_k)``: one direction for all, so that the probabilities keep
-    their order wherever the learned ``b_k`` do.
+    ``P(score > k) = sigmoid(output + b_k)``. All thresholds share the same logit, so that the
+    probabilities are ordered if the learned ``b_k`` are.
 
     Parameters
     ----------
@@ -273,8 +275,8 @@ class OrdinalHead(Head):
     def __init__(self, lowest: float, highest: float) -> None:
         super().__init__()
         self.lowest, n_classes = _count_classes(lowest, highest)
-        # evenly spaced and in order; from zeros, training would start with every score in the
-        # middle of the range
+        # ordered and evenly spaced; with zeros, every initial prediction would be the middle of the
+        # range
         self.threshold_bias = nn.Parameter(torch.linspace(2.0, -2.0, n_classes - 1))
 
     def predict(self, output: Tensor) -> Tensor:
@@ -293,7 +295,7 @@ class OrdinalHead(Head):
         return self.lowest + torch.sigmoid(output + self.threshold_bias).sum(-1)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Compute the mean cross-entropy of the K - 1 questions "above k?".
+        """Compute the mean cross-entropy of the K - 1 binary decisions "score > k".
 
         Parameters
         ----------
@@ -352,7 +354,7 @@ def build_head(target: str, output: str, lowest: float, highest: float) -> Head:
 def _check_range(lowest: float, highest: float) -> None:
     if not lowest < highest:
         raise ModelError(
-            f"The range of scores is [{lowest}, {highest}]. The first must be smaller.",
+            f"The range of scores is [{lowest}, {highest}], but the first value must be smaller.",
             setting="target.range",
             value=[lowest, highest],
         )

@@ -1,11 +1,11 @@
-"""Masked statistics: padding and missing steps take no part in any mean or standard deviation."""
+"""Means and standard deviations over valid positions, without padding and missing steps."""
 
 import torch
 from torch import Tensor
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Average over the valid positions; zero where a row has none.
+    """Average over the valid positions; the mean of a row without any is zero.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
         Mean of each row.
     """
     weight = mask.unsqueeze(-1).to(x.dtype)
-    # where, not a product: infinity or NaN times zero is NaN
+    # where instead of a product: infinity or NaN times zero is NaN
     total = torch.where(mask.unsqueeze(-1), x, x.new_zeros(())).sum(dim=1)
     return total / weight.sum(dim=1).clamp(min=1)
 

@@ -1,11 +1,11 @@
-"""DepressionModel: the signals of the steps of a session -> one prediction.
+"""DepressionModel: predict a session from the signals of its steps.
 
 One encoder per modality turns each step into a vector; a fusion turns the vectors of all steps and
-modalities into logits; a head turns the logits into a prediction. All systems of this project are
-choices of these three parts. Only existing steps are encoded: padding costs no time.
+modalities into logits; a head turns the logits into a prediction. Each system of this project is a
+choice of these three parts. Only existing steps are encoded: padding costs no time.
 """
 
-# transformers has no types that mypy reads
+# transformers has no type annotations that mypy can use
 # mypy: disallow-subclassing-any=False
 
 from collections.abc import Sequence
@@ -39,10 +39,10 @@ class DepressionConfig(PreTrainedConfig):
     fusion : dict, optional
         Settings of the fusion, as in ``ModelConfig``.
     subtract_session_mean : bool, default False
-        Whether the fusion receives each step minus the mean step of its session: how a subject
-        reads one word compared with their other words, not who speaks or into which microphone.
-        DEP-Former's abstract speaks of "emotional changes"; its release does not do this. A
-        session of one step becomes all zeros.
+        Whether the mean step of a session is subtracted from its steps before the fusion, which
+        removes speaker and microphone and leaves the differences between the words of a subject.
+        The abstract of DEP-Former mentions "emotional changes", but its release does not subtract
+        the mean. A session of one step becomes all zeros.
     auxiliary_step_head : bool, default False
         Whether each step also gets a prediction, for an auxiliary loss.
     target : {"binary", "severity", "levels"}, default "binary"
@@ -68,7 +68,7 @@ class DepressionConfig(PreTrainedConfig):
         score_range: Sequence[float] = (0.0, 1.0),
         **kwargs: Any,
     ) -> None:
-        # transformers builds a config without arguments to compare it with a saved one
+        # transformers calls the constructor without arguments to find the changed fields
         self.encoders = encoders or {"audio": {"kind": "mfcc_cnn"}}
         self.fusion = fusion or {"kind": "mean_pool"}
         self.subtract_session_mean = subtract_session_mean
@@ -110,7 +110,7 @@ class DepressionModel(PreTrainedModel):
     Parameters
     ----------
     config : DepressionConfig
-        What the model consists of.
+        Encoders, fusion and head of the model.
 
     Examples
     --------
@@ -138,8 +138,8 @@ class DepressionModel(PreTrainedModel):
                 {name: nn.Linear(dim, self.head.out_features) for name, dim in in_dims.items()}
             )
         self.post_init()
-        # from_pretrained(dtype=torch.bfloat16) leaves these in float32: a window or a mean of
-        # eight bits would move quiet frames by decibels
+        # from_pretrained(dtype=torch.bfloat16) keeps these in float32: with the 8 bits of precision
+        # of bfloat16, a window or a mean would shift quiet frames by decibels
         self._keep_in_fp32_modules_strict |= {
             name
             for name, buffer in self.named_buffers()
@@ -176,7 +176,7 @@ class DepressionModel(PreTrainedModel):
         Raises
         ------
         ModelError
-            If an input of a modality is not given (give lengths of zero for a missing modality),
+            If the input of a modality is not given (for a missing modality, give lengths of zero),
             or if a session has no step with any modality.
         """
         features, masks = self.encode(**inputs)
@@ -211,16 +211,16 @@ class DepressionModel(PreTrainedModel):
         """
         features: dict[str, Tensor] = {}
         masks: dict[str, Tensor] = {}
-        # of a model in half precision; under autocast parameters are float32
+        # below float32 only if the model itself is in half precision, not under autocast
         dtype = next(self.fusion.parameters()).dtype
         for name, encoder in self.encoders.items():
             signal, embedding = inputs.get(name), inputs.get(f"{name}_embedding")
             length = inputs.get(f"{name}_length")
             if (signal is None) == (embedding is None) or length is None:
                 raise ModelError(
-                    f"The model takes {' and '.join(self.encoders)}, but {name}_length and exactly "
-                    f"one of {name} and {name}_embedding are not given. Give zero lengths for a "
-                    "missing modality.",
+                    f"The input {name} is incomplete: the model requires {name}_length and exactly "
+                    f"one of {name} and {name}_embedding. For a missing modality, give lengths of "
+                    "zero.",
                     value=name,
                 )
             masks[name] = length > 0
@@ -230,8 +230,8 @@ class DepressionModel(PreTrainedModel):
         if not bool(present.all()):
             empty = (~present).nonzero().flatten().tolist()
             raise ModelError(
-                f"Sessions {empty} of the batch have no step with {' or '.join(masks)}. Leave them "
-                "out, or extract a modality that they have.",
+                f"Sessions {empty} of the batch have no step with {' or '.join(masks)}. Remove "
+                "them, or use a model for a modality that they have.",
                 value=empty,
             )
         return features, masks
@@ -308,7 +308,7 @@ class DepressionModel(PreTrainedModel):
         return output, self.head.predict(torch.cat(columns, dim=1))
 
     def _step_logits(self, features: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor | None:
-        """Average the linear predictions from a step's modalities."""
+        """Average the linear predictions over the modalities of each step."""
         if self.auxiliary_step_head is None:
             return None
         logits = torch.stack(
@@ -325,7 +325,7 @@ def encode_present(
     length: Tensor,
     mask: Tensor,
 ) -> Tensor:
-    """Encode the existing steps and put zeros at the others.
+    """Encode the existing steps and fill the others with zeros.
 
     Parameters
     ----------
@@ -395,6 +395,6 @@ def build_model(
     return model
 
 
-# AutoConfig and AutoModel of transformers open a saved model without naming its class
+# lets AutoConfig and AutoModel of transformers open a saved model
 AutoConfig.register(DepressionConfig.model_type, DepressionConfig, exist_ok=True)
 AutoModel.register(DepressionConfig, DepressionModel, exist_ok=True)

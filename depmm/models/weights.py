@@ -1,9 +1,9 @@
-"""Pre-trained weights from a local file: matched by name and shape, reported, never unpickled.
+"""Load pre-trained weights from a local file by tensor name and shape, without unpickling.
 
-For ``ResNet50`` these names are understood: the Caffe names of VGGFace2
-(``conv2_1/1x1_reduce``, or with ``_`` for ``/`` as converters write them), those of torchvision
-(``layer1.0.conv1``), the same with squeeze-and-excitation as ``conv4`` and ``conv5``, and the names
-of this project.
+For ``ResNet50``, the names of four sources are supported: the Caffe models of VGGFace2
+(``conv2_1/1x1_reduce``, or with ``_`` for ``/`` as converters write them), torchvision
+(``layer1.0.conv1``), torchvision with squeeze-and-excitation as ``conv4`` and ``conv5``, and this
+project.
 """
 
 import re
@@ -16,17 +16,17 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-# Always called with weights_only=True, which builds tensors and containers and runs no code of the
-# file. The other name is for the test that finds every plain call in the package.
+# Always called with weights_only=True, which builds tensors and containers and does not run code of
+# the file. It is renamed because a test rejects every call of torch.load in the package.
 from torch import load as load_tensors
 
 from depmm.models.errors import WeightsError
 
 RUN_WEIGHTS = "model.safetensors"
-# what training wrappers and surrounding models put before a name, and around all tensors
+# prefixes of names, and keys around all tensors, that training wrappers and outer models add
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")
 CONTAINERS = ("state_dict", "model_state_dict", "model")
-# counter of batch normalisation; old files do not have it and nothing reads it
+# counter of batch normalisation, which old files do not contain and the model does not use
 BATCH_COUNTER = "num_batches_tracked"
 MAX_NAMES = 5  # names of a list in a message
 
@@ -96,7 +96,7 @@ class WeightsReport:
 
     @property
     def matched_fraction(self) -> float:
-        """Fraction of the model's tensors that were loaded; 0 for a model without tensors."""
+        """Fraction of the tensors of the model that were loaded; 0 for a model without tensors."""
         return len(self.matched) / self.n_tensors if self.n_tensors else 0.0
 
     def __str__(self) -> str:
@@ -147,14 +147,14 @@ def load_weights(
 ) -> WeightsReport:
     """Load pre-trained weights into a model, for example the ``backbone.resnet`` of a face encoder.
 
-    A poor match changes nothing. 1 x 1 convolutions fit linear layers; prefixes such as ``module.``
-    are removed. The names do not tell how pixels must be scaled for the weights: see
-    ``weights_layout`` of ``ResNet50``.
+    If too few tensors match, the model is not changed. Weights of 1 x 1 convolutions are loaded
+    into linear layers, and prefixes such as ``module.`` are removed. The pixel scale that the
+    weights require cannot be derived from the names: see ``weights_layout`` of ``ResNet50``.
 
     Parameters
     ----------
     model : Module
-        A model on any device but the meta device.
+        A model on any device except the meta device.
     path : Path or str
         ``.safetensors``, ``.pt`` or ``.pth`` (tensors only) or ``.npz`` (no objects).
     mapping : callable, default `resnet50_name`
@@ -170,8 +170,8 @@ def load_weights(
     Raises
     ------
     WeightsError
-        If the file is missing, unreadable, of another kind or contains code; if two of its tensors
-        have one name in the model; or if fewer tensors than ``min_fraction`` match.
+        If the file is missing, unreadable, of another format or contains code; if two of its
+        tensors map to the same tensor of the model; or if fewer than ``min_fraction`` match.
     """
     path = Path(path)
     return _load(model, path, read_tensors(path), mapping, min_fraction)
@@ -183,7 +183,7 @@ def load_run(model: nn.Module, folder: Path | str) -> WeightsReport:
     Parameters
     ----------
     model : Module
-        A model on any device but the meta device.
+        A model on any device except the meta device.
     folder : Path or str
         Folder of a finished run, with ``model.safetensors``.
 
@@ -195,14 +195,14 @@ def load_run(model: nn.Module, folder: Path | str) -> WeightsReport:
     Raises
     ------
     WeightsError
-        If there is no such file, or no tensor of it fits.
+        If there is no such file, or none of its tensors matches.
     """
     path = Path(folder) / RUN_WEIGHTS
     return _load(model, path, read_tensors(path), _same_name, 0.0)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the named tensors of a file to the CPU, without running any code that it may contain.
+    """Read the named tensors of a file to the CPU, without running code that it may contain.
 
     Parameters
     ----------
@@ -217,7 +217,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises
     ------
     WeightsError
-        If the file is missing, unreadable, of another kind, contains code or no named tensors.
+        If the file is missing, unreadable or of another format, or contains code or no named
+        tensors.
     """
     if not path.is_file():
         raise WeightsError(
@@ -232,19 +233,20 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     }
     if path.suffix not in readers:
         raise WeightsError(
-            f"{path}: weights are read from {', '.join(readers)} only. A pickle can run any code: "
-            "convert it to .safetensors or .npz where you trust it.",
+            f"{path}: weights are read from {', '.join(readers)} only, because a pickle can run "
+            "any code. If you trust the file, convert it to .safetensors or .npz.",
             file=path,
             value=path.suffix,
         )
     try:
         tensors = readers[path.suffix](path)
-    # every library has errors of its own for a broken or forbidden file
+    # each library raises different errors for a broken or forbidden file
     except Exception as error:
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise WeightsError(
-            f"{path}: not read, because it is damaged or contains more than tensors ({reason}). If "
-            "you trust it, convert it to .safetensors with the program that wrote it.",
+            f"{path}: cannot be read, because it is damaged or contains other objects than tensors "
+            f"({reason}). If you trust it, convert it to .safetensors with the program that wrote "
+            "it.",
             file=path,
         ) from None
     if not tensors:
@@ -279,7 +281,7 @@ def _load(
     state = model.state_dict()
     report = WeightsReport(path)
     source_names: dict[str, str] = {}
-    fitting: dict[str, Tensor] = {}
+    matching: dict[str, Tensor] = {}
     for source_name, value in tensors.items():
         name = _model_name(source_name, mapping, state)
         if name is None:
@@ -293,31 +295,31 @@ def _load(
                 value=name,
             )
         source_names[name] = source_name
-        fitted = _fit_shape(value, state[name].shape)
-        if fitted is None:
+        reshaped = _match_shape(value, state[name].shape)
+        if reshaped is None:
             report.mismatched[name] = f"{tuple(state[name].shape)}, file {tuple(value.shape)}"
         else:
-            fitting[name] = fitted
+            matching[name] = reshaped
     for name in state:
-        if name in fitting and not name.endswith(BATCH_COUNTER):
+        if name in matching and not name.endswith(BATCH_COUNTER):
             report.matched.append(name)
         elif name not in source_names and not name.endswith(BATCH_COUNTER):
             report.missing.append(name)
     if not report.matched or report.matched_fraction < min_fraction:
         raise WeightsError(
-            f"{report}. Only {report.matched_fraction:.0%} of the model's tensors match, but at "
-            f"least {min_fraction:.0%} must. Check that the file belongs to this network.",
+            f"{report}. Only {report.matched_fraction:.0%} of the tensors of the model match, but "
+            f"at least {min_fraction:.0%} must. Check that the file belongs to this network.",
             file=path,
             value=report.matched_fraction,
         )
     with torch.no_grad():
-        for name, value in fitting.items():
+        for name, value in matching.items():
             state[name].copy_(value)
     return report
 
 
 def _model_name(name: str, mapping: Callable[[str], str], state: dict[str, Tensor]) -> str | None:
-    """Find the model's name of a tensor, without the prefixes of the file if necessary."""
+    """Find the name in the model of a tensor of the file, without prefixes if necessary."""
     while True:
         if (mapped := mapping(name)) in state:
             return mapped
@@ -327,8 +329,8 @@ def _model_name(name: str, mapping: Callable[[str], str], state: dict[str, Tenso
         name = name.removeprefix(prefix)
 
 
-def _fit_shape(value: Tensor, shape: torch.Size) -> Tensor | None:
-    """Reshape a tensor that has the given shape, or is a 1 x 1 convolution of it."""
+def _match_shape(value: Tensor, shape: torch.Size) -> Tensor | None:
+    """Return a tensor in the given shape if it has this shape, or is its 1 x 1 convolution."""
     if value.shape == shape or value.shape == (*shape, 1, 1):
         return value.reshape(shape)
     return None

@@ -1,1 +1,1 @@
-"""Runs: the folder of a trained model, what it contains, and on which subjects it depends."""
+"""Runs: folders of trained models, their contents, and the subjects on which they depend."""

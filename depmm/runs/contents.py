@@ -1,4 +1,4 @@
-"""Reading of runs: predictions, and what a report shows of their training."""
+"""Read runs: predictions, config, training curves and the other contents of a report."""
 
 import json
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from depmm.runs.folder import RunError, RunFolder, list_model_folders
 
 @dataclass(frozen=True)
 class RunContents:
-    """Contents of a run; None where a table of predictions was given alone.
+    """Contents of a run; most are None for a table of predictions without a run.
 
     Attributes
     ----------
@@ -28,15 +28,15 @@ class RunContents:
     config : Config or ClassicalConfig or None
         The experiment.
     config_text : str or None
-        ``config.yaml`` as it is.
+        Text of ``config.yaml``.
     history : DataFrame or None
-        Training curves, a row per epoch.
+        Training curves, one row per epoch.
     environment : dict of str to str or None
         Versions, platform, commit and command.
     audit : AuditContent or None
         Audit of the manifest at the time of the training.
     coverage : dict of str to object or None
-        Sessions without a prediction, and why.
+        Sessions without a prediction, and the reasons.
     models : tuple of str
         Folders of trained networks, relative to ``path``.
     tuning : DataFrame or None
@@ -68,12 +68,12 @@ def read_run(path: Path) -> RunContents:
     Parameters
     ----------
     path : Path
-        Folder of a run, or a table of predictions (Parquet or CSV) of any program.
+        Folder of a run, or a table of predictions (Parquet or CSV) from any program.
 
     Returns
     -------
     RunContents
-        What there is.
+        Contents of the run.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def read_run(path: Path) -> RunContents:
     run = RunFolder(path)
     if not run.finished:
         raise RunError(
-            f"{path} holds no predictions.parquet. Finish its training, or check the path.",
+            f"{path} does not contain predictions.parquet. Finish its training, or check the path.",
             file=run.predictions,
         )
     contents = RunContents(
@@ -107,7 +107,7 @@ def read_run(path: Path) -> RunContents:
     )
     if not run.config.is_file():
         return contents
-    from depmm.data.coverage import find_coverage  # imports torch, which tables do not need
+    from depmm.data.coverage import find_coverage  # imports torch, which is slow
 
     config = load_experiment(run.config)
     return replace(

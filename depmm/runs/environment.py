@@ -1,4 +1,4 @@
-"""What a run was computed with: versions of the libraries, platform, commit and command."""
+"""Software environment of a run: versions of the libraries, platform, commit and command."""
 
 import platform
 import subprocess
@@ -25,7 +25,7 @@ def describe_environment() -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Python, system, processor, a version per library, commit and command.
+        Python, system, processor, the version of each library, commit and command.
     """
     return {**_installed(), "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])}
 

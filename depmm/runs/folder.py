@@ -1,9 +1,9 @@
-"""The folder of a run: one trained model with everything needed to repeat it.
+"""The folder of a run: a trained model and everything that is needed to reproduce it.
 
-A run holds ``config.yaml``, ``split.csv``, ``model.safetensors`` and ``config.json``,
-``history.parquet``, ``predictions.parquet``, ``environment.json``, and ``audit.json`` if the
-manifest was audited. ``tuning.csv`` is added where settings were tuned, ``metrics.json`` and
-``report.html`` by the evaluation.
+A run contains ``config.yaml``, ``split.csv``, ``model.safetensors``, ``config.json``,
+``history.parquet``, ``predictions.parquet`` and ``environment.json``; ``audit.json`` if the
+manifest was audited; ``initialization_report.json`` if weights were loaded; and ``tuning.csv`` if
+settings were tuned. The evaluation adds ``metrics.json`` and ``report.html``.
 """
 
 import json
@@ -17,7 +17,7 @@ from depmm.runs.environment import describe_environment
 
 
 class RunError(DepmmError):
-    """A folder that does not hold the run that is needed."""
+    """A folder that does not contain the required run."""
 
 
 class RunFolder:
@@ -46,14 +46,14 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the predictions are written, the last file of a training."""
+        """Whether the predictions exist, which are the last file that a training writes."""
         return self.predictions.is_file()
 
     def open(self, config: Experiment) -> None:
-        """Create the folder, or check that it holds a run of the same config.
+        """Create the folder, or check that it contains a run with the same config.
 
-        A setting that the config of an existing run does not name has its default. A new run keeps
-        the audit of its manifest as it is now.
+        A setting that is not in the config of an existing run has its default value. The current
+        audit of the manifest is copied to a new run.
 
         Parameters
         ----------
@@ -63,14 +63,14 @@ class RunFolder:
         Raises
         ------
         ConfigError
-            If the folder holds a run of another config, or its config cannot be read.
+            If the folder contains a run with another config, or its config cannot be read.
         AuditError
             If the audit of the manifest cannot be read.
         """
         if self.config.is_file():
             if load_experiment(self.config) != config:
                 raise ConfigError(
-                    f"{self.path} holds a run of another config (see {self.config}).",
+                    f"{self.path} contains a run with another config (see {self.config}).",
                     setting="name",
                     file=self.config,
                     value=config.name,
@@ -97,7 +97,7 @@ def list_model_folders(path: Path) -> list[RunFolder]:
     Returns
     -------
     list of RunFolder
-        Folders that hold a trained network, sorted; empty if there are none.
+        Folders that contain a trained network, sorted; empty if there are none.
     """
     folds = (RunFolder(fold) for fold in sorted(path.glob("seed-*-fold-*")))
     return [folder for folder in (RunFolder(path), *folds) if folder.model.is_file()]
@@ -114,7 +114,7 @@ def find_model_folders(path: Path) -> list[RunFolder]:
     Returns
     -------
     list of RunFolder
-        Folders that hold a trained network, sorted.
+        Folders that contain a trained network, sorted.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def find_model_folders(path: Path) -> list[RunFolder]:
     folders = list_model_folders(path)
     if not folders:
         raise RunError(
-            f"{path} holds no trained network.",
+            f"{path} does not contain a trained network.",
             file=path,
             remedy="Check the path, or train one: depmm train CONFIG.",
         )

@@ -1,4 +1,4 @@
-"""Training subjects of a run used for initialisation: its weights depend on their recordings."""
+"""Subjects on which initial weights depend, which must not be tested."""
 
 import logging
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 def find_training_subjects(folder: Path) -> pd.DataFrame | None:
     """Find the subjects on which the weights of a run depend.
 
-    These are the training and validation subjects of the run, of the run that initialised it, and
-    so on.
+    These are the training and validation subjects of the run, of the run from which it was
+    initialised, and so on.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def find_training_subjects(folder: Path) -> pd.DataFrame | None:
     Raises
     ------
     SplitError
-        If a ``split.csv`` is damaged.
+        If a ``split.csv`` cannot be read.
     """
     tables = []
     current: Path | None = folder
@@ -47,7 +47,7 @@ def find_training_subjects(folder: Path) -> pd.DataFrame | None:
             return None
         split = read_split(run.split, needed=())
         tables.append(split.loc[split["split"] != "test", [*SUBJECT_KEY, "split"]])
-        # read as plain YAML: other settings may be of another version of depmm
+        # read as plain YAML, because other settings may belong to another version of depmm
         settings = yaml.safe_load(run.config.read_text(encoding="utf-8"))
         previous = (settings.get("training") or {}).get("init_from")
         current = Path(previous) if previous else None
@@ -57,10 +57,10 @@ def find_training_subjects(folder: Path) -> pd.DataFrame | None:
 def check_initialization(
     folder: Path, sessions: pd.DataFrame, facts: Mapping[str, CorpusFacts] | None = None
 ) -> None:
-    """Refuse initial weights that depend on subjects who are tested.
+    """Raise an error if initial weights depend on test subjects.
 
-    A warning is logged if the weights depend on validation subjects, or if the run does not say on
-    which subjects they depend.
+    A warning is logged if the weights depend on validation subjects, or if the folder does not
+    contain the split of the run.
 
     Parameters
     ----------
@@ -69,23 +69,25 @@ def check_initialization(
     sessions : DataFrame
         Columns corpus, subject and split of the sessions of the new run.
     facts : mapping of str to CorpusFacts, optional
-        What the manifest of the new run states about its corpora: which ones share subjects.
+        Facts in the manifest of the new run about its corpora, such as which of them share
+        subjects.
 
     Raises
     ------
     RunError
         If the weights depend on a test subject of the new run.
     """
-    known = find_training_subjects(folder)
-    if known is None:
+    dependent = find_training_subjects(folder)
+    if dependent is None:
         logger.warning(
-            "training.init_from: %s has no split.csv, so that its training subjects are unknown. "
-            "Make sure that none of them is tested here.",
+            "training.init_from: the training subjects of %s are unknown, because it has no "
+            "split.csv. Make sure that none of them is a test subject of this run.",
             folder,
         )
         return
     subjects = sessions.drop_duplicates(SUBJECT_KEY)
-    test = shared_subjects(subjects.loc[subjects["split"] == "test", SUBJECT_KEY], known, facts)
+    test = subjects.loc[subjects["split"] == "test", SUBJECT_KEY]
+    test = shared_subjects(test, dependent, facts)
     if len(test):
         split = RunFolder(folder).split
         raise RunError(
@@ -94,15 +96,15 @@ def check_initialization(
             setting="training.init_from",
             file=folder,
             value=list(test[SUBJECT_KEY].itertuples(index=False, name=None)),
-            remedy=f"Use one split in both runs: split={{kind: file, file: {split}}}.",
+            remedy=f"Use the same split in both runs: split={{kind: file, file: {split}}}.",
         )
-    trained = known[known["split"] == "train"]
+    trained = dependent[dependent["split"] == "train"]
     validation = subjects.loc[subjects["split"] == "validation", SUBJECT_KEY]
     shared = shared_subjects(validation, trained, facts)
     if len(shared):
         logger.warning(
-            "training.init_from: %d validation subjects (%s) are training subjects of %s: "
-            "validation metrics will be too good.",
+            "training.init_from: %d validation subjects (%s) are training subjects of %s, so that "
+            "validation metrics are optimistic. Use the same split in both runs.",
             len(shared),
             _names(shared),
             folder,

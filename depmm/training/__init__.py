@@ -1,1 +1,1 @@
-"""Training: from a config to a run; cross-validation and hyper-parameter tuning."""
+"""Train networks and classical baselines; cross-validation and hyper-parameter tuning."""

@@ -1,7 +1,7 @@
-"""Checkpoints of an interrupted training: safetensors and JSON, nothing pickled.
+"""Checkpoints, from which an interrupted training is resumed, as safetensors and JSON.
 
-The main process writes one checkpoint for all processes. Random states are not saved: everything
-that is random in an epoch follows from (seed, epoch, process).
+The main process writes one checkpoint for all processes. Random states are not saved, because all
+random numbers of an epoch are seeded by (seed, epoch, process).
 """
 
 import json
@@ -18,14 +18,14 @@ from depmm.files import replacing
 
 
 def trainable_state(model: nn.Module, frozen: Collection[str]) -> dict[str, Tensor]:
-    """Return the state of a model without the parameters that are always frozen.
+    """Return the state of a model without its frozen parameters.
 
     Parameters
     ----------
     model : nn.Module
         The model.
     frozen : collection of str
-        Names of the parameters that are left out, for example those of a large backbone.
+        Names of the parameters to exclude, for example those of a large backbone.
 
     Returns
     -------
@@ -45,16 +45,16 @@ def load_trainable_state(
     Parameters
     ----------
     model : nn.Module
-        The model; its frozen parameters stay as they are.
+        The model; its frozen parameters are not changed.
     tensors : dict of str to Tensor
         Parameters and buffers by name.
     frozen : collection of str
-        Names of the parameters that are not among ``tensors``.
+        Names of the parameters that ``tensors`` does not contain.
 
     Raises
     ------
     RuntimeError
-        If names or shapes do not fit the model.
+        If names or shapes do not match the model.
     """
     model.load_state_dict({**{name: model.state_dict()[name] for name in frozen}, **tensors})
 
@@ -75,9 +75,9 @@ def save_checkpoint(
     model : nn.Module
         The model, not wrapped.
     optimizer : Optimizer
-        Its state is written by the names of the parameters.
+        Optimizer; its state is written under the names of the parameters.
     progress : dict of str to object
-        Values that JSON can hold.
+        Values that can be written as JSON.
     frozen : collection of str, optional
         Names of the parameters that are not written.
     """
@@ -112,12 +112,12 @@ def load_model(path: Path, model: nn.Module, frozen: Collection[str] = ()) -> di
     Returns
     -------
     dict of str to object
-        The progress that was saved.
+        The saved progress.
 
     Raises
     ------
     RuntimeError
-        If names or shapes do not fit the model.
+        If names or shapes do not match the model.
     """
     tensors, metadata = _read(path, "model.")
     load_trainable_state(model, tensors, frozen)
@@ -128,7 +128,8 @@ def load_model(path: Path, model: nn.Module, frozen: Collection[str] = ()) -> di
 def load_optimizer(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Load the state of the optimizer from a checkpoint.
 
-    The optimizer places its state itself: a fused one keeps its step count on the device.
+    ``load_state_dict`` moves the state to the right device, also the step count of fused
+    optimizers.
 
     Parameters
     ----------

@@ -1,14 +1,14 @@
-"""Classical baselines: pooled MFCC and a classifier of scikit-learn, in the splits of a network.
+"""Classical baselines: pooled MFCC and a scikit-learn classifier, on the splits of the networks.
 
-Lu et al. (2021) compare with a Gaussian process, an SVM, k-nearest neighbours and AdaBoost, all on
-MFCC. They do not say how MFCC are pooled. Here, chosen before any result: the MFCC of a step become
-their mean and standard deviation over the frames, and a session is the mean of its steps, because
-labels belong to sessions. Hyper-parameters are the defaults of scikit-learn, except for the kernel
-of the Gaussian process and the class weights of the SVM.
+Lu et al. (2021) compare their network with a Gaussian process, an SVM, k-nearest neighbours and
+AdaBoost, all on MFCC, but do not describe how the MFCC are pooled. The pooling here was fixed
+before any result: mean and standard deviation over the frames of a step, then the mean over the
+steps of a session, because labels belong to sessions. Hyper-parameters are the defaults of
+scikit-learn, except for the kernel of the Gaussian process and the class weights of the SVM.
 
-Scaler and classifier are fitted on training subjects alone. Validation subjects only give the
-decision threshold, which the evaluation computes from their predictions. No estimator is saved: it
-would have to be pickled, and is fitted again in seconds.
+Scaler and classifier are fitted on training subjects only. Validation subjects are used only for
+the decision threshold, which the evaluation computes from their predictions. Estimators are not
+saved: they would have to be pickled, and are fitted again in seconds.
 
 References
 ----------
@@ -46,22 +46,22 @@ logger = logging.getLogger(__name__)
 def train_classical(config: ClassicalConfig, run: RunFolder) -> None:
     """Fit a classifier on the training subjects and predict every session.
 
-    The run has the files of a network's run except the model and the history. Equal seeds give
-    equal predictions; other seeds change only the choice of AdaBoost between equally good stumps.
+    The run has the same files as the run of a network except model and history. Equal seeds give
+    equal predictions; the seed only affects how AdaBoost chooses between equally good stumps.
 
     Parameters
     ----------
     config : ClassicalConfig
         The experiment, one fold of it.
     run : RunFolder
-        Where it is written; a finished run is left as it is.
+        Folder of the run; a finished run is not changed.
 
     Raises
     ------
     ConfigError
-        If the folder holds a run of another config.
+        If the folder contains a run with another config.
     DataError, StoreError, SplitError, ManifestError
-        If the data do not fit the config.
+        If the data do not match the config.
     ValueError
         If there are more MFCC than mel bands.
     """
@@ -102,13 +102,13 @@ def train_classical(config: ClassicalConfig, run: RunFolder) -> None:
 def compute_session_features(dataset: SessionDataset, mfcc: MFCC) -> np.ndarray:
     """Pool the MFCC of each session: mean and standard deviation over frames, mean over steps.
 
-    Steps without sound are left out. The waveforms are those from which a network predicts, without
-    augmentation.
+    Steps without audio are skipped. The waveforms are those that a network receives in evaluation,
+    without augmentation.
 
     Parameters
     ----------
     dataset : SessionDataset
-        N sessions with sound.
+        N sessions with audio.
     mfcc : MFCC
         Front-end with F coefficients.
 
@@ -122,10 +122,10 @@ def compute_session_features(dataset: SessionDataset, mfcc: MFCC) -> np.ndarray:
         steps = []
         for waveform in dataset[None, index].audio or []:
             if len(waveform):
-                sound = torch.from_numpy(waveform).unsqueeze(0)
-                cepstrum = mfcc(sound, torch.tensor([len(waveform)]))[0][0].double()
-                deviation = cepstrum.std(dim=1, correction=0)  # 0 for a single frame
-                steps.append(torch.cat([cepstrum.mean(dim=1), deviation]))
+                batch = torch.from_numpy(waveform).unsqueeze(0)
+                coefficients = mfcc(batch, torch.tensor([len(waveform)]))[0][0].double()
+                std = coefficients.std(dim=1, correction=0)  # 0 for a single frame
+                steps.append(torch.cat([coefficients.mean(dim=1), std]))
         features.append(torch.stack(steps).mean(dim=0))
     return torch.stack(features).numpy()
 
@@ -133,7 +133,7 @@ def compute_session_features(dataset: SessionDataset, mfcc: MFCC) -> np.ndarray:
 def build_classifier(settings: ClassifierConfig, seed: int) -> Pipeline:
     """Build scaler and classifier.
 
-    Classes are weighted equally where scikit-learn supports it, which is the SVM.
+    Classes are weighted equally if scikit-learn supports it, which is the case for the SVM only.
 
     Parameters
     ----------
@@ -150,8 +150,8 @@ def build_classifier(settings: ClassifierConfig, seed: int) -> Pipeline:
     classifier: GaussianProcessClassifier | SVC | KNeighborsClassifier | AdaBoostClassifier
     match settings.classifier:
         case "gaussian_process":
-            # 2 F scaled features lie about sqrt(4 F) apart, so that the default length scale of 1
-            # sees no neighbours; the fit starts here and maximises the marginal likelihood
+            # the distance of two sessions in 2 F scaled features is about sqrt(4 F), far above the
+            # default length scale of 1; the fit maximises the marginal likelihood from here
             length = np.sqrt(4 * settings.n_mfcc)
             kernel = ConstantKernel() * RBF(length)
             classifier = GaussianProcessClassifier(kernel, random_state=seed)
@@ -165,13 +165,14 @@ def build_classifier(settings: ClassifierConfig, seed: int) -> Pipeline:
 
 
 def predict_probability(classifier: Pipeline, features: np.ndarray) -> np.ndarray:
-    """Predict the positive class.
+    """Predict the probability of the positive class.
 
-    For the SVM this is the sigmoid of its decision function: it keeps the ranks, and 0.5 as the
-    decision threshold of the classifier, but it is not calibrated. Calibration by cross-validation
-    (Platt scaling, ``SVC(probability=True)`` until scikit-learn 1.9 deprecated it) puts sessions of
-    one subject on both sides unless it is grouped by subject, and then needs several subjects of
-    each class. Metrics of ranks, and of a threshold from validation subjects, do not need it.
+    For the SVM this is the sigmoid of its decision function, which preserves the ranks and the
+    decision threshold (0.5) of the classifier but is not calibrated. Calibration by
+    cross-validation (Platt scaling, ``SVC(probability=True)`` until scikit-learn 1.9 deprecated it)
+    would use sessions of the same subject for fitting and calibration unless it is grouped by
+    subject, and then needs several subjects of each class. Rank metrics and metrics with a
+    threshold from validation subjects do not require calibration.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Cross-validation: every fold of a split is trained and tested, and the predictions are pooled."""
+"""Cross-validation: train and test every fold of a split and pool the predictions."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ class FoldRun:
     fold : int
         Index of the fold.
     folder : RunFolder
-        Its files.
+        Folder of the run.
     """
 
     seed: int
@@ -46,35 +46,36 @@ def cross_validate(
 ) -> Path:
     """Train and test every fold of the split, with every seed, and pool the predictions.
 
-    Runs are in ``<out>/<name>/seed-<s>-fold-<k>``; finished ones are kept, so that an interrupted
-    cross-validation is resumed by the same call. Seeds change initial weights and random draws, not
-    the folds. With a ``tuning`` section every fold first chooses settings by inner folds of its
-    training and validation subjects. Progress is logged by the logger ``depmm``.
+    The runs are written to ``<out>/<name>/seed-<s>-fold-<k>``. Finished runs are kept, so the same
+    call resumes an interrupted cross-validation. Seeds change initial weights and random draws, not
+    the folds. With a ``tuning`` section, the settings of each fold are first chosen by
+    cross-validation of its training and validation subjects. Progress is logged by the logger
+    ``depmm``.
 
     Parameters
     ----------
     config : Config, ClassicalConfig, Path or str
         The experiment, with a network or a classical baseline: a config, the path of a YAML file,
-        or the name of a config that is part of depmm, for example ``emodb_negative``.
+        or the name of a config included in depmm, for example ``emodb_negative``.
     overrides : iterable of str, optional
         Settings as ``key=value``, for example ``["split.folds=10"]``.
     seeds : sequence of int, default (0,)
-        Seeds; each trains all folds.
+        Seeds; all folds are trained with each of them.
     accelerator : Accelerator, optional
-        Devices and processes; default: those of the launcher, or of this machine.
+        Devices and processes; by default, those of the launcher or of this machine.
 
     Returns
     -------
     Path
-        Folder ``<out>/<name>``. Its ``predictions.parquet`` tests every subject once per seed and
-        repetition (``split.repeats``).
+        Folder ``<out>/<name>``. In its ``predictions.parquet``, every subject is tested once per
+        seed and repetition (``split.repeats``).
 
     Raises
     ------
     ConfigError
-        If a setting cannot be used, or the folder holds a run of another config.
+        If a setting cannot be used, or the folder contains a run with another config.
     DepmmError
-        If manifest, store, split or tuning do not fit the config.
+        If manifest, store, split or tuning do not match the config.
 
     Examples
     --------
@@ -86,32 +87,32 @@ def cross_validate(
     """
     config = load_experiment(config, overrides)
     accelerator = accelerator or build_accelerator(config)
-    whole = RunFolder(config.out / config.name)
+    pooled = RunFolder(config.out / config.name)
     if accelerator.is_main_process:
-        whole.open(config)
+        pooled.open(config)
     runs = []
     for seed in seeds:
         for fold in range(count_folds(load_experiment_data(config).sessions, config.split)):
-            one = override_settings(config, {"seed": seed, "split.fold": fold})
-            run = RunFolder(whole.path / f"seed-{seed}-fold-{fold}")
+            fold_config = override_settings(config, {"seed": seed, "split.fold": fold})
+            run = RunFolder(pooled.path / f"seed-{seed}-fold-{fold}")
             logger.info("seed %d, fold %d", seed, fold)
-            if one.tuning is not None:
-                one = tune(one, run, accelerator)
-            run_experiment(one, run, accelerator)
+            if fold_config.tuning is not None:
+                fold_config = tune(fold_config, run, accelerator)
+            run_experiment(fold_config, run, accelerator)
             runs.append(FoldRun(seed, fold, run))
     if accelerator.is_main_process:
-        pool_runs(whole, runs)
-        logger.info("%s: predictions of %d runs pooled", whole.path, len(runs))
+        pool_runs(pooled, runs)
+        logger.info("%s: predictions of %d runs pooled", pooled.path, len(runs))
     accelerator.wait_for_everyone()
-    return whole.path
+    return pooled.path
 
 
-def pool_runs(whole: RunFolder, runs: Sequence[FoldRun]) -> None:
-    """Join predictions, training curves and tunings of all folds.
+def pool_runs(pooled: RunFolder, runs: Sequence[FoldRun]) -> None:
+    """Concatenate the predictions, training curves and tuning tables of all folds.
 
     Parameters
     ----------
-    whole : RunFolder
+    pooled : RunFolder
         Folder of the cross-validation.
     runs : sequence of FoldRun
         Finished runs.
@@ -122,9 +123,9 @@ def pool_runs(whole: RunFolder, runs: Sequence[FoldRun]) -> None:
         if run.folder.history.is_file()
     ]
     if histories:
-        write_table(whole.history, pd.concat(histories, ignore_index=True))
+        write_table(pooled.history, pd.concat(histories, ignore_index=True))
     tunings = [pd.read_csv(run.folder.tuning) for run in runs if run.folder.tuning.is_file()]
     if tunings:
-        write_text(whole.tuning, pd.concat(tunings).to_csv(index=False))
+        write_text(pooled.tuning, pd.concat(tunings).to_csv(index=False))
     predictions = [pd.read_parquet(run.folder.predictions) for run in runs]
-    write_table(whole.predictions, pd.concat(predictions, ignore_index=True))
+    write_table(pooled.predictions, pd.concat(predictions, ignore_index=True))

@@ -1,4 +1,4 @@
-"""Running one experiment: a network on all processes, or a classical baseline."""
+"""Run one experiment: a network on all processes, or a classical baseline."""
 
 import logging
 from collections.abc import Iterable
@@ -18,19 +18,19 @@ def train(
     overrides: Iterable[str] | None = None,
     accelerator: Accelerator | None = None,
 ) -> Path:
-    """Train a network, keep its best epoch on validation, and predict every session.
+    """Train a network, select its best epoch on validation subjects, and predict every session.
 
-    An interrupted training is resumed by the same call. Progress is logged by the logger ``depmm``.
+    The same call resumes an interrupted training. Progress is logged by the logger ``depmm``.
 
     Parameters
     ----------
     config : Config, Path or str
-        The experiment: a config, the path of a YAML file, or the name of a config that is part of
+        The experiment: a config, the path of a YAML file, or the name of a config included in
         depmm, for example ``demo``.
     overrides : iterable of str, optional
         Settings as ``key=value``, for example ``["training.epochs=3"]``.
     accelerator : Accelerator, optional
-        Devices and processes; default: those of the launcher, or of this machine.
+        Devices and processes; by default, those of the launcher or of this machine.
 
     Returns
     -------
@@ -40,9 +40,9 @@ def train(
     Raises
     ------
     ConfigError
-        If a setting cannot be used, or the folder holds a run of another config.
+        If a setting cannot be used, or the folder contains a run with another config.
     DepmmError
-        If manifest, store, split or initial weights do not fit the config.
+        If manifest, store, split or initial weights do not match the config.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def run_experiment(config: Experiment, run: RunFolder, accelerator: Accelerator)
     config : Config or ClassicalConfig
         The experiment, one fold of it.
     run : RunFolder
-        Where it is written.
+        Folder of the run.
     accelerator : Accelerator
         From ``build_accelerator``.
 
@@ -85,7 +85,7 @@ def run_experiment(config: Experiment, run: RunFolder, accelerator: Accelerator)
 def build_accelerator(config: Experiment) -> Accelerator:
     """Create the Accelerator.
 
-    In a launch with several processes only the main one logs progress.
+    With several processes, only the main process logs progress.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def build_accelerator(config: Experiment) -> Accelerator:
         If the device does not support ``training.mixed_precision``.
     """
     precision = config.training.mixed_precision if isinstance(config, Config) else "no"
-    # an encoder is unused in a batch in which no session has its modality
+    # an encoder is unused if no session of a batch has its modality
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[unused])
     if precision == "fp16" and accelerator.device.type == "cpu":

@@ -1,4 +1,4 @@
-"""Scaling of features by their mean and standard deviation on the training sessions."""
+"""Standardisation of features by mean and standard deviation over the training sessions."""
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ def fit_feature_scales(model: DepressionModel, data: ExperimentData, batch_size:
     Raises
     ------
     ValueError
-        If a stream has another number of features than the encoder.
+        If the number of features of a stream differs from that of its encoder.
     """
     scaled = {name: part for name, part in model.encoders.items() if isinstance(part, FeatureCnn)}
     if not scaled:

@@ -1,4 +1,4 @@
-"""Initial weights from files with published weights and from other runs."""
+"""Initial weights from files of published weights and from other runs."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ def initialize_weights(
     data: ExperimentData,
     write_report: bool,
 ) -> None:
-    """Load published weights and those of another run, where the config names them.
+    """Load the published weights and the weights of another run that the config specifies.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ def initialize_weights(
     settings : TrainingConfig
         ``weights`` and ``init_from``.
     run : RunFolder
-        Where the report on matching tensors is written.
+        Run whose ``initialization_report.json`` lists the loaded tensors.
     data : ExperimentData
-        Sessions of the run: weights that depend on test subjects are refused.
+        Sessions of the run; weights that depend on its test subjects are rejected.
     write_report : bool
         Whether this process writes the report.
 
@@ -42,7 +42,7 @@ def initialize_weights(
     RunError
         If the weights of ``init_from`` depend on a test subject.
     ValueError
-        If the weights do not fit the model.
+        If the weights do not match the model.
     """
     reports = [
         load_weights(model.get_submodule(f"encoders.{name}.backbone.resnet"), path)

@@ -1,10 +1,10 @@
-"""Search of a learning rate on training data (learning-rate range test).
+"""Learning-rate range test: search a learning rate on training data.
 
 References
 ----------
-Smith, "Cyclical learning rates for training neural networks", WACV 2017, section 3.3; a step of the
-recipe of Lu et al., "Speech depression recognition based on attentional residual network", Front.
-Biosci. 2021.
+Smith, "Cyclical learning rates for training neural networks", WACV 2017, section 3.3.
+Lu et al., "Speech depression recognition based on attentional residual network", Front. Biosci.
+2021, use it in their training.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,13 +16,13 @@ from depmm.errors import DepmmError
 
 LOWEST_RATE, HIGHEST_RATE = 1e-6, 1.0
 N_STEPS = 60  # optimizer steps of a search
-N_FIRST = N_STEPS // 5  # at rates so low that the loss changes only with the batch
-SMOOTHING = 0.8  # of the exponential mean of the loss
-DIVERGENCE = 3.0  # times the highest smoothed loss of the first steps: the loss has diverged
+N_FIRST = N_STEPS // 5  # steps with rates so low that the loss changes only with the batch
+SMOOTHING = 0.8  # weight of the previous value in the exponential moving average of the loss
+DIVERGENCE = 3.0  # the loss diverges above this multiple of the largest of the first N_FIRST losses
 
 
 class LearningRateError(DepmmError):
-    """A search that found no learning rate."""
+    """No learning rate was found by the search."""
 
 
 def search_learning_rate(take_step: Callable[[float], float]) -> float:
@@ -31,8 +31,8 @@ def search_learning_rate(take_step: Callable[[float], float]) -> float:
     Parameters
     ----------
     take_step : callable
-        Takes one optimizer step at a given learning rate and returns the loss before it. The caller
-        restores the weights afterwards.
+        Function that takes one optimizer step at a given learning rate and returns the loss before
+        the step. The caller restores the weights after the search.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def find_steepest_rate(rates: ArrayLike, losses: Sequence[float]) -> float:
     rates : array_like, shape (N,)
         Increasing learning rates.
     losses : sequence of float
-        Smoothed loss at each of them.
+        Smoothed loss at each learning rate.
 
     Returns
     -------
@@ -78,12 +78,12 @@ def find_steepest_rate(rates: ArrayLike, losses: Sequence[float]) -> float:
     LearningRateError
         If the loss falls at no learning rate.
     """
-    begin = len(losses) // 5  # the first smoothed losses are means of few batches
+    begin = len(losses) // 5  # the first smoothed losses are averages of few batches
     end = begin + int(np.argmin(losses[begin:])) + 1 if losses else 0
     if end - begin < 3:
         first = ", ".join(f"{loss:.3g}" for loss in losses[:5])
         raise LearningRateError(
-            f"the search found no learning rate at which the training loss falls (first losses: "
+            "the training loss does not fall at any learning rate of the search (first losses: "
             f"{first}).",
             setting="training.learning_rate",
             value="find",

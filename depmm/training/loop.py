@@ -1,8 +1,8 @@
-"""The training loop: one function, from a config to the folder of a run.
+"""The training loop, one function from a config to the folder of a run.
 
-The same function runs on one CPU or, under ``accelerate launch``, on many GPUs. Everything random
-in an epoch follows from (seed, epoch, process), so that an interrupted run that is started again
-ends with the weights of a run that was not interrupted.
+The same function runs on one CPU or, with ``accelerate launch``, on many GPUs. All random numbers
+of an epoch are seeded by (seed, epoch, process), so that a resumed run ends with the same weights
+as a run without interruption.
 """
 
 import logging
@@ -36,36 +36,36 @@ from depmm.training.learning_rate_search import search_learning_rate
 from depmm.training.phase import PhaseTrainer, freeze_parameters
 from depmm.training.prediction import save_and_predict, validate
 
-# a search of the learning rate draws the batches of epochs that no training reaches
+# the learning-rate search uses epoch numbers, and thus random batches, that no training reaches
 SEARCH_EPOCH = 1_000_000
 
 logger = logging.getLogger(__name__)
 
 
 def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> None:
-    """Train a network, keep its best epoch on validation, and predict every session.
+    """Train a network, select its best epoch on validation subjects, and predict every session.
 
     Parameters
     ----------
     config : Config
         The experiment, one fold of it.
     run : RunFolder
-        Where it is written; an interrupted run is resumed, a finished one left as it is.
+        Folder of the run; an interrupted run is resumed, a finished run is not changed.
     accelerator : Accelerator
         From ``build_accelerator``.
 
     Raises
     ------
     ConfigError
-        If the folder holds a run of another config.
+        If the folder contains a run with another config.
     DataError, StoreError, SplitError, ManifestError
-        If the data do not fit the config.
+        If the data do not match the config.
     LearningRateError
-        If a learning rate is searched and none is found.
+        If a search finds no learning rate.
     RunError
         If the initial weights depend on a test subject.
     ValueError
-        If the initial weights do not fit the model.
+        If the initial weights do not match the model.
     """
     settings = config.training
     data = load_experiment_data(config)
@@ -84,7 +84,7 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
     model = build_model(
         config.model, config.target.kind, data.score_range, config.target.output
     ).train()
-    # parameters that an encoder freezes are never trained; a phase may freeze more of them
+    # parameters that an encoder freezes are never trained; a phase may freeze further parameters
     frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
     resumed = run.last_checkpoint.is_file()
     if not resumed:
@@ -96,15 +96,15 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
     if resumed:
         progress = load_model(run.last_checkpoint, model, frozen)
         logger.info("%s: resumed after epoch %d", run.path, progress["epoch"])
-    # after the weights are loaded, because they determine the embeddings
+    # after loading the weights, because the embeddings depend on them
     rank, world_size = accelerator.process_index, accelerator.num_processes
     data = ensure_embeddings(model.encoders, data, accelerator.device, rank, world_size)
     accelerator.wait_for_everyone()
     board = SummaryWriter(run.path / "tensorboard") if accelerator.is_main_process else None
 
-    whole = PhaseConfig(epochs=settings.epochs, learning_rate=settings.learning_rate)
+    single_phase = PhaseConfig(epochs=settings.epochs, learning_rate=settings.learning_rate)
     end = 0
-    for index, phase in enumerate(settings.phases or [whole]):
+    for index, phase in enumerate(settings.phases or [single_phase]):
         begin, end = end, end + phase.epochs
         if progress["epoch"] >= end:
             continue
@@ -154,12 +154,12 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
 def find_learning_rate(trainer: PhaseTrainer, phase: PhaseConfig, begin: int) -> float:
     """Return the learning rate of a phase, or search it on training sessions.
 
-    The search leaves the weights as they were, but not the state of the optimizer.
+    The search restores the weights, but not the state of the optimizer.
 
     Parameters
     ----------
     trainer : PhaseTrainer
-        Of the phase.
+        Trainer of the phase.
     phase : PhaseConfig
         Settings of the phase.
     begin : int
@@ -173,7 +173,7 @@ def find_learning_rate(trainer: PhaseTrainer, phase: PhaseConfig, begin: int) ->
     Raises
     ------
     LearningRateError
-        If none is found.
+        If no learning rate is found.
     """
     if phase.learning_rate != "find":
         return phase.learning_rate
@@ -213,12 +213,12 @@ def log_data(data: ExperimentData, accelerator: Accelerator) -> None:
 
 
 def format_epoch(row: dict[str, Any], config: Config, best: bool) -> str:
-    """Write one line about an epoch; ``*`` marks the best one so far.
+    """Format the log message of an epoch; ``*`` marks the best epoch so far.
 
     Parameters
     ----------
     row : dict of str to object
-        The row of ``history.parquet``.
+        Row of ``history.parquet``.
     config : Config
         The experiment.
     best : bool
@@ -227,7 +227,7 @@ def format_epoch(row: dict[str, Any], config: Config, best: bool) -> str:
     Returns
     -------
     str
-        The line.
+        One line of text.
     """
     metric = "auroc" if config.target.kind == "binary" else "rmse"
     return (

@@ -1,4 +1,4 @@
-"""Loss of a batch: sessions weighted by class, and single steps where the model predicts them."""
+"""Loss of a batch, with class weights and an optional auxiliary loss of single steps."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,9 +14,9 @@ def compute_session_weights(labels: ArrayLike, balance: bool) -> np.ndarray:
     Parameters
     ----------
     labels : array_like, shape (N,)
-        Classes 0 and 1; other values (scores) get equal weights.
+        Classes 0 and 1; all weights are equal for other values (scores).
     balance : bool
-        Whether both classes get the same total weight.
+        Whether both classes have the same total weight.
 
     Returns
     -------
@@ -64,6 +64,6 @@ def compute_batch_loss(
     if output.step_logits is not None and auxiliary_loss_weight > 0:
         mask = output.step_mask
         steps = head.loss(output.step_logits, target.unsqueeze(1).expand(mask.shape))
-        # the mean over steps: a session counts the same, however many steps it has
+        # the mean over steps, so that the weight of a session does not depend on its length
         loss = loss + auxiliary_loss_weight * (steps * mask).sum(1) / mask.sum(1)
     return (loss * weight).sum()

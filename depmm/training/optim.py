@@ -1,4 +1,4 @@
-"""Optimizers with weight decay by parameter name, and schedules of the learning rate."""
+"""Optimizers, weight decay by parameter name, and learning-rate schedules."""
 
 import math
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from torch import nn
 
 from depmm.config import TrainingConfig
 
-NOT_DECAYED = ("bias", "norm", "gate_logit")  # parts of parameter names
+NOT_DECAYED = ("bias", "norm", "gate_logit")  # substrings of parameter names
 
 
 def group_parameters(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """Split the trainable parameters into those with and those without weight decay.
 
-    Biases, normalisation, gates and one-dimensional parameters have none, as in the released code
-    of DEP-Former.
+    There is no weight decay of biases, normalisation layers, gates and one-dimensional parameters,
+    as in the released code of DEP-Former.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def compute_schedule_factor(
     settings : TrainingConfig
         Schedule and its parameters.
     step : int
-        Number of optimizer steps so far in the phase.
+        Number of optimizer steps of the phase so far.
     warmup : int
         Number of optimizer steps of the warm-up.
     total : int

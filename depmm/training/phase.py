@@ -1,4 +1,4 @@
-"""One phase of training: the pass over the training sessions, on all devices of the launcher."""
+"""One phase of a training: epochs over the training sessions on all devices of the launcher."""
 
 import contextlib
 from collections.abc import Collection, Iterator
@@ -28,9 +28,9 @@ class PhaseTrainer:
     config : Config
         The experiment.
     data : ExperimentData
-        Its sessions.
+        Sessions of the experiment.
     model : DepressionModel
-        The model, not wrapped; parameters that the phase does not train are frozen.
+        The model, not wrapped; parameters that are not trained in the phase are frozen.
     accelerator : Accelerator
         From ``build_accelerator``.
     """
@@ -93,7 +93,7 @@ class PhaseTrainer:
         return {"train_loss": mean, "learning_rate": rate * factor}
 
     def iterate_gradients(self, first_epoch: int) -> Iterator[float]:
-        """Compute the gradients of one batch after another, without end.
+        """Compute the gradients of an unlimited number of batches.
 
         Parameters
         ----------
@@ -103,7 +103,8 @@ class PhaseTrainer:
         Yields
         ------
         float
-            Loss of a batch, whose gradient is in the parameters; call ``update`` before the next.
+            Loss of a batch. Its gradients are stored in the parameters; call ``update`` before the
+            next batch.
         """
         for epoch in count(first_epoch):
             for loss in self._accumulate(self._plan(epoch), epoch):
@@ -130,7 +131,7 @@ class PhaseTrainer:
             index = batch.pop("index")
             inputs = {name: value.to(device) for name, value in batch.items()}
             weight = torch.tensor(micro_batch.weights, device=device)
-            # gradients travel between processes once per optimizer step
+            # gradients are reduced over processes once per optimizer step
             synchronise = micro_batch.last
             with contextlib.nullcontext() if synchronise else self.accelerator.no_sync(self.model):
                 output = self.model(**inputs)
@@ -149,7 +150,7 @@ class PhaseTrainer:
                 total = torch.zeros_like(total)
 
     def _plan(self, epoch: int) -> list[MicroBatch]:
-        """Plan an epoch and seed everything random in it by (seed, epoch, process)."""
+        """Plan an epoch and seed its random numbers by (seed, epoch, process)."""
         rank, world_size = self.accelerator.process_index, self.accelerator.num_processes
         torch.manual_seed(np.random.SeedSequence((self.seed, epoch, rank)).generate_state(1)[0])
         self.model.train()
@@ -159,7 +160,7 @@ class PhaseTrainer:
         )
 
     def _batches(self, plan: list[MicroBatch], epoch: int) -> DataLoader[Any]:
-        """Load the batches of a plan, whose indices count training sessions."""
+        """Load the batches of a plan, whose indices refer to ``self.sessions``."""
         plan = [
             MicroBatch([self.sessions[index] for index in part.indices], part.weights, part.last)
             for part in plan
@@ -175,8 +176,8 @@ class PhaseTrainer:
 def freeze_parameters(model: DepressionModel, frozen: Collection[str], encoders: bool) -> None:
     """Make all parameters trainable except the frozen ones.
 
-    The batch normalisation of a frozen encoder still updates its statistics and its dropout is
-    active, as in the library that Lu et al. (2021) use: only the weights are fixed.
+    In a frozen encoder, batch normalisation still updates its statistics and dropout is active, as
+    in the library that Lu et al. (2021) use: only the weights are fixed.
 
     Parameters
     ----------

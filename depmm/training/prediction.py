@@ -1,4 +1,4 @@
-"""Predictions of a network on all processes: validation metrics and the final predictions."""
+"""Validation metrics and final predictions of a network, computed on all processes."""
 
 import shutil
 
@@ -48,7 +48,7 @@ def validate(
     logits = torch.tensor(np.stack(table["logits"].tolist()), dtype=torch.float32, device=device)
     with torch.no_grad():
         losses = model.head.loss(logits, torch.tensor(target, dtype=torch.float32, device=device))
-    # comparable losses, however the classes are balanced in training
+    # losses that are comparable between weighted_loss and oversample
     weight = compute_session_weights(target, config.training.class_balance != "none")
     row = {"val_loss": float((losses.cpu().numpy() * weight).mean())}
     metric = auroc if config.target.kind == "binary" else rmse
@@ -64,7 +64,7 @@ def predict_on_all_processes(
     accelerator: Accelerator,
     n_gate_samples: int = 0,
 ) -> pd.DataFrame:
-    """Predict sessions, shared out to all processes.
+    """Predict sessions, distributed over all processes.
 
     Parameters
     ----------
@@ -115,11 +115,11 @@ def save_and_predict(
     model : DepressionModel
         The trained model, not wrapped.
     run : RunFolder
-        Where they are written.
+        Folder of the run.
     accelerator : Accelerator
         From ``build_accelerator``.
     """
-    # predictions in full precision, as the saved model makes them: half precision is for training
+    # full precision, as in predictions of the saved model: half precision is for training only
     accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     sessions = list(range(len(data.sessions)))
     n_gate_samples = config.evaluation.n_gate_samples

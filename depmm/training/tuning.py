@@ -1,10 +1,10 @@
 """Hyper-parameter tuning by nested cross-validation.
 
-The error of the best of many candidates, measured on the subjects who made it the best, is
-optimistic. Therefore the subjects that an outer fold tests are not in the manifest that the inner
-runs read: neither labels nor recordings of theirs can influence the choice. Inner runs are ordinary
-runs on that manifest with a k-fold split: each chooses epoch and threshold on validation subjects
-of its own, and is measured on an inner fold that it has not seen.
+The error of the best of many candidates is optimistic if it is measured on the subjects by which it
+was selected. Therefore the inner runs read a manifest without the test subjects of the outer fold,
+so that neither the labels nor the recordings of these subjects can influence the choice. Inner runs
+are ordinary runs on this manifest with a k-fold split: in each, epoch and threshold are chosen on
+its validation subjects, and the metric is measured on the held-out inner fold.
 
 References
 ----------
@@ -43,29 +43,30 @@ from depmm.runs.folder import RunFolder
 from depmm.schemas.runs import TUNING
 from depmm.training.experiment import run_experiment
 
-TIE = 1e-12  # means that differ by less differ only by rounding
+TIE = 1e-12  # smaller differences of means are rounding errors
 
 logger = logging.getLogger(__name__)
 
 
 class TuningError(DepmmError):
-    """A tuning that cannot choose between its candidates."""
+    """No candidate can be chosen by the tuning."""
 
 
 def tune(config: ExperimentT, run: RunFolder, accelerator: Accelerator) -> ExperimentT:
     """Choose the settings of one outer fold.
 
-    Every candidate is trained in every inner fold, in ``tuning/candidate-<i>/fold-<j>`` below the
-    run; finished inner runs are kept, so that an interrupted tuning is resumed. The candidate with
-    the best mean over the inner folds is chosen, the first one of equally good ones. Once
-    ``tuning.csv`` is written, its choice is final.
+    Every candidate is trained in every inner fold, in the subfolder
+    ``tuning/candidate-<i>/fold-<j>`` of the run; finished inner runs are kept, so that an
+    interrupted tuning is resumed. The candidate with the best mean over the inner folds is chosen;
+    of equally good candidates, the first. After ``tuning.csv`` has been written, the choice does
+    not change.
 
     Parameters
     ----------
     config : Config or ClassicalConfig
         One fold of an experiment with a ``tuning`` section.
     run : RunFolder
-        Of that fold.
+        Run of this fold.
     accelerator : Accelerator
         From ``build_accelerator``.
 
@@ -77,7 +78,7 @@ def tune(config: ExperimentT, run: RunFolder, accelerator: Accelerator) -> Exper
     Raises
     ------
     TuningError
-        If the metric does not fit the target, or is undefined for every candidate.
+        If the metric does not match the target, or is undefined for every candidate.
     SplitError
         If there are too few subjects (of a class) for the inner folds.
     DepmmError
@@ -139,18 +140,18 @@ def tuning_table(config: Experiment, values: np.ndarray, best: int) -> pd.DataFr
 def measure_candidates(
     config: Experiment, run: RunFolder, accelerator: Accelerator, metric: Metric
 ) -> np.ndarray:
-    """Train every candidate in every inner fold and measure it there.
+    """Train every candidate in every inner fold and compute the metric on the held-out subjects.
 
     Parameters
     ----------
     config : Config or ClassicalConfig
         One fold of an experiment with a ``tuning`` section.
     run : RunFolder
-        Of that fold.
+        Run of this fold.
     accelerator : Accelerator
         From ``build_accelerator``.
     metric : Metric
-        What is measured.
+        Metric to compute.
 
     Returns
     -------
@@ -201,7 +202,7 @@ def find_tuning_metric(tuning: TuningConfig, target: TargetConfig) -> Metric:
     Parameters
     ----------
     tuning : TuningConfig
-        Names the metric.
+        Settings of the tuning, with the name of the metric.
     target : TargetConfig
         What is predicted.
 
@@ -213,7 +214,8 @@ def find_tuning_metric(tuning: TuningConfig, target: TargetConfig) -> Metric:
     Raises
     ------
     TuningError
-        If it is unknown, does not fit the target, or is best for constant predictions.
+        If the metric is unknown, does not match the target, or has no baseline (it is best for
+        constant predictions).
     """
     kind = "binary" if target.kind == "binary" else "severity"
     usable = [
@@ -230,7 +232,7 @@ def find_tuning_metric(tuning: TuningConfig, target: TargetConfig) -> Metric:
 
 
 def drop_test_subjects(config: Experiment) -> Manifest:
-    """Read the manifest without the subjects that a fold tests.
+    """Read the manifest without the test subjects of a fold.
 
     Parameters
     ----------
@@ -240,16 +242,16 @@ def drop_test_subjects(config: Experiment) -> Manifest:
     Returns
     -------
     Manifest
-        Training and validation subjects alone.
+        Manifest of the training and validation subjects.
     """
     sessions = load_experiment_data(config).sessions
     subjects = sessions.loc[sessions["split"] != "test", SUBJECT_KEY].drop_duplicates()
-    whole = read_manifest(config.data.manifest)
+    manifest = read_manifest(config.data.manifest)
     return replace(
-        whole,
-        sessions=whole.sessions.merge(subjects, on=SUBJECT_KEY),
-        steps=whole.steps.merge(subjects, on=SUBJECT_KEY),
-        features=whole.features.merge(subjects, on=SUBJECT_KEY),
+        manifest,
+        sessions=manifest.sessions.merge(subjects, on=SUBJECT_KEY),
+        steps=manifest.steps.merge(subjects, on=SUBJECT_KEY),
+        features=manifest.features.merge(subjects, on=SUBJECT_KEY),
     )
 
 
@@ -265,7 +267,7 @@ def make_inner_config(
     settings : dict of str to object
         The candidate.
     manifest : Path
-        Folder of the manifest without the tested subjects.
+        Folder of the manifest without the test subjects.
     fold : int
         Inner fold.
 
@@ -289,14 +291,14 @@ def make_inner_config(
 
 
 def measure_run(run: RunFolder, metric: Metric) -> float:
-    """Measure a finished inner run on the subjects of its fold.
+    """Compute the metric of a finished inner run on its held-out subjects.
 
     Parameters
     ----------
     run : RunFolder
         The inner run.
     metric : Metric
-        What is measured.
+        Metric to compute.
 
     Returns
     -------
@@ -306,14 +308,14 @@ def measure_run(run: RunFolder, metric: Metric) -> float:
     Raises
     ------
     TuningError
-        If the metric needs severity bands and the instrument has none.
+        If the metric requires severity bands, which the instrument does not have.
     """
     table, _ = prepare_predictions(pd.read_parquet(run.predictions))
     test = table[table["split"] == "test"]
     if metric.predicted not in test:
         raise TuningError(
-            f"tuning.metric: {metric.label} needs severity bands, but the instrument of the scores "
-            f"in {run.path} has none.",
+            f"tuning.metric: {metric.label} requires severity bands, which the instrument of the "
+            f"scores in {run.path} does not have.",
             setting="tuning.metric",
             file=run.predictions,
             remedy="Use another metric.",
@@ -325,16 +327,17 @@ def measure_run(run: RunFolder, metric: Metric) -> float:
 
 
 def choose_candidate(means: np.ndarray, metric: Metric, tuning: TuningConfig) -> int:
-    """Choose the candidate with the best mean, the first one of equally good ones.
+    """Choose the candidate with the best mean; of equally good candidates, the first.
 
     Parameters
     ----------
     means : ndarray of float64, shape (candidates,)
-        Mean over the inner folds; NaN, if the metric is undefined in one of them, is never chosen.
+        Mean over the inner folds; NaN if the metric is undefined in one of them. A candidate with
+        NaN is never chosen.
     metric : Metric
-        Says whether lower values are better.
+        Metric, which defines whether lower values are better.
     tuning : TuningConfig
-        Of the experiment.
+        Settings of the tuning.
 
     Returns
     -------

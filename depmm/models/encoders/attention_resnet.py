@@ -1,25 +1,27 @@
 """Attention residual network: ResNet on MFCC with CBAM after each of its five modules.
 
-No dropout (Sec. 3). The vector of a step is what the paper flattens after average pooling; softmax
-and its linear layer are the head.
+The network has no dropout (Sec. 3). The vector of a step is the output of average pooling, which
+the paper flattens; its linear layer and softmax are replaced by the fusion and the head.
 
-Where the paper does not specify or contradicts itself:
+Choices where the paper is silent or contradicts itself:
 
-- MFCC "by librosa functions": librosa's own defaults (20 coefficients of 128 mel bands, frames of
+- MFCC "by librosa functions": the defaults of librosa (20 coefficients of 128 mel bands, frames of
   2048 every 512 samples), each coefficient divided by a fixed typical standard deviation.
-- Fig. 6 puts CBAM inside every residual block, Sec. 3.5 "after each convolution module", of which
-  there are five. The text is followed: after the 7 x 7 convolution (before the max-pool, which He
-  et al. count to the second module) and after each of the four stages.
+- Fig. 6 places CBAM inside every residual block, Sec. 3.5 "after each convolution module", of which
+  there are five. This implementation follows the text: after the 7 x 7 convolution (before the
+  max-pool, which He et al. assign to the second module) and after each of the four stages.
 - "The remaining convolutional layers" cannot all have stride 2, nor 3 x 3 kernels in ResNet-50 and
-  -101: strides and bottlenecks are the standard ones, the stride of a bottleneck in its 3 x 3.
-- Shortcuts between unequal sizes: the text pads with zeros, standard ResNets project by 1 x 1
-  convolutions (He et al., option B). The latter is used, so that parameters are those of known
-  networks.
+  -101: strides and bottlenecks are the standard ones, with the stride of a bottleneck in its 3 x 3
+  convolution.
+- Shortcuts between unequal sizes: the text pads with zeros, standard ResNets project with 1 x 1
+  convolutions (He et al., option B). The latter is used, so that parameter counts are those of
+  known networks.
 - CBAM: reduction 16, no biases, as in Woo et al., Eqs. 2 and 3.
 
-Frames after a step's end are zero before every convolution, as the convolution's own padding is,
-and take part in no batch statistic, pooling or attention. So padding changes nothing, in training
-or evaluation; other steps change a vector in training only, by batch statistics.
+Frames after the end of a step are set to zero before every convolution, like the padding of the
+convolution, and are excluded from batch statistics, pooling and attention. Padding therefore does
+not change the output in training or evaluation. The other steps of a batch change the vector of a
+step in training only, through batch statistics.
 
 References
 ----------
@@ -44,7 +46,7 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 BOTTLENECK_FROM = 50
 EXPANSION = 4  # output channels of a bottleneck, in multiples of its inner channels
 CBAM_REDUCTION = 16
-FRAMES_PER_COLUMN = 32  # of the last maps
+FRAMES_PER_COLUMN = 32  # MFCC frames per column of the last feature maps
 
 
 class AttentionResNet(Encoder):
@@ -55,7 +57,7 @@ class AttentionResNet(Encoder):
     depth : {18, 34, 50, 101}
         Number of layers.
     attention : bool
-        CBAM after each of the five modules; without it this is the plain ResNet.
+        Whether CBAM follows each of the five modules; if False, the network is a plain ResNet.
     channels : int
         Channels of the first module; each stage after the second doubles them.
     n_mfcc, n_mels, n_fft, hop_length : int
@@ -112,7 +114,7 @@ class AttentionResNet(Encoder):
         )
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.out_channels > 1:
-                # He et al. 2015, as the paper says; spatial attention is not followed by a ReLU
+                # He et al. 2015, as in the paper; not for spatial attention, which has no ReLU
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         self.embed_dim = in_channels
 
@@ -137,8 +139,8 @@ class AttentionResNet(Encoder):
         maps = self.convolution(image)
         valid = valid[:, ::2]
         maps = self._attend(0, batch_norm(self.norm, maps, valid).relu(), valid)
-        # after ReLU a zero beyond the end never exceeds a valid frame, but the max-pool spreads the
-        # last valid frame beyond the end if this has an even position
+        # after ReLU the zeros beyond the end cannot exceed a valid frame, but the max-pool copies
+        # the last valid frame beyond the end if its position is even
         valid = valid[:, ::2]
         maps = self.pool(maps).masked_fill(~valid[:, None, None, :], 0.0)
         for index, stage in enumerate(self.stages, start=1):
@@ -170,7 +172,7 @@ class ResidualBlock(nn.Module):
     stride : int
         2 halves height and width.
     bottleneck : bool
-        Which of the two blocks.
+        Whether the block is a bottleneck.
 
     References
     ----------

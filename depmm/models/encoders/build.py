@@ -73,7 +73,7 @@ def build_encoder(values: dict[str, Any]) -> Encoder:
 
 
 def complete_settings(values: dict[str, Any]) -> dict[str, Any]:
-    """Add what a saved model needs to be built without the files of a pre-trained model.
+    """Add the architecture of a pre-trained model, so that a saved model does not need its files.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def complete_settings(values: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        The same settings, with the architecture of the pre-trained model where one is named.
+        The same settings, with ``architecture`` if the encoder is a pre-trained model.
 
     Raises
     ------

@@ -30,7 +30,7 @@ from depmm.models.encoders.resnet50 import (
 from depmm.models.errors import ModelError
 from depmm.models.masking import length_mask, masked_mean
 
-# the paper states kernel 4 and stride 4, which gives 512 maps; 8 gives the 256 maps that it states
+# the paper states kernel 4 and stride 4, which gives 512 maps, but also 256 maps, which 8 gives
 CHANNEL_POOL = 8
 KERNELS = (3, 5, 9)
 JOINED_CHANNELS = 64
@@ -58,10 +58,11 @@ class FeatureAggregation(nn.Module):
     Three temporal convolutions (3, 5 and 9 frames), each followed by a maximum over all frames, in
     parallel with maximum and mean of the input; a 1 x 1 convolution joins them.
 
-    The paper mentions no padding, but a kernel of 9 does not fit into 5 frames, and its pooling
-    kernel of 5 only fits convolutions that keep all 5: they are padded with zeros in time here. It
-    does not state their channels; 32 makes the 1 x 1 convolution reduce the channels (98 -> 64), as
-    the paper says it does. It names no activation inside, so there is none besides the maxima.
+    The paper does not mention padding, but a kernel of 9 does not fit into 5 frames, and its
+    pooling kernel of 5 requires convolutions that keep all 5 frames: here they are padded with
+    zeros in time. It does not state their channels either; with 32, the 1 x 1 convolution reduces
+    the number of channels (98 -> 64), as described in the paper. It describes no activations, and
+    none are used.
 
     Parameters
     ----------
@@ -132,13 +133,13 @@ class _FrameEncoder(PrecomputableEncoder):
 class DepNet(_FrameEncoder):
     """Encode the face crops of each step with DepNet.
 
-    Besides the backbone it has 51.39 M parameters at 224 pixels, nearly all in the fully connected
-    layer (64 x 12544 inputs), whose units the paper does not state.
+    In addition to the backbone, it has 51.39 M parameters at 224 pixels, nearly all in the fully
+    connected layer (64 x 12544 inputs). The paper does not state the number of its units.
 
     Parameters
     ----------
     squeeze_excitation : bool
-        SE-ResNet-50 (the paper) or ResNet-50.
+        Whether the backbone is SE-ResNet-50 (the paper) or ResNet-50.
     weights_layout : {"vggface2_bgr", "vggface2_rgb", "torchvision"}
         See ``ResNet50``.
     frozen : bool
@@ -147,8 +148,8 @@ class DepNet(_FrameEncoder):
         Height and width of the crops in pixels, a multiple of 32; the size of the fully connected
         layer depends on it.
     frames : int
-        Frames per step, `T`. Longer steps are thinned evenly, shorter ones repeat their frames in a
-        cycle.
+        Frames per step, `T`. Longer steps are subsampled evenly; shorter steps repeat their frames
+        in a cycle.
     channels : int
         Output channels of each temporal convolution.
     embed_dim : int
@@ -206,7 +207,7 @@ class DepNet(_FrameEncoder):
         Returns
         -------
         Tensor, shape (N, K)
-            Features of the frames one after the other: K = 62720 for 5 frames of 224 pixels.
+            Concatenated features of the frames: K = 62720 for 5 frames of 224 pixels.
 
         Raises
         ------
@@ -236,23 +237,23 @@ class DepNet(_FrameEncoder):
 
 
 class FrameMean(_FrameEncoder):
-    """Encode the face crops of each step by pooled features of one frame, or by their mean.
+    """Encode the face crops of each step by the mean features of one or several frames.
 
-    ``SENet`` and ``ResNet-50 (single image)`` of the paper use one frame, the middle one here.
-    ``ResNet-50 (image sequence)``, which the paper does not describe, is understood as the mean
-    over frames. (Understood as the aggregation on ResNet-50, it is ``DepNet`` with
+    ``SENet`` and ``ResNet-50 (single image)`` of the paper use one frame, here the middle one.
+    ``ResNet-50 (image sequence)``, which the paper does not describe, is implemented as the mean
+    over frames. (If it was feature aggregation on ResNet-50, use ``DepNet`` with
     ``squeeze_excitation=False``.)
 
     Parameters
     ----------
     squeeze_excitation : bool
-        SE-ResNet-50 or ResNet-50.
+        Whether the backbone is SE-ResNet-50 or ResNet-50.
     weights_layout : {"vggface2_bgr", "vggface2_rgb", "torchvision"}
         See ``ResNet50``.
     frozen : bool
         Whether the backbone is frozen.
     frames : int
-        Frames per step; 1 is the single image.
+        Frames per step; 1 for a single image.
 
     References
     ----------
@@ -281,12 +282,12 @@ class FrameMean(_FrameEncoder):
             Mean over the distinct frames of each step.
         """
         features = self.backbone(x, lengths, self.frames, _spatial_mean)
-        # each distinct frame once: a cycle may end halfway
+        # each distinct frame once, because some frames of a cycle are repeated more often
         distinct = length_mask(lengths.clamp(max=self.frames), self.frames)
         return masked_mean(features, distinct)
 
     def project(self, precomputed: Tensor) -> Tensor:
-        """Return the mean features themselves: no part of this encoder follows the backbone.
+        """Return the input, because this encoder has no layers after the backbone.
 
         Parameters
         ----------

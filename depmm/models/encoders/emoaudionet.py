@@ -1,26 +1,27 @@
-"""EmoAudioNet: a spectrogram as a colour image and a cepstral series, joined.
+"""EmoAudioNet: convolutional branches on a spectrogram image and on a cepstral series.
 
 Two blocks of 2-D convolutions on the image give 1152 values, two 1-D convolutions on the series
-give 2816; a fully connected layer of 10 units follows (Fig. 1). Its softmax is left out, since a
-head follows. Each branch is also a model of its own, with the same last layer.
+give 2816; a fully connected layer of 10 units follows (Fig. 1). Its softmax is omitted, because an
+output head follows. Each branch can also be used alone, with the same last layer.
 
-Where the paper contradicts itself, the stated sizes decide, then the authors' released code:
+Where the paper contradicts itself, this implementation follows the stated sizes, then the released
+code of the authors:
 
 - "177 cepstral features for each frame" of 2.5 s cannot be coefficients of 24 mel bands. The
   release averages 13 MFCC within each short frame and keeps 177 short frames: a series over time.
-  Here every 2.5 s window, taken every 0.5 s as the text says, gives 177 such averages, one every
-  226 samples (14 ms; 40000 // 226 + 1 = 177), with 24 mel bands and a Hamming window as the text
-  says. Short frames are 64 ms (46 ms in the release). The vector of a step is the mean of the 2816
-  values of its windows. The end of a step that does not fill another window (less than 0.5 s) is
-  seen by the other branch only; a step shorter than 2.5 s is one window completed with zeros (the
-  release drops it).
-- "256 segments": segments of 256 samples, half overlapping, as in the release (matplotlib's
-  default, whose colour map, viridis, is used too). An image spans its whole step, whatever the
-  length, as a plot does, without axes and title; the loudest 80 dB, row 0 at 0 Hz.
+  Here every 2.5 s window, taken every 0.5 s as in the text, gives 177 such averages, one every 226
+  samples (14 ms; 40000 // 226 + 1 = 177), with 24 mel bands and a Hamming window as in the text.
+  Short frames are 64 ms (46 ms in the release). The vector of a step is the mean of the 2816 values
+  over its windows. The end of a step that does not fill another window (less than 0.5 s) is used by
+  the other branch only; a step shorter than 2.5 s is one window padded with zeros (the release
+  drops it).
+- "256 segments": segments of 256 samples with half overlap, as in the release (the default of
+  matplotlib, whose colour map viridis is also used). Like a plot without axes and title, the image
+  always spans the whole step; it shows the loudest 80 dB, with row 0 at 0 Hz.
 - "Filter size of convolution and pooling 3 x 3", pooling stride 8: a pool of 3 x 3 would give 4 x 4
   x 128 values, a pool of 8 x 8 gives the stated 1152 = 3 x 3 x 128.
-- Not specified: equal padding (needed for the sizes), He initialisation, pixels in [0, 1], and the
-  series in tens of decibels.
+- Not specified in the paper and chosen here: equal padding (required for the sizes), He
+  initialisation, pixels in [0, 1], and the series in tens of decibels.
 
 References
 ----------
@@ -43,7 +44,7 @@ from depmm.models.masking import length_mask
 BRANCHES = ("spectrogram", "mfcc")
 POOL = 8
 IMAGE_SIZE = 224  # pixels
-SERIES_LENGTH = 177  # values of a window
+SERIES_LENGTH = 177  # values per window
 WINDOW_LENGTH = 5 * SAMPLE_RATE // 2  # samples: MFCC windows of 2.5 s ...
 WINDOW_HOP = SAMPLE_RATE // 2  # ... every 0.5 s
 SERIES_SCALE_DB = 10.0
@@ -55,7 +56,7 @@ VIRIDIS = (
 
 
 class EmoAudioNet(Encoder):
-    """Encode the sound of each step by its image, by its cepstral series, or by both.
+    """Encode the audio of each step by its spectrogram image, its cepstral series, or both.
 
     Parameters
     ----------
@@ -68,12 +69,13 @@ class EmoAudioNet(Encoder):
     dropout : float
         Dropout probability before each max-pool.
     image_size : int, default 224
-        Height and width of the spectrogram's image in pixels, at least 64.
+        Height and width of the spectrogram image in pixels, at least 64.
 
     Raises
     ------
     ModelError
-        If a branch is unknown, repeated or missing, or the image is too small for two pools.
+        If ``branches`` is empty or has unknown or repeated entries, or if the image is too small
+        for two pools.
     """
 
     def __init__(
@@ -156,8 +158,8 @@ class SpectrogramBranch(nn.Module):
         super().__init__()
         if image_size < POOL**2:
             raise ModelError(
-                f"image_size is {image_size}, which leaves no pixel after two pools of {POOL}. "
-                f"Give at least {POOL**2}.",
+                f"image_size is {image_size}, but two pools of {POOL} need at least {POOL**2} "
+                f"pixels. Set it to {POOL**2} or more.",
                 setting="image_size",
                 value=image_size,
             )
@@ -210,7 +212,7 @@ class SpectrogramBranch(nn.Module):
         n_bins = rgb.shape[1]
         rows = bilinear_weights(n_frames.new_full((1,), n_bins), n_bins, self.image_size)[0]
         columns = bilinear_weights(n_frames, rgb.shape[2], self.image_size)
-        # time first: it shrinks most
+        # time first, because this reduces the size most
         rgb = torch.einsum("bftc,btw->bcfw", rgb, columns)
         return torch.einsum("bcfw,fh->bchw", rgb, rows)
 
@@ -282,7 +284,7 @@ class MfccBranch(nn.Module):
         series : Tensor, shape (W, 177)
             All `W` windows, step by step, in tens of decibels.
         window_mask : Tensor, shape (N, windows), bool
-            Windows that each step has.
+            Valid windows of each step.
         """
         waveform = nn.functional.pad(waveform, (0, max(0, WINDOW_LENGTH - waveform.shape[1])))
         windows = waveform.unfold(1, WINDOW_LENGTH, WINDOW_HOP)
@@ -336,7 +338,8 @@ def apply_colour_map(x: Tensor, colours: Tensor) -> Tensor:
 def bilinear_weights(n_valid: Tensor, size: int, out_size: int) -> Tensor:
     """Compute the weights of bilinear resizing of the first ``n_valid`` positions.
 
-    As in Pillow, shrinking widens the triangle, so that every position counts (antialiasing).
+    As in Pillow, the triangle is widened when the size is reduced, so that every position
+    contributes (antialiasing).
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""The interface of every encoder: one step of one modality -> one vector.
+"""Interface of the encoders, which convert one step of one modality to one vector.
 
-A new encoder is a subclass in a file of its own, a settings class in ``depmm.config`` and one case
-in ``build_encoder``. Training, the embedding store, Grad-CAM and region attributions know encoders
+A new encoder needs a subclass in a separate file, a settings class in ``depmm.config`` and one case
+in ``build_encoder``. Training, the embedding store, Grad-CAM and region attributions use encoders
 through this interface only.
 """
 
@@ -18,7 +18,7 @@ from depmm.models.masking import length_mask
 
 
 def parameter_dtype(module: nn.Module) -> torch.dtype:
-    """Return the type of a module's parameters: half precision in a half-precision model.
+    """Return the type of the parameters of a module, for example of a half-precision model.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def check_crop_size(crops: Tensor, face_size: int) -> None:
     if size != (face_size, face_size):
         raise ModelError(
             f"The crops have {size[0]} x {size[1]} pixels, but the encoder was built for "
-            f"{face_size}. Set data.face_size and the encoder's face_size to the same value.",
+            f"{face_size}. Set data.face_size and face_size of the encoder to the same value.",
             setting="face_size",
             value=size,
         )
@@ -71,7 +71,7 @@ def all_frames(lengths: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
     Returns
     -------
     step_index : Tensor, shape (M,)
-        Step of each frame that passes through the network, in the order of the network's batch.
+        Step of each frame, in the order in which the frames pass through the network.
     frame_index : Tensor, shape (M,)
         Index of the frame within its step.
     """
@@ -81,7 +81,7 @@ def all_frames(lengths: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class GradCamLayer:
-    """The layer that Grad-CAM weights, and how its maps lie over the input.
+    """The layer whose maps Grad-CAM weights, and how they are aligned with the input.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class GradCamLayer:
         Module whose output maps are weighted, shape (M, C, h, w) or (M, C, w).
     rows : {"pixels", "frequency", "cepstrum"}
         Meaning of the rows of the input: rows of an image, bins from 0 Hz to the Nyquist
-        frequency, or cepstral coefficients, which have no place on a frequency axis.
+        frequency, or cepstral coefficients, which do not correspond to frequencies.
     front_end : Module, optional
         Module that computes the input of the network from audio. It returns features of shape
         (N, F, T) and the valid frames of each step, shape (N,).
@@ -98,7 +98,8 @@ class GradCamLayer:
         frames.
     frames : callable, default `all_frames`
         Function from the valid frames of each step, shape (N,), and their padded number to the
-        step and frame index of each image in the network's batch. Used with ``rows="pixels"``.
+        step and frame index of each image that passes through the network. Used with
+        ``rows="pixels"``.
     """
 
     layer: nn.Module
@@ -111,8 +112,8 @@ class GradCamLayer:
 class Encoder(nn.Module, ABC):
     """Base class of the encoders of steps.
 
-    The vector of a step depends on the valid samples of this step only: neither padding nor the
-    other steps of the batch change it in evaluation mode.
+    In evaluation mode, the vector of a step depends on the valid samples of this step only, not on
+    padding or on the other steps of the batch.
 
     Attributes
     ----------
@@ -150,7 +151,7 @@ class Encoder(nn.Module, ABC):
         return None
 
     def load_pretrained(self) -> None:
-        """Load the pre-trained weights that the settings name, if they name any.
+        """Load the pre-trained weights that are given in the settings, if any.
 
         ``build_model`` calls this once for a new model; a saved model already contains the weights.
         """
@@ -166,12 +167,12 @@ class PrecomputableEncoder(Encoder):
     backbone : Module
         The network of the first part.
     frozen : bool
-        Whether the parameters and batch statistics of ``backbone`` are kept.
+        Whether the parameters and batch statistics of ``backbone`` stay unchanged in training.
     precompute_dim : int
         Size of the precomputed vector of a step, `K`.
     precompute_settings : dict
-        Everything that a precomputed vector depends on besides the tensors of ``backbone``, as
-        JSON values.
+        All settings, as JSON values, on which a precomputed vector depends in addition to the
+        tensors of ``backbone``.
     project : Module
         The trainable part, from (N, K) to (N, D).
     """

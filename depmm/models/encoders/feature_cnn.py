@@ -1,10 +1,10 @@
 """Feature-CNN: an encoder of features that a corpus provides instead of recordings.
 
-It is not a published system. DAIC-WOZ, E-DAIC, D-Vlog and others provide COVAREP, OpenFace or
-landmark features and no video. Every feature has a scale of its own, so each is standardised by
-its mean and standard deviation over the training subjects; an invalid value becomes the mean, and
-the convolutions receive, with every frame, the fraction of its values that is valid. Statistics
-pooling over the frames of a step follows, as in ``MfccCnn``.
+This is not a published system. DAIC-WOZ, E-DAIC, D-Vlog and others provide COVAREP, OpenFace or
+landmark features but no video. The scales of the features differ, so each feature is standardised
+by its mean and standard deviation over the training subjects. An invalid value is replaced by the
+mean, and the fraction of valid values of each frame is an additional input of the convolutions.
+Statistics pooling over the frames of a step follows, as in ``MfccCnn``.
 """
 
 import itertools
@@ -47,7 +47,7 @@ class FeatureCnn(Encoder):
             nn.Conv1d(a, b, kernel_size=5, stride=2, padding=2)
             for a, b in itertools.pairwise(sizes)
         )
-        # over the channels of one frame: neither padding nor other steps take part
+        # over the channels of one frame, independently of padding and other steps
         self.norms = nn.ModuleList(nn.LayerNorm(size) for size in channels)
         n_statistics = 2 * (sizes[0] + channels[-1])
         self.projection = nn.Sequential(
@@ -82,8 +82,8 @@ class FeatureCnn(Encoder):
         if x.shape[-1] != len(self.mean):
             raise ModelError(
                 f"The rows have {x.shape[-1]} features, but feature_cnn was built for "
-                f"{len(self.mean)}. Set the encoder's features to {x.shape[-1]}, or choose another "
-                "stream.",
+                f"{len(self.mean)}. Set features of the encoder to {x.shape[-1]}, or choose "
+                "another stream.",
                 setting="features",
                 value=x.shape[-1],
             )

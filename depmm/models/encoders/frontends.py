@@ -1,9 +1,10 @@
 """Acoustic front-ends as modules: they are saved with the model and run on its device.
 
-Both follow librosa 0.11 with ``center=True`` and zero padding: a short-time Fourier transform, then
-decibels, limited to 80 dB below the loudest frame of the *same* step; MFCC continue with Slaney mel
-bands and an orthonormal DCT-II. The limit is computed from the valid frames of one step only, so
-that neither padding nor the other steps of a batch change a value.
+Both follow librosa 0.11 with ``center=True`` and zero padding. The power of a short-time Fourier
+transform (for MFCC: in Slaney mel bands) is converted to decibels, limited to 80 dB below the peak
+of the *same* step; MFCC are the orthonormal DCT-II of these decibels. The limit is computed from
+the valid frames of one step only, so that the values of a step do not depend on padding or on the
+other steps of a batch.
 
 References
 ----------
@@ -26,10 +27,10 @@ from depmm.models.masking import length_mask
 TOP_DB = 80.0
 MIN_POWER = 1e-10
 # typical standard deviation of MFCC k of speech in decibels: 150 for the level (k = 0), then
-# falling with the square root of k
+# 40 divided by the square root of k
 LEVEL_STD_DB = 150.0
 SHAPE_STD_DB = 40.0
-# frames of the MFCC that this project chooses itself, in samples: 32 ms every 10 ms
+# frames of the MFCC where no paper prescribes them, in samples: 32 ms every 10 ms
 SPEECH_N_FFT = 512
 SPEECH_HOP_LENGTH = 160
 
@@ -39,8 +40,8 @@ Window = Literal["hann", "hamming"]
 class Spectrogram(nn.Module):
     """Log-magnitude spectrogram of padded steps, in decibels above the lower limit of each step.
 
-    The absolute level is removed: the limit lies 80 dB below the loudest bin of a step, but never
-    below -100 dB, so that silence is 0 everywhere.
+    The absolute level is removed: the lower limit is 80 dB below the loudest bin of a step, but at
+    least -100 dB, so that silence is 0 everywhere.
 
     Parameters
     ----------
@@ -62,9 +63,9 @@ class Spectrogram(nn.Module):
         self.register_buffer("window", _window(window, n_fft))
 
     def count_frames(self, lengths: Tensor) -> Tensor:
-        """Count the frames whose centre lies inside a step; none for an empty step.
+        """Count the frames whose centre is inside a step; none for an empty step.
 
-        librosa counts one more if the hop divides the length: it lies on the very end.
+        If the hop divides the length, librosa returns one more frame, centred on the end.
 
         Parameters
         ----------
@@ -193,7 +194,7 @@ class MFCC(nn.Module):
         n_frames : Tensor, shape (B,)
             Valid frames.
         """
-        # power needs the range of float32: half precision would lose quiet frames
+        # power needs the range of float32: half precision would set quiet frames to zero
         with torch.autocast(waveform.device.type, enabled=False):
             power = _power(waveform, self.window, self.hop_length)
             decibels = _power_to_db(torch.einsum("fm,bft->bmt", self.mel_filters.float(), power))
@@ -205,7 +206,7 @@ class MFCC(nn.Module):
 
 
 def typical_mfcc_std(n_mfcc: int) -> Tensor:
-    """Return the typical standard deviation of each MFCC of speech, to divide by.
+    """Return the typical standard deviation of each MFCC of speech, used for scaling.
 
     Parameters
     ----------
@@ -215,7 +216,7 @@ def typical_mfcc_std(n_mfcc: int) -> Tensor:
     Returns
     -------
     Tensor, shape (n_mfcc, 1)
-        Decibels.
+        Standard deviations in decibels.
     """
     std = torch.tensor([LEVEL_STD_DB] + [SHAPE_STD_DB] * (n_mfcc - 1))
     return (std / torch.arange(n_mfcc).clamp(min=1).float().sqrt()).unsqueeze(-1)

@@ -1,8 +1,8 @@
 """MFCC-CNN: a small audio encoder for corpora with a few dozen subjects.
 
-It is not a published system. It is the encoder of the demo and of the proxy tasks: MFCC, strided
-convolutions over time and statistics pooling (mean and standard deviation over the frames of a
-step), so that level, rate and liveliness of the voice all reach the vector of the step.
+This is not a published system, but the encoder of the demo and of the emotion corpora: MFCC,
+strided convolutions over time and statistics pooling (mean and standard deviation over the frames
+of a step), so that the vector of a step represents level, rate and variation of the voice.
 """
 
 import itertools
@@ -23,7 +23,7 @@ from depmm.models.masking import length_mask, masked_mean_and_std
 def convolve_and_pool(
     x: Tensor, n_frames: Tensor, convolutions: nn.ModuleList, norms: nn.ModuleList
 ) -> Tensor:
-    """Apply strided convolutions over the frames of each step and pool mean and deviation.
+    """Apply strided convolutions over the frames of each step and pool mean and standard deviation.
 
     Parameters
     ----------
@@ -47,13 +47,13 @@ def convolve_and_pool(
         n_frames = (n_frames + 1) // 2
         valid = length_mask(n_frames, x.shape[-1])
         x = nn.functional.gelu(norm(x.transpose(1, 2))).transpose(1, 2)
-        # zeros after the end are what the convolution's own padding would be
+        # zeros after the end, like the padding of the convolution
         x = x.masked_fill(~valid.unsqueeze(1), 0.0)
     return masked_mean_and_std(x.transpose(1, 2), valid)
 
 
 class MfccCnn(Encoder):
-    """Encode the sound of each step.
+    """Encode the audio of each step.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class MfccCnn(Encoder):
             nn.Conv1d(a, b, kernel_size=5, stride=2, padding=2)
             for a, b in itertools.pairwise(sizes)
         )
-        # over the channels of one frame: neither padding nor other steps take part
+        # over the channels of one frame, independently of padding and other steps
         self.norms = nn.ModuleList(nn.LayerNorm(size) for size in channels)
         n_statistics = 2 * (n_mfcc + channels[-1])
         self.projection = nn.Sequential(

@@ -1,8 +1,8 @@
-"""The inputs of DEP-Former's release: a step's face as 224 x 224 values, its voice as 1000.
+"""Inputs as in the release of DEP-Former: 224 x 224 face values and 1000 voice values per step.
 
 How the released arrays were computed from recordings is not published. These encoders have no
-parameters. They compute the closest equivalent from the store, so that the release's layout (and
-its 50176 x 1000 adapter, most of its parameters) can be trained and measured on any corpus.
+parameters: they compute the closest equivalent from the store, so that the layout of the release
+(with its 50176 x 1000 adapter, which has most of the parameters) can be trained on any corpus.
 
 References
 ----------
@@ -20,7 +20,7 @@ MIN_RMS = 1e-5  # -100 dB full scale
 
 
 class FaceMap(Encoder):
-    """Compute the mean grey face of each step, flattened.
+    """Compute the flattened mean grey-scale face of each step.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class FaceMap(Encoder):
 
 
 class VoiceVector(Encoder):
-    """Compute the level of each step's voice in equally long parts, from its start to its end.
+    """Compute the level of the voice in equally long parts of each step.
 
     Parameters
     ----------
@@ -92,9 +92,9 @@ class VoiceVector(Encoder):
         """
         part = torch.arange(self.points, device=x.device)
         start = part * lengths.unsqueeze(1) // self.points
-        # in a step of fewer samples than points, neighbouring points share one
+        # in a step with fewer samples than points, neighbouring points share a sample
         end = torch.maximum((part + 1) * lengths.unsqueeze(1) // self.points, start + 1)
-        # float64: the sum over a long step would lose quiet parts
+        # float64, because a float32 sum over a long step would lose quiet parts
         energy = nn.functional.pad(x.double().square().cumsum(1), (1, 0))
         total = energy.gather(1, end) - energy.gather(1, start)
         rms = (total.clamp(min=0) / (end - start)).sqrt().to(x.dtype)

@@ -1,8 +1,8 @@
-"""ResNet-50 and SE-ResNet-50 in the layouts of their published weights, over single face crops.
+"""ResNet-50 and SE-ResNet-50 on single face crops, in the layouts of published weights.
 
-Unlike the small ``SEResNet``, these networks keep the batch normalisation, the order of operations
-and the pixel scale of the checkpoints that they exist for, so that ``load_weights`` reproduces the
-published features.
+Unlike the small ``SEResNet``, these networks have the batch normalisation, the order of operations
+and the pixel scale of the published checkpoints, so that their features are reproduced after
+``load_weights``.
 
 References
 ----------
@@ -32,12 +32,12 @@ VGGFACE2_BGR_MEAN = (91.4953, 103.8827, 131.0912)  # of pixels in 0-255
 IMAGENET_RGB_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 IMAGENET_RGB_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 PIXEL_STD = 64.0  # approximate standard deviation of a face crop
-# frames that pass through a network in evaluation mode at once: limits its memory to about 0.5 GB
+# frames per forward pass in evaluation mode; limits the memory to about 0.5 GB
 FRAMES_AT_ONCE = 32
 
 
 class PixelNormalisation(nn.Module):
-    """Convert RGB crops to the channel order and scale with which the weights were trained.
+    """Convert RGB crops to the channel order and scale for which the weights were trained.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNet50(nn.Module):
-    """The convolutional part of (SE-)ResNet-50: pixels -> 2048 maps of 1/32 of the size.
+    """The convolutional part of (SE-)ResNet-50, with 2048 output maps of 1/32 of the input size.
 
     Without a classifier it has 23.51 M parameters, with squeeze-and-excitation 26.04 M. (The
     26.05 M that are usually quoted include a classifier of 3 to 7 outputs with 2049 parameters
@@ -143,9 +143,9 @@ class ResNet50(nn.Module):
     Parameters
     ----------
     squeeze_excitation : bool
-        SE-ResNet-50 with reduction 16; otherwise ResNet-50.
+        Whether the network is SE-ResNet-50 with reduction 16; otherwise ResNet-50.
     weights_layout : {"vggface2_bgr", "vggface2_rgb", "torchvision"}
-        How the weights to load were trained. The names of their tensors do not tell these apart.
+        How the weights were trained, which cannot be derived from the names of their tensors.
 
         - ``vggface2_bgr``: the Caffe models of VGGFace2 and direct conversions. The stride of a
           stage is in its first 1 x 1 convolution, the stem pooling rounds up instead of padding,
@@ -181,7 +181,7 @@ class ResNet50(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if caffe:
-            # Caffe's pixels are not divided by their deviation: an untrained stem is scaled instead
+            # Caffe does not divide pixels by their standard deviation: scale the new stem instead
             with torch.no_grad():
                 first.weight.div_(PIXEL_STD)
 
@@ -203,10 +203,10 @@ class ResNet50(nn.Module):
 
 
 class FaceBackbone(nn.Module):
-    """(SE-)ResNet-50 with its pixel scale, over the frames of each step, optionally frozen.
+    """(SE-)ResNet-50 with its pixel normalisation on the frames of each step, optionally frozen.
 
-    If frozen, its parameters receive no gradient and it stays in evaluation mode when the model is
-    trained, so that its batch statistics remain those of the checkpoint.
+    If frozen, its parameters receive no gradient and it stays in evaluation mode during training,
+    so that its batch statistics remain those of the checkpoint.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ class FaceBackbone(nn.Module):
     weights_layout : {"vggface2_bgr", "vggface2_rgb", "torchvision"}
         See ``ResNet50``.
     frozen : bool
-        Whether parameters and batch statistics are kept.
+        Whether parameters and batch statistics stay unchanged in training.
     """
 
     def __init__(
@@ -242,7 +242,7 @@ class FaceBackbone(nn.Module):
         """
         super().train(mode and not self.frozen)
         if self.frozen:
-            # here as well: transformers' from_pretrained makes every parameter trainable again
+            # also here, because from_pretrained of transformers makes all parameters trainable
             self.requires_grad_(False)
         return self
 
@@ -272,7 +272,7 @@ class FaceBackbone(nn.Module):
         """
         available = lengths.clamp(max=n_frames)
         chosen = crops[distinct_frames(lengths, n_frames)]
-        # in training, batch statistics are over all frames of a batch: it is not split
+        # in training the batch is not split, because batch statistics are over all of its frames
         parts = (chosen,) if self.training else torch.split(chosen, FRAMES_AT_ONCE)
         features = torch.cat([pool(self.maps(part)) for part in parts])
         first = available.cumsum(0) - available
@@ -293,16 +293,17 @@ class FaceBackbone(nn.Module):
             Last feature maps, 7 x 7 for crops of 224 pixels.
         """
         pixels = self.pixels(crops).to(parameter_dtype(self.resnet))
-        # channels last: a fifth faster on a CPU, more on a GPU in bfloat16
+        # channels last is a fifth faster on a CPU, and more on a GPU in bfloat16
         maps: Tensor = self.resnet(pixels.contiguous(memory_format=torch.channels_last))
         return maps
 
 
 def choose_frames(lengths: Tensor, n_frames: int) -> Tensor:
-    """Choose frames of each step, by the number of valid ones only.
+    """Choose frames of each step, depending on the number of valid frames only.
 
-    Of more than ``n_frames``, the middle of each of as many equal parts is chosen; fewer are
-    repeated in a cycle. (The random choice in training is the data loader's.)
+    If there are more than ``n_frames``, they are divided into ``n_frames`` equal parts and the
+    middle of each part is chosen; fewer frames are repeated in a cycle. (The random choice in
+    training is made by the data loader.)
 
     Parameters
     ----------
@@ -323,7 +324,7 @@ def choose_frames(lengths: Tensor, n_frames: int) -> Tensor:
 
 
 def distinct_frames(lengths: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
-    """Index the frames that pass through the network, each frame of a step once.
+    """Index the frames that pass through the network, without repetitions.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""SE-ResNet: a residual network whose blocks weight their own channels, in a small size for faces.
+"""SE-ResNet: a small residual network with squeeze-and-excitation for faces.
 
-It uses group normalisation: batches of a few subjects give poor batch statistics, and the features
-of a frame must not depend on the other frames of the batch. The feature maps of a step's frames are
-pooled to mean and standard deviation over time, position by position; the latter measures how much
-the face moves.
+The network uses group normalisation, because batches of a few subjects give poor batch statistics,
+and because the features of a frame must not depend on the other frames of the batch. The feature
+maps of the frames of a step are pooled to mean and standard deviation over time, position by
+position; the standard deviation measures how much the face moves.
 
 References
 ----------
@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from depmm.models.encoders.encoder import Encoder, GradCamLayer, parameter_dtype
 from depmm.models.masking import length_mask, masked_mean_and_std
 
-MIN_MOTION = 0.01  # standard deviation of feature maps below which a face counts as still
+MIN_MOTION = 0.01  # standard deviation of feature maps of a face that does not move
 PIXEL_MEAN, PIXEL_STD = 127.5, 64.0
 
 
 class SqueezeExcitation(nn.Module):
-    """Scale each channel by a gate computed from all channels' means.
+    """Scale each channel by a gate computed from the means of all channels.
 
     Parameters
     ----------
@@ -186,11 +186,11 @@ class SEResNet(Encoder):
         statistics = masked_mean_and_std(frames, valid)
         statistics = rearrange(statistics, "n (s c p) -> s n c p", s=2, c=maps.shape[1])
         appearance, motion = statistics.mean(dim=-1)
-        # a logarithm instead of a norm, which would remove how much the face moves
+        # a logarithm instead of a norm, which would remove the amount of motion
         motion = (motion + MIN_MOTION).log()
         vectors: Tensor = self.projection(torch.cat([self.norm(appearance), motion], dim=-1))
         return vectors
 
     def grad_cam_layer(self) -> GradCamLayer:
-        """Return the last stage of the network, which sees every valid crop."""
+        """Return the last stage of the network, to which every valid crop is passed."""
         return GradCamLayer(self.backbone, "pixels")

@@ -1,11 +1,11 @@
 """Spectrogram CNN: six layers on the spectrogram of four seconds of speech.
 
-Sec. IV of the paper gives the input (513 x 125: 4 s, 0-8 kHz, Hamming window, normalised) and the
-six layers (2 convolutions, 2 max-pools, 2 fully connected). The second fully connected layer is the
-classifier, which is the head here.
+Sec. IV of the paper specifies the input (513 x 125: 4 s, 0-8 kHz, Hamming window, normalised) and
+the six layers (2 convolutions, 2 max-pools, 2 fully connected). The second fully connected layer is
+the classifier, which is replaced by the fusion and the head here.
 
-Chosen where the paper does not specify: decibels (80 dB range); normalisation of each segment to
-mean 0 and standard deviation 1 over its own valid frames; 32 filters of 3 x 3 without padding in
+Choices where the paper is silent: decibels (80 dB range); normalisation of each segment to
+mean 0 and standard deviation 1 over its valid frames; 32 filters of 3 x 3 without padding in
 both convolutions, each followed by ReLU; pooling 4 (frequency) x 3 (time) with equal strides, so
 that windows do not overlap; 128 units in the first fully connected layer; no dropout.
 
@@ -35,13 +35,13 @@ MIN_STD_DB = 1.0  # digital silence stays zero
 class SpectrogramCnn(Encoder):
     """Encode the spectrogram of each step.
 
-    A shorter step is completed with the lower limit of its spectrogram, as silence would look; this
-    part does not count in the normalisation.
+    A shorter step is padded with the lower limit of its spectrogram, the value of silence; the
+    padding is excluded from the normalisation.
 
     Parameters
     ----------
     seconds : float
-        Length of the spectrogram. A longer step is an error, since it must not be cut silently.
+        Length of the spectrogram. A longer step raises an error instead of being cut silently.
     channels : sequence of int
         Filters of the two convolutions.
     embed_dim : int
@@ -57,7 +57,7 @@ class SpectrogramCnn(Encoder):
         super().__init__()
         if len(channels) != 2:
             raise ModelError(
-                f"channels is {list(channels)}, but the network has 2 convolutions.",
+                f"channels is {list(channels)}, but the network has 2 convolutions. Give 2 values.",
                 setting="channels",
                 value=list(channels),
             )
@@ -73,8 +73,8 @@ class SpectrogramCnn(Encoder):
             size = [(n - KERNEL + 1) // pool for n, pool in zip(size, POOL, strict=True)]
         if min(size) < 1:
             raise ModelError(
-                f"seconds is {seconds}, which leaves nothing after two pools over {POOL[1]} frames "
-                f"of {1000 * HOP_LENGTH / SAMPLE_RATE:.0f} ms. Raise it to 0.6 or more.",
+                f"seconds is {seconds}, which is too short for two pools over {POOL[1]} frames of "
+                f"{1000 * HOP_LENGTH / SAMPLE_RATE:.0f} ms. Raise it to 0.6 or more.",
                 setting="seconds",
                 value=seconds,
             )
@@ -131,18 +131,18 @@ class SpectrogramCnn(Encoder):
         longest = int(lengths.max())
         if longest > self.n_samples:
             raise ModelError(
-                f"A step has {longest / SAMPLE_RATE:.2f} s, but the spectrogram CNN was built for "
-                f"{self.n_samples / SAMPLE_RATE:g} s. Lower data.max_audio_s or raise seconds.",
+                f"A step lasts {longest / SAMPLE_RATE:.2f} s, but the spectrogram CNN was built "
+                f"for {self.n_samples / SAMPLE_RATE:g} s. Lower data.max_audio_s or raise seconds.",
                 setting="seconds",
                 value=longest / SAMPLE_RATE,
             )
-        # a negative pad cuts: the batch may be padded further than the spectrogram
+        # negative padding cuts the batch if it is longer than the spectrogram
         waveform = nn.functional.pad(waveform, (0, self.n_samples - waveform.shape[1]))
         decibels, n_frames = self.spectrogram(waveform, lengths)
         return _standardise(decibels, n_frames).unsqueeze(1)
 
     def grad_cam_layer(self) -> GradCamLayer:
-        """Return the last layer before pooling, as Selvaraju et al. do: it has its full size."""
+        """Return the last layer before the final pool (Selvaraju et al.), which has larger maps."""
         return GradCamLayer(self.convolutions[-2], "frequency", self.spectrogram)
 
 

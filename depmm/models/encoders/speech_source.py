@@ -1,4 +1,4 @@
-"""Pre-trained speech models of the transformers library: their architecture and their weights.
+"""Read architecture and weights of pre-trained speech models of the transformers library.
 
 Only configuration files and safetensors are read; code of a model repository is never run.
 """
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 FAMILIES = ("wav2vec2", "hubert", "wavlm")
-# entries of a transformers config that say where it comes from, not what is built
+# entries of a transformers config that describe its origin, not the network
 PROVENANCE = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
-# Random masks and skipped layers are for pre-training on thousands of hours; a skipped layer would
-# also be missing from the hidden states. The adapter comes after the hidden states.
+# Random masks and skipped layers are intended for pre-training on thousands of hours; a skipped
+# layer would also be missing in the hidden states. The adapter follows the hidden states that are
+# used here.
 DISABLED = {
     "apply_spec_augment": False,
     "mask_time_prob": 0.0,
@@ -47,8 +48,8 @@ def describe_source(source: str) -> dict[str, Any]:
     Raises
     ------
     ModelError
-        If ``config.json`` or ``preprocessor_config.json`` cannot be read, or the model is of
-        another family.
+        If ``config.json`` or ``preprocessor_config.json`` cannot be read, or the family of the
+        model is not supported.
     """
     from transformers import AutoConfig, Wav2Vec2FeatureExtractor
 
@@ -59,12 +60,12 @@ def describe_source(source: str) -> dict[str, Any]:
         raise _unreadable(source, error) from None
     if config.model_type not in FAMILIES:
         raise ModelError(
-            f"speech_transformer: {source} is a {config.model_type} model. Choose a model of "
-            f"{', '.join(FAMILIES)}.",
+            f"speech_transformer: {source} is a {config.model_type} model, which is not supported. "
+            f"Choose a model of {', '.join(FAMILIES)}.",
             setting="source",
             value=config.model_type,
         )
-    # through JSON, as it is in a saved run
+    # through JSON, to have the same types as in a saved run
     values = json.loads(json.dumps(config.to_dict()))
     values = {name: value for name, value in values.items() if name not in PROVENANCE}
     return values | DISABLED | {"do_normalize": bool(extractor.get("do_normalize", True))}
@@ -121,8 +122,8 @@ def read_source_weights(source: str, config: "PreTrainedConfig") -> dict[str, Te
         logging.set_verbosity(verbosity)
     if missing := sorted(report["missing_keys"]):
         raise ModelError(
-            f"speech_transformer: {len(missing)} tensors of its architecture are missing in "
-            f"{source}, for example {missing[0]}. Download or convert it again.",
+            f"speech_transformer: {len(missing)} tensors of {source} are missing, for "
+            f"example {missing[0]}. Download or convert it again.",
             setting="source",
             value=missing,
         )

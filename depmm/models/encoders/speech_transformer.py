@@ -1,12 +1,12 @@
-"""Pre-trained speech transformers: wav2vec 2.0, HuBERT and WavLM over the sound of each step.
+"""Pre-trained speech transformers: wav2vec 2.0, HuBERT and WavLM on the audio of each step.
 
-The hidden states become one vector as in SUPERB: a learned softmax mix of all hidden states, the
-mean over frames, a linear layer. The mean is taken first here, which is equivalent and lets a
-frozen network run once.
+As in SUPERB, the hidden states are reduced to one vector by a learned softmax mix of all hidden
+states, the mean over frames and a linear layer. Here the mean is computed first, which is
+equivalent and allows the output of a frozen network to be precomputed.
 
-Networks and weights are those of the transformers library. This module adds that the vector of a
-step does not depend on its batch: the signal is normalised per step, as the published feature
-extractors do, and padding takes no part in a normalisation over time.
+Networks and weights are those of the transformers library. In addition, this module makes the
+vector of a step independent of its batch: the signal is normalised per step, as in the published
+feature extractors, and padding is excluded from normalisations over time.
 
 References
 ----------
@@ -28,12 +28,12 @@ from depmm.models.encoders.speech_source import describe_source, read_source_wei
 from depmm.models.errors import ModelError
 from depmm.models.masking import length_mask, masked_mean
 
-STEPS_AT_ONCE = 16  # steps of similar length; limits the memory of long sessions
+STEPS_AT_ONCE = 16  # steps of similar length per forward pass; limits the memory of long sessions
 VARIANCE_EPS = 1e-7  # of the published feature extractors
 
 
 class SpeechTransformer(PrecomputableEncoder):
-    """Encode the sound of each step with a pre-trained transformer.
+    """Encode the audio of each step with a pre-trained transformer.
 
     A new encoder has random weights; ``load_pretrained`` loads those of ``source``.
 
@@ -56,7 +56,8 @@ class SpeechTransformer(PrecomputableEncoder):
     Raises
     ------
     ModelError
-        If there is no architecture, it cannot be computed step by step, or it has no such layer.
+        If ``architecture`` is incomplete, has a normalisation over the batch, or does not have
+        the given layer.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class SpeechTransformer(PrecomputableEncoder):
         if layer is not None and layer >= n_states:
             raise ModelError(
                 f"speech_transformer: layer is {layer}, but {source} has the hidden states 0 to "
-                f"{n_states - 1}.",
+                f"{n_states - 1}. Choose one of them, or null for a learned mix.",
                 setting="layer",
                 value=layer,
             )
@@ -131,12 +132,12 @@ class SpeechTransformer(PrecomputableEncoder):
         super().train(mode)
         if self.frozen:
             self.backbone.eval()
-            # here as well: transformers' from_pretrained makes every parameter trainable again
+            # also here, because from_pretrained of transformers makes all parameters trainable
             self.backbone.requires_grad_(False)
         return self
 
     def load_pretrained(self) -> None:
-        """Load the weights of ``source``; files that contain code are refused.
+        """Load the weights of ``source``; files that contain code are rejected.
 
         Raises
         ------
@@ -148,9 +149,9 @@ class SpeechTransformer(PrecomputableEncoder):
             expected, given = self.architecture.get(name), described.get(name)
             if expected != given:
                 raise ModelError(
-                    f"speech_transformer: {self.source} has another architecture than this model "
-                    f"({name} is {given!r}, not {expected!r}). Give the source for which the model "
-                    "was built, or leave architecture out of the config.",
+                    f"speech_transformer: the architecture of {self.source} differs from that of "
+                    f"this model ({name} is {given!r}, not {expected!r}). Give the source for "
+                    "which the model was built, or remove architecture from the config.",
                     setting=f"architecture.{name}",
                     value=given,
                 )
@@ -196,7 +197,7 @@ class SpeechTransformer(PrecomputableEncoder):
         return vectors
 
     def _precompute_part(self, waveform: Tensor, lengths: Tensor) -> Tensor:
-        # a step shorter than one frame is silent after its end
+        # a step shorter than one frame is padded with silence
         shortest = receptive_field(self.convolutions)
         size = max(int(lengths.max()), shortest)
         waveform = nn.functional.pad(waveform, (0, max(0, size - waveform.shape[1])))[:, :size]
@@ -204,7 +205,6 @@ class SpeechTransformer(PrecomputableEncoder):
         if self.normalize:
             waveform = unit_variance(waveform, valid)
         waveform = waveform.masked_fill(~valid, 0.0)
-
         lengths = lengths.clamp(min=shortest)
         if self.normalizes_time:
             first_layer = cast(Any, self.backbone).feature_extractor.conv_layers[0]
@@ -214,7 +214,7 @@ class SpeechTransformer(PrecomputableEncoder):
             attention_mask=length_mask(lengths, size).long(),
             output_hidden_states=True,
         )
-        # the last one as in SUPERB, after the final norm of large models
+        # the last state after the final norm of large models, as in SUPERB
         states = [*output.hidden_states[:-1], output.last_hidden_state]
         frames = length_mask(count_frames(lengths, self.convolutions), states[0].shape[1])
         chosen = states if self.layer is None else [states[self.layer]]
@@ -224,8 +224,8 @@ class SpeechTransformer(PrecomputableEncoder):
 class TimeNorm(nn.GroupNorm):
     """The group norm of the base models, one group per channel, over the valid frames only.
 
-    ``nn.GroupNorm`` would count the padding. The network around it passes no mask, so ``lengths``
-    is set before it runs.
+    ``nn.GroupNorm`` would include the padding. The surrounding network does not pass a mask, so
+    ``lengths`` is set before the forward pass.
 
     Parameters
     ----------
@@ -312,7 +312,7 @@ def unit_variance(waveform: Tensor, valid: Tensor) -> Tensor:
     Returns
     -------
     Tensor, shape (N, T)
-        Normalised samples; those beyond the valid ones are not meaningful.
+        Normalised samples; values at invalid samples are not meaningful.
     """
     signal = waveform.unsqueeze(-1)
     centred = signal - masked_mean(signal, valid).unsqueeze(1)
@@ -341,7 +341,7 @@ def count_frames(lengths: Tensor, convolutions: Iterable[tuple[int, int]]) -> Te
 
 
 def receptive_field(convolutions: list[tuple[int, int]]) -> int:
-    """Count the samples that one frame depends on; 400 (25 ms) in the published models.
+    """Compute the number of samples on which one frame depends, 400 (25 ms) in published models.
 
     Parameters
     ----------

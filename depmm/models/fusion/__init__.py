@@ -1,1 +1,1 @@
-"""Fusions: the vectors of all steps and modalities -> logits."""
+"""Fusions: combine the vectors of all steps and modalities into logits."""

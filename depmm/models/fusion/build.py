@@ -25,7 +25,7 @@ def build_fusion(values: dict[str, Any], in_dims: dict[str, int], out_features: 
     Returns
     -------
     DepFormer or MeanPool
-        A module from step features to logits.
+        A module that maps step features to logits.
     """
     settings = TypeAdapter(FusionConfig).validate_python(values)
     arguments = settings.model_dump(exclude={"kind"})

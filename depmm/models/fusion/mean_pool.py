@@ -7,7 +7,7 @@ from depmm.models.masking import masked_mean
 
 
 class MeanPool(nn.Module):
-    """Predict from the mean step of each modality; all modalities have the same weight.
+    """Predict from the mean step of each modality and average over modalities with equal weights.
 
     Parameters
     ----------

@@ -1,11 +1,11 @@
-"""Attention sharing unit: confidence between own and shared query selection (DEP-Former, ASU).
+"""Attention sharing unit: attend with the query selections of two encoders (DEP-Former, ASU).
 
-The multimodal encoder's selection of steps is handed to the encoder of one modality:
-``out = a * attention(own selection) + (1 - a) * attention(shared selection)`` with a confidence
-``a`` per session and head. The release ranks the confidence within the batch and never trains it;
-here it is a function of the session's own summaries and receives a gradient. Where both selections
-contain every step (with ``c = 5``: up to 15 steps) the output does not depend on ``a``, and ``a``
-receives no gradient.
+The encoder of one modality also uses the query selection of the multimodal encoder:
+``out = a * attention(selected) + (1 - a) * attention(shared_selected)`` with a confidence ``a`` per
+session and head. The release ranks the confidence within the batch and never trains it; here it is
+computed from summaries of the session alone and receives a gradient. If both selections contain
+every step (with ``c = 5``: up to 15 steps), the output does not depend on ``a``, and ``a`` receives
+no gradient.
 
 References
 ----------
@@ -27,7 +27,7 @@ from depmm.models.masking import masked_mean
 
 
 class SharedIndex(NamedTuple):
-    """What one attention layer of the multimodal encoder shares.
+    """Query selection and summary that a layer of the multimodal encoder shares.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class SharedIndex(NamedTuple):
 
 
 class AttentionSharing(nn.Module):
-    """Sparse attention that weights its own query selection against a shared one.
+    """Sparse attention that mixes the results of its query selection and of a shared one.
 
     Parameters
     ----------
@@ -71,17 +71,17 @@ class AttentionSharing(nn.Module):
         mask : Tensor, shape (B, L), bool
             Valid steps of this modality.
         shared : SharedIndex
-            From the layer of the multimodal encoder in the same position.
+            From the corresponding layer of the multimodal encoder.
 
         Returns
         -------
         out : Tensor, shape (B, L, D)
             Attended steps.
         selected : Tensor, shape (B, H, L), bool
-            Queries that this modality selected itself.
+            Queries that this modality selected, without the shared ones.
         """
         q, k, v = self.attention.queries_keys_values(x)
-        # the union of both selections may attend
+        # the union of both selections attends
         max_selected = min(2 * self.attention.max_selected(x.shape[1]), x.shape[1])
         selects_all = self.attention.selection.selects_all(mask)
         scores = None if selects_all else score_all_keys(q, k, mask, max_selected)

@@ -1,19 +1,19 @@
-"""DEP-Former: emotional changes of face and voice from step to step -> one prediction.
+"""DEP-Former: predict from the emotional changes of face and voice over the steps of a session.
 
 Step features -> ``ModalityAdapter`` -> three ``SparseEncoder`` (multimodal, face and audio; the
 query selection of the first is shared with the others) -> ``CrossAttention`` over the three ->
 ``BernoulliFusion`` of four branch predictions.
 
-Of the paper, only abstract and figure were available, besides the authors' released code. Each part
-says what follows the figure, what follows the release and what is a decision of this project. With
-one modality there is nothing to share or to cross: the model is then adapter, one encoder and its
-prediction, the unimodal ablation.
+Only the abstract and the figure of the paper and the released code of its authors were available.
+The docstring of each part states what follows the figure, what follows the release, and what is a
+decision of this project. With one modality, sharing and cross-attention do not apply: the model
+then consists of the adapter, one encoder and its prediction (the unimodal ablation).
 
-How a branch reads its tokens is such a decision. Their mean serves sessions of any length. Where
-all sessions have exactly the same number of steps in the same order (``fixed_steps``), each
-position has its own weights, so that a word is known by its position and attention need not
-distinguish it from the others: with 30 training subjects this needs far fewer sessions
-(experiments/README.md).
+The pooling of tokens in a branch is a decision of this project. The mean over tokens supports
+sessions of any length. If all sessions have exactly the same number of steps in the same order
+(``fixed_steps``), each position has separate output weights. A word is then identified by its
+position, and attention does not have to distinguish it from the others. With 30 training subjects,
+this needs far fewer sessions (experiments/README.md).
 
 References
 ----------
@@ -107,12 +107,12 @@ class DepFormer(nn.Module):
     share_indices : bool
         Whether the face and audio encoders use the multimodal encoder's query selection.
     cross_attention : {"audio_query", "face_query", "none"}
-        Which modality queries the other; "none" leaves the branch out.
+        Which modality queries the other; "none" removes the branch.
     fusion_weights : {"bernoulli", "fixed"}
         Learned gates, or the fixed weights of the release.
     fixed_steps : int or None
-        Number of steps of every session, if each position has its own output weights; None for any
-        number of steps, whose tokens are averaged.
+        Number of steps of every session, if each position has separate output weights; None for
+        any number of steps, whose tokens are averaged.
     """
 
     def __init__(
@@ -203,8 +203,8 @@ class DepFormer(nn.Module):
         if self.fixed_steps not in (None, n_steps):
             raise ModelError(
                 f"The session has {n_steps} steps, but model.fusion.fixed_steps is "
-                f"{self.fixed_steps}: this model takes exactly these steps in the order in which "
-                "it was trained on them. Give it the same steps.",
+                f"{self.fixed_steps}. Give the model exactly the steps on which it was trained, in "
+                "the same order.",
                 setting="model.fusion.fixed_steps",
                 value=n_steps,
             )
@@ -239,7 +239,7 @@ class DepFormer(nn.Module):
         present = torch.stack([masks[name] for name in self.modalities]).any(dim=0)
         position = torch.arange(1, present.shape[1] + 1, device=present.device)
         lengths = (position * present).amax(dim=1)
-        if self.fixed_steps is not None:  # a step that is missing at the end moves no position
+        if self.fixed_steps is not None:  # missing last steps must not shift the positions
             lengths = torch.full_like(lengths, self.fixed_steps)
         tokens: dict[str, Tokens] = {}
         shared = None
@@ -253,5 +253,5 @@ class DepFormer(nn.Module):
 
 
 def _zero_missing(x: Tensor, missing: Tensor) -> Tensor:
-    """Put zeros at missing steps; do not copy wide features without any."""
+    """Set missing steps to zero; without any, return the input, because a copy would be slow."""
     return x.masked_fill(missing, 0.0) if bool(missing.any()) else x

@@ -4,9 +4,9 @@ The layers are those of Informer (Zhou et al., AAAI 2021, Sec. 3). Stack ``i`` r
 ``ceil(L / 2^i)`` steps and halves them between its layers; with 3, 2 and 1 layers all stacks end
 with ``ceil(L / 4)`` tokens, which are concatenated in time (L = 24: 6 + 6 + 6 = 18).
 
-Deviations from the release: circular convolutions wrap around each session's own length, not the
-padded one; distilling uses LayerNorm (BatchNorm would mix sessions and padding); halves are rounded
-up, so that a single step is a valid session.
+Deviations from the release: circular convolutions wrap around the length of each session, not
+around the padded length; distilling uses LayerNorm (BatchNorm would mix sessions and padding); the
+halved length is rounded up, so that a session can have a single step.
 """
 
 import math
@@ -29,9 +29,9 @@ class Steps(NamedTuple):
     x : Tensor, shape (B, L, D)
         Features.
     mask : Tensor, shape (B, L), bool
-        Existing steps; steps may also be missing inside a session.
+        Existing steps; missing steps may also be in the middle of a session.
     lengths : Tensor, shape (B,)
-        Positions up to the end of each session; a missing step keeps its position.
+        Number of positions up to the end of each session, including missing steps.
     """
 
     x: Tensor
@@ -84,7 +84,8 @@ def count_tokens(length: int, stacks: Sequence[int]) -> int:
 def sinusoidal_positions(length: int, embed_dim: int, like: Tensor) -> Tensor:
     """Compute the encoding of positions 0 to L - 1 (Vaswani et al., NeurIPS 2017, Sec. 3.5).
 
-    It is computed, not stored: any length works, and no buffer can be lost when a model is loaded.
+    The encoding is computed instead of stored: it works for any length, and there is no buffer that
+    could be lost when a model is loaded.
 
     Parameters
     ----------
@@ -123,7 +124,7 @@ class CircularConvolution(nn.Module):
         self.kernel = nn.Linear(3 * in_dim, embed_dim, bias=bias)
 
     def forward(self, steps: Steps) -> Tensor:
-        """Convolve; missing steps count as zero.
+        """Convolve the steps, with zeros in place of missing steps.
 
         Parameters
         ----------
@@ -139,7 +140,6 @@ class CircularConvolution(nn.Module):
         position = torch.arange(x.shape[1], device=x.device)
         length = steps.lengths.clamp(min=1).unsqueeze(1)
         before, after = (position - 1) % length, (position + 1) % length
-
         previous, following = (
             x.gather(1, index.unsqueeze(-1).expand_as(x)) for index in (before, after)
         )
@@ -178,7 +178,7 @@ class Distilling(nn.Module):
         x = x.masked_fill(~steps.mask.unsqueeze(-1), -torch.inf).transpose(1, 2)
         x = nn.functional.max_pool1d(x, kernel_size=3, stride=2, padding=1).transpose(1, 2)
         lengths = (steps.lengths + 1) // 2
-        # for an even length, the window after the last position still touches the last step
+        # for an even length, one more window overlaps the last step
         mask = nn.functional.max_pool1d(steps.mask.float(), 3, 2, 1).bool()
         mask = mask & length_mask(lengths, mask.shape[1])
         return Steps(x.masked_fill(~mask.unsqueeze(-1), 0.0), mask, lengths)
@@ -382,7 +382,7 @@ def last_steps(steps: Steps, divisor: int) -> Steps:
     steps : Steps
         Features of shape (B, L, D).
     divisor : int
-        The part to keep is 1 / ``divisor``.
+        The fraction 1 / ``divisor`` of the positions is kept.
 
     Returns
     -------
@@ -391,9 +391,10 @@ def last_steps(steps: Steps, divisor: int) -> Steps:
     """
     if divisor == 1:
         return steps
-    kept = (steps.lengths + divisor - 1) // divisor
+    new_lengths = (steps.lengths + divisor - 1) // divisor
     size = -(-steps.x.shape[1] // divisor)
     position = torch.arange(size, device=steps.x.device)
-    index = ((steps.lengths - kept).unsqueeze(1) + position).clamp(max=steps.x.shape[1] - 1)
+    first = (steps.lengths - new_lengths).unsqueeze(1)
+    index = (first + position).clamp(max=steps.x.shape[1] - 1)
     x = steps.x.gather(1, index.unsqueeze(-1).expand(-1, -1, steps.x.shape[2]))
-    return Steps(x, steps.mask.gather(1, index) & length_mask(kept, size), kept)
+    return Steps(x, steps.mask.gather(1, index) & length_mask(new_lengths, size), new_lengths)

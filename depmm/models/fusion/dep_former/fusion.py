@@ -1,4 +1,4 @@
-"""How DEP-Former joins the tokens of its encoders: cross-attention and Bernoulli fusion.
+"""Cross-attention and Bernoulli fusion, which combine the encoders of DEP-Former.
 
 References
 ----------
@@ -17,9 +17,9 @@ RELEASE_WEIGHTS = {"multimodal": 1.0, "cross": 0.1, "face": 0.1, "audio": 0.1}
 class CrossAttention(nn.Module):
     """Attention whose query, key and value come from three encoders (part MCA).
 
-    In the figure, the query is audio, the key is the face and the value are the multimodal tokens;
-    the release queries with the face. The query's own tokens are added before the norm, as in a
-    transformer layer (the figure does not specify this).
+    In the figure, the query is audio, the key is the face and the value is multimodal; in the
+    release, the query is the face. The query tokens are added before the norm (residual
+    connection), as in a transformer layer, which the figure does not specify.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class CrossAttention(nn.Module):
         query, key, value : Tensor, shape (B, N, D)
             Tokens of three encoders.
         key_mask : Tensor, shape (B, N), bool
-            Tokens that exist in key and value.
+            Valid tokens of key and value.
 
         Returns
         -------
@@ -76,18 +76,19 @@ class BernoulliFusion(nn.Module):
     The fused logit is ``sum_k g_k z_k`` with gates ``g_k ~ Bernoulli(p_k)``. In training the gates
     are relaxed to binary concrete variables (Maddison et al., ICLR 2017, Sec. 3.3), so that ``p_k``
     is learned; in evaluation their expectation ``p_k`` is used; ``sample`` draws binary gates for a
-    Monte-Carlo estimate. The release has fixed weights instead (1, .1, .1, .1), an ablation here.
+    Monte-Carlo estimate. The release uses fixed weights instead (1, .1, .1, .1), which are an
+    ablation here.
 
-    A branch whose modality is missing in a session is left out, and the remaining gates are scaled
-    so that the expected sum of gates stays the same.
+    If the modality of a branch is missing in a session, its branch is ignored and the remaining
+    gates are scaled so that the expected sum of gates stays the same.
 
     Parameters
     ----------
     branches : list of str
         Names of the branches, in the order of the stacked predictions.
     learned : bool
-        Whether gates are Bernoulli variables with learned probability; otherwise the weights are
-        those of the release.
+        Whether the gates are Bernoulli variables with learned probability; if False, the fixed
+        weights of the release are used.
     """
 
     fixed: Tensor
@@ -136,7 +137,7 @@ class BernoulliFusion(nn.Module):
     def sample(
         self, logits: Tensor, present: Tensor, n_samples: int, generator: torch.Generator
     ) -> Tensor:
-        """Fuse with sampled binary gates: how much a prediction depends on single branches.
+        """Fuse with sampled binary gates, to measure how much a prediction depends on branches.
 
         Parameters
         ----------

@@ -1,16 +1,17 @@
 """ProbSparse attention over steps (DEP-Former, part SAE).
 
-Only queries whose scores stand out attend; all others receive the mean of the values. The sparsity
-measure ``M(q) = max_j q.k_j - mean_j q.k_j`` (Eq. 4 of Zhou et al.) is computed without gradient:
-the choice of queries is discrete, and the gradient flows through what the selected queries read.
+Only the queries with the least uniform scores attend; all others receive the mean of the values.
+The sparsity measure ``M(q) = max_j q.k_j - mean_j q.k_j`` (Eq. 4 of Zhou et al.) is computed
+without gradient, because the selection of queries is discrete; the gradient flows through the
+attention of the selected queries.
 
-Deviations from Informer and from the DEP-Former release, so that a prediction depends on nothing
-but its own session:
+Deviations from Informer and from the DEP-Former release make the prediction of a session
+independent of the other sessions of the batch, of padding and, in evaluation, of random numbers:
 
-- ``u = c * ceil(ln L)`` counts the valid steps of each session, not the padded length.
-- Up to ``EXACT_KEYS`` valid steps, M is exact. Beyond, all queries and heads share one sample of
-  keys (memory B * H * L * K): random in training, evenly spaced in evaluation.
-- Padded and missing steps are neither queries nor keys, nor part of the mean of the values.
+- `L` in ``u = c * ceil(ln L)`` is the number of valid steps of each session, not the padded length.
+- Up to ``EXACT_KEYS`` valid steps, M is exact. In longer sessions, all queries and heads share one
+  sample of keys (memory B * H * L * K), random in training and evenly spaced in evaluation.
+- Padded and missing steps are not used as queries or keys, nor in the mean of the values.
 
 References
 ----------
@@ -32,7 +33,7 @@ EXACT_KEYS = 128
 
 
 def count_selected_queries(length: int, sampling_factor: int) -> int:
-    """Count the queries that attend, ``u = min(L, c * ceil(ln L))``, at least one.
+    """Compute the number of queries that attend, ``u = min(L, c * ceil(ln L))``, at least one.
 
     Parameters
     ----------
@@ -118,10 +119,10 @@ class QuerySelection(nn.Module):
             return mask[:, None].expand(-1, q.shape[1], -1)
         sparsity = self.sparsity(q, k, mask, scores).masked_fill(~mask[:, None], -torch.inf)
         max_selected = count_selected_queries(q.shape[2], self.sampling_factor)
-        # stable: of equal queries the earlier one is selected, whatever the padding
+        # stable: of equal queries the earlier one is selected, independently of padding
         order = sparsity.sort(dim=-1, descending=True, stable=True).indices[..., :max_selected]
-        kept = length_mask(self.count(mask), max_selected)[:, None].expand_as(order)
-        return torch.zeros_like(sparsity, dtype=torch.bool).scatter(-1, order, kept)
+        is_selected = length_mask(self.count(mask), max_selected)[:, None].expand_as(order)
+        return torch.zeros_like(sparsity, dtype=torch.bool).scatter(-1, order, is_selected)
 
     def sparsity(self, q: Tensor, k: Tensor, mask: Tensor, scores: Tensor | None = None) -> Tensor:
         """Compute the sparsity measure M of each query (Zhou et al. 2021, Eq. 4).
@@ -138,15 +139,15 @@ class QuerySelection(nn.Module):
         Returns
         -------
         Tensor, shape (B, H, L)
-            Sparsity measure, M; large where a query's scores stand out.
+            Sparsity measure M; large if one score of a query is far above their mean.
         """
         key_index, valid = self.sample_keys(mask)
         if key_index is not None:
             k = k.gather(2, key_index[:, None, :, None].expand(-1, k.shape[1], -1, k.shape[-1]))
         mean_key = _masked_mean_of_heads(k, valid)
         if scores is None:
-            # the largest difference of a score from the mean score is the largest score of centred
-            # keys; a missing key becomes the mean key, whose score never exceeds the largest
+            # max_j q.k_j - mean_j q.k_j is the largest score of centred keys; a missing key is
+            # replaced by the mean key, whose score never exceeds the largest
             centred = k - mean_key
             if not bool(valid.all()):
                 centred = centred.masked_fill(~valid[:, None, :, None], 0.0)
@@ -168,7 +169,7 @@ class QuerySelection(nn.Module):
         key_index : Tensor, shape (B, K), or None
             Steps whose keys are used; None if all are.
         valid : Tensor, shape (B, K), bool
-            Which of these keys count; ``mask`` if all are used.
+            Valid entries of ``key_index``; ``mask`` if all keys are used.
         """
         batch, length = mask.shape
         if length <= EXACT_KEYS:
@@ -205,8 +206,8 @@ def score_all_keys(q: Tensor, k: Tensor, mask: Tensor, max_selected: int) -> Ten
     Returns
     -------
     Tensor, shape (B, H, L, L), or None
-        Scaled scores, minus infinity at invalid keys; None if fewer queries attend or the session
-        is longer than ``EXACT_KEYS``.
+        Scaled scores, minus infinity at invalid keys; None if less than half of the queries attend
+        or if `L` is larger than ``EXACT_KEYS``.
     """
     length = q.shape[2]
     if 2 * max_selected < length or length > EXACT_KEYS:
@@ -224,10 +225,11 @@ def attend_selected(
     max_selected: int,
     scores: Tensor | None = None,
 ) -> Tensor:
-    """Let selected queries attend; the others receive the mean of the values.
+    """Compute the attention of selected queries; the others receive the mean of the values.
 
-    ``out = mean(v) + weight * (attention(q, k, v) - mean(v))``: a query of weight 1 attends, one of
-    weight 0 does not, and a confidence between them mixes both and so receives a gradient.
+    ``out = mean(v) + weight * (attention(q, k, v) - mean(v))``: a query with weight 1 attends, a
+    query with weight 0 receives the mean, and a weight between 0 and 1 mixes both and therefore
+    receives a gradient.
 
     Parameters
     ----------
@@ -260,7 +262,7 @@ def attend_selected(
     selected = weight.detach().topk(max_selected, dim=-1).indices
     session = torch.arange(q.shape[0], device=q.device)[:, None, None]
     head = torch.arange(q.shape[1], device=q.device)[:, None]
-    # indexing reads whole rows, twice as fast as a gather of single elements
+    # indexing copies whole rows, which is twice as fast as gathering single elements
     attended = scaled_dot_product_attention(q[session, head, selected], k, v, attn_mask=key_mask)
     change = weight.gather(2, selected).unsqueeze(-1) * (attended - mean)
     index = selected.unsqueeze(-1).expand(-1, -1, -1, q.shape[-1])
@@ -355,15 +357,15 @@ class SparseAttention(nn.Module):
 
 
 def _masked_mean_of_heads(x: Tensor, valid: Tensor) -> Tensor:
-    """Average (B, H, L, D) over the valid steps, to (B, H, 1, D); 0 without any."""
+    """Average (B, H, L, D) over the valid steps to (B, H, 1, D); zero without valid steps."""
     if bool(valid.all()):
-        # in this order the gradient is divided before it is expanded over the steps; autocast on a
-        # GPU sums half precision in float32
+        # this order divides the gradient before it is expanded over the steps; autocast on a GPU
+        # computes the sum of half-precision values in float32
         return (x.sum(dim=2, keepdim=True) / x.shape[2]).to(x.dtype)
     weight = valid.to(x.dtype) / valid.sum(1, keepdim=True).clamp(min=1)
     return weight[:, None, None].expand(-1, x.shape[1], -1, -1) @ x
 
 
 def _key_mask(mask: Tensor) -> Tensor:
-    """Return keys to attend to, (B, 1, 1, L); all of a session without valid steps, against NaN."""
+    """Return the valid keys, (B, 1, 1, L); all keys of a session without any, to avoid NaN."""
     return (mask | ~mask.any(dim=1, keepdim=True))[:, None, None]
