@@ -1,4 +1,4 @@
-"""Check which stages of the pipeline can run on this computer, and how to repair the others."""
+"""Check which stages of the pipeline can run on this computer."""
 
 import importlib
 import platform
@@ -9,7 +9,7 @@ from typing import Literal
 from depmm.media.face_landmarker import LANDMARKER_VARIABLE, landmarker_candidates
 from depmm.media.faces import SYSTEM_LIBRARIES
 
-# library -> the stages that need it; every library is imported, as some need system libraries
+# library -> stages that need it; the check imports each library, because some need system libraries
 LIBRARIES = {
     "av": "index, audit, extract, predict",
     "soundfile": "index, extract, predict",
@@ -27,15 +27,15 @@ class Check:
     Attributes
     ----------
     status : {"ok", "note", "missing"}
-        ``missing`` if the stages cannot run, ``note`` if they can but something is downloaded.
+        ``missing`` if the stages cannot run; ``note`` if they can run after a download.
     component : str
         Library, model or device.
     stages : str
-        The commands that need it.
+        Commands that need it.
     detail : str
         Version, path, or what is wrong.
     remedy : str
-        What to do; empty if nothing is wrong.
+        What to do; empty if the component is usable.
     """
 
     status: Literal["ok", "note", "missing"]

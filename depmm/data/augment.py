@@ -1,4 +1,4 @@
-"""Augmentation of training sessions; validation and test sessions are never changed."""
+"""Augmentation of training sessions; validation and test sessions are not augmented."""
 
 from dataclasses import dataclass
 
@@ -6,21 +6,21 @@ import numpy as np
 
 from depmm.config import SAMPLE_RATE, AugmentConfig
 
-PITCH_N_FFT = 1024  # samples; shorter sound is not shifted in pitch
+PITCH_N_FFT = 1024  # samples; the pitch of shorter sound is not shifted
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How one session is changed in one epoch; the same for all of its steps.
+    """Augmentation of one session in one epoch; the same for all of its steps.
 
     Attributes
     ----------
-    kept : ndarray of bool, shape (L,)
-        The steps that are shown. A hidden step is masked, so the others keep their positions.
-    hidden : frozenset of str
-        Modalities that are left out.
+    step_mask : ndarray of bool, shape (L,)
+        The steps that are read. Other steps are masked, so that the positions do not change.
+    dropped_modalities : frozenset of str
+        Modalities that are masked in all steps.
     gain : float
-        Factor of the samples.
+        Factor by which samples are multiplied.
     noise : float
         Standard deviation of white noise, as a share of the RMS of each step.
     semitones : float
@@ -29,8 +29,8 @@ class Augmentation:
         Whether the faces are mirrored.
     """
 
-    kept: np.ndarray
-    hidden: frozenset[str] = frozenset()
+    step_mask: np.ndarray
+    dropped_modalities: frozenset[str] = frozenset()
     gain: float = 1.0
     noise: float = 0.0
     semitones: float = 0.0
@@ -44,7 +44,7 @@ class Augmentation:
         waveform : ndarray of float32, shape (T,)
             Samples at 16 kHz.
         rng : Generator or None
-            Draws the noise; None adds none.
+            Generator of the noise; None adds no noise.
 
         Returns
         -------
@@ -84,36 +84,36 @@ def draw_augmentation(
 ) -> Augmentation:
     """Draw the augmentation of a session.
 
-    At least one step with a signal is kept, and a modality is only hidden if another one remains.
+    At least one step with a signal is kept, and a modality is only dropped if another one remains.
 
     Parameters
     ----------
     settings : AugmentConfig
-        How much may change.
+        Ranges and probabilities of the changes.
     present : dict of str to ndarray of bool, shape (L,)
         Which steps have each modality.
     rng : Generator or None
-        Seeded by (seed, epoch, session); None, as at evaluation, changes nothing.
+        Seeded by (seed, epoch, session). None, as for evaluation, applies no augmentation.
 
     Returns
     -------
     Augmentation
-        The changes.
+        The augmentation.
     """
     n_steps = len(next(iter(present.values())))
     if rng is None:
         return Augmentation(np.ones(n_steps, bool))
-    hidden: frozenset[str] = frozenset()
+    dropped: frozenset[str] = frozenset()
     available = sorted(name for name, steps in present.items() if steps.any())
     if rng.random() < settings.modality_dropout and len(available) > 1:
-        hidden = frozenset([available[rng.integers(len(available))]])
-    has_signal = np.any([steps for name, steps in present.items() if name not in hidden], axis=0)
-    kept = rng.random(n_steps) < rng.uniform(settings.keep_steps, 1.0)
-    if not (kept & has_signal).any() and has_signal.any():
-        kept[rng.choice(np.flatnonzero(has_signal))] = True
+        dropped = frozenset([available[rng.integers(len(available))]])
+    has_signal = np.any([steps for name, steps in present.items() if name not in dropped], axis=0)
+    step_mask = rng.random(n_steps) < rng.uniform(settings.keep_steps, 1.0)
+    if not (step_mask & has_signal).any() and has_signal.any():
+        step_mask[rng.choice(np.flatnonzero(has_signal))] = True
     return Augmentation(
-        kept=kept,
-        hidden=hidden,
+        step_mask=step_mask,
+        dropped_modalities=dropped,
         gain=10 ** (rng.uniform(-settings.gain_db, settings.gain_db) / 20),
         noise=rng.uniform(0, settings.noise),
         mirrored=bool(settings.flip and rng.random() < 0.5),
@@ -122,7 +122,7 @@ def draw_augmentation(
 
 
 def _draw_semitones(shifts: list[float], rng: np.random.Generator) -> float:
-    """Draw a shift; each one, upwards or downwards, and no shift are equally probable."""
+    """Draw a shift; no shift and each shift up or down have the same probability."""
     if not shifts:
         return 0.0
     return float(rng.choice([0.0, *shifts, *(-shift for shift in shifts)]))

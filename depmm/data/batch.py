@@ -26,9 +26,9 @@ def collate(items: list[SessionItem]) -> dict[str, Tensor]:
 
         - ``audio`` (B, L, T) float32 with ``audio_length`` (B, L);
         - ``face`` (B, L, T, 3, height, width) uint8 with ``face_length`` (B, L);
-        - where a feature stream takes the place of either, (B, L, T, F) float32;
-        - where precomputed embeddings do, ``audio_embedding`` or ``face_embedding`` (B, L, K)
-          float32, whose length is 1 in steps that have the modality and 0 elsewhere.
+        - ``audio`` or ``face`` (B, L, T, F) float32 if a feature stream replaces the signal;
+        - ``audio_embedding`` or ``face_embedding`` (B, L, K) float32 if precomputed embeddings
+          replace the signal; the length is 1 in steps that have the modality and 0 elsewhere.
     """
     batch = {"index": torch.tensor([item.index for item in items])}
     if items[0].audio is not None:
@@ -42,7 +42,7 @@ def collate(items: list[SessionItem]) -> dict[str, Tensor]:
 
 
 def _pad(sessions: list[list[np.ndarray]]) -> tuple[Tensor, Tensor]:
-    """Pad with zeros to (B, L, T, ...), and give the lengths (B, L)."""
+    """Pad with zeros to (B, L, T, ...), and return the lengths (B, L)."""
     example = next((step for session in sessions for step in session if len(step)), sessions[0][0])
     n_steps = max(len(session) for session in sessions)
     longest = max(1, *(len(step) for session in sessions for step in session))
@@ -64,7 +64,7 @@ def evaluation_batches(
     rank: int = 0,
     world_size: int = 1,
 ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-    """Read the sessions of one process for prediction, without augmentation.
+    """Yield the sessions of one process for prediction, without augmentation.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from depmm.store.sessions import SessionStore
 
 
 def find_coverage(config: Experiment, predictions: pd.DataFrame) -> dict[str, Any]:
-    """Compare the predictions of a run with its manifest and store, as they are now.
+    """Compare the predictions of a run with the current state of its manifest and store.
 
     Parameters
     ----------
@@ -27,10 +27,10 @@ def find_coverage(config: Experiment, predictions: pd.DataFrame) -> dict[str, An
     Returns
     -------
     dict
-        ``n_sessions`` of the manifest, ``n_predicted``; ``excluded``, a list of ``reason``,
+        ``n_sessions`` of the manifest and ``n_predicted``; ``excluded``, a list with ``reason``,
         ``n_sessions`` and ``sessions`` (corpus/subject/session); ``failures`` of the extraction, a
-        list of ``session``, ``stage``, ``file``, ``cause`` and ``remedy``. Or only
-        ``not_checked``: why manifest and store cannot be compared.
+        list with ``session``, ``stage``, ``file``, ``cause`` and ``remedy``. If manifest and store
+        cannot be read, only ``not_checked`` with the reason.
     """
     try:
         sessions = read_manifest(config.data.manifest).sessions

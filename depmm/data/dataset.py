@@ -1,8 +1,8 @@
-"""Signals of sessions as a model reads them.
+"""Signals of sessions, as inputs of a model.
 
-Everything random (augmentation, the part of a long step, the frames) depends on (seed, epoch,
-session) only: not on the order of sessions, the number of processes or a resumed run. Without an
-epoch nothing is random.
+All random choices (augmentation, the part of a long step, the frames) depend only on (seed, epoch,
+session), not on the order of sessions, the number of processes or whether a run is resumed. Without
+an epoch, nothing is random.
 """
 
 import copy
@@ -31,14 +31,13 @@ class SessionItem:
     index : int
         Row of the dataset.
     audio : list of ndarray of float32, shape (T,), or None
-        Waveform of each step, empty without sound; (T, F) if a feature stream takes its place. None
-        if the modality is not read.
+        Waveform of each step, empty without sound; (T, F) if a feature stream replaces it. None if
+        the modality is not read.
     face : list of ndarray of uint8, shape (T, 3, height, width), or None
-        Crops of each step, empty without a face; float32 (T, F) if a feature stream takes their
-        place. None if the modality is not read.
+        Crops of each step, empty without a face; float32 (T, F) if a feature stream replaces them.
+        None if the modality is not read.
     embeddings : dict of str to list of ndarray of float32, shape (1, K)
-        Of modalities that are read as embeddings: one row per step, or (0, K) in steps without the
-        modality.
+        Embeddings by modality: one row per step, (0, K) in steps without the modality.
     """
 
     index: int
@@ -55,20 +54,20 @@ class SessionDataset(Dataset[SessionItem]):
     sessions : DataFrame
         Columns corpus, subject and session, one row per session.
     store : SessionStore
-        Where their signals are stored.
+        Store of the signals.
     settings : DataConfig
-        Modalities, and how much of a step is read.
+        Modalities, and the part of a step that is read.
     seed : int, default 0
-        Seed of everything random.
+        Seed of all random choices.
     step_masks : list of ndarray of bool, shape (L,), optional
-        Which of its steps each session shows; by default all of them.
+        Steps of each session that are read; by default all of them.
 
     Attributes
     ----------
     session_keys : list of tuple of str
         Corpus, subject and session id of each row.
     embeddings : dict of str to EmbeddingStore
-        Modalities that are read as embeddings.
+        Stores of the modalities that are read as embeddings.
     """
 
     def __init__(
@@ -92,17 +91,17 @@ class SessionDataset(Dataset[SessionItem]):
         return len(self.session_keys)
 
     def with_embeddings(self, embeddings: dict[str, EmbeddingStore]) -> "SessionDataset":
-        """Copy the dataset so that it reads embeddings in place of some signals.
+        """Copy the dataset such that embeddings replace some signals.
 
         Parameters
         ----------
         embeddings : dict of str to EmbeddingStore
-            The stores of these modalities.
+            Stores of the embeddings by modality.
 
         Returns
         -------
         SessionDataset
-            The same sessions.
+            Dataset of the same sessions.
         """
         other = copy.copy(self)
         other.embeddings = embeddings
@@ -114,7 +113,7 @@ class SessionDataset(Dataset[SessionItem]):
         Parameters
         ----------
         epoch_and_index : tuple of (int or None, int)
-            Epoch whose augmentation is drawn (None draws none), and row of the dataset.
+            Epoch for which augmentation is drawn (None: no augmentation), and row of the dataset.
 
         Returns
         -------
@@ -124,8 +123,8 @@ class SessionDataset(Dataset[SessionItem]):
         Raises
         ------
         StoreError
-            If the session or its embedding is missing or damaged, or has other steps than its
-            mask.
+            If the session or its embedding is missing or damaged, or has another number of steps
+            than its mask.
         """
         epoch, index = epoch_and_index
         key = self.session_keys[index]
@@ -143,17 +142,17 @@ class SessionDataset(Dataset[SessionItem]):
             present = self._apply_step_mask(index, present)
             augmentation = draw_augmentation(self.settings.augment, present, rng)
             if self.step_masks is not None:
-                kept = augmentation.kept & self.step_masks[index]
-                augmentation = replace(augmentation, kept=kept)
+                step_mask = augmentation.step_mask & self.step_masks[index]
+                augmentation = replace(augmentation, step_mask=step_mask)
             if reader is not None and "audio" in signals:
                 audio = self._signal("audio", reader, augmentation, rng)
             if reader is not None and "face" in signals:
                 face = self._signal("face", reader, augmentation, rng)
-        rows = {name: _shown_rows(*embedded[name], name, augmentation) for name in embedded}
+        rows = {name: _select_embeddings(*embedded[name], name, augmentation) for name in embedded}
         return SessionItem(index, audio, face, rows)
 
     def has_signal(self, index: int) -> bool:
-        """Tell whether a step of a session has a signal after the step mask.
+        """Check whether any step of a session has a signal after the step mask.
 
         Parameters
         ----------
@@ -168,14 +167,14 @@ class SessionDataset(Dataset[SessionItem]):
         Raises
         ------
         StoreError
-            If the session is missing or damaged, or has other steps than its mask.
+            If the session is missing or damaged, or has another number of steps than its mask.
         """
         with self.store.read(*self.session_keys[index]) as reader:
             present = {str(name): self._present(reader, name) for name in self.settings.modalities}
         return any(steps.any() for steps in self._apply_step_mask(index, present).values())
 
     def landmarks(self, index: int) -> list[np.ndarray] | None:
-        """Read the landmarks of the crops that a session shows without augmentation.
+        """Read the landmarks of the crops that are read without augmentation.
 
         Parameters
         ----------
@@ -186,7 +185,8 @@ class SessionDataset(Dataset[SessionItem]):
         -------
         list of ndarray of float32, shape (T, 478, 2), or None
             Pixels of the 224 x 224 crops of each step, empty without a face. None if the recording
-            was aligned before (face_aligned in the data spec), so that landmarks are not known.
+            shows aligned faces (``faces: aligned`` in the data spec), for which landmarks are not
+            known.
 
         Raises
         ------
@@ -198,7 +198,7 @@ class SessionDataset(Dataset[SessionItem]):
                 return None
             landmarks = []
             for step in range(reader.summary["n_steps"]):
-                frames = _spread(reader.face_frames(step), self.settings.frames_per_step)
+                frames = _select_evenly(reader.face_frames(step), self.settings.frames_per_step)
                 points = [reader.read_landmarks(frame) for frame in frames]
                 landmarks.append(np.stack(points) if points else np.zeros((0, 478, 2), np.float32))
             return landmarks
@@ -221,7 +221,7 @@ class SessionDataset(Dataset[SessionItem]):
         return {name: steps & mask for name, steps in present.items()}
 
     def _present(self, reader: SessionReader, modality: Modality) -> np.ndarray:
-        """Tell which steps have a signal, (L,) bool."""
+        """Return which steps have a signal, (L,) bool."""
         if modality in self.settings.features:
             rows = reader.step_rows(self.settings.features[modality])
             present: np.ndarray = rows[:, 1] > rows[:, 0]
@@ -238,27 +238,25 @@ class SessionDataset(Dataset[SessionItem]):
         augmentation: Augmentation,
         rng: np.random.Generator | None,
     ) -> list[np.ndarray]:
-        """Read what the encoder of a modality takes of every step."""
-        shown = augmentation.kept & (modality not in augmentation.hidden)
+        """Read the input of the encoder of a modality for every step."""
+        is_read = augmentation.step_mask & (modality not in augmentation.dropped_modalities)
         if modality in self.settings.features:
             stream = self.settings.features[modality]
             return [
-                self._rows(reader, stream, first, end if is_shown else first, rng)
-                for (first, end), is_shown in zip(reader.step_rows(stream), shown, strict=True)
+                self._rows(reader, stream, first, end if read else first, rng)
+                for (first, end), read in zip(reader.step_rows(stream), is_read, strict=True)
             ]
         if modality == "audio":
             return [
-                self._audio(reader, step, augmentation, rng)
-                if is_shown
-                else np.zeros(0, np.float32)
-                for step, is_shown in enumerate(shown)
+                self._audio(reader, step, augmentation, rng) if read else np.zeros(0, np.float32)
+                for step, read in enumerate(is_read)
             ]
         size = self.settings.face_size
         return [
             self._face(reader, step, augmentation, rng)
-            if is_shown
+            if read
             else np.zeros((0, 3, size, size), np.uint8)
-            for step, is_shown in enumerate(shown)
+            for step, read in enumerate(is_read)
         ]
 
     def _rows(
@@ -269,11 +267,13 @@ class SessionDataset(Dataset[SessionItem]):
         end: int,
         rng: np.random.Generator | None,
     ) -> np.ndarray:
-        """Read at most ``max_rows`` of a step: the middle, or a random part in training."""
+        """Read at most ``max_rows`` rows: the middle of the step, or a random part in training."""
         if first == end:
-            return np.zeros((0, 0), np.float32)  # the number of features is known to other steps
+            return np.zeros(
+                (0, 0), np.float32
+            )  # padding uses the number of features of other steps
         limit = self.settings.max_rows
-        first += _first(end - first, limit, rng)
+        first += _choose_start(end - first, limit, rng)
         return reader.read_features(stream, first, min(end, first + limit))
 
     def _audio(
@@ -283,16 +283,16 @@ class SessionDataset(Dataset[SessionItem]):
         augmentation: Augmentation,
         rng: np.random.Generator | None,
     ) -> np.ndarray:
-        """Read at most ``max_audio_s`` of a step: the middle, or a random part in training."""
+        """Read at most ``max_audio_s``: the middle of the step, or a random part in training."""
         limit = round(self.settings.max_audio_s * SAMPLE_RATE)
         if self.settings.remove_silence:
             whole = reader.read_waveform(step)
             parts = [whole[start:end] for start, end in reader.read_speech(step)]
             waveform = np.concatenate(parts) if parts else whole
-            first = _first(len(waveform), limit, rng)
+            first = _choose_start(len(waveform), limit, rng)
             waveform = waveform[first : first + limit]
         else:
-            first = _first(_count_samples(reader, step), limit, rng)
+            first = _choose_start(_count_samples(reader, step), limit, rng)
             waveform = reader.read_waveform(step, first, limit)
         return augmentation.apply_to_audio(waveform, rng)
 
@@ -303,36 +303,37 @@ class SessionDataset(Dataset[SessionItem]):
         augmentation: Augmentation,
         rng: np.random.Generator | None,
     ) -> np.ndarray:
-        """Read crops of a step, evenly spread, or in training a random choice in order."""
+        """Read evenly spaced crops of a step, or in training randomly chosen ones, in order."""
         size, n_frames = self.settings.face_size, self.settings.frames_per_step
         frames = reader.face_frames(step)
         if len(frames) == 0:
             return np.zeros((0, 3, size, size), np.uint8)
         if rng is None:
-            frames = _spread(frames, n_frames)
+            frames = _select_evenly(frames, n_frames)
         elif len(frames) > n_frames:
             frames = frames[np.sort(rng.choice(len(frames), n_frames, replace=False))]
         crops = np.stack([reader.read_crop(frame, size) for frame in frames])
         return augmentation.apply_to_crops(crops.transpose(0, 3, 1, 2))
 
 
-def _shown_rows(
+def _select_embeddings(
     embedding: np.ndarray, present: np.ndarray, modality: str, augmentation: Augmentation
 ) -> list[np.ndarray]:
-    """Give the row of each step that the augmentation shows: (1, K), or (0, K) for no row."""
-    shown = present & augmentation.kept & (modality not in augmentation.hidden)
+    """Return the embedding of each step: (1, K), or (0, K) if the step is masked."""
+    is_read = augmentation.step_mask & (modality not in augmentation.dropped_modalities)
+    is_read &= present
     first = present.cumsum() - present
-    return [embedding[row : row + is_shown] for row, is_shown in zip(first, shown, strict=True)]
+    return [embedding[row : row + read] for row, read in zip(first, is_read, strict=True)]
 
 
-def _spread(frames: np.ndarray, count: int) -> np.ndarray:
-    """Choose at most ``count`` frames, evenly spread."""
+def _select_evenly(frames: np.ndarray, count: int) -> np.ndarray:
+    """Select at most ``count`` evenly spaced frames."""
     if len(frames) <= count:
         return frames
-    spread: np.ndarray = frames[
+    selected: np.ndarray = frames[
         np.round((np.arange(count) + 0.5) * len(frames) / count - 0.5).astype(int)
     ]
-    return spread
+    return selected
 
 
 def _count_samples(reader: SessionReader, step: int) -> int:
@@ -342,7 +343,7 @@ def _count_samples(reader: SessionReader, step: int) -> int:
     return int(end - start)
 
 
-def _first(length: int, limit: int, rng: np.random.Generator | None) -> int:
-    """Choose where a part of at most ``limit`` begins: in the middle, or at random."""
+def _choose_start(length: int, limit: int, rng: np.random.Generator | None) -> int:
+    """Choose the start of a part of length ``limit``: centred, or random in training."""
     spare = max(0, length - limit)
     return spare // 2 if rng is None else int(rng.integers(spare + 1))

@@ -1,8 +1,8 @@
-"""Which sessions each process reads in which forward pass.
+"""Assign the sessions of an epoch to processes and forward passes.
 
-Every process computes the same plan from (seed, epoch) and takes its part. The weight of each
-session in the loss is fixed in the plan, so that one process or many, with or without gradient
-accumulation, add up to the same gradient.
+Every process computes the same plan from (seed, epoch) and uses its part. The plan contains the
+weight of each session in the loss, so that the gradient does not depend on the number of processes
+or on gradient accumulation.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,8 +20,8 @@ class MicroBatch:
     indices : list of int
         Rows of the dataset.
     weights : list of float
-        Weight of each session in the loss of its batch, which sum to 1 over all processes and
-        passes. A filler, for a process that would otherwise have no session, has weight 0.
+        Weight of each session in the loss of its batch. The weights of a batch sum to 1 over all
+        processes and passes. A process that would have no session reads a filler of weight 0.
     last : bool
         Whether the optimizer steps after this pass.
     """
@@ -56,13 +56,14 @@ def plan_epoch(
     rank, world_size : int
         Index of this process, and number of processes.
     classes : sequence of float, optional
-        Class of each session. If given, every class is drawn equally often: of a large class only
-        a part, of a small one some sessions repeatedly. By default every session is read once.
+        Class of each session. If given, every class is drawn equally often: only a part of a large
+        class is read, and sessions of a small class are repeated. By default, every session is read
+        once.
 
     Returns
     -------
     list of MicroBatch
-        In order; as many for every process.
+        The forward passes in order; every process has the same number.
     """
     rng = np.random.default_rng((seed, epoch))
     order = _draw_order(rng, len(weights), classes)
@@ -100,7 +101,7 @@ def _draw_order(rng: np.random.Generator, count: int, classes: Sequence[float] |
 def evaluation_micro_batches(
     indices: Sequence[int], batch_size: int, rank: int = 0, world_size: int = 1
 ) -> list[MicroBatch]:
-    """Plan the forward passes of one process for prediction: each session once, no fillers.
+    """Plan the forward passes of one process for prediction, without fillers.
 
     Parameters
     ----------
@@ -114,7 +115,7 @@ def evaluation_micro_batches(
     Returns
     -------
     list of MicroBatch
-        Without weights; may be empty.
+        Every session once, without weights; may be empty.
     """
     of_rank = list(indices)[rank::world_size]
     return [
@@ -131,7 +132,7 @@ class EpochBatchSampler:
     micro_batches : list of MicroBatch
         The plan.
     epoch : int or None
-        Epoch whose augmentation is drawn; None draws none.
+        Epoch for which augmentation is drawn. None: no augmentation.
     """
 
     def __init__(self, micro_batches: list[MicroBatch], epoch: int | None) -> None:

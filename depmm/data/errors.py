@@ -1,4 +1,4 @@
-"""The error of sessions that do not fit a config."""
+"""Errors of experiment data."""
 
 from depmm.errors import DepmmError
 

@@ -1,4 +1,4 @@
-"""Manifest, store and config joined: the sessions of an experiment with target and split."""
+"""Build the sessions of an experiment, with target and split, from manifest, store and config."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class ExperimentData:
     ----------
     sessions : DataFrame
         Rows of the manifest, with ``target``, ``split`` and the columns of
-        :func:`describe_sessions`; the row is the index in ``dataset``.
+        :func:`describe_sessions`. Row and index in ``dataset`` are the same.
     dataset : SessionDataset
         Signals of the sessions.
     score_range : tuple of float
@@ -35,7 +35,7 @@ class ExperimentData:
     excluded : dict of str to int
         Number of excluded sessions of the manifest by reason.
     facts : mapping of str to CorpusFacts
-        What the data specs state about the corpora, such as related corpora.
+        Facts about the corpora from their data specs, such as related corpora.
     """
 
     sessions: pd.DataFrame
@@ -45,7 +45,7 @@ class ExperimentData:
     facts: Mapping[str, CorpusFacts] = field(default_factory=dict)
 
     def indices(self, split: str) -> list[int]:
-        """Give the indices of the sessions of a split.
+        """Return the indices of the sessions of a split.
 
         Parameters
         ----------
@@ -61,7 +61,7 @@ class ExperimentData:
 
 
 def load_experiment_data(config: Experiment) -> ExperimentData:
-    """Read the manifest, keep the sessions with target and signal, and split them by subject.
+    """Read the manifest, select the sessions with target and signal, and split them by subject.
 
     Parameters
     ----------
@@ -71,22 +71,22 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
     Returns
     -------
     ExperimentData
-        The sessions; nothing of their signals is read yet.
+        The sessions; signals are not read yet.
 
     Raises
     ------
     DataError
-        If the target column or its values do not fit, no step has a task or valence of
-        ``data.steps``, no session is left, or a session has another number of steps than the
-        settings and the model allow.
+        If the target column or its values are invalid, no step has a task or valence of
+        ``data.steps``, no session remains, or the number of steps of a session is not allowed by
+        the settings or the model.
     ManifestError, SplitError, StoreError
-        If the manifest, a split file or the store cannot be used.
+        If the manifest, a split file or the store is invalid.
     """
     data = config.data
     manifest = read_manifest(data.manifest)
     labelled, excluded = labelled_sessions(manifest.sessions, config.target, data.manifest)
     store = SessionStore(data.store, config.extract)
-    # only the keys: the corpus may have columns of the same names as the store's index
+    # only the keys: columns of the corpus may have the same names as those of the store's index
     stored = labelled[SESSION_KEY].merge(read_index(store), on=SESSION_KEY, how="left")
     has_modality = _has_modality(stored, data)
     modalities = " or ".join(data.modalities)
@@ -107,7 +107,7 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
             remedy="Run depmm extract with the settings of this config, or select other steps "
             "(data.steps).",
         )
-    # before training, not in the middle of it
+    # fail before training, not during it
     check_step_counts(stored, data, config.model if isinstance(config, Config) else None)
     sessions, score_range = labelled.loc[stored.index].reset_index(drop=True), (0.0, 1.0)
     if config.target.kind != "binary":
@@ -122,13 +122,15 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
 
 
 def _has_modality(sessions: pd.DataFrame, data: DataConfig) -> pd.Series:
-    """Tell for each session whether the store holds one of its modalities, bool."""
-    has = {"audio": sessions["audio_s"] > 0, "face": sessions["n_frames_with_face"] > 0}
-    # a session that is not in the store has no list
+    """Return for each session whether one of its modalities is in the store, bool."""
+    available = {"audio": sessions["audio_s"] > 0, "face": sessions["n_frames_with_face"] > 0}
+    # missing for a session that is not in the store
     streams = [set() if isinstance(v, float) else set(v) for v in sessions["streams"]]
     for name, stream in data.features.items():
-        has[name] = pd.Series([stream in names for names in streams], sessions.index, dtype=bool)
-        if not has[name].any():
+        available[name] = pd.Series(
+            [stream in names for names in streams], sessions.index, dtype=bool
+        )
+        if not available[name].any():
             known = sorted(set().union(*streams))
             raise DataError(
                 f"data.features.{name}: no session in {data.store} has the stream {stream!r}.",
@@ -137,25 +139,25 @@ def _has_modality(sessions: pd.DataFrame, data: DataConfig) -> pd.Series:
                 value=stream,
                 remedy=f"Stored streams: {', '.join(known) or 'none'}.",
             )
-    return pd.concat([has[name] for name in data.modalities], axis=1).any(axis=1)
+    return pd.concat([available[name] for name in data.modalities], axis=1).any(axis=1)
 
 
 def experiment_folds(manifest: Path, target: TargetConfig, split: SplitConfig) -> pd.DataFrame:
-    """Split all subjects with a label, whether or not they are in a store.
+    """Split all subjects with a target, independent of any store.
 
     Parameters
     ----------
     manifest : Path
         Folder of the manifest.
     target : TargetConfig
-        Target, which says who has a label.
+        The target; subjects without it are excluded.
     split : SplitConfig
         How subjects are split.
 
     Returns
     -------
     DataFrame
-        All folds, as :func:`depmm.corpora.splits.make_folds` gives them.
+        All folds, as returned by :func:`depmm.corpora.splits.make_folds`.
 
     Raises
     ------
@@ -176,20 +178,20 @@ def describe_sessions(
     Parameters
     ----------
     sessions : DataFrame
-        Columns corpus, subject and session. Of the added columns, those that are present already
-        are kept.
+        Columns corpus, subject and session. Covariates that are already present are not
+        changed.
     steps : DataFrame
         Steps of the manifest.
     audio_s : Series
-        Seconds of sound in the store; index of ``sessions``.
+        Seconds of sound in the store, with the index of ``sessions``.
 
     Returns
     -------
     DataFrame
-        The sessions with ``task`` and ``valence``, null if the steps of a session differ in it;
-        ``n_steps``; and ``duration_s``: seconds of all steps if the manifest has the end of every
-        step, otherwise seconds of sound. It is the same measure for all sessions, NaN without
-        sound.
+        The sessions with the columns ``task`` and ``valence`` (null if the steps of a session have
+        different values), ``n_steps`` and ``duration_s``. If the manifest has the end of every
+        step, ``duration_s`` is the sum of the durations of the steps; otherwise it is the duration
+        of the sound for all sessions, NaN without sound.
 
     Raises
     ------
@@ -208,9 +210,9 @@ def describe_sessions(
         single = values[~values.duplicated(SESSION_KEY, keep=False)].set_index(SESSION_KEY)[name]
         covariates[name] = single.reindex(keys).to_numpy()
     for name in sorted({"n_steps", "duration_s"} & set(sessions)):
-        given = sessions[name]
-        sessions = sessions.assign(**{name: pd.to_numeric(given, errors="coerce")})
-        if len(wrong := given[sessions[name].isna() & given.notna()]):
+        original = sessions[name]
+        sessions = sessions.assign(**{name: pd.to_numeric(original, errors="coerce")})
+        if len(wrong := original[sessions[name].isna() & original.notna()]):
             corpus, subject, session = sessions.loc[wrong.index[0], SESSION_KEY]
             raise DataError(
                 f"{name} of session {corpus}/{subject}/{session} is {wrong.iloc[0]!r}, not a "

@@ -1,8 +1,8 @@
-"""Frozen encoders run once: the dataset then reads stored embeddings instead of signals.
+"""Run frozen encoders once, so that the dataset reads embeddings instead of signals.
 
-The embedding of a step is that of its evaluation view (the middle of a long step, evenly spread
-frames), in training too. So a session loses the random part of a long step, and saves the time of
-decoding and of a large frozen network in every epoch.
+The embedding of a step is computed from its evaluation input (the middle of a long step, evenly
+spaced frames), for training too. Training then does not use random parts of long steps, but saves
+the time of decoding and of a large frozen network in every epoch.
 """
 
 import logging
@@ -31,18 +31,18 @@ def ensure_embeddings(
     rank: int = 0,
     world_size: int = 1,
 ) -> ExperimentData:
-    """Compute the missing embeddings of one process, and read embeddings in place of signals.
+    """Compute the missing embeddings of one process, and replace signals by embeddings.
 
-    With several processes, wait for all of them before reading: each computes only its part. The
-    first process logs the progress.
+    Each process computes only its part: wait for all processes before you read the result. The
+    first process logs the progress at level INFO, the others at level DEBUG.
 
     Parameters
     ----------
     encoders : mapping of str to Module
-        Encoders of a model with their final frozen weights, by modality. Those that
-        ``data.precompute_embeddings`` names are moved to ``device``.
+        Encoders of a model with their final frozen weights, by modality. The encoders in
+        ``data.precompute_embeddings`` are moved to ``device``.
     data : ExperimentData
-        The sessions; the settings of its dataset say which modalities are precomputed.
+        The sessions; the settings of the dataset list the modalities that are precomputed.
     device : torch.device
         Device of the encoders.
     rank, world_size : int

@@ -1,4 +1,4 @@
-"""The steps of each session that a model reads: those of ``data.steps``."""
+"""Selection of the steps that a model reads, by ``data.steps``."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from depmm.store.sessions import SessionStore
 
 
 def select_steps(steps: pd.DataFrame, settings: StepsConfig) -> pd.Series:
-    """Find the steps of the wanted tasks and valences.
+    """Select the steps of given tasks and valences.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def select_steps(steps: pd.DataFrame, settings: StepsConfig) -> pd.Series:
     Returns
     -------
     Series of bool
-        Which steps are read; index of ``steps``.
+        Whether each step is selected, with the index of ``steps``.
 
     Raises
     ------
@@ -62,54 +62,54 @@ def keep_selected_steps(
     steps : DataFrame
         Steps of the manifest.
     store : SessionStore
-        Where the sessions are stored.
+        Store of the sessions.
     data : DataConfig
         Steps and modalities.
 
     Returns
     -------
     sessions : DataFrame
-        The sessions that are kept, with a column ``n_selected_steps``.
+        The remaining sessions, with a column ``n_selected_steps``.
     steps : DataFrame
         The selected steps of all sessions.
     step_masks : list of ndarray of bool, shape (L,)
-        Which of its steps each kept session shows.
+        The selected steps of each remaining session.
 
     Raises
     ------
     DataError
         If no step has a task or valence of the settings.
     StoreError
-        If a session is damaged or has other steps than the manifest.
+        If a session is damaged or has another number of steps than in the manifest.
     """
     selected = select_steps(steps, data.steps)
     by_session = selected.groupby([steps[name] for name in SESSION_KEY])
     mask_of = {key: mask.to_numpy() for key, mask in by_session}
     masks = [mask_of[key] for key in sessions[SESSION_KEY].itertuples(index=False, name=None)]
     dataset = SessionDataset(sessions, store, data, step_masks=masks)
-    kept = [index for index in range(len(dataset)) if dataset.has_signal(index)]
-    masks = [masks[index] for index in kept]
-    sessions = sessions.iloc[kept].assign(n_selected_steps=[mask.sum() for mask in masks])
+    remaining = [index for index in range(len(dataset)) if dataset.has_signal(index)]
+    masks = [masks[index] for index in remaining]
+    sessions = sessions.iloc[remaining].assign(n_selected_steps=[mask.sum() for mask in masks])
     return sessions, steps[selected], masks
 
 
 def check_step_counts(sessions: pd.DataFrame, data: DataConfig, model: ModelConfig | None) -> None:
-    """Refuse sessions whose number of steps does not fit the settings or the model.
+    """Check that settings and model allow the number of steps of every session.
 
     Parameters
     ----------
     sessions : DataFrame
         Sessions with the columns ``n_steps`` and ``n_selected_steps``.
     data : DataConfig
-        Largest number of steps.
+        Settings with the largest number of steps.
     model : ModelConfig or None
-        Model that reads the sessions; None for classical models, which allow any number.
+        Settings of the model. None for classical models, which allow any number of steps.
 
     Raises
     ------
     DataError
-        If a session has too many steps, a single step whose session mean would be subtracted, or
-        another number of steps than a model of fixed length reads.
+        If a session has too many steps, only one step although the session mean is subtracted, or
+        another number of steps than a model of fixed length requires.
     """
     too_long = sessions[sessions["n_steps"] > data.max_steps]
     if len(too_long):
@@ -128,7 +128,7 @@ def check_step_counts(sessions: pd.DataFrame, data: DataConfig, model: ModelConf
             single,
             len(sessions),
             "model.subtract_session_mean",
-            "a single step, of which model.subtract_session_mean leaves nothing",
+            "a single step, which model.subtract_session_mean turns into zeros",
             "Set model.subtract_session_mean to false, or index the corpus with shorter steps.",
             count_column="n_selected_steps",
         )

@@ -13,7 +13,7 @@ from depmm.data.errors import DataError
 def labelled_sessions(
     sessions: pd.DataFrame, target: TargetConfig, manifest: Path
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Read the target of each session; exclude sessions without one.
+    """Read the target of each session; exclude sessions without a target.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def labelled_sessions(
     Raises
     ------
     DataError
-        If the column is missing, holds other values than the target needs, or no value at all.
+        If the column is missing or empty, or contains values that the target does not allow.
     """
     if target.column not in sessions:
         raise DataError(
@@ -45,7 +45,7 @@ def labelled_sessions(
             remedy=f"Its columns are {', '.join(sessions.columns)}.",
         )
     column = sessions[target.column]
-    values = _class_values(column, target) if target.positive else _numbers(sessions, target)
+    values = _class_values(column, target) if target.positive else _numeric_values(sessions, target)
     labelled = sessions.assign(target=values)[values.notna()].reset_index(drop=True)
     if labelled.empty:
         raise DataError(
@@ -77,7 +77,7 @@ def no_target_reason(target: TargetConfig) -> str:
 
 
 def _class_values(column: pd.Series, target: TargetConfig) -> pd.Series:
-    """Give 1 for the values of the positive class, 0 for those of the negative one, else NaN."""
+    """Return 1 for values of the positive class, 0 for values of the negative class, else NaN."""
     known = set(column.dropna())
     for name in ("positive", "negative"):
         if unknown := sorted(set(getattr(target, name)) - known):
@@ -94,8 +94,8 @@ def _class_values(column: pd.Series, target: TargetConfig) -> pd.Series:
     return values
 
 
-def _numbers(sessions: pd.DataFrame, target: TargetConfig) -> pd.Series:
-    """Give the column as numbers; for classes only 0 and 1 are allowed."""
+def _numeric_values(sessions: pd.DataFrame, target: TargetConfig) -> pd.Series:
+    """Return the column as numbers; for classes, only 0 and 1 are allowed."""
     column = sessions[target.column]
     values = pd.to_numeric(column, errors="coerce").astype(float)
     wrong = column[values.isna() & column.notna()]
@@ -120,7 +120,7 @@ def _numbers(sessions: pd.DataFrame, target: TargetConfig) -> pd.Series:
 
 
 def stratification_classes(sessions: pd.DataFrame, target: TargetConfig) -> pd.Series:
-    """Give the classes by which folds are stratified.
+    """Return the classes by which folds are stratified.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def stratification_classes(sessions: pd.DataFrame, target: TargetConfig) -> pd.S
 def scale_target(
     sessions: pd.DataFrame, target: TargetConfig
 ) -> tuple[pd.DataFrame, tuple[float, float]]:
-    """Turn scores into what is predicted, and give its range.
+    """Convert scores to the predicted quantity, and return its range.
 
     Parameters
     ----------
@@ -154,8 +154,9 @@ def scale_target(
     Returns
     -------
     sessions : DataFrame
-        The sessions with scores or levels in ``target``. ``instrument`` then names the levels, or
-        the column of scores that are not those of an instrument.
+        The sessions with scores or levels in ``target``. For levels, ``instrument`` is the name of
+        the instrument followed by "level"; for scores with ``target.range``, the name of the
+        column.
     score_range : tuple of float
         Lowest and highest score or level.
 
@@ -177,7 +178,7 @@ def scale_target(
                 remedy=f"Use target.column score and one of {known}.",
             )
         level = np.searchsorted(scale.levels, sessions["target"], side="right")
-        # the name prevents that a level is read as a score
+        # the name prevents that a level is mistaken for a score
         named = sessions.assign(target=level.astype(float), instrument=f"{instruments[0]} level")
         return named, (0.0, float(len(scale.levels)))
     if target.range:
@@ -205,6 +206,6 @@ def scale_target(
             value=session["target"],
             remedy="Correct it, or give target.range.",
         )
-    if target.range:  # the score of no instrument: it is named after its column
+    if target.range:  # not a score of the instrument: use the name of the column
         sessions = sessions.assign(instrument=target.column)
     return sessions, (lowest, highest)

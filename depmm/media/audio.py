@@ -1,4 +1,4 @@
-"""Sound tracks decoded to 16 kHz mono on the clock of the recording.
+"""Decode sound tracks to 16 kHz mono on the clock of the recording.
 
 WAV and FLAC are read by libsndfile, everything else by FFmpeg; both are resampled by soxr. The
 sound is decoded block by block, so memory does not grow with the length of the recording. Clock
@@ -18,10 +18,10 @@ from depmm.config import SAMPLE_RATE
 from depmm.media.container import check_file, decode_stream, open_container, origin_s
 from depmm.media.errors import MediaError
 
-WARM_UP_S = 1  # decoded before a window and dropped: then resampler and codec are settled
-JITTER_S = 0.04  # a smaller deviation of a timestamp neither cuts the sound nor inserts zeros
-MAX_SAMPLE = 4.0  # codecs overshoot 1.0 a little; larger samples (12 dB) were never scaled
-MAX_MISSING_S = 0.05  # a WAV file that is shorter than its header says by more is truncated
+WARM_UP_S = 1  # decoded before a window and discarded, so that resampler and codec settle
+JITTER_S = 0.04  # smaller deviations of timestamps are ignored: no samples are cut or inserted
+MAX_SAMPLE = 4.0  # codecs exceed 1.0 a little; larger samples (12 dB) are not scaled to [-1, 1]
+MAX_MISSING_S = 0.05  # a WAV file that is shorter than its header states by more is truncated
 
 
 def decode_audio(
@@ -32,8 +32,8 @@ def decode_audio(
     Second 0 is the start of the recording (the earliest stream of the file): a sound track that
     begins later is preceded by zeros, and gaps in its timestamps are filled with zeros. Channels
     are averaged. Truncated files are detected as :mod:`depmm.media.container` describes. A WAV file
-    that is more than 50 ms shorter than its header says, and a FLAC file that ends early, are
-    truncated too.
+    that is more than 50 ms shorter than its header states, and a FLAC file that ends early, are
+    also truncated.
 
     Parameters
     ----------
@@ -63,7 +63,8 @@ def decode_audio(
     if not 0 <= start_s < (math.inf if end_s is None else end_s):
         raise ValueError(f"window ({start_s}, {end_s}): needs 0 <= start_s < end_s, in seconds")
     check_file(path)
-    # from a whole second, where samples of both rates coincide: a window equals a part of the whole
+    # start at a whole second, where samples of both rates coincide: a window then equals the same
+    # part of the whole sound
     begin_s = max(0, math.floor(start_s) - WARM_UP_S)
     skip = round(start_s * SAMPLE_RATE) - begin_s * SAMPLE_RATE
     remaining = None if end_s is None else round((end_s - start_s) * SAMPLE_RATE)
@@ -77,12 +78,12 @@ def decode_audio(
 
 
 def _source_blocks(path: Path, begin_s: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Give rate and mono float32 blocks from ``begin_s`` on, without gaps."""
+    """Yield sample rate and mono float32 blocks from ``begin_s`` on, without gaps."""
     if path.suffix.lower() in (".wav", ".flac"):
         try:
             file = soundfile.SoundFile(path)
         except soundfile.LibsndfileError:
-            pass  # a codec that libsndfile does not know; FFmpeg may, or reports the fault
+            pass  # codec unknown to libsndfile: FFmpeg decodes it or reports the fault
         else:
             with file:
                 yield from _sndfile_blocks(path, file, begin_s)
@@ -128,7 +129,7 @@ def _truncated(path: Path, frame: int, rate: int) -> MediaError:
 def _missing_wav_s(path: Path) -> float:
     """Compute how much shorter a WAV file is than its header states; 0 for other files.
 
-    libsndfile trusts the size of the file and reports nothing.
+    libsndfile uses the size of the file and does not report the difference.
     """
     with path.open("rb") as file:
         head = file.read(12)
@@ -141,7 +142,7 @@ def _missing_wav_s(path: Path) -> float:
                 bytes_per_s = int.from_bytes(file.read(12)[8:], "little")
                 size -= 12
             if chunk[:4] == b"data":
-                # a program that writes to a pipe does not know the size and writes a huge one
+                # programs that write to a pipe do not know the size and store a very large one
                 known = size < 0x7FFF_F000 and bytes_per_s > 0
                 end = file.tell() + size
                 return max(0, end - path.stat().st_size) / bytes_per_s if known else 0.0
@@ -154,12 +155,13 @@ def _container_blocks(
 ) -> Iterator[tuple[int, np.ndarray]]:
     if not container.streams.audio:
         raise MediaError(
-            path, "the file has no audio track.", "Give the audio modality another file."
+            path, "the file has no audio track.", "Use another file for the audio modality."
         )
     stream = container.streams.audio[0]
     rate, origin = stream.rate, origin_s(container)
     to_float = av.AudioResampler(format="fltp")  # same rate and channels
-    due, started = begin_s * rate, False  # next sample on the clock of the recording
+    # index of the next sample on the clock of the recording
+    next_sample, started = begin_s * rate, False
     for frame in decode_stream(path, container, stream, max(0.0, begin_s - WARM_UP_S)):
         if frame.rate != rate:
             raise MediaError(
@@ -168,20 +170,20 @@ def _container_blocks(
                 "Re-encode it.",
                 value=frame.rate,
             )
-        position = due
+        position = next_sample
         if frame.pts is not None:
             position = round((float(frame.pts * frame.time_base) - origin) * rate)
         samples = np.concatenate([part.to_ndarray() for part in to_float.resample(frame)], axis=1)
         samples = samples.mean(axis=0)
-        if not started or abs(position - due) > JITTER_S * rate:
-            samples = samples[max(0, due - position) :]
-            while len(samples) and position > due:
-                silence = np.zeros(min(position - due, rate), np.float32)
-                due += len(silence)
+        if not started or abs(position - next_sample) > JITTER_S * rate:
+            samples = samples[max(0, next_sample - position) :]
+            while len(samples) and position > next_sample:
+                silence = np.zeros(min(position - next_sample, rate), np.float32)
+                next_sample += len(silence)
                 yield rate, silence
         if len(samples):
             started = True
-            due += len(samples)
+            next_sample += len(samples)
             yield rate, samples
 
 

@@ -1,4 +1,4 @@
-"""Black borders of a video: letterbox, pillarbox, or a small picture on a black page."""
+"""Black borders of a video: letterbox, pillarbox, or a small image on a black background."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from depmm.media.container import probe
 from depmm.media.video import decode_frames
 
 BLACK = 32  # of 255; compression and limited range lift black a little
-MIN_BRIGHT_SHARE = 0.01  # share of brighter pixels from which a row or column is picture
-POSITIONS = (0.1, 0.5, 0.9)  # of the duration, where a frame is measured
+MIN_BRIGHT_SHARE = 0.01  # a row or column with more brighter pixels belongs to the image
+POSITIONS = (0.1, 0.5, 0.9)  # of the measured frames, as shares of the duration
 
 
 def black_border(frame: np.ndarray) -> float:
@@ -23,7 +23,7 @@ def black_border(frame: np.ndarray) -> float:
     Returns
     -------
     float
-        Share of the area outside of the smallest rectangle that holds the picture; 1 if the frame
+        Share of the area outside of the smallest rectangle that contains the image; 1 if the frame
         is black.
     """
     bright = frame.max(axis=2) > BLACK
@@ -36,7 +36,7 @@ def black_border(frame: np.ndarray) -> float:
 
 
 def video_border(path: Path, duration_s: float | None) -> float | None:
-    """Measure the black border that a few frames of a video have in common.
+    """Measure the black border that is common to a few frames of a video.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Media containers (MP4, MPEG, Matroska, ...): opening, demultiplexing, and one clock for all.
+"""Open and demultiplex media containers (MP4, MPEG, Matroska, ...) on a common clock.
 
 **Clock.** Second 0 is the start of the container: the earliest start of its streams. Sound and
-video are both placed on it by their own timestamps, so a stream that starts late stays late.
+video are placed on this clock by their timestamps, so that a stream that starts late stays late.
 
 **Truncation.** FFmpeg often decodes a truncated file without an error, so reading to the end of a
 file checks that it *was* the end. A :class:`MediaError` is raised when
@@ -38,7 +38,7 @@ _SEEKS_TO_KEYFRAMES = {"mov", "matroska"}
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What the headers of a file say; nothing is decoded.
+    """Properties in the headers of a file; nothing is decoded.
 
     Attributes
     ----------
@@ -78,12 +78,12 @@ def probe(path: Path) -> MediaInfo:
     Returns
     -------
     MediaInfo
-        What the headers say.
+        The properties.
 
     Raises
     ------
     MediaError
-        If the file is missing, empty or in no known format.
+        If the file is missing, empty or in an unknown format.
     """
     with open_container(path) as container:
         audio = next(iter(container.streams.audio), None)
@@ -119,7 +119,7 @@ def open_container(path: Path) -> Iterator[Any]:
     Raises
     ------
     MediaError
-        If the file is missing, empty or in no known format.
+        If the file is missing, empty or in an unknown format.
     """
     check_file(path)
     try:
@@ -211,7 +211,7 @@ def seeks_to_keyframes(container: Any) -> bool:
 
 
 def decode_stream(path: Path, container: Any, stream: Any, begin_s: float = 0.0) -> Iterator[Any]:
-    """Decode one stream to the end of the file, and check that it was the end.
+    """Decode one stream to the end of the file, and check that the file is complete.
 
     Parameters
     ----------
@@ -222,8 +222,8 @@ def decode_stream(path: Path, container: Any, stream: Any, begin_s: float = 0.0)
     stream : av.stream.Stream
         Its stream to decode.
     begin_s : float, default 0.0
-        Where decoding may begin, seconds on the clock of the recording. Where the format allows, a
-        late beginning seeks to a keyframe at or before it.
+        Where decoding may begin, seconds on the clock of the recording. If the format supports it,
+        decoding starts at a keyframe at or before this time.
 
     Yields
     ------
@@ -233,13 +233,13 @@ def decode_stream(path: Path, container: Any, stream: Any, begin_s: float = 0.0)
     Raises
     ------
     MediaError
-        If the file is damaged or truncated (see the module), or the stream has no frame.
+        If the file is damaged or truncated (see the module docstring), or the stream has no frame.
     """
     origin, strict = origin_s(container), _format(container) == "mpeg"
     last_s, corrupt_s, empty = 0.0, -math.inf, True
     try:
         if begin_s > SEEK_GAP_S and seeks_to_keyframes(container):
-            # MP4 seeks by decoding time, which runs a few frames ahead: 1 s to spare
+            # MP4 seeks by decoding time, which differs by a few frames: leave a margin of 1 s
             container.seek(int((begin_s - 1 + origin) / stream.time_base), stream=stream)
         for packet in container.demux():
             if packet.pts is not None:

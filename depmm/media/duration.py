@@ -1,4 +1,4 @@
-"""Length of a file, from its header where that states it."""
+"""Duration of recordings and feature files."""
 
 from pathlib import Path
 
@@ -12,20 +12,20 @@ from depmm.media.feature_files import feature_duration_s
 
 
 def duration_s(path: Path, stream: StreamConfig | None = None, allow_pickle: bool = False) -> float:
-    """Measure the length of a recording or a feature file.
+    """Measure the duration of a recording or a feature file.
 
-    A table of features is read completely. Of a recording only the header is read, which
-    extraction checks later.
+    A table of features is read completely. For a recording, the duration in its header is
+    returned; extraction checks it later.
 
     Parameters
     ----------
     path : Path
         The file.
     stream : StreamConfig, optional
-        How the features are read; None for a recording.
+        How the features are read. None for a recording.
     allow_pickle : bool, default False
         Whether a pickled ``.npy`` is read, which runs code from the file. Use it only for files
-        whose makers you trust.
+        from a source that you trust.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def duration_s(path: Path, stream: StreamConfig | None = None, allow_pickle: boo
     Raises
     ------
     MediaError
-        If the file is unreadable or states no length.
+        If the file is unreadable or does not state its duration.
     """
     if stream is not None:
         return feature_duration_s(path, stream, allow_pickle)
@@ -44,7 +44,7 @@ def duration_s(path: Path, stream: StreamConfig | None = None, allow_pickle: boo
         try:
             return float(soundfile.info(path).duration)
         except soundfile.LibsndfileError:
-            pass  # FFmpeg may know the codec
+            pass  # codec unknown to libsndfile: try FFmpeg
     with open_container(path) as container:
         if not container.duration:
             raise MediaError(path, "the file does not state its duration.", "Re-encode it.")

@@ -17,16 +17,16 @@ class MediaError(DepmmError):
     file : Path or str
         The file; the message begins with it.
     problem : str
-        What is wrong with it, as a predicate or sentence after the file name.
+        What is wrong, as a predicate or sentence after the file name.
     remedy : str, optional
-        What to do about it, one sentence; it ends the message.
+        What to do about it, one sentence at the end of the message.
     **attributes
         Further attributes of :class:`depmm.errors.DepmmError`, for example ``column``.
 
     Attributes
     ----------
     problem : str
-        As given, for tables that name the file in another column.
+        The parameter, for tables that have the file in another column.
     """
 
     def __init__(

@@ -7,19 +7,21 @@ from PIL import Image
 
 from depmm.config import CROP_SIZE
 
-# Where right eye, left eye and mouth (of the subject) lie in a crop, in pixels from its upper left
-# corner; eye = mean of its corners (without gaze and lid), mouth = mean of its corners. An adult
-# face then reaches from about y = 30 (hairline) to 202 (chin), and x = 44 to 180.
+# Position of the subject's right eye, left eye and mouth in a crop, in pixels from the upper left
+# corner. An eye is the mean of its corners (independent of gaze and lid), the mouth the mean of its
+# corners. An adult face then extends from about y = 30 (hairline) to 202 (chin), x = 44 to 180.
 TEMPLATE = np.array([[82.0, 82.0], [142.0, 82.0], [112.0, 151.0]])
 TEMPLATE_LANDMARKS = ((33, 133), (362, 263), (61, 291))
-TEMPLATE_WEIGHTS = np.array([2.0, 2.0, 1.0])  # the mouth moves with speech: the eyes count more
+TEMPLATE_WEIGHTS = np.array(
+    [2.0, 2.0, 1.0]
+)  # the eyes have more weight because the mouth moves with speech
 
 
 def align_face(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """Rotate, scale and shift a frame so that eyes and mouth lie on ``TEMPLATE``.
+    """Rotate, scale and shift a frame so that eyes and mouth are at ``TEMPLATE``.
 
-    The similarity transform is the weighted least-squares fit of the three centres (the eyes count
-    twice). Pixels outside of the frame are black.
+    The similarity transform is the weighted least-squares fit of the three centres, with weight
+    2 for each eye. Pixels outside of the frame are black.
 
     Parameters
     ----------
@@ -59,11 +61,11 @@ def crop_landmarks(landmarks: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (478, 2)
-        x and y in pixels of the 224 x 224 crop; may lie outside of it.
+        x and y in pixels of the 224 x 224 crop; points may be outside of the crop.
     """
     rotation, shift = _fit_similarity(landmarks)
-    moved = rotation * (landmarks[:, :2] @ [1, 1j]) + shift
-    return np.stack([moved.real, moved.imag], axis=1).astype(np.float32)
+    transformed = rotation * (landmarks[:, :2] @ [1, 1j]) + shift
+    return np.stack([transformed.real, transformed.imag], axis=1).astype(np.float32)
 
 
 def _fit_similarity(landmarks: np.ndarray) -> tuple[complex, complex]:
@@ -79,7 +81,7 @@ def _fit_similarity(landmarks: np.ndarray) -> tuple[complex, complex]:
 
 
 def aligned_crop(frame: np.ndarray) -> np.ndarray:
-    """Resize a frame that already is an aligned face.
+    """Resize a frame that is already an aligned face.
 
     Parameters
     ----------

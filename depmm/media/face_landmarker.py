@@ -22,8 +22,8 @@ def find_landmarker(path: Path | None = None) -> Path:
 
     The first of these is used: the given path, the environment variable ``DEPMM_FACE_LANDMARKER``,
     the cache ``$XDG_CACHE_HOME/depmm`` (``~/.cache/depmm``), the download. A cached or downloaded
-    file must have the known hash. A file that the user names may be a newer model: it is used with
-    a warning.
+    file must have the known hash. A file that you give may be another version of the model; it is
+    used with a warning.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def find_landmarker(path: Path | None = None) -> Path:
 
 
 def landmarker_candidates() -> list[Path]:
-    """List where :func:`find_landmarker` searches before the download.
+    """List the paths that :func:`find_landmarker` searches before the download.
 
     Returns
     -------
@@ -68,8 +68,8 @@ def landmarker_candidates() -> list[Path]:
         The file of the environment variable, if it is set, and the cached file.
     """
     variable = os.environ.get(LANDMARKER_VARIABLE)
-    caches = os.environ.get("XDG_CACHE_HOME")
-    cache = Path(caches) if caches else Path.home() / ".cache"
+    cache_home = os.environ.get("XDG_CACHE_HOME")
+    cache = Path(cache_home) if cache_home else Path.home() / ".cache"
     return [*([Path(variable)] if variable else []), cache / "depmm/face_landmarker.task"]
 
 

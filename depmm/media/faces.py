@@ -1,9 +1,9 @@
 """Face tracking with MediaPipe: landmarks, aligned crop, blendshapes, head pose, confidence.
 
-Every frame is processed alone (MediaPipe's IMAGE mode). Its VIDEO mode follows and smooths a face
-from frame to frame, so that a result would depend on the sampling rate, on the frame at which a
-window begins and on the recording processed before. At the few frames per second that are sampled,
-following gains nothing.
+Every frame is processed independently (MediaPipe's IMAGE mode). The VIDEO mode follows and smooths
+a face from frame to frame, so that results would depend on the sampling rate, on the first frame of
+a window and on the recording processed before. At the few frames per second that are sampled, the
+VIDEO mode has no benefit.
 """
 
 import os
@@ -26,10 +26,10 @@ from depmm.media.face_alignment import align_face
 from depmm.media.face_landmarker import LANDMARKER_URL
 
 N_LANDMARKS, N_BLENDSHAPES = 478, 52
-MAX_FACES = 4  # per frame; the largest is the subject, a face in the background is smaller
+MAX_FACES = 4  # per frame; the largest is the subject, faces in the background are smaller
 SYSTEM_LIBRARIES = "apt-get install libegl1 libgles2 libgl1 libglib2.0-0"
 
-_NOISE = re.compile(r"[IW]\d{4} |INFO: |WARNING: Logging before InitGoogle|\s*$")
+_LOG_LINE = re.compile(r"[IW]\d{4} |INFO: |WARNING: Logging before InitGoogle|\s*$")
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class FaceFrame:
     time_s : float
         Seconds on the clock of the recording.
     detected : bool
-        Whether a face was found with at least the required confidence.
+        Whether a face was detected with at least the required confidence.
     confidence : float
-        In [0, 1], MediaPipe's score of the *detection box*. The landmark model does not return its
-        own score, so this says that there is a face, not how exact the landmarks are.
+        In [0, 1], MediaPipe's score of the *detection box*. The landmark model does not return a
+        score, so the value does not measure the accuracy of the landmarks.
     crop : ndarray of uint8, shape (224, 224, 3), or None
         RGB, see :func:`depmm.media.face_alignment.align_face`.
     landmarks : ndarray of float32, shape (478, 3)
@@ -54,8 +54,8 @@ class FaceFrame:
         In [0, 1], in MediaPipe's order (0 is ``_neutral``).
     pose : ndarray of float32, shape (4, 4)
         Transforms MediaPipe's canonical face (cm) into the space of the camera (x right, y up, z
-        towards the viewer): rotation ``pose[:3, :3]``, translation ``pose[:3, 3]``. The camera is
-        an assumed one, so the distance is only relative.
+        towards the viewer): rotation ``pose[:3, :3]``, translation ``pose[:3, 3]``. MediaPipe
+        assumes the camera parameters, so the distance is only relative.
     """
 
     time_s: float
@@ -68,9 +68,10 @@ class FaceFrame:
 
 
 class FaceTracker:
-    """Find the largest face of each frame with MediaPipe; create it and use it in one process.
+    """Find the largest face of each frame with MediaPipe.
 
-    A tracker has no state between frames, so one serves any number of recordings in any order.
+    A tracker has no state between frames: you can use it for any number of recordings in any order,
+    but only in the process that created it.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ class FaceTracker:
         The ``face_landmarker.task`` bundle, see
         :func:`depmm.media.face_landmarker.find_landmarker`.
     min_confidence : float
-        Least confidence of a face, for MediaPipe's detection and landmark models alike.
+        Minimum confidence of a face, for both MediaPipe's detection and landmark model.
 
     Raises
     ------
@@ -96,7 +97,7 @@ class FaceTracker:
                 f"Get {LANDMARKER_URL}",
             ) from error
         try:
-            with hold_back_noise():
+            with suppress_mediapipe_log():
                 self._open(landmarker, detector, min_confidence)
         except (ImportError, OSError) as error:
             raise MediaError(
@@ -126,7 +127,7 @@ class FaceTracker:
                 output_facial_transformation_matrixes=True,
             )
         )
-        # the detector that the landmarker runs first; it returns its score only on its own
+        # the same detector as in the landmarker, which does not return its score
         self._detector = vision.FaceDetector.create_from_options(
             vision.FaceDetectorOptions(
                 base_options=BaseOptions(model_asset_buffer=detector),
@@ -134,7 +135,7 @@ class FaceTracker:
                 min_detection_confidence=min_confidence,
             )
         )
-        # the first call prints warnings, which are held back here
+        # the first call prints warnings, which are suppressed here
         self._detector.detect(self._image(np.zeros((64, 64, 3), np.uint8)))
 
     def __enter__(self) -> Self:
@@ -150,7 +151,7 @@ class FaceTracker:
 
     def close(self) -> None:
         """Free MediaPipe's graphs."""
-        with hold_back_noise():
+        with suppress_mediapipe_log():
             self._landmarker.close()
             self._detector.close()
 
@@ -199,7 +200,7 @@ class FaceTracker:
         )
 
     def _confidence(self, image: Any, landmarks: np.ndarray) -> float:
-        """Give the best score of a detection box around the centre of the landmarks, or 0."""
+        """Return the best score of a detection box around the centre of the landmarks, or 0."""
         x, y = landmarks[:, :2].mean(axis=0)
         scores = [0.0]
         for detection in self._detector.detect(image).detections:
@@ -210,18 +211,18 @@ class FaceTracker:
 
 
 @contextmanager
-def hold_back_noise() -> Iterator[None]:
-    """Hold back the log lines that MediaPipe's C++ code writes to stderr; pass on errors."""
+def suppress_mediapipe_log() -> Iterator[None]:
+    """Suppress log lines that MediaPipe's C++ code writes to stderr; print other lines."""
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
+    with tempfile.TemporaryFile() as captured:
         stderr = os.dup(2)
-        os.dup2(held.fileno(), 2)
+        os.dup2(captured.fileno(), 2)
         try:
             yield
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-            held.seek(0)
-            for line in held.read().decode(errors="replace").splitlines(keepends=True):
-                if not _NOISE.match(line):
+            captured.seek(0)
+            for line in captured.read().decode(errors="replace").splitlines(keepends=True):
+                if not _LOG_LINE.match(line):
                     sys.stderr.write(line)

@@ -1,7 +1,7 @@
-"""Feature files that a corpus ships, read in blocks: tables, NumPy and MATLAB arrays.
+"""Read the feature files of a corpus in blocks: tables, NumPy and MATLAB arrays.
 
-Invalid values (a cell that is not finite, a row that the tracker did not trust) are NaN from here
-on, so that a value and its validity cannot be separated. Pickled files are refused by default.
+Invalid values (cells that are not finite, rows that the tracker marked as invalid) become NaN, so
+that the validity is stored with the values. Pickled files are refused by default.
 """
 
 import fnmatch
@@ -33,17 +33,17 @@ def read_features(
     path : Path
         The file.
     stream : StreamConfig
-        How it is read.
+        How the file is read.
     allow_pickle : bool, default False
         Whether a pickled ``.npy`` is read, which runs code from the file. Use it only for files
-        whose makers you trust.
+        from a source that you trust.
 
     Yields
     ------
     times : ndarray of float64, shape (T,)
-        Seconds on the clock of the recording, not descending.
+        Seconds on the clock of the recording, in ascending order; equal times are allowed.
     values : ndarray of float32, shape (T, F)
-        The rows; NaN where not valid.
+        The rows; invalid values are NaN.
 
     Raises
     ------
@@ -78,14 +78,14 @@ def read_features(
 
 
 def feature_names(path: Path, stream: StreamConfig) -> list[str]:
-    """Give the names of the features.
+    """Read the names of the features.
 
     Parameters
     ----------
     path : Path
         The file.
     stream : StreamConfig
-        How it is read.
+        How the file is read.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def feature_names(path: Path, stream: StreamConfig) -> list[str]:
     block = next(_chunks(path, stream, 1), None)
     if block is None:
         raise MediaError(path, "the file has no rows.", "Leave this session out.")
-    return _kept(path, stream, list(block.columns))
+    return _select_columns(path, stream, list(block.columns))
 
 
 def feature_duration_s(path: Path, stream: StreamConfig, allow_pickle: bool = False) -> float:
@@ -113,7 +113,7 @@ def feature_duration_s(path: Path, stream: StreamConfig, allow_pickle: bool = Fa
     path : Path
         The file.
     stream : StreamConfig
-        How it is read.
+        How the file is read.
     allow_pickle : bool, default False
         As in :func:`read_features`.
 
@@ -136,23 +136,25 @@ def feature_duration_s(path: Path, stream: StreamConfig, allow_pickle: bool = Fa
 def _table_blocks(
     path: Path, stream: StreamConfig
 ) -> Iterator[tuple[np.ndarray | None, np.ndarray]]:
-    kept: list[str] = []
+    names: list[str] = []
     for block in _chunks(path, stream, BLOCK_ROWS):
-        kept = kept or _kept(path, stream, list(block.columns))
-        for name in {*kept, *_named_columns(stream)}:
+        names = names or _select_columns(path, stream, list(block.columns))
+        for name in {*names, *_named_columns(stream)}:
             if not pd.api.types.is_numeric_dtype(block[name]):
-                odd = block[name][pd.to_numeric(block[name], errors="coerce").isna()].dropna()
+                not_numeric = block[name][
+                    pd.to_numeric(block[name], errors="coerce").isna()
+                ].dropna()
                 raise MediaError(
                     path,
-                    f"column {name!r} holds {odd.iloc[0]!r}, which is not a number.",
+                    f"column {name!r} contains {not_numeric.iloc[0]!r}, which is not a number.",
                     "Name the column under drop:, or check sep: and header: of the data spec.",
                     column=name,
-                    value=odd.iloc[0],
+                    value=not_numeric.iloc[0],
                 )
-        values = block[kept].to_numpy(np.float64)
+        values = block[names].to_numpy(np.float64)
         for rule in stream.valid:
             invalid = ~(block[rule.column].to_numpy() >= rule.at_least)
-            affected = np.array([not rule.columns or name in rule.columns for name in kept])
+            affected = np.array([not rule.columns or name in rule.columns for name in names])
             values[np.outer(invalid, affected)] = np.nan
         yield None if stream.time is None else block[stream.time].to_numpy(np.float64), values
 
@@ -187,8 +189,8 @@ def _chunks(path: Path, stream: StreamConfig, rows: int) -> Iterator[pd.DataFram
         ) from None
 
 
-def _kept(path: Path, stream: StreamConfig, columns: list[str]) -> list[str]:
-    """Select the columns that are features."""
+def _select_columns(path: Path, stream: StreamConfig, columns: list[str]) -> list[str]:
+    """Return the names of the columns that are features."""
     for name in _named_columns(stream):
         if name not in columns:
             raise MediaError(
@@ -198,19 +200,19 @@ def _kept(path: Path, stream: StreamConfig, columns: list[str]) -> list[str]:
                 column=name,
             )
     drop = [*stream.drop, *([stream.time] if stream.time else [])]
-    kept = [name for name in columns if not any(fnmatch.fnmatchcase(name, d) for d in drop)]
-    if not kept:
+    selected = [name for name in columns if not any(fnmatch.fnmatchcase(name, d) for d in drop)]
+    if not selected:
         raise MediaError(
             path,
             "no column remains as a feature.",
             f"Correct drop: {stream.drop}.",
             value=stream.drop,
         )
-    return kept
+    return selected
 
 
 def _named_columns(stream: StreamConfig) -> set[str]:
-    """Collect the columns that the stream names."""
+    """Return the columns that the settings of a stream refer to."""
     names = {rule.column for rule in stream.valid}
     names |= {name for rule in stream.valid for name in rule.columns}
     return names | ({stream.time} if stream.time else set())
@@ -246,12 +248,12 @@ def _load_npy(path: Path, allow_pickle: bool) -> Any:
     raise MediaError(
         path,
         "the file is pickled: reading it would run code from the file.",
-        "If you trust its makers, give --allow-pickle; better, ask them for plain arrays.",
+        "If you trust its source, give --allow-pickle. Plain arrays are safer.",
     )
 
 
 def _is_pickled(path: Path) -> bool:
-    """Tell from the header whether a file is a NumPy array of objects or a pickle."""
+    """Check from the header whether a file is a pickle or a NumPy array of objects."""
     with path.open("rb") as file:
         if file.read(6) != b"\x93NUMPY":
             file.seek(0)

@@ -1,4 +1,4 @@
-"""Frames of a video, sampled by their timestamps.
+"""Sample the frames of a video by their timestamps.
 
 Clock and truncation are those of :mod:`depmm.media.container`.
 """
@@ -41,14 +41,14 @@ def decode_frames(
         The target rate.
     windows : sequence of tuple of float
         Half-open intervals (start, end) in seconds on the clock of the recording, in any order.
-        They may touch or overlap; each frame is given once. Infinity is the end of the file.
+        They may touch or overlap; each frame is yielded once. Infinity is the end of the file.
 
     Yields
     ------
     time_s : float
         Timestamp of the frame, ascending.
     frame : ndarray of uint8, shape (height, width, 3)
-        RGB, C-contiguous, turned upright if the file says so.
+        RGB, C-contiguous, after the rotation that the file states.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def decode_frames(
         stream = video_stream(container)
         if stream is None:
             raise MediaError(
-                path, "the file has no video track.", "Give the face modality another file."
+                path, "the file has no video track.", "Use another file for the face modality."
             )
         for group in _group_windows(container, windows):
             cell = math.floor((group[0][0] + ROUNDING_S) * frames_per_second)
@@ -78,7 +78,7 @@ def decode_frames(
 
 @dataclass
 class _OpenWindow:
-    """A window that has begun and no sampled frame has been in."""
+    """A window that has begun and does not contain a sampled frame yet."""
 
     start_s: float
     end_s: float
@@ -91,10 +91,10 @@ def sample_frames(
     """Sample frames by their times.
 
     The clock is divided into cells of ``1 / rate`` from second 0 on, and the first frame of each
-    cell is sampled: what is sampled depends on the rate only, not on the windows. A source with a
-    lower rate gives each of its frames once. Of these frames, those inside any window are given. A
-    window that is too short to contain a sampled frame gets the first frame in it, if there is one.
-    Reading stops at the end of the last window.
+    cell is sampled. Sampled frames inside any window are yielded. The choice of frames therefore
+    depends on the rate and not on the windows, and frames of a source with a lower rate are never
+    repeated. For a window that is too short to contain a sampled frame, its first frame is yielded,
+    if there is one. Reading stops at the end of the last window.
 
     Parameters
     ----------
@@ -110,41 +110,41 @@ def sample_frames(
     tuple
         Time and frame, in order of time.
     """
-    waiting = sorted(windows, reverse=True)
-    unserved: list[_OpenWindow] = []
+    pending = sorted(windows, reverse=True)
+    open_windows: list[_OpenWindow] = []
     covered = -math.inf  # end of the windows that have begun
     last_cell = -1
     for time_s, frame in frames:
-        yield from _close_windows(unserved, time_s)
-        while waiting and waiting[-1][0] <= time_s:
-            start, end = waiting.pop()
+        yield from _close_windows(open_windows, time_s)
+        while pending and pending[-1][0] <= time_s:
+            start, end = pending.pop()
             if time_s < end:
-                unserved.append(_OpenWindow(start, end))
+                open_windows.append(_OpenWindow(start, end))
                 covered = max(covered, end)
         cell = math.floor((time_s + ROUNDING_S) * rate)
         if cell > last_cell and time_s < covered:
-            unserved.clear()
+            open_windows.clear()
             yield time_s, frame
-        for window in unserved:
+        for window in open_windows:
             window.first = window.first or (time_s, frame)
         last_cell = max(cell, last_cell)
-        if time_s >= covered and not waiting:
+        if time_s >= covered and not pending:
             return
-    yield from _close_windows(unserved, math.inf)
+    yield from _close_windows(open_windows, math.inf)
 
 
-def _close_windows(unserved: list[_OpenWindow], now_s: float) -> Iterator[tuple[float, Any]]:
-    """Remove the windows that ended without a sampled frame; give the first frame of each."""
-    first = [window.first for window in unserved if window.end_s <= now_s and window.first]
-    for candidate in sorted(first, key=lambda timed: timed[0]):
-        if any(window.first is candidate for window in unserved):
+def _close_windows(open_windows: list[_OpenWindow], now_s: float) -> Iterator[tuple[float, Any]]:
+    """Remove windows that ended without a sampled frame; yield the first frame of each."""
+    candidates = [window.first for window in open_windows if window.end_s <= now_s and window.first]
+    for candidate in sorted(candidates, key=lambda timed: timed[0]):
+        if any(window.first is candidate for window in open_windows):
             time_s = candidate[0]
-            unserved[:] = [w for w in unserved if not w.start_s <= time_s < w.end_s]
+            open_windows[:] = [w for w in open_windows if not w.start_s <= time_s < w.end_s]
             yield candidate
 
 
 def _group_windows(container: Any, windows: Sequence[Window]) -> Iterator[list[Window]]:
-    """Group windows by start; between two groups a seek is cheaper than decoding."""
+    """Group windows such that seeking between two groups is cheaper than decoding."""
     group: list[Window] = []
     reached = 0.0
     for start, end in sorted(windows):
@@ -160,7 +160,7 @@ def _group_windows(container: Any, windows: Sequence[Window]) -> Iterator[list[W
 def _timed_frames(
     path: Path, container: Any, stream: Any, begin_s: float
 ) -> Iterator[tuple[float, Any]]:
-    """Give the frames from ``begin_s`` on with ascending times."""
+    """Yield the frames from ``begin_s`` on with ascending times."""
     origin = origin_s(container)
     last = -math.inf
     for frame in decode_stream(path, container, stream, begin_s):

@@ -13,8 +13,8 @@ from depmm.config import SAMPLE_RATE
 
 FRAME_S, HOP_S = 0.025, 0.010
 LOUD_PERCENTILE = 95.0  # of the frame levels: the level of speech in a recording
-DIGITAL_SILENCE_DB = -80.0  # re full scale: a recording whose loud level is lower has no sound
-GRAIN = 80  # samples (5 ms), of which frame and hop are multiples; levels are computed from grains
+DIGITAL_SILENCE_DB = -80.0  # re full scale; a recording with a lower loud level has no sound
+GRAIN = 80  # samples (5 ms): levels are computed for grains; frame and hop are multiples of it
 
 
 def speech_segments(waveform: np.ndarray, silence_db: float, min_silence_s: float) -> np.ndarray:
@@ -30,7 +30,7 @@ def speech_segments(waveform: np.ndarray, silence_db: float, min_silence_s: floa
         recording is speech, that percentile is the level of the background, and no frame is
         silent.
     min_silence_s : float
-        Shorter pauses are joined to the speech around them, seconds.
+        Pauses shorter than this, in seconds, are joined with the speech around them.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def segments_of_levels(
         return np.zeros((0, 2))
     speech = np.concatenate([[False], levels > loud + silence_db, [False]])
     edges = np.flatnonzero(speech[1:] != speech[:-1])
-    # a frame stands for the hop around its centre; the first and last also for the rim
+    # a frame represents the hop around its centre; the first and last include the edges
     times = edges * HOP_S + (FRAME_S - HOP_S) / 2
     times[edges == 0] = 0.0
     times[edges == len(levels)] = duration_s

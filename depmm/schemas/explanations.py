@@ -1,15 +1,16 @@
 """Schemas of the tables that ``depmm explain`` writes into a run folder."""
 
+from depmm.schemas.manifest import CORPUS, SESSION, SUBJECT
 from depmm.schemas.table import Column, TableSchema
 
-SESSION = (
-    Column("corpus", "str", "Name of the corpus"),
-    Column("subject", "str", "Subject id"),
-    Column("session", "str", "Session id"),
+PREDICTION_KEY = (
+    CORPUS,
+    SUBJECT,
+    SESSION,
     Column("split", "str", "Split of the session: train, validation or test"),
     Column("fold", "int64", "Fold of the model"),
     Column("seed", "int64", "Seed of the model"),
-    Column("label", "int64", "Class of the session; missing for a score", nullable=True),
+    Column("label", "int64", "Class of the session; missing for severity targets", nullable=True),
 )
 STEP = (
     Column("step", "int64", "Index of the step in the session"),
@@ -19,16 +20,16 @@ STEP = (
 
 ATTRIBUTIONS = TableSchema(
     "attributions.parquet",
-    "One step that a model read, with the attribution of each method to it.",
+    "One step of a session, with its attribution by each method.",
     (
-        *SESSION,
+        *PREDICTION_KEY,
         Column("y_prob", "float64", "Predicted probability of label 1", required=False),
         Column("score_pred", "float64", "Predicted score", required=False),
         *STEP,
         Column(
             "occlusion",
             "float64",
-            "Logit with the step minus logit with the mean of the other steps in its place",
+            "Logit with the step minus logit with the mean of the other steps instead",
             nullable=True,
         ),
     ),
@@ -39,19 +40,19 @@ ATTRIBUTIONS = TableSchema(
 
 ATTENTION = TableSchema(
     "attention.parquet",
-    "One step as one head of one attention layer reads it.",
+    "One step in one head of one attention layer.",
     (
-        *SESSION,
+        *PREDICTION_KEY,
         Column("encoder", "str", "Encoder of the fusion: multimodal or a modality"),
         Column("stack", "int64", "Index of the stack in the encoder"),
         Column("layer", "int64", "Index of the layer in the stack"),
         Column("head", "int64", "Index of the attention head"),
         *STEP,
-        Column("selected", "bool", "Whether the encoder's own query selection has the step"),
+        Column("selected", "bool", "Whether the query selection of the encoder contains the step"),
         Column(
             "shared_selected",
             "bool",
-            "Whether the shared query selection has the step; missing without a shared one",
+            "Whether the shared query selection contains the step; missing without a shared one",
             nullable=True,
         ),
         Column("sparsity", "float64", "Sparsity measurement M of the step's query (Informer)"),
@@ -63,7 +64,7 @@ ATTENTION = TableSchema(
         Column(
             "confidence",
             "float64",
-            "Weight of the encoder's own selection; missing without a shared one",
+            "Weight of the selection of the encoder; missing without a shared one",
             nullable=True,
         ),
         Column("gate", "float64", "Gate probability, or fixed weight, of the encoder's branch"),
@@ -74,12 +75,12 @@ BRANCHES = TableSchema(
     "branches.parquet",
     "One branch of the fusion in one session.",
     (
-        *SESSION,
+        *PREDICTION_KEY,
         Column("branch", "str", "Name of the branch"),
         Column(
             "logit",
             "float64",
-            "Logit of the branch alone; missing if its modality is",
+            "Logit of the branch alone; missing if its modality is missing",
             nullable=True,
         ),
         Column("gate", "float64", "Gate probability, or fixed weight, of the branch"),
@@ -91,7 +92,7 @@ MODALITIES = TableSchema(
     "modalities.parquet",
     "One modality that a session has.",
     (
-        *SESSION,
+        *PREDICTION_KEY,
         Column("modality", "str", "Name of the modality"),
         Column("shapley", "float64", "Shapley value of the modality, in units of the logit"),
     ),
@@ -101,12 +102,16 @@ FAITHFULNESS = TableSchema(
     "faithfulness.parquet",
     "One order in which the steps of a session are removed and inserted.",
     (
-        *SESSION,
+        *PREDICTION_KEY,
         Column("method", "str", "Attribution that gives the order, or random"),
         Column("order", "int64", "Index of the random order; 0 for an attribution"),
         Column("deletion", "float64", "Area under the deletion curve; small is faithful"),
         Column("insertion", "float64", "Area under the insertion curve; large is faithful"),
-        Column("logit", "float64", "Logit of the whole session in favour of the predicted side"),
+        Column(
+            "logit",
+            "float64",
+            "Logit of the complete session, signed so that the predicted class is positive",
+        ),
     ),
 )
 
@@ -114,7 +119,7 @@ REGION_ATTRIBUTIONS = TableSchema(
     "region_attributions.parquet",
     "One region of the face, or frequency band of the voice, in one step.",
     (
-        *SESSION,
+        *PREDICTION_KEY,
         *STEP,
         Column("modality", "str", "Name of the modality"),
         Column("region", "str", "Region of the face, third of an aligned crop, or frequency band"),
@@ -140,4 +145,4 @@ EXPLANATIONS: dict[str, TableSchema] = {
         REGION_ATTRIBUTIONS,
     )
 }
-"""The tables of an explained run, by the name that SQL knows them by."""
+"""The tables of an explained run, by their name in SQL queries."""

@@ -14,9 +14,9 @@ SPLITS = ("train", "validation", "test")
 GENDERS = ("female", "male")
 VALENCES = ("negative", "neutral", "positive")
 
-_CORPUS = Column("corpus", "str", "Id of the corpus")
-_SUBJECT = Column("subject", "str", "Id of the subject, unique within the corpus")
-_SESSION = Column("session", "str", "Id of the session, unique within the subject")
+CORPUS = Column("corpus", "str", "Id of the corpus")
+SUBJECT = Column("subject", "str", "Id of the subject, unique within the corpus")
+SESSION = Column("session", "str", "Id of the session, unique within the subject")
 _STEP = Column("step", "int64", "Index of the step in its session, from 0")
 _SPLIT = Column("split", "str", "``train``, ``validation`` or ``test``")
 
@@ -24,41 +24,41 @@ SESSIONS = TableSchema(
     "sessions.parquet",
     "One session: a recording occasion of a subject, with its score and label.",
     (
-        _CORPUS,
-        _SUBJECT,
-        _SESSION,
+        CORPUS,
+        SUBJECT,
+        SESSION,
         Column("instrument", "str", "Questionnaire of score and label", nullable=True),
         Column("score", "float64", "Measured score", unit="points", nullable=True),
         Column("label", "int64", "Class, 1 is depressed", nullable=True),
         Column(
             "cut_off",
             "float64",
-            "Scores from here on have label 1, as the spec states it",
+            "Lowest score with label 1, as stated in the spec",
             unit="points",
             nullable=True,
         ),
         Column(
             "original_label",
             "int64",
-            "Class as the corpus delivers it, where ``label`` comes from the score",
+            "Class as distributed with the corpus, if ``label`` is computed from the score",
             nullable=True,
         ),
         Column("split", "str", "Official split, as in ``SPLITS``", nullable=True),
         Column("gender", "str", "``female`` or ``male``", nullable=True),
         Column("age", "float64", "Age of the subject", unit="years", nullable=True),
     ),
-    extra_columns=True,  # text columns that the spec names
+    extra_columns=True,  # text columns of the data spec
 )
 STEPS = TableSchema(
     "steps.parquet",
     "One step: an ordered part of a session, such as a word, a turn or a window.",
     (
-        _CORPUS,
-        _SUBJECT,
-        _SESSION,
+        CORPUS,
+        SUBJECT,
+        SESSION,
         _STEP,
         Column("start_s", "float64", "Start, from the start of the recording", unit="s"),
-        Column("end_s", "float64", "End; missing: the end of the file", unit="s", nullable=True),
+        Column("end_s", "float64", "End; missing for the end of the file", unit="s", nullable=True),
         Column("text", "str", "Words spoken", nullable=True),
         Column("valence", "str", "``negative``, ``neutral`` or ``positive``", nullable=True),
         Column("task", "str", "What the participant did", nullable=True),
@@ -71,9 +71,9 @@ FEATURES = TableSchema(
     "features.parquet",
     "One stream of a step: features per frame that a corpus ships in place of a recording.",
     (
-        _CORPUS,
-        _SUBJECT,
-        _SESSION,
+        CORPUS,
+        SUBJECT,
+        SESSION,
         _STEP,
         Column("name", "str", "Name of the stream"),
         Column("modality", "str", "Modality that the features were computed from"),
@@ -81,9 +81,9 @@ FEATURES = TableSchema(
         Column("reader", "str", "How the file is read, a ``StreamConfig`` as JSON"),
     ),
 )
-SPLIT = TableSchema("split.csv", "One subject and its split.", (_CORPUS, _SUBJECT, _SPLIT))
+SPLIT = TableSchema("split.csv", "One subject and its split.", (CORPUS, SUBJECT, _SPLIT))
 FOLDS = TableSchema(
     "folds.csv",
-    "One subject in one fold and its split there.",
-    (_CORPUS, _SUBJECT, Column("fold", "int64", "Index of the fold, from 0"), _SPLIT),
+    "One subject in one fold, and its split.",
+    (CORPUS, SUBJECT, Column("fold", "int64", "Index of the fold, from 0"), _SPLIT),
 )

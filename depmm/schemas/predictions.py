@@ -1,14 +1,15 @@
 """Table of the predictions of a run, which ``depmm evaluate`` reads."""
 
+from depmm.schemas.manifest import CORPUS, SESSION, SUBJECT
 from depmm.schemas.table import Column, TableSchema
 
 PREDICTIONS = TableSchema(
     "predictions.parquet",
-    "One prediction of a session in a fold and seed, of every split.",
+    "Prediction of one session, of any split, in one fold and seed.",
     (
-        Column("corpus", "str", "Id of the corpus"),
-        Column("subject", "str", "Id of the subject, unique within the corpus"),
-        Column("session", "str", "Id of the session, unique within the subject"),
+        CORPUS,
+        SUBJECT,
+        SESSION,
         Column("split", "str", "``train``, ``validation`` or ``test``"),
         Column("fold", "int64", "Index of the fold, from 0"),
         Column("seed", "int64", "Seed of the training"),

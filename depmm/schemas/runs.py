@@ -1,4 +1,4 @@
-"""Tables of a run: training curves and candidates of the hyper-parameter tuning."""
+"""Tables of a run: training curves, and candidates of the hyper-parameter tuning."""
 
 from depmm.schemas.table import Column, TableSchema
 
@@ -35,12 +35,12 @@ TUNING = TableSchema(
     "j.",
     (
         Column("seed", "int64", "Seed of the run"),
-        Column("fold", "int64", "Index of the outer fold, which is tested"),
+        Column("fold", "int64", "Index of the outer fold"),
         Column("candidate", "int64", "Index of the candidate, in the order of the grid"),
         Column("settings", "str", "Settings of the candidate, as ``key=value``"),
         Column("metric", "str", "Metric that is optimised"),
         Column("mean", "float64", "Mean of the metric over the inner folds", nullable=True),
-        Column("chosen", "bool", "Whether the fold uses the candidate"),
+        Column("chosen", "bool", "Whether the candidate is used for the outer fold"),
     ),
     extra_columns=True,  # fold_0, fold_1, ...
 )

@@ -1,18 +1,15 @@
-"""Tables of a store: the index of its sessions, and what could not be extracted."""
+"""Tables of a store: the index of its sessions, and the failures of the extraction."""
 
+from depmm.schemas.manifest import CORPUS, SESSION, SUBJECT
 from depmm.schemas.table import Column, TableSchema
-
-_SESSION = (
-    Column("corpus", "str", "Corpus id"),
-    Column("subject", "str", "Subject id, unique within its corpus"),
-    Column("session", "str", "Session id, unique within its subject"),
-)
 
 INDEX = TableSchema(
     file="index.parquet",
-    meaning="One row per session and extraction settings that the store holds.",
+    meaning="One session that was extracted with one set of extraction settings.",
     columns=(
-        *_SESSION,
+        CORPUS,
+        SUBJECT,
+        SESSION,
         Column("settings_hash", "str", "Hash of the extraction settings, part of the file name"),
         Column("n_steps", "int64", "Number of steps in the manifest"),
         Column("audio_s", "float64", "Length of the stored sound, all steps together", unit="s"),
@@ -24,9 +21,11 @@ INDEX = TableSchema(
 
 FAILURES = TableSchema(
     file="failures.parquet",
-    meaning="One row per part of a session that could not be extracted.",
+    meaning="One part of a session that could not be extracted.",
     columns=(
-        *_SESSION,
+        CORPUS,
+        SUBJECT,
+        SESSION,
         Column("stage", "str", "audio, face, the name of a feature stream, or session"),
         Column("file", "str", "File relative to the root of the recordings; several with commas"),
         Column("cause", "str", "What is wrong"),

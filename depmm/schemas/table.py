@@ -1,4 +1,4 @@
-"""What a table that depmm writes contains: its columns with type, unit and meaning."""
+"""Schema of the tables that depmm writes: columns with type, unit and meaning."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Column:
         Type of the values. An integer or Boolean column that is ``nullable`` is written with
         pandas' nullable type of the same name.
     meaning : str
-        What a value says, one sentence without a full stop.
+        Meaning of a value, without a full stop.
     unit : str, optional
         Unit of the values, for example ``s`` or ``dB``.
     nullable : bool, default False
@@ -54,7 +54,7 @@ class TableSchema:
     file : str
         Name of the file, for example ``sessions.parquet``.
     meaning : str
-        What one row is, one sentence.
+        Meaning of one row, one sentence.
     columns : tuple of Column
         The columns, in the order in which they are written.
     extra_columns : bool, default False
@@ -138,7 +138,7 @@ class TableSchema:
 
 def _pandas_type(column: Column) -> str | None:
     if column.dtype in ("str", "list[str]"):
-        return None  # as pandas infers it: a conversion would turn missing values into text
+        return None  # type inferred by pandas: a conversion would turn missing values into text
     if column.nullable and column.dtype != "float64":
         return {"int64": "Int64", "bool": "boolean"}[column.dtype]
     return column.dtype
@@ -151,7 +151,7 @@ def _fits(values: "pd.Series", dtype: DataType) -> bool:
     known = values.dropna()
     match dtype:
         case "str":
-            if isinstance(known.dtype, pd.StringDtype):  # tables of many millions of rows
+            if isinstance(known.dtype, pd.StringDtype):  # no check of each of many million rows
                 return True
             return bool(known.map(lambda value: isinstance(value, str)).all())
         case "list[str]":
@@ -167,5 +167,5 @@ def _fits(values: "pd.Series", dtype: DataType) -> bool:
 def _is_list_of_text(value: object) -> bool:
     import numpy as np
 
-    # Parquet gives a list back as an array
+    # lists in Parquet files are read as arrays
     return isinstance(value, list | np.ndarray) and all(isinstance(item, str) for item in value)

@@ -1,10 +1,10 @@
 """Precomputed embeddings of frozen encoders, in the folder of the store.
 
-The file of a session is ``<store>/embeddings/<key>/``, named like that of the session. It holds
-``embedding`` (L', K) float32, one row per step that has the modality, and ``present`` (L,) bool,
-which steps these are. The key identifies everything that the rows depend on. The summary of the
-session is stored with them, so that a session that is extracted again is embedded again. The folder
-``embeddings`` can be deleted at any time: missing embeddings are computed again.
+The embedding file of a session is in ``<store>/embeddings/<key>/`` and has the same name as the
+session file. It contains ``embedding``, (L', K) float32, with one row per step that has the
+modality, and ``present``, (L,) bool, which marks these steps. The key identifies everything that
+the rows depend on. The file also contains the summary of the session: if the session is extracted
+again, its embedding is computed again. You can delete the folder ``embeddings`` at any time.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from depmm.store.errors import StoreError
 from depmm.store.session_file import SessionWriter
 from depmm.store.sessions import SessionStore
 
-EMBEDDING_VERSION = 1  # raise it when a change of the code changes the output of a frozen encoder
+EMBEDDING_VERSION = 1  # increase it when a code change alters the output of a frozen encoder
 # settings of DataConfig that change the signal of a modality at evaluation
 SIGNAL_SETTINGS = {
     "audio": ("max_audio_s", "remove_silence"),
@@ -35,13 +35,13 @@ def embedding_key(
     Parameters
     ----------
     encoder : PrecomputableEncoder
-        The frozen tensors are hashed byte by byte, so it does not matter where they come from.
+        Frozen encoder. Its tensors are hashed, so that their origin does not matter.
     modality : {"audio", "face"}
         Modality of the encoder.
     data : DataConfig
-        How much of a step the encoder reads.
+        Settings that determine the signal that the encoder reads.
     store : SessionStore
-        Its extraction settings count, its location does not.
+        Store of the sessions. Its extraction settings are part of the key, its location is not.
 
     Returns
     -------
@@ -71,7 +71,7 @@ class EmbeddingStore:
     Attributes
     ----------
     files : SessionStore
-        The embeddings.
+        The files of the embeddings.
     """
 
     def __init__(self, store: SessionStore, key: str) -> None:
@@ -79,7 +79,7 @@ class EmbeddingStore:
         self.files = SessionStore(f"{store.url.rstrip('/')}/embeddings/{key}", store.settings)
 
     def has(self, corpus: str, subject: str, session: str) -> bool:
-        """Tell whether the embedding of a session is complete and up to date.
+        """Check whether the embedding of a session exists and is up to date.
 
         Parameters
         ----------
@@ -89,14 +89,14 @@ class EmbeddingStore:
         Returns
         -------
         bool
-            Whether it was computed from the session as it is in the store now.
+            True if it was computed from the session that is in the store now.
         """
         try:
             stored = self.files.read_summary(corpus, subject, session)
-            now = self.store.read_summary(corpus, subject, session)
+            current = self.store.read_summary(corpus, subject, session)
         except StoreError:
             return False
-        return bool(stored.get("session") == now)
+        return bool(stored.get("session") == current)
 
     def write(
         self, corpus: str, subject: str, session: str, embedding: np.ndarray, present: np.ndarray
@@ -110,7 +110,7 @@ class EmbeddingStore:
         embedding : ndarray of float32, shape (L', K)
             One row per step that has the modality.
         present : ndarray of bool, shape (L,)
-            Which steps these are.
+            Marks these steps.
 
         Raises
         ------
@@ -138,7 +138,7 @@ class EmbeddingStore:
         embedding : ndarray of float32, shape (L', K)
             One row per step that has the modality.
         present : ndarray of bool, shape (L,)
-            Which steps these are.
+            Marks these steps.
 
         Raises
         ------

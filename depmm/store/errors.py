@@ -1,4 +1,4 @@
-"""The error of a store that cannot be used."""
+"""Errors of a store."""
 
 from pathlib import Path
 

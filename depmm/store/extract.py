@@ -50,9 +50,9 @@ class ExtractReport:
     skipped : int
         Sessions stored before.
     lost : int
-        Sessions of which nothing could be read.
+        Sessions from which nothing could be read.
     failures : DataFrame
-        Everything that could not be read, of all sessions of the manifest; the columns of
+        All parts of the manifest's sessions that could not be read, with the columns of
         ``depmm.schemas.store.FAILURES``.
     """
 
@@ -86,18 +86,18 @@ def extract(
     settings : ExtractConfig
         Extraction settings.
     landmarker : Path, optional
-        MediaPipe face model. By default it is searched for, and downloaded once if necessary.
+        MediaPipe face model. By default, it is searched for and downloaded once if necessary.
     workers : int, optional
-        Number of worker processes. By default the number of cores, divided by the number of local
+        Number of worker processes. By default, the number of cores divided by the number of local
         processes of the launcher.
     show_progress : bool, default False
         Whether a progress bar with rate and remaining time is drawn in the terminal.
     allow_pickle : bool, default False
         Whether pickled ``.npy`` features are read, which runs code from the file. Use it only for
-        files whose makers you trust.
+        files from a source that you trust.
     decoder : callable, optional
-        Reads sound in place of ``depmm.media.audio.decode_audio``, for callers that also measure
-        the decoded samples. With several workers it must be a function that can be pickled.
+        Replaces ``depmm.media.audio.decode_audio``, for callers that also measure the decoded
+        samples. With several workers, it must be a function that can be pickled.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def extract(
     Raises
     ------
     MediaError
-        If faces must be found and there is no face model.
+        If faces must be detected and the face model is missing.
     StoreError
         If ``root`` is not a folder, or the tables of the store are of another version.
     """
@@ -129,15 +129,15 @@ def extract(
     ]  # fmt: skip
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     jobs = all_jobs[rank::world_size]
-    todo = [job for job in jobs if not _is_done(store, job)]
+    pending = [job for job in jobs if not _is_done(store, job)]
     if workers is None:
         workers = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
-    logger.debug("%d of %d sessions to extract, %d workers", len(todo), len(jobs), workers)
-    results = _run(todo, workers, show_progress)
+    logger.debug("%d of %d sessions to extract, %d workers", len(pending), len(jobs), workers)
+    results = _run(pending, workers, show_progress)
     lost = sum(1 for stored in results.values() if not stored)
     source_hashes = {job.key: job.source_hash for job in all_jobs}
     failures = update_tables(store, source_hashes, single_process=world_size == 1)
-    report = ExtractReport(len(results) - lost, len(jobs) - len(todo), lost, failures)
+    report = ExtractReport(len(results) - lost, len(jobs) - len(pending), lost, failures)
     logger.debug(
         "%s: %d sessions extracted, %d extracted before, %d lost; %d failures",
         store.url, report.extracted, report.skipped, report.lost, len(failures),
@@ -148,7 +148,7 @@ def extract(
 def _sources(
     manifest: Manifest, root: Path
 ) -> Iterator[tuple[SessionKey, list[dict[str, Any]], list[dict[str, Any]], str]]:
-    """Give key, steps, streams and source hash of each session, in the same order everywhere."""
+    """Yield key, steps, streams and source hash of each session, sorted by key."""
     step_columns = ["step", "start_s", "end_s", "audio", "face", "face_aligned"]
     stream_columns = ["step", "name", "path", "reader"]
     streams_of = {
@@ -165,7 +165,7 @@ def _sources(
             if path not in sizes:
                 file = root / path
                 sizes[path] = file.stat().st_size if file.is_file() else -1
-        # a replaced recording or changed step times make the stored session stale
+        # if a recording is replaced or step times change, the session is extracted again
         content = [steps, streams, [sizes[path] for path in paths]]
         text = json.dumps(content, sort_keys=True, default=str)
         corpus, subject, session = map(str, key)
@@ -174,7 +174,7 @@ def _sources(
 
 
 def _records(rows: pd.DataFrame, columns: list[str]) -> list[dict[str, Any]]:
-    """Give rows as dictionaries, with None for missing values."""
+    """Convert rows to dictionaries, with None for missing values."""
     values = rows[columns].astype(object)
     return values.where(values.notna(), None).to_dict("records")  # type: ignore[return-value]
 
@@ -185,14 +185,14 @@ def _is_done(store: SessionStore, job: SessionJob) -> bool:
     return stored_summary(store, job.key, job.source_hash) is not None
 
 
-def _run(todo: list[SessionJob], workers: int, show_progress: bool) -> dict[SessionKey, bool]:
-    """Extract sessions; tell for each whether it is stored."""
+def _run(pending: list[SessionJob], workers: int, show_progress: bool) -> dict[SessionKey, bool]:
+    """Extract sessions; return for each whether it is stored."""
     progress: AbstractContextManager[Advance] = nullcontext(lambda failed: None)
     if show_progress:
-        progress = extraction_progress(len(todo))
+        progress = extraction_progress(len(pending))
     results = {}
     with progress as advance:
-        for job, failures, stored in _results(todo, workers):
+        for job, failures, stored in _results(pending, workers):
             results[job.key] = stored
             for failure in failures:
                 logger.debug("%s %s: %s", "/".join(job.key), failure.stage, failure.cause)
@@ -201,20 +201,20 @@ def _run(todo: list[SessionJob], workers: int, show_progress: bool) -> dict[Sess
 
 
 def _results(
-    todo: list[SessionJob], workers: int
+    pending: list[SessionJob], workers: int
 ) -> Iterator[tuple[SessionJob, list[Failure], bool]]:
-    if workers <= 1 or len(todo) <= 1:
-        for job in todo:
+    if workers <= 1 or len(pending) <= 1:
+        for job in pending:
             yield job, *extract_session(job)
         return
-    remaining = list(todo)
+    remaining = list(pending)
     while remaining:
         try:
             for job, result in _in_processes(remaining, workers):
                 remaining.remove(job)
                 yield job, *result
         except BrokenProcessPool:
-            # a recording ended a process: those that were being read are tried one by one
+            # a recording crashed a worker: retry the sessions that may have been running one by one
             for job in remaining[: 2 * workers]:
                 remaining.remove(job)
                 yield job, *_in_single_process(job)
@@ -223,21 +223,21 @@ def _results(
 def _in_processes(
     jobs: list[SessionJob], workers: int
 ) -> Iterator[tuple[SessionJob, tuple[list[Failure], bool]]]:
-    # spawn: MediaPipe and FFmpeg do not survive a fork; children leave Ctrl-C to the parent
+    # spawn: MediaPipe and FFmpeg do not work after a fork. Ctrl-C is handled by the parent
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, initializer=_ignore_interrupt)
-    waiting: dict[Future[tuple[list[Failure], bool]], SessionJob] = {
+    futures: dict[Future[tuple[list[Failure], bool]], SessionJob] = {
         pool.submit(extract_session, job): job for job in jobs
     }
     try:
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
+        for future in as_completed(futures):
+            yield futures[future], future.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _in_single_process(job: SessionJob) -> tuple[list[Failure], bool]:
-    """Extract a session in a separate process; if the process ends, that is a failure."""
+    """Extract a session in a separate process; a crash of the process is a failure."""
     try:
         return next(_in_processes([job], 1))[1]
     except BrokenProcessPool:

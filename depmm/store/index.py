@@ -1,8 +1,8 @@
 """Tables of a store: ``index.parquet`` and ``failures.parquet``.
 
-Both are computed from the session files and from a file ``<session>.<hash>.failed.json`` of each
-session of which something could not be extracted. So processes on several computers need not
-exchange messages, and a table that was lost is complete again after the next run.
+Both are computed from the session files and from the files ``<session>.<hash>.failed.json`` of
+sessions that could not be extracted completely. Therefore processes on several computers do not
+need to communicate, and the next run rebuilds a lost table.
 """
 
 import json
@@ -77,7 +77,7 @@ class Failure:
 
 
 def read_index(store: SessionStore) -> pd.DataFrame:
-    """Read which sessions a store holds with its settings.
+    """Read the index of the sessions that were extracted with the settings of the store.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def read_index(store: SessionStore) -> pd.DataFrame:
 
 
 def read_failures(store: SessionStore) -> pd.DataFrame:
-    """Read what could not be extracted, of all manifests of the store.
+    """Read the failures of all manifests that were extracted into the store.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def read_failures(store: SessionStore) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per failure, with the columns of ``FAILURES``; empty without the table.
+        One row per failure, with the columns of ``FAILURES``; empty if there is no such table.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def read_failures(store: SessionStore) -> pd.DataFrame:
 
 
 def has_failures(store: SessionStore, key: SessionKey) -> bool:
-    """Tell whether a part of a session could not be extracted.
+    """Check whether a part of a session could not be extracted.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def stored_summary(store: SessionStore, key: SessionKey, source_hash: str) -> di
     key : tuple of str
         Corpus, subject and session id.
     source_hash : str
-        Hash of the session's steps and recordings, as they are now.
+        Hash of the current steps and recordings of the session.
 
     Returns
     -------
@@ -195,8 +195,9 @@ def update_tables(
 ) -> pd.DataFrame:
     """Bring ``index.parquet`` and ``failures.parquet`` up to date.
 
-    Rows of other manifests are kept. Of several processes, a slow one may replace a newer index:
-    each reads the sessions again afterwards, and writes again if there are more by then.
+    Rows of other manifests are kept. With several processes, a slow one may overwrite a newer
+    index. Therefore each process reads the sessions again after writing, and repeats the update if
+    they have changed.
 
     Parameters
     ----------
@@ -219,10 +220,10 @@ def update_tables(
         _merge(store, FAILURES, failure_table, source_hashes)
         if single_process:
             return failure_table
-        now = _collect_rows(store, source_hashes)
-        if now == (rows, failures):
+        current = _collect_rows(store, source_hashes)
+        if current == (rows, failures):
             return failure_table
-        rows, failures = now
+        rows, failures = current
 
 
 def _failure_path(store: SessionStore, key: SessionKey) -> str:
@@ -274,11 +275,11 @@ def _merge(
     table: pd.DataFrame,
     source_hashes: Mapping[SessionKey, str],
 ) -> None:
-    """Replace the rows of these sessions; in the index only those of the same settings."""
+    """Replace the rows of the given sessions; in the index, only rows of the same settings."""
     present = _read_table(store, schema)
     if present is not None and source_hashes:
-        these = pd.MultiIndex.from_tuples(list(source_hashes))
-        replaced = pd.MultiIndex.from_frame(present[SESSION_KEY]).isin(these)
+        updated = pd.MultiIndex.from_tuples(list(source_hashes))
+        replaced = pd.MultiIndex.from_frame(present[SESSION_KEY]).isin(updated)
         if "settings_hash" in present:
             replaced &= present["settings_hash"] == store.settings_hash
         others = present[~replaced]

@@ -1,7 +1,7 @@
-"""Extraction of one session: decode each file once and store what its steps show.
+"""Extract one session: decode each file once and store the parts of its steps.
 
-A step that cannot be read is masked; a session of which nothing can be read is not stored. Both are
-returned as failures.
+A step that cannot be read is masked; a session from which nothing can be read is not stored. Both
+are returned as failures.
 """
 
 import functools
@@ -47,9 +47,9 @@ class SessionJob:
     source_hash : str
         Hash of the steps and of the sizes of the files.
     landmarker : Path or None
-        MediaPipe face model; None where no face has to be found.
+        MediaPipe face model; None if no faces have to be detected.
     decoder : callable or None
-        Reads sound in place of ``depmm.media.audio.decode_audio``.
+        Replaces ``depmm.media.audio.decode_audio``.
     allow_pickle : bool
         Whether pickled ``.npy`` features are read, which runs code from the file.
     """
@@ -66,7 +66,7 @@ class SessionJob:
     allow_pickle: bool
 
     def windows(self, steps: Sequence[int]) -> list[Window]:
-        """Give start and end of some steps.
+        """Return start and end of some steps.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class SessionJob:
         ]
 
     def files(self, modality: str) -> dict[str, list[int]]:
-        """Group the steps by the file that shows them.
+        """Group the steps by the file of a modality.
 
         Parameters
         ----------
@@ -94,7 +94,7 @@ class SessionJob:
         Returns
         -------
         dict of str to list of int
-            File to the indices of its steps.
+            File -> indices of its steps.
         """
         files: dict[str, list[int]] = {}
         for index, step in enumerate(self.steps):
@@ -132,9 +132,9 @@ def extract_session(job: SessionJob) -> tuple[list[Failure], bool]:
                     else:
                         n_faces, errors = _extract_faces(job, file, steps, writer, ranges)
                         n_frames_with_face += n_faces
-                except OSError:  # the disk is full or gone: that is no fault of the recording
+                except OSError:  # for example a full disk, which is not a fault of the recording
                     raise
-                except Exception as error:  # nothing of a damaged file is trusted
+                except Exception as error:  # discard everything from a damaged file
                     writer.rewind(before)
                     ranges[steps] = 0
                     errors = [as_media_error(file, error)]
@@ -145,8 +145,10 @@ def extract_session(job: SessionJob) -> tuple[list[Failure], bool]:
                 if modality == "face":
                     writer.append("face.jpeg_offset", np.array([writer.rows("face.jpeg")]))
         windows = job.windows(range(len(job.steps)))
-        streams, broken = extract_streams(job.root, job.streams, windows, writer, job.allow_pickle)
-        failures += [Failure.from_error(job.key, *failure) for failure in broken]
+        streams, stream_failures = extract_streams(
+            job.root, job.streams, windows, writer, job.allow_pickle
+        )
+        failures += [Failure.from_error(job.key, *failure) for failure in stream_failures]
         has_media = writer.rows("audio.step_samples") + writer.rows("face.step_frames") > 0
         stored = has_media or bool(streams)
         if stored:
@@ -167,7 +169,7 @@ def extract_session(job: SessionJob) -> tuple[list[Failure], bool]:
 def _extract_audio(
     job: SessionJob, file: str, steps: list[int], writer: SessionWriter, ranges: np.ndarray
 ) -> list[MediaError]:
-    """Decode a file once and store the sound of its steps; return what is wrong with steps."""
+    """Decode a file once and store the sound of its steps; return the errors of steps."""
     from depmm.media.audio import decode_audio
     from depmm.media.voice_activity import speech_segments
 
@@ -180,9 +182,9 @@ def _extract_audio(
     for position, samples in _cut(blocks, start_s, windows):
         step = steps[position]
         if len(samples) == 0:
-            errors.append(_starts_after_end(job, file, step, "sound"))
+            errors.append(_step_after_end_error(job, file, step, "sound"))
             continue
-        # a recording of 16 bits at 16 kHz is stored bit by bit
+        # samples of a 16-bit recording at 16 kHz are stored without a change
         integers = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
         end = writer.append("audio.waveform", integers)
         ranges[step] = end - len(samples), end
@@ -193,7 +195,7 @@ def _extract_audio(
     return errors
 
 
-def _starts_after_end(job: SessionJob, file: str, step: int, signal: str) -> MediaError:
+def _step_after_end_error(job: SessionJob, file: str, step: int, signal: str) -> MediaError:
     start_s = job.steps[step]["start_s"]
     return MediaError(
         file,
@@ -207,21 +209,21 @@ def _starts_after_end(job: SessionJob, file: str, step: int, signal: str) -> Med
 def _cut(
     blocks: Iterator[np.ndarray], start_s: float, windows: list[Window]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Cut windows out of sound that starts at ``start_s``; only open windows are held."""
+    """Cut windows out of sound that starts at ``start_s``; only open windows are in memory."""
     first = [round((start - start_s) * SAMPLE_RATE) for start, _ in windows]
     last = [np.inf if end == np.inf else round((end - start_s) * SAMPLE_RATE) for _, end in windows]
-    held: dict[int, list[np.ndarray]] = {position: [] for position in range(len(windows))}
+    open_windows: dict[int, list[np.ndarray]] = {position: [] for position in range(len(windows))}
     offset = 0
     for block in blocks:
-        for position, parts in held.items():
+        for position, parts in open_windows.items():
             begin = max(first[position] - offset, 0)
             stop = min(last[position] - offset, len(block))
             if begin < stop:
                 parts.append(block[int(begin) : int(stop)])
         offset += len(block)
-        for position in [p for p in held if last[p] <= offset]:
-            yield position, np.concatenate(held.pop(position) or [np.zeros(0, np.float32)])
-    for position, parts in held.items():  # the recording ended inside these
+        for position in [p for p in open_windows if last[p] <= offset]:
+            yield position, np.concatenate(open_windows.pop(position) or [np.zeros(0, np.float32)])
+    for position, parts in open_windows.items():  # the recording ended inside these windows
         yield position, np.concatenate(parts or [np.zeros(0, np.float32)])
 
 
@@ -252,7 +254,7 @@ class _FrameWriter:
 def _extract_faces(
     job: SessionJob, file: str, steps: list[int], writer: SessionWriter, ranges: np.ndarray
 ) -> tuple[int, list[MediaError]]:
-    """Decode a video once and store the crops of its steps; return how many, and errors."""
+    """Decode a video once and store the crops of its steps; return their number and errors."""
     from depmm.media.face_alignment import aligned_crop
     from depmm.media.video import decode_frames
 
@@ -266,7 +268,7 @@ def _extract_faces(
             crops.append(time_s, aligned_crop(frame), 1.0)
     else:
         assert job.landmarker is not None
-        tracker = _tracker(job.landmarker, settings.min_confidence)
+        tracker = _create_tracker(job.landmarker, settings.min_confidence)
         for time_s, frame in frames:
             face = tracker.track(time_s, frame)
             crops.append(time_s, face.crop if face.detected else None, face.confidence)
@@ -286,12 +288,12 @@ def _extract_faces(
         # a timestamp that equals the start up to rounding belongs to the step
         ranges[step] = before + np.searchsorted(clock, [start - 1e-6, end - 1e-6])
     empty = [step for step in steps if ranges[step][0] == ranges[step][1]]
-    return crops.n_faces, [_starts_after_end(job, file, step, "video") for step in empty]
+    return crops.n_faces, [_step_after_end_error(job, file, step, "video") for step in empty]
 
 
 @functools.cache
-def _tracker(landmarker: Path, min_confidence: float) -> "FaceTracker":
-    """Open one tracker per worker: that costs more than a short video, and it has no state."""
+def _create_tracker(landmarker: Path, min_confidence: float) -> "FaceTracker":
+    """Create one tracker per process: creating it takes longer than a short video."""
     from depmm.media.faces import FaceTracker
 
     return FaceTracker(landmarker, min_confidence)

@@ -11,14 +11,14 @@ face.jpeg            (bytes,) uint8    aligned 224 x 224 crops, one JPEG after t
 face.jpeg_offset     (T + 1,) int64    where each JPEG starts (equal: no face in the frame)
 face.time_s          (T,) float64      seconds in the recording
 face.step_frames     (L, 2) int64      first and end frame of each step (equal: no video)
-face.detected        (T,) bool         a face was found with enough confidence
+face.detected        (T,) bool         a face was detected with enough confidence
 face.confidence      (T,) float32      score of the detection, 1 for aligned recordings
 face.landmarks       (T, 478, 3)       float32, pixels of the frame; only if faces were tracked
 face.blendshapes     (T, 52)           float32, likewise
 face.pose            (T, 4, 4)         float32, likewise
-feature.N.values     (T, F) float32    rows of the feature stream N; NaN: not valid
+feature.N.values     (T, F) float32    rows of the feature stream N; NaN: invalid
 feature.N.time_s     (T,) float64      seconds in the recording
-feature.N.step_rows  (L, 2) int64      first and end row of each step (equal: none)
+feature.N.step_rows  (L, 2) int64      first and end row of each step (equal: no row)
 ===================  ================  =====================================================
 
 The header also holds a summary, JSON under the key ``depmm``: ``n_steps``, ``step_start_s``,
@@ -60,9 +60,9 @@ class SessionReader:
     names : set of str
         Names of the tensors.
     step_samples : ndarray of int64, shape (L, 2)
-        As in the table above; only with sound.
+        As in the table of the module docstring; only with sound.
     step_frames : ndarray of int64, shape (L, 2)
-        As in the table above; only with video.
+        As in the table of the module docstring; only with video.
 
     Raises
     ------
@@ -100,7 +100,7 @@ class SessionReader:
         Parameters
         ----------
         name : str
-            A name of the table above.
+            Name of the tensor, see the table in the module docstring.
 
         Returns
         -------
@@ -158,12 +158,12 @@ class SessionReader:
         of_step = self.read_tensor("audio.speech_step") == step
         start_s = self.summary["step_start_s"][step]
         speech = (self.read_tensor("audio.speech")[of_step] - start_s) * SAMPLE_RATE
-        # hours after the start of a recording, float32 seconds are a few samples off
+        # hours after the start of a recording, float32 seconds are inexact by a few samples
         samples: np.ndarray = np.round(speech).clip(0).astype(np.int64)
         return samples
 
     def step_rows(self, stream: str) -> np.ndarray:
-        """Give the rows of each step in a feature stream.
+        """Return the rows of each step in a feature stream.
 
         Parameters
         ----------
@@ -193,12 +193,12 @@ class SessionReader:
         Returns
         -------
         ndarray of float32, shape (T, F)
-            The rows; NaN where not valid.
+            The rows; invalid values are NaN.
         """
         return self._read_rows(f"feature.{stream}.values", first, end)
 
     def face_frames(self, step: int) -> np.ndarray:
-        """Give the indices of the frames of a step that show a face.
+        """Return the indices of the frames of a step that show a face.
 
         Parameters
         ----------
@@ -252,7 +252,7 @@ class SessionReader:
         Raises
         ------
         StoreError
-            If the recording was aligned before, so that faces were not tracked.
+            If the recording consists of aligned faces, which are not tracked.
         """
         from depmm.media.face_alignment import crop_landmarks
 
@@ -265,9 +265,9 @@ class SessionReader:
 
 
 class SessionWriter:
-    """Write the tensors of a session as they come, so that memory does not grow with its length.
+    """Write the tensors of a session in parts, so that memory does not grow with its length.
 
-    Each tensor grows in a temporary file of its own, and :meth:`save` joins the files. (The
+    Each tensor is written to a separate temporary file, and :meth:`save` joins the files. (The
     ``safetensors`` library needs all tensors in memory at once; its format does not.)
     """
 
@@ -297,12 +297,12 @@ class SessionWriter:
         name : str
             Name of the tensor.
         rows : ndarray, shape (N, ...)
-            The rows, of the type and shape of the earlier ones.
+            The rows, with the same type and shape as earlier rows.
 
         Returns
         -------
         int
-            Number of rows of the tensor now.
+            New number of rows of the tensor.
         """
         rows = np.ascontiguousarray(rows)
         row_type = (rows.dtype.name, rows.shape[1:])
@@ -331,7 +331,7 @@ class SessionWriter:
         return self._rows.get(name, 0)
 
     def mark(self) -> dict[str, int]:
-        """Remember the lengths of all tensors for :meth:`rewind`.
+        """Return the lengths of all tensors, for :meth:`rewind`.
 
         Returns
         -------
@@ -368,11 +368,11 @@ class SessionWriter:
         Returns
         -------
         Path
-            A local file, which is removed when the writer is closed.
+            A local file, which is deleted when the writer is closed.
         """
         header: dict[str, Any] = {"__metadata__": {"depmm": json.dumps(summary, sort_keys=True)}}
         offset = 0
-        # widest type first, as the library writes it: then every tensor is aligned
+        # widest type first, like the library, so that every tensor is aligned
         order = sorted(
             self._files, key=lambda name: (-np.dtype(self._row_types[name][0]).itemsize, name)
         )

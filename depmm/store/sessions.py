@@ -1,7 +1,7 @@
 """A store of sessions: one file per session, written once.
 
-The name of a file contains a hash of the extraction settings. So sessions that were extracted with
-different settings can be in the same folder, and none is read in place of another.
+The name of a file contains a hash of the extraction settings, so that sessions that were extracted
+with different settings can share a folder.
 """
 
 import hashlib
@@ -56,7 +56,7 @@ class SessionStore:
     filesystem : fsspec.AbstractFileSystem
         The file system.
     root : str
-        The folder in the file system.
+        Path of the folder in the file system.
     settings_hash : str
         Hash of the settings.
     """
@@ -68,7 +68,7 @@ class SessionStore:
         self.settings_hash = settings_hash(settings)
 
     def path(self, corpus: str, subject: str, session: str) -> str:
-        """Give the path of a session in the file system.
+        """Return the path of a session in the file system.
 
         Parameters
         ----------
@@ -83,7 +83,7 @@ class SessionStore:
         return f"{self.root}/{corpus}/{subject}/{session}.{self.settings_hash}.safetensors"
 
     def has(self, corpus: str, subject: str, session: str) -> bool:
-        """Tell whether a session was extracted with the settings.
+        """Check whether a session was extracted with the settings.
 
         Parameters
         ----------
@@ -158,7 +158,7 @@ class SessionStore:
             summary: dict[str, Any] = json.loads(header.pop("__metadata__")["depmm"])
             size = 8 + length + max(entry["data_offsets"][1] for entry in header.values())
             if self.filesystem.size(path) != size:
-                raise ValueError(f"it should have {size} bytes")
+                raise ValueError(f"the file size is not {size} bytes")
         except (OSError, KeyError, ValueError, TypeError, struct.error) as error:
             raise damaged_file(path, error) from None
         return summary
@@ -166,20 +166,20 @@ class SessionStore:
     def put(self, local: Path, path: str) -> None:
         """Move a complete local file into the store.
 
-        Other processes see the old file or the complete new one.
+        Other processes read either the old file or the complete new one.
 
         Parameters
         ----------
         local : Path
-            The file; it does not exist afterwards.
+            The file, which is moved.
         path : str
-            Its path in the file system of the store.
+            Target path in the file system of the store.
         """
         self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
         if self._is_local:
             with replacing(Path(path)) as temporary:
                 shutil.move(local, temporary)
-        else:  # object stores show an upload when it is complete
+        else:  # in object stores, an upload is visible only when it is complete
             self.filesystem.put_file(str(local), path)
             local.unlink()
 
@@ -189,9 +189,9 @@ class SessionStore:
         Parameters
         ----------
         text : str
-            Its content.
+            Content of the file.
         path : str
-            Its path in the file system of the store.
+            Target path in the file system of the store.
         """
         self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
         if self._is_local:

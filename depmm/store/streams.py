@@ -1,4 +1,4 @@
-"""Feature streams of a session: the rows of each step, cut by their times."""
+"""Extract the feature streams of a session: select the rows of each step by their times."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -60,9 +60,9 @@ def extract_streams(
                     root, path, name, reader, steps, windows, writer, ranges, summary, allow_pickle
                 )
                 failures += [(name, path, error) for error in empty]
-            except OSError:  # the disk is full or gone: that is no fault of the file
+            except OSError:  # for example a full disk, which is not a fault of the file
                 raise
-            except Exception as error:  # nothing of a damaged file is trusted
+            except Exception as error:  # discard everything from a damaged file
                 writer.rewind(before)
                 ranges[steps] = 0
                 failures.append((name, path, as_media_error(path, error)))
@@ -93,7 +93,7 @@ def _extract_file(
         if earlier and earlier != summary:
             raise MediaError(
                 path,
-                f"its columns are not those of {name} in an earlier file of the session.",
+                f"its columns differ from those of {name} in an earlier file of the session.",
                 "Export both files with the same columns.",
             )
         step = steps[position]
@@ -117,14 +117,15 @@ def _extract_file(
 def cut_rows(
     blocks: Iterator[tuple[np.ndarray, np.ndarray]], windows: list[Window]
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Cut the rows of windows out of blocks with rising times; only open windows are held.
+    """Select the rows of windows from blocks in order of time.
 
     Parameters
     ----------
     blocks : iterator of tuple of ndarray, shapes (T,) and (T, F)
         Times in seconds, and rows.
     windows : list of tuple of float
-        Start and end in seconds. A row belongs to a window if ``start <= time < end``.
+        Start and end in seconds. A row belongs to a window if ``start <= time < end``. Only rows of
+        windows that have not ended are in memory.
 
     Yields
     ------
@@ -135,23 +136,24 @@ def cut_rows(
     rows : ndarray, shape (N, F)
         The rows of the window.
     """
-    held: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {n: [] for n in range(len(windows))}
+    open_windows: dict[int, list[tuple[np.ndarray, np.ndarray]]]
+    open_windows = {index: [] for index in range(len(windows))}
     values = np.zeros((0, 0), np.float32)
     for times, values in blocks:
-        for index in list(held):
+        for index in list(open_windows):
             first, last = np.searchsorted(times, windows[index])
             if first < last:
-                held[index].append((times[first:last], values[first:last]))
+                open_windows[index].append((times[first:last], values[first:last]))
             if windows[index][1] <= times[-1]:
-                yield index, *_concatenate(held.pop(index), values)
-    for index, parts in held.items():  # the file ended inside these
+                yield index, *_concatenate(open_windows.pop(index), values)
+    for index, parts in open_windows.items():  # the file ended inside these windows
         yield index, *_concatenate(parts, values)
 
 
 def _concatenate(
-    parts: list[tuple[np.ndarray, np.ndarray]], like: np.ndarray
+    parts: list[tuple[np.ndarray, np.ndarray]], template: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     if not parts:
-        return np.zeros(0), like[:0]
+        return np.zeros(0), template[:0]
     times, rows = zip(*parts, strict=True)
     return np.concatenate(times), np.concatenate(rows)

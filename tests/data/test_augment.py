@@ -8,20 +8,21 @@ from depmm.config import AugmentConfig
 from depmm.data.augment import Augmentation, draw_augmentation
 
 
-def test_the_only_modality_is_never_hidden():
+def test_the_only_modality_is_never_dropped():
     settings = AugmentConfig(modality_dropout=0.9, keep_steps=0.1)
     both = {"audio": np.array([True, False, True]), "face": np.array([False, True, False])}
     audio_only = {"audio": np.array([False, True, False]), "face": np.zeros(3, bool)}
-    hidden = set()
+    dropped = set()
     for seed in range(200):
         augmentation = draw_augmentation(settings, both, np.random.default_rng(seed))
-        hidden.add(augmentation.hidden)
-        shown = [steps for name, steps in both.items() if name not in augmentation.hidden]
-        assert (np.any(shown, axis=0) & augmentation.kept).any()
+        dropped.add(augmentation.dropped_modalities)
+        dropped_now = augmentation.dropped_modalities
+        remaining = [steps for name, steps in both.items() if name not in dropped_now]
+        assert (np.any(remaining, axis=0) & augmentation.step_mask).any()
         single = draw_augmentation(settings, audio_only, np.random.default_rng(seed))
-        assert single.hidden == frozenset()
-        assert single.kept[1]
-    assert hidden == {frozenset(), frozenset({"audio"}), frozenset({"face"})}
+        assert single.dropped_modalities == frozenset()
+        assert single.step_mask[1]
+    assert dropped == {frozenset(), frozenset({"audio"}), frozenset({"face"})}
 
 
 def test_gain_mirroring_and_noise_have_the_size_of_the_settings(corpus):

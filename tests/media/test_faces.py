@@ -104,6 +104,6 @@ def test_a_damaged_model_or_missing_system_library_is_an_error(
 
 
 def test_log_lines_are_held_back_and_errors_are_not(capfd: pytest.CaptureFixture[str]) -> None:
-    with faces.hold_back_noise():
+    with faces.suppress_mediapipe_log():
         os.write(2, b"W0000 00:00:1.2 3 x.cc:4] a warning\nE0000 00:00:1.2 3 x.cc:4] an error\n")
     assert capfd.readouterr().err == "E0000 00:00:1.2 3 x.cc:4] an error\n"

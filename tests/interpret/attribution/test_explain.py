@@ -12,11 +12,11 @@ from depmm.interpret.attribution.explain import COMPUTE, explain, explain_sessio
 from depmm.interpret.attribution.methods import GRAD_CAM, ON_REQUEST, REQUESTABLE, STEP_METHODS
 from depmm.interpret.errors import ExplanationError
 from depmm.models.fusion.dep_former.sparse_attention import count_selected_queries
-from depmm.schemas.explanations import EXPLANATIONS, SESSION
+from depmm.schemas.explanations import EXPLANATIONS, PREDICTION_KEY
 
 MEAN_POOL = "model.fusion={kind: mean_pool, dropout: 0.0}"
 UNIMODAL = ("data.modalities=[audio]", "model.encoders.face=null")
-KEY = [column.name for column in SESSION]
+KEY = [column.name for column in PREDICTION_KEY]
 
 
 def explain_untrained(
