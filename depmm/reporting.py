@@ -1,4 +1,4 @@
-"""Evaluate runs, or predictions of any program, and write their reports."""
+"""Evaluation and comparison of runs, or of predictions of any program, with reports."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,8 +34,8 @@ def evaluate(
         Folder of a run or of a cross-validation, file of a predictions table (.parquet or .csv),
         the table itself, or several folders and files, which are compared.
     out : Path or str, optional
-        Folder of the report; default: the folder of the run. Several runs need one. Without it, no
-        file is written for a DataFrame.
+        Folder of the report; default: the folder of the run. It is required for several runs. For a
+        DataFrame, no file is written if it is None.
     unit : {"session", "subject"}, default "session"
         Unit of every metric. For ``"subject"``, the predictions of the sessions of a subject are
         averaged.
@@ -73,7 +73,7 @@ def evaluate(
         return _evaluate_run(read_run(paths[0]), folder, unit)
     if folder is None:
         raise EvaluationError(
-            "Several runs have one report, whose folder is not given.",
+            "The comparison of several runs needs a folder for its report.",
             setting="out",
             remedy="Give it with --out FOLDER.",
         )
@@ -134,12 +134,12 @@ def _compare_runs(
 
     runs = [read_run(path) for path in paths]
     names = [run.name for run in runs]
-    if len(set(names)) < len(names):  # of different folders, or .csv and .parquet
+    if len(set(names)) < len(names):  # equal names in different folders, or .csv and .parquet
         names = list(map(str, paths))
     for name in names:
         if names.count(name) > 1:
             raise EvaluationError(
-                f"{name} is given twice, and a run cannot be compared with itself.",
+                f"{name} is given twice; a run cannot be compared with itself.",
                 file=name,
                 remedy="Give each run once.",
             )

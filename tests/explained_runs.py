@@ -57,9 +57,9 @@ def write_run(folder: Path, tables: dict[str, pd.DataFrame]) -> Path:
     return folder
 
 
-def make_answer() -> pd.DataFrame:
-    """Make an answer with intervals, missing and infinite values, and difficult words."""
-    answer = pd.DataFrame(
+def make_result() -> pd.DataFrame:
+    """Make a result with intervals, missing and infinite values, and difficult words."""
+    result = pd.DataFrame(
         {
             "word": ["grief", "悲伤", "$x_", "a<b"],
             "valence": ["negative", None, "neutral", "neutral"],
@@ -69,5 +69,5 @@ def make_answer() -> pd.DataFrame:
             "q": [0.01, np.nan, 0.4, 0.9],
         }
     )
-    answer.attrs["title"] = "a title"
-    return answer
+    result.attrs["title"] = "a title"
+    return result

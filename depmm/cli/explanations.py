@@ -1,4 +1,4 @@
-"""Commands that explain a run and answer questions about it."""
+"""Commands that explain a run and result questions about it."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -63,25 +63,25 @@ def ask(
     """
     from depmm.interpret.query.ask import ask as answer_question
     from depmm.interpret.query.ask import describe_questions, parse_options
-    from depmm.interpret.query.output import choose_format, format_answer, write_answer
+    from depmm.interpret.query.output import choose_format, format_result, write_result
     from depmm.interpret.query.sql import run_sql
 
     if question is not None and sql is not None:
         raise typer.BadParameter("give either a question or --sql", param_hint="--sql")
     chosen = choose_format(form, out, run)
     if question is not None:
-        answer = answer_question(run, question, **parse_options(question, options or []))
+        result = answer_question(run, question, **parse_options(question, options or []))
     elif sql is not None:
-        answer = run_sql(run, sql)
+        result = run_sql(run, sql)
     else:
         raise ValueError(
             f"no question given. Questions, with their options:\n{describe_questions()}"
         )
-    notes = answer.attrs.get("notes", [])
+    notes = result.attrs.get("notes", [])
     if out is None:
-        typer.echo(format_answer(answer, chosen), nl=False)
+        typer.echo(format_result(result, chosen), nl=False)
     else:
-        notes = [*notes, *write_answer(answer, chosen, out)]
-        typer.echo(f"{out}: {len(answer)} rows")
+        notes = [*notes, *write_result(result, chosen, out)]
+        typer.echo(f"{out}: {len(result)} rows")
     for note in notes:
         typer.echo(note, err=True)

@@ -10,8 +10,8 @@ no labelled train rows), never from the tested rows:
 - ``even_odds``: the probability 0.5;
 - ``constant_mean``: the mean score.
 
-For a binary table of tested rows only, the baselines that need no training are used: one class for
-all sessions, and the probability 0.5.
+A binary table with tested rows only is compared with the baselines that need no training: one class
+for all sessions, and the probability 0.5.
 
 Constants that differ between folds are *negatively* correlated with the labels: a fold whose tested
 subjects are positive has fewer positives to train on. Pooled over folds, the majority class can
@@ -42,7 +42,7 @@ BASELINES: dict[str, tuple[PredictionColumn, str]] = {
     "even_odds": ("y_prob", "probability 0.5"),
     "constant_mean": ("score_pred", "constant mean"),
 }
-NO_SOURCE = "none"  # split of the constants of a table of tested rows only
+NO_SOURCE = "none"  # source of the constants if the table has tested rows only
 CHANCE = "chance"  # baseline of a metric with the same value for all constants
 BASELINE_LABELS = {
     CHANCE: "any constant",
@@ -69,8 +69,8 @@ def add_baselines(predictions: pd.DataFrame, target: str) -> pd.DataFrame:
     Raises
     ------
     PredictionTableError
-        If a fold has neither labelled train nor labelled validation rows, although other folds
-        have, or the target is severity.
+        If a fold has neither labelled train nor labelled validation rows; for a binary target,
+        only if another fold has such rows.
     """
     column = "y_true" if target == "binary" else "score"
     if target == "binary" and predictions.loc[predictions["split"] != "test", column].isna().all():
@@ -177,8 +177,8 @@ def compare_with_baselines(
             if column == metric.predicted
             and all(baseline in rows for rows in tested.seeds.values())
         }
-        for baseline, of_baseline in constants.items():
-            baselines.setdefault(baseline, {})[name] = asdict(tested.interval(*of_baseline))
+        for baseline, baseline_values in constants.items():
+            baselines.setdefault(baseline, {})[name] = asdict(tested.interval(*baseline_values))
         if metric.has_baseline:
             baseline, best = _best_baseline(name, constants, values)
             baseline_estimate = tested.interval(*best)
@@ -264,8 +264,8 @@ def _best_baseline(
         return CHANCE, MetricValues(*(np.full_like(part, metric.chance) for part in values))
     sign = -1 if metric.lower_is_better else 1
     quality = {
-        baseline: sign * np.mean(of_baseline.per_seed)
-        for baseline, of_baseline in constants.items()
+        baseline: sign * np.mean(baseline_values.per_seed)
+        for baseline, baseline_values in constants.items()
     }
     best = max(quality, key=lambda baseline: np.nan_to_num(quality[baseline], nan=-np.inf))
     return best, constants[best]

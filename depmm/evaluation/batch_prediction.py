@@ -13,7 +13,7 @@ from depmm.config import Experiment
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData
-from depmm.evaluation.covariates import COVARIATES, NUMBERS
+from depmm.evaluation.covariates import COVARIATES, NUMERIC_COVARIATES
 from depmm.schemas.predictions import PREDICTIONS
 
 
@@ -27,11 +27,11 @@ def predict_sessions(
     n_processes: int = 1,
     n_gate_samples: int = 0,
 ) -> pd.DataFrame:
-    """Predict the share of some sessions that belongs to this process.
+    """Predict the sessions that are assigned to this process.
 
-    With ``n_gate_samples`` of 2 or more each session is also predicted that often with sampled
-    gates (Bernoulli fusion), with a seed of its own (``session_seed``). The prediction remains the
-    expectation; the standard deviation of the samples is added.
+    If ``n_gate_samples`` is at least 2, each session is also predicted that many times with sampled
+    gates (Bernoulli fusion); the seed depends on the session only (``session_seed``). The
+    prediction remains the expectation, and the standard deviation of the samples is added.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def predict_sessions(
     dataset : SessionDataset
         The sessions; training augmentation is not applied.
     indices : sequence of int
-        Indices of the sessions in the dataset.
+        Indices of the sessions of all processes in the dataset.
     batch_size : int
         Sessions per forward pass; it has no effect on a prediction.
     rank : int, default 0
@@ -53,8 +53,8 @@ def predict_sessions(
     Returns
     -------
     DataFrame
-        Columns ``index``, ``prediction`` (probability or score), ``logits`` (input of the head)
-        and, if gates were sampled, ``gate_std``.
+        Columns ``index``, ``prediction`` (probability or score), ``logits`` (model output before
+        the head maps it to a prediction) and, if gates were sampled, ``gate_std``.
     """
     was_training = model.training
     model.eval()
@@ -77,7 +77,7 @@ def predict_sessions(
             }
         )
         if sampled is not None:
-            # relative to the first sample: equal samples, of gates that are 0 or 1, give exactly 0
+            # relative to the first sample: equal samples (gates of 0 or 1) then give exactly 0
             offset = (sampled - sampled[:1]).double()
             table["gate_std"] = offset.std(dim=0).cpu().numpy()
         rows.append(table)
@@ -129,7 +129,9 @@ def prediction_table(config: Experiment, data: ExperimentData, table: pd.DataFra
     missing = pd.Series(np.nan, sessions.index)
     gate_std = {"gate_std": table["gate_std"].to_numpy()} if "gate_std" in table else {}
     covariates = {
-        name: sessions[name].astype("float64") if name in (*NUMBERS, "age") else sessions[name]
+        name: sessions[name].astype("float64")
+        if name in (*NUMERIC_COVARIATES, "age")
+        else sessions[name]
         for name in COVARIATES
         if name in sessions
         and name != config.target.column

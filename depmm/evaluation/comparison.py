@@ -1,9 +1,9 @@
 """Pairwise comparison of runs on the same sessions, with corrected paired tests.
 
 The unit of every test is the subject, ``(corpus, subject)``: sessions of a subject are exchanged
-together and resampled together. The permutation test and the paired bootstrap hold for every
-metric. Both ask whether *these trained models* differ on other subjects, not whether one *way of
-training* is better, for which several trainings are needed.
+together and resampled together. The permutation test and the paired bootstrap are valid for every
+metric. Both test whether *these trained models* differ on other subjects of the population. Whether
+one *training method* is better than another cannot be tested with one training of each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ Adjustment = Literal["holm", "benjamini_hochberg"]
 
 
 class PairingError(DepmmError):
-    """Runs that cannot be compared because they were not tested on the same sessions."""
+    """Runs that cannot be compared, for example because they tested other sessions."""
 
 
 def compare_runs(
@@ -45,8 +45,8 @@ def compare_runs(
     Parameters
     ----------
     runs : dict of str to DataFrame
-        Name and predictions of each run (see ``check_predictions``), of the same sessions and
-        seeds.
+        Predictions of each run by its name (see ``check_predictions``); all runs have the same
+        sessions and seeds.
     metrics : sequence of str
         Metrics, keys of ``METRICS``.
     n_bootstrap : int, default 2000
@@ -70,8 +70,8 @@ def compare_runs(
     Raises
     ------
     PairingError
-        If the runs have other sessions, labels or seeds, a column of a metric is missing, there
-        are fewer than two runs, or a metric is unknown.
+        If the runs differ in sessions, labels or seeds, a column that a metric needs is missing,
+        there are fewer than two runs, or a metric is unknown.
     """
     if len(runs) < 2:
         raise PairingError(
@@ -93,7 +93,7 @@ def compare_runs(
     subjects = sessions.groupby(SUBJECT_KEY).ngroup().to_numpy()
     rows: list[dict[str, Any]] = []
     for metric in metrics:
-        values = {name: of_run.values(metric) for name, of_run in tested.items()}
+        values = {name: resampled.values(metric) for name, resampled in tested.items()}
         measured = sessions[METRICS[metric].measured].to_numpy(float)
         for a, b in combinations(tested, 2):
             pairs = zip(values[a], values[b], strict=True)
@@ -153,8 +153,8 @@ def _check_pair(
                 _check_values(metric, reference, a, rows, label)
     if not np.array_equal(tested_a.weights, tested_b.weights):
         raise PairingError(
-            f"y_true of {a} and {b} differ, or one has none, so that subjects cannot be resampled "
-            "in pairs. Give both the same y_true, or drop it from both.",
+            f"y_true differs between {a} and {b}, or one of them has no y_true; subjects cannot be "
+            "resampled in pairs. Use the same y_true in both, or drop it from both.",
             column="y_true",
         )
 
@@ -181,8 +181,8 @@ def _check_values(
     predicted, measured = METRICS[metric].predicted, METRICS[metric].measured
     if predicted not in rows or rows[predicted].isna().any():
         raise PairingError(
-            f"{label}: {metric} needs {predicted!r} of every tested session. Leave the metric out, "
-            "or add the column.",
+            f"{label}: {metric} needs a value of {predicted!r} for every tested session. Leave the "
+            "metric out, or fill the column.",
             column=predicted,
         )
     differs = rows[measured] != reference[measured]

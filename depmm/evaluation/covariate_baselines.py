@@ -1,19 +1,20 @@
 """Covariate baselines: models of gender and age, of duration, or of the interviewer alone.
 
-Recordings of depressed participants differ from others in ways that are not depression: length,
-interviewer, gender and age. A model that detects only these has not learned anything about
-depression, but is better than a constant (E-DAIC test set: 8 of 13 women are positive, 9 of 43
-men). If a model is not shown to be better than such a baseline, the report states it.
+Recordings of depressed participants may differ from others in length, interviewer, gender and age.
+A model that detects only such differences has not learned anything about depression, but is better
+than a constant (E-DAIC test set: 8 of 13 women and 9 of 43 men are positive). The report contains a
+warning if a model is not shown to be better than such a baseline.
 
-Each (fold, seed) has its own baselines, fitted on its *train* rows (on its validation rows where
-the table has no labelled train rows), never on the tested rows: logistic regression with balanced
-classes and the threshold 0.5, or ridge regression of the score, both with scikit-learn's default
-penalty. Numbers are standardised; a missing one is replaced by the median, with an indicator
-column. Categories are one-hot encoded; one that is not in the train rows has zeros.
+The baselines of each (fold, seed) are fitted on its *train* rows (on its validation rows where the
+table has no labelled train rows), never on the tested rows. They are a logistic regression with
+balanced class weights and the threshold 0.5, or a ridge regression of the score, both with
+scikit-learn's default penalty. Numeric covariates are standardised; missing values are replaced by
+the median and marked in an indicator column. Categories are one-hot encoded; a category that does
+not occur in the rows to fit on is encoded as zeros.
 
-Baselines vary between folds, so that pooled over folds, and especially when single subjects are
-left out, an uninformative baseline can be below chance. The baseline of a verdict therefore remains
-the best constant (``baselines``).
+A fitted baseline differs between folds. Pooled over folds, an uninformative baseline can therefore
+be below chance, especially if single subjects are left out. The verdict about a metric therefore
+uses the best constant (``baselines``) as baseline.
 """
 
 from dataclasses import asdict
@@ -40,8 +41,8 @@ COVARIATE_BASELINES: dict[str, tuple[str, ...]] = {
 UNKNOWN = "not known"
 
 
-class _NotPossible(ValueError):
-    """A baseline that these predictions do not allow, and why."""
+class _UnavailableError(ValueError):
+    """A baseline cannot be fitted to these predictions; the message is the reason."""
 
 
 def add_covariate_baselines(
@@ -77,7 +78,7 @@ def add_covariate_baselines(
         try:
             known = _known_columns(predictions, covariates)
             predicted = _fit_and_predict(predictions, target, known)
-        except _NotPossible as reason:
+        except _UnavailableError as reason:
             not_possible[baseline] = str(reason)
             continue
         columns[baseline] = [str(name) for name in known]
@@ -90,16 +91,16 @@ def add_covariate_baselines(
 
 
 def _known_columns(predictions: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Select the columns that are known for some tested session, in the form of a regressor."""
+    """Select the columns with a value for any tested session; durations are in logarithms."""
     present = [name for name in columns if name in predictions]
     if not present:
-        raise _NotPossible(f"the predictions have no column {' or '.join(columns)}")
+        raise _UnavailableError(f"the predictions have no column {' or '.join(columns)}")
     tested = predictions["split"] == "test"
     known = predictions[[name for name in present if predictions.loc[tested, name].notna().any()]]
     if known.empty:
-        raise _NotPossible(f"{' and '.join(present)} of every tested session: {UNKNOWN}")
+        raise _UnavailableError(f"{' and '.join(present)} of every tested session: {UNKNOWN}")
     if "duration_s" in known:
-        # on a log scale a factor of two has the same effect from seconds to hours
+        # on a log scale, doubling the duration has the same effect for seconds and for hours
         seconds = known["duration_s"]
         known = known.assign(duration_s=np.log(seconds.where(seconds > 0)))
     return known
@@ -110,15 +111,15 @@ def _fit_and_predict(predictions: pd.DataFrame, target: str, known: pd.DataFrame
     column = "y_true" if target == "binary" else "score"
     measured = predictions[column].to_numpy(dtype=float, na_value=np.nan)
     if predictions.loc[predictions["split"] != "test", column].isna().all():
-        raise _NotPossible("no train or validation rows to fit on")
+        raise _UnavailableError("no train or validation rows to fit on")
     predicted = np.full(len(predictions), np.nan)
     for rows, to_fit, split in fitting_rows(predictions, column):
         fold, seed = predictions[["fold", "seed"]].iloc[rows[0]]
         where = f"the {split} rows of fold {fold}, seed {seed}"
         if known.iloc[to_fit].isna().all(axis=None):
-            raise _NotPossible(f"{' and '.join(known.columns)} of {where}: {UNKNOWN}")
+            raise _UnavailableError(f"{' and '.join(known.columns)} of {where}: {UNKNOWN}")
         if target == "binary" and len(np.unique(measured[to_fit])) < 2:
-            raise _NotPossible(f"{where} have one class only")
+            raise _UnavailableError(f"{where} have one class only")
         fitted = np.isin(rows, to_fit)
         table = encode(known.iloc[rows], fitted)
         if target == "severity":
@@ -131,16 +132,16 @@ def _fit_and_predict(predictions: pd.DataFrame, target: str, known: pd.DataFrame
 
 
 def encode(known: pd.DataFrame, fitted: NDArray[np.bool_]) -> Array:
-    """Encode covariates as numbers, with the statistics of the rows to fit on.
+    """Encode covariates as a numeric matrix, with the statistics of the rows to fit on.
 
     Equivalent to a ``ColumnTransformer`` of ``SimpleImputer(strategy="median",
     add_indicator=True)`` with ``StandardScaler``, and ``OneHotEncoder(handle_unknown="ignore")``.
-    That takes longer than the fit itself, and a report may need hundreds of fits.
+    These transformers take longer than the fit itself, and a report may need hundreds of fits.
 
     Parameters
     ----------
     known : DataFrame, shape (N, columns)
-        Numbers and categories; missing where unknown.
+        Numeric and categorical covariates; missing where unknown.
     fitted : ndarray of bool, shape (N,)
         Rows to fit on.
 
@@ -149,33 +150,33 @@ def encode(known: pd.DataFrame, fitted: NDArray[np.bool_]) -> Array:
     ndarray, shape (N, K)
         Encoded covariates.
     """
-    numbers: list[NDArray[Any]] = []
-    categories: list[NDArray[Any]] = []
+    numeric: list[NDArray[Any]] = []
+    one_hot: list[NDArray[Any]] = []
     for name in known:
         column = known[name]
         if not is_numeric_dtype(column):
-            names = column.fillna(UNKNOWN).to_numpy(object)
-            categories += [names == category for category in np.unique(names[fitted])]
+            categories = column.fillna(UNKNOWN).to_numpy(object)
+            one_hot += [categories == category for category in np.unique(categories[fitted])]
             continue
-        number = column.to_numpy(float)
-        missing = np.isnan(number)
+        values = column.to_numpy(float)
+        missing = np.isnan(values)
         if missing[fitted].all():
             continue
-        numbers.append(np.where(missing, np.median(number[fitted & ~missing]), number))
+        numeric.append(np.where(missing, np.median(values[fitted & ~missing]), values))
         if missing[fitted].any():
-            numbers.append(missing)
-    if numbers:
-        table = np.stack(numbers, axis=1).astype(float)
-        numbers = list(StandardScaler().fit(table[fitted]).transform(table).T)
-    return np.stack([*numbers, *categories], axis=1).astype(float)
+            numeric.append(missing)
+    if numeric:
+        table = np.stack(numeric, axis=1).astype(float)
+        numeric = list(StandardScaler().fit(table[fitted]).transform(table).T)
+    return np.stack([*numeric, *one_hot], axis=1).astype(float)
 
 
 def compare_with_covariate_baselines(
     tested: ResampledSessions, target: str, columns: dict[str, list[str]]
 ) -> dict[str, Any]:
-    """Evaluate each covariate baseline like the model, and the gain of the model over it.
+    """Evaluate each covariate baseline, and the gain of the model over it.
 
-    Severity bands are left out, as the baselines predict none.
+    Metrics of severity bands are left out, because the baselines do not predict bands.
 
     Parameters
     ----------
@@ -203,11 +204,11 @@ def compare_with_covariate_baselines(
         values = tested.values(name)
         estimate = tested.interval(*values)
         for baseline, entry in baselines.items():
-            of_baseline = tested.values(name, f"{baseline}_{metric.predicted}")
-            interval = tested.interval(*of_baseline)
+            baseline_values = tested.values(name, f"{baseline}_{metric.predicted}")
+            interval = tested.interval(*baseline_values)
             entry["metrics"][name] = {**asdict(interval), "gain": None, "verdict": None}
             if metric.has_baseline:
-                gain = compute_gain(tested, name, values, of_baseline)
+                gain = compute_gain(tested, name, values, baseline_values)
                 label = f"{baseline} only: {', '.join(entry['columns'])}"
                 entry["metrics"][name] |= {
                     "gain": asdict(gain),
@@ -217,7 +218,7 @@ def compare_with_covariate_baselines(
 
 
 def covariate_warnings(baselines: dict[str, Any], target: str) -> list[str]:
-    """List the baselines to which the model is not shown to be superior in every headline metric.
+    """List the baselines that the model is not shown to exceed in every headline metric.
 
     Parameters
     ----------
@@ -236,7 +237,7 @@ def covariate_warnings(baselines: dict[str, Any], target: str) -> list[str]:
         verdicts = [entry["metrics"][name]["verdict"] for name in HEADLINE[target]]
         if texts := [v["text"] for v in verdicts if v["outcome"] not in ("better", "undefined")]:
             notes.append(
-                "Not shown to be better than a model without recordings, of "
-                f"{' and '.join(entry['columns'])} only: {' '.join(texts)}"
+                "The model is not shown to be better than a covariate baseline, which uses "
+                f"{' and '.join(entry['columns'])} but no recording: {' '.join(texts)}"
             )
     return notes

@@ -1,9 +1,9 @@
-"""Checks of a predictions table of any program: columns, values, and rows against each other.
+"""Checks of a predictions table of any program: its columns, its values, and its consistency.
 
-The required columns are ``subject, session, y_true, y_prob``, with one row per tested session.
-Other columns have defaults, which reports list (``describe_defaults``). With ``split``, ``fold``
-and ``seed`` there is one row per session, split, fold and seed; rows of parts of a session are
-duplicates and an error.
+The required columns are ``subject``, ``session``, and ``y_true`` with ``y_prob`` or ``score`` with
+``score_pred``. Other key columns have defaults, which reports list (``describe_defaults``). A table
+has one row per session, split, fold and seed; several rows, for example one per segment of a
+session, are duplicates and an error.
 """
 
 import difflib
@@ -15,11 +15,11 @@ import pandas as pd
 from depmm.corpora.manifest import SESSION_KEY, SPLITS, SUBJECT_KEY
 from depmm.corpora.manifest_rules import MAX_AGE
 from depmm.errors import DepmmError
-from depmm.evaluation.covariates import COVARIATES, NUMBERS, is_number
+from depmm.evaluation.covariates import COVARIATES, NUMERIC_COVARIATES, is_numeric
 
 DEFAULTS: dict[str, Any] = {"corpus": "unnamed", "split": "test", "fold": 0, "seed": 0}
 TARGET_COLUMNS = {"binary": ("y_true", "y_prob"), "severity": ("score", "score_pred")}
-MAX_NAMED = 3  # sessions that a message lists; it counts the others
+MAX_NAMED = 3  # largest number of sessions that a message names; the others are counted
 
 _KEYS = [*SESSION_KEY, "split", "fold", "seed"]
 _VALUES = [name for pair in TARGET_COLUMNS.values() for name in pair]
@@ -60,7 +60,8 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
         Columns subject, session, and ``y_true``, ``y_prob`` (probability of the positive class) or
         ``score``, ``score_pred`` (measured and predicted severity) or both pairs; values may be
         missing outside of the tested rows. Columns corpus, split (train, validation, test), fold
-        and seed are optional, see ``DEFAULTS``; so are ``COVARIATES``. Other columns are kept.
+        and seed are optional, see ``DEFAULTS``; so are ``COVARIATES``. Other columns are not
+        changed.
 
     Returns
     -------
@@ -70,13 +71,15 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     PredictionTableError
-        If there are no rows, a column is missing or misspelt, a value is impossible, ids have mixed
-        types, sessions are tested unequally often, a subject is in two splits of a fold, or rows of
-        a session contradict each other.
+        If the table is empty, a column is missing or misspelt, a value is impossible, ids have
+        mixed types, some sessions are tested more often than others, a subject is in two splits of
+        a fold, or rows of a session contradict each other.
     """
     _check_columns(list(predictions.columns))
     if predictions.empty:
-        raise PredictionTableError("predictions: there are no rows. Give one per tested session.")
+        raise PredictionTableError(
+            "predictions: the table has no rows. Write one row per tested session."
+        )
     missing = {name: value for name, value in DEFAULTS.items() if name not in predictions}
     table = predictions.reset_index(drop=True).assign(**missing)
     for name in _KEYS:
@@ -110,7 +113,7 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_columns(columns: list[str]) -> None:
-    """Check that the columns of a target are there and none is misspelt."""
+    """Check that the columns of a target are present and that no column is misspelt."""
     complete = [target for target, pair in TARGET_COLUMNS.items() if set(pair) <= set(columns)]
     expected = ["subject", "session", *DEFAULTS]
     expected += [name for pair in TARGET_COLUMNS.values() for name in pair if not complete]
@@ -118,11 +121,11 @@ def _check_columns(columns: list[str]) -> None:
     for name in expected:
         if name in columns:
             continue
-        # stricter than errors.closest: another column of the table is a guess, not an error
+        # stricter than errors.closest: a different name is usually a column of another meaning
         if similar := difflib.get_close_matches(_normalised(name), others, n=1, cutoff=0.85):
             raise PredictionTableError(
-                f"predictions: column {name!r} is missing, and there is a column "
-                f"{others[similar[0]]!r}. Rename it if it is meant, or add {name!r}.",
+                f"predictions: column {name!r} is missing, but the table has a column "
+                f"{others[similar[0]]!r}. Rename it to {name!r}, or add {name!r}.",
                 column=name,
                 value=others[similar[0]],
             )
@@ -145,11 +148,11 @@ def _normalised(name: str) -> str:
 
 
 def _as_text(table: pd.DataFrame, name: str) -> pd.Series:
-    """Convert ids to text, if no two different ids become the same."""
+    """Convert ids to text; an error if two different ids could become equal."""
     kinds = table[name].astype(object).map(_id_kind)
     remedy = "An id is text or a whole number: write it as text."
     check_values(table, kinds == "other", name, remedy)
-    remedy = "Text and numbers are mixed, so that 01 could be 1: write all ids as text."
+    remedy = "The column mixes text and numbers, and 01 could be 1: write all ids as text."
     check_values(table, kinds != kinds.iloc[0], name, remedy)
     text = table[name].astype(str)
     remedy = "It is empty, or starts or ends with white space: trim it."
@@ -186,9 +189,9 @@ def _as_numbers(table: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _check_covariates(table: pd.DataFrame) -> None:
-    """Bring covariates into fixed types and check that rows of a session agree."""
+    """Convert covariates to fixed types and check that all rows of a session agree."""
     for name in [name for name in COVARIATES if name in table]:
-        if name in NUMBERS or (name == "age" and is_number(table[name])):
+        if name in NUMERIC_COVARIATES or (name == "age" and is_numeric(table[name])):
             number = pd.to_numeric(table[name], errors="coerce").astype("float64")
             invalid = (number.isna() & table[name].notna()) | (number < 0) | np.isinf(number)
             if name == "age":
@@ -218,8 +221,8 @@ def check_rows(table: pd.DataFrame) -> None:
     Raises
     ------
     PredictionTableError
-        If rows are duplicates, sessions are tested unequally often, seeds test different sessions,
-        a subject is in two splits of a fold, or labels contradict each other.
+        If rows are duplicates, some sessions are tested more often than others, seeds test
+        different sessions, a subject is in two splits of a fold, or labels contradict each other.
     """
     remedy = (
         "The row is a duplicate: keep one row per session, split, fold and seed. Average the "
@@ -229,17 +232,17 @@ def check_rows(table: pd.DataFrame) -> None:
     tested = table[table["split"] == "test"]
     if tested.empty:
         raise PredictionTableError(
-            "predictions: there are no rows of the split test. Add the tested sessions.",
+            "predictions: no row has the split test. Add the tested sessions.",
             column="split",
         )
-    times = tested.groupby([*SESSION_KEY, "seed"])["fold"].transform("size")
-    uneven = times > times.groupby(tested["seed"]).transform("min")
-    again = uneven & tested.duplicated([*SESSION_KEY, "seed"])
+    n_tests = tested.groupby([*SESSION_KEY, "seed"])["fold"].transform("size")
+    uneven = n_tests > n_tests.groupby(tested["seed"]).transform("min")
+    repeated = uneven & tested.duplicated([*SESSION_KEY, "seed"])
     remedy = (
-        "The session is tested in several folds of one seed, more often than others: test all "
-        "equally often, or average first."
+        "The session is tested in more folds of the seed than other sessions: test all sessions "
+        "equally often, or average its predictions first."
     )
-    check_values(table, again.reindex(table.index, fill_value=False), "session", remedy)
+    check_values(table, repeated.reindex(table.index, fill_value=False), "session", remedy)
     _check_seeds(tested)
     first_split = table.groupby([*SUBJECT_KEY, "fold", "seed"])["split"].transform("first")
     remedy = "The subject is also in another split of the fold: split by subject (corpus, subject)."
@@ -250,7 +253,7 @@ def check_rows(table: pd.DataFrame) -> None:
 
 
 def _check_seeds(tested: pd.DataFrame) -> None:
-    """Check that all seeds test the same sessions, so that their mean is over the same subjects."""
+    """Check that all seeds test the same sessions, because metrics are averaged over seeds."""
     sessions = tested.drop_duplicates([*SESSION_KEY, "seed"])
     seeds_of_session = sessions.groupby(SESSION_KEY)["seed"].agg(set)
     seeds = set(tested["seed"])

@@ -1,4 +1,4 @@
-"""Predictions tables: reading, and the columns that metrics need."""
+"""Reading of predictions tables, and the derived columns that metrics need."""
 
 import csv
 from pathlib import Path
@@ -21,11 +21,11 @@ from depmm.evaluation.stats.severity_metrics import severity_bands
 from depmm.evaluation.thresholds import apply_threshold
 
 Unit = Literal["session", "subject"]
-NULLS = ["", "NA", "NaN", "nan", "null", "None"]  # of numbers and covariates in a .csv
+NULLS = ["", "NA", "NaN", "nan", "null", "None"]  # missing values in a .csv, except of ids
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """Read a table of predictions; ids remain text, so that 01 is not 1.
+    """Read a predictions table; ids of a .csv are read as text (01 differs from 1).
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
     Raises
     ------
     PredictionTableError
-        If the file is of another kind, is empty or cannot be read.
+        If the file has another suffix, is empty or cannot be read.
     """
     if path.suffix not in (".csv", ".parquet"):
         raise PredictionTableError(
@@ -53,7 +53,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file), [])
         text = dict.fromkeys([*SESSION_KEY, "split"], "str")
-        # a subject may be called NA: only the empty field is a missing id
+        # NA may be the id of a subject: only an empty field is a missing id
         nulls = {name: [""] if name in text else NULLS for name in header}
         table = pd.read_csv(
             path, dtype=text, na_values=nulls, keep_default_na=False, encoding="utf-8-sig"
@@ -93,15 +93,15 @@ def prepare_predictions(
     predictions : DataFrame
         See ``check_predictions``.
     unit : {"session", "subject"}, default "session"
-        With ``subject`` the sessions of each subject are averaged first (``average_sessions``), so
-        that thresholds, decisions and bands are those of subjects.
+        With ``"subject"``, the sessions of each subject are averaged first (``average_sessions``);
+        thresholds, decisions and bands are then those of subjects.
 
     Returns
     -------
     table : DataFrame
-        With ``y_pred``, ``threshold`` and ``threshold_source`` (``apply_threshold``) where there
-        are probabilities, and with ``band`` and ``band_pred`` of the tested rows where the
-        instrument has agreed severity levels.
+        The checked rows with ``y_pred``, ``threshold`` and ``threshold_source``
+        (``apply_threshold``) for a binary target, and with ``band`` and ``band_pred`` (tested rows)
+        for a severity target whose instrument has agreed severity levels.
     targets : list of str
         ``binary``, ``severity`` or both.
 
@@ -116,7 +116,7 @@ def prepare_predictions(
         table = average_sessions(table)
     if "binary" in targets:
         table = apply_threshold(table)
-    instrument = instrument_of(table)
+    instrument = get_instrument(table)
     if "severity" in targets and instrument in INSTRUMENTS and INSTRUMENTS[instrument].levels:
         tested = table.index[table["split"] == "test"]
         for band, score in (("band", "score"), ("band_pred", "score_pred")):
@@ -126,7 +126,7 @@ def prepare_predictions(
 
 
 def _find_targets(table: pd.DataFrame) -> list[str]:
-    """Find the targets of which every tested row has both columns."""
+    """Find the targets with measured and predicted values of every tested row."""
     is_test = table["split"] == "test"
     tested = table[is_test]
     targets = []
@@ -158,9 +158,9 @@ def _find_targets(table: pd.DataFrame) -> list[str]:
 def average_sessions(table: pd.DataFrame) -> pd.DataFrame:
     """Average the sessions of each subject within a split, fold and seed.
 
-    Probabilities, measured and predicted scores and numeric covariates are averaged. Another
-    covariate in which the sessions differ (the task, for example) becomes missing; other columns
-    are those of the first session.
+    Probabilities, measured and predicted scores and numeric covariates are averaged. A categorical
+    covariate becomes missing if it differs between the sessions (the task, for example). Other
+    columns are taken from the first session.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def average_sessions(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per subject, split, fold and seed, with the session ``mean``.
+        One row per subject, split, fold and seed; the session id is ``mean``.
 
     Raises
     ------
@@ -185,25 +185,25 @@ def average_sessions(table: pd.DataFrame) -> pd.DataFrame:
         remedy = "Another session of the subject has another label: use the unit session."
         check_values(table, differs, "y_true", remedy)
     present = [name for name in COVARIATES if name in table]
-    numbers = [name for name in present if is_numeric_dtype(table[name])]
+    numeric = [name for name in present if is_numeric_dtype(table[name])]
     unequal = {
         name: table[name].mask(grouped[name].transform("nunique") > 1)
         for name in present
-        if name not in numbers
+        if name not in numeric
     }
-    averaged = {"y_prob", "score", "score_pred", *numbers}
-    # the standard deviation of a mean does not follow from those of its parts
+    averaged = {"y_prob", "score", "score_pred", *numeric}
+    # the standard deviation of a mean cannot be computed from those of its terms
     left_out = {*keys, "session", "gate_std"}
-    how: dict[str, Any] = {
+    aggregation: dict[str, Any] = {
         str(name): "mean" if name in averaged else "first" for name in table if name not in left_out
     }
     grouped = table.assign(**unequal).groupby(keys, sort=False)
-    means = grouped.agg(how).reset_index().assign(session="mean")
+    means = grouped.agg(aggregation).reset_index().assign(session="mean")
     check_rows(means)
     return means
 
 
-def instrument_of(table: pd.DataFrame) -> str | None:
+def get_instrument(table: pd.DataFrame) -> str | None:
     """Look up the instrument of the tested rows.
 
     Parameters
@@ -214,7 +214,7 @@ def instrument_of(table: pd.DataFrame) -> str | None:
     Returns
     -------
     str or None
-        Name of the instrument; None where it is unknown or there are several.
+        Name of the instrument; None if it is unknown or not unique.
     """
     if "instrument" not in table:
         return None

@@ -1,17 +1,17 @@
 """Permutation tests of the differences (gaps) of a metric between subgroups.
 
-A gap is the difference of a metric between two subgroups, or between the largest and the smallest
-of several. Under the null hypothesis the predictions do not depend on the subgroup given the
-measured value (separation, "equalised odds"; Hardt et al. 2016). Membership is therefore permuted
-among subjects with the same label, so that every subgroup keeps its number of positives; for
-severity, among subjects in the same quarter of the scores. In 600 simulated studies of 100 subjects
-where women scored 6 points more than men without any gap, the test at .05 detected a gap of RMSE in
-6 %; in 12 % with halves of the scores, and in 41 % without strata.
+A gap is the difference of a metric between two subgroups, or between the subgroups with the highest
+and the lowest value. Under the null hypothesis the predictions do not depend on the subgroup given
+the measured value (separation, "equalised odds"; Hardt et al. 2016). Membership is therefore
+permuted among subjects with the same label, and every subgroup keeps its number of positives; for
+severity, it is permuted among subjects in the same quarter of the scores. In 600 simulated studies
+of 100 subjects in which women scored 6 points more than men without any gap, the test at .05
+detected a gap of RMSE in 6 %; with halves of the scores in 12 %, and without strata in 41 %.
 
 A property of subjects (gender, age, corpus) is permuted between subjects, with all of their
 sessions. If subjects have sessions of several subgroups (task, valence), membership is permuted
-between the sessions of a subject with the same measured value; subjects with one subgroup do not
-contribute.
+between the sessions of a subject with the same measured value; subjects with one subgroup then have
+no effect.
 
 References
 ----------
@@ -29,7 +29,7 @@ from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.evaluation.stats.weighted_sums import ROUNDING, Array
 from depmm.multiple_testing import holm
 
-UNKNOWN = "(not known)"  # subgroup of sessions whose subgroup is missing
+UNKNOWN = "(not known)"  # subgroup of the sessions without a value
 
 
 def measure_gaps(
@@ -63,11 +63,12 @@ def measure_gaps(
     Returns
     -------
     list of dict
-        Per metric: ``grouping``, ``metric``, ``compared`` (subgroups), ``between`` (two subgroups
-        in their order, or the largest and the smallest of several), ``value`` (their difference),
-        ``ci_low`` and ``ci_high`` (of two subgroups only: which of several differ most is selected
-        by the data, and an interval would be invalid), ``exchanged`` (what is permuted), ``p``,
-        ``p_adjusted`` and ``undefined``, the reason why there is no value or no p value.
+        Per metric: ``grouping``, ``metric``, ``compared`` (subgroups), ``between`` (the two
+        subgroups of the difference; of several, those with the highest and the lowest value),
+        ``value`` (the difference), ``ci_low`` and ``ci_high`` (for exactly two subgroups; with
+        more, the pair is selected by the data and an interval would be invalid), ``exchanged``
+        (what is permuted), ``p``, ``p_adjusted`` and ``undefined`` (why there is no value or no
+        p value).
     """
     compared = [
         name
@@ -120,7 +121,7 @@ def permutation_p(tested: ResampledSessions, metric: str, codes: NDArray[np.inte
     metric : str
         Metric, a key of ``METRICS``.
     codes : ndarray of int, shape (1 + permutations, units)
-        Subgroup of each ``unit``, first the observed one; negative: not compared.
+        Subgroup of each ``unit``, first the observed one; -1 if the unit is not compared.
 
     Returns
     -------
@@ -178,12 +179,12 @@ def permute_subgroups(
     Returns
     -------
     codes : ndarray of int, shape (1 + n_permutations, units)
-        Index in ``compared`` (-1: in none), first the observed ones.
+        Index of the subgroup in ``compared``, or -1; the first row is the observed one.
     exchanged : str
         What is permuted, for reports.
     """
-    index = {name: position for position, name in enumerate(compared)}
-    codes = sessions[grouping].map(index).fillna(-1).to_numpy(np.int16)
+    code_of_subgroup = {name: code for code, name in enumerate(compared)}
+    codes = sessions[grouping].map(code_of_subgroup).fillna(-1).to_numpy(np.int16)
     included = codes >= 0
     sessions, observed = sessions[included], codes[included]
     subject, stratum = assign_strata(sessions)
@@ -205,7 +206,7 @@ def permute_subgroups(
 
 
 def _score_quarters(score: Array, subject: NDArray[Any]) -> NDArray[np.integer]:
-    """Quarter of the subjects, by their mean score, that each session's subject is in."""
+    """Assign each session to the quarter of its subject by mean score, 0 to 3."""
     means = pd.Series(score).groupby(subject).mean()
     return np.searchsorted(means.quantile([0.25, 0.5, 0.75]), means.loc[subject], side="right")
 
@@ -224,7 +225,7 @@ def _permute(
 
 
 def adjust_gaps(gaps: list[dict[str, Any]], level: float) -> None:
-    """Adjust the p values of gaps together and decide which gaps are shown, in place.
+    """Adjust the p values of all gaps and set their outcomes, in place.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Metrics by subgroup of subjects, with permutation tests of their differences.
 
-Equal metrics are only one idea of fairness, and a difference that is not shown is not shown to be
-absent: with few subjects only large differences can be detected.
+Equality of metrics is only one criterion of fairness. A difference that is not significant may
+exist nevertheless: with few subjects, only large differences can be detected.
 """
 
 from dataclasses import asdict, replace
@@ -10,14 +10,14 @@ from typing import Any
 import pandas as pd
 
 from depmm.corpora.manifest import SESSION_KEY, VALENCES
-from depmm.evaluation.covariates import AGE_LABELS, age_bands
+from depmm.evaluation.covariates import AGE_LABELS, assign_age_bands
 from depmm.evaluation.stats.bootstrap import ResampledSessions, count_sessions
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.evaluation.subgroup_gaps import UNKNOWN, adjust_gaps, measure_gaps
 
 GROUPINGS = ("gender", "age", "task", "valence", "corpus")
-ORDER = (*AGE_LABELS, *VALENCES)  # of subgroups; others are sorted by name
-MIN_SUBJECTS = 5  # a metric of fewer describes them rather than the model
+ORDER = (*AGE_LABELS, *VALENCES)  # order of these subgroups; others are sorted by name
+MIN_SUBJECTS = 5  # with fewer subjects, metrics are not computed
 
 
 def measure_subgroups(tested: ResampledSessions, targets: list[str], seed: int) -> dict[str, Any]:
@@ -26,23 +26,24 @@ def measure_subgroups(tested: ResampledSessions, targets: list[str], seed: int) 
     Parameters
     ----------
     tested : ResampledSessions
-        Tested rows of prepared predictions; any of ``GROUPINGS`` may be a column, age as numbers or
-        bands.
+        Tested rows of prepared predictions; the columns ``GROUPINGS`` are optional, and age is
+        numeric or a band.
     targets : list of {"binary", "severity"}
         Kinds of targets.
     seed : int
-        Seed of the permutations; there are as many as bootstrap replicates.
+        Seed of the permutations; their number is that of the bootstrap replicates.
 
     Returns
     -------
     dict
-        ``subgroups``: by grouping and subgroup ``sessions``, ``subjects``, ``positive_sessions``,
-        and by metric the fields of ``Interval`` and ``undefined``, the reason why there is no
-        value, or None.
-        ``subgroup_gaps``: one entry per grouping and metric, see ``measure_gaps``, with p values
-        adjusted together (Holm).
-        ``not_grouped``: by grouping the reason why there are no subgroups.
-        ``task_by_valence``: by task and valence as a subgroup; None without several of both.
+        ``subgroups``: for each grouping and subgroup ``sessions``, ``subjects``,
+        ``positive_sessions`` and, for each metric, the fields of ``Interval`` and ``undefined``
+        (why there is no value, or None).
+        ``subgroup_gaps``: one entry per grouping and metric (``measure_gaps``); p values are
+        adjusted over all entries (Holm).
+        ``not_grouped``: for each other grouping, why there are no subgroups.
+        ``task_by_valence``: for each task and valence, the same as for a subgroup; None unless
+        there are several tasks and several valences.
     """
     grouped, sessions = _assign_subgroups(tested, targets)
     content: dict[str, Any] = {
@@ -52,7 +53,7 @@ def measure_subgroups(tested: ResampledSessions, targets: list[str], seed: int) 
         if reason := _not_grouped_reason(sessions, grouping):
             content["not_grouped"][grouping] = reason
             continue
-        parts = {name: grouped.where(grouping, name) for name in _sorted(sessions[grouping])}
+        parts = {name: grouped.select(grouping, name) for name in _sorted(sessions[grouping])}
         measured = {name: _measure(part, tested, targets) for name, part in parts.items()}
         content["subgroups"][grouping] = measured
         for target in targets:
@@ -78,11 +79,16 @@ def _assign_subgroups(
     columns = list(dict.fromkeys([*SESSION_KEY, *groupings, *measured]))
     sessions = rows_of_seeds.groupby("unit")[columns].first()
     if "age" in sessions:
-        sessions["age"] = age_bands(sessions["age"])
+        sessions["age"] = assign_age_bands(sessions["age"])
     for name in groupings:
         sessions[name] = sessions[name].astype(object).fillna(UNKNOWN)
     predicted = {METRICS[name].predicted for target in targets for name in HEADLINE[target]}
-    needed = [*SESSION_KEY, "unit", *measured, *sorted(predicted)]  # others slow down every cut
+    needed = [
+        *SESSION_KEY,
+        "unit",
+        *measured,
+        *sorted(predicted),
+    ]  # copies of other columns would be slow
     seeds = {
         seed: rows[needed].assign(**{name: rows["unit"].map(sessions[name]) for name in groupings})
         for seed, rows in tested.seeds.items()
@@ -91,12 +97,12 @@ def _assign_subgroups(
 
 
 def _not_grouped_reason(sessions: pd.DataFrame, grouping: str) -> str | None:
-    """Say why there are not two subgroups to compare; None where there are."""
+    """Return why a grouping has fewer than two subgroups; None if it has two or more."""
     if grouping not in sessions:
         return f"the predictions have no column {grouping}"
     known = sessions.loc[sessions[grouping] != UNKNOWN, grouping]
     if known.empty:
-        return "not known of any tested session"
+        return "not known for any tested session"
     if len(known.unique()) > 1:
         return None
     n_unknown = len(sessions) - len(known)
@@ -152,12 +158,12 @@ def _cross(
     targets: list[str],
     subgroups: dict[str, Any],
 ) -> dict[str, Any]:
-    """Compute the metrics by task and valence, as for the attention residual network on MFCC."""
+    """Compute the metrics by task and valence."""
     cells: dict[str, Any] = {}
     for task in subgroups["task"]:
-        of_task = grouped.where("task", task)
+        task_sessions = grouped.select("task", task)
         cells[task] = {
-            valence: _measure(of_task.where("valence", valence), tested, targets)
+            valence: _measure(task_sessions.select("valence", valence), tested, targets)
             for valence in subgroups["valence"]
         }
     return cells

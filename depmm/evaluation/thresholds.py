@@ -1,4 +1,4 @@
-"""Choice of the decision threshold on validation sessions, and decisions."""
+"""Decision thresholds chosen on validation sessions, and the decisions by them."""
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,9 @@ def choose_threshold(y_true: ArrayLike, y_prob: ArrayLike) -> tuple[float, str]:
     """Choose the threshold with the best balanced accuracy on validation sessions.
 
     A session is decided positive if its probability is at least the threshold. The threshold is the
-    middle of the best gap between neighbouring probabilities; of equally good gaps the widest, then
-    the one nearest to 0.5. It is 0.5 where a class is missing or no gap is better than a constant
-    decision.
+    midpoint between two neighbouring probabilities. Of equally good midpoints, that of the widest
+    gap is chosen, then that closest to 0.5. The threshold is 0.5 if a class is missing or no
+    threshold is better than a constant decision.
 
     Parameters
     ----------
@@ -39,20 +39,20 @@ def choose_threshold(y_true: ArrayLike, y_prob: ArrayLike) -> tuple[float, str]:
     # true negatives and positives of a threshold between values[k] and values[k + 1]
     tn = np.cumsum(np.bincount(value_index, weights=1 - y))[:-1]
     tp = n_positive - np.cumsum(np.bincount(value_index, weights=y))[:-1]
-    quality = tp * n_negative + tn * n_positive  # whole numbers, so that ties are exact
+    quality = tp * n_negative + tn * n_positive  # balanced accuracy in integers: ties are exact
     if not len(quality) or quality.max() <= n_positive * n_negative:
         return DEFAULT_THRESHOLD, "0.5: no threshold is better than a constant on validation rows"
     gaps = np.flatnonzero(quality == quality.max())
     middles = (values[gaps] + values[gaps + 1]) / 2
     widths = values[gaps + 1] - values[gaps]
     best = np.lexsort((np.abs(middles - 0.5), -np.round(widths, 12)))[0]
-    # neighbouring floats have no middle: the upper one gives the same decisions
+    # adjacent floats have no midpoint between them; the upper one gives the same decisions
     threshold = max(middles[best], np.nextafter(values[gaps[best]], 1))
     return float(threshold), f"best balanced accuracy on {len(y)} validation sessions"
 
 
 def apply_threshold(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Decide by the threshold of each (fold, seed), chosen on its own validation rows.
+    """Decide by the threshold of each (fold, seed), chosen on its validation rows.
 
     Parameters
     ----------

@@ -1,11 +1,11 @@
 """Calibrated probability, prediction set and intervals of one session.
 
-All fits use the validation subjects of the run. The prediction of several models (of a
-cross-validation) is the mean of their predictions, each calibrated on its own validation subjects.
-Their conformal prediction set is the union of the sets of the models, so that the coverage of a
-single model holds for it too; it is conservative.
+All fits use the validation subjects of the run. With several models (of a cross-validation), each
+model is calibrated on the validation subjects of its fold and the predictions are averaged. The
+conformal prediction set is the union of the sets of the models; it is conservative, because its
+coverage is at least that of a single model.
 
-A value that cannot be fitted is ``{"unavailable": reason}``.
+A part that cannot be fitted is ``{"unavailable": reason}``.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from depmm.evaluation.stats.conformal_sets import ALPHAS, fit_label_sets, predic
 from depmm.evaluation.stats.severity_metrics import severity_bands
 from depmm.evaluation.stats.venn_abers import venn_abers
 
-ALPHA = ALPHAS[0]  # miscoverage: the share of new subjects whose set may miss the label
+ALPHA = ALPHAS[0]  # miscoverage: allowed share of new subjects whose set misses the label
 
 
 def calibrate_probability(outputs: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
@@ -45,13 +45,13 @@ def calibrate_probability(outputs: pd.DataFrame, predictions: pd.DataFrame) -> d
     Returns
     -------
     dict of str to object
-        ``probability`` : float, calibrated, or uncalibrated where nothing can be fitted;
+        ``probability`` : float, calibrated if a calibrator can be fitted;
         ``uncalibrated_probability`` : float;
         ``models`` : list of dict, the rows of ``outputs`` with ``calibrated``;
         ``gate_std`` : float or None, standard deviation under sampled gates;
         ``calibration`` : dict with ``temperatures``, ``validation_subjects`` and ``sources``;
-        ``interval`` : dict with ``low`` and ``high`` (Venn-Abers, the outermost of all models) and
-        ``validation_subjects``;
+        ``interval`` : dict with ``low`` and ``high`` (Venn-Abers; smallest and largest bound over
+        the models) and ``validation_subjects``;
         ``prediction_set`` : dict with ``labels``, ``coverage`` and ``validation_subjects`` of each
         class.
     """
@@ -142,7 +142,7 @@ def calibrate_score(
     score_range : sequence of float, length 2
         Lowest and highest score of the models.
     instrument : str, optional
-        Instrument of the score; None where it is not known.
+        Instrument of the score; None if it is unknown.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def calibrate_score(
         ``instrument`` : str or None;
         ``range`` : list of float, lowest and highest score;
         ``severity_level`` : dict with ``index`` (from 0), ``low`` and ``high`` (None in the highest
-        level), or None where the instrument has no agreed levels;
+        level), or None if the instrument has no agreed levels;
         ``interval`` : dict with ``low``, ``high``, ``coverage`` and ``validation_subjects``.
     """
     score = float(outputs["score_pred"].mean())
@@ -208,7 +208,7 @@ def _gate_std(outputs: pd.DataFrame) -> float | None:
 
 
 def _min_validation_subjects(outputs: pd.DataFrame, predictions: pd.DataFrame) -> int:
-    """Smallest number of validation subjects of the models."""
+    """Count the validation subjects of each model and return the smallest number."""
     validation = predictions[predictions["split"] == "validation"]
     counts = validation.groupby(["fold", "seed"])[SUBJECT_KEY].apply(
         lambda rows: len(rows.drop_duplicates())
@@ -216,8 +216,8 @@ def _min_validation_subjects(outputs: pd.DataFrame, predictions: pd.DataFrame) -
     return min(int(counts[key]) for key in _model_keys(outputs))
 
 
-def _too_few(subjects: int, needed: int, class_words: str) -> str:
+def _too_few(subjects: int, needed: int, in_class: str) -> str:
     return (
-        f"too few validation subjects{class_words} ({subjects}) for a coverage of "
+        f"too few validation subjects{in_class} ({subjects}) for a coverage of "
         f"{100 * (1 - ALPHA):.0f} %; {needed} are needed"
     )

@@ -1,7 +1,7 @@
-"""The error of this package."""
+"""Errors of inference."""
 
 from depmm.errors import DepmmError
 
 
 class InferenceError(DepmmError):
-    """A run or a recording from which no prediction can be computed."""
+    """A run or a recording for which a prediction cannot be computed."""

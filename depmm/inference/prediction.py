@@ -1,4 +1,4 @@
-"""The prediction for one recording, and its JSON form."""
+"""Prediction for one recording, and its conversion to JSON."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,7 +7,7 @@ import pandas as pd
 
 from depmm.inference.quality import QualityWarning, RecordingQuality
 
-SCHEMA = "depmm prediction"  # near the beginning of every JSON file of a prediction
+SCHEMA = "depmm prediction"  # first value of a JSON file, by which it is recognised
 SCHEMA_VERSION = 1
 STATEMENT = (
     "Research software, not a diagnostic device. This is the output of a model for one recording. "
@@ -29,7 +29,7 @@ class Prediction:
     modalities : list of str
         Modalities of the recording that the model uses.
     segmentation : str
-        Where the steps come from: the name of a table, or the length of the windows.
+        Origin of the steps: the name of their table, or the length of the windows.
     model : dict of str to object
         Description of the run, see ``TrainedRun.description``.
     result : dict of str to object
@@ -37,8 +37,8 @@ class Prediction:
         :func:`~depmm.inference.calibrated_prediction.calibrate_score` returns.
     steps : DataFrame
         One row per step: start_s, end_s, text, valence and attribution. The attribution is the
-        change of the logit, or of the score, that the step causes; NaN for a step without any
-        modality.
+        occlusion of the step, in units of the logit (``Head.logit`` for a severity target); NaN for
+        a step without any modality.
     top_steps : list of int
         Indices of the steps with the largest absolute attribution, in descending order.
     warnings : list of QualityWarning
@@ -70,13 +70,13 @@ class Prediction:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Interval of the probability or of the score; None where it cannot be computed."""
+        """Interval of the probability or of the score; None if it cannot be computed."""
         interval = self.result["interval"]
         return None if "unavailable" in interval else (interval["low"], interval["high"])
 
     @property
     def prediction_set(self) -> list[int] | None:
-        """The labels of the conformal prediction set; None where it cannot be computed."""
+        """The labels of the conformal prediction set; None if it cannot be computed."""
         labels: list[int] | None = self.result.get("prediction_set", {}).get("labels")
         return labels
 

@@ -1,4 +1,4 @@
-"""The files of a prediction: ``<recording>.json`` and a page, ``<recording>.html``."""
+"""Files of a prediction: ``<recording>.json`` and an HTML page, ``<recording>.html``."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from depmm.inference.prediction_text import (
     spread_text,
 )
 
-GENERATOR = '<meta name="generator" content="depmm predict">'  # near the beginning of every page
+GENERATOR = '<meta name="generator" content="depmm predict">'  # marks pages of this module
 
 
 def render_prediction_page(content: dict[str, Any]) -> str:
@@ -33,7 +33,7 @@ def render_prediction_page(content: dict[str, Any]) -> str:
     Returns
     -------
     str
-        A page without references to other files; all text of the recording is escaped.
+        A self-contained page; all text is escaped.
     """
     result = content["prediction"]
     binary = "probability" in result
@@ -53,7 +53,7 @@ def render_prediction_page(content: dict[str, Any]) -> str:
 
 
 def check_outputs(files: Sequence[Path], folder: Path) -> None:
-    """Check, before anything is computed, that no unrelated file would be overwritten.
+    """Check that the output files can be written and that no unrelated file is overwritten.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def check_outputs(files: Sequence[Path], folder: Path) -> None:
     for file in files:
         if (other := outputs.setdefault(file.stem, file)) != file or files.count(file) > 1:
             raise InferenceError(
-                f"{other} and {file} would both be written to {folder / file.stem}.json.",
+                f"{other} and {file} have the same output file, {folder / file.stem}.json.",
                 file=file,
                 remedy="Predict them one by one, each with another --out.",
             )
@@ -95,7 +95,7 @@ def write_prediction(prediction: Prediction, file: Path, folder: Path) -> Path:
     Parameters
     ----------
     prediction : Prediction
-        What to write.
+        The prediction.
     file : Path
         The recording; its name without the suffix names the files.
     folder : Path
@@ -104,7 +104,7 @@ def write_prediction(prediction: Prediction, file: Path, folder: Path) -> Path:
     Returns
     -------
     Path
-        The page.
+        Path of the page.
     """
     content = prediction.to_dict()
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,7 @@ def write_prediction(prediction: Prediction, file: Path, folder: Path) -> Path:
 
 
 def _outputs(file: Path, folder: Path) -> list[tuple[Path, str]]:
-    """JSON file and page of a recording, each with a mark near its beginning."""
+    """Return the JSON file and the page of a recording, with the text that marks each."""
     return [(folder / f"{file.stem}.json", SCHEMA), (folder / f"{file.stem}.html", GENERATOR)]
 
 

@@ -1,6 +1,6 @@
-"""Sentences about a prediction, for the terminal and for the page.
+"""Description of a prediction in sentences, for the terminal and for the page.
 
-Every function takes the JSON values of a prediction (``Prediction.to_dict``) or a part of them.
+The functions take the JSON values of a prediction (``Prediction.to_dict``) or a part of them.
 """
 
 from typing import Any
@@ -153,7 +153,7 @@ def conformal_text(result: dict[str, Any]) -> str:
 
 
 def spread_text(result: dict[str, Any]) -> str | None:
-    """Describe how much several models, or sampled fusion gates, differ.
+    """Describe the variation between models and under sampled fusion gates.
 
     Parameters
     ----------
@@ -221,12 +221,12 @@ def model_text(model: dict[str, Any]) -> str:
     corpora = ", ".join(model["corpora"]) or "an unknown corpus"
     text = f"Run {model['name']}: {models} on {n_subjects} of {corpora}."
     if model["test_metrics"] is None:
-        return f"{text} Its performance is not measured yet; run depmm evaluate."
+        return f"{text} The run has not been evaluated; run depmm evaluate first."
     metrics = model["test_metrics"]
-    figures = ", ".join(_metric(entry, metrics["confidence"]) for entry in metrics["metrics"])
+    values = ", ".join(_metric(entry, metrics["confidence"]) for entry in metrics["metrics"])
     each = ", each tested with a model that was not trained on them" if several else ""
-    kind = "subjects" if several else "test subjects"
-    return f"{text} Measured on {_count(metrics['subjects'], kind[:-1])}{each}: {figures}."
+    noun = "subject" if several else "test subject"
+    return f"{text} Measured on {_count(metrics['subjects'], noun)}{each}: {values}."
 
 
 def _metric(entry: dict[str, Any], confidence: float) -> str:

@@ -1,8 +1,8 @@
 """Apply a trained run to new recordings.
 
-A recording becomes a manifest of one session, is extracted into a temporary store with the settings
-of the run and is read from there, with the code that extraction and evaluation use. The prediction
-for a recording of the training corpus therefore equals that of the run.
+A recording is described by a manifest of one session, extracted into a temporary store with the
+settings of the run, and predicted with the code of extraction and evaluation. The prediction for a
+session of the training corpus with the same steps therefore equals that of the run.
 """
 
 import tempfile
@@ -37,23 +37,23 @@ from depmm.models.model import DepressionModel
 from depmm.store.extract import ExtractReport, extract
 from depmm.store.sessions import SessionStore
 
-N_TOP_STEPS = 5  # listed in words; the table has all steps
+N_TOP_STEPS = 5  # steps listed in the summary
 
 
 class Predictor:
-    """Predict depression from new recordings with a trained run.
+    """Predict the target of a trained run for new recordings.
 
     Parameters
     ----------
     run : Path or str
-        Folder of a run, or of a cross-validation, whose models are averaged.
+        Folder of a run or of a cross-validation; the predictions of several models are averaged.
     device : str, optional
         Torch device, for example ``"cuda"``; default: the CPU.
 
     Attributes
     ----------
     trained_run : TrainedRun
-        The models and what is known about them.
+        The models, with their validation predictions and a description.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class Predictor:
         aligned: bool = False,
         landmarker: Path | None = None,
     ) -> Prediction:
-        """Predict for one recording; no file is left behind.
+        """Predict one recording; temporary files are removed.
 
         Parameters
         ----------
@@ -87,14 +87,14 @@ class Predictor:
         window_s : float, optional
             Length of the windows, in seconds; default: the median step of the training sessions.
         aligned : bool, default False
-            Whether the frames are aligned faces, so that no face is searched for.
+            Whether the frames are aligned face crops; faces are then not detected.
         landmarker : Path, optional
             MediaPipe face model, see :func:`depmm.media.face_landmarker.find_landmarker`.
 
         Returns
         -------
         Prediction
-            Calibrated prediction, attribution of the steps, and warnings.
+            Calibrated prediction with attributions of the steps and warnings.
 
         Raises
         ------
@@ -168,7 +168,7 @@ def _modalities(run: TrainedRun, file: Path, info: MediaInfo) -> list[str]:
         tracks = {"audio": "sound", "face": "video"}
         needed = " or ".join(tracks[name] for name in run.config.data.modalities)
         raise InferenceError(
-            f"{file}: the file has no {needed} track, and the model uses nothing else.",
+            f"{file}: the file has no {needed} track, which the model needs.",
             file=file,
             remedy="Give another recording.",
         )
@@ -182,7 +182,7 @@ def _segment(
     window_s: float | None,
     duration_s: float,
 ) -> tuple[pd.DataFrame, str]:
-    """Return the steps of the recording, and where they come from."""
+    """Return the steps of the recording and their origin."""
     if steps is not None:
         table, segmentation = read_steps(Path(steps), duration_s), Path(steps).name
     else:
@@ -210,8 +210,8 @@ def _segment(
     valences = run.config.data.steps.valence
     if valences and not table["valence"].isin(valences).any():
         raise InferenceError(
-            f"{file}: no step is {' or '.join(valences)}, and the model was trained on no other "
-            "steps (data.steps).",
+            f"{file}: the model was trained on {' and '.join(valences)} steps only (data.steps), "
+            "and no step has such a valence.",
             file=file,
             setting="data.steps",
             remedy="Give times and valences of the steps with --steps.",
@@ -233,8 +233,8 @@ def _window_s(run: TrainedRun, file: Path, window_s: float | None, duration_s: f
         return window_s
     if run.reference.step_s is None:
         raise InferenceError(
-            f"The length of the training steps is not known: neither {run.config.data.manifest} "
-            f"nor {run.config.data.store} exists.",
+            f"The length of the training steps is unknown: neither the manifest "
+            f"{run.config.data.manifest} nor the store {run.config.data.store} can be read.",
             setting="window_s",
             remedy="Give --window SECONDS or --steps TABLE.",
         )
@@ -245,18 +245,18 @@ def _unusable_recording(file: Path, failures: pd.DataFrame, aligned: bool) -> In
     reasons = {f"{failure.cause} {failure.remedy}" for failure in failures.itertuples()}
     face_only = not aligned and set(failures["stage"]) == {"face"}
     return InferenceError(
-        f"{file}: nothing in the recording can be used: {' '.join(sorted(reasons))}",
+        f"{file}: no track of the recording can be used: {' '.join(sorted(reasons))}",
         file=file,
         remedy="If its frames are aligned faces, give --aligned." if face_only else None,
     )
 
 
 def _check_signal(run: TrainedRun, file: Path, quality: RecordingQuality) -> None:
-    """Refuse recordings whose prediction would not depend on any signal."""
+    """Reject recordings whose prediction would not depend on a signal."""
     counts = {name: quality.steps_with[name] for name in run.config.data.modalities}
     if not counts.get("face") and quality.sound and quality.sound.snr_db is None:
         raise InferenceError(
-            f"{file}: the sound is digital silence and no other modality is available.",
+            f"{file}: the sound is digital silence, and no other modality is available.",
             file=file,
             remedy="Check the recording.",
         )
@@ -273,7 +273,7 @@ def _check_signal(run: TrainedRun, file: Path, quality: RecordingQuality) -> Non
 def _run_models(
     run: TrainedRun, file: Path, dataset: SessionDataset
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return the outputs of the models, one row each, and the mean attribution of the steps [L]."""
+    """Return the predictions, one row per model, and the mean attribution of the steps, (L,)."""
     column = "y_prob" if run.description["kind"] == "binary" else "score_pred"
     rows, attributions = [], []
     for (fold, seed), model in run.models.items():
@@ -295,7 +295,7 @@ def _run_models(
 
 @torch.no_grad()
 def _attribution(model: DepressionModel, dataset: SessionDataset) -> np.ndarray:
-    """Occlusion attribution of each step, [L]; NaN for a step without any modality."""
+    """Compute the occlusion of each step, (L,); NaN for a step without any modality."""
     _, inputs = next(evaluation_batches(dataset, [0], 1, next(model.parameters()).device))
     features, masks = model.encode(**inputs)
     table = occlude_steps(model, features, masks)
@@ -320,14 +320,14 @@ def _calibrate(run: TrainedRun, outputs: pd.DataFrame) -> dict[str, Any]:
 
 
 def _reading_warnings(report: ExtractReport, decoder: MeasuringDecoder) -> list[QualityWarning]:
-    """Warnings about tracks that cannot be read."""
+    """Warn about tracks that cannot be read."""
     warnings = [
         QualityWarning(
             f"{failure.stage}_failed", f"{failure.file}: {failure.cause} {failure.remedy}"
         )
         for failure in report.failures.itertuples()
     ]
-    if decoder.error:  # possibly behind the steps, which can be read then
+    if decoder.error:  # the steps are read if the error is behind the last one
         warnings.append(QualityWarning("sound_not_measured", str(decoder.error)))
     return warnings
 
@@ -335,19 +335,19 @@ def _reading_warnings(report: ExtractReport, decoder: MeasuringDecoder) -> list[
 def _alignment_warnings(
     run: TrainedRun, info: MediaInfo, aligned: bool, quality: RecordingQuality
 ) -> list[QualityWarning]:
-    """Warnings about faces whose alignment differs from that of training."""
+    """Warn about faces whose alignment differs from that of the training sessions."""
     warnings: list[QualityWarning] = []
     if not quality.n_frames:
         return warnings
     if run.reference.aligned not in (None, aligned):
         trained, used = (
-            "that its corpus had aligned" if value else "that depmm detected and aligned"
+            "that were delivered aligned" if value else "that depmm detected and aligned"
             for value in (run.reference.aligned, aligned)
         )
         warnings.append(
             QualityWarning(
                 "other_alignment",
-                f"The model was trained with faces {trained}; this recording is read with faces "
+                f"The model was trained on faces {trained}; the faces of this recording are faces "
                 f"{used}. Eyes and mouth may be at other positions in the crop.",
             )
         )
@@ -355,8 +355,8 @@ def _alignment_warnings(
         warnings.append(
             QualityWarning(
                 "not_square",
-                f"The frames have {info.width} x {info.height} pixels and aligned faces are "
-                "usually square. Check whether this recording is really aligned.",
+                f"The frames have {info.width} x {info.height} pixels, but aligned faces are "
+                "usually square. Check whether the faces of this recording are aligned.",
             )
         )
     return warnings
@@ -376,7 +376,7 @@ def _validation_warnings(result: dict[str, Any]) -> list[QualityWarning]:
 
 
 def _task_warnings(run: TrainedRun) -> list[QualityWarning]:
-    """Warn where the model was trained on some tasks: a recording does not state its task."""
+    """Warn if the model was trained on some tasks only: the task of a recording is unknown."""
     tasks: Sequence[str] = run.config.data.steps.task
     if not tasks:
         return []
@@ -384,6 +384,6 @@ def _task_warnings(run: TrainedRun) -> list[QualityWarning]:
         QualityWarning(
             "task_not_known",
             f"The model was trained on the task {' and '.join(tasks)} only; the task of this "
-            "recording is not known.",
+            "recording is unknown.",
         )
     ]

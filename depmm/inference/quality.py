@@ -1,7 +1,7 @@
-"""Conditions of a recording that may make a prediction unreliable.
+"""Warnings about recordings for which a prediction may be unreliable.
 
-Face detection, sound and length are measured and compared with fixed thresholds and with the
-training sessions of the run.
+Face detection, sound and length are compared with fixed thresholds and with the training sessions
+of the run.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,9 +14,9 @@ from depmm.inference.sound_level import SoundLevel
 from depmm.inference.training_reference import TrainingReference, speech_duration_s
 from depmm.store.session_file import SessionReader
 
-MIN_FACE_SHARE = 0.8  # below, every fifth frame that a step could use is replaced by another one
+MIN_FACE_SHARE = 0.8  # share of sampled frames with a face; the others are not used
 MAX_CLIPPED = 0.001  # clean recordings of three corpora have at most 0.00004 (normalised files)
-MIN_SNR_DB = 20.0  # speech 15 dB above the noise; the noisiest of three clean corpora reads 21
+MIN_SNR_DB = 20.0  # speech 15 dB above the noise; the noisiest of three clean corpora has 21
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class RecordingQuality:
     sample_rate : int, optional
         Sample rate of the file, in Hz; None without sound.
     sound : SoundLevel, optional
-        None without sound, or where the sound cannot be decoded to its end.
+        None without sound, or if the sound cannot be decoded to its end.
     """
 
     n_steps: int
@@ -57,9 +57,9 @@ class QualityWarning:
     Attributes
     ----------
     name : str
-        Identifier for programs, for example ``few_faces``.
+        Identifier, for example ``few_faces``.
     message : str
-        One or two sentences for the reader.
+        One or two sentences.
     """
 
     name: str
@@ -74,7 +74,7 @@ def measure_quality(
     Parameters
     ----------
     reader : SessionReader
-        The recording as a session of a store.
+        The recording, extracted as a session of a store.
     sample_rate : int, optional
         Sample rate of the file, in Hz; None without sound.
     sound : SoundLevel, optional
@@ -120,7 +120,7 @@ def quality_warnings(
     Returns
     -------
     list of QualityWarning
-        Empty for a recording in good conditions.
+        Empty if no condition is detected.
     """
     warnings = [*_missing_modalities(quality, modalities)]
     if "face" in modalities:
@@ -156,8 +156,8 @@ def _face_warnings(quality: RecordingQuality) -> Iterator[QualityWarning]:
         yield QualityWarning(
             "few_faces",
             f"{quality.n_frames_with_face} of {quality.n_frames} sampled frames have a face "
-            f"({100 * share:.0f} %, below {100 * MIN_FACE_SHARE:.0f} %); the other frames are "
-            "masked. Check the lighting, and the size and the angle of the face.",
+            f"({100 * share:.0f} %, below {100 * MIN_FACE_SHARE:.0f} %); the other frames are not "
+            "used. Check the lighting, and the size and the angle of the face.",
         )
 
 
@@ -165,8 +165,8 @@ def _sound_warnings(quality: RecordingQuality) -> Iterator[QualityWarning]:
     if quality.sample_rate is not None and quality.sample_rate < SAMPLE_RATE:
         yield QualityWarning(
             "low_sample_rate",
-            f"The sound has a sample rate of {quality.sample_rate} Hz and the model expects "
-            f"{SAMPLE_RATE} Hz: it contains no frequencies above {quality.sample_rate // 2} Hz.",
+            f"The sound has a sample rate of {quality.sample_rate} Hz, and the model expects "
+            f"{SAMPLE_RATE} Hz. Frequencies above {quality.sample_rate // 2} Hz are missing.",
         )
     if quality.sound is None:
         return
@@ -174,7 +174,7 @@ def _sound_warnings(quality: RecordingQuality) -> Iterator[QualityWarning]:
         yield QualityWarning(
             "clipping",
             f"{100 * quality.sound.clipped:.2f} % of the samples are at full scale (above "
-            f"{100 * MAX_CLIPPED:.1f} %): the sound is clipped. Record it at a lower level.",
+            f"{100 * MAX_CLIPPED:.1f} %); the sound is clipped. Record at a lower level.",
         )
     if quality.sound.snr_db is None:
         yield QualityWarning("silence", "The sound track is digital silence.")
@@ -182,7 +182,7 @@ def _sound_warnings(quality: RecordingQuality) -> Iterator[QualityWarning]:
         yield QualityWarning(
             "noise",
             f"Speech is {quality.sound.snr_db:.0f} dB above the background (below "
-            f"{MIN_SNR_DB:.0f} dB): there may be noise, music or other voices.",
+            f"{MIN_SNR_DB:.0f} dB). Check for noise, music and other voices.",
         )
 
 
@@ -192,8 +192,8 @@ def _length_warnings(
     if reference.min_steps is None:
         yield QualityWarning(
             "not_compared",
-            "Length and face alignment are not compared with those of the training sessions: the "
-            "manifest and the store are not where the config of the run says.",
+            "Length and face alignment are not compared with the training sessions, because the "
+            "manifest and the store of the config of the run cannot be read.",
         )
     elif quality.n_steps < reference.min_steps:
         yield QualityWarning(

@@ -1,6 +1,6 @@
 """Divide a new recording into steps and describe it as a manifest of one session.
 
-The steps come from a table with their times, or are windows of equal length.
+The steps are read from a table with their times, or are windows of equal length.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from depmm.config import MODALITIES
 from depmm.corpora.manifest import VALENCES, Manifest, build_manifest
 from depmm.inference.errors import InferenceError
 
-# not the name of the file: sampled gates are seeded by the session key
+# constant, because the session key is the seed of sampled gates: a renamed file has equal samples
 SESSION = ("recording", "recording", "recording")
 STEP_COLUMNS = ("start_s", "end_s", "text", "valence")
-TOLERANCE_S = 0.1  # a table may end this much after the file: a few frames of video or codec
+TOLERANCE_S = 0.1  # the last step may end this much after the file: a few frames
 MAX_WINDOWS = 100_000
 
 
@@ -40,8 +40,8 @@ def read_steps(path: Path, duration_s: float) -> pd.DataFrame:
     ------
     InferenceError
         If the table cannot be read or is empty, a column is missing or unknown, a valence is
-        unknown, or a time is not a number, negative, not before the end of its step, before the
-        previous step, or after the end of the recording.
+        unknown, a time is not a number, a step does not end after its start, steps are not sorted
+        by start, or a step is not inside the recording.
     """
     steps = _read_cells(path)
     for name in STEP_COLUMNS[:2]:
@@ -70,7 +70,7 @@ def _read_cells(path: Path) -> pd.DataFrame:
         raise InferenceError(
             f"{path}: cannot be read as CSV ({error}).", file=path, remedy="Check the file."
         ) from None
-    if not isinstance(table.index, pd.RangeIndex):  # pandas reads surplus cells as row names
+    if not isinstance(table.index, pd.RangeIndex):  # pandas uses surplus cells as index
         raise InferenceError(
             f"{path}: rows have more cells than the header.",
             file=path,
@@ -177,7 +177,8 @@ def window_steps(duration_s: float, window_s: float) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As :func:`read_steps`. The last step has no end: the recording is read to its end.
+        As :func:`read_steps`. The end of the last step is missing: the recording is read to its
+        end.
 
     Raises
     ------
@@ -199,7 +200,7 @@ def window_steps(duration_s: float, window_s: float) -> pd.DataFrame:
             value=window_s,
             remedy="Give a longer window.",
         )
-    # round half up; an exact multiple must not be lost to floating point
+    # round half up; the tolerance keeps exact multiples in spite of rounding errors
     n_windows = max(1, int(np.floor(duration_s / window_s + 0.5 + 1e-9)))
     start = np.arange(n_windows) * window_s
     steps = pd.DataFrame({"start_s": start, "end_s": np.append(start[1:], np.nan)})
@@ -218,7 +219,7 @@ def recording_manifest(
     steps : DataFrame
         As :func:`read_steps` or :func:`window_steps` returns.
     modalities : sequence of {"audio", "face"}
-        Which tracks of the file are used.
+        Modalities to read from the file.
     aligned : bool
         Whether the frames are aligned faces.
 
@@ -230,7 +231,7 @@ def recording_manifest(
     Raises
     ------
     ManifestError
-        If a manifest cannot contain this file name.
+        If the file name is not allowed in a manifest.
     """
     key = dict(zip(("corpus", "subject", "session"), SESSION, strict=True))
     files = {name: file if name in modalities else None for name in MODALITIES}

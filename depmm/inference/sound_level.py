@@ -1,9 +1,9 @@
 """Clipping and background noise of a sound track, measured while it is decoded for the model.
 
-The level of the background is the 10th percentile of the frame levels and that of speech the 95th,
-as in NIST's STNR (a quiet and a loud percentile of the energy histogram). Their distance reads
-about 5 dB more than the ratio of the powers of speech and noise: with white noise added at 15 dB to
-real speech (GRID, Emo-DB, RAVDESS) its median is 20 to 22 dB, at 10 dB 15 to 17 dB.
+The level of the background is the 10th percentile of the frame levels, and that of speech the 95th,
+as in NIST's STNR (a quiet and a loud percentile of the energy histogram). Their difference is about
+5 dB larger than the power ratio of speech and noise: with white noise added to real speech (GRID,
+Emo-DB, RAVDESS) at 15 dB, its median is 20 to 22 dB; at 10 dB, 15 to 17 dB.
 """
 
 import math
@@ -26,7 +26,7 @@ from depmm.media.voice_activity import (
 )
 
 FULL_SCALE = 32_767 / 32_768  # of 16 bits: the largest sample
-QUIET_PERCENTILE = 10.0  # of the frame levels: pauses take more of speech than that
+QUIET_PERCENTILE = 10.0  # of the frame levels; more than 10 % of the frames of speech are pauses
 FRAME, HOP = round(FRAME_S * SAMPLE_RATE), round(HOP_S * SAMPLE_RATE)  # samples
 
 
@@ -47,9 +47,9 @@ class SoundLevel:
 
 
 class SoundMeter:
-    """Accumulate the level statistics of a sound that arrives block by block.
+    """Accumulate the level statistics of a sound, block by block.
 
-    Memory grows by one float per 10 ms of sound, not by its samples.
+    One level per 10 ms is kept in memory instead of the samples.
     """
 
     def __init__(self) -> None:
@@ -80,12 +80,12 @@ class SoundMeter:
         Returns
         -------
         SoundLevel or None
-            None if there were no samples.
+            None without samples.
         """
         if not self._n_samples:
             return None
         levels = [*self._levels]
-        # the last frame may lack less than a grain, which ``frame_levels`` completes
+        # ``frame_levels`` pads a last frame that is shorter by less than a grain
         if not levels or len(self._rest) > FRAME - GRAIN:
             levels.append(frame_levels([self._rest]))
         quiet, loud = np.percentile(np.concatenate(levels), [QUIET_PERCENTILE, LOUD_PERCENTILE])
@@ -94,17 +94,17 @@ class SoundMeter:
 
 
 class MeasuringDecoder:
-    """Decode a sound track to its end, once, and measure the whole of it.
+    """Decode a sound track once, to its end, and measure the whole track.
 
-    An instance takes the place of :func:`depmm.media.audio.decode_audio` in
-    :func:`depmm.store.extract.extract`: extraction receives the samples of the steps, the meter
-    receives all of them.
+    An instance replaces :func:`depmm.media.audio.decode_audio` in
+    :func:`depmm.store.extract.extract`: extraction receives the samples of the steps, and the meter
+    all samples.
 
     Attributes
     ----------
     error : MediaError, optional
-        Why the sound cannot be decoded to its end. Before the end of the last step it is raised;
-        behind it, it is only recorded here.
+        Error of the decoder. It is raised if it occurs before the end of the last step, and
+        otherwise only recorded here.
     """
 
     def __init__(self) -> None:
@@ -157,6 +157,6 @@ class MeasuringDecoder:
         Returns
         -------
         SoundLevel or None
-            None if nothing was decoded, or not to the end.
+            None if the sound was not decoded to its end.
         """
         return None if self.error else self._meter.result()

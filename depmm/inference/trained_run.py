@@ -1,4 +1,4 @@
-"""The models of a finished run and what is known about them."""
+"""Models of a finished run, with their predictions, training reference and description."""
 
 import json
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class TrainedRun:
     Attributes
     ----------
     config : Config
-        Config of the first model; the others differ in fold and seed only.
+        Config of the first model; the configs of the others differ in fold and seed only.
     models : dict of tuple of int to DepressionModel
         The models in evaluation mode by (fold, seed).
     predictions : DataFrame
@@ -33,12 +33,11 @@ class TrainedRun:
     reference : TrainingReference
         Statistics of the training sessions.
     description : dict of str to object
-        What a reader needs to know about the models, as JSON values: ``name`` of the run,
-        ``n_models``, ``kind`` ("binary" or "severity"), ``target`` in words, ``instrument`` or
-        None, ``corpora``, ``training_subjects`` (smallest and largest number per model) and
-        ``test_metrics`` (``confidence``, ``subjects`` and ``metrics``, a list of dict with
-        ``label``, ``value``, ``ci_low``, ``ci_high`` and ``baseline``), None before
-        ``depmm evaluate``.
+        Description of the models, as JSON values: ``name`` of the run, ``n_models``, ``kind``
+        ("binary" or "severity"), ``target`` in words, ``instrument`` or None, ``corpora``,
+        ``training_subjects`` (smallest and largest number per model) and ``test_metrics``
+        (``confidence``, ``subjects`` and ``metrics``, a list of dict with ``label``, ``value``,
+        ``ci_low``, ``ci_high`` and ``baseline``; None before ``depmm evaluate``).
     """
 
     config: Config
@@ -66,14 +65,14 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
     Raises
     ------
     InferenceError
-        If training is not finished, the models read features that come with a corpus, or
+        If training is not finished, the models need features that a corpus provides, or
         ``metrics.json`` cannot be read.
     ValueError
         If the folder contains no trained network, or its files contradict each other.
     """
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # weights load in an instant
+    logging.disable_progress_bar()  # loading of weights is fast
     folders = find_model_folders(path)
     for folder in folders:
         if not folder.finished:
@@ -86,12 +85,12 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
     config = configs[0]
     for modality, stream in config.data.features.items():
         raise InferenceError(
-            f"{path}: the model reads the features {stream!r} of its corpus as {modality}, and a "
-            "recording does not contain them.",
+            f"{path}: the input {modality} of the model is the feature stream {stream!r} of its "
+            "corpus, which cannot be computed from a recording.",
             file=path,
             setting="data.features",
             value=stream,
-            remedy="Train a model on the signal.",
+            remedy="Train a model on signals, without data.features.",
         )
     models = {
         (cfg.split.fold, cfg.seed): DepressionModel.from_pretrained(folder.path)
@@ -122,17 +121,17 @@ def _describe(config: Config, predictions: pd.DataFrame) -> dict[str, Any]:
     instrument = str(names[0]) if len(names) == 1 else None
     target = config.target
     if target.kind != "binary":
-        words = f"{instrument or target.column} score"
+        description = f"{instrument or target.column} score"
     elif target.positive:
-        words = (
+        description = (
             f"{target.column}: {' or '.join(target.positive)} against "
             f"{' or '.join(target.negative)}"
         )
     else:
-        words = f"{target.column} = 1" + (f" by {instrument}" if instrument else "")
+        description = f"{target.column} = 1" + (f" by {instrument}" if instrument else "")
     return {
         "kind": "binary" if target.kind == "binary" else "severity",
-        "target": words,
+        "target": description,
         "instrument": instrument,
         "corpora": sorted(train["corpus"].unique()),
         "training_subjects": [int(n_subjects.min()), int(n_subjects.max())]
@@ -142,7 +141,7 @@ def _describe(config: Config, predictions: pd.DataFrame) -> dict[str, Any]:
 
 
 def _test_metrics(path: Path) -> dict[str, Any] | None:
-    """Read the headline metrics of ``depmm evaluate``; None before it was run."""
+    """Read the headline metrics of ``metrics.json``; None if the file does not exist."""
     if not path.is_file():
         return None
     try:
@@ -158,8 +157,8 @@ def _test_metrics(path: Path) -> dict[str, Any] | None:
                     "ci_high": entry["ci_high"],
                     "baseline": (entry["baseline"] or {}).get("value"),
                 }
-                for task in content["targets"]
-                for name in HEADLINE[task]
+                for target in content["targets"]
+                for name in HEADLINE[target]
                 for entry in [content["metrics"][name]]
             ],
         }

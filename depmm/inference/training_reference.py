@@ -1,4 +1,4 @@
-"""What the training sessions of a run are like, as a reference for a new recording."""
+"""Statistics of the training sessions of a run, with which a recording is compared."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +12,13 @@ from depmm.store.index import read_index
 from depmm.store.session_file import SessionReader
 from depmm.store.sessions import SessionStore
 
-LOW_PERCENTILE = 5.0  # of the training sessions: less speech than in almost all of them
-N_SAMPLED_SESSIONS = 200  # whose speech is measured, enough for that percentile
+LOW_PERCENTILE = 5.0  # of the seconds of speech of the training sessions
+N_SAMPLED_SESSIONS = 200  # sessions whose speech is measured, enough for this percentile
 
 
 @dataclass(frozen=True)
 class TrainingReference:
-    """Statistics of the training sessions; None where manifest or store no longer exist.
+    """Statistics of the training sessions; None if they cannot be read.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class TrainingReference:
     low_speech_s : float, optional
         5th percentile of the speech of a session, in seconds.
     aligned : bool, optional
-        Whether the face crops came aligned from the corpus.
+        Whether the corpus delivers aligned face crops; None if this differs between steps.
     """
 
     step_s: float | None = None
@@ -46,16 +46,16 @@ def measure_training_reference(
     Parameters
     ----------
     train : DataFrame
-        Their columns corpus, subject and session.
+        Columns corpus, subject and session of the training sessions.
     manifest : Path
-        Folder of their manifest; it need not exist.
+        Folder of the manifest, which need not exist.
     store : SessionStore
-        Where they were extracted; it need not exist.
+        Store of the extracted sessions, which need not exist.
 
     Returns
     -------
     TrainingReference
-        The statistics, None where their source does not exist.
+        The statistics; None if neither manifest nor store has the value.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def measure_training_reference(
         index = read_index(store).merge(keys, on=SESSION_KEY)
     except StoreError:
         index = pd.DataFrame({"audio_s": [], "n_steps": []})
-    # steps that are whole recordings have no end in the manifest: the store knows their length
+    # a step that is a whole recording has no end in the manifest; the store has its length
     if lengths.notna().sum() * 2 < max(1, len(lengths)):
         with_audio = index[index["audio_s"] > 0]
         lengths = with_audio["audio_s"] / with_audio["n_steps"]
@@ -90,7 +90,7 @@ def measure_training_reference(
 
 
 def _sampled_speech(index: pd.DataFrame, store: SessionStore) -> list[float]:
-    """Seconds of speech of some sessions of a store, evenly spread over its index."""
+    """Measure the seconds of speech of up to 200 sessions, evenly spaced in the index."""
     with_audio = index[index["audio_s"] > 0]
     if with_audio.empty:
         return []
@@ -103,7 +103,7 @@ def _sampled_speech(index: pd.DataFrame, store: SessionStore) -> list[float]:
 
 
 def speech_duration_s(reader: SessionReader) -> float:
-    """Sum the stretches of speech of a stored session.
+    """Compute the duration of the speech of a stored session.
 
     Parameters
     ----------

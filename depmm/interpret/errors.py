@@ -1,4 +1,4 @@
-"""Errors of explanations and of questions to explained runs."""
+"""Errors of explanations and of questions about explained runs."""
 
 from depmm.errors import DepmmError
 
@@ -8,4 +8,4 @@ class ExplanationError(DepmmError):
 
 
 class QuestionError(DepmmError):
-    """A question that an explained run cannot answer."""
+    """A question or query that cannot be evaluated on an explained run."""

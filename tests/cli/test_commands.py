@@ -330,7 +330,7 @@ def test_interrupt_says_how_to_go_on(depmm, corpus, monkeypatch):
         ("ask {tmp} words-by-label", "Run depmm explain {tmp} first"),
         ("ask {tmp}/explained words-by-lable", "is unknown. Did you mean 'words-by-label'?"),
         ("ask {tmp}/explained words-by-label rank_by=weight", "Known: occlusion, selected"),
-        ("ask {tmp}/explained words-by-label --format figure", "a figure needs a file: --out"),
+        ("ask {tmp}/explained words-by-label --format figure", "--out words.svg"),
         ("ask {tmp}/explained session p7", "subject 'p7' was not explained"),
         ("ask {tmp}/explained gates --sql x", "--sql"),
         ("simulate {recordings} --subjects 1", "Use at least 2"),

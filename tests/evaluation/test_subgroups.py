@@ -79,7 +79,7 @@ def test_a_single_subgroup_is_not_grouped():
     assert result["not_grouped"] == {
         "gender": "all tested sessions are female",
         "age": "all tested sessions are >=60 (1 of 12 not known)",
-        "task": "not known of any tested session",
+        "task": "not known for any tested session",
         "valence": "the predictions have no column valence",
         "corpus": "all tested sessions are c",
     }

@@ -1,4 +1,4 @@
-"""The report of several runs, which are compared on the same subjects."""
+"""Report that compares several runs on the same subjects."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,17 +31,19 @@ def write_comparison(
     """Compare runs and write the report.
 
     The files are ``metrics.json``, ``report.html``, ``tables.md`` and ``tables.tex``. Only the
-    headline metrics (``HEADLINE``) are tested, so that the correction is for few tests.
+    headline metrics (``HEADLINE``) are tested, because the correction for multiple tests is
+    stricter the more there are.
 
     Parameters
     ----------
     runs : mapping of str to DataFrame
-        Name of the run and its predictions (see
-        :func:`~depmm.evaluation.predictions.check_predictions`), of the same sessions and seeds.
+        Predictions of each run by its name (see
+        :func:`~depmm.evaluation.prediction_checks.check_predictions`); all runs have the same
+        sessions and seeds.
     out : Path
         Folder of the report, created if it does not exist.
     commands : mapping of str to str or None
-        Name of the run and the command line that made it, where it is known.
+        Command line of each run by its name; None if it is unknown.
     n_bootstrap : int
         Number of bootstrap draws and of permutations.
     confidence : float
@@ -55,8 +57,8 @@ def write_comparison(
     Returns
     -------
     dict of str to object
-        The content of ``metrics.json``: ``runs`` maps the name of a run to the content of its own
-        ``metrics.json``, ``comparison`` has the rows of
+        The content of ``metrics.json``: ``runs`` has the result of ``evaluate_sessions`` for each
+        run, and ``comparison`` the rows of
         :func:`~depmm.evaluation.comparison.compare_runs`.
 
     Raises
@@ -111,21 +113,21 @@ def write_comparison(
     return content
 
 
-def _common_metrics(targets: Mapping[str, list[str]]) -> list[str]:
+def _common_metrics(targets_by_run: Mapping[str, list[str]]) -> list[str]:
     """Return the headline metrics of the targets that all runs have."""
-    common = [target for target in HEADLINE if all(target in own for own in targets.values())]
+    common = set(HEADLINE).intersection(*targets_by_run.values())
     if not common:
-        names = "; ".join(f"{name}: {', '.join(own)}" for name, own in targets.items())
+        listed = "; ".join(f"{run}: {', '.join(names)}" for run, names in targets_by_run.items())
         raise PairingError(
-            f"The runs have no target in common ({names}).",
+            f"The runs have no target in common ({listed}).",
             setting="target",
             remedy="Compare runs of one target.",
         )
-    return [name for target in common for name in HEADLINE[target]]
+    return [name for target in HEADLINE if target in common for name in HEADLINE[target]]
 
 
 def _outcome(row: Mapping[str, Any]) -> str:
-    """Say which run is better, by the adjusted p value and the interval together."""
+    """Decide which run is better: the adjusted p value and the interval must agree."""
     if row["p_adjusted"] is None or row["ci_low"] is None:
         return "undefined"
     if row["p_adjusted"] >= 0.05 or row["ci_low"] <= 0 <= row["ci_high"]:

@@ -1,10 +1,10 @@
 """The content of ``metrics.json``: every metric of a predictions table with interval and baseline.
 
-Works on predictions of any program (``depmm.evaluation.predictions``). The unit of every metric is
-the session, or the subject where ``unit`` is ``subject``. Sessions that are tested in different
-folds are pooled. With several seeds, or with folds that test each session several times (repeated
-k-fold), a metric is the mean over these repetitions, and its bootstrap draws the same subjects for
-all of them.
+The predictions may come from any program (``depmm.evaluation.predictions``). The unit of every
+metric is the session, or the subject if ``unit`` is ``subject``. The tested sessions of all folds
+are pooled. With several seeds, or with folds that test each session several times (repeated
+k-fold), a metric is the mean over these repetitions, and a bootstrap replicate contains the same
+subjects in all of them.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from depmm.evaluation.covariate_baselines import (
     compare_with_covariate_baselines,
 )
 from depmm.evaluation.prediction_checks import describe_defaults
-from depmm.evaluation.predictions import Unit, instrument_of, prepare_predictions
+from depmm.evaluation.predictions import Unit, get_instrument, prepare_predictions
 from depmm.evaluation.reports.rendering import to_json_values
 from depmm.evaluation.reports.report_warnings import report_warnings
 from depmm.evaluation.stats.binary_metrics import confusion
@@ -38,8 +38,8 @@ from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.evaluation.subgroups import measure_subgroups
 
 SCHEMA_VERSION = 1  # of metrics.json; raised when a key changes its meaning or is removed
-N_THREADS = 2  # numpy computes outside of the interpreter lock; each thread holds blocks of draws
-OUTCOMES = ("worse", "undefined", "not shown to be better", "better")  # the worst first
+N_THREADS = 2  # numpy releases the interpreter lock; each thread needs memory for its draws
+OUTCOMES = ("worse", "undefined", "not shown to be better", "better")  # in ascending order
 
 
 def evaluate_predictions(
@@ -55,7 +55,7 @@ def evaluate_predictions(
     Parameters
     ----------
     predictions : DataFrame
-        See :func:`~depmm.evaluation.predictions.check_predictions`.
+        See :func:`~depmm.evaluation.prediction_checks.check_predictions`.
     n_bootstrap : int
         Number of bootstrap draws of subjects.
     confidence : float
@@ -69,14 +69,8 @@ def evaluate_predictions(
     Returns
     -------
     dict of str to object
-        JSON values, None where undefined. ``metrics`` maps a name of ``METRICS`` to ``value``,
-        ``ci_low``, ``ci_high``, ``n_undefined`` (bootstrap draws), ``baseline``, ``gain`` (paired
-        difference to the baseline) and ``verdict``. ``baselines`` has the metrics of every constant
-        prediction, ``covariate_baselines`` those of models without a recording for each target.
-        ``subgroups`` and ``subgroup_gaps`` are described in
-        :func:`~depmm.evaluation.subgroups.measure_subgroups`. ``counts``, ``protocol``, ``folds``,
-        ``seeds``, ``thresholds`` and ``bootstrap`` describe the protocol, ``warnings`` its
-        limitations.
+        JSON values, None where undefined, with the keys of ``depmm.schemas.metrics_json`` except
+        ``coverage``.
 
     Raises
     ------
@@ -94,7 +88,7 @@ def evaluate_sessions(
     Parameters
     ----------
     predictions : DataFrame
-        See :func:`evaluate_predictions`, as for the other parameters.
+        As in :func:`evaluate_predictions`.
     n_bootstrap : int
         Number of bootstrap draws of subjects.
     confidence : float
@@ -133,7 +127,7 @@ def evaluate_sessions(
         }
     metrics = {name: entry for future in constant for name, entry in future.result()[0].items()}
     baselines = {name: entry for future in constant for name, entry in future.result()[1].items()}
-    instrument = instrument_of(table)
+    instrument = get_instrument(table)
     test = table[table["split"] == "test"]
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -175,7 +169,7 @@ def evaluate_sessions(
 
 
 def _overall_verdict(metrics: Mapping[str, Any], targets: list[str]) -> dict[str, str]:
-    """Combine the verdicts of the headline metrics: better only if each of them is better."""
+    """Combine the verdicts of the headline metrics; the worst outcome decides."""
     verdicts = [metrics[name]["verdict"] for target in targets for name in HEADLINE[target]]
     outcome = min((verdict["outcome"] for verdict in verdicts), key=OUTCOMES.index)
     return {"outcome": outcome, "text": " ".join(verdict["text"] for verdict in verdicts)}
@@ -212,7 +206,7 @@ def _levels(resampled: ResampledSessions, instrument: str | None) -> dict[str, A
 def _calibration(
     table: pd.DataFrame, resampled: ResampledSessions, target: str, seed: int
 ) -> dict[str, Any]:
-    """Measure calibration, conformal sets and gate spread; a part may be ``unavailable``."""
+    """Measure calibration, conformal sets and gate sampling; parts may be ``unavailable``."""
     measure_conformal = measure_label_sets if target == "binary" else measure_severity_intervals
     content: dict[str, Any] = {}
     if target == "binary":
@@ -227,7 +221,7 @@ def _calibration(
 
 
 def _untested(table: pd.DataFrame) -> dict[str, Any]:
-    """List the sessions that are in a fold but tested in none; empty for a single fold."""
+    """List the sessions that no fold tests; empty for a single fold."""
     is_test = table["split"] == "test"
     if table.loc[is_test, "fold"].nunique() < 2:
         return {"sessions": 0, "which": []}
@@ -245,7 +239,7 @@ def _thresholds(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _protocol(table: pd.DataFrame, targets: list[str]) -> list[dict[str, Any]]:
-    """Count subjects and sessions in each split of each (seed, fold), ordered as _thresholds."""
+    """Count subjects and sessions of each split, in the order of ``_thresholds``."""
     return [
         {
             "fold": rows["fold"].iloc[0],

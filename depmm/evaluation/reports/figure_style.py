@@ -1,8 +1,8 @@
 """Style of the figures, and their deterministic export as inline SVG.
 
-Colours are from the palette of Okabe and Ito (2008, "Color Universal Design"), which can be
-distinguished with every common form of colour vision; lines also differ by their dashes. Text stays
-text, so that it can be searched and read aloud.
+The colours are those of Okabe and Ito (2008, "Color Universal Design"), which remain
+distinguishable for all common types of colour vision; lines also differ in their dashes. Text is
+exported as text, which can be searched and read by screen readers.
 """
 
 import re
@@ -18,7 +18,7 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5f6670"
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "depmm",
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the layout is the same everywhere
+    "font.family": "DejaVu Sans",  # part of matplotlib: the layout is the same on every machine
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -59,7 +59,7 @@ def new_axes(x_label: str, y_label: str) -> tuple[Figure, Axes]:
 
 
 def to_svg(figure: Figure, name: str, description: str) -> str:
-    """Write a figure as an ``<svg>`` element that can be placed in a page with others.
+    """Convert a figure to an ``<svg>`` element for an HTML page with several figures.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def to_svg(figure: Figure, name: str, description: str) -> str:
     name : str
         Prefix of the ids inside the element, unique in the page.
     description : str
-        Text for readers who do not see the figure.
+        Alternative text for screen readers.
 
     Returns
     -------
@@ -81,9 +81,9 @@ def to_svg(figure: Figure, name: str, description: str) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    # inside HTML these are not needed, and a page without them refers to no other address at all
+    # inline SVG needs no namespaces, and a page without them contains no external address
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
-    # ids are unique in one figure only: in a page they need its name
+    # matplotlib's ids are unique within a figure only
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = text.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
     text = text.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, Arial, sans-serif")

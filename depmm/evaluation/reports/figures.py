@@ -14,13 +14,13 @@ from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.curves import pr_curve, roc_curve
 from depmm.evaluation.stats.weighted_sums import Array, Weights, unit_weights
 
-GRID = np.linspace(0, 1, 201)  # false positive rates or recalls at which curves are compared
+GRID = np.linspace(0, 1, 201)  # false positive rates or recalls at which curves are evaluated
 
 # y_true [N], y_prob [N] and bootstrap weights [D, N] of each seed
 CurveData = Sequence[tuple[Array, Array, Weights]]
 Curve = Callable[[Array, Array, Weights, Array], Array]
 
-# Okabe and Ito without yellow, which is too pale for a line
+# the palette of Okabe and Ito without yellow, which is too pale for a line
 RUN_COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 RUN_DASHES = ("-", "--", "-.", ":")
 MAX_NAME = 32  # characters of the name of a run that fit into a legend
@@ -82,7 +82,11 @@ def curve_data(resampled: ResampledSessions) -> CurveData:
         ``y_true`` of shape (N,), ``y_prob`` of shape (N,) and weights of shape (D, N).
     """
     return [
-        (rows["y_true"].to_numpy(float), rows["y_prob"].to_numpy(float), resampled.weights_of(seed))
+        (
+            rows["y_true"].to_numpy(float),
+            rows["y_prob"].to_numpy(float),
+            resampled.get_weights(seed),
+        )
         for seed, rows in resampled.seeds.items()
     ]
 
@@ -145,7 +149,7 @@ def _draw_curve(axes: Axes, curve: Curve, grid: Array, seeds: CurveData, confide
     curves = np.stack([curve(y, p, unit_weights(len(y)), grid)[0] for y, p, _ in seeds])
     if not np.isfinite(curves).all():
         return False
-    # ROC starts at (0, 0), also where the first sessions are all positive; precision does not
+    # a ROC curve starts at (0, 0); the precision at a recall of 0 is undefined
     is_roc = curve is roc_curve
     start = [0.0] if is_roc else []
     steps: dict[str, Any] = {} if is_roc else {"drawstyle": "steps-pre"}
@@ -200,7 +204,7 @@ def roc_comparison_figure(runs: Mapping[str, CurveData]) -> str | None:
             )
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, label="chance")
         axes.set(**UNIT_LIMITS)
-        # set afterwards: matplotlib leaves out a label _a and reads $ as mathematics
+        # set afterwards: matplotlib hides labels that start with _ and parses $ as mathematics
         texts = axes.legend(loc="lower right", fontsize=8).get_texts()
         for text, name in zip(texts, runs, strict=False):
             text.set_parse_math(False)
@@ -337,8 +341,9 @@ def training_figures(history: pd.DataFrame) -> list[tuple[str, str]]:
     Parameters
     ----------
     history : DataFrame
-        Column epoch and any of train_loss, val_loss, val_auroc, val_rmse and learning_rate. With
-        columns fold or seed, every training is a thin line and their mean a thick one.
+        Column epoch and any of train_loss, val_loss, val_auroc, val_rmse and learning_rate. If
+        there are several folds or seeds, each training is drawn as a thin line and the mean as a
+        thick one.
 
     Returns
     -------

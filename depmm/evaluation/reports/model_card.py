@@ -1,7 +1,7 @@
 """The model card of a run: ``README.md`` in the format of the Hugging Face Hub.
 
-The card names corpora and counts subjects. It contains no ids, and no paths of the machine on which
-the model was trained.
+The card contains names of corpora and numbers of subjects, but no subject ids except those of
+sessions that no fold tests, and no paths.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,7 @@ from depmm.evaluation.reports.tables import metrics_table
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.files import write_text
 
-LICENSE_NAME = (
-    "terms-of-the-training-corpora"  # the agreement of a corpus applies to the weights, too
-)
+LICENSE_NAME = "terms-of-the-training-corpora"  # agreements of corpora also apply to weights
 
 
 def write_model_card(
@@ -33,16 +31,16 @@ def write_model_card(
     config : Config
         Config of the run.
     models : sequence of str
-        Folders of the trained models relative to the folder of the run; ``.`` for itself.
+        Folders of the trained models relative to the folder of the run; ``.`` is the run itself.
     """
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-    task = _task_name(config.target)
+    target_text = _describe_target(config.target)
     media = "video" if "face" in config.data.modalities else "audio"
     results = [
         EvalResult(
             task_type=f"{media}-classification" if config.target.kind == "binary" else "other",
-            task_name=task,
+            task_name=target_text,
             dataset_type="+".join(content["corpora"]),
             dataset_name=f"{', '.join(content['corpora'])}, subjects not used for training",
             metric_type=name,
@@ -65,7 +63,7 @@ def write_model_card(
         "model_card.md.jinja",
         m=content,
         name=config.name,
-        task=task,
+        target=target_text,
         encoders={name: encoder.kind for name, encoder in config.model.encoders.items()},
         fusion=config.model.fusion.kind,
         models=models,
@@ -75,8 +73,8 @@ def write_model_card(
     write_text(folder / "README.md", f"{card.content.rstrip()}\n")
 
 
-def _task_name(target: TargetConfig) -> str:
-    """Name the target: a model of acted sadness is not a model of depression."""
+def _describe_target(target: TargetConfig) -> str:
+    """Describe the target by its column and classes, which need not be those of depression."""
     if target.positive:
         return f"{target.column}: {', '.join(target.positive)} against {', '.join(target.negative)}"
     words = {"binary": "two classes", "severity": "severity", "levels": "severity levels"}

@@ -1,4 +1,4 @@
-"""Values into templates: JSON values, Jinja environments, and filters for numbers and text."""
+"""Rendering of templates: Jinja environments, filters for numbers and text, and JSON values."""
 
 import re
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ def templates(package: str) -> Environment:
     -------
     Environment
         Jinja environment with the filters ``number``, ``p_value`` and ``markdown``. An undefined
-        variable is an error; all templates but Markdown are escaped.
+        variable is an error. Values are escaped in all templates except Markdown templates.
     """
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(name, "") for name in (package, PACKAGE)]),
@@ -60,7 +60,7 @@ def templates(package: str) -> Environment:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Format a number for a reader.
+    """Format a number for display.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def number(value: float | None, digits: int = 3) -> str:
     Returns
     -------
     str
-        The number with a minus sign (not a hyphen); an en dash for None.
+        The number, with a typographic minus sign; an en dash for None.
     """
     if value is None:
         return "\N{EN DASH}"
@@ -82,7 +82,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """Format a p value for a reader.
+    """Format a p value for display.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def p_value(value: float | None) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Escape text so that Markdown and HTML show it as it is.
+    """Escape text for Markdown and HTML.
 
     Parameters
     ----------
@@ -146,12 +146,13 @@ def to_json_values(value: Any) -> Any:
     Parameters
     ----------
     value : object
-        Numbers, text, and dicts, lists and tuples of them.
+        Numbers, text, or nested dicts, lists and tuples of them.
 
     Returns
     -------
     object
-        The same with Python numbers, lists and text keys; None for numbers that are not finite.
+        The same structure of Python numbers, lists and dicts with text keys; None for numbers that
+        are not finite.
     """
     if isinstance(value, dict):
         return {str(key): to_json_values(item) for key, item in value.items()}

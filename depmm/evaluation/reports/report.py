@@ -1,4 +1,4 @@
-"""The report of one run: ``metrics.json``, a self-contained ``report.html`` and two tables."""
+"""Report of one run: ``metrics.json``, a self-contained ``report.html`` and tables for papers."""
 
 import json
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ def write_report(
     Parameters
     ----------
     predictions : DataFrame
-        See :func:`~depmm.evaluation.predictions.check_predictions`.
+        See :func:`~depmm.evaluation.prediction_checks.check_predictions`.
     out : Path
         Folder of the report, created if it does not exist.
     title : str
@@ -52,7 +52,7 @@ def write_report(
     environment : mapping of str to object, optional
         Content of the ``environment.json`` of the run.
     command : str, optional
-        Command line that made the predictions.
+        Command line that computed the predictions.
     audit : mapping of str to object, optional
         Content of the ``audit.json`` of the run.
     coverage : mapping of str to object, optional

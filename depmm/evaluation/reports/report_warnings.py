@@ -1,4 +1,4 @@
-"""Limitations of an evaluation that a reader must know before trusting its metrics."""
+"""Warnings of a report: limitations of the evaluation that affect its interpretation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from depmm.evaluation.stats.intervals import wilson_interval
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.subgroups import subgroup_warnings
 
-FEW_SUBJECTS = 20  # a bootstrap of fewer subjects is visibly too narrow
+FEW_SUBJECTS = 20  # with fewer subjects, bootstrap intervals are clearly too narrow
 
 
 def report_warnings(content: Mapping[str, Any], confidence: float) -> list[str]:
@@ -36,9 +36,9 @@ def report_warnings(content: Mapping[str, Any], confidence: float) -> list[str]:
     if accuracy and accuracy["ci_low"] == accuracy["ci_high"]:
         exact = wilson_interval(accuracy["value"] * n_subjects, n_subjects, confidence)
         warnings.append(
-            f"All bootstrap draws have an accuracy of {exact.value:.3f}, so that the bootstrap "
-            f"shows no uncertainty. Wilson's interval for {n_subjects} subjects is "
-            f"{exact.ci_low:.3f} to {exact.ci_high:.3f}."
+            f"All bootstrap draws have an accuracy of {exact.value:.3f}, and their interval has no "
+            f"width. Wilson's interval for {n_subjects} subjects is {exact.ci_low:.3f} to "
+            f"{exact.ci_high:.3f}."
         )
     return warnings
 
@@ -62,14 +62,14 @@ def _protocol_warnings(content: Mapping[str, Any]) -> list[str]:
         )
     elif folds := {str(f["fold"]) for f in content["protocol"] if not f["train"]["sessions"]}:
         warnings.append(
-            f"The table has no train rows in fold(s) {', '.join(sorted(folds))}. Whether test "
-            "subjects were used for training cannot be checked there, and baselines are fitted on "
-            "validation rows."
+            f"The table has no train rows in fold(s) {', '.join(sorted(folds))}. In these folds, "
+            "baselines are fitted on validation rows, and whether test subjects were used for "
+            "training cannot be checked."
         )
     elif "validation" in sources:
         warnings.append(
-            "The train rows of some folds have no labels; baselines are fitted on validation rows "
-            "there."
+            "The train rows of some folds have no labels; the baselines of these folds are fitted "
+            "on validation rows."
         )
     warnings += [
         f"The threshold of fold {entry['fold']}, seed {entry['seed']} is {entry['source']}."

@@ -1,4 +1,4 @@
-"""Tables for a paper: the metrics of the report in Markdown and in LaTeX (booktabs)."""
+"""Tables for papers: the metrics of a report in Markdown and in LaTeX (booktabs)."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ class Table:
     label : str
         LaTeX label, written as ``tab:label``.
     caption : str
-        Unit, sample, intervals and baseline of the numbers.
+        Unit, sample, method of the intervals, and baseline.
     header : sequence of str
         Names of the columns.
     rows : sequence of sequence of str

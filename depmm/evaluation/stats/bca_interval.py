@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 from depmm.evaluation.stats.intervals import Interval
 from depmm.evaluation.stats.weighted_sums import ROUNDING, Array
 
-JACKKNIFE_SUBJECTS = 1000  # left out at most; more hardly change an acceleration
+JACKKNIFE_SUBJECTS = 1000  # largest number left out; more hardly change an acceleration
 
 
 def bootstrap_interval(
@@ -38,7 +38,7 @@ def bootstrap_interval(
     value : float
         Point estimate.
     replicates : ndarray, shape (D,)
-        Estimate in each bootstrap replicate; undefined ones (NaN) are left out and counted.
+        Estimate in each bootstrap replicate; undefined estimates (NaN) are counted and left out.
     confidence : float
         Confidence level, for example 0.95.
     acceleration : float, optional
@@ -66,8 +66,8 @@ def bootstrap_interval(
 def _bca_levels(
     value: float, replicates: Array, levels: Array, acceleration: float
 ) -> tuple[Array, str | None]:
-    """Correct the levels (Efron and Tibshirani 1993, Eq. 14.10), or say why that is impossible."""
-    # replicates equal to the value count half: metrics of few subjects take few values
+    """Correct the levels (Efron and Tibshirani 1993, Eq. 14.10), or return why that fails."""
+    # replicates equal to the value count half: with few subjects, a metric has few values
     below = float(np.mean(replicates < value) + np.mean(replicates <= value)) / 2
     if not 0 < below < 1:
         return levels, "all replicates are on one side of the value, no bias correction is defined"
@@ -99,8 +99,8 @@ class Jackknife:
     stratum_size : ndarray, shape (J,)
         Number of subjects in the stratum of the subject left out.
     share : float
-        Share of the subjects that can be left out which are; below 1 for more than
-        ``JACKKNIFE_SUBJECTS`` subjects, of which a random sample is taken.
+        Share of the candidate subjects that are left out; below 1 if there are more than
+        ``JACKKNIFE_SUBJECTS``, of which a random sample is taken.
     """
 
     weights: Array
@@ -137,7 +137,7 @@ class Jackknife:
 
 
 def leave_subjects_out(subject_codes: ArrayLike, strata: ArrayLike, seed: int) -> Jackknife:
-    """Build the jackknife that belongs to ``bootstrap_weights`` of the same subjects.
+    """Build the jackknife weights for the strata of ``bootstrap_weights``.
 
     Parameters
     ----------
@@ -146,12 +146,12 @@ def leave_subjects_out(subject_codes: ArrayLike, strata: ArrayLike, seed: int) -
     strata : array_like, shape (N,)
         Stratum of the subject of each session.
     seed : int
-        Seed of the sample, where there are more than ``JACKKNIFE_SUBJECTS`` subjects.
+        Seed of the random sample of more than ``JACKKNIFE_SUBJECTS`` subjects.
 
     Returns
     -------
     Jackknife
-        Weights without each subject.
+        One row of weights per subject left out.
     """
     _, first, subject = np.unique(subject_codes, return_index=True, return_inverse=True)
     _, stratum = np.unique(np.asarray(strata)[first], return_inverse=True)

@@ -1,6 +1,6 @@
-"""Metrics of two classes, from decisions and from probabilities.
+"""Binary classification metrics of decisions and of probabilities.
 
-All metrics have the shape ``metric(y_true [N], prediction [N], weights [D, N]) -> [D]``, see
+All metrics have the signature ``metric(y_true [N], prediction [N], weights [D, N]) -> [D]``, see
 ``depmm.evaluation.stats.metrics``. With one row of ones as weights the result is the point
 estimate.
 """
@@ -213,7 +213,7 @@ def f1_weighted(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) -> Array
         Values in [0, 1].
     """
     c = confusion(y_true, y_pred, weights)
-    # a class whose F1 is undefined has no sessions and therefore no weight
+    # an undefined F1 belongs to a class without sessions, whose weight is 0
     negative = np.nan_to_num(ratio(2 * c.tn, 2 * c.tn + c.fp + c.fn))
     positive = np.nan_to_num(ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn))
     total = (c.tn + c.fp) * negative + (c.tp + c.fn) * positive
@@ -310,7 +310,7 @@ def auprc(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights) -> Array:
     for rows, positive, negative in weights_by_probability(y_true, y_prob, weights):
         true_positives = np.cumsum(positive[:, ::-1], axis=1)
         decided_positive = true_positives + np.cumsum(negative[:, ::-1], axis=1)
-        # positives weigh nothing where no session is decided positive yet
+        # without a positive decision, the weight of the positives is 0 and so is their term
         precisions = np.divide(
             true_positives,
             decided_positive,
@@ -341,7 +341,7 @@ def brier(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights) -> Array:
     References
     ----------
     Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review
-    78(1), 1950; here half of his score, as usual for two classes.
+    78(1), 1950. The value is half of the original two-class score, as is usual.
     """
     error = np.asarray(y_prob, dtype=float) - np.asarray(y_true, dtype=float)
     return weighted_mean(weights, error**2)

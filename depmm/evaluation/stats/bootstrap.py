@@ -1,10 +1,10 @@
-"""Bootstrap over subjects, stratified by label, with the same replicates for everything.
+"""Bootstrap over subjects, stratified by label, with the same replicates for all metrics.
 
-Sessions of one subject resemble each other. A replicate therefore resamples subjects,
-``(corpus, subject)``, with replacement, each with all of its sessions. Subjects are resampled
-within strata: those whose sessions are all negative, all positive, or of both labels. Every
-replicate has as many subjects of each stratum as the data. The intervals cover the sampling of the
-tested subjects; the variation from training to training is shown by several seeds.
+Sessions of one subject are correlated. A replicate therefore resamples subjects, ``(corpus,
+subject)``, with replacement, each with all of its sessions. Subjects are resampled within strata:
+subjects with negative sessions only, with positive sessions only, and with both. Every replicate
+has as many subjects of each stratum as the data. The intervals cover the sampling of the tested
+subjects, not the variation between trainings, which several seeds show.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ CHUNK = 128  # replicates computed at a time, which limits the memory of their i
 def bootstrap_weights(
     subject_codes: ArrayLike, strata: ArrayLike, n_bootstrap: int, seed: int
 ) -> NDArray[np.unsignedinteger]:
-    """Resample subjects with replacement within their stratum, with all of their sessions.
+    """Resample subjects, each with all of its sessions, with replacement within strata.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def bootstrap_weights(
     Returns
     -------
     ndarray of unsigned int, shape (D, N)
-        How often each session is in each replicate, in the smallest type that holds it (10,000
-        subjects and 2,000 replicates: 40 MB). Sessions of a subject have the same count.
+        Multiplicity of each session in each replicate, in the smallest sufficient type (10,000
+        subjects and 2,000 replicates: 40 MB). Sessions of a subject have the same multiplicity.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def assign_strata(sessions: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any]]:
     Parameters
     ----------
     sessions : DataFrame
-        Columns corpus, subject and, where there are labels, y_true.
+        Columns corpus, subject and, if labels are known, y_true.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def count_sessions(rows: pd.DataFrame) -> dict[str, int]:
     Parameters
     ----------
     rows : DataFrame
-        Columns corpus, subject, session and, where there are labels, y_true. A session may have
+        Columns corpus, subject, session and, if labels are known, y_true. A session may have
         several rows.
 
     Returns
@@ -153,11 +153,11 @@ class ResampledSessions:
     Attributes
     ----------
     seeds : dict of int or str to DataFrame
-        Tested rows of each seed; their column ``unit`` is the column of the session in
-        ``weights``. Where folds test a session several times, each repetition is an entry of its
-        own, named for example ``0, repeat 1``.
+        Tested rows of each seed; their column ``unit`` is the column index of the session in
+        ``weights``. If folds test a session several times, each repetition is a separate entry,
+        for example ``0, repeat 1``.
     weights : ndarray of unsigned int, shape (D, sessions)
-        How often each distinct session is in each replicate.
+        Multiplicity of each distinct session in each replicate.
     jackknife : Jackknife
         Weights without each subject, for the acceleration of BCa intervals.
     confidence : float
@@ -174,12 +174,12 @@ class ResampledSessions:
     confidence: float
     subjects_by_stratum: dict[str, int]
     repeats: int = 1
-    # baselines, gains, subgroups and gaps need the same metrics
+    # the same values are needed for baselines, gains, subgroups and gaps
     _cache: dict[tuple[str, str], MetricValues] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    def weights_of(self, seed: int | str) -> NDArray[np.unsignedinteger]:
+    def get_weights(self, seed: int | str) -> NDArray[np.unsignedinteger]:
         """Select the bootstrap weights of the rows of a seed.
 
         Parameters
@@ -208,12 +208,12 @@ class ResampledSessions:
         name : str
             Metric, a key of ``METRICS``.
         column : str, optional
-            Column to evaluate in place of the metric's own, for example that of a baseline.
+            Column to evaluate instead of ``Metric.predicted``, for example that of a baseline.
 
         Returns
         -------
         MetricValues
-            The values; computed once per metric and column.
+            The values, which are cached.
         """
         metric = METRICS[name]
         column = column or metric.predicted
@@ -223,10 +223,10 @@ class ResampledSessions:
         for seed, rows in self.seeds.items():
             measured = rows[metric.measured].to_numpy(float)
             predicted = rows[column].to_numpy(float)
-            without = self._columns(seed, self.jackknife.weights)
+            jackknife_weights = self._columns(seed, self.jackknife.weights)
             per_seed.append(metric.function(measured, predicted, unit_weights(len(rows)))[0])
-            replicates.append(metric.function(measured, predicted, self.weights_of(seed)))
-            left_out.append(metric.function(measured, predicted, without))
+            replicates.append(metric.function(measured, predicted, self.get_weights(seed)))
+            left_out.append(metric.function(measured, predicted, jackknife_weights))
         values = MetricValues(
             np.array(per_seed), np.mean(replicates, axis=0), np.mean(left_out, axis=0)
         )
@@ -259,34 +259,34 @@ class ResampledSessions:
         acceleration = self.jackknife.acceleration(value, jackknife)
         return bootstrap_interval(value, replicates, self.confidence, acceleration)
 
-    def where(self, column: str, value: str) -> "ResampledSessions":
-        """Keep the sessions of a subgroup, with the same replicates.
+    def select(self, column: str, value: str) -> "ResampledSessions":
+        """Select the sessions of a subgroup, with the same replicates.
 
         Parameters
         ----------
         column : str
             Column of the rows.
         value : str
-            Value of the rows that are kept.
+            Value of the column in the selected rows.
 
         Returns
         -------
         ResampledSessions
             The subgroup; seeds without any of its sessions are left out.
         """
-        kept = {seed: rows[rows[column] == value] for seed, rows in self.seeds.items()}
-        return replace(self, seeds={seed: rows for seed, rows in kept.items() if len(rows)})
+        selected = {seed: rows[rows[column] == value] for seed, rows in self.seeds.items()}
+        return replace(self, seeds={seed: rows for seed, rows in selected.items() if len(rows)})
 
 
 def resample_sessions(
     predictions: pd.DataFrame, n_bootstrap: int, confidence: float, seed: int
 ) -> ResampledSessions:
-    """Resample the tested subjects, the same ones for all seeds of the predictions.
+    """Resample the tested subjects; a replicate has the same subjects in all seeds.
 
     Parameters
     ----------
     predictions : DataFrame
-        Prepared predictions (``prepare_predictions``); rows of the split ``test`` are used.
+        Prepared predictions (``prepare_predictions``); only rows of the split ``test`` are used.
     n_bootstrap : int
         Number of bootstrap replicates.
     confidence : float
@@ -309,10 +309,10 @@ def resample_sessions(
     repeats = int(repeat.max()) + 1
     seeds: dict[int | str, pd.DataFrame] = {}
     for training_seed in sorted(map(int, rows["seed"].unique())):
-        of_seed = rows["seed"] == training_seed
-        for index in sorted(repeat[of_seed].unique()):
+        in_seed = rows["seed"] == training_seed
+        for index in sorted(repeat[in_seed].unique()):
             name = training_seed if repeats == 1 else f"{training_seed}, repeat {index}"
-            seeds[name] = rows[of_seed & (repeat == index)]
+            seeds[name] = rows[in_seed & (repeat == index)]
     return ResampledSessions(
         seeds,
         bootstrap_weights(codes, strata, n_bootstrap, seed),
@@ -326,7 +326,7 @@ def resample_sessions(
 def measure_over_seeds(
     tested: ResampledSessions, measure: Callable[[pd.DataFrame, Weights], Array]
 ) -> tuple[Array, Array]:
-    """Apply a function of rows and weights to every seed.
+    """Average a function of rows and weights over seeds.
 
     Parameters
     ----------
@@ -343,5 +343,5 @@ def measure_over_seeds(
         Mean over seeds in each replicate.
     """
     per_seed = [measure(rows, unit_weights(len(rows)))[0] for rows in tested.seeds.values()]
-    replicates = [measure(rows, tested.weights_of(seed)) for seed, rows in tested.seeds.items()]
+    replicates = [measure(rows, tested.get_weights(seed)) for seed, rows in tested.seeds.items()]
     return np.array(per_seed), np.mean(replicates, axis=0)

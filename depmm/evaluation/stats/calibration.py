@@ -1,4 +1,4 @@
-"""Calibration of the tested probabilities, before and after temperature and isotonic scaling."""
+"""Calibration of tested probabilities before and after temperature scaling and isotonic fits."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -28,7 +28,7 @@ from depmm.evaluation.stats.weighted_sums import Array, Weights
 def measure_calibration(
     predictions: pd.DataFrame, tested: ResampledSessions, seed: int
 ) -> dict[str, Any]:
-    """Measure the calibration of the tested probabilities, as predicted and calibrated.
+    """Measure the calibration of the tested probabilities before and after calibration.
 
     Parameters
     ----------
@@ -42,11 +42,11 @@ def measure_calibration(
     Returns
     -------
     dict
-        ``bins`` (their number), ``before``, ``temperature`` and ``isotonic``. Each of the last
+        ``bins`` (number of bins), ``before``, ``temperature`` and ``isotonic``. Each of the last
         three has ``ece``, ``brier`` and ``log_loss`` (intervals), ``ece_if_calibrated`` (mean and
-        95 % quantile) and ``reliability`` (bins). The calibrated ones also have ``fits`` and
-        ``gain``, the paired decrease of each measure (positive is better); where they cannot be
-        fitted, they only have ``unavailable``, the reason.
+        95 % quantile) and ``reliability`` (bins). ``temperature`` and ``isotonic`` also have
+        ``fits`` and ``gain``, the paired decrease of each measure (positive is better). If a
+        calibrator cannot be fitted, its only key is ``unavailable``, the reason.
     """
     bins = count_bins(len(pd.concat(tested.seeds.values())[SUBJECT_KEY].drop_duplicates()))
     content: dict[str, Any] = {"bins": bins}
@@ -84,7 +84,7 @@ def measure_calibration(
 def _calibrate(
     tested: ResampledSessions, calibrators: Mapping[tuple[int, int], Calibrator]
 ) -> ResampledSessions:
-    """Add the column ``calibrated``; without calibrators the probabilities are kept."""
+    """Add the column ``calibrated``, a copy of ``y_prob`` if there are no calibrators."""
     seeds = {
         name: rows.assign(
             calibrated=apply_calibrators(rows, calibrators)
@@ -116,7 +116,7 @@ def _measure(calibrated: ResampledSessions, bins: int) -> dict[str, tuple[Array,
 
 
 def _simulate_ece(calibrated: ResampledSessions, bins: int, seed: int) -> dict[str, float]:
-    """Mean and 95 % quantile of the ECE that calibrated probabilities have, over seeds."""
+    """Simulate the ECE of calibrated probabilities: mean and 95 % quantile, over seeds."""
     subjects = pd.concat(calibrated.seeds.values())[SUBJECT_KEY].drop_duplicates()
     codes = pd.Series(range(len(subjects)), index=pd.MultiIndex.from_frame(subjects))
     per_seed = []

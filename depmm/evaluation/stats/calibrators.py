@@ -1,8 +1,8 @@
-"""Calibration maps of probabilities, fitted on validation rows only: temperature and isotonic.
+"""Temperature scaling and isotonic calibration of probabilities, fitted on validation rows.
 
-A calibrator is fitted for each (fold, seed) on its own validation rows and evaluated on its test
-rows, which no fit reads. The validation subjects also select the epoch: a network is somewhat
-better on them than on new subjects, so that calibrated probabilities are slightly overconfident.
+The calibrator of each (fold, seed) is fitted on the validation rows and evaluated on the test rows
+of the same (fold, seed). The epoch is also chosen on the validation subjects: a network is somewhat
+better on them than on new subjects, and calibrated probabilities are slightly overconfident.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,24 +22,24 @@ from depmm.evaluation.stats.reliability import clipped_logit
 from depmm.evaluation.stats.weighted_sums import Array
 
 TEMPERATURES = (0.1, 10.0)  # outside, validation rows do not determine a temperature
-ISOTONIC_SUBJECTS = 50  # isotonic regression needs this many validation subjects,
-ISOTONIC_ENOUGH = 1000  # and states a warning below this (learning curves of the reference)
+ISOTONIC_SUBJECTS = 50  # smallest number of validation subjects for isotonic regression
+ISOTONIC_ENOUGH = 1000  # below, ``source`` warns of overfitting (learning curves of the reference)
 
 
 class CalibrationError(DepmmError):
-    """Validation rows on which nothing can be fitted."""
+    """Validation rows to which a calibrator or a conformal quantile cannot be fitted."""
 
 
 @dataclass(frozen=True)
 class TemperatureScaling:
-    """The map ``sigmoid(logit(p) / temperature)``; above 1 it decreases the confidence.
+    """The map ``sigmoid(logit(p) / temperature)``; a temperature above 1 decreases confidence.
 
     Attributes
     ----------
     temperature : float
         Temperature, positive.
     source : str
-        What it was fitted on, or why it was not fitted.
+        The data of the fit, or the reason why the temperature is 1 or the highest.
     """
 
     temperature: float
@@ -72,7 +72,7 @@ class IsotonicCalibration:
     levels : tuple of float, length K
         Calibrated probabilities at the knots.
     source : str
-        What it was fitted on.
+        The data of the fit.
     """
 
     knots: tuple[float, ...]
@@ -101,21 +101,21 @@ Calibrator = TemperatureScaling | IsotonicCalibration
 def validation_rows(
     predictions: pd.DataFrame, measured: str, predicted: str
 ) -> Iterator[tuple[tuple[int, int], pd.DataFrame]]:
-    """Select the validation rows of every tested (fold, seed), the only rows to fit on.
+    """Select the validation rows of every tested (fold, seed).
 
     Parameters
     ----------
     predictions : DataFrame
         Checked predictions.
     measured, predicted : str
-        Columns that a row needs.
+        Columns in which a row needs a value.
 
     Yields
     ------
     key : tuple of int
         Fold and seed.
     rows : DataFrame
-        Its validation rows with both values.
+        The validation rows with both values.
 
     Raises
     ------
@@ -135,8 +135,8 @@ def validation_rows(
         where = f"predictions: fold {fold}, seed {seed}"
         if rows.empty:
             raise CalibrationError(
-                f"{where} has no validation rows with {measured} and {predicted}, and nothing is "
-                "fitted on test rows. Predict the validation subjects too, or split some off.",
+                f"{where} has no validation rows with {measured} and {predicted}; test rows are "
+                "not used for fits. Add predictions of validation subjects.",
                 column=predicted,
                 value=(int(fold), int(seed)),
             )
@@ -152,12 +152,12 @@ def validation_rows(
 
 
 def fit_temperature(y_true: ArrayLike, y_prob: ArrayLike) -> TemperatureScaling:
-    """Find the temperature with the smallest log-loss.
+    """Fit the temperature with the smallest log-loss.
 
-    The log-loss is convex in ``1 / temperature``: its derivative has at most one zero, which
-    Brent's method finds. Without a zero there is no best temperature. If the classes are separated
-    without error (the best temperature is 0), the temperature is kept at 1; if the ranking is not
-    better than chance, the highest temperature, 10, is used.
+    The log-loss is convex in ``1 / temperature``; the zero of its derivative is computed with
+    Brent's method. There is no zero if the classes are separated without error (the optimum is 0)
+    or if the ranking is not better than chance (the optimum is infinite). The temperature is then 1
+    or the highest allowed, 10.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def fit_isotonic(y_true: ArrayLike, y_prob: ArrayLike, subjects: int) -> Isotoni
     Raises
     ------
     CalibrationError
-        If there are fewer than 50 subjects, whose labels the map would memorise.
+        If there are fewer than 50 subjects; the map would overfit their labels.
 
     References
     ----------
@@ -221,8 +221,8 @@ def fit_isotonic(y_true: ArrayLike, y_prob: ArrayLike, subjects: int) -> Isotoni
     """
     if subjects < ISOTONIC_SUBJECTS:
         raise CalibrationError(
-            f"Isotonic regression on {subjects} validation subjects would memorise their "
-            f"labels; it needs {ISOTONIC_SUBJECTS}. Use the temperature.",
+            f"Isotonic regression on {subjects} validation subjects would overfit their labels; it "
+            f"needs {ISOTONIC_SUBJECTS}. Use temperature scaling.",
             value=subjects,
         )
     curve = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
@@ -241,7 +241,7 @@ def fit_calibrators(predictions: pd.DataFrame, method: str) -> Mapping[tuple[int
     Parameters
     ----------
     predictions : DataFrame
-        Checked predictions; of the test rows only fold and seed are read.
+        Checked predictions; only ``fold`` and ``seed`` of the test rows are used.
     method : {"temperature", "isotonic"}
         Kind of calibrator.
 

@@ -1,8 +1,8 @@
 """Split-conformal prediction intervals of severity.
 
-The half width of an interval is the conformal quantile of the absolute residuals of validation
-subjects, one residual per subject (the largest of its sessions); see ``conformal_sets`` for the
-unit and the guarantee.
+The half-width of an interval is the conformal quantile of the absolute residuals of the validation
+subjects. Each subject has one residual, the largest of its sessions; ``conformal_sets`` describes
+the guarantee.
 
 References
 ----------
@@ -38,7 +38,7 @@ def score_range(rows: pd.DataFrame) -> tuple[float, float] | None:
     Returns
     -------
     tuple of float or None
-        Lowest and highest score; None where there is no single known instrument.
+        Lowest and highest score; None if the instrument is unknown or not unique.
     """
     if "instrument" not in rows or len(names := rows["instrument"].dropna().unique()) != 1:
         return None
@@ -56,14 +56,14 @@ def fit_severity_intervals(
     Parameters
     ----------
     predictions : DataFrame
-        Checked predictions; only validation rows are read.
+        Checked predictions; only validation rows are used.
     alpha : float
         Share of the subjects that may not be covered.
 
     Returns
     -------
     dict of (int, int) to ConformalQuantile
-        Half of the width of the intervals, by fold and seed.
+        Half-width of the intervals, by fold and seed.
 
     Raises
     ------
@@ -135,8 +135,8 @@ def measure_severity_intervals(
     -------
     dict
         ``coverage`` (``all``), ``unbounded`` and ``min_subjects`` as in ``measure_label_sets``;
-        ``width``: mean over sessions, in points, infinite where intervals are; ``bounds`` of the
-        instrument or None; ``fits``: the quantiles.
+        ``width``: mean over sessions, in points, infinite if an interval is; ``bounds``: lowest
+        and highest score of the instrument, or None; ``fits``: the quantiles.
     """
     fitted = fit_severity_intervals(predictions, alpha)
     bounds = score_range(predictions[predictions["split"] == "test"])
@@ -146,10 +146,10 @@ def measure_severity_intervals(
         low, high = intervals["low"], intervals["high"]
         # a residual of exactly the quantile is covered in spite of rounding
         inside = rows["score"].between(low - ROUNDING, high + ROUNDING)
-        whole = max_per_subject(rows, ~inside) == 0
-        shares.append(whole.mean())
+        subject_covered = max_per_subject(rows, ~inside) == 0
+        shares.append(subject_covered.mean())
         widths.append(float((high - low).mean()))
-        subjects = max(subjects, len(whole))
+        subjects = max(subjects, len(subject_covered))
     return {
         "alpha": alpha,
         "coverage": {"all": measured_coverage(shares, subjects, tested.confidence)},

@@ -1,26 +1,26 @@
 """Split-conformal prediction sets of labels.
 
-The nonconformity of predictions is measured on validation subjects. The set of a new subject holds
-every label whose nonconformity is at most the quantile of the validation subjects for
-the coverage ``1 - alpha``.
+The nonconformity of predictions is measured on validation subjects. The prediction set of a new
+subject contains every label whose nonconformity is at most the quantile of the validation subjects
+for the coverage ``1 - alpha``.
 
-The unit is the subject. Sessions of one subject are not exchangeable with those of another, so that
-each validation subject gives *one* nonconformity: the largest of its sessions (per class, where it
-has sessions of both). Exchangeable subjects, however many sessions they have, then satisfy
-``P(all sessions of a new subject are covered) >= 1 - alpha``, for labels within each class
-(Mondrian). The probability is over validation and test subjects together; one set of validation
-subjects can be favourable by chance. Validation subjects that also select the epoch are not quite
-exchangeable with new ones, so that reports show the coverage measured on tested subjects too.
+The unit is the subject, because sessions of different subjects are exchangeable but sessions of one
+subject are not independent. Each validation subject has *one* nonconformity score: the largest of
+its sessions (for each class, if it has sessions of both). For exchangeable subjects, whatever their
+number of sessions, ``P(all sessions of a new subject are covered) >= 1 - alpha`` then holds, for
+labels within each class (Mondrian). The probability is over validation and test subjects together;
+the coverage for one set of validation subjects varies around it. If the epoch is chosen on the
+validation subjects, they are not exactly exchangeable with new subjects; reports therefore also
+contain the coverage that is measured on tested subjects.
 
-If there are too few validation subjects for ``alpha``, the set is unbounded: it holds every label.
+With too few validation subjects for ``alpha``, the set is unbounded: it contains all labels.
 
 References
 ----------
-Vovk, Gammerman and
-Shafer, "Algorithmic Learning in a Random World", 2005, Ch. 4 (Mondrian). Lei et al.,
-"Distribution-free predictive inference for regression", JASA 113(523), 2018, Alg. 2. Introduction:
-Angelopoulos and Bates, "Conformal prediction: a gentle introduction", FnT in Machine Learning
-16(4), 2023.
+Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", 2005, Ch. 4 (Mondrian). Lei et
+al., "Distribution-free predictive inference for regression", JASA 113(523), 2018, Alg. 2.
+Introduction: Angelopoulos and Bates, "Conformal prediction: a gentle introduction", FnT in Machine
+Learning 16(4), 2023.
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class ConformalQuantile:
     Attributes
     ----------
     value : float
-        Nonconformity; infinite where everything is covered.
+        Nonconformity; infinite if there are too few subjects.
     subjects : int
         Number of validation subjects.
     min_subjects : int
@@ -59,7 +59,7 @@ class ConformalQuantile:
 
     @property
     def unbounded(self) -> bool:
-        """Whether there are too few subjects, so that everything is covered."""
+        """Whether there are too few subjects: sets then contain all labels."""
         return not np.isfinite(self.value)
 
 
@@ -146,7 +146,7 @@ def fit_label_sets(
     Parameters
     ----------
     predictions : DataFrame
-        Checked predictions; only validation rows are read.
+        Checked predictions; only validation rows are used.
     alpha : float
         Share of the subjects of each class that may not be covered.
     column : str, default "y_prob"
@@ -160,14 +160,14 @@ def fit_label_sets(
     Raises
     ------
     CalibrationError
-        If a (fold, seed) has no validation rows, or of one class only.
+        If a (fold, seed) has no validation rows, or rows of one class only.
     """
     fitted: dict[tuple[int, int], dict[int, ConformalQuantile]] = {}
     for key, rows in validation_rows(predictions, "y_true", column):
         fitted[key] = {}
         for label in (0, 1):
-            of_class = rows[rows["y_true"] == label]
-            scores = max_per_subject(of_class, nonconformity(of_class[column], label))
+            in_class = rows[rows["y_true"] == label]
+            scores = max_per_subject(in_class, nonconformity(in_class[column], label))
             fitted[key][label] = conformal_quantile(scores, alpha)
     return fitted
 
@@ -191,7 +191,7 @@ def predict_label_sets(
     Returns
     -------
     DataFrame
-        Boolean columns ``has_0`` and ``has_1``: whether the set holds the label.
+        Boolean columns ``has_0`` and ``has_1``: whether the set contains the label.
     """
     sets = pd.DataFrame(index=rows.index)
     keys = list(zip(rows["fold"], rows["seed"], strict=True))
@@ -218,11 +218,11 @@ def measure_label_sets(
     Returns
     -------
     dict
-        ``coverage`` by class (``0``, ``1``) and of ``all``: share of the subjects (with sessions of
-        the class) whose every such session is covered, mean over seeds, with Wilson's interval.
-        ``sizes``: share of the sessions whose set is ``empty``, has ``one`` label or ``both``.
-        ``unbounded``: whether a class has too few validation subjects in any fold.
-        ``min_subjects``: the number needed. ``fits``: the quantiles.
+        ``coverage`` by class (``0``, ``1``) and of ``all``: share of the subjects for whom all
+        sessions (of the class) are covered, mean over seeds, with Wilson's interval. ``sizes``:
+        shares of the sessions with an ``empty`` set, ``one`` label or ``both``. ``unbounded``:
+        whether a class has too few validation subjects in any fold. ``min_subjects``: the number
+        needed. ``fits``: the quantiles.
     """
     fitted = fit_label_sets(predictions, alpha)
     sizes: list[list[float]] = []
@@ -233,16 +233,16 @@ def measure_label_sets(
         size = sets.sum(axis=1)
         sizes.append([(size == n).mean() for n in (0, 1, 2)])
         positive = rows["y_true"].to_numpy(int) == 1
-        hit = np.where(positive, sets["has_1"], sets["has_0"])
-        for name, of_class in (
+        is_covered = np.where(positive, sets["has_1"], sets["has_0"])
+        for name, in_class in (
             ("0", ~positive),
             ("1", positive),
             ("all", np.full(len(rows), True)),
         ):
-            if of_class.any():
-                whole = max_per_subject(rows[of_class], ~hit[of_class]) == 0
-                covered[name].append(whole.mean())
-                subjects[name] = max(subjects[name], len(whole))
+            if in_class.any():
+                subject_covered = max_per_subject(rows[in_class], ~is_covered[in_class]) == 0
+                covered[name].append(subject_covered.mean())
+                subjects[name] = max(subjects[name], len(subject_covered))
     quantiles = [quantile for classes in fitted.values() for quantile in classes.values()]
     return {
         "alpha": alpha,

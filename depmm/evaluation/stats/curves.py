@@ -72,7 +72,7 @@ def pr_curve(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights, grid: Array
             range(*rows.indices(len(weights))), true_positives, decided_positive, strict=True
         ):
             if hits[-1] > 0:
-                # slightly less, because rounding could ask for the next step
+                # the tolerance keeps rounding errors from selecting the next step
                 reached = np.searchsorted(hits, grid * hits[-1] - ROUNDING)
                 curves[d] = hits[reached] / decided[reached]
     return curves

@@ -1,16 +1,16 @@
 """Registry of the metrics: name, columns, label, chance level and direction.
 
-All metrics have one signature, so that a point estimate and its bootstrap are the same code::
+All metrics have the same signature, for point estimates and for bootstrap replicates::
 
     metric(measured [N], predicted [N], weights [D, N]) -> [D]
 
-``N`` is the number of sessions, ``D`` of bootstrap replicates, and ``weights[d, n]`` says how often
-session ``n`` is in replicate ``d``; a point estimate has one replicate of ones. Weights may be
-fractions (jackknife). The predicted column is a decision (0 or 1), the probability of the positive
-class, a severity score or its band.
+``N`` is the number of sessions, ``D`` the number of bootstrap replicates, and ``weights[d, n]`` the
+multiplicity of session ``n`` in replicate ``d``; a point estimate has one replicate of ones.
+Weights may be fractions (jackknife). The predicted column is a decision (0 or 1), the probability
+of the positive class, a severity score or its band.
 
-A metric that is undefined in a replicate (recall without positive sessions, for example) is NaN
-there. It is never replaced by 0 or 1, as by scikit-learn's ``zero_division``.
+A metric is NaN in a replicate in which it is undefined (recall without positive sessions, for
+example). NaN is not replaced by 0 or 1, unlike with scikit-learn's ``zero_division``.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,8 @@
 """Paired permutation test of two runs on the same sessions, exchanged within subjects.
 
-The test holds for every metric and for several sessions per subject. McNemar's test and DeLong's
-test count sessions as independent subjects and apply to one metric each, and the corrected
-resampled t test answers another question (whether the *way of training* differs, from several
-trainings), so that they are not offered.
+The test is valid for every metric and for several sessions per subject. McNemar's and DeLong's
+tests are not implemented: they treat sessions as independent and apply to one metric each. Nor is
+the corrected resampled t-test, which compares *training methods* by several trainings of each.
 """
 
 from dataclasses import dataclass

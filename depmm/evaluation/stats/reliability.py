@@ -1,7 +1,7 @@
 """Calibration error of probabilities and the bins of a reliability diagram.
 
-A probability of .7 is calibrated if 7 of 10 such sessions are positive. The measures have the shape
-of the metrics: ``(y_true [N], y_prob [N], weights [D, N]) -> [D]``.
+A probability of .7 is calibrated if 7 of 10 sessions with it are positive. The measures have the
+signature of the metrics: ``(y_true [N], y_prob [N], weights [D, N]) -> [D]``.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from depmm.evaluation.stats.intervals import wilson_interval
 from depmm.evaluation.stats.weighted_sums import Array, Weights, blocks, sum_runs
 
 MAX_BINS = 10
-SUBJECTS_PER_BIN = 10  # there are fewer bins where a bin would have fewer subjects
+SUBJECTS_PER_BIN = 10  # smallest number of subjects per bin, unless there are only two bins
 N_RESAMPLES = 200  # of labels: enough for two digits of a mean and of a 95 % quantile
 CLIP = 1e-6  # probabilities nearer to 0 or 1 are clipped, so that logits are finite
 
@@ -44,11 +44,11 @@ def adaptive_ece(
     """Compute the adaptive expected calibration error.
 
     ``sum_b (n_b / N) |mean probability in b - share of positives in b|`` over bins of equal mass.
-    Equal probabilities share a bin, so that the order of the rows has no effect and bins may differ
-    in mass. Each replicate has bins of its own.
+    Equal probabilities are in the same bin; the order of the rows therefore has no effect, and bins
+    may differ in mass. The bins are computed for each replicate.
 
-    The expectation of this sum of absolute values is positive for calibrated probabilities too: the
-    value is biased upwards for few sessions, and its bootstrap interval more so.
+    This sum of absolute values has a positive expectation even for calibrated probabilities. With
+    few sessions the value is biased upwards, and its bootstrap interval even more;
     ``ece_if_calibrated`` quantifies the bias.
 
     Parameters
@@ -87,10 +87,10 @@ def ece_if_calibrated(
     bins: int = MAX_BINS,
     n_resamples: int = N_RESAMPLES,
 ) -> Array:
-    """Simulate the adaptive ECE that these probabilities have if they are calibrated.
+    """Simulate the adaptive ECE of these probabilities under perfect calibration.
 
     Labels are drawn from the probabilities (consistency resampling). Sessions of one subject share
-    the random number, as their labels resemble each other.
+    one random number, because their labels are correlated.
 
     Parameters
     ----------
@@ -152,10 +152,10 @@ def reliability_bins(
     column : str
         Column of the probabilities.
     bins : int
-        Number of bins; ties can leave some empty, which are left out.
+        Number of bins; bins that are empty because of ties are left out.
     confidence : float
-        Confidence level of Wilson's interval of the share of positives. The number of trials is
-        that of the *subjects* in the bin: sessions of one subject are not independent.
+        Confidence level of Wilson's interval of the share of positives. Its number of trials is the
+        number of *subjects* in the bin, because sessions of one subject are not independent.
 
     Returns
     -------
@@ -191,14 +191,14 @@ def reliability_bins(
 
 
 def _bin_indices(mass: Array, bins: int) -> NDArray[np.integer]:
-    """Bin of each distinct probability, in ascending order, by the middle of its mass; (D, V)."""
+    """Assign each distinct probability to a bin by the middle of its mass, (D, V)."""
     total = mass.sum(axis=1, keepdims=True)
     middle = (np.cumsum(mass, axis=1) - mass / 2) * bins
     return np.asarray(np.minimum((middle / np.maximum(total, 1)).astype(int), bins - 1))
 
 
 def _binned_error(prob: Array, weights: Array, positives: Array, bins: int) -> Array:
-    """Adaptive ECE from the weights (D, N) of all sessions and of the positive ones."""
+    """Compute the adaptive ECE from the weights (D, N) of all and of the positive sessions."""
     order = np.argsort(prob, kind="stable")
     starts = np.flatnonzero(np.diff(prob[order], prepend=-np.inf) > 0)
     mass = sum_runs(weights[:, order], starts)

@@ -1,7 +1,7 @@
 """Risk-coverage curves, and the relation of gate sampling to prediction errors.
 
-The risk-coverage curve (selective classification) leaves the least confident sessions undecided and
-shows the error of the rest. Confidence is the distance of the probability from the decision
+The risk-coverage curve (selective classification) shows the error of the most confident sessions,
+while the others are rejected. Confidence is the distance of the probability from the decision
 threshold. A second measure of uncertainty is the standard deviation of predictions under sampled
 gates of the Bernoulli fusion (column ``gate_std``; see ``DepressionModel.sample``).
 
@@ -30,20 +30,20 @@ TERCILES = ("lowest", "middle", "highest")
 
 
 def risk_coverage(loss: ArrayLike, confidence: ArrayLike) -> tuple[Array, Array]:
-    """Compute the mean loss of the most confident sessions, for every number of them.
+    """Compute the mean loss of the k most confident sessions, for k = 1 ... N.
 
     Parameters
     ----------
     loss : array_like, shape (N,)
         0 or 1 for decisions, an absolute error for scores.
     confidence : array_like, shape (N,)
-        Confidence on any scale. Sessions with the same confidence share their mean loss, so that
-        the order of the rows has no effect.
+        Confidence on any scale. Sessions with the same confidence are assigned their mean loss;
+        the order of the rows therefore has no effect.
 
     Returns
     -------
     coverage : ndarray, shape (N,)
-        Share of the sessions that are decided, ``1 / N`` to 1.
+        Share of the sessions that are not rejected, ``1 / N`` to 1.
     risk : ndarray, shape (N,)
         Mean loss of these sessions.
     """
@@ -54,8 +54,8 @@ def risk_coverage(loss: ArrayLike, confidence: ArrayLike) -> tuple[Array, Array]
 def aurc(loss: ArrayLike, confidence: ArrayLike, weights: Weights) -> Array:
     """Compute the area under the risk-coverage curve.
 
-    The mean risk over the coverages ``1 / N`` to 1. Leaving sessions undecided at random gives the
-    risk of all sessions.
+    The area is the mean risk over the coverages ``1 / N`` to 1. Random rejection has the risk of
+    all sessions at every coverage.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def decision_confidence(y_prob: ArrayLike, threshold: ArrayLike) -> Array:
     """Compute the distance of a probability from its threshold, in logits.
 
     Geifman and El-Yaniv (2017) use the larger class probability, which gives the same order for a
-    threshold of 0.5. Here each fold has its own threshold, and a session at the threshold is the
+    threshold of 0.5. The thresholds of folds differ here, and a session at its threshold is the
     least confident.
 
     Parameters
@@ -153,7 +153,7 @@ def _confidence(rows: pd.DataFrame) -> Array:
 
 
 def terciles(values: ArrayLike) -> NDArray[np.int64]:
-    """Assign values to thirds of equal size; equal values share one.
+    """Assign values to thirds of equal size; equal values are in the same third.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def measure_gate_std(tested: ResampledSessions, target: str) -> dict[str, Any] |
     dict or None
         ``error`` (its definition), ``mean`` of ``gate_std`` over sessions, ``spearman`` of
         ``gate_std`` and error, and ``terciles``: mean error of each third of the sessions by
-        ``gate_std``, cut on all of them. None without a value for every tested row.
+        ``gate_std``. None if a tested row has no value.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def measure_gate_std(tested: ResampledSessions, target: str) -> dict[str, Any] |
         return None
     if (lowest := float(rows_of_seeds["gate_std"].min())) < 0:
         raise PredictionTableError(
-            f"predictions: gate_std is {lowest:g} in a tested row, but a standard deviation is not "
+            f"predictions: gate_std is {lowest:g} in a tested row; a standard deviation cannot be "
             "negative. Correct it, or drop the column.",
             column="gate_std",
             value=lowest,

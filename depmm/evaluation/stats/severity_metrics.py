@@ -1,6 +1,6 @@
 """Metrics of severity scores and of the severity bands of an instrument.
 
-All metrics have the shape ``metric(score [N], score_pred [N], weights [D, N]) -> [D]``, see
+All metrics have the signature ``metric(score [N], score_pred [N], weights [D, N]) -> [D]``, see
 ``depmm.evaluation.stats.metrics``.
 """
 
@@ -97,8 +97,8 @@ def spearman(score: ArrayLike, score_pred: ArrayLike, weights: Weights) -> Array
     Spearman, "The proof and measurement of association between two things", American Journal of
     Psychology 15(1), 1904.
     """
-    order_score = RankOrder.of(np.asarray(score, dtype=float))
-    order_pred = RankOrder.of(np.asarray(score_pred, dtype=float))
+    order_score = RankOrder.from_values(np.asarray(score, dtype=float))
+    order_pred = RankOrder.from_values(np.asarray(score_pred, dtype=float))
     result = np.empty(len(weights))
     for rows in blocks(*weights.shape):
         w = weights[rows].astype(np.float64)
@@ -183,7 +183,7 @@ def severity_bands(scores: ArrayLike, instrument: str) -> NDArray[np.int64]:
     Raises
     ------
     DepmmError
-        If there are no agreed severity levels of the instrument.
+        If the instrument has no agreed severity levels.
     """
     levels = INSTRUMENTS[instrument].levels if instrument in INSTRUMENTS else ()
     if not levels:

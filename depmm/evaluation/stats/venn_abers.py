@@ -10,10 +10,11 @@ from depmm.corpora.manifest import SUBJECT_KEY
 def venn_abers(rows: pd.DataFrame, y_prob: float) -> tuple[float, float]:
     """Compute the two calibrated probabilities of a new session, one for each possible label.
 
-    Each is the value at the session of an isotonic regression on the validation sessions and the
-    session itself, labelled 0 and then 1. If sessions are exchangeable, one of the two is perfectly
-    calibrated; which one depends on the unknown label. The fewer validation subjects, the wider the
-    interval. The sessions of a subject share the weight of one.
+    Each is the value of an isotonic regression at the new session. The regression is fitted on the
+    validation sessions and the new session, which is labelled 0 or 1. If sessions are exchangeable,
+    one of the two probabilities is perfectly calibrated; which one depends on the unknown label.
+    The interval widens as the number of validation subjects decreases. The weights of the sessions
+    of a subject sum to 1.
 
     Parameters
     ----------
@@ -25,7 +26,7 @@ def venn_abers(rows: pd.DataFrame, y_prob: float) -> tuple[float, float]:
     Returns
     -------
     low, high : float
-        The probability as if labelled 0 and as if labelled 1.
+        The probabilities with the labels 0 and 1.
 
     References
     ----------

@@ -1,7 +1,7 @@
 """Weighted sums, moments and ranks of sessions, for all bootstrap replicates at once.
 
-Metrics are functions of resampling weights ``[D, N]``: ``weights[d, n]`` says how often session
-``n`` is in replicate ``d``. The weights of a jackknife are fractions.
+Metrics are functions of resampling weights ``[D, N]``: ``weights[d, n]`` is the multiplicity of
+session ``n`` in replicate ``d``. The weights of a jackknife are fractions.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ NO_VARIANCE = 1e-12  # share of the mean square below which a variance is a roun
 
 
 def unit_weights(n: int) -> NDArray[np.uint8]:
-    """Give every session the weight 1, for a point estimate.
+    """Build the weights of a point estimate: every session has the weight 1.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def moments(
     covariance : ndarray, shape (D,)
         Covariance.
     """
-    # measured from the first value: a constant becomes exactly 0, with exactly no variance
+    # relative to the first value: a constant becomes exactly 0 and has a variance of exactly 0
     a = np.asarray(measured, dtype=float)
     b = np.asarray(predicted, dtype=float)
     offset = b[0] - a[0] if len(a) else 0.0
@@ -137,7 +137,7 @@ def moments(
     sums = weighted_sums(weights, columns)
     mean_a, mean_b, aa, bb, ab = (ratio(sums[:, k], sums[:, 5]) for k in range(5))
     var_a, var_b = aa - mean_a**2, bb - mean_b**2
-    # rounding errors remain of a replicate that holds a single value
+    # in a replicate with a single distinct value, only rounding errors remain
     var_a = np.where(var_a <= NO_VARIANCE * aa, 0.0, var_a)
     var_b = np.where(var_b <= NO_VARIANCE * bb, 0.0, var_b)
     return offset + mean_b - mean_a, var_a, var_b, ab - mean_a * mean_b
@@ -191,7 +191,7 @@ def sum_runs(values: Array, starts: NDArray[np.intp]) -> Array:
     ndarray, shape (D, V)
         Sum of each run.
     """
-    # two frequent cases, no ties and a constant, without the slow general way
+    # fast paths for no ties and for a constant; reduceat is slower
     if len(starts) == values.shape[1]:
         return values
     if len(starts) == 1:
@@ -201,7 +201,7 @@ def sum_runs(values: Array, starts: NDArray[np.intp]) -> Array:
 
 @dataclass(frozen=True)
 class RankOrder:
-    """Order of values, computed once, from which the ranks within any replicate follow.
+    """Sorted order of values, from which the ranks within any replicate are computed.
 
     Attributes
     ----------
@@ -218,7 +218,7 @@ class RankOrder:
     distinct_index: NDArray[np.intp]
 
     @classmethod
-    def of(cls, values: Array) -> "RankOrder":
+    def from_values(cls, values: Array) -> "RankOrder":
         """Order values.
 
         Parameters

@@ -1,7 +1,7 @@
 """Record the attention and the gates of a trained model with forward hooks.
 
-Every attention layer of every encoder of the fusion is hooked, and its gates. The forward pass
-stays the same bits.
+Hooks are registered on every attention layer of the encoders and on the gates of the fusion. They
+do not change the forward pass.
 """
 
 import math
@@ -27,24 +27,24 @@ from depmm.models.fusion.dep_former.fusion import BernoulliFusion
 from depmm.models.fusion.dep_former.sparse_attention import QuerySelection, SparseAttention
 from depmm.models.model import DepressionModel
 
-QUERIES_AT_ONCE = 128  # queries whose attention to all keys is held in memory
+QUERIES_PER_CHUNK = 128  # bounds the memory of the attention of queries to all keys
 
 
-class Recording(NamedTuple):
-    """Attention and branches of a forward pass; None if the model has no such part.
+class AttentionRecord(NamedTuple):
+    """Attention and branches of a forward pass; None if the fusion has no such part.
 
     Attributes
     ----------
     logits : Tensor, shape (B, out)
         The fused prediction.
     attention : DataFrame or None
-        One row per row of the batch, encoder, stack, layer, head and step: ``row`` and the columns
-        of ``depmm.schemas.explanations.ATTENTION`` from ``encoder`` on, without the text of the
-        step. ``attention_received`` sums to 1 over the steps of a session, encoder, stack, layer
-        and head.
+        One row per session, encoder, stack, layer, head and step: ``row`` (of the batch) and the
+        columns of ``depmm.schemas.explanations.ATTENTION`` from ``encoder`` on, without ``word``
+        and ``valence``. ``attention_received`` sums to 1 over the steps of a session, encoder,
+        stack, layer and head.
     branches : DataFrame or None
-        One row per row of the batch and branch: ``row``, ``branch``, ``logit`` (NaN if the branch
-        is not present), ``gate`` and ``present``.
+        One row per session and branch: ``row`` (of the batch), ``branch``, ``logit`` (NaN if the
+        branch is not present), ``gate`` and ``present``.
     """
 
     logits: Tensor
@@ -55,13 +55,13 @@ class Recording(NamedTuple):
 @torch.no_grad()
 def record_attention(
     model: DepressionModel, features: dict[str, Tensor], masks: dict[str, Tensor]
-) -> Recording:
+) -> AttentionRecord:
     """Run the fusion on encoded sessions and record its attention and gates.
 
-    A layer behind distilling, and a stack of the last steps, reads tokens: token ``n`` of layer
-    ``l`` stands for the steps ``n 2^l ... (n + 1) 2^l - 1`` of the stack, each of which gets the
-    row of the token (max-pooling also reads the step before them). The attention that a token
-    receives is divided equally among its steps.
+    After ``l`` distilling layers, a token represents several steps: token ``n`` of layer ``l`` is
+    computed from the steps ``n 2^l ... (n + 1) 2^l - 1`` of the stack (max-pooling also uses the
+    step before them). Each of these steps gets a row with the values of the token; the attention
+    that the token receives is divided equally among them.
 
     Parameters
     ----------
@@ -74,19 +74,21 @@ def record_attention(
 
     Returns
     -------
-    Recording
+    AttentionRecord
         The prediction with the tables of attention and branches.
 
     Raises
     ------
     ValueError
-        If the model is in training mode, in which its selections and gates are drawn.
+        If the model is in training mode, in which query selection and gates are random.
     """
     if model.training:
-        raise ValueError("the model is in training mode, which draws its gates: call model.eval()")
+        raise ValueError(
+            "The model is in training mode, in which gates are random. Call model.eval() first."
+        )
     fusion = model.fusion
     if not isinstance(fusion, DepFormer):
-        return Recording(model.fuse(features, masks)[0], None, None)
+        return AttentionRecord(model.fuse(features, masks)[0], None, None)
     with ExitStack() as hooks:
         gates = _GateHooks(fusion.fusion, hooks)
         encoders = {
@@ -94,7 +96,7 @@ def record_attention(
             for name, encoder in fusion.encoders.items()
         }
         logits, _ = model.fuse(features, masks)
-    return Recording(
+    return AttentionRecord(
         logits,
         _build_attention_table(encoders, gates),
         _build_branch_table(model.head.logit, gates),
@@ -102,7 +104,7 @@ def record_attention(
 
 
 def compute_attention_received(q: Tensor, k: Tensor, weight: Tensor, mask: Tensor) -> Tensor:
-    """Compute the share of the queries' attention that each step receives as a key.
+    """Compute the share of the attention of all queries that each step receives as a key.
 
     Parameters
     ----------
@@ -123,7 +125,7 @@ def compute_attention_received(q: Tensor, k: Tensor, weight: Tensor, mask: Tenso
     received = torch.zeros_like(weight)
     attending = int((weight > 0).sum(dim=-1).max())
     chosen_queries = weight.topk(attending, dim=-1).indices
-    for chosen in torch.split(chosen_queries, QUERIES_AT_ONCE, dim=-1):
+    for chosen in torch.split(chosen_queries, QUERIES_PER_CHUNK, dim=-1):
         query = q.gather(2, chosen.unsqueeze(-1).expand(-1, -1, -1, q.shape[-1]))
         scores = (query / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
         attention = scores.masked_fill(~mask[:, None, None], -torch.inf).softmax(-1)
@@ -132,10 +134,10 @@ def compute_attention_received(q: Tensor, k: Tensor, weight: Tensor, mask: Tenso
 
 
 class _LayerHooks:
-    """Values of one attention layer in the next forward pass.
+    """Hooks that store the values of one attention layer in the next forward pass.
 
-    All have the shape (B, H, N) of its N tokens, except ``confidence`` (B, H, 1). Without a shared
-    selection, ``shared_selected`` is False and ``confidence`` NaN.
+    The values have the shape (B, H, N) for N tokens, except ``confidence`` (B, H, 1). Without a
+    shared selection, ``shared_selected`` is False and ``confidence`` is NaN.
     """
 
     selected: Tensor
@@ -180,7 +182,7 @@ class _LayerHooks:
 
 
 class _EncoderHooks:
-    """Steps that an encoder reads in the next forward pass, and its layers by stack."""
+    """Hooks that store the input steps of an encoder and the values of its layers by stack."""
 
     steps: Steps
 
@@ -199,7 +201,7 @@ class _EncoderHooks:
 
     def build_columns(self) -> Iterator[dict[str, np.ndarray]]:
         """Build the columns of each layer, in order of session, head and step."""
-        # the encoder's own function maps the positions of a stack to steps
+        # last_steps, which the encoder uses too, maps the positions of a stack to steps
         index = torch.arange(self.steps.mask.shape[1], device=self.steps.mask.device)
         indexed = self.steps._replace(x=index.expand(self.steps.mask.shape).unsqueeze(-1))
         for stack, layers in enumerate(self.stacks):
@@ -209,7 +211,7 @@ class _EncoderHooks:
 
 
 class _GateHooks:
-    """Branch predictions and gates of the next forward pass."""
+    """Hooks that store the branch outputs and gates of the next forward pass."""
 
     logits: Tensor  # (B, K, out)
     present: Tensor  # (B, K)
@@ -229,10 +231,10 @@ class _GateHooks:
 def _build_layer_columns(
     hooks: _LayerHooks, steps: Steps, stack: int, layer: int
 ) -> dict[str, np.ndarray]:
-    """Build the rows of one layer: every step that the stack reads, with its token's values.
+    """Build the rows of one layer: every step of the stack, with the values of its token.
 
-    ``steps.x`` (B, P, 1) holds the index of the step at each position of the stack. ``layer``
-    distillings come before the layer.
+    ``steps.x`` (B, P, 1) contains the index of the step at each position of the stack. The layer
+    follows ``layer`` distilling layers.
     """
     token = torch.arange(steps.mask.shape[1], device=steps.mask.device) // 2**layer
     present = steps.mask.unsqueeze(1).expand(-1, hooks.selected.shape[1], -1)
@@ -240,10 +242,10 @@ def _build_layer_columns(
     steps_of_token.index_add_(1, token, steps.mask.to(steps_of_token.dtype))
     received = hooks.received / steps_of_token.clamp(min=1).unsqueeze(1)
     received = received[..., token].masked_fill(~present, 0.0)
-    # a token may read nothing but the position before its own steps: no step has its share
+    # the attention of a token without present steps belongs to no step: normalise again
     received = received / received.sum(dim=-1, keepdim=True)
     row, head, position = present.nonzero(as_tuple=True)
-    at = (row, head, token[position])
+    cell = (row, head, token[position])
     head8 = head.to(torch.int8)
     columns = {
         "row": row,
@@ -251,10 +253,10 @@ def _build_layer_columns(
         "layer": torch.full_like(head8, layer),
         "head": head8,
         "step": steps.x[row, position, 0].int(),
-        "selected": hooks.selected[at],
-        "shared_selected": hooks.shared_selected[at],
+        "selected": hooks.selected[cell],
+        "shared_selected": hooks.shared_selected[cell],
         "not_shared": torch.full_like(row, not hooks.sharing, dtype=torch.bool),
-        "sparsity": hooks.sparsity[at].float(),
+        "sparsity": hooks.sparsity[cell].float(),
         "attention_received": received[row, head, position].float(),
         "confidence": hooks.confidence[row, head, 0].float(),
     }

@@ -1,6 +1,6 @@
-"""Explain a trained run: tables of its attention, its attributions and their faithfulness.
+"""Explain a trained run: tables of attention, attributions and their faithfulness.
 
-Sessions are read in batches and encoded once; the memory in use does not grow with their number.
+Sessions are read in batches and encoded once; memory does not grow with their number.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.precompute import ensure_embeddings
 from depmm.errors import did_you_mean
 from depmm.evaluation.batch_prediction import session_seed
-from depmm.interpret.attribution.attention import Recording, record_attention
+from depmm.interpret.attribution.attention import AttentionRecord, record_attention
 from depmm.interpret.attribution.faithfulness import compute_curve_areas, compute_removal_curves
 from depmm.interpret.attribution.integrated_gradients import compute_integrated_gradients
 from depmm.interpret.attribution.methods import (
@@ -44,11 +44,11 @@ from depmm.models.model import DepressionModel
 from depmm.runs.folder import find_model_folders
 from depmm.schemas.explanations import EXPLANATIONS
 
-BATCH_SIZE = 8  # sessions; changes no value
+BATCH_SIZE = 8  # sessions; it has no effect on the tables
 
 Encoded = dict[str, Tensor]  # modality -> features or mask
 Compute = Callable[[DepressionModel, Encoded, Encoded, Sequence[int]], pd.DataFrame]
-# the last argument holds one seed per session, for what is sampled
+# the last argument is one seed per session, for methods that sample
 COMPUTE: dict[str, Compute] = {
     PERMUTATION.name: permute_steps,
     INTEGRATED_GRADIENTS.name: lambda model, features, masks, seeds: compute_integrated_gradients(
@@ -60,16 +60,16 @@ COMPUTE: dict[str, Compute] = {
 
 @dataclass(frozen=True)
 class ExplainReport:
-    """What ``explain`` wrote.
+    """Summary of the files that ``explain`` wrote.
 
     Attributes
     ----------
     folder : Path
-        Folder of the run, which holds the tables.
+        Folder of the run, which contains the tables.
     rows : dict of str to int
         Number of rows of each table that was written, by the name of the table.
     absent : dict of str to str
-        Why each of the other tables was not written.
+        Reason why each of the other tables was not written.
     page : Path or None
         The explorer, if it was requested.
     """
@@ -85,8 +85,8 @@ def explain(
 ) -> ExplainReport:
     """Explain the predictions of a run for the sessions of one split.
 
-    All models of a cross-validation are explained, each for its own split. Tables of an earlier
-    explanation are replaced.
+    All models of a cross-validation are explained, each for the split of its fold. Tables of an
+    earlier explanation are replaced.
 
     Parameters
     ----------
@@ -124,19 +124,21 @@ def explain(
     with ParquetStream(run, list(EXPLANATIONS.values())) as stream:
         for folder in find_model_folders(run):
             config = load_config(folder.config)
-            # the split as it was in training, even if the manifest has changed since
+            # the split of the training, even if the manifest has changed since
             trained_split = SplitConfig(kind="file", file=folder.split)
             data = load_experiment_data(config.model_copy(update={"split": trained_split}))
             steps = read_manifest(config.data.manifest).steps
             model = DepressionModel.from_pretrained(folder.path)
-            if GRAD_CAM not in methods:  # which needs crops and spectrograms, not embeddings
+            if GRAD_CAM not in methods:  # Grad-CAM needs signals, not embeddings
                 data = ensure_embeddings(model.encoders, data, model.device)
             for tables in explain_sessions(
                 model, data, steps, split, config.split.fold, config.seed, methods
             ):
                 stream.write(tables)
     fusion = config.model.fusion.kind
-    absent = {name: _why_absent(name, fusion) for name in EXPLANATIONS if name not in stream.rows}
+    absent = {
+        name: _absence_reason(name, fusion) for name in EXPLANATIONS if name not in stream.rows
+    }
     page = None
     if html:
         from depmm.interpret.query.explorer import write_explorer
@@ -145,14 +147,14 @@ def explain(
     return ExplainReport(run, stream.rows, absent, page)
 
 
-def _why_absent(table: str, fusion: str) -> str:
+def _absence_reason(table: str, fusion: str) -> str:
     match table:
         case "faithfulness":
-            return "it compares methods; request one with --method, for example shapley"
+            return "it compares methods of steps; request one with --method, for example shapley"
         case "region_attributions":
             return f"request it with --method {GRAD_CAM}"
         case _:
-            return f"the fusion {fusion} has no such part"
+            return f"the fusion {fusion} has no attention and no branches"
 
 
 def explain_sessions(
@@ -171,7 +173,7 @@ def explain_sessions(
     model : DepressionModel
         A trained model.
     data : ExperimentData
-        The data of its training, with the split of its training.
+        Data and split of its training.
     steps : DataFrame
         Steps of the manifest, for words and valence.
     split : {"train", "validation", "test"}
@@ -187,8 +189,8 @@ def explain_sessions(
     Yields
     ------
     dict of str to DataFrame
-        Tables of a batch by name, with the columns of ``depmm.schemas.explanations``; those that
-        the model has anything for.
+        Tables of a batch by name, with the columns of ``depmm.schemas.explanations``. Tables that
+        do not apply to the model or the methods are left out.
 
     Raises
     ------
@@ -217,13 +219,13 @@ def explain_sessions(
     for index, inputs in evaluation_batches(data.dataset, indices, BATCH_SIZE, device):
         with torch.no_grad():
             features, masks = model.encode(**inputs)
-        recording = record_attention(model, features, masks)
+        record = record_attention(model, features, masks)
         seeds = [session_seed(data.dataset.session_keys[row]) for row in index.tolist()]
-        step_table = _attribute_steps(model, features, masks, recording, step_methods, seeds)
+        step_table = _attribute_steps(model, features, masks, record, step_methods, seeds)
         tables = {
-            "attention": recording.attention,
+            "attention": record.attention,
             "attributions": step_table,
-            "branches": recording.branches,
+            "branches": record.branches,
             "modalities": compute_modality_shapley(model, features, masks),
             "faithfulness": _measure_faithfulness(
                 model, features, masks, step_table, step_methods, seeds
@@ -276,7 +278,7 @@ class RowAnnotator:
         Parameters
         ----------
         table : DataFrame
-            Column ``row`` (of the batch), perhaps ``step``, and any others.
+            Columns ``row`` (of the batch), optionally ``step``, and others.
         indices : ndarray of int, shape (B,)
             Index in the data set of each session of the batch.
 
@@ -302,22 +304,22 @@ def _attribute_steps(
     model: DepressionModel,
     features: Encoded,
     masks: Encoded,
-    recording: Recording,
+    record: AttentionRecord,
     methods: Sequence[str],
     seeds: Sequence[int],
 ) -> pd.DataFrame:
     """Build one row per present step; each method adds its columns."""
     row, step = find_present_steps(masks).cpu().nonzero(as_tuple=True)
     column = "y_prob" if model.config.target == "binary" else "score_pred"
-    prediction = model.head.predict(recording.logits).double().cpu()
+    prediction = model.head.predict(record.logits).double().cpu()
     table = pd.DataFrame({"row": row, column: prediction[row], "step": step.int()})
     table = table.merge(occlude_steps(model, features, masks), on=["row", "step"], how="left")
     for name in MODALITIES:
         if name not in masks:
             table[f"{OCCLUSION.name}_{name}"] = np.nan
-    if recording.attention is not None:
+    if record.attention is not None:
         assert isinstance(model.fusion, DepFormer)
-        selected = _compute_selection_rates(recording.attention, list(model.fusion.encoders))
+        selected = _compute_selection_rates(record.attention, list(model.fusion.encoders))
         table = table.merge(selected, on=["row", "step"], how="left")
     for method in methods:
         values = COMPUTE[method](model, features, masks, seeds)
@@ -350,9 +352,9 @@ def _read_landmarks(data: ExperimentData, index: int) -> Landmarks | None:
 
 
 def _compute_selection_rates(attention: pd.DataFrame, encoders: list[str]) -> pd.DataFrame:
-    """Compute the share of heads of each encoder's first layer whose own selection has a step.
+    """Compute the share of the heads of each encoder's first layer that select a step.
 
-    Only that layer reads every step by itself; behind it, steps are mixed and halved.
+    Later layers are left out, because distilling merges steps before them.
     """
     first = attention[(attention["stack"] == 0) & (attention["layer"] == 0)]
     rate = first.pivot_table(index=["row", "step"], columns="encoder", values="selected")

@@ -42,14 +42,14 @@ PARTS = (
 def compute_region_shares(maps: ArrayLike, landmarks: ArrayLike) -> pd.DataFrame:
     """Compute the share of each region of the face in maps over face crops.
 
-    A region is the convex hull of its landmarks. The rest of the face's oval is forehead above the
-    mean height of the brows, and cheeks and jaw below. Maps of small crops are coarse compared
-    with an eye or a brow: compare ``share`` with ``area``, the share of a uniform map.
+    A region is the convex hull of its landmarks. The rest of the face oval is divided at the mean
+    height of the brows into forehead and ``cheeks_jaw``. Maps are coarse compared with an eye or a
+    brow: compare ``share`` with ``area``, the share of a uniform map.
 
     Parameters
     ----------
     maps : array_like, shape (N, height, width)
-        Values without a sign, from ``compute_grad_cam``.
+        Non-negative maps, from ``compute_grad_cam``.
     landmarks : array_like, shape (N, 478, 2)
         In pixels of the 224 x 224 crop, from ``SessionDataset.landmarks``.
 
@@ -68,15 +68,15 @@ def compute_region_shares(maps: ArrayLike, landmarks: ArrayLike) -> pd.DataFrame
     values, points = np.asarray(maps, dtype=np.float32), np.asarray(landmarks, dtype=float)
     if values.ndim != 3 or points.shape != (len(values), N_LANDMARKS, 2):
         raise ExplanationError(
-            f"maps have the shape {values.shape} and landmarks {points.shape}. Give (N, height, "
-            f"width) and (N, {N_LANDMARKS}, 2) of the same crops.",
+            f"The shape of the maps is {values.shape}, and that of the landmarks {points.shape}. "
+            f"Give (N, height, width) and (N, {N_LANDMARKS}, 2) of the same crops.",
             value=(values.shape, points.shape),
         )
     constant = np.ptp(points, axis=(1, 2)) == 0 if len(points) else np.zeros(0, bool)
     if constant.any():
         index = int(constant.argmax())
         raise ExplanationError(
-            f"landmarks of map {index} are all equal: its frame has no face. Leave the frame out.",
+            f"All landmarks of map {index} are equal: its frame has no face. Leave the frame out.",
             value=index,
         )
     tables = [pd.DataFrame({"index": [], "region": [], "share": [], "area": []})]
@@ -105,18 +105,18 @@ def label_regions(landmarks: NDArray[np.float64]) -> NDArray[np.uint8]:
     ndarray of uint8, shape (224, 224)
         Index of the region in ``REGIONS``.
     """
-    picture = Image.new("L", (CROP_SIZE, CROP_SIZE), REGIONS.index("outside"))
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("L", (CROP_SIZE, CROP_SIZE), REGIONS.index("outside"))
+    draw = ImageDraw.Draw(image)
     draw.polygon(_hull(landmarks[list(OVAL)]), fill=REGIONS.index("cheeks_jaw"))
-    oval = np.array(picture)
+    oval = np.array(image)
     brows = landmarks[[*RIGHT_BROW, *LEFT_BROW], 1].mean()
     above = (oval > 0) & (np.arange(CROP_SIZE)[:, None] < brows)
     oval[above] = REGIONS.index("forehead")
-    picture = Image.fromarray(oval)
-    draw = ImageDraw.Draw(picture)
+    image = Image.fromarray(oval)
+    draw = ImageDraw.Draw(image)
     for name, outline in PARTS:
         draw.polygon(_hull(landmarks[list(outline)]), fill=REGIONS.index(name))
-    return np.array(picture)
+    return np.array(image)
 
 
 def _hull(points: NDArray[np.float64]) -> list[tuple[float, float]]:

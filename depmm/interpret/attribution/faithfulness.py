@@ -1,10 +1,10 @@
 """Faithfulness of attributions: deletion and insertion curves against random orders.
 
-Steps are removed from a session in the order of their attribution (deletion), or inserted one by
-one where all were removed (insertion). A faithful attribution makes the logit fall early under
-deletion and rise early under insertion; an uninformative one is no better than random orders.
-Steps are removed as for occlusion and Shapley values, which favours these two over permutation and
-integrated gradients.
+Steps are removed from a session in the order of their attribution (deletion), or all steps are
+removed and inserted again in this order (insertion). With a faithful attribution, the logit falls
+early under deletion and rises early under insertion; an uninformative attribution is not better
+than random orders. Steps are removed as for occlusion and Shapley values, which favours these two
+methods over permutation and integrated gradients.
 
 References
 ----------
@@ -47,9 +47,9 @@ def compute_removal_curves(
 ) -> pd.DataFrame:
     """Compute the logit while steps are removed, or inserted, in the order of each attribution.
 
-    As in the paper, the predicted class is explained: where the logit is below that of an output
-    of zeros (a prediction of label 0, or a low score), the signs of logit and attributions are
-    reversed. A faithful curve then always falls under deletion and rises under insertion.
+    As in the paper, the predicted class is explained: if the logit is below that of an output of
+    zeros (a prediction of label 0, or a low score), the signs of logit and attributions are
+    reversed. A faithful curve then falls under deletion and rises under insertion in every session.
 
     Parameters
     ----------
@@ -60,20 +60,20 @@ def compute_removal_curves(
     masks : dict of str to Tensor, shape (B, L)
         True where the modality of a step is present.
     attributions : DataFrame
-        Columns ``row`` (of the batch), ``step`` and one for each attribution. A step without an
-        attribution (NaN) comes last; equal ones come in random order.
+        Columns ``row`` (of the batch), ``step`` and one per attribution. Steps without an
+        attribution (NaN) are last in the order; equal attributions are in random order.
     seeds : sequence of int
         One seed per session of the batch (``session_seed``), for random orders.
     unsigned : collection of str, optional
-        Attributions that say how much a step matters, but not in which direction, like attention.
+        Attributions without a sign, such as attention.
 
     Returns
     -------
     DataFrame
         Columns ``row``, ``method`` (attribution, or ``random``), ``order`` (index of the random
         order, else 0), ``share`` (of the steps that are removed, or inserted), ``deletion`` and
-        ``insertion`` (signed logit minus the logit of an output of zeros). The only step of a
-        session has no curve.
+        ``insertion`` (signed logit minus the logit of an output of zeros). Sessions with a single
+        step have no curves.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def compute_removal_curves(
 
 
 def _rank_steps(scores: Array, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Order steps from the largest score to the smallest, then randomly, (M + random, n)."""
+    """Order steps by descending score, and add random orders, (M + RANDOM_ORDERS, n)."""
     scores = np.where(np.isnan(scores), -np.inf, scores)
     ranked = [np.lexsort((rng.random(scores.shape[1]), -score)) for score in scores]
     drawn = [rng.permutation(scores.shape[1]) for _ in range(RANDOM_ORDERS)]
@@ -137,19 +137,19 @@ def compute_curve_areas(curves: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     curves : DataFrame
-        From ``compute_removal_curves``, with any columns that identify a session instead of
-        ``row``.
+        From ``compute_removal_curves``; other columns may identify a session instead of ``row``.
 
     Returns
     -------
     DataFrame
         One row per session, method and order with ``deletion`` (small is faithful), ``insertion``
-        (large is faithful) and ``logit`` (of the whole session, for the predicted side).
+        (large is faithful) and ``logit`` (of the whole session, with the sign of the predicted
+        class).
     """
     keys = [name for name in curves.columns if name not in ("share", *CURVES)]
     grouped = curves.groupby(keys, sort=False)
     parts = curves[keys].copy()
-    width = grouped["share"].diff().fillna(0.0)  # the first point of a curve has no area before it
+    width = grouped["share"].diff().fillna(0.0)  # 0 for the first point of a curve
     for name in CURVES:
         parts[name] = width * (curves[name] + grouped[name].shift().fillna(0.0)) / 2
     areas = parts.groupby(keys, sort=False)[list(CURVES)].sum()
@@ -161,9 +161,9 @@ def compare_with_random(
 ) -> pd.DataFrame:
     """Compare attributions with random orders of the same sessions, subject by subject.
 
-    The sessions of a subject are averaged. Areas are divided by the mean logit of all subjects, not
-    by that of each session, which may be close to 0: an area of 1 is a curve that stays at the
-    logit of the whole session.
+    The sessions of a subject are averaged. Areas are divided by the mean logit of all subjects,
+    because the logit of a single session may be close to 0. The area of a curve that stays at the
+    logit of the whole session is 1.
 
     Parameters
     ----------
@@ -193,8 +193,8 @@ def compare_with_random(
     methods = [name for name in areas["method"].unique() if name != RANDOM]
     if not methods or RANDOM not in set(areas["method"]):
         raise ValueError(
-            f"methods are {areas['method'].unique().tolist()}: give attributions and their random "
-            "orders, from compute_removal_curves."
+            f"The methods of the areas are {areas['method'].unique().tolist()}. Give attributions "
+            "and their random orders, from compute_removal_curves."
         )
     logit = areas.groupby(SUBJECT_KEY)["logit"].mean().to_numpy()
     subjects = areas.drop_duplicates(SUBJECT_KEY).sort_values(SUBJECT_KEY)
@@ -204,12 +204,12 @@ def compare_with_random(
     rows = []
     for curve in CURVES:
         wide = areas.pivot_table(index=SUBJECT_KEY, columns=["method", "order"], values=curve)
-        by_chance = wide[RANDOM].to_numpy()
+        random_areas = wide[RANDOM].to_numpy()
         tail = 50 * (1 - confidence)
-        bounds = np.percentile(by_chance.mean(axis=0) / logit.mean(), [tail, 100 - tail])
+        bounds = np.percentile(random_areas.mean(axis=0) / logit.mean(), [tail, 100 - tail])
         for method in methods:
             area = wide[method][0].to_numpy()
-            gain = (area - by_chance.mean(axis=1)) * (1 if curve == "insertion" else -1)
+            gain = (area - random_areas.mean(axis=1)) * (1 if curve == "insertion" else -1)
 
             def ratio(weight: Array, gain: Array = gain) -> Array:
                 share: Array = (weight @ gain) / (weight @ logit)
@@ -224,7 +224,7 @@ def compare_with_random(
                     "curve": curve,
                     "method": method,
                     "area": area.mean() / logit.mean(),
-                    "random": by_chance.mean() / logit.mean(),
+                    "random": random_areas.mean() / logit.mean(),
                     "random_low": bounds[0],
                     "random_high": bounds[1],
                     "gain": bounded.value,

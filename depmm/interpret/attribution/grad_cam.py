@@ -1,9 +1,9 @@
-"""Grad-CAM: which part of a face crop or a spectrogram raises the logit.
+"""Grad-CAM: the parts of a face crop or a spectrogram that raise the logit.
 
-The last convolutional maps are weighted by the mean of their gradients (Eqs. 1 and 2 of Selvaraju
-et al.), and the positive part of their sum is kept. Where a network weights each position of its
-last maps by itself (DepNet, SpectrogramCnn), the mean over positions loses these weights: the map
-then shows where the relevant channels are active, and no more (Draelos and Carin, Sec. 3).
+A map is the positive part of the sum of the last convolutional maps, weighted by the mean of their
+gradients (Eqs. 1 and 2 of Selvaraju et al.). If a network has separate weights for each position of
+its last maps (DepNet, SpectrogramCnn), the mean over positions loses them: the map then only shows
+where the relevant channels are active (Draelos and Carin, Sec. 3).
 
 References
 ----------
@@ -36,32 +36,32 @@ def compute_grad_cam(model: DepressionModel, modality: str, **inputs: Tensor) ->
     modality : str
         Name of the modality, for example ``face`` or ``audio``.
     **inputs : Tensor
-        As in ``DepressionModel.forward``; the modality is given as signal.
+        As in ``DepressionModel.forward``; the modality is a signal, not an embedding.
 
     Returns
     -------
     DataFrame
         One row per map with the columns ``row`` (of the batch), ``step``, ``frame`` (index of the
         crop in its step; 0 for audio), ``peak`` (largest value before the map is scaled to 1; 0 if
-        nothing raises the logit) and ``heatmap`` (float32 in [0, 1] in the size of the input:
+        no position raises the logit) and ``heatmap`` (float32 in [0, 1] in the size of the input:
         (height, width) of the crop, or (F, T) of the spectrogram or MFCC, row 0 lowest).
-        ``MfccCnn`` convolves over time alone: its rows are equal, and what it reads from the MFCC
-        directly is not in the map. ``SEResNet`` also reads how its maps differ between frames,
-        which a map of one frame hardly shows.
+        The rows of a map of ``MfccCnn`` are equal, because it convolves over time only; its direct
+        use of the MFCC is not in the map. ``SEResNet`` also uses differences between the maps of
+        frames, which the map of a single frame hardly shows.
 
     Raises
     ------
     ExplanationError
-        If the model has no such modality, gets it embedded, or its encoder does not end in
-        convolutions over crops or spectrograms.
+        If the model does not have the modality, its input is an embedding, or its encoder does not
+        end in convolutions over crops or spectrograms.
     """
     layer = _get_layer(model, modality, inputs)
-    activations, gradients, pictures = _run(model, layer, inputs)
+    activations, gradients, spectrograms = _run(model, layer, inputs)
     if activations is None:
         return pd.DataFrame(columns=["row", "step", "frame", "peak", "heatmap"])
     columns = torch.full((len(activations),), activations.shape[-1], device=activations.device)
     if layer.stride:
-        columns = (pictures[0][1] + layer.stride - 1) // layer.stride
+        columns = (spectrograms[0][1] + layer.stride - 1) // layer.stride
     maps = _weight_channels(activations, gradients, columns)
     length = inputs[f"{modality}_length"]
     row, step = (length > 0).nonzero(as_tuple=True)
@@ -73,12 +73,14 @@ def compute_grad_cam(model: DepressionModel, modality: str, **inputs: Tensor) ->
     else:
         frame = torch.zeros_like(row)
         heatmaps = [
-            _resize(heatmap[:, :count], (len(picture), int(frames))).cpu().numpy()
-            for heatmap, count, picture, frames in zip(maps, columns, *pictures[0], strict=True)
+            _resize(heatmap[:, :count], (len(spectrogram), int(frames))).cpu().numpy()
+            for heatmap, count, spectrogram, frames in zip(
+                maps, columns, *spectrograms[0], strict=True
+            )
         ]
     peak = maps.amax(dim=(1, 2)).double().cpu().numpy()
     table = pd.DataFrame({"row": row.cpu(), "step": step.cpu(), "frame": frame.cpu(), "peak": peak})
-    # scaled after resizing, which flattens a peak between two pixels
+    # scaled after resizing, because interpolation lowers a peak between two pixels
     table["heatmap"] = pd.Series([heat / max(float(heat.max()), 1e-30) for heat in heatmaps])
     return table
 
@@ -86,12 +88,13 @@ def compute_grad_cam(model: DepressionModel, modality: str, **inputs: Tensor) ->
 def _get_layer(model: DepressionModel, modality: str, inputs: dict[str, Tensor]) -> GradCamLayer:
     if modality not in model.encoders:
         raise ExplanationError(
-            f"Grad-CAM of {modality!r}: the model has {', '.join(sorted(model.encoders))} only.",
+            f"Grad-CAM of {modality!r}: the modalities of the model are "
+            f"{', '.join(sorted(model.encoders))}.",
             value=modality,
         )
     if inputs.get(modality) is None:
         raise ExplanationError(
-            f"Grad-CAM of {modality!r} needs its signal, and the data set reads embeddings.",
+            f"Grad-CAM of {modality!r} needs the signal, but the data set contains embeddings.",
             setting="data.precompute_embeddings",
             value=modality,
             remedy=f"Leave {modality} out of data.precompute_embeddings.",
@@ -111,25 +114,25 @@ def _get_layer(model: DepressionModel, modality: str, inputs: dict[str, Tensor])
 def _run(
     model: DepressionModel, layer: GradCamLayer, inputs: dict[str, Tensor]
 ) -> tuple[Tensor | None, Tensor, list[tuple[Tensor, Tensor]]]:
-    """Return maps of the layer, the logits' gradients and the front-end's features.
+    """Return the maps of the layer, their gradients and the output of the front-end.
 
-    The maps are None if the layer did not run, because no step has the modality.
+    The maps are None if no step has the modality and the layer did not run.
     """
     activations: list[Tensor] = []
-    pictures: list[tuple[Tensor, Tensor]] = []
-    with torch.enable_grad(), _hooked(layer, activations, pictures):
+    spectrograms: list[tuple[Tensor, Tensor]] = []
+    with torch.enable_grad(), _hooked(layer, activations, spectrograms):
         logit = model.head.logit(model(**inputs).logits).sum()
         gradients = torch.autograd.grad(logit, activations) if activations else ()
     if not activations:
-        return None, torch.empty(0), pictures
-    return torch.cat(activations), torch.cat(gradients), pictures
+        return None, torch.empty(0), spectrograms
+    return torch.cat(activations), torch.cat(gradients), spectrograms
 
 
 @contextmanager
 def _hooked(
-    layer: GradCamLayer, activations: list[Tensor], pictures: list[tuple[Tensor, Tensor]]
+    layer: GradCamLayer, activations: list[Tensor], spectrograms: list[tuple[Tensor, Tensor]]
 ) -> Iterator[None]:
-    """Keep the layer's output as leaves of the graph: nothing before it needs a gradient."""
+    """Store the layer's output as leaf of the graph; earlier layers need no gradient."""
 
     def keep_maps(module: nn.Module, args: Any, output: Any) -> Any:
         maps = (output[0] if isinstance(output, tuple) else output).detach().requires_grad_()
@@ -140,7 +143,7 @@ def _hooked(
     if layer.front_end is not None:
         handles.append(
             layer.front_end.register_forward_hook(
-                lambda module, args, output: pictures.append(output)
+                lambda module, args, output: spectrograms.append(output)
             )
         )
     try:
@@ -153,7 +156,7 @@ def _hooked(
 def _weight_channels(activations: Tensor, gradients: Tensor, columns: Tensor) -> Tensor:
     """Weight channels by their mean gradient, sum and clip: (N, C, (h,) w) -> (N, h, w).
 
-    Only the first ``columns`` (N) of each map count: the others are padding.
+    Only the first ``columns`` (N) columns of each map are used; the others are padding.
     """
     if activations.dim() == 3:  # convolutions over time alone
         activations, gradients = activations.unsqueeze(2), gradients.unsqueeze(2)

@@ -14,14 +14,14 @@ from torch import Tensor
 from depmm.interpret.attribution.removal import (
     Array,
     compute_kept_logits,
-    count_passes_at_once,
+    count_sessions_per_chunk,
     find_present_steps,
     list_explainable_sessions,
 )
 from depmm.models.masking import masked_mean
 from depmm.models.model import DepressionModel
 
-# midpoints of the path (Sec. 5 of the paper: 20 to 300); on the demo, 512 change no gap
+# points on the path (Sec. 5 of the paper: 20 to 300); on the demo, 512 do not change the gaps
 POINTS = 32
 
 
@@ -33,11 +33,11 @@ def compute_integrated_gradients(
 ) -> pd.DataFrame:
     """Compute the integrated gradients of each step.
 
-    The baseline has the session's mean step everywhere, like a session of which all steps are
-    removed (``removal``). By completeness (Proposition 1 of the paper), the steps sum to the logit
-    minus that of the baseline. Sparse attention selects its queries by rank, so that the logit
-    jumps along the path, and gradients do not see a jump: the ``gap`` is the part of the
-    difference that they miss. It does not shrink with more points.
+    Every step of the baseline is the mean step of the session, as in a session of which all steps
+    are removed (``removal``). By completeness (Proposition 1 of the paper), the attributions sum to
+    the logit minus that of the baseline. Sparse attention selects its queries by rank; the logit is
+    therefore discontinuous along the path, and gradients do not include the jumps. The ``gap`` is
+    the resulting deviation from completeness. It does not decrease with more points.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def compute_integrated_gradients(
         ``integrated_gradients`` (positive: the step raises the logit),
         ``integrated_gradients_<modality>`` (its parts; NaN if the modality is missing) and
         ``integrated_gradients_gap`` (sum over the session's steps minus the difference of the
-        logits). The only step of a session has no row.
+        logits). Sessions with a single step have no rows.
     """
     rows = np.array([row for row, _ in list_explainable_sessions(masks)], dtype=int)
     present = find_present_steps(masks).cpu().numpy()[rows]
@@ -86,7 +86,7 @@ def _integrate(
     rows: NDArray[np.int64],
     points: int,
 ) -> dict[str, Array]:
-    """Sum the attributions of each step's features: modality -> (N, L), zero where missing."""
+    """Sum the attributions over the features of each step: modality -> (N, L), 0 if missing."""
     from captum.attr import IntegratedGradients
 
     names = list(features)
@@ -95,11 +95,11 @@ def _integrate(
     def compute_logit(*inputs: Tensor) -> Tensor:
         x = dict(zip(names, inputs[: len(names)], strict=True))
         output, _ = model.fuse(x, dict(zip(names, inputs[len(names) :], strict=True)))
-        # captum refuses an input that no output depends on: a modality that no session has
+        # captum raises an error for an input without effect, such as a modality that is missing
         return model.head.logit(output) + sum(0.0 * value.sum() for value in x.values())
 
     method = IntegratedGradients(compute_logit)
-    size = count_passes_at_once(features)
+    size = count_sessions_per_chunk(features)
     sums = {name: [np.zeros((0, length))] for name in names}
     for start in range(0, len(rows), size):
         part = torch.from_numpy(rows[start : start + size]).to(features[names[0]].device)
@@ -108,7 +108,7 @@ def _integrate(
             masked_mean(features[name][part], mask).unsqueeze(1).expand(-1, length, -1).detach()
             for name, mask in zip(names, part_masks, strict=True)
         ]
-        # a missing step may hold NaN; on its baseline it has no attribution
+        # a missing step may be NaN; it is replaced by its baseline and its attribution is 0
         inputs = [
             torch.where(mask.unsqueeze(-1), features[name][part], baseline).detach()
             for name, mask, baseline in zip(names, part_masks, baselines, strict=True)

@@ -1,4 +1,4 @@
-"""The attribution methods: their names in tables and on the command line, and what they mean."""
+"""The attribution methods: their names in tables and on the command line, and their meaning."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ class Method:
     name : str
         Column of ``attributions.parquet`` and value of ``depmm explain --method``.
     title : str
-        Name of the method for a reader.
+        Name of the method in pages.
     meaning : str
-        What a value is, as the end of a sentence.
+        Definition of a value, without a full stop.
     """
 
     name: str
@@ -42,16 +42,16 @@ INTEGRATED_GRADIENTS = Method(
 SHAPLEY = Method("shapley", "Shapley value", "the step's Shapley value, in units of the logit")
 
 ON_REQUEST = (PERMUTATION, INTEGRATED_GRADIENTS, SHAPLEY)
-"""Methods that are computed if requested; occlusion always is."""
+"""Methods that are computed on request; occlusion is always computed."""
 
 STEP_METHODS = (SHAPLEY, OCCLUSION, PERMUTATION, INTEGRATED_GRADIENTS)
-"""All methods, the one that ranks planted words best first (``experiments/README.md``)."""
+"""All methods; the first one ranks planted words best (``experiments/README.md``)."""
 
 SELECTED = "selected"
-"""Column of the attention's query selection, which is compared with the methods but unsigned."""
+"""Column of the query selection of the attention; it is unsigned, unlike the methods."""
 
 GRAD_CAM = "grad_cam"
-"""Requested like a method, but it attributes to regions of the face and voice, not to steps."""
+"""Method that attributes to regions of face and voice, not to steps."""
 
 REQUESTABLE = (*(method.name for method in ON_REQUEST), GRAD_CAM)
 """The values of ``depmm explain --method``."""

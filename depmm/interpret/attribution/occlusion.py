@@ -14,10 +14,10 @@ def occlude_steps(
 ) -> pd.DataFrame:
     """Compute the logit with each step minus the logit with a mean step in its place.
 
-    A step is replaced by the mean of the session's other steps, in each modality: its attribution
-    is then how it differs from how the same subject reads other words. (To leave it out would
-    shorten the session and move the encoders' windows over the last steps.) Only the fusion is run
-    again for every step.
+    A step is replaced by the mean of the session's other steps, in each modality. Its attribution
+    therefore measures how it differs from the other steps of the same subject. (Without the step,
+    the session would be shorter, and the stacks of the encoders would read other last steps.) Only
+    the fusion is run again for every step.
 
     Parameters
     ----------
@@ -33,8 +33,8 @@ def occlude_steps(
     DataFrame
         One row per step with the columns ``row`` (of the batch), ``step``, ``occlusion`` (positive:
         the step raises the logit) and ``occlusion_<modality>`` (that modality alone is replaced;
-        NaN if it is missing or no other step has it). A step that no other step can replace, such
-        as the only one of a session, has no row.
+        NaN if it is missing or no other step has it). A step has no row if no other step can
+        replace it, for example the only step of a session.
     """
     output, _ = model.fuse(features, masks)
     logit = model.head.logit(output)
@@ -74,7 +74,7 @@ def _exclude_step(mask: Tensor, step: int) -> Tensor:
 
 
 def _replace_step(features: Tensor, others: Tensor, step: int) -> Tensor:
-    """Replace one step by the mean of the other steps; keep it where there are none."""
+    """Replace one step by the mean of the other steps, if there are any."""
     changed = features.clone()
     mean = masked_mean(features, others)
     changed[:, step] = torch.where(others.any(dim=1, keepdim=True), mean, features[:, step])

@@ -1,4 +1,4 @@
-"""Parquet files that grow batch by batch and replace the previous files together."""
+"""Parquet files that are written batch by batch and replace the previous files together."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -12,15 +12,15 @@ import pyarrow.parquet
 from depmm.files import replacing
 from depmm.schemas import TableSchema
 
-ROWS_PER_GROUP = 2**17  # rows of a Parquet row group; a group is held in memory until it is full
+ROWS_PER_GROUP = 2**17  # rows of a Parquet row group, which is kept in memory until it is full
 
 
 class ParquetStream:
     """Tables of a folder, written row group by row group under temporary names.
 
-    At the end of the ``with`` block the tables get their names, and a file of a table without rows
-    is removed, so that no table of an older explanation remains. After an error or an
-    interruption, the folder is as it was.
+    At the end of the ``with`` block, the temporary files are renamed, and existing files of tables
+    without rows are removed because they belong to an older explanation. After an error or an
+    interruption, the folder is unchanged.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ class ParquetStream:
         Parameters
         ----------
         tables : mapping of str to DataFrame
-            Rows by the name of their table. The first rows of a table decide its columns and
-            types.
+            Rows by the name of their table. The first rows determine the columns and types of a
+            table.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class ParquetStream:
 
 
 class _GrowingFile:
-    """One table of a stream; its temporary file exists from the first row on."""
+    """One table of a stream; the temporary file is created with the first rows."""
 
     def __init__(self, path: Path, schema: TableSchema, stack: ExitStack) -> None:
         self.path = path
@@ -116,12 +116,12 @@ class _GrowingFile:
 
 
 def _open_writer(path: Path, schema: pyarrow.Schema) -> pyarrow.parquet.ParquetWriter:
-    """Compress repeated values by a dictionary and measured numbers by their sorted bytes."""
-    numbers = [field.name for field in schema if pyarrow.types.is_floating(field.type)]
+    """Open a writer with dictionary encoding, and byte-stream split for floats."""
+    float_columns = [field.name for field in schema if pyarrow.types.is_floating(field.type)]
     return pyarrow.parquet.ParquetWriter(
         path,
         schema,
         compression="zstd",
-        use_dictionary=[name for name in schema.names if name not in numbers],
-        use_byte_stream_split=numbers,
+        use_dictionary=[name for name in schema.names if name not in float_columns],
+        use_byte_stream_split=float_columns,
     )

@@ -1,4 +1,4 @@
-"""Permutation importance within a session: other steps of the session replace a step."""
+"""Permutation importance within a session: a step is replaced by other steps of the session."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from depmm.interpret.attribution.removal import (
 from depmm.models.masking import masked_mean
 from depmm.models.model import DepressionModel
 
-DONORS = 32  # steps that replace one step; in a session with more, they are drawn
+DONORS = 32  # largest number of steps that replace one step; more are sampled
 
 
 def permute_steps(
@@ -27,11 +27,11 @@ def permute_steps(
 ) -> pd.DataFrame:
     """Compute the logit with each step minus the mean logit with another step in its place.
 
-    Each of the session's other steps (donors) replaces a step once, and the changes are averaged.
-    For a model that is linear in its steps, this equals occlusion, whose replacement is the mean
-    of these steps. Otherwise it differs in that the model only sees steps that the subject really
-    read, and never a smooth mean of them. If a donor has no such modality, the mean of the other
-    steps is used.
+    Each of the session's other steps (donors) replaces the step once, and the changes are averaged.
+    For a model that is linear in its steps, this equals occlusion, where the mean of these steps is
+    the replacement. For other models the values differ: all inputs are steps that the subject
+    actually read, and not a mean of steps. If the modality of a donor is missing, the mean of the
+    other steps is used.
 
     Parameters
     ----------
@@ -50,13 +50,13 @@ def permute_steps(
     DataFrame
         One row per step with the columns ``row`` (of the batch), ``step``, ``permutation``
         (positive: the step raises the logit) and, with several modalities,
-        ``permutation_<modality>`` (that modality alone is replaced; NaN if it is missing). The
-        only step of a session has no row.
+        ``permutation_<modality>`` (that modality alone is replaced; NaN if it is missing).
+        Sessions with a single step have no rows.
 
     References
     ----------
-    Breiman, "Random forests", Machine Learning 45, 2001, Sec. 10 (there across cases; here within
-    a session).
+    Breiman, "Random forests", Machine Learning 45, 2001, Sec. 10. The paper permutes between cases,
+    and this function within a session.
     """
     replaced = {"permutation": list(masks)}
     if len(masks) > 1:
@@ -95,7 +95,7 @@ def _list_exchanges(row: int, steps: NDArray[np.int64], seed: int) -> NDArray[np
 
 
 def _exchange_steps(steps: Tensor, donors: Tensor, modalities: list[str]) -> Change:
-    """Make a change that replaces the step of each copy by its donor, in some modalities."""
+    """Build the function that replaces the step of each copy by its donor, in some modalities."""
 
     def exchange(name: str, x: Tensor, mask: Tensor, part: slice) -> Tensor:
         if name not in modalities:

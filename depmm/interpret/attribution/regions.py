@@ -1,8 +1,8 @@
-"""Attribution to regions of the face and bands of the voice: Grad-CAM maps summed by region.
+"""Attribution to regions of the face and frequency bands of the voice, from Grad-CAM maps.
 
-Regions of the face need landmarks; crops that were delivered aligned have none and are cut into
-thirds. Compare the share of a region with its ``area``, the share of a uniform map: maps are as
-coarse as the last convolution, and a small region next to an active one gets some of its values.
+Regions of the face need landmarks; crops that were delivered aligned have none and are divided into
+thirds. Compare the share of a region with its ``area``, the share of a uniform map: maps have the
+resolution of the last convolution, and an active region also raises the share of its neighbours.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from depmm.models.encoders.encoder import Encoder
 from depmm.models.model import DepressionModel
 
 THIRDS = ("upper_third", "middle_third", "lower_third")  # of a crop: brows and eyes, nose, mouth
-LIMITS_HZ = (0, 300, 1000, 3000, SAMPLE_RATE // 2)  # pitch; first, second and third formants; hiss
+LIMITS_HZ = (0, 300, 1000, 3000, SAMPLE_RATE // 2)  # pitch, formant 1, formants 2-3, fricatives
 BANDS = tuple(f"{low}-{high}_hz" for low, high in pairwise(LIMITS_HZ))
 COLUMNS = ["row", "step", "modality", "region", "share", "area", "peak"]
 
@@ -53,7 +53,7 @@ def attribute_regions(
     DataFrame
         One row per step and region with the columns ``row`` (of the batch), ``step``,
         ``modality``, ``region`` (of ``REGIONS`` or ``THIRDS``, or of ``BANDS``), ``share`` (of the
-        step's maps; NaN if nothing in them raises the logit), ``area`` (share of a uniform map)
+        step's maps; NaN if no position raises the logit), ``area`` (share of a uniform map)
         and ``peak`` (largest value of the maps).
 
     Raises
@@ -119,19 +119,19 @@ def _attribute(
 
 
 def _compute_third_shares(maps: Array) -> pd.DataFrame:
-    """Compute the shares of maps (N, height, width) in the thirds of their height."""
+    """Compute the shares of the thirds of the height in maps (N, height, width)."""
     third = np.arange(maps.shape[1]) * len(THIRDS) // maps.shape[1]
     return _compute_row_shares(list(maps), third, THIRDS)
 
 
 def _compute_band_shares(maps: Sequence[Array]) -> pd.DataFrame:
-    """Compute the shares of spectrograms (F, T), each with its own T, in frequency bands."""
+    """Compute the shares of frequency bands in maps of spectrograms (F, T); T may differ."""
     hertz = np.linspace(0, LIMITS_HZ[-1], len(maps[0]))
     return _compute_row_shares(maps, np.digitize(hertz, LIMITS_HZ[1:-1]), BANDS)
 
 
 def _compute_row_shares(maps: Sequence[Array], region: Array, names: Sequence[str]) -> pd.DataFrame:
-    """Compute the shares of maps whose row ``r`` belongs to the region ``names[region[r]]``."""
+    """Compute the shares of regions in maps; row ``r`` is in the region ``names[region[r]]``."""
     by_row = np.stack([heatmap.sum(axis=1, dtype=float) for heatmap in maps])
     mass = np.stack([by_row[:, region == k].sum(axis=1) for k in range(len(names))], axis=1)
     total = mass.sum(axis=1, keepdims=True)

@@ -1,9 +1,9 @@
-"""Logits of sessions with changed or removed steps, in batches: shared by removal-based methods.
+"""Logits of sessions with changed or removed steps, for the removal-based methods.
 
-To leave a step out would shorten the session and move the encoders' windows over the last steps.
-A removed step is therefore replaced by the mean of the kept steps, in each modality: the subject
-then reads it like the others. If no step is kept, the mean of all steps is used: a subject who
-reads every word alike.
+A session without a step would be shorter, and the stacks of the encoders would read other last
+steps. A removed step is therefore replaced by the mean of the kept steps, in each modality, as if
+the subject read it like these. If no step is kept, the mean of all steps is used, as if the subject
+read all words alike.
 
 References
 ----------
@@ -22,16 +22,16 @@ from depmm.models.masking import masked_mean
 from depmm.models.model import DepressionModel
 
 Array = NDArray[np.float64]
-# values of step features, or of the fusion's activations, held at a time: 64 MiB in float32
-VALUES_AT_ONCE = 2**24
-FUSION_VALUES = 1024  # activations of a fusion per step, roughly; smaller features count as this
+# values of step features, or of activations of the fusion, in one pass: 64 MiB in float32
+VALUES_PER_CHUNK = 2**24
+FUSION_VALUES = 1024  # approximate number of activations of a fusion per step
 
 Change = Callable[[str, Tensor, Tensor, slice], Tensor]
-"""Change copies of sessions: (modality, features, mask, which copies) -> features."""
+"""Function that changes copies of sessions: (modality, features, mask, slice) -> features."""
 
 
-def count_passes_at_once(features: dict[str, Tensor]) -> int:
-    """Count the sessions of a batch's length that pass the fusion together.
+def count_sessions_per_chunk(features: dict[str, Tensor]) -> int:
+    """Compute how many sessions are passed through the fusion together.
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ def count_passes_at_once(features: dict[str, Tensor]) -> int:
     """
     dim = sum(x.shape[2] for x in features.values())
     length = next(iter(features.values())).shape[1]
-    return max(1, VALUES_AT_ONCE // (length * max(dim, FUSION_VALUES)))
+    return max(1, VALUES_PER_CHUNK // (length * max(dim, FUSION_VALUES)))
 
 
 def find_present_steps(masks: dict[str, Tensor]) -> Tensor:
-    """Find the steps with any modality.
+    """Find the steps with at least one modality.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ def list_explainable_sessions(masks: dict[str, Tensor]) -> list[tuple[int, NDArr
     Returns
     -------
     list of tuple of int and ndarray
-        Row of the batch and indices of its steps. A session with a single step is not listed: no
-        other step can replace it.
+        Row of the batch and indices of its steps. Sessions with a single step are left out,
+        because no other step can replace it.
     """
     present = find_present_steps(masks).cpu().numpy()
     return [(row, np.flatnonzero(steps)) for row, steps in enumerate(present) if steps.sum() > 1]
@@ -84,7 +84,7 @@ def list_explainable_sessions(masks: dict[str, Tensor]) -> list[tuple[int, NDArr
 
 @torch.no_grad()
 def compute_undecided_logit(model: DepressionModel) -> float:
-    """Compute the logit of an output of zeros, as of a session without any modality.
+    """Compute the logit of an output of zeros, the output without any modality.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def compute_changed_logits(
     rows: Tensor,
     change: Change,
 ) -> Array:
-    """Compute the logits of many changed copies of a batch's sessions.
+    """Compute the logits of changed copies of the sessions of a batch.
 
     Parameters
     ----------
@@ -119,10 +119,10 @@ def compute_changed_logits(
     masks : dict of str to Tensor, shape (B, L)
         True where the modality of a step is present.
     rows : Tensor of int, shape (N,)
-        Row of the batch of which each copy is made.
+        Row of the batch that each copy is made of.
     change : callable
-        Called with a modality, its features (n, L, D) and mask (n, L) of some of the copies, and
-        the slice of the N copies that these are; returns the changed features.
+        Called with the name of a modality, the features (n, L, D) and the mask (n, L) of some
+        copies, and the slice of these copies; returns the changed features.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def compute_changed_logits(
         One logit for each copy.
     """
     logits = [np.zeros(0)]
-    size = count_passes_at_once(features)
+    size = count_sessions_per_chunk(features)
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
         part_masks = {name: mask[rows[part]] for name, mask in masks.items()}
@@ -161,7 +161,7 @@ def compute_kept_logits(
     masks : dict of str to Tensor, shape (B, L)
         True where the modality of a step is present.
     rows : ndarray of int, shape (N,)
-        Row of the batch of which each copy is made.
+        Row of the batch that each copy is made of.
     kept : ndarray of bool, shape (N, L)
         The steps that each copy keeps.
 
@@ -174,9 +174,9 @@ def compute_kept_logits(
     kept_steps = torch.from_numpy(kept).to(device)
 
     def remove(name: str, x: Tensor, mask: Tensor, part: slice) -> Tensor:
-        left = kept_steps[part] & mask
-        mean = masked_mean(x, torch.where(left.any(dim=1, keepdim=True), left, mask))
-        return torch.where((mask & ~left).unsqueeze(-1), mean.unsqueeze(1), x)
+        remaining = kept_steps[part] & mask
+        mean = masked_mean(x, torch.where(remaining.any(dim=1, keepdim=True), remaining, mask))
+        return torch.where((mask & ~remaining).unsqueeze(-1), mean.unsqueeze(1), x)
 
     indices = torch.from_numpy(rows).to(device)
     return compute_changed_logits(model, features, masks, indices, remove)

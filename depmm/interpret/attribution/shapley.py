@@ -1,8 +1,8 @@
 """Shapley values of the steps and of the modalities of a session.
 
-The players are steps, or modalities; the worth of a coalition is the logit with all other players
-removed. The values of a session sum to its logit minus that of the session with everything
-removed, for any model.
+The players are steps or modalities; the worth of a coalition is the logit with all other players
+removed. For any model, the values of a session sum to its logit minus the logit with all players
+removed.
 
 References
 ----------
@@ -27,7 +27,7 @@ from depmm.interpret.attribution.removal import (
 )
 from depmm.models.model import DepressionModel
 
-EXACT_STEPS = 8  # up to this many, all 2^n subsets are fewer passes than the default sample
+EXACT_STEPS = 8  # up to this number, the 2^n subsets need fewer passes than the default sample
 PAIRS = 32  # antithetic pairs of permutations
 
 
@@ -40,10 +40,10 @@ def compute_step_shapley(
 ) -> pd.DataFrame:
     """Compute the Shapley values of the steps of each session.
 
-    A removed step is replaced by the mean of the kept ones (``removal``), so that the values sum
-    to the logit minus that of a subject who reads every word alike. Sessions of more than
-    ``EXACT_STEPS`` steps are sampled: each permutation of the steps, and its reverse, adds steps
-    one by one, and the gains of each step are averaged.
+    A removed step is replaced by the mean of the kept steps (``removal``); the values sum to the
+    logit minus that of a session whose steps are all equal to the mean step. For sessions of more
+    than ``EXACT_STEPS`` steps the values are estimated: steps are added in the order of random
+    permutations and of their reverses, and the gains of each step are averaged.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def compute_step_shapley(
     DataFrame
         One row per step with the columns ``row`` (of the batch), ``step``, ``shapley`` (positive:
         the step raises the logit) and ``shapley_error`` (standard error over the pairs; 0 if the
-        value is exact). The only step of a session has no row.
+        value is exact). Sessions with a single step have no rows.
 
     Raises
     ------
@@ -110,8 +110,7 @@ def compute_modality_shapley(
 ) -> pd.DataFrame:
     """Compute the exact Shapley values of the modalities of each session.
 
-    A removed modality is missing, as in the sessions without it that the model was trained on.
-    Without any modality there is nothing to fuse: the output is zero, an undecided model.
+    A removed modality is treated as missing. Without any modality, the output is zero.
 
     Parameters
     ----------
@@ -132,12 +131,12 @@ def compute_modality_shapley(
     names = list(masks)
     worth = []
     for members in list_subsets(len(names)):
-        shown = {
+        coalition_masks = {
             name: mask if member else torch.zeros_like(mask)
             for (name, mask), member in zip(masks.items(), members, strict=True)
         }
-        logit = model.head.logit(model.fuse(features, shown)[0]).double().cpu().numpy()
-        empty = ~torch.stack(list(shown.values())).any(dim=(0, 2)).cpu().numpy()
+        logit = model.head.logit(model.fuse(features, coalition_masks)[0]).double().cpu().numpy()
+        empty = ~torch.stack(list(coalition_masks.values())).any(dim=(0, 2)).cpu().numpy()
         worth.append(np.where(empty, compute_undecided_logit(model), logit))
     value = compute_exact_values(np.stack(worth))
     present = torch.stack([mask.any(dim=1) for mask in masks.values()]).cpu().numpy()
@@ -178,7 +177,7 @@ def compute_exact_values(worth: Array) -> Array:
 
     References
     ----------
-    Shapley, 1953 (see the module).
+    Shapley, Contributions to the Theory of Games II, 1953, pp. 307-317.
     """
     members = list_subsets(len(worth).bit_length() - 1)
     size, players = members.sum(axis=1), members.shape[1]
@@ -197,7 +196,7 @@ def _draw_antithetic_orders(steps: int, pairs: int, rng: np.random.Generator) ->
 
 
 def _list_growing_sets(orders: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """List no step, all steps, and the first 1 ... n - 1 of each order, (2 + P (n - 1), n)."""
+    """List the empty set, all steps, and the first 1 ... n - 1 steps of each order."""
     steps = orders.shape[1]
     rank = orders.argsort(axis=1)
     growing = rank[:, None, :] < np.arange(1, steps)[:, None]
@@ -206,7 +205,7 @@ def _list_growing_sets(orders: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def _average_gains(worth: Array, orders: NDArray[np.int64]) -> tuple[Array, Array]:
-    """Average the gains of each player over the orders; standard error over their pairs."""
+    """Average the gains of each player over orders; compute the standard error over pairs."""
     count, steps = orders.shape
     inner = worth[2:].reshape(count, steps - 1)
     path = np.concatenate(
@@ -214,5 +213,5 @@ def _average_gains(worth: Array, orders: NDArray[np.int64]) -> tuple[Array, Arra
     )
     gains = np.zeros((count, steps))
     np.put_along_axis(gains, orders, np.diff(path, axis=1), axis=1)
-    of_pairs = gains.reshape(-1, 2, steps).mean(axis=1)
-    return of_pairs.mean(axis=0), of_pairs.std(axis=0, ddof=1) / np.sqrt(len(of_pairs))
+    pair_means = gains.reshape(-1, 2, steps).mean(axis=1)
+    return pair_means.mean(axis=0), pair_means.std(axis=0, ddof=1) / np.sqrt(len(pair_means))

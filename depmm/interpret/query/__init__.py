@@ -1,1 +1,1 @@
-"""Questions to an explained run: named ones, SQL, and a page to explore it."""
+"""Questions about an explained run: named questions, SQL, and an interactive page."""

@@ -1,4 +1,4 @@
-"""Ask an explained run a question by its name: ``ask(run, "words-by-label", top=10)``."""
+"""Named questions about an explained run: ``ask(run, "words-by-label", top=10)``."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ QUESTIONS: dict[str, Question] = {
 
 
 def ask(run: Path | str, question: str, **options: Any) -> pd.DataFrame:
-    """Answer a question about an explained run.
+    """Evaluate a named question about an explained run.
 
     Parameters
     ----------
@@ -40,20 +40,20 @@ def ask(run: Path | str, question: str, **options: Any) -> pd.DataFrame:
     question : str
         One of ``QUESTIONS``, for example ``words-by-label``.
     **options : Any
-        Keywords of its function in ``word_questions`` or ``session_questions``; text is
-        converted.
+        Keyword arguments of the question's function in ``word_questions`` or
+        ``session_questions``; text is converted to the type of the argument.
 
     Returns
     -------
     DataFrame
-        The answer. ``attrs["title"]`` describes it; ``attrs["notes"]``, if it exists, lists what a
-        reader must know in addition.
+        The result. ``attrs["title"]`` describes it, and ``attrs["notes"]``, if it exists, is a list
+        of caveats.
 
     Raises
     ------
     QuestionError
         If the question or an option is unknown, an option is missing or has a wrong value, the run
-        was not explained or has a damaged file, or as the question says.
+        was not explained or has a damaged file, or the question does not apply to the run.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def ask(run: Path | str, question: str, **options: Any) -> pd.DataFrame:
     for name, parameter in known.items():
         if parameter.default is parameter.empty and name not in options:
             raise QuestionError(
-                f"{question} needs a {name}: depmm ask {run} {question} {name.upper()}",
+                f"{question} needs a {name}. Run depmm ask {run} {question} {name.upper()}.",
                 setting=name,
             )
     converted = {name: _convert(question, known[name], value) for name, value in options.items()}
@@ -110,7 +110,7 @@ def parse_options(question: str, arguments: Sequence[str]) -> dict[str, str]:
         if not equals:
             if not required or required[0] in options:
                 raise QuestionError(
-                    f"{question}: {argument!r} is not an option. Write KEY=VALUE.", value=argument
+                    f"{question}: {argument!r} is not of the form KEY=VALUE.", value=argument
                 )
             key, value = required[0], argument
         if key in options:

@@ -5,11 +5,11 @@ from scipy.stats import fisher_exact
 
 from depmm.corpora.manifest import SUBJECT_KEY
 
-ALPHA = 0.05  # p of gender by label, below which the answer carries a note
+ALPHA = 0.05  # p value of gender by label below which a note is added
 
 
 def describe_uneven_gender(subjects: pd.DataFrame) -> str | None:
-    """Describe a dependence of gender and label, which makes a gender difference look like a word.
+    """Describe a dependence of gender and label, which confounds the effects of words.
 
     Parameters
     ----------
@@ -29,6 +29,6 @@ def describe_uneven_gender(subjects: pd.DataFrame) -> str | None:
     (first0, second0), (first1, second1) = counts.to_numpy().tolist()
     return (
         f"{first1} of {first1 + second1} subjects with label 1 and {first0} of {first0 + second0} "
-        f"with label 0 are {counts.columns[0]} (Fisher's exact test, p = {p:.2g}): a difference "
-        "between the labels may be one between the genders. Compare with stratify_by=gender."
+        f"with label 0 are {counts.columns[0]} (Fisher's exact test, p = {p:.2g}). Differences "
+        "between the labels may be differences between the genders; use stratify_by=gender."
     )

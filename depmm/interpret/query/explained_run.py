@@ -1,4 +1,4 @@
-"""Read what questions need from an explained run: attributions and columns of subjects."""
+"""Reading of the tables of an explained run for questions, and checks of their options."""
 
 import difflib
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from depmm.errors import did_you_mean
 from depmm.interpret.attribution.methods import ON_REQUEST, SELECTED, SHAPLEY
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.confounds import describe_uneven_gender
-from depmm.interpret.query.misclassified import MODEL_KEY
 from depmm.interpret.query.sql import list_columns, read_table
 
+MODEL_KEY = ["split", "fold", "seed"]  # a model and the split of its explained sessions
 STATISTICS = (
     "effect: Hedges' g, label 1 minus label 0, with its 95 % confidence interval over subjects; p: "
     "permutation of subjects; q: Benjamini-Hochberg"
@@ -22,14 +22,14 @@ _REQUESTED = {method.name for method in ON_REQUEST}
 
 
 def format_title(text: str, stratify_by: str | None) -> str:
-    """Add the stratification and the meaning of the statistics to the title of an answer.
+    """Add the stratification and the meaning of the statistics to the title of a result.
 
     Parameters
     ----------
     text : str
         Title.
     stratify_by : str, optional
-        Column that the question stratifies by.
+        Column by which the question is stratified.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def format_title(text: str, stratify_by: str | None) -> str:
 
 
 def list_measures(run: Path) -> list[str]:
-    """List the columns of the attributions that words can be ranked by.
+    """List the columns of the attributions by which words can be ranked.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def list_measures(run: Path) -> list[str]:
 
 
 def choose_default_measure(run: Path) -> str:
-    """Choose Shapley values, which rank planted words best, if they were computed.
+    """Choose the default measure: Shapley values, if they were computed, or occlusion.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def choose_default_measure(run: Path) -> str:
 
 
 def read_attributions(run: Path, measures: Sequence[str], stratify_by: str | None) -> pd.DataFrame:
-    """Read steps with some measures, ``selected`` if it exists, and a column of subjects.
+    """Read the attributions of steps: some measures, ``selected``, and a column of subjects.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def read_attributions(run: Path, measures: Sequence[str], stratify_by: str | Non
     for name in measures:
         if name not in known:
             raise QuestionError(
-                f"rank_by={name}: the run has no such measure.",
+                f"rank_by={name}: the attributions of the run have no such measure.",
                 setting="rank_by",
                 value=name,
                 remedy=did_you_mean(name, known),
@@ -159,7 +159,7 @@ def list_confounds(run: Path, stratify_by: str | None) -> list[str]:
     run : Path
         Folder of an explained run.
     stratify_by : str, optional
-        Column that the question stratifies by; with any, there are no notes.
+        Column by which the question is stratified; there are no notes if it is given.
 
     Returns
     -------
@@ -179,8 +179,8 @@ def list_confounds(run: Path, stratify_by: str | None) -> list[str]:
     return [] if note is None else [note]
 
 
-def check_value(run: Path, column: str, value: str, subject: str) -> None:
-    """Check that a row has a value, and name similar ones if not.
+def check_value(run: Path, column: str, value: str, subject: str | None) -> None:
+    """Check that a value occurs in a column; the error names similar values.
 
     Parameters
     ----------
@@ -190,8 +190,8 @@ def check_value(run: Path, column: str, value: str, subject: str) -> None:
         Column of the attributions.
     value : str
         Value of the column.
-    subject : str
-        Subject whose rows are searched; empty for all.
+    subject : str, optional
+        Subject whose rows are searched; None for all subjects.
 
     Raises
     ------
@@ -212,6 +212,6 @@ def check_value(run: Path, column: str, value: str, subject: str) -> None:
             f"{column} {value!r}{of} was not explained.",
             column=column,
             value=value,
-            subject=subject or None,
-            remedy=f"{len(known)} were, for example {', '.join(similar)}.",
+            subject=subject,
+            remedy=f"Explained: {len(known)}, for example {', '.join(similar)}.",
         )

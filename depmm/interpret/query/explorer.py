@@ -1,7 +1,7 @@
-"""Write the explorer: one HTML page to browse an explained run from words to sessions to steps.
+"""Explorer: an HTML page for browsing the words, sessions and steps of an explained run.
 
-The page contains its data and its script; it needs no server and makes no request. Words and ids
-of a corpus are data in it, never HTML.
+The page contains its data and its script; it needs no server and sends no requests. Words and ids
+of a corpus are embedded as JSON, never as HTML.
 """
 
 import base64
@@ -26,10 +26,10 @@ from depmm.interpret.query.word_means import CONFIDENCE, compute_word_means, fin
 DRAWS = 2000  # bootstrap draws of subjects, for intervals
 PERMUTATIONS = 5000
 MAX_SESSIONS = 2000  # a page of 2,000 sessions of 30 steps is about 5 MB
-MAX_WORDS = 500  # rows of the chart, the strongest of each measure
-DIGITS = 4  # significant digits in the page
+MAX_WORDS = 500  # rows of the chart: words with the largest effects, for each measure
+DIGITS = 4  # significant digits of the values in the page
 
-READING = [*SESSION_KEY, "fold", "seed"]  # a session as one model read it
+EXPLANATION_KEY = [*SESSION_KEY, "fold", "seed"]  # a session and the model that predicts it
 PARTS = {"": "whole step", "_audio": "voice only", "_face": "face only"}
 ENCODERS = {"multimodal": "multimodal encoder", "audio": "voice encoder", "face": "face encoder"}
 
@@ -69,7 +69,7 @@ def write_explorer(run: Path) -> Path:
 
 
 def render_page(content: dict[str, Any], title: str) -> str:
-    """Render content and script as one page, whose policy allows this script and no request.
+    """Render the page; its content security policy allows only its own script.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def build_content(
     draws: int = DRAWS,
     permutations: int = PERMUTATIONS,
 ) -> dict[str, Any]:
-    """Collect what the page shows, as JSON values.
+    """Collect the data of the page as JSON values.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def build_content(
     regions : DataFrame, optional
         As ``REGION_ATTRIBUTIONS``.
     predictions : DataFrame, optional
-        Predictions of the run, for the gender of the explained subjects.
+        Predictions of the run, with the gender of the subjects.
     draws : int, default 2000
         Bootstrap draws of subjects.
     permutations : int, default 5000
@@ -124,13 +124,17 @@ def build_content(
     Returns
     -------
     dict
-        ``measures`` of these tables; ``words`` (word, valence); ``statistics``, for each measure
-        one row per word, the strongest first (``compute_word_means``); ``sessions``, each with
-        its steps, branches and modalities; ``regions``, one row each like a word;
-        ``faithfulness`` of the methods; a ``caution``, or None; ``counts``; and how it was
-        computed.
+        ``measures`` : list of dict with the ``name``, ``kind``, ``label`` and ``meaning`` of each
+        measure;
+        ``words`` : list of dict with ``word`` and ``valence``;
+        ``statistics`` : dict of measure to the rows of ``compute_word_means``;
+        ``sessions`` : list of dict, each with its steps, branches and modalities;
+        ``regions`` : list of dict, rows like those of words;
+        ``faithfulness`` : list of dict, one row per method;
+        ``caution`` : str or None, a confound of the labels;
+        ``counts``, ``binary``, ``splits``, ``confidence``, ``draws`` and ``permutations``.
     """
-    steps = attributions.sort_values([*READING, "step"], ignore_index=True)
+    steps = attributions.sort_values([*EXPLANATION_KEY, "step"], ignore_index=True)
     measures = _list_measures(steps)
     binary = bool(steps["label"].notna().any())
     readings = steps.dropna(subset=["word", "label"] if binary else ["word"])
@@ -143,7 +147,7 @@ def build_content(
     for rows in statistics.values():
         for row in rows:
             row["word"] = word_index[row["word"]]
-    sessions = steps[READING].drop_duplicates()
+    sessions = steps[EXPLANATION_KEY].drop_duplicates()
     listed = _sample(sessions)
     content = {
         "binary": binary,
@@ -184,7 +188,7 @@ def _list_measures(steps: pd.DataFrame) -> dict[str, dict[str, str]]:
     ]
     present = [row for row in candidates if row[0] in steps and steps[row[0]].notna().any()]
     names = {name for name, *_ in present}
-    for method in STEP_METHODS:  # with one modality, its part equals the whole
+    for method in STEP_METHODS:  # with one modality, its part equals the attribution of the step
         parts = names & {method.name + part for part in PARTS if part}
         if len(parts) == 1:
             names -= parts
@@ -193,7 +197,7 @@ def _list_measures(steps: pd.DataFrame) -> dict[str, dict[str, str]]:
 
 
 def _compare_methods(areas: pd.DataFrame, draws: int) -> list[dict[str, Any]]:
-    """Compare each method with random orders by both curves, the most faithful method first."""
+    """Compare each method with random orders; the methods are sorted by their gain."""
     titles = {method.name: method.title for method in STEP_METHODS} | {SELECTED: "Attention"}
     table = compare_with_random(areas.rename(columns={"label": "y_true"}), draws)
     by_method = {method: rows.set_index("curve") for method, rows in table.groupby("method")}
@@ -205,7 +209,7 @@ def _compare_methods(areas: pd.DataFrame, draws: int) -> list[dict[str, Any]]:
 
 
 def _compare_regions(regions: pd.DataFrame, draws: int, permutations: int) -> list[dict[str, Any]]:
-    """Compare the labels by region, as by word; all regions are tested together."""
+    """Compare the labels by region, with the statistics of words."""
     as_words = regions.assign(word=regions["modality"] + "/" + regions["region"], valence=None)
     rows = compute_word_means(as_words, "share", draws, permutations)
     area = as_words.groupby("word")["area"].mean()
@@ -224,7 +228,7 @@ def _find_caution(steps: pd.DataFrame, predictions: pd.DataFrame) -> str | None:
 
 
 def _sample(sessions: pd.DataFrame) -> pd.DataFrame:
-    """Choose the sessions that the page lists: all, or a random sample."""
+    """Sample the sessions that the page lists, if there are too many."""
     if len(sessions) <= MAX_SESSIONS:
         return sessions
     return sessions.sample(MAX_SESSIONS, random_state=0).sort_index()
@@ -240,7 +244,9 @@ def _list_sessions(
 ) -> list[dict[str, Any]]:
     """List the sessions with their steps in columns."""
     prediction = "y_prob" if "y_prob" in steps else "score_pred"
-    grouped = dict(tuple(listed.merge(steps, on=READING).groupby(READING, sort=False)))
+    grouped = dict(
+        tuple(listed.merge(steps, on=EXPLANATION_KEY).groupby(EXPLANATION_KEY, sort=False))
+    )
     branch_rows = _group_rows(branches, ["branch", "logit", "gate", "present"])
     modality_rows = _group_rows(modalities, ["modality", "shapley"])
     sessions = []
@@ -265,16 +271,16 @@ def _list_sessions(
 def _group_rows(
     table: pd.DataFrame | None, columns: list[str]
 ) -> dict[tuple[Any, ...], list[dict[Any, Any]]]:
-    """Group the rows of an optional table by session, with those of the columns that it has."""
+    """Group the rows of an optional table by session and model; missing columns are left out."""
     if table is None:
         return {}
     columns = [name for name in columns if name in table]
-    groups = table.groupby(READING, sort=False)
+    groups = table.groupby(EXPLANATION_KEY, sort=False)
     return {key: rows[columns].to_dict("records") for key, rows in groups}
 
 
 def _round(value: Any) -> Any:
-    """Round floats to ``DIGITS`` significant digits, which is more than a chart shows."""
+    """Round floats to ``DIGITS`` significant digits, and replace missing values by None."""
     if isinstance(value, dict):
         return {key: _round(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -13,16 +13,16 @@ Student's t as statistic,
 over B random labellings [2]_, and q its Benjamini-Hochberg adjustment over the columns [3]_.
 Intervals are BCa bootstrap intervals over subjects [4]_.
 
-With strata (gender, for example) a subject is compared with subjects of the same stratum only: the
-difference is the coefficient of the label in a linear model of label and stratum, labels are
-permuted within strata, and subjects are drawn within strata. With one stratum these are the plain
-difference of means, permutation test and bootstrap.
+With strata (gender, for example) subjects are compared within strata only: the difference is the
+coefficient of the label in a linear model of label and stratum, and labels are permuted and
+subjects drawn within strata. With one stratum, this is the usual difference of means with its
+permutation test and bootstrap.
 
-Of 1,500 simulated effects of 1, the 95 % interval covered the truth in 94.8 % with 48 subjects in
-each group, 94.4 % with 24, 94.9 % with 14 and 92.5 % with 6; their mean was within .01 of the
-truth. Of 300 simulated studies of 48 subjects and 40 columns without any effect, 3 % had a q < .05
-(5 % within two unequal strata). A column that differed between strata only, by 1.5, had a q < .05
-in 22 % of 200 studies without strata, and in none with strata.
+Of 1,500 simulated effects of 1, the 95 % interval covered the true effect in 94.8 % with 48
+subjects in each group, 94.4 % with 24, 94.9 % with 14 and 92.5 % with 6; the mean estimate was
+within .01 of the true effect. Of 300 simulated studies of 48 subjects and 40 columns without any
+effect, 3 % had a q < .05 (5 % within two unequal strata). A column that differed between strata
+only, by 1.5, had a q < .05 in 22 % of 200 studies without strata, and in none with strata.
 
 References
 ----------
@@ -47,16 +47,16 @@ from depmm.evaluation.stats.weighted_sums import Array
 from depmm.multiple_testing import benjamini_hochberg
 
 UNIT = [*SUBJECT_KEY, "label", "stratum"]  # index of a matrix of subjects
-MIN_SUBJECTS = 3  # subjects of each group that a test and an interval need
-CHUNK = 256  # labellings or draws at a time, which bounds the memory of many columns
-ROUNDING = 1e-12  # share of the squares below which a deviation is rounding
+MIN_SUBJECTS = 3  # smallest number of subjects per group for a test and an interval
+CHUNK = 256  # labellings or draws at a time, which bounds the memory for many columns
+ROUNDING = 1e-12  # share of the sum of squares below which a deviation is a rounding error
 
 
 class Comparison(NamedTuple):
-    """Differences of every labelling or draw and every column, arrays of shape (D, columns).
+    """Differences for every labelling or draw and every column, arrays of shape (D, columns).
 
-    Effects are infinite if groups differ and no subjects within them do, and NaN if a group has
-    fewer than two subjects or all subjects are equal.
+    Effects are infinite if the variance within groups is 0 but the means differ, and NaN if a group
+    has fewer than two subjects or all values are equal.
 
     Attributes
     ----------
@@ -82,9 +82,9 @@ def compare_columns(
 ) -> pd.DataFrame:
     """Compare every column of a matrix of subjects between the labels.
 
-    All columns are tested with the same permutations of the labels. The statistic is Student's t
-    and not the effect, so that labellings under which a group has fewer values get their proper
-    weight; those that leave a group fewer than two values of a column do not count.
+    All columns are tested with the same permutations of the labels. The statistic is Student's t,
+    because the number of values per group varies between labellings if values are missing. A
+    labelling is left out for a column if a group has fewer than two of its values.
 
     Parameters
     ----------
@@ -102,8 +102,8 @@ def compare_columns(
     Returns
     -------
     DataFrame
-        One row per column, its name first, ordered by the size of the effect, equal ones by name,
-        rare ones last: ``n_positive`` and ``n_negative`` (subjects), ``mean_positive``,
+        One row per column with its name, sorted by the size of the effect and then by name, rare
+        columns last: ``n_positive`` and ``n_negative`` (subjects), ``mean_positive``,
         ``mean_negative``, ``difference``, ``effect``, its ``ci_low`` and ``ci_high``, ``p``
         (two-sided), ``q`` and ``rare`` (fewer than three subjects in a group: no interval and no
         test).
@@ -139,7 +139,7 @@ def compare_columns(
 
 
 def compare_observed(matrix: pd.DataFrame) -> Comparison:
-    """Compare the labels of a matrix as they are.
+    """Compare the observed labels in every column of a matrix.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def compute_drawn_effects(matrix: pd.DataFrame, weights: NDArray[Any]) -> Array:
     matrix : DataFrame, shape (subjects, columns)
         As in ``compare_columns``.
     weights : ndarray, shape (D, subjects)
-        How often each subject was drawn.
+        Multiplicity of each subject.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def compute_drawn_effects(matrix: pd.DataFrame, weights: NDArray[Any]) -> Array:
 
 
 def assign_drawing_strata(matrix: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Assign each row to its subject, and to the stratum within which the subject is drawn.
+    """Assign each row its subject and the stratum within which the subject is drawn.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def assign_drawing_strata(matrix: pd.DataFrame) -> tuple[NDArray[Any], NDArray[A
     """
     units = matrix.index.to_frame(index=False)
     codes, label = assign_strata(units.rename(columns={"label": "y_true"}))
-    # a stratum of one subject with both labels allows only one draw
+    # subjects with both labels form one stratum: a stratum of one subject allows only one draw
     stratum = np.where(label == "both", "", units["stratum"].astype(str))
     return codes, np.array([f"{a}/{b}" for a, b in zip(label, stratum, strict=True)])
 
@@ -212,7 +212,7 @@ def compare(
     positive : ndarray of bool, shape (D or 1, subjects)
         The labels.
     weights : ndarray, shape (D or 1, subjects)
-        How often each subject counts.
+        Multiplicity of each subject.
     stratum : ndarray of int, shape (subjects,)
         Stratum of each subject.
 
@@ -223,7 +223,7 @@ def compare(
     """
     has_value = np.isfinite(values)
     members = [np.flatnonzero(stratum == code) for code in np.unique(stratum)]
-    # centred on the means of strata: squares of large values would drown small differences
+    # centred on the means of strata, because squares of large values lose small differences
     centred = np.where(has_value, values, 0.0)
     for rows in members:
         mean = centred[rows].sum(0) / np.maximum(has_value[rows].sum(0), 1)
@@ -257,13 +257,13 @@ def compare(
 
 
 def _split_index(matrix: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[Any]]:
-    """Return which rows have label 1, and the code of their stratum."""
+    """Return whether each row has label 1, and the code of its stratum."""
     units = matrix.index.to_frame(index=False)
     return units["label"].to_numpy() == 1, units.groupby("stratum").ngroup().to_numpy()
 
 
 def _permute(matrix: pd.DataFrame, t: Array, permutations: int, seed: int) -> Array:
-    """Compute the share of labellings, with the observed one, whose t is as far from 0."""
+    """Compute the share of labellings, including the observed one, with at least its |t|."""
     values, (positive, stratum) = matrix.to_numpy(dtype=float), _split_index(matrix)
     weights = np.ones((1, len(matrix)))
     rng = np.random.default_rng(seed)

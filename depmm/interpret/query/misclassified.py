@@ -1,4 +1,4 @@
-"""Misclassified sessions, and the words that are most unlike those of their label."""
+"""Misclassified sessions, with the words that differ most from those of their label."""
 
 import numpy as np
 import pandas as pd
@@ -6,18 +6,17 @@ import pandas as pd
 from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.evaluation.thresholds import apply_threshold
 from depmm.interpret.errors import QuestionError
-
-MODEL_KEY = ["split", "fold", "seed"]
+from depmm.interpret.query.explained_run import MODEL_KEY
 
 
 def find_misclassified(
     attributions: pd.DataFrame, predictions: pd.DataFrame, sessions: int, words: int
 ) -> pd.DataFrame:
-    """Find the misclassified sessions, and their words that are most unlike those of their label.
+    """Find the misclassified sessions, and their words that differ most from those of their label.
 
-    With several models the majority decides, each by the threshold of its own validation sessions.
-    Words are ranked by how far their occlusion lies from the mean of the other subjects with the
-    same label, in the direction of the other label.
+    With several models, a session is misclassified if most of them misclassify it, each by the
+    threshold of its validation sessions. Words are ranked by the difference of their occlusion to
+    the mean of the other subjects with the same label, in the direction of the other label.
 
     Parameters
     ----------
@@ -27,7 +26,7 @@ def find_misclassified(
     predictions : DataFrame
         Predictions of the run, with its validation sessions.
     sessions : int
-        Largest number of sessions; those furthest beyond the threshold come first.
+        Largest number of sessions; those furthest from the threshold are first.
     words : int
         Largest number of words of each session.
 
@@ -37,17 +36,17 @@ def find_misclassified(
         One row per session and word: session key, ``label``, ``y_prob`` and ``threshold`` (means
         over models), ``n_models``, ``n_misclassified`` (of these models), ``word``, ``valence``,
         ``occlusion`` and ``occlusion_of_others`` (mean of the other subjects with the label). A
-        session without such a word has one row without a word.
+        session has one row without a word if no word differs in this direction.
 
     Raises
     ------
     QuestionError
-        If there are no words, or scores instead of labels.
+        If no step has a word, or the run predicts scores.
     """
     steps = attributions.dropna(subset=["word", "occlusion"])
     if steps.empty:
         raise QuestionError(
-            "no step has a word.",
+            "No step has a word.",
             column="word",
             remedy="This question needs a corpus whose steps have a text (steps.parquet).",
         )
@@ -66,7 +65,7 @@ def _list_errors(steps: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame
     """List the explained sessions that most models misclassify, the furthest first."""
     if predictions["y_prob"].isna().all():
         raise QuestionError(
-            "the run predicts scores and has no labels 0 and 1.",
+            "The run predicts scores and has no labels 0 and 1.",
             column="y_prob",
             remedy="Ask this question of a run with target.kind binary.",
         )

@@ -1,4 +1,4 @@
-"""Write an answer as text, CSV, JSON or a figure."""
+"""Output of a result as text, CSV, JSON or a figure."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ FORMATS = {".txt": "table", ".csv": "csv", ".json": "json", ".svg": "figure", ".
 
 
 def choose_format(form: str | None, out: Path | None, run: Path) -> str:
-    """Choose the format of an answer from the request and the suffix of the file.
+    """Choose the format of a result from the request and the suffix of the file.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def choose_format(form: str | None, out: Path | None, run: Path) -> str:
     if out is None:
         if form == "figure":
             raise QuestionError(
-                "a figure needs a file: --out words.svg or --out words.png.",
+                "A figure needs a file. Give --out words.svg or --out words.png.",
                 setting="out",
                 value=form,
             )
@@ -49,7 +49,8 @@ def choose_format(form: str | None, out: Path | None, run: Path) -> str:
         )
     if form and form != FORMATS[out.suffix]:
         raise QuestionError(
-            f"--out {out} is a {FORMATS[out.suffix]} and --format says {form}. Leave one out.",
+            f"--out {out} has the format {FORMATS[out.suffix]}, but --format is {form}. Leave one "
+            "of the options out.",
             setting="format",
             value=form,
         )
@@ -66,13 +67,13 @@ def choose_format(form: str | None, out: Path | None, run: Path) -> str:
     return FORMATS[out.suffix]
 
 
-def write_answer(answer: pd.DataFrame, form: str, out: Path) -> list[str]:
-    """Write an answer to a file, atomically.
+def write_result(result: pd.DataFrame, form: str, out: Path) -> list[str]:
+    """Write a result to a file, atomically.
 
     Parameters
     ----------
-    answer : DataFrame
-        The answer of a question.
+    result : DataFrame
+        The result of a question.
     form : {"table", "csv", "json", "figure"}
         Format, from ``choose_format``.
     out : Path
@@ -87,25 +88,25 @@ def write_answer(answer: pd.DataFrame, form: str, out: Path) -> list[str]:
     if form == "figure":
         from depmm.interpret.query.dot_chart import draw_dot_chart  # Matplotlib is slow to import
 
-        content, notes = draw_dot_chart(answer, out.suffix)
+        content, notes = draw_dot_chart(result, out.suffix)
     else:
-        content = format_answer(answer, form).encode()
+        content = format_result(result, form).encode()
     write_bytes(out, content)
     return notes
 
 
-def format_answer(answer: pd.DataFrame, form: str) -> str:
-    """Format an answer as text.
+def format_result(result: pd.DataFrame, form: str) -> str:
+    """Format a result as text.
 
-    Numbers are rounded in the table only. A missing value is NaN in the table, empty in CSV and
-    null in JSON, which has no infinity either.
+    Values are rounded in the table only. Missing values are NaN in the table, empty in CSV and null
+    in JSON, in which infinite values are null, too.
 
     Parameters
     ----------
-    answer : DataFrame
-        The answer of a question.
+    result : DataFrame
+        The result of a question.
     form : {"table", "csv", "json"}
-        A table for a reader with its title, CSV, or JSON (a list of rows).
+        Table with its title, CSV, or JSON (a list of rows).
 
     Returns
     -------
@@ -113,12 +114,12 @@ def format_answer(answer: pd.DataFrame, form: str) -> str:
         The text, which ends with a line break.
     """
     if form == "csv":
-        return answer.to_csv(index=False, lineterminator="\n")
+        return result.to_csv(index=False, lineterminator="\n")
     if form == "json":
-        return (answer.to_json(orient="records", indent=1, force_ascii=False) or "") + "\n"
-    title = answer.attrs.get("title")
+        return (result.to_json(orient="records", indent=1, force_ascii=False) or "") + "\n"
+    title = result.attrs.get("title")
     with pd.option_context("display.unicode.east_asian_width", True):
-        table = answer.to_string(
+        table = result.to_string(
             index=False, float_format=lambda value: f"{value:.3f}", max_colwidth=60
         )
     return f"{title}\n{table}\n" if title else f"{table}\n"

@@ -1,6 +1,6 @@
-"""Questions about sessions, branches and regions: each function is one.
+"""Questions about sessions, branches and regions, one function each.
 
-The first line of each docstring is shown by ``depmm ask``; keywords are options.
+``depmm ask`` shows the first line of each docstring; keyword arguments are the options.
 """
 
 from pathlib import Path
@@ -12,6 +12,7 @@ from depmm.corpora.manifest import SESSION_KEY
 from depmm.interpret.attribution.methods import GRAD_CAM
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.explained_run import (
+    MODEL_KEY,
     add_subject_column,
     check_value,
     format_title,
@@ -20,7 +21,7 @@ from depmm.interpret.query.explained_run import (
     read_attributions,
 )
 from depmm.interpret.query.group_effects import UNIT, compare_columns
-from depmm.interpret.query.misclassified import MODEL_KEY, find_misclassified
+from depmm.interpret.query.misclassified import find_misclassified
 from depmm.interpret.query.sql import list_columns, read_table
 from depmm.interpret.query.word_effects import select_comparable
 
@@ -44,16 +45,17 @@ def session(
     Returns
     -------
     DataFrame
-        One row per step; ``n_models`` if several models explained it, whose mean is shown.
+        One row per step. If several models were explained, values are means over them, and
+        ``n_models`` is their number.
     """
     columns = list_columns(run, "attributions")
     keys = {"subject": subject, "session": session, "corpus": corpus}
     keys = {column: value for column, value in keys.items() if value is not None}
     for column, value in keys.items():
-        check_value(run, column, str(value), "" if column == "subject" else subject)
+        check_value(run, column, str(value), None if column == "subject" else subject)
     measures = [name for name in ("y_prob", "score_pred", *list_measures(run)) if name in columns]
     means = "".join(f', avg("{name}") AS "{name}"' for name in measures)
-    answer = read_table(
+    result = read_table(
         run,
         "attributions",
         f"SELECT corpus, subject, session, label, step, word, valence, count(*) AS n_models{means} "
@@ -61,24 +63,24 @@ def session(
         "GROUP BY ALL ORDER BY corpus, session, step",
         list(keys.values()),
     )
-    if len(corpora := answer["corpus"].unique()) > 1:
+    if len(corpora := result["corpus"].unique()) > 1:
         raise QuestionError(
             f"{subject} is a subject of {' and of '.join(corpora)}.",
             subject=subject,
             setting="corpus",
             remedy=f"Name the corpus: corpus={corpora[0]}.",
         )
-    if answer.empty:
+    if result.empty:
         raise QuestionError(
             f"{subject} has no session {session} in {corpus}.",
             subject=subject,
             session=session,
             remedy="Leave session or corpus out.",
         )
-    if (answer["n_models"] == 1).all():
-        del answer["n_models"]
-    answer.attrs["title"] = f"Steps of {subject} in order (occlusion > 0 raises the logit)"
-    return answer
+    if (result["n_models"] == 1).all():
+        del result["n_models"]
+    result.attrs["title"] = f"Steps of {subject} in order (occlusion > 0 raises the logit)"
+    return result
 
 
 def gates(run: Path, *, stratify_by: str | None = None, seed: int = 0) -> pd.DataFrame:
@@ -105,16 +107,18 @@ def gates(run: Path, *, stratify_by: str | None = None, seed: int = 0) -> pd.Dat
         raise QuestionError(
             f"{run}: the fusion of this run has no branches.", file=run, setting="model.fusion"
         )
-    kinds = table.groupby("branch")
-    answer = kinds.agg(gate=("gate", "mean"), n_sessions=("logit", "size"), logit=("logit", "mean"))
+    grouped = table.groupby("branch")
+    result = grouped.agg(
+        gate=("gate", "mean"), n_sessions=("logit", "size"), logit=("logit", "mean")
+    )
     if table["label"].notna().any():
         comparable = select_comparable(table, ["logit"], stratify_by)
         matrix = comparable.pivot_table(index=UNIT, columns="branch", values="logit")
-        answer = answer[["gate"]].join(compare_columns(matrix, seed=seed).set_index("branch"))
-    answer = answer.reset_index()
-    answer.attrs["title"] = format_title("Gate and logit of each branch", stratify_by)
-    answer.attrs["notes"] = list_confounds(run, stratify_by)
-    return answer
+        result = result[["gate"]].join(compare_columns(matrix, seed=seed).set_index("branch"))
+    result = result.reset_index()
+    result.attrs["title"] = format_title("Gate and logit of each branch", stratify_by)
+    result.attrs["notes"] = list_confounds(run, stratify_by)
+    return result
 
 
 def regions(
@@ -124,7 +128,7 @@ def regions(
     permutations: PositiveInt = 5000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Show the share of each region of face and voice in Grad-CAM maps, and compare the labels.
+    """Show the share of each region in the Grad-CAM maps, and compare it between the labels.
 
     Parameters
     ----------
@@ -140,8 +144,8 @@ def regions(
     Returns
     -------
     DataFrame
-        One row per modality and region with its mean ``share``, the ``uniform_share`` of a uniform
-        map, ``n_steps`` and the columns of ``group_effects.compare_columns``.
+        One row per modality and region with its mean ``share``, its ``uniform_share`` (share of a
+        uniform map), ``n_steps`` and the columns of ``group_effects.compare_columns``.
     """
     name = "region_attributions"
     path = run / f"{name}.parquet"
@@ -157,42 +161,42 @@ def regions(
     table = table.dropna(subset=["share"])
     if table.empty:
         raise QuestionError(
-            f"{run}: nothing in {len(positive)} Grad-CAM maps raises the logit, so that there are "
-            "no shares to compare.",
+            f"{run}: all {len(positive)} Grad-CAM maps are zero, because no position raises the "
+            "logit; there are no shares to compare.",
             file=path,
             column="share",
         )
-    kinds = table.groupby(["modality", "region"], sort=False)
-    answer = kinds.agg(
+    grouped = table.groupby(["modality", "region"], sort=False)
+    result = grouped.agg(
         uniform_share=("area", "mean"), n_steps=("share", "size"), share=("share", "mean")
     )
     if table["label"].notna().any():
         comparable = select_comparable(table, ["share"], stratify_by)
         matrix = comparable.pivot_table(index=UNIT, columns=["modality", "region"], values="share")
         effects = compare_columns(matrix, permutations=permutations, seed=seed)
-        answer = answer.join(effects.set_index(["modality", "region"]))
-    answer = answer.reset_index()
-    answer.attrs["title"] = format_title(
+        result = result.join(effects.set_index(["modality", "region"]))
+    result = result.reset_index()
+    result.attrs["title"] = format_title(
         "Share of the Grad-CAM map in each region (uniform_share: of a uniform map)", stratify_by
     )
-    answer.attrs["notes"] = list_confounds(run, stratify_by)
+    result.attrs["notes"] = list_confounds(run, stratify_by)
     if not positive.all():
-        answer.attrs["notes"].append(
-            f"{(~positive).sum()} of {len(positive)} maps of steps are left out: nothing in them "
-            "raises the logit."
+        result.attrs["notes"].append(
+            f"{(~positive).sum()} of {len(positive)} maps of steps are left out, because no "
+            "position in them raises the logit."
         )
-    return answer
+    return result
 
 
 def misclassified(run: Path, *, top: PositiveInt = 10, words: PositiveInt = 3) -> pd.DataFrame:
-    """List the misclassified sessions, with the words that are most unlike those of their label.
+    """List the misclassified sessions, with the words that differ most from those of their label.
 
     Parameters
     ----------
     run : Path
         Folder of an explained run.
     top : int, default 10
-        Number of sessions; the furthest from the threshold come first.
+        Number of sessions; the furthest from the threshold are first.
     words : int, default 3
         Number of words of each session.
 
@@ -203,11 +207,11 @@ def misclassified(run: Path, *, top: PositiveInt = 10, words: PositiveInt = 3) -
     """
     steps = read_attributions(run, ["occlusion"], None)
     predictions = read_table(run, "predictions", "FROM predictions")
-    answer = find_misclassified(steps, predictions, top, words)
-    answer.attrs["title"] = (
+    result = find_misclassified(steps, predictions, top, words)
+    result.attrs["title"] = (
         "Misclassified sessions, with the words furthest from the mean of the other subjects with "
         "the same label"
     )
-    if answer.empty:
-        answer.attrs["notes"] = ["No session is misclassified."]
-    return answer
+    if result.empty:
+        result.attrs["notes"] = ["No session is misclassified."]
+    return result

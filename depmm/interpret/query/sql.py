@@ -1,10 +1,10 @@
-"""Query the Parquet files of a run with DuckDB, which can read these files and nothing else.
+"""SQL queries over the Parquet files of a run with DuckDB, which can read only these files.
 
-Each file is a view, so that a table of 50 million rows stays on disk and only the columns and rows
-of a query are read. Before a query is run, the connection is locked by DuckDB's own settings:
-``allowed_paths`` lists the files of the run, ``enable_external_access`` switches off every other
-file, the network and extensions, and ``lock_configuration`` makes these settings final. A query is
-one SELECT with limits of memory, time and rows.
+Each file is a view: only the columns and rows of a query are read, even from a table of 50 million
+rows. Before a query is run, the connection is restricted by settings of DuckDB: ``allowed_paths``
+lists the files of the run, ``enable_external_access`` disables all other files, the network and
+extensions, and ``lock_configuration`` makes these settings final. A query is one SELECT with limits
+of memory, time and rows.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, Error, Statement
 
 TABLES = (*EXPLANATIONS, "predictions", "history")
-MEMORY = "2GB"  # of tables, sorts and joins; a single huge value, as of repeat(), does not count
+MEMORY = "2GB"  # of tables, sorts and joins; a single value, such as of repeat(), can exceed it
 
 
 def run_sql(run: Path | str, text: str, rows: int = 10_000, seconds: float = 60.0) -> pd.DataFrame:
@@ -41,7 +41,7 @@ def run_sql(run: Path | str, text: str, rows: int = 10_000, seconds: float = 60.
     Returns
     -------
     DataFrame
-        The rows; ``attrs["notes"]`` says if rows were cut off.
+        The rows; ``attrs["notes"]`` has a note if rows were left out.
 
     Raises
     ------
@@ -71,19 +71,19 @@ def run_sql(run: Path | str, text: str, rows: int = 10_000, seconds: float = 60.
                 timer.cancel()
         except duckdb.InterruptException:
             raise QuestionError(
-                f"the query took longer than {seconds:g} s. Filter or aggregate more.",
+                f"The query took longer than {seconds:g} s. Filter or aggregate more.",
                 setting="seconds",
                 value=seconds,
             ) from None
         except duckdb.OutOfMemoryException:
             raise QuestionError(
-                f"the query needs more than {MEMORY} of memory. Filter or aggregate more.",
+                f"The query needs more than {MEMORY} of memory. Filter or aggregate more.",
                 setting="memory_limit",
                 value=MEMORY,
             ) from None
         except duckdb.PermissionException as error:
             raise QuestionError(
-                f"SQL: {_get_first_line(error)}. A query reads the tables of the run only.",
+                f"SQL: {_get_first_line(error)}. A query can read only the tables of the run.",
                 setting="sql",
                 value=text,
                 remedy=tables,
@@ -98,7 +98,7 @@ def run_sql(run: Path | str, text: str, rows: int = 10_000, seconds: float = 60.
             ) from None
     if len(table) > rows:
         table = table.head(rows)
-        note = f"cut off after {rows} rows: write LIMIT, or filter or aggregate more"
+        note = f"Only the first {rows} rows are returned. Filter or aggregate more."
         table.attrs["notes"] = [note]
     return table
 
@@ -113,7 +113,7 @@ def read_table(run: Path, name: str, text: str, parameters: Sequence[Any] = ()) 
     name : str
         Name of the table.
     text : str
-        SQL; ``?`` stands for a parameter.
+        SQL; ``?`` is replaced by a parameter.
     parameters : sequence, optional
         Values of the parameters.
 
@@ -197,7 +197,7 @@ def connect(run: Path, names: Sequence[str]) -> "DuckDBPyConnection":
 
     settings: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY,
-        "temp_directory": "",  # nothing is written, not even what does not fit into memory
+        "temp_directory": "",  # no temporary files
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }
@@ -233,13 +233,13 @@ def _parse_select(connection: "DuckDBPyConnection", text: str) -> "Statement":
     statements = connection.extract_statements(text)
     if len(statements) != 1:
         raise QuestionError(
-            f"the SQL has {len(statements)} statements. Write one SELECT.",
+            f"The SQL has {len(statements)} statements. Write one SELECT.",
             setting="sql",
             value=text,
         )
     if (kind := statements[0].type) != StatementType.SELECT:
         raise QuestionError(
-            f"the SQL is a statement of type {str(kind).rpartition('.')[2]}; it was not run.",
+            f"The SQL is a statement of type {str(kind).rpartition('.')[2]}; it was not run.",
             setting="sql",
             value=text,
             remedy="Write one SELECT (or WITH, FROM, DESCRIBE, SUMMARIZE, SHOW TABLES).",
@@ -248,7 +248,7 @@ def _parse_select(connection: "DuckDBPyConnection", text: str) -> "Statement":
 
 
 def _fetch_rows(result: "DuckDBPyConnection", rows: int) -> pd.DataFrame:
-    """Fetch no more rows than needed; the others are never computed."""
+    """Fetch at most ``rows`` rows; further rows are not computed."""
     parts = [result.fetch_df_chunk()]
     while sum(map(len, parts)) < rows and len(part := result.fetch_df_chunk()):
         parts.append(part)

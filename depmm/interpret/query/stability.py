@@ -1,9 +1,9 @@
-"""Whether rankings of words agree: between voice and face, and between folds and seeds.
+"""Agreement of rankings of words between voice and face, and between folds and seeds.
 
-Agreement is Spearman's rank correlation: the question is which words stand out, not by how much.
-Two rankings of the same subjects share what is particular to these subjects. A high correlation
-between two seeds therefore shows that training is stable, not that other subjects would give the
-same ranking.
+The measure is Spearman's rank correlation, because the order of the words matters and not the sizes
+of their effects. Two rankings from the same subjects share the peculiarities of these subjects. A
+high correlation between two seeds therefore shows that training is stable, not that other subjects
+would have the same ranking.
 
 References
 ----------
@@ -38,7 +38,7 @@ from depmm.interpret.query.word_effects import (
 )
 
 MODALITIES = ["occlusion_audio", "occlusion_face"]
-MIN_WORDS = 3  # words that a rank correlation needs
+MIN_WORDS = 3  # smallest number of words for a rank correlation
 
 
 class _Correlation(NamedTuple):
@@ -65,9 +65,9 @@ def correlate_modalities(
 ) -> pd.DataFrame:
     """Correlate the occlusion of voice and face.
 
-    Over ``words``: do the words that separate the labels by voice also separate them by face? (The
-    ranks of two effects, over all words that enough subjects read.) Over ``steps``: where the voice
-    of a subject raises the logit, does the face? (Ranks within each session, the mean of subjects.)
+    Over ``words``: correlation of the effects of the words by voice with those by face, for the
+    words that enough subjects read. Over ``steps``: correlation of the occlusion of voice and face
+    within each session, averaged over subjects.
 
     Parameters
     ----------
@@ -92,11 +92,11 @@ def correlate_modalities(
     Raises
     ------
     QuestionError
-        If the run has one modality, or as ``compare_words``.
+        If the run has one modality, or for the reasons of ``compare_words``.
     """
     if missing := [name for name in MODALITIES if not _has_values(attributions, name)]:
         raise QuestionError(
-            f"no step has {missing[0]}: the question needs a run with both voice and face.",
+            f"No step has {missing[0]}. The question needs a run with both voice and face.",
             column=missing[0],
         )
     rows = select_readings(attributions, MODALITIES, stratify_by)
@@ -118,10 +118,11 @@ def correlate_models(
 ) -> pd.DataFrame:
     """Correlate the effects of words between every two models.
 
-    A model is a fold of a seed, and its effects are those of the subjects whom it tested. Models
-    of one fold and several seeds tested the same subjects; models of several folds tested other
-    subjects, and differ by them as well. ``seeds`` compares whole cross-validations: all subjects,
-    each by the model that was not trained on them.
+    There is one model per fold and seed, and its effects are those of its tested subjects. Models
+    of one fold and several seeds test the same subjects. Models of several folds test different
+    subjects, which adds to the differences between their effects. ``seeds`` compares whole
+    cross-validations: the effects of all subjects, each explained by the model that was not trained
+    on the subject.
 
     Parameters
     ----------
@@ -141,15 +142,16 @@ def correlate_models(
     Raises
     ------
     QuestionError
-        If there is one model only, models test too few subjects, or as ``compare_words``.
+        If there is only one model, models test too few subjects, or for the reasons of
+        ``compare_words``.
     """
     rows = select_readings(attributions, [measure], stratify_by)
     if len(rows[["fold", "seed"]].drop_duplicates()) < 2:
         raise QuestionError(
-            "stability compares several models, and the run has one.",
+            "The question compares several models, but the run has one.",
             value=1,
             remedy="Explain a cross-validation of several folds or seeds "
-            "(experiments/cross_validate.py CONFIG --seeds 0,1,2).",
+            "(depmm cross-validate CONFIG --seeds 0,1,2).",
         )
     models = {
         (seed, fold): _build_model(f"seed {seed}, fold {fold}", group, measure)
@@ -173,8 +175,8 @@ def correlate_models(
     table = table[table["n_words"] >= MIN_WORDS].reset_index(drop=True)
     if table.empty:
         raise QuestionError(
-            f"no two models have {MIN_WORDS} common words that {MIN_SUBJECTS} subjects of each "
-            "label read.",
+            f"No two models have {MIN_WORDS} common words that at least {MIN_SUBJECTS} subjects of "
+            "each label read.",
             value=len(models),
             remedy="Test more subjects per fold, or train several seeds.",
         )
@@ -213,7 +215,7 @@ def _correlate_words(
 
 
 def _find_common_columns(matrix: pd.DataFrame) -> pd.Index:
-    """Find the columns that enough subjects of each label have a value of."""
+    """Find the columns with values of enough subjects of each label."""
     count = matrix.notna().groupby(level="label").sum()
     return matrix.columns[(count >= MIN_SUBJECTS).all() & (len(count) == 2)]
 
@@ -250,7 +252,7 @@ def _average(by_subject: pd.DataFrame, draws: int, confidence: float, seed: int)
 
 
 def _correlate_rows(first: Array, second: Array) -> Array:
-    """Compute Spearman's correlation of each row, (D, words) to (D,); NaN leaves a word out."""
+    """Compute Spearman's correlation of each row, (D, words) to (D,); NaN values are left out."""
     defined = ~(np.isnan(first) | np.isnan(second))
     ranks = []
     for values in (first, second):

@@ -1,14 +1,13 @@
 """Compare words between the labels: effect, permutation test and false discovery rate.
 
-The unit is the subject, never the step or session: the value of a word is the mean over the
-subject's readings, sessions, folds and seeds, so that a cross-validation with five seeds has no
-more units than one with a single seed.
+The unit is the subject, not the step or the session: the value of a word is the mean over the
+subject's readings, sessions, folds and seeds. A cross-validation with five seeds therefore has as
+many units as one with a single seed.
 
-If more women than men have label 1, a difference between women and men looks like an effect of the
-label. ``stratify_by`` names a column of subjects (gender, fold, corpus) and compares subjects with
-others of the same value only; subjects of a value that has one label only are left out.
-``stratify_by="subject"`` is for subjects with sessions of both labels, who are compared with
-themselves.
+If more women than men have label 1, a difference between genders appears as an effect of the label.
+``stratify_by`` names a column of subjects (gender, fold, corpus); subjects are then compared only
+with subjects of the same value, and values with only one label are left out. With
+``stratify_by="subject"``, subjects with sessions of both labels are compared with themselves.
 """
 
 from collections.abc import Sequence
@@ -44,17 +43,17 @@ def compare_words(
     Returns
     -------
     DataFrame
-        One row per word, ordered by the size of the effect, equal ones by name, rare words last:
+        One row per word, sorted by the size of the effect and then by name, rare words last:
         ``word``, ``valence`` and the columns of ``compare_columns``. If ``attributions`` has a
         column ``selected`` that is not the measure, also ``selected_difference`` and
-        ``selected_effect``: of the rate at which the attention selects the word.
+        ``selected_effect``, for the rate at which the attention selects the word.
 
     Raises
     ------
     QuestionError
-        If there are no words, a column is unknown, all subjects have one label, there are scores
-        instead of labels, or a subject has sessions of both labels (except with
-        ``stratify_by="subject"``) or two values of ``stratify_by``.
+        If no step has a word, a column is unknown, all subjects have the same label, the run
+        predicts scores, or a subject has sessions of both labels (except with
+        ``stratify_by="subject"``) or several values of ``stratify_by``.
     """
     rows = select_readings(attributions, [measure], stratify_by)
     matrix = rows.pivot_table(index=UNIT, columns="word", values=measure)
@@ -75,9 +74,9 @@ def compare_valences(
     stratify_by: str | None = None,
     **test: int,
 ) -> pd.DataFrame:
-    """Compare negative, neutral and positive words, each as a whole, between the labels.
+    """Compare the mean of all negative, neutral and positive words between the labels.
 
-    The value of a valence is the mean over its words that the subject read, each word once.
+    The value of a valence is the mean over the words that the subject read, with equal weights.
 
     Parameters
     ----------
@@ -98,12 +97,12 @@ def compare_valences(
     Raises
     ------
     QuestionError
-        If no word has a valence, or as ``compare_words``.
+        If no word has a valence, or for the reasons of ``compare_words``.
     """
     rows = select_readings(attributions, [measure], stratify_by).dropna(subset=["valence"])
     if rows.empty:
         raise QuestionError(
-            "no word has a valence.",
+            "No word has a valence.",
             column="valence",
             remedy="Name a word list under words: in the data spec, index the corpus and explain "
             "the run again.",
@@ -168,7 +167,7 @@ def pivot_measures(rows: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
 def select_readings(
     attributions: pd.DataFrame, measures: Sequence[str], stratify_by: str | None = None
 ) -> pd.DataFrame:
-    """Select the rows with a word whose subjects can be compared, and add their ``stratum``.
+    """Select the rows with a word, of subjects that can be compared, and add their ``stratum``.
 
     Parameters
     ----------
@@ -191,7 +190,7 @@ def select_readings(
     """
     if not attributions["word"].notna().any():
         raise QuestionError(
-            "no step has a word.",
+            "No step has a word.",
             column="word",
             remedy="This question needs a corpus whose steps have a text (steps.parquet).",
         )
@@ -201,7 +200,7 @@ def select_readings(
 def select_comparable(
     table: pd.DataFrame, measures: Sequence[str], stratify_by: str | None = None
 ) -> pd.DataFrame:
-    """Select the rows of subjects who can be compared, and add their ``stratum``.
+    """Select the rows of subjects that can be compared, and add their ``stratum``.
 
     Parameters
     ----------
@@ -227,7 +226,7 @@ def select_comparable(
     rows = table.dropna(subset=["label"])
     if rows.empty or not rows["label"].isin([0, 1]).all():
         raise QuestionError(
-            "the run predicts scores and has no labels 0 and 1.",
+            "The run predicts scores and has no labels 0 and 1.",
             column="label",
             remedy="Ask this question of a run with target.kind binary.",
         )
@@ -236,7 +235,7 @@ def select_comparable(
     subjects = rows[UNIT].drop_duplicates()
     if (labels := subjects["label"].unique()).size < 2:
         raise QuestionError(
-            f"all {len(subjects)} subjects have label {labels[0]}: labels cannot be compared.",
+            f"All {len(subjects)} subjects have label {labels[0]}; labels cannot be compared.",
             column="label",
             value=int(labels[0]),
             remedy="Explain sessions of both labels.",
@@ -246,14 +245,14 @@ def select_comparable(
     both = subjects.groupby("stratum")["label"].nunique() == 2
     if not both.any() and stratify_by == "subject":
         raise QuestionError(
-            "no subject has sessions of both labels.",
+            "No subject has sessions of both labels.",
             setting="stratify_by",
             value=stratify_by,
             remedy="Leave stratify_by out.",
         )
     if not both.any():
         raise QuestionError(
-            f"no two subjects with different labels have the same {stratify_by}.",
+            f"No two subjects with different labels have the same {stratify_by}.",
             setting="stratify_by",
             value=stratify_by,
             remedy=f"Leave stratify_by out; effects of the label and of {stratify_by} then cannot "
@@ -270,9 +269,7 @@ def _check_column(table: pd.DataFrame, column: str) -> None:
             remedy=did_you_mean(column, table.columns),
         )
     if not table[column].notna().any():
-        raise QuestionError(
-            f"no row has a value of {column}: the run was not explained by it.", column=column
-        )
+        raise QuestionError(f"No row has a value in the column {column}.", column=column)
 
 
 def _build_stratum(rows: pd.DataFrame, stratify_by: str | None) -> pd.Series:

@@ -16,7 +16,7 @@ CONFIDENCE = 0.95
 
 
 def find_common_words(readings: pd.DataFrame) -> pd.Index:
-    """Find the words that enough subjects read: of each label, or of all if there are scores.
+    """Find the words that enough subjects of each label read; for scores, enough subjects.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def compute_word_means(
     Returns
     -------
     list of dict
-        One entry per word, ordered by the size of the effect (without two labels: of the mean):
+        One entry per word, sorted by the size of the effect (without two labels: of the mean):
         ``word``, ``effect``, ``p``, ``q`` (NaN without two labels) and ``groups``, for label 1 and
         then 0 (or one entry with ``label`` None for scores): ``label``, ``n_subjects``, ``mean``,
         ``ci_low``, ``ci_high``.
@@ -96,14 +96,16 @@ def compute_word_means(
 
 
 def _compute_group_means(table: pd.DataFrame, draws: int) -> list[dict[str, float]]:
-    """Average each word over the subjects, with its BCa interval; NaN: not read."""
+    """Average each word over the subjects that read it, with a BCa interval."""
     values = table.to_numpy(dtype=float)
     is_read = np.isfinite(values)
     subjects = np.arange(len(values))
     weights = bootstrap_weights(subjects, np.zeros(len(values)), draws, seed=0).astype(float)
     filled = np.where(is_read, values, 0.0)
     with np.errstate(invalid="ignore"):
-        drawn = (weights @ filled) / (weights @ is_read)  # NaN: no reader was drawn
+        drawn = (weights @ filled) / (
+            weights @ is_read
+        )  # NaN if no subject that read the word was drawn
     result = []
     for word in range(values.shape[1]):
         x = values[is_read[:, word], word]

@@ -1,6 +1,6 @@
-"""Questions about words: each function is one, and its keywords are its options.
+"""Questions about words, one function each.
 
-The first line of each docstring is shown by ``depmm ask``.
+``depmm ask`` shows the first line of each docstring; keyword arguments are the options.
 """
 
 from pathlib import Path
@@ -38,13 +38,13 @@ def words_by_label(
     run : Path
         Folder of an explained run.
     rank_by : str, optional
-        Measure: shapley, occlusion, occlusion_audio, selected, selected_face ... Default: shapley,
-        which ranks planted words best, if the run was explained with it; else occlusion.
+        Measure, for example shapley, occlusion, occlusion_audio, selected or selected_face.
+        Default: shapley, which ranks planted words best, if it was computed; else occlusion.
     valence : {"negative", "neutral", "positive"}, optional
-        Show these words only; ``q`` adjusts for all words that were tested.
+        Show only words of this valence; ``q`` is adjusted for all tested words.
     stratify_by : str, optional
-        Compare subjects with the same gender (or fold, corpus ...) only; ``subject``: with
-        themselves.
+        Column, for example gender, fold or corpus: compare only subjects with the same value. With
+        ``subject``, compare subjects with themselves.
     top : int, default 10
         Number of rows.
     permutations : int, default 5000
@@ -59,21 +59,21 @@ def words_by_label(
     """
     rank_by = rank_by or choose_default_measure(run)
     table = read_attributions(run, [rank_by], stratify_by)
-    answer = compare_words(table, rank_by, stratify_by, permutations=permutations, seed=seed)
-    rare = int(answer["rare"].sum())
+    result = compare_words(table, rank_by, stratify_by, permutations=permutations, seed=seed)
+    rare = int(result["rare"].sum())
     if valence:
-        answer = answer[answer["valence"] == valence].reset_index(drop=True)
-    answer = answer.head(top)
-    answer.attrs["title"] = format_title(
+        result = result[result["valence"] == valence].reset_index(drop=True)
+    result = result.head(top)
+    result.attrs["title"] = format_title(
         f"Words that separate the labels most, by {rank_by}", stratify_by
     )
-    answer.attrs["notes"] = list_confounds(run, stratify_by)
+    result.attrs["notes"] = list_confounds(run, stratify_by)
     if rare:
-        answer.attrs["notes"].append(
+        result.attrs["notes"].append(
             f"{rare} {'words were' if rare > 1 else 'word was'} read by fewer than 3 subjects of a "
             "label and not tested."
         )
-    return answer
+    return result
 
 
 def words_by_valence(
@@ -84,7 +84,7 @@ def words_by_valence(
     permutations: PositiveInt = 5000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Compare negative, neutral and positive words, each as a whole, between the labels.
+    """Compare the mean of all negative, neutral and positive words between the labels.
 
     Parameters
     ----------
@@ -106,10 +106,10 @@ def words_by_valence(
     """
     rank_by = rank_by or choose_default_measure(run)
     table = read_attributions(run, [rank_by], stratify_by)
-    answer = compare_valences(table, rank_by, stratify_by, permutations=permutations, seed=seed)
-    answer.attrs["title"] = format_title(f"Words of each valence, by {rank_by}", stratify_by)
-    answer.attrs["notes"] = list_confounds(run, stratify_by)
-    return answer
+    result = compare_valences(table, rank_by, stratify_by, permutations=permutations, seed=seed)
+    result.attrs["title"] = format_title(f"Words of each valence, by {rank_by}", stratify_by)
+    result.attrs["notes"] = list_confounds(run, stratify_by)
+    return result
 
 
 def words_by_encoder(
@@ -143,19 +143,20 @@ def words_by_encoder(
     measures = [name for name in list_measures(run) if name.startswith("selected_")]
     if not measures:
         raise QuestionError(
-            f"{run}: the encoders of this run do not select steps; those of sparse attention do.",
+            f"{run}: the encoders of this run do not select steps. The question needs sparse "
+            "attention.",
             file=run,
             setting="model.fusion",
         )
     table = read_attributions(run, measures, stratify_by)
-    answer = compare_measures(table, measures, stratify_by, permutations=permutations, seed=seed)
-    answer.insert(0, "encoder", answer.pop("measure").str.removeprefix("selected_"))
-    answer = answer.head(top)
-    answer.attrs["title"] = format_title(
+    result = compare_measures(table, measures, stratify_by, permutations=permutations, seed=seed)
+    result.insert(0, "encoder", result.pop("measure").str.removeprefix("selected_"))
+    result = result.head(top)
+    result.attrs["title"] = format_title(
         "Words whose selection by an encoder differs by label", stratify_by
     )
-    answer.attrs["notes"] = list_confounds(run, stratify_by)
-    return answer
+    result.attrs["notes"] = list_confounds(run, stratify_by)
+    return result
 
 
 def agreement(run: Path, *, stratify_by: str | None = None, seed: int = 0) -> pd.DataFrame:
@@ -177,12 +178,12 @@ def agreement(run: Path, *, stratify_by: str | None = None, seed: int = 0) -> pd
     """
     measures = [name for name in MODALITIES if name in list_measures(run)]
     table = read_attributions(run, measures, stratify_by)
-    answer = correlate_modalities(table, stratify_by, seed=seed)
-    answer.attrs["title"] = (
+    result = correlate_modalities(table, stratify_by, seed=seed)
+    result.attrs["title"] = (
         "Rank correlation of voice and face with its 95 % confidence interval over subjects "
         "(words: of their effects; steps: of the steps of each subject, mean of subjects)"
     )
-    return answer
+    return result
 
 
 def stability(
@@ -199,7 +200,7 @@ def stability(
     stratify_by : str, optional
         As in words-by-label.
     pairs : bool, default False
-        Show every two models instead of their mean.
+        Show each pair of models instead of means over pairs.
 
     Returns
     -------
@@ -207,10 +208,10 @@ def stability(
         As ``stability.correlate_models``, or its means by ``compared``.
     """
     rank_by = rank_by or choose_default_measure(run)
-    answer = correlate_models(read_attributions(run, [rank_by], stratify_by), rank_by, stratify_by)
+    result = correlate_models(read_attributions(run, [rank_by], stratify_by), rank_by, stratify_by)
     if not pairs:
-        kinds = answer.groupby("compared", sort=False)
-        answer = kinds.agg(
+        grouped = result.groupby("compared", sort=False)
+        result = grouped.agg(
             n_pairs=("n_words", "size"),
             n_words=("n_words", "mean"),
             spearman=("spearman", "mean"),
@@ -218,5 +219,5 @@ def stability(
             spearman_max=("spearman", "max"),
             kendall=("kendall", "mean"),
         ).reset_index()
-    answer.attrs["title"] = f"Rank correlation between models of the words' effects, by {rank_by}"
-    return answer
+    result.attrs["title"] = f"Rank correlation between models of the words' effects, by {rank_by}"
+    return result

@@ -85,5 +85,5 @@ def test_seeds_share_the_replicates():
     table = two_fold_predictions()
     both = pd.concat([table, table.assign(seed=1)], ignore_index=True)
     tested = resample_sessions(apply_threshold(both), n_bootstrap=50, confidence=0.95, seed=0)
-    assert np.array_equal(tested.weights_of(0), tested.weights_of(1))
+    assert np.array_equal(tested.get_weights(0), tested.get_weights(1))
     assert tested.subjects_by_stratum == {"negative": 2, "positive": 2}

@@ -37,6 +37,6 @@ def test_splitting_a_batch_changes_no_value(monkeypatch):
     model = tiny_model(DEP_FORMER)
     x, masks = sessions([6])
     whole = {name: run(model, x, masks, [1]) for name, run in COMPUTE.items()}
-    monkeypatch.setattr("depmm.interpret.attribution.removal.VALUES_AT_ONCE", 6 * 1024 * 25)
+    monkeypatch.setattr("depmm.interpret.attribution.removal.VALUES_PER_CHUNK", 6 * 1024 * 25)
     for name, run in COMPUTE.items():
         pd.testing.assert_frame_equal(run(model, x, masks, [1]), whole[name], atol=1e-5)

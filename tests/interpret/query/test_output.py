@@ -3,21 +3,21 @@
 import json
 
 import pytest
-from explained_runs import make_answer
+from explained_runs import make_result
 
 from depmm.interpret.errors import QuestionError
-from depmm.interpret.query.output import choose_format, format_answer, write_answer
+from depmm.interpret.query.output import choose_format, format_result, write_result
 
 
-def test_formats_of_an_answer():
-    answer = make_answer()
-    lines = format_answer(answer, "table").splitlines()
+def test_formats_of_a_result():
+    result = make_result()
+    lines = format_result(result, "table").splitlines()
     assert lines[0] == "a title"
     assert lines[2].split() == ["grief", "negative", "1.500", "0.500", "2.500", "0.010"]
-    rows = format_answer(answer, "csv").splitlines()
+    rows = format_result(result, "csv").splitlines()
     assert rows[0] == "word,valence,effect,ci_low,ci_high,q"
     assert rows[2] == "悲伤,,inf,,,"
-    records = json.loads(format_answer(answer, "json"))
+    records = json.loads(format_result(result, "json"))
     assert records[0]["effect"] == 1.5
     assert records[1] == {
         "word": "悲伤", "valence": None, "effect": None, "ci_low": None, "ci_high": None, "q": None
@@ -44,8 +44,8 @@ def test_format_follows_the_suffix(tmp_path):
         assert info.value.setting == setting
 
 
-def test_answer_is_written_atomically(tmp_path):
-    answer = make_answer()
-    assert write_answer(answer, "csv", tmp_path / "a.csv") == []
-    assert (tmp_path / "a.csv").read_text(encoding="utf-8") == format_answer(answer, "csv")
+def test_result_is_written_atomically(tmp_path):
+    result = make_result()
+    assert write_result(result, "csv", tmp_path / "a.csv") == []
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8") == format_result(result, "csv")
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]

@@ -25,14 +25,14 @@ def test_regions(run, tmp_path):
         ]
     )
     mapped = write_run(tmp_path / "mapped", tables | {"region_attributions": regions})
-    answer = ask(mapped, "regions", **FAST)
-    assert answer["region"].tolist() == ["mouth", "eyes"]
-    assert answer["uniform_share"].tolist() == pytest.approx([0.1, 0.9])
-    assert answer["share"].tolist() == pytest.approx([mouth.mean(), 1 - mouth.mean()])
-    assert answer["n_positive"].tolist() == [6, 6]  # subjects, not steps
-    assert answer["effect"][0] > 1.5
-    assert answer["effect"][0] == pytest.approx(-answer["effect"][1])
-    (note,) = answer.attrs["notes"]
+    result = ask(mapped, "regions", **FAST)
+    assert result["region"].tolist() == ["mouth", "eyes"]
+    assert result["uniform_share"].tolist() == pytest.approx([0.1, 0.9])
+    assert result["share"].tolist() == pytest.approx([mouth.mean(), 1 - mouth.mean()])
+    assert result["n_positive"].tolist() == [6, 6]  # subjects, not steps
+    assert result["effect"][0] > 1.5
+    assert result["effect"][0] == pytest.approx(-result["effect"][1])
+    (note,) = result.attrs["notes"]
     assert note.startswith("24 of 96 maps")
     unknown = regions.assign(label=pd.array([pd.NA] * len(regions), "Int8"))
     scores = write_run(tmp_path / "scores", tables | {"region_attributions": unknown})
@@ -46,11 +46,11 @@ def test_regions(run, tmp_path):
 
 
 def test_session_lists_steps_in_order(run):
-    answer = ask(run, "session", subject="p3")
-    assert answer["word"].tolist() == WORDS
-    assert answer["n_models"].tolist() == [2] * 4
+    result = ask(run, "session", subject="p3")
+    assert result["word"].tolist() == WORDS
+    assert result["n_models"].tolist() == [2] * 4
     steps = make_tables()["attributions"].query("subject == 'p3'")
-    assert answer["occlusion"].tolist() == pytest.approx(
+    assert result["occlusion"].tolist() == pytest.approx(
         steps.groupby("step")["occlusion"].mean().tolist()
     )
     with pytest.raises(QuestionError) as info:
@@ -69,30 +69,30 @@ def test_subject_id_in_two_corpora(tmp_path):
     with pytest.raises(QuestionError) as info:
         ask(run, "session", subject="p3")
     assert (info.value.subject, info.value.setting) == ("p3", "corpus")
-    answer = ask(run, "session", subject="p3", corpus="d")
-    assert answer["corpus"].tolist() == ["d"] * 4
-    assert "n_models" not in answer
+    result = ask(run, "session", subject="p3", corpus="d")
+    assert result["corpus"].tolist() == ["d"] * 4
+    assert "n_models" not in result
 
 
 def test_gates(run, tmp_path):
-    answer = ask(run, "gates").set_index("branch")
-    assert answer["gate"].to_dict() == {"audio": 0.25, "face": 0.75}
-    assert (answer["effect"] > 2).all()
-    assert answer["n_positive"].tolist() == [6, 6]
+    result = ask(run, "gates").set_index("branch")
+    assert result["gate"].to_dict() == {"audio": 0.25, "face": 0.75}
+    assert (result["effect"] > 2).all()
+    assert result["n_positive"].tolist() == [6, 6]
     branches = make_tables()["branches"]
     scores = {"branches": branches.assign(label=pd.array([None] * len(branches), "Int8"))}
-    answer = ask(write_run(tmp_path / "scores", scores), "gates")
-    assert answer.columns.tolist() == ["branch", "gate", "n_sessions", "logit"]
-    assert answer["n_sessions"].tolist() == [24, 24]
+    result = ask(write_run(tmp_path / "scores", scores), "gates")
+    assert result.columns.tolist() == ["branch", "gate", "n_sessions", "logit"]
+    assert result["n_sessions"].tolist() == [24, 24]
 
 
 def test_misclassified(run):
-    answer = ask(run, "misclassified", words=1)
+    result = ask(run, "misclassified", words=1)
     # p1 with label 1 at .21 and p2 with label 0 at .8, threshold .5 by the validation sessions
-    assert answer["subject"].tolist() == ["p2", "p1"]
-    assert answer["threshold"].tolist() == pytest.approx([0.5, 0.5])
-    assert answer["n_misclassified"].tolist() == [2, 2]
-    first = answer.set_index("subject").loc["p1"]
+    assert result["subject"].tolist() == ["p2", "p1"]
+    assert result["threshold"].tolist() == pytest.approx([0.5, 0.5])
+    assert result["n_misclassified"].tolist() == [2, 2]
+    first = result.set_index("subject").loc["p1"]
     assert first["word"] == "joy"
     table = make_tables()["attributions"].query("word == 'joy' and label == 1")
     others = table[table["subject"] != "p1"].groupby("subject")["occlusion"].mean()
@@ -104,6 +104,6 @@ def test_no_session_is_misclassified(tmp_path):
     tables = make_tables()
     prob = tables["predictions"]["y_true"] * 0.8 + 0.1
     tables["predictions"] = tables["predictions"].assign(y_prob=prob)
-    answer = ask(write_run(tmp_path / "run", tables), "misclassified")
-    assert answer.empty
-    assert len(answer.attrs["notes"]) == 1
+    result = ask(write_run(tmp_path / "run", tables), "misclassified")
+    assert result.empty
+    assert len(result.attrs["notes"]) == 1

@@ -24,14 +24,14 @@ def untouched(run):
 
 
 def test_sql_reads_the_tables(untouched):
-    answer = run_sql(
+    result = run_sql(
         untouched,
         "WITH mean AS (SELECT word, avg(occlusion) AS x FROM attributions WHERE label = 1 "
         "GROUP BY word) SELECT word FROM mean JOIN branches ON true GROUP BY word, x "
         "ORDER BY x DESC; -- done",
     )
-    assert answer["word"][0] == "grief"
-    assert "notes" not in answer.attrs
+    assert result["word"][0] == "grief"
+    assert "notes" not in result.attrs
     assert run_sql(untouched, "SHOW TABLES")["name"].tolist() == [
         "attributions", "branches", "predictions"
     ]  # fmt: skip

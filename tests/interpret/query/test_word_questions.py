@@ -10,13 +10,13 @@ from depmm.interpret.query.ask import ask
 
 
 def test_words_by_label_counts_subjects(run):
-    answer = ask(run, "words-by-label", valence="negative", top="1", **FAST)
-    assert answer["word"].tolist() == ["grief"]
-    assert answer["n_positive"].item() == 6  # subjects, not seeds
-    assert answer["q"].item() < 0.05
+    result = ask(run, "words-by-label", valence="negative", top="1", **FAST)
+    assert result["word"].tolist() == ["grief"]
+    assert result["n_positive"].item() == 6  # subjects, not seeds
+    assert result["q"].item() < 0.05
     whole = ask(run, "words-by-label", **FAST)
     assert sorted(whole["word"]) == WORDS
-    assert whole["q"][0] == pytest.approx(answer["q"].item())  # of all words that were tested
+    assert whole["q"][0] == pytest.approx(result["q"].item())  # of all words that were tested
     stratified = ask(run, "words-by-label", stratify_by="gender", **FAST)  # from the predictions
     assert "stratified by gender" in stratified.attrs["title"]
     assert stratified["effect"][0] != pytest.approx(whole["effect"][0], rel=1e-3)
