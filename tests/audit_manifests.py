@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+from corpus_samples import make_step_table
 
 from depmm.audit.audit import Audit, audit_manifest
 from depmm.audit.findings import AuditInput, Finding
 from depmm.corpora.index_report import IndexReport, PatternCount
 from depmm.corpora.manifest import Manifest, build_manifest
-from depmm.schemas.manifest import STEPS
 
 
 def manifest_of(rows: list[dict[str, Any]], corpus: str = "toy", n_steps: int = 2) -> Manifest:
@@ -18,20 +18,7 @@ def manifest_of(rows: list[dict[str, Any]], corpus: str = "toy", n_steps: int = 
     sessions = pd.DataFrame(
         [{"corpus": corpus, **base, "session": f"{row['subject']}-1", **row} for row in rows]
     )
-    return build_manifest(sessions, steps_of(sessions, n_steps))
-
-
-def steps_of(sessions: pd.DataFrame, n_steps: int = 2) -> pd.DataFrame:
-    """Build steps of one second in one audio file per session."""
-    return pd.DataFrame(
-        [
-            {**key, "step": step, "start_s": float(step), "end_s": step + 1.0,
-             "audio": f"{key['session']}.wav", "face_aligned": False}
-            for key in sessions[["corpus", "subject", "session"]].to_dict("records")
-            for step in range(n_steps)
-        ],
-        columns=STEPS.names,
-    )  # fmt: skip
+    return build_manifest(sessions, make_step_table(sessions, n_steps))
 
 
 def balanced_manifest(n_subjects: int = 16, corpus: str = "toy") -> Manifest:

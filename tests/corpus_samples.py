@@ -1,4 +1,4 @@
-"""A small spec with its folder, and small manifests, for tests of corpora."""
+"""A small spec with its folder, small manifests, and values of their tables."""
 
 import functools
 
@@ -54,13 +54,13 @@ def replace_text(text: str, *pairs: tuple[str, str]) -> str:
 
 
 def make_session_table(rows: list[dict]) -> pd.DataFrame:
-    """Make a table of sessions; columns that a row does not have are null."""
+    """Make a table of sessions; missing columns of a row are null."""
     base = {"corpus": "toy", "instrument": None, "score": None, "label": None, "split": None}
     return pd.DataFrame([{**base, "gender": None, "age": None, **row} for row in rows])
 
 
-def make_step_table(sessions: pd.DataFrame, number: int = 2) -> pd.DataFrame:
-    """Make steps of one second for every session."""
+def make_step_table(sessions: pd.DataFrame, n_steps: int = 2) -> pd.DataFrame:
+    """Make steps of one second in one audio file per session."""
     return pd.DataFrame(
         [
             {
@@ -72,7 +72,7 @@ def make_step_table(sessions: pd.DataFrame, number: int = 2) -> pd.DataFrame:
                 "face_aligned": False,
             }
             for key in sessions[["corpus", "subject", "session"]].to_dict("records")
-            for step in range(number)
+            for step in range(n_steps)
         ],
         columns=STEPS.names,
     )
@@ -89,6 +89,14 @@ def _small_manifest() -> Manifest:
     )
     sessions["emotion"] = ["sad", None, "calm"]
     return build_manifest(sessions, make_step_table(sessions))
+
+
+def values_by_session(table: pd.DataFrame, name: str) -> dict[str, object]:
+    """Return session -> value of a column, None if it is missing."""
+    return {
+        session: None if pd.isna(value) else value
+        for session, value in zip(table["session"], table[name], strict=True)
+    }
 
 
 def make_small_manifest() -> Manifest:

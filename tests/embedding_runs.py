@@ -1,4 +1,4 @@
-"""Models whose frozen encoders run once, on the small simulated corpus."""
+"""Models with precomputed embeddings on the small simulated corpus."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def build_seeded_model(config: Config) -> DepressionModel:
 def count_embedded(
     model: DepressionModel, data: ExperimentData, **arguments
 ) -> tuple[ExperimentData, list[tuple[str, int]]]:
-    """Ensure embeddings, and count the sessions that each encoder embeds."""
+    """Ensure embeddings, and count the sessions that each encoder computes."""
     written = []
     write = EmbeddingStore.write
 
@@ -59,9 +59,9 @@ def count_embedded(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(EmbeddingStore, "write", write_and_count)
-        done = ensure_embeddings(model.encoders, data, CPU, **arguments)
-    stores = done.dataset.embeddings
-    return done, [
+        result = ensure_embeddings(model.encoders, data, CPU, **arguments)
+    stores = result.dataset.embeddings
+    return result, [
         (name, sum(entry is store for entry in written)) for name, store in stores.items()
     ]
 

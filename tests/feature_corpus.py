@@ -1,4 +1,4 @@
-"""A small corpus of feature files: its data spec, its files and a config that learns from them."""
+"""A small corpus of feature files: data spec, files and a config for training."""
 
 from pathlib import Path
 
@@ -103,6 +103,6 @@ def make_feature_corpus(base: Path) -> Path:
     manifest, report = index_corpus(parse_spec(SPEC, "toy"), root)
     assert (report.missing, report.unused) == ((), ())
     write_manifest(manifest, base / "manifest")
-    done = extract(manifest, root, base / "store", ExtractConfig(), workers=1)
-    assert (done.extracted, len(done.failures)) == (12, 0), done.failures
+    report = extract(manifest, root, base / "store", ExtractConfig(), workers=1)
+    assert (report.extracted, len(report.failures)) == (12, 0), report.failures
     return base

@@ -20,7 +20,7 @@ DAIC_SUBJECTS = {
     444: ("test", 0, 7, 1),
     451: ("dev", 1, 14, 0),
 }
-# start, stop, speaker, words; the same for all subjects but those below
+# start, stop, speaker, words; the same for all subjects
 DAIC_TURNS = [
     (0.2, 0.9, "Ellie", "how are you doing today"),
     (0.5, 0.6, "Participant", "<synch>"),
@@ -29,7 +29,7 @@ DAIC_TURNS = [
     (2.0, 2.5, "Ellie", "that's good"),
     (2.5, 3.5, "Participant", 'he said "fine" <laughter>'),
 ]
-DAIC_FURTHER = {
+DAIC_FURTHER_TURNS = {
     373: [
         (350.0, 352.0, "Participant", "before"),
         (351.0, 352.5, "Participant", "into it"),
@@ -66,7 +66,7 @@ def _sound(path: Path, seconds: float = SECONDS) -> None:
 
 
 def _tracked(rng: np.random.Generator, width: int, rate: int, spaces: str, face_id: bool = False):
-    """Return the header and rows of a face tracker that lost frame 40."""
+    """Return the header and rows of a face tracker without a face in frame 40."""
     frames = SECONDS * rate
     time = np.arange(frames) / rate
     success = (np.arange(frames) != 40).astype(float)
@@ -82,7 +82,7 @@ def _tracked(rng: np.random.Generator, width: int, rate: int, spaces: str, face_
 
 
 def daic_woz(root: Path, subjects: Sequence[int] = tuple(DAIC_SUBJECTS)) -> Path:
-    """Make a folder per subject: transcripts by TAB, COVAREP with -inf, CLNF with a lost frame."""
+    """Make a folder per subject: transcripts, COVAREP with -inf, CLNF with an invalid frame."""
     rng = np.random.default_rng(0)
     labels: dict[str, list[str]] = {"train": [], "dev": [], "test": []}
     for number in subjects:
@@ -102,7 +102,7 @@ def daic_woz(root: Path, subjects: Sequence[int] = tuple(DAIC_SUBJECTS)) -> Path
             names += [f" {kind}{column}" for column in range(width)]
             _table(Path(f"{start}_CLNF_{kind}.txt"), names, rows)
         Path(f"{start}_CLNF_hog.bin").write_bytes(b"hog")
-        turns = sorted([*DAIC_TURNS, *DAIC_FURTHER.get(number, [])])
+        turns = sorted([*DAIC_TURNS, *DAIC_FURTHER_TURNS.get(number, [])])
         if number == 451:  # the interviewer was not transcribed
             turns = [turn for turn in turns if turn[2] != "Ellie"]
         lines = ["start_time\tstop_time\tspeaker\tvalue"]

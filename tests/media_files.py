@@ -1,4 +1,4 @@
-"""Small media files made for the tests of decoding, and names of real ones."""
+"""Small media files for the tests of decoding, and paths of real recordings."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -46,7 +46,7 @@ def write_recording(
             to_codec = av.AudioResampler(format=form, layout="mono", rate=rate)
         for i, time_s in enumerate(frame_times):
             level = np.full((48, 64, 3), 10 + 5 * i % 240, np.uint8)
-            level[:8] = 250  # a bright upper edge, to see a rotation
+            level[:8] = 250  # a bright upper edge, which shows a rotation
             frame = av.VideoFrame.from_ndarray(level, format="rgb24")
             frame.pts, frame.time_base = round(time_s * 1000), Fraction(1, 1000)
             packets += video.encode(frame)

@@ -6,7 +6,7 @@ import pytest
 
 
 def nearly(value: Any, rel: float = 1e-9, abs: float = 1e-12) -> Any:
-    """Put ``pytest.approx`` around every float in dicts, lists and tuples.
+    """Wrap every float in dicts, lists and tuples in ``pytest.approx``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Recordings of some subjects replaced by noise, to see what depends on them."""
+"""Replace recordings of some subjects by noise, to test what depends on them."""
 
 import dataclasses
 from collections.abc import Collection
@@ -10,7 +10,7 @@ from depmm.data.dataset import SessionDataset, SessionItem
 
 
 def replace_sound_by_noise(patch: pytest.MonkeyPatch, subjects: Collection[str]) -> None:
-    """Let the dataset give noise for every step of some subjects.
+    """Patch the dataset so that it returns noise for every step of some subjects.
 
     Parameters
     ----------

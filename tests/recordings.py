@@ -1,4 +1,4 @@
-"""Small recordings and their extraction, for the tests of the store and what reads it."""
+"""Small recordings and their extraction, for tests of the store and the dataset."""
 
 import shutil
 from pathlib import Path
@@ -36,12 +36,12 @@ def write_video(path: Path, seconds: float = 2.0, sound: bool = True) -> Path:
 
 
 def manifest_of(steps: dict[str, list[dict]]) -> Manifest:
-    """Build sessions of corpus ``c``; a step lists what differs from a complete aligned video."""
+    """Build sessions of corpus ``c``; the dictionaries override columns of the steps."""
     keys = {name: {"corpus": "c", "subject": f"p{name[1:]}", "session": name} for name in steps}
     rows = [
-        {**keys[name], "step": number, "start_s": 0.0, "face_aligned": True, **step}
+        {**keys[name], "step": index, "start_s": 0.0, "face_aligned": True, **step}
         for name, steps_of_session in steps.items()
-        for number, step in enumerate(steps_of_session)
+        for index, step in enumerate(steps_of_session)
     ]
     return build_manifest(pd.DataFrame(list(keys.values())), pd.DataFrame(rows))
 

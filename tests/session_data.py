@@ -21,7 +21,7 @@ def make_dataset(corpus, seed: int = 0, augment: dict | None = None, **settings)
 
 
 def items_equal(a: SessionItem, b: SessionItem) -> bool:
-    """Tell whether two items have the same index and signals."""
+    """Check whether two items have the same index and signals."""
     signals = [(*(item.audio or []), *(item.face or [])) for item in (a, b)]
     return a.index == b.index and all(map(np.array_equal, *signals))
 

@@ -9,7 +9,7 @@ FRAME_S = 1 / FRAMES_PER_SECOND
 
 
 def quiet_voice(**changes: float) -> Voice:
-    """Voice of 120 Hz at -30 dB with almost no noise."""
+    """Build a voice of 120 Hz at -30 dB with almost no noise."""
     values = {
         "pitch_hz": 120.0,
         "pitch_range": 6.0,
@@ -24,5 +24,5 @@ def quiet_voice(**changes: float) -> Voice:
 
 
 def rms_db(samples: np.ndarray) -> float:
-    """Root mean square in dB full scale."""
+    """Return the root mean square in dB re full scale."""
     return float(10 * np.log10(np.mean(samples.astype(float) ** 2)))

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModel
 
-# wide initial weights: attention and position then matter to the output
+# large initial weights, so that attention and position affect the output
 SIZES = {
     "hidden_size": 16,
     "num_hidden_layers": 3,

@@ -34,11 +34,11 @@ def make_random_corpora(seed: int) -> pd.DataFrame:
     rows = []
     for corpus in ["a", "b", "c"][: rng.randint(1, 3)]:
         female, positive, unknown = rng.random(), rng.uniform(0.2, 0.8), rng.choice([0, 0, 0.3])
-        for number in range(rng.randint(12, 60)):
+        for index in range(rng.randint(12, 60)):
             gender = None if rng.random() < unknown else ["male", "female"][rng.random() < female]
             label = int(rng.random() < positive)
             rows += [
-                (corpus, f"{number:02}", f"{number:02}-{k}", label, gender, None)
+                (corpus, f"{index:02}", f"{index:02}-{k}", label, gender, None)
                 for k in range(rng.randint(1, 3))
             ]
     names = ["corpus", "subject", "session", "label", "gender", "split"]
@@ -57,12 +57,12 @@ def make_splits(
 
 def subjects_in(split: pd.DataFrame, name: str) -> set[tuple[str, str]]:
     """Return (corpus, subject) of the subjects in one part of a split."""
-    chosen = split[split["split"] == name]
-    return set(zip(chosen["corpus"], chosen["subject"], strict=True))
+    rows = split[split["split"] == name]
+    return set(zip(rows["corpus"], rows["subject"], strict=True))
 
 
 def largest_difference(tested: list[pd.DataFrame], columns: list[str]) -> int:
-    """Return by how many subjects with the same values two folds differ at most."""
+    """Return the largest difference between folds in the number of subjects of a stratum."""
     counts = pd.DataFrame(
         [Counter(map(tuple, fold[columns].fillna("?").to_numpy().tolist())) for fold in tested]
     ).fillna(0)

@@ -1,4 +1,4 @@
-"""The doctor lists what each stage needs, and a remedy for what is missing."""
+"""Check of the environment: libraries, face model, devices and remedies."""
 
 import sys
 

@@ -8,8 +8,8 @@ from audit_manifests import (
     labelled_manifest,
     manifest_of,
     run_audit,
-    steps_of,
 )
+from corpus_samples import make_step_table
 
 from depmm.audit.audit import ClassCounts, format_audit
 from depmm.audit.checks import SHORTCUT_NAMES
@@ -37,7 +37,7 @@ def test_class_counts_of_subjects_and_sessions_by_split():
     manifest = balanced_manifest(8)
     more = manifest.sessions.iloc[[0, 0]].assign(session=["a", "b"], label=[1, None], split=None)
     both = build_manifest(
-        pd.concat([manifest.sessions, more]), pd.concat([manifest.steps, steps_of(more)])
+        pd.concat([manifest.sessions, more]), pd.concat([manifest.steps, make_step_table(more)])
     )
     counts = {entry.split: entry for entry in run_audit(both).class_counts}
     assert list(counts) == ["train", "validation", "test", "none"]

@@ -7,8 +7,8 @@ from audit_manifests import (
     find_one,
     manifest_of,
     run_audit,
-    steps_of,
 )
+from corpus_samples import make_step_table
 
 from depmm.audit.checks import FINDING_NAMES, SHORTCUT_NAMES
 from depmm.corpora.manifest import Manifest, build_manifest
@@ -18,7 +18,7 @@ def test_subjects_in_two_official_splits_are_named():
     manifest = balanced_manifest()
     extra = manifest.sessions.iloc[[0, 5]].assign(session=["x", "y"], split=["test", "validation"])
     both = build_manifest(
-        pd.concat([manifest.sessions, extra]), pd.concat([manifest.steps, steps_of(extra)])
+        pd.concat([manifest.sessions, extra]), pd.concat([manifest.steps, make_step_table(extra)])
     )
     finding = find_one(both, "split_overlap")
     assert finding.severity == "error"

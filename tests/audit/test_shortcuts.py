@@ -11,8 +11,8 @@ from audit_manifests import (
     find_one,
     labelled_manifest,
     run_audit,
-    steps_of,
 )
+from corpus_samples import make_step_table
 
 from depmm.audit import shortcuts
 from depmm.audit.findings import AuditInput, RecordingStatistics
@@ -108,7 +108,7 @@ def test_the_unit_of_the_tests_is_the_subject():
         [manifest.sessions.assign(session=lambda t, k=k: t["session"] + f"-{k}") for k in range(20)]
     )
     sessions["gender"] = np.where(sessions["label"] == 1, "female", "male")
-    finding = find_one(build_manifest(sessions, steps_of(sessions)), "gender_shortcut")
+    finding = find_one(build_manifest(sessions, make_step_table(sessions)), "gender_shortcut")
     assert finding.effect_size == pytest.approx(1.0)
     assert finding.severity == "info"  # not significant for 4 subjects with 80 sessions
     assert finding.p_value == pytest.approx(1 / 3)

@@ -8,6 +8,7 @@ from pathlib import Path
 import layouts
 import pandas as pd
 import pytest
+from corpus_samples import values_by_session
 
 from depmm.audit.checks import split_overlap
 from depmm.audit.findings import AuditInput
@@ -33,14 +34,6 @@ def index_layout(
 ) -> tuple[Manifest, IndexReport]:
     files = LAYOUTS[name]() if files is None else files
     return index_corpus(load_spec(name), layouts.write(root, files))
-
-
-def values_by_session(table: pd.DataFrame, name: str) -> dict[str, object]:
-    """Return session -> value, None if it is unknown."""
-    return {
-        session: None if pd.isna(value) else value
-        for session, value in zip(table["session"], table[name], strict=True)
-    }
 
 
 def steps_of(manifest: Manifest, session: str) -> pd.DataFrame:

@@ -6,8 +6,8 @@ import zipfile
 from pathlib import Path
 
 import layouts
-import pandas as pd
 import pytest
+from corpus_samples import values_by_session
 
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.index import index_corpus
@@ -65,14 +65,6 @@ def write_corpus(root: Path, labels: object, subjects: tuple[int, ...] = (1, 2))
         (root / f"young/{subject:03d}.wav").touch()
     (root / "young/labels.json").write_text(json.dumps(labels), encoding="utf-8")
     return root
-
-
-def values_by_session(table: pd.DataFrame, name: str) -> dict[str, object]:
-    """Return session -> value, None if it is unknown."""
-    return {
-        session: None if pd.isna(value) else value
-        for session, value in zip(table["session"], table[name], strict=True)
-    }
 
 
 @pytest.mark.parametrize(

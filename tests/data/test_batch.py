@@ -1,4 +1,4 @@
-"""Batches are padded with zeros, and lengths are counted."""
+"""Collation of sessions to batches."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from depmm.data.batch import collate
 from depmm.data.dataset import SessionItem
 
 
-def test_collate_pads_with_zeros_and_gives_lengths():
+def test_collate_pads_with_zeros_and_returns_lengths():
     face = np.full((2, 3, 16, 16), 7, np.uint8)
     none = np.zeros((0, 3, 16, 16), np.uint8)
     audio = [np.ones(n, np.float32) for n in (5, 0, 3)]

@@ -1,4 +1,4 @@
-"""Sessions without a prediction, and why."""
+"""Sessions without a prediction, by reason."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""The dataset shows what the store holds, and draws by seed, epoch and session only."""
+"""Signals of the dataset, and random choices by seed, epoch and session."""
 
 import numpy as np
 import pytest
@@ -12,16 +12,16 @@ from depmm.store.sessions import SessionStore
 RANDOM = {"keep_steps": 0.3, "modality_dropout": 0.5, "gain_db": 6.0, "noise": 0.1, "flip": True}
 
 
-def test_an_item_holds_the_stored_signals(corpus):
+def test_an_item_contains_the_stored_signals(corpus):
     data = make_dataset(corpus, augment=RANDOM)
     item = data[None, 5]
     assert item.index == 5
     with data.store.read(*data.session_keys[5]) as reader:
         for step in range(4):
             whole = reader.read_waveform(step)
-            spare = len(whole) - 3200
-            assert spare > 0
-            middle = whole[spare // 2 : spare // 2 + 3200]
+            excess = len(whole) - 3200
+            assert excess > 0
+            middle = whole[excess // 2 : excess // 2 + 3200]
             np.testing.assert_array_equal(item.audio[step], middle)
             frames = reader.face_frames(step)
             assert item.face[step].shape == (min(2, len(frames)), 3, 16, 16)
@@ -31,7 +31,7 @@ def test_an_item_holds_the_stored_signals(corpus):
                 np.testing.assert_array_equal(item.face[step][0], crop)
 
 
-def test_frames_are_evenly_spread_or_drawn_in_order(tmp_path):
+def test_frames_are_evenly_spaced_or_drawn_in_order(tmp_path):
     write_video(tmp_path / "1.mp4", seconds=2.0)  # grey level 20 * (frame % 10)
     manifest = manifest_of({"s1": [{"face": "1.mp4", "end_s": 1.0}]})
     settings = ExtractConfig.model_validate({"face": {"frames_per_second": 10.0}})
@@ -42,12 +42,12 @@ def test_frames_are_evenly_spread_or_drawn_in_order(tmp_path):
     store = SessionStore(tmp_path / "store", settings)
     sessions = SessionDataset(manifest.sessions, store, data)
 
-    def shown(epoch: int | None) -> list[int]:
+    def frame_indices(epoch: int | None) -> list[int]:
         return [round(frame.mean() / 20) for frame in sessions[epoch, 0].face[0]]
 
     assert sessions[None, 0].audio is None
-    assert shown(None) == [0, 2, 4, 6, 8] or shown(None) == [1, 3, 5, 7, 9]
-    draws = [shown(epoch) for epoch in range(20)]
+    assert frame_indices(None) in ([0, 2, 4, 6, 8], [1, 3, 5, 7, 9])
+    draws = [frame_indices(epoch) for epoch in range(20)]
     assert all(draw == sorted(set(draw)) and len(draw) == 5 for draw in draws)
     assert len({tuple(draw) for draw in draws}) > 10
 
@@ -60,9 +60,9 @@ def test_silence_is_removed(corpus, tmp_path):
     soundfile.write(tmp_path / "a.wav", sound, SAMPLE_RATE)
     manifest = manifest_of({"s1": [{"audio": "a.wav", "start_s": 0.5}]})
     extract_all(manifest, tmp_path, tmp_path / "store")
-    for cut, length in ((False, 3.5), (True, 1.5)):
+    for remove_silence, length in ((False, 3.5), (True, 1.5)):
         settings = DataConfig(
-            manifest=tmp_path, store=tmp_path, modalities=["audio"], remove_silence=cut
+            manifest=tmp_path, store=tmp_path, modalities=["audio"], remove_silence=remove_silence
         )
         store = SessionStore(tmp_path / "store", ExtractConfig())
         item = SessionDataset(manifest.sessions, store, settings)[None, 0]
@@ -77,7 +77,7 @@ def test_evaluation_is_not_augmented(corpus):
     assert items_equal(make_dataset(corpus, seed=9)[None, 3], first)
 
 
-def test_augmentation_depends_on_seed_epoch_and_session_only(corpus):
+def test_augmentation_depends_only_on_seed_epoch_and_session(corpus):
     forwards, backwards = (make_dataset(corpus, augment=RANDOM) for _ in range(2))
     one = [forwards[4, index] for index in range(4)]
     two = [backwards[4, index] for index in reversed(range(4))][::-1]
@@ -86,17 +86,17 @@ def test_augmentation_depends_on_seed_epoch_and_session_only(corpus):
     assert not items_equal(make_dataset(corpus, seed=1, augment=RANDOM)[4, 0], one[0])
 
 
-def test_hidden_steps_are_masked_in_place(corpus):
+def test_masked_steps_keep_their_position(corpus):
     data = make_dataset(corpus, augment={"keep_steps": 0.3}, max_audio_s=9.0)
     whole = data[None, 2]
-    hidden = 0
+    n_masked = 0
     for epoch in range(10):
         item = data[epoch, 2]
         assert len(item.audio) == len(item.face) == 4
-        shown = [len(waveform) > 0 for waveform in item.audio]
-        assert any(shown)
-        assert shown == [len(face) > 0 for face in item.face]
-        for step in np.flatnonzero(shown):
+        present = [len(waveform) > 0 for waveform in item.audio]
+        assert any(present)
+        assert present == [len(face) > 0 for face in item.face]
+        for step in np.flatnonzero(present):
             np.testing.assert_array_equal(item.audio[step], whole.audio[step])
-        hidden += 4 - sum(shown)
-    assert hidden > 5
+        n_masked += 4 - sum(present)
+    assert n_masked > 5

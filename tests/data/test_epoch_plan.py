@@ -1,4 +1,4 @@
-"""Plans give every session to one process and one forward pass."""
+"""Assignment of the sessions of an epoch to processes and forward passes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Manifest, store and config are joined to the sessions of an experiment."""
+"""Sessions of an experiment, from manifest, store and config."""
 
 import shutil
 from dataclasses import replace
@@ -20,14 +20,14 @@ def test_all_sessions_of_the_manifest_have_target_and_split(corpus):
     assert len(data.sessions) == len(data.dataset) == 12
     assert data.excluded == {}
     assert data.score_range == (0.0, 1.0)
-    together = [*data.indices("train"), *data.indices("validation"), *data.indices("test")]
-    assert sorted(together) == list(range(12))
-    given = corpus.manifest.sessions
-    assert data.sessions["target"].tolist() == given["label"].tolist()
-    assert data.sessions["split"].tolist() == given["split"].tolist()
+    all_indices = [*data.indices("train"), *data.indices("validation"), *data.indices("test")]
+    assert sorted(all_indices) == list(range(12))
+    sessions = corpus.manifest.sessions
+    assert data.sessions["target"].tolist() == sessions["label"].tolist()
+    assert data.sessions["split"].tolist() == sessions["split"].tolist()
     severity = load_experiment_data(tiny_config(corpus, "target={kind: severity, column: score}"))
     assert severity.score_range == (0.0, 63.0)
-    assert severity.sessions["target"].tolist() == given["score"].tolist()
+    assert severity.sessions["target"].tolist() == sessions["score"].tolist()
 
 
 def test_covariates_of_sessions_come_from_their_steps():
@@ -48,15 +48,15 @@ def test_covariates_of_sessions_come_from_their_steps():
     assert table["duration_s"].tolist() == [4.0, 3.5, 2.0]
     assert table["task"].fillna("-").tolist() == ["-", "reading", "-"]
     assert table["valence"].fillna("-").tolist() == ["neutral", "-", "-"]
-    # one step without an end: all sessions are as long as their sound
+    # one step has no end: the duration of every session is that of its sound
     table = describe_sessions(sessions, steps.assign(end_s=[np.nan, 1.5, 4, 2, 5]), sound)
     assert table["duration_s"].fillna(-1).tolist() == [9, -1, 7]
-    given = sessions.assign(task="given", duration_s=["1", None, "2.5"])
-    table = describe_sessions(given, steps, sound)
-    assert table["task"].tolist() == ["given"] * 3
+    with_columns = sessions.assign(task="corpus", duration_s=["1", None, "2.5"])
+    table = describe_sessions(with_columns, steps, sound)
+    assert table["task"].tolist() == ["corpus"] * 3
     assert table["duration_s"].fillna(-1).tolist() == [1, -1, 2.5]
     with pytest.raises(DataError) as info:
-        describe_sessions(given.assign(duration_s=["1", "long", "2"]), steps, sound)
+        describe_sessions(with_columns.assign(duration_s=["1", "long", "2"]), steps, sound)
     error = info.value
     assert (error.column, error.subject, error.session, error.value) == (
         "duration_s", "b", "1", "long",
@@ -114,8 +114,8 @@ def test_errors_carry_setting_session_and_value(corpus, override, attributes):
 
 @pytest.mark.parametrize("name", ["n_frames", "audio_s", "streams", "n_selected_steps", "index"])
 def test_a_corpus_may_have_columns_named_like_those_of_the_index(corpus, tmp_path, name):
-    sessions = corpus.manifest.sessions.assign(**{name: "its given"})
+    sessions = corpus.manifest.sessions.assign(**{name: "corpus value"})
     write_manifest(replace(corpus.manifest, sessions=sessions), tmp_path / "manifest")
     data = load_experiment_data(tiny_config(corpus, f"data.manifest={tmp_path / 'manifest'}"))
     assert len(data.sessions) == 12
-    assert data.sessions[name].eq("its given").all()
+    assert data.sessions[name].eq("corpus value").all()

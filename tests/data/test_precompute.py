@@ -1,4 +1,4 @@
-"""Frozen encoders run once, and their embeddings take the place of the signals."""
+"""Precomputed embeddings of frozen encoders replace the signals."""
 
 import shutil
 from pathlib import Path
@@ -53,13 +53,15 @@ def store(corpus, tmp_path) -> Path:
     ("modalities", "face"),
     [("[audio]", []), ("[face]", DEPNET), ("[audio, face]", FRAME_MEAN)],
 )
-def test_embeddings_give_the_predictions_of_the_signals(modalities, face, corpus, store, source):
+def test_predictions_from_embeddings_equal_those_from_signals(
+    modalities, face, corpus, store, source
+):
     config = load_embedding_config(
         corpus, store, source, *face, f"data.precompute_embeddings={modalities}"
     )
     model, data = build_seeded_model(config), load_experiment_data(config)
-    embedded, ran = count_embedded(model, data)
-    assert ran == [(name, 12) for name in config.data.precompute_embeddings]
+    embedded, counts = count_embedded(model, data)
+    assert counts == [(name, 12) for name in config.data.precompute_embeddings]
     expected = predict_all(model, data)
     assert np.ptp(expected) > 1e-4
     np.testing.assert_allclose(predict_all(model, embedded), expected, rtol=0, atol=1e-5)
@@ -78,7 +80,7 @@ def test_signals_are_not_read_if_everything_is_embedded(corpus, store, source):
     np.testing.assert_allclose(predict_all(model, embedded), expected, rtol=0, atol=1e-5)
 
 
-def test_items_and_batches_hold_embeddings_in_place_of_the_signal(corpus, store, source):
+def test_items_and_batches_contain_embeddings_instead_of_the_signal(corpus, store, source):
     config = load_embedding_config(corpus, store, source)
     model, data = build_seeded_model(config), load_experiment_data(config)
     embedded, _ = count_embedded(model, data)
@@ -99,7 +101,7 @@ def test_items_and_batches_hold_embeddings_in_place_of_the_signal(corpus, store,
     torch.testing.assert_close(batch["audio_embedding"][0], torch.cat(rows), rtol=0, atol=1e-4)
 
 
-def test_embeddings_give_the_gradients_of_the_signals(corpus, store, source):
+def test_gradients_from_embeddings_equal_those_from_signals(corpus, store, source):
     dropout = "model.fusion.dropout=0.0"
     config = load_embedding_config(
         corpus, store, source, *FRAME_MEAN, dropout, "data.precompute_embeddings=[audio, face]"
@@ -107,8 +109,8 @@ def test_embeddings_give_the_gradients_of_the_signals(corpus, store, source):
     model, data = build_seeded_model(config), load_experiment_data(config)
     embedded, _ = count_embedded(model, data)
     gradients = []
-    for either in (data, embedded):
-        batch = collate([either.dataset[None, index] for index in range(3)])
+    for inputs in (data, embedded):
+        batch = collate([inputs.dataset[None, index] for index in range(3)])
         batch.pop("index")
         torch.manual_seed(0)
         model.train().zero_grad()
@@ -121,24 +123,24 @@ def test_embeddings_give_the_gradients_of_the_signals(corpus, store, source):
         torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-3, atol=1e-6)
 
 
-def test_augmentation_hides_the_same_steps_of_embeddings(corpus, store, source):
+def test_augmentation_masks_the_same_steps_of_embeddings(corpus, store, source):
     config = load_embedding_config(
         corpus, store, source, "data.augment={keep_steps: 0.2, modality_dropout: 0.5}"
     )
     model, data = build_seeded_model(config), load_experiment_data(config)
     both = count_embedded(model, data)[0], data
-    hidden_steps = set()
+    patterns = set()
     for epoch in range(12):
-        shown = []
-        for either in both:
-            batch = collate([either.dataset[epoch, index] for index in range(4)])
-            shown.append({n: (batch[f"{n}_length"] > 0).tolist() for n in ("audio", "face")})
-        assert shown[0] == shown[1]
-        hidden_steps.add(str(shown[0]))
+        present = []
+        for inputs in both:
+            batch = collate([inputs.dataset[epoch, index] for index in range(4)])
+            present.append({n: (batch[f"{n}_length"] > 0).tolist() for n in ("audio", "face")})
+        assert present[0] == present[1]
+        patterns.add(str(present[0]))
         rows = collate([both[0].dataset[epoch, 1]])
-        hidden = rows["audio_length"] == 0
-        assert (rows["audio_embedding"][hidden] == 0).all()
-    assert len(hidden_steps) == 12
+        masked = rows["audio_length"] == 0
+        assert (rows["audio_embedding"][masked] == 0).all()
+    assert len(patterns) == 12
 
 
 def test_steps_without_the_modality_have_no_embedding(corpus, store, source):
@@ -157,7 +159,7 @@ def test_steps_without_the_modality_have_no_embedding(corpus, store, source):
     )
 
 
-def test_a_loaded_model_finds_its_embeddings(corpus, store, source, tmp_path):
+def test_a_loaded_model_uses_the_stored_embeddings(corpus, store, source, tmp_path):
     config = load_embedding_config(corpus, store, source)
     model, data = build_seeded_model(config), load_experiment_data(config)
     embedded, _ = count_embedded(model, data)
@@ -165,8 +167,8 @@ def test_a_loaded_model_finds_its_embeddings(corpus, store, source, tmp_path):
     model.save_pretrained(tmp_path / "run")
     loaded = DepressionModel.from_pretrained(tmp_path / "run")
     np.testing.assert_allclose(predict_all(loaded, data), expected, rtol=0, atol=1e-5)
-    again, ran = count_embedded(loaded, data)
-    assert ran == [("audio", 0)]
+    again, counts = count_embedded(loaded, data)
+    assert counts == [("audio", 0)]
     np.testing.assert_allclose(predict_all(loaded, again), expected, rtol=0, atol=1e-5)
 
 
@@ -195,11 +197,11 @@ def test_a_run_is_explained_from_its_embeddings(
     train_network(config, run, build_accelerator(config))
 
     def decode(*signal: object) -> None:
-        raise AssertionError("what is embedded need not be decoded")
+        raise AssertionError("a signal was decoded although its embedding is stored")
 
     monkeypatch.setattr(SessionDataset, "_signal", decode)
-    done = CliRunner().invoke(app, ["explain", str(run.path)])
-    assert done.exit_code == 0, done.output
+    result = CliRunner().invoke(app, ["explain", str(run.path)])
+    assert result.exit_code == 0, result.output
     assert "embed audio: 12 sessions stored, 0 missing" in caplog.messages
     explained = pd.read_parquet(run.path / "attributions.parquet").drop_duplicates("session")
     predicted = pd.read_parquet(run.predictions).set_index("session")["y_prob"]
@@ -208,7 +210,7 @@ def test_a_run_is_explained_from_its_embeddings(
     )
 
 
-def test_a_model_takes_a_signal_or_its_embedding_but_not_both(corpus, store, source):
+def test_a_model_accepts_a_signal_or_its_embedding_but_not_both(corpus, store, source):
     model = build_seeded_model(load_embedding_config(corpus, store, source))
     length = torch.ones(1, 1, dtype=torch.int64)
     face = {"face": torch.zeros(1, 1, 1, 3, 16, 16).byte(), "face_length": length}
@@ -220,16 +222,16 @@ def test_a_model_takes_a_signal_or_its_embedding_but_not_both(corpus, store, sou
         assert info.value.value == "audio"
 
 
-def test_a_second_call_embeds_nothing(corpus, store, source, monkeypatch):
+def test_a_second_call_computes_no_embeddings(corpus, store, source, monkeypatch):
     config = load_embedding_config(corpus, store, source)
     model, data = build_seeded_model(config), load_experiment_data(config)
-    first, ran = count_embedded(model, data)
-    assert ran == [("audio", 12)]
+    first, counts = count_embedded(model, data)
+    assert counts == [("audio", 12)]
     before = embedding_files(store)
     assert len(before) == 12
     monkeypatch.setattr(type(model.encoders["audio"]), "precompute", None)
-    second, ran = count_embedded(model, data)
-    assert ran == [("audio", 0)]
+    second, counts = count_embedded(model, data)
+    assert counts == [("audio", 0)]
     assert embedding_files(store) == before
     np.testing.assert_allclose(
         predict_all(model, second), predict_all(model, first), rtol=0, atol=1e-5
@@ -286,9 +288,8 @@ def test_a_damaged_file_is_embedded_again(damage, corpus, store, source):
     assert count_embedded(model, data)[1] == [("audio", 1)]
     after = embedding_files(store)
     second, first = after.pop(str(broken)), before.pop(str(broken))
-    assert (
-        after == before
-    )  # the others are unchanged; this one is computed from a copy of the sound elsewhere in memory
+    assert after == before  # the other files are unchanged
+    # not bit-identical: the sound may be at another memory alignment
     assert load(second).keys() == load(first).keys()
     for name, value in load(first).items():
         torch.testing.assert_close(load(second)[name], value, rtol=0, atol=1e-4)
@@ -304,8 +305,8 @@ def test_a_session_that_is_extracted_again_is_embedded_again(corpus, store, sour
         show_progress=False,
     )  # fmt: skip
     assert report.extracted == 2
-    again, ran = count_embedded(model, data)
-    assert ran == [("audio", 2)]
+    again, counts = count_embedded(model, data)
+    assert counts == [("audio", 2)]
     after = embedding_files(store)
     assert after.keys() == before.keys()
     assert sum(after[name] != before[name] for name in after) == 2
@@ -353,21 +354,23 @@ def test_checkpoints_leave_out_frozen_weights_and_are_resumed(
     settings = load_embedding_config(corpus, store, source, "training.epochs=2")
     whole, stopped = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "stopped")
     train_network(settings, whole, build_accelerator(settings))
-    seen: list[set[str]] = []
+    checkpoints: list[set[str]] = []
 
     def stop(*arguments, **options):
-        seen.extend(set(load_file(path)) for path in stopped.checkpoints.glob("*.safetensors"))
+        checkpoints.extend(
+            set(load_file(path)) for path in stopped.checkpoints.glob("*.safetensors")
+        )
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "format_epoch", stop)
         with pytest.raises(KeyboardInterrupt):
             train_network(settings, stopped, build_accelerator(settings))
-    assert len(seen) == 2  # the best and the last epoch
-    for names in seen:
-        assert any("encoders.audio" in name for name in names)  # its projection learns
+    assert len(checkpoints) == 2  # the best and the last epoch
+    for names in checkpoints:
+        assert any("encoders.audio" in name for name in names)  # its projection is trained
         assert not any("encoders.audio.backbone" in name and "weight" in name for name in names)
     train_network(settings, stopped, build_accelerator(settings))
-    ours, theirs = (load_file(run.path / "model.safetensors") for run in (stopped, whole))
-    assert any("encoders.audio.backbone" in name for name in ours)
-    assert_same_weights(ours, theirs)
+    resumed, expected = (load_file(run.path / "model.safetensors") for run in (stopped, whole))
+    assert any("encoders.audio.backbone" in name for name in resumed)
+    assert_same_weights(resumed, expected)

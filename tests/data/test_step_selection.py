@@ -1,4 +1,4 @@
-"""Selection of steps, and numbers of steps that a model cannot read."""
+"""Selection of steps, and numbers of steps that a model does not allow."""
 
 import shutil
 from dataclasses import replace
@@ -16,7 +16,7 @@ from depmm.store.index import read_index
 from depmm.store.sessions import SessionStore
 
 
-def test_only_steps_of_the_valence_are_shown(corpus):
+def test_only_steps_of_the_valence_are_read(corpus):
     config = tiny_config(corpus, "data.steps={valence: [negative]}")
     whole, part = load_experiment_data(tiny_config(corpus)), load_experiment_data(config)
     assert part.sessions[SESSION_KEY].equals(whole.sessions[SESSION_KEY])
@@ -26,25 +26,25 @@ def test_only_steps_of_the_valence_are_shown(corpus):
         negative = (steps["valence"] == "negative").tolist()
         assert part.sessions["n_steps"][index] == sum(negative) < len(negative)
         complete, item = whole.dataset[None, index], part.dataset[None, index]
-        for step, shown in enumerate(negative):
-            if shown:
+        for step, selected in enumerate(negative):
+            if selected:
                 np.testing.assert_array_equal(item.audio[step], complete.audio[step])
                 np.testing.assert_array_equal(item.face[step], complete.face[step])
-            assert len(item.audio[step]) > 0 or not shown
-            assert bool(len(item.audio[step]) or len(item.face[step])) == shown
+            assert len(item.audio[step]) > 0 or not selected
+            assert bool(len(item.audio[step]) or len(item.face[step])) == selected
 
 
-def test_augmentation_keeps_selected_steps_only(corpus):
+def test_augmentation_keeps_only_selected_steps(corpus):
     config = tiny_config(
         corpus, "data.steps={valence: [negative, neutral]}", "data.augment={keep_steps: 0.3}"
     )
     data = load_experiment_data(config).dataset
     valence = corpus.manifest.steps.set_index(SESSION_KEY).loc[data.session_keys[0]]["valence"]
-    shown = {tuple(len(sound) > 0 for sound in data[epoch, 0].audio or []) for epoch in range(40)}
-    assert len(shown) > 1
-    assert all(any(steps) for steps in shown)
-    for steps in shown:
-        assert not any(np.array(steps) & (valence == "positive").to_numpy())
+    masks = {tuple(len(sound) > 0 for sound in data[epoch, 0].audio or []) for epoch in range(40)}
+    assert len(masks) > 1
+    assert all(any(mask) for mask in masks)
+    for mask in masks:
+        assert not any(np.array(mask) & (valence == "positive").to_numpy())
 
 
 def test_sessions_without_the_steps_are_excluded_and_counted(corpus, tmp_path):
@@ -80,11 +80,11 @@ def test_the_mean_of_a_single_step_cannot_be_subtracted(corpus, monkeypatch):
         )
     assert (info.value.setting, info.value.value) == ("model.subtract_session_mean", 1)
 
-    def read_cut_index(store: SessionStore) -> pd.DataFrame:
+    def read_changed_index(store: SessionStore) -> pd.DataFrame:
         index = read_index(store)
         return index.assign(n_steps=index["n_steps"].where(index["subject"] != "S003", 1))
 
-    monkeypatch.setattr("depmm.data.experiment_data.read_index", read_cut_index)
+    monkeypatch.setattr("depmm.data.experiment_data.read_index", read_changed_index)
     with pytest.raises(DataError) as info:
         load_experiment_data(config)
     assert (info.value.setting, info.value.subject) == ("model.subtract_session_mean", "S003")

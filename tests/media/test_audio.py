@@ -1,4 +1,4 @@
-"""Sound is decoded to 16 kHz mono on the clock of the recording."""
+"""Decoding of sound to 16 kHz mono on the clock of the recording."""
 
 import math
 import tracemalloc
@@ -47,16 +47,16 @@ def test_a_window_equals_a_part_of_the_whole(
     sound = decode_all(long_sounds[suffix])
     start, end = window
     expected = sound[round(start * SAMPLE_RATE) :][: round((end - start) * SAMPLE_RATE)]
-    got = decode_all(long_sounds[suffix], start, end)
-    assert len(got) == len(expected) > 0
-    np.testing.assert_allclose(got, expected, atol=1e-5)
+    decoded = decode_all(long_sounds[suffix], start, end)
+    assert len(decoded) == len(expected) > 0
+    np.testing.assert_allclose(decoded, expected, atol=1e-5)
     if end < 15:
-        assert len(got) == round((end - start) * SAMPLE_RATE)
+        assert len(decoded) == round((end - start) * SAMPLE_RATE)
 
 
 @pytest.fixture(scope="module")
 def long_sounds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """15 s of a noisy tone, as WAV and as the sound of an MP4 (long enough to seek in)."""
+    """Write 15 s of a noisy tone as WAV and as MP4, long enough for seeking."""
     folder = tmp_path_factory.mktemp("long")
     noise = np.random.default_rng(1).normal(0, 0.02, 15 * 44_100)
     sound = tone(15, 44_100, 220) + noise
@@ -80,22 +80,22 @@ def test_a_late_sound_track_is_preceded_by_zeros(
     info = probe(path)
     assert info.video_start_s == 0.0
     assert info.audio_start_s == pytest.approx(0.5, abs=0.025)  # AAC begins with a frame of priming
-    got = decode_all(path)
-    assert not got[: int(0.47 * SAMPLE_RATE)].any()
-    assert np.flatnonzero(np.abs(got) > 0.1)[0] / SAMPLE_RATE == pytest.approx(1.5, abs=0.002)
-    assert len(got) / SAMPLE_RATE == pytest.approx(2.5, abs=0.03)
+    decoded = decode_all(path)
+    assert not decoded[: int(0.47 * SAMPLE_RATE)].any()
+    assert np.flatnonzero(np.abs(decoded) > 0.1)[0] / SAMPLE_RATE == pytest.approx(1.5, abs=0.002)
+    assert len(decoded) / SAMPLE_RATE == pytest.approx(2.5, abs=0.03)
 
 
 def test_a_gap_in_the_sound_is_filled_with_zeros(tmp_path: Path) -> None:
     sound = tone(2 * 50 * 1024 / 48_000, 48_000)  # whole blocks
     codecs = ("ffv1", "pcm_s16le")
     path = write_recording(tmp_path / "a.mkv", sound=sound, sound_gap=0.7, codecs=codecs)
-    got = decode_all(path)
+    decoded = decode_all(path)
     middle = len(sound) / 2 / 48_000
-    assert len(got) == pytest.approx((2 * middle + 0.7) * SAMPLE_RATE, abs=16)  # ms in MKV
-    silent = got[round((middle + 0.02) * SAMPLE_RATE) : round((middle + 0.68) * SAMPLE_RATE)]
+    assert len(decoded) == pytest.approx((2 * middle + 0.7) * SAMPLE_RATE, abs=16)  # ms in MKV
+    silent = decoded[round((middle + 0.02) * SAMPLE_RATE) : round((middle + 0.68) * SAMPLE_RATE)]
     assert np.abs(silent).max() < 1e-3
-    resumed = got[round((middle + 0.71) * SAMPLE_RATE) :][: SAMPLE_RATE // 2]
+    resumed = decoded[round((middle + 0.71) * SAMPLE_RATE) :][: SAMPLE_RATE // 2]
     assert np.sqrt(np.mean(resumed**2)) == pytest.approx(0.5 / math.sqrt(2), rel=0.02)
 
 
@@ -148,6 +148,8 @@ def test_a_wav_written_to_a_pipe_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     soundfile.write(path, tone(1, 16_000), 16_000)
     data = bytearray(path.read_bytes())
-    data[40:44] = b"\xff\xff\xff\xff"  # size of the data chunk: not known to the writer
+    data[40:44] = (
+        b"\xff\xff\xff\xff"  # size of the data chunk, unknown to the program that writes to a pipe
+    )
     path.write_bytes(data)
     assert len(decode_all(path)) == SAMPLE_RATE

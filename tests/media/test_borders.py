@@ -13,7 +13,7 @@ def test_black_border_of_a_frame():
     assert black_border(frame) == 1
     frame[20:70, 40:140] = 90
     assert black_border(frame) == pytest.approx(1 - 50 * 100 / 20_000)
-    frame[0, 0] = 255  # a single pixel does not belong to the picture
+    frame[0, 0] = 255  # a single pixel does not belong to the image
     assert black_border(frame) == pytest.approx(0.75)
     assert black_border(np.full((4, 4, 3), 200, np.uint8)) == 0
 

@@ -1,4 +1,4 @@
-"""Streams of a container share one clock; missing streams and truncation are errors."""
+"""Containers: the common clock, and errors of missing streams and truncated files."""
 
 from pathlib import Path
 
@@ -13,29 +13,33 @@ from depmm.media.video import decode_frames
 
 
 @pytest.mark.parametrize("sound_first", [False, True])
-def test_the_order_of_the_streams_changes_nothing(tmp_path: Path, sound_first: bool) -> None:
+def test_decoding_does_not_depend_on_the_order_of_streams(
+    tmp_path: Path, sound_first: bool
+) -> None:
     path = tmp_path / "a.mp4"
     write_recording(path, np.arange(25) / 25, tone(1, 48_000), sound_first=sound_first)
     times = [time for time, _ in decode_frames(path, 25)]
-    assert times == pytest.approx(np.arange(25) / 25)  # with those that the decoder holds back
+    assert times == pytest.approx(
+        np.arange(25) / 25
+    )  # including the frames that the decoder delays
     assert len(decode_all(path)) == pytest.approx(SAMPLE_RATE, abs=0.03 * SAMPLE_RATE)
 
 
-def test_errors_name_files_that_are_missing_or_have_no_such_track(tmp_path: Path) -> None:
-    silent = write_recording(tmp_path / "silent.mp4", [0.0, 0.04])
-    blind = write_recording(tmp_path / "blind.mp4", sound=tone(1, 48_000))
-    assert probe(silent).has_video
-    assert not probe(silent).has_audio
-    assert not probe(blind).has_video
-    assert probe(blind).width is None
+def test_missing_files_and_tracks_are_errors_of_the_file(tmp_path: Path) -> None:
+    no_sound = write_recording(tmp_path / "no_sound.mp4", [0.0, 0.04])
+    no_video = write_recording(tmp_path / "no_video.mp4", sound=tone(1, 48_000))
+    assert probe(no_sound).has_video
+    assert not probe(no_sound).has_audio
+    assert not probe(no_video).has_video
+    assert probe(no_video).width is None
     with pytest.raises(MediaError) as info:
-        decode_all(silent)
-    assert info.value.file == silent
+        decode_all(no_sound)
+    assert info.value.file == no_sound
     with pytest.raises(MediaError) as info:
-        list(decode_frames(blind, 5))
-    assert info.value.file == blind
+        list(decode_frames(no_video, 5))
+    assert info.value.file == no_video
     (tmp_path / "empty.mp4").touch()
-    (tmp_path / "text.mp4").write_text("no recording at all\n" * 50)
+    (tmp_path / "text.mp4").write_text("not a recording\n" * 50)
     problems = set()
     for name in ("empty", "text", "none"):
         for read in (decode_all, probe, lambda path: list(decode_frames(path, 5))):

@@ -1,4 +1,4 @@
-"""The face model is found, downloaded once and checked."""
+"""Search, download and check of the face model."""
 
 import warnings
 from pathlib import Path
@@ -26,7 +26,7 @@ def test_the_model_is_downloaded_once_and_checked(model_site: Path, tmp_path: Pa
     cached = tmp_path / "cache/depmm/face_landmarker.task"
     assert find_landmarker() == cached
     assert cached.read_bytes() == b"the model"
-    cached.write_bytes(b"broken")  # it is replaced
+    cached.write_bytes(b"broken")  # it is downloaded again
     assert find_landmarker().read_bytes() == b"the model"
     model_site.unlink()
     assert find_landmarker() == cached

@@ -64,14 +64,14 @@ def test_the_largest_of_two_faces_is_tracked_in_a_strided_view(
     two = np.full((720, 1200, 3), 90, np.uint8)
     two[:, 600:] = face
     two[100:460, 100:400] = np.asarray(Image.fromarray(face).resize((300, 360)))
-    alone, among = tracker.track(0.0, face), tracker.track(0.0, two)
-    shift = among.landmarks[:, :2] - alone.landmarks[:, :2]
+    single, of_two = tracker.track(0.0, face), tracker.track(0.0, two)
+    shift = of_two.landmarks[:, :2] - single.landmarks[:, :2]
     np.testing.assert_allclose(shift, np.tile([600, 0], (478, 1)), atol=8)
     copied = tracker.track(0.0, face.copy())  # the strided view is read as the same image
-    np.testing.assert_allclose(copied.landmarks, alone.landmarks, atol=1e-2)
+    np.testing.assert_allclose(copied.landmarks, single.landmarks, atol=1e-2)
 
 
-def test_frames_without_a_face_give_zeros(tracker: FaceTracker) -> None:
+def test_features_of_frames_without_a_face_are_zero(tracker: FaceTracker) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
     for frame in (np.zeros((48, 64, 3), np.uint8), noise):
         face = tracker.track(2.0, frame)
@@ -103,7 +103,7 @@ def test_a_damaged_model_or_missing_system_library_is_an_error(
     assert faces.SYSTEM_LIBRARIES in str(info.value.remedy)
 
 
-def test_log_lines_are_held_back_and_errors_are_not(capfd: pytest.CaptureFixture[str]) -> None:
+def test_log_lines_are_suppressed_and_errors_are_printed(capfd: pytest.CaptureFixture[str]) -> None:
     with faces.suppress_mediapipe_log():
         os.write(2, b"W0000 00:00:1.2 3 x.cc:4] a warning\nE0000 00:00:1.2 3 x.cc:4] an error\n")
     assert capfd.readouterr().err == "E0000 00:00:1.2 3 x.cc:4] an error\n"

@@ -1,4 +1,4 @@
-"""Feature files: tables, NumPy and MATLAB arrays are read in blocks."""
+"""Feature files: tables, NumPy and MATLAB arrays."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def table(**changes) -> StreamConfig:
     return StreamConfig(**{"name": "x", "rate_hz": 10.0} | changes)
 
 
-def test_a_table_gives_times_and_values_and_nan_where_invalid(tmp_path):
+def test_times_and_values_of_a_table_are_read_and_invalid_values_are_nan(tmp_path):
     path = tmp_path / "x.txt"
     path.write_text(
         "frame,timestamp, success, F0, AU\n1,0.5, 1, -inf, 2\n2,0.6,0, 4, 5\n3,0.9,1,6,nan\n"
@@ -35,7 +35,7 @@ def test_a_table_gives_times_and_values_and_nan_where_invalid(tmp_path):
     assert duration_s(path, stream) == pytest.approx(1.0)
 
 
-def test_a_validity_rule_for_some_columns_holds_in_any_block(tmp_path, monkeypatch):
+def test_a_validity_rule_for_some_columns_applies_to_every_block(tmp_path, monkeypatch):
     path = tmp_path / "x.csv"
     numbers = np.random.default_rng(0).normal(size=(500, 3)).round(4)
     numbers[:, 1] = np.arange(500) % 2
@@ -94,7 +94,7 @@ def test_arrays_are_read_along_any_axis_and_from_a_variable(tmp_path):
         read_rows(tmp_path / "x.npy", table(format="npy", axis=3))
     assert (info.value.file, info.value.value) == (tmp_path / "x.npy", (2, 3, 4))
     for name, stream in (("bad.npy", {}), ("bad.mat", {"variable": "feature"})):
-        (tmp_path / name).write_bytes(b"not an array, whatever the name says")
+        (tmp_path / name).write_bytes(b"not an array")
         with pytest.raises(MediaError) as info:
             read_rows(tmp_path / name, table(format=name[-3:], **stream))
         assert info.value.file == tmp_path / name
@@ -111,13 +111,13 @@ class Payload:
 
 
 def test_pickled_arrays_need_the_flag(tmp_path):
-    trap = np.empty(1, object)
-    trap[0] = Payload(tmp_path / "ran")
-    np.save(tmp_path / "trap.npy", trap, allow_pickle=True)
+    malicious = np.empty(1, object)
+    malicious[0] = Payload(tmp_path / "executed")
+    np.save(tmp_path / "malicious.npy", malicious, allow_pickle=True)
     with pytest.raises(MediaError) as info:
-        read_rows(tmp_path / "trap.npy", table(format="npy"))
+        read_rows(tmp_path / "malicious.npy", table(format="npy"))
     assert "--allow-pickle" in str(info.value.remedy)
-    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "executed").exists()
     plain = np.empty(2, object)
     plain[:] = [np.ones(3), np.zeros(3)]
     np.save(tmp_path / "x.npy", plain, allow_pickle=True)

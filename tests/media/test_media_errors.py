@@ -1,4 +1,4 @@
-"""Media errors carry the file and the remedy."""
+"""Attributes of media errors."""
 
 import pickle
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Frames are sampled by their timestamps, whatever the windows."""
+"""Sampling of frames by their timestamps, independent of the windows."""
 
 import itertools
 import math
@@ -24,20 +24,20 @@ def test_a_late_video_keeps_its_times(tmp_path: Path) -> None:
 def test_variable_frame_rate_keeps_true_timestamps(tmp_path: Path) -> None:
     times = [0.0, 0.03, 0.2, 0.21, 0.39, 0.41, 0.9, 1.0, 1.333, 1.6]
     path = write_recording(tmp_path / "a.mkv", times, codecs=("ffv1", ""))
-    got = list(decode_frames(path, 5))
+    sampled = list(decode_frames(path, 5))
     # first frame in each fifth of a second
-    assert [round(time, 3) for time, _ in got] == [0.0, 0.2, 0.41, 0.9, 1.0, 1.333, 1.6]
-    for time, frame in got:
+    assert [round(time, 3) for time, _ in sampled] == [0.0, 0.2, 0.41, 0.9, 1.0, 1.333, 1.6]
+    for time, frame in sampled:
         assert frame.shape == (48, 64, 3)
         assert frame.dtype == np.uint8
         assert frame.flags.c_contiguous
         assert frame[-1, -1, 0] == pytest.approx(10 + 5 * times.index(round(time, 3)), abs=2)
-    everything = [round(time, 3) for time, _ in decode_frames(path, 120)]
-    assert everything == times  # a higher rate adds no frames
+    all_times = [round(time, 3) for time, _ in decode_frames(path, 120)]
+    assert all_times == times  # a higher rate adds no frames
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_windows_select_frames_of_the_whole(tmp_path: Path, name: str) -> None:
+def test_windows_select_from_the_frames_of_the_complete_video(tmp_path: Path, name: str) -> None:
     path = write_recording(tmp_path / name, np.arange(0, 40, 0.04))
     full = list(decode_frames(path, 5))
     assert len(full) == 200
@@ -48,23 +48,23 @@ def test_windows_select_frames_of_the_whole(tmp_path: Path, name: str) -> None:
     assert all((a == b).all() for (_, a), (_, b) in zip(part, expected, strict=True))
 
 
-def test_every_window_gets_a_frame_inside_it() -> None:
+def test_every_window_contains_a_sampled_frame_if_it_has_any() -> None:
     rng = np.random.default_rng(0)
     for _ in range(300):
         times = np.unique(rng.integers(0, 3000, 60)) / 1000
         starts = rng.integers(0, 2900, 8) / 1000
         windows = [(s, s + rng.integers(1, 400) / 1000) for s in starts]
         rate = float(rng.choice([1, 3, 5, 29.97]))
-        got = [time for time, _ in sample_frames(((t, None) for t in times), rate, windows)]
-        assert got == sorted(set(got))
+        sampled = [time for time, _ in sample_frames(((t, None) for t in times), rate, windows)]
+        assert sampled == sorted(set(sampled))
         full = [
             time for time, _ in sample_frames(((t, None) for t in times), rate, [(0.0, math.inf)])
         ]
         inside = {t for t in times if any(s <= t < e for s, e in windows)}
-        assert {t for t in full if t in inside} <= set(got) <= inside
+        assert {t for t in full if t in inside} <= set(sampled) <= inside
         for start, end in windows:
-            served = any(start <= t < end for t in got)
-            assert served == any(start <= t < end for t in times)
+            has_frame = any(start <= t < end for t in sampled)
+            assert has_frame == any(start <= t < end for t in times)
 
 
 def test_decoding_stops_after_the_last_window() -> None:
@@ -73,15 +73,15 @@ def test_decoding_stops_after_the_last_window() -> None:
     assert next(source)[0] == pytest.approx(1.04)
 
 
-def test_frames_are_turned_upright(tmp_path: Path) -> None:
-    # -90: players turn clockwise, which moves the bright upper edge to the right
+def test_frames_are_rotated_as_the_file_states(tmp_path: Path) -> None:
+    # -90: clockwise, which moves the bright upper edge to the right
     path = write_recording(tmp_path / "a.mp4", [0.0, 0.04, 0.08], rotation=-90)
     _, frame = next(decode_frames(path, 25))
     assert frame.shape == (64, 48, 3)
     assert frame[:, -4].mean() > 200 > 60 > frame[:, 4].mean()
 
 
-def test_a_rate_or_window_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
+def test_invalid_rates_and_windows_are_refused(tmp_path: Path) -> None:
     path = write_recording(tmp_path / "a.mp4", [0.0, 0.04])
     with pytest.raises(ValueError, match="frames_per_second"):
         list(decode_frames(path, 0))

@@ -1,4 +1,4 @@
-"""Segments of speech by the level of short frames."""
+"""Segments of speech from the levels of short frames."""
 
 import numpy as np
 import pytest
@@ -15,13 +15,13 @@ def test_pauses_separate_segments_of_speech() -> None:
         sound[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)] += tone(end - start, SAMPLE_RATE)
     segments = speech_segments(sound, -35.0, 0.5)
     np.testing.assert_allclose(segments, [[1.0, 3.0], [4.2, 5.0]], atol=0.02)
-    apart = speech_segments(sound, -35.0, 0.2)
-    np.testing.assert_allclose(apart, [[1.0, 2.0], [2.3, 3.0], [4.2, 5.0]], atol=0.02)
-    # levels are relative: 40 dB less gain changes nothing
+    separate = speech_segments(sound, -35.0, 0.2)
+    np.testing.assert_allclose(separate, [[1.0, 2.0], [2.3, 3.0], [4.2, 5.0]], atol=0.02)
+    # levels are relative: a gain of -40 dB has no effect
     np.testing.assert_array_equal(speech_segments(sound / 100, -35.0, 0.5), segments)
 
 
-def test_segments_reach_to_both_ends_of_the_sound() -> None:
+def test_segments_extend_to_both_ends_of_the_sound() -> None:
     loud = tone(1.0, SAMPLE_RATE)
     np.testing.assert_array_equal(speech_segments(loud, -35.0, 0.5), [[0.0, 1.0]])
     assert speech_segments(np.zeros(SAMPLE_RATE), -35.0, 0.5).shape == (0, 2)

@@ -10,7 +10,7 @@ OPAQUE = ("list", "object")
 
 
 def leaves(value, path=()):
-    """Paths of all values of a JSON object, with [] for the items of lists."""
+    """Yield the paths of all values of a JSON object, with [] for the items of lists."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from leaves(item, (*path, key))
@@ -22,7 +22,7 @@ def leaves(value, path=()):
 
 
 def documented_paths():
-    """Documented paths of values, with the key that documents each and whether it is a subtree."""
+    """Yield the documented paths, with their key and whether the path is a subtree."""
     for key in METRICS_JSON:
         path = tuple(key.path.split("."))
         if key.type in FIELDS:

@@ -43,8 +43,8 @@ def test_the_key_depends_on_everything_that_changes_an_embedding(corpus, store, 
         model = build_model(ModelConfig(encoders=encoders, fusion={"kind": "mean_pool"}))
         if change is not None:
             change(model.encoders[modality])
-        place = SessionStore(store, config.extract)
-        return embedding_key(model.encoders[modality], modality, config.data, place)
+        sessions = SessionStore(store, config.extract)
+        return embedding_key(model.encoders[modality], modality, config.data, sessions)
 
     def change_one_bit(encoder):
         encoder.backbone.encoder.layers[2].final_layer_norm.bias.data[-1] += 1e-7
@@ -82,8 +82,8 @@ def test_the_files_are_plain_safetensors(corpus, store, source):
     config = load_embedding_config(corpus, store, source)
     model, data = build_seeded_model(config), load_experiment_data(config)
     count_embedded(model, data)
-    settings, place = data.dataset.settings, data.dataset.store
-    key = embedding_key(model.encoders["audio"], "audio", settings, place)
+    settings, sessions = data.dataset.settings, data.dataset.store
+    key = embedding_key(model.encoders["audio"], "audio", settings, sessions)
     folder = store / "embeddings" / key
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert sorted(path.relative_to(folder).parts[1] for path in files) == [
@@ -96,7 +96,7 @@ def test_the_files_are_plain_safetensors(corpus, store, source):
     }
 
 
-def test_a_remote_store_holds_its_embeddings():
+def test_embeddings_are_stored_in_a_remote_store():
     store = SessionStore("memory://embed-test/store/", ExtractConfig())
     with SessionWriter() as writer:
         writer.append("audio.waveform", np.zeros(3, np.int16))

@@ -1,4 +1,4 @@
-"""Extraction of all sessions: resuming, several processes, failures, remote stores."""
+"""Extraction of all sessions: resumed runs, several processes, failures, remote stores."""
 
 import os
 import shutil
@@ -67,8 +67,8 @@ def test_broken_recordings_are_failures_and_the_others_are_stored(subjects, tmp_
     assert "does not exist" in causes["s4", "face"]
     assert "step 1 starts at 5.000 s, after the end of the sound" in causes["s5", "audio"]
     assert table["remedy"].ne("").all()
-    extract_all(manifest_of({"s1": [audio_and_face("1.mp4")]}), root, tmp_path / "alone")
-    assert session_files(tmp_path / "alone").items() <= session_files(store).items()
+    extract_all(manifest_of({"s1": [audio_and_face("1.mp4")]}), root, tmp_path / "single")
+    assert session_files(tmp_path / "single").items() <= session_files(store).items()
     with SessionStore(store, SETTINGS).read("c", "p5", "s5") as reader:  # step 0 is stored
         assert len(reader.read_waveform(0)) == SAMPLE_RATE
         assert [len(reader.face_frames(step)) for step in (0, 1)] == [5, 0]
@@ -96,12 +96,12 @@ def test_each_process_extracts_a_part_of_the_sessions(subjects, tmp_path, monkey
 
 
 @pytest.mark.slow
-def test_the_number_of_workers_changes_nothing(subjects, tmp_path):
+def test_the_store_does_not_depend_on_the_number_of_workers(subjects, tmp_path):
     (subjects[1] / "3.mp4").unlink()
-    one = extract_all(*subjects, tmp_path / "one")
-    two = extract_all(*subjects, tmp_path / "two", workers=2)
+    single = extract_all(*subjects, tmp_path / "one")
+    parallel = extract_all(*subjects, tmp_path / "two", workers=2)
     assert session_files(tmp_path / "one") == session_files(tmp_path / "two")
-    pd.testing.assert_frame_equal(one.failures, two.failures)
+    pd.testing.assert_frame_equal(single.failures, parallel.failures)
 
 
 def extract_or_crash(job):
@@ -124,7 +124,7 @@ def test_a_recording_that_crashes_its_process_is_a_failure(subjects, tmp_path, m
     assert (again.extracted, again.skipped, len(again.failures)) == (1, 2, 0)
 
 
-def test_a_remote_store_holds_the_same(subjects, tmp_path):
+def test_a_remote_store_equals_a_local_one(subjects, tmp_path):
     url = f"memory://{tmp_path.name}/store"
     report = extract_all(*subjects, url)
     assert (report.extracted, report.lost, len(report.failures)) == (3, 0, 0)

@@ -1,4 +1,4 @@
-"""Index and failures follow the session files, whichever process wrote them."""
+"""Index and failures of a store, also with several processes."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def subjects(tmp_path: Path) -> tuple[Manifest, Path]:
     return three_subjects(tmp_path / "recordings")
 
 
-def test_a_slow_process_does_not_lose_the_rows_of_others(subjects, tmp_path, monkeypatch):
+def test_a_slow_process_does_not_remove_the_rows_of_others(subjects, tmp_path, monkeypatch):
     put, store, delayed = SessionStore.put, tmp_path / "store", []
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
@@ -46,7 +46,7 @@ def test_a_slow_process_does_not_lose_the_rows_of_others(subjects, tmp_path, mon
     assert len(read_index(SessionStore(store, SETTINGS))) == 3
 
 
-def test_a_session_whose_recording_is_gone_is_not_in_the_index(subjects, tmp_path):
+def test_a_session_with_a_deleted_recording_is_not_in_the_index(subjects, tmp_path):
     manifest, root = subjects
     extract_all(manifest, root, tmp_path / "store")
     (root / "2.mp4").unlink()
@@ -58,7 +58,7 @@ def test_a_session_whose_recording_is_gone_is_not_in_the_index(subjects, tmp_pat
     ]
 
 
-def test_other_settings_and_manifests_keep_their_rows(subjects, tmp_path):
+def test_rows_of_other_settings_and_manifests_are_kept(subjects, tmp_path):
     manifest, root = subjects
     store = tmp_path / "store"
     extract_all(manifest, root, store)

@@ -1,4 +1,4 @@
-"""The progress bar counts sessions and failures."""
+"""The progress bar of the extraction."""
 
 from depmm.store.progress import extraction_progress
 

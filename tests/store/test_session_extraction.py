@@ -1,4 +1,4 @@
-"""The file of a session holds the sound and frames of its steps."""
+"""Extraction of one session: sound, speech and frames of its steps."""
 
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def test_real_recordings_are_extracted_with_aligned_faces(real_data, tmp_path):
         np.testing.assert_array_equal(reader.read_waveform(0) * 32768, wav)
 
 
-def test_steps_hold_their_sound_and_frames(corpus):
+def test_steps_contain_their_sound_and_frames(corpus):
     store = SessionStore(corpus.store, SETTINGS)
     checked = 0
     for key, steps in list(corpus.manifest.steps.groupby(SESSION_KEY))[:3]:
@@ -103,8 +103,8 @@ def test_steps_hold_their_sound_and_frames(corpus):
 
 def test_samples_are_stored_exactly_and_speech_by_step(tmp_path):
     seconds = np.arange(12 * SAMPLE_RATE) / SAMPLE_RATE
-    speaks = (seconds % 4 > 1) & (seconds % 4 < 3)  # 1-3, 5-7, 9-11 s
-    sound = (np.sin(seconds * 1000) * speaks * 32767).round().astype(np.int16)
+    is_speech = (seconds % 4 > 1) & (seconds % 4 < 3)  # 1-3, 5-7, 9-11 s
+    sound = (np.sin(seconds * 1000) * is_speech * 32767).round().astype(np.int16)
     sound[:2] = -32768, 32767
     soundfile.write(tmp_path / "a.wav", sound, SAMPLE_RATE)
     steps = [{"audio": "a.wav", "start_s": start, "end_s": start + 4} for start in (8.0, 0.0, 4.0)]
@@ -122,8 +122,8 @@ def test_samples_are_stored_exactly_and_speech_by_step(tmp_path):
 
 def test_segments_of_speech_are_relative_to_their_step(tmp_path):
     seconds = np.arange(6 * SAMPLE_RATE) / SAMPLE_RATE
-    speaks = ((seconds > 1) & (seconds < 2)) | ((seconds > 4) & (seconds < 5))
-    sound = 0.3 * np.sin(2 * np.pi * 200 * seconds) * speaks
+    is_speech = ((seconds > 1) & (seconds < 2)) | ((seconds > 4) & (seconds < 5))
+    sound = 0.3 * np.sin(2 * np.pi * 200 * seconds) * is_speech
     soundfile.write(tmp_path / "a.wav", sound, SAMPLE_RATE)
     manifest = manifest_of({"s1": [{"audio": "a.wav", "start_s": 0.5}]})
     extract_all(manifest, tmp_path, tmp_path / "store")

@@ -1,4 +1,4 @@
-"""Session files are plain safetensors, written without holding a tensor in memory."""
+"""Session files are plain safetensors, written without keeping a tensor in memory."""
 
 import json
 import shutil
@@ -54,7 +54,7 @@ def test_rewind_removes_rows_after_the_mark():
     np.testing.assert_array_equal(content["a"], [[0, 1], [2, 3], [4, 5], [9, 9]])
 
 
-def test_the_writer_does_not_hold_tensors_in_memory():
+def test_the_writer_does_not_keep_tensors_in_memory():
     block = np.zeros((1000, 100), np.float32)  # 0.4 MB
     tracemalloc.start()
     with SessionWriter() as writer:

@@ -1,4 +1,4 @@
-"""The session store: missing and damaged files."""
+"""The session store: damaged files."""
 
 from pathlib import Path
 

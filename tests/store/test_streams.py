@@ -1,4 +1,4 @@
-"""Feature streams are stored step by step, and broken files are failures."""
+"""Extraction of feature streams, and failures of damaged files."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def feature_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_feature_corpus(tmp_path_factory.mktemp("features"))
 
 
-def test_the_store_holds_the_rows_of_each_step(feature_corpus):
+def test_the_store_contains_the_rows_of_each_step(feature_corpus):
     store = SessionStore(feature_corpus / "store", STORED)
     index = read_index(store)
     assert index["streams"].map(list).tolist() == [["units", "voice"]] * len(index)
@@ -52,14 +52,14 @@ def test_a_broken_stream_is_a_failure_and_other_streams_are_stored(tmp_path):
     (root / "300_voice.csv").write_text("1,2,3\n1,x,3\n")
     lines = (root / "301_face.txt").read_text().splitlines()
     (root / "301_face.txt").write_text("\n".join(lines[:20]))
-    done = extract(manifest, root, tmp_path / "store", STORED, workers=1)
-    assert done.failures[["session", "stage"]].to_numpy().tolist() == [
+    report = extract(manifest, root, tmp_path / "store", STORED, workers=1)
+    assert report.failures[["session", "stage"]].to_numpy().tolist() == [
         ["300", "voice"],
         ["301", "units"],
     ]
-    assert "'x'" in done.failures["cause"][0]
-    assert "step 1 starts at 2.500 s" in done.failures["cause"][1]
-    assert all(done.failures["remedy"])
+    assert "'x'" in report.failures["cause"][0]
+    assert "step 1 starts at 2.500 s" in report.failures["cause"][1]
+    assert all(report.failures["remedy"])
     index = read_index(SessionStore(tmp_path / "store", STORED)).set_index("session")
     assert index["streams"].map(list).to_dict() == {"300": ["units"], "301": ["units", "voice"]}
     with SessionStore(tmp_path / "store", STORED).read("toy", "301", "301") as reader:
