@@ -148,8 +148,6 @@ def test_a_wav_written_to_a_pipe_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     soundfile.write(path, tone(1, 16_000), 16_000)
     data = bytearray(path.read_bytes())
-    data[40:44] = (
-        b"\xff\xff\xff\xff"  # size of the data chunk, unknown to the program that writes to a pipe
-    )
+    data[40:44] = b"\xff\xff\xff\xff"  # size of the data chunk, unknown when writing to a pipe
     path.write_bytes(data)
     assert len(decode_all(path)) == SAMPLE_RATE
