@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from depmm.cli import app
 from depmm.config import ClassicalConfig, Config, config_json_schema
 from depmm.schemas import ALL as SCHEMAS
+from depmm.schemas import metrics_json
 
 ROOT = Path(__file__).parents[1]
 REPOSITORY_FILES = {
@@ -50,9 +51,9 @@ def commands_page() -> str:
     group: Any = typer.main.get_command(app)
     parts = [
         "# Commands",
-        "Exit status 0: done. 1: done, but something was found that needs attention, for example "
-        "an audit error or a recording that cannot be read. 2: not done; the message says what "
-        "to change. 130: interrupted; the same command continues.",
+        "Exit status 0: success. 1: the command has finished, but reports a problem, for example an "
+        "audit error or a recording that cannot be read. 2: the command has failed; the message "
+        "contains the cause and the remedy. 130: interrupted; run the same command to continue.",
     ]
     for name, command in group.commands.items():
         arguments = [_usage(p) for p in command.params if not hasattr(p, "is_flag")]
@@ -83,45 +84,45 @@ def settings_page() -> str:
     """Write every setting with its type, default and meaning."""
     parts = [
         "# Settings",
-        "A config is a YAML file of these sections. `base: other.yaml` takes over another config; "
-        "`key=value` on the command line changes a setting, for example "
-        "`training.learning_rate=1.0e-3`. An unknown setting stops the command. "
-        "[config.schema.json](config.schema.json) is the same list as a JSON Schema for editors.",
+        "A config is a YAML file with these sections. `base: other.yaml` inherits the settings of "
+        "another config; `key=value` on the command line changes a setting, for example "
+        "`training.learning_rate=1.0e-3`. An unknown setting is an error. "
+        "[config.schema.json](config.schema.json) is a JSON Schema of these settings for editors.",
     ]
     seen: set[type[BaseModel]] = set()
-    for model, place in ((Config, ""), (ClassicalConfig, "")):
-        parts += list(_sections(model, place, seen))
+    for model in (Config, ClassicalConfig):
+        parts += list(_sections(model, "", seen))
     return "\n\n".join(parts) + "\n"
 
 
-def _sections(model: type[BaseModel], place: str, seen: set[type[BaseModel]]) -> Iterator[str]:
+def _sections(model: type[BaseModel], prefix: str, seen: set[type[BaseModel]]) -> Iterator[str]:
     if model in seen:
         return
     seen.add(model)
     inner: list[tuple[type[BaseModel], str]] = []
     rows = []
     for name, field in model.model_fields.items():
-        full = f"{place}.{name}" if place else name
+        path = f"{prefix}.{name}" if prefix else name
         rows.append(
             [
-                f"`{full}`",
+                f"`{path}`",
                 _cell(_type(field)),
                 _cell(_default(field)),
                 _cell(field.description or ""),
             ]
         )
-        inner += [(section, full) for section in _models(field.annotation)]
-    yield f"## {place or 'top level'} ({model.__name__})"
+        inner += [(section, path) for section in _models(field.annotation)]
+    yield f"## {prefix or 'top level'} ({model.__name__})"
     yield (model.__doc__ or "").split("\n\n")[0]
     yield _table(["setting", "type", "default", "meaning"], rows)
-    for section, full in inner:
-        yield from _sections(section, full, seen)
+    for section, path in inner:
+        yield from _sections(section, path, seen)
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [found for part in getattr(annotation, "__args__", ()) for found in _models(part)]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models(part)]
 
 
 def _type(field: FieldInfo) -> str:
@@ -143,10 +144,11 @@ def _default(field: FieldInfo) -> str:
 
 
 def tables_page() -> str:
-    """Write the columns of every table that depmm writes."""
+    """Write the columns of every table and the keys of metrics.json."""
     parts = [
         "# Tables",
-        "Every table that depmm writes. Parquet files are read by pandas, R and DuckDB.",
+        "The columns of every table that depmm writes, and the keys of "
+        "[metrics.json](#metricsjson). Parquet files can be read with pandas, R and DuckDB.",
     ]
     for schema in SCHEMAS.values():
         rows = [
@@ -162,11 +164,15 @@ def tables_page() -> str:
         if schema.extra_columns:
             parts.append("The table may have further columns.")
         parts.append(_table(["column", "type", "unit", "meaning"], rows))
+    summary, conventions = (metrics_json.__doc__ or "").split("\n\n", 1)
+    keys = [[f"`{key.path}`", key.type, _cell(key.meaning)] for key in metrics_json.METRICS_JSON]
+    parts += ["## metrics.json", summary, conventions.strip()]
+    parts.append(_table(["key", "type", "meaning"], keys))
     return "\n\n".join(parts) + "\n"
 
 
 def notebook_page(path: Path) -> str:
-    """Write a notebook as a page: its text, and its code without output."""
+    """Convert a notebook to a page of its text and its code, without output."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     parts = []
     for cell in cells:

@@ -1,4 +1,4 @@
-"""Keys of ``metrics.json``, the result of an evaluation, for the docs and the tests.
+"""Keys of ``metrics.json``, the result of an evaluation.
 
 In a path, ``*`` stands for any key (a metric, a subgroup, ...) and ``[]`` for the items of a list.
 Undefined numbers are null. An *interval* is an object with ``value``, ``ci_low``, ``ci_high``
@@ -48,7 +48,7 @@ _SETS = "calibration.*.conformal.[]"
 
 METRICS_JSON: tuple[JsonKey, ...] = (
     JsonKey("schema_version", "int", "Version of these keys"),
-    JsonKey("kind", "str", "``run``; the file of a comparison has ``comparison``"),
+    JsonKey("kind", "str", "``run``; the value in the file of a comparison is ``comparison``"),
     JsonKey("unit", "str", "Unit of every metric: ``session`` or ``subject``"),
     JsonKey("targets", "list", "``binary``, ``severity`` or both"),
     JsonKey("corpora", "list", "Corpora of the tested sessions"),
@@ -156,4 +156,15 @@ METRICS_JSON: tuple[JsonKey, ...] = (
     JsonKey("bootstrap.seed", "int", "Seed of the bootstrap"),
     JsonKey("bootstrap.subjects_by_stratum.*", "int", "Subjects of each stratum"),
     JsonKey("warnings", "list", "Limitations of the evaluation, sentences"),
+    JsonKey("coverage.n_sessions", "int", "Sessions of the manifest; null for a table alone"),
+    JsonKey("coverage.n_predicted", "int", "Sessions of the manifest with a prediction"),
+    JsonKey("coverage.excluded.[].reason", "str", "Why sessions have no prediction"),
+    JsonKey("coverage.excluded.[].n_sessions", "int", "Number of these sessions"),
+    JsonKey("coverage.excluded.[].sessions", "list", "Their ids"),
+    JsonKey("coverage.failures.[].session", "str", "Session with an extraction failure"),
+    JsonKey("coverage.failures.[].stage", "str", "Part of the session that failed"),
+    JsonKey("coverage.failures.[].file", "str", "File that could not be read"),
+    JsonKey("coverage.failures.[].cause", "str", "What is wrong"),
+    JsonKey("coverage.failures.[].remedy", "str", "What to do; empty without general advice"),
+    JsonKey("coverage.not_checked", "str", "Why manifest and store cannot be compared"),
 )

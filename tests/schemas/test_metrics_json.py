@@ -1,12 +1,20 @@
-"""The documented keys of metrics.json are those that an evaluation returns."""
+"""The documented keys of metrics.json are those that an evaluation writes."""
 
 import pytest
 from report_predictions import make_predictions
 
-from depmm.evaluation.reports.content import evaluate_predictions
+from depmm.evaluation.reports.report import write_report
 from depmm.schemas.metrics_json import FIELDS, METRICS_JSON
 
 OPAQUE = ("list", "object")
+COVERAGE = {  # as of depmm.data.coverage.find_coverage
+    "n_sessions": 2,
+    "n_predicted": 1,
+    "excluded": [{"reason": "not in the store", "n_sessions": 1, "sessions": ["c/p/1"]}],
+    "failures": [
+        {"session": "c/p/1", "stage": "audio", "file": "a.wav", "cause": "b", "remedy": ""}
+    ],
+}
 
 
 def leaves(value, path=()):
@@ -39,7 +47,8 @@ def matches(pattern, path, subtree):
 
 
 @pytest.fixture(scope="module")
-def contents():
+def contents(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reports")
     table = make_predictions(subjects=60, folds=2, seeds=(0, 1))
     table["gate_std"] = 0.1 + 0.01 * table.index
     order = table.groupby(["corpus", "subject", "session"]).ngroup()
@@ -49,8 +58,13 @@ def contents():
     minimal = table[(table["split"] == "test") & (table["seed"] == 0)]
     minimal = minimal[["subject", "session", "y_true", "y_prob"]]
     return [
-        evaluate_predictions(table, n_bootstrap=20, confidence=0.9),
-        evaluate_predictions(minimal, n_bootstrap=20, confidence=0.9),
+        write_report(
+            predictions, folder, title="a", coverage=coverage, n_bootstrap=20, confidence=0.9
+        )
+        for predictions, coverage in (
+            (table, COVERAGE),
+            (minimal, {"not_checked": "no manifest"}),
+        )
     ]
 
 
