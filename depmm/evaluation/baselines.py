@@ -130,8 +130,8 @@ def fitting_rows(
         else:
             raise PredictionTableError(
                 f"predictions: fold {fold}, seed {seed} has no train or validation rows with "
-                f"{column}, so that a baseline would have to be fitted on tested rows. Add its "
-                f"train rows ({column} is enough, predictions may be missing).",
+                f"{column}; baselines are not fitted on tested rows. Add its train rows "
+                f"({column} is sufficient, predictions may be missing).",
                 column=column,
                 value=(int(fold), int(seed)),
             )

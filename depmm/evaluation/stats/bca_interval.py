@@ -70,9 +70,9 @@ def _bca_levels(
     # replicates equal to the value count half: with few subjects, a metric has few values
     below = float(np.mean(replicates < value) + np.mean(replicates <= value)) / 2
     if not 0 < below < 1:
-        return levels, "all replicates are on one side of the value, no bias correction is defined"
+        return levels, "all replicates are on one side of the value, and the bias correction is undefined"
     if not np.isfinite(acceleration):
-        return levels, "leaving out a subject does not change the value, no acceleration is defined"
+        return levels, "the value is the same without any one subject, and the acceleration is undefined"
     normal = NormalDist()
     bias = normal.inv_cdf(below)
     corrected = []

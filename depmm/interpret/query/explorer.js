@@ -1,6 +1,6 @@
 "use strict";
-// The state of the page is its hash (measure, valence, word, session): every view has an address,
-// and the history of the browser works. Text of the corpus only ever becomes text nodes.
+// The state of the page is in its hash (measure, valence, word, session), so every view has an
+// address and a place in the history of the browser. Text of the corpus is inserted as text nodes only.
 const content = JSON.parse(document.getElementById("content").textContent);
 const view = document.getElementById("view");
 const measures = new Map(content.measures.map((measure) => [measure.name, measure]));
@@ -57,8 +57,8 @@ function readState() {
 
 function buildHash(changes) {
   const next = { ...readState(), ...changes };
-  const kept = Object.entries(next).filter(([, value]) => value !== null && value !== "");
-  return `#${new URLSearchParams(kept)}`;
+  const parameters = Object.entries(next).filter(([, value]) => value !== null && value !== "");
+  return `#${new URLSearchParams(parameters)}`;
 }
 
 function buildScale(values, name) {
@@ -69,7 +69,7 @@ function buildScale(values, name) {
   return { low, high, at: (value) => `${(100 * (value - low)) / (high - low)}%` };
 }
 
-// measures of one kind share a scale, so that their bars can be compared
+// measures of one kind have a common scale: their bars are comparable
 function buildScales(names, getValues) {
   return Object.fromEntries(names.map((name) => {
     const alike = names.filter((other) => measures.get(other).kind === measures.get(name).kind);
@@ -99,7 +99,7 @@ function drawAxis(scale, ticks) {
   return svg("svg", { class: "draw", height: 16, "aria-hidden": "true" }, ...texts);
 }
 
-// label 1 is a filled circle, label 0 an open square: they differ without colour, too
+// label 1 is a filled circle and label 0 an open square, which differ without colour, too
 function drawMarker(kind, x, y) {
   if (kind !== "label0") return svg("circle", { cx: x, cy: y, r: 4.5, class: kind });
   return svg("svg", { x, y, overflow: "visible" },
@@ -266,7 +266,7 @@ function buildWordChart(state) {
     parts.push(html("p", {}, "No word was read by enough subjects to be compared."));
     return parts;
   }
-  // one scale for all valences: marks do not move when words are filtered
+  // one scale for all valences: markers keep their positions when words are filtered
   const ends = all.flatMap((row) => row.groups.flatMap((group) => [group.mean, group.ci_low, group.ci_high]));
   const scale = buildScale(ends, state.measure), ticks = buildTicks(scale);
   const header = (row) => {
@@ -302,8 +302,8 @@ function buildRegionChart() {
   const header = (row) => [getRegionName(row.region), html("small", {},
     `${BRANCHES[row.modality] ?? row.modality}, uniform map ${formatNumber(row.area)}`)];
   return [html("h2", {}, "Regions of face and voice"),
-    html("p", { class: "soft" }, "Grad-CAM: which part of a crop or a spectrogram raises the model's output. " +
-      "A share above that of a uniform map marks a region that matters more than its size. Maps are coarse."),
+    html("p", { class: "soft" }, "Grad-CAM: the parts of a crop or a spectrogram that raise the model output. " +
+      "A share above that of a uniform map means that the region has more effect than its size suggests. Maps are coarse."),
     ...buildChart({ rows, scale, ticks, title: "Share of the map", name: "Region", header,
       caption: "Regions of face and voice, in their order", kind: "regions" })];
 }
@@ -433,7 +433,7 @@ function buildBranchTable(session) {
     buildBarCell(branch.logit, scale, "logit", "logit"),
     buildBarCell(branch.gate, buildScale([], "selected"), "selected gate", "gate")));
   return [html("h3", {}, "Branches of the model"),
-    html("p", { class: "soft" }, "The output of the model is the sum of its branches, each weighted by its gate: the probability, or fixed weight, with which the branch takes part. The weight of a missing branch is divided among the others. Gates are learned and the same for all sessions."),
+    html("p", { class: "soft" }, "The output of the model is the sum of its branches, each weighted by its gate: the probability, or fixed weight, of the branch. The weight of a missing branch is divided among the others. Gates are learned and the same for all sessions."),
     buildTable(["Branch", "Logit of the branch", "Gate"], rows)];
 }
 
@@ -462,7 +462,7 @@ function render() {
   view.replaceChildren(...build(state).filter((part) => part !== null));
   const moved = previous !== null && (previous.word !== state.word || previous.session !== state.session);
   if (moved) {
-    // going back focuses the link that was left; going on, the heading of the opened view
+    // going back focuses the link of the closed view, opening a view its heading
     const href = buildHash({ word: previous.word, session: previous.session });
     const left = getDepth(state) < getDepth(previous) && view.querySelector(`tbody a[href="${CSS.escape(href)}"]`);
     (left || view.querySelector("h2")).focus();
