@@ -51,8 +51,8 @@ def commands_page() -> str:
     group: Any = typer.main.get_command(app)
     parts = [
         "# Commands",
-        "Exit status 0: success. 1: the command has finished, but reports a problem, for example an "
-        "audit error or a recording that cannot be read. 2: the command has failed; the message "
+        "Exit status 0: success. 1: the command has finished, but reports a problem, for example "
+        "an audit error or a recording that cannot be read. 2: the command has failed; the message "
         "contains the cause and the remedy. 130: interrupted; run the same command to continue.",
     ]
     for name, command in group.commands.items():

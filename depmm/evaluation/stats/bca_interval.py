@@ -70,9 +70,15 @@ def _bca_levels(
     # replicates equal to the value count half: with few subjects, a metric has few values
     below = float(np.mean(replicates < value) + np.mean(replicates <= value)) / 2
     if not 0 < below < 1:
-        return levels, "all replicates are on one side of the value, and the bias correction is undefined"
+        return (
+            levels,
+            "all replicates are on one side of the value, the bias correction is undefined",
+        )
     if not np.isfinite(acceleration):
-        return levels, "the value is the same without any one subject, and the acceleration is undefined"
+        return (
+            levels,
+            "the value is the same without any one subject, the acceleration is undefined",
+        )
     normal = NormalDist()
     bias = normal.inv_cdf(below)
     corrected = []
