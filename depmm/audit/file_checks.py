@@ -132,8 +132,9 @@ def unreadable_files(inputs: AuditInput) -> Iterator[Finding]:
         yield Finding(
             "unreadable_files",
             "warning",
-            f"{len(reasons)} files cannot be decoded: {abbreviate(reasons.values())}",
-            "Copy the files again; otherwise extraction omits them and lists them as failures.",
+            f"{len(reasons)} files cannot be decoded: {abbreviate(reasons.values())}.",
+            "Compare the files with the originals and copy them again; otherwise extraction omits "
+            "them and lists them as failures.",
             sessions=tuple(sorted({key for file in reasons for key in by_file[file]})),
             files=tuple(reasons),
         )

@@ -70,7 +70,9 @@ def compute_recording_statistics(
         try:
             duration_s, border = measure(paths[file], "face" in uses[file])
         except ValueError as error:
-            unreadable[file] = str(error)
+            # the finding has a remedy for all files
+            remedy = getattr(error, "remedy", None) or ""
+            unreadable[file] = str(error).removesuffix(remedy).rstrip(". ")
             continue
         if duration_s is not None:
             durations[file] = duration_s

@@ -1,10 +1,10 @@
-"""The command line: each command is one stage between recordings and results.
+"""The command line, with one command for each stage between recordings and results.
 
-Exit status: 0 done; 1 done, but something was found (audit errors, failed recordings); 2 not done,
-the message says what to change; 130 interrupted.
+Exit status 0: the command succeeded. 1: it ran to its end and reports problems (audit errors,
+failed recordings). 2: it did not run; the message names the cause and the remedy. 130: interrupted.
 """
 
-# these modules register their commands
+# the import of these modules registers their commands
 import depmm.cli.corpora
 import depmm.cli.explanations
 import depmm.cli.models  # noqa: F401

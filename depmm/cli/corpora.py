@@ -36,7 +36,9 @@ def specs(
 
 @app.command()
 def simulate(
-    out: Annotated[Path, typer.Argument(help="folder of the corpus; must be new or empty")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="folder of the corpus; must be new or empty")
+    ],
     subjects: Annotated[
         int | None, typer.Option(help="number of subjects; default: 48, with --spec 12")
     ] = None,
@@ -64,14 +66,15 @@ def simulate(
     if spec is not None:
         if words is not None:
             raise typer.BadParameter(
-                "does not go with --spec: name the list under word_list: in the spec",
+                "cannot be combined with --spec: set word_list: in the spec",
                 param_hint="--words",
             )
         _simulate_layout(out, spec, subjects, steps, seed, effect, workers, confound or [])
         return
     if confound:
         raise typer.BadParameter(
-            f"{confound[0]} needs --spec, the layout that carries it", param_hint="--confound"
+            f"{confound[0]} can only be planted in the layout of a spec: give --spec",
+            param_hint="--confound",
         )
     from depmm.simulation.word_reading import simulate_word_reading
 
@@ -156,7 +159,10 @@ def index(
 def audit(
     manifests: Annotated[
         list[Path],
-        typer.Argument(help="manifest folder(s); with several, also checks for shared subjects"),
+        typer.Argument(
+            metavar="MANIFEST...",
+            help="manifest folder(s); with several, also checks for shared subjects",
+        ),
     ],
     root: Annotated[
         list[Path] | None,
@@ -164,7 +170,7 @@ def audit(
     ] = None,
     allow: Annotated[
         list[str] | None,
-        typer.Option(help="accept findings of this name; every run records it"),
+        typer.Option(help="accept findings of this name; may be repeated; every run records them"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="folder of the report; required for several manifests")
@@ -236,7 +242,7 @@ def extract(
     workers: Workers = None,
     allow_pickle: AllowPickle = False,
 ) -> None:
-    """Decode and align every session once, and continue where it stopped.
+    """Decode and align every session once; an interrupted extraction continues.
 
     KEY=VALUE changes an extraction setting, e.g. face.frames_per_second=10.
     """

@@ -1,16 +1,16 @@
-"""Commands that explain a run and result questions about it."""
+"""Commands for explanations of a run: attributions, and questions about them."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from depmm.cli.application import app
+from depmm.cli.application import RunFolder, app
 
 
 @app.command()
 def explain(
-    run: Annotated[Path, typer.Argument(help="folder of a run")],
+    run: RunFolder,
     split: Annotated[
         Literal["train", "validation", "test"], typer.Option(help="sessions of this split")
     ] = "test",
@@ -41,8 +41,12 @@ def explain(
 
 @app.command()
 def ask(
-    run: Annotated[Path, typer.Argument(help="folder of a run that was explained")],
-    question: Annotated[str | None, typer.Argument(help="one of the questions above")] = None,
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="folder of a run with the output of explain")
+    ],
+    question: Annotated[
+        str | None, typer.Argument(metavar="[QUESTION]", help="one of the questions above")
+    ] = None,
     options: Annotated[
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="options of the question, e.g. top=10"),
@@ -54,7 +58,9 @@ def ask(
         Literal["table", "csv", "json", "figure"] | None,
         typer.Option("--format", help="default: by the suffix of --out, or table"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="file: .txt, .csv, .json, .svg or .png")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="output file: .txt, .csv, .json, .svg or .png")
+    ] = None,
 ) -> None:
     """Ask a run a question, e.g. which words separate the labels; options are KEY=VALUE.
 

@@ -5,7 +5,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from depmm.cli.application import ConfigName, Landmarker, Overrides, app, echo_table
+from depmm.cli.application import (
+    ConfigName,
+    Landmarker,
+    Overrides,
+    app,
+    describe_os_error,
+    echo_table,
+)
 
 
 @app.command()
@@ -14,7 +21,7 @@ def configs(
         str | None, typer.Argument(help="print this config; default: list all configs")
     ] = None,
 ) -> None:
-    """List the configs of the published systems, or print one."""
+    """List the configs of depmm, or print one."""
     from depmm.config import find_config, list_configs
 
     if name is not None:
@@ -25,7 +32,7 @@ def configs(
 
 @app.command()
 def train(config: ConfigName, overrides: Overrides = None) -> None:
-    """Train one model in this process; for several processes, see experiments/train_fusion.py."""
+    """Train one model in one process; start several with accelerate launch -m depmm train."""
     from depmm.training.experiment import train as train_model
 
     train_model(config, overrides)
@@ -78,8 +85,10 @@ def evaluate(
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(help="folder of a run or of a cross-validation")],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="video or sound file(s)")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="folder of a run or of a cross-validation")
+    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="video or audio file(s)")],
     steps: Annotated[
         Path | None,
         typer.Option(help="CSV with the steps of the file: start_s,end_s[,text,valence]"),
@@ -92,10 +101,12 @@ def predict(
     ] = None,
     aligned: Annotated[
         bool,
-        typer.Option("--aligned", help="frames are aligned faces already; do not detect faces"),
+        typer.Option("--aligned", help="the frames are aligned face crops; do not detect faces"),
     ] = False,
     landmarker: Landmarker = None,
-    out: Annotated[Path | None, typer.Option(help="write FILE.json and FILE.html here")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder for NAME.json and NAME.html of each file")
+    ] = None,
 ) -> None:
     """Predict new recordings, with calibration and quality warnings; not a diagnosis."""
     from depmm.inference.prediction_page import check_outputs, write_prediction
@@ -104,6 +115,12 @@ def predict(
 
     if steps is not None and (window is not None or len(files) > 1):
         raise typer.BadParameter("needs exactly one FILE and no --window", param_hint="--steps")
+    if steps is not None and not steps.is_file():
+        raise typer.BadParameter(f"{steps} does not exist: check the path", param_hint="--steps")
+    if window is not None and not window > 0:
+        raise typer.BadParameter(
+            f"{window:g} is not a length: give more than 0 seconds", param_hint="--window"
+        )
     if out is not None:
         check_outputs(files, out)
     predictor = Predictor(run)
@@ -112,7 +129,8 @@ def predict(
         try:
             prediction = predictor.predict(file, steps, window, aligned, landmarker)
         except (ValueError, OSError) as error:
-            typer.echo(f"error: {error}", err=True)
+            text = describe_os_error(error) if isinstance(error, OSError) else str(error)
+            typer.echo(f"error: {text}", err=True)
             failed += 1
             continue
         for line in prediction_text(prediction.to_dict()):

@@ -111,12 +111,13 @@ def load_experiment(
     else:
         file = find_config(config)
         source, values = str(file), _read_with_bases(file)
+    overrides = list(overrides or [])
     values = _merge_overrides(values, overrides)
     kind = ClassicalConfig if "classical" in values else Config
     try:
         experiment = kind.model_validate(values)
     except ValidationError as error:
-        raise config_error(error, kind, source, file=file) from None
+        raise config_error(error, kind, source, file=file, overrides=overrides) from None
     _check_candidates(experiment, source, file)
     return experiment
 
@@ -248,11 +249,13 @@ def _load_section(
 ) -> Section:
     file = None if path is None else find_config(path)
     values = {} if file is None else _read_with_bases(file).get(name, {})
+    overrides = list(overrides or [])
     values = _merge_overrides(values, overrides)
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise config_error(error, kind, str(file or "settings"), file, section=name) from None
+        source = str(file or "settings")
+        raise config_error(error, kind, source, file, section=name, overrides=overrides) from None
 
 
 def _read_with_bases(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -282,8 +285,8 @@ def _read_with_bases(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     return _merge(_read_with_bases(path.parent / str(base), (*seen, path.resolve())), values)
 
 
-def _merge_overrides(values: dict[str, Any], overrides: Iterable[str] | None) -> dict[str, Any]:
-    for override in overrides or []:
+def _merge_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    for override in overrides:
         values = _merge(values, _parse_override(override))
     return values
 

@@ -1,5 +1,7 @@
 """Conversion of pydantic errors to a ``ConfigError`` with setting, value and remedy."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -11,7 +13,7 @@ from depmm.config.encoders import EncoderConfig
 from depmm.config.experiment import sections_by_kind
 from depmm.config.fusion import FusionConfig
 from depmm.config.settings import ConfigError, Settings
-from depmm.errors import did_you_mean
+from depmm.errors import closest, did_you_mean
 
 # pydantic inserts the kind of a section into the location of an error; it is not a key of the file
 SECTIONS = sections_by_kind(EncoderConfig, FusionConfig)
@@ -45,6 +47,7 @@ def config_error(
     source: str,
     file: Path | None = None,
     section: str | None = None,
+    overrides: Sequence[str] = (),
 ) -> ConfigError:
     """Convert an error of pydantic.
 
@@ -60,6 +63,8 @@ def config_error(
         The config file.
     section : str, optional
         Name of ``root`` in the config, if it is not the whole config.
+    overrides : sequence of str, optional
+        Settings as ``key=value``. If one of them is the only problem, the message begins with it.
 
     Returns
     -------
@@ -69,6 +74,12 @@ def config_error(
     problems = [_problem(details, root, section) for details in error.errors()]
     first = problems[0]
     lines = [problem.message for problem in problems]
+    if len(problems) == 1:
+        prefix = f"{section}." if section else ""
+        for override in overrides:
+            key = prefix + override.partition("=")[0]
+            if f"{first.setting}.".startswith(f"{key}.") or key.startswith(f"{first.setting}."):
+                source = f"override {override!r}"
     message = f"{source}: {lines[0]}" if len(lines) == 1 else "\n  ".join([f"{source}:", *lines])
     converted = ConfigError(message, setting=first.setting, file=file, value=first.value)
     converted.remedy = first.remedy
@@ -87,6 +98,19 @@ def _problem(details: ErrorDetails, root: type[Settings], section: str | None) -
             return Problem(setting, value, f"{setting}: unknown setting. {remedy}", remedy)
         case "missing":
             return Problem(setting, None, f"{setting}: required, but not given.")
+        case "union_tag_invalid":
+            known = re.findall(r"'([^']*)'", details["ctx"]["expected_tags"])
+            kind = str(details["ctx"]["tag"])
+            remedy = did_you_mean(kind, known)
+            message = f"{setting}.kind: {kind!r} is unknown. {remedy}"
+            return Problem(f"{setting}.kind", kind, message, remedy)
+        case "literal_error" if isinstance(value, str):
+            known = re.findall(r"'([^']*)'", details["ctx"]["expected"])
+            suggestion = closest(value, known)
+            remedy = f"Use {' or '.join(known)}."
+            if suggestion:
+                remedy = f"Did you mean {suggestion!r}? {remedy}"
+            return Problem(setting, value, f"{setting}: {value!r} is unknown. {remedy}", remedy)
         case "value_error":
             cause = details["ctx"]["error"]
             if isinstance(cause, ConfigError):
@@ -94,10 +118,15 @@ def _problem(details: ErrorDetails, root: type[Settings], section: str | None) -
                 return Problem(name, cause.value, str(cause), cause.remedy)
             return Problem(setting, value, f"{setting}: {cause}")
     message = f"{setting}: {details['msg']}, got {value!r}."
-    if details["type"] in ("float_type", "int_type") and isinstance(value, str):
+    if details["type"] in ("float_type", "int_type") and _is_number_without_point(value):
         remedy = "YAML reads 1e-4 as text: write 1.0e-4."
         return Problem(setting, value, f"{message} {remedy}", remedy)
     return Problem(setting, value, message)
+
+
+def _is_number_without_point(value: Any) -> bool:
+    """Tell whether a text is a number that YAML reads as text: ``1e-4``."""
+    return isinstance(value, str) and re.fullmatch(r"[-+]?\d+[eE][-+]?\d+", value) is not None
 
 
 def _known_keys(root: type[Settings], keys: list[Any], location: tuple[Any, ...]) -> list[str]:

@@ -61,7 +61,9 @@ def index_corpus(
     root = Path(root)
     if not root.is_dir():
         raise ManifestError(
-            f"{root}: no such folder. Give the folder that holds {spec.name}.", file=root
+            f"{root}: not a folder.",
+            file=root,
+            remedy=f"Give the folder with the recordings of {spec.name}.",
         )
     words = read_words(spec.word_list) if spec.word_list else []
     roles = find_files(spec, root)

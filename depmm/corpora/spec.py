@@ -27,7 +27,7 @@ from depmm.corpora.spec_schema import (
     Windows,
 )
 from depmm.corpora.strict_yaml import Location, Problem, parse_yaml
-from depmm.errors import DepmmError, closest, did_you_mean
+from depmm.errors import DepmmError, did_you_mean
 
 __all__ = [
     "Spec",
@@ -117,12 +117,10 @@ def find_spec(spec: Path | str) -> Path:
         path = specs_folder() / f"{spec}.yaml"
         if not path.is_file():
             names = _spec_names()
-            suggestion = closest(str(spec), names)
             raise SpecError(
-                f"{spec}: no data spec of this name ships with depmm."
-                f"{f' Did you mean {suggestion!r}?' if suggestion else ''} "
-                f"Known: {', '.join(names)}. Or give the path of a YAML file.",
+                f"no data spec is named {str(spec)!r}.",
                 value=str(spec),
+                remedy=f"{did_you_mean(str(spec), names)} Or give the path of a YAML file.",
             )
     return path
 

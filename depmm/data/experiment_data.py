@@ -90,7 +90,10 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
     stored = labelled[SESSION_KEY].merge(read_index(store), on=SESSION_KEY, how="left")
     has_modality = _has_modality(stored, data)
     modalities = " or ".join(data.modalities)
-    excluded[f"not in the store, or stored without {modalities}"] = int((~has_modality).sum())
+    without = "with neither " + " nor ".join(data.modalities)
+    if len(data.modalities) == 1:
+        without = f"without {modalities}"
+    excluded[f"{without} in the store"] = int((~has_modality).sum())
     stored = stored[has_modality]
     stored = stored.assign(n_selected_steps=stored["n_steps"])
     steps, masks = manifest.steps, None

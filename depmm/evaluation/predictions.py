@@ -138,8 +138,9 @@ def _find_targets(table: pd.DataFrame) -> list[str]:
             targets.append(target)
     if not targets:
         raise PredictionTableError(
-            "predictions: no tested row has a measured and a predicted value. Fill y_true and "
-            "y_prob, or score and score_pred.",
+            "predictions: no tested row has a measured and a predicted value (columns: "
+            f"{', '.join(table)}). Fill y_true and y_prob, or score and "
+            "score_pred.",
             column="y_true",
         )
     instruments: list[str] = []

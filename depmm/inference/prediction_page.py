@@ -1,6 +1,7 @@
 """Files of a prediction: ``<recording>.json`` and an HTML page, ``<recording>.html``."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,13 @@ def check_outputs(files: Sequence[Path], folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InferenceError(
             f"--out {folder} is a file.", file=folder, remedy="Give the folder of the results."
+        )
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not os.access(existing, os.W_OK):
+        raise InferenceError(
+            f"--out {folder}: permission denied.",
+            file=folder,
+            remedy=f"Change the permissions of {existing}, or give another folder.",
         )
     outputs: dict[str, Path] = {}
     for file in files:

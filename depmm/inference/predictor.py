@@ -105,7 +105,7 @@ class Predictor:
             If the file cannot be opened, or no face model is available.
         """
         file, run = Path(file), self.trained_run
-        if not file.is_file():
+        if not file.exists():
             raise InferenceError(
                 f"{file}: the file does not exist.", file=file, remedy="Check the path."
             )
@@ -156,7 +156,9 @@ class Predictor:
 
 
 def _duration_s(file: Path, info: MediaInfo) -> float:
-    if not info.duration_s:
+    if info.duration_s == 0:
+        raise MediaError(file, "the duration is 0 s.", "Check the recording.")
+    if info.duration_s is None:
         raise MediaError(file, "does not state its duration.", "Re-encode it.")
     return info.duration_s
 

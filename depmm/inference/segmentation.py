@@ -67,8 +67,9 @@ def _read_cells(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype="str", keep_default_na=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError, ValueError) as error:
+        cause = error.strerror if isinstance(error, OSError) else error
         raise InferenceError(
-            f"{path}: cannot be read as CSV ({error}).", file=path, remedy="Check the file."
+            f"{path}: cannot be read as CSV ({cause}).", file=path, remedy="Check the file."
         ) from None
     if not isinstance(table.index, pd.RangeIndex):  # pandas uses surplus cells as index
         raise InferenceError(

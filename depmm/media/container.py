@@ -19,6 +19,7 @@ is present.
 """
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -153,8 +154,14 @@ def check_file(path: Path) -> None:
     MediaError
         If it does not exist or has no content.
     """
+    if path.is_dir():
+        raise MediaError(path, "is a folder.", "Give a file.")
     if not path.is_file():
         raise MediaError(path, "file does not exist.", "Check the corpus root and the manifest.")
+    if not os.access(path, os.R_OK):
+        raise MediaError(
+            path, "file cannot be read (permission denied).", "Change its permissions."
+        )
     if path.stat().st_size == 0:
         raise MediaError(path, "file is empty (0 bytes).", "Copy the recording again.")
 

@@ -8,8 +8,10 @@ what was planted, and which subjects and sessions it affects.
 
 import json
 import math
+import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -154,12 +156,6 @@ def simulate_layout(
         )
         for participant in participants
     ]
-    out.mkdir(parents=True, exist_ok=True)
-    for job, times in zip(jobs, record_all(jobs, workers), strict=True):
-        for unit, unit_times in zip(job.units, times, strict=True):
-            planner.tables.add_steps(unit, unit_times.words, unit_times.question_end_s)
-    _write_tables(out, planner.tables)
-    _write_ignored(out, spec)
     truth = {
         "generator": GENERATOR,
         "spec": spec.name,
@@ -175,8 +171,29 @@ def simulate_layout(
         "subjects": _subject_truth(participants, units),
         "sessions": _session_truth(spec, units),
     }
-    write_text(out / TRUTH_FILE, json.dumps(truth, indent=1, ensure_ascii=False) + "\n")
+    out.mkdir(parents=True, exist_ok=True)
+    with _emptied_on_error(out):
+        for job, times in zip(jobs, record_all(jobs, workers), strict=True):
+            for unit, unit_times in zip(job.units, times, strict=True):
+                planner.tables.add_steps(unit, unit_times.words, unit_times.question_end_s)
+        _write_tables(out, planner.tables)
+        _write_ignored(out, spec)
+        write_text(out / TRUTH_FILE, json.dumps(truth, indent=1, ensure_ascii=False) + "\n")
     return truth
+
+
+@contextmanager
+def _emptied_on_error(out: Path) -> Iterator[None]:
+    """Remove an incomplete corpus, so that an interrupted command can be repeated."""
+    try:
+        yield
+    except BaseException:
+        for path in out.iterdir():  # the folder was empty before
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        raise
 
 
 def _check_formats(spec: Spec) -> None:

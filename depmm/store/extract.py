@@ -109,12 +109,10 @@ def extract(
     MediaError
         If faces must be detected and the face model is missing.
     StoreError
-        If ``root`` is not a folder, or the tables of the store are of another version.
+        If ``root`` is not a folder or contains no file of the manifest, or the tables of the store
+        are of another version.
     """
-    if not root.is_dir():
-        raise StoreError(
-            f"{root}: not a folder.", file=root, remedy="Give the root of the recordings."
-        )
+    _check_root(manifest, root)
     store = SessionStore(store_url, settings)
     if manifest.steps.loc[manifest.steps["face"].notna(), "face_aligned"].eq(False).any():
         from depmm.media.face_landmarker import find_landmarker
@@ -143,6 +141,23 @@ def extract(
         store.url, report.extracted, report.skipped, report.lost, len(failures),
     )  # fmt: skip
     return report
+
+
+def _check_root(manifest: Manifest, root: Path) -> None:
+    if not root.is_dir():
+        raise StoreError(
+            f"{root}: not a folder.", file=root, remedy="Give the folder of the recordings."
+        )
+    steps = manifest.steps
+    columns = (steps["audio"], steps["face"], manifest.features["path"])
+    files = sorted({str(file) for column in columns for file in column.dropna()})
+    if files and not any((root / file).is_file() for file in files):
+        raise StoreError(
+            f"{root}: none of the {len(files)} files of the manifest is in this folder, for "
+            f"example {files[0]}.",
+            file=root,
+            remedy="Give the folder that was given to depmm index.",
+        )
 
 
 def _sources(

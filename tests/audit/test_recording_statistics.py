@@ -13,6 +13,7 @@ from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import Manifest, concat_manifests
 from depmm.corpora.spec import load_spec
 from depmm.media.borders import measure_recording
+from depmm.media.errors import MediaError
 
 SPECS = Path(__file__).parents[2] / "data_specs"
 
@@ -21,7 +22,7 @@ def measure_text(path: Path, as_video: bool) -> tuple[float | None, float | None
     """Measure a text as if it were a recording of one second per letter."""
     text = path.read_text()
     if text == "broken":
-        raise ValueError(f"{path.name}: broken")
+        raise MediaError(path.name, "broken.", "Copy it again.")
     return float(len(text)), 0.25 if as_video else None
 
 

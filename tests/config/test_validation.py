@@ -88,7 +88,22 @@ def test_a_value_that_cannot_be_used_is_named(override, setting, value):
 def test_a_kind_that_does_not_exist_names_its_section():
     with pytest.raises(ConfigError) as info:
         load_config(DEMO, ["model.fusion.kind=dep_fromer"])
-    assert info.value.setting == "model.fusion"
+    assert (info.value.setting, info.value.value) == ("model.fusion.kind", "dep_fromer")
+    assert "'dep_former'" in info.value.remedy
+
+
+def test_a_misspelt_choice_is_corrected():
+    with pytest.raises(ConfigError) as info:
+        load_config(DEMO, ["split.kind=kfold"])
+    assert (info.value.setting, info.value.value) == ("split.kind", "kfold")
+    assert "'k_fold'" in info.value.remedy
+
+
+def test_the_message_of_a_wrong_override_begins_with_the_override():
+    for override in ("training.epoch=3", "model.fusion={kind: mean_pol}"):
+        with pytest.raises(ConfigError) as info:
+            load_config(DEMO, [override])
+        assert str(info.value).startswith(f"override {override!r}: ")
 
 
 def test_a_number_that_yaml_reads_as_text_says_how_to_write_it():

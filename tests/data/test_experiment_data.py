@@ -71,7 +71,7 @@ def test_sessions_without_the_modality_are_excluded_and_counted(corpus, tmp_path
     index.drop(index=3).to_parquet(store / "index.parquet")
     data = load_experiment_data(tiny_config(corpus, f"data.store={store}"))
     assert len(data.sessions) == 10
-    assert data.excluded == {"not in the store, or stored without audio or face": 2}
+    assert data.excluded == {"with neither audio nor face in the store": 2}
     assert [subject for _, subject, _ in data.dataset.session_keys[:3]] == ["S002", "S003", "S005"]
 
 

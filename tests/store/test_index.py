@@ -66,6 +66,7 @@ def test_rows_of_other_settings_and_manifests_are_kept(subjects, tmp_path):
     faster = ExtractConfig(face=FaceExtraction(frames_per_second=10.0))
     assert extract_all(manifest, root, store, settings=faster).extracted == 3
     other = manifest_of({"s9": [audio_and_face("9.mp4")]})
+    (root / "9.mp4").write_text("not a video")
     assert len(extract_all(other, root, store).failures) == 2
     assert extract_all(manifest, root, store).failures.empty
     assert first.items() < session_files(store).items()
