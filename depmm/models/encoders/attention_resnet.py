@@ -7,9 +7,10 @@ Choices where the paper is silent or contradicts itself:
 
 - MFCC "by librosa functions": the defaults of librosa (20 coefficients of 128 mel bands, frames of
   2048 every 512 samples), each coefficient divided by a fixed typical standard deviation.
-- Fig. 6 places CBAM inside every residual block, Sec. 3.5 "after each convolution module", of which
-  there are five. This implementation follows the text: after the 7 x 7 convolution (before the
-  max-pool, which He et al. assign to the second module) and after each of the four stages.
+- Sec. 3.4 and Fig. 6 place CBAM inside every residual block, Sec. 3.5 "after each convolution
+  module", of which there are five. This implementation follows Sec. 3.5: after the 7 x 7
+  convolution (before the max-pool, which He et al. assign to the second module) and after each of
+  the four stages.
 - "The remaining convolutional layers" cannot all have stride 2, nor 3 x 3 kernels in ResNet-50 and
   -101: strides and bottlenecks are the standard ones, with the stride of a bottleneck in its 3 x 3
   convolution.
