@@ -1,7 +1,7 @@
 """Train and test every fold: accelerate launch experiments/cross_validate.py CONFIG [key=value].
 
-CONFIG is a YAML file or the name of a config, of a network or of a classical baseline (which the
-main process fits). ``--seeds 0,1,2`` repeats all folds with other seeds. See
+CONFIG is a YAML file or the name of a config of a network or a classical baseline (which is fitted
+by the main process). ``--seeds 0,1,2`` trains all folds with each seed. See
 ``depmm.cross_validate``.
 """
 

@@ -1,6 +1,6 @@
 """Extract on many machines: accelerate launch experiments/extract.py MANIFEST ROOT --out STORE ...
 
-The arguments are those of ``depmm extract``; the sessions are shared out to the processes.
+The arguments are those of ``depmm extract``; the sessions are distributed over the processes.
 """
 
 import sys

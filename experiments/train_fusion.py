@@ -1,7 +1,7 @@
 """Train one network: accelerate launch experiments/train_fusion.py [CONFIG [key=value ...]].
 
-CONFIG is a YAML file or the name of a config, for example dep_former. Without arguments the demo is
-trained. Other settings follow as key=value, for example training.epochs=3.
+CONFIG is a YAML file or the name of a config, for example dep_former; the default is the demo.
+Other settings are given as key=value, for example training.epochs=3.
 """
 
 import sys

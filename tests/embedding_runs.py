@@ -79,7 +79,7 @@ def embedding_files(store: Path) -> dict[str, bytes]:
 
 
 def without_some_audio(corpus) -> Manifest:
-    """Remove the sound of steps 0 and 2 of the first session, and of all steps of the second."""
+    """Remove the audio of steps 0 and 2 of the first session and of the whole second session."""
     steps = corpus.manifest.steps.copy()
     first, second = corpus.manifest.sessions["session"][:2]
     silent = (steps["session"] == first) & steps["step"].isin([0, 2])

@@ -1,11 +1,11 @@
-"""Faults that only occur on a GPU, found on a CPU."""
+"""Detect on a CPU errors that only occur on a GPU."""
 
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
-# "CUDA Ops that can autocast to float32", PyTorch's documentation of torch.amp
+# "CUDA Ops that can autocast to float32" in the documentation of torch.amp
 IN_FLOAT32 = {
     *("acos", "asin", "binary_cross_entropy_with_logits", "cdist", "cosh", "cosine_similarity"),
     *("cross_entropy", "cumprod", "cumsum", "dist", "erfinv", "exp", "expm1", "group_norm"),
@@ -25,14 +25,14 @@ TENSOR_FACTORIES = {
 
 
 class CudaAutocast(TorchFunctionMode):
-    """Run the operations in float32 that CUDA's autocast, but not the CPU's, runs in float32.
+    """Run operations in float32 as the autocast of CUDA does, in contrast to that of the CPU.
 
-    It is used within ``torch.autocast("cpu")``. A model whose types match under the CPU's autocast
-    can fail under CUDA's, for example after a sum.
+    It is used within ``torch.autocast("cpu")``. A model whose types match under the autocast of the
+    CPU can fail under that of CUDA, for example after a sum.
     """
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
-        """Call the function, in float32 if it is one of these."""
+        """Call the function, in float32 if it is one of ``IN_FLOAT32``."""
         if function.__name__ in IN_FLOAT32 and torch.is_autocast_enabled("cpu"):
             args = tuple(
                 x.float() if isinstance(x, torch.Tensor) and x.dtype == torch.bfloat16 else x
@@ -42,7 +42,7 @@ class CudaAutocast(TorchFunctionMode):
 
 
 class OneDevice(TorchFunctionMode):
-    """Refuse a tensor that is created without a device: on a GPU, it would be on the CPU."""
+    """Reject tensors that are created without a device, which would be on the CPU."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
         """Call the function, unless it creates a tensor on the default device."""

@@ -39,13 +39,13 @@ FUSIONS = {
 
 
 def encoder_of(kind: str, **settings) -> Encoder:
-    """Build an encoder with the sizes of its config, except the given ones."""
+    """Build an encoder with its default settings, except the given ones."""
     torch.manual_seed(0)
     return build_encoder({"kind": kind, **settings})
 
 
 def model_of(encoder: str, fusion: str, target: str = "binary", **settings) -> DepressionModel:
-    """Build a small model of one modality; ``settings`` are further ones of the encoder."""
+    """Build a small model of one modality; ``settings`` are additional settings of the encoder."""
     torch.manual_seed(0)
     modality = "face" if encoder in FACE_ENCODERS else "audio"
     config = ModelConfig(
@@ -65,12 +65,12 @@ def inputs_of(encoder: str) -> dict[str, Tensor]:
         rows = torch.randn(2, 2, 30, 5, generator=generator)
         rows[0, 0, 3] = torch.nan
         return {"audio": rows, "audio_length": torch.tensor([[30, 20], [30, 0]])}
-    sound = torch.rand(2, 2, 16000, generator=generator) - 0.5
-    return {"audio": sound, "audio_length": torch.tensor([[16000, 15000], [16000, 0]])}
+    waveform = torch.rand(2, 2, 16000, generator=generator) - 0.5
+    return {"audio": waveform, "audio_length": torch.tensor([[16000, 15000], [16000, 0]])}
 
 
 def voices(lengths: list[int], padded: int | None = None) -> tuple[Tensor, Tensor]:
-    """Compute noisy tones of different pitch and level, zero after their lengths."""
+    """Synthesise noisy tones of different pitch and level, zero after their lengths."""
     generator = torch.Generator().manual_seed(0)
     waveform = torch.zeros(len(lengths), padded or max(lengths))
     for row, n in enumerate(lengths):
@@ -88,5 +88,5 @@ def random_crops(*shape: int, size: int = 64, seed: int = 0) -> Tensor:
 
 
 def parameters_without_gradient(module: torch.nn.Module) -> list[str]:
-    """Name the parameters that received no gradient, or one of zeros."""
+    """List the parameters without gradient or with a gradient of zero."""
     return [n for n, p in module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]

@@ -9,7 +9,7 @@ import pytest
 from depmm.data.dataset import SessionDataset, SessionItem
 
 
-def replace_sound_by_noise(patch: pytest.MonkeyPatch, subjects: Collection[str]) -> None:
+def replace_audio_by_noise(patch: pytest.MonkeyPatch, subjects: Collection[str]) -> None:
     """Patch the dataset so that it returns noise for every step of some subjects.
 
     Parameters

@@ -22,7 +22,7 @@ SIZES = {
 def write_source(
     folder: Path, family: str = "hubert", norm: str = "group", normalize: bool = True, seed: int = 0
 ) -> str:
-    """Write a model in the layout of the hub; ``norm="layer"`` is that of the large models."""
+    """Write a model in the layout of the hub; large models have ``norm="layer"``."""
     torch.manual_seed(seed)
     stable = norm == "layer"
     config = AutoConfig.for_model(

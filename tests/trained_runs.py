@@ -42,7 +42,7 @@ def train_tiny(corpus: Any, path: Path, *overrides: str) -> Path:
 
 
 def train_run(corpus: Any, path: Path, *overrides: str) -> RunFolder:
-    """Train the tiny experiment, with its own number of epochs.
+    """Train the tiny experiment for the number of epochs of its config.
 
     Parameters
     ----------

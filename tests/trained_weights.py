@@ -1,14 +1,15 @@
-"""Weights of two trainings that should be the same, compared as far as rounding lets them."""
+"""Comparison of the weights of two trainings up to rounding."""
 
 import torch
 from torch import Tensor
 
 
 def assert_same_weights(one: dict[str, Tensor], two: dict[str, Tensor], atol: float = 2e-4) -> None:
-    """Equal up to rounding: the batches of two trainings may lie at other addresses.
+    """Compare up to rounding, because the alignment of a batch in memory can change the kernels.
 
-    The default is a fiftieth of one step of the tiny experiment. Kernels of another processor move
-    its weights by up to 2e-5; other draws or a forgotten state of the optimizer by more than 1e-3.
+    The default tolerance is a fiftieth of one step of the tiny experiment. Kernels of another
+    processor change its weights by up to 2e-5; other random draws or a lost state of the optimizer
+    by more than 1e-3.
     """
     assert one.keys() == two.keys()
     for name, value in one.items():
@@ -19,7 +20,7 @@ def assert_same_weights(one: dict[str, Tensor], two: dict[str, Tensor], atol: fl
 
 
 def _learned(name: str, value: Tensor) -> Tensor:
-    """Without the bias of keys: softmax cancels it, so that Adam follows nothing but rounding."""
+    """Remove the bias of keys, which softmax cancels, so that Adam follows rounding errors."""
     if name.endswith("cross.key.bias"):
         return value[:0]
     if name.endswith("attention.project.bias"):

@@ -17,12 +17,12 @@ def build_untrained(corpus, *overrides: str) -> tuple[DepressionModel, Experimen
 
 
 def collate_sessions(data: ExperimentData, indices: list[int]) -> dict[str, torch.Tensor]:
-    """Collate some sessions of a data set."""
+    """Collate sessions of an experiment."""
     batch = collate([data.dataset[None, index] for index in indices])
     del batch["index"]
     return batch
 
 
 def encode_sessions(model: DepressionModel, data: ExperimentData, indices: list[int]):
-    """Encode some sessions of a data set."""
+    """Encode sessions of an experiment."""
     return model.encode(**collate_sessions(data, indices))

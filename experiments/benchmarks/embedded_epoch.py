@@ -3,9 +3,9 @@
     python experiments/benchmarks/embedded_epoch.py
 
 The embeddings are random and are written to a temporary folder (180 MB). Files, data loader, model
-and optimizer are those of a real training, with all 13 hidden states of a base speech transformer
-(13 x 768) and ResNet-50 features of the face (2048). Target: under 5 s per epoch on two cores. On a
-busy machine, compare the processor time, which is the sum over all threads.
+and optimizer are those of a training, with all 13 hidden states of a base speech transformer (13 x
+768) and ResNet-50 features of the face (2048). Target: under 5 s per epoch on two cores. On a busy
+machine, compare the processor time, which is the sum over all threads.
 """
 
 import statistics
@@ -76,7 +76,7 @@ def write_sessions(folder: Path) -> tuple[pd.DataFrame, dict[str, EmbeddingStore
     rng = np.random.default_rng(0)
     store = SessionStore(folder / "store", ExtractConfig())
     stores = {name: EmbeddingStore(store, name) for name in DIMS}
-    names = [f"S{number:03d}" for number in range(N_SESSIONS)]
+    names = [f"S{index:03d}" for index in range(N_SESSIONS)]
     for name in names:
         with SessionWriter() as writer:
             writer.append("audio.step_samples", np.zeros((N_STEPS, 2), np.int64))
@@ -116,12 +116,12 @@ def main() -> None:
                 for _ in evaluation_batches(dataset, range(N_SESSIONS), size, accelerator.device):
                     pass
                 reading.append(time.perf_counter() - began)
-            epoch_s, busy_s, reading_s = (
+            epoch_s, processor_s, reading_s = (
                 statistics.median(times[1:]) for times in (seconds, processor, reading)
             )
             trainable = sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6
             print(
-                f"{name:15s} {trainable:6.1f} M  {epoch_s:6.2f} s   {busy_s:6.2f} s  "
+                f"{name:15s} {trainable:6.1f} M  {epoch_s:6.2f} s   {processor_s:6.2f} s  "
                 f"{reading_s / epoch_s:6.0%}"
             )
 

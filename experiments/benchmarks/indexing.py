@@ -2,8 +2,8 @@
 
     python experiments/benchmarks/indexing.py [FILES]
 
-Target: 60 s and 1 GB for 100,000 files. Creating the files is not timed, and takes longer than
-indexing them.
+Target: 60 s and 1 GB for 100,000 files. The creation of the files takes longer than the index and
+is not timed.
 """
 
 import resource

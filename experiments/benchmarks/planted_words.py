@@ -1,4 +1,4 @@
-"""Compare explanations with a planted truth: words, confounds, or no effect.
+"""Compare explanations with planted words, confounders, or no effect.
 
     python experiments/benchmarks/planted_words.py [CORPORA] [CONDITION...]
 
@@ -7,15 +7,15 @@ of the voice and two of the face by one standard deviation per unit and lowers t
 rows per second. Each corpus is indexed, extracted, cross-validated (``configs/planted_words.yaml``)
 and explained with the commands of depmm; each subject is explained by the model that was neither
 trained nor validated on it. The words are ranked by each explanation, as in ``depmm ask RUN
-words-by-label``, and compared with the truth:
+words-by-label``, and compared with the planted words:
 
 ``planted``   effect 1.0: AUC of the ranking for planted words
-``nothing``   effect 0: the same AUC (of words that would have been planted), and false discoveries
+``nothing``   effect 0: the same AUC (for words that would have been planted), false discoveries
 ``gender``    effect 0; 85 % of the depressed and 15 % of the healthy subjects are women, whose
               features differ in half of the words, by 1.5 standard deviations
 ``duration``  effect 0; every word of a depressed subject is longer by half
 
-A model can only explain what it has learned: the AUROC of its predictions is printed, too.
+Explanations depend on what a model has learned: the AUROC of its predictions is also printed.
 """
 
 import os
@@ -39,7 +39,7 @@ from depmm.training.cross_validation import cross_validate
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
-DEFAULT_METHODS = ("selected", "occlusion")  # which depmm explain always computes
+DEFAULT_METHODS = ("selected", "occlusion")  # always computed by depmm explain
 METHODS = (*DEFAULT_METHODS, "permutation", "integrated_gradients", "shapley")
 N_WORDS = 12
 N_SUBJECTS = 48
@@ -54,7 +54,7 @@ STRETCH = 1.5
 
 @dataclass(frozen=True)
 class Condition:
-    """What is planted in a corpus."""
+    """Effect and confounders that are planted in a corpus."""
 
     name: str
     effect: float = 0.0
@@ -74,7 +74,7 @@ CONDITIONS = {
 
 
 def simulate(out: Path, condition: Condition, n_subjects: int, seed: int) -> list[Step]:
-    """Write a corpus in the layout of ``planted_words_spec.yaml``; returns the reading list."""
+    """Write a corpus in the layout of ``planted_words_spec.yaml`` and return the reading list."""
     lists = read_word_lists(ENGLISH_WORDS)
     reading = sample_reading_list(N_WORDS, lists, np.random.default_rng((seed, 0)))
     subjects = sample_subjects(n_subjects, reading, seed, condition.effect)
@@ -109,14 +109,14 @@ def _confound_gender(
     """Make most depressed subjects women and most healthy ones men; women differ in some words."""
     shifted = rng.permutation(N_WORDS)[: N_WORDS // 2]
     result = []
-    for usual, other, diagnosis in (
+    for majority, minority, diagnosis in (
         ("female", "male", "depressed"),
         ("male", "female", "healthy"),
     ):
         group = [subject for subject in subjects if subject.traits.diagnosis == diagnosis]
-        is_usual = rng.permutation(len(group)) < round(GENDER_SHARE * len(group))
-        for same, subject in zip(is_usual, group, strict=True):
-            gender = usual if same else other
+        in_majority = rng.permutation(len(group)) < round(GENDER_SHARE * len(group))
+        for is_majority, subject in zip(in_majority, group, strict=True):
+            gender = majority if is_majority else minority
             bluntness = {name: values.copy() for name, values in subject.bluntness.items()}
             if gender == "female":
                 for values in bluntness.values():
@@ -134,7 +134,7 @@ def make_explained_run(
     methods: Sequence[str] = METHODS,
     seeds: Sequence[int] = SEEDS,
 ) -> list[Step]:
-    """Simulate, index, extract, cross-validate and explain; the run is ``folder/runs/run``."""
+    """Simulate, index, extract, cross-validate and explain a run in ``folder/runs/run``."""
     reading = simulate(folder / "recordings", condition, n_subjects, seed)
     settings = [
         f"out={folder / 'runs'}",
@@ -155,14 +155,14 @@ def make_explained_run(
 
 
 def _call(*command: object) -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         list(map(str, command)),
         capture_output=True,
         text=True,
         env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
     )
-    if done.returncode:
-        raise SystemExit(f"{' '.join(map(str, command))}:\n{done.stdout}{done.stderr}")
+    if result.returncode:
+        raise SystemExit(f"{' '.join(map(str, command))}:\n{result.stdout}{result.stderr}")
 
 
 def measure(
@@ -170,7 +170,7 @@ def measure(
 ) -> Iterator[dict[str, object]]:
     """Rank the words of a run by each explanation, with and without stratification by gender."""
     planted = {step.word: step.planted_for is not None for step in reading}
-    truth = {word: flag and condition.effect > 0 for word, flag in planted.items()}
+    has_effect = {word: flag and condition.effect > 0 for word, flag in planted.items()}
     predictions = pd.read_parquet(folder / "runs" / "run" / "predictions.parquet")
     folds = predictions[predictions["split"] == "test"].groupby(["seed", "fold"])
     auroc = np.mean([roc_auc_score(fold["y_true"], fold["y_prob"]) for _, fold in folds])
@@ -184,18 +184,19 @@ def measure(
                 stratify_by=stratify_by,
             )
             strength = ranking["effect"].abs().fillna(0.0)
+            discovered = ranking["q"] < Q_LEVEL
             yield {
                 "condition": condition.name + (", within gender" if stratify_by else ""),
                 "method": method,
                 "auroc": auroc,
                 "auc": roc_auc_score(ranking["word"].map(planted), strength),
-                "found": int((ranking["q"] < Q_LEVEL).sum()),
-                "false": int(((ranking["q"] < Q_LEVEL) & ~ranking["word"].map(truth)).sum()),
+                "discoveries": int(discovered.sum()),
+                "false": int((discovered & ~ranking["word"].map(has_effect)).sum()),
             }
 
 
 def main(arguments: list[str]) -> None:
-    """Print a table of conditions and methods: means over corpora."""
+    """Print means over corpora for each condition and method."""
     corpora = int(arguments[0]) if arguments else 3
     rows = []
     for name in arguments[1:] or CONDITIONS:
@@ -205,7 +206,7 @@ def main(arguments: list[str]) -> None:
                 rows += measure(Path(folder), CONDITIONS[name], reading)
             print(f"{name}, corpus {seed}: AUROC {rows[-1]['auroc']:.3f}", flush=True)
     grouped = pd.DataFrame(rows).groupby(["condition", "method"], sort=False)
-    summary = grouped[["auroc", "auc", "found", "false"]].mean().round(3)
+    summary = grouped[["auroc", "auc", "discoveries", "false"]].mean().round(3)
     summary["lowest auc"] = grouped["auc"].min().round(3)
     print(f"{corpora} corpora per condition, {N_SUBJECTS} subjects, {N_WORDS} words, q < {Q_LEVEL}")
     print(summary.to_string())

@@ -3,7 +3,8 @@
     python experiments/benchmarks/release_layout.py
 
 Batch 32, L = 24, two modalities, 50176 + 1000 values per word, fused AdamW. The adapter alone is
-timed in the same run: on a busy machine, compare the ratio. Prints the peak resident memory, too.
+timed in the same run: on a busy machine, compare the ratio. The peak resident memory is also
+printed.
 """
 
 import resource

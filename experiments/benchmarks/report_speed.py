@@ -2,8 +2,9 @@
 
     python experiments/benchmarks/report_speed.py [PREDICTIONS] [SAMPLES]
 
-Every metric of both kinds of target with its interval, baseline and gain; one session per subject.
-Target: 30 s and 1 GB. Memory is that of the whole process; the part after imports is printed, too.
+The report contains every metric of both kinds of target with interval, baseline and gain; there is
+one session per subject. Target: 30 s and 1 GB. The memory is that of the whole process; the memory
+after imports is also printed.
 """
 
 import resource

@@ -2,7 +2,8 @@
 
     python experiments/benchmarks/sparse_attention.py
 
-Both are timed alternately, so that a busy machine slows both; compare the ratio of the medians.
+Both are timed alternately, so that a busy machine slows both equally; compare the ratio of the
+medians.
 H = 8 heads of 64, batch 16 (1 at L = 4096); queries, keys and values need gradients. The last line
 trains the whole fusion of DEP-Former at L = 4096, batch 4, and prints its peak memory.
 """

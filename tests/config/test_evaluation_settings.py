@@ -1,4 +1,4 @@
-"""The candidates of a tuning are the product of its grid."""
+"""Candidates of a tuning: the product of its grid."""
 
 from depmm.config import TuningConfig
 

@@ -1,4 +1,4 @@
-"""The JSON Schema of configs accepts what depmm loads, as far as a schema can say it."""
+"""The JSON Schema of configs accepts valid configs and rejects mistakes within sections."""
 
 from pathlib import Path
 
@@ -12,12 +12,12 @@ CONFIGS = sorted((Path(__file__).parents[2] / "experiments" / "configs").glob("*
 VALIDATOR = Draft202012Validator(config_json_schema())
 
 
-def test_the_schema_is_a_schema():
+def test_the_schema_is_valid():
     Draft202012Validator.check_schema(config_json_schema())
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_config_is_valid_as_written_and_with_its_defaults(path):
+def test_every_config_is_valid_with_and_without_defaults(path):
     VALIDATOR.validate(yaml.safe_load(path.read_text()))
     VALIDATOR.validate(yaml.safe_load(dump_config(load_experiment(path))))
 

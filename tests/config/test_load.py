@@ -1,4 +1,4 @@
-"""Reading of configs: bases, overrides, names, round trips."""
+"""Configs are read: bases, overrides, names and round trips."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ DEMO = Path(__file__).parents[2] / "experiments" / "configs" / "demo.yaml"
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_config_loads_and_survives_a_round_trip(path, tmp_path):
+def test_every_config_is_loaded_and_dumped_without_changes(path, tmp_path):
     config = load_experiment(path)
     assert config.name == path.stem
     copy = tmp_path / "config.yaml"
@@ -31,7 +31,7 @@ def test_every_config_loads_and_survives_a_round_trip(path, tmp_path):
 
 
 def test_configs_that_share_a_store_share_the_settings_of_its_extraction():
-    """A store holds the sessions of one extraction's settings: with others it looks empty."""
+    """With other settings, the sessions of a store are not found."""
     stores: dict[Path, tuple[str, object]] = {}
     for config in map(load_experiment, CONFIGS):
         first, settings = stores.setdefault(config.data.store, (config.name, config.extract))
@@ -39,11 +39,11 @@ def test_configs_that_share_a_store_share_the_settings_of_its_extraction():
     assert len(stores) < len(CONFIGS) / 2
 
 
-def test_a_file_replaces_values_of_its_base_and_null_removes_them():
-    fused, audio = load_config(DEMO), load_config(DEMO.with_name("demo_audio_only.yaml"))
-    assert set(fused.model.encoders) == {"audio", "face"}
+def test_a_file_overrides_its_base_and_null_removes_settings():
+    base, audio = load_config(DEMO), load_config(DEMO.with_name("demo_audio_only.yaml"))
+    assert set(base.model.encoders) == {"audio", "face"}
     assert set(audio.model.encoders) == {"audio"}
-    assert audio.training == fused.training
+    assert audio.training == base.training
 
 
 def test_overrides_are_typed_yaml():
@@ -52,7 +52,7 @@ def test_overrides_are_typed_yaml():
     assert config.data.modalities == ["face", "audio"]
 
 
-def test_a_shipped_config_is_loaded_by_its_name(monkeypatch, tmp_path):
+def test_an_included_config_is_loaded_by_its_name(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert load_config("demo", ["seed=3"]) == load_config(DEMO, ["seed=3"])
     assert load_config(Path("demo_audio_only")).name == "demo_audio_only"
@@ -138,7 +138,7 @@ def test_formatted_overrides_are_read_back_as_the_same_values(value):
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_config_opens_with_claim_and_command(path):
+def test_every_config_begins_with_title_and_command(path):
     header = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert len(header) >= 3
     assert any("command" in line for line in header)

@@ -1,4 +1,4 @@
-"""Every setting is described, typed and strict."""
+"""All settings have descriptions and are strict."""
 
 import pytest
 
@@ -16,7 +16,7 @@ SECTIONS = sorted(
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
-def test_every_setting_says_what_it_means(section):
+def test_every_setting_has_a_description(section):
     assert section.__doc__
     assert section.model_fields
     for name, field in section.model_fields.items():

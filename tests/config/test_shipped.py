@@ -1,4 +1,4 @@
-"""The configs that are part of depmm are found by name."""
+"""Configs are found by path or name."""
 
 from pathlib import Path
 
@@ -17,11 +17,11 @@ def test_every_config_is_listed_with_the_first_line_of_its_header():
     assert first == f"# {listed['demo']}"
 
 
-def test_a_name_is_the_file_of_that_config():
+def test_a_config_is_found_by_its_name():
     assert find_config("demo") == FOLDER / "demo.yaml"
 
 
-def test_a_file_comes_before_a_config_of_that_name(tmp_path, monkeypatch):
+def test_a_file_takes_precedence_over_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("demo").mkdir()  # a folder is not a config
     assert find_config("demo") == FOLDER / "demo.yaml"
@@ -37,7 +37,7 @@ def test_an_unknown_name_suggests_the_closest_one():
 
 
 @pytest.mark.parametrize("path", ["none.yaml", "configs/demo"])
-def test_a_path_that_does_not_exist_is_not_taken_for_a_name(path):
+def test_a_path_that_does_not_exist_is_refused(path):
     with pytest.raises(ConfigError) as info:
         find_config(path)
     assert info.value.file == Path(path)

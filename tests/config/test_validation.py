@@ -1,4 +1,4 @@
-"""A setting that cannot be used is named, with its value and the remedy."""
+"""Errors of settings have the setting, its value and a remedy."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ CLASSICAL = DEMO.with_name("classical_svm.yaml")
 
 
 @pytest.mark.parametrize(
-    ("override", "setting", "value", "meant"),
+    ("override", "setting", "value", "suggestion"),
     [
         ("training.epoch=3", "training.epoch", 3, "epochs"),
         ("trainig.epochs=3", "trainig", {"epochs": 3}, "training"),
@@ -19,12 +19,12 @@ CLASSICAL = DEMO.with_name("classical_svm.yaml")
         ("model.encoders.audio.n_mel=2", "model.encoders.audio.n_mel", 2, "n_mels"),
     ],
 )
-def test_an_unknown_setting_suggests_the_closest_one(override, setting, value, meant):
+def test_an_unknown_setting_suggests_the_closest_one(override, setting, value, suggestion):
     with pytest.raises(ConfigError) as info:
         load_config(DEMO, [override])
     assert (info.value.setting, info.value.value) == (setting, value)
     assert info.value.file == DEMO
-    assert repr(meant) in info.value.remedy
+    assert repr(suggestion) in info.value.remedy
     assert info.value.remedy in str(info.value)
 
 
@@ -106,7 +106,7 @@ def test_the_message_of_a_wrong_override_begins_with_the_override():
         assert str(info.value).startswith(f"override {override!r}: ")
 
 
-def test_a_number_that_yaml_reads_as_text_says_how_to_write_it():
+def test_a_number_that_yaml_reads_as_text_has_a_remedy():
     with pytest.raises(ConfigError) as info:
         load_config(DEMO, ["training.weight_decay=1e-4"])
     assert (info.value.setting, info.value.value) == ("training.weight_decay", "1e-4")

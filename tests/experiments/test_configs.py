@@ -1,4 +1,4 @@
-"""Every config builds its model at full size and takes a training step."""
+"""Every config: a training step of its model at full size."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ NETWORKS = [
 
 
 def make_batch(config: Config) -> dict[str, torch.Tensor]:
-    """Make two sessions, of two steps and of one."""
+    """Make a batch of two sessions with two steps and one step."""
     generator = torch.Generator().manual_seed(0)
     present = torch.tensor([[1, 1], [1, 0]])
     batch = {}

@@ -25,7 +25,7 @@ CLASSICAL = [
 
 @pytest.fixture
 def run_script(monkeypatch, capsys):
-    """Run a script in this process; returns what it printed."""
+    """Return a function that runs a script in this process and returns its output."""
 
     def call(name: str, *arguments: object) -> str:
         path = SCRIPTS / name
@@ -37,7 +37,7 @@ def run_script(monkeypatch, capsys):
     return call
 
 
-def test_cross_validate_names_the_next_command(corpus, tmp_path, run_script, depmm):
+def test_cross_validate_prints_the_next_command(corpus, tmp_path, run_script, depmm):
     split = "split={kind: k_fold, folds: 3, validation: 0.3}"
     out = run_script("cross_validate.py", corpus.config, *CLASSICAL, split, f"out={tmp_path}")
     assert out.splitlines()[-1] == f"next: depmm evaluate {tmp_path / 'tiny'}"
@@ -55,39 +55,39 @@ def test_cross_validate_takes_seeds(corpus, tmp_path, run_script):
 
 
 @pytest.mark.parametrize("name", ["train_fusion.py", "cross_validate.py"])
-def test_a_mistake_is_a_message(corpus, run_script, name):
+def test_an_unknown_setting_is_a_message_without_traceback(corpus, run_script, name):
     with pytest.raises(SystemExit) as info:
         run_script(name, corpus.config, "training.epoch=1")
     assert "training.epoch" in str(info.value.code)
 
 
-def test_cross_validate_without_a_config_shows_its_usage(run_script):
+def test_cross_validate_without_a_config_prints_its_usage(run_script):
     with pytest.raises(SystemExit) as info:
         run_script("cross_validate.py")
     assert "CONFIG" in str(info.value.code)
 
 
-def test_training_the_demo_without_its_corpus_names_the_commands_of_the_makefile(
+def test_training_the_demo_without_its_corpus_prints_the_commands_of_the_makefile(
     run_script, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as info:
         run_script("train_fusion.py")
-    named = re.findall(r"^ +depmm (.*)$", str(info.value.code), flags=re.MULTILINE)
+    commands = re.findall(r"^ +depmm (.*)$", str(info.value.code), flags=re.MULTILINE)
     makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
     recipe = {
         command.split()[0]: command.split()
         for command in re.findall(r"^\t\$\(BIN\)/depmm (.*)$", makefile, flags=re.MULTILINE)
     }
-    assert [command.split()[0] for command in named] == ["simulate", "index", "extract"]
-    for command in map(str.split, named):
-        # a name in place of the file that ships with depmm
+    assert [command.split()[0] for command in commands] == ["simulate", "index", "extract"]
+    for command in map(str.split, commands):
+        # the message gives the name of the config instead of its file
         assert command == [Path(w).stem if w.endswith(".yaml") else w for w in recipe[command[0]]]
 
 
 @pytest.mark.slow
 def test_a_launch_without_arguments_trains_the_demo(corpus, tmp_path):
-    """On a small corpus in place of the demo's, which only has to exist."""
+    """On a small corpus instead of that of the demo."""
     environment = {
         **os.environ,
         "ACCELERATE_USE_CPU": "true",

@@ -1,4 +1,4 @@
-"""Building encoders and fusions from settings."""
+"""Encoders and fusions are built from settings."""
 
 from typing import get_args
 
@@ -22,7 +22,7 @@ def test_an_encoder_is_built_from_its_settings(kind):
     assert complete_settings(settings) == settings
 
 
-def test_settings_of_a_pretrained_encoder_gain_its_architecture(tmp_path):
+def test_complete_settings_adds_the_architecture_of_a_pretrained_model(tmp_path):
     settings = {"kind": "speech_transformer", "source": write_source(tmp_path), "architecture": {}}
     complete = complete_settings(settings)
     assert complete["architecture"]["model_type"] == "hubert"
@@ -37,6 +37,6 @@ def test_a_fusion_is_built_from_its_settings(kind):
 
 
 @pytest.mark.parametrize("union", [EncoderConfig, FusionConfig])
-def test_every_kind_has_settings_of_its_own(union):
+def test_kinds_are_unique(union):
     kinds = [get_args(m.model_fields["kind"].annotation) for m in get_args(get_args(union)[0])]
     assert len(kinds) == len({kind for names in kinds for kind in names})

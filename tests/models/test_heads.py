@@ -1,4 +1,4 @@
-"""Heads: predictions and losses by hand."""
+"""Output heads: predictions and losses by hand."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,9 @@ def test_classes_predict_their_expectation():
     assert head.predict(logits).item() == pytest.approx((2 + 3 + 2 * 4) / 4)
     assert head.loss(logits, torch.tensor([3.0])).item() == pytest.approx(np.log(4))
     assert head.loss(logits, torch.tensor([4.0])).item() == pytest.approx(np.log(2))
-    steps = head.loss(torch.zeros(2, 5, 3), torch.full((2, 5), 2.0))  # of the step head
+    steps = head.loss(
+        torch.zeros(2, 5, 3), torch.full((2, 5), 2.0)
+    )  # logits of the auxiliary step head
     assert torch.allclose(steps, torch.full((2, 5), float(np.log(3))))
 
 
@@ -29,8 +31,8 @@ def test_ordinal_thresholds_by_hand():
     assert head.loss(output, torch.tensor([1.0])).item() == pytest.approx(expected)
     assert head.predict(torch.tensor([[50.0]])).item() == pytest.approx(2)
     assert head.logit(output).item() == 0.5
-    rising = head.predict(torch.linspace(-5, 5, 21).unsqueeze(1))
-    assert (rising.diff() > 0).all()
+    scores = head.predict(torch.linspace(-5, 5, 21).unsqueeze(1))
+    assert (scores.diff() > 0).all()
 
 
 def test_the_head_of_a_target():

@@ -6,7 +6,7 @@ import torch
 from depmm.models.masking import length_mask, masked_mean, masked_mean_and_std
 
 
-def test_invalid_positions_take_no_part_in_the_mean():
+def test_invalid_positions_are_excluded_from_the_mean():
     x = torch.tensor([[[1.0], [3.0], [float("inf")]], [[float("nan")], [5.0], [7.0]]])
     mask = torch.tensor([[True, True, False], [False, False, False]])
     assert masked_mean(x, mask).flatten().tolist() == [2.0, 0.0]

@@ -1,4 +1,4 @@
-"""The whole model: every kind of a config builds, trains, is saved and opened again."""
+"""The model with every kind of encoder and fusion: building, training, saving and sampling."""
 
 from typing import get_args
 
@@ -20,7 +20,7 @@ from depmm.models.model import DepressionModel, build_model
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    """Further settings of the encoder that needs a pre-trained model."""
+    """Return additional settings of encoders that need a pre-trained model."""
     folder = write_source(tmp_path_factory.mktemp("hubert"))
     return {"speech_transformer": {"source": folder}}
 
@@ -30,7 +30,7 @@ def kinds(union) -> set[str]:
     return {get_args(member.model_fields["kind"].annotation)[0] for member in members}
 
 
-def test_every_kind_that_a_config_can_name_is_tested_here():
+def test_every_kind_of_the_config_is_tested():
     assert kinds(EncoderConfig) == set(ENCODERS)
     assert kinds(FusionConfig) == set(FUSIONS)
 
@@ -42,7 +42,7 @@ def assert_same_state(model: DepressionModel, loaded: DepressionModel) -> None:
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_encoder_learns_and_survives_saving(encoder, source, tmp_path):
+def test_every_encoder_is_trained_saved_and_loaded(encoder, source, tmp_path):
     model = model_of(encoder, "mean_pool", **source.get(encoder, {}))
     x = inputs_of(encoder)
     optimizer = torch.optim.AdamW(model.train().parameters(), lr=1e-3)
@@ -61,14 +61,14 @@ def test_encoder_learns_and_survives_saving(encoder, source, tmp_path):
     loaded = AutoModel.from_pretrained(tmp_path).eval()
     assert isinstance(loaded, DepressionModel)
     assert_same_state(model, loaded)
-    # a file's tensors lie at other addresses, where other kernels may run
+    # memory from a file can have another alignment, so that other kernels are used
     torch.testing.assert_close(loaded(**x).prediction, saved, rtol=0, atol=5e-6)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("fusion", FUSIONS)
 @torch.no_grad()
-def test_half_precision_predicts_nearly_the_same(encoder, fusion, source, tmp_path):
+def test_predictions_in_half_precision_are_close(encoder, fusion, source, tmp_path):
     model = model_of(encoder, fusion, **source.get(encoder, {})).eval()
     model.save_pretrained(tmp_path)
     half = AutoModel.from_pretrained(tmp_path, dtype=torch.bfloat16).eval()
@@ -80,7 +80,7 @@ def test_half_precision_predicts_nearly_the_same(encoder, fusion, source, tmp_pa
     x = inputs_of(encoder)
     prediction = half(**x).prediction
     torch.testing.assert_close(prediction.float(), model(**x).prediction, rtol=0, atol=2e-2)
-    # a model that is cast as a whole works too
+    # also if all tensors of the model are cast
     cast = DepressionModel.from_pretrained(tmp_path).to(torch.bfloat16).eval()
     assert cast(**x).prediction.isfinite().all()
 
@@ -104,7 +104,7 @@ def test_an_encoder_of_another_modality_is_refused():
     assert info.value.errors()[0]["ctx"]["error"].setting == "encoders.audio.kind"
 
 
-def test_inputs_that_are_missing_are_named():
+def test_missing_inputs_are_named():
     model, x = model_of("mfcc_cnn", "mean_pool"), inputs_of("mfcc_cnn")
     for inputs in ({"audio": x["audio"]}, {"audio_length": x["audio_length"]}):
         with pytest.raises(ModelError) as info:
@@ -127,28 +127,28 @@ def data(corpus):
     return load_experiment_data(load_config(corpus.config, []))
 
 
-def trained_like(corpus, *overrides) -> DepressionModel:
+def build_with_large_weights(corpus, *overrides) -> DepressionModel:
     torch.manual_seed(0)
     config = load_config(corpus.config, list(overrides))
     model = build_model(config.model).eval()
-    # untrained branches hardly differ: make the gates matter
+    # large weights, because the predictions of new branches hardly differ
     for layer in model.fusion.output_layers.modules():
         if isinstance(layer, torch.nn.Linear):
             torch.nn.init.normal_(layer.weight, std=2.0)
     return model
 
 
-def table_of(model, data, numbers=None, **settings):
-    numbers = range(len(data.dataset)) if numbers is None else numbers
+def predict(model, data, indices=None, **settings):
+    indices = range(len(data.dataset)) if indices is None else indices
     return predict_sessions(
-        model, data.dataset, numbers, **{"batch_size": 5, "n_gate_samples": 100, **settings}
+        model, data.dataset, indices, **{"batch_size": 5, "n_gate_samples": 100, **settings}
     )
 
 
 def test_sampling_does_not_change_the_prediction(corpus, data):
-    model = trained_like(corpus)
-    sampled, without = table_of(model, data), table_of(model, data, n_gate_samples=0)
-    # up to rounding, for their batches may lie at other addresses; a mean of draws is 1e-3 off
+    model = build_with_large_weights(corpus)
+    sampled, without = predict(model, data), predict(model, data, n_gate_samples=0)
+    # up to rounding, which depends on the alignment of memory; a mean of samples differs by 1e-3
     np.testing.assert_allclose(sampled["prediction"], without["prediction"], rtol=0, atol=1e-5)
     assert "gate_std" not in without
     assert (sampled["gate_std"] > 1e-2).all()
@@ -160,21 +160,21 @@ def test_sampling_does_not_change_the_prediction(corpus, data):
 
 
 def test_gate_samples_are_the_same_alone_and_in_any_batch(corpus, data):
-    model = trained_like(corpus)
-    together = table_of(model, data)["gate_std"].to_numpy()
-    torch.manual_seed(99)  # the global generator plays no part
-    alone = table_of(model, data, batch_size=1)["gate_std"].to_numpy()
+    model = build_with_large_weights(corpus)
+    together = predict(model, data)["gate_std"].to_numpy()
+    torch.manual_seed(99)  # the global generator is not used
+    alone = predict(model, data, batch_size=1)["gate_std"].to_numpy()
     np.testing.assert_allclose(alone, together, rtol=1e-3, atol=1e-6)
-    reordered = table_of(model, data, numbers=[7, 2, 0], batch_size=2)
+    reordered = predict(model, data, indices=[7, 2, 0], batch_size=2)
     np.testing.assert_allclose(reordered["gate_std"], together[[7, 2, 0]], rtol=1e-3, atol=1e-6)
-    # other gates for other sessions, and the same for the same
+    # the seed depends on the key of the session only
     keys = [("c", "1", "23"), ("c", "12", "3"), ("c", "1", "23")]
     seeds = [session_seed(key) for key in keys]
     assert seeds[0] == seeds[2] != seeds[1]
 
 
 def test_samples_by_seed_and_their_mean(corpus, data):
-    model = trained_like(corpus)
+    model = build_with_large_weights(corpus)
     ((_, inputs),) = evaluation_batches(data.dataset, [0, 1, 2], 3, torch.device("cpu"))
     output, sampled = model.sample(4000, [1, 2, 3], **inputs)
     assert sampled.shape == (4000, 3)
@@ -189,4 +189,4 @@ def test_samples_by_seed_and_their_mean(corpus, data):
     "override", ["model.fusion.fusion_weights=fixed", "model.fusion={kind: mean_pool}"]
 )
 def test_fusions_without_random_gates_are_not_sampled(corpus, data, override):
-    assert "gate_std" not in table_of(trained_like(corpus, override), data)
+    assert "gate_std" not in predict(build_with_large_weights(corpus, override), data)

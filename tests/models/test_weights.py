@@ -1,4 +1,4 @@
-"""Weights from files: published names give their features; code and poor matches are refused."""
+"""Weights from files: published names, partial matches, and files that are refused."""
 
 import pickle
 from contextlib import suppress
@@ -26,7 +26,7 @@ def add_norm(tensors: dict[str, Tensor], name: str, channels: int) -> None:
 
 @cache
 def caffe_checkpoint(squeeze_excitation: bool) -> dict[str, Tensor]:
-    """Random tensors with the names and shapes of VGGFace2's models."""
+    """Draw random tensors with the names and shapes of the models of VGGFace2."""
     torch.manual_seed(7)
     tensors: dict[str, Tensor] = {}
 
@@ -55,7 +55,7 @@ def caffe_checkpoint(squeeze_excitation: bool) -> dict[str, Tensor]:
 
 
 def reference(tensors: dict[str, Tensor], pixels: Tensor, torchvision: bool) -> Tensor:
-    """Features of the network that the checkpoint describes, layer by layer."""
+    """Compute the features of a checkpoint with functional layers."""
 
     def layer(name: str, x: Tensor, stride: int = 1) -> Tensor:
         weight = tensors[f"{name}.weight"]
@@ -84,7 +84,7 @@ def reference(tensors: dict[str, Tensor], pixels: Tensor, torchvision: bool) -> 
 
 
 def as_torchvision(name: str) -> str:
-    """``conv3_1_1x1_reduce/bn.bias`` -> ``layer2.0.bn1.bias``; SE as conv4 and conv5."""
+    """Translate ``conv3_1_1x1_reduce/bn.bias`` to ``layer2.0.bn1.bias``; SE to conv4 and conv5."""
     layer, _, tensor = name.rpartition(".")
     norm = layer.endswith("/bn")
     layer = layer.removesuffix("/bn")
@@ -96,8 +96,8 @@ def as_torchvision(name: str) -> str:
     if part == "1x1_proj":
         translated = f"downsample.{int(norm)}"
     else:
-        number = ["1x1_reduce", "3x3", "1x1_increase", "1x1_down", "1x1_up"].index(part) + 1
-        translated = f"{'bn' if norm else 'conv'}{number}"
+        index = ["1x1_reduce", "3x3", "1x1_increase", "1x1_down", "1x1_up"].index(part) + 1
+        translated = f"{'bn' if norm else 'conv'}{index}"
     return f"layer{int(stage) - 1}.{int(block) - 1}.{translated}.{tensor}"
 
 
@@ -108,7 +108,7 @@ def write_caffe_npz(tensors: dict[str, Tensor], path: Path) -> Path:
 
 
 def write_oxford_pth(tensors: dict[str, Tensor], path: Path) -> Path:
-    """Underscores, with the prefix of DataParallel and other contents of a training checkpoint."""
+    """Write names with underscores and a prefix, and other contents of a training checkpoint."""
     path = path / "senet50_ft.pth"
     renamed = {f"module.{name.replace('/', '_')}": value for name, value in tensors.items()}
     torch.save({"epoch": 3, "state_dict": renamed}, path)
@@ -132,7 +132,7 @@ def write_layers_safetensors(tensors: dict[str, Tensor], path: Path) -> Path:
         (write_layers_safetensors, False, "torchvision"),
     ],
 )
-def test_a_published_checkpoint_gives_its_own_features(
+def test_a_published_checkpoint_gives_the_expected_features(
     tmp_path, write, squeeze_excitation, weights_layout
 ):
     tensors = caffe_checkpoint(squeeze_excitation)
@@ -151,11 +151,11 @@ def test_a_published_checkpoint_gives_its_own_features(
     scale = expected.abs().max()
     assert (features - expected).abs().max() < 1e-4 * scale
     other = reference(tensors, pixels, weights_layout != "torchvision")
-    assert (other - expected).abs().max() > 1e-2 * scale  # the layout does matter
+    assert (other - expected).abs().max() > 1e-2 * scale  # the layouts differ
 
 
 @pytest.mark.parametrize(
-    ("name", "ours"),
+    ("name", "expected"),
     [
         ("conv1/7x7_s2.weight", "stem.0.weight"),
         ("conv1_7x7_s2_bn.running_var", "stem.1.running_var"),
@@ -168,8 +168,8 @@ def test_a_published_checkpoint_gives_its_own_features(
         ("classifier.weight", "classifier.weight"),
     ],
 )
-def test_names(name, ours):
-    assert resnet50_name(name) == ours
+def test_published_names_are_translated(name, expected):
+    assert resnet50_name(name) == expected
 
 
 def small() -> nn.Sequential:
@@ -191,7 +191,7 @@ def test_a_partial_load_reports_every_tensor(tmp_path):
     del tensors["1.weight"], tensors["1.num_batches_tracked"]
     tensors["2.weight"] = torch.zeros(5, 3)
     tensors["classifier"] = torch.zeros(1)
-    kept = model[2].weight.clone()
+    before = model[2].weight.clone()
     report = load_weights(model, write(tensors, tmp_path / "x.safetensors"), same, min_fraction=0.7)
     running = ["1.running_mean", "1.running_var"]
     assert report.matched == ["0.weight", "0.bias", "1.bias", *running, "2.bias"]
@@ -201,10 +201,10 @@ def test_a_partial_load_reports_every_tensor(tmp_path):
     assert report.matched_fraction == 6 / 8
     assert report.n_tensors == 8
     assert torch.equal(model[0].weight, source[0].weight)
-    assert torch.equal(model[2].weight, kept)
+    assert torch.equal(model[2].weight, before)
 
 
-def test_a_poor_match_is_refused_and_changes_nothing(tmp_path):
+def test_a_poor_match_is_refused_without_changing_the_model(tmp_path):
     model = ResNet50(False, "vggface2_bgr")
     before = model.stem[0].weight.clone()
     tensors = {"conv1/7x7_s2.weight": torch.zeros(64, 3, 7, 7)}
@@ -218,7 +218,7 @@ def test_a_poor_match_is_refused_and_changes_nothing(tmp_path):
     assert torch.equal(model.stem[0].weight, before)
 
 
-def test_prefixes_are_stripped_only_where_the_model_has_none(tmp_path):
+def test_prefixes_are_removed_only_if_the_model_does_not_have_them(tmp_path):
     model = nn.ModuleDict({"backbone": nn.Linear(4, 3)})
     weight, bias = torch.ones(3, 4), torch.ones(3)
     for prefix in ("", "module.", "module.model."):
@@ -237,7 +237,7 @@ def test_two_tensors_of_one_name_are_refused(tmp_path):
     assert (info.value.file, info.value.value) == (tmp_path / "x.safetensors", "0.bias")
 
 
-def test_half_precision_is_taken_over_in_the_precision_of_the_model(tmp_path):
+def test_weights_in_half_precision_are_converted_to_the_type_of_the_model(tmp_path):
     source, model = small(), small()
     tensors = {name: value.half() for name, value in source.state_dict().items()}
     load_weights(model, write(tensors, tmp_path / "x.safetensors"), same)
@@ -246,7 +246,7 @@ def test_half_precision_is_taken_over_in_the_precision_of_the_model(tmp_path):
 
 
 class Malicious:
-    """Would write a file when it is unpickled."""
+    """Write a file when unpickled."""
 
     def __init__(self, marker: Path):
         self.marker = marker
@@ -272,13 +272,13 @@ def test_code_in_a_file_does_not_run(tmp_path, kind):
     assert info.value.file == path
     assert not marker.exists()
     if path.suffix != ".npz":
-        # the file is dangerous indeed: a loader that trusts it runs the code
+        # without weights_only, the code does run
         with suppress(RuntimeError):
             torch.load(path, weights_only=False)
         assert marker.exists()
 
 
-def test_files_that_cannot_be_weights_are_named(tmp_path):
+def test_files_without_weights_are_named(tmp_path):
     (tmp_path / "senet50_ft_weight.pkl").write_bytes(b"x")
     (tmp_path / "broken.safetensors").write_bytes(b"no header")
     torch.save(torch.zeros(3), tmp_path / "one.pt")
@@ -292,7 +292,7 @@ def test_files_that_cannot_be_weights_are_named(tmp_path):
     assert info.value.file == tmp_path / "none.pt"
 
 
-def test_another_run_gives_what_fits(tmp_path):
+def test_matching_tensors_of_another_run_are_loaded(tmp_path):
     source = small()
     model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 24))
     write(source.state_dict(), tmp_path / "model.safetensors")
@@ -306,7 +306,7 @@ def test_another_run_gives_what_fits(tmp_path):
     torch.testing.assert_close(model.eval()[:2](x), source.eval()[:2](x))
 
 
-def test_a_run_of_which_nothing_fits_is_refused(tmp_path):
+def test_a_run_without_matching_tensors_is_refused(tmp_path):
     for tensors in (None, {"other": torch.zeros(1)}):
         if tensors is not None:
             write(tensors, tmp_path / "model.safetensors")

@@ -1,4 +1,4 @@
-"""Reading of runs and of tables of predictions."""
+"""Runs and tables of predictions are read."""
 
 import pandas as pd
 import pytest
@@ -35,7 +35,7 @@ def test_a_cross_validation_has_the_models_of_its_folds(corpus, tmp_path):
     assert contents.history["fold"].tolist() == [0, 1]
 
 
-def test_a_table_of_predictions_comes_alone(corpus, tmp_path):
+def test_a_table_of_predictions_without_a_run(corpus, tmp_path):
     path = train_tiny(corpus, tmp_path / "run", *AUDIO)
     table = pd.read_parquet(path / "predictions.parquet")
     table.to_csv(tmp_path / "mine.csv", index=False)

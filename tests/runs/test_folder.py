@@ -9,7 +9,7 @@ from depmm.config import ConfigError, load_config, load_experiment
 from depmm.runs.folder import RunError, RunFolder, find_model_folders, list_model_folders
 
 
-def test_a_new_run_keeps_config_environment_and_verdict_of_the_audit(corpus, tmp_path):
+def test_a_new_run_contains_config_environment_and_state_of_the_audit(corpus, tmp_path):
     run = RunFolder(tmp_path / "run")
     config = load_config(corpus.config)
     run.open(config)
@@ -31,7 +31,7 @@ def test_a_run_of_another_config_is_refused(corpus, tmp_path):
     assert run.config.read_bytes() == before
 
 
-def test_a_setting_that_the_config_of_a_run_does_not_name_has_its_default(corpus, tmp_path):
+def test_a_setting_that_is_not_in_the_config_of_a_run_has_its_default(corpus, tmp_path):
     run = RunFolder(tmp_path)
     run.open(load_config(corpus.config))
     values = yaml.safe_load(run.config.read_text())

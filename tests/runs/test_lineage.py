@@ -13,11 +13,11 @@ from depmm.runs.lineage import check_initialization, find_training_subjects
 
 
 def make_run(path: Path, splits: dict[str, str], init_from: Path | None = None) -> Path:
-    """Write split and config of a run: subject -> split."""
+    """Write split (subject -> split) and config of a run."""
     path.mkdir()
     run = RunFolder(path)
-    start = "null" if init_from is None else init_from
-    run.config.write_text(f"unknown: 1\ntraining: {{init_from: {start}}}\n")
+    source = "null" if init_from is None else init_from
+    run.config.write_text(f"unknown: 1\ntraining: {{init_from: {source}}}\n")
     write_split(sessions(splits), run.split)
     return path
 
@@ -31,11 +31,11 @@ def first(tmp_path) -> Path:
     return make_run(tmp_path / "first", {"a": "train", "b": "validation", "c": "test"})
 
 
-def test_subjects_of_all_runs_of_the_lineage_are_found(tmp_path, first):
+def test_subjects_of_all_previous_runs_are_found(tmp_path, first):
     second = make_run(tmp_path / "second", {"d": "train", "e": "validation", "f": "test"}, first)
-    known = find_training_subjects(second).sort_values("subject")
-    assert known["subject"].tolist() == ["a", "b", "d", "e"]
-    assert known["split"].tolist() == ["train", "validation", "train", "validation"]
+    subjects = find_training_subjects(second).sort_values("subject")
+    assert subjects["subject"].tolist() == ["a", "b", "d", "e"]
+    assert subjects["split"].tolist() == ["train", "validation", "train", "validation"]
 
 
 def test_subjects_are_unknown_without_the_split_of_one_run(tmp_path, first):

@@ -9,14 +9,14 @@ from accelerate.state import AcceleratorState
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """The log of depmm, from level INFO on."""
+    """Capture the log of depmm at level INFO and above."""
     caplog.set_level(logging.INFO, logger="depmm")
     return caplog
 
 
 @pytest.fixture
 def new_accelerator_state() -> Iterator[None]:
-    """A new state of the accelerator for another precision: a process has one, and keeps it."""
+    """Reset the state of Accelerate, which keeps its precision for the lifetime of a process."""
     AcceleratorState._reset_state(reset_partial_state=True)
     yield
     AcceleratorState._reset_state(reset_partial_state=True)

@@ -1,4 +1,4 @@
-"""Checkpoints hold all of a training's state."""
+"""Checkpoints of a training."""
 
 import torch
 from torch import nn

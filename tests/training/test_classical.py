@@ -1,4 +1,4 @@
-"""Classical baselines: fitted on training subjects alone, with the files of a network."""
+"""Classical baselines: fitted on training subjects only, with the files of a network."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from noisy_recordings import replace_sound_by_noise
+from noisy_recordings import replace_audio_by_noise
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -38,7 +38,7 @@ NETWORK = [*AUDIO, "model.encoders.face=null", "model.fusion={kind: mean_pool, d
 
 
 def classical(classifier: str = "svm") -> list[str]:
-    """What turns the tiny experiment into a classical one."""
+    """Return overrides that replace the network of the tiny experiment by a classifier."""
     settings = f"classical={{classifier: {classifier}, n_mfcc: 8, n_mels: 16}}"
     return [*AUDIO, "model=null", "training=null", settings]
 
@@ -50,7 +50,7 @@ def run(corpus, path: Path, *overrides: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
-def test_every_classifier_predicts_every_session_twice_alike(corpus, tmp_path, log, classifier):
+def test_every_classifier_predicts_every_session_reproducibly(corpus, tmp_path, log, classifier):
     table = run(corpus, tmp_path / "one", *classical(classifier))
     assert log.messages == [
         f"{tmp_path / 'one'}: {classifier} fitted on 6 sessions of 6 subjects, "
@@ -60,7 +60,7 @@ def test_every_classifier_predicts_every_session_twice_alike(corpus, tmp_path, l
     assert table["y_prob"].between(0, 1).all()
     assert np.ptp(table["y_prob"]) > 0
     again = run(corpus, tmp_path / "two", *classical(classifier))
-    # as far as rounding lets them: the sound may lie at other addresses
+    # up to rounding, which depends on the alignment of the audio in memory
     pd.testing.assert_frame_equal(table, again, rtol=0, atol=1e-6)
 
 
@@ -74,13 +74,13 @@ def test_files_and_columns_are_those_of_a_network(corpus, tmp_path):
     files = {path.name for path in (tmp_path / "classical").rglob("*")}
     assert files == {"config.yaml", "environment.json", "split.csv", "predictions.parquet"}
     splits = [(tmp_path / kind / "split.csv").read_bytes() for kind in ("classical", "network")]
-    assert splits[0] == splits[1]  # so that comparisons are paired
+    assert splits[0] == splits[1]  # comparisons are paired
     content = read_run(tmp_path / "classical")
     assert (content.n_bootstrap, content.history) == (100, None)
     assert "scikit-learn" in content.environment
 
 
-def test_a_finished_run_is_kept_and_another_config_is_refused(corpus, tmp_path, log):
+def test_a_finished_run_is_not_changed_and_another_config_is_refused(corpus, tmp_path, log):
     run(corpus, tmp_path, *classical())
     log.clear()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
@@ -104,7 +104,8 @@ def test_predictions_have_the_covariates_of_a_session_but_not_its_target(corpus,
     # steps have no task, and every valence is in a session; the interviewer is unknown
     assert not {"task", "valence", "interviewer"} & set(table)
     gender = "target={column: gender, positive: [female], negative: [male]}"
-    folds = "split={kind: k_fold, folds: 2}"  # the official split has no man in validation
+    # the official split has no male validation subjects
+    folds = "split={kind: k_fold, folds: 2}"
     predicted = run(corpus, tmp_path / "gender", *classical(), gender, folds)
     assert {"gender", "age"} & set(predicted) == {"age"}
 
@@ -114,17 +115,19 @@ def test_only_training_subjects_are_fitted(corpus, tmp_path, monkeypatch, split)
     before = run(corpus, tmp_path / "before", *classical())
     sessions = corpus.manifest.sessions
     changed = set(sessions.loc[sessions["split"] == split, "subject"])
-    replace_sound_by_noise(monkeypatch, changed)
+    replace_audio_by_noise(monkeypatch, changed)
     after = run(corpus, tmp_path / "after", *classical())
-    same = (before["y_prob"] - after["y_prob"]).abs() < 1e-5  # noise moves them by more than 1e-3
+    unchanged = (
+        before["y_prob"] - after["y_prob"]
+    ).abs() < 1e-5  # noise changes predictions by more than 1e-3
     in_split = before["split"] == split
-    assert not same[in_split].any()
-    assert same[~in_split].any() == (split != "train")
-    assert same[~in_split].all() == (split != "train")
+    assert not unchanged[in_split].any()
+    assert unchanged[~in_split].any() == (split != "train")
+    assert unchanged[~in_split].all() == (split != "train")
 
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
-def test_labels_of_validation_and_test_subjects_change_nothing(corpus, tmp_path, classifier):
+def test_labels_of_validation_and_test_subjects_have_no_influence(corpus, tmp_path, classifier):
     manifest = read_manifest(corpus.folder)
     sessions = manifest.sessions
     for split in ("validation", "test"):
@@ -139,7 +142,7 @@ def test_labels_of_validation_and_test_subjects_change_nothing(corpus, tmp_path,
 
 
 class Steps(list):
-    """In place of a dataset: a list of sessions, each a list of steps."""
+    """Imitation of a dataset: a list of sessions, each a list of steps."""
 
     def __getitem__(self, key):
         epoch, index = key
@@ -148,57 +151,57 @@ class Steps(list):
 
 
 def test_features_by_hand():
-    def mfcc(sound, length):  # two n_mfcc, half of the samples each
-        return sound.view(1, 2, -1), length
+    def mfcc(waveform, length):  # two coefficients, each with half of the samples
+        return waveform.view(1, 2, -1), length
 
     sessions = Steps([[[1, 3, 5, 5], [], [0, 0, 1, 3]], [[2, 7]]])
     expected = [
-        [(2 + 0) / 2, (5 + 2) / 2, (1 + 0) / 2, (0 + 1) / 2],  # the step without sound is left out
+        [(2 + 0) / 2, (5 + 2) / 2, (1 + 0) / 2, (0 + 1) / 2],  # the step without audio is skipped
         [2, 7, 0, 0],
     ]
     np.testing.assert_allclose(compute_session_features(sessions, mfcc), expected)
 
 
-def test_features_of_real_steps_are_those_of_padded_ones(corpus):
+def test_features_do_not_depend_on_padding(corpus):
     config = load_experiment(corpus.config, classical())
     dataset, mfcc = load_experiment_data(config).dataset, MFCC(8, 16, 512, 160, "hann")
     features = compute_session_features(dataset, mfcc)
     assert features.shape == (12, 16)
     item = dataset[None, 3]
     longest = max(len(step) for step in item.audio)
-    sound = np.stack([np.pad(step, (0, longest + 999 - len(step))) for step in item.audio])
+    batch = np.stack([np.pad(step, (0, longest + 999 - len(step))) for step in item.audio])
     length = [len(step) for step in item.audio]
-    cepstrum, frames = mfcc(torch.from_numpy(sound), torch.tensor(length))
-    steps = [one[:, :n].double().numpy() for one, n in zip(cepstrum, frames, strict=True)]
+    coefficients, frames = mfcc(torch.from_numpy(batch), torch.tensor(length))
+    steps = [x[:, :n].double().numpy() for x, n in zip(coefficients, frames, strict=True)]
     pooled = [np.concatenate([step.mean(axis=1), step.std(axis=1)]) for step in steps]
     np.testing.assert_allclose(features[3], np.mean(pooled, axis=0), rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 def test_every_classifier_separates_new_sessions(classifier):
-    """With the scales of decibels, and as many features as sessions."""
+    """Features have the scales of decibels and are as many as sessions."""
     rng = np.random.default_rng(0)
     labels = np.tile([0, 1], 60)
     scale = np.geomspace(0.1, 100, 40)
     features = scale * (rng.standard_normal((120, 40)) + 0.7 * labels[:, None])
     settings = ClassifierConfig(classifier=classifier)
     fitted = build_classifier(settings, 0).fit(features[:60], labels[:60])
-    answer = predict_probability(fitted, features[60:])
-    assert np.ptp(answer) > 0.4
-    assert auroc(labels[60:], answer, unit_weights(60))[0] > 0.85
+    probability = predict_probability(fitted, features[60:])
+    assert np.ptp(probability) > 0.4
+    assert auroc(labels[60:], probability, unit_weights(60))[0] > 0.85
     # 0.5 is the decision threshold of the classifier
-    clear = np.abs(answer - 0.5) > 1e-6
+    clear = np.abs(probability - 0.5) > 1e-6
     assert clear.mean() > 0.9
-    np.testing.assert_array_equal((answer > 0.5)[clear], fitted.predict(features[60:])[clear])
+    np.testing.assert_array_equal((probability > 0.5)[clear], fitted.predict(features[60:])[clear])
 
 
-def test_the_svm_weighs_a_rare_class_equally():
+def test_the_svm_weights_both_classes_equally():
     features = np.array([*np.linspace(-2, 1, 18), 0.6, 0.9]).reshape(-1, 1)
     labels = [0] * 18 + [1] * 2
     balanced = build_classifier(ClassifierConfig(classifier="svm"), 0)
-    plain = make_pipeline(StandardScaler(), SVC())
-    answers = [one.fit(features, labels).predict([[0.75]])[0] for one in (balanced, plain)]
-    assert answers == [1, 0]
+    unbalanced = make_pipeline(StandardScaler(), SVC())
+    predicted = [svm.fit(features, labels).predict([[0.75]])[0] for svm in (balanced, unbalanced)]
+    assert predicted == [1, 0]
 
 
 def test_c_is_the_parameter_of_the_svm():
@@ -209,12 +212,12 @@ def test_c_is_the_parameter_of_the_svm():
 def test_the_svm_predicts_the_sigmoid_of_its_margin():
     fitted = build_classifier(ClassifierConfig(classifier="svm"), 0)
     fitted.fit([[-2.0], [-1.0], [1.0], [2.0]], [0, 0, 1, 1])
-    answer = predict_probability(fitted, np.array([[-1.5], [0.0], [1.5]]))
+    probability = predict_probability(fitted, np.array([[-1.5], [0.0], [1.5]]))
     margin = fitted.decision_function([[-1.5], [0.0], [1.5]])
-    np.testing.assert_allclose(np.log(answer / (1 - answer)), margin, atol=1e-12)
-    # the solver stops within 1e-3
-    assert answer[1] == pytest.approx(0.5, abs=2e-3)
-    assert answer[0] == pytest.approx(1 - answer[2], abs=2e-3)
+    np.testing.assert_allclose(np.log(probability / (1 - probability)), margin, atol=1e-12)
+    # the tolerance of the solver is 1e-3
+    assert probability[1] == pytest.approx(0.5, abs=2e-3)
+    assert probability[0] == pytest.approx(1 - probability[2], abs=2e-3)
 
 
 def test_more_coefficients_than_bands_are_refused(corpus, tmp_path):

@@ -20,36 +20,36 @@ CLASSICAL = [
 
 def test_every_subject_is_tested_once_per_seed_and_finished_folds_are_kept(corpus, tmp_path, log):
     overrides = [*AUDIO, "training.epochs=1", TWO_FOLDS, f"out={tmp_path}"]
-    whole = depmm.cross_validate(corpus.config, overrides, seeds=(0, 1))
-    assert whole == tmp_path / "tiny"
-    before = pd.read_parquet(whole / "predictions.parquet")
+    pooled = depmm.cross_validate(corpus.config, overrides, seeds=(0, 1))
+    assert pooled == tmp_path / "tiny"
+    before = pd.read_parquet(pooled / "predictions.parquet")
     test = before[before["split"] == "test"]
     assert test.groupby("seed")["session"].nunique().tolist() == [12, 12]
     assert not test.duplicated(["seed", "session"]).any()
     assert set(before["fold"]) == {0, 1}
-    history = pd.read_parquet(whole / "history.parquet")
+    history = pd.read_parquet(pooled / "history.parquet")
     assert history[["seed", "fold"]].to_numpy().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
 
-    shutil.rmtree(whole / "seed-0-fold-1")
-    kept = [whole / f"seed-{seed}-fold-0" / "model.safetensors" for seed in (0, 1)]
-    times = [path.stat().st_mtime_ns for path in kept]
+    shutil.rmtree(pooled / "seed-0-fold-1")
+    models = [pooled / f"seed-{seed}-fold-0" / "model.safetensors" for seed in (0, 1)]
+    times = [path.stat().st_mtime_ns for path in models]
     log.clear()
     depmm.cross_validate(corpus.config, overrides, seeds=(0, 1))
     assert sum(line.endswith("already finished") for line in log.messages) == 3
-    assert [path.stat().st_mtime_ns for path in kept] == times
-    again = pd.read_parquet(whole / "predictions.parquet")
+    assert [path.stat().st_mtime_ns for path in models] == times
+    again = pd.read_parquet(pooled / "predictions.parquet")
     pd.testing.assert_frame_equal(again, before, atol=1e-5)  # one fold was trained again
 
 
-@pytest.mark.parametrize("given", ["path", "config"])
-def test_a_classical_baseline_is_cross_validated(corpus, tmp_path, given):
+@pytest.mark.parametrize("kind", ["path", "config"])
+def test_a_classical_baseline_is_cross_validated(corpus, tmp_path, kind):
     overrides = [*CLASSICAL, TWO_FOLDS, f"out={tmp_path}"]
-    if given == "path":
-        whole = depmm.cross_validate(corpus.config, overrides)
+    if kind == "path":
+        run = depmm.cross_validate(corpus.config, overrides)
     else:
         config = load_experiment(corpus.config, overrides)
         assert isinstance(config, ClassicalConfig)
-        whole = depmm.cross_validate(config)
-    test = pd.read_parquet(whole / "predictions.parquet").query("split == 'test'")
+        run = depmm.cross_validate(config)
+    test = pd.read_parquet(run / "predictions.parquet").query("split == 'test'")
     assert sorted(test["subject"]) == sorted(corpus.manifest.sessions["subject"])
-    assert not (whole / "history.parquet").exists()
+    assert not (run / "history.parquet").exists()

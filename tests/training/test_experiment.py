@@ -1,4 +1,4 @@
-"""One experiment: the public function, and the devices."""
+"""Experiments: the public function ``train``, and devices."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def test_overrides_of_an_object_are_checked(corpus):
     assert info.value.setting == "training.epoch"
 
 
-def test_a_classical_baseline_is_not_trained_alone(tmp_path):
+def test_train_refuses_a_classical_baseline(tmp_path):
     with pytest.raises(ConfigError) as info:
         depmm.train("classical_svm", [f"out={tmp_path}"])
     assert info.value.setting == "classical"

@@ -1,4 +1,4 @@
-"""Scales of features: mean and standard deviation of the finite values of training sessions."""
+"""Standardisation of features by the finite values of training sessions."""
 
 from types import SimpleNamespace
 
@@ -14,7 +14,7 @@ def test_scales_are_those_of_all_finite_values(monkeypatch):
     rng = np.random.default_rng(0)
     rows = rng.normal([3.0, -100.0, 0.0], [1.0, 20.0, 1e-3], (5, 2, 40, 3)).astype(np.float32)
     rows[rng.random(rows.shape) < 0.2] = np.nan
-    rows[..., 2] = 7.0  # a constant feature is not divided
+    rows[..., 2] = 7.0  # a constant feature is not scaled
     length = rng.integers(0, 41, (5, 2))
     encoder = FeatureCnn(features=3, channels=[4], embed_dim=4, dropout=0.0)
     model = SimpleNamespace(encoders={"audio": encoder, "face": torch.nn.Identity()})

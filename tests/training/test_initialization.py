@@ -17,13 +17,13 @@ def test_weights_that_depend_on_a_test_subject_are_refused(corpus, tmp_path, log
     first = train_run(corpus, tmp_path / "first", *ONE_EPOCH, "name=first")
     start = f"training.init_from={first.path}"
     split = pd.read_csv(first.split, dtype="str")
-    known = set(split.loc[split["split"] != "test", "subject"])
+    dependent = set(split.loc[split["split"] != "test", "subject"])
     with pytest.raises(RunError) as info:
         train_run(corpus, tmp_path / "second", *ONE_EPOCH, K_FOLD, start)
     assert (info.value.setting, info.value.file) == ("training.init_from", first.path)
-    assert {subject for _, subject in info.value.value} <= known
+    assert {subject for _, subject in info.value.value} <= dependent
     assert str(first.split) in info.value.remedy
-    # also through a run between them
+    # also if the weights are those of a run in between
     between = train_run(corpus, tmp_path / "between", *ONE_EPOCH, start, "name=between")
     split.assign(subject="other-" + split["subject"]).to_csv(between.split, index=False)
     with pytest.raises(RunError) as info:
@@ -43,7 +43,7 @@ def test_weights_that_depend_on_a_test_subject_are_refused(corpus, tmp_path, log
     assert [record.name for record in warnings] == ["depmm.runs.lineage"]
 
 
-def test_weights_of_another_run_are_loaded_where_they_fit(corpus, tmp_path, log):
+def test_matching_weights_of_another_run_are_loaded(corpus, tmp_path, log):
     first = train_run(corpus, tmp_path / "first", *ONE_EPOCH, "name=first")
     log.clear()
     second = train_run(
@@ -60,6 +60,5 @@ def test_weights_of_another_run_are_loaded_where_they_fit(corpus, tmp_path, log)
     report = json.loads(second.initialization_report.read_text())[0]
     assert name in report["matched"]
     assert all(name.startswith("fusion.output_layers.") for name in report["mismatched"])
-    assert report["mismatched"]
     assert report["mismatched"]
     assert not [record for record in log.records if record.levelname == "WARNING"]

@@ -1,4 +1,4 @@
-"""The search of a learning rate, on losses that are known."""
+"""Learning-rate search on known losses."""
 
 import numpy as np
 import pytest
@@ -12,19 +12,19 @@ from depmm.training.learning_rate_search import (
 
 def test_the_steepest_rate_by_hand():
     rates = np.geomspace(1e-6, 1, 61)
-    fall = 1 / (1 + np.exp(4 * (np.log10(rates) + 3)))  # a sigmoid around 1e-3
-    losses = np.where(rates > 0.1, 5.0, fall).tolist()
+    falling = 1 / (1 + np.exp(4 * (np.log10(rates) + 3)))  # a sigmoid around 1e-3
+    losses = np.where(rates > 0.1, 5.0, falling).tolist()
     assert np.log10(find_steepest_rate(rates, losses)) == pytest.approx(-3, abs=0.06)
 
 
 @pytest.mark.parametrize("losses", [[1.0, 2, 3, 4, 5, 6, 7, 8], []])
-def test_losses_that_do_not_fall_have_no_rate(losses):
+def test_losses_that_do_not_fall_are_an_error(losses):
     with pytest.raises(LearningRateError) as info:
         find_steepest_rate(np.geomspace(1e-6, 1e-5, len(losses)), losses)
     assert info.value.setting == "training.learning_rate"
 
 
-def test_search_on_a_parabola_finds_a_rate_that_descends():
+def test_search_on_a_parabola_finds_a_rate_with_falling_loss():
     # loss x^2 / 2: a step multiplies x by 1 - rate; it diverges at rates above 2
     x = [1.0]
 
@@ -38,7 +38,7 @@ def test_search_on_a_parabola_finds_a_rate_that_descends():
 
 
 def test_an_easy_first_batch_does_not_end_the_search():
-    # of a trained model: a batch is easy or hard at any rate
+    # as of a trained model, whose loss depends on the batch at any rate
     x, count = [1.0], [0]
 
     def take_step(rate: float) -> float:

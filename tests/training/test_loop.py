@@ -1,4 +1,4 @@
-"""The training loop: it trains, it resumes exactly, and processes or parts change nothing."""
+"""The training loop: training, resumption, several processes, phases and targets."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ RANDOM = [
 def assert_same_run(one: RunFolder, two: RunFolder) -> None:
     """Compare two runs up to rounding, except for the times.
 
-    Not bit by bit: NumPy allocates a batch at any address, which can decide which kernel runs.
+    The alignment of a batch in memory can change the kernels, so that runs are not bit-identical.
     Other random draws or a lost state of the optimizer change a loss by more than 1e-3.
     """
     pd.testing.assert_frame_equal(read_history(one), read_history(two), rtol=0, atol=1e-5)
@@ -45,7 +45,7 @@ def assert_same_run(one: RunFolder, two: RunFolder) -> None:
     pd.testing.assert_frame_equal(*tables, rtol=0, atol=1e-5)
 
 
-def test_a_run_learns_and_writes_all_files(corpus, tmp_path, log):
+def test_a_run_lowers_the_loss_and_writes_all_files(corpus, tmp_path, log):
     run = train_run(corpus, tmp_path / "run", *FIXED, "training.epochs=8")
     losses = read_history(run)["train_loss"]
     assert len(losses) == 8
@@ -56,8 +56,8 @@ def test_a_run_learns_and_writes_all_files(corpus, tmp_path, log):
 
     table = pd.read_parquet(run.predictions)
     sessions = corpus.manifest.sessions
-    for column, known in (("session", "session"), ("split", "split"), ("y_true", "label")):
-        assert table[column].tolist() == sessions[known].tolist()  # one row per session
+    for column, source in (("session", "session"), ("split", "split"), ("y_true", "label")):
+        assert table[column].tolist() == sessions[source].tolist()  # one row per session
     assert table["y_prob"].between(0, 1).all()
     assert table[["score", "score_pred"]].isna().all(axis=None)
 
@@ -76,13 +76,13 @@ def test_a_run_learns_and_writes_all_files(corpus, tmp_path, log):
         assert torch.equal(state[name], value)
 
 
-def test_a_finished_run_is_kept_and_another_config_is_refused(corpus, tmp_path, log):
+def test_a_finished_run_is_not_changed_and_another_config_is_refused(corpus, tmp_path, log):
     run = train_run(corpus, tmp_path, *AUDIO, "training.epochs=1")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     log.clear()
     train_run(corpus, tmp_path, *AUDIO, "training.epochs=1")
     assert log.messages == [f"{run.path}: already finished"]
-    # a setting that the config of an older run does not name has its default
+    # a setting that is not in the config of an older run has its default
     content = yaml.safe_load(run.config.read_text())
     del content["data"]["steps"]
     run.config.write_text(yaml.safe_dump(content))
@@ -107,7 +107,7 @@ def test_a_finished_run_is_kept_and_another_config_is_refused(corpus, tmp_path, 
         ["training.phases=[{epochs: 4, learning_rate: .01}, {epochs: 4, learning_rate: .01}]"],
     ],
 )
-def test_half_precision_learns_as_a_gpu_would_compute_it(corpus, tmp_path, changes):
+def test_training_in_the_half_precision_of_a_gpu_lowers_the_loss(corpus, tmp_path, changes):
     with CudaAutocast():
         run = train_run(
             corpus, tmp_path / "run", *changes, "training.mixed_precision=bf16", "training.epochs=8"
@@ -120,7 +120,7 @@ def test_half_precision_learns_as_a_gpu_would_compute_it(corpus, tmp_path, chang
     model = DepressionModel.from_pretrained(run.path)
     data = load_experiment_data(load_config(run.config))
     again = predict_sessions(model, data.dataset, list(range(len(written))), 4)
-    # up to rounding at other addresses; half precision would differ by about 1e-3
+    # up to rounding; half precision would differ by about 1e-3
     np.testing.assert_allclose(again["prediction"], written, rtol=0, atol=1e-5)
 
 
@@ -138,7 +138,7 @@ LONG = [*RANDOM, "training.epochs=3", "training.gradient_accumulation_steps=2"]
 
 @pytest.fixture(scope="module")
 def uninterrupted(corpus, tmp_path_factory) -> RunFolder:
-    """A run that was not interrupted."""
+    """Train a run without interruption."""
     return train_run(corpus, tmp_path_factory.mktemp("uninterrupted"), *LONG)
 
 
@@ -163,7 +163,7 @@ def interrupt(patch: pytest.MonkeyPatch, name: str, count: int) -> None:
         pytest.param("save_and_predict", 1, 3, id="before the predictions"),
     ],
 )
-def test_an_interrupted_run_ends_as_one_that_was_not(
+def test_an_interrupted_run_equals_a_run_without_interruption(
     corpus, uninterrupted, tmp_path, monkeypatch, log, name, count, epoch
 ):
     with monkeypatch.context() as patch:
@@ -177,7 +177,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(
     assert not run.checkpoints.exists()
 
 
-def test_gradients_of_the_parts_of_a_batch_add_up(corpus, tmp_path):
+def test_gradient_accumulation_does_not_change_the_weights(corpus, tmp_path):
     slow = [*FIXED, "training.epochs=1", "training.learning_rate=2.0e-4"]
     one, two = (
         read_weights(
@@ -192,9 +192,9 @@ def test_gradients_of_the_parts_of_a_batch_add_up(corpus, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one(corpus, tmp_path):
+def test_two_processes_give_the_same_run_as_one(corpus, tmp_path):
     settings = [*AUDIO, "training.epochs=2", "training.batch_size=5"]  # the last batch has one
-    alone = train_run(corpus, tmp_path / "alone", *settings)
+    one = train_run(corpus, tmp_path / "one", *settings)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     done = subprocess.run(
         [
@@ -208,13 +208,13 @@ def test_two_processes_train_as_one(corpus, tmp_path):
     assert "2 processes on cpu" in done.stdout
     assert done.stdout.count("epoch   1/2") == 1  # only the main process logs
     two = RunFolder(tmp_path / "two")
-    a, b = (pd.read_parquet(run.predictions) for run in (alone, two))
+    a, b = (pd.read_parquet(run.predictions) for run in (one, two))
     assert not b.duplicated(["corpus", "subject", "session"]).any()
     pd.testing.assert_frame_equal(a, b, rtol=0, atol=1e-4)
-    pd.testing.assert_frame_equal(read_history(alone), read_history(two), rtol=0, atol=1e-4)
+    pd.testing.assert_frame_equal(read_history(one), read_history(two), rtol=0, atol=1e-4)
 
 
-def test_labels_of_test_subjects_change_nothing(corpus, tmp_path):
+def test_labels_of_test_subjects_have_no_influence(corpus, tmp_path):
     manifest = read_manifest(corpus.folder)
     test = manifest.sessions["split"] == "test"
     manifest.sessions.loc[test, "label"] = 1 - manifest.sessions.loc[test, "label"]
@@ -222,7 +222,7 @@ def test_labels_of_test_subjects_change_nothing(corpus, tmp_path):
     settings = [*AUDIO, "training.epochs=4", "training.patience=2", "training.monitor=auroc"]
     one = train_run(corpus, tmp_path / "one", *settings)
     two = train_run(corpus, tmp_path / "two", *settings, f"data.manifest={tmp_path / 'flipped'}")
-    # up to rounding: a label that counts changes all of these by more than 1e-3
+    # up to rounding; an influence would change all of these by more than 1e-3
     assert_same_weights(read_weights(one), read_weights(two), atol=1e-5)
     a, b = (pd.read_parquet(run.predictions) for run in (one, two))
     np.testing.assert_allclose(a["y_prob"], b["y_prob"], rtol=0, atol=1e-5)
@@ -233,9 +233,9 @@ def test_labels_of_test_subjects_change_nothing(corpus, tmp_path):
 
 
 def test_training_stops_without_improvement_and_keeps_the_best_epoch(corpus, tmp_path, log):
-    still = [*AUDIO, "training.learning_rate=1.0e-12", "training.monitor=auroc"]
+    constant = [*AUDIO, "training.learning_rate=1.0e-12", "training.monitor=auroc"]
     limits = ["training.epochs=9", "training.patience=2"]
-    run = train_run(corpus, tmp_path, *still, *limits)
+    run = train_run(corpus, tmp_path, *constant, *limits)
     assert len(read_history(run)) == 3
     assert "stopped: no improvement for 2 epochs" in log.messages
     assert log.messages[-1].endswith("best epoch 1, predictions written")
@@ -247,42 +247,43 @@ def test_phases_freeze_encoders_and_search_learning_rates(corpus, tmp_path, log)
         "{epochs: 1, learning_rate: find}]"
     )
     settings = [*AUDIO, phases, "training.epochs=3", "training.batch_size=6"]
-    whole = train_run(corpus, tmp_path / "whole", *settings)
+    run = train_run(corpus, tmp_path / "both-phases", *settings)
     assert sum("learning rate found" in line for line in log.messages) == 1
-    rates = read_history(whole)["learning_rate"].tolist()
+    rates = read_history(run)["learning_rate"].tolist()
     assert rates[0] <= 0.01
     assert len(rates) == 3
     # only the head is trained in the first phase
-    early = train_run(
+    first_phase = train_run(
         corpus,
-        tmp_path / "early",
+        tmp_path / "first-phase",
         *AUDIO,
         "training.epochs=2",
         "training.phases=[{epochs: 2, freeze_encoders: true, learning_rate: 0.01}]",
     )
     torch.manual_seed(0)
     new = build_model(load_config(corpus.config, AUDIO).model).state_dict()
-    changed = {name for name, value in read_weights(early).items() if not value.equal(new[name])}
+    weights = read_weights(first_phase)
+    changed = {name for name, value in weights.items() if not value.equal(new[name])}
     assert any(name.startswith("fusion.") for name in changed)
     encoders = {name for name in changed if name.startswith("encoders.")}
     assert all("running" in name or "num_batches" in name for name in encoders)
 
 
 @pytest.mark.slow
-def test_a_search_keeps_the_weights_and_is_resumed_exactly(corpus, tmp_path, monkeypatch):
+def test_a_training_with_learning_rate_searches_is_resumed_exactly(corpus, tmp_path, monkeypatch):
     phases = (
         "training.phases=[{epochs: 1, freeze_encoders: true, learning_rate: find}, "
         "{epochs: 2, learning_rate: find}]"
     )
     settings = [*AUDIO, phases, "training.epochs=3", "training.batch_size=6"]
-    whole = train_run(corpus, tmp_path / "whole", *settings)
+    expected = train_run(corpus, tmp_path / "uninterrupted", *settings)
     for stop_after in (1, 2):
         out = tmp_path / f"stopped-{stop_after}"
         with monkeypatch.context() as patch:
             interrupt(patch, "format_epoch", stop_after)
             with pytest.raises(KeyboardInterrupt):
                 train_run(corpus, out, *settings)
-        assert_same_run(train_run(corpus, out, *settings), whole)
+        assert_same_run(train_run(corpus, out, *settings), expected)
 
 
 @pytest.mark.parametrize("output", ["number", "classes", "ordinal"])

@@ -1,4 +1,4 @@
-"""Weights of sessions and the loss of a batch, by hand."""
+"""Weights of sessions and the loss of a batch by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Optimizers and schedules of the learning rate, by hand and as in PyTorch."""
+"""Optimizers and learning-rate schedules, by hand and against PyTorch."""
 
 import numpy as np
 import pytest
@@ -43,18 +43,18 @@ def test_warmup_then_cosine_by_hand():
     assert compute_schedule_factor(settings, 0, 0, 10, []) == 1
 
 
-def test_inverse_schedule_is_the_policy_inv_of_caffe():
+def test_inverse_schedule_equals_the_policy_inv_of_caffe():
     settings = TrainingConfig(schedule="inverse", inverse_gamma=1e-4, inverse_power=0.75)
     assert compute_schedule_factor(settings, 10_000, 0, 1, []) == pytest.approx(2**-0.75)
     assert compute_schedule_factor(settings, 0, 0, 1, []) == 1
     assert compute_schedule_factor(TrainingConfig(schedule="constant"), 7, 0, 1, []) == 1
 
 
-def test_plateau_schedule_is_that_of_pytorch():
+def test_plateau_schedule_equals_pytorch():
     losses = [3.0, 2.0, 2.1, 2.0, 2.2, 1.9, 2.0, 2.5, 1.95, 1.9, 1.8]
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=1.0)
-    # PyTorch allows `patience` epochs without gain and acts at the next one
+    # PyTorch reduces the rate one epoch later, after `patience` epochs without improvement
     reference = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer, factor=0.5, patience=2, threshold=0
     )
@@ -71,7 +71,7 @@ def test_plateau_schedule_is_that_of_pytorch():
     ("name", "kind"),
     [("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD), ("rmsprop", torch.optim.RMSprop)],
 )
-def test_optimizers_have_their_kind_and_weight_decay(name, kind):
+def test_kind_and_weight_decay_of_optimizers(name, kind):
     model = torch.nn.Linear(2, 2)
     optimizer = build_optimizer(model, TrainingConfig(optimizer=name, weight_decay=0.003))
     assert type(optimizer) is kind

@@ -1,4 +1,4 @@
-"""One phase of training: what is trained, and what its batches depend on."""
+"""One phase of training: frozen parameters, gradients and learning rate."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def make_trainer(corpus, *overrides: str) -> PhaseTrainer:
 
 
 @pytest.mark.parametrize("encoders", [True, False])
-def test_frozen_parameters_and_those_of_encoders_are_not_trained(corpus, encoders):
+def test_frozen_parameters_are_not_trained(corpus, encoders):
     model = build_model(load_config(corpus.config).model)
     names = [name for name, _ in model.named_parameters()]
     frozen = next(name for name in names if not name.startswith("encoders."))
@@ -29,7 +29,7 @@ def test_frozen_parameters_and_those_of_encoders_are_not_trained(corpus, encoder
     assert fixed == expected
 
 
-def test_gradients_are_those_of_the_epoch_and_the_weights_stay(corpus):
+def test_gradients_depend_on_the_epoch_and_do_not_change_the_weights(corpus):
     one, two = make_trainer(corpus), make_trainer(corpus)
     before = {name: value.clone() for name, value in one.unwrapped_model.state_dict().items()}
     losses = [next(trainer.iterate_gradients(3)) for trainer in (one, two)]

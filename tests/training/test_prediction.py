@@ -15,20 +15,20 @@ from depmm.training.prediction import predict_on_all_processes, validate
 
 @pytest.fixture
 def experiment(corpus):
-    """Config, data and a new model of the tiny experiment."""
+    """Return config, data and a new model of the tiny experiment."""
     folds = "split={kind: k_fold, folds: 2, validation: 0.5}"
     config = load_config(corpus.config, [*AUDIO, folds])
     torch.manual_seed(0)
     return config, load_experiment_data(config), build_model(config.model)
 
 
-def test_sessions_are_predicted_in_their_order(experiment):
+def test_predictions_are_sorted_by_session(experiment):
     config, data, model = experiment
     accelerator = build_accelerator(config)
     table = predict_on_all_processes(config, data, model, [7, 2, 5], accelerator)
-    whole = predict_on_all_processes(config, data, model, list(range(12)), accelerator)
+    all_sessions = predict_on_all_processes(config, data, model, list(range(12)), accelerator)
     assert table["index"].tolist() == [2, 5, 7]
-    expected = whole.set_index("index")["prediction"].loc[[2, 5, 7]]
+    expected = all_sessions.set_index("index")["prediction"].loc[[2, 5, 7]]
     assert table["prediction"].tolist() == pytest.approx(expected.tolist(), abs=1e-6)
 
 

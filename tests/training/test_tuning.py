@@ -1,4 +1,4 @@
-"""Nested tuning: inner folds choose the settings, without the subjects of the outer test fold."""
+"""Nested tuning: settings are chosen on inner folds without the test subjects."""
 
 import shutil
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from accelerate import Accelerator
-from noisy_recordings import replace_sound_by_noise
+from noisy_recordings import replace_audio_by_noise
 from safetensors.torch import load_file
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from trained_weights import assert_same_weights
@@ -49,7 +49,7 @@ KINDS = {"classical": [*SVM, GRID], "network": [*NETWORK, RATES]}
 
 @pytest.fixture(autouse=True)
 def _no_garbage_collection(monkeypatch):
-    """Accelerate collects twice per training, which takes longer here than the training."""
+    """Disable the garbage collection of Accelerate, which is slower than these trainings."""
     monkeypatch.setattr("accelerate.utils.memory.gc.collect", lambda: 0)
 
 
@@ -59,7 +59,7 @@ def load_fold(corpus, *overrides: str):
 
 @pytest.fixture(scope="module")
 def nested(corpus, tmp_path_factory) -> RunFolder:
-    """A tuned SVM, in the official split."""
+    """Cross-validate a tuned SVM on the official split."""
     out = tmp_path_factory.mktemp("nested")
     cross_validate(corpus.config, [*KINDS["classical"], f"out={out}"])
     return RunFolder(out / "tiny")
@@ -97,20 +97,20 @@ def test_the_best_candidate_by_hand(corpus):
     assert info.value.setting == "tuning.metric"
 
 
-def test_the_table_holds_metrics_and_choice_of_the_inner_folds(nested):
+def test_the_table_contains_metrics_of_the_inner_folds_and_the_choice(nested):
     run = RunFolder(nested.path / "seed-0-fold-0")
     table = pd.read_csv(run.tuning)
     config = load_experiment(nested.config)
     TUNING.check(table)
     assert len(table) == 2
-    for number, row in table.iterrows():
+    for candidate, row in table.iterrows():
         values = []
         for fold in range(2):
-            inner = RunFolder(run.path / "tuning" / f"candidate-{number}" / f"fold-{fold}")
+            inner = RunFolder(run.path / "tuning" / f"candidate-{candidate}" / f"fold-{fold}")
             inner_config = load_experiment(inner.config)
-            settings = config.tuning.candidates[number]
-            given = {f"classical.{key}": value for key, value in inner_config.classical}
-            assert given.items() >= settings.items()
+            settings = config.tuning.candidates[candidate]
+            used = {f"classical.{key}": value for key, value in inner_config.classical}
+            assert used.items() >= settings.items()
             held_out = pd.read_parquet(inner.predictions).query("split == 'test'")
             values.append(roc_auc_score(held_out["y_true"].astype(int), held_out["y_prob"]))
         assert [row["fold_0"], row["fold_1"]] == pytest.approx(values, abs=1e-12)
@@ -121,7 +121,7 @@ def test_the_table_holds_metrics_and_choice_of_the_inner_folds(nested):
     assert set(table["metric"]) == {"auroc"}
 
 
-def test_the_chosen_run_is_an_ordinary_run_of_its_settings(corpus, nested, tmp_path):
+def test_the_tuned_run_equals_a_run_with_the_chosen_settings(corpus, nested, tmp_path):
     run = RunFolder(nested.path / "seed-0-fold-0")
     row = pd.read_csv(run.tuning).query("chosen").iloc[0]
     config = load_experiment(run.config)
@@ -134,7 +134,7 @@ def test_the_chosen_run_is_an_ordinary_run_of_its_settings(corpus, nested, tmp_p
     pd.testing.assert_frame_equal(tables[0], tables[2], check_exact=True)  # copied
 
 
-def test_inner_folds_are_made_of_training_and_validation_subjects(corpus, nested):
+def test_inner_folds_consist_of_training_and_validation_subjects(corpus, nested):
     sessions = corpus.manifest.sessions
     known = sorted(sessions.loc[sessions["split"] != "test", "subject"])
     folder = nested.path / "seed-0-fold-0" / "tuning"
@@ -149,7 +149,7 @@ def test_inner_folds_are_made_of_training_and_validation_subjects(corpus, nested
     assert sorted(held_out) == known  # each once
 
 
-def test_inner_runs_are_measured_at_the_threshold_of_their_validation(nested):
+def test_inner_runs_are_measured_with_the_threshold_of_their_validation_subjects(nested):
     run = RunFolder(nested.path / "seed-0-fold-0" / "tuning" / "candidate-0" / "fold-0")
     rows = prepare_predictions(pd.read_parquet(run.predictions))[0].query("split == 'test'")
     decided = rows["y_prob"] >= rows["threshold"].iloc[0]
@@ -176,7 +176,9 @@ def test_too_few_subjects_for_the_inner_folds(corpus, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_interrupted_tuning_resumes_at_the_inner_run(corpus, nested, tmp_path, monkeypatch):
+def test_an_interrupted_tuning_is_resumed_at_the_interrupted_inner_run(
+    corpus, nested, tmp_path, monkeypatch
+):
     train_classical = experiment.train_classical
     trained: list[Path] = []
 
@@ -201,10 +203,9 @@ def test_an_interrupted_tuning_resumes_at_the_inner_run(corpus, nested, tmp_path
     assert trained[0] == before[-1]
     assert len(before[:-1] + trained) == 2 * 2 + 1
     assert len(set(before[:-1] + trained)) == 2 * 2 + 1
-    whole = nested.path
     for name, read in (("tuning.csv", pd.read_csv), ("predictions.parquet", pd.read_parquet)):
         pd.testing.assert_frame_equal(
-            read(tmp_path / "tiny" / name), read(whole / name), rtol=0, atol=1e-6
+            read(tmp_path / "tiny" / name), read(nested.path / name), rtol=0, atol=1e-6
         )
     trained.clear()
     cross_validate(corpus.config, settings)
@@ -212,13 +213,13 @@ def test_an_interrupted_tuning_resumes_at_the_inner_run(corpus, nested, tmp_path
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_test_subjects_change_neither_the_choice_nor_the_model(
+def test_test_subjects_influence_neither_the_choice_nor_the_model(
     corpus, nested, tmp_path, monkeypatch, log, kind
 ):
-    """Their labels are flipped and recordings deleted during the tuning, and noise afterwards."""
+    """Flip their labels, delete their recordings during the tuning, and use noise afterwards."""
     manifest = read_manifest(corpus.folder)
     rows = manifest.sessions["split"] == "test"
-    tested = set(manifest.sessions.loc[rows, "subject"])
+    test_subjects = set(manifest.sessions.loc[rows, "subject"])
     manifest.sessions.loc[rows, "label"] = 1 - manifest.sessions.loc[rows, "label"]
     write_manifest(manifest, tmp_path / "flipped")
     store = tmp_path / "store"
@@ -236,45 +237,48 @@ def test_test_subjects_change_neither_the_choice_nor_the_model(
     chosen = tune(config, run, Accelerator())
     messages = log.messages
     assert messages[0] == "tuning by auroc: 2 candidates in 2 inner folds"
-    assert len(messages) == 1 + 2 + 1  # inner runs log no progress
-    whole = RunFolder(tmp_path / "whole")
-    write_manifest(drop_test_subjects(load_fold(corpus, *KINDS[kind])), whole.path)
+    assert len(messages) == 1 + 2 + 1  # the progress of inner runs is not logged
+    expected = RunFolder(tmp_path / "expected")
+    write_manifest(drop_test_subjects(load_fold(corpus, *KINDS[kind])), expected.path)
     for name in ("sessions.parquet", "steps.parquet"):
         path = run.path / "tuning" / "manifest" / name
-        assert path.read_bytes() == (whole.path / name).read_bytes()
+        assert path.read_bytes() == (expected.path / name).read_bytes()
 
     for path, content in deleted.items():
         path.write_bytes(content)
     with monkeypatch.context() as patch:
-        replace_sound_by_noise(patch, tested)
+        replace_audio_by_noise(patch, test_subjects)
         run_experiment(chosen, run, Accelerator())
     if kind == "classical":
-        whole = RunFolder(nested.path / "seed-0-fold-0")
-        choices = [pd.read_csv(one.tuning) for one in (run, whole)]
+        expected = RunFolder(nested.path / "seed-0-fold-0")
+        choices = [pd.read_csv(folder.tuning) for folder in (run, expected)]
         pd.testing.assert_frame_equal(*choices, rtol=0, atol=1e-6)
     else:
         settings = messages[-1].removeprefix("chosen: ")
-        run_experiment(load_fold(corpus, *NETWORK, settings), whole, Accelerator())
-        weights = [load_file(one.path / "model.safetensors") for one in (run, whole)]
+        run_experiment(load_fold(corpus, *NETWORK, settings), expected, Accelerator())
+        weights = [load_file(folder.path / "model.safetensors") for folder in (run, expected)]
         assert_same_weights(*weights, atol=1e-5)
-        curves = [pd.read_parquet(one.history).drop(columns="seconds") for one in (run, whole)]
+        histories = (pd.read_parquet(folder.history) for folder in (run, expected))
+        curves = [history.drop(columns="seconds") for history in histories]
         pd.testing.assert_frame_equal(*curves, rtol=0, atol=1e-5)
-    tables = [prepare_predictions(pd.read_parquet(one.predictions))[0] for one in (run, whole)]
+    tables = [
+        prepare_predictions(pd.read_parquet(folder.predictions))[0] for folder in (run, expected)
+    ]
     thresholds = [table["threshold"] for table in tables]
     np.testing.assert_allclose(*thresholds, rtol=0, atol=1e-5)
-    same = (tables[0]["y_prob"] - tables[1]["y_prob"]).abs() < 1e-5  # noise: more than 1e-3
-    assert same.tolist() == (tables[0]["split"] != "test").tolist()  # other recordings
-    assert (tables[0]["y_true"] != tables[1]["y_true"]).tolist() == (~same).tolist()
+    unchanged = (tables[0]["y_prob"] - tables[1]["y_prob"]).abs() < 1e-5  # noise: above 1e-3
+    assert unchanged.tolist() == (tables[0]["split"] != "test").tolist()  # noise
+    assert (tables[0]["y_true"] != tables[1]["y_true"]).tolist() == (~unchanged).tolist()
 
 
 @pytest.fixture(scope="module")
 def six_subjects(corpus, tmp_path_factory) -> Path:
-    """The manifest of three subjects of each class."""
+    """Write the manifest of three subjects of each class."""
     sessions = corpus.manifest.sessions
-    few = sessions.groupby("label").head(3)["subject"]
+    subjects = sessions.groupby("label").head(3)["subject"]
     folder = tmp_path_factory.mktemp("six")
     tables = (corpus.manifest.sessions, corpus.manifest.steps)
-    write_manifest(Manifest(*(table[table["subject"].isin(few)] for table in tables)), folder)
+    write_manifest(Manifest(*(table[table["subject"].isin(subjects)] for table in tables)), folder)
     return folder
 
 
@@ -286,7 +290,9 @@ def test_leave_one_subject_out_tests_every_subject_once(corpus, six_subjects, tm
     overrides = [*settings, split, f"data.manifest={six_subjects}", f"out={tmp_path}"]
     cross_validate(corpus.config, overrides)
     table = pd.read_parquet(tmp_path / "tiny" / "predictions.parquet")
-    tested = table[table["split"] == "test"]
-    assert tested["fold"].tolist() == list(range(6))
-    assert sorted(tested["subject"]) == sorted(read_manifest(six_subjects).sessions["subject"])
-    assert table.groupby("fold")["subject"].nunique().eq(6).all()  # the others train or validate
+    test = table[table["split"] == "test"]
+    assert test["fold"].tolist() == list(range(6))
+    assert sorted(test["subject"]) == sorted(read_manifest(six_subjects).sessions["subject"])
+    assert (
+        table.groupby("fold")["subject"].nunique().eq(6).all()
+    )  # every fold predicts all subjects

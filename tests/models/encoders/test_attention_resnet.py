@@ -1,4 +1,4 @@
-"""Attention residual network: attention by hand, known sizes, padding without influence."""
+"""Attention residual network: attention by hand, known sizes, independence of padding."""
 
 import math
 
@@ -23,19 +23,17 @@ def sigmoid(x: float) -> float:
 
 # channels x frequency x time; the third column is padding
 MAPS = torch.tensor([[[[1.0, 2, 90], [3, 4, 90]], [[0, -2, -90], [2, 4, 90]]]])
-
-
 VALID = torch.tensor([[True, True, False]])
 
 
-def by_hand_channel() -> ChannelAttention:
+def make_channel_attention() -> ChannelAttention:
     channel = ChannelAttention(2, reduction=2)
     channel.shared[0].weight.data = torch.tensor([[0.1, 0.2]])
     channel.shared[2].weight.data = torch.tensor([[1.0], [-2.0]])
     return channel
 
 
-def by_hand_spatial() -> SpatialAttention:
+def make_spatial_attention() -> SpatialAttention:
     spatial = SpatialAttention()
     weight = torch.zeros(1, 2, 7, 7)
     weight[0, 0, 3, 3], weight[0, 1, 3, 3] = 1.0, 0.5  # average and maximum here
@@ -45,7 +43,7 @@ def by_hand_spatial() -> SpatialAttention:
 
 
 def test_channel_attention_by_hand():
-    out = by_hand_channel()(MAPS, VALID)[..., :2]
+    out = make_channel_attention()(MAPS, VALID)[..., :2]
     # averages 2.5 and 1, maxima 4 and 4: hidden 0.45 and 1.2, both through the same weights
     hidden = 0.1 * 2.5 + 0.2 * 1 + 0.1 * 4 + 0.2 * 4
     assert hidden == pytest.approx(1.65)
@@ -54,7 +52,7 @@ def test_channel_attention_by_hand():
 
 
 def test_spatial_attention_by_hand():
-    out = by_hand_spatial()(MAPS, VALID)[..., :2]
+    out = make_spatial_attention()(MAPS, VALID)[..., :2]
     # averages .5 0 / 2.5 4, maxima 1 2 / 3 4
     scores = [[0.5 + 0.5 + 0.0, 0.0 + 1.0], [2.5 + 1.5 + 0.4, 4.0 + 2.0]]
     gates = torch.tensor([[sigmoid(s) for s in row] for row in scores])
@@ -63,7 +61,7 @@ def test_spatial_attention_by_hand():
 
 def test_cbam_is_channel_then_spatial_attention():
     cbam = CBAM(2, reduction=2)
-    cbam.channel, cbam.spatial = by_hand_channel(), by_hand_spatial()
+    cbam.channel, cbam.spatial = make_channel_attention(), make_spatial_attention()
     out = cbam(MAPS, VALID)[..., :2]
     first, second = sigmoid(1.65), sigmoid(-3.3)
     # lowest row, last valid column: 4 in both channels
@@ -86,7 +84,7 @@ def test_batch_statistics_come_from_valid_frames_only():
 
 
 @torch.no_grad()
-def test_padding_changes_nothing_in_training():
+def test_padding_does_not_change_the_output_in_training():
     waveform, length = voices([9_000, 20_000, 13_000])
     outputs, statistics = [], []
     for extra in (0, 30_000):
@@ -97,13 +95,13 @@ def test_padding_changes_nothing_in_training():
     torch.testing.assert_close(statistics[0], statistics[1], rtol=1e-3, atol=1e-4)
 
 
-def plain_count(blocks: tuple[int, ...], bottleneck: bool) -> int:
-    """Weights of a ResNet without its last layer, one input channel (He et al., Table 1)."""
+def count_resnet_parameters(blocks: tuple[int, ...], bottleneck: bool) -> int:
+    """Count the weights of a one-channel ResNet without its last layer (He et al., Table 1)."""
     total, size = 49 * 64 + 2 * 64, 64
-    for stage, number in enumerate(blocks):
+    for stage, n_blocks in enumerate(blocks):
         width = 64 * 2**stage
         out = 4 * width if bottleneck else width
-        for block in range(number):
+        for block in range(n_blocks):
             if bottleneck:
                 total += size * width + 9 * width**2 + width * out + 2 * (2 * width + out)
             else:
@@ -130,14 +128,14 @@ def test_residual_networks_have_their_known_sizes(depth, blocks, width, with_las
         attentive = encoder_of("attention_resnet", depth=depth)
     assert plain.embed_dim == attentive.embed_dim == width
     count = sum(p.numel() for p in plain.parameters())
-    assert count == plain_count(blocks, depth >= 50)
+    assert count == count_resnet_parameters(blocks, depth >= 50)
     assert count == with_last - 1000 * (width + 1) - 2 * 64 * 49
-    # depth counts the convolutions on the way, and the last layer
-    on_the_way = [
+    # depth is the number of convolutions without those of shortcuts, plus the last layer
+    convolutions = [
         m for m in plain.modules() if isinstance(m, nn.Conv2d) and m.kernel_size != (1, 1)
     ]
     per_block = 1 if depth >= 50 else 2
-    assert len(on_the_way) == 1 + per_block * sum(blocks)
+    assert len(convolutions) == 1 + per_block * sum(blocks)
     modules = [m for m in attentive.modules() if isinstance(m, CBAM)]
     assert len(modules) == 5
     widths = [64, *(n * width // 512 for n in (64, 128, 256, 512))]

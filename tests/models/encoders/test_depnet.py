@@ -1,4 +1,4 @@
-"""DepNet and FrameMean: published sizes, frames beyond the length never count, freezing."""
+"""DepNet and FrameMean: published sizes, independence of padding, frozen backbones."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def count(module: nn.Module) -> int:
 
 
 def assert_same(actual: torch.Tensor, expected: torch.Tensor) -> None:
-    """Compare up to rounding: products of other sizes add in another order."""
+    """Compare up to rounding, because the order of summation depends on the size of the batch."""
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=2e-4)
 
 
@@ -46,7 +46,7 @@ def test_sizes_at_224_are_those_of_the_paper():
     shapes = {}
     hooks = [
         module.register_forward_hook(
-            lambda module, given, result, name=name: shapes.update({name: tuple(result.shape)})
+            lambda module, args, output, name=name: shapes.update({name: tuple(output.shape)})
         )
         for name, module in encoder.named_modules()
     ]
@@ -122,9 +122,9 @@ def test_too_few_frames_are_repeated_in_a_cycle(depnet):
 def test_order_of_frames_matters_to_aggregation_but_not_to_the_mean(depnet, frame_mean):
     crops, length = random_crops(1, 5), torch.tensor([5])
     with torch.no_grad():
-        ahead, back = depnet(crops, length), depnet(crops.flip(1), length)
+        forward, backward = depnet(crops, length), depnet(crops.flip(1), length)
         means = frame_mean(crops, length), frame_mean(crops.flip(1), length)
-    assert (ahead - back).abs().max() > 1e-3
+    assert (forward - backward).abs().max() > 1e-3
     assert_same(*means)
 
 
@@ -141,7 +141,7 @@ def test_single_image_is_the_middle_frame_and_the_mean_counts_each_frame_once(fr
     assert single.shape == (1, 2048) == (1, frame_mean.embed_dim)
 
 
-def test_parts_of_a_large_batch_give_the_same(frame_mean, monkeypatch):
+def test_a_batch_is_split_without_changing_the_output(frame_mean, monkeypatch):
     crops, length = random_crops(3, 2), torch.tensor([2, 1, 2])
     with torch.no_grad():
         whole = frame_mean(crops, length)
@@ -150,7 +150,7 @@ def test_parts_of_a_large_batch_give_the_same(frame_mean, monkeypatch):
 
 
 def one_step(encoder: nn.Module) -> dict[str, torch.Tensor]:
-    """Forward and backward in training mode; the state before it."""
+    """Run forward and backward in training mode and return the state before."""
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     encoder.train()
     encoder(random_crops(2, 2), torch.tensor([2, 1])).square().sum().backward()
@@ -182,17 +182,17 @@ def test_unfrozen_trains_parameters_and_batch_statistics():
     assert not any(module.training for module in encoder.eval().modules())
 
 
-def test_a_frozen_network_lets_gradients_reach_its_maps(depnet):
-    """So that an explanation from outside can ask which part of a face counted."""
-    kept = []
+def test_gradients_reach_the_maps_of_a_frozen_network(depnet):
+    """Grad-CAM needs the gradients of these maps."""
+    recorded = []
 
-    def follow(module, given, maps):
-        kept.append(maps.requires_grad_())
+    def record(module, args, maps):
+        recorded.append(maps.requires_grad_())
 
-    hook = depnet.backbone.resnet.register_forward_hook(follow)
+    hook = depnet.backbone.resnet.register_forward_hook(record)
     depnet(random_crops(1, 1), torch.tensor([1])).sum().backward()
     hook.remove()
-    assert kept[0].grad.abs().max() > 0
+    assert recorded[0].grad.abs().max() > 0
 
 
 def test_sizes_that_do_not_fit_are_refused(depnet):

@@ -35,7 +35,7 @@ def test_sizes_are_those_of_the_paper():
     assert [m.p for m in encoder.modules() if isinstance(m, nn.Dropout)] == [0.1] * 3
 
 
-def test_each_branch_is_a_model_of_its_own():
+def test_each_branch_can_be_used_alone():
     for name, kind in [("spectrogram", SpectrogramBranch), ("mfcc", MfccBranch)]:
         encoder = EmoAudioNet([name], 10, 6, 0.1, image_size=64)
         assert list(encoder.branches) == [name]
@@ -53,7 +53,7 @@ def test_each_branch_is_a_model_of_its_own():
 @torch.no_grad()
 def test_mfcc_windows_of_two_and_a_half_seconds():
     branch = MfccBranch(channels=2, dropout=0.1).eval()
-    # 2.5 s windows each 0.5 s: 4 s hold four, 2.99 s and 0.3 s one
+    # windows of 2.5 s every 0.5 s: four in 4 s, one in 2.99 s and in 0.3 s
     waveform, length = voices([64_000, 47_840, 4_800])
     series, window_mask = branch.mfcc_windows(waveform, length)
     assert window_mask.tolist() == [
@@ -67,7 +67,7 @@ def test_mfcc_windows_of_two_and_a_half_seconds():
     torch.testing.assert_close(series[1], cepstrum[0].mean(0) / 10)
     assert series[-1, :22].abs().min() > 0  # 1 + 4800 // 226 values, then silence
     assert series[-1, 22:].eq(0).all()
-    # a step's vector is the mean of its windows'
+    # the vector of a step is the mean over its windows
     each = torch.cat(
         [branch(waveform[:1, n * 8_000 :][:, :40_000], torch.tensor([40_000])) for n in range(4)]
     )
@@ -115,8 +115,8 @@ def test_image_spans_the_step():
     waveform[0, :8_000], waveform[0, 8_000:16_000] = low[:8_000], high[8_000:]
     image = branch.image(waveform, torch.tensor([16_000]))
     assert image.shape == (1, 3, 64, 64)
-    yellow = image[0, 0]  # red: only the loudest of viridis
-    # half the width each, at 1 and 6 of 8 kHz: bins 16 and 96 of 129, so rows 7.7 and 47.4 of 64
+    yellow = image[0, 0]  # red is high for the loudest colours of viridis only
+    # each fills half the width; 1 and 6 of 8 kHz are bins 16 and 96 of 129, rows 7.7 and 47.4 of 64
     assert yellow[:, 4:28].argmax(0).float().mean().item() == pytest.approx(7.7, abs=1)
     assert yellow[:, 36:60].argmax(0).float().mean().item() == pytest.approx(47.4, abs=1)
     assert image.min() >= 0

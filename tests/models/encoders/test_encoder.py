@@ -1,4 +1,4 @@
-"""What every encoder guarantees: a vector depends on the valid signal of its own step only."""
+"""Properties of all encoders: padding, other steps, gradients, saving, half precision."""
 
 import io
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def audio_encoder(name: str) -> Encoder:
 
 @pytest.mark.parametrize("name", AUDIO)
 @torch.no_grad()
-def test_padding_and_neighbours_change_nothing_in_evaluation(name):
+def test_padding_and_other_steps_do_not_change_the_output_in_evaluation(name):
     encoder = audio_encoder(name).eval()
     lengths = [7_777, 24_000, 1, 16_384, 4_001]
     waveform, length = voices(lengths, padded=24_000)
@@ -102,14 +102,14 @@ def test_saved_state_is_complete(name):
     file = io.BytesIO()
     torch.save(encoder.state_dict(), file)
     file.seek(0)
-    # as from_pretrained does: what the file does not hold would stay without values
+    # as in from_pretrained: tensors that the file does not contain would stay without values
     with torch.device("meta"):
         loaded = AUDIO[name]()
     loaded.load_state_dict(torch.load(file, weights_only=True), assign=True)
     assert not any(tensor.is_meta for tensor in [*loaded.parameters(), *loaded.buffers()])
     for a, b in zip(encoder.state_dict().values(), loaded.state_dict().values(), strict=True):
         assert torch.equal(a, b)
-    # at the addresses of a file other kernels may run
+    # memory from a file can have another alignment, so that other kernels are used
     torch.testing.assert_close(
         loaded.eval()(waveform, length), encoder.eval()(waveform, length), rtol=1e-5, atol=1e-5
     )
@@ -140,7 +140,7 @@ def test_all_frames_are_indexed_step_by_step():
         ("mfcc_cnn", "cepstrum"),
         ("attention_resnet", "cepstrum"),
         ("spectrogram_cnn", "frequency"),
-        ("emoaudionet", None),  # of its MFCC branch alone
+        ("emoaudionet", None),  # MFCC branch only
         ("se_resnet", "pixels"),
         ("depnet", "pixels"),
         ("frame_mean", "pixels"),
@@ -149,17 +149,17 @@ def test_all_frames_are_indexed_step_by_step():
         ("feature_cnn", None),
     ],
 )
-def test_encoders_describe_their_layer_for_grad_cam(kind, rows):
+def test_layer_and_rows_for_grad_cam(kind, rows):
     encoder = encoder_of(kind, **ENCODERS[kind])
-    described = encoder.grad_cam_layer()
-    assert (described and described.rows) == rows
-    if described is not None:
-        assert described.layer in set(encoder.modules())
-        assert (described.front_end is None) == (rows == "pixels")
+    grad_cam = encoder.grad_cam_layer()
+    assert (grad_cam and grad_cam.rows) == rows
+    if grad_cam is not None:
+        assert grad_cam.layer in set(encoder.modules())
+        assert (grad_cam.front_end is None) == (rows == "pixels")
 
 
 @pytest.mark.parametrize("kind", ["depnet", "frame_mean"])
-def test_forward_is_the_projection_of_what_is_precomputed(kind):
+def test_forward_equals_projection_of_precomputed_vectors(kind):
     encoder = encoder_of(kind, **ENCODERS[kind]).eval()
     assert isinstance(encoder, PrecomputableEncoder)
     x, lengths = random_crops(2, 2, size=32), torch.tensor([2, 1])

@@ -1,4 +1,4 @@
-"""Feature-CNN: invalid values, padding and neighbours have no influence."""
+"""Feature-CNN: independence of padding and other steps, and invalid values."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from depmm.models.encoders.feature_cnn import FeatureCnn
 from depmm.models.errors import ModelError
 
 
-def test_invalid_values_padding_and_neighbours_change_nothing():
+def test_padding_other_steps_and_invalid_values():
     torch.manual_seed(0)
     encoder = FeatureCnn(3, [8], 8, 0.0).eval()
     encoder.set_scale(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 0.0, 2.0]))
@@ -19,12 +19,12 @@ def test_invalid_values_padding_and_neighbours_change_nothing():
     padded[1] = 5.0
     together = encoder(padded, torch.tensor([9, 20]))
     torch.testing.assert_close(together[:1], alone, rtol=1e-5, atol=1e-5)
-    lost = rows.clone()
-    lost[0, 4, 1] = torch.nan
-    assert encoder(lost, torch.tensor([9])).isfinite().all()
-    assert (encoder(lost, torch.tensor([9])) - alone).abs().max() > 1e-3
-    nothing = torch.full((1, 4, 3), torch.nan)
-    assert encoder(nothing, torch.tensor([4])).isfinite().all()
+    one_invalid = rows.clone()
+    one_invalid[0, 4, 1] = torch.nan
+    assert encoder(one_invalid, torch.tensor([9])).isfinite().all()
+    assert (encoder(one_invalid, torch.tensor([9])) - alone).abs().max() > 1e-3
+    all_invalid = torch.full((1, 4, 3), torch.nan)
+    assert encoder(all_invalid, torch.tensor([4])).isfinite().all()
 
 
 def test_rows_of_another_stream_are_refused():

@@ -1,4 +1,4 @@
-"""Front-ends: equal to librosa on real and synthetic speech, whatever padding and neighbours."""
+"""Front-ends equal librosa on real and synthetic speech, for any padding and batch."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large")  # libro
 
 
 def voice(seconds: float, pitch: float = 130.0, seed: int = 0) -> np.ndarray:
-    """Sum of gliding harmonics in bursts, with a little noise: speech-like levels and silence."""
+    """Synthesise gliding harmonics in bursts with noise, which have levels like speech."""
     rng = np.random.default_rng(seed)
     t = np.arange(round(seconds * RATE)) / RATE
     phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.2 * np.sin(3 * t))) / RATE
@@ -38,9 +38,9 @@ def transform(front: torch.nn.Module, signal: np.ndarray) -> np.ndarray:
 
 
 def assert_same_decibels(ours: np.ndarray, expected: np.ndarray) -> None:
-    """Equal to what float32 keeps of a Fourier transform: a share of its largest amplitude.
+    """Compare amplitudes relative to the largest one, with the precision of a float32 transform.
 
-    3e-7 of that is .03 dB at the limit 80 dB below it, and negligible at the top.
+    A difference of 3e-7 is .03 dB at the limit of 80 dB below the peak, and negligible at the peak.
     """
     ours, expected = (10 ** (np.asarray(x, dtype=float) / 20 - 4) for x in (ours, expected))
     np.testing.assert_allclose(ours, expected, rtol=3e-5, atol=3e-7)
@@ -70,7 +70,7 @@ def test_mfcc_equals_librosa_on_real_speech(size, real_data):
     for signal in recordings(real_data):
         ours = transform(MFCC(*size, window="hann"), signal)
         expected = librosa_mfcc(signal, size, "hann")
-        assert np.abs(expected).max() > 100  # so that the bound says something
+        assert np.abs(expected).max() > 100  # the tolerance is small in comparison
         np.testing.assert_allclose(ours, expected, rtol=0, atol=5e-3)
 
 
@@ -88,7 +88,7 @@ def librosa_spectrogram(signal: np.ndarray, n_fft: int, hop_length: int, window:
     magnitude = np.abs(
         librosa.stft(signal, n_fft=n_fft, hop_length=hop_length, window=window, pad_mode="constant")
     )
-    # without the frame that lies on the very end, which librosa has when the hop divides the length
+    # librosa returns one more frame, centred on the end, if the hop divides the length
     magnitude = magnitude[:, : -(-len(signal) // hop_length)]
     return librosa.amplitude_to_db(magnitude, ref=np.max, top_db=80) + 80
 
@@ -128,7 +128,7 @@ def test_a_tone_is_in_its_row_and_silence_is_zero():
     assert spectrogram[0].argmax(0)[1:-1].eq(64).all()
     assert spectrogram[0].max().item() == pytest.approx(80, abs=1e-4)
     assert spectrogram[1].max() < 1e-4
-    # far below full scale the limit is the absolute one, not 80 dB below the noise
+    # far below full scale, the absolute limit applies instead of 80 dB below the peak
     faint, _ = front((1e-6 * tone)[None], torch.tensor([RATE]))
     assert faint.max() < 40
 
@@ -142,7 +142,7 @@ def test_four_seconds_are_513_by_125():
 @pytest.mark.parametrize(
     "front", [MFCC(20, 40, 512, 160, "hann"), SPECTROGRAM, Spectrogram(256, 128, "hann")]
 )
-def test_padding_and_neighbours_change_no_value(front):
+def test_padding_and_other_steps_do_not_change_values(front):
     short, loud = torch.from_numpy(voice(0.43)), 30 * torch.from_numpy(voice(1.1, 90.0))
     batch = torch.zeros(3, 20_000)
     batch[0, : len(short)], batch[1, : len(loud)] = short, loud
@@ -152,7 +152,8 @@ def test_padding_and_neighbours_change_no_value(front):
     for row, signal in enumerate([short, loud, batch[2, :1]]):
         alone, count = front(signal[None], torch.tensor([len(signal)]))
         assert count[0] == frames[row]
-        # other neighbours, other kernels: a little at the limit, where a leak changes many decibels
+        # the batch size can change the kernels, with small differences near the limit; a leak
+        # between steps would change values by many decibels
         torch.testing.assert_close(out[row, :, : count[0]], alone[0], rtol=0, atol=3e-2)
         assert out[row, :, count[0] :].eq(0).all()
     assert out.isfinite().all()

@@ -27,16 +27,16 @@ def test_face_map_by_hand():
 
 def test_voice_vector_is_the_level_of_equal_parts():
     rng = np.random.default_rng(0)
-    sound = rng.uniform(-0.5, 0.5, 1003)
+    waveform = rng.uniform(-0.5, 0.5, 1003)
     padded = torch.zeros(2, 1500)
-    padded[0, :1003] = torch.tensor(sound)
+    padded[0, :1003] = torch.tensor(waveform)
     padded[1, :6] = torch.tensor([0.1, -0.1, 0.1, 0.0, 0.0, 0.0])
     padded[:, 1003:] = 9.0  # padding that must not count
     padded[1, 6:] = 9.0
     out = VoiceVector(10)(padded, torch.tensor([1003, 6]))
-    parts = [sound[k * 1003 // 10 : (k + 1) * 1003 // 10] for k in range(10)]
+    parts = [waveform[k * 1003 // 10 : (k + 1) * 1003 // 10] for k in range(10)]
     expected = [np.log10(np.sqrt(np.mean(part**2))) + 2.5 for part in parts]
     np.testing.assert_allclose(out[0], expected, atol=1e-5)
-    # ten points of six samples: each shows one of them
+    # with ten points for six samples, each point is one sample
     np.testing.assert_allclose(out[1, :5], -1 + 2.5, atol=1e-5)
     np.testing.assert_allclose(out[1, 5:], -5 + 2.5, atol=1e-5)

@@ -18,7 +18,7 @@ def count(module: nn.Module) -> int:
 
 
 def resnet50_parameters(squeeze_excitation: bool) -> int:
-    """Convolutions without bias, two numbers per normalised channel, SE with biases."""
+    """Count convolutions without bias, two values per normalised channel, SE with biases."""
     total, size = 7 * 7 * 3 * 64 + 2 * 64, 64
     for blocks, width in zip((3, 4, 6, 3), (64, 128, 256, 512), strict=True):
         for block in range(blocks):
@@ -42,7 +42,7 @@ def test_parameters_are_those_published():
     assert round((23_508_032 + 2049 * 1000) / 1e6, 2) == 25.56
 
 
-def test_frames_are_chosen_by_the_number_of_valid_ones_only():
+def test_the_choice_of_frames_depends_on_the_number_of_valid_frames():
     chosen = choose_frames(torch.tensor([1, 3, 5, 6, 10, 100]), 5).tolist()
     assert chosen == [
         [0, 0, 0, 0, 0],
@@ -76,7 +76,7 @@ def test_pixels_by_hand(weights_layout, expected):
     pixels = PixelNormalisation(weights_layout)
     red_green_blue = torch.tensor([10, 20, 30], dtype=torch.uint8).view(1, 3, 1, 1)
     np.testing.assert_allclose(pixels(red_green_blue).flatten(), expected, rtol=1e-5)
-    # built on the meta device, buffers come back only if they are saved
+    # from_pretrained builds on the meta device and restores saved buffers only
     assert set(pixels.state_dict()) == {"mean", "std"}
 
 

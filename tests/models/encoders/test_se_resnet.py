@@ -1,4 +1,4 @@
-"""SE-ResNet: squeeze-and-excitation by hand, frames beyond the length never count."""
+"""SE-ResNet: squeeze-and-excitation by hand, independence of padding, gradients."""
 
 import numpy as np
 import torch

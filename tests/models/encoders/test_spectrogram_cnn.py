@@ -36,8 +36,8 @@ def test_normalisation_is_over_valid_frames():
         assert cells.mean().item() == pytest.approx(0, abs=1e-4)
         assert cells.std().item() == pytest.approx(1, abs=1e-3)
     assert image[1, ..., 16:].unique().numel() == 1
-    assert image[1, ..., 16:].max() <= valid.min()  # the floor
-    # louder is the same image
+    assert image[1, ..., 16:].max() <= valid.min()  # the lower limit
+    # the image does not depend on the level
     torch.testing.assert_close(encoder.image(3 * waveform, length), image, rtol=0, atol=5e-3)
     silence = encoder.image(torch.zeros(1, 8000), torch.tensor([8000]))
     assert silence.abs().max() < 1e-3

@@ -1,4 +1,4 @@
-"""Pre-trained speech models: incomplete, damaged and foreign sources are refused."""
+"""Pre-trained speech models: incomplete, damaged and unsupported sources are refused."""
 
 import json
 import shutil
@@ -40,9 +40,9 @@ def test_a_source_is_described_and_read(tmp_path):
     assert torch.equal(weights[name], saved[name])
 
 
-def test_a_source_that_is_not_there_is_refused(tmp_path, monkeypatch):
+def test_a_source_that_does_not_exist_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    for missing in (str(tmp_path / "none"), "nobody/has-this-model"):
+    for missing in (str(tmp_path / "none"), "unknown/missing-model"):
         error = refusal(missing)
         assert (error.setting, error.value) == ("source", missing)
 

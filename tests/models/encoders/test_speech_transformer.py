@@ -1,4 +1,4 @@
-"""Speech transformers: what transformers computes, one step at a time, whatever the batch."""
+"""Speech transformers: equal to the transformers library for single steps, for any batch."""
 
 import json
 import shutil
@@ -45,15 +45,15 @@ def encoder_of(source: str, **settings) -> SpeechTransformer:
     return encoder.eval()
 
 
-def sounds(lengths: list[int] = LENGTHS) -> tuple[torch.Tensor, torch.Tensor]:
-    """Steps of differing loudness, with noise where the padding is."""
+def waveforms(lengths: list[int] = LENGTHS) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw steps of different levels, with noise instead of zeros in the padding."""
     generator = torch.Generator().manual_seed(0)
     waveform = torch.rand(len(lengths), max(lengths), generator=generator) - 0.45
     return waveform * torch.linspace(0.1, 1, len(lengths))[:, None], torch.tensor(lengths)
 
 
 def by_hand(source: str, waveform: torch.Tensor) -> list[torch.Tensor]:
-    """Mean of each hidden state over time: the library's feature extractor and model, one step."""
+    """Average each hidden state over time, with the feature extractor and model of transformers."""
     extractor = Wav2Vec2FeatureExtractor.from_pretrained(source)
     network = AutoModel.from_pretrained(source).eval()
     signal = extractor(waveform.numpy(), sampling_rate=16000, return_tensors="pt").input_values
@@ -65,10 +65,10 @@ def by_hand(source: str, waveform: torch.Tensor) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize(("family", "norm", "normalize"), CASES)
-def test_a_step_is_what_transformers_computes_for_it_alone(family, norm, normalize, tmp_path):
+def test_each_step_equals_transformers_on_the_single_step(family, norm, normalize, tmp_path):
     source = write_source(tmp_path, family, norm, normalize)
     encoder = encoder_of(source)
-    waveform, length = sounds()
+    waveform, length = waveforms()
     together = encoder.precompute(waveform, length)
     assert together.shape == (len(length), encoder.precompute_dim) == (len(length), 4 * 16)
     for row, samples in enumerate(LENGTHS):
@@ -82,10 +82,10 @@ def test_a_step_is_what_transformers_computes_for_it_alone(family, norm, normali
 
 @pytest.mark.parametrize("norm", ["group", "layer"])
 @pytest.mark.parametrize("layer", [0, 1, 2, 3])
-def test_a_layer_is_the_hidden_state_of_that_number(layer, norm, tmp_path):
+def test_layer_selects_the_hidden_state(layer, norm, tmp_path):
     source = write_source(tmp_path, "wav2vec2", norm)
     encoder = encoder_of(source, layer=layer)
-    waveform, length = sounds([5000])
+    waveform, length = waveforms([5000])
     expected = by_hand(source, waveform[0])[layer]
     torch.testing.assert_close(encoder.precompute(waveform, length)[0], expected, rtol=0, atol=1e-4)
     assert encoder.precompute_dim == 16
@@ -95,11 +95,11 @@ def test_a_layer_is_the_hidden_state_of_that_number(layer, norm, tmp_path):
     )
 
 
-def test_mix_weighs_the_layers_by_a_softmax(source):
+def test_hidden_states_are_mixed_with_softmax_weights(source):
     encoder = encoder_of(source)
     with torch.no_grad():
         encoder.projection[0].logit.copy_(torch.tensor([0.0, 1.0, -1.0, 2.0]))
-    waveform, length = sounds([5000, 3000])
+    waveform, length = waveforms([5000, 3000])
     weights = np.exp([0, 1, -1, 2]) / np.exp([0, 1, -1, 2]).sum()
     states = by_hand(source, waveform[0])
     mixed = sum(float(w) * state for w, state in zip(weights, states, strict=True))
@@ -109,9 +109,9 @@ def test_mix_weighs_the_layers_by_a_softmax(source):
     torch.testing.assert_close(result[0], expected, rtol=0, atol=1e-4)
 
 
-def test_parts_and_order_of_a_batch_change_nothing(source, monkeypatch):
+def test_parts_and_order_of_a_batch_do_not_change_the_output(source, monkeypatch):
     encoder = encoder_of(source)
-    waveform, length = sounds()
+    waveform, length = waveforms()
     whole = encoder.precompute(waveform, length)
     monkeypatch.setattr(speech_transformer, "STEPS_AT_ONCE", 2)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
@@ -119,8 +119,8 @@ def test_parts_and_order_of_a_batch_change_nothing(source, monkeypatch):
     torch.testing.assert_close(parts, whole[order], rtol=0, atol=1e-4)
 
 
-def test_loudness_counts_only_without_normalisation(tmp_path):
-    waveform, length = sounds([8000])
+def test_the_level_matters_only_without_normalisation(tmp_path):
+    waveform, length = waveforms([8000])
     for normalize in (True, False):
         source = write_source(tmp_path / str(normalize), "wav2vec2", "layer", normalize)
         encoder = encoder_of(source)
@@ -137,13 +137,13 @@ def test_frames_and_receptive_field_of_the_published_models():
 
 @pytest.mark.parametrize("norm", ["group", "layer"])
 @pytest.mark.parametrize("frozen", [True, False])
-def test_gradient_reaches_the_network_only_when_it_is_fine_tuned(frozen, norm, tmp_path):
+def test_gradients_reach_the_network_only_if_it_is_fine_tuned(frozen, norm, tmp_path):
     encoder = encoder_of(write_source(tmp_path, "wavlm", norm), frozen=frozen)
     encoder.requires_grad_(True)  # as transformers' from_pretrained does
     encoder.train()
     assert encoder.training
     assert encoder.backbone.training != frozen
-    waveform, length = sounds([3000, 2000])
+    waveform, length = waveforms([3000, 2000])
     encoder(waveform, length).square().sum().backward()
     for name, parameter in encoder.named_parameters():
         if name.startswith("backbone."):
@@ -157,22 +157,22 @@ def test_gradient_reaches_the_network_only_when_it_is_fine_tuned(frozen, norm, t
         assert first.abs().max() > 0
 
 
-def test_frozen_network_draws_nothing_while_training(source):
+def test_a_frozen_network_is_deterministic_in_training(source):
     encoder = encoder_of(source).train()
-    waveform, length = sounds([20000, 30000])
+    waveform, length = waveforms([20000, 30000])
     assert torch.equal(encoder(waveform, length), encoder(waveform, length))
 
 
-def test_fine_tuned_network_leaves_out_no_layer_and_masks_no_frame(tmp_path):
+def test_a_fine_tuned_network_does_not_drop_layers_or_mask_frames(tmp_path):
     source = write_source(tmp_path)
     values = json.loads((tmp_path / "config.json").read_text())
     dropouts = {name: 0.0 for name in values if name.endswith("dropout")}
     values |= {**dropouts, "layerdrop": 0.9, "mask_time_prob": 0.9, "mask_time_length": 2}
     (tmp_path / "config.json").write_text(json.dumps(values))
     encoder = encoder_of(source, frozen=False)
-    waveform, length = sounds([20000, 30000])
-    still = encoder(waveform, length)
-    torch.testing.assert_close(encoder.train()(waveform, length), still, rtol=0, atol=1e-4)
+    waveform, length = waveforms([20000, 30000])
+    expected = encoder(waveform, length)
+    torch.testing.assert_close(encoder.train()(waveform, length), expected, rtol=0, atol=1e-4)
 
 
 def settings_of(source: str, **encoder) -> ModelConfig:
@@ -184,7 +184,7 @@ def settings_of(source: str, **encoder) -> ModelConfig:
 def test_a_saved_model_needs_no_source(family, norm, normalize, tmp_path):
     source = write_source(tmp_path / "source", family, norm, normalize)
     model = build_model(settings_of(source)).eval()
-    waveform, length = sounds([5000, 3000, 200, 4000])
+    waveform, length = waveforms([5000, 3000, 200, 4000])
     x = {"audio": waveform.view(2, 2, -1), "audio_length": length.view(2, 2)}
     expected = model(**x).logits
     model.save_pretrained(tmp_path / "run")
@@ -192,24 +192,24 @@ def test_a_saved_model_needs_no_source(family, norm, normalize, tmp_path):
     loaded = DepressionModel.from_pretrained(tmp_path / "run")
     saved = dict(model.named_parameters())
     assert all(torch.equal(value, saved[name]) for name, value in loaded.named_parameters())
-    # a file's tensors lie at other addresses, where other kernels may run
+    # memory from a file can have another alignment, so that other kernels are used
     torch.testing.assert_close(loaded(**x).logits, expected, rtol=0, atol=1e-5)
     frozen = [p for n, p in loaded.named_parameters() if "backbone" in n]
     assert not any(parameter.requires_grad for parameter in frozen)
 
 
-def test_build_model_takes_the_weights_of_its_source(source):
+def test_build_model_loads_the_weights_of_the_source(source):
     model = build_model(settings_of(source))
     loaded = model.encoders["audio"].backbone.state_dict()
     published = load_file(Path(source) / "model.safetensors")
     name = "encoder.layers.1.attention.k_proj.weight"
     assert torch.equal(loaded[name], published[name])
-    given = settings_of(source, architecture=describe_source(source))
-    again = build_model(given).encoders["audio"].backbone.state_dict()
+    described = settings_of(source, architecture=describe_source(source))
+    again = build_model(described).encoders["audio"].backbone.state_dict()
     assert all(torch.equal(loaded[name], again[name]) for name in loaded)
 
 
-def test_half_precision_sources_become_single(tmp_path):
+def test_half_precision_sources_are_converted_to_float32(tmp_path):
     source = write_source(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     halves = {name: value.half() for name, value in weights.items()}
@@ -227,7 +227,7 @@ def refusal(settings: ModelConfig) -> ModelError:
     return info.value
 
 
-def test_an_encoder_without_what_it_needs_is_refused(source):
+def test_an_incomplete_or_unsupported_architecture_is_refused(source):
     with pytest.raises(ModelError) as info:
         encoder_of(source, layer=4)
     assert (info.value.setting, info.value.value) == ("layer", 4)

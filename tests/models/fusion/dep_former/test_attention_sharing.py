@@ -1,4 +1,4 @@
-"""Attention sharing: the confidence mixes the own and the shared query selection."""
+"""Attention sharing: the confidence mixes the results of two query selections."""
 
 import torch
 
@@ -9,19 +9,19 @@ from depmm.models.fusion.dep_former.sparse_attention import (
 )
 
 
-def test_confidence_mixes_own_and_shared_index():
+def test_confidence_mixes_both_query_selections():
     torch.manual_seed(0)
     layer = AttentionSharing(16, n_heads=2, head_dim=8, sampling_factor=1).eval()
     x, mask = torch.randn(3, 12, 16), torch.ones(3, 12, dtype=torch.bool)
     shared = SharedIndex(torch.zeros(3, 2, 12, dtype=torch.bool), torch.randn(3, 16))
     shared.selected[..., 5] = True
-    own_only, selected = layer.attention(x, mask)
+    unshared, selected = layer.attention(x, mask)
     mixtures = []
     for bias in (30.0, -30.0, 0.0):
         torch.nn.init.zeros_(layer.confidence.weight)
         torch.nn.init.constant_(layer.confidence.bias, bias)
         mixtures.append(layer(x, mask, shared)[0])
-    torch.testing.assert_close(mixtures[0], own_only)
+    torch.testing.assert_close(mixtures[0], unshared)
     q, k, v = layer.attention.queries_keys_values(x)
     attended = attend_selected(q, k, v, shared.selected.float(), mask, 1)
     torch.testing.assert_close(

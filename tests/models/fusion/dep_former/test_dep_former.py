@@ -1,4 +1,4 @@
-"""DEP-Former: a session's prediction depends on that session only, at any length and padding."""
+"""DEP-Former: predictions do not depend on padding, batch or missing values; gradients."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def all_present(x: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("length", [1, 2, 7, 24, 72, 500])
-def test_any_length_alone_in_a_batch_and_at_any_padding_gives_the_same(length):
+def test_predictions_do_not_depend_on_batch_padding_and_position(length):
     model = fusion()
     x = features(1, length)
     masks = all_present(x)
@@ -49,7 +49,7 @@ def test_any_length_alone_in_a_batch_and_at_any_padding_gives_the_same(length):
     assert set(branches) == {"multimodal", "cross", "audio", "face"}
     torch.testing.assert_close(model(x, masks)[0], alone, rtol=0, atol=0)
 
-    # in a batch with longer and shorter sessions, padded with garbage
+    # in a batch with longer and shorter sessions, with arbitrary values and NaN as padding
     longest = length + 37
     others = features(4, longest, seed=1)
     lengths = [length, longest, 3, 1]
@@ -60,10 +60,10 @@ def test_any_length_alone_in_a_batch_and_at_any_padding_gives_the_same(length):
     batched, _ = model(others, masks)
     torch.testing.assert_close(batched[:1], alone, rtol=1e-4, atol=1e-5)
     # and at any position in the batch
-    turned, _ = model(
+    flipped, _ = model(
         {n: v.flip(0) for n, v in others.items()}, {n: m.flip(0) for n, m in masks.items()}
     )
-    torch.testing.assert_close(turned.flip(0), batched, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(flipped.flip(0), batched, rtol=1e-4, atol=1e-5)
 
 
 def test_other_sessions_do_not_change_a_prediction():
@@ -102,20 +102,20 @@ def test_trains_in_the_half_precision_of_a_gpu(length, some_missing):
     if some_missing:
         masks["audio"][0, 1:], masks["face"][1], masks["face"][2, 1] = False, False, False
     model = fusion(dropout=0.0, fusion_weights="fixed").train()
-    torch.manual_seed(1)  # of the sample of keys
+    torch.manual_seed(1)  # seed of the sample of keys
     full, _ = model(x, masks)
     torch.manual_seed(1)
     with torch.autocast("cpu", dtype=torch.bfloat16), CudaAutocast():
         half, _ = model(x, masks)
     half.sum().backward()
-    assert half.dtype == torch.float32  # fused unrounded
+    assert half.dtype == torch.float32  # branches are added in float32
     assert (half - full).abs().max() < 0.05
     grads = [p.grad for p in model.parameters() if p.grad is not None]
     assert all(grad.dtype == torch.float32 and grad.isfinite().all() for grad in grads)
     assert len(grads) > 0.9 * len(list(model.parameters()))
 
 
-def test_missing_modality_of_a_session_is_as_if_it_was_never_there():
+def test_values_of_a_missing_modality_have_no_influence():
     model = fusion()
     x = features(3, 9)
     masks = all_present(x)
@@ -124,12 +124,12 @@ def test_missing_modality_of_a_session_is_as_if_it_was_never_there():
     x["face"][1] = float("nan")
     torch.testing.assert_close(model(x, masks)[0], fused, rtol=1e-5, atol=1e-6)
     assert fused.isfinite().all()
-    # the sessions that have both are unchanged
+    # the other sessions are unchanged
     both, _ = model({n: v[[0, 2]] for n, v in x.items()}, {n: m[[0, 2]] for n, m in masks.items()})
     torch.testing.assert_close(fused[[0, 2]], both, rtol=1e-4, atol=1e-5)
 
 
-def test_missing_modality_of_a_step_and_a_missing_step():
+def test_missing_steps_and_missing_modalities_of_steps():
     model = fusion().train()
     x = features(2, 10)
     masks = all_present(x)
@@ -141,11 +141,11 @@ def test_missing_modality_of_a_step_and_a_missing_step():
     fused.sum().backward()
     assert fused.isfinite().all()
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
-    # a missing step keeps its position: the session is not shortened by it
+    # a missing step keeps its position, in contrast to a session without this step
     model.eval()
     shorter = {n: torch.cat([v[:1, :7], v[:1, 8:]], 1) for n, v in x.items()}
-    kept = {n: torch.cat([m[:1, :7], m[:1, 8:]], 1) for n, m in masks.items()}
-    assert (model(x, masks)[0][0] - model(shorter, kept)[0][0]).abs().item() > 1e-6
+    shorter_masks = {n: torch.cat([m[:1, :7], m[:1, 8:]], 1) for n, m in masks.items()}
+    assert (model(x, masks)[0][0] - model(shorter, shorter_masks)[0][0]).abs().item() > 1e-6
 
 
 def test_tokens_of_fixed_steps_are_concatenated():
@@ -156,7 +156,7 @@ def test_tokens_of_fixed_steps_are_concatenated():
     tokens = model._encode(model.adapter(x), masks)
     expected = model.output_layers["face"](tokens["face"].x.flatten(1))
     torch.testing.assert_close(model(x, masks)[1]["face"], expected)
-    with torch.no_grad():  # equal weights of all positions are the mean
+    with torch.no_grad():  # equal weights of all positions give the mean
         mean = fusion()
         mean.load_state_dict(
             {n: v for n, v in model.state_dict().items() if "output_layers" not in n}, strict=False
@@ -168,20 +168,20 @@ def test_tokens_of_fixed_steps_are_concatenated():
     torch.testing.assert_close(model(x, masks)[0], mean(x, masks)[0])
 
 
-def test_a_missing_step_moves_no_position():
+def test_a_missing_step_does_not_shift_positions():
     model = fusion(fixed_steps=12)
     x = features(1, 12)
     masks = all_present(x)
-    seen: list[torch.Tensor] = []
-    for name in model.encoders:  # the last stack reads positions 9, 10 and 11, whatever is missing
+    lengths: list[torch.Tensor] = []
+    for name in model.encoders:  # the last stack always reads positions 9, 10 and 11
         model.encoders[name].stacks[2].register_forward_pre_hook(
-            lambda module, given: seen.append(given[0].lengths)
+            lambda module, args: lengths.append(args[0].lengths)
         )
     masks["audio"][0, 10:] = masks["face"][0, 10:] = False
     x["audio"][0, 10:] = float("nan")
     out, _ = model(x, masks)
     assert torch.isfinite(out).all()
-    assert [length.item() for length in seen] == [3, 3, 3]
+    assert [length.item() for length in lengths] == [3, 3, 3]
     x["audio"][0, 10:], x["face"][0, 10:] = 5.0, -5.0
     torch.testing.assert_close(model(x, masks)[0], out)
 
@@ -207,11 +207,10 @@ ENCODERS = {
 }
 
 
-def whole(modalities: tuple[str, ...] = ("audio", "face"), **changes) -> DepressionModel:
+def small_model() -> DepressionModel:
     torch.manual_seed(0)
-    encoders = {name: ENCODERS[name] for name in modalities}
-    settings = {**SMALL, "sampling_factor": 1, **changes}
-    return build_model(ModelConfig(encoders=encoders, fusion=settings, auxiliary_step_head=True))
+    settings = {**SMALL, "sampling_factor": 1}
+    return build_model(ModelConfig(encoders=ENCODERS, fusion=settings, auxiliary_step_head=True))
 
 
 def signals(batch: int, length: int) -> dict[str, torch.Tensor]:
@@ -224,8 +223,8 @@ def signals(batch: int, length: int) -> dict[str, torch.Tensor]:
     }
 
 
-def test_whole_model_padding_and_gradients():
-    model = whole().eval()
+def test_padding_and_gradients_of_the_model_with_encoders():
+    model = small_model().eval()
     x = signals(2, 6)
     alone = model(**{n: v[:1] for n, v in x.items()}).prediction
     padded = signals(2, 9)

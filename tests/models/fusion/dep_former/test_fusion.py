@@ -1,4 +1,4 @@
-"""Joining DEP-Former's encoders: cross-attention by hand, gates right on average."""
+"""Cross-attention by hand, and mean and deviation of the Bernoulli fusion."""
 
 from itertools import product
 
@@ -49,18 +49,18 @@ def test_mean_and_deviation_of_samples_are_those_of_all_gate_patterns():
     sampled = fusion.sample(z, present, 20_000, generator())
     assert sampled.shape == (20_000, 1, 1)
     patterns = list(product([0, 1], repeat=4))
-    chance = [
+    probabilities = [
         np.prod([q if g else 1 - q for g, q in zip(gates, p, strict=True)]) for gates in patterns
     ]
     fused = np.array([np.dot(gates, z.flatten().numpy()) for gates in patterns])
-    mean = np.dot(chance, fused)
-    deviation = np.sqrt(np.dot(chance, (fused - mean) ** 2))
+    mean = np.dot(probabilities, fused)
+    deviation = np.sqrt(np.dot(probabilities, (fused - mean) ** 2))
     assert fusion(z, present).item() == pytest.approx(mean, abs=1e-5)
     assert sampled.mean().item() == pytest.approx(mean, abs=4 * deviation / np.sqrt(20_000))
     assert sampled.std().item() == pytest.approx(deviation, rel=0.02)
 
 
-def test_a_missing_branch_takes_no_part():
+def test_a_missing_branch_is_ignored():
     fusion = bernoulli_fusion(0.9, 0.5, 0.3)
     z = torch.tensor([[[1.0], [-2.0], [0.5]]])
     present = torch.tensor([[True, True, False]])
@@ -76,7 +76,7 @@ def test_certain_gates_do_not_vary(p):
     z, present = torch.randn(5, 2, 1, generator=generator()), torch.ones(5, 2, dtype=torch.bool)
     sampled = fusion.sample(z, present, 50, generator())
     torch.testing.assert_close(sampled, fusion(z, present).expand(50, 5, 1), rtol=0, atol=1e-6)
-    assert (sampled == sampled[:1]).all()  # to the bit: gates of 0 and 1 leave nothing to round
+    assert (sampled == sampled[:1]).all()  # exactly: gates of 0 and 1 cause no rounding
 
 
 @torch.no_grad()
@@ -89,4 +89,4 @@ def test_cross_attention_by_hand():
     scores = layer.query(query[0]) @ layer.key(key[0, :2]).T / 3**0.5
     attended = layer.out(scores.softmax(-1) @ layer.value(value[0, :2]))
     torch.testing.assert_close(out[0], layer.norm(query[0] + attended), rtol=1e-4, atol=1e-5)
-    assert out[1].isfinite().all()  # of a session without the key modality
+    assert out[1].isfinite().all()  # session without the key modality

@@ -1,4 +1,4 @@
-"""ProbSparse attention: a brute-force loop, dense attention, and the sample of keys."""
+"""ProbSparse attention against a loop and dense attention; sample of keys."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def test_selection_equals_a_brute_force_loop():
 
 
 def test_all_queries_attend_only_if_no_session_selects():
-    """With c = 6, all queries of 18 or of 21 to 24 steps attend, but 18 of 19."""
+    """With c = 6, all queries attend for 1 to 18 and 21 to 24 steps, but only 18 of 19."""
     selection = QuerySelection(sampling_factor=6)
     for n in range(1, 25):
         mask = torch.arange(24) < torch.tensor([[24], [n]])
@@ -86,9 +86,9 @@ def test_long_sessions_share_one_key_sample_random_only_in_training():
     mask = torch.ones(2, length, dtype=torch.bool)
     mask[1, 100:] = False
     selection.eval()
-    keys, counted = selection.sample_keys(mask)
+    keys, valid = selection.sample_keys(mask)
     assert keys is not None
-    assert counted.sum(1).tolist() == [35, 100]  # 5 ceil(ln 512), and exactly all of the short one
+    assert valid.sum(1).tolist() == [35, 100]  # 5 ceil(ln 512), and all keys of the short session
     assert keys[1, :100].tolist() == list(range(100))
     assert torch.equal(keys, selection.sample_keys(mask)[0])
     selection.train()
