@@ -15,7 +15,7 @@ def replace_audio_by_noise(patch: pytest.MonkeyPatch, subjects: Collection[str])
     Parameters
     ----------
     patch : MonkeyPatch
-        Undoes the change.
+        Reverts the change at the end of the test.
     subjects : collection of str
         Ids of the subjects.
     """

@@ -146,14 +146,14 @@ class SpeechTransformer(PrecomputableEncoder):
         """
         described = describe_source(self.source)
         for name in sorted(described.keys() | self.architecture.keys()):
-            expected, given = self.architecture.get(name), described.get(name)
-            if expected != given:
+            expected, actual = self.architecture.get(name), described.get(name)
+            if expected != actual:
                 raise ModelError(
                     f"speech_transformer: the architecture of {self.source} differs from that of "
-                    f"this model ({name} is {given!r}, not {expected!r}). Give the source for "
+                    f"this model ({name} is {actual!r}, not {expected!r}). Give the source for "
                     "which the model was built, or remove architecture from the config.",
                     setting=f"architecture.{name}",
-                    value=given,
+                    value=actual,
                 )
         self.backbone.load_state_dict(read_source_weights(self.source, self.backbone.config))
 

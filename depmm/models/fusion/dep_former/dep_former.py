@@ -45,7 +45,8 @@ class ModalityAdapter(nn.Module):
     References
     ----------
     Ye et al., IEEE TCSVT 35(3), 2025, figure, part (b). The release shares LayerNorm and second
-    layer between face and voice; here each modality has its own, so that one can be missing.
+    layer between face and voice; here the modalities have separate layers, so that one can be
+    missing.
     """
 
     def __init__(self, in_dims: dict[str, int], hidden_dim: int, embed_dim: int) -> None:
