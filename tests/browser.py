@@ -1,4 +1,4 @@
-"""Open a page in headless Chromium, for the tests of pages."""
+"""Open a page in headless Chromium, for tests of HTML pages."""
 
 import json
 import re

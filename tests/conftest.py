@@ -1,4 +1,4 @@
-"""Fixtures shared by the tests: where real recordings lie, a simulated corpus made once."""
+"""Shared fixtures: real recordings, a simulated corpus, and calls of the command line."""
 
 import gc
 import logging
@@ -47,21 +47,21 @@ evaluation: {{n_bootstrap: 100}}
 
 
 def pytest_collection_finish() -> None:
-    """Keep the imported modules out of each collection of garbage, which training asks for."""
+    """Exclude imported modules from the garbage collections that training runs."""
     gc.freeze()
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Folder of the real recordings (GRID, RAVDESS, Emo-DB, face model)."""
+    """Return the folder of the real recordings (GRID, RAVDESS, Emo-DB, face model)."""
     if not REAL_DATA.is_dir():
-        pytest.skip(f"the real recordings are not beside the project ({REAL_DATA})")
+        pytest.skip(f"the real recordings are missing ({REAL_DATA})")
     return REAL_DATA
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A simulated corpus on its way: recordings, manifest, store with the default settings."""
+    """A simulated corpus: recordings, manifest, and store with the default settings."""
 
     recordings: Path
     spec: Path
@@ -73,11 +73,11 @@ class Corpus:
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """12 people who read 4 words each; tests only read it, and the processes of a run share it."""
+    """Simulate 12 subjects who read 4 words each, once for all processes; tests only read it."""
     from depmm.corpora.manifest import read_manifest
 
     base = tmp_path_factory.getbasetemp() / "corpus"
-    if "PYTEST_XDIST_WORKER" in os.environ:  # a process of several; they have one parent
+    if "PYTEST_XDIST_WORKER" in os.environ:  # processes of one run have a common parent folder
         base = base.parents[1] / "corpus"
     with FileLock(f"{base}.lock"):
         if not base.is_dir():
@@ -89,7 +89,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 def make_corpus(base: Path) -> None:
-    """Simulate, index and extract; the config knows where it will lie."""
+    """Simulate, index and extract; the config has the paths after the folder is renamed."""
     from depmm.config import ExtractConfig
     from depmm.corpora.index import index_corpus
     from depmm.corpora.manifest import write_manifest
@@ -98,21 +98,21 @@ def make_corpus(base: Path) -> None:
     from depmm.store.extract import extract
 
     simulate_word_reading(base / "recordings", subjects=12, steps=4, seed=0, workers=1)
-    manifest, report = index_corpus(load_spec(SPEC), base / "recordings")
-    assert report.complete
+    manifest, index_report = index_corpus(load_spec(SPEC), base / "recordings")
+    assert index_report.complete
     write_manifest(manifest, base / "manifest")
-    done = extract(
+    report = extract(
         manifest, base / "recordings", base / "store", ExtractConfig(), workers=1,
         show_progress=False,
     )  # fmt: skip
-    assert (done.extracted, len(done.failures)) == (12, 0)
-    there = base.with_suffix("")
-    text = TINY.format(manifest=there / "manifest", store=there / "store")
+    assert (report.extracted, len(report.failures)) == (12, 0)
+    final = base.with_suffix("")
+    text = TINY.format(manifest=final / "manifest", store=final / "store")
     (base / "tiny.yaml").write_text(text)
 
 
-class Answer(NamedTuple):
-    """What a command left behind."""
+class CommandResult(NamedTuple):
+    """Exit status and output of a command."""
 
     code: int
     out: str
@@ -121,10 +121,10 @@ class Answer(NamedTuple):
 
 @pytest.fixture
 def depmm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Run a command in this process, as the installed program does."""
+    """Return a function that runs a command in this process, like the installed program."""
     from depmm.cli import main
 
-    def call(*arguments: object) -> Answer:
+    def call(*arguments: object) -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["depmm", *map(str, arguments)])
         capsys.readouterr()
         code = 0
@@ -132,21 +132,21 @@ def depmm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
             main()
         except SystemExit as end:
             code = end.code or 0
-        return Answer(code, *capsys.readouterr())
+        return CommandResult(code, *capsys.readouterr())
 
     return call
 
 
 @pytest.fixture(autouse=True)
 def _no_log_handlers() -> Iterator[None]:
-    """Remove the handlers that a command adds, so that the log is silent in other tests."""
+    """Remove the log handlers that a command adds."""
     yield
     logging.getLogger("depmm").handlers.clear()
 
 
 @pytest.fixture(autouse=True)
 def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One process on the CPU, whatever launched the tests."""
+    """Use one process on the CPU, independent of how the tests are launched."""
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)

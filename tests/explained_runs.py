@@ -1,4 +1,4 @@
-"""Explained runs of twelve simulated subjects, for the tests of questions."""
+"""Tables of explained runs with twelve subjects, for tests of queries."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def make_tables(seeds: int = 2) -> dict[str, pd.DataFrame]:
         label, wrong = subject % 2, subject in (1, 2)
         effects = rng.normal(size=4) * 0.3 + np.array([2.0 * label, 0, 0, 0])
         if subject == 1:
-            effects[1] = -5.0  # unlike all other subjects with label 1
+            effects[1] = -5.0  # differs from all other subjects with label 1
         gender = "female" if subject < 6 else "male"
         for seed in range(seeds):
             prob = 0.8 if label != wrong else 0.2 + 0.01 * subject
@@ -58,7 +58,7 @@ def write_run(folder: Path, tables: dict[str, pd.DataFrame]) -> Path:
 
 
 def make_result() -> pd.DataFrame:
-    """Make a result with intervals, missing and infinite values, and difficult words."""
+    """Make a result with intervals, missing and infinite values, and special characters."""
     result = pd.DataFrame(
         {
             "word": ["grief", "悲伤", "$x_", "a<b"],

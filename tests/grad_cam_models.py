@@ -30,7 +30,7 @@ def build_tiny_model(**encoders: dict) -> DepressionModel:
 
 
 def make_audio(lengths: list[list[int]], size: int = 16000) -> dict[str, torch.Tensor]:
-    """Make noise of some samples for each step; the same noise for the same length."""
+    """Make noise of given lengths for each step; equal lengths have equal noise."""
     audio = torch.zeros(len(lengths), len(lengths[0]), size)
     for row, steps in enumerate(lengths):
         for step, length in enumerate(steps):
@@ -39,16 +39,16 @@ def make_audio(lengths: list[list[int]], size: int = 16000) -> dict[str, torch.T
     return {"audio": audio, "audio_length": torch.tensor(lengths)}
 
 
-def make_crops(number: int, seed: int, size: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
+def make_crops(n_crops: int, seed: int, size: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
     """Make crops of noise; every second one has a red square in its upper left corner."""
     generator = torch.Generator().manual_seed(seed)
-    crops = torch.randint(60, 140, (number, 1, 1, 3, size, size), generator=generator).byte()
+    crops = torch.randint(60, 140, (n_crops, 1, 1, 3, size, size), generator=generator).byte()
     crops[1::2, ..., 0, 2:10, 2:10] = 250
-    return crops, torch.ones(number, 1, dtype=torch.int64)
+    return crops, torch.ones(n_crops, 1, dtype=torch.int64)
 
 
 def make_landmarks() -> np.ndarray:
-    """Put each group of landmarks on a circle, and all others in the middle of the crop."""
+    """Place each group of landmarks on a circle, and all others in the centre of the crop."""
     points = np.full((478, 2), 112.0)
     circles = zip(
         [("oval", OVAL), *PARTS],
@@ -63,7 +63,7 @@ def make_landmarks() -> np.ndarray:
 
 
 def train_corner_model() -> DepressionModel:
-    """Train a model for 40 steps to tell whether a crop has a red corner."""
+    """Train a model for 40 steps to detect a red corner in crops."""
     model = build_tiny_model(face=SE_RESNET)
     crops, length = make_crops(16, seed=0)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)

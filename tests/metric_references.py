@@ -43,6 +43,6 @@ BANDS = {"quadratic_kappa": lambda a, b: sk.cohen_kappa_score(a, b, weights="qua
 
 
 def resampled(rng, n, n_replicates=25):
-    """Rows sampled with replacement, and the same replicates as counts."""
+    """Sample rows with replacement, and return the same replicates as counts."""
     rows = rng.integers(0, n, (n_replicates, n))
     return rows, np.stack([np.bincount(r, minlength=n) for r in rows])

@@ -8,7 +8,7 @@ HEADER = "subject,session,y_true,y_prob\n"
 
 
 def minimal_predictions(**columns):
-    """Six tested subjects in the four required columns, with some columns changed or added."""
+    """Make a table of six tested subjects with the required columns, changed or extended."""
     required = {
         "subject": [f"p{number}" for number in range(6)],
         "session": ["1"] * 6,

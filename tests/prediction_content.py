@@ -1,4 +1,4 @@
-"""The JSON values of a prediction whose texts are hostile, for tests of texts and pages."""
+"""JSON values of a prediction with texts that must be escaped, for tests of texts and pages."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Tiny models on step features, and what removal means by hand, for the tests of explanations."""
+"""Tiny models on step features, and a reference of step removal, for tests of attributions."""
 
 from types import SimpleNamespace
 
@@ -47,7 +47,7 @@ def tiny_model(
 def sessions(
     lengths: list[int], modalities: tuple[str, ...] = ("audio", "face"), padding: int = 0
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Draw random sessions; a session of a given length is the same in any batch and padding."""
+    """Draw random sessions; a session of given length does not depend on batch and padding."""
     size = max(lengths) + padding
     features, masks = {}, {}
     for name in modalities:

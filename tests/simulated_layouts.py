@@ -38,7 +38,7 @@ VIDEO_SPEC = AUDIO_SPEC.replace(".wav", ".mp4").replace("[audio]", "[audio, face
 
 
 def shipped_spec(name: str) -> Spec:
-    """Load a data spec of the project."""
+    """Load a data spec that ships with depmm."""
     return load_spec(next(path for path in SPECS if path.stem == name))
 
 

@@ -11,7 +11,7 @@ from depmm.evaluation.thresholds import apply_threshold
 
 
 def simulated_predictions(validation=60, test=60, seed=0, sharpness=1.0, sessions=1, folds=1):
-    """Probabilities whose logit is ``sharpness`` times the true one; severity with unit noise."""
+    """Simulate probabilities with ``sharpness`` times the true logit; severity with unit noise."""
     rng = np.random.default_rng(seed)
     rows = []
     for fold in range(folds):
@@ -44,7 +44,7 @@ def resample(predictions, n_bootstrap=100):
 
 
 def two_fold_predictions():
-    """Two folds of one seed; the probabilities of fold 1 are a tenth of those of fold 0."""
+    """Make two folds of one seed; the probabilities of fold 1 are a tenth of those of fold 0."""
     rows = []
     for fold, scale in ((0, 1.0), (1, 0.1)):
         for split, numbers in (

@@ -1,4 +1,4 @@
-"""Tested sessions with subgroups, for the tests of subgroups and of their gaps."""
+"""Tested sessions with subgroups, for tests of subgroups and their gaps."""
 
 from itertools import product
 
@@ -9,7 +9,7 @@ from depmm.evaluation.stats.bootstrap import resample_sessions
 
 
 def subject_table(labels, decided, **columns):
-    """One tested session per subject, with a probability on the side of the decision."""
+    """Make one tested session per subject, with a probability that leads to the decision."""
     table = pd.DataFrame({"y_true": labels, "y_pred": decided, **columns})
     return table.assign(
         corpus="c",
@@ -35,14 +35,14 @@ def find_gap(result, grouping, metric="balanced_accuracy"):
 
 
 def women_and_men():
-    """Six women, all classified correctly; six men, one of three correctly in each class."""
+    """Make six women, all classified correctly, and six men, one of three correct per class."""
     labels = [0, 0, 0, 1, 1, 1] * 2
     decided = [0, 0, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0]
     return subject_table(labels, decided, gender=["female"] * 6 + ["male"] * 6)
 
 
 def random_sessions(tasks=("interview", "reading"), subjects=12, seed=0):
-    """Every subject in every task and valence, with random predictions."""
+    """Make a session per subject, task and valence, with random predictions."""
     rng = np.random.default_rng(seed)
     rows = pd.DataFrame(
         product(range(subjects), tasks, ("positive", "negative")),

@@ -1,4 +1,4 @@
-"""The import rules: which package may know which, and what must stay cheap to import."""
+"""Import rules: allowed dependencies between packages, and fast imports."""
 
 import ast
 import subprocess
@@ -35,19 +35,19 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "regi
 
 
 def imports(path: Path) -> list[str]:
-    """Absolute names of all modules that a file imports, anywhere in it."""
-    found = []
+    """Return the absolute names of all modules that a file imports."""
+    names = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: relative import"
-            found.append(node.module or "")
-    return found
+            names.append(node.module or "")
+    return names
 
 
 def part(module: str) -> str:
-    """The package below depmm that a module belongs to."""
+    """Return the package below depmm that a module belongs to."""
     pieces = module.split(".")
     return pieces[1] if len(pieces) > 1 else "__init__"
 
@@ -57,14 +57,14 @@ def module_name(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_file_imports_only_what_its_package_may(path):
-    own = part(module_name(path))
-    if own in ANYTHING:
+def test_a_file_imports_only_allowed_packages(path):
+    package = part(module_name(path))
+    if package in ANYTHING:
         return
     others = {part(name) for name in imports(path) if name.split(".")[0] == "depmm"}
-    wrong = others - MAY_IMPORT[own] - {own}
+    wrong = others - MAY_IMPORT[package] - {package}
     assert not wrong, f"{path.relative_to(ROOT)} imports depmm.{wrong.pop()}"
-    if own == "corpora":
+    if package == "corpora":
         assert not {"torch", "transformers"} & {name.split(".")[0] for name in imports(path)}
 
 
@@ -89,11 +89,11 @@ def test_no_cycles():
         visit(name, ())
 
 
-def test_no_names_that_hide_what_is_inside():
+def test_module_names_are_specific():
     assert not [path for path in FILES if path.stem in FORBIDDEN_NAMES]
 
 
-def test_nothing_is_unpickled():
+def test_no_file_is_unpickled_or_loaded_unsafely():
     for path in [*FILES, *sorted((ROOT / "experiments").rglob("*.py"))]:
         text = path.read_text(encoding="utf-8")
         for danger in ("import pickle", "allow_pickle=True", "yaml.load(", "torch.load("):
@@ -101,9 +101,11 @@ def test_nothing_is_unpickled():
 
 
 @pytest.mark.parametrize("module", ["depmm", "depmm.cli"])
-def test_import_is_instant(module):
-    """No heavy library is loaded before a command needs it."""
+def test_heavy_libraries_are_not_imported(module):
+    """Heavy libraries are imported only when a command needs them."""
     heavy = ["torch", "transformers", "mediapipe", "librosa", "cv2", "av", "duckdb", "pandas"]
     code = f"import sys, {module}; print(*[n for n in {heavy} if n in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == []

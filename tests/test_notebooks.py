@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom and is committed without output."""
+"""Notebooks run from top to bottom and are committed without output."""
 
 import os
 import sys
@@ -35,7 +35,7 @@ def test_notebooks_run_one_after_the_other(tmp_path, monkeypatch):
         (tmp_path / name).symlink_to(NOTEBOOKS[0].parents[1] / name)
     here = tmp_path / "notebooks"
     here.mkdir()
-    # cells of all notebooks in one process: what is imported is imported once
+    # all notebooks in one process, so that libraries are imported once
     whole = nbformat.read(NOTEBOOKS[0], as_version=4)
     whole.cells = []
     for path in NOTEBOOKS:

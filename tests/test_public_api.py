@@ -1,4 +1,4 @@
-"""The public API: its names, its examples, and models that other libraries load."""
+"""The public API: names, examples, and loading of models by other libraries."""
 
 import doctest
 import os
@@ -16,7 +16,7 @@ NAMES = [name for name in depmm.__all__ if name != "__version__"]
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the demo leaves it, with few subjects: corpus, store, explained run, a video."""
+    """Run a small demo: corpus, store, explained run and a video."""
     from depmm.config import load_extract_config
     from depmm.corpora.index import index_corpus
     from depmm.corpora.manifest import write_manifest
@@ -71,7 +71,7 @@ def test_unknown_names_are_attribute_errors():
         "import depmm.models.model; from transformers import AutoConfig, AutoModel",
     ],
 )
-def test_auto_classes_know_the_model(imports, demo):
+def test_auto_classes_load_the_model(imports, demo):
     code = (
         f"{imports}\n"
         "print(type(AutoConfig.from_pretrained('runs/demo')).__name__)\n"

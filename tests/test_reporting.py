@@ -1,4 +1,4 @@
-"""depmm.evaluate: runs, tables of predictions, and comparisons."""
+"""``depmm.evaluate`` of runs, predictions tables and comparisons."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ FILES = ["metrics.json", "report.html", "tables.md", "tables.tex"]
 
 @pytest.fixture
 def tables(tmp_path) -> list[Path]:
-    """Predictions of two runs as files."""
+    """Write the predictions of two runs to files."""
     paths = [tmp_path / "good.parquet", tmp_path / "poor.csv"]
     noisy_predictions(0.2).to_parquet(paths[0])
     noisy_predictions(30).to_csv(paths[1], index=False)
@@ -67,7 +67,7 @@ def test_comparisons_without_out_or_with_one_run_twice_are_refused(tmp_path, tab
     assert not (tmp_path / "report").exists()
 
 
-def test_an_undefined_metric_is_named_in_the_summary():
+def test_an_undefined_metric_is_in_the_summary():
     entry = {"value": None, "ci_low": None, "ci_high": 0.5, "baseline": {"value": None}}
     (line,) = summary_lines({"kind": "run", "metrics": {"auroc": entry}})
     assert line.split() == ["auroc", "undefined", "[undefined,", "0.500]", "baseline", "undefined"]

@@ -1,4 +1,4 @@
-"""The wheel alone, without a checkout, goes from simulated recordings to answers about words."""
+"""The wheel runs every stage without a checkout, from simulation to queries."""
 
 import json
 import os
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the wheel into a new environment that sees the dependencies, but not the checkout."""
+    """Install the wheel into a new environment with the dependencies and without the checkout."""
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT],
@@ -34,8 +34,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
         capture_output=True,
         text=True,
     ).stdout.strip()
-    # a path in a .pth file makes the packages there importable, but runs none of its .pth files,
-    # so that an editable installation of the checkout stays invisible
+    # a path in a .pth file makes packages importable but does not execute .pth files in it, so that
+    # an editable installation of the checkout is not imported
     (Path(site) / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     return folder / "environment"
 

@@ -1,4 +1,4 @@
-"""Predictions whose calibration, prediction sets and intervals can be computed by hand."""
+"""Predictions with calibration, prediction sets and intervals that are computed by hand."""
 
 import pandas as pd
 
@@ -6,7 +6,7 @@ import pandas as pd
 def validation_predictions(n_subjects: int, fold: int = 0, seed: int = 0) -> pd.DataFrame:
     """Build the predictions of a run with validation errors 0.01, 0.02, ... in both classes.
 
-    The predicted scores miss the measured score of 20 by 1, 1, 2, 2, ... points.
+    The predicted scores differ from the measured score of 20 by 1, 1, 2, 2, ... points.
 
     Parameters
     ----------
