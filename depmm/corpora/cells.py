@@ -59,7 +59,7 @@ def check_allowed(
     source: str = "the table",
     session: str | None = None,
 ) -> None:
-    """Check that a cell is empty or holds one of the allowed values.
+    """Check that a cell is empty or has one of the allowed values.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def translate_codes(spec: Spec, source: Fields, target: Fields, location: str) -
     spec : Spec
         The spec.
     source : dict of str to str or None
-        Fields that hold the codes.
+        Fields with the codes.
     target : dict of str to str or None
         Fields to which the names are written; may be ``source``.
     location : str

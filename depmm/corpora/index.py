@@ -120,7 +120,7 @@ def _no_recording_error(spec: Spec, root: Path, roles: FileRoles) -> ManifestErr
     patterns = " or ".join(entry.pattern for entry in spec.recordings)
     return ManifestError(
         f"{root}: none of {len(others)} files is a recording of {spec.name}{examples}. Expected "
-        f"{patterns}: give the folder above them, or correct the spec's patterns.",
+        f"{patterns}: use the folder above them, or correct the spec's patterns.",
         file=root,
         setting="recordings",
     )

@@ -82,7 +82,7 @@ def check_score(score: float, instrument: str, location: str, session: str | Non
     else:
         range_text = f"goes from {scale.lowest:g} to {scale.highest:g}"
     raise ManifestError(
-        f"{location}: score {score:g}, but {instrument} {range_text}. Correct the table that gives "
+        f"{location}: score {score:g}, but {instrument} {range_text}. Correct the table with "
         "the score, or name the right instrument in the spec.",
         column="score",
         session=session,

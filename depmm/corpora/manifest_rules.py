@@ -160,7 +160,9 @@ def check_tables(sessions: pd.DataFrame, steps: pd.DataFrame, features: pd.DataF
 
 def _check_sessions_have_steps(sessions: pd.DataFrame, steps: pd.DataFrame) -> None:
     if sessions.empty:
-        raise ManifestError("sessions: the table has no row. Index a corpus that holds recordings.")
+        raise ManifestError(
+            "sessions: the table has no rows. Index a folder with recordings of the corpus."
+        )
     left = pd.MultiIndex.from_frame(sessions[SESSION_KEY])
     right = pd.MultiIndex.from_frame(steps[SESSION_KEY].drop_duplicates())
     if len(unmatched := left.difference(right).to_frame()):
@@ -198,7 +200,7 @@ def _check_sessions(table: pd.DataFrame) -> None:
         raise _row_error(
             bad,
             f"session {_format_keys(bad[SESSION_KEY])}: age {bad['age'].iloc[0]:g} is not between "
-            f"0 and {MAX_AGE} years. Correct the table that gives it.",
+            f"0 and {MAX_AGE} years. Correct the table of the ages.",
             "age",
         )
 

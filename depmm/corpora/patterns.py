@@ -1,7 +1,7 @@
 """Patterns with named fields for file paths, and templates that are filled with fields.
 
-``**/{subject}_{visit:int}.mp4`` matches ``raw/S007_02.mp4`` and gives ``subject`` S007 and
-``visit`` 2; the template ``{subject}-{visit}`` then gives ``S007-2``.
+``**/{subject}_{visit:int}.mp4`` matches ``raw/S007_02.mp4`` with ``subject`` S007 and
+``visit`` 2. The template ``{subject}-{visit}`` is then filled to ``S007-2``.
 """
 
 import re
@@ -98,7 +98,7 @@ def compile_pattern(text: str) -> Pattern:
             regex += "(?:[^/]+/)*"
         elif piece.startswith("**"):
             raise PatternError(
-                f"pattern {text!r}: '**' is a folder of its own: write '**/name'", value=text
+                f"pattern {text!r}: '**' must be a separate folder. Write '**/name'", value=text
             )
         elif piece == "*":
             regex += "[^/]*"

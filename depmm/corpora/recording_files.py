@@ -201,7 +201,7 @@ def _fill_ids(spec: Spec, recording: RecordingFile, sources: str, missing: list[
         fields[key] = check_id(value, location, recording.path)
     for name in spec.steps.order:
         if fields.get(name) is None:
-            message = f"{name} of steps.order is not given by {spec.describe_sources([name])}"
+            message = f"{name} of steps.order is not defined by {spec.describe_sources([name])}"
             missing.append(Missing("row", recording.path, message))
             return False
     return True

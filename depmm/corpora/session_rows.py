@@ -72,7 +72,7 @@ def _agreed_value(spec: Spec, session: str, groups: list[FileGroup], name: str) 
 
 
 def _label_columns(spec: Spec, session: str, fields: Fields) -> dict[str, Any]:
-    """Build score and label: the label is the class field if there is one, else the cut-off.
+    """Build score and label; the label is computed from the class field or else the cut-off.
 
     The cut-off is always stored with a score, so that the audit can compare label and score.
     """

@@ -144,7 +144,7 @@ def _check_table(table: Table, location: Location, known: set[str]) -> Iterator[
     if table.whole_file and (table.file is None or len(table.columns) != 1):
         yield (
             (*location, "whole_file"),
-            "a whole file is one cell: give file:, header: false and one name under columns:.",
+            "a whole file is one cell. Set file:, header: false and one name under columns:.",
         )
     joined = [name for text in table.join.values() for name in template_fields(join_field(text))]
     yield from _unknown((*location, "join"), joined, known, "patterns and earlier tables")
@@ -228,7 +228,7 @@ def _check_label(label: Label, known: set[str]) -> Iterator[Problem]:
     elif label.cut_off is not None and not scale.lowest < label.cut_off <= scale.highest:
         yield (
             ("label", "cut_off"),
-            f"{label.cut_off:g} lies outside {label.instrument}, which goes from "
+            f"{label.cut_off:g} is outside the range of {label.instrument}, which is "
             f"{scale.lowest:g} to {scale.highest:g}. Scores from the cut-off on are positive: "
             f"choose one above {scale.lowest:g}.",
         )
@@ -238,7 +238,7 @@ def _check_label(label: Label, known: set[str]) -> Iterator[Problem]:
             "the label has no source. Give score:, or field: with positive: and negative:.",
         )
     if (label.field is not None) != bool(label.positive and label.negative):
-        yield ("label",), "field:, positive: and negative: are given together or not at all."
+        yield ("label",), "set all of field:, positive: and negative:, or none."
     if both := set(label.positive) & set(label.negative):
         yield ("label", "positive"), f"{sorted(both)} are in positive and negative. Keep one."
 

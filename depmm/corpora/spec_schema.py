@@ -38,7 +38,7 @@ class RecordingPattern(Settings):
     pattern: str
     modalities: list[Modality] = Field(min_length=1)
     features: StreamConfig | None = Field(
-        None, description="the file holds features, not a recording"
+        None, description="settings of a file with features instead of a recording"
     )
     fields: dict[FieldName, str] = Field({}, description="further fields: constants or templates")
     keep: Choice = Field({}, description="field -> values; other files are excluded and listed")
@@ -131,7 +131,7 @@ class Steps(Settings):
 class Codes(Settings):
     """Translation of the codes of one field to names."""
 
-    of: FieldName | None = Field(None, description="the field that holds the code; default: itself")
+    of: FieldName | None = Field(None, description="field with the code; default: the same field")
     names: dict[Code, Code | None] = Field(min_length=1, description="code -> name; null: unknown")
 
 

@@ -199,7 +199,7 @@ def describe_sessions(
     Raises
     ------
     DataError
-        If the sessions have a column ``n_steps`` or ``duration_s`` that does not hold numbers.
+        If the sessions have a column ``n_steps`` or ``duration_s`` that does not contain numbers.
     """
     keys = pd.MultiIndex.from_frame(sessions[SESSION_KEY])
     by_session = steps.assign(seconds=steps["end_s"] - steps["start_s"]).groupby(SESSION_KEY)

@@ -1,7 +1,7 @@
 """Open and demultiplex media containers (MP4, MPEG, Matroska, ...) on a common clock.
 
 **Clock.** Second 0 is the start of the container: the earliest start of its streams. Sound and
-video are placed on this clock by their timestamps, so that a stream that starts late stays late.
+video are placed on this clock by their timestamps, so that a late start of a stream is kept.
 
 **Truncation.** FFmpeg often decodes a truncated file without an error, so reading to the end of a
 file checks that it *was* the end. A :class:`MediaError` is raised when
@@ -10,8 +10,8 @@ file checks that it *was* the end. A :class:`MediaError` is raised when
 - a packet in the last half second is incomplete (FFmpeg flags it as corrupt);
 - the header of the container states a duration (MP4, Matroska, AVI, ASF, FLV) and the last packet
   of any stream ends more than max(0.5 s, 2 %) before it;
-- an MPEG program stream (``.mpg``), which states no duration, holds an incomplete picture: all its
-  streams are decoded strictly, also when only the sound is read.
+- an MPEG program stream (``.mpg``), which states no duration, contains an incomplete picture: all
+  its streams are decoded strictly, also when only the sound is read.
 
 An MPEG program stream that is cut exactly between two pictures cannot be distinguished from a
 shorter recording. A window that ends before the fault is read without an error, because all of it

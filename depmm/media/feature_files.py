@@ -48,7 +48,7 @@ def read_features(
     Raises
     ------
     MediaError
-        If the file is unreadable, empty or pickled, a column is missing or does not hold numbers,
+        If the file is unreadable, empty or pickled, a column is missing or not numeric,
         or times descend.
     """
     check_file(path)

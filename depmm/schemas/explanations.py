@@ -103,7 +103,7 @@ FAITHFULNESS = TableSchema(
     "One order in which the steps of a session are removed and inserted.",
     (
         *PREDICTION_KEY,
-        Column("method", "str", "Attribution that gives the order, or random"),
+        Column("method", "str", "Attribution that determines the order, or random"),
         Column("order", "int64", "Index of the random order; 0 for an attribution"),
         Column("deletion", "float64", "Area under the deletion curve; small is faithful"),
         Column("insertion", "float64", "Area under the insertion curve; large is faithful"),

@@ -110,7 +110,7 @@ class TableSchema:
         ------
         SchemaError
             If a required column is missing, or a column is not in the schema, has another type,
-            or holds missing values although it is not nullable.
+            or has missing values although it is not nullable.
         """
         for column in self.columns:
             if column.name not in table:

@@ -156,7 +156,7 @@ def _check_root(manifest: Manifest, root: Path) -> None:
             f"{root}: none of the {len(files)} files of the manifest is in this folder, for "
             f"example {files[0]}.",
             file=root,
-            remedy="Give the folder that was given to depmm index.",
+            remedy="Use the folder that was indexed with depmm index.",
         )
 
 

@@ -21,7 +21,7 @@ feature.N.time_s     (T,) float64      seconds in the recording
 feature.N.step_rows  (L, 2) int64      first and end row of each step (equal: no row)
 ===================  ================  =====================================================
 
-The header also holds a summary, JSON under the key ``depmm``: ``n_steps``, ``step_start_s``,
+The header also contains a summary, JSON under the key ``depmm``: ``n_steps``, ``step_start_s``,
 ``audio_s``, ``n_frames``, ``n_frames_with_face``, ``streams`` (name to ``rate_hz``, ``columns`` and
 ``n_features``) and ``source_hash``.
 """
