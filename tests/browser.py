@@ -19,7 +19,7 @@ def browse(path: Path, profile: Path, *options: str, milliseconds: int = 5000) -
     path : Path
         A page that writes JSON into its ``<pre id="result">``.
     profile : Path
-        Folder of the browser's own files.
+        Folder of the profile of the browser.
     *options : str
         Further command-line options of the browser.
     milliseconds : int, default 5000
@@ -28,7 +28,7 @@ def browse(path: Path, profile: Path, *options: str, milliseconds: int = 5000) -
     Returns
     -------
     result : object
-        What the page wrote.
+        JSON value that the page wrote.
     log : str
         The log of the browser.
     """

@@ -106,7 +106,7 @@ def one_target(target: str, table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     target : {"binary", "severity"}
-        The target that is kept.
+        The target of the result.
     table : DataFrame
         Predictions of both targets.
 

@@ -51,7 +51,7 @@ def without(table, subject):
 
 
 @pytest.mark.parametrize(
-    ("change", "column", "named"),
+    ("change", "column", "in_message"),
     [
         (lambda t: without(t, "p3"), "session", "c/p3/0"),
         (lambda t: t[t["subject"].str.len() > 2], "session", "c/p0/0, c/p1/0, c/p2/0 and 7 more"),
@@ -63,12 +63,12 @@ def without(table, subject):
         (lambda t: t.assign(seed=7), "seed", "[7]"),
     ],
 )
-def test_runs_on_other_sessions_labels_or_seeds_are_named(change, column, named):
+def test_runs_on_other_sessions_labels_or_seeds_are_named(change, column, in_message):
     table = paired_predictions(1)
     with pytest.raises(PairingError) as info:
         compare_runs({"a": table, "b": change(table)}, ["auroc"], n_bootstrap=10)
     assert info.value.column == column
-    assert named in str(info.value)
+    assert in_message in str(info.value)
 
 
 def test_runs_that_cannot_be_compared():

@@ -50,45 +50,45 @@ def make_predictions(subjects=24, folds=2, effect=0.0):
     return pd.concat(tables, ignore_index=True)
 
 
-def predict_baselines(table, task="binary"):
+def predict_baselines(table, target="binary"):
     """Checked rows with the predictions of the baselines, and the new columns."""
     checked = check_predictions(table)
-    baselines, columns, not_possible = add_covariate_baselines(checked, task)
+    baselines, columns, not_possible = add_covariate_baselines(checked, target)
     new = [name for name in baselines if name not in checked]
     return baselines, new, columns, not_possible
 
 
-@pytest.mark.parametrize("task", ["binary", "severity"])
-def test_predictions_equal_those_of_a_scikit_learn_pipeline(task):
+@pytest.mark.parametrize("target", ["binary", "severity"])
+def test_predictions_equal_those_of_a_scikit_learn_pipeline(target):
     table = make_predictions()
     first_test = table.index[table["split"] == "test"][0]
     table.loc[table["subject"] == table.loc[first_test, "subject"], "gender"] = "unknown"
-    baselines, new, columns, not_possible = predict_baselines(table, task)
+    baselines, new, columns, not_possible = predict_baselines(table, target)
     assert columns["demographics"] == ["gender", "age"]
     assert not_possible == {}
-    assert len(new) == (6 if task == "binary" else 3)
+    assert len(new) == (6 if target == "binary" else 3)
     ready = baselines.assign(
         duration_s=np.log(baselines["duration_s"]), gender=baselines["gender"].fillna("not known")
     )
     for baseline, names in columns.items():
-        numbers = [name for name in names if name not in ("gender", "interviewer")]
+        numeric = [name for name in names if name not in ("gender", "interviewer")]
         imputer = SimpleImputer(strategy="median", add_indicator=True)
         one_hot = OneHotEncoder(handle_unknown="ignore")
-        words = [name for name in names if name not in numbers]
-        last = Ridge() if task == "severity" else LogisticRegression(class_weight="balanced")
+        categorical = [name for name in names if name not in numeric]
+        last = Ridge() if target == "severity" else LogisticRegression(class_weight="balanced")
         for _, fold_rows in ready.groupby("fold"):
             model = make_pipeline(
                 ColumnTransformer(
                     [
-                        ("numbers", make_pipeline(imputer, StandardScaler()), numbers),
-                        ("words", one_hot, words),
+                        ("numeric", make_pipeline(imputer, StandardScaler()), numeric),
+                        ("categorical", one_hot, categorical),
                     ]
                 ),
                 last,
             )
             train = fold_rows[fold_rows["split"] == "train"]
-            model.fit(train[names], train["y_true" if task == "binary" else "score"])
-            if task == "severity":
+            model.fit(train[names], train["y_true" if target == "binary" else "score"])
+            if target == "severity":
                 expected = model.predict(fold_rows[names])
             else:
                 expected = model.predict_proba(fold_rows[names])[:, 1]
@@ -96,7 +96,7 @@ def test_predictions_equal_those_of_a_scikit_learn_pipeline(task):
                 clear = np.abs(expected - 0.5) > 1e-4
                 assert clear.mean() > 0.9
                 assert (decided == (expected >= 0.5))[clear].all()
-            column = f"{baseline}_{'score_pred' if task == 'severity' else 'y_prob'}"
+            column = f"{baseline}_{'score_pred' if target == 'severity' else 'y_prob'}"
             np.testing.assert_allclose(baselines.loc[fold_rows.index, column], expected, atol=1e-6)
 
 
@@ -123,9 +123,9 @@ def test_predictions_do_not_depend_on_labels_of_tested_rows():
     # in another fold the same session is not tested, and its label is not changed
     changed.loc[tested, "y_true"] = 1 - changed.loc[tested, "y_true"]
     changed.loc[tested, "score"] = 27.0
-    for task in ("binary", "severity"):
-        before, _, _ = add_covariate_baselines(table, task)
-        after, _, _ = add_covariate_baselines(changed, task)
+    for target in ("binary", "severity"):
+        before, _, _ = add_covariate_baselines(table, target)
+        after, _, _ = add_covariate_baselines(changed, target)
         new = [name for name in before if name not in table]
         pd.testing.assert_frame_equal(before[new], after[new], atol=1e-6)
 
@@ -133,16 +133,16 @@ def test_predictions_do_not_depend_on_labels_of_tested_rows():
 def test_a_prediction_depends_on_its_own_covariates_only():
     table = make_predictions()
     changed = table.copy()
-    place = table.index[table["split"] == "test"][0]
+    row = table.index[table["split"] == "test"][0]
     for name, value in {"age": 99, "gender": "x", "duration_s": 1e6, "interviewer": "new"}.items():
-        changed.loc[place, name] = value
+        changed.loc[row, name] = value
     before, _, _ = add_covariate_baselines(table, "binary")
     after, _, _ = add_covariate_baselines(changed, "binary")
     new = [name for name in before if name.endswith("y_prob") and name not in table]
     pd.testing.assert_frame_equal(
-        before[new].drop(index=place), after[new].drop(index=place), atol=1e-6
+        before[new].drop(index=row), after[new].drop(index=row), atol=1e-6
     )
-    assert ((before.loc[place, new] - after.loc[place, new]).abs() > 1e-4).all()
+    assert ((before.loc[row, new] - after.loc[row, new]).abs() > 1e-4).all()
 
 
 def test_validation_rows_are_used_without_train_rows():
@@ -186,8 +186,8 @@ def test_validation_rows_are_used_without_train_rows():
 def test_reasons_of_baselines_that_are_not_possible(change, expected):
     _, new, columns, not_possible = predict_baselines(change(make_predictions()))
     assert set(not_possible) == set(expected)
-    for baseline, why in expected.items():
-        assert not_possible[baseline].startswith(why)
+    for baseline, reason in expected.items():
+        assert not_possible[baseline].startswith(reason)
         assert not [name for name in new if name.startswith(baseline)]
     assert set(columns) == {"demographics", "duration", "interviewer"} - set(expected)
 
@@ -195,9 +195,9 @@ def test_reasons_of_baselines_that_are_not_possible(change, expected):
 def test_covariates_unknown_for_tested_sessions_are_not_used():
     baselines, _, columns, _ = predict_baselines(make_predictions().assign(age=np.nan))
     assert columns["demographics"] == ["gender"]
-    words = make_predictions()
-    words["age"] = np.where(words["age"] > 40, "old", "young")
-    baselines, _, columns, _ = predict_baselines(words)
+    as_text = make_predictions()
+    as_text["age"] = np.where(as_text["age"] > 40, "old", "young")
+    baselines, _, columns, _ = predict_baselines(as_text)
     assert columns["demographics"] == ["gender", "age"]
     assert baselines["demographics_y_prob"].between(0, 1).all()
 

@@ -113,7 +113,7 @@ def test_severity_of_several_instruments_is_not_pooled():
     assert info.value.value == ["BDI-II", "PHQ-8"]
 
 
-def test_averaged_sessions_keep_what_they_share():
+def test_averaged_sessions_have_their_common_covariates():
     first = minimal_predictions(
         task="reading", valence="negative", duration_s=10.0, gender=["f", "m", None] * 2, age=30.0
     )

@@ -1,4 +1,4 @@
-"""Metrics by subgroup, and the reasons why there are none."""
+"""Metrics by subgroup, and the the reasons for missing values."""
 
 import numpy as np
 import pandas as pd
@@ -58,10 +58,10 @@ def test_undefined_subgroups_have_a_reason():
     groups = result["subgroups"]["gender"]
     assert list(groups) == ["female", "male", UNKNOWN]
     assert sum(entry["sessions"] for entry in groups.values()) == len(table)
-    for name, why in (("male", "fewer than 5 subjects"), ("female", "no negative session")):
+    for name, reason in (("male", "fewer than 5 subjects"), ("female", "no negative session")):
         for metric in ("balanced_accuracy", "auroc"):
             assert groups[name][metric]["value"] is None
-            assert groups[name][metric]["undefined"] == why
+            assert groups[name][metric]["undefined"] == reason
     assert groups[UNKNOWN]["balanced_accuracy"]["value"] == 0.5
     assert find_gap(result, "gender")["undefined"]
     assert find_gap(result, "gender")["outcome"] == "undefined"
@@ -85,7 +85,7 @@ def test_a_single_subgroup_is_not_grouped():
     }
 
 
-def test_the_warning_of_a_larger_error_says_worse():
+def test_the_warning_of_a_larger_error_names_the_worse_subgroup():
     table = random_sessions(subjects=20)
     table["score_pred"] = table["score"] + np.where(table["task"] == "reading", 5.0, 0.1)
     result = measure_subgroups(resample(table, 200), ["severity"], seed=0)

@@ -11,11 +11,6 @@ from simulated_predictions import (
 from depmm.evaluation.thresholds import apply_threshold, choose_threshold
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(7)
-
-
 def test_threshold_is_the_middle_of_the_best_gap():
     assert choose_threshold([0, 0, 1, 1], [0.1, 0.2, 0.6, 0.8])[0] == pytest.approx(0.4)
     # gaps .2-.3 and .5-.9 are equally good (balanced accuracy .75): the wider one wins

@@ -287,6 +287,6 @@ def test_an_interrupt_leaves_no_files(
     out = tmp_path / "out"
     code, _, err = depmm("predict", run_folder, file, "--aligned", "--out", out)
     assert code == 130, err
-    assert files  # there were temporary files
+    assert files  # the temporary files existed
     assert not list(temporary_files.iterdir())
     assert not out.exists()

@@ -10,19 +10,19 @@ from report_predictions import noisy_predictions
 from depmm.evaluation.comparison import PairingError, compare_runs
 from depmm.evaluation.reports.comparison_report import write_comparison
 
-EVIL = "_a & b|<i>$x$"
+HOSTILE = "_a & b|<i>$x$"
 DRAWS = 100
 
 
 @pytest.fixture(scope="module")
 def runs():
-    return {EVIL: noisy_predictions(0.2), "noise": noisy_predictions(30)}
+    return {HOSTILE: noisy_predictions(0.2), "noise": noisy_predictions(30)}
 
 
 @pytest.fixture(scope="module")
 def compared(runs, tmp_path_factory):
     out = tmp_path_factory.mktemp("comparison") / "new"
-    commands = {EVIL: "train <b>", "noise": None}
+    commands = {HOSTILE: "train <b>", "noise": None}
     return out, write_comparison(runs, out, commands=commands, n_bootstrap=DRAWS, confidence=0.9)
 
 
@@ -33,7 +33,7 @@ def test_the_content_is_that_of_compare_runs(runs, compared):
     names = ["balanced_accuracy", "auroc", "rmse", "mae"]
     expected = compare_runs(runs, names, n_bootstrap=DRAWS, confidence=0.9)
     assert content["comparison"] == nearly(expected.to_dict("records"))
-    assert list(content["runs"]) == [EVIL, "noise"]
+    assert list(content["runs"]) == [HOSTILE, "noise"]
     assert content["runs"]["noise"]["metrics"]["auroc"]["verdict"]["outcome"] != "better"
 
 

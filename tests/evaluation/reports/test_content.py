@@ -13,18 +13,18 @@ from depmm.evaluation.reports.content import evaluate_predictions
 DRAWS = 100
 
 
-def numbers(table, **settings):
+def evaluate(table, **settings):
     return evaluate_predictions(table, **{"n_bootstrap": DRAWS, "confidence": 0.95, **settings})
 
 
 def test_the_given_table_is_not_changed():
     table = make_predictions()
     before = table.copy()
-    numbers(table)
+    evaluate(table)
     pd.testing.assert_frame_equal(table, before)
 
 
-def tiny():
+def four_test_subjects():
     """Build predictions of four test subjects; the threshold of the validation rows is 0.5."""
     rows = [
         *[("train", i, y, np.nan) for i, y in enumerate([0, 0, 0, 1])],
@@ -37,7 +37,7 @@ def tiny():
 
 
 def test_numbers_by_hand():
-    content = numbers(tiny())
+    content = evaluate(four_test_subjects())
     assert content["targets"] == ["binary"]
     assert content["thresholds"] == [
         {
@@ -72,7 +72,7 @@ def test_numbers_by_hand():
     assert content["metrics"]["f1_positive"]["baseline"]["name"] == "always_positive"
     assert content["metrics"]["f1_positive"]["baseline"]["value"] == pytest.approx(2 / 3)
     assert content["metrics"]["recall"]["verdict"] is None
-    # the training share of positives (.25) is a worse guess here than even odds
+    # the share of positives in training (.25) has a larger error than even odds
     brier = content["metrics"]["brier"]
     assert brier["baseline"]["name"] == "even_odds"
     assert brier["baseline"]["value"] == pytest.approx(0.25)
@@ -87,7 +87,7 @@ def test_numbers_by_hand():
 
 
 def test_verdict_follows_the_lower_bound():
-    good = numbers(make_predictions(subjects=60, separation=3))
+    good = evaluate(make_predictions(subjects=60, separation=3))
     assert good["verdict"]["outcome"] == "better"
     for name in ("balanced_accuracy", "auroc"):
         entry = good["metrics"][name]
@@ -95,15 +95,15 @@ def test_verdict_follows_the_lower_bound():
         assert entry["ci_low"] > entry["baseline"]["value"] == 0.5
         assert entry["gain"]["ci_low"] == pytest.approx(entry["ci_low"] - 0.5)
     table = make_predictions(subjects=60, separation=0)
-    assert numbers(table)["verdict"]["outcome"] == "not shown to be better"
+    assert evaluate(table)["verdict"]["outcome"] == "not shown to be better"
     tested = table["split"] == "test"
     table.loc[tested, "y_prob"] = 0.99 - 0.98 * table.loc[tested, "y_true"]
-    assert numbers(table)["metrics"]["auroc"]["verdict"]["outcome"] == "worse"
+    assert evaluate(table)["metrics"]["auroc"]["verdict"]["outcome"] == "worse"
 
 
 def test_pooled_folds_equal_sklearn():
     table = make_predictions(sessions=2)
-    content = numbers(table)
+    content = evaluate(table)
     assert content["targets"] == ["binary", "severity"]
     assert content["folds"] == [0, 1, 2]
     tested = table[table["split"] == "test"]
@@ -120,17 +120,17 @@ def test_pooled_folds_equal_sklearn():
     bands = [np.digitize(tested[name], (14, 20, 29)) for name in ("score", "score_pred")]
     kappa = sk.cohen_kappa_score(*bands, weights="quadratic")
     assert content["metrics"]["quadratic_kappa"]["value"] == pytest.approx(kappa)
-    unknown = numbers(table.assign(instrument="own scale"))
+    unknown = evaluate(table.assign(instrument="other scale"))
     assert "quadratic_kappa" not in unknown["metrics"]
 
 
 def test_every_interval_names_its_method():
-    content = numbers(make_predictions())
+    content = evaluate(make_predictions())
     assert content["bootstrap"]["method"] == "BCa"
     assert {entry["method"] for entry in content["metrics"].values()} == {"BCa"}
     certain = make_predictions()
     certain["y_prob"] = 0.1 + 0.8 * certain["y_true"]
-    content = numbers(certain)
+    content = evaluate(certain)
     assert content["metrics"]["accuracy"]["method"] == "percentile"
     reason = content["metrics"]["accuracy"]["reason"]
     assert any(reason in text for text in content["warnings"])
@@ -144,19 +144,20 @@ def test_leave_one_subject_out_does_not_lower_the_baseline():
             split = "test" if subject == fold else "train"
             rows.append(("c", f"p{subject}", "1", split, fold, 0, subject % 2, 0.5))
     columns = ["corpus", "subject", "session", "split", "fold", "seed", "y_true", "y_prob"]
-    content = numbers(pd.DataFrame(rows, columns=columns))
+    content = evaluate(pd.DataFrame(rows, columns=columns))
     assert content["baselines"]["majority"]["accuracy"]["value"] == 0
     assert content["baselines"]["constant_probability"]["auroc"]["value"] == 0
     assert content["metrics"]["accuracy"]["baseline"]["value"] == 0.5
     assert content["metrics"]["auroc"]["baseline"]["value"] == 0.5
     assert content["verdict"]["outcome"] == "not shown to be better"
-    assert sum("no validation rows" in note for note in content["warnings"]) == 20
+    assert {threshold["value"] for threshold in content["thresholds"]} == {0.5}
+    assert len(content["thresholds"]) == 20
 
 
 def test_seeds_are_averaged_with_the_same_bootstrap_draws():
-    content = numbers(make_predictions(seeds=(3, 4)))
+    content = evaluate(make_predictions(seeds=(3, 4)))
     entry = content["metrics"]["auroc"]
-    each = [numbers(make_predictions(seeds=(3, 4)).query(f"seed == {s}")) for s in (3, 4)]
+    each = [evaluate(make_predictions(seeds=(3, 4)).query(f"seed == {s}")) for s in (3, 4)]
     singles = [c["metrics"]["auroc"]["value"] for c in each]
     assert entry["per_seed"] == pytest.approx({"3": singles[0], "4": singles[1]})
     assert entry["value"] == pytest.approx(np.mean(singles))
@@ -165,7 +166,7 @@ def test_seeds_are_averaged_with_the_same_bootstrap_draws():
     assert cells["per_seed"]["3"] == each[0]["confusion"]
     # the same predictions twice are no more certain than once: subjects are drawn, not rows
     table = make_predictions()
-    once, twice = numbers(table), numbers(pd.concat([table, table.assign(seed=1)]))
+    once, twice = evaluate(table), evaluate(pd.concat([table, table.assign(seed=1)]))
     for name in once["metrics"]:
         keys = ("value", "ci_low", "ci_high")
         assert [once["metrics"][name][k] for k in keys] == pytest.approx(
@@ -176,8 +177,8 @@ def test_seeds_are_averaged_with_the_same_bootstrap_draws():
 def test_repeated_folds_are_averaged_like_seeds():
     table, again = make_predictions(), make_predictions(seeds=(0, 1)).query("seed == 1")
     repeated = pd.concat([table, again.assign(seed=0, fold=again["fold"] + 3)])
-    as_seeds = numbers(pd.concat([table, again]))
-    content = numbers(repeated)
+    as_seeds = evaluate(pd.concat([table, again]))
+    content = evaluate(repeated)
     assert (content["repeats"], as_seeds["repeats"]) == (2, 1)
     assert content["seeds"] == ["0, repeat 0", "0, repeat 1"]
     assert content["counts"] == as_seeds["counts"]
@@ -193,7 +194,7 @@ def test_the_unit_subject_averages_the_sessions_of_a_subject():
     table = make_predictions(sessions=3)
     keys = ["corpus", "subject", "split", "fold", "seed", "y_true", "gender", "instrument"]
     by_hand = table.groupby(keys)[["y_prob", "score", "score_pred"]].mean().reset_index()
-    content, expected = numbers(table, unit="subject"), numbers(by_hand.assign(session="mean"))
+    content, expected = evaluate(table, unit="subject"), evaluate(by_hand.assign(session="mean"))
     assert (content["unit"], expected["unit"]) == ("subject", "session")
     for name, entry in content["metrics"].items():
         same = expected["metrics"][name]
@@ -201,46 +202,46 @@ def test_the_unit_subject_averages_the_sessions_of_a_subject():
             assert entry[key] == pytest.approx(same[key]), name
     assert content["thresholds"] == nearly(expected["thresholds"])
     assert content["counts"]["test"]["sessions"] == content["counts"]["test"]["subjects"] == 30
-    auroc = numbers(table)["metrics"]["auroc"]["value"]
+    auroc = evaluate(table)["metrics"]["auroc"]["value"]
     assert content["metrics"]["auroc"]["value"] > auroc  # a mean of three is less noisy
     mixed = table.assign(y_true=(table["session"] == "1").astype(int))
     with pytest.raises(PredictionTableError) as info:
-        numbers(mixed, unit="subject")
+        evaluate(mixed, unit="subject")
     assert info.value.column == "y_true"
 
 
 def test_the_order_of_rows_and_numeric_ids_do_not_change_the_result():
     table = make_predictions()
     shuffled = table.sample(frac=1, random_state=0)
-    expected = nearly(numbers(table))
-    assert numbers(shuffled) == expected
+    expected = nearly(evaluate(table))
+    assert evaluate(shuffled) == expected
     numeric = table.assign(session=table["session"].astype(int))
-    assert numbers(numeric) == expected
+    assert evaluate(numeric) == expected
 
 
 def test_subgroups_use_the_decisions_of_the_whole_sample():
     table = make_predictions()
-    content = numbers(table)
+    content = evaluate(table)
     women = table[(table["split"] == "test") & (table["gender"] == "female")]
     entry = content["subgroups"]["gender"]["female"]
     assert entry["subjects"] == women["subject"].nunique()
     expected = sk.roc_auc_score(women["y_true"], women["y_prob"])
     assert entry["auroc"]["value"] == pytest.approx(expected)
-    assert numbers(table.assign(gender="female"))["subgroups"] == {}
-    assert numbers(table.drop(columns="gender"))["subgroups"] == {}
+    assert evaluate(table.assign(gender="female"))["subgroups"] == {}
+    assert evaluate(table.drop(columns="gender"))["subgroups"] == {}
 
 
 def test_predictions_without_errors_have_a_wilson_interval():
     table = make_predictions()
     table["y_prob"] = 0.1 + 0.8 * table["y_true"]
-    content = numbers(one_target("binary", table))
+    content = evaluate(one_target("binary", table))
     assert content["metrics"]["accuracy"]["ci_low"] == 1
     assert any("Wilson" in note and "0.886 to 1.000" in note for note in content["warnings"])
 
 
 def test_metrics_are_undefined_for_one_class():
     table = make_predictions()
-    content = numbers(table[(table["split"] != "test") | (table["y_true"] == 0)])
+    content = evaluate(table[(table["split"] != "test") | (table["y_true"] == 0)])
     assert content["metrics"]["auroc"]["value"] is None
     assert content["metrics"]["specificity"]["value"] is not None
     assert content["verdict"]["outcome"] == "undefined"

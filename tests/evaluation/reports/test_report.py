@@ -15,7 +15,7 @@ from depmm.evaluation.reports.report import write_report
 
 DRAWS = 100
 FILES = ["metrics.json", "report.html", "tables.md", "tables.tex"]
-EVIL = "<script>alert(1)</script>"
+HOSTILE = "<script>alert(1)</script>"
 
 
 def test_repeated_folds_have_a_section(tmp_path):
@@ -89,21 +89,23 @@ def history():
 def write_full(history):
     """Return a function that writes a report with every section and with hostile texts."""
     table = make_predictions(seeds=(0, 1))
-    table["subject"] += EVIL
-    table.loc[table["gender"] == "male", "gender"] = EVIL
+    table["subject"] += HOSTILE
+    table.loc[table["gender"] == "male", "gender"] = HOSTILE
 
     def write(out):
         return write_report(
             table,
             out,
-            title=f"Title {EVIL}",
-            config_text=f"name: {EVIL}",
+            title=f"Title {HOSTILE}",
+            config_text=f"name: {HOSTILE}",
             history=history,
-            environment={"python": "3.11", "packages": {"torch": EVIL}},
-            command=f"run {EVIL} && more",
+            environment={"python": "3.11", "packages": {"torch": HOSTILE}},
+            command=f"run {HOSTILE} && more",
             audit={
                 "verdict": "PASS",
-                "findings": [{"severity": "warning", "name": "cut_off_mismatch", "message": EVIL}],
+                "findings": [
+                    {"severity": "warning", "name": "cut_off_mismatch", "message": HOSTILE}
+                ],
                 "not_checked": [],
             },
             n_bootstrap=DRAWS,
@@ -146,7 +148,7 @@ def test_the_page_is_escaped_and_self_contained(full_report):
     page = ReportPage(html)
     assert "script" not in page.tags
     # twice the title, the subgroup and its four differences, config, package, command, audit
-    assert page.text.count(EVIL) == 11
+    assert page.text.count(HOSTILE) == 11
     assert not re.search(r"https?:|//\w|@import|url\((?!#)", html)
     assert not {"link", "img", "iframe", "object"} & set(page.tags)
     assert len(page.ids) == len(set(page.ids))

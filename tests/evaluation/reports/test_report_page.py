@@ -51,7 +51,7 @@ addEventListener("load", () => {{
 
 
 def inspector(*pages: str) -> str:
-    """Return a page that shows others in frames of both widths and writes what it sees."""
+    """Return a page that shows others in frames of both widths and writes their properties."""
     frames = [
         f'<iframe srcdoc="{escape(html)}" width="{width}" height="900" style="border:0"></iframe>'
         for html in pages

@@ -20,16 +20,8 @@ from depmm.evaluation.stats.severity_metrics import (
 )
 from depmm.evaluation.stats.weighted_sums import unit_weights
 
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(7)
-
-
 #            tn tn tn fp fn tp tp
 HAND_TRUE = [0, 0, 0, 0, 1, 1, 1]
-
-
 HAND_PRED = [0, 0, 0, 1, 0, 1, 1]
 
 

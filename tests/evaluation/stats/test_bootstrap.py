@@ -15,11 +15,6 @@ from depmm.evaluation.stats.bootstrap import assign_strata, bootstrap_weights, r
 from depmm.evaluation.thresholds import apply_threshold
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(7)
-
-
 def test_subjects_are_resampled_with_all_sessions_within_strata(rng):
     subject = np.array([0, 0, 0, 1, 2, 2, 3, 4])
     strata = np.array(["a", "a", "a", "a", "b", "b", "b", "b"])

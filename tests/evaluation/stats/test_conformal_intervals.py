@@ -40,6 +40,6 @@ def test_too_few_subjects_give_the_whole_scale():
     assert content["unbounded"]
     assert content["bounds"] == (0, 63)
     assert content["width"] == 63
-    unknown = table.assign(instrument="own scale")
+    unknown = table.assign(instrument="other scale")
     content = conformal_intervals.measure_severity_intervals(unknown, resample(unknown), 0.1)
     assert content["width"] == np.inf

@@ -12,11 +12,6 @@ from depmm.evaluation.stats.curves import pr_curve, roc_curve
 from depmm.evaluation.stats.weighted_sums import unit_weights
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(7)
-
-
 def test_roc_equals_sklearn_on_resampled_rows(rng):
     y, p = rng.integers(0, 2, 60), rng.random(60).round(1)  # many ties
     rows, weights = resampled(rng, 60)

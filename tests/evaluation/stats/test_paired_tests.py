@@ -57,7 +57,7 @@ def test_permutation_test_of_an_undefined_metric_is_undefined():
         paired_permutation_test("auroc", [1, 0], [0.1, 0.2], [0.1, 0.2, 0.3], [0, 1])
 
 
-FEWER = 600  # where a study is slow: +- .018
+STUDIES = 600  # the standard error of a share of .05 is .009
 
 
 def equal_runs(rng, subjects, sessions=1):
@@ -82,7 +82,7 @@ def test_permutation_keeps_its_size(metric, least):
     """Balanced accuracy takes few values, so that its test is conservative."""
     rng = np.random.default_rng(2)
     p = []
-    for study in range(FEWER):
+    for study in range(STUDIES):
         y, a, b, subject = equal_runs(rng, 24, sessions=2)
         if metric == "balanced_accuracy":
             a, b = a > 0.5, b > 0.5

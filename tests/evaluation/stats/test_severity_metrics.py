@@ -18,11 +18,6 @@ from depmm.evaluation.stats.severity_metrics import (
 from depmm.evaluation.stats.weighted_sums import unit_weights
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(7)
-
-
 def test_spearman_and_kappa_by_hand():
     ones = unit_weights(4)
     # ranks 1 2 3 4 against 1 3 2 4: 1 - 6 * 2 / (4 * 15)
@@ -46,13 +41,13 @@ def test_bands_begin_at_their_lower_bound():
 
 
 def test_scores_by_hand():
-    truth, score, ones = [0, 10, 20], [2, 10, 14], unit_weights(3)
-    assert rmse(truth, score, ones) == pytest.approx([np.sqrt((4 + 0 + 36) / 3)])
-    assert mae(truth, score, ones) == pytest.approx([8 / 3])
+    measured, score, ones = [0, 10, 20], [2, 10, 14], unit_weights(3)
+    assert rmse(measured, score, ones) == pytest.approx([np.sqrt((4 + 0 + 36) / 3)])
+    assert mae(measured, score, ones) == pytest.approx([8 / 3])
     # variances 200/3 and 224/9, covariance 40, means 10 and 26/3
-    assert ccc(truth, score, ones) == pytest.approx([80 / (200 / 3 + 224 / 9 + 16 / 9)])
-    assert ccc(truth, truth, ones) == pytest.approx([1])
-    assert ccc(truth, [5, 15, 25], ones) < pearson(truth, [5, 15, 25], ones)
+    assert ccc(measured, score, ones) == pytest.approx([80 / (200 / 3 + 224 / 9 + 16 / 9)])
+    assert ccc(measured, measured, ones) == pytest.approx([1])
+    assert ccc(measured, [5, 15, 25], ones) < pearson(measured, [5, 15, 25], ones)
 
 
 @pytest.mark.parametrize("name", BANDS)

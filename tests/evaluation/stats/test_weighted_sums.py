@@ -1,17 +1,11 @@
 """Sums over blocks of replicates."""
 
 import numpy as np
-import pytest
 from metric_references import resampled
 
 from depmm.evaluation.stats import weighted_sums
 from depmm.evaluation.stats.curves import roc_curve
 from depmm.evaluation.stats.metrics import METRICS
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(7)
 
 
 def test_block_size_has_no_effect(rng, monkeypatch):

@@ -99,9 +99,9 @@ def test_forward_pass_is_bit_equal_and_hooks_are_removed(changes, length):
     model = build_tiny(**changes)
     features, masks = make_steps([length, 5, 1])
     before, branches = model.fuse(features, masks)
-    recording = record_attention(model, features, masks)
+    record = record_attention(model, features, masks)
     after, again = model.fuse(features, masks)
-    assert torch.equal(recording.logits, before)
+    assert torch.equal(record.logits, before)
     assert torch.equal(after, before)
     assert all(torch.equal(again[name], branches[name]) for name in branches)
     assert count_hooks(model) == 0
@@ -119,31 +119,31 @@ def test_error_removes_hooks_and_training_mode_is_rejected():
 
 def test_tokens_map_back_to_steps_by_hand():
     model = build_tiny()
-    seen = {}
+    outputs = {}
     for encoder in ("multimodal", "audio"):
         for stack, layer in TOKENS[0]:
             attention = get_layer(model, encoder, stack, layer).attention
             selection = getattr(attention, "attention", attention).selection
             selection.register_forward_hook(
-                lambda module, given, own, place=(encoder, stack, layer): seen.update(
-                    {place: (own, module.sparsity(*given))}
+                lambda module, args, output, key=(encoder, stack, layer): outputs.update(
+                    {key: (output, module.sparsity(*args))}
                 )
             )
     table = record_attention(model, *make_steps([7, 5])).attention
-    for (encoder, stack, layer), (own, sparsity) in seen.items():
+    for (encoder, stack, layer), (output, sparsity) in outputs.items():
         for row in (0, 1):
             token = TOKENS[row][stack, layer]
-            here = table[
+            layer_rows = table[
                 table[["row", "encoder", "stack", "layer"]]
                 .eq([row, encoder, stack, layer])
                 .all(axis=1)
             ]
-            assert here["head"].tolist() == [0] * len(token) + [1] * len(token)
-            assert here["step"].tolist() == list(token) * 2
+            assert layer_rows["head"].tolist() == [0] * len(token) + [1] * len(token)
+            assert layer_rows["step"].tolist() == list(token) * 2
             tokens = list(token.values())
-            for name, values in (("selected", own), ("sparsity", sparsity)):
+            for name, values in (("selected", output), ("sparsity", sparsity)):
                 expected = values[row][:, tokens].flatten().float()
-                np.testing.assert_allclose(here[name].astype(float), expected, atol=1e-5)
+                np.testing.assert_allclose(layer_rows[name].astype(float), expected, atol=1e-5)
 
 
 @torch.no_grad()
@@ -157,14 +157,14 @@ def test_changed_step_changes_its_token():
             module.kernel.weight[:, :width] = module.kernel.weight[:, 2 * width :] = 0
         if isinstance(module, EncoderLayer):
             module.attention.out.weight.zero_()
-    seen = {}
-    for place in TOKENS[0]:
-        module = get_layer(model, "multimodal", *place)
+    outputs = {}
+    for key in TOKENS[0]:
+        module = get_layer(model, "multimodal", *key)
         module.register_forward_hook(
-            lambda module, given, out, place=place: seen.update({(*place, "x"): given[0].x})
+            lambda module, args, out, key=key: outputs.update({(*key, "x"): args[0].x})
         )
         module.attention.selection.register_forward_hook(
-            lambda module, given, own, place=place: seen.update({place: module.sparsity(*given)})
+            lambda module, args, output, key=key: outputs.update({key: module.sparsity(*args)})
         )
     for length in (12, 7):
         # one session, and as often again with one step changed
@@ -176,20 +176,20 @@ def test_changed_step_changes_its_token():
         )[1]
         table = table[table[["row", "head"]].eq(0).all(axis=1) & (table["encoder"] == "multimodal")]
         rows = table.set_index(["stack", "layer", "step"])["sparsity"]
-        for place in TOKENS[0]:
-            x = seen[(*place, "x")]
+        for key in TOKENS[0]:
+            x = outputs[(*key, "x")]
             moved = ((x[1:] - x[0]).abs() > 1e-4).any(-1)
             for step in range(length):
                 tokens = moved[step].nonzero().flatten().tolist()
-                if (*place, step) not in rows:
+                if (*key, step) not in rows:
                     assert tokens == []  # before the last steps, which are all that a stack reads
                     continue
-                token = int((seen[place][0, 0] - rows[(*place, step)]).abs().argmin())
-                assert seen[place][0, 0, token].item() == pytest.approx(
-                    rows[(*place, step)], abs=1e-5
+                token = int((outputs[key][0, 0] - rows[(*key, step)]).abs().argmin())
+                assert outputs[key][0, 0, token].item() == pytest.approx(
+                    rows[(*key, step)], abs=1e-5
                 )
                 assert token in tokens
-                assert set(tokens) <= {token, token + 1}  # pooling also looks one place back
+                assert set(tokens) <= {token, token + 1}  # pooling also reads the previous position
 
 
 def test_missing_steps_have_no_row():
@@ -198,10 +198,10 @@ def test_missing_steps_have_no_row():
     masks["face"][0] = False
     masks["face"][1, [0, 3]] = False
     for mask in masks.values():
-        mask[1, [4, 5]] = False  # place 3 alone is pooled into a token that stands for 4 and 5
+        mask[1, [4, 5]] = False  # only position 3 is pooled into the token of steps 4 and 5
     masks["audio"][1, 3] = True
-    recording = record_attention(model, features, masks)
-    table = recording.attention
+    record = record_attention(model, features, masks)
+    table = record.attention
     first = table[(table["stack"] == 0) & (table["head"] == 0)]
     steps = first.groupby(["row", "layer", "encoder"])["step"].agg(list)
     for layer in (0, 1, 2):
@@ -211,7 +211,7 @@ def test_missing_steps_have_no_row():
         assert steps[1, layer]["face"] == [1, 2, 6, 7]
     assert table.groupby(LAYER)["attention_received"].sum().to_numpy() == pytest.approx(1, abs=1e-5)
     assert (table["attention_received"] > 0).all()
-    branches = recording.branches.set_index(["row", "branch"])
+    branches = record.branches.set_index(["row", "branch"])
     assert branches["present"].tolist() == [True, True, False, False, True, True, True, True]
     assert branches["logit"].isna().equals(~branches["present"])
 
@@ -255,9 +255,9 @@ def test_shared_selection_is_that_of_the_multimodal_encoder():
     table = record_attention(model, features, masks).attention
     main = table[table["encoder"] == "multimodal"]
     assert main[["shared_selected", "confidence"]].isna().all(axis=None)
-    place = ["row", "stack", "layer", "head", "step"]
+    step_key = ["row", "stack", "layer", "head", "step"]
     for name in ("audio", "face"):
-        both = table[table["encoder"] == name].merge(main, on=place, suffixes=("", "_main"))
+        both = table[table["encoder"] == name].merge(main, on=step_key, suffixes=("", "_main"))
         both = both[both["layer"] == 0]
         assert (both["shared_selected"] == both["selected_main"]).all()
         modality_rows = table[table["encoder"] == name]
@@ -279,26 +279,26 @@ def test_confidence_and_gates_by_hand():
     branches = model.fusion.branches
     model.fusion.fusion.gate_logit.copy_(torch.tensor([np.log(4), 0.0, -np.log(4), 9.0]))
     assert branches == ["multimodal", "audio", "face", "cross"]
-    recording = record_attention(model, *make_steps([5]))
-    table = recording.attention[recording.attention["encoder"] != "multimodal"]
+    record = record_attention(model, *make_steps([5]))
+    table = record.attention[record.attention["encoder"] != "multimodal"]
     by_head = table["head"].map({0: 0.5, 1: 0.75})
     assert table["confidence"].to_numpy() == pytest.approx(by_head.to_numpy(), abs=1e-6)
-    gate = recording.attention.groupby("encoder")["gate"].first()
+    gate = record.attention.groupby("encoder")["gate"].first()
     expected = {"multimodal": 0.8, "audio": 0.5, "face": 0.2}
     assert gate.to_dict() == pytest.approx(expected, abs=1e-6)
-    assert recording.branches["branch"].tolist() == branches
+    assert record.branches["branch"].tolist() == branches
     # the branches add up to the prediction (all are present)
-    fused = (recording.branches["logit"] * recording.branches["gate"]).sum()
-    assert fused == pytest.approx(recording.logits.item(), abs=1e-5)
+    fused = (record.branches["logit"] * record.branches["gate"]).sum()
+    assert fused == pytest.approx(record.logits.item(), abs=1e-5)
     fixed = record_attention(build_tiny(fusion_weights="fixed"), *make_steps([5])).branches
     assert fixed["gate"].tolist() == pytest.approx([1, 0.1, 0.1, 0.1])
 
 
 def test_one_modality_has_one_encoder():
-    recording = record_attention(build_tiny(("face",)), *make_steps([6], ("face",)))
-    assert recording.attention["encoder"].unique().tolist() == ["face"]
-    assert recording.branches["branch"].tolist() == ["face"]
-    assert recording.attention["confidence"].isna().all()
+    record = record_attention(build_tiny(("face",)), *make_steps([6], ("face",)))
+    assert record.attention["encoder"].unique().tolist() == ["face"]
+    assert record.branches["branch"].tolist() == ["face"]
+    assert record.attention["confidence"].isna().all()
 
 
 def test_attention_received_by_hand():
@@ -335,23 +335,25 @@ def test_attention_received_explains_the_output(changes):
     model = build_tiny(**changes)
     features, masks = make_steps([24, 10, 24])
     masks["face"][2, ::3] = False  # the shared index selects some of these
-    n_heads, seen = FUSION["n_heads"], {}
+    n_heads, outputs = FUSION["n_heads"], {}
     for encoder in ("multimodal", "face"):
         for stack, layer in TOKENS[0]:
             attention = get_layer(model, encoder, stack, layer).attention
             attention = getattr(attention, "attention", attention)
-            place = (encoder, stack, layer)
+            key = (encoder, stack, layer)
             attention.project.register_forward_hook(
-                lambda module, given, out, place=place: seen.update({(*place, "v"): out})
+                lambda module, args, out, key=key: outputs.update({(*key, "v"): out})
             )
             attention.out.register_forward_hook(
-                lambda module, given, out, place=place: seen.update({(*place, "out"): given[0]})
+                lambda module, args, out, key=key: outputs.update({(*key, "out"): args[0]})
             )
     table = record_attention(model, features, masks).attention
     table = table[table["encoder"] != "audio"]
     for (row, encoder, stack, layer, head), steps in table.groupby(LAYER):
-        v = rearrange(seen[encoder, stack, layer, "v"], "b l (n h d) -> n b h l d", n=3, h=n_heads)
-        out = rearrange(seen[encoder, stack, layer, "out"], "b l (h d) -> b h l d", h=n_heads)
+        v = rearrange(
+            outputs[encoder, stack, layer, "v"], "b l (n h d) -> n b h l d", n=3, h=n_heads
+        )
+        out = rearrange(outputs[encoder, stack, layer, "out"], "b l (h d) -> b h l d", h=n_heads)
         v, out = v[2, row, head], out[row, head]
         token = np.arange(len(steps)) // 2**layer
         if row == 2:
@@ -375,6 +377,6 @@ def test_every_query_selection_is_recorded():
     table = record_attention(model, *make_steps([9])).attention
     layers = table[["encoder", "stack", "layer"]].drop_duplicates()
     assert len(layers) == sum(isinstance(m, QuerySelection) for m in model.modules())
-    recording = record_attention(build_tiny(kind="mean_pool"), *make_steps([9]))
-    assert recording.attention is None
-    assert recording.branches is None
+    record = record_attention(build_tiny(kind="mean_pool"), *make_steps([9]))
+    assert record.attention is None
+    assert record.branches is None

@@ -69,8 +69,8 @@ def test_landmarks_of_a_crop_are_where_its_pixels_are():
     seen = [(crop.sum(axis) * (np.arange(224) + 0.5)).sum() / crop.sum() for axis in (0, 1)]
     moved = crop_landmarks(landmarks)
     np.testing.assert_allclose(moved[MOUTH[5]], seen, atol=1.0)
-    for ids, place in zip(TEMPLATE_LANDMARKS, TEMPLATE, strict=True):
-        np.testing.assert_allclose(moved[list(ids)].mean(0), place, atol=1e-3)
+    for ids, position in zip(TEMPLATE_LANDMARKS, TEMPLATE, strict=True):
+        np.testing.assert_allclose(moved[list(ids)].mean(0), position, atol=1e-3)
 
 
 def test_store_returns_the_landmarks_of_its_crops(corpus, tmp_path):

@@ -72,8 +72,8 @@ def test_occlusion_gives_the_best_order_for_a_mean():
     x, masks = sessions([5])
     best = occlude_steps(model, x, masks).rename(columns={"occlusion": "best"})
     every = {
-        f"order{number}": np.argsort(order)
-        for number, order in enumerate(itertools.permutations(range(5)))
+        f"order{index}": np.argsort(order)
+        for index, order in enumerate(itertools.permutations(range(5)))
     }
     table = pd.concat([best.assign(worst=-best["best"]), pd.DataFrame(every)], axis=1)
     areas = compute_curve_areas(
@@ -90,14 +90,14 @@ def test_ties_are_random_and_missing_values_last():
     model = tiny_model(DEP_FORMER)
     x, masks = sessions([6])
     ties = make_attributions(same=[1.0] * 6, known=[np.nan, np.nan, 2.0, 1.0, np.nan, np.nan])
-    found = {
+    tables = {
         seed: compute_removal_curves(model, x, masks, ties, [seed], unsigned=["same", "known"])
         for seed in range(4)
     }
-    starts = {tuple(np.round(curve(table, "same", "deletion"), 4)) for table in found.values()}
+    starts = {tuple(np.round(curve(table, "same", "deletion"), 4)) for table in tables.values()}
     assert len(starts) == 4
-    for table in found.values():
-        known = curve(found[0], "known", "deletion")
+    for table in tables.values():
+        known = curve(tables[0], "known", "deletion")
         assert curve(table, "known", "deletion")[:3] == pytest.approx(known[:3], abs=1e-5)
 
 
@@ -162,13 +162,13 @@ def test_random_attributions_gain_nothing():
     model = tiny_model(MEAN_POOL, ("audio",))
     rng = np.random.default_rng(0)
     tables = []
-    for number in range(16):
+    for index in range(16):
         x, masks = sessions([6], ("audio",))
         x["audio"] = torch.from_numpy(rng.normal(size=(1, 6, 6))).float()
         table = make_attributions(chance=rng.normal(size=6), same=[0.0] * 6)
         good = occlude_steps(model, x, masks)["occlusion"]
-        curves = compute_removal_curves(model, x, masks, table.assign(good=good), [number])
-        tables.append(curves.assign(corpus="c", subject=f"p{number:02}", y_true=number % 2))
+        curves = compute_removal_curves(model, x, masks, table.assign(good=good), [index])
+        tables.append(curves.assign(corpus="c", subject=f"p{index:02}", y_true=index % 2))
     areas = compute_curve_areas(pd.concat(tables).drop(columns="row"))
     table = compare_with_random(areas, draws=500).set_index(["method", "curve"])
     for name in ("deletion", "insertion"):

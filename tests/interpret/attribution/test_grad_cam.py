@@ -33,7 +33,7 @@ def test_map_finds_a_learned_corner(corner_model):
     crops, length = make_crops(8, seed=1)
     table = compute_grad_cam(corner_model, "face", face=crops, face_length=length)
     assert table["row"].tolist() == list(range(8))
-    assert corner_share(table[1::2]) > 0.7  # of (12 / 32)^2 = 0.14 of the picture
+    assert corner_share(table[1::2]) > 0.7  # of (12 / 32)^2 = 0.14 of the crop
     assert table["peak"][1::2].min() > table["peak"][::2].max()
     assert corner_share(table[::2]) < 0.4
 
@@ -42,7 +42,7 @@ def test_map_depends_on_the_weights(corner_model):
     """The model randomisation test of Adebayo et al., NeurIPS 2018."""
     crops, length = make_crops(8, seed=1)
     learned = compute_grad_cam(corner_model, "face", face=crops, face_length=length)
-    kept = {name: value.clone() for name, value in corner_model.state_dict().items()}
+    weights = {name: value.clone() for name, value in corner_model.state_dict().items()}
     similar = []
     for seed in range(5):
         torch.manual_seed(seed)
@@ -52,7 +52,7 @@ def test_map_depends_on_the_weights(corner_model):
         changed = compute_grad_cam(corner_model, "face", face=crops, face_length=length)
         pairs = zip(learned["heatmap"][1::2], changed["heatmap"][1::2], strict=True)
         similar += [np.corrcoef(a.ravel(), b.ravel())[0, 1] if b.any() else 0 for a, b in pairs]
-    corner_model.load_state_dict(kept)
+    corner_model.load_state_dict(weights)
     assert np.median(similar) < 0.5
 
 
@@ -77,8 +77,8 @@ def test_map_by_hand_leaves_the_model_unchanged():
         assert torch.equal(model(**inputs).logits, before)
     # the tail of the network again, from the same maps
     encoder, present = model.encoders["audio"], inputs["audio_length"] > 0
-    picture = encoder.image(inputs["audio"][present], inputs["audio_length"][present])
-    maps = encoder.convolutions[:-1](picture).detach().requires_grad_()
+    spectrogram = encoder.image(inputs["audio"][present], inputs["audio_length"][present])
+    maps = encoder.convolutions[:-1](spectrogram).detach().requires_grad_()
     features = torch.zeros(2, 2, 4).masked_scatter(
         present.unsqueeze(-1), encoder.dense(encoder.convolutions[-1](maps))
     )

@@ -22,8 +22,8 @@ def test_occlusion_is_the_difference_of_two_forward_passes(corpus, center):
         "occlusion": ("audio", "face"), "occlusion_audio": ("audio",), "occlusion_face": ("face",)
     }  # fmt: skip
     assert table.columns.tolist() == ["row", "step", *columns]
-    for row_of_batch, number, step in ((1, 1, 0), (2, 4, 2)):
-        batch = collate_sessions(data, [number])
+    for row_of_batch, index, step in ((1, 1, 0), (2, 4, 2)):
+        batch = collate_sessions(data, [index])
         full = model(**batch).logits.item()
         row = table[(table["row"] == row_of_batch) & (table["step"] == step)]
         for column, replaced in columns.items():

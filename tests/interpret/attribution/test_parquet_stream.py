@@ -51,7 +51,7 @@ def test_tables_are_written_in_full_row_groups(tmp_path, monkeypatch):
     meta = pyarrow.parquet.ParquetFile(tmp_path / "a.parquet").metadata
     assert [meta.row_group(n).num_rows for n in range(meta.num_row_groups)] == [10, 4, 7]
     encodings = [meta.row_group(2).column(n).encodings for n in (0, 1, 2)]
-    assert ["RLE_DICTIONARY" in found for found in encodings] == [True, True, False]
+    assert ["RLE_DICTIONARY" in names for names in encodings] == [True, True, False]
 
 
 def write_and_raise(stream: ParquetStream, error: type[BaseException]) -> None:

@@ -47,8 +47,8 @@ def test_step_values_are_means_over_all_orders():
     }
     gains = np.zeros(4)
     for order in itertools.permutations(range(4)):
-        for place, step in enumerate(order):
-            before = frozenset(order[:place])
+        for position, step in enumerate(order):
+            before = frozenset(order[:position])
             gains[step] += (worth[before | {step}] - worth[before]) / factorial(4)
     table = compute_step_shapley(model, x, masks, [1])
     np.testing.assert_allclose(get_values(table, "shapley"), gains, atol=1e-5)
@@ -110,8 +110,8 @@ def test_modality_values_by_hand(fusion):
     ]
     none = torch.zeros_like(masks["face"])
     both, audio, face = (
-        model.fuse(x, shown)[0][0].item()
-        for shown in (masks, {**masks, "face": none}, {**masks, "audio": none})
+        model.fuse(x, masked)[0][0].item()
+        for masked in (masks, {**masks, "face": none}, {**masks, "audio": none})
     )
     expected = [(audio + both - face) / 2, (face + both - audio) / 2]
     np.testing.assert_allclose(table["shapley"][:2], expected, atol=1e-5)

@@ -1,4 +1,4 @@
-"""An explained run whose folder has a difficult name, and files around it that are not its own."""
+"""An explained run in a folder with a difficult name, next to files of others."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Questions by name: options, errors, and runs that cannot be asked."""
+"""Questions by name: options, errors, and runs without the needed tables."""
 
 import pandas as pd
 import pytest

@@ -1,4 +1,4 @@
-"""Answers as a figure."""
+"""Results as a figure."""
 
 import pytest
 from explained_runs import make_result

@@ -15,8 +15,8 @@ from depmm.interpret.query import explorer
 from depmm.interpret.query.explorer import build_content, render_page, write_explorer
 from depmm.interpret.query.word_effects import compare_words
 
-EVIL = "</script><script>alert(1)</script>"
-WORDS = {EVIL: "negative", "joy": "positive", "table": "neutral"}
+HOSTILE = "</script><script>alert(1)</script>"
+WORDS = {HOSTILE: "negative", "joy": "positive", "table": "neutral"}
 MEASURES = ["occlusion", "occlusion_audio", "occlusion_face"]
 FEW = {"draws": 200, "permutations": 99}
 
@@ -62,11 +62,11 @@ def make_branches(steps):
 def make_regions(steps):
     """Make shares that are larger for the mouth with label 1 and for the eyes with label 0."""
     rows = []
-    for place, sign, area in (("mouth", 1, 0.1), ("eyes", -1, 0.9)):
+    for region, sign, area in (("mouth", 1, 0.1), ("eyes", -1, 0.9)):
         share = 0.5 + sign * (
             0.2 * (steps["label"].astype(float) - 0.5) + 0.02 * steps["occlusion"]
         )
-        rows.append(steps.assign(modality="face", region=place, share=share, area=area))
+        rows.append(steps.assign(modality="face", region=region, share=share, area=area))
     columns = ["corpus", "subject", "session", "split", "fold", "seed", "label", "step"]
     return pd.concat(rows)[[*columns, "modality", "region", "share", "area"]]
 
@@ -179,24 +179,24 @@ def test_words_are_data_and_never_html(tmp_path):
     assert "alert(1)</script" not in html
     assert "<b>" not in html
     data = re.search(r'<script type="application/json" id="content">(.*?)</script>', html)[1]
-    assert EVIL in [entry["word"] for entry in json.loads(data)["words"]]
+    assert HOSTILE in [entry["word"] for entry in json.loads(data)["words"]]
 
 
-# the page in a frame; the script clicks through it like a reader and records what is shown
+# the page in a frame; the script clicks through it and records the content of each view
 WALK = """<!DOCTYPE html><meta charset="utf-8"><title>walk</title>
 <pre id="result"></pre>
 {frames}
 <script>
 const texts = (page, selector) => [...page.querySelectorAll(selector)].map(part => part.innerText);
-const look = frame => {{
+const inspect = frame => {{
   const page = frame.contentDocument, root = page.documentElement;
   return {{
     hash: frame.contentWindow.location.hash,
     heading: texts(page, "#view h2")[0],
     words: texts(page, ".chart tbody th a"),
     regions: texts(page, ".regions tbody th"),
-    placeMarks: [...page.querySelectorAll(".regions svg[role=img]")].map(part => part.ariaLabel),
-    placeQ: texts(page, '.regions [data-field="q"]'),
+    regionMarks: [...page.querySelectorAll(".regions svg[role=img]")].map(part => part.ariaLabel),
+    regionQ: texts(page, '.regions [data-field="q"]'),
     numbers: [..."dpq"].map(name => texts(page, `.chart:not(.regions) [data-field="${{name}}"]`)),
     marks: [...page.querySelectorAll(".chart svg[role=img]")].map(part => part.ariaLabel),
     groups: texts(page, '[data-field="groups"]'),
@@ -215,7 +215,8 @@ const look = frame => {{
 }};
 const rest = () => new Promise(done => setTimeout(done, 30));
 async function walk(frame) {{
-  const page = frame.contentDocument, view = frame.contentWindow, seen = {{ start: look(frame) }};
+  const page = frame.contentDocument, view = frame.contentWindow;
+  const seen = {{ start: inspect(frame) }};
   const choose = (id, value) => {{
     const box = page.getElementById(id);
     box.focus();
@@ -224,9 +225,9 @@ async function walk(frame) {{
   }};
   const escape = () => page.activeElement.dispatchEvent(
     new view.KeyboardEvent("keydown", {{ key: "Escape", bubbles: true }}));
-  const step = async (name, act) => {{ act(); await rest(); seen[name] = look(frame); }};
+  const step = async (name, act) => {{ act(); await rest(); seen[name] = inspect(frame); }};
   await step("valence", () => choose("choose-valence", "positive"));
-  seen.kept = page.activeElement.id;
+  seen.focused = page.activeElement.id;
   await step("all", () => choose("choose-valence", ""));
   await step("measure", () => choose("choose-measure", "occlusion_face"));
   await step("again", () => choose("choose-measure", "occlusion"));
@@ -238,9 +239,9 @@ async function walk(frame) {{
   return seen;
 }}
 addEventListener("load", async () => {{
-  const found = [];
-  for (const frame of document.querySelectorAll("iframe")) found.push(await walk(frame));
-  document.getElementById("result").textContent = JSON.stringify(found);
+  const views = [];
+  for (const frame of document.querySelectorAll("iframe")) views.push(await walk(frame));
+  document.getElementById("result").textContent = JSON.stringify(views);
 }});
 </script>"""
 
@@ -293,7 +294,7 @@ def test_chart_shows_and_filters_the_words(walked):
         mean = re.match("label 1: (\\S+) ", seen[shown]["marks"][0])[1]
         assert parse_number(mean) == pytest.approx(rows[0]["groups"][0]["mean"], abs=6e-3)
     assert seen["valence"]["words"] == ["joy"]
-    assert seen["kept"] == "choose-valence"
+    assert seen["focused"] == "choose-valence"
     assert seen["all"]["words"] == seen["again"]["words"] == seen["start"]["words"]
 
 
@@ -301,11 +302,11 @@ def test_regions_follow_the_words(walked):
     content, seen = walked["content"]["regions"], walked["wide"]["start"]
     assert [row["region"] for row in content] == ["mouth", "eyes"]
     assert seen["regions"] == ["mouth\nface, uniform map 0.10", "eyes\nface, uniform map 0.90"]
-    assert [parse_number(text) for text in seen["placeQ"]] == pytest.approx(
+    assert [parse_number(text) for text in seen["regionQ"]] == pytest.approx(
         [row["q"] for row in content], abs=6e-3
     )
     assert content[0]["q"] < 0.05
-    for row, mark in zip(content, seen["placeMarks"], strict=True):
+    for row, mark in zip(content, seen["regionMarks"], strict=True):
         mean = re.match("label 1: (\\S+) .*, 6 subjects; label 0", mark)[1]
         assert parse_number(mean) == pytest.approx(row["groups"][0]["mean"], abs=6e-3)
     assert walked["wide"]["word"]["regions"] == []
@@ -327,9 +328,9 @@ def test_uneven_gender_gives_a_caution_on_the_page(tmp_path):
 def test_click_opens_a_word_and_a_session(walked):
     content, seen = walked["content"], walked["wide"]
     strongest = content["statistics"]["occlusion"][0]
-    assert seen["word"]["heading"] == get_words(content, [strongest])[0] == EVIL
-    assert seen["word"]["focus"] == EVIL
-    assert len(seen["word"]["listed"]) == 13  # 12 subjects, one of whom read it twice
+    assert seen["word"]["heading"] == get_words(content, [strongest])[0] == HOSTILE
+    assert seen["word"]["focus"] == HOSTILE
+    assert len(seen["word"]["listed"]) == 13  # 12 subjects, one of which read it twice
     sessions = {entry["session"]: entry for entry in content["sessions"]}
     session = sessions[seen["word"]["listed"][0]]
     assert seen["session"]["heading"] == f"Session {session['session']}"
@@ -348,8 +349,8 @@ def test_escape_and_history_return_to_the_previous_view(walked):
     assert seen["escaped"]["hash"] == seen["word"]["hash"]
     assert seen["escaped"]["focus"] == seen["word"]["listed"][0]
     assert seen["out"]["words"] == seen["start"]["words"]
-    assert seen["out"]["focus"] == EVIL
-    assert seen["history"]["heading"] == EVIL
+    assert seen["out"]["focus"] == HOSTILE
+    assert seen["history"]["heading"] == HOSTILE
 
 
 def test_page_makes_no_request_and_no_error(walked):

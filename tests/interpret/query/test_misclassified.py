@@ -15,9 +15,9 @@ def test_majority_of_models_decides():
     for subject, seeds in (("p3", [0]), ("p5", [0, 1])):
         rows = (predictions["subject"] == subject) & predictions["seed"].isin(seeds)
         predictions.loc[rows, "y_prob"] = 0.1
-    found = find_misclassified(tables["attributions"], predictions, sessions=10, words=1)
-    assert found.set_index("subject")["n_misclassified"].to_dict() == {"p2": 3, "p1": 3, "p5": 2}
-    assert (found["n_models"] == 3).all()
+    result = find_misclassified(tables["attributions"], predictions, sessions=10, words=1)
+    assert result.set_index("subject")["n_misclassified"].to_dict() == {"p2": 3, "p1": 3, "p5": 2}
+    assert (result["n_models"] == 3).all()
 
 
 def test_each_model_uses_its_own_threshold():
@@ -25,16 +25,16 @@ def test_each_model_uses_its_own_threshold():
     predictions = tables["predictions"]
     low = predictions["split"] == "validation"
     predictions.loc[low, "y_prob"] = predictions.loc[low, "y_true"] * 0.02 + 0.18  # threshold .19
-    found = find_misclassified(tables["attributions"], predictions, sessions=10, words=1)
-    assert found["threshold"].unique().tolist() == pytest.approx([0.19])
-    assert "p1" not in set(found["subject"])  # .21 is above the threshold
+    result = find_misclassified(tables["attributions"], predictions, sessions=10, words=1)
+    assert result["threshold"].unique().tolist() == pytest.approx([0.19])
+    assert "p1" not in set(result["subject"])  # .21 is above the threshold
 
 
 def test_sessions_and_words_are_limited():
     tables = make_tables()
-    found = find_misclassified(tables["attributions"], tables["predictions"], sessions=1, words=2)
-    assert found["subject"].unique().tolist() == ["p2"]
-    assert len(found) <= 2
+    result = find_misclassified(tables["attributions"], tables["predictions"], sessions=1, words=2)
+    assert result["subject"].unique().tolist() == ["p2"]
+    assert len(result) <= 2
 
 
 def test_scores_and_wordless_runs_are_rejected():

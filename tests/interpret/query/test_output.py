@@ -1,4 +1,4 @@
-"""Answers as text, CSV and JSON, and the choice of the format."""
+"""Results as text, CSV and JSON, and the choice of the format."""
 
 import json
 

@@ -13,31 +13,33 @@ from depmm.interpret.query.word_effects import compare_words
 
 def test_correlation_of_voice_and_face():
     table = make_modalities()
-    found = correlate_modalities(table, draws=200).set_index(["over", "subjects"])
+    result = correlate_modalities(table, draws=200).set_index(["over", "subjects"])
     effects = [
         compare_words(table, name, **FAST).set_index("word")["effect"].sort_index()
         for name in ("occlusion_audio", "occlusion_face")
     ]
-    words = found.loc[("words", "all")]
+    words = result.loc[("words", "all")]
     assert words["correlation"] == pytest.approx(stats.spearmanr(*effects)[0])
     assert words["n"] == 6
-    own = table.groupby(["subject", "label"]).apply(
+    by_subject = table.groupby(["subject", "label"]).apply(
         lambda rows: stats.spearmanr(rows["occlusion_audio"], rows["occlusion_face"])[0]
     )
-    assert found.loc[("steps", "all"), "correlation"] == pytest.approx(own.mean())
-    positive = own[own.index.get_level_values("label") == 1]
-    assert found.loc[("steps", "positive"), "correlation"] == pytest.approx(positive.mean())
-    assert found["n"].tolist() == [6, 12, 6, 6]
-    assert (found["ci_low"] <= found["correlation"]).all()
-    assert (found["correlation"] <= found["ci_high"]).all()
-    assert found.loc[("steps", "positive"), "ci_low"] > found.loc[("steps", "negative"), "ci_high"]
+    assert result.loc[("steps", "all"), "correlation"] == pytest.approx(by_subject.mean())
+    positive = by_subject[by_subject.index.get_level_values("label") == 1]
+    assert result.loc[("steps", "positive"), "correlation"] == pytest.approx(positive.mean())
+    assert result["n"].tolist() == [6, 12, 6, 6]
+    assert (result["ci_low"] <= result["correlation"]).all()
+    assert (result["correlation"] <= result["ci_high"]).all()
+    assert (
+        result.loc[("steps", "positive"), "ci_low"] > result.loc[("steps", "negative"), "ci_high"]
+    )
     noise = np.random.default_rng(1).normal(size=len(table))
     seeds = [
         table.assign(seed=k, occlusion_face=table["occlusion_face"] + noise * (1 - 2 * k))
         for k in (0, 1)
     ]
     again = correlate_modalities(pd.concat(seeds), draws=20)["correlation"]
-    assert again.tolist() == pytest.approx(found["correlation"].tolist())
+    assert again.tolist() == pytest.approx(result["correlation"].tolist())
 
 
 def test_correlation_is_missing_if_little_can_be_ranked():
@@ -57,20 +59,20 @@ def test_correlation_of_folds_and_seeds():
     table["fold"] = [int(name[1:]) // 2 % 2 for name in table["subject"]]
     rng = np.random.default_rng(0)
     other = table.assign(seed=1, occlusion=table["occlusion"] + rng.normal(size=len(table)) * 0.1)
-    found = correlate_models(pd.concat([table, other]))
-    assert found["compared"].value_counts().to_dict() == {
+    result = correlate_models(pd.concat([table, other]))
+    assert result["compared"].value_counts().to_dict() == {
         "other subjects": 4, "same subjects": 2, "seeds": 1
     }  # fmt: skip
-    seeds = found[found["compared"] == "seeds"].iloc[0]
+    seeds = result[result["compared"] == "seeds"].iloc[0]
     effects = [
-        compare_words(own, **FAST).set_index("word")["effect"].sort_index()
-        for own in (table, other)
+        compare_words(part, **FAST).set_index("word")["effect"].sort_index()
+        for part in (table, other)
     ]
     assert seeds["spearman"] == pytest.approx(stats.spearmanr(*effects)[0])
     assert seeds["kendall"] == pytest.approx(stats.kendalltau(*effects)[0])
     assert (seeds["first"], seeds["second"], seeds["n_subjects"]) == ("seed 0", "seed 1", 24)
-    assert found[found["compared"] == "same subjects"]["n_subjects"].tolist() == [12, 12]
-    assert found[found["compared"] == "other subjects"]["n_subjects"].tolist() == [0] * 4
+    assert result[result["compared"] == "same subjects"]["n_subjects"].tolist() == [12, 12]
+    assert result[result["compared"] == "other subjects"]["n_subjects"].tolist() == [0] * 4
     with pytest.raises(QuestionError) as info:
         correlate_models(table[table["fold"] == 0])
     assert info.value.value == 1
@@ -83,5 +85,5 @@ def test_leave_one_subject_out_compares_seeds():
     """A fold of one subject has no effects; two seeds of all folds have."""
     table = make_modalities(subjects=8)
     table["fold"] = [int(name[1:]) for name in table["subject"]]
-    found = correlate_models(pd.concat([table, table.assign(seed=1)]))
-    assert found[["compared", "spearman"]].to_numpy().tolist() == [["seeds", pytest.approx(1.0)]]
+    result = correlate_models(pd.concat([table, table.assign(seed=1)]))
+    assert result[["compared", "spearman"]].to_numpy().tolist() == [["seeds", pytest.approx(1.0)]]
