@@ -139,7 +139,7 @@ def _find_targets(table: pd.DataFrame) -> list[str]:
     if not targets:
         raise PredictionTableError(
             "predictions: no tested row has a measured and a predicted value (columns: "
-            f"{', '.join(table)}). Fill y_true and y_prob, or score and "
+            f"{', '.join(map(str, table))}). Fill y_true and y_prob, or score and "
             "score_pred.",
             column="y_true",
         )

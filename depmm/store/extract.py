@@ -24,14 +24,8 @@ import pandas as pd
 from depmm.config import MODALITIES, ExtractConfig
 from depmm.corpora.manifest import SESSION_KEY, Manifest
 from depmm.store.errors import StoreError
-from depmm.store.index import (
-    Failure,
-    SessionKey,
-    has_failures,
-    record_failures,
-    stored_summary,
-    update_tables,
-)
+from depmm.store.failures import Failure, SessionKey, has_failures, record_failures
+from depmm.store.index import stored_summary, update_tables
 from depmm.store.progress import Advance, extraction_progress
 from depmm.store.session_extraction import AudioDecoder, SessionJob, extract_session
 from depmm.store.sessions import SessionStore

@@ -5,75 +5,21 @@ sessions that could not be extracted completely. Therefore processes on several 
 need to communicate, and the next run rebuilds a lost table.
 """
 
-import json
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 
 from depmm.corpora.manifest import SESSION_KEY
-from depmm.media.errors import MediaError
 from depmm.schemas.store import FAILURES, INDEX
 from depmm.schemas.table import SchemaError, TableSchema
 from depmm.store.errors import StoreError
+from depmm.store.failures import SessionKey, recorded_failures
 from depmm.store.sessions import SessionStore
 
-SessionKey = tuple[str, str, str]
-"""Corpus, subject and session id."""
-
 _FROM_SUMMARY = ("n_steps", "audio_s", "n_frames", "n_frames_with_face")
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A part of a session that could not be extracted, one row of ``failures.parquet``.
-
-    Attributes
-    ----------
-    corpus, subject, session : str
-        Key of the session.
-    stage : str
-        ``audio``, ``face``, the name of a feature stream, or ``session``.
-    file : str
-        File relative to the root of the recordings.
-    cause : str
-        What is wrong.
-    remedy : str
-        What to do about it.
-    """
-
-    corpus: str
-    subject: str
-    session: str
-    stage: str
-    file: str
-    cause: str
-    remedy: str
-
-    @classmethod
-    def from_error(cls, key: SessionKey, stage: str, file: str, error: MediaError) -> Self:
-        """Build the row of an error.
-
-        Parameters
-        ----------
-        key : tuple of str
-            Corpus, subject and session id.
-        stage : str
-            ``audio``, ``face`` or the name of a feature stream.
-        file : str
-            File relative to the root of the recordings.
-        error : MediaError
-            Why it could not be read.
-
-        Returns
-        -------
-        Failure
-            The row.
-        """
-        return cls(*key, stage, file, error.problem, error.remedy or "")
 
 
 def read_index(store: SessionStore) -> pd.DataFrame:
@@ -125,43 +71,6 @@ def read_failures(store: SessionStore) -> pd.DataFrame:
     """
     table = _read_table(store, FAILURES)
     return FAILURES.build([]) if table is None else table
-
-
-def has_failures(store: SessionStore, key: SessionKey) -> bool:
-    """Check whether a part of a session could not be extracted.
-
-    Parameters
-    ----------
-    store : SessionStore
-        The store.
-    key : tuple of str
-        Corpus, subject and session id.
-
-    Returns
-    -------
-    bool
-        Whether the last extraction of the session recorded failures.
-    """
-    return bool(store.filesystem.exists(_failure_path(store, key)))
-
-
-def record_failures(store: SessionStore, key: SessionKey, failures: Sequence[Failure]) -> None:
-    """Write the failures of a session, or remove those of an earlier run.
-
-    Parameters
-    ----------
-    store : SessionStore
-        The store.
-    key : tuple of str
-        Corpus, subject and session id.
-    failures : sequence of Failure
-        What could not be extracted.
-    """
-    path = _failure_path(store, key)
-    if failures:
-        store.put_text(json.dumps([asdict(failure) for failure in failures]), path)
-    elif store.filesystem.exists(path):
-        store.filesystem.rm(path)
 
 
 def stored_summary(store: SessionStore, key: SessionKey, source_hash: str) -> dict[str, Any] | None:
@@ -226,10 +135,6 @@ def update_tables(
         rows, failures = current
 
 
-def _failure_path(store: SessionStore, key: SessionKey) -> str:
-    return store.path(*key).replace(".safetensors", ".failed.json")
-
-
 def _collect_rows(
     store: SessionStore, source_hashes: Mapping[SessionKey, str]
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
@@ -245,9 +150,7 @@ def _collect_rows(
                     "streams": sorted(summary["streams"]),
                 }
             )
-        if has_failures(store, key):
-            with store.filesystem.open(_failure_path(store, key)) as file:
-                failures += json.load(file)
+        failures += recorded_failures(store, key)
     return rows, failures
 
 

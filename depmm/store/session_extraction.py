@@ -14,7 +14,7 @@ import numpy as np
 
 from depmm.config import SAMPLE_RATE, ExtractConfig
 from depmm.media.errors import MediaError, as_media_error
-from depmm.store.index import Failure, SessionKey, record_failures
+from depmm.store.failures import Failure, SessionKey, record_failures
 from depmm.store.session_file import SessionWriter
 from depmm.store.sessions import SessionStore
 from depmm.store.streams import Window, extract_streams

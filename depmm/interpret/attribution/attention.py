@@ -16,15 +16,15 @@ from torch import Tensor, nn
 
 from depmm.models.fusion.dep_former.attention_sharing import AttentionSharing
 from depmm.models.fusion.dep_former.dep_former import DepFormer
-from depmm.models.fusion.dep_former.encoder import (
+from depmm.models.fusion.dep_former.fusion import BernoulliFusion
+from depmm.models.fusion.dep_former.sparse_attention import QuerySelection, SparseAttention
+from depmm.models.fusion.dep_former.sparse_encoder import (
     EncoderLayer,
     SparseEncoder,
     Stack,
     Steps,
     last_steps,
 )
-from depmm.models.fusion.dep_former.fusion import BernoulliFusion
-from depmm.models.fusion.dep_former.sparse_attention import QuerySelection, SparseAttention
 from depmm.models.model import DepressionModel
 
 QUERIES_PER_CHUNK = 128  # bounds the memory of the attention of queries to all keys

@@ -9,8 +9,8 @@ from einops import rearrange
 from depmm.config import ModelConfig
 from depmm.interpret.attribution.attention import compute_attention_received, record_attention
 from depmm.models.fusion.dep_former.attention_sharing import AttentionSharing
-from depmm.models.fusion.dep_former.encoder import CircularConvolution, EncoderLayer
 from depmm.models.fusion.dep_former.sparse_attention import QuerySelection, count_selected_queries
+from depmm.models.fusion.dep_former.sparse_encoder import CircularConvolution, EncoderLayer
 from depmm.models.masking import masked_mean
 from depmm.models.model import DepressionModel, build_model
 

@@ -25,8 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from depmm.models.errors import ModelError
-from depmm.models.fusion.dep_former.encoder import SparseEncoder, Steps, Tokens, count_tokens
 from depmm.models.fusion.dep_former.fusion import BernoulliFusion, CrossAttention
+from depmm.models.fusion.dep_former.sparse_encoder import SparseEncoder, Steps, Tokens, count_tokens
 from depmm.models.masking import masked_mean
 
 

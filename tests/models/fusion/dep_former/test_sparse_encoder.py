@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from depmm.models.fusion.dep_former.encoder import (
+from depmm.models.fusion.dep_former.sparse_encoder import (
     CircularConvolution,
     SparseEncoder,
     Steps,
