@@ -1,7 +1,8 @@
 """Registration of the model with the Auto classes of transformers, without importing transformers.
 
-``import depmm`` must stay instant, and ``AutoModel.from_pretrained(run)`` must know the model type
-``depmm`` after it. The registration therefore waits until transformers' Auto classes are imported.
+``AutoModel.from_pretrained(run)`` must work after ``import depmm``, which must not import
+transformers, because that takes seconds. The model is therefore registered when another module
+imports the Auto classes.
 """
 
 import sys
@@ -15,7 +16,7 @@ AUTO_MODULE = "transformers.models.auto.configuration_auto"
 
 
 def register_when_imported() -> None:
-    """Register the model now if the Auto classes are imported, otherwise when they will be."""
+    """Register the model now, or when the Auto classes are imported."""
     if AUTO_MODULE in sys.modules:
         _register()
     elif not any(isinstance(finder, _AutoFinder) for finder in sys.meta_path):
@@ -29,14 +30,14 @@ def _register() -> None:
 
 
 class _AutoFinder(MetaPathFinder):
-    """Finder that wraps the loader of the one module it waits for."""
+    """Finder that adds the registration to the loader of ``AUTO_MODULE``."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname != AUTO_MODULE:
             return None
-        sys.meta_path.remove(self)  # the search below must not come back here
+        sys.meta_path.remove(self)  # find_spec below would call this finder again
         spec = find_spec(fullname)
         if spec is not None and spec.loader is not None:
             spec.loader = _RegisteringLoader(spec.loader)
@@ -44,7 +45,7 @@ class _AutoFinder(MetaPathFinder):
 
 
 class _RegisteringLoader(Loader):
-    """Loader that registers the model as soon as the Auto classes are complete."""
+    """Loader that registers the model after the execution of ``AUTO_MODULE``."""
 
     def __init__(self, loader: Loader) -> None:
         self.loader = loader

@@ -1,4 +1,4 @@
-"""The base class of every error that a user can repair, and the suggestion of a known name."""
+"""Base class of all errors that a user can repair, and suggestions for misspelt names."""
 
 import copyreg
 import difflib
@@ -10,8 +10,8 @@ from typing import Any
 class DepmmError(ValueError):
     """An input that cannot be used: what is wrong, where, and what to do.
 
-    Every other error of depmm that a user can repair is a subclass. The attributes say where the
-    fault is, so that programs and tests need not read the sentence.
+    All errors of depmm that a user can repair are subclasses. The attributes locate the fault, so
+    that programs and tests do not have to parse the message.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ class DepmmError(ValueError):
     setting : str, optional
         Dotted name of the setting, for example ``training.epochs``.
     file : Path or str, optional
-        File or folder that holds the fault.
+        File or folder with the fault.
     line : int, optional
         Line in ``file``, counted from 1.
     column : str, optional
@@ -32,8 +32,7 @@ class DepmmError(ValueError):
     value : object, optional
         The value that cannot be used.
     remedy : str, optional
-        The last sentence of the message, where it stands apart from it. It is appended to
-        ``message``.
+        What to do; it is appended to ``message``.
     """
 
     def __init__(
@@ -65,32 +64,32 @@ class DepmmError(ValueError):
 
 
 def closest(value: str, known: Iterable[str]) -> str | None:
-    """Find the known name that ``value`` probably means.
+    """Find the known name that is most similar to ``value``.
 
     Parameters
     ----------
     value : str
-        A name that is not known.
+        The unknown name.
     known : iterable of str
-        All names that are.
+        The known names.
 
     Returns
     -------
     str or None
-        The closest name; None where none is close.
+        The closest name; None if no name is similar.
     """
     return next(iter(difflib.get_close_matches(value, list(known), n=1)), None)
 
 
 def did_you_mean(value: str, known: Iterable[str]) -> str:
-    """Write the remedy for an unknown name: the closest known one, or all of them.
+    """Write the remedy for an unknown name: the closest known name, or all known names.
 
     Parameters
     ----------
     value : str
-        A name that is not known.
+        The unknown name.
     known : iterable of str
-        All names that are.
+        The known names.
 
     Returns
     -------
@@ -98,5 +97,7 @@ def did_you_mean(value: str, known: Iterable[str]) -> str:
         One sentence.
     """
     known = list(known)
-    meant = closest(value, known)
-    return f"Did you mean {meant!r}?" if meant else f"Known: {', '.join(known) or 'none'}."
+    suggestion = closest(value, known)
+    return (
+        f"Did you mean {suggestion!r}?" if suggestion else f"Known: {', '.join(known) or 'none'}."
+    )

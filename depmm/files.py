@@ -1,4 +1,4 @@
-"""Atomic writes: a reader sees the previous file or the complete new one, never a part."""
+"""Atomic writes: other processes read the previous file or the complete new file."""
 
 import uuid
 from collections.abc import Iterator
@@ -12,10 +12,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` and rename it to ``path`` on success.
+    """Yield a temporary path in the folder of ``path``, and rename it to ``path`` on success.
 
-    Any other process sees the old file or the new one. On an error, the temporary file is removed
-    and ``path`` keeps what it was.
+    On an error, the temporary file is removed and ``path`` is not changed.
 
     Parameters
     ----------
@@ -25,9 +24,9 @@ def replacing(path: Path) -> Iterator[Path]:
     Yields
     ------
     Path
-        A unique path in the same folder, with the same suffix, which the caller writes.
+        A unique path with the same suffix; the caller writes this file.
     """
-    # the name is unique: several processes may write the same file at the same time
+    # unique: several processes may write the same file at the same time
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
     try:
         yield temporary
@@ -45,7 +44,7 @@ def write_text(path: Path, text: str) -> None:
     path : Path
         The file; its folder must exist.
     text : str
-        Its content; line ends are kept as they are.
+        Its content; line ends are not changed.
     """
     write_bytes(path, text.encode("utf-8"))
 

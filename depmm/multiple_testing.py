@@ -1,4 +1,4 @@
-"""Adjustment of p values for the number of tests; NaN stands for a test that was not made."""
+"""Adjustment of p values for the number of tests; NaN marks a test that was not carried out."""
 
 from collections.abc import Callable
 from typing import Any

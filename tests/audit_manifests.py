@@ -1,4 +1,4 @@
-"""Small manifests for the tests of the audit, and its findings in them."""
+"""Small manifests for the tests of the audit, and helpers that audit them."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,7 @@
 """Audit of a manifest: leaks between splits, wrong labels, and shortcuts for a model.
 
 An *error* makes results on the manifest invalid, unless the user allows it by name; a *warning*
-needs a decision of the user; *info* is for the record. ``audit.json`` and ``audit.html`` have the
+needs a decision of the user; *info* needs no action. ``audit.json`` and ``audit.html`` have the
 same content. A run on the manifest keeps ``audit.json`` with the allowed findings.
 """
 

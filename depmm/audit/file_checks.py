@@ -79,7 +79,7 @@ def duplicate_files(inputs: AuditInput) -> Iterator[Finding]:
         "error",
         f"{len(shared)} recordings exist under several names, {across} of them for several "
         f"subjects: {abbreviate(names)}.",
-        "Find out whose recordings they are, remove the copies, and index the corpus again.",
+        "Determine the session of each recording, remove the copies, and index the corpus again.",
         subjects=tuple(sorted({key[:2] for key in keys})),
         sessions=tuple(keys),
         files=tuple(file for group, _ in shared for file in group),
@@ -107,7 +107,7 @@ def missing_files(inputs: AuditInput) -> Iterator[Finding]:
             "error",
             f"{len(files)} files of the manifest do not exist or are empty: "
             f"{abbreviate(list(map('/'.join, files)))}.",
-            "Complete the corpus, or index it again if the manifest is not that of this folder.",
+            "Complete the corpus, or index it again if the manifest belongs to another folder.",
             sessions=tuple(sorted({key for file in files for key in by_file[file]})),
             files=files,
         )

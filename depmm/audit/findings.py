@@ -30,11 +30,11 @@ class Finding:
         Name of the check.
     severity : {"error", "allowed", "warning", "info"}
         An ``error`` makes results invalid, ``allowed`` is an error that the user accepts by name, a
-        ``warning`` needs a decision of the user, ``info`` is for the record.
+        ``warning`` needs a decision of the user, ``info`` needs no action.
     message : str
-        What was found, with names and numbers.
+        The problem, with names and numbers.
     remedy : str
-        What to do about it.
+        What the user can do.
     subjects : tuple of tuple of str
         Subjects concerned, (corpus, subject).
     sessions : tuple of tuple of str
@@ -66,7 +66,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class RecordingStatistics:
-    """What was measured in the recordings of a manifest; each file is (corpus, path).
+    """Measurements of the recordings of a manifest; each file is (corpus, path).
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class RecordingStatistics:
     duration_s : dict of tuple to float
         Duration of the recordings in seconds, where known.
     black_border : dict of tuple to float
-        Share of the picture of each video that is black border.
+        Share of the frame area of each video that is black border.
     """
 
     missing: tuple[File, ...] = ()
@@ -109,7 +109,7 @@ class AuditInput:
 
 
 def list_file_uses(manifest: Manifest) -> pd.DataFrame:
-    """List which session uses which file, and for what.
+    """List the files of each session and their use.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def unique_keys(table: pd.DataFrame, columns: list[str]) -> tuple[Key, ...]:
 
 
 def abbreviate(names: Collection[str]) -> str:
-    """Join the first ten names, and state how many more there are.
+    """Join the first ten names, and append the number of the other names.
 
     Parameters
     ----------

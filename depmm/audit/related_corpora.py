@@ -51,7 +51,7 @@ def missing_subject_ids(inputs: AuditInput) -> Iterator[Finding]:
     """Find corpora whose subject ids are ids of sessions, so that subjects may overlap.
 
     A corpus is reported if its facts state that subject ids are missing and every subject has one
-    session. If a subject has several sessions, the user has found out who the subjects are.
+    session. A subject with several sessions shows that the user has set the subject ids.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def missing_subject_ids(inputs: AuditInput) -> Iterator[Finding]:
                 "warning",
                 f"{corpus}: the {len(rows)} sessions count as {len(rows)} subjects, as subject ids "
                 f"are missing ({reason}). Training and test data may have subjects in common.",
-                "State this with every result, or find out which sessions have the same subject "
+                "State this with every result, or determine which sessions have the same subject "
                 "and set subject: in the spec.",
             )
 

@@ -7,7 +7,7 @@ shortcuts.
 
 A shortcut that nearly separates the classes (``ERROR_EFFECT_SIZE``) is an *error*: a model can
 reach its score by the shortcut alone, so results are meaningless until it is removed or shown to be
-inaccessible to the model. If it is inaccessible, such as ids for a model that reads only sound and
+inaccessible to the model. If it is inaccessible, such as ids for a model that reads only audio and
 faces, allow it by name: every run records that.
 
 References
@@ -280,7 +280,7 @@ def _runs_p_value(runs: int, n_positive: int, n_negative: int) -> float:
 _ID_REMEDY = (
     "Do not give names and order of files to the model, and check whether the classes were "
     "recorded at different times or with different devices. If only the ids follow the label, and "
-    "the model reads sound and faces only, allow the finding."
+    "the model reads audio and faces only, allow the finding."
 )
 SHORTCUTS = (
     Shortcut(
@@ -304,8 +304,8 @@ SHORTCUTS = (
     Shortcut("id_runs_shortcut", _test_id_runs, _ID_REMEDY),
     Shortcut(
         "black_border_shortcut",
-        _rank_test("black_border", "{} % of the picture as black border", scale=100),
+        _rank_test("black_border", "{} % of the frame area as black border", scale=100),
         "Crop the borders of all videos before extraction: aligned faces at the edge of the "
-        "picture include the border.",
+        "frame include the border.",
     ),
 )

@@ -118,7 +118,7 @@ def find_spec(spec: Path | str) -> Path:
         if not path.is_file():
             names = _spec_names()
             raise SpecError(
-                f"no data spec is named {str(spec)!r}.",
+                f"There is no data spec {str(spec)!r}.",
                 value=str(spec),
                 remedy=f"{did_you_mean(str(spec), names)} Or give the path of a YAML file.",
             )

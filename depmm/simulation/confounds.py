@@ -38,7 +38,7 @@ CONFOUNDS = {
     "speaker_leak": Confound(0, math.inf, "number of subjects with a session in another split"),
     "label_noise": Confound(0, 1, "share of subjects with the wrong label"),
     "black_video": Confound(0, 1, "share of sessions with black video"),
-    "missing_audio": Confound(0, 1, "share of recordings without sound"),
+    "missing_audio": Confound(0, 1, "share of recordings without audio"),
 }
 
 
@@ -185,7 +185,7 @@ def plant_leak(
 def sample_broken_recordings(
     units: list[PlannedUnit], confounds: Mapping[str, float], rng: np.random.Generator
 ) -> tuple[frozenset[str], frozenset[str]]:
-    """Sample the sessions with black video and the recordings without sound.
+    """Sample the sessions with black video and the recordings without audio.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def sample_broken_recordings(
     black_sessions : frozenset of str
         Sessions whose video is black.
     silent_files : frozenset of str
-        Paths of recordings without sound.
+        Paths of recordings without audio.
     """
     with_face = list(dict.fromkeys(unit.session for unit in units if _has_modality(unit, "face")))
     with_audio = [unit for unit in units if _has_modality(unit, "audio")]

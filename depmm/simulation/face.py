@@ -1,6 +1,7 @@
 """Appearance and motion of simulated faces, which move with speech by a known amount.
 
-Lengths are pixels of the 224 x 224 picture from its centre, y downwards.
+Coordinates and lengths are pixels of the 224 x 224 image, with the origin at its centre and y
+pointing down.
 """
 
 from dataclasses import dataclass

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw
 from depmm.config import CROP_SIZE
 from depmm.simulation.face import Array, Colour, Face, Motion
 
-SCALE = 2  # size of the drawing relative to the picture
-HALF = 136  # half the side of the drawing, which leaves a margin for the motion of the head
+SCALE = 2  # size of the drawing relative to the image
+HALF = 136  # half the side of the drawing, with a margin for the motion of the head
 
 PUPIL, GLINT = (14, 12, 12), (250, 250, 250)
 SCLERA, TEETH, CAVITY = (236, 234, 230), (230, 224, 214), (52, 16, 20)
@@ -55,12 +55,12 @@ class FaceRenderer:
         Returns
         -------
         ndarray of uint8, shape (224, 224, 3)
-            RGB picture.
+            RGB image.
         """
-        picture = self._rest.copy()
-        draw = ImageDraw.Draw(picture)
+        image = self._rest.copy()
+        draw = ImageDraw.Draw(image)
         for side in (-1, 1):
-            self._eye(picture, side, float(motion.blink[frame]), float(motion.gaze[frame]))
+            self._eye(image, side, float(motion.blink[frame]), float(motion.gaze[frame]))
             self._brow(draw, side, float(motion.brow[frame]))
         self._mouth(draw, float(motion.mouth[frame]))
         angle, half = motion.roll[frame], CROP_SIZE * SCALE / 2
@@ -70,7 +70,7 @@ class FaceRenderer:
         centre = HALF * SCALE
         left, top = float(centre - cos * dx - sin * dy), float(centre + sin * dx - cos * dy)
         # nearest neighbour at twice the size, then a mean: as smooth as bilinear, 4 times as fast
-        moved = picture.transform(
+        moved = image.transform(
             (CROP_SIZE * SCALE, CROP_SIZE * SCALE),
             Image.Transform.AFFINE,
             (cos, sin, left, -sin, cos, top),
@@ -78,7 +78,7 @@ class FaceRenderer:
         )
         return np.asarray(moved.reduce(SCALE))
 
-    def _eye(self, picture: Image.Image, side: int, blink: float, gaze: float) -> None:
+    def _eye(self, image: Image.Image, side: int, blink: float, gaze: float) -> None:
         face, size = self.face, self.face.eye_size
         x, y = side * face.eye_gap, face.eye_y
         upper = y + 2 - (0.52 * size + 2) * ARCH * (1 - blink) + 1.5 * blink * ARCH
@@ -97,8 +97,8 @@ class FaceRenderer:
             for (ball_x, ball_y, ball_radius), colour in [*balls, (glint, GLINT)]:
                 x0, y0, x1, y1 = _box(ball_x, ball_y, ball_radius)
                 paint.ellipse((x0 - left, y0 - top, x1 - left, y1 - top), fill=colour)
-            picture.paste(tile, (left, top), opened)
-        ImageDraw.Draw(picture).line(lid, fill=self._lid, width=2 * SCALE, joint="curve")
+            image.paste(tile, (left, top), opened)
+        ImageDraw.Draw(image).line(lid, fill=self._lid, width=2 * SCALE, joint="curve")
 
     def _brow(self, draw: ImageDraw.ImageDraw, side: int, up: float) -> None:
         face = self.face
@@ -149,14 +149,14 @@ def _shade(face: Face, rng: np.random.Generator) -> NDArray[np.uint8]:
     hair = np.array(face.hair) * hair_light[..., None]
     bottom, volume = (HALF, 13) if face.long_hair else (-12, 6)
     mane = np.where(y < 0, half_width(volume), face.width + volume) - np.abs(x)
-    picture = background + (hair - background) * cover(np.minimum(mane, bottom - y))
+    image = background + (hair - background) * cover(np.minimum(mane, bottom - y))
 
     skin = np.array(face.skin, dtype=float)
     neck = cover(np.minimum(0.55 * face.width - np.abs(x), y - 40))
-    picture += (0.68 * skin - picture) * neck
+    image += (0.68 * skin - image) * neck
     ears = 1 - ((np.abs(x) - face.width) / 9) ** 2 - ((y - 2) / 20) ** 2
     if not face.long_hair:
-        picture += (0.85 * skin - picture) * cover(6 * ears)
+        image += (0.85 * skin - image) * cover(6 * ears)
 
     across, down = x / face.width, y / face.height
     depth = np.sqrt(np.clip(1 - across**2 - down**2, 0.02, 1))
@@ -174,11 +174,11 @@ def _shade(face: Face, rng: np.random.Generator) -> NDArray[np.uint8]:
     flesh = skin * light[..., None]
     blush = sum(spot(side * 40, 24, 18, 14) for side in (-1, 1))
     flesh += np.array([10, -6, -4]) * np.asarray(blush)[..., None]
-    picture += (flesh - picture) * cover(half_width(0) - np.abs(x))
+    image += (flesh - image) * cover(half_width(0) - np.abs(x))
 
     fringe = face.hairline - y + 4 * np.cos(x / 18 + 6 * face.light) + 0.004 * x**2
-    picture += (hair - picture) * cover(np.minimum(fringe, half_width(volume) - np.abs(x)))
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    image += (hair - image) * cover(np.minimum(fringe, half_width(volume) - np.abs(x)))
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
 def _texture(rng: np.random.Generator, size: int, down: int, across: int) -> Array:

@@ -1,4 +1,4 @@
-"""The fields of a layout: what determines their values, and which values they can have.
+"""The fields of a layout, the sources of their values, and their possible values.
 
 Indexing derives the meaning of a recording from the fields of its path and of the joined tables.
 Here a spec is evaluated in the opposite direction: from a meaning (``gender`` is female) to the
@@ -53,7 +53,7 @@ class Layout:
         self.splits = self._splits()
 
     def stated_fields(self, ids: Fields) -> Fields:
-        """Look up what the rows of the spec state about a subject.
+        """Look up the fields that the rows of the spec state for a subject.
 
         Parameters
         ----------
@@ -83,7 +83,7 @@ class Layout:
         return {name: value for name, value in fields.items() if name not in given}
 
     def meanings(self, participant: Participant, split: str | None) -> Meanings:
-        """Collect what the fields of a session must mean.
+        """Collect the required meanings of the fields of a session.
 
         Parameters
         ----------

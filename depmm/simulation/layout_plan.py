@@ -1,8 +1,8 @@
 """Sessions and files of a simulated corpus: the counterpart of indexing.
 
 A field that a path must contain is derived from what it must mean: the code of ``female``, or the
-folder of the test split. What a layout leaves open (ids, visits, codes) comes from ``simulate:`` of
-the spec or is generated.
+folder of the test split. Values that a layout does not determine (ids, visits, codes) come from
+``simulate:`` of the spec or are generated.
 """
 
 from collections.abc import Iterator, Mapping
@@ -60,7 +60,7 @@ class Planner:
     words : dict of str to list of str
         Words by valence.
     rng : Generator
-        Source of randomness for what the layout leaves open.
+        Source of randomness for values that the layout does not determine.
 
     Attributes
     ----------
@@ -81,8 +81,8 @@ class Planner:
     def assign_ids(self, participants: list[Participant]) -> list[Fields]:
         """Choose the ids of all participants.
 
-        What the rows of the spec state about an id takes precedence: the traits of the participants
-        are changed accordingly.
+        The rows of the spec take precedence: the traits of a participant are replaced by those
+        that the spec states for the id.
 
         Parameters
         ----------

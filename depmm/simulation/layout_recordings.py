@@ -16,12 +16,12 @@ from depmm.simulation.participants import BLUNTNESS_LIMITS, SUBJECT_SD, WORD_SD,
 from depmm.simulation.voice import Utterance, Voice, sample_voice, synthesise_speech
 from depmm.simulation.writers import write_audio, write_video
 
-RENDER_EVERY = 3  # frames; the frames between are copies
+RENDER_EVERY = 3  # every third frame is rendered and repeated
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that is recorded of one participant.
+    """All recordings of one participant.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Job:
     black_sessions : frozenset of str
         Sessions whose video is black.
     silent_files : frozenset of str
-        Paths of recordings without sound.
+        Paths of recordings without audio.
     """
 
     index: int
@@ -61,7 +61,7 @@ class Job:
 
 @dataclass(frozen=True)
 class UnitTimes:
-    """When the words of a unit are spoken.
+    """Times of the words of a unit.
 
     Attributes
     ----------

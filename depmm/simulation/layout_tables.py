@@ -1,7 +1,7 @@
 """Rows of the tables of a simulated corpus: the counterpart of joining tables when indexing.
 
 A cell is derived from what it must mean: the code of ``female``, or a score on the correct side of
-the cut-off. Cells that the layout leaves open come from ``simulate:`` of the spec or are generated.
+the cut-off. Other cells come from ``simulate:`` of the spec or are generated.
 """
 
 from collections.abc import Iterable, Iterator
@@ -46,7 +46,7 @@ class TableFile(NamedTuple):
 
 
 class _Times(NamedTuple):
-    """Time limits of a row of a step table, and the offset that the table is ahead by, seconds."""
+    """Start and end of a row of a step table, and the offset of the table, in seconds."""
 
     start_s: float
     end_s: float
@@ -54,14 +54,14 @@ class _Times(NamedTuple):
 
 
 class TablePlanner:
-    """Planner of the rows of all tables; each row is created when the first recording needs it.
+    """Planner of the rows of all tables; a row is created for the first recording that joins it.
 
     Parameters
     ----------
     layout : Layout
         Fields of the spec.
     sampler : ValueSampler
-        Sampler of what the layout leaves open.
+        Sampler of values that the layout does not determine.
     """
 
     def __init__(self, layout: Layout, sampler: ValueSampler) -> None:
@@ -82,7 +82,7 @@ class TablePlanner:
         unit : PlannedUnit
             Unit of the recording.
         meanings : dict of str to list of str
-            What the fields must mean.
+            Required meanings of the fields.
 
         Raises
         ------
@@ -146,7 +146,7 @@ class TablePlanner:
     def _insert(
         self, index: int, table: Table, row: Fields, fields: Fields, unit: PlannedUnit
     ) -> Fields | None:
-        """Insert a row into its file, merged with a row that another table reads from there.
+        """Insert a row into its file, or merge it with the row of another table in this file.
 
         None for a row that indexing would not use, and for a row of an optional table that adds
         no field.

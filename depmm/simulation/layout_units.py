@@ -1,4 +1,4 @@
-"""What is planned for a simulated corpus: participants, the units of their sessions, and files."""
+"""Plan of a simulated corpus: participants, the units of their sessions, and files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -68,7 +68,7 @@ class PlannedUnit:
     Attributes
     ----------
     participant : Participant
-        Who speaks.
+        The speaker.
     split : str or None
         Split of the session; None if the layout has no splits.
     session_index : int
@@ -94,7 +94,7 @@ class PlannedUnit:
 
 
 class ValueSampler:
-    """Sampler of values that a layout leaves open; a session keeps the value of a field.
+    """Sampler of values that the layout does not determine; they are constant in a session.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class ValueSampler:
     def sample_once(
         self, participant: Participant, session_index: int, name: str, values: Sequence[str]
     ) -> str:
-        """Sample the value of a field in a session, or return the value sampled before.
+        """Sample the value of a field in a session; later calls return the same value.
 
         Parameters
         ----------

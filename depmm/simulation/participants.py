@@ -54,12 +54,12 @@ BDI_II = Scale(0, 14, 63)  # from 14 on at least mild depression
 
 @dataclass(frozen=True)
 class Traits:
-    """What is known of a participant; nothing here depends on the subject id.
+    """Attributes of a participant, sampled independently of the subject id.
 
     Attributes
     ----------
     diagnosis : {"healthy", "depressed"}
-        What voice and face express.
+        Diagnosis, which voice and face express.
     score : int
         Severity on the scale of an instrument.
     gender : {"female", "male"}
@@ -124,7 +124,7 @@ def _split_column(size: int) -> list[str]:
 
 
 def effect_per_unit() -> dict[str, dict[str, float]]:
-    """Collect what one unit of bluntness changes, for ``truth.json``.
+    """Collect the effects of one unit of bluntness, for ``truth.json``.
 
     Returns
     -------

@@ -26,7 +26,7 @@ class Step:
     valence : {"negative", "neutral", "positive"}
         Its valence.
     planted_for : str or None
-        Diagnosis of the subjects who speak the word with more bluntness; None for no one.
+        Diagnosis of the subjects who speak the word with more bluntness; None if not planted.
     """
 
     word: str

@@ -136,12 +136,12 @@ class Voice:
 
 @dataclass(frozen=True)
 class Utterance:
-    """Spoken words: their sound, their time limits and the movement of the mouth.
+    """Spoken words: waveform, time limits and mouth opening.
 
     Attributes
     ----------
     waveform : ndarray of float32, shape (N,)
-        Sound at 16 kHz.
+        Waveform at 16 kHz.
     start_s, end_s : ndarray of float64, shape (L,)
         Start and end of each word in seconds, exact to the millisecond.
     opening : ndarray of float64, shape (N / HOP,)
@@ -197,27 +197,27 @@ def synthesise_speech(
         Bluntness of each word. Each unit makes a word 5 dB quieter and 12 % longer and multiplies
         its pitch range by `PITCH_RANGE_PER_UNIT`.
     frame_s : float
-        Length of a video frame in seconds; the sound is padded to whole frames.
+        Length of a video frame in seconds; the waveform is padded to whole frames.
     rng : Generator
         Source of randomness.
 
     Returns
     -------
     Utterance
-        The sound with the limits of its words.
+        The waveform with the limits of its words.
     """
     parts = [np.zeros(round(START_SILENCE_S * SAMPLE_RATE))]
     openings: list[tuple[int, Array]] = []
     starts, ends, position = [], [], len(parts[0])
     for word, blunt in zip(words, bluntness, strict=True):
-        sound, opening = _synthesise_word(word, voice, float(blunt), rng)
+        spoken, opening = _synthesise_word(word, voice, float(blunt), rng)
         gain = 10 ** ((voice.level_db + GAIN_DB_PER_UNIT * blunt) / 20)
         pause = round(rng.uniform(*PAUSE_S) * 1000) * MILLISECOND
-        parts += [gain * sound, np.zeros(pause)]
+        parts += [gain * spoken, np.zeros(pause)]
         openings.append((position, opening))
         starts.append(position)
-        ends.append(position + len(sound))
-        position += len(sound) + pause
+        ends.append(position + len(spoken))
+        position += len(spoken) + pause
     frame = round(frame_s * SAMPLE_RATE)
     needed = ends[-1] + END_SILENCE_S * SAMPLE_RATE
     samples = int(np.ceil(needed / frame)) * frame
@@ -315,10 +315,10 @@ def _synthesise_word(
         voicing * source, _tract_response(formants * voice.formant_factor, voice.formant_factor)
     )
     voiced /= np.sqrt(np.mean(voiced**2))
-    sound = voiced + _filter(noise, _friction_response(targets[:, 5]))
+    waveform = voiced + _filter(noise, _friction_response(targets[:, 5]))
     fade = np.minimum(1, np.minimum(time, samples - 1 - time) / (0.008 * SAMPLE_RATE))
-    sound *= fade
-    return sound / np.sqrt(np.mean(sound**2)), np.clip(opening, 0, 1)
+    waveform *= fade
+    return waveform / np.sqrt(np.mean(waveform**2)), np.clip(opening, 0, 1)
 
 
 def _glottal_source(pitch: Array, voice: Voice, rng: np.random.Generator) -> Array:

@@ -1,9 +1,9 @@
 """A simulated corpus of emotion-word reading with a planted, known effect.
 
 The layout follows the emotion-word reading experiment (EWRE): one talking-face video per subject
-and one step per word. The files are real H.264 and AAC. ``truth.json`` states which words are
-spoken with more bluntness by subjects of which diagnosis, and how a unit of bluntness changes
-voice and face. A pipeline can be run, and an explanation checked, without recordings of anyone.
+and one step per word. Videos are H.264 with AAC audio. ``truth.json`` lists the words that subjects
+of each diagnosis speak with more bluntness, and the effects of a unit of bluntness on voice and
+face. The corpus tests a pipeline and its explanations without real recordings.
 """
 
 import json
@@ -104,7 +104,7 @@ def simulate_word_reading(
     out : Path
         A new or empty folder, or the folder of an earlier simulation, which is replaced.
     subjects : int, default 48
-        Number of subjects with one session each. Half of them are depressed; an odd one is healthy.
+        Number of subjects with one session each. Half of them (rounded down) are depressed.
     steps : int, default 12
         Number of words that each subject reads. The words of a valence are repeated when used up.
     seed : int, default 0
@@ -146,7 +146,7 @@ def simulate_word_reading(
 
     videos = out / "videos"
     videos.mkdir(parents=True, exist_ok=True)
-    # without its tables, an incomplete corpus cannot be mistaken for a complete one
+    # an incomplete corpus has no tables, so that it cannot be mistaken for a complete one
     for schema in (LABELS, WORDS):
         (out / schema.file).unlink(missing_ok=True)
     write_text(out / TRUTH_FILE, json.dumps(truth, indent=1) + "\n")
@@ -209,8 +209,8 @@ def sample_subjects(
 ) -> list[SimulatedSubject]:
     """Sample subjects and their bluntness at every step.
 
-    Traits come from one random stream of the corpus, the bluntness of each subject from a stream of
-    its own: neither changes with ``effect``.
+    Traits come from one random stream of the corpus, and the bluntness of each subject from a
+    separate stream; neither depends on ``effect``.
 
     Parameters
     ----------

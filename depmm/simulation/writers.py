@@ -1,6 +1,6 @@
-"""Writers of simulated media, features and tables that repeat byte for byte.
+"""Writers of simulated media, features and tables.
 
-No file contains a date or the version of a program: the same content gives the same bytes.
+The same content gives the same bytes: no file contains a date or the version of a program.
 """
 
 import csv
@@ -67,7 +67,7 @@ def can_write(path: str, with_video: bool) -> bool:
 def write_video(
     path: Path, frames: Iterable[NDArray[np.uint8]], utterance: Utterance, with_audio: bool = True
 ) -> None:
-    """Encode frames and sound in one thread, so that the bytes repeat.
+    """Encode frames and audio in one thread, so that the same input gives the same bytes.
 
     Parameters
     ----------
@@ -76,9 +76,9 @@ def write_video(
     frames : iterable of ndarray of uint8, shape (224, 224, 3)
         RGB frames at 25 frames per second.
     utterance : Utterance
-        The sound.
+        The audio.
     with_audio : bool, default True
-        Whether to write a sound track.
+        Whether to write an audio track.
     """
     import av
 
@@ -106,10 +106,10 @@ def write_video(
         if codecs.sample_format == "s16":
             waveform = np.round(waveform * 32767).astype(np.int16)
         per_frame = SAMPLE_RATE // FRAMES_PER_SECOND
-        for k, picture in enumerate(frames):
+        for k, image in enumerate(frames):
             if k == 0:
-                video.height, video.width = picture.shape[:2]
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                video.height, video.width = image.shape[:2]
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts = k
             container.mux(video.encode(frame))
             if audio is not None:
@@ -123,14 +123,14 @@ def write_video(
 
 
 def write_audio(path: Path, utterance: Utterance) -> None:
-    """Write a sound file.
+    """Write an audio file.
 
     Parameters
     ----------
     path : Path
         The file; its suffix selects the format.
     utterance : Utterance
-        The sound.
+        The audio.
     """
     import soundfile
 

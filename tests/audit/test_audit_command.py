@@ -109,12 +109,12 @@ def test_a_run_records_the_allowed_findings(corpus, tmp_path, command):
     assert command(tmp_path / "m", "--allow", "label_score_mismatch")[0] == 0
     run = open_run(corpus, tmp_path / "m", tmp_path / "allowed")
     assert audit_status(run) == "passed; allowed: label_score_mismatch"
-    kept = run.audit.read_bytes()
-    assert json.loads(kept)["allow"] == ["label_score_mismatch"]
+    recorded = run.audit.read_bytes()
+    assert json.loads(recorded)["allow"] == ["label_score_mismatch"]
 
     assert command(tmp_path / "m")[0] == 1
     open_run(corpus, tmp_path / "m", tmp_path / "allowed")  # resumes the run
-    assert run.audit.read_bytes() == kept
+    assert run.audit.read_bytes() == recorded
 
 
 def test_the_report_of_a_run_shows_the_allowed_findings(corpus, tmp_path, command):

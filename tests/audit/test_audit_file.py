@@ -97,7 +97,7 @@ def test_an_audit_in_another_format_is_an_error(tmp_path, text):
     assert info.value.file == tmp_path / "audit.json"
 
 
-def test_the_index_report_beside_a_manifest_is_read(tmp_path):
+def test_the_index_report_in_the_folder_of_a_manifest_is_read(tmp_path):
     write_manifest(split_manifest("toy", {"1": "train"}), tmp_path)
     assert read_index_report(tmp_path) is None
     report = index_report(unused=("notes.txt",))

@@ -11,7 +11,7 @@ from depmm.corpora.errors import ManifestError
 from depmm.corpora.manifest import write_manifest
 
 
-def test_the_report_of_one_manifest_is_written_beside_it(tmp_path):
+def test_the_report_of_one_manifest_is_written_into_its_folder(tmp_path):
     write_manifest(split_manifest("daic_woz", {"300": "test"}), tmp_path)
     assert audit_folders([tmp_path]).passed
     content = json.loads((tmp_path / "audit.json").read_text())

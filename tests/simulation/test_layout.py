@@ -32,7 +32,7 @@ from depmm.training.loop import train_network
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
-def test_every_spec_goes_from_its_own_simulation_to_predictions(path, tmp_path):
+def test_every_spec_is_simulated_indexed_extracted_and_trained(path, tmp_path):
     # aligned faces: rendered faces need no tracker
     spec, out = load_spec(path).model_copy(update={"faces": "aligned"}), tmp_path / "corpus"
     truth, manifest, report = simulate_and_index(spec, out, subjects=6, words=1, seed=1)
@@ -46,10 +46,13 @@ def test_every_spec_goes_from_its_own_simulation_to_predictions(path, tmp_path):
     config = tmp_path / "simulated.yaml"
     config.write_text(yaml.safe_dump(one_epoch(spec, manifest, tmp_path)))
     settings = load_config(config, [])
-    done = extract(
+    report_of_extraction = extract(
         manifest, out, tmp_path / "s", settings.extract, workers=1, show_progress=False
     )  # fmt: skip
-    assert (done.extracted, len(done.failures)) == (len(truth["sessions"]), 0), done.failures
+    assert (report_of_extraction.extracted, len(report_of_extraction.failures)) == (
+        len(truth["sessions"]),
+        0,
+    ), report_of_extraction.failures
     folder = RunFolder(tmp_path / "run")
     train_network(settings, folder, build_accelerator(settings))
     table = pd.read_parquet(folder.predictions)

@@ -114,7 +114,7 @@ def test_sound_and_video_start_and_end_together(corpus: Path) -> None:
         assert 0.01 < np.abs(samples).max() < 0.95
 
 
-def test_words_are_heard_within_their_limits(corpus: Path) -> None:
+def test_words_are_audible_within_their_limits(corpus: Path) -> None:
     for subject in ("S002", "S005"):
         samples, _ = decode_sound(corpus, subject)
         rows = [row for row in read_rows(corpus / "words.csv") if row["subject"] == subject]
