@@ -33,8 +33,8 @@ def test_notebooks_run_one_after_the_other(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     for name in ("data_specs", "experiments"):
         (tmp_path / name).symlink_to(NOTEBOOKS[0].parents[1] / name)
-    here = tmp_path / "notebooks"
-    here.mkdir()
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
     # all notebooks in one process, so that libraries are imported once
     whole = nbformat.read(NOTEBOOKS[0], as_version=4)
     whole.cells = []
@@ -44,15 +44,15 @@ def test_notebooks_run_one_after_the_other(tmp_path, monkeypatch):
                 cell.source = SMALL[path.stem]
             if cell.cell_type == "code":
                 whole.cells.append(cell)
-    client = NotebookClient(whole, timeout=300, resources={"metadata": {"path": str(here)}})
+    client = NotebookClient(whole, timeout=300, resources={"metadata": {"path": str(folder)}})
     try:
         client.execute()
     except CellExecutionError as error:
         pytest.fail(str(error)[-3000:])
-    said = [
+    texts = [
         output.get("data", {}).get("text/plain", "") + output.get("text", "")
         for cell in whole.cells
         for output in cell.outputs
     ]
-    assert any("12 subjects, 3 words" in text for text in said)
-    assert (here / "work" / "ablations" / "report.html").is_file()
+    assert any("12 subjects, 3 words" in text for text in texts)
+    assert (folder / "work" / "ablations" / "report.html").is_file()

@@ -156,10 +156,10 @@ class Predictor:
 
 
 def _duration_s(file: Path, info: MediaInfo) -> float:
-    if info.duration_s == 0:
-        raise MediaError(file, "the duration is 0 s.", "Check the recording.")
-    if info.duration_s is None:
-        raise MediaError(file, "does not state its duration.", "Re-encode it.")
+    if not info.duration_s:
+        raise MediaError(
+            file, "it is empty, or does not state its duration.", "Check it, or re-encode it."
+        )
     return info.duration_s
 
 
