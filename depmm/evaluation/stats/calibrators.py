@@ -183,10 +183,10 @@ def fit_temperature(y_true: ArrayLike, y_prob: ArrayLike) -> TemperatureScaling:
     lowest, highest = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0]
     source = f"least log-loss on {len(y)} validation sessions"
     if derivative(highest) <= 0:
-        return TemperatureScaling(1.0, f"kept at 1: the {source} is at a temperature of 0")
+        return TemperatureScaling(1.0, f"1, because the {source} is at a temperature of 0")
     if derivative(lowest) >= 0:
         return TemperatureScaling(
-            TEMPERATURES[1], f"highest allowed: the {source} is at an infinite temperature"
+            TEMPERATURES[1], f"the highest, because the {source} is at an infinite temperature"
         )
     return TemperatureScaling(float(1 / brentq(derivative, lowest, highest, xtol=1e-12)), source)
 

@@ -6,7 +6,7 @@ for the coverage ``1 - alpha``.
 
 The unit is the subject, because sessions of different subjects are exchangeable but sessions of one
 subject are not independent. Each validation subject has *one* nonconformity score: the largest of
-its sessions (for each class, if it has sessions of both). For exchangeable subjects, whatever their
+its sessions (for each class, if it has sessions of both). For exchangeable subjects with any
 number of sessions, ``P(all sessions of a new subject are covered) >= 1 - alpha`` then holds, for
 labels within each class (Mondrian). The probability is over validation and test subjects together;
 the coverage for one set of validation subjects varies around it. If the epoch is chosen on the

@@ -36,7 +36,7 @@ def compare_words(
     measure : str, default "occlusion"
         Column to compare, for example ``occlusion``, ``selected`` or ``selected_face``.
     stratify_by : str, optional
-        Column within whose values subjects are compared.
+        Column of the strata; subjects are compared within a stratum only.
     **test : int
         Options of ``compare_columns``: permutations, draws and seed.
 
@@ -85,7 +85,7 @@ def compare_valences(
     measure : str, default "occlusion"
         Column to compare.
     stratify_by : str, optional
-        Column within whose values subjects are compared.
+        Column of the strata; subjects are compared within a stratum only.
     **test : int
         Options of ``compare_columns``.
 
@@ -130,7 +130,7 @@ def compare_measures(
     measures : sequence of str
         Columns to compare; ``q`` adjusts for all of their words together.
     stratify_by : str, optional
-        Column within whose values subjects are compared.
+        Column of the strata; subjects are compared within a stratum only.
     **test : int
         Options of ``compare_columns``.
 
@@ -176,7 +176,7 @@ def select_readings(
     measures : sequence of str
         Columns that must have values.
     stratify_by : str, optional
-        Column within whose values subjects are compared.
+        Column of the strata; subjects are compared within a stratum only.
 
     Returns
     -------
@@ -209,7 +209,7 @@ def select_comparable(
     measures : sequence of str
         Columns that must have values.
     stratify_by : str, optional
-        Column within whose values subjects are compared.
+        Column of the strata; subjects are compared within a stratum only.
 
     Returns
     -------
@@ -256,7 +256,7 @@ def select_comparable(
             setting="stratify_by",
             value=stratify_by,
             remedy=f"Leave stratify_by out; effects of the label and of {stratify_by} then cannot "
-            "be told apart.",
+            "be separated.",
         )
     return rows[rows["stratum"].map(both)]
 
