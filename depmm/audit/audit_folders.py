@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from depmm.audit.audit import Audit, audit_manifest
-from depmm.audit.audit_file import read_index_report, write_audit
+from depmm.audit.audit_output import read_index_report, write_audit
 from depmm.audit.findings import AuditError, AuditInput
 from depmm.audit.recording_statistics import Track, compute_recording_statistics
 from depmm.corpora.manifest import concat_manifests, read_manifest

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from depmm.audit.audit_file import AuditContent, read_audit
+from depmm.audit.audit_output import AuditContent, read_audit
 from depmm.config import Experiment, load_experiment
 from depmm.evaluation.predictions import read_predictions
 from depmm.runs.folder import RunError, RunFolder, list_model_folders

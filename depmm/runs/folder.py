@@ -9,7 +9,7 @@ settings were tuned. The evaluation adds ``metrics.json`` and ``report.html``.
 import json
 from pathlib import Path
 
-from depmm.audit.audit_file import find_current_audit
+from depmm.audit.audit_output import find_current_audit
 from depmm.config import ConfigError, Experiment, dump_config, load_experiment
 from depmm.errors import DepmmError
 from depmm.files import write_text

@@ -15,7 +15,7 @@ from audit_manifests import (
 from html_page import HtmlPage
 
 from depmm.audit.audit import ClassCounts, SkippedChecks
-from depmm.audit.audit_file import (
+from depmm.audit.audit_output import (
     SCHEMA_VERSION,
     AuditContent,
     find_current_audit,
