@@ -14,8 +14,8 @@ import pandas as pd
 from depmm.audit.checks import CHECKS, FINDING_NAMES, SHORTCUT_NAMES
 from depmm.audit.findings import AuditError, AuditInput, Finding, Severity
 from depmm.audit.shortcuts import step_durations
-from depmm.corpora.manifest import SPLITS, SUBJECT_KEY
 from depmm.errors import did_you_mean
+from depmm.schemas.manifest import SPLITS, SUBJECT_KEY
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 _NO_SPLIT = "none"

@@ -23,8 +23,8 @@ from depmm.audit.label_checks import (
 )
 from depmm.audit.related_corpora import missing_subject_ids, related_corpora
 from depmm.audit.shortcuts import SHORTCUTS, shortcuts
-from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.corpora.splits import official_overlap
+from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 
 def split_overlap(inputs: AuditInput) -> Iterator[Finding]:

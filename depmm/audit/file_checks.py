@@ -11,7 +11,7 @@ from depmm.audit.findings import (
     sessions_by_file,
     unique_keys,
 )
-from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
+from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 
 def shared_files(inputs: AuditInput) -> Iterator[Finding]:

@@ -7,8 +7,9 @@ from typing import Literal
 import pandas as pd
 
 from depmm.corpora.index_report import IndexReport
-from depmm.corpora.manifest import SESSION_KEY, Manifest
+from depmm.corpora.manifest import Manifest
 from depmm.errors import DepmmError
+from depmm.schemas.manifest import SESSION_KEY
 
 File = tuple[str, str]  # corpus, path below the folder of its recordings
 Key = tuple[str, ...]  # of a subject (corpus, subject) or a session (corpus, subject, session)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from depmm.audit.findings import AuditInput, Finding, abbreviate, unique_keys
 from depmm.corpora.instruments import INSTRUMENTS
-from depmm.corpora.manifest import SESSION_KEY, SPLITS, SUBJECT_KEY
+from depmm.schemas.manifest import SESSION_KEY, SPLITS, SUBJECT_KEY
 
 
 def label_score_mismatch(inputs: AuditInput) -> Iterator[Finding]:

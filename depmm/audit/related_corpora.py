@@ -13,8 +13,8 @@ import pandas as pd
 
 from depmm.audit.findings import AuditInput, Finding, abbreviate, unique_keys
 from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus, relations_between
-from depmm.corpora.manifest import SPLITS, SUBJECT_KEY
 from depmm.corpora.spec import shipped_facts
+from depmm.schemas.manifest import SPLITS, SUBJECT_KEY
 
 _NO_SPLIT = "no official split"
 

@@ -29,9 +29,9 @@ import pandas as pd
 from scipy import stats
 
 from depmm.audit.findings import AuditInput, Finding, Severity
-from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.corpora.patterns import natural_sort_key
 from depmm.multiple_testing import holm
+from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 ALPHA = 0.05  # adjusted p value below which a shortcut is a warning
 ERROR_EFFECT_SIZE = 0.8  # absolute effect size from which a significant shortcut is an error

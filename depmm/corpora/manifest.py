@@ -24,30 +24,11 @@ from depmm.files import replacing
 from depmm.schemas import TableSchema
 from depmm.schemas.manifest import (
     FEATURES,
-    GENDERS,
     SESSION_KEY,
     SESSIONS,
-    SPLITS,
     STEP_KEY,
     STEPS,
-    SUBJECT_KEY,
-    VALENCES,
 )
-
-__all__ = [
-    "GENDERS",
-    "SESSION_KEY",
-    "SPLITS",
-    "STEP_KEY",
-    "SUBJECT_KEY",
-    "VALENCES",
-    "Manifest",
-    "build_manifest",
-    "concat_manifests",
-    "read_manifest",
-    "validate",
-    "write_manifest",
-]
 
 _ARROW_TYPES = {
     "str": pyarrow.string(),

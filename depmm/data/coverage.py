@@ -6,9 +6,10 @@ import pandas as pd
 
 from depmm.config import Experiment
 from depmm.corpora.errors import ManifestError
-from depmm.corpora.manifest import SESSION_KEY, read_manifest
+from depmm.corpora.manifest import read_manifest
 from depmm.data.errors import DataError
 from depmm.data.targets import labelled_sessions, no_target_reason
+from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.errors import StoreError
 from depmm.store.index import read_failures, read_index
 from depmm.store.sessions import SessionStore

@@ -14,8 +14,8 @@ import pandas as pd
 from torch.utils.data import Dataset
 
 from depmm.config import SAMPLE_RATE, DataConfig, Modality
-from depmm.corpora.manifest import SESSION_KEY
 from depmm.data.augment import Augmentation, draw_augmentation
+from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.embeddings import EmbeddingStore
 from depmm.store.errors import StoreError
 from depmm.store.session_file import SessionReader

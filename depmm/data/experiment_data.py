@@ -9,12 +9,13 @@ import pandas as pd
 
 from depmm.config import Config, DataConfig, Experiment, SplitConfig, StepsConfig, TargetConfig
 from depmm.corpora.corpus_facts import CorpusFacts
-from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY, read_manifest
+from depmm.corpora.manifest import read_manifest
 from depmm.corpora.splits import make_folds, make_split
 from depmm.data.dataset import SessionDataset
 from depmm.data.errors import DataError
 from depmm.data.step_selection import check_step_counts, keep_selected_steps
 from depmm.data.targets import labelled_sessions, scale_target, stratification_classes
+from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.store.index import read_index
 from depmm.store.sessions import SessionStore
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 
 from depmm.config import DataConfig, ModelConfig, StepsConfig
-from depmm.corpora.manifest import SESSION_KEY
 from depmm.data.dataset import SessionDataset
 from depmm.data.errors import DataError
+from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.sessions import SessionStore
 
 

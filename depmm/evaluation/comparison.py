@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.errors import DepmmError, did_you_mean
 from depmm.evaluation.prediction_checks import session_names
 from depmm.evaluation.predictions import Unit, prepare_predictions
@@ -22,6 +21,7 @@ from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.stats.paired_tests import paired_permutation_test
 from depmm.evaluation.stats.weighted_sums import Array
 from depmm.multiple_testing import benjamini_hochberg, holm
+from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 Adjustment = Literal["holm", "benjamini_hochberg"]
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from depmm.corpora.manifest import SESSION_KEY, SPLITS, SUBJECT_KEY
 from depmm.corpora.manifest_rules import MAX_AGE
 from depmm.errors import DepmmError
 from depmm.evaluation.covariates import COVARIATES, NUMERIC_COVARIATES, is_numeric
+from depmm.schemas.manifest import SESSION_KEY, SPLITS, SUBJECT_KEY
 
 DEFAULTS: dict[str, Any] = {"corpus": "unnamed", "split": "test", "fold": 0, "seed": 0}
 TARGET_COLUMNS = {"binary": ("y_true", "y_prob"), "severity": ("score", "score_pred")}

@@ -8,7 +8,6 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from depmm.corpora.instruments import INSTRUMENTS
-from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.evaluation.covariates import COVARIATES
 from depmm.evaluation.prediction_checks import (
     TARGET_COLUMNS,
@@ -19,6 +18,7 @@ from depmm.evaluation.prediction_checks import (
 )
 from depmm.evaluation.stats.severity_metrics import severity_bands
 from depmm.evaluation.thresholds import apply_threshold
+from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 Unit = Literal["session", "subject"]
 NULLS = ["", "NA", "NaN", "nan", "null", "None"]  # missing values in a .csv, except of ids

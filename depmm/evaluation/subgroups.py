@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from depmm.corpora.manifest import SESSION_KEY, VALENCES
 from depmm.evaluation.covariates import AGE_LABELS, assign_age_bands
 from depmm.evaluation.stats.bootstrap import ResampledSessions, count_sessions
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.evaluation.subgroup_gaps import UNKNOWN, adjust_gaps, measure_gaps
+from depmm.schemas.manifest import SESSION_KEY, VALENCES
 
 GROUPINGS = ("gender", "age", "task", "valence", "corpus")
 ORDER = (*AGE_LABELS, *VALENCES)  # order of these subgroups; others are sorted by name

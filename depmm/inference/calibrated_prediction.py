@@ -14,7 +14,6 @@ from typing import Any
 import pandas as pd
 
 from depmm.corpora.instruments import INSTRUMENTS
-from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.evaluation.stats.calibrators import (
     CalibrationError,
     TemperatureScaling,
@@ -28,6 +27,7 @@ from depmm.evaluation.stats.conformal_intervals import (
 from depmm.evaluation.stats.conformal_sets import ALPHAS, fit_label_sets, predict_label_sets
 from depmm.evaluation.stats.severity_metrics import severity_bands
 from depmm.evaluation.stats.venn_abers import venn_abers
+from depmm.schemas.manifest import SUBJECT_KEY
 
 ALPHA = ALPHAS[0]  # miscoverage: allowed share of new subjects whose set misses the label
 

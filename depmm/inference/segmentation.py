@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from depmm.config import MODALITIES
-from depmm.corpora.manifest import VALENCES, Manifest, build_manifest
+from depmm.corpora.manifest import Manifest, build_manifest
 from depmm.inference.errors import InferenceError
+from depmm.schemas.manifest import VALENCES
 
 # constant, because the session key is the seed of sampled gates: a renamed file has equal samples
 SESSION = ("recording", "recording", "recording")

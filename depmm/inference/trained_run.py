@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 
 from depmm.config import Config, load_config
-from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.evaluation.prediction_checks import check_predictions
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.inference.errors import InferenceError
 from depmm.inference.training_reference import TrainingReference, measure_training_reference
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import find_model_folders
+from depmm.schemas.manifest import SUBJECT_KEY
 from depmm.store.sessions import SessionStore
 
 

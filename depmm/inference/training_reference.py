@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from depmm.corpora.manifest import SESSION_KEY, read_manifest
+from depmm.corpora.manifest import read_manifest
+from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.errors import StoreError
 from depmm.store.index import read_index
 from depmm.store.session_file import SessionReader

@@ -10,9 +10,9 @@ import yaml
 from depmm.audit.findings import abbreviate
 from depmm.audit.related_corpora import shared_subjects
 from depmm.corpora.corpus_facts import CorpusFacts
-from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.corpora.splits import read_split
 from depmm.runs.folder import RunError, RunFolder
+from depmm.schemas.manifest import SUBJECT_KEY
 
 logger = logging.getLogger(__name__)
 

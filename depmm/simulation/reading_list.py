@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from depmm.corpora.manifest import VALENCES
 from depmm.corpora.word_lists import Word, normalize_word, read_words
+from depmm.schemas.manifest import VALENCES
 from depmm.simulation.participants import DEPRESSED, HEALTHY, SimulationError
 from depmm.simulation.voice import spell_phones
 

@@ -22,7 +22,8 @@ from typing import Any
 import pandas as pd
 
 from depmm.config import MODALITIES, ExtractConfig
-from depmm.corpora.manifest import SESSION_KEY, Manifest
+from depmm.corpora.manifest import Manifest
+from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.errors import StoreError
 from depmm.store.failures import Failure, SessionKey, has_failures, record_failures
 from depmm.store.index import stored_summary, update_tables

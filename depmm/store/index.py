@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from depmm.corpora.manifest import SESSION_KEY
+from depmm.schemas.manifest import SESSION_KEY
 from depmm.schemas.store import FAILURES, INDEX
 from depmm.schemas.table import SchemaError, TableSchema
 from depmm.store.errors import StoreError

@@ -31,7 +31,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from depmm.config import ClassicalConfig, ClassifierConfig
-from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.corpora.splits import write_split
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import load_experiment_data
@@ -39,6 +38,7 @@ from depmm.evaluation.batch_prediction import prediction_table
 from depmm.files import write_table
 from depmm.models.encoders.frontends import MFCC, SPEECH_HOP_LENGTH, SPEECH_N_FFT
 from depmm.runs.folder import RunFolder
+from depmm.schemas.manifest import SUBJECT_KEY
 
 logger = logging.getLogger(__name__)
 

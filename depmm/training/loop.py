@@ -15,13 +15,13 @@ from safetensors.torch import load_file, save_file
 from torch.utils.tensorboard import SummaryWriter
 
 from depmm.config import Config, PhaseConfig
-from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.corpora.splits import write_split
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.precompute import ensure_embeddings
 from depmm.files import write_table
 from depmm.models.model import build_model
 from depmm.runs.folder import RunFolder
+from depmm.schemas.manifest import SUBJECT_KEY
 from depmm.schemas.runs import HISTORY
 from depmm.training.checkpoint import (
     load_model,

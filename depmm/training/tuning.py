@@ -31,7 +31,7 @@ from depmm.config import (
     format_overrides,
     override_settings,
 )
-from depmm.corpora.manifest import SUBJECT_KEY, Manifest, read_manifest, write_manifest
+from depmm.corpora.manifest import Manifest, read_manifest, write_manifest
 from depmm.corpora.splits import SplitError
 from depmm.data.experiment_data import load_experiment_data
 from depmm.errors import DepmmError
@@ -40,6 +40,7 @@ from depmm.evaluation.stats.metrics import METRICS, Metric
 from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.files import write_text
 from depmm.runs.folder import RunFolder
+from depmm.schemas.manifest import SUBJECT_KEY
 from depmm.schemas.runs import TUNING
 from depmm.training.experiment import run_experiment
 

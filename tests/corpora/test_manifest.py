@@ -10,14 +10,8 @@ from corpus_samples import make_session_table, make_small_manifest, make_step_ta
 
 from depmm.config import StreamConfig
 from depmm.corpora.errors import ManifestError
-from depmm.corpora.manifest import (
-    STEP_KEY,
-    build_manifest,
-    concat_manifests,
-    read_manifest,
-    write_manifest,
-)
-from depmm.schemas.manifest import FEATURES, SESSIONS, STEPS
+from depmm.corpora.manifest import build_manifest, concat_manifests, read_manifest, write_manifest
+from depmm.schemas.manifest import FEATURES, SESSIONS, STEP_KEY, STEPS
 
 
 def test_a_manifest_is_read_back_as_written(tmp_path):

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from depmm.cli import app
 from depmm.corpora.index import index_corpus
-from depmm.corpora.manifest import VALENCES
 from depmm.corpora.spec import SpecError, load_spec, parse_spec
 from depmm.corpora.word_lists import ENGLISH_WORDS, Word, WordListError, fill_valence, read_words
+from depmm.schemas.manifest import VALENCES
 from depmm.simulation.participants import SimulationError
 
 HEAD = "word,valence,rating,language\n"

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from session_data import tiny_config
 
-from depmm.corpora.manifest import SESSION_KEY, read_manifest, write_manifest
+from depmm.corpora.manifest import read_manifest, write_manifest
 from depmm.data.errors import DataError
 from depmm.data.experiment_data import load_experiment_data
+from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.errors import StoreError
 from depmm.store.index import read_index
 from depmm.store.sessions import SessionStore

@@ -15,10 +15,11 @@ from recordings import (
 )
 
 from depmm.config import SAMPLE_RATE
-from depmm.corpora.manifest import SESSION_KEY, Manifest
+from depmm.corpora.manifest import Manifest
 from depmm.media.audio import decode_audio
 from depmm.media.container import probe
 from depmm.media.video import decode_frames
+from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.index import read_index
 from depmm.store.sessions import SessionStore
 

@@ -16,7 +16,6 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from depmm.corpora.instruments import INSTRUMENTS
-from depmm.corpora.manifest import SESSION_KEY, SPLITS
 from depmm.evaluation.baselines import add_baselines, compare_with_baselines
 from depmm.evaluation.covariate_baselines import (
     add_covariate_baselines,
@@ -36,6 +35,7 @@ from depmm.evaluation.stats.metrics import HEADLINE
 from depmm.evaluation.stats.risk_coverage import measure_gate_std, measure_risk_coverage
 from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.evaluation.subgroups import measure_subgroups
+from depmm.schemas.manifest import SESSION_KEY, SPLITS
 
 SCHEMA_VERSION = 1  # of metrics.json; raised when a key changes its meaning or is removed
 N_THREADS = 2  # numpy releases the interpreter lock; each thread needs memory for its draws

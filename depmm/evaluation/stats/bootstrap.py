@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.evaluation.stats.bca_interval import Jackknife, bootstrap_interval, leave_subjects_out
 from depmm.evaluation.stats.intervals import Interval
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.stats.weighted_sums import Array, Weights, unit_weights
+from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 CHUNK = 128  # replicates computed at a time, which limits the memory of their indices
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.evaluation.stats.binary_metrics import brier, log_loss
 from depmm.evaluation.stats.bootstrap import ResampledSessions, measure_over_seeds
 from depmm.evaluation.stats.calibrators import (
@@ -23,6 +22,7 @@ from depmm.evaluation.stats.reliability import (
     reliability_bins,
 )
 from depmm.evaluation.stats.weighted_sums import Array, Weights
+from depmm.schemas.manifest import SUBJECT_KEY
 
 
 def measure_calibration(

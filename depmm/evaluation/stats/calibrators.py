@@ -16,10 +16,10 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 
-from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.errors import DepmmError
 from depmm.evaluation.stats.reliability import clipped_logit
 from depmm.evaluation.stats.weighted_sums import Array
+from depmm.schemas.manifest import SUBJECT_KEY
 
 TEMPERATURES = (0.1, 10.0)  # outside, validation rows do not determine a temperature
 ISOTONIC_SUBJECTS = 50  # smallest number of validation subjects for isotonic regression

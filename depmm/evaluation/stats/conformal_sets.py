@@ -30,11 +30,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.calibrators import validation_rows
 from depmm.evaluation.stats.intervals import wilson_interval
 from depmm.evaluation.stats.weighted_sums import ROUNDING, Array
+from depmm.schemas.manifest import SUBJECT_KEY
 
 ALPHAS = (0.1, 0.2)  # shares of subjects that may not be covered: coverages of 90 % and 80 %
 

@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 
-from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.evaluation.stats.intervals import wilson_interval
 from depmm.evaluation.stats.weighted_sums import Array, Weights, blocks, sum_runs
+from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 MAX_BINS = 10
 SUBJECTS_PER_BIN = 10  # smallest number of subjects per bin, unless there are only two bins

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from sklearn.isotonic import IsotonicRegression
 
-from depmm.corpora.manifest import SUBJECT_KEY
+from depmm.schemas.manifest import SUBJECT_KEY
 
 
 def venn_abers(rows: pd.DataFrame, y_prob: float) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from depmm.config import MODALITIES, SplitConfig, load_config
-from depmm.corpora.manifest import SESSION_KEY, read_manifest
+from depmm.corpora.manifest import read_manifest
 from depmm.data.batch import evaluation_batches
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.precompute import ensure_embeddings
@@ -43,6 +43,7 @@ from depmm.models.fusion.dep_former.dep_former import DepFormer
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import find_model_folders
 from depmm.schemas.explanations import EXPLANATIONS
+from depmm.schemas.manifest import SESSION_KEY
 
 BATCH_SIZE = 8  # sessions; it has no effect on the tables
 

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
-from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.evaluation.stats.bca_interval import bootstrap_interval, leave_subjects_out
 from depmm.evaluation.stats.bootstrap import assign_strata, bootstrap_weights
 from depmm.interpret.attribution.removal import (
@@ -30,6 +29,7 @@ from depmm.interpret.attribution.removal import (
     list_explainable_sessions,
 )
 from depmm.models.model import DepressionModel
+from depmm.schemas.manifest import SUBJECT_KEY
 
 RANDOM = "random"
 RANDOM_ORDERS = 40  # random orders of the steps of each session

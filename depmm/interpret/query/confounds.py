@@ -3,7 +3,7 @@
 import pandas as pd
 from scipy.stats import fisher_exact
 
-from depmm.corpora.manifest import SUBJECT_KEY
+from depmm.schemas.manifest import SUBJECT_KEY
 
 ALPHA = 0.05  # p value of gender by label below which a note is added
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from depmm.corpora.manifest import SESSION_KEY
 from depmm.errors import did_you_mean
 from depmm.interpret.attribution.methods import ON_REQUEST, SELECTED, SHAPLEY
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.confounds import describe_uneven_gender
 from depmm.interpret.query.sql import list_columns, read_table
+from depmm.schemas.manifest import SESSION_KEY
 
 MODEL_KEY = ["split", "fold", "seed"]  # a model and the split of its explained sessions
 STATISTICS = (

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.evaluation.reports.rendering import templates, to_json_values
 from depmm.files import write_text
 from depmm.interpret.attribution.faithfulness import CURVES, compare_with_random
@@ -22,6 +21,7 @@ from depmm.interpret.attribution.methods import SELECTED, STEP_METHODS
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.confounds import describe_uneven_gender
 from depmm.interpret.query.word_means import CONFIDENCE, compute_word_means, find_common_words
+from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 DRAWS = 2000  # bootstrap draws of subjects, for intervals
 PERMUTATIONS = 5000

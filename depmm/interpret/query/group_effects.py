@@ -40,11 +40,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.evaluation.stats.bca_interval import bootstrap_interval, leave_subjects_out
 from depmm.evaluation.stats.bootstrap import assign_strata, bootstrap_weights
 from depmm.evaluation.stats.weighted_sums import Array
 from depmm.multiple_testing import benjamini_hochberg
+from depmm.schemas.manifest import SUBJECT_KEY
 
 UNIT = [*SUBJECT_KEY, "label", "stratum"]  # index of a matrix of subjects
 MIN_SUBJECTS = 3  # smallest number of subjects per group for a test and an interval

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.evaluation.thresholds import apply_threshold
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.explained_run import MODEL_KEY
+from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 
 def find_misclassified(

@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 from pydantic import PositiveInt
 
-from depmm.corpora.manifest import SESSION_KEY
 from depmm.interpret.attribution.methods import GRAD_CAM
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.explained_run import (
@@ -24,6 +23,7 @@ from depmm.interpret.query.group_effects import UNIT, compare_columns
 from depmm.interpret.query.misclassified import find_misclassified
 from depmm.interpret.query.sql import list_columns, read_table
 from depmm.interpret.query.word_effects import select_comparable
+from depmm.schemas.manifest import SESSION_KEY
 
 
 def session(

@@ -19,7 +19,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from depmm.corpora.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.evaluation.stats.bca_interval import bootstrap_interval, leave_subjects_out
 from depmm.evaluation.stats.bootstrap import bootstrap_weights
 from depmm.evaluation.stats.weighted_sums import Array
@@ -36,6 +35,7 @@ from depmm.interpret.query.word_effects import (
     select_comparable,
     select_readings,
 )
+from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 MODALITIES = ["occlusion_audio", "occlusion_face"]
 MIN_WORDS = 3  # smallest number of words for a rank correlation

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.errors import did_you_mean
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.group_effects import UNIT, compare_columns, compare_observed
+from depmm.schemas.manifest import SUBJECT_KEY
 
 
 def compare_words(

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from depmm.corpora.manifest import SUBJECT_KEY
 from depmm.evaluation.stats.bca_interval import bootstrap_interval
 from depmm.evaluation.stats.bootstrap import bootstrap_weights
 from depmm.evaluation.stats.weighted_sums import Array
 from depmm.interpret.query.group_effects import MIN_SUBJECTS
 from depmm.interpret.query.word_effects import compare_words
+from depmm.schemas.manifest import SUBJECT_KEY
 
 CONFIDENCE = 0.95
 
