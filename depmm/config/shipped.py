@@ -3,11 +3,7 @@
 from pathlib import Path
 
 from depmm.config.settings import ConfigError
-from depmm.errors import did_you_mean
-
-PACKAGE = Path(__file__).parents[1]
-# the configs of the installed package, or of the repository that contains the package
-CONFIG_FOLDERS = (PACKAGE / "configs", PACKAGE.parent / "experiments" / "configs")
+from depmm.shipped_files import find_by_name, shipped_folder
 
 
 def list_configs() -> list[tuple[str, str]]:
@@ -20,7 +16,7 @@ def list_configs() -> list[tuple[str, str]]:
     """
     return [
         (name, path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# "))
-        for name, path in sorted(_shipped_configs().items())
+        for name, path in sorted((path.stem, path) for path in _folder().glob("*.yaml"))
     ]
 
 
@@ -42,21 +38,11 @@ def find_config(config: Path | str) -> Path:
     ConfigError
         If there is neither a file nor a config with this name.
     """
-    path = Path(config)
-    if path.is_file():
-        return path
-    if path.suffix or len(path.parts) != 1:
+    path = find_by_name(config, _folder(), "config", ConfigError)
+    if not path.is_file():
         raise ConfigError(f"{path}: no such file. Check the path of the config.", file=path)
-    shipped = _shipped_configs()
-    if path.name not in shipped:
-        raise ConfigError(
-            f"There is no config {path.name!r}.",
-            value=path.name,
-            remedy=f"{did_you_mean(path.name, sorted(shipped))} Or give the path of a YAML file.",
-        )
-    return shipped[path.name]
+    return path
 
 
-def _shipped_configs() -> dict[str, Path]:
-    folder = next((folder for folder in CONFIG_FOLDERS if folder.is_dir()), None)
-    return {path.stem: path for path in folder.glob("*.yaml")} if folder else {}
+def _folder() -> Path:
+    return shipped_folder("configs", "experiments/configs")

@@ -28,6 +28,7 @@ from depmm.corpora.spec_schema import (
 )
 from depmm.corpora.strict_yaml import Location, Problem, parse_yaml
 from depmm.errors import DepmmError, did_you_mean
+from depmm.shipped_files import find_by_name, shipped_folder
 
 __all__ = [
     "Spec",
@@ -52,9 +53,7 @@ def specs_folder() -> Path:
     Path
         ``data_specs`` inside the installed package, or next to it in a checkout.
     """
-    package = Path(__file__).parents[1]
-    installed = package / "data_specs"
-    return installed if installed.is_dir() else package.parent / "data_specs"
+    return shipped_folder("data_specs", "data_specs")
 
 
 def list_specs() -> list[tuple[str, str]]:
@@ -112,17 +111,7 @@ def find_spec(spec: Path | str) -> Path:
     SpecError
         If no spec of that name ships with depmm.
     """
-    path = Path(spec)
-    if not path.suffix and len(path.parts) == 1 and not path.is_file():
-        path = specs_folder() / f"{spec}.yaml"
-        if not path.is_file():
-            names = _spec_names()
-            raise SpecError(
-                f"There is no data spec {str(spec)!r}.",
-                value=str(spec),
-                remedy=f"{did_you_mean(str(spec), names)} Or give the path of a YAML file.",
-            )
-    return path
+    return find_by_name(spec, specs_folder(), "data spec", SpecError)
 
 
 def load_spec(spec: Path | str) -> Spec:

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from depmm.corpora import spec as spec_module
+from depmm import shipped_files
 from depmm.corpora.spec import SpecError, list_specs, load_spec, specs_folder
 
 
@@ -46,7 +46,7 @@ def test_installed_specs_take_precedence_over_those_of_a_checkout(tmp_path, monk
     installed = tmp_path / "depmm/data_specs"
     installed.mkdir(parents=True)
     shutil.copy(specs_folder() / "emodb.yaml", installed / "emodb.yaml")
-    monkeypatch.setattr(spec_module, "__file__", str(tmp_path / "depmm/corpora/spec.py"))
+    monkeypatch.setattr(shipped_files, "PACKAGE", tmp_path / "depmm")
     assert [name for name, _ in list_specs()] == ["emodb"]
 
 
