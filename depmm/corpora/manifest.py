@@ -19,7 +19,7 @@ import pyarrow.parquet
 from depmm.corpora.corpus_facts import CorpusFacts, read_facts, write_facts
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.manifest_rules import check_tables, check_unique
-from depmm.corpora.typed_tables import apply_schema, pandas_dtypes
+from depmm.corpora.typed_tables import apply_schema
 from depmm.files import replacing
 from depmm.schemas import TableSchema
 from depmm.schemas.manifest import (
@@ -39,7 +39,7 @@ _ARROW_TYPES = {
 
 
 def _empty_features() -> pd.DataFrame:
-    dtypes = pandas_dtypes(FEATURES)
+    dtypes = {column.name: column.pandas_dtype for column in FEATURES.columns}
     return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in dtypes.items()})
 
 

@@ -6,25 +6,6 @@ from depmm.corpora.errors import ManifestError
 from depmm.schemas import TableSchema
 
 
-def pandas_dtypes(schema: TableSchema) -> dict[str, str]:
-    """Return the pandas dtype of every column of a schema.
-
-    Parameters
-    ----------
-    schema : TableSchema
-        The schema of a table.
-
-    Returns
-    -------
-    dict of str to str
-        Column -> dtype; nullable integers are ``Int64``.
-    """
-    return {
-        column.name: "Int64" if column.dtype == "int64" and column.nullable else column.dtype
-        for column in schema.columns
-    }
-
-
 def apply_schema(
     table: pd.DataFrame, schema: TableSchema, location: str | None = None
 ) -> pd.DataFrame:
@@ -51,7 +32,7 @@ def apply_schema(
     """
     name = location or schema.file.removesuffix(".parquet")
     check_columns(table, schema, location)
-    dtypes = pandas_dtypes(schema)
+    dtypes = {column.name: column.pandas_dtype for column in schema.columns}
     further = [column for column in table.columns if column not in dtypes]
     if further and not schema.extra_columns:
         raise ManifestError(

@@ -44,6 +44,13 @@ class Column:
     nullable: bool = False
     required: bool = True
 
+    @property
+    def pandas_dtype(self) -> str:
+        """The dtype of the column in pandas; nullable integers and Booleans have their own."""
+        if self.nullable and self.dtype in ("int64", "bool"):
+            return {"int64": "Int64", "bool": "boolean"}[self.dtype]
+        return self.dtype
+
 
 @dataclass(frozen=True)
 class TableSchema:
@@ -93,8 +100,9 @@ class TableSchema:
 
         used = [c for c in self.columns if c.required or any(c.name in row for row in rows)]
         table = pd.DataFrame(list(rows), columns=[column.name for column in used])
-        types = {column.name: _pandas_type(column) for column in used}
-        table = table.astype({name: dtype for name, dtype in types.items() if dtype is not None})
+        # a conversion of text would turn missing values into text
+        numeric = [column for column in used if column.dtype not in ("str", "list[str]")]
+        table = table.astype({column.name: column.pandas_dtype for column in numeric})
         self.check(table)
         return table
 
@@ -136,14 +144,6 @@ class TableSchema:
             )
 
 
-def _pandas_type(column: Column) -> str | None:
-    if column.dtype in ("str", "list[str]"):
-        return None  # type inferred by pandas: a conversion would turn missing values into text
-    if column.nullable and column.dtype != "float64":
-        return {"int64": "Int64", "bool": "boolean"}[column.dtype]
-    return column.dtype
-
-
 def _fits(values: "pd.Series", dtype: DataType) -> bool:
     import pandas as pd
     from pandas.api import types
@@ -159,7 +159,7 @@ def _fits(values: "pd.Series", dtype: DataType) -> bool:
         case "int64":
             return types.is_integer_dtype(known.infer_objects())
         case "float64":
-            return types.is_float_dtype(known) and not types.is_bool_dtype(known)
+            return types.is_float_dtype(known)
         case "bool":
             return types.is_bool_dtype(known.infer_objects())
 

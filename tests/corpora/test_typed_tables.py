@@ -5,7 +5,7 @@ from corpus_samples import make_session_table, make_step_table
 
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.manifest import build_manifest
-from depmm.corpora.typed_tables import apply_schema, pandas_dtypes
+from depmm.corpora.typed_tables import apply_schema
 from depmm.schemas.manifest import STEPS
 
 
@@ -35,5 +35,7 @@ def test_an_unknown_column_is_refused():
 def test_types_are_those_of_the_schema():
     steps = make_step_table(make_session_table([{"subject": "1", "session": "1"}]))
     table = apply_schema(steps[[*reversed(STEPS.names)]], STEPS)
-    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == pandas_dtypes(STEPS)
+    assert {name: str(dtype) for name, dtype in table.dtypes.items()} == {
+        column.name: column.pandas_dtype for column in STEPS.columns
+    }
     assert list(table) == STEPS.names
