@@ -38,12 +38,14 @@ class TrainingConfig(Settings):
     learning_rate: float | Literal["find"] = Field(
         1e-3, description="learning rate before the schedule; find: a search on the training data"
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum, sgd only")
-    weight_decay: float = Field(
-        5e-2,
-        ge=0,
-        description="weight decay; not applied to biases, normalisation, gates and one-dimensional "
-        "parameters",
+    momentum: float = Field(
+        0.9, ge=0, lt=1, description="momentum, not Nesterov's, optimizer sgd only; 0: none"
+    )
+    weight_decay: float = Field(5e-2, ge=0, description="weight decay")
+    decay_biases: bool = Field(
+        False,
+        description="whether weight decay is also applied to biases, normalisation, gates and "
+        "other one-dimensional parameters",
     )
     schedule: Literal["cosine", "constant", "plateau", "inverse"] = Field(
         "cosine", description="how the learning rate changes after the warm-up"
@@ -66,9 +68,11 @@ class TrainingConfig(Settings):
         description="gamma of the factor (1 + gamma * step) ** -power, schedule inverse",
     )
     inverse_power: float = Field(0.75, gt=0, description="power of the same factor")
-    max_grad_norm: float = Field(1.0, gt=0, description="norm to which gradients are clipped")
+    max_grad_norm: float | None = Field(
+        None, gt=0, description="norm to which gradients are clipped; null: no clipping"
+    )
     class_balance: Literal["weighted_loss", "oversample", "none"] = Field(
-        "weighted_loss",
+        "none",
         description="weighted_loss: weight classes by inverse frequency; oversample: draw both "
         "classes equally often; none: neither. Binary targets only",
     )

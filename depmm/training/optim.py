@@ -11,11 +11,10 @@ from depmm.config import TrainingConfig
 NOT_DECAYED = ("bias", "norm", "gate_logit")  # substrings of parameter names
 
 
-def group_parameters(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+def group_parameters(
+    model: nn.Module, weight_decay: float, decay_biases: bool = False
+) -> list[dict[str, object]]:
     """Split the trainable parameters into those with and those without weight decay.
-
-    There is no weight decay of biases, normalisation layers, gates and one-dimensional parameters,
-    as in the released code of DEP-Former.
 
     Parameters
     ----------
@@ -23,6 +22,10 @@ def group_parameters(model: nn.Module, weight_decay: float) -> list[dict[str, ob
         The model.
     weight_decay : float
         Weight decay of the first group.
+    decay_biases : bool, default False
+        Whether biases, normalisation layers, gates and one-dimensional parameters belong to the
+        first group, as for optimizers that know one weight decay only (SGD in Caffe and PyTorch).
+        The released code of DEP-Former leaves them out.
 
     Returns
     -------
@@ -33,7 +36,8 @@ def group_parameters(model: nn.Module, weight_decay: float) -> list[dict[str, ob
     not_decayed: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            skip = parameter.ndim < 2 or any(part in name for part in NOT_DECAYED)
+            one_dimensional = parameter.ndim < 2 or any(part in name for part in NOT_DECAYED)
+            skip = one_dimensional and not decay_biases
             (not_decayed if skip else decayed).append(parameter)
     return [
         {"params": decayed, "weight_decay": weight_decay},
@@ -45,7 +49,9 @@ def build_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.O
     """Build the optimizer; the training loop sets its learning rate.
 
     DEP-Former uses ``adamw``, the attention ResNet and DepNet ``sgd``, EmoAudioNet ``rmsprop``. SGD
-    and RMSprop add the weight decay to the gradient; AdamW subtracts it from the weights.
+    and RMSprop add the weight decay to the gradient; AdamW subtracts it from the weights. The
+    momentum of SGD is PyTorch's, ``v = momentum * v + gradient``, which the learning rate then
+    multiplies. Caffe puts the learning rate into ``v``, which differs only while the rate changes.
 
     Parameters
     ----------
@@ -58,15 +64,20 @@ def build_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.O
     -------
     Optimizer
         With two parameter groups, with and without weight decay.
+
+    References
+    ----------
+    Chollet et al., Keras, ``keras.optimizers.RMSprop``: rho .9 and epsilon 1e-7 by default, which
+    EmoAudioNet uses. The defaults of PyTorch are .99 and 1e-8.
     """
-    groups = group_parameters(model, settings.weight_decay)
+    groups = group_parameters(model, settings.weight_decay, settings.decay_biases)
     match settings.optimizer:
         case "adamw":
             return torch.optim.AdamW(groups, fused=True)
         case "sgd":
             return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum, fused=True)
         case "rmsprop":
-            return torch.optim.RMSprop(groups)
+            return torch.optim.RMSprop(groups, alpha=0.9, eps=1e-7)
 
 
 def compute_schedule_factor(

@@ -118,7 +118,8 @@ class PhaseTrainer:
         rate : float
             Learning rate of the step.
         """
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
+        if self.settings.max_grad_norm is not None:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
         set_learning_rate(self.optimizer, rate)
         self.optimizer.step()
         self.optimizer.zero_grad()

@@ -11,6 +11,7 @@ from depmm.training.optim import (
     compute_plateau_factor,
     compute_schedule_factor,
     group_parameters,
+    set_learning_rate,
 )
 
 
@@ -27,6 +28,9 @@ def test_parameters_are_grouped_by_name(corpus):
         groups[0]
     )
     assert any("gate_logit" in name for name in groups[1])
+    every, none = group_parameters(model, 0.05, decay_biases=True)
+    assert [names[id(p)] for p in every["params"]] == list(names.values())
+    assert none["params"] == []
     first = next(model.parameters()).requires_grad_(False)
     settings = TrainingConfig(weight_decay=0.05)
     frozen_groups = build_optimizer(model, settings).param_groups
@@ -78,3 +82,19 @@ def test_kind_and_weight_decay_of_optimizers(name, kind):
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.003, 0.0]
     if name == "sgd":
         assert optimizer.param_groups[0]["momentum"] == 0.9
+    decayed = build_optimizer(model, TrainingConfig(optimizer=name, decay_biases=True))
+    assert [len(group["params"]) for group in decayed.param_groups] == [2, 0]
+
+
+def test_rmsprop_is_that_of_keras():
+    model = torch.nn.Linear(1, 1, bias=False)
+    optimizer = build_optimizer(model, TrainingConfig(optimizer="rmsprop", weight_decay=0.0))
+    set_learning_rate(optimizer, 0.1)
+    weight, mean_square = float(model.weight.detach()), 0.0
+    for gradient in (2.0, -1.0, 1e-7):
+        model.weight.grad = torch.tensor([[gradient]])
+        optimizer.step()
+        # keras.optimizers.RMSprop of Keras 2, rho .9 and epsilon 1e-7
+        mean_square = 0.9 * mean_square + 0.1 * gradient**2
+        weight -= 0.1 * gradient / (mean_square**0.5 + 1e-7)
+        assert float(model.weight.detach()) == pytest.approx(weight, rel=1e-5)
