@@ -1,24 +1,30 @@
 """Means and standard deviations over valid positions, without padding and missing steps."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
 
-def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+def masked_mean(x: Tensor, mask: Tensor | None) -> Tensor:
     """Average over the valid positions; the mean of a row without any is zero.
 
     Parameters
     ----------
     x : Tensor, shape (B, L, D)
         Values; those at invalid positions may be infinite or NaN.
-    mask : Tensor, shape (B, L), bool
-        Valid positions.
+    mask : Tensor, shape (B, L), bool, or None
+        Valid positions; None if all are.
 
     Returns
     -------
     Tensor, shape (B, D)
         Mean of each row.
     """
+    if mask is None:
+        return x.mean(dim=1)
     weight = mask.unsqueeze(-1).to(x.dtype)
     # where instead of a product: infinity or NaN times zero is NaN
     total = torch.where(mask.unsqueeze(-1), x, x.new_zeros(())).sum(dim=1)
@@ -63,3 +69,19 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
         True at valid positions.
     """
     return torch.arange(size, device=lengths.device) < lengths.unsqueeze(-1)
+
+
+def is_complete(lengths: Sequence[Any]) -> bool:
+    """Check whether every session of a batch has every step in every modality.
+
+    Parameters
+    ----------
+    lengths : sequence of array_like, shape (B, L)
+        Valid samples, crops or rows of each step, for each modality.
+
+    Returns
+    -------
+    bool
+        True if no length is zero.
+    """
+    return all(bool(np.all(np.asarray(torch.as_tensor(length).cpu()) > 0)) for length in lengths)

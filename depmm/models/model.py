@@ -24,7 +24,7 @@ from depmm.models.errors import ModelError
 from depmm.models.fusion.build import build_fusion
 from depmm.models.fusion.dep_former.fusion import BernoulliFusion
 from depmm.models.heads import build_head
-from depmm.models.masking import masked_mean
+from depmm.models.masking import is_complete, masked_mean
 
 
 class DepressionConfig(PreTrainedConfig):
@@ -180,7 +180,8 @@ class DepressionModel(PreTrainedModel):
             or if a session has no step with any modality.
         """
         features, masks = self.encode(**inputs)
-        logits, branch_logits = self.fuse(features, masks)
+        complete = is_complete([inputs[f"{name}_length"] for name in self.encoders])
+        logits, branch_logits = self.fuse(features, masks, complete)
         return DepressionOutput(
             prediction=self.head.predict(logits),
             logits=logits,
@@ -237,7 +238,7 @@ class DepressionModel(PreTrainedModel):
         return features, masks
 
     def fuse(
-        self, features: dict[str, Tensor], masks: dict[str, Tensor]
+        self, features: dict[str, Tensor], masks: dict[str, Tensor], complete: bool = False
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Predict from encoded steps.
 
@@ -247,6 +248,8 @@ class DepressionModel(PreTrainedModel):
             As ``encode`` returns them.
         masks : dict of str to Tensor, shape (B, L), bool
             As ``encode`` returns them.
+        complete : bool, default False
+            Whether every session has every step in every modality, so that no mask is needed.
 
         Returns
         -------
@@ -256,10 +259,11 @@ class DepressionModel(PreTrainedModel):
             Logits of each branch before they are fused.
         """
         if self.config.subtract_session_mean:
+            used = dict.fromkeys(masks) if complete else masks
             features = {
-                name: x - masked_mean(x, masks[name]).unsqueeze(1) for name, x in features.items()
+                name: x - masked_mean(x, used[name]).unsqueeze(1) for name, x in features.items()
             }
-        logits, branch_logits = self.fusion(features, masks)
+        logits, branch_logits = self.fusion(features, masks, complete=complete)
         return logits, branch_logits
 
     @torch.no_grad()

@@ -1,9 +1,10 @@
 """Masked statistics by hand."""
 
+import numpy as np
 import pytest
 import torch
 
-from depmm.models.masking import length_mask, masked_mean, masked_mean_and_std
+from depmm.models.masking import is_complete, length_mask, masked_mean, masked_mean_and_std
 
 
 def test_invalid_positions_are_excluded_from_the_mean():
@@ -25,3 +26,9 @@ def test_length_mask():
     mask = length_mask(torch.tensor([[0, 2], [3, 5]]), 3)
     assert mask.sum(-1).tolist() == [[0, 2], [3, 3]]
     assert mask[0, 1].tolist() == [True, True, False]
+
+
+def test_a_batch_is_complete_if_no_length_is_zero():
+    full, partial = np.array([[3, 1], [2, 2]]), torch.tensor([[3, 1], [0, 2]])
+    assert is_complete([full, torch.ones(2, 2)])
+    assert not is_complete([full, partial])

@@ -29,7 +29,7 @@ class MeanPool(nn.Module):
         )
 
     def forward(
-        self, features: dict[str, Tensor], masks: dict[str, Tensor]
+        self, features: dict[str, Tensor], masks: dict[str, Tensor], complete: bool = False
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Predict from encoded steps.
 
@@ -39,6 +39,8 @@ class MeanPool(nn.Module):
             Features of each step, for each modality.
         masks : dict of str to Tensor, shape (B, L), bool
             Steps that have the modality.
+        complete : bool, default False
+            Whether every session has every step in every modality, so that no mask is needed.
 
         Returns
         -------
@@ -48,9 +50,11 @@ class MeanPool(nn.Module):
             Logits of each modality.
         """
         logits = {
-            name: layer(masked_mean(features[name], masks[name]))
+            name: layer(masked_mean(features[name], None if complete else masks[name]))
             for name, layer in self.output_layers.items()
         }
         stacked = torch.stack([logits[name] for name in self.output_layers], dim=1)
+        if complete:
+            return stacked.mean(dim=1), logits
         present = torch.stack([masks[name].any(dim=1) for name in self.output_layers], dim=1)
         return masked_mean(stacked, present), logits

@@ -22,3 +22,14 @@ def test_modalities_of_a_session_have_equal_weight():
     assert logits["audio"].flatten().tolist() == [4.5, 10.5]
     assert logits["face"][0].item() == -3.5
     assert fused.flatten().tolist() == [0.5, 10.5]  # the second session has no face
+
+
+def test_complete_sessions_need_no_mask():
+    torch.manual_seed(0)
+    fusion = MeanPool({"audio": 3, "face": 2}, 1, dropout=0.0)
+    features = {"audio": torch.randn(4, 5, 3), "face": torch.randn(4, 5, 2)}
+    masks = {name: torch.ones(4, 5, dtype=torch.bool) for name in features}
+    masked, masked_logits = fusion(features, masks)
+    fused, logits = fusion(features, masks, complete=True)
+    torch.testing.assert_close(fused, masked)
+    torch.testing.assert_close(logits, masked_logits)

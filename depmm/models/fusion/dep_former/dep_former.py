@@ -175,7 +175,7 @@ class DepFormer(nn.Module):
         self.fusion = BernoulliFusion(self.branches, learned=fusion_weights == "bernoulli")
 
     def forward(
-        self, features: dict[str, Tensor], masks: dict[str, Tensor]
+        self, features: dict[str, Tensor], masks: dict[str, Tensor], complete: bool = False
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Predict from encoded steps.
 
@@ -185,6 +185,8 @@ class DepFormer(nn.Module):
             Features of each step, for each modality.
         masks : dict of str to Tensor, shape (B, L), bool
             Steps that have the modality. If it is False everywhere, the modality is missing.
+        complete : bool, default False
+            Whether every session has every step in every modality, so that no mask is needed.
 
         Returns
         -------
