@@ -28,10 +28,12 @@ class TargetConfig(Settings):
         description="lowest and highest value of a severity score; required only if its instrument "
         "is not known. Default: the range of the instrument",
     )
-    output: Literal["number", "classes", "ordinal"] = Field(
+    output: Literal["number", "linear", "classes", "ordinal"] = Field(
         "number",
-        description="how a score or level is predicted: number (regression), classes (one logit "
-        "per value; the prediction is the expectation) or ordinal (one logit per threshold)",
+        description="what the last layer predicts. number: one logit, which a sigmoid maps to a "
+        "probability or to the range of the score; linear: the score itself, which can be out of "
+        "its range; classes: one logit per value with softmax (of a binary target: two logits; "
+        "otherwise the prediction is the expectation); ordinal: one logit per threshold",
     )
 
     @model_validator(mode="after")
@@ -54,10 +56,10 @@ class TargetConfig(Settings):
                 setting="positive",
                 value=self.positive,
             )
-        if self.kind == "binary" and self.output != "number":
+        if self.kind == "binary" and self.output not in ("number", "classes"):
             raise ConfigError(
-                f"target.output {self.output} does not fit target.kind binary: set target.kind to "
-                "severity or levels.",
+                f"target.output {self.output} does not fit target.kind binary: set target.output "
+                "to number or classes, or target.kind to severity or levels.",
                 setting="output",
                 value=self.output,
             )

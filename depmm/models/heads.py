@@ -1,77 +1,11 @@
-"""Output heads: convert logits to predictions and compute the loss.
-
-``Head`` is the interface: ``predict`` returns probabilities or scores, ``logit`` one scalar that
-explanations compare, and ``loss`` the loss of each session.
-"""
-
-from abc import ABC, abstractmethod
+"""Output heads: convert logits to predictions and compute the loss."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from depmm.models.errors import ModelError
-
-
-class Head(nn.Module, ABC):
-    """Base class of the heads.
-
-    Attributes
-    ----------
-    out_features : int
-        Logits that the head needs per session or step.
-    """
-
-    out_features: int
-
-    @abstractmethod
-    def predict(self, output: Tensor) -> Tensor:
-        """Convert logits to probabilities or scores.
-
-        Parameters
-        ----------
-        output : Tensor, shape (..., out_features)
-            Output of a fusion or of the auxiliary step head.
-
-        Returns
-        -------
-        Tensor, shape (...)
-            Probability of the positive class, or score.
-        """
-
-    def logit(self, output: Tensor) -> Tensor:
-        """Reduce the logits to the scalar that explanations compare.
-
-        This is the logit itself if the head has only one.
-
-        Parameters
-        ----------
-        output : Tensor, shape (..., out_features)
-            Output of a fusion or of the auxiliary step head.
-
-        Returns
-        -------
-        Tensor, shape (...)
-            A larger value means a higher prediction.
-        """
-        return output.squeeze(-1)
-
-    @abstractmethod
-    def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Compute the loss of each session or step.
-
-        Parameters
-        ----------
-        output : Tensor, shape (..., out_features)
-            Output of a fusion or of the auxiliary step head.
-        target : Tensor, shape (...)
-            Labels 0 and 1, or scores.
-
-        Returns
-        -------
-        Tensor, shape (...)
-            Losses without reduction.
-        """
+from depmm.models.head import Head
 
 
 class BinaryHead(Head):
@@ -151,10 +85,7 @@ class SeverityHead(Head):
         return self.lowest + (self.highest - self.lowest) * torch.sigmoid(output.squeeze(-1))
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Compute the squared error.
-
-        Up to a constant factor, this is the Euclidean loss of DepNet (in Caffe: half the mean
-        squared distance).
+        """Compute the squared error relative to the range.
 
         Parameters
         ----------
@@ -171,11 +102,59 @@ class SeverityHead(Head):
         return ((self.predict(output) - target) / (self.highest - self.lowest)).square()
 
 
+class LinearHead(Head):
+    """Predict a score with one linear output, which is the score itself.
+
+    A prediction can be outside of the range of the instrument; it is not clipped. The loss is in
+    squared points, so that its gradients are larger than those of ``SeverityHead`` by about the
+    square of the range: a learning rate that suits one head does not suit the other.
+
+    References
+    ----------
+    He et al., "DepNet", Int. J. Intell. Syst. 2021, Sec. 5.2.1 ("only one neuron") and Eq. 5.
+    """
+
+    out_features = 1
+
+    def predict(self, output: Tensor) -> Tensor:
+        """Return the scores.
+
+        Parameters
+        ----------
+        output : Tensor, shape (..., 1)
+            Scores.
+
+        Returns
+        -------
+        Tensor, shape (...)
+            The same scores.
+        """
+        return output.squeeze(-1)
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Compute half the squared error, whose mean over sessions is the Euclidean loss.
+
+        Parameters
+        ----------
+        output : Tensor, shape (..., 1)
+            Scores.
+        target : Tensor, shape (...)
+            Measured scores.
+
+        Returns
+        -------
+        Tensor, shape (...)
+            Half the squared error of each session, in squared points.
+        """
+        return (output.squeeze(-1) - target).square() / 2
+
+
 class ClassesHead(Head):
     """Classify every whole score from lowest to highest and predict the expected score.
 
     EmoAudioNet has 24 classes, the PHQ-8 scores 0 to 23 that occur in DAIC-WOZ. The PHQ-8 has 25
-    possible scores; a class without training sessions is harmless.
+    possible scores; a class without training sessions is harmless. With the classes 0 and 1 of a
+    binary target, the expected score is the probability of class 1.
 
     Parameters
     ----------
@@ -207,13 +186,13 @@ class ClassesHead(Head):
         Returns
         -------
         Tensor, shape (...)
-            Expected scores.
+            Expected scores, or the probability of class 1 if the classes are 0 and 1.
         """
         classes = torch.arange(self.out_features, device=output.device, dtype=output.dtype)
         return self.lowest + output.softmax(-1) @ classes
 
     def logit(self, output: Tensor) -> Tensor:
-        """Compute the expected score, because no single logit represents it.
+        """Compute the log odds of two classes, or the expected score of more.
 
         Parameters
         ----------
@@ -223,8 +202,11 @@ class ClassesHead(Head):
         Returns
         -------
         Tensor, shape (...)
-            Expected scores.
+            Second minus first logit if there are two classes. The scores of more classes have no
+            single logit, and the expected score takes its place.
         """
+        if self.out_features == 2:
+            return output[..., 1] - output[..., 0]
         return self.predict(output)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
@@ -324,14 +306,14 @@ def build_head(target: str, output: str, lowest: float, highest: float) -> Head:
     ----------
     target : {"binary", "severity", "levels"}
         ``TargetConfig.kind``.
-    output : {"number", "classes", "ordinal"}
-        ``TargetConfig.output``.
+    output : {"number", "linear", "classes", "ordinal"}
+        ``TargetConfig.output``; a binary target has ``number`` (one logit) or ``classes`` (two).
     lowest, highest : float
         Range of scores or levels.
 
     Returns
     -------
-    BinaryHead, SeverityHead, ClassesHead or OrdinalHead
+    BinaryHead, SeverityHead, LinearHead, ClassesHead or OrdinalHead
         The head.
 
     Raises
@@ -340,10 +322,12 @@ def build_head(target: str, output: str, lowest: float, highest: float) -> Head:
         If the range is empty, or its limits are not whole numbers where classes need them.
     """
     if target == "binary":
-        return BinaryHead()
+        return ClassesHead(0, 1) if output == "classes" else BinaryHead()
     match output:
         case "number":
             return SeverityHead(lowest, highest)
+        case "linear":
+            return LinearHead()
         case "classes":
             return ClassesHead(lowest, highest)
         case "ordinal":

@@ -47,8 +47,8 @@ class DepressionConfig(PreTrainedConfig):
         Whether each step also gets a prediction, for an auxiliary loss.
     target : {"binary", "severity", "levels"}, default "binary"
         What is predicted.
-    output : {"number", "classes", "ordinal"}, default "number"
-        How a score or level is predicted.
+    output : {"number", "linear", "classes", "ordinal"}, default "number"
+        What the last layer predicts, see ``TargetConfig.output``.
     score_range : sequence of float, default (0.0, 1.0)
         Lowest and highest score or level.
     **kwargs
@@ -376,7 +376,7 @@ def build_model(
         ``TargetConfig.kind``.
     score_range : sequence of float, default (0.0, 1.0)
         Lowest and highest score or level.
-    output : {"number", "classes", "ordinal"}, default "number"
+    output : {"number", "linear", "classes", "ordinal"}, default "number"
         ``TargetConfig.output``.
 
     Returns

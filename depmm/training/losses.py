@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from depmm.models.heads import Head
+from depmm.models.head import Head
 from depmm.models.model import DepressionOutput
 
 

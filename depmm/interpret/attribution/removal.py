@@ -94,7 +94,7 @@ def compute_undecided_logit(model: DepressionModel) -> float:
     Returns
     -------
     float
-        0 for a binary target (a probability of 0.5).
+        0 for a binary target (a probability of 0.5) and for a linear output (a score of 0).
     """
     device = next(model.parameters()).device
     return model.head.logit(torch.zeros(model.head.out_features, device=device)).item()
