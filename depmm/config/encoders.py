@@ -82,8 +82,11 @@ class AttentionResNetConfig(Settings):
 
     kind: Literal["attention_resnet"] = Field(description="selects this encoder")
     depth: Literal[18, 34, 50, 101] = Field(18, description="number of layers of the ResNet")
-    attention: bool = Field(
-        True, description="whether CBAM follows each of the five modules; false: a plain ResNet"
+    attention: Literal["inside_blocks", "after_modules", "none"] = Field(
+        "inside_blocks",
+        description="place of CBAM: inside_blocks (on the residual branch of every block, before "
+        "the addition; Sec. 3.4, Fig. 6), after_modules (after each of the five modules; Sec. 3.5) "
+        "or none (a plain ResNet)",
     )
     channels: int = Field(
         64, ge=1, description="output channels of the first module; 64 is the standard ResNet"
@@ -101,7 +104,6 @@ class EmoAudioNetConfig(Settings):
     branches: list[Literal["spectrogram", "mfcc"]] = Field(
         ["spectrogram", "mfcc"], min_length=1, description="branches that are concatenated"
     )
-    embed_dim: int = Field(10, ge=1, description=EMBED_DIM)
     channels: int = Field(128, ge=1, description="filters of every convolution")
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate before each max-pooling")
 

@@ -1,4 +1,4 @@
-"""Attention residual network: ResNet on MFCC with CBAM after each of its five modules.
+"""Attention residual network: ResNet on MFCC with CBAM in its residual blocks.
 
 The network has no dropout (Sec. 3). The vector of a step is the output of average pooling, which
 the paper flattens; its linear layer and softmax are replaced by the fusion and the head.
@@ -7,10 +7,11 @@ Choices where the paper is silent or contradicts itself:
 
 - MFCC "by librosa functions": the defaults of librosa (20 coefficients of 128 mel bands, frames of
   2048 every 512 samples), each coefficient divided by a fixed typical standard deviation.
-- Sec. 3.4 and Fig. 6 place CBAM inside every residual block, Sec. 3.5 "after each convolution
-  module", of which there are five. This implementation follows Sec. 3.5: after the 7 x 7
-  convolution (before the max-pool, which He et al. assign to the second module) and after each of
-  the four stages.
+- The abstract, Sec. 3.4 and Fig. 6 place CBAM inside every residual block, on the residual branch
+  before the shortcut is added, as Woo et al. do. This is the default (``inside_blocks``). Sec. 3.5
+  says "after each convolution module", of which there are five: with ``after_modules``, CBAM
+  follows the 7 x 7 convolution (before the max-pool, which He et al. assign to the second module)
+  and each of the four stages.
 - "The remaining convolutional layers" cannot all have stride 2, nor 3 x 3 kernels in ResNet-50 and
   -101: strides and bottlenecks are the standard ones, with the stride of a bottleneck in its 3 x 3
   convolution.
@@ -33,7 +34,7 @@ Woo et al., "CBAM: Convolutional block attention module", ECCV 2018.
 """
 
 import itertools
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,7 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 BOTTLENECK_FROM = 50
 EXPANSION = 4  # output channels of a bottleneck, in multiples of its inner channels
 CBAM_REDUCTION = 16
+AttentionPlace = Literal["inside_blocks", "after_modules", "none"]
 FRAMES_PER_COLUMN = 32  # MFCC frames per column of the last feature maps
 
 
@@ -57,8 +59,9 @@ class AttentionResNet(Encoder):
     ----------
     depth : {18, 34, 50, 101}
         Number of layers.
-    attention : bool
-        Whether CBAM follows each of the five modules; if False, the network is a plain ResNet.
+    attention : {"inside_blocks", "after_modules", "none"}
+        Place of CBAM: on the residual branch of every block, after each of the five modules, or
+        nowhere (a plain ResNet).
     channels : int
         Channels of the first module; each stage after the second doubles them.
     n_mfcc, n_mels, n_fft, hop_length : int
@@ -77,7 +80,7 @@ class AttentionResNet(Encoder):
     def __init__(
         self,
         depth: int,
-        attention: bool,
+        attention: AttentionPlace,
         channels: int,
         n_mfcc: int,
         n_mels: int,
@@ -104,14 +107,20 @@ class AttentionResNet(Encoder):
             for index in range(n_blocks):
                 stride = 2 if stage > 0 and index == 0 else 1
                 block = ResidualBlock(
-                    in_channels, channels * 2**stage, stride, depth >= BOTTLENECK_FROM
+                    in_channels,
+                    channels * 2**stage,
+                    stride,
+                    depth >= BOTTLENECK_FROM,
+                    reduction if attention == "inside_blocks" else None,
                 )
                 blocks.append(block)
                 in_channels = block.out_channels
             self.stages.append(blocks)
             module_channels.append(in_channels)
         self.attention = (
-            nn.ModuleList(CBAM(n, reduction) for n in module_channels) if attention else None
+            nn.ModuleList(CBAM(n, reduction) for n in module_channels)
+            if attention == "after_modules"
+            else None
         )
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.out_channels > 1:
@@ -162,7 +171,7 @@ class AttentionResNet(Encoder):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions, or a 1 x 1, 3 x 3, 1 x 1 bottleneck, and the shortcut.
+    """Two 3 x 3 convolutions, or a 1 x 1, 3 x 3, 1 x 1 bottleneck, CBAM, and the shortcut.
 
     Parameters
     ----------
@@ -174,13 +183,22 @@ class ResidualBlock(nn.Module):
         2 halves height and width.
     bottleneck : bool
         Whether the block is a bottleneck.
+    reduction : int or None
+        Reduction of the channel attention on the residual branch; None: no attention.
 
     References
     ----------
-    He et al., CVPR 2016, Fig. 5.
+    He et al., CVPR 2016, Fig. 5. Lu et al., 2021, Fig. 6. Woo et al., ECCV 2018, Fig. 3.
     """
 
-    def __init__(self, in_channels: int, channels: int, stride: int, bottleneck: bool) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        stride: int,
+        bottleneck: bool,
+        reduction: int | None,
+    ) -> None:
         super().__init__()
         self.out_channels = EXPANSION * channels if bottleneck else channels
         kernels, strides = ((1, 3, 1), (1, stride, 1)) if bottleneck else ((3, 3), (stride, 1))
@@ -193,6 +211,7 @@ class ResidualBlock(nn.Module):
             )
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(size) for size in sizes[1:])
+        self.attention = None if reduction is None else CBAM(self.out_channels, reduction)
         self.projection: nn.Module | None = None
         self.projection_norm: nn.Module | None = None
         if stride != 1 or in_channels != self.out_channels:
@@ -223,6 +242,8 @@ class ResidualBlock(nn.Module):
             valid = valid[:, ::stride]
             x = batch_norm(norm, convolution(x), valid)
             x = x if index == last else x.relu()
+        if self.attention is not None:
+            x = self.attention(x, valid)
         if self.projection is not None and self.projection_norm is not None:
             shortcut = batch_norm(self.projection_norm, self.projection(shortcut), valid)
         return (x + shortcut).relu(), valid

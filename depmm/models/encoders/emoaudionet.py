@@ -1,8 +1,11 @@
 """EmoAudioNet: convolutional branches on a spectrogram image and on a cepstral series.
 
 Two blocks of 2-D convolutions on the image give 1152 values, two 1-D convolutions on the series
-give 2816; a fully connected layer of 10 units follows (Fig. 1). Its softmax is omitted, because an
-output head follows. Each branch can also be used alone, with the same last layer.
+give 2816 (Fig. 1). The fully connected layer that follows is the output layer with its softmax
+(Sec. IV-B; the release trains it against one-hot targets). It is therefore not a part of the
+encoder, whose output are the 3968 values: the linear layer of ``MeanPool`` and the head are this
+layer, with one unit per class of the target. The printed 10 units fit none of the targets of the
+paper (2 classes, 24 classes, gender, "nine emotion levels"). Each branch can also be used alone.
 
 Where the paper contradicts itself, this implementation follows the stated sizes, then the released
 code of the authors:
@@ -62,8 +65,6 @@ class EmoAudioNet(Encoder):
     ----------
     branches : sequence of str
         "spectrogram", "mfcc" or both.
-    embed_dim : int
-        Units of the fully connected layer, `D`.
     channels : int
         Filters of every convolution.
     dropout : float
@@ -81,7 +82,6 @@ class EmoAudioNet(Encoder):
     def __init__(
         self,
         branches: Sequence[str],
-        embed_dim: int,
         channels: int,
         dropout: float,
         image_size: int = IMAGE_SIZE,
@@ -98,9 +98,7 @@ class EmoAudioNet(Encoder):
             self.branches["spectrogram"] = SpectrogramBranch(channels, image_size, dropout)
         if "mfcc" in branches:
             self.branches["mfcc"] = MfccBranch(channels, dropout)
-        joined = sum(cast(int, branch.embed_dim) for branch in self.branches.values())
-        self.dense = nn.Linear(joined, embed_dim)
-        self.embed_dim = embed_dim
+        self.embed_dim = sum(cast(int, branch.embed_dim) for branch in self.branches.values())
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Encode steps.
@@ -115,11 +113,9 @@ class EmoAudioNet(Encoder):
         Returns
         -------
         Tensor, shape (N, D)
-            Vector of each step.
+            Outputs of the branches, concatenated: 1152 + 2816 values at full size.
         """
-        parts = [branch(x, lengths) for branch in self.branches.values()]
-        vectors: Tensor = self.dense(torch.cat(parts, dim=-1))
-        return vectors
+        return torch.cat([branch(x, lengths) for branch in self.branches.values()], dim=-1)
 
     def grad_cam_layer(self) -> GradCamLayer | None:
         """Return the last block of the spectrogram branch; None without this branch."""

@@ -15,25 +15,25 @@ from model_builders import (
 )
 from torch import Tensor, nn
 
-from depmm.models.encoders.attention_resnet import AttentionResNet
+from depmm.models.encoders.attention_resnet import AttentionPlace, AttentionResNet
 from depmm.models.encoders.emoaudionet import EmoAudioNet
 from depmm.models.encoders.encoder import Encoder, PrecomputableEncoder, all_frames
 from depmm.models.encoders.spectrogram_cnn import SpectrogramCnn
 
 
-def resnet(depth: int, attention: bool, channels: int) -> AttentionResNet:
+def resnet(depth: int, attention: AttentionPlace, channels: int) -> AttentionResNet:
     return AttentionResNet(depth, attention, channels, 20, 128, 2048, 512, reduction=4)
 
 
 AUDIO: dict[str, Callable[[], Encoder]] = {
     "mfcc_cnn": lambda: encoder_of("mfcc_cnn", channels=[8, 8], embed_dim=12),
     "spectrogram_cnn": lambda: SpectrogramCnn(1.5, (4, 6), 12),
-    "attention_resnet_18": lambda: resnet(18, True, 8),
-    "resnet_18": lambda: resnet(18, False, 8),
-    "attention_resnet_50": lambda: resnet(50, True, 4),
-    "emoaudionet": lambda: EmoAudioNet(["spectrogram", "mfcc"], 10, 6, 0.0, image_size=64),
-    "emoaudionet_mfcc": lambda: EmoAudioNet(["mfcc"], 10, 6, 0.1),
-    "emoaudionet_spectrogram": lambda: EmoAudioNet(["spectrogram"], 10, 6, 0.1, image_size=64),
+    "attention_resnet_18": lambda: resnet(18, "inside_blocks", 8),
+    "resnet_18": lambda: resnet(18, "none", 8),
+    "attention_resnet_50": lambda: resnet(50, "inside_blocks", 4),
+    "emoaudionet": lambda: EmoAudioNet(["spectrogram", "mfcc"], 6, 0.0, image_size=64),
+    "emoaudionet_mfcc": lambda: EmoAudioNet(["mfcc"], 6, 0.1),
+    "emoaudionet_spectrogram": lambda: EmoAudioNet(["spectrogram"], 6, 0.1, image_size=64),
 }
 PUBLISHED = ["spectrogram_cnn", "attention_resnet_18", "emoaudionet"]
 
