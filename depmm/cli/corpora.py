@@ -1,5 +1,6 @@
 """Commands from recordings to the store."""
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated
@@ -133,6 +134,16 @@ def index(
     ],
     root: RecordingsFolder,
     out: Annotated[Path, typer.Option(help="folder of the manifest")],
+    window: Annotated[
+        float | None,
+        typer.Option(
+            help="cut every step into windows of this length in s; 0: no windows; default: the spec"
+        ),
+    ] = None,
+    hop: Annotated[
+        float | None,
+        typer.Option(help="with --window: distance of the windows in s; default: their length"),
+    ] = None,
     allow_pickle: AllowPickle = False,
 ) -> None:
     """Index a corpus: find its recordings, labels and steps, and account for every file."""
@@ -141,13 +152,21 @@ def index(
     from depmm.corpora.index import index_corpus
     from depmm.corpora.manifest import write_manifest
     from depmm.corpora.spec import load_spec
+    from depmm.corpora.windows import with_windows
     from depmm.files import write_text
     from depmm.media.duration import duration_s
 
     if allow_pickle:
         typer.echo(PICKLE_WARNING, err=True)
+    if window is not None and not 0 <= window < math.inf:
+        raise typer.BadParameter(f"{window:g} is not a length in seconds", param_hint="--window")
+    if hop is not None and not (window and 0 < hop < math.inf):
+        raise typer.BadParameter("needs --window, and a length above 0 s", param_hint="--hop")
     measure = partial(duration_s, allow_pickle=allow_pickle)
-    manifest, report = index_corpus(load_spec(spec), root, measure)
+    layout = load_spec(spec)
+    if window is not None:
+        layout = with_windows(layout, window, hop)
+    manifest, report = index_corpus(layout, root, measure)
     write_manifest(manifest, out)
     write_text(out / "index.json", report.to_json())
     typer.echo(report.summary())

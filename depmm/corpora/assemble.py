@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from depmm.corpora.recording_files import FileGroup
 from depmm.corpora.session_rows import build_session_row
 from depmm.corpora.spec_schema import OFFSET_FIELD, STEP_FIELDS, Spec, StepTable
 from depmm.corpora.tables import JoinedTable, Row
+from depmm.corpora.windows import MIN_REMAINDER_S, cut_into_windows
 from depmm.schemas.manifest import VALENCES
 
 Duration = Callable[[Path, StreamConfig | None], float]  # seconds; ValueError if unreadable
@@ -75,7 +75,8 @@ def build_rows(
     root : Path
         Folder of the corpus.
     duration : callable or None
-        Function that measures the duration of a file in seconds; required for ``steps.windows``.
+        Function that measures the duration of a file in seconds; required for windows in steps
+        that end with their file.
 
     Returns
     -------
@@ -163,7 +164,7 @@ def _build_steps(source: _StepSource, group: FileGroup) -> Iterator[dict[str, An
         if all(group.fields.get(name) == value for name, value in interval.when.items())
     ]
     offset = parse_number(group.fields.get(OFFSET_FIELD), f"{path}: {OFFSET_FIELD}", "the table")
-    for start, end, texts in _find_step_ranges(source, group):
+    for start, end, texts in _cut_steps(source, group):
         start = start + (offset or 0.0)
         end = None if end is None else end + (offset or 0.0)
         if start < 0:
@@ -179,8 +180,28 @@ def _build_steps(source: _StepSource, group: FileGroup) -> Iterator[dict[str, An
             yield {"start_s": start, "end_s": end, **texts, **files}
 
 
+def _cut_steps(source: _StepSource, group: FileGroup) -> Iterator[StepRange]:
+    """Yield the steps of a group, cut into the windows of ``steps.windows``.
+
+    The text of a step is not known for its parts; task and valence are.
+    """
+    windows = source.spec.steps.windows
+    ranges = list(_find_step_ranges(source, group))
+    length = None
+    if windows is not None and any(end is None for _, end, _ in ranges):
+        length = _shortest_duration(source, group)
+    for start, end, texts in ranges:
+        last = length if end is None else end
+        if windows is None or last is None:
+            yield start, end, texts
+            continue
+        parts = list(cut_into_windows(start, last, windows))
+        for part_start, part_end in parts:
+            yield part_start, part_end, texts if len(parts) == 1 else {**texts, "text": None}
+
+
 def _find_step_ranges(source: _StepSource, group: FileGroup) -> Iterator[StepRange]:
-    """Yield the time range of each step of a group: table rows, windows, or the whole files."""
+    """Yield the time range of each step of a group: the rows of a table, or the whole files."""
     spec, table = source.spec, source.table
     path = group.sources[0].path
     if table is not None and isinstance(table.table, StepTable):
@@ -192,18 +213,7 @@ def _find_step_ranges(source: _StepSource, group: FileGroup) -> Iterator[StepRan
         if rows:
             yield from _read_step_rows(spec, group, table.table, rows)
             return
-    texts = _step_texts(group.fields, path)
-    length = _shortest_duration(source, group) if spec.steps.windows else None
-    if spec.steps.windows is None or length is None:
-        yield 0.0, None, texts
-        return
-    window = spec.steps.windows
-    for index in count():
-        start = index * window.hop_s
-        # the remainder at the end is a window if it is at least half a window long
-        if index and start + window.length_s / 2 > length:
-            return
-        yield start, min(start + window.length_s, length), texts
+    yield 0.0, None, _step_texts(group.fields, path)
 
 
 def _read_step_rows(
@@ -228,17 +238,25 @@ def _read_step_rows(
 
 
 def _shortest_duration(source: _StepSource, group: FileGroup) -> float | None:
-    """Measure the shortest file of a group in seconds; None if one cannot be read."""
+    """Measure the shortest file of a group in seconds; None if one cannot be read.
+
+    The end of a longer file is listed under ``excluded``.
+    """
     assert source.duration is not None, "steps.windows need index_corpus(..., duration=...)"
-    durations = []
+    durations = {}
     for file in group.sources:
         features = source.spec.recordings[file.entry].features
         try:
-            durations.append(source.duration(source.root / file.path, features))
+            durations[file.path] = source.duration(source.root / file.path, features)
         except ValueError as error:  # extraction reports the file as well
             source.rows.missing.append(Missing("file", file.path, f"no windows: {error}"))
             return None
-    return min(durations)
+    shortest = min(durations.values())
+    for path, duration in durations.items():
+        if duration > shortest + MIN_REMAINDER_S:
+            reason = f"the end from {shortest:.3f} s on, after the end of another file of the step"
+            source.rows.excluded.append((path, reason))
+    return shortest
 
 
 def _step_texts(fields: Fields, location: str) -> dict[str, str | None]:

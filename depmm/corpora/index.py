@@ -40,7 +40,7 @@ def index_corpus(
         Folder of the corpus, as it is distributed.
     duration : callable, optional
         Function that measures the duration of a file in seconds, such as
-        ``depmm.media.duration.duration_s``; required if the spec divides files into windows.
+        ``depmm.media.duration.duration_s``; required if the spec cuts files into windows.
 
     Returns
     -------

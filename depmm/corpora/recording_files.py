@@ -37,7 +37,7 @@ class RecordingFile:
 class FileGroup:
     """Files of a session that were recorded at the same time, at most one per modality.
 
-    A group is one step, or contains the steps of a table or the windows of the files.
+    A group is one step, or contains the steps of a table, and the windows of them.
 
     Attributes
     ----------

@@ -174,8 +174,6 @@ def _check_steps(spec: Spec, known: set[str]) -> Iterator[Problem]:
             )
     if steps.table is None:
         return
-    if steps.windows is not None:
-        yield ("steps", "windows"), "steps are the rows of a table or windows, not both. Drop one."
     yield from _check_table(steps.table, ("steps", "table"), known)
     if "start" not in steps.table.fields:
         yield (

@@ -98,10 +98,14 @@ class StepTable(Table):
 
 
 class Windows(Settings):
-    """Steps of equal length, one after the other or overlapping, inside each file."""
+    """Windows of equal length, one after the other or overlapping, inside each step."""
 
     length_s: float = Field(gt=0)
-    hop_s: float = Field(gt=0, description="from the start of a window to the start of the next")
+    hop_s: float | None = Field(
+        None,
+        gt=0,
+        description="from the start of a window to the start of the next; default: length_s",
+    )
 
 
 class ExcludedInterval(Settings):
@@ -113,7 +117,7 @@ class ExcludedInterval(Settings):
 
 
 class Steps(Settings):
-    """What a step is: a file, a row of a table with times inside a file, or a window."""
+    """What a step is: a file or a row of a table with times inside a file, or windows of them."""
 
     order: list[FieldName] = Field(
         [], description="fields by which the files of a session are sorted"
@@ -122,7 +126,9 @@ class Steps(Settings):
         {}, description="field -> values that every session must have"
     )
     table: StepTable | None = None
-    windows: Windows | None = None
+    windows: Windows | None = Field(
+        None, description="windows into which files or rows are cut; each window is a step"
+    )
     excluded_intervals: list[ExcludedInterval] = Field(
         [], description="intervals that no step may overlap"
     )

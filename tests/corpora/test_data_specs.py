@@ -33,7 +33,7 @@ def index_layout(
     name: str, root: Path, files: layouts.Files | None = None
 ) -> tuple[Manifest, IndexReport]:
     files = LAYOUTS[name]() if files is None else files
-    return index_corpus(load_spec(name), layouts.write(root, files))
+    return index_corpus(load_spec(name), layouts.write(root, files), lambda path, stream: 9.5)
 
 
 def steps_of(manifest: Manifest, session: str) -> pd.DataFrame:
@@ -83,6 +83,7 @@ def test_avec2013(tmp_path):
     }  # fmt: skip
     assert set(table["instrument"]) == {"BDI-II"}
     assert (manifest.steps["audio"] == manifest.steps["face"]).all()
+    assert list(steps_of(manifest, "205_1")["end_s"]) == [4, 8, 9.5]
     (finding,) = split_overlap(AuditInput(manifest))
     assert finding.subjects == (("avec2013", "205"),)
 
@@ -96,7 +97,9 @@ def test_avec2014_two_tasks_are_one_session_with_one_label(tmp_path):
     assert report.counts["subjects"] == 2
     steps = steps_of(manifest, "215_2")
     base = "AVEC2014_AudioVisual"
-    assert list(steps["task"]) == ["Freeform", "Northwind"]
+    assert list(steps["task"]) == ["Freeform"] * 3 + ["Northwind"] * 3
+    assert list(steps["start_s"]) == [0, 4, 8] * 2
+    assert list(steps["end_s"]) == [4, 8, 9.5] * 2
     assert list(steps["audio"]) == [
         f"{base}/Audio/Development/{task}/215_2_{task}_audio.wav" for task in steps["task"]
     ]
@@ -160,11 +163,13 @@ def test_modma_joins_padded_ids_and_gives_tasks_by_file_number(tmp_path):
     assert list(table["gender"]) == ["female", "male", "male"]
     assert list(label_score_mismatch(AuditInput(manifest))) == []
     steps = steps_of(manifest, "02010002")
+    assert len(steps) == 29 * 3  # windows of 4 s
+    steps = steps[steps["start_s"] == 0]
     tasks = ["interview"] * 18 + ["passage"] + ["words"] * 6 + ["picture"] * 4
     assert list(steps["task"]) == tasks
     assert steps["audio"].iloc[9].endswith("02010002/10.wav")
     assert steps["valence"].isna().all()  # which file has which valence is not verified
-    assert len(steps_of(manifest, "02010004")) == 24
+    assert steps_of(manifest, "02010004")["audio"].nunique() == 24
     assert report.ignored == 5
 
 

@@ -90,7 +90,7 @@ def test_windows_of_a_recording(tmp_path):
         path.unlink()
     soundfile.write(root / "300.wav", np.zeros(8000 * 2 + 3000), 8000)
     manifest, _ = index_corpus(spec, root, duration_s)
-    assert manifest.steps["end_s"].tolist() == [1.0, 2.0]  # .375 s are less than half a window
+    assert manifest.steps["end_s"].tolist() == [1.0, 2.0, 2.375]
     (root / "300.wav").write_bytes(b"RIFF")
     manifest, report = index_corpus(spec, root, duration_s)
     assert manifest.steps["end_s"].isna().tolist() == [True]
@@ -126,7 +126,7 @@ def test_excluded_intervals_and_clock_offsets(tmp_path):
         ("{name: units", "{name: voice", "recordings[1].features.name"),
         ("rate_hz: 10,", "rate: 10,", "recordings[1].features.rate"),
         ("required_features: [voice,", "required_features: [voic,", "required_features"),
-        ("label:", "  windows: {length_s: 1.0, hop_s: 1.0}\nlabel:", "steps.windows"),
+        ("label:", "  windows: {length_s: 1.0, hop_s: 0.0}\nlabel:", "steps.windows.hop_s"),
         (
             "label:",
             "  excluded_intervals: [{when: {sub: 1}, start_s: 1, end_s: 2}]\nlabel:",

@@ -1,0 +1,63 @@
+"""Windows inside steps: cut files, table rows and turns into parts of equal length."""
+
+from collections.abc import Iterator
+
+from depmm.corpora.spec_schema import Spec, Windows
+
+# seconds by which the duration in a header may exceed the decoded duration; a window that is not
+# longer would be empty
+MIN_REMAINDER_S = 0.1
+
+
+def cut_into_windows(
+    start_s: float, end_s: float, windows: Windows
+) -> Iterator[tuple[float, float]]:
+    """Cut an interval into windows, so that every second of it is in a window.
+
+    The last window is shorter than the others if necessary. A remainder of at most
+    ``MIN_REMAINDER_S`` belongs to the window before it. Only if the hop is larger than the length
+    are there gaps between windows.
+
+    Parameters
+    ----------
+    start_s, end_s : float
+        The interval, in seconds from the start of the recording.
+    windows : Windows
+        Length and hop.
+
+    Yields
+    ------
+    start_s, end_s : float
+        Start and end of each window, in order; at least one window.
+    """
+    hop_s = windows.length_s if windows.hop_s is None else windows.hop_s
+    index, start = 0, start_s
+    while start + windows.length_s < end_s - MIN_REMAINDER_S:
+        yield start, start + windows.length_s
+        index += 1
+        start = start_s + index * hop_s
+        if start >= end_s - MIN_REMAINDER_S:  # the remainder is in a gap
+            return
+    yield start, end_s
+
+
+def with_windows(spec: Spec, length_s: float, hop_s: float | None = None) -> Spec:
+    """Copy a spec such that its steps are cut into other windows.
+
+    Parameters
+    ----------
+    spec : Spec
+        The spec.
+    length_s : float
+        Length of the windows in seconds; 0 for no windows.
+    hop_s : float, optional
+        Seconds from the start of a window to the start of the next, by default the length.
+
+    Returns
+    -------
+    Spec
+        The changed copy.
+    """
+    windows = Windows(length_s=length_s, hop_s=hop_s) if length_s else None
+    steps = spec.steps.model_copy(update={"windows": windows})
+    return spec.model_copy(update={"steps": steps})
