@@ -82,8 +82,17 @@ class TrainingConfig(Settings):
     monitor: Literal["loss", "auroc", "rmse"] = Field(
         "loss", description="validation metric by which the best epoch is chosen"
     )
-    patience: int = Field(
-        10, ge=1, description="number of epochs without improvement after which training stops"
+    patience: int | None = Field(
+        10,
+        ge=1,
+        description="number of epochs without improvement of the monitored metric after which "
+        "training stops; null: it does not stop for this reason",
+    )
+    patience_steps: int | None = Field(
+        None,
+        ge=1,
+        description="number of consecutive optimizer steps without a lower training loss (that of "
+        "one batch) after which training stops, at the end of the epoch; null: not used",
     )
     mixed_precision: Literal["no", "bf16", "fp16"] = Field(
         "no", description="mixed precision; fp16 requires a GPU"

@@ -9,6 +9,11 @@ HISTORY = TableSchema(
         Column("epoch", "int64", "Number of the epoch, from 1"),
         Column("train_loss", "float64", "Mean loss of the batches of the epoch", nullable=True),
         Column("learning_rate", "float64", "Learning rate of the last optimizer step"),
+        Column(
+            "grad_norm",
+            "float64",
+            "Largest norm of the gradient over the optimizer steps, before clipping",
+        ),
         Column("val_loss", "float64", "Mean loss of the validation sessions", nullable=True),
         Column(
             "val_auroc",

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from torch.utils.tensorboard import SummaryWriter
 
-from depmm.config import Config, PhaseConfig
+from depmm.config import Config, PhaseConfig, TrainingConfig
 from depmm.corpora.splits import write_split
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.precompute import ensure_embeddings
@@ -30,6 +30,7 @@ from depmm.training.checkpoint import (
     save_checkpoint,
     trainable_state,
 )
+from depmm.training.early_stopping import NO_LOSS, count_steps_without_decrease
 from depmm.training.feature_scaling import fit_feature_scales
 from depmm.training.initialization import initialize_weights
 from depmm.training.learning_rate_search import search_learning_rate
@@ -64,6 +65,8 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
         If a search finds no learning rate.
     RunError
         If the initial weights depend on a test subject.
+    TrainingError
+        If the loss or a gradient is not finite.
     ValueError
         If the initial weights do not match the model.
     """
@@ -91,7 +94,8 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
         fit_feature_scales(model, data, settings.batch_size)
     initialize_weights(model, settings, run, data, write_report=accelerator.is_main_process)
     progress: dict[str, Any] = {
-        "epoch": 0, "best": None, "best_epoch": -1, "history": [], "rates": []
+        "epoch": 0, "best": None, "best_epoch": -1, "history": [], "rates": [],
+        "lowest_loss": NO_LOSS,
     }  # fmt: skip
     if resumed:
         progress = load_model(run.last_checkpoint, model, frozen)
@@ -117,17 +121,25 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
         if progress["epoch"] > begin:
             load_optimizer(run.last_checkpoint, model, trainer.optimizer)
         for epoch in range(max(progress["epoch"], begin), end):
-            if epoch - max(progress["best_epoch"], begin - 1) > settings.patience:
-                logger.info("stopped: no improvement for %d epochs", settings.patience)
+            if reason := find_reason_to_stop(settings, progress, epoch, begin):
+                logger.info("stopped: %s", reason)
                 break
             began = time.perf_counter()
-            losses = [row["val_loss"] for row in progress["history"] if row["epoch"] > begin]
+            val_losses = [row["val_loss"] for row in progress["history"] if row["epoch"] > begin]
+            trained, step_losses = trainer.train_epoch(
+                epoch, begin, end, progress["rates"][index], val_losses
+            )
             row: dict[str, Any] = {
                 "epoch": epoch + 1,
-                **trainer.train_epoch(epoch, begin, end, progress["rates"][index], losses),
+                **trained,
                 **validate(config, data, model, accelerator),
                 "seconds": time.perf_counter() - began,
             }
+            if settings.patience_steps is not None:
+                lowest_loss = NO_LOSS if epoch == begin else progress["lowest_loss"]
+                progress["lowest_loss"] = count_steps_without_decrease(
+                    step_losses.tolist(), *lowest_loss, settings.patience_steps
+                )
             value = row[f"val_{settings.monitor}"]
             gain = value if settings.monitor == "auroc" else -value
             if progress["best"] is None or gain > progress["best"]:
@@ -149,6 +161,35 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
     load_trainable_state(model, load_file(run.best_checkpoint), frozen)
     save_and_predict(config, data, model, run, accelerator)
     logger.info("%s: best epoch %d, predictions written", run.path, progress["best_epoch"] + 1)
+
+
+def find_reason_to_stop(
+    settings: TrainingConfig, progress: dict[str, Any], epoch: int, begin: int
+) -> str | None:
+    """Find out whether a phase ends before its last epoch.
+
+    Parameters
+    ----------
+    settings : TrainingConfig
+        ``patience`` and ``patience_steps``.
+    progress : dict of str to object
+        ``best_epoch`` and ``lowest_loss`` so far.
+    epoch : int
+        Index of the next epoch.
+    begin : int
+        First epoch of the phase.
+
+    Returns
+    -------
+    str or None
+        The reason, or None if the training continues.
+    """
+    patience, steps = settings.patience, settings.patience_steps
+    if patience is not None and epoch - max(progress["best_epoch"], begin - 1) > patience:
+        return f"no improvement for {patience} epochs"
+    if steps is not None and epoch > begin and progress["lowest_loss"][1] >= steps:
+        return f"no lower training loss for {steps} optimizer steps"
+    return None
 
 
 def find_learning_rate(trainer: PhaseTrainer, phase: PhaseConfig, begin: int) -> float:

@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.utils.data import DataLoader
 
-from depmm.config import Config
+from depmm.config import Config, TrainingConfig
 from depmm.data.batch import collate
 from depmm.data.epoch_plan import EpochBatchSampler, MicroBatch, plan_epoch
 from depmm.data.experiment_data import ExperimentData
 from depmm.models.model import DepressionModel
+from depmm.training.errors import TrainingError
 from depmm.training.losses import compute_batch_loss, compute_session_weights
 from depmm.training.optim import build_optimizer, compute_schedule_factor, set_learning_rate
 
@@ -57,9 +59,12 @@ class PhaseTrainer:
         self.weights = compute_session_weights(labels, weighted).tolist()
 
     def train_epoch(
-        self, epoch: int, begin: int, end: int, rate: float, losses: list[float]
-    ) -> dict[str, float]:
+        self, epoch: int, begin: int, end: int, rate: float, val_losses: list[float]
+    ) -> tuple[dict[str, float], np.ndarray]:
         """Train on all training sessions once.
+
+        Losses and norms stay on the device until the end of the epoch, so that the host can prepare
+        the next steps while the device computes.
 
         Parameters
         ----------
@@ -71,26 +76,42 @@ class PhaseTrainer:
             The epoch after the last one of the phase.
         rate : float
             Learning rate before the schedule.
-        losses : list of float
+        val_losses : list of float
             Validation losses of the epochs of the phase so far.
 
         Returns
         -------
-        dict of str to float
-            ``train_loss``, and ``learning_rate`` of the last step.
+        row : dict of str to float
+            ``train_loss``, ``learning_rate`` of the last step, and ``grad_norm``, the largest norm
+            of the gradient before clipping.
+        step_losses : ndarray of float64, shape (optimizer steps,)
+            Loss of each batch over all processes.
+
+        Raises
+        ------
+        TrainingError
+            If a loss or a gradient is not finite.
         """
         settings, plan = self.settings, self._plan(epoch)
         per_epoch = sum(micro_batch.last for micro_batch in plan)
         schedule = (round(settings.warmup_epochs * per_epoch), (end - begin) * per_epoch)
         first = (epoch - begin) * per_epoch
-        total = torch.zeros((), device=self.accelerator.device)
-        factor = 1.0
+        losses, norms, rates = [], [], []
         for step, loss in enumerate(self._accumulate(plan, epoch), start=first):
-            total += loss
-            factor = compute_schedule_factor(settings, step, *schedule, losses)
-            self.update(rate * factor)
-        mean = float(self.accelerator.reduce(total, "sum")) / per_epoch
-        return {"train_loss": mean, "learning_rate": rate * factor}
+            losses.append(loss)
+            rates.append(rate * compute_schedule_factor(settings, step, *schedule, val_losses))
+            norms.append(self.update(rates[-1]))
+        summed = self.accelerator.reduce(torch.stack(losses), "sum")
+        values = torch.stack([summed, torch.stack(norms)]).cpu().double().numpy()
+        if self.accelerator.scaler is not None:  # skips steps whose scaled gradients overflow
+            values[1, ~np.isfinite(values[1])] = 0.0
+        check_finite(values, rates, epoch, settings)
+        row = {
+            "train_loss": float(values[0].mean()),
+            "learning_rate": rates[-1],
+            "grad_norm": float(values[1].max()),
+        }
+        return row, values[0]
 
     def iterate_gradients(self, first_epoch: int) -> Iterator[float]:
         """Compute the gradients of an unlimited number of batches.
@@ -110,19 +131,29 @@ class PhaseTrainer:
             for loss in self._accumulate(self._plan(epoch), epoch):
                 yield float(self.accelerator.reduce(loss, "sum"))
 
-    def update(self, rate: float) -> None:
+    def update(self, rate: float) -> Tensor:
         """Take one step of the optimizer.
 
         Parameters
         ----------
         rate : float
             Learning rate of the step.
+
+        Returns
+        -------
+        Tensor, shape ()
+            Norm of the gradient before clipping, on the device.
         """
-        if self.settings.max_grad_norm is not None:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
+        parameters = [p for p in self.model.parameters() if p.grad is not None]
+        limit = self.settings.max_grad_norm
+        self.accelerator.unscale_gradients(self.optimizer)
+        norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if limit is not None:
+            clip_grads_with_norm_(parameters, limit, norm)
         set_learning_rate(self.optimizer, rate)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        return norm
 
     def _accumulate(self, plan: list[MicroBatch], epoch: int) -> Iterator[Tensor]:
         """Accumulate the gradient of each batch; yield the loss of this process's part of it."""
@@ -172,6 +203,48 @@ class PhaseTrainer:
             collate_fn=collate,
             num_workers=self.data.dataset.settings.workers,
         )
+
+
+def check_finite(
+    values: np.ndarray, rates: list[float], epoch: int, settings: TrainingConfig
+) -> None:
+    """Check the losses and gradient norms of an epoch.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (2, optimizer steps)
+        Losses, and norms of the gradients.
+    rates : list of float
+        Learning rate of each optimizer step.
+    epoch : int
+        Index of the epoch, from 0.
+    settings : TrainingConfig
+        Settings of the training.
+
+    Raises
+    ------
+    TrainingError
+        If a value is not finite.
+    """
+    wrong = np.flatnonzero(~np.isfinite(values).all(axis=0))
+    if len(wrong) == 0:
+        return
+    step = int(wrong[0])
+    loss, norm = values[:, step]
+    remedies = ["Lower training.learning_rate"]
+    if settings.max_grad_norm is None:
+        remedies.append("clip the gradients (training.max_grad_norm, for example 1.0)")
+    if settings.mixed_precision != "no":
+        remedies.append("train without training.mixed_precision")
+    raise TrainingError(
+        f"epoch {epoch + 1}, optimizer step {step + 1} of {len(rates)}: the training loss is "
+        f"{loss:.3g} and the norm of the gradient {norm:.3g}, at a learning rate of "
+        f"{rates[step]:.3g}.",
+        setting="training.learning_rate",
+        value=rates[step],
+        remedy=f"{', or '.join(remedies)}. The norms of the previous epochs are in "
+        "history.parquet (grad_norm).",
+    )
 
 
 def freeze_parameters(model: DepressionModel, frozen: Collection[str], encoders: bool) -> None:

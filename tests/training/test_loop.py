@@ -23,6 +23,7 @@ from depmm.evaluation.thresholds import apply_threshold
 from depmm.models.model import DepressionModel, build_model
 from depmm.runs.folder import RunFolder
 from depmm.training import loop
+from depmm.training.early_stopping import count_steps_without_decrease
 
 ROOT = Path(__file__).parents[2]
 MEAN_POOL = "model.fusion={kind: mean_pool, dropout: 0.0}"
@@ -239,6 +240,23 @@ def test_training_stops_without_improvement_and_keeps_the_best_epoch(corpus, tmp
     assert len(read_history(run)) == 3
     assert "stopped: no improvement for 2 epochs" in log.messages
     assert log.messages[-1].endswith("best epoch 1, predictions written")
+
+
+def test_training_stops_when_the_training_loss_no_longer_falls(corpus, tmp_path, monkeypatch, log):
+    recorded = []
+
+    def record(losses, *arguments):
+        recorded.append(losses)
+        return count_steps_without_decrease(losses, *arguments)
+
+    monkeypatch.setattr(loop, "count_steps_without_decrease", record)
+    constant = [*AUDIO, "training.learning_rate=1.0e-12", "training.batch_size=2"]
+    limits = ["training.epochs=9", "training.patience=null", "training.patience_steps=2"]
+    run = train_run(corpus, tmp_path, *constant, *limits)
+    assert "stopped: no lower training loss for 2 optimizer steps" in log.messages
+    losses = np.concatenate(recorded)
+    waited = [step - int(losses[: step + 1].argmin()) for step in range(len(losses))]
+    assert len(read_history(run)) == waited.index(2) // 3 + 1  # three steps in an epoch
 
 
 def test_phases_freeze_encoders_and_search_learning_rates(corpus, tmp_path, log):

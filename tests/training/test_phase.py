@@ -7,6 +7,7 @@ from trained_runs import AUDIO
 from depmm.config import load_config
 from depmm.data.experiment_data import load_experiment_data
 from depmm.models.model import build_model
+from depmm.training.errors import TrainingError
 from depmm.training.experiment import build_accelerator
 from depmm.training.phase import PhaseTrainer, freeze_parameters
 
@@ -43,6 +44,36 @@ def test_gradients_depend_on_the_epoch_and_do_not_change_the_weights(corpus):
 
 def test_the_learning_rate_of_the_last_step_is_reported(corpus):
     trainer = make_trainer(corpus, "training.schedule=constant", "training.warmup_epochs=0.0")
-    row = trainer.train_epoch(0, 0, 2, 0.01, [])
+    row, step_losses = trainer.train_epoch(0, 0, 2, 0.01, [])
     assert row["learning_rate"] == 0.01
-    assert row["train_loss"] > 0
+    assert row["train_loss"] == pytest.approx(step_losses.mean())
+    assert (step_losses > 0).all()
+
+
+@pytest.mark.parametrize("limit", ["null", "1.0e-3"])
+def test_the_largest_gradient_norm_before_clipping_is_reported(corpus, limit):
+    settings = [f"training.max_grad_norm={limit}", "training.optimizer=sgd"]
+    settings += ["training.momentum=0.0", "training.weight_decay=0.0"]
+    trainer = make_trainer(corpus, *settings, "training.batch_size=6")  # one step in an epoch
+    reference = make_trainer(corpus, *settings, "training.batch_size=6")
+    next(reference.iterate_gradients(0))
+    gradients = [p.grad for p in reference.unwrapped_model.parameters() if p.grad is not None]
+    norm = float(torch.cat([gradient.flatten() for gradient in gradients]).norm())
+    before = [p.detach().clone() for p in trainer.unwrapped_model.parameters()]
+    row, _ = trainer.train_epoch(0, 0, 1, 0.1, [])
+    assert row["grad_norm"] == pytest.approx(norm, rel=1e-5)
+    moved = [
+        (old - new).detach().flatten()
+        for old, new in zip(before, trainer.unwrapped_model.parameters(), strict=True)
+    ]
+    length = float(torch.cat(moved).norm()) / row["learning_rate"]
+    assert length == pytest.approx(norm if limit == "null" else 1e-3, rel=1e-3)
+
+
+def test_a_training_that_diverges_is_an_error(corpus):
+    settings = ["training.optimizer=sgd", "training.schedule=constant", "training.batch_size=2"]
+    trainer = make_trainer(corpus, *settings, "training.warmup_epochs=0.0")
+    with pytest.raises(TrainingError) as info:
+        trainer.train_epoch(0, 0, 1, 1e30, [])
+    assert (info.value.setting, info.value.value) == ("training.learning_rate", 1e30)
+    assert "max_grad_norm" in info.value.remedy

@@ -1,0 +1,7 @@
+"""Errors of training."""
+
+from depmm.errors import DepmmError
+
+
+class TrainingError(DepmmError):
+    """A training diverged."""
