@@ -191,7 +191,10 @@ def score_range_text(result: dict[str, Any]) -> str:
     str
         A phrase without a full stop.
     """
-    text = f"on a scale from {result['range'][0]:g} to {result['range'][1]:g}"
+    lowest, highest = result["range"]
+    text = f"on a scale from {lowest:g} to {highest:g}"
+    if not lowest <= result["score_pred"] <= highest:  # possible with a linear output
+        text += " (the prediction is outside of it)"
     level = result["severity_level"]
     if level is None:
         return text

@@ -1,6 +1,7 @@
 """The JSON file and the page of a prediction, and the command that writes them."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -36,8 +37,8 @@ def probability_result() -> dict:
     return calibrate_probability(outputs, validation_predictions(20))
 
 
-def score_result() -> dict:
-    outputs = pd.DataFrame({"fold": [0], "seed": [0], "score_pred": [15.0]})
+def score_result(score: float = 15.0) -> dict:
+    outputs = pd.DataFrame({"fold": [0], "seed": [0], "score_pred": [score]})
     return calibrate_score(outputs, validation_predictions(20), [0, 63], "BDI-II")
 
 
@@ -48,6 +49,14 @@ def test_the_page_is_escaped_and_self_contained(result):
     assert "http" not in page
     assert page.count("<rect class=") == 1  # the step without attribution has no bar
     assert STATEMENT in page
+
+
+@pytest.mark.parametrize(("score", "x"), [(-2.0, 10), (31.5, 200), (70.0, 390)])
+def test_the_mark_of_a_score_stays_on_the_scale(score, x):
+    page = render_prediction_page(prediction_content(score_result(score)))
+    (mark,) = re.findall(r'<circle cx="([^"]+)"', page)
+    assert float(mark) == pytest.approx(x)
+    assert f"score {score:.1f} on a scale" in page.replace("\N{MINUS SIGN}", "-")
 
 
 def test_the_page_of_one_step_has_no_figure():

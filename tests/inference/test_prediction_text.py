@@ -29,6 +29,14 @@ def test_a_score_is_shown_with_interval_and_severity_level():
     assert "90 % conformal interval 5.0 to 25.0" in text
 
 
+def test_a_score_outside_of_its_range_is_shown_as_it_is():
+    for score, level in ((-2.0, "0 to below 14"), (70.0, "29 and above")):
+        outputs = SCORE.assign(score_pred=score)
+        text = lines(calibrate_score(outputs, validation_predictions(20), [0, 63], "BDI-II"))
+        assert f"{score:.1f} on a scale from 0 to 63 (the prediction is outside of it)" in text
+        assert f"severity level {level}" in text
+
+
 def test_values_that_cannot_be_computed_are_named():
     one_class = validation_predictions(20).query("split == 'test' or y_true == 1")
     text = lines(calibrate_probability(PROBABILITY, one_class))

@@ -29,7 +29,7 @@ from depmm.evaluation.stats.binary_metrics import confusion
 from depmm.evaluation.stats.bootstrap import ResampledSessions, count_sessions, resample_sessions
 from depmm.evaluation.stats.calibration import measure_calibration
 from depmm.evaluation.stats.calibrators import CalibrationError
-from depmm.evaluation.stats.conformal_intervals import measure_severity_intervals
+from depmm.evaluation.stats.conformal_intervals import measure_severity_intervals, score_range
 from depmm.evaluation.stats.conformal_sets import ALPHAS, measure_label_sets
 from depmm.evaluation.stats.metrics import HEADLINE
 from depmm.evaluation.stats.risk_coverage import measure_gate_std, measure_risk_coverage
@@ -145,6 +145,7 @@ def evaluate_sessions(
         },
         "confusion": _confusion(resampled) if "binary" in targets else None,
         "levels": _levels(resampled, instrument) if "severity" in targets else None,
+        "out_of_range": _out_of_range(test) if "severity" in targets else None,
         "thresholds": _thresholds(table) if "binary" in targets else [],
         "counts": {split: count_sessions(table[table["split"] == split]) for split in SPLITS},
         "protocol": _protocol(table, targets),
@@ -201,6 +202,20 @@ def _levels(resampled: ResampledSessions, instrument: str | None) -> dict[str, A
         pairs = rows["band"].to_numpy(int), rows["band_pred"].to_numpy(int)
         np.add.at(counts, pairs, 1 / len(resampled.seeds))
     return {"names": list(names), "counts": counts.round(9).tolist()}
+
+
+def _out_of_range(test: pd.DataFrame) -> dict[str, Any] | None:
+    """Count predicted scores, of all seeds, outside of the instrument; None without a range."""
+    if (bounds := score_range(test)) is None:
+        return None
+    lowest, highest = bounds
+    outside = ~test["score_pred"].between(lowest, highest)
+    return {
+        "rows": int(outside.sum()),
+        "of": len(test),
+        "lowest": lowest,
+        "highest": highest,
+    }
 
 
 def _calibration(

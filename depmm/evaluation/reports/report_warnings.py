@@ -32,6 +32,12 @@ def report_warnings(content: Mapping[str, Any], confidence: float) -> list[str]:
     for target, entry in content["covariate_baselines"].items():
         warnings += covariate_warnings(entry["baselines"], target)
     warnings += subgroup_warnings(content["subgroup_gaps"])
+    if (outside := content["out_of_range"]) and outside["rows"]:
+        warnings.append(
+            f"{outside['rows']} of {outside['of']} predicted scores are outside of the instrument "
+            f"({outside['lowest']:g} to {outside['highest']:g}). The metrics use them as they are; "
+            "conformal intervals end at the limits."
+        )
     accuracy, n_subjects = content["metrics"].get("accuracy"), content["counts"]["test"]["subjects"]
     if accuracy and accuracy["ci_low"] == accuracy["ci_high"]:
         exact = wilson_interval(accuracy["value"] * n_subjects, n_subjects, confidence)

@@ -97,7 +97,8 @@ def predict_severity_intervals(
     fitted : dict of (int, int) to ConformalQuantile
         Quantiles of ``fit_severity_intervals``.
     bounds : tuple of float, optional
-        Lowest and highest possible score, to which the intervals are clipped.
+        Lowest and highest possible score, to which the intervals are clipped; an interval outside
+        of them becomes the nearer one.
 
     Returns
     -------

@@ -49,3 +49,20 @@ def test_missing_validation_rows_are_reported_for_each_fold():
     texts = warnings(table[table["split"] != "validation"])
     assert len(texts) == 3
     assert all(f"fold {fold}, seed 0" in text for fold, text in enumerate(texts))
+
+
+def test_scores_outside_of_the_instrument_are_counted():
+    table = one_target("severity", make_predictions(subjects=60, seeds=(0, 1)))
+    inside = evaluate_predictions(table, n_bootstrap=50, confidence=0.95)
+    limits = {"lowest": 0.0, "highest": 63.0}
+    assert inside["out_of_range"] == {"rows": 0, "of": 120, **limits}
+    tested = table.index[table["split"] == "test"]
+    table.loc[tested[:2], "score_pred"] = [-0.5, 70.0]
+    table.loc[table.index[table["split"] == "train"], "score_pred"] = 100.0
+    outside = evaluate_predictions(table, n_bootstrap=50, confidence=0.95)
+    assert outside["out_of_range"] == {"rows": 2, "of": 120, **limits}
+    (text,) = set(outside["warnings"]) - set(inside["warnings"])
+    assert text.startswith("2 of 120 ")
+    assert outside["metrics"]["rmse"]["value"] > inside["metrics"]["rmse"]["value"]
+    unknown = table.assign(instrument="a scale of mine")
+    assert evaluate_predictions(unknown, n_bootstrap=50, confidence=0.95)["out_of_range"] is None
