@@ -1,6 +1,6 @@
 """Settings of target, split, data and augmentation."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -149,15 +149,21 @@ class AugmentConfig(Settings):
     gain_db: float = Field(
         0.0, ge=0, description="largest change of the volume in dB, up or down, uniform"
     )
-    noise: float = Field(
+    relative_noise: float = Field(
         0.0,
         ge=0,
         description="highest level of added white noise, relative to the RMS of the step",
     )
+    noise_amplitudes: list[Annotated[float, Field(gt=0)]] = Field(
+        [],
+        description="standard deviations of added white noise in units of the samples (range -1 to "
+        "1), independent of the level of the voice; a session receives one of them, one of "
+        "pitch_semitones or neither, all with the same probability",
+    )
     pitch_semitones: list[float] = Field(
         [],
-        description="pitch shifts in semitones; each shift up, each shift down and no shift have "
-        "the same probability",
+        description="pitch shifts in semitones, negative to lower the pitch; drawn together with "
+        "noise_amplitudes",
     )
     flip: bool = Field(
         False, description="whether the faces of a session are mirrored with probability 1/2"
@@ -236,7 +242,10 @@ class DataConfig(Settings):
 
     @model_validator(mode="after")
     def _inputs_of_modalities_agree(self) -> "DataConfig":
-        signal = {"audio": ("gain_db", "noise", "pitch_semitones"), "face": ("flip",)}
+        signal = {
+            "audio": ("gain_db", "relative_noise", "noise_amplitudes", "pitch_semitones"),
+            "face": ("flip",),
+        }
         for setting in ("precompute_embeddings", "features"):
             names = getattr(self, setting)
             if unknown := sorted(set(names) - set(self.modalities)):

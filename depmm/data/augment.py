@@ -21,10 +21,12 @@ class Augmentation:
         Modalities that are masked in all steps.
     gain : float
         Factor by which samples are multiplied.
-    noise : float
+    relative_noise : float
         Standard deviation of white noise, as a share of the RMS of each step.
+    noise_amplitude : float
+        Standard deviation of white noise in units of the samples, whose range is [-1, 1].
     semitones : float
-        Shift of the pitch; the duration does not change.
+        Shift of the pitch, negative to lower it; the duration does not change.
     mirrored : bool
         Whether the faces are mirrored.
     """
@@ -32,7 +34,8 @@ class Augmentation:
     step_mask: np.ndarray
     dropped_modalities: frozenset[str] = frozenset()
     gain: float = 1.0
-    noise: float = 0.0
+    relative_noise: float = 0.0
+    noise_amplitude: float = 0.0
     semitones: float = 0.0
     mirrored: bool = False
 
@@ -57,10 +60,13 @@ class Augmentation:
             waveform = pitch_shift(
                 waveform, sr=SAMPLE_RATE, n_steps=self.semitones, n_fft=PITCH_N_FFT
             ).astype(np.float32)
-        if self.noise > 0 and rng is not None and len(waveform):
-            level = self.noise * np.sqrt(np.mean(np.square(waveform)))
+        if self.relative_noise > 0 and rng is not None and len(waveform):
+            level = self.relative_noise * np.sqrt(np.mean(np.square(waveform)))
             white = rng.standard_normal(len(waveform), np.float32)
             waveform = waveform + np.float32(level) * white
+        if self.noise_amplitude > 0 and rng is not None:
+            white = rng.standard_normal(len(waveform), np.float32)
+            waveform = waveform + np.float32(self.noise_amplitude) * white
         return waveform * np.float32(self.gain)
 
     def apply_to_crops(self, crops: np.ndarray) -> np.ndarray:
@@ -111,18 +117,29 @@ def draw_augmentation(
     step_mask = rng.random(n_steps) < rng.uniform(settings.keep_steps, 1.0)
     if not (step_mask & has_signal).any() and has_signal.any():
         step_mask[rng.choice(np.flatnonzero(has_signal))] = True
+    gain = 10 ** (rng.uniform(-settings.gain_db, settings.gain_db) / 20)
+    relative_noise = rng.uniform(0, settings.relative_noise)
+    mirrored = bool(settings.flip and rng.random() < 0.5)
+    noise_amplitude, semitones = _draw_copy(settings, rng)
     return Augmentation(
         step_mask=step_mask,
         dropped_modalities=dropped,
-        gain=10 ** (rng.uniform(-settings.gain_db, settings.gain_db) / 20),
-        noise=rng.uniform(0, settings.noise),
-        mirrored=bool(settings.flip and rng.random() < 0.5),
-        semitones=_draw_semitones(settings.pitch_semitones, rng),
+        gain=gain,
+        relative_noise=relative_noise,
+        noise_amplitude=noise_amplitude,
+        mirrored=mirrored,
+        semitones=semitones,
     )
 
 
-def _draw_semitones(shifts: list[float], rng: np.random.Generator) -> float:
-    """Draw a shift; no shift and each shift up or down have the same probability."""
-    if not shifts:
-        return 0.0
-    return float(rng.choice([0.0, *shifts, *(-shift for shift in shifts)]))
+def _draw_copy(settings: AugmentConfig, rng: np.random.Generator) -> tuple[float, float]:
+    """Draw the amplitude of the noise and the pitch shift, of which at least one is zero.
+
+    The original, each amplitude and each shift have the same probability, as if one of the copies
+    was drawn that EmoAudioNet trains on (Othmani et al., Sec. III-A.5: an original, three copies
+    with noise, three with a shift).
+    """
+    noisy = [(amplitude, 0.0) for amplitude in settings.noise_amplitudes]
+    shifted = [(0.0, shift) for shift in settings.pitch_semitones]
+    copies = [(0.0, 0.0), *noisy, *shifted]
+    return copies[rng.integers(len(copies))] if len(copies) > 1 else copies[0]

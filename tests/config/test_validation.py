@@ -130,7 +130,7 @@ def test_all_problems_are_listed_and_the_first_one_is_described():
         ("classical.classifier=null", "classical.classifier"),
         ("classical.n_mffc=12", "classical.n_mffc"),
         ("training.epochs=3", "training"),
-        ("data.augment.noise=0.1", "data.augment"),
+        ("data.augment.gain_db=0.1", "data.augment"),
         ("data.precompute_embeddings=[audio]", "data.precompute_embeddings"),
         ("classical={classifier: adaboost, C: 3.0}", "classical.C"),
     ],

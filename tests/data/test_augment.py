@@ -1,5 +1,7 @@
 """Augmentation of training sessions."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from session_data import make_dataset
@@ -41,7 +43,7 @@ def test_gain_mirroring_and_noise_have_the_size_of_the_settings(corpus):
             mirrored += 1
     assert len(gains) == 8
     assert 0 < mirrored < 8
-    noisy = make_dataset(corpus, augment={"noise": 0.1}, max_audio_s=9.0)[0, 0].audio[0]
+    noisy = make_dataset(corpus, augment={"relative_noise": 0.1}, max_audio_s=9.0)[0, 0].audio[0]
     share = np.std(noisy - plain.audio[0]) / np.sqrt(np.mean(plain.audio[0] ** 2))
     assert 0 < share < 0.11
 
@@ -60,12 +62,17 @@ def test_pitch_shift_keeps_the_length():
     )
 
 
-def test_pitch_shifts_of_both_directions_and_none_are_drawn():
-    settings = AugmentConfig(pitch_semitones=[0.5, 2.0])
+def test_one_copy_or_the_original_is_drawn():
+    settings = AugmentConfig(noise_amplitudes=[0.01, 0.03], pitch_semitones=[-0.5, 2.0])
     present = {"audio": np.ones(2, bool)}
-    drawn = {
-        draw_augmentation(settings, present, np.random.default_rng(seed)).semitones
-        for seed in range(200)
-    }
-    assert drawn == {0.0, 0.5, -0.5, 2.0, -2.0}
-    assert draw_augmentation(settings, present, None).semitones == 0
+    drawn = Counter(
+        (augmentation.noise_amplitude, augmentation.semitones)
+        for seed in range(1000)
+        for augmentation in [draw_augmentation(settings, present, np.random.default_rng(seed))]
+    )
+    copies = [(0.0, 0.0), (0.01, 0.0), (0.03, 0.0), (0.0, -0.5), (0.0, 2.0)]
+    assert set(drawn) == set(copies)
+    # expected count 200, standard deviation 13
+    assert all(abs(drawn[copy] - 200) < 65 for copy in copies)
+    unchanged = draw_augmentation(settings, present, None)
+    assert (unchanged.noise_amplitude, unchanged.semitones) == (0, 0)

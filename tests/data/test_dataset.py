@@ -9,7 +9,13 @@ from depmm.config import SAMPLE_RATE, DataConfig, ExtractConfig
 from depmm.data.dataset import SessionDataset
 from depmm.store.sessions import SessionStore
 
-RANDOM = {"keep_steps": 0.3, "modality_dropout": 0.5, "gain_db": 6.0, "noise": 0.1, "flip": True}
+RANDOM = {
+    "keep_steps": 0.3,
+    "modality_dropout": 0.5,
+    "gain_db": 6.0,
+    "relative_noise": 0.1,
+    "flip": True,
+}
 
 
 def test_an_item_contains_the_stored_signals(corpus):

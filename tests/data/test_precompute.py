@@ -319,7 +319,7 @@ def test_a_session_that_is_extracted_again_is_embedded_again(corpus, store, sour
     ("overrides", "setting"),
     [
         (["data.augment.gain_db=1.0"], "data.augment.gain_db"),
-        (["data.augment.noise=0.1"], "data.augment.noise"),
+        (["data.augment.relative_noise=0.1"], "data.augment.relative_noise"),
         (["data.augment.pitch_semitones=[1.0]"], "data.augment.pitch_semitones"),
         (
             [*FRAME_MEAN, "data.precompute_embeddings=[face]", "data.augment.flip=true"],
@@ -340,11 +340,11 @@ def test_the_signal_of_another_modality_may_be_augmented(corpus, store, source):
         corpus, store, source, "data.augment={flip: true, keep_steps: 0.5}"
     )
     assert config.data.augment.flip
-    noise = "data.augment.noise=0.1"
+    noise = "data.augment.relative_noise=0.1"
     faces = load_embedding_config(
         corpus, store, source, *FRAME_MEAN, noise, "data.precompute_embeddings=[face]"
     )
-    assert faces.data.augment.noise == 0.1
+    assert faces.data.augment.relative_noise == 0.1
 
 
 @pytest.mark.slow

@@ -30,7 +30,8 @@ MEAN_POOL = "model.fusion={kind: mean_pool, dropout: 0.0}"
 FIXED = ["model.fusion.dropout=0.0", "model.fusion.fusion_weights=fixed"]
 AUDIO = ["data.modalities=[audio]", "model.encoders.face=null", MEAN_POOL]
 RANDOM = [
-    "data.augment={keep_steps: 0.5, modality_dropout: 0.3, gain_db: 3.0, noise: 0.1, flip: true}"
+    "data.augment={keep_steps: 0.5, modality_dropout: 0.3, gain_db: 3.0, "
+    "relative_noise: 0.1, flip: true}"
 ]
 
 

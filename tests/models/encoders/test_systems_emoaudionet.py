@@ -1,11 +1,13 @@
 """EmoAudioNet: published sizes, numbers of parameters and rank of the output layer."""
 
+import numpy as np
 import pytest
 import torch
 from model_builders import SAMPLE_RATE, encoder_of, voices
 from torch import nn
 
 from depmm.config import ModelConfig
+from depmm.data.augment import Augmentation
 from depmm.models.model import build_model
 
 IMAGE = 3 * 128 * 9 + 128 + 5 * (128 * 128 * 9 + 128)  # six 3 x 3 convolutions
@@ -77,3 +79,16 @@ def test_gradients_reach_every_parameter():
     norms = {name: p.grad.norm().item() for name, p in encoder.named_parameters()}
     assert len(norms) == 16
     assert all(0 < norm < 1e4 for norm in norms.values())
+
+
+@pytest.mark.parametrize(("amplitude", "snr_db"), [(0.01, 20.0), (0.02, 14.0), (0.03, 10.5)])
+def test_noise_is_absolute(amplitude, snr_db):
+    rng = np.random.default_rng(0)
+    t = np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE
+    voice = (0.1 * np.sqrt(2) * np.sin(2 * np.pi * 200 * t)).astype(np.float32)  # RMS .1
+    augmentation = Augmentation(np.ones(1, bool), noise_amplitude=amplitude)
+    for gain in (1.0, 0.1):
+        noise = augmentation.apply_to_audio(gain * voice, rng) - gain * voice
+        assert np.std(noise) == pytest.approx(amplitude, rel=0.02)
+        measured = 20 * np.log10(gain * 0.1 / np.std(noise))
+        assert measured == pytest.approx(snr_db + 20 * np.log10(gain), abs=0.2)
