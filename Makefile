@@ -1,6 +1,7 @@
 # make demo   simulate a corpus and run every stage on it: about 5 minutes on 2 cores
 # make test   the fast tests with branch coverage, one thread in each of two processes
 # make docs   build the documentation into site/, with warnings as errors
+# make systems   write the pages of the published systems from docs/systems/*.yaml and the configs
 # make lint   formatting, lint, docstrings, types, spelling and import rules
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ SOURCES := depmm experiments docs tests
 export TOKENIZERS_PARALLELISM := false
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: demo test test-other-processor test-slow docs lint format clean-demo
+.PHONY: demo test test-other-processor test-slow docs systems lint format clean-demo
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +48,9 @@ test-slow: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/mkdocs build --strict --quiet
+
+systems: $(STAMP)
+	$(BIN)/python docs/system_pages.py
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -1,0 +1,52 @@
+"""The pages of the published systems agree with the configs."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from depmm.config import list_configs, load_config
+
+DOCS = Path(__file__).parents[1] / "docs"
+sys.path.insert(0, str(DOCS))
+
+import system_pages  # noqa: E402  (a script of the documentation, not a package)
+
+SYSTEMS = system_pages.read_systems()
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_page_is_up_to_date(name):
+    page = (DOCS / "systems" / f"{name}.md").read_text(encoding="utf-8")
+    assert page == system_pages.write_page(SYSTEMS[name]), "run: make systems"
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_changed_setting_is_explained(name):
+    assert system_pages.unexplained_settings(SYSTEMS[name]) == []
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_configs_of_the_page_exist(name):
+    known = {config for config, _ in list_configs()}
+    assert {SYSTEMS[name].config, *SYSTEMS[name].configs} <= known
+
+
+def test_a_deviation_needs_a_reason():
+    config = load_config("spectrogram_cnn")
+    row = {"point": "batch", "paper": "7", "source": "Sec. 1", "setting": "training.batch_size"}
+    with pytest.raises(ValueError, match="without a reason"):
+        system_pages.judge(system_pages.Row(**row, published=7), config)
+    same = config.training.batch_size
+    with pytest.raises(ValueError, match="does not deviate"):
+        system_pages.judge(system_pages.Row(**row, published=same, reason="old"), config)
+    assert system_pages.judge(system_pages.Row(**row, published=same), config) == "same"
+    deviating = system_pages.Row(**row, published=7, reason="memory")
+    assert system_pages.judge(deviating, config) == "deviation"
+
+
+def test_a_changed_setting_without_a_row_is_found():
+    system = SYSTEMS["spectrogram_cnn"]
+    kept = [row for row in system.rows if row.setting != "training.class_balance"]
+    shorter = system.model_copy(update={"rows": kept})
+    assert system_pages.unexplained_settings(shorter) == ["training.class_balance"]
