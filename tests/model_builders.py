@@ -16,7 +16,7 @@ ENCODERS = {
     "attention_resnet": {"channels": 8, "hop_length": 160, "n_fft": 512, "n_mels": 40},
     "emoaudionet": {"channels": 8, "branches": ["mfcc"]},
     "speech_transformer": {"embed_dim": 8},
-    "voice_vector": {"points": 50},
+    "voice_vector": {"bands": 5, "columns": 10},
     "face_map": {"face_size": 32},
     "feature_cnn": {"features": 5, "channels": [8], "embed_dim": 8},
     "se_resnet": {"blocks": [1], "channels": [8], "reduction": 2, "embed_dim": 8},

@@ -171,8 +171,17 @@ class AugmentConfig(Settings):
 
 
 class StepsConfig(Settings):
-    """Which steps of the manifest are used; the others are masked and keep their step index."""
+    """Which steps of the manifest are used.
 
+    ``first`` shortens the sessions. Steps of other tasks or valences are masked and keep their
+    index.
+    """
+
+    first: int | None = Field(
+        None,
+        ge=1,
+        description="number of steps at the start of each session that are used; default: all",
+    )
     task: list[str] = Field([], description="tasks of the steps that are used; empty: all")
     valence: list[Literal["negative", "neutral", "positive"]] = Field(
         [], description="valences of the steps that are used; empty: all"
@@ -212,7 +221,7 @@ class DataConfig(Settings):
     features: dict[Modality, str] = Field(
         {},
         description="modality -> stream of features of the corpus that is read instead of the "
-        "signal",
+        "signal, by an encoder of rows: feature_cnn, face_map or voice_vector",
     )
     max_rows: int = Field(
         1000,

@@ -1,11 +1,14 @@
 """Settings of the encoders: one section per encoder of ``depmm.models.encoders``."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from depmm.config.settings import CROP_SIZE, ConfigError, Settings
+from depmm.config.settings import CROP_SIZE, ConfigError, Modality, Settings
 
+EncoderInput = Literal["waveform", "crops", "rows"]
+"""What an encoder reads of a step: samples of the sound, face crops, or rows of a stream."""
+SIGNALS: dict[Modality, EncoderInput] = {"audio": "waveform", "face": "crops"}
 WeightsLayout = Literal["vggface2_bgr", "vggface2_rgb", "torchvision"]
 
 EMBED_DIM = "output size per step"
@@ -19,9 +22,22 @@ WEIGHTS_LAYOUT = (
 FROZEN = "whether the weights of the pre-trained network stay fixed in training"
 
 
-class MfccCnnConfig(Settings):
+class EncoderSettings(Settings):
+    """Base class of the settings of encoders.
+
+    Attributes
+    ----------
+    reads : tuple of {"waveform", "crops", "rows"}
+        What the encoder reads. An encoder of rows reads a stream that ``data.features`` names.
+    """
+
+    reads: ClassVar[tuple[EncoderInput, ...]]
+
+
+class MfccCnnConfig(EncoderSettings):
     """Small convolutional network on MFCC; not a published system."""
 
+    reads: ClassVar[tuple[EncoderInput, ...]] = ("waveform",)
     kind: Literal["mfcc_cnn"] = Field(description="selects this encoder")
     n_mfcc: int = Field(24, ge=1, description=N_MFCC)
     n_mels: int = Field(64, ge=1, description=N_MELS)
@@ -34,9 +50,10 @@ class MfccCnnConfig(Settings):
     dropout: float = Field(0.1, ge=0, lt=1, description=DROPOUT)
 
 
-class SEResNetConfig(Settings):
+class SEResNetConfig(EncoderSettings):
     """Small SE-ResNet per frame, then mean and standard deviation over the frames of a step."""
 
+    reads: ClassVar[tuple[EncoderInput, ...]] = ("crops",)
     kind: Literal["se_resnet"] = Field(description="selects this encoder")
     blocks: list[int] = Field(
         [1, 1, 1, 1], min_length=1, description="number of residual blocks of each stage"
@@ -62,9 +79,10 @@ class SEResNetConfig(Settings):
         return self
 
 
-class SpectrogramCnnConfig(Settings):
+class SpectrogramCnnConfig(EncoderSettings):
     """Six-layer network on a 513 x 125 spectrogram (An et al., 2019)."""
 
+    reads: ClassVar[tuple[EncoderInput, ...]] = ("waveform",)
     kind: Literal["spectrogram_cnn"] = Field(description="selects this encoder")
     seconds: float = Field(
         4.0,
@@ -77,9 +95,10 @@ class SpectrogramCnnConfig(Settings):
     embed_dim: int = Field(128, ge=1, description=EMBED_DIM)
 
 
-class AttentionResNetConfig(Settings):
+class AttentionResNetConfig(EncoderSettings):
     """ResNet with convolutional block attention (CBAM) on MFCC (Lu et al., 2021)."""
 
+    reads: ClassVar[tuple[EncoderInput, ...]] = ("waveform",)
     kind: Literal["attention_resnet"] = Field(description="selects this encoder")
     depth: Literal[18, 34, 50, 101] = Field(18, description="number of layers of the ResNet")
     attention: Literal["inside_blocks", "after_modules", "none"] = Field(
@@ -97,9 +116,10 @@ class AttentionResNetConfig(Settings):
     hop_length: int = Field(512, ge=1, description="distance of two frames in samples at 16 kHz")
 
 
-class EmoAudioNetConfig(Settings):
+class EmoAudioNetConfig(EncoderSettings):
     """Spectrogram branch and MFCC branch of EmoAudioNet (Othmani et al., 2021)."""
 
+    reads: ClassVar[tuple[EncoderInput, ...]] = ("waveform",)
     kind: Literal["emoaudionet"] = Field(description="selects this encoder")
     branches: list[Literal["spectrogram", "mfcc"]] = Field(
         ["spectrogram", "mfcc"], min_length=1, description="branches that are concatenated"
@@ -108,9 +128,10 @@ class EmoAudioNetConfig(Settings):
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate before each max-pooling")
 
 
-class DepNetConfig(Settings):
+class DepNetConfig(EncoderSettings):
     """SE-ResNet-50 and the feature aggregation module of DepNet (He et al., 2021)."""
 
+    reads: ClassVar[tuple[EncoderInput, ...]] = ("crops",)
     kind: Literal["depnet"] = Field(description="selects this encoder")
     squeeze_excitation: bool = Field(
         True, description="whether blocks use squeeze-and-excitation; false: a plain ResNet-50"
@@ -135,9 +156,10 @@ class DepNetConfig(Settings):
     dropout: float = Field(0.5, ge=0, lt=1, description="dropout rate after the dense layer")
 
 
-class FrameMeanConfig(Settings):
+class FrameMeanConfig(EncoderSettings):
     """Mean of the (SE-)ResNet-50 features of the frames, the comparison systems of DepNet."""
 
+    reads: ClassVar[tuple[EncoderInput, ...]] = ("crops",)
     kind: Literal["frame_mean"] = Field(description="selects this encoder")
     squeeze_excitation: bool = Field(
         False, description="whether blocks use squeeze-and-excitation (SE-ResNet-50)"
@@ -147,9 +169,10 @@ class FrameMeanConfig(Settings):
     frames: int = Field(5, ge=1, description="largest number of frames that are averaged")
 
 
-class SpeechTransformerConfig(Settings):
+class SpeechTransformerConfig(EncoderSettings):
     """Pre-trained wav2vec 2.0, HuBERT or WavLM, mean over frames and a linear layer."""
 
+    reads: ClassVar[tuple[EncoderInput, ...]] = ("waveform",)
     kind: Literal["speech_transformer"] = Field(description="selects this encoder")
     source: str = Field(description="local folder or hub name of the pre-trained model")
     frozen: bool = Field(True, description=FROZEN)
@@ -168,28 +191,44 @@ class SpeechTransformerConfig(Settings):
     )
 
 
-class VoiceVectorConfig(Settings):
-    """Level of the voice over time as one vector per step, as in the release of DEP-Former."""
+class VoiceVectorConfig(EncoderSettings):
+    """Time-frequency picture of the voice of a step, flattened, as input of DEP-Former.
 
+    Instead of the sound, it reads a stream of the same size, such as that of the release.
+    """
+
+    reads: ClassVar[tuple[EncoderInput, ...]] = ("waveform", "rows")
     kind: Literal["voice_vector"] = Field(description="selects this encoder")
-    points: int = Field(1000, ge=1, description="number of values per step")
+    bands: int = Field(25, ge=1, description="mel bands of the picture")
+    columns: int = Field(
+        40,
+        ge=1,
+        description="columns of the picture, over the duration of the step; bands * columns "
+        "numbers per step (1000 in the release)",
+    )
 
 
-class FaceMapConfig(Settings):
-    """Mean grey face as one vector per step, as in the release of DEP-Former."""
+class FaceMapConfig(EncoderSettings):
+    """Grey-scale picture of the face of a step, flattened, as input of DEP-Former.
 
+    Instead of the crops, it reads a stream of the same size, such as that of the release.
+    """
+
+    reads: ClassVar[tuple[EncoderInput, ...]] = ("crops", "rows")
     kind: Literal["face_map"] = Field(description="selects this encoder")
     face_size: int = Field(
         CROP_SIZE,
         ge=16,
         le=CROP_SIZE,
-        description="height and width of the crops in pixels; equal to data.face_size",
+        description="height and width of the picture in pixels; equal to data.face_size if crops "
+        "are read",
     )
 
 
-class FeatureCnnConfig(Settings):
+class FeatureCnnConfig(EncoderSettings):
     """Convolutional network on features that the corpus provides; not a published system."""
 
+    reads: ClassVar[tuple[EncoderInput, ...]] = ("rows",)
     kind: Literal["feature_cnn"] = Field(description="selects this encoder")
     features: int = Field(ge=1, description="number of features per row of the stream")
     channels: list[int] = Field(
@@ -200,8 +239,6 @@ class FeatureCnnConfig(Settings):
     embed_dim: int = Field(64, ge=1, description=EMBED_DIM)
     dropout: float = Field(0.1, ge=0, lt=1, description=DROPOUT)
 
-
-FACE_ENCODERS = (SEResNetConfig, DepNetConfig, FrameMeanConfig, FaceMapConfig)
 
 EncoderConfig = Annotated[
     MfccCnnConfig

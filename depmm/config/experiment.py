@@ -7,11 +7,12 @@ from pydantic import Field, model_validator
 
 from depmm.config.data import AugmentConfig, DataConfig, SplitConfig, TargetConfig
 from depmm.config.encoders import (
-    FACE_ENCODERS,
+    SIGNALS,
     DepNetConfig,
     EncoderConfig,
+    EncoderInput,
+    EncoderSettings,
     FaceMapConfig,
-    FeatureCnnConfig,
     FrameMeanConfig,
 )
 from depmm.config.evaluation import EvaluationConfig, TuningConfig
@@ -54,9 +55,7 @@ class ModelConfig(Settings):
     @model_validator(mode="after")
     def _encoders_fit_their_modality(self) -> "ModelConfig":
         for modality, encoder in self.encoders.items():
-            if isinstance(encoder, FeatureCnnConfig):
-                continue
-            if isinstance(encoder, FACE_ENCODERS) != (modality == "face"):
+            if encoder.kind not in encoders_of(modality):
                 raise ConfigError(
                     f"model.encoders.{modality} is {encoder.kind}, which does not encode "
                     f"{modality}: use one of {', '.join(encoders_of(modality))}.",
@@ -154,16 +153,27 @@ class Config(Experiment):
                 value=self.data.modalities,
             )
         for name, encoder in self.model.encoders.items():
-            if isinstance(encoder, FeatureCnnConfig) != (name in self.data.features):
-                stream = self.data.features.get(name)
-                raise ConfigError(
-                    f"model.encoders.{name} is {encoder.kind}, data.features.{name} is {stream}: "
-                    "feature_cnn requires a stream of features, and the other encoders the signal.",
-                    setting=f"data.features.{name}",
-                    value=stream,
-                )
+            stream = self.data.features.get(name)
+            needed = SIGNALS[name] if stream is None else "rows"
+            if needed in encoder.reads:
+                continue
+            reads = " or ".join(encoder.reads)
+            if stream is None:
+                given = f"data.features.{name} names no stream of rows: name one"
+            else:
+                given = f"data.features.{name} names a stream of rows: remove it"
+            raise ConfigError(
+                f"model.encoders.{name} is {encoder.kind}, which reads {reads}, but {given}, or "
+                f"use one of the encoders of {needed}: {', '.join(encoders_of(name, needed))}.",
+                setting=f"data.features.{name}",
+                value=stream,
+            )
         face = self.model.encoders.get("face")
-        if isinstance(face, DepNetConfig | FaceMapConfig) and face.face_size != self.data.face_size:
+        if (
+            isinstance(face, DepNetConfig | FaceMapConfig)
+            and "face" not in self.data.features
+            and face.face_size != self.data.face_size
+        ):
             raise ConfigError(
                 f"data.face_size is {self.data.face_size}, but model.encoders.face.face_size is "
                 f"{face.face_size}: make both equal.",
@@ -201,23 +211,28 @@ class Config(Experiment):
         return self
 
 
-def encoders_of(modality: str) -> list[str]:
+def encoders_of(modality: Modality, needed: EncoderInput | None = None) -> list[str]:
     """List the encoders of a modality.
 
     Parameters
     ----------
-    modality : str
-        ``audio`` or ``face``.
+    modality : {"audio", "face"}
+        The modality.
+    needed : {"waveform", "crops", "rows"}, optional
+        What the encoders must read; by default the signal of the modality or rows.
 
     Returns
     -------
     list of str
-        Their ``kind``, sorted.
+        Their ``kind``, sorted. An encoder that reads the signal of another modality is not
+        included, even if it also reads rows.
     """
     return sorted(
         kind
         for kind, section in sections_by_kind(EncoderConfig).items()
-        if section is FeatureCnnConfig or (section in FACE_ENCODERS) == (modality == "face")
+        if issubclass(section, EncoderSettings)
+        and (SIGNALS[modality] in section.reads or section.reads == ("rows",))
+        and (needed is None or needed in section.reads)
     )
 
 

@@ -56,11 +56,12 @@ class SessionDataset(Dataset[SessionItem]):
     store : SessionStore
         Store of the signals.
     settings : DataConfig
-        Modalities, and the part of a step that is read.
+        Modalities, and the part of a step that is read. With ``steps.first``, items contain the
+        first steps only.
     seed : int, default 0
         Seed of all random choices.
     step_masks : list of ndarray of bool, shape (L,), optional
-        Steps of each session that are read; by default all of them.
+        Steps of each session that are read, of all steps in the store; by default all of them.
 
     Attributes
     ----------
@@ -149,7 +150,13 @@ class SessionDataset(Dataset[SessionItem]):
             if reader is not None and "face" in signals:
                 face = self._signal("face", reader, augmentation, rng)
         rows = {name: _select_embeddings(*embedded[name], name, augmentation) for name in embedded}
-        return SessionItem(index, audio, face, rows)
+        first = self.settings.steps.first
+        return SessionItem(
+            index,
+            None if audio is None else audio[:first],
+            None if face is None else face[:first],
+            {name: steps[:first] for name, steps in rows.items()},
+        )
 
     def has_signal(self, index: int) -> bool:
         """Check whether any step of a session has a signal after the step mask.
@@ -197,7 +204,7 @@ class SessionDataset(Dataset[SessionItem]):
             if "face.landmarks" not in reader.names:
                 return None
             landmarks = []
-            for step in range(reader.summary["n_steps"]):
+            for step in range(reader.summary["n_steps"])[: self.settings.steps.first]:
                 frames = _select_evenly(reader.face_frames(step), self.settings.frames_per_step)
                 points = [reader.read_landmarks(frame) for frame in frames]
                 landmarks.append(np.stack(points) if points else np.zeros((0, 478, 2), np.float32))

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from depmm.config import StepsConfig
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData
@@ -85,8 +86,9 @@ def _embed(
     device: torch.device,
     level: int,
 ) -> None:
+    # of all steps: experiments on other steps use the same embeddings
     single_modality = data.dataset.settings.model_copy(
-        update={"modalities": [modality], "precompute_embeddings": []}
+        update={"modalities": [modality], "precompute_embeddings": [], "steps": StepsConfig()}
     )
     signals = SessionDataset(data.sessions, data.dataset.store, single_modality)
     start = time.perf_counter()

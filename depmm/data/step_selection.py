@@ -11,14 +11,14 @@ from depmm.store.sessions import SessionStore
 
 
 def select_steps(steps: pd.DataFrame, settings: StepsConfig) -> pd.Series:
-    """Select the steps of given tasks and valences.
+    """Select the first steps of each session, and of them those of given tasks and valences.
 
     Parameters
     ----------
     steps : DataFrame
         Steps of a manifest.
     settings : StepsConfig
-        Tasks and valences; an empty list allows all of them.
+        Number of steps, tasks and valences; an empty list allows all of them.
 
     Returns
     -------
@@ -31,7 +31,9 @@ def select_steps(steps: pd.DataFrame, settings: StepsConfig) -> pd.Series:
         If no step has a task or valence of the settings.
     """
     selected = pd.Series(True, steps.index)
-    for name, values in settings.model_dump().items():
+    if settings.first is not None:
+        selected &= steps["step"] < settings.first
+    for name, values in (("task", settings.task), ("valence", settings.valence)):
         if not values:
             continue
         known = sorted(steps[name].dropna().unique())
@@ -111,6 +113,8 @@ def check_step_counts(sessions: pd.DataFrame, data: DataConfig, model: ModelConf
         If a session has too many steps, only one step although the session mean is subtracted, or
         another number of steps than a model of fixed length requires.
     """
+    # the positions that the model gets; masked steps count
+    sessions = sessions.assign(n_steps=sessions["n_steps"].clip(upper=data.steps.first))
     too_long = sessions[sessions["n_steps"] > data.max_steps]
     if len(too_long):
         raise _count_error(
@@ -118,7 +122,7 @@ def check_step_counts(sessions: pd.DataFrame, data: DataConfig, model: ModelConf
             len(sessions),
             "data.max_steps",
             f"more than data.max_steps {data.max_steps}",
-            "Raise data.max_steps, or index the corpus with longer steps.",
+            "Raise data.max_steps, set data.steps.first, or index the corpus with longer steps.",
         )
     if model is None:
         return
@@ -141,7 +145,8 @@ def check_step_counts(sessions: pd.DataFrame, data: DataConfig, model: ModelConf
             len(sessions),
             "model.fusion.fixed_steps",
             f"other than model.fusion.fixed_steps {model.fixed_steps}",
-            "Set model.fusion.fixed_steps to null, or leave these sessions out.",
+            "Set model.fusion.fixed_steps to null, set data.steps.first if the sessions have more "
+            "steps, or leave these sessions out.",
         )
 
 

@@ -190,6 +190,10 @@ def _segment(
     else:
         window = _window_s(run, file, window_s, duration_s)
         table, segmentation = window_steps(duration_s, window), f"windows of {window:.3g} s"
+    first = run.config.data.steps.first
+    if first is not None and len(table) > first:
+        segmentation = f"{segmentation}, the first {first} of {len(table)}"
+        table = table.iloc[:first]
     max_steps, fixed_steps = run.config.data.max_steps, run.config.model.fixed_steps
     if len(table) > max_steps:
         raise InferenceError(

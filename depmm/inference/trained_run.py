@@ -1,7 +1,7 @@
 """Models of a finished run, with their predictions, training reference and description."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,9 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
     train = predictions[predictions["split"] == "train"]
     store = SessionStore(config.data.store, config.extract)
     reference = measure_training_reference(train, config.data.manifest, store)
+    first = config.data.steps.first
+    if first is not None and reference.min_steps is not None:
+        reference = replace(reference, min_steps=min(first, reference.min_steps))
     description = {
         "name": path.name,
         "n_models": len(models),

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from depmm.config import ConfigError, load_config, load_experiment
+from depmm.config.experiment import encoders_of
 
 DEMO = Path(__file__).parents[2] / "experiments" / "configs" / "demo.yaml"
 CLASSICAL = DEMO.with_name("classical_svm.yaml")
@@ -75,6 +76,10 @@ def test_an_unknown_setting_suggests_the_closest_one(override, setting, value, s
             "data.face_size",
             56,
         ),
+        ("model.encoders.face={kind: voice_vector}", "model.encoders.face.kind", "voice_vector"),
+        ("model.encoders.audio={kind: feature_cnn, features: 3}", "data.features.audio", None),
+        ("data.features={face: landmarks}", "data.augment.flip", True),
+        ("data.steps.first=0", "data.steps.first", 0),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(override, setting, value):
@@ -84,6 +89,25 @@ def test_a_value_that_cannot_be_used_is_named(override, setting, value):
     assert info.value.file == DEMO
     if value is not None:
         assert info.value.value == value
+
+
+def test_a_stream_needs_an_encoder_that_reads_rows():
+    stream = ["data.augment=null", "data.features={audio: v, face: f}"]
+    fitting = [
+        "model.encoders.audio={kind: voice_vector}",
+        "model.encoders.face={kind: face_map, face_size: 224}",  # data.face_size is not used
+    ]
+    load_config(DEMO, stream + fitting)
+    for encoder, setting in zip(fitting, ("face", "audio"), strict=True):
+        with pytest.raises(ConfigError) as info:
+            load_config(DEMO, [*stream, encoder])
+        assert info.value.setting == f"data.features.{setting}"
+        assert "feature_cnn" in str(info.value)  # what fits
+        assert "mfcc_cnn, which reads waveform" in str(info.value) or setting == "face"
+    assert encoders_of("face", "rows") == ["face_map", "feature_cnn"]
+    assert encoders_of("audio", "rows") == ["feature_cnn", "voice_vector"]
+    assert "feature_cnn" not in encoders_of("audio", "waveform")
+    assert encoders_of("face", "crops") == ["depnet", "face_map", "frame_mean", "se_resnet"]
 
 
 def test_a_kind_that_does_not_exist_names_its_section():

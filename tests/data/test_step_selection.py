@@ -35,6 +35,37 @@ def test_only_steps_of_the_valence_are_read(corpus):
             assert bool(len(item.audio[step]) or len(item.face[step])) == selected
 
 
+def test_only_the_first_steps_are_positions_of_the_model(corpus):
+    whole = load_experiment_data(tiny_config(corpus))
+    for steps, kept in (("{first: 3}", None), ("{first: 3, valence: [negative]}", "negative")):
+        config = tiny_config(corpus, f"data.steps={steps}", "data.max_steps=3")
+        part = load_experiment_data(config)
+        for index, key in enumerate(part.dataset.session_keys):
+            valence = corpus.manifest.steps.set_index(SESSION_KEY).loc[key]["valence"][:3]
+            read = [kept in (None, name) for name in valence]
+            item, complete = part.dataset[None, index], whole.dataset[None, index]
+            assert len(item.audio) == len(item.face) == 3 < len(complete.audio)
+            for step, is_read in enumerate(read):
+                assert len(item.audio[step]) == len(complete.audio[step]) * is_read
+            assert part.sessions["n_steps"][index] == sum(read)
+        if kept is None:  # a later step does not matter
+            assert part.sessions["n_steps"].tolist() == [3] * 12
+    assert len(part.dataset[0, 0].audio) == 3
+
+
+def test_a_model_of_fixed_length_reads_the_first_steps(corpus):
+    for first, fits in ((None, False), (2, False), (3, True), (9, False)):
+        config = tiny_config(
+            corpus, f"data.steps.first={first or 'null'}", "model.fusion.fixed_steps=3"
+        )
+        if fits:
+            load_experiment_data(config)
+            continue
+        with pytest.raises(DataError) as info:
+            load_experiment_data(config)
+        assert info.value.value == (2 if first == 2 else 4)
+
+
 def test_augmentation_keeps_only_selected_steps(corpus):
     config = tiny_config(
         corpus, "data.steps={valence: [negative, neutral]}", "data.augment={keep_steps: 0.3}"

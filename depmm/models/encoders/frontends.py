@@ -109,43 +109,26 @@ class Spectrogram(nn.Module):
         return above.clamp(min=0).masked_fill(~valid, 0.0), n_frames
 
 
-class MFCC(nn.Module):
-    """Mel-frequency cepstral coefficients of padded steps.
+class LogMel(nn.Module):
+    """Log-mel spectrogram of padded steps, in decibels.
 
     Parameters
     ----------
-    n_mfcc : int
-        Number of coefficients.
     n_mels : int
-        Number of mel bands, at least ``n_mfcc``.
+        Number of mel bands between 0 and 8 kHz.
     n_fft : int
         Length of a frame and of its Fourier transform in samples.
     hop_length : int
         Distance of frames in samples.
     window : {"hann", "hamming"}
         Window function.
-
-    Raises
-    ------
-    ModelError
-        If there are more coefficients than mel bands.
     """
 
     mel_filters: Tensor
-    dct: Tensor
     window: Tensor
 
-    def __init__(
-        self, n_mfcc: int, n_mels: int, n_fft: int, hop_length: int, window: Window
-    ) -> None:
+    def __init__(self, n_mels: int, n_fft: int, hop_length: int, window: Window) -> None:
         super().__init__()
-        if n_mfcc > n_mels:
-            raise ModelError(
-                f"n_mfcc is {n_mfcc}, but there are only {n_mels} mel bands. Raise n_mels or lower "
-                "n_mfcc.",
-                setting="n_mfcc",
-                value=n_mfcc,
-            )
         self.n_fft, self.hop_length = n_fft, hop_length
         mel_filters = mel_filter_bank(
             num_frequency_bins=n_fft // 2 + 1,
@@ -156,10 +139,8 @@ class MFCC(nn.Module):
             norm="slaney",
             mel_scale="slaney",
         )
-        matrix = dct(np.eye(n_mels), type=2, norm="ortho", axis=0)[:n_mfcc]
         # persistent: from_pretrained builds on the meta device and would lose them otherwise
         self.register_buffer("mel_filters", torch.tensor(mel_filters, dtype=torch.float32))
-        self.register_buffer("dct", torch.tensor(matrix, dtype=torch.float32))
         self.register_buffer("window", _window(window, n_fft))
 
     def count_frames(self, lengths: Tensor) -> Tensor:
@@ -189,8 +170,9 @@ class MFCC(nn.Module):
 
         Returns
         -------
-        mfcc : Tensor, shape (B, n_mfcc, frames)
-            Coefficients, zero after the last valid frame.
+        decibels : Tensor, shape (B, n_mels, frames)
+            Power of the bands in decibels, at least -100 and at most 80 below the loudest value of
+            the step; zero after the last valid frame.
         n_frames : Tensor, shape (B,)
             Valid frames.
         """
@@ -201,8 +183,67 @@ class MFCC(nn.Module):
             n_frames = self.count_frames(lengths)
             valid = length_mask(n_frames, decibels.shape[-1]).unsqueeze(1)
             decibels = torch.maximum(decibels, _peak(decibels, valid) - TOP_DB)
-            mfcc = torch.einsum("km,bmt->bkt", self.dct.float(), decibels)
-        return mfcc.masked_fill(~valid, 0.0), n_frames
+        return decibels.masked_fill(~valid, 0.0), n_frames
+
+
+class MFCC(LogMel):
+    """Mel-frequency cepstral coefficients of padded steps.
+
+    Parameters
+    ----------
+    n_mfcc : int
+        Number of coefficients.
+    n_mels : int
+        Number of mel bands, at least ``n_mfcc``.
+    n_fft : int
+        Length of a frame and of its Fourier transform in samples.
+    hop_length : int
+        Distance of frames in samples.
+    window : {"hann", "hamming"}
+        Window function.
+
+    Raises
+    ------
+    ModelError
+        If there are more coefficients than mel bands.
+    """
+
+    dct: Tensor
+
+    def __init__(
+        self, n_mfcc: int, n_mels: int, n_fft: int, hop_length: int, window: Window
+    ) -> None:
+        super().__init__(n_mels, n_fft, hop_length, window)
+        if n_mfcc > n_mels:
+            raise ModelError(
+                f"n_mfcc is {n_mfcc}, but there are only {n_mels} mel bands. Raise n_mels or lower "
+                "n_mfcc.",
+                setting="n_mfcc",
+                value=n_mfcc,
+            )
+        matrix = dct(np.eye(n_mels), type=2, norm="ortho", axis=0)[:n_mfcc]
+        self.register_buffer("dct", torch.tensor(matrix, dtype=torch.float32))
+
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Transform steps.
+
+        Parameters
+        ----------
+        waveform : Tensor, shape (B, T)
+            Samples in [-1, 1] at 16 kHz, zero after ``lengths``.
+        lengths : Tensor, shape (B,)
+            Valid samples.
+
+        Returns
+        -------
+        mfcc : Tensor, shape (B, n_mfcc, frames)
+            Coefficients, zero after the last valid frame.
+        n_frames : Tensor, shape (B,)
+            Valid frames.
+        """
+        with torch.autocast(waveform.device.type, enabled=False):
+            decibels, n_frames = super().forward(waveform, lengths)
+            return torch.einsum("km,bmt->bkt", self.dct.float(), decibels), n_frames
 
 
 def typical_mfcc_std(n_mfcc: int) -> Tensor:

@@ -1,31 +1,42 @@
-"""Inputs as in the release of DEP-Former: 224 x 224 face values and 1000 voice values per step.
+"""Inputs of DEP-Former: one picture of the face and one of the voice per word, flattened.
 
-How the released arrays were computed from recordings is not published. These encoders have no
-parameters: they compute the closest equivalent from the store, so that the layout of the release
-(with its 50176 x 1000 adapter, which has most of the parameters) can be trained on any corpus.
+Fig. (a) of the paper shows face pictures and time-frequency pictures of single words as inputs. The
+release contains the resulting numbers, a 224 x 224 face array and 1000 voice values per word, but
+not how they were computed. These encoders have no parameters. They read either the recordings, of
+which they compute the pictures of the figure, or the rows of a stream, such as the arrays of the
+release (``data.features``), which are passed on as they are. The modality adapter of DEP-Former,
+whose first layer is 50176 x 1000, is the trained part.
 
 References
 ----------
-Ye et al., "DEP-Former", IEEE TCSVT 35(3), 2025, released code.
+Ye et al., "DEP-Former", IEEE TCSVT 35(3), 2025, Fig. (a) and released code.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from depmm.models.encoders.emoaudionet import bilinear_weights
 from depmm.models.encoders.encoder import Encoder, check_crop_size
+from depmm.models.encoders.frontends import SPEECH_HOP_LENGTH, SPEECH_N_FFT, LogMel
+from depmm.models.errors import ModelError
 from depmm.models.masking import length_mask
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, weights of red, green and blue
-MIN_RMS = 1e-5  # -100 dB full scale
+# decibels that become -1 and 1 in a voice picture: the lower limit of `LogMel`, and about the
+# highest value, that of a full-scale tone of low frequency
+LOWEST_DB, HIGHEST_DB = -100.0, 20.0
 
 
 class FaceMap(Encoder):
-    """Compute the flattened mean grey-scale face of each step.
+    """Compute the flattened grey-scale face picture of each step.
+
+    The picture is the mean of the crops of a step. With ``data.frames_per_step: 1`` it is a single
+    crop: the middle one in evaluation, a random one in training.
 
     Parameters
     ----------
     face_size : int
-        Height and width of the crops in pixels.
+        Height and width of the picture in pixels.
     """
 
     luma: Tensor
@@ -37,25 +48,28 @@ class FaceMap(Encoder):
         self.register_buffer("luma", torch.tensor(LUMA).view(3, 1, 1))
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """Average the valid crops.
+        """Average the valid crops or rows.
 
         Parameters
         ----------
-        x : Tensor, shape (N, T, 3, face_size, face_size), uint8
-            RGB crops.
+        x : Tensor, shape (N, T, 3, face_size, face_size), uint8, or (N, T, face_size ** 2)
+            RGB crops, or rows of a stream, NaN where invalid.
         lengths : Tensor, shape (N,)
-            Valid crops, at least 1.
+            Valid crops or rows, at least 1.
 
         Returns
         -------
         Tensor, shape (N, face_size ** 2)
-            Values in [-1, 1].
+            Of crops, grey values from -1 (black) to 1 (white), row by row. Of rows, their mean, see
+            ``mean_row``.
 
         Raises
         ------
         ModelError
-            If the crops have another size.
+            If the crops or rows have another size.
         """
+        if x.ndim == 3:
+            return mean_row(x, lengths, self.embed_dim, "face_size ** 2")
         check_crop_size(x, self.face_size)
         weight = length_mask(lengths, x.shape[1]) / lengths.unsqueeze(1)
         mean = torch.einsum("nt,ntchw->nchw", weight, x.to(weight.dtype))
@@ -63,39 +77,91 @@ class FaceMap(Encoder):
 
 
 class VoiceVector(Encoder):
-    """Compute the level of the voice in equally long parts of each step.
+    """Compute the flattened time-frequency picture of the voice of each step.
+
+    The picture is the log-mel spectrogram of the valid samples (frames of 32 ms every 10 ms),
+    resized to a fixed number of columns as an image is, so that its first and last column are start
+    and end of the step. The scale is the same for all steps: the level of the voice, which changes
+    between words, is a part of the picture.
 
     Parameters
     ----------
-    points : int
-        Number of parts.
+    bands : int
+        Mel bands between 0 and 8 kHz, from low to high.
+    columns : int
+        Columns over the duration of the step.
     """
 
-    def __init__(self, points: int) -> None:
+    def __init__(self, bands: int, columns: int) -> None:
         super().__init__()
-        self.points = self.embed_dim = points
+        self.columns = columns
+        self.embed_dim = bands * columns
+        self.log_mel = LogMel(bands, SPEECH_N_FFT, SPEECH_HOP_LENGTH, "hann")
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """Compute the level.
+        """Compute the pictures, or average the valid rows.
 
         Parameters
         ----------
-        x : Tensor, shape (N, T)
-            Waveforms in [-1, 1].
+        x : Tensor, shape (N, T) or (N, T, bands * columns)
+            Waveforms in [-1, 1], or rows of a stream, NaN where invalid.
         lengths : Tensor, shape (N,)
-            Valid samples, at least 1.
+            Valid samples or rows, at least 1.
 
         Returns
         -------
-        Tensor, shape (N, points)
-            Decimal logarithm of the RMS, from -5 (silence) to 0, plus 2.5.
+        Tensor, shape (N, bands * columns)
+            Of waveforms, from -1 at -100 dB (silence) to 1 at 20 dB (about a full-scale tone), band
+            by band.
+            Of rows, their mean, see ``mean_row``.
+
+        Raises
+        ------
+        ModelError
+            If the rows have another size.
         """
-        part = torch.arange(self.points, device=x.device)
-        start = part * lengths.unsqueeze(1) // self.points
-        # in a step with fewer samples than points, neighbouring points share a sample
-        end = torch.maximum((part + 1) * lengths.unsqueeze(1) // self.points, start + 1)
-        # float64, because a float32 sum over a long step would lose quiet parts
-        energy = nn.functional.pad(x.double().square().cumsum(1), (1, 0))
-        total = energy.gather(1, end) - energy.gather(1, start)
-        rms = (total.clamp(min=0) / (end - start)).sqrt().to(x.dtype)
-        return rms.clamp(min=MIN_RMS).log10() + 2.5
+        if x.ndim == 3:
+            return mean_row(x, lengths, self.embed_dim, "bands * columns")
+        decibels, n_frames = self.log_mel(x, lengths)
+        columns = bilinear_weights(n_frames, decibels.shape[-1], self.columns)
+        picture = torch.einsum("nft,ntc->nfc", decibels, columns)
+        picture = (picture - LOWEST_DB) / (HIGHEST_DB - LOWEST_DB) * 2 - 1
+        return picture.flatten(1)
+
+
+def mean_row(rows: Tensor, lengths: Tensor, size: int, setting: str) -> Tensor:
+    """Average the rows of each step; the values are not scaled.
+
+    A step of one row is this row. Invalid values are left out of the mean; a value that is invalid
+    in all rows of a step is 0.
+
+    Parameters
+    ----------
+    rows : Tensor, shape (N, T, F)
+        Rows of a stream, NaN where invalid.
+    lengths : Tensor, shape (N,)
+        Valid rows, at least 1.
+    size : int
+        Expected number of values per row.
+    setting : str
+        Settings of the encoder from which ``size`` follows.
+
+    Returns
+    -------
+    Tensor, shape (N, F)
+        Mean row of each step.
+
+    Raises
+    ------
+    ModelError
+        If the rows have another number of values.
+    """
+    if rows.shape[-1] != size:
+        raise ModelError(
+            f"The rows of the stream have {rows.shape[-1]} values, but the encoder was built for "
+            f"{size} ({setting}). Change the settings of the encoder, or choose another stream.",
+            setting=setting,
+            value=rows.shape[-1],
+        )
+    valid = rows.isfinite() & length_mask(lengths, rows.shape[1]).unsqueeze(-1)
+    return torch.where(valid, rows, 0.0).sum(1) / valid.sum(1).clamp(min=1)

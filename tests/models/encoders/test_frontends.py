@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from depmm.models.encoders.frontends import MFCC, Spectrogram, typical_mfcc_std
+from depmm.models.encoders.frontends import MFCC, LogMel, Spectrogram, typical_mfcc_std
 from depmm.models.errors import ModelError
 
 RATE = 16_000
@@ -72,6 +72,18 @@ def test_mfcc_equals_librosa_on_real_speech(size, real_data):
         expected = librosa_mfcc(signal, size, "hann")
         assert np.abs(expected).max() > 100  # the tolerance is small in comparison
         np.testing.assert_allclose(ours, expected, rtol=0, atol=5e-3)
+
+
+def test_log_mel_equals_librosa_on_a_synthetic_voice():
+    import librosa
+
+    signal = voice(0.7)
+    ours = transform(LogMel(25, 512, 160, "hann"), signal)
+    power = librosa.feature.melspectrogram(
+        y=signal, sr=RATE, n_mels=25, n_fft=512, hop_length=160, pad_mode="constant"
+    )
+    expected = librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=80.0)
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=0.02)
 
 
 @pytest.mark.parametrize("window", ["hann", "hamming"])

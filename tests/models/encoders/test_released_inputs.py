@@ -1,8 +1,9 @@
-"""Inputs of DEP-Former's release, by hand."""
+"""Pictures of face and voice, by hand and equal to librosa and Pillow; rows of streams."""
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from depmm.models.encoders.released_inputs import FaceMap, VoiceVector
 from depmm.models.errors import ModelError
@@ -25,18 +26,57 @@ def test_face_map_by_hand():
     assert (info.value.setting, info.value.value) == ("face_size", (16, 16))
 
 
-def test_voice_vector_is_the_level_of_equal_parts():
+def test_voice_vector_is_a_resized_log_mel_picture():
+    import librosa
+
     rng = np.random.default_rng(0)
-    waveform = rng.uniform(-0.5, 0.5, 1003)
-    padded = torch.zeros(2, 1500)
-    padded[0, :1003] = torch.tensor(waveform)
-    padded[1, :6] = torch.tensor([0.1, -0.1, 0.1, 0.0, 0.0, 0.0])
-    padded[:, 1003:] = 9.0  # padding that must not count
-    padded[1, 6:] = 9.0
-    out = VoiceVector(10)(padded, torch.tensor([1003, 6]))
-    parts = [waveform[k * 1003 // 10 : (k + 1) * 1003 // 10] for k in range(10)]
-    expected = [np.log10(np.sqrt(np.mean(part**2))) + 2.5 for part in parts]
-    np.testing.assert_allclose(out[0], expected, atol=1e-5)
-    # with ten points for six samples, each point is one sample
-    np.testing.assert_allclose(out[1, :5], -1 + 2.5, atol=1e-5)
-    np.testing.assert_allclose(out[1, 5:], -5 + 2.5, atol=1e-5)
+    envelope = np.sin(np.linspace(0.1, 3.0, 12000)) ** 2
+    signal = (envelope * rng.normal(0, 0.1, 12000)).astype(np.float32)
+    out = VoiceVector(bands=25, columns=40)(torch.tensor(signal)[None], torch.tensor([12000]))
+    power = librosa.feature.melspectrogram(
+        y=signal, sr=16000, n_mels=25, n_fft=512, hop_length=160, pad_mode="constant"
+    )
+    decibels = librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=80.0).astype(np.float32)
+    # Pillow resizes images by the same rule
+    resized = np.asarray(Image.fromarray(decibels).resize((40, 25), Image.Resampling.BILINEAR))
+    assert out.shape == (1, 1000)
+    np.testing.assert_allclose(out[0].view(25, 40), (resized + 100) / 60 - 1, atol=2e-3)
+
+
+def test_voice_vector_keeps_the_level_on_one_scale():
+    time = torch.arange(8000) / 16000
+    tone = torch.sin(2 * torch.pi * 200 * time)
+    encoder = VoiceVector(bands=25, columns=10)
+    out = encoder(torch.stack([tone, tone / 10, 0 * tone]), torch.tensor([8000] * 3))
+    assert 0.9 < out[0].max() < 1.1  # a full-scale tone
+    middle = out.view(3, 25, 10)[:, :, 2:8]  # without the ends of the tone
+    np.testing.assert_allclose(middle[0].amax() - middle[1].amax(), 20 / 60, atol=1e-4)
+    np.testing.assert_allclose(out[2], -1, atol=1e-6)  # silence
+
+
+def test_padding_does_not_change_a_picture():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 5000, generator=generator) / 10
+    x[1, 90:] = 0
+    lengths = torch.tensor([5000, 90])
+    encoder = VoiceVector(bands=5, columns=8)
+    out = encoder(x, lengths)
+    longer = torch.nn.functional.pad(x, (0, 3000))
+    torch.testing.assert_close(encoder(longer, lengths), out, rtol=0, atol=1e-5)
+    alone = encoder(x[1:, :90], torch.tensor([90]))  # shorter than a frame: one column, repeated
+    torch.testing.assert_close(alone, out[1:], rtol=0, atol=1e-5)
+    torch.testing.assert_close(out[1].view(5, 8), out[1].view(5, 8)[:, :1].expand(5, 8))
+
+
+@pytest.mark.parametrize("encoder", [FaceMap(16), VoiceVector(bands=16, columns=16)])
+def test_rows_of_a_stream_are_taken_as_they_are(encoder):
+    rows = torch.arange(2 * 3 * 256, dtype=torch.float32).view(2, 3, 256) * 100
+    rows[1, 0, 4], rows[1, 0, 5], rows[1, 1, 5] = torch.nan, torch.inf, torch.nan
+    out = encoder(rows, torch.tensor([1, 2]))
+    assert out[0].equal(rows[0, 0])  # one row per word
+    expected = rows[1, :2].mean(0)
+    expected[4], expected[5] = rows[1, 1, 4], 0.0  # without invalid values
+    torch.testing.assert_close(out[1], expected)
+    with pytest.raises(ModelError) as info:
+        encoder(rows[..., :255], torch.tensor([1, 2]))
+    assert info.value.value == 255
