@@ -206,8 +206,12 @@ class DataConfig(Settings):
     remove_silence: bool = Field(
         False, description="whether only the speech segments of a step are used"
     )
-    frames_per_step: int = Field(
-        4, ge=1, description="number of face crops of a step, evenly spaced"
+    frames_per_step: int = Field(4, ge=1, description="number of face crops of a step")
+    frame_choice: Literal["per_epoch", "once"] = Field(
+        "per_epoch",
+        description="which crops of a step are read. per_epoch: random ones in training, drawn "
+        "again in each epoch, and evenly spaced ones in evaluation; once: random ones, drawn once "
+        "from corpus, subject, session and step, in training and evaluation alike",
     )
     face_size: int = Field(
         CROP_SIZE,

@@ -2,7 +2,7 @@
 
 All random choices (augmentation, the part of a long step, the frames) depend only on (seed, epoch,
 session), not on the order of sessions, the number of processes or whether a run is resumed. Without
-an epoch, nothing is random.
+an epoch, nothing is random, except frames that ``data.frame_choice`` draws once.
 """
 
 import copy
@@ -146,9 +146,9 @@ class SessionDataset(Dataset[SessionItem]):
                 step_mask = augmentation.step_mask & self.step_masks[index]
                 augmentation = replace(augmentation, step_mask=step_mask)
             if reader is not None and "audio" in signals:
-                audio = self._signal("audio", reader, augmentation, rng)
+                audio = self._signal("audio", reader, index, augmentation, rng)
             if reader is not None and "face" in signals:
-                face = self._signal("face", reader, augmentation, rng)
+                face = self._signal("face", reader, index, augmentation, rng)
         rows = {name: _select_embeddings(*embedded[name], name, augmentation) for name in embedded}
         first = self.settings.steps.first
         return SessionItem(
@@ -205,7 +205,7 @@ class SessionDataset(Dataset[SessionItem]):
                 return None
             landmarks = []
             for step in range(reader.summary["n_steps"])[: self.settings.steps.first]:
-                frames = _select_evenly(reader.face_frames(step), self.settings.frames_per_step)
+                frames = self._choose_frames(reader, index, step, None)
                 points = [reader.read_landmarks(frame) for frame in frames]
                 landmarks.append(np.stack(points) if points else np.zeros((0, 478, 2), np.float32))
             return landmarks
@@ -242,6 +242,7 @@ class SessionDataset(Dataset[SessionItem]):
         self,
         modality: Modality,
         reader: SessionReader,
+        index: int,
         augmentation: Augmentation,
         rng: np.random.Generator | None,
     ) -> list[np.ndarray]:
@@ -260,7 +261,7 @@ class SessionDataset(Dataset[SessionItem]):
             ]
         size = self.settings.face_size
         return [
-            self._face(reader, step, augmentation, rng)
+            self._face(reader, index, step, augmentation, rng)
             if read
             else np.zeros((0, 3, size, size), np.uint8)
             for step, read in enumerate(is_read)
@@ -306,21 +307,32 @@ class SessionDataset(Dataset[SessionItem]):
     def _face(
         self,
         reader: SessionReader,
+        index: int,
         step: int,
         augmentation: Augmentation,
         rng: np.random.Generator | None,
     ) -> np.ndarray:
-        """Read evenly spaced crops of a step, or in training randomly chosen ones, in order."""
-        size, n_frames = self.settings.face_size, self.settings.frames_per_step
-        frames = reader.face_frames(step)
+        """Read the chosen crops of a step, in order."""
+        size = self.settings.face_size
+        frames = self._choose_frames(reader, index, step, rng)
         if len(frames) == 0:
             return np.zeros((0, 3, size, size), np.uint8)
-        if rng is None:
-            frames = _select_evenly(frames, n_frames)
-        elif len(frames) > n_frames:
-            frames = frames[np.sort(rng.choice(len(frames), n_frames, replace=False))]
         crops = np.stack([reader.read_crop(frame, size) for frame in frames])
         return augmentation.apply_to_crops(crops.transpose(0, 3, 1, 2))
+
+    def _choose_frames(
+        self, reader: SessionReader, index: int, step: int, rng: np.random.Generator | None
+    ) -> np.ndarray:
+        """Choose frames of a step, in order: evenly spaced, or random with a generator."""
+        frames, count = reader.face_frames(step), self.settings.frames_per_step
+        if self.settings.frame_choice == "once":
+            key = "\x1f".join(self.session_keys[index])  # ids contain no control characters
+            rng = np.random.default_rng([*key.encode(), step])
+        if rng is None:
+            return _select_evenly(frames, count)
+        if len(frames) > count:
+            frames = frames[np.sort(rng.choice(len(frames), count, replace=False))]
+        return frames
 
 
 def _select_embeddings(

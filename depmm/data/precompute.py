@@ -1,8 +1,9 @@
 """Run frozen encoders once, so that the dataset reads embeddings instead of signals.
 
 The embedding of a step is computed from its evaluation input (the middle of a long step, evenly
-spaced frames), for training too. Training then does not use random parts of long steps, but saves
-the time of decoding and of a large frozen network in every epoch.
+spaced frames or those of ``frame_choice: once``), for training too. Training then does not use
+random parts of long steps, but saves the time of decoding and of a large frozen network in every
+epoch.
 """
 
 import logging

@@ -23,7 +23,7 @@ EMBEDDING_VERSION = 1  # increase it when a code change alters the output of a f
 # settings of DataConfig that change the signal of a modality at evaluation
 SIGNAL_SETTINGS = {
     "audio": ("max_audio_s", "remove_silence"),
-    "face": ("frames_per_step", "face_size"),
+    "face": ("frames_per_step", "frame_choice", "face_size"),
 }
 
 

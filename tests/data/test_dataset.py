@@ -1,5 +1,7 @@
 """Signals of the dataset, and random choices by seed, epoch and session."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from recordings import extract_all, manifest_of, write_video
@@ -45,10 +47,11 @@ def test_frames_are_evenly_spaced_or_drawn_in_order(tmp_path):
     data = DataConfig(
         manifest=tmp_path, store=tmp_path, modalities=["face"], frames_per_step=5, face_size=16
     )
+    once = data.model_copy(update={"frame_choice": "once"})
     store = SessionStore(tmp_path / "store", settings)
     sessions = SessionDataset(manifest.sessions, store, data)
 
-    def frame_indices(epoch: int | None) -> list[int]:
+    def frame_indices(epoch: int | None, sessions: SessionDataset = sessions) -> list[int]:
         return [round(frame.mean() / 20) for frame in sessions[epoch, 0].face[0]]
 
     assert sessions[None, 0].audio is None
@@ -56,6 +59,21 @@ def test_frames_are_evenly_spaced_or_drawn_in_order(tmp_path):
     draws = [frame_indices(epoch) for epoch in range(20)]
     assert all(draw == sorted(set(draw)) and len(draw) == 5 for draw in draws)
     assert len({tuple(draw) for draw in draws}) > 10
+
+    drawn = set()
+    for subject in range(20):
+        named = manifest.sessions.assign(subject=str(subject))
+        session = SessionDataset(named, store, once)
+        # the store has one session only
+        session.store = SimpleNamespace(read=lambda *key: store.read(*sessions.session_keys[0]))
+        draw = frame_indices(None, session)
+        assert draw == sorted(set(draw))
+        assert len(draw) == 5
+        assert draw == frame_indices(0, session) == frame_indices(7, session)
+        other_seed = SessionDataset(named, session.store, once, seed=1)
+        assert frame_indices(3, other_seed) == draw
+        drawn.add(tuple(draw))
+    assert len(drawn) > 10
 
 
 def test_silence_is_removed(corpus, tmp_path):

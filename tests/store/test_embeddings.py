@@ -62,9 +62,10 @@ def test_the_key_depends_on_everything_that_changes_an_embedding(corpus, store, 
         key(change=change_one_bit),
         key(*FRAME_MEAN, modality="face"),
         key(*FRAME_MEAN, "data.frames_per_step=1", modality="face"),
+        key(*FRAME_MEAN, "data.frame_choice=once", modality="face"),
         key(*FRAME_MEAN, "model.encoders.face.frames=1", modality="face"),
     ]
-    assert len({first, *others}) == 10
+    assert len({first, *others}) == 11
     same = [
         key("model.encoders.audio.embed_dim=4", "model.encoders.audio.dropout=0.5"),
         key(*FRAME_MEAN, "data.frames_per_step=1", "data.precompute_embeddings=[audio, face]"),
