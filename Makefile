@@ -16,11 +16,16 @@ export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: demo test test-other-processor test-slow docs systems lint format clean-demo
 
+# beside a CPU build of torch, torchaudio from PyPI imports only without its optional extension,
+# which is linked to CUDA
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --compile-bytecode \
 		--python $(BIN)/python --constraints constraints.txt --editable ".[dev,docs]"
+	$(BIN)/python -c "import torch; torch.version.cuda or __import__('torchaudio')" 2>/dev/null || \
+		for file in $(VENV)/lib/python*/site-packages/torchaudio/lib/*torchaudio*.so; do \
+			mv $$file $$file.disabled; done
 	touch $(STAMP)
 
 demo: $(STAMP)

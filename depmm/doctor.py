@@ -3,11 +3,12 @@
 import importlib
 import platform
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Literal
 
 from depmm.media.face_landmarker import LANDMARKER_VARIABLE, landmarker_candidates
 from depmm.media.faces import SYSTEM_LIBRARIES
+from depmm.models.errors import TORCHAUDIO_REMEDY
 
 # library -> stages that need it; the check imports each library, because some need system libraries
 LIBRARIES = {
@@ -15,6 +16,7 @@ LIBRARIES = {
     "soundfile": "index, extract, predict",
     "mediapipe": "extract, predict (faces)",
     "torch": "train, evaluate, explain, predict",
+    "torchaudio": "train, explain, predict",
     "transformers": "train, explain, predict",
     "accelerate": "train",
 }
@@ -98,8 +100,12 @@ def _check_library(name: str, stages: str) -> Check:
     try:
         importlib.import_module(name)
         return Check("ok", name, stages, version(name))
-    except (ImportError, OSError, PackageNotFoundError) as error:
-        remedy = SYSTEM_LIBRARIES if name == "mediapipe" else f"pip install {name}"
+    except (ImportError, OSError, RuntimeError) as error:
+        remedy = f"pip install {name}"
+        if name == "mediapipe":
+            remedy = SYSTEM_LIBRARIES
+        elif name == "torchaudio" and not isinstance(error, ImportError):  # it is installed
+            remedy = TORCHAUDIO_REMEDY
         return Check("missing", name, stages, f"{error}.", remedy)
 
 

@@ -28,6 +28,20 @@ def test_a_library_that_cannot_be_imported_has_a_remedy(monkeypatch):
     assert missing.keys() == {"soundfile", "mediapipe"}
 
 
+def test_torchaudio_that_is_built_for_another_torch_has_a_remedy(monkeypatch, tmp_path):
+    (tmp_path / "torchaudio.py").write_text("raise OSError('Could not load this library: a.so')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "torchaudio", raising=False)
+    (check,) = [check for check in check_environment() if check.component == "torchaudio"]
+    assert check.status == "missing"
+    assert "a.so" in check.detail
+    assert "whl/cpu" in check.remedy
+    assert "*torchaudio*.so" in check.remedy
+    monkeypatch.setitem(sys.modules, "torchaudio", None)  # not installed
+    (check,) = [check for check in check_environment() if check.component == "torchaudio"]
+    assert (check.status, check.remedy) == ("missing", "pip install torchaudio")
+
+
 def test_the_table_has_a_row_for_each_check():
     checks = check_environment()
     lines = format_checks(checks)

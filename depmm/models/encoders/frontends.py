@@ -1,28 +1,36 @@
 """Acoustic front-ends as modules: they are saved with the model and run on its device.
 
-Both follow librosa 0.11 with ``center=True`` and zero padding. The power of a short-time Fourier
-transform (for MFCC: in Slaney mel bands) is converted to decibels, limited to 80 dB below the peak
-of the *same* step; MFCC are the orthonormal DCT-II of these decibels. The limit is computed from
-the valid frames of one step only, so that the values of a step do not depend on padding or on the
-other steps of a batch.
+Both are built from the transforms of torchaudio and equal librosa 0.11 with ``center=True`` and
+zero padding. The power of a short-time Fourier transform (for MFCC: in Slaney mel bands) is
+converted to decibels, limited to 80 dB below the peak of the *same* step; MFCC are the orthonormal
+DCT-II of these decibels. The limit is computed from the valid frames of one step only, so that the
+values of a step do not depend on padding or on the other steps of a batch.
 
 References
 ----------
+Yang et al., "TorchAudio: Building blocks for audio and speech processing", ICASSP 2022.
 McFee et al., "librosa: Audio and music signal analysis in Python", SciPy 2015.
 """
 
 import math
-from typing import Literal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal, Self
 
-import numpy as np
 import torch
-from scipy.fft import dct
 from torch import Tensor, nn
-from transformers.audio_utils import mel_filter_bank
 
 from depmm.config import SAMPLE_RATE
-from depmm.models.errors import ModelError
+from depmm.models.errors import TORCHAUDIO_REMEDY, ModelError
 from depmm.models.masking import length_mask
+
+try:
+    from torchaudio import transforms
+    from torchaudio.functional import create_dct
+except (OSError, RuntimeError) as error:  # its extension is built for another build of torch
+    raise ModelError(
+        f"torchaudio cannot be imported: {error}.", value=str(error), remedy=TORCHAUDIO_REMEDY
+    ) from error
 
 TOP_DB = 80.0
 MIN_POWER = 1e-10
@@ -35,9 +43,26 @@ SPEECH_N_FFT = 512
 SPEECH_HOP_LENGTH = 160
 
 Window = Literal["hann", "hamming"]
+WINDOWS = {"hann": torch.hann_window, "hamming": torch.hamming_window}
 
 
-class Spectrogram(nn.Module):
+class FrontEnd(nn.Module):
+    """A module whose tables stay in float32 if the model is converted to another type.
+
+    With the 8 bits of precision of bfloat16, windows and filters would shift quiet frames by
+    decibels.
+    """
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        def move(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
+
+        super()._apply(move, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+
+class Spectrogram(FrontEnd):
     """Log-magnitude spectrogram of padded steps, in decibels above the lower limit of each step.
 
     The absolute level is removed: the lower limit is 80 dB below the loudest bin of a step, but at
@@ -53,14 +78,13 @@ class Spectrogram(nn.Module):
         Window function.
     """
 
-    window: Tensor
-
     def __init__(self, n_fft: int, hop_length: int, window: Window) -> None:
         super().__init__()
         self.n_fft, self.hop_length = n_fft, hop_length
         self.n_bins = n_fft // 2 + 1
-        # persistent: from_pretrained builds on the meta device and would lose it otherwise
-        self.register_buffer("window", _window(window, n_fft))
+        with _exact_tables():
+            self.fourier_transform = _fourier_transform(n_fft, hop_length, window)
+        self.power_to_db = transforms.AmplitudeToDB("power", TOP_DB)
 
     def count_frames(self, lengths: Tensor) -> Tensor:
         """Count the frames whose centre is inside a step; none for an empty step.
@@ -99,17 +123,16 @@ class Spectrogram(nn.Module):
         """
         with torch.autocast(waveform.device.type, enabled=False):
             n_frames = self.count_frames(lengths)
-            power = _power(waveform, self.window, self.hop_length)[
-                ..., : -(-waveform.shape[1] // self.hop_length)
-            ]
-            decibels = _power_to_db(power)
-            valid = length_mask(n_frames, decibels.shape[-1]).unsqueeze(1)
-            limit = _peak(decibels, valid) - TOP_DB
+            power = _power(self.fourier_transform(waveform.float()))
+            power = power[..., : -(-waveform.shape[1] // self.hop_length)]
+            valid = length_mask(n_frames, power.shape[-1]).unsqueeze(1)
+            decibels = _step_decibels(self.power_to_db, power, valid)
+            limit = decibels.amax(dim=(1, 2), keepdim=True) - TOP_DB
             above = decibels - limit.clamp(min=10 * math.log10(MIN_POWER))
-        return above.clamp(min=0).masked_fill(~valid, 0.0), n_frames
+        return above.masked_fill(~valid, 0.0), n_frames
 
 
-class LogMel(nn.Module):
+class LogMel(FrontEnd):
     """Log-mel spectrogram of padded steps, in decibels.
 
     Parameters
@@ -124,24 +147,15 @@ class LogMel(nn.Module):
         Window function.
     """
 
-    mel_filters: Tensor
-    window: Tensor
-
     def __init__(self, n_mels: int, n_fft: int, hop_length: int, window: Window) -> None:
         super().__init__()
         self.n_fft, self.hop_length = n_fft, hop_length
-        mel_filters = mel_filter_bank(
-            num_frequency_bins=n_fft // 2 + 1,
-            num_mel_filters=n_mels,
-            min_frequency=0.0,
-            max_frequency=SAMPLE_RATE / 2,
-            sampling_rate=SAMPLE_RATE,
-            norm="slaney",
-            mel_scale="slaney",
-        )
-        # persistent: from_pretrained builds on the meta device and would lose them otherwise
-        self.register_buffer("mel_filters", torch.tensor(mel_filters, dtype=torch.float32))
-        self.register_buffer("window", _window(window, n_fft))
+        with _exact_tables():
+            self.fourier_transform = _fourier_transform(n_fft, hop_length, window)
+            self.mel_scale = transforms.MelScale(
+                n_mels, SAMPLE_RATE, n_stft=n_fft // 2 + 1, norm="slaney", mel_scale="slaney"
+            )
+        self.power_to_db = transforms.AmplitudeToDB("power", TOP_DB)
 
     def count_frames(self, lengths: Tensor) -> Tensor:
         """Count the frames of steps; none for an empty step.
@@ -178,11 +192,10 @@ class LogMel(nn.Module):
         """
         # power needs the range of float32: half precision would set quiet frames to zero
         with torch.autocast(waveform.device.type, enabled=False):
-            power = _power(waveform, self.window, self.hop_length)
-            decibels = _power_to_db(torch.einsum("fm,bft->bmt", self.mel_filters.float(), power))
+            power = self.mel_scale(_power(self.fourier_transform(waveform.float())))
             n_frames = self.count_frames(lengths)
-            valid = length_mask(n_frames, decibels.shape[-1]).unsqueeze(1)
-            decibels = torch.maximum(decibels, _peak(decibels, valid) - TOP_DB)
+            valid = length_mask(n_frames, power.shape[-1]).unsqueeze(1)
+            decibels = _step_decibels(self.power_to_db, power, valid)
         return decibels.masked_fill(~valid, 0.0), n_frames
 
 
@@ -221,8 +234,9 @@ class MFCC(LogMel):
                 setting="n_mfcc",
                 value=n_mfcc,
             )
-        matrix = dct(np.eye(n_mels), type=2, norm="ortho", axis=0)[:n_mfcc]
-        self.register_buffer("dct", torch.tensor(matrix, dtype=torch.float32))
+        with _exact_tables():
+            # persistent, as the tables of torchaudio are: from_pretrained builds on the meta device
+            self.register_buffer("dct", create_dct(n_mfcc, n_mels, norm="ortho"))
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Transform steps.
@@ -243,7 +257,7 @@ class MFCC(LogMel):
         """
         with torch.autocast(waveform.device.type, enabled=False):
             decibels, n_frames = super().forward(waveform, lengths)
-            return torch.einsum("km,bmt->bkt", self.dct.float(), decibels), n_frames
+            return self.dct.T @ decibels, n_frames
 
 
 def typical_mfcc_std(n_mfcc: int) -> Tensor:
@@ -263,28 +277,38 @@ def typical_mfcc_std(n_mfcc: int) -> Tensor:
     return (std / torch.arange(n_mfcc).clamp(min=1).float().sqrt()).unsqueeze(-1)
 
 
-def _window(name: Window, n_fft: int) -> Tensor:
-    return torch.hann_window(n_fft) if name == "hann" else torch.hamming_window(n_fft)
+@contextmanager
+def _exact_tables() -> Iterator[None]:
+    """Compute tables in float32 on the CPU.
+
+    ``from_pretrained`` builds a model on the meta device, where torchaudio cannot check its mel
+    filters, and in the type of the loaded model.
+    """
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
 
 
-def _power(waveform: Tensor, window: Tensor, hop_length: int) -> Tensor:
-    """Compute squared magnitudes of shape (B, F, 1 + T / hop) from samples of shape (B, T)."""
-    spectrum = torch.stft(
-        waveform.float(),
-        n_fft=len(window),
-        hop_length=hop_length,
-        window=window.float(),
-        center=True,
-        pad_mode="constant",
-        return_complex=True,
+def _fourier_transform(n_fft: int, hop_length: int, window: Window) -> transforms.Spectrogram:
+    return transforms.Spectrogram(
+        n_fft, hop_length=hop_length, window_fn=WINDOWS[window], power=None, pad_mode="constant"
     )
+
+
+def _power(spectrum: Tensor) -> Tensor:
+    # power=2 of torchaudio squares a root instead, which takes 6 times as long
     return spectrum.real.square() + spectrum.imag.square()
 
 
-def _power_to_db(power: Tensor) -> Tensor:
-    return 10 / math.log(10) * power.clamp(min=MIN_POWER).log()
+def _step_decibels(power_to_db: transforms.AmplitudeToDB, power: Tensor, valid: Tensor) -> Tensor:
+    """Convert (B, F, frames) to decibels, limited to ``TOP_DB`` below the peak of each step.
 
-
-def _peak(decibels: Tensor, valid: Tensor) -> Tensor:
-    """Return the loudest valid bin of each step, shape (B, 1, 1)."""
-    return decibels.masked_fill(~valid, -torch.inf).amax(dim=(1, 2), keepdim=True)
+    A frame after the last valid one contains the end of the step and can be louder than the valid
+    frames; it is silenced. AmplitudeToDB computes one peak per item of a batch with channels.
+    """
+    decibels: Tensor = power_to_db(power.masked_fill(~valid, 0.0).unsqueeze(1))
+    return decibels.squeeze(1)

@@ -1,9 +1,15 @@
 """Front-ends equal librosa on real and synthetic speech, for any padding and batch."""
 
+import copy
+import importlib.util
+import sys
+
 import numpy as np
 import pytest
 import torch
+import torchaudio
 
+from depmm.models.encoders import frontends
 from depmm.models.encoders.frontends import MFCC, LogMel, Spectrogram, typical_mfcc_std
 from depmm.models.errors import ModelError
 
@@ -94,6 +100,17 @@ def test_mfcc_equals_librosa_on_a_synthetic_voice(seconds, window):
     np.testing.assert_allclose(ours, librosa_mfcc(signal, MFCC_SIZES[0], window), rtol=0, atol=5e-3)
 
 
+@pytest.mark.parametrize("size", MFCC_SIZES)
+def test_mfcc_equals_the_transform_of_torchaudio_without_padding(size):
+    n_mfcc, n_mels, n_fft, hop_length = size
+    settings = {"n_fft": n_fft, "hop_length": hop_length, "n_mels": n_mels, "norm": "slaney"}
+    settings |= {"mel_scale": "slaney", "pad_mode": "constant"}
+    reference = torchaudio.transforms.MFCC(RATE, n_mfcc, melkwargs=settings)
+    signal = voice(1.3)
+    expected = reference(torch.from_numpy(signal)[None])[0].numpy()
+    np.testing.assert_allclose(transform(MFCC(*size, "hann"), signal), expected, atol=2e-3)
+
+
 def librosa_spectrogram(signal: np.ndarray, n_fft: int, hop_length: int, window: str) -> np.ndarray:
     import librosa
 
@@ -169,6 +186,52 @@ def test_padding_and_other_steps_do_not_change_values(front):
         torch.testing.assert_close(out[row, :, : count[0]], alone[0], rtol=0, atol=3e-2)
         assert out[row, :, count[0] :].eq(0).all()
     assert out.isfinite().all()
+
+
+@pytest.mark.parametrize("front", [MFCC(20, 40, 512, 170, "hann"), SPECTROGRAM])
+def test_a_loud_end_in_a_padded_frame_does_not_change_the_limit(front):
+    """The frame after the last valid one contains the end of the step, with a larger weight."""
+    length = 16 * front.hop_length - 1
+    signal = torch.from_numpy(voice(1.0)[:length]) * 1e-3
+    signal[-8:] = 0.9
+    padded = torch.nn.functional.pad(signal, (0, 5000))[None]
+    out, frames = front(padded, torch.tensor([length]))
+    alone, count = front(signal[None], torch.tensor([length]))
+    assert frames[0] == count[0] == alone.shape[-1] == 16
+    torch.testing.assert_close(out[..., :16], alone, rtol=0, atol=3e-2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes"),
+    [(MFCC, (24, 64, 512, 160)), (LogMel, (64, 512, 160)), (Spectrogram, (1024, 512))],
+)
+def test_tables_are_exact_and_stay_in_float32(kind, sizes):
+    front = kind(*sizes, "hamming")
+    tables = dict(front.named_buffers())
+    assert tables.keys() == front.state_dict().keys()  # from_pretrained loads all of them
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with torch.device("meta"):  # as in from_pretrained with a type
+            built = kind(*sizes, "hamming")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for other in (built, copy.deepcopy(front).to(torch.bfloat16), copy.deepcopy(front).half()):
+        for name, table in other.named_buffers():
+            assert torch.equal(table, tables[name])
+    assert all(buffer.is_meta for buffer in copy.deepcopy(front).to("meta").buffers())
+
+
+def test_torchaudio_that_is_built_for_another_torch_has_a_remedy(monkeypatch):
+    class Broken:
+        def __getattr__(self, name):
+            raise OSError("Could not load this library: _torchaudio.abi3.so")
+
+    monkeypatch.setitem(sys.modules, "torchaudio", Broken())
+    spec = importlib.util.spec_from_file_location("frontends_again", frontends.__file__)
+    with pytest.raises(ModelError) as info:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    assert "_torchaudio.abi3.so" in info.value.value
+    assert "whl/cpu" in info.value.remedy
 
 
 @pytest.mark.parametrize("front", [MFCC(24, 64, 512, 160, "hann"), SPECTROGRAM])
