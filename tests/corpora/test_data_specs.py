@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import layouts
+import numpy as np
 import pandas as pd
 import pytest
 from corpus_samples import values_by_session
@@ -168,7 +169,10 @@ def test_modma_joins_padded_ids_and_gives_tasks_by_file_number(tmp_path):
     tasks = ["interview"] * 18 + ["passage"] + ["words"] * 6 + ["picture"] * 4
     assert list(steps["task"]) == tasks
     assert steps["audio"].iloc[9].endswith("02010002/10.wav")
-    assert steps["valence"].isna().all()  # which file has which valence is not verified
+    valences = steps["valence"].where(steps["valence"].notna(), None)
+    order = ["positive", "neutral", "negative"]
+    questions, words = np.repeat(order, 6).tolist(), np.repeat(order, 2).tolist()
+    assert list(valences) == [*questions, None, *words, *order, None]
     assert steps_of(manifest, "02010004")["audio"].nunique() == 24
     assert report.ignored == 5
 
