@@ -200,6 +200,14 @@ class Config(Experiment):
                 setting="training.monitor",
                 value=self.training.monitor,
             )
+        if self.training.unit == "step" and not isinstance(self.model.fusion, MeanPoolConfig):
+            raise ConfigError(
+                f"training.unit is step, but model.fusion.kind is {self.model.fusion.kind}, which "
+                "relates the steps of a session: use training.unit session, or the fusion "
+                "mean_pool.",
+                setting="training.unit",
+                value="step",
+            )
         for name, path in self.training.weights.items():
             if not isinstance(self.model.encoders.get(name), DepNetConfig | FrameMeanConfig):
                 raise ConfigError(

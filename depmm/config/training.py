@@ -28,8 +28,17 @@ class TrainingConfig(Settings):
         description="parts of the training, each with a new optimizer and schedule; empty: one "
         "phase with training.learning_rate",
     )
+    unit: Literal["session", "step"] = Field(
+        "session",
+        description="training sample: session (one prediction from all of its steps) or step (one "
+        "prediction per step, with the target of its session). Validation and test sessions are "
+        "predicted as a whole in both cases. step requires the fusion mean_pool",
+    )
     batch_size: int = Field(
-        16, ge=1, description="number of sessions per optimizer step, over all processes"
+        16,
+        ge=1,
+        description="number of sessions, or of steps with training.unit step, per optimizer step, "
+        "over all processes",
     )
     gradient_accumulation_steps: int = Field(
         1, ge=1, description="number of parts into which a batch is divided to save memory"

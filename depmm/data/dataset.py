@@ -128,8 +128,50 @@ class SessionDataset(Dataset[SessionItem]):
             than its mask.
         """
         epoch, index = epoch_and_index
-        key = self.session_keys[index]
         rng = None if epoch is None else np.random.default_rng((self.seed, epoch, index))
+        step_mask = None if self.step_masks is None else self.step_masks[index]
+        return self._read(index, step_mask, rng)
+
+    def read_step(self, epoch: int | None, index: int, step: int, n_steps: int) -> SessionItem:
+        """Read one step of a session, as a training sample.
+
+        Parameters
+        ----------
+        epoch : int or None
+            Epoch for which augmentation is drawn, independently of the other steps; None for no
+            augmentation.
+        index : int
+            Row of the dataset.
+        step : int
+            Index of the step in the session.
+        n_steps : int
+            Number of steps of the session.
+
+        Returns
+        -------
+        SessionItem
+            The session as if it had this step only.
+
+        Raises
+        ------
+        StoreError
+            As for ``__getitem__``.
+        """
+        rng = None if epoch is None else np.random.default_rng((self.seed, epoch, index, step))
+        step_mask = np.arange(n_steps) == step
+        item = self._read(index, step_mask, rng)
+        return SessionItem(
+            index,
+            None if item.audio is None else item.audio[step : step + 1],
+            None if item.face is None else item.face[step : step + 1],
+            {name: rows[step : step + 1] for name, rows in item.embeddings.items()},
+        )
+
+    def _read(
+        self, index: int, step_mask: np.ndarray | None, rng: np.random.Generator | None
+    ) -> SessionItem:
+        """Read the steps of a mask; the others are empty."""
+        key = self.session_keys[index]
         embedded = {name: store.read(*key) for name, store in self.embeddings.items()}
         signals = [name for name in self.settings.modalities if name not in embedded]
         media: AbstractContextManager[SessionReader | None] = nullcontext()
@@ -140,11 +182,10 @@ class SessionDataset(Dataset[SessionItem]):
             present = {name: steps for name, (_, steps) in embedded.items()}
             if reader is not None:
                 present |= {name: self._present(reader, name) for name in signals}
-            present = self._apply_step_mask(index, present)
+            present = self._apply_step_mask(index, present, step_mask)
             augmentation = draw_augmentation(self.settings.augment, present, rng)
-            if self.step_masks is not None:
-                step_mask = augmentation.step_mask & self.step_masks[index]
-                augmentation = replace(augmentation, step_mask=step_mask)
+            if step_mask is not None:
+                augmentation = replace(augmentation, step_mask=augmentation.step_mask & step_mask)
             if reader is not None and "audio" in signals:
                 audio = self._signal("audio", reader, index, augmentation, rng)
             if reader is not None and "face" in signals:
@@ -158,8 +199,8 @@ class SessionDataset(Dataset[SessionItem]):
             {name: steps[:first] for name, steps in rows.items()},
         )
 
-    def has_signal(self, index: int) -> bool:
-        """Check whether any step of a session has a signal after the step mask.
+    def steps_with_signal(self, index: int) -> np.ndarray:
+        """Find the steps of a session that have a signal, after the step mask.
 
         Parameters
         ----------
@@ -168,17 +209,20 @@ class SessionDataset(Dataset[SessionItem]):
 
         Returns
         -------
-        bool
-            Whether any step has any of the modalities.
+        ndarray of bool, shape (L,)
+            Steps with any of the modalities.
 
         Raises
         ------
         StoreError
             If the session is missing or damaged, or has another number of steps than its mask.
         """
+        step_mask = None if self.step_masks is None else self.step_masks[index]
         with self.store.read(*self.session_keys[index]) as reader:
             present = {str(name): self._present(reader, name) for name in self.settings.modalities}
-        return any(steps.any() for steps in self._apply_step_mask(index, present).values())
+        masked = self._apply_step_mask(index, present, step_mask)
+        steps: np.ndarray = np.any(list(masked.values()), axis=0)
+        return steps
 
     def landmarks(self, index: int) -> list[np.ndarray] | None:
         """Read the landmarks of the crops that are read without augmentation.
@@ -210,11 +254,12 @@ class SessionDataset(Dataset[SessionItem]):
                 landmarks.append(np.stack(points) if points else np.zeros((0, 478, 2), np.float32))
             return landmarks
 
-    def _apply_step_mask(self, index: int, present: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _apply_step_mask(
+        self, index: int, present: dict[str, np.ndarray], mask: np.ndarray | None
+    ) -> dict[str, np.ndarray]:
         """Restrict the steps of each modality, (L,) bool, to those of the mask."""
-        if self.step_masks is None:
+        if mask is None:
             return present
-        mask = self.step_masks[index]
         if other := [len(steps) for steps in present.values() if len(steps) != len(mask)]:
             corpus, subject, session = self.session_keys[index]
             raise StoreError(

@@ -14,8 +14,10 @@ from torch.utils.data import DataLoader
 
 from depmm.config import Config, TrainingConfig
 from depmm.data.batch import collate
+from depmm.data.dataset import SessionDataset
 from depmm.data.epoch_plan import EpochBatchSampler, MicroBatch, plan_epoch
 from depmm.data.experiment_data import ExperimentData
+from depmm.data.step_dataset import StepDataset
 from depmm.models.model import DepressionModel
 from depmm.training.errors import TrainingError
 from depmm.training.losses import compute_batch_loss, compute_session_weights
@@ -52,8 +54,13 @@ class PhaseTrainer:
         self.model, self.optimizer = accelerator.prepare(model, build_optimizer(model, settings))
         target = torch.tensor(data.sessions["target"].to_numpy(), dtype=torch.float32)
         self.target = target.to(accelerator.device)
-        self.sessions = data.indices("train")
-        labels = data.sessions["target"].to_numpy()[self.sessions]
+        sessions = data.indices("train")
+        self.dataset: SessionDataset | StepDataset = data.dataset
+        self.samples = sessions  # rows of the dataset
+        if settings.unit == "step":
+            self.dataset = StepDataset(data.dataset, sessions)
+            self.samples, sessions = list(range(len(self.dataset))), self.dataset.sessions.tolist()
+        labels = data.sessions["target"].to_numpy()[sessions]
         self.classes = labels.tolist() if settings.class_balance == "oversample" else None
         weighted = settings.class_balance == "weighted_loss"
         self.weights = compute_session_weights(labels, weighted).tolist()
@@ -61,7 +68,7 @@ class PhaseTrainer:
     def train_epoch(
         self, epoch: int, begin: int, end: int, rate: float, val_losses: list[float]
     ) -> tuple[dict[str, float], np.ndarray]:
-        """Train on all training sessions once.
+        """Train on all training samples once.
 
         Losses and norms stay on the device until the end of the epoch, so that the host can prepare
         the next steps while the device computes.
@@ -192,13 +199,13 @@ class PhaseTrainer:
         )
 
     def _batches(self, plan: list[MicroBatch], epoch: int) -> DataLoader[Any]:
-        """Load the batches of a plan, whose indices refer to ``self.sessions``."""
+        """Load the batches of a plan, whose indices refer to ``self.samples``."""
         plan = [
-            MicroBatch([self.sessions[index] for index in part.indices], part.weights, part.last)
+            MicroBatch([self.samples[index] for index in part.indices], part.weights, part.last)
             for part in plan
         ]
         return DataLoader(
-            self.data.dataset,
+            self.dataset,
             batch_sampler=EpochBatchSampler(plan, epoch),
             collate_fn=collate,
             num_workers=self.data.dataset.settings.workers,

@@ -87,7 +87,8 @@ def predict_on_all_processes(
         The table of ``predict_sessions`` for all sessions, in every process, sorted by index.
     """
     rank, world_size = accelerator.process_index, accelerator.num_processes
-    batch_size = config.training.batch_size
+    # a session may have hundreds of the steps of which batch_size form a training batch
+    batch_size = config.training.batch_size if config.training.unit == "session" else 1
     part = predict_sessions(
         model, data.dataset, sessions, batch_size, rank, world_size, n_gate_samples
     )

@@ -169,10 +169,10 @@ def test_modma_joins_padded_ids_and_gives_tasks_by_file_number(tmp_path):
     tasks = ["interview"] * 18 + ["passage"] + ["words"] * 6 + ["picture"] * 4
     assert list(steps["task"]) == tasks
     assert steps["audio"].iloc[9].endswith("02010002/10.wav")
-    valences = steps["valence"].where(steps["valence"].notna(), None)
+    valences = [None if pd.isna(valence) else valence for valence in steps["valence"]]
     order = ["positive", "neutral", "negative"]
     questions, words = np.repeat(order, 6).tolist(), np.repeat(order, 2).tolist()
-    assert list(valences) == [*questions, None, *words, *order, None]
+    assert valences == [*questions, None, *words, *order, None]
     assert steps_of(manifest, "02010004")["audio"].nunique() == 24
     assert report.ignored == 5
 

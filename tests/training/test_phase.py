@@ -77,3 +77,23 @@ def test_a_training_that_diverges_is_an_error(corpus):
         trainer.train_epoch(0, 0, 1, 1e30, [])
     assert (info.value.setting, info.value.value) == ("training.learning_rate", 1e30)
     assert "max_grad_norm" in info.value.remedy
+
+
+def test_steps_as_samples_have_the_target_of_their_session(corpus):
+    settings = ["training.unit=step", "data.augment=null", "data.max_audio_s=60"]
+    trainer = make_trainer(corpus, *settings, "training.batch_size=1000")
+    model, data = trainer.unwrapped_model, trainer.data
+    train = data.indices("train")
+    items = [data.dataset[None, index] for index in train]
+    assert len(trainer.samples) == sum(len(item.audio) for item in items)
+    # dropout and batch statistics are absent, so that the loss is the mean over all steps
+    expected = []
+    with torch.no_grad():
+        for index, item in zip(train, items, strict=True):
+            for step in item.audio:
+                audio = torch.from_numpy(step)[None, None]
+                output = model(audio=audio, audio_length=torch.tensor([[len(step)]]))
+                target = torch.tensor([data.sessions["target"][index]]).float()
+                expected.append(model.head.loss(output.logits, target).item())
+    loss = next(trainer.iterate_gradients(0))
+    assert loss == pytest.approx(sum(expected) / len(expected), rel=1e-4)
