@@ -275,6 +275,12 @@ def _check_simulation(spec: Spec, delivered: set[str]) -> Iterator[Problem]:
     )
     arrays = {stream.name for stream in streams if stream.format != "table"}
     yield from _unknown(("simulate", "shapes"), list(hints.shapes), arrays, "features in arrays")
+    yield from _unknown(
+        ("simulate", "rows_are_words"),
+        hints.rows_are_words,
+        {stream.name for stream in streams},
+        "any pattern's features:",
+    )
     tables = {stream.name for stream in streams if stream.format == "table"}
     yield from _unknown(("simulate", "infinite"), hints.infinite, tables, "features in tables")
     filtered = set(spec.steps.table.keep) if spec.steps.table else set()

@@ -186,6 +186,9 @@ class Simulation(Settings):
     shapes: dict[FieldName, list[int]] = Field(
         {}, description="stream of arrays -> lengths of all axes but that of the rows"
     )
+    rows_are_words: list[FieldName] = Field(
+        [], description="streams with one row per word instead of rate_hz rows per second"
+    )
     infinite: list[FieldName] = Field([], description="streams in which some values are -inf")
     excluded_rows: dict[str, list[Code]] = Field(
         {}, description="column of the step table -> values of rows that keep: excludes"

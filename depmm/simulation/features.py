@@ -11,7 +11,6 @@ from depmm.corpora.spec_schema import Simulation
 from depmm.simulation.writers import write_array, write_cells
 
 SHIFT_PER_UNIT = -1.0  # of the mean of every feature, in standard deviations
-BLUNTNESS_HZ = 100.0  # rate of the bluntness that `write_features` takes
 INVALID_SHARE = 0.05  # of the rows, if the stream marks invalid rows or contains -inf
 N_FEATURES = 8  # values in a row if the spec does not state their number
 
@@ -35,23 +34,21 @@ def write_features(
     hints : Simulation
         The section ``simulate:`` of the spec, for column names, array shapes and streams with -inf.
     bluntness : ndarray, shape (N,)
-        Bluntness over the whole recording at ``BLUNTNESS_HZ``.
+        Bluntness in each of the rows.
     rng : Generator
         Source of randomness.
     tracking_failed : bool, default False
         Whether all rows are invalid, or zero if no column of the stream marks invalid rows.
     """
-    n_rows = max(1, round(len(bluntness) / BLUNTNESS_HZ * stream.rate_hz))
-    time = np.arange(n_rows) / stream.rate_hz
-    index = np.minimum((time * BLUNTNESS_HZ).astype(int), len(bluntness) - 1)
-    shift = SHIFT_PER_UNIT * bluntness[index, None]
+    time = np.arange(len(bluntness)) / stream.rate_hz
+    shift = SHIFT_PER_UNIT * bluntness[:, None]
     if stream.format == "table":
         columns = _table_columns(stream, hints, time, shift, rng, tracking_failed)
         rows = [[f"{value:g}" for value in row] for row in zip(*columns.values(), strict=True)]
         write_cells(path, [[*columns], *rows] if stream.header else rows, stream.sep)
     else:
         shape = hints.shapes.get(stream.name) or [N_FEATURES] * max(1, stream.axis)
-        values = rng.standard_normal((n_rows, int(np.prod(shape)))) + shift
+        values = rng.standard_normal((len(bluntness), int(np.prod(shape)))) + shift
         values *= 0.0 if tracking_failed else 1.0
         write_array(path, values.astype(np.float32), stream, shape)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from depmm.config import MODALITIES, SAMPLE_RATE
+from depmm.config import MODALITIES, SAMPLE_RATE, StreamConfig
 from depmm.corpora.spec_schema import Spec
 from depmm.simulation.face import FRAMES_PER_SECOND, animate, sample_face
 from depmm.simulation.face_renderer import FaceRenderer
-from depmm.simulation.features import BLUNTNESS_HZ, write_features
+from depmm.simulation.features import write_features
 from depmm.simulation.layout_units import PlannedUnit
 from depmm.simulation.participants import BLUNTNESS_LIMITS, SUBJECT_SD, WORD_SD, run_jobs
 from depmm.simulation.voice import Utterance, Voice, sample_voice, synthesise_speech
@@ -146,7 +146,7 @@ def _write_unit(
                 path,
                 entry.features,
                 job.spec.simulate,
-                _bluntness_track(utterance, bluntness[modality]),
+                _bluntness_of_rows(job.spec, entry.features, utterance, bluntness[modality]),
                 feature_rng,
                 tracking_failed=black and modality == "face",
             )
@@ -197,9 +197,14 @@ def _duration_s(utterance: Utterance) -> float:
     return len(utterance.waveform) / SAMPLE_RATE
 
 
-def _bluntness_track(utterance: Utterance, bluntness: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute the bluntness at ``BLUNTNESS_HZ``: that of the nearest word."""
-    time = np.arange(0, _duration_s(utterance), 1 / BLUNTNESS_HZ)
+def _bluntness_of_rows(
+    spec: Spec, stream: StreamConfig, utterance: Utterance, bluntness: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the bluntness of each row of a stream: that of its word, or of the nearest word."""
+    if stream.name in spec.simulate.rows_are_words:
+        return bluntness
+    n_rows = max(1, round(_duration_s(utterance) * stream.rate_hz))
+    time = np.arange(n_rows) / stream.rate_hz
     middle = (utterance.start_s + utterance.end_s) / 2
-    track: NDArray[np.float64] = bluntness[np.abs(time[:, None] - middle).argmin(axis=1)]
-    return track
+    rows: NDArray[np.float64] = bluntness[np.abs(time[:, None] - middle).argmin(axis=1)]
+    return rows

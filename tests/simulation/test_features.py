@@ -22,7 +22,7 @@ TABLE = StreamConfig.model_validate(
 
 
 def written(path: Path, stream: StreamConfig, bluntness: float, **options: bool) -> np.ndarray:
-    track = np.full(1000, bluntness)
+    track = np.full(500, bluntness)
     write_features(path, stream, Simulation(), track, np.random.default_rng(0), **options)
     return np.concatenate([values for _, values in read_features(path, stream)])
 

@@ -224,6 +224,7 @@ def test_a_format_that_cannot_be_written_is_an_error(tmp_path):
         "columns: {x.csv: [a]}",
         "shapes: {x: [1]}",
         "infinite: [x]",
+        "rows_are_words: [x]",
         "excluded_rows: {who: [Ellie]}",
         "values_by_label: {phq: [1]}",
         "session_per_subject: 2",

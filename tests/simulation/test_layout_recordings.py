@@ -34,6 +34,19 @@ def test_video_of_a_layout_with_audio_files_has_no_sound(tmp_path):
         assert video.streams.video[0].average_rate == 25
 
 
+def test_the_arrays_of_ewre_have_one_row_per_word(tmp_path):
+    spec, out = shipped_spec("ewre"), tmp_path / "c"
+    truth, manifest, report = simulate_and_index(spec, out, subjects=2, words=5, effect=3.0)
+    assert manifest.steps.groupby("session").size().tolist() == [5, 5]
+    assert report.complete
+    paths = dict(zip(manifest.features["session"], manifest.features["path"], strict=True))
+    means = {
+        truth["sessions"][session]["label"]: np.load(out / path).mean()
+        for session, path in paths.items()
+    }
+    assert means[1] < means[0] - 1  # three units of bluntness, and noise of the five words
+
+
 def test_daic_woz_has_an_interviewer_whose_turns_are_excluded(tmp_path):
     spec, out = shipped_spec("daic_woz"), tmp_path / "c"
     truth, manifest, _ = simulate_and_index(spec, out, subjects=4)
