@@ -193,6 +193,9 @@ def _resampled(blocks: Iterable[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]
         if rate == SAMPLE_RATE:
             yield block
             continue
+        # soxr and not torchaudio: with a filter of the same quality (-100 dB from 8.1 kHz on, at
+        # most -0.2 dB to 7.3 kHz), torchaudio 2.11 takes 52 ms instead of 6 ms for 60 s at 48 kHz,
+        # 16 ms instead of 7 ms at 44.1 kHz, and 3 GB of memory for the kernel of 22 254 Hz
         resampler = resampler or soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
         yield resampler.resample_chunk(block)
     if resampler:

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.signal
 import soundfile
 import soxr
+import torch
+import torchaudio
 from media_files import decode_all, tone, truncate, write_recording
 
 from depmm.config import SAMPLE_RATE
@@ -37,6 +40,32 @@ def test_blocks_equal_resampling_the_whole_at_once(tmp_path: Path, suffix: str, 
     assert abs(len(sound) - len(expected)) <= 1
     length = min(len(sound), len(expected))
     assert np.sqrt(np.mean((sound[:length] - expected[:length]) ** 2)) < 5e-6
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
+def test_resampling_equals_torchaudio(tmp_path: Path, rate: int) -> None:
+    """Compare below 3 kHz, which the filters of both pass, and away from the ends."""
+    low_pass = scipy.signal.butter(20, 3000, fs=rate, output="sos")
+    noise = np.random.default_rng(0).normal(0, 0.1, 2 * rate)
+    sound = scipy.signal.sosfiltfilt(low_pass, noise).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", sound, rate, subtype="FLOAT")
+    expected = torchaudio.functional.resample(
+        *(torch.from_numpy(sound), rate, SAMPLE_RATE),
+        lowpass_filter_width=64,
+        resampling_method="sinc_interp_kaiser",
+    )
+    inner = slice(1000, 31_000)
+    np.testing.assert_allclose(
+        decode_all(tmp_path / "a.wav")[inner], expected.numpy()[inner], rtol=0, atol=5e-6
+    )
+
+
+@pytest.mark.parametrize("rate", [11_127, 22_254])  # almost no common divisor with 16 000
+def test_unusual_rates_are_resampled(tmp_path: Path, rate: int) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(3.0, rate), rate)
+    sound = decode_all(tmp_path / "a.wav")
+    assert len(sound) == 3 * SAMPLE_RATE
+    np.testing.assert_allclose(sound[8000:-8000], tone(3.0, SAMPLE_RATE)[8000:-8000], atol=1e-4)
 
 
 @pytest.mark.parametrize("window", [(0.0, 0.5), (0.7331, 2.1), (13.0, 14.9), (14.5, 99.0)])
