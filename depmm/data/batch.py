@@ -1,14 +1,20 @@
 """Batches of sessions: padding, and reading them for prediction."""
 
+import logging
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 
 from depmm.data.dataset import SessionDataset, SessionItem
-from depmm.data.epoch_plan import EpochBatchSampler, evaluation_micro_batches
+from depmm.data.epoch_plan import EpochBatchSampler, MicroBatch, evaluation_micro_batches
+from depmm.data.errors import DataError
+from depmm.data.step_dataset import StepDataset
+
+logger = logging.getLogger(__name__)
 
 
 def collate(items: list[SessionItem]) -> dict[str, Tensor]:
@@ -56,6 +62,177 @@ def _pad(sessions: list[list[np.ndarray]]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(padded), torch.from_numpy(length)
 
 
+class SharedMemoryError(RuntimeError):
+    """A worker process could not put a batch into shared memory."""
+
+
+def collate_in_worker(items: list[SessionItem]) -> dict[str, Tensor]:
+    """Pad sessions to a batch and, in a worker process, move it to shared memory.
+
+    ``DataLoader`` would do the same in a thread of the worker, where an error is lost and the
+    training waits forever.
+
+    Parameters
+    ----------
+    items : list of SessionItem, length B
+        As in ``collate``.
+
+    Returns
+    -------
+    dict of str to Tensor
+        As ``collate`` returns it.
+
+    Raises
+    ------
+    SharedMemoryError
+        If there is not enough shared memory.
+    """
+    batch = collate(items)
+    if get_worker_info() is not None:
+        try:
+            for value in batch.values():
+                if isinstance(value, Tensor):
+                    value.share_memory_()  # type: ignore[no-untyped-call]
+        except (OSError, RuntimeError) as error:
+            raise SharedMemoryError(str(error)) from None
+    return batch
+
+
+class SessionLoader:
+    """Read batches of sessions, with the same worker processes for all epochs.
+
+    What is read depends on the plan and the epoch only, not on the number of worker processes. The
+    worker processes end when the loader is deleted.
+
+    Parameters
+    ----------
+    dataset : SessionDataset or StepDataset
+        The sessions, with the number of worker processes in its settings.
+    device : torch.device
+        Device of the inputs.
+    """
+
+    def __init__(self, dataset: SessionDataset | StepDataset, device: torch.device) -> None:
+        self.dataset, self.device = dataset, device
+        self._sampler = EpochBatchSampler()
+        self._loader = self._open(dataset.settings.workers)
+
+    def _open(self, workers: int) -> DataLoader[Any]:
+        return DataLoader(
+            self.dataset,
+            batch_sampler=self._sampler,
+            collate_fn=collate_in_worker,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            # copies to a GPU are asynchronous only from pinned memory
+            pin_memory=self.device.type == "cuda",
+            # by default, each start of the workers draws from the random numbers of dropout, which
+            # would change a resumed training
+            generator=torch.Generator(),
+        )
+
+    def read(
+        self, micro_batches: list[MicroBatch], epoch: int | None
+    ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        """Yield the batches of a plan.
+
+        If worker processes do not have enough shared memory, the other batches are read in this
+        process, with a warning.
+
+        Parameters
+        ----------
+        micro_batches : list of MicroBatch
+            The plan; its indices are rows of the dataset.
+        epoch : int or None
+            Epoch for which augmentation is drawn. None: no augmentation.
+
+        Yields
+        ------
+        index : Tensor, shape (B,)
+            Rows of the dataset, on the CPU.
+        inputs : dict of str to Tensor
+            Inputs of a model, named as by :func:`collate`.
+
+        Raises
+        ------
+        DataError
+            If a worker process is ended from outside, for example for lack of memory.
+        """
+        done = 0
+        try:
+            for batch in self._iterate(micro_batches, epoch):
+                yield batch
+                done += 1
+        except SharedMemoryError as error:
+            logger.warning(
+                "data.workers: the worker processes do not have enough shared memory for the "
+                "batches (%s), which are now read in this process. Give the container more shared "
+                "memory (for example docker run --shm-size=8g), or set data.workers to 0.",
+                str(error).strip().splitlines()[-1],
+            )
+            self._loader = self._open(workers=0)
+            yield from self._iterate(micro_batches[done:], epoch)
+
+    def _iterate(
+        self, micro_batches: list[MicroBatch], epoch: int | None
+    ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        self._sampler.micro_batches, self._sampler.epoch = micro_batches, epoch
+        batches = iter(self._loader)
+        while True:
+            failure = None
+            try:
+                batch = next(batches, None)
+            except RuntimeError as error:
+                # DataLoader checks every five seconds whether its workers live
+                if not str(error).startswith("DataLoader worker"):
+                    raise
+                failure = str(error)
+            if failure is not None:
+                # ends the other workers, which PyTorch would otherwise report again and again
+                del batches
+                self._loader = self._open(workers=0)
+                raise DataError(
+                    f"data.workers: a process that loads the data ended: {failure.strip()}",
+                    setting="data.workers",
+                    value=self.dataset.settings.workers,
+                    remedy="The system ends processes that need too much memory: lower "
+                    "data.workers, or set it to 0.",
+                )
+            if batch is None:
+                return
+            index = batch.pop("index")
+            yield (
+                index,
+                {
+                    name: value.to(self.device, non_blocking=True)
+                    if isinstance(value, Tensor)
+                    else value
+                    for name, value in batch.items()
+                },
+            )
+
+    def evaluate(
+        self, indices: Sequence[int], batch_size: int, rank: int = 0, world_size: int = 1
+    ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        """Yield the sessions of one process for prediction, without augmentation.
+
+        Parameters
+        ----------
+        indices : sequence of int
+            Rows of the dataset.
+        batch_size : int
+            Sessions per batch.
+        rank, world_size : int
+            Index of this process, and number of processes.
+
+        Returns
+        -------
+        iterator of (Tensor, dict of str to Tensor)
+            As in ``read``.
+        """
+        return self.read(evaluation_micro_batches(indices, batch_size, rank, world_size), None)
+
+
 def evaluation_batches(
     dataset: SessionDataset,
     indices: Sequence[int],
@@ -86,14 +263,4 @@ def evaluation_batches(
     inputs : dict of str to Tensor
         Inputs of a model, named as by :func:`collate`.
     """
-    loader = DataLoader(
-        dataset,
-        batch_sampler=EpochBatchSampler(
-            evaluation_micro_batches(indices, batch_size, rank, world_size), None
-        ),
-        collate_fn=collate,
-        num_workers=dataset.settings.workers,
-    )
-    for batch in loader:
-        index = batch.pop("index")
-        yield index, {name: value.to(device) for name, value in batch.items()}
+    yield from SessionLoader(dataset, device).evaluate(indices, batch_size, rank, world_size)

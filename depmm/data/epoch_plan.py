@@ -2,13 +2,15 @@
 
 Every process computes the same plan from (seed, epoch) and uses its part. The plan contains the
 weight of each session in the loss, so that the gradient does not depend on the number of processes
-or on gradient accumulation.
+or on gradient accumulation. A forward pass of all processes together contains the same sessions
+with any number of processes, which batch normalisation over all processes requires.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch.utils.data import Sampler
 
 
 @dataclass(frozen=True)
@@ -21,14 +23,18 @@ class MicroBatch:
         Rows of the dataset.
     weights : list of float
         Weight of each session in the loss of its batch. The weights of a batch sum to 1 over all
-        processes and passes. A process that would have no session reads a filler of weight 0.
+        processes and passes.
     last : bool
         Whether the optimizer steps after this pass.
+    filler : bool
+        Whether the pass has fewer sessions than there are processes, and this process, which would
+        have none, reads one of them with weight 0.
     """
 
     indices: list[int]
     weights: list[float]
     last: bool
+    filler: bool = False
 
 
 def plan_epoch(
@@ -43,6 +49,9 @@ def plan_epoch(
 ) -> list[MicroBatch]:
     """Plan the forward passes of one process in a training epoch.
 
+    A last batch of one session is merged with the batch before, because batch normalisation cannot
+    use a single session: the last batch then has ``batch_size + 1`` sessions.
+
     Parameters
     ----------
     weights : sequence of float
@@ -52,7 +61,8 @@ def plan_epoch(
     epoch, seed : int
         Seed of the order of the sessions.
     accumulation_steps : int, default 1
-        Forward passes per optimizer step.
+        Forward passes per optimizer step; fewer if the passes would have a single session, although
+        ``batch_size`` allows more.
     rank, world_size : int
         Index of this process, and number of processes.
     classes : sequence of float, optional
@@ -68,20 +78,39 @@ def plan_epoch(
     rng = np.random.default_rng((seed, epoch))
     order = _draw_order(rng, len(weights), classes)
     plan = []
-    for start in range(0, len(order), batch_size):
-        batch = order[start : start + batch_size]
+    for batch in _divide_into_batches(order, batch_size):
         total = sum(weights[index] for index in batch)
-        of_rank = batch[rank::world_size]
-        for step in range(accumulation_steps):
-            indices = of_rank[step::accumulation_steps]
+        n_parts = _count_parts(len(batch), batch_size, accumulation_steps)
+        for step in range(n_parts):
+            part = batch[step::n_parts]
+            indices = part[rank::world_size]
             plan.append(
                 MicroBatch(
-                    indices or batch[:1],
+                    indices or part[:1],
                     [weights[index] / total for index in indices] or [0.0],
-                    last=step == accumulation_steps - 1,
+                    last=step == n_parts - 1,
+                    filler=not indices,
                 )
             )
     return plan
+
+
+def _divide_into_batches(order: list[int], batch_size: int) -> list[list[int]]:
+    """Divide the sessions into batches; a single last session belongs to the batch before."""
+    starts = list(range(0, len(order), batch_size))
+    if batch_size > 1 and len(starts) > 1 and len(order) - starts[-1] == 1:
+        del starts[-1]
+    ends = [*starts[1:], len(order)]
+    return [order[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
+def _count_parts(n_sessions: int, batch_size: int, accumulation_steps: int) -> int:
+    """Count the parts of a batch, which are not larger than those of a full batch if possible."""
+    size = -(-batch_size // accumulation_steps)
+    n_parts = min(accumulation_steps, -(-n_sessions // size))
+    while n_parts > 1 and size > 1 and n_sessions // n_parts == 1:
+        n_parts -= 1
+    return n_parts
 
 
 def _draw_order(rng: np.random.Generator, count: int, classes: Sequence[float] | None) -> list[int]:
@@ -124,10 +153,10 @@ def evaluation_micro_batches(
     ]
 
 
-class EpochBatchSampler:
-    """Batch sampler of a ``DataLoader`` that follows a plan.
+class EpochBatchSampler(Sampler[list[tuple[int | None, int]]]):
+    """Batch sampler of a ``DataLoader`` that follows a plan, which can be replaced.
 
-    Parameters
+    Attributes
     ----------
     micro_batches : list of MicroBatch
         The plan.
@@ -135,9 +164,9 @@ class EpochBatchSampler:
         Epoch for which augmentation is drawn. None: no augmentation.
     """
 
-    def __init__(self, micro_batches: list[MicroBatch], epoch: int | None) -> None:
-        self.micro_batches = micro_batches
-        self.epoch = epoch
+    def __init__(self) -> None:
+        self.micro_batches: list[MicroBatch] = []
+        self.epoch: int | None = None
 
     def __len__(self) -> int:
         return len(self.micro_batches)

@@ -20,6 +20,8 @@ class StepDataset(Dataset[SessionItem]):
 
     Attributes
     ----------
+    settings : DataConfig
+        Settings of the sessions.
     sessions : ndarray of int64, shape (N,)
         Row of ``dataset`` to which each step belongs, which is also the ``index`` of its item.
     steps : ndarray of int64, shape (N,)
@@ -32,7 +34,7 @@ class StepDataset(Dataset[SessionItem]):
     """
 
     def __init__(self, dataset: SessionDataset, sessions: Sequence[int]) -> None:
-        self.dataset = dataset
+        self.dataset, self.settings = dataset, dataset.settings
         present = {index: dataset.steps_with_signal(index) for index in sessions}
         self._n_steps = {index: len(mask) for index, mask in present.items()}
         steps = {index: np.flatnonzero(mask) for index, mask in present.items()}

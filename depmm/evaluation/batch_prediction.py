@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from depmm.config import Experiment
-from depmm.data.batch import evaluation_batches
+from depmm.data.batch import SessionLoader
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData
 from depmm.evaluation.covariates import COVARIATES, NUMERIC_COVARIATES
@@ -20,7 +20,7 @@ from depmm.schemas.predictions import PREDICTIONS
 @torch.no_grad()
 def predict_sessions(
     model: nn.Module,
-    dataset: SessionDataset,
+    source: SessionDataset | SessionLoader,
     indices: Sequence[int],
     batch_size: int,
     rank: int = 0,
@@ -37,8 +37,9 @@ def predict_sessions(
     ----------
     model : Module
         A ``DepressionModel``; it is in evaluation mode during the call.
-    dataset : SessionDataset
-        The sessions; training augmentation is not applied.
+    source : SessionDataset or SessionLoader
+        The sessions, or a loader on the device of the model that is used several times; training
+        augmentation is not applied.
     indices : sequence of int
         Indices of the sessions of all processes in the dataset.
     batch_size : int
@@ -59,32 +60,36 @@ def predict_sessions(
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
-    rows = []
-    for index, inputs in evaluation_batches(
-        dataset, indices, batch_size, device, rank, n_processes
-    ):
-        sampled = None
+    loader = SessionLoader(source, device) if isinstance(source, SessionDataset) else source
+    dataset = cast(SessionDataset, loader.dataset)
+    indices_read, outputs, samples = [], [], []
+    for index, inputs in loader.evaluate(indices, batch_size, rank, n_processes):
         if n_gate_samples > 1:
             seeds = [session_seed(dataset.session_keys[row]) for row in index.tolist()]
             output, sampled = cast(Any, model).sample(n_gate_samples, seeds, **inputs)
+            if sampled is not None:
+                samples.append(sampled)
         else:
             output = model(**inputs)
-        table = pd.DataFrame(
-            {
-                "index": index,
-                "prediction": output.prediction.double().cpu(),
-                "logits": list(output.logits.double().cpu().numpy()),
-            }
-        )
-        if sampled is not None:
-            # relative to the first sample: equal samples (gates of 0 or 1) then give exactly 0
-            offset = (sampled - sampled[:1]).double()
-            table["gate_std"] = offset.std(dim=0).cpu().numpy()
-        rows.append(table)
+        indices_read.append(index)
+        outputs.append(torch.cat([output.prediction.unsqueeze(1), output.logits], dim=1))
     model.train(was_training)
-    if not rows:
+    if not outputs:
         return pd.DataFrame({"index": [], "prediction": [], "logits": []})
-    return pd.concat(rows, ignore_index=True)
+    # read from the device after the last batch, so that the device never waits for the host
+    values = torch.cat(outputs).cpu().double().numpy()
+    table = pd.DataFrame(
+        {
+            "index": torch.cat(indices_read),
+            "prediction": values[:, 0],
+            "logits": list(values[:, 1:]),
+        }
+    )
+    if samples:
+        sampled = torch.cat(samples, dim=1).cpu()
+        # relative to the first sample: equal samples (gates of 0 or 1) then give exactly 0
+        table["gate_std"] = (sampled - sampled[:1]).double().std(dim=0).numpy()
+    return table
 
 
 def session_seed(key: Sequence[str]) -> int:

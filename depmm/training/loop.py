@@ -16,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from depmm.config import Config, PhaseConfig, TrainingConfig
 from depmm.corpora.splits import write_split
+from depmm.data.batch import SessionLoader
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.precompute import ensure_embeddings
 from depmm.files import write_table
@@ -95,7 +96,7 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
     initialize_weights(model, settings, run, data, write_report=accelerator.is_main_process)
     progress: dict[str, Any] = {
         "epoch": 0, "best": None, "best_epoch": -1, "history": [], "rates": [],
-        "lowest_loss": NO_LOSS,
+        "lowest_loss": NO_LOSS, "loss_scale": None,
     }  # fmt: skip
     if resumed:
         progress = load_model(run.last_checkpoint, model, frozen)
@@ -104,6 +105,7 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
     rank, world_size = accelerator.process_index, accelerator.num_processes
     data = ensure_embeddings(model.encoders, data, accelerator.device, rank, world_size)
     accelerator.wait_for_everyone()
+    loader = SessionLoader(data.dataset, accelerator.device)
     board = SummaryWriter(run.path / "tensorboard") if accelerator.is_main_process else None
 
     single_phase = PhaseConfig(epochs=settings.epochs, learning_rate=settings.learning_rate)
@@ -113,13 +115,14 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
         if progress["epoch"] >= end:
             continue
         freeze_parameters(model, frozen, phase.freeze_encoders)
-        trainer = PhaseTrainer(config, data, model, accelerator)
+        trainer = PhaseTrainer(config, data, model, accelerator, loader)
         if len(progress["rates"]) == index:
             progress["rates"].append(find_learning_rate(trainer, phase, begin))
             if phase.learning_rate == "find":  # the search has changed the optimizer's state
-                trainer = PhaseTrainer(config, data, model, accelerator)
+                trainer = PhaseTrainer(config, data, model, accelerator, loader)
         if progress["epoch"] > begin:
             load_optimizer(run.last_checkpoint, model, trainer.optimizer)
+            trainer.restore_loss_scale(progress["loss_scale"])
         for epoch in range(max(progress["epoch"], begin), end):
             if reason := find_reason_to_stop(settings, progress, epoch, begin):
                 logger.info("stopped: %s", reason)
@@ -132,13 +135,13 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
             row: dict[str, Any] = {
                 "epoch": epoch + 1,
                 **trained,
-                **validate(config, data, model, accelerator),
+                **validate(config, data, model, accelerator, loader),
                 "seconds": time.perf_counter() - began,
             }
             if settings.patience_steps is not None:
-                lowest_loss = NO_LOSS if epoch == begin else progress["lowest_loss"]
+                lowest, waited = NO_LOSS if epoch == begin else progress["lowest_loss"]
                 progress["lowest_loss"] = count_steps_without_decrease(
-                    step_losses.tolist(), *lowest_loss, settings.patience_steps
+                    step_losses.tolist(), lowest, waited, settings.patience_steps
                 )
             value = row[f"val_{settings.monitor}"]
             gain = value if settings.monitor == "auroc" else -value
@@ -147,7 +150,7 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
                 if accelerator.is_main_process:
                     save_file(trainable_state(model, frozen), run.best_checkpoint)
             progress["history"].append(row)
-            progress["epoch"] = epoch + 1
+            progress |= {"epoch": epoch + 1, "loss_scale": trainer.loss_scale()}
             if board is not None:
                 save_checkpoint(run.last_checkpoint, model, trainer.optimizer, progress, frozen)
                 write_table(run.history, HISTORY.build(progress["history"]))
@@ -159,7 +162,7 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
         board.close()
     accelerator.wait_for_everyone()
     load_trainable_state(model, load_file(run.best_checkpoint), frozen)
-    save_and_predict(config, data, model, run, accelerator)
+    save_and_predict(config, data, model, run, accelerator, loader)
     logger.info("%s: best epoch %d, predictions written", run.path, progress["best_epoch"] + 1)
 
 

@@ -2,20 +2,18 @@
 
 import contextlib
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from itertools import count
-from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
-from torch.utils.data import DataLoader
 
 from depmm.config import Config, TrainingConfig
-from depmm.data.batch import collate
-from depmm.data.dataset import SessionDataset
-from depmm.data.epoch_plan import EpochBatchSampler, MicroBatch, plan_epoch
+from depmm.data.batch import SessionLoader
+from depmm.data.epoch_plan import MicroBatch, plan_epoch
 from depmm.data.experiment_data import ExperimentData
 from depmm.data.step_dataset import StepDataset
 from depmm.models.model import DepressionModel
@@ -37,6 +35,8 @@ class PhaseTrainer:
         The model, not wrapped; parameters that are not trained in the phase are frozen.
     accelerator : Accelerator
         From ``build_accelerator``.
+    loader : SessionLoader
+        Reads the sessions of ``data``, to the device of the accelerator.
     """
 
     def __init__(
@@ -45,21 +45,24 @@ class PhaseTrainer:
         data: ExperimentData,
         model: DepressionModel,
         accelerator: Accelerator,
+        loader: SessionLoader,
     ):
         settings = config.training
-        self.settings, self.seed, self.data = settings, config.seed, data
+        self.settings, self.seed, self.data, self.loader = settings, config.seed, data, loader
         self.unwrapped_model, self.accelerator = model, accelerator
         # releases the wrapper and the optimizer of the previous phase
         accelerator.free_memory()
         self.model, self.optimizer = accelerator.prepare(model, build_optimizer(model, settings))
-        target = torch.tensor(data.sessions["target"].to_numpy(), dtype=torch.float32)
-        self.target = target.to(accelerator.device)
+        if accelerator.scaler is not None:  # as new as the optimizer
+            new = torch.amp.GradScaler(accelerator.device.type)
+            accelerator.scaler.load_state_dict(new.state_dict())
+        self.target = data.sessions["target"].to_numpy(np.float32)
         sessions = data.indices("train")
-        self.dataset: SessionDataset | StepDataset = data.dataset
         self.samples = sessions  # rows of the dataset
         if settings.unit == "step":
-            self.dataset = StepDataset(data.dataset, sessions)
-            self.samples, sessions = list(range(len(self.dataset))), self.dataset.sessions.tolist()
+            steps = StepDataset(data.dataset, sessions)
+            self.loader = SessionLoader(steps, accelerator.device)
+            self.samples, sessions = list(range(len(steps))), steps.sessions.tolist()
         labels = data.sessions["target"].to_numpy()[sessions]
         self.classes = labels.tolist() if settings.class_balance == "oversample" else None
         weighted = settings.class_balance == "weighted_loss"
@@ -162,14 +165,35 @@ class PhaseTrainer:
         self.optimizer.zero_grad()
         return norm
 
+    def loss_scale(self) -> dict[str, float] | None:
+        """Return the state of the loss scale of fp16, which a checkpoint contains.
+
+        Returns
+        -------
+        dict of str to float, or None
+            State of the ``GradScaler``; None if the losses are not scaled.
+        """
+        scaler = self.accelerator.scaler
+        return None if scaler is None else scaler.state_dict()
+
+    def restore_loss_scale(self, state: dict[str, float] | None) -> None:
+        """Continue with the loss scale of a checkpoint.
+
+        Parameters
+        ----------
+        state : dict of str to float, or None
+            From ``loss_scale``.
+        """
+        if self.accelerator.scaler is not None and state is not None:
+            self.accelerator.scaler.load_state_dict(state)
+
     def _accumulate(self, plan: list[MicroBatch], epoch: int) -> Iterator[Tensor]:
         """Accumulate the gradient of each batch; yield the loss of this process's part of it."""
         device, world_size = self.accelerator.device, self.accelerator.num_processes
         total = torch.zeros((), device=device)
-        for micro_batch, batch in zip(plan, self._batches(plan, epoch), strict=True):
-            index = batch.pop("index")
-            inputs = {name: value.to(device) for name, value in batch.items()}
-            weight = torch.tensor(micro_batch.weights, device=device)
+        for micro_batch, (index, inputs) in zip(plan, self.loader.read(plan, epoch), strict=True):
+            target = to_device(self.target[index.numpy()], device)
+            weight = to_device(np.array(micro_batch.weights, np.float32), device)
             # gradients are reduced over processes once per optimizer step
             synchronise = micro_batch.last
             with contextlib.nullcontext() if synchronise else self.accelerator.no_sync(self.model):
@@ -177,7 +201,7 @@ class PhaseTrainer:
                 loss = compute_batch_loss(
                     self.unwrapped_model.head,
                     output,
-                    self.target[index],
+                    target,
                     weight,
                     self.settings.auxiliary_loss_weight,
                 )
@@ -194,22 +218,12 @@ class PhaseTrainer:
         torch.manual_seed(np.random.SeedSequence((self.seed, epoch, rank)).generate_state(1)[0])
         self.model.train()
         size, parts = self.settings.batch_size, self.settings.gradient_accumulation_steps
-        return plan_epoch(
+        plan = plan_epoch(
             self.weights, size, epoch, self.seed, parts, rank, world_size, classes=self.classes
         )
-
-    def _batches(self, plan: list[MicroBatch], epoch: int) -> DataLoader[Any]:
-        """Load the batches of a plan, whose indices refer to ``self.samples``."""
-        plan = [
-            MicroBatch([self.samples[index] for index in part.indices], part.weights, part.last)
-            for part in plan
+        return [
+            replace(part, indices=[self.samples[index] for index in part.indices]) for part in plan
         ]
-        return DataLoader(
-            self.dataset,
-            batch_sampler=EpochBatchSampler(plan, epoch),
-            collate_fn=collate,
-            num_workers=self.data.dataset.settings.workers,
-        )
 
 
 def check_finite(
@@ -272,3 +286,24 @@ def freeze_parameters(model: DepressionModel, frozen: Collection[str], encoders:
     for name, parameter in model.named_parameters():
         trained = name not in frozen and not (encoders and name.startswith("encoders."))
         parameter.requires_grad_(trained)
+
+
+def to_device(values: np.ndarray, device: torch.device) -> Tensor:
+    """Copy an array to a device without waiting for the device.
+
+    Parameters
+    ----------
+    values : ndarray
+        The values.
+    device : torch.device
+        Device of the result.
+
+    Returns
+    -------
+    Tensor
+        The same values.
+    """
+    tensor = torch.from_numpy(values)
+    if device.type == "cuda":  # only a copy from pinned memory is asynchronous
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

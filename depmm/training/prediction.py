@@ -10,6 +10,7 @@ from accelerate.utils import gather_object
 from transformers.utils import logging as transformers_logging
 
 from depmm.config import Config
+from depmm.data.batch import SessionLoader
 from depmm.data.experiment_data import ExperimentData
 from depmm.evaluation.batch_prediction import predict_sessions, prediction_table
 from depmm.evaluation.stats.binary_metrics import auroc
@@ -22,7 +23,11 @@ from depmm.training.losses import compute_session_weights
 
 
 def validate(
-    config: Config, data: ExperimentData, model: DepressionModel, accelerator: Accelerator
+    config: Config,
+    data: ExperimentData,
+    model: DepressionModel,
+    accelerator: Accelerator,
+    loader: SessionLoader,
 ) -> dict[str, float]:
     """Compute the loss and one metric on the validation sessions.
 
@@ -36,13 +41,16 @@ def validate(
         The model, not wrapped.
     accelerator : Accelerator
         From ``build_accelerator``.
+    loader : SessionLoader
+        Reads the sessions.
 
     Returns
     -------
     dict of str to float
         ``val_loss``, and ``val_auroc`` (binary) or ``val_rmse``.
     """
-    table = predict_on_all_processes(config, data, model, data.indices("validation"), accelerator)
+    sessions = data.indices("validation")
+    table = predict_on_all_processes(config, model, sessions, accelerator, loader)
     target = data.sessions["target"].iloc[table["index"]].to_numpy()
     device = next(model.parameters()).device
     logits = torch.tensor(np.stack(table["logits"].tolist()), dtype=torch.float32, device=device)
@@ -58,10 +66,10 @@ def validate(
 
 def predict_on_all_processes(
     config: Config,
-    data: ExperimentData,
     model: DepressionModel,
     sessions: list[int],
     accelerator: Accelerator,
+    loader: SessionLoader,
     n_gate_samples: int = 0,
 ) -> pd.DataFrame:
     """Predict sessions, distributed over all processes.
@@ -70,14 +78,14 @@ def predict_on_all_processes(
     ----------
     config : Config
         The experiment.
-    data : ExperimentData
-        Its sessions.
     model : DepressionModel
         The model, not wrapped.
     sessions : list of int
         Indices of the sessions.
     accelerator : Accelerator
         From ``build_accelerator``.
+    loader : SessionLoader
+        Reads the sessions.
     n_gate_samples : int, default 0
         Number of samples of the Bernoulli gates per session.
 
@@ -89,9 +97,7 @@ def predict_on_all_processes(
     rank, world_size = accelerator.process_index, accelerator.num_processes
     # a session may have hundreds of the steps of which batch_size form a training batch
     batch_size = config.training.batch_size if config.training.unit == "session" else 1
-    part = predict_sessions(
-        model, data.dataset, sessions, batch_size, rank, world_size, n_gate_samples
-    )
+    part = predict_sessions(model, loader, sessions, batch_size, rank, world_size, n_gate_samples)
     parts = gather_object([part])
     table: pd.DataFrame = pd.concat([part for part in parts if len(part)], ignore_index=True)
     table = table.astype({"index": int})
@@ -104,6 +110,7 @@ def save_and_predict(
     model: DepressionModel,
     run: RunFolder,
     accelerator: Accelerator,
+    loader: SessionLoader,
 ) -> None:
     """Save the model, predict the sessions of all splits, and remove the checkpoints.
 
@@ -119,12 +126,14 @@ def save_and_predict(
         Folder of the run.
     accelerator : Accelerator
         From ``build_accelerator``.
+    loader : SessionLoader
+        Reads the sessions.
     """
     # full precision, as in predictions of the saved model: half precision is for training only
     accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     sessions = list(range(len(data.sessions)))
     n_gate_samples = config.evaluation.n_gate_samples
-    table = predict_on_all_processes(config, data, model, sessions, accelerator, n_gate_samples)
+    table = predict_on_all_processes(config, model, sessions, accelerator, loader, n_gate_samples)
     if accelerator.is_main_process:
         transformers_logging.disable_progress_bar()  # the model is one small file
         model.save_pretrained(run.path)

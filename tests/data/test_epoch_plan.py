@@ -11,15 +11,15 @@ from depmm.data.epoch_plan import EpochBatchSampler, evaluation_micro_batches, p
 def test_an_epoch_contains_every_session_once(world_size, n_steps):
     weights = np.random.default_rng(0).uniform(0.5, 2, 11).tolist()
     plans = [plan_epoch(weights, 4, 2, 0, n_steps, rank, world_size) for rank in range(world_size)]
-    assert {len(plan) for plan in plans} == {3 * n_steps}  # the same optimizer steps everywhere
-    assert {sum(micro_batch.last for micro_batch in plan) for plan in plans} == {3}
+    # batches of 4, 4 and 3 sessions; the last one is not divided into 2 and 1
+    n_passes = [n_steps, n_steps, 1]
+    assert {len(plan) for plan in plans} == {sum(n_passes)}
+    ends = np.cumsum(n_passes)
+    for plan in plans:  # the same optimizer steps everywhere
+        assert [step + 1 for step, part in enumerate(plan) if part.last] == ends.tolist()
     batches = []
-    for batch in range(3):
-        micro_batches = [
-            micro_batch
-            for plan in plans
-            for micro_batch in plan[batch * n_steps : (batch + 1) * n_steps]
-        ]
+    for end, n in zip(ends, n_passes, strict=True):
+        micro_batches = [micro_batch for plan in plans for micro_batch in plan[end - n : end]]
         pairs = [
             (n, w)
             for micro_batch in micro_batches
@@ -32,6 +32,7 @@ def test_an_epoch_contains_every_session_once(world_size, n_steps):
         assert all(micro_batch.indices for micro_batch in micro_batches)  # with fillers
         batches.append({n for n, _ in used})
         assert len(used) == len(batches[-1])
+        assert all(part.filler == (part.weights == [0.0]) for part in micro_batches)
     assert sorted(n for batch in batches for n in batch) == list(range(11))
     plan = plan_epoch(weights, 4, 2, 0)
     assert batches == [set(micro_batch.indices) for micro_batch in plan]
@@ -44,7 +45,8 @@ def test_evaluation_has_no_fillers():
     indices = [n for plan in micro_batches for micro_batch in plan for n in micro_batch.indices]
     assert sorted(indices) == list(range(20, 31))
     assert evaluation_micro_batches([1], 4, rank=2, world_size=3) == []
-    sampler = EpochBatchSampler(micro_batches[0], epoch=None)
+    sampler = EpochBatchSampler()
+    sampler.micro_batches = micro_batches[0]
     assert next(iter(sampler)) == [(None, 20), (None, 23), (None, 26), (None, 29)]
     assert len(sampler) == 1
 
@@ -57,3 +59,41 @@ def test_oversampling_draws_both_classes_equally_often():
     assert len(drawn) == 12
     assert set(drawn) >= {9, 10, 11}  # all of the rare class, twice each
     assert plan != plan_epoch([1.0] * 12, 4, epoch=4, seed=0, classes=classes)
+
+
+def union_of_passes(n_sessions, batch_size, n_steps, world_size):
+    """Return the sessions of each pass of all processes together."""
+    weights = [1.0] * n_sessions
+    plans = [
+        plan_epoch(weights, batch_size, 1, 0, n_steps, rank, world_size)
+        for rank in range(world_size)
+    ]
+    return [
+        sorted(n for part in parts if not part.filler for n in part.indices)
+        for parts in zip(*plans, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("n_sessions", "batch_size", "n_steps"), [(13, 4, 2), (11, 8, 3)])
+def test_a_pass_over_all_processes_does_not_depend_on_their_number(n_sessions, batch_size, n_steps):
+    one = union_of_passes(n_sessions, batch_size, n_steps, 1)
+    for world_size in (2, 3, 5):
+        assert union_of_passes(n_sessions, batch_size, n_steps, world_size) == one
+
+
+@pytest.mark.parametrize(
+    ("n_sessions", "batch_size", "n_steps", "sizes"),
+    [
+        (9, 4, 1, [4, 5]),  # a last batch of one session
+        (5, 4, 1, [5]),
+        (10, 4, 1, [4, 4, 2]),
+        (3, 1, 1, [1, 1, 1]),  # batches of one session were requested
+        (1, 4, 1, [1]),
+        (9, 8, 2, [5, 4]),
+        (11, 8, 2, [4, 4, 3]),
+        (13, 8, 4, [2, 2, 2, 2, 3, 2]),
+        (6, 4, 4, [1, 1, 1, 1, 1, 1]),
+    ],
+)
+def test_no_pass_has_a_single_session_unless_requested(n_sessions, batch_size, n_steps, sizes):
+    assert [len(n) for n in union_of_passes(n_sessions, batch_size, n_steps, 1)] == sizes

@@ -104,9 +104,12 @@ def test_a_finished_run_is_not_changed_and_another_config_is_refused(corpus, tmp
 @pytest.mark.parametrize(
     "changes",
     [
-        [],
+        FIXED,
         [MEAN_POOL],
-        ["training.phases=[{epochs: 4, learning_rate: .01}, {epochs: 4, learning_rate: .01}]"],
+        [
+            *FIXED,
+            "training.phases=[{epochs: 4, learning_rate: .01}, {epochs: 4, learning_rate: .01}]",
+        ],
     ],
 )
 def test_training_in_the_half_precision_of_a_gpu_lowers_the_loss(corpus, tmp_path, changes):
@@ -177,6 +180,18 @@ def test_an_interrupted_run_equals_a_run_without_interruption(
     assert f"{tmp_path}: resumed after epoch {epoch}" in log.messages
     assert_same_run(run, uninterrupted)
     assert not run.checkpoints.exists()
+
+
+@pytest.mark.slow
+def test_worker_processes_and_an_interruption_do_not_change_a_run(
+    corpus, uninterrupted, tmp_path, monkeypatch
+):
+    workers = [*LONG, "data.workers=2"]
+    with monkeypatch.context() as patch:
+        interrupt(patch, "validate", 2)
+        with pytest.raises(KeyboardInterrupt):
+            train_run(corpus, tmp_path, *workers)
+    assert_same_run(train_run(corpus, tmp_path, *workers), uninterrupted)
 
 
 def test_gradient_accumulation_does_not_change_the_weights(corpus, tmp_path):

@@ -5,6 +5,7 @@ import torch
 from trained_runs import AUDIO
 
 from depmm.config import load_config
+from depmm.data.batch import SessionLoader
 from depmm.data.experiment_data import load_experiment_data
 from depmm.models.model import build_model
 from depmm.training.errors import TrainingError
@@ -16,7 +17,9 @@ def make_trainer(corpus, *overrides: str) -> PhaseTrainer:
     config = load_config(corpus.config, [*AUDIO, *overrides])
     torch.manual_seed(0)
     model = build_model(config.model).train()
-    return PhaseTrainer(config, load_experiment_data(config), model, build_accelerator(config))
+    data, accelerator = load_experiment_data(config), build_accelerator(config)
+    loader = SessionLoader(data.dataset, accelerator.device)
+    return PhaseTrainer(config, data, model, accelerator, loader)
 
 
 @pytest.mark.parametrize("encoders", [True, False])

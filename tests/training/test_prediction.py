@@ -7,6 +7,7 @@ from sklearn.metrics import roc_auc_score
 from trained_runs import AUDIO
 
 from depmm.config import load_config
+from depmm.data.batch import SessionLoader
 from depmm.data.experiment_data import load_experiment_data
 from depmm.models.model import build_model
 from depmm.training.experiment import build_accelerator
@@ -25,8 +26,9 @@ def experiment(corpus):
 def test_predictions_are_sorted_by_session(experiment):
     config, data, model = experiment
     accelerator = build_accelerator(config)
-    table = predict_on_all_processes(config, data, model, [7, 2, 5], accelerator)
-    all_sessions = predict_on_all_processes(config, data, model, list(range(12)), accelerator)
+    loader = SessionLoader(data.dataset, accelerator.device)
+    table = predict_on_all_processes(config, model, [7, 2, 5], accelerator, loader)
+    all_sessions = predict_on_all_processes(config, model, list(range(12)), accelerator, loader)
     assert table["index"].tolist() == [2, 5, 7]
     expected = all_sessions.set_index("index")["prediction"].loc[[2, 5, 7]]
     assert table["prediction"].tolist() == pytest.approx(expected.tolist(), abs=1e-6)
@@ -34,9 +36,11 @@ def test_predictions_are_sorted_by_session(experiment):
 
 def test_validation_by_hand(experiment):
     config, data, model = experiment
-    row = validate(config, data, model, build_accelerator(config))
+    accelerator = build_accelerator(config)
+    loader = SessionLoader(data.dataset, accelerator.device)
+    row = validate(config, data, model, accelerator, loader)
     sessions = data.indices("validation")
-    table = predict_on_all_processes(config, data, model, sessions, build_accelerator(config))
+    table = predict_on_all_processes(config, model, sessions, accelerator, loader)
     target = data.sessions["target"].iloc[sessions].to_numpy()
     assert row["val_auroc"] == pytest.approx(roc_auc_score(target, table["prediction"]))
     loss = torch.nn.functional.binary_cross_entropy(

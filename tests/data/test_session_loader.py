@@ -1,0 +1,135 @@
+"""Batches that are read in worker processes, and what happens if these fail."""
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from depmm.data.batch import SessionLoader
+from depmm.data.dataset import SessionItem
+from depmm.data.epoch_plan import MicroBatch
+from depmm.data.errors import DataError
+
+CPU = torch.device("cpu")
+PLAN = [MicroBatch([2 * n, 2 * n + 1], [0.5, 0.5], last=True) for n in range(6)]
+
+
+class Sessions:
+    """Sessions of one step whose waveform is their epoch, their index and the process id."""
+
+    def __init__(self, workers: int, length: int = 3, kill: int | None = None):
+        self.settings = SimpleNamespace(workers=workers)
+        self.length, self.kill = length, kill
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, epoch_and_index):
+        epoch, index = epoch_and_index
+        if index == self.kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+        waveform = np.zeros(self.length, np.float32)
+        waveform[:3] = -1 if epoch is None else epoch, index, os.getpid()
+        return SessionItem(index, [waveform], None)
+
+
+def read_all(loader: SessionLoader, epoch: int | None) -> np.ndarray:
+    """Read a plan; return epoch, index and process of each session."""
+    rows = []
+    for index, inputs in loader.read(PLAN, epoch):
+        rows += inputs["audio"][:, 0, :3].tolist()
+        assert [row[1] for row in rows[-2:]] == index.tolist()
+    return np.array(rows)
+
+
+def test_worker_processes_serve_every_epoch_and_change_nothing():
+    loader, own = SessionLoader(Sessions(workers=2), CPU), SessionLoader(Sessions(workers=0), CPU)
+    state = torch.get_rng_state()
+    epochs = [read_all(loader, epoch) for epoch in (0, 1, None)]
+    assert torch.equal(torch.get_rng_state(), state)  # that of dropout
+    processes = {int(process) for rows in epochs for process in rows[:, 2]}
+    assert len(processes) == 2
+    assert os.getpid() not in processes
+    for rows, epoch in zip(epochs, (0, 1, None), strict=True):
+        np.testing.assert_array_equal(rows[:, :2], read_all(own, epoch)[:, :2])
+    assert [len(index) for index, _ in loader.evaluate([1, 3, 4], 2)] == [2, 1]
+
+
+def test_a_plan_can_be_replaced_before_its_end():
+    loader = SessionLoader(Sessions(workers=2), CPU)
+    next(loader.read(PLAN, 0))
+    rows = read_all(loader, 1)
+    np.testing.assert_array_equal(rows[:, 0], np.ones(12))
+    np.testing.assert_array_equal(rows[:, 1], np.arange(12))
+
+
+def test_batches_for_a_gpu_are_pinned():
+    # not iterated, which requires a GPU
+    assert SessionLoader(Sessions(workers=2), torch.device("cuda"))._loader.pin_memory
+    assert not SessionLoader(Sessions(workers=2), CPU)._loader.pin_memory
+
+
+def test_without_shared_memory_the_batches_are_read_in_this_process(monkeypatch, caplog):
+    share = torch.Tensor.share_memory_
+
+    def share_some(tensor):
+        if tensor.ndim == 3 and tensor[0, 0, 1] >= 6:
+            raise RuntimeError("unable to allocate shared memory")
+        return share(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", share_some)  # in the workers
+    loader = SessionLoader(Sessions(workers=2), CPU)
+    with caplog.at_level(logging.WARNING, logger="depmm"):
+        rows = read_all(loader, 0)
+    np.testing.assert_array_equal(rows[:, 1], np.arange(12))  # each session once
+    assert (rows[:6, 2] != os.getpid()).all()
+    assert (rows[6:, 2] == os.getpid()).all()
+    assert len(caplog.messages) == 1
+    assert "--shm-size" in caplog.messages[0]
+    assert (read_all(loader, 1)[:, 2] == os.getpid()).all()
+    assert len(caplog.messages) == 1
+
+
+SMALL = """
+import logging, sys
+sys.path.insert(0, sys.argv[1])
+import torch
+from test_session_loader import CPU, PLAN, Sessions
+from depmm.data.batch import SessionLoader
+
+logging.basicConfig(format="%(message)s")
+loader = SessionLoader(Sessions(workers=2, length=1_000_000), CPU)
+print([index.tolist() for epoch in range(2) for index, _ in loader.read(PLAN, epoch)])
+"""
+
+
+@pytest.mark.slow
+def test_training_goes_on_in_a_container_with_little_shared_memory(tmp_path):
+    unshare = shutil.which("unshare")
+    mount = ["-rm", "sh", "-c", 'mount -t tmpfs -o size=1m tmpfs /dev/shm && exec "$@"', "sh"]
+    if unshare is None or subprocess.run([unshare, *mount, "true"], check=False).returncode:
+        pytest.skip("mount namespaces are not allowed")
+    script = tmp_path / "small.py"
+    script.write_text(SMALL)
+    done = subprocess.run(
+        [unshare, *mount, sys.executable, str(script), os.path.dirname(__file__)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip() == str([[2 * n, 2 * n + 1] for _ in range(2) for n in range(6)])
+    assert done.stderr.count("--shm-size") == 1
+
+
+@pytest.mark.slow
+def test_a_worker_process_that_is_ended_is_an_error():
+    loader = SessionLoader(Sessions(workers=1, kill=7), CPU)
+    with pytest.raises(DataError) as info:
+        read_all(loader, 0)
+    assert (info.value.setting, info.value.value) == ("data.workers", 1)
