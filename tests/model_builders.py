@@ -1,5 +1,8 @@
 """Small models of every kind, their settings and random inputs."""
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -55,21 +58,21 @@ def model_of(encoder: str, fusion: str, target: str = "binary", **settings) -> D
     return build_model(config, target, (0.0, 63.0))
 
 
-def inputs_of(encoder: str) -> dict[str, Tensor]:
+def inputs_of(encoder: str) -> dict[str, Any]:
     """Draw random inputs of two sessions with two steps for the model of an encoder."""
     generator = torch.Generator().manual_seed(0)
     if encoder in FACE_ENCODERS:
         faces = torch.randint(0, 256, (2, 2, 2, 3, 32, 32), generator=generator).byte()
-        return {"face": faces, "face_length": torch.tensor([[2, 1], [2, 0]])}
+        return {"face": faces, "face_length": np.array([[2, 1], [2, 0]])}
     if encoder == "feature_cnn":
         rows = torch.randn(2, 2, 30, 5, generator=generator)
         rows[0, 0, 3] = torch.nan
-        return {"audio": rows, "audio_length": torch.tensor([[30, 20], [30, 0]])}
+        return {"audio": rows, "audio_length": np.array([[30, 20], [30, 0]])}
     waveform = torch.rand(2, 2, 16000, generator=generator) - 0.5
-    return {"audio": waveform, "audio_length": torch.tensor([[16000, 15000], [16000, 0]])}
+    return {"audio": waveform, "audio_length": np.array([[16000, 15000], [16000, 0]])}
 
 
-def voices(lengths: list[int], padded: int | None = None) -> tuple[Tensor, Tensor]:
+def voices(lengths: list[int], padded: int | None = None) -> tuple[Tensor, np.ndarray]:
     """Synthesise noisy tones of different pitch and level, zero after their lengths."""
     generator = torch.Generator().manual_seed(0)
     waveform = torch.zeros(len(lengths), padded or max(lengths))
@@ -78,7 +81,7 @@ def voices(lengths: list[int], padded: int | None = None) -> tuple[Tensor, Tenso
         level = 0.05 * (row + 1) * (1 + torch.sin(2 * torch.pi * (2 + row) * t))
         tone = torch.sin(2 * torch.pi * (150 + 140 * row) * t)
         waveform[row, :n] = level * tone + 0.02 * torch.randn(n, generator=generator)
-    return waveform, torch.tensor(lengths)
+    return waveform, np.array(lengths)
 
 
 def random_crops(*shape: int, size: int = 64, seed: int = 0) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
 
@@ -16,8 +17,10 @@ from depmm.data.step_dataset import StepDataset
 
 logger = logging.getLogger(__name__)
 
+Batch = dict[str, Any]  # tensors, and the lengths of each modality as int64 arrays
 
-def collate(items: list[SessionItem]) -> dict[str, Tensor]:
+
+def collate(items: list[SessionItem]) -> Batch:
     """Pad sessions to a batch.
 
     Parameters
@@ -27,8 +30,9 @@ def collate(items: list[SessionItem]) -> dict[str, Tensor]:
 
     Returns
     -------
-    dict of str to Tensor
-        ``index`` (B,), and for each modality that was read:
+    dict of str to Tensor or ndarray
+        ``index`` (B,), and for each modality that was read, tensors and their lengths, which are
+        int64 arrays and stay on the host:
 
         - ``audio`` (B, L, T) float32 with ``audio_length`` (B, L);
         - ``face`` (B, L, T, 3, height, width) uint8 with ``face_length`` (B, L);
@@ -36,7 +40,7 @@ def collate(items: list[SessionItem]) -> dict[str, Tensor]:
         - ``audio_embedding`` or ``face_embedding`` (B, L, K) float32 if precomputed embeddings
           replace the signal; the length is 1 in steps that have the modality and 0 elsewhere.
     """
-    batch = {"index": torch.tensor([item.index for item in items])}
+    batch: Batch = {"index": torch.tensor([item.index for item in items])}
     if items[0].audio is not None:
         batch["audio"], batch["audio_length"] = _pad([item.audio or [] for item in items])
     if items[0].face is not None:
@@ -47,7 +51,7 @@ def collate(items: list[SessionItem]) -> dict[str, Tensor]:
     return batch
 
 
-def _pad(sessions: list[list[np.ndarray]]) -> tuple[Tensor, Tensor]:
+def _pad(sessions: list[list[np.ndarray]]) -> tuple[Tensor, NDArray[np.int64]]:
     """Pad with zeros to (B, L, T, ...), and return the lengths (B, L)."""
     example = next((step for session in sessions for step in session if len(step)), sessions[0][0])
     n_steps = max(len(session) for session in sessions)
@@ -59,14 +63,14 @@ def _pad(sessions: list[list[np.ndarray]]) -> tuple[Tensor, Tensor]:
             if len(step):
                 padded[row, index, : len(step)] = step
                 length[row, index] = len(step)
-    return torch.from_numpy(padded), torch.from_numpy(length)
+    return torch.from_numpy(padded), length
 
 
 class SharedMemoryError(RuntimeError):
     """A worker process could not put a batch into shared memory."""
 
 
-def collate_in_worker(items: list[SessionItem]) -> dict[str, Tensor]:
+def collate_in_worker(items: list[SessionItem]) -> Batch:
     """Pad sessions to a batch and, in a worker process, move it to shared memory.
 
     ``DataLoader`` would do the same in a thread of the worker, where an error is lost and the
@@ -79,7 +83,7 @@ def collate_in_worker(items: list[SessionItem]) -> dict[str, Tensor]:
 
     Returns
     -------
-    dict of str to Tensor
+    dict of str to Tensor or ndarray
         As ``collate`` returns it.
 
     Raises
@@ -133,7 +137,7 @@ class SessionLoader:
 
     def read(
         self, micro_batches: list[MicroBatch], epoch: int | None
-    ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    ) -> Iterator[tuple[Tensor, Batch]]:
         """Yield the batches of a plan.
 
         If worker processes do not have enough shared memory, the other batches are read in this
@@ -150,8 +154,8 @@ class SessionLoader:
         ------
         index : Tensor, shape (B,)
             Rows of the dataset, on the CPU.
-        inputs : dict of str to Tensor
-            Inputs of a model, named as by :func:`collate`.
+        inputs : dict of str to Tensor or ndarray
+            Inputs of a model, named as by :func:`collate`; the tensors are on the device.
 
         Raises
         ------
@@ -175,7 +179,7 @@ class SessionLoader:
 
     def _iterate(
         self, micro_batches: list[MicroBatch], epoch: int | None
-    ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    ) -> Iterator[tuple[Tensor, Batch]]:
         self._sampler.micro_batches, self._sampler.epoch = micro_batches, epoch
         batches = iter(self._loader)
         while True:
@@ -213,7 +217,7 @@ class SessionLoader:
 
     def evaluate(
         self, indices: Sequence[int], batch_size: int, rank: int = 0, world_size: int = 1
-    ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    ) -> Iterator[tuple[Tensor, Batch]]:
         """Yield the sessions of one process for prediction, without augmentation.
 
         Parameters
@@ -227,7 +231,7 @@ class SessionLoader:
 
         Returns
         -------
-        iterator of (Tensor, dict of str to Tensor)
+        iterator of (Tensor, dict of str to Tensor or ndarray)
             As in ``read``.
         """
         return self.read(evaluation_micro_batches(indices, batch_size, rank, world_size), None)
@@ -240,7 +244,7 @@ def evaluation_batches(
     device: torch.device,
     rank: int = 0,
     world_size: int = 1,
-) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+) -> Iterator[tuple[Tensor, Batch]]:
     """Yield the sessions of one process for prediction, without augmentation.
 
     Parameters
@@ -260,7 +264,7 @@ def evaluation_batches(
     ------
     index : Tensor, shape (B,)
         Rows of the dataset, on the CPU.
-    inputs : dict of str to Tensor
+    inputs : dict of str to Tensor or ndarray
         Inputs of a model, named as by :func:`collate`.
     """
     yield from SessionLoader(dataset, device).evaluate(indices, batch_size, rank, world_size)

@@ -98,9 +98,10 @@ def _embed(
         signal, length = inputs[modality][0], inputs[f"{modality}_length"][0]
         present = length > 0
         rows = np.zeros((0, encoder.precompute_dim), np.float32)
-        if bool(present.any()):
-            rows = encoder.precompute(signal[present], length[present]).float().cpu().numpy()
-        store.write(*signals.session_keys[int(index)], rows, present.cpu().numpy())
+        if present.any():
+            steps = signal[torch.from_numpy(present)]
+            rows = encoder.precompute(steps, length[present]).float().cpu().numpy()
+        store.write(*signals.session_keys[int(index)], rows, present)
         if done * N_REPORTS // len(missing) > (done - 1) * N_REPORTS // len(missing):
             rate = done / (time.perf_counter() - start)
             logger.log(

@@ -31,7 +31,7 @@ def masked_mean(x: Tensor, mask: Tensor | None) -> Tensor:
     return total / weight.sum(dim=1).clamp(min=1)
 
 
-def masked_mean_and_std(x: Tensor, mask: Tensor) -> Tensor:
+def masked_mean_and_std(x: Tensor, mask: Tensor | None) -> Tensor:
     """Concatenate mean and standard deviation over the valid positions.
 
     The standard deviation over one valid position is zero, and its gradient is finite.
@@ -40,8 +40,8 @@ def masked_mean_and_std(x: Tensor, mask: Tensor) -> Tensor:
     ----------
     x : Tensor, shape (B, L, D)
         Values.
-    mask : Tensor, shape (B, L), bool
-        Valid positions.
+    mask : Tensor, shape (B, L), bool, or None
+        Valid positions; None if all are.
 
     Returns
     -------

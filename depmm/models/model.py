@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
@@ -19,11 +20,12 @@ from transformers.utils import ModelOutput
 
 from depmm.config import ModelConfig
 from depmm.models.encoders.build import build_encoder, complete_settings
-from depmm.models.encoders.encoder import Encoder, PrecomputableEncoder
+from depmm.models.encoders.encoder import Encoder, encode_present
 from depmm.models.errors import ModelError
 from depmm.models.fusion.build import build_fusion
 from depmm.models.fusion.dep_former.fusion import BernoulliFusion
 from depmm.models.heads import build_head
+from depmm.models.host import Lengths, host_lengths, to_device
 from depmm.models.masking import is_complete, masked_mean
 
 
@@ -149,22 +151,25 @@ class DepressionModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         """Leave every module as its constructor initialised it."""
 
-    def forward(self, **inputs: Tensor | None) -> DepressionOutput:
+    def forward(self, **inputs: Any) -> DepressionOutput:
         """Predict a batch of sessions.
 
         Parameters
         ----------
-        **inputs : Tensor
+        **inputs : Tensor or array_like
             For each modality, for example ``audio``, either the signal ``audio`` or the
-            precomputed ``audio_embedding``, and ``audio_length``:
+            precomputed ``audio_embedding``, both tensors on the device of the model, and
+            ``audio_length``, an array on the host:
 
             - ``audio``, shape (B, L, T): waveforms in [-1, 1] at 16 kHz; ``face``, shape
               (B, L, T, 3, height, width): uint8 RGB crops; any modality with a ``FeatureCnn``,
               shape (B, L, T, F): rows of features, NaN where invalid.
             - ``<modality>_embedding``, shape (B, L, K): output of
               ``PrecomputableEncoder.precompute``. Rows of missing steps are ignored.
-            - ``<modality>_length``, shape (B, L): valid samples, crops or rows of each step; 0 if
-              the step does not have this modality.
+            - ``<modality>_length``, array_like of int, shape (B, L): valid samples, crops or rows
+              of each step; 0 if the step does not have this modality. Masks and indices are
+              computed from it on the host, so that the model never waits for the device. A tensor
+              is accepted too; one on a GPU is copied to the host first, which waits.
 
             Modalities that the model does not have are ignored.
 
@@ -179,8 +184,9 @@ class DepressionModel(PreTrainedModel):
             If the input of a modality is not given (for a missing modality, give lengths of zero),
             or if a session has no step with any modality.
         """
-        features, masks = self.encode(**inputs)
-        complete = is_complete([inputs[f"{name}_length"] for name in self.encoders])
+        lengths = self._host_lengths(inputs)
+        features, masks = self._encode(inputs, lengths)
+        complete = is_complete(list(lengths.values()))
         logits, branch_logits = self.fuse(features, masks, complete)
         return DepressionOutput(
             prediction=self.head.predict(logits),
@@ -190,12 +196,12 @@ class DepressionModel(PreTrainedModel):
             step_mask=torch.stack(list(masks.values())).any(dim=0),
         )
 
-    def encode(self, **inputs: Tensor | None) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def encode(self, **inputs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Encode every step.
 
         Parameters
         ----------
-        **inputs : Tensor
+        **inputs : Tensor or array_like
             As in ``forward``.
 
         Returns
@@ -210,11 +216,12 @@ class DepressionModel(PreTrainedModel):
         ModelError
             As in ``forward``.
         """
-        features: dict[str, Tensor] = {}
-        masks: dict[str, Tensor] = {}
-        # below float32 only if the model itself is in half precision, not under autocast
-        dtype = next(self.fusion.parameters()).dtype
-        for name, encoder in self.encoders.items():
+        return self._encode(inputs, self._host_lengths(inputs))
+
+    def _host_lengths(self, inputs: dict[str, Any]) -> dict[str, Lengths]:
+        """Check that the inputs are complete, and return the lengths (B, L) of each modality."""
+        lengths: dict[str, Lengths] = {}
+        for name in self.encoders:
             signal, embedding = inputs.get(name), inputs.get(f"{name}_embedding")
             length = inputs.get(f"{name}_length")
             if (signal is None) == (embedding is None) or length is None:
@@ -224,17 +231,30 @@ class DepressionModel(PreTrainedModel):
                     "zero.",
                     value=name,
                 )
-            masks[name] = length > 0
-            x = encode_present(cast(Encoder, encoder), signal, embedding, length, masks[name])
-            features[name] = x.to(dtype) if dtype.itemsize < 4 else x
-        present = torch.stack(list(masks.values())).any(dim=0).any(dim=1)
-        if not bool(present.all()):
-            empty = (~present).nonzero().flatten().tolist()
+            lengths[name] = host_lengths(length)
+        present = np.any([(length > 0).any(axis=1) for length in lengths.values()], axis=0)
+        if not present.all():
+            empty = np.flatnonzero(~present).tolist()
             raise ModelError(
-                f"Sessions {empty} of the batch have no step with {' or '.join(masks)}. Remove "
+                f"Sessions {empty} of the batch have no step with {' or '.join(lengths)}. Remove "
                 "them, or use a model for a modality that they have.",
                 value=empty,
             )
+        return lengths
+
+    def _encode(
+        self, inputs: dict[str, Any], lengths: dict[str, Lengths]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Encode every step, as described in ``encode``."""
+        features: dict[str, Tensor] = {}
+        masks: dict[str, Tensor] = {}
+        # below float32 only if the model itself is in half precision, not under autocast
+        dtype = next(self.fusion.parameters()).dtype
+        for name, encoder in self.encoders.items():
+            signal, embedding = inputs.get(name), inputs.get(f"{name}_embedding")
+            x = encode_present(cast(Encoder, encoder), signal, embedding, lengths[name])
+            features[name] = x.to(dtype) if dtype.itemsize < 4 else x
+            masks[name] = to_device(lengths[name] > 0, x.device)
         return features, masks
 
     def fuse(
@@ -268,7 +288,7 @@ class DepressionModel(PreTrainedModel):
 
     @torch.no_grad()
     def sample(
-        self, n_samples: int, seeds: Sequence[int], **inputs: Tensor
+        self, n_samples: int, seeds: Sequence[int], **inputs: Any
     ) -> tuple[DepressionOutput, Tensor | None]:
         """Predict, and predict again with sampled gates of the Bernoulli fusion.
 
@@ -279,7 +299,7 @@ class DepressionModel(PreTrainedModel):
         seeds : sequence of int
             One seed per session of the batch. The gates of a session depend on its seed only, not
             on the other sessions of the batch.
-        **inputs : Tensor
+        **inputs : Tensor or array_like
             As in ``forward``.
 
         Returns
@@ -320,44 +340,6 @@ class DepressionModel(PreTrainedModel):
         )
         present = torch.stack([masks[name] for name in self.auxiliary_step_head]).unsqueeze(-1)
         return (logits * present).sum(0) / present.sum(0).clamp(min=1)
-
-
-def encode_present(
-    encoder: Encoder,
-    signal: Tensor | None,
-    embedding: Tensor | None,
-    length: Tensor,
-    mask: Tensor,
-) -> Tensor:
-    """Encode the existing steps and fill the others with zeros.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        A ``PrecomputableEncoder`` if ``embedding`` is given.
-    signal : Tensor, shape (B, L, T, ...), or None
-        Signal of each step; None if ``embedding`` is given.
-    embedding : Tensor, shape (B, L, K), or None
-        Precomputed vectors; None if ``signal`` is given.
-    length : Tensor, shape (B, L)
-        Valid samples, crops or rows of each step.
-    mask : Tensor, shape (B, L), bool
-        Existing steps.
-
-    Returns
-    -------
-    Tensor, shape (B, L, D)
-        Vector of each step; zero where it does not exist.
-    """
-    if not bool(mask.any()):
-        return torch.zeros(*mask.shape, encoder.embed_dim, device=mask.device)
-    if embedding is not None:
-        encoded = cast(PrecomputableEncoder, encoder).project(embedding[mask])
-    else:
-        assert signal is not None
-        encoded = encoder(signal[mask], length[mask])
-    features = encoded.new_zeros(*mask.shape, encoded.shape[-1])
-    return features.masked_scatter(mask.unsqueeze(-1), encoded)
 
 
 def build_model(

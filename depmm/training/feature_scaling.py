@@ -6,7 +6,7 @@ from torch import Tensor
 from depmm.data.batch import evaluation_batches
 from depmm.data.experiment_data import ExperimentData
 from depmm.models.encoders.feature_cnn import FeatureCnn
-from depmm.models.masking import length_mask
+from depmm.models.host import host_mask
 from depmm.models.model import DepressionModel
 
 
@@ -40,8 +40,8 @@ def fit_feature_scales(model: DepressionModel, data: ExperimentData, batch_size:
             length = batch[f"{name}_length"]
             if (length > 0).any():
                 scaled[name].check_n_features(batch[name])
-                valid = length_mask(length, batch[name].shape[2])  # leaves out the padding
-                moments[name].add(batch[name][valid])
+                valid = host_mask(length, batch[name].shape[2])  # leaves out the padding
+                moments[name].add(batch[name][torch.from_numpy(valid)])
     for name, part in scaled.items():
         part.set_scale(*moments[name].result())
 

@@ -16,6 +16,8 @@ def test_collate_pads_with_zeros_and_returns_lengths():
     assert batch["index"].tolist() == [4, 9]
     assert batch["audio"].shape == (2, 3, 5)
     assert batch["audio_length"].tolist() == [[5, 0, 0], [5, 0, 3]]
+    assert isinstance(batch["audio_length"], np.ndarray)  # lengths stay on the host
+    assert batch["audio_length"].dtype == np.int64
     assert batch["audio"].sum(-1).tolist() == [[5, 0, 0], [5, 0, 3]]
     assert batch["face"].shape == (2, 3, 2, 3, 16, 16)
     assert batch["face_length"].tolist() == [[2, 0, 0], [0, 0, 1]]

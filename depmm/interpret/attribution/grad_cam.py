@@ -16,17 +16,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from depmm.interpret.errors import ExplanationError
 from depmm.models.encoders.encoder import Encoder, GradCamLayer
+from depmm.models.host import Lengths, host_lengths, to_device
 from depmm.models.masking import length_mask
 from depmm.models.model import DepressionModel
 
 
-def compute_grad_cam(model: DepressionModel, modality: str, **inputs: Tensor) -> pd.DataFrame:
+def compute_grad_cam(model: DepressionModel, modality: str, **inputs: Any) -> pd.DataFrame:
     """Compute the Grad-CAM map of each face crop, or of each step's audio.
 
     Parameters
@@ -35,7 +37,7 @@ def compute_grad_cam(model: DepressionModel, modality: str, **inputs: Tensor) ->
         A trained model in evaluation mode; its encoder of the modality ends in convolutions.
     modality : str
         Name of the modality, for example ``face`` or ``audio``.
-    **inputs : Tensor
+    **inputs : Tensor or array_like
         As in ``DepressionModel.forward``; the modality is a signal, not an embedding.
 
     Returns
@@ -59,19 +61,19 @@ def compute_grad_cam(model: DepressionModel, modality: str, **inputs: Tensor) ->
     activations, gradients, spectrograms = _run(model, layer, inputs)
     if activations is None:
         return pd.DataFrame(columns=["row", "step", "frame", "peak", "heatmap"])
-    columns = torch.full((len(activations),), activations.shape[-1], device=activations.device)
+    columns = np.full(len(activations), activations.shape[-1])
     if layer.stride:
         columns = (spectrograms[0][1] + layer.stride - 1) // layer.stride
     maps = _weight_channels(activations, gradients, columns)
-    length = inputs[f"{modality}_length"]
-    row, step = (length > 0).nonzero(as_tuple=True)
+    length = host_lengths(inputs[f"{modality}_length"])
+    row, step = (length > 0).nonzero()
     if layer.rows == "pixels":
         index, frame = layer.frames(length[row, step], inputs[modality].shape[2])
         row, step = row[index], step[index]
         size = inputs[modality].shape[-2:]
         heatmaps = [_resize(heatmap, size).cpu().numpy() for heatmap in maps]
     else:
-        frame = torch.zeros_like(row)
+        frame = np.zeros_like(row)
         heatmaps = [
             _resize(heatmap[:, :count], (len(spectrogram), int(frames))).cpu().numpy()
             for heatmap, count, spectrogram, frames in zip(
@@ -79,13 +81,13 @@ def compute_grad_cam(model: DepressionModel, modality: str, **inputs: Tensor) ->
             )
         ]
     peak = maps.amax(dim=(1, 2)).double().cpu().numpy()
-    table = pd.DataFrame({"row": row.cpu(), "step": step.cpu(), "frame": frame.cpu(), "peak": peak})
+    table = pd.DataFrame({"row": row, "step": step, "frame": frame, "peak": peak})
     # scaled after resizing, because interpolation lowers a peak between two pixels
     table["heatmap"] = pd.Series([heat / max(float(heat.max()), 1e-30) for heat in heatmaps])
     return table
 
 
-def _get_layer(model: DepressionModel, modality: str, inputs: dict[str, Tensor]) -> GradCamLayer:
+def _get_layer(model: DepressionModel, modality: str, inputs: dict[str, Any]) -> GradCamLayer:
     if modality not in model.encoders:
         raise ExplanationError(
             f"Grad-CAM of {modality!r}: the modalities of the model are "
@@ -112,14 +114,14 @@ def _get_layer(model: DepressionModel, modality: str, inputs: dict[str, Tensor])
 
 
 def _run(
-    model: DepressionModel, layer: GradCamLayer, inputs: dict[str, Tensor]
-) -> tuple[Tensor | None, Tensor, list[tuple[Tensor, Tensor]]]:
+    model: DepressionModel, layer: GradCamLayer, inputs: dict[str, Any]
+) -> tuple[Tensor | None, Tensor, list[tuple[Tensor, Lengths]]]:
     """Return the maps of the layer, their gradients and the output of the front-end.
 
     The maps are None if no step has the modality and the layer did not run.
     """
     activations: list[Tensor] = []
-    spectrograms: list[tuple[Tensor, Tensor]] = []
+    spectrograms: list[tuple[Tensor, Lengths]] = []
     with torch.enable_grad(), _hooked(layer, activations, spectrograms):
         logit = model.head.logit(model(**inputs).logits).sum()
         gradients = torch.autograd.grad(logit, activations) if activations else ()
@@ -130,7 +132,7 @@ def _run(
 
 @contextmanager
 def _hooked(
-    layer: GradCamLayer, activations: list[Tensor], spectrograms: list[tuple[Tensor, Tensor]]
+    layer: GradCamLayer, activations: list[Tensor], spectrograms: list[tuple[Tensor, Lengths]]
 ) -> Iterator[None]:
     """Store the layer's output as leaf of the graph; earlier layers need no gradient."""
 
@@ -153,15 +155,16 @@ def _hooked(
             handle.remove()
 
 
-def _weight_channels(activations: Tensor, gradients: Tensor, columns: Tensor) -> Tensor:
+def _weight_channels(activations: Tensor, gradients: Tensor, columns: Lengths) -> Tensor:
     """Weight channels by their mean gradient, sum and clip: (N, C, (h,) w) -> (N, h, w).
 
     Only the first ``columns`` (N) columns of each map are used; the others are padding.
     """
     if activations.dim() == 3:  # convolutions over time alone
         activations, gradients = activations.unsqueeze(2), gradients.unsqueeze(2)
-    inside = length_mask(columns, activations.shape[-1])[:, None, None]
-    share = inside / (columns * activations.shape[2])[:, None, None, None]
+    n_columns = to_device(columns, activations.device)
+    inside = length_mask(n_columns, activations.shape[-1])[:, None, None]
+    share = inside / (n_columns * activations.shape[2])[:, None, None, None]
     weight = (gradients * share).sum(dim=(2, 3), keepdim=True)
     return (weight * activations * inside).sum(dim=1).relu().detach()
 

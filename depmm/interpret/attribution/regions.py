@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from depmm.config import SAMPLE_RATE
 from depmm.interpret.attribution.face_regions import compute_region_shares
@@ -33,7 +33,7 @@ Landmarks = Sequence[Array]
 
 def attribute_regions(
     model: DepressionModel,
-    inputs: dict[str, Tensor],
+    inputs: dict[str, Any],
     landmarks: Sequence[Landmarks | None],
 ) -> pd.DataFrame:
     """Compute the share of each region in the Grad-CAM maps of each step.
@@ -42,7 +42,7 @@ def attribute_regions(
     ----------
     model : DepressionModel
         A trained model in evaluation mode.
-    inputs : dict of str to Tensor
+    inputs : dict of str to Tensor or ndarray
         As in ``DepressionModel.forward``, with the modalities as signals.
     landmarks : sequence of (sequence of ndarray or None)
         Landmarks of each row of the batch, from ``SessionDataset.landmarks``; None if the crops
@@ -83,7 +83,7 @@ def _get_rows(encoder: nn.Module) -> str | None:
 def _attribute(
     model: DepressionModel,
     modality: str,
-    inputs: dict[str, Tensor],
+    inputs: dict[str, Any],
     landmarks: Sequence[Landmarks | None],
 ) -> pd.DataFrame:
     maps = compute_grad_cam(model, modality, **inputs)

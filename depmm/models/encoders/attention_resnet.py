@@ -37,11 +37,13 @@ import itertools
 from typing import Literal, cast
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from depmm.models.encoders.encoder import Encoder, GradCamLayer
 from depmm.models.encoders.frontends import MFCC, typical_mfcc_std
 from depmm.models.errors import ModelError
+from depmm.models.host import to_device
 from depmm.models.masking import length_mask
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -128,15 +130,15 @@ class AttentionResNet(Encoder):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         self.embed_dim = in_channels
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: ArrayLike) -> Tensor:
         """Encode steps.
 
         Parameters
         ----------
         x : Tensor, shape (N, T)
             Waveforms in [-1, 1] at 16 kHz, zero after ``lengths``.
-        lengths : Tensor, shape (N,)
-            Valid samples, at least 1.
+        lengths : array_like of int, shape (N,)
+            Valid samples, at least 1, on the host.
 
         Returns
         -------
@@ -144,7 +146,7 @@ class AttentionResNet(Encoder):
             Mean of the last maps over valid positions.
         """
         mfcc, n_frames = self.mfcc(x, lengths)
-        valid = length_mask(n_frames, mfcc.shape[-1])
+        valid = length_mask(to_device(n_frames, x.device), mfcc.shape[-1])
         image = (mfcc / self.mfcc_std).unsqueeze(1).to(self.convolution.weight.dtype)
         maps = self.convolution(image)
         valid = valid[:, ::2]

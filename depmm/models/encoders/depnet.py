@@ -10,8 +10,10 @@ He et al., "DepNet: An automated industrial intelligent system using deep learni
 depression analysis", Int. J. Intell. Syst. 2021, doi:10.1002/int.22704.
 """
 
+import numpy as np
 import torch
 from einops import rearrange, reduce
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from depmm.models.encoders.encoder import (
@@ -28,7 +30,8 @@ from depmm.models.encoders.resnet50 import (
     distinct_frames,
 )
 from depmm.models.errors import ModelError
-from depmm.models.masking import length_mask, masked_mean
+from depmm.models.host import host_lengths, host_mask, to_device
+from depmm.models.masking import masked_mean
 
 # the paper states kernel 4 and stride 4, which gives 512 maps, but also 256 maps, which 8 gives
 CHANNEL_POOL = 8
@@ -194,15 +197,15 @@ class DepNet(_FrameEncoder):
         self.precompute_dim = frames * n_positions
         self.embed_dim = embed_dim
 
-    def precompute(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def precompute(self, x: Tensor, lengths: ArrayLike) -> Tensor:
         """Compute the pooled features of each frame.
 
         Parameters
         ----------
         x : Tensor, shape (N, T, 3, face_size, face_size), uint8
             RGB crops.
-        lengths : Tensor, shape (N,)
-            Valid crops, at least 1.
+        lengths : array_like of int, shape (N,)
+            Valid crops, at least 1, on the host.
 
         Returns
         -------
@@ -266,15 +269,15 @@ class FrameMean(_FrameEncoder):
         super().__init__(squeeze_excitation, weights_layout, frozen, frames)
         self.precompute_dim = self.embed_dim = ResNet50.out_channels
 
-    def precompute(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def precompute(self, x: Tensor, lengths: ArrayLike) -> Tensor:
         """Compute the mean features of each step.
 
         Parameters
         ----------
         x : Tensor, shape (N, T, 3, height, width), uint8
             RGB crops.
-        lengths : Tensor, shape (N,)
-            Valid crops, at least 1.
+        lengths : array_like of int, shape (N,)
+            Valid crops, at least 1, on the host.
 
         Returns
         -------
@@ -283,8 +286,9 @@ class FrameMean(_FrameEncoder):
         """
         features = self.backbone(x, lengths, self.frames, _spatial_mean)
         # each distinct frame once, because some frames of a cycle are repeated more often
-        distinct = length_mask(lengths.clamp(max=self.frames), self.frames)
-        return masked_mean(features, distinct)
+        distinct = host_mask(np.minimum(host_lengths(lengths), self.frames), self.frames)
+        mask = None if distinct.all() else to_device(distinct, x.device)
+        return masked_mean(features, mask)
 
     def project(self, precomputed: Tensor) -> Tensor:
         """Return the input, because this encoder has no layers after the backbone.

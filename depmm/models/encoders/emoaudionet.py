@@ -35,13 +35,16 @@ speech", ICPR 2020 workshops, Fig. 1.
 from collections.abc import Sequence
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from depmm.config import SAMPLE_RATE
 from depmm.models.encoders.encoder import Encoder, GradCamLayer, parameter_dtype
 from depmm.models.encoders.frontends import MFCC, TOP_DB, Spectrogram
 from depmm.models.errors import ModelError
+from depmm.models.host import gather_valid, host_lengths, host_mask, scatter_valid, to_device
 from depmm.models.masking import length_mask
 
 BRANCHES = ("spectrogram", "mfcc")
@@ -100,15 +103,15 @@ class EmoAudioNet(Encoder):
             self.branches["mfcc"] = MfccBranch(channels, dropout)
         self.embed_dim = sum(cast(int, branch.embed_dim) for branch in self.branches.values())
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: ArrayLike) -> Tensor:
         """Encode steps.
 
         Parameters
         ----------
         x : Tensor, shape (N, T)
             Waveforms in [-1, 1] at 16 kHz, zero after ``lengths``.
-        lengths : Tensor, shape (N,)
-            Valid samples, at least 1.
+        lengths : array_like of int, shape (N,)
+            Valid samples, at least 1, on the host.
 
         Returns
         -------
@@ -170,14 +173,14 @@ class SpectrogramBranch(nn.Module):
         _initialise(self)
         self.embed_dim = channels * (image_size // POOL**2) ** 2
 
-    def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, waveform: Tensor, lengths: ArrayLike) -> Tensor:
         """Encode steps.
 
         Parameters
         ----------
         waveform : Tensor, shape (N, T)
             As in ``EmoAudioNet.forward``.
-        lengths : Tensor, shape (N,)
+        lengths : array_like of int, shape (N,)
             As in ``EmoAudioNet.forward``.
 
         Returns
@@ -188,14 +191,14 @@ class SpectrogramBranch(nn.Module):
         maps: Tensor = self.blocks(self.image(waveform, lengths).to(parameter_dtype(self)))
         return maps.flatten(1)
 
-    def image(self, waveform: Tensor, lengths: Tensor) -> Tensor:
+    def image(self, waveform: Tensor, lengths: ArrayLike) -> Tensor:
         """Colour the spectrogram of each step and stretch it over the whole image.
 
         Parameters
         ----------
         waveform : Tensor, shape (N, T)
             As in ``EmoAudioNet.forward``.
-        lengths : Tensor, shape (N,)
+        lengths : array_like of int, shape (N,)
             As in ``EmoAudioNet.forward``.
 
         Returns
@@ -205,9 +208,10 @@ class SpectrogramBranch(nn.Module):
         """
         decibels, n_frames = self.spectrogram(waveform, lengths)
         rgb = apply_colour_map(decibels / TOP_DB, self.colours)
-        n_bins = rgb.shape[1]
-        rows = bilinear_weights(n_frames.new_full((1,), n_bins), n_bins, self.image_size)[0]
-        columns = bilinear_weights(n_frames, rgb.shape[2], self.image_size)
+        n_bins, n_columns = rgb.shape[1:3]
+        all_bins = torch.full((1,), n_bins, device=rgb.device)
+        rows = bilinear_weights(all_bins, n_bins, self.image_size)[0]
+        columns = bilinear_weights(to_device(n_frames, rgb.device), n_columns, self.image_size)
         # time first, because this reduces the size most
         rgb = torch.einsum("bftc,btw->bcfw", rgb, columns)
         return torch.einsum("bcfw,fh->bchw", rgb, rows)
@@ -244,14 +248,14 @@ class MfccBranch(nn.Module):
         _initialise(self)
         self.embed_dim = channels * (SERIES_LENGTH // POOL)
 
-    def forward(self, waveform: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, waveform: Tensor, lengths: ArrayLike) -> Tensor:
         """Encode steps by the mean over their windows.
 
         Parameters
         ----------
         waveform : Tensor, shape (N, T)
             As in ``EmoAudioNet.forward``.
-        lengths : Tensor, shape (N,)
+        lengths : array_like of int, shape (N,)
             As in ``EmoAudioNet.forward``.
 
         Returns
@@ -261,33 +265,35 @@ class MfccBranch(nn.Module):
         """
         series, window_mask = self.mfcc_windows(waveform, lengths)
         encoded: Tensor = self.convolutions(series.unsqueeze(1).to(parameter_dtype(self)))
-        vectors = encoded.new_zeros(*window_mask.shape, self.embed_dim)
-        vectors = vectors.masked_scatter(window_mask.unsqueeze(-1), encoded)
-        return vectors.sum(dim=1) / window_mask.sum(dim=1, keepdim=True)
+        count = to_device(window_mask.sum(axis=1, keepdims=True), encoded.device)
+        return scatter_valid(encoded, window_mask).sum(dim=1) / count
 
-    def mfcc_windows(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def mfcc_windows(
+        self, waveform: Tensor, lengths: ArrayLike
+    ) -> tuple[Tensor, NDArray[np.bool_]]:
         """Compute the mean over 13 MFCC along each window of 2.5 s, taken every 0.5 s.
 
         Parameters
         ----------
         waveform : Tensor, shape (N, T)
             As in ``EmoAudioNet.forward``.
-        lengths : Tensor, shape (N,)
+        lengths : array_like of int, shape (N,)
             As in ``EmoAudioNet.forward``.
 
         Returns
         -------
         series : Tensor, shape (W, 177)
             All `W` windows, step by step, in tens of decibels.
-        window_mask : Tensor, shape (N, windows), bool
-            Valid windows of each step.
+        window_mask : ndarray of bool, shape (N, windows)
+            Valid windows of each step, on the host.
         """
         waveform = nn.functional.pad(waveform, (0, max(0, WINDOW_LENGTH - waveform.shape[1])))
         windows = waveform.unfold(1, WINDOW_LENGTH, WINDOW_HOP)
-        count = 1 + (lengths - WINDOW_LENGTH).clamp(min=0) // WINDOW_HOP
-        window_mask = length_mask(count, windows.shape[1])
-        valid = lengths.clamp(max=WINDOW_LENGTH).unsqueeze(1).expand_as(window_mask)
-        mfcc, _ = self.mfcc(windows[window_mask], valid[window_mask])
+        lengths = host_lengths(lengths)
+        count = 1 + np.maximum(lengths - WINDOW_LENGTH, 0) // WINDOW_HOP
+        window_mask = host_mask(count, windows.shape[1])
+        valid = np.minimum(lengths, WINDOW_LENGTH).repeat(count)
+        mfcc, _ = self.mfcc(gather_valid(windows, window_mask), valid)
         return mfcc.mean(dim=1) / SERIES_SCALE_DB, window_mask
 
 

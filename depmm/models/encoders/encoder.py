@@ -8,13 +8,15 @@ through this interface only.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from depmm.models.errors import ModelError
-from depmm.models.masking import length_mask
+from depmm.models.host import Lengths, gather_valid, host_mask, scatter_valid
 
 
 def parameter_dtype(module: nn.Module) -> torch.dtype:
@@ -58,24 +60,24 @@ def check_crop_size(crops: Tensor, face_size: int) -> None:
         )
 
 
-def all_frames(lengths: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
+def all_frames(lengths: Lengths, n_frames: int) -> tuple[Lengths, Lengths]:
     """Index every valid frame of every step.
 
     Parameters
     ----------
-    lengths : Tensor, shape (N,)
+    lengths : ndarray of int, shape (N,)
         Valid frames of each step.
     n_frames : int
         Padded number of frames.
 
     Returns
     -------
-    step_index : Tensor, shape (M,)
+    step_index : ndarray of int, shape (M,)
         Step of each frame, in the order in which the frames pass through the network.
-    frame_index : Tensor, shape (M,)
+    frame_index : ndarray of int, shape (M,)
         Index of the frame within its step.
     """
-    step_index, frame_index = length_mask(lengths, n_frames).nonzero(as_tuple=True)
+    step_index, frame_index = np.nonzero(host_mask(lengths, n_frames))
     return step_index, frame_index
 
 
@@ -92,7 +94,7 @@ class GradCamLayer:
         frequency, or cepstral coefficients, which do not correspond to frequencies.
     front_end : Module, optional
         Module that computes the input of the network from audio. It returns features of shape
-        (N, F, T) and the valid frames of each step, shape (N,).
+        (N, F, T) and the valid frames of each step on the host, shape (N,).
     stride : int, default 0
         Frames of the front-end per column of the maps; 0 if the columns always span all valid
         frames.
@@ -106,14 +108,15 @@ class GradCamLayer:
     rows: Literal["pixels", "frequency", "cepstrum"]
     front_end: nn.Module | None = None
     stride: int = 0
-    frames: Callable[[Tensor, int], tuple[Tensor, Tensor]] = all_frames
+    frames: Callable[[Lengths, int], tuple[Lengths, Lengths]] = all_frames
 
 
 class Encoder(nn.Module, ABC):
     """Base class of the encoders of steps.
 
     In evaluation mode, the vector of a step depends on the valid samples of this step only, not on
-    padding or on the other steps of the batch.
+    padding or on the other steps of the batch. A forward pass never waits for the device: masks and
+    indices are computed from ``lengths`` on the host (``depmm.models.host``).
 
     Attributes
     ----------
@@ -124,15 +127,15 @@ class Encoder(nn.Module, ABC):
     embed_dim: int
 
     @abstractmethod
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: ArrayLike) -> Tensor:
         """Encode steps.
 
         Parameters
         ----------
         x : Tensor, shape (N, T, ...)
             Padded samples, frames or feature rows of each step.
-        lengths : Tensor, shape (N,)
-            Valid samples, frames or rows of each step, at least 1.
+        lengths : array_like of int, shape (N,)
+            Valid samples, frames or rows of each step, at least 1, on the host.
 
         Returns
         -------
@@ -182,15 +185,15 @@ class PrecomputableEncoder(Encoder):
     precompute_dim: int
     precompute_settings: dict[str, Any]
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: ArrayLike) -> Tensor:
         """Encode steps.
 
         Parameters
         ----------
         x : Tensor, shape (N, T, ...)
             Padded samples, frames or feature rows of each step.
-        lengths : Tensor, shape (N,)
-            Valid samples, frames or rows of each step, at least 1.
+        lengths : array_like of int, shape (N,)
+            Valid samples, frames or rows of each step, at least 1, on the host.
 
         Returns
         -------
@@ -200,14 +203,14 @@ class PrecomputableEncoder(Encoder):
         return self.project(self.precompute(x, lengths))
 
     @abstractmethod
-    def precompute(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def precompute(self, x: Tensor, lengths: ArrayLike) -> Tensor:
         """Run the first part.
 
         Parameters
         ----------
         x : Tensor, shape (N, T, ...)
             As in ``forward``.
-        lengths : Tensor, shape (N,)
+        lengths : array_like of int, shape (N,)
             As in ``forward``.
 
         Returns
@@ -230,3 +233,37 @@ class PrecomputableEncoder(Encoder):
         Tensor, shape (N, D)
             Vector of each step.
         """
+
+
+def encode_present(
+    encoder: Encoder, signal: Tensor | None, embedding: Tensor | None, lengths: Lengths
+) -> Tensor:
+    """Encode the existing steps and fill the others with zeros.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        A ``PrecomputableEncoder`` if ``embedding`` is given.
+    signal : Tensor, shape (B, L, T, ...), or None
+        Signal of each step; None if ``embedding`` is given.
+    embedding : Tensor, shape (B, L, K), or None
+        Precomputed vectors; None if ``signal`` is given.
+    lengths : ndarray of int, shape (B, L)
+        Valid samples, crops or rows of each step; 0 if it does not exist.
+
+    Returns
+    -------
+    Tensor, shape (B, L, D)
+        Vector of each step; zero where it does not exist.
+    """
+    values = signal if embedding is None else embedding
+    assert values is not None
+    present = lengths > 0
+    if not present.any():
+        return torch.zeros(*lengths.shape, encoder.embed_dim, device=values.device)
+    steps = gather_valid(values, present)
+    if embedding is None:
+        encoded = encoder(steps, lengths[present])
+    else:
+        encoded = cast(PrecomputableEncoder, encoder).project(steps)
+    return scatter_valid(encoded, present)

@@ -10,11 +10,13 @@ Statistics pooling over the frames of a step follows, as in ``MfccCnn``.
 import itertools
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from depmm.models.encoders.encoder import Encoder, parameter_dtype
 from depmm.models.encoders.mfcc_cnn import convolve_and_pool
 from depmm.models.errors import ModelError
+from depmm.models.host import host_lengths, to_device
 from depmm.models.masking import length_mask, masked_mean_and_std
 
 MAX_ABS = 10.0  # standard deviations to which values are clipped
@@ -88,15 +90,15 @@ class FeatureCnn(Encoder):
                 value=x.shape[-1],
             )
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: ArrayLike) -> Tensor:
         """Encode steps.
 
         Parameters
         ----------
         x : Tensor, shape (N, T, F)
             Feature rows, NaN where invalid.
-        lengths : Tensor, shape (N,)
-            Rows of each step, at least 1.
+        lengths : array_like of int, shape (N,)
+            Rows of each step, at least 1, on the host.
 
         Returns
         -------
@@ -109,7 +111,8 @@ class FeatureCnn(Encoder):
             If the rows have another number of features than the encoder.
         """
         self.check_n_features(x)
-        inside = length_mask(lengths, x.shape[1]).unsqueeze(-1)
+        n_rows = host_lengths(lengths)
+        inside = length_mask(to_device(n_rows, x.device), x.shape[1]).unsqueeze(-1)
         valid = x.isfinite() & inside
         standardised = torch.where(valid, (x - self.mean) / self.std, 0.0)
         valid_fraction = valid.float().mean(-1, keepdim=True)
@@ -117,6 +120,6 @@ class FeatureCnn(Encoder):
         dtype = parameter_dtype(self.projection)
         statistics = masked_mean_and_std(rows, inside.squeeze(-1)).to(dtype)
         frames = rows.to(dtype).transpose(1, 2)
-        pooled = convolve_and_pool(frames, lengths, self.convolutions, self.norms)
+        pooled = convolve_and_pool(frames, n_rows, self.convolutions, self.norms)
         vectors: Tensor = self.projection(torch.cat([statistics, pooled], dim=-1))
         return vectors

@@ -17,11 +17,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, Self
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from depmm.config import SAMPLE_RATE
 from depmm.models.errors import TORCHAUDIO_REMEDY, ModelError
+from depmm.models.host import Lengths, host_lengths, to_device
 from depmm.models.masking import length_mask
 
 try:
@@ -86,46 +89,46 @@ class Spectrogram(FrontEnd):
             self.fourier_transform = _fourier_transform(n_fft, hop_length, window)
         self.power_to_db = transforms.AmplitudeToDB("power", TOP_DB)
 
-    def count_frames(self, lengths: Tensor) -> Tensor:
+    def count_frames(self, lengths: ArrayLike) -> Lengths:
         """Count the frames whose centre is inside a step; none for an empty step.
 
         If the hop divides the length, librosa returns one more frame, centred on the end.
 
         Parameters
         ----------
-        lengths : Tensor, shape (B,)
+        lengths : array_like of int, shape (B,)
             Valid samples.
 
         Returns
         -------
-        Tensor, shape (B,)
+        ndarray of int, shape (B,)
             Valid frames of each step.
         """
-        return (lengths + self.hop_length - 1) // self.hop_length
+        return (host_lengths(lengths) + self.hop_length - 1) // self.hop_length
 
-    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, waveform: Tensor, lengths: ArrayLike) -> tuple[Tensor, Lengths]:
         """Transform steps.
 
         Parameters
         ----------
         waveform : Tensor, shape (B, T)
             Samples in [-1, 1] at 16 kHz, zero after ``lengths``.
-        lengths : Tensor, shape (B,)
-            Valid samples.
+        lengths : array_like of int, shape (B,)
+            Valid samples, on the host.
 
         Returns
         -------
         spectrogram : Tensor, shape (B, F, frames)
             Decibels in [0, 80], ``F = n_fft / 2 + 1`` bins from 0 to 8 kHz; zero after the last
             valid frame.
-        n_frames : Tensor, shape (B,)
-            Valid frames.
+        n_frames : ndarray of int, shape (B,)
+            Valid frames, on the host.
         """
         with torch.autocast(waveform.device.type, enabled=False):
             n_frames = self.count_frames(lengths)
             power = _power(self.fourier_transform(waveform.float()))
             power = power[..., : -(-waveform.shape[1] // self.hop_length)]
-            valid = length_mask(n_frames, power.shape[-1]).unsqueeze(1)
+            valid = _valid_frames(n_frames, power)
             decibels = _step_decibels(self.power_to_db, power, valid)
             limit = decibels.amax(dim=(1, 2), keepdim=True) - TOP_DB
             above = decibels - limit.clamp(min=10 * math.log10(MIN_POWER))
@@ -157,44 +160,45 @@ class LogMel(FrontEnd):
             )
         self.power_to_db = transforms.AmplitudeToDB("power", TOP_DB)
 
-    def count_frames(self, lengths: Tensor) -> Tensor:
+    def count_frames(self, lengths: ArrayLike) -> Lengths:
         """Count the frames of steps; none for an empty step.
 
         Parameters
         ----------
-        lengths : Tensor, shape (B,)
+        lengths : array_like of int, shape (B,)
             Valid samples.
 
         Returns
         -------
-        Tensor, shape (B,)
+        ndarray of int, shape (B,)
             Valid frames of each step.
         """
-        return torch.where(lengths > 0, 1 + lengths // self.hop_length, 0)
+        lengths = host_lengths(lengths)
+        return np.where(lengths > 0, 1 + lengths // self.hop_length, 0)
 
-    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, waveform: Tensor, lengths: ArrayLike) -> tuple[Tensor, Lengths]:
         """Transform steps.
 
         Parameters
         ----------
         waveform : Tensor, shape (B, T)
             Samples in [-1, 1] at 16 kHz, zero after ``lengths``.
-        lengths : Tensor, shape (B,)
-            Valid samples.
+        lengths : array_like of int, shape (B,)
+            Valid samples, on the host.
 
         Returns
         -------
         decibels : Tensor, shape (B, n_mels, frames)
             Power of the bands in decibels, at least -100 and at most 80 below the loudest value of
             the step; zero after the last valid frame.
-        n_frames : Tensor, shape (B,)
-            Valid frames.
+        n_frames : ndarray of int, shape (B,)
+            Valid frames, on the host.
         """
         # power needs the range of float32: half precision would set quiet frames to zero
         with torch.autocast(waveform.device.type, enabled=False):
             power = self.mel_scale(_power(self.fourier_transform(waveform.float())))
             n_frames = self.count_frames(lengths)
-            valid = length_mask(n_frames, power.shape[-1]).unsqueeze(1)
+            valid = _valid_frames(n_frames, power)
             decibels = _step_decibels(self.power_to_db, power, valid)
         return decibels.masked_fill(~valid, 0.0), n_frames
 
@@ -238,22 +242,22 @@ class MFCC(LogMel):
             # persistent, as the tables of torchaudio are: from_pretrained builds on the meta device
             self.register_buffer("dct", create_dct(n_mfcc, n_mels, norm="ortho"))
 
-    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, waveform: Tensor, lengths: ArrayLike) -> tuple[Tensor, Lengths]:
         """Transform steps.
 
         Parameters
         ----------
         waveform : Tensor, shape (B, T)
             Samples in [-1, 1] at 16 kHz, zero after ``lengths``.
-        lengths : Tensor, shape (B,)
-            Valid samples.
+        lengths : array_like of int, shape (B,)
+            Valid samples, on the host.
 
         Returns
         -------
         mfcc : Tensor, shape (B, n_mfcc, frames)
             Coefficients, zero after the last valid frame.
-        n_frames : Tensor, shape (B,)
-            Valid frames.
+        n_frames : ndarray of int, shape (B,)
+            Valid frames, on the host.
         """
         with torch.autocast(waveform.device.type, enabled=False):
             decibels, n_frames = super().forward(waveform, lengths)
@@ -302,6 +306,11 @@ def _fourier_transform(n_fft: int, hop_length: int, window: Window) -> transform
 def _power(spectrum: Tensor) -> Tensor:
     # power=2 of torchaudio squares a root instead, which takes 6 times as long
     return spectrum.real.square() + spectrum.imag.square()
+
+
+def _valid_frames(n_frames: Lengths, power: Tensor) -> Tensor:
+    """Mark the valid frames of (B, F, frames), shape (B, 1, frames)."""
+    return length_mask(to_device(n_frames, power.device), power.shape[-1]).unsqueeze(1)
 
 
 def _step_decibels(power_to_db: transforms.AmplitudeToDB, power: Tensor, valid: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ of a step), so that the vector of a step represents level, rate and variation of
 import itertools
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from depmm.models.encoders.encoder import Encoder, GradCamLayer, parameter_dtype
@@ -17,11 +18,12 @@ from depmm.models.encoders.frontends import (
     SPEECH_N_FFT,
     typical_mfcc_std,
 )
+from depmm.models.host import Lengths, to_device
 from depmm.models.masking import length_mask, masked_mean_and_std
 
 
 def convolve_and_pool(
-    x: Tensor, n_frames: Tensor, convolutions: nn.ModuleList, norms: nn.ModuleList
+    x: Tensor, n_frames: Lengths, convolutions: nn.ModuleList, norms: nn.ModuleList
 ) -> Tensor:
     """Apply strided convolutions over the frames of each step and pool mean and standard deviation.
 
@@ -29,7 +31,7 @@ def convolve_and_pool(
     ----------
     x : Tensor, shape (B, F, T)
         Features, zero after the last valid frame.
-    n_frames : Tensor, shape (B,)
+    n_frames : ndarray of int, shape (B,)
         Valid frames.
     convolutions : ModuleList
         1-D convolutions that each halve the frame rate.
@@ -41,11 +43,12 @@ def convolve_and_pool(
     Tensor, shape (B, 2 C)
         ``C`` channels of the last convolution.
     """
-    valid = length_mask(n_frames, x.shape[-1])
+    size = to_device(n_frames, x.device)
+    valid = length_mask(size, x.shape[-1])
     for convolution, norm in zip(convolutions, norms, strict=True):
         x = convolution(x)
-        n_frames = (n_frames + 1) // 2
-        valid = length_mask(n_frames, x.shape[-1])
+        size = (size + 1) // 2
+        valid = length_mask(size, x.shape[-1])
         x = nn.functional.gelu(norm(x.transpose(1, 2))).transpose(1, 2)
         # zeros after the end, like the padding of the convolution
         x = x.masked_fill(~valid.unsqueeze(1), 0.0)
@@ -88,15 +91,15 @@ class MfccCnn(Encoder):
         )
         self.embed_dim = embed_dim
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: ArrayLike) -> Tensor:
         """Encode steps.
 
         Parameters
         ----------
         x : Tensor, shape (N, T)
             Waveforms in [-1, 1] at 16 kHz, zero after ``lengths``.
-        lengths : Tensor, shape (N,)
-            Valid samples, at least 1.
+        lengths : array_like of int, shape (N,)
+            Valid samples, at least 1, on the host.
 
         Returns
         -------
@@ -105,7 +108,7 @@ class MfccCnn(Encoder):
         """
         mfcc, n_frames = self.mfcc(x, lengths)
         mfcc = mfcc / self.mfcc_std
-        valid = length_mask(n_frames, mfcc.shape[-1])
+        valid = length_mask(to_device(n_frames, x.device), mfcc.shape[-1])
         statistics = masked_mean_and_std(mfcc.transpose(1, 2), valid)
         dtype = parameter_dtype(self.projection)
         pooled = convolve_and_pool(mfcc.to(dtype), n_frames, self.convolutions, self.norms)

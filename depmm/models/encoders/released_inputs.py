@@ -13,12 +13,14 @@ Ye et al., "DEP-Former", IEEE TCSVT 35(3), 2025, Fig. (a) and released code.
 """
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from depmm.models.encoders.emoaudionet import bilinear_weights
 from depmm.models.encoders.encoder import Encoder, check_crop_size
 from depmm.models.encoders.frontends import SPEECH_HOP_LENGTH, SPEECH_N_FFT, LogMel
 from depmm.models.errors import ModelError
+from depmm.models.host import host_lengths, to_device
 from depmm.models.masking import length_mask
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, weights of red, green and blue
@@ -47,15 +49,15 @@ class FaceMap(Encoder):
         self.embed_dim = face_size**2
         self.register_buffer("luma", torch.tensor(LUMA).view(3, 1, 1))
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: ArrayLike) -> Tensor:
         """Average the valid crops or rows.
 
         Parameters
         ----------
         x : Tensor, shape (N, T, 3, face_size, face_size), uint8, or (N, T, face_size ** 2)
             RGB crops, or rows of a stream, NaN where invalid.
-        lengths : Tensor, shape (N,)
-            Valid crops or rows, at least 1.
+        lengths : array_like of int, shape (N,)
+            Valid crops or rows, at least 1, on the host.
 
         Returns
         -------
@@ -71,7 +73,8 @@ class FaceMap(Encoder):
         if x.ndim == 3:
             return mean_row(x, lengths, self.embed_dim, "face_size ** 2")
         check_crop_size(x, self.face_size)
-        weight = length_mask(lengths, x.shape[1]) / lengths.unsqueeze(1)
+        n_crops = to_device(host_lengths(lengths), x.device)
+        weight = length_mask(n_crops, x.shape[1]) / n_crops.unsqueeze(1)
         mean = torch.einsum("nt,ntchw->nchw", weight, x.to(weight.dtype))
         return (mean * self.luma).sum(1).flatten(1) / 127.5 - 1
 
@@ -98,15 +101,15 @@ class VoiceVector(Encoder):
         self.embed_dim = bands * columns
         self.log_mel = LogMel(bands, SPEECH_N_FFT, SPEECH_HOP_LENGTH, "hann")
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: ArrayLike) -> Tensor:
         """Compute the pictures, or average the valid rows.
 
         Parameters
         ----------
         x : Tensor, shape (N, T) or (N, T, bands * columns)
             Waveforms in [-1, 1], or rows of a stream, NaN where invalid.
-        lengths : Tensor, shape (N,)
-            Valid samples or rows, at least 1.
+        lengths : array_like of int, shape (N,)
+            Valid samples or rows, at least 1, on the host.
 
         Returns
         -------
@@ -123,13 +126,13 @@ class VoiceVector(Encoder):
         if x.ndim == 3:
             return mean_row(x, lengths, self.embed_dim, "bands * columns")
         decibels, n_frames = self.log_mel(x, lengths)
-        columns = bilinear_weights(n_frames, decibels.shape[-1], self.columns)
+        columns = bilinear_weights(to_device(n_frames, x.device), decibels.shape[-1], self.columns)
         picture = torch.einsum("nft,ntc->nfc", decibels, columns)
         picture = (picture - LOWEST_DB) / (HIGHEST_DB - LOWEST_DB) * 2 - 1
         return picture.flatten(1)
 
 
-def mean_row(rows: Tensor, lengths: Tensor, size: int, setting: str) -> Tensor:
+def mean_row(rows: Tensor, lengths: ArrayLike, size: int, setting: str) -> Tensor:
     """Average the rows of each step; the values are not scaled.
 
     A step of one row is this row. Invalid values are left out of the mean; a value that is invalid
@@ -139,8 +142,8 @@ def mean_row(rows: Tensor, lengths: Tensor, size: int, setting: str) -> Tensor:
     ----------
     rows : Tensor, shape (N, T, F)
         Rows of a stream, NaN where invalid.
-    lengths : Tensor, shape (N,)
-        Valid rows, at least 1.
+    lengths : array_like of int, shape (N,)
+        Valid rows, at least 1, on the host.
     size : int
         Expected number of values per row.
     setting : str
@@ -163,5 +166,6 @@ def mean_row(rows: Tensor, lengths: Tensor, size: int, setting: str) -> Tensor:
             setting=setting,
             value=rows.shape[-1],
         )
-    valid = rows.isfinite() & length_mask(lengths, rows.shape[1]).unsqueeze(-1)
+    n_rows = to_device(host_lengths(lengths), rows.device)
+    valid = rows.isfinite() & length_mask(n_rows, rows.shape[1]).unsqueeze(-1)
     return torch.where(valid, rows, 0.0).sum(1) / valid.sum(1).clamp(min=1)

@@ -14,12 +14,14 @@ Cao et al., "VGGFace2: A dataset for recognising faces across pose and age", FG 
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from depmm.models.encoders.encoder import parameter_dtype
 from depmm.models.encoders.se_resnet import SqueezeExcitation
-from depmm.models.masking import length_mask
+from depmm.models.host import Lengths, host_lengths, host_mask, to_device
 
 WeightsLayout = Literal["vggface2_bgr", "vggface2_rgb", "torchvision"]
 
@@ -247,7 +249,7 @@ class FaceBackbone(nn.Module):
         return self
 
     def forward(
-        self, crops: Tensor, lengths: Tensor, n_frames: int, pool: Callable[[Tensor], Tensor]
+        self, crops: Tensor, lengths: ArrayLike, n_frames: int, pool: Callable[[Tensor], Tensor]
     ) -> Tensor:
         """Encode the same number of frames of every step.
 
@@ -258,8 +260,8 @@ class FaceBackbone(nn.Module):
         ----------
         crops : Tensor, shape (B, T, 3, height, width), uint8
             RGB crops.
-        lengths : Tensor, shape (B,)
-            Valid crops, at least 1.
+        lengths : array_like of int, shape (B,)
+            Valid crops, at least 1, on the host.
         n_frames : int
             Frames per step, chosen by `choose_frames`.
         pool : callable
@@ -270,14 +272,18 @@ class FaceBackbone(nn.Module):
         Tensor, shape (B, n_frames, ...)
             Pooled features of each chosen frame.
         """
-        available = lengths.clamp(max=n_frames)
-        chosen = crops[distinct_frames(lengths, n_frames)]
+        lengths = host_lengths(lengths)
+        available = np.minimum(lengths, n_frames)
+        complete = bool((available == n_frames).all())
+        chosen = _gather_frames(crops, lengths, n_frames)
         # in training the batch is not split, because batch statistics are over all of its frames
         parts = (chosen,) if self.training else torch.split(chosen, FRAMES_AT_ONCE)
         features = torch.cat([pool(self.maps(part)) for part in parts])
-        first = available.cumsum(0) - available
-        cycle = torch.arange(n_frames, device=lengths.device) % available.unsqueeze(1)
-        return features[first.unsqueeze(1) + cycle]
+        if complete:
+            return features.view(-1, n_frames, *features.shape[1:])
+        first = available.cumsum() - available
+        cycle = np.arange(n_frames) % available[:, None]
+        return features[to_device(first[:, None] + cycle, features.device)]
 
     def maps(self, crops: Tensor) -> Tensor:
         """Compute the last feature maps of crops.
@@ -298,7 +304,7 @@ class FaceBackbone(nn.Module):
         return maps
 
 
-def choose_frames(lengths: Tensor, n_frames: int) -> Tensor:
+def choose_frames(lengths: ArrayLike, n_frames: int) -> Lengths:
     """Choose frames of each step, depending on the number of valid frames only.
 
     If there are more than ``n_frames``, they are divided into ``n_frames`` equal parts and the
@@ -307,38 +313,48 @@ def choose_frames(lengths: Tensor, n_frames: int) -> Tensor:
 
     Parameters
     ----------
-    lengths : Tensor, shape (B,)
+    lengths : array_like of int, shape (B,)
         Valid frames, at least 1.
     n_frames : int
         Frames to choose per step.
 
     Returns
     -------
-    Tensor, shape (B, n_frames), int
+    ndarray of int, shape (B, n_frames)
         Frame indices, all below ``lengths``.
     """
-    position = torch.arange(n_frames, device=lengths.device)
-    lengths = lengths.unsqueeze(1)
-    evenly_spaced = (2 * position + 1) * lengths // (2 * n_frames)
-    return torch.where(lengths > n_frames, evenly_spaced, position % lengths)
+    position = np.arange(n_frames)
+    available = host_lengths(lengths)[:, None]
+    evenly_spaced = (2 * position + 1) * available // (2 * n_frames)
+    return np.where(available > n_frames, evenly_spaced, position % available)
 
 
-def distinct_frames(lengths: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
+def distinct_frames(lengths: ArrayLike, n_frames: int) -> tuple[Lengths, Lengths]:
     """Index the frames that pass through the network, without repetitions.
 
     Parameters
     ----------
-    lengths : Tensor, shape (B,)
+    lengths : array_like of int, shape (B,)
         Valid frames of each step, at least 1.
     n_frames : int
         Frames to choose per step.
 
     Returns
     -------
-    step_index : Tensor, shape (M,)
+    step_index : ndarray of int, shape (M,)
         Step of each frame.
-    frame_index : Tensor, shape (M,)
+    frame_index : ndarray of int, shape (M,)
         Index of the frame within its step.
     """
-    used = length_mask(lengths.clamp(max=n_frames), n_frames)
-    return used.nonzero()[:, 0], choose_frames(lengths, n_frames)[used]
+    lengths = host_lengths(lengths)
+    used = host_mask(np.minimum(lengths, n_frames), n_frames)
+    return used.nonzero()[0], choose_frames(lengths, n_frames)[used]
+
+
+def _gather_frames(crops: Tensor, lengths: Lengths, n_frames: int) -> Tensor:
+    """Select the distinct frames of (B, T, ...), shape (M, ...)."""
+    if crops.shape[1] == n_frames and (lengths == n_frames).all():
+        return crops.flatten(0, 1)
+    step, frame = distinct_frames(lengths, n_frames)
+    index = to_device(step * crops.shape[1] + frame, crops.device)
+    return crops.flatten(0, 1).index_select(0, index)

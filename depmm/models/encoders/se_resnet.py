@@ -14,10 +14,12 @@ from collections.abc import Sequence
 
 import torch
 from einops import rearrange
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from depmm.models.encoders.encoder import Encoder, GradCamLayer, parameter_dtype
-from depmm.models.masking import length_mask, masked_mean_and_std
+from depmm.models.host import gather_valid, host_mask, scatter_valid, to_device
+from depmm.models.masking import masked_mean_and_std
 
 MIN_MOTION = 0.01  # standard deviation of feature maps of a face that does not move
 PIXEL_MEAN, PIXEL_STD = 127.5, 64.0
@@ -162,28 +164,29 @@ class SEResNet(Encoder):
         self.projection = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * in_channels, embed_dim))
         self.embed_dim = embed_dim
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: ArrayLike) -> Tensor:
         """Encode steps.
 
         Parameters
         ----------
         x : Tensor, shape (N, T, 3, height, width), uint8
             RGB crops.
-        lengths : Tensor, shape (N,)
-            Valid crops, at least 1.
+        lengths : array_like of int, shape (N,)
+            Valid crops, at least 1, on the host.
 
         Returns
         -------
         Tensor, shape (N, D)
             Vector of each step.
         """
-        valid = length_mask(lengths, x.shape[1])
-        pixels = (x[valid].float() - PIXEL_MEAN) / PIXEL_STD
+        valid = host_mask(lengths, x.shape[1])
+        pixels = (gather_valid(x, valid).float() - PIXEL_MEAN) / PIXEL_STD
         maps = self.backbone(pixels.to(parameter_dtype(self.projection)))
-        frames = maps.new_zeros(*valid.shape, maps[0].numel())
-        frames = frames.masked_scatter(valid.unsqueeze(-1), maps.flatten(1))
+        frames = scatter_valid(maps.flatten(1), valid)
         # over time first, position by position: a mean over the face would hide motion
-        statistics = masked_mean_and_std(frames, valid)
+        statistics = masked_mean_and_std(
+            frames, None if valid.all() else to_device(valid, x.device)
+        )
         statistics = rearrange(statistics, "n (s c p) -> s n c p", s=2, c=maps.shape[1])
         appearance, motion = statistics.mean(dim=-1)
         # a logarithm instead of a norm, which would remove the amount of motion

@@ -18,12 +18,14 @@ IJCIME 2019.
 from collections.abc import Sequence
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from depmm.config import SAMPLE_RATE
 from depmm.models.encoders.encoder import Encoder, GradCamLayer, parameter_dtype
 from depmm.models.encoders.frontends import Spectrogram
 from depmm.models.errors import ModelError
+from depmm.models.host import host_lengths, to_device
 from depmm.models.masking import length_mask
 
 N_FFT, HOP_LENGTH = 1024, 512  # samples: 513 bins, 125 frames in 4 s
@@ -84,15 +86,15 @@ class SpectrogramCnn(Encoder):
         )
         self.embed_dim = embed_dim
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: ArrayLike) -> Tensor:
         """Encode steps.
 
         Parameters
         ----------
         x : Tensor, shape (N, T)
             Waveforms in [-1, 1] at 16 kHz, zero after ``lengths``.
-        lengths : Tensor, shape (N,)
-            Valid samples, at least 1.
+        lengths : array_like of int, shape (N,)
+            Valid samples, at least 1, on the host.
 
         Returns
         -------
@@ -108,14 +110,14 @@ class SpectrogramCnn(Encoder):
         vectors: Tensor = self.dense(self.convolutions(image))
         return vectors
 
-    def image(self, waveform: Tensor, lengths: Tensor) -> Tensor:
+    def image(self, waveform: Tensor, lengths: ArrayLike) -> Tensor:
         """Compute the input of the first convolution.
 
         Parameters
         ----------
         waveform : Tensor, shape (N, T)
             As in ``forward``.
-        lengths : Tensor, shape (N,)
+        lengths : array_like of int, shape (N,)
             As in ``forward``.
 
         Returns
@@ -128,6 +130,7 @@ class SpectrogramCnn(Encoder):
         ModelError
             If a step is longer than the spectrogram.
         """
+        lengths = host_lengths(lengths)
         longest = int(lengths.max())
         if longest > self.n_samples:
             raise ModelError(
@@ -139,7 +142,7 @@ class SpectrogramCnn(Encoder):
         # negative padding cuts the batch if it is longer than the spectrogram
         waveform = nn.functional.pad(waveform, (0, self.n_samples - waveform.shape[1]))
         decibels, n_frames = self.spectrogram(waveform, lengths)
-        return _standardise(decibels, n_frames).unsqueeze(1)
+        return _standardise(decibels, to_device(n_frames, waveform.device)).unsqueeze(1)
 
     def grad_cam_layer(self) -> GradCamLayer:
         """Return the last layer before the final pool (Selvaraju et al.), which has larger maps."""
