@@ -22,8 +22,9 @@ def evaluate(
     run: "Path | str | pd.DataFrame | Sequence[Path | str]",
     out: Path | str | None = None,
     unit: Literal["session", "subject"] = "session",
+    pool: bool = False,
 ) -> dict[str, Any]:
-    """Evaluate a run, or compare several on the same subjects, and write the report.
+    """Evaluate a run, or compare or pool several, and write the report.
 
     The report consists of ``metrics.json``, ``report.html``, ``tables.md`` and ``tables.tex``. A
     single run with a trained network also gets a model card, ``README.md``.
@@ -39,6 +40,9 @@ def evaluate(
     unit : {"session", "subject"}, default "session"
         Unit of every metric. For ``"subject"``, the predictions of the sessions of a subject are
         averaged.
+    pool : bool, default False
+        Whether several runs are evaluated as one, instead of compared: each predicts other tasks or
+        valences (``data.steps``), and the report contains the metrics by task and valence.
 
     Returns
     -------
@@ -73,11 +77,12 @@ def evaluate(
         return _evaluate_run(read_run(paths[0]), folder, unit)
     if folder is None:
         raise EvaluationError(
-            "The comparison of several runs needs a folder for its report.",
+            "The report of several runs needs a folder.",
             setting="out",
             remedy="Give it with --out FOLDER.",
         )
-    return _compare_runs(paths, folder, unit)
+    runs = _read_runs(paths)
+    return (_pool_runs if pool else _compare_runs)(runs, folder, unit)
 
 
 def _evaluate_table(
@@ -126,10 +131,8 @@ def _evaluate_run(
     return metrics
 
 
-def _compare_runs(
-    paths: Sequence[Path], out: Path, unit: Literal["session", "subject"]
-) -> dict[str, Any]:
-    from depmm.evaluation.reports.comparison_report import write_comparison
+def _read_runs(paths: Sequence[Path]) -> "dict[str, RunContents]":
+    """Read several runs, by a name that identifies each."""
     from depmm.runs.contents import read_run
 
     runs = [read_run(path) for path in paths]
@@ -139,7 +142,7 @@ def _compare_runs(
     for name in names:
         if names.count(name) > 1:
             raise EvaluationError(
-                f"{name} is given twice; a run cannot be compared with itself.",
+                f"{name} is given twice.",
                 file=name,
                 remedy="Give each run once.",
             )
@@ -150,13 +153,36 @@ def _compare_runs(
             value=sorted(levels),
             remedy="Set the same evaluation.confidence in all of them.",
         )
-    commands = [(run.environment or {}).get("command") for run in runs]
+    return dict(zip(names, runs, strict=True))
+
+
+def _compare_runs(
+    runs: "dict[str, RunContents]", out: Path, unit: Literal["session", "subject"]
+) -> dict[str, Any]:
+    from depmm.evaluation.reports.comparison_report import write_comparison
+
     return write_comparison(
-        {name: run.predictions for name, run in zip(names, runs, strict=True)},
+        {name: run.predictions for name, run in runs.items()},
         out,
-        commands=dict(zip(names, commands, strict=True)),
-        n_bootstrap=max(run.n_bootstrap for run in runs),
-        confidence=runs[0].confidence,
+        commands={name: (run.environment or {}).get("command") for name, run in runs.items()},
+        n_bootstrap=max(run.n_bootstrap for run in runs.values()),
+        confidence=next(iter(runs.values())).confidence,
+        unit=unit,
+    )
+
+
+def _pool_runs(
+    runs: "dict[str, RunContents]", out: Path, unit: Literal["session", "subject"]
+) -> dict[str, Any]:
+    from depmm.evaluation.pooling import pool_runs
+    from depmm.evaluation.reports.report import write_report
+
+    return write_report(
+        pool_runs({name: run.predictions for name, run in runs.items()}),
+        out,
+        title=out.name,
+        n_bootstrap=max(run.n_bootstrap for run in runs.values()),
+        confidence=next(iter(runs.values())).confidence,
         unit=unit,
     )
 

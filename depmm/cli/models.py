@@ -71,12 +71,20 @@ def evaluate(
         Literal["session", "subject"],
         typer.Option(help="subject: average the sessions of each subject first"),
     ] = "session",
+    pool: Annotated[
+        bool,
+        typer.Option(
+            "--pool",
+            help="evaluate runs of different tasks or valences (data.steps) together, with metrics "
+            "by task and valence, instead of comparing them",
+        ),
+    ] = False,
 ) -> None:
     """Write a report: metrics with confidence intervals and baselines; compares several runs."""
     from depmm.reporting import evaluate as run_evaluation
     from depmm.reporting import summary_lines
 
-    content = run_evaluation(runs, out, unit)
+    content = run_evaluation(runs, out, unit, pool)
     for line in summary_lines(content):
         typer.echo(line)
     folder = out or (runs[0] if runs[0].is_dir() else runs[0].parent)

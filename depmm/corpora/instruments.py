@@ -50,6 +50,36 @@ INSTRUMENTS = {
 }
 
 
+# predicted levels 0, 1, ... (target.kind levels); an expected level is rounded
+_LEVEL_SCALES = {
+    f"{name} level": Instrument(
+        0,
+        len(scale.levels),
+        None,
+        tuple(index + 0.5 for index in range(len(scale.levels))),
+        scale.level_names,
+    )
+    for name, scale in INSTRUMENTS.items()
+    if scale.levels
+}
+
+
+def find_scale(name: str | None) -> Instrument:
+    """Look up an instrument, or the scale of its severity levels.
+
+    Parameters
+    ----------
+    name : str or None
+        Name of an instrument, or of its levels, for example "BDI-II level".
+
+    Returns
+    -------
+    Instrument
+        A scale without scores if the name is unknown.
+    """
+    return (INSTRUMENTS | _LEVEL_SCALES).get(name or "", INSTRUMENTS["group"])
+
+
 def check_score(score: float, instrument: str, location: str, session: str | None = None) -> float:
     """Check that a score lies in the range of its instrument.
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.instruments import find_scale
 from depmm.evaluation.covariates import COVARIATES
 from depmm.evaluation.prediction_checks import (
     TARGET_COLUMNS,
@@ -117,7 +117,7 @@ def prepare_predictions(
     if "binary" in targets:
         table = apply_threshold(table)
     instrument = get_instrument(table)
-    if "severity" in targets and instrument in INSTRUMENTS and INSTRUMENTS[instrument].levels:
+    if "severity" in targets and instrument is not None and find_scale(instrument).levels:
         tested = table.index[table["split"] == "test"]
         for band, score in (("band", "score"), ("band_pred", "score_pred")):
             bands = severity_bands(table.loc[tested, score], instrument)

@@ -16,6 +16,15 @@ from depmm.evaluation.subgroup_gaps import UNKNOWN, adjust_gaps, measure_gaps
 from depmm.schemas.manifest import SESSION_KEY, VALENCES
 
 GROUPINGS = ("gender", "age", "task", "valence", "corpus")
+CROSSED = {
+    "task_by_valence": ("task", "valence"),
+    "gender_by_task": ("gender", "task"),
+    "gender_by_valence": ("gender", "valence"),
+}
+# in addition to the headline metrics; those of Lu et al., Front. Biosci. 2021, Table 5
+CROSSED_METRICS: dict[str, tuple[str, ...]] = {
+    "binary": ("accuracy", "precision", "recall", "f1_positive"),
+}
 ORDER = (*AGE_LABELS, *VALENCES)  # order of these subgroups; others are sorted by name
 MIN_SUBJECTS = 5  # with fewer subjects, metrics are not computed
 
@@ -42,12 +51,12 @@ def measure_subgroups(tested: ResampledSessions, targets: list[str], seed: int) 
         ``subgroup_gaps``: one entry per grouping and metric (``measure_gaps``); p values are
         adjusted over all entries (Holm).
         ``not_grouped``: for each other grouping, why there are no subgroups.
-        ``task_by_valence``: for each task and valence, the same as for a subgroup; None unless
-        there are several tasks and several valences.
+        The keys of ``CROSSED``: for each pair of subgroups, the same as for a subgroup and the
+        metrics ``CROSSED_METRICS``; None unless both groupings have several subgroups.
     """
     grouped, sessions = _assign_subgroups(tested, targets)
     content: dict[str, Any] = {
-        "subgroups": {}, "subgroup_gaps": [], "not_grouped": {}, "task_by_valence": None,
+        "subgroups": {}, "subgroup_gaps": [], "not_grouped": {},
     }  # fmt: skip
     for grouping in GROUPINGS:
         if reason := _not_grouped_reason(sessions, grouping):
@@ -61,8 +70,10 @@ def measure_subgroups(tested: ResampledSessions, targets: list[str], seed: int) 
                 grouped, parts, sessions, grouping, target, measured, seed
             )
     adjust_gaps(content["subgroup_gaps"], 1 - tested.confidence)
-    if {"task", "valence"} <= set(content["subgroups"]):
-        content["task_by_valence"] = _cross(grouped, tested, targets, content["subgroups"])
+    for key, pair in CROSSED.items():
+        content[key] = None
+        if set(pair) <= set(content["subgroups"]):
+            content[key] = _cross(grouped, tested, targets, content["subgroups"], *pair)
     return content
 
 
@@ -120,7 +131,10 @@ def _sorted(subgroups: pd.Series) -> list[str]:
 
 
 def _measure(
-    part: ResampledSessions, tested: ResampledSessions, targets: list[str]
+    part: ResampledSessions,
+    tested: ResampledSessions,
+    targets: list[str],
+    further: dict[str, tuple[str, ...]] | None = None,
 ) -> dict[str, Any]:
     """Count a subgroup and compute its metrics, or the reason why that is impossible."""
     result: dict[str, Any] = {"sessions": 0, "subjects": 0, "positive_sessions": 0}
@@ -128,7 +142,7 @@ def _measure(
         result = count_sessions(pd.concat(part.seeds.values()))
     for target in targets:
         reason = _undefined_reason(part, tested, target, result["subjects"])
-        for name in HEADLINE[target]:
+        for name in (*HEADLINE[target], *(further or {}).get(target, ())):
             if reason:
                 empty = {"value": None, "ci_low": None, "ci_high": None, "n_undefined": 0}
                 result[name] = {**empty, "method": None, "reason": None, "undefined": reason}
@@ -157,14 +171,18 @@ def _cross(
     tested: ResampledSessions,
     targets: list[str],
     subgroups: dict[str, Any],
+    row_grouping: str,
+    column_grouping: str,
 ) -> dict[str, Any]:
-    """Compute the metrics by task and valence."""
+    """Compute the metrics of each pair of subgroups."""
     cells: dict[str, Any] = {}
-    for task in subgroups["task"]:
-        task_sessions = grouped.select("task", task)
-        cells[task] = {
-            valence: _measure(task_sessions.select("valence", valence), tested, targets)
-            for valence in subgroups["valence"]
+    for row in subgroups[row_grouping]:
+        sessions = grouped.select(row_grouping, row)
+        cells[row] = {
+            column: _measure(
+                sessions.select(column_grouping, column), tested, targets, CROSSED_METRICS
+            )
+            for column in subgroups[column_grouping]
         }
     return cells
 

@@ -49,6 +49,22 @@ def test_metrics_by_task_and_valence():
     assert one_task["task_by_valence"] is None
 
 
+def test_metrics_by_gender_and_task_or_valence():
+    table = random_sessions(subjects=24)
+    table["gender"] = np.where(table["number"] % 4 < 2, "female", "male")
+    result = measure_subgroups(resample(table), BINARY, seed=0)
+    for column in ("task", "valence"):
+        for (gender, value), members in table.groupby(["gender", column]):
+            entry = result[f"gender_by_{column}"][gender][value]
+            y_true, y_pred = members["y_true"], members["y_pred"]
+            assert entry["accuracy"]["value"] == pytest.approx(np.mean(y_true == y_pred))
+            assert entry["recall"]["value"] == pytest.approx(sk.recall_score(y_true, y_pred))
+            assert entry["precision"]["value"] == pytest.approx(sk.precision_score(y_true, y_pred))
+            assert entry["f1_positive"]["value"] == pytest.approx(sk.f1_score(y_true, y_pred))
+            assert entry["subjects"] == 12
+    assert "accuracy" not in result["subgroups"]["gender"]["female"]  # headline metrics only
+
+
 def test_undefined_subgroups_have_a_reason():
     few = subject_table([0, 1] * 2, [0, 1] * 2, gender="male")
     one_class = subject_table([1] * 6, [1] * 6, gender="female").assign(corpus="d")

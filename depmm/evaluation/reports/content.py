@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.instruments import find_scale
 from depmm.evaluation.baselines import add_baselines, compare_with_baselines
 from depmm.evaluation.covariate_baselines import (
     add_covariate_baselines,
@@ -192,16 +192,31 @@ def _confusion(resampled: ResampledSessions) -> dict[str, Any]:
 def _levels(resampled: ResampledSessions, instrument: str | None) -> dict[str, Any] | None:
     """Count sessions by measured (row) and predicted (column) severity level, mean over seeds.
 
-    None for an instrument without levels.
+    ``by_subgroup`` contains the same counts for each gender and valence, if they are known. None
+    for an instrument without levels.
     """
-    names = INSTRUMENTS[instrument].level_names if instrument in INSTRUMENTS else ()
+    names = find_scale(instrument).level_names
     if not names:
         return None
-    counts = np.zeros((len(names), len(names)))
-    for rows in resampled.seeds.values():
-        pairs = rows["band"].to_numpy(int), rows["band_pred"].to_numpy(int)
-        np.add.at(counts, pairs, 1 / len(resampled.seeds))
-    return {"names": list(names), "counts": counts.round(9).tolist()}
+    rows = pd.concat(resampled.seeds.values())
+    share = 1 / len(resampled.seeds)
+    known = [name for name in ("gender", "valence") if name in rows and rows[name].notna().any()]
+    subgroups = rows.dropna(subset=known).groupby(known) if known else ()
+    return {
+        "names": list(names),
+        "counts": _count_levels(rows, len(names), share),
+        "by_subgroup": [
+            dict(zip(known, key, strict=True)) | {"counts": _count_levels(part, len(names), share)}
+            for key, part in subgroups
+        ],
+    }
+
+
+def _count_levels(rows: pd.DataFrame, n_levels: int, share: float) -> list[list[float]]:
+    counts = np.zeros((n_levels, n_levels))
+    np.add.at(counts, (rows["band"].to_numpy(int), rows["band_pred"].to_numpy(int)), share)
+    table: list[list[float]] = counts.round(9).tolist()
+    return table
 
 
 def _out_of_range(test: pd.DataFrame) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.instruments import find_scale
 from depmm.evaluation.reports.figure_style import BLUE, GREY, ORANGE, STYLE, new_axes, to_svg
 from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.curves import pr_curve, roc_curve
@@ -230,7 +230,7 @@ def severity_figure(score: Array, score_pred: Array, instrument: str | None) -> 
     str
         SVG.
     """
-    scale = INSTRUMENTS.get(instrument or "", INSTRUMENTS["group"])
+    scale = find_scale(instrument)
     ends = (*scale.levels, (scale.highest or 0) + 1)
     levels = list(zip(ends, scale.level_names, strict=False))
     unit = f"{instrument} points" if levels else "points"

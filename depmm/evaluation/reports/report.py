@@ -11,7 +11,8 @@ from depmm.evaluation.predictions import Unit
 from depmm.evaluation.reports.content import evaluate_sessions
 from depmm.evaluation.reports.figures import report_figures, training_figures
 from depmm.evaluation.reports.rendering import flatten, render, to_json_values
-from depmm.evaluation.reports.tables import Table, metrics_table
+from depmm.evaluation.reports.tables import Table, crossed_table, metrics_table
+from depmm.evaluation.subgroups import CROSSED
 from depmm.files import write_text
 
 
@@ -84,6 +85,7 @@ def write_report(
         "report.html.jinja",
         m=content,
         title=title,
+        crossed=CROSSED,
         figures=report_figures(content, resampled),
         training=[] if history is None else training_figures(history),
         config_text=config_text,
@@ -93,7 +95,8 @@ def write_report(
         coverage=content["coverage"],
         chosen=[] if tuning is None else tuning[tuning["chosen"]].to_dict("records"),
     )
-    write_report_files(out, content, page, [metrics_table(content, title)])
+    crossed = [crossed_table(content, key, title) for key in CROSSED if content[key]]
+    write_report_files(out, content, page, [metrics_table(content, title), *crossed])
     return content
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from depmm.evaluation.baselines import BASELINE_LABELS
 from depmm.evaluation.reports.rendering import markdown_text, number, p_value
 from depmm.evaluation.stats.metrics import METRICS
+from depmm.evaluation.subgroups import CROSSED
 
 _LATEX = {
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},
@@ -121,6 +122,49 @@ def metrics_table(content: Mapping[str, Any], title: str) -> Table:
         "constant prediction on the same sessions."
     )
     return Table(f"{title}-metrics", caption, header, rows)
+
+
+def crossed_table(content: Mapping[str, Any], key: str, title: str) -> Table:
+    """Build the table of a crossing of two groupings, such as task and valence.
+
+    Parameters
+    ----------
+    content : mapping of str to object
+        The content of ``metrics.json``, in which ``key`` is not None.
+    key : str
+        A key of ``CROSSED``.
+    title : str
+        Title of the report.
+
+    Returns
+    -------
+    Table
+        Every metric of each subgroup of the first grouping, one column per subgroup of the second.
+    """
+    row_grouping, column_grouping = CROSSED[key]
+    columns = list(content["subgroups"][column_grouping])
+    rows = []
+    for subgroup, cells in content[key].items():
+        names = [name for name in next(iter(cells.values())) if name in METRICS]
+        rows += [
+            [
+                subgroup,
+                METRICS[name].label,
+                *(
+                    f"{number(cells[column][name]['value'])} ({_interval(cells[column][name])})"
+                    if cells[column][name]["value"] is not None
+                    else NONE
+                    for column in columns
+                ),
+            ]
+            for name in names
+        ]
+    caption = (
+        f"{title}, by {row_grouping} and {column_grouping}. {_sample(content)} "
+        f"{_method(content['bootstrap'])}"
+    )
+    header = [row_grouping.capitalize(), "Metric", *columns]
+    return Table(f"{title}-{key}", caption, header, rows)
 
 
 def runs_table(contents: Mapping[str, Mapping[str, Any]], metrics: Sequence[str]) -> Table:

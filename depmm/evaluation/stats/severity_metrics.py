@@ -7,7 +7,7 @@ All metrics have the signature ``metric(score [N], score_pred [N], weights [D, N
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.instruments import INSTRUMENTS, find_scale
 from depmm.errors import DepmmError
 from depmm.evaluation.stats.weighted_sums import (
     Array,
@@ -185,7 +185,7 @@ def severity_bands(scores: ArrayLike, instrument: str) -> NDArray[np.int64]:
     DepmmError
         If the instrument has no agreed severity levels.
     """
-    levels = INSTRUMENTS[instrument].levels if instrument in INSTRUMENTS else ()
+    levels = find_scale(instrument).levels
     if not levels:
         known = ", ".join(name for name, scale in INSTRUMENTS.items() if scale.levels)
         raise DepmmError(

@@ -1,5 +1,7 @@
 """The content of metrics.json, by hand and against scikit-learn."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -246,3 +248,26 @@ def test_metrics_are_undefined_for_one_class():
     assert content["metrics"]["specificity"]["value"] is not None
     assert content["verdict"]["outcome"] == "undefined"
     assert any(f"AUROC ({DRAWS})" in text for text in content["warnings"])
+
+
+def test_predicted_levels_are_counted_by_gender_and_valence():
+    rng = np.random.default_rng(0)
+    measured, valence = np.arange(60) % 4, np.where(np.arange(60) % 3, "negative", "neutral")
+    table = pd.DataFrame({"score": measured.astype(float), "valence": valence}).assign(
+        corpus="c", subject=[f"p{n:02}" for n in range(60)], session="1", split="test", fold=0,
+        seed=0, gender=np.where(np.arange(60) % 5 < 2, "female", "male"),
+        instrument="BDI-II level", score_pred=np.clip(measured + rng.normal(0, 1, 60), 0, 3),
+    )  # fmt: skip
+    train = table.assign(split="train", subject="t" + table["subject"])
+    levels = evaluate(pd.concat([table, train]))["levels"]
+    assert levels["names"] == ["minimal", "mild", "moderate", "severe"]
+    expected = np.zeros((2, 2, 4, 4))  # an expected level is rounded
+    for row in table.itertuples():
+        index = ["female", "male"].index(row.gender), ["negative", "neutral"].index(row.valence)
+        expected[(*index, int(row.score), int(np.floor(row.score_pred + 0.5)))] += 1
+    np.testing.assert_array_equal(levels["counts"], expected.sum((0, 1)))
+    assert [(part["gender"], part["valence"]) for part in levels["by_subgroup"]] == list(
+        product(["female", "male"], ["negative", "neutral"])
+    )
+    for part, counts in zip(levels["by_subgroup"], expected.reshape(4, 4, 4), strict=True):
+        np.testing.assert_array_equal(part["counts"], counts)

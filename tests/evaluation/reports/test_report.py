@@ -147,8 +147,9 @@ def test_the_page_is_escaped_and_self_contained(full_report):
     html = (full_report[0] / "report.html").read_text(encoding="utf-8")
     page = ReportPage(html)
     assert "script" not in page.tags
-    # twice the title, the subgroup and its four differences, config, package, command, audit
-    assert page.text.count(HOSTILE) == 11
+    # twice the title, the subgroup, its four differences and its table of levels, config, package,
+    # command, audit
+    assert page.text.count(HOSTILE) == 12
     assert not re.search(r"https?:|//\w|@import|url\((?!#)", html)
     assert not {"link", "img", "iframe", "object"} & set(page.tags)
     assert len(page.ids) == len(set(page.ids))
