@@ -106,6 +106,12 @@ class TrainingConfig(Settings):
     mixed_precision: Literal["no", "bf16", "fp16"] = Field(
         "no", description="mixed precision; fp16 requires a GPU"
     )
+    matmul_precision: Literal["highest", "high"] = Field(
+        "high",
+        description="precision of float32 matrix products and convolutions of the training on a "
+        "CUDA GPU: high permits TensorFloat-32, highest does not. Predictions are always computed "
+        "with highest; no effect on a CPU",
+    )
     init_from: FilePath | None = Field(
         None,
         description="folder of a run whose weights initialise all parameters of the same name and "

@@ -20,6 +20,7 @@ from depmm.config import StepsConfig
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData
+from depmm.device import float32_precision
 from depmm.store.embeddings import EmbeddingStore, PrecomputableEncoder, embedding_key
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,8 @@ def ensure_embeddings(
         logger.log(
             level, "embed %s: %d sessions stored, %d missing", modality, n_stored, len(missing)
         )
-        _embed(encoder, modality, data, missing, store, device, level)
+        with float32_precision("highest", device):
+            _embed(encoder, modality, data, missing, store, device, level)
     return replace(data, dataset=dataset.with_embeddings(stores)) if stores else data
 
 

@@ -13,6 +13,7 @@ from depmm.config import Experiment
 from depmm.data.batch import SessionLoader
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData
+from depmm.device import float32_precision
 from depmm.evaluation.covariates import COVARIATES, NUMERIC_COVARIATES
 from depmm.schemas.predictions import PREDICTIONS
 
@@ -63,16 +64,17 @@ def predict_sessions(
     loader = SessionLoader(source, device) if isinstance(source, SessionDataset) else source
     dataset = cast(SessionDataset, loader.dataset)
     indices_read, outputs, samples = [], [], []
-    for index, inputs in loader.evaluate(indices, batch_size, rank, n_processes):
-        if n_gate_samples > 1:
-            seeds = [session_seed(dataset.session_keys[row]) for row in index.tolist()]
-            output, sampled = cast(Any, model).sample(n_gate_samples, seeds, **inputs)
-            if sampled is not None:
-                samples.append(sampled)
-        else:
-            output = model(**inputs)
-        indices_read.append(index)
-        outputs.append(torch.cat([output.prediction.unsqueeze(1), output.logits], dim=1))
+    with float32_precision("highest", device):
+        for index, inputs in loader.evaluate(indices, batch_size, rank, n_processes):
+            if n_gate_samples > 1:
+                seeds = [session_seed(dataset.session_keys[row]) for row in index.tolist()]
+                output, sampled = cast(Any, model).sample(n_gate_samples, seeds, **inputs)
+                if sampled is not None:
+                    samples.append(sampled)
+            else:
+                output = model(**inputs)
+            indices_read.append(index)
+            outputs.append(torch.cat([output.prediction.unsqueeze(1), output.logits], dim=1))
     model.train(was_training)
     if not outputs:
         return pd.DataFrame({"index": [], "prediction": [], "logits": []})

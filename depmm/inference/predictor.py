@@ -16,6 +16,7 @@ import torch
 
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
+from depmm.device import float32_precision
 from depmm.evaluation.batch_prediction import predict_sessions
 from depmm.evaluation.reports.report_warnings import FEW_SUBJECTS
 from depmm.inference.calibrated_prediction import calibrate_probability, calibrate_score
@@ -48,7 +49,8 @@ class Predictor:
     run : Path or str
         Folder of a run or of a cross-validation; the predictions of several models are averaged.
     device : str, optional
-        Torch device, for example ``"cuda"``; default: the CPU.
+        Torch device, for example ``"cuda:1"`` or ``"cpu"``; default: the first CUDA GPU, or the CPU
+        if there is none or the environment variable ``ACCELERATE_USE_CPU`` is true.
 
     Attributes
     ----------
@@ -302,9 +304,11 @@ def _run_models(
 @torch.no_grad()
 def _attribution(model: DepressionModel, dataset: SessionDataset) -> np.ndarray:
     """Compute the occlusion of each step, (L,); NaN for a step without any modality."""
-    _, inputs = next(evaluation_batches(dataset, [0], 1, next(model.parameters()).device))
-    features, masks = model.encode(**inputs)
-    table = occlude_steps(model, features, masks)
+    device = next(model.parameters()).device
+    _, inputs = next(evaluation_batches(dataset, [0], 1, device))
+    with float32_precision("highest", device):
+        features, masks = model.encode(**inputs)
+        table = occlude_steps(model, features, masks)
     attribution = np.full(next(iter(masks.values())).shape[1], np.nan)
     attribution[table["step"].to_numpy(int)] = table["occlusion"]
     return attribution

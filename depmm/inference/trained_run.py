@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from depmm.config import Config, load_config
+from depmm.device import choose_device
 from depmm.evaluation.prediction_checks import check_predictions
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.inference.errors import InferenceError
@@ -55,7 +56,7 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
     path : Path
         Folder of the run, or of the cross-validation.
     device : str, optional
-        Torch device of the models; default: the CPU.
+        Torch device of the models; default: as ``choose_device`` chooses it.
 
     Returns
     -------
@@ -94,7 +95,7 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
         )
     models = {
         (cfg.split.fold, cfg.seed): DepressionModel.from_pretrained(folder.path)
-        .to(device or "cpu")
+        .to(choose_device(device))
         .eval()
         for cfg, folder in zip(configs, folders, strict=True)
     }

@@ -19,6 +19,7 @@ from depmm.corpora.splits import write_split
 from depmm.data.batch import SessionLoader
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.precompute import ensure_embeddings
+from depmm.device import float32_precision
 from depmm.files import write_table
 from depmm.models.model import build_model
 from depmm.runs.folder import RunFolder
@@ -129,9 +130,10 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
                 break
             began = time.perf_counter()
             val_losses = [row["val_loss"] for row in progress["history"] if row["epoch"] > begin]
-            trained, step_losses = trainer.train_epoch(
-                epoch, begin, end, progress["rates"][index], val_losses
-            )
+            with float32_precision(settings.matmul_precision, accelerator.device):
+                trained, step_losses = trainer.train_epoch(
+                    epoch, begin, end, progress["rates"][index], val_losses
+                )
             row: dict[str, Any] = {
                 "epoch": epoch + 1,
                 **trained,

@@ -16,6 +16,7 @@ from depmm.data.batch import SessionLoader
 from depmm.data.epoch_plan import MicroBatch, plan_epoch
 from depmm.data.experiment_data import ExperimentData
 from depmm.data.step_dataset import StepDataset
+from depmm.models.host import to_device
 from depmm.models.model import DepressionModel
 from depmm.training.errors import TrainingError
 from depmm.training.losses import compute_batch_loss, compute_session_weights
@@ -286,24 +287,3 @@ def freeze_parameters(model: DepressionModel, frozen: Collection[str], encoders:
     for name, parameter in model.named_parameters():
         trained = name not in frozen and not (encoders and name.startswith("encoders."))
         parameter.requires_grad_(trained)
-
-
-def to_device(values: np.ndarray, device: torch.device) -> Tensor:
-    """Copy an array to a device without waiting for the device.
-
-    Parameters
-    ----------
-    values : ndarray
-        The values.
-    device : torch.device
-        Device of the result.
-
-    Returns
-    -------
-    Tensor
-        The same values.
-    """
-    tensor = torch.from_numpy(values)
-    if device.type == "cuda":  # only a copy from pinned memory is asynchronous
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)

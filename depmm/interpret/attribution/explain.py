@@ -18,6 +18,7 @@ from depmm.corpora.manifest import read_manifest
 from depmm.data.batch import evaluation_batches
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.precompute import ensure_embeddings
+from depmm.device import choose_device, float32_precision
 from depmm.errors import did_you_mean
 from depmm.evaluation.batch_prediction import session_seed
 from depmm.interpret.attribution.attention import AttentionRecord, record_attention
@@ -86,8 +87,9 @@ def explain(
 ) -> ExplainReport:
     """Explain the predictions of a run for the sessions of one split.
 
-    All models of a cross-validation are explained, each for the split of its fold. Tables of an
-    earlier explanation are replaced.
+    All models of a cross-validation are explained, each for the split of its fold, on the device
+    that ``depmm.device.choose_device`` chooses. Tables of an earlier explanation are
+    replaced.
 
     Parameters
     ----------
@@ -121,7 +123,7 @@ def explain(
     >>> "attributions" in report.rows
     True
     """
-    run = Path(run)
+    run, device = Path(run), choose_device()
     with ParquetStream(run, list(EXPLANATIONS.values())) as stream:
         for folder in find_model_folders(run):
             config = load_config(folder.config)
@@ -129,13 +131,14 @@ def explain(
             trained_split = SplitConfig(kind="file", file=folder.split)
             data = load_experiment_data(config.model_copy(update={"split": trained_split}))
             steps = read_manifest(config.data.manifest).steps
-            model = DepressionModel.from_pretrained(folder.path)
-            if GRAD_CAM not in methods:  # Grad-CAM needs signals, not embeddings
-                data = ensure_embeddings(model.encoders, data, model.device)
-            for tables in explain_sessions(
-                model, data, steps, split, config.split.fold, config.seed, methods
-            ):
-                stream.write(tables)
+            model = DepressionModel.from_pretrained(folder.path).to(device)
+            with float32_precision("highest", device):
+                if GRAD_CAM not in methods:  # Grad-CAM needs signals, not embeddings
+                    data = ensure_embeddings(model.encoders, data, device)
+                for tables in explain_sessions(
+                    model, data, steps, split, config.split.fold, config.seed, methods
+                ):
+                    stream.write(tables)
     fusion = config.model.fusion.kind
     absent = {
         name: _absence_reason(name, fusion) for name in EXPLANATIONS if name not in stream.rows
