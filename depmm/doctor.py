@@ -14,12 +14,14 @@ from depmm.models.errors import TORCHAUDIO_REMEDY
 LIBRARIES = {
     "av": "index, audit, extract, predict",
     "soundfile": "index, extract, predict",
+    "cv2": "simulate, extract, train, predict (faces)",
     "mediapipe": "extract, predict (faces)",
     "torch": "train, evaluate, explain, predict",
     "torchaudio": "train, explain, predict",
     "transformers": "train, explain, predict",
     "accelerate": "train",
 }
+DISTRIBUTIONS = {"cv2": "opencv-contrib-python"}  # where it is not named like the library
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,10 @@ def format_checks(checks: list[Check]) -> list[str]:
 def _check_library(name: str, stages: str) -> Check:
     try:
         importlib.import_module(name)
-        return Check("ok", name, stages, version(name))
+        return Check("ok", name, stages, version(DISTRIBUTIONS.get(name, name)))
     except (ImportError, OSError, RuntimeError) as error:
         remedy = f"pip install {name}"
-        if name == "mediapipe":
+        if name in ("cv2", "mediapipe"):
             remedy = SYSTEM_LIBRARIES
         elif name == "torchaudio" and not isinstance(error, ImportError):  # it is installed
             remedy = TORCHAUDIO_REMEDY

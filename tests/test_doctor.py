@@ -21,11 +21,13 @@ def test_every_library_is_checked_and_a_missing_face_model_is_a_note(monkeypatch
 
 def test_a_library_that_cannot_be_imported_has_a_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "soundfile", None)
-    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    for library in ("cv2", "mediapipe"):
+        monkeypatch.setitem(sys.modules, library, None)
     missing = {check.component: check for check in check_environment() if check.status == "missing"}
     assert missing["soundfile"].remedy == "pip install soundfile"
+    assert "libgl1" in missing["cv2"].remedy
     assert "libegl1" in missing["mediapipe"].remedy
-    assert missing.keys() == {"soundfile", "mediapipe"}
+    assert missing.keys() == {"soundfile", "cv2", "mediapipe"}
 
 
 def test_torchaudio_that_is_built_for_another_torch_has_a_remedy(monkeypatch, tmp_path):

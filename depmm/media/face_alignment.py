@@ -1,9 +1,9 @@
 """Aligned face crops: similarity transform to a template, and JPEG compression."""
 
-import io
+import math
+from contextlib import suppress
 
 import numpy as np
-from PIL import Image
 
 from depmm.config import CROP_SIZE
 
@@ -15,13 +15,16 @@ TEMPLATE_LANDMARKS = ((33, 133), (362, 263), (61, 291))
 TEMPLATE_WEIGHTS = np.array(
     [2.0, 2.0, 1.0]
 )  # the eyes have more weight because the mouth moves with speech
+JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 
 
 def align_face(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """Rotate, scale and shift a frame so that eyes and mouth are at ``TEMPLATE``.
 
     The similarity transform is the weighted least-squares fit of the three centres, with weight
-    2 for each eye. Pixels outside of the frame are black.
+    2 for each eye. A face that is at least twice as large as in the crop is first reduced by the
+    largest integer factor that leaves it no smaller than in the crop (mean of the area), then
+    transformed with bilinear interpolation. Pixels outside of the frame are black.
 
     Parameters
     ----------
@@ -35,19 +38,24 @@ def align_face(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     ndarray of uint8, shape (224, 224, 3)
         The crop, RGB.
     """
+    import cv2
+
     rotation, shift = _fit_similarity(landmarks)
     inverse, origin = 1 / rotation, -shift / rotation
-    image = Image.fromarray(frame)
-    if (factor := int(abs(inverse))) > 1:  # bilinear interpolation reads 2 x 2 pixels only
-        image = image.reduce(factor)
-        inverse, origin = inverse / factor, origin / factor
-    coefficients = (
-        inverse.real, -inverse.imag, origin.real, inverse.imag, inverse.real, origin.imag,
-    )  # fmt: skip
-    size = (CROP_SIZE, CROP_SIZE)
-    return np.asarray(
-        image.transform(size, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
+    to_frame = np.array(
+        [[inverse.real, -inverse.imag, origin.real], [inverse.imag, inverse.real, origin.imag]]
     )
+    if (factor := int(abs(inverse))) > 1:  # bilinear interpolation reads 2 x 2 pixels only
+        height, width = frame.shape[:2]
+        reduced = (math.ceil(width / factor), math.ceil(height / factor))
+        frame = cv2.resize(frame, reduced, interpolation=cv2.INTER_AREA)
+        to_frame *= np.array([[reduced[0] / width], [reduced[1] / height]])
+    # coordinates of landmarks are 0 at the corner of the first pixel, those of OpenCV at its centre
+    to_frame[:, 2] += to_frame[:, :2].sum(axis=1) / 2 - 0.5
+    crop: np.ndarray = cv2.warpAffine(
+        frame, to_frame, (CROP_SIZE, CROP_SIZE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    )
+    return crop
 
 
 def crop_landmarks(landmarks: np.ndarray) -> np.ndarray:
@@ -69,7 +77,10 @@ def crop_landmarks(landmarks: np.ndarray) -> np.ndarray:
 
 
 def _fit_similarity(landmarks: np.ndarray) -> tuple[complex, complex]:
-    """Fit ``crop = rotation * frame + shift`` with points as complex numbers."""
+    """Fit ``crop = rotation * frame + shift`` with points as complex numbers.
+
+    ``cv2.estimateAffinePartial2D`` has no weights, and could reject one of the points.
+    """
     centres = np.array([landmarks[list(ids), :2].mean(axis=0) for ids in TEMPLATE_LANDMARKS])
     source, target = centres @ [1, 1j], TEMPLATE @ [1, 1j]
     source_mean, target_mean = (np.average(z, weights=TEMPLATE_WEIGHTS) for z in (source, target))
@@ -93,7 +104,7 @@ def aligned_crop(frame: np.ndarray) -> np.ndarray:
     ndarray of uint8, shape (224, 224, 3)
         The crop, RGB.
     """
-    return _resize(Image.fromarray(frame), CROP_SIZE)
+    return _resize(frame, CROP_SIZE)
 
 
 def encode_jpeg(crop: np.ndarray, quality: int) -> bytes:
@@ -104,20 +115,29 @@ def encode_jpeg(crop: np.ndarray, quality: int) -> bytes:
     crop : ndarray of uint8, shape (height, width, 3)
         RGB.
     quality : int
-        JPEG quality, 1 to 95.
+        JPEG quality, 1 to 100.
 
     Returns
     -------
     bytes
         A JPEG file.
     """
-    buffer = io.BytesIO()
-    Image.fromarray(crop).save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
+    import cv2
+
+    options = [
+        *(cv2.IMWRITE_JPEG_QUALITY, quality),
+        *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420),
+    ]
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), options)
+    jpeg: bytes = data.tobytes()
+    return jpeg
 
 
 def decode_jpeg(data: bytes, size: int) -> np.ndarray:
-    """Decompress a square crop; smaller sizes are decoded faster.
+    """Decompress a crop; smaller sizes are decoded faster.
+
+    The crop is decoded at 1, 1/2, 1/4 or 1/8 of its 224 pixels, the smallest of these that is not
+    below the size, and then resized to the size: when it is reduced, by the mean of the area.
 
     Parameters
     ----------
@@ -136,17 +156,35 @@ def decode_jpeg(data: bytes, size: int) -> np.ndarray:
     ValueError
         If the data are not a readable JPEG file.
     """
-    try:
-        image = Image.open(io.BytesIO(data), formats=["JPEG"])
-        image.draft("RGB", (size, size))  # libjpeg decodes at 1/2, 1/4 or 1/8 of the size
-        return _resize(image.convert("RGB"), size)
-    except OSError as error:
+    import cv2
+
+    # OpenCV chooses a decoder by the first bytes: these admit only that of JPEG for untrusted data
+    image = None
+    if data.startswith(JPEG_START) and data.endswith(JPEG_END):
+        reduction = {
+            1: cv2.IMREAD_COLOR_BGR,
+            2: cv2.IMREAD_REDUCED_COLOR_2,
+            4: cv2.IMREAD_REDUCED_COLOR_4,
+            8: cv2.IMREAD_REDUCED_COLOR_8,
+        }
+        factor = max((factor for factor in reduction if factor * size <= CROP_SIZE), default=1)
+        with suppress(cv2.error):  # more pixels than OpenCV accepts
+            # not | cv2.IMREAD_COLOR_RGB: OpenCV 5 rejects it beside the reduced flags
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), reduction[factor])
+    if image is None:
         raise ValueError(
-            f"a stored face crop is not a JPEG file ({error}). Extract the session again."
-        ) from error
+            "a stored face crop is not a complete JPEG file. Extract the session again."
+        )
+    rgb: np.ndarray = cv2.cvtColor(_resize(image, size), cv2.COLOR_BGR2RGB)
+    return rgb
 
 
-def _resize(image: Image.Image, size: int) -> np.ndarray:
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BILINEAR)
-    return np.array(image)
+def _resize(image: np.ndarray, size: int) -> np.ndarray:
+    """Resize each axis: the mean of the area if it shrinks, bilinear if it grows."""
+    import cv2
+
+    height, width = image.shape[:2]
+    # INTER_AREA does not take means if one axis grows
+    smaller = cv2.resize(image, (min(width, size), min(height, size)), interpolation=cv2.INTER_AREA)
+    resized: np.ndarray = cv2.resize(smaller, (size, size), interpolation=cv2.INTER_LINEAR)
+    return resized

@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from depmm.errors import DepmmError
+from depmm.media.opencv_threads import use_one_opencv_thread
 from depmm.simulation.face import MOTION_PER_UNIT
 from depmm.simulation.voice import DURATION_PER_UNIT, GAIN_DB_PER_UNIT, PITCH_RANGE_PER_UNIT
 
@@ -192,7 +193,9 @@ def run_jobs(function: Callable[[Job], Result], jobs: Iterable[Job], workers: in
     if workers == 1:
         return [function(job) for job in jobs]
     # spawn: a forked child of a process with threads (torch, a notebook) can deadlock
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=use_one_opencv_thread
+    )
     try:
         return list(pool.map(function, jobs))
     finally:

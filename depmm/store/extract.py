@@ -23,6 +23,7 @@ import pandas as pd
 
 from depmm.config import MODALITIES, ExtractConfig
 from depmm.corpora.manifest import Manifest
+from depmm.media.opencv_threads import use_one_opencv_thread
 from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.errors import StoreError
 from depmm.store.failures import Failure, SessionKey, has_failures, record_failures
@@ -235,7 +236,7 @@ def _in_processes(
 ) -> Iterator[tuple[SessionJob, tuple[list[Failure], bool]]]:
     # spawn: MediaPipe and FFmpeg do not work after a fork. Ctrl-C is handled by the parent
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_ignore_interrupt)
+    pool = ProcessPoolExecutor(workers, context, initializer=_prepare_worker)
     futures: dict[Future[tuple[list[Failure], bool]], SessionJob] = {
         pool.submit(extract_session, job): job for job in jobs
     }
@@ -265,5 +266,6 @@ def _in_single_process(job: SessionJob) -> tuple[list[Failure], bool]:
         return [failure], False
 
 
-def _ignore_interrupt() -> None:
+def _prepare_worker() -> None:
+    use_one_opencv_thread()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

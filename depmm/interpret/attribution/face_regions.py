@@ -3,8 +3,6 @@
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image, ImageDraw
-from scipy.spatial import ConvexHull
 
 from depmm.config import CROP_SIZE
 from depmm.interpret.errors import ExplanationError
@@ -26,6 +24,10 @@ RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 
 LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398)
 RIGHT_BROW = (46, 53, 52, 65, 55, 70, 63, 105, 66, 107)
 LEFT_BROW = (276, 283, 282, 295, 285, 300, 293, 334, 296, 336)
+
+# outlines are drawn at this odd multiple of the size, and a pixel has the label of its centre:
+# OpenCV fills every pixel that an outline touches
+SCALE = 5
 
 REGIONS = ("outside", "forehead", "cheeks_jaw", "nose", "mouth", "eyes", "brows")
 # drawn in this order, each on top of the previous ones
@@ -79,11 +81,15 @@ def compute_region_shares(maps: ArrayLike, landmarks: ArrayLike) -> pd.DataFrame
             f"All landmarks of map {index} are equal: its frame has no face. Leave the frame out.",
             value=index,
         )
+    import cv2
+
     tables = [pd.DataFrame({"index": [], "region": [], "share": [], "area": []})]
     for index, (heatmap, face) in enumerate(zip(values, points, strict=True)):
         region = label_regions(face).ravel()
-        large = Image.fromarray(heatmap).resize((CROP_SIZE, CROP_SIZE), Image.Resampling.BILINEAR)
-        mass = np.bincount(region, np.asarray(large, dtype=float).ravel(), len(REGIONS))
+        shrinks = max(heatmap.shape) > CROP_SIZE
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        large = cv2.resize(heatmap, (CROP_SIZE, CROP_SIZE), interpolation=interpolation)
+        mass = np.bincount(region, large.ravel(), len(REGIONS))
         area = np.bincount(region, minlength=len(REGIONS)) / region.size
         share = mass / mass.sum() if mass.sum() > 0 else np.full(len(REGIONS), np.nan)
         tables.append(
@@ -105,19 +111,22 @@ def label_regions(landmarks: NDArray[np.float64]) -> NDArray[np.uint8]:
     ndarray of uint8, shape (224, 224)
         Index of the region in ``REGIONS``.
     """
-    image = Image.new("L", (CROP_SIZE, CROP_SIZE), REGIONS.index("outside"))
-    draw = ImageDraw.Draw(image)
-    draw.polygon(_hull(landmarks[list(OVAL)]), fill=REGIONS.index("cheeks_jaw"))
-    oval = np.array(image)
+    size = CROP_SIZE * SCALE
+    labels = np.full((size, size), REGIONS.index("outside"), np.uint8)
+    _fill_hull(labels, landmarks[list(OVAL)], "cheeks_jaw")
     brows = landmarks[[*RIGHT_BROW, *LEFT_BROW], 1].mean()
-    above = (oval > 0) & (np.arange(CROP_SIZE)[:, None] < brows)
-    oval[above] = REGIONS.index("forehead")
-    image = Image.fromarray(oval)
-    draw = ImageDraw.Draw(image)
+    upper = labels[: max(0, round(brows * SCALE))]
+    upper[upper == REGIONS.index("cheeks_jaw")] = REGIONS.index("forehead")
     for name, outline in PARTS:
-        draw.polygon(_hull(landmarks[list(outline)]), fill=REGIONS.index(name))
-    return np.array(image)
+        _fill_hull(labels, landmarks[list(outline)], name)
+    return labels[SCALE // 2 :: SCALE, SCALE // 2 :: SCALE]
 
 
-def _hull(points: NDArray[np.float64]) -> list[tuple[float, float]]:
-    return [(float(x), float(y)) for x, y in points[ConvexHull(points).vertices]]
+def _fill_hull(labels: NDArray[np.uint8], points: NDArray[np.float64], region: str) -> None:
+    """Fill the convex hull of points in a drawing that is ``SCALE`` times as large as the crop."""
+    import cv2
+
+    bits = 4  # of the fraction of a coordinate
+    hull = cv2.convexHull(points.astype(np.float32))
+    corners = np.round((hull * SCALE - 0.5) * 2**bits).astype(np.int32)  # pixels are centred at 0
+    cv2.fillConvexPoly(labels, corners, REGIONS.index(region), shift=bits)

@@ -1,9 +1,9 @@
 """Regions of a face against areas by hand; landmarks of aligned crops."""
 
+import cv2
 import numpy as np
 import pytest
 from grad_cam_models import make_landmarks
-from PIL import Image
 
 from depmm.config import load_config
 from depmm.data.experiment_data import load_experiment_data
@@ -27,11 +27,13 @@ def test_shares_by_hand():
     table = compute_region_shares(maps, np.stack([points] * 4)).set_index(["index", "region"])
     even = table.loc[0]
     np.testing.assert_allclose(even["share"], even["area"], atol=1e-6)
-    circle = {"mouth": 18, "nose": 14, "eyes": 10 * 2**0.5, "brows": 8 * 2**0.5}
-    for region, radius in circle.items():
-        assert even.loc[region, "area"] == pytest.approx(np.pi * radius**2 / 224**2, rel=0.12)
-    face = np.pi * 90**2 / 224**2
-    assert even.loc["outside", "area"] == pytest.approx(1 - face, rel=0.02)
+    # the outlines are regular polygons with one corner per landmark; there are two eyes and brows
+    circles = {"mouth": (20, 18, 1), "nose": (24, 14, 1), "eyes": (16, 10, 2), "brows": (10, 8, 2)}
+    for region, (corners, radius, count) in circles.items():
+        polygon = count * corners / 2 * np.sin(2 * np.pi / corners) * radius**2
+        assert even.loc[region, "area"] * 224**2 == pytest.approx(polygon, rel=0.07)
+    face = 18 * np.sin(2 * np.pi / 36) * 90**2 / 224**2
+    assert even.loc["outside", "area"] == pytest.approx(1 - face, rel=0.005)
     assert even["area"].sum() == pytest.approx(1)
     assert even.index.tolist() == list(REGIONS)
     # the forehead is the part of the oval above y = 65
@@ -91,7 +93,7 @@ def test_store_returns_the_landmarks_of_its_crops(corpus, tmp_path):
 def test_maps_of_any_size_have_the_same_shares():
     points = make_landmarks()
     small = np.random.default_rng(0).random((14, 14)).astype(np.float32)
-    large = np.array(Image.fromarray(small).resize((224, 224), Image.Resampling.BILINEAR))
+    large = cv2.resize(small, (224, 224), interpolation=cv2.INTER_LINEAR)
     a, b = (
         compute_region_shares(heatmap[None], points[None])["share"] for heatmap in (small, large)
     )
