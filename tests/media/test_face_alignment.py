@@ -58,11 +58,16 @@ def supersampled_crop(frame: np.ndarray, to_frame: complex, origin: complex) -> 
 
 
 @pytest.mark.parametrize(
-    ("scale", "degrees", "middle"),
-    [(0.8, 10.0, 300 + 250j), (1.0, 0.0, 112 + 112j), (2.3, -20.0, 300 + 250j), (4.1, 5.0, 700j)],
+    ("scale", "degrees", "middle", "largest_error"),  # without the reduction: 2.5 and 0.7
+    [
+        (0.8, 10.0, 300 + 250j, 0.8),
+        (1.0, 0.0, 112 + 112j, 2.5),
+        (2.3, -20.0, 300 + 250j, 1.7),
+        (4.1, 5.0, 700j, 0.4),
+    ],
 )
 def test_alignment_is_close_to_a_supersampled_warp(
-    scale: float, degrees: float, middle: complex
+    scale: float, degrees: float, middle: complex, largest_error: float
 ) -> None:
     rng = np.random.default_rng(0)
     # sharp spots of single pixels on a smooth ground, which differ between the channels
@@ -79,7 +84,7 @@ def test_alignment_is_close_to_a_supersampled_warp(
     wrong = supersampled_crop(frame, to_frame, origin + 0.5 * to_frame)
     crop = align_face(frame, landmarks).astype(float)
     error = np.abs(crop - expected).mean()
-    assert error < 3
+    assert error < largest_error
     assert error < 0.7 * np.abs(crop - wrong).mean()  # half a pixel of the crop is a larger error
     copied = np.zeros((533, 720, 3), np.uint8)
     copied[:, 9:710] = frame

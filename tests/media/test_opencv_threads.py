@@ -14,18 +14,26 @@ from depmm.media.opencv_threads import use_one_opencv_thread
 from depmm.store.extract import _prepare_worker
 
 
-@pytest.mark.parametrize("initializer", [use_one_opencv_thread, _prepare_worker])
+@pytest.mark.parametrize(
+    ("initializer", "own", "expected"),
+    [
+        (use_one_opencv_thread, None, 1),
+        (use_one_opencv_thread, "3", 3),  # a number that the user sets is kept
+        (_prepare_worker, None, 1),
+    ],
+)
 def test_opencv_has_one_thread_in_workers_only(
-    initializer: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    initializer: Callable[[], None],
+    own: str | None,
+    expected: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = cv2.getNumThreads()
-    for own, expected in ((None, 1), ("3", 3)):  # a number that the user sets is kept
-        if own is None:
-            monkeypatch.delenv("OPENCV_FOR_THREADS_NUM", raising=False)
-        else:
-            monkeypatch.setenv("OPENCV_FOR_THREADS_NUM", own)
-        with ProcessPoolExecutor(1, get_context("spawn"), initializer) as pool:
-            assert pool.submit(cv2.getNumThreads).result() == expected
+    monkeypatch.delenv("OPENCV_FOR_THREADS_NUM", raising=False)
+    if own is not None:
+        monkeypatch.setenv("OPENCV_FOR_THREADS_NUM", own)
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer) as pool:
+        assert pool.submit(cv2.getNumThreads).result() == expected
     assert cv2.getNumThreads() == before
 
 
