@@ -340,8 +340,8 @@ def apply_colour_map(x: Tensor, colours: Tensor) -> Tensor:
 def bilinear_weights(n_valid: Tensor, size: int, out_size: int) -> Tensor:
     """Compute the weights of bilinear resizing of the first ``n_valid`` positions.
 
-    As in Pillow, the triangle is widened when the size is reduced, so that every position
-    contributes (antialiasing).
+    As in ``torch.nn.functional.interpolate`` with ``antialias=True``, the triangle is widened when
+    the size is reduced, so that every position contributes.
 
     Parameters
     ----------
