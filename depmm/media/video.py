@@ -178,5 +178,10 @@ def _timed_frames(
 
 def _upright_rgb(frame: Any) -> np.ndarray:
     # FFmpeg pads rows for alignment, and MediaPipe would read the padding as pixels: copy
-    image = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))
+    image: np.ndarray = np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
+    if turns := round(frame.rotation / 90) % 4:
+        import cv2
+
+        codes = (cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE)
+        image = cv2.rotate(image, codes[turns - 1])
+    return image

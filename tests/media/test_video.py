@@ -73,12 +73,18 @@ def test_decoding_stops_after_the_last_window() -> None:
     assert next(source)[0] == pytest.approx(1.04)
 
 
-def test_frames_are_rotated_as_the_file_states(tmp_path: Path) -> None:
-    # -90: clockwise, which moves the bright upper edge to the right
-    path = write_recording(tmp_path / "a.mp4", [0.0, 0.04, 0.08], rotation=-90)
+@pytest.mark.parametrize("rotation", [0, 90, 180, -90])
+def test_frames_are_rotated_as_the_file_states(tmp_path: Path, rotation: int) -> None:
+    # -90 is clockwise, which moves the bright upper edge to the right
+    path = write_recording(tmp_path / "a.mp4", [0.0, 0.04, 0.08], rotation=rotation)
     _, frame = next(decode_frames(path, 25))
-    assert frame.shape == (64, 48, 3)
-    assert frame[:, -4].mean() > 200 > 60 > frame[:, 4].mean()
+    assert frame.shape == ((64, 48, 3) if rotation % 180 else (48, 64, 3))
+    edges = {0: frame[4], 90: frame[:, 4], 180: frame[-4], -90: frame[:, -4]}
+    for side, pixels in edges.items():
+        if side == rotation:
+            assert pixels.mean() > 200
+        elif (side - rotation) % 360 == 180:
+            assert pixels.mean() < 60
 
 
 def test_invalid_rates_and_windows_are_refused(tmp_path: Path) -> None:
