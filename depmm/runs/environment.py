@@ -10,6 +10,7 @@ from pathlib import Path
 LIBRARIES = (
     "depmm",
     "torch",
+    "torchaudio",
     "transformers",
     "accelerate",
     "numpy",

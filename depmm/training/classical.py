@@ -123,7 +123,7 @@ def compute_session_features(dataset: SessionDataset, mfcc: MFCC) -> np.ndarray:
         for waveform in dataset[None, index].audio or []:
             if len(waveform):
                 batch = torch.from_numpy(waveform).unsqueeze(0)
-                coefficients = mfcc(batch, torch.tensor([len(waveform)]))[0][0].double()
+                coefficients = mfcc(batch, [len(waveform)])[0][0].double()
                 std = coefficients.std(dim=1, correction=0)  # 0 for a single frame
                 steps.append(torch.cat([coefficients.mean(dim=1), std]))
         features.append(torch.stack(steps).mean(dim=0))
