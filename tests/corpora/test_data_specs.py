@@ -186,6 +186,25 @@ def test_modma_a_file_that_was_not_downloaded_is_missing(tmp_path):
     ]
 
 
+def test_librispeech_speakers_have_a_gender_and_chapters_are_sessions(tmp_path):
+    folder = "LibriSpeech/dev-clean"
+    files: layouts.Files = {
+        "LibriSpeech/speakers.txt": "84   | F \n174  | M \n",
+        "LibriSpeech/SPEAKERS.TXT": "; a comment\n60 | M | x | 20.18 | |CBW|Simon\n",
+        f"{folder}/84/121123/84-121123.trans.txt": "84-121123-0000 GO\n",
+    }
+    for speaker, chapter in (("84", "121123"), ("84", "121550"), ("174", "50561")):
+        for number in ("0001", "0000"):
+            files[f"{folder}/{speaker}/{chapter}/{speaker}-{chapter}-{number}.flac"] = ""
+    root = layouts.write(tmp_path, files)
+    manifest, report = index_corpus(load_spec("librispeech"), root, lambda path, stream: 9.5)
+    genders = {"174-50561": "male", "84-121123": "female", "84-121550": "female"}
+    assert values_by_session(manifest.sessions, "gender") == genders
+    assert sorted(manifest.sessions["subject"]) == ["174", "84", "84"]
+    assert steps_of(manifest, "84-121123")["audio"].iloc[0].endswith("0000.flac")
+    assert (report.missing, report.unused) == ((), ())
+
+
 def test_androids_subject_is_number_and_group_without_the_interviewer(tmp_path):
     manifest, report = index_layout("androids", tmp_path)
     table = manifest.sessions

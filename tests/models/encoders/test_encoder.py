@@ -18,7 +18,12 @@ from torch import Tensor, nn
 
 from depmm.models.encoders.attention_resnet import AttentionPlace, AttentionResNet
 from depmm.models.encoders.emoaudionet import EmoAudioNet
-from depmm.models.encoders.encoder import Encoder, PrecomputableEncoder, all_frames
+from depmm.models.encoders.encoder import (
+    Encoder,
+    PrecomputableEncoder,
+    all_frames,
+    encode_present,
+)
 from depmm.models.encoders.spectrogram_cnn import SpectrogramCnn
 
 
@@ -168,3 +173,16 @@ def test_forward_equals_projection_of_precomputed_vectors(kind):
         precomputed = encoder.precompute(x, lengths)
         assert precomputed.shape == (2, encoder.precompute_dim)
         torch.testing.assert_close(encoder.project(precomputed), encoder(x, lengths))
+
+
+def test_many_steps_are_encoded_in_parts_only_without_gradients():
+    encoder = audio_encoder("emoaudionet_mfcc").eval()
+    waveform, length = voices([3_000 + 10 * row for row in range(150)])
+    lengths = np.asarray(length).reshape(3, 50)
+    signal = waveform.reshape(3, 50, -1)
+    sizes: list[int] = []
+    encoder.register_forward_hook(lambda _, __, out: sizes.append(len(out)))
+    expected = encode_present(encoder, signal, None, lengths).detach()
+    with torch.no_grad():
+        torch.testing.assert_close(encode_present(encoder, signal, None, lengths), expected)
+    assert sizes == [150, 64, 64, 22]
