@@ -178,6 +178,8 @@ def read_setting(config: Config, path: str) -> Any:
         value = value[name] if isinstance(value, dict) else getattr(value, name)
     if isinstance(value, BaseModel):  # a section: what the config sets, without the defaults
         return value.model_dump(mode="json", exclude_unset=True)
+    if isinstance(value, list) and value and isinstance(value[0], BaseModel):
+        return [item.model_dump(mode="json", exclude_unset=True) for item in value]
     return str(value) if isinstance(value, Path) else value
 
 
