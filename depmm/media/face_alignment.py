@@ -158,7 +158,8 @@ def decode_jpeg(data: bytes, size: int) -> np.ndarray:
     """
     import cv2
 
-    # OpenCV chooses a decoder by the first bytes: these admit only that of JPEG for untrusted data
+    # OpenCV chooses a decoder by the first bytes: these admit only that of JPEG for untrusted data.
+    # Versions differ in whether they decode a part of truncated data, which lack the last bytes.
     image = None
     if data.startswith(JPEG_START) and data.endswith(JPEG_END):
         reduction = {
