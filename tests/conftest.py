@@ -39,7 +39,7 @@ model:
     n_heads: 2
     head_dim: 8
     ffn_dim: 16
-    stacks: [1, 1]
+    layers: [1, 1]
     sampling_factor: 1
 training: {{epochs: 2, batch_size: 4, learning_rate: 1.0e-2}}
 evaluation: {{n_bootstrap: 100}}

@@ -19,7 +19,7 @@ DEP_FORMER = {
     "n_heads": 2,
     "head_dim": 4,
     "ffn_dim": 8,
-    "stacks": [1, 1],
+    "layers": [1, 1],
     "sampling_factor": 1,
 }
 MEAN_POOL = {"kind": "mean_pool", "dropout": 0.0}

@@ -28,7 +28,12 @@ from depmm.config.extraction import (
     StreamConfig,
     ValidityRule,
 )
-from depmm.config.fusion import DepFormerConfig, FusionConfig, MeanPoolConfig
+from depmm.config.fusion import (
+    DepFormerConfig,
+    DepFormerReleaseConfig,
+    FusionConfig,
+    MeanPoolConfig,
+)
 from depmm.config.json_schema import config_json_schema
 from depmm.config.load import (
     dump_config,
@@ -64,6 +69,7 @@ __all__ = [
     "ConfigError",
     "DataConfig",
     "DepFormerConfig",
+    "DepFormerReleaseConfig",
     "DepNetConfig",
     "EmoAudioNetConfig",
     "EncoderConfig",

@@ -17,7 +17,7 @@ from depmm.config.encoders import (
 )
 from depmm.config.evaluation import EvaluationConfig, TuningConfig
 from depmm.config.extraction import ExtractConfig
-from depmm.config.fusion import DepFormerConfig, FusionConfig, MeanPoolConfig
+from depmm.config.fusion import FusionConfig, MeanPoolConfig
 from depmm.config.settings import ConfigError, FilePath, Modality, Settings
 from depmm.config.training import ClassifierConfig, TrainingConfig
 
@@ -37,9 +37,9 @@ class ModelConfig(Settings):
     )
 
     @property
-    def fixed_steps(self) -> int | None:
+    def num_steps(self) -> int | None:
         """Number of steps that every session must have; None: any number."""
-        return self.fusion.fixed_steps if isinstance(self.fusion, DepFormerConfig) else None
+        return None if isinstance(self.fusion, MeanPoolConfig) else self.fusion.num_steps
 
     @model_validator(mode="after")
     def _mean_is_not_the_only_input(self) -> "ModelConfig":

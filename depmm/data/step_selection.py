@@ -136,16 +136,16 @@ def check_step_counts(sessions: pd.DataFrame, data: DataConfig, model: ModelConf
             "Set model.subtract_session_mean to false, or index the corpus with shorter steps.",
             count_column="n_selected_steps",
         )
-    if model.fixed_steps is None:
+    if model.num_steps is None:
         return
-    other = sessions[sessions["n_steps"] != model.fixed_steps]
+    other = sessions[sessions["n_steps"] != model.num_steps]
     if len(other):
         raise _count_error(
             other,
             len(sessions),
-            "model.fusion.fixed_steps",
-            f"other than model.fusion.fixed_steps {model.fixed_steps}",
-            "Set model.fusion.fixed_steps to null, set data.steps.first if the sessions have more "
+            "model.fusion.num_steps",
+            f"other than model.fusion.num_steps {model.num_steps}",
+            "Set model.fusion.num_steps to null, set data.steps.first if the sessions have more "
             "steps, or leave these sessions out.",
         )
 

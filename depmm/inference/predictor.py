@@ -196,7 +196,7 @@ def _segment(
     if first is not None and len(table) > first:
         segmentation = f"{segmentation}, the first {first} of {len(table)}"
         table = table.iloc[:first]
-    max_steps, fixed_steps = run.config.data.max_steps, run.config.model.fixed_steps
+    max_steps, num_steps = run.config.data.max_steps, run.config.model.num_steps
     if len(table) > max_steps:
         raise InferenceError(
             f"{file}: the recording has {len(table)} steps and the model takes at most "
@@ -206,12 +206,12 @@ def _segment(
             value=len(table),
             remedy="Give longer steps.",
         )
-    if fixed_steps not in (None, len(table)):
+    if num_steps not in (None, len(table)):
         raise InferenceError(
             f"{file}: the recording has {len(table)} steps and the model needs exactly "
-            f"{fixed_steps}, always in the same order (model.fusion.fixed_steps).",
+            f"{num_steps}, always in the same order (model.fusion.num_steps).",
             file=file,
-            setting="model.fusion.fixed_steps",
+            setting="model.fusion.num_steps",
             value=len(table),
             remedy="Give the times of these steps with --steps.",
         )

@@ -23,7 +23,7 @@ from depmm.models.encoders.build import build_encoder, complete_settings
 from depmm.models.encoders.encoder import Encoder, encode_present
 from depmm.models.errors import ModelError
 from depmm.models.fusion.build import build_fusion
-from depmm.models.fusion.dep_former.fusion import BernoulliFusion
+from depmm.models.fusion.dep_former.dep_former import DepFormer
 from depmm.models.heads import build_head
 from depmm.models.host import Lengths, host_lengths, to_device
 from depmm.models.masking import is_complete, masked_mean
@@ -269,7 +269,7 @@ class DepressionModel(PreTrainedModel):
         masks : dict of str to Tensor, shape (B, L), bool
             As ``encode`` returns them.
         complete : bool, default False
-            Whether every session has every step in every modality, so that no mask is needed.
+            Whether every session has every step in every modality: no mask is needed.
 
         Returns
         -------
@@ -307,28 +307,26 @@ class DepressionModel(PreTrainedModel):
         output : DepressionOutput
             As ``forward`` returns it.
         samples : Tensor, shape (S, B), or None
-            Predictions with sampled gates; None if the fusion has no random gates (fixed weights,
-            mean pooling).
+            Predictions with sampled gates; None if the fusion has no random gates (one branch,
+            fixed weights, mean pooling).
         """
-        fusion = next((m for m in self.modules() if isinstance(m, BernoulliFusion)), None)
-        if fusion is None or not fusion.learned:
+        fusion = self.fusion
+        if not (isinstance(fusion, DepFormer) and fusion.fusion and fusion.fusion.learned):
             return self(**inputs), None
-        recorded: list[tuple[Tensor, Tensor]] = []
-        handle = fusion.register_forward_hook(lambda module, args, output: recorded.append(args))
+        gates = fusion.fusion
+        recorded: list[tuple[Tensor, Tensor | None]] = []
+        handle = gates.register_forward_hook(lambda module, args, output: recorded.append(args))
         try:
             output = self(**inputs)
         finally:
             handle.remove()
-        branch_logits, present = recorded[0]
-        columns = [
-            fusion.sample(
-                branch_logits[index : index + 1],
-                present[index : index + 1],
-                n_samples,
-                torch.Generator().manual_seed(seed),
-            )
-            for index, seed in zip(range(len(branch_logits)), seeds, strict=True)
-        ]
+        branches, present = recorded[0]
+        columns = []
+        for row, seed in zip(range(len(branches)), seeds, strict=True):
+            part = None if present is None else present[row : row + 1]
+            generator = torch.Generator().manual_seed(seed)
+            sampled = gates.sample(branches[row : row + 1], part, n_samples, generator)
+            columns.append(fusion.predict(sampled))
         return output, self.head.predict(torch.cat(columns, dim=1))
 
     def _step_logits(self, features: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor | None:

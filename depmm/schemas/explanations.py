@@ -44,8 +44,8 @@ ATTENTION = TableSchema(
     (
         *PREDICTION_KEY,
         Column("encoder", "str", "Encoder of the fusion: multimodal or a modality"),
-        Column("stack", "int64", "Index of the stack in the encoder"),
-        Column("layer", "int64", "Index of the layer in the stack"),
+        Column("block", "int64", "Index of the block (in the release model: stack) in the encoder"),
+        Column("layer", "int64", "Index of the layer in the block"),
         Column("head", "int64", "Index of the attention head"),
         *STEP,
         Column("selected", "bool", "Whether the query selection of the encoder contains the step"),
@@ -83,7 +83,9 @@ BRANCHES = TableSchema(
             "Logit of the branch alone; missing if its modality is missing",
             nullable=True,
         ),
-        Column("gate", "float64", "Gate probability, or fixed weight, of the branch"),
+        Column(
+            "gate", "float64", "Gate probability, or fixed weight, of the branch; 1 without others"
+        ),
         Column("present", "bool", "Whether the session has the modality of the branch"),
     ),
 )

@@ -2,10 +2,10 @@
 
     python experiments/benchmarks/recording.py [SESSIONS ...]
 
-The fusion has its default sizes (8 heads, stacks 3-2-1), 72 steps of two modalities and the batches
-of ``depmm explain``; occlusion is not computed. The first sessions of 10,000 are recorded. Each
-number of sessions is recorded in a new process to measure its peak memory, which includes the
-tables of all 10,000 sessions and must not grow with the number of recorded sessions.
+The fusion has its default sizes (8 heads, blocks of 3, 3 and 3 layers), 72 steps of two modalities
+and the batches of ``depmm explain``; occlusion is not computed. The first sessions of 10,000 are
+recorded. Each number of sessions is recorded in a new process to measure its peak memory, which
+includes the tables of all 10,000 sessions and must not grow with the number of recorded sessions.
 """
 
 import resource

@@ -48,8 +48,13 @@ def test_every_stage_from_recordings_to_words(corpus, tmp_path, monkeypatch, dep
     methods = ("--method", "integrated_gradients", "--method", "grad_cam")
     result = depmm("explain", "runs/tiny", "--html", *methods)
     assert result.code == 0, result.err
-    # 4 subjects, 3 encoders, 2 heads; 4 steps in the first stack and 2 in the second
-    rows = {"attention": 4 * 3 * 2 * 6, "attributions": 16, "branches": 16, "modalities": 8}
+    # 4 subjects, 2 heads, 4 steps; 2 layers, and in face and audio the attention sharing unit
+    rows = {
+        "attention": 4 * 2 * 4 * (2 + 3 + 3),
+        "attributions": 16,
+        "branches": 16,
+        "modalities": 8,
+    }
     rows["faithfulness"] = 4 * (3 + 40)  # 2 default methods, 1 requested; 40 random orders
     rows["region_attributions"] = 4 * 4 * 3  # thirds of the faces, which were aligned before
     assert result.out.splitlines()[:-1] == [

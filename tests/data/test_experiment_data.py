@@ -100,8 +100,8 @@ def test_sessions_without_the_modality_are_excluded_and_counted(corpus, tmp_path
         ),
         ("data.max_steps=3", {"setting": "data.max_steps", "session": "S001_1", "value": 4}),
         (
-            "model.fusion.fixed_steps=24",
-            {"setting": "model.fusion.fixed_steps", "subject": "S001", "value": 4},
+            "model.fusion.num_steps=24",
+            {"setting": "model.fusion.num_steps", "subject": "S001", "value": 4},
         ),
     ],
 )

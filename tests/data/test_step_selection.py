@@ -56,7 +56,7 @@ def test_only_the_first_steps_are_positions_of_the_model(corpus):
 def test_a_model_of_fixed_length_reads_the_first_steps(corpus):
     for first, fits in ((None, False), (2, False), (3, True), (9, False)):
         config = tiny_config(
-            corpus, f"data.steps.first={first or 'null'}", "model.fusion.fixed_steps=3"
+            corpus, f"data.steps.first={first or 'null'}", "model.fusion.num_steps=3"
         )
         if fits:
             load_experiment_data(config)

@@ -239,7 +239,7 @@ def test_recordings_that_do_not_fit_the_model_are_refused(predictor, unusual_rec
     file = unusual_recordings["whole.mp4"]
     config = predictor.trained_run.config
     centred = config.model.model_copy(update={"subtract_session_mean": True})
-    fusion = DepFormerConfig(kind="dep_former", fixed_steps=12)
+    fusion = DepFormerConfig(kind="dep_former", num_steps=12)
     twelve_steps = config.model.model_copy(update={"fusion": fusion})
     negative = config.data.model_copy(update={"steps": StepsConfig(valence=["negative"])})
     three_steps = config.data.model_copy(update={"max_steps": 3})
@@ -248,7 +248,7 @@ def test_recordings_that_do_not_fit_the_model_are_refused(predictor, unusual_rec
         (predictor, 0.0, "window_s", 0.0),
         (with_config(predictor, model=centred), 2.0, "model.subtract_session_mean", None),
         (with_config(predictor, data=three_steps), 0.5, "data.max_steps", 4),
-        (with_config(predictor, model=twelve_steps), 0.5, "model.fusion.fixed_steps", 4),
+        (with_config(predictor, model=twelve_steps), 0.5, "model.fusion.num_steps", 4),
         (with_config(predictor, data=negative), 0.5, "data.steps", None),
     ):
         with pytest.raises(InferenceError) as info:

@@ -7,6 +7,7 @@ do not change the forward pass.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -16,15 +17,10 @@ from torch import Tensor, nn
 
 from depmm.models.fusion.dep_former.attention_sharing import AttentionSharing
 from depmm.models.fusion.dep_former.dep_former import DepFormer
-from depmm.models.fusion.dep_former.fusion import BernoulliFusion
-from depmm.models.fusion.dep_former.sparse_attention import QuerySelection, SparseAttention
-from depmm.models.fusion.dep_former.sparse_encoder import (
-    EncoderLayer,
-    SparseEncoder,
-    Stack,
-    Steps,
-    last_steps,
-)
+from depmm.models.fusion.dep_former.layers import EncoderLayer, LayerPosition
+from depmm.models.fusion.dep_former.release import DepFormerRelease, StackedEncoder
+from depmm.models.fusion.dep_former.sparse_attention import QuerySelection
+from depmm.models.fusion.dep_former.sparse_encoder import SparseEncoder
 from depmm.models.model import DepressionModel
 
 QUERIES_PER_CHUNK = 128  # bounds the memory of the attention of queries to all keys
@@ -38,13 +34,13 @@ class AttentionRecord(NamedTuple):
     logits : Tensor, shape (B, out)
         The fused prediction.
     attention : DataFrame or None
-        One row per session, encoder, stack, layer, head and step: ``row`` (of the batch) and the
+        One row per session, encoder, block, layer, head and step: ``row`` (of the batch) and the
         columns of ``depmm.schemas.explanations.ATTENTION`` from ``encoder`` on, without ``word``
         and ``valence``. ``attention_received`` sums to 1 over the steps of a session, encoder,
-        stack, layer and head.
+        block, layer and head.
     branches : DataFrame or None
         One row per session and branch: ``row`` (of the batch), ``branch``, ``logit`` (NaN if the
-        branch is not present), ``gate`` and ``present``.
+        branch is not present), ``gate`` (1 if there is only one branch) and ``present``.
     """
 
     logits: Tensor
@@ -58,10 +54,10 @@ def record_attention(
 ) -> AttentionRecord:
     """Run the fusion on encoded sessions and record its attention and gates.
 
-    After ``l`` distilling layers, a token represents several steps: token ``n`` of layer ``l`` is
-    computed from the steps ``n 2^l ... (n + 1) 2^l - 1`` of the stack (max-pooling also uses the
-    step before them). Each of these steps gets a row with the values of the token; the attention
-    that the token receives is divided equally among them.
+    After ``h`` max-poolings, a token represents several steps: token ``n`` is computed from the
+    steps ``n 2^h ... (n + 1) 2^h - 1`` that its block reads (max-pooling also uses the step before
+    them). Each of these steps gets a row with the values of the token; the attention that the token
+    receives is divided equally among them.
 
     Parameters
     ----------
@@ -87,20 +83,22 @@ def record_attention(
             "The model is in training mode, in which gates are random. Call model.eval() first."
         )
     fusion = model.fusion
-    if not isinstance(fusion, DepFormer):
+    if not isinstance(fusion, DepFormer | DepFormerRelease):
         return AttentionRecord(model.fuse(features, masks)[0], None, None)
+    weights = fusion.fusion
+    gates = torch.ones(1) if weights is None else weights.probabilities().cpu()
     with ExitStack() as hooks:
-        gates = _GateHooks(fusion.fusion, hooks)
-        encoders = {
-            name: _EncoderHooks(cast(SparseEncoder, encoder), hooks)
-            for name, encoder in fusion.encoders.items()
-        }
-        logits, _ = model.fuse(features, masks)
-    return AttentionRecord(
-        logits,
-        _build_attention_table(encoders, gates),
-        _build_branch_table(model.head.logit, gates),
+        calls = _record_calls(fusion, hooks)
+        logits, branch_logits = model.fuse(features, masks)
+    gate = dict(zip(fusion.branches, gates.tolist(), strict=True))
+    branch_table = _build_branch_table(
+        {name: model.head.logit(branch_logits[name]) for name in fusion.branches},
+        fusion.present_branches(masks),
+        gate,
     )
+    present = dict(masks) | {"multimodal": torch.stack(list(masks.values())).any(dim=0)}
+    layers = [(call.encoder, _build_layer_columns(call, present[call.encoder])) for call in calls]
+    return AttentionRecord(logits, _build_attention_table(layers, gate), branch_table)
 
 
 def compute_attention_received(q: Tensor, k: Tensor, weight: Tensor, mask: Tensor) -> Tensor:
@@ -133,114 +131,113 @@ def compute_attention_received(q: Tensor, k: Tensor, weight: Tensor, mask: Tenso
     return received / received.sum(dim=-1, keepdim=True)
 
 
-class _LayerHooks:
-    """Hooks that store the values of one attention layer in the next forward pass.
+@dataclass
+class _LayerCall:
+    """One call of an attention layer.
 
     The values have the shape (B, H, N) for N tokens, except ``confidence`` (B, H, 1). Without a
     shared selection, ``shared_selected`` is False and ``confidence`` is NaN.
     """
 
+    encoder: str
+    position: LayerPosition
+    sharing: bool
     selected: Tensor
     shared_selected: Tensor
     sparsity: Tensor
     received: Tensor
     confidence: Tensor
-    _scored: tuple[Tensor, Tensor, Tensor] | None = None  # q, k, mask, until the layer is done
 
-    def __init__(self, attention: SparseAttention | AttentionSharing, hooks: ExitStack) -> None:
+
+class _LayerHooks:
+    """Hooks that store the values of one attention layer each time it is called."""
+
+    _scored: tuple[Tensor, Tensor, Tensor]  # q, k, mask
+    _selected: Tensor
+    _sparsity: Tensor
+    _confidence: Tensor
+
+    def __init__(self, layer: EncoderLayer, add: Callable[..., None], hooks: ExitStack) -> None:
+        attention = layer.attention
+        self.add = add
+        self.sharing = isinstance(attention, AttentionSharing)
+        sparse = attention
         if isinstance(attention, AttentionSharing):
-            self.sharing = True
             hooks.enter_context(attention.confidence.register_forward_hook(self._keep_confidence))
             sparse = attention.attention
-        else:
-            self.sharing = False
-            sparse = attention
-        hooks.enter_context(sparse.selection.register_forward_hook(self._keep_selection))
-        hooks.enter_context(attention.register_forward_hook(self._keep_received))
+        selection = cast(QuerySelection, sparse.selection)
+        hooks.enter_context(selection.register_forward_hook(self._keep_selection))
+        hooks.enter_context(attention.register_forward_hook(self._add_call))
 
     def _keep_selection(
         self, module: QuerySelection, args: tuple[Tensor, ...], selected: Tensor
     ) -> None:
-        self.selected, self.sparsity = selected, module.sparsity(*args)
+        self._selected, self._sparsity = selected, module.sparsity(*args)
         self._scored = args[0], args[1], args[2]
 
     def _keep_confidence(self, module: nn.Module, args: tuple[Tensor, ...], logit: Tensor) -> None:
-        self.confidence = torch.sigmoid(logit).unsqueeze(-1)
+        self._confidence = torch.sigmoid(logit).unsqueeze(-1)
 
-    def _keep_received(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        assert self._scored is not None
+    def _add_call(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
         q, k, mask = self._scored
-        self._scored = None
+        one_per_head = q[:, :, :1, 0]
+        shared_selected = torch.zeros_like(self._selected)
+        confidence = torch.full_like(one_per_head, torch.nan)
+        weight = self._selected.to(q.dtype)
         if self.sharing:
-            self.shared_selected = args[2].selected & mask[:, None]
-            weight = self.confidence * self.selected + (1 - self.confidence) * self.shared_selected
-        else:
-            self.shared_selected = torch.zeros_like(self.selected)
-            self.confidence = torch.full_like(q[:, :, :1, 0], torch.nan)
-            weight = self.selected.to(q.dtype)
-        self.received = compute_attention_received(q, k, weight, mask)
+            shared_selected = args[2].selected & mask[:, None]
+            confidence = self._confidence.expand_as(one_per_head)
+            weight = confidence * self._selected + (1 - confidence) * shared_selected
+        received = compute_attention_received(q, k, weight, mask)
+        self.add(
+            sharing=self.sharing,
+            selected=self._selected,
+            shared_selected=shared_selected,
+            sparsity=self._sparsity,
+            received=received,
+            confidence=confidence,
+        )
 
 
-class _EncoderHooks:
-    """Hooks that store the input steps of an encoder and the values of its layers by stack."""
+def _record_calls(fusion: DepFormer | DepFormerRelease, hooks: ExitStack) -> list[_LayerCall]:
+    """Register hooks that append every call of an attention layer to the returned list.
 
-    steps: Steps
-
-    def __init__(self, encoder: SparseEncoder, hooks: ExitStack) -> None:
-        hooks.enter_context(encoder.register_forward_hook(self._keep_steps))
-        self.stacks = [
-            [
-                _LayerHooks(cast(EncoderLayer, layer).attention, hooks)
-                for layer in cast(Stack, stack).layers
-            ]
-            for stack in encoder.stacks
-        ]
-
-    def _keep_steps(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
-        self.steps = args[0]
-
-    def build_columns(self) -> Iterator[dict[str, np.ndarray]]:
-        """Build the columns of each layer, in order of session, head and step."""
-        # last_steps, which the encoder uses too, maps the positions of a stack to steps
-        index = torch.arange(self.steps.mask.shape[1], device=self.steps.mask.device)
-        indexed = self.steps._replace(x=index.expand(self.steps.mask.shape).unsqueeze(-1))
-        for stack, layers in enumerate(self.stacks):
-            stack_steps = last_steps(indexed, 2**stack)
-            for layer, hooks in enumerate(layers):
-                yield _build_layer_columns(hooks, stack_steps, stack, layer)
-
-
-class _GateHooks:
-    """Hooks that store the branch outputs and gates of the next forward pass."""
-
-    logits: Tensor  # (B, K, out)
-    present: Tensor  # (B, K)
-    probability: Tensor  # (K,)
-
-    def __init__(self, fusion: BernoulliFusion, hooks: ExitStack) -> None:
-        self.names = fusion.branches
-        hooks.enter_context(fusion.register_forward_hook(self._keep_gates))
-
-    def _keep_gates(
-        self, module: BernoulliFusion, args: tuple[Tensor, Tensor], output: Tensor
-    ) -> None:
-        self.logits, self.present = args
-        self.probability = module.probabilities()
-
-
-def _build_layer_columns(
-    hooks: _LayerHooks, steps: Steps, stack: int, layer: int
-) -> dict[str, np.ndarray]:
-    """Build the rows of one layer: every step of the stack, with the values of its token.
-
-    ``steps.x`` (B, P, 1) contains the index of the step at each position of the stack. The layer
-    follows ``layer`` distilling layers.
+    An encoder or a layer may be called several times; the order of the calls is known.
     """
-    token = torch.arange(steps.mask.shape[1], device=steps.mask.device) // 2**layer
-    present = steps.mask.unsqueeze(1).expand(-1, hooks.selected.shape[1], -1)
-    steps_of_token = torch.zeros_like(hooks.received[:, 0])
-    steps_of_token.index_add_(1, token, steps.mask.to(steps_of_token.dtype))
-    received = hooks.received / steps_of_token.clamp(min=1).unsqueeze(1)
+    calls: list[_LayerCall] = []
+    names = iter(fusion.encoder_order)
+    current: list[tuple[str, Iterator[LayerPosition]]] = []
+
+    def begin_encoder(module: nn.Module, args: tuple[Any, ...]) -> None:
+        encoder = cast(SparseEncoder | StackedEncoder, module)
+        current[:] = [(next(names), iter(encoder.positions))]
+
+    def add(**values: Any) -> None:
+        encoder, positions = current[0]
+        calls.append(_LayerCall(encoder, next(positions), **values))
+
+    for module in fusion.modules():
+        if isinstance(module, SparseEncoder | StackedEncoder):
+            hooks.enter_context(module.register_forward_pre_hook(begin_encoder))
+        elif isinstance(module, EncoderLayer):
+            _LayerHooks(module, add, hooks)
+    return calls
+
+
+def _build_layer_columns(call: _LayerCall, mask: Tensor) -> dict[str, np.ndarray]:
+    """Build the rows of one layer: every step that its block reads, with the values of its token.
+
+    ``mask`` (B, L) marks the steps that the encoder has.
+    """
+    block, layer, halvings, divisor = call.position
+    length = mask.shape[1]
+    first = length - -(-length // divisor)
+    read = mask[:, first:]
+    token = torch.arange(read.shape[1], device=mask.device) // 2**halvings
+    present = read.unsqueeze(1).expand(-1, call.selected.shape[1], -1)
+    steps_of_token = torch.zeros_like(call.received[:, 0])
+    steps_of_token.index_add_(1, token, read.to(steps_of_token.dtype))
+    received = call.received / steps_of_token.clamp(min=1).unsqueeze(1)
     received = received[..., token].masked_fill(~present, 0.0)
     # the attention of a token without present steps belongs to no step: normalise again
     received = received / received.sum(dim=-1, keepdim=True)
@@ -249,35 +246,35 @@ def _build_layer_columns(
     head8 = head.to(torch.int8)
     columns = {
         "row": row,
-        "stack": torch.full_like(head8, stack),
+        "block": torch.full_like(head8, block),
         "layer": torch.full_like(head8, layer),
         "head": head8,
-        "step": steps.x[row, position, 0].int(),
-        "selected": hooks.selected[cell],
-        "shared_selected": hooks.shared_selected[cell],
-        "not_shared": torch.full_like(row, not hooks.sharing, dtype=torch.bool),
-        "sparsity": hooks.sparsity[cell].float(),
+        "step": (position + first).int(),
+        "selected": call.selected[cell],
+        "shared_selected": call.shared_selected[cell],
+        "not_shared": torch.full_like(row, not call.sharing, dtype=torch.bool),
+        "sparsity": call.sparsity[cell].float(),
         "attention_received": received[row, head, position].float(),
-        "confidence": hooks.confidence[row, head, 0].float(),
+        "confidence": call.confidence[row, head, 0].float(),
     }
     return {name: column.cpu().numpy() for name, column in columns.items()}
 
 
-def _build_attention_table(encoders: dict[str, _EncoderHooks], gates: _GateHooks) -> pd.DataFrame:
+def _build_attention_table(
+    layers: list[tuple[str, dict[str, np.ndarray]]], gate: dict[str, float]
+) -> pd.DataFrame:
     """Concatenate the rows of all layers, sorted by session."""
-    layers = [(name, part) for name, hooks in encoders.items() for part in hooks.build_columns()]
     joined = {
         column: np.concatenate([part[column] for _, part in layers]) for column in layers[0][1]
     }
     encoder = pd.Series([name for name, _ in layers], dtype="str")
     encoder = encoder.repeat([len(part["row"]) for _, part in layers]).reset_index(drop=True)
-    gate = dict(zip(gates.names, gates.probability.float().cpu().numpy(), strict=True))
     shared_selected = pd.arrays.BooleanArray(joined["shared_selected"], joined["not_shared"])
     table = pd.DataFrame(
         {
             "row": joined["row"],
             "encoder": encoder,
-            **{name: joined[name] for name in ("stack", "layer", "head", "step", "selected")},
+            **{name: joined[name] for name in ("block", "layer", "head", "step", "selected")},
             "shared_selected": shared_selected,
             **{name: joined[name] for name in ("sparsity", "attention_received", "confidence")},
             "gate": encoder.map(gate).astype("float32"),
@@ -286,16 +283,17 @@ def _build_attention_table(encoders: dict[str, _EncoderHooks], gates: _GateHooks
     return table.sort_values("row", kind="stable", ignore_index=True)
 
 
-def _build_branch_table(get_logit: Callable[[Tensor], Tensor], gates: _GateHooks) -> pd.DataFrame:
-    present = gates.present.cpu().numpy()
-    logit = get_logit(gates.logits).double().cpu().numpy()
-    rows, branches = present.shape
+def _build_branch_table(
+    logits: dict[str, Tensor], present: Tensor, gate: dict[str, float]
+) -> pd.DataFrame:
+    has = present.cpu().numpy()
+    logit = torch.stack(list(logits.values()), dim=1).double().cpu().numpy()
     return pd.DataFrame(
         {
-            "row": np.arange(rows).repeat(branches),
-            "branch": gates.names * rows,
-            "logit": np.where(present, logit, np.nan).flatten(),
-            "gate": np.tile(gates.probability.float().cpu().numpy(), rows),
-            "present": present.flatten(),
+            "row": np.arange(len(has)).repeat(len(gate)),
+            "branch": list(gate) * len(has),
+            "logit": np.where(has, logit, np.nan).flatten(),
+            "gate": np.tile(np.array(list(gate.values()), dtype=np.float32), len(has)),
+            "present": has.flatten(),
         }
     )

@@ -41,6 +41,7 @@ from depmm.interpret.attribution.removal import find_present_steps
 from depmm.interpret.attribution.shapley import compute_modality_shapley, compute_step_shapley
 from depmm.interpret.errors import ExplanationError
 from depmm.models.fusion.dep_former.dep_former import DepFormer
+from depmm.models.fusion.dep_former.release import DepFormerRelease
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import find_model_folders
 from depmm.schemas.explanations import EXPLANATIONS
@@ -322,8 +323,8 @@ def _attribute_steps(
         if name not in masks:
             table[f"{OCCLUSION.name}_{name}"] = np.nan
     if record.attention is not None:
-        assert isinstance(model.fusion, DepFormer)
-        selected = _compute_selection_rates(record.attention, list(model.fusion.encoders))
+        assert isinstance(model.fusion, DepFormer | DepFormerRelease)
+        selected = _compute_selection_rates(record.attention, model.fusion.encoder_order)
         table = table.merge(selected, on=["row", "step"], how="left")
     for method in methods:
         values = COMPUTE[method](model, features, masks, seeds)
@@ -358,9 +359,9 @@ def _read_landmarks(data: ExperimentData, index: int) -> Landmarks | None:
 def _compute_selection_rates(attention: pd.DataFrame, encoders: list[str]) -> pd.DataFrame:
     """Compute the share of the heads of each encoder's first layer that select a step.
 
-    Later layers are left out, because distilling merges steps before them.
+    Later layers are left out, because max-pooling merges steps before them.
     """
-    first = attention[(attention["stack"] == 0) & (attention["layer"] == 0)]
+    first = attention[(attention["block"] == 0) & (attention["layer"] == 0)]
     rate = first.pivot_table(index=["row", "step"], columns="encoder", values="selected")
     rate = rate.reindex(columns=encoders)
     main = rate[encoders[0]]  # the multimodal encoder, if there are several

@@ -5,8 +5,14 @@ from typing import Any
 from pydantic import TypeAdapter
 from torch import nn
 
-from depmm.config import DepFormerConfig, FusionConfig, MeanPoolConfig
+from depmm.config import (
+    DepFormerConfig,
+    DepFormerReleaseConfig,
+    FusionConfig,
+    MeanPoolConfig,
+)
 from depmm.models.fusion.dep_former.dep_former import DepFormer
+from depmm.models.fusion.dep_former.release import DepFormerRelease
 from depmm.models.fusion.mean_pool import MeanPool
 
 
@@ -24,7 +30,7 @@ def build_fusion(values: dict[str, Any], in_dims: dict[str, int], out_features: 
 
     Returns
     -------
-    DepFormer or MeanPool
+    DepFormer, DepFormerRelease or MeanPool
         A module that maps step features to logits.
     """
     settings = TypeAdapter(FusionConfig).validate_python(values)
@@ -32,6 +38,8 @@ def build_fusion(values: dict[str, Any], in_dims: dict[str, int], out_features: 
     match settings:
         case DepFormerConfig():
             return DepFormer(in_dims, out_features, **arguments)
+        case DepFormerReleaseConfig():
+            return DepFormerRelease(in_dims, out_features, **arguments)
         case MeanPoolConfig():
             return MeanPool(in_dims, out_features, **arguments)
     raise AssertionError(settings)

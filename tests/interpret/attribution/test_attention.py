@@ -4,78 +4,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from einops import rearrange
+from attention_models import (
+    LAYER,
+    RELEASE,
+    RELEASE_TOKENS,
+    TOKENS,
+    build_tiny,
+    get_layer,
+    get_layers,
+    make_steps,
+)
 
-from depmm.config import ModelConfig
-from depmm.interpret.attribution.attention import compute_attention_received, record_attention
+from depmm.interpret.attribution.attention import record_attention
 from depmm.models.fusion.dep_former.attention_sharing import AttentionSharing
+from depmm.models.fusion.dep_former.layers import CircularConvolution, EncoderLayer
 from depmm.models.fusion.dep_former.sparse_attention import QuerySelection, count_selected_queries
-from depmm.models.fusion.dep_former.sparse_encoder import CircularConvolution, EncoderLayer
-from depmm.models.masking import masked_mean
-from depmm.models.model import DepressionModel, build_model
-
-WIDTHS = {"audio": 6, "face": 5}
-
-FUSION = {
-    "kind": "dep_former",
-    "adapter_hidden_dim": 16,
-    "adapter_dim": 8,
-    "embed_dim": 16,
-    "n_heads": 2,
-    "head_dim": 8,
-    "ffn_dim": 16,
-    "sampling_factor": 1,
-}
-
-LAYER = ["row", "encoder", "stack", "layer", "head"]
-
-# session of 7 steps and of 5: (stack, layer) -> step -> token, by hand
-TOKENS = {
-    0: {
-        (0, 0): {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6},
-        (0, 1): {0: 0, 1: 0, 2: 1, 3: 1, 4: 2, 5: 2, 6: 3},
-        (0, 2): {0: 0, 1: 0, 2: 0, 3: 0, 4: 1, 5: 1, 6: 1},
-        (1, 0): {3: 0, 4: 1, 5: 2, 6: 3},
-        (1, 1): {3: 0, 4: 0, 5: 1, 6: 1},
-        (2, 0): {5: 0, 6: 1},
-    },
-    1: {
-        (0, 0): {0: 0, 1: 1, 2: 2, 3: 3, 4: 4},
-        (0, 1): {0: 0, 1: 0, 2: 1, 3: 1, 4: 2},
-        (0, 2): {0: 0, 1: 0, 2: 0, 3: 0, 4: 1},
-        (1, 0): {2: 0, 3: 1, 4: 2},
-        (1, 1): {2: 0, 3: 0, 4: 1},
-        (2, 0): {3: 0, 4: 1},
-    },
-}
-
-
-def build_tiny(modalities: tuple[str, ...] = ("audio", "face"), **fusion) -> DepressionModel:
-    """Build a model that is given encoded steps, so that its encoders never run."""
-    small = {
-        "audio": {"kind": "mfcc_cnn", "channels": [4], "embed_dim": WIDTHS["audio"]},
-        "face": {"kind": "se_resnet", "blocks": [1], "channels": [4], "embed_dim": WIDTHS["face"]},
-    }
-    torch.manual_seed(0)
-    values = fusion if "kind" in fusion else {**FUSION, **fusion}
-    encoders = {name: small[name] for name in modalities}
-    return build_model(ModelConfig.model_validate({"encoders": encoders, "fusion": values})).eval()
-
-
-def make_steps(lengths: list[int], modalities: tuple[str, ...] = ("audio", "face"), seed: int = 0):
-    """Make encoded sessions of some lengths without missing modalities."""
-    generator = torch.Generator().manual_seed(seed)
-    longest = max(lengths)
-    features = {
-        name: torch.randn(len(lengths), longest, WIDTHS[name], generator=generator)
-        for name in modalities
-    }
-    present = torch.arange(longest) < torch.tensor(lengths)[:, None]
-    return features, {name: present.clone() for name in modalities}
-
-
-def get_layer(model: DepressionModel, encoder: str, stack: int, layer: int) -> EncoderLayer:
-    return model.fusion.encoders[encoder].stacks[stack].layers[layer]
+from depmm.models.model import DepressionModel
 
 
 def count_hooks(model: DepressionModel) -> int:
@@ -88,8 +32,10 @@ def count_hooks(model: DepressionModel) -> int:
         ({}, 72),
         ({"sampling_factor": 5}, 72),
         ({"sampling_factor": 100}, 12),  # dense
-        ({"share_indices": False, "cross_attention": "none", "fusion_weights": "fixed"}, 12),
-        ({"stacks": [2, 1]}, 200),  # sampled keys
+        ({"attention_sharing": "none", "cross_attention": "none", "fusion_weights": "fixed"}, 12),
+        ({"attention_sharing": "every_layer", "fuse": "logits"}, 12),
+        ({"layers": [2, 1]}, 200),  # sampled keys
+        (RELEASE, 7),
         ({"kind": "mean_pool"}, 12),
     ],
 )
@@ -121,21 +67,22 @@ def test_tokens_map_back_to_steps_by_hand():
     model = build_tiny()
     outputs = {}
     for encoder in ("multimodal", "audio"):
-        for stack, layer in TOKENS[0]:
-            attention = get_layer(model, encoder, stack, layer).attention
+        for block, layer in get_layers(encoder):
+            attention = get_layer(model, encoder, block, layer).attention
             selection = getattr(attention, "attention", attention).selection
             selection.register_forward_hook(
-                lambda module, args, output, key=(encoder, stack, layer): outputs.update(
+                lambda module, args, output, key=(encoder, block, layer): outputs.update(
                     {key: (output, module.sparsity(*args))}
                 )
             )
     table = record_attention(model, *make_steps([7, 5])).attention
-    for (encoder, stack, layer), (output, sparsity) in outputs.items():
+    assert len(table[["encoder", "block", "layer"]].drop_duplicates()) == 4 + 5 + 5
+    for (encoder, block, layer), (output, sparsity) in outputs.items():
         for row in (0, 1):
-            token = TOKENS[row][stack, layer]
+            token = TOKENS[row][block, layer]
             layer_rows = table[
-                table[["row", "encoder", "stack", "layer"]]
-                .eq([row, encoder, stack, layer])
+                table[["row", "encoder", "block", "layer"]]
+                .eq([row, encoder, block, layer])
                 .all(axis=1)
             ]
             assert layer_rows["head"].tolist() == [0] * len(token) + [1] * len(token)
@@ -144,6 +91,40 @@ def test_tokens_map_back_to_steps_by_hand():
             for name, values in (("selected", output), ("sparsity", sparsity)):
                 expected = values[row][:, tokens].flatten().float()
                 np.testing.assert_allclose(layer_rows[name].astype(float), expected, atol=1e-5)
+
+
+def test_calls_of_the_shared_modules_of_the_release_are_told_apart():
+    model = build_tiny(**RELEASE)
+    calls: list[tuple[torch.Tensor, torch.Tensor]] = []
+    for module in model.modules():
+        if isinstance(module, QuerySelection):
+            module.register_forward_hook(
+                lambda module, args, output: calls.append((output, module.sparsity(*args)))
+            )
+    features, masks = make_steps([7, 7])
+    masks["face"][1, :4] = False
+    table = record_attention(model, features, masks).attention
+    layers = {"multimodal": [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 0)]}
+    layers |= {name: list(RELEASE_TOKENS) for name in ("face", "audio")}
+    expected = [(encoder, *key) for encoder, keys in layers.items() for key in keys]
+    assert len(calls) == len(expected)
+    found = table[["encoder", "block", "layer"]].drop_duplicates()
+    assert sorted(map(tuple, found.to_numpy().tolist())) == sorted(expected)
+    for (encoder, block, layer), (output, sparsity) in zip(expected, calls, strict=True):
+        for row in (0, 1):
+            present = masks["audio" if encoder == "multimodal" else encoder][row].tolist()
+            token = {s: t for s, t in RELEASE_TOKENS[block, layer].items() if present[s]}
+            found = table[["row", "encoder", "block", "layer"]].eq([row, encoder, block, layer])
+            rows = table[found.all(axis=1)]
+            assert rows["step"].tolist() == list(token) * 2
+            for name, values in (("selected", output), ("sparsity", sparsity)):
+                by_hand = values[row][:, list(token.values())].flatten().float()
+                np.testing.assert_allclose(rows[name].astype(float), by_hand, atol=1e-5)
+    units = table[table["shared_selected"].notna()]
+    in_block = units.groupby("block")["layer"].unique().map(list).to_dict()
+    assert in_block == {0: [3], 1: [2], 2: [1]}
+    assert units["confidence"].between(0.01, 0.99).all()
+    assert units.groupby(["row", "encoder", "block"])["confidence"].nunique().eq(1).all()
 
 
 @torch.no_grad()
@@ -158,7 +139,7 @@ def test_changed_step_changes_its_token():
         if isinstance(module, EncoderLayer):
             module.attention.out.weight.zero_()
     outputs = {}
-    for key in TOKENS[0]:
+    for key in get_layers("multimodal"):
         module = get_layer(model, "multimodal", *key)
         module.register_forward_hook(
             lambda module, args, out, key=key: outputs.update({(*key, "x"): args[0].x})
@@ -175,15 +156,12 @@ def test_changed_step_changes_its_token():
             model, features, {n: m.repeat(length + 1, 1) for n, m in masks.items()}
         )[1]
         table = table[table[["row", "head"]].eq(0).all(axis=1) & (table["encoder"] == "multimodal")]
-        rows = table.set_index(["stack", "layer", "step"])["sparsity"]
-        for key in TOKENS[0]:
+        rows = table.set_index(["block", "layer", "step"])["sparsity"]
+        for key in get_layers("multimodal"):
             x = outputs[(*key, "x")]
             moved = ((x[1:] - x[0]).abs() > 1e-4).any(-1)
             for step in range(length):
                 tokens = moved[step].nonzero().flatten().tolist()
-                if (*key, step) not in rows:
-                    assert tokens == []  # before the last steps, which are all that a stack reads
-                    continue
                 token = int((outputs[key][0, 0] - rows[(*key, step)]).abs().argmin())
                 assert outputs[key][0, 0, token].item() == pytest.approx(
                     rows[(*key, step)], abs=1e-5
@@ -202,13 +180,13 @@ def test_missing_steps_have_no_row():
     masks["audio"][1, 3] = True
     record = record_attention(model, features, masks)
     table = record.attention
-    first = table[(table["stack"] == 0) & (table["head"] == 0)]
-    steps = first.groupby(["row", "layer", "encoder"])["step"].agg(list)
-    for layer in (0, 1, 2):
-        assert "face" not in steps[0, layer]
-        assert steps[0, layer]["multimodal"] == steps[0, layer]["audio"] == list(range(8))
-        assert steps[1, layer]["audio"] == steps[1, layer]["multimodal"] == [0, 1, 2, 3, 6, 7]
-        assert steps[1, layer]["face"] == [1, 2, 6, 7]
+    first = table[(table["layer"] == 0) & (table["head"] == 0)]
+    steps = first.groupby(["row", "block", "encoder"])["step"].agg(list)
+    for block in (0, 1, 2):
+        assert "face" not in steps[0, block]
+        assert steps[0, block]["multimodal"] == steps[0, block]["audio"] == list(range(8))
+        assert steps[1, block]["audio"] == steps[1, block]["multimodal"] == [0, 1, 2, 3, 6, 7]
+        assert steps[1, block]["face"] == [1, 2, 6, 7]
     assert table.groupby(LAYER)["attention_received"].sum().to_numpy() == pytest.approx(1, abs=1e-5)
     assert (table["attention_received"] > 0).all()
     branches = record.branches.set_index(["row", "branch"])
@@ -218,7 +196,7 @@ def test_missing_steps_have_no_row():
 
 def test_sessions_of_one_step():
     table = record_attention(build_tiny(), *make_steps([1, 1])).attention
-    assert len(table) == 2 * 3 * 6 * 2
+    assert len(table) == 2 * (4 + 5 + 5) * 2
     assert (table["step"] == 0).all()
     assert table["selected"].all()
     assert table["attention_received"].to_numpy() == pytest.approx(1, abs=1e-6)
@@ -242,31 +220,38 @@ def test_recording_does_not_depend_on_the_batch():
 
 def test_selected_steps_have_the_highest_sparsity():
     table = record_attention(build_tiny(sampling_factor=2), *make_steps([20, 6])).attention
-    for (row, *_), steps in table[table["layer"] == 0].groupby(LAYER):
+    for (row, *_), steps in table[table["block"] == 0].groupby(LAYER):
         assert steps["selected"].sum() == count_selected_queries(len(steps), sampling_factor=2), row
         left = steps["sparsity"][~steps["selected"]]
         assert left.empty or steps["sparsity"][steps["selected"]].min() >= left.max()
 
 
-def test_shared_selection_is_that_of_the_multimodal_encoder():
-    model = build_tiny()
+@pytest.mark.parametrize("sharing", ["after_encoders", "every_layer", "none"])
+def test_shared_selection_is_that_of_the_multimodal_encoder(sharing):
+    model = build_tiny(attention_sharing=sharing)
     features, masks = make_steps([10, 4])
     masks["audio"][0, 2] = False
     table = record_attention(model, features, masks).attention
     main = table[table["encoder"] == "multimodal"]
-    assert main[["shared_selected", "confidence"]].isna().all(axis=None)
-    step_key = ["row", "stack", "layer", "head", "step"]
+    units = table[table["shared_selected"].notna()]
+    assert table["confidence"].notna().equals(table["shared_selected"].notna())
+    shared_layers = units[["block", "layer"]].drop_duplicates().to_numpy().tolist()
+    if sharing == "none":
+        assert units.empty
+        return
+    if sharing == "after_encoders":
+        assert shared_layers == [[2, 1]]
+        main = main[main["block"] == 2].assign(layer=1)  # the index of the last layer
+    else:
+        assert sorted(shared_layers) == [[0, 0], [0, 1], [1, 0], [2, 0]]
+    step_key = ["row", "block", "layer", "head", "step"]
     for name in ("audio", "face"):
-        both = table[table["encoder"] == name].merge(main, on=step_key, suffixes=("", "_main"))
-        both = both[both["layer"] == 0]
+        in_encoder = units[units["encoder"] == name]
+        both = in_encoder.merge(main, on=step_key, suffixes=("", "_main"))
+        assert len(both) == len(in_encoder) > 0
         assert (both["shared_selected"] == both["selected_main"]).all()
-        modality_rows = table[table["encoder"] == name]
-        assert len(modality_rows[[*LAYER, "confidence"]].drop_duplicates()) == len(
-            modality_rows[LAYER].drop_duplicates()
-        )
-        assert modality_rows["confidence"].between(0.01, 0.99).all()
-    alone = record_attention(build_tiny(share_indices=False), features, masks).attention
-    assert alone[["shared_selected", "confidence"]].isna().all(axis=None)
+        assert in_encoder.groupby(LAYER)["confidence"].nunique().eq(1).all()
+        assert in_encoder["confidence"].between(0.01, 0.99).all()
 
 
 @torch.no_grad()
@@ -274,22 +259,23 @@ def test_confidence_and_gates_by_hand():
     model = build_tiny()
     for module in model.modules():
         if isinstance(module, AttentionSharing):
-            module.confidence.weight.zero_()
-            module.confidence.bias.copy_(torch.tensor([0.0, np.log(3)]))
+            module.confidence.linear.weight.zero_()
+            module.confidence.linear.bias.copy_(torch.tensor([0.0, np.log(3)]))
     branches = model.fusion.branches
     model.fusion.fusion.gate_logit.copy_(torch.tensor([np.log(4), 0.0, -np.log(4), 9.0]))
     assert branches == ["multimodal", "audio", "face", "cross"]
     record = record_attention(model, *make_steps([5]))
-    table = record.attention[record.attention["encoder"] != "multimodal"]
+    table = record.attention[record.attention["confidence"].notna()]
     by_head = table["head"].map({0: 0.5, 1: 0.75})
     assert table["confidence"].to_numpy() == pytest.approx(by_head.to_numpy(), abs=1e-6)
     gate = record.attention.groupby("encoder")["gate"].first()
     expected = {"multimodal": 0.8, "audio": 0.5, "face": 0.2}
     assert gate.to_dict() == pytest.approx(expected, abs=1e-6)
     assert record.branches["branch"].tolist() == branches
-    # the branches add up to the prediction (all are present)
+    # the branches add up to the prediction, except for the bias of the common output layer
     fused = (record.branches["logit"] * record.branches["gate"]).sum()
-    assert fused == pytest.approx(record.logits.item(), abs=1e-5)
+    bias = model.fusion.output_layers["all"].bias.item() * (record.branches["gate"].sum() - 1)
+    assert fused - bias == pytest.approx(record.logits.item(), abs=1e-5)
     fixed = record_attention(build_tiny(fusion_weights="fixed"), *make_steps([5])).branches
     assert fixed["gate"].tolist() == pytest.approx([1, 0.1, 0.1, 0.1])
 
@@ -298,84 +284,16 @@ def test_one_modality_has_one_encoder():
     record = record_attention(build_tiny(("face",)), *make_steps([6], ("face",)))
     assert record.attention["encoder"].unique().tolist() == ["face"]
     assert record.branches["branch"].tolist() == ["face"]
+    assert record.branches["gate"].tolist() == [1]
+    assert record.branches["logit"].item() == pytest.approx(record.logits.item(), abs=1e-6)
+    assert (record.attention["gate"] == 1).all()
     assert record.attention["confidence"].isna().all()
-
-
-def test_attention_received_by_hand():
-    k = torch.tensor([3.0, 1.0]).log().reshape(1, 1, 2, 1)
-    q = torch.tensor([1.0, 0.0]).reshape(1, 1, 2, 1)  # reads .75, .25 and .5, .5
-    mask = torch.ones(1, 2, dtype=torch.bool)
-    for weight, expected in (([1, 0], [3 / 4, 1 / 4]), ([1, 0.5], [2 / 3, 1 / 3])):
-        given = torch.tensor(weight).float().reshape(1, 1, 2)
-        received = compute_attention_received(q, k, given, mask).flatten().tolist()
-        assert received == pytest.approx(expected, abs=1e-6)
-    mask[0, 0] = False
-    received = compute_attention_received(q, k, given, mask).flatten().tolist()
-    assert received == pytest.approx([0, 1], abs=1e-6)
-
-
-def test_attention_received_in_several_parts():
-    q, k = torch.randn(2, 1, 2, 300, 4, generator=torch.Generator().manual_seed(0))
-    weight = torch.linspace(0.1, 1, 300).expand(1, 2, -1)
-    read = (q @ k.transpose(-1, -2) / 2).softmax(-1)
-    expected = (weight.unsqueeze(-1) * read).sum(2) / weight.sum(-1, keepdim=True)
-    received = compute_attention_received(q, k, weight, torch.ones(1, 300, dtype=torch.bool))
-    torch.testing.assert_close(received, expected)
-
-
-@pytest.mark.parametrize(
-    "changes", [{}, {"sampling_factor": 3}, {"sampling_factor": 100}, {"share_indices": False}]
-)
-@torch.no_grad()
-def test_attention_received_explains_the_output(changes):
-    """The sum of a layer's output over the present positions is a function of it.
-
-    ``sum_q out = n mean(v) + W (received . v - mean(v))`` with W the sum of the weights.
-    """
-    model = build_tiny(**changes)
-    features, masks = make_steps([24, 10, 24])
-    masks["face"][2, ::3] = False  # the shared index selects some of these
-    n_heads, outputs = FUSION["n_heads"], {}
-    for encoder in ("multimodal", "face"):
-        for stack, layer in TOKENS[0]:
-            attention = get_layer(model, encoder, stack, layer).attention
-            attention = getattr(attention, "attention", attention)
-            key = (encoder, stack, layer)
-            attention.project.register_forward_hook(
-                lambda module, args, out, key=key: outputs.update({(*key, "v"): out})
-            )
-            attention.out.register_forward_hook(
-                lambda module, args, out, key=key: outputs.update({(*key, "out"): args[0]})
-            )
-    table = record_attention(model, features, masks).attention
-    table = table[table["encoder"] != "audio"]
-    for (row, encoder, stack, layer, head), steps in table.groupby(LAYER):
-        v = rearrange(
-            outputs[encoder, stack, layer, "v"], "b l (n h d) -> n b h l d", n=3, h=n_heads
-        )
-        out = rearrange(outputs[encoder, stack, layer, "out"], "b l (h d) -> b h l d", h=n_heads)
-        v, out = v[2, row, head], out[row, head]
-        token = np.arange(len(steps)) // 2**layer
-        if row == 2:
-            if stack + layer > 0:
-                continue  # tokens of missing steps have no row to take their share from
-            token = steps["step"].to_numpy()
-        steps = steps.assign(token=token)
-        first = steps.drop_duplicates("token")
-        a = first["confidence"].fillna(1)
-        weight = (a * first["selected"] + (1 - a) * first["shared_selected"].fillna(False)).sum()
-        received, present = torch.zeros(len(v)), torch.zeros(1, len(v), dtype=torch.bool)
-        shares = steps.groupby("token")["attention_received"].sum()
-        received[shares.index], present[0, shares.index] = torch.tensor(shares.to_numpy()), True
-        mean = masked_mean(v[None], present)[0]
-        expected = present.sum() * mean + weight * (received @ v - mean)
-        torch.testing.assert_close(out[present[0]].sum(0), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_every_query_selection_is_recorded():
     model = build_tiny()
     table = record_attention(model, *make_steps([9])).attention
-    layers = table[["encoder", "stack", "layer"]].drop_duplicates()
+    layers = table[["encoder", "block", "layer"]].drop_duplicates()
     assert len(layers) == sum(isinstance(m, QuerySelection) for m in model.modules())
     record = record_attention(build_tiny(kind="mean_pool"), *make_steps([9]))
     assert record.attention is None

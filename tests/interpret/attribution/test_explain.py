@@ -109,7 +109,7 @@ def test_selected_is_the_share_of_heads_of_the_first_layer(tables):
     attention, attributions = tables["attention"], tables["attributions"]
     for encoder in ("multimodal", "audio", "face"):
         in_encoder = attention["encoder"] == encoder
-        first = attention[in_encoder & (attention["stack"] == 0) & (attention["layer"] == 0)]
+        first = attention[in_encoder & (attention["block"] == 0) & (attention["layer"] == 0)]
         share = first.groupby(["session", "step"], sort=False)["selected"].mean()
         assert attributions[f"selected_{encoder}"].tolist() == share.tolist()
         assert share.groupby("session").sum().tolist() == [count_selected_queries(4, 1)] * 4

@@ -1,19 +1,19 @@
-"""DEP-Former: predict from the emotional changes of face and voice over the steps of a session.
+"""DEP-Former, as in the figure of the paper: predict a session from face and voice of its steps.
 
 Step features -> ``ModalityAdapter`` -> three ``SparseEncoder`` (multimodal, face and audio; the
-query selection of the first is shared with the others) -> ``CrossAttention`` over the three ->
-``BernoulliFusion`` of four branch predictions.
+query selection of the first is shared with the others) -> ``CrossAttention`` over the three. The
+four feature streams are added with Bernoulli weights, and one layer predicts.
 
 Only the abstract and the figure of the paper and the released code of its authors were available.
-The docstring of each part states what follows the figure, what follows the release, and what is a
-decision of this project. With one modality, sharing and cross-attention do not apply: the model
-then consists of the adapter, one encoder and its prediction (the unimodal ablation).
+The docstring of each part states what follows the figure, what follows the release where the figure
+is silent, and what is a decision of this project. ``release`` contains the model of the release.
+With one modality, sharing, cross-attention and weights do not apply: the model then consists of the
+adapter, one encoder and the output layer (the unimodal ablation).
 
-The pooling of tokens in a branch is a decision of this project. The mean over tokens supports
-sessions of any length. If all sessions have exactly the same number of steps in the same order
-(``fixed_steps``), each position has separate output weights. A word is then identified by its
-position, and attention does not have to distinguish it from the others. With 30 training subjects,
-this needs far fewer sessions (experiments/README.md).
+The figure does not show how the tokens of a stream become one vector. With ``num_steps``, all
+sessions have this many steps in the same order, and all tokens are concatenated, as in the release:
+a word is identified by its position. Otherwise the tokens are averaged, which supports sessions of
+any length. Both are linear, so that pooling before the addition equals pooling after it.
 
 References
 ----------
@@ -21,13 +21,17 @@ Ye et al., "DEP-Former: Multimodal depression recognition based on facial expres
 features via emotional changes", IEEE TCSVT 35(3), 2025.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
-from depmm.models.errors import ModelError
 from depmm.models.fusion.dep_former.fusion import BernoulliFusion, CrossAttention
-from depmm.models.fusion.dep_former.sparse_encoder import SparseEncoder, Steps, Tokens, count_tokens
+from depmm.models.fusion.dep_former.layers import Steps, check_num_steps, zero_missing
+from depmm.models.fusion.dep_former.sparse_encoder import SparseEncoder, Tokens, count_tokens
 from depmm.models.masking import masked_mean
+
+Masks = dict[str, Tensor | None]
 
 
 class ModalityAdapter(nn.Module):
@@ -97,23 +101,36 @@ class DepFormer(nn.Module):
         Hidden and output size of the modality adapter.
     embed_dim, n_heads, head_dim, ffn_dim : int
         Sizes of the encoders, see ``SparseEncoder``.
-    stacks : list of int
-        Attention layers per stack of an encoder.
+    layers : list of int
+        Attention layers of each block of an encoder.
     sampling_factor : int
         `c` of ``u = c * ceil(ln L)``, the queries that attend.
     dropout : float
         Dropout probability of encoders and cross-attention.
     adapter : bool
         Whether features pass through the modality adapter.
-    share_indices : bool
-        Whether the face and audio encoders use the multimodal encoder's query selection.
+    attention_sharing : {"after_encoders", "every_layer", "none"}
+        Where the face and audio encoders use the multimodal encoder's query selection: in the
+        attention sharing unit after their blocks (figure), in every layer, or nowhere.
     cross_attention : {"audio_query", "face_query", "none"}
         Which modality queries the other; "none" removes the branch.
+    fuse : {"features", "logits"}
+        Whether the features of the branches are added and one layer predicts (figure), or each
+        branch has an output layer and the logits are added.
     fusion_weights : {"bernoulli", "fixed"}
         Learned gates, or the fixed weights of the release.
-    fixed_steps : int or None
-        Number of steps of every session, if each position has separate output weights; None for
-        any number of steps, whose tokens are averaged.
+    num_steps : int or None
+        Number of steps of every session, if tokens are concatenated by position; None for any
+        number of steps, whose tokens are averaged.
+
+    Attributes
+    ----------
+    encoder_order : list of str
+        Names of the encoders, in the order of their calls.
+    branches : list of str
+        Names of the branches.
+    fusion : BernoulliFusion or None
+        None with one branch, which needs no weight.
     """
 
     def __init__(
@@ -126,14 +143,15 @@ class DepFormer(nn.Module):
         n_heads: int,
         head_dim: int,
         ffn_dim: int,
-        stacks: list[int],
+        layers: list[int],
         sampling_factor: int,
         dropout: float,
         adapter: bool,
-        share_indices: bool,
+        attention_sharing: str,
         cross_attention: str,
+        fuse: str,
         fusion_weights: str,
-        fixed_steps: int | None,
+        num_steps: int | None,
     ) -> None:
         super().__init__()
         self.modalities = sorted(in_dims)
@@ -142,9 +160,8 @@ class DepFormer(nn.Module):
         if adapter:
             self.adapter = ModalityAdapter(in_dims, adapter_hidden_dim, adapter_dim)
             dims = dict.fromkeys(in_dims, adapter_dim)
-        self.share_indices = share_indices
         multimodal = len(self.modalities) > 1
-        self.branches = [*(["multimodal"] if multimodal else []), *self.modalities]
+        self.encoder_order = [*(["multimodal"] if multimodal else []), *self.modalities]
         self.encoders = nn.ModuleDict(
             {
                 name: SparseEncoder(
@@ -153,26 +170,30 @@ class DepFormer(nn.Module):
                     n_heads=n_heads,
                     head_dim=head_dim,
                     ffn_dim=ffn_dim,
-                    stacks=stacks,
+                    layers=layers,
                     sampling_factor=sampling_factor,
                     dropout=dropout,
-                    sharing=share_indices and multimodal and name != "multimodal",
+                    sharing=attention_sharing if multimodal and name != "multimodal" else "none",
                 )
-                for name in self.branches
+                for name in self.encoder_order
             }
         )
+        self.branches = list(self.encoder_order)
         self.cross: CrossAttention | None = None
         if multimodal and cross_attention != "none":
             self.cross = CrossAttention(embed_dim, n_heads, head_dim, dropout)
             roles = ("audio", "face") if cross_attention == "audio_query" else ("face", "audio")
             self.query_modality, self.key_modality = roles
             self.branches.append("cross")
-        self.fixed_steps = fixed_steps
-        n_positions = 1 if fixed_steps is None else count_tokens(fixed_steps, stacks)
+        self.num_steps = num_steps
+        size = embed_dim * (1 if num_steps is None else count_tokens(num_steps, layers))
+        outputs = ["all"] if fuse == "features" else self.branches
         self.output_layers = nn.ModuleDict(
-            {name: nn.Linear(n_positions * embed_dim, out_features) for name in self.branches}
+            {name: nn.Linear(size, out_features) for name in outputs}
         )
-        self.fusion = BernoulliFusion(self.branches, learned=fusion_weights == "bernoulli")
+        self.fusion: BernoulliFusion | None = None
+        if len(self.branches) > 1:
+            self.fusion = BernoulliFusion(self.branches, learned=fusion_weights == "bernoulli")
 
     def forward(
         self, features: dict[str, Tensor], masks: dict[str, Tensor], complete: bool = False
@@ -193,68 +214,99 @@ class DepFormer(nn.Module):
         fused : Tensor, shape (B, out)
             Logits of each session.
         branch_logits : dict of str to Tensor, shape (B, out)
-            Logits of each branch before they are fused.
+            Logits of each branch alone. If features are added, these are the outputs of the output
+            layer for each stream alone, without weight.
 
         Raises
         ------
         KeyError
             If a modality of the model is not given.
         ModelError
-            If the number of steps differs from ``fixed_steps``.
+            If the number of steps differs from ``num_steps``.
         """
-        n_steps = features[self.modalities[0]].shape[1]
-        if self.fixed_steps not in (None, n_steps):
-            raise ModelError(
-                f"The session has {n_steps} steps, but model.fusion.fixed_steps is "
-                f"{self.fixed_steps}. Give the model exactly the steps on which it was trained, in "
-                "the same order.",
-                setting="model.fusion.fixed_steps",
-                value=n_steps,
-            )
-        missing = {name: ~masks[name].unsqueeze(-1) for name in self.modalities}
+        check_num_steps(features[self.modalities[0]].shape[1], self.num_steps)
+        used: Masks = {name: None if complete else masks[name] for name in self.modalities}
         # before the adapter as well: values at a missing step must not reach a gradient
-        x = {name: _zero_missing(features[name], missing[name]) for name in self.modalities}
+        x = {name: zero_missing(features[name], mask) for name, mask in used.items()}
         if self.adapter is not None:
             x = self.adapter(x)
-        x = {name: _zero_missing(values, missing[name]) for name, values in x.items()}
-        tokens = self._encode(x, masks)
-        pooled = {name: self._pool(t.x, t.mask) for name, t in tokens.items()}
-        present = {name: t.mask.any(dim=1) for name, t in tokens.items()}
+        tokens = self._encode({name: zero_missing(x[name], used[name]) for name in x}, used)
+        streams = {name: self._pool(t.steps.x, t.steps.mask) for name, t in tokens.items()}
         if self.cross is not None:
-            query, key = tokens[self.query_modality], tokens[self.key_modality]
-            crossed = self.cross(query.x, key.x, tokens["multimodal"].x, key.mask)
-            pooled["cross"] = self._pool(crossed, query.mask)
-            present["cross"] = present["audio"] & present["face"]
-        logits = {name: self.output_layers[name](pooled[name]) for name in self.branches}
-        fused = self.fusion(
-            torch.stack([logits[name] for name in self.branches], dim=1),
-            torch.stack([present[name] for name in self.branches], dim=1),
-        )
-        return fused, logits
+            query, key = tokens[self.query_modality].steps, tokens[self.key_modality].steps
+            crossed = self.cross(query.x, key.x, tokens["multimodal"].steps.x, key.mask)
+            streams["cross"] = self._pool(crossed, query.mask)
+        stacked = torch.stack([streams[name] for name in self.branches], dim=1)
+        present = None if complete else self.present_branches(masks)
+        return self._predict(stacked, present)
 
-    def _pool(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Average the tokens of a branch, or concatenate them in ``fixed_steps`` models."""
-        if self.fixed_steps is None:
-            return masked_mean(x, mask)
-        return _zero_missing(x, ~mask.unsqueeze(-1)).flatten(1)
+    def present_branches(self, masks: dict[str, Tensor]) -> Tensor:
+        """Find the branches whose modalities each session has.
 
-    def _encode(self, x: dict[str, Tensor], masks: dict[str, Tensor]) -> dict[str, Tokens]:
-        present = torch.stack([masks[name] for name in self.modalities]).any(dim=0)
-        position = torch.arange(1, present.shape[1] + 1, device=present.device)
-        lengths = (position * present).amax(dim=1)
-        if self.fixed_steps is not None:  # missing last steps must not shift the positions
-            lengths = torch.full_like(lengths, self.fixed_steps)
+        Parameters
+        ----------
+        masks : dict of str to Tensor, shape (B, L), bool
+            Steps that have the modality.
+
+        Returns
+        -------
+        Tensor, shape (B, K), bool
+            True if the session has the modality of the branch; for the cross-attention, both.
+        """
+        has = {name: masks[name].any(dim=1) for name in self.modalities}
+        stacked = torch.stack(list(has.values()))
+        has |= {"multimodal": stacked.any(dim=0), "cross": stacked.all(dim=0)}
+        return torch.stack([has[name] for name in self.branches], dim=1)
+
+    def predict(self, fused: Tensor) -> Tensor:
+        """Predict from added branches.
+
+        Parameters
+        ----------
+        fused : Tensor, shape (..., F)
+            Output of ``fusion``: features, or logits.
+
+        Returns
+        -------
+        Tensor, shape (..., out)
+            Logits in float32.
+        """
+        if "all" not in self.output_layers:
+            return fused
+        layer = cast(nn.Linear, self.output_layers["all"])
+        with torch.autocast(fused.device.type, enabled=False):
+            logits: Tensor = layer(fused.to(layer.weight.dtype))
+        return logits.float()
+
+    def _predict(self, streams: Tensor, present: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Add the streams (B, K, F) and predict, or predict from each and add the logits."""
+        if "all" in self.output_layers:
+            logits, branches = self.predict(streams), streams
+        else:
+            parts = streams.unbind(dim=1)
+            outputs = [self.output_layers[n](x) for n, x in zip(self.branches, parts, strict=True)]
+            logits = branches = torch.stack(outputs, dim=1)
+        fused = branches[:, 0] if self.fusion is None else self.fusion(branches, present)
+        return self.predict(fused), dict(zip(self.branches, logits.unbind(dim=1), strict=True))
+
+    def _pool(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Average the tokens of a branch, or concatenate them if ``num_steps`` is set."""
+        return masked_mean(x, mask) if self.num_steps is None else zero_missing(x, mask).flatten(1)
+
+    def _encode(self, x: dict[str, Tensor], masks: Masks) -> dict[str, Tokens]:
+        given = [mask for mask in masks.values() if mask is not None]
+        present = torch.stack(given).any(dim=0) if given else None
+        lengths = None
+        if present is not None and self.num_steps is None:
+            # with num_steps, missing last steps must not shift the positions
+            position = torch.arange(1, present.shape[1] + 1, device=present.device)
+            lengths = (position * present).amax(dim=1)
         tokens: dict[str, Tokens] = {}
         shared = None
         if "multimodal" in self.encoders:
             joined = torch.cat([x[name] for name in self.modalities], dim=-1)
             tokens["multimodal"] = self.encoders["multimodal"](Steps(joined, present, lengths))
-            shared = tokens["multimodal"].shared if self.share_indices else None
+            shared = tokens["multimodal"].indices
         for name in self.modalities:
             tokens[name] = self.encoders[name](Steps(x[name], masks[name], lengths), shared)
         return tokens
-
-
-def _zero_missing(x: Tensor, missing: Tensor) -> Tensor:
-    """Set missing steps to zero; without any, return the input, because a copy would be slow."""
-    return x.masked_fill(missing, 0.0) if bool(missing.any()) else x

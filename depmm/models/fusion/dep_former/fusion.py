@@ -18,8 +18,8 @@ class CrossAttention(nn.Module):
     """Attention whose query, key and value come from three encoders (part MCA).
 
     In the figure, the query is audio, the key is the face and the value is multimodal; in the
-    release, the query is the face. The query tokens are added before the norm (residual
-    connection), as in a transformer layer, which the figure does not specify.
+    release, the query is the face. As in the release, the query tokens are added before the norm
+    (residual connection), and the projections have no bias.
 
     Parameters
     ----------
@@ -36,22 +36,22 @@ class CrossAttention(nn.Module):
     def __init__(self, embed_dim: int, n_heads: int, head_dim: int, dropout: float) -> None:
         super().__init__()
         self.n_heads = n_heads
-        self.query = nn.Linear(embed_dim, n_heads * head_dim)
-        self.key = nn.Linear(embed_dim, n_heads * head_dim)
-        self.value = nn.Linear(embed_dim, n_heads * head_dim)
-        self.out = nn.Linear(n_heads * head_dim, embed_dim)
+        self.query = nn.Linear(embed_dim, n_heads * head_dim, bias=False)
+        self.key = nn.Linear(embed_dim, n_heads * head_dim, bias=False)
+        self.value = nn.Linear(embed_dim, n_heads * head_dim, bias=False)
+        self.out = nn.Linear(n_heads * head_dim, embed_dim, bias=False)
         self.norm = nn.LayerNorm(embed_dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> Tensor:
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None) -> Tensor:
         """Attend.
 
         Parameters
         ----------
         query, key, value : Tensor, shape (B, N, D)
             Tokens of three encoders.
-        key_mask : Tensor, shape (B, N), bool
-            Valid tokens of key and value.
+        key_mask : Tensor, shape (B, N), bool, or None
+            Valid tokens of key and value; None if all are.
 
         Returns
         -------
@@ -62,8 +62,10 @@ class CrossAttention(nn.Module):
             rearrange(project(x), "b n (h d) -> b h n d", h=self.n_heads)
             for project, x in ((self.query, query), (self.key, key), (self.value, value))
         )
-        # a session without the key modality attends to padding; the fusion masks its branch
-        mask = (key_mask | ~key_mask.any(dim=1, keepdim=True))[:, None, None]
+        mask = None
+        if key_mask is not None:
+            # a session without the key modality attends to padding; the fusion masks its branch
+            mask = (key_mask | ~key_mask.any(dim=1, keepdim=True))[:, None, None]
         attended = scaled_dot_product_attention(q, k, v, attn_mask=mask)
         attended = self.out(rearrange(attended, "b h n d -> b n (h d)"))
         tokens: Tensor = self.norm(query + self.dropout(attended))
@@ -71,13 +73,13 @@ class CrossAttention(nn.Module):
 
 
 class BernoulliFusion(nn.Module):
-    """Add branch predictions with Bernoulli gates (part FFP).
+    """Add the branches with Bernoulli gates (part FFP).
 
-    The fused logit is ``sum_k g_k z_k`` with gates ``g_k ~ Bernoulli(p_k)``. In training the gates
-    are relaxed to binary concrete variables (Maddison et al., ICLR 2017, Sec. 3.3), so that ``p_k``
-    is learned; in evaluation their expectation ``p_k`` is used; ``sample`` draws binary gates for a
-    Monte-Carlo estimate. The release uses fixed weights instead (1, .1, .1, .1), which are an
-    ablation here.
+    The result is ``sum_k g_k z_k`` with gates ``g_k ~ Bernoulli(p_k)``, where ``z_k`` are the
+    features or the logits of a branch. In training the gates are relaxed to binary concrete
+    variables (Maddison et al., ICLR 2017, Sec. 3.3), so that ``p_k`` is learned; in evaluation
+    their expectation ``p_k`` is used; ``sample`` draws binary gates for a Monte-Carlo estimate. The
+    release uses fixed weights instead (1, .1, .1, .1).
 
     If the modality of a branch is missing in a session, its branch is ignored and the remaining
     gates are scaled so that the expected sum of gates stays the same.
@@ -85,7 +87,7 @@ class BernoulliFusion(nn.Module):
     Parameters
     ----------
     branches : list of str
-        Names of the branches, in the order of the stacked predictions.
+        Names of the branches, in the order of the stacked features or logits.
     learned : bool
         Whether the gates are Bernoulli variables with learned probability; if False, the fixed
         weights of the release are used.
@@ -113,37 +115,37 @@ class BernoulliFusion(nn.Module):
         """
         return torch.sigmoid(self.gate_logit.float()) if self.learned else self.fixed.float()
 
-    def forward(self, logits: Tensor, present: Tensor) -> Tensor:
-        """Fuse the branches.
+    def forward(self, branches: Tensor, present: Tensor | None) -> Tensor:
+        """Add the branches.
 
         Parameters
         ----------
-        logits : Tensor, shape (B, K, out)
-            Branch predictions.
-        present : Tensor, shape (B, K), bool
-            Branches whose modalities each session has.
+        branches : Tensor, shape (B, K, F)
+            Features or logits of each branch.
+        present : Tensor, shape (B, K), bool, or None
+            Branches whose modalities each session has; None if all are present.
 
         Returns
         -------
-        Tensor, shape (B, out)
-            Fused logits in float32.
+        Tensor, shape (B, F)
+            Weighted sum in float32.
         """
-        gates = self.probabilities().expand(present.shape)
+        gates = self.probabilities().expand(branches.shape[:2])
         if self.learned and self.training:
             uniform = torch.rand_like(gates).clamp(1e-6, 1 - 1e-6)
             gates = torch.sigmoid((self.gate_logit.float() + torch.logit(uniform)) / TEMPERATURE)
-        return self._add_weighted(logits, gates, present)
+        return self._add_weighted(branches, gates, present)
 
     def sample(
-        self, logits: Tensor, present: Tensor, n_samples: int, generator: torch.Generator
+        self, branches: Tensor, present: Tensor | None, n_samples: int, generator: torch.Generator
     ) -> Tensor:
-        """Fuse with sampled binary gates, to measure how much a prediction depends on branches.
+        """Add with sampled binary gates, to measure how much a prediction depends on branches.
 
         Parameters
         ----------
-        logits : Tensor, shape (B, K, out)
+        branches : Tensor, shape (B, K, F)
             As in ``forward``.
-        present : Tensor, shape (B, K), bool
+        present : Tensor, shape (B, K), bool, or None
             As in ``forward``.
         n_samples : int
             Number of samples, `S`.
@@ -152,18 +154,20 @@ class BernoulliFusion(nn.Module):
 
         Returns
         -------
-        Tensor, shape (S, B, out)
-            Fused logits of each sample.
+        Tensor, shape (S, B, F)
+            Weighted sum of each sample.
         """
-        shape = (n_samples, *present.shape)
+        shape = (n_samples, *branches.shape[:2])
         uniform = torch.rand(shape, generator=generator, device=generator.device)
-        gates = uniform.to(logits.device) < self.probabilities()
-        return self._add_weighted(logits, gates, present)
+        gates = uniform.to(branches.device) < self.probabilities()
+        return self._add_weighted(branches, gates, present)
 
-    def _add_weighted(self, logits: Tensor, gates: Tensor, present: Tensor) -> Tensor:
+    def _add_weighted(self, branches: Tensor, gates: Tensor, present: Tensor | None) -> Tensor:
         expected = self.probabilities()
-        available = present.to(expected.dtype)
-        scale = expected.sum() / (expected * available).sum(-1, keepdim=True).clamp(min=1e-6)
-        weight = gates * available * scale
-        with torch.autocast(logits.device.type, enabled=False):  # logits are added in float32
-            return torch.einsum("...bk,bko->...bo", weight, logits.to(weight.dtype))
+        weight = gates.to(expected.dtype)
+        if present is not None:
+            available = present.to(expected.dtype)
+            scale = expected.sum() / (expected * available).sum(-1, keepdim=True).clamp(min=1e-6)
+            weight = weight * available * scale
+        with torch.autocast(branches.device.type, enabled=False):  # added in float32
+            return torch.einsum("...bk,bkf->...bf", weight, branches.to(weight.dtype))

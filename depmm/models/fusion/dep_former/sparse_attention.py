@@ -13,6 +13,8 @@ independent of the other sessions of the batch, of padding and, in evaluation, o
   sample of keys (memory B * H * L * K), random in training and evenly spaced in evaluation.
 - Padded and missing steps are not used as queries or keys, nor in the mean of the values.
 
+A mask of None means that every step is valid.
+
 References
 ----------
 Zhou et al., "Informer: Beyond efficient transformer for long sequence time-series forecasting",
@@ -21,6 +23,7 @@ Ye et al., "DEP-Former", IEEE TCSVT 35(3), 2025.
 """
 
 import math
+from typing import Literal
 
 import torch
 from einops import rearrange
@@ -30,9 +33,10 @@ from torch.nn.functional import scaled_dot_product_attention
 from depmm.models.masking import length_mask
 
 EXACT_KEYS = 128
+Rounding = Literal["ceil", "floor"]
 
 
-def count_selected_queries(length: int, sampling_factor: int) -> int:
+def count_selected_queries(length: int, sampling_factor: int, rounding: Rounding = "ceil") -> int:
     """Compute the number of queries that attend, ``u = min(L, c * ceil(ln L))``, at least one.
 
     Parameters
@@ -41,31 +45,52 @@ def count_selected_queries(length: int, sampling_factor: int) -> int:
         Number of steps, `L`.
     sampling_factor : int
         `c`.
+    rounding : {"ceil", "floor"}, default "ceil"
+        ``c * ceil(ln L)`` (Informer; 20 of 24 steps with `c` = 5), or ``floor(c * ln L)`` (release
+        of DEP-Former; 15 of 24).
 
     Returns
     -------
     int
         Number of queries, `u`.
     """
-    return min(length, max(1, sampling_factor * math.ceil(math.log(max(length, 1)))))
+    log = math.log(max(length, 1))
+    u = sampling_factor * math.ceil(log) if rounding == "ceil" else int(sampling_factor * log)
+    return min(length, max(1, u))
 
 
 class QuerySelection(nn.Module):
-    """Select the queries that attend.
-
-    It has no parameters; it is a module so that forward hooks can observe it.
+    """Select the queries that attend; a module without parameters, for forward hooks.
 
     Parameters
     ----------
     sampling_factor : int
-        `c` of ``u = c * ceil(ln L)``.
+        `c`, see `count_selected_queries`.
+    rounding : {"ceil", "floor"}, default "ceil"
+        See `count_selected_queries`.
     """
 
-    def __init__(self, sampling_factor: int) -> None:
+    def __init__(self, sampling_factor: int, rounding: Rounding = "ceil") -> None:
         super().__init__()
         self.sampling_factor = sampling_factor
+        self.rounding: Rounding = rounding
 
-    def count(self, mask: Tensor) -> Tensor:
+    def count(self, length: int) -> int:
+        """Count the queries that attend in a session without missing steps.
+
+        Parameters
+        ----------
+        length : int
+            Number of steps.
+
+        Returns
+        -------
+        int
+            Number of queries, which no shorter session exceeds.
+        """
+        return count_selected_queries(length, self.sampling_factor, self.rounding)
+
+    def count_valid(self, mask: Tensor) -> Tensor:
         """Count the queries of each session that attend.
 
         Parameters
@@ -78,34 +103,35 @@ class QuerySelection(nn.Module):
         Tensor, shape (B,)
             Number of queries that attend.
         """
-        n_valid = mask.sum(dim=1)
-        u = self.sampling_factor * n_valid.clamp(min=1).float().log().ceil().long()
-        return torch.minimum(u.clamp(min=1), n_valid)
+        counts = [self.count(n) for n in range(mask.shape[1] + 1)]
+        return torch.tensor(counts, device=mask.device)[mask.sum(dim=1)]
 
-    def selects_all(self, mask: Tensor) -> bool:
-        """Check whether every valid query attends (with c = 5: up to 15 steps).
+    def selects_all(self, length: int) -> bool:
+        """Check whether every query attends in all sessions of up to ``length`` steps.
 
         Parameters
         ----------
-        mask : Tensor, shape (B, L), bool
-            Valid steps.
+        length : int
+            Padded number of steps.
 
         Returns
         -------
         bool
-            True if no query of any session is left out.
+            True if ``u(n) >= n`` for each n up to ``length``: with `c` = 5 up to 15 steps.
         """
-        return bool((self.count(mask) == mask.sum(dim=1)).all())
+        return all(self.count(n) == n for n in range(1, length + 1))
 
     @torch.no_grad()
-    def forward(self, q: Tensor, k: Tensor, mask: Tensor, scores: Tensor | None = None) -> Tensor:
+    def forward(
+        self, q: Tensor, k: Tensor, mask: Tensor | None, scores: Tensor | None = None
+    ) -> Tensor:
         """Select queries for each session and head.
 
         Parameters
         ----------
         q, k : Tensor, shape (B, H, L, D)
             Queries and keys.
-        mask : Tensor, shape (B, L), bool
+        mask : Tensor, shape (B, L), bool, or None
             Valid steps.
         scores : Tensor, shape (B, H, L, L), optional
             Output of `score_all_keys` for the same queries and keys.
@@ -115,23 +141,31 @@ class QuerySelection(nn.Module):
         Tensor, shape (B, H, L), bool
             Selected queries; False at invalid steps.
         """
-        if self.selects_all(mask):
-            return mask[:, None].expand(-1, q.shape[1], -1)
-        sparsity = self.sparsity(q, k, mask, scores).masked_fill(~mask[:, None], -torch.inf)
-        max_selected = count_selected_queries(q.shape[2], self.sampling_factor)
+        batch, n_heads, length, _ = q.shape
+        if self.selects_all(length):
+            valid = q.new_ones((), dtype=torch.bool) if mask is None else mask[:, None]
+            return valid.expand(batch, n_heads, length)
+        sparsity, max_selected = self.sparsity(q, k, mask, scores), self.count(length)
+        if mask is not None:
+            sparsity = sparsity.masked_fill(~mask[:, None], -torch.inf)
         # stable: of equal queries the earlier one is selected, independently of padding
         order = sparsity.sort(dim=-1, descending=True, stable=True).indices[..., :max_selected]
-        is_selected = length_mask(self.count(mask), max_selected)[:, None].expand_as(order)
-        return torch.zeros_like(sparsity, dtype=torch.bool).scatter(-1, order, is_selected)
+        selected = torch.zeros_like(sparsity, dtype=torch.bool)
+        if mask is None:
+            return selected.scatter(-1, order, True)
+        is_selected = length_mask(self.count_valid(mask), max_selected)[:, None]
+        return selected.scatter(-1, order, is_selected.expand_as(order))
 
-    def sparsity(self, q: Tensor, k: Tensor, mask: Tensor, scores: Tensor | None = None) -> Tensor:
+    def sparsity(
+        self, q: Tensor, k: Tensor, mask: Tensor | None, scores: Tensor | None = None
+    ) -> Tensor:
         """Compute the sparsity measure M of each query (Zhou et al. 2021, Eq. 4).
 
         Parameters
         ----------
         q, k : Tensor, shape (B, H, L, D)
             Queries and keys.
-        mask : Tensor, shape (B, L), bool
+        mask : Tensor, shape (B, L), bool, or None
             Valid steps.
         scores : Tensor, shape (B, H, L, L), optional
             Output of `score_all_keys` for the same queries and keys.
@@ -141,23 +175,25 @@ class QuerySelection(nn.Module):
         Tensor, shape (B, H, L)
             Sparsity measure M; large if one score of a query is far above their mean.
         """
-        key_index, valid = self.sample_keys(mask)
-        if key_index is not None:
-            k = k.gather(2, key_index[:, None, :, None].expand(-1, k.shape[1], -1, k.shape[-1]))
+        valid = mask
+        if k.shape[2] > EXACT_KEYS:
+            all_valid = torch.ones(1, k.shape[2], dtype=torch.bool, device=k.device)
+            key_index, valid = self.sample_keys(all_valid if mask is None else mask)
+            k = k.gather(2, key_index[:, None, :, None].expand(*k.shape[:2], -1, k.shape[-1]))
         mean_key = _masked_mean_of_heads(k, valid)
         if scores is None:
             # max_j q.k_j - mean_j q.k_j is the largest score of centred keys; a missing key is
             # replaced by the mean key, whose score never exceeds the largest
             centred = k - mean_key
-            if not bool(valid.all()):
+            if valid is not None:
                 centred = centred.masked_fill(~valid[:, None, :, None], 0.0)
             sparsity = (q @ centred.transpose(-1, -2)).amax(-1)
             return sparsity / math.sqrt(q.shape[-1])
         mean_score = (q @ mean_key.transpose(-1, -2)).squeeze(-1)
         return scores.amax(-1) - mean_score / math.sqrt(q.shape[-1])
 
-    def sample_keys(self, mask: Tensor) -> tuple[Tensor | None, Tensor]:
-        """Choose the keys on which M is computed.
+    def sample_keys(self, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Choose the keys on which M is computed in sessions of more than ``EXACT_KEYS`` steps.
 
         Parameters
         ----------
@@ -166,16 +202,14 @@ class QuerySelection(nn.Module):
 
         Returns
         -------
-        key_index : Tensor, shape (B, K), or None
-            Steps whose keys are used; None if all are.
+        key_index : Tensor, shape (B, K)
+            Steps whose keys are used.
         valid : Tensor, shape (B, K), bool
-            Valid entries of ``key_index``; ``mask`` if all keys are used.
+            Valid entries of ``key_index``.
         """
         batch, length = mask.shape
-        if length <= EXACT_KEYS:
-            return None, mask
         n_valid = mask.sum(dim=1, keepdim=True)
-        n_keys = self.count(mask).clamp(max=EXACT_KEYS).unsqueeze(1)
+        n_keys = self.count_valid(mask).clamp(max=EXACT_KEYS).unsqueeze(1)
         n_keys = torch.where(n_valid <= EXACT_KEYS, n_valid, n_keys)
         slots = torch.arange(EXACT_KEYS, device=mask.device).expand(batch, -1)
         # rank of the key among the valid steps: one from each of `n_keys` equal parts
@@ -189,7 +223,7 @@ class QuerySelection(nn.Module):
         return order.gather(1, rank.clamp(max=length - 1)), slots < n_keys
 
 
-def score_all_keys(q: Tensor, k: Tensor, mask: Tensor, max_selected: int) -> Tensor | None:
+def score_all_keys(q: Tensor, k: Tensor, mask: Tensor | None, max_selected: int) -> Tensor | None:
     """Score all valid keys for every query, if at least half of the queries attend.
 
     Query selection and attention then share these scores.
@@ -198,7 +232,7 @@ def score_all_keys(q: Tensor, k: Tensor, mask: Tensor, max_selected: int) -> Ten
     ----------
     q, k : Tensor, shape (B, H, L, D)
         Queries and keys.
-    mask : Tensor, shape (B, L), bool
+    mask : Tensor, shape (B, L), bool, or None
         Valid steps.
     max_selected : int
         Largest number of queries that one session and head selects.
@@ -213,7 +247,7 @@ def score_all_keys(q: Tensor, k: Tensor, mask: Tensor, max_selected: int) -> Ten
     if 2 * max_selected < length or length > EXACT_KEYS:
         return None
     scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
-    return scores.masked_fill(~_key_mask(mask), -torch.inf)
+    return scores if mask is None else scores.masked_fill(~_key_mask(mask), -torch.inf)
 
 
 def attend_selected(
@@ -221,7 +255,7 @@ def attend_selected(
     k: Tensor,
     v: Tensor,
     weight: Tensor | None,
-    mask: Tensor,
+    mask: Tensor | None,
     max_selected: int,
     scores: Tensor | None = None,
 ) -> Tensor:
@@ -237,7 +271,7 @@ def attend_selected(
         Queries, keys and values.
     weight : Tensor, shape (B, H, L), or None
         Weights in [0, 1], zero at unselected queries; None if all attend.
-    mask : Tensor, shape (B, L), bool
+    mask : Tensor, shape (B, L), bool, or None
         Valid steps.
     max_selected : int
         Largest number of queries with a weight above zero in one session and head.
@@ -249,7 +283,7 @@ def attend_selected(
     Tensor, shape (B, H, L, D)
         Attended values.
     """
-    key_mask = None if bool(mask.all()) else _key_mask(mask)  # attention without a mask is faster
+    key_mask = None if mask is None else _key_mask(mask)
     if weight is None:
         return scaled_dot_product_attention(q, k, v, attn_mask=key_mask)
     mean = _masked_mean_of_heads(v, mask)
@@ -270,7 +304,7 @@ def attend_selected(
 
 
 class SparseAttention(nn.Module):
-    """Multi-head ProbSparse self-attention.
+    """Multi-head ProbSparse self-attention; its projections have no bias, as in the release.
 
     Parameters
     ----------
@@ -282,18 +316,27 @@ class SparseAttention(nn.Module):
         Size of each head.
     sampling_factor : int
         `c` of ``u = c * ceil(ln L)``; if u >= L, every query attends (dense attention).
+    rounding : {"ceil", "floor"}, default "ceil"
+        As in `count_selected_queries`.
 
     References
     ----------
     Zhou et al., "Informer", AAAI 2021, Sec. 3.1.
     """
 
-    def __init__(self, embed_dim: int, n_heads: int, head_dim: int, sampling_factor: int) -> None:
+    def __init__(
+        self,
+        embed_dim: int,
+        n_heads: int,
+        head_dim: int,
+        sampling_factor: int,
+        rounding: Rounding = "ceil",
+    ) -> None:
         super().__init__()
         self.n_heads = n_heads
-        self.project = nn.Linear(embed_dim, 3 * n_heads * head_dim)
-        self.out = nn.Linear(n_heads * head_dim, embed_dim)
-        self.selection = QuerySelection(sampling_factor)
+        self.project = nn.Linear(embed_dim, 3 * n_heads * head_dim, bias=False)
+        self.out = nn.Linear(n_heads * head_dim, embed_dim, bias=False)
+        self.selection = QuerySelection(sampling_factor, rounding)
 
     def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Project steps to queries, keys and values.
@@ -314,29 +357,14 @@ class SparseAttention(nn.Module):
         )
         return q, k, v
 
-    def max_selected(self, length: int) -> int:
-        """Return the largest number of queries that one session and head can select.
-
-        Parameters
-        ----------
-        length : int
-            Padded number of steps.
-
-        Returns
-        -------
-        int
-            Number of queries.
-        """
-        return count_selected_queries(length, self.selection.sampling_factor)
-
-    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Attend.
 
         Parameters
         ----------
         x : Tensor, shape (B, L, D)
             Steps.
-        mask : Tensor, shape (B, L), bool
+        mask : Tensor, shape (B, L), bool, or None
             Valid steps.
 
         Returns
@@ -347,8 +375,8 @@ class SparseAttention(nn.Module):
             Selected queries.
         """
         q, k, v = self.queries_keys_values(x)
-        max_selected = self.max_selected(x.shape[1])
-        selects_all = self.selection.selects_all(mask)
+        max_selected = self.selection.count(x.shape[1])
+        selects_all = self.selection.selects_all(x.shape[1])
         scores = None if selects_all else score_all_keys(q, k, mask, max_selected)
         selected = self.selection(q, k, mask, scores)
         weight = None if selects_all else selected.to(v.dtype)
@@ -356,14 +384,14 @@ class SparseAttention(nn.Module):
         return self.out(rearrange(out, "b h l d -> b l (h d)")), selected
 
 
-def _masked_mean_of_heads(x: Tensor, valid: Tensor) -> Tensor:
+def _masked_mean_of_heads(x: Tensor, valid: Tensor | None) -> Tensor:
     """Average (B, H, L, D) over the valid steps to (B, H, 1, D); zero without valid steps."""
-    if bool(valid.all()):
+    if valid is None:
         # this order divides the gradient before it is expanded over the steps; autocast on a GPU
         # computes the sum of half-precision values in float32
         return (x.sum(dim=2, keepdim=True) / x.shape[2]).to(x.dtype)
     weight = valid.to(x.dtype) / valid.sum(1, keepdim=True).clamp(min=1)
-    return weight[:, None, None].expand(-1, x.shape[1], -1, -1) @ x
+    return weight[:, None, None].expand(*x.shape[:2], -1, -1) @ x
 
 
 def _key_mask(mask: Tensor) -> Tensor:

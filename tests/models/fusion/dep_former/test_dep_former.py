@@ -28,6 +28,16 @@ def fusion(**changes) -> DepFormer:
     return build_fusion(settings.model_dump(), {"audio": 10, "face": 14}, 1).eval()
 
 
+VARIANTS = [
+    {},
+    {"attention_sharing": "every_layer"},
+    {"attention_sharing": "none", "adapter": False},
+    {"cross_attention": "none"},
+    {"fuse": "logits", "cross_attention": "face_query"},
+    {"fusion_weights": "fixed"},
+]
+
+
 def features(batch: int, length: int, seed: int = 0) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return {
@@ -40,13 +50,16 @@ def all_present(x: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: torch.ones(value.shape[:2], dtype=torch.bool) for name, value in x.items()}
 
 
-@pytest.mark.parametrize("length", [1, 2, 7, 24, 72, 500])
-def test_predictions_do_not_depend_on_batch_padding_and_position(length):
-    model = fusion()
+@pytest.mark.parametrize(
+    ("length", "changes"),
+    [(length, {}) for length in (1, 2, 7, 72, 500)] + [(24, changes) for changes in VARIANTS],
+)
+def test_predictions_do_not_depend_on_batch_padding_and_position(length, changes):
+    model = fusion(**changes)
     x = features(1, length)
     masks = all_present(x)
     alone, branches = model(x, masks)
-    assert set(branches) == {"multimodal", "cross", "audio", "face"}
+    assert list(branches) == model.branches
     torch.testing.assert_close(model(x, masks)[0], alone, rtol=0, atol=0)
 
     # in a batch with longer and shorter sessions, with arbitrary values and NaN as padding
@@ -83,14 +96,72 @@ def test_order_of_steps_matters():
     assert (forward - backward).abs().item() > 1e-4
 
 
-@pytest.mark.parametrize("changes", [{}, {"share_indices": False}, {"cross_attention": "none"}])
-def test_every_parameter_receives_a_gradient(changes):
-    model = fusion(**changes).train()
+@pytest.mark.parametrize("num_steps", [None, 72])
+@pytest.mark.parametrize("changes", VARIANTS)
+def test_every_parameter_receives_a_gradient(changes, num_steps):
+    model = fusion(**changes, num_steps=num_steps).train()
     x = features(6, 72)
     fused, _ = model(x, all_present(x))
     torch.nn.functional.binary_cross_entropy_with_logits(
         fused.squeeze(-1), torch.tensor([0.0, 1, 0, 1, 0, 1])
     ).backward()
+    assert parameters_without_gradient(model) == []
+
+
+@pytest.mark.parametrize("length", [1, 24, 72, 200])
+@pytest.mark.parametrize("changes", [*VARIANTS, {"num_steps": "length"}, {"sampling_factor": 6}])
+def test_complete_sessions_need_no_masks(changes, length):
+    if "num_steps" in changes:
+        changes = {"num_steps": length}
+    model = fusion(**changes)
+    x = features(3, length)
+    fused, branches = model(x, all_present(x), complete=True)
+    masked, masked_branches = model(x, all_present(x))
+    torch.testing.assert_close(fused, masked, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(branches, masked_branches, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_streams_are_added_before_one_layer_predicts():
+    model = fusion(num_steps=12)
+    model.fusion.gate_logit.copy_(torch.tensor([1.0, -1.0, 0.5, 2.0]))
+    x = features(3, 12)
+    masks = all_present(x)
+    masks["face"][1] = False
+    streams: list[tuple[torch.Tensor, torch.Tensor]] = []
+    model.fusion.register_forward_hook(lambda module, args, output: streams.append(args))
+    fused, branches = model(x, masks)
+    stacked, present = streams[0]
+    assert stacked.shape == (3, 4, 3 * 16)  # 12 steps -> 6 -> 3 tokens
+    assert present.tolist() == [[True] * 4, [True, True, False, False], [True] * 4]
+    layer = model.output_layers["all"]
+    p = torch.sigmoid(model.fusion.gate_logit)
+    torch.testing.assert_close(fused[0], layer(p @ stacked[0]))
+    scale = p.sum() / p[:2].sum()  # multimodal and audio
+    torch.testing.assert_close(fused[1], layer(scale * p[:2] @ stacked[1, :2]))
+    for index, name in enumerate(["multimodal", "audio", "face", "cross"]):
+        torch.testing.assert_close(branches[name], layer(stacked[:, index]))
+    # added logits of separate layers with equal weights differ by the bias only
+    separate = fusion(num_steps=12, fuse="logits")
+    separate.load_state_dict(
+        {n: v for n, v in model.state_dict().items() if "output" not in n}, strict=False
+    )
+    for output in separate.output_layers.values():
+        output.load_state_dict(layer.state_dict())
+    difference = separate(x, masks)[0] - fused
+    torch.testing.assert_close(difference, (layer.bias * (p.sum() - 1)).expand(3, 1))
+
+
+@pytest.mark.parametrize("fuse", ["features", "logits"])
+def test_one_modality_has_one_branch_without_weight(fuse):
+    settings = DepFormerConfig(**SMALL, fuse=fuse)
+    model = build_fusion(settings.model_dump(), {"audio": 10}, 1).train()
+    assert model.fusion is None
+    assert list(model.encoders) == model.branches == ["audio"]
+    x = {"audio": features(4, 30)["audio"]}
+    fused, branches = model(x, all_present(x), complete=True)
+    assert torch.equal(fused, branches["audio"])
+    fused.sum().backward()
     assert parameters_without_gradient(model) == []
 
 
@@ -148,50 +219,48 @@ def test_missing_steps_and_missing_modalities_of_steps():
     assert (model(x, masks)[0][0] - model(shorter, shorter_masks)[0][0]).abs().item() > 1e-6
 
 
-def test_tokens_of_fixed_steps_are_concatenated():
-    model = fusion(fixed_steps=12)
-    assert model.output_layers["face"].in_features == 9 * 16
+def test_tokens_of_num_steps_are_concatenated():
+    model = fusion(num_steps=12, fuse="logits")
+    assert model.output_layers["face"].in_features == 3 * 16
     x = features(2, 12)
     masks = all_present(x)
     tokens = model._encode(model.adapter(x), masks)
-    expected = model.output_layers["face"](tokens["face"].x.flatten(1))
+    expected = model.output_layers["face"](tokens["face"].steps.x.flatten(1))
     torch.testing.assert_close(model(x, masks)[1]["face"], expected)
     with torch.no_grad():  # equal weights of all positions give the mean
-        mean = fusion()
+        mean = fusion(fuse="logits")
         mean.load_state_dict(
             {n: v for n, v in model.state_dict().items() if "output_layers" not in n}, strict=False
         )
         for name in model.branches:
             weight, bias = mean.output_layers[name].weight, mean.output_layers[name].bias
-            model.output_layers[name].weight.copy_(weight.repeat(1, 9) / 9)
+            model.output_layers[name].weight.copy_(weight.repeat(1, 3) / 3)
             model.output_layers[name].bias.copy_(bias)
     torch.testing.assert_close(model(x, masks)[0], mean(x, masks)[0])
 
 
 def test_a_missing_step_does_not_shift_positions():
-    model = fusion(fixed_steps=12)
+    model = fusion(num_steps=12)
     x = features(1, 12)
     masks = all_present(x)
-    lengths: list[torch.Tensor] = []
-    for name in model.encoders:  # the last stack always reads positions 9, 10 and 11
-        model.encoders[name].stacks[2].register_forward_pre_hook(
-            lambda module, args: lengths.append(args[0].lengths)
-        )
     masks["audio"][0, 10:] = masks["face"][0, 10:] = False
     x["audio"][0, 10:] = float("nan")
     out, _ = model(x, masks)
     assert torch.isfinite(out).all()
-    assert [length.item() for length in lengths] == [3, 3, 3]
     x["audio"][0, 10:], x["face"][0, 10:] = 5.0, -5.0
     torch.testing.assert_close(model(x, masks)[0], out)
+    # the last token exists if one of steps 5 to 11 does, and stays at its position
+    for end, expected in ((6, [True, True, True]), (5, [True, True, False])):
+        masks["audio"][0, end:] = masks["face"][0, end:] = False
+        assert model._encode(model.adapter(x), masks)["audio"].steps.mask.tolist() == [expected]
 
 
 def test_another_number_of_steps_is_refused():
-    model = fusion(fixed_steps=12)
+    model = fusion(num_steps=12)
     x = features(1, 11)
     with pytest.raises(ModelError) as info:
         model(x, all_present(x))
-    assert info.value.setting == "model.fusion.fixed_steps"
+    assert info.value.setting == "model.fusion.num_steps"
     assert info.value.value == 11
 
 

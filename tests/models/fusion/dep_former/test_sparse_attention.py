@@ -32,15 +32,28 @@ def test_selection_equals_a_brute_force_loop():
             assert selected[b, h].nonzero().flatten().tolist() == expected
 
 
-def test_all_queries_attend_only_if_no_session_selects():
-    """With c = 6, all queries attend for 1 to 18 and 21 to 24 steps, but only 18 of 19."""
-    selection = QuerySelection(sampling_factor=6)
-    for n in range(1, 25):
-        mask = torch.arange(24) < torch.tensor([[24], [n]])
-        assert selection.selects_all(mask) == (n not in (19, 20)), n
-        assert selection.count(mask).tolist() == [24, min(n, count_selected_queries(n, 6))]
-        chosen = selection(torch.randn(2, 2, 24, 4), torch.randn(2, 2, 24, 4), mask)
-        assert chosen.sum(-1).tolist() == [[24, 24], [min(n, count_selected_queries(n, 6))] * 2]
+def test_counts_of_informer_and_of_the_release():
+    of_informer = [count_selected_queries(n, 5) for n in (1, 2, 15, 16, 24, 36, 72)]
+    assert of_informer == [1, 2, 15, 15, 20, 20, 25]
+    of_release = [count_selected_queries(n, 5, "floor") for n in (1, 2, 12, 13, 24, 72)]
+    assert of_release == [1, 2, 12, 12, 15, 21]
+
+
+@pytest.mark.parametrize("rounding", ["ceil", "floor"])
+def test_all_queries_attend_if_they_do_in_every_shorter_session(rounding):
+    """With c = 6, all queries of 1 to 18 and 21 to 24 steps attend, but only 18 of 19."""
+    selection = QuerySelection(6, rounding)
+    for length in range(1, 25):
+        counts = [count_selected_queries(n, 6, rounding) for n in range(length + 1)]
+        assert selection.selects_all(length) == (counts == list(range(length + 1)))
+        mask = torch.arange(length) < torch.arange(length + 1)[:, None]
+        assert selection.count_valid(mask).tolist() == counts
+        q, k = torch.randn(2, length + 1, 2, length, 4)
+        chosen = selection(q, k, mask)
+        assert chosen.sum(-1).tolist() == [[n, n] for n in counts]
+        assert torch.equal(chosen[-1:], selection(q[-1:], k[-1:], None))
+    assert selection.selects_all(18 if rounding == "ceil" else 16)
+    assert not selection.selects_all(24 if rounding == "ceil" else 17)
 
 
 @pytest.mark.parametrize("length", [10, 300])
@@ -67,6 +80,8 @@ def test_gathered_and_dense_attention_agree(max_selected):
     weight[..., 2], weight[..., 11] = 1.0, 0.25
     weight.requires_grad_()
     out = attend_selected(q, k, v, weight, mask, max_selected)
+    unmasked = attend_selected(q[1:], k[1:], v[1:], weight[1:], None, max_selected)
+    torch.testing.assert_close(unmasked, out[1:])
     for b in range(2):
         n = int(mask[b].sum())
         for h in range(2):
@@ -87,14 +102,12 @@ def test_long_sessions_share_one_key_sample_random_only_in_training():
     mask[1, 100:] = False
     selection.eval()
     keys, valid = selection.sample_keys(mask)
-    assert keys is not None
     assert valid.sum(1).tolist() == [35, 100]  # 5 ceil(ln 512), and all keys of the short session
     assert keys[1, :100].tolist() == list(range(100))
     assert torch.equal(keys, selection.sample_keys(mask)[0])
     selection.train()
     torch.manual_seed(1)
     first = selection.sample_keys(mask)[0]
-    assert first is not None
     assert not torch.equal(first[0, :35], keys[0, :35])
     torch.manual_seed(1)
     assert torch.equal(first, selection.sample_keys(mask)[0])
