@@ -40,6 +40,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from depmm.models.batch_norm import MaskedBatchNorm2d
 from depmm.models.encoders.encoder import Encoder, GradCamLayer
 from depmm.models.encoders.frontends import MFCC, typical_mfcc_std
 from depmm.models.errors import ModelError
@@ -100,7 +101,7 @@ class AttentionResNet(Encoder):
         self.mfcc = MFCC(n_mfcc, n_mels, n_fft, hop_length, "hann")
         self.register_buffer("mfcc_std", typical_mfcc_std(n_mfcc))
         self.convolution = nn.Conv2d(1, channels, 7, stride=2, padding=3, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm = MaskedBatchNorm2d(channels)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
         self.stages = nn.ModuleList()
         in_channels, module_channels = channels, [channels]
@@ -146,29 +147,29 @@ class AttentionResNet(Encoder):
             Mean of the last maps over valid positions.
         """
         mfcc, n_frames = self.mfcc(x, lengths)
-        valid = length_mask(to_device(n_frames, x.device), mfcc.shape[-1])
+        valid = None  # all frames, without masks
+        if (n_frames < mfcc.shape[-1]).any():
+            valid = length_mask(to_device(n_frames, x.device), mfcc.shape[-1])
         image = (mfcc / self.mfcc_std).unsqueeze(1).to(self.convolution.weight.dtype)
         maps = self.convolution(image)
-        valid = valid[:, ::2]
-        maps = self._attend(0, batch_norm(self.norm, maps, valid).relu(), valid)
+        valid = _subsample(valid, 2)
+        maps = self._attend(0, self.norm(maps, valid).relu(), valid)
         # after ReLU the zeros beyond the end cannot exceed a valid frame, but the max-pool copies
         # the last valid frame beyond the end if its position is even
-        valid = valid[:, ::2]
-        maps = self.pool(maps).masked_fill(~valid[:, None, None, :], 0.0)
+        valid = _subsample(valid, 2)
+        maps = _zero_invalid(self.pool(maps), valid)
         for index, stage in enumerate(self.stages, start=1):
             for block in cast(nn.ModuleList, stage):
                 maps, valid = block(maps, valid)
             maps = self._attend(index, maps, valid)
-        n_positions = valid.sum(dim=1, keepdim=True) * maps.shape[2]
-        mean: Tensor = maps.sum(dim=(2, 3)) / n_positions
-        return mean
+        return _mean(maps, valid)
 
     def grad_cam_layer(self) -> GradCamLayer:
         """Return the last residual block; each column of its maps spans 32 frames."""
         last_block = cast(nn.ModuleList, self.stages[-1])[-1]
         return GradCamLayer(last_block, "cepstrum", self.mfcc, FRAMES_PER_COLUMN)
 
-    def _attend(self, index: int, maps: Tensor, valid: Tensor) -> Tensor:
+    def _attend(self, index: int, maps: Tensor, valid: Tensor | None) -> Tensor:
         return maps if self.attention is None else self.attention[index](maps, valid)
 
 
@@ -212,42 +213,42 @@ class ResidualBlock(nn.Module):
                 itertools.pairwise(sizes), kernels, strides, strict=True
             )
         )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(size) for size in sizes[1:])
+        self.norms = nn.ModuleList(MaskedBatchNorm2d(size) for size in sizes[1:])
         self.attention = None if reduction is None else CBAM(self.out_channels, reduction)
         self.projection: nn.Module | None = None
         self.projection_norm: nn.Module | None = None
         if stride != 1 or in_channels != self.out_channels:
             self.projection = nn.Conv2d(in_channels, self.out_channels, 1, stride, bias=False)
-            self.projection_norm = nn.BatchNorm2d(self.out_channels)
+            self.projection_norm = MaskedBatchNorm2d(self.out_channels)
 
-    def forward(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Transform feature maps and the mask of their frames.
 
         Parameters
         ----------
         x : Tensor, shape (B, C, F, T)
             Feature maps, zero after the valid frames.
-        valid : Tensor, shape (B, T), bool
-            Valid frames.
+        valid : Tensor, shape (B, T), bool, or None
+            Valid frames; None if all are.
 
         Returns
         -------
         maps : Tensor, shape (B, C_out, F / stride, T / stride)
             Feature maps, zero after the valid frames.
-        valid : Tensor, shape (B, T / stride), bool
-            Valid frames.
+        valid : Tensor, shape (B, T / stride), bool, or None
+            Valid frames; None if all are.
         """
         shortcut = x
         last = len(self.norms) - 1
         layers = zip(self.convolutions, self.norms, self.strides, strict=True)
         for index, (convolution, norm, stride) in enumerate(layers):
-            valid = valid[:, ::stride]
-            x = batch_norm(norm, convolution(x), valid)
+            valid = _subsample(valid, stride)
+            x = norm(convolution(x), valid)
             x = x if index == last else x.relu()
         if self.attention is not None:
             x = self.attention(x, valid)
         if self.projection is not None and self.projection_norm is not None:
-            shortcut = batch_norm(self.projection_norm, self.projection(shortcut), valid)
+            shortcut = self.projection_norm(self.projection(shortcut), valid)
         return (x + shortcut).relu(), valid
 
 
@@ -275,25 +276,24 @@ class ChannelAttention(nn.Module):
             nn.Linear(hidden_dim, channels, bias=False),
         )
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
         """Scale the channels.
 
         Parameters
         ----------
         x : Tensor, shape (B, C, F, T)
             Feature maps.
-        valid : Tensor, shape (B, T), bool
-            Valid frames.
+        valid : Tensor, shape (B, T), bool, or None
+            Valid frames; None if all are.
 
         Returns
         -------
         Tensor, shape (B, C, F, T)
             Scaled feature maps.
         """
-        inside = valid[:, None, None, :]
-        n_positions = valid.sum(dim=1, keepdim=True) * x.shape[2]
-        average = x.masked_fill(~inside, 0.0).sum(dim=(2, 3)) / n_positions
-        maximum = x.masked_fill(~inside, -torch.inf).amax(dim=(2, 3))
+        average = _mean(_zero_invalid(x, valid), valid)
+        compared = x if valid is None else x.masked_fill(~valid[:, None, None, :], -torch.inf)
+        maximum = compared.amax(dim=(2, 3))
         gate = torch.sigmoid(self.shared(average) + self.shared(maximum))
         return x * gate[:, :, None, None]
 
@@ -310,15 +310,15 @@ class SpatialAttention(nn.Module):
         super().__init__()
         self.convolution = nn.Conv2d(2, 1, 7, padding=3, bias=False)
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
         """Scale the positions.
 
         Parameters
         ----------
         x : Tensor, shape (B, C, F, T)
             Feature maps.
-        valid : Tensor, shape (B, T), bool
-            Valid frames.
+        valid : Tensor, shape (B, T), bool, or None
+            Valid frames; None if all are.
 
         Returns
         -------
@@ -326,8 +326,7 @@ class SpatialAttention(nn.Module):
             Scaled feature maps.
         """
         maps = torch.stack([x.mean(dim=1), x.amax(dim=1)], dim=1)
-        maps = maps.masked_fill(~valid[:, None, None, :], 0.0)
-        return x * torch.sigmoid(self.convolution(maps))
+        return x * torch.sigmoid(self.convolution(_zero_invalid(maps, valid)))
 
 
 class CBAM(nn.Module):
@@ -350,15 +349,15 @@ class CBAM(nn.Module):
         self.channel = ChannelAttention(channels, reduction)
         self.spatial = SpatialAttention()
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
         """Scale channels and positions.
 
         Parameters
         ----------
         x : Tensor, shape (B, C, F, T)
             Feature maps.
-        valid : Tensor, shape (B, T), bool
-            Valid frames.
+        valid : Tensor, shape (B, T), bool, or None
+            Valid frames; None if all are.
 
         Returns
         -------
@@ -369,28 +368,17 @@ class CBAM(nn.Module):
         return scaled
 
 
-def batch_norm(norm: nn.Module, x: Tensor, valid: Tensor) -> Tensor:
-    """Apply batch normalisation whose statistics come from valid frames only.
+def _subsample(valid: Tensor | None, stride: int) -> Tensor | None:
+    return None if valid is None else valid[:, ::stride]
 
-    Parameters
-    ----------
-    norm : BatchNorm2d
-        Normalisation over `C` channels.
-    x : Tensor, shape (B, C, F, T)
-        Feature maps.
-    valid : Tensor, shape (B, T), bool
-        Valid frames.
 
-    Returns
-    -------
-    Tensor, shape (B, C, F, T)
-        Zero after the valid frames.
-    """
-    if not norm.training:
-        normalised: Tensor = norm(x)
-        return normalised.masked_fill(~valid[:, None, None, :], 0.0)
-    frames = x.permute(0, 3, 1, 2)
-    normalised = norm(frames[valid].unsqueeze(-1)).squeeze(-1)  # (M, C, F) for M valid frames
-    inside = valid[:, :, None, None]
-    result = torch.zeros_like(frames).masked_scatter(inside, normalised.to(x.dtype))
-    return result.permute(0, 2, 3, 1)
+def _zero_invalid(x: Tensor, valid: Tensor | None) -> Tensor:
+    """Set the maps (B, C, F, T) to zero after the valid frames (B, T)."""
+    return x if valid is None else x.masked_fill(~valid[:, None, None, :], 0.0)
+
+
+def _mean(x: Tensor, valid: Tensor | None) -> Tensor:
+    """Average the maps (B, C, F, T), zero after the valid frames (B, T), over valid positions."""
+    if valid is None:
+        return x.mean(dim=(2, 3))
+    return x.sum(dim=(2, 3)) / (valid.sum(dim=1, keepdim=True) * x.shape[2])

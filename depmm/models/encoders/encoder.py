@@ -15,6 +15,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from depmm.models.batch_norm import exclude_positions, shares_statistics
 from depmm.models.errors import ModelError
 from depmm.models.host import Lengths, gather_valid, host_mask, scatter_valid
 
@@ -265,15 +266,22 @@ def encode_present(
     assert values is not None
     present = lengths > 0
     if not present.any():
-        return torch.zeros(*lengths.shape, encoder.embed_dim, device=values.device)
-    steps = gather_valid(values, present)
-    if embedding is None:
-        valid = lengths[present]
-        # the vector of a step does not depend on the other steps, except in training
-        whole = encoder.training or torch.is_grad_enabled()
-        size = len(valid) if whole else STEPS_PER_PASS
-        parts = range(0, len(valid), size)
-        encoded = torch.cat([encoder(steps[i : i + size], valid[i : i + size]) for i in parts])
-    else:
-        encoded = cast(PrecomputableEncoder, encoder).project(steps)
+        missing = torch.zeros(*lengths.shape, encoder.embed_dim, device=values.device)
+        if shares_statistics(encoder):
+            # the other processes would wait for the statistics of this one
+            with exclude_positions(encoder):
+                filler = _encode(encoder, values[0, :1], embedding, np.array(values.shape[2:3]))
+            missing = missing + 0.0 * filler.sum()
+        return missing
+    encoded = _encode(encoder, gather_valid(values, present), embedding, lengths[present])
     return scatter_valid(encoded, present)
+
+
+def _encode(encoder: Encoder, steps: Tensor, embedding: Tensor | None, lengths: Lengths) -> Tensor:
+    if embedding is not None:
+        return cast(PrecomputableEncoder, encoder).project(steps)
+    # the vector of a step does not depend on the other steps, except in training
+    whole = encoder.training or torch.is_grad_enabled()
+    size = len(lengths) if whole else STEPS_PER_PASS
+    parts = range(0, len(lengths), size)
+    return torch.cat([encoder(steps[i : i + size], lengths[i : i + size]) for i in parts])

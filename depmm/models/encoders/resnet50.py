@@ -19,6 +19,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from depmm.models.batch_norm import MaskedBatchNorm2d
 from depmm.models.encoders.encoder import parameter_dtype
 from depmm.models.encoders.se_resnet import SqueezeExcitation
 from depmm.models.host import Lengths, host_lengths, host_mask, to_device
@@ -100,13 +101,13 @@ class Bottleneck(nn.Module):
         out_channels = EXPANSION * channels
         self.body = nn.Sequential(
             nn.Conv2d(in_channels, channels, 1, strides[0], bias=False),
-            nn.BatchNorm2d(channels),
+            MaskedBatchNorm2d(channels),
             nn.ReLU(inplace=True),
             nn.Conv2d(channels, channels, 3, strides[1], 1, bias=False),
-            nn.BatchNorm2d(channels),
+            MaskedBatchNorm2d(channels),
             nn.ReLU(inplace=True),
             nn.Conv2d(channels, out_channels, 1, bias=False),
-            nn.BatchNorm2d(out_channels),
+            MaskedBatchNorm2d(out_channels),
         )
         self.excite = (
             SqueezeExcitation(out_channels, SE_REDUCTION) if squeeze_excitation else nn.Identity()
@@ -116,7 +117,7 @@ class Bottleneck(nn.Module):
         if stride != 1 or in_channels != out_channels:
             self.shortcut = nn.Sequential(
                 nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
-                nn.BatchNorm2d(out_channels),
+                MaskedBatchNorm2d(out_channels),
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -164,7 +165,7 @@ class ResNet50(nn.Module):
         first = nn.Conv2d(3, CHANNELS[0], 7, 2, 3, bias=False)
         self.stem = nn.Sequential(
             first,
-            nn.BatchNorm2d(CHANNELS[0]),
+            MaskedBatchNorm2d(CHANNELS[0]),
             nn.ReLU(inplace=True),
             nn.MaxPool2d(3, 2, ceil_mode=True) if caffe else nn.MaxPool2d(3, 2, padding=1),
         )

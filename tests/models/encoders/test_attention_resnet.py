@@ -13,7 +13,6 @@ from depmm.models.encoders.attention_resnet import (
     ChannelAttention,
     ResidualBlock,
     SpatialAttention,
-    batch_norm,
 )
 from depmm.models.errors import ModelError
 
@@ -89,17 +88,6 @@ def test_attention_scales_the_residual_branch_before_the_addition():
     block.attention.spatial.convolution.weight.fill_(-1e4)
     block.norms[-1].bias.fill_(50.0)  # every average and maximum is positive
     torch.testing.assert_close(block(x, valid)[0], x.relu())
-
-
-def test_batch_statistics_come_from_valid_frames_only():
-    norm = nn.BatchNorm2d(1, momentum=1.0)
-    x = torch.tensor([[[[1.0, 3, 500]]], [[[5.0, 500, 500]]]])
-    out = batch_norm(norm, x, torch.tensor([[True, True, False], [True, False, False]]))
-    deviation = math.sqrt(8 / 3)  # of 1, 3, 5
-    expected = torch.tensor([[[[-2 / deviation, 0, 0]]], [[[2 / deviation, 0, 0]]]])
-    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
-    assert norm.running_mean is not None
-    assert norm.running_mean.item() == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize("attention", ["inside_blocks", "after_modules"])
