@@ -16,6 +16,7 @@ from depmm.data.batch import SessionLoader
 from depmm.data.epoch_plan import MicroBatch, plan_epoch
 from depmm.data.experiment_data import ExperimentData
 from depmm.data.step_dataset import StepDataset
+from depmm.models.batch_norm import exclude_positions
 from depmm.models.host import to_device
 from depmm.models.model import DepressionModel
 from depmm.training.errors import TrainingError
@@ -198,7 +199,13 @@ class PhaseTrainer:
             # gradients are reduced over processes once per optimizer step
             synchronise = micro_batch.last
             with contextlib.nullcontext() if synchronise else self.accelerator.no_sync(self.model):
-                output = self.model(**inputs)
+                # a filler does not change the statistics of batch normalisation
+                with (
+                    exclude_positions(self.unwrapped_model)
+                    if micro_batch.filler
+                    else contextlib.nullcontext()
+                ):
+                    output = self.model(**inputs)
                 loss = compute_batch_loss(
                     self.unwrapped_model.head,
                     output,
