@@ -23,6 +23,7 @@ from depmm.corpora.spec import list_specs, load_spec
 LAYOUTS: dict[str, Callable[[], layouts.Files]] = {
     "avec2013": layouts.avec2013,
     "avec2014": layouts.avec2014,
+    "avec2014_clips": layouts.avec2014,
     "eatd": layouts.eatd,
     "modma": layouts.modma,
     "androids": layouts.androids,
