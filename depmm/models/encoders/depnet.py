@@ -2,7 +2,7 @@
 
 The features of T = 5 frames come from a frozen network (Sec. 4.1), followed by the feature
 aggregation module (Sec. 4.2, Fig. 6) and two fully connected layers, the second of which is the
-prediction after the fusion. The comparison systems of Tables 2 and 3 are ``FrameMean``.
+prediction after the fusion. The systems on single images of Tables 2 and 3 are ``FrameMean``.
 
 References
 ----------
@@ -61,11 +61,10 @@ class FeatureAggregation(nn.Module):
     Three temporal convolutions (3, 5 and 9 frames), each followed by a maximum over all frames, in
     parallel with maximum and mean of the input; a 1 x 1 convolution joins them.
 
-    The paper does not mention padding, but a kernel of 9 does not fit into 5 frames, and its
-    pooling kernel of 5 requires convolutions that keep all 5 frames: here they are padded with
-    zeros in time. It does not state their channels either; with 32, the 1 x 1 convolution reduces
-    the number of channels (98 -> 64), as described in the paper. It describes no activations, and
-    none are used.
+    The paper states a padding of 0, but a kernel of 9 does not fit into 5 frames, and its pooling
+    kernel of 5 requires convolutions that keep all 5 frames: here they are padded with zeros in
+    time. It does not state their channels; with 32, the 1 x 1 convolution reduces the number of
+    channels (98 -> 64), as described in the paper. It describes no activations, and none are used.
 
     Parameters
     ----------
@@ -242,10 +241,10 @@ class DepNet(_FrameEncoder):
 class FrameMean(_FrameEncoder):
     """Encode the face crops of each step by the mean features of one or several frames.
 
-    ``SENet`` and ``ResNet-50 (single image)`` of the paper use one frame, here the middle one.
-    ``ResNet-50 (image sequence)``, which the paper does not describe, is implemented as the mean
-    over frames. (If it was feature aggregation on ResNet-50, use ``DepNet`` with
-    ``squeeze_excitation=False``.)
+    ``SENet`` and ``ResNet-50 (single image)`` of the paper use one frame: the middle one of those
+    that the loader gives, which is a random one in training. ``ResNet-50 (image sequence)``, which
+    the paper does not describe, is ``DepNet`` with ``squeeze_excitation=False``; the mean over
+    several frames is the other reading.
 
     Parameters
     ----------
