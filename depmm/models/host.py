@@ -48,8 +48,9 @@ def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
     Tensor
         A copy of the values.
     """
-    # only a copy from pinned memory is asynchronous
-    tensor = torch.tensor(values, pin_memory=device.type == "cuda")
+    tensor = torch.tensor(values)
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()  # only a copy from pinned memory is asynchronous
     return tensor.to(device, non_blocking=True)
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from depmm.models.host import host_lengths
 
 
 def masked_mean(x: Tensor, mask: Tensor | None) -> Tensor:
@@ -84,4 +85,4 @@ def is_complete(lengths: Sequence[Any]) -> bool:
     bool
         True if no length is zero.
     """
-    return all(bool(np.all(np.asarray(torch.as_tensor(length).cpu()) > 0)) for length in lengths)
+    return all(bool((host_lengths(length) > 0).all()) for length in lengths)
