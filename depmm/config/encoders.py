@@ -107,6 +107,11 @@ class AttentionResNetConfig(EncoderSettings):
         "the addition; Sec. 3.4, Fig. 6), after_modules (after each of the five modules; Sec. 3.5) "
         "or none (a plain ResNet)",
     )
+    shortcut: Literal["zero_padding", "projection"] = Field(
+        "zero_padding",
+        description="how shortcuts change the number of channels: zero_padding (Sec. 3.5) or "
+        "projection (1 x 1 convolutions, as in the usual ResNets)",
+    )
     channels: int = Field(
         64, ge=1, description="output channels of the first module; 64 is the standard ResNet"
     )

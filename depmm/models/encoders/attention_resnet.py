@@ -15,9 +15,8 @@ Choices where the paper is silent or contradicts itself:
 - "The remaining convolutional layers" cannot all have stride 2, nor 3 x 3 kernels in ResNet-50 and
   -101: strides and bottlenecks are the standard ones, with the stride of a bottleneck in its 3 x 3
   convolution.
-- Shortcuts between unequal sizes: the text pads with zeros, standard ResNets project with 1 x 1
-  convolutions (He et al., option B). The latter is used, so that parameter counts are those of
-  known networks.
+- Shortcuts between unequal sizes "fill zero entries" (Sec. 3.5; He et al., option A). Standard
+  ResNets project with 1 x 1 convolutions (option B), which ``shortcut`` selects.
 - CBAM: reduction 16, no biases, as in Woo et al., Eqs. 2 and 3.
 
 Frames after the end of a step are set to zero before every convolution, like the padding of the
@@ -36,11 +35,11 @@ Woo et al., "CBAM: Convolutional block attention module", ECCV 2018.
 import itertools
 from typing import Literal, cast
 
-import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from depmm.models.batch_norm import MaskedBatchNorm2d
+from depmm.models.encoders.cbam import CBAM, mean_valid, zero_invalid
 from depmm.models.encoders.encoder import Encoder, GradCamLayer
 from depmm.models.encoders.frontends import MFCC, typical_mfcc_std
 from depmm.models.errors import ModelError
@@ -51,6 +50,7 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 BOTTLENECK_FROM = 50
 EXPANSION = 4  # output channels of a bottleneck, in multiples of its inner channels
 CBAM_REDUCTION = 16
+ShortcutKind = Literal["zero_padding", "projection"]
 AttentionPlace = Literal["inside_blocks", "after_modules", "none"]
 FRAMES_PER_COLUMN = 32  # MFCC frames per column of the last feature maps
 
@@ -65,6 +65,9 @@ class AttentionResNet(Encoder):
     attention : {"inside_blocks", "after_modules", "none"}
         Place of CBAM: on the residual branch of every block, after each of the five modules, or
         nowhere (a plain ResNet).
+    shortcut : {"zero_padding", "projection"}
+        How shortcuts change the number of channels: additional channels are zero, or 1 x 1
+        convolutions with batch normalisation.
     channels : int
         Channels of the first module; each stage after the second doubles them.
     n_mfcc, n_mels, n_fft, hop_length : int
@@ -84,6 +87,7 @@ class AttentionResNet(Encoder):
         self,
         depth: int,
         attention: AttentionPlace,
+        shortcut: ShortcutKind,
         channels: int,
         n_mfcc: int,
         n_mels: int,
@@ -114,6 +118,7 @@ class AttentionResNet(Encoder):
                     channels * 2**stage,
                     stride,
                     depth >= BOTTLENECK_FROM,
+                    shortcut,
                     reduction if attention == "inside_blocks" else None,
                 )
                 blocks.append(block)
@@ -157,12 +162,12 @@ class AttentionResNet(Encoder):
         # after ReLU the zeros beyond the end cannot exceed a valid frame, but the max-pool copies
         # the last valid frame beyond the end if its position is even
         valid = _subsample(valid, 2)
-        maps = _zero_invalid(self.pool(maps), valid)
+        maps = zero_invalid(self.pool(maps), valid)
         for index, stage in enumerate(self.stages, start=1):
             for block in cast(nn.ModuleList, stage):
                 maps, valid = block(maps, valid)
             maps = self._attend(index, maps, valid)
-        return _mean(maps, valid)
+        return mean_valid(maps, valid)
 
     def grad_cam_layer(self) -> GradCamLayer:
         """Return the last residual block; each column of its maps spans 32 frames."""
@@ -186,6 +191,8 @@ class ResidualBlock(nn.Module):
         2 halves height and width.
     bottleneck : bool
         Whether the block is a bottleneck.
+    shortcut : {"zero_padding", "projection"}
+        As for ``AttentionResNet``.
     reduction : int or None
         Reduction of the channel attention on the residual branch; None: no attention.
 
@@ -200,6 +207,7 @@ class ResidualBlock(nn.Module):
         channels: int,
         stride: int,
         bottleneck: bool,
+        shortcut: ShortcutKind,
         reduction: int | None,
     ) -> None:
         super().__init__()
@@ -217,7 +225,9 @@ class ResidualBlock(nn.Module):
         self.attention = None if reduction is None else CBAM(self.out_channels, reduction)
         self.projection: nn.Module | None = None
         self.projection_norm: nn.Module | None = None
-        if stride != 1 or in_channels != self.out_channels:
+        self.stride = stride
+        resized = stride != 1 or in_channels != self.out_channels
+        if resized and shortcut == "projection":
             self.projection = nn.Conv2d(in_channels, self.out_channels, 1, stride, bias=False)
             self.projection_norm = MaskedBatchNorm2d(self.out_channels)
 
@@ -249,136 +259,12 @@ class ResidualBlock(nn.Module):
             x = self.attention(x, valid)
         if self.projection is not None and self.projection_norm is not None:
             shortcut = self.projection_norm(self.projection(shortcut), valid)
+        else:  # unchanged if the sizes are equal
+            shortcut = shortcut[:, :, :: self.stride, :: self.stride]
+            new_channels = self.out_channels - shortcut.shape[1]
+            shortcut = nn.functional.pad(shortcut, (0, 0, 0, 0, 0, new_channels))
         return (x + shortcut).relu(), valid
-
-
-class ChannelAttention(nn.Module):
-    """Scale channels by a gate computed from their averages and maxima.
-
-    Parameters
-    ----------
-    channels : int
-        Channels of the input, `C`.
-    reduction : int
-        The shared hidden layer has ``channels / reduction`` units, at least 1.
-
-    References
-    ----------
-    Woo et al., ECCV 2018, Eq. 2.
-    """
-
-    def __init__(self, channels: int, reduction: int) -> None:
-        super().__init__()
-        hidden_dim = max(1, channels // reduction)
-        self.shared = nn.Sequential(
-            nn.Linear(channels, hidden_dim, bias=False),
-            nn.ReLU(),
-            nn.Linear(hidden_dim, channels, bias=False),
-        )
-
-    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
-        """Scale the channels.
-
-        Parameters
-        ----------
-        x : Tensor, shape (B, C, F, T)
-            Feature maps.
-        valid : Tensor, shape (B, T), bool, or None
-            Valid frames; None if all are.
-
-        Returns
-        -------
-        Tensor, shape (B, C, F, T)
-            Scaled feature maps.
-        """
-        average = _mean(_zero_invalid(x, valid), valid)
-        compared = x if valid is None else x.masked_fill(~valid[:, None, None, :], -torch.inf)
-        maximum = compared.amax(dim=(2, 3))
-        gate = torch.sigmoid(self.shared(average) + self.shared(maximum))
-        return x * gate[:, :, None, None]
-
-
-class SpatialAttention(nn.Module):
-    """Scale positions by a gate computed from the average and the maximum over their channels.
-
-    References
-    ----------
-    Woo et al., ECCV 2018, Eq. 3.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.convolution = nn.Conv2d(2, 1, 7, padding=3, bias=False)
-
-    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
-        """Scale the positions.
-
-        Parameters
-        ----------
-        x : Tensor, shape (B, C, F, T)
-            Feature maps.
-        valid : Tensor, shape (B, T), bool, or None
-            Valid frames; None if all are.
-
-        Returns
-        -------
-        Tensor, shape (B, C, F, T)
-            Scaled feature maps.
-        """
-        maps = torch.stack([x.mean(dim=1), x.amax(dim=1)], dim=1)
-        return x * torch.sigmoid(self.convolution(_zero_invalid(maps, valid)))
-
-
-class CBAM(nn.Module):
-    """Channel attention, then spatial attention.
-
-    Parameters
-    ----------
-    channels : int
-        Channels of the input, `C`.
-    reduction : int
-        Reduction of channel attention.
-
-    References
-    ----------
-    Woo et al., ECCV 2018, Eq. 1.
-    """
-
-    def __init__(self, channels: int, reduction: int) -> None:
-        super().__init__()
-        self.channel = ChannelAttention(channels, reduction)
-        self.spatial = SpatialAttention()
-
-    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
-        """Scale channels and positions.
-
-        Parameters
-        ----------
-        x : Tensor, shape (B, C, F, T)
-            Feature maps.
-        valid : Tensor, shape (B, T), bool, or None
-            Valid frames; None if all are.
-
-        Returns
-        -------
-        Tensor, shape (B, C, F, T)
-            Scaled feature maps.
-        """
-        scaled: Tensor = self.spatial(self.channel(x, valid), valid)
-        return scaled
 
 
 def _subsample(valid: Tensor | None, stride: int) -> Tensor | None:
     return None if valid is None else valid[:, ::stride]
-
-
-def _zero_invalid(x: Tensor, valid: Tensor | None) -> Tensor:
-    """Set the maps (B, C, F, T) to zero after the valid frames (B, T)."""
-    return x if valid is None else x.masked_fill(~valid[:, None, None, :], 0.0)
-
-
-def _mean(x: Tensor, valid: Tensor | None) -> Tensor:
-    """Average the maps (B, C, F, T), zero after the valid frames (B, T), over valid positions."""
-    if valid is None:
-        return x.mean(dim=(2, 3))
-    return x.sum(dim=(2, 3)) / (valid.sum(dim=1, keepdim=True) * x.shape[2])

@@ -7,13 +7,8 @@ import torch
 from model_builders import encoder_of, voices
 from torch import nn
 
-from depmm.models.encoders.attention_resnet import (
-    CBAM,
-    AttentionResNet,
-    ChannelAttention,
-    ResidualBlock,
-    SpatialAttention,
-)
+from depmm.models.encoders.attention_resnet import AttentionResNet, ResidualBlock
+from depmm.models.encoders.cbam import CBAM, ChannelAttention, SpatialAttention
 from depmm.models.errors import ModelError
 
 
@@ -75,7 +70,7 @@ def test_cbam_is_channel_then_spatial_attention():
 @torch.no_grad()
 def test_attention_scales_the_residual_branch_before_the_addition():
     torch.manual_seed(0)
-    block = ResidualBlock(4, 4, 1, bottleneck=False, reduction=2).eval()
+    block = ResidualBlock(4, 4, 1, bottleneck=False, shortcut="projection", reduction=2).eval()
     x, valid = torch.randn(2, 4, 3, 5), torch.ones(2, 5, dtype=torch.bool)
     branch = x
     for index, (convolution, norm) in enumerate(zip(block.convolutions, block.norms, strict=True)):
@@ -118,6 +113,20 @@ def test_stages_halve_height_and_width():
     assert not any(isinstance(m, nn.Dropout) for m in encoder.modules())
 
 
+@pytest.mark.parametrize(("bottleneck", "channels"), [(False, 8), (True, 2)])
+@torch.no_grad()
+def test_new_channels_of_a_shortcut_are_zero(bottleneck, channels):
+    torch.manual_seed(0)
+    block = ResidualBlock(3, channels, 2, bottleneck, "zero_padding", None).eval()
+    block.norms[-1].weight.zero_()  # closes the residual branch
+    x = torch.randn(2, 3, 5, 7).abs()
+    out, _ = block(x, None)
+    assert out.shape == (2, 8, 3, 4)
+    torch.testing.assert_close(out[:, :3], x[:, :, ::2, ::2])
+    assert out[:, 3:].eq(0).all()
+    assert block.projection is None
+
+
 @torch.no_grad()
 def test_resnet_101_runs():
     encoder = encoder_of("attention_resnet", depth=101, channels=16).eval()
@@ -126,5 +135,5 @@ def test_resnet_101_runs():
 
 def test_unknown_depth_is_refused():
     with pytest.raises(ModelError) as info:
-        AttentionResNet(20, "none", 8, 20, 128, 2048, 512)
+        AttentionResNet(20, "none", "projection", 8, 20, 128, 2048, 512)
     assert (info.value.setting, info.value.value) == ("depth", 20)

@@ -28,7 +28,9 @@ from depmm.models.encoders.spectrogram_cnn import SpectrogramCnn
 
 
 def resnet(depth: int, attention: AttentionPlace, channels: int) -> AttentionResNet:
-    return AttentionResNet(depth, attention, channels, 20, 128, 2048, 512, reduction=4)
+    return AttentionResNet(
+        depth, attention, "zero_padding", channels, 20, 128, 2048, 512, reduction=4
+    )
 
 
 AUDIO: dict[str, Callable[[], Encoder]] = {

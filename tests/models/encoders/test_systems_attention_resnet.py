@@ -5,14 +5,15 @@ import torch
 from model_builders import encoder_of, voices
 from torch import nn
 
-from depmm.models.encoders.attention_resnet import CBAM, ResidualBlock
+from depmm.models.encoders.attention_resnet import ResidualBlock
+from depmm.models.encoders.cbam import CBAM
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 # torchvision, with three input channels and a last layer of 1000
 TORCHVISION = {18: 11_689_512, 34: 21_797_672, 50: 25_557_032, 101: 44_549_160}
 
 
-def count_resnet_parameters(depth: int) -> int:
+def count_resnet_parameters(depth: int, projection: bool) -> int:
     """Count the weights of a one-channel ResNet without its last layer (He et al., Table 1)."""
     total, size = 49 * 64 + 2 * 64, 64
     for stage, n_blocks in enumerate(BLOCKS[depth]):
@@ -23,7 +24,7 @@ def count_resnet_parameters(depth: int) -> int:
                 total += size * width + 9 * width**2 + width * out + 2 * (2 * width + out)
             else:
                 total += 9 * size * width + 9 * width**2 + 4 * width
-            if block == 0 and size != out:
+            if block == 0 and size != out and projection:
                 total += size * out + 2 * out
             size = out
     return total
@@ -34,18 +35,22 @@ def count_cbam_parameters(channels: int) -> int:
     return 2 * channels * (channels // 16) + 2 * 7 * 7
 
 
+@pytest.mark.parametrize("shortcut", ["projection", "zero_padding"])
 @pytest.mark.parametrize("depth", [18, 34, 50, 101])
-def test_parameters(depth):
+def test_parameters(depth, shortcut):
     with torch.device("meta"):
         networks = {
-            attention: encoder_of("attention_resnet", depth=depth, attention=attention)
+            attention: encoder_of(
+                "attention_resnet", depth=depth, attention=attention, shortcut=shortcut
+            )
             for attention in ("none", "inside_blocks", "after_modules")
         }
     count = {name: sum(p.numel() for p in net.parameters()) for name, net in networks.items()}
     width = 2048 if depth >= 50 else 512
     assert {net.embed_dim for net in networks.values()} == {width}
-    assert count["none"] == count_resnet_parameters(depth)
-    assert count["none"] == TORCHVISION[depth] - 1000 * (width + 1) - 2 * 64 * 49
+    assert count["none"] == count_resnet_parameters(depth, shortcut == "projection")
+    if shortcut == "projection":
+        assert count["none"] == TORCHVISION[depth] - 1000 * (width + 1) - 2 * 64 * 49
     # depth is the number of convolutions without those of shortcuts, plus the last layer
     convolutions = [
         m
@@ -76,11 +81,13 @@ def test_resnet_18_parameters():
             )
             for attention in ("none", "inside_blocks", "after_modules")
         }
+    # 11,170,240 without the projections of 64 -> 128, 128 -> 256 and 256 -> 512 channels
+    plain = 11_170_240 - 64 * 128 - 128 * 256 - 256 * 512 - 2 * (128 + 256 + 512)
     # CBAM of 64, 128, 256 and 512 channels: 610, 2146, 8290 and 32866
     assert count == {
-        "none": 11_170_240,
-        "inside_blocks": 11_170_240 + 2 * (610 + 2_146 + 8_290 + 32_866),
-        "after_modules": 11_170_240 + 610 + 610 + 2_146 + 8_290 + 32_866,
+        "none": plain,
+        "inside_blocks": plain + 2 * (610 + 2_146 + 8_290 + 32_866),
+        "after_modules": plain + 610 + 610 + 2_146 + 8_290 + 32_866,
     }
 
 
