@@ -1,8 +1,13 @@
 """Detect on a CPU errors that only occur on a GPU."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import torch
+from accelerate import Accelerator
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 # "CUDA Ops that can autocast to float32" in the documentation of torch.amp
@@ -50,3 +55,73 @@ class OneDevice(TorchFunctionMode):
         if function in TENSOR_FACTORIES and kwargs.get("device") is None:
             raise AssertionError(f"torch.{function.__name__} without a device")
         return function(*args, **kwargs)
+
+
+def imitate_fp16(accelerator: Accelerator, **scaling: Any) -> Any:
+    """Scale the loss of an accelerator on the CPU as with fp16 on a GPU, but compute in float32.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+        An accelerator in full precision.
+    **scaling : object
+        Arguments of the new ``GradScaler`` of each phase.
+
+    Returns
+    -------
+    context manager
+        Replaces the scaler of a CUDA device, which is disabled on a CPU.
+    """
+
+    def build_scaler(*arguments: Any, **settings: Any) -> torch.amp.GradScaler:
+        return torch.amp.GradScaler("cpu", **scaling)
+
+    accelerator.scaler = build_scaler()
+    accelerator.unscale_gradients = lambda optimizer: accelerator.scaler.unscale_(
+        optimizer.optimizer
+    )
+    return mock.patch("depmm.training.phase.get_grad_scaler", build_scaler)
+
+
+GPU = torch.device("meta")  # its tensors have no values
+
+
+@contextmanager
+def imitated_gpu(*modules: nn.Module) -> Iterator[list[tuple[int, ...]]]:
+    """Use the device ``meta`` in place of a GPU.
+
+    A computation with tensors on two devices raises an error, and so does every question about the
+    values of a tensor, such as ``item()``, ``bool()`` or ``nonzero()``, for which the host would
+    have to wait for a GPU. ``cpu()`` returns ones.
+
+    Parameters
+    ----------
+    *modules : Module
+        Modules that are moved to the device.
+
+    Yields
+    ------
+    list of tuple of int
+        Shapes of the tensors that were read by ``cpu()`` so far.
+    """
+    reads: list[tuple[int, ...]] = []
+    autocast, adamw, sgd = torch.autocast, torch.optim.AdamW, torch.optim.SGD
+
+    def read(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.device != GPU:
+            return tensor
+        reads.append(tuple(tensor.shape))
+        return torch.ones(tensor.shape, dtype=tensor.dtype)
+
+    with (
+        mock.patch.object(torch.Tensor, "cpu", read),
+        mock.patch.object(
+            torch, "autocast", lambda name, **kw: autocast(name.replace("meta", "cpu"), **kw)
+        ),
+        # the fused optimizers support CPU and GPU only
+        mock.patch.object(torch.optim, "AdamW", lambda groups, fused: adamw(groups)),
+        mock.patch.object(torch.optim, "SGD", lambda groups, fused, **kw: sgd(groups, **kw)),
+    ):
+        for module in modules:
+            module.to(GPU)
+        yield reads

@@ -199,7 +199,7 @@ class SessionDataset(Dataset[SessionItem]):
             {name: steps[:first] for name, steps in rows.items()},
         )
 
-    def steps_with_signal(self, index: int) -> np.ndarray:
+    def present_steps(self, index: int) -> dict[str, np.ndarray]:
         """Find the steps of a session that have a signal, after the step mask.
 
         Parameters
@@ -209,8 +209,8 @@ class SessionDataset(Dataset[SessionItem]):
 
         Returns
         -------
-        ndarray of bool, shape (L,)
-            Steps with any of the modalities.
+        dict of str to ndarray of bool, shape (L,)
+            Steps that have each modality.
 
         Raises
         ------
@@ -220,9 +220,7 @@ class SessionDataset(Dataset[SessionItem]):
         step_mask = None if self.step_masks is None else self.step_masks[index]
         with self.store.read(*self.session_keys[index]) as reader:
             present = {str(name): self._present(reader, name) for name in self.settings.modalities}
-        masked = self._apply_step_mask(index, present, step_mask)
-        steps: np.ndarray = np.any(list(masked.values()), axis=0)
-        return steps
+        return self._apply_step_mask(index, present, step_mask)
 
     def landmarks(self, index: int) -> list[np.ndarray] | None:
         """Read the landmarks of the crops that are read without augmentation.

@@ -35,7 +35,9 @@ class StepDataset(Dataset[SessionItem]):
 
     def __init__(self, dataset: SessionDataset, sessions: Sequence[int]) -> None:
         self.dataset, self.settings = dataset, dataset.settings
-        present = {index: dataset.steps_with_signal(index) for index in sessions}
+        present = {
+            index: np.any(list(dataset.present_steps(index).values()), axis=0) for index in sessions
+        }
         self._n_steps = {index: len(mask) for index, mask in present.items()}
         steps = {index: np.flatnonzero(mask) for index, mask in present.items()}
         self.sessions = np.repeat(list(steps), [len(rows) for rows in steps.values()])

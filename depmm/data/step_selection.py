@@ -89,7 +89,11 @@ def keep_selected_steps(
     mask_of = {key: mask.to_numpy() for key, mask in by_session}
     masks = [mask_of[key] for key in sessions[SESSION_KEY].itertuples(index=False, name=None)]
     dataset = SessionDataset(sessions, store, data, step_masks=masks)
-    remaining = [index for index in range(len(dataset)) if dataset.steps_with_signal(index).any()]
+    remaining = [
+        index
+        for index in range(len(dataset))
+        if any(steps.any() for steps in dataset.present_steps(index).values())
+    ]
     masks = [masks[index] for index in remaining]
     sessions = sessions.iloc[remaining].assign(n_selected_steps=[mask.sum() for mask in masks])
     return sessions, steps[selected], masks

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
 
 from depmm.config import ClassicalConfig, Config, ConfigError, Experiment, load_config
 from depmm.runs.folder import RunFolder
@@ -103,9 +102,7 @@ def build_accelerator(config: Experiment) -> Accelerator:
         If the device does not support ``training.mixed_precision``.
     """
     precision = config.training.mixed_precision if isinstance(config, Config) else "no"
-    # an encoder is unused if no session of a batch has its modality
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[unused])
+    accelerator = Accelerator(mixed_precision=precision)
     if precision == "fp16" and accelerator.device.type == "cpu":
         # Accelerate would compute in full precision without a warning
         raise ConfigError(

@@ -8,6 +8,7 @@ from itertools import count
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, get_grad_scaler
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
@@ -22,6 +23,7 @@ from depmm.models.model import DepressionModel
 from depmm.training.errors import TrainingError
 from depmm.training.losses import compute_batch_loss, compute_session_weights
 from depmm.training.optim import build_optimizer, compute_schedule_factor, set_learning_rate
+from depmm.training.unused_parameters import has_unused_parameters
 
 
 class PhaseTrainer:
@@ -54,10 +56,17 @@ class PhaseTrainer:
         self.unwrapped_model, self.accelerator = model, accelerator
         # releases the wrapper and the optimizer of the previous phase
         accelerator.free_memory()
-        self.model, self.optimizer = accelerator.prepare(model, build_optimizer(model, settings))
+        if accelerator.num_processes > 1:
+            # the search costs time in each step
+            handler = accelerator.ddp_handler or DistributedDataParallelKwargs()
+            handler.find_unused_parameters = has_unused_parameters(config, data, model)
+            accelerator.ddp_handler = handler
         if accelerator.scaler is not None:  # as new as the optimizer
-            new = torch.amp.GradScaler(accelerator.device.type)
-            accelerator.scaler.load_state_dict(new.state_dict())
+            scaling = accelerator.scaler_handler
+            accelerator.scaler = get_grad_scaler(
+                accelerator.distributed_type, **(scaling.to_kwargs() if scaling else {})
+            )
+        self.model, self.optimizer = accelerator.prepare(model, build_optimizer(model, settings))
         self.target = data.sessions["target"].to_numpy(np.float32)
         sessions = data.indices("train")
         self.samples = sessions  # rows of the dataset

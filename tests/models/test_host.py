@@ -37,3 +37,11 @@ def test_valid_positions_are_gathered_and_scattered_back(mask):
     assert torch.equal(padded, x * inside)
     padded.sum().backward()
     assert torch.equal(x.grad, inside.float().expand_as(x))
+
+
+def test_the_copy_to_a_gpu_is_asynchronous(monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: calls.append("pinned") or x)
+    monkeypatch.setattr(torch.Tensor, "to", lambda x, *args, **kwargs: calls.append((args, kwargs)))
+    to_device(np.arange(3), torch.device("cuda"))
+    assert calls == ["pinned", ((torch.device("cuda"),), {"non_blocking": True})]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from imitated_gpu import CudaAutocast
+from imitated_gpu import CudaAutocast, imitate_fp16
 from trained_runs import read_history, read_weights, train_run
 from trained_weights import assert_same_weights
 
@@ -24,6 +24,8 @@ from depmm.models.model import DepressionModel, build_model
 from depmm.runs.folder import RunFolder
 from depmm.training import loop
 from depmm.training.early_stopping import count_steps_without_decrease
+from depmm.training.experiment import build_accelerator
+from depmm.training.loop import train_network
 
 ROOT = Path(__file__).parents[2]
 MEAN_POOL = "model.fusion={kind: mean_pool, dropout: 0.0}"
@@ -180,6 +182,37 @@ def test_an_interrupted_run_equals_a_run_without_interruption(
     assert f"{tmp_path}: resumed after epoch {epoch}" in log.messages
     assert_same_run(run, uninterrupted)
     assert not run.checkpoints.exists()
+
+
+def test_the_loss_scale_of_fp16_is_resumed(corpus, tmp_path, monkeypatch):
+    config = load_config(corpus.config, [*AUDIO, "training.epochs=3"])  # 2 steps in an epoch
+
+    def train_scaled(path: Path) -> tuple[RunFolder, dict[str, float]]:
+        accelerator = build_accelerator(config)
+        # doubled after every four steps
+        with imitate_fp16(accelerator, init_scale=1024.0, growth_interval=4):
+            train_network(config, RunFolder(path), accelerator)
+        return RunFolder(path), accelerator.scaler.state_dict()
+
+    expected, state = train_scaled(tmp_path / "uninterrupted")
+    assert (state["scale"], state["_growth_tracker"]) == (2048.0, 2)
+    assert_same_run(expected, train_run(corpus, tmp_path / "full", *AUDIO, "training.epochs=3"))
+    with monkeypatch.context() as patch:
+        interrupt(patch, "validate", 3)
+        with pytest.raises(KeyboardInterrupt):
+            train_scaled(tmp_path / "stopped")
+    resumed, resumed_state = train_scaled(tmp_path / "stopped")
+    assert resumed_state == state
+    assert_same_run(resumed, expected)
+
+
+def test_a_step_whose_scaled_gradients_overflow_is_skipped(corpus, tmp_path):
+    config = load_config(corpus.config, [*AUDIO, "training.epochs=2"])
+    accelerator = build_accelerator(config)
+    with imitate_fp16(accelerator, init_scale=1e38):
+        train_network(config, RunFolder(tmp_path), accelerator)
+    assert accelerator.scaler.state_dict()["scale"] < 1e38
+    assert np.isfinite(read_history(RunFolder(tmp_path))["grad_norm"]).all()
 
 
 @pytest.mark.slow
