@@ -48,7 +48,7 @@ def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
     Tensor
         A copy of the values.
     """
-    tensor = torch.tensor(values)
+    tensor = torch.tensor(values, device="cpu")
     if device.type == "cuda":
         tensor = tensor.pin_memory()  # only a copy from pinned memory is asynchronous
     return tensor.to(device, non_blocking=True)
