@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from depmm.models.encoders.encoder import PrecomputableEncoder, parameter_dtype
+from depmm.models.encoders.speech_attention import register_attention
 from depmm.models.encoders.speech_source import describe_source, read_source_weights
 from depmm.models.errors import ModelError
 from depmm.models.host import Lengths, host_lengths, to_device
@@ -107,7 +108,10 @@ class SpeechTransformer(PrecomputableEncoder):
         self.architecture = dict(architecture)
         self.precompute_settings = {"layer": layer, "architecture": self.architecture}
         self.convolutions = list(zip(config.conv_kernel, config.conv_stride, strict=True))
-        self.backbone = AutoModel.from_config(config)
+        options: dict[str, str] = {}
+        if config.model_type != "wavlm":  # which computes its attention without the registry
+            options["attn_implementation"] = register_attention()
+        self.backbone = AutoModel.from_config(config, **options)
         self.normalizes_time = config.feat_extract_norm == "group"
         if self.normalizes_time:
             first = cast(Any, self.backbone).feature_extractor.conv_layers[0]

@@ -1,0 +1,99 @@
+"""A forward pass, the loss and the gradients ask the device nothing, for every kind of model."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from host_questions import count_questions, train_without_values
+from model_builders import ENCODERS, FUSIONS, encoder_of, inputs_of, model_of
+from speech_sources import write_source
+from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
+
+from depmm.models.encoders.encoder import Encoder
+from depmm.models.model import DepressionModel
+
+SPEECH = [("hubert", "group"), ("wav2vec2", "layer"), ("wavlm", "group")]
+
+
+def complete_inputs_of(encoder: str) -> dict[str, Any]:
+    """Make every step as long as the padded one, so that no mask is needed."""
+    inputs = inputs_of(encoder)
+    name, length = next((n, x) for n, x in inputs.items() if n.endswith("_length"))
+    signal = inputs[name.removesuffix("_length")]
+    inputs[name] = np.full_like(length, signal.shape[2])
+    return inputs
+
+
+def check(model: DepressionModel, encoder: str, complete: bool, monkeypatch) -> None:
+    """Check a model in training and in evaluation mode."""
+    inputs = complete_inputs_of(encoder) if complete else inputs_of(encoder)
+    assert all(isinstance(x, np.ndarray) for name, x in inputs.items() if "_length" in name)
+    for training in (True, False):
+        assert not count_questions(model.train(training), inputs)
+        # the patches end with the context
+        with monkeypatch.context() as patch:
+            logits = train_without_values(model, inputs, patch)
+        assert logits.shape == (2, 1)
+        assert logits.is_meta
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("encoder", sorted(set(ENCODERS) - {"speech_transformer"}))
+def test_encoders_do_not_wait_for_the_device(encoder, complete, monkeypatch):
+    check(model_of(encoder, "mean_pool"), encoder, complete, monkeypatch)
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize(("family", "norm"), SPEECH)
+def test_speech_transformers_do_not_wait_for_the_device(
+    family, norm, complete, tmp_path, monkeypatch
+):
+    source = write_source(tmp_path, family, norm)
+    for frozen in (True, False):
+        model = model_of("speech_transformer", "mean_pool", source=source, frozen=frozen)
+        check(model, "speech_transformer", complete, monkeypatch)
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_fusions_do_not_wait_for_the_device(fusion, complete, monkeypatch):
+    check(model_of("mfcc_cnn", fusion), "mfcc_cnn", complete, monkeypatch)
+
+
+class AsksTheDevice(Encoder):
+    """An encoder that reads a value or a shape from the device."""
+
+    embed_dim = 8
+
+    def __init__(self, question) -> None:
+        super().__init__()
+        self.question = question
+        self.dense = torch.nn.Linear(1, 8)
+
+    def forward(self, x: Tensor, lengths) -> Tensor:
+        """Encode the mean of each step."""
+        self.question(x)
+        return self.dense(x.mean(dim=1, keepdim=True))
+
+
+@pytest.mark.parametrize(
+    ("question", "error"),
+    [
+        (lambda x: x.sum().item(), DataDependentOutputException),
+        (lambda x: bool((x > 0).all()), DataDependentOutputException),
+        (lambda x: int(x.argmax().cpu()), DataDependentOutputException),
+        (lambda x: x[x > 0], DynamicOutputShapeException),
+        (lambda x: (x > 0).nonzero(), DynamicOutputShapeException),
+        (lambda x: x + torch.arange(x.shape[1]), RuntimeError),  # on another device
+    ],
+)
+def test_an_encoder_that_asks_the_device_is_detected(question, error, monkeypatch):
+    model, inputs = model_of("mfcc_cnn", "mean_pool"), inputs_of("mfcc_cnn")
+    model.encoders["audio"] = encoder = AsksTheDevice(question)
+    assert encoder.embed_dim == encoder_of("mfcc_cnn", **ENCODERS["mfcc_cnn"]).embed_dim
+    if error is not RuntimeError:
+        assert sum(count_questions(model, inputs).values()) == 1
+    with pytest.raises(error):
+        train_without_values(model, inputs, monkeypatch)
