@@ -12,7 +12,7 @@ Cao et al., "VGGFace2: A dataset for recognising faces across pose and age", FG 
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -183,6 +183,11 @@ class ResNet50(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            elif isinstance(module, Bottleneck) and not squeeze_excitation:
+                # In evaluation mode, new normalisation layers do nothing, and 16 sums of two equal
+                # branches would scale the maps by about 40. The gates of squeeze-and-excitation
+                # are 0.5 at first.
+                nn.init.constant_(cast(nn.BatchNorm2d, module.body[-1]).weight, 0.5)
         if caffe:
             # Caffe does not divide pixels by their standard deviation: scale the new stem instead
             with torch.no_grad():

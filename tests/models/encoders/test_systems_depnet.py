@@ -221,3 +221,13 @@ def test_biases_decay_and_the_rate_follows_the_inverse_rule():
     assert not_decayed["params"] == []
     factor = [compute_schedule_factor(config.training, n, 0, 1, []) for n in (0, 10_000)]
     assert factor == pytest.approx([1.0, 2**-0.75])
+
+
+@torch.no_grad()
+def test_new_networks_have_maps_of_the_scale_of_trained_ones():
+    """Without weights, the learning rate for the raw score would diverge on larger features."""
+    for squeeze in (True, False):
+        torch.manual_seed(0)
+        encoder = encoder_of("frame_mean", squeeze_excitation=squeeze, frozen=True)
+        maps = encoder.backbone.maps(random_crops(2, size=64))
+        assert 0.1 < maps.mean() < 2
