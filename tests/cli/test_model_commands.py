@@ -196,3 +196,22 @@ def test_configs_lists_the_configs_and_prints_one(depmm):
     names = [line.split()[0] for line in depmm("configs").out.splitlines()]
     assert names == sorted(path.stem for path in CONFIGS.glob("*.yaml"))
     assert depmm("configs", "demo").out == (CONFIGS / "demo.yaml").read_text()
+
+
+def test_runs_of_single_tasks_are_pooled(tmp_path, depmm):
+    for task in ("interview", "words"):
+        table = make_predictions().assign(task=task, split="test", fold=0)
+        train = table.assign(subject="t" + table["subject"], split="train")
+        pd.concat([table, train]).to_csv(tmp_path / f"{task}.csv", index=False)
+    files = [tmp_path / "interview.csv", tmp_path / "words.csv"]
+    result = depmm("evaluate", *files, "--pool", "--out", tmp_path / "cells")
+    assert result.code == 0, result.err
+    content = json.loads((tmp_path / "cells" / "metrics.json").read_text())
+    assert {task: entry["sessions"] for task, entry in content["subgroups"]["task"].items()} == {
+        "interview": 12,
+        "words": 12,
+    }
+    shutil.copy(files[0], tmp_path / "copy.csv")
+    result = depmm("evaluate", files[0], tmp_path / "copy.csv", "--pool", "--out", tmp_path / "x")
+    assert result.code == 2
+    assert "data.steps" in result.err
