@@ -1,7 +1,7 @@
 """Detect on a CPU errors that only occur on a GPU."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
@@ -125,3 +125,30 @@ def imitated_gpu(*modules: nn.Module) -> Iterator[list[tuple[int, ...]]]:
         for module in modules:
             module.to(GPU)
         yield reads
+
+
+@contextmanager
+def answering_gpu() -> Iterator[None]:
+    """Let tensors without values answer questions as if they were ones.
+
+    Explanations may wait for a GPU; with this, only errors that stop them on a GPU remain.
+    """
+
+    def on_host(name: str) -> Any:
+        function = getattr(torch.Tensor, name)
+
+        def answer(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+            if tensor.device != GPU:
+                return function(tensor, *args, **kwargs)
+            result = function(torch.ones(tensor.shape, dtype=tensor.dtype), *args, **kwargs)
+            if isinstance(result, tuple):
+                return tuple(part.to(GPU) for part in result)
+            return result.to(GPU) if isinstance(result, torch.Tensor) else result
+
+        return mock.patch.object(torch.Tensor, name, answer)
+
+    names = ("item", "tolist", "nonzero", "__bool__", "__int__", "__float__", "__index__")
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(on_host(name))
+        yield
