@@ -41,7 +41,10 @@ class TrainingConfig(Settings):
         "over all processes",
     )
     gradient_accumulation_steps: int = Field(
-        1, ge=1, description="number of parts into which a batch is divided to save memory"
+        1,
+        ge=1,
+        description="number of parts into which a batch is divided to save memory; batch "
+        "normalisation then uses the sessions of one part",
     )
     optimizer: Literal["adamw", "sgd", "rmsprop"] = Field("adamw", description="optimizer")
     learning_rate: float | Literal["find"] = Field(
