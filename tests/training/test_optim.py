@@ -24,9 +24,8 @@ def test_parameters_are_grouped_by_name(corpus):
     assert sorted(groups[0] + groups[1]) == sorted(names.values())
     for part in ("bias", "norm", "gate_logit"):
         assert not [name for name in groups[0] if part in name]
-    assert {"encoders.audio.convolutions.0.weight", "fusion.output_layers.cross.weight"} <= set(
-        groups[0]
-    )
+    assert "encoders.audio.convolutions.0.weight" in groups[0]
+    assert any(name.startswith("fusion.") for name in groups[0])
     assert any("gate_logit" in name for name in groups[1])
     every, none = group_parameters(model, 0.05, decay_biases=True)
     assert [names[id(p)] for p in every["params"]] == list(names.values())
