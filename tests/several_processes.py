@@ -1,5 +1,6 @@
 """What each of several gloo processes computes in the tests of batch normalisation."""
 
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,7 @@ def compute_gradients(
 
 def run_process(rank: int, folder: str) -> None:
     """Compute all cases in one of the processes, and save the results."""
+    warnings.simplefilter("error")
     torch.set_num_threads(1)
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=N_PROCESSES

@@ -203,11 +203,9 @@ def _join_processes(
     if n_processes == 1:
         return count, mean, squares
     local = torch.cat([count.view(1), mean, squares])
-    everywhere = local.new_empty(n_processes * len(local))
-    distributed.all_gather_into_tensor(everywhere, local)
-    counts, means, sums = torch.split(
-        everywhere.view(n_processes, -1), [1, len(mean), len(squares)], dim=1
-    )
+    parts = [torch.empty_like(local) for _ in range(n_processes)]
+    distributed.all_gather(parts, local)
+    counts, means, sums = torch.split(torch.stack(parts), [1, len(mean), len(squares)], dim=1)
     count = counts.sum()
     mean = (counts * means).sum(0) / count.clamp(min=1)
     return count, mean, (sums + counts * (means - mean).square()).sum(0)
