@@ -1,0 +1,103 @@
+"""Every config on a simulated corpus of its data spec, from recordings to predictions.
+
+The commands are those of the command line: simulate, index, audit, extract, and train or
+cross-validate. Epochs, images, and the channels of EmoAudioNet are reduced, and published weights,
+which need a download, are left out.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from config_corpora import CONFIGS, find_corpus, make_corpus, run
+from filelock import FileLock
+from speech_sources import write_source
+
+from depmm.config import Config, Experiment, load_experiment
+from depmm.corpora.manifest import read_manifest
+from depmm.schemas.manifest import SESSION_KEY
+
+PATHS = sorted(CONFIGS.glob("*.yaml"))
+
+
+@pytest.fixture
+def workplace(tmp_path_factory, monkeypatch) -> Path:
+    """Return the working directory with the corpora, which all processes of a test run share."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder = base / "workplace"
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def reduce(path: Path, config: Experiment) -> list[str]:
+    """Return the overrides with which a config runs in seconds on one core."""
+    overrides = ["split.validation=0.5", "evaluation.n_bootstrap=100"]
+    if config.tuning is not None:
+        overrides += ["tuning.folds=2"]
+    if not isinstance(config, Config):
+        return overrides
+    epochs = max(1, len(config.training.phases))
+    overrides += [f"training.epochs={epochs}", "training.batch_size=4", "data.workers=0"]
+    overrides += ["training.weights=null"]
+    if config.training.phases:
+        # the search of a learning rate is slow, and is run for one of the systems that use it
+        rate = {} if config.name == "attention_resnet_18" else {"learning_rate": 1e-3}
+        phases = [phase.model_dump() | {"epochs": 1} | rate for phase in config.training.phases]
+        overrides += [f"training.phases={json.dumps(phases)}"]
+    if config.model.num_steps is not None and config.data.steps.first is None:
+        overrides += [f"model.fusion.num_steps={find_corpus(config).words}"]
+    signals = set(config.data.modalities) - set(config.data.features)
+    if "face" in signals:
+        overrides += [f"data.face_size={min(64, config.data.face_size)}"]
+    for name, encoder in config.model.encoders.items():
+        setting = f"model.encoders.{name}"
+        if encoder.kind == "speech_transformer":
+            overrides += [f"{setting}.source={write_source(Path('sources') / path.stem)}"]
+        if encoder.kind == "emoaudionet":
+            overrides += [f"{setting}.channels=8"]
+        if hasattr(encoder, "face_size") and name in signals:
+            overrides += [f"{setting}.face_size={min(64, encoder.face_size)}"]
+    return overrides
+
+
+def prepare(path: Path, config: Experiment, depmm) -> None:
+    """Make the corpus of a config, once for all configs and processes, and extract it."""
+    corpus = find_corpus(config)
+    with FileLock("lock"):
+        recordings = Path("corpora") / corpus.name / "recordings"
+        if not recordings.is_dir():
+            make_corpus(corpus, depmm)
+        options = ["--out", config.data.store, "--config", path, "--workers", 1]
+        run(depmm, "extract", config.data.manifest, recordings, *options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_every_config_runs_on_a_corpus_of_its_spec(path, workplace, depmm):
+    config = load_experiment(path)
+    prepare(path, config, depmm)
+    command, overrides = "cross-validate", reduce(path, config)
+    if isinstance(config, Config):
+        command = "train"
+        if config.training.init_from is not None:
+            first = path.with_stem(config.training.init_from.name)
+            out = Path("initial") / path.stem
+            prepare(first, load_experiment(first), depmm)
+            run(depmm, "train", first, *reduce(first, load_experiment(first)), f"out={out}")
+            overrides += [f"training.init_from={out / first.stem}"]
+    run(depmm, command, path, *overrides)
+    predictions = pd.read_parquet(config.out / config.name / "predictions.parquet")
+    if command == "cross-validate":
+        predictions = predictions[predictions["split"] == "test"]
+    sessions = read_manifest(config.data.manifest).sessions
+    target, column = config.target, sessions[config.target.column]
+    used = column.isin([*target.positive, *target.negative]) if target.positive else column.notna()
+    expected = set(sessions.loc[used, SESSION_KEY].itertuples(index=False, name=None))
+    assert set(predictions[SESSION_KEY].itertuples(index=False, name=None)) == expected
+    assert len(predictions) == len(expected) > 0
+    assert predictions["y_prob" if target.kind == "binary" else "score_pred"].notna().all()
