@@ -86,7 +86,10 @@ def settings_page() -> str:
         "# Settings",
         "A config is a YAML file with these sections. `base: other.yaml` inherits the settings of "
         "another config; `key=value` on the command line changes a setting, for example "
-        "`training.learning_rate=1.0e-3`. An unknown setting is an error. "
+        "`training.learning_rate=1.0e-3`. An unknown setting is an error. `null` is the value of a "
+        "setting whose type allows None, for example `training.patience: null`; any other setting "
+        "or section that is `null` has its default, whatever the base says, and an entry of a "
+        "mapping that is `null` is removed, for example `model.encoders.face: null`. "
         "[config.schema.json](config.schema.json) is a JSON Schema of these settings for editors.",
     ]
     seen: set[type[BaseModel]] = set()

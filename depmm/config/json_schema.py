@@ -8,9 +8,9 @@ from depmm.config.experiment import ClassicalConfig, Config
 def config_json_schema() -> dict[str, Any]:
     """Build the JSON Schema of config files, for completion and validation in editors.
 
-    No setting is required and every setting may be null, because a file may contain only the
-    differences from its ``base``. Rules between settings are not part of the schema; they are
-    checked by ``load_experiment``.
+    No setting is required, because a file may contain only the differences from its ``base``. Every
+    setting may be null, which gives the default of a setting that does not allow None. Rules
+    between settings are not part of the schema; they are checked by ``load_experiment``.
 
     Returns
     -------

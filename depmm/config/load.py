@@ -1,8 +1,12 @@
 """Read configs: YAML files with bases, and overrides ``key=value``.
 
 A config file may have a ``base:``, the path of another config relative to the file. The settings of
-the file then override those of the base, mapping by mapping, and ``null`` removes a setting of the
-base.
+the file then override those of the base, mapping by mapping.
+
+``null`` is the value of a setting whose type allows None, for example ``training.patience``. Any
+other setting or section that is ``null`` has its default, whatever the base says, and an entry of a
+mapping that is ``null`` is removed, for example the encoder of a modality. The same holds for
+overrides.
 """
 
 from collections.abc import Iterable, Mapping
@@ -113,6 +117,10 @@ def load_experiment(
         source, values = str(file), _read_with_bases(file)
     overrides = list(overrides or [])
     values = _merge_overrides(values, overrides)
+    # only one of the two kinds of experiments has each of these sections
+    for section in ("classical", "model", "training"):
+        if values.get(section) is None:
+            values.pop(section, None)
     kind = ClassicalConfig if "classical" in values else Config
     try:
         experiment = kind.model_validate(values)
@@ -248,7 +256,7 @@ def _load_section(
     overrides: Iterable[str] | None = None,
 ) -> Section:
     file = None if path is None else find_config(path)
-    values = {} if file is None else _read_with_bases(file).get(name, {})
+    values = {} if file is None else _read_with_bases(file).get(name) or {}
     overrides = list(overrides or [])
     values = _merge_overrides(values, overrides)
     try:
@@ -292,17 +300,11 @@ def _merge_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[s
 
 
 def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    """Override ``base`` with ``change``, mapping by mapping.
-
-    A different ``kind`` replaces its whole section. ``null`` removes a key, for example the encoder
-    of a modality that an ablation does not use.
-    """
+    """Override mapping by mapping; a different ``kind`` replaces its whole section."""
     merged = dict(base)
     for key, value in change.items():
         old = merged.get(key)
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(old, dict) and isinstance(value, dict):
+        if isinstance(old, dict) and isinstance(value, dict):
             same_kind = value.get("kind", old.get("kind")) == old.get("kind")
             merged[key] = _merge(old, value) if same_kind else value
         else:

@@ -1,9 +1,10 @@
 """Base class of all settings, and the error for settings that cannot be used."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from depmm.errors import DepmmError
 
@@ -26,6 +27,39 @@ class ConfigError(DepmmError):
 
 
 class Settings(BaseModel):
-    """Base class of every section; unknown keys and values of another type are errors."""
+    """Base class of every section; unknown keys and values of another type are errors.
+
+    None is the value of a setting whose type allows None; any other setting that is None has its
+    default, and an entry of a mapping that is None is left out.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_gives_the_default(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        kept = {}
+        for name, value in values.items():
+            field = cls.model_fields.get(name)
+            if field is None:  # unknown: an error
+                kept[name] = value
+            elif value is not None or _allows_none(field.annotation):
+                kept[name] = _without_none(value, field.annotation)
+        return kept
+
+
+def _allows_none(annotation: Any) -> bool:
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        return any(_allows_none(part) for part in get_args(annotation))
+    return annotation in (NoneType, Any)
+
+
+def _without_none(value: Any, annotation: Any) -> Any:
+    """Leave out the entries of a mapping that are None, unless its type allows None."""
+    if get_origin(annotation) is not dict or not isinstance(value, dict):
+        return value
+    if _allows_none(get_args(annotation)[1]):
+        return value
+    return {key: entry for key, entry in value.items() if entry is not None}

@@ -6,19 +6,27 @@ import pytest
 import yaml
 
 from depmm.config import (
+    AugmentConfig,
     ConfigError,
     ExtractConfig,
     SplitConfig,
+    TrainingConfig,
     dump_config,
     format_overrides,
     load_config,
     load_experiment,
     load_extract_config,
     load_split_config,
+    override_settings,
 )
 
 CONFIGS = sorted((Path(__file__).parents[2] / "experiments" / "configs").glob("*.yaml"))
 DEMO = Path(__file__).parents[2] / "experiments" / "configs" / "demo.yaml"
+
+NETWORK = [
+    "model={encoders: {audio: {kind: mfcc_cnn}}, fusion: {kind: mean_pool}}",
+    "training.epochs=3",
+]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -44,6 +52,35 @@ def test_a_file_overrides_its_base_and_null_removes_settings():
     assert set(base.model.encoders) == {"audio", "face"}
     assert set(audio.model.encoders) == {"audio"}
     assert audio.training == base.training
+
+
+def test_null_is_the_value_of_a_setting_that_allows_none(tmp_path):
+    path = tmp_path / "child.yaml"
+    path.write_text(
+        f"base: {DEMO.with_name('emodb_negative.yaml')}\n"
+        "training: {patience: null, epochs: null}\ndata: {augment: null}\n"
+    )
+    config = load_config(path)
+    assert load_config("emodb_negative").training.patience == 8
+    assert config.training.patience is None
+    # these do not allow None and have their defaults, not the values of the base
+    assert config.training.epochs == TrainingConfig().epochs != 25
+    assert config.data.augment == AugmentConfig()
+    assert load_config(config, ["training.learning_rate=0.01"]).training.patience is None
+
+
+@pytest.mark.parametrize("name", ["demo", "emodb_negative"])
+def test_null_in_an_override_is_the_value_of_a_setting_that_allows_none(name):
+    assert load_config(name, ["training.patience=null"]).training.patience is None
+    changed = override_settings(load_config(name), {"training.patience": None, "seed": None})
+    assert (changed.training.patience, changed.seed) == (None, 0)
+
+
+def test_null_keeps_the_names_of_settings_and_sections_checked():
+    with pytest.raises(ConfigError) as info:
+        load_config(DEMO, ["training.patiense=null"])
+    assert info.value.setting == "training.patiense"
+    assert load_config("classical_svm", ["classical=null", *NETWORK]).training.epochs == 3
 
 
 def test_overrides_are_typed_yaml():
