@@ -6,7 +6,8 @@ from collections.abc import Collection
 import numpy as np
 import pytest
 
-from depmm.data.dataset import SessionDataset, SessionItem
+from depmm.data.dataset import SessionDataset
+from depmm.data.session_item import SessionItem
 
 
 def replace_audio_by_noise(patch: pytest.MonkeyPatch, subjects: Collection[str]) -> None:

@@ -3,7 +3,8 @@
 import numpy as np
 
 from depmm.config import AugmentConfig, Config, DataConfig, ExtractConfig, load_config
-from depmm.data.dataset import SessionDataset, SessionItem
+from depmm.data.dataset import SessionDataset
+from depmm.data.session_item import SessionItem
 from depmm.store.sessions import SessionStore
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from depmm.config import TrainingConfig
 from depmm.data.batch import SessionLoader
-from depmm.data.dataset import SessionItem
+from depmm.data.session_item import SessionItem
 from depmm.models.model import DepressionModel
 from depmm.training.experiment import build_accelerator
 from depmm.training.phase import PhaseTrainer

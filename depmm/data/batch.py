@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
 
-from depmm.data.dataset import SessionDataset, SessionItem
+from depmm.data.dataset import SessionDataset
 from depmm.data.epoch_plan import EpochBatchSampler, MicroBatch, evaluation_micro_batches
 from depmm.data.errors import DataError
+from depmm.data.session_item import SessionItem
 from depmm.data.step_dataset import StepDataset
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ an epoch, nothing is random, except frames that ``data.frame_choice`` draws once
 
 import copy
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,35 +15,12 @@ from torch.utils.data import Dataset
 
 from depmm.config import SAMPLE_RATE, DataConfig, Modality
 from depmm.data.augment import Augmentation, draw_augmentation
+from depmm.data.session_item import SessionItem
 from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.embeddings import EmbeddingStore
 from depmm.store.errors import StoreError
 from depmm.store.session_file import SessionReader
 from depmm.store.sessions import SessionStore
-
-
-@dataclass(frozen=True)
-class SessionItem:
-    """Signals of one session.
-
-    Attributes
-    ----------
-    index : int
-        Row of the dataset.
-    audio : list of ndarray of float32, shape (T,), or None
-        Waveform of each step, empty without sound; (T, F) if a feature stream replaces it. None if
-        the modality is not read.
-    face : list of ndarray of uint8, shape (T, 3, height, width), or None
-        Crops of each step, empty without a face; float32 (T, F) if a feature stream replaces them.
-        None if the modality is not read.
-    embeddings : dict of str to list of ndarray of float32, shape (1, K)
-        Embeddings by modality: one row per step, (0, K) in steps without the modality.
-    """
-
-    index: int
-    audio: list[np.ndarray] | None
-    face: list[np.ndarray] | None
-    embeddings: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
 
 class SessionDataset(Dataset[SessionItem]):
@@ -159,13 +136,7 @@ class SessionDataset(Dataset[SessionItem]):
         """
         rng = None if epoch is None else np.random.default_rng((self.seed, epoch, index, step))
         step_mask = np.arange(n_steps) == step
-        item = self._read(index, step_mask, rng)
-        return SessionItem(
-            index,
-            None if item.audio is None else item.audio[step : step + 1],
-            None if item.face is None else item.face[step : step + 1],
-            {name: rows[step : step + 1] for name, rows in item.embeddings.items()},
-        )
+        return self._read(index, step_mask, rng).select_step(step)
 
     def _read(
         self, index: int, step_mask: np.ndarray | None, rng: np.random.Generator | None

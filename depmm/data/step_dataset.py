@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from torch.utils.data import Dataset
 
-from depmm.data.dataset import SessionDataset, SessionItem
+from depmm.data.dataset import SessionDataset
+from depmm.data.session_item import SessionItem
 
 
 class StepDataset(Dataset[SessionItem]):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from depmm.data.batch import collate
-from depmm.data.dataset import SessionItem
+from depmm.data.session_item import SessionItem
 
 
 def test_collate_pads_with_zeros_and_returns_lengths():

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from depmm.data.batch import SessionLoader
-from depmm.data.dataset import SessionItem
 from depmm.data.epoch_plan import MicroBatch
 from depmm.data.errors import DataError
+from depmm.data.session_item import SessionItem
 
 CPU = torch.device("cpu")
 PLAN = [MicroBatch([2 * n, 2 * n + 1], [0.5, 0.5], last=True) for n in range(6)]
