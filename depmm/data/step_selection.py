@@ -144,13 +144,16 @@ def check_step_counts(sessions: pd.DataFrame, data: DataConfig, model: ModelConf
         return
     other = sessions[sessions["n_steps"] != model.num_steps]
     if len(other):
+        any_number = "Set model.fusion.num_steps to null"
+        if model.fusion.kind == "dep_former_release":
+            any_number = "Use model.fusion.kind dep_former with model.fusion.num_steps null"
         raise _count_error(
             other,
             len(sessions),
             "model.fusion.num_steps",
             f"other than model.fusion.num_steps {model.num_steps}",
-            "Set model.fusion.num_steps to null, set data.steps.first if the sessions have more "
-            "steps, or leave these sessions out.",
+            f"{any_number}, which reads any number of steps; set data.steps.first if the sessions "
+            "have more steps; or leave these sessions out.",
         )
 
 

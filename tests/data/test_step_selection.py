@@ -66,6 +66,17 @@ def test_a_model_of_fixed_length_reads_the_first_steps(corpus):
         assert info.value.value == (2 if first == 2 else 4)
 
 
+@pytest.mark.parametrize("kind", ["dep_former", "dep_former_release"])
+def test_a_remedy_for_another_number_of_steps_can_be_followed(corpus, kind):
+    fusion = f"model.fusion={{kind: {kind}, num_steps: 7}}"
+    with pytest.raises(DataError) as info:
+        load_experiment_data(tiny_config(corpus, fusion))
+    assert (info.value.setting, info.value.value) == ("model.fusion.num_steps", 4)
+    assert ("model.fusion.kind dep_former " in info.value.remedy) == (kind != "dep_former")
+    any_number = "model.fusion={kind: dep_former, num_steps: null}"
+    load_experiment_data(tiny_config(corpus, fusion, any_number))
+
+
 def test_augmentation_keeps_only_selected_steps(corpus):
     config = tiny_config(
         corpus, "data.steps={valence: [negative, neutral]}", "data.augment={keep_steps: 0.3}"
