@@ -162,8 +162,9 @@ class DepressionModel(PreTrainedModel):
             ``audio_length``, an array on the host:
 
             - ``audio``, shape (B, L, T): waveforms in [-1, 1] at 16 kHz; ``face``, shape
-              (B, L, T, 3, height, width): uint8 RGB crops; any modality with a ``FeatureCnn``,
-              shape (B, L, T, F): rows of features, NaN where invalid.
+              (B, L, T, 3, height, width): uint8 RGB crops; any modality whose encoder reads rows
+              of a stream (``"rows"`` is in ``reads`` of its settings), shape (B, L, T, F): rows of
+              features, NaN where invalid.
             - ``<modality>_embedding``, shape (B, L, K): output of
               ``PrecomputableEncoder.precompute``. Rows of missing steps are ignored.
             - ``<modality>_length``, array_like of int, shape (B, L): valid samples, crops or rows

@@ -45,7 +45,7 @@ from depmm.models.encoders.encoder import Encoder, GradCamLayer, parameter_dtype
 from depmm.models.encoders.frontends import MFCC, TOP_DB, Spectrogram
 from depmm.models.errors import ModelError
 from depmm.models.host import gather_valid, host_lengths, host_mask, scatter_valid, to_device
-from depmm.models.masking import length_mask
+from depmm.models.resize import bilinear_weights
 
 BRANCHES = ("spectrogram", "mfcc")
 POOL = 8
@@ -335,31 +335,3 @@ def apply_colour_map(x: Tensor, colours: Tensor) -> Tensor:
     position = x.clamp(0, 1) * (len(colours) - 1)
     below = position.detach().floor().long().clamp(max=len(colours) - 2)
     return torch.lerp(colours[below], colours[below + 1], (position - below).unsqueeze(-1))
-
-
-def bilinear_weights(n_valid: Tensor, size: int, out_size: int) -> Tensor:
-    """Compute the weights of bilinear resizing of the first ``n_valid`` positions.
-
-    As in ``torch.nn.functional.interpolate`` with ``antialias=True``, the triangle is widened when
-    the size is reduced, so that every position contributes.
-
-    Parameters
-    ----------
-    n_valid : Tensor, shape (B,)
-        Positions to resize, at least 1.
-    size : int
-        Padded length.
-    out_size : int
-        Length after resizing.
-
-    Returns
-    -------
-    Tensor, shape (B, size, out_size)
-        Zero at padding; the weights of each output add up to 1.
-    """
-    step = (n_valid / out_size).reshape(-1, 1, 1)
-    position = torch.arange(size, device=n_valid.device).reshape(1, -1, 1) + 0.5
-    centre = (torch.arange(out_size, device=n_valid.device).reshape(1, 1, -1) + 0.5) * step
-    weight = (1 - (position - centre).abs() / step.clamp(min=1)).clamp(min=0)
-    weight = weight.masked_fill(~length_mask(n_valid, size).unsqueeze(-1), 0.0)
-    return weight / weight.sum(dim=1, keepdim=True)

@@ -16,12 +16,12 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from depmm.models.encoders.emoaudionet import bilinear_weights
 from depmm.models.encoders.encoder import Encoder, check_crop_size
 from depmm.models.encoders.frontends import SPEECH_HOP_LENGTH, SPEECH_N_FFT, LogMel
 from depmm.models.errors import ModelError
 from depmm.models.host import host_lengths, to_device
 from depmm.models.masking import length_mask
+from depmm.models.resize import bilinear_weights
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, weights of red, green and blue
 # decibels that become -1 and 1 in a voice picture: the lower limit of `LogMel`, and about the
@@ -33,7 +33,7 @@ class FaceMap(Encoder):
     """Compute the flattened grey-scale face picture of each step.
 
     The picture is the mean of the crops of a step. With ``data.frames_per_step: 1`` it is a single
-    crop: the middle one in evaluation, a random one in training.
+    crop, which ``data.frame_choice`` selects.
 
     Parameters
     ----------
