@@ -11,6 +11,8 @@ import pandas as pd
 
 from depmm.config import MODALITIES
 from depmm.corpora.manifest import Manifest, build_manifest
+from depmm.corpora.spec_schema import Windows
+from depmm.corpora.windows import cut_into_windows
 from depmm.inference.errors import InferenceError
 from depmm.schemas.manifest import VALENCES
 
@@ -164,10 +166,10 @@ def _check_times(steps: pd.DataFrame, path: Path, duration_s: float) -> None:
 
 
 def window_steps(duration_s: float, window_s: float) -> pd.DataFrame:
-    """Divide a recording into consecutive windows.
+    """Divide a recording into consecutive windows, in the same way as the steps of a corpus.
 
-    A remainder of at least half a window is a window; a shorter remainder belongs to the last
-    window. A recording shorter than a window is one step.
+    The last window is shorter than the others if necessary, see
+    :func:`~depmm.corpora.windows.cut_into_windows`.
 
     Parameters
     ----------
@@ -202,10 +204,9 @@ def window_steps(duration_s: float, window_s: float) -> pd.DataFrame:
             value=window_s,
             remedy="Give a longer window.",
         )
-    # round half up; the tolerance keeps exact multiples in spite of rounding errors
-    n_windows = max(1, int(np.floor(duration_s / window_s + 0.5 + 1e-9)))
-    start = np.arange(n_windows) * window_s
-    steps = pd.DataFrame({"start_s": start, "end_s": np.append(start[1:], np.nan)})
+    windows = cut_into_windows(0.0, duration_s, Windows(length_s=window_s))
+    steps = pd.DataFrame(windows, columns=["start_s", "end_s"])
+    steps.loc[len(steps) - 1, "end_s"] = np.nan
     return steps.reindex(columns=list(STEP_COLUMNS)).astype({"text": object, "valence": object})
 
 
