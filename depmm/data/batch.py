@@ -1,6 +1,7 @@
 """Batches of sessions: padding, and reading them for prediction."""
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -163,7 +164,7 @@ class SessionLoader:
         DataError
             If a worker process is ended from outside, for example for lack of memory.
         """
-        done = 0
+        done, failure = 0, None
         try:
             for batch in self._iterate(micro_batches, epoch):
                 yield batch
@@ -177,6 +178,26 @@ class SessionLoader:
             )
             self._loader = self._open(workers=0)
             yield from self._iterate(micro_batches[done:], epoch)
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            if not self._is_ended_worker(error):
+                raise
+            failure = str(error).strip() or type(error).__name__
+        if failure is not None:
+            # ends the other workers, which PyTorch would otherwise report again and again
+            self._loader = self._open(workers=0)
+            raise DataError(
+                f"data.workers: a process that loads the data ended: {failure}",
+                setting="data.workers",
+                value=self.dataset.settings.workers,
+                remedy="The system ends processes that need too much memory: lower "
+                "data.workers, or set it to 0.",
+            )
+
+    def _is_ended_worker(self, error: Exception) -> bool:
+        if isinstance(error, RuntimeError):
+            return str(error).startswith("DataLoader worker")
+        # DataLoader begins the message of an error that was raised in a worker with "Caught"
+        return self._loader.num_workers > 0 and not str(error).startswith("Caught")
 
     def _iterate(
         self, micro_batches: list[MicroBatch], epoch: int | None
@@ -184,25 +205,14 @@ class SessionLoader:
         self._sampler.micro_batches, self._sampler.epoch = micro_batches, epoch
         batches = iter(self._loader)
         while True:
-            failure = None
             try:
                 batch = next(batches, None)
-            except RuntimeError as error:
-                # DataLoader checks every five seconds whether its workers live
-                if not str(error).startswith("DataLoader worker"):
-                    raise
-                failure = str(error)
-            if failure is not None:
-                # ends the other workers, which PyTorch would otherwise report again and again
-                del batches
-                self._loader = self._open(workers=0)
-                raise DataError(
-                    f"data.workers: a process that loads the data ended: {failure.strip()}",
-                    setting="data.workers",
-                    value=self.dataset.settings.workers,
-                    remedy="The system ends processes that need too much memory: lower "
-                    "data.workers, or set it to 0.",
-                )
+            except (ConnectionError, EOFError) as error:
+                if self._is_ended_worker(error):
+                    # a worker that is about to end no longer sends its tensors; the error of
+                    # DataLoader, which the signal of its end raises here, says which one and why
+                    time.sleep(5)
+                raise
             if batch is None:
                 return
             index = batch.pop("index")

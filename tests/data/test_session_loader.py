@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import deque
 from types import SimpleNamespace
 
 import numpy as np
@@ -127,9 +128,26 @@ def test_training_goes_on_in_a_container_with_little_shared_memory(tmp_path):
     assert done.stderr.count("--shm-size") == 1
 
 
+# the first batch; a later one, while batches before it are on their way
 @pytest.mark.slow
-def test_a_worker_process_that_is_ended_is_an_error():
-    loader = SessionLoader(Sessions(workers=1, kill=7), CPU)
+@pytest.mark.parametrize("kill", [1, 7])
+def test_a_worker_process_that_is_ended_is_an_error(kill):
+    loader = SessionLoader(Sessions(workers=1, kill=kill), CPU)
+    # PyTorch raises its error when the signal arrives: a deque runs no code between the batches
     with pytest.raises(DataError) as info:
-        read_all(loader, 0)
+        deque(loader.read(PLAN, 0), maxlen=0)
     assert (info.value.setting, info.value.value) == ("data.workers", 1)
+
+
+class Unreachable(Sessions):
+    """Sessions of a store that cannot be reached."""
+
+    def __getitem__(self, epoch_and_index):
+        raise ConnectionError("the store does not answer")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_of_reading_is_not_that_of_an_ended_process(workers):
+    with pytest.raises(ConnectionError, match="the store does not answer"):
+        read_all(SessionLoader(Unreachable(workers), CPU), 0)
