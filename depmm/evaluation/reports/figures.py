@@ -336,14 +336,14 @@ def risk_coverage_figure(coverage: Array, risk: Array) -> str:
 
 
 def training_figures(history: pd.DataFrame) -> list[tuple[str, str]]:
-    """Draw loss, validation metric and learning rate over the epochs, one figure each.
+    """Draw loss, validation metric, learning rate and gradient over the epochs, one figure each.
 
     Parameters
     ----------
     history : DataFrame
-        Column epoch and any of train_loss, val_loss, val_auroc, val_rmse and learning_rate. If
-        there are several folds or seeds, each training is drawn as a thin line and the mean as a
-        thick one.
+        Column epoch and any of train_loss, val_loss, val_auroc, val_rmse, learning_rate and
+        grad_norm. If there are several folds or seeds, each training is drawn as a thin line and
+        the mean as a thick one.
 
     Returns
     -------
@@ -355,6 +355,7 @@ def training_figures(history: pd.DataFrame) -> list[tuple[str, str]]:
         ("auroc", "AUROC on validation sessions", {"val_auroc": "validation"}),
         ("rmse", "RMSE on validation sessions (points)", {"val_rmse": "validation"}),
         ("rate", "Learning rate", {"learning_rate": "learning rate"}),
+        ("gradient", "Largest norm of the gradient", {"grad_norm": "before clipping"}),
     ]
     figures = []
     for key, label, columns in known:

@@ -39,3 +39,6 @@ def test_the_same_data_give_the_same_bytes():
 def test_training_curves_are_drawn_for_known_columns():
     history = pd.DataFrame({"epoch": [1, 2], "train_loss": [1.0, 0.5], "val_auroc": [None, None]})
     assert [caption for caption, _ in training_figures(history)] == ["Loss"]
+    (loss, _), (gradient, svg) = training_figures(history.assign(grad_norm=[3.0, 2.0]))
+    assert (loss, gradient) == ("Loss", "Largest norm of the gradient")
+    assert "<svg" in svg
