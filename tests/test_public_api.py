@@ -25,12 +25,15 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from depmm.store.extract import extract
 
     folder = tmp_path_factory.mktemp("demo")
-    simulate_word_reading(folder / "recordings", subjects=12, steps=3, seed=0, workers=1)
+    simulate_word_reading(folder / "recordings", subjects=12, steps=12, seed=0, workers=1)
     manifest, _ = index_corpus(load_spec("ewre_simulated"), folder / "recordings")
     write_manifest(manifest, folder / "corpora" / "demo" / "manifest")
     store = folder / "stores" / "demo"
     extract(manifest, folder / "recordings", store, load_extract_config("demo"), workers=1)
-    next((folder / "recordings").rglob("*.mp4")).rename(folder / "reading.mp4")
+    video = next((folder / "recordings").rglob("*.mp4"))
+    video.rename(folder / "reading.mp4")
+    words = manifest.steps[manifest.steps["session"] == video.stem]
+    words[["start_s", "end_s", "text"]].to_csv(folder / "words.csv", index=False)
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -96,10 +99,10 @@ def test_a_fold_of_a_cross_validation_is_loaded_in_half_precision(demo, monkeypa
     half = depmm.DepressionModel.from_pretrained(run / "seed-0-fold-1", dtype=torch.bfloat16)
     assert next(half.parameters()).dtype == torch.bfloat16
     inputs = {
-        "audio": torch.randn(1, 3, 16_000, generator=torch.Generator().manual_seed(0)),
-        "audio_length": torch.full((1, 3), 16_000),
-        "face": torch.randint(0, 256, (1, 3, 4, 3, 56, 56), dtype=torch.uint8),
-        "face_length": torch.full((1, 3), 4),
+        "audio": torch.randn(1, 12, 16_000, generator=torch.Generator().manual_seed(0)),
+        "audio_length": torch.full((1, 12), 16_000),
+        "face": torch.randint(0, 256, (1, 12, 4, 3, 56, 56), dtype=torch.uint8),
+        "face_length": torch.full((1, 12), 4),
     }
     with torch.no_grad():
         full, rounded = fold.eval()(**inputs).prediction, half.eval()(**inputs).prediction

@@ -61,7 +61,7 @@ class Predictor:
     --------
     >>> import depmm
     >>> predictor = depmm.Predictor("runs/demo")
-    >>> prediction = predictor.predict("reading.mp4", window_s=0.8, aligned=True)
+    >>> prediction = predictor.predict("reading.mp4", steps="words.csv", aligned=True)
     >>> 0 <= prediction.probability <= 1
     True
     """

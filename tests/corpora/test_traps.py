@@ -175,7 +175,7 @@ def test_trap_6_shortcuts_are_found_with_their_effect(name, rows, tmp_path):
 
 
 def test_trap_9_only_training_copies_are_changed(corpus):
-    config = load_config(corpus.config, ["data.augment={noise: 0.5, gain_db: 6.0}"])
+    config = load_config(corpus.config, ["data.augment={relative_noise: 0.5, gain_db: 6.0}"])
     data = load_experiment_data(config)
     plain = load_experiment_data(load_config(corpus.config))
     for index in range(len(data.sessions)):

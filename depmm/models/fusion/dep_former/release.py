@@ -14,8 +14,8 @@ numbers, or a parameter would never be trained:
 - The sparsity of a query is computed from all keys, not from a random sample.
 - Missing steps are masked. Halved lengths are rounded up; at 24 steps this changes nothing.
 
-BatchNorm is that of the release: in training, it uses the statistics of the batch, missing steps
-(whose input is zero) included; in evaluation, its running statistics.
+BatchNorm is that of the release: in training, it uses the statistics of the existing steps of the
+batch over all processes; in evaluation, its running statistics.
 
 References
 ----------
@@ -28,6 +28,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from depmm.models.batch_norm import MaskedBatchNorm1d
 from depmm.models.errors import ModelError
 from depmm.models.fusion.dep_former.attention_sharing import (
     AttentionSharing,
@@ -97,7 +98,7 @@ class Distilling(nn.Module):
     def __init__(self, embed_dim: int) -> None:
         super().__init__()
         self.convolution = CircularConvolution(embed_dim, embed_dim)
-        self.norm = nn.BatchNorm1d(embed_dim)
+        self.norm = MaskedBatchNorm1d(embed_dim)
 
     def forward(self, steps: Steps) -> Steps:
         """Halve the steps.
@@ -113,7 +114,7 @@ class Distilling(nn.Module):
             ``ceil(L / 2)`` positions.
         """
         x = self.convolution(steps)
-        x = self.norm(x.flatten(0, 1)).view(x.shape)
+        x = self.norm(x.transpose(1, 2).contiguous(), steps.mask).transpose(1, 2)
         return max_pool(steps._replace(x=nn.functional.elu(x)))
 
 
