@@ -52,7 +52,8 @@ def evaluate(
     Raises
     ------
     EvaluationError
-        If several runs have no ``out``, are given twice or have different confidence levels.
+        If several runs have no ``out``, are given twice or have different confidence levels, or if
+        pooled runs have different decision thresholds.
     DepmmError
         If a run is not finished or a predictions table cannot be used.
 
@@ -125,6 +126,7 @@ def _evaluate_run(
         n_bootstrap=contents.n_bootstrap,
         confidence=contents.confidence,
         unit=unit,
+        threshold=contents.threshold,
     )
     if contents.models and isinstance(contents.config, Config):
         write_model_card(folder, metrics, contents.config, contents.models)
@@ -168,6 +170,7 @@ def _compare_runs(
         n_bootstrap=max(run.n_bootstrap for run in runs.values()),
         confidence=next(iter(runs.values())).confidence,
         unit=unit,
+        thresholds={name: run.threshold for name, run in runs.items()},
     )
 
 
@@ -177,6 +180,15 @@ def _pool_runs(
     from depmm.evaluation.pooling import pool_runs
     from depmm.evaluation.reports.report import write_report
 
+    thresholds = {name: run.threshold for name, run in runs.items()}
+    if len(set(thresholds.values())) > 1:
+        listed = "; ".join(f"{name}: {value}" for name, value in thresholds.items())
+        raise EvaluationError(
+            f"The configs of the runs have different decision thresholds ({listed}).",
+            setting="evaluation.threshold",
+            value=thresholds,
+            remedy="Set the same evaluation.threshold in all of them.",
+        )
     return write_report(
         pool_runs({name: run.predictions for name, run in runs.items()}),
         out,
@@ -184,6 +196,7 @@ def _pool_runs(
         n_bootstrap=max(run.n_bootstrap for run in runs.values()),
         confidence=next(iter(runs.values())).confidence,
         unit=unit,
+        threshold=next(iter(thresholds.values())),
     )
 
 

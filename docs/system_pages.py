@@ -32,7 +32,8 @@ ALWAYS_EXPLAINED = (
 )
 # where the data are, and how fast they are read; the method does not depend on it
 NOT_EXPLAINED = (
-    "name", "seed", "evaluation", "extract", "data.manifest", "data.store", "data.workers",
+    "name", "seed", "evaluation.confidence", "evaluation.n_bootstrap",
+    "evaluation.n_gate_samples", "extract", "data.manifest", "data.store", "data.workers",
     "training.mixed_precision", "training.weights",
 )  # fmt: skip
 

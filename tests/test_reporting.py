@@ -6,8 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from report_predictions import noisy_predictions
+from trained_runs import AUDIO, train_tiny
 
 import depmm
+from depmm.evaluation.thresholds import SETTING
 from depmm.reporting import EvaluationError, summary_lines
 
 FILES = ["metrics.json", "report.html", "tables.md", "tables.tex"]
@@ -71,3 +73,58 @@ def test_an_undefined_metric_is_in_the_summary():
     entry = {"value": None, "ci_low": None, "ci_high": 0.5, "baseline": {"value": None}}
     (line,) = summary_lines({"kind": "run", "metrics": {"auroc": entry}})
     assert line.split() == ["auroc", "undefined", "[undefined,", "0.500]", "baseline", "undefined"]
+
+
+CLASSICAL = ["model=null", "training=null", "data.modalities=[audio]"]
+CLASSICAL += ["classical={classifier: svm, n_mfcc: 8, n_mels: 16}"]
+NETWORK = [*AUDIO, "training.epochs=1"]
+TWO_FOLDS = "split={kind: k_fold, folds: 2, validation: 0.4}"
+
+
+def count_positive(run: Path, threshold: float) -> int:
+    test = pd.read_parquet(run / "predictions.parquet").query("split == 'test'")
+    return int((test["y_prob"] >= threshold).sum())
+
+
+@pytest.mark.parametrize("kind", [NETWORK, CLASSICAL], ids=["network", "classical"])
+def test_a_cross_validation_decides_by_the_threshold_of_its_config(corpus, tmp_path, kind):
+    overrides = [*kind, TWO_FOLDS, f"out={tmp_path}"]
+    run = depmm.cross_validate(corpus.config, [*overrides, "evaluation.threshold=0.5"])
+    content = depmm.evaluate(run)
+    assert content == json.loads((run / "metrics.json").read_text())
+    assert content["threshold_setting"] == 0.5
+    assert content["thresholds"] == [
+        {"fold": fold, "seed": 0, "value": 0.5, "source": SETTING} for fold in (0, 1)
+    ]
+    assert content["confusion"]["tp"] + content["confusion"]["fp"] == count_positive(run, 0.5)
+    assert SETTING in (run / "report.html").read_text()
+
+
+def test_each_run_has_its_threshold_in_single_reports_and_comparisons(corpus, tmp_path):
+    runs = {}
+    for name, threshold in (("low", "0.001"), ("high", "0.999"), ("chosen", "validation")):
+        runs[name] = train_tiny(
+            corpus, tmp_path / name, *AUDIO, f"evaluation.threshold={threshold}"
+        )
+    low, high, chosen = (depmm.evaluate(run) for run in runs.values())
+    assert low["confusion"]["tn"] + low["confusion"]["fn"] == 0
+    assert high["confusion"]["tp"] + high["confusion"]["fp"] == 0
+    assert low["metrics"]["auroc"] == high["metrics"]["auroc"] == chosen["metrics"]["auroc"]
+    assert chosen["threshold_setting"] == "validation"
+    assert chosen["thresholds"][0]["source"] != SETTING
+    card = (runs["low"] / "README.md").read_text()
+    assert "The decision threshold is 0.001" in card
+    assert "The decision threshold is" not in (runs["chosen"] / "README.md").read_text()
+
+    compared = depmm.evaluate(list(runs.values()), tmp_path / "compared")
+    for name, content in (("low", low), ("high", high), ("chosen", chosen)):
+        assert compared["runs"][name]["confusion"] == content["confusion"]
+        assert compared["runs"][name]["thresholds"] == content["thresholds"]
+    rows = {(row["run_a"], row["run_b"], row["metric"]): row for row in compared["comparison"]}
+    row = rows["low", "high", "balanced_accuracy"]
+    assert row["value_a"] == row["value_b"] == 0.5  # all positive, all negative
+
+    with pytest.raises(EvaluationError) as info:
+        depmm.evaluate([runs["low"], runs["chosen"]], tmp_path / "pooled", pool=True)
+    assert info.value.setting == "evaluation.threshold"
+    assert info.value.value == {"low": 0.001, "chosen": "validation"}

@@ -1,15 +1,22 @@
 """Settings of evaluation and hyper-parameter tuning."""
 
 from itertools import product
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from depmm.config.settings import Settings
+from depmm.config.settings import ConfigError, Settings
 
 
 class EvaluationConfig(Settings):
-    """Confidence intervals and samples of the Bernoulli gates."""
+    """Decision threshold, confidence intervals and samples of the Bernoulli gates."""
+
+    threshold: Literal["validation"] | Annotated[float, Field(gt=0, lt=1)] = Field(
+        "validation",
+        description="a session is predicted positive if its probability is at least this value; "
+        "validation: the value with the best balanced accuracy on the validation subjects of each "
+        "fold; 0.5: the class with the higher output",
+    )
 
     n_bootstrap: int = Field(2000, ge=100, description="number of bootstrap samples of subjects")
     confidence: float = Field(
@@ -21,6 +28,19 @@ class EvaluationConfig(Settings):
         description="number of samples of the Bernoulli gates per session, from which the standard "
         "deviation of a prediction is computed; 0: none",
     )
+
+    @field_validator("threshold", mode="before")
+    @classmethod
+    def _threshold_is_usable(cls, value: Any) -> Any:
+        """Replace the two errors of a union by one."""
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value == "validation" or (is_number and 0 < value < 1):
+            return value
+        raise ConfigError(
+            f"evaluation.threshold: {value!r} is neither validation nor a number between 0 and 1.",
+            value=value,
+            remedy="Use validation, or a number such as 0.5.",
+        )
 
 
 class TuningConfig(Settings):

@@ -95,6 +95,19 @@ class Experiment(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _threshold_fits_the_target(self) -> "Experiment":
+        threshold = self.evaluation.threshold
+        if self.target.kind != "binary" and threshold != "validation":
+            raise ConfigError(
+                f"evaluation.threshold is {threshold}, but target.kind is {self.target.kind}, "
+                "whose predictions are not decisions: set evaluation.threshold to validation, its "
+                "default.",
+                setting="evaluation.threshold",
+                value=threshold,
+            )
+        return self
+
 
 ExperimentT = TypeVar("ExperimentT", bound=Experiment)
 

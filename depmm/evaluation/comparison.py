@@ -20,6 +20,7 @@ from depmm.evaluation.stats.bootstrap import ResampledSessions, resample_session
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.stats.paired_tests import paired_permutation_test
 from depmm.evaluation.stats.weighted_sums import Array
+from depmm.evaluation.thresholds import Threshold
 from depmm.multiple_testing import benjamini_hochberg, holm
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
@@ -39,6 +40,7 @@ def compare_runs(
     seed: int = 0,
     adjustment: Adjustment = "holm",
     unit: Unit = "session",
+    thresholds: Mapping[str, Threshold] | None = None,
 ) -> pd.DataFrame:
     """Compare every pair of runs in every metric, on the same subjects.
 
@@ -59,6 +61,9 @@ def compare_runs(
         Correction of the p values over all rows of the table.
     unit : {"session", "subject"}, default "session"
         With ``subject`` the sessions of each subject are averaged first.
+    thresholds : mapping of str to float or "validation", optional
+        Decision threshold of each run by its name (``apply_threshold``); that of a run without an
+        entry is chosen on its validation rows.
 
     Returns
     -------
@@ -83,10 +88,11 @@ def compare_runs(
             raise PairingError(
                 f"Metric {name!r} is unknown.", value=name, remedy=did_you_mean(name, METRICS)
             )
-    tested = {
-        name: resample_sessions(prepare_predictions(table, unit)[0], n_bootstrap, confidence, seed)
-        for name, table in runs.items()
-    }
+    tested = {}
+    for name, predictions in runs.items():
+        threshold = (thresholds or {}).get(name, "validation")
+        prepared = prepare_predictions(predictions, unit, threshold)[0]
+        tested[name] = resample_sessions(prepared, n_bootstrap, confidence, seed)
     for a, b in combinations(tested, 2):
         _check_pair(a, tested[a], b, tested[b], metrics)
     sessions = next(iter(next(iter(tested.values())).seeds.values()))

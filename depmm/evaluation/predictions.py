@@ -17,7 +17,7 @@ from depmm.evaluation.prediction_checks import (
     check_values,
 )
 from depmm.evaluation.stats.severity_metrics import severity_bands
-from depmm.evaluation.thresholds import apply_threshold
+from depmm.evaluation.thresholds import Threshold, apply_threshold
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 Unit = Literal["session", "subject"]
@@ -84,7 +84,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
 
 
 def prepare_predictions(
-    predictions: pd.DataFrame, unit: Unit = "session"
+    predictions: pd.DataFrame, unit: Unit = "session", threshold: Threshold = "validation"
 ) -> tuple[pd.DataFrame, list[str]]:
     """Check a predictions table and add decisions and severity bands.
 
@@ -95,6 +95,8 @@ def prepare_predictions(
     unit : {"session", "subject"}, default "session"
         With ``"subject"``, the sessions of each subject are averaged first (``average_sessions``);
         thresholds, decisions and bands are then those of subjects.
+    threshold : float or "validation", default "validation"
+        Decision threshold (``apply_threshold``); not used without a binary target.
 
     Returns
     -------
@@ -115,7 +117,7 @@ def prepare_predictions(
     if unit == "subject":
         table = average_sessions(table)
     if "binary" in targets:
-        table = apply_threshold(table)
+        table = apply_threshold(table, threshold)
     instrument = get_instrument(table)
     if "severity" in targets and instrument is not None and find_scale(instrument).levels:
         tested = table.index[table["split"] == "test"]

@@ -1,10 +1,15 @@
-"""Decision thresholds chosen on validation sessions, and the decisions by them."""
+"""Decision thresholds, chosen on validation sessions or set, and the decisions by them."""
+
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+Threshold = float | Literal["validation"]
+
 DEFAULT_THRESHOLD = 0.5  # where validation rows do not determine a better one
+SETTING = "setting evaluation.threshold"  # source of a threshold that is not chosen
 
 
 def choose_threshold(y_true: ArrayLike, y_prob: ArrayLike) -> tuple[float, str]:
@@ -51,13 +56,16 @@ def choose_threshold(y_true: ArrayLike, y_prob: ArrayLike) -> tuple[float, str]:
     return float(threshold), f"best balanced accuracy on {len(y)} validation sessions"
 
 
-def apply_threshold(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Decide by the threshold of each (fold, seed), chosen on its validation rows.
+def apply_threshold(predictions: pd.DataFrame, threshold: Threshold = "validation") -> pd.DataFrame:
+    """Decide by the threshold of each (fold, seed), or by one threshold.
 
     Parameters
     ----------
     predictions : DataFrame
         Columns split, fold, seed, y_true and y_prob.
+    threshold : float or "validation", default "validation"
+        Lowest probability of a positive decision; with ``"validation"``, that of each (fold, seed)
+        is chosen on its validation rows (``choose_threshold``).
 
     Returns
     -------
@@ -66,17 +74,27 @@ def apply_threshold(predictions: pd.DataFrame) -> pd.DataFrame:
         ``threshold_source``.
     """
     decided = predictions.copy()
-    usable = (
-        (decided["split"] == "validation") & decided["y_true"].notna() & decided["y_prob"].notna()
+    if threshold == "validation":
+        decided["threshold"], decided["threshold_source"] = _thresholds_of_rows(decided)
+    else:
+        decided["threshold"], decided["threshold_source"] = threshold, SETTING
+    positive = (decided["y_prob"] >= decided["threshold"]).astype("Int8")
+    decided["y_pred"] = positive.mask(decided["y_prob"].isna())
+    return decided
+
+
+def _thresholds_of_rows(predictions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the threshold of each (fold, seed); return threshold and source of every row."""
+    is_usable = (
+        (predictions["split"] == "validation")
+        & predictions["y_true"].notna()
+        & predictions["y_prob"].notna()
     ).to_numpy()
-    threshold = np.full(len(decided), DEFAULT_THRESHOLD)
-    source = np.full(len(decided), "", dtype=object)
-    for rows in decided.groupby(["fold", "seed"]).indices.values():
-        validation = decided.iloc[rows[usable[rows]]]
+    threshold = np.full(len(predictions), DEFAULT_THRESHOLD)
+    source = np.full(len(predictions), "", dtype=object)
+    for rows in predictions.groupby(["fold", "seed"]).indices.values():
+        validation = predictions.iloc[rows[is_usable[rows]]]
         threshold[rows], source[rows] = choose_threshold(
             validation["y_true"].to_numpy(dtype=int), validation["y_prob"].to_numpy(dtype=float)
         )
-    decided["threshold"], decided["threshold_source"] = threshold, source
-    positive = (decided["y_prob"] >= threshold).astype("Int8")
-    decided["y_pred"] = positive.mask(decided["y_prob"].isna())
-    return decided
+    return threshold, source

@@ -10,6 +10,7 @@ import pandas as pd
 from depmm.audit.audit_output import AuditContent, read_audit
 from depmm.config import Experiment, load_experiment
 from depmm.evaluation.predictions import read_predictions
+from depmm.evaluation.thresholds import Threshold
 from depmm.runs.folder import RunError, RunFolder, list_model_folders
 
 
@@ -45,6 +46,8 @@ class RunContents:
         Number of bootstrap samples.
     confidence : float
         Level of confidence intervals.
+    threshold : float or "validation"
+        Decision threshold, or that it is chosen on validation rows.
     """
 
     path: Path
@@ -60,6 +63,7 @@ class RunContents:
     tuning: pd.DataFrame | None = None
     n_bootstrap: int = 2000
     confidence: float = 0.95
+    threshold: Threshold = "validation"
 
 
 def read_run(path: Path) -> RunContents:
@@ -117,7 +121,25 @@ def read_run(path: Path) -> RunContents:
         coverage=find_coverage(config, contents.predictions),
         n_bootstrap=config.evaluation.n_bootstrap,
         confidence=config.evaluation.confidence,
+        threshold=config.evaluation.threshold,
     )
+
+
+def read_threshold(path: Path) -> Threshold:
+    """Read the decision threshold of a run from its config.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of a run.
+
+    Returns
+    -------
+    float or "validation"
+        Setting ``evaluation.threshold``; "validation" if the folder has no config.
+    """
+    config = RunFolder(path).config
+    return load_experiment(config).evaluation.threshold if config.is_file() else "validation"
 
 
 def _read_json(path: Path) -> dict[str, str] | None:

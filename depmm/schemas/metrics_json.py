@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 KeyType = Literal[
-    "str", "int", "float", "bool", "list", "object", "interval", "proportion", "counts", "verdict"
+    "str",
+    "int",
+    "float",
+    "bool",
+    "list",
+    "object",
+    "interval",
+    "proportion",
+    "counts",
+    "verdict",
+    "str or float",
 ]
 FIELDS: dict[str, tuple[str, ...]] = {
     "interval": ("value", "ci_low", "ci_high", "n_undefined", "method", "reason"),
@@ -82,10 +92,17 @@ METRICS_JSON: tuple[JsonKey, ...] = (
     JsonKey("out_of_range.of", "int", "Number of predicted scores"),
     JsonKey("out_of_range.lowest", "float", "Lowest score of the instrument"),
     JsonKey("out_of_range.highest", "float", "Highest score of the instrument"),
+    JsonKey(
+        "threshold_setting",
+        "str or float",
+        "``evaluation.threshold`` of the run: ``validation`` or a number; null without decisions",
+    ),
     JsonKey("thresholds.[].fold", "int", "Fold of a decision threshold"),
     JsonKey("thresholds.[].seed", "int", "Seed of a decision threshold"),
     JsonKey("thresholds.[].value", "float", "Decision threshold"),
-    JsonKey("thresholds.[].source", "str", "How it was chosen on validation sessions"),
+    JsonKey(
+        "thresholds.[].source", "str", "How it was chosen on validation sessions, or that it is set"
+    ),
     JsonKey("counts.*", "counts", "Counts of each split over all folds"),
     JsonKey("protocol.[].fold", "int", "Fold of a training"),
     JsonKey("protocol.[].seed", "int", "Seed of a training"),

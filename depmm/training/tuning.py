@@ -3,8 +3,9 @@
 The error of the best of many candidates is optimistic if it is measured on the subjects by which it
 was selected. Therefore the inner runs read a manifest without the test subjects of the outer fold,
 so that neither the labels nor the recordings of these subjects can influence the choice. Inner runs
-are ordinary runs on this manifest with a k-fold split: in each, epoch and threshold are chosen on
-its validation subjects, and the metric is measured on the held-out inner fold.
+are ordinary runs on this manifest with a k-fold split: in each, the epoch and, by default, the
+threshold are chosen on its validation subjects, and the metric is measured on the held-out inner
+fold.
 
 References
 ----------
@@ -38,6 +39,7 @@ from depmm.errors import DepmmError
 from depmm.evaluation.predictions import prepare_predictions
 from depmm.evaluation.stats.metrics import METRICS, Metric
 from depmm.evaluation.stats.weighted_sums import unit_weights
+from depmm.evaluation.thresholds import Threshold
 from depmm.files import write_text
 from depmm.runs.folder import RunFolder
 from depmm.schemas.manifest import SUBJECT_KEY
@@ -191,7 +193,9 @@ def measure_candidates(
                     setting="tuning.folds",
                     value=tuning.folds,
                 ) from None
-            values[candidate, fold] = measure_run(inner_run, metric)
+            values[candidate, fold] = measure_run(
+                inner_run, metric, inner_config.evaluation.threshold
+            )
         figures = ", ".join(f"{value:.3f}" for value in values[candidate])
         logger.info("candidate %d, %s: %s", candidate, format_overrides(settings), figures)
     return values
@@ -291,7 +295,7 @@ def make_inner_config(
     )
 
 
-def measure_run(run: RunFolder, metric: Metric) -> float:
+def measure_run(run: RunFolder, metric: Metric, threshold: Threshold = "validation") -> float:
     """Compute the metric of a finished inner run on its held-out subjects.
 
     Parameters
@@ -300,6 +304,8 @@ def measure_run(run: RunFolder, metric: Metric) -> float:
         The inner run.
     metric : Metric
         Metric to compute.
+    threshold : float or "validation", default "validation"
+        Decision threshold; by default it is chosen on the validation subjects of the inner run.
 
     Returns
     -------
@@ -311,7 +317,7 @@ def measure_run(run: RunFolder, metric: Metric) -> float:
     TuningError
         If the metric requires severity bands, which the instrument does not have.
     """
-    table, _ = prepare_predictions(pd.read_parquet(run.predictions))
+    table, _ = prepare_predictions(pd.read_parquet(run.predictions), threshold=threshold)
     test = table[table["split"] == "test"]
     if metric.predicted not in test:
         raise TuningError(

@@ -1,4 +1,4 @@
-"""The decision threshold: best gap, fallbacks, and validation rows only."""
+"""The decision threshold: best gap, fallbacks, validation rows only, and a set threshold."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from simulated_predictions import (
     two_fold_predictions,
 )
 
-from depmm.evaluation.thresholds import apply_threshold, choose_threshold
+from depmm.evaluation.thresholds import SETTING, apply_threshold, choose_threshold
 
 
 def test_threshold_is_the_middle_of_the_best_gap():
@@ -73,3 +73,20 @@ def test_rows_without_probability_have_no_decision():
     decided = apply_threshold(table)
     assert decided.loc[table["split"] == "train", "y_pred"].isna().all()
     assert decided.loc[table["split"] != "train", "y_pred"].notna().all()
+
+
+def test_a_set_threshold_decides_every_fold():
+    table = two_fold_predictions()
+    # between the probabilities of fold 0 and above those of fold 1, which are a tenth of them
+    decided = apply_threshold(table, 0.5)
+    assert set(decided["threshold"]) == {0.5}
+    assert set(decided["threshold_source"]) == {SETTING}
+    expected = table["y_true"].where(table["fold"] == 0, 0)
+    assert decided["y_pred"].tolist() == expected.tolist()
+
+
+def test_a_probability_equal_to_the_set_threshold_is_positive():
+    table = two_fold_predictions().iloc[:3].assign(y_prob=[0.25, np.nextafter(0.25, 0), np.nan])
+    decided = apply_threshold(table, 0.25)["y_pred"]
+    assert decided.isna().tolist() == [False, False, True]
+    assert decided.tolist()[:2] == [1, 0]

@@ -6,7 +6,7 @@ from trained_runs import AUDIO, train_tiny
 
 import depmm
 from depmm.config import load_config
-from depmm.runs.contents import read_run
+from depmm.runs.contents import read_run, read_threshold
 from depmm.runs.folder import RunError, RunFolder
 from depmm.schemas.runs import HISTORY
 
@@ -23,6 +23,7 @@ def test_a_run_has_predictions_history_and_settings(corpus, tmp_path):
     assert (contents.audit, contents.tuning) == (None, None)
     assert contents.models == (".",)
     assert (contents.n_bootstrap, contents.confidence) == (100, 0.95)
+    assert contents.threshold == "validation"
     assert contents.coverage is not None
 
 
@@ -56,3 +57,10 @@ def test_a_run_that_is_not_finished_is_refused(corpus, tmp_path):
     with pytest.raises(RunError) as info:
         read_run(tmp_path)
     assert info.value.file == tmp_path / "predictions.parquet"
+
+
+def test_the_threshold_of_a_run_is_that_of_its_config(corpus, tmp_path):
+    config = load_config(corpus.config, ["evaluation.threshold=0.25"])
+    RunFolder(tmp_path / "run").open(config)
+    assert read_threshold(tmp_path / "run") == 0.25
+    assert read_threshold(tmp_path) == "validation"  # a folder of tables without a config

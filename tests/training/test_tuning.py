@@ -155,6 +155,8 @@ def test_inner_runs_are_measured_with_the_threshold_of_their_validation_subjects
     decided = rows["y_prob"] >= rows["threshold"].iloc[0]
     expected = balanced_accuracy_score(rows["y_true"].astype(int), decided)
     assert measure_run(run, METRICS["balanced_accuracy"]) == pytest.approx(expected)
+    # with a set threshold above all probabilities, every session is negative
+    assert measure_run(run, METRICS["balanced_accuracy"], 0.999) == 0.5
     with pytest.raises(TuningError) as info:
         measure_run(run, METRICS["quadratic_kappa"])
     assert info.value.file == run.predictions

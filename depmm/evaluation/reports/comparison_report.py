@@ -14,6 +14,7 @@ from depmm.evaluation.reports.rendering import render, to_json_values
 from depmm.evaluation.reports.report import write_report_files
 from depmm.evaluation.reports.tables import comparison_table, runs_table
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
+from depmm.evaluation.thresholds import Threshold
 
 SCHEMA_VERSION = 1  # of the metrics.json of a comparison
 
@@ -27,6 +28,7 @@ def write_comparison(
     confidence: float,
     adjustment: Adjustment = "holm",
     unit: Unit = "session",
+    thresholds: Mapping[str, Threshold] | None = None,
 ) -> dict[str, Any]:
     """Compare runs and write the report.
 
@@ -53,6 +55,9 @@ def write_comparison(
     unit : {"session", "subject"}, default "session"
         Unit of every metric. For ``"subject"``, the predictions of the sessions of a subject are
         averaged.
+    thresholds : mapping of str to float or "validation", optional
+        Decision threshold of each run by its name, see
+        :func:`~depmm.evaluation.comparison.compare_runs`.
 
     Returns
     -------
@@ -76,9 +81,13 @@ def write_comparison(
         confidence=confidence,
         adjustment=adjustment,
         unit=unit,
+        thresholds=thresholds,
     )
+    thresholds = thresholds or {}
     evaluated = {
-        name: evaluate_sessions(predictions, n_bootstrap, confidence, 0, unit)
+        name: evaluate_sessions(
+            predictions, n_bootstrap, confidence, 0, unit, thresholds.get(name, "validation")
+        )
         for name, predictions in runs.items()
     }
     contents = {name: content for name, (content, _) in evaluated.items()}

@@ -35,6 +35,7 @@ from depmm.evaluation.stats.metrics import HEADLINE
 from depmm.evaluation.stats.risk_coverage import measure_gate_std, measure_risk_coverage
 from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.evaluation.subgroups import measure_subgroups
+from depmm.evaluation.thresholds import Threshold
 from depmm.schemas.manifest import SESSION_KEY, SPLITS
 
 SCHEMA_VERSION = 1  # of metrics.json; raised when a key changes its meaning or is removed
@@ -49,6 +50,7 @@ def evaluate_predictions(
     confidence: float,
     seed: int = 0,
     unit: Unit = "session",
+    threshold: Threshold = "validation",
 ) -> dict[str, Any]:
     """Compute the content of ``metrics.json``.
 
@@ -65,6 +67,9 @@ def evaluate_predictions(
     unit : {"session", "subject"}, default "session"
         Unit of every metric. For ``"subject"``, the predictions of the sessions of a subject are
         averaged.
+    threshold : float or "validation", default "validation"
+        Decision threshold; with ``"validation"``, it is chosen on the validation rows of each fold
+        and seed.
 
     Returns
     -------
@@ -77,11 +82,16 @@ def evaluate_predictions(
     PredictionTableError
         If the table contradicts itself, or a column that the evaluation needs is missing.
     """
-    return evaluate_sessions(predictions, n_bootstrap, confidence, seed, unit)[0]
+    return evaluate_sessions(predictions, n_bootstrap, confidence, seed, unit, threshold)[0]
 
 
 def evaluate_sessions(
-    predictions: pd.DataFrame, n_bootstrap: int, confidence: float, seed: int, unit: Unit
+    predictions: pd.DataFrame,
+    n_bootstrap: int,
+    confidence: float,
+    seed: int,
+    unit: Unit,
+    threshold: Threshold,
 ) -> tuple[dict[str, Any], ResampledSessions]:
     """Compute the content of ``metrics.json``, and return the test sessions for the figures.
 
@@ -97,6 +107,8 @@ def evaluate_sessions(
         Seed of the bootstrap.
     unit : {"session", "subject"}
         Unit of every metric.
+    threshold : float or "validation"
+        Decision threshold.
 
     Returns
     -------
@@ -110,7 +122,7 @@ def evaluate_sessions(
     PredictionTableError
         If the table contradicts itself, or a column that the evaluation needs is missing.
     """
-    table, targets = prepare_predictions(predictions, unit)
+    table, targets = prepare_predictions(predictions, unit, threshold)
     fitted: dict[str, Any] = {}
     not_possible: dict[str, Any] = {}
     for target in targets:
@@ -146,6 +158,7 @@ def evaluate_sessions(
         "confusion": _confusion(resampled) if "binary" in targets else None,
         "levels": _levels(resampled, instrument) if "severity" in targets else None,
         "out_of_range": _out_of_range(test) if "severity" in targets else None,
+        "threshold_setting": threshold if "binary" in targets else None,
         "thresholds": _thresholds(table) if "binary" in targets else [],
         "counts": {split: count_sessions(table[table["split"] == split]) for split in SPLITS},
         "protocol": _protocol(table, targets),

@@ -13,6 +13,7 @@ from depmm.evaluation.reports.figures import report_figures, training_figures
 from depmm.evaluation.reports.rendering import flatten, render, to_json_values
 from depmm.evaluation.reports.tables import Table, crossed_table, metrics_table
 from depmm.evaluation.subgroups import CROSSED
+from depmm.evaluation.thresholds import Threshold
 from depmm.files import write_text
 
 
@@ -31,6 +32,7 @@ def write_report(
     n_bootstrap: int,
     confidence: float,
     unit: Unit = "session",
+    threshold: Threshold = "validation",
 ) -> dict[str, Any]:
     """Evaluate predictions and write the report.
 
@@ -67,6 +69,9 @@ def write_report(
     unit : {"session", "subject"}, default "session"
         Unit of every metric, see
         :func:`~depmm.evaluation.reports.content.evaluate_predictions`.
+    threshold : float or "validation", default "validation"
+        Decision threshold, see
+        :func:`~depmm.evaluation.reports.content.evaluate_predictions`.
 
     Returns
     -------
@@ -79,7 +84,7 @@ def write_report(
     PredictionTableError
         If the predictions cannot be evaluated.
     """
-    content, resampled = evaluate_sessions(predictions, n_bootstrap, confidence, 0, unit)
+    content, resampled = evaluate_sessions(predictions, n_bootstrap, confidence, 0, unit, threshold)
     content["coverage"] = to_json_values(coverage)
     page = render(
         "report.html.jinja",

@@ -60,11 +60,13 @@ def _protocol_warnings(content: Mapping[str, Any]) -> list[str]:
     sources = {
         source for fold in content["protocol"] for source in fold["baseline_source"].values()
     }
+    defaults = [entry for entry in content["thresholds"] if entry["source"].startswith("0.5")]
     if NO_SOURCE in sources:
+        default = " the threshold is 0.5," if defaults else ""
         warnings.append(
             "The table has test rows only. Whether test subjects were used for training cannot be "
-            "checked, the threshold is 0.5, and the baselines are those that need no training data "
-            "(one class for all sessions, probability 0.5)."
+            f"checked,{default} and the baselines are those that need no training data (one class "
+            "for all sessions, probability 0.5)."
         )
     elif folds := {str(f["fold"]) for f in content["protocol"] if not f["train"]["sessions"]}:
         warnings.append(
@@ -79,8 +81,8 @@ def _protocol_warnings(content: Mapping[str, Any]) -> list[str]:
         )
     warnings += [
         f"The threshold of fold {entry['fold']}, seed {entry['seed']} is {entry['source']}."
-        for entry in content["thresholds"]
-        if entry["source"].startswith("0.5") and NO_SOURCE not in sources
+        for entry in defaults
+        if NO_SOURCE not in sources
     ]
     if n_untested := content["untested"]["sessions"]:
         names = content["untested"]["which"]

@@ -3,19 +3,23 @@
 import numpy as np
 import pandas as pd
 
-from depmm.evaluation.thresholds import apply_threshold
+from depmm.evaluation.thresholds import Threshold, apply_threshold
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.explained_run import MODEL_KEY
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 
 def find_misclassified(
-    attributions: pd.DataFrame, predictions: pd.DataFrame, sessions: int, words: int
+    attributions: pd.DataFrame,
+    predictions: pd.DataFrame,
+    sessions: int,
+    words: int,
+    threshold: Threshold = "validation",
 ) -> pd.DataFrame:
     """Find the misclassified sessions, and their words that differ most from those of their label.
 
-    With several models, a session is misclassified if most of them misclassify it, each by the
-    threshold of its validation sessions. Words are ranked by the difference of their occlusion to
+    With several models, a session is misclassified if most of them misclassify it, each by its
+    threshold. Words are ranked by the difference of their occlusion to
     the mean of the other subjects with the same label, in the direction of the other label.
 
     Parameters
@@ -29,6 +33,8 @@ def find_misclassified(
         Largest number of sessions; those furthest from the threshold are first.
     words : int
         Largest number of words of each session.
+    threshold : float or "validation", default "validation"
+        Decision threshold; by default that of each model is chosen on its validation sessions.
 
     Returns
     -------
@@ -50,7 +56,7 @@ def find_misclassified(
             column="word",
             remedy="This question needs a corpus whose steps have a text (steps.parquet).",
         )
-    errors = _list_errors(steps, predictions).head(sessions)
+    errors = _list_errors(steps, predictions, threshold).head(sessions)
     words_of_errors = _compare_with_others(steps).merge(errors[SESSION_KEY], on=SESSION_KEY)
     words_of_errors = words_of_errors[words_of_errors["towards"] > 0].sort_values(
         ["towards", "word"], ascending=[False, True]
@@ -61,7 +67,9 @@ def find_misclassified(
     return errors.merge(words_of_errors, on=SESSION_KEY, how="left", sort=False)
 
 
-def _list_errors(steps: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+def _list_errors(
+    steps: pd.DataFrame, predictions: pd.DataFrame, threshold: Threshold
+) -> pd.DataFrame:
     """List the explained sessions that most models misclassify, the furthest first."""
     if predictions["y_prob"].isna().all():
         raise QuestionError(
@@ -70,7 +78,8 @@ def _list_errors(steps: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame
             remedy="Ask this question of a run with target.kind binary.",
         )
     keys = [*SESSION_KEY, *MODEL_KEY]
-    decided = apply_threshold(predictions).merge(steps[[*keys, "label"]].drop_duplicates(), on=keys)
+    decided = apply_threshold(predictions, threshold)
+    decided = decided.merge(steps[[*keys, "label"]].drop_duplicates(), on=keys)
     decided = decided.dropna(subset=["label", "y_pred"])
     decided["error"] = (decided["y_pred"] != decided["label"]).astype(float)
     sessions = decided.groupby([*SESSION_KEY, "label"]).agg(

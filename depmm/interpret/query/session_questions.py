@@ -23,6 +23,7 @@ from depmm.interpret.query.group_effects import UNIT, compare_columns
 from depmm.interpret.query.misclassified import find_misclassified
 from depmm.interpret.query.sql import list_columns, read_table
 from depmm.interpret.query.word_effects import select_comparable
+from depmm.runs.contents import read_threshold
 from depmm.schemas.manifest import SESSION_KEY
 
 
@@ -207,7 +208,7 @@ def misclassified(run: Path, *, top: PositiveInt = 10, words: PositiveInt = 3) -
     """
     steps = read_attributions(run, ["occlusion"], None)
     predictions = read_table(run, "predictions", "FROM predictions")
-    result = find_misclassified(steps, predictions, top, words)
+    result = find_misclassified(steps, predictions, top, words, read_threshold(run))
     result.attrs["title"] = (
         "Misclassified sessions, with the words furthest from the mean of the other subjects with "
         "the same label"

@@ -66,3 +66,13 @@ def test_scores_outside_of_the_instrument_are_counted():
     assert outside["metrics"]["rmse"]["value"] > inside["metrics"]["rmse"]["value"]
     unknown = table.assign(instrument="a scale of mine")
     assert evaluate_predictions(unknown, n_bootstrap=50, confidence=0.95)["out_of_range"] is None
+
+
+def test_a_set_threshold_does_not_depend_on_missing_rows():
+    table = one_target("binary", make_predictions(subjects=60))
+    for kept in (table["split"] != "validation", table["split"] == "test"):
+        chosen = evaluate_predictions(table[kept], n_bootstrap=50, confidence=0.95)
+        fixed = evaluate_predictions(table[kept], n_bootstrap=50, confidence=0.95, threshold=0.5)
+        assert fixed["confusion"] == chosen["confusion"]
+        assert any("threshold" in text for text in chosen["warnings"])
+        assert not any("threshold" in text for text in fixed["warnings"])

@@ -30,6 +30,18 @@ def test_each_model_uses_its_own_threshold():
     assert "p1" not in set(result["subject"])  # .21 is above the threshold
 
 
+def test_a_set_threshold_is_that_of_all_models():
+    tables = make_tables(seeds=1)
+    # p1 with label 1 at .21 and p2 with label 0 at .8
+    for threshold, subjects in ((0.2, {"p2"}), (0.5, {"p1", "p2"})):
+        result = find_misclassified(
+            tables["attributions"], tables["predictions"], 10, 1, threshold=threshold
+        )
+        assert result["threshold"].unique().tolist() == [threshold]
+        assert set(result["subject"]) >= subjects
+        assert ("p1" in set(result["subject"])) == ("p1" in subjects)
+
+
 def test_sessions_and_words_are_limited():
     tables = make_tables()
     result = find_misclassified(tables["attributions"], tables["predictions"], sessions=1, words=2)
