@@ -93,6 +93,16 @@ def test_the_models_of_a_cross_validation_are_averaged(
     assert "few_validation_subjects" in {warning.name for warning in prediction.warnings}
 
 
+def test_a_prediction_does_not_depend_on_the_decision_threshold(corpus, tmp_path, recording):
+    file, steps = recording(SESSION)
+    results = []
+    for name, threshold in (("chosen", "validation"), ("set", "0.999")):
+        run = train_tiny(corpus, tmp_path / name, *AUDIO, f"evaluation.threshold={threshold}")
+        results.append(Predictor(run).predict(file, steps).result)
+    for key in ("probability", "uncalibrated_probability"):
+        assert results[0][key] == pytest.approx(results[1][key], abs=1e-5)
+
+
 def test_a_severity_target_has_a_score(corpus, tmp_path, recording):
     target = "target={kind: severity, column: score}"
     run = train_tiny(corpus, tmp_path / "severity", *AUDIO, target)
