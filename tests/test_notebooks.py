@@ -11,7 +11,7 @@ from nbclient.exceptions import CellExecutionError
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 SMALL = {
-    "01_first_run": "subjects, words, epochs = 12, 3, 1",
+    "01_first_run": "subjects, words, epochs = 12, 12, 1",
     "02_ablations": "epochs, ablations = 1, ['demo_audio_only']",
     "03_ask_about_words": "top = 2",
     "04_your_own_corpus": "subjects = 12",
@@ -54,5 +54,5 @@ def test_notebooks_run_one_after_the_other(tmp_path, monkeypatch):
         for cell in whole.cells
         for output in cell.outputs
     ]
-    assert any("12 subjects, 3 words" in text for text in texts)
+    assert any("12 subjects, 12 words" in text for text in texts)
     assert (folder / "work" / "ablations" / "report.html").is_file()

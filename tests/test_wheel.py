@@ -68,7 +68,7 @@ def test_wheel_runs_every_stage_without_a_checkout(environment, tmp_path):
     assert "dep_former" in run("configs")
     assert "daic_woz" in run("specs")
     assert "fusion:" in run("configs", "demo")
-    run("simulate", "recordings", "--subjects", 24, "--steps", 3, "--workers", 2)
+    run("simulate", "recordings", "--subjects", 24, "--steps", 12, "--workers", 2)
     run("index", "ewre_simulated", "recordings", "--out", "corpora/demo/manifest")
     run("audit", "corpora/demo/manifest", "--root", "recordings")
     run(

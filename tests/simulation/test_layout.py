@@ -36,7 +36,9 @@ def test_every_spec_is_simulated_indexed_extracted_and_trained(path, tmp_path):
     # aligned faces: rendered faces need no tracker
     spec, out = load_spec(path).model_copy(update={"faces": "aligned"}), tmp_path / "corpus"
     truth, manifest, report = simulate_and_index(spec, out, subjects=6, words=1, seed=1)
-    assert (report.missing, report.unused, report.superseded, report.excluded) == ((), (), (), ())
+    assert (report.missing, report.unused, report.superseded) == ((), (), ())
+    # the features of LMVD have another rate for each modality, so that one of them ends later
+    assert all("after the end of another file" in reason for _, reason in report.excluded)
     assert report.unrelated_folders == {}
     assert json.loads((out / "truth.json").read_text(encoding="utf-8")) == truth
     check_manifest(spec, truth, manifest, out)
@@ -121,7 +123,7 @@ def one_epoch(spec, manifest, folder):
     official = all(classes.get(split, 0) == 2 for split in ("train", "validation", "test"))
     target = {}
     if not spec.label:  # the task of the session instead of depression
-        column = "command" if "command" in sessions else "emotion"
+        column = next(name for name in ("command", "emotion", "gender") if name in sessions)
         values = sorted(sessions[column].unique())
         target = {"column": column, "positive": values[::2], "negative": values[1::2]}
     return {
