@@ -40,7 +40,7 @@ def linear(n_in: int, n_out: int, bias: bool = True) -> int:
     return n_in * n_out + bias * n_out
 
 
-def test_every_parameter_of_the_release_is_accounted_for():
+def test_systems_every_parameter_of_the_release_is_accounted_for():
     d_model, inner, d_ff = 224, 8 * 64, 32
     confidence = linear(8 * 6 * 64, 1)
     attention = 4 * linear(d_model, inner, bias=False) + 2 * d_model + confidence
@@ -145,7 +145,7 @@ def restated(model: DepFormerRelease, x: dict[str, Tensor], heads: int) -> Tenso
 
 
 @torch.no_grad()
-def test_logits_equal_a_second_statement():
+def test_systems_logits_of_the_release_equal_a_second_statement():
     model = fusion(sampling_factor=1000)
     generator = torch.Generator().manual_seed(1)
     for module in model.modules():
@@ -161,7 +161,7 @@ def test_logits_equal_a_second_statement():
         torch.testing.assert_close(model(x, all_present(x), complete)[0], expected)
 
 
-def test_shapes_of_the_release():
+def test_systems_shapes_of_the_release():
     model = fusion()
     tokens, index = model.multimodal_encoder(Steps(torch.randn(2, 24, 24), None, None))
     assert tokens.x.shape == (2, 18, 16)
