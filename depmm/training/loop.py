@@ -36,7 +36,7 @@ from depmm.training.early_stopping import NO_LOSS, count_steps_without_decrease
 from depmm.training.feature_scaling import fit_feature_scales
 from depmm.training.initialization import initialize_weights
 from depmm.training.learning_rate_search import search_learning_rate
-from depmm.training.phase import PhaseTrainer, freeze_parameters
+from depmm.training.phase import PhaseTrainer, freeze_parameters, open_training_loader
 from depmm.training.prediction import save_and_predict, validate
 
 # the learning-rate search uses epoch numbers, and thus random batches, that no training reaches
@@ -107,6 +107,7 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
     data = ensure_embeddings(model.encoders, data, accelerator.device, rank, world_size)
     accelerator.wait_for_everyone()
     loader = SessionLoader(data.dataset, accelerator.device)
+    training_loader = open_training_loader(settings, data, loader)
     board = SummaryWriter(run.path / "tensorboard") if accelerator.is_main_process else None
 
     single_phase = PhaseConfig(epochs=settings.epochs, learning_rate=settings.learning_rate)
@@ -116,11 +117,11 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
         if progress["epoch"] >= end:
             continue
         freeze_parameters(model, frozen, phase.freeze_encoders)
-        trainer = PhaseTrainer(config, data, model, accelerator, loader)
+        trainer = PhaseTrainer(config, data, model, accelerator, training_loader)
         if len(progress["rates"]) == index:
             progress["rates"].append(find_learning_rate(trainer, phase, begin))
             if phase.learning_rate == "find":  # the search has changed the optimizer's state
-                trainer = PhaseTrainer(config, data, model, accelerator, loader)
+                trainer = PhaseTrainer(config, data, model, accelerator, training_loader)
         if progress["epoch"] > begin:
             load_optimizer(run.last_checkpoint, model, trainer.optimizer)
             trainer.restore_loss_scale(progress["loss_scale"])

@@ -40,7 +40,7 @@ class PhaseTrainer:
     accelerator : Accelerator
         From ``build_accelerator``.
     loader : SessionLoader
-        Reads the sessions of ``data``, to the device of the accelerator.
+        Reads the training samples, from ``open_training_loader``.
     """
 
     def __init__(
@@ -69,11 +69,10 @@ class PhaseTrainer:
         self.model, self.optimizer = accelerator.prepare(model, build_optimizer(model, settings))
         self.target = data.sessions["target"].to_numpy(np.float32)
         sessions = data.indices("train")
-        self.samples = sessions  # rows of the dataset
-        if settings.unit == "step":
-            steps = StepDataset(data.dataset, sessions)
-            self.loader = SessionLoader(steps, accelerator.device)
-            self.samples, sessions = list(range(len(steps))), steps.sessions.tolist()
+        self.samples = sessions  # rows of the loader's dataset
+        if isinstance(loader.dataset, StepDataset):
+            sessions = loader.dataset.sessions.tolist()
+            self.samples = list(range(len(loader.dataset)))
         labels = data.sessions["target"].to_numpy()[sessions]
         self.classes = labels.tolist() if settings.class_balance == "oversample" else None
         weighted = settings.class_balance == "weighted_loss"
@@ -241,6 +240,35 @@ class PhaseTrainer:
         return [
             replace(part, indices=[self.samples[index] for index in part.indices]) for part in plan
         ]
+
+
+def open_training_loader(
+    settings: TrainingConfig, data: ExperimentData, loader: SessionLoader
+) -> SessionLoader:
+    """Open the loader of the training samples, which all phases share.
+
+    Parameters
+    ----------
+    settings : TrainingConfig
+        ``unit``: sessions or their steps.
+    data : ExperimentData
+        Sessions of the experiment.
+    loader : SessionLoader
+        Reads the sessions of ``data``.
+
+    Returns
+    -------
+    SessionLoader
+        ``loader`` itself, or a loader of the steps of the training sessions.
+
+    Raises
+    ------
+    StoreError
+        If a session is missing or damaged.
+    """
+    if settings.unit == "session":
+        return loader
+    return SessionLoader(StepDataset(data.dataset, data.indices("train")), loader.device)
 
 
 def check_finite(

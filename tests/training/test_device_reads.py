@@ -42,10 +42,10 @@ def train_on_imitated_gpu(kind: str, fusion: str, **settings) -> list[tuple[int,
         no_sync=lambda model: nullcontext(),
     )  # fmt: skip
     model = model_of(kind, fusion).train()
-    trainer = PhaseTrainer(config, data, model, accelerator, SimpleNamespace())
+    trainer = PhaseTrainer(config, data, model, accelerator, SimpleNamespace(dataset=sessions))
     batches = read_before(sessions, trainer._plan(0))
     with imitated_gpu(model) as reads:
-        trainer = PhaseTrainer(config, data, model, accelerator, SimpleNamespace())
+        trainer = PhaseTrainer(config, data, model, accelerator, SimpleNamespace(dataset=sessions))
         trainer.loader.read = lambda plan, epoch: (
             (index, {name: move(value) for name, value in inputs.items()})
             for index, inputs in batches

@@ -10,7 +10,7 @@ from depmm.data.experiment_data import load_experiment_data
 from depmm.models.model import build_model
 from depmm.training.errors import TrainingError
 from depmm.training.experiment import build_accelerator
-from depmm.training.phase import PhaseTrainer, freeze_parameters
+from depmm.training.phase import PhaseTrainer, freeze_parameters, open_training_loader
 
 
 def make_trainer(corpus, *overrides: str) -> PhaseTrainer:
@@ -19,6 +19,7 @@ def make_trainer(corpus, *overrides: str) -> PhaseTrainer:
     model = build_model(config.model).train()
     data, accelerator = load_experiment_data(config), build_accelerator(config)
     loader = SessionLoader(data.dataset, accelerator.device)
+    loader = open_training_loader(config.training, data, loader)
     return PhaseTrainer(config, data, model, accelerator, loader)
 
 
