@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from depmm.models.host import host_lengths
+from depmm.models.host import Lengths, host_lengths, to_device
 
 
 def masked_mean(x: Tensor, mask: Tensor | None) -> Tensor:
@@ -70,6 +70,26 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
         True at valid positions.
     """
     return torch.arange(size, device=lengths.device) < lengths.unsqueeze(-1)
+
+
+def padding_mask(lengths: Lengths, size: int, device: torch.device) -> Tensor | None:
+    """Mark the first ``lengths`` positions, which are known on the host.
+
+    Parameters
+    ----------
+    lengths : ndarray of int, shape (N,)
+        Valid positions.
+    size : int
+        Padded length.
+    device : device
+        Device of the mask.
+
+    Returns
+    -------
+    Tensor, shape (N, size), bool, or None
+        True at valid positions; None if all are valid, so that no mask is applied.
+    """
+    return None if (lengths == size).all() else length_mask(to_device(lengths, device), size)
 
 
 def is_complete(lengths: Sequence[Any]) -> bool:

@@ -43,8 +43,7 @@ from depmm.models.encoders.cbam import CBAM, mean_valid, zero_invalid
 from depmm.models.encoders.encoder import Encoder, GradCamLayer
 from depmm.models.encoders.frontends import MFCC, typical_mfcc_std
 from depmm.models.errors import ModelError
-from depmm.models.host import to_device
-from depmm.models.masking import length_mask
+from depmm.models.masking import padding_mask
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 BOTTLENECK_FROM = 50
@@ -152,9 +151,7 @@ class AttentionResNet(Encoder):
             Mean of the last maps over valid positions.
         """
         mfcc, n_frames = self.mfcc(x, lengths)
-        valid = None  # all frames, without masks
-        if (n_frames < mfcc.shape[-1]).any():
-            valid = length_mask(to_device(n_frames, x.device), mfcc.shape[-1])
+        valid = padding_mask(n_frames, mfcc.shape[-1], x.device)
         image = (mfcc / self.mfcc_std).unsqueeze(1).to(self.convolution.weight.dtype)
         maps = self.convolution(image)
         valid = _subsample(valid, 2)

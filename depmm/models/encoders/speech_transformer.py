@@ -31,7 +31,7 @@ from depmm.models.encoders.speech_attention import register_attention
 from depmm.models.encoders.speech_source import describe_source, read_source_weights
 from depmm.models.errors import ModelError
 from depmm.models.host import Lengths, host_lengths, to_device
-from depmm.models.masking import length_mask, masked_mean
+from depmm.models.masking import masked_mean, padding_mask
 
 STEPS_AT_ONCE = 16  # steps of similar length per forward pass; limits the memory of long sessions
 VARIANCE_EPS = 1e-7  # of the published feature extractors
@@ -213,13 +213,13 @@ class SpeechTransformer(PrecomputableEncoder):
         shortest = receptive_field(self.convolutions)
         size = max(int(lengths.max()), shortest)
         waveform = nn.functional.pad(waveform, (0, max(0, size - waveform.shape[1])))[:, :size]
-        valid = _padding_mask(lengths, size, device)
+        valid = padding_mask(lengths, size, device)
         if self.normalize:
             waveform = unit_variance(waveform, valid)
         if valid is not None:
             waveform = waveform.masked_fill(~valid, 0.0)
         lengths = np.maximum(lengths, shortest)
-        attention_mask = _padding_mask(lengths, size, device)
+        attention_mask = padding_mask(lengths, size, device)
         if self.normalizes_time:
             first_layer = cast(Any, self.backbone).feature_extractor.conv_layers[0]
             first_layer.layer_norm.lengths = count_frames(lengths, self.convolutions[:1])
@@ -231,7 +231,7 @@ class SpeechTransformer(PrecomputableEncoder):
         # the last state after the final norm of large models, as in SUPERB
         states = [*output.hidden_states[:-1], output.last_hidden_state]
         n_frames = count_frames(lengths, self.convolutions)
-        frames = _padding_mask(n_frames, states[0].shape[1], device)
+        frames = padding_mask(n_frames, states[0].shape[1], device)
         chosen = states if self.layer is None else [states[self.layer]]
         return torch.cat([masked_mean(state.float(), frames) for state in chosen], dim=-1)
 
@@ -316,11 +316,6 @@ class LayerMix(nn.Module):
         """
         x = rearrange(x, "n (s d) -> n s d", s=len(self.logit))
         return (self.logit.softmax(0).unsqueeze(-1) * x).sum(dim=1)
-
-
-def _padding_mask(lengths: Lengths, size: int, device: torch.device) -> Tensor | None:
-    """Mark the valid positions, shape (N, size); None if all are, so that no mask is applied."""
-    return None if (lengths == size).all() else length_mask(to_device(lengths, device), size)
 
 
 def unit_variance(waveform: Tensor, valid: Tensor | None) -> Tensor:
