@@ -14,6 +14,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from system_pages import markdown_table  # beside this file, where mkdocs and scripts find it
 
 from depmm.cli import app
 from depmm.config import ClassicalConfig, Config, config_json_schema
@@ -60,11 +61,11 @@ def commands_page() -> str:
         usage = " ".join([f"depmm {name}", *arguments, "[OPTIONS]"])
         parts += [f"## depmm {name}", command.help or "", f"```\n{usage}\n```"]
         rows = [
-            [f"`{_parameter_name(parameter)}`", _cell(getattr(parameter, "help", "") or "")]
+            [f"`{_parameter_name(parameter)}`", getattr(parameter, "help", "") or ""]
             for parameter in command.params
             if parameter.name != "help"
         ]
-        parts.append(_table(["argument or option", "meaning"], rows))
+        parts.append(markdown_table(["argument or option", "meaning"], rows))
     return "\n\n".join(parts) + "\n"
 
 
@@ -109,15 +110,15 @@ def _sections(model: type[BaseModel], prefix: str, seen: set[type[BaseModel]]) -
         rows.append(
             [
                 f"`{path}`",
-                _cell(_type(field)),
-                _cell(_default(field)),
-                _cell(field.description or ""),
+                _type(field),
+                _default(field),
+                field.description or "",
             ]
         )
         inner += [(section, path) for section in _models(field.annotation)]
     yield f"## {prefix or 'top level'} ({model.__name__})"
     yield (model.__doc__ or "").split("\n\n")[0]
-    yield _table(["setting", "type", "default", "meaning"], rows)
+    yield markdown_table(["setting", "type", "default", "meaning"], rows)
     for section, path in inner:
         yield from _sections(section, path, seen)
 
@@ -159,18 +160,18 @@ def tables_page() -> str:
                 f"`{column.name}`",
                 column.dtype + (" or missing" if column.nullable else ""),
                 column.unit or "",
-                _cell(column.meaning),
+                column.meaning,
             ]
             for column in schema.columns
         ]
         parts += [f"## {schema.file}", schema.meaning]
         if schema.extra_columns:
             parts.append("The table may have further columns.")
-        parts.append(_table(["column", "type", "unit", "meaning"], rows))
+        parts.append(markdown_table(["column", "type", "unit", "meaning"], rows))
     summary, conventions = (metrics_json.__doc__ or "").split("\n\n", 1)
-    keys = [[f"`{key.path}`", key.type, _cell(key.meaning)] for key in metrics_json.METRICS_JSON]
+    keys = [[f"`{key.path}`", key.type, key.meaning] for key in metrics_json.METRICS_JSON]
     parts += ["## metrics.json", summary, conventions.strip()]
-    parts.append(_table(["key", "type", "meaning"], keys))
+    parts.append(markdown_table(["key", "type", "meaning"], keys))
     return "\n\n".join(parts) + "\n"
 
 
@@ -183,12 +184,3 @@ def notebook_page(path: Path) -> str:
         parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
     parts.append(f"This page is the notebook `notebooks/{path.name}`.")
     return "\n\n".join(parts) + "\n"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -228,11 +228,13 @@ def write_page(system: System) -> str:
         f"# {system.title}",
         system.citation,
         system.text.strip(),
-        _table(["config", "what it is"], [[f"`{name}`", text] for name, text in configs.items()]),
+        markdown_table(
+            ["config", "what it is"], [[f"`{name}`", text] for name, text in configs.items()]
+        ),
         f"The config `{system.config}` compared with the paper. Same: {verdicts.count('same')}; "
         f"deviations: {verdicts.count('deviation')}; not stated in the paper: "
         f"{verdicts.count(UNSTATED)}. The page is generated from the config.",
-        _table(
+        markdown_table(
             ["point", "paper", "source", "here", "verdict", "reason"],
             [
                 [row.point, row.paper, row.source, _here(row, config), verdict, row.reason]
@@ -264,7 +266,21 @@ def _contains(section: str, path: str) -> bool:
     return path == section or path.startswith(f"{section}.")
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
+def markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    """Write a table in Markdown.
+
+    Parameters
+    ----------
+    header : list of str
+        Names of the columns.
+    rows : list of list of str
+        Cells of each row; line breaks and vertical bars are replaced.
+
+    Returns
+    -------
+    str
+        The table.
+    """
     cells = [[" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows]
     lines = [header, ["---"] * len(header), *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
