@@ -1,13 +1,29 @@
-"""Atomic writes: other processes read the previous file or the complete new file."""
+"""Atomic writes: other processes read the previous file or the complete new file.
 
+Temporary files lie in the folder of the target, are hidden (``.depmm-*``), and are created
+exclusively: a link with their name is never followed. A target that is a link is replaced; the file
+behind it is not changed. Permissions follow the umask.
+"""
+
+import hashlib
+import os
+import shutil
+import socket
+import stat
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
+
+TEMPORARY_PREFIX = ".depmm-"
+LEFTOVER_AGE = 24 * 3600.0  # s, after which a temporary file of an unknown process is removed
+_EXCLUSIVE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
 
 
 @contextmanager
@@ -24,16 +40,149 @@ def replacing(path: Path) -> Iterator[Path]:
     Yields
     ------
     Path
-        A unique path with the same suffix; the caller writes this file.
+        An empty new file with the same suffix; the caller writes this file.
     """
-    # unique: several processes may write the same file at the same time
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
+    remove_leftovers(path.parent)
+    temporary = temporary_path(path.parent, path.suffix)
+    mode = _create(temporary)
     try:
         yield temporary
-        temporary.replace(path)
+        _rename(temporary, path, mode)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def temporary_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new hidden folder inside ``folder``, which is removed at the end.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+
+    Yields
+    ------
+    Path
+        The new folder, which only the user can read.
+    """
+    remove_leftovers(folder)
+    temporary = temporary_path(folder)
+    temporary.mkdir(mode=0o700)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def move(source: Path, target: Path) -> None:
+    """Move a complete file to another path of the same disk, with the permissions of a new file.
+
+    Parameters
+    ----------
+    source : Path
+        The file.
+    target : Path
+        Its new path; an existing file, or a link, is replaced.
+    """
+    probe = temporary_path(source.parent)
+    mode = _create(probe)
+    probe.unlink()
+    _rename(source, target, mode)
+
+
+def temporary_path(folder: Path, suffix: str = "") -> Path:
+    """Make the path of a temporary file, which names the process that owns it.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the file.
+    suffix : str, optional
+        Suffix of the file, with its dot.
+
+    Returns
+    -------
+    Path
+        A unique hidden path, which does not exist.
+    """
+    # unique: several processes and threads may write the same file at the same time
+    name = f"{TEMPORARY_PREFIX}{_process_space()}-{os.getpid()}-{uuid.uuid4().hex}{suffix}"
+    return folder / name
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder.
+
+    A temporary file is removed if its process has ended. If this cannot be known, because it was
+    written on another computer or in another container, it is removed after `LEFTOVER_AGE`. Every
+    folder is searched once per process.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder; its subfolders are not searched.
+    """
+    _remove_leftovers(folder.absolute(), os.getpid())
+
+
+@cache
+def _remove_leftovers(folder: Path, pid: int) -> None:
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(TEMPORARY_PREFIX) and _is_leftover(entry):
+                with suppress(OSError):  # another process may remove it too
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path)
+                    else:
+                        os.unlink(entry.path)
+
+
+def _is_leftover(entry: os.DirEntry[str]) -> bool:
+    space, _, rest = entry.name.removeprefix(TEMPORARY_PREFIX).partition("-")
+    pid = rest.partition("-")[0]
+    if os.name == "posix" and space == _process_space() and pid.isascii() and pid.isdigit():
+        return not _is_running(int(pid))
+    with suppress(OSError):
+        return time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFTOVER_AGE
+    return False
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # tests the existence only
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@cache
+def _process_space() -> str:
+    """Return a short digest of the computer and container in which process ids are valid."""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")  # equal host names may be other containers
+    except OSError:
+        namespace = ""
+    return hashlib.sha256(f"{socket.gethostname()} {namespace}".encode()).hexdigest()[:8]
+
+
+def _create(path: Path) -> int:
+    """Create an empty file that did not exist, and return its permissions."""
+    descriptor = os.open(path, _EXCLUSIVE, 0o666)  # the system subtracts the umask
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
+
+
+def _rename(source: Path, target: Path, mode: int) -> None:
+    # safetensors, for example, gives its files the permissions of private temporary files
+    if stat.S_IMODE(source.lstat().st_mode) != mode:
+        source.chmod(mode)
+    source.replace(target)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,6 +10,8 @@ from typing import Annotated, TextIO
 
 import typer
 
+from depmm.files import TEMPORARY_PREFIX
+
 app = typer.Typer(
     help="Recognise depression from face and voice. Research software, not a diagnostic device.",
     no_args_is_help=True,
@@ -108,7 +110,7 @@ def describe_os_error(error: OSError) -> str:
     if error.errno is None or path is None:
         return str(error)
     path = Path(str(path))
-    if re.fullmatch(r"\..+\.[0-9a-f]{32}\..+", path.name):  # a temporary file of an atomic write
+    if path.name.startswith(TEMPORARY_PREFIX):
         path = path.parent
     cause = os.strerror(error.errno)
     return f"{path}: {cause[0].lower()}{cause[1:]}. {_REMEDIES.get(error.errno, '')}".rstrip()

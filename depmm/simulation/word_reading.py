@@ -152,8 +152,6 @@ def simulate_word_reading(
     write_text(out / TRUTH_FILE, json.dumps(truth, indent=1) + "\n")
     for subject in earlier:
         (videos / _video_name(subject)).unlink(missing_ok=True)
-        for temporary in videos.glob(f".{_video_name(subject).removesuffix('.mp4')}.*"):
-            temporary.unlink()
 
     texts = [step.word for step in reading]
     jobs = [(subject, texts, seed, videos / _video_name(subject.subject)) for subject in sampled]

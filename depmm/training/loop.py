@@ -20,7 +20,7 @@ from depmm.data.batch import SessionLoader
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.precompute import ensure_embeddings
 from depmm.device import float32_precision
-from depmm.files import write_table
+from depmm.files import replacing, write_table
 from depmm.models.model import build_model
 from depmm.runs.folder import RunFolder
 from depmm.schemas.manifest import SUBJECT_KEY
@@ -151,7 +151,8 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
             if progress["best"] is None or gain > progress["best"]:
                 progress |= {"best": gain, "best_epoch": epoch}
                 if accelerator.is_main_process:
-                    save_file(trainable_state(model, frozen), run.best_checkpoint)
+                    with replacing(run.best_checkpoint) as temporary:
+                        save_file(trainable_state(model, frozen), temporary)
             progress["history"].append(row)
             progress |= {"epoch": epoch + 1, "loss_scale": trainer.loss_scale()}
             if board is not None:

@@ -16,7 +16,7 @@ from depmm.evaluation.batch_prediction import predict_sessions, prediction_table
 from depmm.evaluation.stats.binary_metrics import auroc
 from depmm.evaluation.stats.severity_metrics import rmse
 from depmm.evaluation.stats.weighted_sums import unit_weights
-from depmm.files import write_table
+from depmm.files import move, temporary_folder, write_table
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder
 from depmm.training.losses import compute_session_weights
@@ -136,7 +136,10 @@ def save_and_predict(
     table = predict_on_all_processes(config, model, sessions, accelerator, loader, n_gate_samples)
     if accelerator.is_main_process:
         transformers_logging.disable_progress_bar()  # the model is one small file
-        model.save_pretrained(run.path)
+        with temporary_folder(run.path) as folder:  # transformers would follow links in run.path
+            model.save_pretrained(folder)
+            for file in sorted(folder.iterdir()):
+                move(file, run.path / file.name)
         write_table(run.predictions, prediction_table(config, data, table))
         shutil.rmtree(run.checkpoints)
     accelerator.wait_for_everyone()

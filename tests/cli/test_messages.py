@@ -36,7 +36,7 @@ def test_an_interrupted_command_exits_with_130(depmm, corpus, monkeypatch):
     ("error", "path"),
     [
         (PermissionError(errno.EACCES, "Permission denied", "runs/demo"), "runs/demo"),
-        (OSError(errno.ENOSPC, "No space left", f"runs/.metrics.{'0a' * 16}.json"), "runs"),
+        (OSError(errno.ENOSPC, "No space left", "runs/.depmm-0a-1-2b.json"), "runs"),
         (FileExistsError(errno.EEXIST, "Failed to create 'runs/demo'. Detail: x"), "runs/demo"),
     ],
 )
