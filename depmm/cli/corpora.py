@@ -19,6 +19,8 @@ from depmm.cli.application import (
     echo_table,
 )
 
+MAX_LISTED = 10  # failures and warnings in the terminal; the tables of the store have all
+
 
 @app.command()
 def specs(
@@ -278,13 +280,21 @@ def extract(
     )  # fmt: skip
     typer.echo(
         f"{out}: {report.extracted} sessions extracted, {report.skipped} extracted before, "
-        f"{report.lost} lost; {len(report.failures)} failures"
+        f"{report.lost} lost; {len(report.failures)} failures, {len(report.warnings)} warnings"
     )
+    for failure in report.failures.head(MAX_LISTED).itertuples():
+        typer.echo(
+            f"  {failure.subject}/{failure.session} {failure.stage}: {failure.file}: "
+            f"{failure.cause} {failure.remedy}"
+        )
     if len(report.failures):
-        for failure in report.failures.head(10).itertuples():
-            typer.echo(
-                f"  {failure.subject}/{failure.session} {failure.stage}: {failure.file}: "
-                f"{failure.cause} {failure.remedy}"
-            )
         typer.echo(f"all failures: {out}/failures.parquet", err=True)
+    for warning in report.warnings.head(MAX_LISTED).itertuples():
+        typer.echo(
+            f"  warning: {warning.subject}/{warning.session} {warning.stage}: {warning.file}: "
+            f"{warning.problem} {warning.remedy}"
+        )
+    if len(report.warnings):
+        typer.echo(f"all warnings: {out}/warnings.parquet", err=True)
+    if len(report.failures):
         raise typer.Exit(1)

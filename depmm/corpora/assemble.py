@@ -157,6 +157,10 @@ def _build_steps(source: _StepSource, group: FileGroup) -> Iterator[dict[str, An
     spec = source.spec
     files: dict[str, Any] = {name: group.files.get(name) for name in MODALITIES}
     files["face_aligned"] = spec.faces == "aligned"
+    for recording in group.sources:
+        if recording.path == files["audio"]:
+            entry = spec.recordings[recording.entry]
+            files |= {"audio_track": entry.track, "audio_channel": entry.channel}
     path = group.sources[0].path
     intervals = [
         interval

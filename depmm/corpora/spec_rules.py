@@ -87,6 +87,13 @@ def _check_recordings(
                     "to the pattern, to fields: or to a table's fields.",
                 )
     yield from _unknown(("steps", "order"), spec.steps.order, known, source)
+    for key in ("track", "channel"):
+        if getattr(entry, key) is not None and (entry.features or "audio" not in entry.modalities):
+            yield (
+                ("recordings", index, key),
+                "only a recording with the modality audio has sound tracks and channels. Remove "
+                "the key, or add audio to modalities:.",
+            )
 
 
 def _check_syntax(spec: Spec) -> Iterator[Problem]:

@@ -40,6 +40,12 @@ class RecordingPattern(Settings):
     features: StreamConfig | None = Field(
         None, description="settings of a file with features instead of a recording"
     )
+    track: int | None = Field(
+        None, ge=0, description="index of the sound track, from 0; default: the default track"
+    )
+    channel: int | None = Field(
+        None, ge=0, description="index of the channel, from 0 (left); default: mean of all channels"
+    )
     fields: dict[FieldName, str] = Field({}, description="further fields: constants or templates")
     keep: Choice = Field({}, description="field -> values; other files are excluded and listed")
     drop: Choice = Field({}, description="field -> values; files with them are excluded and listed")

@@ -330,12 +330,16 @@ def _calibrate(run: TrainedRun, outputs: pd.DataFrame) -> dict[str, Any]:
 
 
 def _reading_warnings(report: ExtractReport, decoder: MeasuringDecoder) -> list[QualityWarning]:
-    """Warn about tracks that cannot be read."""
+    """Warn about tracks that cannot be read, and pass on the warnings of the readers."""
     warnings = [
         QualityWarning(
             f"{failure.stage}_failed", f"{failure.file}: {failure.cause} {failure.remedy}"
         )
         for failure in report.failures.itertuples()
+    ]
+    warnings += [
+        QualityWarning(str(warning.name), f"{warning.file}: {warning.problem} {warning.remedy}")
+        for warning in report.warnings.itertuples()
     ]
     if decoder.error:  # the steps are read if the error is behind the last one
         warnings.append(QualityWarning("sound_not_measured", str(decoder.error)))

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -112,7 +113,7 @@ class MeasuringDecoder:
         self.error: MediaError | None = None
 
     def __call__(
-        self, path: Path, start_s: float = 0.0, end_s: float | None = None
+        self, path: Path, start_s: float = 0.0, end_s: float | None = None, **choice: Any
     ) -> Iterator[np.ndarray]:
         """Decode one window of a file and measure the whole file.
 
@@ -124,6 +125,8 @@ class MeasuringDecoder:
             Start of the window, in seconds.
         end_s : float, optional
             End of the window, in seconds; None for the end of the sound.
+        **choice
+            Further arguments of ``decode_audio``.
 
         Yields
         ------
@@ -139,7 +142,7 @@ class MeasuringDecoder:
         n_window = math.inf if end_s is None else round((end_s - start_s) * SAMPLE_RATE)
         position = 0
         try:
-            for block in decode_audio(path):
+            for block in decode_audio(path, **choice):
                 self._meter.update(block)
                 begin = max(first - position, 0)
                 end = min(first + n_window - position, len(block))

@@ -17,6 +17,7 @@ import soxr
 from depmm.config import SAMPLE_RATE
 from depmm.media.container import check_file, decode_stream, open_container, origin_s
 from depmm.media.errors import MediaError
+from depmm.media.warnings import Warn, ignore_warnings
 
 WARM_UP_S = 1  # decoded before a window and discarded, so that resampler and codec settle
 JITTER_S = 0.04  # smaller deviations of timestamps are ignored: no samples are cut or inserted
@@ -25,7 +26,13 @@ MAX_MISSING_S = 0.05  # a WAV file that is shorter than its header states by mor
 
 
 def decode_audio(
-    path: Path, start_s: float = 0.0, end_s: float | None = None
+    path: Path,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    *,
+    track: int | None = None,
+    channel: int | None = None,
+    warn: Warn = ignore_warnings,
 ) -> Iterator[np.ndarray]:
     """Decode a sound track to 16 kHz mono, block by block.
 
@@ -43,6 +50,12 @@ def decode_audio(
         Start of the window in seconds on the clock of the recording.
     end_s : float, optional
         End of the window in seconds; by default the end of the sound.
+    track : int, optional
+        Index of the sound track, from 0; by default the default track of the file.
+    channel : int, optional
+        Index of the channel, from 0; by default the mean of all channels.
+    warn : callable, optional
+        Receives the warnings about the file.
 
     Yields
     ------

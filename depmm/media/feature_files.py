@@ -17,6 +17,7 @@ import pandas as pd
 from depmm.config import StreamConfig
 from depmm.media.container import check_file
 from depmm.media.errors import MediaError
+from depmm.media.warnings import Warn, ignore_warnings
 
 BLOCK_ROWS = 8192  # rows in memory at a time
 # NaN and infinity as C++ programs print them on Windows
@@ -24,7 +25,11 @@ NOT_A_NUMBER = ["-nan(ind)", "nan(ind)", "-1.#IND", "1.#IND", "1.#QNAN", "-1.#IN
 
 
 def read_features(
-    path: Path, stream: StreamConfig, allow_pickle: bool = False
+    path: Path,
+    stream: StreamConfig,
+    allow_pickle: bool = False,
+    *,
+    warn: Warn = ignore_warnings,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Read the rows of a feature file block by block.
 
@@ -37,6 +42,8 @@ def read_features(
     allow_pickle : bool, default False
         Whether a pickled ``.npy`` is read, which runs code from the file. Use it only for files
         from a source that you trust.
+    warn : callable, optional
+        Receives the warnings about the file.
 
     Yields
     ------

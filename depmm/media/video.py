@@ -20,6 +20,7 @@ from depmm.media.container import (
     video_stream,
 )
 from depmm.media.errors import MediaError
+from depmm.media.warnings import Warn, ignore_warnings
 
 ROUNDING_S = 0.0005  # Matroska rounds timestamps to milliseconds: 1/3 s is stored as 0.333
 
@@ -27,7 +28,11 @@ Window = tuple[float, float]
 
 
 def decode_frames(
-    path: Path, frames_per_second: float, windows: Sequence[Window] = ((0.0, math.inf),)
+    path: Path,
+    frames_per_second: float,
+    windows: Sequence[Window] = ((0.0, math.inf),),
+    *,
+    warn: Warn = ignore_warnings,
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Sample a video at a target rate by its timestamps, in one pass over the file.
 
@@ -42,6 +47,8 @@ def decode_frames(
     windows : sequence of tuple of float
         Half-open intervals (start, end) in seconds on the clock of the recording, in any order.
         They may touch or overlap; each frame is yielded once. Infinity is the end of the file.
+    warn : callable, optional
+        Receives the warnings about the file.
 
     Yields
     ------

@@ -5,7 +5,7 @@ from depmm.schemas.manifest import FEATURES, FOLDS, SESSIONS, SPLIT, STEPS
 from depmm.schemas.predictions import PREDICTIONS
 from depmm.schemas.runs import HISTORY, TUNING
 from depmm.schemas.simulation import LABELS, WORDS
-from depmm.schemas.store import FAILURES, INDEX
+from depmm.schemas.store import FAILURES, INDEX, WARNINGS
 from depmm.schemas.table import Column, SchemaError, TableSchema
 
 __all__ = ["ALL", "Column", "SchemaError", "TableSchema"]
@@ -26,6 +26,7 @@ ALL: dict[str, TableSchema] = {
             SPLIT,
             STEPS,
             TUNING,
+            WARNINGS,
             WORDS,
         ),
         key=lambda schema: schema.file,

@@ -63,6 +63,8 @@ STEPS = TableSchema(
         Column("valence", "str", "``negative``, ``neutral`` or ``positive``", nullable=True),
         Column("task", "str", "What the participant did", nullable=True),
         Column("audio", "str", "Path of the file with the sound", nullable=True),
+        Column("audio_track", "int64", "Index of the sound track, from 0", nullable=True),
+        Column("audio_channel", "int64", "Index of the channel of the track", nullable=True),
         Column("face", "str", "Path of the video of the face", nullable=True),
         Column("face_aligned", "bool", "Whether frames are aligned square crops of the face"),
     ),

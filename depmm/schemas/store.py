@@ -1,4 +1,4 @@
-"""Tables of a store: the index of its sessions, and the failures of the extraction."""
+"""Tables of a store: the index of its sessions, and failures and warnings of the extraction."""
 
 from depmm.schemas.manifest import CORPUS, SESSION, SUBJECT
 from depmm.schemas.table import Column, TableSchema
@@ -30,5 +30,21 @@ FAILURES = TableSchema(
         Column("file", "str", "File relative to the root of the recordings; several with commas"),
         Column("cause", "str", "What is wrong"),
         Column("remedy", "str", "What to do about it; empty if there is no general advice"),
+    ),
+)
+
+WARNINGS = TableSchema(
+    file="warnings.parquet",
+    meaning="One property of a recording that was extracted, which may make its data unsuitable.",
+    columns=(
+        CORPUS,
+        SUBJECT,
+        SESSION,
+        Column("settings_hash", "str", "Hash of the extraction settings, part of the file name"),
+        Column("stage", "str", "audio, face or the name of a feature stream"),
+        Column("file", "str", "File relative to the root of the recordings"),
+        Column("name", "str", "Identifier of the warning, for example digital_silence"),
+        Column("problem", "str", "What was found, with the measured numbers"),
+        Column("remedy", "str", "What to do about it"),
     ),
 )

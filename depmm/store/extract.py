@@ -50,12 +50,16 @@ class ExtractReport:
     failures : DataFrame
         All parts of the manifest's sessions that could not be read, with the columns of
         ``depmm.schemas.store.FAILURES``.
+    warnings : DataFrame
+        Properties of the extracted recordings that may make their data unsuitable, with the
+        columns of ``depmm.schemas.store.WARNINGS``.
     """
 
     extracted: int
     skipped: int
     lost: int
     failures: pd.DataFrame
+    warnings: pd.DataFrame
 
 
 def extract(
@@ -130,8 +134,8 @@ def extract(
     results = _run(pending, workers, show_progress)
     lost = sum(1 for stored in results.values() if not stored)
     source_hashes = {job.key: job.source_hash for job in all_jobs}
-    failures = update_tables(store, source_hashes, single_process=world_size == 1)
-    report = ExtractReport(len(results) - lost, len(jobs) - len(pending), lost, failures)
+    failures, warnings = update_tables(store, source_hashes, single_process=world_size == 1)
+    report = ExtractReport(len(results) - lost, len(jobs) - len(pending), lost, failures, warnings)
     logger.debug(
         "%s: %d sessions extracted, %d extracted before, %d lost; %d failures",
         store.url, report.extracted, report.skipped, report.lost, len(failures),
@@ -160,7 +164,9 @@ def _sources(
     manifest: Manifest, root: Path
 ) -> Iterator[tuple[SessionKey, list[dict[str, Any]], list[dict[str, Any]], str]]:
     """Yield key, steps, streams and source hash of each session, sorted by key."""
-    step_columns = ["step", "start_s", "end_s", "audio", "face", "face_aligned"]
+    step_columns = [
+        "step", "start_s", "end_s", "audio", "audio_track", "audio_channel", "face", "face_aligned",
+    ]  # fmt: skip
     stream_columns = ["step", "name", "path", "reader"]
     streams_of = {
         key: _records(rows, stream_columns)

@@ -1,6 +1,6 @@
-"""Tables of a store: ``index.parquet`` and ``failures.parquet``.
+"""Tables of a store: ``index.parquet``, ``failures.parquet`` and ``warnings.parquet``.
 
-Both are computed from the session files and from the files ``<session>.<hash>.failed.json`` of
+They are computed from the session files and from the files ``<session>.<hash>.failed.json`` of
 sessions that could not be extracted completely. Therefore processes on several computers do not
 need to communicate, and the next run rebuilds a lost table.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from depmm.schemas.manifest import SESSION_KEY
-from depmm.schemas.store import FAILURES, INDEX
+from depmm.schemas.store import FAILURES, INDEX, WARNINGS
 from depmm.schemas.table import SchemaError, TableSchema
 from depmm.store.errors import StoreError
 from depmm.store.failures import SessionKey, recorded_failures
@@ -101,8 +101,8 @@ def stored_summary(store: SessionStore, key: SessionKey, source_hash: str) -> di
 
 def update_tables(
     store: SessionStore, source_hashes: Mapping[SessionKey, str], single_process: bool
-) -> pd.DataFrame:
-    """Bring ``index.parquet`` and ``failures.parquet`` up to date.
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Bring ``index.parquet``, ``failures.parquet`` and ``warnings.parquet`` up to date.
 
     Rows of other manifests are kept. With several processes, a slow one may overwrite a newer
     index. Therefore each process reads the sessions again after writing, and repeats the update if
@@ -119,39 +119,41 @@ def update_tables(
 
     Returns
     -------
-    DataFrame
+    failures : DataFrame
         The failures of these sessions, with the columns of ``FAILURES``.
+    warnings : DataFrame
+        The warnings about these sessions, with the columns of ``WARNINGS``.
     """
-    rows, failures = _collect_rows(store, source_hashes)
+    rows, failures, warnings = _collect_rows(store, source_hashes)
     while True:
-        failure_table = FAILURES.build(failures)
+        failure_table, warning_table = FAILURES.build(failures), WARNINGS.build(warnings)
         _merge(store, INDEX, INDEX.build(rows), source_hashes)
         _merge(store, FAILURES, failure_table, source_hashes)
+        _merge(store, WARNINGS, warning_table, source_hashes)
         if single_process:
-            return failure_table
+            return failure_table, warning_table
         current = _collect_rows(store, source_hashes)
-        if current == (rows, failures):
-            return failure_table
-        rows, failures = current
+        if current == (rows, failures, warnings):
+            return failure_table, warning_table
+        rows, failures, warnings = current
 
 
 def _collect_rows(
     store: SessionStore, source_hashes: Mapping[SessionKey, str]
-) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """Read the rows of the index and of the failures from the files of the sessions."""
-    rows, failures = [], []
+) -> tuple[list[dict[str, Any]], list[dict[str, str]], list[dict[str, str]]]:
+    """Read the rows of index, failures and warnings from the files of the sessions."""
+    rows, failures, warnings = [], [], []
     for key, source_hash in source_hashes.items():
         if (summary := stored_summary(store, key, source_hash)) is not None:
-            rows.append(
-                {
-                    **dict(zip(SESSION_KEY, key, strict=True)),
-                    "settings_hash": store.settings_hash,
-                    **{name: summary[name] for name in _FROM_SUMMARY},
-                    "streams": sorted(summary["streams"]),
-                }
-            )
+            identity = {
+                **dict(zip(SESSION_KEY, key, strict=True)),
+                "settings_hash": store.settings_hash,
+            }
+            counts = {name: summary[name] for name in _FROM_SUMMARY}
+            rows.append({**identity, **counts, "streams": sorted(summary["streams"])})
+            warnings += [{**identity, **warning} for warning in summary["warnings"]]
         failures += recorded_failures(store, key)
-    return rows, failures
+    return rows, failures, warnings
 
 
 def _read_table(store: SessionStore, schema: TableSchema) -> pd.DataFrame | None:
@@ -178,7 +180,7 @@ def _merge(
     table: pd.DataFrame,
     source_hashes: Mapping[SessionKey, str],
 ) -> None:
-    """Replace the rows of the given sessions; in the index, only rows of the same settings."""
+    """Replace the rows of the given sessions, only those of the same settings if known."""
     present = _read_table(store, schema)
     if present is not None and source_hashes:
         updated = pd.MultiIndex.from_tuples(list(source_hashes))

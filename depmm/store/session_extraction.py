@@ -14,7 +14,8 @@ import numpy as np
 
 from depmm.config import SAMPLE_RATE, ExtractConfig
 from depmm.media.errors import MediaError, as_media_error
-from depmm.store.failures import Failure, SessionKey, record_failures
+from depmm.media.warnings import Warn
+from depmm.store.failures import Failure, ReadingWarnings, SessionKey, record_failures
 from depmm.store.session_file import SessionWriter
 from depmm.store.sessions import SessionStore
 from depmm.store.streams import Window, extract_streams
@@ -22,7 +23,7 @@ from depmm.store.streams import Window, extract_streams
 if TYPE_CHECKING:
     from depmm.media.faces import FaceTracker
 
-AudioDecoder = Callable[[Path, float, float | None], Iterator[np.ndarray]]
+AudioDecoder = Callable[..., Iterator[np.ndarray]]
 """A function with the parameters and results of ``depmm.media.audio.decode_audio``."""
 
 
@@ -35,7 +36,8 @@ class SessionJob:
     key : tuple of str
         Corpus, subject and session id.
     steps : list of dict
-        Rows of ``steps.parquet`` in their order: step, start_s, end_s, audio, face, face_aligned.
+        Rows of ``steps.parquet`` in their order: step, start_s, end_s, audio, audio_track,
+        audio_channel, face, face_aligned.
     streams : list of dict
         Rows of ``features.parquet``: step, name, path, reader.
     root : Path
@@ -120,17 +122,19 @@ def extract_session(job: SessionJob) -> tuple[list[Failure], bool]:
     """
     store = SessionStore(job.store_url, job.settings)
     failures: list[Failure] = []
+    warnings = ReadingWarnings()
     n_frames_with_face = 0
     with SessionWriter() as writer:
         for modality in ("audio", "face"):
             ranges = np.zeros((len(job.steps), 2), np.int64)
             for file, steps in job.files(modality).items():
                 before = writer.mark()
+                warn = warnings.of(modality, file)
                 try:
                     if modality == "audio":
-                        errors = _extract_audio(job, file, steps, writer, ranges)
+                        errors = _extract_audio(job, file, steps, writer, ranges, warn)
                     else:
-                        n_faces, errors = _extract_faces(job, file, steps, writer, ranges)
+                        n_faces, errors = _extract_faces(job, file, steps, writer, ranges, warn)
                         n_frames_with_face += n_faces
                 except OSError:  # for example a full disk, which is not a fault of the recording
                     raise
@@ -146,7 +150,7 @@ def extract_session(job: SessionJob) -> tuple[list[Failure], bool]:
                     writer.append("face.jpeg_offset", np.array([writer.rows("face.jpeg")]))
         windows = job.windows(range(len(job.steps)))
         streams, stream_failures = extract_streams(
-            job.root, job.streams, windows, writer, job.allow_pickle
+            job.root, job.streams, windows, writer, job.allow_pickle, warnings
         )
         failures += [Failure.from_error(job.key, *failure) for failure in stream_failures]
         has_media = writer.rows("audio.step_samples") + writer.rows("face.step_frames") > 0
@@ -159,6 +163,7 @@ def extract_session(job: SessionJob) -> tuple[list[Failure], bool]:
                 "n_frames": writer.rows("face.time_s"),
                 "n_frames_with_face": n_frames_with_face,
                 "streams": streams,
+                "warnings": warnings.rows,
                 "source_hash": job.source_hash,
             }
             store.put(writer.save(summary), store.path(*job.key))
@@ -167,7 +172,12 @@ def extract_session(job: SessionJob) -> tuple[list[Failure], bool]:
 
 
 def _extract_audio(
-    job: SessionJob, file: str, steps: list[int], writer: SessionWriter, ranges: np.ndarray
+    job: SessionJob,
+    file: str,
+    steps: list[int],
+    writer: SessionWriter,
+    ranges: np.ndarray,
+    warn: Warn,
 ) -> list[MediaError]:
     """Decode a file once and store the sound of its steps; return the errors of steps."""
     from depmm.media.audio import decode_audio
@@ -176,7 +186,15 @@ def _extract_audio(
     windows = job.windows(steps)
     start_s, end_s = min(start for start, _ in windows), max(end for _, end in windows)
     decode = job.decoder or decode_audio
-    blocks = decode(job.root / file, start_s, None if end_s == np.inf else end_s)
+    first = job.steps[steps[0]]
+    blocks = decode(
+        job.root / file,
+        start_s,
+        None if end_s == np.inf else end_s,
+        track=first["audio_track"],
+        channel=first["audio_channel"],
+        warn=warn,
+    )
     settings = job.settings.audio
     errors = []
     for position, samples in _cut(blocks, start_s, windows):
@@ -252,7 +270,12 @@ class _FrameWriter:
 
 
 def _extract_faces(
-    job: SessionJob, file: str, steps: list[int], writer: SessionWriter, ranges: np.ndarray
+    job: SessionJob,
+    file: str,
+    steps: list[int],
+    writer: SessionWriter,
+    ranges: np.ndarray,
+    warn: Warn,
 ) -> tuple[int, list[MediaError]]:
     """Decode a video once and store the crops of its steps; return their number and errors."""
     from depmm.media.face_alignment import aligned_crop
@@ -260,7 +283,7 @@ def _extract_faces(
 
     windows = job.windows(steps)
     settings = job.settings.face
-    frames = decode_frames(job.root / file, settings.frames_per_second, windows)
+    frames = decode_frames(job.root / file, settings.frames_per_second, windows, warn=warn)
     before = writer.rows("face.time_s")
     crops = _FrameWriter(writer, settings.jpeg_quality)
     if job.steps[steps[0]]["face_aligned"]:

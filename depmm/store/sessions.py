@@ -18,7 +18,7 @@ from depmm.files import replacing, write_text
 from depmm.store.errors import StoreError, damaged_file
 from depmm.store.session_file import SessionReader
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library
 
 

@@ -10,6 +10,8 @@ from depmm.config import StreamConfig
 from depmm.corpora.manifest_rules import parse_reader
 from depmm.media.errors import MediaError, as_media_error
 from depmm.media.feature_files import feature_names, read_features
+from depmm.media.warnings import Warn
+from depmm.store.failures import ReadingWarnings
 from depmm.store.session_file import SessionWriter
 
 Window = tuple[float, float]
@@ -22,6 +24,7 @@ def extract_streams(
     windows: list[Window],
     writer: SessionWriter,
     allow_pickle: bool,
+    warnings: ReadingWarnings,
 ) -> tuple[dict[str, dict[str, Any]], list[tuple[str, str, MediaError]]]:
     """Store the rows of each step of each stream of a session; each file is read once.
 
@@ -37,6 +40,8 @@ def extract_streams(
         Receives the tensors ``feature.<name>.*``.
     allow_pickle : bool
         Whether pickled ``.npy`` files are read, which runs code from the file.
+    warnings : ReadingWarnings
+        Receives the warnings about the files.
 
     Returns
     -------
@@ -57,8 +62,9 @@ def extract_streams(
             before = writer.mark()
             try:
                 summary, empty = _extract_file(
-                    root, path, name, reader, steps, windows, writer, ranges, summary, allow_pickle
-                )
+                    root, path, name, reader, steps, windows, writer, ranges, summary, allow_pickle,
+                    warnings.of(name, path),
+                )  # fmt: skip
                 failures += [(name, path, error) for error in empty]
             except OSError:  # for example a full disk, which is not a fault of the file
                 raise
@@ -83,11 +89,12 @@ def _extract_file(
     ranges: np.ndarray,
     earlier: dict[str, Any],
     allow_pickle: bool,
+    warn: Warn,
 ) -> tuple[dict[str, Any], list[MediaError]]:
     """Store the steps of one file; return the summary of the stream and the steps without rows."""
     summary = {"rate_hz": reader.rate_hz, "columns": feature_names(root / path, reader)}
     empty = []
-    blocks = read_features(root / path, reader, allow_pickle)
+    blocks = read_features(root / path, reader, allow_pickle, warn=warn)
     for position, times, values in cut_rows(blocks, [windows[step] for step in steps]):
         summary["n_features"] = values.shape[1]
         if earlier and earlier != summary:

@@ -70,7 +70,8 @@ def test_audit_exits_with_1_and_extract_records_failures(corpus, tmp_path, depmm
     command = ["extract", tmp_path / "manifest", corpus.recordings, "--out", store]
     result = depmm(*command, "--workers", "1")
     assert result.code == 1
-    assert f"{store}: 0 sessions extracted, 11 extracted before, 1 lost; 2 failures" in result.out
+    counts = "0 sessions extracted, 11 extracted before, 1 lost; 2 failures, 0 warnings"
+    assert f"{store}: {counts}" in result.out
     failures = pd.read_parquet(store / "failures.parquet")
     assert failures["session"].tolist() == ["S001_1", "S001_1"]
     assert failures["stage"].tolist() == ["audio", "face"]

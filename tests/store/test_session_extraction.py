@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from recordings import (
@@ -19,6 +20,7 @@ from depmm.corpora.manifest import Manifest
 from depmm.media.audio import decode_audio
 from depmm.media.container import probe
 from depmm.media.video import decode_frames
+from depmm.media.warnings import MediaWarning
 from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.index import read_index
 from depmm.store.sessions import SessionStore
@@ -134,7 +136,7 @@ def test_segments_of_speech_are_relative_to_their_step(tmp_path):
 
 
 def test_any_exception_of_a_decoder_is_a_failure(subjects, tmp_path, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise IndexError("no such packet")
 
     monkeypatch.setattr("depmm.media.audio.decode_audio", fail)
@@ -145,9 +147,26 @@ def test_any_exception_of_a_decoder_is_a_failure(subjects, tmp_path, monkeypatch
 
 
 def test_an_error_of_the_disk_ends_the_extraction(subjects, tmp_path, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("depmm.media.audio.decode_audio", fail)
     with pytest.raises(OSError, match="No space left"):
         extract_all(*subjects, tmp_path / "store")
+
+
+def test_warnings_of_a_decoder_are_stored_once_per_file(subjects, tmp_path):
+    def decode(path, *window, warn, **choice):
+        for _ in range(2):
+            warn(MediaWarning("digital_silence", "2 s are silent.", "Check the microphone.", 2.0))
+        yield from decode_audio(path, *window, **choice)
+
+    report = extract_all(*subjects, tmp_path / "store", decoder=decode, workers=1)
+    assert report.failures.empty
+    assert report.warnings["stage"].tolist() == ["audio"] * 3
+    assert report.warnings["problem"].unique().tolist() == ["2 s are silent."]
+    table = pd.read_parquet(tmp_path / "store" / "warnings.parquet")
+    pd.testing.assert_frame_equal(table, report.warnings)
+    again = extract_all(*subjects, tmp_path / "store", decoder=decode, workers=1)
+    assert again.extracted == 0
+    pd.testing.assert_frame_equal(again.warnings, report.warnings)
