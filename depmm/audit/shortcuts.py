@@ -21,12 +21,12 @@ Mathematical Statistics 11(2), 1940 (runs test).
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
-from math import comb
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import gammaln, logsumexp
 
 from depmm.audit.findings import AuditInput, Finding, Severity
 from depmm.corpora.patterns import natural_sort_key
@@ -268,13 +268,26 @@ def _test_id_runs(subjects: pd.DataFrame) -> Association | None:
 
 
 def _runs_p_value(runs: int, n_positive: int, n_negative: int) -> float:
-    """Compute the probability of at most this number of runs of labels in random order."""
-    orders = 0
-    for count in range(2, runs + 1):
-        first, second = (count + 1) // 2 - 1, count // 2 - 1
-        orders += comb(n_positive - 1, first) * comb(n_negative - 1, second)
-        orders += comb(n_positive - 1, second) * comb(n_negative - 1, first)
-    return float(Fraction(orders, comb(n_positive + n_negative, n_positive)))
+    """Compute the probability of at most this number of runs of labels in random order.
+
+    The time is proportional to ``runs``; the relative error is below 1e-9 for 100,000 subjects.
+    """
+
+    def log_choose(n: int, k: NDArray[np.int64]) -> NDArray[np.float64]:
+        with np.errstate(invalid="ignore"):
+            result = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+        return np.where((k >= 0) & (k <= n), result, -np.inf)
+
+    counts = np.arange(2, runs + 1)
+    first, second = (counts + 1) // 2 - 1, counts // 2 - 1
+    # an order of labels begins with a positive or a negative one; logarithms, because the numbers
+    # of orders have thousands of digits
+    terms = [
+        log_choose(n_positive - 1, first) + log_choose(n_negative - 1, second),
+        log_choose(n_positive - 1, second) + log_choose(n_negative - 1, first),
+    ]
+    n_orders = log_choose(n_positive + n_negative, np.array([n_positive]))
+    return min(1.0, float(np.exp(logsumexp(np.concatenate(terms)) - n_orders[0])))
 
 
 _ID_REMEDY = (

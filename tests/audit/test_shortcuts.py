@@ -1,6 +1,10 @@
 """Shortcuts: effect sizes and p values by hand, and the rate of false warnings."""
 
 import itertools
+import time
+from fractions import Fraction
+from math import comb
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -90,6 +94,35 @@ def test_exact_runs_test_against_all_orders(n_positive, n_negative):
         expected = sum(count <= most for count in runs) / len(orders)
         computed = shortcuts._runs_p_value(most, n_positive, n_negative)
         assert computed == pytest.approx(expected)
+
+
+def test_exact_runs_test_against_sums_of_integers():
+    def probability(runs: int, n_positive: int, n_negative: int) -> float:
+        orders = 0
+        for count in range(2, runs + 1):
+            first, second = (count + 1) // 2 - 1, count // 2 - 1
+            orders += comb(n_positive - 1, first) * comb(n_negative - 1, second)
+            orders += comb(n_positive - 1, second) * comb(n_negative - 1, first)
+        return float(Fraction(orders, comb(n_positive + n_negative, n_positive)))
+
+    for n_positive, n_negative in itertools.product((1, 2, 3, 7, 30, 200), (1, 5, 30, 150)):
+        for runs in range(2, 2 * min(n_positive, n_negative) + 2):
+            computed = shortcuts._runs_p_value(runs, n_positive, n_negative)
+            expected = probability(runs, n_positive, n_negative)
+            assert computed == pytest.approx(expected, rel=1e-10, abs=1e-300)
+
+
+def test_the_runs_test_of_25_000_subjects_is_fast_and_symmetric():
+    n = 12_500  # the number of runs is close to normal, with this mean and variance
+    mean, variance = 1 + n, n * (n - 1) / (2 * n - 1)
+    began = time.perf_counter()
+    for z in (-3.0, -1.0, 0.0, 2.0):
+        runs = round(mean + z * np.sqrt(variance))
+        normal = NormalDist(mean, np.sqrt(variance)).cdf(runs + 0.5)
+        assert shortcuts._runs_p_value(runs, n, n) == pytest.approx(normal, rel=0.01)
+    assert shortcuts._runs_p_value(2 * n, n, n) == pytest.approx(1.0)
+    assert shortcuts._runs_p_value(2, n, n) == 0  # 2 orders of 10^7,500
+    assert time.perf_counter() - began < 5
 
 
 def test_black_borders():

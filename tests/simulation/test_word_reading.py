@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -144,7 +145,9 @@ def test_an_earlier_simulation_is_replaced(
     shutil.copytree(small[0], out)
     # an interrupted simulation, and a file of the user in the same folder
     (out / "labels.csv").unlink()
-    (out / "videos" / ".S003_1.0123abcd.mp4").write_bytes(b"part")
+    leftover = out / "videos" / ".depmm-0-1-ab.mp4"
+    leftover.write_bytes(b"part")
+    os.utime(leftover, (0, 0))
     (out / "videos" / "notes.txt").write_text("notes")
     simulate_word_reading(out, **(SMALL | {"subjects": 2, "seed": 2}), workers=1)
     before, after = file_hashes(small[0]), file_hashes(out)
