@@ -218,14 +218,20 @@ def summary_lines(content: dict[str, Any]) -> list[str]:
     lines = []
     for name in SUMMARY_METRICS:
         if entry := content["metrics"].get(name):
+            if entry["undefined"]:
+                lines.append(f"{name:18s} undefined: {entry['undefined']}")
+                continue
             line = f"{name:18s} {_estimate(entry, 'value')}"
-            if entry.get("baseline"):
+            if entry["baseline"]:
                 line += f"   baseline {_number(entry['baseline']['value'])}"
             lines.append(line)
     return lines
 
 
 def _difference_line(row: dict[str, Any]) -> str:
+    if row["undefined"]:
+        names = f"{row['run_a']} minus {row['run_b']}"
+        return f"{row['metric']:18s} {names}: undefined: {row['undefined']}"
     return (
         f"{row['metric']:18s} {row['run_a']} minus {row['run_b']}: {_estimate(row, 'difference')}"
         f"   p {_number(row['p'])}, adjusted {_number(row['p_adjusted'])}"
@@ -233,6 +239,8 @@ def _difference_line(row: dict[str, Any]) -> str:
 
 
 def _estimate(entry: dict[str, Any], key: str) -> str:
+    if entry["ci_low"] is None:
+        return f"{_number(entry[key])} [no interval: {entry['reason']}]"
     return f"{_number(entry[key])} [{_number(entry['ci_low'])}, {_number(entry['ci_high'])}]"
 
 

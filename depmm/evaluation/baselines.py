@@ -32,6 +32,7 @@ from depmm.evaluation.prediction_checks import PredictionTableError
 from depmm.evaluation.stats.bootstrap import MetricValues, ResampledSessions
 from depmm.evaluation.stats.intervals import Interval
 from depmm.evaluation.stats.metrics import METRICS, PredictionColumn, metric_names
+from depmm.evaluation.stats.undefined import explain_no_comparison, explain_undefined
 from depmm.evaluation.stats.weighted_sums import ROUNDING
 
 BASELINES: dict[str, tuple[PredictionColumn, str]] = {
@@ -152,8 +153,9 @@ def compare_with_baselines(
     Returns
     -------
     metrics : dict
-        By metric: the fields of ``Interval``; ``baseline`` (its name and ``Interval``) and ``gain``
-        (paired difference to it; positive is better), None where a constant reaches the best value;
+        By metric: the fields of ``Interval``; ``undefined``, why it has no value, or None;
+        ``baseline`` (its name and ``Interval``) and ``gain`` (paired difference to it; positive is
+        better), None where a constant reaches the best value;
         ``verdict``; ``per_seed`` if there are several seeds.
     baselines : dict
         By baseline and metric: the fields of ``Interval``.
@@ -167,8 +169,12 @@ def compare_with_baselines(
         values = tested.values(name)
         estimate = tested.interval(*values)
         entry: dict[str, Any] = {
-            **asdict(estimate), "baseline": None, "gain": None, "verdict": None,
-        }  # fmt: skip
+            **asdict(estimate),
+            "undefined": explain_undefined(tested, name),
+            "baseline": None,
+            "gain": None,
+            "verdict": None,
+        }
         if len(values.per_seed) > 1:
             entry["per_seed"] = dict(zip(map(str, tested.seeds), values.per_seed, strict=True))
         constants = {
@@ -186,7 +192,7 @@ def compare_with_baselines(
             entry["baseline"] = {"name": baseline, **asdict(baseline_estimate)}
             entry["gain"] = asdict(gain)
             entry["verdict"] = judge(
-                name, estimate, baseline_estimate, gain, BASELINE_LABELS[baseline]
+                tested, name, estimate, baseline_estimate, gain, BASELINE_LABELS[baseline]
             )
         metrics[name] = entry
     return metrics, baselines
@@ -216,16 +222,24 @@ def compute_gain(
 
 
 def judge(
-    name: str, estimate: Interval, baseline: Interval, gain: Interval, baseline_label: str
+    tested: ResampledSessions,
+    name: str,
+    estimate: Interval,
+    baseline: Interval,
+    gain: Interval,
+    baseline_label: str,
 ) -> dict[str, str]:
     """Judge whether a metric is better than its baseline.
 
     It is better if the lower bound of the paired gain is above 0: model and baseline are compared
     on the same subjects in every replicate. If the baseline is the chance level, this is equivalent
-    to a lower bound of the metric above it.
+    to a lower bound of the metric above it. There is no verdict if the measured values are
+    constant, because one constant prediction is then perfect.
 
     Parameters
     ----------
+    tested : ResampledSessions
+        The tested rows.
     name : str
         Metric, a key of ``METRICS``.
     estimate, baseline, gain : Interval
@@ -240,8 +254,15 @@ def judge(
         ``text``, a sentence.
     """
     label = METRICS[name].label
-    if not np.isfinite([estimate.value, gain.ci_low]).all():
-        return {"outcome": "undefined", "text": f"{label} is undefined on these sessions."}
+    if not np.isfinite(estimate.value):
+        reason = explain_undefined(tested, name)
+        return {"outcome": "undefined", "text": f"{label} is undefined: {reason}."}
+    if reason := explain_no_comparison(tested, name):
+        text = f"{label} {estimate.value:.2f} cannot be compared with a baseline: {reason}."
+        return {"outcome": "undefined", "text": text}
+    if not np.isfinite(gain.ci_low):
+        text = f"{label} of the baseline ({baseline_label}) is undefined on these sessions."
+        return {"outcome": "undefined", "text": text}
     if gain.ci_low > ROUNDING:
         outcome, relation = "better", "better than"
     elif gain.ci_high < -ROUNDING:

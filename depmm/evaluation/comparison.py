@@ -19,6 +19,7 @@ from depmm.evaluation.predictions import Unit, prepare_predictions
 from depmm.evaluation.stats.bootstrap import ResampledSessions, resample_sessions
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.stats.paired_tests import paired_permutation_test
+from depmm.evaluation.stats.undefined import explain_undefined
 from depmm.evaluation.stats.weighted_sums import Array
 from depmm.evaluation.thresholds import Threshold
 from depmm.multiple_testing import benjamini_hochberg, holm
@@ -69,8 +70,9 @@ def compare_runs(
     -------
     DataFrame
         One row per metric and pair: metric, run_a, run_b, value_a, value_b, difference (a - b, also
-        where lower is better), ci_low, ci_high, method (of the paired interval), p
-        (``paired_permutation_test``), p_adjusted, unit, sessions, subjects.
+        where lower is better), ci_low, ci_high, method and reason (of the paired interval),
+        undefined (why there is no difference, or None), p (``paired_permutation_test``),
+        p_adjusted, unit, sessions, subjects.
 
     Raises
     ------
@@ -124,6 +126,9 @@ def compare_runs(
                     "ci_low": difference.ci_low,
                     "ci_high": difference.ci_high,
                     "method": difference.method,
+                    "reason": difference.reason,
+                    "undefined": explain_undefined(tested[a], metric)
+                    or explain_undefined(tested[b], metric),
                     "p": test.p,
                     "unit": unit,
                     "sessions": len(sessions),

@@ -212,7 +212,7 @@ def compare_with_covariate_baselines(
                 label = f"{baseline} only: {', '.join(entry['columns'])}"
                 entry["metrics"][name] |= {
                     "gain": asdict(gain),
-                    "verdict": judge(name, estimate, interval, gain, label),
+                    "verdict": judge(tested, name, estimate, interval, gain, label),
                 }
     return baselines
 

@@ -65,6 +65,7 @@ METRICS_JSON: tuple[JsonKey, ...] = (
     JsonKey("instrument", "str", "Instrument of the tested sessions, null if it is not unique"),
     JsonKey("verdict", "verdict", "Verdict over the headline metrics of all targets"),
     JsonKey("metrics.*", "interval", "Metric, mean over seeds; a key of ``METRICS``"),
+    JsonKey("metrics.*.undefined", "str", "Why there is no value, or null"),
     JsonKey("metrics.*.baseline", "interval", "Best constant, or chance; null without baseline"),
     JsonKey("metrics.*.baseline.name", "str", "Name of this baseline"),
     JsonKey("metrics.*.gain", "interval", "Paired difference to it; positive is better"),

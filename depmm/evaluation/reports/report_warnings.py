@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from depmm.evaluation.baselines import NO_SOURCE
 from depmm.evaluation.covariate_baselines import covariate_warnings
 from depmm.evaluation.prediction_checks import MAX_NAMED
+from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.intervals import wilson_interval
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.subgroups import subgroup_warnings
@@ -97,20 +100,27 @@ def _protocol_warnings(content: Mapping[str, Any]) -> list[str]:
 def _interval_warnings(content: Mapping[str, Any]) -> list[str]:
     warnings = []
     metrics = content["metrics"].items()
-    undefined = [
+    reasons: dict[str, list[str]] = {}
+    for name, entry in metrics:
+        if entry["undefined"]:
+            reasons.setdefault(entry["undefined"], []).append(METRICS[name].label)
+    warnings += [f"Undefined: {', '.join(labels)}; {why}." for why, labels in reasons.items()]
+    left_out = [
         f"{METRICS[name].label} ({entry['n_undefined']})"
         for name, entry in metrics
-        if entry["n_undefined"]
+        if entry["n_undefined"] and not entry["undefined"]
     ]
-    if undefined:
+    if left_out:
         warnings.append(
             f"Undefined bootstrap draws of {content['bootstrap']['n_bootstrap']} are left out: "
-            f"{', '.join(undefined)}."
+            f"{', '.join(left_out)}."
         )
     percentile: dict[str, list[str]] = {}
     for name, entry in metrics:
-        if entry["reason"]:
+        if entry["reason"] and entry["ci_low"] is not None and not np.isnan(entry["ci_low"]):
             percentile.setdefault(entry["reason"], []).append(METRICS[name].label)
     for reason, labels in percentile.items():
         warnings.append(f"Intervals of {', '.join(labels)} are percentile, not BCa: {reason}.")
+    if any(e["reason"] == ResampledSessions.NOT_RESAMPLED for _, e in metrics):
+        warnings.append(f"There are no intervals: {ResampledSessions.NOT_RESAMPLED}.")
     return warnings

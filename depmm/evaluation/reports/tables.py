@@ -102,8 +102,13 @@ def metrics_table(content: Mapping[str, Any], title: str) -> Table:
         Value, interval, baseline and gain over the baseline of each metric.
     """
     rows = []
+    reasons: dict[str, list[str]] = {}
     for name, entry in content["metrics"].items():
         baseline, gain = entry["baseline"], entry["gain"]
+        if entry["undefined"]:
+            reasons.setdefault(entry["undefined"], []).append(METRICS[name].label)
+            rows.append([METRICS[name].label, "undefined", NONE, NONE, NONE])
+            continue
         rows.append(
             [
                 METRICS[name].label,
@@ -120,6 +125,7 @@ def metrics_table(content: Mapping[str, Any], title: str) -> Table:
     caption = (
         f"{title}. {_sample(content)} {_method(content['bootstrap'])} The baseline is the best "
         "constant prediction on the same sessions."
+        + "".join(f" Undefined: {', '.join(names)}; {why}." for why, names in reasons.items())
     )
     return Table(f"{title}-metrics", caption, header, rows)
 
@@ -189,7 +195,8 @@ def runs_table(contents: Mapping[str, Mapping[str, Any]], metrics: Sequence[str]
         for name in metrics:
             entry = content["metrics"][name]
             baseline = entry["baseline"]
-            row.append(f"{number(entry['value'])} ({_interval(entry)})")
+            value = f"{number(entry['value'])} ({_interval(entry)})"
+            row.append(f"undefined: {entry['undefined']}" if entry["undefined"] else value)
             row.append(number(baseline["value"]) if baseline else NONE)
         rows.append(row)
     first = next(iter(contents.values()))
@@ -216,7 +223,7 @@ def comparison_table(content: Mapping[str, Any]) -> Table:
         [
             METRICS[row["metric"]].label,
             f"{row['run_a']} minus {row['run_b']}",
-            number(row["difference"]),
+            "undefined" if row["difference"] is None else number(row["difference"]),
             _interval(row),
             p_value(row["p"]),
             p_value(row["p_adjusted"]),
@@ -263,6 +270,8 @@ def _percent(bootstrap: Mapping[str, Any]) -> str:
 
 
 def _interval(entry: Mapping[str, Any]) -> str:
+    if entry["ci_low"] is None:
+        return NONE
     return f"{number(entry['ci_low'])} to {number(entry['ci_high'])}"
 
 

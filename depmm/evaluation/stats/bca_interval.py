@@ -48,11 +48,11 @@ def bootstrap_interval(
     Returns
     -------
     Interval
-        Estimate with its interval; NaN bounds where no replicate is defined.
+        Estimate with its interval; NaN bounds where the estimate or all replicates are undefined.
     """
     defined = replicates[np.isfinite(replicates)]
     n_undefined = int(len(replicates) - len(defined))
-    if not len(defined):
+    if not len(defined) or not np.isfinite(value):
         return Interval(float(value), np.nan, np.nan, n_undefined)
     tail = (1 - confidence) / 2
     levels, reason = np.array([tail, 1 - tail]), None

@@ -111,10 +111,11 @@ def precision(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) -> Array:
     Returns
     -------
     ndarray, shape (D,)
-        Values in [0, 1]; NaN without positive decisions.
+        Values in [0, 1]; NaN without positive decisions and where a class is absent, because the
+        precision is then 0 or 1 whatever is decided.
     """
     c = confusion(y_true, y_pred, weights)
-    return ratio(c.tp, c.tp + c.fp)
+    return _with_both_classes(c, ratio(c.tp, c.tp + c.fp))
 
 
 def recall(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) -> Array:
@@ -168,10 +169,10 @@ def f1_positive(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) -> Array
     Returns
     -------
     ndarray, shape (D,)
-        Values in [0, 1]; NaN without positive sessions and decisions.
+        Values in [0, 1]; NaN where a class is absent (scikit-learn returns a value).
     """
     c = confusion(y_true, y_pred, weights)
-    return ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn)
+    return _with_both_classes(c, ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn))
 
 
 def f1_macro(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) -> Array:
@@ -187,11 +188,12 @@ def f1_macro(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) -> Array:
     Returns
     -------
     ndarray, shape (D,)
-        Values in [0, 1]; NaN where the F1 of a class is undefined.
+        Values in [0, 1]; NaN where a class is absent (scikit-learn takes its F1 as 0).
     """
     c = confusion(y_true, y_pred, weights)
     negative = ratio(2 * c.tn, 2 * c.tn + c.fp + c.fn)
-    return (negative + ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn)) / 2
+    positive = ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn)
+    return _with_both_classes(c, (negative + positive) / 2)
 
 
 def f1_weighted(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) -> Array:
@@ -210,14 +212,18 @@ def f1_weighted(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) -> Array
     Returns
     -------
     ndarray, shape (D,)
-        Values in [0, 1].
+        Values in [0, 1]; NaN where a class is absent.
     """
     c = confusion(y_true, y_pred, weights)
-    # an undefined F1 belongs to a class without sessions, whose weight is 0
-    negative = np.nan_to_num(ratio(2 * c.tn, 2 * c.tn + c.fp + c.fn))
-    positive = np.nan_to_num(ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn))
+    negative = ratio(2 * c.tn, 2 * c.tn + c.fp + c.fn)
+    positive = ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn)
     total = (c.tn + c.fp) * negative + (c.tp + c.fn) * positive
-    return ratio(total, c.tn + c.fp + c.fn + c.tp)
+    return _with_both_classes(c, ratio(total, c.tn + c.fp + c.fn + c.tp))
+
+
+def _with_both_classes(c: Confusion, values: Array) -> Array:
+    """Set the values of replicates in which a class is absent to NaN."""
+    return np.where((c.tp + c.fn > 0) & (c.tn + c.fp > 0), values, np.nan)
 
 
 def mcc(y_true: ArrayLike, y_pred: ArrayLike, weights: Weights) -> Array:
@@ -299,7 +305,7 @@ def auprc(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights) -> Array:
     Returns
     -------
     ndarray, shape (D,)
-        Values in [0, 1]; NaN without positive sessions. A constant reaches the share of positives,
+        Values in [0, 1]; NaN where a class is absent. A constant reaches the share of positives,
         so that values of corpora with different shares cannot be compared.
 
     References
@@ -317,7 +323,8 @@ def auprc(y_true: ArrayLike, y_prob: ArrayLike, weights: Weights) -> Array:
             out=np.zeros_like(true_positives),
             where=decided_positive > 0,
         )
-        area[rows] = ratio((positive[:, ::-1] * precisions).sum(axis=1), true_positives[:, -1])
+        values = ratio((positive[:, ::-1] * precisions).sum(axis=1), true_positives[:, -1])
+        area[rows] = np.where(negative.sum(axis=1) > 0, values, np.nan)
     return area
 
 

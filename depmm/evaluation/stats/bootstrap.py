@@ -9,7 +9,7 @@ subjects, not the variation between trainings, which several seeds show.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -174,10 +174,18 @@ class ResampledSessions:
     confidence: float
     subjects_by_stratum: dict[str, int]
     repeats: int = 1
+    NOT_RESAMPLED: ClassVar[str] = (
+        "there is one subject in each class, an interval needs two or more of one class"
+    )
     # the same values are needed for baselines, gains, subgroups and gaps
     _cache: dict[tuple[str, str], MetricValues] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    @property
+    def can_resample(self) -> bool:
+        """Whether replicates differ: a stratum has two or more subjects."""
+        return bool(len(self.jackknife.weights))
 
     def get_weights(self, seed: int | str) -> NDArray[np.unsignedinteger]:
         """Select the bootstrap weights of the rows of a seed.
@@ -251,9 +259,12 @@ class ResampledSessions:
         Returns
         -------
         Interval
-            Estimate with its interval.
+            Estimate with its interval; without bounds if all replicates are equal because no
+            stratum has two subjects.
         """
         value = float(np.mean(per_seed))
+        if not self.can_resample:
+            return Interval(value, np.nan, np.nan, reason=self.NOT_RESAMPLED)
         if jackknife is None:
             return bootstrap_interval(value, replicates, self.confidence)
         acceleration = self.jackknife.acceleration(value, jackknife)

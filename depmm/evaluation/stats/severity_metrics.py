@@ -124,7 +124,8 @@ def ccc(score: ArrayLike, score_pred: ArrayLike, weights: Weights) -> Array:
     Returns
     -------
     ndarray, shape (D,)
-        Values in [-1, 1].
+        Values in [-1, 1]; NaN where the measured score is constant, 0 where only the predicted
+        score is.
 
     References
     ----------
@@ -132,7 +133,8 @@ def ccc(score: ArrayLike, score_pred: ArrayLike, weights: Weights) -> Array:
     1989.
     """
     shift, var_score, var_pred, covariance = moments(score, score_pred, weights)
-    return ratio(2 * covariance, var_score + var_pred + shift**2)
+    values = ratio(2 * covariance, var_score + var_pred + shift**2)
+    return np.where(var_score > 0, values, np.nan)
 
 
 def quadratic_kappa(band: ArrayLike, band_pred: ArrayLike, weights: Weights) -> Array:
@@ -151,7 +153,7 @@ def quadratic_kappa(band: ArrayLike, band_pred: ArrayLike, weights: Weights) -> 
     Returns
     -------
     ndarray, shape (D,)
-        Values in [-1, 1].
+        Values in [-1, 1]; NaN where the measured band is constant.
 
     References
     ----------
