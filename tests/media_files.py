@@ -67,6 +67,42 @@ def write_recording(
     return path
 
 
+def write_tracks(
+    path: Path,
+    tracks: Sequence[np.ndarray],
+    rate: int = 48_000,
+    codec: str = "pcm_s16le",
+    default: int | None = None,
+    languages: Sequence[str] = (),
+) -> Path:
+    """Write sound tracks, each of shape (C, T); ``default`` is the index of the default track."""
+    layouts = {1: "mono", 2: "stereo", 4: "quad", 6: "5.1"}
+    with av.open(str(path), "w") as container:
+        streams = []
+        for index, track in enumerate(tracks):
+            stream = container.add_stream(codec, rate=rate)
+            stream.layout = layouts[len(track)]
+            stream.disposition = av.stream.Disposition.default if index == default else 0
+            if languages:
+                stream.metadata["language"] = languages[index]
+            streams.append(stream)
+        packets = []
+        for stream, track in zip(streams, tracks, strict=True):
+            form = stream.codec_context.codec.audio_formats[0].name
+            layout = layouts[len(track)]
+            to_codec = av.AudioResampler(format=form, layout=layout, rate=rate)
+            for start in range(0, track.shape[1], 1024):
+                block = np.ascontiguousarray(track[:, start : start + 1024], np.float32)
+                frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
+                frame.rate, frame.time_base, frame.pts = rate, Fraction(1, rate), start
+                for part in to_codec.resample(frame):
+                    packets += stream.encode(part)
+            packets += stream.encode()
+        packets.sort(key=lambda packet: packet.dts * packet.time_base)
+        container.mux(packets)
+    return path
+
+
 def tone(seconds: float, rate: int, hertz: float = 1000.0, level: float = 0.5) -> np.ndarray:
     """Make a sine of ``hertz`` Hz."""
     return level * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)

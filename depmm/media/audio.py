@@ -5,9 +5,11 @@ sound is decoded block by block, so memory does not grow with the length of the 
 and truncation are those of :mod:`depmm.media.container`.
 """
 
+import functools
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -15,9 +17,12 @@ import soundfile
 import soxr
 
 from depmm.config import SAMPLE_RATE
+from depmm.media.channel_choice import Blocks, read_mono
+from depmm.media.channels import Mix, channel_mix
 from depmm.media.container import check_file, decode_stream, open_container, origin_s
 from depmm.media.errors import MediaError
-from depmm.media.warnings import Warn, ignore_warnings
+from depmm.media.tracks import check_single_track, choose_audio_track
+from depmm.media.warnings import Warn, ignore_warnings, once_per_name
 
 WARM_UP_S = 1  # decoded before a window and discarded, so that resampler and codec settle
 JITTER_S = 0.04  # smaller deviations of timestamps are ignored: no samples are cut or inserted
@@ -38,9 +43,10 @@ def decode_audio(
 
     Second 0 is the start of the recording (the earliest stream of the file): a sound track that
     begins later is preceded by zeros, and gaps in its timestamps are filled with zeros. Channels
-    are averaged. Truncated files are detected as :mod:`depmm.media.container` describes. A WAV file
-    that is more than 50 ms shorter than its header states, and a FLAC file that ends early, are
-    also truncated.
+    are averaged; inverted and dead ones are left out, in the whole file
+    (:mod:`depmm.media.channels`). Truncated files are detected as :mod:`depmm.media.container`
+    describes. A WAV file that is more than 50 ms shorter than its header states, and a FLAC file
+    that ends early, are also truncated.
 
     Parameters
     ----------
@@ -51,9 +57,10 @@ def decode_audio(
     end_s : float, optional
         End of the window in seconds; by default the end of the sound.
     track : int, optional
-        Index of the sound track, from 0; by default the default track of the file.
+        Index of the sound track, from 0; by default the default track of the file, see
+        :func:`depmm.media.tracks.choose_audio_track`.
     channel : int, optional
-        Index of the channel, from 0; by default the mean of all channels.
+        Index of the channel, from 0; by default the mean of the channels.
     warn : callable, optional
         Receives the warnings about the file.
 
@@ -68,8 +75,8 @@ def decode_audio(
     Raises
     ------
     MediaError
-        If there is no sound track, or the file is unreadable, truncated or empty, or samples are
-        not finite or not scaled to [-1, 1]; possibly after some blocks.
+        If there is no such sound track or channel, or the file is unreadable, truncated or empty,
+        or samples are not finite or not scaled to [-1, 1]; possibly after some blocks.
     ValueError
         If the window is empty or starts before 0.
     """
@@ -81,7 +88,13 @@ def decode_audio(
     begin_s = max(0, math.floor(start_s) - WARM_UP_S)
     skip = round(start_s * SAMPLE_RATE) - begin_s * SAMPLE_RATE
     remaining = None if end_s is None else round((end_s - start_s) * SAMPLE_RATE)
-    for block in _resampled(_source_blocks(path, begin_s)):
+    warn = once_per_name(warn)
+    read = functools.partial(_source_blocks, path, track)
+    if channel is None:
+        mono = read_mono(path, track, read, begin_s, warn)
+    else:
+        mono = read(begin_s, channel_mix(path, channel), warn)
+    for block in _resampled(mono):
         cut, skip = block[skip:], max(0, skip - len(block))
         cut = cut[:remaining]
         if len(cut):
@@ -90,7 +103,7 @@ def decode_audio(
             return
 
 
-def _source_blocks(path: Path, begin_s: int) -> Iterator[tuple[int, np.ndarray]]:
+def _source_blocks(path: Path, track: int | None, begin_s: int, mix: Mix, warn: Warn) -> Blocks:
     """Yield sample rate and mono float32 blocks from ``begin_s`` on, without gaps."""
     if path.suffix.lower() in (".wav", ".flac"):
         try:
@@ -99,15 +112,15 @@ def _source_blocks(path: Path, begin_s: int) -> Iterator[tuple[int, np.ndarray]]
             pass  # codec unknown to libsndfile: FFmpeg decodes it or reports the fault
         else:
             with file:
-                yield from _sndfile_blocks(path, file, begin_s)
+                check_single_track(path, track)
+                yield from _sndfile_blocks(path, file, begin_s, mix)
             return
     with open_container(path) as container:
-        yield from _container_blocks(path, container, begin_s)
+        stream = choose_audio_track(path, container, track, warn)
+        yield from _container_blocks(path, container, stream, begin_s, mix)
 
 
-def _sndfile_blocks(
-    path: Path, file: soundfile.SoundFile, begin_s: int
-) -> Iterator[tuple[int, np.ndarray]]:
+def _sndfile_blocks(path: Path, file: soundfile.SoundFile, begin_s: int, mix: Mix) -> Blocks:
     rate = file.samplerate
     if not file.frames:
         raise MediaError(path, "the sound track has no samples.", "Leave this session out.")
@@ -123,7 +136,7 @@ def _sndfile_blocks(
         file.seek(done)
         while len(block := file.read(rate, dtype="float32", always_2d=True)):
             done += len(block)
-            yield rate, block.mean(axis=1)
+            yield rate, mix(block.T)
     except soundfile.LibsndfileError as error:
         raise _truncated(path, done, rate) from error
     if done < file.frames:
@@ -163,14 +176,7 @@ def _missing_wav_s(path: Path) -> float:
     return 0.0
 
 
-def _container_blocks(
-    path: Path, container: av.container.InputContainer, begin_s: int
-) -> Iterator[tuple[int, np.ndarray]]:
-    if not container.streams.audio:
-        raise MediaError(
-            path, "the file has no audio track.", "Use another file for the audio modality."
-        )
-    stream = container.streams.audio[0]
+def _container_blocks(path: Path, container: Any, stream: Any, begin_s: int, mix: Mix) -> Blocks:
     rate, origin = stream.rate, origin_s(container)
     to_float = av.AudioResampler(format="fltp")  # same rate and channels
     # index of the next sample on the clock of the recording
@@ -187,7 +193,7 @@ def _container_blocks(
         if frame.pts is not None:
             position = round((float(frame.pts * frame.time_base) - origin) * rate)
         samples = np.concatenate([part.to_ndarray() for part in to_float.resample(frame)], axis=1)
-        samples = samples.mean(axis=0)
+        samples = mix(samples)
         if not started or abs(position - next_sample) > JITTER_S * rate:
             samples = samples[max(0, next_sample - position) :]
             while len(samples) and position > next_sample:

@@ -38,3 +38,26 @@ def ignore_warnings(warning: MediaWarning) -> None:
     warning : MediaWarning
         The warning.
     """
+
+
+def once_per_name(warn: Warn) -> Warn:
+    """Pass on the first warning of each name.
+
+    Parameters
+    ----------
+    warn : callable
+        Receives the warnings.
+
+    Returns
+    -------
+    callable
+        A function for the warnings about one file, which may be read several times.
+    """
+    names: set[str] = set()
+
+    def warn_once(warning: MediaWarning) -> None:
+        if warning.name not in names:
+            names.add(warning.name)
+            warn(warning)
+
+    return warn_once
