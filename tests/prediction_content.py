@@ -27,6 +27,7 @@ def prediction_content(result: dict[str, Any], **changes: Any) -> dict[str, Any]
         "recording": {
             "file": f"{text}.wav", "duration_s": 2.0, "modalities": ["audio"], "n_steps": 2,
             "segmentation": text,
+            "used_signal": {"audio": {"text": text}},
         },
         "model": {
             "name": text, "n_models": 1, "kind": "binary", "target": text, "instrument": None,

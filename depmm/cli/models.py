@@ -104,7 +104,8 @@ def predict(
     window: Annotated[
         float | None,
         typer.Option(
-            help="windows of this length in s; default: the median step of the training data"
+            help="windows of this length in s; default: the windows of the training data, or their "
+            "median step"
         ),
     ] = None,
     aligned: Annotated[

@@ -1,7 +1,9 @@
-"""Facts about a corpus that are not in its tables: related corpora and missing subject ids.
+"""Facts about a corpus that are not in its tables.
 
-They are stated in the data spec and stored in ``corpora.json`` next to the tables of a manifest.
-The audit uses them, and so does the check of the run that initial weights come from.
+These are related corpora, missing subject ids, and the windows that its steps were cut into. They
+are stated in the data spec and stored in ``corpora.json`` next to the tables of a manifest. The
+audit uses them, and so do the check of the run that initial weights come from, and the prediction
+of new recordings.
 """
 
 import json
@@ -41,12 +43,26 @@ class RelatedCorpus(Settings):
         return fnmatchcase(corpus, self.corpus)
 
 
+class Windows(Settings):
+    """Windows of equal length, one after the other or overlapping, inside each step."""
+
+    length_s: float = Field(gt=0)
+    hop_s: float | None = Field(
+        None,
+        gt=0,
+        description="from the start of a window to the start of the next; default: length_s",
+    )
+
+
 class CorpusFacts(Settings):
     """Facts about a corpus that are not in its tables."""
 
     related_corpora: list[RelatedCorpus] = Field([])
     without_subject_ids: str | None = Field(
         None, description="reason why the ids do not identify subjects"
+    )
+    windows: Windows | None = Field(
+        None, description="windows that the steps were cut into; null if they were not cut"
     )
 
     def union(self, other: "CorpusFacts") -> "CorpusFacts":
@@ -60,12 +76,13 @@ class CorpusFacts(Settings):
         Returns
         -------
         CorpusFacts
-            The facts of both.
+            The facts of both; without windows if they differ.
         """
         further = [item for item in other.related_corpora if item not in self.related_corpora]
         return CorpusFacts(
             related_corpora=[*self.related_corpora, *further],
             without_subject_ids=self.without_subject_ids or other.without_subject_ids,
+            windows=self.windows if self.windows == other.windows else None,
         )
 
 

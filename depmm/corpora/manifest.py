@@ -227,7 +227,7 @@ def concat_manifests(manifests: Iterable[Manifest]) -> Manifest:
     facts: dict[str, CorpusFacts] = {}
     for manifest in manifests:
         for corpus, known in manifest.facts.items():
-            facts[corpus] = facts.get(corpus, CorpusFacts()).union(known)
+            facts[corpus] = facts[corpus].union(known) if corpus in facts else known
     return build_manifest(
         sessions,
         _concat([manifest.steps for manifest in manifests]),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from depmm.config import Modality, Settings, StreamConfig
-from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus
+from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus, Windows
 from depmm.corpora.instruments import INSTRUMENTS
 from depmm.corpora.patterns import expand_ranges, template_fields
 
@@ -101,17 +101,6 @@ class StepTable(Table):
         [], description="columns by which the rows are sorted; default: order of the file"
     )
     units_per_second: float = Field(1.0, gt=0, description="of the start and end columns")
-
-
-class Windows(Settings):
-    """Windows of equal length, one after the other or overlapping, inside each step."""
-
-    length_s: float = Field(gt=0)
-    hop_s: float | None = Field(
-        None,
-        gt=0,
-        description="from the start of a window to the start of the next; default: length_s",
-    )
 
 
 class ExcludedInterval(Settings):
@@ -238,7 +227,9 @@ class Spec(Settings):
     def facts(self) -> CorpusFacts:
         """The facts about the corpus that are not in its tables."""
         return CorpusFacts(
-            related_corpora=self.related_corpora, without_subject_ids=self.without_subject_ids
+            related_corpora=self.related_corpora,
+            without_subject_ids=self.without_subject_ids,
+            windows=self.steps.windows,
         )
 
     @property

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from depmm.corpora.spec_schema import Spec, Windows
+from depmm.corpora.corpus_facts import Windows
+from depmm.corpora.spec_schema import Spec
 
 # seconds by which the duration in a header may exceed the decoded duration; a window that is not
 # longer would be empty

@@ -343,7 +343,7 @@ class SessionDataset(Dataset[SessionItem]):
             key = "\x1f".join(self.session_keys[index])  # ids contain no control characters
             rng = np.random.default_rng([*key.encode(), step])
         if rng is None:
-            return _select_evenly(frames, count)
+            return select_evenly(frames, count)
         if len(frames) > count:
             frames = frames[np.sort(rng.choice(len(frames), count, replace=False))]
         return frames
@@ -359,8 +359,21 @@ def _select_embeddings(
     return [embedding[row : row + read] for row, read in zip(first, is_read, strict=True)]
 
 
-def _select_evenly(frames: np.ndarray, count: int) -> np.ndarray:
-    """Select at most ``count`` evenly spaced frames."""
+def select_evenly(frames: np.ndarray, count: int) -> np.ndarray:
+    """Select evenly spaced frames.
+
+    Parameters
+    ----------
+    frames : ndarray of int64, shape (T,)
+        Indices of frames, in order.
+    count : int
+        Largest number of frames.
+
+    Returns
+    -------
+    ndarray of int64, shape (min(T, count),)
+        The selected indices.
+    """
     if len(frames) <= count:
         return frames
     selected: np.ndarray = frames[

@@ -35,6 +35,8 @@ class ExperimentData:
         Lowest and highest score or level; (0, 1) for classes.
     excluded : dict of str to int
         Number of excluded sessions of the manifest by reason.
+    steps : DataFrame
+        All steps of the manifest, those of excluded sessions included.
     facts : mapping of str to CorpusFacts
         Facts about the corpora from their data specs, such as related corpora.
     """
@@ -43,6 +45,7 @@ class ExperimentData:
     dataset: SessionDataset
     score_range: tuple[float, float]
     excluded: dict[str, int]
+    steps: pd.DataFrame
     facts: Mapping[str, CorpusFacts] = field(default_factory=dict)
 
     def indices(self, split: str) -> list[int]:
@@ -122,7 +125,7 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
     sessions = describe_sessions(sessions, steps, stored["audio_s"].reset_index(drop=True))
     dataset = SessionDataset(sessions, store, data, config.seed, masks)
     counts = {reason: count for reason, count in excluded.items() if count}
-    return ExperimentData(sessions, dataset, score_range, counts, manifest.facts)
+    return ExperimentData(sessions, dataset, score_range, counts, manifest.steps, manifest.facts)
 
 
 def _has_modality(sessions: pd.DataFrame, data: DataConfig) -> pd.Series:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from depmm.data.used_signal import UsedSignal
 from depmm.inference.quality import QualityWarning, RecordingQuality
 
 SCHEMA = "depmm prediction"  # first value of a JSON file, by which it is recognised
@@ -30,6 +31,8 @@ class Prediction:
         Modalities of the recording that the model uses.
     segmentation : str
         Origin of the steps: the name of their table, or the length of the windows.
+    used_signal : dict of str to UsedSignal
+        How much of the recording the models read, by modality.
     model : dict of str to object
         Description of the run, see ``TrainedRun.description``.
     result : dict of str to object
@@ -51,6 +54,7 @@ class Prediction:
     duration_s: float
     modalities: list[str]
     segmentation: str
+    used_signal: dict[str, UsedSignal]
     model: dict[str, Any]
     result: dict[str, Any]
     steps: pd.DataFrame
@@ -88,8 +92,9 @@ class Prediction:
         dict of str to object
             ``schema`` and ``schema_version``;
             ``statement`` : str, the intended use;
-            ``recording`` : dict with ``file``, ``duration_s``, ``modalities``, ``n_steps`` and
-            ``segmentation``;
+            ``recording`` : dict with ``file``, ``duration_s``, ``modalities``, ``n_steps``,
+            ``segmentation`` and ``used_signal`` (for each modality ``unit``, ``total``, ``used``,
+            ``left_out`` by reason, and these as ``text``);
             ``model`` : dict, the attribute ``model``;
             ``prediction`` : dict, the attribute ``result``;
             ``steps`` : list of dict with ``step`` (its index) and the columns of the attribute
@@ -110,6 +115,10 @@ class Prediction:
                 "modalities": self.modalities,
                 "n_steps": len(rows),
                 "segmentation": self.segmentation,
+                "used_signal": {
+                    name: {**asdict(used), "text": used.describe()}
+                    for name, used in self.used_signal.items()
+                },
             },
             "model": self.model,
             "prediction": self.result,

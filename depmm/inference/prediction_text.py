@@ -29,6 +29,7 @@ def prediction_text(content: dict[str, Any]) -> list[str]:
     recording, result, model = content["recording"], content["prediction"], content["model"]
     binary = "probability" in result
     lines = [f"{recording['file']}: {recording_text(recording)}"]
+    lines += [f"  {used['text']}" for used in recording["used_signal"].values()]
     if binary:
         lines.append(
             f"  probability {result['probability']:.2f} of {model['target']} "
@@ -49,7 +50,11 @@ def prediction_text(content: dict[str, Any]) -> list[str]:
             f"    {step['start_s']:8.2f} to {step['end_s']:.2f} s  {step['attribution']:+.3f}"
             f"  {step['text'] or ''}".rstrip()
         )
-    lines += [f"  warning: {warning['message']}" for warning in content["warnings"]]
+    lines += [
+        f"  warning: {warning['message']}"
+        for warning in content["warnings"]
+        if warning["name"] != "part_of_recording"  # said above
+    ]
     return [*lines, f"  {model_text(model)}", f"  {content['statement']}"]
 
 

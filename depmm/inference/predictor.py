@@ -6,7 +6,7 @@ session of the training corpus with the same steps therefore equals that of the 
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
+from depmm.data.used_signal import UsedSignal, measure_session
 from depmm.device import float32_precision
 from depmm.evaluation.batch_prediction import predict_sessions
 from depmm.evaluation.reports.report_warnings import FEW_SUBJECTS
@@ -28,7 +29,8 @@ from depmm.inference.quality import (
     measure_quality,
     quality_warnings,
 )
-from depmm.inference.segmentation import SESSION, read_steps, recording_manifest, window_steps
+from depmm.inference.recording_steps import divide_recording
+from depmm.inference.segmentation import SESSION, recording_manifest
 from depmm.inference.sound_level import MeasuringDecoder
 from depmm.inference.trained_run import TrainedRun, read_trained_run
 from depmm.interpret.attribution.occlusion import occlude_steps
@@ -85,9 +87,11 @@ class Predictor:
             Video or sound file.
         steps : Path or str, optional
             CSV of its steps, see :func:`~depmm.inference.segmentation.read_steps`. Without it, the
-            recording is divided into windows.
+            recording is divided into windows; see
+            :func:`~depmm.inference.recording_steps.divide_recording`.
         window_s : float, optional
-            Length of the windows, in seconds; default: the median step of the training sessions.
+            Length of the windows, in seconds; default: the windows of the training, or the median
+            length of its steps if they are not windows.
         aligned : bool, default False
             Whether the frames are aligned face crops; faces are then not detected.
         landmarker : Path, optional
@@ -114,8 +118,9 @@ class Predictor:
         info = probe(file)
         duration_s = _duration_s(file, info)
         modalities = _modalities(run, file, info)
-        table, segmentation = _segment(run, file, steps, window_s, duration_s)
-        manifest = recording_manifest(file.name, table, modalities, aligned)
+        steps = None if steps is None else Path(steps)
+        divided = divide_recording(run, file, duration_s, steps, window_s)
+        manifest = recording_manifest(file.name, divided.table, modalities, aligned)
         decoder = MeasuringDecoder()
         with tempfile.TemporaryDirectory(prefix="depmm-predict-") as folder:
             settings = run.config.extract
@@ -127,17 +132,22 @@ class Predictor:
                 raise _unusable_recording(file, report.failures, aligned)
             data = run.config.data.model_copy(update={"workers": 0})
             store = SessionStore(folder, settings)
-            mask = None
-            if data.steps.valence:
-                mask = [manifest.steps["valence"].isin(data.steps.valence).to_numpy()]
-            dataset = SessionDataset(manifest.sessions, store, data, step_masks=mask)
+            mask = divided.selected(data.steps)
+            dataset = SessionDataset(
+                manifest.sessions, store, data, step_masks=None if mask is None else [mask]
+            )
             with store.read(*SESSION) as reader:
                 quality = measure_quality(reader, info.sample_rate, decoder.result())
+                used = measure_session(
+                    reader, data, manifest.steps["audio"], mask, duration_s, divided.unread
+                )
             _check_signal(run, file, quality)
             outputs, attribution = _run_models(run, file, dataset)
         result = _calibrate(run, outputs)
         warnings = [
             *_reading_warnings(report, decoder),
+            *divided.warnings,
+            *_left_out_warnings(used),
             *_alignment_warnings(run, info, aligned, quality),
             *quality_warnings(quality, run.reference, run.config.data.modalities),
             *_validation_warnings(result),
@@ -147,10 +157,11 @@ class Predictor:
             file=file.name,
             duration_s=duration_s,
             modalities=modalities,
-            segmentation=segmentation,
+            segmentation=divided.origin,
+            used_signal=used,
             model=run.description,
             result=result,
-            steps=table.assign(attribution=attribution),
+            steps=divided.table.assign(attribution=attribution),
             top_steps=_top_steps(attribution),
             warnings=warnings,
             quality=quality,
@@ -177,76 +188,6 @@ def _modalities(run: TrainedRun, file: Path, info: MediaInfo) -> list[str]:
             remedy="Give another recording.",
         )
     return modalities
-
-
-def _segment(
-    run: TrainedRun,
-    file: Path,
-    steps: Path | str | None,
-    window_s: float | None,
-    duration_s: float,
-) -> tuple[pd.DataFrame, str]:
-    """Return the steps of the recording and their origin."""
-    if steps is not None:
-        table, segmentation = read_steps(Path(steps), duration_s), Path(steps).name
-    else:
-        window = _window_s(run, file, window_s, duration_s)
-        table, segmentation = window_steps(duration_s, window), f"windows of {window:.3g} s"
-    first = run.config.data.steps.first
-    if first is not None and len(table) > first:
-        segmentation = f"{segmentation}, the first {first} of {len(table)}"
-        table = table.iloc[:first]
-    max_steps, num_steps = run.config.data.max_steps, run.config.model.num_steps
-    if len(table) > max_steps:
-        raise InferenceError(
-            f"{file}: the recording has {len(table)} steps and the model takes at most "
-            f"{max_steps} (data.max_steps).",
-            file=file,
-            setting="data.max_steps",
-            value=len(table),
-            remedy="Give longer steps.",
-        )
-    if num_steps not in (None, len(table)):
-        raise InferenceError(
-            f"{file}: the recording has {len(table)} steps and the model needs exactly "
-            f"{num_steps}, always in the same order (model.fusion.num_steps).",
-            file=file,
-            setting="model.fusion.num_steps",
-            value=len(table),
-            remedy="Give the times of these steps with --steps.",
-        )
-    valences = run.config.data.steps.valence
-    if valences and not table["valence"].isin(valences).any():
-        raise InferenceError(
-            f"{file}: the model was trained on {' and '.join(valences)} steps only (data.steps), "
-            "and no step has such a valence.",
-            file=file,
-            setting="data.steps",
-            remedy="Give times and valences of the steps with --steps.",
-        )
-    return table, segmentation
-
-
-def _window_s(run: TrainedRun, file: Path, window_s: float | None, duration_s: float) -> float:
-    if window_s is not None:
-        if window_s > duration_s:
-            raise InferenceError(
-                f"{file}: the window of {window_s:g} s is longer than the recording "
-                f"({duration_s:.2f} s).",
-                file=file,
-                setting="window_s",
-                value=window_s,
-                remedy="Give a shorter window.",
-            )
-        return window_s
-    if run.reference.step_s is None:
-        raise InferenceError(
-            f"The length of the training steps is unknown: neither the manifest "
-            f"{run.config.data.manifest} nor the store {run.config.data.store} can be read.",
-            setting="window_s",
-            remedy="Give --window SECONDS or --steps TABLE.",
-        )
-    return run.reference.step_s
 
 
 def _unusable_recording(file: Path, failures: pd.DataFrame, aligned: bool) -> InferenceError:
@@ -344,6 +285,14 @@ def _reading_warnings(report: ExtractReport, decoder: MeasuringDecoder) -> list[
     if decoder.error:  # the steps are read if the error is behind the last one
         warnings.append(QualityWarning("sound_not_measured", str(decoder.error)))
     return warnings
+
+
+def _left_out_warnings(used: Mapping[str, UsedSignal]) -> list[QualityWarning]:
+    """Warn about sound that the model does not read; it always reads few of the frames."""
+    if "audio" not in used or not used["audio"].left_out:
+        return []
+    text = used["audio"].describe()
+    return [QualityWarning("part_of_recording", f"{text[0].upper()}{text[1:]}.")]
 
 
 def _alignment_warnings(

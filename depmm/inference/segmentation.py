@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from depmm.config import MODALITIES
+from depmm.corpora.corpus_facts import Windows
 from depmm.corpora.manifest import Manifest, build_manifest
-from depmm.corpora.spec_schema import Windows
 from depmm.corpora.windows import cut_into_windows
 from depmm.inference.errors import InferenceError
 from depmm.schemas.manifest import VALENCES
@@ -165,29 +165,23 @@ def _check_times(steps: pd.DataFrame, path: Path, duration_s: float) -> None:
             )
 
 
-def window_steps(duration_s: float, window_s: float) -> pd.DataFrame:
-    """Divide a recording into consecutive windows, in the same way as the steps of a corpus.
-
-    The last window is shorter than the others if necessary, see
-    :func:`~depmm.corpora.windows.cut_into_windows`.
+def windows_of(window_s: float) -> Windows:
+    """Return consecutive windows of a length.
 
     Parameters
     ----------
-    duration_s : float
-        Length of the recording, in seconds.
     window_s : float
         Length of a window, in seconds.
 
     Returns
     -------
-    DataFrame
-        As :func:`read_steps`. The end of the last step is missing: the recording is read to its
-        end.
+    Windows
+        The windows.
 
     Raises
     ------
     InferenceError
-        If ``window_s`` is not positive and finite, or gives more than ``MAX_WINDOWS`` windows.
+        If the length is not positive and finite.
     """
     if not window_s > 0 or not np.isfinite(window_s):
         raise InferenceError(
@@ -196,18 +190,82 @@ def window_steps(duration_s: float, window_s: float) -> pd.DataFrame:
             value=window_s,
             remedy="Give a length above 0 seconds.",
         )
-    if duration_s / window_s > MAX_WINDOWS:
+    return Windows(length_s=float(window_s))
+
+
+def window_steps(duration_s: float, windows: Windows) -> pd.DataFrame:
+    """Divide a recording into windows, in the same way as the steps of a corpus.
+
+    The last window is shorter than the others if necessary, see
+    :func:`~depmm.corpora.windows.cut_into_windows`.
+
+    Parameters
+    ----------
+    duration_s : float
+        Length of the recording, in seconds.
+    windows : Windows
+        Length and hop.
+
+    Returns
+    -------
+    DataFrame
+        As :func:`read_steps`. The end of the last step is missing if the recording is read to its
+        end.
+
+    Raises
+    ------
+    InferenceError
+        If there would be more than ``MAX_WINDOWS`` windows.
+    """
+    whole = pd.DataFrame([{"start_s": 0.0, "end_s": np.nan}]).reindex(columns=list(STEP_COLUMNS))
+    whole = whole.astype({"text": object, "valence": object})
+    return cut_steps(whole, windows, duration_s)
+
+
+def cut_steps(steps: pd.DataFrame, windows: Windows, duration_s: float) -> pd.DataFrame:
+    """Cut steps into windows, in the same way as the steps of a corpus.
+
+    Parameters
+    ----------
+    steps : DataFrame
+        As :func:`read_steps` returns.
+    windows : Windows
+        Length and hop.
+    duration_s : float
+        Length of the recording, in seconds.
+
+    Returns
+    -------
+    DataFrame
+        The same columns; the text of a step is not known for its parts.
+
+    Raises
+    ------
+    InferenceError
+        If there would be more than ``MAX_WINDOWS`` windows.
+    """
+    hop_s = windows.length_s if windows.hop_s is None else windows.hop_s
+    if (steps["end_s"].fillna(duration_s) - steps["start_s"]).sum() / hop_s > MAX_WINDOWS:
         raise InferenceError(
-            f"A window of {window_s:g} s divides {duration_s:.2f} s into more than {MAX_WINDOWS} "
+            f"A window every {hop_s:g} s divides {duration_s:.2f} s into more than {MAX_WINDOWS} "
             "steps.",
             setting="window_s",
-            value=window_s,
+            value=hop_s,
             remedy="Give a longer window.",
         )
-    windows = cut_into_windows(0.0, duration_s, Windows(length_s=window_s))
-    steps = pd.DataFrame(windows, columns=["start_s", "end_s"])
-    steps.loc[len(steps) - 1, "end_s"] = np.nan
-    return steps.reindex(columns=list(STEP_COLUMNS)).astype({"text": object, "valence": object})
+    rows = []
+    for step in steps.to_dict("records"):
+        open_end = pd.isna(step["end_s"])
+        end_s = duration_s if open_end else step["end_s"]
+        parts = list(cut_into_windows(step["start_s"], end_s, windows))
+        if len(parts) > 1:
+            step["text"] = None
+        for start, end in parts:
+            # the recording may be longer or shorter than its header states
+            at_end = open_end and end == duration_s
+            rows.append({**step, "start_s": start, "end_s": np.nan if at_end else end})
+    cut = pd.DataFrame(rows, columns=list(steps.columns))
+    return cut.astype({"text": object, "valence": object})
 
 
 def recording_manifest(

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from depmm.config import Config, load_config
+from depmm.data.data_summary import read_data_summary
 from depmm.device import choose_device
 from depmm.evaluation.prediction_checks import check_predictions
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
@@ -65,6 +66,8 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
 
     Raises
     ------
+    DataError
+        If ``data_summary.json`` cannot be read.
     InferenceError
         If training is not finished, the models need features that a corpus provides, or
         ``metrics.json`` cannot be read.
@@ -103,7 +106,8 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
     predictions = check_predictions(pd.concat(tables, ignore_index=True))
     train = predictions[predictions["split"] == "train"]
     store = SessionStore(config.data.store, config.extract)
-    reference = measure_training_reference(train, config.data.manifest, store)
+    summary = read_data_summary(folders[0].data_summary)
+    reference = measure_training_reference(train, config.data.manifest, store, summary)
     first = config.data.steps.first
     if first is not None and reference.min_steps is not None:
         reference = replace(reference, min_steps=min(first, reference.min_steps))

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from depmm.corpora.corpus_facts import CorpusFacts, Windows
 from depmm.corpora.manifest import read_manifest
+from depmm.data.data_summary import DataSummary
 from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.errors import StoreError
 from depmm.store.index import read_index
@@ -31,16 +33,23 @@ class TrainingReference:
         5th percentile of the speech of a session, in seconds.
     aligned : bool, optional
         Whether the corpus delivers aligned face crops; None if this differs between steps.
+    windows : Windows, optional
+        Windows that the steps were cut into; None if they were not cut, or if the windows of the
+        corpora differ.
     """
 
     step_s: float | None = None
     min_steps: int | None = None
     low_speech_s: float | None = None
     aligned: bool | None = None
+    windows: Windows | None = None
 
 
 def measure_training_reference(
-    train: pd.DataFrame, manifest: Path, store: SessionStore
+    train: pd.DataFrame,
+    manifest: Path,
+    store: SessionStore,
+    summary: DataSummary | None = None,
 ) -> TrainingReference:
     """Measure the sessions that a model was trained on.
 
@@ -52,11 +61,13 @@ def measure_training_reference(
         Folder of the manifest, which need not exist.
     store : SessionStore
         Store of the extracted sessions, which need not exist.
+    summary : DataSummary, optional
+        Content of ``data_summary.json`` of the run.
 
     Returns
     -------
     TrainingReference
-        The statistics; None if neither manifest nor store has the value.
+        The statistics; None if neither summary nor manifest nor store has the value.
 
     Raises
     ------
@@ -67,8 +78,13 @@ def measure_training_reference(
     """
     keys = train[SESSION_KEY].drop_duplicates().sort_values(SESSION_KEY)
     lengths, aligned, min_steps = pd.Series(dtype=float), None, None
+    windows = {} if summary is None else summary.windows
     if (manifest / "steps.parquet").is_file():
-        steps = read_manifest(manifest).steps.merge(keys, on=SESSION_KEY)
+        tables = read_manifest(manifest)
+        if summary is None:
+            corpora = keys["corpus"].unique()
+            windows = {name: tables.facts.get(name, CorpusFacts()).windows for name in corpora}
+        steps = tables.steps.merge(keys, on=SESSION_KEY)
         lengths = steps["end_s"] - steps["start_s"]
         alignments = steps.loc[steps["face"].notna(), "face_aligned"].unique()
         aligned = bool(alignments[0]) if len(alignments) == 1 else None
@@ -82,11 +98,16 @@ def measure_training_reference(
         with_audio = index[index["audio_s"] > 0]
         lengths = with_audio["audio_s"] / with_audio["n_steps"]
     speech = _sampled_speech(index, store)
+    step_s = None if summary is None else summary.step_s
+    if step_s is None and lengths.notna().any():
+        step_s = float(lengths.median())
+    same = len(set(windows.values())) == 1
     return TrainingReference(
-        step_s=float(lengths.median()) if lengths.notna().any() else None,
+        step_s=step_s,
         min_steps=int(index["n_steps"].min()) if min_steps is None and len(index) else min_steps,
         low_speech_s=float(np.percentile(speech, LOW_PERCENTILE)) if speech else None,
         aligned=aligned,
+        windows=next(iter(windows.values())) if same else None,
     )
 
 

@@ -1,7 +1,7 @@
 """Read runs: predictions, config, training curves and the other contents of a report."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class RunContents:
     audit : AuditContent or None
         Audit of the manifest at the time of the training.
     coverage : dict of str to object or None
-        Sessions without a prediction, and the reasons.
+        Sessions without a prediction, and the reasons; how much of the recordings is read.
     models : tuple of str
         Folders of trained networks, relative to ``path``.
     tuning : DataFrame or None
@@ -118,7 +118,10 @@ def read_run(path: Path) -> RunContents:
         contents,
         config=config,
         config_text=run.config.read_text(encoding="utf-8"),
-        coverage=find_coverage(config, contents.predictions),
+        coverage={
+            **find_coverage(config, contents.predictions),
+            "used_signal": _describe_used_signal(run),
+        },
         n_bootstrap=config.evaluation.n_bootstrap,
         confidence=config.evaluation.confidence,
         threshold=config.evaluation.threshold,
@@ -140,6 +143,14 @@ def read_threshold(path: Path) -> Threshold:
     """
     config = RunFolder(path).config
     return load_experiment(config).evaluation.threshold if config.is_file() else "validation"
+
+
+def _describe_used_signal(run: RunFolder) -> dict[str, Any]:
+    from depmm.data.data_summary import read_data_summary
+
+    summary = read_data_summary(run.data_summary)
+    used = {} if summary is None else summary.used_signal
+    return {name: {**asdict(amounts), "text": amounts.describe()} for name, amounts in used.items()}
 
 
 def _read_json(path: Path) -> dict[str, str] | None:

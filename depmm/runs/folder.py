@@ -1,9 +1,10 @@
 """The folder of a run: a trained model and everything that is needed to reproduce it.
 
 A run contains ``config.yaml``, ``split.csv``, ``model.safetensors``, ``config.json``,
-``history.parquet``, ``predictions.parquet`` and ``environment.json``; ``audit.json`` if the
-manifest was audited; ``initialization_report.json`` if weights were loaded; and ``tuning.csv`` if
-settings were tuned. The evaluation adds ``metrics.json`` and ``report.html``.
+``history.parquet``, ``predictions.parquet``, ``data_summary.json`` (windows of the steps, and how
+much of the recordings is read) and ``environment.json``; ``audit.json`` if the manifest was
+audited; ``initialization_report.json`` if weights were loaded; and ``tuning.csv`` if settings were
+tuned. The evaluation adds ``metrics.json`` and ``report.html``.
 """
 
 import json
@@ -40,6 +41,7 @@ class RunFolder:
         self.history = path / "history.parquet"
         self.predictions = path / "predictions.parquet"
         self.environment = path / "environment.json"
+        self.data_summary = path / "data_summary.json"
         self.audit = path / "audit.json"
         self.initialization_report = path / "initialization_report.json"
         self.tuning = path / "tuning.csv"

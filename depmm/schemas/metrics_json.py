@@ -197,5 +197,10 @@ METRICS_JSON: tuple[JsonKey, ...] = (
     JsonKey("coverage.failures.[].file", "str", "File that could not be read"),
     JsonKey("coverage.failures.[].cause", "str", "What is wrong"),
     JsonKey("coverage.failures.[].remedy", "str", "What to do; empty without general advice"),
+    JsonKey("coverage.used_signal.*.unit", "str", "Unit of the amounts of a modality"),
+    JsonKey("coverage.used_signal.*.total", "float", "Amount in the recordings"),
+    JsonKey("coverage.used_signal.*.used", "float", "Amount that the model reads"),
+    JsonKey("coverage.used_signal.*.left_out.*", "float", "Amount that is left out, by reason"),
+    JsonKey("coverage.used_signal.*.text", "str", "These amounts as a sentence"),
     JsonKey("coverage.not_checked", "str", "Why manifest and store cannot be compared"),
 )

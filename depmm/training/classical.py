@@ -39,6 +39,7 @@ from depmm.files import write_table
 from depmm.models.encoders.frontends import MFCC, SPEECH_HOP_LENGTH, SPEECH_N_FFT
 from depmm.runs.folder import RunFolder
 from depmm.schemas.manifest import SUBJECT_KEY
+from depmm.training.data_summary import record_data_summary
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ def train_classical(config: ClassicalConfig, run: RunFolder) -> None:
     write_split(data.sessions[[*SUBJECT_KEY, "split"]].drop_duplicates(), run.split)
     for reason, count in data.excluded.items():
         logger.info("excluded: %d sessions (%s)", count, reason)
+    record_data_summary(data, run)
 
     settings = config.classical
     mfcc = MFCC(settings.n_mfcc, settings.n_mels, SPEECH_N_FFT, SPEECH_HOP_LENGTH, "hann")

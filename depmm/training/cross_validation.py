@@ -124,6 +124,9 @@ def pool_runs(pooled: RunFolder, runs: Sequence[FoldRun]) -> None:
     ]
     if histories:
         write_table(pooled.history, pd.concat(histories, ignore_index=True))
+    # the folds have the same sessions
+    first = runs[0].folder.data_summary
+    write_text(pooled.data_summary, first.read_text(encoding="utf-8"))
     tunings = [pd.read_csv(run.folder.tuning) for run in runs if run.folder.tuning.is_file()]
     if tunings:
         write_text(pooled.tuning, pd.concat(tunings).to_csv(index=False))

@@ -32,6 +32,7 @@ from depmm.training.checkpoint import (
     save_checkpoint,
     trainable_state,
 )
+from depmm.training.data_summary import record_data_summary
 from depmm.training.early_stopping import NO_LOSS, count_steps_without_decrease
 from depmm.training.feature_scaling import fit_feature_scales
 from depmm.training.initialization import initialize_weights
@@ -84,6 +85,8 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
     if accelerator.is_main_process:
         run.checkpoints.mkdir(exist_ok=True)
     log_data(data, accelerator)
+    if accelerator.is_main_process:
+        record_data_summary(data, run)
 
     torch.manual_seed(config.seed)
     model = build_model(

@@ -6,10 +6,10 @@ import pytest
 import soundfile
 from simulated_layouts import HEAD
 
+from depmm.corpora.corpus_facts import Windows
 from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import read_manifest
 from depmm.corpora.spec import parse_spec
-from depmm.corpora.spec_schema import Windows
 from depmm.corpora.windows import cut_into_windows
 
 TURNS = (

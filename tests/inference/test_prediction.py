@@ -5,6 +5,7 @@ import json
 import pandas as pd
 from validation_predictions import validation_predictions
 
+from depmm.data.used_signal import UsedSignal
 from depmm.inference import Prediction
 from depmm.inference.calibrated_prediction import calibrate_probability, calibrate_score
 from depmm.inference.quality import QualityWarning, RecordingQuality
@@ -23,6 +24,7 @@ def prediction(result: dict) -> Prediction:
     quality = RecordingQuality(2, {"audio": 2, "face": 0}, 0, 0, 1.5, 16_000, None)
     return Prediction(
         file="a.wav", duration_s=2.5, modalities=["audio"], segmentation="steps.csv", model={},
+        used_signal={"audio": UsedSignal("s of sound", 2.5, 2.0, {"outside of the steps": 0.5})},
         result=result, steps=steps, top_steps=[0], warnings=[QualityWarning("noise", "text")],
         quality=quality,
     )  # fmt: skip

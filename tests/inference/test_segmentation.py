@@ -1,14 +1,26 @@
 """Steps of a recording, from a table or as windows."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from depmm.corpora.corpus_facts import Windows
 from depmm.inference import InferenceError
-from depmm.inference.segmentation import read_steps, recording_manifest, window_steps
+from depmm.inference.segmentation import (
+    STEP_COLUMNS,
+    cut_steps,
+    read_steps,
+    recording_manifest,
+    window_steps,
+    windows_of,
+)
 
 
-def edges(duration_s: float, window_s: float) -> list[tuple[float, float]]:
-    times = window_steps(duration_s, window_s)[["start_s", "end_s"]]
+def edges(
+    duration_s: float, length_s: float, hop_s: float | None = None
+) -> list[tuple[float, float]]:
+    windows = Windows(length_s=length_s, hop_s=hop_s)
+    times = window_steps(duration_s, windows)[["start_s", "end_s"]]
     return list(times.fillna(np.inf).itertuples(index=False, name=None))
 
 
@@ -19,10 +31,28 @@ def test_windows_by_hand():
     assert len(edges(0.9, 0.3)) == 3  # 0.9 / 0.3 is 3.0000000000000004 or 2.9999999999999996
 
 
+def test_overlapping_windows_by_hand():
+    assert edges(10.0, 4.0, 2.0) == [(0, 4), (2, 6), (4, 8), (6, np.inf)]
+    # 50 ms may be an error of the header; 0.5 s are a shorter last window
+    assert edges(10.05, 4.0, 2.0) == [(0, 4), (2, 6), (4, 8), (6, np.inf)]
+    assert edges(10.5, 4.0, 2.0) == [(0, 4), (2, 6), (4, 8), (6, 10), (8, np.inf)]
+
+
+def test_steps_of_a_table_are_cut_once():
+    rows = [(0.0, 5.0, "a"), (5.0, np.nan, "b"), (9.0, 10.0, "c")]
+    steps = pd.DataFrame(rows, columns=["start_s", "end_s", "text"]).reindex(columns=STEP_COLUMNS)
+    windows = Windows(length_s=4.0, hop_s=2.0)
+    cut = cut_steps(steps, windows, 10.0)
+    assert cut["start_s"].tolist() == [0, 2, 5, 7, 9]
+    assert cut["end_s"].fillna(np.inf).tolist() == [4, 5, 9, np.inf, 10]
+    assert cut["text"].fillna("").tolist() == ["", "", "", "", "c"]
+    pd.testing.assert_frame_equal(cut_steps(cut, windows, 10.0), cut)
+
+
 @pytest.mark.parametrize("window_s", [0.0, -1.0, np.nan, np.inf, 1e-6])
 def test_windows_of_unusable_length_are_refused(window_s):
     with pytest.raises(InferenceError) as info:
-        window_steps(10.0, window_s)
+        window_steps(10.0, windows_of(window_s))
     assert info.value.setting == "window_s"
     assert info.value.value == pytest.approx(window_s, nan_ok=True)
 

@@ -14,6 +14,15 @@ COVERAGE = {  # as of depmm.data.coverage.find_coverage
     "failures": [
         {"session": "c/p/1", "stage": "audio", "file": "a.wav", "cause": "b", "remedy": ""}
     ],
+    "used_signal": {
+        "audio": {
+            "unit": "s of sound",
+            "total": 2.0,
+            "used": 1.0,
+            "left_out": {"outside of the steps": 1.0},
+            "text": "the model reads 1.0 of 2.0 s of sound (50 %)",
+        }
+    },
 }
 
 

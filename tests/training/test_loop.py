@@ -68,7 +68,14 @@ def test_a_run_lowers_the_loss_and_writes_all_files(corpus, tmp_path, log):
     files = {path.name for path in run.path.rglob("*") if path.is_file()}
     events = {name for name in files if name.startswith("events.out")}
     assert files - events == {
-        *("config.yaml", "config.json", "environment.json", "split.csv", "model.safetensors"),
+        *(
+            "config.yaml",
+            "config.json",
+            "environment.json",
+            "data_summary.json",
+            "split.csv",
+            "model.safetensors",
+        ),
         *("history.parquet", "predictions.parquet"),
     }
     for path in run.path.rglob("*"):  # torch.save writes a zip, \x80 begins a pickle

@@ -1,0 +1,107 @@
+"""``data_summary.json`` of a run: windows of its steps, and how much of the recordings is read.
+
+Prediction divides a new recording as the recordings of the training were divided, also where
+neither the manifest nor the store of the training exists.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+from pydantic import Field, ValidationError
+
+from depmm.config import Settings
+from depmm.corpora.corpus_facts import CorpusFacts, Windows
+from depmm.data.errors import DataError
+from depmm.data.experiment_data import ExperimentData
+from depmm.data.used_signal import UsedSignal, measure_used_signal
+from depmm.files import write_text
+from depmm.schemas.manifest import SESSION_KEY
+
+
+class DataSummary(Settings):
+    """Facts about the data of a run that its predictions depend on."""
+
+    windows: dict[str, Windows | None] = Field(
+        description="corpus -> windows that its steps were cut into; null if they were not cut"
+    )
+    step_s: float | None = Field(description="median length of a training step, in seconds")
+    used_signal: dict[str, UsedSignal] = Field(
+        description="modality -> how much of the recordings is read"
+    )
+
+
+def summarize_data(data: ExperimentData) -> DataSummary:
+    """Summarize the data of an experiment.
+
+    Parameters
+    ----------
+    data : ExperimentData
+        Sessions of the experiment.
+
+    Returns
+    -------
+    DataSummary
+        The windows of each training corpus, the median training step, and the amounts of the
+        signals of all sessions that are read in evaluation.
+
+    Raises
+    ------
+    StoreError
+        If a stored session is missing or damaged.
+    """
+    training = data.sessions.loc[data.sessions["split"] == "train", SESSION_KEY]
+    corpora = sorted(training["corpus"].unique())
+    steps = data.steps.merge(training, on=SESSION_KEY)
+    step_s = (steps["end_s"] - steps["start_s"]).median()
+    return DataSummary(
+        windows={corpus: data.facts.get(corpus, CorpusFacts()).windows for corpus in corpora},
+        step_s=None if pd.isna(step_s) else float(step_s),
+        used_signal=measure_used_signal(data.dataset, data.steps),
+    )
+
+
+def write_data_summary(summary: DataSummary, path: Path) -> None:
+    """Write ``data_summary.json``.
+
+    Parameters
+    ----------
+    summary : DataSummary
+        The facts.
+    path : Path
+        The file.
+    """
+    write_text(path, summary.model_dump_json(indent=1) + "\n")
+
+
+def read_data_summary(path: Path) -> DataSummary | None:
+    """Read ``data_summary.json``.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    DataSummary or None
+        The facts; None if the file does not exist.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or contains something else.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return DataSummary.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        cause = (
+            str(error).splitlines()[-1] if isinstance(error, OSError) else error.errors()[0]["msg"]
+        )
+        raise DataError(
+            f"{path}: cannot be read as the summary of the data of a run ({cause}).",
+            file=path,
+            remedy="Copy the file again from the original run, or delete it; prediction then needs "
+            "--window or the manifest of the training.",
+        ) from None

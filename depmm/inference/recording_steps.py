@@ -1,0 +1,207 @@
+"""Divide a new recording as the recordings of the training were divided."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from depmm.config import StepsConfig
+from depmm.corpora.corpus_facts import Windows
+from depmm.inference.errors import InferenceError
+from depmm.inference.quality import QualityWarning
+from depmm.inference.segmentation import cut_steps, read_steps, window_steps, windows_of
+from depmm.inference.trained_run import TrainedRun
+
+
+@dataclass(frozen=True)
+class RecordingSteps:
+    """The steps of a recording.
+
+    Attributes
+    ----------
+    table : DataFrame
+        As :func:`~depmm.inference.segmentation.read_steps` returns.
+    origin : str
+        Where the steps come from, in words.
+    unread : list of tuple of float
+        Start and end, in seconds, of further steps that ``data.steps.first`` leaves out.
+    warnings : list of QualityWarning
+        Differences from the steps of the training.
+    """
+
+    table: pd.DataFrame
+    origin: str
+    unread: list[tuple[float, float]]
+    warnings: list[QualityWarning]
+
+    def selected(self, settings: StepsConfig) -> np.ndarray | None:
+        """Return the steps with a valence of ``data.steps``.
+
+        Parameters
+        ----------
+        settings : StepsConfig
+            The settings ``data.steps``.
+
+        Returns
+        -------
+        ndarray of bool, shape (L,), or None
+            None if every step is selected.
+        """
+        if not settings.valence:
+            return None
+        selected: np.ndarray = self.table["valence"].isin(settings.valence).to_numpy()
+        return selected
+
+
+def divide_recording(
+    run: TrainedRun,
+    file: Path,
+    duration_s: float,
+    steps: Path | None = None,
+    window_s: float | None = None,
+) -> RecordingSteps:
+    """Divide a recording into steps.
+
+    If the steps of the training are windows, a recording is cut into windows of the same length
+    and hop, and so are the steps of a table. Otherwise, the windows of a recording without a table
+    have the median length of the training steps.
+
+    Parameters
+    ----------
+    run : TrainedRun
+        The run that is applied.
+    file : Path
+        The recording.
+    duration_s : float
+        Its length, in seconds.
+    steps : Path, optional
+        Table of the steps.
+    window_s : float, optional
+        Length of the windows in seconds, one after the other, instead of those of the training.
+
+    Returns
+    -------
+    RecordingSteps
+        The steps that the model can take.
+
+    Raises
+    ------
+    InferenceError
+        If the table is invalid, the length of the windows is unknown or not possible, or the model
+        cannot take the number of steps or their valences.
+    """
+    trained = run.reference.windows
+    warnings = []
+    if steps is not None:
+        table, origin = read_steps(steps, duration_s), steps.name
+        if trained is not None:
+            n_rows, table = len(table), cut_steps(table, trained, duration_s)
+            if len(table) > n_rows:
+                origin = f"{origin}, cut into {_describe(trained)} as in training"
+    else:
+        windows, note = _choose_windows(run, file, window_s, duration_s)
+        table = window_steps(duration_s, windows)
+        origin = _describe(windows) + note
+        if (warning := _compare_windows(run, windows)) is not None:
+            warnings.append(warning)
+    first, unread = run.config.data.steps.first, []
+    if first is not None and len(table) > first:
+        origin = f"{origin}, the first {first} of {len(table)}"
+        rest = table.iloc[first:]
+        ends = rest["end_s"].astype(float).fillna(duration_s)
+        unread = list(zip(rest["start_s"].astype(float), ends, strict=True))
+        table = table.iloc[:first]
+    _check_steps(run, file, table)
+    return RecordingSteps(table, origin, unread, warnings)
+
+
+def _choose_windows(
+    run: TrainedRun, file: Path, window_s: float | None, duration_s: float
+) -> tuple[Windows, str]:
+    """Return the windows of a recording without a table, and a note about their origin."""
+    trained = run.reference.windows
+    if window_s is not None:
+        if window_s > duration_s:
+            raise InferenceError(
+                f"{file}: the window of {window_s:g} s is longer than the recording "
+                f"({duration_s:.2f} s).",
+                file=file,
+                setting="window_s",
+                value=window_s,
+                remedy="Give a shorter window.",
+            )
+        if trained is not None and trained.length_s == window_s:
+            return trained, " as in training"
+        return windows_of(window_s), ""
+    if trained is not None:
+        return trained, " as in training"
+    if run.reference.step_s is None:
+        raise InferenceError(
+            "The length of the training steps is unknown: neither the run "
+            f"{run.description['name']} nor the manifest {run.config.data.manifest} nor the store "
+            f"{run.config.data.store} states it.",
+            setting="window_s",
+            remedy="Give --window SECONDS or --steps TABLE.",
+        )
+    return Windows(length_s=run.reference.step_s), ", the median length of the training steps"
+
+
+def _compare_windows(run: TrainedRun, windows: Windows) -> QualityWarning | None:
+    """Warn if the model was trained on other steps than windows of this length and hop."""
+    trained = run.reference.windows
+    if trained is not None:
+        if _hop_s(trained) == _hop_s(windows) and trained.length_s == windows.length_s:
+            return None
+        used = f"{_describe(trained)}; this recording is divided into {_describe(windows)}"
+        return QualityWarning(
+            "other_windows",
+            f"The model was trained on {used}. Leave out --window to use those of the training.",
+        )
+    return QualityWarning(
+        "other_steps",
+        "The steps of the training are not windows of one length and hop (they are files, rows of "
+        f"a table, or different in each corpus); this recording is divided into "
+        f"{_describe(windows)}. Give the times of its steps with --steps.",
+    )
+
+
+def _hop_s(windows: Windows) -> float:
+    return windows.length_s if windows.hop_s is None else windows.hop_s
+
+
+def _describe(windows: Windows) -> str:
+    hop = "" if _hop_s(windows) == windows.length_s else f", one every {_hop_s(windows):.3g} s"
+    return f"windows of {windows.length_s:.3g} s{hop}"
+
+
+def _check_steps(run: TrainedRun, file: Path, table: pd.DataFrame) -> None:
+    """Check that the model can take the number of steps and their valences."""
+    max_steps, num_steps = run.config.data.max_steps, run.config.model.num_steps
+    if len(table) > max_steps:
+        raise InferenceError(
+            f"{file}: the recording has {len(table)} steps and the model takes at most "
+            f"{max_steps} (data.max_steps).",
+            file=file,
+            setting="data.max_steps",
+            value=len(table),
+            remedy="Give longer steps.",
+        )
+    if num_steps not in (None, len(table)):
+        raise InferenceError(
+            f"{file}: the recording has {len(table)} steps and the model needs exactly "
+            f"{num_steps}, always in the same order (model.fusion.num_steps).",
+            file=file,
+            setting="model.fusion.num_steps",
+            value=len(table),
+            remedy="Give the times of these steps with --steps.",
+        )
+    valences = run.config.data.steps.valence
+    if valences and not table["valence"].isin(valences).any():
+        raise InferenceError(
+            f"{file}: the model was trained on {' and '.join(valences)} steps only (data.steps), "
+            "and no step has such a valence.",
+            file=file,
+            setting="data.steps",
+            remedy="Give times and valences of the steps with --steps.",
+        )

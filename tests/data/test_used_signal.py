@@ -1,0 +1,89 @@
+"""How much of the recordings is read, by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from recordings import SETTINGS, extract_all, manifest_of, write_video
+
+from depmm.config import SAMPLE_RATE, DataConfig, StepsConfig
+from depmm.data.dataset import SessionDataset
+from depmm.data.used_signal import measure_session, measure_used_signal
+from depmm.store.sessions import SessionStore
+
+STEPS = [  # of a recording of 12 s; 2 s overlap, 2 s are between the steps
+    {"audio": "1.wav", "start_s": 1.0, "end_s": 4.0, "valence": "neutral"},
+    {"audio": "1.wav", "start_s": 2.0, "end_s": 6.0, "valence": "positive"},
+    {"audio": "1.wav", "start_s": 8.0, "end_s": 10.0, "valence": "positive"},
+]
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Return a dataset with some settings of the recording with ``STEPS``."""
+    pulses = np.sin(np.arange(12 * SAMPLE_RATE) / 10) * (np.arange(12 * SAMPLE_RATE) < 1.5e5)
+    soundfile.write(tmp_path / "1.wav", pulses, SAMPLE_RATE)
+    manifest = manifest_of({"s1": STEPS})
+    report = extract_all(manifest, tmp_path, tmp_path / "store")
+    assert report.failures.empty
+
+    def build(mask: list[bool] | None = None, **settings):
+        settings = {"modalities": ["audio"], "max_audio_s": 100.0, **settings}
+        data = DataConfig(manifest=tmp_path, store=tmp_path / "store", **settings)
+        masks = None if mask is None else [np.array(mask)]
+        store = SessionStore(tmp_path / "store", SETTINGS)
+        return SessionDataset(manifest.sessions, store, data, step_masks=masks), manifest.steps
+
+    return build
+
+
+def test_seconds_of_overlapping_steps_count_once(dataset):
+    used = measure_used_signal(*dataset())["audio"]
+    assert (used.total, used.used) == (pytest.approx(10), pytest.approx(7))
+    assert used.left_out == {"outside of the steps": pytest.approx(3)}
+    assert used.describe() == (
+        "the model reads 7.0 of 10.0 s of sound (70 %): 3.0 s are outside of the steps"
+    )
+
+
+def test_selection_and_long_steps_are_counted_by_reason(dataset):
+    mask = [False, True, True]
+    used = measure_used_signal(
+        *dataset(mask, max_audio_s=1.5, steps=StepsConfig(valence=["positive"]))
+    )["audio"]
+    assert list(used.left_out.values()) == pytest.approx([3, 1, 3])
+    assert used.used == pytest.approx(3)
+    assert used.total == pytest.approx(used.used + sum(used.left_out.values()))
+
+
+def test_the_silence_that_is_removed_is_counted(dataset):
+    used = measure_used_signal(*dataset(remove_silence=True, max_audio_s=1.0))["audio"]
+    # the tone ends after 9.375 s; the end of speech is that of a frame of 32 ms
+    silence = used.left_out["silence that data.remove_silence leaves out"]
+    assert silence == pytest.approx(10 - 9.375, abs=0.1)
+    assert used.used == pytest.approx(3, abs=0.01)
+
+
+def test_a_recording_of_known_length_has_an_end_outside_of_the_steps(dataset):
+    data, steps = dataset([True, True, False])
+    with data.store.read("c", "p1", "s1") as reader:
+        mask = data.step_masks[0]
+        used = measure_session(reader, data.settings, steps["audio"], mask, 12.0, [(10.0, 11.0)])
+    assert list(used["audio"].left_out.values()) == pytest.approx([4, 3])  # outside, not selected
+
+
+def test_frames_of_a_step_are_counted(tmp_path):
+    write_video(tmp_path / "1.mp4")  # 2 s
+    step = {"face": "1.mp4", "start_s": 0.0}
+    manifest = manifest_of({"s1": [step | {"end_s": 1.2}, step | {"start_s": 1.2, "end_s": 2.0}]})
+    extract_all(manifest, tmp_path, tmp_path / "store")
+    data = DataConfig(
+        manifest=tmp_path, store=tmp_path / "store", modalities=["face"], frames_per_step=3
+    )
+    dataset = SessionDataset(manifest.sessions, SessionStore(tmp_path / "store", SETTINGS), data)
+    used = measure_used_signal(dataset, manifest.steps)["face"]
+    with dataset.store.read("c", "p1", "s1") as reader:
+        n_frames = len(pd.unique(np.concatenate([reader.face_frames(0), reader.face_frames(1)])))
+    assert n_frames > 6
+    assert (used.total, used.used) == (n_frames, 6)
+    assert sum(used.left_out.values()) == n_frames - 6
