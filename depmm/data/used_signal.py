@@ -159,8 +159,8 @@ def _measure_sound(
         return result
     start_s, ranges = reader.summary["step_start_s"], reader.step_samples
     by_file: dict[str | None, list[int]] = {}
-    for step in np.flatnonzero(ranges[:, 1] > ranges[:, 0]):
-        by_file.setdefault(files[step], []).append(int(step))
+    for step in np.flatnonzero(ranges[:, 1] > ranges[:, 0]).tolist():
+        by_file.setdefault(files[step], []).append(step)
     max_audio = f"behind data.max_audio_s = {data.max_audio_s:g} s per step"
     silence = "silence that data.remove_silence leaves out"
     for steps in by_file.values():

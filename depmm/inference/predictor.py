@@ -139,7 +139,7 @@ class Predictor:
             with store.read(*SESSION) as reader:
                 quality = measure_quality(reader, info.sample_rate, decoder.result())
                 used = measure_session(
-                    reader, data, manifest.steps["audio"], mask, duration_s, divided.unread
+                    reader, data, [file.name] * len(divided.table), mask, duration_s, divided.unread
                 )
             _check_signal(run, file, quality)
             outputs, attribution = _run_models(run, file, dataset)
