@@ -52,7 +52,7 @@ class MediaInfo:
     frame_rate : float or None
         Average frames per second.
     width, height : int or None
-        Size of the coded frames in pixels, before any rotation.
+        Size of the coded frames in pixels, before pixels are made square and frames are turned.
     sample_rate : int or None
         Sample rate of the sound in Hz.
     """

@@ -48,8 +48,8 @@ class FaceFrame:
     crop : ndarray of uint8, shape (224, 224, 3), or None
         RGB, see :func:`depmm.media.face_alignment.align_face`.
     landmarks : ndarray of float32, shape (478, 3)
-        x and y in pixels of the frame from its upper left corner; z in the same unit, smaller is
-        nearer to the camera, 0 at the centre of the head.
+        x and y in pixels (square ones) of the frame from its upper left corner; z in the same unit,
+        smaller is nearer to the camera, 0 at the centre of the head.
     blendshapes : ndarray of float32, shape (52,)
         In [0, 1], in MediaPipe's order (0 is ``_neutral``).
     pose : ndarray of float32, shape (4, 4)

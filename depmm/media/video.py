@@ -20,7 +20,8 @@ from depmm.media.container import (
     video_stream,
 )
 from depmm.media.errors import MediaError
-from depmm.media.warnings import Warn, ignore_warnings
+from depmm.media.geometry import FrameGeometry
+from depmm.media.warnings import Warn, ignore_warnings, once_per_name
 
 ROUNDING_S = 0.0005  # Matroska rounds timestamps to milliseconds: 1/3 s is stored as 0.333
 
@@ -55,7 +56,8 @@ def decode_frames(
     time_s : float
         Timestamp of the frame, ascending.
     frame : ndarray of uint8, shape (height, width, 3)
-        RGB, C-contiguous, after the rotation that the file states.
+        RGB, C-contiguous, with square pixels and turned as the file states
+        (:mod:`depmm.media.geometry`).
 
     Raises
     ------
@@ -75,12 +77,13 @@ def decode_frames(
             raise MediaError(
                 path, "the file has no video track.", "Use another file for the face modality."
             )
+        geometry = FrameGeometry(stream, once_per_name(warn))
         for group in _group_windows(container, windows):
             cell = math.floor((group[0][0] + ROUNDING_S) * frames_per_second)
             begin = max(0.0, cell / frames_per_second - ROUNDING_S)
             frames = _timed_frames(path, container, stream, begin)
             for time_s, frame in sample_frames(frames, frames_per_second, group):
-                yield time_s, _upright_rgb(frame)
+                yield time_s, geometry.to_rgb(frame)
 
 
 @dataclass
@@ -181,14 +184,3 @@ def _timed_frames(
         if time_s >= begin_s and time_s > last:
             last = time_s
             yield time_s, frame
-
-
-def _upright_rgb(frame: Any) -> np.ndarray:
-    # FFmpeg pads rows for alignment, and MediaPipe would read the padding as pixels: copy
-    image: np.ndarray = np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
-    if turns := round(frame.rotation / 90) % 4:
-        import cv2
-
-        codes = (cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE)
-        image = cv2.rotate(image, codes[turns - 1])
-    return image
