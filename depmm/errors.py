@@ -101,3 +101,31 @@ def did_you_mean(value: str, known: Iterable[str]) -> str:
     return (
         f"Did you mean {suggestion!r}?" if suggestion else f"Known: {', '.join(known) or 'none'}."
     )
+
+
+def similar_path(path: Path) -> str | None:
+    """Write the remedy for a path that does not exist: the most similar path that does.
+
+    Parameters
+    ----------
+    path : Path
+        The path.
+
+    Returns
+    -------
+    str or None
+        One sentence; None if no path is similar.
+    """
+    current = Path(path.anchor)
+    for part in path.relative_to(path.anchor).parts:
+        name: str | None = part
+        if not (current / part).exists():
+            try:
+                folders = [entry.name for entry in current.iterdir() if entry.is_dir()]
+            except OSError:
+                return None
+            name = closest(part, folders)
+        if name is None:
+            return None
+        current /= name
+    return f"Did you mean {current}?" if current != path else None

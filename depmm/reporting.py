@@ -1,10 +1,12 @@
 """Evaluation and comparison of runs, or of predictions of any program, with reports."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from depmm.errors import DepmmError
+from depmm.locks import locked_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +58,8 @@ def evaluate(
         pooled runs have different decision thresholds.
     DepmmError
         If a run is not finished or a predictions table cannot be used.
+    LockedError
+        If another process evaluates into the same folder.
 
     Examples
     --------
@@ -70,12 +74,13 @@ def evaluate(
 
     folder = None if out is None else Path(out)
     if isinstance(run, pd.DataFrame):
-        return _evaluate_table(run, folder, unit)
-    if isinstance(run, str | Path):
-        return _evaluate_run(read_run(Path(run)), folder, unit)
-    paths = [Path(path) for path in run]
+        with _writing(folder):
+            return _evaluate_table(run, folder, unit)
+    paths = [Path(run)] if isinstance(run, str | Path) else [Path(path) for path in run]
     if len(paths) == 1:
-        return _evaluate_run(read_run(paths[0]), folder, unit)
+        contents = read_run(paths[0])
+        with _writing(folder or contents.path):
+            return _evaluate_run(contents, folder, unit)
     if folder is None:
         raise EvaluationError(
             "The report of several runs needs a folder.",
@@ -83,7 +88,13 @@ def evaluate(
             remedy="Give it with --out FOLDER.",
         )
     runs = _read_runs(paths)
-    return (_pool_runs if pool else _compare_runs)(runs, folder, unit)
+    with _writing(folder):
+        return (_pool_runs if pool else _compare_runs)(runs, folder, unit)
+
+
+def _writing(folder: Path | None) -> AbstractContextManager[None]:
+    """Hold a lock while the files of a report are written, so that they are of one evaluation."""
+    return nullcontext() if folder is None else locked_folder(folder, "evaluate")
 
 
 def _evaluate_table(

@@ -11,12 +11,26 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "depmm"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-LEAVES = {"config", "device", "errors", "files", "multiple_testing", "schemas", "shipped_files"}
+LEAVES = {
+    "checksums",
+    "config",
+    "damage",
+    "device",
+    "errors",
+    "files",
+    "locks",
+    "multiple_testing",
+    "schemas",
+    "shipped_files",
+}
 MAY_IMPORT = {
-    "config": {"errors", "files", "shipped_files"},
+    "checksums": {"damage", "files", "locks"},
+    "config": {"checksums", "errors", "files", "shipped_files"},
+    "damage": {"errors", "schemas"},
     "device": set(),
     "errors": set(),
     "files": {"errors"},
+    "locks": {"errors"},
     "multiple_testing": set(),
     "schemas": {"errors"},
     "shipped_files": {"errors"},

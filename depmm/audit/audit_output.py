@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from depmm.audit.audit import Audit
 from depmm.audit.findings import AuditError
+from depmm.checksums import read_bytes, read_json, read_text, write_text
 from depmm.corpora.index_report import IndexReport
-from depmm.files import write_text
 
 SCHEMA_VERSION = 2  # of audit.json
 _HASHED = ("sessions.parquet", "steps.parquet", "features.parquet", "corpora.json")
@@ -97,9 +97,9 @@ def read_audit(path: Path) -> AuditContent:
     """
     remedy = "Run depmm audit again."
     try:
-        content: AuditContent = json.loads(path.read_text(encoding="utf-8"))
+        content = cast(AuditContent, read_json(path))
         version = content["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, KeyError, TypeError) as error:
         raise AuditError(
             f"{path}: the audit cannot be read ({error}).", file=path, remedy=remedy
         ) from None
@@ -166,7 +166,7 @@ def manifest_sha256(manifest: Path) -> str:
     for name in _HASHED:
         path = manifest / name
         if path.is_file():  # features and facts are optional
-            digest.update(path.read_bytes())
+            digest.update(read_bytes(path))
     return digest.hexdigest()
 
 
@@ -192,7 +192,7 @@ def read_index_report(manifest: Path) -> IndexReport | None:
     if not path.is_file():
         return None
     try:
-        return IndexReport.from_json(path.read_text(encoding="utf-8"))
+        return IndexReport.from_json(read_text(path))
     except ValueError as error:
         raise AuditError(f"{path}: {error}", file=path) from None
 

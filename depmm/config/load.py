@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
+from depmm.checksums import read_text
 from depmm.config.data import SplitConfig, TargetConfig
 from depmm.config.experiment import ClassicalConfig, Config, Experiment, ExperimentT
 from depmm.config.extraction import ExtractConfig
@@ -271,7 +272,7 @@ def _read_with_bases(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
         chain = " -> ".join(map(str, [*seen, path.resolve()]))
         raise ConfigError(f"{path}: its bases are circular ({chain}).", setting="base", file=path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(read_text(path))
     except OSError as error:
         raise ConfigError(
             f"{path}: cannot be read ({error.strerror}). Check the path.", file=path

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from depmm.checksums import read_bytes, remove, write_text
 from depmm.config import Settings
 from depmm.corpora.errors import ManifestError
-from depmm.files import write_text
 
 FACTS_FILE = "corpora.json"
 
@@ -126,7 +126,7 @@ def write_facts(facts: Mapping[str, CorpusFacts], folder: Path) -> None:
     if known:
         write_text(folder / FACTS_FILE, json.dumps(known, indent=1, ensure_ascii=False) + "\n")
     else:
-        (folder / FACTS_FILE).unlink(missing_ok=True)
+        remove(folder / FACTS_FILE)
 
 
 def read_facts(folder: Path) -> dict[str, CorpusFacts]:
@@ -151,7 +151,7 @@ def read_facts(folder: Path) -> dict[str, CorpusFacts]:
     if not path.is_file():
         return {}
     try:
-        return _FACTS_BY_CORPUS.validate_json(path.read_bytes())
+        return _FACTS_BY_CORPUS.validate_json(read_bytes(path))
     except (OSError, ValidationError) as error:
         raise ManifestError(
             f"{path}: does not contain facts about corpora ({error}). Run depmm index again.",

@@ -16,11 +16,11 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
+from depmm.checksums import read_bytes, remove, replacing
 from depmm.corpora.corpus_facts import CorpusFacts, read_facts, write_facts
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.manifest_rules import check_tables, check_unique
 from depmm.corpora.typed_tables import apply_schema
-from depmm.files import replacing
 from depmm.schemas import TableSchema
 from depmm.schemas.manifest import (
     FEATURES,
@@ -141,7 +141,7 @@ def write_manifest(manifest: Manifest, folder: Path | str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tables = [(SESSIONS, manifest.sessions), (STEPS, manifest.steps)]
     if manifest.features.empty:
-        (folder / FEATURES.file).unlink(missing_ok=True)
+        remove(folder / FEATURES.file)
     else:
         tables.append((FEATURES, manifest.features))
     with ExitStack() as renames:
@@ -190,9 +190,11 @@ def _read_table(folder: Path, schema: TableSchema) -> pd.DataFrame:
         raise ManifestError(
             f"{path}: no such file. Create it with: depmm index SPEC ROOT --out {folder}", file=path
         )
+    content = pyarrow.BufferReader(read_bytes(path))
     try:
-        table = pyarrow.parquet.read_table(path).to_pandas()
-    except (OSError, pyarrow.ArrowInvalid) as error:
+        table = pyarrow.parquet.read_table(content).to_pandas()
+    # a damaged file without a checksum can raise nearly anything
+    except Exception as error:
         raise ManifestError(
             f"{path}: cannot be read as Parquet ({error}). Run depmm index again.", file=path
         ) from None

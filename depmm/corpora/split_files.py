@@ -1,10 +1,12 @@
 """Splits and folds as CSV files, and the check that no subject is in two splits."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from depmm.checksums import read_bytes
 from depmm.corpora.stratified_assignment import SubjectKey
 from depmm.errors import DepmmError
 from depmm.files import write_text
@@ -90,13 +92,36 @@ def write_split(split: pd.DataFrame, path: Path | str) -> None:
     SplitError
         As ``check_disjoint``.
     """
+    text = format_split(split)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
+
+
+def format_split(split: pd.DataFrame) -> str:
+    """Check one split or several folds and format them as CSV.
+
+    Parameters
+    ----------
+    split : DataFrame
+        Columns corpus, subject, split; with several folds also fold.
+
+    Returns
+    -------
+    str
+        The text of the file.
+
+    Raises
+    ------
+    SplitError
+        As ``check_disjoint``.
+    """
     check_disjoint(split)
     schema = FOLDS if "fold" in split else SPLIT
     table = split[schema.names]
     schema.check(table)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+    text: str = table.to_csv(index=False, lineterminator="\n")
+    return text
 
 
 def read_split(path: Path | str, needed: tuple[str, ...] = SPLITS) -> pd.DataFrame:
@@ -120,7 +145,8 @@ def read_split(path: Path | str, needed: tuple[str, ...] = SPLITS) -> pd.DataFra
         If the file does not exist or is not CSV, and as ``check_disjoint``.
     """
     try:
-        split = pd.read_csv(path, dtype="str", keep_default_na=False)
+        content = io.BytesIO(read_bytes(Path(path)))
+        split = pd.read_csv(content, dtype="str", keep_default_na=False)
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise SplitError(
             f"{path}: cannot be read as CSV ({error}). Check the path.", file=path

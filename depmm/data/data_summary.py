@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 from pydantic import Field, ValidationError
 
+from depmm.checksums import read_bytes, write_text
 from depmm.config import Settings
 from depmm.corpora.corpus_facts import CorpusFacts, Windows
 from depmm.data.errors import DataError
 from depmm.data.experiment_data import ExperimentData
 from depmm.data.used_signal import UsedSignal, measure_used_signal
-from depmm.files import write_text
 from depmm.schemas.manifest import SESSION_KEY
 
 
@@ -94,7 +94,7 @@ def read_data_summary(path: Path) -> DataSummary | None:
     if not path.is_file():
         return None
     try:
-        return DataSummary.model_validate_json(path.read_bytes())
+        return DataSummary.model_validate_json(read_bytes(path))
     except (OSError, ValidationError) as error:
         cause = (
             str(error).splitlines()[-1] if isinstance(error, OSError) else error.errors()[0]["msg"]

@@ -63,6 +63,16 @@ class ExperimentData:
         """
         return np.flatnonzero(self.sessions["split"] == split).tolist()
 
+    def subjects(self) -> pd.DataFrame:
+        """Return the subjects with their split.
+
+        Returns
+        -------
+        DataFrame
+            Columns corpus, subject and split, without duplicates.
+        """
+        return self.sessions[[*SUBJECT_KEY, "split"]].drop_duplicates()
+
 
 def load_experiment_data(config: Experiment) -> ExperimentData:
     """Read the manifest, select the sessions with target and signal, and split them by subject.

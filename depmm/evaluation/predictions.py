@@ -1,13 +1,16 @@
 """Reading of predictions tables, and the derived columns that metrics need."""
 
 import csv
+import io
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from depmm.checksums import read_bytes
 from depmm.corpora.instruments import find_scale
+from depmm.damage import DamagedFileError
 from depmm.evaluation.covariates import COVARIATES
 from depmm.evaluation.prediction_checks import (
     TARGET_COLUMNS,
@@ -41,6 +44,8 @@ def read_predictions(path: Path) -> pd.DataFrame:
     ------
     PredictionTableError
         If the file has another suffix, is empty or cannot be read.
+    DamagedFileError
+        If the file does not match its checksum.
     """
     if path.suffix not in (".csv", ".parquet"):
         raise PredictionTableError(
@@ -48,17 +53,25 @@ def read_predictions(path: Path) -> pd.DataFrame:
             file=path,
         )
     try:
+        content = read_bytes(path)
         if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header = next(csv.reader(file), [])
+            return pd.read_parquet(io.BytesIO(content))
+        lines = io.StringIO(content.decode("utf-8-sig"), newline="")
+        header = next(csv.reader(lines), [])
         text = dict.fromkeys([*SESSION_KEY, "split"], "str")
         # NA may be the id of a subject: only an empty field is a missing id
         nulls = {name: [""] if name in text else NULLS for name in header}
         table = pd.read_csv(
-            path, dtype=text, na_values=nulls, keep_default_na=False, encoding="utf-8-sig"
+            io.BytesIO(content),
+            dtype=text,
+            na_values=nulls,
+            keep_default_na=False,
+            encoding="utf-8-sig",
         )
-    except (ValueError, OSError, csv.Error) as error:
+    except DamagedFileError:
+        raise
+    # a damaged Parquet file can raise nearly anything
+    except Exception as error:
         if path.is_file() and not path.stat().st_size:
             raise PredictionTableError(
                 f"{path}: the file is empty. Write a header and one row per session.", file=path

@@ -1,12 +1,12 @@
 """Models of a finished run, with their predictions, training reference and description."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from depmm.checksums import read_json, read_table
 from depmm.config import Config, load_config
 from depmm.data.data_summary import read_data_summary
 from depmm.device import choose_device
@@ -102,7 +102,7 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
         .eval()
         for cfg, folder in zip(configs, folders, strict=True)
     }
-    tables = [pd.read_parquet(folder.predictions) for folder in folders]
+    tables = [read_table(folder.predictions) for folder in folders]
     predictions = check_predictions(pd.concat(tables, ignore_index=True))
     train = predictions[predictions["split"] == "train"]
     store = SessionStore(config.data.store, config.extract)
@@ -152,8 +152,8 @@ def _test_metrics(path: Path) -> dict[str, Any] | None:
     """Read the headline metrics of ``metrics.json``; None if the file does not exist."""
     if not path.is_file():
         return None
+    content = read_json(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         return {
             "confidence": content["bootstrap"]["confidence"],
             "subjects": content["counts"]["test"]["subjects"],

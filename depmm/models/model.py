@@ -9,16 +9,16 @@ choice of these three parts. Only existing steps are encoded: padding costs no t
 # mypy: disallow-subclassing-any=False
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers import PreTrainedModel
 
 from depmm.config import ModelConfig
+from depmm.models.auto_registration import register_auto_classes
 from depmm.models.encoders.build import build_encoder, complete_settings
 from depmm.models.encoders.encoder import Encoder, encode_present
 from depmm.models.errors import ModelError
@@ -27,83 +27,15 @@ from depmm.models.fusion.dep_former.dep_former import DepFormer
 from depmm.models.heads import build_head
 from depmm.models.host import Lengths, host_lengths, to_device
 from depmm.models.masking import is_complete, masked_mean
-
-
-class DepressionConfig(PreTrainedConfig):
-    """Configuration of a ``DepressionModel``, stored as ``config.json`` of a run.
-
-    The fields are named like the settings of the ``model:`` and ``target:`` sections.
-
-    Parameters
-    ----------
-    encoders : dict of str to dict, optional
-        Settings of the encoder of each modality, as in ``ModelConfig``.
-    fusion : dict, optional
-        Settings of the fusion, as in ``ModelConfig``.
-    subtract_session_mean : bool, default False
-        Whether the mean step of a session is subtracted from its steps before the fusion, which
-        removes speaker and microphone and leaves the differences between the words of a subject.
-        The abstract of DEP-Former mentions "emotional changes", but its release does not subtract
-        the mean. A session of one step becomes all zeros.
-    auxiliary_step_head : bool, default False
-        Whether each step also gets a prediction, for an auxiliary loss.
-    target : {"binary", "severity", "levels"}, default "binary"
-        What is predicted.
-    output : {"number", "linear", "classes", "ordinal"}, default "number"
-        What the last layer predicts, see ``TargetConfig.output``.
-    score_range : sequence of float, default (0.0, 1.0)
-        Lowest and highest score or level.
-    **kwargs
-        Further fields of ``PreTrainedConfig``.
-    """
-
-    model_type = "depmm"
-
-    def __init__(
-        self,
-        encoders: dict[str, dict[str, Any]] | None = None,
-        fusion: dict[str, Any] | None = None,
-        subtract_session_mean: bool = False,
-        auxiliary_step_head: bool = False,
-        target: str = "binary",
-        output: str = "number",
-        score_range: Sequence[float] = (0.0, 1.0),
-        **kwargs: Any,
-    ) -> None:
-        # transformers calls the constructor without arguments to find the changed fields
-        self.encoders = encoders or {"audio": {"kind": "mfcc_cnn"}}
-        self.fusion = fusion or {"kind": "mean_pool"}
-        self.subtract_session_mean = subtract_session_mean
-        self.auxiliary_step_head = auxiliary_step_head
-        self.target = target
-        self.output = output
-        self.score_range = list(score_range)
-        super().__init__(**kwargs)
-
-
-@dataclass
-class DepressionOutput(ModelOutput):
-    """Output of a ``DepressionModel``.
-
-    Attributes
-    ----------
-    prediction : Tensor, shape (B,)
-        Probability of the positive class, or severity score.
-    logits : Tensor, shape (B, out)
-        Input of the head.
-    branch_logits : dict of str to Tensor, shape (B, out)
-        Logits of each branch before they are fused.
-    step_logits : Tensor, shape (B, L, out), optional
-        Logits of each step, if the model has an auxiliary step head.
-    step_mask : Tensor, shape (B, L), bool
-        Steps with at least one modality.
-    """
-
-    prediction: Tensor | None = None
-    logits: Tensor | None = None
-    branch_logits: dict[str, Tensor] | None = None
-    step_logits: Tensor | None = None
-    step_mask: Tensor | None = None
+from depmm.models.model_config import DepressionConfig
+from depmm.models.output import DepressionOutput
+from depmm.models.saved import (
+    WEIGHTS_FILE,
+    check_finite,
+    check_saved_weights,
+    find_saved_model,
+    read_saved_config,
+)
 
 
 class DepressionModel(PreTrainedModel):
@@ -147,6 +79,83 @@ class DepressionModel(PreTrainedModel):
             for name, buffer in self.named_buffers()
             if buffer.is_floating_point() and "running_" not in name
         }
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: Path | str,
+        *model_args: Any,
+        config: DepressionConfig | None = None,
+        subfolder: str = "",
+        **kwargs: Any,
+    ) -> "DepressionModel":
+        """Load a saved model from a local folder; a hub is never asked.
+
+        Every tensor of the file is used, and every tensor of the model is in the file.
+
+        Parameters
+        ----------
+        pretrained_model_name_or_path : Path or str
+            Folder of a run or of a cross-validation.
+        *model_args
+            Further arguments of transformers.
+        config : DepressionConfig, optional
+            Used instead of ``config.json``.
+        subfolder : str, optional
+            Folder of a fold of the cross-validation.
+        **kwargs
+            Options of transformers, for example ``dtype``.
+
+        Returns
+        -------
+        DepressionModel
+            In evaluation mode.
+
+        Raises
+        ------
+        ModelError
+            If the folder does not exist or contains no model.
+        DamagedFileError
+            If a file does not match its checksum, or ``config.json`` cannot be used.
+        WeightsError
+            If a tensor is missing, unexpected, of another shape or type, or not finite.
+        """
+        folder = find_saved_model(pretrained_model_name_or_path, subfolder)
+        saved = cls.check_saved(folder, config)
+        # the tensors are loaded from the checked file only, and not from other files of the folder
+        kwargs |= {"use_safetensors": True, "local_files_only": True}
+        model: DepressionModel = super().from_pretrained(
+            folder, *model_args, config=saved, **kwargs
+        )
+        check_finite(folder / WEIGHTS_FILE, model.state_dict())
+        return model
+
+    @classmethod
+    def check_saved(cls, folder: Path, config: DepressionConfig | None = None) -> DepressionConfig:
+        """Check config and weights of a saved model, without loading the weights.
+
+        Parameters
+        ----------
+        folder : Path
+            Folder of the model.
+        config : DepressionConfig, optional
+            Used instead of ``config.json``.
+
+        Returns
+        -------
+        DepressionConfig
+            ``config``, or the saved one.
+
+        Raises
+        ------
+        ModelError, DamagedFileError, WeightsError
+            As ``from_pretrained``.
+        """
+        content = read_saved_config(folder)
+        saved = config or DepressionConfig.from_dict(content)
+        dtype = getattr(torch, str(content.get("dtype")), None)
+        check_saved_weights(folder, lambda: cls(saved), dtype)
+        return saved
 
     def _init_weights(self, module: nn.Module) -> None:
         """Leave every module as its constructor initialised it."""
@@ -380,6 +389,4 @@ def build_model(
     return model
 
 
-# lets AutoConfig and AutoModel of transformers open a saved model
-AutoConfig.register(DepressionConfig.model_type, DepressionConfig, exist_ok=True)
-AutoModel.register(DepressionConfig, DepressionModel, exist_ok=True)
+register_auto_classes(DepressionConfig, DepressionModel)

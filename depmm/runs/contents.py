@@ -1,6 +1,5 @@
 """Read runs: predictions, config, training curves and the other contents of a report."""
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,12 @@ from typing import Any
 import pandas as pd
 
 from depmm.audit.audit_output import AuditContent, read_audit
+from depmm.checksums import read_json, read_table, read_text
 from depmm.config import Experiment, load_experiment
+from depmm.damage import damaged
 from depmm.evaluation.predictions import read_predictions
 from depmm.evaluation.thresholds import Threshold
-from depmm.runs.folder import RunError, RunFolder, list_model_folders
+from depmm.runs.folder import RunError, RunFolder, list_model_folders, missing_run, read_tuning
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,7 @@ def read_run(path: Path) -> RunContents:
         If the path does not exist, or the training of the run is not finished.
     """
     if not path.exists():
-        raise RunError(
-            f"{path} does not exist. Give the folder of a run, or a table of predictions.",
-            file=path,
-        )
+        raise missing_run(path)
     if path.is_file():
         return RunContents(path.parent, path.stem, read_predictions(path))
     run = RunFolder(path)
@@ -100,14 +98,14 @@ def read_run(path: Path) -> RunContents:
     contents = RunContents(
         path,
         path.name,
-        pd.read_parquet(run.predictions),
-        history=pd.read_parquet(run.history) if run.history.is_file() else None,
+        read_table(run.predictions),
+        history=read_table(run.history) if run.history.is_file() else None,
         environment=_read_json(run.environment),
         audit=read_audit(run.audit) if run.audit.is_file() else None,
         models=tuple(
             folder.path.relative_to(path).as_posix() for folder in list_model_folders(path)
         ),
-        tuning=pd.read_csv(run.tuning) if run.tuning.is_file() else None,
+        tuning=read_tuning(run.tuning) if run.tuning.is_file() else None,
     )
     if not run.config.is_file():
         return contents
@@ -117,7 +115,7 @@ def read_run(path: Path) -> RunContents:
     return replace(
         contents,
         config=config,
-        config_text=run.config.read_text(encoding="utf-8"),
+        config_text=read_text(run.config),
         coverage={
             **find_coverage(config, contents.predictions),
             "used_signal": _describe_used_signal(run),
@@ -156,5 +154,7 @@ def _describe_used_signal(run: RunFolder) -> dict[str, Any]:
 def _read_json(path: Path) -> dict[str, str] | None:
     if not path.is_file():
         return None
-    content: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path)
+    if wrong := [name for name, value in content.items() if not isinstance(value, str)]:
+        raise damaged(path, f"{wrong[0]} is {content[wrong[0]]!r:.80}, not text")
     return content

@@ -7,14 +7,22 @@ audited; ``initialization_report.json`` if weights were loaded; and ``tuning.csv
 tuned. The evaluation adds ``metrics.json`` and ``report.html``.
 """
 
+import io
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import pandas as pd
+
 from depmm.audit.audit_output import find_current_audit
+from depmm.checksums import read_text, write_text
 from depmm.config import ConfigError, Experiment, dump_config, load_experiment
-from depmm.errors import DepmmError
-from depmm.files import write_text
+from depmm.corpora.splits import format_split
+from depmm.damage import damaged
+from depmm.errors import DepmmError, similar_path
+from depmm.locks import locked_folder
 from depmm.runs.environment import describe_environment
+from depmm.schemas.runs import TUNING
 
 
 class RunError(DepmmError):
@@ -45,6 +53,46 @@ class RunFolder:
         self.audit = path / "audit.json"
         self.initialization_report = path / "initialization_report.json"
         self.tuning = path / "tuning.csv"
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the lock of trainings; the folder is created if it does not exist.
+
+        Returns
+        -------
+        context manager
+            Holds the lock; a process that is killed holds it no longer.
+
+        Raises
+        ------
+        LockedError
+            If another process trains in this folder.
+        """
+        return locked_folder(self.path, "train")
+
+    def write_split(self, split: pd.DataFrame) -> None:
+        """Write the split of the subjects, which an interrupted training must not change.
+
+        Parameters
+        ----------
+        split : DataFrame
+            Columns corpus, subject and split.
+
+        Raises
+        ------
+        RunError
+            If the folder contains checkpoints of a training with another split.
+        """
+        text = format_split(split)
+        if self.last_checkpoint.is_file() and self.split.is_file():
+            if read_text(self.split) == text:
+                return
+            raise RunError(
+                f"{self.path}: the manifest or the split has changed since the interrupted "
+                f"training (see {self.split}).",
+                file=self.split,
+                remedy="Choose another name=..., or delete the folder.",
+            )
+        write_text(self.split, text)
 
     @property
     def finished(self) -> bool:
@@ -124,6 +172,8 @@ def find_model_folders(path: Path) -> list[RunFolder]:
         If there are none.
     """
     folders = list_model_folders(path)
+    if not folders and not path.is_dir():
+        raise missing_run(path)
     if not folders:
         raise RunError(
             f"{path} does not contain a trained network.",
@@ -131,3 +181,51 @@ def find_model_folders(path: Path) -> list[RunFolder]:
             remedy="Check the path, or train one: depmm train CONFIG.",
         )
     return folders
+
+
+def missing_run(path: Path) -> RunError:
+    """Build the error of a path of a run that does not exist.
+
+    Parameters
+    ----------
+    path : Path
+        The path.
+
+    Returns
+    -------
+    RunError
+        The error, to be raised; its remedy names the most similar path.
+    """
+    what = "is a file, not the folder of a run" if path.exists() else "does not exist"
+    return RunError(
+        f"{path} {what}.",
+        file=path,
+        remedy=similar_path(path) or "Give the folder of a run, or train one: depmm train CONFIG.",
+    )
+
+
+def read_tuning(path: Path) -> pd.DataFrame:
+    """Read a ``tuning.csv``.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``TUNING``, and the metric in each inner fold.
+
+    Raises
+    ------
+    DamagedFileError
+        If the file is damaged, or is not such a table.
+    """
+    text = read_text(path)
+    try:
+        table = pd.read_csv(io.StringIO(text))
+        TUNING.check(table)
+    except ValueError as error:
+        raise damaged(path, f"not a table of candidates ({error})") from None
+    return table

@@ -9,8 +9,10 @@ import yaml
 
 from depmm.audit.findings import abbreviate
 from depmm.audit.related_corpora import shared_subjects
+from depmm.checksums import read_text
 from depmm.corpora.corpus_facts import CorpusFacts
 from depmm.corpora.splits import read_split
+from depmm.damage import damaged
 from depmm.runs.folder import RunError, RunFolder
 from depmm.schemas.manifest import SUBJECT_KEY
 
@@ -48,10 +50,19 @@ def find_training_subjects(folder: Path) -> pd.DataFrame | None:
         split = read_split(run.split, needed=())
         tables.append(split.loc[split["split"] != "test", [*SUBJECT_KEY, "split"]])
         # read as plain YAML, because other settings may belong to another version of depmm
-        settings = yaml.safe_load(run.config.read_text(encoding="utf-8"))
-        previous = (settings.get("training") or {}).get("init_from")
-        current = Path(previous) if previous else None
+        current = _read_init_from(run.config)
     return pd.concat(tables).drop_duplicates(ignore_index=True)
+
+
+def _read_init_from(config: Path) -> Path | None:
+    try:
+        settings = yaml.safe_load(read_text(config))
+        previous = (settings.get("training") or {}).get("init_from")
+    except (yaml.YAMLError, AttributeError, RecursionError) as error:
+        raise damaged(config, f"not the config of a run ({error})") from None
+    if not isinstance(previous, str | None):
+        raise damaged(config, f"training.init_from is {previous!r:.80}, not a path")
+    return Path(previous) if previous else None
 
 
 def check_initialization(

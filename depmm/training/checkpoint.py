@@ -10,11 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from depmm.files import replacing
+from depmm.checksums import check, replacing
+from depmm.models.errors import WeightsError
+from depmm.models.saved import check_finite, check_tensors, tensor_types
+
+REMEDY = (
+    "Delete the folder of the checkpoints, and start the training again: it begins with the first "
+    "epoch."
+)
+PROGRESS_TYPES: dict[str, Any] = {
+    "epoch": int,
+    "best_epoch": int,
+    "history": list,
+    "rates": list,
+    "lowest_loss": list,
+}
 
 
 def trainable_state(model: nn.Module, frozen: Collection[str]) -> dict[str, Tensor]:
@@ -38,7 +52,7 @@ def trainable_state(model: nn.Module, frozen: Collection[str]) -> dict[str, Tens
 
 
 def load_trainable_state(
-    model: nn.Module, tensors: dict[str, Tensor], frozen: Collection[str]
+    model: nn.Module, tensors: dict[str, Tensor], frozen: Collection[str], path: Path
 ) -> None:
     """Load what ``trainable_state`` returned.
 
@@ -50,12 +64,17 @@ def load_trainable_state(
         Parameters and buffers by name.
     frozen : collection of str
         Names of the parameters that ``tensors`` does not contain.
+    path : Path
+        File of the tensors, for the message.
 
     Raises
     ------
-    RuntimeError
-        If names or shapes do not match the model.
+    WeightsError
+        If a tensor is missing, unexpected, of another shape or type, or not finite.
     """
+    expected = tensor_types(trainable_state(model, frozen))
+    check_tensors(path, expected, tensor_types(tensors), REMEDY)
+    check_finite(path, tensors, REMEDY)
     model.load_state_dict({**{name: model.state_dict()[name] for name in frozen}, **tensors})
 
 
@@ -91,7 +110,11 @@ def save_checkpoint(
                 tensors[f"optimizer.{name}.{key}"] = value
             else:
                 numbers[f"optimizer.{name}.{key}"] = value
-    metadata = {"progress": json.dumps(progress), "numbers": json.dumps(numbers)}
+    metadata = {
+        "progress": json.dumps(progress),
+        "numbers": json.dumps(numbers),
+        "tensors": json.dumps(sorted(tensors)),
+    }
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         save_file(on_cpu, temporary, metadata)
@@ -116,12 +139,14 @@ def load_model(path: Path, model: nn.Module, frozen: Collection[str] = ()) -> di
 
     Raises
     ------
-    RuntimeError
-        If names or shapes do not match the model.
+    DamagedFileError
+        If the file does not match its checksum.
+    WeightsError
+        If it is not a checkpoint, or does not match the model.
     """
     tensors, metadata = _read(path, "model.")
-    load_trainable_state(model, tensors, frozen)
-    progress: dict[str, Any] = json.loads(metadata["progress"])
+    load_trainable_state(model, tensors, frozen, path)
+    progress: dict[str, Any] = metadata["progress"]
     return progress
 
 
@@ -139,18 +164,32 @@ def load_optimizer(path: Path, model: nn.Module, optimizer: torch.optim.Optimize
         The model, not wrapped, whose parameters the optimizer updates.
     optimizer : Optimizer
         A new optimizer.
+
+    Raises
+    ------
+    DamagedFileError
+        If the file does not match its checksum.
+    WeightsError
+        If it is not a checkpoint, or does not match the model.
     """
     tensors, metadata = _read(path, "optimizer.")
-    numbers = json.loads(metadata["numbers"])
     values: dict[str, Any] = {
         **tensors,
-        **{name.removeprefix("optimizer."): value for name, value in numbers.items()},
+        **{name.removeprefix("optimizer."): value for name, value in metadata["numbers"].items()},
     }
     state_by_name: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         parameter_name, _, key = name.rpartition(".")
         state_by_name.setdefault(parameter_name, {})[key] = value
     names = {parameter: name for name, parameter in model.named_parameters()}
+    if unknown := sorted(set(state_by_name) - set(names.values())):
+        raise WeightsError(
+            f"{path}: the state of the optimizer is of a parameter {unknown[0]!r}, which the model "
+            "does not have.",
+            file=path,
+            value=unknown[0],
+            remedy=REMEDY,
+        )
     parameters = (parameter for group in optimizer.param_groups for parameter in group["params"])
     state = {
         index: state_by_name[names[parameter]]
@@ -162,9 +201,34 @@ def load_optimizer(path: Path, model: nn.Module, optimizer: torch.optim.Optimize
     )
 
 
-def _read(path: Path, prefix: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read the tensors under a prefix, without the prefix, and the metadata."""
-    with safe_open(str(path), framework="pt") as file:
-        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
-        tensors = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
-        return tensors, file.metadata()
+def _read(path: Path, prefix: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read the tensors under a prefix, without the prefix, and the parsed metadata."""
+    check(path)
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            stored = list(file.keys())
+            metadata = {name: json.loads(text) for name, text in file.metadata().items()}
+            if sorted(stored) != metadata["tensors"]:
+                differing = sorted(set(stored) ^ set(metadata["tensors"]))
+                raise ValueError(f"its tensors are not those that were written: {differing[:2]}")
+            names = [name for name in stored if name.startswith(prefix)]
+            tensors = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
+            _check_progress(metadata)
+            return tensors, metadata
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise WeightsError(
+            f"{path}: not a checkpoint that can be used ({error!s:.300}).",
+            file=path,
+            remedy=REMEDY,
+        ) from None
+
+
+def _check_progress(metadata: dict[str, Any]) -> None:
+    """Raise a ValueError if the progress or the numbers have other types than were written."""
+    progress = metadata["progress"]
+    for values, kinds in ((progress, PROGRESS_TYPES), (metadata, {"numbers": dict})):
+        for name, kind in kinds.items():
+            if name in values and not isinstance(values[name], kind):
+                raise ValueError(f"{name} is {values[name]!r:.80}")
+    if wrong := [v for v in metadata["numbers"].values() if not isinstance(v, int | float)]:
+        raise ValueError(f"a number of the optimizer is {wrong[0]!r:.80}")

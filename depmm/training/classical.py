@@ -30,12 +30,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from depmm.checksums import write_table
 from depmm.config import ClassicalConfig, ClassifierConfig
-from depmm.corpora.splits import write_split
 from depmm.data.dataset import SessionDataset
-from depmm.data.experiment_data import load_experiment_data
+from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.evaluation.batch_prediction import prediction_table
-from depmm.files import write_table
 from depmm.models.encoders.frontends import MFCC, SPEECH_HOP_LENGTH, SPEECH_N_FFT
 from depmm.runs.folder import RunFolder
 from depmm.schemas.manifest import SUBJECT_KEY
@@ -67,11 +66,17 @@ def train_classical(config: ClassicalConfig, run: RunFolder) -> None:
         If there are more MFCC than mel bands.
     """
     data = load_experiment_data(config)
-    run.open(config)
     if run.finished:
+        run.open(config)
         logger.info("%s: already finished", run.path)
         return
-    write_split(data.sessions[[*SUBJECT_KEY, "split"]].drop_duplicates(), run.split)
+    with run.locked():
+        run.open(config)
+        _fit_and_predict(config, run, data)
+
+
+def _fit_and_predict(config: ClassicalConfig, run: RunFolder, data: ExperimentData) -> None:
+    run.write_split(data.subjects())
     for reason, count in data.excluded.items():
         logger.info("excluded: %d sessions (%s)", count, reason)
     record_data_summary(data, run)

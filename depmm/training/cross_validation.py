@@ -2,17 +2,18 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from accelerate import Accelerator
 
+from depmm.checksums import read_table, read_text, write_table, write_text
 from depmm.config import Experiment, load_experiment, override_settings
 from depmm.corpora.splits import count_folds
 from depmm.data.experiment_data import load_experiment_data
-from depmm.files import write_table, write_text
-from depmm.runs.folder import RunFolder
+from depmm.runs.folder import RunFolder, read_tuning
 from depmm.training.experiment import build_accelerator, run_experiment
 from depmm.training.tuning import tune
 
@@ -74,6 +75,8 @@ def cross_validate(
     ------
     ConfigError
         If a setting cannot be used, or the folder contains a run with another config.
+    LockedError
+        If another process trains in the folder.
     DepmmError
         If manifest, store, split or tuning do not match the config.
 
@@ -88,8 +91,20 @@ def cross_validate(
     config = load_experiment(config, overrides)
     accelerator = accelerator or build_accelerator(config)
     pooled = RunFolder(config.out / config.name)
-    if accelerator.is_main_process:
-        pooled.open(config)
+    with pooled.locked() if accelerator.is_main_process else nullcontext():
+        if accelerator.is_main_process:
+            pooled.open(config)
+        runs = _run_folds(config, pooled, seeds, accelerator)
+        if accelerator.is_main_process:
+            pool_runs(pooled, runs)
+            logger.info("%s: predictions of %d runs pooled", pooled.path, len(runs))
+        accelerator.wait_for_everyone()
+    return pooled.path
+
+
+def _run_folds(
+    config: Experiment, pooled: RunFolder, seeds: Sequence[int], accelerator: Accelerator
+) -> list[FoldRun]:
     runs = []
     for seed in seeds:
         for fold in range(count_folds(load_experiment_data(config).sessions, config.split)):
@@ -100,11 +115,7 @@ def cross_validate(
                 fold_config = tune(fold_config, run, accelerator)
             run_experiment(fold_config, run, accelerator)
             runs.append(FoldRun(seed, fold, run))
-    if accelerator.is_main_process:
-        pool_runs(pooled, runs)
-        logger.info("%s: predictions of %d runs pooled", pooled.path, len(runs))
-    accelerator.wait_for_everyone()
-    return pooled.path
+    return runs
 
 
 def pool_runs(pooled: RunFolder, runs: Sequence[FoldRun]) -> None:
@@ -118,7 +129,7 @@ def pool_runs(pooled: RunFolder, runs: Sequence[FoldRun]) -> None:
         Finished runs.
     """
     histories = [
-        pd.read_parquet(run.folder.history).assign(seed=run.seed, fold=run.fold)
+        read_table(run.folder.history).assign(seed=run.seed, fold=run.fold)
         for run in runs
         if run.folder.history.is_file()
     ]
@@ -126,9 +137,9 @@ def pool_runs(pooled: RunFolder, runs: Sequence[FoldRun]) -> None:
         write_table(pooled.history, pd.concat(histories, ignore_index=True))
     # the folds have the same sessions
     first = runs[0].folder.data_summary
-    write_text(pooled.data_summary, first.read_text(encoding="utf-8"))
-    tunings = [pd.read_csv(run.folder.tuning) for run in runs if run.folder.tuning.is_file()]
+    write_text(pooled.data_summary, read_text(first))
+    tunings = [read_tuning(run.folder.tuning) for run in runs if run.folder.tuning.is_file()]
     if tunings:
         write_text(pooled.tuning, pd.concat(tunings).to_csv(index=False))
-    predictions = [pd.read_parquet(run.folder.predictions) for run in runs]
+    predictions = [read_table(run.folder.predictions) for run in runs]
     write_table(pooled.predictions, pd.concat(predictions, ignore_index=True))

@@ -4,10 +4,11 @@ import json
 import logging
 from dataclasses import asdict
 
+from depmm.checksums import write_text
 from depmm.config import TrainingConfig
 from depmm.data.experiment_data import ExperimentData
-from depmm.files import write_text
 from depmm.models.model import DepressionModel
+from depmm.models.saved import CONFIG_FILE
 from depmm.models.weights import load_run, load_weights
 from depmm.runs.folder import RunFolder
 from depmm.runs.lineage import check_initialization
@@ -50,6 +51,8 @@ def initialize_weights(
     ]
     if settings.init_from is not None:
         check_initialization(settings.init_from, data.sessions, data.facts)
+        if (settings.init_from / CONFIG_FILE).is_file():  # else only weights were copied
+            DepressionModel.check_saved(settings.init_from)
         reports.append(load_run(model, settings.init_from))
     for report in reports:
         logger.info("%s", report)

@@ -7,6 +7,7 @@ as a run without interruption.
 
 import logging
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -14,13 +15,12 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from torch.utils.tensorboard import SummaryWriter
 
+from depmm.checksums import check, replacing, write_table
 from depmm.config import Config, PhaseConfig, TrainingConfig
-from depmm.corpora.splits import write_split
 from depmm.data.batch import SessionLoader
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.precompute import ensure_embeddings
 from depmm.device import float32_precision
-from depmm.files import replacing, write_table
 from depmm.models.model import build_model
 from depmm.runs.folder import RunFolder
 from depmm.schemas.manifest import SUBJECT_KEY
@@ -67,23 +67,35 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
     LearningRateError
         If a search finds no learning rate.
     RunError
-        If the initial weights depend on a test subject.
+        If the initial weights depend on a test subject, or the split has changed since the
+        interrupted training.
+    LockedError
+        If another process trains in the folder.
+    DamagedFileError, WeightsError
+        If a file of the interrupted training is damaged.
     TrainingError
         If the loss or a gradient is not finite.
     ValueError
         If the initial weights do not match the model.
     """
-    settings = config.training
     data = load_experiment_data(config)
-    if accelerator.is_main_process:
-        run.open(config)
-        write_split(data.sessions[[*SUBJECT_KEY, "split"]].drop_duplicates(), run.split)
-    accelerator.wait_for_everyone()
     if run.finished:
+        run.open(config)
         logger.info("%s: already finished", run.path)
         return
-    if accelerator.is_main_process:
-        run.checkpoints.mkdir(exist_ok=True)
+    with run.locked() if accelerator.is_main_process else nullcontext():
+        if accelerator.is_main_process:
+            run.open(config)
+            run.write_split(data.subjects())
+            run.checkpoints.mkdir(exist_ok=True)
+        accelerator.wait_for_everyone()
+        _train_network(config, run, data, accelerator)
+
+
+def _train_network(
+    config: Config, run: RunFolder, data: ExperimentData, accelerator: Accelerator
+) -> None:
+    settings = config.training
     log_data(data, accelerator)
     if accelerator.is_main_process:
         record_data_summary(data, run)
@@ -168,7 +180,8 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
     if board is not None:
         board.close()
     accelerator.wait_for_everyone()
-    load_trainable_state(model, load_file(run.best_checkpoint), frozen)
+    check(run.best_checkpoint)
+    load_trainable_state(model, load_file(run.best_checkpoint), frozen, run.best_checkpoint)
     save_and_predict(config, data, model, run, accelerator, loader)
     logger.info("%s: best epoch %d, predictions written", run.path, progress["best_epoch"] + 1)
 

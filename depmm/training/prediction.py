@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from transformers.utils import logging as transformers_logging
 
+from depmm.checksums import replacing, write_table
 from depmm.config import Config
 from depmm.data.batch import SessionLoader
 from depmm.data.experiment_data import ExperimentData
@@ -16,7 +17,7 @@ from depmm.evaluation.batch_prediction import predict_sessions, prediction_table
 from depmm.evaluation.stats.binary_metrics import auroc
 from depmm.evaluation.stats.severity_metrics import rmse
 from depmm.evaluation.stats.weighted_sums import unit_weights
-from depmm.files import move, temporary_folder, write_table
+from depmm.files import temporary_folder
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder
 from depmm.training.losses import compute_session_weights
@@ -139,7 +140,8 @@ def save_and_predict(
         with temporary_folder(run.path) as folder:  # transformers would follow links in run.path
             model.save_pretrained(folder)
             for file in sorted(folder.iterdir()):
-                move(file, run.path / file.name)
+                with replacing(run.path / file.name) as temporary:
+                    file.replace(temporary)
         write_table(run.predictions, prediction_table(config, data, table))
         shutil.rmtree(run.checkpoints)
     accelerator.wait_for_everyone()

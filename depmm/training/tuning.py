@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 from accelerate import Accelerator
 
+from depmm.checksums import read_table, write_text
 from depmm.config import (
     Experiment,
     ExperimentT,
@@ -40,8 +41,7 @@ from depmm.evaluation.predictions import prepare_predictions
 from depmm.evaluation.stats.metrics import METRICS, Metric
 from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.evaluation.thresholds import Threshold
-from depmm.files import write_text
-from depmm.runs.folder import RunFolder
+from depmm.runs.folder import RunFolder, read_tuning
 from depmm.schemas.manifest import SUBJECT_KEY
 from depmm.schemas.runs import TUNING
 from depmm.training.experiment import run_experiment
@@ -97,7 +97,7 @@ def tune(config: ExperimentT, run: RunFolder, accelerator: Accelerator) -> Exper
             table = tuning_table(config, values, best)
             write_text(run.tuning, table.to_csv(index=False))
         accelerator.wait_for_everyone()
-    table = pd.read_csv(run.tuning)
+    table = read_tuning(run.tuning)
     chosen = int(np.flatnonzero(table["chosen"])[0])
     equal = np.flatnonzero(abs(table["mean"] - table["mean"][chosen]) <= TIE)
     tie = f" (the first of {len(equal)} equally good candidates)" if len(equal) > 1 else ""
@@ -317,7 +317,7 @@ def measure_run(run: RunFolder, metric: Metric, threshold: Threshold = "validati
     TuningError
         If the metric requires severity bands, which the instrument does not have.
     """
-    table, _ = prepare_predictions(pd.read_parquet(run.predictions), threshold=threshold)
+    table, _ = prepare_predictions(read_table(run.predictions), threshold=threshold)
     test = table[table["split"] == "test"]
     if metric.predicted not in test:
         raise TuningError(

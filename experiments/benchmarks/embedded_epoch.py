@@ -22,7 +22,8 @@ from depmm.config import Config, ExtractConfig
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData
-from depmm.models.model import DepressionConfig, DepressionModel
+from depmm.models.model import DepressionModel
+from depmm.models.model_config import DepressionConfig
 from depmm.store.embeddings import EmbeddingStore
 from depmm.store.session_file import SessionWriter
 from depmm.store.sessions import SessionStore

@@ -157,7 +157,7 @@ def test_evaluate_compares_two_runs(tmp_path, depmm):
     assert result.code == 0, result.err
     assert result.out.split()[:5] == ["balanced_accuracy", "run_0", "minus", "run_1:", "-0.083"]
     names = sorted(path.name for path in (tmp_path / "both").iterdir())
-    assert names == ["metrics.json", "report.html", "tables.md", "tables.tex"]
+    assert names == ["SHA256SUMS", "metrics.json", "report.html", "tables.md", "tables.tex"]
 
 
 def test_evaluate_refuses_runs_that_cannot_be_compared(tmp_path, depmm):

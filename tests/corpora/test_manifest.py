@@ -25,7 +25,8 @@ def test_a_manifest_is_read_back_as_written(tmp_path):
     for name, column, kind in (("steps", "step", "int64"), ("sessions", "label", "int64")):
         schema = pyarrow.parquet.read_schema(tmp_path / f"new/folder/{name}.parquet")
         assert str(schema.field(column).type) == kind
-    assert sorted(os.listdir(tmp_path / "new/folder")) == ["sessions.parquet", "steps.parquet"]
+    names = sorted(os.listdir(tmp_path / "new/folder"))
+    assert names == ["SHA256SUMS", "sessions.parquet", "steps.parquet"]
 
 
 def test_an_interrupted_write_leaves_the_old_manifest(tmp_path, monkeypatch):
@@ -51,6 +52,7 @@ def test_a_damaged_manifest_is_refused(tmp_path):
         read_manifest(tmp_path)
     assert info.value.file == tmp_path / "sessions.parquet"
     write_manifest(make_small_manifest(), tmp_path)
+    (tmp_path / "SHA256SUMS").unlink()  # as a manifest of another program
     shutil.copytree(tmp_path, tmp_path / "copy")
     table = pyarrow.parquet.read_table(tmp_path / "steps.parquet")
     pyarrow.parquet.write_table(table.drop_columns(["start_s"]), tmp_path / "steps.parquet")

@@ -25,6 +25,7 @@ def test_a_run_on_features_is_refused(run_folder, tmp_path):
     values = load_config(run / "config.yaml").model_dump(mode="json")
     values["data"]["features"] = {"audio": "covarep"}
     values["model"]["encoders"]["audio"] = {"kind": "feature_cnn", "features": 4}
+    (run / "SHA256SUMS").unlink()
     (run / "config.yaml").write_text(json.dumps(values))
     with pytest.raises(InferenceError) as info:
         read_trained_run(run)

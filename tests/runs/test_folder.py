@@ -36,6 +36,7 @@ def test_a_setting_that_is_not_in_the_config_of_a_run_has_its_default(corpus, tm
     run.open(load_config(corpus.config))
     values = yaml.safe_load(run.config.read_text())
     del values["training"]["monitor"]
+    run.config.with_name("SHA256SUMS").unlink()  # changed on purpose
     run.config.write_text(yaml.safe_dump(values))
     run.open(load_config(corpus.config))
     with pytest.raises(ConfigError):

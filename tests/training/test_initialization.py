@@ -25,6 +25,7 @@ def test_weights_that_depend_on_a_test_subject_are_refused(corpus, tmp_path, log
     assert str(first.split) in info.value.remedy
     # also if the weights are those of a run in between
     between = train_run(corpus, tmp_path / "between", *ONE_EPOCH, start, "name=between")
+    (between.path / "SHA256SUMS").unlink()
     split.assign(subject="other-" + split["subject"]).to_csv(between.split, index=False)
     with pytest.raises(RunError) as info:
         train_run(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+import depmm.checksums
 from depmm.evaluation.predictions import Unit
 from depmm.evaluation.reports.content import evaluate_sessions
 from depmm.evaluation.reports.figures import report_figures, training_figures
@@ -123,7 +124,9 @@ def write_report_files(
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "metrics.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    depmm.checksums.write_text(
+        out / "metrics.json", json.dumps(content, indent=2, allow_nan=False) + "\n"
+    )
     write_text(out / "report.html", page)
     write_text(out / "tables.md", "\n".join(table.markdown() for table in tables))
     write_text(out / "tables.tex", "\n".join(table.latex() for table in tables))

@@ -40,10 +40,11 @@ from depmm.interpret.attribution.regions import Landmarks, attribute_regions
 from depmm.interpret.attribution.removal import find_present_steps
 from depmm.interpret.attribution.shapley import compute_modality_shapley, compute_step_shapley
 from depmm.interpret.errors import ExplanationError
+from depmm.locks import locked_folder
 from depmm.models.fusion.dep_former.dep_former import DepFormer
 from depmm.models.fusion.dep_former.release import DepFormerRelease
 from depmm.models.model import DepressionModel
-from depmm.runs.folder import find_model_folders
+from depmm.runs.folder import RunFolder, find_model_folders
 from depmm.schemas.explanations import EXPLANATIONS
 from depmm.schemas.manifest import SESSION_KEY
 
@@ -116,6 +117,8 @@ def explain(
         If a method is unknown, the split has no session, or no encoder allows Grad-CAM.
     RunError
         If the folder holds no finished run.
+    LockedError
+        If another process explains the run.
 
     Examples
     --------
@@ -125,8 +128,21 @@ def explain(
     True
     """
     run, device = Path(run), choose_device()
+    folders = find_model_folders(run)
+    with locked_folder(run, "explain"):
+        return _explain(run, folders, split, methods, html, device)
+
+
+def _explain(
+    run: Path,
+    folders: Sequence[RunFolder],
+    split: str,
+    methods: Sequence[str],
+    html: bool,
+    device: torch.device,
+) -> ExplainReport:
     with ParquetStream(run, list(EXPLANATIONS.values())) as stream:
-        for folder in find_model_folders(run):
+        for folder in folders:
             config = load_config(folder.config)
             # the split of the training, even if the manifest has changed since
             trained_split = SplitConfig(kind="file", file=folder.split)

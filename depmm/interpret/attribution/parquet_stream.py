@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from depmm.files import replacing
+from depmm.checksums import remove, replacing
 from depmm.schemas import TableSchema
 
 ROWS_PER_GROUP = 2**17  # rows of a Parquet row group, which is kept in memory until it is full
@@ -76,7 +76,7 @@ class ParquetStream:
                 file.finish()
         for file in self._files.values():
             if not file.rows:
-                file.path.unlink(missing_ok=True)
+                remove(file.path)
 
 
 class _GrowingFile:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from depmm.checksums import read_table
 from depmm.evaluation.reports.rendering import templates, to_json_values
 from depmm.files import write_text
 from depmm.interpret.attribution.faithfulness import CURVES, compare_with_random
@@ -59,10 +60,10 @@ def write_explorer(run: Path) -> Path:
             f"{steps} does not exist.", file=steps, remedy=f"Run depmm explain {run} first."
         )
     others = [
-        pd.read_parquet(path) if (path := run / f"{name}.parquet").is_file() else None
+        read_table(path) if (path := run / f"{name}.parquet").is_file() else None
         for name in ("branches", "modalities", "faithfulness", "region_attributions", "predictions")
     ]
-    content = build_content(pd.read_parquet(steps), *others)
+    content = build_content(read_table(steps), *others)
     path = run / "explorer.html"
     write_text(path, render_page(content, run.resolve().name))
     return path

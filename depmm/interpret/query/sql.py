@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pandas as pd
 
+from depmm.checksums import check
 from depmm.interpret.errors import QuestionError
 from depmm.schemas.explanations import EXPLANATIONS
 
@@ -192,6 +193,8 @@ def connect(run: Path, names: Sequence[str]) -> "DuckDBPyConnection":
     ------
     QuestionError
         If a file is damaged.
+    DamagedFileError
+        If a file does not match its checksum.
     """
     import duckdb
 
@@ -204,6 +207,7 @@ def connect(run: Path, names: Sequence[str]) -> "DuckDBPyConnection":
     connection = duckdb.connect(":memory:", config=settings)
     allowed = []
     for name in names:
+        check(_get_path(run, name))
         path = str(_get_path(run, name))
         # a folder named demo[1] must not be read as a pattern that matches other files
         pattern = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)

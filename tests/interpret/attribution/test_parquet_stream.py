@@ -45,7 +45,7 @@ def test_tables_are_written_in_full_row_groups(tmp_path, monkeypatch):
             assert not (tmp_path / "a.parquet").exists()
             assert sum(len(waiting) for waiting in stream._files["a"]._waiting) < 10
     assert stream.rows == {"a": 21}
-    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["SHA256SUMS", "a.parquet"]
     whole = pd.concat(parts, ignore_index=True)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "a.parquet"), whole)
     meta = pyarrow.parquet.ParquetFile(tmp_path / "a.parquet").metadata
@@ -67,7 +67,8 @@ def test_interruption_keeps_the_previous_files(tmp_path, error):
     stream = ParquetStream(tmp_path, [A, B])
     with pytest.raises(error), stream:
         write_and_raise(stream, error)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["SHA256SUMS", "a.parquet", "b.parquet"]
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "a.parquet"), old)
 
 
@@ -76,7 +77,7 @@ def test_table_without_rows_is_removed(tmp_path):
         stream.write({"a": make_rows(0, "old"), "b": make_rows(0, "old")})
     with ParquetStream(tmp_path, [A, B]) as stream:
         stream.write({"a": make_rows(0, "new")})
-    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["SHA256SUMS", "a.parquet"]
 
 
 def test_columns_must_stay_the_same(tmp_path):

@@ -1,0 +1,34 @@
+"""Output of a DepressionModel."""
+
+# transformers has no type annotations that mypy can use
+# mypy: disallow-subclassing-any=False
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from transformers.utils import ModelOutput
+
+
+@dataclass
+class DepressionOutput(ModelOutput):
+    """Output of a ``DepressionModel``.
+
+    Attributes
+    ----------
+    prediction : Tensor, shape (B,)
+        Probability of the positive class, or severity score.
+    logits : Tensor, shape (B, out)
+        Input of the head.
+    branch_logits : dict of str to Tensor, shape (B, out)
+        Logits of each branch before they are fused.
+    step_logits : Tensor, shape (B, L, out), optional
+        Logits of each step, if the model has an auxiliary step head.
+    step_mask : Tensor, shape (B, L), bool
+        Steps with at least one modality.
+    """
+
+    prediction: Tensor | None = None
+    logits: Tensor | None = None
+    branch_logits: dict[str, Tensor] | None = None
+    step_logits: Tensor | None = None
+    step_mask: Tensor | None = None
