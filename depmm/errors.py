@@ -2,6 +2,8 @@
 
 import copyreg
 import difflib
+import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,8 @@ class DepmmError(ValueError):
 def closest(value: str, known: Iterable[str]) -> str | None:
     """Find the known name that is most similar to ``value``.
 
+    A name that differs only in case, blanks or the width of its letters comes first.
+
     Parameters
     ----------
     value : str
@@ -78,7 +82,26 @@ def closest(value: str, known: Iterable[str]) -> str | None:
     str or None
         The closest name; None if no name is similar.
     """
-    return next(iter(difflib.get_close_matches(value, list(known), n=1)), None)
+    known = list(known)
+    folded = fold(value)
+    equal = (name for name in known if fold(name) == folded)
+    return next(equal, None) or next(iter(difflib.get_close_matches(value, known, n=1)), None)
+
+
+def fold(text: str) -> str:
+    """Return a text without the differences that are easily overlooked.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+
+    Returns
+    -------
+    str
+        The text in compatible composed Unicode (NFKC), without case, blanks and hyphens.
+    """
+    return re.sub(r"[\s_\-\u200b\ufeff]+", "", unicodedata.normalize("NFKC", text).casefold())
 
 
 def did_you_mean(value: str, known: Iterable[str]) -> str:

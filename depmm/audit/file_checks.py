@@ -154,15 +154,17 @@ def incomplete_corpus(inputs: AuditInput) -> Iterator[Finding]:
         At most one warning per corpus.
     """
     for report in inputs.index_reports:
-        if report.missing:
+        if not report.complete:
             kinds = Counter(item.kind for item in report.missing)
-            counts = ", ".join(f"{kind}: {count}" for kind, count in sorted(kinds.items()))
-            names = [f"{item.where}: {item.message}" for item in report.missing]
+            kinds["unusable file"] += len(report.failures)
+            counts = ", ".join(f"{kind}: {count}" for kind, count in sorted(kinds.items()) if count)
+            names = [f"{item.message} (left out: {item.left_out})" for item in report.failures]
+            names += [f"{item.where}: {item.message}" for item in report.missing]
             yield Finding(
                 "incomplete_corpus",
                 "warning",
-                f"{report.corpus}: {len(report.missing)} items that the spec requires are missing "
-                f"({counts}): {abbreviate(names)}",
+                f"{report.corpus}: {len(names)} items that the spec requires are missing or "
+                f"unusable ({counts}): {abbreviate(names)}",
                 "Complete the corpus and index it again, or state the omitted sessions with every "
                 "result.",
             )

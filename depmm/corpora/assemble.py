@@ -1,24 +1,29 @@
 """Build the rows of a manifest's tables from grouped files and the step table."""
 
+import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from depmm.config import MODALITIES, StreamConfig
-from depmm.corpora.cells import Fields, check_allowed, parse_number, translate_codes
+from depmm.corpora.cells import Fields, check_allowed, parse_number, parse_time, translate_codes
 from depmm.corpora.errors import ManifestError
+from depmm.corpora.index_log import IndexLog
 from depmm.corpora.index_report import Missing
 from depmm.corpora.patterns import natural_sort_key
 from depmm.corpora.recording_files import FileGroup
 from depmm.corpora.session_rows import build_session_row
 from depmm.corpora.spec_schema import OFFSET_FIELD, STEP_FIELDS, Spec, StepTable
+from depmm.corpora.table_files import Origin
 from depmm.corpora.tables import JoinedTable, Row
 from depmm.corpora.windows import MIN_REMAINDER_S, cut_into_windows
 from depmm.schemas.manifest import VALENCES
 
 Duration = Callable[[Path, StreamConfig | None], float]  # seconds; ValueError if unreadable
 StepRange = tuple[float, float | None, dict[str, str | None]]  # start and end in seconds, texts
+_MAX_WINDOWS = 200_000  # of one step; more are a wrong duration or window
 
 
 @dataclass
@@ -33,6 +38,8 @@ class ManifestRows:
         Files and rows that the spec requires and the folder does not contain.
     excluded : list of tuple of (str, str)
         File, and the reason why one of its steps is excluded.
+    reasons : Counter of str
+        Reason -> number of excluded steps.
     """
 
     sessions: list[dict[str, Any]] = field(default_factory=list)
@@ -40,6 +47,22 @@ class ManifestRows:
     features: list[dict[str, Any]] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
     excluded: list[tuple[str, str]] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def exclude(self, path: str, start_s: float, reason: str) -> None:
+        """Record a step that is excluded.
+
+        Parameters
+        ----------
+        path : str
+            A file of the step.
+        start_s : float
+            Start of the step in seconds.
+        reason : str
+            Why it is excluded.
+        """
+        self.excluded.append((path, f"a step at {start_s:.3f} s, {reason}"))
+        self.reasons[reason] += 1
 
 
 @dataclass(frozen=True)
@@ -51,6 +74,7 @@ class _StepSource:
     root: Path
     duration: Duration | None
     rows: ManifestRows
+    log: IndexLog
 
 
 def build_rows(
@@ -59,10 +83,12 @@ def build_rows(
     table: JoinedTable | None,
     root: Path,
     duration: Duration | None,
+    log: IndexLog,
 ) -> ManifestRows:
     """Build the rows of the manifest's tables.
 
-    A session without steps gets no row; the reason is listed under ``missing`` or ``excluded``.
+    A session without steps, or with a file that cannot be used, gets no row; the reason is listed
+    under ``missing``, ``excluded`` or the failures of ``log``.
 
     Parameters
     ----------
@@ -77,6 +103,8 @@ def build_rows(
     duration : callable or None
         Function that measures the duration of a file in seconds; required for windows in steps
         that end with their file.
+    log : IndexLog
+        Log of the files and sessions that cannot be used.
 
     Returns
     -------
@@ -86,8 +114,8 @@ def build_rows(
     Raises
     ------
     ManifestError
-        If the files of a session contradict each other, or a number, split, gender, valence or
-        score is invalid.
+        If a table of several sessions contains a number, split, gender, valence or score that is
+        invalid, or different values for one session.
     """
     by_session: dict[str, list[FileGroup]] = {}
     for group in groups:
@@ -99,23 +127,27 @@ def build_rows(
         if entry.features
     }
     rows = ManifestRows()
-    source = _StepSource(spec, table, root, duration, rows)
+    source = _StepSource(spec, table, root, duration, rows, log)
     for session, members in sorted(by_session.items()):
         key = {"corpus": spec.name, "subject": members[0].fields["subject"], "session": session}
-        n_steps = 0
         for group in members:
             _note_missing_files(spec, group, readers, rows.missing)
-            for step in _build_steps(source, group):
-                step_key = {**key, "step": n_steps}
-                n_steps += 1
-                rows.steps.append(step_key | step)
-                for name, recording in group.streams.items():
-                    modality, reader = readers[name]
-                    stream = {"name": name, "modality": modality, "path": recording.path}
-                    rows.features.append({**step_key, **stream, "reader": reader})
         _note_missing_steps(spec, session, members, rows.missing)
-        if n_steps:
-            row = build_session_row(spec, session, members)
+        try:
+            steps = [(group, step) for group in members for step in _build_steps(source, group)]
+            row = build_session_row(spec, session, members) if steps else {}
+        except ManifestError as error:
+            log.raise_unless_own(error)
+            log.add(error, f"session {session}")
+            continue
+        for n_steps, (group, step) in enumerate(steps):
+            step_key = {**key, "step": n_steps}
+            rows.steps.append(step_key | step)
+            for name, recording in group.streams.items():
+                modality, reader = readers[name]
+                stream = {"name": name, "modality": modality, "path": recording.path}
+                rows.features.append({**step_key, **stream, "reader": reader})
+        if steps:
             rows.sessions.append({**key, **row})
             if spec.label and spec.label.required and row["instrument"] is None:
                 names = [name for name in (spec.label.score, spec.label.field) if name]
@@ -167,19 +199,14 @@ def _build_steps(source: _StepSource, group: FileGroup) -> Iterator[dict[str, An
         for interval in spec.steps.excluded_intervals
         if all(group.fields.get(name) == value for name, value in interval.when.items())
     ]
-    offset = parse_number(group.fields.get(OFFSET_FIELD), f"{path}: {OFFSET_FIELD}", "the table")
     for start, end, texts in _cut_steps(source, group):
-        start = start + (offset or 0.0)
-        end = None if end is None else end + (offset or 0.0)
         if start < 0:
-            reason = f"a step at {start:.3f} s, before the recording starts"
-            source.rows.excluded.append((path, reason))
+            source.rows.exclude(path, start, "before the recording starts")
         elif any(
             start < interval.end_s and (end is None or end > interval.start_s)
             for interval in intervals
         ):
-            reason = f"a step at {start:.3f} s, inside steps.excluded_intervals"
-            source.rows.excluded.append((path, reason))
+            source.rows.exclude(path, start, "inside steps.excluded_intervals")
         else:
             yield {"start_s": start, "end_s": end, **texts, **files}
 
@@ -191,14 +218,30 @@ def _cut_steps(source: _StepSource, group: FileGroup) -> Iterator[StepRange]:
     """
     windows = source.spec.steps.windows
     ranges = list(_find_step_ranges(source, group))
+    if windows is None:
+        yield from ranges
+        return
     length = None
-    if windows is not None and any(end is None for _, end, _ in ranges):
+    if any(end is None for _, end, _ in ranges):
         length = _shortest_duration(source, group)
+    hop_s = windows.hop_s or windows.length_s
     for start, end, texts in ranges:
         last = length if end is None else end
-        if windows is None or last is None:
+        if last is None:
             yield start, end, texts
             continue
+        path = group.sources[0].path
+        if start >= last:
+            reason = "after the end of the recording"
+            source.rows.exclude(path, start, reason)
+            continue
+        if (last - start) / hop_s > _MAX_WINDOWS:
+            raise Origin(path).error(
+                f"{last - start:g} s would be cut into more than {_MAX_WINDOWS} windows.",
+                value=last - start,
+                session=group.session,
+                remedy="Check the file and the times of its steps, or use longer windows.",
+            )
         parts = list(cut_into_windows(start, last, windows))
         for part_start, part_end in parts:
             yield part_start, part_end, texts if len(parts) == 1 else {**texts, "text": None}
@@ -206,7 +249,7 @@ def _cut_steps(source: _StepSource, group: FileGroup) -> Iterator[StepRange]:
 
 def _find_step_ranges(source: _StepSource, group: FileGroup) -> Iterator[StepRange]:
     """Yield the time range of each step of a group: the rows of a table, or the whole files."""
-    spec, table = source.spec, source.table
+    table = source.table
     path = group.sources[0].path
     if table is not None and isinstance(table.table, StepTable):
         key, rows = table.find_rows(group.fields)
@@ -215,30 +258,77 @@ def _find_step_ranges(source: _StepSource, group: FileGroup) -> Iterator[StepRan
             source.rows.missing.append(Missing("row", path, message))
             return
         if rows:
-            yield from _read_step_rows(spec, group, table.table, rows)
+            yield from _read_step_rows(source, group, table.table, rows)
             return
-    yield 0.0, None, _step_texts(group.fields, path)
+    yield _offset_s(group), None, _step_texts(group.fields, group.origins)
+
+
+def _offset_s(group: FileGroup) -> float:
+    """Read the seconds that are added to the times of a group's step table."""
+    origin = group.origins.get(OFFSET_FIELD, group.origins[""])
+    offset = parse_number(group.fields.get(OFFSET_FIELD), OFFSET_FIELD, origin, group.session)
+    return offset or 0.0
 
 
 def _read_step_rows(
-    spec: Spec, group: FileGroup, table: StepTable, rows: list[Row]
+    source: _StepSource, group: FileGroup, table: StepTable, rows: list[Row]
 ) -> Iterator[StepRange]:
-    """Yield the rows of a step table in order; their fields take precedence over the file's."""
-    scale = table.units_per_second
-    for row in sorted(rows, key=lambda row: [natural_sort_key(cell) for cell in row.order]):
+    """Yield the rows of a step table in order; their fields take precedence over the file's.
+
+    A row whose times are not those of a step is left out, and the first of them is recorded.
+    """
+    offset = _offset_s(group)
+    steps: list[tuple[Any, StepRange]] = []
+    errors = []
+    for row in rows:
         fields = dict(row.fields)
-        translate_codes(spec, row.fields, fields, row.location)
-        start = parse_number(fields["start"], f"{row.location}: start", row.location)
-        end = parse_number(fields.get("end"), f"{row.location}: end", row.location)
-        if start is None:
-            raise ManifestError(
-                f"{row.location}: start is empty. Every step needs its start.",
-                column="start",
-                session=group.session,
-            )
+        origins = {**group.origins, "": row.origin}
+        origins |= dict.fromkeys(fields, row.origin)
+        translate_codes(source.spec, row.fields, fields, origins)
+        try:
+            start, end = _read_times(fields, table, row.origin, offset)
+        except ManifestError as error:
+            errors.append(error)
+            continue
         merged = {name: fields.get(name) or group.fields.get(name) for name in STEP_FIELDS}
-        texts = _step_texts(merged, row.location)
-        yield start / scale, None if end is None else end / scale, texts
+        times = {table.fields["start"]: start, table.fields.get("end", ""): end}
+        order = [
+            natural_sort_key(repr(times[column]) if times.get(column) is not None else cell)
+            for column, cell in zip(table.order, row.order, strict=True)
+        ]
+        steps.append((order, (start, end, _step_texts(merged, origins))))
+    if errors:
+        lines = ", ".join(str(error.line) for error in errors[1:10])
+        if lines:
+            remark = f" (also in line {lines}{', ...' if len(errors) > 10 else ''})"
+            errors[0].args = (f"{errors[0]}{remark}",)
+        source.log.add(errors[0], f"{len(errors)} of {len(rows)} steps of session {group.session}")
+    yield from (step for _, step in sorted(steps, key=lambda item: item[0]))
+
+
+def _read_times(
+    fields: Fields, table: StepTable, origin: Origin, offset: float
+) -> tuple[float, float | None]:
+    """Read start and end of a row in seconds of the recording."""
+    start = parse_time(fields["start"], "start", table, origin)
+    end = parse_time(fields.get("end"), "end", table, origin)
+    remedy = "Correct the row, or leave it out with drop: in the step table of the spec."
+    if start is None:
+        raise origin.error("start is empty; every step needs its start.", "start", remedy=remedy)
+    if start < 0 and not offset:
+        text = fields["start"]
+        raise origin.error(
+            f"start is {text!r}, before the recording starts.", "start", text, remedy=remedy
+        )
+    if end is not None and end <= start:
+        text = fields["end"]
+        raise origin.error(
+            f"end is {text!r}, not after the start {fields['start']!r}.",
+            "end",
+            text,
+            remedy=remedy,
+        )
+    return start + offset, None if end is None else end + offset
 
 
 def _shortest_duration(source: _StepSource, group: FileGroup) -> float | None:
@@ -251,10 +341,18 @@ def _shortest_duration(source: _StepSource, group: FileGroup) -> float | None:
     for file in group.sources:
         features = source.spec.recordings[file.entry].features
         try:
-            durations[file.path] = source.duration(source.root / file.path, features)
-        except ValueError as error:  # extraction reports the file as well
-            source.rows.missing.append(Missing("file", file.path, f"no windows: {error}"))
-            return None
+            seconds = source.duration(source.root / file.path, features)
+        except Exception as error:  # decoders raise many types
+            problem, remedy = f"no windows: {error}", ""
+        else:
+            durations[file.path] = seconds
+            if 0 < seconds < math.inf:
+                continue
+            problem = f"no windows: the recording is {seconds:g} s long."
+            remedy = "Copy the file again from its source, or leave it out with ignore:."
+        raise Origin(file.path).error(
+            problem.removeprefix(f"{file.path}: "), session=group.session, remedy=remedy
+        )
     shortest = min(durations.values())
     for path, duration in durations.items():
         if duration > shortest + MIN_REMAINDER_S:
@@ -263,6 +361,7 @@ def _shortest_duration(source: _StepSource, group: FileGroup) -> float | None:
     return shortest
 
 
-def _step_texts(fields: Fields, location: str) -> dict[str, str | None]:
-    check_allowed(fields.get("valence"), VALENCES, f"{location}: valence", "valence")
+def _step_texts(fields: Fields, origins: dict[str, Origin]) -> dict[str, str | None]:
+    origin = origins.get("valence", origins[""])
+    check_allowed(fields.get("valence"), VALENCES, "valence", "valence", origin)
     return {name: fields.get(name) for name in ("text", "valence", "task")}

@@ -1,16 +1,23 @@
 """Convert and check the text of table cells and file-name fields: numbers, names and codes."""
 
 import math
+import re
 from collections.abc import Collection
 
-from depmm.corpora.errors import ManifestError
-from depmm.corpora.spec_schema import Spec
+from depmm.corpora.patterns import NUMBER
+from depmm.corpora.spec_schema import Spec, StepTable
+from depmm.corpora.table_files import Origin
+from depmm.errors import closest
 
 Fields = dict[str, str | None]  # name -> text; None where unknown
 
+# h:mm:ss or m:ss, with a fraction of the seconds after a point or a comma
+_CLOCK = re.compile(r"(?:(?:([0-9]+):([0-5]?[0-9]))|([0-9]+)):([0-5]?[0-9](?:[.,][0-9]+)?)")
+_UNITS_PER_SECOND = {"seconds": 1.0, "milliseconds": 1000.0}
+
 
 def parse_number(
-    text: str | None, what: str, source: str, session: str | None = None
+    text: str | None, what: str, origin: Origin, session: str | None = None
 ) -> float | None:
     """Read a finite number.
 
@@ -19,9 +26,9 @@ def parse_number(
     text : str or None
         The cell.
     what : str
-        What the cell is, for the message, for example ``"session 1: age"``.
-    source : str
-        Table or pattern that provides the cell.
+        What the cell is, for the message, for example ``"age"``.
+    origin : Origin
+        File and line of the cell, with the decimal separator of the file.
     session : str, optional
         Session that the cell belongs to.
 
@@ -33,22 +40,132 @@ def parse_number(
     Raises
     ------
     ManifestError
-        If the text is not a finite number.
+        If the text is not a finite number in the digits 0 to 9.
     """
     if text is None:
         return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ManifestError(
-            f"{what} is {text!r}, which is not a number. Correct {source}, or translate it under "
-            "codes: in the spec (null: unknown).",
-            session=session,
-            value=text,
+    number = text.strip()
+    if origin.decimal == ",":
+        number = "" if "." in number else number.replace(",", ".")
+    value = float(number) if NUMBER.fullmatch(number) else math.nan
+    if math.isfinite(value):
+        return value
+    raise origin.error(
+        f"{what} is {text[:120]!r}, which is not a number.",
+        what,
+        text,
+        session,
+        f"{_number_hint(text.strip(), origin.decimal)}Correct it, or translate it under codes: in "
+        "the spec (null: unknown).",
+    )
+
+
+def _number_hint(text: str, decimal: str) -> str:
+    """Suggest the setting with which a text would be a number."""
+    other = "," if decimal == "." else "."
+    if text.count(other) == 1 and NUMBER.fullmatch(text.replace(other, ".")):
+        return (
+            f"If the table has decimal {'commas' if other == ',' else 'points'}, write "
+            f'decimal: "{other}" in the spec\'s table. '
         )
-    return value
+    return ""
+
+
+def parse_time(
+    text: str | None, what: str, table: StepTable, origin: Origin, session: str | None = None
+) -> float | None:
+    """Read a time of a step table in the form that ``times`` of the table states.
+
+    Parameters
+    ----------
+    text : str or None
+        The cell.
+    what : str
+        What the cell is, for the message: ``"start"`` or ``"end"``.
+    table : StepTable
+        The table.
+    origin : Origin
+        File and line of the cell.
+    session : str, optional
+        Session that the cell belongs to.
+
+    Returns
+    -------
+    float or None
+        Seconds; None for an empty cell.
+
+    Raises
+    ------
+    ManifestError
+        If the text is not such a time.
+    """
+    if text is None:
+        return None
+    clock = _CLOCK.fullmatch(text.strip())
+    if table.times != "clock":
+        if clock is not None:
+            raise origin.error(
+                f"{what} is {text!r}, which is a clock time.",
+                what,
+                text,
+                session,
+                "Write times: clock in the step table of the spec.",
+            )
+        value = parse_number(text, what, origin, session)
+        return None if value is None else value / units_per_second(table)
+    if clock is None or len(text) > 32:
+        raise origin.error(
+            f"{what} is {text[:120]!r}, which is not a clock time.",
+            what,
+            text,
+            session,
+            "Write h:mm:ss or m:ss, such as 0:01:02.5, or state another unit under times: in the "
+            "step table of the spec.",
+        )
+    hours, minutes, only_minutes, seconds = clock.groups()
+    whole = 3600 * int(hours or 0) + 60 * int(minutes or only_minutes)
+    return whole + float(seconds.replace(",", "."))
+
+
+def format_time(seconds: float, table: StepTable) -> str:
+    """Write a time as a cell of a step table: the inverse of ``parse_time``.
+
+    Parameters
+    ----------
+    seconds : float
+        The time.
+    table : StepTable
+        The table.
+
+    Returns
+    -------
+    str
+        The cell.
+    """
+    if table.times == "clock":
+        milliseconds = round(seconds * 1000)
+        minutes, rest = divmod(milliseconds, 60_000)
+        text = f"{minutes // 60:02}:{minutes % 60:02}:{rest / 1000:06.3f}"
+    else:
+        scale = units_per_second(table)
+        text = f"{seconds * scale:.3f}" if scale < 100 else f"{seconds * scale:.0f}"
+    return text.replace(".", table.decimal)
+
+
+def units_per_second(table: StepTable) -> float:
+    """Return how many units of the start and end columns a second has.
+
+    Parameters
+    ----------
+    table : StepTable
+        A table whose times are numbers.
+
+    Returns
+    -------
+    float
+        Units per second.
+    """
+    return table.times if isinstance(table.times, float) else _UNITS_PER_SECOND[table.times]
 
 
 def check_allowed(
@@ -56,7 +173,7 @@ def check_allowed(
     allowed: Collection[str],
     what: str,
     field: str,
-    source: str = "the table",
+    origin: Origin,
     session: str | None = None,
 ) -> None:
     """Check that a cell is empty or has one of the allowed values.
@@ -71,8 +188,8 @@ def check_allowed(
         What the cell is, for the message.
     field : str
         The field that ``codes`` of a spec can translate.
-    source : str, default "the table"
-        Table or pattern that provides the cell.
+    origin : Origin
+        File and line of the cell.
     session : str, optional
         Session that the cell belongs to.
 
@@ -81,17 +198,43 @@ def check_allowed(
     ManifestError
         If the cell has another value.
     """
-    if text is not None and text not in allowed:
-        raise ManifestError(
-            f"{what} is {text!r}, not one of {', '.join(allowed)}. Translate it under codes: "
-            f"{field}: in the spec (null: unknown), or correct {source}.",
-            column=field,
-            session=session,
-            value=text,
-        )
+    if text is None or text in allowed:
+        return
+    raise origin.error(
+        f"{what} is {text[:120]!r}, not one of {_quote(allowed)}.",
+        field,
+        text,
+        session,
+        f"{suggest(text, allowed)}Translate it under codes: {field}: in the spec (null: unknown), "
+        "or correct it.",
+    )
 
 
-def translate_codes(spec: Spec, source: Fields, target: Fields, location: str) -> None:
+def suggest(text: str, known: Collection[str]) -> str:
+    """Suggest the known value that a text may mean.
+
+    Parameters
+    ----------
+    text : str
+        The unknown value.
+    known : collection of str
+        The known values.
+
+    Returns
+    -------
+    str
+        A question that ends with a blank, or an empty string.
+    """
+    similar = closest(text, known)
+    return "" if similar is None else f"Did you mean {similar!r}? "
+
+
+def _quote(values: Collection[str], at_most: int = 20) -> str:
+    more = f" and {len(values) - at_most} more" if len(values) > at_most else ""
+    return ", ".join(map(repr, list(values)[:at_most])) + more
+
+
+def translate_codes(spec: Spec, source: Fields, target: Fields, origins: dict[str, Origin]) -> None:
     """Apply ``codes`` of a spec to fields, in the listed order.
 
     Parameters
@@ -102,8 +245,8 @@ def translate_codes(spec: Spec, source: Fields, target: Fields, location: str) -
         Fields with the codes.
     target : dict of str to str or None
         Fields to which the names are written; may be ``source``.
-    location : str
-        File or row of the fields, for the message.
+    origins : dict of str to Origin
+        File and line of each field; the entry of the empty name is that of all other fields.
 
     Raises
     ------
@@ -111,15 +254,22 @@ def translate_codes(spec: Spec, source: Fields, target: Fields, location: str) -
         If ``codes`` does not list a code.
     """
     for name, rule in spec.codes.items():
-        origin = rule.of or name
-        code = source.get(origin)
+        code_field = rule.of or name
+        code = source.get(code_field)
         if code is None:
             continue
+        origin = origins.get(code_field, origins[""])
         if code not in rule.names:
-            raise ManifestError(
-                f"{location}: {origin} is {code!r}, which codes.{name} does not translate (known: "
-                f"{', '.join(rule.names)}). Add it there, or leave the file or row out with drop:.",
-                setting=f"codes.{name}",
-                value=code,
+            error = origin.error(
+                f"{code_field} is {code[:120]!r}, which codes.{name} does not translate (known: "
+                f"{_quote(rule.names)}).",
+                code_field,
+                code,
+                remedy=f"{suggest(code, rule.names)}Add it there, or leave the file or row out "
+                "with drop:.",
             )
+            error.setting = f"codes.{name}"
+            raise error
         target[name] = rule.names[code]
+        if name != code_field and code_field in origins:
+            origins[name] = origin

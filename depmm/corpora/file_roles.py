@@ -1,15 +1,18 @@
 """Roles of the files in a corpus folder: recording, table, ignored, excluded or unmatched."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from depmm.corpora.cells import Fields
 from depmm.corpora.errors import ManifestError
-from depmm.corpora.patterns import Pattern, compile_pattern, fill_template, is_kept
+from depmm.corpora.manifest_rules import is_safe_path
+from depmm.corpora.patterns import Pattern, compile_pattern, excluded_value, fill_template
 from depmm.corpora.recording_files import RecordingFile
 from depmm.corpora.spec_schema import TRUTH_FILE, RecordingPattern, Spec
+from depmm.corpora.table_files import normalize
 
 
 @dataclass
@@ -30,8 +33,12 @@ class FileRoles:
         Path, and the rule of the spec that excludes it.
     hidden : int
         Number of files and folders whose name starts with a dot, which are never read.
-    unreadable : list of str
-        Broken links, special files, and files whose name is not UTF-8.
+    unreadable : dict of str to str
+        Broken links, special files, folders that cannot be listed, and files whose name cannot be
+        used -> the reason.
+    left_out : dict of int to Counter
+        Index of a pattern under ``recordings`` -> number of its files that each field and value
+        excludes.
     """
 
     recordings: list[RecordingFile] = field(default_factory=list)
@@ -40,7 +47,8 @@ class FileRoles:
     unmatched: list[str] = field(default_factory=list)
     excluded: list[tuple[str, str]] = field(default_factory=list)
     hidden: int = 0
-    unreadable: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    left_out: dict[int, Counter[tuple[str, str]]] = field(default_factory=dict)
 
 
 def find_files(spec: Spec, root: Path) -> FileRoles:
@@ -68,19 +76,39 @@ def find_files(spec: Spec, root: Path) -> FileRoles:
     patterns = [(compile_pattern(entry.pattern), entry) for entry in spec.recordings]
     tables = {table.file: compile_pattern(table.file) for table in spec.all_tables if table.file}
     roles.tables = {text: [] for text in tables}
-    for path in sorted(_walk(root, roles)):
-        if path == TRUTH_FILE or any(pattern.match(path) is not None for pattern in ignore):
+    paths = sorted(_walk(root, roles))
+    if not all(map(str.isascii, paths)):
+        paths = _without_equal_names(paths, roles)
+    for path in paths:
+        name = normalize(path)
+        if name == TRUTH_FILE or any(pattern.match(name) is not None for pattern in ignore):
             roles.ignored.append(path)
             continue
-        readers = [text for text, pattern in tables.items() if pattern.match(path) is not None]
+        readers = [text for text, pattern in tables.items() if pattern.match(name) is not None]
         for text in readers:
             roles.tables[text].append(path)
-        if not readers and not _match_recording(path, patterns, roles):
+        if not readers and not _match_recording(path, name, patterns, roles):
             roles.unmatched.append(path)
-    roles.unreadable = sorted(
-        path for path in roles.unreadable if not any(pattern.match(path) for pattern in ignore)
-    )
+    roles.unreadable = {
+        path: reason
+        for path, reason in sorted(roles.unreadable.items())
+        if not any(pattern.match(normalize(path)) for pattern in ignore)
+    }
     return roles
+
+
+def _without_equal_names(paths: list[str], roles: FileRoles) -> list[str]:
+    """Leave out files whose names look the same and differ only in the form of their letters."""
+    by_name: dict[str, list[str]] = {}
+    for path in paths:
+        by_name.setdefault(normalize(path), []).append(path)
+    for name, equal in by_name.items():
+        for path in equal if len(equal) > 1 else ():
+            roles.unreadable[path] = (
+                f"{len(equal)} files have the name {name!r}, written with composed and with "
+                "decomposed letters. Keep one of them."
+            )
+    return [path for path in paths if path not in roles.unreadable]
 
 
 def _walk(root: Path, roles: FileRoles) -> Iterator[str]:
@@ -91,26 +119,54 @@ def _walk(root: Path, roles: FileRoles) -> Iterator[str]:
         try:
             entries = list(os.scandir(folder))
         except OSError as error:
-            raise ManifestError(
-                f"{folder}: cannot be listed ({error.strerror}). Grant read permission, or move "
-                "the folder out of the corpus.",
-                file=folder,
-            ) from None
+            problem = (
+                f"cannot be listed ({error.strerror}). Grant read permission, or move the folder "
+                "out of the corpus."
+            )
+            if not prefix:
+                raise ManifestError(f"{folder}: {problem}", file=folder) from None
+            roles.unreadable[_printable(prefix)] = problem
+            continue
         for entry in entries:
             path = prefix + entry.name
             if entry.name.startswith("."):
                 roles.hidden += 1
-            elif entry.is_dir():
+            elif _is_folder(entry):
                 if entry.is_symlink():
                     real = os.path.realpath(entry.path)
                     if real in seen:
                         continue
                     seen.add(real)
                 folders.append((path + "/", entry.path))
-            elif entry.is_file() and _is_utf8(path):
-                yield path
+            elif problem := _find_problem(entry, path):
+                roles.unreadable[_printable(path)] = problem
             else:
-                roles.unreadable.append(path.encode("utf-8", "backslashreplace").decode())
+                yield path
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # such as a link to itself
+        return False
+
+
+def _find_problem(entry: "os.DirEntry[str]", path: str) -> str:
+    """Describe why a file cannot be part of a manifest; empty if it can."""
+    try:
+        if not entry.is_file():
+            return "a broken link or a special file. Repair or remove it."
+    except OSError as error:
+        return f"cannot be opened ({error.strerror}). Repair or remove it."
+    if not _is_utf8(path):
+        return "a name that is not UTF-8. Rename the file."
+    if not is_safe_path(path):
+        return "a name with a backslash, or with a drive letter such as 'C:'. Rename the file."
+    return ""
+
+
+def _printable(path: str) -> str:
+    return path.encode("utf-8", "backslashreplace").decode()
 
 
 def _is_utf8(path: str) -> bool:
@@ -119,18 +175,21 @@ def _is_utf8(path: str) -> bool:
 
 
 def _match_recording(
-    path: str, patterns: list[tuple[Pattern, RecordingPattern]], roles: FileRoles
+    path: str, name: str, patterns: list[tuple[Pattern, RecordingPattern]], roles: FileRoles
 ) -> bool:
+    """Assign a file to the first pattern that matches its path in composed Unicode, ``name``."""
     for index, (pattern, entry) in enumerate(patterns):
-        captured = pattern.match(path)
+        captured = pattern.match(name)
         if captured is None:
             continue
-        fields: Fields = {"path": path, "stem": PurePosixPath(path).stem, **captured}
-        for name, text in entry.fields.items():
-            fields[name] = fill_template(text, fields)
-        if is_kept(fields, entry.keep, entry.drop):
+        fields: Fields = {"path": name, "stem": PurePosixPath(name).stem, **captured}
+        for field_name, text in entry.fields.items():
+            fields[field_name] = fill_template(text, fields)
+        excluded = excluded_value(fields, entry.keep, entry.drop)
+        if excluded is None:
             roles.recordings.append(RecordingFile(path, index, dict(captured), fields))
         else:
             roles.excluded.append((path, f"keep/drop of {entry.pattern}"))
+            roles.left_out.setdefault(index, Counter())[excluded] += 1
         return True
     return False

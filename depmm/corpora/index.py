@@ -6,23 +6,26 @@ listed as missing.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from depmm.config import MODALITIES
-from depmm.corpora.assemble import Duration, build_rows
+from depmm.corpora.assemble import Duration, ManifestRows, build_rows
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.file_roles import FileRoles, find_files
+from depmm.corpora.index_log import IndexLog, count_left_out
 from depmm.corpora.index_report import (
     IndexReport,
+    LeftOut,
     Missing,
     PatternCount,
     separate_unrelated_folders,
 )
 from depmm.corpora.manifest import Manifest, build_manifest
 from depmm.corpora.recording_files import group_files, resolve_fields
-from depmm.corpora.spec_schema import RecordingPattern, Spec, Table
+from depmm.corpora.spec_schema import RecordingPattern, Spec, StepTable, Table
 from depmm.corpora.tables import JoinedTable, read_table
 from depmm.corpora.word_lists import fill_valence, read_words
 
@@ -67,29 +70,32 @@ def index_corpus(
         )
     words = read_words(spec.word_list) if spec.word_list else []
     roles = find_files(spec, root)
-    missing = [
-        Missing("file", path, "a broken link, a special file, or a name that is not UTF-8")
-        for path in roles.unreadable
-    ]
+    missing = [Missing("file", path, reason) for path, reason in roles.unreadable.items()]
     if not roles.recordings:
         raise _no_recording_error(spec, root, roles)
     tables = [_read_table(spec, table, root, roles, missing) for table in spec.tables]
     step_table = None
     if spec.steps.table:
         step_table = _read_table(spec, spec.steps.table, root, roles, missing)
-    recordings = resolve_fields(spec, roles.recordings, tables, missing)
+    joined_tables = [*tables, *([step_table] if step_table else [])]
+    log = IndexLog({file.path for file in roles.recordings})
+    for joined in joined_tables:
+        log.own_files.update(joined.files if joined.own_columns else ())
+    recordings = resolve_fields(spec, roles.recordings, tables, step_table, missing, log)
     groups, superseded = group_files(spec, recordings)
-    rows = build_rows(spec, groups, step_table, root, duration)
+    rows = build_rows(spec, groups, step_table, root, duration, log)
     missing += rows.missing
     roles.excluded += rows.excluded
     if spec.word_list:
         missing += fill_valence(rows.steps, words, spec.word_list)
-    for joined in (*tables, *([step_table] if step_table else [])):
+    for joined in joined_tables:
         if joined.table.file is not None:
             for key in joined.unused_keys():
                 missing.append(
                     Missing("recording", joined.table.location, f"no recording for {key}")
                 )
+    if not rows.sessions and log.errors:
+        raise log.combined_error(root)
     if not rows.sessions:
         raise ManifestError(
             f"{root}: {len(roles.recordings)} recordings, but no session with steps:\n  "
@@ -102,7 +108,8 @@ def index_corpus(
         pd.DataFrame(rows.features),
         {spec.name: spec.facts},
     )
-    return manifest, _report(spec, roles, missing, superseded, manifest)
+    left_out = _count_left_out(spec, roles, joined_tables, rows)
+    return manifest, _report(spec, roles, missing, superseded, manifest, log, left_out)
 
 
 def _read_table(
@@ -111,7 +118,35 @@ def _read_table(
     files = roles.tables[table.file] if table.file else []
     if table.file and not files and table.required:
         missing.append(Missing("table", table.file, "no file matches this required table"))
-    return read_table(table, root, files, spec.id_fields)
+    return read_table(table, root, files, spec)
+
+
+def _count_left_out(
+    spec: Spec, roles: FileRoles, tables: list[JoinedTable], rows: ManifestRows
+) -> Iterator[LeftOut]:
+    """Yield how many files, rows and steps the rules of the spec leave out."""
+    n_files = Counter(file.entry for file in roles.recordings)
+    for index, entry in enumerate(spec.recordings):
+        values = roles.left_out.get(index, Counter())
+        n_total = n_files[index] + values.total()
+        yield from count_left_out(
+            entry.pattern, "files", n_total, values, entry.keep, entry.drop, {}
+        )
+    for joined in tables:
+        table = joined.table
+        unit = "steps" if isinstance(table, StepTable) else "rows"
+        yield from count_left_out(
+            table.location,
+            unit,
+            joined.n_rows,
+            joined.left_out,
+            table.keep,
+            table.drop,
+            joined.kept,
+        )
+    if n_excluded := rows.reasons.total():
+        reasons = dict(rows.reasons.most_common())
+        yield LeftOut("times of the steps", "steps", len(rows.steps), n_excluded, reasons)
 
 
 def _no_recording_error(spec: Spec, root: Path, roles: FileRoles) -> ManifestError:
@@ -138,6 +173,8 @@ def _report(
     missing: list[Missing],
     superseded: list[tuple[str, str]],
     manifest: Manifest,
+    log: IndexLog,
+    left_out: Iterator[LeftOut],
 ) -> IndexReport:
     n_files = Counter(file.entry for file in roles.recordings)
     patterns = [
@@ -156,7 +193,9 @@ def _report(
     return IndexReport(
         corpus=spec.name,
         patterns=tuple(patterns),
+        failures=tuple(log.failures),
         missing=tuple(missing),
+        left_out=tuple(left_out),
         unused=tuple(unused),
         unrelated_folders=unrelated_folders,
         superseded=tuple(superseded),

@@ -32,6 +32,70 @@ class Missing:
 
 
 @dataclass(frozen=True)
+class IndexFailure:
+    """A file of one subject or session that cannot be used; the others are indexed.
+
+    Attributes
+    ----------
+    file : str
+        Path relative to the corpus root.
+    line : int or None
+        Line of the file.
+    column : str or None
+        Column or field.
+    value : str or None
+        The value that cannot be used.
+    message : str
+        What is wrong, where, and what to do.
+    left_out : str
+        What is not in the manifest, for example ``"session S1"`` or ``"1 of 20 steps of session
+        S1"``.
+    """
+
+    file: str
+    line: int | None
+    column: str | None
+    value: str | None
+    message: str
+    left_out: str
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Number of files, rows or steps that rules of the spec leave out, per value.
+
+    Attributes
+    ----------
+    source : str
+        Pattern or table.
+    unit : {"files", "rows", "steps"}
+        What is counted.
+    kept, left_out : int
+        Number of units that are used, and that are not.
+    values : dict of str to int
+        Field and value, or another reason -> number of units that are left out, largest first.
+    hints : tuple of str
+        Values that differ from a kept value only in case or blanks.
+    """
+
+    source: str
+    unit: str
+    kept: int
+    left_out: int
+    values: dict[str, int]
+    hints: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        text = f"{self.source}: {self.kept} of {self.kept + self.left_out} {self.unit} kept"
+        shown = list(self.values.items())[:_MAX_LISTED]
+        if shown:
+            parts = [f"{value} ({count})" for value, count in shown]
+            parts += ["..."] if len(self.values) > len(shown) else []
+            text += f"; {self.left_out} left out: {', '.join(parts)}"
+        return ". ".join([text, *self.hints[:_MAX_LISTED]]) + "."
+
+
+@dataclass(frozen=True)
 class PatternCount:
     """Number of files that one pattern of the spec matched.
 
@@ -64,8 +128,12 @@ class IndexReport:
         Corpus id.
     patterns : tuple of PatternCount
         The spec's patterns in order, each with its number of files.
+    failures : tuple of IndexFailure
+        Files of single sessions that cannot be used, and what is left out because of them.
     missing : tuple of Missing
         Files and rows that the spec requires and the folder does not contain.
+    left_out : tuple of LeftOut
+        Files, rows and steps that rules of the spec leave out, with their values.
     unused : tuple of str
         Files that no pattern matches, in folders of the corpus.
     unrelated_folders : dict of str to int
@@ -84,7 +152,9 @@ class IndexReport:
 
     corpus: str
     patterns: tuple[PatternCount, ...]
+    failures: tuple[IndexFailure, ...]
     missing: tuple[Missing, ...]
+    left_out: tuple[LeftOut, ...]
     unused: tuple[str, ...]
     unrelated_folders: dict[str, int]
     superseded: tuple[tuple[str, str], ...]
@@ -95,8 +165,8 @@ class IndexReport:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is missing."""
-        return not self.missing
+        """Whether nothing is missing and every file can be used."""
+        return not self.missing and not self.failures
 
     def to_json(self) -> str:
         """Return the whole report as JSON."""
@@ -124,7 +194,11 @@ class IndexReport:
         try:
             content = json.loads(text)
             content["patterns"] = tuple(PatternCount(**item) for item in content["patterns"])
+            content["failures"] = tuple(IndexFailure(**item) for item in content["failures"])
             content["missing"] = tuple(Missing(**item) for item in content["missing"])
+            content["left_out"] = tuple(
+                LeftOut(**{**item, "hints": tuple(item["hints"])}) for item in content["left_out"]
+            )
             content["unused"] = tuple(content["unused"])
             for name in ("superseded", "excluded"):
                 content[name] = tuple((path, reason) for path, reason in content[name])
@@ -156,8 +230,12 @@ class IndexReport:
             for item in self.patterns
         ]
         lines += _list_entries(
+            "failures", [f"{item.message} (left out: {item.left_out})" for item in self.failures]
+        )
+        lines += _list_entries(
             "missing", [f"{item.where}: {item.message}" for item in self.missing]
         )
+        lines += _list_entries("left out by the spec", list(map(str, self.left_out)))
         lines += _list_entries("unused files", self.unused)
         lines += _list_entries(
             "superseded", [f"{path} by {other}" for path, other in self.superseded]

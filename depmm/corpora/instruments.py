@@ -80,7 +80,14 @@ def find_scale(name: str | None) -> Instrument:
     return (INSTRUMENTS | _LEVEL_SCALES).get(name or "", INSTRUMENTS["group"])
 
 
-def check_score(score: float, instrument: str, location: str, session: str | None = None) -> float:
+def check_score(
+    score: float,
+    instrument: str,
+    location: str,
+    session: str | None = None,
+    file: str | None = None,
+    line: int | None = None,
+) -> float:
     """Check that a score lies in the range of its instrument.
 
     Parameters
@@ -93,6 +100,10 @@ def check_score(score: float, instrument: str, location: str, session: str | Non
         Session and source of the score, for the message.
     session : str, optional
         Session id.
+    file : str, optional
+        File with the score.
+    line : int, optional
+        Line of the file.
 
     Returns
     -------
@@ -116,5 +127,7 @@ def check_score(score: float, instrument: str, location: str, session: str | Non
         "the score, or name the right instrument in the spec.",
         column="score",
         session=session,
+        file=file,
+        line=line,
         value=score,
     )

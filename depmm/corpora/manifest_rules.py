@@ -1,6 +1,7 @@
 """Rules of a manifest's tables: ids, paths, keys, times, scores and labels."""
 
 import re
+import unicodedata
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from depmm.schemas.manifest import (
 MAX_AGE = 120  # years; above: a wrong column or a year of birth
 _ID = re.compile(r"\w[\w.()+@=-]*")
 _ID_LENGTH = 100  # characters; an id becomes part of a file name
+_ID_BYTES = 200  # in UTF-8; file names have at most 255
 # absolute, or leaves its folder
 _UNSAFE_PATH = re.compile(r"^/|^[A-Za-z]:|[\\\0]|(?:^|/)\.\.(?:/|$)")
 
@@ -58,7 +60,9 @@ def check_id(value: str, location: str, file: str | None = None, line: int | Non
         problem = "is empty or not text"
     elif len(value) > _ID_LENGTH:
         problem = f"has {len(value)} characters, at most {_ID_LENGTH} are allowed"
-    elif ".." in value or not _ID.fullmatch(value):
+    elif len(value.encode("utf-8", "replace")) > _ID_BYTES:
+        problem = f"has more than {_ID_BYTES} bytes, too many for the name of a file"
+    elif ".." in value or not _ID.fullmatch(value if value.isascii() else _without_marks(value)):
         problem = "is not a safe id"
     if problem:
         raise ManifestError(
@@ -69,6 +73,13 @@ def check_id(value: str, location: str, file: str | None = None, line: int | Non
             value=value,
         )
     return value
+
+
+def _without_marks(value: str) -> str:
+    """Remove accents and vowel signs after a letter: some scripts have no composed form of them."""
+    return value[:1] + "".join(
+        letter for letter in value[1:] if not unicodedata.category(letter).startswith("M")
+    )
 
 
 def parse_reader(text: str) -> StreamConfig:
@@ -268,8 +279,24 @@ def _check_steps(table: pd.DataFrame, features: pd.DataFrame) -> None:
             _check_path(path, "steps", column)
 
 
+def is_safe_path(path: str) -> bool:
+    """Check that a path is relative, with ``/``, and stays below the corpus root.
+
+    Parameters
+    ----------
+    path : str
+        The path.
+
+    Returns
+    -------
+    bool
+        Whether a manifest may contain it.
+    """
+    return _UNSAFE_PATH.search(path) is None
+
+
 def _check_path(path: str, table: str, column: str) -> None:
-    if not path or _UNSAFE_PATH.search(path):
+    if not path or not is_safe_path(path):
         raise ManifestError(
             f"{table}, column {column}: {path!r} must be a path below the corpus root: relative, "
             "with / between folders and without '..'.",

@@ -12,6 +12,9 @@ from functools import lru_cache
 from depmm.errors import DepmmError
 
 _PIECE = re.compile(r"\*\*/|\*\*|\*|\{[^{}]*\}|[{}]|[^*{}]+")
+# a number as people write it: Python also parses 1_0, infinity and digits of other scripts
+NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_MAX_DIGITS = 4000  # Python refuses to convert longer texts to int
 _FIELD = re.compile(r"\{([a-z][a-z0-9_]*)(?::(int|[1-9][0-9]?))?\}")
 
 
@@ -58,8 +61,24 @@ class Pattern:
             return None
         fields = match.groupdict()
         for name in self.integers:
-            fields[name] = str(int(fields[name]))
+            fields[name] = drop_zeros(fields[name])
         return fields
+
+
+def drop_zeros(digits: str) -> str:
+    """Remove the leading zeros of a whole number.
+
+    Parameters
+    ----------
+    digits : str
+        Digits.
+
+    Returns
+    -------
+    str
+        The digits from the first that is not zero, or ``0``.
+    """
+    return digits.lstrip("0") or "0"
 
 
 @lru_cache(maxsize=1024)
@@ -286,20 +305,42 @@ def is_kept(
     bool
         Whether every field in ``keep`` has a listed value and no field in ``drop`` has one.
     """
-    return all(
-        _compile_wildcards(tuple(values)).fullmatch(fields.get(name) or "")
-        for name, values in keep.items()
-    ) and not any(
-        _compile_wildcards(tuple(values)).fullmatch(fields.get(name) or "")
-        for name, values in drop.items()
-    )
+    return excluded_value(fields, keep, drop) is None
+
+
+def excluded_value(
+    fields: Mapping[str, str | None],
+    keep: Mapping[str, list[str]],
+    drop: Mapping[str, list[str]],
+) -> tuple[str, str] | None:
+    """Find the field that excludes a file or row by ``keep`` or ``drop`` of a spec.
+
+    Parameters
+    ----------
+    fields : mapping of str to str or None
+        Values of the fields; an absent value is treated as an empty string.
+    keep, drop : mapping of str to list of str
+        Field -> values; ``*`` in a value stands for any text.
+
+    Returns
+    -------
+    tuple of (str, str) or None
+        The first field that excludes, and its value; None if the file or row is kept.
+    """
+    for rules, is_listed in ((keep, True), (drop, False)):
+        for name, values in rules.items():
+            value = fields.get(name) or ""
+            listed = _compile_wildcards(tuple(values)).fullmatch(value) is not None
+            if listed != is_listed:
+                return name, value
+    return None
 
 
 def natural_sort_key(value: str) -> tuple[tuple[int, float, str], ...]:
     """Return a sort key that puts 2 before 10, also inside names.
 
-    A text that is a number is compared by value: -3 before 1.25 before 1.5. The order is total:
-    different texts of the same number, such as 2 and 02, have different keys.
+    A text that is a number is compared by value: -3 before .5 before 1e0 before +1.5. The order is
+    total: different texts of the same number, such as 2 and 02, have different keys.
 
     Parameters
     ----------
@@ -311,10 +352,12 @@ def natural_sort_key(value: str) -> tuple[tuple[int, float, str], ...]:
     tuple
         The key.
     """
-    if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
+    if NUMBER.fullmatch(value):
         return ((0, float(value), value),)
     return tuple(
-        (0, int(part), part) if part.isdecimal() else (1, 0, part)
+        (0, float(part) if len(part) > _MAX_DIGITS else int(part), part)
+        if part.isdecimal()
+        else (1, 0, part)
         for part in re.split(r"([0-9]+)", value)
         if part
     )

@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 
 from depmm.corpora.cells import Fields, translate_codes
 from depmm.corpora.errors import ManifestError
+from depmm.corpora.index_log import IndexLog, describe_sessions
 from depmm.corpora.index_report import Missing
 from depmm.corpora.manifest_rules import check_id
 from depmm.corpora.patterns import fill_template, natural_sort_key
 from depmm.corpora.spec_schema import Spec
+from depmm.corpora.table_files import Origin
 from depmm.corpora.tables import JoinedTable, Row
 
 
@@ -25,12 +27,34 @@ class RecordingFile:
         The fields in its path, as written.
     fields : dict of str to str or None
         All fields of the file; joining tables and translating codes adds to them.
+    origins : dict of str to Origin
+        File and line of the fields from tables; the entry of the empty name is the file itself,
+        from whose name all other fields are.
     """
 
     path: str
     entry: int
     captured: Fields
     fields: Fields
+    origins: dict[str, Origin] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.origins = {"": Origin(self.path)}
+
+    def origin(self, name: str) -> Origin:
+        """Return the file and line from which a field was read.
+
+        Parameters
+        ----------
+        name : str
+            The field.
+
+        Returns
+        -------
+        Origin
+            A row of a table, or the file itself.
+        """
+        return self.origins.get(name, self.origins[""])
 
 
 @dataclass
@@ -53,6 +77,8 @@ class FileGroup:
         Stream -> the file with these features.
     sources : list of RecordingFile
         The files.
+    origins : dict of str to Origin
+        File and line of the fields; the entry of the empty name is the first file.
     """
 
     session: str
@@ -61,10 +87,16 @@ class FileGroup:
     files: dict[str, str] = field(default_factory=dict)
     streams: dict[str, RecordingFile] = field(default_factory=dict)
     sources: list[RecordingFile] = field(default_factory=list)
+    origins: dict[str, Origin] = field(default_factory=dict)
 
 
 def resolve_fields(
-    spec: Spec, recordings: list[RecordingFile], tables: list[JoinedTable], missing: list[Missing]
+    spec: Spec,
+    recordings: list[RecordingFile],
+    tables: list[JoinedTable],
+    step_table: JoinedTable | None,
+    missing: list[Missing],
+    log: IndexLog,
 ) -> list[RecordingFile]:
     """Join the tables, translate codes, and name subject and session of every recording file.
 
@@ -76,39 +108,87 @@ def resolve_fields(
         The files; their fields are completed.
     tables : list of JoinedTable
         The tables, in the order in which they are joined.
+    step_table : JoinedTable or None
+        The table of steps; sessions whose file of it cannot be used are left out.
     missing : list of Missing
         List to which missing rows are appended.
+    log : IndexLog
+        Log of the files and sessions that cannot be used.
 
     Returns
     -------
     list of RecordingFile
-        The files that have a subject, a session and a value of every field of ``steps.order``.
+        The files that have a subject, a session and a value of every field of ``steps.order``,
+        without the sessions of which one file cannot be used.
 
     Raises
     ------
     ManifestError
-        If two sources contradict each other, a code is unknown, or an id is unsafe.
+        If two sources contradict each other, a code is unknown, or an id is unsafe, in a table of
+        several sessions.
     """
     reported: set[tuple[int, tuple[str, ...] | None]] = set()
     usable = []
+    affected: dict[str, tuple[ManifestError, set[str]]] = {}  # file -> its error, sessions
     id_sources = spec.describe_sources(spec.id_fields)
     for recording in recordings:
-        for index, joined in enumerate(tables):
-            key, rows = joined.find_rows(recording.fields)
+        problems = _join_tables(recording, tables, missing, reported)
+        has_ids = False
+        try:
+            translate_codes(spec, recording.fields, recording.fields, recording.origins)
+            new_missing: list[Missing] = []
+            has_ids = _fill_ids(spec, recording, id_sources, new_missing)
+            missing += [] if problems else new_missing
+        except ManifestError as error:
+            problems.append(error)
+        if step_table is not None:
+            step_table.find_rows(recording.fields)  # the rows of a session that is left out
+            problems += filter(None, [step_table.find_error(recording.fields)])
+        for problem in problems:
+            log.raise_unless_own(problem)
+            sessions = affected.setdefault(str(problem.file), (problem, set()))[1]
+            if has_ids:
+                sessions.add(str(recording.fields["session"]))
+        if has_ids and not problems:
+            usable.append(recording)
+    for problem, sessions in affected.values():
+        log.add(problem, describe_sessions(sessions) if sessions else "the file")
+    for joined in [*tables, *([step_table] if step_table else [])]:
+        for problem in joined.unusable.values():
+            if str(problem.file) not in affected:
+                log.add(problem, describe_sessions([]))
+    failed = {session for _, sessions in affected.values() for session in sessions}
+    return [recording for recording in usable if recording.fields["session"] not in failed]
+
+
+def _join_tables(
+    recording: RecordingFile,
+    tables: list[JoinedTable],
+    missing: list[Missing],
+    reported: set[tuple[int, tuple[str, ...] | None]],
+) -> list[ManifestError]:
+    """Add the fields of the tables to a recording; return the errors of their files and rows."""
+    problems = []
+    for index, joined in enumerate(tables):
+        key, rows = joined.find_rows(recording.fields)
+        unusable = joined.find_error(recording.fields)
+        if unusable is not None:
+            problems.append(unusable)
+            continue
+        try:
             for row in rows:
                 _merge_row(recording, row)
-            # a table without files is reported once, not for each recording
-            no_file = joined.table.file is not None and not joined.files
-            if rows or not joined.table.required or no_file or (index, key) in reported:
-                continue
-            if key is not None:
-                reported.add((index, key))
-            message = f"no row in {joined.table.location} for {joined.describe(key)}"
-            missing.append(Missing("row", recording.path, message))
-        translate_codes(spec, recording.fields, recording.fields, recording.path)
-        if _fill_ids(spec, recording, id_sources, missing):
-            usable.append(recording)
-    return usable
+        except ManifestError as error:
+            problems.append(error)
+        # a table without files is reported once, not for each recording
+        no_file = joined.table.file is not None and not joined.files
+        if rows or not joined.table.required or no_file or (index, key) in reported:
+            continue
+        if key is not None:
+            reported.add((index, key))
+        message = f"no row in {joined.table.location} for {joined.describe(key)}"
+        missing.append(Missing("row", recording.path, message))
+    return problems
 
 
 def group_files(
@@ -164,9 +244,11 @@ def group_files(
             superseded.append((recording.path, _superseding_file(recording, group)))
             continue
         group.sources.append(recording)
+        group.origins.setdefault("", Origin(recording.path))
         for name, value in recording.fields.items():
             if group.fields.get(name) is None:
                 group.fields[name] = value
+                group.origins[name] = recording.origin(name)
     ordered = sorted(
         groups.values(), key=lambda group: [natural_sort_key(value) for value in group.order]
     )
@@ -177,14 +259,15 @@ def _merge_row(recording: RecordingFile, row: Row) -> None:
     for name, value in row.fields.items():
         known = recording.fields.get(name)
         if value is not None and known is not None and value != known:
-            raise ManifestError(
-                f"{recording.path}: {name} is {value!r} in {row.location}, but {known!r} "
-                "in the file name or an earlier row. Correct one of them, or use two different "
-                "field names in the spec.",
-                file=recording.path,
-                column=name,
-                value=value,
+            other = recording.origin(name)
+            raise row.origin.error(
+                f"{name} is {value!r} for {recording.path}, but {known!r} in {other}.",
+                name,
+                value,
+                remedy="Correct one of them, or use two different field names in the spec.",
             )
+        if value is not None and known is None:
+            recording.origins[name] = row.origin
         recording.fields[name] = known if value is None else value
 
 

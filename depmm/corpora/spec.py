@@ -27,6 +27,7 @@ from depmm.corpora.spec_schema import (
     Windows,
 )
 from depmm.corpora.strict_yaml import Location, Problem, parse_yaml
+from depmm.corpora.table_files import normalize
 from depmm.errors import DepmmError, did_you_mean
 from depmm.shipped_files import find_by_name, shipped_folder
 
@@ -167,7 +168,7 @@ def parse_spec(text: str, source: str) -> Spec:
         As ``load_spec``. The message lists all problems; the attributes are those of the first.
     """
     try:
-        values, lines, problems = parse_yaml(text)
+        values, lines, problems = parse_yaml(normalize(text))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         raise SpecError(

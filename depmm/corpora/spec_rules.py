@@ -153,6 +153,11 @@ def _check_table(table: Table, location: Location, known: set[str]) -> Iterator[
             (*location, "whole_file"),
             "a whole file is one cell. Set file:, header: false and one name under columns:.",
         )
+    if not _is_text_encoding(table.encoding):
+        yield (
+            (*location, "encoding"),
+            f"{table.encoding!r} is not a text encoding. Write utf-8, utf-16, cp1252, gb18030, ...",
+        )
     joined = [name for text in table.join.values() for name in template_fields(join_field(text))]
     yield from _unknown((*location, "join"), joined, known, "patterns and earlier tables")
     if table.columns:
@@ -160,6 +165,15 @@ def _check_table(table: Table, location: Location, known: set[str]) -> Iterator[
         for key in ("join", "keep", "drop", "integers"):
             yield from _unknown((*location, key), list(getattr(table, key)), columns, "columns:")
         yield from _unknown((*location, "fields"), list(table.fields.values()), columns, "columns:")
+
+
+def _is_text_encoding(name: str) -> bool:
+    """Check that Python can decode text in an encoding; zip, hex, ... convert bytes to bytes."""
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):
+        return False
+    return True
 
 
 def _check_steps(spec: Spec, known: set[str]) -> Iterator[Problem]:

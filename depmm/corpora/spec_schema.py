@@ -1,6 +1,7 @@
 """Format of a data spec: its sections and their types; ``data_specs/README.md`` explains them."""
 
 import json
+import math
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from depmm.corpora.patterns import expand_ranges, template_fields
 
 FILE_FIELDS = {"path": "the path of the file", "stem": "the file name without extension"}
 STEP_FIELDS = ("start", "end", "text", "valence", "task")  # fields of a step table
+TIME_FORMS = ("seconds", "milliseconds", "clock")  # clock: h:mm:ss or m:ss
 TRUTH_FILE = "truth.json"  # written with a simulated corpus; ignored by indexing
 OFFSET_FIELD = "offset_s"  # seconds that are added to the times in the step table of a recording
 
@@ -30,6 +32,25 @@ Code = Annotated[
 Choice = dict[str, list[Code]]
 Names = Annotated[list[Code], AfterValidator(expand_ranges)]  # x{0-2} stands for x0, x1 and x2
 FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+def _times(value: Any) -> Any:
+    """Check the form of times; whole numbers become float."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and 0 < value < math.inf:
+        return float(value)
+    if value not in TIME_FORMS:
+        raise ValueError(f"{', '.join(TIME_FORMS)}, or the units per second, above 0")
+    return value
+
+
+Times = Annotated[
+    str | float,
+    BeforeValidator(_times),
+    WithJsonSchema(
+        {"anyOf": [{"enum": list(TIME_FORMS)}, {"type": "number", "exclusiveMinimum": 0}]}
+    ),
+]
 
 
 class RecordingPattern(Settings):
@@ -71,6 +92,7 @@ class Table(Settings):
     )
     integers: list[str] = Field([], description="columns of whole numbers: 007 and 7 are one value")
     encoding: str = "utf-8"
+    decimal: Literal[".", ","] = Field(".", description="decimal separator of the numbers")
 
     @property
     def location(self) -> str:
@@ -100,7 +122,10 @@ class StepTable(Table):
     order: list[str] = Field(
         [], description="columns by which the rows are sorted; default: order of the file"
     )
-    units_per_second: float = Field(1.0, gt=0, description="of the start and end columns")
+    times: Times = Field(
+        "seconds",
+        description="form of the start and end columns; a number: units per second",
+    )
 
 
 class ExcludedInterval(Settings):

@@ -1,13 +1,15 @@
 """Splits and folds as CSV files, and the check that no subject is in two splits."""
 
-import io
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from depmm.checksums import read_bytes
+from depmm.corpora.csv_files import read_csv
 from depmm.corpora.stratified_assignment import SubjectKey
+from depmm.corpora.table_files import MAX_BYTES
 from depmm.errors import DepmmError
 from depmm.files import write_text
 from depmm.schemas.manifest import FOLDS, SPLIT, SPLITS
@@ -144,13 +146,15 @@ def read_split(path: Path | str, needed: tuple[str, ...] = SPLITS) -> pd.DataFra
     SplitError
         If the file does not exist or is not CSV, and as ``check_disjoint``.
     """
-    try:
-        content = io.BytesIO(read_bytes(Path(path)))
-        split = pd.read_csv(content, dtype="str", keep_default_na=False)
-    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise SplitError(
-            f"{path}: cannot be read as CSV ({error}). Check the path.", file=path
-        ) from None
+    with contextlib.suppress(OSError):  # reading reports it
+        read_bytes(Path(path), MAX_BYTES)  # compares the checksum
+    names, rows = read_csv(path, SPLIT.names, SplitError)
+    if "fold" in names:
+        names, rows = read_csv(path, FOLDS.names, SplitError)
+    columns = [name for name in FOLDS.names if name in names]
+    places = [names.index(name) for name in columns]
+    cells = [[row[place] for place in places] for _, row in rows]
+    split = pd.DataFrame(cells, columns=columns, dtype="str")
     if "fold" not in split:
         split["fold"] = "0"
     wrong = split["fold"][~split["fold"].str.fullmatch("[0-9]{1,9}")]

@@ -1,25 +1,33 @@
 """Read the tables of a spec (text, Excel sheets, JSON) and find the rows of a recording."""
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from depmm.corpora.delimited import read_rows
 from depmm.corpora.errors import ManifestError
+from depmm.corpora.json_objects import read_objects
 from depmm.corpora.manifest_rules import check_id
-from depmm.corpora.patterns import compile_pattern, fill_template, is_kept, template_fields
-from depmm.corpora.spec_schema import StepTable, Table, join_field
-from depmm.errors import did_you_mean
+from depmm.corpora.patterns import (
+    compile_pattern,
+    drop_zeros,
+    excluded_value,
+    fill_template,
+    template_fields,
+)
+from depmm.corpora.sheets import read_sheet
+from depmm.corpora.spec_schema import Spec, StepTable, Table, join_field
+from depmm.corpora.table_columns import check_columns, check_width
+from depmm.corpora.table_files import Origin, normalize, read_text
 
 Key = tuple[str, ...]
-Line = tuple[int, list[str]]  # line in the file, cells
-_QUOTED = {",", ";"}  # with the separators TAB and space, a quotation mark is part of the text
+Cells = Mapping[str, str | None]
+MAX_TRANSCRIPT = 2**20  # characters of a file that is one cell
+MAX_KEPT_VALUES = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One row of a table.
 
@@ -29,32 +37,13 @@ class Row:
         The fields that the spec names; None for an empty cell.
     order : tuple of str
         The cells that order the rows.
-    location : str
-        File and line, for messages.
+    origin : Origin
+        File and line.
     """
 
     fields: dict[str, str | None]
     order: tuple[str, ...]
-    location: str
-
-
-@dataclass(frozen=True)
-class _FileLocation:
-    """A line or an entry of a file."""
-
-    file: str
-    line: int | None = None
-    entry: str | None = None
-
-    def __str__(self) -> str:
-        if self.line is not None:
-            return f"{self.file}, line {self.line}"
-        return self.file if self.entry is None else f"{self.file}, entry {self.entry}"
-
-    def error(self, message: str, column: str | None = None, value: Any = None) -> ManifestError:
-        return ManifestError(
-            f"{self}: {message}", file=self.file, line=self.line, column=column, value=value
-        )
+    origin: Origin
 
 
 @dataclass
@@ -73,6 +62,17 @@ class JoinedTable:
         Keys that have been looked up for a recording.
     id_columns : tuple of str
         Columns under ``join`` whose cells must be safe ids.
+    own_columns : tuple of str
+        Columns under ``join`` that the file name states, if they determine a subject or session;
+        then a file that cannot be used concerns only these recordings.
+    unusable : dict of tuple to ManifestError
+        Cells of ``own_columns`` -> error of the file, which has no rows here.
+    left_out : Counter of tuple of (str, str)
+        Column, and the cell that ``keep`` or ``drop`` excludes -> number of rows.
+    kept : dict of str to set of str
+        Column under ``drop`` -> the first ``MAX_KEPT_VALUES`` different cells that are used.
+    n_rows : int
+        Number of rows, those that are left out included.
     """
 
     table: Table
@@ -80,6 +80,11 @@ class JoinedTable:
     rows: dict[Key, list[Row]] = field(default_factory=dict)
     used: set[Key] = field(default_factory=set)
     id_columns: tuple[str, ...] = ()
+    own_columns: tuple[str, ...] = ()
+    unusable: dict[Key, ManifestError] = field(default_factory=dict)
+    left_out: Counter[tuple[str, str]] = field(default_factory=Counter)
+    kept: dict[str, set[str]] = field(default_factory=dict)
+    n_rows: int = 0
 
     def find_rows(self, fields: Mapping[str, str | None]) -> tuple[Key | None, list[Row]]:
         """Find the rows that belong to a recording's fields.
@@ -105,6 +110,26 @@ class JoinedTable:
             self.used.add(key)
         return key, rows
 
+    def find_error(self, fields: Mapping[str, str | None]) -> ManifestError | None:
+        """Find the error of the file that should contain the rows of a recording.
+
+        Parameters
+        ----------
+        fields : mapping of str to str or None
+            Fields of a recording.
+
+        Returns
+        -------
+        ManifestError or None
+            The error; None if the file can be used.
+        """
+        if not self.unusable:
+            return None
+        parts = [
+            fill_template(join_field(self.table.join[name]), fields) for name in self.own_columns
+        ]
+        return self.unusable.get(tuple(part or "" for part in parts))
+
     def unused_keys(self) -> Iterator[str]:
         """Yield the keys without a recording, for example ``subject=S003, session=1``."""
         for key in self.rows:
@@ -129,14 +154,15 @@ class JoinedTable:
         return ", ".join(f"{name}={cell}" for name, cell in zip(self.table.join, key, strict=True))
 
 
-def read_table(
-    table: Table, root: Path, files: list[str], id_fields: frozenset[str] = frozenset()
-) -> JoinedTable:
+def read_table(table: Table, root: Path, files: list[str], spec: Spec | None = None) -> JoinedTable:
     """Read the rows of a table from the spec itself or from files.
 
-    Cells are text without surrounding blanks; an empty cell is null. Values of JSON are converted
-    to text: numbers as Python prints them, Booleans to ``true`` and ``false``; a missing member is
-    null.
+    Cells are text in composed Unicode (NFC) without surrounding blanks; an empty cell is null.
+    Values of JSON are converted to text: numbers as Python prints them, Booleans to ``true`` and
+    ``false``; a missing member is null.
+
+    A file whose name determines a subject or session concerns only these recordings: its errors
+    are listed in ``unusable``. An error in any other file is raised.
 
     Parameters
     ----------
@@ -146,8 +172,8 @@ def read_table(
         Folder of the corpus.
     files : list of str
         The files to read, relative to ``root``.
-    id_fields : frozenset of str, optional
-        Fields that are part of ids; the cells that are joined to them are checked.
+    spec : Spec, optional
+        The spec, which states the fields of ids. Without it, ids are not checked.
 
     Returns
     -------
@@ -157,223 +183,204 @@ def read_table(
     Raises
     ------
     ManifestError
-        If a file cannot be read or decoded, a column is missing, a row has too many or too few
-        cells, a cell of ``integers`` is not a whole number, JSON does not contain flat objects, or
-        an id is unsafe.
+        If a file cannot be read or decoded, a column that is used is missing or appears twice, a
+        quotation mark is not closed, a row has too many or too few cells, a cell of ``integers`` is
+        not a whole number, JSON does not contain flat objects, or an id is unsafe.
     """
+    id_fields = spec.id_fields if spec else frozenset()
     id_columns = [
         column
         for column, text in table.join.items()
         if id_fields.intersection(template_fields(join_field(text)))
     ]
     joined = JoinedTable(table, files, id_columns=tuple(id_columns))
+    reader = _TableReader(table, joined.id_columns)
     if table.rows is not None:
-        _add_lines(joined, _read_lines(table, table.rows, table.location), table.location, {})
+        reader.add_text(table.rows, table.location, {})
+        reader.move_rows(joined)
         return joined
     pattern = compile_pattern(table.file or "")
-    members: set[str] = set()
+    joined.own_columns = _own_columns(table, pattern.fields, spec)
     for path in files:
-        captured = pattern.match(path) or {}
-        if path.endswith(".xlsx"):
-            _add_lines(joined, _read_sheet(root / path, path), path, captured)
-            continue
+        captured = pattern.match(normalize(path)) or {}
         try:
-            text = (root / path).read_bytes().decode(table.encoding).removeprefix("\ufeff")
-        except (OSError, UnicodeDecodeError, LookupError) as error:
-            raise ManifestError(
-                f"{path}: cannot be read as {table.encoding} text ({error}). Check the file, or "
-                "state its encoding: in the spec's table.",
-                file=path,
-            ) from None
-        if table.format == "json":
-            members |= _add_objects(joined, text, path, captured)
-        elif table.whole_file:
-            _add_lines(joined, iter([(1, [" ".join(text.split())])]), path, captured)
+            reader.add_file(root / path, path, captured)
+        except ManifestError as error:
+            if not joined.own_columns:
+                raise
+            joined.unusable[tuple(captured[name] for name in joined.own_columns)] = error
+            reader.discard_rows()
         else:
-            _add_lines(joined, _read_lines(table, text, path), path, captured)
-    if members:
-        columns = [*sorted(members), *pattern.fields]
-        _check_columns(_needed_columns(joined.table), columns, table.location)
+            reader.move_rows(joined)
+    reader.check_members()
     return joined
 
 
-def _needed_columns(table: Table) -> list[str]:
-    """Return the columns that the spec uses."""
-    order = table.order if isinstance(table, StepTable) else []
-    return [
-        *table.join, *table.fields.values(), *table.keep, *table.drop, *table.integers, *order,
-    ]  # fmt: skip
-
-
-def _read_lines(table: Table, text: str, file: str) -> Iterator[Line]:
-    """Split delimited text; blank lines are skipped."""
-    reader = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter=table.sep,
-        quoting=csv.QUOTE_MINIMAL if table.sep in _QUOTED else csv.QUOTE_NONE,
-        skipinitialspace=True,
-    )
-    try:
-        for cells in reader:
-            if table.sep == " " and cells and not cells[-1]:
-                del cells[-1]
-            if any(cell.strip() for cell in cells):
-                yield reader.line_num, cells
-    except csv.Error as error:
-        location = _FileLocation(file, reader.line_num)
-        raise location.error(f"not a table ({error}). Correct the file.") from None
-
-
-def _read_sheet(path: Path, file: str) -> Iterator[Line]:
-    """Read the first sheet of an Excel workbook.
-
-    Columns without a name are skipped: they contain remarks next to the table. Integral numbers are
-    converted without a trailing ``.0``.
-    """
-    import openpyxl
-
-    try:
-        with path.open("rb") as stream:
-            book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
-            sheet = book.worksheets[0]
-            sheet.reset_dimensions()  # some programs write dimensions that truncate the table
-            rows = [[_sheet_cell(cell) for cell in row] for row in sheet.values]
-    except Exception as error:  # openpyxl raises errors of zip, XML and its own types
-        raise ManifestError(
-            f"{file}: cannot be read as an Excel workbook ({error}). Check the file, or save it "
-            "as .csv (UTF-8) and name that under file: in the spec's table.",
-            file=file,
-        ) from None
-    named_columns: list[int] = []
-    for line, cells in enumerate(rows, start=1):
-        if not named_columns:
-            named_columns = [index for index, cell in enumerate(cells) if cell]
-        values = [cells[index] if index < len(cells) else "" for index in named_columns]
-        if any(values):
-            yield line, values
-
-
-def _sheet_cell(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()  # as in codes: of a spec
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return "" if value is None else str(value).strip()
-
-
-def _add_lines(
-    joined: JoinedTable, lines: Iterator[Line], file: str, captured: dict[str, str]
-) -> None:
-    """Add the lines of a file; the first line is the header unless the spec names the columns."""
-    table, names = joined.table, joined.table.columns
-    needed = _needed_columns(table)
-    for line, cells in lines:
-        location = _FileLocation(file, line)
-        if not names:
-            names = [cell.strip() for cell in cells]
-            _check_columns(needed, [*names, *captured], file)
-        elif len(cells) != len(names):
-            raise location.error(
-                f"{len(cells)} cells, but {len(names)} columns ({', '.join(names)}). Correct the "
-                f"row, or sep: (now {table.sep!r}) in the spec's table."
-            )
-        else:
-            values = (cell.strip() or None for cell in cells)
-            _add_row(joined, {**captured, **dict(zip(names, values, strict=True))}, location)
-    if not names:
-        raise ManifestError(
-            f"{file}: the table is empty. It needs the columns {', '.join(needed)}.", file=file
-        )
-
-
-def _add_objects(joined: JoinedTable, text: str, file: str, captured: dict[str, str]) -> set[str]:
-    """Add a list of objects, or an object of named objects; return the names of their members."""
-    table = joined.table
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ManifestError(f"{file}: not JSON ({error}). Correct the file.", file=file) from None
-    if isinstance(content, dict) and table.key is not None:
-        entries = [(repr(name), item, {table.key: name}) for name, item in content.items()]
-    elif isinstance(content, list) and table.key is None:
-        entries = [(str(index), item, {}) for index, item in enumerate(content)]
-    else:
-        kind = "an object" if isinstance(content, dict) else f"a {type(content).__name__}"
-        raise ManifestError(
-            f"{file}: contains {kind}. A list of objects is read without key: in the spec's table, "
-            "an object of named objects with key:, the column for the names.",
-            file=file,
-            setting="key",
-        )
-    needed, columns = set(_needed_columns(table)), set(captured)
-    for name, item, named in entries:
-        location = _FileLocation(file, entry=name)
-        if not isinstance(item, dict):
-            raise location.error(
-                f"{item!r} is not an object with {', '.join(table.join)}. Correct the file, or "
-                "name it under ignore: in the spec.",
-                value=item,
-            )
-        entry = {**item, **named}
-        columns |= set(entry)
-        for column in needed & set(entry):
-            if isinstance(entry[column], list | dict):
-                raise location.error(
-                    f"{column!r} is not a single value. Name another column in the spec's table, "
-                    "or write a flat table.",
-                    column,
-                )
-        cells = {column: _json_cell(value) for column, value in entry.items()}
-        _add_row(joined, {**dict.fromkeys(needed), **captured, **cells}, location)
-    return columns
-
-
-def _json_cell(value: Any) -> str | None:
-    """Convert a JSON value to the text of a cell."""
-    if value is None or isinstance(value, list | dict):
-        return None
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return text.strip() or None
-
-
-def _add_row(joined: JoinedTable, row: Mapping[str, str | None], location: _FileLocation) -> None:
-    table = joined.table
-    order = table.order if isinstance(table, StepTable) else []
-    row = {
-        column: _parse_integer(cell, column, location) if column in table.integers else cell
-        for column, cell in row.items()
+def _own_columns(table: Table, captured: tuple[str, ...], spec: Spec | None) -> tuple[str, ...]:
+    """Return the join columns in the file name, if they determine a subject, session or key."""
+    columns = tuple(column for column in table.join if column in captured)
+    fields = {
+        name for column in columns for name in template_fields(join_field(table.join[column]))
     }
-    if not is_kept(row, table.keep, table.drop):
-        return
-    for column in joined.id_columns:
-        check_id(row[column] or "", f"{location}: {column}", location.file, location.line)
-    joined.rows.setdefault(tuple(row[column] or "" for column in table.join), []).append(
-        Row(
-            {name: row[column] for name, column in table.fields.items()},
-            tuple(row[column] or "" for column in order),
-            str(location),
-        )
-    )
+    subject = set(template_fields(spec.subject)) if spec else set()
+    session = set(template_fields(spec.session)) if spec else set()
+    if "subject" in session:
+        session = (session - {"subject"}) | subject
+    known = (subject and subject <= fields) or (session and session <= fields)
+    return columns if columns and (known or len(columns) == len(table.join)) else ()
 
 
-def _parse_integer(cell: str | None, column: str, location: _FileLocation) -> str | None:
+class _TableReader:
+    """Reader of the files of a table; the rows of a file are kept apart until it is complete."""
+
+    def __init__(self, table: Table, id_columns: tuple[str, ...]) -> None:
+        self.table, self.id_columns = table, id_columns
+        self.order = table.order if isinstance(table, StepTable) else []
+        self.needed = [
+            *table.join, *table.fields.values(), *table.keep, *table.drop, *table.integers,
+            *self.order,
+        ]  # fmt: skip
+        self.members: set[str] = set()  # of the objects of all JSON files
+        self.discard_rows()
+
+    def discard_rows(self) -> None:
+        """Forget the rows of the current file."""
+        self.rows: list[tuple[Key, Row]] = []
+        self.left_out: Counter[tuple[str, str]] = Counter()
+        self.kept: dict[str, set[str]] = {column: set() for column in self.table.drop}
+
+    def move_rows(self, joined: JoinedTable) -> None:
+        """Move the rows of the current file to the table."""
+        joined.n_rows += len(self.rows) + self.left_out.total()
+        joined.left_out.update(self.left_out)
+        for column, values in self.kept.items():
+            if len(joined.kept.setdefault(column, set())) < MAX_KEPT_VALUES:
+                joined.kept[column] |= values
+        for key, row in self.rows:
+            joined.rows.setdefault(key, []).append(row)
+        self.discard_rows()
+
+    def add_file(self, path: Path, file: str, captured: dict[str, str]) -> None:
+        """Add the rows of a file with the fields of its name."""
+        table = self.table
+        if path.suffix.lower() == ".xlsx":
+
+            def check_header(line: int, names: list[str]) -> list[str]:
+                check_columns(self.needed, _with_captured(names, captured), file, line=line)
+                return self.needed
+
+            self._add_lines(read_sheet(path, file, check_header), file, captured, None)
+            return
+        text = read_text(path, file, table.encoding)
+        if table.format == "json":
+            self._add_objects(text, file, captured)
+        elif table.whole_file:
+            if len(text) > MAX_TRANSCRIPT:
+                raise ManifestError(
+                    f"{file}: {len(text)} characters, more than {MAX_TRANSCRIPT}, the limit for a "
+                    "file that is one cell.",
+                    file=file,
+                    value=len(text),
+                    remedy="Check that the pattern in the spec names transcripts.",
+                )
+            row = [" ".join(normalize(text).split())]
+            self._add_lines(iter([(1, row)]), file, captured, table.sep)
+        else:
+            self.add_text(text, file, captured)
+
+    def add_text(self, text: str, file: str, captured: dict[str, str]) -> None:
+        """Add the rows of a delimited text."""
+        lines = read_rows(text, file, self.table.sep, len(self.table.columns))
+        self._add_lines(lines, file, captured, self.table.sep)
+
+    def _add_lines(
+        self,
+        lines: Iterable[tuple[int, list[str]]],
+        file: str,
+        captured: dict[str, str],
+        sep: str | None,
+    ) -> None:
+        """Add rows; the first is the header unless the spec names the columns."""
+        names: list[str] = []
+        if self.table.columns:
+            names = [normalize(name) for name in self.table.columns]
+            check_columns(self.needed, _with_captured(names, captured), file)
+        decimal = self.table.decimal
+        for line, cells in lines:
+            if not names:
+                names = [cell.strip() for cell in cells]
+                check_columns(self.needed, _with_captured(names, captured), file, sep, line=line)
+                continue
+            origin = Origin(file, line, None, decimal)
+            if len(cells) != len(names):
+                check_width(origin, cells, names, sep or "")
+            values = [cell.strip() or None for cell in cells]
+            self._add_row(dict(zip(names, values, strict=True)), captured, origin)
+        if not names:
+            raise ManifestError(
+                f"{file}: the table is empty.",
+                file=file,
+                remedy=f"It needs the columns {', '.join(dict.fromkeys(self.needed))}.",
+            )
+
+    def _add_objects(self, text: str, file: str, captured: dict[str, str]) -> None:
+        """Add the objects of a JSON file as rows."""
+        needed = set(self.needed)
+        self.members |= set(captured)
+        for entry, cells in read_objects(text, file, self.table.key, needed):
+            self.members |= set(cells)
+            row = {**dict.fromkeys(needed - set(captured)), **cells}
+            self._add_row(row, captured, Origin(file, None, entry, self.table.decimal))
+
+    def check_members(self) -> None:
+        """Check that the objects of all JSON files together have the columns that are used."""
+        if self.members:
+            check_columns(self.needed, sorted(self.members), self.table.location)
+
+    def _add_row(self, row: dict[str, str | None], captured: Cells, origin: Origin) -> None:
+        table = self.table
+        for column in table.integers:
+            if row.get(column) is not None:
+                row[column] = _parse_integer(str(row[column]), column, origin)
+        for column, value in captured.items():
+            cell = row.setdefault(column, value)
+            if cell is None:
+                row[column] = value
+            elif cell != value and column in self.needed:
+                raise origin.error(
+                    f"{column} is {cell!r}, but {value!r} in the name of the file.",
+                    column,
+                    cell,
+                    remedy="Correct the cell or the name, or use another field name in the "
+                    "pattern of the table.",
+                )
+        if table.keep or table.drop:
+            excluded = excluded_value(row, table.keep, table.drop)
+            if excluded is not None:
+                self.left_out[excluded] += 1
+                return
+            for column, values in self.kept.items():
+                if len(values) < MAX_KEPT_VALUES:
+                    values.add(row[column] or "")
+        for column in self.id_columns:
+            check_id(row[column] or "", f"{origin}: {column}", origin.file, origin.line)
+        key = tuple([row[column] or "" for column in table.join])
+        fields = {name: row[column] for name, column in table.fields.items()}
+        self.rows.append((key, Row(fields, tuple([row[c] or "" for c in self.order]), origin)))
+
+
+def _with_captured(names: list[str], captured: Mapping[str, str]) -> list[str]:
+    """Return the columns of a file: the header, and the fields of the file name."""
+    return [*names, *(name for name in captured if name not in names)]
+
+
+def _parse_integer(cell: str, column: str, origin: Origin) -> str:
     """Remove leading zeros, like ``{name:int}`` in a pattern."""
-    if cell is not None and not (cell.isascii() and cell.isdecimal()):
-        raise location.error(
-            f"{column} is {cell!r}, which is not a whole number. Correct the table, or take the "
-            "column out of integers: in the spec's table.",
+    if not (cell.isascii() and cell.isdecimal()):
+        raise origin.error(
+            f"{column} is {cell!r}, which is not a whole number.",
             column,
             cell,
+            remedy="Correct the table, or take the column out of integers: in the spec's table.",
         )
-    return None if cell is None else str(int(cell))
-
-
-def _check_columns(needed: list[str], names: list[str], file: str) -> None:
-    for column in needed:
-        if column not in names:
-            raise ManifestError(
-                f"{file}: column {column!r} is missing. {did_you_mean(column, names)} Correct the "
-                "file, or the column's name in the spec's table.",
-                file=file,
-                column=column,
-            )
+    return drop_zeros(cell)

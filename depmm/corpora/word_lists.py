@@ -10,8 +10,6 @@ A list is a CSV file in UTF-8 with the columns ``word, valence, rating, language
 in ANEW (Bradley & Lang 1999), or empty. ``language`` is a code such as ``en`` or ``zh-Hans``.
 """
 
-import csv
-import io
 import math
 import re
 import unicodedata
@@ -20,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from depmm.corpora.csv_files import read_csv
 from depmm.corpora.index_report import Missing
+from depmm.corpora.patterns import NUMBER
 from depmm.errors import DepmmError, did_you_mean
 from depmm.schemas.manifest import VALENCES
 
@@ -78,39 +78,21 @@ def read_words(path: Path | str) -> list[Word]:
         twice in one language (case is ignored).
     """
     path = Path(path)
-    text = _decode(path)
-    reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
-    names: list[str] = []
+    names, rows = read_csv(path, COLUMNS, WordListError, optional=())
     words: list[Word] = []
     lines: dict[tuple[str, str], int] = {}
-    try:
-        for cells in reader:
-            cells = [cell.strip() for cell in cells]
-            if not any(cells):
-                continue
-            line = _Line(path, reader.line_num)
-            if not names:
-                names = cells
-                _check_header(names, line)
-                continue
-            if len(cells) != len(names):
-                raise line.error(
-                    f"{len(cells)} cells, but {len(names)} columns ({', '.join(names)}). Correct "
-                    "the row; a text with a comma needs quotation marks."
-                )
-            word = _parse_word(dict(zip(names, cells, strict=True)), line)
-            first = lines.setdefault((word.language, normalize_word(word.text)), reader.line_num)
-            if first != reader.line_num:
-                raise line.error(
-                    f"{word.text!r} ({word.language}) is already in line {first}. Keep one of "
-                    "them; case is ignored.",
-                    "word",
-                    word.text,
-                )
-            words.append(word)
-    except csv.Error as error:
-        line = _Line(path, reader.line_num)
-        raise line.error(f"not a CSV file ({error}). Correct the line.") from None
+    for number, cells in rows:
+        line = _Line(path, number)
+        word = _parse_word(dict(zip(names, cells, strict=True)), line)
+        first = lines.setdefault((word.language, normalize_word(word.text)), number)
+        if first != number:
+            raise line.error(
+                f"{word.text!r} ({word.language}) is already in line {first}. Keep one of "
+                "them; case is ignored.",
+                "word",
+                word.text,
+            )
+        words.append(word)
     if not words:
         raise WordListError(
             f"{path}: the list contains no words. Write the line {','.join(COLUMNS)} and one line "
@@ -202,44 +184,6 @@ class _Line:
         )
 
 
-def _decode(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise WordListError(
-            f"{path}: cannot be read ({error.strerror}). Give the path of a word list (CSV).",
-            file=path,
-        ) from None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = _Line(path, data.count(b"\n", 0, error.start) + 1)
-        raise line.error(
-            f"byte {data[error.start]:#04x} is not UTF-8; the file may be in Latin-1, GBK or "
-            "UTF-16. Save it as UTF-8 (in a spreadsheet: CSV UTF-8)."
-        ) from None
-
-
-def _check_header(names: list[str], line: _Line) -> None:
-    for column in COLUMNS:
-        if column not in names:
-            hint = did_you_mean(column, names)
-            if len(names) == 1 and re.search(r"[;\t]", names[0]):
-                hint = "Separate the columns by commas."
-            raise line.error(
-                f"column {column!r} is missing (columns: {', '.join(names)}). {hint} The first "
-                f"line is: {','.join(COLUMNS)}",
-                column,
-            )
-    for name in names:
-        if name not in COLUMNS or names.count(name) > 1:
-            problem = "appears twice" if name in COLUMNS else "is unknown"
-            raise line.error(
-                f"column {name!r} {problem}. Remove it; the columns are {', '.join(COLUMNS)}.",
-                name,
-            )
-
-
 def _parse_word(row: dict[str, str], line: _Line) -> Word:
     text, valence, rating, language = (row[name] for name in COLUMNS)
     if not text or not text.isprintable():
@@ -268,10 +212,7 @@ def _parse_word(row: dict[str, str], line: _Line) -> Word:
 def _parse_rating(cell: str, text: str, line: _Line) -> float | None:
     if not cell:
         return None
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
+    value = float(cell) if NUMBER.fullmatch(cell) else math.nan
     lowest, highest = RATING_RANGE
     if not lowest <= value <= highest:
         raise line.error(

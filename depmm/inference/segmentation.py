@@ -11,6 +11,7 @@ import pandas as pd
 
 from depmm.config import MODALITIES
 from depmm.corpora.corpus_facts import Windows
+from depmm.corpora.csv_files import read_csv
 from depmm.corpora.manifest import Manifest, build_manifest
 from depmm.corpora.windows import cut_into_windows
 from depmm.inference.errors import InferenceError
@@ -67,40 +68,13 @@ def read_steps(path: Path, duration_s: float) -> pd.DataFrame:
 
 def _read_cells(path: Path) -> pd.DataFrame:
     """Read the table as text, with all columns and with null for empty cells."""
-    try:
-        table = pd.read_csv(path, dtype="str", keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        cause = error.strerror if isinstance(error, OSError) else error
-        raise InferenceError(
-            f"{path}: cannot be read as CSV ({cause}).", file=path, remedy="Check the file."
-        ) from None
-    if not isinstance(table.index, pd.RangeIndex):  # pandas uses surplus cells as index
-        raise InferenceError(
-            f"{path}: rows have more cells than the header.",
-            file=path,
-            remedy="Give each row one cell per column.",
-        )
-    table.columns = table.columns.str.strip()
-    if missing := [name for name in STEP_COLUMNS[:2] if name not in table]:
-        raise InferenceError(
-            f"{path}: column {missing[0]!r} is missing (columns: {', '.join(table.columns)}).",
-            file=path,
-            column=missing[0],
-            remedy="Give start_s and end_s in seconds.",
-        )
-    if unknown := [str(name) for name in table if name not in STEP_COLUMNS]:
-        raise InferenceError(
-            f"{path}: column {unknown[0]!r} is unknown.",
-            file=path,
-            column=unknown[0],
-            remedy=f"Known columns: {', '.join(STEP_COLUMNS)}.",
-        )
+    names, rows = read_csv(path, STEP_COLUMNS[:2], InferenceError, optional=STEP_COLUMNS[2:])
+    table = pd.DataFrame([cells for _, cells in rows], columns=names, dtype="str")
     if table.empty:
         raise InferenceError(
             f"{path}: the table has no rows.", file=path, remedy="Give one row per step."
         )
-    cells = table.apply(lambda column: column.str.strip())
-    cells = cells.reindex(columns=list(STEP_COLUMNS), fill_value="")
+    cells = table.reindex(columns=list(STEP_COLUMNS), fill_value="")
     filled: pd.DataFrame = cells.astype(object).where(cells != "", None)
     return filled
 

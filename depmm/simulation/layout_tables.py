@@ -7,6 +7,7 @@ the cut-off. Other cells come from ``simulate:`` of the spec or are generated.
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from depmm.corpora.cells import format_time
 from depmm.corpora.patterns import (
     compile_pattern,
     fill_pattern,
@@ -266,8 +267,7 @@ class TablePlanner:
         for name, column in table.fields.items():
             if name in ("start", "end"):
                 time_s = (times.end_s if name == "end" else times.start_s) - times.offset_s
-                time = time_s * table.units_per_second
-                row[column] = f"{time:.3f}" if table.units_per_second < 100 else f"{time:.0f}"
+                row[column] = format_time(time_s, table)
             elif column not in row:
                 row[column] = self._cell(name, unit, meanings)
         for column in table.order:

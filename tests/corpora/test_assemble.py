@@ -23,7 +23,7 @@ steps:
     fields: {start: from, end: to, text: word, valence: class}
     drop: {word: ["", "<*>"]}
     order: [n]
-    units_per_second: 1000.0
+    times: milliseconds
     required: REQUIRED
 codes: {valence: {names: {neg: negative, pos: positive}}}
 """

@@ -14,7 +14,6 @@ from corpus_samples import values_by_session
 from depmm.audit.checks import split_overlap
 from depmm.audit.findings import AuditInput
 from depmm.audit.label_checks import label_score_mismatch
-from depmm.corpora.errors import ManifestError
 from depmm.corpora.index import index_corpus
 from depmm.corpora.index_report import IndexReport
 from depmm.corpora.manifest import Manifest
@@ -235,12 +234,13 @@ def test_ewre_raw_reads_the_group_from_the_eighth_character(tmp_path):
     assert list(steps["start_s"]) == [0.5, 2.5]
 
 
-def test_ewre_raw_an_unknown_group_is_refused(tmp_path):
+def test_ewre_raw_a_session_of_an_unknown_group_is_left_out(tmp_path):
     files = {**layouts.ewre_raw(), "videos/X012.mp4": ""}
     files["words.csv"] += "X012,0,0,1,grief,negative\n"
-    with pytest.raises(ManifestError) as info:
-        index_layout("ewre_raw", tmp_path, files)
-    assert (info.value.session, info.value.value) == ("X012", "X")
+    _, report = index_layout("ewre_raw", tmp_path, files)
+    assert report.counts["sessions"] == 2
+    (failure,) = report.failures
+    assert (failure.file, failure.left_out) == ("videos/X012.mp4", "session X012")
 
 
 def test_ewre_simulated(tmp_path):

@@ -92,9 +92,15 @@ def test_windows_of_a_recording(tmp_path):
     manifest, _ = index_corpus(spec, root, duration_s)
     assert manifest.steps["end_s"].tolist() == [1.0, 2.0, 2.375]
     (root / "300.wav").write_bytes(b"RIFF")
+    with pytest.raises(ManifestError) as info:  # no other session remains
+        index_corpus(spec, root, duration_s)
+    assert (info.value.file, info.value.session) == (Path("300.wav"), "300")
+    soundfile.write(root / "301.wav", np.zeros(8000), 8000)
     manifest, report = index_corpus(spec, root, duration_s)
-    assert manifest.steps["end_s"].isna().tolist() == [True]
-    assert any("no windows" in item.message for item in report.missing)
+    assert manifest.sessions["session"].tolist() == ["301"]
+    (failure,) = report.failures
+    assert (failure.file, failure.left_out) == ("300.wav", "session 300")
+    assert not report.complete
 
 
 def test_excluded_intervals_and_clock_offsets(tmp_path):

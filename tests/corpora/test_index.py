@@ -48,12 +48,20 @@ def test_a_missing_table_is_reported_once(tmp_path):
             {"file": "labels.csv", "column": "score"},
         ),
         ({"labels.csv": ""}, [], {"file": "labels.csv"}),
-        ({"labels.csv": f"{HEADER}S1,1,64,F\n"}, [], {"session": "S1_1", "value": 64}),
-        ({"labels.csv": f"{HEADER}S1,1,nan,F\n"}, [], {"session": "S1_1", "value": "nan"}),
+        (
+            {"labels.csv": f"{HEADER}S1,1,64,F\n"},
+            [],
+            {"file": "labels.csv", "line": 2, "value": 64},
+        ),
+        (
+            {"labels.csv": f"{HEADER}S1,1,nan,F\n"},
+            [],
+            {"file": "labels.csv", "line": 2, "value": "nan"},
+        ),
         (
             {"labels.csv": f"{HEADER}S1,1,9,X\n"},
             [],
-            {"setting": "codes.gender", "value": "X"},
+            {"setting": "codes.gender", "file": "labels.csv", "line": 2, "value": "X"},
         ),
         (
             {"labels.csv": f"{HEADER}../S1,1,9,F\n"},
@@ -64,9 +72,8 @@ def test_a_missing_table_is_reported_once(tmp_path):
         (
             {"labels.csv": f"{HEADER}S1,1,9,F\nS1,1,8,F\n"},
             [],
-            {"file": "S1_1.wav", "column": "bdi", "value": "8"},
+            {"file": "labels.csv", "line": 3, "column": "bdi", "value": "8"},
         ),
-        ({"S 1_1.wav": ""}, [], {"file": "S 1_1.wav", "value": "S 1"}),
         ({}, [(SESSION, 'session: "{visit}"')], {"subject": "S2", "session": "1"}),
         (
             {},
@@ -76,12 +83,12 @@ def test_a_missing_table_is_reported_once(tmp_path):
         (
             {"labels.csv": f"{HEADER}S1,1,9,F\nS1,2,10,F\n"},
             [(SESSION, 'session: "{subject}"\nsteps: {order: [visit]}')],
-            {"column": "bdi", "session": "S1", "value": "10"},
+            {"file": "labels.csv", "line": 3, "column": "bdi", "session": "S1", "value": "10"},
         ),
         (
             {"labels.csv": f"{HEADER}S1,1,9,F\n"},
             [('{F: female, M: male, "?": null}', "{F: woman, M: man}")],
-            {"column": "gender", "session": "S1_1", "value": "woman"},
+            {"line": 2, "column": "gender", "session": "S1_1", "value": "woman"},
         ),
         (
             {},

@@ -206,7 +206,7 @@ def test_a_sheet_with_wrong_dimensions_is_read_whole(tmp_path):
     [
         (b"id,type\n", None, None),
         (layouts.workbook([]), None, None),
-        (layouts.workbook([["id", "tpye"]]), None, "type"),
+        (layouts.workbook([["id", "tpye"]]), 1, "type"),
         (layouts.workbook([["id", "type"], ["7b", "x"]]), 2, "id"),
     ],
 )

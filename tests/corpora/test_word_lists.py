@@ -72,7 +72,7 @@ def test_the_english_list_is_balanced():
         ("word;valence;rating;language\n", 1, "word", None),
         (HEAD.replace("\n", ",arousal\n"), 1, "arousal", None),
         (HEAD.replace("\n", ",word\n"), 1, "word", None),
-        (HEAD + "fear,negative,en\n", 2, None, None),
+        (HEAD + "fear,negative,en\n", 2, None, "fear,negative,en"),
         (HEAD + "a,neutral,,en\n ,neutral,,en\n", 3, "word", ""),
         (HEAD + "a\x07,neutral,,en\n", 2, "word", "a\x07"),
         (HEAD + "fear,Negative,,en\n", 2, "valence", "Negative"),
@@ -85,10 +85,10 @@ def test_the_english_list_is_balanced():
         (HEAD + "fear,negative,,\n", 2, "language", ""),
         (HEAD + "Süße,neutral,,de\n\nSÜSSE,positive,,de\n", 4, "word", "SÜSSE"),
         (HEAD + "e\u0301,neutral,,fr\n\u00e9,neutral,,fr\n", 3, "word", "\u00e9"),
-        (HEAD + '"fear,negative,,en\n', 2, None, None),
-        (LIST.encode("latin-1"), 4, None, None),
-        ((HEAD + "恐惧,negative,,zh\n").encode("gbk"), 2, None, None),
-        (LIST.encode("utf-16"), 1, None, None),
+        (HEAD + '"fear,negative,,en\n', 2, None, "'\"fear,negative,,en'"),
+        (LIST.encode("latin-1"), 4, None, "0xfc"),
+        ((HEAD + "恐惧,negative,,zh\n").encode("gbk"), 2, None, "0xbf"),
+        (LIST.encode("utf-16"), 1, None, "0xff"),
     ],
 )
 def test_a_mistake_is_reported_with_line_and_column(tmp_path, content, line, column, value):

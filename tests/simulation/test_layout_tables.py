@@ -19,7 +19,7 @@ steps:
     columns: [from, to, word]
     join: {subject: subject}
     fields: {start: from, end: to, text: word}
-    units_per_second: 1000
+    times: milliseconds
 """
 STEP_SPEC = AUDIO_SPEC.replace("_{visit:int}", "").replace("_{visit}", "") + STEP_TABLE
 
@@ -50,9 +50,7 @@ def test_tables_state_score_gender_and_age_of_the_participants(tmp_path):
 
 
 def test_a_step_table_that_drops_the_simulated_words_is_an_error(tmp_path):
-    text = STEP_SPEC.replace(
-        "    units_per_second", '    drop: {word: ["*"]}\n    units_per_second'
-    )
+    text = STEP_SPEC.replace("    times", '    drop: {word: ["*"]}\n    times')
     with pytest.raises(LayoutError) as info:
         simulate_layout(tmp_path / "c", parse_spec(text, "toy"), subjects=2)
     assert info.value.setting == "steps.table"
