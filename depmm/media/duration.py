@@ -1,21 +1,33 @@
 """Duration of recordings and feature files."""
 
 from pathlib import Path
+from typing import Any
 
 import av
-import soundfile
 
 from depmm.config import StreamConfig
-from depmm.media.container import check_file, open_container
-from depmm.media.errors import MediaError
+from depmm.media.container import (
+    LENGTH_TOLERANCE_S,
+    check_file,
+    open_container,
+    stated_length_s,
+)
+from depmm.media.decoders import can_decode, video_streams
+from depmm.media.errors import MediaError, as_media_error
 from depmm.media.feature_files import feature_duration_s
+from depmm.media.limits import check_length
+from depmm.media.mpeg_clock import clock_ascends
+from depmm.media.mp3_header import states_its_size
+from depmm.media.sound_files import choose_reader, open_sound_file
+from depmm.media.survey import survey_packets
 
 
 def duration_s(path: Path, stream: StreamConfig | None = None, allow_pickle: bool = False) -> float:
     """Measure the duration of a recording or a feature file.
 
-    A table of features is read completely. For a recording, the duration in its header is
-    returned; extraction checks it later.
+    A table of features is read completely. The length of a recording is that of its content: the
+    header is only used where the index of the file, or its clock, confirms it, and otherwise all
+    packets are read. Nothing is decoded.
 
     Parameters
     ----------
@@ -40,12 +52,65 @@ def duration_s(path: Path, stream: StreamConfig | None = None, allow_pickle: boo
     if stream is not None:
         return feature_duration_s(path, stream, allow_pickle)
     check_file(path)
-    if path.suffix.lower() in (".wav", ".flac"):
-        try:
-            return float(soundfile.info(path).duration)
-        except soundfile.LibsndfileError:
-            pass  # codec unknown to libsndfile: try FFmpeg
-    with open_container(path) as container:
-        if not container.duration:
-            raise MediaError(path, "the file does not state its duration.", "Re-encode it.")
-        return float(container.duration / av.time_base)
+    try:
+        return check_length(path, _recording_s(path))
+    except Exception as error:
+        raise as_media_error(path, error) from error
+
+
+def _recording_s(path: Path) -> float:
+    reader = choose_reader(path)
+    if reader.is_sndfile:
+        with open_sound_file(path) as file:
+            if file is not None:
+                return float(file.frames / file.samplerate)
+    with open_container(path, **reader.options) as container:
+        if not any(map(can_decode, (*video_streams(container), *container.streams.audio))):
+            raise MediaError(
+                path, "the file has no track that can be decoded.", "Leave this session out."
+            )
+        if (confirmed_s := _confirmed_length_s(path, container)) is not None:
+            return confirmed_s
+        survey = survey_packets(path, container)
+    # a recording is usable if one of its tracks is
+    gaps = min(survey.gaps.values(), key=lambda gaps: gaps.total_s)
+    gaps.check(survey.length_s)
+    return survey.length_s
+
+
+def _confirmed_length_s(path: Path, container: Any) -> float | None:
+    """Return the length in the header if it can be confirmed without reading all packets."""
+    name = str(container.format.name).split(",")[0]
+    if not container.duration:
+        return None
+    header_s = float(container.duration / av.time_base)
+    if name == "mov":
+        return header_s if _index_confirms(container, header_s) else None
+    if name == "mpeg":
+        return header_s if clock_ascends(path) else None
+    if name == "mp3":
+        return header_s if states_its_size(path) else None
+    return None
+
+
+def _index_confirms(container: Any, header_s: float) -> bool:
+    """Compare the header of an MP4 file with its index, which lists every packet."""
+    assert stated_length_s(container) == header_s
+    ends = []
+    for stream in (*container.streams.video, *container.streams.audio):
+        entries = stream.index_entries
+        if not len(entries) or not stream.time_base:
+            return False  # in fragments, which have their own index
+        ends.append(float(entries[-1].timestamp * stream.time_base))
+        if stream.type == "audio" and not _is_dense(stream):
+            return False
+    return abs(max(ends, default=0.0) - header_s) <= LENGTH_TOLERANCE_S
+
+
+def _is_dense(stream: Any) -> bool:
+    """Tell whether the packets of a sound track cover its time."""
+    samples = stream.codec_context.frame_size if stream.codec_context is not None else 0
+    if not samples or not stream.rate or not stream.duration:
+        return True
+    covered_s = len(stream.index_entries) * samples / stream.rate
+    return float(stream.duration * stream.time_base) - covered_s <= LENGTH_TOLERANCE_S

@@ -1,0 +1,166 @@
+"""Open WAV and FLAC files: the content of a file chooses its reader, and not its name.
+
+libsndfile reads WAV and FLAC, and FFmpeg everything else. libsndfile stops at the length that the
+header states; a file that contains more sound is read by FFmpeg, to its end.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import soundfile
+
+from depmm.media.errors import MediaError
+from depmm.media.flac_length import read_flac_length
+from depmm.media.limits import check_length, check_sound
+from depmm.media.warnings import MediaWarning
+from depmm.media.wav_header import read_wav_header
+
+MAX_MISSING_S = 0.05  # a file that is shorter than its header states by more is truncated
+_MP3 = 0x55  # format tag of MP3 in WAV, whose length libsndfile 1.2 overestimates
+
+
+@dataclass(frozen=True)
+class SoundReader:
+    """How a recording is read.
+
+    Attributes
+    ----------
+    is_sndfile : bool
+        Whether libsndfile reads it; otherwise FFmpeg.
+    options : dict of str to str
+        Options of FFmpeg's demuxer.
+    warning : MediaWarning or None
+        A difference between header and content.
+    """
+
+    is_sndfile: bool
+    options: dict[str, str] = field(default_factory=dict)
+    warning: MediaWarning | None = None
+
+
+FFMPEG = SoundReader(False)
+SNDFILE = SoundReader(True)
+
+
+def choose_reader(path: Path) -> SoundReader:
+    """Choose the reader of a recording by its content.
+
+    Parameters
+    ----------
+    path : Path
+        The recording, which exists and is not empty.
+
+    Returns
+    -------
+    SoundReader
+        How it is read.
+
+    Raises
+    ------
+    MediaError
+        If it is a WAV or FLAC file that is shorter than its header states, or whose header states
+        that it has no sound.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[:4] == b"fLaC":
+        return _choose_for_flac(path)
+    if head[:4] in (b"RIFF", b"RF64", b"BW64", b"RIFX") and head[8:] == b"WAVE":
+        return _choose_for_wav(path)
+    return SNDFILE if head[:4] == b"riff" else FFMPEG  # W64
+
+
+@contextmanager
+def open_sound_file(path: Path) -> Iterator[soundfile.SoundFile | None]:
+    """Open a file with libsndfile.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Yields
+    ------
+    SoundFile or None
+        None if libsndfile does not know its codec; FFmpeg decodes it or reports the fault.
+
+    Raises
+    ------
+    MediaError
+        If its header states values beyond the limits of :mod:`depmm.media.limits`.
+    """
+    # a descriptor and not the name: libsndfile reads the suffix, and "-" as standard input
+    with path.open("rb", buffering=0) as content:
+        try:
+            file = soundfile.SoundFile(content.fileno(), closefd=False)
+        except (soundfile.LibsndfileError, ValueError):
+            file = None
+        if file is None:
+            yield None
+            return
+        with file:
+            check_sound(path, file.samplerate, file.channels)
+            if not file.frames:
+                raise MediaError(path, "the sound track has no samples.", "Leave this session out.")
+            check_length(path, file.frames / file.samplerate)
+            yield file
+
+
+def _choose_for_wav(path: Path) -> SoundReader:
+    header = read_wav_header(path)
+    if header is None or header.codec == _MP3 or not header.bytes_per_s:
+        return FFMPEG
+    if header.stated_bytes == 0:
+        raise MediaError(
+            path,
+            f"its header states 0 bytes of sound; {header.further_bytes} bytes follow, which the "
+            "program that wrote the file did not count.",
+            "Leave it out, or repair its header: convert it with FFmpeg into a new WAV file.",
+            value=header.further_bytes,
+        )
+    missing_s = header.missing_bytes / header.bytes_per_s
+    if missing_s > MAX_MISSING_S:
+        raise _shorter(path, missing_s)
+    further_s = header.further_bytes / header.bytes_per_s
+    if further_s > MAX_MISSING_S and header.stated_bytes is not None:
+        stated_s = header.stated_bytes / header.bytes_per_s
+        warning = _longer(stated_s, stated_s + further_s)
+        return SoundReader(False, {"ignore_length": "1"}, warning)
+    return SNDFILE
+
+
+def _choose_for_flac(path: Path) -> SoundReader:
+    length = read_flac_length(path)
+    if length is None or length.last is None or not length.rate:
+        return SNDFILE  # which reports the fault
+    if length.stated is None:
+        return FFMPEG
+    missing_s = (length.stated - length.last) / length.rate
+    if missing_s > MAX_MISSING_S:
+        raise _shorter(path, missing_s)
+    if -missing_s > MAX_MISSING_S:
+        return SoundReader(
+            False, {}, _longer(length.stated / length.rate, length.last / length.rate)
+        )
+    return SNDFILE
+
+
+def _shorter(path: Path, missing_s: float) -> MediaError:
+    return MediaError(
+        path,
+        f"the file is {missing_s:.2f} s shorter than its header states: truncated.",
+        "Copy it again.",
+        value=missing_s,
+    )
+
+
+def _longer(stated_s: float, found_s: float) -> MediaWarning:
+    return MediaWarning(
+        "length_differs",
+        f"its header states {stated_s:.2f} s, and the file contains {found_s:.2f} s of sound, "
+        "which are read.",
+        "Check that it is the complete recording, and one recording only.",
+        found_s - stated_s,
+    )

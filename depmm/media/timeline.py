@@ -1,0 +1,224 @@
+"""A continuous clock for the packets of a container whose timestamps restart.
+
+The timestamps of a file may go back: MPEG, Matroska and Ogg files that were joined byte by byte, a
+camera that restarts its clock, the 33-bit counter of MPEG that overflows after 26.5 hours. From
+there on, all streams are shifted by the same time, such that the packets of no stream overlap.
+Sound and video therefore stay synchronous.
+
+AVI has no timestamps: if the sound of a few seconds is missing, the later sound would move forward.
+The video shows where. Its time jumps, and the sound that lies beside it in the file is earlier than
+before by the same time; this sound is shifted to the time of the video.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from depmm.media.warnings import MediaWarning
+
+RESTART_S = 0.1  # decoding times ascend: if they go back by more, the clock restarts
+REORDER_S = 2.0  # the same for packets without a decoding time, whose order is not that of display
+LOOKAHEAD = 512  # packets that are searched for the restart of the other streams
+AVI_HOLE_S = 1.0  # a jump of the video, and of its distance to the sound, is a hole in the sound
+N_LISTED = 3  # restarts whose positions a warning lists
+_WRAP_TICKS = {"mpeg": 1 << 33, "mpegts": 1 << 33}  # period of the counter of timestamps
+_NEVER_RESTARTS = {"mov"}  # stores durations instead of times; edit lists may go back
+
+
+@dataclass
+class _Track:
+    """State of a stream; its times are seconds on the continuous clock."""
+
+    is_video: bool
+    tick_s: float
+    segment: int = 0
+    last_ticks: int | None = None  # decoding time of the last packet, without offset
+    last_s: float = -math.inf  # decoding time of the last packet
+    end_s: float = -math.inf  # latest end of its packets
+    shift_s: float = 0.0  # sum of the holes in the sound of an AVI file
+
+
+class Timeline:
+    """Shift the timestamps of the packets of a container onto a continuous clock.
+
+    Parameters
+    ----------
+    container : av.container.InputContainer
+        The open file.
+    origin_s : float
+        Second 0 of the recording in the timestamps of the container.
+
+    Attributes
+    ----------
+    restarts : list of tuple of float
+        Second of the recording where the timestamps go back, and by how many seconds.
+    end_s : float
+        Latest end of the packets so far, in seconds of the recording.
+    """
+
+    def __init__(self, container: Any, origin_s: float) -> None:
+        name = str(container.format.name).split(",")[0]
+        self.restarts: list[tuple[float, float]] = []
+        self.end_s = 0.0
+        self._origin_s = origin_s
+        self._wrap_ticks = _WRAP_TICKS.get(name)
+        self._may_restart = name not in _NEVER_RESTARTS
+        self._offsets_s = [0.0]  # added to the times of each segment between restarts
+        self._tracks = {
+            stream.index: _Track(stream.type == "video", float(stream.time_base))
+            for stream in container.streams
+            if stream.type in ("video", "audio") and stream.time_base
+        }
+        self._avi = _AviSound() if name == "avi" else None
+
+    def place(self, packets: Iterable[Any]) -> Iterator[Any]:
+        """Shift the timestamps of packets in place.
+
+        Parameters
+        ----------
+        packets : iterable of av.packet.Packet
+            All packets of the container, in the order of the file.
+
+        Yields
+        ------
+        av.packet.Packet
+            The packets in the same order.
+        """
+        source, queue = iter(packets), deque[Any]()
+        while (packet := queue.popleft() if queue else next(source, None)) is not None:
+            track = self._tracks.get(packet.stream.index)
+            ticks = None if track is None else self._decoding_ticks(track, packet)
+            if track is not None and ticks is not None:
+                if self._goes_back(track, ticks, packet.dts is not None):
+                    if track.segment == len(self._offsets_s) - 1:
+                        self._add_segment(packet, queue, source)
+                    track.segment = len(self._offsets_s) - 1
+                    track.last_s = -math.inf
+                self._shift(track, packet, ticks)
+            elif track is None and packet.pts is not None:  # subtitles, data
+                end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                self.end_s = max(self.end_s, end_s - self._origin_s)
+            yield packet
+
+    def restart_warning(self) -> MediaWarning | None:
+        """Describe the restarts of the clock.
+
+        Returns
+        -------
+        MediaWarning or None
+            None if there was none.
+        """
+        if not self.restarts:
+            return None
+        listed = [f"at {at:.2f} s by {back:.2f} s" for at, back in self.restarts[:N_LISTED]]
+        more = len(self.restarts) - N_LISTED
+        return MediaWarning(
+            "clock_restart",
+            f"the timestamps go back {', '.join(listed)}"
+            + (f" and {more} more times" if more > 0 else "")
+            + "; each part is read as the continuation of the part before it.",
+            "Check that the file is one recording, and that the times of its steps count from the "
+            "start of the first part.",
+            float(len(self.restarts)),
+        )
+
+    def _decoding_ticks(self, track: _Track, packet: Any) -> int | None:
+        """Return the decoding time of a packet in ticks, without overflows of the counter."""
+        pts, dts = packet.pts, packet.dts
+        if pts is None or dts is None:
+            ticks: int | None = dts if pts is None else pts
+        else:
+            ticks = min(pts, dts)  # after a restart, FFmpeg may continue the old decoding time
+        if ticks is not None and self._wrap_ticks:
+            near = track.last_ticks
+            if near is None:
+                near = round(self._origin_s / track.tick_s)
+            ticks += round((near - ticks) / self._wrap_ticks) * self._wrap_ticks
+        return ticks
+
+    def _time_s(self, track: _Track, ticks: int) -> float:
+        offset_s = self._offsets_s[track.segment] + track.shift_s
+        return ticks * track.tick_s - self._origin_s + offset_s
+
+    def _goes_back(self, track: _Track, ticks: int, has_dts: bool) -> bool:
+        tolerance_s = REORDER_S if track.is_video and not has_dts else RESTART_S
+        return self._may_restart and self._time_s(track, ticks) < track.last_s - tolerance_s
+
+    def _add_segment(self, first: Any, queue: deque[Any], source: Iterator[Any]) -> None:
+        """Determine the offset after a restart, from the start of each stream after it.
+
+        The packets that are read ahead are appended to ``queue``.
+        """
+        starts: dict[int, float] = {}
+        ends = {index: track.end_s for index, track in self._tracks.items()}
+        active = sum(track.last_ticks is not None for track in self._tracks.values())
+        read = 0
+        packet = first
+        while packet is not None:
+            index = packet.stream.index
+            track = self._tracks.get(index)
+            ticks = None if track is None else self._decoding_ticks(track, packet)
+            if track is not None and ticks is not None and index not in starts:
+                if self._goes_back(track, ticks, packet.dts is not None):
+                    starts[index] = self._time_s(track, ticks)
+                    if len(starts) == active:
+                        break
+                else:
+                    end_s = self._time_s(track, ticks) + (packet.duration or 0) * track.tick_s
+                    ends[index] = max(ends[index], end_s)
+            if read == len(queue):
+                packet = next(source, None) if read < LOOKAHEAD else None
+                if packet is not None:
+                    queue.append(packet)
+            else:
+                packet = queue[read]
+            read += 1
+        back_s = max(ends[index] - start for index, start in starts.items())
+        at_s = max(ends[index] for index in starts)
+        self.restarts.append((at_s, back_s))
+        self._offsets_s.append(self._offsets_s[-1] + back_s)
+
+    def _shift(self, track: _Track, packet: Any, ticks: int) -> None:
+        """Move a packet to the continuous clock, and remember its times."""
+        time_s = self._time_s(track, ticks)
+        if self._avi and (hole_s := self._avi.missing_sound_s(track.is_video, time_s)):
+            track.shift_s += hole_s
+            time_s += hole_s
+        pts, dts = packet.pts, packet.dts
+        original = min(tick for tick in (pts, dts) if tick is not None)
+        offset_s = self._offsets_s[track.segment] + track.shift_s
+        if moved := ticks - original + round(offset_s / track.tick_s):
+            if pts is not None:
+                packet.pts = pts + moved
+            if dts is not None:
+                packet.dts = original + moved if pts is not None and pts < dts else dts + moved
+        track.last_ticks, track.last_s = ticks, time_s
+        late = 0 if pts is None else pts - original
+        end_s = time_s + (late + (packet.duration or 0)) * track.tick_s
+        track.end_s = max(track.end_s, end_s)
+        self.end_s = max(self.end_s, end_s)
+
+
+class _AviSound:
+    """Find holes in the sound of an AVI file, by the video that lies beside it in the file."""
+
+    def __init__(self) -> None:
+        self._video_s = math.nan
+        self._jumped = False  # whether the video jumped since the last packet of sound
+        self._lag_s = math.nan  # of the sound, at its last packet
+
+    def missing_sound_s(self, is_video: bool, time_s: float) -> float:
+        """Return the seconds of sound that are missing before a packet."""
+        if is_video:
+            self._jumped |= time_s - self._video_s > AVI_HOLE_S
+            self._video_s = time_s
+            return 0.0
+        lag_s = self._video_s - time_s
+        grown_s = lag_s - self._lag_s
+        if self._jumped and grown_s > AVI_HOLE_S:
+            self._jumped = False
+            return grown_s  # after the shift, the lag is that of the last packet again
+        self._jumped, self._lag_s = False, lag_s
+        return 0.0

@@ -1,0 +1,103 @@
+"""The size of the sound data of a WAV file: what its header states and what the file contains."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+CHUNK_LIMIT = 10_000  # chunks of a WAV file that are read; written files have a few
+_UNKNOWN_SIZE = 0x7FFF_F000  # programs that write to a pipe store this size or a larger one
+_EXTENSIBLE = 0xFFFE
+
+
+@dataclass(frozen=True)
+class WavHeader:
+    """The sound data of a WAV file, as its header states and as the file contains them.
+
+    Attributes
+    ----------
+    codec : int
+        Format tag: 1 for PCM, 3 for floating point, 6 and 7 for A-law and mu-law.
+    bytes_per_s : int
+        Bytes of sound per second.
+    stated_bytes : int or None
+        Size of the sound data; None if the program that wrote the file did not know it.
+    missing_bytes : int
+        By how much the file is shorter than that.
+    further_bytes : int
+        What follows the sound data and is not a valid sequence of chunks.
+    """
+
+    codec: int
+    bytes_per_s: int
+    stated_bytes: int | None
+    missing_bytes: int
+    further_bytes: int
+
+
+def read_wav_header(path: Path) -> WavHeader | None:
+    """Read the chunks of a WAV file.
+
+    Parameters
+    ----------
+    path : Path
+        A file that begins as WAV, also RF64, BW64 and RIFX.
+
+    Returns
+    -------
+    WavHeader or None
+        None if the file has no format or no sound data.
+    """
+    size = path.stat().st_size
+    codec = bytes_per_s = 0
+    long_size: int | None = None  # of the data in files of more than 4 GB
+    with path.open("rb") as file:
+        order = "big" if file.read(12)[:4] == b"RIFX" else "little"
+        for _ in range(CHUNK_LIMIT):
+            name, length = _read_chunk(file, order)
+            if name == b"ds64":
+                long_size = int.from_bytes(file.read(24)[8:16], "little")
+                length -= 24
+            elif name == b"fmt ":
+                content = file.read(26)
+                codec = int.from_bytes(content[:2], order)  # type: ignore[arg-type]
+                bytes_per_s = int.from_bytes(content[8:12], order)  # type: ignore[arg-type]
+                if codec == _EXTENSIBLE:
+                    codec = int.from_bytes(content[24:26], order)  # type: ignore[arg-type]
+                length -= len(content)
+            elif name == b"data":
+                if not bytes_per_s:
+                    return None
+                if length == 0xFFFF_FFFF and long_size is not None:
+                    length = long_size
+                elif length >= _UNKNOWN_SIZE:
+                    return WavHeader(codec, bytes_per_s, None, 0, 0)
+                end = file.tell() + length
+                further = size - _end_of_chunks(file, end, size, order)
+                return WavHeader(codec, bytes_per_s, length, max(0, end - size), max(0, further))
+            elif not name:
+                return None
+            file.seek(length + length % 2, 1)
+    return None
+
+
+def _read_chunk(file: BinaryIO, order: str) -> tuple[bytes, int]:
+    head = file.read(8)
+    if len(head) < 8:
+        return b"", 0
+    return head[:4], int.from_bytes(head[4:], order)  # type: ignore[arg-type]
+
+
+def _end_of_chunks(file: BinaryIO, position: int, size: int, order: str) -> int:
+    """Return the end of the last valid chunk from ``position`` on."""
+    for _ in range(CHUNK_LIMIT):
+        for start in (position + position % 2, position):  # some programs do not pad
+            file.seek(start)
+            name, length = _read_chunk(file, order)
+            if not name:
+                continue
+            if name.isascii() and name.decode().isprintable() and start + 8 + length <= size:
+                position = start + 8 + length
+                break
+        else:
+            return position
+    return position
