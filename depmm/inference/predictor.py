@@ -35,7 +35,7 @@ from depmm.inference.sound_level import MeasuringDecoder
 from depmm.inference.trained_run import TrainedRun, read_trained_run
 from depmm.interpret.attribution.occlusion import occlude_steps
 from depmm.media.container import MediaInfo, probe
-from depmm.media.errors import MediaError
+from depmm.media.duration import duration_s as measure_duration_s
 from depmm.models.model import DepressionModel
 from depmm.store.extract import ExtractReport, extract
 from depmm.store.sessions import SessionStore
@@ -116,7 +116,7 @@ class Predictor:
                 f"{file}: the file does not exist.", file=file, remedy="Check the path."
             )
         info = probe(file)
-        duration_s = _duration_s(file, info)
+        duration_s = measure_duration_s(file)
         modalities = _modalities(run, file, info)
         steps = None if steps is None else Path(steps)
         divided = divide_recording(run, file, duration_s, steps, window_s)
@@ -166,14 +166,6 @@ class Predictor:
             warnings=warnings,
             quality=quality,
         )
-
-
-def _duration_s(file: Path, info: MediaInfo) -> float:
-    if not info.duration_s:
-        raise MediaError(
-            file, "it is empty, or does not state its duration.", "Check it, or re-encode it."
-        )
-    return info.duration_s
 
 
 def _modalities(run: TrainedRun, file: Path, info: MediaInfo) -> list[str]:

@@ -1,8 +1,8 @@
 """Decode sound tracks to 16 kHz mono on the clock of the recording.
 
-WAV and FLAC are read by libsndfile, everything else by FFmpeg; both are resampled by soxr. The
-sound is decoded block by block, so memory does not grow with the length of the recording. Clock
-and truncation are those of :mod:`depmm.media.container`.
+WAV and FLAC are read by libsndfile, everything else by FFmpeg (:mod:`depmm.media.sound_files`);
+both are resampled by soxr. The sound is decoded block by block, so memory does not grow with the
+length of the recording. Clock and truncation are those of :mod:`depmm.media.container`.
 """
 
 import functools
@@ -19,15 +19,17 @@ import soxr
 from depmm.config import SAMPLE_RATE
 from depmm.media.channel_choice import Blocks, read_mono
 from depmm.media.channels import Mix, channel_mix
-from depmm.media.container import check_file, decode_stream, open_container, origin_s
-from depmm.media.errors import MediaError
+from depmm.media.container import check_file, open_container, origin_s
+from depmm.media.decoding import decode_stream
+from depmm.media.errors import MediaError, media_errors
+from depmm.media.gaps import SOUND_GAP_S
+from depmm.media.sound_files import choose_reader, open_sound_file
+from depmm.media.survey import GapMonitor
 from depmm.media.tracks import check_single_track, choose_audio_track
 from depmm.media.warnings import Warn, ignore_warnings, once_per_name
 
 WARM_UP_S = 1  # decoded before a window and discarded, so that resampler and codec settle
-JITTER_S = 0.04  # smaller deviations of timestamps are ignored: no samples are cut or inserted
 MAX_SAMPLE = 4.0  # codecs exceed 1.0 a little; larger samples (12 dB) are not scaled to [-1, 1]
-MAX_MISSING_S = 0.05  # a WAV file that is shorter than its header states by more is truncated
 
 
 def decode_audio(
@@ -94,43 +96,34 @@ def decode_audio(
         mono = read_mono(path, track, read, begin_s, warn)
     else:
         mono = read(begin_s, channel_mix(path, channel), warn)
-    for block in _resampled(mono):
-        cut, skip = block[skip:], max(0, skip - len(block))
-        cut = cut[:remaining]
-        if len(cut):
-            yield _checked(path, cut)
-        if remaining is not None and not (remaining := remaining - len(cut)):
-            return
+    with media_errors(path):
+        for block in _resampled(mono):
+            cut, skip = block[skip:], max(0, skip - len(block))
+            cut = cut[:remaining]
+            if len(cut):
+                yield _checked(path, cut)
+            if remaining is not None and not (remaining := remaining - len(cut)):
+                return
 
 
 def _source_blocks(path: Path, track: int | None, begin_s: int, mix: Mix, warn: Warn) -> Blocks:
     """Yield sample rate and mono float32 blocks from ``begin_s`` on, without gaps."""
-    if path.suffix.lower() in (".wav", ".flac"):
-        try:
-            file = soundfile.SoundFile(path)
-        except soundfile.LibsndfileError:
-            pass  # codec unknown to libsndfile: FFmpeg decodes it or reports the fault
-        else:
-            with file:
+    reader = choose_reader(path)
+    if reader.warning:
+        warn(reader.warning)
+    if reader.is_sndfile:
+        with open_sound_file(path) as file:
+            if file is not None:
                 check_single_track(path, track)
                 yield from _sndfile_blocks(path, file, begin_s, mix)
-            return
-    with open_container(path) as container:
+                return
+    with open_container(path, **reader.options) as container:
         stream = choose_audio_track(path, container, track, warn)
-        yield from _container_blocks(path, container, stream, begin_s, mix)
+        yield from _container_blocks(path, container, stream, begin_s, mix, warn)
 
 
 def _sndfile_blocks(path: Path, file: soundfile.SoundFile, begin_s: int, mix: Mix) -> Blocks:
     rate = file.samplerate
-    if not file.frames:
-        raise MediaError(path, "the sound track has no samples.", "Leave this session out.")
-    if (missing_s := _missing_wav_s(path)) > MAX_MISSING_S:
-        raise MediaError(
-            path,
-            f"the file is {missing_s:.2f} s shorter than its header states: truncated.",
-            "Copy it again.",
-            value=missing_s,
-        )
     done = min(begin_s * rate, file.frames)
     try:
         file.seek(done)
@@ -152,50 +145,25 @@ def _truncated(path: Path, frame: int, rate: int) -> MediaError:
     )
 
 
-def _missing_wav_s(path: Path) -> float:
-    """Compute how much shorter a WAV file is than its header states; 0 for other files.
-
-    libsndfile uses the size of the file and does not report the difference.
-    """
-    with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-            return 0.0
-        bytes_per_s = 0
-        while len(chunk := file.read(8)) == 8:
-            size = int.from_bytes(chunk[4:], "little")
-            if chunk[:4] == b"fmt ":
-                bytes_per_s = int.from_bytes(file.read(12)[8:], "little")
-                size -= 12
-            if chunk[:4] == b"data":
-                # programs that write to a pipe do not know the size and store a very large one
-                known = size < 0x7FFF_F000 and bytes_per_s > 0
-                end = file.tell() + size
-                return max(0, end - path.stat().st_size) / bytes_per_s if known else 0.0
-            file.seek(size + size % 2, 1)
-    return 0.0
-
-
-def _container_blocks(path: Path, container: Any, stream: Any, begin_s: int, mix: Mix) -> Blocks:
+def _container_blocks(
+    path: Path, container: Any, stream: Any, begin_s: int, mix: Mix, warn: Warn
+) -> Blocks:
     rate, origin = stream.rate, origin_s(container)
     to_float = av.AudioResampler(format="fltp")  # same rate and channels
+    monitor = GapMonitor(path, stream, warn)
     # index of the next sample on the clock of the recording
     next_sample, started = begin_s * rate, False
-    for frame in decode_stream(path, container, stream, max(0.0, begin_s - WARM_UP_S)):
-        if frame.rate != rate:
-            raise MediaError(
-                path,
-                f"the sample rate changes from {rate} to {frame.rate} Hz.",
-                "Re-encode it.",
-                value=frame.rate,
-            )
+    for frame in decode_stream(path, container, stream, max(0.0, begin_s - WARM_UP_S), warn):
+        _check_format(path, stream, frame)
         position = next_sample
         if frame.pts is not None:
             position = round((float(frame.pts * frame.time_base) - origin) * rate)
         samples = np.concatenate([part.to_ndarray() for part in to_float.resample(frame)], axis=1)
         samples = mix(samples)
-        if not started or abs(position - next_sample) > JITTER_S * rate:
+        if not started or abs(position - next_sample) > SOUND_GAP_S * rate:
             samples = samples[max(0, next_sample - position) :]
+            if len(samples) and position > next_sample:
+                monitor.add(next_sample / rate, position / rate, is_late_start=not started)
             while len(samples) and position > next_sample:
                 silence = np.zeros(min(position - next_sample, rate), np.float32)
                 next_sample += len(silence)
@@ -204,6 +172,17 @@ def _container_blocks(path: Path, container: Any, stream: Any, begin_s: int, mix
             started = True
             next_sample += len(samples)
             yield rate, samples
+    monitor.finish(next_sample / rate)
+
+
+def _check_format(path: Path, stream: Any, frame: Any) -> None:
+    if frame.rate != stream.rate:
+        raise MediaError(
+            path,
+            f"the sample rate changes from {stream.rate} to {frame.rate} Hz.",
+            "Re-encode it.",
+            value=frame.rate,
+        )
 
 
 def _resampled(blocks: Iterable[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]:

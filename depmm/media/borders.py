@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from depmm.media.container import probe
+from depmm.media.duration import duration_s
 from depmm.media.video import decode_frames
 
 BLACK = 32  # of 255; compression and limited range lift black a little
@@ -35,15 +35,15 @@ def black_border(frame: np.ndarray) -> float:
     return float(1 - inside / bright.size)
 
 
-def video_border(path: Path, duration_s: float | None) -> float | None:
+def video_border(path: Path, length_s: float) -> float | None:
     """Measure the black border that is common to a few frames of a video.
 
     Parameters
     ----------
     path : Path
         The recording.
-    duration_s : float or None
-        Its length in seconds; None measures the first frame only.
+    length_s : float
+        Its length in seconds.
 
     Returns
     -------
@@ -55,13 +55,13 @@ def video_border(path: Path, duration_s: float | None) -> float | None:
     MediaError
         If the file has no video track, or is unreadable or truncated.
     """
-    starts = [position * duration_s for position in POSITIONS] if duration_s else [0.0]
+    starts = [position * length_s for position in POSITIONS]
     windows = [(start, start + 0.5) for start in starts]
     borders = [black_border(frame) for _, frame in decode_frames(path, 1.0, windows)]
     return min(borders, default=None)
 
 
-def measure_recording(path: Path, is_video: bool) -> tuple[float | None, float | None]:
+def measure_recording(path: Path, is_video: bool) -> tuple[float, float | None]:
     """Measure length and black border of a recording.
 
     Parameters
@@ -73,8 +73,8 @@ def measure_recording(path: Path, is_video: bool) -> tuple[float | None, float |
 
     Returns
     -------
-    duration_s : float or None
-        Length in seconds; None if the file does not state it.
+    length_s : float
+        Length in seconds.
     border : float or None
         Share of the area that is black border; None without video.
 
@@ -83,5 +83,5 @@ def measure_recording(path: Path, is_video: bool) -> tuple[float | None, float |
     MediaError
         If the file cannot be decoded.
     """
-    duration_s = probe(path).duration_s
-    return duration_s, video_border(path, duration_s) if is_video else None
+    length_s = duration_s(path)
+    return length_s, video_border(path, length_s) if is_video else None

@@ -7,17 +7,17 @@ import av
 
 from depmm.config import StreamConfig
 from depmm.media.container import (
-    LENGTH_TOLERANCE_S,
     check_file,
+    format_name,
     open_container,
-    stated_length_s,
 )
 from depmm.media.decoders import can_decode, video_streams
-from depmm.media.errors import MediaError, as_media_error
+from depmm.media.decoding import LENGTH_TOLERANCE_S
+from depmm.media.errors import MediaError, media_errors
 from depmm.media.feature_files import feature_duration_s
 from depmm.media.limits import check_length
-from depmm.media.mpeg_clock import clock_ascends
 from depmm.media.mp3_header import states_its_size
+from depmm.media.mpeg_clock import clock_ascends
 from depmm.media.sound_files import choose_reader, open_sound_file
 from depmm.media.survey import survey_packets
 
@@ -52,10 +52,8 @@ def duration_s(path: Path, stream: StreamConfig | None = None, allow_pickle: boo
     if stream is not None:
         return feature_duration_s(path, stream, allow_pickle)
     check_file(path)
-    try:
+    with media_errors(path):
         return check_length(path, _recording_s(path))
-    except Exception as error:
-        raise as_media_error(path, error) from error
 
 
 def _recording_s(path: Path) -> float:
@@ -80,7 +78,7 @@ def _recording_s(path: Path) -> float:
 
 def _confirmed_length_s(path: Path, container: Any) -> float | None:
     """Return the length in the header if it can be confirmed without reading all packets."""
-    name = str(container.format.name).split(",")[0]
+    name = format_name(container)
     if not container.duration:
         return None
     header_s = float(container.duration / av.time_base)
@@ -95,7 +93,6 @@ def _confirmed_length_s(path: Path, container: Any) -> float | None:
 
 def _index_confirms(container: Any, header_s: float) -> bool:
     """Compare the header of an MP4 file with its index, which lists every packet."""
-    assert stated_length_s(container) == header_s
     ends = []
     for stream in (*container.streams.video, *container.streams.audio):
         entries = stream.index_entries
@@ -104,7 +101,7 @@ def _index_confirms(container: Any, header_s: float) -> bool:
         ends.append(float(entries[-1].timestamp * stream.time_base))
         if stream.type == "audio" and not _is_dense(stream):
             return False
-    return abs(max(ends, default=0.0) - header_s) <= LENGTH_TOLERANCE_S
+    return bool(abs(max(ends, default=0.0) - header_s) <= LENGTH_TOLERANCE_S)
 
 
 def _is_dense(stream: Any) -> bool:
@@ -113,4 +110,4 @@ def _is_dense(stream: Any) -> bool:
     if not samples or not stream.rate or not stream.duration:
         return True
     covered_s = len(stream.index_entries) * samples / stream.rate
-    return float(stream.duration * stream.time_base) - covered_s <= LENGTH_TOLERANCE_S
+    return bool(float(stream.duration * stream.time_base) - covered_s <= LENGTH_TOLERANCE_S)

@@ -1,6 +1,8 @@
 """The error of a file that cannot be decoded."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +61,30 @@ def as_media_error(file: Path | str, error: Exception) -> MediaError:
         f"the decoder failed unexpectedly ({type(error).__name__}: {error}).",
         "Check the file, and report this as a bug of depmm.",
     )
+
+
+@contextmanager
+def media_errors(file: Path | str) -> Iterator[None]:
+    """Turn every exception inside the context into a media error.
+
+    Parameters
+    ----------
+    file : Path or str
+        The file that is read.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    MediaError
+        In place of any exception.
+    """
+    try:
+        yield
+    except Exception as error:
+        raised = as_media_error(file, error)
+        if raised is error:
+            raise
+        raise raised from error

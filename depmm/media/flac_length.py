@@ -97,10 +97,10 @@ def _read_frame_header(head: bytes, block_size: int) -> tuple[int, int] | None:
 
 
 def _read_number(data: bytes) -> tuple[int, int]:
-    """Decode a number that is coded like a character of UTF-8; return it and its bytes, 0 if bad."""
+    """Decode a number that is coded as in UTF-8; return it and its bytes, 0 if it is invalid."""
     first = data[0]
     used = 1 if first < 0x80 else 8 - (~first & 0xFF).bit_length()
-    if first >= 0x80 and not 2 <= used <= 7 or len(data) < used:
+    if (first >= 0x80 and not 2 <= used <= 7) or len(data) < used:
         return 0, 0
     number = first if used == 1 else first & (0x7F >> used)
     for byte in data[1:used]:

@@ -9,6 +9,8 @@ from depmm.media.warnings import MediaWarning
 
 MAX_GAP_SHARE = 0.1  # of the time of a recording; a recording with larger gaps is not used
 SOUND_GAP_S = 0.04  # smaller deviations of timestamps are jitter: no samples are cut or inserted
+LATE_START_S = 1.0  # sound that begins later than this after the video is reported
+MAX_LATE_SHARE = 0.5  # of the time of a recording; sound that begins later is not used
 FRAME_GAP_S = 0.5  # a longer time without a frame is a gap, unless the frame rate is as low
 FRAME_GAP_INTERVALS = 5  # the same, in intervals between the frames before it
 

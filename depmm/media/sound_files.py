@@ -18,7 +18,8 @@ from depmm.media.warnings import MediaWarning
 from depmm.media.wav_header import read_wav_header
 
 MAX_MISSING_S = 0.05  # a file that is shorter than its header states by more is truncated
-_MP3 = 0x55  # format tag of MP3 in WAV, whose length libsndfile 1.2 overestimates
+# format tags of WAV: of MP3, libsndfile 1.2 overestimates the length; in GSM, it cannot seek
+_FFMPEG_CODECS = (0x31, 0x55)
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def open_sound_file(path: Path) -> Iterator[soundfile.SoundFile | None]:
 
 def _choose_for_wav(path: Path) -> SoundReader:
     header = read_wav_header(path)
-    if header is None or header.codec == _MP3 or not header.bytes_per_s:
+    if header is None or header.codec in _FFMPEG_CODECS or not header.bytes_per_s:
         return FFMPEG
     if header.stated_bytes == 0:
         raise MediaError(

@@ -6,11 +6,11 @@ from typing import Any
 
 from depmm.media.container import open_container, origin_s
 from depmm.media.decoders import can_decode, video_streams
-from depmm.media.errors import as_media_error
-from depmm.media.gaps import SOUND_GAP_S, FrameGaps, Gaps
+from depmm.media.errors import MediaError, media_errors
+from depmm.media.gaps import LATE_START_S, MAX_LATE_SHARE, SOUND_GAP_S, FrameGaps, Gaps
 from depmm.media.limits import MAX_RESTARTS
 from depmm.media.timeline import Timeline
-from depmm.media.warnings import MediaWarning
+from depmm.media.warnings import MediaWarning, Warn
 
 
 @dataclass(frozen=True)
@@ -81,20 +81,122 @@ def survey_packets(path: Path, container: Any) -> Survey:
         for stream in streams
         if can_decode(stream)
     }
-    try:
+    with media_errors(path):
         for packet in timeline.place(container.demux()):
             track = tracks.get(packet.stream.index)
             if track is not None:
                 track.update(packet)
             if len(timeline.restarts) > MAX_RESTARTS:
                 break
-    except Exception as error:
-        raise as_media_error(path, error) from error
     for track in tracks.values():
         track.frame_gaps.finish()
     gaps = {index: track.gaps for index, track in tracks.items()}
     length_s = max((track.end_s for track in tracks.values()), default=0.0)
     return Survey(length_s, gaps, timeline.restart_warning())
+
+
+class GapMonitor:
+    """Report the gaps of a track while it is decoded.
+
+    At the first gap, the packets of the whole file are read, so that the share of the gaps in the
+    recording is known before a long gap is filled, and although only a part is decoded.
+
+    Parameters
+    ----------
+    path : Path
+        The recording.
+    stream : av.stream.Stream
+        The track that is decoded.
+    warn : callable
+        Receives ``gap``.
+
+    Attributes
+    ----------
+    gaps : Gaps
+        The gaps in what was decoded so far.
+    """
+
+    def __init__(self, path: Path, stream: Any, warn: Warn) -> None:
+        self.gaps = Gaps(path, stream.type)
+        self._path = path
+        self._index = stream.index
+        self._warn = warn
+        self._survey: Survey | None = None
+
+    def add(self, start_s: float, end_s: float, is_late_start: bool = False) -> None:
+        """Add a gap, before it is filled.
+
+        Parameters
+        ----------
+        start_s, end_s : float
+            Start and end of the gap, in seconds of the recording.
+        is_late_start : bool, default False
+            Whether it lies before the beginning of the track. It then is no gap, but reported.
+
+        Raises
+        ------
+        MediaError
+            If the gaps are too large a share of the recording, or the track begins too late.
+        """
+        if is_late_start:
+            if end_s - start_s > LATE_START_S:
+                self._report_late_start(end_s)
+            return
+        self.gaps.add(start_s, end_s - start_s)
+        self.check(end_s)
+
+    def check(self, end_s: float) -> None:
+        """Check the gaps after one was added to ``gaps``.
+
+        Parameters
+        ----------
+        end_s : float
+            End of the gap, in seconds of the recording.
+
+        Raises
+        ------
+        MediaError
+            If the gaps are too large a share of the recording.
+        """
+        survey = self._surveyed()
+        if self._index in survey.gaps:
+            self._report(survey.gaps[self._index], survey.length_s)
+        self.gaps.check(max(end_s, survey.length_s))
+
+    def finish(self, end_s: float) -> None:
+        """Report the gaps of a track that was decoded to its end.
+
+        Parameters
+        ----------
+        end_s : float
+            Its end, in seconds of the recording.
+
+        Raises
+        ------
+        MediaError
+            If the gaps are too large a share of the recording.
+        """
+        length_s = 0.0 if self._survey is None else self._survey.length_s
+        self._report(self.gaps, max(end_s, length_s))
+
+    def _surveyed(self) -> Survey:
+        if self._survey is None:
+            self._survey = survey_recording(self._path)
+        return self._survey
+
+    def _report_late_start(self, start_s: float) -> None:
+        length_s = self._surveyed().length_s
+        text = f"the sound begins {start_s:.2f} s after the start of {length_s:.2f} s"
+        remedy = "Compare it with the original."
+        if not start_s <= MAX_LATE_SHARE * length_s:
+            problem = f"{text}; at most {MAX_LATE_SHARE:.0%} are accepted."
+            raise MediaError(self._path, problem, remedy, value=start_s)
+        self._warn(MediaWarning("gap", f"{text}; zeros precede it.", remedy, start_s))
+
+    def _report(self, gaps: Gaps, length_s: float) -> None:
+        gaps.check(length_s)
+        if (warning := gaps.warning(length_s)) is not None:
+            self._warn(warning)
 
 
 class _TrackSurvey:

@@ -36,6 +36,7 @@ class _Track:
     segment: int = 0
     last_ticks: int | None = None  # decoding time of the last packet, without offset
     last_s: float = -math.inf  # decoding time of the last packet
+    ascends: bool = True  # whether this is its decoding time, and not that of display
     end_s: float = -math.inf  # latest end of its packets
     shift_s: float = 0.0  # sum of the holes in the sound of an AVI file
 
@@ -95,7 +96,6 @@ class Timeline:
                     if track.segment == len(self._offsets_s) - 1:
                         self._add_segment(packet, queue, source)
                     track.segment = len(self._offsets_s) - 1
-                    track.last_s = -math.inf
                 self._shift(track, packet, ticks)
             elif track is None and packet.pts is not None:  # subtitles, data
                 end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
@@ -143,7 +143,8 @@ class Timeline:
         return ticks * track.tick_s - self._origin_s + offset_s
 
     def _goes_back(self, track: _Track, ticks: int, has_dts: bool) -> bool:
-        tolerance_s = REORDER_S if track.is_video and not has_dts else RESTART_S
+        ascends = track.ascends and (has_dts or not track.is_video)
+        tolerance_s = RESTART_S if ascends else REORDER_S
         return self._may_restart and self._time_s(track, ticks) < track.last_s - tolerance_s
 
     def _add_segment(self, first: Any, queue: deque[Any], source: Iterator[Any]) -> None:
@@ -195,6 +196,7 @@ class Timeline:
             if dts is not None:
                 packet.dts = original + moved if pts is not None and pts < dts else dts + moved
         track.last_ticks, track.last_s = ticks, time_s
+        track.ascends = dts is not None or not track.is_video
         late = 0 if pts is None else pts - original
         end_s = time_s + (late + (packet.duration or 0)) * track.tick_s
         track.end_s = max(track.end_s, end_s)

@@ -1,4 +1,4 @@
-"""Choose the sound track of a recording that has several."""
+"""Choose the sound or video track of a recording that has several."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import av
 
+from depmm.media.decoders import can_decode, codec_name, video_streams
 from depmm.media.errors import MediaError
 from depmm.media.warnings import MediaWarning, Warn, ignore_warnings
 
@@ -46,12 +47,12 @@ def choose_audio_track(
             path, "the file has no audio track.", "Use another file for the audio modality."
         )
     if track is not None:
-        return _chosen(path, streams, track)
-    usable = [index for index, stream in enumerate(streams) if stream.codec_context is not None]
+        return _chosen(path, container, track)
+    usable = [index for index, stream in enumerate(streams) if can_decode(stream)]
     if not usable:
         raise MediaError(
             path,
-            f"no sound track can be decoded: {_describe(streams, range(len(streams)))}.",
+            f"no sound track can be decoded: {_describe(container, streams, range(len(streams)))}.",
             "Convert the sound to AAC or WAV.",
         )
     is_default = [
@@ -63,7 +64,8 @@ def choose_audio_track(
             MediaWarning(
                 "skipped_track",
                 f"{len(unusable)} of {len(streams)} sound tracks cannot be decoded and are not "
-                f"used: {_describe(streams, unusable)}. Used: {_describe(streams, [used])}.",
+                f"used: {_describe(container, streams, unusable)}. Used: "
+                f"{_describe(container, streams, [used])}.",
                 "Check that the track that is used has the voice of the participant.",
                 float(len(unusable)),
             )
@@ -73,13 +75,63 @@ def choose_audio_track(
         warn(
             MediaWarning(
                 "other_tracks",
-                f"the file has {len(streams)} sound tracks. Used: {_describe(streams, [used])} "
-                f"({reason}). Not used: {_describe(streams, others)}.",
+                f"the file has {len(streams)} sound tracks. Used: "
+                f"{_describe(container, streams, [used])} ({reason}). Not used: "
+                f"{_describe(container, streams, others)}.",
                 CHOOSE_TRACK,
                 float(len(streams)),
             )
         )
     return streams[used]
+
+
+def choose_video_track(path: Path, container: Any, warn: Warn = ignore_warnings) -> Any:
+    """Choose the first video track that can be decoded.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for messages.
+    container : av.container.InputContainer
+        The open file.
+    warn : callable, optional
+        Receives ``skipped_track`` if a track cannot be decoded.
+
+    Returns
+    -------
+    av.VideoStream
+        The track.
+
+    Raises
+    ------
+    MediaError
+        If the file has no video track, or none can be decoded.
+    """
+    streams = video_streams(container)
+    if not streams:
+        raise MediaError(
+            path, "the file has no video track.", "Use another file for the face modality."
+        )
+    usable = [index for index, stream in enumerate(streams) if can_decode(stream)]
+    unusable = [index for index in range(len(streams)) if index not in usable]
+    if not usable:
+        raise MediaError(
+            path,
+            f"no video track can be decoded: {_describe(container, streams, unusable)}.",
+            "Convert the video to H.264.",
+        )
+    if unusable:
+        warn(
+            MediaWarning(
+                "skipped_track",
+                f"{len(unusable)} of {len(streams)} video tracks cannot be decoded and are not "
+                f"used: {_describe(container, streams, unusable)}. Used: "
+                f"{_describe(container, streams, usable[:1])}.",
+                "Check that the track that is used shows the participant.",
+                float(len(unusable)),
+            )
+        )
+    return streams[usable[0]]
 
 
 def check_single_track(path: Path, track: int | None) -> None:
@@ -101,13 +153,14 @@ def check_single_track(path: Path, track: int | None) -> None:
         raise _no_such_track(path, track, 1)
 
 
-def _chosen(path: Path, streams: Sequence[Any], track: int) -> Any:
+def _chosen(path: Path, container: Any, track: int) -> Any:
+    streams = container.streams.audio
     if not 0 <= track < len(streams):
         raise _no_such_track(path, track, len(streams))
-    if streams[track].codec_context is None:
+    if not can_decode(streams[track]):
         raise MediaError(
             path,
-            f"the sound cannot be decoded: {_describe(streams, [track])}.",
+            f"the sound cannot be decoded: {_describe(container, streams, [track])}.",
             "Set track: of this recording in the spec to another track, or convert the sound.",
             setting="track",
             value=track,
@@ -128,13 +181,14 @@ def _no_such_track(path: Path, track: int, n_tracks: int) -> MediaError:
     )
 
 
-def _describe(streams: Sequence[Any], indices: Sequence[int]) -> str:
+def _describe(container: Any, streams: Sequence[Any], indices: Sequence[int]) -> str:
     """Name tracks by index, codec, number of channels, language and title."""
     tracks = []
     for index in indices:
-        context, metadata = streams[index].codec_context, streams[index].metadata
-        facts = ["unknown codec"] if context is None else [context.name]
-        if context is not None and context.channels:
+        stream = streams[index]
+        context, metadata = stream.codec_context, stream.metadata
+        facts = [codec_name(container, stream)]
+        if context is not None and stream.type == "audio" and context.channels:
             facts.append(f"{context.channels} channel{'s' if context.channels > 1 else ''}")
         facts += [metadata[name] for name in ("language", "title") if metadata.get(name)]
         tracks.append(f"track {index} ({', '.join(facts)})")

@@ -13,14 +13,16 @@ import numpy as np
 
 from depmm.media.container import (
     SEEK_GAP_S,
-    decode_stream,
+    can_seek,
     open_container,
     origin_s,
-    seeks_to_keyframes,
-    video_stream,
 )
-from depmm.media.errors import MediaError
+from depmm.media.decoding import decode_stream
+from depmm.media.errors import MediaError, media_errors
+from depmm.media.gaps import FrameGaps
 from depmm.media.geometry import FrameGeometry
+from depmm.media.survey import GapMonitor
+from depmm.media.tracks import choose_video_track
 from depmm.media.warnings import Warn, ignore_warnings, once_per_name
 
 ROUNDING_S = 0.0005  # Matroska rounds timestamps to milliseconds: 1/3 s is stored as 0.333
@@ -62,7 +64,8 @@ def decode_frames(
     Raises
     ------
     MediaError
-        If the file has no video track, or is unreadable or truncated; possibly after some frames.
+        If the file has no video track that can be decoded, is unreadable or truncated, or has
+        large gaps (:mod:`depmm.media.gaps`); possibly after some frames.
     ValueError
         If the rate is not positive, or a window is empty or starts before 0.
     """
@@ -71,17 +74,14 @@ def decode_frames(
     for start, end in windows:
         if not 0 <= start < end:
             raise ValueError(f"window ({start}, {end}): needs 0 <= start < end, in seconds")
-    with open_container(path) as container:
-        stream = video_stream(container)
-        if stream is None:
-            raise MediaError(
-                path, "the file has no video track.", "Use another file for the face modality."
-            )
-        geometry = FrameGeometry(stream, once_per_name(warn))
+    with media_errors(path), open_container(path) as container:
+        warn = once_per_name(warn)
+        stream = choose_video_track(path, container, warn)
+        geometry = FrameGeometry(stream, warn)
         for group in _group_windows(container, windows):
             cell = math.floor((group[0][0] + ROUNDING_S) * frames_per_second)
             begin = max(0.0, cell / frames_per_second - ROUNDING_S)
-            frames = _timed_frames(path, container, stream, begin)
+            frames = _timed_frames(path, container, stream, begin, warn)
             for time_s, frame in sample_frames(frames, frames_per_second, group):
                 yield time_s, geometry.to_rgb(frame)
 
@@ -158,7 +158,7 @@ def _group_windows(container: Any, windows: Sequence[Window]) -> Iterator[list[W
     group: list[Window] = []
     reached = 0.0
     for start, end in sorted(windows):
-        if group and start - reached > SEEK_GAP_S and seeks_to_keyframes(container):
+        if group and start - reached > SEEK_GAP_S and can_seek(container, start):
             yield group
             group = []
         group.append((start, end))
@@ -168,12 +168,14 @@ def _group_windows(container: Any, windows: Sequence[Window]) -> Iterator[list[W
 
 
 def _timed_frames(
-    path: Path, container: Any, stream: Any, begin_s: float
+    path: Path, container: Any, stream: Any, begin_s: float, warn: Warn
 ) -> Iterator[tuple[float, Any]]:
     """Yield the frames from ``begin_s`` on with ascending times."""
     origin = origin_s(container)
     last = -math.inf
-    for frame in decode_stream(path, container, stream, begin_s):
+    monitor = GapMonitor(path, stream, warn)
+    frame_gaps = FrameGaps(monitor.gaps)
+    for frame in decode_stream(path, container, stream, begin_s, warn):
         if frame.pts is None:
             raise MediaError(
                 path, "the video frames have no timestamps.", "Remux it into an MP4 or MKV file."
@@ -181,6 +183,11 @@ def _timed_frames(
         time_s = float(frame.pts * frame.time_base) - origin
         if -ROUNDING_S < time_s < 0:  # the container's start is rounded to microseconds
             time_s = 0.0
-        if time_s >= begin_s and time_s > last:
+        if time_s > last:
             last = time_s
-            yield time_s, frame
+            if frame_gaps.update(time_s):
+                monitor.check(time_s)
+            if time_s >= begin_s:
+                yield time_s, frame
+    frame_gaps.finish()
+    monitor.finish(last)

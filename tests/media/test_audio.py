@@ -116,7 +116,7 @@ def test_a_late_sound_track_is_preceded_by_zeros(
 
 
 def test_a_gap_in_the_sound_is_filled_with_zeros(tmp_path: Path) -> None:
-    sound = tone(2 * 50 * 1024 / 48_000, 48_000)  # whole blocks
+    sound = tone(2 * 150 * 1024 / 48_000, 48_000)  # whole blocks; the gap is 10 % at most
     codecs = ("ffv1", "pcm_s16le")
     path = write_recording(tmp_path / "a.mkv", sound=sound, sound_gap=0.7, codecs=codecs)
     decoded = decode_all(path)

@@ -73,13 +73,20 @@ def container_of(*codecs: str | None, default: int = 0) -> SimpleNamespace:
     """Imitate a file whose tracks have these codecs; None cannot be decoded."""
     streams = [
         SimpleNamespace(
-            codec_context=codec and SimpleNamespace(name=codec, channels=2),
+            codec_context=codec
+            and SimpleNamespace(name=codec, channels=2, open=lambda strict: None),
+            type="audio",
+            index=index,
             disposition=1 if index == default else 0,
             metadata={},
         )
         for index, codec in enumerate(codecs)
     ]
-    return SimpleNamespace(streams=SimpleNamespace(audio=streams))
+    text = "".join(
+        f"  Stream #0:{index}[0x1](und): Audio: none (apac / 0x63617061), 44100 Hz\n"
+        for index in range(len(codecs))
+    )
+    return SimpleNamespace(streams=SimpleNamespace(audio=streams), dumps_format=lambda: text)
 
 
 def test_tracks_without_a_decoder_are_skipped_and_named() -> None:
@@ -89,7 +96,9 @@ def test_tracks_without_a_decoder_are_skipped_and_named() -> None:
     assert stream is container.streams.audio[1]
     assert [warning.name for warning in warnings] == ["skipped_track", "other_tracks"]
     assert warnings[0].value == 1
+    assert "apac" in warnings[0].problem
     for track in (None, 0):
         with pytest.raises(MediaError) as info:
             choose_audio_track(Path("a.mov"), container_of(None, default=0), track)
+        assert "apac" in info.value.problem
         assert info.value.remedy
