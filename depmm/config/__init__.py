@@ -25,6 +25,7 @@ from depmm.config.extraction import (
     AudioExtraction,
     ExtractConfig,
     FaceExtraction,
+    RowSelection,
     StreamConfig,
     ValidityRule,
 )
@@ -88,6 +89,7 @@ __all__ = [
     "Modality",
     "ModelConfig",
     "PhaseConfig",
+    "RowSelection",
     "SEResNetConfig",
     "Settings",
     "SpectrogramCnnConfig",

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from depmm.config.settings import ConfigError, Settings
 
+TABLE_SETTINGS = ("time", "units_per_second", "select", "drop", "sep", "decimal", "header")
+
 
 class ValidityRule(Settings):
     """A condition for valid rows of features, for example ``confidence`` >= 0.5."""
@@ -15,6 +17,26 @@ class ValidityRule(Settings):
     columns: list[str] = Field(
         [], description="columns to which the rule applies; empty: the whole row"
     )
+
+
+class RowSelection(Settings):
+    """A choice among several rows of one time, for example among the faces of a video frame."""
+
+    column: str = Field(description="column of the choice, for example face_id or confidence")
+    value: float | str | None = Field(
+        None, description="only the rows in which the column has this value are read"
+    )
+    keep: Literal["largest"] | None = Field(
+        None, description="of the rows of one time, the one with the largest value is read"
+    )
+
+    @model_validator(mode="after")
+    def _has_one_rule(self) -> "RowSelection":
+        if (self.value is None) == (self.keep is None):
+            raise ConfigError(
+                "select: needs either value: or keep: largest.", setting="value", value=self.value
+            )
+        return self
 
 
 class StreamConfig(Settings):
@@ -31,13 +53,20 @@ class StreamConfig(Settings):
     sep: str = Field(
         ",", min_length=1, max_length=1, description="table: character that separates columns"
     )
+    decimal: Literal[".", ","] = Field(".", description="table: decimal mark of the numbers")
     header: bool = Field(True, description="table: whether the first row names the columns")
     columns: list[str] = Field(
         [], description="names of the features, if the file does not contain them"
     )
     time: str | None = Field(
         None,
-        description="table: column with the time of a row in seconds; default: row / rate_hz",
+        description="table: column with the time of a row; default: row / rate_hz",
+    )
+    units_per_second: float = Field(
+        1.0, gt=0, description="unit of the time column, for example 1000.0 for milliseconds"
+    )
+    select: RowSelection | None = Field(
+        None, description="table: the rows that are read, if there are several rows per time"
     )
     drop: list[str] = Field(
         [], description="table: columns that are not features; * stands for any text"
@@ -53,23 +82,14 @@ class StreamConfig(Settings):
     @model_validator(mode="after")
     def _format_has_what_it_needs(self) -> "StreamConfig":
         if self.format == "table":
-            if self.header == bool(self.columns):
+            self._check_table()
+        else:
+            fields = type(self).model_fields
+            given = [name for name in TABLE_SETTINGS if getattr(self, name) != fields[name].default]
+            if given:
                 raise ConfigError(
-                    "columns: is required with header: false, and not allowed otherwise.",
-                    setting="columns",
-                    value=self.columns,
+                    f"{given[0]}: belongs to format table.", setting="format", value=self.format
                 )
-            if self.axis or self.variable:
-                raise ConfigError(
-                    "axis: and variable: belong to the formats npy and mat.",
-                    setting="axis" if self.axis else "variable",
-                )
-        elif self.time or self.drop or self.sep != "," or not self.header:
-            raise ConfigError(
-                "time:, drop:, sep: and header: belong to format table.",
-                setting="format",
-                value=self.format,
-            )
         if (self.format == "mat") != (self.variable is not None):
             raise ConfigError(
                 "variable: is required with format mat, and not allowed otherwise.",
@@ -77,6 +97,39 @@ class StreamConfig(Settings):
                 value=self.variable,
             )
         return self
+
+    def _check_table(self) -> None:
+        twice = [name for name in self.columns if self.columns.count(name) > 1]
+        for wrong, setting, message in (
+            (
+                self.header == bool(self.columns),
+                "columns",
+                "columns: is required with header: false, and not allowed otherwise.",
+            ),
+            (bool(twice), "columns", f"columns: contains {twice[:1]} twice. Give each a name."),
+            (
+                bool(self.axis or self.variable),
+                "axis" if self.axis else "variable",
+                "axis: and variable: belong to the formats npy and mat.",
+            ),
+            (
+                self.decimal == self.sep,
+                "decimal",
+                "decimal: and sep: are the same character. Correct one of them.",
+            ),
+            (
+                self.time is None and self.units_per_second != 1,
+                "units_per_second",
+                "units_per_second: is the unit of the column of time:, which is not given.",
+            ),
+            (
+                self.time is None and self.select is not None and self.select.keep is not None,
+                "select",
+                "select: with keep: compares rows of one time and needs the column of time:.",
+            ),
+        ):
+            if wrong:
+                raise ConfigError(message, setting=setting, value=getattr(self, setting))
 
 
 class AudioExtraction(Settings):

@@ -12,6 +12,7 @@ from depmm.corpora.cells import Fields, check_allowed, parse_number, parse_time,
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.index_log import IndexLog
 from depmm.corpora.index_report import Missing
+from depmm.corpora.lengths import FileLength, GroupLength, combine_lengths
 from depmm.corpora.patterns import natural_sort_key
 from depmm.corpora.recording_files import FileGroup
 from depmm.corpora.session_rows import build_session_row
@@ -223,13 +224,13 @@ def _cut_steps(source: _StepSource, group: FileGroup) -> Iterator[StepRange]:
         return
     length = None
     if any(end is None for _, end, _ in ranges):
-        length = _shortest_duration(source, group)
+        length = _measure_length(source, group)
     hop_s = windows.hop_s or windows.length_s
     for start, end, texts in ranges:
-        last = length if end is None else end
+        last, remainder_s = end, MIN_REMAINDER_S
         if last is None:
-            yield start, end, texts
-            continue
+            assert length is not None
+            last, remainder_s = length.end_s, length.remainder_s
         path = group.sources[0].path
         if start >= last:
             reason = "after the end of the recording"
@@ -242,7 +243,7 @@ def _cut_steps(source: _StepSource, group: FileGroup) -> Iterator[StepRange]:
                 session=group.session,
                 remedy="Check the file and the times of its steps, or use longer windows.",
             )
-        parts = list(cut_into_windows(start, last, windows))
+        parts = list(cut_into_windows(start, last, windows, remainder_s))
         for part_start, part_end in parts:
             yield part_start, part_end, texts if len(parts) == 1 else {**texts, "text": None}
 
@@ -331,13 +332,11 @@ def _read_times(
     return start + offset, None if end is None else end + offset
 
 
-def _shortest_duration(source: _StepSource, group: FileGroup) -> float | None:
-    """Measure the shortest file of a group in seconds; None if one cannot be read.
-
-    The end of a longer file is listed under ``excluded``.
-    """
+def _measure_length(source: _StepSource, group: FileGroup) -> GroupLength:
+    """Measure the length of a group; list the files that cannot be read, and what some lack."""
     assert source.duration is not None, "steps.windows need index_corpus(..., duration=...)"
-    durations = {}
+    assert source.spec.steps.windows is not None
+    lengths, errors = [], []
     for file in group.sources:
         features = source.spec.recordings[file.entry].features
         try:
@@ -345,20 +344,24 @@ def _shortest_duration(source: _StepSource, group: FileGroup) -> float | None:
         except Exception as error:  # decoders raise many types
             problem, remedy = f"no windows: {error}", ""
         else:
-            durations[file.path] = seconds
             if 0 < seconds < math.inf:
+                period_s = 1 / features.rate_hz if features else None
+                lengths.append(FileLength(file.path, seconds, period_s))
                 continue
             problem = f"no windows: the recording is {seconds:g} s long."
             remedy = "Copy the file again from its source, or leave it out with ignore:."
-        raise Origin(file.path).error(
+        failure = Origin(file.path).error(
             problem.removeprefix(f"{file.path}: "), session=group.session, remedy=remedy
         )
-    shortest = min(durations.values())
-    for path, duration in durations.items():
-        if duration > shortest + MIN_REMAINDER_S:
-            reason = f"the end from {shortest:.3f} s on, after the end of another file of the step"
-            source.rows.excluded.append((path, reason))
-    return shortest
+        part = f"{features.name} features" if features else "recording"
+        errors.append((failure, f"the {part} of session {group.session}"))
+    if not lengths:
+        raise errors[0][0]
+    for failure, left_out in errors:  # extraction reports the file as well
+        source.log.add(failure, left_out)
+    length = combine_lengths(lengths, source.spec.steps.windows)
+    source.rows.excluded += length.excluded
+    return length
 
 
 def _step_texts(fields: Fields, origins: dict[str, Origin]) -> dict[str, str | None]:

@@ -11,12 +11,12 @@ MIN_REMAINDER_S = 0.1
 
 
 def cut_into_windows(
-    start_s: float, end_s: float, windows: Windows
+    start_s: float, end_s: float, windows: Windows, remainder_s: float = MIN_REMAINDER_S
 ) -> Iterator[tuple[float, float]]:
     """Cut an interval into windows, so that every second of it is in a window.
 
-    The last window is shorter than the others if necessary. A remainder of at most
-    ``MIN_REMAINDER_S`` belongs to the window before it. Only if the hop is larger than the length
+    The last window is shorter than the others if necessary. A remainder of at most ``remainder_s``
+    belongs to the window before it. Only if the hop is larger than the length
     are there gaps between windows.
 
     Parameters
@@ -25,6 +25,8 @@ def cut_into_windows(
         The interval, in seconds from the start of the recording.
     windows : Windows
         Length and hop.
+    remainder_s : float, default 0.1
+        Longest remainder in seconds that is no window.
 
     Yields
     ------
@@ -33,11 +35,11 @@ def cut_into_windows(
     """
     hop_s = windows.length_s if windows.hop_s is None else windows.hop_s
     index, start = 0, start_s
-    while start + windows.length_s < end_s - MIN_REMAINDER_S:
+    while start + windows.length_s < end_s - remainder_s:
         yield start, start + windows.length_s
         index += 1
         start = start_s + index * hop_s
-        if start >= end_s - MIN_REMAINDER_S:  # the remainder is in a gap
+        if start >= end_s - remainder_s:  # the remainder is in a gap
             return
     yield start, end_s
 

@@ -18,6 +18,7 @@ from depmm.data.targets import labelled_sessions, scale_target, stratification_c
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.store.index import read_index
 from depmm.store.sessions import SessionStore
+from depmm.store.stream_columns import find_different_columns
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
             "(data.steps).",
         )
     # fail before training, not during it
+    _check_stream_columns(stored, store, data)
     check_step_counts(stored, data, config.model if isinstance(config, Config) else None)
     sessions, score_range = labelled.loc[stored.index].reset_index(drop=True), (0.0, 1.0)
     if config.target.kind != "binary":
@@ -157,6 +159,30 @@ def _has_modality(sessions: pd.DataFrame, data: DataConfig) -> pd.Series:
                 remedy=f"Stored streams: {', '.join(known) or 'none'}.",
             )
     return pd.concat([available[name] for name in data.modalities], axis=1).any(axis=1)
+
+
+def _check_stream_columns(sessions: pd.DataFrame, store: SessionStore, data: DataConfig) -> None:
+    """Check that the streams that are used have the same columns in all sessions of a corpus."""
+    used = set(data.features.values())
+    if not used:
+        return
+    summaries = {}
+    for key in sessions[SESSION_KEY].itertuples(index=False, name=None):
+        streams = store.read_summary(*key)["streams"]
+        summaries[key] = {"streams": {n: streams[n] for n in used if n in streams}}
+    if different := find_different_columns(summaries, across_corpora=True):
+        first = different[0]
+        corpus, subject, session = first.key
+        raise DataError(
+            f"session {corpus}/{subject}/{session}: {first.file}: {first.problem} "
+            f"{len(different)} sessions have other columns than most.",
+            setting="data.features",
+            file=first.file,
+            subject=subject,
+            session=session,
+            value=first.n_features,
+            remedy=first.remedy,
+        )
 
 
 def experiment_folds(manifest: Path, target: TargetConfig, split: SplitConfig) -> pd.DataFrame:

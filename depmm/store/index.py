@@ -18,6 +18,7 @@ from depmm.schemas.table import SchemaError, TableSchema
 from depmm.store.errors import StoreError
 from depmm.store.failures import SessionKey, recorded_failures
 from depmm.store.sessions import SessionStore
+from depmm.store.stream_columns import find_different_columns
 
 _FROM_SUMMARY = ("n_steps", "audio_s", "n_frames", "n_frames_with_face")
 
@@ -143,6 +144,7 @@ def _collect_rows(
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]], list[dict[str, str]]]:
     """Read the rows of index, failures and warnings from the files of the sessions."""
     rows, failures, warnings = [], [], []
+    summaries = {}
     for key, source_hash in source_hashes.items():
         if (summary := stored_summary(store, key, source_hash)) is not None:
             identity = {
@@ -152,7 +154,13 @@ def _collect_rows(
             counts = {name: summary[name] for name in _FROM_SUMMARY}
             rows.append({**identity, **counts, "streams": sorted(summary["streams"])})
             warnings += [{**identity, **warning} for warning in summary["warnings"]]
+            summaries[key] = {"streams": summary["streams"]}
         failures += recorded_failures(store, key)
+    for found in find_different_columns(summaries):
+        identity = dict(zip(SESSION_KEY, found.key, strict=True))
+        warning = {"stage": found.stream, "file": found.file, "name": "columns_differ"}
+        warning |= {"problem": found.problem, "remedy": found.remedy}
+        warnings.append({**identity, "settings_hash": store.settings_hash, **warning})
     return rows, failures, warnings
 
 

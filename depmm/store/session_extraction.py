@@ -124,6 +124,8 @@ def extract_session(job: SessionJob) -> tuple[list[Failure], bool]:
     failures: list[Failure] = []
     warnings = ReadingWarnings()
     n_frames_with_face = 0
+    windows = job.windows(range(len(job.steps)))
+    recorded_until = np.full(len(job.steps), np.nan)
     with SessionWriter() as writer:
         for modality in ("audio", "face"):
             ranges = np.zeros((len(job.steps), 2), np.int64)
@@ -146,11 +148,14 @@ def extract_session(job: SessionJob) -> tuple[list[Failure], bool]:
             if (ranges[:, 1] > ranges[:, 0]).any():
                 name = "audio.step_samples" if modality == "audio" else "face.step_frames"
                 writer.append(name, ranges)
+                rate_hz = float(SAMPLE_RATE)
+                if modality == "face":
+                    rate_hz = job.settings.face.frames_per_second
+                recorded_until = np.fmax(recorded_until, _ends(windows, ranges, rate_hz))
                 if modality == "face":
                     writer.append("face.jpeg_offset", np.array([writer.rows("face.jpeg")]))
-        windows = job.windows(range(len(job.steps)))
         streams, stream_failures = extract_streams(
-            job.root, job.streams, windows, writer, job.allow_pickle, warnings
+            job.root, job.streams, windows, recorded_until, writer, job.allow_pickle, warnings
         )
         failures += [Failure.from_error(job.key, *failure) for failure in stream_failures]
         has_media = writer.rows("audio.step_samples") + writer.rows("face.step_frames") > 0
@@ -169,6 +174,13 @@ def extract_session(job: SessionJob) -> tuple[list[Failure], bool]:
             store.put(writer.save(summary), store.path(*job.key))
     record_failures(store, job.key, failures)
     return failures, stored
+
+
+def _ends(windows: list[Window], ranges: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Compute where the samples or frames of each step end in seconds; NaN without any."""
+    seconds = (ranges[:, 1] - ranges[:, 0]) / rate_hz
+    starts = np.array([start for start, _ in windows])
+    return np.where(seconds > 0, starts + seconds, np.nan)
 
 
 def _extract_audio(

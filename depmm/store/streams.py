@@ -1,6 +1,7 @@
 """Extract the feature streams of a session: select the rows of each step by their times."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,29 @@ from depmm.media.feature_files import feature_names, read_features
 from depmm.media.warnings import Warn
 from depmm.store.failures import ReadingWarnings
 from depmm.store.session_file import SessionWriter
+from depmm.store.stream_coverage import FileSpan, steps_without_rows, warn_about_length
 
 Window = tuple[float, float]
 """Start and end in seconds from the start of the recording."""
+
+
+@dataclass
+class _Extraction:
+    """What the files of a session have in common."""
+
+    root: Path
+    windows: list[Window]
+    writer: SessionWriter
+    allow_pickle: bool
+    warnings: ReadingWarnings
+    spans: list[tuple[FileSpan, Warn]] = field(default_factory=list)
 
 
 def extract_streams(
     root: Path,
     rows: Sequence[dict[str, Any]],
     windows: list[Window],
+    recorded_until: np.ndarray,
     writer: SessionWriter,
     allow_pickle: bool,
     warnings: ReadingWarnings,
@@ -36,6 +51,8 @@ def extract_streams(
         Rows of ``features.parquet``: step, name, path, reader.
     windows : list of tuple of float
         Start and end of each step, seconds.
+    recorded_until : ndarray, shape (L,)
+        End of the decoded sound or video of each step in seconds; NaN without any.
     writer : SessionWriter
         Receives the tensors ``feature.<name>.*``.
     allow_pickle : bool
@@ -46,10 +63,12 @@ def extract_streams(
     Returns
     -------
     streams : dict of str to dict
-        ``rate_hz``, ``columns`` and ``n_features`` of each stream that could be read.
+        ``rate_hz``, ``columns``, ``n_features`` and ``file``, the first one, of each stream that
+        could be read.
     failures : list of tuple
         Name of the stream, file and error of what could not be read.
     """
+    job = _Extraction(root, windows, writer, allow_pickle, warnings)
     streams: dict[str, dict[str, Any]] = {}
     failures: list[tuple[str, str, MediaError]] = []
     for name in sorted({row["name"] for row in rows}):
@@ -61,11 +80,10 @@ def extract_streams(
             steps = [row["step"] for row in stream_rows if row["path"] == path]
             before = writer.mark()
             try:
-                summary, empty = _extract_file(
-                    root, path, name, reader, steps, windows, writer, ranges, summary, allow_pickle,
-                    warnings.of(name, path),
-                )  # fmt: skip
-                failures += [(name, path, error) for error in empty]
+                read = _extract_file(job, path, name, reader, steps, ranges, summary)
+                summary = summary or read
+                if error := steps_without_rows(path, job.spans[-1][0], windows, ranges):
+                    failures.append((name, path, error))
             except OSError:  # for example a full disk, which is not a fault of the file
                 raise
             except Exception as error:  # discard everything from a damaged file
@@ -75,50 +93,44 @@ def extract_streams(
         if (ranges[:, 1] > ranges[:, 0]).any():
             writer.append(f"feature.{name}.step_rows", ranges)
             streams[name] = summary
+    for span, warn in job.spans:
+        warn_about_length(span, windows, recorded_until, [other for other, _ in job.spans], warn)
     return streams, failures
 
 
 def _extract_file(
-    root: Path,
+    job: _Extraction,
     path: str,
     name: str,
     reader: StreamConfig,
     steps: list[int],
-    windows: list[Window],
-    writer: SessionWriter,
     ranges: np.ndarray,
     earlier: dict[str, Any],
-    allow_pickle: bool,
-    warn: Warn,
-) -> tuple[dict[str, Any], list[MediaError]]:
-    """Store the steps of one file; return the summary of the stream and the steps without rows."""
-    summary = {"rate_hz": reader.rate_hz, "columns": feature_names(root / path, reader)}
-    empty = []
-    blocks = read_features(root / path, reader, allow_pickle, warn=warn)
-    for position, times, values in cut_rows(blocks, [windows[step] for step in steps]):
-        summary["n_features"] = values.shape[1]
-        if earlier and earlier != summary:
+) -> dict[str, Any]:
+    """Store the steps of one file; return the summary of the stream."""
+    file, warn = job.root / path, job.warnings.of(name, path)
+    summary = {"rate_hz": reader.rate_hz, "columns": feature_names(file, reader), "file": path}
+    span = FileSpan(name, steps, 1 / reader.rate_hz)
+    blocks = span.observe(read_features(file, reader, job.allow_pickle, warn=warn))
+    for position, times, values in cut_rows(blocks, [job.windows[step] for step in steps]):
+        step = steps[position]
+        summary["n_features"] = span.n_features
+        if earlier and any(earlier[key] != summary[key] for key in ("n_features", "columns")):
             raise MediaError(
                 path,
-                f"its columns differ from those of {name} in an earlier file of the session.",
+                f"has {span.n_features} columns, which differ from the {earlier['n_features']} of "
+                f"{earlier['file']}, an earlier file of the session.",
                 "Export both files with the same columns.",
+                value=span.n_features,
             )
-        step = steps[position]
-        if not len(values):
-            empty.append(
-                MediaError(
-                    path,
-                    f"step {step} starts at {windows[step][0]:.3f} s, after the end of the {name} "
-                    "features; it is masked.",
-                    "Check the step times or the file.",
-                    value=step,
-                )
-            )
-            continue
-        writer.append(f"feature.{name}.time_s", times)
-        end = writer.append(f"feature.{name}.values", values)
-        ranges[step] = end - len(values), end
-    return summary, empty
+        job.writer.append(f"feature.{name}.time_s", times)
+        end = job.writer.append(f"feature.{name}.values", values)
+        if ranges[step, 0] == ranges[step, 1]:
+            ranges[step, 0] = end - len(values)
+        ranges[step, 1] = end
+    summary["n_features"] = span.n_features
+    job.spans.append((span, warn))
+    return summary
 
 
 def cut_rows(
@@ -126,41 +138,46 @@ def cut_rows(
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Select the rows of windows from blocks in order of time.
 
+    The rows of a window come in one or more parts, one window after the other, so that only rows of
+    windows that overlap are in memory.
+
     Parameters
     ----------
     blocks : iterator of tuple of ndarray, shapes (T,) and (T, F)
         Times in seconds, and rows.
     windows : list of tuple of float
-        Start and end in seconds. A row belongs to a window if ``start <= time < end``. Only rows of
-        windows that have not ended are in memory.
+        Start and end in seconds. A row belongs to a window if ``start <= time < end``.
 
     Yields
     ------
     index : int
-        Index of the window; every window once.
+        Index of the window, in the order of their starts.
     times : ndarray, shape (N,)
-        Seconds.
+        Seconds, at least one.
     rows : ndarray, shape (N, F)
-        The rows of the window.
+        Rows of the window, those after the rows of its part before.
     """
-    open_windows: dict[int, list[tuple[np.ndarray, np.ndarray]]]
-    open_windows = {index: [] for index in range(len(windows))}
-    values = np.zeros((0, 0), np.float32)
+    order = sorted(range(len(windows)), key=lambda index: windows[index][0])
+    waiting: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {
+        rank: [] for rank in range(len(order))
+    }
+    current = 0  # rank of the first window that has not ended
     for times, values in blocks:
-        for index in list(open_windows):
+        for rank in range(current, len(order)):
+            index = order[rank]
+            if windows[index][0] > times[-1]:
+                break
             first, last = np.searchsorted(times, windows[index])
+            if rank > current:
+                if first < last:
+                    waiting[rank].append((times[first:last].copy(), values[first:last].copy()))
+                continue
+            for part in waiting.pop(rank, ()):
+                yield index, *part
             if first < last:
-                open_windows[index].append((times[first:last], values[first:last]))
+                yield index, times[first:last], values[first:last]
             if windows[index][1] <= times[-1]:
-                yield index, *_concatenate(open_windows.pop(index), values)
-    for index, parts in open_windows.items():  # the file ended inside these windows
-        yield index, *_concatenate(parts, values)
-
-
-def _concatenate(
-    parts: list[tuple[np.ndarray, np.ndarray]], template: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    if not parts:
-        return np.zeros(0), template[:0]
-    times, rows = zip(*parts, strict=True)
-    return np.concatenate(times), np.concatenate(rows)
+                current += 1
+    for rank in range(current, len(order)):
+        for part in waiting.pop(rank, ()):
+            yield order[rank], *part

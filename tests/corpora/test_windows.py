@@ -63,7 +63,7 @@ def test_windows_of_table_rows_keep_order_and_task(tmp_path):
     assert report.excluded == (("a.wav", "a step at 12.000 s, inside steps.excluded_intervals"),)
 
 
-def test_the_end_of_a_longer_file_is_listed(tmp_path):
+def test_windows_follow_the_longest_recording_and_masked_parts_are_listed(tmp_path):
     text = TURNS.replace("{subject}.csv", "{subject}.tsv").replace(
         "    fields: {start", "    required: false\n    fields: {start"
     )
@@ -77,9 +77,9 @@ def test_the_end_of_a_longer_file_is_listed(tmp_path):
     root = layouts.write(tmp_path, {"b.wav": "", "b.mp4": ""})
     spec = parse_spec(text, "toy")
     manifest, report = index_corpus(spec, root, lambda path, stream: 3 + (path.suffix == ".wav"))
-    assert manifest.steps["end_s"].tolist() == [2, 3]
+    assert manifest.steps["end_s"].tolist() == [2, 4]
     assert report.excluded == (
-        ("b.wav", "the end from 3.000 s on, after the end of another file of the step"),
+        ("b.mp4", "ends at 3.000 s; the other 1.000 s (25%) of the step are masked"),
     )
 
 

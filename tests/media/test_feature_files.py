@@ -51,7 +51,7 @@ def test_a_validity_rule_for_some_columns_applies_to_every_block(tmp_path, monke
     expected[::2, 0] = np.nan
     np.testing.assert_allclose(values, expected)
     np.testing.assert_allclose(times, np.arange(500) / 10)
-    monkeypatch.setattr("depmm.media.feature_files.BLOCK_ROWS", 7)
+    monkeypatch.setattr("depmm.media.feature_arrays.BLOCK_ROWS", 7)
     again = read_rows(path, stream)
     np.testing.assert_array_equal(again[0], times)
     np.testing.assert_array_equal(again[1], values)

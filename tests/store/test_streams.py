@@ -34,6 +34,7 @@ def test_the_store_contains_the_rows_of_each_step(feature_corpus):
         assert reader.summary["streams"]["voice"] == {
             "rate_hz": 100.0,
             "columns": ["f0", "vuv", "energy"],
+            "file": "300_voice.csv",
             "n_features": 3,
         }
         assert reader.step_rows("voice").tolist() == [[0, 100], [100, 200]]
@@ -58,7 +59,8 @@ def test_a_broken_stream_is_a_failure_and_other_streams_are_stored(tmp_path):
         ["301", "units"],
     ]
     assert "'x'" in report.failures["cause"][0]
-    assert "step 1 starts at 2.500 s" in report.failures["cause"][1]
+    assert "1 of 2 steps" in report.failures["cause"][1]
+    assert report.warnings[["session", "name"]].to_numpy().tolist() == [["301", "short_features"]]
     assert all(report.failures["remedy"])
     index = read_index(SessionStore(tmp_path / "store", STORED)).set_index("session")
     assert index["streams"].map(list).to_dict() == {"300": ["units"], "301": ["units", "voice"]}

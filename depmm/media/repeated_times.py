@@ -1,0 +1,123 @@
+"""Find columns that tell apart several rows of one time, for example the faces of a video frame."""
+
+import fnmatch
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+# names of columns, in lower case
+ID_NAMES = ("id", "*_id", "face", "person", "track", "speaker", "subject", "participant", "object")
+QUALITY_NAMES = ("confidence", "*_confidence", "score", "*_score", "prob*", "quality")
+CLOCK_NAMES = ("timestamp", "time", "frametime", "frame")  # if the stream has no column of times
+MAX_VALUES = 4096  # different values of an id column that are remembered
+MAX_LISTED = 8
+
+
+@dataclass
+class _Values:
+    """What is known about an id column."""
+
+    n_differing: int = 0  # rows with the time of the row above and another value
+    seen: dict[Any, None] = field(default_factory=dict)
+
+
+@dataclass
+class IdColumns:
+    """Candidates for ``select`` of a stream, and whether they differ between rows of one time.
+
+    A face keeps its id from time to time. Therefore a column tells apart the rows of one time if it
+    has few different values; the id of a word or row, which never comes again, does not.
+    """
+
+    _ids: dict[str, _Values] = field(default_factory=dict)
+    _qualities: list[str] = field(default_factory=list)
+    _last: pd.DataFrame | None = None  # the last row of the block before
+
+    def add(self, names: list[str], rows: pd.DataFrame, time: str | None) -> None:
+        """Compare the rows of a block with the rows above.
+
+        Parameters
+        ----------
+        names : list of str
+            Names of the columns.
+        rows : DataFrame
+            Rows of the table; columns are named by their positions.
+        time : str or None
+            Column of the times; by default a column with the name of one.
+        """
+        lower = [name.lower() for name in names]
+        clock = next((lower.index(name) for name in CLOCK_NAMES if name in lower), None)
+        if time is not None:
+            clock = names.index(time)
+        self._qualities = [name for name in names if _matches(name, QUALITY_NAMES)]
+        ids = [index for index, name in enumerate(names) if _matches(name, ID_NAMES)]
+        if clock is None or not ids:
+            return
+        used = rows[[clock, *ids]]
+        if self._last is not None:
+            used = pd.concat([self._last, used])
+        same_time = used[clock].to_numpy()[1:] == used[clock].to_numpy()[:-1]
+        for index in ids:
+            values = self._ids.setdefault(names[index], _Values())
+            if same_time.any():
+                cells = used[index].to_numpy()
+                values.n_differing += int((same_time & (cells[1:] != cells[:-1])).sum())
+            if len(values.seen) < MAX_VALUES:
+                values.seen |= dict.fromkeys(used[index].unique()[:MAX_VALUES].tolist())
+        self._last = used.iloc[-1:]
+
+    def differing(self, n_rows: int) -> tuple[str, int, str] | None:
+        """Find the column that tells apart the rows of one time.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows of the file.
+
+        Returns
+        -------
+        tuple of (str, int, str), or None
+            Its name, the number of rows with another value than the row above of the same time, and
+            its first values.
+        """
+        for name, values in self._ids.items():
+            if values.n_differing and len(values.seen) <= min(n_rows // 2, MAX_VALUES - 1):
+                return name, values.n_differing, ", ".join(_list(values.seen))
+        return None
+
+    def selection_hint(self, columns: tuple[str, ...]) -> str:
+        """Write how to choose one row per time.
+
+        Parameters
+        ----------
+        columns : tuple of str
+            Column that tells apart the rows; by default every id column with several values.
+
+        Returns
+        -------
+        str
+            One sentence; empty if no column of the table is a candidate.
+        """
+        names = columns or tuple(n for n, values in self._ids.items() if len(values.seen) > 1)
+        choices = [
+            f"select: {{column: {name}, value: {_list(self._ids[name].seen)[0]}}}" for name in names
+        ]
+        if names or self._ids:
+            choices += [
+                f"select: {{column: {name}, keep: largest}}" for name in self._qualities[:1]
+            ]
+        if not choices:
+            return ""
+        return (
+            f"Choose one row per time with {' or '.join(choices)} of the stream in the data spec."
+        )
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name.lower(), pattern) for pattern in patterns)
+
+
+def _list(values: dict[Any, None]) -> list[str]:
+    listed = [f"{v:g}" if isinstance(v, float) else str(v)[:40] for v in values]
+    return [*listed[:MAX_LISTED], *(["..."] if len(listed) > MAX_LISTED else [])]
