@@ -12,6 +12,7 @@ import numpy as np
 
 from depmm.config import StreamConfig
 from depmm.media.errors import MediaError
+from depmm.media.file_content import describe_content
 from depmm.media.repeated_times import IdColumns
 from depmm.media.warnings import MediaWarning, Warn
 
@@ -145,7 +146,7 @@ class FeatureChecks:
                 above = times[position - 1] if position else last
                 problem = f"row {row + 1}: the time {value:g} s is before {above:g} s, that of the "
                 problem += "row above."
-                remedy = f"{self.ids.selection_hint(())} {remedy}".strip()
+                remedy = f"{self.ids.several_ids_hint()} {remedy}".strip()
             raise MediaError(
                 self.path, problem, remedy, column=self.stream.time, value=times[position]
             )
@@ -197,15 +198,18 @@ class FeatureChecks:
             another unit than seconds.
         """
         if not self.n_rows:
-            raise MediaError(self.path, "the file has no rows.", "Leave this session out.")
-        self._check_rows_per_time()
+            content = describe_content(self.path)
+            raise MediaError(
+                self.path, f"the file has no rows ({content}).", "Leave this session out."
+            )
+        self._check_ids()
         if self.stream.time is not None and self.n_rows > 1:
             self._check_rising()
+            self._check_repeats()
             self._check_rate(warn)
         self._check_values(names, warn)
 
-    def _check_rows_per_time(self) -> None:
-        clock, rate_hz = self._clock, self.stream.rate_hz
+    def _check_ids(self) -> None:
         if found := self.ids.differing(self.n_rows):
             name, n_repeats, known = found
             problem = (
@@ -215,8 +219,9 @@ class FeatureChecks:
             raise MediaError(
                 self.path, problem, self.ids.selection_hint((name,)), column=name, value=n_repeats
             )
-        if self.stream.time is None or self.n_rows == 1 or clock.covered_s <= 0:
-            return
+
+    def _check_repeats(self) -> None:
+        clock, rate_hz = self._clock, self.stream.rate_hz
         expected = clock.covered_s * rate_hz + 1 + clock.n_holes
         n_times = self.n_rows - clock.n_repeats
         limit = (1 + MAX_EXTRA_ROWS) * expected + 1
@@ -226,10 +231,7 @@ class FeatureChecks:
                 f"several rows per time: {clock.n_repeats} of {self.n_rows} rows repeat the time "
                 f"of the row above, and {expected:.0f} rows fit into {clock.covered_s:.3f} s at "
                 f"{rate_hz:g} rows per second.",
-                self.ids.selection_hint(())
-                or "Choose one row per time with select: {column: "
-                "confidence, keep: largest} of the stream in the data spec, with a column of the "
-                "table.",
+                self.ids.selection_hint(()),
                 column=self.stream.time,
                 value=clock.n_repeats,
             )

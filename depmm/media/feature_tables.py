@@ -93,13 +93,17 @@ def read_table_columns(path: Path, stream: StreamConfig) -> TableColumns:
     MediaError
         If the file is not text, or a column is missing, stands twice or is the only one.
     """
-    names = stream.columns or _split_line(_first_line(path), stream.sep)
+    names = stream.columns or [
+        # the name that pandas and its users give to a column without name
+        name or f"Unnamed: {position}"
+        for position, name in enumerate(_split_line(_first_line(path), stream.sep))
+    ]
     for name in sorted(_named_columns(stream)):
         if name not in names:
             raise MediaError(
                 path,
                 f"column {name!r} is missing (the first columns are {', '.join(names[:8])[:200]}).",
-                _separator_hint(path, stream) or "Correct the stream in the data spec.",
+                _format_hint(path, stream) or "Correct the stream in the data spec.",
                 column=name,
             )
     drop = [*stream.drop, *([stream.time] if stream.time else [])]
@@ -212,9 +216,8 @@ def _chunks(
         in_rows = text.n_separators - (n_columns - 1 if stream.header else 0)
         n_missing = n_rows * (n_columns - 1) - in_rows
         # a separator at the end of the first line only is harmless
-        is_short = n_missing > 0 and not (
-            stream.header and not columns.names[-1] and n_missing == n_rows
-        )
+        is_unnamed = stream.header and columns.names[-1] == f"Unnamed: {n_columns - 1}"
+        is_short = n_missing > 0 and not (is_unnamed and n_missing == n_rows)
     if is_short:
         _check_lengths(path, stream, columns.names)
 
@@ -253,20 +256,22 @@ def _check_lengths(path: Path, stream: StreamConfig, names: list[str]) -> None:
 
 
 def _unreadable(path: Path, stream: StreamConfig, error: Exception) -> MediaError:
-    problem = f"cannot be read as a table ({str(error).strip()[:200]})."
-    line = None
     if isinstance(error, UnicodeDecodeError):
-        problem = (
-            f"is not UTF-8 text (byte 0x{error.object[error.start]:02x}, {error.reason}): save it "
-            "as UTF-8."
-        )
-    first = _first_line(path)
-    hint = _separator_hint(path, stream)
-    if not hint and first.lstrip().startswith(("#", "%", "//")):
-        hint, line = "Remove the comment in the first line.", 1
-    return MediaError(
-        path, problem, hint or "Check sep:, header: and columns: of the data spec.", line=line
-    )
+        byte = error.object[error.start]
+        problem = f"is not UTF-8 text (byte 0x{byte:02x}: {error.reason})."
+        return MediaError(path, problem, "Save it as UTF-8 text.", value=byte)
+    remedy = _format_hint(path, stream) or "Check sep:, header: and columns: of the data spec."
+    return MediaError(path, f"cannot be read as a table ({str(error).strip()[:200]}).", remedy)
+
+
+def _format_hint(path: Path, stream: StreamConfig) -> str:
+    """Name what a table seems to be, if it is not what the stream describes."""
+    if _first_line(path).lstrip().startswith(("#", "%", "//")):
+        return "Remove the comment in the first line."
+    content = describe_content(path)
+    if content != "its content is text":
+        return f"Copy the file again: {content}."
+    return _separator_hint(path, stream)
 
 
 def _check_numeric(path: Path, stream: StreamConfig, name: str, cells: "pd.Series[Any]") -> None:
@@ -281,9 +286,9 @@ def _check_numeric(path: Path, stream: StreamConfig, name: str, cells: "pd.Serie
     if str(value).strip() == name:
         problem = f"row {row + 1} repeats the first line: several tables were joined."
         remedy = "Export one table per recording."
-    elif hint := _separator_hint(path, stream):
+    elif hint := _format_hint(path, stream):
         remedy = hint
-    elif stream.decimal == "." and _is_number(str(value).replace(",", ".")):
+    elif stream.decimal == "." and "," in str(value) and _is_number(str(value).replace(",", ".")):
         remedy = 'Set decimal: "," in the data spec, or save the numbers without separators.'
     raise MediaError(path, problem, remedy, column=name, value=value)
 

@@ -31,7 +31,7 @@ class IdColumns:
     """
 
     _ids: dict[str, _Values] = field(default_factory=dict)
-    _qualities: list[str] = field(default_factory=list)
+    _names: list[str] = field(default_factory=list)
     _last: pd.DataFrame | None = None  # the last row of the block before
 
     def add(self, names: list[str], rows: pd.DataFrame, time: str | None) -> None:
@@ -50,7 +50,7 @@ class IdColumns:
         clock = next((lower.index(name) for name in CLOCK_NAMES if name in lower), None)
         if time is not None:
             clock = names.index(time)
-        self._qualities = [name for name in names if _matches(name, QUALITY_NAMES)]
+        self._names = names
         ids = [index for index, name in enumerate(names) if _matches(name, ID_NAMES)]
         if clock is None or not ids:
             return
@@ -86,32 +86,41 @@ class IdColumns:
                 return name, values.n_differing, ", ".join(_list(values.seen))
         return None
 
-    def selection_hint(self, columns: tuple[str, ...]) -> str:
-        """Write how to choose one row per time.
-
-        Parameters
-        ----------
-        columns : tuple of str
-            Column that tells apart the rows; by default every id column with several values.
+    def several_ids_hint(self) -> str:
+        """Write how to choose one of the ids of a file.
 
         Returns
         -------
         str
-            One sentence; empty if no column of the table is a candidate.
+            As :meth:`selection_hint`; empty if no id column has several values.
         """
-        names = columns or tuple(n for n, values in self._ids.items() if len(values.seen) > 1)
+        names = tuple(name for name, values in self._ids.items() if len(values.seen) > 1)
+        return self.selection_hint(names) if names else ""
+
+    def selection_hint(self, ids: tuple[str, ...]) -> str:
+        """Write how to choose one row per time.
+
+        Parameters
+        ----------
+        ids : tuple of str
+            Columns that tell apart the rows.
+
+        Returns
+        -------
+        str
+            One sentence; it lists the columns of the table if none of them is a candidate.
+        """
         choices = [
-            f"select: {{column: {name}, value: {_list(self._ids[name].seen)[0]}}}" for name in names
+            f"select: {{column: {name}, value: {_list(self._ids[name].seen)[0]}}}" for name in ids
         ]
-        if names or self._ids:
-            choices += [
-                f"select: {{column: {name}, keep: largest}}" for name in self._qualities[:1]
-            ]
+        qualities = [name for name in self._names if _matches(name, QUALITY_NAMES)]
+        choices += [f"select: {{column: {name}, keep: largest}}" for name in qualities[:1]]
+        remark = ""
         if not choices:
-            return ""
-        return (
-            f"Choose one row per time with {' or '.join(choices)} of the stream in the data spec."
-        )
+            choices = ["select: {column: ..., keep: largest}"]
+            remark = f" (columns: {', '.join(self._names[:12])[:200]})"
+        stream = "of the stream in the data spec"
+        return f"Choose one row per time with {' or '.join(choices)} {stream}{remark}."
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:

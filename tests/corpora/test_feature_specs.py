@@ -14,7 +14,6 @@ from depmm.audit.audit import audit_manifest
 from depmm.audit.findings import AuditInput
 from depmm.cli import app
 from depmm.config import ExtractConfig, load_config
-from depmm.corpora.errors import ManifestError
 from depmm.corpora.index import index_corpus
 from depmm.corpora.index_report import IndexReport
 from depmm.corpora.manifest import Manifest
@@ -355,9 +354,8 @@ def test_ewre_pickled_arrays_need_the_flag(tmp_path):
     ]
     refused = CliRunner().invoke(app, command)
     assert refused.exit_code == 1
-    assert isinstance(refused.exception, ManifestError)
-    assert refused.exception.file == Path("voic/D002.npy")
-    assert "give --allow-pickle" in str(refused.exception)
+    assert "voic/D002.npy" in refused.output
+    assert "give --allow-pickle" in refused.output
     allowed = CliRunner().invoke(app, [*command, "--allow-pickle"])
     assert allowed.exit_code == 0, allowed.output
     assert "a pickled file can run any code" in allowed.output
