@@ -283,8 +283,9 @@ def _read_step_rows(
     errors = []
     for row in rows:
         fields = dict(row.fields)
-        origins = {**group.origins, "": row.origin}
-        origins |= dict.fromkeys(fields, row.origin)
+        origins = {"": row.origin}
+        if source.spec.codes or "valence" in group.fields:
+            origins = {**group.origins, **origins, **dict.fromkeys(fields, row.origin)}
         translate_codes(source.spec, row.fields, fields, origins)
         try:
             start, end = _read_times(fields, table, row.origin, offset)
@@ -293,10 +294,10 @@ def _read_step_rows(
             continue
         merged = {name: fields.get(name) or group.fields.get(name) for name in STEP_FIELDS}
         times = {table.fields["start"]: start, table.fields.get("end", ""): end}
-        order = [
-            natural_sort_key(repr(times[column]) if times.get(column) is not None else cell)
-            for column, cell in zip(table.order, row.order, strict=True)
-        ]
+        order = []
+        for column, cell in zip(table.order, row.order, strict=True):
+            time = times.get(column)
+            order.append(natural_sort_key(cell) if time is None else ((0, time, cell),))
         steps.append((order, (start, end, _step_texts(merged, origins))))
     if errors:
         lines = ", ".join(str(error.line) for error in errors[1:10])

@@ -101,7 +101,7 @@ def parse_time(
     """
     if text is None:
         return None
-    clock = _CLOCK.fullmatch(text.strip())
+    clock = _CLOCK.fullmatch(text.strip()) if ":" in text else None
     if table.times != "clock":
         if clock is not None:
             raise origin.error(

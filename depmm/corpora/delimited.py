@@ -65,7 +65,7 @@ def read_rows(text: str, file: str, sep: str, n_columns: int = 0) -> Iterator[Li
             raise _row_error(text, file, sep, (line, reader.line_num), error) from None
         if sep == " " and cells and not cells[-1]:
             del cells[-1]
-        if not any(cell.strip() for cell in cells):
+        if not any(map(str.strip, cells)):
             continue
         if not is_ascii:
             cells = [normalize(cell) for cell in cells]

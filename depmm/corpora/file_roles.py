@@ -9,7 +9,13 @@ from pathlib import Path, PurePosixPath
 from depmm.corpora.cells import Fields
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.manifest_rules import is_safe_path
-from depmm.corpora.patterns import Pattern, compile_pattern, excluded_value, fill_template
+from depmm.corpora.patterns import (
+    Pattern,
+    compile_pattern,
+    compile_rules,
+    excluded_value,
+    fill_template,
+)
 from depmm.corpora.recording_files import RecordingFile
 from depmm.corpora.spec_schema import TRUTH_FILE, RecordingPattern, Spec
 from depmm.corpora.table_files import normalize
@@ -185,7 +191,7 @@ def _match_recording(
         fields: Fields = {"path": name, "stem": PurePosixPath(name).stem, **captured}
         for field_name, text in entry.fields.items():
             fields[field_name] = fill_template(text, fields)
-        excluded = excluded_value(fields, entry.keep, entry.drop)
+        excluded = excluded_value(fields, compile_rules(entry.keep, entry.drop))
         if excluded is None:
             roles.recordings.append(RecordingFile(path, index, dict(captured), fields))
         else:

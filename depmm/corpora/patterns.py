@@ -18,6 +18,9 @@ _MAX_DIGITS = 4000  # Python refuses to convert longer texts to int
 _FIELD = re.compile(r"\{([a-z][a-z0-9_]*)(?::(int|[1-9][0-9]?))?\}")
 
 
+Rule = tuple[str, re.Pattern[str], bool]  # field, its values, and whether they are kept
+
+
 class PatternError(DepmmError):
     """A pattern or template that cannot be understood; ``value`` is its text."""
 
@@ -305,13 +308,31 @@ def is_kept(
     bool
         Whether every field in ``keep`` has a listed value and no field in ``drop`` has one.
     """
-    return excluded_value(fields, keep, drop) is None
+    return excluded_value(fields, compile_rules(keep, drop)) is None
+
+
+def compile_rules(keep: Mapping[str, list[str]], drop: Mapping[str, list[str]]) -> list[Rule]:
+    """Compile the rules ``keep`` and ``drop`` of a spec.
+
+    Parameters
+    ----------
+    keep, drop : mapping of str to list of str
+        Field -> values; ``*`` in a value stands for any text.
+
+    Returns
+    -------
+    list of Rule
+        Field, its values, and whether they are those of ``keep``.
+    """
+    return [
+        (name, _compile_wildcards(tuple(values)), is_keep)
+        for rules, is_keep in ((keep, True), (drop, False))
+        for name, values in rules.items()
+    ]
 
 
 def excluded_value(
-    fields: Mapping[str, str | None],
-    keep: Mapping[str, list[str]],
-    drop: Mapping[str, list[str]],
+    fields: Mapping[str, str | None], rules: Iterable[Rule]
 ) -> tuple[str, str] | None:
     """Find the field that excludes a file or row by ``keep`` or ``drop`` of a spec.
 
@@ -319,20 +340,18 @@ def excluded_value(
     ----------
     fields : mapping of str to str or None
         Values of the fields; an absent value is treated as an empty string.
-    keep, drop : mapping of str to list of str
-        Field -> values; ``*`` in a value stands for any text.
+    rules : iterable of Rule
+        The rules, see ``compile_rules``.
 
     Returns
     -------
     tuple of (str, str) or None
         The first field that excludes, and its value; None if the file or row is kept.
     """
-    for rules, is_listed in ((keep, True), (drop, False)):
-        for name, values in rules.items():
-            value = fields.get(name) or ""
-            listed = _compile_wildcards(tuple(values)).fullmatch(value) is not None
-            if listed != is_listed:
-                return name, value
+    for name, values, is_keep in rules:
+        value = fields.get(name) or ""
+        if (values.fullmatch(value) is not None) is not is_keep:
+            return name, value
     return None
 
 

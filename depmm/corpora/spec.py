@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from depmm.config import Settings, StreamConfig
-from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus
+from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus, Windows
 from depmm.corpora.spec_rules import check_spec
 from depmm.corpora.spec_schema import (
     Codes,
@@ -24,7 +24,6 @@ from depmm.corpora.spec_schema import (
     Steps,
     StepTable,
     Table,
-    Windows,
 )
 from depmm.corpora.strict_yaml import Location, Problem, parse_yaml
 from depmm.corpora.table_files import normalize

@@ -2,17 +2,15 @@
 
 import codecs
 import unicodedata
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from depmm.corpora.errors import ManifestError
 
 MAX_BYTES = 2**27  # of a table file; larger files are not tables of a study
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The file, and the line or entry of it, from which a value was read.
 
     Attributes

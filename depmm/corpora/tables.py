@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from depmm.corpora.delimited import read_rows
 from depmm.corpora.errors import ManifestError
@@ -11,6 +12,7 @@ from depmm.corpora.json_objects import read_objects
 from depmm.corpora.manifest_rules import check_id
 from depmm.corpora.patterns import (
     compile_pattern,
+    compile_rules,
     drop_zeros,
     excluded_value,
     fill_template,
@@ -27,8 +29,7 @@ MAX_TRANSCRIPT = 2**20  # characters of a file that is one cell
 MAX_KEPT_VALUES = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row of a table.
 
     Attributes
@@ -240,12 +241,15 @@ class _TableReader:
             *table.join, *table.fields.values(), *table.keep, *table.drop, *table.integers,
             *self.order,
         ]  # fmt: skip
+        self.rules = compile_rules(table.keep, table.drop)
+        self.safe_ids: set[str | None] = set()  # of the current file
         self.members: set[str] = set()  # of the objects of all JSON files
         self.discard_rows()
 
     def discard_rows(self) -> None:
         """Forget the rows of the current file."""
         self.rows: list[tuple[Key, Row]] = []
+        self.safe_ids.clear()
         self.left_out: Counter[tuple[str, str]] = Counter()
         self.kept: dict[str, set[str]] = {column: set() for column in self.table.drop}
 
@@ -354,8 +358,8 @@ class _TableReader:
                     remedy="Correct the cell or the name, or use another field name in the "
                     "pattern of the table.",
                 )
-        if table.keep or table.drop:
-            excluded = excluded_value(row, table.keep, table.drop)
+        if self.rules:
+            excluded = excluded_value(row, self.rules)
             if excluded is not None:
                 self.left_out[excluded] += 1
                 return
@@ -363,7 +367,9 @@ class _TableReader:
                 if len(values) < MAX_KEPT_VALUES:
                     values.add(row[column] or "")
         for column in self.id_columns:
-            check_id(row[column] or "", f"{origin}: {column}", origin.file, origin.line)
+            if row[column] not in self.safe_ids:
+                check_id(row[column] or "", f"{origin}: {column}", origin.file, origin.line)
+                self.safe_ids.add(row[column])
         key = tuple([row[column] or "" for column in table.join])
         fields = {name: row[column] for name, column in table.fields.items()}
         self.rows.append((key, Row(fields, tuple([row[c] or "" for c in self.order]), origin)))
