@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TEMPORARY_PREFIX = ".depmm-"
 LEFTOVER_AGE = 24 * 3600.0  # s, after which a temporary file of an unknown process is removed
+_own: set[Path] = set()  # temporary files and folders of this process
 _EXCLUSIVE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -45,12 +46,15 @@ def replacing(path: Path) -> Iterator[Path]:
     remove_leftovers(path.parent)
     temporary = temporary_path(path.parent, path.suffix)
     mode = _create(temporary)
+    _own.add(temporary)
     try:
         yield temporary
         _rename(temporary, path, mode)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        _own.discard(temporary)
 
 
 @contextmanager
@@ -70,10 +74,12 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
     remove_leftovers(folder)
     temporary = temporary_path(folder)
     temporary.mkdir(mode=0o700)
+    _own.add(temporary)
     try:
         yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        _own.discard(temporary)
 
 
 def move(source: Path, target: Path) -> None:
@@ -110,6 +116,16 @@ def temporary_path(folder: Path, suffix: str = "") -> Path:
     # unique: several processes and threads may write the same file at the same time
     name = f"{TEMPORARY_PREFIX}{_process_space()}-{os.getpid()}-{uuid.uuid4().hex}{suffix}"
     return folder / name
+
+
+def remove_own_temporaries() -> None:
+    """Remove the temporary files and folders of this process, which is about to end."""
+    for path in list(_own):
+        with suppress(OSError):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -186,16 +202,17 @@ def _rename(source: Path, target: Path, mode: int) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, atomically.
+    r"""Write a text file in UTF-8, atomically.
 
     Parameters
     ----------
     path : Path
         The file; its folder must exist.
     text : str
-        Its content; line ends are not changed.
+        Its content; line ends are not changed. Surrogates, which stand for bytes of a file name
+        that are not UTF-8, are written as ``\udc..`` (in JSON, this is the same text).
     """
-    write_bytes(path, text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -7,34 +7,33 @@ by the main process). ``--seeds 0,1,2`` trains all folds with each seed. See
 
 import sys
 
-from depmm.cli import show_progress
-from depmm.config import load_experiment
-from depmm.training.cross_validation import cross_validate
-from depmm.training.experiment import build_accelerator
+from depmm.interrupts import exit_on_signals
 
 
 def main(arguments: list[str]) -> None:
     """Cross-validate the config on all processes of the launcher."""
+    from depmm.cli import reporting_errors, show_progress
+    from depmm.config import load_experiment
+    from depmm.training.cross_validation import cross_validate
+    from depmm.training.experiment import build_accelerator
+
     show_progress()
-    seeds = [0]
-    if "--seeds" in arguments:
-        position = arguments.index("--seeds")
-        seeds = [int(seed) for seed in arguments[position + 1].split(",")]
-        arguments = arguments[:position] + arguments[position + 2 :]
-    if not arguments:
-        raise SystemExit(__doc__)
-    try:
+    with reporting_errors():
+        seeds = [0]
+        if "--seeds" in arguments:
+            position = arguments.index("--seeds")
+            seeds = [int(seed) for seed in arguments[position + 1].split(",")]
+            arguments = arguments[:position] + arguments[position + 2 :]
+        if not arguments:
+            raise SystemExit(__doc__)
         config = load_experiment(arguments[0], arguments[1:])
         accelerator = build_accelerator(config)
         run = cross_validate(config, seeds=seeds, accelerator=accelerator)
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
-    except KeyboardInterrupt:
-        raise SystemExit("interrupted; run the same command again to resume") from None
-    if accelerator.is_main_process:
-        print(f"next: depmm evaluate {run}")
-    accelerator.end_training()
+        if accelerator.is_main_process:
+            print(f"next: depmm evaluate {run}")
+        accelerator.end_training()
 
 
 if __name__ == "__main__":
+    exit_on_signals()  # before the imports of main, which take seconds
     main(sys.argv[1:])

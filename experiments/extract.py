@@ -5,7 +5,7 @@ The arguments are those of ``depmm extract``; the sessions are distributed over 
 
 import sys
 
-from depmm.cli import main
+from depmm.__main__ import main
 
 if __name__ == "__main__":
     sys.argv.insert(1, "extract")

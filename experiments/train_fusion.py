@@ -5,10 +5,12 @@ Other settings are given as key=value, for example training.epochs=3.
 """
 
 import sys
+from typing import TYPE_CHECKING
 
-from depmm.cli import show_progress
-from depmm.config import Config, load_config
-from depmm.training.experiment import build_accelerator, train
+from depmm.interrupts import exit_on_signals
+
+if TYPE_CHECKING:
+    from depmm.config import Config
 
 DEMO_CORPUS = """\
 The corpus of the demo does not exist yet. Make it (about 3 minutes on 2 cores):
@@ -21,22 +23,23 @@ The corpus of the demo does not exist yet. Make it (about 3 minutes on 2 cores):
 
 def main(arguments: list[str]) -> None:
     """Train the config on all processes of the launcher."""
+    from depmm.cli import reporting_errors, show_progress
+    from depmm.config import load_config
+    from depmm.training.experiment import build_accelerator, train
+
     show_progress()
-    try:
+    with reporting_errors():
         config = load_config(arguments[0] if arguments else "demo", arguments[1:])
         if not arguments and not has_corpus(config):
             raise SystemExit(DEMO_CORPUS)
         train(config, accelerator=build_accelerator(config))
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
-    except KeyboardInterrupt:
-        raise SystemExit("interrupted; run the same command again to resume") from None
 
 
-def has_corpus(config: Config) -> bool:
+def has_corpus(config: "Config") -> bool:
     """Return whether manifest and store of a config exist."""
     return config.data.manifest.is_dir() and config.data.store.is_dir()
 
 
 if __name__ == "__main__":
+    exit_on_signals()  # before the imports of main, which take seconds
     main(sys.argv[1:])

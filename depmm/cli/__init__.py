@@ -1,13 +1,14 @@
 """The command line, with one command for each stage between recordings and results.
 
 Exit status 0: the command succeeded. 1: it ran to its end and reports problems (audit errors,
-failed recordings). 2: it did not run; the message names the cause and the remedy. 130: interrupted.
+failed recordings). 2: it did not run; the message names the cause and the remedy. 130: interrupted
+(143: by SIGTERM). 141: the reader of the output has ended.
 """
 
 # the import of these modules registers their commands
 import depmm.cli.corpora
 import depmm.cli.explanations
 import depmm.cli.models  # noqa: F401
-from depmm.cli.application import app, main, show_progress
+from depmm.cli.application import app, main, reporting_errors, show_progress
 
-__all__ = ["app", "main", "show_progress"]
+__all__ = ["app", "main", "reporting_errors", "show_progress"]

@@ -5,12 +5,18 @@ import logging
 import os
 import re
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
+from depmm.errors import DepmmError
 from depmm.files import TEMPORARY_PREFIX
+from depmm.interrupts import INTERRUPTED, exiting_on_signals
+from depmm.terminal import escape_controls
 
 app = typer.Typer(
     help="Recognise depression from face and voice. Research software, not a diagnostic device.",
@@ -55,12 +61,24 @@ _REMEDIES = {
 }
 
 
+# typer has its own copy of click's exceptions
+_UsageError: Any = typer.BadParameter.__mro__[1]
+
+
 class _StandardOutput(logging.StreamHandler[TextIO]):
     """Handler for the current ``sys.stdout``, which notebooks and tests replace."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stdout
         super().emit(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escape_controls(super().format(record))
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            raise  # the reader of the output has ended, for example head
+        super().handleError(record)
 
 
 def show_progress() -> None:
@@ -71,25 +89,121 @@ def show_progress() -> None:
     logger.setLevel(logging.INFO)
 
 
+def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print text with escaped control characters; every message of a command is printed here.
+
+    Parameters
+    ----------
+    text : str
+        One or several lines.
+    err : bool, default False
+        Whether to print to the standard error.
+    nl : bool, default True
+        Whether to append a line break.
+    """
+    typer.echo(escape_controls(text), err=err, nl=nl)
+
+
+def echo_data(text: str) -> None:
+    """Print CSV, JSON or YAML: escaped on a terminal, unchanged in a file or a pipe.
+
+    Parameters
+    ----------
+    text : str
+        The data, with a line break at the end.
+    """
+    typer.echo(escape_controls(text) if sys.stdout.isatty() else text, nl=False)
+
+
 def main() -> None:
     """Run the command line, and print errors that a user can repair without a traceback."""
-    show_progress()
-    try:
-        app()
-    except SystemExit as end:  # typer converts KeyboardInterrupt
-        if end.code == 130:
-            typer.echo(
-                "interrupted; every written file is complete. Run the same command again: extract, "
-                "train and cross-validate continue, other commands start from the beginning.",
-                err=True,
-            )
-        raise
-    except OSError as error:
-        typer.echo(f"error: {describe_os_error(error)}", err=True)
-        sys.exit(2)
-    except ValueError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    with exiting_on_signals(), reporting_errors():
+        show_progress()
+        if code := app(standalone_mode=False):
+            sys.exit(code)
+
+
+@contextmanager
+def reporting_errors() -> Iterator[None]:
+    """End the process with a message and an exit status where an error can be repaired.
+
+    Yields
+    ------
+    None
+        Errors in the ``with`` block are printed; the exit status is 2. It is 130 after Ctrl-C, and
+        141 if the reader of the output has ended (``depmm specs | head -1``).
+
+    Raises
+    ------
+    SystemExit
+        If there was such an error.
+    """
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as the standard error
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            yield
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            _fail(INTERRUPTED, 130)
+        except SystemExit as end:
+            if end.code == 130:  # typer converts KeyboardInterrupt
+                echo(INTERRUPTED, err=True)
+            raise
+        except BrokenPipeError:
+            # Python would print an error when it flushes the output at its end
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
+        except _UsageError as error:
+            error.message = escape_controls(error.message)
+            error.show()
+            sys.exit(error.exit_code)
+        except OSError as error:
+            _fail(f"error: {describe_os_error(error)}", 2)
+        except ValueError as error:
+            _fail(f"error: {describe_error(error)}", 2)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    echo(text, err=True)
+    sys.exit(code)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    text = warnings.formatwarning(message, category, filename, lineno, line)
+    print(escape_controls(text), end="", file=file or sys.stderr)
+
+
+def describe_error(error: ValueError) -> str:
+    """Return the message of an error; line breaks in names of files are escaped.
+
+    Parameters
+    ----------
+    error : ValueError
+        The error.
+
+    Returns
+    -------
+    str
+        The message.
+    """
+    text = str(error)
+    names = sys.argv[1:]
+    if isinstance(error, DepmmError) and error.file is not None:
+        names = [str(error.file), str(error.file.parent), *names]
+    for name in names:
+        if "\n" in name:
+            text = text.replace(name, escape_controls(name, keep=""))
+    return text
 
 
 def describe_os_error(error: OSError) -> str:
@@ -109,7 +223,7 @@ def describe_os_error(error: OSError) -> str:
     path = error.filename or (quoted and quoted[1])
     if error.errno is None or path is None:
         return str(error)
-    path = Path(str(path))
+    path = Path(escape_controls(str(path), keep=""))
     if path.name.startswith(TEMPORARY_PREFIX):
         path = path.parent
     cause = os.strerror(error.errno)
@@ -126,4 +240,4 @@ def echo_table(rows: list[tuple[str, str]]) -> None:
     """
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
-        typer.echo(f"{name:{width}s}  {text}")
+        echo(f"{name:{width}s}  {text}")

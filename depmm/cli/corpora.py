@@ -16,6 +16,8 @@ from depmm.cli.application import (
     RecordingsFolder,
     Workers,
     app,
+    echo,
+    echo_data,
     echo_table,
 )
 
@@ -32,7 +34,7 @@ def specs(
     from depmm.corpora.spec import find_spec, list_specs
 
     if name is not None:
-        typer.echo(find_spec(name).read_text(encoding="utf-8"), nl=False)
+        echo_data(find_spec(name).read_text(encoding="utf-8"))
         return
     echo_table(list_specs())
 
@@ -88,7 +90,7 @@ def simulate(
     planted = "; ".join(
         f"{label}: {', '.join(chosen)}" for label, chosen in truth["planted_words"].items()
     )
-    typer.echo(f"{out}: {subjects} subjects, {steps} words, effect {effect}; planted: {planted}")
+    echo(f"{out}: {subjects} subjects, {steps} words, effect {effect}; planted: {planted}")
 
 
 def _simulate_layout(
@@ -115,7 +117,7 @@ def _simulate_layout(
         workers=workers or os.cpu_count() or 1,
         confounds=parse_confounds(confounds),
     )
-    typer.echo(
+    echo(
         f"{out}: {truth['n_subjects']} subjects, {len(truth['sessions'])} sessions in the "
         f"layout of {truth['spec']}, effect {effect}"
     )
@@ -126,7 +128,7 @@ def _simulate_layout(
             if isinstance(affected, dict)
             else f"{len(affected)} affected"
         )
-        typer.echo(f"confound {name} = {planted['value']:g}: {planted['meaning']}; {counts}")
+        echo(f"confound {name} = {planted['value']:g}: {planted['meaning']}; {counts}")
 
 
 @app.command()
@@ -159,7 +161,7 @@ def index(
     from depmm.media.duration import duration_s
 
     if allow_pickle:
-        typer.echo(PICKLE_WARNING, err=True)
+        echo(PICKLE_WARNING, err=True)
     if window is not None and not 0 <= window < math.inf:
         raise typer.BadParameter(f"{window:g} is not a length in seconds", param_hint="--window")
     if hop is not None and not (window and 0 < hop < math.inf):
@@ -171,7 +173,7 @@ def index(
     manifest, report = index_corpus(layout, root, measure)
     write_manifest(manifest, out)
     write_text(out / "index.json", report.to_json())
-    typer.echo(report.summary())
+    echo(report.summary())
     if not report.complete:
         raise typer.Exit(1)
 
@@ -220,8 +222,8 @@ def audit(
         out=out,
         track=lambda files: track(files, "reading recordings", console=console),
     )
-    typer.echo(format_audit(result))
-    typer.echo(f"{out or manifests[0]}/audit.html")
+    echo(format_audit(result))
+    echo(f"{out or manifests[0]}/audit.html")
     if not result.passed:
         raise typer.Exit(1)
 
@@ -244,7 +246,7 @@ def split(
     folds = experiment_folds(manifest, target, settings)
     write_split(folds, out)
     n_subjects = len(folds[["corpus", "subject"]].drop_duplicates())
-    typer.echo(
+    echo(
         f"{out}: {n_subjects} subjects, {folds['fold'].nunique()} folds. Next: depmm "
         f'cross-validate CONFIG "split={{kind: file, file: {out}}}"'
     )
@@ -272,29 +274,29 @@ def extract(
     from depmm.store.extract import extract as extract_sessions
 
     if allow_pickle:
-        typer.echo(PICKLE_WARNING, err=True)
+        echo(PICKLE_WARNING, err=True)
     settings = load_extract_config(config, overrides)
     report = extract_sessions(
         read_manifest(manifest), root, out, settings, landmarker, workers,
         show_progress=True, allow_pickle=allow_pickle,
     )  # fmt: skip
-    typer.echo(
+    echo(
         f"{out}: {report.extracted} sessions extracted, {report.skipped} extracted before, "
         f"{report.lost} lost; {len(report.failures)} failures, {len(report.warnings)} warnings"
     )
     for failure in report.failures.head(MAX_LISTED).itertuples():
-        typer.echo(
+        echo(
             f"  {failure.subject}/{failure.session} {failure.stage}: {failure.file}: "
             f"{failure.cause} {failure.remedy}"
         )
     if len(report.failures):
-        typer.echo(f"all failures: {out}/failures.parquet", err=True)
+        echo(f"all failures: {out}/failures.parquet", err=True)
     for warning in report.warnings.head(MAX_LISTED).itertuples():
-        typer.echo(
+        echo(
             f"  warning: {warning.subject}/{warning.session} {warning.stage}: {warning.file}: "
             f"{warning.problem} {warning.remedy}"
         )
     if len(report.warnings):
-        typer.echo(f"all warnings: {out}/warnings.parquet", err=True)
+        echo(f"all warnings: {out}/warnings.parquet", err=True)
     if len(report.failures):
         raise typer.Exit(1)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from depmm.cli.application import RunFolder, app
+from depmm.cli.application import RunFolder, app, echo, echo_data
 
 
 @app.command()
@@ -32,11 +32,11 @@ def explain(
     logging.disable_progress_bar()  # loading takes milliseconds
     report = explain_run(run, split, methods or [], html)
     for name, rows in report.rows.items():
-        typer.echo(f"{run}/{name}.parquet: {rows} rows of {split} sessions")
+        echo(f"{run}/{name}.parquet: {rows} rows of {split} sessions")
     for name, reason in report.absent.items():
-        typer.echo(f"no {name}.parquet: {reason}")
+        echo(f"no {name}.parquet: {reason}")
     if report.page is not None:
-        typer.echo(f"{report.page}: contains subject ids; handle it like the recordings")
+        echo(f"{report.page}: contains subject ids; handle it like the recordings")
 
 
 @app.command()
@@ -85,9 +85,13 @@ def ask(
         )
     notes = result.attrs.get("notes", [])
     if out is None:
-        typer.echo(format_result(result, chosen), nl=False)
+        text = format_result(result, chosen)
+        if chosen == "table":
+            echo(text, nl=False)
+        else:
+            echo_data(text)
     else:
         notes = [*notes, *write_result(result, chosen, out)]
-        typer.echo(f"{out}: {len(result)} rows")
+        echo(f"{out}: {len(result)} rows")
     for note in notes:
-        typer.echo(note, err=True)
+        echo(note, err=True)

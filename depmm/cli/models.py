@@ -10,7 +10,10 @@ from depmm.cli.application import (
     Landmarker,
     Overrides,
     app,
+    describe_error,
     describe_os_error,
+    echo,
+    echo_data,
     echo_table,
 )
 
@@ -25,7 +28,7 @@ def configs(
     from depmm.config import find_config, list_configs
 
     if name is not None:
-        typer.echo(find_config(name).read_text(encoding="utf-8"), nl=False)
+        echo_data(find_config(name).read_text(encoding="utf-8"))
         return
     echo_table(list_configs())
 
@@ -86,9 +89,9 @@ def evaluate(
 
     content = run_evaluation(runs, out, unit, pool)
     for line in summary_lines(content):
-        typer.echo(line)
+        echo(line)
     folder = out or (runs[0] if runs[0].is_dir() else runs[0].parent)
-    typer.echo(f"{folder}/report.html")
+    echo(f"{folder}/report.html")
 
 
 @app.command()
@@ -138,16 +141,16 @@ def predict(
         try:
             prediction = predictor.predict(file, steps, window, aligned, landmarker)
         except (ValueError, OSError) as error:
-            text = describe_os_error(error) if isinstance(error, OSError) else str(error)
-            typer.echo(f"error: {text}", err=True)
+            text = describe_os_error(error) if isinstance(error, OSError) else describe_error(error)
+            echo(f"error: {text}", err=True)
             failed += 1
             continue
         for line in prediction_text(prediction.to_dict()):
-            typer.echo(line)
+            echo(line)
         if out is not None:
-            typer.echo(f"  {write_prediction(prediction, file, out)}")
+            echo(f"  {write_prediction(prediction, file, out)}")
     if failed:
-        typer.echo(f"{failed} of {len(files)} recordings could not be predicted", err=True)
+        echo(f"{failed} of {len(files)} recordings could not be predicted", err=True)
         raise typer.Exit(1)
 
 
@@ -158,6 +161,6 @@ def doctor() -> None:
 
     checks = check_environment()
     for line in format_checks(checks):
-        typer.echo(line)
+        echo(line)
     if any(check.status == "missing" for check in checks):
         raise typer.Exit(1)

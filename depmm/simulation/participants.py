@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from depmm.errors import DepmmError
+from depmm.interrupts import interrupts_for_parent_only
 from depmm.media.opencv_threads import use_one_opencv_thread
 from depmm.simulation.face import MOTION_PER_UNIT
 from depmm.simulation.voice import DURATION_PER_UNIT, GAIN_DB_PER_UNIT, PITCH_RANGE_PER_UNIT
@@ -197,6 +198,8 @@ def run_jobs(function: Callable[[Job], Result], jobs: Iterable[Job], workers: in
         workers, mp_context=get_context("spawn"), initializer=use_one_opencv_thread
     )
     try:
-        return list(pool.map(function, jobs))
+        with interrupts_for_parent_only():  # map() starts the processes
+            results = pool.map(function, jobs)
+        return list(results)
     finally:
         pool.shutdown(cancel_futures=True)

@@ -23,6 +23,7 @@ import pandas as pd
 
 from depmm.config import MODALITIES, ExtractConfig
 from depmm.corpora.manifest import Manifest
+from depmm.interrupts import interrupts_for_parent_only
 from depmm.media.opencv_threads import use_one_opencv_thread
 from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.errors import StoreError
@@ -243,9 +244,10 @@ def _in_processes(
     # spawn: MediaPipe and FFmpeg do not work after a fork. Ctrl-C is handled by the parent
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, initializer=_prepare_worker)
-    futures: dict[Future[tuple[list[Failure], bool]], SessionJob] = {
-        pool.submit(extract_session, job): job for job in jobs
-    }
+    with interrupts_for_parent_only():  # the first job starts the processes
+        futures: dict[Future[tuple[list[Failure], bool]], SessionJob] = {
+            pool.submit(extract_session, job): job for job in jobs
+        }
     try:
         for future in as_completed(futures):
             yield futures[future], future.result()
