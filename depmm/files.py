@@ -128,7 +128,7 @@ def remove_own_temporaries() -> None:
                 path.unlink()
 
 
-def remove_leftovers(folder: Path) -> None:
+def remove_leftovers(folder: Path, again: bool = False) -> None:
     """Remove the temporary files that killed processes left in a folder.
 
     A temporary file is removed if its process has ended. If this cannot be known, because it was
@@ -139,7 +139,11 @@ def remove_leftovers(folder: Path) -> None:
     ----------
     folder : Path
         The folder; its subfolders are not searched.
+    again : bool, default False
+        Whether the folder is searched again, after the end of a worker process.
     """
+    if again:
+        _remove_leftovers.cache_clear()
     _remove_leftovers(folder.absolute(), os.getpid())
 
 

@@ -102,7 +102,7 @@ def make_corpus(base: Path) -> None:
     assert index_report.complete
     write_manifest(manifest, base / "manifest")
     report = extract(
-        manifest, base / "recordings", base / "store", ExtractConfig(), workers=1,
+        manifest, base / "recordings", base / "store", ExtractConfig(), workers=0,
         show_progress=False,
     )  # fmt: skip
     assert (report.extracted, len(report.failures)) == (12, 0)

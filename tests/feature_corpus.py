@@ -103,6 +103,6 @@ def make_feature_corpus(base: Path) -> Path:
     manifest, report = index_corpus(parse_spec(SPEC, "toy"), root)
     assert (report.missing, report.unused) == ((), ())
     write_manifest(manifest, base / "manifest")
-    report = extract(manifest, root, base / "store", ExtractConfig(), workers=1)
+    report = extract(manifest, root, base / "store", ExtractConfig(), workers=0)
     assert (report.extracted, len(report.failures)) == (12, 0), report.failures
     return base

@@ -9,9 +9,15 @@ import pandas as pd
 
 from depmm.config import SAMPLE_RATE, ExtractConfig
 from depmm.corpora.manifest import Manifest, build_manifest
+from depmm.files import temporary_folder
 from depmm.store.extract import ExtractReport, extract
+from depmm.store.session_writer import SessionWriter
 
 SETTINGS = ExtractConfig()
+SUMMARY = {
+    "n_steps": 0, "step_start_s": [], "audio_s": 0.0, "n_frames": 2, "n_frames_with_face": 0,
+    "streams": {}, "warnings": [], "source_hash": "",
+}  # fmt: skip
 KEY = ("c", "p1", "s1")
 
 
@@ -54,7 +60,7 @@ def audio_and_face(path: str, **times: float) -> dict:
 def extract_all(manifest: Manifest, root: Path, store: Path | str, **arguments) -> ExtractReport:
     """Extract in this process, with the default settings."""
     settings = arguments.pop("settings", SETTINGS)
-    arguments = {"workers": 1, **arguments}
+    arguments = {"workers": 0, **arguments}
     return extract(manifest, root, store, settings, **arguments)
 
 
@@ -79,3 +85,11 @@ def three_subjects(root: Path) -> tuple[Manifest, Path]:
         for number in (1, 2, 3)
     }
     return manifest_of(steps), root
+
+
+def write_session(path: Path, tensors: dict[str, np.ndarray], **summary: object) -> Path:
+    """Write a session file of two frames and no step with some tensors."""
+    with SessionWriter(temporary_folder(path.parent)) as writer:
+        for name, rows in tensors.items():
+            writer.append(name, rows)
+        return writer.save({**SUMMARY, **summary}).rename(path)

@@ -21,6 +21,7 @@ LEAVES = {
     "interrupts",
     "locks",
     "multiple_testing",
+    "processes",
     "schemas",
     "shipped_files",
 }
@@ -34,6 +35,7 @@ MAY_IMPORT = {
     "interrupts": set(),
     "locks": {"errors"},
     "multiple_testing": set(),
+    "processes": set(),
     "schemas": {"errors"},
     "shipped_files": {"errors"},
     "terminal": set(),

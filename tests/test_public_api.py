@@ -29,7 +29,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest, _ = index_corpus(load_spec("ewre_simulated"), folder / "recordings")
     write_manifest(manifest, folder / "corpora" / "demo" / "manifest")
     store = folder / "stores" / "demo"
-    extract(manifest, folder / "recordings", store, load_extract_config("demo"), workers=1)
+    extract(manifest, folder / "recordings", store, load_extract_config("demo"), workers=0)
     video = next((folder / "recordings").rglob("*.mp4"))
     video.rename(folder / "reading.mp4")
     words = manifest.steps[manifest.steps["session"] == video.stem]

@@ -264,6 +264,14 @@ def extract(
     landmarker: Landmarker = None,
     workers: Workers = None,
     allow_pickle: AllowPickle = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="extract only part I of N, from 1/N to N/N; default: the part that SLURM or a "
+            "launcher gives to this process, else all sessions",
+        ),
+    ] = None,
 ) -> None:
     """Decode and align every session once; an interrupted extraction continues.
 
@@ -272,14 +280,23 @@ def extract(
     from depmm.config import load_extract_config
     from depmm.corpora.manifest import read_manifest
     from depmm.store.extract import extract as extract_sessions
+    from depmm.store.shards import find_shard, parse_shard
 
     if allow_pickle:
         echo(PICKLE_WARNING, err=True)
     settings = load_extract_config(config, overrides)
-    report = extract_sessions(
-        read_manifest(manifest), root, out, settings, landmarker, workers,
-        show_progress=True, allow_pickle=allow_pickle,
-    )  # fmt: skip
+    part = find_shard() if shard is None else parse_shard(shard)
+    try:
+        report = extract_sessions(
+            read_manifest(manifest), root, out, settings, landmarker, workers,
+            show_progress=True, allow_pickle=allow_pickle, shard=part,
+        )  # fmt: skip
+    except ValueError as error:
+        if part.rank == 0:
+            raise
+        # a launcher would end the other processes; the first one tells the exit status
+        echo(f"error: {error}", err=True)
+        return
     echo(
         f"{out}: {report.extracted} sessions extracted, {report.skipped} extracted before, "
         f"{report.lost} lost; {len(report.failures)} failures, {len(report.warnings)} warnings"
@@ -289,14 +306,17 @@ def extract(
             f"  {failure.subject}/{failure.session} {failure.stage}: {failure.file}: "
             f"{failure.cause} {failure.remedy}"
         )
+    tables = "" if part.count == 1 else f" (until the whole is extracted: *.{part.name}.parquet)"
     if len(report.failures):
-        echo(f"all failures: {out}/failures.parquet", err=True)
+        echo(f"all failures: {out}/failures.parquet{tables}", err=True)
     for warning in report.warnings.head(MAX_LISTED).itertuples():
         echo(
             f"  warning: {warning.subject}/{warning.session} {warning.stage}: {warning.file}: "
             f"{warning.problem} {warning.remedy}"
         )
     if len(report.warnings):
-        echo(f"all warnings: {out}/warnings.parquet", err=True)
-    if len(report.failures):
+        echo(f"all warnings: {out}/warnings.parquet{tables}", err=True)
+    for process in report.unfinished:
+        echo(f"  {process}. Run the same command again: it continues.", err=True)
+    if part.rank == 0 and (len(report.failures) or report.unfinished):
         raise typer.Exit(1)

@@ -125,7 +125,7 @@ class Predictor:
         with tempfile.TemporaryDirectory(prefix="depmm-predict-") as folder:
             settings = run.config.extract
             report = extract(
-                manifest, file.parent, folder, settings, landmarker, workers=1,
+                manifest, file.parent, folder, settings, landmarker, workers=0,
                 show_progress=False, decoder=decoder,
             )  # fmt: skip
             if report.lost:

@@ -55,7 +55,20 @@ def as_media_error(file: Path | str, error: Exception) -> MediaError:
     """
     if isinstance(error, MediaError):
         return error
-    logger.warning("%s: unexpected error of a decoder", file, exc_info=error)
+    if isinstance(error, OSError):
+        return MediaError(
+            file,
+            f"the system cannot read it ({error.strerror or error}).",
+            "Check the disk and the permissions of the file, or copy it to another place.",
+            value=error.errno,
+        )
+    if isinstance(error, MemoryError):
+        return MediaError(
+            file,
+            "its reader needs more memory than this computer has.",
+            "Check the file, or extract it with fewer workers.",
+        )
+    logger.debug("%s: unexpected error of a decoder", file, exc_info=error)
     return MediaError(
         file,
         f"the decoder failed unexpectedly ({type(error).__name__}: {error}).",

@@ -154,14 +154,14 @@ def decode_jpeg(data: bytes, size: int) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the data are not a readable JPEG file.
+        If the data are not a readable JPEG file of 224 x 224 pixels.
     """
     import cv2
 
     # OpenCV chooses a decoder by the first bytes: these admit only that of JPEG for untrusted data.
     # Versions differ in whether they decode a part of truncated data, which lack the last bytes.
     image = None
-    if data.startswith(JPEG_START) and data.endswith(JPEG_END):
+    if data.endswith(JPEG_END) and _jpeg_size(data) == (CROP_SIZE, CROP_SIZE):
         reduction = {
             1: cv2.IMREAD_COLOR_BGR,
             2: cv2.IMREAD_REDUCED_COLOR_2,
@@ -169,15 +169,30 @@ def decode_jpeg(data: bytes, size: int) -> np.ndarray:
             8: cv2.IMREAD_REDUCED_COLOR_8,
         }
         factor = max((factor for factor in reduction if factor * size <= CROP_SIZE), default=1)
-        with suppress(cv2.error):  # more pixels than OpenCV accepts
+        with suppress(cv2.error):
             # not | cv2.IMREAD_COLOR_RGB: OpenCV 5 rejects it beside the reduced flags
             image = cv2.imdecode(np.frombuffer(data, np.uint8), reduction[factor])
     if image is None:
         raise ValueError(
-            "a stored face crop is not a complete JPEG file. Extract the session again."
+            f"the face crop is not a complete JPEG file of {CROP_SIZE} x {CROP_SIZE} pixels"
         )
     rgb: np.ndarray = cv2.cvtColor(_resize(image, size), cv2.COLOR_BGR2RGB)
     return rgb
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Read height and width from the frame header, before a decoder allocates the image."""
+    if not data.startswith(JPEG_START):
+        return None
+    position = 2
+    while position + 9 <= len(data) and data[position] == 0xFF:
+        marker, length = data[position + 1], data[position + 2 : position + 4]
+        # 0xC4, 0xC8 and 0xCC are not frame headers
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            sizes = data[position + 5 : position + 9]
+            return int.from_bytes(sizes[:2], "big"), int.from_bytes(sizes[2:], "big")
+        position += 2 + max(2, int.from_bytes(length, "big"))
+    return None
 
 
 def _resize(image: np.ndarray, size: int) -> np.ndarray:

@@ -10,24 +10,25 @@ import os
 import re
 import sys
 import tempfile
+import weakref
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
 
 from depmm.media.errors import MediaError
 from depmm.media.face_alignment import align_face
 from depmm.media.face_landmarker import LANDMARKER_URL
+from depmm.media.opencv import SYSTEM_LIBRARIES
 
 N_LANDMARKS, N_BLENDSHAPES = 478, 52
 MAX_FACES = 4  # per frame; the largest is the subject, faces in the background are smaller
-SYSTEM_LIBRARIES = "apt-get install libegl1 libgles2 libgl1 libglib2.0-0"
 
 _LOG_LINE = re.compile(r"[IW]\d{4} |INFO: |WARNING: Logging before InitGoogle|\s*$")
 
@@ -137,6 +138,9 @@ class FaceTracker:
         )
         # the first call prints warnings, which are suppressed here
         self._detector.detect(self._image(np.zeros((64, 64, 3), np.uint8)))
+        self._found_face = False
+        # at the end of the interpreter, MediaPipe's own destructor fails
+        self._finalizer = weakref.finalize(self, _close, self._landmarker, self._detector)
 
     def __enter__(self) -> Self:
         return self
@@ -151,9 +155,7 @@ class FaceTracker:
 
     def close(self) -> None:
         """Free MediaPipe's graphs."""
-        with suppress_mediapipe_log():
-            self._landmarker.close()
-            self._detector.close()
+        self._finalizer()
 
     def track(self, time_s: float, frame: np.ndarray) -> FaceFrame:
         """Find the face of a frame.
@@ -171,9 +173,12 @@ class FaceTracker:
             The largest face, or no face.
         """
         image = self._image(frame)
-        result = self._landmarker.detect(image)
+        # the first face of a tracker makes MediaPipe print a warning
+        with nullcontext() if self._found_face else suppress_mediapipe_log():
+            result = self._landmarker.detect(image)
         if not result.face_landmarks:
             return FaceFrame(time_s)
+        self._found_face = True
         height, width = frame.shape[:2]
         faces = [
             np.array([(p.x * width, p.y * height, p.z * width) for p in face], np.float32)
@@ -210,11 +215,23 @@ class FaceTracker:
         return float(max(scores))
 
 
+def _memory_file() -> IO[bytes]:
+    if hasattr(os, "memfd_create"):  # needs no disk, which may be full
+        return os.fdopen(os.memfd_create("depmm"), "w+b")
+    return tempfile.TemporaryFile()
+
+
+def _close(*graphs: Any) -> None:
+    with suppress_mediapipe_log():
+        for graph in graphs:
+            graph.close()
+
+
 @contextmanager
 def suppress_mediapipe_log() -> Iterator[None]:
     """Suppress log lines that MediaPipe's C++ code writes to stderr; print other lines."""
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as captured:
+    with _memory_file() as captured:
         stderr = os.dup(2)
         os.dup2(captured.fileno(), 2)
         try:

@@ -16,7 +16,8 @@ import numpy as np
 
 from depmm.errors import DepmmError
 from depmm.interrupts import interrupts_for_parent_only
-from depmm.media.opencv_threads import use_one_opencv_thread
+from depmm.media.opencv import use_one_opencv_thread
+from depmm.processes import end_with_parent
 from depmm.simulation.face import MOTION_PER_UNIT
 from depmm.simulation.voice import DURATION_PER_UNIT, GAIN_DB_PER_UNIT, PITCH_RANGE_PER_UNIT
 
@@ -195,7 +196,7 @@ def run_jobs(function: Callable[[Job], Result], jobs: Iterable[Job], workers: in
         return [function(job) for job in jobs]
     # spawn: a forked child of a process with threads (torch, a notebook) can deadlock
     pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=use_one_opencv_thread
+        workers, mp_context=get_context("spawn"), initializer=_prepare_worker
     )
     try:
         with interrupts_for_parent_only():  # map() starts the processes
@@ -203,3 +204,8 @@ def run_jobs(function: Callable[[Job], Result], jobs: Iterable[Job], workers: in
         return list(results)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _prepare_worker() -> None:
+    use_one_opencv_thread()
+    end_with_parent()

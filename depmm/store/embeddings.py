@@ -16,7 +16,6 @@ import torch
 from depmm.config import DataConfig
 from depmm.models.encoders.encoder import PrecomputableEncoder as PrecomputableEncoder
 from depmm.store.errors import StoreError
-from depmm.store.session_file import SessionWriter
 from depmm.store.sessions import SessionStore
 
 EMBEDDING_VERSION = 1  # increase it when a code change alters the output of a frozen encoder
@@ -92,6 +91,8 @@ class EmbeddingStore:
             True if it was computed from the session that is in the store now.
         """
         try:
+            with self.files.read_tensors(corpus, subject, session) as file:
+                file.verify()  # a damaged embedding is computed again
             stored = self.files.read_summary(corpus, subject, session)
             current = self.store.read_summary(corpus, subject, session)
         except StoreError:
@@ -119,7 +120,7 @@ class EmbeddingStore:
         """
         assert len(embedding) == present.sum(), (embedding.shape, present)
         summary = self.store.read_summary(corpus, subject, session)
-        with SessionWriter() as writer:
+        with self.files.writer() as writer:
             writer.append("embedding", embedding)
             writer.append("present", present)
             file = writer.save({"session": summary})
@@ -146,9 +147,9 @@ class EmbeddingStore:
             If there is no embedding, or its file is damaged.
         """
         try:
-            with self.files.read(corpus, subject, session) as reader:
-                return reader.read_tensor("embedding"), reader.read_tensor("present")
-        except StoreError:
+            with self.files.read_tensors(corpus, subject, session) as file:
+                return file.read("embedding"), file.read("present")
+        except (StoreError, KeyError):
             path = self.files.path(corpus, subject, session)
             raise StoreError(
                 f"{path}: the embedding is missing or damaged.",

@@ -1,22 +1,72 @@
 """Errors of a store."""
 
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from depmm.errors import DepmmError
+from depmm.files import TEMPORARY_PREFIX
+
+WRITE_REMEDIES = {
+    errno.EACCES: "Change its permissions, or give another folder",
+    errno.EDQUOT: "Remove files of your quota, or give a folder on another disk",
+    errno.EEXIST: "A file has the name of a folder: give another folder",
+    errno.EFBIG: "Raise the limit on the size of files, or give a folder on another disk",
+    errno.ENOSPC: "Free space on the disk, or give a folder on another disk",
+    errno.ENOTDIR: "A part of the path is a file: give the path of a folder",
+    errno.EPERM: "Change its permissions, or give another folder",
+    errno.EROFS: "Give a folder on a disk that can be written",
+}
 
 
 class StoreError(DepmmError):
     """A session that is not in the store, or a store or file that cannot be read."""
 
 
-def damaged_file(path: str | Path, error: Exception) -> StoreError:
-    """Build the error of a session file that cannot be read.
+class StoreWriteError(StoreError):
+    """A store that cannot be written, which is not a fault of a recording."""
+
+
+@contextmanager
+def writing(path: str | Path | None = None) -> Iterator[None]:
+    """Turn errors of the file system into errors of the store.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        What is written; by default, the file that the error names.
+
+    Raises
+    ------
+    StoreWriteError
+        If the file system refuses to write.
+    """
+    try:
+        yield
+    except OSError as error:
+        target = Path(str(path or error.filename or "the store"))
+        while target.name.startswith(TEMPORARY_PREFIX):
+            target = target.parent
+        cause = os.strerror(error.errno) if error.errno else str(error)
+        remedy = WRITE_REMEDIES.get(error.errno or 0, "Check the disk and its permissions")
+        raise StoreWriteError(
+            f"{target}: cannot be written ({cause[:1].lower()}{cause[1:]}).",
+            file=target,
+            value=error.errno,
+            remedy=f"{remedy}, and run the same command again: stored sessions are kept.",
+        ) from error
+
+
+def damaged_file(path: str | Path, problem: str) -> StoreError:
+    """Build the error of a session file with wrong content.
 
     Parameters
     ----------
     path : str or Path
         The file.
-    error : Exception
+    problem : str
         Why it cannot be read.
 
     Returns
@@ -25,7 +75,30 @@ def damaged_file(path: str | Path, error: Exception) -> StoreError:
         The error, to be raised.
     """
     return StoreError(
-        f"{path}: not a session of a store ({error}).",
+        f"{path}: the file is damaged, or not a session of a store ({problem}).",
         file=path,
-        remedy="Run depmm extract again.",
+        remedy="Run depmm extract again, which replaces it.",
+    )
+
+
+def unreadable_file(path: str | Path, error: OSError) -> StoreError:
+    """Build the error of a file that the system cannot read.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    error : OSError
+        Why it cannot be read.
+
+    Returns
+    -------
+    StoreError
+        The error, to be raised.
+    """
+    return StoreError(
+        f"{path}: cannot be read ({error.strerror or error}).",
+        file=path,
+        value=error.errno,
+        remedy="Check the disk and the permissions of the file, or run depmm extract again.",
     )

@@ -1,21 +1,20 @@
 """Extraction of all sessions of a manifest into a store, in parallel.
 
 A session that was extracted before is skipped; failures are recorded in ``failures.parquet`` and
-retried by the next run. Under a launcher (``RANK`` and ``WORLD_SIZE``) each process extracts a part
-of the sessions.
+retried by the next run. Each session is decoded in a worker process, so that a recording that
+crashes or blocks a decoder is a failure and the others go on. Several processes, also on several
+computers, can each extract a part of the sessions (:mod:`depmm.store.shards`).
 """
 
 import hashlib
 import json
 import logging
-import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,24 @@ import pandas as pd
 
 from depmm.config import MODALITIES, ExtractConfig
 from depmm.corpora.manifest import Manifest
-from depmm.interrupts import interrupts_for_parent_only
-from depmm.media.opencv_threads import use_one_opencv_thread
+from depmm.files import remove_leftovers
+from depmm.media.opencv import require_opencv
 from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.errors import StoreError
 from depmm.store.failures import Failure, SessionKey, has_failures, record_failures
 from depmm.store.index import stored_summary, update_tables
+from depmm.store.launch import Launch
 from depmm.store.progress import Advance, extraction_progress
 from depmm.store.session_extraction import AudioDecoder, SessionJob, extract_session
 from depmm.store.sessions import SessionStore
+from depmm.store.shards import Shard, find_shard
+from depmm.store.worker_pool import Crash, Hang, run_in_processes
 
 logger = logging.getLogger(__name__)
+
+# Without a decoded block or frame. Decoding to a late window of a file that cannot be searched may
+# take long; a session that is given up too early could never be extracted.
+NO_PROGRESS_LIMIT_S = 1800.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,11 @@ class ExtractReport:
     warnings : DataFrame
         Properties of the extracted recordings that may make their data unsuitable, with the
         columns of ``depmm.schemas.store.WARNINGS``.
+    shard : Shard
+        The part of the sessions that was extracted. The failures and warnings are those of this
+        part, or in the first process of a launch those of all parts.
+    unfinished : list of str
+        In the first process of a launch: the other processes that did not reach their end.
     """
 
     extracted: int
@@ -61,6 +72,8 @@ class ExtractReport:
     lost: int
     failures: pd.DataFrame
     warnings: pd.DataFrame
+    shard: Shard
+    unfinished: list[str]
 
 
 def extract(
@@ -73,6 +86,7 @@ def extract(
     show_progress: bool = False,
     allow_pickle: bool = False,
     decoder: AudioDecoder | None = None,
+    shard: Shard | None = None,
 ) -> ExtractReport:
     """Extract every session of a manifest into a store.
 
@@ -90,7 +104,8 @@ def extract(
         MediaPipe face model. By default, it is searched for and downloaded once if necessary.
     workers : int, optional
         Number of worker processes. By default, the number of cores divided by the number of local
-        processes of the launcher.
+        processes of the launcher. 0: the sessions are extracted in this process, which starts
+        faster, but ends if a recording crashes a decoder.
     show_progress : bool, default False
         Whether a progress bar with rate and remaining time is drawn in the terminal.
     allow_pickle : bool, default False
@@ -98,7 +113,11 @@ def extract(
         files from a source that you trust.
     decoder : callable, optional
         Replaces ``depmm.media.audio.decode_audio``, for callers that also measure the decoded
-        samples. With several workers, it must be a function that can be pickled.
+        samples. With worker processes, it must be a function that can be pickled.
+    shard : Shard, optional
+        The part of the sessions to extract, from :func:`depmm.store.shards.parse_shard`. By
+        default, it is read from the variables of a launcher or of SLURM; without these, all
+        sessions are extracted.
 
     Returns
     -------
@@ -112,36 +131,117 @@ def extract(
     StoreError
         If ``root`` is not a folder or contains no file of the manifest, or the tables of the store
         are of another version.
+    StoreWriteError
+        If the store cannot be written, for example because the disk is full. The same call
+        continues later.
+    ShardError
+        If the variables of a launcher contradict each other.
+    SystemLibraryError
+        If OpenCV is needed and a library of the system is missing.
     """
     _check_root(manifest, root)
+    shard = find_shard() if shard is None else shard
     store = SessionStore(store_url, settings)
+    with Launch(store, shard) as launch:
+        report = _extract(
+            manifest, root, store, landmarker, workers, show_progress, allow_pickle, decoder, shard
+        )
+    if shard.rank == 0 and shard.world_size > 1:
+        report = _join_parts(manifest, root, store, report, launch.unfinished)
+    return report
+
+
+def _join_parts(
+    manifest: Manifest,
+    root: Path,
+    store: SessionStore,
+    report: ExtractReport,
+    unfinished: list[str],
+) -> ExtractReport:
+    """Join the tables of the processes of a launch."""
+    parts = report.shard.count // report.shard.world_size  # elements of an array
+    first = report.shard.index // report.shard.world_size
+    source_hashes = {key: source_hash for key, _, _, source_hash in _sources(manifest, root)}
+    part = None
+    if parts > 1:
+        keys = list(source_hashes)
+        selected = [
+            key for index, key in enumerate(keys)
+            if index % report.shard.count // report.shard.world_size == first
+        ]  # fmt: skip
+        part = _part_name(keys, f"{first + 1}-of-{parts}-joined")
+        source_hashes = {key: source_hashes[key] for key in selected}
+    failures, warnings = update_tables(store, source_hashes, part)
+    return replace(report, failures=failures, warnings=warnings, unfinished=unfinished)
+
+
+def _part_name(keys: list[SessionKey], part: str) -> str:
+    """Name the tables of a part of a manifest."""
+    digest = hashlib.sha256(json.dumps(keys).encode()).hexdigest()[:8]
+    return f"{digest}.{part}"
+
+
+def _extract(
+    manifest: Manifest,
+    root: Path,
+    store: SessionStore,
+    landmarker: Path | None,
+    workers: int | None,
+    show_progress: bool,
+    allow_pickle: bool,
+    decoder: AudioDecoder | None,
+    shard: Shard,
+) -> ExtractReport:
+    """Extract the sessions of this process."""
+    if manifest.steps["face"].notna().any():
+        require_opencv()
     if manifest.steps.loc[manifest.steps["face"].notna(), "face_aligned"].eq(False).any():
         from depmm.media.face_landmarker import find_landmarker
 
         landmarker = find_landmarker(landmarker)
     all_jobs = [
         SessionJob(
-            key, steps, streams, root, store.url, settings, source_hash, landmarker, decoder,
-            allow_pickle,
+            key, steps, streams, root, store.url, store.settings, source_hash, landmarker,
+            decoder, allow_pickle,
         )
         for key, steps, streams, source_hash in _sources(manifest, root)
     ]  # fmt: skip
-    rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    jobs = all_jobs[rank::world_size]
-    pending = [job for job in jobs if not _is_done(store, job)]
+    jobs = all_jobs[shard.index :: shard.count]
+    if shard.count > 1:
+        logger.info(
+            "part %s of the sessions (%s): %d of %d sessions",
+            shard, shard.source, len(jobs), len(all_jobs),
+        )  # fmt: skip
     if workers is None:
-        workers = max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+        workers = _default_workers()
+    pending = _pending(store, jobs, max(1, workers))
     logger.debug("%d of %d sessions to extract, %d workers", len(pending), len(jobs), workers)
+    if pending and store.is_local:
+        store.make_folder()
     results = _run(pending, workers, show_progress)
     lost = sum(1 for stored in results.values() if not stored)
-    source_hashes = {job.key: job.source_hash for job in all_jobs}
-    failures, warnings = update_tables(store, source_hashes, single_process=world_size == 1)
-    report = ExtractReport(len(results) - lost, len(jobs) - len(pending), lost, failures, warnings)
+    part = None
+    if shard.count > 1:
+        part = _part_name([job.key for job in all_jobs], shard.name)
+    source_hashes = {job.key: job.source_hash for job in jobs}
+    failures, warnings = update_tables(store, source_hashes, part)
+    report = ExtractReport(
+        len(results) - lost, len(jobs) - len(pending), lost, failures, warnings, shard, []
+    )
     logger.debug(
         "%s: %d sessions extracted, %d extracted before, %d lost; %d failures",
         store.url, report.extracted, report.skipped, report.lost, len(failures),
     )  # fmt: skip
     return report
+
+
+def _default_workers() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
 
 
 def _check_root(manifest: Manifest, root: Path) -> None:
@@ -152,7 +252,7 @@ def _check_root(manifest: Manifest, root: Path) -> None:
     steps = manifest.steps
     columns = (steps["audio"], steps["face"], manifest.features["path"])
     files = sorted({str(file) for column in columns for file in column.dropna()})
-    if files and not any((root / file).is_file() for file in files):
+    if files and not any(_file_size(root / file) >= 0 for file in files):
         raise StoreError(
             f"{root}: none of the {len(files)} files of the manifest is in this folder, for "
             f"example {files[0]}.",
@@ -181,8 +281,7 @@ def _sources(
         paths += [stream["path"] for stream in streams]
         for path in paths:
             if path not in sizes:
-                file = root / path
-                sizes[path] = file.stat().st_size if file.is_file() else -1
+                sizes[path] = _file_size(root / path)
         # if a recording is replaced or step times change, the session is extracted again
         content = [steps, streams, [sizes[path] for path in paths]]
         text = json.dumps(content, sort_keys=True, default=str)
@@ -191,16 +290,39 @@ def _sources(
         yield (corpus, subject, session), steps, streams, source_hash
 
 
+def _file_size(file: Path) -> int:
+    """Return the size of a file in bytes; -1 for one that cannot be read, or that is no file."""
+    try:
+        return file.stat().st_size if file.is_file() else -1
+    except (OSError, ValueError):  # for example, its name is too long
+        return -1
+
+
 def _records(rows: pd.DataFrame, columns: list[str]) -> list[dict[str, Any]]:
     """Convert rows to dictionaries, with None for missing values."""
     values = rows[columns].astype(object)
     return values.where(values.notna(), None).to_dict("records")  # type: ignore[return-value]
 
 
+def _pending(store: SessionStore, jobs: list[SessionJob], n_threads: int) -> list[SessionJob]:
+    """Select the sessions that are missing, incomplete, damaged or of other sources.
+
+    Every byte of the stored sessions is read; the threads calculate checksums without the GIL.
+    """
+    with ThreadPoolExecutor(n_threads) as pool:
+        done = list(pool.map(lambda job: _is_done(store, job), jobs))
+    return [job for job, is_done in zip(jobs, done, strict=True) if not is_done]
+
+
 def _is_done(store: SessionStore, job: SessionJob) -> bool:
-    if has_failures(store, job.key):
+    if has_failures(store, job.key) or stored_summary(store, job.key, job.source_hash) is None:
         return False
-    return stored_summary(store, job.key, job.source_hash) is not None
+    try:
+        store.verify(*job.key)
+    except StoreError as error:
+        logger.warning("%s It is extracted again now.", error)
+        return False
+    return True
 
 
 def _run(pending: list[SessionJob], workers: int, show_progress: bool) -> dict[SessionKey, bool]:
@@ -221,59 +343,52 @@ def _run(pending: list[SessionJob], workers: int, show_progress: bool) -> dict[S
 def _results(
     pending: list[SessionJob], workers: int
 ) -> Iterator[tuple[SessionJob, list[Failure], bool]]:
-    if workers <= 1 or len(pending) <= 1:
+    if workers == 0:
         for job in pending:
             yield job, *extract_session(job)
         return
-    remaining = list(pending)
-    while remaining:
-        try:
-            for job, result in _in_processes(remaining, workers):
-                remaining.remove(job)
-                yield job, *result
-        except BrokenProcessPool:
-            # a recording crashed a worker: retry the sessions that may have been running one by one
-            for job in remaining[: 2 * workers]:
-                remaining.remove(job)
-                yield job, *_in_single_process(job)
+    ended = False
+    for job, result in run_in_processes(extract_session, pending, workers, NO_PROGRESS_LIMIT_S):
+        if isinstance(result, Crash | Hang):
+            ended = True
+            yield job, *_record_ended(job, result)
+        else:
+            yield job, *result
+    if ended:
+        store = SessionStore(pending[0].store_url, pending[0].settings)
+        if store.is_local:
+            remove_leftovers(Path(store.root), again=True)
 
 
-def _in_processes(
-    jobs: list[SessionJob], workers: int
-) -> Iterator[tuple[SessionJob, tuple[list[Failure], bool]]]:
-    # spawn: MediaPipe and FFmpeg do not work after a fork. Ctrl-C is handled by the parent
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_prepare_worker)
-    with interrupts_for_parent_only():  # the first job starts the processes
-        futures: dict[Future[tuple[list[Failure], bool]], SessionJob] = {
-            pool.submit(extract_session, job): job for job in jobs
-        }
-    try:
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _in_single_process(job: SessionJob) -> tuple[list[Failure], bool]:
-    """Extract a session in a separate process; a crash of the process is a failure."""
-    try:
-        return next(_in_processes([job], 1))[1]
-    except BrokenProcessPool:
-        files = {step[m] for step in job.steps for m in MODALITIES if step[m]}
-        files |= {stream["path"] for stream in job.streams}
-        failure = Failure(
-            *job.key,
-            stage="session",
-            file=", ".join(sorted(files)),
-            cause="the process that read it crashed or was ended from outside (out of memory, or "
-            "a recording that crashes a decoder).",
-            remedy="Check the recording, or try --workers 1.",
+def _record_ended(job: SessionJob, end: Crash | Hang) -> tuple[list[Failure], bool]:
+    """Record that the process of a session crashed or was ended."""
+    files = {step[m] for step in job.steps for m in MODALITIES if step[m]}
+    files |= {stream["path"] for stream in job.streams}
+    if isinstance(end, Hang):
+        cause = (
+            f"reading it did not get on for {end.seconds:.0f} s and was ended (a disk or network "
+            "that does not answer, or a recording that blocks a decoder)."
         )
-        record_failures(SessionStore(job.store_url, job.settings), job.key, [failure])
-        return [failure], False
+    else:
+        cause = (
+            f"the process that read it crashed twice ({_describe_exit(end.exit_code)}): it needs "
+            "more memory than the computer has, or crashes a decoder."
+        )
+    failure = Failure(
+        *job.key,
+        stage="session",
+        file=", ".join(sorted(files)),
+        cause=cause,
+        remedy="Check the recording, or re-encode it; to try it again, run the same command.",
+    )
+    record_failures(SessionStore(job.store_url, job.settings), job.key, [failure])
+    return [failure], False
 
 
-def _prepare_worker() -> None:
-    use_one_opencv_thread()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _describe_exit(exit_code: int) -> str:
+    if exit_code >= 0:
+        return f"exit status {exit_code}"
+    try:
+        return signal.Signals(-exit_code).name
+    except ValueError:
+        return f"signal {-exit_code}"

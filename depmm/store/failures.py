@@ -12,6 +12,7 @@ from typing import Self
 
 from depmm.media.errors import MediaError
 from depmm.media.warnings import MediaWarning, Warn
+from depmm.store.errors import damaged_file, writing
 from depmm.store.sessions import SessionStore
 
 SessionKey = tuple[str, str, str]
@@ -141,9 +142,10 @@ def record_failures(store: SessionStore, key: SessionKey, failures: Sequence[Fai
     """
     path = _failure_path(store, key)
     if failures:
-        store.put_text(json.dumps([asdict(failure) for failure in failures]), path)
+        store.put_bytes(json.dumps([asdict(failure) for failure in failures]).encode(), path)
     elif store.filesystem.exists(path):
-        store.filesystem.rm(path)
+        with writing(path):
+            store.filesystem.rm(path)
 
 
 def recorded_failures(store: SessionStore, key: SessionKey) -> list[dict[str, str]]:
@@ -160,12 +162,20 @@ def recorded_failures(store: SessionStore, key: SessionKey) -> list[dict[str, st
     -------
     list of dict of str to str
         Rows of ``failures.parquet``; none if the session was extracted completely.
+
+    Raises
+    ------
+    StoreError
+        If the file of the failures is damaged.
     """
     if not has_failures(store, key):
         return []
-    with store.filesystem.open(_failure_path(store, key)) as file:
-        rows: list[dict[str, str]] = json.load(file)
-    return rows
+    path = _failure_path(store, key)
+    try:
+        rows = json.loads(store.filesystem.cat_file(path))
+        return [asdict(Failure(**row)) for row in rows]
+    except (ValueError, TypeError) as error:
+        raise damaged_file(path, str(error)) from None
 
 
 def _failure_path(store: SessionStore, key: SessionKey) -> str:

@@ -1,24 +1,27 @@
 """Tables of a store: ``index.parquet``, ``failures.parquet`` and ``warnings.parquet``.
 
 They are computed from the session files and from the files ``<session>.<hash>.failed.json`` of
-sessions that could not be extracted completely. Therefore processes on several computers do not
-need to communicate, and the next run rebuilds a lost table.
+sessions that could not be extracted completely. Processes that share the sessions write tables of
+their own, for example ``index.<hash>.<manifest>.2-of-3.parquet``, which readers add to the others.
+Therefore no two processes write the same file, and the next run rebuilds a lost table.
 """
 
-import tempfile
+import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from depmm.schemas.manifest import SESSION_KEY
 from depmm.schemas.store import FAILURES, INDEX, WARNINGS
-from depmm.schemas.table import SchemaError, TableSchema
-from depmm.store.errors import StoreError
+from depmm.schemas.table import TableSchema
+from depmm.store.errors import StoreError, writing
 from depmm.store.failures import SessionKey, recorded_failures
 from depmm.store.sessions import SessionStore
 from depmm.store.stream_columns import find_different_columns
+from depmm.store.tables import DamagedTableError, read_table, write_table
+
+logger = logging.getLogger(__name__)
 
 _FROM_SUMMARY = ("n_steps", "audio_s", "n_frames", "n_frames_with_face")
 
@@ -39,9 +42,10 @@ def read_index(store: SessionStore) -> pd.DataFrame:
     Raises
     ------
     StoreError
-        If nothing was extracted into the store, or ``index.parquet`` has other columns.
+        If nothing was extracted into the store, or ``index.parquet`` is damaged or has other
+        columns.
     """
-    index = _read_table(store, INDEX)
+    index = _read_merged(store, INDEX, read_table(store, INDEX, INDEX.file), _part_names(store))
     if index is None:
         raise StoreError(
             f"{store.url}: not a store (it has no {INDEX.file}).",
@@ -68,9 +72,10 @@ def read_failures(store: SessionStore) -> pd.DataFrame:
     Raises
     ------
     StoreError
-        If ``failures.parquet`` has other columns.
+        If ``failures.parquet`` is damaged or has other columns.
     """
-    table = _read_table(store, FAILURES)
+    table = read_table(store, FAILURES, FAILURES.file)
+    table = _read_merged(store, FAILURES, table, _part_names(store))
     return FAILURES.build([]) if table is None else table
 
 
@@ -101,22 +106,22 @@ def stored_summary(store: SessionStore, key: SessionKey, source_hash: str) -> di
 
 
 def update_tables(
-    store: SessionStore, source_hashes: Mapping[SessionKey, str], single_process: bool
+    store: SessionStore, source_hashes: Mapping[SessionKey, str], part: str | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Bring ``index.parquet``, ``failures.parquet`` and ``warnings.parquet`` up to date.
 
-    Rows of other manifests are kept. With several processes, a slow one may overwrite a newer
-    index. Therefore each process reads the sessions again after writing, and repeats the update if
-    they have changed.
+    Rows of other manifests are kept. A table that has not changed is not written.
 
     Parameters
     ----------
     store : SessionStore
         The store.
     source_hashes : mapping of tuple to str
-        Key of each session of the manifest, and the hash of its steps and recordings.
-    single_process : bool
-        Whether no other process writes to the store.
+        Key of each session that this process extracted, and the hash of its steps and recordings.
+    part : str, optional
+        Name of the part of the sessions that these are, if other processes may write the same
+        store. The rows are then written to tables of this part, which readers add. Without it,
+        the tables of all parts are joined to one.
 
     Returns
     -------
@@ -124,19 +129,40 @@ def update_tables(
         The failures of these sessions, with the columns of ``FAILURES``.
     warnings : DataFrame
         The warnings about these sessions, with the columns of ``WARNINGS``.
+
+    Raises
+    ------
+    StoreWriteError
+        If the store cannot be written.
     """
     rows, failures, warnings = _collect_rows(store, source_hashes)
-    while True:
-        failure_table, warning_table = FAILURES.build(failures), WARNINGS.build(warnings)
-        _merge(store, INDEX, INDEX.build(rows), source_hashes)
-        _merge(store, FAILURES, failure_table, source_hashes)
-        _merge(store, WARNINGS, warning_table, source_hashes)
-        if single_process:
-            return failure_table, warning_table
-        current = _collect_rows(store, source_hashes)
-        if current == (rows, failures, warnings):
-            return failure_table, warning_table
-        rows, failures, warnings = current
+    tables = {
+        WARNINGS: WARNINGS.build(warnings),
+        FAILURES: FAILURES.build(failures),
+        INDEX: INDEX.build(rows),  # the last one: a part without an index is not complete
+    }
+    if part is not None:
+        for schema, table in tables.items():
+            write_table(store, table, _part_file(schema, f"{store.settings_hash}.{part}"))
+        return tables[FAILURES], tables[WARNINGS]
+    parts = _part_names(store)
+    keys = pd.MultiIndex.from_tuples(list(source_hashes), names=SESSION_KEY)
+    for schema, table in tables.items():
+        present = _read_or_none(store, schema, schema.file)
+        merged = _replace(
+            _read_merged(store, schema, present, parts, skip_damaged=True),
+            table, keys, store.settings_hash,
+        )  # fmt: skip
+        schema.check(merged)
+        if present is None or not merged.reset_index(drop=True).equals(present):
+            write_table(store, merged, schema.file)
+    for name in parts:
+        for schema in tables:
+            path = f"{store.root}/{_part_file(schema, name)}"
+            if store.filesystem.exists(path):
+                with writing(path):
+                    store.filesystem.rm(path)
+    return tables[FAILURES], tables[WARNINGS]
 
 
 def _collect_rows(
@@ -164,41 +190,70 @@ def _collect_rows(
     return rows, failures, warnings
 
 
-def _read_table(store: SessionStore, schema: TableSchema) -> pd.DataFrame | None:
-    path = f"{store.root}/{schema.file}"
-    if not store.filesystem.exists(path):
-        return None
-    with store.filesystem.open(path) as file:
-        table = pd.read_parquet(file)
+def _part_file(schema: TableSchema, name: str) -> str:
+    return schema.file.replace(".parquet", f".{name}.parquet")
+
+
+def _part_names(store: SessionStore) -> list[str]:
+    """List the parts whose tables are in the store, from the oldest to the newest."""
+    prefix, suffix = INDEX.file.split(".")
     try:
-        schema.check(table)
-    except SchemaError as error:
-        raise StoreError(
-            f"{store.url}/{error}",
-            file=path,
-            column=error.column,
-            remedy="The store is of another version of depmm: extract into a new folder.",
-        ) from None
+        store.filesystem.invalidate_cache()
+        entries = store.filesystem.ls(store.root, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    parts = []
+    for entry in entries:
+        name = str(entry["name"]).rpartition("/")[2]
+        if name.startswith(f"{prefix}.") and name.endswith(f".{suffix}") and name != INDEX.file:
+            times = (
+                entry.get(key) for key in ("mtime", "LastModified", "last_modified", "created")
+            )
+            modified = next((str(time) for time in times if time is not None), "")
+            parts.append((modified, name.removeprefix(f"{prefix}.").removesuffix(f".{suffix}")))
+    return [name for _, name in sorted(parts)]
+
+
+def _read_merged(
+    store: SessionStore,
+    schema: TableSchema,
+    table: pd.DataFrame | None,
+    parts: list[str],
+    skip_damaged: bool = False,
+) -> pd.DataFrame | None:
+    """Add the rows of parts to a table; a part replaces all rows of its sessions."""
+    read = _read_or_none if skip_damaged else read_table
+    for name in parts:
+        index = read(store, INDEX, _part_file(INDEX, name))
+        failures = read(store, FAILURES, _part_file(FAILURES, name))
+        rows = read(store, schema, _part_file(schema, name))
+        if index is None or failures is None or rows is None:
+            continue
+        # every session of the part is in the index or has failures
+        keys = pd.MultiIndex.from_frame(
+            pd.concat([index[SESSION_KEY], failures[SESSION_KEY]], ignore_index=True)
+        )
+        table = _replace(table, rows, keys, name.partition(".")[0])
     return table
 
 
-def _merge(
-    store: SessionStore,
-    schema: TableSchema,
-    table: pd.DataFrame,
-    source_hashes: Mapping[SessionKey, str],
-) -> None:
+def _read_or_none(store: SessionStore, schema: TableSchema, name: str) -> pd.DataFrame | None:
+    try:
+        return read_table(store, schema, name)
+    except DamagedTableError as error:
+        logger.warning("%s Its rows of sessions of other manifests are lost until then.", error)
+        return None
+
+
+def _replace(
+    present: pd.DataFrame | None, rows: pd.DataFrame, keys: pd.MultiIndex, settings_hash: str
+) -> pd.DataFrame:
     """Replace the rows of the given sessions, only those of the same settings if known."""
-    present = _read_table(store, schema)
-    if present is not None and source_hashes:
-        updated = pd.MultiIndex.from_tuples(list(source_hashes))
-        replaced = pd.MultiIndex.from_frame(present[SESSION_KEY]).isin(updated)
-        if "settings_hash" in present:
-            replaced &= present["settings_hash"] == store.settings_hash
-        others = present[~replaced]
-        table = pd.concat([others, table], ignore_index=True) if len(others) else table
-    schema.check(table)
-    with tempfile.TemporaryDirectory() as folder:
-        local = Path(folder) / schema.file
-        table.to_parquet(local, index=False)
-        store.put(local, f"{store.root}/{schema.file}")
+    if present is None or not len(present) or not len(keys):
+        return rows if present is None or not len(present) else present
+    replaced = pd.MultiIndex.from_frame(present[SESSION_KEY]).isin(keys)
+    if "settings_hash" in present:
+        replaced &= (present["settings_hash"] == settings_hash).to_numpy()
+    # a table without rows has no types of its own
+    tables = [table for table in (present[~replaced], rows) if len(table)]
+    return pd.concat(tables, ignore_index=True) if tables else rows

@@ -5,24 +5,31 @@ are returned as failures.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from depmm.config import SAMPLE_RATE, ExtractConfig
+from depmm.errors import DepmmError
 from depmm.media.errors import MediaError, as_media_error
+from depmm.media.opencv import SystemLibraryError, require_opencv
 from depmm.media.warnings import Warn
+from depmm.store.errors import StoreWriteError
 from depmm.store.failures import Failure, ReadingWarnings, SessionKey, record_failures
-from depmm.store.session_file import SessionWriter
+from depmm.store.session_writer import SessionWriter
 from depmm.store.sessions import SessionStore
 from depmm.store.streams import Window, extract_streams
 
 if TYPE_CHECKING:
     from depmm.media.faces import FaceTracker
 
+logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
 AudioDecoder = Callable[..., Iterator[np.ndarray]]
 """A function with the parameters and results of ``depmm.media.audio.decode_audio``."""
 
@@ -105,13 +112,17 @@ class SessionJob:
         return files
 
 
-def extract_session(job: SessionJob) -> tuple[list[Failure], bool]:
+def extract_session(
+    job: SessionJob, progress: Callable[[], None] = lambda: None
+) -> tuple[list[Failure], bool]:
     """Extract one session into its store.
 
     Parameters
     ----------
     job : SessionJob
         The session.
+    progress : callable, optional
+        Called after each decoded block and frame.
 
     Returns
     -------
@@ -119,33 +130,78 @@ def extract_session(job: SessionJob) -> tuple[list[Failure], bool]:
         What could not be read.
     stored : bool
         Whether anything could be read and was stored.
+
+    Raises
+    ------
+    StoreWriteError
+        If the store cannot be written.
+    MediaError, SystemLibraryError
+        If the face model or a library cannot be loaded.
     """
     store = SessionStore(job.store_url, job.settings)
+    if job.files("face"):
+        require_opencv()
+        if job.landmarker is not None:  # its errors are not those of a recording
+            _create_tracker(job.landmarker, job.settings.face.min_confidence)
+    try:
+        failures, stored = _extract_parts(job, store, progress)
+    except (StoreWriteError, SystemLibraryError):
+        raise
+    except Exception as error:  # a fault of the manifest or of depmm ends this session only
+        logger.debug("%s", "/".join(job.key), exc_info=error)
+        failures, stored = [_unexpected_failure(job, error)], False
+    record_failures(store, job.key, failures)
+    return failures, stored
+
+
+def _unexpected_failure(job: SessionJob, error: Exception) -> Failure:
+    files = ", ".join(sorted({*job.files("audio"), *job.files("face")}))
+    return Failure(
+        *job.key,
+        stage="session",
+        file=files or ", ".join(sorted({stream["path"] for stream in job.streams})),
+        cause=str(error)
+        if isinstance(error, DepmmError)
+        else f"it cannot be extracted ({type(error).__name__}: {error}).",
+        remedy="Check manifest and recording; if they are correct, report this as a bug of depmm.",
+    )
+
+
+def _extract_parts(
+    job: SessionJob, store: SessionStore, progress: Callable[[], None]
+) -> tuple[list[Failure], bool]:
+    """Extract audio, faces and streams, and store what could be read."""
     failures: list[Failure] = []
     warnings = ReadingWarnings()
     n_frames_with_face = 0
     windows = job.windows(range(len(job.steps)))
     recorded_until = np.full(len(job.steps), np.nan)
-    with SessionWriter() as writer:
+    with store.writer() as writer:
         for modality in ("audio", "face"):
             ranges = np.zeros((len(job.steps), 2), np.int64)
+            empty = writer.mark()
             for file, steps in job.files(modality).items():
                 before = writer.mark()
                 warn = warnings.of(modality, file)
                 try:
                     if modality == "audio":
-                        errors = _extract_audio(job, file, steps, writer, ranges, warn)
+                        errors = _extract_audio(job, file, steps, writer, ranges, warn, progress)
                     else:
-                        n_faces, errors = _extract_faces(job, file, steps, writer, ranges, warn)
+                        n_faces, errors = _extract_faces(
+                            job, file, steps, writer, ranges, warn, progress
+                        )
                         n_frames_with_face += n_faces
-                except OSError:  # for example a full disk, which is not a fault of the recording
+                except StoreWriteError:  # for example a full disk, not a fault of the recording
                     raise
                 except Exception as error:  # discard everything from a damaged file
                     writer.rewind(before)
                     ranges[steps] = 0
                     errors = [as_media_error(file, error)]
                 failures += [Failure.from_error(job.key, modality, file, error) for error in errors]
-            if (ranges[:, 1] > ranges[:, 0]).any():
+            if not (ranges[:, 1] > ranges[:, 0]).any():
+                writer.rewind(empty)  # frames that belong to no step
+                n_frames_with_face = 0
+            else:
                 name = "audio.step_samples" if modality == "audio" else "face.step_frames"
                 writer.append(name, ranges)
                 rate_hz = float(SAMPLE_RATE)
@@ -172,7 +228,6 @@ def extract_session(job: SessionJob) -> tuple[list[Failure], bool]:
                 "source_hash": job.source_hash,
             }
             store.put(writer.save(summary), store.path(*job.key))
-    record_failures(store, job.key, failures)
     return failures, stored
 
 
@@ -183,6 +238,12 @@ def _ends(windows: list[Window], ranges: np.ndarray, rate_hz: float) -> np.ndarr
     return np.where(seconds > 0, starts + seconds, np.nan)
 
 
+def _watched(items: Iterable[Item], progress: Callable[[], None]) -> Iterator[Item]:
+    for item in items:
+        progress()
+        yield item
+
+
 def _extract_audio(
     job: SessionJob,
     file: str,
@@ -190,6 +251,7 @@ def _extract_audio(
     writer: SessionWriter,
     ranges: np.ndarray,
     warn: Warn,
+    progress: Callable[[], None],
 ) -> list[MediaError]:
     """Decode a file once and store the sound of its steps; return the errors of steps."""
     from depmm.media.audio import decode_audio
@@ -209,7 +271,7 @@ def _extract_audio(
     )
     settings = job.settings.audio
     errors = []
-    for position, samples in _cut(blocks, start_s, windows):
+    for position, samples in _cut(_watched(blocks, progress), start_s, windows):
         step = steps[position]
         if len(samples) == 0:
             errors.append(_step_after_end_error(job, file, step, "sound"))
@@ -288,6 +350,7 @@ def _extract_faces(
     writer: SessionWriter,
     ranges: np.ndarray,
     warn: Warn,
+    progress: Callable[[], None],
 ) -> tuple[int, list[MediaError]]:
     """Decode a video once and store the crops of its steps; return their number and errors."""
     from depmm.media.face_alignment import aligned_crop
@@ -295,7 +358,9 @@ def _extract_faces(
 
     windows = job.windows(steps)
     settings = job.settings.face
-    frames = decode_frames(job.root / file, settings.frames_per_second, windows, warn=warn)
+    frames = _watched(
+        decode_frames(job.root / file, settings.frames_per_second, windows, warn=warn), progress
+    )
     before = writer.rows("face.time_s")
     crops = _FrameWriter(writer, settings.jpeg_quality)
     if job.steps[steps[0]]["face_aligned"]:

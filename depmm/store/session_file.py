@@ -24,25 +24,19 @@ feature.N.step_rows  (L, 2) int64      first and end row of each step (equal: no
 The header also contains a summary, JSON under the key ``depmm``: ``n_steps``, ``step_start_s``,
 ``audio_s``, ``n_frames``, ``n_frames_with_face``, ``streams`` (name to ``rate_hz``, ``columns``,
 ``n_features`` and ``file``), ``warnings`` (rows of ``warnings.parquet``) and ``source_hash``.
+Checksums of all bytes are described in :mod:`depmm.store.tensor_file`.
 """
 
 import json
-import math
-import shutil
-import struct
-import tempfile
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 
 from depmm.config import CROP_SIZE, SAMPLE_RATE
 from depmm.store.errors import StoreError, damaged_file
-
-_DTYPES = {"int16": "I16", "int32": "I32", "int64": "I64", "uint8": "U8", "bool": "BOOL"}
-_DTYPES |= {"float32": "F32", "float64": "F64"}
+from depmm.store.session_layout import check_ranges, check_summary, check_tensors
+from depmm.store.tensor_file import TensorFile, open_file
 
 
 class SessionReader:
@@ -51,7 +45,9 @@ class SessionReader:
     Parameters
     ----------
     path : str or Path
-        Local path of the file.
+        Path of the file.
+    file : BinaryIO, optional
+        The open file; by default, the local file is opened.
 
     Attributes
     ----------
@@ -67,32 +63,43 @@ class SessionReader:
     Raises
     ------
     StoreError
-        If the file is not a session of this format.
+        If the file is not a session of this format, is damaged or cannot be read. The methods that
+        read check the bytes that they read, and raise it too.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        from safetensors import SafetensorError, safe_open
-
+    def __init__(self, path: str | Path, file: BinaryIO | None = None) -> None:
+        self._file = TensorFile(open_file(path) if file is None else file, path)
         try:
-            open_file: Any = safe_open  # its annotations are incomplete
-            self._file = open_file(str(path), framework="numpy")
-            metadata = self._file.metadata() or {}
-            self.summary: dict[str, Any] = json.loads(metadata["depmm"])
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise damaged_file(path, error) from None
-        self.names: set[str] = set(self._file.keys())
+            self._open()
+        except StoreError:
+            self._file.close()
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            self._file.close()
+            raise damaged_file(path, str(error)) from None
+
+    def _open(self) -> None:
+        file = self._file
+        self.summary: dict[str, Any] = json.loads(file.metadata["depmm"])
+        self.names = set(file.shapes)
+        check_summary(self.summary)
+        check_tensors(file.shapes, self.summary)
         if "audio.step_samples" in self.names:
             self.step_samples = self.read_tensor("audio.step_samples")
+            check_ranges(self.step_samples, file.shapes["audio.waveform"][1][0])
         if "face.step_frames" in self.names:
             self.step_frames = self.read_tensor("face.step_frames")
             self._detected = self.read_tensor("face.detected")
             self._jpeg_offset = self.read_tensor("face.jpeg_offset")
+            check_ranges(self.step_frames, len(self._detected))
+            jpegs = np.stack([self._jpeg_offset[:-1], self._jpeg_offset[1:]], axis=1)
+            check_ranges(jpegs, file.shapes["face.jpeg"][1][0])
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.__exit__(None, None, None)
+        self._file.close()
 
     def read_tensor(self, name: str) -> np.ndarray:
         """Read one tensor.
@@ -107,12 +114,17 @@ class SessionReader:
         ndarray
             The tensor.
         """
-        tensor: np.ndarray = self._file.get_tensor(name)
-        return tensor
+        return self._file.read(name)
 
-    def _read_rows(self, name: str, first: int, end: int) -> np.ndarray:
-        rows: np.ndarray = self._file.get_slice(name)[first:end]
-        return rows
+    def verify(self) -> None:
+        """Check all bytes of the file.
+
+        Raises
+        ------
+        StoreError
+            If the file is damaged or cannot be read.
+        """
+        self._file.verify()
 
     def read_waveform(self, step: int, first: int = 0, count: int | None = None) -> np.ndarray:
         """Read the sound of a step, or a part of it.
@@ -137,7 +149,7 @@ class SessionReader:
         start = min(start + first, end)
         if count is not None:
             end = min(end, start + count)
-        waveform: np.ndarray = self._read_rows("audio.waveform", start, end).astype(np.float32)
+        waveform: np.ndarray = self._file.read_rows("audio.waveform", start, end).astype(np.float32)
         return waveform / 32768
 
     def read_speech(self, step: int) -> np.ndarray:
@@ -178,7 +190,12 @@ class SessionReader:
         name = f"feature.{stream}.step_rows"
         if name not in self.names:
             return np.zeros((self.summary["n_steps"], 2), np.int64)
-        return self.read_tensor(name)
+        rows = self.read_tensor(name)
+        try:
+            check_ranges(rows, self._file.shapes[f"feature.{stream}.values"][1][0])
+        except ValueError as error:
+            raise damaged_file(self._file.path, str(error)) from None
+        return rows
 
     def read_features(self, stream: str, first: int, end: int) -> np.ndarray:
         """Read rows of a feature stream.
@@ -195,7 +212,7 @@ class SessionReader:
         ndarray of float32, shape (T, F)
             The rows; invalid values are NaN.
         """
-        return self._read_rows(f"feature.{stream}.values", first, end)
+        return self._file.read_rows(f"feature.{stream}.values", first, end)
 
     def face_frames(self, step: int) -> np.ndarray:
         """Return the indices of the frames of a step that show a face.
@@ -234,7 +251,11 @@ class SessionReader:
         from depmm.media.face_alignment import decode_jpeg
 
         start, end = self._jpeg_offset[frame : frame + 2]
-        return decode_jpeg(self._read_rows("face.jpeg", start, end).tobytes(), size)
+        data = self._file.read_rows("face.jpeg", start, end).tobytes()
+        try:
+            return decode_jpeg(data, size)
+        except ValueError as error:
+            raise damaged_file(self._file.path, f"frame {frame}: {error}") from None
 
     def read_landmarks(self, frame: int) -> np.ndarray:
         """Read the landmarks of a frame that shows a face.
@@ -261,137 +282,4 @@ class SessionReader:
                 "The session has no landmarks: its recording shows aligned faces "
                 "(face_aligned in the data spec), so the positions of eyes and mouth are not known."
             )
-        return crop_landmarks(self._read_rows("face.landmarks", frame, frame + 1)[0])
-
-
-class SessionWriter:
-    """Write the tensors of a session in parts, so that memory does not grow with its length.
-
-    Each tensor is written to a separate temporary file, and :meth:`save` joins the files. (The
-    ``safetensors`` library needs all tensors in memory at once; its format does not.)
-    """
-
-    def __init__(self) -> None:
-        self._stack = ExitStack()
-        self._files: dict[str, IO[bytes]] = {}
-        self._row_types: dict[str, tuple[str, tuple[int, ...]]] = {}  # type and shape of a row
-        self._rows: dict[str, int] = {}
-
-    def __enter__(self) -> Self:
-        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
-
-    def append(self, name: str, rows: np.ndarray) -> int:
-        """Append rows to a tensor.
-
-        Parameters
-        ----------
-        name : str
-            Name of the tensor.
-        rows : ndarray, shape (N, ...)
-            The rows, with the same type and shape as earlier rows.
-
-        Returns
-        -------
-        int
-            New number of rows of the tensor.
-        """
-        rows = np.ascontiguousarray(rows)
-        row_type = (rows.dtype.name, rows.shape[1:])
-        if name not in self._files:
-            file = (self._folder / name).open("w+b")
-            self._files[name] = self._stack.enter_context(file)
-            self._row_types[name], self._rows[name] = row_type, 0
-        assert self._row_types[name] == row_type, (name, self._row_types[name], row_type)
-        self._files[name].write(rows.tobytes())
-        self._rows[name] += len(rows)
-        return self._rows[name]
-
-    def rows(self, name: str) -> int:
-        """Count the rows of a tensor.
-
-        Parameters
-        ----------
-        name : str
-            Name of the tensor.
-
-        Returns
-        -------
-        int
-            Number of rows so far; 0 for an unknown name.
-        """
-        return self._rows.get(name, 0)
-
-    def mark(self) -> dict[str, int]:
-        """Return the lengths of all tensors, for :meth:`rewind`.
-
-        Returns
-        -------
-        dict of str to int
-            Number of rows of each tensor.
-        """
-        return dict(self._rows)
-
-    def rewind(self, mark: dict[str, int]) -> None:
-        """Remove every row that was appended after a mark.
-
-        Parameters
-        ----------
-        mark : dict of str to int
-            From :meth:`mark`.
-        """
-        for name in list(self._files):
-            n_rows = mark.get(name, 0)
-            dtype, shape = self._row_types[name]
-            self._files[name].seek(n_rows * np.dtype(dtype).itemsize * math.prod(shape))
-            self._files[name].truncate()
-            self._rows[name] = n_rows
-            if n_rows == 0:
-                del self._files[name], self._row_types[name], self._rows[name]
-
-    def save(self, summary: dict[str, Any]) -> Path:
-        """Join the tensors to one safetensors file.
-
-        Parameters
-        ----------
-        summary : dict
-            Summary of the session, JSON values.
-
-        Returns
-        -------
-        Path
-            A local file, which is deleted when the writer is closed.
-        """
-        header: dict[str, Any] = {"__metadata__": {"depmm": json.dumps(summary, sort_keys=True)}}
-        offset = 0
-        # widest type first, like the library, so that every tensor is aligned
-        order = sorted(
-            self._files, key=lambda name: (-np.dtype(self._row_types[name][0]).itemsize, name)
-        )
-        for name in order:
-            dtype, shape = self._row_types[name]
-            size = self._files[name].tell()
-            header[name] = {
-                "dtype": _DTYPES[dtype],
-                "shape": [self._rows[name], *shape],
-                "data_offsets": [offset, offset + size],
-            }
-            offset += size
-        text = json.dumps(header, separators=(",", ":")).encode()
-        text += b" " * (-len(text) % 8)
-        path = self._folder / "session.safetensors"
-        with path.open("wb") as out:
-            out.write(struct.pack("<Q", len(text)))
-            out.write(text)
-            for name in order:
-                self._files[name].seek(0)
-                shutil.copyfileobj(self._files[name], out, 1 << 20)
-        return path
+        return crop_landmarks(self._file.read_rows("face.landmarks", frame, frame + 1)[0])

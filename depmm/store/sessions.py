@@ -4,22 +4,35 @@ The name of a file contains a hash of the extraction settings, so that sessions 
 with different settings can share a folder.
 """
 
+import atexit
+import errno
+import functools
 import hashlib
 import json
 import shutil
-import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import fsspec
 
 from depmm.config import ExtractConfig
-from depmm.files import replacing, write_text
-from depmm.store.errors import StoreError, damaged_file
+from depmm.files import (
+    move,
+    remove_leftovers,
+    replacing,
+    temporary_folder,
+    temporary_path,
+    write_bytes,
+)
+from depmm.store.errors import StoreError, damaged_file, unreadable_file, writing
 from depmm.store.session_file import SessionReader
+from depmm.store.session_writer import SessionWriter
+from depmm.store.tensor_file import TensorFile, open_file
 
-FORMAT_VERSION = 3
-MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library
+FORMAT_VERSION = 4
 
 
 def settings_hash(settings: ExtractConfig) -> str:
@@ -115,20 +128,30 @@ class SessionStore:
         StoreError
             If the session is not in the store, or its file is damaged.
         """
-        path = self.path(corpus, subject, session)
-        if not self.filesystem.exists(path):
-            raise StoreError(
-                f"session {corpus}/{subject}/{session} is not in the store {self.url} with these "
-                f"extraction settings ({self.settings_hash}).",
-                file=path,
-                subject=subject,
-                session=session,
-                remedy="Run depmm extract, or see failures.parquet.",
-            )
-        if self._is_local:
-            return SessionReader(path)
-        local = fsspec.open_local(f"simplecache::{self.filesystem.unstrip_protocol(path)}")
-        return SessionReader(str(local))
+        path = self._existing_path(corpus, subject, session)
+        with self._naming(corpus, subject, session):
+            return SessionReader(path, self._open(path))
+
+    def read_tensors(self, corpus: str, subject: str, session: str) -> TensorFile:
+        """Open a file of the store that does not have the tensors of a session.
+
+        Parameters
+        ----------
+        corpus, subject, session : str
+            Key of the session.
+
+        Returns
+        -------
+        TensorFile
+            The open file, a context manager.
+
+        Raises
+        ------
+        StoreError
+            If the file is not in the store, or its header is damaged.
+        """
+        path = self._existing_path(corpus, subject, session)
+        return TensorFile(self._open(path), path)
 
     def read_summary(self, corpus: str, subject: str, session: str) -> dict[str, Any]:
         """Read the summary of a session from the header of its file, and check the file size.
@@ -141,27 +164,63 @@ class SessionStore:
         Returns
         -------
         dict
-            The summary, see :mod:`depmm.store.session_file`.
+            The summary, see :mod:`depmm.store.session_file`, and ``checksum``, which changes with
+            any byte of the file.
+
+        Raises
+        ------
+        StoreError
+            If the session is not in the store, or its header is damaged.
+        """
+        path = self._existing_path(corpus, subject, session)
+        with TensorFile(self._open(path, download=False), path) as file:
+            try:
+                return {**json.loads(file.metadata["depmm"]), "checksum": file.checksum}
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise damaged_file(path, str(error)) from None
+
+    def verify(self, corpus: str, subject: str, session: str) -> None:
+        """Check all bytes of a session.
+
+        Parameters
+        ----------
+        corpus, subject, session : str
+            Key of the session.
 
         Raises
         ------
         StoreError
             If the session is not in the store, or its file is damaged.
         """
-        path = self.path(corpus, subject, session)
-        try:
-            with self.filesystem.open(path, "rb") as file:
-                (length,) = struct.unpack("<Q", file.read(8))
-                if length > MAX_HEADER_BYTES:
-                    raise ValueError(f"a header of {length} bytes")
-                header = json.loads(file.read(length))
-            summary: dict[str, Any] = json.loads(header.pop("__metadata__")["depmm"])
-            size = 8 + length + max(entry["data_offsets"][1] for entry in header.values())
-            if self.filesystem.size(path) != size:
-                raise ValueError(f"the file size is not {size} bytes")
-        except (OSError, KeyError, ValueError, TypeError, struct.error) as error:
-            raise damaged_file(path, error) from None
-        return summary
+        path = self._existing_path(corpus, subject, session)
+        with SessionReader(path, self._open(path, download=False)) as reader:
+            reader.verify()
+
+    def writer(self) -> SessionWriter:
+        """Open a writer of a file of the store.
+
+        Its temporary files are in the folder of the store, or for a remote store in a hidden folder
+        of the system's folder for temporary files.
+
+        Returns
+        -------
+        SessionWriter
+            The writer, a context manager.
+        """
+        if self.is_local:
+            self.make_folder()
+        return SessionWriter(temporary_folder(self._temporary_parent()))
+
+    def make_folder(self) -> None:
+        """Create the folder of the store, with its parents.
+
+        Raises
+        ------
+        StoreWriteError
+            If it cannot be created.
+        """
+        with writing(self.url):
+            self.filesystem.makedirs(self.root, exist_ok=True)
 
     def put(self, local: Path, path: str) -> None:
         """Move a complete local file into the store.
@@ -174,31 +233,99 @@ class SessionStore:
             The file, which is moved.
         path : str
             Target path in the file system of the store.
-        """
-        self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-        if self._is_local:
-            with replacing(Path(path)) as temporary:
-                shutil.move(local, temporary)
-        else:  # in object stores, an upload is visible only when it is complete
-            self.filesystem.put_file(str(local), path)
-            local.unlink()
 
-    def put_text(self, text: str, path: str) -> None:
-        """Write a text file into the store, as atomically as :meth:`put`.
+        Raises
+        ------
+        StoreWriteError
+            If the store cannot be written.
+        """
+        with writing(path):
+            self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+            if not self.is_local:  # in object stores, an upload is visible only when it is complete
+                self.filesystem.put_file(str(local), path)
+                local.unlink()
+                return
+            try:
+                move(local, Path(path))
+            except OSError as error:
+                if error.errno != errno.EXDEV:  # a folder of the store may be on another disk
+                    raise
+                with replacing(Path(path)) as temporary:
+                    shutil.copyfile(local, temporary)
+
+    def put_bytes(self, content: bytes, path: str) -> None:
+        """Write a small file into the store, as atomically as :meth:`put`.
 
         Parameters
         ----------
-        text : str
+        content : bytes
             Content of the file.
         path : str
             Target path in the file system of the store.
+
+        Raises
+        ------
+        StoreWriteError
+            If the store cannot be written.
         """
-        self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-        if self._is_local:
-            write_text(Path(path), text)
-        else:
-            self.filesystem.pipe_file(path, text.encode())
+        with writing(path):
+            self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+            if self.is_local:
+                write_bytes(Path(path), content)
+            else:
+                self.filesystem.pipe_file(path, content)
 
     @property
-    def _is_local(self) -> bool:
+    def is_local(self) -> bool:
+        """Whether the store is a folder of this computer."""
         return isinstance(self.filesystem, fsspec.implementations.local.LocalFileSystem)
+
+    def _temporary_parent(self) -> Path:
+        return Path(self.root if self.is_local else tempfile.gettempdir())
+
+    def _existing_path(self, corpus: str, subject: str, session: str) -> str:
+        path = self.path(corpus, subject, session)
+        if not self.filesystem.exists(path):
+            raise StoreError(
+                f"session {corpus}/{subject}/{session} is not in the store {self.url} with these "
+                f"extraction settings ({self.settings_hash}).",
+                file=path,
+                subject=subject,
+                session=session,
+                remedy="Run depmm extract, or see failures.parquet.",
+            )
+        return path
+
+    def _open(self, path: str, download: bool = True) -> BinaryIO:
+        """Open a file; a remote one is downloaded once per process if its parts will be read."""
+        try:
+            if self.is_local:
+                return open_file(path)
+            if not download:
+                file: BinaryIO = self.filesystem.open(path, "rb")
+                return file
+            url = f"simplecache::{self.filesystem.unstrip_protocol(path)}"
+            local = fsspec.open_local(url, simplecache={"cache_storage": _download_folder()})
+            return open_file(str(local))
+        except OSError as error:
+            raise unreadable_file(path, error) from None
+
+    @contextmanager
+    def _naming(self, corpus: str, subject: str, session: str) -> Iterator[None]:
+        """Add the ids of a session to an error."""
+        try:
+            yield
+        except StoreError as error:
+            error.subject, error.session = subject, session
+            raise
+
+
+@functools.cache
+def _download_folder() -> str:
+    """Create the folder of downloaded sessions, which is removed at the end of the process."""
+    parent = Path(tempfile.gettempdir())
+    remove_leftovers(parent)  # of processes that were killed
+    folder = temporary_path(parent)
+    folder.mkdir(mode=0o700)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return str(folder)

@@ -12,8 +12,9 @@ from depmm.corpora.manifest_rules import parse_reader
 from depmm.media.errors import MediaError, as_media_error
 from depmm.media.feature_files import feature_names, read_features
 from depmm.media.warnings import Warn
+from depmm.store.errors import StoreWriteError
 from depmm.store.failures import ReadingWarnings
-from depmm.store.session_file import SessionWriter
+from depmm.store.session_writer import SessionWriter
 from depmm.store.stream_coverage import FileSpan, steps_without_rows, warn_about_length
 
 Window = tuple[float, float]
@@ -76,6 +77,7 @@ def extract_streams(
         reader = parse_reader(stream_rows[0]["reader"])
         ranges = np.zeros((len(windows), 2), np.int64)
         summary: dict[str, Any] = {}
+        empty = writer.mark()
         for path in dict.fromkeys(row["path"] for row in stream_rows):
             steps = [row["step"] for row in stream_rows if row["path"] == path]
             before = writer.mark()
@@ -84,7 +86,7 @@ def extract_streams(
                 summary = summary or read
                 if error := steps_without_rows(path, job.spans[-1][0], windows, ranges):
                     failures.append((name, path, error))
-            except OSError:  # for example a full disk, which is not a fault of the file
+            except StoreWriteError:  # for example a full disk, which is not a fault of the file
                 raise
             except Exception as error:  # discard everything from a damaged file
                 writer.rewind(before)
@@ -93,6 +95,8 @@ def extract_streams(
         if (ranges[:, 1] > ranges[:, 0]).any():
             writer.append(f"feature.{name}.step_rows", ranges)
             streams[name] = summary
+        else:
+            writer.rewind(empty)
     for span, warn in job.spans:
         warn_about_length(span, windows, recorded_until, [other for other, _ in job.spans], warn)
     return streams, failures

@@ -25,7 +25,6 @@ from depmm.data.experiment_data import ExperimentData
 from depmm.models.model import DepressionModel
 from depmm.models.model_config import DepressionConfig
 from depmm.store.embeddings import EmbeddingStore
-from depmm.store.session_file import SessionWriter
 from depmm.store.sessions import SessionStore
 from depmm.training.experiment import build_accelerator
 from depmm.training.phase import PhaseTrainer
@@ -79,8 +78,7 @@ def write_sessions(folder: Path) -> tuple[pd.DataFrame, dict[str, EmbeddingStore
     stores = {name: EmbeddingStore(store, name) for name in DIMS}
     names = [f"S{index:03d}" for index in range(N_SESSIONS)]
     for name in names:
-        with SessionWriter() as writer:
-            writer.append("audio.step_samples", np.zeros((N_STEPS, 2), np.int64))
+        with store.writer() as writer:
             store.put(writer.save({"n_steps": N_STEPS}), store.path("random", name, name))
         for modality, dim in DIMS.items():
             rows = rng.standard_normal((N_STEPS, dim), np.float32)

@@ -145,7 +145,7 @@ def test_augmentation_masks_the_same_steps_of_embeddings(corpus, store, source):
 
 def test_steps_without_the_modality_have_no_embedding(corpus, store, source):
     manifest = without_some_audio(corpus)
-    extract(manifest, corpus.recordings, store, ExtractConfig(), workers=1)
+    extract(manifest, corpus.recordings, store, ExtractConfig(), workers=0)
     config = load_embedding_config(corpus, store, source)
     model, data = build_seeded_model(config), load_experiment_data(config)
     embedded, _ = count_embedded(model, data)
@@ -301,7 +301,7 @@ def test_a_session_that_is_extracted_again_is_embedded_again(corpus, store, sour
     count_embedded(model, data)
     before = embedding_files(store)
     report = extract(
-        without_some_audio(corpus), corpus.recordings, store, ExtractConfig(), workers=1,
+        without_some_audio(corpus), corpus.recordings, store, ExtractConfig(), workers=0,
         show_progress=False,
     )  # fmt: skip
     assert report.extracted == 2

@@ -20,7 +20,6 @@ from depmm.data.experiment_data import load_experiment_data
 from depmm.models.model import build_model
 from depmm.store.embeddings import EmbeddingStore, embedding_key
 from depmm.store.errors import StoreError
-from depmm.store.session_file import SessionWriter
 from depmm.store.sessions import SessionStore
 
 
@@ -99,7 +98,7 @@ def test_the_files_are_plain_safetensors(corpus, store, source):
 
 def test_embeddings_are_stored_in_a_remote_store():
     store = SessionStore("memory://embed-test/store/", ExtractConfig())
-    with SessionWriter() as writer:
+    with store.writer() as writer:
         writer.append("audio.waveform", np.zeros(3, np.int16))
         store.put(writer.save({"n_steps": 2, "source_hash": "a"}), store.path("c", "p", "s"))
     embeddings = EmbeddingStore(store, "0123456789ab")

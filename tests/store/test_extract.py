@@ -1,7 +1,10 @@
 """Extraction of all sessions: resumed runs, several processes, failures, remote stores."""
 
+import errno
 import os
 import shutil
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +24,11 @@ from recordings import (
 from depmm.config import SAMPLE_RATE
 from depmm.corpora.manifest import Manifest
 from depmm.store import extract as extraction
-from depmm.store.index import read_index
+from depmm.store import session_extraction
+from depmm.store.index import read_failures, read_index
 from depmm.store.session_extraction import extract_session
 from depmm.store.sessions import SessionStore
+from depmm.store.shards import parse_shard
 
 
 @pytest.fixture
@@ -80,48 +85,127 @@ def test_broken_recordings_are_failures_and_the_others_are_stored(subjects, tmp_
     assert sorted(set(again.failures["session"])) == ["s2", "s5"]
 
 
-def test_each_process_extracts_a_part_of_the_sessions(subjects, tmp_path, monkeypatch):
+def tables_of(store: Path) -> list[pd.DataFrame]:
+    """Read the three tables, sorted."""
+    names = ("index", "failures", "warnings")
+    tables = [pd.read_parquet(store / f"{name}.parquet") for name in names]
+    keys = ["session", "stage"]
+    return [
+        table.sort_values([key for key in keys if key in table], ignore_index=True)
+        for table in tables
+    ]
+
+
+@pytest.mark.parametrize("order", ["123", "312"])
+def test_the_parts_give_the_same_store_as_one_run(subjects, tmp_path, order):
     manifest, root = subjects
-    extract_all(manifest, root, tmp_path / "whole")
-    store, extracted = tmp_path / "store", []
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    for rank in (0, 1):
-        monkeypatch.setenv("RANK", str(rank))
-        before = set(session_files(store))
-        extracted.append(extract_all(manifest, root, store).extracted)
-        assert len(set(session_files(store)) - before) == extracted[rank]
-    assert extracted == [2, 1]
-    assert session_files(store) == session_files(tmp_path / "whole")
+    (root / "2.mp4").unlink()
+    whole, store = tmp_path / "whole", tmp_path / "store"
+    extract_all(manifest, root, whole)
+    counts = []
+    for part in order:
+        report = extract_all(manifest, root, store, shard=parse_shard(f"{part}/3"))
+        counts.append((report.extracted, report.lost, len(report.failures)))
+    assert sorted(counts) == [(0, 1, 2), (1, 0, 0), (1, 0, 0)]
+    assert session_files(store) == session_files(whole)
+    expected = read_index(SessionStore(whole, SETTINGS))
+    index = read_index(SessionStore(store, SETTINGS)).sort_values("session", ignore_index=True)
+    pd.testing.assert_frame_equal(index, expected)
+    assert read_failures(SessionStore(store, SETTINGS))["session"].tolist() == ["s2", "s2"]
+    assert len(list(store.glob("index.*.parquet"))) == 3
+    again = extract_all(manifest, root, store)  # joins the tables
+    assert (again.extracted, again.skipped, again.lost) == (0, 2, 1)
+    assert not list(store.glob("*-of-*"))
+    for joined, single in zip(tables_of(store), tables_of(whole), strict=True):
+        pd.testing.assert_frame_equal(joined, single)
+
+
+def test_a_part_replaces_the_rows_of_its_sessions_only(subjects, tmp_path):
+    manifest, root = subjects
+    hidden = (root / "2.mp4").rename(tmp_path / "2.mp4")
+    store = tmp_path / "store"
+    assert extract_all(manifest, root, store).lost == 1
+    hidden.rename(root / "2.mp4")
+    (root / "1.mp4").unlink()  # of another part, which has not run yet
+    assert extract_all(manifest, root, store, shard=parse_shard("2/3")).extracted == 1
+    assert read_failures(SessionStore(store, SETTINGS)).empty
     assert len(read_index(SessionStore(store, SETTINGS))) == 3
+    assert extract_all(manifest, root, store, shard=parse_shard("1/3")).lost == 1
+    assert set(read_failures(SessionStore(store, SETTINGS))["session"]) == {"s1"}
+    assert read_index(SessionStore(store, SETTINGS))["session"].tolist() == ["s3", "s2"]
 
 
 @pytest.mark.slow
 def test_the_store_does_not_depend_on_the_number_of_workers(subjects, tmp_path):
     (subjects[1] / "3.mp4").unlink()
-    single = extract_all(*subjects, tmp_path / "one")
-    parallel = extract_all(*subjects, tmp_path / "two", workers=2)
-    assert session_files(tmp_path / "one") == session_files(tmp_path / "two")
-    pd.testing.assert_frame_equal(single.failures, parallel.failures)
+    own = extract_all(*subjects, tmp_path / "own")
+    for workers in (1, 2):
+        store = tmp_path / f"{workers}"
+        report = extract_all(*subjects, store, workers=workers)
+        assert session_files(tmp_path / "own") == session_files(store)
+        pd.testing.assert_frame_equal(own.failures, report.failures)
 
 
-def extract_or_crash(job):
+def extract_or_crash(job, progress):
     """End the process at the second session, as a crashing decoder does."""
     if job.key[2] == "s2":
-        os._exit(11)
-    return extract_session(job)
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return extract_session(job, progress)
 
 
 @pytest.mark.slow
-def test_a_recording_that_crashes_its_process_is_a_failure(subjects, tmp_path, monkeypatch):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_recording_that_crashes_its_process_is_a_failure(
+    subjects, tmp_path, monkeypatch, workers
+):
     monkeypatch.setattr(extraction, "extract_session", extract_or_crash)
-    report = extract_all(*subjects, tmp_path / "store", workers=2)
+    report = extract_all(*subjects, tmp_path / "store", workers=workers)
     assert (report.extracted, report.lost) == (2, 1)
     row = report.failures.iloc[0]
     assert (row["session"], row["stage"], row["file"]) == ("s2", "session", "2.mp4")
-    assert "crashed" in row["cause"]
+    assert "SIGSEGV" in row["cause"]
     monkeypatch.undo()  # the next run retries it
     again = extract_all(*subjects, tmp_path / "store")
     assert (again.extracted, again.skipped, len(again.failures)) == (1, 2, 0)
+
+
+def extract_or_hang(job, progress):
+    """Do not return from the second session, as a disk that does not answer."""
+    if job.key[2] == "s2":
+        threading.Event().wait()
+    return extract_session(job, progress)
+
+
+@pytest.mark.slow
+def test_a_recording_that_blocks_its_process_is_a_failure(subjects, tmp_path, monkeypatch):
+    monkeypatch.setattr(extraction, "extract_session", extract_or_hang)
+    monkeypatch.setattr(extraction, "NO_PROGRESS_LIMIT_S", 10.0)
+    report = extract_all(*subjects, tmp_path / "store", workers=2)
+    assert (report.extracted, report.lost) == (2, 1)
+    assert report.failures["session"].tolist() == ["s2"]
+    assert "10 s" in report.failures["cause"][0]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.EIO, "Input/output error"), MemoryError(), RecursionError("too deep")],
+    ids=["disk", "memory", "bug"],
+)
+def test_any_error_of_reading_is_a_failure(subjects, tmp_path, monkeypatch, error):
+    decode = session_extraction._extract_audio
+
+    def failing(job, file, *arguments):
+        if file == "2.mp4":
+            raise error
+        return decode(job, file, *arguments)
+
+    monkeypatch.setattr(session_extraction, "_extract_audio", failing)
+    report = extract_all(*subjects, tmp_path / "store")
+    assert report.extracted == 3  # the faces of the second session are stored
+    row = report.failures.iloc[0]
+    assert (row["session"], row["stage"], row["file"]) == ("s2", "audio", "2.mp4")
+    assert row["remedy"]
+    assert len(report.failures) == 1
 
 
 def test_a_remote_store_equals_a_local_one(subjects, tmp_path):

@@ -27,25 +27,6 @@ def subjects(tmp_path: Path) -> tuple[Manifest, Path]:
     return three_subjects(tmp_path / "recordings")
 
 
-def test_a_slow_process_does_not_remove_the_rows_of_others(subjects, tmp_path, monkeypatch):
-    put, store, delayed = SessionStore.put, tmp_path / "store", []
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("RANK", "0")
-
-    def slow_put(self, local, path):
-        if path.endswith("index.parquet") and not delayed:
-            delayed.append(path)
-            with monkeypatch.context() as other:  # rank 1 finishes while rank 0 is about to write
-                other.setenv("RANK", "1")
-                extract_all(*subjects, store)
-        put(self, local, path)
-
-    monkeypatch.setattr(SessionStore, "put", slow_put)
-    extract_all(*subjects, store)
-    assert delayed
-    assert len(read_index(SessionStore(store, SETTINGS))) == 3
-
-
 def test_a_session_with_a_deleted_recording_is_not_in_the_index(subjects, tmp_path):
     manifest, root = subjects
     extract_all(manifest, root, tmp_path / "store")

@@ -1,5 +1,6 @@
 """Extraction of one session: sound, speech and frames of its steps."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,13 @@ from depmm.config import SAMPLE_RATE
 from depmm.corpora.manifest import Manifest
 from depmm.media.audio import decode_audio
 from depmm.media.container import probe
+from depmm.media.duration import duration_s
 from depmm.media.video import decode_frames
 from depmm.media.warnings import MediaWarning
 from depmm.schemas.manifest import SESSION_KEY
+from depmm.store.errors import StoreWriteError, writing
 from depmm.store.index import read_index
+from depmm.store.session_writer import SessionWriter
 from depmm.store.sessions import SessionStore
 
 
@@ -73,7 +77,7 @@ def test_real_recordings_are_extracted_with_aligned_faces(real_data, tmp_path):
             sound, times = reader.read_waveform(0), reader.read_tensor("face.time_s")
             assert reader.read_tensor("face.landmarks").shape == (len(times), 478, 3)
         assert abs(times[0] - info.video_start_s) < 1e-3
-        assert abs(len(sound) / SAMPLE_RATE - info.duration_s) < 0.2
+        assert abs(len(sound) / SAMPLE_RATE - duration_s(real_data / file)) < 0.2
     wav, _ = soundfile.read(real_data / emodb, dtype="int16")
     with store.read("c", "p3", "s3") as reader:
         np.testing.assert_array_equal(reader.read_waveform(0) * 32768, wav)
@@ -146,13 +150,29 @@ def test_any_exception_of_a_decoder_is_a_failure(subjects, tmp_path, monkeypatch
     assert "IndexError: no such packet" in report.failures["cause"][0]
 
 
-def test_an_error_of_the_disk_ends_the_extraction(subjects, tmp_path, monkeypatch):
-    def fail(*_, **__):
-        raise OSError(28, "No space left on device")
+def test_a_disk_that_cannot_be_written_ends_the_extraction(subjects, tmp_path, monkeypatch):
+    store = tmp_path / "store"
 
-    monkeypatch.setattr("depmm.media.audio.decode_audio", fail)
-    with pytest.raises(OSError, match="No space left"):
-        extract_all(*subjects, tmp_path / "store")
+    def full(self, name, rows):
+        with writing(self._folder):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SessionWriter, "append", full)
+        with pytest.raises(StoreWriteError) as info:
+            extract_all(*subjects, store)
+    assert (info.value.file, info.value.value) == (store, errno.ENOSPC)
+    assert list(store.iterdir()) == []  # no temporary file, no table
+    assert extract_all(*subjects, store).extracted == 3
+
+
+def test_a_store_that_is_a_file_is_refused_before_the_first_session(subjects, tmp_path):
+    store = tmp_path / "store"
+    store.write_text("")
+    with pytest.raises(StoreWriteError) as info:
+        extract_all(*subjects, store)
+    assert info.value.file == store
+    assert info.value.remedy
 
 
 def test_warnings_of_a_decoder_are_stored_once_per_file(subjects, tmp_path):
@@ -161,12 +181,12 @@ def test_warnings_of_a_decoder_are_stored_once_per_file(subjects, tmp_path):
             warn(MediaWarning("digital_silence", "2 s are silent.", "Check the microphone.", 2.0))
         yield from decode_audio(path, *window, **choice)
 
-    report = extract_all(*subjects, tmp_path / "store", decoder=decode, workers=1)
+    report = extract_all(*subjects, tmp_path / "store", decoder=decode, workers=0)
     assert report.failures.empty
     assert report.warnings["stage"].tolist() == ["audio"] * 3
     assert report.warnings["problem"].unique().tolist() == ["2 s are silent."]
     table = pd.read_parquet(tmp_path / "store" / "warnings.parquet")
     pd.testing.assert_frame_equal(table, report.warnings)
-    again = extract_all(*subjects, tmp_path / "store", decoder=decode, workers=1)
+    again = extract_all(*subjects, tmp_path / "store", decoder=decode, workers=0)
     assert again.extracted == 0
     pd.testing.assert_frame_equal(again.warnings, report.warnings)

@@ -5,9 +5,12 @@ import shutil
 import tracemalloc
 
 import numpy as np
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from depmm.store.session_file import SessionReader, SessionWriter
+from depmm.files import temporary_folder
+from depmm.store.session_writer import SessionWriter
+from depmm.store.tensor_file import TensorFile
 
 
 def test_the_file_equals_that_of_the_library(tmp_path):
@@ -24,25 +27,28 @@ def test_the_file_equals_that_of_the_library(tmp_path):
         "face.pose": rng.random((7, 4, 4)).astype(np.float32),
     }
     summary = {"steps": 2, "name": "Ünïcode"}
-    with SessionWriter() as writer:
+    with SessionWriter(temporary_folder(tmp_path)) as writer:
         for name, rows in tensors.items():
             assert writer.append(name, rows[:2]) == min(2, len(rows))
             assert writer.append(name, rows[2:]) == writer.rows(name) == len(rows)
         path = shutil.copy(writer.save(summary), tmp_path / "written.safetensors")
-    metadata = {"depmm": json.dumps(summary, sort_keys=True)}
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
     save_file(tensors, tmp_path / "library.safetensors", metadata)
     assert path.stat().st_size == (tmp_path / "library.safetensors").stat().st_size
     read = load_file(path)
-    with SessionReader(path) as reader:
-        assert reader.summary == summary
+    with TensorFile(path.open("rb"), path) as reader:
+        assert json.loads(reader.metadata["depmm"]) == json.loads(metadata["depmm"]) == summary
         for name, rows in tensors.items():
             assert read[name].dtype == rows.dtype
             np.testing.assert_array_equal(read[name], rows)
-            np.testing.assert_array_equal(reader.read_tensor(name), rows)
+            np.testing.assert_array_equal(reader.read(name), rows)
+            if len(rows) > 2:
+                np.testing.assert_array_equal(reader.read_rows(name, 1, 3), rows[1:3])
 
 
-def test_rewind_removes_rows_after_the_mark():
-    with SessionWriter() as writer:
+def test_rewind_removes_rows_after_the_mark(tmp_path):
+    with SessionWriter(temporary_folder(tmp_path)) as writer:
         writer.append("a", np.arange(6).reshape(3, 2))
         mark = writer.mark()
         writer.append("a", np.ones((5, 2), int))
@@ -54,10 +60,10 @@ def test_rewind_removes_rows_after_the_mark():
     np.testing.assert_array_equal(content["a"], [[0, 1], [2, 3], [4, 5], [9, 9]])
 
 
-def test_the_writer_does_not_keep_tensors_in_memory():
+def test_the_writer_does_not_keep_tensors_in_memory(tmp_path):
     block = np.zeros((1000, 100), np.float32)  # 0.4 MB
     tracemalloc.start()
-    with SessionWriter() as writer:
+    with SessionWriter(temporary_folder(tmp_path)) as writer:
         for _ in range(100):
             writer.append("face.landmarks", block)
         size = writer.save({}).stat().st_size

@@ -30,7 +30,7 @@ def test_a_damaged_file_is_an_error_and_is_extracted_again(subjects, tmp_path, d
     complete = session_files(store)
     path = Path(SessionStore(store, SETTINGS).path(*KEY))
     path.write_bytes(path.read_bytes()[:-1000] if damage == "half" else damage)
-    for access in ("read", "read_summary"):
+    for access in ("read", "read_summary", "verify"):
         with pytest.raises(StoreError) as info:
             getattr(SessionStore(store, SETTINGS), access)(*KEY)
         assert info.value.file == path

@@ -53,7 +53,7 @@ def test_a_broken_stream_is_a_failure_and_other_streams_are_stored(tmp_path):
     (root / "300_voice.csv").write_text("1,2,3\n1,x,3\n")
     lines = (root / "301_face.txt").read_text().splitlines()
     (root / "301_face.txt").write_text("\n".join(lines[:20]))
-    report = extract(manifest, root, tmp_path / "store", STORED, workers=1)
+    report = extract(manifest, root, tmp_path / "store", STORED, workers=0)
     assert report.failures[["session", "stage"]].to_numpy().tolist() == [
         ["300", "voice"],
         ["301", "units"],
@@ -68,7 +68,7 @@ def test_a_broken_stream_is_a_failure_and_other_streams_are_stored(tmp_path):
         assert reader.step_rows("units").tolist() == [[0, 9], [0, 0]]
     # repaired files are read again
     write_feature_corpus(root, subjects=2)
-    again = extract(manifest, root, tmp_path / "store", STORED, workers=1)
+    again = extract(manifest, root, tmp_path / "store", STORED, workers=0)
     assert (again.extracted, len(again.failures)) == (2, 0)
-    last = extract(manifest, root, tmp_path / "store", STORED, workers=1)
+    last = extract(manifest, root, tmp_path / "store", STORED, workers=0)
     assert (last.extracted, last.skipped) == (0, 2)

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from grad_cam_models import make_landmarks
+from recordings import write_session
 
 from depmm.config import load_config
 from depmm.data.experiment_data import load_experiment_data
@@ -15,7 +16,7 @@ from depmm.interpret.attribution.face_regions import (
 from depmm.interpret.errors import ExplanationError
 from depmm.media.face_alignment import TEMPLATE, TEMPLATE_LANDMARKS, align_face, crop_landmarks
 from depmm.store.errors import StoreError
-from depmm.store.session_file import SessionReader, SessionWriter
+from depmm.store.session_file import SessionReader
 
 
 def test_shares_by_hand():
@@ -76,15 +77,11 @@ def test_landmarks_of_a_crop_are_where_its_pixels_are():
 
 
 def test_store_returns_the_landmarks_of_its_crops(corpus, tmp_path):
-    with SessionWriter() as writer:
-        frames = np.arange(2 * 478 * 3, dtype=np.float32).reshape(2, 478, 3) % 97
-        writer.append("face.landmarks", frames)
-        path = writer.save({"steps": 1}).rename(tmp_path / "s.safetensors")
+    frames = np.arange(2 * 478 * 3, dtype=np.float32).reshape(2, 478, 3) % 97
+    path = write_session(tmp_path / "tracked", {"face.landmarks": frames})
     with SessionReader(path) as reader:
         np.testing.assert_allclose(reader.read_landmarks(1), crop_landmarks(frames[1]), atol=1e-3)
-    with SessionWriter() as writer:
-        writer.append("face.detected", np.ones(2, np.uint8))
-        path = writer.save({"steps": 1}).rename(tmp_path / "aligned.safetensors")
+    path = write_session(tmp_path / "aligned", {"face.detected": np.ones(2, bool)})
     with SessionReader(path) as reader, pytest.raises(StoreError):
         reader.read_landmarks(0)
     assert load_experiment_data(load_config(corpus.config)).dataset.landmarks(0) is None

@@ -10,8 +10,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from depmm.media.opencv_threads import use_one_opencv_thread
-from depmm.store.extract import _prepare_worker
+from depmm.media.opencv import use_one_opencv_thread
 
 
 @pytest.mark.parametrize(
@@ -19,7 +18,6 @@ from depmm.store.extract import _prepare_worker
     [
         (use_one_opencv_thread, None, 1),
         (use_one_opencv_thread, "3", 3),  # a number that the user sets is kept
-        (_prepare_worker, None, 1),
     ],
 )
 def test_opencv_has_one_thread_in_workers_only(
