@@ -244,7 +244,7 @@ def write_text(path: Path, text: str) -> None:
     text : str
         Its content; line ends are not changed.
     """
-    write_bytes(path, text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_table(path: Path, table: "pd.DataFrame") -> None:

@@ -104,6 +104,8 @@ def _acquire(path: Path, deadline: float) -> int:
     while True:
         descriptor = os.open(path, _OPEN, 0o666)
         try:
+            if os.fstat(descriptor).st_nlink > 1:  # writing would change the other file
+                raise OSError(errno.EMLINK, "it is a link to another file", str(path))
             if _try_lock(descriptor, path):
                 # the last holder may have removed the file between open and lock
                 with suppress(FileNotFoundError):

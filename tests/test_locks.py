@@ -92,6 +92,15 @@ def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path):
     assert target.read_text() == "content"
 
 
+def test_a_lock_that_is_a_hard_link_is_not_written(tmp_path):
+    precious = tmp_path / "precious.txt"
+    precious.write_text("mine")
+    os.link(precious, tmp_path / "x.lock")
+    with pytest.raises(OSError, match="link"), locked(tmp_path / "x.lock"):
+        pass
+    assert precious.read_text() == "mine"
+
+
 def test_a_new_folder_that_stays_empty_is_removed(tmp_path):
     folder = tmp_path / "new"
     with pytest.raises(ValueError, match="stop"), locked_folder(folder, "test"):

@@ -54,6 +54,8 @@ PICKLE_WARNING = (
 _REMEDIES = {
     errno.EACCES: "Change its permissions, or give another path.",
     errno.EEXIST: "A file has the name of the folder: give another path.",
+    errno.ELOOP: "It is a link: delete it, or give another path.",
+    errno.EMLINK: "It is a link: delete it, or give another path.",
     errno.ENOENT: "Check the path.",
     errno.ENOSPC: "Free space on the disk, and run the same command again.",
     errno.ENOTDIR: "A part of the path is a file: give the path of a folder.",
