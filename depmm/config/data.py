@@ -1,10 +1,14 @@
 """Settings of target, split, data and augmentation."""
 
-from typing import Annotated, Literal
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from depmm.config.settings import CROP_SIZE, ConfigError, FilePath, Modality, Settings
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 
 
 class TargetConfig(Settings):
@@ -188,11 +192,35 @@ class StepsConfig(Settings):
     )
 
 
+def _store_location(value: Any) -> str:
+    """Normalise a path, and refuse what is neither a path nor a URL of one file system."""
+    text, problem = str(value), None
+    if not isinstance(value, str | Path):
+        problem = f"is a {type(value).__name__}"
+    elif not text.strip():
+        problem = "is empty"
+    elif not text.isprintable():
+        problem = "contains a character that is not printable"
+    elif "::" in text:
+        problem = "is a chain of file systems"
+    elif "://" in text and not _URL.match(text):
+        problem = "begins with no protocol"
+    if problem:
+        raise ConfigError(
+            f"data.store {problem}: {text[:200]!r}.",
+            value=value,
+            remedy="Give the path of a folder, or a URL such as s3://bucket/store.",
+        )
+    return text if "://" in text else str(Path(text))
+
+
 class DataConfig(Settings):
     """Manifest, store, modalities, and how much of a step the model reads."""
 
     manifest: FilePath = Field(description="folder of the manifest, written by depmm index")
-    store: FilePath = Field(description="folder of the store, written by depmm extract")
+    store: Annotated[str, BeforeValidator(_store_location)] = Field(
+        description="folder or URL of the store, written by depmm extract"
+    )
     modalities: list[Modality] = Field(
         ["audio", "face"], min_length=1, description="modalities that the model reads"
     )

@@ -96,6 +96,8 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
             value=stream,
             remedy="Train a model on signals, without data.features.",
         )
+    test_metrics = _test_metrics(path / "metrics.json")
+    summary = read_data_summary(folders[0].data_summary)
     models = {
         (cfg.split.fold, cfg.seed): DepressionModel.from_pretrained(folder.path)
         .to(choose_device(device))
@@ -105,8 +107,10 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
     tables = [read_table(folder.predictions) for folder in folders]
     predictions = check_predictions(pd.concat(tables, ignore_index=True))
     train = predictions[predictions["split"] == "train"]
-    store = SessionStore(config.data.store, config.extract)
-    summary = read_data_summary(folders[0].data_summary)
+    # predicting sends nothing: a run from elsewhere can name any server as its store
+    location = config.data.store
+    is_local = "://" not in location or location.startswith("file://")
+    store = SessionStore(location, config.extract) if is_local else None
     reference = measure_training_reference(train, config.data.manifest, store, summary)
     first = config.data.steps.first
     if first is not None and reference.min_steps is not None:
@@ -115,7 +119,7 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
         "name": path.name,
         "n_models": len(models),
         **_describe(config, predictions),
-        "test_metrics": _test_metrics(path / "metrics.json"),
+        "test_metrics": test_metrics,
     }
     return TrainedRun(config, models, predictions, reference, description)
 

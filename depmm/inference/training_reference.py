@@ -1,5 +1,6 @@
 """Statistics of the training sessions of a run, with which a recording is compared."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,7 @@ class TrainingReference:
 def measure_training_reference(
     train: pd.DataFrame,
     manifest: Path,
-    store: SessionStore,
+    store: SessionStore | None,
     summary: DataSummary | None = None,
 ) -> TrainingReference:
     """Measure the sessions that a model was trained on.
@@ -59,7 +60,7 @@ def measure_training_reference(
         Columns corpus, subject and session of the training sessions.
     manifest : Path
         Folder of the manifest, which need not exist.
-    store : SessionStore
+    store : SessionStore or None
         Store of the extracted sessions, which need not exist.
     summary : DataSummary, optional
         Content of ``data_summary.json`` of the run.
@@ -89,15 +90,15 @@ def measure_training_reference(
         alignments = steps.loc[steps["face"].notna(), "face_aligned"].unique()
         aligned = bool(alignments[0]) if len(alignments) == 1 else None
         min_steps = int(steps.groupby(SESSION_KEY).size().min()) if len(steps) else None
-    try:
-        index = read_index(store).merge(keys, on=SESSION_KEY)
-    except StoreError:
-        index = pd.DataFrame({"audio_s": [], "n_steps": []})
+    index = pd.DataFrame({"audio_s": [], "n_steps": []})
+    if store is not None:
+        with suppress(StoreError):
+            index = read_index(store).merge(keys, on=SESSION_KEY)
     # a step that is a whole recording has no end in the manifest; the store has its length
     if lengths.notna().sum() * 2 < max(1, len(lengths)):
         with_audio = index[index["audio_s"] > 0]
         lengths = with_audio["audio_s"] / with_audio["n_steps"]
-    speech = _sampled_speech(index, store)
+    speech = [] if store is None else _sampled_speech(index, store)
     step_s = None if summary is None else summary.step_s
     if step_s is None and lengths.notna().any():
         step_s = float(lengths.median())

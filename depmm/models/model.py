@@ -31,6 +31,7 @@ from depmm.models.model_config import DepressionConfig
 from depmm.models.output import DepressionOutput
 from depmm.models.saved import (
     WEIGHTS_FILE,
+    add_defaults,
     check_finite,
     check_saved_weights,
     find_saved_model,
@@ -59,6 +60,8 @@ class DepressionModel(PreTrainedModel):
     main_input_name = "audio"
 
     def __init__(self, config: DepressionConfig) -> None:
+        config.encoders = add_defaults("encoders", config.encoders)
+        config.fusion = add_defaults("fusion", config.fusion)
         super().__init__(config)
         self.encoders = nn.ModuleDict(
             {name: build_encoder(values) for name, values in sorted(config.encoders.items())}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, TypeAdapter, ValidationError
@@ -18,17 +18,18 @@ from depmm.models.errors import ModelError, WeightsError
 MODEL_TYPE = "depmm"
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 # far above every published model; larger sizes are typing errors or attacks
-MAX_NUMBER = 1_000_000
+MAX_NUMBER = 100_000
 # settings that count layers, each of which has at least one tensor
 DEPTHS = ("layers", "blocks", "n_stacks", "num_hidden_layers", "num_adapter_layers")
+FLOAT_TYPES = ("float32", "float16", "bfloat16")
 RUN_REMEDY = "Restore the file from a copy, or delete the folder of the run and train it again."
 SECTIONS: dict[str, TypeAdapter[Any]] = {
     "encoders": TypeAdapter(dict[str, EncoderConfig]),
     "fusion": TypeAdapter(FusionConfig),
     "subtract_session_mean": TypeAdapter(bool),
     "auxiliary_step_head": TypeAdapter(bool),
-    "target": TypeAdapter(str),
-    "output": TypeAdapter(str),
+    "target": TypeAdapter(Literal["binary", "severity", "levels"]),
+    "output": TypeAdapter(Literal["number", "linear", "classes", "ordinal"]),
     "score_range": TypeAdapter(Annotated[list[float], Field(min_length=2, max_length=2)]),
 }
 
@@ -153,7 +154,8 @@ def read_saved_config(folder: Path) -> dict[str, Any]:
     ModelError
         If the file does not exist.
     DamagedFileError
-        If it is damaged, or a value is missing or cannot be used.
+        If it or the file of the weights does not match its checksum, or a value is missing or
+        cannot be used.
     WeightsError
         If the header of the weights cannot be read.
     """
@@ -163,17 +165,54 @@ def read_saved_config(folder: Path) -> dict[str, Any]:
     content = read_json(path)
     if content.get("model_type") != MODEL_TYPE:
         raise damaged(path, f"model_type is {content.get('model_type')!r:.80}, not {MODEL_TYPE!r}")
+    check(folder / WEIGHTS_FILE)
     _check_numbers(path, content, len(read_header(folder / WEIGHTS_FILE)), "")
     for name, section in SECTIONS.items():
         if name not in content:
             raise damaged(path, f"{name} is missing")
         try:
-            section.validate_python(content[name], strict=name not in ("encoders", "fusion"))
+            value = section.validate_python(content[name], strict=True)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join([name, *map(str, first["loc"])])
             raise damaged(path, f"{where} is {first['input']!r:.80}: {first['msg']}") from None
+        # a default in place of a missing setting would give other predictions
+        if differing := _find_difference(content[name], section.dump_python(value), name):
+            raise damaged(path, f"{differing} is missing")
+    low, high = content["score_range"]
+    if not low < high:
+        raise damaged(path, f"score_range is {content['score_range']}, which is empty")
+    if content.get("dtype") not in (None, *FLOAT_TYPES):
+        raise damaged(path, f"dtype is {content['dtype']!r:.80}, none of {', '.join(FLOAT_TYPES)}")
     return content
+
+
+def add_defaults(section: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Add the default of every missing setting, so that a saved model does not depend on them.
+
+    Parameters
+    ----------
+    section : {"encoders", "fusion"}
+        Section of the config of the model.
+    values : dict
+        Its settings.
+
+    Returns
+    -------
+    dict
+        All settings.
+    """
+    adapter = SECTIONS[section]
+    complete: dict[str, Any] = adapter.dump_python(adapter.validate_python(values))
+    return complete
+
+
+def _find_difference(given: Any, used: Any, name: str) -> str | None:
+    """Find the first setting that is used, but is not the given one."""
+    if isinstance(given, dict) and isinstance(used, dict):
+        found = (_find_difference(given.get(key), used[key], f"{name}.{key}") for key in used)
+        return next((where for where in found if where), None)
+    return None if given == used else name
 
 
 def _check_numbers(path: Path, value: Any, n_tensors: int, name: str) -> None:
@@ -330,12 +369,11 @@ def check_saved_weights(
     Raises
     ------
     DamagedFileError
-        If the file does not match its checksum, or the model cannot be built from its config.
+        If the model cannot be built from its config.
     WeightsError
         If a tensor is missing, unexpected, or has another shape or type.
     """
     path = folder / WEIGHTS_FILE
-    check(path)
     try:
         with torch.device("meta"):
             expected = tensor_types(build().state_dict())

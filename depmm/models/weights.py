@@ -20,7 +20,9 @@ from torch import Tensor, nn
 # the file. It is renamed because a test rejects every call of torch.load in the package.
 from torch import load as load_tensors
 
+from depmm.checksums import check
 from depmm.models.errors import WeightsError
+from depmm.models.saved import check_finite
 
 RUN_WEIGHTS = "model.safetensors"
 # prefixes of names, and keys around all tensors, that training wrappers and outer models add
@@ -143,13 +145,14 @@ def load_weights(
     model: nn.Module,
     path: Path | str,
     mapping: Callable[[str], str] = resnet50_name,
-    min_fraction: float = 0.9,
 ) -> WeightsReport:
     """Load pre-trained weights into a model, for example the ``backbone.resnet`` of a face encoder.
 
-    If too few tensors match, the model is not changed. Weights of 1 x 1 convolutions are loaded
-    into linear layers, and prefixes such as ``module.`` are removed. The pixel scale that the
-    weights require cannot be derived from the names: see ``weights_layout`` of ``ResNet50``.
+    Every tensor of the model must be in the file; otherwise the model is not changed. Further
+    tensors of the file, such as those of a classifier, are reported. Weights of 1 x 1 convolutions
+    are loaded into linear layers, and prefixes such as ``module.`` are removed. The pixel scale
+    that the weights require cannot be derived from the names: see ``weights_layout`` of
+    ``ResNet50``.
 
     Parameters
     ----------
@@ -159,8 +162,6 @@ def load_weights(
         ``.safetensors``, ``.pt`` or ``.pth`` (tensors only) or ``.npz`` (no objects).
     mapping : callable, default `resnet50_name`
         Function from the name of a tensor in the file to its name in the model.
-    min_fraction : float, default 0.9
-        Fraction of the model's tensors that must match in name and shape.
 
     Returns
     -------
@@ -171,10 +172,11 @@ def load_weights(
     ------
     WeightsError
         If the file is missing, unreadable, of another format or contains code; if two of its
-        tensors map to the same tensor of the model; or if fewer than ``min_fraction`` match.
+        tensors map to the same tensor of the model; or if a tensor of the model is missing, has
+        another shape, or contains NaN or an infinity.
     """
     path = Path(path)
-    return _load(model, path, read_tensors(path), mapping, min_fraction)
+    return _load(model, path, read_tensors(path), mapping, complete=True)
 
 
 def load_run(model: nn.Module, folder: Path | str) -> WeightsReport:
@@ -198,7 +200,7 @@ def load_run(model: nn.Module, folder: Path | str) -> WeightsReport:
         If there is no such file, or none of its tensors matches.
     """
     path = Path(folder) / RUN_WEIGHTS
-    return _load(model, path, read_tensors(path), _same_name, 0.0)
+    return _load(model, path, read_tensors(path), _same_name, complete=False)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -219,6 +221,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     WeightsError
         If the file is missing, unreadable or of another format, or contains code or no named
         tensors.
+    DamagedFileError
+        If the file does not match its checksum.
     """
     if not path.is_file():
         raise WeightsError(
@@ -238,6 +242,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             file=path,
             value=path.suffix,
         )
+    check(path)
     try:
         tensors = readers[path.suffix](path)
     # each library raises different errors for a broken or forbidden file
@@ -276,7 +281,7 @@ def _load(
     path: Path,
     tensors: dict[str, Tensor],
     mapping: Callable[[str], str],
-    min_fraction: float,
+    complete: bool,
 ) -> WeightsReport:
     state = model.state_dict()
     report = WeightsReport(path)
@@ -305,13 +310,16 @@ def _load(
             report.matched.append(name)
         elif name not in source_names and not name.endswith(BATCH_COUNTER):
             report.missing.append(name)
-    if not report.matched or report.matched_fraction < min_fraction:
+    absent = [*report.missing, *report.mismatched]
+    if not report.matched or (complete and absent):
+        needed = "each" if complete else "at least one"
         raise WeightsError(
-            f"{report}. Only {report.matched_fraction:.0%} of the tensors of the model match, but "
-            f"at least {min_fraction:.0%} must. Check that the file belongs to this network.",
+            f"{report}. The file must contain {needed} of the tensors of the model.",
             file=path,
-            value=report.matched_fraction,
+            value=absent[0],
+            remedy="Check that it belongs to this network, or download it again.",
         )
+    check_finite(path, matching, "Download the file again, or train the run again.")
     with torch.no_grad():
         for name, value in matching.items():
             state[name].copy_(value)

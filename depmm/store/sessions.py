@@ -72,11 +72,27 @@ class SessionStore:
         Path of the folder in the file system.
     settings_hash : str
         Hash of the settings.
+
+    Raises
+    ------
+    StoreError
+        If the URL has an unknown protocol, or its file system cannot be opened.
     """
 
     def __init__(self, root: str | Path, settings: ExtractConfig) -> None:
-        self.filesystem, self.root = fsspec.core.url_to_fs(str(root))
         self.url = str(root)
+        try:
+            self.filesystem, self.root = fsspec.core.url_to_fs(self.url)
+        # an unknown protocol, a library that is not installed, or a server that does not answer
+        except Exception as error:
+            raise StoreError(
+                f"{self.url}: the store cannot be opened ({str(error).splitlines()[0]:.200}).",
+                setting="data.store",
+                file=self.url,
+                value=self.url,
+                remedy="Give the path of a folder, or a URL that fsspec supports (data.store, "
+                "--out).",
+            ) from None
         self.settings = settings
         self.settings_hash = settings_hash(settings)
 

@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from depmm.models.head import Head
-from depmm.models.model import DepressionOutput
+from depmm.models.output import DepressionOutput
 
 
 def compute_session_weights(labels: ArrayLike, balance: bool) -> np.ndarray:

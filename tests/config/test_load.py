@@ -180,3 +180,21 @@ def test_every_config_begins_with_title_and_command(path):
     assert len(header) >= 3
     assert any("command" in line for line in header)
     assert yaml.safe_load(path.read_text())["name"] == path.stem
+
+
+@pytest.mark.parametrize("value", ['""', '" "', '"a::b"', '"://x"', "3", "[a]", "true", '"a\\0b"'])
+def test_a_store_that_is_neither_a_path_nor_a_url_is_refused(value):
+    with pytest.raises(ConfigError) as info:
+        load_config("demo", [f"data.store={value}"])
+    assert info.value.setting == "data.store"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("s3://bucket/store", "s3://bucket/store"), ("stores/demo/", "stores/demo")],
+)
+def test_a_store_is_a_path_or_a_url(value, expected, tmp_path):
+    config = load_config("demo", [f"data.store={value}"])
+    assert config.data.store == expected
+    (tmp_path / "config.yaml").write_text(dump_config(config))
+    assert load_config(tmp_path / "config.yaml") == config

@@ -11,6 +11,7 @@ from recordings import (
     three_subjects,
 )
 
+from depmm.config import ExtractConfig
 from depmm.corpora.manifest import Manifest
 from depmm.store.errors import StoreError
 from depmm.store.sessions import SessionStore
@@ -37,3 +38,11 @@ def test_a_damaged_file_is_an_error_and_is_extracted_again(subjects, tmp_path, d
     again = extract_all(*subjects, store)
     assert (again.extracted, again.skipped) == (1, 2)
     assert session_files(store) == complete
+
+
+@pytest.mark.parametrize("url", ["foo://bar", "foo::bar"])
+def test_a_store_of_an_unknown_protocol_is_refused(url):
+    with pytest.raises(StoreError) as info:
+        SessionStore(url, ExtractConfig())
+    assert (info.value.setting, info.value.value) == ("data.store", url)
+    assert info.value.remedy

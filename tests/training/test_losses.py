@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from depmm.models.heads import BinaryHead, SeverityHead
-from depmm.models.model import DepressionOutput
+from depmm.models.output import DepressionOutput
 from depmm.training.losses import compute_batch_loss, compute_session_weights
 
 

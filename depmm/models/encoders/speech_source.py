@@ -127,4 +127,12 @@ def read_source_weights(source: str, config: "PreTrainedConfig") -> dict[str, Te
             setting="source",
             value=missing,
         )
+    for name, tensor in network.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise ModelError(
+                f"speech_transformer: the tensor {name} of {source} contains NaN or an infinity. "
+                "Download or convert it again.",
+                setting="source",
+                value=name,
+            )
     return dict(network.state_dict())
