@@ -31,7 +31,6 @@ from depmm.inference.quality import (
 )
 from depmm.inference.recording_steps import divide_recording
 from depmm.inference.segmentation import SESSION, recording_manifest
-from depmm.inference.sound_level import MeasuringDecoder
 from depmm.inference.trained_run import TrainedRun, read_trained_run
 from depmm.interpret.attribution.occlusion import occlude_steps
 from depmm.media.container import MediaInfo, probe
@@ -121,12 +120,11 @@ class Predictor:
         steps = None if steps is None else Path(steps)
         divided = divide_recording(run, file, duration_s, steps, window_s)
         manifest = recording_manifest(file.name, divided.table, modalities, aligned)
-        decoder = MeasuringDecoder()
         with tempfile.TemporaryDirectory(prefix="depmm-predict-") as folder:
             settings = run.config.extract
             report = extract(
                 manifest, file.parent, folder, settings, landmarker, workers=0,
-                show_progress=False, decoder=decoder,
+                show_progress=False,
             )  # fmt: skip
             if report.lost:
                 raise _unusable_recording(file, report.failures, aligned)
@@ -137,7 +135,7 @@ class Predictor:
                 manifest.sessions, store, data, step_masks=None if mask is None else [mask]
             )
             with store.read(*SESSION) as reader:
-                quality = measure_quality(reader, info.sample_rate, decoder.result())
+                quality = measure_quality(reader, info.sample_rate)
                 used = measure_session(
                     reader, data, [file.name] * len(divided.table), mask, duration_s, divided.unread
                 )
@@ -145,7 +143,7 @@ class Predictor:
             outputs, attribution = _run_models(run, file, dataset)
         result = _calibrate(run, outputs)
         warnings = [
-            *_reading_warnings(report, decoder),
+            *_reading_warnings(report),
             *divided.warnings,
             *_left_out_warnings(used),
             *_alignment_warnings(run, info, aligned, quality),
@@ -262,7 +260,7 @@ def _calibrate(run: TrainedRun, outputs: pd.DataFrame) -> dict[str, Any]:
     return calibrate_score(outputs, run.predictions, score_range, run.description["instrument"])
 
 
-def _reading_warnings(report: ExtractReport, decoder: MeasuringDecoder) -> list[QualityWarning]:
+def _reading_warnings(report: ExtractReport) -> list[QualityWarning]:
     """Warn about tracks that cannot be read, and pass on the warnings of the readers."""
     warnings = [
         QualityWarning(
@@ -274,8 +272,6 @@ def _reading_warnings(report: ExtractReport, decoder: MeasuringDecoder) -> list[
         QualityWarning(str(warning.name), f"{warning.file}: {warning.problem} {warning.remedy}")
         for warning in report.warnings.itertuples()
     ]
-    if decoder.error:  # the steps are read if the error is behind the last one
-        warnings.append(QualityWarning("sound_not_measured", str(decoder.error)))
     return warnings
 
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from depmm.config import SAMPLE_RATE
-from depmm.inference.sound_level import SoundLevel
 from depmm.inference.training_reference import TrainingReference, speech_duration_s
+from depmm.media.sound_level import SoundLevel
 from depmm.store.session_file import SessionReader
 
 MIN_FACE_SHARE = 0.8  # share of sampled frames with a face; the others are not used
-MAX_CLIPPED = 0.001  # clean recordings of three corpora have at most 0.00004 (normalised files)
 MIN_SNR_DB = 20.0  # speech 15 dB above the noise; the noisiest of three clean corpora has 21
 
 
@@ -38,7 +37,7 @@ class RecordingQuality:
     sample_rate : int, optional
         Sample rate of the file, in Hz; None without sound.
     sound : SoundLevel, optional
-        None without sound, or if the sound cannot be decoded to its end.
+        Level statistics of the sound of the steps; None without sound.
     """
 
     n_steps: int
@@ -66,9 +65,7 @@ class QualityWarning:
     message: str
 
 
-def measure_quality(
-    reader: SessionReader, sample_rate: int | None, sound: SoundLevel | None
-) -> RecordingQuality:
+def measure_quality(reader: SessionReader, sample_rate: int | None) -> RecordingQuality:
     """Measure an extracted recording.
 
     Parameters
@@ -77,8 +74,6 @@ def measure_quality(
         The recording, extracted as a session of a store.
     sample_rate : int, optional
         Sample rate of the file, in Hz; None without sound.
-    sound : SoundLevel, optional
-        Level statistics of its sound.
 
     Returns
     -------
@@ -87,6 +82,7 @@ def measure_quality(
     """
     steps = range(reader.summary["n_steps"])
     has_audio = "audio.waveform" in reader.names
+    sound = reader.summary["sound"]
     return RecordingQuality(
         n_steps=len(steps),
         steps_with={
@@ -99,7 +95,7 @@ def measure_quality(
         n_frames_with_face=reader.summary["n_frames_with_face"],
         speech_s=speech_duration_s(reader) if has_audio else None,
         sample_rate=sample_rate,
-        sound=sound,
+        sound=None if sound is None else SoundLevel(**sound),
     )
 
 
@@ -168,20 +164,12 @@ def _sound_warnings(quality: RecordingQuality) -> Iterator[QualityWarning]:
             f"The sound has a sample rate of {quality.sample_rate} Hz, and the model expects "
             f"{SAMPLE_RATE} Hz. Frequencies above {quality.sample_rate // 2} Hz are missing.",
         )
-    if quality.sound is None:
-        return
-    if quality.sound.clipped > MAX_CLIPPED:
-        yield QualityWarning(
-            "clipping",
-            f"{100 * quality.sound.clipped:.2f} % of the samples are at full scale (above "
-            f"{100 * MAX_CLIPPED:.1f} %); the sound is clipped. Record at a lower level.",
-        )
-    if quality.sound.snr_db is None:
-        yield QualityWarning("silence", "The sound track is digital silence.")
-    elif quality.sound.snr_db < MIN_SNR_DB:
+    # extraction warns of clipping and silence
+    snr_db = None if quality.sound is None else quality.sound.snr_db
+    if snr_db is not None and snr_db < MIN_SNR_DB:
         yield QualityWarning(
             "noise",
-            f"Speech is {quality.sound.snr_db:.0f} dB above the background (below "
+            f"Speech is {snr_db:.0f} dB above the background (below "
             f"{MIN_SNR_DB:.0f} dB). Check for noise, music and other voices.",
         )
 

@@ -201,7 +201,7 @@ def _resampled(blocks: Iterable[tuple[int, np.ndarray]]) -> Iterator[np.ndarray]
 
 
 def _checked(path: Path, samples: np.ndarray) -> np.ndarray:
-    peak = float(np.abs(samples).max())
+    peak = max(float(samples.max()), -float(samples.min()))
     if not math.isfinite(peak):
         raise MediaError(
             path, "samples are not finite (NaN or infinite).", "Export the file again.", value=peak
@@ -213,5 +213,4 @@ def _checked(path: Path, samples: np.ndarray) -> np.ndarray:
             "Export the file again.",
             value=peak,
         )
-    clipped: np.ndarray = np.clip(samples, -1.0, 1.0)
-    return clipped
+    return samples if peak <= 1.0 else np.clip(samples, -1.0, 1.0)

@@ -1,7 +1,7 @@
 """Decide for a whole file which channels of its sound are used, at little cost.
 
 The first 10 s are kept in memory until the decision, so that a short recording is decoded once.
-The rest of a longer recording is sampled: blocks of half a second, at most 2 % of its length. If a
+The rest of a longer recording is sampled: blocks of half a second, at most 1 % of its length. If a
 channel seems to be inverted or dead, the file is decoded once more from its beginning to its end,
 and the levels of the whole sound decide. The decision does not depend on the window that is read.
 """
@@ -22,8 +22,8 @@ from depmm.media.warnings import Warn, ignore_warnings
 
 HEAD_S = 10
 SAMPLE_S = 0.5
-SAMPLED_SHARE = 0.02
-MAX_SAMPLES = 30  # reached by a recording of 13 minutes
+SAMPLED_SHARE = 0.01
+MAX_SAMPLES = 12  # reached by a recording of 10 minutes
 
 Blocks = Generator[tuple[int, np.ndarray]]
 """Sample rate and mono float32 blocks."""

@@ -30,7 +30,8 @@ from depmm.store.failures import Failure, SessionKey, has_failures, record_failu
 from depmm.store.index import stored_summary, update_tables
 from depmm.store.launch import Launch
 from depmm.store.progress import Advance, extraction_progress
-from depmm.store.session_extraction import AudioDecoder, SessionJob, extract_session
+from depmm.store.session_extraction import extract_session
+from depmm.store.session_job import SessionJob
 from depmm.store.sessions import SessionStore
 from depmm.store.shards import Shard, find_shard
 from depmm.store.worker_pool import Crash, Hang, run_in_processes
@@ -85,7 +86,6 @@ def extract(
     workers: int | None = None,
     show_progress: bool = False,
     allow_pickle: bool = False,
-    decoder: AudioDecoder | None = None,
     shard: Shard | None = None,
 ) -> ExtractReport:
     """Extract every session of a manifest into a store.
@@ -111,9 +111,6 @@ def extract(
     allow_pickle : bool, default False
         Whether pickled ``.npy`` features are read, which runs code from the file. Use it only for
         files from a source that you trust.
-    decoder : callable, optional
-        Replaces ``depmm.media.audio.decode_audio``, for callers that also measure the decoded
-        samples. With worker processes, it must be a function that can be pickled.
     shard : Shard, optional
         The part of the sessions to extract, from :func:`depmm.store.shards.parse_shard`. By
         default, it is read from the variables of a launcher or of SLURM; without these, all
@@ -144,7 +141,7 @@ def extract(
     store = SessionStore(store_url, settings)
     with Launch(store, shard) as launch:
         report = _extract(
-            manifest, root, store, landmarker, workers, show_progress, allow_pickle, decoder, shard
+            manifest, root, store, landmarker, workers, show_progress, allow_pickle, shard
         )
     if shard.rank == 0 and shard.world_size > 1:
         report = _join_parts(manifest, root, store, report, launch.unfinished)
@@ -189,7 +186,6 @@ def _extract(
     workers: int | None,
     show_progress: bool,
     allow_pickle: bool,
-    decoder: AudioDecoder | None,
     shard: Shard,
 ) -> ExtractReport:
     """Extract the sessions of this process."""
@@ -202,7 +198,7 @@ def _extract(
     all_jobs = [
         SessionJob(
             key, steps, streams, root, store.url, store.settings, source_hash, landmarker,
-            decoder, allow_pickle,
+            allow_pickle,
         )
         for key, steps, streams, source_hash in _sources(manifest, root)
     ]  # fmt: skip

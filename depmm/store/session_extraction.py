@@ -6,22 +6,25 @@ are returned as failures.
 
 import functools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from depmm.config import SAMPLE_RATE, ExtractConfig
+from depmm.config import SAMPLE_RATE
 from depmm.errors import DepmmError
 from depmm.media.errors import MediaError, as_media_error
 from depmm.media.opencv import SystemLibraryError, require_opencv
+from depmm.media.sound_level import SoundMeter
 from depmm.media.warnings import Warn
 from depmm.store.errors import StoreWriteError
-from depmm.store.failures import Failure, ReadingWarnings, SessionKey, record_failures
+from depmm.store.failures import Failure, ReadingWarnings, record_failures
+from depmm.store.session_job import Progress, SessionJob, watched
 from depmm.store.session_writer import SessionWriter
 from depmm.store.sessions import SessionStore
+from depmm.store.sound_extraction import extract_sound
+from depmm.store.step_coverage import masked_steps
 from depmm.store.streams import Window, extract_streams
 
 if TYPE_CHECKING:
@@ -29,91 +32,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Item = TypeVar("Item")
-AudioDecoder = Callable[..., Iterator[np.ndarray]]
-"""A function with the parameters and results of ``depmm.media.audio.decode_audio``."""
-
-
-@dataclass(frozen=True)
-class SessionJob:
-    """Everything that a worker process needs to extract one session.
-
-    Attributes
-    ----------
-    key : tuple of str
-        Corpus, subject and session id.
-    steps : list of dict
-        Rows of ``steps.parquet`` in their order: step, start_s, end_s, audio, audio_track,
-        audio_channel, face, face_aligned.
-    streams : list of dict
-        Rows of ``features.parquet``: step, name, path, reader.
-    root : Path
-        Folder of the recordings.
-    store_url : str
-        Folder or URL of the store.
-    settings : ExtractConfig
-        Extraction settings.
-    source_hash : str
-        Hash of the steps and of the sizes of the files.
-    landmarker : Path or None
-        MediaPipe face model; None if no faces have to be detected.
-    decoder : callable or None
-        Replaces ``depmm.media.audio.decode_audio``.
-    allow_pickle : bool
-        Whether pickled ``.npy`` features are read, which runs code from the file.
-    """
-
-    key: SessionKey
-    steps: list[dict[str, Any]]
-    streams: list[dict[str, Any]]
-    root: Path
-    store_url: str
-    settings: ExtractConfig
-    source_hash: str
-    landmarker: Path | None
-    decoder: AudioDecoder | None
-    allow_pickle: bool
-
-    def windows(self, steps: Sequence[int]) -> list[Window]:
-        """Return start and end of some steps.
-
-        Parameters
-        ----------
-        steps : sequence of int
-            Indices of the steps.
-
-        Returns
-        -------
-        list of tuple of float
-            Seconds from the start of the recording; infinity for the end of the recording.
-        """
-        return [
-            (float(step["start_s"]), np.inf if step["end_s"] is None else float(step["end_s"]))
-            for step in (self.steps[index] for index in steps)
-        ]
-
-    def files(self, modality: str) -> dict[str, list[int]]:
-        """Group the steps by the file of a modality.
-
-        Parameters
-        ----------
-        modality : {"audio", "face"}
-            Column of the steps that names the file.
-
-        Returns
-        -------
-        dict of str to list of int
-            File -> indices of its steps.
-        """
-        files: dict[str, list[int]] = {}
-        for index, step in enumerate(self.steps):
-            if step[modality] is not None:
-                files.setdefault(step[modality], []).append(index)
-        return files
-
 
 def extract_session(
-    job: SessionJob, progress: Callable[[], None] = lambda: None
+    job: SessionJob, progress: Progress = lambda: None
 ) -> tuple[list[Failure], bool]:
     """Extract one session into its store.
 
@@ -168,11 +89,12 @@ def _unexpected_failure(job: SessionJob, error: Exception) -> Failure:
 
 
 def _extract_parts(
-    job: SessionJob, store: SessionStore, progress: Callable[[], None]
+    job: SessionJob, store: SessionStore, progress: Progress
 ) -> tuple[list[Failure], bool]:
     """Extract audio, faces and streams, and store what could be read."""
     failures: list[Failure] = []
     warnings = ReadingWarnings()
+    meter = SoundMeter()
     n_frames_with_face = 0
     windows = job.windows(range(len(job.steps)))
     recorded_until = np.full(len(job.steps), np.nan)
@@ -185,7 +107,9 @@ def _extract_parts(
                 warn = warnings.of(modality, file)
                 try:
                     if modality == "audio":
-                        errors = _extract_audio(job, file, steps, writer, ranges, warn, progress)
+                        errors = extract_sound(
+                            job, file, steps, writer, ranges, meter, warn, progress
+                        )
                     else:
                         n_faces, errors = _extract_faces(
                             job, file, steps, writer, ranges, warn, progress
@@ -221,6 +145,7 @@ def _extract_parts(
                 "n_steps": len(job.steps),
                 "step_start_s": [float(step["start_s"]) for step in job.steps],
                 "audio_s": writer.rows("audio.waveform") / SAMPLE_RATE,
+                "sound": None if (level := meter.result()) is None else asdict(level),
                 "n_frames": writer.rows("face.time_s"),
                 "n_frames_with_face": n_frames_with_face,
                 "streams": streams,
@@ -236,87 +161,6 @@ def _ends(windows: list[Window], ranges: np.ndarray, rate_hz: float) -> np.ndarr
     seconds = (ranges[:, 1] - ranges[:, 0]) / rate_hz
     starts = np.array([start for start, _ in windows])
     return np.where(seconds > 0, starts + seconds, np.nan)
-
-
-def _watched(items: Iterable[Item], progress: Callable[[], None]) -> Iterator[Item]:
-    for item in items:
-        progress()
-        yield item
-
-
-def _extract_audio(
-    job: SessionJob,
-    file: str,
-    steps: list[int],
-    writer: SessionWriter,
-    ranges: np.ndarray,
-    warn: Warn,
-    progress: Callable[[], None],
-) -> list[MediaError]:
-    """Decode a file once and store the sound of its steps; return the errors of steps."""
-    from depmm.media.audio import decode_audio
-    from depmm.media.voice_activity import speech_segments
-
-    windows = job.windows(steps)
-    start_s, end_s = min(start for start, _ in windows), max(end for _, end in windows)
-    decode = job.decoder or decode_audio
-    first = job.steps[steps[0]]
-    blocks = decode(
-        job.root / file,
-        start_s,
-        None if end_s == np.inf else end_s,
-        track=first["audio_track"],
-        channel=first["audio_channel"],
-        warn=warn,
-    )
-    settings = job.settings.audio
-    errors = []
-    for position, samples in _cut(_watched(blocks, progress), start_s, windows):
-        step = steps[position]
-        if len(samples) == 0:
-            errors.append(_step_after_end_error(job, file, step, "sound"))
-            continue
-        # samples of a 16-bit recording at 16 kHz are stored without a change
-        integers = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
-        end = writer.append("audio.waveform", integers)
-        ranges[step] = end - len(samples), end
-        speech = speech_segments(samples, settings.silence_db, settings.min_silence_s)
-        speech = (speech + windows[position][0]).astype(np.float32).reshape(-1, 2)
-        writer.append("audio.speech", speech)
-        writer.append("audio.speech_step", np.full(len(speech), step, np.int32))
-    return errors
-
-
-def _step_after_end_error(job: SessionJob, file: str, step: int, signal: str) -> MediaError:
-    start_s = job.steps[step]["start_s"]
-    return MediaError(
-        file,
-        f"step {step} starts at {start_s:.3f} s, after the end of the {signal}; it is masked.",
-        "Check the step times or the recording.",
-        session=job.key[2],
-        value=step,
-    )
-
-
-def _cut(
-    blocks: Iterator[np.ndarray], start_s: float, windows: list[Window]
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Cut windows out of sound that starts at ``start_s``; only open windows are in memory."""
-    first = [round((start - start_s) * SAMPLE_RATE) for start, _ in windows]
-    last = [np.inf if end == np.inf else round((end - start_s) * SAMPLE_RATE) for _, end in windows]
-    open_windows: dict[int, list[np.ndarray]] = {position: [] for position in range(len(windows))}
-    offset = 0
-    for block in blocks:
-        for position, parts in open_windows.items():
-            begin = max(first[position] - offset, 0)
-            stop = min(last[position] - offset, len(block))
-            if begin < stop:
-                parts.append(block[int(begin) : int(stop)])
-        offset += len(block)
-        for position in [p for p in open_windows if last[p] <= offset]:
-            yield position, np.concatenate(open_windows.pop(position) or [np.zeros(0, np.float32)])
-    for position, parts in open_windows.items():  # the recording ended inside these windows
-        yield position, np.concatenate(parts or [np.zeros(0, np.float32)])
 
 
 @dataclass
@@ -350,7 +194,7 @@ def _extract_faces(
     writer: SessionWriter,
     ranges: np.ndarray,
     warn: Warn,
-    progress: Callable[[], None],
+    progress: Progress,
 ) -> tuple[int, list[MediaError]]:
     """Decode a video once and store the crops of its steps; return their number and errors."""
     from depmm.media.face_alignment import aligned_crop
@@ -358,7 +202,7 @@ def _extract_faces(
 
     windows = job.windows(steps)
     settings = job.settings.face
-    frames = _watched(
+    frames = watched(
         decode_frames(job.root / file, settings.frames_per_second, windows, warn=warn), progress
     )
     before = writer.rows("face.time_s")
@@ -388,7 +232,8 @@ def _extract_faces(
         # a timestamp that equals the start up to rounding belongs to the step
         ranges[step] = before + np.searchsorted(clock, [start - 1e-6, end - 1e-6])
     empty = [step for step in steps if ranges[step][0] == ranges[step][1]]
-    return crops.n_faces, [_step_after_end_error(job, file, step, "video") for step in empty]
+    end_s = crops.times[-1]
+    return crops.n_faces, masked_steps(file, steps, windows, empty, end_s, "video")
 
 
 @functools.cache

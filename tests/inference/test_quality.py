@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from depmm.inference.quality import RecordingQuality, quality_warnings
-from depmm.inference.sound_level import SoundLevel
 from depmm.inference.training_reference import TrainingReference
+from depmm.media.sound_level import SoundLevel
 
 GOOD = RecordingQuality(
     n_steps=4, steps_with={"audio": 4, "face": 4}, n_frames=20, n_frames_with_face=16,
-    speech_s=2.0, sample_rate=16_000, sound=SoundLevel(0.001, 20.0),
+    speech_s=2.0, sample_rate=16_000, sound=SoundLevel(4.0, 0.0, 0.0, 20.0),
 )  # fmt: skip
 REFERENCE = TrainingReference(step_s=1.0, min_steps=4, low_speech_s=2.0, aligned=True)
 NO_SOUND = {"steps_with": {"audio": 0, "face": 4}, "speech_s": None, "sound": None}
@@ -20,9 +20,7 @@ NO_SOUND = {"steps_with": {"audio": 0, "face": 4}, "speech_s": None, "sound": No
     ("change", "name", "numbers"),
     [
         ({"n_frames_with_face": 15}, "few_faces", ["15 of 20", "75 %", "80 %"]),
-        ({"sound": SoundLevel(0.0011, 20.0)}, "clipping", ["0.11 %", "0.1 %"]),
-        ({"sound": SoundLevel(0.0, 19.0)}, "noise", ["19 dB", "20 dB"]),
-        ({"sound": SoundLevel(0.0, None)}, "silence", []),
+        ({"sound": SoundLevel(4.0, 0.0, 0.0, 19.0)}, "noise", ["19 dB", "20 dB"]),
         ({"sample_rate": 8000}, "low_sample_rate", ["8000 Hz", "16000 Hz", "4000 Hz"]),
         ({"n_steps": 3, "steps_with": {"audio": 3, "face": 3}}, "few_steps", ["3 steps", "4"]),
         ({"speech_s": 1.9}, "little_speech", ["1.9 s", "95 %", "2.0 s"]),

@@ -70,7 +70,7 @@ def test_broken_recordings_are_failures_and_the_others_are_stored(subjects, tmp_
     causes = table.set_index(["session", "stage"])["cause"]
     assert "no audio track" in causes["s3", "audio"]
     assert "does not exist" in causes["s4", "face"]
-    assert "step 1 starts at 5.000 s, after the end of the sound" in causes["s5", "audio"]
+    assert "1 of 2 steps starts after the end of the sound (2.0 s)" in causes["s5", "audio"]
     assert table["remedy"].ne("").all()
     extract_all(manifest_of({"s1": [audio_and_face("1.mp4")]}), root, tmp_path / "single")
     assert session_files(tmp_path / "single").items() <= session_files(store).items()
@@ -192,14 +192,14 @@ def test_a_recording_that_blocks_its_process_is_a_failure(subjects, tmp_path, mo
     ids=["disk", "memory", "bug"],
 )
 def test_any_error_of_reading_is_a_failure(subjects, tmp_path, monkeypatch, error):
-    decode = session_extraction._extract_audio
+    decode = session_extraction.extract_sound
 
     def failing(job, file, *arguments):
         if file == "2.mp4":
             raise error
         return decode(job, file, *arguments)
 
-    monkeypatch.setattr(session_extraction, "_extract_audio", failing)
+    monkeypatch.setattr(session_extraction, "extract_sound", failing)
     report = extract_all(*subjects, tmp_path / "store")
     assert report.extracted == 3  # the faces of the second session are stored
     row = report.failures.iloc[0]

@@ -175,18 +175,19 @@ def test_a_store_that_is_a_file_is_refused_before_the_first_session(subjects, tm
     assert info.value.remedy
 
 
-def test_warnings_of_a_decoder_are_stored_once_per_file(subjects, tmp_path):
+def test_warnings_of_a_decoder_are_stored_once_per_file(subjects, tmp_path, monkeypatch):
     def decode(path, *window, warn, **choice):
         for _ in range(2):
             warn(MediaWarning("digital_silence", "2 s are silent.", "Check the microphone.", 2.0))
         yield from decode_audio(path, *window, **choice)
 
-    report = extract_all(*subjects, tmp_path / "store", decoder=decode, workers=0)
+    monkeypatch.setattr("depmm.media.audio.decode_audio", decode)
+    report = extract_all(*subjects, tmp_path / "store", workers=0)
     assert report.failures.empty
     assert report.warnings["stage"].tolist() == ["audio"] * 3
     assert report.warnings["problem"].unique().tolist() == ["2 s are silent."]
     table = pd.read_parquet(tmp_path / "store" / "warnings.parquet")
     pd.testing.assert_frame_equal(table, report.warnings)
-    again = extract_all(*subjects, tmp_path / "store", decoder=decode, workers=0)
+    again = extract_all(*subjects, tmp_path / "store", workers=0)
     assert again.extracted == 0
     pd.testing.assert_frame_equal(again.warnings, report.warnings)

@@ -1,0 +1,111 @@
+"""What a worker process needs to extract one session."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from depmm.config import ExtractConfig
+from depmm.store.failures import SessionKey
+from depmm.store.streams import Window
+
+Item = TypeVar("Item")
+Progress = Callable[[], None]
+"""Called for each decoded block or frame."""
+
+
+@dataclass(frozen=True)
+class SessionJob:
+    """Everything that a worker process needs to extract one session.
+
+    Attributes
+    ----------
+    key : tuple of str
+        Corpus, subject and session id.
+    steps : list of dict
+        Rows of ``steps.parquet`` in their order: step, start_s, end_s, audio, audio_track,
+        audio_channel, face, face_aligned.
+    streams : list of dict
+        Rows of ``features.parquet``: step, name, path, reader.
+    root : Path
+        Folder of the recordings.
+    store_url : str
+        Folder or URL of the store.
+    settings : ExtractConfig
+        Extraction settings.
+    source_hash : str
+        Hash of the steps and of the sizes of the files.
+    landmarker : Path or None
+        MediaPipe face model; None if no faces have to be detected.
+    allow_pickle : bool
+        Whether pickled ``.npy`` features are read, which runs code from the file.
+    """
+
+    key: SessionKey
+    steps: list[dict[str, Any]]
+    streams: list[dict[str, Any]]
+    root: Path
+    store_url: str
+    settings: ExtractConfig
+    source_hash: str
+    landmarker: Path | None
+    allow_pickle: bool
+
+    def windows(self, steps: Sequence[int]) -> list[Window]:
+        """Return start and end of some steps.
+
+        Parameters
+        ----------
+        steps : sequence of int
+            Indices of the steps.
+
+        Returns
+        -------
+        list of tuple of float
+            Seconds from the start of the recording; infinity for the end of the recording.
+        """
+        return [
+            (float(step["start_s"]), np.inf if step["end_s"] is None else float(step["end_s"]))
+            for step in (self.steps[index] for index in steps)
+        ]
+
+    def files(self, modality: str) -> dict[str, list[int]]:
+        """Group the steps by the file of a modality.
+
+        Parameters
+        ----------
+        modality : {"audio", "face"}
+            Column of the steps that names the file.
+
+        Returns
+        -------
+        dict of str to list of int
+            File -> indices of its steps.
+        """
+        files: dict[str, list[int]] = {}
+        for index, step in enumerate(self.steps):
+            if step[modality] is not None:
+                files.setdefault(step[modality], []).append(index)
+        return files
+
+
+def watched(items: Iterable[Item], progress: Progress) -> Iterator[Item]:
+    """Report the progress of a decoder.
+
+    Parameters
+    ----------
+    items : iterable
+        Its blocks or frames.
+    progress : callable
+        Called before each of them.
+
+    Yields
+    ------
+    object
+        The items, unchanged.
+    """
+    for item in items:
+        progress()
+        yield item

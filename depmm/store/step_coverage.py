@@ -1,0 +1,142 @@
+"""Steps that are not completely inside their recording: one message per file."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from depmm.media.errors import MediaError
+from depmm.media.warnings import MediaWarning
+
+MAX_MISSING_S = 0.5  # at the end of a step: sound and video of a recording end at different times
+_N_EXAMPLES = 3
+
+Window = tuple[float, float]
+"""Start and end in seconds from the start of the recording."""
+
+
+def masked_steps(
+    file: str,
+    steps: Sequence[int],
+    windows: Sequence[Window],
+    empty: Sequence[int],
+    end_s: float | None,
+    signal: str,
+) -> list[MediaError]:
+    """Build the error about the steps of a file that have no sample or frame.
+
+    Parameters
+    ----------
+    file : str
+        The file.
+    steps : sequence of int
+        Indices of its steps.
+    windows : sequence of tuple of float
+        Start and end of each of ``steps``, seconds.
+    empty : sequence of int
+        Those of ``steps`` without a sample or frame.
+    end_s : float or None
+        End of the signal, seconds; None if it ends before the first step.
+    signal : str
+        ``sound`` or ``video``.
+
+    Returns
+    -------
+    list of MediaError
+        One error, or none if no step is empty.
+    """
+    if not empty:
+        return []
+    start_s = dict(zip(steps, (start for start, _ in windows), strict=True))
+    after = [step for step in empty if end_s is None or start_s[step] >= end_s]
+    inside = [step for step in empty if step not in after]
+    problems = []
+    if after:
+        verb = "starts" if len(after) == 1 else "start"
+        end = "" if end_s is None else f" ({end_s:.1f} s)"
+        first_s = min(start_s[step] for step in after)
+        problems.append(
+            f"{len(after)} of {len(steps)} steps {verb} after the end of the {signal}{end}: "
+            f"{name_steps(after)} (from {first_s:.1f} s on)"
+        )
+    if inside:
+        verb = "is" if len(inside) == 1 else "are"
+        problems.append(
+            f"{len(inside)} of {len(steps)} steps {verb} in a gap of the {signal}: "
+            f"{name_steps(inside)}"
+        )
+    pronoun = "it is" if len(empty) == 1 else "they are"
+    return [
+        MediaError(
+            file,
+            f"{'; '.join(problems)}; {pronoun} masked.",
+            "Check the step times or the recording.",
+            value=len(empty),
+        )
+    ]
+
+
+def shortened_steps(
+    steps: Sequence[int], windows: Sequence[Window], end_s: float
+) -> MediaWarning | None:
+    """Build the warning about the steps that the end of the sound cuts.
+
+    Parameters
+    ----------
+    steps : sequence of int
+        Indices of the steps of a file.
+    windows : sequence of tuple of float
+        Start and end of each of ``steps``, seconds; infinity for the end of the recording.
+    end_s : float
+        End of the sound, seconds.
+
+    Returns
+    -------
+    MediaWarning or None
+        ``missing_sound``; None if no step misses more than 0.5 s.
+    """
+    cut = [
+        (step, window_end)
+        for step, (start, window_end) in zip(steps, windows, strict=True)
+        if start < end_s < window_end - MAX_MISSING_S and window_end != np.inf
+    ]
+    if not cut:
+        return None
+    missing_s = sum(window_end - end_s for _, window_end in cut)
+    total_s = sum(end - start for start, end in windows if end != np.inf)
+    examples = [
+        f"step {step} ends at {window_end:.1f} s, {window_end - end_s:.1f} s after the end of the "
+        "sound"
+        for step, window_end in cut[:_N_EXAMPLES]
+    ]
+    more = f", and {len(cut) - _N_EXAMPLES} more" if len(cut) > _N_EXAMPLES else ""
+    verb = "is" if len(cut) == 1 else "are"
+    return MediaWarning(
+        "missing_sound",
+        f"the sound ends at {end_s:.1f} s, and {len(cut)} of {len(steps)} steps {verb} cut there: "
+        f"{'; '.join(examples)}{more}. {missing_s:.1f} s ({100 * missing_s / total_s:.1f} %) of "
+        "the steps are missing.",
+        "Check the step times or the recording.",
+        missing_s,
+    )
+
+
+def name_steps(steps: Sequence[int]) -> str:
+    """Name steps, with ranges for successive ones.
+
+    Parameters
+    ----------
+    steps : sequence of int
+        Indices, at least one.
+
+    Returns
+    -------
+    str
+        For example ``steps 3, 7 and 49 to 51``.
+    """
+    ordered = np.unique(steps)
+    runs = np.split(ordered, np.flatnonzero(np.diff(ordered) > 1) + 1)
+    names = [f"{run[0]} to {run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs]
+    if len(names) > 2 * _N_EXAMPLES:
+        names = [*names[: 2 * _N_EXAMPLES - 1], f"{len(names) - 2 * _N_EXAMPLES + 1} more"]
+    noun = "step" if len(ordered) == 1 else "steps"
+    return f"{noun} {', '.join(names[:-1])}{' and ' if names[1:] else ''}{names[-1]}"
