@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.table_files import Origin, normalize
 
-MAX_ROWS = 2_000_000  # of a table file; a row needs up to 1 kB of memory
+MAX_ROWS = 1_000_000  # of a table file; a row needs up to 1 kB of memory
 MAX_COLUMNS = 16_384  # as in a spreadsheet
 MAX_CELL = 131_072  # characters, the limit of the csv module
+_MAX_SEARCH = 2**23  # characters in which an open quotation mark is located
 _QUOTED = {",", ";"}  # with the separators TAB and space, a quotation mark is part of the text
 
 Line = tuple[int, list[str]]  # line in the file, cells
@@ -125,9 +126,11 @@ def _row_error(
 def _find_open_mark(row: Sequence[str], sep: str) -> tuple[int, int] | None:
     """Find the last quotation mark that opens a cell: index of the line, and position in it."""
     opened, inside, at_start = None, False, True
+    n_letters = 0
     for index, line in enumerate(row):
+        n_letters += len(line)
         position = 0
-        while position < len(line):
+        while position < len(line) and n_letters < _MAX_SEARCH:
             letter = line[position]
             if inside and letter == '"':
                 if line[position + 1 : position + 2] == '"':

@@ -1,5 +1,6 @@
 """Read JSON tables: a list of objects, or an object of named objects."""
 
+import difflib
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from typing import Any
 from depmm.corpora.delimited import MAX_ROWS
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.table_files import Origin, normalize
+
+MAX_CHARACTERS = 2**24  # an empty object of three characters needs about 100 bytes
 
 
 class _Object(dict[str, Any]):
@@ -52,6 +55,13 @@ def read_objects(
     ManifestError
         If the text is not JSON with flat objects, or a name that is used appears twice.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise ManifestError(
+            f"{file}: {len(text)} characters, more than {MAX_CHARACTERS}, the limit for JSON.",
+            file=file,
+            value=len(text),
+            remedy="Split the file, or write the table as .csv.",
+        )
     try:
         content = json.loads(text, object_pairs_hook=_build_object)
     except (ValueError, RecursionError) as error:
@@ -89,8 +99,28 @@ def read_objects(
             value=len(entries),
             remedy="Split the file.",
         )
+    complete: set[str] = set()  # names of members in objects that have all columns
+    for _, item, named in entries:
+        if isinstance(item, _Object) and needed <= {*item, *named}:
+            complete |= set(item)
     for name, item, named in entries:
-        yield name, _read_object(Origin(file, entry=name), item, named, needed)
+        origin = Origin(file, entry=name)
+        cells = _read_object(origin, item, named, needed)
+        _check_spelling(origin, needed - set(cells), set(cells) - needed - complete)
+        yield name, cells
+
+
+def _check_spelling(origin: Origin, missing: set[str], further: set[str]) -> None:
+    """Refuse a member that no complete object has and that resembles a missing one."""
+    for column in sorted(missing) if further else ():
+        similar = difflib.get_close_matches(column, further, n=1, cutoff=0.8)
+        if similar:
+            raise origin.error(
+                f"{column!r} is missing, but there is {similar[0]!r}, which no other object has.",
+                column,
+                similar[0],
+                remedy=f"Rename it to {column!r}, or remove it.",
+            )
 
 
 def _read_object(

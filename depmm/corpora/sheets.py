@@ -10,11 +10,13 @@ from typing import Any
 
 from depmm.corpora.delimited import Line
 from depmm.corpora.errors import ManifestError
-from depmm.corpora.table_files import MAX_BYTES, Origin, normalize, read_bytes
+from depmm.corpora.table_files import Origin, normalize, read_bytes
 
 _MAX_SHEET_ROWS = 1_048_576  # rows of a sheet in Excel
 _MAX_EMPTY_ROWS = 10_000  # in succession; more are a wrong row number
 _MAX_CELLS = 20_000_000  # of a sheet, empty ones included
+_MAX_STORED_CELLS = 1_000_000  # each needs up to 500 bytes while its row is read
+MAX_UNPACKED = 2**25  # bytes; XML elements need up to 40 times their length
 _REMEDY = (
     "Check the file, or save it as .csv (UTF-8) and name that under file: in the spec's table."
 )
@@ -72,7 +74,7 @@ def read_sheet(
                 names = [_text(row[index]) for index in named]
                 if not names:
                     continue
-                columns = set(needed(line, names))
+                columns = set(_check_header(book[0], needed, line, names))
                 used = {i: name for i, name in zip(named, names, strict=True) if name in columns}
                 _check_merged(sheet_xml, used, line, file)
                 yield line, names
@@ -90,6 +92,20 @@ def read_sheet(
             opened.close()
 
 
+def _check_header(
+    book: Any, needed: Callable[[int, list[str]], Sequence[str]], line: int, names: list[str]
+) -> Sequence[str]:
+    """Check the header; the error of a workbook with several sheets names the one that is read."""
+    try:
+        return needed(line, names)
+    except ManifestError as error:
+        first, *others = [sheet.title for sheet in book.worksheets]
+        if others:
+            remark = f" Only the first sheet, {first!r}, is read; others: {', '.join(others[:5])}."
+            error.args = (f"{error}{remark}",)
+        raise
+
+
 def _unreadable(file: str, error: object) -> ManifestError:
     return ManifestError(
         f"{file}: cannot be read as an Excel workbook ({error}).", file=file, remedy=_REMEDY
@@ -105,10 +121,10 @@ def _open(path: Path, file: str) -> tuple[list[Any], Any, Any, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             size = sum(member.file_size for member in archive.infolist())
-            if size > MAX_BYTES:
+            if size > MAX_UNPACKED:
                 raise ManifestError(
                     f"{file}: {len(data)} bytes unpack to {size}, more than "
-                    f"{MAX_BYTES // 2**20} MiB, the limit for a table.",
+                    f"{MAX_UNPACKED // 2**20} MiB, the limit for a workbook.",
                     file=file,
                     value=size,
                     remedy=_REMEDY,
@@ -123,6 +139,14 @@ def _open(path: Path, file: str) -> tuple[list[Any], Any, Any, bytes]:
                 # some programs write dimensions that truncate the table
                 book.worksheets[0].reset_dimensions()
                 sheet_xml = archive.read(book.worksheets[0]._worksheet_path)
+                n_cells = sum(1 for _ in re.finditer(rb"<(?:\w+:)?c[\s/>]", sheet_xml))
+                if n_cells > _MAX_STORED_CELLS:
+                    raise ManifestError(
+                        f"{file}: more than {_MAX_STORED_CELLS} cells, the limit for a workbook.",
+                        file=file,
+                        value=n_cells,
+                        remedy=_REMEDY,
+                    )
                 if not re.search(rb"<(?:\w+:)?f[\s/>]", sheet_xml):
                     break
     except ManifestError:

@@ -329,11 +329,11 @@ class _TableReader:
 
     def _add_objects(self, text: str, file: str, captured: dict[str, str]) -> None:
         """Add the objects of a JSON file as rows."""
-        needed = set(self.needed)
+        needed = set(self.needed) - set(captured)
         self.members |= set(captured)
         for entry, cells in read_objects(text, file, self.table.key, needed):
             self.members |= set(cells)
-            row = {**dict.fromkeys(needed - set(captured)), **cells}
+            row = {**dict.fromkeys(needed), **cells}
             self._add_row(row, captured, Origin(file, None, entry, self.table.decimal))
 
     def check_members(self) -> None:

@@ -9,8 +9,7 @@ import openpyxl
 import pytest
 
 from depmm.corpora.errors import ManifestError
-from depmm.corpora.sheets import read_sheet
-from depmm.corpora.table_files import MAX_BYTES
+from depmm.corpora.sheets import MAX_UNPACKED, read_sheet
 
 ROWS: list[list[object]] = [["id", "score", "remark"], ["001", 3, None], ["002", 12, None]]
 
@@ -115,12 +114,21 @@ def test_an_archive_that_unpacks_to_too_much_is_refused_unread(tmp_path):
         zipfile.ZipFile(data, "a", zipfile.ZIP_DEFLATED) as archive,
         archive.open("xl/sharedStrings2.xml", "w") as member,
     ):
-        for _ in range(MAX_BYTES // 2**20 + 1):
+        for _ in range(MAX_UNPACKED // 2**20 + 1):
             member.write(bytes(2**20))
     assert len(data.getvalue()) < 2**20
     with pytest.raises(ManifestError) as info:
         read(tmp_path, data.getvalue())
-    assert info.value.value > MAX_BYTES
+    assert info.value.value > MAX_UNPACKED
+
+
+def test_a_row_of_too_many_cells_is_refused_unread(tmp_path):
+    data = replace_in_sheet(
+        workbook(), b"</row></sheetData>", b"<c/>" * 2**20 + b"</row></sheetData>"
+    )
+    with pytest.raises(ManifestError) as info:
+        read(tmp_path, data)
+    assert info.value.value > 2**20
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"id,score\n1,2\n"])

@@ -216,3 +216,34 @@ def test_a_bad_sheet_is_refused(content, line, column, tmp_path):
         index_corpus(parse_spec(SHEET, "s.yaml"), root)
     assert str(info.value.file) == "subjects.xlsx"
     assert (info.value.line, info.value.column) == (line, column)
+
+
+@pytest.mark.parametrize(
+    ("spec", "text", "column", "value"),
+    [
+        (SPEC, '[{"participant": 1, "score": 3, "score": 13, "group": 1}]', "score", None),
+        (NAMED, '{"1": {"score": 3}, "1": {"score": 13}}', "participant", "1"),
+        (NAMED, '{"1": {"participant": 2, "score": 3, "group": 1}}', "participant", None),
+        (
+            SPEC,
+            '[{"participant": 1, "score": 3, "group": 1}, {"participant": 2, "scores": 3}]',
+            "score",
+            "scores",
+        ),
+    ],
+)
+def test_members_that_stand_twice_or_are_misspelt_are_refused(spec, text, column, value, tmp_path):
+    root = write_corpus(tmp_path, [])
+    (root / "young/labels.json").write_text(text)
+    with pytest.raises(ManifestError) as info:
+        index_corpus(parse_spec(spec, "toy"), root)
+    assert (info.value.column, info.value.value) == (column, value)
+    assert info.value.remedy
+
+
+def test_members_that_are_not_used_may_stand_twice(tmp_path):
+    root = write_corpus(tmp_path, [], subjects=(1,))
+    text = '[{"participant": 1, "note": "a", "note": "b", "score": 12, "group": 1}]'
+    (root / "young/labels.json").write_text(text)
+    manifest, _ = index_corpus(parse_spec(SPEC, "toy"), root)
+    assert manifest.sessions["score"].tolist() == [12]
