@@ -149,6 +149,8 @@ def _container_blocks(
     path: Path, container: Any, stream: Any, begin_s: int, mix: Mix, warn: Warn
 ) -> Blocks:
     rate, origin = stream.rate, origin_s(container)
+    tick = stream.time_base
+    num, den = tick.numerator, tick.denominator
     to_float = av.AudioResampler(format="fltp")  # same rate and channels
     monitor = GapMonitor(path, stream, warn)
     # index of the next sample on the clock of the recording
@@ -157,7 +159,7 @@ def _container_blocks(
         _check_format(path, stream, frame)
         position = next_sample
         if frame.pts is not None:
-            position = round((float(frame.pts * frame.time_base) - origin) * rate)
+            position = round((frame.pts * num / den - origin) * rate)
         samples = np.concatenate([part.to_ndarray() for part in to_float.resample(frame)], axis=1)
         samples = mix(samples)
         if not started or abs(position - next_sample) > SOUND_GAP_S * rate:

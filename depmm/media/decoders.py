@@ -2,9 +2,12 @@
 
 import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import av
+
+from depmm.media.errors import MediaError
 
 _LOG_LEVEL = threading.Lock()
 
@@ -46,6 +49,29 @@ def video_streams(container: Any) -> list[Any]:
     """
     cover = av.stream.Disposition.attached_pic
     return [stream for stream in container.streams.video if not stream.disposition & cover]
+
+
+def check_decoders(path: Path, container: Any) -> None:
+    """Check that FFmpeg has a decoder for at least one track.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the error message.
+    container : av.container.InputContainer
+        The open container.
+
+    Raises
+    ------
+    MediaError
+        If it has no sound or video track, or no decoder for any.
+    """
+    streams = [*video_streams(container), *container.streams.audio]
+    if any(stream.codec_context is not None for stream in streams):
+        return
+    codecs = ", ".join(codec_name(container, stream) for stream in streams)
+    problem = f"no track can be decoded: {codecs}." if streams else "it has no sound and no video."
+    raise MediaError(path, problem, "Convert it to MP4 (H.264 and AAC) or WAV.")
 
 
 def codec_name(container: Any, stream: Any) -> str:

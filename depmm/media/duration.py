@@ -11,13 +11,13 @@ from depmm.media.container import (
     format_name,
     open_container,
 )
-from depmm.media.decoders import can_decode, video_streams
+from depmm.media.decoders import check_decoders
 from depmm.media.decoding import LENGTH_TOLERANCE_S
-from depmm.media.errors import MediaError, media_errors
+from depmm.media.errors import media_errors
 from depmm.media.feature_files import feature_duration_s
 from depmm.media.limits import check_length
 from depmm.media.mp3_header import states_its_size
-from depmm.media.mpeg_clock import clock_ascends
+from depmm.media.mpeg_clock import PACK, clock_ascends
 from depmm.media.sound_files import choose_reader, open_sound_file
 from depmm.media.survey import survey_packets
 
@@ -62,11 +62,10 @@ def _recording_s(path: Path) -> float:
         with open_sound_file(path) as file:
             if file is not None:
                 return float(file.frames / file.samplerate)
+    if (clock_s := _length_by_clock_s(path)) is not None:
+        return clock_s
     with open_container(path, **reader.options) as container:
-        if not any(map(can_decode, (*video_streams(container), *container.streams.audio))):
-            raise MediaError(
-                path, "the file has no track that can be decoded.", "Leave this session out."
-            )
+        check_decoders(path, container)
         if (confirmed_s := _confirmed_length_s(path, container)) is not None:
             return confirmed_s
         survey = survey_packets(path, container)
@@ -74,6 +73,22 @@ def _recording_s(path: Path) -> float:
     gaps = min(survey.gaps.values(), key=lambda gaps: gaps.total_s)
     gaps.check(survey.length_s)
     return survey.length_s
+
+
+def _length_by_clock_s(path: Path) -> float | None:
+    """Return the length of an MPEG program stream from its first and last timestamps.
+
+    FFmpeg reads only the ends of the file. None for other files, and if the clock of the file does
+    not ascend between its ends.
+    """
+    with path.open("rb") as file:
+        if file.read(len(PACK)) != PACK:
+            return None
+    if not clock_ascends(path):
+        return None
+    with open_container(path, analyzeduration="1") as container:
+        check_decoders(path, container)
+        return float(container.duration / av.time_base) if container.duration else None
 
 
 def _confirmed_length_s(path: Path, container: Any) -> float | None:
@@ -84,8 +99,6 @@ def _confirmed_length_s(path: Path, container: Any) -> float | None:
     header_s = float(container.duration / av.time_base)
     if name == "mov":
         return header_s if _index_confirms(container, header_s) else None
-    if name == "mpeg":
-        return header_s if clock_ascends(path) else None
     if name == "mp3":
         return header_s if states_its_size(path) else None
     return None

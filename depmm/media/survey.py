@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from depmm.media.container import open_container, origin_s
-from depmm.media.decoders import can_decode, video_streams
+from depmm.media.decoders import video_streams
 from depmm.media.errors import MediaError, media_errors
 from depmm.media.gaps import LATE_START_S, MAX_LATE_SHARE, SOUND_GAP_S, FrameGaps, Gaps
 from depmm.media.limits import MAX_RESTARTS
@@ -79,7 +79,7 @@ def survey_packets(path: Path, container: Any) -> Survey:
     tracks = {
         stream.index: _TrackSurvey(Gaps(path, stream.type), stream, origin_s(container))
         for stream in streams
-        if can_decode(stream)
+        if stream.codec_context is not None
     }
     with media_errors(path):
         for packet in timeline.place(container.demux()):

@@ -90,16 +90,13 @@ class Timeline:
         source, queue = iter(packets), deque[Any]()
         while (packet := queue.popleft() if queue else next(source, None)) is not None:
             track = self._tracks.get(packet.stream.index)
-            ticks = None if track is None else self._decoding_ticks(track, packet)
-            if track is not None and ticks is not None:
-                if self._goes_back(track, ticks, packet.dts is not None):
-                    if track.segment == len(self._offsets_s) - 1:
-                        self._add_segment(packet, queue, source)
-                    track.segment = len(self._offsets_s) - 1
-                self._shift(track, packet, ticks)
-            elif track is None and packet.pts is not None:  # subtitles, data
-                end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-                self.end_s = max(self.end_s, end_s - self._origin_s)
+            if track is None:
+                self._extend(packet)
+            elif (ticks := self._decoding_ticks(track, packet)) is not None:
+                time_s = self._time_s(track, ticks)
+                if self._may_restart and time_s < track.last_s - RESTART_S:
+                    time_s = self._restart(track, packet, ticks, queue, source)
+                self._shift(track, packet, ticks, time_s)
             yield packet
 
     def restart_warning(self) -> MediaWarning | None:
@@ -130,7 +127,7 @@ class Timeline:
         if pts is None or dts is None:
             ticks: int | None = dts if pts is None else pts
         else:
-            ticks = min(pts, dts)  # after a restart, FFmpeg may continue the old decoding time
+            ticks = pts if pts < dts else dts  # FFmpeg may continue an old decoding time
         if ticks is not None and self._wrap_ticks:
             near = track.last_ticks
             if near is None:
@@ -146,6 +143,22 @@ class Timeline:
         ascends = track.ascends and (has_dts or not track.is_video)
         tolerance_s = RESTART_S if ascends else REORDER_S
         return self._may_restart and self._time_s(track, ticks) < track.last_s - tolerance_s
+
+    def _extend(self, packet: Any) -> None:
+        """Note the end of a packet of subtitles or data."""
+        if packet.pts is not None:
+            end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            self.end_s = max(self.end_s, end_s - self._origin_s)
+
+    def _restart(
+        self, track: _Track, packet: Any, ticks: int, queue: deque[Any], source: Iterator[Any]
+    ) -> float:
+        """Begin the next segment of a track if its times go back; return the time of the packet."""
+        if self._goes_back(track, ticks, packet.dts is not None):
+            if track.segment == len(self._offsets_s) - 1:
+                self._add_segment(packet, queue, source)
+            track.segment = len(self._offsets_s) - 1
+        return self._time_s(track, ticks)
 
     def _add_segment(self, first: Any, queue: deque[Any], source: Iterator[Any]) -> None:
         """Determine the offset after a restart, from the start of each stream after it.
@@ -181,26 +194,32 @@ class Timeline:
         self.restarts.append((at_s, back_s))
         self._offsets_s.append(self._offsets_s[-1] + back_s)
 
-    def _shift(self, track: _Track, packet: Any, ticks: int) -> None:
+    def _shift(self, track: _Track, packet: Any, ticks: int, time_s: float) -> None:
         """Move a packet to the continuous clock, and remember its times."""
-        time_s = self._time_s(track, ticks)
         if self._avi and (hole_s := self._avi.missing_sound_s(track.is_video, time_s)):
             track.shift_s += hole_s
             time_s += hole_s
         pts, dts = packet.pts, packet.dts
-        original = min(tick for tick in (pts, dts) if tick is not None)
+        if pts is None:
+            original, late = dts, 0
+        elif dts is None or pts < dts:
+            original, late = pts, 0
+        else:
+            original, late = dts, pts - dts
         offset_s = self._offsets_s[track.segment] + track.shift_s
-        if moved := ticks - original + round(offset_s / track.tick_s):
+        if offset_s or ticks != original:
+            moved = ticks - original + round(offset_s / track.tick_s)
             if pts is not None:
                 packet.pts = pts + moved
             if dts is not None:
                 packet.dts = original + moved if pts is not None and pts < dts else dts + moved
         track.last_ticks, track.last_s = ticks, time_s
         track.ascends = dts is not None or not track.is_video
-        late = 0 if pts is None else pts - original
         end_s = time_s + (late + (packet.duration or 0)) * track.tick_s
-        track.end_s = max(track.end_s, end_s)
-        self.end_s = max(self.end_s, end_s)
+        if end_s > track.end_s:
+            track.end_s = end_s
+            if end_s > self.end_s:
+                self.end_s = end_s
 
 
 class _AviSound:

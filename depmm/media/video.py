@@ -171,7 +171,8 @@ def _timed_frames(
     path: Path, container: Any, stream: Any, begin_s: float, warn: Warn
 ) -> Iterator[tuple[float, Any]]:
     """Yield the frames from ``begin_s`` on with ascending times."""
-    origin = origin_s(container)
+    origin, tick = origin_s(container), stream.time_base
+    num, den = tick.numerator, tick.denominator
     last = -math.inf
     monitor = GapMonitor(path, stream, warn)
     frame_gaps = FrameGaps(monitor.gaps)
@@ -180,7 +181,7 @@ def _timed_frames(
             raise MediaError(
                 path, "the video frames have no timestamps.", "Remux it into an MP4 or MKV file."
             )
-        time_s = float(frame.pts * frame.time_base) - origin
+        time_s = frame.pts * num / den - origin
         if -ROUNDING_S < time_s < 0:  # the container's start is rounded to microseconds
             time_s = 0.0
         if time_s > last:
