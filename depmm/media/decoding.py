@@ -24,13 +24,17 @@ from typing import Any
 import av
 
 from depmm.media.container import SEEK_GAP_S, can_seek, format_name, origin_s, stated_length_s
-from depmm.media.decoders import can_decode
+from depmm.media.decoders import can_decode, video_streams
 from depmm.media.errors import MediaError
 from depmm.media.limits import MAX_RESTARTS, check_stream
 from depmm.media.timeline import Timeline
 from depmm.media.warnings import MediaWarning, Warn, ignore_warnings
 
 LENGTH_TOLERANCE_S = 0.5  # smaller differences to the length in the header are not reported
+EARLY_END_S, EARLY_END_SHARE = (
+    1.0,
+    0.02,
+)  # of sound before the end of the video, reported above both
 TAGS = (b"ID3", b"TAG", b"APE")  # beginnings of packets that are no sound
 
 
@@ -55,8 +59,9 @@ def decode_stream(
         Where decoding may begin, seconds on the clock of the recording. If the format supports it,
         decoding starts at a keyframe at or before this time.
     warn : callable, optional
-        Receives ``clock_restart`` if the timestamps go back, and ``length_differs`` if the file is
-        decoded to its end and its header states another length.
+        Receives ``clock_restart`` if the timestamps go back, and, if the file is decoded to its
+        end, ``length_differs`` if its header states another length and ``missing_sound`` if the
+        sound ends well before the video.
 
     Yields
     ------
@@ -72,7 +77,7 @@ def decode_stream(
     """
     check_stream(path, stream)
     timeline = Timeline(container, origin_s(container))
-    corrupt_s, empty, n_restarts = -math.inf, True, 0
+    corrupt_s, last, n_restarts = -math.inf, None, 0
     others: list[Any] = []
     if format_name(container) == "mpeg":  # decoded strictly, see the module docstring
         others = [other for other in _decodable(container) if other.index != stream.index]
@@ -86,7 +91,7 @@ def decode_stream(
                 _check_restarts(path, n_restarts, timeline.end_s)
             if packet.stream.index == stream.index:  # stream_index is wrong when flushing
                 for frame in _decode(packet):
-                    empty = False
+                    last = frame
                     yield frame
             elif packet.stream in others:
                 packet.decode()
@@ -98,13 +103,32 @@ def decode_stream(
             "Copy it again, or leave this session out.",
             value=timeline.end_s,
         ) from error
-    if empty:
+    if last is None:
         raise MediaError(path, f"the {stream.type} track is empty.", "Leave this session out.")
     _check_complete(path, container, timeline.end_s, corrupt_s)
     if restarted := timeline.restart_warning():
         warn(restarted)
     elif differs := _length_warning(container, timeline.end_s):
         warn(differs)
+    if stream.type == "audio" and (missing := _early_end(container, last, timeline.end_s)):
+        warn(missing)
+
+
+def _early_end(container: Any, last: Any, length_s: float) -> MediaWarning | None:
+    """Compare the end of the last frame of a sound with the end of the video."""
+    if last.pts is None or not video_streams(container):
+        return None
+    end_s = float(last.pts * last.time_base) - origin_s(container) + last.samples / last.rate
+    missing_s = length_s - end_s
+    if missing_s <= max(EARLY_END_S, EARLY_END_SHARE * length_s):
+        return None
+    return MediaWarning(
+        "missing_sound",
+        f"the sound ends at {end_s:.2f} s, {missing_s:.2f} s ({missing_s / length_s:.1%}) before "
+        "the end of the recording.",
+        "Compare it with the original.",
+        missing_s,
+    )
 
 
 def _decode(packet: Any) -> list[Any]:

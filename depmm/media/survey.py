@@ -108,7 +108,7 @@ class GapMonitor:
     stream : av.stream.Stream
         The track that is decoded.
     warn : callable
-        Receives ``gap``.
+        Receives ``gap``, and ``missing_sound`` if the sound begins late.
 
     Attributes
     ----------
@@ -191,7 +191,7 @@ class GapMonitor:
         if not start_s <= MAX_LATE_SHARE * length_s:
             problem = f"{text}; at most {MAX_LATE_SHARE:.0%} are accepted."
             raise MediaError(self._path, problem, remedy, value=start_s)
-        self._warn(MediaWarning("gap", f"{text}; zeros precede it.", remedy, start_s))
+        self._warn(MediaWarning("missing_sound", f"{text}; zeros precede it.", remedy, start_s))
 
     def _report(self, gaps: Gaps, length_s: float) -> None:
         gaps.check(length_s)

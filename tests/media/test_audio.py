@@ -17,6 +17,7 @@ from depmm.config import SAMPLE_RATE
 from depmm.media.audio import decode_audio
 from depmm.media.container import probe
 from depmm.media.errors import MediaError
+from depmm.media.warnings import MediaWarning
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.aiff"])  # AIFF is read by FFmpeg
@@ -113,6 +114,27 @@ def test_a_late_sound_track_is_preceded_by_zeros(
     assert not decoded[: int(0.47 * SAMPLE_RATE)].any()
     assert np.flatnonzero(np.abs(decoded) > 0.1)[0] / SAMPLE_RATE == pytest.approx(1.5, abs=0.002)
     assert len(decoded) / SAMPLE_RATE == pytest.approx(2.5, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("start_s", "seconds", "missing_s"),
+    [(0.0, 3.6, None), (0.0, 2.5, 1.5), (0.7, 3.3, None), (1.5, 2.5, 1.5)],
+)
+def test_sound_that_begins_late_or_ends_early_is_reported(
+    tmp_path: Path, start_s: float, seconds: float, missing_s: float | None
+) -> None:
+    path = tmp_path / "a.mkv"
+    codecs = ("libx264", "pcm_s16le")
+    sound = tone(seconds, 48_000)
+    write_recording(path, np.arange(0, 4, 0.04), sound, sound_start=start_s, codecs=codecs)
+    warnings: list[MediaWarning] = []
+    list(decode_audio(path, warn=warnings.append))
+    assert [warning.name for warning in warnings] == ["missing_sound"] * (missing_s is not None)
+    for warning in warnings:
+        assert warning.value == pytest.approx(missing_s, abs=0.03)
+    warnings.clear()
+    list(decode_audio(path, 1.6, 2.0, warn=warnings.append))  # its end is not known
+    assert len(warnings) <= (start_s > 1)
 
 
 def test_a_gap_in_the_sound_is_filled_with_zeros(tmp_path: Path) -> None:
