@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 
 from depmm.corpora.errors import ManifestError
@@ -10,6 +11,7 @@ from depmm.corpora.table_files import Origin, normalize
 MAX_ROWS = 1_000_000  # of a table file; a row needs up to 1 kB of memory
 MAX_COLUMNS = 16_384  # as in a spreadsheet
 MAX_CELL = 131_072  # characters, the limit of the csv module
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _MAX_SEARCH = 2**23  # characters in which an open quotation mark is located
 _QUOTED = {",", ";"}  # with the separators TAB and space, a quotation mark is part of the text
 
@@ -86,7 +88,7 @@ def read_rows(text: str, file: str, sep: str, n_columns: int = 0) -> Iterator[Li
 def _check_line_breaks(cells: list[str], origin: Origin, sep: str, n_columns: int) -> None:
     """Refuse a cell that spans several lines and contains the separators of whole rows."""
     for cell in cells:
-        n_breaks = len([part for part in cell.splitlines() if part.strip()]) - 1
+        n_breaks = len([part for part in _LINE_END.split(cell) if part.strip()]) - 1
         if n_breaks > 0 and cell.count(sep) >= n_breaks * (n_columns - 1):
             raise origin.error(
                 f"the quotation mark that opens here is closed {n_breaks} lines later, and the "

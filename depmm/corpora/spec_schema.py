@@ -40,7 +40,7 @@ def _times(value: Any) -> Any:
     if is_number and 0 < value < math.inf:
         return float(value)
     if value not in TIME_FORMS:
-        raise ValueError(f"{', '.join(TIME_FORMS)}, or the units per second, above 0")
+        raise ValueError(f"write {', '.join(TIME_FORMS)}, or the units per second, above 0")
     return value
 
 

@@ -36,6 +36,7 @@ def cells(text: str, sep: str = ",") -> list[list[str]]:
         (table((5, '5.0,5.8,"so he said'), (6, '6.0,6.8,"well, yes"')), 7),
         (table((5, '5.0,5.8,"so he said'), (6, '6.0,6.8,he said "yes"')), 7),
         (table((0, '0.0,0.8,"a ""b'), (19, '19.0,19.8,b"')), 2),
+        (table((5, '5.0,5.8,"so he\u2028said'), (6, '6.0,6.8,fine"')), 7),  # no line end in CSV
         (table((5, '5.0,"5.8,a'), (7, '7.0,7.8",b')), 7),  # in a cell in the middle
         (table((3, '3.0,3.8,"yes" he said')), 5),
         (table((3, '3.0,3.8,"two\nlines"'), (9, '9.0,9.8,"open')), 12),

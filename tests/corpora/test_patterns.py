@@ -79,5 +79,17 @@ def test_natural_order_puts_2_before_10():
 
 def test_natural_order_compares_numbers_by_value():
     """A transcript's times: 64.9 s is later than 64.84 s."""
-    times = ["64.9", "64.84", "-3", "64", "-10.5", "100.25"]
+    times = ["64.9", "64.84", "-3", "64", "-10.5", "100.25", ".5", "1e-3", "+3", "-2", "5.", "2E2"]
     assert sorted(times, key=natural_sort_key) == sorted(times, key=float)
+
+
+def test_natural_order_is_total_for_texts_that_python_cannot_convert():
+    digits = "9" * 5000
+    assert sorted([digits, "x10", f"x{digits}", "1e999"], key=natural_sort_key)[-2:] == [
+        "x10", f"x{digits}",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("digits", ["007", "0" * 5000 + "7", "7"])
+def test_leading_zeros_are_dropped(digits):
+    assert compile_pattern("P{a:int}.wav").match(f"P{digits}.wav") == {"a": "7"}

@@ -5,6 +5,14 @@ from corpus_samples import TOY, replace_text
 
 from depmm.corpora.spec import SpecError, parse_spec
 
+TIMES = """\
+steps:
+  table:
+    file: w.csv
+    join: {s: subject}
+    fields: {start: a}
+    times:"""
+
 
 @pytest.mark.parametrize(
     ("old", "new", "setting", "line"),
@@ -41,6 +49,11 @@ from depmm.corpora.spec import SpecError, parse_spec
             "steps.table.fields",
             15,
         ),
+        ("file: labels.csv", "file: labels.csv\n    encoding: zip", "tables[0].encoding", 12),
+        ("file: labels.csv", "file: labels.csv\n    decimal: ;", "tables[0].decimal", 12),
+        ("codes:", f"{TIMES} minutes\ncodes:", "steps.table.times", 19),
+        ("codes:", f"{TIMES} 0\ncodes:", "steps.table.times", 19),
+        ("codes:", f"{TIMES} true\ncodes:", "steps.table.times", 19),
         (
             "title: t",
             "title: t\nrelated_corpora: [{corpus: x, same_id: true, reason: r}]",
