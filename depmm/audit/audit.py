@@ -197,7 +197,10 @@ def _skipped_checks(inputs: AuditInput) -> Iterable[SkippedChecks]:
             reason += "; give the folder of the recordings with --root"
         yield SkippedChecks(("duration_shortcut",), reason)
     if inputs.recordings is None:
-        names = ("duplicate_files", "missing_files", "unreadable_files", "black_border_shortcut")
+        names = (
+            "duplicate_files", "missing_files", "unreadable_files", "recording_warnings",
+            "black_border_shortcut",
+        )  # fmt: skip
         yield SkippedChecks(names, "give the folder of the recordings with --root")
     if not inputs.index_reports:
         names = ("incomplete_corpus", "unmatched_files")

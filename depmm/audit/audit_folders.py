@@ -8,7 +8,7 @@ from depmm.audit.audit_output import read_index_report, write_audit
 from depmm.audit.findings import AuditError, AuditInput
 from depmm.audit.recording_statistics import Track, compute_recording_statistics
 from depmm.corpora.manifest import concat_manifests, read_manifest
-from depmm.media.borders import measure_recording
+from depmm.media.measurement import measure_recording
 
 
 def audit_folders(
@@ -26,7 +26,8 @@ def audit_folders(
         Manifest folders. Several are also checked for shared subjects.
     roots : sequence of Path, optional
         Folder of the recordings of each manifest, in the same order. If given, the recordings are
-        read: missing and unreadable files, identical files, black borders, durations.
+        read: missing and unreadable files, identical files, black borders, durations, and the
+        sound of the whole recordings.
     allow : iterable of str, optional
         Names of findings to accept; the audit records them.
     out : Path, optional

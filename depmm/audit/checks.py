@@ -1,7 +1,8 @@
 """All checks of the audit, and the checks of subjects and rows.
 
 A check is a function from the input of the audit to findings with the name of the function; only
-`depmm.audit.shortcuts.shortcuts` yields findings of several names.
+`depmm.audit.shortcuts.shortcuts` and `depmm.audit.file_checks.recording_warnings` yield findings of
+several names.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from depmm.audit.file_checks import (
     duplicate_files,
     incomplete_corpus,
     missing_files,
+    recording_warnings,
     shared_files,
     unmatched_files,
     unreadable_files,
@@ -105,12 +107,14 @@ CHECKS: tuple[Callable[[AuditInput], Iterator[Finding]], ...] = (
     shortcuts,
     missing_files,
     unreadable_files,
+    recording_warnings,
     incomplete_corpus,
     unmatched_files,
 )
 SHORTCUT_NAMES = tuple(shortcut.name for shortcut in SHORTCUTS)
-FINDING_NAMES = tuple(
+FINDING_NAMES = tuple(  # without the warnings of readers, which need no permission
     name
     for check in CHECKS
+    if check is not recording_warnings
     for name in (SHORTCUT_NAMES if check is shortcuts else [check.__name__])
 )

@@ -140,6 +140,46 @@ def unreadable_files(inputs: AuditInput) -> Iterator[Finding]:
         )
 
 
+def recording_warnings(inputs: AuditInput) -> Iterator[Finding]:
+    """Report what may make the data of recordings unsuitable although they can be decoded.
+
+    Parameters
+    ----------
+    inputs : AuditInput
+        Input of the audit.
+
+    Yields
+    ------
+    Finding
+        One warning per kind, with the name of the warning of the reader, for example
+        ``inverted_channels``.
+    """
+    warnings = inputs.recordings.warnings if inputs.recordings else {}
+    by_file = sessions_by_file(inputs.manifest) if warnings else {}
+    for name in sorted({warning.name for found in warnings.values() for warning in found}):
+        problems = {
+            file: [warning.problem.rstrip(".") for warning in found if warning.name == name]
+            for file, found in warnings.items()
+        }
+        files = tuple(file for file, found in problems.items() if found)
+        named = [f"{file[1]}: {'; '.join(problems[file])}" for file in files]
+        remedies = {
+            warning.remedy: None
+            for file in files
+            for warning in warnings[file]
+            if warning.name == name
+        }
+        yield Finding(
+            name,
+            "warning",
+            f"{len(files)} {'recording' if len(files) == 1 else 'recordings'}: "
+            f"{abbreviate(named)}.",
+            " ".join(remedies),
+            sessions=tuple(sorted({key for file in files for key in by_file[file]})),
+            files=files,
+        )
+
+
 def incomplete_corpus(inputs: AuditInput) -> Iterator[Finding]:
     """Report what the data spec requires and indexing did not find.
 

@@ -9,6 +9,7 @@ import pandas as pd
 from depmm.corpora.index_report import IndexReport
 from depmm.corpora.manifest import Manifest
 from depmm.errors import DepmmError
+from depmm.media.warnings import MediaWarning
 from depmm.schemas.manifest import SESSION_KEY
 
 File = tuple[str, str]  # corpus, path below the folder of its recordings
@@ -28,7 +29,7 @@ class Finding:
     Attributes
     ----------
     name : str
-        Name of the check.
+        Name of the check, or of a warning of the readers of recordings.
     severity : {"error", "allowed", "warning", "info"}
         An ``error`` makes results invalid, ``allowed`` is an error that the user accepts by name, a
         ``warning`` needs a decision of the user, ``info`` needs no action.
@@ -81,6 +82,8 @@ class RecordingStatistics:
         Duration of the recordings in seconds, where known.
     black_border : dict of tuple to float
         Share of the frame area of each video that is black border.
+    warnings : dict of tuple to tuple of MediaWarning
+        What the readers report about files that can be decoded.
     """
 
     missing: tuple[File, ...] = ()
@@ -88,6 +91,7 @@ class RecordingStatistics:
     duplicates: tuple[tuple[File, ...], ...] = ()
     duration_s: dict[File, float] = field(default_factory=dict)
     black_border: dict[File, float] = field(default_factory=dict)
+    warnings: dict[File, tuple[MediaWarning, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

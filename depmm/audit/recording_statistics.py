@@ -1,15 +1,23 @@
-"""Statistics of the recordings of a manifest: missing and duplicate files, durations, borders."""
+"""Statistics of the recordings of a manifest: missing and duplicate files, lengths, warnings."""
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
 
 from depmm.audit.findings import File, RecordingStatistics, list_file_uses
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.manifest import Manifest
+from depmm.media.measurement import RecordingMeasurement, RecordingUse
+from depmm.media.warnings import MediaWarning
+from depmm.schemas.manifest import SESSION_KEY
+from depmm.store.step_coverage import MAX_MISSING_S, masked_steps, shortened_steps
 
-Measure = Callable[[Path, bool], tuple[float | None, float | None]]
+Measure = Callable[[Path, RecordingUse], RecordingMeasurement]
 Track = Callable[[Sequence[File]], Iterable[File]]
 
 
@@ -28,9 +36,8 @@ def compute_recording_statistics(
     manifests : sequence of tuple of (Manifest, Path)
         Manifests with the folders of their recordings.
     measure : callable
-        Function from a path, and whether it is used as video, to the duration in seconds and the
-        share of black border, each None if unknown. It raises ``ValueError`` if the file cannot be
-        decoded.
+        :func:`depmm.media.measurement.measure_recording`, or a function with its parameters and
+        results. It raises ``ValueError`` if the file cannot be decoded.
     track : callable, optional
         Wrapper of the iteration over the files that shows the progress.
 
@@ -45,13 +52,14 @@ def compute_recording_statistics(
         If a folder does not exist or contains no file of its manifest.
     """
     paths: dict[File, Path] = {}
-    uses: dict[File, set[str]] = defaultdict(set)
+    uses: dict[File, RecordingUse] = {}
+    steps: dict[File, pd.DataFrame] = {}
     missing: set[File] = set()
     for manifest, root in manifests:
-        table = list_file_uses(manifest)[["corpus", "file", "use"]]
-        for corpus, path, use in table.itertuples(index=False, name=None):
-            uses[corpus, path].add(use)
-        listed = set(table[["corpus", "file"]].itertuples(index=False, name=None))
+        table = list_file_uses(manifest)[["corpus", "file"]]
+        uses |= _recording_uses(manifest)
+        steps |= _by_file(manifest.steps, "audio")
+        listed = set(table.itertuples(index=False, name=None))
         existing = {file for file in listed if (root / file[1]).is_file()}
         if listed and not existing:
             raise ManifestError(
@@ -66,21 +74,60 @@ def compute_recording_statistics(
     unreadable: dict[File, str] = {}
     durations: dict[File, float] = {}
     borders: dict[File, float] = {}
-    for file in track([file for file in sorted(paths) if uses[file] != {"features"}]):
+    warnings: dict[File, tuple[MediaWarning, ...]] = {}
+    for file in track([file for file in sorted(paths) if file in uses]):
         try:
-            duration_s, border = measure(paths[file], "face" in uses[file])
+            measured = measure(paths[file], uses[file])
         except ValueError as error:
             # the finding has a remedy for all files
             remedy = getattr(error, "remedy", None) or ""
             unreadable[file] = str(error).removesuffix(remedy).rstrip(". ")
             continue
-        if duration_s is not None:
-            durations[file] = duration_s
-        if border is not None:
-            borders[file] = border
+        if measured.length_s is not None:
+            durations[file] = measured.length_s
+        if measured.black_border is not None:
+            borders[file] = measured.black_border
+        found = measured.warnings
+        if measured.sound_s is not None:
+            found += tuple(_steps_without_sound(file[1], steps[file], measured.sound_s))
+        if found:
+            warnings[file] = found
     return RecordingStatistics(
-        tuple(sorted(missing)), unreadable, _duplicates(paths), durations, borders
+        tuple(sorted(missing)), unreadable, _duplicates(paths), durations, borders, warnings
     )
+
+
+def _recording_uses(manifest: Manifest) -> dict[File, RecordingUse]:
+    uses: dict[File, RecordingUse] = {}
+    for file, rows in _by_file(manifest.steps, "audio").items():
+        track, channel = (
+            None if pd.isna(value) else int(value)
+            for value in rows[["audio_track", "audio_channel"]].iloc[0]
+        )
+        uses[file] = RecordingUse(audio=True, track=track, channel=channel)
+    for file in _by_file(manifest.steps, "face"):
+        uses[file] = replace(uses.get(file, RecordingUse()), face=True)
+    return uses
+
+
+def _by_file(steps: pd.DataFrame, modality: str) -> dict[File, pd.DataFrame]:
+    groups = steps.groupby(["corpus", modality])
+    return {(str(corpus), str(path)): rows for (corpus, path), rows in groups}
+
+
+def _steps_without_sound(path: str, steps: pd.DataFrame, sound_s: float) -> Iterable[MediaWarning]:
+    """Yield warnings about the steps of a file, for each session, after the end of the sound."""
+    if steps["start_s"].max() < sound_s and not steps["end_s"].max() > sound_s + MAX_MISSING_S:
+        return
+    for _, rows in steps.groupby(SESSION_KEY):
+        indices = rows["step"].tolist()
+        ends = rows["end_s"].fillna(np.inf)
+        windows = list(zip(rows["start_s"].tolist(), ends.tolist(), strict=True))
+        empty = rows.loc[rows["start_s"] >= sound_s, "step"].tolist()
+        for error in masked_steps(path, indices, windows, empty, sound_s, "sound"):
+            yield MediaWarning("missing_sound", error.problem, error.remedy or "", len(empty))
+        if cut := shortened_steps(indices, windows, sound_s):
+            yield cut
 
 
 def _duplicates(paths: dict[File, Path]) -> tuple[tuple[File, ...], ...]:

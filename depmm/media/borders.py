@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from depmm.media.duration import duration_s
 from depmm.media.video import decode_frames
+from depmm.media.warnings import Warn, ignore_warnings
 
 BLACK = 32  # of 255; compression and limited range lift black a little
 MIN_BRIGHT_SHARE = 0.01  # a row or column with more brighter pixels belongs to the image
@@ -35,7 +35,7 @@ def black_border(frame: np.ndarray) -> float:
     return float(1 - inside / bright.size)
 
 
-def video_border(path: Path, length_s: float) -> float | None:
+def video_border(path: Path, length_s: float, warn: Warn = ignore_warnings) -> float | None:
     """Measure the black border that is common to a few frames of a video.
 
     Parameters
@@ -44,6 +44,8 @@ def video_border(path: Path, length_s: float) -> float | None:
         The recording.
     length_s : float
         Its length in seconds.
+    warn : callable, optional
+        Receives the warnings about the file.
 
     Returns
     -------
@@ -57,31 +59,5 @@ def video_border(path: Path, length_s: float) -> float | None:
     """
     starts = [position * length_s for position in POSITIONS]
     windows = [(start, start + 0.5) for start in starts]
-    borders = [black_border(frame) for _, frame in decode_frames(path, 1.0, windows)]
+    borders = [black_border(frame) for _, frame in decode_frames(path, 1.0, windows, warn=warn)]
     return min(borders, default=None)
-
-
-def measure_recording(path: Path, is_video: bool) -> tuple[float, float | None]:
-    """Measure length and black border of a recording.
-
-    Parameters
-    ----------
-    path : Path
-        The recording.
-    is_video : bool
-        Whether the border is measured.
-
-    Returns
-    -------
-    length_s : float
-        Length in seconds.
-    border : float or None
-        Share of the area that is black border; None without video.
-
-    Raises
-    ------
-    MediaError
-        If the file cannot be decoded.
-    """
-    length_s = duration_s(path)
-    return length_s, video_border(path, length_s) if is_video else None

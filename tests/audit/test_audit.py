@@ -73,7 +73,7 @@ def test_checks_without_input_are_listed():
     skipped = {name for entry in result.not_checked for name in entry.checks}
     assert skipped == {
         "label_score_mismatch", "missing_class", *SHORTCUT_NAMES,
-        "duplicate_files", "missing_files", "unreadable_files",
+        "duplicate_files", "missing_files", "unreadable_files", "recording_warnings",
         "incomplete_corpus", "unmatched_files",
     }  # fmt: skip
     lines = format_audit(result).splitlines()

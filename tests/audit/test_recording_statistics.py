@@ -12,18 +12,19 @@ from depmm.corpora.errors import ManifestError
 from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import Manifest, concat_manifests
 from depmm.corpora.spec import load_spec
-from depmm.media.borders import measure_recording
 from depmm.media.errors import MediaError
+from depmm.media.measurement import RecordingMeasurement, RecordingUse, measure_recording
+from depmm.media.warnings import MediaWarning
 
 SPECS = Path(__file__).parents[2] / "data_specs"
 
 
-def measure_text(path: Path, as_video: bool) -> tuple[float | None, float | None]:
+def measure_text(path: Path, use: RecordingUse) -> RecordingMeasurement:
     """Measure a text as if it were a recording of one second per letter."""
     text = path.read_text()
     if text == "broken":
         raise MediaError(path.name, "broken.", "Copy it again.")
-    return float(len(text)), 0.25 if as_video else None
+    return RecordingMeasurement(float(len(text)), None, 0.25 if use.face else None)
 
 
 def write_files(root: Path, manifest: Manifest, **texts: str) -> Path:
@@ -76,7 +77,7 @@ def test_feature_files_are_compared_but_not_decoded(tmp_path):
         (tmp_path / name).write_text("same" if name[:3] in ("P02", "P05") else f"x{name}")
     (tmp_path / "P07-1.npy").unlink()
 
-    def fail(path: Path, as_video: bool) -> tuple[None, None]:
+    def fail(path: Path, use: RecordingUse) -> RecordingMeasurement:
         raise AssertionError(f"{path} is not a recording")
 
     statistics = compute_recording_statistics([(manifest, tmp_path)], fail)
@@ -128,3 +129,42 @@ def test_real_recordings_are_complete_and_distinct(real_data):
     assert len(statistics.duration_s) == len(manifest.sessions)
     assert 1 < np.median(list(statistics.duration_s.values())) < 5
     assert run_audit(manifest, recordings=statistics, index_reports=(report,)).passed
+
+
+def test_warnings_of_recordings_are_findings(tmp_path):
+    manifest = balanced_manifest()
+    manifest.steps["end_s"] = manifest.steps["start_s"] + 1.0
+    root = write_files(tmp_path, manifest)
+
+    def measure(path: Path, use: RecordingUse) -> RecordingMeasurement:
+        names = {"P01-1.wav": ["gap", "clipping"], "P02-1.wav": ["gap"]}.get(path.name, [])
+        warnings = [MediaWarning(name, f"{name} of 2 s.", f"Check the {name}.") for name in names]
+        return RecordingMeasurement(9.0, 9.0, None, tuple(warnings))
+
+    statistics = compute_recording_statistics([(manifest, root)], measure)
+    assert set(statistics.warnings) == {("toy", "P01-1.wav"), ("toy", "P02-1.wav")}
+    finding = find_one(manifest, "gap", recordings=statistics)
+    assert (finding.severity, finding.remedy) == ("warning", "Check the gap.")
+    assert finding.files == (("toy", "P01-1.wav"), ("toy", "P02-1.wav"))
+    assert finding.sessions == (("toy", "P01", "P01-1"), ("toy", "P02", "P02-1"))
+    assert "P01-1.wav: gap of 2 s, P02-1.wav: gap of 2 s." in finding.message
+    assert find_one(manifest, "clipping", recordings=statistics).files == (("toy", "P01-1.wav"),)
+    assert run_audit(manifest, recordings=statistics).passed
+
+
+def test_steps_outside_of_the_sound_are_findings(tmp_path):
+    manifest = balanced_manifest()
+    manifest.steps["start_s"] = 10.0 * manifest.steps["step"]
+    manifest.steps["end_s"] = manifest.steps["start_s"] + 10.0
+    root = write_files(tmp_path, manifest)
+
+    def measure(path: Path, use: RecordingUse) -> RecordingMeasurement:
+        assert use == RecordingUse(audio=True)
+        sound_s = {"P01-1.wav": 8.0, "P02-1.wav": 17.0}.get(path.name, 20.0)
+        return RecordingMeasurement(20.0, sound_s, None)
+
+    statistics = compute_recording_statistics([(manifest, root)], measure)
+    finding = find_one(manifest, "missing_sound", recordings=statistics)
+    assert finding.files == (("toy", "P01-1.wav"), ("toy", "P02-1.wav"))
+    assert "1 of 2 steps starts after the end of the sound (8.0 s): step 1" in finding.message
+    assert "step 1 ends at 20.0 s, 3.0 s after the end" in finding.message
