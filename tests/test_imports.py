@@ -19,6 +19,7 @@ LEAVES = {
     "errors",
     "files",
     "interrupts",
+    "limited_yaml",
     "locks",
     "multiple_testing",
     "processes",
@@ -27,12 +28,13 @@ LEAVES = {
 }
 MAY_IMPORT = {
     "checksums": {"damage", "files", "locks"},
-    "config": {"checksums", "errors", "files", "shipped_files"},
+    "config": {"checksums", "errors", "files", "limited_yaml", "shipped_files"},
     "damage": {"errors", "schemas"},
     "device": set(),
     "errors": set(),
     "files": {"errors"},
     "interrupts": set(),
+    "limited_yaml": set(),
     "locks": {"errors"},
     "multiple_testing": set(),
     "processes": set(),

@@ -23,6 +23,7 @@ from depmm.config.extraction import ExtractConfig
 from depmm.config.settings import ConfigError, Settings
 from depmm.config.shipped import find_config
 from depmm.config.validation import config_error
+from depmm.limited_yaml import MAX_DEPTH, YamlError, check_size, load_yaml
 
 # settings that a tuning cannot change: candidates share subjects, target, evaluation and devices
 FIXED_IN_TUNING = (
@@ -272,15 +273,17 @@ def _read_with_bases(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
         chain = " -> ".join(map(str, [*seen, path.resolve()]))
         raise ConfigError(f"{path}: its bases are circular ({chain}).", setting="base", file=path)
     try:
-        values = yaml.safe_load(read_text(path))
+        check_size(path)
+        values = load_yaml(read_text(path))
     except OSError as error:
         raise ConfigError(
             f"{path}: cannot be read ({error.strerror}). Check the path.", file=path
         ) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = None if mark is None else mark.line + 1
-        raise ConfigError(f"{path}: not valid YAML: {error}", file=path, line=line) from None
+    except YamlError as error:
+        where = path if error.line is None else f"{path}, line {error.line}"
+        raise ConfigError(
+            f"{where}: {error}.", file=path, line=error.line, remedy=error.remedy
+        ) from None
     if not isinstance(values, dict):
         raise ConfigError(
             f"{path}: a config must be a mapping of sections, but this file contains a "
@@ -315,15 +318,23 @@ def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
 
 def _parse_override(text: str) -> dict[str, Any]:
     key, equals, raw = text.partition("=")
+    shortened = repr(text) if len(text) <= 100 else f"{text[:100]!r}..."
     if not equals or not key:
         raise ConfigError(
-            f"override {text!r}: write key=value, for example training.epochs=3.", value=text
+            f"override {shortened}: write key=value, for example training.epochs=3.", value=text
+        )
+    if key.count(".") > MAX_DEPTH:
+        raise ConfigError(
+            f"override {shortened}: the key has {key.count('.') + 1} parts.",
+            setting=key,
+            value=text,
+            remedy="Write key=value, for example training.epochs=3.",
         )
     try:
-        value = yaml.safe_load(raw)
-    except yaml.YAMLError:
+        value = load_yaml(raw)
+    except YamlError as error:
         raise ConfigError(
-            f"override {text!r}: {raw!r} is not valid YAML.", setting=key, value=raw
+            f"override {shortened}: {error}.", setting=key, value=raw, remedy=error.remedy
         ) from None
     return _nest(key, value)
 

@@ -33,7 +33,7 @@ class Settings(BaseModel):
     default, and an entry of a mapping that is None is left out.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from depmm.config import Settings, StreamConfig
@@ -28,6 +27,7 @@ from depmm.corpora.spec_schema import (
 from depmm.corpora.strict_yaml import Location, Problem, parse_yaml
 from depmm.corpora.table_files import normalize
 from depmm.errors import DepmmError, did_you_mean
+from depmm.limited_yaml import YamlError, check_size
 from depmm.shipped_files import find_by_name, shipped_folder
 
 __all__ = [
@@ -136,7 +136,10 @@ def load_spec(spec: Path | str) -> Spec:
     """
     path = find_spec(spec)
     try:
+        check_size(path)
         text = path.read_text(encoding="utf-8")
+    except YamlError as error:
+        raise _yaml_error(str(path), error) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         siblings = sorted(file.stem for file in path.parent.glob("*.yaml"))
@@ -168,13 +171,8 @@ def parse_spec(text: str, source: str) -> Spec:
     """
     try:
         values, lines, problems = parse_yaml(normalize(text))
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise SpecError(
-            f"{source}: not a YAML data spec: {error}. Correct the text.",
-            file=source,
-            line=mark.line + 1 if mark else None,
-        ) from None
+    except YamlError as error:
+        raise _yaml_error(source, error) from None
     if not isinstance(values, dict):
         raise SpecError(
             f"{source}: a spec is a mapping with name, recordings, session, ...", file=source
@@ -193,6 +191,11 @@ def parse_spec(text: str, source: str) -> Spec:
     if spec.word_list is not None:
         spec = spec.model_copy(update={"word_list": str(Path(source).parent / spec.word_list)})
     return spec
+
+
+def _yaml_error(source: str, error: YamlError) -> SpecError:
+    where = source if error.line is None else f"{source}, line {error.line}"
+    return SpecError(f"{where}: {error}.", file=source, line=error.line, remedy=error.remedy)
 
 
 def _spec_error(problems: list[Problem], lines: dict[Location, int], source: str) -> SpecError:

@@ -6,24 +6,16 @@ from typing import Any
 
 import yaml
 
+from depmm.limited_yaml import LimitedLoader, YamlError, as_yaml_error
+
 Location = tuple[str | int, ...]  # keys and indices from the top, e.g. ("tables", 0, "join")
 Problem = tuple[Location, str]  # location and message
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 01, on, no and dates stay text, and without aliases."""
+class _Loader(LimitedLoader):
+    """Safe YAML in which 01, on, no and dates stay text."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own class attribute
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """Reject aliases: specs do not need them, and nested aliases grow exponentially."""
-        if self.check_event(yaml.AliasEvent):
-            loader: Any = self  # PyYAML has no types
-            event = loader.peek_event()
-            raise yaml.composer.ComposerError(
-                None, None, "aliases (*name) are not allowed: repeat the value", event.start_mark
-            )
-        return super().compose_node(parent, index)
 
 
 for _tag, _regex, _first in (
@@ -54,14 +46,19 @@ def parse_yaml(text: str) -> tuple[Any, dict[Location, int], list[Problem]]:
 
     Raises
     ------
-    yaml.YAMLError, RecursionError, ValueError
-        If the text is not YAML, nests too deeply, or has an alias.
+    YamlError
+        If the text is not YAML, exceeds a limit, or has an anchor or alias.
     """
-    loader = _Loader(text)
-    node = loader.get_single_node()
-    lines: dict[Location, int] = {}
-    problems = list(_index_lines(node, (), lines))
-    values = loader.construct_document(node) if node is not None else None
+    try:
+        loader: Any = _Loader(text)  # PyYAML has no types
+        node = loader.get_single_node()
+        lines: dict[Location, int] = {}
+        problems = list(_index_lines(node, (), lines))
+        values = loader.construct_document(node) if node is not None else None
+    except YamlError:
+        raise
+    except (yaml.YAMLError, RecursionError) as error:
+        raise as_yaml_error(error, text) from None
     return values, lines, problems
 
 

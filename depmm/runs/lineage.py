@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from depmm.audit.findings import abbreviate
 from depmm.audit.related_corpora import shared_subjects
@@ -13,6 +12,7 @@ from depmm.checksums import read_text
 from depmm.corpora.corpus_facts import CorpusFacts
 from depmm.corpora.splits import read_split
 from depmm.damage import damaged
+from depmm.limited_yaml import YamlError, load_yaml
 from depmm.runs.folder import RunError, RunFolder
 from depmm.schemas.manifest import SUBJECT_KEY
 
@@ -56,9 +56,9 @@ def find_training_subjects(folder: Path) -> pd.DataFrame | None:
 
 def _read_init_from(config: Path) -> Path | None:
     try:
-        settings = yaml.safe_load(read_text(config))
+        settings = load_yaml(read_text(config))
         previous = (settings.get("training") or {}).get("init_from")
-    except (yaml.YAMLError, AttributeError, RecursionError) as error:
+    except (YamlError, AttributeError) as error:
         raise damaged(config, f"not the config of a run ({error})") from None
     if not isinstance(previous, str | None):
         raise damaged(config, f"training.init_from is {previous!r:.80}, not a path")

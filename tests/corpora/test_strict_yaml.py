@@ -37,12 +37,12 @@ def test_a_repeated_key_is_a_problem():
 @pytest.mark.parametrize(
     ("title", "line"),
     [
-        ("&x t\nunverified: [*x]", 3),  # aliases can grow without bound
+        ("&x t\nunverified: [*x]", 2),  # aliases can grow without bound
         ("!!python/name:os.system", 2),
         ("[", 4),
-        ("a\x07", None),
-        ("[" * 500, None),
-        ("9" * 5000, None),
+        ("a\x07", 2),
+        ("[" * 500, 2),
+        ("9" * 5000, 2),
     ],
 )
 def test_other_documents_than_plain_yaml_are_refused(title, line):
