@@ -4,12 +4,16 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from media_files import tone, write_tracks
 from trained_runs import AUDIO
 
+from depmm.config import ExtractConfig
 from depmm.corpora.manifest import read_manifest, write_manifest
 from depmm.simulation import layout
+from depmm.store.sessions import SessionStore
 
 ROOT = Path(__file__).parents[2]
 SPECS = ROOT / "data_specs"
@@ -106,6 +110,69 @@ def test_split_uses_split_and_target_of_a_config(corpus, tmp_path, depmm):
     )
     assert depmm("split", corpus.folder, "--config", config, "--out", out).code == 0
     assert pd.read_csv(out)["fold"].nunique() == 12
+
+
+CHANNELS = """
+name: clinic
+title: t
+citation: c
+licence: l
+access: a
+recordings:
+  - pattern: "{subject}.{ext}"
+    modalities: [audio]
+    CHOICE
+session: "{subject}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("choice", "hertz", "names"),
+    [
+        ("channel: 1", 700, []),
+        ("channel: 0", 300, []),
+        ("track: 0", 700, ["inverted_channels"]),
+        ("", 700, ["inverted_channels"]),
+    ],
+)
+def test_a_spec_chooses_the_channel(tmp_path, depmm, choice, hertz, names):
+    """Interviewer (300 Hz) left, participant (700 Hz) right; or the participant, inverted left."""
+    recordings = tmp_path / "recordings"
+    recordings.mkdir()
+    participant = tone(2, 48_000, 700)
+    left = tone(2, 48_000, 300) if choice.startswith("channel") else -0.5 * participant
+    write_tracks(recordings / "P1.mkv", [np.stack([left, participant])])
+    (tmp_path / "spec.yaml").write_text(CHANNELS.replace("CHOICE", choice))
+    manifest, store = tmp_path / "manifest", tmp_path / "store"
+    result = depmm("index", tmp_path / "spec.yaml", recordings, "--out", manifest)
+    assert result.code == 0, result.err
+    result = depmm("extract", manifest, recordings, "--out", store, "--workers", "1")
+    assert result.code == 0, result.err
+    with SessionStore(store, ExtractConfig()).read("clinic", "P1", "P1") as reader:
+        sound = reader.read_waveform(0)
+    assert np.abs(np.fft.rfft(sound[:16_000])).argmax() == hertz
+    assert np.abs(sound).max() == pytest.approx(0.5, abs=0.01)
+    assert pd.read_parquet(store / "warnings.parquet")["name"].tolist() == names
+    assert ("inverted" in result.out + result.err) == bool(names)
+    depmm("audit", manifest, "--root", recordings)
+    findings = json.loads((manifest / "audit.json").read_text())["findings"]
+    assert [f["name"] for f in findings if f["files"]] == names
+
+
+@pytest.mark.parametrize(("choice", "setting"), [("channel: 2", "channel"), ("track: 1", "track")])
+def test_a_track_or_channel_that_does_not_exist_is_a_failure(tmp_path, depmm, choice, setting):
+    recordings = tmp_path / "recordings"
+    recordings.mkdir()
+    write_tracks(recordings / "P1.mkv", [np.stack([tone(2, 48_000, 300), tone(2, 48_000)])])
+    (tmp_path / "spec.yaml").write_text(CHANNELS.replace("CHOICE", choice))
+    manifest, store = tmp_path / "manifest", tmp_path / "store"
+    depmm("index", tmp_path / "spec.yaml", recordings, "--out", manifest)
+    result = depmm("extract", manifest, recordings, "--out", store, "--workers", "1")
+    assert result.code == 1
+    failure = pd.read_parquet(store / "failures.parquet").iloc[0]
+    assert failure["file"] == "P1.mkv"
+    assert choice.replace(":", "") in failure["cause"]
+    assert f"{setting}:" in failure["remedy"]
 
 
 @pytest.mark.parametrize("command", ["extract", "simulate"])
