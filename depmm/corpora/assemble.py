@@ -322,7 +322,8 @@ def _read_times(
         raise origin.error(
             f"start is {text!r}, before the recording starts.", "start", text, remedy=remedy
         )
-    if end is not None and end <= start:
+    start_s, end_s = start + offset, None if end is None else end + offset
+    if end_s is not None and end_s <= start_s:
         text = fields["end"]
         raise origin.error(
             f"end is {text!r}, not after the start {fields['start']!r}.",
@@ -330,7 +331,7 @@ def _read_times(
             text,
             remedy=remedy,
         )
-    return start + offset, None if end is None else end + offset
+    return start_s, end_s
 
 
 def _measure_length(source: _StepSource, group: FileGroup) -> GroupLength:

@@ -82,7 +82,7 @@ def index_corpus(
     for joined in joined_tables:
         log.own_files.update(joined.files if joined.own_columns else ())
     recordings = resolve_fields(spec, roles.recordings, tables, step_table, missing, log)
-    groups, superseded = group_files(spec, recordings)
+    groups, superseded = group_files(spec, recordings, log)
     rows = build_rows(spec, groups, step_table, root, duration, log)
     missing += rows.missing
     roles.excluded += rows.excluded

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from depmm.corpora.delimited import MAX_ROWS
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.table_files import Origin, normalize
 
+_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can contain it, UTF-8 cannot
 MAX_CHARACTERS = 2**24  # an empty object of three characters needs about 100 bytes
 
 
@@ -147,7 +149,16 @@ def _read_object(
                 column,
                 remedy="Name another column in the spec's table, or write a flat table.",
             )
-    return {column: _cell(value) for column, value in entry.items()}
+    cells = {column: _cell(value) for column, value in entry.items()}
+    for column in needed & set(cells):
+        if _SURROGATE.search(cells[column] or ""):
+            raise origin.error(
+                f"{column} contains half of a character (\\ud800 to \\udfff).",
+                column,
+                ascii(cells[column])[:120],
+                remedy="Correct the text, or write the file again.",
+            )
+    return cells
 
 
 def _cell(value: Any) -> str | None:

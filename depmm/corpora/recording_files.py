@@ -192,7 +192,7 @@ def _join_tables(
 
 
 def group_files(
-    spec: Spec, recordings: list[RecordingFile]
+    spec: Spec, recordings: list[RecordingFile], log: IndexLog
 ) -> tuple[list[FileGroup], list[tuple[str, str]]]:
     """Group the files that have the same session and values of ``steps.order``.
 
@@ -204,6 +204,8 @@ def group_files(
         The spec.
     recordings : list of RecordingFile
         Files with subject and session.
+    log : IndexLog
+        Log of the sessions with two files for one step, which are left out.
 
     Returns
     -------
@@ -215,11 +217,12 @@ def group_files(
     Raises
     ------
     ManifestError
-        If a session has two subjects, or the spec does not distinguish two files.
+        If a session has two subjects.
     """
     groups: dict[tuple[str, tuple[str, ...]], FileGroup] = {}
     first_files: dict[str, RecordingFile] = {}
     superseded = []
+    failed = set()
     for recording in sorted(recordings, key=lambda recording: (recording.entry, recording.path)):
         subject, session = recording.fields["subject"], str(recording.fields["session"])
         other = first_files.setdefault(session, recording)
@@ -241,7 +244,12 @@ def group_files(
             new = [name for name in [entry.features.name] if name not in group.streams]
             group.streams.update(dict.fromkeys(new, recording))
         if not new:
-            superseded.append((recording.path, _superseding_file(recording, group)))
+            try:
+                superseded.append((recording.path, _superseding_file(recording, group)))
+            except ManifestError as error:
+                if session not in failed:
+                    log.add(error, f"session {session}")
+                failed.add(session)
             continue
         group.sources.append(recording)
         group.origins.setdefault("", Origin(recording.path))
@@ -250,7 +258,8 @@ def group_files(
                 group.fields[name] = value
                 group.origins[name] = recording.origin(name)
     ordered = sorted(
-        groups.values(), key=lambda group: [natural_sort_key(value) for value in group.order]
+        (group for group in groups.values() if group.session not in failed),
+        key=lambda group: [natural_sort_key(value) for value in group.order],
     )
     return ordered, superseded
 

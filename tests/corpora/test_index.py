@@ -76,11 +76,6 @@ def test_a_missing_table_is_reported_once(tmp_path):
         ),
         ({}, [(SESSION, 'session: "{visit}"')], {"subject": "S2", "session": "1"}),
         (
-            {},
-            [(SESSION, 'session: "{subject}"')],
-            {"setting": "steps.order", "file": "S1_2.wav", "session": "S1"},
-        ),
-        (
             {"labels.csv": f"{HEADER}S1,1,9,F\nS1,2,10,F\n"},
             [(SESSION, 'session: "{subject}"\nsteps: {order: [visit]}')],
             {"file": "labels.csv", "line": 3, "column": "bdi", "session": "S1", "value": "10"},

@@ -167,6 +167,18 @@ def test_an_unsafe_file_name_leaves_out_its_file(tmp_path):
     assert "a\\b_1.wav" in {item.where for item in report.missing}
 
 
+def test_two_files_for_one_step_leave_out_their_session(tmp_path):
+    spec = TOY.replace('session: "{subject}_{visit}"', 'session: "{subject}"')
+    manifest, report = index(spec, tmp_path, TOY_FILES)
+    assert sessions(manifest) == ["S2"]
+    (failure,) = report.failures
+    assert (failure.file, failure.left_out) == ("S1_2.wav", "session S1")
+    alone = {path: text for path, text in TOY_FILES.items() if path != "S2_1.wav"}
+    with pytest.raises(ManifestError) as info:
+        index(spec, tmp_path / "alone", alone)
+    assert (info.value.setting, info.value.session) == ("steps.order", "S1")
+
+
 def broken_wav() -> bytes:
     """Make a WAV file whose header states a length of 0 bytes."""
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 8000, 16000, 2, 16)

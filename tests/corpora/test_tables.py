@@ -101,6 +101,7 @@ def test_objects_are_rows(spec, labels, tmp_path):
         (SPEC, "3", {"setting": "key"}),
         (SPEC, '[{"participant": 1, "score": [3], "group": 1}]', {"column": "score"}),
         (SPEC, "[7]", {"value": 7}),
+        (SPEC, r'[{"participant": 1, "score": 3, "group": "\ud800"}]', {"column": "group"}),
         (SPEC, '[{"participant": "../1", "score": 3, "group": 1}]', {"value": "../1"}),
     ],
 )
