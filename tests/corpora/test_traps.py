@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from recordings import write_session
 
 from depmm.audit.audit import audit_manifest
 from depmm.audit.findings import AuditInput
@@ -23,6 +24,7 @@ from depmm.corpora.spec import load_spec, parse_spec
 from depmm.corpora.splits import SplitError, make_folds, make_split
 from depmm.data.experiment_data import load_experiment_data
 from depmm.store.extract import extract
+from depmm.store.session_file import SessionReader
 
 SPEC = """
 name: {name}
@@ -120,9 +122,6 @@ def _add_noise_to_test_audio(config, corpus, tmp_path, noise):
     """Return the experiment with noise in place of the audio of the test subjects."""
     import shutil
 
-    from safetensors import safe_open
-    from safetensors.numpy import save_file
-
     store = tmp_path / "noisy"
     shutil.copytree(corpus.store, store)
     data = load_experiment_data(config)
@@ -131,15 +130,16 @@ def _add_noise_to_test_audio(config, corpus, tmp_path, noise):
         row = data.sessions.iloc[index]
         path = Path(data.dataset.store.path(row["corpus"], row["subject"], row["session"]))
         path = store / path.relative_to(corpus.store)
-        with safe_open(path, framework="numpy") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            metadata = file.metadata()
+        with SessionReader(path) as file:
+            summary, names = file.summary, file.names
+            tensors = {name: file.read_tensor(name) for name in names}
         waveform = tensors["audio.waveform"]
         tensors["audio.waveform"] = (noise * 3e4 * rng.uniform(-1, 1, waveform.shape)).astype(
             "int16"
         )
-        save_file(tensors, path, metadata)
-    return config.model_copy(update={"data": config.data.model_copy(update={"store": store})})
+        path.unlink()
+        write_session(path, tensors, **summary)
+    return config.model_copy(update={"data": config.data.model_copy(update={"store": str(store)})})
 
 
 def test_trap_5_turns_of_the_interviewer_are_not_steps(tmp_path):
