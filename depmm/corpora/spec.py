@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from depmm.config import Settings, StreamConfig
+from depmm.config import ConfigError, RowSelection, Settings, StreamConfig, ValidityRule
 from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus, Windows
 from depmm.corpora.spec_rules import check_spec
 from depmm.corpora.spec_schema import (
@@ -217,6 +217,9 @@ def _spec_error(problems: list[Problem], lines: dict[Location, int], source: str
 def _problem(item: dict[str, Any]) -> Problem:
     """Convert an error of pydantic to a location and a message with a remedy."""
     location = tuple(part for part in item["loc"] if part != "[key]")
+    cause = item.get("ctx", {}).get("error")
+    if isinstance(cause, ConfigError) and cause.setting:  # a rule of a whole section
+        return (*location, cause.setting), f"{cause} Got {cause.value!r}."
     if item["type"] == "extra_forbidden":
         hint = did_you_mean(str(location[-1]), _known_keys(location[:-1]))
         return location, f"unknown key. {hint}"
@@ -242,7 +245,10 @@ def _known_keys(location: Location) -> list[str]:
         ("steps", "windows"): Windows,
         ("steps", "excluded_intervals"): ExcludedInterval,
         ("recordings", "features"): StreamConfig,
+        ("recordings", "features", "valid"): ValidityRule,
+        ("recordings", "features", "select"): RowSelection,
     }
     names = tuple(part for part in location if isinstance(part, str))
     model = sections.get(names[0], Spec) if names else Spec
-    return list(subsections.get(names[:2], model).model_fields)
+    model = subsections.get(names[:2], model)
+    return list(subsections.get(names[:3], model).model_fields)

@@ -20,6 +20,7 @@ from depmm.media.warnings import MediaWarning, Warn
 MAX_RATE_FACTOR = 5.0
 MAX_RATE_DIFFERENCE = 0.1  # share by which the rate of a file may differ from rate_hz
 MAX_EXTRA_ROWS = 0.05  # share of rows beyond those that fit the times at rate_hz
+REGULAR = 0.2  # share of the period by which regular times may differ from it
 MAX_STALLED_S = 2.0  # seconds of rows at rate_hz that may have one time
 MIN_GAP_S, MIN_GAP_SHARE = 1.0, 0.01  # of holes in the times, together
 MIN_CONSTANT_ROWS = 10
@@ -35,8 +36,9 @@ class _Clock:
     ----------
     first, last : float
         Seconds of the first and the last row.
-    n_repeats, n_negative : int
-        Rows with the time of the row above, and rows before the start of the recording.
+    n_repeats, n_regular, n_negative : int
+        Rows with the time of the row above, rows about one period after it, and rows before the
+        start of the recording.
     run, longest_run : int
         Repeats up to the last row, and the largest number of them.
     hole_s, longest_hole_s : float
@@ -48,6 +50,7 @@ class _Clock:
     first: float = math.nan
     last: float = math.nan
     n_repeats: int = 0
+    n_regular: int = 0
     n_negative: int = 0
     run: int = 0
     longest_run: int = 0
@@ -67,6 +70,7 @@ class _Clock:
         self.n_negative += int(np.count_nonzero(times < 0))
         rising = steps > 0
         self.n_repeats += len(steps) - int(np.count_nonzero(rising))
+        self.n_regular += int(np.count_nonzero(np.abs(steps / period_s - 1) < REGULAR))
         self._add_runs(rising)
         if math.isnan(self._usual_s) and rising.any():
             self._usual_s = max(period_s, float(np.median(steps[rising])))
@@ -225,7 +229,12 @@ class FeatureChecks:
         expected = clock.covered_s * rate_hz + 1 + clock.n_holes
         n_times = self.n_rows - clock.n_repeats
         limit = (1 + MAX_EXTRA_ROWS) * expected + 1
-        if self.n_rows > limit >= n_times and clock.n_repeats > MAX_EXTRA_ROWS * self.n_rows:
+        is_regular = clock.n_regular > n_times / 2  # unlike times of words
+        if (
+            is_regular
+            and self.n_rows > limit >= n_times
+            and clock.n_repeats > MAX_EXTRA_ROWS * self.n_rows
+        ):
             raise MediaError(
                 self.path,
                 f"several rows per time: {clock.n_repeats} of {self.n_rows} rows repeat the time "

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -158,9 +158,13 @@ def read_table_blocks(path: Path, stream: StreamConfig, warn: Warn) -> Iterator[
     columns = read_table_columns(path, stream)
     for rows in select_rows(path, _chunks(path, stream, columns, warn), stream, columns.names):
         used = {*columns.features, *map(columns.names.index, _numeric_columns(stream))}
+        types = rows.dtypes.to_numpy()
         for position in sorted(used):
-            _check_numeric(path, stream, columns.names[position], rows[position])
+            if not pd.api.types.is_numeric_dtype(types[position]):
+                _raise_not_numeric(path, stream, columns.names[position], rows[position])
         values = rows[columns.features].to_numpy(np.float64)
+        if stream.valid and not values.flags.writeable:  # a view of a single column
+            values = values.copy()
         for rule in stream.valid:
             cells = rows[columns.names.index(rule.column)].to_numpy()
             affected = [not rule.columns or name in rule.columns for name in columns.feature_names]
@@ -274,9 +278,10 @@ def _format_hint(path: Path, stream: StreamConfig) -> str:
     return _separator_hint(path, stream)
 
 
-def _check_numeric(path: Path, stream: StreamConfig, name: str, cells: "pd.Series[Any]") -> None:
-    if pd.api.types.is_numeric_dtype(cells):
-        return
+def _raise_not_numeric(
+    path: Path, stream: StreamConfig, name: str, cells: "pd.Series[Any]"
+) -> NoReturn:
+    """Raise the error of a column whose cells are not all numbers."""
     wrong = cells[pd.to_numeric(cells, errors="coerce").isna()].dropna()
     if wrong.empty:  # Booleans with empty cells, or integers beyond 64 bits
         wrong = cells.dropna()

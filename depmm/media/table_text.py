@@ -32,7 +32,9 @@ def open_table(path: Path) -> IO[bytes]:
     """
     with path.open("rb") as file:
         start = file.read(2)
-    return cast(IO[bytes], _COMPRESSED.get(start, open)(path, "rb"))
+    if start in _COMPRESSED:
+        return cast(IO[bytes], _COMPRESSED[start](path, "rb"))
+    return path.open("rb")
 
 
 def last_line(path: Path) -> tuple[int, bytes]:
@@ -86,6 +88,8 @@ class TableText(io.RawIOBase):
 
     def __init__(self, path: Path, sep: str, stop: int | None = None) -> None:
         self._path, self._file, self._left = path, open_table(path), stop
+        if isinstance(self._file, io.BufferedReader):  # the caller has a buffer
+            self._file = self._file.detach()
         self._sep = sep.encode()
         self._line_bytes = 0  # since the last line break
         self.error: MediaError | None = None

@@ -44,7 +44,10 @@ def write_features(
     shift = SHIFT_PER_UNIT * bluntness[:, None]
     if stream.format == "table":
         columns = _table_columns(stream, hints, time, shift, rng, tracking_failed)
-        rows = [[f"{value:g}" for value in row] for row in zip(*columns.values(), strict=True)]
+        rows = [
+            [v if isinstance(v, str) else f"{v:g}".replace(".", stream.decimal) for v in row]
+            for row in zip(*columns.values(), strict=True)
+        ]
         write_cells(path, [[*columns], *rows] if stream.header else rows, stream.sep)
     else:
         shape = hints.shapes.get(stream.name) or [N_FEATURES] * max(1, stream.axis)
@@ -68,11 +71,13 @@ def _table_columns(
     columns = dict(zip(names, values.T, strict=True))
     for name in names:
         if name == stream.time:
-            columns[name] = np.round(time, 4)
+            columns[name] = np.round(time * stream.units_per_second, 4)
         elif any(fnmatch.fnmatchcase(name, text) for text in stream.drop):
             columns[name] = np.arange(1.0, n_rows + 1)
         elif tracking_failed and not stream.valid:
             columns[name] = np.zeros(n_rows)
+    if stream.select is not None and stream.select.value is not None:
+        columns[stream.select.column] = np.full(n_rows, stream.select.value, object)
     for rule in stream.valid:
         invalid = np.full(n_rows, True)
         if not tracking_failed:
@@ -91,6 +96,7 @@ def _column_names(stream: StreamConfig) -> list[str]:
     """Name the columns of a table whose header the spec does not state."""
     validity = [rule.column for rule in stream.valid]
     validity += [name for rule in stream.valid for name in rule.columns]
+    validity += [stream.select.column] if stream.select else []
     dropped = [name.replace("*", "0") for name in stream.drop]
     time = [stream.time] if stream.time else []
     features = [f"f{index}" for index in range(N_FEATURES)]

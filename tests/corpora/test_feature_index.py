@@ -131,6 +131,23 @@ def test_excluded_intervals_and_clock_offsets(tmp_path):
         ("modalities: [face]", "modalities: [audio, face]", "recordings[1].modalities"),
         ("{name: units", "{name: voice", "recordings[1].features.name"),
         ("rate_hz: 10,", "rate: 10,", "recordings[1].features.rate"),
+        ("rate_hz: 10,", "rate_hz: 10, decimal: ',',", "recordings[1].features.decimal"),
+        (
+            "rate_hz: 10, time: timestamp,",
+            "rate_hz: 10, units_per_second: 1000.0,",
+            "recordings[1].features.units_per_second",
+        ),
+        (
+            "rate_hz: 10,",
+            "rate_hz: 10, select: {column: face_id},",
+            "recordings[1].features.select.value",
+        ),
+        (
+            "rate_hz: 10, time: timestamp,",
+            "rate_hz: 10, select: {column: confidence, keep: largest},",
+            "recordings[1].features.select",
+        ),
+        ("[f0, vuv, energy]", "[f0, vuv, f0]", "recordings[0].features.columns"),
         ("required_features: [voice,", "required_features: [voic,", "required_features"),
         ("label:", "  windows: {length_s: 1.0, hop_s: 0.0}\nlabel:", "steps.windows.hop_s"),
         (

@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from feature_corpus import FEATURE_CONFIG, make_feature_corpus
 from session_data import tiny_config
 
-from depmm.corpora.manifest import write_manifest
+from depmm.config import ExtractConfig, load_config
+from depmm.corpora.manifest import read_manifest, write_manifest
 from depmm.data.errors import DataError
 from depmm.data.experiment_data import describe_sessions, load_experiment_data
 from depmm.errors import DepmmError
+from depmm.store.extract import extract
 
 
 def test_all_sessions_of_the_manifest_have_target_and_split(corpus):
@@ -119,3 +122,21 @@ def test_a_corpus_may_have_columns_named_like_those_of_the_index(corpus, tmp_pat
     data = load_experiment_data(tiny_config(corpus, f"data.manifest={tmp_path / 'manifest'}"))
     assert len(data.sessions) == 12
     assert data.sessions[name].eq("corpus value").all()
+
+
+def test_streams_with_other_columns_are_an_error_before_training(tmp_path):
+    root = make_feature_corpus(tmp_path) / "toy"
+    (tmp_path / "toy.yaml").write_text(FEATURE_CONFIG.format(base=tmp_path))
+    config = load_config(tmp_path / "toy.yaml")
+    assert len(load_experiment_data(config).sessions) == 12
+    path = root / "305_face.txt"
+    path.write_text(path.read_text().replace("AU01_r, AU02_r", "AU02_r, AU01_r"))
+    path.write_text(path.read_text() + " ")  # a changed size: the session is extracted again
+    manifest = read_manifest(tmp_path / "manifest")
+    report = extract(manifest, root, tmp_path / "store", ExtractConfig(), workers=1)
+    assert report.warnings["name"].tolist() == ["columns_differ"]
+    with pytest.raises(DataError) as info:
+        load_experiment_data(config)
+    assert (info.value.session, info.value.file) == ("305", Path("305_face.txt"))
+    assert info.value.setting == "data.features"
+    assert info.value.remedy

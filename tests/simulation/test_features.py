@@ -36,6 +36,14 @@ def test_the_mean_falls_with_bluntness(stream: StreamConfig, tmp_path: Path) -> 
     assert np.nanmean(high) - np.nanmean(low) == pytest.approx(2 * SHIFT_PER_UNIT, abs=0.01)
 
 
+def test_the_rows_that_a_stream_selects_are_simulated(tmp_path: Path) -> None:
+    changes = {"select": {"column": "face", "value": "A"}, "time": "ms", "decimal": ","}
+    changes |= {"sep": ";", "units_per_second": 1000.0}
+    stream = StreamConfig.model_validate(TABLE.model_dump() | changes)
+    assert len(written(tmp_path / "x.csv", stream, 0.0)) == 500
+    assert "A" in (tmp_path / "x.csv").read_text()
+
+
 def test_failed_tracking_makes_all_rows_invalid(tmp_path: Path) -> None:
     assert 0 < np.isnan(written(tmp_path / "a.csv", TABLE, 0.0)).all(axis=1).mean() < 0.15
     assert np.isnan(written(tmp_path / "b.csv", TABLE, 0.0, tracking_failed=True)).all()
