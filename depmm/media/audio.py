@@ -19,7 +19,7 @@ import soxr
 from depmm.config import SAMPLE_RATE
 from depmm.media.channel_choice import Blocks, read_mono
 from depmm.media.channels import Mix, channel_mix
-from depmm.media.container import check_file, open_container, origin_s
+from depmm.media.container import SEEK_GAP_S, check_file, open_container, origin_s
 from depmm.media.decoding import decode_stream
 from depmm.media.errors import MediaError, media_errors
 from depmm.media.gaps import SOUND_GAP_S
@@ -154,26 +154,35 @@ def _container_blocks(
     to_float = av.AudioResampler(format="fltp")  # same rate and channels
     monitor = GapMonitor(path, stream, warn)
     # index of the next sample on the clock of the recording
-    next_sample, started = begin_s * rate, False
-    for frame in decode_stream(path, container, stream, max(0.0, begin_s - WARM_UP_S), warn):
-        _check_format(path, stream, frame)
-        position = next_sample
-        if frame.pts is not None:
-            position = round((frame.pts * num / den - origin) * rate)
-        samples = np.concatenate([part.to_ndarray() for part in to_float.resample(frame)], axis=1)
-        samples = mix(samples)
-        if not started or abs(position - next_sample) > SOUND_GAP_S * rate:
-            samples = samples[max(0, next_sample - position) :]
-            if len(samples) and position > next_sample:
-                monitor.add(next_sample / rate, position / rate, is_late_start=not started)
-            while len(samples) and position > next_sample:
-                silence = np.zeros(min(position - next_sample, rate), np.float32)
-                next_sample += len(silence)
-                yield rate, silence
-        if len(samples):
-            started = True
-            next_sample += len(samples)
-            yield rate, samples
+    next_sample, started, is_first = begin_s * rate, False, begin_s <= SEEK_GAP_S
+    frames = decode_stream(path, container, stream, max(0.0, begin_s - WARM_UP_S), warn)
+    try:
+        for frame in frames:
+            _check_format(path, stream, frame)
+            position = next_sample
+            if frame.pts is not None:
+                position = round((frame.pts * num / den - origin) * rate)
+            parts = [part.to_ndarray() for part in to_float.resample(frame)]
+            samples = mix(np.concatenate(parts, axis=1))
+            if not started or abs(position - next_sample) > SOUND_GAP_S * rate:
+                overlap = min(max(0, next_sample - position), len(samples))
+                if started:
+                    monitor.cut(overlap / rate)
+                samples = samples[overlap:]
+                if len(samples) and position > next_sample:
+                    monitor.add(next_sample / rate, position / rate, is_late_start=is_first)
+                while len(samples) and position > next_sample:
+                    silence = np.zeros(min(position - next_sample, rate), np.float32)
+                    next_sample += len(silence)
+                    yield rate, silence
+            is_first = False
+            if len(samples):
+                started = True
+                next_sample += len(samples)
+                yield rate, samples
+    except GeneratorExit:  # the wanted part is complete
+        monitor.stop(next_sample / rate)
+        raise
     monitor.finish(next_sample / rate)
 
 

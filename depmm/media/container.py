@@ -43,9 +43,10 @@ class MediaInfo:
     Attributes
     ----------
     has_audio, has_video : bool
-        Whether the file has such a stream, and it can be decoded.
+        Whether the file has such a stream, also if it cannot be decoded.
     audio_start_s, video_start_s : float or None
-        Start of the stream on the clock of the recording, seconds; None without the stream.
+        Start of the first stream that can be decoded, in seconds of the recording; None without
+        one.
     frame_rate : float or None
         Average frames per second.
     width, height : int or None
@@ -87,8 +88,8 @@ def probe(path: Path) -> MediaInfo:
         video = next(filter(can_decode, video_streams(container)), None)
         rate = video and (video.average_rate or video.guessed_rate)
         return MediaInfo(
-            has_audio=audio is not None,
-            has_video=video is not None,
+            has_audio=len(container.streams.audio) > 0,
+            has_video=len(video_streams(container)) > 0,
             audio_start_s=_start_s(container, audio),
             video_start_s=_start_s(container, video),
             frame_rate=float(rate) if rate else None,

@@ -158,7 +158,7 @@ def _check_complete(path: Path, container: Any, last_s: float, corrupt_s: float)
     short = stated - last_s > max(LENGTH_TOLERANCE_S, 0.02 * stated)
     if short:
         problem = f"ends after {last_s:.2f} s, but its header states {stated:.2f} s: truncated."
-    elif last_s - corrupt_s < 0.5:
+    elif last_s - corrupt_s < 0.5 and "ignore_length" not in container.options:
         problem = f"ends inside a packet, after {last_s:.2f} s: truncated."
     else:
         return

@@ -24,6 +24,8 @@ class FlacLength:
     ----------
     rate : int
         Samples per second, in Hz.
+    n_channels : int
+        Number of channels.
     stated : int or None
         Samples per channel that the header states; None if it states none.
     last : int or None
@@ -31,6 +33,7 @@ class FlacLength:
     """
 
     rate: int
+    n_channels: int
     stated: int | None
     last: int | None
 
@@ -58,7 +61,7 @@ def read_flac_length(path: Path) -> FlacLength | None:
     rate = int.from_bytes(head[18:21], "big") >> 4
     stated = int.from_bytes(head[21:26], "big") & 0xF_FFFF_FFFF
     block_size = int.from_bytes(head[8:10], "big")
-    return FlacLength(rate, stated or None, _last_sample(tail, block_size))
+    return FlacLength(rate, (head[20] >> 1 & 7) + 1, stated or None, _last_sample(tail, block_size))
 
 
 def _last_sample(tail: bytes, block_size: int) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 from depmm.media.errors import MediaError
 
 MIN_SAMPLE_RATE = 1_000  # Hz
-MAX_SAMPLE_RATE = 768_000  # Hz
+MAX_SAMPLE_RATE = 384_000  # Hz
 MAX_CHANNELS = 64
 MAX_FRAME_PIXELS = 8192 * 8192  # 8K video has 7680 x 4320
 MAX_RECORDING_S = 7 * 24 * 3600.0  # a week

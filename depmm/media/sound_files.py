@@ -111,14 +111,16 @@ def open_sound_file(path: Path) -> Iterator[soundfile.SoundFile | None]:
 
 def _choose_for_wav(path: Path) -> SoundReader:
     header = read_wav_header(path)
-    if header is None or header.codec in _FFMPEG_CODECS or not header.bytes_per_s:
+    if header is None:
+        return FFMPEG
+    check_sound(path, header.rate, header.n_channels)
+    if header.codec in _FFMPEG_CODECS or not header.bytes_per_s:
         return FFMPEG
     if header.stated_bytes == 0:
         raise MediaError(
             path,
-            f"its header states 0 bytes of sound; {header.further_bytes} bytes follow, which the "
-            "program that wrote the file did not count.",
-            "Leave it out, or repair its header: convert it with FFmpeg into a new WAV file.",
+            f"its header states 0 bytes of sound, and {header.further_bytes} bytes follow.",
+            "Leave it out; or, if it has sound, convert it into a new WAV file with FFmpeg.",
             value=header.further_bytes,
         )
     missing_s = header.missing_bytes / header.bytes_per_s
@@ -134,8 +136,11 @@ def _choose_for_wav(path: Path) -> SoundReader:
 
 def _choose_for_flac(path: Path) -> SoundReader:
     length = read_flac_length(path)
-    if length is None or length.last is None or not length.rate:
+    if length is None:
         return SNDFILE  # which reports the fault
+    check_sound(path, length.rate, length.n_channels)
+    if length.last is None:
+        return SNDFILE
     if length.stated is None:
         return FFMPEG
     missing_s = (length.stated - length.last) / length.rate

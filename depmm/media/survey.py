@@ -6,8 +6,16 @@ from typing import Any
 
 from depmm.media.container import open_container, origin_s
 from depmm.media.decoders import video_streams
+from depmm.media.decoding import LENGTH_TOLERANCE_S
 from depmm.media.errors import MediaError, media_errors
-from depmm.media.gaps import LATE_START_S, MAX_LATE_SHARE, SOUND_GAP_S, FrameGaps, Gaps
+from depmm.media.gaps import (
+    LATE_START_S,
+    MAX_GAP_SHARE,
+    MAX_LATE_SHARE,
+    SOUND_GAP_S,
+    FrameGaps,
+    Gaps,
+)
 from depmm.media.limits import MAX_RESTARTS
 from depmm.media.timeline import Timeline
 from depmm.media.warnings import MediaWarning, Warn
@@ -122,6 +130,7 @@ class GapMonitor:
         self._index = stream.index
         self._warn = warn
         self._survey: Survey | None = None
+        self._cut_s = 0.0
 
     def add(self, start_s: float, end_s: float, is_late_start: bool = False) -> None:
         """Add a gap, before it is filled.
@@ -163,6 +172,28 @@ class GapMonitor:
             self._report(survey.gaps[self._index], survey.length_s)
         self.gaps.check(max(end_s, survey.length_s))
 
+    def cut(self, length_s: float) -> None:
+        """Note that data are left out because their timestamps are those of the data before them.
+
+        Parameters
+        ----------
+        length_s : float
+            Their length, in seconds.
+        """
+        self._cut_s += length_s
+
+    def stop(self, end_s: float) -> None:
+        """Report the gaps of a track that is not decoded to its end.
+
+        Parameters
+        ----------
+        end_s : float
+            Where decoding stops, in seconds of the recording.
+        """
+        length_s = 0.0 if self._survey is None else self._survey.length_s
+        if (warning := self.gaps.warning(max(end_s, length_s))) is not None:
+            self._warn(warning)
+
     def finish(self, end_s: float) -> None:
         """Report the gaps of a track that was decoded to its end.
 
@@ -178,6 +209,8 @@ class GapMonitor:
         """
         length_s = 0.0 if self._survey is None else self._survey.length_s
         self._report(self.gaps, max(end_s, length_s))
+        if self._cut_s > LENGTH_TOLERANCE_S:
+            self._report_cut(max(end_s, length_s))
 
     def _surveyed(self) -> Survey:
         if self._survey is None:
@@ -192,6 +225,17 @@ class GapMonitor:
             problem = f"{text}; at most {MAX_LATE_SHARE:.0%} are accepted."
             raise MediaError(self._path, problem, remedy, value=start_s)
         self._warn(MediaWarning("missing_sound", f"{text}; zeros precede it.", remedy, start_s))
+
+    def _report_cut(self, length_s: float) -> None:
+        problem = (
+            f"{self._cut_s:.2f} s of sound have the timestamps of the sound before them and are "
+            f"left out of {length_s:.2f} s"
+        )
+        remedy = "Compare it with the original, or correct its timestamps (remux it)."
+        if self._cut_s > MAX_GAP_SHARE * length_s:
+            problem = f"{problem}; at most {MAX_GAP_SHARE:.0%} are accepted."
+            raise MediaError(self._path, problem, remedy, value=self._cut_s)
+        self._warn(MediaWarning("length_differs", f"{problem}.", remedy, self._cut_s))
 
     def _report(self, gaps: Gaps, length_s: float) -> None:
         gaps.check(length_s)

@@ -8,6 +8,7 @@ import av
 
 from depmm.media.decoders import can_decode, codec_name, video_streams
 from depmm.media.errors import MediaError
+from depmm.media.limits import check_stream
 from depmm.media.warnings import MediaWarning, Warn, ignore_warnings
 
 CHOOSE_TRACK = "To use another track, set track: of this recording in the spec."
@@ -105,13 +106,16 @@ def choose_video_track(path: Path, container: Any, warn: Warn = ignore_warnings)
     Raises
     ------
     MediaError
-        If the file has no video track, or none can be decoded.
+        If the file has no video track, or none can be decoded, or its frames are too large.
     """
     streams = video_streams(container)
     if not streams:
         raise MediaError(
             path, "the file has no video track.", "Use another file for the face modality."
         )
+    for stream in streams:
+        if stream.codec_context is not None:
+            check_stream(path, stream)
     usable = [index for index, stream in enumerate(streams) if can_decode(stream)]
     unusable = [index for index in range(len(streams)) if index not in usable]
     if not usable:

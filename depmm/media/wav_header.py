@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 CHUNK_LIMIT = 10_000  # chunks of a WAV file that are read; written files have a few
 _UNKNOWN_SIZE = 0x7FFF_F000  # programs that write to a pipe store this size or a larger one
 _EXTENSIBLE = 0xFFFE
+
+ByteOrder = Literal["little", "big"]
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,10 @@ class WavHeader:
     ----------
     codec : int
         Format tag: 1 for PCM, 3 for floating point, 6 and 7 for A-law and mu-law.
+    n_channels : int
+        Number of channels.
+    rate : int
+        Samples per second, in Hz.
     bytes_per_s : int
         Bytes of sound per second.
     stated_bytes : int or None
@@ -28,6 +34,8 @@ class WavHeader:
     """
 
     codec: int
+    n_channels: int
+    rate: int
     bytes_per_s: int
     stated_bytes: int | None
     missing_bytes: int
@@ -48,46 +56,53 @@ def read_wav_header(path: Path) -> WavHeader | None:
         None if the file has no format or no sound data.
     """
     size = path.stat().st_size
-    codec = bytes_per_s = 0
+    sound: tuple[int, int, int, int] | None = None  # the first attributes
     long_size: int | None = None  # of the data in files of more than 4 GB
     with path.open("rb") as file:
-        order = "big" if file.read(12)[:4] == b"RIFX" else "little"
+        order: ByteOrder = "big" if file.read(12)[:4] == b"RIFX" else "little"
         for _ in range(CHUNK_LIMIT):
             name, length = _read_chunk(file, order)
             if name == b"ds64":
                 long_size = int.from_bytes(file.read(24)[8:16], "little")
                 length -= 24
             elif name == b"fmt ":
-                content = file.read(26)
-                codec = int.from_bytes(content[:2], order)  # type: ignore[arg-type]
-                bytes_per_s = int.from_bytes(content[8:12], order)  # type: ignore[arg-type]
-                if codec == _EXTENSIBLE:
-                    codec = int.from_bytes(content[24:26], order)  # type: ignore[arg-type]
+                content = file.read(min(length, 40))
+                sound = _read_format(content, order)
                 length -= len(content)
-            elif name == b"data":
-                if not bytes_per_s:
-                    return None
+            elif name == b"data" and sound is not None:
                 if length == 0xFFFF_FFFF and long_size is not None:
                     length = long_size
                 elif length >= _UNKNOWN_SIZE:
-                    return WavHeader(codec, bytes_per_s, None, 0, 0)
+                    return WavHeader(*sound, None, 0, 0)
                 end = file.tell() + length
                 further = size - _end_of_chunks(file, end, size, order)
-                return WavHeader(codec, bytes_per_s, length, max(0, end - size), max(0, further))
+                return WavHeader(*sound, length, max(0, end - size), max(0, further))
             elif not name:
                 return None
             file.seek(length + length % 2, 1)
     return None
 
 
-def _read_chunk(file: BinaryIO, order: str) -> tuple[bytes, int]:
+def _read_format(content: bytes, order: ByteOrder) -> tuple[int, int, int, int]:
+    """Return codec, channels, rate and bytes per second of a format chunk."""
+
+    def number(start: int, n_bytes: int) -> int:
+        return int.from_bytes(content[start : start + n_bytes], order)
+
+    codec = number(0, 2)
+    if codec == _EXTENSIBLE:
+        codec = number(24, 2)
+    return codec, number(2, 2), number(4, 4), number(8, 4)
+
+
+def _read_chunk(file: BinaryIO, order: ByteOrder) -> tuple[bytes, int]:
     head = file.read(8)
     if len(head) < 8:
         return b"", 0
-    return head[:4], int.from_bytes(head[4:], order)  # type: ignore[arg-type]
+    return head[:4], int.from_bytes(head[4:], order)
 
 
-def _end_of_chunks(file: BinaryIO, position: int, size: int, order: str) -> int:
+def _end_of_chunks(file: BinaryIO, position: int, size: int, order: ByteOrder) -> int:
     """Return the end of the last valid chunk from ``position`` on."""
     for _ in range(CHUNK_LIMIT):
         for start in (position + position % 2, position):  # some programs do not pad
