@@ -1,5 +1,6 @@
 """Small media files for the tests of decoding, and paths of real recordings."""
 
+import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +9,7 @@ import av
 import numpy as np
 
 from depmm.media.audio import decode_audio
+from depmm.media.warnings import MediaWarning
 
 RAVDESS = "ravdess_actor01/01-01-01-01-01-01-01.mp4"
 GRID = "grid_10spk/brbk7n.mpg"
@@ -101,6 +103,66 @@ def write_tracks(
         packets.sort(key=lambda packet: packet.dts * packet.time_base)
         container.mux(packets)
     return path
+
+
+def encode_sound(
+    path: Path,
+    codec: str,
+    sound: np.ndarray,
+    rate: int,
+    form: str,
+    hole: tuple[float, float] | None = None,
+    jump: tuple[float, float] | None = None,
+) -> Path:
+    """Encode mono sound into a container of FFmpeg's format ``form``.
+
+    Packets inside ``hole`` (start, end) are left out; from ``jump[0]`` seconds on, ``jump[1]``
+    seconds are added to the timestamps.
+    """
+    with av.open(str(path), "w", format=form) as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.layout = "mono"
+        sample_format = stream.codec_context.codec.audio_formats[0].name
+        to_codec = av.AudioResampler(format=sample_format, layout="mono", rate=rate)
+        packets = []
+        for start in range(0, len(sound), 960):
+            block = sound[None, start : start + 960].astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="mono")
+            frame.rate, frame.time_base, frame.pts = rate, Fraction(1, rate), start
+            for part in to_codec.resample(frame):
+                packets += stream.encode(part)
+        for packet in [*packets, *stream.encode()]:
+            time_s = float(packet.pts * packet.time_base)
+            if hole and hole[0] <= time_s < hole[1]:
+                continue
+            if jump and time_s >= jump[0]:
+                packet.pts += round(jump[1] / packet.time_base)
+                packet.dts = packet.pts
+            container.mux(packet)
+    return path
+
+
+def wav_bytes(
+    sound: np.ndarray,
+    rate: int = 16_000,
+    channels: int = 1,
+    stated_bytes: int | None = None,
+) -> bytes:
+    """Make a 16-bit WAV file whose header may state any rate, channels and size of the data."""
+    data = np.round(sound * 32767).astype("<i2").tobytes()
+    size = len(data) if stated_bytes is None else stated_bytes
+    byte_rate = rate * channels * 2 & 0xFFFF_FFFF
+    head = struct.pack("<HHIIHH", 1, channels, rate, byte_rate, channels * 2 & 0xFFFF, 16)
+    chunks = b"WAVEfmt " + struct.pack("<I", 16) + head + b"data" + struct.pack("<I", size)
+    return b"RIFF" + struct.pack("<I", len(chunks) + len(data)) + chunks + data
+
+
+def decoded_with_warnings(path: Path) -> tuple[np.ndarray, dict[str, MediaWarning]]:
+    """Decode all sound; return it and the warnings by name."""
+    warnings: list[MediaWarning] = []
+    blocks = list(decode_audio(path, warn=warnings.append))
+    assert len({warning.name for warning in warnings}) == len(warnings)  # once per kind and file
+    return np.concatenate(blocks), {warning.name: warning for warning in warnings}
 
 
 def tone(seconds: float, rate: int, hertz: float = 1000.0, level: float = 0.5) -> np.ndarray:

@@ -19,7 +19,13 @@ import soxr
 from depmm.config import SAMPLE_RATE
 from depmm.media.channel_choice import Blocks, read_mono
 from depmm.media.channels import Mix, channel_mix
-from depmm.media.container import SEEK_GAP_S, check_file, open_container, origin_s
+from depmm.media.container import (
+    SEEK_GAP_S,
+    check_file,
+    has_timestamps,
+    open_container,
+    origin_s,
+)
 from depmm.media.decoding import decode_stream
 from depmm.media.errors import MediaError, media_errors
 from depmm.media.gaps import SOUND_GAP_S
@@ -152,16 +158,19 @@ def _container_blocks(
     tick = stream.time_base
     num, den = tick.numerator, tick.denominator
     to_float = av.AudioResampler(format="fltp")  # same rate and channels
-    monitor = GapMonitor(path, stream, warn)
+    timed, monitor = has_timestamps(container), GapMonitor(path, stream, warn)
+    counted: int | None = None  # position of the next frame in a format without timestamps
     # index of the next sample on the clock of the recording
     next_sample, started, is_first = begin_s * rate, False, begin_s <= SEEK_GAP_S
     frames = decode_stream(path, container, stream, max(0.0, begin_s - WARM_UP_S), warn)
     try:
         for frame in frames:
             _check_format(path, stream, frame)
-            position = next_sample
-            if frame.pts is not None:
+            position = next_sample if counted is None else counted
+            if frame.pts is not None and (timed or counted is None):
                 position = round((frame.pts * num / den - origin) * rate)
+            if not timed:
+                counted = position + frame.samples
             parts = [part.to_ndarray() for part in to_float.resample(frame)]
             samples = mix(np.concatenate(parts, axis=1))
             if not started or abs(position - next_sample) > SOUND_GAP_S * rate:

@@ -33,6 +33,8 @@ DEMUXERS = (
     "mpeg", "mpegts", "mpegvideo", "mxf", "nistsphere", "nsv", "nut", "obu", "ogg", "rm", "sox",
     "tta", "voc", "w64", "wav", "webm", "wtv", "wv",
 )  # fmt: skip
+# sound without timestamps: FFmpeg counts packets, also those with tags between joined files
+_COUNTS_PACKETS = {"mp3", "aac", "loas", "ac3", "eac3", "dts", "amr"}
 _SEEKS_TO_KEYFRAMES = {"mov", "matroska"}
 
 
@@ -209,6 +211,22 @@ def origin_s(container: Any) -> float:
         Seconds to subtract from a timestamp.
     """
     return float((container.start_time or 0) / av.time_base)
+
+
+def has_timestamps(container: Any) -> bool:
+    """Tell whether the format stores timestamps.
+
+    Parameters
+    ----------
+    container : av.container.InputContainer
+        An open container.
+
+    Returns
+    -------
+    bool
+        False for MP3, AAC and similar streams without a container.
+    """
+    return format_name(container) not in _COUNTS_PACKETS
 
 
 def can_seek(container: Any, time_s: float) -> bool:

@@ -6,8 +6,8 @@ there on, all streams are shifted by the same time, such that the packets of no 
 Sound and video therefore stay synchronous.
 
 AVI has no timestamps: if the sound of a few seconds is missing, the later sound would move forward.
-The video shows where. Its time jumps, and the sound that lies beside it in the file is earlier than
-before by the same time; this sound is shifted to the time of the video.
+The video shows where. Its time jumps, and the sound that lies beside it in the file does not; the
+later sound is shifted by the difference.
 """
 
 import math
@@ -21,7 +21,7 @@ from depmm.media.warnings import MediaWarning
 RESTART_S = 0.1  # decoding times ascend: if they go back by more, the clock restarts
 REORDER_S = 2.0  # the same for packets without a decoding time, whose order is not that of display
 LOOKAHEAD = 512  # packets that are searched for the restart of the other streams
-AVI_HOLE_S = 1.0  # a jump of the video, and of its distance to the sound, is a hole in the sound
+AVI_HOLE_S = 1.0  # by which the video must jump and the sound stay behind; they are not in step
 N_LISTED = 3  # restarts whose positions a warning lists
 _WRAP_TICKS = {"mpeg": 1 << 33, "mpegts": 1 << 33}  # period of the counter of timestamps
 _NEVER_RESTARTS = {"mov"}  # stores durations instead of times; edit lists may go back
@@ -226,20 +226,19 @@ class _AviSound:
     """Find holes in the sound of an AVI file, by the video that lies beside it in the file."""
 
     def __init__(self) -> None:
-        self._video_s = math.nan
-        self._jumped = False  # whether the video jumped since the last packet of sound
-        self._lag_s = math.nan  # of the sound, at its last packet
+        self._video_s = self._sound_s = math.nan  # of the last packets
+        self._sound_at_video_s = math.nan  # of the last sound before the last frame
+        self._missing_s = 0.0
 
     def missing_sound_s(self, is_video: bool, time_s: float) -> float:
         """Return the seconds of sound that are missing before a packet."""
-        if is_video:
-            self._jumped |= time_s - self._video_s > AVI_HOLE_S
-            self._video_s = time_s
-            return 0.0
-        lag_s = self._video_s - time_s
-        grown_s = lag_s - self._lag_s
-        if self._jumped and grown_s > AVI_HOLE_S:
-            self._jumped = False
-            return grown_s  # after the shift, the lag is that of the last packet again
-        self._jumped, self._lag_s = False, lag_s
+        if not is_video:
+            missing_s, self._missing_s = self._missing_s, 0.0
+            self._sound_s = time_s + missing_s
+            return missing_s
+        jump_s = time_s - self._video_s
+        missing_s = jump_s - (self._sound_s - self._sound_at_video_s)
+        if jump_s > AVI_HOLE_S and missing_s > AVI_HOLE_S:
+            self._missing_s += missing_s
+        self._video_s, self._sound_at_video_s = time_s, self._sound_s
         return 0.0

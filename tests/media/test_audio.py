@@ -11,7 +11,7 @@ import soundfile
 import soxr
 import torch
 import torchaudio
-from media_files import decode_all, tone, truncate, write_recording
+from media_files import decode_all, encode_sound, tone, truncate, write_recording
 
 from depmm.config import SAMPLE_RATE
 from depmm.media.audio import decode_audio
@@ -70,7 +70,7 @@ def test_unusual_rates_are_resampled(tmp_path: Path, rate: int) -> None:
 
 
 @pytest.mark.parametrize("window", [(0.0, 0.5), (0.7331, 2.1), (13.0, 14.9), (14.5, 99.0)])
-@pytest.mark.parametrize("suffix", ["wav", "mp4"])
+@pytest.mark.parametrize("suffix", ["wav", "mp4", "mp3"])
 def test_a_window_equals_a_part_of_the_whole(
     long_sounds: dict[str, Path], suffix: str, window: tuple[float, float]
 ) -> None:
@@ -94,6 +94,7 @@ def long_sounds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     times = np.arange(0, 15, 0.04)
     return {
         "wav": folder / "a.wav",
+        "mp3": encode_sound(folder / "a.mp3", "libmp3lame", sound, 44_100, "mp3"),
         "mp4": write_recording(folder / "a.mp4", times, sound, 44_100),
     }
 
