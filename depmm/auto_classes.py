@@ -12,12 +12,14 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 
-AUTO_MODULE = "transformers.models.auto.configuration_auto"
+CONFIGURATION, MODELING = (
+    f"transformers.models.auto.{name}" for name in ("configuration_auto", "modeling_auto")
+)
 
 
 def register_when_imported() -> None:
     """Register the model now, or when the Auto classes are imported."""
-    if AUTO_MODULE in sys.modules:
+    if CONFIGURATION in sys.modules:
         _register()
     elif not any(isinstance(finder, _AutoFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _AutoFinder())
@@ -30,22 +32,25 @@ def _register() -> None:
 
 
 class _AutoFinder(MetaPathFinder):
-    """Finder that adds the registration to the loader of ``AUTO_MODULE``."""
+    """Finder that adds the registration to the loaders of the two modules of the Auto classes."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname != AUTO_MODULE:
+        if fullname not in (CONFIGURATION, MODELING):
             return None
         sys.meta_path.remove(self)  # find_spec below would call this finder again
-        spec = find_spec(fullname)
+        try:
+            spec = find_spec(fullname)
+        finally:
+            sys.meta_path.insert(0, self)
         if spec is not None and spec.loader is not None:
             spec.loader = _RegisteringLoader(spec.loader)
         return spec
 
 
 class _RegisteringLoader(Loader):
-    """Loader that registers the model after the execution of ``AUTO_MODULE``."""
+    """Loader that registers the model after the execution of a module of the Auto classes."""
 
     def __init__(self, loader: Loader) -> None:
         self.loader = loader
@@ -55,4 +60,6 @@ class _RegisteringLoader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         self.loader.exec_module(module)
-        _register()
+        # AutoModel imports AutoConfig, and does not exist before its module is complete
+        if module.__name__ == MODELING or MODELING not in sys.modules:
+            _register()

@@ -72,6 +72,8 @@ def test_unknown_names_are_attribute_errors():
         "import depmm; from transformers import AutoConfig, AutoModel",
         "from transformers import AutoConfig, AutoModel; import depmm",
         "import depmm.models.model; from transformers import AutoConfig, AutoModel",
+        "import depmm; from transformers import AutoModel, AutoConfig",
+        "from transformers import AutoModel, AutoConfig; import depmm",
     ],
 )
 def test_auto_classes_load_the_model(imports, demo):

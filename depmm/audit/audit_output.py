@@ -191,8 +191,9 @@ def read_index_report(manifest: Path) -> IndexReport | None:
     path = manifest / "index.json"
     if not path.is_file():
         return None
+    text = read_text(path)
     try:
-        return IndexReport.from_json(read_text(path))
+        return IndexReport.from_json(text)
     except ValueError as error:
         raise AuditError(f"{path}: {error}", file=path) from None
 

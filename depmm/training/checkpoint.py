@@ -27,7 +27,6 @@ PROGRESS_TYPES: dict[str, Any] = {
     "best_epoch": int,
     "history": list,
     "rates": list,
-    "lowest_loss": list,
 }
 
 
@@ -213,7 +212,7 @@ def _read(path: Path, prefix: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 raise ValueError(f"its tensors are not those that were written: {differing[:2]}")
             names = [name for name in stored if name.startswith(prefix)]
             tensors = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
-            _check_progress(metadata)
+            _check_types(metadata)
             return tensors, metadata
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise WeightsError(
@@ -223,12 +222,13 @@ def _read(path: Path, prefix: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from None
 
 
-def _check_progress(metadata: dict[str, Any]) -> None:
-    """Raise a ValueError if the progress or the numbers have other types than were written."""
-    progress = metadata["progress"]
-    for values, kinds in ((progress, PROGRESS_TYPES), (metadata, {"numbers": dict})):
-        for name, kind in kinds.items():
-            if name in values and not isinstance(values[name], kind):
-                raise ValueError(f"{name} is {values[name]!r:.80}")
-    if wrong := [v for v in metadata["numbers"].values() if not isinstance(v, int | float)]:
+def _check_types(metadata: dict[str, Any]) -> None:
+    """Raise a ValueError if the metadata have other types than were written."""
+    progress, numbers = metadata["progress"], metadata["numbers"]
+    if not (isinstance(progress, dict) and isinstance(numbers, dict)):
+        raise ValueError("its metadata are not those of a checkpoint")
+    for name, kind in PROGRESS_TYPES.items():
+        if not isinstance(progress.get(name), kind):
+            raise ValueError(f"{name} is {progress.get(name)!r:.80}")
+    if wrong := [value for value in numbers.values() if not isinstance(value, int | float)]:
         raise ValueError(f"a number of the optimizer is {wrong[0]!r:.80}")

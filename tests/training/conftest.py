@@ -5,6 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 from accelerate.state import AcceleratorState
+from interrupted_runs import LONG
+from trained_runs import train_run
+
+from depmm.runs.folder import RunFolder
 
 
 @pytest.fixture
@@ -20,3 +24,9 @@ def new_accelerator_state() -> Iterator[None]:
     AcceleratorState._reset_state(reset_partial_state=True)
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(corpus, tmp_path_factory) -> RunFolder:
+    """Train a run without interruption."""
+    return train_run(corpus, tmp_path_factory.mktemp("uninterrupted"), *LONG)

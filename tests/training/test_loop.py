@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from imitated_gpu import CudaAutocast, imitate_fp16
+from interrupted_runs import LONG, assert_same_run, interrupt
 from trained_runs import read_history, read_weights, train_run
 from trained_weights import assert_same_weights
 
@@ -31,22 +32,6 @@ ROOT = Path(__file__).parents[2]
 MEAN_POOL = "model.fusion={kind: mean_pool, dropout: 0.0}"
 FIXED = ["model.fusion.dropout=0.0", "model.fusion.fusion_weights=fixed"]
 AUDIO = ["data.modalities=[audio]", "model.encoders.face=null", MEAN_POOL]
-RANDOM = [
-    "data.augment={keep_steps: 0.5, modality_dropout: 0.3, gain_db: 3.0, "
-    "relative_noise: 0.1, flip: true}"
-]
-
-
-def assert_same_run(one: RunFolder, two: RunFolder) -> None:
-    """Compare two runs up to rounding, except for the times.
-
-    The alignment of a batch in memory can change the kernels, so that runs are not bit-identical.
-    Other random draws or a lost state of the optimizer change a loss by more than 1e-3.
-    """
-    pd.testing.assert_frame_equal(read_history(one), read_history(two), rtol=0, atol=1e-5)
-    assert_same_weights(read_weights(one), read_weights(two))
-    tables = [pd.read_parquet(run.predictions) for run in (one, two)]
-    pd.testing.assert_frame_equal(*tables, rtol=0, atol=1e-5)
 
 
 def test_a_run_lowers_the_loss_and_writes_all_files(corpus, tmp_path, log):
@@ -145,28 +130,6 @@ def test_a_severity_is_predicted_within_the_range_of_its_instrument(corpus, tmp_
     assert table["score"].tolist() == corpus.manifest.sessions["score"].tolist()
     assert table[["y_true", "y_prob"]].isna().all(axis=None)
     assert "val_rmse" in read_history(run)
-
-
-LONG = [*RANDOM, "training.epochs=3", "training.gradient_accumulation_steps=2"]
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(corpus, tmp_path_factory) -> RunFolder:
-    """Train a run without interruption."""
-    return train_run(corpus, tmp_path_factory.mktemp("uninterrupted"), *LONG)
-
-
-def interrupt(patch: pytest.MonkeyPatch, name: str, count: int) -> None:
-    """Raise KeyboardInterrupt at the ``count``-th call of a function of the loop."""
-    function, calls = getattr(loop, name), []
-
-    def stop(*arguments, **options):
-        calls.append(arguments)
-        if len(calls) == count:
-            raise KeyboardInterrupt
-        return function(*arguments, **options)
-
-    patch.setattr(loop, name, stop)
 
 
 @pytest.mark.parametrize(
