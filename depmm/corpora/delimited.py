@@ -108,7 +108,9 @@ def _row_error(
     opened = _find_open_mark(row, sep)
     if opened is None:  # without a quotation mark, only the length of a cell can be wrong
         return Origin(file, first).error(
-            f"not a table row ({error}).", remedy="Correct the row, or check sep: in the spec."
+            f"not a table row ({error}).",
+            value=row[0][:40] if row else None,
+            remedy="Correct the row, or check sep: in the spec.",
         )
     index, column = opened
     start = row[index][column:].strip()
@@ -130,9 +132,9 @@ def _find_open_mark(row: Sequence[str], sep: str) -> tuple[int, int] | None:
     opened, inside, at_start = None, False, True
     n_letters = 0
     for index, line in enumerate(row):
+        position, end = 0, min(len(line), _MAX_SEARCH - n_letters)
         n_letters += len(line)
-        position = 0
-        while position < len(line) and n_letters < _MAX_SEARCH:
+        while position < end:
             letter = line[position]
             if inside and letter == '"':
                 if line[position + 1 : position + 2] == '"':

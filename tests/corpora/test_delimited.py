@@ -41,6 +41,7 @@ def cells(text: str, sep: str = ",") -> list[list[str]]:
         (table((3, '3.0,3.8,"yes" he said')), 5),
         (table((3, '3.0,3.8,"two\nlines"'), (9, '9.0,9.8,"open')), 12),
         (HEADER + '0.0,0.8,"' + "a" * (MAX_CELL + 1), 2),
+        (HEADER + '0.0,0.8,"' + "a" * 2**24, 2),
     ],
 )
 def test_a_stray_quotation_mark_is_refused_in_the_line_where_it_opens(text, line):
