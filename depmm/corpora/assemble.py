@@ -344,17 +344,17 @@ def _measure_length(source: _StepSource, group: FileGroup) -> GroupLength:
         try:
             seconds = source.duration(source.root / file.path, features)
         except Exception as error:  # decoders raise many types
-            problem, remedy = f"no windows: {error}", ""
+            failure = _length_error(file.path, group.session, error)
         else:
             if 0 < seconds < math.inf:
                 period_s = 1 / features.rate_hz if features else None
                 lengths.append(FileLength(file.path, seconds, period_s))
                 continue
-            problem = f"no windows: the recording is {seconds:g} s long."
-            remedy = "Copy the file again from its source, or leave it out with ignore:."
-        failure = Origin(file.path).error(
-            problem.removeprefix(f"{file.path}: "), session=group.session, remedy=remedy
-        )
+            failure = Origin(file.path).error(
+                f"no windows: the recording is {seconds:g} s long.",
+                session=group.session,
+                remedy="Copy the file again from its source, or leave it out with ignore:.",
+            )
         part = f"{features.name} features" if features else "recording"
         errors.append((failure, f"the {part} of session {group.session}"))
     if not lengths:
@@ -364,6 +364,17 @@ def _measure_length(source: _StepSource, group: FileGroup) -> GroupLength:
     length = combine_lengths(lengths, source.spec.steps.windows)
     source.rows.excluded += length.excluded
     return length
+
+
+def _length_error(path: str, session: str, error: Exception) -> ManifestError:
+    """Turn the error of a reader into that of a file of the corpus."""
+    return Origin(path).error(
+        f"its length is not known: {getattr(error, 'problem', error)}",
+        column=getattr(error, "column", None),
+        value=getattr(error, "value", None),
+        session=session,
+        remedy=getattr(error, "remedy", None),
+    )
 
 
 def _step_texts(fields: Fields, origins: dict[str, Origin]) -> dict[str, str | None]:

@@ -87,9 +87,9 @@ class TableText(io.RawIOBase):
     """
 
     def __init__(self, path: Path, sep: str, stop: int | None = None) -> None:
-        self._path, self._file, self._left = path, open_table(path), stop
-        if isinstance(self._file, io.BufferedReader):  # the caller has a buffer
-            self._file = self._file.detach()
+        self._path, self._left = path, stop
+        file = open_table(path)  # without its buffer, because the caller has one
+        self._file: Any = file.detach() if isinstance(file, io.BufferedReader) else file
         self._sep = sep.encode()
         self._line_bytes = 0  # since the last line break
         self.error: MediaError | None = None
@@ -129,7 +129,7 @@ class TableText(io.RawIOBase):
             If the bytes are not part of a table.
         """
         try:
-            n_bytes: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
+            n_bytes: int = self._file.readinto(buffer)
         except Exception as error:  # of a damaged archive or file system
             self._fail(f"cannot be read ({error}).", "Copy it again.")
         if self._left is not None:
