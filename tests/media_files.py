@@ -76,8 +76,12 @@ def write_tracks(
     codec: str = "pcm_s16le",
     default: int | None = None,
     languages: Sequence[str] = (),
+    gaps: Sequence[float] = (),
 ) -> Path:
-    """Write sound tracks, each of shape (C, T); ``default`` is the index of the default track."""
+    """Write sound tracks, each of shape (C, T); ``default`` is the index of the default track.
+
+    At each of ``gaps``, in seconds of the sound, 0.3 s are missing from the timestamps.
+    """
     layouts = {1: "mono", 2: "stereo", 4: "quad", 6: "5.1"}
     with av.open(str(path), "w") as container:
         streams = []
@@ -96,7 +100,9 @@ def write_tracks(
             for start in range(0, track.shape[1], 1024):
                 block = np.ascontiguousarray(track[:, start : start + 1024], np.float32)
                 frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
-                frame.rate, frame.time_base, frame.pts = rate, Fraction(1, rate), start
+                late_s = 0.3 * sum(start >= gap * rate for gap in gaps)
+                frame.rate, frame.time_base = rate, Fraction(1, rate)
+                frame.pts = start + round(late_s * rate)
                 for part in to_codec.resample(frame):
                     packets += stream.encode(part)
             packets += stream.encode()

@@ -157,7 +157,7 @@ def _container_blocks(
     rate, origin = stream.rate, origin_s(container)
     tick = stream.time_base
     num, den = tick.numerator, tick.denominator
-    to_float = av.AudioResampler(format="fltp")  # same rate and channels
+    to_float, layout = av.AudioResampler(format="fltp"), ""  # same rate and channels
     timed, monitor = has_timestamps(container), GapMonitor(path, stream, warn)
     counted: int | None = None  # position of the next frame in a format without timestamps
     # index of the next sample on the clock of the recording
@@ -171,6 +171,8 @@ def _container_blocks(
                 position = round((frame.pts * num / den - origin) * rate)
             if not timed:
                 counted = position + frame.samples
+            if frame.layout.name != layout:
+                to_float, layout = av.AudioResampler(format="fltp"), frame.layout.name
             parts = [part.to_ndarray() for part in to_float.resample(frame)]
             samples = mix(np.concatenate(parts, axis=1))
             if not started or abs(position - next_sample) > SOUND_GAP_S * rate:

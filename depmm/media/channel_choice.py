@@ -59,8 +59,8 @@ def read_mono(path: Path, track: int | None, read: ReadBlocks, begin_s: int, war
     block : ndarray of float32, shape (T,)
         The mean of the used channels.
     """
-    meter = ChannelMeter()
-    blocks = read(0, meter.mean, ignore_warnings if begin_s else warn)
+    meter, pending = ChannelMeter(), PendingWarnings(warn)
+    blocks = read(0, meter.mean, pending)
     head: list[tuple[int, np.ndarray]] = []
     complete = False
     try:
@@ -72,6 +72,7 @@ def read_mono(path: Path, track: int | None, read: ReadBlocks, begin_s: int, war
             complete = True
     except MediaError:
         if not begin_s:  # otherwise the part that is wanted may be sound
+            pending.release()
             yield from head
             raise
     choice = _choose(path, track, read, meter, complete)
@@ -79,10 +80,11 @@ def read_mono(path: Path, track: int | None, read: ReadBlocks, begin_s: int, war
         warn(warning)
     if choice.is_everything and not begin_s:
         meter.stop()
+        pending.release()
         yield from head
         yield from blocks
         return
-    blocks.close()
+    blocks.close()  # its warnings are those of the next reader
     yield from read(begin_s, choice.mix, warn)
 
 

@@ -37,6 +37,7 @@ class ChannelMeter:
         self.n_channels = 0
         self.n_samples = 0
         self._is_measuring = True
+        self._is_constant = True  # the number of channels
         self._pending: list[np.ndarray] = []
         self._n_pending = 0
         self._sum: np.ndarray = np.zeros(0)
@@ -68,9 +69,10 @@ class ChannelMeter:
         block : ndarray of float32, shape (C, T)
             The samples.
         """
+        self._is_constant &= self.n_channels in (0, len(block))
         self.n_channels = len(block)
         self.n_samples += block.shape[1]
-        if self.n_channels == 1:
+        if self.n_channels == 1 or not self._is_constant:
             return
         self._pending.append(block)
         self._n_pending += block.shape[1]
@@ -99,16 +101,18 @@ class ChannelMeter:
         The channels are examined from the loudest to the quietest. A channel is dead if its level
         is more than 40 dB below that of the loudest, and inverted if its correlation with a louder
         channel that is used is below -0.8. The level is that of the whole sound, without its
-        constant part.
+        constant part. If the number of channels changes, all are used.
 
         Returns
         -------
         ChannelChoice
             The decision.
         """
-        self._add_pending()
         everything = ChannelChoice(tuple(range(self.n_channels)), self.n_channels)
-        if self.n_channels < 2 or not np.isfinite(self._products).all():
+        if self.n_channels < 2 or not self._is_constant:
+            return everything
+        self._add_pending()
+        if not np.isfinite(self._products).all():
             return everything
         mean = self._sum / self.n_samples
         covariance = self._products / self.n_samples - np.outer(mean, mean)
@@ -142,6 +146,8 @@ class ChannelMeter:
         bool
             Whether all levels are those of digital silence.
         """
+        if not self._is_constant:
+            return False
         self._add_pending()
         power = np.diag(self._products) / max(1, self.n_samples)
         return bool(power.max(initial=0.0) < 10 ** (DIGITAL_SILENCE_DB / 10))
@@ -170,7 +176,7 @@ class ChannelChoice:
 
     @property
     def is_everything(self) -> bool:
-        """Whether the mean of all channels is used."""
+        """Whether the mean of all channels is used, whatever their number is."""
         return len(self.used) == self.n_channels
 
     def mix(self, block: np.ndarray) -> np.ndarray:

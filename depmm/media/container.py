@@ -9,7 +9,7 @@ What a truncated file is: :mod:`depmm.media.decoding`.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import av
 from depmm.media.decoders import can_decode, video_streams
 from depmm.media.errors import MediaError, media_errors
 from depmm.media.limits import MAX_FRAME_PIXELS
+from depmm.media.tracks import choose_audio_track
 
 BUFFER_BYTES = 1 << 16  # per read of a file
 SEEK_GAP_S = 10.0  # a shorter gap is decoded through: cheaper than a seek back to a keyframe
@@ -54,7 +55,7 @@ class MediaInfo:
     width, height : int or None
         Size of the coded frames in pixels, before pixels are made square and frames are turned.
     sample_rate : int or None
-        Sample rate of the sound in Hz.
+        Sample rate of the default sound track in Hz.
     """
 
     has_audio: bool
@@ -85,8 +86,10 @@ def probe(path: Path) -> MediaInfo:
     MediaError
         If the file is missing, empty or in an unknown format.
     """
+    audio = None
     with media_errors(path), open_container(path) as container:
-        audio = next(filter(can_decode, container.streams.audio), None)
+        with suppress(MediaError):
+            audio = choose_audio_track(path, container)
         video = next(filter(can_decode, video_streams(container)), None)
         rate = video and (video.average_rate or video.guessed_rate)
         return MediaInfo(

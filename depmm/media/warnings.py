@@ -61,3 +61,37 @@ def once_per_name(warn: Warn) -> Warn:
             warn(warning)
 
     return warn_once
+
+
+class PendingWarnings:
+    """Keep warnings until it is certain that they concern what is read.
+
+    Parameters
+    ----------
+    warn : callable
+        Receives the warnings after :meth:`release`.
+    """
+
+    def __init__(self, warn: Warn) -> None:
+        self._warn = warn
+        self._kept: list[MediaWarning] = []
+        self._is_released = False
+
+    def __call__(self, warning: MediaWarning) -> None:
+        """Receive a warning.
+
+        Parameters
+        ----------
+        warning : MediaWarning
+            The warning.
+        """
+        if self._is_released:
+            self._warn(warning)
+        else:
+            self._kept.append(warning)
+
+    def release(self) -> None:
+        """Pass on the warnings that were kept, and the later ones."""
+        self._is_released = True
+        for warning in self._kept:
+            self._warn(warning)

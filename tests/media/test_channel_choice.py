@@ -106,3 +106,32 @@ def test_surround_sound_of_one_channel_keeps_its_level(tmp_path: Path) -> None:
     sound, warnings = decode(path)
     assert np.abs(sound).max() == pytest.approx(0.5, rel=0.02)
     assert [warning.name for warning in warnings] == ["dead_channel"]
+
+
+def test_gaps_are_reported_once_with_the_numbers_of_the_whole_sound(tmp_path: Path) -> None:
+    """Read the file again after the decision: the first reader has seen a part of the gaps only."""
+    sound = noise(0, 16)
+    path = write_tracks(tmp_path / "a.mkv", [np.stack([sound, -sound])], RATE, gaps=(3.0, 13.0))
+    _, warnings = decode(path)
+    by_name = {warning.name: warning.value for warning in warnings}
+    assert len(by_name) == len(warnings) == 2
+    assert by_name["gap"] == pytest.approx(0.6, abs=0.05)
+    assert by_name["inverted_channels"] == pytest.approx(-1, abs=0.01)
+
+
+@pytest.mark.parametrize("counts", [(1, 2), (2, 1)])
+def test_the_number_of_channels_may_change(tmp_path: Path, counts: tuple[int, int]) -> None:
+    parts = []
+    for index, count in enumerate(counts):
+        sound = np.stack([tone(3, RATE, 300)] * count)
+        sound[1:] *= 0.5
+        part = write_tracks(tmp_path / f"{index}.aac", [sound], RATE, "aac")
+        parts.append(part.read_bytes())
+    path = tmp_path / "a.aac"
+    path.write_bytes(b"".join(parts))
+    sound, warnings = decode(path)
+    assert "dead_channel" not in [warning.name for warning in warnings]
+    for start_s, count in ((1.0, counts[0]), (4.5, counts[1])):
+        part = sound[round(start_s * SAMPLE_RATE) :][:SAMPLE_RATE]
+        level = np.sqrt(2 * np.mean(part**2))
+        assert level == pytest.approx(0.25 + 0.25 / count, rel=0.04)
