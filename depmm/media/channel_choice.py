@@ -18,7 +18,7 @@ from depmm.media.channels import ChannelChoice, ChannelMeter, Mix
 from depmm.media.container import open_container
 from depmm.media.errors import MediaError
 from depmm.media.tracks import choose_audio_track
-from depmm.media.warnings import Warn, ignore_warnings
+from depmm.media.warnings import PendingWarnings, Warn, ignore_warnings
 
 HEAD_S = 10
 SAMPLE_S = 0.5

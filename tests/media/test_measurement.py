@@ -49,7 +49,7 @@ def test_the_whole_sound_is_measured(tmp_path: Path) -> None:
 def test_warnings_of_the_readers_are_collected(tmp_path: Path) -> None:
     sound = tone(3, 48_000)
     path = write_tracks(tmp_path / "a.mkv", [np.stack([sound, -sound]), sound[None]], default=0)
-    assert names(path, audio=True) == ["other_tracks", "inverted_channels"]
+    assert names(path, audio=True) == ["inverted_channels", "other_tracks"]
     assert names(path, audio=True, track=1) == []
     assert names(path, audio=True, track=0, channel=1) == []
     short = write_recording(tmp_path / "b.mp4", np.arange(0, 5, 0.04), tone(3, 48_000))
