@@ -13,13 +13,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from subprocess import Popen
 
 INTERRUPTED = (
     "interrupted; every written file is complete. Run the same command again: extract, "
     "train and cross-validate continue, other commands start from the beginning."
 )
 CLEANUP_S = 5  # s after which the process ends even if the removal of its files takes longer
+ended_with_parent: set["Popen[bytes]"] = set()  # processes that are not of multiprocessing
 _SHOW_CURSOR = b"\x1b[?25h\r\n"  # a progress bar hides it
 
 
@@ -116,6 +120,8 @@ class _Exit:
 
 
 def _end_workers() -> None:
+    for process in list(ended_with_parent):
+        process.kill()
     if "multiprocessing.util" not in sys.modules:
         return
     import multiprocessing

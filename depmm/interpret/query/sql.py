@@ -3,10 +3,13 @@
 Each file is a view: only the columns and rows of a query are read, even from a table of 50 million
 rows. Before a query is run, the connection is restricted by settings of DuckDB: ``allowed_paths``
 lists the files of the run, ``enable_external_access`` disables all other files, the network and
-extensions, and ``lock_configuration`` makes these settings final. A query is one SELECT with limits
-of memory, time and rows.
+extensions, and ``lock_configuration`` makes these settings final. A query of the user is one SELECT
+with limits of memory, time and rows, in a process of its own, because DuckDB does not apply its
+limit of memory to single values, such as that of ``repeat('x', 1000000000)``.
 """
 
+import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Timer
@@ -15,17 +18,24 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pandas as pd
 
 from depmm.checksums import check
+from depmm.damage import DamagedFileError
 from depmm.interpret.errors import QuestionError
+from depmm.interpret.query.limited_process import LimitExceeded, run_limited
 from depmm.schemas.explanations import EXPLANATIONS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, Error, Statement
 
 TABLES = (*EXPLANATIONS, "predictions", "history")
-MEMORY = "2GB"  # of tables, sorts and joins; a single value, such as of repeat(), can exceed it
+SECONDS = 40.0  # with the start of the process and the time until it stops, less than a minute
+MEMORY = "1GB"  # of tables, sorts and joins
+MAX_BYTES = 3 * 2**29  # 1.5 GiB, of the process of a query
+MAX_RESULT_BYTES = 2**28  # 256 MiB
 
 
-def run_sql(run: Path | str, text: str, rows: int = 10_000, seconds: float = 60.0) -> pd.DataFrame:
+def run_sql(
+    run: Path | str, text: str, rows: int = 10_000, seconds: float = SECONDS
+) -> pd.DataFrame:
     """Run one SELECT over the tables of a run.
 
     Parameters
@@ -36,7 +46,7 @@ def run_sql(run: Path | str, text: str, rows: int = 10_000, seconds: float = 60.
         SELECT, WITH, FROM, DESCRIBE, SUMMARIZE or SHOW TABLES.
     rows : int, default 10000
         Largest number of rows.
-    seconds : float, default 60
+    seconds : float, default 40
         Time after which the query is stopped.
 
     Returns
@@ -48,11 +58,84 @@ def run_sql(run: Path | str, text: str, rows: int = 10_000, seconds: float = 60.
     ------
     QuestionError
         If the text is not exactly one SELECT or has an error, reads a file that is not a table of
-        the run, takes too long or too much memory, or if the run has no tables or a damaged file.
+        the run, takes too long or too much memory, or if the run has no tables.
+    DamagedFileError
+        If a table of the run is damaged.
+    """
+    import pyarrow
+
+    request = {"run": str(Path(run).absolute()), "text": text, "rows": rows, "seconds": seconds}
+    try:
+        answer = run_limited(
+            "depmm.interpret.query.sql_process", json.dumps(request).encode(), seconds
+        )
+    except LimitExceeded as error:
+        raise (_time_error(seconds) if error.limit == "time" else memory_error()) from None
+    line, _, content = answer.partition(b"\n")
+    header = json.loads(line)
+    if kind := header.pop("error", None):
+        failure = {"DamagedFileError": DamagedFileError}.get(kind, QuestionError)(
+            header.pop("message"), **{**header, "remedy": None}
+        )
+        failure.remedy = header["remedy"]
+        raise failure
+    table: pd.DataFrame = pyarrow.ipc.open_stream(content).read_pandas()
+    if header["notes"]:
+        table.attrs["notes"] = header["notes"]
+    return table
+
+
+def memory_error() -> QuestionError:
+    """Return the error of a query that needs too much memory.
+
+    Returns
+    -------
+    QuestionError
+        The error, to be raised.
+    """
+    return QuestionError(
+        f"The query or its result needs more than {MEMORY} of memory, or a single value does.",
+        setting="memory_limit",
+        value=MEMORY,
+        remedy="Filter or aggregate more, and do not build long texts or lists.",
+    )
+
+
+def _time_error(seconds: float) -> QuestionError:
+    return QuestionError(
+        f"The query took longer than {seconds:g} s.",
+        setting="seconds",
+        value=seconds,
+        remedy="Filter or aggregate more.",
+    )
+
+
+def select_rows(run: Path, text: str, rows: int, seconds: float) -> pd.DataFrame:
+    """Run one SELECT in this process; see `run_sql`.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of a run.
+    text : str
+        The query.
+    rows : int
+        Largest number of rows.
+    seconds : float
+        Time after which the query is stopped.
+
+    Returns
+    -------
+    DataFrame
+        The rows.
+
+    Raises
+    ------
+    QuestionError
+        As `run_sql`.
     """
     import duckdb
 
-    run = Path(run)
     names = [name for name in TABLES if _get_path(run, name).is_file()]
     if not names:
         raise QuestionError(
@@ -71,17 +154,9 @@ def run_sql(run: Path | str, text: str, rows: int = 10_000, seconds: float = 60.
             finally:
                 timer.cancel()
         except duckdb.InterruptException:
-            raise QuestionError(
-                f"The query took longer than {seconds:g} s. Filter or aggregate more.",
-                setting="seconds",
-                value=seconds,
-            ) from None
+            raise _time_error(seconds) from None
         except duckdb.OutOfMemoryException:
-            raise QuestionError(
-                f"The query needs more than {MEMORY} of memory. Filter or aggregate more.",
-                setting="memory_limit",
-                value=MEMORY,
-            ) from None
+            raise memory_error() from None
         except duckdb.PermissionException as error:
             raise QuestionError(
                 f"SQL: {_get_first_line(error)}. A query can read only the tables of the run.",
@@ -200,6 +275,7 @@ def connect(run: Path, names: Sequence[str]) -> "DuckDBPyConnection":
 
     settings: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY,
+        "threads": min(2, os.cpu_count() or 1),
         "temp_directory": "",  # no temporary files
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,

@@ -1,5 +1,7 @@
 """SQL reads the tables of a run and nothing else."""
 
+import resource
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -93,6 +95,57 @@ def test_expensive_sql_is_stopped(untouched, text, settings):
     with pytest.raises(QuestionError) as info:
         run_sql(untouched, text, seconds=0.2)
     assert info.value.setting in settings
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT length(repeat('x', 4000000000))",
+        pytest.param("SELECT repeat('x', 1000000000)", marks=pytest.mark.slow),
+        pytest.param("SELECT list_aggregate(range(1000000000), 'sum')", marks=pytest.mark.slow),
+        pytest.param("SELECT generate_series(1, 1000000000)", marks=pytest.mark.slow),
+        pytest.param("SELECT repeat('x', 1000000) FROM range(10000)", marks=pytest.mark.slow),
+        pytest.param("SELECT md5(repeat('a', 1000000000))", marks=pytest.mark.slow),
+        pytest.param("SELECT lpad('x', 2000000000, 'y')", marks=pytest.mark.slow),
+        pytest.param("SELECT printf('%1000000000d', 1)", marks=pytest.mark.slow),
+        pytest.param(
+            "SELECT count(*) FROM range(1000000) a, range(1000000) b, range(1000000) c",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT max(n) FROM t",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_one_huge_value_is_refused_within_two_gigabytes(untouched, text):
+    """DuckDB applies neither memory_limit nor interrupts to a single value."""
+    began = time.monotonic()
+    with pytest.raises(QuestionError) as info:
+        run_sql(untouched, text, seconds=5)
+    assert info.value.setting in {"memory_limit", "seconds"}
+    assert info.value.remedy
+    assert time.monotonic() - began < 30
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    assert largest < 2 * 2**30
+
+
+def test_values_keep_their_types_between_the_processes(untouched):
+    table = run_sql(
+        untouched,
+        "SELECT 1 AS a, 1.5::DOUBLE AS b, 'é' AS c, true AS d, NULL AS e, [1, 2] AS f, "
+        "DATE '2020-01-02' AS g, 7 AS a",
+    )
+    row = table.iloc[0].tolist()
+    assert row[:4] == [1, 1.5, "é", True]
+    assert list(row[5]) == [1, 2]
+    assert (str(row[6])[:10], row[7]) == ("2020-01-02", 7)
+
+
+def test_modules_of_the_working_directory_are_not_imported(untouched, tmp_path, monkeypatch):
+    (tmp_path / "duckdb.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    assert run_sql(untouched, "SELECT 1 AS a")["a"].tolist() == [1]
 
 
 def test_connection_is_locked(untouched):
