@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from depmm.corpora.corpus_facts import Windows
 from depmm.corpora.spec_schema import Spec
 
-# seconds by which the duration in a header may exceed the decoded duration; a window that is not
+# seconds by which the length by the packets may exceed the decoded length; a window that is not
 # longer would be empty
 MIN_REMAINDER_S = 0.1
 

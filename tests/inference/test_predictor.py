@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from media_files import encode_sound
 from recordings import write_video
 from trained_runs import AUDIO, train_tiny
 
@@ -298,3 +299,14 @@ def test_an_interrupt_leaves_no_files(
     assert files  # the temporary files existed
     assert not list(temporary_files.iterdir())
     assert not out.exists()
+
+
+def test_a_recording_of_a_browser_without_a_duration_is_predicted(
+    audio_predictor: Predictor, tmp_path: Path
+) -> None:
+    sound = 0.3 * np.sin(np.arange(3 * 48_000) / 20)
+    path = encode_sound(tmp_path / "a.webm", "libopus", sound, 48_000, "webm")
+    data = path.read_bytes()
+    position = data.index(b"\x44\x89\x88")  # the duration, which becomes an empty element
+    path.write_bytes(data[:position] + b"\xec\x89" + bytes(9) + data[position + 11 :])
+    assert audio_predictor.predict(path, window_s=1.0).duration_s == pytest.approx(3, abs=0.1)
