@@ -206,14 +206,14 @@ class FeatureChecks:
             raise MediaError(
                 self.path, f"the file has no rows ({content}).", "Leave this session out."
             )
-        self._check_ids()
+        self._check_ids(warn)
         if self.stream.time is not None and self.n_rows > 1:
             self._check_rising()
             self._check_repeats()
             self._check_rate(warn)
         self._check_values(names, warn)
 
-    def _check_ids(self) -> None:
+    def _check_ids(self, warn: Warn) -> None:
         if found := self.ids.differing(self.n_rows):
             name, n_repeats, known = found
             problem = (
@@ -223,6 +223,12 @@ class FeatureChecks:
             raise MediaError(
                 self.path, problem, self.ids.selection_hint((name,)), column=name, value=n_repeats
             )
+        selected = self.stream.select.column if self.stream.select else None
+        if (several := self.ids.several(self.n_rows)) and several[0] != selected:
+            name, count, known = several
+            problem = f"has rows of {count} different {name} ({known}), one after the other."
+            remedy = f"If they are not one face or speaker: {self.ids.selection_hint((name,))}"
+            warn(MediaWarning("several_ids", problem, remedy, float(count)))
 
     def _check_repeats(self) -> None:
         clock, rate_hz = self._clock, self.stream.rate_hz

@@ -21,6 +21,10 @@ class _Values:
     n_differing: int = 0  # rows with the time of the row above and another value
     seen: dict[Any, None] = field(default_factory=dict)
 
+    def recur(self, n_rows: int) -> bool:
+        """Return whether the values come again from row to row, unlike the id of a row."""
+        return len(self.seen) <= min(n_rows // 2, MAX_VALUES - 1)
+
 
 @dataclass
 class IdColumns:
@@ -82,8 +86,26 @@ class IdColumns:
             its first values.
         """
         for name, values in self._ids.items():
-            if values.n_differing and len(values.seen) <= min(n_rows // 2, MAX_VALUES - 1):
+            if values.n_differing and values.recur(n_rows):
                 return name, values.n_differing, ", ".join(_list(values.seen))
+        return None
+
+    def several(self, n_rows: int) -> tuple[str, int, str] | None:
+        """Find an id column with several values.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows of the file.
+
+        Returns
+        -------
+        tuple of (str, int, str), or None
+            Its name, the number of its values, and the first of them.
+        """
+        for name, values in self._ids.items():
+            if len(values.seen) > 1 and values.recur(n_rows):
+                return name, len(values.seen), ", ".join(_list(values.seen))
         return None
 
     def several_ids_hint(self) -> str:

@@ -12,6 +12,7 @@ from depmm.media.warnings import MediaWarning, Warn
 MIN_DIFFERENCE_S = 0.5  # between the ends of features and recording that is reported
 MIN_SHORT_SHARE, MIN_SHORT_S = 0.02, 5.0  # of a missing part that is reported, either of them
 MIN_LONG_SHARE = 0.05  # of rows after the end of a recording
+MIN_COVERAGE = 0.95  # of a recording by its steps, for which rows after them are unexpected
 
 
 @dataclass
@@ -162,12 +163,21 @@ def warn_about_length(
         )
         remedy = "Extract the features of the whole recording again, or check rate_hz: and time:."
         warn(MediaWarning("short_features", problem, remedy, share))
-    whole = decoded and any(math.isinf(windows[step][1]) for step in steps)
     excess_s = span.end_s - end_s
-    if whole and excess_s > max(tolerance, MIN_LONG_SHARE * (end_s - start_s)):
+    is_whole = _covered_s([windows[step] for step in steps]) > MIN_COVERAGE * (end_s - start_s)
+    if decoded and is_whole and excess_s > max(tolerance, MIN_LONG_SHARE * (end_s - start_s)):
         problem = (
             f"has rows until {span.end_s:.3f} s, {excess_s:.3f} s after the end of the recording "
             f"({end_s:.3f} s)."
         )
         remedy = "Check rate_hz: and time: of the stream, and that both are of one recording."
         warn(MediaWarning("long_features", problem, remedy, excess_s))
+
+
+def _covered_s(windows: Sequence[tuple[float, float]]) -> float:
+    """Compute the seconds that windows cover together."""
+    covered_s, reached_s = 0.0, 0.0
+    for start_s, end_s in sorted(windows):
+        covered_s += max(0.0, end_s - max(start_s, reached_s))
+        reached_s = max(reached_s, end_s)
+    return covered_s

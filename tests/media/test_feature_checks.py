@@ -176,6 +176,20 @@ def test_faces_without_a_time_column_or_one_after_the_other_are_noticed(tmp_path
     np.testing.assert_array_equal(read_all(path, chosen)[1][:, 0], np.arange(300, 600))
 
 
+def test_faces_that_follow_each_other_are_a_warning(tmp_path):
+    faces = {"t": TIMES, "x": np.arange(300.0), "face_id": [0] * 100 + [1] * 200}
+    path = write_table(tmp_path / "x.csv", faces)
+    stream = stream_of(rate_hz=30.0, time="t", drop=["face_id"])
+    _, _, warnings = read_all(path, stream)
+    assert {name: warning.value for name, warning in warnings.items()} == {"several_ids": 2}
+    chosen = stream.model_copy(update={"select": RowSelection(column="face_id", value=1)})
+    times, _, warnings = read_all(path, chosen)
+    assert (len(times), warnings) == (200, {})
+    faces["face_id"] = list(range(300))  # the id of a row
+    write_table(path, faces)
+    assert read_all(path, stream)[2] == {}
+
+
 def test_a_selection_that_selects_nothing_names_the_values(tmp_path):
     path = write_faces(tmp_path, TIMES)
     stream = FACES.model_copy(update={"select": RowSelection(column="face_id", value=7)})

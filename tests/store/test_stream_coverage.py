@@ -84,11 +84,22 @@ def test_features_that_start_late_or_have_a_hole_name_their_steps(tmp_path):
     assert sorted(report.warnings["name"]) == ["gap", "short_features"]
 
 
-def test_features_longer_than_a_whole_file_are_reported(tmp_path):
+@pytest.mark.parametrize("spec", [SPEC, WINDOWS], ids=["whole file", "windows"])
+def test_features_longer_than_the_recording_are_reported(spec, tmp_path):
     write_session(tmp_path / "toy", np.arange(360) / 30)
-    report, _ = run(tmp_path, SPEC)
+    report, steps = run(tmp_path, spec)
     assert report.warnings["name"].tolist() == ["long_features"]
     assert "6.000 s" in report.warnings["problem"][0]
+    if spec is WINDOWS:
+        assert steps["end_s"].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_features_after_the_last_turn_are_expected(tmp_path):
+    write_session(tmp_path / "toy", np.arange(180) / 30)
+    (tmp_path / "toy/s1.txt").write_text("from,to\n1.0,2.0\n3.0,3.5\n")
+    table = "{file: '{subject}.txt', join: {subject: subject}, fields: {start: from, end: to}}"
+    report, _ = run(tmp_path, SPEC + f"steps: {{table: {table}}}\n")
+    assert (len(report.failures), len(report.warnings)) == (0, 0)
 
 
 def test_matching_features_are_stored_without_a_word(tmp_path):
