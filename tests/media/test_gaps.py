@@ -129,7 +129,7 @@ def test_a_late_sound_is_reported_and_one_that_begins_very_late_is_refused(tmp_p
     path = write_recording(tmp_path / "a.mkv", times, tone(8, 48_000), sound_start=2.0)
     decoded, warnings = decoded_with_warnings(path)
     assert not decoded[: round(1.9 * SAMPLE_RATE)].any()
-    assert warnings["gap"].value == pytest.approx(2.0, abs=0.05)
+    assert warnings["missing_sound"].value == pytest.approx(2.0, abs=0.05)
     path = write_recording(tmp_path / "b.mkv", times, tone(4, 48_000), sound_start=6.0)
     with pytest.raises(MediaError) as info:
         list(decode_audio(path))
