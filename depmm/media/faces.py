@@ -224,7 +224,11 @@ def _memory_file() -> IO[bytes]:
 def _close(*graphs: Any) -> None:
     with suppress_mediapipe_log():
         for graph in graphs:
-            graph.close()
+            try:
+                graph.close()
+            except RuntimeError:  # at the end of the interpreter, MediaPipe's thread has ended
+                graph._lib.close()  # makes close() do nothing, which __del__ calls again
+                graph.close()
 
 
 @contextmanager

@@ -34,7 +34,7 @@ class SoundLevel:
     clipped : float
         Share of the samples at full scale.
     silent_s : float
-        Seconds of digital silence, in stretches of 2 s and more.
+        Seconds of digital silence, in stretches of 2 s and more and in parts without any sound.
     snr_db : float, optional
         Level of speech above the background, in dB; None for digital silence.
     """
@@ -140,8 +140,9 @@ def sound_warnings(level: SoundLevel, part: str) -> Iterator[MediaWarning]:
         yield MediaWarning(
             "digital_silence",
             f"{level.silent_s:.1f} s of the sound ({100 * share:.0f} %) are digital silence "
-            f"(stretches of at least {MIN_STRETCH_S:g} s below {DIGITAL_SILENCE_DB:.0f} dB of full "
-            f"scale; above {100 * MAX_SILENT_SHARE:.0f} % or {MAX_SILENT_S:.0f} s; {measured}).",
+            f"(below {DIGITAL_SILENCE_DB:.0f} dB of full scale, at least {MIN_STRETCH_S:g} s or a "
+            f"whole step; above {100 * MAX_SILENT_SHARE:.0f} % or {MAX_SILENT_S:.0f} s; "
+            f"{measured}).",
             "Check whether parts of the recording were muted or are missing.",
             level.silent_s,
         )

@@ -2,6 +2,8 @@
 
 import builtins
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,3 +109,14 @@ def test_log_lines_are_suppressed_and_errors_are_printed(capfd: pytest.CaptureFi
     with faces.suppress_mediapipe_log():
         os.write(2, b"W0000 00:00:1.2 3 x.cc:4] a warning\nE0000 00:00:1.2 3 x.cc:4] an error\n")
     assert capfd.readouterr().err == "E0000 00:00:1.2 3 x.cc:4] an error\n"
+
+
+def test_the_end_of_a_process_prints_nothing(real_data: Path) -> None:
+    model = real_data / "models" / "face_landmarker.task"
+    program = (
+        "from pathlib import Path\n"
+        "from depmm.media.faces import FaceTracker\n"
+        f"tracker = FaceTracker(Path({str(model)!r}), 0.5)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
