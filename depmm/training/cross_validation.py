@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from depmm.checksums import read_table, read_text, write_table, write_text
 from depmm.config import Experiment, load_experiment, override_settings
 from depmm.corpora.splits import count_folds
+from depmm.csv_text import to_csv
 from depmm.data.experiment_data import load_experiment_data
 from depmm.runs.folder import RunFolder, read_tuning
 from depmm.training.experiment import build_accelerator, run_experiment
@@ -140,6 +141,6 @@ def pool_runs(pooled: RunFolder, runs: Sequence[FoldRun]) -> None:
     write_text(pooled.data_summary, read_text(first))
     tunings = [read_tuning(run.folder.tuning) for run in runs if run.folder.tuning.is_file()]
     if tunings:
-        write_text(pooled.tuning, pd.concat(tunings).to_csv(index=False))
+        write_text(pooled.tuning, to_csv(pd.concat(tunings)))
     predictions = [read_table(run.folder.predictions) for run in runs]
     write_table(pooled.predictions, pd.concat(predictions, ignore_index=True))

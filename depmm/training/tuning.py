@@ -35,6 +35,7 @@ from depmm.config import (
 )
 from depmm.corpora.manifest import Manifest, read_manifest, write_manifest
 from depmm.corpora.splits import SplitError
+from depmm.csv_text import to_csv
 from depmm.data.experiment_data import load_experiment_data
 from depmm.errors import DepmmError
 from depmm.evaluation.predictions import prepare_predictions
@@ -95,7 +96,7 @@ def tune(config: ExperimentT, run: RunFolder, accelerator: Accelerator) -> Exper
         best = choose_candidate(means, metric, tuning)
         if accelerator.is_main_process:
             table = tuning_table(config, values, best)
-            write_text(run.tuning, table.to_csv(index=False))
+            write_text(run.tuning, to_csv(table))
         accelerator.wait_for_everyone()
     table = read_tuning(run.tuning)
     chosen = int(np.flatnonzero(table["chosen"])[0])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from depmm.csv_text import to_csv
 from depmm.files import write_bytes
 from depmm.interpret.errors import QuestionError
 
@@ -98,8 +99,9 @@ def write_result(result: pd.DataFrame, form: str, out: Path) -> list[str]:
 def format_result(result: pd.DataFrame, form: str) -> str:
     """Format a result as text.
 
-    Values are rounded in the table only. Missing values are NaN in the table, empty in CSV and null
-    in JSON, in which infinite values are null, too.
+    Values are rounded in the table only. In CSV, text that a spreadsheet would run as a formula
+    begins with an apostrophe (:func:`depmm.csv_text.to_csv`). Missing values are NaN in the table,
+    empty in CSV and null in JSON, in which infinite values are null, too.
 
     Parameters
     ----------
@@ -114,7 +116,7 @@ def format_result(result: pd.DataFrame, form: str) -> str:
         The text, which ends with a line break.
     """
     if form == "csv":
-        return result.to_csv(index=False, lineterminator="\n")
+        return to_csv(result)
     if form == "json":
         return (result.to_json(orient="records", indent=1, force_ascii=False) or "") + "\n"
     title = result.attrs.get("title")
