@@ -16,6 +16,7 @@ import typer
 from depmm.errors import DepmmError
 from depmm.files import TEMPORARY_PREFIX
 from depmm.interrupts import INTERRUPTED, exiting_on_signals
+from depmm.media.opencv import system_library_error
 from depmm.terminal import escape_controls
 
 app = typer.Typer(
@@ -162,6 +163,10 @@ def reporting_errors() -> Iterator[None]:
             error.message = escape_controls(error.message)
             error.show()
             sys.exit(error.exit_code)
+        except ImportError as error:
+            if ".so" not in str(error) and "DLL" not in str(error):
+                raise
+            _fail(f"error: {system_library_error(error.name or 'a library', error)}", 2)
         except OSError as error:
             _fail(f"error: {describe_os_error(error)}", 2)
         except ValueError as error:

@@ -1,9 +1,10 @@
 """Batches of sessions: padding, and reading them for prediction."""
 
+import gc
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,8 +15,15 @@ from torch.utils.data import DataLoader, get_worker_info
 from depmm.data.dataset import SessionDataset
 from depmm.data.epoch_plan import EpochBatchSampler, MicroBatch, evaluation_micro_batches
 from depmm.data.errors import DataError
+from depmm.data.loader_workers import (
+    BATCH_LIMIT_S,
+    WorkerDataset,
+    start_worker,
+    waiting_for_a_batch,
+)
 from depmm.data.session_item import SessionItem
 from depmm.data.step_dataset import StepDataset
+from depmm.errors import DepmmError
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +80,7 @@ class SharedMemoryError(RuntimeError):
     """A worker process could not put a batch into shared memory."""
 
 
-def collate_in_worker(items: list[SessionItem]) -> Batch:
+def collate_in_worker(items: list[SessionItem | DepmmError]) -> Batch:
     """Pad sessions to a batch and, in a worker process, move it to shared memory.
 
     ``DataLoader`` would do the same in a thread of the worker, where an error is lost and the
@@ -80,20 +88,23 @@ def collate_in_worker(items: list[SessionItem]) -> Batch:
 
     Parameters
     ----------
-    items : list of SessionItem, length B
-        As in ``collate``.
+    items : list of SessionItem or DepmmError, length B
+        As in ``collate``, or why an item cannot be read.
 
     Returns
     -------
     dict of str to Tensor or ndarray
-        As ``collate`` returns it.
+        As ``collate`` returns it; with ``error`` only, if there is one.
 
     Raises
     ------
     SharedMemoryError
         If there is not enough shared memory.
     """
-    batch = collate(items)
+    for item in items:
+        if isinstance(item, DepmmError):
+            return {"error": item}
+    batch = collate(cast(list[SessionItem], items))
     if get_worker_info() is not None:
         try:
             for value in batch.values():
@@ -124,12 +135,16 @@ class SessionLoader:
         self._loader = self._open(dataset.settings.workers)
 
     def _open(self, workers: int) -> DataLoader[Any]:
+        if workers:
+            gc.collect()  # the workers inherit the rest, see start_worker
         return DataLoader(
-            self.dataset,
+            WorkerDataset(self.dataset),
             batch_sampler=self._sampler,
             collate_fn=collate_in_worker,
             num_workers=workers,
             persistent_workers=workers > 0,
+            worker_init_fn=start_worker,
+            timeout=BATCH_LIMIT_S if workers else 0,
             # copies to a GPU are asynchronous only from pinned memory
             pin_memory=self.device.type == "cuda",
             # by default, each start of the workers draws from the random numbers of dropout, which
@@ -162,7 +177,10 @@ class SessionLoader:
         Raises
         ------
         DataError
-            If a worker process is ended from outside, for example for lack of memory.
+            If a worker process is ended from outside, for example for lack of memory, or does not
+            answer, for example because the store does not.
+        DepmmError
+            If a session cannot be read.
         """
         done, failure = 0, None
         try:
@@ -185,6 +203,17 @@ class SessionLoader:
         if failure is not None:
             # ends the other workers, which PyTorch would otherwise report again and again
             self._loader = self._open(workers=0)
+            if failure.startswith("DataLoader timed out"):
+                store = getattr(getattr(self.dataset, "store", None), "url", None)
+                raise DataError(
+                    f"data.store: no batch was read from {store or 'the store'} within "
+                    f"{BATCH_LIMIT_S:.0f} s.",
+                    setting="data.store",
+                    file=store,
+                    value=store,
+                    remedy="Check the disk or network of the store, and start the training again: "
+                    "it continues.",
+                )
             raise DataError(
                 f"data.workers: a process that loads the data ended: {failure}",
                 setting="data.workers",
@@ -195,7 +224,7 @@ class SessionLoader:
 
     def _is_ended_worker(self, error: Exception) -> bool:
         if isinstance(error, RuntimeError):
-            return str(error).startswith("DataLoader worker")
+            return str(error).startswith(("DataLoader worker", "DataLoader timed out"))
         # DataLoader begins the message of an error that was raised in a worker with "Caught"
         return self._loader.num_workers > 0 and not str(error).startswith("Caught")
 
@@ -206,15 +235,19 @@ class SessionLoader:
         batches = iter(self._loader)
         while True:
             try:
-                batch = next(batches, None)
+                with waiting_for_a_batch():
+                    batch = next(batches, None)
             except (ConnectionError, EOFError) as error:
                 if self._is_ended_worker(error):
                     # a worker that is about to end no longer sends its tensors; the error of
                     # DataLoader, which the signal of its end raises here, says which one and why
-                    time.sleep(5)
+                    with waiting_for_a_batch():
+                        time.sleep(5)
                 raise
             if batch is None:
                 return
+            if "error" in batch:
+                raise batch["error"]
             index = batch.pop("index")
             yield (
                 index,

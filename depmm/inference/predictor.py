@@ -6,7 +6,8 @@ session of the training corpus with the same steps therefore equals that of the 
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from depmm.data.used_signal import UsedSignal, measure_session
 from depmm.device import float32_precision
 from depmm.evaluation.batch_prediction import predict_sessions
 from depmm.evaluation.reports.report_warnings import FEW_SUBJECTS
+from depmm.files import temporary_folder
 from depmm.inference.calibrated_prediction import calibrate_probability, calibrate_score
 from depmm.inference.errors import InferenceError
 from depmm.inference.prediction import Prediction
@@ -36,8 +38,10 @@ from depmm.interpret.attribution.occlusion import occlude_steps
 from depmm.media.container import MediaInfo, probe
 from depmm.media.duration import duration_s as measure_duration_s
 from depmm.models.model import DepressionModel
+from depmm.store.errors import writing
 from depmm.store.extract import ExtractReport, extract
 from depmm.store.sessions import SessionStore
+from depmm.store.shards import Shard
 
 N_TOP_STEPS = 5  # steps listed in the summary
 
@@ -108,6 +112,8 @@ class Predictor:
             signal, or has too many or too few steps.
         MediaError
             If the file cannot be opened, or no face model is available.
+        StoreWriteError
+            If the folder for temporary files (``TMPDIR``) cannot be written.
         """
         file, run = Path(file), self.trained_run
         if not file.exists():
@@ -120,11 +126,11 @@ class Predictor:
         steps = None if steps is None else Path(steps)
         divided = divide_recording(run, file, duration_s, steps, window_s)
         manifest = recording_manifest(file.name, divided.table, modalities, aligned)
-        with tempfile.TemporaryDirectory(prefix="depmm-predict-") as folder:
+        with _temporary_store() as folder:
             settings = run.config.extract
             report = extract(
                 manifest, file.parent, folder, settings, landmarker, workers=0,
-                show_progress=False,
+                show_progress=False, shard=Shard(),
             )  # fmt: skip
             if report.lost:
                 raise _unusable_recording(file, report.failures, aligned)
@@ -164,6 +170,15 @@ class Predictor:
             warnings=warnings,
             quality=quality,
         )
+
+
+@contextmanager
+def _temporary_store() -> Iterator[Path]:
+    """Make a private folder; one that a killed process left is removed by the next prediction."""
+    with ExitStack() as stack:
+        with writing():
+            folder = stack.enter_context(temporary_folder(Path(tempfile.gettempdir())))
+        yield folder
 
 
 def _modalities(run: TrainedRun, file: Path, info: MediaInfo) -> list[str]:

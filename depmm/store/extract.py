@@ -27,7 +27,7 @@ from depmm.media.opencv import require_opencv
 from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.errors import StoreError
 from depmm.store.failures import Failure, SessionKey, has_failures, record_failures
-from depmm.store.index import stored_summary, update_tables
+from depmm.store.index import update_tables
 from depmm.store.launch import Launch
 from depmm.store.progress import Advance, extraction_progress
 from depmm.store.session_extraction import extract_session
@@ -311,9 +311,11 @@ def _pending(store: SessionStore, jobs: list[SessionJob], n_threads: int) -> lis
 
 
 def _is_done(store: SessionStore, job: SessionJob) -> bool:
-    if has_failures(store, job.key) or stored_summary(store, job.key, job.source_hash) is None:
+    if has_failures(store, job.key) or not store.has(*job.key):
         return False
     try:
+        if store.read_summary(*job.key)["source_hash"] != job.source_hash:
+            return False
         store.verify(*job.key)
     except StoreError as error:
         logger.warning("%s It is extracted again now.", error)

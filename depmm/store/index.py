@@ -241,7 +241,11 @@ def _read_or_none(store: SessionStore, schema: TableSchema, name: str) -> pd.Dat
     try:
         return read_table(store, schema, name)
     except DamagedTableError as error:
-        logger.warning("%s Its rows of sessions of other manifests are lost until then.", error)
+        logger.warning(
+            "%s: the table is damaged and is computed again. Rows of other manifests return when "
+            "these are extracted again.",
+            error.file,
+        )
         return None
 
 

@@ -34,6 +34,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 
 from depmm.config import CROP_SIZE, SAMPLE_RATE
+from depmm.media.opencv import require_opencv
 from depmm.store.errors import StoreError, damaged_file
 from depmm.store.session_layout import check_ranges, check_summary, check_tensors
 from depmm.store.tensor_file import TensorFile, open_file
@@ -250,6 +251,7 @@ class SessionReader:
         """
         from depmm.media.face_alignment import decode_jpeg
 
+        require_opencv()
         start, end = self._jpeg_offset[frame : frame + 2]
         data = self._file.read_rows("face.jpeg", start, end).tobytes()
         try:

@@ -1,6 +1,7 @@
 """Messages of the command line: exit status, and what they must name."""
 
 import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -116,3 +117,26 @@ def test_mistakes_exit_with_2_and_are_named(corpus, tmp_path, depmm, arguments, 
     assert result.code == 2
     assert named.format(**paths) in result.err
     assert "Traceback" not in result.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["extract", "train", "simulate"])
+def test_a_missing_library_of_the_system_is_one_error(command, corpus, tmp_path):
+    (tmp_path / "cv2").mkdir()
+    message = "libGL.so.1: cannot open shared object file: No such file or directory"
+    (tmp_path / "cv2" / "__init__.py").write_text(f"raise ImportError({message!r}, name='cv2')")
+    arguments = {
+        "extract": [corpus.folder, corpus.recordings, "--out", tmp_path / "store"],
+        "train": [corpus.config, f"out={tmp_path}", "data.workers=1"],
+        "simulate": [tmp_path / "corpus", "--subjects", "6", "--steps", "4"],
+    }
+    paths = [str(tmp_path), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, "-m", "depmm", command, *map(str, arguments[command])],
+        capture_output=True, text=True, check=False, timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "cv2" in done.stderr
+    assert "libgl1" in done.stderr

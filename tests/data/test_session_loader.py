@@ -1,22 +1,28 @@
 """Batches that are read in worker processes, and what happens if these fail."""
 
+import gc
 import logging
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import deque
+from pathlib import Path
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 import torch
 
+from depmm.data import batch
 from depmm.data.batch import SessionLoader
 from depmm.data.epoch_plan import MicroBatch
 from depmm.data.errors import DataError
 from depmm.data.session_item import SessionItem
+from depmm.store.errors import StoreError
 
 CPU = torch.device("cpu")
 PLAN = [MicroBatch([2 * n, 2 * n + 1], [0.5, 0.5], last=True) for n in range(6)]
@@ -151,3 +157,117 @@ class Unreachable(Sessions):
 def test_an_error_of_reading_is_not_that_of_an_ended_process(workers):
     with pytest.raises(ConnectionError, match="the store does not answer"):
         read_all(SessionLoader(Unreachable(workers), CPU), 0)
+
+
+class Damaged(Sessions):
+    """Sessions of which one is damaged."""
+
+    def __getitem__(self, epoch_and_index):
+        if epoch_and_index[1] == 3:
+            raise StoreError("it is damaged.", file="s.safetensors", session="s3", remedy="Again.")
+        return super().__getitem__(epoch_and_index)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_of_a_worker_process_keeps_its_attributes(workers):
+    with pytest.raises(StoreError) as info:
+        read_all(SessionLoader(Damaged(workers), CPU), 0)
+    assert str(info.value) == "it is damaged. Again."
+    assert (str(info.value.file), info.value.session) == ("s.safetensors", "s3")
+
+
+@pytest.mark.slow
+def test_a_worker_process_that_ends_between_batches_does_not_interrupt_other_code():
+    loader = SessionLoader(Sessions(workers=1), CPU)
+    batches = loader.read(PLAN * 20, 0)
+    _, inputs = next(batches)
+    os.kill(int(inputs["audio"][0, 0, 2]), signal.SIGKILL)
+    end = time.monotonic() + 1
+    while time.monotonic() < end:  # code of the training; PyTorch would raise its error here
+        pass
+    with pytest.raises(DataError) as info:
+        deque(batches, maxlen=0)
+    assert info.value.setting == "data.workers"
+
+
+class Blocked(Sessions):
+    """Sessions of a store that does not answer."""
+
+    store = SimpleNamespace(url="/store")
+
+    def __getitem__(self, epoch_and_index):
+        if epoch_and_index[1] == 3:
+            time.sleep(1000)
+        return super().__getitem__(epoch_and_index)
+
+
+@pytest.mark.slow
+def test_a_store_that_does_not_answer_is_an_error(monkeypatch):
+    monkeypatch.setattr(batch, "BATCH_LIMIT_S", 3.0)
+    with pytest.raises(DataError) as info:
+        read_all(SessionLoader(Blocked(workers=1), CPU), 0)
+    assert (info.value.setting, info.value.value) == ("data.store", "/store")
+
+
+KILLED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_session_loader import CPU, PLAN, Blocked
+from depmm.data.batch import SessionLoader
+
+batches = SessionLoader(Blocked(workers=1), CPU).read(PLAN, 0)
+_, inputs = next(batches)
+print(int(inputs["audio"][0, 0, 2]), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+def test_worker_processes_end_with_a_killed_training(tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    with subprocess.Popen(
+        [sys.executable, str(script), os.path.dirname(__file__)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        worker = Path(f"/proc/{int(process.stdout.readline())}")
+        assert worker.exists()
+        process.kill()
+    end = time.monotonic() + 10
+    while worker.exists() and " Z " not in (worker / "stat").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+class Scaled(Sessions):
+    """Sessions that are read while the parent's garbage is collected."""
+
+    def __getitem__(self, epoch_and_index):
+        gc.collect()
+        return super().__getitem__(epoch_and_index)
+
+
+def leave_garbage(path) -> None:
+    """Decode a frame, and leave its scaler, which has threads, to the garbage collector."""
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+    frame.to_ndarray(format="rgb24")
+    cycle = [frame]
+    cycle.append(cycle)
+
+
+@pytest.mark.slow
+def test_worker_processes_do_not_collect_the_garbage_of_the_parent(tmp_path, monkeypatch):
+    monkeypatch.setattr(batch, "BATCH_LIMIT_S", 30.0)
+    from recordings import write_video  # the scripts above do not have its folder
+
+    path = write_video(tmp_path / "1.mp4", sound=False)
+    loader = SessionLoader(Scaled(workers=1), CPU)
+    gc.disable()
+    try:
+        leave_garbage(path)
+        assert len(read_all(loader, 0)) == 12
+    finally:
+        gc.enable()
+        gc.collect()
