@@ -54,7 +54,8 @@ def commands_page() -> str:
         "# Commands",
         "Exit status 0: success. 1: the command has finished, but reports a problem, for example "
         "an audit error or a recording that cannot be read. 2: the command has failed; the message "
-        "contains the cause and the remedy. 130: interrupted; run the same command to continue.",
+        "contains the cause and the remedy. 130: interrupted (143: by SIGTERM); run the same "
+        "command to continue. 141: the reader of the output has ended.",
     ]
     for name, command in group.commands.items():
         arguments = [_usage(p) for p in command.params if not hasattr(p, "is_flag")]
