@@ -99,12 +99,11 @@ def _measure_sound(path: Path, use: RecordingUse, warn: Warn) -> float:
             part, n_part = [], 0
     if part:
         _update(meter, part)
-    level = meter.result()
-    if level is None:
+    if not meter.seconds:
         raise MediaError(path, "the sound track has no samples.", "Leave this session out.")
-    for warning in sound_warnings(level, "the whole sound"):
+    for warning in sound_warnings(meter, "the whole sound"):
         warn(warning)
-    return level.seconds
+    return meter.seconds
 
 
 def _update(meter: SoundMeter, part: list[np.ndarray]) -> None:

@@ -21,6 +21,7 @@ QUIET_PERCENTILE = 10.0  # of the frame levels; more than 10 % of the frames of 
 MIN_STRETCH_S = 2.0  # shorter silence is a pause; clips of RAVDESS begin with up to 1.2 s of it
 MAX_SILENT_SHARE = 0.1  # of the sound, in stretches of digital silence
 MAX_SILENT_S = 60.0  # the same for long recordings
+SILENT_SHARE = 0.95  # of a sound that is digital silence as a whole
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,22 @@ class SoundMeter:
         self._n_silent += other._n_silent
         self._levels += other._levels
 
+    @property
+    def seconds(self) -> float:
+        """Length of all parts."""
+        return self._n_samples / SAMPLE_RATE
+
+    @property
+    def clipped(self) -> float:
+        """Share of the samples at full scale; 0 without samples."""
+        return self._n_clipped / max(1, self._n_samples)
+
+    @property
+    def silent_s(self) -> float:
+        """Length of digital silence in seconds, as in :class:`SoundLevel`."""
+        # a frame is longer than its hop: all frames of a sound represent its length
+        return self.seconds * self._n_silent / max(1, sum(map(len, self._levels)))
+
     def result(self) -> SoundLevel | None:
         """Compute the statistics of all parts.
 
@@ -100,22 +117,16 @@ class SoundMeter:
             return None
         levels = np.concatenate(self._levels)
         quiet, loud = np.percentile(levels, [QUIET_PERCENTILE, LOUD_PERCENTILE])
-        seconds = self._n_samples / SAMPLE_RATE
-        return SoundLevel(
-            seconds,
-            self._n_clipped / self._n_samples,
-            # a frame is longer than its hop: all frames of a sound represent its length
-            seconds * self._n_silent / len(levels),
-            None if loud < DIGITAL_SILENCE_DB else float(loud - quiet),
-        )
+        snr_db = None if loud < DIGITAL_SILENCE_DB else float(loud - quiet)
+        return SoundLevel(self.seconds, self.clipped, self.silent_s, snr_db)
 
 
-def sound_warnings(level: SoundLevel, part: str) -> Iterator[MediaWarning]:
+def sound_warnings(meter: SoundMeter, part: str) -> Iterator[MediaWarning]:
     """List what makes a sound unsuitable.
 
     Parameters
     ----------
-    level : SoundLevel
+    meter : SoundMeter
         Its statistics.
     part : str
         What was measured, for example ``"its 52 steps"``.
@@ -125,34 +136,37 @@ def sound_warnings(level: SoundLevel, part: str) -> Iterator[MediaWarning]:
     MediaWarning
         ``digital_silence`` and ``clipping``, each at most once.
     """
-    share = level.silent_s / level.seconds
-    measured = f"measured on {part}, {level.seconds:.1f} s"
-    if level.silent_s >= level.seconds - MIN_STRETCH_S and level.snr_db is None:
+    if not meter.seconds:
+        return
+    silent_s, clipped = meter.silent_s, meter.clipped
+    share = silent_s / meter.seconds
+    measured = f"measured on {part}, {meter.seconds:.1f} s"
+    if share > SILENT_SHARE:
         yield MediaWarning(
             "digital_silence",
             f"the sound is digital silence (below {DIGITAL_SILENCE_DB:.0f} dB of full scale; "
             f"{measured}).",
             "Check the microphone and the export; set track: or channel: in the spec if the voice "
             "is in another one.",
-            level.silent_s,
+            silent_s,
         )
-    elif share > MAX_SILENT_SHARE or level.silent_s > MAX_SILENT_S:
+    elif share > MAX_SILENT_SHARE or silent_s > MAX_SILENT_S:
         yield MediaWarning(
             "digital_silence",
-            f"{level.silent_s:.1f} s of the sound ({100 * share:.0f} %) are digital silence "
+            f"{silent_s:.1f} s of the sound ({100 * share:.0f} %) are digital silence "
             f"(below {DIGITAL_SILENCE_DB:.0f} dB of full scale, at least {MIN_STRETCH_S:g} s or a "
             f"whole step; above {100 * MAX_SILENT_SHARE:.0f} % or {MAX_SILENT_S:.0f} s; "
             f"{measured}).",
             "Check whether parts of the recording were muted or are missing.",
-            level.silent_s,
+            silent_s,
         )
-    if level.clipped > MAX_CLIPPED:
+    if clipped > MAX_CLIPPED:
         yield MediaWarning(
             "clipping",
-            f"{100 * level.clipped:.2f} % of the samples are at full scale (above "
+            f"{100 * clipped:.2f} % of the samples are at full scale (above "
             f"{100 * MAX_CLIPPED:.1f} %; {measured}); the sound is clipped.",
             "Use another recording, or record at a lower level.",
-            level.clipped,
+            clipped,
         )
 
 

@@ -90,10 +90,9 @@ def extract_sound(
         writer.append("audio.speech_step", np.full(len(speech), step, np.int32))
     sound_s = counted.n_samples / SAMPLE_RATE
     sound_end_s = start_s + sound_s if sound_s else None
-    if (level := file_meter.result()) is not None:
-        part = "its step" if len(steps) == 1 else f"its {len(steps)} steps"
-        for warning in sound_warnings(level, part):
-            warn(warning)
+    part = "its step" if len(steps) == 1 else f"its {len(steps)} steps"
+    for warning in sound_warnings(file_meter, part):
+        warn(warning)
     if sound_end_s is not None and (cut := shortened_steps(steps, windows, sound_end_s)):
         warn(cut)
     meter.add(file_meter)

@@ -13,29 +13,33 @@ def speech(seconds: float = 4.0, level: float = 0.3) -> np.ndarray:
     return level * np.sin(2 * np.pi * 200 * time) * (time % 1 < 0.5)
 
 
-def measure(*parts: np.ndarray) -> SoundLevel:
+def meter_of(*parts: np.ndarray) -> SoundMeter:
     meter = SoundMeter()
     for part in parts:
         meter.update(part.astype(np.float32), frame_levels([part]))
-    level = meter.result()
+    return meter
+
+
+def measure(*parts: np.ndarray) -> SoundLevel:
+    level = meter_of(*parts).result()
     assert level is not None
     return level
 
 
-def warning_names(level: SoundLevel) -> list[str]:
-    warnings = list(sound_warnings(level, "its 3 steps"))
+def warning_names(*parts: np.ndarray) -> list[str]:
+    warnings = list(sound_warnings(meter_of(*parts), "its 3 steps"))
     assert all("its 3 steps" in warning.problem and warning.remedy for warning in warnings)
     return [warning.name for warning in warnings]
 
 
 def test_clipping_is_measured() -> None:
     assert measure(speech()).clipped == 0
-    assert warning_names(measure(speech())) == []
+    assert warning_names(speech()) == []
     # a sine of 1 / sin(80 degrees) times full scale is cut 20 of 180 degrees, half of the time
     loud = np.clip(speech(level=1 / np.sin(np.radians(80))), -1, 32_767 / 32_768)
     level = measure(loud)
     assert level.clipped == pytest.approx(0.5 * 20 / 180, rel=0.15)
-    (warning,) = sound_warnings(level, "its step")
+    (warning,) = sound_warnings(meter_of(loud), "its step")
     assert (warning.name, warning.value) == ("clipping", level.clipped)
 
 
@@ -44,7 +48,7 @@ def test_clipping_is_measured() -> None:
 def test_clipping_of_more_than_a_thousandth_is_reported(value, n_clipped, names) -> None:
     sound = speech()
     sound[:n_clipped] = value
-    assert warning_names(measure(sound)) == names
+    assert warning_names(sound) == names
 
 
 def test_noise_is_measured() -> None:
@@ -61,7 +65,7 @@ def test_digital_silence_is_measured(level: float, seconds: float) -> None:
     result = measure(quiet)
     assert result.snr_db is None
     assert result.silent_s == pytest.approx(result.seconds) == pytest.approx(seconds)
-    assert warning_names(result) == ["digital_silence"]
+    assert warning_names(quiet) == ["digital_silence"]
 
 
 @pytest.mark.parametrize(
@@ -77,16 +81,17 @@ def test_digital_silence_is_measured(level: float, seconds: float) -> None:
 def test_stretches_of_digital_silence_are_added(sound_s, silent_s, names) -> None:
     noise = np.random.default_rng(0).normal(0, 0.05, round(sound_s * 16_000))
     silence = np.zeros(round(silent_s * 16_000))
-    level = measure(np.concatenate([noise, silence, noise[:8000]]))
+    sound = np.concatenate([noise, silence, noise[:8000]])
+    level = measure(sound)
     assert level.silent_s == pytest.approx(silent_s if silent_s >= 2 else 0, abs=0.05)
-    assert warning_names(level) == names
+    assert warning_names(sound) == names
 
 
 def test_steps_that_are_completely_silent_are_added() -> None:
     words = [speech(0.5), np.zeros(8000), speech(0.5), np.zeros(8000)]
     level = measure(*words)
     assert level.silent_s == pytest.approx(1.0)
-    assert warning_names(level) == ["digital_silence"]
+    assert warning_names(*words) == ["digital_silence"]
 
 
 def test_the_parts_of_several_files_are_added() -> None:
@@ -98,3 +103,4 @@ def test_the_parts_of_several_files_are_added() -> None:
         meter.add(other)
     assert meter.result() == measure(*parts)
     assert SoundMeter().result() is None
+    assert warning_names() == []
