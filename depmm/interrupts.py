@@ -74,12 +74,21 @@ def interrupts_for_parent_only() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    # the mask is inherited by a new process; a signal that arrives meanwhile is delivered later
+    # the mask is inherited by a new process. Another thread can still receive the signal: the
+    # handler then waits, because a process that is started by half prints a traceback
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    exits = [handler for handler in handlers if isinstance(handler, _Exit)]
+    for handler in exits:
+        handler.n_waiting += 1
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for handler in exits:
+            handler.n_waiting -= 1
+            if handler.received is not None and not handler.n_waiting:
+                handler(handler.received, None)
 
 
 class _Exit:
@@ -87,11 +96,16 @@ class _Exit:
 
     def __init__(self, owner: int) -> None:
         self.owner = owner
+        self.n_waiting = 0  # blocks in which processes are started
+        self.received: int | None = None
 
     def __call__(self, number: int, _: FrameType | None) -> None:
         if os.getpid() != self.owner:  # a forked worker process inherits the handler
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+            return
+        if self.n_waiting:
+            self.received = number
             return
         code = 128 + number
 

@@ -67,8 +67,12 @@ def test_ctrl_c_at_any_moment(corpus, tmp_path, command, to_all):
     arguments = command.format(corpus=corpus.folder.parent, tmp=tmp_path).split()
     arguments[0] = str(ROOT / arguments[0]) if arguments[0].endswith(".py") else arguments[0]
     began = time.monotonic()
+    start("-c", "import depmm.interrupts").communicate()
+    earliest = 1.5 * (time.monotonic() - began)  # before, Python itself prints a traceback
+    began = time.monotonic()
     start(*arguments).communicate()
-    moments = np.random.default_rng(0).uniform(0.1, time.monotonic() - began, N_MOMENTS // 2)
+    latest = max(earliest, time.monotonic() - began)
+    moments = np.random.default_rng(0).uniform(earliest, latest, N_MOMENTS // 2)
     for moment in moments:
         process = start(*arguments)
         time.sleep(moment)
@@ -169,6 +173,19 @@ def test_processes_started_for_the_parent_only_do_not_receive_sigint():
     assert process.poll() is None
     process.kill()
     process.communicate()
+
+
+def test_a_signal_during_the_start_of_processes_is_handled_after_it():
+    setup = (
+        "import os, signal; from depmm.interrupts import interrupts_for_parent_only\n"
+        "with interrupts_for_parent_only():\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(0.1)\n"
+        "    print('started', flush=True)\n"
+        "print('not reached', flush=True)"
+    )
+    out, _ = (process := start("-c", WAIT.format(setup=setup))).communicate(timeout=20)
+    assert (process.returncode, out) == (143, "started\n")
 
 
 @pytest.mark.parametrize("command", ["specs", "configs", "specs daic_woz", "--help"])
