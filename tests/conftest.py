@@ -148,5 +148,6 @@ def _no_log_handlers() -> Iterator[None]:
 def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use one process on the CPU, independent of how the tests are launched."""
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+    launcher = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    for name in (*launcher, "SLURM_PROCID", "SLURM_ARRAY_TASK_ID"):
         monkeypatch.delenv(name, raising=False)
