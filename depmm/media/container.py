@@ -36,6 +36,7 @@ DEMUXERS = (
 )  # fmt: skip
 # sound without timestamps: FFmpeg counts packets, also those with tags between joined files
 _COUNTS_PACKETS = {"mp3", "aac", "loas", "ac3", "eac3", "dts", "amr"}
+_ADDS_TRACKS = {"mpeg", "mpegts", "ogg", "flv"}  # do not list their tracks in a header
 _SEEKS_TO_KEYFRAMES = {"mov", "matroska"}
 
 
@@ -230,6 +231,22 @@ def has_timestamps(container: Any) -> bool:
         False for MP3, AAC and similar streams without a container.
     """
     return format_name(container) not in _COUNTS_PACKETS
+
+
+def may_add_tracks(container: Any) -> bool:
+    """Tell whether tracks may begin in the middle of the file.
+
+    Parameters
+    ----------
+    container : av.container.InputContainer
+        An open container.
+
+    Returns
+    -------
+    bool
+        True for MPEG, Ogg and FLV, whose header does not list the tracks.
+    """
+    return format_name(container) in _ADDS_TRACKS
 
 
 def can_seek(container: Any, time_s: float) -> bool:

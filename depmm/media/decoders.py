@@ -2,6 +2,8 @@
 
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,60 @@ def codec_name(container: Any, stream: Any) -> str:
     if stream.codec_context is not None:
         return str(stream.codec_context.name)
     # av has no attribute for the codec of a track without a decoder, but FFmpeg describes it
+    return _descriptions(container).get(stream.index, "unknown codec")
+
+
+def check_no_late_track(path: Path, container: Any) -> None:
+    """Check that no track appeared after the start of a file, where it cannot be read.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the error message.
+    container : av.container.InputContainer
+        The open container, read to its end.
+
+    Raises
+    ------
+    MediaError
+        If there is such a track, for example in a file that was joined of recordings with different
+        tracks.
+    """
+    late = {
+        index: codec
+        for index, codec in _descriptions(container).items()
+        if index >= len(container.streams)
+    }
+    if late:
+        raise MediaError(
+            path,
+            f"{len(late)} further tracks begin in the middle of the file and cannot be read with "
+            f"those at its start: {', '.join(late.values())}. It seems to be joined of several "
+            "recordings.",
+            "Split it, or convert it into an MP4 or MKV file.",
+            value=len(late),
+        )
+
+
+def read_packets(container: Any) -> Iterator[Any]:
+    """Read all packets of a container.
+
+    Parameters
+    ----------
+    container : av.container.InputContainer
+        The open container.
+
+    Yields
+    ------
+    av.packet.Packet
+        The packets, and at the end one of size 0 for each track, with which its decoder is flushed.
+    """
+    with suppress(IndexError):  # av 18 flushes the known tracks, and then those that came later
+        yield from container.demux()
+
+
+def _descriptions(container: Any) -> dict[int, str]:
+    """Return the codec of each sound and video track, also of those that ``av`` does not list."""
     with _LOG_LEVEL:
         level = av.logging.get_level()
         av.logging.set_level(av.logging.INFO)
@@ -99,8 +155,8 @@ def codec_name(container: Any, stream: Any) -> str:
             text = container.dumps_format()
         finally:
             av.logging.set_level(level)
-    line = re.search(rf"Stream #\d+:{stream.index}\b[^:]*: \w+: ([^,\n]*)", text)
-    return "unknown codec" if line is None else _without_none(line[1].strip())
+    lines = re.findall(r"Stream #\d+:(\d+)\b[^:]*: (?:Audio|Video): ([^,\n]*)", text)
+    return {int(index): _without_none(codec.strip()) for index, codec in lines}
 
 
 def _without_none(description: str) -> str:

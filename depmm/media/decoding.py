@@ -23,8 +23,20 @@ from typing import Any
 
 import av
 
-from depmm.media.container import SEEK_GAP_S, can_seek, format_name, origin_s, stated_length_s
-from depmm.media.decoders import can_decode, video_streams
+from depmm.media.container import (
+    SEEK_GAP_S,
+    can_seek,
+    format_name,
+    may_add_tracks,
+    origin_s,
+    stated_length_s,
+)
+from depmm.media.decoders import (
+    can_decode,
+    check_no_late_track,
+    read_packets,
+    video_streams,
+)
 from depmm.media.errors import MediaError
 from depmm.media.limits import MAX_RESTARTS, check_stream
 from depmm.media.timeline import Timeline
@@ -83,7 +95,7 @@ def decode_stream(
         others = [other for other in _decodable(container) if other.index != stream.index]
     try:
         _seek(container, stream, begin_s)
-        for packet in timeline.place(container.demux()):
+        for packet in timeline.place(read_packets(container)):
             if packet.is_corrupt:
                 corrupt_s = timeline.end_s
             if len(timeline.restarts) > n_restarts:
@@ -106,6 +118,8 @@ def decode_stream(
     if last is None:
         raise MediaError(path, f"the {stream.type} track is empty.", "Leave this session out.")
     _check_complete(path, container, timeline.end_s, corrupt_s)
+    if may_add_tracks(container):
+        check_no_late_track(path, container)
     if restarted := timeline.restart_warning():
         warn(restarted)
     elif differs := _length_warning(container, timeline.end_s):

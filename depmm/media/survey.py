@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from depmm.media.container import open_container, origin_s
-from depmm.media.decoders import video_streams
+import av
+
+from depmm.media.container import may_add_tracks, open_container, origin_s
+from depmm.media.decoders import check_no_late_track, read_packets, video_streams
 from depmm.media.decoding import LENGTH_TOLERANCE_S
 from depmm.media.errors import MediaError, media_errors
 from depmm.media.gaps import (
@@ -90,12 +92,23 @@ def survey_packets(path: Path, container: Any) -> Survey:
         if stream.codec_context is not None
     }
     with media_errors(path):
-        for packet in timeline.place(container.demux()):
-            track = tracks.get(packet.stream.index)
-            if track is not None:
-                track.update(packet)
-            if len(timeline.restarts) > MAX_RESTARTS:
-                break
+        try:
+            for packet in timeline.place(read_packets(container)):
+                track = tracks.get(packet.stream.index)
+                if track is not None:
+                    track.update(packet)
+                if len(timeline.restarts) > MAX_RESTARTS:
+                    break
+        except av.FFmpegError as error:
+            raise MediaError(
+                path,
+                f"cannot be read after {timeline.end_s:.2f} s ({error.strerror}). The file is "
+                "damaged or truncated.",
+                "Copy it again, or leave this session out.",
+                value=timeline.end_s,
+            ) from error
+        if may_add_tracks(container):
+            check_no_late_track(path, container)
     for track in tracks.values():
         track.frame_gaps.finish()
     gaps = {index: track.gaps for index, track in tracks.items()}

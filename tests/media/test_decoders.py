@@ -9,8 +9,10 @@ from media_files import decode_all, decoded_with_warnings, tone, write_recording
 from depmm.config import SAMPLE_RATE
 from depmm.media.container import open_container, probe
 from depmm.media.decoders import can_decode, check_decoders, codec_name
+from depmm.media.decoding import decode_stream
 from depmm.media.duration import duration_s
 from depmm.media.errors import MediaError
+from depmm.media.survey import survey_packets
 from depmm.media.video import decode_frames
 
 
@@ -68,3 +70,25 @@ def test_codecs_are_named(video: Path) -> None:
         for stream, name in zip(container.streams, ("h264", "aac"), strict=True):
             assert can_decode(stream)
             assert codec_name(container, stream) == name
+
+
+def test_tracks_that_begin_in_the_middle_are_an_error(tmp_path: Path) -> None:
+    """The second part has an additional sound track, whose packets are not delivered."""
+    part = write_recording(tmp_path / "a.ts", np.arange(0, 30, 0.04)).read_bytes()
+    other = write_recording(tmp_path / "b.ts", np.arange(0, 2, 0.04), tone(2, 48_000)).read_bytes()
+    path = tmp_path / "joined.ts"
+    path.write_bytes(part + other)
+    # FFmpeg searches the first 5 MB and the end for tracks; here less, so that the test is small
+    options = {"probesize": "50000", "skip_estimate_duration_from_pts": "1"}
+    with (
+        open_container(path, **options) as container,
+        pytest.raises(MediaError) as info,
+    ):
+        survey_packets(path, container)
+    assert info.value.value == 1
+    with (
+        open_container(path, **options) as container,
+        pytest.raises(MediaError) as info,
+    ):
+        list(decode_stream(path, container, container.streams.video[0]))
+    assert info.value.value == 1
