@@ -74,6 +74,9 @@ def interrupts_for_parent_only() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    from multiprocessing.resource_tracker import ensure_running
+
+    ensure_running()  # its start, otherwise that of the first process, would unblock the signal
     # the mask is inherited by a new process. Another thread can still receive the signal: the
     # handler then waits, because a process that is started by half prints a traceback
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

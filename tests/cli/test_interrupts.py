@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM at any moment, and a reader of the output that ends."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -167,6 +168,11 @@ def test_processes_started_for_the_parent_only_do_not_receive_sigint():
     with interrupts_for_parent_only():
         process = start("-c", "import time; print('ready', flush=True); time.sleep(60)")
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with interrupts_for_parent_only():
+        worker = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(0,))
+        worker.start()
+        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    worker.join()
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
     time.sleep(0.2)
