@@ -1,7 +1,7 @@
 """Tensors in one safetensors file, with checksums of all of its bytes.
 
 The metadata of the header contain ``checksum``, the CRC-32 of the length and text of the header
-with this value as eight zeros, and ``block_checksums``, the CRC-32 of each 64 KiB of the data. The
+with this value as eight zeros, and ``block_checksums``, the CRC-32 of each 16 KiB of the data. The
 header is checked when a file is opened, and every block when a part of it is read, so that a few
 frames of a long recording can be read without the rest. CRC-32 finds every single flipped bit; it
 does not protect against changes on purpose. Therefore the table of the tensors is checked too,
@@ -19,8 +19,8 @@ import numpy as np
 
 from depmm.store.errors import damaged_file, unreadable_file
 
-BLOCK = 1 << 16  # bytes
-MAX_HEADER_BYTES = 1 << 25  # 32 MiB: the checksums of 200 GB of data
+BLOCK = 1 << 14  # bytes: about a face crop, the smallest part that is read
+MAX_HEADER_BYTES = 1 << 25  # 32 MiB: the checksums of 60 GB of data
 DTYPES = {
     "I16": "int16", "I32": "int32", "I64": "int64", "U8": "uint8", "BOOL": "bool",
     "F32": "float32", "F64": "float64",
@@ -218,8 +218,8 @@ class TensorFile:
         StoreError
             If the file is damaged or cannot be read.
         """
-        for first in range(0, self._size, 64 * BLOCK):
-            self._read_bytes(first, min(first + 64 * BLOCK, self._size))
+        for first in range(0, self._size, 256 * BLOCK):
+            self._read_bytes(first, min(first + 256 * BLOCK, self._size))
 
     def _read_bytes(self, start: int, end: int) -> memoryview:
         """Read bytes of the data, and check the blocks that contain them."""
