@@ -18,6 +18,7 @@ import av
 
 from depmm.media.decoders import can_decode, video_streams
 from depmm.media.errors import MediaError, media_errors
+from depmm.media.joined_files import check_single_mp4
 from depmm.media.limits import MAX_FRAME_PIXELS
 from depmm.media.tracks import choose_audio_track
 
@@ -136,6 +137,8 @@ def open_container(path: Path, **options: str) -> Iterator[Any]:
         with media_errors(path):
             container = _open(path, file, options)
         with container:
+            if format_name(container) == "mov":
+                check_single_mp4(path)
             for stream in (*container.streams.video, *container.streams.audio):
                 _prepare_decoder(container, stream)
             yield container

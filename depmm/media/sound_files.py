@@ -8,16 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import soundfile
 
 from depmm.media.errors import MediaError
 from depmm.media.flac_length import read_flac_length
+from depmm.media.joined_files import second_recording
 from depmm.media.limits import check_length, check_sound
 from depmm.media.warnings import MediaWarning
-from depmm.media.wav_header import read_wav_header
+from depmm.media.wav_header import FIRST_CHUNKS, read_wav_header
 
 MAX_MISSING_S = 0.05  # a file that is shorter than its header states by more is truncated
+FLAC_BUFFER_BYTES = 1 << 16  # libsndfile reads ahead by 8 KiB
 # format tags of WAV: of MP3, libsndfile 1.2 overestimates the length; in GSM, it cannot seek
 _FFMPEG_CODECS = (0x31, 0x55)
 
@@ -68,7 +71,7 @@ def choose_reader(path: Path) -> SoundReader:
         head = file.read(12)
     if head[:4] == b"fLaC":
         return _choose_for_flac(path)
-    if head[:4] in (b"RIFF", b"RF64", b"BW64", b"RIFX") and head[8:] == b"WAVE":
+    if head[:4] in FIRST_CHUNKS and head[8:] == b"WAVE":
         return _choose_for_wav(path)
     return SNDFILE if head[:4] == b"riff" else FFMPEG  # W64
 
@@ -107,6 +110,18 @@ def open_sound_file(path: Path) -> Iterator[soundfile.SoundFile | None]:
                 raise MediaError(path, "the sound track has no samples.", "Leave this session out.")
             check_length(path, file.frames / file.samplerate)
             yield file
+            if file.format == "FLAC" and file.tell() == file.frames:
+                _check_single_flac(path, content)
+
+
+def _check_single_flac(path: Path, content: BinaryIO) -> None:
+    """Check that no second file begins behind the sound that libsndfile has read."""
+    position, size = max(4, content.tell() - FLAC_BUFFER_BYTES), path.stat().st_size
+    content.seek(position)
+    while block := content.read(1 << 20):
+        if (found := block.find(b"fLaC")) >= 0:
+            raise second_recording(path, position + found, size)
+        position += len(block)
 
 
 def _choose_for_wav(path: Path) -> SoundReader:
@@ -123,6 +138,8 @@ def _choose_for_wav(path: Path) -> SoundReader:
             "Leave it out; or, if it has sound, convert it into a new WAV file with FFmpeg.",
             value=header.further_bytes,
         )
+    if header.second_at is not None:
+        raise second_recording(path, header.second_at, path.stat().st_size)
     missing_s = header.missing_bytes / header.bytes_per_s
     if missing_s > MAX_MISSING_S:
         raise _shorter(path, missing_s)

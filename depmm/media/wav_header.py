@@ -7,6 +7,7 @@ from typing import BinaryIO, Literal
 CHUNK_LIMIT = 10_000  # chunks of a WAV file that are read; written files have a few
 _UNKNOWN_SIZE = 0x7FFF_F000  # programs that write to a pipe store this size or a larger one
 _EXTENSIBLE = 0xFFFE
+FIRST_CHUNKS = (b"RIFF", b"RF64", b"BW64", b"RIFX")  # names of the forms of WAV
 
 ByteOrder = Literal["little", "big"]
 
@@ -31,6 +32,8 @@ class WavHeader:
         By how much the file is shorter than that.
     further_bytes : int
         What follows the sound data and is not a valid sequence of chunks.
+    second_at : int or None
+        Byte at which a second WAV file begins behind the sound data.
     """
 
     codec: int
@@ -40,6 +43,7 @@ class WavHeader:
     stated_bytes: int | None
     missing_bytes: int
     further_bytes: int
+    second_at: int | None = None
 
 
 def read_wav_header(path: Path) -> WavHeader | None:
@@ -75,8 +79,12 @@ def read_wav_header(path: Path) -> WavHeader | None:
                 elif length >= _UNKNOWN_SIZE:
                     return WavHeader(*sound, None, 0, 0)
                 end = file.tell() + length
-                further = size - _end_of_chunks(file, end, size, order)
-                return WavHeader(*sound, length, max(0, end - size), max(0, further))
+                end_of_chunks = _end_of_chunks(file, end, size, order)
+                further = size - end_of_chunks
+                file.seek(end_of_chunks)
+                is_second = _read_chunk(file, order)[0] in FIRST_CHUNKS
+                second_at = end_of_chunks if is_second else None
+                return WavHeader(*sound, length, max(0, end - size), max(0, further), second_at)
             elif not name:
                 return None
             file.seek(length + length % 2, 1)
@@ -110,6 +118,8 @@ def _end_of_chunks(file: BinaryIO, position: int, size: int, order: ByteOrder) -
             name, length = _read_chunk(file, order)
             if not name:
                 continue
+            if name in FIRST_CHUNKS:
+                return start
             if name.isascii() and name.decode().isprintable() and start + 8 + length <= size:
                 position = start + 8 + length
                 break
