@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Literal
 
-from depmm.media.face_landmarker import LANDMARKER_VARIABLE, landmarker_candidates
-from depmm.media.opencv import SYSTEM_LIBRARIES
+from depmm.media.video.face_landmarker import LANDMARKER_VARIABLE, landmarker_candidates
+from depmm.media.video.opencv import SYSTEM_LIBRARIES
 from depmm.models.errors import TORCHAUDIO_REMEDY
 
 # library -> stages that need it; the check imports each library, because some need system libraries

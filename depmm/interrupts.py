@@ -151,6 +151,6 @@ def _end_workers() -> None:
 
 
 def _remove_temporaries() -> None:
-    files: Any = sys.modules.get("depmm.files")
+    files: Any = sys.modules.get("depmm.files.writing")
     if files is not None:
         files.remove_own_temporaries()

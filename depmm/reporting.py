@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from depmm.errors import DepmmError
-from depmm.locks import locked_folder
+from depmm.files.locks import locked_folder
 
 if TYPE_CHECKING:
     import pandas as pd

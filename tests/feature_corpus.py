@@ -8,7 +8,7 @@ from depmm.config import ExtractConfig, StreamConfig
 from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import write_manifest
 from depmm.corpora.spec import parse_spec
-from depmm.media.feature_files import read_features
+from depmm.media.features.feature_files import read_features
 from depmm.store.extract import extract
 
 SPEC = """

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from depmm.config import StreamConfig
-from depmm.media.feature_files import read_features
+from depmm.media.features.feature_files import read_features
 from depmm.media.warnings import MediaWarning
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from depmm.media.audio import decode_audio
+from depmm.media.sound.audio import decode_audio
 from depmm.media.warnings import MediaWarning
 
 RAVDESS = "ravdess_actor01/01-01-01-01-01-01-01.mp4"

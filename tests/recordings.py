@@ -9,7 +9,7 @@ import pandas as pd
 
 from depmm.config import SAMPLE_RATE, ExtractConfig
 from depmm.corpora.manifest import Manifest, build_manifest
-from depmm.files import temporary_folder
+from depmm.files.writing import temporary_folder
 from depmm.store.extract import ExtractReport, extract
 from depmm.store.session_writer import SessionWriter
 

@@ -12,7 +12,7 @@ import depmm
 from depmm.evaluation.thresholds import SETTING
 from depmm.reporting import EvaluationError, summary_lines
 
-FILES = ["metrics.json", "report.html", "tables.md", "tables.tex"]
+FILES = ["SHA256SUMS", "metrics.json", "report.html", "tables.md", "tables.tex"]
 
 
 @pytest.fixture

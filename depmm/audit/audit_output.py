@@ -10,8 +10,8 @@ from typing import Any, TypedDict, cast
 
 from depmm.audit.audit import Audit
 from depmm.audit.findings import AuditError
-from depmm.checksums import read_bytes, read_json, read_text, write_text
 from depmm.corpora.index_report import IndexReport
+from depmm.files.checksums import read_bytes, read_json, read_text, write_text
 
 SCHEMA_VERSION = 2  # of audit.json
 _HASHED = ("sessions.parquet", "steps.parquet", "features.parquet", "corpora.json")

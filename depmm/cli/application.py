@@ -14,9 +14,9 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 
 from depmm.errors import DepmmError
-from depmm.files import TEMPORARY_PREFIX
+from depmm.files.writing import TEMPORARY_PREFIX
 from depmm.interrupts import INTERRUPTED, exiting_on_signals
-from depmm.media.opencv import system_library_error
+from depmm.media.video.opencv import system_library_error
 from depmm.terminal import escape_controls
 
 app = typer.Typer(

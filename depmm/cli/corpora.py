@@ -153,11 +153,11 @@ def index(
     """Index a corpus: find its recordings, labels and steps, and account for every file."""
     from functools import partial
 
-    from depmm.checksums import write_text
     from depmm.corpora.index import index_corpus
     from depmm.corpora.manifest import write_manifest
     from depmm.corpora.spec import load_spec
     from depmm.corpora.windows import with_windows
+    from depmm.files.checksums import write_text
     from depmm.media.duration import duration_s
 
     if allow_pickle:

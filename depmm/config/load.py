@@ -16,14 +16,14 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from depmm.checksums import read_text
 from depmm.config.data import SplitConfig, TargetConfig
 from depmm.config.experiment import ClassicalConfig, Config, Experiment, ExperimentT
 from depmm.config.extraction import ExtractConfig
 from depmm.config.settings import ConfigError, Settings
 from depmm.config.shipped import find_config
 from depmm.config.validation import config_error
-from depmm.limited_yaml import MAX_DEPTH, YamlError, check_size, load_yaml
+from depmm.files.checksums import read_text
+from depmm.files.limited_yaml import MAX_DEPTH, YamlError, check_size, load_yaml
 
 # settings that a tuning cannot change: candidates share subjects, target, evaluation and devices
 FIXED_IN_TUNING = (

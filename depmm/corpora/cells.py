@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from depmm.corpora.patterns import NUMBER
 from depmm.corpora.spec_schema import Spec, StepTable
-from depmm.corpora.table_files import Origin
+from depmm.corpora.tables.table_files import Origin
 from depmm.errors import closest
 
 Fields = dict[str, str | None]  # name -> text; None where unknown

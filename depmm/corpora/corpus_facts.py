@@ -13,9 +13,9 @@ from pathlib import Path
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from depmm.checksums import read_bytes, remove, write_text
 from depmm.config import Settings
 from depmm.corpora.errors import ManifestError
+from depmm.files.checksums import read_bytes, remove, write_text
 
 FACTS_FILE = "corpora.json"
 

@@ -18,7 +18,7 @@ from depmm.corpora.patterns import (
 )
 from depmm.corpora.recording_files import RecordingFile
 from depmm.corpora.spec_schema import TRUTH_FILE, RecordingPattern, Spec
-from depmm.corpora.table_files import normalize
+from depmm.corpora.tables.table_files import normalize
 
 
 @dataclass

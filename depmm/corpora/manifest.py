@@ -16,11 +16,11 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from depmm.checksums import read_bytes, remove, replacing
 from depmm.corpora.corpus_facts import CorpusFacts, read_facts, write_facts
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.manifest_rules import check_tables, check_unique
-from depmm.corpora.typed_tables import apply_schema
+from depmm.corpora.tables.typed_tables import apply_schema
+from depmm.files.checksums import read_bytes, remove, replacing
 from depmm.schemas import TableSchema
 from depmm.schemas.manifest import (
     FEATURES,

@@ -10,7 +10,7 @@ import pandas as pd
 from depmm.config import MODALITIES, StreamConfig
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.instruments import INSTRUMENTS, check_score
-from depmm.corpora.typed_tables import check_columns
+from depmm.corpora.tables.typed_tables import check_columns
 from depmm.schemas.manifest import (
     FEATURES,
     GENDERS,

@@ -9,8 +9,8 @@ from depmm.corpora.index_report import Missing
 from depmm.corpora.manifest_rules import check_id
 from depmm.corpora.patterns import fill_template, natural_sort_key
 from depmm.corpora.spec_schema import Spec
-from depmm.corpora.table_files import Origin
-from depmm.corpora.tables import JoinedTable, Row
+from depmm.corpora.tables.table_files import Origin
+from depmm.corpora.tables.tables import JoinedTable, Row
 
 
 @dataclass

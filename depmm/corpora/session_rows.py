@@ -7,7 +7,7 @@ from depmm.corpora.instruments import check_score
 from depmm.corpora.manifest_rules import MAX_AGE
 from depmm.corpora.recording_files import FileGroup
 from depmm.corpora.spec_schema import Spec
-from depmm.corpora.table_files import Origin
+from depmm.corpora.tables.table_files import Origin
 from depmm.schemas.manifest import GENDERS, SPLITS
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from depmm.checksums import read_bytes
-from depmm.corpora.csv_files import read_csv
 from depmm.corpora.stratified_assignment import SubjectKey
-from depmm.corpora.table_files import MAX_BYTES
+from depmm.corpora.tables.csv_files import read_csv
+from depmm.corpora.tables.table_files import MAX_BYTES
 from depmm.errors import DepmmError
-from depmm.files import write_text
+from depmm.files.checksums import read_bytes
+from depmm.files.writing import write_text
 from depmm.schemas.manifest import FOLDS, SPLIT, SPLITS
 
 _MAX_NAMED = 20  # subjects in a message

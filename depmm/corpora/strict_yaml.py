@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from depmm.limited_yaml import LimitedLoader, YamlError, as_yaml_error
+from depmm.files.limited_yaml import LimitedLoader, YamlError, as_yaml_error
 
 Location = tuple[str | int, ...]  # keys and indices from the top, e.g. ("tables", 0, "join")
 Problem = tuple[Location, str]  # location and message

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from depmm.corpora.csv_files import read_csv
 from depmm.corpora.index_report import Missing
 from depmm.corpora.patterns import NUMBER
+from depmm.corpora.tables.csv_files import read_csv
 from depmm.errors import DepmmError, did_you_mean
 from depmm.schemas.manifest import VALENCES
 

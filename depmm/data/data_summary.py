@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 from pydantic import Field, ValidationError
 
-from depmm.checksums import read_bytes, write_text
 from depmm.config import Settings
 from depmm.corpora.corpus_facts import CorpusFacts, Windows
 from depmm.data.errors import DataError
 from depmm.data.experiment_data import ExperimentData
 from depmm.data.used_signal import UsedSignal, measure_used_signal
+from depmm.files.checksums import read_bytes, write_text
 from depmm.schemas.manifest import SESSION_KEY
 
 

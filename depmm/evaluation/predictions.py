@@ -8,9 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from depmm.checksums import read_bytes
 from depmm.corpora.instruments import find_scale
-from depmm.damage import DamagedFileError
 from depmm.evaluation.covariates import COVARIATES
 from depmm.evaluation.prediction_checks import (
     TARGET_COLUMNS,
@@ -21,6 +19,8 @@ from depmm.evaluation.prediction_checks import (
 )
 from depmm.evaluation.stats.severity_metrics import severity_bands
 from depmm.evaluation.thresholds import Threshold, apply_threshold
+from depmm.files.checksums import read_bytes
+from depmm.files.damage import DamagedFileError
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 Unit = Literal["session", "subject"]

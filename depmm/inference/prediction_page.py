@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from depmm.evaluation.reports.rendering import templates
-from depmm.files import write_text
+from depmm.files.writing import write_text
 from depmm.inference.errors import InferenceError
 from depmm.inference.prediction import SCHEMA, Prediction
 from depmm.inference.prediction_text import (

@@ -21,7 +21,7 @@ from depmm.data.used_signal import UsedSignal, measure_session
 from depmm.device import float32_precision
 from depmm.evaluation.batch_prediction import predict_sessions
 from depmm.evaluation.reports.report_warnings import FEW_SUBJECTS
-from depmm.files import temporary_folder
+from depmm.files.writing import temporary_folder
 from depmm.inference.calibrated_prediction import calibrate_probability, calibrate_score
 from depmm.inference.errors import InferenceError
 from depmm.inference.prediction import Prediction
@@ -35,7 +35,7 @@ from depmm.inference.recording_steps import divide_recording
 from depmm.inference.segmentation import SESSION, recording_manifest
 from depmm.inference.trained_run import TrainedRun, read_trained_run
 from depmm.interpret.attribution.occlusion import occlude_steps
-from depmm.media.container import MediaInfo, probe
+from depmm.media.containers.container import MediaInfo, probe
 from depmm.media.duration import duration_s as measure_duration_s
 from depmm.models.model import DepressionModel
 from depmm.store.errors import writing
@@ -98,7 +98,7 @@ class Predictor:
         aligned : bool, default False
             Whether the frames are aligned face crops; faces are then not detected.
         landmarker : Path, optional
-            MediaPipe face model, see :func:`depmm.media.face_landmarker.find_landmarker`.
+            MediaPipe face model, see :func:`depmm.media.video.face_landmarker.find_landmarker`.
 
         Returns
         -------

@@ -11,7 +11,7 @@ import numpy as np
 
 from depmm.config import SAMPLE_RATE
 from depmm.inference.training_reference import TrainingReference, speech_duration_s
-from depmm.media.sound_level import SoundLevel
+from depmm.media.sound.sound_level import SoundLevel
 from depmm.store.session_file import SessionReader
 
 MIN_FACE_SHARE = 0.8  # share of sampled frames with a face; the others are not used

@@ -11,8 +11,8 @@ import pandas as pd
 
 from depmm.config import MODALITIES
 from depmm.corpora.corpus_facts import Windows
-from depmm.corpora.csv_files import read_csv
 from depmm.corpora.manifest import Manifest, build_manifest
+from depmm.corpora.tables.csv_files import read_csv
 from depmm.corpora.windows import cut_into_windows
 from depmm.inference.errors import InferenceError
 from depmm.schemas.manifest import VALENCES

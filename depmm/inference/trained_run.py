@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from depmm.checksums import read_json, read_table
 from depmm.config import Config, load_config
 from depmm.data.data_summary import read_data_summary
 from depmm.device import choose_device
 from depmm.evaluation.prediction_checks import check_predictions
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
+from depmm.files.checksums import read_json, read_table
 from depmm.inference.errors import InferenceError
 from depmm.inference.training_reference import TrainingReference, measure_training_reference
 from depmm.models.model import DepressionModel

@@ -6,20 +6,20 @@ from typing import Any
 import av
 
 from depmm.config import StreamConfig
-from depmm.media.container import (
+from depmm.media.containers.container import (
     check_file,
     format_name,
     open_container,
 )
-from depmm.media.decoders import check_decoders
-from depmm.media.decoding import LENGTH_TOLERANCE_S
+from depmm.media.containers.decoders import check_decoders
+from depmm.media.containers.decoding import LENGTH_TOLERANCE_S
+from depmm.media.containers.limits import check_length
+from depmm.media.containers.mpeg_clock import PACK, clock_ascends
+from depmm.media.containers.survey import survey_packets
 from depmm.media.errors import media_errors
-from depmm.media.feature_files import feature_duration_s
-from depmm.media.limits import check_length
-from depmm.media.mp3_header import states_its_size
-from depmm.media.mpeg_clock import PACK, clock_ascends
-from depmm.media.sound_files import choose_reader, open_sound_file
-from depmm.media.survey import survey_packets
+from depmm.media.features.feature_files import feature_duration_s
+from depmm.media.sound.mp3_header import states_its_size
+from depmm.media.sound.sound_files import choose_reader, open_sound_file
 
 
 def duration_s(path: Path, stream: StreamConfig | None = None, allow_pickle: bool = False) -> float:

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from depmm.config import SAMPLE_RATE
-from depmm.media.audio import decode_audio
-from depmm.media.borders import video_border
 from depmm.media.duration import duration_s
 from depmm.media.errors import MediaError
-from depmm.media.sound_level import SoundMeter, sound_warnings
-from depmm.media.voice_activity import frame_levels
+from depmm.media.sound.audio import decode_audio
+from depmm.media.sound.sound_level import SoundMeter, sound_warnings
+from depmm.media.sound.voice_activity import frame_levels
+from depmm.media.video.borders import video_border
 from depmm.media.warnings import MediaWarning, Warn
 
 PART_S = 30  # seconds of sound that are measured at once

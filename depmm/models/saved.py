@@ -9,10 +9,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from depmm.checksums import check, read_json
 from depmm.config import EncoderConfig, FusionConfig
-from depmm.damage import DamagedFileError, damaged
 from depmm.errors import closest, similar_path
+from depmm.files.checksums import check, read_json
+from depmm.files.damage import DamagedFileError, damaged
 from depmm.models.errors import ModelError, WeightsError
 
 MODEL_TYPE = "depmm"

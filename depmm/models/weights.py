@@ -20,7 +20,7 @@ from torch import Tensor, nn
 # the file. It is renamed because a test rejects every call of torch.load in the package.
 from torch import load as load_tensors
 
-from depmm.checksums import check
+from depmm.files.checksums import check
 from depmm.models.errors import WeightsError
 from depmm.models.saved import check_finite
 

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from depmm.audit.audit_output import AuditContent, read_audit
-from depmm.checksums import read_json, read_table, read_text
 from depmm.config import Experiment, load_experiment
-from depmm.damage import damaged
 from depmm.evaluation.predictions import read_predictions
 from depmm.evaluation.thresholds import Threshold
+from depmm.files.checksums import read_json, read_table, read_text
+from depmm.files.damage import damaged
 from depmm.runs.folder import RunError, RunFolder, list_model_folders, missing_run, read_tuning
 
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import pandas as pd
 
 from depmm.audit.audit_output import find_current_audit
-from depmm.checksums import read_text, write_text
 from depmm.config import ConfigError, Experiment, dump_config, load_experiment
 from depmm.corpora.splits import format_split
-from depmm.damage import damaged
 from depmm.errors import DepmmError, similar_path
-from depmm.locks import locked_folder
+from depmm.files.checksums import read_text, write_text
+from depmm.files.damage import damaged
+from depmm.files.locks import locked_folder
 from depmm.runs.environment import describe_environment
 from depmm.schemas.runs import TUNING
 

@@ -8,11 +8,11 @@ import pandas as pd
 
 from depmm.audit.findings import abbreviate
 from depmm.audit.related_corpora import shared_subjects
-from depmm.checksums import read_text
 from depmm.corpora.corpus_facts import CorpusFacts
 from depmm.corpora.splits import read_split
-from depmm.damage import damaged
-from depmm.limited_yaml import YamlError, load_yaml
+from depmm.files.checksums import read_text
+from depmm.files.damage import damaged
+from depmm.files.limited_yaml import YamlError, load_yaml
 from depmm.runs.folder import RunError, RunFolder
 from depmm.schemas.manifest import SUBJECT_KEY
 

@@ -22,7 +22,7 @@ from depmm.corpora.instruments import INSTRUMENTS
 from depmm.corpora.patterns import fill_pattern, natural_sort_key
 from depmm.corpora.spec_schema import TRUTH_FILE, Spec
 from depmm.corpora.word_lists import ENGLISH_WORDS
-from depmm.files import write_text
+from depmm.files.writing import write_text
 from depmm.schemas.manifest import SPLITS
 from depmm.simulation.confounds import (
     CONFOUNDS,

@@ -16,7 +16,7 @@ import numpy as np
 
 from depmm.errors import DepmmError
 from depmm.interrupts import interrupts_for_parent_only
-from depmm.media.opencv import use_one_opencv_thread
+from depmm.media.video.opencv import use_one_opencv_thread
 from depmm.processes import end_with_parent
 from depmm.simulation.face import MOTION_PER_UNIT
 from depmm.simulation.voice import DURATION_PER_UNIT, GAIN_DB_PER_UNIT, PITCH_RANGE_PER_UNIT

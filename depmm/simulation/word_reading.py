@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from depmm.config import MODALITIES
 from depmm.corpora.spec_schema import TRUTH_FILE
 from depmm.corpora.word_lists import ENGLISH_WORDS
-from depmm.files import write_text
+from depmm.files.writing import write_text
 from depmm.schemas.simulation import LABELS, WORDS
 from depmm.schemas.table import TableSchema
 from depmm.simulation.face import FRAMES_PER_SECOND, animate, sample_face

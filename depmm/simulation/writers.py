@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from depmm.config import SAMPLE_RATE, StreamConfig
-from depmm.files import replacing, write_bytes, write_text
+from depmm.files.writing import replacing, write_bytes, write_text
 from depmm.simulation.face import FRAMES_PER_SECOND
 from depmm.simulation.voice import Utterance
 

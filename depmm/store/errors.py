@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from depmm.errors import DepmmError
-from depmm.files import TEMPORARY_PREFIX
+from depmm.files.writing import TEMPORARY_PREFIX
 
 WRITE_REMEDIES = {
     errno.EACCES: "Change its permissions, or give another folder",

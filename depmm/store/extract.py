@@ -22,8 +22,8 @@ import pandas as pd
 
 from depmm.config import MODALITIES, ExtractConfig
 from depmm.corpora.manifest import Manifest
-from depmm.files import remove_leftovers
-from depmm.media.opencv import require_opencv
+from depmm.files.writing import remove_leftovers
+from depmm.media.video.opencv import require_opencv
 from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.errors import StoreError
 from depmm.store.failures import Failure, SessionKey, has_failures, record_failures
@@ -192,7 +192,7 @@ def _extract(
     if manifest.steps["face"].notna().any():
         require_opencv()
     if manifest.steps.loc[manifest.steps["face"].notna(), "face_aligned"].eq(False).any():
-        from depmm.media.face_landmarker import find_landmarker
+        from depmm.media.video.face_landmarker import find_landmarker
 
         landmarker = find_landmarker(landmarker)
     all_jobs = [

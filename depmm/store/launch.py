@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from depmm.errors import DepmmError
-from depmm.files import TEMPORARY_PREFIX
+from depmm.files.writing import TEMPORARY_PREFIX
 from depmm.store.errors import StoreError
 from depmm.store.sessions import SessionStore
 from depmm.store.shards import Shard

@@ -15,8 +15,8 @@ import numpy as np
 from depmm.config import SAMPLE_RATE
 from depmm.errors import DepmmError
 from depmm.media.errors import MediaError, as_media_error
-from depmm.media.opencv import SystemLibraryError, require_opencv
-from depmm.media.sound_level import SoundMeter
+from depmm.media.sound.sound_level import SoundMeter
+from depmm.media.video.opencv import SystemLibraryError, require_opencv
 from depmm.media.warnings import Warn
 from depmm.store.errors import StoreWriteError
 from depmm.store.failures import Failure, ReadingWarnings, record_failures
@@ -28,7 +28,7 @@ from depmm.store.step_coverage import masked_steps
 from depmm.store.streams import Window, extract_streams
 
 if TYPE_CHECKING:
-    from depmm.media.faces import FaceTracker
+    from depmm.media.video.faces import FaceTracker
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ class _FrameWriter:
     n_faces: int = 0
 
     def append(self, time_s: float, crop: np.ndarray | None, confidence: float) -> None:
-        from depmm.media.face_alignment import encode_jpeg
+        from depmm.media.video.face_alignment import encode_jpeg
 
         writer = self.writer
         writer.append("face.jpeg_offset", np.array([writer.rows("face.jpeg")]))
@@ -197,8 +197,8 @@ def _extract_faces(
     progress: Progress,
 ) -> tuple[int, list[MediaError]]:
     """Decode a video once and store the crops of its steps; return their number and errors."""
-    from depmm.media.face_alignment import aligned_crop
-    from depmm.media.video import decode_frames
+    from depmm.media.video.face_alignment import aligned_crop
+    from depmm.media.video.video import decode_frames
 
     windows = job.windows(steps)
     settings = job.settings.face
@@ -239,6 +239,6 @@ def _extract_faces(
 @functools.cache
 def _create_tracker(landmarker: Path, min_confidence: float) -> "FaceTracker":
     """Create one tracker per process: creating it takes longer than a short video."""
-    from depmm.media.faces import FaceTracker
+    from depmm.media.video.faces import FaceTracker
 
     return FaceTracker(landmarker, min_confidence)

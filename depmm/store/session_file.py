@@ -34,7 +34,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 
 from depmm.config import CROP_SIZE, SAMPLE_RATE
-from depmm.media.opencv import require_opencv
+from depmm.media.video.opencv import require_opencv
 from depmm.store.errors import StoreError, damaged_file
 from depmm.store.session_layout import check_ranges, check_summary, check_tensors
 from depmm.store.tensor_file import TensorFile, open_file
@@ -249,7 +249,7 @@ class SessionReader:
         ndarray of uint8, shape (size, size, 3)
             RGB.
         """
-        from depmm.media.face_alignment import decode_jpeg
+        from depmm.media.video.face_alignment import decode_jpeg
 
         require_opencv()
         start, end = self._jpeg_offset[frame : frame + 2]
@@ -277,7 +277,7 @@ class SessionReader:
         StoreError
             If the recording consists of aligned faces, which are not tracked.
         """
-        from depmm.media.face_alignment import crop_landmarks
+        from depmm.media.video.face_alignment import crop_landmarks
 
         if "face.landmarks" not in self.names:
             raise StoreError(

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import fsspec
 
 from depmm.config import ExtractConfig
-from depmm.files import (
+from depmm.files.writing import (
     move,
     remove_leftovers,
     replacing,

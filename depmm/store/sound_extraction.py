@@ -6,7 +6,7 @@ import numpy as np
 
 from depmm.config import SAMPLE_RATE
 from depmm.media.errors import MediaError
-from depmm.media.sound_level import SoundMeter, sound_warnings
+from depmm.media.sound.sound_level import SoundMeter, sound_warnings
 from depmm.media.warnings import Warn
 from depmm.store.session_job import Progress, SessionJob, watched
 from depmm.store.session_writer import SessionWriter
@@ -55,8 +55,8 @@ def extract_sound(
     MediaError
         If the file cannot be decoded.
     """
-    from depmm.media.audio import decode_audio
-    from depmm.media.voice_activity import frame_levels, segments_of_levels
+    from depmm.media.sound.audio import decode_audio
+    from depmm.media.sound.voice_activity import frame_levels, segments_of_levels
 
     windows = job.windows(steps)
     start_s, end_s = min(start for start, _ in windows), max(end for _, end in windows)

@@ -10,7 +10,7 @@ import numpy as np
 from depmm.config import StreamConfig
 from depmm.corpora.manifest_rules import parse_reader
 from depmm.media.errors import MediaError, as_media_error
-from depmm.media.feature_files import feature_names, read_features
+from depmm.media.features.feature_files import feature_names, read_features
 from depmm.media.warnings import Warn
 from depmm.store.errors import StoreWriteError
 from depmm.store.failures import ReadingWarnings

@@ -17,7 +17,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic, TypeVar
 
 from depmm.interrupts import interrupts_for_parent_only
-from depmm.media.opencv import use_one_opencv_thread
+from depmm.media.video.opencv import use_one_opencv_thread
 from depmm.processes import end_with_parent
 from depmm.store.errors import StoreError
 

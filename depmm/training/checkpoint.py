@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from depmm.checksums import check, replacing
+from depmm.files.checksums import check, replacing
 from depmm.models.errors import WeightsError
 from depmm.models.saved import check_finite, check_tensors, tensor_types
 

@@ -30,11 +30,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from depmm.checksums import write_table
 from depmm.config import ClassicalConfig, ClassifierConfig
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.evaluation.batch_prediction import prediction_table
+from depmm.files.checksums import write_table
 from depmm.models.encoders.frontends import MFCC, SPEECH_HOP_LENGTH, SPEECH_N_FFT
 from depmm.runs.folder import RunFolder
 from depmm.schemas.manifest import SUBJECT_KEY

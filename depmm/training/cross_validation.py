@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 from accelerate import Accelerator
 
-from depmm.checksums import read_table, read_text, write_table, write_text
 from depmm.config import Experiment, load_experiment, override_settings
 from depmm.corpora.splits import count_folds
-from depmm.csv_text import to_csv
 from depmm.data.experiment_data import load_experiment_data
+from depmm.files.checksums import read_table, read_text, write_table, write_text
+from depmm.files.csv_text import to_csv
 from depmm.runs.folder import RunFolder, read_tuning
 from depmm.training.experiment import build_accelerator, run_experiment
 from depmm.training.tuning import tune

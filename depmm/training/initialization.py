@@ -4,9 +4,9 @@ import json
 import logging
 from dataclasses import asdict
 
-from depmm.checksums import write_text
 from depmm.config import TrainingConfig
 from depmm.data.experiment_data import ExperimentData
+from depmm.files.checksums import write_text
 from depmm.models.model import DepressionModel
 from depmm.models.saved import CONFIG_FILE
 from depmm.models.weights import load_run, load_weights

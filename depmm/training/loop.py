@@ -15,12 +15,12 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from torch.utils.tensorboard import SummaryWriter
 
-from depmm.checksums import check, replacing, write_table
 from depmm.config import Config, PhaseConfig, TrainingConfig
 from depmm.data.batch import SessionLoader
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.precompute import ensure_embeddings
 from depmm.device import float32_precision
+from depmm.files.checksums import check, replacing, write_table
 from depmm.models.model import build_model
 from depmm.runs.folder import RunFolder
 from depmm.schemas.manifest import SUBJECT_KEY

@@ -9,7 +9,6 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from transformers.utils import logging as transformers_logging
 
-from depmm.checksums import replacing, write_table
 from depmm.config import Config
 from depmm.data.batch import SessionLoader
 from depmm.data.experiment_data import ExperimentData
@@ -17,7 +16,8 @@ from depmm.evaluation.batch_prediction import predict_sessions, prediction_table
 from depmm.evaluation.stats.binary_metrics import auroc
 from depmm.evaluation.stats.severity_metrics import rmse
 from depmm.evaluation.stats.weighted_sums import unit_weights
-from depmm.files import temporary_folder
+from depmm.files.checksums import replacing, write_table
+from depmm.files.writing import temporary_folder
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder
 from depmm.training.losses import compute_session_weights

@@ -24,7 +24,6 @@ import numpy as np
 import pandas as pd
 from accelerate import Accelerator
 
-from depmm.checksums import read_table, write_text
 from depmm.config import (
     Experiment,
     ExperimentT,
@@ -35,13 +34,14 @@ from depmm.config import (
 )
 from depmm.corpora.manifest import Manifest, read_manifest, write_manifest
 from depmm.corpora.splits import SplitError
-from depmm.csv_text import to_csv
 from depmm.data.experiment_data import load_experiment_data
 from depmm.errors import DepmmError
 from depmm.evaluation.predictions import prepare_predictions
 from depmm.evaluation.stats.metrics import METRICS, Metric
 from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.evaluation.thresholds import Threshold
+from depmm.files.checksums import read_table, write_text
+from depmm.files.csv_text import to_csv
 from depmm.runs.folder import RunFolder, read_tuning
 from depmm.schemas.manifest import SUBJECT_KEY
 from depmm.schemas.runs import TUNING

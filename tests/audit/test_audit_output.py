@@ -25,7 +25,7 @@ from depmm.audit.audit_output import (
 )
 from depmm.audit.findings import AuditError, Finding
 from depmm.corpora.manifest import Manifest, write_manifest
-from depmm.damage import DamagedFileError
+from depmm.files.damage import DamagedFileError
 
 MARKUP = '<script>alert("1")</script>&'
 

@@ -112,7 +112,7 @@ def test_signals_end_a_process_with_a_message_and_its_status(number, code):
 
 def test_temporary_files_are_removed_before_the_end(tmp_path):
     setup = (
-        "from pathlib import Path; from depmm.files import replacing, temporary_folder\n"
+        "from pathlib import Path; from depmm.files.writing import replacing, temporary_folder\n"
         f"file = replacing(Path({str(tmp_path / 'a.json')!r})); file.__enter__()\n"
         f"folder = temporary_folder(Path({str(tmp_path)!r})); folder.__enter__()"
     )
@@ -126,7 +126,7 @@ def test_temporary_files_are_removed_before_the_end(tmp_path):
 
 def test_a_second_ctrl_c_does_not_wait_for_the_cleanup():
     setup = (
-        "import depmm.files as f\n"
+        "import depmm.files.writing as f\n"
         "f.remove_own_temporaries = lambda: (print('cleaning', flush=True), time.sleep(60))"
     )
     process = start("-c", WAIT.format(setup=setup))
@@ -142,7 +142,7 @@ def test_a_second_ctrl_c_does_not_wait_for_the_cleanup():
 
 
 def test_a_cleanup_that_hangs_is_limited():
-    setup = "import depmm.files as f; f.remove_own_temporaries = lambda: time.sleep(60)"
+    setup = "import depmm.files.writing as f; f.remove_own_temporaries = lambda: time.sleep(60)"
     process = start(
         "-c", WAIT.format(setup=f"import depmm.interrupts as i; i.CLEANUP_S = 1; {setup}")
     )

@@ -13,7 +13,7 @@ from depmm.corpora.cells import (
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.spec import parse_spec
 from depmm.corpora.spec_schema import StepTable
-from depmm.corpora.table_files import Origin
+from depmm.corpora.tables.table_files import Origin
 
 LINE = Origin("labels.csv", 3)
 COMMA = Origin("labels.csv", 3, None, ",")

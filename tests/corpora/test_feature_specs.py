@@ -19,7 +19,7 @@ from depmm.corpora.index_report import IndexReport
 from depmm.corpora.manifest import Manifest
 from depmm.corpora.spec import Spec, load_spec, specs_folder
 from depmm.media.duration import duration_s
-from depmm.media.feature_files import feature_names, read_features
+from depmm.media.features.feature_files import feature_names, read_features
 from depmm.store.extract import extract
 from depmm.store.session_file import SessionReader
 from depmm.store.sessions import SessionStore

@@ -200,7 +200,7 @@ def test_one_class_has_no_f1(depmm, tmp_path):
 
 
 def test_a_name_with_a_colon_is_read(tmp_path, monkeypatch):
-    from depmm.media.container import probe
+    from depmm.media.containers.container import probe
 
     if not CASES.is_dir():
         pytest.skip(f"the reported cases are missing ({CASES})")

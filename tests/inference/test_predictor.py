@@ -164,8 +164,8 @@ def test_a_file_is_probed_once_and_each_track_decoded_once(
     predictor, recording, tmp_path, monkeypatch
 ):
     import depmm.inference.predictor
-    import depmm.media.audio
-    import depmm.media.video
+    import depmm.media.sound.audio
+    import depmm.media.video.video
 
     soundfile.write(tmp_path / "a.wav", 0.1 * np.sin(np.arange(32_000) / 10), 16_000)
     calls: list[str] = []
@@ -182,8 +182,8 @@ def test_a_file_is_probed_once_and_each_track_decoded_once(
     count(av, "open")
     count(soundfile, "SoundFile")
     count(depmm.inference.predictor, "probe")
-    count(depmm.media.audio, "decode_audio")
-    count(depmm.media.video, "decode_frames")
+    count(depmm.media.sound.audio, "decode_audio")
+    count(depmm.media.video.video, "decode_frames")
     file, steps = recording(SESSION)
     prediction = predictor.predict(file, steps, aligned=True)
     assert prediction.quality.sound is not None
@@ -283,7 +283,7 @@ def test_damage_behind_the_steps_does_not_matter(predictor, unusual_recordings, 
 def test_an_interrupt_leaves_no_files(
     run_folder, recording, tmp_path, depmm, temporary_files, monkeypatch
 ):
-    from depmm.media import face_alignment
+    from depmm.media.video import face_alignment
 
     files: list[Path] = []
 

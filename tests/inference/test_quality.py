@@ -6,7 +6,7 @@ import pytest
 
 from depmm.inference.quality import RecordingQuality, quality_warnings
 from depmm.inference.training_reference import TrainingReference
-from depmm.media.sound_level import SoundLevel
+from depmm.media.sound.sound_level import SoundLevel
 
 GOOD = RecordingQuality(
     n_steps=4, steps_with={"audio": 4, "face": 4}, n_frames=20, n_frames_with_face=16,

@@ -7,10 +7,10 @@ import pytest
 from media_files import decode_all, encode_sound, tone
 
 from depmm.config import SAMPLE_RATE
-from depmm.media.container import open_container, probe
+from depmm.media.containers.container import open_container, probe
 from depmm.media.duration import duration_s
 from depmm.media.errors import MediaError
-from depmm.media.video import decode_frames
+from depmm.media.video.video import decode_frames
 
 HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:2.0,\nother.mp4\n#EXT-X-ENDLIST\n"
 CONCAT = "ffconcat version 1.0\nfile other.mp4\n"
@@ -74,7 +74,7 @@ def test_any_exception_while_opening_is_an_error_of_the_file(
         def fail(*args: object, error: Exception = error, **kwargs: object) -> None:
             raise error
 
-        monkeypatch.setattr("depmm.media.container.av.open", fail)
+        monkeypatch.setattr("depmm.media.containers.container.av.open", fail)
         for read in (decode_all, duration_s, probe, lambda path: list(decode_frames(path, 5))):
             with pytest.raises(MediaError) as info:
                 read(other)

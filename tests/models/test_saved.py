@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 from depmm.config import ModelConfig
-from depmm.damage import DamagedFileError
 from depmm.errors import DepmmError
+from depmm.files.damage import DamagedFileError
 from depmm.models.errors import WeightsError
 from depmm.models.model import DepressionModel, build_model
 

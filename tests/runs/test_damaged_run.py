@@ -15,18 +15,18 @@ from transformers import AutoConfig, AutoModel
 import depmm
 from depmm.audit.audit_folders import audit_folders
 from depmm.audit.audit_output import read_audit, read_index_report
-from depmm.checksums import write_text
 from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus
 from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import Manifest, read_manifest, write_manifest
 from depmm.corpora.spec import load_spec
-from depmm.damage import DamagedFileError
 from depmm.errors import DepmmError
 from depmm.evaluation.predictions import read_predictions
+from depmm.files.checksums import write_text
+from depmm.files.damage import DamagedFileError
+from depmm.files.locks import LockedError, locked_folder
 from depmm.inference.trained_run import read_trained_run
 from depmm.interpret.query.explorer import write_explorer
 from depmm.interpret.query.sql import run_sql
-from depmm.locks import LockedError, locked_folder
 from depmm.models.model import DepressionModel
 from depmm.models.model_config import DepressionConfig
 from depmm.models.saved import is_path_of_run

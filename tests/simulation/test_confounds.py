@@ -19,7 +19,7 @@ from simulated_layouts import (
 from depmm.corpora.patterns import fill_pattern
 from depmm.corpora.spec import parse_spec
 from depmm.media.duration import duration_s
-from depmm.media.feature_files import read_features
+from depmm.media.features.feature_files import read_features
 from depmm.simulation.confounds import CONFOUNDS, check_confounds, parse_confounds, sample_items
 from depmm.simulation.layout import simulate_layout
 from depmm.simulation.layout_units import LayoutError

@@ -7,7 +7,7 @@ import pytest
 
 from depmm.config import StreamConfig
 from depmm.corpora.spec_schema import Simulation
-from depmm.media.feature_files import read_features
+from depmm.media.features.feature_files import read_features
 from depmm.simulation.features import N_FEATURES, SHIFT_PER_UNIT, write_features
 
 ARRAY = StreamConfig(name="embedding", format="npy", rate_hz=50.0)

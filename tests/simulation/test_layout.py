@@ -20,7 +20,7 @@ from simulated_layouts import (
 from depmm.config import MODALITIES, load_config
 from depmm.corpora.manifest import write_manifest
 from depmm.corpora.spec import SpecError, load_spec, parse_spec
-from depmm.media.feature_files import read_features
+from depmm.media.features.feature_files import read_features
 from depmm.runs.folder import RunFolder
 from depmm.simulation.layout import simulate_layout
 from depmm.simulation.layout_units import LayoutError

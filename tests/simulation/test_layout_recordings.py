@@ -8,7 +8,7 @@ import soundfile
 from simulated_layouts import VIDEO_SPEC, shipped_spec, simulate_and_index
 
 from depmm.corpora.spec import parse_spec
-from depmm.media.feature_files import read_features
+from depmm.media.features.feature_files import read_features
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "mpg", "mov"])

@@ -10,7 +10,7 @@ from simulated_layouts import HEAD
 
 from depmm.config import StreamConfig
 from depmm.corpora.spec import parse_spec
-from depmm.corpora.tables import read_table
+from depmm.corpora.tables.tables import read_table
 from depmm.simulation.writers import can_write, write_array, write_cells, write_objects
 
 ROWS = [["1", "a & b"], ["2", "<c>"]]

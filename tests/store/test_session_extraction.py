@@ -18,10 +18,10 @@ from recordings import (
 
 from depmm.config import SAMPLE_RATE
 from depmm.corpora.manifest import Manifest
-from depmm.media.audio import decode_audio
-from depmm.media.container import probe
+from depmm.media.containers.container import probe
 from depmm.media.duration import duration_s
-from depmm.media.video import decode_frames
+from depmm.media.sound.audio import decode_audio
+from depmm.media.video.video import decode_frames
 from depmm.media.warnings import MediaWarning
 from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.errors import StoreWriteError, writing
@@ -143,7 +143,7 @@ def test_any_exception_of_a_decoder_is_a_failure(subjects, tmp_path, monkeypatch
     def fail(*_, **__):
         raise IndexError("no such packet")
 
-    monkeypatch.setattr("depmm.media.audio.decode_audio", fail)
+    monkeypatch.setattr("depmm.media.sound.audio.decode_audio", fail)
     report = extract_all(*subjects, tmp_path / "store")
     assert (report.extracted, report.lost) == (3, 0)  # the faces are stored
     assert report.failures["stage"].tolist() == ["audio"] * 3
@@ -181,7 +181,7 @@ def test_warnings_of_a_decoder_are_stored_once_per_file(subjects, tmp_path, monk
             warn(MediaWarning("digital_silence", "2 s are silent.", "Check the microphone.", 2.0))
         yield from decode_audio(path, *window, **choice)
 
-    monkeypatch.setattr("depmm.media.audio.decode_audio", decode)
+    monkeypatch.setattr("depmm.media.sound.audio.decode_audio", decode)
     report = extract_all(*subjects, tmp_path / "store", workers=0)
     assert report.failures.empty
     assert report.warnings["stage"].tolist() == ["audio"] * 3

@@ -8,7 +8,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from depmm.files import temporary_folder
+from depmm.files.writing import temporary_folder
 from depmm.store.session_writer import SessionWriter
 from depmm.store.tensor_file import TensorFile
 

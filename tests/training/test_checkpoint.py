@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from depmm.damage import DamagedFileError
+from depmm.files.damage import DamagedFileError
 from depmm.models.errors import WeightsError
 from depmm.training.checkpoint import load_model, load_optimizer, save_checkpoint
 

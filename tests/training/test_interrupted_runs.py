@@ -12,8 +12,8 @@ from interrupted_runs import LONG, assert_same_run, interrupt
 from trained_runs import AUDIO, train_run
 
 from depmm.corpora.manifest import write_manifest
-from depmm.damage import DamagedFileError
-from depmm.locks import LockedError
+from depmm.files.damage import DamagedFileError
+from depmm.files.locks import LockedError
 from depmm.runs.folder import RunError, RunFolder
 
 ROOT = Path(__file__).parents[2]
@@ -22,14 +22,14 @@ ROOT = Path(__file__).parents[2]
 KILLED = """
 import os, sys
 from pathlib import Path
-import depmm.files
+import depmm.files.writing
 from depmm.config import load_config
-from depmm.locks import LockedError
+from depmm.files.locks import LockedError
 from depmm.runs.folder import RunError, RunFolder
 from depmm.training.experiment import build_accelerator
 from depmm.training.loop import train_network
 
-renames, rename = [], depmm.files._rename
+renames, rename = [], depmm.files.writing._rename
 
 def counted(*arguments):
     renames.append(arguments)
@@ -37,7 +37,7 @@ def counted(*arguments):
         os.kill(os.getpid(), 9)
     rename(*arguments)
 
-depmm.files._rename = counted
+depmm.files.writing._rename = counted
 config = load_config(sys.argv[2], sys.argv[4:])
 train_network(config, RunFolder(Path(sys.argv[3])), build_accelerator(config))
 """

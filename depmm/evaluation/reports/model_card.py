@@ -12,7 +12,7 @@ from depmm.config import Config, TargetConfig
 from depmm.evaluation.reports.rendering import number, render
 from depmm.evaluation.reports.tables import metrics_table
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
-from depmm.files import write_text
+from depmm.files.writing import write_text
 
 LICENSE_NAME = "terms-of-the-training-corpora"  # agreements of corpora also apply to weights
 

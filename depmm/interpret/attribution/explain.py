@@ -21,6 +21,7 @@ from depmm.data.precompute import ensure_embeddings
 from depmm.device import choose_device, float32_precision
 from depmm.errors import did_you_mean
 from depmm.evaluation.batch_prediction import session_seed
+from depmm.files.locks import locked_folder
 from depmm.interpret.attribution.attention import AttentionRecord, record_attention
 from depmm.interpret.attribution.faithfulness import compute_curve_areas, compute_removal_curves
 from depmm.interpret.attribution.integrated_gradients import compute_integrated_gradients
@@ -40,7 +41,6 @@ from depmm.interpret.attribution.regions import Landmarks, attribute_regions
 from depmm.interpret.attribution.removal import find_present_steps
 from depmm.interpret.attribution.shapley import compute_modality_shapley, compute_step_shapley
 from depmm.interpret.errors import ExplanationError
-from depmm.locks import locked_folder
 from depmm.models.fusion.dep_former.dep_former import DepFormer
 from depmm.models.fusion.dep_former.release import DepFormerRelease
 from depmm.models.model import DepressionModel

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from depmm.checksums import remove, replacing
+from depmm.files.checksums import remove, replacing
 from depmm.schemas import TableSchema
 
 ROWS_PER_GROUP = 2**17  # rows of a Parquet row group, which is kept in memory until it is full

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from depmm.checksums import read_table
 from depmm.evaluation.reports.rendering import templates, to_json_values
-from depmm.files import write_text
+from depmm.files.checksums import read_table
+from depmm.files.writing import write_text
 from depmm.interpret.attribution.faithfulness import CURVES, compare_with_random
 from depmm.interpret.attribution.methods import SELECTED, STEP_METHODS
 from depmm.interpret.errors import QuestionError

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from depmm.csv_text import to_csv
-from depmm.files import write_bytes
+from depmm.files.csv_text import to_csv
+from depmm.files.writing import write_bytes
 from depmm.interpret.errors import QuestionError
 
 FORMATS = {".txt": "table", ".csv": "csv", ".json": "json", ".svg": "figure", ".png": "figure"}
@@ -100,8 +100,8 @@ def format_result(result: pd.DataFrame, form: str) -> str:
     """Format a result as text.
 
     Values are rounded in the table only. In CSV, text that a spreadsheet would run as a formula
-    begins with an apostrophe (:func:`depmm.csv_text.to_csv`). Missing values are NaN in the table,
-    empty in CSV and null in JSON, in which infinite values are null, too.
+    begins with an apostrophe (:func:`depmm.files.csv_text.to_csv`). Missing values are NaN in the
+    table, empty in CSV and null in JSON, in which infinite values are null, too.
 
     Parameters
     ----------

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pandas as pd
 
-from depmm.checksums import check
-from depmm.damage import DamagedFileError
+from depmm.files.checksums import check
+from depmm.files.damage import DamagedFileError
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.limited_process import LimitExceeded, run_limited
 from depmm.schemas.explanations import EXPLANATIONS

@@ -14,7 +14,7 @@ from report_predictions import make_predictions, noisy_predictions, one_target
 from depmm.evaluation.reports.report import write_report
 
 DRAWS = 100
-FILES = ["metrics.json", "report.html", "tables.md", "tables.tex"]
+FILES = ["SHA256SUMS", "metrics.json", "report.html", "tables.md", "tables.tex"]
 HOSTILE = "<script>alert(1)</script>"
 
 

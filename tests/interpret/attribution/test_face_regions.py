@@ -14,7 +14,12 @@ from depmm.interpret.attribution.face_regions import (
     compute_region_shares,
 )
 from depmm.interpret.errors import ExplanationError
-from depmm.media.face_alignment import TEMPLATE, TEMPLATE_LANDMARKS, align_face, crop_landmarks
+from depmm.media.video.face_alignment import (
+    TEMPLATE,
+    TEMPLATE_LANDMARKS,
+    align_face,
+    crop_landmarks,
+)
 from depmm.store.errors import StoreError
 from depmm.store.session_file import SessionReader
 

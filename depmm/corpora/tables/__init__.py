@@ -1,0 +1,1 @@
+"""Tables of a corpus: delimited text, workbooks and JSON."""

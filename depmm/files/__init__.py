@@ -1,0 +1,1 @@
+"""Files that depmm writes and reads: atomic writing, checksums, locks, limits."""

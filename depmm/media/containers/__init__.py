@@ -1,0 +1,1 @@
+"""Open containers, decode their tracks, and put them on one clock."""

@@ -1,0 +1,315 @@
+"""Open and demultiplex media containers (MP4, MPEG, Matroska, ...) on a common clock.
+
+**Clock.** Second 0 is the start of the container: the earliest start of its streams. Sound and
+video are placed on this clock by their timestamps, so that a late start of a stream is kept. Where
+the timestamps go back, the clock continues (:mod:`depmm.media.containers.timeline`).
+
+What a truncated file is: :mod:`depmm.media.containers.decoding`.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+
+from depmm.media.containers.decoders import can_decode, video_streams
+from depmm.media.containers.joined_files import check_single_mp4
+from depmm.media.containers.limits import MAX_FRAME_PIXELS
+from depmm.media.containers.tracks import choose_audio_track
+from depmm.media.errors import MediaError, media_errors
+
+BUFFER_BYTES = 1 << 16  # per read of a file
+SEEK_GAP_S = 10.0  # a shorter gap is decoded through: cheaper than a seek back to a keyframe
+
+# FFmpeg's names (the first of its list) of formats whose header states the duration
+_STATES_DURATION = {"mov", "matroska", "avi", "asf", "flv"}
+# FFmpeg's names of the formats that are read. All are recognised by their content and consist of
+# one file; playlists (hls, dash, concat, sdp) and images are not among them
+DEMUXERS = (
+    "aac", "ac3", "aiff", "amr", "ape", "asf", "au", "av1", "avi", "caf", "dts", "dv", "eac3",
+    "flac", "flv", "gxf", "h264", "hevc", "ivf", "loas", "m4v", "matroska", "mjpeg", "mov", "mp3",
+    "mpeg", "mpegts", "mpegvideo", "mxf", "nistsphere", "nsv", "nut", "obu", "ogg", "rm", "sox",
+    "tta", "voc", "w64", "wav", "webm", "wtv", "wv",
+)  # fmt: skip
+# sound without timestamps: FFmpeg counts packets, also those with tags between joined files
+_COUNTS_PACKETS = {"mp3", "aac", "loas", "ac3", "eac3", "dts", "amr"}
+_ADDS_TRACKS = {"mpeg", "mpegts", "ogg", "flv"}  # do not list their tracks in a header
+_SEEKS_TO_KEYFRAMES = {"mov", "matroska"}
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """Properties in the headers of a file; nothing is decoded.
+
+    Attributes
+    ----------
+    has_audio, has_video : bool
+        Whether the file has such a stream, also if it cannot be decoded.
+    audio_start_s, video_start_s : float or None
+        Start of the first stream that can be decoded, in seconds of the recording; None without
+        one.
+    frame_rate : float or None
+        Average frames per second.
+    width, height : int or None
+        Size of the coded frames in pixels, before pixels are made square and frames are turned.
+    sample_rate : int or None
+        Sample rate of the default sound track in Hz.
+    """
+
+    has_audio: bool
+    has_video: bool
+    audio_start_s: float | None
+    video_start_s: float | None
+    frame_rate: float | None
+    width: int | None
+    height: int | None
+    sample_rate: int | None
+
+
+def probe(path: Path) -> MediaInfo:
+    """Read the headers of a recording.
+
+    Parameters
+    ----------
+    path : Path
+        The recording.
+
+    Returns
+    -------
+    MediaInfo
+        The properties.
+
+    Raises
+    ------
+    MediaError
+        If the file is missing, empty or in an unknown format.
+    """
+    audio = None
+    with media_errors(path), open_container(path) as container:
+        with suppress(MediaError):
+            audio = choose_audio_track(path, container)
+        video = next(filter(can_decode, video_streams(container)), None)
+        rate = video and (video.average_rate or video.guessed_rate)
+        return MediaInfo(
+            has_audio=len(container.streams.audio) > 0,
+            has_video=len(video_streams(container)) > 0,
+            audio_start_s=_start_s(container, audio),
+            video_start_s=_start_s(container, video),
+            frame_rate=float(rate) if rate else None,
+            width=video.width if video else None,
+            height=video.height if video else None,
+            sample_rate=audio.rate if audio else None,
+        )
+
+
+@contextmanager
+def open_container(path: Path, **options: str) -> Iterator[Any]:
+    """Open a media file with FFmpeg, and close it afterwards.
+
+    The content of the file determines its format, and its name has no influence: a name such as
+    ``concat:a.mp4`` or ``P01:visit.mp4`` is that of a file. No other file is opened. Playlists and
+    formats that are recognised by the name only are refused.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    **options : str
+        Options of FFmpeg's demuxer.
+
+    Yields
+    ------
+    av.container.InputContainer
+        The open container.
+
+    Raises
+    ------
+    MediaError
+        If the file is missing, empty or in an unknown format.
+    """
+    check_file(path)
+    with path.open("rb", buffering=0) as file:
+        file.name = "recording"  # FFmpeg also uses the suffix of the name
+        with media_errors(path):
+            container = _open(path, file, options)
+        with container:
+            if format_name(container) == "mov":
+                check_single_mp4(path)
+            for stream in (*container.streams.video, *container.streams.audio):
+                _prepare_decoder(container, stream)
+            yield container
+
+
+def _open(path: Path, file: Any, options: dict[str, str]) -> Any:
+    try:
+        return av.open(
+            file,
+            mode="r",
+            options=options,
+            container_options={"format_whitelist": ",".join(DEMUXERS)},
+            metadata_errors="replace",
+            buffer_size=BUFFER_BYTES,
+            io_open=_refuse_other_file,
+        )
+    except av.FFmpegError as error:
+        raise MediaError(
+            path,
+            f"cannot be opened ({error.strerror}). It is damaged, truncated (an MP4 without its "
+            "index), or not a recording (a playlist, an image, a text).",
+            "Compare it with the original and copy it again.",
+        ) from error
+
+
+def _refuse_other_file(url: str, flags: int, options: dict[str, str]) -> Any:
+    raise PermissionError(f"{url}: only the recording itself is read")
+
+
+def _prepare_decoder(container: Any, stream: Any) -> None:
+    if stream.codec_context is None:
+        return
+    stream.codec_context.thread_count = 1  # recordings are decoded in parallel
+    options = {"max_pixels": str(MAX_FRAME_PIXELS)} if stream.type == "video" else {}
+    if format_name(container) == "mpeg":
+        # otherwise FFmpeg fills in the missing half of an incomplete picture
+        options["err_detect"] = "explode"
+    stream.codec_context.options = options
+
+
+def check_file(path: Path) -> None:
+    """Check that a file exists and is not empty.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    MediaError
+        If it does not exist or has no content.
+    """
+    if path.is_dir():
+        raise MediaError(path, "is a folder.", "Give a file.")
+    if not path.is_file():
+        raise MediaError(path, "file does not exist.", "Check the corpus root and the manifest.")
+    if not os.access(path, os.R_OK):
+        raise MediaError(
+            path, "file cannot be read (permission denied).", "Change its permissions."
+        )
+    if path.stat().st_size == 0:
+        raise MediaError(path, "file is empty (0 bytes).", "Copy the recording again.")
+
+
+def origin_s(container: Any) -> float:
+    """Compute second 0 of the recording in the timestamps of the container.
+
+    Parameters
+    ----------
+    container : av.container.InputContainer
+        An open container.
+
+    Returns
+    -------
+    float
+        Seconds to subtract from a timestamp.
+    """
+    return float((container.start_time or 0) / av.time_base)
+
+
+def has_timestamps(container: Any) -> bool:
+    """Tell whether the format stores timestamps.
+
+    Parameters
+    ----------
+    container : av.container.InputContainer
+        An open container.
+
+    Returns
+    -------
+    bool
+        False for MP3, AAC and similar streams without a container.
+    """
+    return format_name(container) not in _COUNTS_PACKETS
+
+
+def may_add_tracks(container: Any) -> bool:
+    """Tell whether tracks may begin in the middle of the file.
+
+    Parameters
+    ----------
+    container : av.container.InputContainer
+        An open container.
+
+    Returns
+    -------
+    bool
+        True for MPEG, Ogg and FLV, whose header does not list the tracks.
+    """
+    return format_name(container) in _ADDS_TRACKS
+
+
+def can_seek(container: Any, time_s: float) -> bool:
+    """Tell whether decoding can begin at a keyframe before a time, without decoding what precedes.
+
+    Parameters
+    ----------
+    container : av.container.InputContainer
+        An open container.
+    time_s : float
+        Time in seconds of the recording.
+
+    Returns
+    -------
+    bool
+        True for MP4 and Matroska, before the end that their header states. In a file that was
+        joined of several, the times after it are not those of the file.
+    """
+    stated_s = stated_length_s(container)
+    return format_name(container) in _SEEKS_TO_KEYFRAMES and time_s < (stated_s or 0.0)
+
+
+def stated_length_s(container: Any) -> float | None:
+    """Return the length that the header of a container states.
+
+    Parameters
+    ----------
+    container : av.container.InputContainer
+        An open container.
+
+    Returns
+    -------
+    float or None
+        Seconds; None if the format does not state it or the file leaves it out. FFmpeg then
+        estimates a length, for example from the bit rate.
+    """
+    if format_name(container) not in _STATES_DURATION or not container.duration:
+        return None
+    return float(container.duration / av.time_base)
+
+
+def format_name(container: Any) -> str:
+    """Name the format of a container.
+
+    Parameters
+    ----------
+    container : av.container.InputContainer
+        An open container.
+
+    Returns
+    -------
+    str
+        The first of FFmpeg's names, for example ``mov`` for MP4.
+    """
+    return str(container.format.name).split(",")[0]
+
+
+def _start_s(container: Any, stream: Any | None) -> float | None:
+    if stream is None:
+        return None
+    if stream.start_time is None:
+        return 0.0
+    return float(stream.start_time * stream.time_base) - origin_s(container)

@@ -1,0 +1,1 @@
+"""Feature files that a corpus provides: tables and arrays."""

@@ -1,0 +1,1 @@
+"""Sound of recordings: 16 kHz mono, its channels and its level."""
