@@ -82,22 +82,6 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
         _own.discard(temporary)
 
 
-def move(source: Path, target: Path) -> None:
-    """Move a complete file to another path of the same disk, with the permissions of a new file.
-
-    Parameters
-    ----------
-    source : Path
-        The file.
-    target : Path
-        Its new path; an existing file, or a link, is replaced.
-    """
-    probe = temporary_path(source.parent)
-    mode = _create(probe)
-    probe.unlink()
-    _rename(source, target, mode)
-
-
 def temporary_path(folder: Path, suffix: str = "") -> Path:
     """Make the path of a temporary file, which names the process that owns it.
 

@@ -264,14 +264,9 @@ def _sources(
     step_columns = [
         "step", "start_s", "end_s", "audio", "audio_track", "audio_channel", "face", "face_aligned",
     ]  # fmt: skip
-    stream_columns = ["step", "name", "path", "reader"]
-    streams_of = {
-        key: _records(rows, stream_columns)
-        for key, rows in manifest.features.groupby(SESSION_KEY, sort=True)
-    }
+    streams_of = _records(manifest.features, ["step", "name", "path", "reader"])
     sizes: dict[str | None, int | None] = {None: None}
-    for key, rows in manifest.steps.groupby(SESSION_KEY, sort=True):
-        steps = _records(rows.sort_values("step"), step_columns)
+    for key, steps in _records(manifest.steps, step_columns).items():
         streams = streams_of.get(key, [])
         paths = [step[modality] for step in steps for modality in MODALITIES]
         paths += [stream["path"] for stream in streams]
@@ -281,9 +276,8 @@ def _sources(
         # if a recording is replaced or step times change, the session is extracted again
         content = [steps, streams, [sizes[path] for path in paths]]
         text = json.dumps(content, sort_keys=True, default=str)
-        corpus, subject, session = map(str, key)
         source_hash = hashlib.sha256(text.encode()).hexdigest()[:16]
-        yield (corpus, subject, session), steps, streams, source_hash
+        yield key, steps, streams, source_hash
 
 
 def _file_size(file: Path) -> int:
@@ -294,10 +288,16 @@ def _file_size(file: Path) -> int:
         return -1
 
 
-def _records(rows: pd.DataFrame, columns: list[str]) -> list[dict[str, Any]]:
-    """Convert rows to dictionaries, with None for missing values."""
-    values = rows[columns].astype(object)
-    return values.where(values.notna(), None).to_dict("records")  # type: ignore[return-value]
+def _records(table: pd.DataFrame, columns: list[str]) -> dict[SessionKey, list[dict[str, Any]]]:
+    """Convert the rows of each session to dictionaries, with None for missing values."""
+    table = table.sort_values([*SESSION_KEY, "step"], kind="stable")
+    values = table[columns].astype(object)
+    rows = values.where(values.notna(), None).to_dict("records")
+    keys = zip(*(table[name].astype(str) for name in SESSION_KEY), strict=True)
+    records: dict[SessionKey, list[dict[str, Any]]] = {}
+    for key, row in zip(keys, rows, strict=True):
+        records.setdefault(key, []).append(row)  # type: ignore[arg-type]
+    return records
 
 
 def _pending(store: SessionStore, jobs: list[SessionJob], n_threads: int) -> list[SessionJob]:

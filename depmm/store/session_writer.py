@@ -4,8 +4,10 @@ import json
 import math
 import struct
 import zlib
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -14,14 +16,16 @@ import numpy as np
 from depmm.store.errors import writing
 from depmm.store.tensor_file import BLOCK, DTYPES, HEADER_START, header_checksum
 
+IN_MEMORY_BYTES = 1 << 20  # of each tensor
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class SessionWriter:
     """Write the tensors of a session in parts, so that memory does not grow with its length.
 
-    Each tensor is written to a separate temporary file, and :meth:`save` joins the files. (The
-    ``safetensors`` library needs all tensors in memory at once; its format does not.)
+    Each tensor is written to a separate temporary file without a name, which is created when it
+    exceeds 1 MiB, and :meth:`save` joins the files. (The ``safetensors`` library needs all tensors
+    in memory at once; its format does not.)
 
     Parameters
     ----------
@@ -31,7 +35,7 @@ class SessionWriter:
 
     def __init__(self, folder: AbstractContextManager[Path]) -> None:
         self._temporary = folder
-        self._files: dict[str, IO[bytes]] = {}
+        self._files: dict[str, SpooledTemporaryFile[bytes]] = {}
         self._row_types: dict[str, tuple[str, tuple[int, ...]]] = {}  # type and shape of a row
         self._rows: dict[str, int] = {}
 
@@ -75,11 +79,13 @@ class SessionWriter:
         row_type = (rows.dtype.name, rows.shape[1:])
         if name not in self._files:
             with writing(self._folder):
-                self._files[name] = (self._folder / name).open("w+b")
+                self._files[name] = SpooledTemporaryFile(  # noqa: SIM115 (closed in __exit__)
+                    IN_MEMORY_BYTES, "w+b", dir=str(self._folder)
+                )
             self._row_types[name], self._rows[name] = row_type, 0
         assert self._row_types[name] == row_type, (name, self._row_types[name], row_type)
         with writing(self._folder):
-            self._files[name].write(rows.tobytes())
+            self._files[name].write(rows.data if rows.size else b"")
         self._rows[name] += len(rows)
         return self._rows[name]
 
@@ -190,7 +196,7 @@ def _header(tensors: dict[str, Any], summary: dict[str, Any], checksums: bytes) 
     return length + HEADER_START + header_checksum(length, text) + rest
 
 
-def _copy(files: list[IO[bytes]], out: IO[bytes]) -> bytes:
+def _copy(files: Sequence[SpooledTemporaryFile[bytes]], out: IO[bytes]) -> bytes:
     """Append files to ``out``; return the checksums of the blocks."""
     checksums, checksum, filled = bytearray(), 0, 0
     for file in files:

@@ -20,7 +20,6 @@ import fsspec
 
 from depmm.config import ExtractConfig
 from depmm.files.writing import (
-    move,
     remove_leftovers,
     replacing,
     temporary_folder,
@@ -262,7 +261,7 @@ class SessionStore:
                 local.unlink()
                 return
             try:
-                move(local, Path(path))
+                local.replace(path)
             except OSError as error:
                 if error.errno != errno.EXDEV:  # a folder of the store may be on another disk
                     raise

@@ -69,7 +69,7 @@ def test_worker_processes_do_not_hold_the_lock_of_their_killed_parent(tmp_path):
     child = int(pid_file.read_text())
     try:
         os.kill(child, 0)  # it lives
-        with locked(path):
+        with locked(path, wait_s=10):  # the child closes the lock when it runs, after its start
             pass
     finally:
         os.kill(child, 9)
