@@ -290,6 +290,7 @@ def _read_with_bases(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
             f"{type(values).__name__}.",
             file=path,
             value=values,
+            remedy="Correct the file, or give another one.",
         )
     base = values.pop("base", None)
     if base is None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from depmm.errors import DepmmError
 
@@ -13,8 +13,15 @@ CROP_SIZE = 224  # pixels, height and width of every stored face crop
 MODALITIES = ("audio", "face")
 Modality = Literal["audio", "face"]
 
+
+def _not_empty(value: Any) -> Any:
+    if value == "":  # as a path, it would be the current folder
+        raise ValueError("the path is empty. Give the path of a file or folder.")
+    return value
+
+
 # YAML has no type for paths: strict validation would reject a string
-FilePath = Annotated[Path, Field(strict=False)]
+FilePath = Annotated[Path, BeforeValidator(_not_empty), Field(strict=False)]
 
 
 class ConfigError(DepmmError):

@@ -175,7 +175,11 @@ def parse_spec(text: str, source: str) -> Spec:
         raise _yaml_error(source, error) from None
     if not isinstance(values, dict):
         raise SpecError(
-            f"{source}: a spec is a mapping with name, recordings, session, ...", file=source
+            f"{source}: a spec is a mapping with name, recordings, session, ...; this file has a "
+            f"{type(values).__name__}.",
+            file=source,
+            value=values,
+            remedy="Correct the file, or give another one.",
         )
     spec = None
     if not problems:

@@ -7,6 +7,7 @@ behind it is not changed. Permissions follow the umask.
 
 import hashlib
 import os
+import re
 import shutil
 import socket
 import stat
@@ -48,8 +49,9 @@ def replacing(path: Path) -> Iterator[Path]:
     mode = _create(temporary)
     _own.add(temporary)
     try:
-        yield temporary
-        _rename(temporary, path, mode)
+        with _naming(path):
+            yield temporary
+            _rename(temporary, path, mode)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -76,7 +78,8 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
     temporary.mkdir(mode=0o700)
     _own.add(temporary)
     try:
-        yield temporary
+        with _naming(folder):
+            yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         _own.discard(temporary)
@@ -171,6 +174,21 @@ def _process_space() -> str:
     except OSError:
         namespace = ""
     return hashlib.sha256(f"{socket.gethostname()} {namespace}".encode()).hexdigest()[:8]
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Add the path to errors of the system while a file is written, such as a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+    except Exception as error:  # safetensors has an error of its own, with a text of Rust
+        if (code := re.search(r"\(os error (\d+)\)", str(error))) is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
 
 
 def _create(path: Path) -> int:

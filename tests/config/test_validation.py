@@ -34,6 +34,7 @@ def test_an_unknown_setting_suggests_the_closest_one(override, setting, value, s
     [
         ("model.encoders.audio.embed_dim=wide", "model.encoders.audio.embed_dim", "wide"),
         ("training.epochs=2.5", "training.epochs", 2.5),
+        ("data.manifest=''", "data.manifest", ""),
         ("training.epochs=0", "training.epochs", 0),
         ("training.learning_rate=-1.0", "training.learning_rate", -1.0),
         ("training.phases=[{epochs: 3, learning_rate: 0.1}]", "training.epochs", 20),

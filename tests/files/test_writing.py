@@ -1,5 +1,6 @@
 """Atomic writes: links, permissions, leftovers of killed processes."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -97,3 +98,17 @@ def test_a_leftover_that_is_a_link_is_removed_without_its_target(tmp_path):
     writing.remove_leftovers(link.parent)
     assert not link.is_symlink()
     assert (precious / "mine.txt").is_file()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        ValueError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_an_error_of_the_disk_names_the_file(error, tmp_path):
+    with pytest.raises(OSError, match="No space") as info, writing.replacing(tmp_path / "a.bin"):
+        raise error
+    assert (info.value.errno, info.value.filename) == (errno.ENOSPC, str(tmp_path / "a.bin"))
+    assert not list(tmp_path.iterdir())

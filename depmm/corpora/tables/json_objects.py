@@ -93,6 +93,7 @@ def read_objects(
             "an object of named objects with key:, the column for the names.",
             file=file,
             setting="key",
+            remedy="Correct the file, or the key of its table.",
         )
     if len(entries) > MAX_ROWS:
         raise ManifestError(

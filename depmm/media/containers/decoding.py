@@ -6,8 +6,10 @@ file checks that it *was* the end. A :class:`MediaError` is raised when
 - FFmpeg fails to open the file (an MP4 whose ``moov`` index is missing) or to decode a packet;
 - a packet in the last half second is incomplete (FFmpeg flags it as corrupt);
 - the timestamps go back more than ``MAX_RESTARTS`` times;
-- the header of the container states a duration (MP4, Matroska, AVI, ASF, FLV) and the last packet
-  of any stream ends more than max(0.5 s, 2 %) before it;
+- the header of the container (MP4, Matroska, AVI, ASF, FLV) or the last page (Ogg) states a
+  duration, and the last packet of any stream ends more than max(0.5 s, 2 %) before it;
+- an MPEG transport stream ends inside one of its packets of 188 bytes, or an AVI file has fewer
+  bytes than its header states;
 - an MPEG program stream (``.mpg``), which states no duration, contains an incomplete picture: all
   its streams are decoded strictly, also when only the sound is read.
 
@@ -37,9 +39,11 @@ from depmm.media.containers.decoders import (
     read_packets,
     video_streams,
 )
+from depmm.media.containers.file_ends import avi_is_cut, ogg_is_cut, transport_stream_is_cut
 from depmm.media.containers.limits import MAX_RESTARTS, check_stream
 from depmm.media.containers.timeline import Timeline
 from depmm.media.errors import MediaError
+from depmm.media.sound.mp3_header import states_its_length
 from depmm.media.warnings import MediaWarning, Warn, ignore_warnings
 
 LENGTH_TOLERANCE_S = 0.5  # smaller differences to the length in the header are not reported
@@ -122,7 +126,7 @@ def decode_stream(
         check_no_late_track(path, container)
     if restarted := timeline.restart_warning():
         warn(restarted)
-    elif differs := _length_warning(container, timeline.end_s):
+    elif differs := _length_warning(path, container, timeline.end_s):
         warn(differs)
     if stream.type == "audio" and (missing := _early_end(container, last, timeline.end_s)):
         warn(missing)
@@ -169,18 +173,31 @@ def _decodable(container: Any) -> list[Any]:
 
 def _check_complete(path: Path, container: Any, last_s: float, corrupt_s: float) -> None:
     stated = stated_length_s(container) or 0.0
+    if format_name(container) == "ogg":  # of its last page
+        stated = (container.duration or 0) / av.time_base
     short = stated - last_s > max(LENGTH_TOLERANCE_S, 0.02 * stated)
     if short:
         problem = f"ends after {last_s:.2f} s, but its header states {stated:.2f} s: truncated."
-    elif last_s - corrupt_s < 0.5 and "ignore_length" not in container.options:
+    elif format_name(container) == "avi" and avi_is_cut(path):
+        problem = (
+            f"ends after {last_s:.2f} s, and has fewer bytes than its header states: truncated."
+        )
+    elif (last_s - corrupt_s < 0.5 and "ignore_length" not in container.options) or (
+        format_name(container) == "mpegts" and transport_stream_is_cut(path)
+    ):
         problem = f"ends inside a packet, after {last_s:.2f} s: truncated."
     else:
         return
     raise MediaError(path, problem, "Copy it again.", value=last_s)
 
 
-def _length_warning(container: Any, decoded_s: float) -> MediaWarning | None:
+def _length_warning(path: Path, container: Any, decoded_s: float) -> MediaWarning | None:
     stated_s = stated_length_s(container)
+    if format_name(container) == "mp3" and container.duration and states_its_length(path):
+        stated_s = container.duration / av.time_base
+    if format_name(container) == "ogg" and ogg_is_cut(path):
+        problem = f"its last page is not marked as the end: it may be cut after {decoded_s:.2f} s."
+        return MediaWarning("length_differs", problem, "Compare it with the original.", decoded_s)
     if stated_s is None or abs(decoded_s - stated_s) <= LENGTH_TOLERANCE_S:
         return None
     return MediaWarning(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 SIZE_TOLERANCE = 4096  # bytes of tags at the end of the file
 _FRAME_BYTES = 2048  # contains the first frame
+_HAS_FRAMES = 1
 _HAS_FRAMES_AND_BYTES = 3
 
 
@@ -25,7 +26,32 @@ def states_its_size(path: Path) -> bool:
     bool
         False without a header frame, and if the file was cut or joined with another.
     """
-    size = path.stat().st_size
+    start, fields = _read_fields(path)
+    if len(fields) < 12 or fields[3] & _HAS_FRAMES_AND_BYTES != _HAS_FRAMES_AND_BYTES:
+        return False
+    stated = int.from_bytes(fields[8:12], "big")
+    return abs(path.stat().st_size - start - stated) <= SIZE_TOLERANCE
+
+
+def states_its_length(path: Path) -> bool:
+    """Tell whether the file has a header frame with the number of its frames.
+
+    Parameters
+    ----------
+    path : Path
+        An MP3 file.
+
+    Returns
+    -------
+    bool
+        True also if the file was cut afterwards.
+    """
+    _, fields = _read_fields(path)
+    return len(fields) == 12 and fields[3] & _HAS_FRAMES > 0
+
+
+def _read_fields(path: Path) -> tuple[int, bytes]:
+    """Return the start of the first frame, and the first 12 bytes of its fields."""
     with path.open("rb") as file:
         head = file.read(10)
         start = 0
@@ -34,10 +60,4 @@ def states_its_size(path: Path) -> bool:
         file.seek(start)
         frame = file.read(_FRAME_BYTES)
     name = next((name for name in (b"Xing", b"Info") if name in frame), None)
-    if name is None:
-        return False
-    fields = frame[frame.index(name) + 4 :][:12]
-    if len(fields) < 12 or fields[3] & _HAS_FRAMES_AND_BYTES != _HAS_FRAMES_AND_BYTES:
-        return False
-    stated = int.from_bytes(fields[8:12], "big")
-    return abs(size - start - stated) <= SIZE_TOLERANCE
+    return start, b"" if name is None else frame[frame.index(name) + 4 :][:12]
