@@ -51,6 +51,28 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the counts of the fault suite; tests in other processes have recorded them."""
+    reports = [
+        report for group in ("passed", "failed") for report in terminalreporter.getreports(group)
+    ]
+    rows = sorted(
+        tuple(value)
+        for report in reports
+        for name, value in report.user_properties
+        if name == "faults"
+    )
+    if not rows:
+        return
+    terminalreporter.section("faults")
+    total = ("in total", *map(sum, zip(*(row[1:] for row in rows), strict=True)))
+    for kind, tried, handled, silent, tracebacks, hangs, ended in (*rows, total):
+        terminalreporter.write_line(
+            f"{kind}: {tried} tried, {handled} handled, {silent} silent, {tracebacks} tracebacks, "
+            f"{hangs} hangs" + (f", {ended} ended by one file" if ended else "")
+        )
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Return the folder of the real recordings (GRID, RAVDESS, Emo-DB, face model)."""
