@@ -4,13 +4,7 @@ import unicodedata
 
 _BIDIRECTIONAL = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 _MARKS = "\u061c\u200e\u200f"  # invisible marks of direction
-# controls, surrogates, separators of lines and paragraphs
-_ESCAPED_CATEGORIES = {
-    "Cc",
-    "Cs",
-    "Zl",
-    "Zp",
-}
+_ESCAPED_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}  # controls, surrogates, ends of lines, paragraphs
 
 
 def escape_controls(text: str, keep: str = "\n\t") -> str:

@@ -38,7 +38,7 @@ def build_session_row(spec: Spec, session: str, groups: list[FileGroup]) -> dict
     if spec.label:
         label = spec.label
         names |= {name for name in (label.score, label.field, label.original) if name}
-    cells = {name: _agreed_value(spec, session, groups, name) for name in sorted(names)}
+    cells = {name: _agreed_value(session, groups, name) for name in sorted(names)}
     for name, allowed in (("split", SPLITS), ("gender", GENDERS)):
         value, origin = cells[name]
         check_allowed(value, allowed, f"{name} of session {session}", name, origin, session)
@@ -64,9 +64,7 @@ def _parse_age(session: str, text: str | None, origin: Origin) -> float | None:
     return age
 
 
-def _agreed_value(
-    spec: Spec, session: str, groups: list[FileGroup], name: str
-) -> tuple[str | None, Origin]:
+def _agreed_value(session: str, groups: list[FileGroup], name: str) -> tuple[str | None, Origin]:
     """Return the common value of a field in all files, and where it is from.
 
     The value is None if no file has one.

@@ -16,7 +16,6 @@ _AGAIN = {
     **dict.fromkeys(("best.safetensors", "last.safetensors"), _RESTART),
     "metrics.json": "run depmm evaluate again",
 }
-_RESTART = "delete the folder of the checkpoints and start the training again"
 _TRAIN = "delete the folder of the run and train it again"
 
 

@@ -17,10 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TEMPORARY_PREFIX = ".depmm-"
 LEFTOVER_AGE = 24 * 3600.0  # s, after which a temporary file of an unknown process is removed
@@ -233,17 +229,3 @@ def write_bytes(path: Path, content: bytes) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_bytes(content)
-
-
-def write_table(path: Path, table: "pd.DataFrame") -> None:
-    """Write a table as Parquet, without its index, atomically.
-
-    Parameters
-    ----------
-    path : Path
-        The file; its folder must exist.
-    table : DataFrame
-        The rows.
-    """
-    with replacing(path) as temporary:
-        table.to_parquet(temporary, index=False)

@@ -22,9 +22,8 @@ from torch import load as load_tensors
 
 from depmm.files.checksums import check
 from depmm.models.errors import WeightsError
-from depmm.models.saved import check_finite
+from depmm.models.saved import WEIGHTS_FILE, check_finite
 
-RUN_WEIGHTS = "model.safetensors"
 # prefixes of names, and keys around all tensors, that training wrappers and outer models add
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")
 CONTAINERS = ("state_dict", "model_state_dict", "model")
@@ -95,11 +94,6 @@ class WeightsReport:
     def n_tensors(self) -> int:
         """Number of tensors of the model, without batch counters."""
         return len(self.matched) + len(self.missing) + len(self.mismatched)
-
-    @property
-    def matched_fraction(self) -> float:
-        """Fraction of the tensors of the model that were loaded; 0 for a model without tensors."""
-        return len(self.matched) / self.n_tensors if self.n_tensors else 0.0
 
     def __str__(self) -> str:
         """Summarise counts and the first names of each list in one line."""
@@ -199,7 +193,7 @@ def load_run(model: nn.Module, folder: Path | str) -> WeightsReport:
     WeightsError
         If there is no such file, or none of its tensors matches.
     """
-    path = Path(folder) / RUN_WEIGHTS
+    path = Path(folder) / WEIGHTS_FILE
     return _load(model, path, read_tensors(path), _same_name, complete=False)
 
 

@@ -144,7 +144,7 @@ class SessionStore:
             If the session is not in the store, or its file is damaged.
         """
         path = self._existing_path(corpus, subject, session)
-        with self._naming(corpus, subject, session):
+        with self._naming(subject, session):
             return SessionReader(path, self._open(path))
 
     def read_tensors(self, corpus: str, subject: str, session: str) -> TensorFile:
@@ -326,7 +326,7 @@ class SessionStore:
             raise unreadable_file(path, error) from None
 
     @contextmanager
-    def _naming(self, corpus: str, subject: str, session: str) -> Iterator[None]:
+    def _naming(self, subject: str, session: str) -> Iterator[None]:
         """Add the ids of a session to an error."""
         try:
             yield

@@ -51,7 +51,8 @@ def test_a_link_with_the_name_of_the_temporary_file_is_not_followed(tmp_path, mo
 @pytest.mark.parametrize("umask", [0o077, 0o022, 0o002], indirect=True)
 def test_permissions_follow_the_umask(tmp_path, umask):
     writing.write_text(tmp_path / "page.html", "page")
-    writing.write_table(tmp_path / "table.parquet", pd.DataFrame({"a": [1]}))
+    with writing.replacing(tmp_path / "table.parquet") as temporary:
+        pd.DataFrame({"a": [1]}).to_parquet(temporary)
     with writing.replacing(tmp_path / "weights.safetensors") as temporary:
         save_file({"a": torch.zeros(2)}, temporary)  # creates files of mode 0600
     written = sorted(tmp_path.iterdir())

@@ -47,10 +47,7 @@ from depmm.media.sound.mp3_header import states_its_length
 from depmm.media.warnings import MediaWarning, Warn, ignore_warnings
 
 LENGTH_TOLERANCE_S = 0.5  # smaller differences to the length in the header are not reported
-EARLY_END_S, EARLY_END_SHARE = (
-    1.0,
-    0.02,
-)  # of sound before the end of the video, reported above both
+EARLY_END_S, EARLY_END_SHARE = 1.0, 0.02  # of sound before that of the video, reported above both
 TAGS = (b"ID3", b"TAG", b"APE")  # beginnings of packets that are no sound
 
 

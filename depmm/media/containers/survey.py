@@ -33,35 +33,10 @@ class Survey:
         Latest end of its sound and video tracks, in seconds.
     gaps : dict of int to Gaps
         Index of each track -> its gaps.
-    restart : MediaWarning or None
-        The restarts of its timestamps.
     """
 
     length_s: float
     gaps: dict[int, Gaps]
-    restart: MediaWarning | None
-
-
-def survey_recording(path: Path) -> Survey:
-    """Read all packets of a recording.
-
-    Parameters
-    ----------
-    path : Path
-        The recording.
-
-    Returns
-    -------
-    Survey
-        Its length, gaps and restarts.
-
-    Raises
-    ------
-    MediaError
-        If the file is missing, empty, in an unknown format or damaged.
-    """
-    with open_container(path, skip_estimate_duration_from_pts="1") as container:
-        return survey_packets(path, container)
 
 
 def survey_packets(path: Path, container: Any) -> Survey:
@@ -77,7 +52,7 @@ def survey_packets(path: Path, container: Any) -> Survey:
     Returns
     -------
     Survey
-        Its length, gaps and restarts.
+        Its length and gaps.
 
     Raises
     ------
@@ -113,7 +88,7 @@ def survey_packets(path: Path, container: Any) -> Survey:
         track.frame_gaps.finish()
     gaps = {index: track.gaps for index, track in tracks.items()}
     length_s = max((track.end_s for track in tracks.values()), default=0.0)
-    return Survey(length_s, gaps, timeline.restart_warning())
+    return Survey(length_s, gaps)
 
 
 class GapMonitor:
@@ -227,7 +202,8 @@ class GapMonitor:
 
     def _surveyed(self) -> Survey:
         if self._survey is None:
-            self._survey = survey_recording(self._path)
+            with open_container(self._path, skip_estimate_duration_from_pts="1") as container:
+                self._survey = survey_packets(self._path, container)
         return self._survey
 
     def _report_late_start(self, start_s: float) -> None:

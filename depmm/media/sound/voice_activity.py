@@ -17,31 +17,6 @@ DIGITAL_SILENCE_DB = -80.0  # re full scale; a recording with a lower loud level
 GRAIN = 80  # samples (5 ms): levels are computed for grains; frame and hop are multiples of it
 
 
-def speech_segments(waveform: np.ndarray, silence_db: float, min_silence_s: float) -> np.ndarray:
-    """Find the segments of speech in a recording.
-
-    Parameters
-    ----------
-    waveform : ndarray, shape (T,)
-        Samples at 16 kHz.
-    silence_db : float
-        A frame whose level is this far (negative) below the loud level of the recording is silent.
-        The loud level is the 95th percentile of the frame levels. If less than a twentieth of a
-        recording is speech, that percentile is the level of the background, and no frame is
-        silent.
-    min_silence_s : float
-        Pauses shorter than this, in seconds, are joined with the speech around them.
-
-    Returns
-    -------
-    ndarray of float64, shape (n, 2)
-        Start and end of each segment in seconds from the start of ``waveform``, ascending and
-        disjoint; no row for digital silence.
-    """
-    levels = frame_levels([waveform])
-    return segments_of_levels(levels, silence_db, min_silence_s, len(waveform) / SAMPLE_RATE)
-
-
 def frame_levels(blocks: Iterable[np.ndarray]) -> np.ndarray:
     """Compute the level of frames of 25 ms every 10 ms.
 
@@ -83,15 +58,21 @@ def segments_of_levels(
     ----------
     levels : ndarray, shape (F,)
         dB re full scale.
-    silence_db, min_silence_s : float
-        As in :func:`speech_segments`.
+    silence_db : float
+        A frame whose level is this far (negative) below the loud level of the recording is silent.
+        The loud level is the 95th percentile of the frame levels. If less than a twentieth of a
+        recording is speech, that percentile is the level of the background, and no frame is
+        silent.
+    min_silence_s : float
+        Pauses shorter than this, in seconds, are joined with the speech around them.
     duration_s : float
         Length of the recording in seconds; the last frame reaches to its end.
 
     Returns
     -------
     ndarray of float64, shape (n, 2)
-        As in :func:`speech_segments`.
+        Start and end of each segment in seconds, ascending and disjoint; no row for digital
+        silence.
     """
     loud = np.percentile(levels, LOUD_PERCENTILE) if len(levels) else -math.inf
     if loud < DIGITAL_SILENCE_DB:

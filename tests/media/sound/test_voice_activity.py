@@ -5,7 +5,12 @@ import pytest
 from media_files import tone
 
 from depmm.config import SAMPLE_RATE
-from depmm.media.sound.voice_activity import frame_levels, segments_of_levels, speech_segments
+from depmm.media.sound.voice_activity import frame_levels, segments_of_levels
+
+
+def speech_segments(sound: np.ndarray, silence_db: float, min_silence_s: float) -> np.ndarray:
+    duration_s = len(sound) / SAMPLE_RATE
+    return segments_of_levels(frame_levels([sound]), silence_db, min_silence_s, duration_s)
 
 
 def test_pauses_separate_segments_of_speech() -> None:
