@@ -225,7 +225,6 @@ def _cut_steps(source: _StepSource, group: FileGroup) -> Iterator[StepRange]:
     length = None
     if any(end is None for _, end, _ in ranges):
         length = _measure_length(source, group)
-    hop_s = windows.hop_s or windows.length_s
     for start, end, texts in ranges:
         last, remainder_s = end, MIN_REMAINDER_S
         if last is None:
@@ -236,7 +235,7 @@ def _cut_steps(source: _StepSource, group: FileGroup) -> Iterator[StepRange]:
             reason = "after the end of the recording"
             source.rows.exclude(path, start, reason)
             continue
-        if (last - start) / hop_s > _MAX_WINDOWS:
+        if (last - start) / windows.effective_hop_s > _MAX_WINDOWS:
             raise Origin(path).error(
                 f"{last - start:g} s would be cut into more than {_MAX_WINDOWS} windows.",
                 value=last - start,

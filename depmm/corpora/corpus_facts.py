@@ -53,6 +53,11 @@ class Windows(Settings):
         description="from the start of a window to the start of the next; default: length_s",
     )
 
+    @property
+    def effective_hop_s(self) -> float:
+        """Time from the start of a window to the start of the next, in seconds."""
+        return self.length_s if self.hop_s is None else self.hop_s
+
 
 class CorpusFacts(Settings):
     """Facts about a corpus that are not in its tables."""

@@ -24,10 +24,10 @@ from depmm.corpora.spec_schema import (
     StepTable,
     Table,
 )
-from depmm.corpora.strict_yaml import Location, Problem, parse_yaml
+from depmm.corpora.strict_yaml import Problem, parse_yaml
 from depmm.corpora.tables.table_files import normalize
 from depmm.errors import DepmmError, did_you_mean
-from depmm.files.limited_yaml import YamlError, check_size
+from depmm.files.limited_yaml import Location, YamlError, check_size
 from depmm.shipped_files import find_by_name, shipped_folder
 
 __all__ = [

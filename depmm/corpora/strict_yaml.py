@@ -1,14 +1,10 @@
 """Strict YAML for data specs: ids such as 01 stay text, keys are unique, lines are recorded."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
-import yaml
+from depmm.files.limited_yaml import LimitedLoader, Location, parse_document
 
-from depmm.files.limited_yaml import LimitedLoader, YamlError, as_yaml_error
-
-Location = tuple[str | int, ...]  # keys and indices from the top, e.g. ("tables", 0, "join")
 Problem = tuple[Location, str]  # location and message
 
 
@@ -49,29 +45,12 @@ def parse_yaml(text: str) -> tuple[Any, dict[Location, int], list[Problem]]:
     YamlError
         If the text is not YAML, exceeds a limit, or has an anchor or alias.
     """
-    try:
-        loader: Any = _Loader(text)  # PyYAML has no types
-        node = loader.get_single_node()
-        lines: dict[Location, int] = {}
-        problems = list(_index_lines(node, (), lines))
-        values = loader.construct_document(node) if node is not None else None
-    except YamlError:
-        raise
-    except (yaml.YAMLError, RecursionError) as error:
-        raise as_yaml_error(error, text) from None
-    return values, lines, problems
-
-
-def _index_lines(node: Any, location: Location, lines: dict[Location, int]) -> Iterator[Problem]:
-    """Record the line of every key and item, and yield keys that appear twice."""
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = (*location, str(key.value))
-            if inner in lines:
-                yield inner, f"the key appears twice (first in line {lines[inner]}). Keep one."
-            lines[inner] = key.start_mark.line + 1
-            yield from _index_lines(value, inner, lines)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            lines[(*location, index)] = value.start_mark.line + 1
-            yield from _index_lines(value, (*location, index), lines)
+    values, lines, repeated = parse_document(text, _Loader)
+    return (
+        values,
+        lines,
+        [
+            (location, f"the key appears twice (first in line {first}). Keep one.")
+            for location, _, first in repeated
+        ],
+    )

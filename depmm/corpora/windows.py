@@ -33,12 +33,11 @@ def cut_into_windows(
     start_s, end_s : float
         Start and end of each window, in order; at least one window.
     """
-    hop_s = windows.length_s if windows.hop_s is None else windows.hop_s
     index, start = 0, start_s
     while start + windows.length_s < end_s - remainder_s:
         yield start, start + windows.length_s
         index += 1
-        start = start_s + index * hop_s
+        start = start_s + index * windows.effective_hop_s
         if start >= end_s - remainder_s:  # the remainder is in a gap
             return
     yield start, end_s

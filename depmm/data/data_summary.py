@@ -4,6 +4,7 @@ Prediction divides a new recording as the recordings of the training were divide
 neither the manifest nor the store of the training exists.
 """
 
+import logging
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,8 @@ from depmm.data.experiment_data import ExperimentData
 from depmm.data.used_signal import UsedSignal, measure_used_signal
 from depmm.files.checksums import read_bytes, write_text
 from depmm.schemas.manifest import SESSION_KEY
+
+logger = logging.getLogger(__name__)
 
 
 class DataSummary(Settings):
@@ -30,19 +33,15 @@ class DataSummary(Settings):
     )
 
 
-def summarize_data(data: ExperimentData) -> DataSummary:
-    """Summarize the data of an experiment.
+def record_data_summary(data: ExperimentData, path: Path) -> None:
+    """Write ``data_summary.json`` of a training, and log how much of each modality is read.
 
     Parameters
     ----------
     data : ExperimentData
-        Sessions of the experiment.
-
-    Returns
-    -------
-    DataSummary
-        The windows of each training corpus, the median training step, and the amounts of the
-        signals of all sessions that are read in evaluation.
+        Sessions of the experiment; the amounts are those of evaluation.
+    path : Path
+        The file.
 
     Raises
     ------
@@ -53,23 +52,13 @@ def summarize_data(data: ExperimentData) -> DataSummary:
     corpora = sorted(training["corpus"].unique())
     steps = data.steps.merge(training, on=SESSION_KEY)
     step_s = (steps["end_s"] - steps["start_s"]).median()
-    return DataSummary(
+    summary = DataSummary(
         windows={corpus: data.facts.get(corpus, CorpusFacts()).windows for corpus in corpora},
         step_s=None if pd.isna(step_s) else float(step_s),
         used_signal=measure_used_signal(data.dataset, data.steps),
     )
-
-
-def write_data_summary(summary: DataSummary, path: Path) -> None:
-    """Write ``data_summary.json``.
-
-    Parameters
-    ----------
-    summary : DataSummary
-        The facts.
-    path : Path
-        The file.
-    """
+    for used in summary.used_signal.values():
+        logger.info("%s", used.describe())
     write_text(path, summary.model_dump_json(indent=1) + "\n")
 
 

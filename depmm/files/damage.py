@@ -23,6 +23,22 @@ class DamagedFileError(DepmmError):
     """A file of a run or manifest that is damaged, or is not what its name says."""
 
 
+def remedy_for(path: Path) -> str:
+    """Write the remedy for a damaged file of a run or manifest.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    str
+        One sentence.
+    """
+    return f"Restore the file from a copy, or {_AGAIN.get(path.name, _TRAIN)}."
+
+
 def damaged(
     path: Path, reason: str, line: int | None = None, changed: bool = False
 ) -> DamagedFileError:
@@ -44,7 +60,7 @@ def damaged(
     DamagedFileError
         The error, to be raised.
     """
-    remedy = f"Restore the file from a copy, or {_AGAIN.get(path.name, _TRAIN)}."
+    remedy = remedy_for(path)
     if changed:
         remedy += (
             f" If you changed it on purpose, remove its line from {path.with_name(SUMS_FILE)}."

@@ -18,6 +18,9 @@ MAX_DEPTH = 30  # of nested mappings and lists
 MAX_SCALAR = 10_000  # characters of a value
 MAX_INTEGER = 2**63 - 1
 
+Location = tuple[str | int, ...]  # keys and indices from the top, e.g. ("tables", 0, "join")
+Repeated = tuple[Location, int, int]  # a key, and the lines of its second and first appearance
+
 
 class YamlError(yaml.YAMLError):
     """A document that is not YAML, or exceeds a limit.
@@ -171,35 +174,55 @@ def load_yaml(text: str) -> Any:
     YamlError
         If it is not YAML, exceeds a limit, or a key appears twice in a mapping.
     """
-    try:
-        loader = LimitedLoader(text)
-        node = loader.get_single_node()
-        for key, line, first in repeated_keys(node):
-            raise YamlError(
-                f"the key {key:.40} appears twice (first in line {first})", line, "Keep one."
-            )
-        return None if node is None else loader.construct_document(node)
-    except YamlError:
-        raise
-    except (yaml.YAMLError, RecursionError) as error:
-        raise as_yaml_error(error, text) from None
+    values, _, repeated = parse_document(text)
+    for location, line, first in repeated:
+        raise YamlError(
+            f"the key {location[-1]:.40} appears twice (first in line {first})", line, "Keep one."
+        )
+    return values
 
 
-def as_yaml_error(error: Exception, text: str) -> YamlError:
-    """Convert an error of the YAML library.
+def parse_document(
+    text: str, loader_class: type[LimitedLoader] = LimitedLoader
+) -> tuple[Any, dict[Location, int], list[Repeated]]:
+    """Parse a YAML document, and locate its keys.
 
     Parameters
     ----------
-    error : Exception
-        The error.
     text : str
         The document.
+    loader_class : type, default LimitedLoader
+        Which values text without quotation marks stands for.
 
     Returns
     -------
+    values : object
+        Its content; None if it is empty.
+    lines : dict of tuple to int
+        Line of every key and item, counted from 1.
+    repeated : list of tuple of (tuple, int, int)
+        Each key that appears twice in a mapping: its location, and the lines of its second and
+        first appearance.
+
+    Raises
+    ------
     YamlError
-        An error with its message, on one line, and its line.
+        If it is not YAML, or exceeds a limit.
     """
+    try:
+        loader = loader_class(text)
+        node = loader.get_single_node()
+        lines: dict[Location, int] = {}
+        repeated = list(_index_lines(node, (), lines))
+        return None if node is None else loader.construct_document(node), lines, repeated
+    except YamlError:
+        raise
+    except (yaml.YAMLError, RecursionError) as error:
+        raise _as_yaml_error(error, text) from None
+
+
+def _as_yaml_error(error: Exception, text: str) -> YamlError:
+    """Convert an error of the YAML library to one with its message, on one line, and its line."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
     if isinstance(error, RecursionError):
@@ -215,33 +238,19 @@ def as_yaml_error(error: Exception, text: str) -> YamlError:
     )
 
 
-def repeated_keys(node: Any) -> Iterator[tuple[str, int, int]]:
-    """List the keys that appear twice in a mapping.
-
-    Parameters
-    ----------
-    node : yaml.Node or None
-        The root of the document.
-
-    Yields
-    ------
-    key : str
-        The key.
-    line, first : int
-        Lines of its second and first appearance, counted from 1.
-    """
+def _index_lines(node: Any, location: Location, lines: dict[Location, int]) -> Iterator[Repeated]:
+    """Record the line of every key and item, and yield keys that appear twice."""
     if isinstance(node, yaml.MappingNode):
-        lines: dict[str, int] = {}
         for key, value in node.value:
-            line = key.start_mark.line + 1
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in lines:
-                    yield key.value, line, lines[key.value]
-                lines.setdefault(key.value, line)
-            yield from repeated_keys(value)
+            inner, line = (*location, str(key.value)), key.start_mark.line + 1
+            if inner in lines:
+                yield inner, line, lines[inner]
+            lines[inner] = line
+            yield from _index_lines(value, inner, lines)
     elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            yield from repeated_keys(value)
+        for index, value in enumerate(node.value):
+            lines[(*location, index)] = value.start_mark.line + 1
+            yield from _index_lines(value, (*location, index), lines)
 
 
 def check_size(path: Path) -> None:

@@ -151,7 +151,10 @@ def _compare_windows(run: TrainedRun, windows: Windows) -> QualityWarning | None
     """Warn if the model was trained on other steps than windows of this length and hop."""
     trained = run.reference.windows
     if trained is not None:
-        if _hop_s(trained) == _hop_s(windows) and trained.length_s == windows.length_s:
+        if (
+            trained.effective_hop_s == windows.effective_hop_s
+            and trained.length_s == windows.length_s
+        ):
             return None
         used = f"{_describe(trained)}; this recording is divided into {_describe(windows)}"
         return QualityWarning(
@@ -166,12 +169,12 @@ def _compare_windows(run: TrainedRun, windows: Windows) -> QualityWarning | None
     )
 
 
-def _hop_s(windows: Windows) -> float:
-    return windows.length_s if windows.hop_s is None else windows.hop_s
-
-
 def _describe(windows: Windows) -> str:
-    hop = "" if _hop_s(windows) == windows.length_s else f", one every {_hop_s(windows):.3g} s"
+    hop = (
+        ""
+        if windows.effective_hop_s == windows.length_s
+        else f", one every {windows.effective_hop_s:.3g} s"
+    )
     return f"windows of {windows.length_s:.3g} s{hop}"
 
 

@@ -218,7 +218,7 @@ def cut_steps(steps: pd.DataFrame, windows: Windows, duration_s: float) -> pd.Da
     InferenceError
         If there would be more than ``MAX_WINDOWS`` windows.
     """
-    hop_s = windows.length_s if windows.hop_s is None else windows.hop_s
+    hop_s = windows.effective_hop_s
     if (steps["end_s"].fillna(duration_s) - steps["start_s"]).sum() / hop_s > MAX_WINDOWS:
         raise InferenceError(
             f"A window every {hop_s:g} s divides {duration_s:.2f} s into more than {MAX_WINDOWS} "

@@ -12,7 +12,7 @@ from torch import Tensor
 from depmm.config import EncoderConfig, FusionConfig
 from depmm.errors import closest, similar_path
 from depmm.files.checksums import check, read_json
-from depmm.files.damage import DamagedFileError, damaged
+from depmm.files.damage import DamagedFileError, damaged, remedy_for
 from depmm.models.errors import ModelError, WeightsError
 
 MODEL_TYPE = "depmm"
@@ -22,7 +22,6 @@ MAX_NUMBER = 100_000
 # settings that count layers, each of which has at least one tensor
 DEPTHS = ("layers", "blocks", "n_stacks", "num_hidden_layers", "num_adapter_layers")
 FLOAT_TYPES = ("float32", "float16", "bfloat16")
-RUN_REMEDY = "Restore the file from a copy, or delete the folder of the run and train it again."
 SECTIONS: dict[str, TypeAdapter[Any]] = {
     "encoders": TypeAdapter(dict[str, EncoderConfig]),
     "fusion": TypeAdapter(FusionConfig),
@@ -161,7 +160,7 @@ def read_saved_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG_FILE
     if not path.exists():
-        raise ModelError(f"{path}: there is no such file.", file=path, remedy=RUN_REMEDY)
+        raise ModelError(f"{path}: there is no such file.", file=path, remedy=remedy_for(path))
     content = read_json(path)
     if content.get("model_type") != MODEL_TYPE:
         raise damaged(path, f"model_type is {content.get('model_type')!r:.80}, not {MODEL_TYPE!r}")
@@ -259,15 +258,12 @@ def read_header(path: Path) -> dict[str, TensorType]:
             return header
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise WeightsError(
-            f"{path}: cannot be read as safetensors ({error}).", file=path, remedy=RUN_REMEDY
+            f"{path}: cannot be read as safetensors ({error}).", file=path, remedy=remedy_for(path)
         ) from None
 
 
 def check_tensors(
-    path: Path,
-    expected: Mapping[str, TensorType],
-    found: Mapping[str, TensorType],
-    remedy: str = RUN_REMEDY,
+    path: Path, expected: Mapping[str, TensorType], found: Mapping[str, TensorType]
 ) -> None:
     """Check that a file has exactly the tensors of a model.
 
@@ -277,8 +273,6 @@ def check_tensors(
         The file.
     expected, found : mapping of str to tuple
         Shape and type of the tensors of the model and of the file.
-    remedy : str, optional
-        What to do.
 
     Raises
     ------
@@ -306,7 +300,7 @@ def check_tensors(
             if problem:
                 break
     if problem:
-        raise WeightsError(f"{path}: {problem}.", file=path, value=name, remedy=remedy)
+        raise WeightsError(f"{path}: {problem}.", file=path, value=name, remedy=remedy_for(path))
 
 
 def tensor_types(tensors: Mapping[str, Tensor]) -> dict[str, TensorType]:
@@ -325,7 +319,7 @@ def tensor_types(tensors: Mapping[str, Tensor]) -> dict[str, TensorType]:
     return {name: (tuple(value.shape), value.dtype) for name, value in tensors.items()}
 
 
-def check_finite(path: Path, tensors: Mapping[str, Tensor], remedy: str = RUN_REMEDY) -> None:
+def check_finite(path: Path, tensors: Mapping[str, Tensor], remedy: str | None = None) -> None:
     """Check that no tensor contains NaN or an infinity.
 
     Parameters
@@ -335,7 +329,7 @@ def check_finite(path: Path, tensors: Mapping[str, Tensor], remedy: str = RUN_RE
     tensors : mapping of str to Tensor
         The tensors.
     remedy : str, optional
-        What to do.
+        What to do; by default that of a file of a run.
 
     Raises
     ------
@@ -348,7 +342,7 @@ def check_finite(path: Path, tensors: Mapping[str, Tensor], remedy: str = RUN_RE
                 f"{path}: the tensor {name!r} contains NaN or an infinity.",
                 file=path,
                 value=name,
-                remedy=remedy,
+                remedy=remedy or remedy_for(path),
             )
 
 

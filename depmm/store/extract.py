@@ -360,8 +360,6 @@ def _results(
 
 def _record_ended(job: SessionJob, end: Crash | Hang) -> tuple[list[Failure], bool]:
     """Record that the process of a session crashed or was ended."""
-    files = {step[m] for step in job.steps for m in MODALITIES if step[m]}
-    files |= {stream["path"] for stream in job.streams}
     if isinstance(end, Hang):
         cause = (
             f"reading it did not get on for {end.seconds:.0f} s and was ended (a disk or network "
@@ -375,7 +373,7 @@ def _record_ended(job: SessionJob, end: Crash | Hang) -> tuple[list[Failure], bo
     failure = Failure(
         *job.key,
         stage="session",
-        file=", ".join(sorted(files)),
+        file=job.all_files,
         cause=cause,
         remedy="Check the recording, or re-encode it; to try it again, run the same command.",
     )

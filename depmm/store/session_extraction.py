@@ -20,12 +20,13 @@ from depmm.media.video.opencv import SystemLibraryError, require_opencv
 from depmm.media.warnings import Warn
 from depmm.store.errors import StoreWriteError
 from depmm.store.failures import Failure, ReadingWarnings, record_failures
-from depmm.store.session_job import Progress, SessionJob, watched
+from depmm.store.session_job import SessionJob, watched
 from depmm.store.session_writer import SessionWriter
 from depmm.store.sessions import SessionStore
 from depmm.store.sound_extraction import extract_sound
 from depmm.store.step_coverage import masked_steps
 from depmm.store.streams import Window, extract_streams
+from depmm.store.worker_pool import Progress
 
 if TYPE_CHECKING:
     from depmm.media.video.faces import FaceTracker
@@ -76,11 +77,10 @@ def extract_session(
 
 
 def _unexpected_failure(job: SessionJob, error: Exception) -> Failure:
-    files = ", ".join(sorted({*job.files("audio"), *job.files("face")}))
     return Failure(
         *job.key,
         stage="session",
-        file=files or ", ".join(sorted({stream["path"] for stream in job.streams})),
+        file=job.all_files,
         cause=str(error)
         if isinstance(error, DepmmError)
         else f"it cannot be extracted ({type(error).__name__}: {error}).",

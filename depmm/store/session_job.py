@@ -1,6 +1,6 @@
 """What a worker process needs to extract one session."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,10 +10,9 @@ import numpy as np
 from depmm.config import ExtractConfig
 from depmm.store.failures import SessionKey
 from depmm.store.streams import Window
+from depmm.store.worker_pool import Progress
 
 Item = TypeVar("Item")
-Progress = Callable[[], None]
-"""Called for each decoded block or frame."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,12 @@ class SessionJob:
             (float(step["start_s"]), np.inf if step["end_s"] is None else float(step["end_s"]))
             for step in (self.steps[index] for index in steps)
         ]
+
+    @property
+    def all_files(self) -> str:
+        """The names of all files, for the failure of a whole session."""
+        files = {*self.files("audio"), *self.files("face")}
+        return ", ".join(sorted(files | {stream["path"] for stream in self.streams}))
 
     def files(self, modality: str) -> dict[str, list[int]]:
         """Group the steps by the file of a modality.

@@ -8,10 +8,11 @@ from depmm.config import SAMPLE_RATE
 from depmm.media.errors import MediaError
 from depmm.media.sound.sound_level import SoundMeter, sound_warnings
 from depmm.media.warnings import Warn
-from depmm.store.session_job import Progress, SessionJob, watched
+from depmm.store.session_job import SessionJob, watched
 from depmm.store.session_writer import SessionWriter
 from depmm.store.step_coverage import masked_steps, shortened_steps
 from depmm.store.streams import Window
+from depmm.store.worker_pool import Progress
 
 
 def extract_sound(

@@ -15,13 +15,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from depmm.files.checksums import check, replacing
+from depmm.files.damage import remedy_for
 from depmm.models.errors import WeightsError
 from depmm.models.saved import check_finite, check_tensors, tensor_types
 
-REMEDY = (
-    "Delete the folder of the checkpoints, and start the training again: it begins with the first "
-    "epoch."
-)
 PROGRESS_TYPES: dict[str, Any] = {
     "epoch": int,
     "best_epoch": int,
@@ -72,8 +69,8 @@ def load_trainable_state(
         If a tensor is missing, unexpected, of another shape or type, or not finite.
     """
     expected = tensor_types(trainable_state(model, frozen))
-    check_tensors(path, expected, tensor_types(tensors), REMEDY)
-    check_finite(path, tensors, REMEDY)
+    check_tensors(path, expected, tensor_types(tensors))
+    check_finite(path, tensors)
     model.load_state_dict({**{name: model.state_dict()[name] for name in frozen}, **tensors})
 
 
@@ -187,7 +184,7 @@ def load_optimizer(path: Path, model: nn.Module, optimizer: torch.optim.Optimize
             "does not have.",
             file=path,
             value=unknown[0],
-            remedy=REMEDY,
+            remedy=remedy_for(path),
         )
     parameters = (parameter for group in optimizer.param_groups for parameter in group["params"])
     state = {
@@ -218,7 +215,7 @@ def _read(path: Path, prefix: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise WeightsError(
             f"{path}: not a checkpoint that can be used ({error!s:.300}).",
             file=path,
-            remedy=REMEDY,
+            remedy=remedy_for(path),
         ) from None
 
 

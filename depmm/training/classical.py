@@ -31,6 +31,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from depmm.config import ClassicalConfig, ClassifierConfig
+from depmm.data.data_summary import record_data_summary
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.evaluation.batch_prediction import prediction_table
@@ -38,7 +39,6 @@ from depmm.files.checksums import write_table
 from depmm.models.encoders.frontends import MFCC, SPEECH_HOP_LENGTH, SPEECH_N_FFT
 from depmm.runs.folder import RunFolder
 from depmm.schemas.manifest import SUBJECT_KEY
-from depmm.training.data_summary import record_data_summary
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def _fit_and_predict(config: ClassicalConfig, run: RunFolder, data: ExperimentDa
     run.write_split(data.subjects())
     for reason, count in data.excluded.items():
         logger.info("excluded: %d sessions (%s)", count, reason)
-    record_data_summary(data, run)
+    record_data_summary(data, run.data_summary)
 
     settings = config.classical
     mfcc = MFCC(settings.n_mfcc, settings.n_mels, SPEECH_N_FFT, SPEECH_HOP_LENGTH, "hann")

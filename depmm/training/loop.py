@@ -17,6 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from depmm.config import Config, PhaseConfig, TrainingConfig
 from depmm.data.batch import SessionLoader
+from depmm.data.data_summary import record_data_summary
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.precompute import ensure_embeddings
 from depmm.device import float32_precision
@@ -32,7 +33,6 @@ from depmm.training.checkpoint import (
     save_checkpoint,
     trainable_state,
 )
-from depmm.training.data_summary import record_data_summary
 from depmm.training.early_stopping import NO_LOSS, count_steps_without_decrease
 from depmm.training.feature_scaling import fit_feature_scales
 from depmm.training.initialization import initialize_weights
@@ -98,7 +98,7 @@ def _train_network(
     settings = config.training
     log_data(data, accelerator)
     if accelerator.is_main_process:
-        record_data_summary(data, run)
+        record_data_summary(data, run.data_summary)
 
     torch.manual_seed(config.seed)
     model = build_model(
