@@ -265,6 +265,7 @@ ROWS_IN = [*TABLES, "labels.xlsx", "labels.json"]
 IMPOSSIBLE = {
     *((kind, "labels.json") for kind in ("duplicate_column", "missing_cell", "extra_cell")),
     ("contradict", "P1_words.csv"),  # two speakers may talk at one time
+    ("negative", "P1_face.csv"),  # a feature may be negative
 }
 
 

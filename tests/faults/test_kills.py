@@ -20,10 +20,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are f
 
 
 @pytest.mark.slow
-def test_a_killed_command_is_repaired_by_the_same_command(workspace, tmp_path, report_tally):
+def test_a_killed_command_is_repaired_by_the_same_command(workspace, report_tally):
     tally, references = Tally("kills"), {}
 
-    copy = WorkspaceCopies(workspace, tmp_path / "data")
+    # at the path that the configs of its runs contain
+    copy = WorkspaceCopies(workspace, workspace.with_name("data"))
     for command in COMMANDS:
         folder, begin = copy(command), time.monotonic()
         output = run_and_kill(arguments_of(command, folder), None, 0.0)

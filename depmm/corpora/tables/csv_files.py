@@ -59,7 +59,7 @@ def read_csv(
             raise ManifestError(
                 f"{file}: the table is empty.",
                 file=file,
-                remedy=f"It needs the columns {', '.join(needed)}.",
+                remedy=f"Copy it again; it needs the columns {', '.join(needed)}.",
             )
     except ManifestError as problem:
         raise error(

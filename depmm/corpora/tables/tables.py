@@ -321,10 +321,11 @@ class _TableReader:
             values = [cell.strip() or None for cell in cells]
             self._add_row(dict(zip(names, values, strict=True)), captured, origin)
         if not names:
+            needed = ", ".join(dict.fromkeys(self.needed))
             raise ManifestError(
                 f"{file}: the table is empty.",
                 file=file,
-                remedy=f"It needs the columns {', '.join(dict.fromkeys(self.needed))}.",
+                remedy=f"Copy it again; it needs the columns {needed}.",
             )
 
     def _add_objects(self, text: str, file: str, captured: dict[str, str]) -> None:

@@ -209,7 +209,7 @@ class FeatureChecks:
         self._check_ids(warn)
         if self.stream.time is not None and self.n_rows > 1:
             self._check_rising()
-            self._check_repeats()
+            self._check_repeats(warn)
             self._check_rate(warn)
         self._check_values(names, warn)
 
@@ -230,7 +230,7 @@ class FeatureChecks:
             remedy = f"If they are not one face or speaker: {self.ids.selection_hint((name,))}"
             warn(MediaWarning("several_ids", problem, remedy, float(count)))
 
-    def _check_repeats(self) -> None:
+    def _check_repeats(self, warn: Warn) -> None:
         clock, rate_hz = self._clock, self.stream.rate_hz
         expected = clock.covered_s * rate_hz + 1 + clock.n_holes
         n_times = self.n_rows - clock.n_repeats
@@ -250,6 +250,12 @@ class FeatureChecks:
                 column=self.stream.time,
                 value=clock.n_repeats,
             )
+        # the other times are complete: the repeats are no rounded times
+        if is_regular and self.n_rows > expected + 0.5 and n_times > expected - 0.5:
+            share = clock.n_repeats / self.n_rows
+            problem = f"has {clock.n_repeats} rows with the time of the row above ({share:.2%})."
+            remedy = "Both rows are used; remove those that are not right."
+            warn(MediaWarning("repeated_times", problem, remedy, share))
 
     def _check_rising(self) -> None:
         clock, name = self._clock, self.stream.time

@@ -74,6 +74,13 @@ def test_a_few_words_with_one_time_are_read(tmp_path):
     np.testing.assert_allclose(times, onsets)
 
 
+def test_one_row_too_many_is_a_warning(tmp_path):
+    times = np.insert(TIMES, 15, TIMES[14])
+    read, _, warnings = read_all(write(tmp_path, times), TIMED)
+    assert len(read) == 301
+    assert warnings["repeated_times"].value == pytest.approx(1 / 301)
+
+
 def test_properties_of_the_times_are_warnings(tmp_path):
     _, _, warnings = read_all(write(tmp_path, np.arange(300) / 25), TIMED)
     assert list(warnings) == ["rate_differs"]
