@@ -124,7 +124,7 @@ def _steps_without_sound(path: str, steps: pd.DataFrame, sound_s: float) -> Iter
         ends = rows["end_s"].fillna(np.inf)
         windows = list(zip(rows["start_s"].tolist(), ends.tolist(), strict=True))
         empty = rows.loc[rows["start_s"] >= sound_s, "step"].tolist()
-        for error in masked_steps(path, indices, windows, empty, sound_s, "sound"):
+        if error := masked_steps(path, indices, windows, empty, "sound", sound_s):
             yield MediaWarning("missing_sound", error.problem, error.remedy or "", len(empty))
         if cut := shortened_steps(indices, windows, sound_s):
             yield cut

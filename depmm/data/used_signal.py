@@ -4,7 +4,7 @@ The parts are those of evaluation, without augmentation; training reads parts of
 random positions. A second of a recording that several steps contain is counted once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,7 @@ from depmm.config import SAMPLE_RATE, DataConfig
 from depmm.data.dataset import SessionDataset, select_evenly
 from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.session_file import SessionReader
+from depmm.store.step_coverage import union_s
 
 OUTSIDE = "outside of the steps"
 NOT_SELECTED = "in steps that data.steps leaves out"
@@ -178,7 +179,7 @@ def _measure_sound(
             )
         end_s = duration_s if duration_s is not None else max(ends.values())
         covered = [
-            _union_s(intervals, end_s) for intervals in ([*whole, *unread], selected, speech, read)
+            union_s(intervals, end_s) for intervals in ([*whole, *unread], selected, speech, read)
         ]
         amounts = {
             OUTSIDE: end_s - covered[0],
@@ -206,16 +207,6 @@ def _middle(parts: list[tuple[int, int]], limit: int) -> list[tuple[int, int]]:
 
 def _to_seconds(parts: list[tuple[int, int]], start_s: float) -> list[tuple[float, float]]:
     return [(start_s + a / SAMPLE_RATE, start_s + b / SAMPLE_RATE) for a, b in parts]
-
-
-def _union_s(intervals: Iterable[tuple[float, float]], limit_s: float) -> float:
-    """Measure the union of intervals inside ``[0, limit_s]``."""
-    covered, last = 0.0, 0.0
-    for start, end in sorted(intervals):
-        end = min(end, limit_s)
-        covered += max(0.0, end - max(start, last))
-        last = max(last, end)
-    return covered
 
 
 def _measure_frames(reader: SessionReader, data: DataConfig, mask: np.ndarray) -> UsedSignal:

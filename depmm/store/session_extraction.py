@@ -24,8 +24,8 @@ from depmm.store.session_job import SessionJob, watched
 from depmm.store.session_writer import SessionWriter
 from depmm.store.sessions import SessionStore
 from depmm.store.sound_extraction import extract_sound
-from depmm.store.step_coverage import masked_steps
-from depmm.store.streams import Window, extract_streams
+from depmm.store.step_coverage import Window, masked_steps
+from depmm.store.streams import extract_streams
 from depmm.store.worker_pool import Progress
 
 if TYPE_CHECKING:
@@ -107,21 +107,22 @@ def _extract_parts(
                 warn = warnings.of(modality, file)
                 try:
                     if modality == "audio":
-                        errors = extract_sound(
+                        error = extract_sound(
                             job, file, steps, writer, ranges, meter, warn, progress
                         )
                     else:
-                        n_faces, errors = _extract_faces(
+                        n_faces, error = _extract_faces(
                             job, file, steps, writer, ranges, warn, progress
                         )
                         n_frames_with_face += n_faces
                 except StoreWriteError:  # for example a full disk, not a fault of the recording
                     raise
-                except Exception as error:  # discard everything from a damaged file
+                except Exception as raised:  # discard everything from a damaged file
                     writer.rewind(before)
                     ranges[steps] = 0
-                    errors = [as_media_error(file, error)]
-                failures += [Failure.from_error(job.key, modality, file, error) for error in errors]
+                    error = as_media_error(file, raised)
+                if error is not None:
+                    failures.append(Failure.from_error(job.key, modality, file, error))
             if not (ranges[:, 1] > ranges[:, 0]).any():
                 writer.rewind(empty)  # frames that belong to no step
                 n_frames_with_face = 0
@@ -195,8 +196,8 @@ def _extract_faces(
     ranges: np.ndarray,
     warn: Warn,
     progress: Progress,
-) -> tuple[int, list[MediaError]]:
-    """Decode a video once and store the crops of its steps; return their number and errors."""
+) -> tuple[int, MediaError | None]:
+    """Decode a video once and store the crops of its steps; return their number and an error."""
     from depmm.media.video.face_alignment import aligned_crop
     from depmm.media.video.video import decode_frames
 
@@ -232,8 +233,7 @@ def _extract_faces(
         # a timestamp that equals the start up to rounding belongs to the step
         ranges[step] = before + np.searchsorted(clock, [start - 1e-6, end - 1e-6])
     empty = [step for step in steps if ranges[step][0] == ranges[step][1]]
-    end_s = crops.times[-1]
-    return crops.n_faces, masked_steps(file, steps, windows, empty, end_s, "video")
+    return crops.n_faces, masked_steps(file, steps, windows, empty, "video", crops.times[-1])
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import numpy as np
 
 from depmm.config import ExtractConfig
 from depmm.store.failures import SessionKey
-from depmm.store.streams import Window
+from depmm.store.step_coverage import Window
 from depmm.store.worker_pool import Progress
 
 Item = TypeVar("Item")

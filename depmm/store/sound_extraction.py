@@ -10,8 +10,7 @@ from depmm.media.sound.sound_level import SoundMeter, sound_warnings
 from depmm.media.warnings import Warn
 from depmm.store.session_job import SessionJob, watched
 from depmm.store.session_writer import SessionWriter
-from depmm.store.step_coverage import masked_steps, shortened_steps
-from depmm.store.streams import Window
+from depmm.store.step_coverage import Window, masked_steps, shortened_steps
 from depmm.store.worker_pool import Progress
 
 
@@ -24,7 +23,7 @@ def extract_sound(
     meter: SoundMeter,
     warn: Warn,
     progress: Progress,
-) -> list[MediaError]:
+) -> MediaError | None:
     """Decode a file once, and store and measure the sound of its steps.
 
     Parameters
@@ -48,8 +47,8 @@ def extract_sound(
 
     Returns
     -------
-    list of MediaError
-        One error about the steps without sound, if there are any.
+    MediaError or None
+        The steps without sound, if there are any.
 
     Raises
     ------
@@ -97,7 +96,7 @@ def extract_sound(
     if sound_end_s is not None and (cut := shortened_steps(steps, windows, sound_end_s)):
         warn(cut)
     meter.add(file_meter)
-    return masked_steps(file, steps, windows, empty, sound_end_s, "sound")
+    return masked_steps(file, steps, windows, empty, "sound", sound_end_s)
 
 
 class _CountedBlocks:

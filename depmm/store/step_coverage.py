@@ -1,6 +1,7 @@
-"""Steps that are not completely inside their recording: one message per file."""
+"""Windows of steps: those that are not completely in their file, and the time that they cover."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -19,10 +20,11 @@ def masked_steps(
     steps: Sequence[int],
     windows: Sequence[Window],
     empty: Sequence[int],
-    end_s: float | None,
     signal: str,
-) -> list[MediaError]:
-    """Build the error about the steps of a file that have no sample or frame.
+    end_s: float | None,
+    start_s: float = 0.0,
+) -> MediaError | None:
+    """Build the error about the steps of a file that have no sample, frame or row.
 
     Parameters
     ----------
@@ -33,46 +35,44 @@ def masked_steps(
     windows : sequence of tuple of float
         Start and end of each of ``steps``, seconds.
     empty : sequence of int
-        Those of ``steps`` without a sample or frame.
+        Those of ``steps`` without a sample, frame or row.
+    signal : str
+        What the file contains, for example ``sound``.
     end_s : float or None
         End of the signal, seconds; None if it ends before the first step.
-    signal : str
-        ``sound`` or ``video``.
+    start_s : float, default 0.0
+        Start of the signal, seconds.
 
     Returns
     -------
-    list of MediaError
-        One error, or none if no step is empty.
+    MediaError or None
+        One error, with the number of these steps; None if no step is empty.
     """
     if not empty:
-        return []
-    start_s = dict(zip(steps, (start for start, _ in windows), strict=True))
-    after = [step for step in empty if end_s is None or start_s[step] >= end_s]
-    inside = [step for step in empty if step not in after]
-    problems = []
-    if after:
-        verb = "starts" if len(after) == 1 else "start"
-        end = "" if end_s is None else f" ({end_s:.1f} s)"
-        first_s = min(start_s[step] for step in after)
-        problems.append(
-            f"{len(after)} of {len(steps)} steps {verb} after the end of the {signal}{end}: "
-            f"{name_steps(after)} (from {first_s:.1f} s on)"
-        )
-    if inside:
-        verb = "is" if len(inside) == 1 else "are"
-        problems.append(
-            f"{len(inside)} of {len(steps)} steps {verb} in a gap of the {signal}: "
-            f"{name_steps(inside)}"
-        )
-    pronoun = "it is" if len(empty) == 1 else "they are"
-    return [
-        MediaError(
-            file,
-            f"{'; '.join(problems)}; {pronoun} masked.",
-            "Check the step times or the recording.",
-            value=len(empty),
-        )
+        return None
+    window_of = dict(zip(steps, windows, strict=True))
+    after = [step for step in empty if end_s is None or window_of[step][0] >= end_s]
+    before = [step for step in empty if window_of[step][1] <= start_s]
+    inside = [step for step in empty if step not in {*after, *before}]
+    end = "" if end_s is None else f" ({end_s:.1f} s)"
+    kinds = (
+        (after, ("starts", "start"), f"after the end of the {signal}{end}"),
+        (before, ("ends", "end"), f"before the start of the {signal} ({start_s:.1f} s)"),
+        (inside, ("is", "are"), f"in a gap of the {signal}"),
+    )
+    problems = [
+        f"{len(found)} of {len(steps)} steps {verbs[len(found) > 1]} {where}: {name_steps(found)} "
+        f"(from {min(window_of[step][0] for step in found):.1f} s on)"
+        for found, verbs, where in kinds
+        if found
     ]
+    pronoun = "it is" if len(empty) == 1 else "they are"
+    return MediaError(
+        file,
+        f"{'; '.join(problems)}; {pronoun} masked.",
+        "Check the step times or the file.",
+        value=len(empty),
+    )
 
 
 def shortened_steps(
@@ -140,3 +140,26 @@ def name_steps(steps: Sequence[int]) -> str:
         names = [*names[: 2 * _N_EXAMPLES - 1], f"{len(names) - 2 * _N_EXAMPLES + 1} more"]
     noun = "step" if len(ordered) == 1 else "steps"
     return f"{noun} {', '.join(names[:-1])}{' and ' if names[1:] else ''}{names[-1]}"
+
+
+def union_s(windows: Iterable[Window], limit_s: float = math.inf) -> float:
+    """Measure the time that windows cover together.
+
+    Parameters
+    ----------
+    windows : iterable of tuple of float
+        Start and end of each in seconds, in any order; they may overlap.
+    limit_s : float, optional
+        End of the recording in seconds; what lies after it is not counted.
+
+    Returns
+    -------
+    float
+        Seconds.
+    """
+    covered_s, reached_s = 0.0, 0.0
+    for start_s, end_s in sorted(windows):
+        end_s = min(end_s, limit_s)
+        covered_s += max(0.0, end_s - max(start_s, reached_s))
+        reached_s = max(reached_s, end_s)
+    return covered_s

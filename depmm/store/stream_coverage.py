@@ -1,4 +1,4 @@
-"""Compare the rows of a feature file with the steps and the recording that they belong to."""
+"""Compare the time of the rows of a feature file with that of the recording and its steps."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from depmm.media.errors import MediaError
 from depmm.media.warnings import MediaWarning, Warn
+from depmm.store.step_coverage import Window, union_s
 
 MIN_DIFFERENCE_S = 0.5  # between the ends of features and recording that is reported
 MIN_SHORT_SHARE, MIN_SHORT_S = 0.02, 5.0  # of a missing part that is reported, either of them
@@ -62,70 +62,9 @@ class FileSpan:
             yield times, values
 
 
-def steps_without_rows(
-    path: str, span: FileSpan, windows: Sequence[tuple[float, float]], ranges: np.ndarray
-) -> MediaError | None:
-    """Build one error about all steps of a file that have no row.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    span : FileSpan
-        Time of its rows.
-    windows : sequence of tuple of float
-        Start and end of each step, seconds.
-    ranges : ndarray of int, shape (L, 2)
-        First and end row of each step.
-
-    Returns
-    -------
-    MediaError or None
-        The error, with the first of these steps as ``value``; None if every step has rows.
-    """
-    empty = [step for step in span.steps if ranges[step, 0] == ranges[step, 1]]
-    if not empty:
-        return None
-    after = [step for step in empty if windows[step][0] >= span.end_s - span.period_s]
-    before = [step for step in empty if windows[step][1] <= span.start_s]
-    inside = [step for step in empty if step not in {*after, *before}]
-    places = (
-        (after, "start", f"after the end of the {span.name} features ({span.end_s:.3f} s)"),
-        (before, "end", f"before the first row of the {span.name} features ({span.start_s:.3f} s)"),
-        (inside, "lie", f"in a hole of the {span.name} features"),
-    )
-    parts = [
-        f"{len(steps)} of {len(span.steps)} steps {verb}{'s' if len(steps) == 1 else ''} {place}: "
-        f"{_list_steps(steps)}"
-        for steps, verb, place in places
-        if steps
-    ]
-    return MediaError(
-        path,
-        f"{'; '.join(parts)}. They are masked.",
-        "Check the step times or the file.",
-        value=empty[0],
-    )
-
-
-def _list_steps(steps: list[int], most: int = 6) -> str:
-    """Write indices of steps in ascending order as ranges, for example "steps 3, 7 and 9 to 12"."""
-    runs: list[list[int]] = []
-    for step in sorted(steps):
-        if runs and step == runs[-1][1] + 1:
-            runs[-1][1] = step
-        else:
-            runs.append([step, step])
-    texts = [str(a) if a == b else f"{a} to {b}" for a, b in runs]
-    if len(texts) > most:
-        texts = [*texts[: most - 1], f"{len(texts) - most + 1} more ranges"]
-    text = " and ".join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
-    return f"step{'s' if len(steps) > 1 else ''} {text}"
-
-
 def warn_about_length(
     span: FileSpan,
-    windows: Sequence[tuple[float, float]],
+    windows: Sequence[Window],
     recorded_until: np.ndarray,
     others: Sequence[FileSpan],
     warn: Warn,
@@ -164,7 +103,7 @@ def warn_about_length(
         remedy = "Extract the features of the whole recording again, or check rate_hz: and time:."
         warn(MediaWarning("short_features", problem, remedy, share))
     excess_s = span.end_s - end_s
-    is_whole = _covered_s([windows[step] for step in steps]) > MIN_COVERAGE * (end_s - start_s)
+    is_whole = union_s(windows[step] for step in steps) > MIN_COVERAGE * (end_s - start_s)
     if decoded and is_whole and excess_s > max(tolerance, MIN_LONG_SHARE * (end_s - start_s)):
         problem = (
             f"has rows until {span.end_s:.3f} s, {excess_s:.3f} s after the end of the recording "
@@ -172,12 +111,3 @@ def warn_about_length(
         )
         remedy = "Check rate_hz: and time: of the stream, and that both are of one recording."
         warn(MediaWarning("long_features", problem, remedy, excess_s))
-
-
-def _covered_s(windows: Sequence[tuple[float, float]]) -> float:
-    """Compute the seconds that windows cover together."""
-    covered_s, reached_s = 0.0, 0.0
-    for start_s, end_s in sorted(windows):
-        covered_s += max(0.0, end_s - max(start_s, reached_s))
-        reached_s = max(reached_s, end_s)
-    return covered_s

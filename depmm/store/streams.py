@@ -15,10 +15,8 @@ from depmm.media.warnings import Warn
 from depmm.store.errors import StoreWriteError
 from depmm.store.failures import ReadingWarnings
 from depmm.store.session_writer import SessionWriter
-from depmm.store.stream_coverage import FileSpan, steps_without_rows, warn_about_length
-
-Window = tuple[float, float]
-"""Start and end in seconds from the start of the recording."""
+from depmm.store.step_coverage import Window, masked_steps
+from depmm.store.stream_coverage import FileSpan, warn_about_length
 
 
 @dataclass
@@ -77,14 +75,25 @@ def extract_streams(
         reader = parse_reader(stream_rows[0]["reader"])
         ranges = np.zeros((len(windows), 2), np.int64)
         summary: dict[str, Any] = {}
-        empty = writer.mark()
+        start = writer.mark()
         for path in dict.fromkeys(row["path"] for row in stream_rows):
             steps = [row["step"] for row in stream_rows if row["path"] == path]
             before = writer.mark()
             try:
                 read = _extract_file(job, path, name, reader, steps, ranges, summary)
                 summary = summary or read
-                if error := steps_without_rows(path, job.spans[-1][0], windows, ranges):
+                span = job.spans[-1][0]
+                empty = [step for step in steps if ranges[step, 0] == ranges[step, 1]]
+                error = masked_steps(
+                    path,
+                    steps,
+                    [windows[step] for step in steps],
+                    empty,
+                    f"{name} features",
+                    span.end_s - span.period_s,
+                    span.start_s,
+                )
+                if error is not None:
                     failures.append((name, path, error))
             except StoreWriteError:  # for example a full disk, which is not a fault of the file
                 raise
@@ -96,7 +105,7 @@ def extract_streams(
             writer.append(f"feature.{name}.step_rows", ranges)
             streams[name] = summary
         else:
-            writer.rewind(empty)
+            writer.rewind(start)
     for span, warn in job.spans:
         warn_about_length(span, windows, recorded_until, [other for other, _ in job.spans], warn)
     return streams, failures

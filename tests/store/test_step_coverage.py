@@ -9,7 +9,7 @@ from recordings import KEY, SETTINGS, extract_all, manifest_of
 
 from depmm.config import SAMPLE_RATE
 from depmm.store.sessions import SessionStore
-from depmm.store.step_coverage import masked_steps, name_steps, shortened_steps
+from depmm.store.step_coverage import masked_steps, name_steps, shortened_steps, union_s
 
 
 @pytest.mark.parametrize(
@@ -27,15 +27,23 @@ def test_successive_steps_are_joined(steps, name) -> None:
 
 def test_masked_steps_are_one_error() -> None:
     windows = [(0.5 * i, 0.5 * i + 0.5) for i in range(52)]
-    (error,) = masked_steps("a.wav", range(52), windows, [49, 50, 51], 24.3, "sound")
+    error = masked_steps("a.wav", range(52), windows, [49, 50, 51], "sound", 24.3)
+    assert error is not None
     assert "3 of 52 steps" in error.problem
     assert "24.3 s" in error.problem
     assert "steps 49 to 51" in error.problem
     assert (str(error.file), error.value) == ("a.wav", 3)
-    (error,) = masked_steps("a.mp4", range(52), windows, [3, 51], 25.0, "video")
+    error = masked_steps("a.mp4", range(52), windows, [0, 3, 51], "video", 25.0, 0.5)
+    assert error is not None
+    assert "1 of 52 steps ends before the start of the video (0.5 s): step 0" in error.problem
     assert "1 of 52 steps is in a gap of the video: step 3" in error.problem
     assert "step 51" in error.problem
-    assert masked_steps("a.wav", range(52), windows, [], 24.3, "sound") == []
+    assert masked_steps("a.wav", range(52), windows, [], "sound", 24.3) is None
+
+
+def test_windows_that_overlap_are_counted_once() -> None:
+    assert union_s([(3.0, 5.0), (0.0, 2.0), (1.0, 4.0), (8.0, 9.0)]) == 6.0
+    assert union_s([(0.0, 2.0), (4.0, math.inf)], limit_s=5.0) == 3.0
 
 
 def test_steps_that_are_cut_by_more_than_half_a_second_are_one_warning() -> None:
