@@ -1,7 +1,7 @@
 """Checks of files: shared, duplicate, missing, unreadable, and unknown to the spec."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from depmm.audit.findings import (
     AuditInput,
@@ -11,7 +11,10 @@ from depmm.audit.findings import (
     sessions_by_file,
     unique_keys,
 )
+from depmm.media.warnings import group_problems
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
+
+_MAX_PROBLEMS = 5  # different problems in a message; audit.json lists all files
 
 
 def shared_files(inputs: AuditInput) -> Iterator[Finding]:
@@ -40,8 +43,8 @@ def shared_files(inputs: AuditInput) -> Iterator[Finding]:
     yield Finding(
         "shared_files",
         "error",
-        f"{len(names)} files are used by several sessions, {across} of them by several subjects: "
-        f"{abbreviate(names)}.",
+        f"{_count(len(names), 'file')} used by several sessions, {across} of them by several "
+        f"subjects: {abbreviate(names)}.",
         "Correct session: or the patterns of the spec so that each file belongs to one session, "
         "or remove the copy.",
         subjects=unique_keys(shared, SUBJECT_KEY),
@@ -77,7 +80,7 @@ def duplicate_files(inputs: AuditInput) -> Iterator[Finding]:
     yield Finding(
         "duplicate_files",
         "error",
-        f"{len(shared)} recordings exist under several names, {across} of them for several "
+        f"{_count(len(shared), 'recording')} with several names, {across} of them for several "
         f"subjects: {abbreviate(names)}.",
         "Determine the session of each recording, remove the copies, and index the corpus again.",
         subjects=tuple(sorted({key[:2] for key in keys})),
@@ -105,8 +108,9 @@ def missing_files(inputs: AuditInput) -> Iterator[Finding]:
         yield Finding(
             "missing_files",
             "error",
-            f"{len(files)} files of the manifest do not exist or are empty: "
-            f"{abbreviate(list(map('/'.join, files)))}.",
+            f"{_count(len(files), 'file')} of the manifest "
+            f"{'is' if len(files) == 1 else 'are'} empty or missing: "
+            f"{abbreviate([path for _, path in files])}.",
             "Complete the corpus, or index it again if the manifest belongs to another folder.",
             sessions=tuple(sorted({key for file in files for key in by_file[file]})),
             files=files,
@@ -132,7 +136,7 @@ def unreadable_files(inputs: AuditInput) -> Iterator[Finding]:
         yield Finding(
             "unreadable_files",
             "warning",
-            f"{len(reasons)} files cannot be decoded: {abbreviate(reasons.values())}.",
+            _list_problems((file[1], reason) for file, reason in reasons.items()),
             "Compare the files with the originals and copy them again; otherwise extraction omits "
             "them and lists them as failures.",
             sessions=tuple(sorted({key for file in reasons for key in by_file[file]})),
@@ -157,23 +161,18 @@ def recording_warnings(inputs: AuditInput) -> Iterator[Finding]:
     warnings = inputs.recordings.warnings if inputs.recordings else {}
     by_file = sessions_by_file(inputs.manifest) if warnings else {}
     for name in sorted({warning.name for found in warnings.values() for warning in found}):
-        problems = {
-            file: [warning.problem.rstrip(".") for warning in found if warning.name == name]
+        of_name = {
+            file: [warning for warning in found if warning.name == name]
             for file, found in warnings.items()
         }
-        files = tuple(file for file, found in problems.items() if found)
-        named = [f"{file[1]}: {'; '.join(problems[file])}" for file in files]
-        remedies = {
-            warning.remedy: None
-            for file in files
-            for warning in warnings[file]
-            if warning.name == name
-        }
+        files = tuple(file for file, found in of_name.items() if found)
+        remedies = dict.fromkeys(warning.remedy for file in files for warning in of_name[file])
         yield Finding(
             name,
             "warning",
-            f"{len(files)} {'recording' if len(files) == 1 else 'recordings'}: "
-            f"{abbreviate(named)}.",
+            _list_problems(
+                (file[1], " ".join(warning.problem for warning in of_name[file])) for file in files
+            ),
             " ".join(remedies),
             sessions=tuple(sorted({key for file in files for key in by_file[file]})),
             files=files,
@@ -198,13 +197,14 @@ def incomplete_corpus(inputs: AuditInput) -> Iterator[Finding]:
             kinds = Counter(item.kind for item in report.missing)
             kinds["unusable file"] += len(report.failures)
             counts = ", ".join(f"{kind}: {count}" for kind, count in sorted(kinds.items()) if count)
-            names = [f"{item.message} (left out: {item.left_out})" for item in report.failures]
-            names += [f"{item.where}: {item.message}" for item in report.missing]
+            problems = list(map(str, report.failures))
+            problems += group_problems((item.where, f"{item.message}.") for item in report.missing)
+            n_problems = len(report.failures) + len(report.missing)
             yield Finding(
                 "incomplete_corpus",
                 "warning",
-                f"{report.corpus}: {len(names)} items that the spec requires are missing or "
-                f"unusable ({counts}): {abbreviate(names)}",
+                f"{report.corpus}: depmm index found {_count(n_problems, 'problem')} ({counts}). "
+                f"{_join(problems)}",
                 "Complete the corpus and index it again, or state the omitted sessions with every "
                 "result.",
             )
@@ -228,8 +228,27 @@ def unmatched_files(inputs: AuditInput) -> Iterator[Finding]:
             yield Finding(
                 "unmatched_files",
                 "warning",
-                f"{report.corpus}: {len(report.unused)} files match no pattern of the spec: "
-                f"{abbreviate(report.unused)}.",
+                f"{report.corpus}: {_count(len(report.unused), 'file')} without a pattern in the "
+                f"spec: {abbreviate(report.unused)}.",
                 "Add a pattern to the spec, or list the files under ignore.",
                 files=tuple((report.corpus, path) for path in report.unused),
             )
+
+
+def _list_problems(problems: Iterable[tuple[str, str]]) -> str:
+    """Write the problems of files as sentences; of several, with the number of files."""
+    problems = list(problems)
+    lines = [f"{line.rstrip('.')}." for line in group_problems(problems)]
+    total = _count(len({file for file, _ in problems}), "file")
+    return _join(lines if len(lines) == 1 else [f"{total}.", *lines])
+
+
+def _join(sentences: Sequence[str]) -> str:
+    n_more = len(sentences) - _MAX_PROBLEMS
+    return " ".join(
+        [*sentences[:_MAX_PROBLEMS], *([f"... and {n_more} more."] if n_more > 0 else [])]
+    )
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

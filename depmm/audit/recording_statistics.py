@@ -12,6 +12,7 @@ import pandas as pd
 from depmm.audit.findings import File, RecordingStatistics, list_file_uses
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.manifest import Manifest
+from depmm.media.errors import as_media_error
 from depmm.media.measurement import RecordingMeasurement, RecordingUse
 from depmm.media.warnings import MediaWarning
 from depmm.schemas.manifest import SESSION_KEY
@@ -80,8 +81,7 @@ def compute_recording_statistics(
             measured = measure(paths[file], uses[file])
         except ValueError as error:
             # the finding has a remedy for all files
-            remedy = getattr(error, "remedy", None) or ""
-            unreadable[file] = str(error).removesuffix(remedy).rstrip(". ")
+            unreadable[file] = as_media_error(file[1], error).problem
             continue
         if measured.length_s is not None:
             durations[file] = measured.length_s

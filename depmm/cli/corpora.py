@@ -21,8 +21,6 @@ from depmm.cli.application import (
     echo_table,
 )
 
-MAX_LISTED = 10  # failures and warnings in the terminal; the tables of the store have all
-
 
 @app.command()
 def specs(
@@ -280,6 +278,7 @@ def extract(
     from depmm.config import load_extract_config
     from depmm.corpora.manifest import read_manifest
     from depmm.store.extract import extract as extract_sessions
+    from depmm.store.extraction_lists import list_failures, list_warnings
     from depmm.store.shards import find_shard, parse_shard
 
     if allow_pickle:
@@ -301,19 +300,13 @@ def extract(
         f"{out}: {report.extracted} sessions extracted, {report.skipped} extracted before, "
         f"{report.lost} lost; {len(report.failures)} failures, {len(report.warnings)} warnings"
     )
-    for failure in report.failures.head(MAX_LISTED).itertuples():
-        echo(
-            f"  {failure.subject}/{failure.session} {failure.stage}: {failure.file}: "
-            f"{failure.cause} {failure.remedy}"
-        )
+    for line in list_failures(report.failures):
+        echo(line)
     tables = "" if part.count == 1 else f" (until the whole is extracted: *.{part.name}.parquet)"
     if len(report.failures):
         echo(f"all failures: {out}/failures.parquet{tables}", err=True)
-    for warning in report.warnings.head(MAX_LISTED).itertuples():
-        echo(
-            f"  warning: {warning.subject}/{warning.session} {warning.stage}: {warning.file}: "
-            f"{warning.problem} {warning.remedy}"
-        )
+    for line in list_warnings(report.warnings):
+        echo(line)
     if len(report.warnings):
         echo(f"all warnings: {out}/warnings.parquet{tables}", err=True)
     for process in report.unfinished:

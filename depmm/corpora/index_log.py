@@ -171,7 +171,7 @@ def _hint(name: str, value: str, listed: list[str], rule: str) -> str:
     for other in listed:
         if value and fold(other) == fold(value):
             return (
-                f"{name} {value!r} differs from {other!r} of {rule}: only in case, blanks or "
-                f"hyphens: add it to {rule}: if it means the same"
+                f"{name} {value!r} differs from {other!r} only in case, blanks or hyphens; add it "
+                f"to {rule}: if it means the same"
             )
     return ""

@@ -30,6 +30,9 @@ class Missing:
     where: str
     message: str
 
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}."
+
 
 @dataclass(frozen=True)
 class IndexFailure:
@@ -58,6 +61,9 @@ class IndexFailure:
     value: str | None
     message: str
     left_out: str
+
+    def __str__(self) -> str:
+        return f"{self.message} Left out: {self.left_out}."
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,8 @@ class IndexReport:
     superseded : tuple of tuple of (str, str)
         Path, and the file of an earlier pattern that is used instead.
     excluded : tuple of tuple of (str, str)
-        Path, and the rule of the spec that excludes it or a step of it.
+        Path, and the rule of the spec that excludes it or a step of it, or the part of it that is
+        not used because another file of the step is shorter or longer.
     ignored : int
         Number of files that match ``ignore`` of the spec.
     hidden : int
@@ -229,19 +236,16 @@ class IndexReport:
             f"  {item.files:>7} {item.pattern} ({item.role}{', required' if item.required else ''})"
             for item in self.patterns
         ]
-        lines += _list_entries(
-            "failures", [f"{item.message} (left out: {item.left_out})" for item in self.failures]
-        )
-        lines += _list_entries(
-            "missing", [f"{item.where}: {item.message}" for item in self.missing]
-        )
+        lines += _list_entries("failures", list(map(str, self.failures)))
+        lines += _list_entries("missing", list(map(str, self.missing)))
         lines += _list_entries("left out by the spec", list(map(str, self.left_out)))
         lines += _list_entries("unused files", self.unused)
         lines += _list_entries(
             "superseded", [f"{path} by {other}" for path, other in self.superseded]
         )
         lines += _list_entries(
-            "excluded by the spec", [f"{path}: {rule}" for path, rule in self.excluded]
+            "files that are not used, or not completely",
+            [f"{path}: {reason}" for path, reason in self.excluded],
         )
         lines += _list_entries(
             "folders without files of this corpus",

@@ -1,7 +1,9 @@
 """Warnings of readers: a recording was read, but a user must know something about it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+
+MAX_NAMED_FILES = 3  # files with the same problem that are named in one line
 
 
 @dataclass(frozen=True)
@@ -95,3 +97,30 @@ class PendingWarnings:
         self._is_released = True
         for warning in self._kept:
             self._warn(warning)
+
+
+def group_problems(problems: Iterable[tuple[str, str]]) -> list[str]:
+    """Write one line per problem, with the files that have it.
+
+    Parameters
+    ----------
+    problems : iterable of tuple of (str, str)
+        File and problem.
+
+    Returns
+    -------
+    list of str
+        For example ``"3 files (a.wav, b.wav, c.wav): the sound is clipped."``, in the order of the
+        first file with each problem.
+    """
+    files: dict[str, dict[str, None]] = {}
+    for file, problem in problems:
+        files.setdefault(problem, {})[file] = None
+    return [f"{_describe_files(list(names))}: {problem}" for problem, names in files.items()]
+
+
+def _describe_files(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    more = ", ..." if len(names) > MAX_NAMED_FILES else ""
+    return f"{len(names)} files ({', '.join(names[:MAX_NAMED_FILES])}{more})"

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -225,7 +226,12 @@ def _end(pool: list[_Worker[Job]], at_once: bool) -> None:
 
 
 def _serve(connection: Connection, function: Callable[[Job, Progress], Any]) -> None:
-    """Run jobs until the connection is closed."""
+    """Run jobs until the connection is closed, also if that is before the first job."""
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        _run_jobs(connection, function)
+
+
+def _run_jobs(connection: Connection, function: Callable[[Job, Progress], Any]) -> None:
     end_with_parent()
     use_one_opencv_thread()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # removes temporary files
@@ -239,10 +245,7 @@ def _serve(connection: Connection, function: Callable[[Job, Progress], Any]) -> 
 
     connection.send(("ready", None))
     while True:
-        try:
-            job = connection.recv()
-        except EOFError:
-            return
+        job = connection.recv()
         try:
             message = ("result", function(job, report_progress))
         except Exception as error:

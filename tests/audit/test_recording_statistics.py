@@ -109,7 +109,7 @@ def test_missing_empty_and_unreadable_files(tmp_path):
     (root / "P01-1.wav").unlink()
     statistics = compute_recording_statistics([(manifest, root)], measure_text)
     assert statistics.missing == (("toy", "P01-1.wav"), ("toy", "P03-1.wav"))
-    assert statistics.unreadable == {("toy", "P04-1.wav"): "P04-1.wav: broken"}
+    assert statistics.unreadable == {("toy", "P04-1.wav"): "broken."}
     assert len(statistics.duration_s) == 13
 
 
@@ -147,7 +147,7 @@ def test_warnings_of_recordings_are_findings(tmp_path):
     assert (finding.severity, finding.remedy) == ("warning", "Check the gap.")
     assert finding.files == (("toy", "P01-1.wav"), ("toy", "P02-1.wav"))
     assert finding.sessions == (("toy", "P01", "P01-1"), ("toy", "P02", "P02-1"))
-    assert "P01-1.wav: gap of 2 s, P02-1.wav: gap of 2 s." in finding.message
+    assert finding.message == "2 files (P01-1.wav, P02-1.wav): gap of 2 s."
     assert find_one(manifest, "clipping", recordings=statistics).files == (("toy", "P01-1.wav"),)
     assert run_audit(manifest, recordings=statistics).passed
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import multiprocessing
 import resource
 import struct
 import zlib
@@ -22,7 +23,7 @@ from depmm.store.index import read_failures, read_index
 from depmm.store.session_file import SessionReader
 from depmm.store.sessions import SessionStore
 from depmm.store.tensor_file import BLOCK, HEADER_START, header_checksum
-from depmm.store.worker_pool import Progress, run_in_processes
+from depmm.store.worker_pool import Progress, _serve, run_in_processes
 
 N_FLIPS = 60
 
@@ -271,3 +272,15 @@ def test_a_crop_of_many_pixels_is_refused(subjects, tmp_path):
     path.write_bytes(rebuilt(path.read_bytes(), enlarge))
     ((_, result),) = run_in_processes(read_bomb, [path], 1, 60.0)
     assert result == str(path)
+
+
+def test_a_worker_whose_parent_is_done_before_its_first_job_ends_quietly(capfd):
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(there, len))
+    here.close()
+    process.start()
+    there.close()
+    process.join(60)
+    assert process.exitcode == 0
+    assert capfd.readouterr().err == ""

@@ -11,7 +11,10 @@ from depmm.media.containers.limits import check_stream
 from depmm.media.errors import MediaError
 from depmm.media.warnings import MediaWarning, Warn, ignore_warnings
 
-CHOOSE_TRACK = "To use another track, set track: of this recording in the spec."
+CHOOSE_TRACK = (
+    "To use another track, set track: of this recording in the spec; for depmm predict, save the "
+    "track as a file."
+)
 
 
 def choose_audio_track(

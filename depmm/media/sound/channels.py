@@ -16,7 +16,10 @@ from depmm.media.warnings import MediaWarning
 
 DEAD_DB = -40.0  # re the loudest channel; crosstalk between two microphones is rarely so low
 INVERTED = -0.8  # correlation; the mean of such channels is at least 10 dB below their level
-CHOOSE_CHANNEL = "To use another channel, set channel: of this recording in the spec."
+CHOOSE_CHANNEL = (
+    "To use another channel, set channel: of this recording in the spec; for depmm predict, save "
+    "the channel as a file."
+)
 
 Mix = Callable[[np.ndarray], np.ndarray]
 """Function from samples, shape (C, T), to one channel, shape (T,)."""
@@ -210,8 +213,8 @@ class ChannelChoice:
             levels = [f"channel {name} is {db:.0f} dB" for name, db in sorted(self.dead.items())]
             yield MediaWarning(
                 "dead_channel",
-                f"{len(self.dead)} of {self.n_channels} channels of the sound are dead: "
-                f"{', '.join(levels)} below the loudest (more than {-DEAD_DB:.0f} dB). The whole "
+                f"dead channels of the sound: {len(self.dead)} of {self.n_channels} ("
+                f"{', '.join(levels)} below the loudest; more than {-DEAD_DB:.0f} dB). The whole "
                 f"file is read from {used}.",
                 f"Check the microphones. {CHOOSE_CHANNEL}",
                 max(self.dead.values()),
@@ -223,9 +226,9 @@ class ChannelChoice:
             ]
             yield MediaWarning(
                 "inverted_channels",
-                f"{len(self.inverted)} of {self.n_channels} channels of the sound are inverted, "
-                f"and their mean with the others would cancel the sound (correlation of "
-                f"{', '.join(pairs)}; below {INVERTED}). The whole file is read from {used}.",
+                f"inverted channels of the sound: {len(self.inverted)} of {self.n_channels} "
+                f"(correlation of {', '.join(pairs)}; below {INVERTED}); the mean with the others "
+                f"would cancel the sound. The whole file is read from {used}.",
                 f"Check the cables and the export of the recording. {CHOOSE_CHANNEL}",
                 min(correlation for _, correlation in self.inverted.values()),
             )
