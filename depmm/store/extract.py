@@ -16,22 +16,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from depmm.config import MODALITIES, ExtractConfig
+from depmm.config import ExtractConfig
 from depmm.corpora.manifest import Manifest
 from depmm.files.writing import remove_leftovers
 from depmm.media.video.opencv import require_opencv
-from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.errors import StoreError
 from depmm.store.failures import Failure, SessionKey, has_failures, record_failures
 from depmm.store.index import update_tables
 from depmm.store.launch import Launch
 from depmm.store.progress import Advance, extraction_progress
 from depmm.store.session_extraction import extract_session
-from depmm.store.session_job import SessionJob
+from depmm.store.session_job import SessionJob, file_size, list_jobs
 from depmm.store.sessions import SessionStore
 from depmm.store.shards import Shard, find_shard
 from depmm.store.worker_pool import Crash, Hang, run_in_processes
@@ -140,69 +138,48 @@ def extract(
     shard = find_shard() if shard is None else shard
     store = SessionStore(store_url, settings)
     with Launch(store, shard) as launch:
-        report = _extract(
-            manifest, root, store, landmarker, workers, show_progress, allow_pickle, shard
+        jobs = list_jobs(
+            manifest, root, store, _find_landmarker(manifest, landmarker), allow_pickle
         )
+        report = _extract(store, jobs, shard, workers, show_progress)
     if shard.rank == 0 and shard.world_size > 1:
-        report = _join_parts(manifest, root, store, report, launch.unfinished)
+        failures, warnings = _update_tables(store, jobs, shard.of_launch())
+        report = replace(report, failures=failures, warnings=warnings, unfinished=launch.unfinished)
     return report
 
 
-def _join_parts(
-    manifest: Manifest,
-    root: Path,
-    store: SessionStore,
-    report: ExtractReport,
-    unfinished: list[str],
-) -> ExtractReport:
-    """Join the tables of the processes of a launch."""
-    parts = report.shard.count // report.shard.world_size  # elements of an array
-    first = report.shard.index // report.shard.world_size
-    source_hashes = {key: source_hash for key, _, _, source_hash in _sources(manifest, root)}
+def _find_landmarker(manifest: Manifest, landmarker: Path | None) -> Path | None:
+    """Find the face model if faces must be detected; check that OpenCV is there if it is needed."""
+    video = manifest.steps[manifest.steps["face"].notna()]
+    if len(video):
+        require_opencv()
+    if video["face_aligned"].eq(False).any():
+        from depmm.media.video.face_landmarker import find_landmarker
+
+        return find_landmarker(landmarker)
+    return landmarker
+
+
+def _update_tables(
+    store: SessionStore, all_jobs: list[SessionJob], shard: Shard
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write the tables of a part of the sessions; return its failures and warnings."""
     part = None
-    if parts > 1:
-        keys = list(source_hashes)
-        selected = [
-            key for index, key in enumerate(keys)
-            if index % report.shard.count // report.shard.world_size == first
-        ]  # fmt: skip
-        part = _part_name(keys, f"{first + 1}-of-{parts}-joined")
-        source_hashes = {key: source_hashes[key] for key in selected}
-    failures, warnings = update_tables(store, source_hashes, part)
-    return replace(report, failures=failures, warnings=warnings, unfinished=unfinished)
-
-
-def _part_name(keys: list[SessionKey], part: str) -> str:
-    """Name the tables of a part of a manifest."""
-    digest = hashlib.sha256(json.dumps(keys).encode()).hexdigest()[:8]
-    return f"{digest}.{part}"
+    if shard.count > 1:
+        keys = json.dumps([job.key for job in all_jobs])
+        part = f"{hashlib.sha256(keys.encode()).hexdigest()[:8]}.{shard.name}"
+    return update_tables(store, {job.key: job.source_hash for job in shard.select(all_jobs)}, part)
 
 
 def _extract(
-    manifest: Manifest,
-    root: Path,
     store: SessionStore,
-    landmarker: Path | None,
+    all_jobs: list[SessionJob],
+    shard: Shard,
     workers: int | None,
     show_progress: bool,
-    allow_pickle: bool,
-    shard: Shard,
 ) -> ExtractReport:
     """Extract the sessions of this process."""
-    if manifest.steps["face"].notna().any():
-        require_opencv()
-    if manifest.steps.loc[manifest.steps["face"].notna(), "face_aligned"].eq(False).any():
-        from depmm.media.video.face_landmarker import find_landmarker
-
-        landmarker = find_landmarker(landmarker)
-    all_jobs = [
-        SessionJob(
-            key, steps, streams, root, store.url, store.settings, source_hash, landmarker,
-            allow_pickle,
-        )
-        for key, steps, streams, source_hash in _sources(manifest, root)
-    ]  # fmt: skip
-    jobs = all_jobs[shard.index :: shard.count]
+    jobs = shard.select(all_jobs)
     if shard.count > 1:
         logger.info(
             "part %s of the sessions (%s): %d of %d sessions",
@@ -216,11 +193,7 @@ def _extract(
         store.make_folder()
     results = _run(pending, workers, show_progress)
     lost = sum(1 for stored in results.values() if not stored)
-    part = None
-    if shard.count > 1:
-        part = _part_name([job.key for job in all_jobs], shard.name)
-    source_hashes = {job.key: job.source_hash for job in jobs}
-    failures, warnings = update_tables(store, source_hashes, part)
+    failures, warnings = _update_tables(store, all_jobs, shard)
     report = ExtractReport(
         len(results) - lost, len(jobs) - len(pending), lost, failures, warnings, shard, []
     )
@@ -248,56 +221,13 @@ def _check_root(manifest: Manifest, root: Path) -> None:
     steps = manifest.steps
     columns = (steps["audio"], steps["face"], manifest.features["path"])
     files = sorted({str(file) for column in columns for file in column.dropna()})
-    if files and not any(_file_size(root / file) >= 0 for file in files):
+    if files and not any(file_size(root / file) >= 0 for file in files):
         raise StoreError(
             f"{root}: none of the {len(files)} files of the manifest is in this folder, for "
             f"example {files[0]}.",
             file=root,
             remedy="Use the folder that was indexed with depmm index.",
         )
-
-
-def _sources(
-    manifest: Manifest, root: Path
-) -> Iterator[tuple[SessionKey, list[dict[str, Any]], list[dict[str, Any]], str]]:
-    """Yield key, steps, streams and source hash of each session, sorted by key."""
-    step_columns = [
-        "step", "start_s", "end_s", "audio", "audio_track", "audio_channel", "face", "face_aligned",
-    ]  # fmt: skip
-    streams_of = _records(manifest.features, ["step", "name", "path", "reader"])
-    sizes: dict[str | None, int | None] = {None: None}
-    for key, steps in _records(manifest.steps, step_columns).items():
-        streams = streams_of.get(key, [])
-        paths = [step[modality] for step in steps for modality in MODALITIES]
-        paths += [stream["path"] for stream in streams]
-        for path in paths:
-            if path not in sizes:
-                sizes[path] = _file_size(root / path)
-        # if a recording is replaced or step times change, the session is extracted again
-        content = [steps, streams, [sizes[path] for path in paths]]
-        text = json.dumps(content, sort_keys=True, default=str)
-        source_hash = hashlib.sha256(text.encode()).hexdigest()[:16]
-        yield key, steps, streams, source_hash
-
-
-def _file_size(file: Path) -> int:
-    """Return the size of a file in bytes; -1 for one that cannot be read, or that is no file."""
-    try:
-        return file.stat().st_size if file.is_file() else -1
-    except (OSError, ValueError):  # for example, its name is too long
-        return -1
-
-
-def _records(table: pd.DataFrame, columns: list[str]) -> dict[SessionKey, list[dict[str, Any]]]:
-    """Convert the rows of each session to dictionaries, with None for missing values."""
-    table = table.sort_values([*SESSION_KEY, "step"], kind="stable")
-    values = table[columns].astype(object)
-    rows = values.where(values.notna(), None).to_dict("records")
-    keys = zip(*(table[name].astype(str) for name in SESSION_KEY), strict=True)
-    records: dict[SessionKey, list[dict[str, Any]]] = {}
-    for key, row in zip(keys, rows, strict=True):
-        records.setdefault(key, []).append(row)  # type: ignore[arg-type]
-    return records
 
 
 def _pending(store: SessionStore, jobs: list[SessionJob], n_threads: int) -> list[SessionJob]:

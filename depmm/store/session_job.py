@@ -1,14 +1,20 @@
-"""What a worker process needs to extract one session."""
+"""The sessions of a manifest as jobs: what a worker process needs to extract one of them."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 
-from depmm.config import ExtractConfig
+from depmm.config import MODALITIES, ExtractConfig
+from depmm.corpora.manifest import Manifest
+from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.failures import SessionKey
+from depmm.store.sessions import SessionStore
 from depmm.store.step_coverage import Window
 from depmm.store.worker_pool import Progress
 
@@ -94,6 +100,90 @@ class SessionJob:
             if step[modality] is not None:
                 files.setdefault(step[modality], []).append(index)
         return files
+
+
+def list_jobs(
+    manifest: Manifest,
+    root: Path,
+    store: SessionStore,
+    landmarker: Path | None,
+    allow_pickle: bool,
+) -> list[SessionJob]:
+    """List the sessions of a manifest.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Sessions and steps; paths relative to ``root``.
+    root : Path
+        Folder of the recordings.
+    store : SessionStore
+        Where they are stored.
+    landmarker : Path, optional
+        MediaPipe face model.
+    allow_pickle : bool
+        Whether pickled ``.npy`` features are read, which runs code from the file.
+
+    Returns
+    -------
+    list of SessionJob
+        One job per session, sorted by key.
+    """
+    step_columns = [
+        "step", "start_s", "end_s", "audio", "audio_track", "audio_channel", "face", "face_aligned",
+    ]  # fmt: skip
+    streams_of = _records(manifest.features, ["step", "name", "path", "reader"])
+    sizes: dict[str | None, int | None] = {None: None}
+    jobs = []
+    for key, steps in _records(manifest.steps, step_columns).items():
+        streams = streams_of.get(key, [])
+        paths = [step[modality] for step in steps for modality in MODALITIES]
+        paths += [stream["path"] for stream in streams]
+        for path in paths:
+            if path not in sizes:
+                sizes[path] = file_size(root / path)
+        # if a recording is replaced or step times change, the session is extracted again
+        content = [steps, streams, [sizes[path] for path in paths]]
+        text = json.dumps(content, sort_keys=True, default=str)
+        source_hash = hashlib.sha256(text.encode()).hexdigest()[:16]
+        jobs.append(
+            SessionJob(
+                key, steps, streams, root, store.url, store.settings, source_hash, landmarker,
+                allow_pickle,
+            )
+        )  # fmt: skip
+    return jobs
+
+
+def file_size(file: Path) -> int:
+    """Measure a file.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+
+    Returns
+    -------
+    int
+        Bytes; -1 for a file that cannot be read, or that is no file.
+    """
+    try:
+        return file.stat().st_size if file.is_file() else -1
+    except (OSError, ValueError):  # for example, its name is too long
+        return -1
+
+
+def _records(table: pd.DataFrame, columns: list[str]) -> dict[SessionKey, list[dict[str, Any]]]:
+    """Convert the rows of each session to dictionaries, with None for missing values."""
+    table = table.sort_values([*SESSION_KEY, "step"], kind="stable")
+    values = table[columns].astype(object)
+    rows = values.where(values.notna(), None).to_dict("records")
+    keys = zip(*(table[name].astype(str) for name in SESSION_KEY), strict=True)
+    records: dict[SessionKey, list[dict[str, Any]]] = {}
+    for key, row in zip(keys, rows, strict=True):
+        records.setdefault(key, []).append(row)  # type: ignore[arg-type]
+    return records
 
 
 def watched(items: Iterable[Item], progress: Progress) -> Iterator[Item]:

@@ -7,11 +7,13 @@ share, unless ``i/n`` is given.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from depmm.errors import DepmmError
+
+Item = TypeVar("Item")
 
 
 class ShardError(DepmmError):
@@ -47,6 +49,32 @@ class Shard:
     def name(self) -> str:
         """The part as a part of file names, for example ``2-of-3``."""
         return f"{self.index + 1}-of-{self.count}"
+
+    def of_launch(self) -> "Shard":
+        """Return the part that all processes of the launch extract together.
+
+        Returns
+        -------
+        Shard
+            An element of a SLURM array, or the whole.
+        """
+        count = self.count // self.world_size
+        return Shard(self.index % count, count, self.source)
+
+    def select(self, items: Sequence[Item]) -> list[Item]:
+        """Select the items of this part.
+
+        Parameters
+        ----------
+        items : sequence
+            The items of all parts.
+
+        Returns
+        -------
+        list
+            Every ``count``-th item.
+        """
+        return list(items[self.index :: self.count])
 
     def __str__(self) -> str:
         return f"{self.index + 1}/{self.count}"
@@ -112,8 +140,8 @@ def find_shard(environment: Mapping[str, str] = os.environ) -> Shard:
         if tasks in environment:
             rank, world_size, source = _numbers(environment, "SLURM_PROCID", tasks)
     return Shard(
-        array_index * world_size + rank,
-        array_count * world_size,
+        rank * array_count + array_index,
+        world_size * array_count,
         ", ".join(part for part in (array_source, source) if part),
         rank,
         world_size,

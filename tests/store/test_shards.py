@@ -61,6 +61,15 @@ def test_a_part_that_does_not_exist_is_an_error(text):
     assert info.value.value == text
 
 
+def test_the_processes_of_an_element_of_an_array_extract_its_part_together():
+    sessions = list(range(20))
+    for element in range(3):
+        array = {"SLURM_ARRAY_TASK_ID": str(element), "SLURM_ARRAY_TASK_COUNT": "3"}
+        shards = [find_shard({**array, "RANK": str(r), "WORLD_SIZE": "2"}) for r in range(2)]
+        together = [session for shard in shards for session in shard.select(sessions)]
+        assert sorted(together) == shards[0].of_launch().select(sessions) == sessions[element::3]
+
+
 def test_parts_are_counted_from_1():
     assert parse_shard("1/3") == Shard(0, 3, "--shard 1/3")
     assert (str(parse_shard("3/3")), parse_shard("3/3").name) == ("3/3", "3-of-3")
