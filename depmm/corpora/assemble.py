@@ -17,8 +17,8 @@ from depmm.corpora.patterns import natural_sort_key
 from depmm.corpora.recording_files import FileGroup
 from depmm.corpora.session_rows import build_session_row
 from depmm.corpora.spec_schema import OFFSET_FIELD, STEP_FIELDS, Spec, StepTable
+from depmm.corpora.tables.joined_table import JoinedTable, Row
 from depmm.corpora.tables.table_files import Origin
-from depmm.corpora.tables.tables import JoinedTable, Row
 from depmm.corpora.windows import MIN_REMAINDER_S, cut_into_windows
 from depmm.schemas.manifest import VALENCES
 

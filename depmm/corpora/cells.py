@@ -49,14 +49,14 @@ def parse_number(
         number = "" if "." in number else number.replace(",", ".")
     value = float(number) if NUMBER.fullmatch(number) else math.nan
     if math.isfinite(value):
-        return value
+        return value + 0.0  # -0 is 0
     raise origin.error(
         f"{what} is {text[:120]!r}, which is not a number.",
         what,
         text,
         session,
-        f"{_number_hint(text.strip(), origin.decimal)}Correct it, or translate it under codes: in "
-        "the spec (null: unknown).",
+        f"{_number_hint(text.strip(), origin.decimal)}Correct it, or leave the cell empty if the "
+        "value is unknown.",
     )
 
 
@@ -68,6 +68,9 @@ def _number_hint(text: str, decimal: str) -> str:
             f"If the table has decimal {'commas' if other == ',' else 'points'}, write "
             f'decimal: "{other}" in the spec\'s table. '
         )
+    unit = re.fullmatch(rf"({NUMBER.pattern})\s*([a-zA-Z%]+)", text)
+    if unit:
+        return f"Write the number without {unit[2]!r}. "
     return ""
 
 

@@ -26,7 +26,8 @@ from depmm.corpora.index_report import (
 from depmm.corpora.manifest import Manifest, build_manifest
 from depmm.corpora.recording_files import group_files, resolve_fields
 from depmm.corpora.spec_schema import RecordingPattern, Spec, StepTable, Table
-from depmm.corpora.tables.tables import JoinedTable, read_table
+from depmm.corpora.tables.joined_table import JoinedTable
+from depmm.corpora.tables.tables import read_table
 from depmm.corpora.word_lists import fill_valence, read_words
 
 

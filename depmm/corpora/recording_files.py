@@ -9,8 +9,8 @@ from depmm.corpora.index_report import Missing
 from depmm.corpora.manifest_rules import check_id
 from depmm.corpora.patterns import fill_template, natural_sort_key
 from depmm.corpora.spec_schema import Spec
+from depmm.corpora.tables.joined_table import JoinedTable, Row
 from depmm.corpora.tables.table_files import Origin
-from depmm.corpora.tables.tables import JoinedTable, Row
 
 
 @dataclass
@@ -186,8 +186,8 @@ def _join_tables(
             continue
         if key is not None:
             reported.add((index, key))
-        message = f"no row in {joined.table.location} for {joined.describe(key)}"
-        missing.append(Missing("row", recording.path, message))
+        source = f"{joined.table.location} for {joined.describe(key)}"
+        missing.append(Missing("row", recording.path, f"no row in {source}{joined.suggest(key)}"))
     return problems
 
 

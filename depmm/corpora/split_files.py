@@ -154,6 +154,20 @@ def read_split(path: Path | str, needed: tuple[str, ...] = SPLITS) -> pd.DataFra
     columns = [name for name in FOLDS.names if name in names]
     places = [names.index(name) for name in columns]
     cells = [[row[place] for place in places] for _, row in rows]
+    for (line, _), row in zip(rows, cells, strict=True):
+        if "" in row:
+            raise SplitError(
+                f"{path}, line {line}: {columns[row.index('')]} is empty. Fill the cell, or remove "
+                "the row.",
+                file=path,
+                line=line,
+                column=columns[row.index("")],
+                value="",
+            )
+    if not rows:
+        raise SplitError(
+            f"{path}: the table has no rows. Write one row per subject.", file=path, column="split"
+        )
     split = pd.DataFrame(cells, columns=columns, dtype="str")
     if "fold" not in split:
         split["fold"] = "0"

@@ -9,6 +9,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from depmm.corpora.instruments import find_scale
+from depmm.corpora.tables.csv_files import read_csv
 from depmm.evaluation.covariates import COVARIATES
 from depmm.evaluation.prediction_checks import (
     TARGET_COLUMNS,
@@ -43,7 +44,8 @@ def read_predictions(path: Path) -> pd.DataFrame:
     Raises
     ------
     PredictionTableError
-        If the file has another suffix, is empty or cannot be read.
+        If the file has another suffix, is empty or cannot be read, a quotation mark is not closed,
+        a row has too many or too few cells, or a column appears twice.
     DamagedFileError
         If the file does not match its checksum.
     """
@@ -56,18 +58,6 @@ def read_predictions(path: Path) -> pd.DataFrame:
         content = read_bytes(path)
         if path.suffix == ".parquet":
             return pd.read_parquet(io.BytesIO(content))
-        lines = io.StringIO(content.decode("utf-8-sig"), newline="")
-        header = next(csv.reader(lines), [])
-        text = dict.fromkeys([*SESSION_KEY, "split"], "str")
-        # NA may be the id of a subject: only an empty field is a missing id
-        nulls = {name: [""] if name in text else NULLS for name in header}
-        table = pd.read_csv(
-            io.BytesIO(content),
-            dtype=text,
-            na_values=nulls,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-        )
     except DamagedFileError:
         raise
     # a damaged Parquet file can raise nearly anything
@@ -80,19 +70,25 @@ def read_predictions(path: Path) -> pd.DataFrame:
             f"{path}: the file cannot be read as {path.suffix[1:]} ({error}). Write it again.",
             file=path,
         ) from error
-    if len(table.columns) == 1 and any(mark in table.columns[0] for mark in ";\t|"):
-        raise PredictionTableError(
-            f"{path}: the only column is {table.columns[0]!r}. Separate columns by commas and "
-            "write numbers with a decimal point.",
-            file=path,
-            column=str(table.columns[0]),
-        )
-    if duplicates := sorted({name for name in header if header.count(name) > 1}):
+    return _read_csv(path)
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV file; pandas converts the columns after marks and widths have been checked."""
+    names, rows = read_csv(path, ["subject", "session"], PredictionTableError)
+    if duplicates := sorted({name for name in names if name and names.count(name) > 1}):
         raise PredictionTableError(
             f"{path}: column {duplicates[0]!r} occurs twice. Keep one of them.",
             file=path,
             column=duplicates[0],
         )
+    text = dict.fromkeys([*SESSION_KEY, "split"], "str")
+    # NA may be the id of a subject: only an empty field is a missing id
+    nulls = {name: [""] if name in text else NULLS for name in names}
+    lines = io.StringIO(newline="")
+    csv.writer(lines).writerows([names, *(cells for _, cells in rows)])
+    lines.seek(0)
+    table: pd.DataFrame = pd.read_csv(lines, dtype=text, na_values=nulls, keep_default_na=False)
     return table
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from depmm.corpora.patterns import field_forms, fill_template, is_kept, template_fields
 from depmm.corpora.spec_schema import RecordingPattern, Spec, join_field
-from depmm.corpora.tables.tables import JoinedTable, read_table
+from depmm.corpora.tables.joined_table import JoinedTable
+from depmm.corpora.tables.tables import read_table
 from depmm.schemas.manifest import SPLITS
 from depmm.simulation.layout_units import Fields, LayoutError, Meanings, Participant
 from depmm.simulation.layout_values import normalise, source_field, translated_codes

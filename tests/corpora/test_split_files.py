@@ -87,7 +87,7 @@ FILE = "corpus,subject,fold,split\n" + "".join(
         (("toy,03,1,test", "toy,03,one,test"), {"column": "fold", "value": "one"}),
         (("toy,03,1,test", "toy,03,3,test"), {"column": "fold", "value": [0, 1, 3]}),
         (("1,test", "1,train"), {"column": "split", "value": "test"}),
-        ((FILE, "corpus,subject,fold,split\n"), {"column": "fold", "value": []}),
+        ((FILE, "corpus,subject,fold,split\n"), {"column": "split"}),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(tmp_path, change, attributes):
@@ -123,6 +123,8 @@ def test_a_file_with_other_test_subjects_is_refused(tmp_path):
     [
         ("corpus,subject\na,1\n", {"column": "split"}),
         ("corpus,subject,split\na,1,dev\n", {"column": "split", "value": "dev"}),
+        ("corpus,subject,split\na,,train\n", {"line": 2, "column": "subject"}),
+        ("corpus,subject,split\n", {"column": "split"}),
         (
             "corpus,subject,split\na,1,train\na,1,test\na,2,validation\n",
             {"subject": "1"},

@@ -72,6 +72,17 @@ def test_ids_remain_text(tmp_path):
     assert np.isnan(checked.set_index("subject")["y_prob"]["a"])
 
 
+def test_tables_of_other_programs_are_read(tmp_path):
+    from_r = '"","subject","session","y_true","y_prob"\n"1","01","a",1,0.1\n"2","02","a",0,3e-1\n'
+    table = read_text(tmp_path, from_r)
+    assert table["subject"].tolist() == ["01", "02"]
+    assert table["y_prob"].tolist() == [0.1, 0.3]
+    notes = HEADER.replace("\n", ",note\n") + 'a,1,1,0.5,"so, so,\ntired, sad"\nb,1,0,0.25,-\n'
+    assert read_text(tmp_path, notes)["y_prob"].tolist() == [0.5, 0.25]
+    blanks = "subject, session, y_true, y_prob\na, 1, 1, 0.30000000000000004\n"
+    assert read_text(tmp_path, blanks)["y_prob"].tolist() == [0.1 + 0.2]
+
+
 @pytest.mark.parametrize(
     ("text", "name", "column"),
     [
@@ -79,7 +90,12 @@ def test_ids_remain_text(tmp_path):
         ("", "predictions.parquet", None),
         ("not Parquet", "predictions.parquet", None),
         (HEADER + "a,1,1\n", "predictions.xlsx", None),
-        (HEADER.replace(",", ";") + "a;1;1;0,5\n", "predictions.csv", HEADER.replace(",", ";")),
+        (HEADER.replace(",", ";") + "a;1;1;0,5\n", "predictions.csv", "subject"),
+        (HEADER + 'a,1,1,"0.5\nb,1,1,0.5\nc,1,1,0.5"\n', "predictions.csv", None),
+        (HEADER + '"a,1,1,0.5\nb",1,1,0.5\nc,1,1,0.5\n', "predictions.csv", None),
+        (HEADER + "a,1,1,0.5\nb,1,1\n", "predictions.csv", None),
+        (HEADER + "a,1,1,0.5\nb,1\0,1,0.5\n", "predictions.csv", None),
+        (HEADER.replace("\n", ",y_prob \n") + "a,1,1,0.5,0.9\n", "predictions.csv", "y_prob"),
         (HEADER + "a,1,1,0.5\nb,1,1,0,5\n", "predictions.csv", None),
         ("y_prob," + HEADER + "1,a,1,1,0.5\n", "predictions.csv", "y_prob"),
     ],

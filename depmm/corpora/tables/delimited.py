@@ -12,6 +12,7 @@ MAX_ROWS = 1_000_000  # of a table file; a row needs up to 1 kB of memory
 MAX_COLUMNS = 16_384  # as in a spreadsheet
 MAX_CELL = 131_072  # characters, the limit of the csv module
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_NUMBER = re.compile(r"[+-]?[0-9.,:]*[0-9][0-9.,:]*(?:[eE][+-]?[0-9]+)?")  # or a clock time
 _MAX_SEARCH = 2**23  # characters in which an open quotation mark is located
 _QUOTED = {",", ";"}  # with the separators TAB and space, a quotation mark is part of the text
 
@@ -23,8 +24,8 @@ def read_rows(text: str, file: str, sep: str, n_columns: int = 0) -> Iterator[Li
 
     With the separators comma and semicolon, cells may be in quotation marks. A quotation mark that
     is not closed would swallow the following rows. It is found where text follows the closing
-    mark, where the text ends inside a cell, and where a cell with line breaks contains as many
-    separators as the rows that it would have swallowed.
+    mark, where the text ends inside a cell, and where a cell with line breaks has the separators of
+    the rows that it would have swallowed.
 
     Parameters
     ----------
@@ -87,16 +88,45 @@ def read_rows(text: str, file: str, sep: str, n_columns: int = 0) -> Iterator[Li
 
 def _check_line_breaks(cells: list[str], origin: Origin, sep: str, n_columns: int) -> None:
     """Refuse a cell that spans several lines and contains the separators of whole rows."""
-    for cell in cells:
-        n_breaks = len([part for part in _LINE_END.split(cell) if part.strip()]) - 1
-        if n_breaks > 0 and cell.count(sep) >= n_breaks * (n_columns - 1):
+    for index, cell in enumerate(cells):
+        lines = [part for part in _LINE_END.split(cell) if part.strip()]
+        n_breaks = len(lines) - 1
+        if (
+            n_breaks > 0
+            and cell.count(sep) >= n_breaks * (n_columns - 1)
+            and _hides_rows(lines, cells, index, sep)
+        ):
             raise origin.error(
-                f"the quotation mark that opens here is closed {n_breaks} lines later, and the "
-                f"cell {shorten(cell)} contains the separators of {n_breaks} rows.",
+                f"the quotation mark that opens before {shorten(lines[0])} is closed {n_breaks} "
+                f"lines later, and the cell {shorten(cell)} contains the separators of {n_breaks} "
+                "rows.",
                 value=shorten(cell),
                 remedy="Remove the mark or close it in its line. A cell that really contains "
                 "these line breaks must be written in one line.",
             )
+
+
+def _hides_rows(lines: list[str], cells: list[str], index: int, sep: str) -> bool:
+    """Tell whether the lines of a cell may be rows and not a text with separators.
+
+    Rows have numbers (or nothing) where the row of the cell has them. Without numbers before the
+    cell, rows have exactly their separators: the first line those after the cell, and the last line
+    those before it.
+    """
+    numbers = [column for column in range(index) if _is_number(cells[column])]
+    hidden = [line.split(sep) for line in lines[1:]]
+    if numbers:
+        return any(
+            all(len(row) > k and (not row[k].strip() or _is_number(row[k])) for k in numbers)
+            for row in hidden
+        )
+    n_separators = len(cells) - 1
+    expected = [n_separators - index, *([n_separators] * (len(lines) - 2)), index]
+    return [line.count(sep) for line in lines] == expected
+
+
+def _is_number(cell: str) -> bool:
+    return _NUMBER.fullmatch(cell.strip()) is not None
 
 
 def _row_error(

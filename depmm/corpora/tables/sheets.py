@@ -20,6 +20,7 @@ MAX_UNPACKED = 2**25  # bytes; XML elements need up to 40 times their length
 _REMEDY = (
     "Check the file, or save it as .csv (UTF-8) and name that under file: in the spec's table."
 )
+_ROW_NUMBER = re.compile(rb'<(?:\w+:)?row\s(?:[^>]*?\s)?r="([0-9]+)"')
 _MERGED = re.compile(rb'<mergeCell\s[^>]*?ref="([A-Z]{1,3})([0-9]+):([A-Z]{1,3})([0-9]+)"')
 
 
@@ -50,8 +51,9 @@ def read_sheet(
     Raises
     ------
     ManifestError
-        If the file is not a workbook or too large, or a used cell contains a formula without its
-        result, an error value, or is merged with cells of another row or column.
+        If the file is not a workbook or too large, its first sheet is hidden, or a used cell
+        contains a formula without its result, an error value, or is merged with cells of another
+        row or column.
     """
     book, values, formulas, sheet_xml = _open(path, file)
     named: list[int] = []
@@ -147,6 +149,9 @@ def _open(path: Path, file: str) -> tuple[list[Any], Any, Any, bytes]:
                         value=n_cells,
                         remedy=_REMEDY,
                     )
+                if len(books) == 1:
+                    _check_visible(book, file)
+                    _check_row_numbers(sheet_xml, file)
                 if not re.search(rb"<(?:\w+:)?f[\s/>]", sheet_xml):
                     break
     except ManifestError:
@@ -155,6 +160,33 @@ def _open(path: Path, file: str) -> tuple[list[Any], Any, Any, bytes]:
         raise _unreadable(file, error) from None
     formulas = books[1].worksheets[0].values if len(books) > 1 else None
     return books, books[0].worksheets[0].values, formulas, sheet_xml
+
+
+def _check_visible(book: Any, file: str) -> None:
+    """Refuse a hidden first sheet beside visible ones, because the table may be in another."""
+    first, *others = book.worksheets
+    visible = [sheet.title for sheet in others if sheet.sheet_state == "visible"]
+    if first.sheet_state != "visible" and visible:
+        raise ManifestError(
+            f"{file}: the first sheet, {first.title!r}, is hidden; visible: "
+            f"{', '.join(visible[:5])}.",
+            file=file,
+            value=first.title,
+            remedy="Only the first sheet is read: unhide it, or move the sheet with the table to "
+            "the front.",
+        )
+
+
+def _check_row_numbers(sheet_xml: bytes, file: str) -> None:
+    """Refuse row numbers that do not rise: one of two rows with the same number would be lost."""
+    last = 0
+    for match in _ROW_NUMBER.finditer(sheet_xml):
+        number = int(match[1])
+        if number <= last:
+            raise Origin(file, number).error(
+                f"row {number} is stored after row {last}.", value=number, remedy=_REMEDY
+            )
+        last = number
 
 
 def _check_cells(

@@ -53,7 +53,9 @@ def check_columns(
             )
         listed = ", ".join(name for name in names[:_MAX_NAMED] if name)
         other = None if sep is None else guess_separator(sep.join(names), sep, needed)
-        hint = did_you_mean(column, names[:_MAX_NAMED])
+        hint = did_you_mean(column, list(filter(None, names[:_MAX_NAMED])))
+        if hint.startswith("Known") and not set(needed) & set(names):
+            hint = "Remove the rows above the names of the columns, if there are any."
         if other:
             hint = f"The separator seems to be {other}: {_separator_advice(sep, in_spec)}"
         where = ", or the column's name in the spec's table" if in_spec else ""

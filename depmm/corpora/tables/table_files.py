@@ -7,6 +7,12 @@ from typing import Any, NamedTuple
 
 from depmm.corpora.errors import ManifestError
 
+_SPREADSHEETS = {
+    b"PK\3\4": "a workbook (.xlsx, .ods) or another archive",
+    b"\xd0\xcf\x11\xe0": "a workbook of an old Excel (.xls)",
+}
+# outside of ASCII; one or two may be letters of a single-byte encoding, such as those of MENÜ“
+_MIN_UTF8_LETTERS = 3
 MAX_BYTES = 2**27  # of a table file; larger files are not tables of a study
 
 
@@ -149,8 +155,8 @@ def read_text(path: Path, file: str, encoding: str | None = None) -> str:
     Raises
     ------
     ManifestError
-        If the file cannot be read, is too large, is not text in this encoding, or contains the
-        character NUL.
+        If the file cannot be read, is too large, is not text in this encoding or is UTF-8 instead,
+        or contains the character NUL.
     """
     data = read_bytes(path, file)
     try:
@@ -166,6 +172,14 @@ def read_text(path: Path, file: str, encoding: str | None = None) -> str:
             value=value,
             remedy=_encoding_remedy(data, encoding is not None),
         ) from None
+    if encoding and _is_utf8(data) and text.lstrip("\ufeff") != data.decode("utf-8-sig"):
+        raise ManifestError(
+            f"{file}: encoding is {encoding!r} in the spec, but the file is UTF-8 text.",
+            file=file,
+            setting="encoding",
+            value=encoding,
+            remedy="Write encoding: utf-8 in the spec's table.",
+        )
     position = text.find("\0")
     if position >= 0:
         line = text.count("\n", 0, position) + 1
@@ -179,8 +193,21 @@ def read_text(path: Path, file: str, encoding: str | None = None) -> str:
     return text.removeprefix("\ufeff")
 
 
+def _is_utf8(data: bytes) -> bool:
+    """Tell whether bytes are UTF-8 and, because of several other letters, no other encoding."""
+    if 0 in data or data.isascii():
+        return False
+    try:
+        return sum(not letter.isascii() for letter in data.decode()) >= _MIN_UTF8_LETTERS
+    except UnicodeDecodeError:
+        return False
+
+
 def _encoding_remedy(data: bytes, in_spec: bool) -> str:
     """Name the encoding that the bytes seem to have."""
+    for magic, name in _SPREADSHEETS.items():
+        if data.startswith(magic):
+            return f"The file is {name}: save the table as .csv in UTF-8, or as .xlsx."
     advice = "Save the file as UTF-8; it may be in {}"
     if in_spec:
         advice = "Save the file as UTF-8, or write encoding: {} in the spec's table"

@@ -39,6 +39,7 @@ def cells(text: str, sep: str = ",") -> list[list[str]]:
         (table((5, '5.0,5.8,"so he\u2028said'), (6, '6.0,6.8,fine"')), 7),  # no line end in CSV
         (table((5, '5.0,"5.8,a'), (7, '7.0,7.8",b')), 7),  # in a cell in the middle
         (table((3, '3.0,3.8,"yes" he said')), 5),
+        (table((3, '3.0,3.8,"a'), (4, "4.0,n/a,b, c"), (6, '6.0,6.8,d"')), 5),
         (table((3, '3.0,3.8,"two\nlines"'), (9, '9.0,9.8,"open')), 12),
         (HEADER + '0.0,0.8,"' + "a" * (MAX_CELL + 1), 2),
         (HEADER + '0.0,0.8,"' + "a" * 2**24, 2),
@@ -55,11 +56,33 @@ def test_a_stray_quotation_mark_is_refused_in_the_line_where_it_opens(text, line
 
 @pytest.mark.parametrize(
     "row",
-    ['5.0,5.8,"two\nlines"', '5.0,5.8,"a, b\nand c"', '5.0,5.8,"a ""quoted"" word"', '5,6,a "b" c'],
+    [
+        '5.0,5.8,"two\nlines"',
+        '5.0,5.8,"a, b\nand c"',
+        '5.0,5.8,"well, you know, I was\nfine"',
+        '5.0,5.8,"a\n\nb, c, d\r\ne, f, g"',
+        '5.0,5.8,"a ""quoted"" word"',
+        '5,6,a "b" c',
+    ],
 )
 def test_quotation_marks_that_are_closed_stay_legal(row):
     text = table((5, row))
     assert cells(text) == list(csv.reader(io.StringIO(text, newline="")))
+
+
+@pytest.mark.parametrize("name", ["remark\n(free text)", "remark,\nfree, text, long"])
+def test_a_name_of_a_column_may_have_several_lines(name):
+    assert cells(f'id,score,sex,"{name}"\n1,2,f,-\n')[0] == ["id", "score", "sex", name]
+
+
+def test_a_mark_that_hides_rows_without_numbers_is_refused():
+    for text, line in (
+        ('id,sex,hand\nP1,"f,left\nP2,m",right\nP3,f,left\n', 2),
+        ('id,sex,"hand\nP1,f,left\nP2,m,right"\nP3,f,left\n', 1),
+    ):
+        with pytest.raises(ManifestError) as info:
+            cells(text)
+        assert info.value.line == line
 
 
 def test_a_quotation_mark_is_text_between_tabs_and_blanks():
@@ -90,6 +113,8 @@ def test_cells_are_composed():
         (b"a,b\n1,\0\n", "utf-8", 2, "damaged"),
         ("a,恐惧\n".encode("gbk"), "utf-8", 1, "gb18030"),
         (b"a,b", "utf-16", 1, "encoding"),
+        (b"PK\3\4\x14\0\x06\0\xff", "utf-8", 1, ".xlsx"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(40), "utf-8", 1, ".xls)"),
         ("a,b\n1,é".encode("latin-1"), None, 2, "UTF-8"),
     ],
 )
@@ -99,6 +124,17 @@ def test_other_encodings_are_named(tmp_path, data, encoding, line, named):
         read_text(tmp_path / "t.csv", "t.csv", encoding)
     assert (str(info.value.file), info.value.line) == ("t.csv", line)
     assert named in info.value.remedy + " "
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "gb18030"])
+def test_utf8_is_not_read_in_another_encoding(tmp_path, encoding):
+    (tmp_path / "t.csv").write_bytes("a,äöüß".encode())
+    with pytest.raises(ManifestError) as info:
+        read_text(tmp_path / "t.csv", "t.csv", encoding)
+    assert (info.value.setting, info.value.value) == ("encoding", encoding)
+    text = "Müller, „MENÜ“, ÉTÉ" if encoding == "cp1252" else "Müller"
+    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+    assert read_text(tmp_path / "t.csv", "t.csv", encoding) == text
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])

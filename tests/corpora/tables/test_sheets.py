@@ -93,6 +93,29 @@ def test_error_values_and_merged_cells_are_refused(tmp_path):
     assert len(read(tmp_path, workbook(lambda sheet: sheet.merge_cells("C2:C3")))) == 3
 
 
+def test_a_hidden_first_sheet_is_refused_beside_visible_ones(tmp_path):
+    def hide(sheet):
+        sheet.sheet_state = "hidden"
+        sheet.parent.create_sheet("new")
+        sheet.parent.active = 1
+
+    with pytest.raises(ManifestError) as info:
+        read(tmp_path, workbook(hide))
+    assert info.value.value == "Sheet"
+    hidden_second = workbook(
+        lambda sheet: setattr(sheet.parent.create_sheet("old"), "sheet_state", "hidden")
+    )
+    assert len(read(tmp_path, hidden_second)) == 3
+
+
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_row_numbers_that_do_not_rise_are_refused(tmp_path, row):
+    data = replace_in_sheet(workbook(), b'<row r="3">', f'<row r="{row}">'.encode())
+    with pytest.raises(ManifestError) as info:
+        read(tmp_path, data)
+    assert (info.value.line, info.value.value) == (row, row)
+
+
 @pytest.mark.parametrize("row", [1_048_576, 10**12])
 def test_a_huge_row_number_is_refused_in_little_memory(tmp_path, row):
     data = replace_in_sheet(workbook(), b'<row r="3">', f'<row r="{row}">'.encode())

@@ -248,3 +248,19 @@ def test_members_that_are_not_used_may_stand_twice(tmp_path):
     (root / "young/labels.json").write_text(text)
     manifest, _ = index_corpus(parse_spec(SPEC, "toy"), root)
     assert manifest.sessions["score"].tolist() == [12]
+
+
+@pytest.mark.parametrize(
+    ("recording", "row"), [("007", "7"), ("7", "007"), ("7", "7.0"), ("P7", "p7"), ("P7", "P-07")]
+)
+def test_a_row_whose_id_is_written_differently_is_named(recording, row, tmp_path):
+    spec = TRANSCRIPTS[: TRANSCRIPTS.index("tables:")] + (
+        "columns: [group]\ntables:\n  - {file: t.csv, join: {id: subject}, fields: {group: type}}\n"
+    )
+    (tmp_path / f"{recording}.wav").touch()
+    (tmp_path / "t.csv").write_text(f"id,type\n{row},a\nQ1,b\n")
+    manifest, report = index_corpus(parse_spec(spec, "toy"), tmp_path)
+    assert manifest.sessions["group"].isna().all()  # ids are never guessed
+    missing = [item.message for item in report.missing if item.kind == "row"]
+    assert len(missing) == 1
+    assert f"the table has id={row}" in missing[0]
