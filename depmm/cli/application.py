@@ -1,9 +1,7 @@
 """The application, its entry point, and the options that several commands share."""
 
-import errno
 import logging
 import os
-import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -14,7 +12,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 
 from depmm.errors import DepmmError
-from depmm.files.writing import TEMPORARY_PREFIX
+from depmm.files.system_errors import explain_system_error
 from depmm.interrupts import INTERRUPTED, exiting_on_signals
 from depmm.media.video.opencv import system_library_error
 from depmm.terminal import escape_controls
@@ -52,18 +50,6 @@ Workers = Annotated[int | None, typer.Option(min=1, help="number of processes; d
 PICKLE_WARNING = (
     "warning: a pickled file can run any code; use --allow-pickle for trusted files only"
 )
-_REMEDIES = {
-    errno.EACCES: "Change its permissions, or give another path.",
-    errno.EEXIST: "A file has the name of the folder: give another path.",
-    errno.ELOOP: "It is a link: delete it, or give another path.",
-    errno.EMLINK: "It is a link: delete it, or give another path.",
-    errno.ENOENT: "Check the path.",
-    errno.ENOSPC: "Free space on the disk, and run the same command again.",
-    errno.ENOTDIR: "A part of the path is a file: give the path of a folder.",
-    errno.EROFS: "Give a path on a disk that can be written.",
-}
-
-
 # typer has its own copy of click's exceptions
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
@@ -219,22 +205,17 @@ def describe_os_error(error: OSError) -> str:
     Parameters
     ----------
     error : OSError
-        The error of Python, or of Arrow, which states the path in its message only.
+        The error.
 
     Returns
     -------
     str
         One line; the text of ``error`` if the path is unknown.
     """
-    quoted = re.search(r"'([^']+)'", str(error))
-    path = error.filename or (quoted and quoted[1])
+    path, cause, remedy = explain_system_error(error)
     if error.errno is None or path is None:
         return str(error)
-    path = Path(escape_controls(str(path), keep=""))
-    if path.name.startswith(TEMPORARY_PREFIX):
-        path = path.parent
-    cause = os.strerror(error.errno)
-    return f"{path}: {cause[0].lower()}{cause[1:]}. {_REMEDIES.get(error.errno, '')}".rstrip()
+    return f"{escape_controls(str(path), keep='')}: {cause}. {remedy}."
 
 
 def echo_table(rows: list[tuple[str, str]]) -> None:

@@ -1,24 +1,11 @@
 """Errors of a store."""
 
-import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from depmm.errors import DepmmError
-from depmm.files.writing import TEMPORARY_PREFIX
-
-WRITE_REMEDIES = {
-    errno.EACCES: "Change its permissions, or give another folder",
-    errno.EDQUOT: "Remove files of your quota, or give a folder on another disk",
-    errno.EEXIST: "A file has the name of a folder: give another folder",
-    errno.EFBIG: "Raise the limit on the size of files, or give a folder on another disk",
-    errno.ENOSPC: "Free space on the disk, or give a folder on another disk",
-    errno.ENOTDIR: "A part of the path is a file: give the path of a folder",
-    errno.EPERM: "Change its permissions, or give another folder",
-    errno.EROFS: "Give a folder on a disk that can be written",
-}
+from depmm.files.system_errors import explain_system_error
 
 
 class StoreError(DepmmError):
@@ -46,13 +33,9 @@ def writing(path: str | Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        target = Path(str(path or error.filename or "the store"))
-        while target.name.startswith(TEMPORARY_PREFIX):
-            target = target.parent
-        cause = os.strerror(error.errno) if error.errno else str(error)
-        remedy = WRITE_REMEDIES.get(error.errno or 0, "Check the disk and its permissions")
+        target, cause, remedy = explain_system_error(error, path)
         raise StoreWriteError(
-            f"{target}: cannot be written ({cause[:1].lower()}{cause[1:]}).",
+            f"{target or 'the store'}: cannot be written ({cause}).",
             file=target,
             value=error.errno,
             remedy=f"{remedy}, and run the same command again: stored sessions are kept.",

@@ -52,28 +52,12 @@ def choose_audio_track(
         )
     if track is not None:
         return _chosen(path, container, track)
-    usable = [index for index, stream in enumerate(streams) if can_decode(stream)]
-    if not usable:
-        raise MediaError(
-            path,
-            f"no sound track can be decoded: {_describe(container, streams, range(len(streams)))}.",
-            "Convert the sound to AAC or WAV.",
-        )
+    usable = _usable(path, container, streams, "Convert the sound to AAC or WAV.")
     is_default = [
         index for index in usable if streams[index].disposition & av.stream.Disposition.default
     ]
     used = (is_default or usable)[0]
-    if unusable := [index for index in range(len(streams)) if index not in usable]:
-        warn(
-            MediaWarning(
-                "skipped_track",
-                f"{len(unusable)} of {len(streams)} sound tracks cannot be decoded and are not "
-                f"used: {_describe(container, streams, unusable)}. Used: "
-                f"{_describe(container, streams, [used])}.",
-                "Check that the track that is used has the voice of the participant.",
-                float(len(unusable)),
-            )
-        )
+    _warn_of_skipped(container, streams, usable, used, warn)
     if others := [index for index in usable if index != used]:
         reason = "the default" if is_default else "the first; none is marked as default"
         warn(
@@ -119,25 +103,8 @@ def choose_video_track(path: Path, container: Any, warn: Warn = ignore_warnings)
     for stream in streams:
         if stream.codec_context is not None:
             check_stream(path, stream)
-    usable = [index for index, stream in enumerate(streams) if can_decode(stream)]
-    unusable = [index for index in range(len(streams)) if index not in usable]
-    if not usable:
-        raise MediaError(
-            path,
-            f"no video track can be decoded: {_describe(container, streams, unusable)}.",
-            "Convert the video to H.264.",
-        )
-    if unusable:
-        warn(
-            MediaWarning(
-                "skipped_track",
-                f"{len(unusable)} of {len(streams)} video tracks cannot be decoded and are not "
-                f"used: {_describe(container, streams, unusable)}. Used: "
-                f"{_describe(container, streams, usable[:1])}.",
-                "Check that the track that is used shows the participant.",
-                float(len(unusable)),
-            )
-        )
+    usable = _usable(path, container, streams, "Convert the video to H.264.")
+    _warn_of_skipped(container, streams, usable, usable[0], warn)
     return streams[usable[0]]
 
 
@@ -158,6 +125,42 @@ def check_single_track(path: Path, track: int | None) -> None:
     """
     if track:
         raise _no_such_track(path, track, 1)
+
+
+def _usable(path: Path, container: Any, streams: Sequence[Any], remedy: str) -> list[int]:
+    """Return the indices of the tracks that can be decoded, at least one."""
+    usable = [index for index, stream in enumerate(streams) if can_decode(stream)]
+    if not usable:
+        raise MediaError(
+            path,
+            f"no {_signal(streams)} track can be decoded: "
+            f"{_describe(container, streams, range(len(streams)))}.",
+            remedy,
+        )
+    return usable
+
+
+def _warn_of_skipped(
+    container: Any, streams: Sequence[Any], usable: Sequence[int], used: int, warn: Warn
+) -> None:
+    skipped = [index for index in range(len(streams)) if index not in usable]
+    if not skipped:
+        return
+    has = "has the voice of" if streams[0].type == "audio" else "shows"
+    warn(
+        MediaWarning(
+            "skipped_track",
+            f"{len(skipped)} of {len(streams)} {_signal(streams)} tracks cannot be decoded and are "
+            f"not used: {_describe(container, streams, skipped)}. Used: "
+            f"{_describe(container, streams, [used])}.",
+            f"Check that the track that is used {has} the participant.",
+            float(len(skipped)),
+        )
+    )
+
+
+def _signal(streams: Sequence[Any]) -> str:
+    return "sound" if streams[0].type == "audio" else "video"
 
 
 def _chosen(path: Path, container: Any, track: int) -> Any:

@@ -7,6 +7,7 @@ and the levels of the whole sound decide. The decision does not depend on the wi
 """
 
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -14,10 +15,11 @@ import av
 import numpy as np
 import soundfile
 
-from depmm.media.containers.container import open_container
+from depmm.media.containers.container import open_container, origin_s
 from depmm.media.containers.tracks import choose_audio_track
 from depmm.media.errors import MediaError
 from depmm.media.sound.channels import ChannelChoice, ChannelMeter, Mix
+from depmm.media.sound.sound_files import choose_reader, open_sound_file
 from depmm.media.warnings import PendingWarnings, Warn, ignore_warnings
 
 HEAD_S = 10
@@ -107,23 +109,23 @@ def _choose(
 
 def _sample_rest(path: Path, track: int | None, meter: ChannelMeter) -> None:
     """Measure short blocks that are spread evenly over the sound behind its head."""
-    try:
-        with soundfile.SoundFile(path) as file:
-            if file.format in ("WAV", "WAVEX", "FLAC", "RF64"):
+    reader = choose_reader(path)
+    if reader.is_sndfile:
+        with suppress(soundfile.LibsndfileError), open_sound_file(path) as file:
+            if file is not None:
                 n_samples = round(SAMPLE_S * file.samplerate)
                 for position_s in _positions(file.frames / file.samplerate):
                     file.seek(int(position_s * file.samplerate))
                     meter.update(file.read(n_samples, dtype="float32", always_2d=True).T)
                 return
-    except soundfile.LibsndfileError:
-        pass  # not a format of libsndfile, or damaged
     try:
-        with open_container(path) as container:
+        with open_container(path, **reader.options) as container:
             stream = choose_audio_track(path, container, track)
             to_float = av.AudioResampler(format="fltp")
-            origin = (container.start_time or 0) / av.time_base
             for position_s in _positions((container.duration or 0) / av.time_base):
-                container.seek(int((origin + position_s) / stream.time_base), stream=stream)
+                container.seek(
+                    int((origin_s(container) + position_s) / stream.time_base), stream=stream
+                )
                 measured = 0
                 for frame in container.decode(stream):
                     for part in to_float.resample(frame):
