@@ -1,10 +1,11 @@
-"""Base class of all errors that a user can repair, and suggestions for misspelt names."""
+"""Base class of all errors that a user can repair; suggestions and lists of names for messages."""
 
 import copyreg
 import difflib
+import itertools
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,27 @@ def did_you_mean(value: str, known: Iterable[str]) -> str:
     return (
         f"Did you mean {suggestion!r}?" if suggestion else f"Known: {', '.join(known) or 'none'}."
     )
+
+
+def abbreviate(names: Collection[str], at_most: int = 10, separator: str = ", ") -> str:
+    """Join the first names, and append the number of the others.
+
+    Parameters
+    ----------
+    names : collection of str
+        All names.
+    at_most : int, default 10
+        Number of names in the text.
+    separator : str, default ", "
+        Text between two names.
+
+    Returns
+    -------
+    str
+        For example ``a, b, c and 4 more``.
+    """
+    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
+    return separator.join(itertools.islice(names, at_most)) + more
 
 
 def similar_path(path: Path) -> str | None:

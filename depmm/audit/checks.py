@@ -16,7 +16,7 @@ from depmm.audit.file_checks import (
     unmatched_files,
     unreadable_files,
 )
-from depmm.audit.findings import AuditInput, Finding, abbreviate, unique_keys
+from depmm.audit.findings import AuditInput, Finding, unique_keys
 from depmm.audit.label_checks import (
     cut_off_mismatch,
     label_score_mismatch,
@@ -26,6 +26,7 @@ from depmm.audit.label_checks import (
 from depmm.audit.related_corpora import missing_subject_ids, related_corpora
 from depmm.audit.shortcuts import SHORTCUTS, shortcuts
 from depmm.corpora.splits import official_overlap
+from depmm.errors import abbreviate
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from depmm.audit.findings import (
     AuditInput,
     Finding,
-    abbreviate,
     list_file_uses,
     sessions_by_file,
     unique_keys,
 )
+from depmm.errors import abbreviate
 from depmm.media.warnings import group_problems
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 

@@ -1,6 +1,5 @@
 """Input of the audit and its findings."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,7 +14,6 @@ from depmm.schemas.manifest import SESSION_KEY
 File = tuple[str, str]  # corpus, path below the folder of its recordings
 Key = tuple[str, ...]  # of a subject (corpus, subject) or a session (corpus, subject, session)
 Severity = Literal["error", "allowed", "warning", "info"]
-_MAX_NAMES = 10  # names in a message; the finding has all of them
 
 
 class AuditError(DepmmError):
@@ -174,21 +172,3 @@ def unique_keys(table: pd.DataFrame, columns: list[str]) -> tuple[Key, ...]:
         Sorted keys.
     """
     return tuple(sorted(set(table[columns].itertuples(index=False, name=None))))
-
-
-def abbreviate(names: Collection[str]) -> str:
-    """Join the first ten names, and append the number of the other names.
-
-    Parameters
-    ----------
-    names : collection of str
-        All names.
-
-    Returns
-    -------
-    str
-        Names separated by commas.
-    """
-    names = list(names)
-    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
-    return ", ".join(names[:_MAX_NAMES]) + more

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from depmm.audit.findings import AuditInput, Finding, abbreviate, unique_keys
+from depmm.audit.findings import AuditInput, Finding, unique_keys
 from depmm.corpora.instruments import INSTRUMENTS
+from depmm.errors import abbreviate
 from depmm.schemas.manifest import SESSION_KEY, SPLITS, SUBJECT_KEY
 
 

@@ -11,9 +11,10 @@ from itertools import combinations
 
 import pandas as pd
 
-from depmm.audit.findings import AuditInput, Finding, abbreviate, unique_keys
+from depmm.audit.findings import AuditInput, Finding, unique_keys
 from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus, relations_between
 from depmm.corpora.spec import shipped_facts
+from depmm.errors import abbreviate
 from depmm.schemas.manifest import SPLITS, SUBJECT_KEY
 
 _NO_SPLIT = "no official split"

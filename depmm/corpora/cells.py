@@ -7,7 +7,7 @@ from collections.abc import Collection
 from depmm.corpora.patterns import NUMBER
 from depmm.corpora.spec_schema import Spec, StepTable
 from depmm.corpora.tables.table_files import Origin
-from depmm.errors import closest
+from depmm.errors import abbreviate, closest
 
 Fields = dict[str, str | None]  # name -> text; None where unknown
 
@@ -232,9 +232,8 @@ def suggest(text: str, known: Collection[str]) -> str:
     return "" if similar is None else f"Did you mean {similar!r}? "
 
 
-def _quote(values: Collection[str], at_most: int = 20) -> str:
-    more = f" and {len(values) - at_most} more" if len(values) > at_most else ""
-    return ", ".join(map(repr, list(values)[:at_most])) + more
+def _quote(values: Collection[str]) -> str:
+    return abbreviate([repr(value) for value in values], at_most=20)
 
 
 def translate_codes(spec: Spec, source: Fields, target: Fields, origins: dict[str, Origin]) -> None:

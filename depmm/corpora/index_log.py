@@ -11,7 +11,7 @@ from pathlib import Path
 
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.index_report import IndexFailure, LeftOut
-from depmm.errors import fold
+from depmm.errors import abbreviate, fold
 
 _MAX_VALUES = 20  # values of which the report counts the rows
 
@@ -118,8 +118,7 @@ def describe_sessions(sessions: Iterable[str]) -> str:
         return "no session"
     if len(names) == 1:
         return f"session {names[0]}"
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"{len(names)} sessions: {', '.join(names[:5])}{more}"
+    return f"{len(names)} sessions: {abbreviate(names, at_most=5)}"
 
 
 def count_left_out(

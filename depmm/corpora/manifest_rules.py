@@ -11,6 +11,7 @@ from depmm.config import MODALITIES, StreamConfig
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.instruments import INSTRUMENTS, check_score
 from depmm.corpora.tables.typed_tables import check_columns
+from depmm.errors import abbreviate
 from depmm.schemas.manifest import (
     FEATURES,
     GENDERS,
@@ -331,7 +332,6 @@ def _row_error(rows: pd.DataFrame, message: str, column: str | None = None) -> M
     )
 
 
-def _format_keys(keys: pd.DataFrame, at_most: int = 5) -> str:
-    names = ["/".join(map(str, row)) for row in keys.head(at_most).itertuples(index=False)]
-    more = f" and {len(keys) - at_most} more" if len(keys) > at_most else ""
-    return ", ".join(names) + more
+def _format_keys(keys: pd.DataFrame) -> str:
+    names = ["/".join(map(str, row)) for row in keys.itertuples(index=False)]
+    return abbreviate(names, at_most=5)

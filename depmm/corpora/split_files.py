@@ -9,12 +9,12 @@ import pandas as pd
 from depmm.corpora.stratified_assignment import SubjectKey
 from depmm.corpora.tables.csv_files import read_csv
 from depmm.corpora.tables.table_files import MAX_BYTES
-from depmm.errors import DepmmError
+from depmm.errors import DepmmError, abbreviate
 from depmm.files.checksums import read_bytes
 from depmm.files.writing import write_text
 from depmm.schemas.manifest import FOLDS, SPLIT, SPLITS
 
-_MAX_NAMED = 20  # subjects in a message
+MAX_NAMED = 20  # subjects in a message
 
 
 class SplitError(DepmmError):
@@ -220,26 +220,7 @@ def name_overlap(overlap: dict[SubjectKey, list[str]]) -> str:
         The first subjects, and how many more there are.
     """
     names = [f"{'/'.join(subject)} in {' and '.join(parts)}" for subject, parts in overlap.items()]
-    return abbreviate(names, "; ")
-
-
-def abbreviate(names: list[str], separator: str = ", ") -> str:
-    """Join the first names, and add the number of the others.
-
-    Parameters
-    ----------
-    names : list of str
-        The names.
-    separator : str, default ", "
-        Text between two names.
-
-    Returns
-    -------
-    str
-        The text.
-    """
-    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-    return separator.join(names[:_MAX_NAMED]) + more
+    return abbreviate(names, MAX_NAMED, "; ")
 
 
 def with_prefix(error: SplitError, prefix: str, file: Path | str | None = None) -> SplitError:

@@ -10,8 +10,8 @@ import pandas as pd
 
 from depmm.config import SplitConfig
 from depmm.corpora.split_files import (
+    MAX_NAMED,
     SplitError,
-    abbreviate,
     check_disjoint,
     format_split,
     name_overlap,
@@ -20,6 +20,7 @@ from depmm.corpora.split_files import (
     write_split,
 )
 from depmm.corpora.stratified_assignment import Stratum, SubjectKey, assign_folds, sample_evenly
+from depmm.errors import abbreviate
 from depmm.schemas.manifest import SPLIT, SPLITS, SUBJECT_KEY
 
 __all__ = [
@@ -308,8 +309,8 @@ def _split_from_file(subjects: list[SubjectKey], config: SplitConfig) -> dict[Su
     if missing := [subject for subject in subjects if subject not in names]:
         raise SplitError(
             f"{location}: {len(missing)} subjects of the manifest are not in it: "
-            f"{abbreviate(['/'.join(subject) for subject in missing])}. Add a row for each, or "
-            "leave them out of the manifest.",
+            f"{abbreviate(['/'.join(subject) for subject in missing], MAX_NAMED)}. Add a row for "
+            "each, or leave them out of the manifest.",
             setting="split.file",
             file=config.file,
             subject=missing[0][1],

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from depmm.corpora.manifest_rules import MAX_AGE
-from depmm.errors import DepmmError
+from depmm.errors import DepmmError, abbreviate
 from depmm.evaluation.covariates import COVARIATES, NUMERIC_COVARIATES, is_numeric
 from depmm.schemas.manifest import SESSION_KEY, SPLITS, SUBJECT_KEY
 
@@ -282,9 +282,8 @@ def session_names(sessions: pd.Index) -> str:
     str
         For example ``session(s) c/1/a, c/2/a, c/3/a and 4 more``.
     """
-    shown = ", ".join("/".join(map(str, session)) for session in sessions[:MAX_NAMED])
-    more = f" and {len(sessions) - MAX_NAMED} more" if len(sessions) > MAX_NAMED else ""
-    return f"session(s) {shown}{more}"
+    names = ["/".join(map(str, session)) for session in sessions]
+    return f"session(s) {abbreviate(names, MAX_NAMED)}"
 
 
 def check_values(table: pd.DataFrame, invalid: pd.Series, column: str, remedy: str) -> None:

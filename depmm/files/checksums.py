@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import depmm.files.writing
+from depmm.files import writing
 from depmm.files.damage import SUMS_FILE, damaged
 from depmm.files.locks import locked
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MAX_TEXT_BYTES = 128 * 2**20  # of a text file of a run or manifest
 MAX_SUMS_BYTES = 16 * 2**20
 SETTLED_S = 2.0  # s; a file that was written more recently is hashed at every check
-_LOCK_FILE = ".depmm.files.checksums.lock"
+_LOCK_FILE = ".depmm.checksums.lock"
 _WAIT_S = 120.0  # for another process that writes a line
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 Sums = dict[str, set[str]]  # name of a file -> the digests of its lines
@@ -204,7 +204,7 @@ def replacing(path: Path) -> Iterator[Path]:
         An empty new file with the same suffix; the caller writes this file.
     """
     with ExitStack() as renaming:
-        temporary = renaming.enter_context(depmm.files.writing.replacing(path))
+        temporary = renaming.enter_context(writing.replacing(path))
         yield temporary
         new = f"{_hash(temporary)}  {path.name}"
         with locked(path.with_name(_LOCK_FILE), _WAIT_S):
@@ -304,7 +304,7 @@ def _read_lines(folder: Path) -> list[str]:
 
 def _write_lines(folder: Path, lines: list[str]) -> None:
     text = "".join(f"{line}\n" for line in lines)
-    depmm.files.writing.write_bytes(folder / SUMS_FILE, text.encode("utf-8", "surrogateescape"))
+    writing.write_bytes(folder / SUMS_FILE, text.encode("utf-8", "surrogateescape"))
 
 
 def _name(line: str) -> str | None:

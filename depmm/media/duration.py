@@ -14,11 +14,11 @@ from depmm.media.containers.container import (
 from depmm.media.containers.decoders import check_decoders
 from depmm.media.containers.decoding import LENGTH_TOLERANCE_S
 from depmm.media.containers.limits import check_length
+from depmm.media.containers.mp3_header import states_its_size
 from depmm.media.containers.mpeg_clock import PACK, clock_ascends
 from depmm.media.containers.survey import survey_packets
 from depmm.media.errors import media_errors
 from depmm.media.features.feature_files import feature_duration_s
-from depmm.media.sound.mp3_header import states_its_size
 from depmm.media.sound.sound_files import choose_reader, open_sound_file
 
 

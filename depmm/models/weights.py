@@ -20,6 +20,7 @@ from torch import Tensor, nn
 # the file. It is renamed because a test rejects every call of torch.load in the package.
 from torch import load as load_tensors
 
+from depmm.errors import abbreviate
 from depmm.files.checksums import check
 from depmm.models.errors import WeightsError
 from depmm.models.saved import WEIGHTS_FILE, check_finite
@@ -100,7 +101,7 @@ class WeightsReport:
         shapes = [f"{name} {shapes}" for name, shapes in self.mismatched.items()]
         lists = {"missing": self.missing, "other shape": shapes, "unexpected": self.unexpected}
         parts = [
-            f"{title} {len(names)}: {_first_names(names)}"
+            f"{title} {len(names)}: {abbreviate(names, MAX_NAMES)}"
             for title, names in lists.items()
             if names
         ]
@@ -340,7 +341,3 @@ def _match_shape(value: Tensor, shape: torch.Size) -> Tensor | None:
 
 def _same_name(name: str) -> str:
     return name
-
-
-def _first_names(names: list[str]) -> str:
-    return ", ".join(names[:MAX_NAMES]) + (", ..." if len(names) > MAX_NAMES else "")

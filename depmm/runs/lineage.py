@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from depmm.audit.findings import abbreviate
 from depmm.audit.related_corpora import shared_subjects
 from depmm.corpora.corpus_facts import CorpusFacts
 from depmm.corpora.splits import read_split
+from depmm.errors import abbreviate
 from depmm.files.checksums import read_text
 from depmm.files.damage import damaged
 from depmm.files.limited_yaml import YamlError, load_yaml

@@ -1,8 +1,8 @@
-"""Which session uses which file, and abbreviated lists of names."""
+"""Which session uses which file."""
 
 from audit_manifests import balanced_manifest
 
-from depmm.audit.findings import abbreviate, list_file_uses, sessions_by_file, unique_keys
+from depmm.audit.findings import list_file_uses, sessions_by_file, unique_keys
 
 
 def test_file_uses_are_listed_once_per_session_and_use():
@@ -18,10 +18,3 @@ def test_unique_keys_are_sorted():
     manifest = balanced_manifest(4)
     keys = unique_keys(manifest.steps.iloc[::-1], ["corpus", "subject"])
     assert keys == tuple(("toy", f"P{k:02}") for k in range(4))
-
-
-def test_long_lists_of_names_are_abbreviated():
-    names = [f"n{k}" for k in range(12)]
-    assert abbreviate(names[:2]) == "n0, n1"
-    assert abbreviate(names[:10]) == ", ".join(names[:10])
-    assert abbreviate(names) == ", ".join(names[:10]) + " and 2 more"

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-import depmm.files.checksums
 from depmm.evaluation.predictions import Unit
 from depmm.evaluation.reports.content import evaluate_sessions
 from depmm.evaluation.reports.figures import report_figures, training_figures
@@ -15,6 +14,7 @@ from depmm.evaluation.reports.rendering import flatten, render, to_json_values
 from depmm.evaluation.reports.tables import Table, crossed_table, metrics_table
 from depmm.evaluation.subgroups import CROSSED
 from depmm.evaluation.thresholds import Threshold
+from depmm.files import checksums
 from depmm.files.writing import write_text
 
 
@@ -124,7 +124,7 @@ def write_report_files(
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    depmm.files.checksums.write_text(
+    checksums.write_text(
         out / "metrics.json", json.dumps(content, indent=2, allow_nan=False) + "\n"
     )
     write_text(out / "report.html", page)

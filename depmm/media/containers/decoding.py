@@ -41,9 +41,9 @@ from depmm.media.containers.decoders import (
 )
 from depmm.media.containers.file_ends import avi_is_cut, ogg_is_cut, transport_stream_is_cut
 from depmm.media.containers.limits import MAX_RESTARTS, check_stream
+from depmm.media.containers.mp3_header import states_its_length
 from depmm.media.containers.timeline import Timeline
 from depmm.media.errors import MediaError
-from depmm.media.sound.mp3_header import states_its_length
 from depmm.media.warnings import MediaWarning, Warn, ignore_warnings
 
 LENGTH_TOLERANCE_S = 0.5  # smaller differences to the length in the header are not reported

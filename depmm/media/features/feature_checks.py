@@ -13,7 +13,7 @@ import numpy as np
 from depmm.config import StreamConfig
 from depmm.media.errors import MediaError
 from depmm.media.features.file_content import describe_content
-from depmm.media.features.repeated_times import IdColumns
+from depmm.media.features.id_columns import IdColumns
 from depmm.media.warnings import MediaWarning, Warn
 
 # seconds per row against 1 / rate_hz: beyond, the unit of the times is wrong

@@ -9,8 +9,7 @@ import pandas as pd
 
 from depmm.config import StreamConfig
 from depmm.media.errors import MediaError
-
-MAX_LISTED = 8  # values in a message
+from depmm.media.features.id_columns import MAX_LISTED, list_values
 
 
 def select_rows(
@@ -69,10 +68,10 @@ def _with_value(
             found = True
             yield block[chosen]
     if seen and not found:
-        known = ", ".join(f"{cell:g}" if isinstance(cell, float) else str(cell) for cell in seen)
         raise MediaError(
             path,
-            f"no row has the value {value!r} in column {name!r} (values are {known[:200]}).",
+            f"no row has the value {value!r} in column {name!r} (values are "
+            f"{', '.join(list_values(seen))}).",
             "Correct select: of the stream in the data spec.",
             column=name,
             value=value,

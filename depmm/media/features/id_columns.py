@@ -1,6 +1,7 @@
 """Find columns that tell apart several rows of one time, for example the faces of a video frame."""
 
 import fnmatch
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,7 +88,7 @@ class IdColumns:
         """
         for name, values in self._ids.items():
             if values.n_differing and values.recur(n_rows):
-                return name, values.n_differing, ", ".join(_list(values.seen))
+                return name, values.n_differing, ", ".join(list_values(values.seen))
         return None
 
     def several(self, n_rows: int) -> tuple[str, int, str] | None:
@@ -105,7 +106,7 @@ class IdColumns:
         """
         for name, values in self._ids.items():
             if len(values.seen) > 1 and values.recur(n_rows):
-                return name, len(values.seen), ", ".join(_list(values.seen))
+                return name, len(values.seen), ", ".join(list_values(values.seen))
         return None
 
     def several_ids_hint(self) -> str:
@@ -133,7 +134,8 @@ class IdColumns:
             One sentence; it lists the columns of the table if none of them is a candidate.
         """
         choices = [
-            f"select: {{column: {name}, value: {_list(self._ids[name].seen)[0]}}}" for name in ids
+            f"select: {{column: {name}, value: {list_values(self._ids[name].seen)[0]}}}"
+            for name in ids
         ]
         qualities = [name for name in self._names if _matches(name, QUALITY_NAMES)]
         choices += [f"select: {{column: {name}, keep: largest}}" for name in qualities[:1]]
@@ -149,6 +151,18 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatchcase(name.lower(), pattern) for pattern in patterns)
 
 
-def _list(values: dict[Any, None]) -> list[str]:
+def list_values(values: Iterable[Any]) -> list[str]:
+    """Format the first values of a column for a message.
+
+    Parameters
+    ----------
+    values : iterable of object
+        The values.
+
+    Returns
+    -------
+    list of str
+        At most ``MAX_LISTED`` values, and ``"..."`` if there are more.
+    """
     listed = [f"{v:g}" if isinstance(v, float) else str(v)[:40] for v in values]
     return [*listed[:MAX_LISTED], *(["..."] if len(listed) > MAX_LISTED else [])]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from media_files import encode_sound, tone
 
-from depmm.media.sound.mp3_header import states_its_size
+from depmm.media.containers.mp3_header import states_its_size
 
 
 def test_a_header_is_used_if_the_file_has_the_stated_size(tmp_path: Path) -> None:
