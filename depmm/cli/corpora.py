@@ -148,7 +148,7 @@ def index(
     ] = None,
     allow_pickle: AllowPickle = False,
 ) -> None:
-    """Index a corpus: find its recordings, labels and steps, and account for every file."""
+    """Index a corpus and account for every file; exits with 1 if any is missing or unusable."""
     from functools import partial
 
     from depmm.corpora.index import index_corpus
@@ -271,9 +271,10 @@ def extract(
         ),
     ] = None,
 ) -> None:
-    """Decode and align every session once; an interrupted extraction continues.
+    """Decode and align every session once; exits with 1 if anything cannot be read.
 
-    KEY=VALUE changes an extraction setting, e.g. face.frames_per_second=10.
+    An interrupted extraction continues. KEY=VALUE changes an extraction setting, e.g.
+    face.frames_per_second=10.
     """
     from depmm.config import load_extract_config
     from depmm.corpora.manifest import read_manifest
