@@ -20,6 +20,7 @@ from depmm.media.containers.decoders import can_decode, video_streams
 from depmm.media.containers.joined_files import check_single_mp4
 from depmm.media.containers.limits import MAX_FRAME_PIXELS
 from depmm.media.containers.tracks import choose_audio_track
+from depmm.media.containers.unused_space import is_packet_stream, without_unused_end
 from depmm.media.errors import MediaError, media_errors
 
 BUFFER_BYTES = 1 << 16  # per read of a file
@@ -38,6 +39,7 @@ DEMUXERS = (
 # sound without timestamps: FFmpeg counts packets, also those with tags between joined files
 _COUNTS_PACKETS = {"mp3", "aac", "loas", "ac3", "eac3", "dts", "amr"}
 _ADDS_TRACKS = {"mpeg", "mpegts", "ogg", "flv"}  # do not list their tracks in a header
+_IMAGE_BRANDS = {"avif", "heic", "heix", "heim", "heis", "mif1"}  # of HEIF, which is based on MP4
 _SEEKS_TO_KEYFRAMES = {"mov", "matroska"}
 
 
@@ -133,12 +135,16 @@ def open_container(path: Path, **options: str) -> Iterator[Any]:
     """
     check_file(path)
     with path.open("rb", buffering=0) as file:
-        file.name = "recording"  # FFmpeg also uses the suffix of the name
         with media_errors(path):
-            container = _open(path, file, options)
+            content: Any = file
+            if "ignore_length" in options or is_packet_stream(path):
+                content = without_unused_end(path, file)
+            content.name = "recording"  # FFmpeg also uses the suffix of the name
+            container = _open(path, content, options)
         with container:
             if format_name(container) == "mov":
                 check_single_mp4(path)
+                _check_no_image(path, container)
             for stream in (*container.streams.video, *container.streams.audio):
                 _prepare_decoder(container, stream)
             yield container
@@ -162,6 +168,17 @@ def _open(path: Path, file: Any, options: dict[str, str]) -> Any:
             "index), or not a recording (a playlist, an image, a text).",
             "Compare it with the original and copy it again.",
         ) from error
+
+
+def _check_no_image(path: Path, container: Any) -> None:
+    brand = container.metadata.get("major_brand", "").strip()
+    if brand in _IMAGE_BRANDS:
+        raise MediaError(
+            path,
+            f"it is an image (HEIF of brand {brand!r}), not a recording.",
+            "Copy the recording again, or leave this file out.",
+            value=brand,
+        )
 
 
 def _refuse_other_file(url: str, flags: int, options: dict[str, str]) -> Any:

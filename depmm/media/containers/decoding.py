@@ -29,6 +29,7 @@ from depmm.media.containers.container import (
     SEEK_GAP_S,
     can_seek,
     format_name,
+    has_timestamps,
     may_add_tracks,
     origin_s,
     stated_length_s,
@@ -48,7 +49,7 @@ from depmm.media.warnings import MediaWarning, Warn, ignore_warnings
 
 LENGTH_TOLERANCE_S = 0.5  # smaller differences to the length in the header are not reported
 EARLY_END_S, EARLY_END_SHARE = 1.0, 0.02  # of sound before that of the video, reported above both
-TAGS = (b"ID3", b"TAG", b"APE")  # beginnings of packets that are no sound
+TAGS = (b"ID3", b"TAG", b"APE", b"LYR")  # beginnings of packets that are no sound
 
 
 def decode_stream(
@@ -92,6 +93,7 @@ def decode_stream(
     timeline = Timeline(container, origin_s(container))
     corrupt_s, last, n_restarts = -math.inf, None, 0
     others: list[Any] = []
+    padding: av.FFmpegError | None = None  # error of the first packet of zeros
     if format_name(container) == "mpeg":  # decoded strictly, see the module docstring
         others = [other for other in _decodable(container) if other.index != stream.index]
     try:
@@ -103,7 +105,16 @@ def decode_stream(
                 n_restarts = len(timeline.restarts)
                 _check_restarts(path, n_restarts, timeline.end_s)
             if packet.stream.index == stream.index:  # stream_index is wrong when flushing
-                for frame in _decode(packet):
+                try:
+                    frames = _decode(packet)
+                except av.InvalidDataError as error:
+                    if has_timestamps(container) or any(bytes(packet)):
+                        raise
+                    padding = padding or error  # unless sound follows, the unused end of the file
+                    continue
+                for frame in frames:
+                    if padding is not None:
+                        raise padding
                     last = frame
                     yield frame
             elif packet.stream in others:

@@ -29,10 +29,13 @@ class Gaps:
     ----------
     total_s : float
         Sum of the gaps, in seconds.
+    pauses_s : float
+        Time in which the recorder transmitted no sound because of a pause, in seconds.
     """
 
     def __init__(self, path: Path, kind: str) -> None:
         self.total_s = 0.0
+        self.pauses_s = 0.0
         self._path = path
         self._kind = kind
         self._number = 0
@@ -89,13 +92,25 @@ class Gaps:
             None without gaps.
         """
         if not self._number:
-            return None
+            return self._pauses_warning(recording_s) if self.pauses_s else None
         filled = "filled with zeros" if self._kind == "audio" else "without a frame"
         return MediaWarning(
             "gap",
             f"{self._describe(recording_s)}; they are {filled}.",
-            "Compare it with the original: its timestamps jump, or data are missing.",
+            "Compare it with the original: its timestamps jump, or data are missing."
+            if self._kind == "audio"
+            else "Compare it with the original: the picture does not change (some recorders then "
+            "store no frames), its timestamps jump, or data are missing.",
             self.total_s,
+        )
+
+    def _pauses_warning(self, recording_s: float) -> MediaWarning:
+        return MediaWarning(
+            "gap",
+            f"{self.pauses_s:.2f} s of {recording_s:.2f} s ({self.pauses_s / recording_s:.1%}) "
+            "were not transmitted because of pauses (DTX of Opus); they are filled with zeros.",
+            "Record without discontinuous transmission (DTX) if models should hear the pauses.",
+            self.pauses_s,
         )
 
     def _describe(self, recording_s: float) -> str:

@@ -22,6 +22,11 @@ from depmm.media.containers.timeline import Timeline
 from depmm.media.errors import MediaError, media_errors
 from depmm.media.warnings import MediaWarning, Warn
 
+_WITH_PAUSES = ("opus", "libopus")
+# a packet of Opus that is not larger announces a pause (discontinuous transmission): the encoder
+# and many recorders then leave out the next packets; documentation of opus_encode() of libopus
+PAUSE_BYTES = 2
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -33,10 +38,18 @@ class Survey:
         Latest end of its sound and video tracks, in seconds.
     gaps : dict of int to Gaps
         Index of each track -> its gaps.
+    pauses : dict of int to set of int
+        Index of each track -> ends of the pauses in which the recorder transmitted no sound, in
+        milliseconds. They are not among the gaps.
+    has_running_sound : bool
+        Whether a sound track covers the recording up to ``MAX_GAP_SHARE``. Time without a frame is
+        then no jump of the clock: the picture does not change, or frames are missing.
     """
 
     length_s: float
     gaps: dict[int, Gaps]
+    pauses: dict[int, set[int]]
+    has_running_sound: bool
 
 
 def survey_packets(path: Path, container: Any) -> Survey:
@@ -86,9 +99,17 @@ def survey_packets(path: Path, container: Any) -> Survey:
             check_no_late_track(path, container)
     for track in tracks.values():
         track.frame_gaps.finish()
-    gaps = {index: track.gaps for index, track in tracks.items()}
     length_s = max((track.end_s for track in tracks.values()), default=0.0)
-    return Survey(length_s, gaps)
+    return Survey(
+        length_s,
+        {index: track.gaps for index, track in tracks.items()},
+        {index: track.pauses for index, track in tracks.items()},
+        any(
+            length_s - track.sound_s <= MAX_GAP_SHARE * length_s
+            for track in tracks.values()
+            if not track.is_video
+        ),
+    )
 
 
 class GapMonitor:
@@ -116,6 +137,7 @@ class GapMonitor:
         self.gaps = Gaps(path, stream.type)
         self._path = path
         self._index = stream.index
+        self._is_video = stream.type == "video"
         self._warn = warn
         self._survey: Survey | None = None
         self._cut_s = 0.0
@@ -139,6 +161,14 @@ class GapMonitor:
             if end_s - start_s > LATE_START_S:
                 self._report_late_start(end_s)
             return
+        end_ms = round(end_s * 1000)
+        if (
+            not self._surveyed()
+            .pauses.get(self._index, set())
+            .isdisjoint(range(end_ms - 1, end_ms + 2))
+        ):
+            self.gaps.pauses_s += end_s - start_s
+            return
         self.gaps.add(start_s, end_s - start_s)
         self.check(end_s)
 
@@ -158,7 +188,7 @@ class GapMonitor:
         survey = self._surveyed()
         if self._index in survey.gaps:
             self._report(survey.gaps[self._index], survey.length_s)
-        self.gaps.check(max(end_s, survey.length_s))
+        self._check(self.gaps, max(end_s, survey.length_s))
 
     def cut(self, length_s: float) -> None:
         """Note that data are left out because their timestamps are those of the data before them.
@@ -200,6 +230,11 @@ class GapMonitor:
         if self._cut_s > LENGTH_TOLERANCE_S:
             self._report_cut(max(end_s, length_s))
 
+    def _check(self, gaps: Gaps, length_s: float) -> None:
+        is_still = self._is_video and gaps.total_s > 0 and self._surveyed().has_running_sound
+        if not is_still:
+            gaps.check(length_s)
+
     def _surveyed(self) -> Survey:
         if self._survey is None:
             with open_container(self._path, skip_estimate_duration_from_pts="1") as container:
@@ -227,7 +262,7 @@ class GapMonitor:
         self._warn(MediaWarning("length_differs", f"{problem}.", remedy, self._cut_s))
 
     def _report(self, gaps: Gaps, length_s: float) -> None:
-        gaps.check(length_s)
+        self._check(gaps, length_s)
         if (warning := gaps.warning(length_s)) is not None:
             self._warn(warning)
 
@@ -239,10 +274,14 @@ class _TrackSurvey:
         self.gaps = gaps
         self.frame_gaps = FrameGaps(gaps)
         self.end_s = 0.0
-        self._is_video = stream.type == "video"
+        self.is_video = stream.type == "video"
+        self.pauses: set[int] = set()
+        self._has_pauses = stream.codec_context.name in _WITH_PAUSES
+        self._last_bytes = PAUSE_BYTES + 1  # size of the last packet
         self._tick_s = float(stream.time_base)
         self._origin_s = origin
         self._start_s: float | None = None  # of the last packet of sound, of the latest frame
+        self._first_s: float | None = None  # start of the sound
         self._usual_s: float | None = None  # length of a packet
 
     def update(self, packet: Any) -> None:
@@ -254,7 +293,7 @@ class _TrackSurvey:
         last_s = self._start_s
         if packet.duration:
             self._usual_s = packet.duration * self._tick_s
-        if self._is_video:
+        if self.is_video:
             # packets are in the order of decoding: those that are displayed earlier are left out
             if last_s is None or start_s > last_s:
                 self.frame_gaps.update(start_s)
@@ -262,8 +301,22 @@ class _TrackSurvey:
         else:
             if last_s is not None and self._usual_s is not None:
                 if start_s - self.end_s > SOUND_GAP_S:
-                    self.gaps.add(self.end_s, start_s - self.end_s)
+                    self._add_gap(start_s)
             elif last_s is not None:
                 self._usual_s = start_s - last_s
             self._start_s = start_s
+            self._first_s = start_s if self._first_s is None else self._first_s
+            self._last_bytes = packet.size
         self.end_s = max(self.end_s, start_s + (self._usual_s or 0.0))
+
+    @property
+    def sound_s(self) -> float:
+        """Seconds of sound and of its pauses."""
+        return 0.0 if self._first_s is None else self.end_s - self._first_s - self.gaps.total_s
+
+    def _add_gap(self, end_s: float) -> None:
+        if self._has_pauses and self._last_bytes <= PAUSE_BYTES:
+            self.gaps.pauses_s += end_s - self.end_s
+            self.pauses.add(round(end_s * 1000))
+        else:
+            self.gaps.add(self.end_s, end_s - self.end_s)

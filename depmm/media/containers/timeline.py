@@ -25,6 +25,7 @@ AVI_HOLE_S = 1.0  # by which the video must jump and the sound stay behind; they
 N_LISTED = 3  # restarts whose positions a warning lists
 _WRAP_TICKS = {"mpeg": 1 << 33, "mpegts": 1 << 33}  # period of the counter of timestamps
 _NEVER_RESTARTS = {"mov"}  # stores durations instead of times; edit lists may go back
+_DURATION_OF_DECODING = {"mov"}  # the duration of a frame is the time until the next one is decoded
 
 
 @dataclass
@@ -39,6 +40,7 @@ class _Track:
     ascends: bool = True  # whether this is its decoding time, and not that of display
     end_s: float = -math.inf  # latest end of its packets
     shift_s: float = 0.0  # sum of the holes in the sound of an AVI file
+    late_ticks: int | None = None  # from decoding to display of the first frame
 
 
 class Timeline:
@@ -66,6 +68,7 @@ class Timeline:
         self._origin_s = origin_s
         self._wrap_ticks = _WRAP_TICKS.get(name)
         self._may_restart = name not in _NEVER_RESTARTS
+        self._is_decoding_duration = name in _DURATION_OF_DECODING
         self._offsets_s = [0.0]  # added to the times of each segment between restarts
         self._tracks = {
             stream.index: _Track(stream.type == "video", float(stream.time_base))
@@ -213,6 +216,11 @@ class Timeline:
                 packet.pts = pts + moved
             if dts is not None:
                 packet.dts = original + moved if pts is not None and pts < dts else dts + moved
+        if self._is_decoding_duration and track.is_video and packet.duration:
+            if track.late_ticks is None:
+                track.late_ticks = late
+            # such that the last frame that is decoded ends when the track ends
+            packet.duration = max(0, packet.duration + track.late_ticks - late)
         track.last_ticks, track.last_s = ticks, time_s
         track.ascends = dts is not None or not track.is_video
         end_s = time_s + (late + (packet.duration or 0)) * track.tick_s

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from depmm.media.containers.unused_space import used_bytes
+
 CHUNK_LIMIT = 10_000  # chunks of a WAV file that are read; written files have a few
 _UNKNOWN_SIZE = 0x7FFF_F000  # programs that write to a pipe store this size or a larger one
 _EXTENSIBLE = 0xFFFE
@@ -31,7 +33,7 @@ class WavHeader:
     missing_bytes : int
         By how much the file is shorter than that.
     further_bytes : int
-        What follows the sound data and is not a valid sequence of chunks.
+        What follows the sound data and is not a valid sequence of chunks, without zeros at its end.
     second_at : int or None
         Byte at which a second WAV file begins behind the sound data.
     """
@@ -81,6 +83,8 @@ def read_wav_header(path: Path) -> WavHeader | None:
                 end = file.tell() + length
                 end_of_chunks = _end_of_chunks(file, end, size, order)
                 further = size - end_of_chunks
+                if further > 0:
+                    further = used_bytes(path, end_of_chunks) - end_of_chunks
                 file.seek(end_of_chunks)
                 is_second = _read_chunk(file, order)[0] in FIRST_CHUNKS
                 second_at = end_of_chunks if is_second else None

@@ -81,3 +81,13 @@ def test_a_window_before_the_truncation_is_read(real_data: Path, tmp_path: Path)
     path = truncate(real_data / RAVDESS, tmp_path, 0.6)
     assert len(decode_all(path, 0.2, 1.0)) == 0.8 * SAMPLE_RATE
     assert len(list(decode_frames(path, 5, [(0.0, 0.9)]))) == 5
+
+
+@pytest.mark.parametrize("brand", [b"avif", b"heic", b"mif1"])
+def test_an_image_in_a_container_of_video_is_refused(tmp_path: Path, brand: bytes) -> None:
+    path = write_recording(tmp_path / "a.mp4", [0.0])
+    data = path.read_bytes()
+    path.write_bytes(data[:8] + brand + data[12:])
+    with pytest.raises(MediaError, match="image") as info:
+        probe(path)
+    assert info.value.value == brand.decode()

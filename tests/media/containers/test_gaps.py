@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from media_files import decoded_with_warnings, encode_sound, tone, write_recording
@@ -134,3 +135,58 @@ def test_a_late_sound_is_reported_and_one_that_begins_very_late_is_refused(tmp_p
     with pytest.raises(MediaError) as info:
         list(decode_audio(path))
     assert info.value.value == pytest.approx(6.0, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_picture_that_stands_still_beside_continuous_sound_is_reported_and_read(
+    tmp_path: Path, name: str
+) -> None:
+    """Phones, webcams and conference programs store no frames while nothing changes."""
+    times = [i / 10 for i in range(120) if not (20 < i < 60 or 70 < i < 110)]
+    path = write_recording(tmp_path / name, times, tone(12, 48_000))
+    warnings: list[MediaWarning] = []
+    decoded = [time for time, _ in decode_frames(path, 10, warn=warnings.append)]
+    np.testing.assert_allclose(decoded, times, atol=0.002)
+    assert [warning.name for warning in warnings] == ["gap"]
+    assert warnings[0].value == pytest.approx(7.8, abs=0.05)
+    assert duration_s(path) == pytest.approx(12.0, abs=0.05)
+    sound, sound_warnings = decoded_with_warnings(path)
+    assert len(sound) / SAMPLE_RATE == pytest.approx(12.0, abs=0.05)
+    assert not sound_warnings  # the frames of MP4 do not seem to last longer than the file
+
+
+def test_frames_that_are_missing_without_sound_beside_them_are_an_error(tmp_path: Path) -> None:
+    times = [i / 10 for i in range(120) if not 20 < i < 60]
+    path = write_recording(tmp_path / "a.mkv", times)
+    with pytest.raises(MediaError, match="no video frames"):
+        list(decode_frames(path, 10))
+
+
+def test_pauses_that_opus_did_not_transmit_are_no_missing_data(tmp_path: Path) -> None:
+    """Conference programs send one packet of one byte, and then nothing for 0.4 s."""
+    sound = tone(12, 48_000)
+    path = encode_sound(tmp_path / "a.webm", "libopus", sound, 48_000, "webm")
+    paused = tmp_path / "b.webm"
+    starts = []
+    with av.open(str(path)) as source, av.open(str(paused), "w") as target:
+        stream = target.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux():
+            if packet.dts is None:
+                continue
+            time_s = float(packet.pts * packet.time_base)
+            if 3 <= time_s < 5 or 8 <= time_s < 10:
+                if starts and time_s - starts[-1] < 0.39:
+                    continue
+                starts.append(time_s)
+                short = av.Packet(bytes(packet)[:1])
+                short.pts, short.dts = packet.pts, packet.dts
+                short.time_base, packet = packet.time_base, short
+            packet.stream = stream
+            target.mux(packet)
+    decoded, warnings = decoded_with_warnings(paused)
+    assert len(decoded) / SAMPLE_RATE == pytest.approx(12.0, abs=0.03)
+    assert list(warnings) == ["gap"]
+    assert warnings["gap"].value == pytest.approx(10 * 0.38, abs=0.05)
+    assert duration_s(paused) == pytest.approx(12.0, abs=0.03)
+    after = decoded[round(10.5 * SAMPLE_RATE) : round(11.5 * SAMPLE_RATE)]
+    assert np.sqrt(np.mean(after**2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
