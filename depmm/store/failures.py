@@ -7,11 +7,10 @@ of the summary in the session file.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Self
 
 from depmm.media.errors import MediaError
-from depmm.media.warnings import MediaWarning, Warn
 from depmm.store.errors import damaged_file, writing
 from depmm.store.sessions import SessionStore
 
@@ -66,48 +65,6 @@ class Failure:
             The row.
         """
         return cls(*key, stage, file, error.problem, error.remedy or "")
-
-
-@dataclass
-class ReadingWarnings:
-    """The warnings about the files of one session.
-
-    Attributes
-    ----------
-    rows : list of dict of str to str
-        The columns of ``warnings.parquet`` from ``stage`` on.
-    """
-
-    rows: list[dict[str, str]] = field(default_factory=list)
-
-    def of(self, stage: str, file: str) -> Warn:
-        """Build the function that receives the warnings about one file.
-
-        Parameters
-        ----------
-        stage : str
-            ``audio``, ``face`` or the name of a feature stream.
-        file : str
-            File relative to the root of the recordings.
-
-        Returns
-        -------
-        callable
-            The function; it keeps a warning that was given before only once.
-        """
-
-        def warn(warning: MediaWarning) -> None:
-            row = {
-                "stage": stage,
-                "file": file,
-                "name": warning.name,
-                "problem": warning.problem,
-                "remedy": warning.remedy,
-            }
-            if row not in self.rows:
-                self.rows.append(row)
-
-        return warn
 
 
 def has_failures(store: SessionStore, key: SessionKey) -> bool:

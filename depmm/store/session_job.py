@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,6 @@ from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.failures import SessionKey
 from depmm.store.sessions import SessionStore
 from depmm.store.step_coverage import Window
-from depmm.store.worker_pool import Progress
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -58,22 +55,23 @@ class SessionJob:
     landmarker: Path | None
     allow_pickle: bool
 
-    def windows(self, steps: Sequence[int]) -> list[Window]:
+    def windows(self, steps: Sequence[int] | None = None) -> list[Window]:
         """Return start and end of some steps.
 
         Parameters
         ----------
-        steps : sequence of int
-            Indices of the steps.
+        steps : sequence of int, optional
+            Indices of the steps; by default, all of them.
 
         Returns
         -------
         list of tuple of float
             Seconds from the start of the recording; infinity for the end of the recording.
         """
+        rows = self.steps if steps is None else [self.steps[index] for index in steps]
         return [
             (float(step["start_s"]), np.inf if step["end_s"] is None else float(step["end_s"]))
-            for step in (self.steps[index] for index in steps)
+            for step in rows
         ]
 
     @property
@@ -184,23 +182,3 @@ def _records(table: pd.DataFrame, columns: list[str]) -> dict[SessionKey, list[d
     for key, row in zip(keys, rows, strict=True):
         records.setdefault(key, []).append(row)  # type: ignore[arg-type]
     return records
-
-
-def watched(items: Iterable[Item], progress: Progress) -> Iterator[Item]:
-    """Report the progress of a decoder.
-
-    Parameters
-    ----------
-    items : iterable
-        Its blocks or frames.
-    progress : callable
-        Called before each of them.
-
-    Yields
-    ------
-    object
-        The items, unchanged.
-    """
-    for item in items:
-        progress()
-        yield item

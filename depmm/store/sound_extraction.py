@@ -1,63 +1,49 @@
-"""Extract the sound of the steps of a file."""
+"""Extract the sound of a session."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
 from depmm.config import SAMPLE_RATE
-from depmm.media.errors import MediaError
-from depmm.media.sound.sound_level import SoundMeter, sound_warnings
+from depmm.media.sound.sound_level import SoundLevel, SoundMeter, sound_warnings
 from depmm.media.warnings import Warn
-from depmm.store.session_job import SessionJob, watched
-from depmm.store.session_writer import SessionWriter
-from depmm.store.step_coverage import Window, masked_steps, shortened_steps
-from depmm.store.worker_pool import Progress
+from depmm.store.session_reading import SessionReading
+from depmm.store.step_coverage import Window, masked_steps, rows_end_s, shortened_steps
 
 
-def extract_sound(
-    job: SessionJob,
-    file: str,
-    steps: list[int],
-    writer: SessionWriter,
-    ranges: np.ndarray,
-    meter: SoundMeter,
-    warn: Warn,
-    progress: Progress,
-) -> MediaError | None:
-    """Decode a file once, and store and measure the sound of its steps.
+def extract_sound(reading: SessionReading) -> tuple[SoundLevel | None, np.ndarray]:
+    """Decode each file of a session once, and store and measure the sound of its steps.
 
     Parameters
     ----------
-    job : SessionJob
-        The session.
-    file : str
-        The file, relative to the root of the recordings.
-    steps : list of int
-        Indices of its steps.
-    writer : SessionWriter
-        Receives the tensors ``audio.*``.
-    ranges : ndarray of int, shape (L, 2)
-        Receives the first and end sample of each step.
-    meter : SoundMeter
-        Receives the levels of the sound.
-    warn : callable
-        Receives the warnings about the file.
-    progress : callable
-        Called for each decoded block.
+    reading : SessionReading
+        The session; its writer receives the tensors ``audio.*``.
 
     Returns
     -------
-    MediaError or None
-        The steps without sound, if there are any.
-
-    Raises
-    ------
-    MediaError
-        If the file cannot be decoded.
+    level : SoundLevel or None
+        Level of the sound; None without sound.
+    ends_s : ndarray, shape (L,)
+        Where the sound of each step ends in seconds of the recording; NaN without any.
     """
+    job, meter = reading.job, SoundMeter()
+    samples = np.zeros((len(job.steps), 2), np.int64)
+    for file, steps in job.files("audio").items():
+        with reading.file("audio", file, steps, samples) as warn:
+            meter.add(_extract_file(reading, file, steps, samples, warn))
+    if (samples[:, 1] > samples[:, 0]).any():
+        reading.writer.append("audio.step_samples", samples)
+    return meter.result(), rows_end_s(job.windows(), samples, SAMPLE_RATE)
+
+
+def _extract_file(
+    reading: SessionReading, file: str, steps: list[int], ranges: np.ndarray, warn: Warn
+) -> SoundMeter:
+    """Store the sound of the steps of a file; return its levels."""
     from depmm.media.sound.audio import decode_audio
     from depmm.media.sound.voice_activity import frame_levels, segments_of_levels
 
+    job, writer = reading.job, reading.writer
     windows = job.windows(steps)
     start_s, end_s = min(start for start, _ in windows), max(end for _, end in windows)
     first = job.steps[steps[0]]
@@ -69,8 +55,8 @@ def extract_sound(
         channel=first["audio_channel"],
         warn=warn,
     )
-    settings, file_meter = job.settings.audio, SoundMeter()
-    counted = _CountedBlocks(watched(blocks, progress))
+    settings, meter = job.settings.audio, SoundMeter()
+    counted = _CountedBlocks(reading.watched(blocks))
     empty = []
     for position, samples in _cut(iter(counted), start_s, windows):
         step = steps[position]
@@ -82,7 +68,7 @@ def extract_sound(
         end = writer.append("audio.waveform", integers)
         ranges[step] = end - len(samples), end
         levels = frame_levels([samples])
-        file_meter.update(samples, levels)
+        meter.update(samples, levels)
         duration_s = len(samples) / SAMPLE_RATE
         speech = segments_of_levels(levels, settings.silence_db, settings.min_silence_s, duration_s)
         speech = (speech + windows[position][0]).astype(np.float32).reshape(-1, 2)
@@ -91,12 +77,13 @@ def extract_sound(
     sound_s = counted.n_samples / SAMPLE_RATE
     sound_end_s = start_s + sound_s if sound_s else None
     part = "its step" if len(steps) == 1 else f"its {len(steps)} steps"
-    for warning in sound_warnings(file_meter, part):
+    for warning in sound_warnings(meter, part):
         warn(warning)
     if sound_end_s is not None and (cut := shortened_steps(steps, windows, sound_end_s)):
         warn(cut)
-    meter.add(file_meter)
-    return masked_steps(file, steps, windows, empty, "sound", sound_end_s)
+    if error := masked_steps(file, steps, windows, empty, "sound", sound_end_s):
+        reading.fail("audio", file, error)
+    return meter
 
 
 class _CountedBlocks:

@@ -142,6 +142,29 @@ def name_steps(steps: Sequence[int]) -> str:
     return f"{noun} {', '.join(names[:-1])}{' and ' if names[1:] else ''}{names[-1]}"
 
 
+def rows_end_s(windows: Sequence[Window], ranges: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Compute where the samples or frames of each step end.
+
+    Parameters
+    ----------
+    windows : sequence of tuple of float, length L
+        Start and end of each step, seconds.
+    ranges : ndarray of int, shape (L, 2)
+        First and end row of each step.
+    rate_hz : float
+        Rows per second.
+
+    Returns
+    -------
+    ndarray, shape (L,)
+        Seconds of the recording; NaN for a step without rows.
+    """
+    seconds = (ranges[:, 1] - ranges[:, 0]) / rate_hz
+    starts = np.array([start for start, _ in windows])
+    ends: np.ndarray = np.where(seconds > 0, starts + seconds, np.nan)
+    return ends
+
+
 def union_s(windows: Iterable[Window], limit_s: float = math.inf) -> float:
     """Measure the time that windows cover together.
 

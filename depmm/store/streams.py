@@ -1,132 +1,81 @@
 """Extract the feature streams of a session: select the rows of each step by their times."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from depmm.config import StreamConfig
 from depmm.corpora.manifest_rules import parse_reader
-from depmm.media.errors import MediaError, as_media_error
+from depmm.media.errors import MediaError
 from depmm.media.features.feature_files import feature_names, read_features
 from depmm.media.warnings import Warn
-from depmm.store.errors import StoreWriteError
-from depmm.store.failures import ReadingWarnings
-from depmm.store.session_writer import SessionWriter
+from depmm.store.session_reading import SessionReading
 from depmm.store.step_coverage import Window, masked_steps
 from depmm.store.stream_coverage import FileSpan, warn_about_length
 
 
-@dataclass
-class _Extraction:
-    """What the files of a session have in common."""
-
-    root: Path
-    windows: list[Window]
-    writer: SessionWriter
-    allow_pickle: bool
-    warnings: ReadingWarnings
-    spans: list[tuple[FileSpan, Warn]] = field(default_factory=list)
-
-
 def extract_streams(
-    root: Path,
-    rows: Sequence[dict[str, Any]],
-    windows: list[Window],
-    recorded_until: np.ndarray,
-    writer: SessionWriter,
-    allow_pickle: bool,
-    warnings: ReadingWarnings,
-) -> tuple[dict[str, dict[str, Any]], list[tuple[str, str, MediaError]]]:
+    reading: SessionReading, recorded_until: np.ndarray
+) -> dict[str, dict[str, Any]]:
     """Store the rows of each step of each stream of a session; each file is read once.
 
     Parameters
     ----------
-    root : Path
-        Folder of the corpus.
-    rows : sequence of dict
-        Rows of ``features.parquet``: step, name, path, reader.
-    windows : list of tuple of float
-        Start and end of each step, seconds.
+    reading : SessionReading
+        The session; its writer receives the tensors ``feature.<name>.*``.
     recorded_until : ndarray, shape (L,)
         End of the decoded sound or video of each step in seconds; NaN without any.
-    writer : SessionWriter
-        Receives the tensors ``feature.<name>.*``.
-    allow_pickle : bool
-        Whether pickled ``.npy`` files are read, which runs code from the file.
-    warnings : ReadingWarnings
-        Receives the warnings about the files.
 
     Returns
     -------
-    streams : dict of str to dict
+    dict of str to dict
         ``rate_hz``, ``columns``, ``n_features`` and ``file``, the first one, of each stream that
         could be read.
-    failures : list of tuple
-        Name of the stream, file and error of what could not be read.
     """
-    job = _Extraction(root, windows, writer, allow_pickle, warnings)
+    writer, windows = reading.writer, reading.job.windows()
     streams: dict[str, dict[str, Any]] = {}
-    failures: list[tuple[str, str, MediaError]] = []
-    for name in sorted({row["name"] for row in rows}):
-        stream_rows = [row for row in rows if row["name"] == name]
-        reader = parse_reader(stream_rows[0]["reader"])
+    spans: list[tuple[FileSpan, Warn]] = []
+    for name in sorted({row["name"] for row in reading.job.streams}):
+        rows = [row for row in reading.job.streams if row["name"] == name]
+        reader = parse_reader(rows[0]["reader"])
         ranges = np.zeros((len(windows), 2), np.int64)
         summary: dict[str, Any] = {}
         start = writer.mark()
-        for path in dict.fromkeys(row["path"] for row in stream_rows):
-            steps = [row["step"] for row in stream_rows if row["path"] == path]
-            before = writer.mark()
-            try:
-                read = _extract_file(job, path, name, reader, steps, ranges, summary)
+        for path in dict.fromkeys(row["path"] for row in rows):
+            span = FileSpan(
+                name, [row["step"] for row in rows if row["path"] == path], 1 / reader.rate_hz
+            )
+            with reading.file(name, path, span.steps, ranges) as warn:
+                read = _extract_file(reading, path, reader, span, ranges, summary, warn)
                 summary = summary or read
-                span = job.spans[-1][0]
-                empty = [step for step in steps if ranges[step, 0] == ranges[step, 1]]
-                error = masked_steps(
-                    path,
-                    steps,
-                    [windows[step] for step in steps],
-                    empty,
-                    f"{name} features",
-                    span.end_s - span.period_s,
-                    span.start_s,
-                )
-                if error is not None:
-                    failures.append((name, path, error))
-            except StoreWriteError:  # for example a full disk, which is not a fault of the file
-                raise
-            except Exception as error:  # discard everything from a damaged file
-                writer.rewind(before)
-                ranges[steps] = 0
-                failures.append((name, path, as_media_error(path, error)))
+                spans.append((span, warn))
         if (ranges[:, 1] > ranges[:, 0]).any():
             writer.append(f"feature.{name}.step_rows", ranges)
             streams[name] = summary
         else:
             writer.rewind(start)
-    for span, warn in job.spans:
-        warn_about_length(span, windows, recorded_until, [other for other, _ in job.spans], warn)
-    return streams, failures
+    for span, warn in spans:
+        warn_about_length(span, windows, recorded_until, [other for other, _ in spans], warn)
+    return streams
 
 
 def _extract_file(
-    job: _Extraction,
+    reading: SessionReading,
     path: str,
-    name: str,
     reader: StreamConfig,
-    steps: list[int],
+    span: FileSpan,
     ranges: np.ndarray,
     earlier: dict[str, Any],
+    warn: Warn,
 ) -> dict[str, Any]:
     """Store the steps of one file; return the summary of the stream."""
-    file, warn = job.root / path, job.warnings.of(name, path)
+    job, writer, name = reading.job, reading.writer, span.name
+    file, windows = job.root / path, job.windows(span.steps)
     summary = {"rate_hz": reader.rate_hz, "columns": feature_names(file, reader), "file": path}
-    span = FileSpan(name, steps, 1 / reader.rate_hz)
     blocks = span.observe(read_features(file, reader, job.allow_pickle, warn=warn))
-    for position, times, values in cut_rows(blocks, [job.windows[step] for step in steps]):
-        step = steps[position]
+    for position, times, values in cut_rows(blocks, windows):
+        step = span.steps[position]
         summary["n_features"] = span.n_features
         if earlier and any(earlier[key] != summary[key] for key in ("n_features", "columns")):
             raise MediaError(
@@ -136,13 +85,18 @@ def _extract_file(
                 "Export both files with the same columns.",
                 value=span.n_features,
             )
-        job.writer.append(f"feature.{name}.time_s", times)
-        end = job.writer.append(f"feature.{name}.values", values)
+        writer.append(f"feature.{name}.time_s", times)
+        end = writer.append(f"feature.{name}.values", values)
         if ranges[step, 0] == ranges[step, 1]:
             ranges[step, 0] = end - len(values)
         ranges[step, 1] = end
     summary["n_features"] = span.n_features
-    job.spans.append((span, warn))
+    empty = [step for step in span.steps if ranges[step, 0] == ranges[step, 1]]
+    last_s = span.end_s - span.period_s
+    if error := masked_steps(
+        path, span.steps, windows, empty, f"{name} features", last_s, span.start_s
+    ):
+        reading.fail(name, path, error)
     return summary
 
 

@@ -23,8 +23,8 @@ from recordings import (
 
 from depmm.config import SAMPLE_RATE
 from depmm.corpora.manifest import Manifest
+from depmm.media.sound import audio
 from depmm.store import extract as extraction
-from depmm.store import session_extraction
 from depmm.store.index import read_failures, read_index
 from depmm.store.session_extraction import extract_session
 from depmm.store.sessions import SessionStore
@@ -192,14 +192,14 @@ def test_a_recording_that_blocks_its_process_is_a_failure(subjects, tmp_path, mo
     ids=["disk", "memory", "bug"],
 )
 def test_any_error_of_reading_is_a_failure(subjects, tmp_path, monkeypatch, error):
-    decode = session_extraction.extract_sound
+    decode = audio.decode_audio
 
-    def failing(job, file, *arguments):
-        if file == "2.mp4":
+    def failing(path, *window, **choice):
+        if path.name == "2.mp4":
             raise error
-        return decode(job, file, *arguments)
+        return decode(path, *window, **choice)
 
-    monkeypatch.setattr(session_extraction, "extract_sound", failing)
+    monkeypatch.setattr(audio, "decode_audio", failing)
     report = extract_all(*subjects, tmp_path / "store")
     assert report.extracted == 3  # the faces of the second session are stored
     row = report.failures.iloc[0]
