@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from depmm.audit.findings import (
     AuditInput,
+    File,
     Finding,
     list_file_uses,
     sessions_by_file,
@@ -110,7 +111,7 @@ def missing_files(inputs: AuditInput) -> Iterator[Finding]:
             "error",
             f"{_count(len(files), 'file')} of the manifest "
             f"{'is' if len(files) == 1 else 'are'} empty or missing: "
-            f"{abbreviate([path for _, path in files])}.",
+            f"{abbreviate(_names(inputs, files))}.",
             "Complete the corpus, or index it again if the manifest belongs to another folder.",
             sessions=tuple(sorted({key for file in files for key in by_file[file]})),
             files=files,
@@ -136,7 +137,7 @@ def unreadable_files(inputs: AuditInput) -> Iterator[Finding]:
         yield Finding(
             "unreadable_files",
             "warning",
-            _list_problems((file[1], reason) for file, reason in reasons.items()),
+            _list_problems(zip(_names(inputs, reasons), reasons.values(), strict=True)),
             "Compare the files with the originals and copy them again; otherwise extraction omits "
             "them and lists them as failures.",
             sessions=tuple(sorted({key for file in reasons for key in by_file[file]})),
@@ -166,13 +167,12 @@ def recording_warnings(inputs: AuditInput) -> Iterator[Finding]:
             for file, found in warnings.items()
         }
         files = tuple(file for file, found in of_name.items() if found)
+        problems = [" ".join(warning.problem for warning in of_name[file]) for file in files]
         remedies = dict.fromkeys(warning.remedy for file in files for warning in of_name[file])
         yield Finding(
             name,
             "warning",
-            _list_problems(
-                (file[1], " ".join(warning.problem for warning in of_name[file])) for file in files
-            ),
+            _list_problems(zip(_names(inputs, files), problems, strict=True)),
             " ".join(remedies),
             sessions=tuple(sorted({key for file in files for key in by_file[file]})),
             files=files,
@@ -233,6 +233,12 @@ def unmatched_files(inputs: AuditInput) -> Iterator[Finding]:
                 "Add a pattern to the spec, or list the files under ignore.",
                 files=tuple((report.corpus, path) for path in report.unused),
             )
+
+
+def _names(inputs: AuditInput, files: Iterable[File]) -> list[str]:
+    """Name files by their path, and if there are several corpora, by corpus and path."""
+    several = inputs.manifest.sessions["corpus"].nunique() > 1
+    return ["/".join(file) if several else file[1] for file in files]
 
 
 def _list_problems(problems: Iterable[tuple[str, str]]) -> str:

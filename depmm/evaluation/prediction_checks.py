@@ -311,7 +311,7 @@ def check_values(table: pd.DataFrame, invalid: pd.Series, column: str, remedy: s
     keys = ", ".join(f"{name} {table[name].iloc[row]!s}" for name in _KEYS)
     value = table[column].iloc[row]
     raise PredictionTableError(
-        f"predictions: {column} is {value!s} in row {row} ({keys}; {int(invalid.sum())} of "
+        f"predictions: {column} is {value!s} in row {row + 1} ({keys}; {int(invalid.sum())} of "
         f"{len(table)} rows).",
         column=column,
         subject=_known_id(table["subject"].iloc[row]),

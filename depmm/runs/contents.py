@@ -8,6 +8,7 @@ import pandas as pd
 
 from depmm.audit.audit_output import AuditContent, read_audit
 from depmm.config import Experiment, load_experiment
+from depmm.evaluation.prediction_checks import PredictionTableError, check_predictions
 from depmm.evaluation.predictions import read_predictions
 from depmm.evaluation.thresholds import Threshold
 from depmm.files.checksums import read_json, read_table, read_text
@@ -84,11 +85,13 @@ def read_run(path: Path) -> RunContents:
     ------
     RunError
         If the path does not exist, or the training of the run is not finished.
+    PredictionTableError
+        If a table cannot be read, or does not contain predictions.
     """
     if not path.exists():
         raise missing_run(path)
     if path.is_file():
-        return RunContents(path.parent, path.stem, read_predictions(path))
+        return RunContents(path.parent, path.stem, _read_checked(path))
     run = RunFolder(path)
     if not run.finished:
         raise RunError(
@@ -124,6 +127,25 @@ def read_run(path: Path) -> RunContents:
         confidence=config.evaluation.confidence,
         threshold=config.evaluation.threshold,
     )
+
+
+def _read_checked(path: Path) -> pd.DataFrame:
+    """Read a table of another program, and name the file in the errors of its content."""
+    table = read_predictions(path)
+    try:
+        check_predictions(table)
+    except PredictionTableError as error:
+        problem = str(error).removeprefix("predictions: ").removesuffix(f" {error.remedy}")
+        raise PredictionTableError(
+            f"{path}: {problem}",
+            file=path,
+            column=error.column,
+            subject=error.subject,
+            session=error.session,
+            value=error.value,
+            remedy=error.remedy,
+        ) from None
+    return table
 
 
 def read_threshold(path: Path) -> Threshold:

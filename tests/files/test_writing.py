@@ -60,6 +60,13 @@ def test_permissions_follow_the_umask(tmp_path, umask):
     assert {path.stat().st_mode & 0o777 for path in written} == {0o666 & ~umask}
 
 
+@pytest.mark.parametrize("umask", [0o002], indirect=True)
+def test_a_temporary_folder_can_be_read_by_the_user_only(tmp_path, umask):
+    with writing.temporary_folder(tmp_path) as folder:
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_error_keeps_the_previous_file_and_no_temporary_file(tmp_path):
     path = tmp_path / "page.html"
     writing.write_text(path, "old")

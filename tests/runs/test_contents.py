@@ -6,6 +6,7 @@ from trained_runs import AUDIO, train_tiny
 
 import depmm
 from depmm.config import load_config
+from depmm.evaluation.prediction_checks import PredictionTableError
 from depmm.runs.contents import read_run, read_threshold
 from depmm.runs.folder import RunError, RunFolder
 from depmm.schemas.runs import HISTORY
@@ -64,3 +65,14 @@ def test_the_threshold_of_a_run_is_that_of_its_config(corpus, tmp_path):
     RunFolder(tmp_path / "run").open(config)
     assert read_threshold(tmp_path / "run") == 0.25
     assert read_threshold(tmp_path) == "validation"  # a folder of tables without a config
+
+
+def test_an_error_in_a_table_names_the_file(tmp_path):
+    path = tmp_path / "theirs.csv"
+    path.write_text("subject,session,y_true,y_prob\n1,1,0,0.2\n2,2,1,7\n")
+    with pytest.raises(PredictionTableError) as info:
+        read_run(path)
+    error = info.value
+    assert (error.file, error.column, error.value) == (path, "y_prob", 7.0)
+    assert str(error).startswith(f"{path}: y_prob is 7.0 in row 2 ")
+    assert str(error).endswith(error.remedy)
