@@ -6,14 +6,15 @@ the process itself. It removes the temporary files of the process, ends its work
 exits with 130 (Ctrl-C) or 143 (SIGTERM). A second Ctrl-C ends it at once.
 """
 
+import atexit
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -37,6 +38,33 @@ def exit_on_signals() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, _Exit(os.getpid()))
+
+
+def run_as_program(run: Callable[[], object]) -> NoReturn:
+    """Run a program and end the process with its exit status; Ctrl-C ends it at any moment.
+
+    The end of the interpreter, in which no handler of signals is called, takes up to a second
+    after torch was imported. It is left out.
+
+    Parameters
+    ----------
+    run : callable
+        The program. It imports what it needs itself, because imports take seconds.
+    """
+    exit_on_signals()
+    code: object = 0
+    try:
+        run()
+    except SystemExit as end:
+        code = end.code
+    if not isinstance(code, int):
+        if code is not None:
+            print(code, file=sys.stderr)
+        code = 0 if code is None else 1
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ by the main process). ``--seeds 0,1,2`` trains all folds with each seed. See
 
 import sys
 
-from depmm.interrupts import exit_on_signals
+from depmm.interrupts import run_as_program
 
 
 def main(arguments: list[str]) -> None:
@@ -35,5 +35,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    exit_on_signals()  # before the imports of main, which take seconds
-    main(sys.argv[1:])
+    run_as_program(lambda: main(sys.argv[1:]))

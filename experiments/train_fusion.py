@@ -7,7 +7,7 @@ Other settings are given as key=value, for example training.epochs=3.
 import sys
 from typing import TYPE_CHECKING
 
-from depmm.interrupts import exit_on_signals
+from depmm.interrupts import run_as_program
 
 if TYPE_CHECKING:
     from depmm.config import Config
@@ -41,5 +41,4 @@ def has_corpus(config: "Config") -> bool:
 
 
 if __name__ == "__main__":
-    exit_on_signals()  # before the imports of main, which take seconds
-    main(sys.argv[1:])
+    run_as_program(lambda: main(sys.argv[1:]))

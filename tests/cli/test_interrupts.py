@@ -216,3 +216,21 @@ def test_the_log_ends_with_its_reader():
     assert process.stderr.read() == ""
     assert process.wait(timeout=60) == 141
     process.stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "error"),
+    [
+        ("lambda: None", 0, ""),
+        ("lambda: sys.exit(3)", 3, ""),
+        ("lambda: sys.exit('Name a config.')", 1, "Name a config.\n"),
+        ("lambda: atexit.register(os.kill, os.getpid(), signal.SIGINT)", 130, "interrupted"),
+    ],
+)
+def test_a_program_ends_with_its_status_and_on_ctrl_c_until_its_end(program, code, error):
+    setup = "import atexit, os, signal, sys; from depmm.interrupts import run_as_program"
+    process = start("-c", f"{setup}; run_as_program({program})")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert err.startswith(error)
+    assert "Traceback" not in err

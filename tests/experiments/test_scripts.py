@@ -12,8 +12,6 @@ import pandas as pd
 import pytest
 from trained_runs import AUDIO
 
-from depmm.interrupts import exiting_on_signals
-
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "experiments"
 CLASSICAL = [
@@ -25,15 +23,13 @@ CLASSICAL = [
 
 
 @pytest.fixture
-def run_script(monkeypatch, capsys):
+def run_script(capsys):
     """Return a function that runs a script in this process and returns its output."""
 
     def call(name: str, *arguments: object) -> str:
-        path = SCRIPTS / name
-        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
         capsys.readouterr()
-        with exiting_on_signals():  # restores the handlers of pytest
-            runpy.run_path(str(path), run_name="__main__")
+        # as __main__, the script would end this process
+        runpy.run_path(str(SCRIPTS / name))["main"](list(map(str, arguments)))
         return capsys.readouterr().out
 
     return call
