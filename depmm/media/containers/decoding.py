@@ -136,7 +136,7 @@ def decode_stream(
         warn(restarted)
     elif differs := _length_warning(path, container, timeline.end_s):
         warn(differs)
-    if stream.type == "audio" and (missing := _early_end(container, last, timeline.end_s)):
+    if stream.type == "audio" and (missing := _early_end(container, last, timeline.media_end_s)):
         warn(missing)
 
 
@@ -180,7 +180,7 @@ def _decodable(container: Any) -> list[Any]:
 
 
 def _check_complete(path: Path, container: Any, last_s: float, corrupt_s: float) -> None:
-    stated = stated_length_s(container) or 0.0
+    stated = _stated_s(container, last_s) or 0.0
     if format_name(container) == "ogg":  # of its last page
         stated = (container.duration or 0) / av.time_base
     short = stated - last_s > max(LENGTH_TOLERANCE_S, 0.02 * stated)
@@ -199,8 +199,16 @@ def _check_complete(path: Path, container: Any, last_s: float, corrupt_s: float)
     raise MediaError(path, problem, "Copy it again.", value=last_s)
 
 
+def _stated_s(container: Any, decoded_s: float) -> float | None:
+    """Return the length in the header; that of Matroska and ASF may count from timestamp 0."""
+    stated_s, origin = stated_length_s(container), origin_s(container)
+    if stated_s is None or not 0 < origin < stated_s:
+        return stated_s
+    return min(stated_s, stated_s - origin, key=lambda length_s: abs(length_s - decoded_s))
+
+
 def _length_warning(path: Path, container: Any, decoded_s: float) -> MediaWarning | None:
-    stated_s = stated_length_s(container)
+    stated_s = _stated_s(container, decoded_s)
     if format_name(container) == "mp3" and container.duration and states_its_length(path):
         stated_s = container.duration / av.time_base
     if format_name(container) == "ogg" and ogg_is_cut(path):

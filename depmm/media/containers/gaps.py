@@ -74,7 +74,10 @@ class Gaps:
                 self._path,
                 f"{self._describe(recording_s)}; at most {MAX_GAP_SHARE:.0%} are accepted. Its "
                 "timestamps jump, or data are missing.",
-                "Compare it with the original, or correct its timestamps (remux it).",
+                "Compare it with the original, or correct its timestamps (remux it)."
+                if self._kind == "audio"
+                else "Compare it with the original, or correct its timestamps (remux it). If the "
+                "picture does not change, export it with a constant frame rate.",
                 value=self.total_s,
             )
 

@@ -58,7 +58,7 @@ class Timeline:
     restarts : list of tuple of float
         Second of the recording where the timestamps go back, and by how many seconds.
     end_s : float
-        Latest end of the packets so far, in seconds of the recording.
+        Latest end of the packets so far, also of subtitles, in seconds of the recording.
     """
 
     def __init__(self, container: Any, origin_s: float) -> None:
@@ -101,6 +101,11 @@ class Timeline:
                     time_s = self._restart(track, packet, ticks, queue, source)
                 self._shift(track, packet, ticks, time_s)
             yield packet
+
+    @property
+    def media_end_s(self) -> float:
+        """Latest end of the packets of sound and video so far, in seconds of the recording."""
+        return max((track.end_s for track in self._tracks.values()), default=0.0)
 
     def restart_warning(self) -> MediaWarning | None:
         """Describe the restarts of the clock.

@@ -10,6 +10,7 @@ CHUNK_LIMIT = 10_000  # chunks of a WAV file that are read; written files have a
 _UNKNOWN_SIZE = 0x7FFF_F000  # programs that write to a pipe store this size or a larger one
 _EXTENSIBLE = 0xFFFE
 FIRST_CHUNKS = (b"RIFF", b"RF64", b"BW64", b"RIFX")  # names of the forms of WAV
+_SECOND_CHUNKS = (*FIRST_CHUNKS, b"data")  # no reader continues behind the first sound data
 
 ByteOrder = Literal["little", "big"]
 
@@ -35,7 +36,7 @@ class WavHeader:
     further_bytes : int
         What follows the sound data and is not a valid sequence of chunks, without zeros at its end.
     second_at : int or None
-        Byte at which a second WAV file begins behind the sound data.
+        Byte at which a second WAV file, or further sound data, begin behind the sound data.
     """
 
     codec: int
@@ -86,7 +87,7 @@ def read_wav_header(path: Path) -> WavHeader | None:
                 if further > 0:
                     further = used_bytes(path, end_of_chunks) - end_of_chunks
                 file.seek(end_of_chunks)
-                is_second = _read_chunk(file, order)[0] in FIRST_CHUNKS
+                is_second = _read_chunk(file, order)[0] in _SECOND_CHUNKS
                 second_at = end_of_chunks if is_second else None
                 return WavHeader(*sound, length, max(0, end - size), max(0, further), second_at)
             elif not name:
@@ -122,7 +123,7 @@ def _end_of_chunks(file: BinaryIO, position: int, size: int, order: ByteOrder) -
             name, length = _read_chunk(file, order)
             if not name:
                 continue
-            if name in FIRST_CHUNKS:
+            if name in _SECOND_CHUNKS:
                 return start
             if name.isascii() and name.decode().isprintable() and start + 8 + length <= size:
                 position = start + 8 + length

@@ -2,9 +2,18 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
-from media_files import GRID, RAVDESS, decode_all, tone, truncate, write_recording
+from media_files import (
+    GRID,
+    RAVDESS,
+    decode_all,
+    decoded_with_warnings,
+    tone,
+    truncate,
+    write_recording,
+)
 
 from depmm.config import SAMPLE_RATE
 from depmm.media.containers.container import probe
@@ -91,3 +100,36 @@ def test_an_image_in_a_container_of_video_is_refused(tmp_path: Path, brand: byte
     with pytest.raises(MediaError, match="image") as info:
         probe(path)
     assert info.value.value == brand.decode()
+
+
+def test_a_header_that_counts_from_timestamp_0_is_not_a_longer_recording(tmp_path: Path) -> None:
+    """Recorders of streams keep the clock of the stream, here 3600 s."""
+    times = 3600 + np.arange(0, 4, 0.04)
+    path = write_recording(tmp_path / "a.mkv", times, tone(4, 48_000), sound_start=3600)
+    sound, warnings = decoded_with_warnings(path)
+    assert len(sound) == pytest.approx(4 * SAMPLE_RATE, abs=0.1 * SAMPLE_RATE)
+    assert not warnings
+    assert len(list(decode_frames(path, 25))) == pytest.approx(100, abs=2)
+    with pytest.raises(MediaError, match="truncated"):
+        decode_all(truncate(path, tmp_path, 0.6))
+
+
+def test_subtitles_that_last_longer_do_not_make_the_sound_short(tmp_path: Path) -> None:
+    times = np.arange(0, 4, 0.04)
+    path = write_recording(tmp_path / "a.mkv", times, tone(4, 48_000), codecs=("mpeg4", "aac"))
+    text = tmp_path / "a.srt"
+    text.write_text("1\n00:00:03,000 --> 00:00:20,000\nhello\n\n")
+    titled = tmp_path / "b.mkv"
+    with av.open(str(path)) as media, av.open(str(text)) as titles, av.open(str(titled), "w") as to:
+        streams = {
+            id(stream): to.add_stream_from_template(stream)
+            for stream in (*media.streams, *titles.streams)
+        }
+        packets = [packet for file in (media, titles) for packet in file.demux() if packet.size]
+        packets.sort(key=lambda packet: float(packet.pts * packet.time_base))
+        for packet in packets:
+            packet.stream = streams[id(packet.stream)]
+            to.mux_one(packet)
+    sound, warnings = decoded_with_warnings(titled)
+    assert len(sound) == pytest.approx(4 * SAMPLE_RATE, abs=0.05 * SAMPLE_RATE)
+    assert not warnings

@@ -170,3 +170,14 @@ def test_a_truncated_rf64_file_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(MediaError) as info:
             read(path)
         assert info.value.value == pytest.approx(SECONDS - 50_000 / 32_000, abs=0.01)
+
+
+def test_sound_data_behind_the_first_sound_data_of_wav_are_not_lost_silently(
+    tmp_path: Path,
+) -> None:
+    path, data = tmp_path / "a.wav", wav_bytes(tone(1.0, 16_000))
+    more = data[-16_000:]
+    path.write_bytes(data + b"LIST\4\0\0\0INFO" + b"data" + struct.pack("<I", 16_000) + more)
+    with pytest.raises(MediaError) as info:
+        duration_s(path)
+    assert info.value.value == len(data) + 12
