@@ -11,6 +11,7 @@ from depmm.audit.findings import (
     sessions_by_file,
     unique_keys,
 )
+from depmm.corpora.index_report import list_failures
 from depmm.errors import abbreviate
 from depmm.media.warnings import group_problems
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
@@ -167,7 +168,9 @@ def recording_warnings(inputs: AuditInput) -> Iterator[Finding]:
             for file, found in warnings.items()
         }
         files = tuple(file for file, found in of_name.items() if found)
-        problems = [" ".join(warning.problem for warning in of_name[file]) for file in files]
+        problems = [
+            "; ".join(warning.problem.rstrip(".") for warning in of_name[file]) for file in files
+        ]
         remedies = dict.fromkeys(warning.remedy for file in files for warning in of_name[file])
         yield Finding(
             name,
@@ -197,7 +200,7 @@ def incomplete_corpus(inputs: AuditInput) -> Iterator[Finding]:
             kinds = Counter(item.kind for item in report.missing)
             kinds["unusable file"] += len(report.failures)
             counts = ", ".join(f"{kind}: {count}" for kind, count in sorted(kinds.items()) if count)
-            problems = list(map(str, report.failures))
+            problems = list_failures(report.failures, at_most=1)
             problems += group_problems((item.where, f"{item.message}.") for item in report.missing)
             n_problems = len(report.failures) + len(report.missing)
             yield Finding(

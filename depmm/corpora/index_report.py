@@ -1,6 +1,7 @@
 """Report of indexing: required, present, missing, unused, superseded and excluded files."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -9,6 +10,8 @@ from pathlib import PurePosixPath
 from depmm.corpora.errors import ManifestError
 
 _MAX_LISTED = 10  # entries of a list in the summary; the JSON contains all of them
+_VALUES = re.compile(r"'[^']*'|[0-9]+")
+_MAX_PER_KIND = 3  # failures that differ only in file, numbers and values
 
 
 @dataclass(frozen=True)
@@ -236,7 +239,11 @@ class IndexReport:
             f"  {item.files:>7} {item.pattern} ({item.role}{', required' if item.required else ''})"
             for item in self.patterns
         ]
-        lines += _list_entries("failures", list(map(str, self.failures)))
+        if self.failures:
+            lines.append(f"failures: {len(self.failures)}")
+            listed = list_failures(self.failures, _MAX_PER_KIND)
+            lines += [f"  {line}" for line in listed[:_MAX_LISTED]]
+            lines += ["  ... index.json has all of them"] if len(listed) > _MAX_LISTED else []
         lines += _list_entries("missing", list(map(str, self.missing)))
         lines += _list_entries("left out by the spec", list(map(str, self.left_out)))
         lines += _list_entries("unused files", self.unused)
@@ -254,6 +261,33 @@ class IndexReport:
         if self.ignored or self.hidden:
             lines.append(f"ignored by the spec: {self.ignored}; hidden: {self.hidden}")
         return "\n".join(lines)
+
+
+def list_failures(failures: Iterable[IndexFailure], at_most: int) -> list[str]:
+    """Write failures by their kind: those of one kind differ only in file, numbers and values.
+
+    Parameters
+    ----------
+    failures : iterable of IndexFailure
+        The failures.
+    at_most : int
+        Number of failures of each kind that are listed.
+
+    Returns
+    -------
+    list of str
+        The failures, and for each kind the number of the others.
+    """
+    kinds: dict[str, list[IndexFailure]] = {}
+    for failure in failures:
+        kind = _VALUES.sub("", failure.message.replace(failure.file, ""))
+        kinds.setdefault(kind, []).append(failure)
+    lines = []
+    for found in kinds.values():
+        lines += [str(failure) for failure in found[:at_most]]
+        if len(found) > at_most:
+            lines.append(f"... and {len(found) - at_most} more of this kind.")
+    return lines
 
 
 def separate_unrelated_folders(

@@ -115,7 +115,7 @@ def shortened_steps(
         f"the sound ends at {end_s:.1f} s, and {len(cut)} of {len(steps)} steps {verb} cut there: "
         f"{'; '.join(examples)}{more}. {missing_s:.1f} s ({100 * missing_s / total_s:.1f} %) of "
         "the steps are missing.",
-        "Check the step times or the recording.",
+        "Check the step times or the file.",
         missing_s,
     )
 

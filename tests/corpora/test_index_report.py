@@ -6,7 +6,12 @@ from corpus_samples import TOY, TOY_FILES
 
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.index import index_corpus
-from depmm.corpora.index_report import IndexReport, separate_unrelated_folders
+from depmm.corpora.index_report import (
+    IndexFailure,
+    IndexReport,
+    list_failures,
+    separate_unrelated_folders,
+)
 from depmm.corpora.spec import parse_spec
 
 
@@ -38,3 +43,17 @@ def test_a_folder_without_files_of_the_corpus_is_unrelated():
     assert separate_unrelated_folders(unmatched, matched) == (
         ["a/readme", "a/b/note", "top"], {"c": 2},
     )  # fmt: skip
+
+
+def test_failures_that_differ_only_in_file_and_values_are_one_kind():
+    failures = [
+        IndexFailure(f"P{k}.csv", 3, "end", f"{k}", f"P{k}.csv, line {k}: end is '{k}'. Fix.", "a")
+        for k in range(5)
+    ]
+    failures.insert(2, IndexFailure("Q.csv", 1, "start", "x", "Q.csv: start is 'x'. Fix.", "b"))
+    assert list_failures(failures, at_most=2) == [
+        "P0.csv, line 0: end is '0'. Fix. Left out: a.",
+        "P1.csv, line 1: end is '1'. Fix. Left out: a.",
+        "... and 3 more of this kind.",
+        "Q.csv: start is 'x'. Fix. Left out: b.",
+    ]
