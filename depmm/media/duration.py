@@ -3,16 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import av
-
 from depmm.config import StreamConfig
-from depmm.media.containers.container import (
-    check_file,
-    format_name,
-    open_container,
-)
+from depmm.media.containers.container import check_file, open_container
 from depmm.media.containers.decoders import check_decoders
 from depmm.media.containers.decoding import LENGTH_TOLERANCE_S
+from depmm.media.containers.formats import format_of, header_length_s
 from depmm.media.containers.limits import check_length
 from depmm.media.containers.mp3_header import states_its_size
 from depmm.media.containers.mpeg_clock import PACK, clock_ascends
@@ -88,15 +83,14 @@ def _length_by_clock_s(path: Path) -> float | None:
         return None
     with open_container(path, analyzeduration="1") as container:
         check_decoders(path, container)
-        return float(container.duration / av.time_base) if container.duration else None
+        return header_length_s(container)
 
 
 def _confirmed_length_s(path: Path, container: Any) -> float | None:
     """Return the length in the header if it can be confirmed without reading all packets."""
-    name = format_name(container)
-    if not container.duration:
+    name, header_s = format_of(container).name, header_length_s(container)
+    if header_s is None:
         return None
-    header_s = float(container.duration / av.time_base)
     if name == "mov":
         return header_s if _index_confirms(container, header_s) else None
     if name == "mp3":

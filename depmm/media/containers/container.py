@@ -17,6 +17,7 @@ from typing import Any
 import av
 
 from depmm.media.containers.decoders import can_decode, video_streams
+from depmm.media.containers.formats import DEMUXERS, format_of, origin_s
 from depmm.media.containers.joined_files import check_single_mp4
 from depmm.media.containers.limits import MAX_FRAME_PIXELS
 from depmm.media.containers.tracks import choose_audio_track
@@ -26,21 +27,7 @@ from depmm.media.errors import MediaError, media_errors
 BUFFER_BYTES = 1 << 16  # per read of a file
 SEEK_GAP_S = 10.0  # a shorter gap is decoded through: cheaper than a seek back to a keyframe
 
-# FFmpeg's names (the first of its list) of formats whose header states the duration
-_STATES_DURATION = {"mov", "matroska", "avi", "asf", "flv"}
-# FFmpeg's names of the formats that are read. All are recognised by their content and consist of
-# one file; playlists (hls, dash, concat, sdp) and images are not among them
-DEMUXERS = (
-    "aac", "ac3", "aiff", "amr", "ape", "asf", "au", "av1", "avi", "caf", "dts", "dv", "eac3",
-    "flac", "flv", "gxf", "h264", "hevc", "ivf", "loas", "m4v", "matroska", "mjpeg", "mov", "mp3",
-    "mpeg", "mpegts", "mpegvideo", "mxf", "nistsphere", "nsv", "nut", "obu", "ogg", "rm", "sox",
-    "tta", "voc", "w64", "wav", "webm", "wtv", "wv",
-)  # fmt: skip
-# sound without timestamps: FFmpeg counts packets, also those with tags between joined files
-_COUNTS_PACKETS = {"mp3", "aac", "loas", "ac3", "eac3", "dts", "amr"}
-_ADDS_TRACKS = {"mpeg", "mpegts", "ogg", "flv"}  # do not list their tracks in a header
 _IMAGE_BRANDS = {"avif", "heic", "heix", "heim", "heis", "mif1"}  # of HEIF, which is based on MP4
-_SEEKS_TO_KEYFRAMES = {"mov", "matroska"}
 
 
 @dataclass(frozen=True)
@@ -142,7 +129,7 @@ def open_container(path: Path, **options: str) -> Iterator[Any]:
             content.name = "recording"  # FFmpeg also uses the suffix of the name
             container = _open(path, content, options)
         with container:
-            if format_name(container) == "mov":
+            if format_of(container).name == "mov":
                 check_single_mp4(path)
                 _check_no_image(path, container)
             for stream in (*container.streams.video, *container.streams.audio):
@@ -190,7 +177,7 @@ def _prepare_decoder(container: Any, stream: Any) -> None:
         return
     stream.codec_context.thread_count = 1  # recordings are decoded in parallel
     options = {"max_pixels": str(MAX_FRAME_PIXELS)} if stream.type == "video" else {}
-    if format_name(container) == "mpeg":
+    if format_of(container).name == "mpeg":
         # otherwise FFmpeg fills in the missing half of an incomplete picture
         options["err_detect"] = "explode"
     stream.codec_context.options = options
@@ -219,109 +206,6 @@ def check_file(path: Path) -> None:
         )
     if path.stat().st_size == 0:
         raise MediaError(path, "file is empty (0 bytes).", "Copy the recording again.")
-
-
-def origin_s(container: Any) -> float:
-    """Compute second 0 of the recording in the timestamps of the container.
-
-    Parameters
-    ----------
-    container : av.container.InputContainer
-        An open container.
-
-    Returns
-    -------
-    float
-        Seconds to subtract from a timestamp.
-    """
-    return float((container.start_time or 0) / av.time_base)
-
-
-def has_timestamps(container: Any) -> bool:
-    """Tell whether the format stores timestamps.
-
-    Parameters
-    ----------
-    container : av.container.InputContainer
-        An open container.
-
-    Returns
-    -------
-    bool
-        False for MP3, AAC and similar streams without a container.
-    """
-    return format_name(container) not in _COUNTS_PACKETS
-
-
-def may_add_tracks(container: Any) -> bool:
-    """Tell whether tracks may begin in the middle of the file.
-
-    Parameters
-    ----------
-    container : av.container.InputContainer
-        An open container.
-
-    Returns
-    -------
-    bool
-        True for MPEG, Ogg and FLV, whose header does not list the tracks.
-    """
-    return format_name(container) in _ADDS_TRACKS
-
-
-def can_seek(container: Any, time_s: float) -> bool:
-    """Tell whether decoding can begin at a keyframe before a time, without decoding what precedes.
-
-    Parameters
-    ----------
-    container : av.container.InputContainer
-        An open container.
-    time_s : float
-        Time in seconds of the recording.
-
-    Returns
-    -------
-    bool
-        True for MP4 and Matroska, before the end that their header states. In a file that was
-        joined of several, the times after it are not those of the file.
-    """
-    stated_s = stated_length_s(container)
-    return format_name(container) in _SEEKS_TO_KEYFRAMES and time_s < (stated_s or 0.0)
-
-
-def stated_length_s(container: Any) -> float | None:
-    """Return the length that the header of a container states.
-
-    Parameters
-    ----------
-    container : av.container.InputContainer
-        An open container.
-
-    Returns
-    -------
-    float or None
-        Seconds; None if the format does not state it or the file leaves it out. FFmpeg then
-        estimates a length, for example from the bit rate.
-    """
-    if format_name(container) not in _STATES_DURATION or not container.duration:
-        return None
-    return float(container.duration / av.time_base)
-
-
-def format_name(container: Any) -> str:
-    """Name the format of a container.
-
-    Parameters
-    ----------
-    container : av.container.InputContainer
-        An open container.
-
-    Returns
-    -------
-    str
-        The first of FFmpeg's names, for example ``mov`` for MP4.
-    """
-    return str(container.format.name).split(",")[0]
 
 
 def _start_s(container: Any, stream: Any | None) -> float | None:

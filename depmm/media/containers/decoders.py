@@ -1,14 +1,15 @@
-"""Which tracks of a container have a decoder, and the names of those that have none."""
+"""Tracks and packets of a container: which have a decoder, and what is wrong with the others."""
 
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import av
 
+from depmm.media.containers.timeline import Timeline
 from depmm.media.errors import MediaError
 
 _LOG_LEVEL = threading.Lock()
@@ -144,6 +145,40 @@ def read_packets(container: Any) -> Iterator[Any]:
     """
     with suppress(IndexError):  # av 18 flushes the known tracks, and then those that came later
         yield from container.demux()
+
+
+@contextmanager
+def packet_errors(path: Path, timeline: Timeline, problem: str) -> Iterator[None]:
+    """Turn errors of FFmpeg into media errors that name the position in the recording.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for error messages.
+    timeline : Timeline
+        Clock of the packets that are read inside the context.
+    problem : str
+        What fails, for example ``cannot be read``.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    MediaError
+        In place of an error of FFmpeg.
+    """
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise MediaError(
+            path,
+            f"{problem} after {timeline.end_s:.2f} s ({error.strerror}). The file is damaged or "
+            "truncated.",
+            "Copy it again, or leave this session out.",
+            value=timeline.end_s,
+        ) from error
 
 
 def _descriptions(container: Any) -> dict[int, str]:

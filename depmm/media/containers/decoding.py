@@ -25,22 +25,22 @@ from typing import Any
 
 import av
 
-from depmm.media.containers.container import (
-    SEEK_GAP_S,
-    can_seek,
-    format_name,
-    has_timestamps,
-    may_add_tracks,
-    origin_s,
-    stated_length_s,
-)
+from depmm.media.containers.container import SEEK_GAP_S
 from depmm.media.containers.decoders import (
     can_decode,
     check_no_late_track,
+    packet_errors,
     read_packets,
     video_streams,
 )
 from depmm.media.containers.file_ends import avi_is_cut, ogg_is_cut, transport_stream_is_cut
+from depmm.media.containers.formats import (
+    can_seek,
+    format_of,
+    header_length_s,
+    origin_s,
+    stated_length_s,
+)
 from depmm.media.containers.limits import MAX_RESTARTS, check_stream
 from depmm.media.containers.mp3_header import states_its_length
 from depmm.media.containers.timeline import Timeline
@@ -90,13 +90,13 @@ def decode_stream(
         :mod:`depmm.media.containers.limits` is exceeded, or the stream has no frame.
     """
     check_stream(path, stream)
-    timeline = Timeline(container, origin_s(container))
+    timeline = Timeline(container)
     corrupt_s, last, n_restarts = -math.inf, None, 0
     others: list[Any] = []
     padding: av.FFmpegError | None = None  # error of the first packet of zeros
-    if format_name(container) == "mpeg":  # decoded strictly, see the module docstring
+    if format_of(container).name == "mpeg":  # decoded strictly, see the module docstring
         others = [other for other in _decodable(container) if other.index != stream.index]
-    try:
+    with packet_errors(path, timeline, f"{stream.type} cannot be decoded"):
         _seek(container, stream, begin_s)
         for packet in timeline.place(read_packets(container)):
             if packet.is_corrupt:
@@ -108,7 +108,7 @@ def decode_stream(
                 try:
                     frames = _decode(packet)
                 except av.InvalidDataError as error:
-                    if has_timestamps(container) or any(bytes(packet)):
+                    if format_of(container).has_timestamps or any(bytes(packet)):
                         raise
                     padding = padding or error  # unless sound follows, the unused end of the file
                     continue
@@ -119,18 +119,10 @@ def decode_stream(
                     yield frame
             elif packet.stream in others:
                 packet.decode()
-    except av.FFmpegError as error:
-        raise MediaError(
-            path,
-            f"{stream.type} cannot be decoded after {timeline.end_s:.2f} s ({error.strerror}). The "
-            "file is damaged or truncated.",
-            "Copy it again, or leave this session out.",
-            value=timeline.end_s,
-        ) from error
     if last is None:
         raise MediaError(path, f"the {stream.type} track is empty.", "Leave this session out.")
     _check_complete(path, container, timeline.end_s, corrupt_s)
-    if may_add_tracks(container):
+    if not format_of(container).lists_tracks:
         check_no_late_track(path, container)
     if restarted := timeline.restart_warning():
         warn(restarted)
@@ -181,17 +173,17 @@ def _decodable(container: Any) -> list[Any]:
 
 def _check_complete(path: Path, container: Any, last_s: float, corrupt_s: float) -> None:
     stated = _stated_s(container, last_s) or 0.0
-    if format_name(container) == "ogg":  # of its last page
-        stated = (container.duration or 0) / av.time_base
+    if format_of(container).name == "ogg":  # of its last page
+        stated = header_length_s(container) or 0.0
     short = stated - last_s > max(LENGTH_TOLERANCE_S, 0.02 * stated)
     if short:
         problem = f"ends after {last_s:.2f} s, but its header states {stated:.2f} s: truncated."
-    elif format_name(container) == "avi" and avi_is_cut(path):
+    elif format_of(container).name == "avi" and avi_is_cut(path):
         problem = (
             f"ends after {last_s:.2f} s, and has fewer bytes than its header states: truncated."
         )
     elif (last_s - corrupt_s < 0.5 and "ignore_length" not in container.options) or (
-        format_name(container) == "mpegts" and transport_stream_is_cut(path)
+        format_of(container).name == "mpegts" and transport_stream_is_cut(path)
     ):
         problem = f"ends inside a packet, after {last_s:.2f} s: truncated."
     else:
@@ -209,9 +201,9 @@ def _stated_s(container: Any, decoded_s: float) -> float | None:
 
 def _length_warning(path: Path, container: Any, decoded_s: float) -> MediaWarning | None:
     stated_s = _stated_s(container, decoded_s)
-    if format_name(container) == "mp3" and container.duration and states_its_length(path):
-        stated_s = container.duration / av.time_base
-    if format_name(container) == "ogg" and ogg_is_cut(path):
+    if format_of(container).name == "mp3" and states_its_length(path):
+        stated_s = header_length_s(container)
+    if format_of(container).name == "ogg" and ogg_is_cut(path):
         problem = f"its last page is not marked as the end: it may be cut after {decoded_s:.2f} s."
         return MediaWarning("length_differs", problem, "Compare it with the original.", decoded_s)
     if stated_s is None or abs(decoded_s - stated_s) <= LENGTH_TOLERANCE_S:

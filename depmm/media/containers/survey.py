@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
-
-from depmm.media.containers.container import may_add_tracks, open_container, origin_s
-from depmm.media.containers.decoders import check_no_late_track, read_packets, video_streams
+from depmm.media.containers.container import open_container
+from depmm.media.containers.decoders import (
+    check_no_late_track,
+    packet_errors,
+    read_packets,
+    video_streams,
+)
 from depmm.media.containers.decoding import LENGTH_TOLERANCE_S
+from depmm.media.containers.formats import format_of, origin_s
 from depmm.media.containers.gaps import (
     LATE_START_S,
     MAX_GAP_SHARE,
@@ -72,7 +76,7 @@ def survey_packets(path: Path, container: Any) -> Survey:
     MediaError
         If the file is damaged.
     """
-    timeline = Timeline(container, origin_s(container))
+    timeline = Timeline(container)
     streams = [*video_streams(container), *container.streams.audio]
     tracks = {
         stream.index: _TrackSurvey(Gaps(path, stream.type), stream, origin_s(container))
@@ -80,22 +84,14 @@ def survey_packets(path: Path, container: Any) -> Survey:
         if stream.codec_context is not None
     }
     with media_errors(path):
-        try:
+        with packet_errors(path, timeline, "cannot be read"):
             for packet in timeline.place(read_packets(container)):
                 track = tracks.get(packet.stream.index)
                 if track is not None:
                     track.update(packet)
                 if len(timeline.restarts) > MAX_RESTARTS:
                     break
-        except av.FFmpegError as error:
-            raise MediaError(
-                path,
-                f"cannot be read after {timeline.end_s:.2f} s ({error.strerror}). The file is "
-                "damaged or truncated.",
-                "Copy it again, or leave this session out.",
-                value=timeline.end_s,
-            ) from error
-        if may_add_tracks(container):
+        if not format_of(container).lists_tracks:
             check_no_late_track(path, container)
     for track in tracks.values():
         track.frame_gaps.finish()

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from depmm.media.containers.formats import format_of, origin_s
 from depmm.media.warnings import MediaWarning
 
 RESTART_S = 0.1  # decoding times ascend: if they go back by more, the clock restarts
@@ -23,9 +24,6 @@ REORDER_S = 2.0  # the same for packets without a decoding time, whose order is 
 LOOKAHEAD = 512  # packets that are searched for the restart of the other streams
 AVI_HOLE_S = 1.0  # by which the video must jump and the sound stay behind; they are not in step
 N_LISTED = 3  # restarts whose positions a warning lists
-_WRAP_TICKS = {"mpeg": 1 << 33, "mpegts": 1 << 33}  # period of the counter of timestamps
-_NEVER_RESTARTS = {"mov"}  # stores durations instead of times; edit lists may go back
-_DURATION_OF_DECODING = {"mov"}  # the duration of a frame is the time until the next one is decoded
 
 
 @dataclass
@@ -50,8 +48,6 @@ class Timeline:
     ----------
     container : av.container.InputContainer
         The open file.
-    origin_s : float
-        Second 0 of the recording in the timestamps of the container.
 
     Attributes
     ----------
@@ -61,21 +57,21 @@ class Timeline:
         Latest end of the packets so far, also of subtitles, in seconds of the recording.
     """
 
-    def __init__(self, container: Any, origin_s: float) -> None:
-        name = str(container.format.name).split(",")[0]
+    def __init__(self, container: Any) -> None:
+        form = format_of(container)
         self.restarts: list[tuple[float, float]] = []
         self.end_s = 0.0
-        self._origin_s = origin_s
-        self._wrap_ticks = _WRAP_TICKS.get(name)
-        self._may_restart = name not in _NEVER_RESTARTS
-        self._is_decoding_duration = name in _DURATION_OF_DECODING
+        self._origin_s = origin_s(container)
+        self._wrap_ticks = form.wrap_ticks
+        self._may_restart = not form.stores_durations
+        self._is_decoding_duration = form.stores_durations
         self._offsets_s = [0.0]  # added to the times of each segment between restarts
         self._tracks = {
             stream.index: _Track(stream.type == "video", float(stream.time_base))
             for stream in container.streams
             if stream.type in ("video", "audio") and stream.time_base
         }
-        self._avi = _AviSound() if name == "avi" else None
+        self._avi = _AviSound() if form.name == "avi" else None
 
     def place(self, packets: Iterable[Any]) -> Iterator[Any]:
         """Shift the timestamps of packets in place.

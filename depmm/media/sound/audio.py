@@ -21,11 +21,10 @@ from depmm.config import SAMPLE_RATE
 from depmm.media.containers.container import (
     SEEK_GAP_S,
     check_file,
-    has_timestamps,
     open_container,
-    origin_s,
 )
 from depmm.media.containers.decoding import decode_stream
+from depmm.media.containers.formats import format_of, origin_s
 from depmm.media.containers.gaps import SOUND_GAP_S
 from depmm.media.containers.survey import GapMonitor
 from depmm.media.containers.tracks import check_single_track, choose_audio_track
@@ -159,7 +158,7 @@ def _container_blocks(
     tick = stream.time_base
     num, den = tick.numerator, tick.denominator
     to_float, layout = av.AudioResampler(format="fltp"), ""  # same rate and channels
-    timed, monitor = has_timestamps(container), GapMonitor(path, stream, warn)
+    timed, monitor = format_of(container).has_timestamps, GapMonitor(path, stream, warn)
     counted: int | None = None  # position of the next frame in a format without timestamps
     # index of the next sample on the clock of the recording
     next_sample, started, is_first = begin_s * rate, False, begin_s <= SEEK_GAP_S

@@ -15,7 +15,8 @@ import av
 import numpy as np
 import soundfile
 
-from depmm.media.containers.container import open_container, origin_s
+from depmm.media.containers.container import open_container
+from depmm.media.containers.formats import header_length_s, origin_s
 from depmm.media.containers.tracks import choose_audio_track
 from depmm.media.errors import MediaError
 from depmm.media.sound.channels import ChannelChoice, ChannelMeter, Mix
@@ -122,7 +123,7 @@ def _sample_rest(path: Path, track: int | None, meter: ChannelMeter) -> None:
         with open_container(path, **reader.options) as container:
             stream = choose_audio_track(path, container, track)
             to_float = av.AudioResampler(format="fltp")
-            for position_s in _positions((container.duration or 0) / av.time_base):
+            for position_s in _positions(header_length_s(container) or 0.0):
                 container.seek(
                     int((origin_s(container) + position_s) / stream.time_base), stream=stream
                 )

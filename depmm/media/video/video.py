@@ -11,13 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from depmm.media.containers.container import (
-    SEEK_GAP_S,
-    can_seek,
-    open_container,
-    origin_s,
-)
+from depmm.media.containers.container import SEEK_GAP_S, open_container
 from depmm.media.containers.decoding import decode_stream
+from depmm.media.containers.formats import can_seek, origin_s
 from depmm.media.containers.gaps import FrameGaps
 from depmm.media.containers.survey import GapMonitor
 from depmm.media.containers.tracks import choose_video_track

@@ -38,8 +38,10 @@ def place(packets: list[Packet], form: str = "mpegts", tick: float = 0.001) -> T
         SimpleNamespace(index=VIDEO, type="video", time_base=tick),
         SimpleNamespace(index=AUDIO, type="audio", time_base=tick),
     ]
-    container: Any = SimpleNamespace(streams=streams, format=SimpleNamespace(name=form))
-    timeline = Timeline(container, 0.0)
+    container: Any = SimpleNamespace(
+        streams=streams, format=SimpleNamespace(name=form), start_time=0
+    )
+    timeline = Timeline(container)
     assert list(timeline.place(packets)) == packets
     return timeline
 
