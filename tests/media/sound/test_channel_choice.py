@@ -135,3 +135,11 @@ def test_the_number_of_channels_may_change(tmp_path: Path, counts: tuple[int, in
         part = sound[round(start_s * SAMPLE_RATE) :][:SAMPLE_RATE]
         level = np.sqrt(2 * np.mean(part**2))
         assert level == pytest.approx(0.25 + 0.25 / count, rel=0.04)
+
+
+def test_the_name_of_a_long_file_does_not_choose_its_reader(tmp_path: Path) -> None:
+    left, right = tone(12.0, RATE), 0.5 * tone(12.0, RATE)
+    wav = write(tmp_path / "a.wav", left, right)
+    raw = wav.with_suffix(".raw")  # libsndfile would ask for the format of a file of this name
+    raw.write_bytes(wav.read_bytes())
+    np.testing.assert_array_equal(decode(raw)[0], decode(wav)[0])
