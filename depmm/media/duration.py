@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import av
+
 from depmm.config import StreamConfig
-from depmm.media.containers.container import check_file, open_container
-from depmm.media.containers.decoders import check_decoders
+from depmm.media.containers.container import check_file, open_container, origin_s
+from depmm.media.containers.decoders import check_decoders, read_packets
 from depmm.media.containers.decoding import LENGTH_TOLERANCE_S
 from depmm.media.containers.formats import format_of, header_length_s
 from depmm.media.containers.limits import check_length
@@ -15,6 +17,9 @@ from depmm.media.containers.survey import survey_packets
 from depmm.media.errors import media_errors
 from depmm.media.features.feature_files import feature_duration_s
 from depmm.media.sound.sound_files import choose_reader, open_sound_file
+
+TAIL_S = 2.0  # at the end of an MPEG program stream, whose packets are read
+LOW_BYTES_PER_S = 128_000  # of a program stream; a packet of 2 kB then lasts 16 ms
 
 
 def duration_s(path: Path, stream: StreamConfig | None = None, allow_pickle: bool = False) -> float:
@@ -73,8 +78,9 @@ def _recording_s(path: Path) -> float:
 def _length_by_clock_s(path: Path) -> float | None:
     """Return the length of an MPEG program stream from its first and last timestamps.
 
-    FFmpeg reads only the ends of the file. None for other files, and if the clock of the file does
-    not ascend between its ends.
+    FFmpeg reads only the ends of the file, and takes the last timestamp. A packet of low bit rate
+    contains several frames, of which only the first has one. None for other files, and if the clock
+    of the file does not ascend between its ends.
     """
     with path.open("rb") as file:
         if file.read(len(PACK)) != PACK:
@@ -83,7 +89,23 @@ def _length_by_clock_s(path: Path) -> float | None:
         return None
     with open_container(path, analyzeduration="1") as container:
         check_decoders(path, container)
-        return header_length_s(container)
+        length_s = header_length_s(container)
+        if length_s is None or path.stat().st_size > LOW_BYTES_PER_S * length_s:
+            return length_s
+        return max(length_s, _end_of_packets_s(container, max(0.0, length_s - TAIL_S)))
+
+
+def _end_of_packets_s(container: Any, begin_s: float) -> float:
+    """Return the latest end of the packets of sound and video from a time on."""
+    container.seek(int((begin_s + origin_s(container)) * av.time_base))
+    return max(
+        (
+            float((packet.pts + (packet.duration or 0)) * packet.time_base) - origin_s(container)
+            for packet in read_packets(container)
+            if packet.pts is not None and packet.stream.type in ("audio", "video")
+        ),
+        default=0.0,
+    )
 
 
 def _confirmed_length_s(path: Path, container: Any) -> float | None:

@@ -119,3 +119,16 @@ def test_a_missing_or_damaged_file_is_an_error(tmp_path, content):
     with pytest.raises(MediaError) as info:
         duration_s(path)
     assert info.value.file == path
+
+
+def test_the_last_frames_of_an_mpeg_stream_of_low_bit_rate_count(tmp_path):
+    """A packet contains several frames then, and only its first frame has a timestamp."""
+    path = tmp_path / "a.mpg"
+    with av.open(str(path), "w", format="mpeg") as container:
+        video = container.add_stream("mpeg2video", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")
+        for _ in range(100):
+            container.mux(video.encode(picture))
+        container.mux(video.encode())
+    assert duration_s(path) == pytest.approx(4.0, abs=0.05)
