@@ -80,7 +80,7 @@ def read_data_summary(path: Path) -> DataSummary | None:
     DataError
         If the file cannot be read or contains something else.
     """
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
         return DataSummary.model_validate_json(read_bytes(path))

@@ -14,6 +14,7 @@ _REMEDIES = {
     errno.EFBIG: "Raise the limit on the size of files, or give a path on another disk",
     errno.ELOOP: "It is a link: delete it, or give another path",
     errno.EMLINK: "It is a link: delete it, or give another path",
+    errno.EISDIR: "A folder has the name of the file: move it, or give another path",
     errno.ENOENT: "Check the path",
     errno.ENOSPC: "Free space on the disk, or give a path on another disk",
     errno.ENOTDIR: "A part of the path is a file: give the path of a folder",
@@ -45,6 +46,8 @@ def explain_system_error(
     """
     quoted = re.search(r"'([^']+)'", str(error))
     name = written or error.filename or (quoted and quoted[1])
+    if written is None and error.errno == errno.EISDIR and error.filename2:
+        name = error.filename2  # the folder that a temporary file would replace
     path = Path(str(name)) if name else None
     while path is not None and path.name.startswith(TEMPORARY_PREFIX):
         path = path.parent

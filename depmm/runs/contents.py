@@ -102,15 +102,15 @@ def read_run(path: Path) -> RunContents:
         path,
         path.name,
         read_table(run.predictions),
-        history=read_table(run.history) if run.history.is_file() else None,
+        history=read_table(run.history) if run.history.exists() else None,
         environment=_read_json(run.environment),
-        audit=read_audit(run.audit) if run.audit.is_file() else None,
+        audit=read_audit(run.audit) if run.audit.exists() else None,
         models=tuple(
             folder.path.relative_to(path).as_posix() for folder in list_model_folders(path)
         ),
-        tuning=read_tuning(run.tuning) if run.tuning.is_file() else None,
+        tuning=read_tuning(run.tuning) if run.tuning.exists() else None,
     )
-    if not run.config.is_file():
+    if not run.config.exists():
         return contents
     from depmm.data.coverage import find_coverage  # imports torch, which is slow
 
@@ -162,7 +162,7 @@ def read_threshold(path: Path) -> Threshold:
         Setting ``evaluation.threshold``; "validation" if the folder has no config.
     """
     config = RunFolder(path).config
-    return load_experiment(config).evaluation.threshold if config.is_file() else "validation"
+    return load_experiment(config).evaluation.threshold if config.exists() else "validation"
 
 
 def _describe_used_signal(run: RunFolder) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def _describe_used_signal(run: RunFolder) -> dict[str, Any]:
 
 
 def _read_json(path: Path) -> dict[str, str] | None:
-    if not path.is_file():
+    if not path.exists():
         return None
     content = read_json(path)
     if wrong := [name for name, value in content.items() if not isinstance(value, str)]:

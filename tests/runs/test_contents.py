@@ -5,8 +5,9 @@ import pytest
 from trained_runs import AUDIO, train_tiny
 
 import depmm
-from depmm.config import load_config
+from depmm.config import ConfigError, load_config
 from depmm.evaluation.prediction_checks import PredictionTableError
+from depmm.files.damage import DamagedFileError
 from depmm.runs.contents import read_run, read_threshold
 from depmm.runs.folder import RunError, RunFolder
 from depmm.schemas.runs import HISTORY
@@ -58,6 +59,16 @@ def test_a_run_that_is_not_finished_is_refused(corpus, tmp_path):
     with pytest.raises(RunError) as info:
         read_run(tmp_path)
     assert info.value.file == tmp_path / "predictions.parquet"
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "history.parquet", "data_summary.json"])
+def test_a_folder_in_place_of_a_file_is_refused(corpus, tmp_path, name):
+    run = train_tiny(corpus, tmp_path / "run", *AUDIO, "training.epochs=1")
+    (run / name).unlink()
+    (run / name).mkdir()
+    with pytest.raises((DamagedFileError, ConfigError)) as info:
+        read_run(run)
+    assert name in str(info.value)
 
 
 def test_the_threshold_of_a_run_is_that_of_its_config(corpus, tmp_path):
