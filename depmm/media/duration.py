@@ -6,10 +6,10 @@ from typing import Any
 import av
 
 from depmm.config import StreamConfig
-from depmm.media.containers.container import check_file, open_container, origin_s
+from depmm.media.containers.container import check_file, open_container
 from depmm.media.containers.decoders import check_decoders, read_packets
 from depmm.media.containers.decoding import LENGTH_TOLERANCE_S
-from depmm.media.containers.formats import format_of, header_length_s
+from depmm.media.containers.formats import format_of, header_length_s, origin_s
 from depmm.media.containers.limits import check_length
 from depmm.media.containers.mp3_header import states_its_size
 from depmm.media.containers.mpeg_clock import PACK, clock_ascends
