@@ -5,6 +5,7 @@ Other settings are given as key=value, for example training.epochs=3.
 """
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from depmm.interrupts import run_as_program
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> None:
 
 def has_corpus(config: "Config") -> bool:
     """Return whether manifest and store of a config exist."""
-    return config.data.manifest.is_dir() and config.data.store.is_dir()
+    return config.data.manifest.is_dir() and Path(config.data.store).is_dir()
 
 
 if __name__ == "__main__":
