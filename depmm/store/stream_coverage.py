@@ -89,8 +89,8 @@ def warn_about_length(
     decoded = [recorded_until[step] for step in steps if not math.isnan(recorded_until[step])]
     stated = [windows[step][1] for step in steps if math.isfinite(windows[step][1])]
     ends = decoded or stated
-    if not ends:  # whole files without a recording
-        ends = [other.end_s for other in others if steps & set(other.steps)]
+    if not ends:  # whole files without a recording, which ends during the last row of a file
+        ends = [other.end_s - other.period_s for other in others if steps & set(other.steps)]
     end_s = max(ends)
     tolerance = max(MIN_DIFFERENCE_S, 2 * span.period_s)
     missing_s = max(0.0, span.start_s - start_s) + max(0.0, end_s - max(span.end_s, start_s))
