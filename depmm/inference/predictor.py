@@ -120,6 +120,12 @@ class Predictor:
             raise InferenceError(
                 f"{file}: the file does not exist.", file=file, remedy="Check the path."
             )
+        if any("\ud800" <= character <= "\udfff" for character in str(file)):
+            # otherwise no table could contain it
+            name = ascii(str(file))
+            raise InferenceError(
+                f"{name}: the name is not UTF-8.", file=name, value=name, remedy="Rename the file."
+            )
         info = probe(file)
         duration_s = measure_duration_s(file)
         modalities = _modalities(run, file, info)

@@ -310,3 +310,15 @@ def test_a_recording_of_a_browser_without_a_duration_is_predicted(
     position = data.index(b"\x44\x89\x88")  # the duration, which becomes an empty element
     path.write_bytes(data[:position] + b"\xec\x89" + bytes(9) + data[position + 11 :])
     assert audio_predictor.predict(path, window_s=1.0).duration_s == pytest.approx(3, abs=0.1)
+
+
+def test_a_name_that_is_not_utf8_is_named(predictor: Predictor, tmp_path: Path) -> None:
+    path = tmp_path / "bad\udcff.wav"
+    try:
+        path.write_bytes(b"RIFF")
+    except OSError:
+        pytest.skip("the file system requires UTF-8")
+    with pytest.raises(InferenceError) as info:
+        predictor.predict(path)
+    assert r"bad\udcff.wav" in str(info.value.file)
+    assert info.value.remedy

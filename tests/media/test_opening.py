@@ -1,5 +1,6 @@
 """Only the named local file is opened, and its name is never an address or a pattern."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,13 @@ def test_any_exception_while_opening_is_an_error_of_the_file(
 def test_a_container_is_opened_with_the_decoders_prepared(other: Path) -> None:
     with open_container(other) as container:
         assert container.streams.audio[0].codec_context.thread_count == 1
+
+
+def test_pipes_and_devices_are_refused_without_waiting_for_them(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.wav")
+    (tmp_path / "b.wav").symlink_to("/dev/zero")
+    for path in (tmp_path / "a.wav", tmp_path / "b.wav"):
+        for read in (decode_all, duration_s, probe):
+            with pytest.raises(MediaError, match="pipe") as info:
+                read(path)
+            assert info.value.file == path

@@ -198,6 +198,8 @@ def check_file(path: Path) -> None:
     """
     if path.is_dir():
         raise MediaError(path, "is a folder.", "Give a file.")
+    if path.exists() and not path.is_file():
+        raise MediaError(path, "is a pipe, a device or a socket.", "Give a file.")
     if not path.is_file():
         raise MediaError(path, "file does not exist.", "Check the corpus root and the manifest.")
     if not os.access(path, os.R_OK):
