@@ -19,7 +19,7 @@ from depmm.media.features.feature_files import feature_duration_s
 from depmm.media.sound.sound_files import choose_reader, open_sound_file
 
 TAIL_S = 2.0  # at the end of an MPEG program stream, whose packets are read
-LOW_BYTES_PER_S = 128_000  # of a program stream; a packet of 2 kB then lasts 16 ms
+LOW_BYTES_PER_S = 64_000  # of a program stream; a packet of 2 kB then lasts 32 ms, about a frame
 
 
 def duration_s(path: Path, stream: StreamConfig | None = None, allow_pickle: bool = False) -> float:
