@@ -300,7 +300,8 @@ def _check_path(path: str, table: str, column: str) -> None:
     if not path or not is_safe_path(path):
         raise ManifestError(
             f"{table}, column {column}: {path!r} must be a path below the corpus root: relative, "
-            "with / between folders and without '..'.",
+            "with / between folders, without '..', backslashes and a drive letter (C:). Rename "
+            "the file.",
             column=column,
             value=path,
         )

@@ -9,8 +9,9 @@ from depmm.corpora.instruments import INSTRUMENTS
 from depmm.corpora.manifest_rules import check_id
 from depmm.corpora.patterns import PatternError, compile_pattern, template_fields
 from depmm.corpora.spec_schema import FILE_FIELDS, Label, Spec, Table, join_field
-from depmm.corpora.strict_yaml import Location, Problem
+from depmm.corpora.strict_yaml import Problem
 from depmm.errors import did_you_mean
+from depmm.files.limited_yaml import Location
 from depmm.schemas.manifest import SESSIONS, STEPS
 
 

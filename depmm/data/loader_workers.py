@@ -46,8 +46,14 @@ class WorkerDataset(Dataset[SessionItem | DepmmError]):
             return error
 
 
-def start_worker(_: int) -> None:
-    """Prepare a worker process; it ends when the training process is killed."""
+def start_worker(worker: int) -> None:
+    """Prepare a worker process; it ends when the training process is killed.
+
+    Parameters
+    ----------
+    worker : int
+        Index of the worker, which PyTorch gives.
+    """
     # garbage of the parent must not be collected in a fork: FFmpeg's scaler would wait for threads
     # that only the parent has
     gc.freeze()
