@@ -12,10 +12,8 @@ import io
 import json
 import re
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
 
 MAX_TEXT_BYTES = 128 * 2**20  # of a text file of a run or manifest
 MAX_SUMS_BYTES = 16 * 2**20
-SETTLED_S = 2.0  # s; a file that was written more recently is hashed at every check
 _LOCK_FILE = ".depmm.checksums.lock"
 _WAIT_S = 120.0  # for another process that writes a line
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
@@ -184,7 +181,7 @@ def check(path: Path) -> None:
     _check_kind(path)
     sums = _read_sums(path.parent)
     while known := sums.get(path.name):
-        if _digest(path) in known:
+        if _hash(path) in known:
             return
         sums = _reread_sums(path, sums)
 
@@ -335,18 +332,6 @@ def _reread_sums(path: Path, before: Sums) -> Sums:
 def _hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _digest(path: Path) -> str:
-    status = path.stat()
-    if time.time_ns() - status.st_mtime_ns < SETTLED_S * 1e9:
-        return _hash(path)  # its time may not tell it from a version that is written next
-    return _settled_hash(path, status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _settled_hash(path: Path, inode: int, size: int, time_ns: int) -> str:
-    return _hash(path)
 
 
 def _refuse_constant(name: str) -> NoReturn:
