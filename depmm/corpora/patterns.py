@@ -12,7 +12,7 @@ from functools import lru_cache
 from depmm.errors import DepmmError
 
 _PIECE = re.compile(r"\*\*/|\*\*|\*|\{[^{}]*\}|[{}]|[^*{}]+")
-# a number as people write it: Python also parses 1_0, infinity and digits of other scripts
+# a decimal number: Python also parses 1_0, infinity and digits of other scripts
 NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _MAX_DIGITS = 4000  # Python refuses to convert longer texts to int
 _FIELD = re.compile(r"\{([a-z][a-z0-9_]*)(?::(int|[1-9][0-9]?))?\}")

@@ -164,8 +164,6 @@ def read_table(path: Path) -> "pd.DataFrame":
 def check(path: Path) -> None:
     """Compare a file with its checksum, without keeping its content in memory.
 
-    A file that has not changed since it was checked by this process is not read again.
-
     Parameters
     ----------
     path : Path
