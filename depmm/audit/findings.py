@@ -1,7 +1,8 @@
 """Input of the audit and its findings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -10,6 +11,7 @@ from depmm.corpora.manifest import Manifest
 from depmm.errors import DepmmError
 from depmm.media.warnings import MediaWarning
 from depmm.schemas.manifest import SESSION_KEY
+from depmm.schemas.recordings import FILE_KEY, RECORDINGS
 
 File = tuple[str, str]  # corpus, path below the folder of its recordings
 Key = tuple[str, ...]  # of a subject (corpus, subject) or a session (corpus, subject, session)
@@ -64,6 +66,32 @@ class Finding:
     p_adjusted: float | None = None
 
 
+def recordings_table(statistics: Mapping[File, Mapping[str, Any]]) -> pd.DataFrame:
+    """Build the table of the statistics of recordings.
+
+    Parameters
+    ----------
+    statistics : mapping of tuple to mapping
+        Values by column for each file (corpus, path); what was not measured is left out.
+
+    Returns
+    -------
+    DataFrame
+        Index corpus and file; the columns of :data:`depmm.schemas.recordings.RECORDINGS` as float
+        or str.
+
+    Raises
+    ------
+    SchemaError
+        If a column is unknown or has a value of another type.
+    """
+    table = RECORDINGS.build(
+        [{"corpus": corpus, "file": file, **row} for (corpus, file), row in statistics.items()]
+    )
+    text = [column.name for column in RECORDINGS.columns if column.dtype == "str"]
+    return table.astype(dict.fromkeys(text, "str")).set_index(FILE_KEY)
+
+
 @dataclass(frozen=True)
 class RecordingStatistics:
     """Measurements of the recordings of a manifest; each file is (corpus, path).
@@ -76,10 +104,10 @@ class RecordingStatistics:
         Files that cannot be decoded, with the reason.
     duplicates : tuple of tuple
         Groups of files with the same content.
-    duration_s : dict of tuple to float
-        Duration of the recordings in seconds, where known.
-    black_border : dict of tuple to float
-        Share of the frame area of each video that is black border.
+    table : DataFrame
+        One row per recording that was decoded, with the index (corpus, file) and the measured
+        columns of :data:`depmm.schemas.recordings.RECORDINGS`; missing values are NaN. Build it
+        with `recordings_table`.
     warnings : dict of tuple to tuple of MediaWarning
         What the readers report about files that can be decoded.
     """
@@ -87,8 +115,7 @@ class RecordingStatistics:
     missing: tuple[File, ...] = ()
     unreadable: dict[File, str] = field(default_factory=dict)
     duplicates: tuple[tuple[File, ...], ...] = ()
-    duration_s: dict[File, float] = field(default_factory=dict)
-    black_border: dict[File, float] = field(default_factory=dict)
+    table: pd.DataFrame = field(default_factory=lambda: recordings_table({}))
     warnings: dict[File, tuple[MediaWarning, ...]] = field(default_factory=dict)
 
 

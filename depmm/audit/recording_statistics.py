@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from depmm.audit.findings import File, RecordingStatistics, list_file_uses
+from depmm.audit.findings import File, RecordingStatistics, list_file_uses, recordings_table
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.manifest import Manifest
 from depmm.media.errors import as_media_error
@@ -73,8 +73,7 @@ def compute_recording_statistics(
         missing |= listed - nonempty
         paths |= {file: root / file[1] for file in nonempty}
     unreadable: dict[File, str] = {}
-    durations: dict[File, float] = {}
-    borders: dict[File, float] = {}
+    statistics: dict[File, dict[str, float | str]] = {}
     warnings: dict[File, tuple[MediaWarning, ...]] = {}
     for file in track([file for file in sorted(paths) if file in uses]):
         try:
@@ -83,17 +82,18 @@ def compute_recording_statistics(
             # the finding has a remedy for all files
             unreadable[file] = as_media_error(file[1], error).problem
             continue
-        if measured.length_s is not None:
-            durations[file] = measured.length_s
-        if measured.black_border is not None:
-            borders[file] = measured.black_border
+        statistics[file] = measured.statistics
         found = measured.warnings
         if measured.sound_s is not None:
             found += tuple(_steps_without_sound(file[1], steps[file], measured.sound_s))
         if found:
             warnings[file] = found
     return RecordingStatistics(
-        tuple(sorted(missing)), unreadable, _duplicates(paths), durations, borders, warnings
+        tuple(sorted(missing)),
+        unreadable,
+        _duplicates(paths),
+        recordings_table(statistics),
+        warnings,
     )
 
 

@@ -167,7 +167,7 @@ def step_durations(inputs: AuditInput) -> pd.Series:
         Durations in seconds with the index of ``manifest.steps``; NaN if unknown.
     """
     steps = inputs.manifest.steps
-    durations = inputs.recordings.duration_s if inputs.recordings else {}
+    durations = inputs.recordings.table["length_s"].to_dict() if inputs.recordings else {}
     ends = [
         end if not np.isnan(end) else durations.get((corpus, face if pd.isna(audio) else audio))
         for corpus, end, audio, face in zip(
@@ -178,7 +178,7 @@ def step_durations(inputs: AuditInput) -> pd.Series:
 
 
 def _session_properties(inputs: AuditInput) -> pd.DataFrame:
-    borders = inputs.recordings.black_border if inputs.recordings else {}
+    borders = inputs.recordings.table["black_border"].to_dict() if inputs.recordings else {}
     steps = inputs.manifest.steps
     files = zip(steps["corpus"], steps["face"], strict=True)
     table = steps[SESSION_KEY].assign(

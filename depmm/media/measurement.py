@@ -41,19 +41,17 @@ class RecordingMeasurement:
 
     Attributes
     ----------
-    length_s : float or None
-        Length in seconds, where known.
+    statistics : dict of str to float or str
+        Values of columns of :data:`depmm.schemas.recordings.RECORDINGS`; what was not measured is
+        left out.
     sound_s : float or None
-        Length of the sound; None if it is not used.
-    black_border : float or None
-        Share of the area that is black border; None if the video is not used.
+        Length of the sound in seconds; None if it is not used.
     warnings : tuple of MediaWarning
         What the readers report.
     """
 
-    length_s: float | None
-    sound_s: float | None
-    black_border: float | None
+    statistics: dict[str, float | str]
+    sound_s: float | None = None
     warnings: tuple[MediaWarning, ...] = ()
 
 
@@ -84,9 +82,11 @@ def measure_recording(path: Path, use: RecordingUse) -> RecordingMeasurement:
             warnings.append(warning)
 
     length_s = duration_s(path)
-    border = video_border(path, length_s, warn) if use.face else None
+    statistics: dict[str, float | str] = {"length_s": length_s}
+    if use.face and (border := video_border(path, length_s, warn)) is not None:
+        statistics["black_border"] = border
     sound_s = _measure_sound(path, use, warn) if use.audio else None
-    return RecordingMeasurement(length_s, sound_s, border, tuple(warnings))
+    return RecordingMeasurement(statistics, sound_s, tuple(warnings))
 
 
 def _measure_sound(path: Path, use: RecordingUse, warn: Warn) -> float:

@@ -3,6 +3,7 @@
 from depmm.schemas.explanations import EXPLANATIONS
 from depmm.schemas.manifest import FEATURES, FOLDS, SESSIONS, SPLIT, STEPS
 from depmm.schemas.predictions import PREDICTIONS
+from depmm.schemas.recordings import RECORDINGS
 from depmm.schemas.runs import HISTORY, TUNING
 from depmm.schemas.simulation import LABELS, WORDS
 from depmm.schemas.store import FAILURES, INDEX, WARNINGS
@@ -22,6 +23,7 @@ ALL: dict[str, TableSchema] = {
             INDEX,
             LABELS,
             PREDICTIONS,
+            RECORDINGS,
             SESSIONS,
             SPLIT,
             STEPS,

@@ -13,17 +13,17 @@ from corpus_samples import make_step_table
 
 from depmm.audit.audit import ClassCounts, format_audit
 from depmm.audit.checks import SHORTCUT_NAMES
-from depmm.audit.findings import AuditError, RecordingStatistics
+from depmm.audit.findings import AuditError, RecordingStatistics, recordings_table
 from depmm.corpora.manifest import build_manifest
 
 
 def test_a_manifest_without_problems_passes():
-    borders = {("toy", f"P{k:02}-1.wav"): 0.0 for k in range(16)}
+    borders = {("toy", f"P{k:02}-1.wav"): {"black_border": 0.0} for k in range(16)}
     manifest = balanced_manifest()
     manifest.steps["face"] = manifest.steps["audio"]
     result = run_audit(
         manifest,
-        recordings=RecordingStatistics(black_border=borders),
+        recordings=RecordingStatistics(table=recordings_table(borders)),
         index_reports=(index_report(),),
     )
     assert result.passed

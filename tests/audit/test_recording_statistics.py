@@ -24,7 +24,8 @@ def measure_text(path: Path, use: RecordingUse) -> RecordingMeasurement:
     text = path.read_text()
     if text == "broken":
         raise MediaError(path.name, "broken.", "Copy it again.")
-    return RecordingMeasurement(float(len(text)), None, 0.25 if use.face else None)
+    border = {"black_border": 0.25} if use.face else {}
+    return RecordingMeasurement({"length_s": float(len(text)), **border})
 
 
 def write_files(root: Path, manifest: Manifest, **texts: str) -> Path:
@@ -57,8 +58,10 @@ def test_copies_within_a_session_are_not_a_leak(tmp_path):
     statistics = compute_recording_statistics([(manifest, root)], measure_text)
     assert len(statistics.duplicates) == 16
     assert run_audit(manifest, recordings=statistics).passed
-    assert statistics.duration_s["toy", "P00-1.mp4"] == len("P00-1.wav")
-    assert set(statistics.black_border) == {("toy", name) for name in manifest.steps["face"]}
+    assert statistics.table.loc[("toy", "P00-1.mp4"), "length_s"] == len("P00-1.wav")
+    assert set(statistics.table["black_border"].dropna().index) == {
+        ("toy", name) for name in manifest.steps["face"]
+    }
 
 
 def test_feature_files_are_compared_but_not_decoded(tmp_path):
@@ -110,7 +113,7 @@ def test_missing_empty_and_unreadable_files(tmp_path):
     statistics = compute_recording_statistics([(manifest, root)], measure_text)
     assert statistics.missing == (("toy", "P01-1.wav"), ("toy", "P03-1.wav"))
     assert statistics.unreadable == {("toy", "P04-1.wav"): "broken."}
-    assert len(statistics.duration_s) == 13
+    assert len(statistics.table) == 13
 
 
 def test_a_folder_without_any_file_of_the_manifest_is_an_error(tmp_path):
@@ -126,8 +129,8 @@ def test_real_recordings_are_complete_and_distinct(real_data):
     manifest, report = index_corpus(load_spec(SPECS / "emodb.yaml"), folder)
     statistics = compute_recording_statistics([(manifest, folder)], measure_recording)
     assert (statistics.missing, statistics.unreadable, statistics.duplicates) == ((), {}, ())
-    assert len(statistics.duration_s) == len(manifest.sessions)
-    assert 1 < np.median(list(statistics.duration_s.values())) < 5
+    assert len(statistics.table) == len(manifest.sessions)
+    assert 1 < statistics.table["length_s"].median() < 5
     assert run_audit(manifest, recordings=statistics, index_reports=(report,)).passed
 
 
@@ -139,7 +142,7 @@ def test_warnings_of_recordings_are_findings(tmp_path):
     def measure(path: Path, use: RecordingUse) -> RecordingMeasurement:
         names = {"P01-1.wav": ["gap", "clipping"], "P02-1.wav": ["gap"]}.get(path.name, [])
         warnings = [MediaWarning(name, f"{name} of 2 s.", f"Check the {name}.") for name in names]
-        return RecordingMeasurement(9.0, 9.0, None, tuple(warnings))
+        return RecordingMeasurement({"length_s": 9.0}, 9.0, tuple(warnings))
 
     statistics = compute_recording_statistics([(manifest, root)], measure)
     assert set(statistics.warnings) == {("toy", "P01-1.wav"), ("toy", "P02-1.wav")}
@@ -161,7 +164,7 @@ def test_steps_outside_of_the_sound_are_findings(tmp_path):
     def measure(path: Path, use: RecordingUse) -> RecordingMeasurement:
         assert use == RecordingUse(audio=True)
         sound_s = {"P01-1.wav": 8.0, "P02-1.wav": 17.0}.get(path.name, 20.0)
-        return RecordingMeasurement(20.0, sound_s, None)
+        return RecordingMeasurement({"length_s": 20.0}, sound_s)
 
     statistics = compute_recording_statistics([(manifest, root)], measure)
     finding = find_one(manifest, "missing_sound", recordings=statistics)

@@ -19,7 +19,7 @@ from audit_manifests import (
 from corpus_samples import make_step_table
 
 from depmm.audit import shortcuts
-from depmm.audit.findings import AuditInput, RecordingStatistics
+from depmm.audit.findings import AuditInput, RecordingStatistics, recordings_table
 from depmm.corpora.manifest import Manifest, build_manifest
 from depmm.multiple_testing import holm
 
@@ -57,8 +57,8 @@ def test_duration_of_whole_files_comes_from_the_recordings():
     result = run_audit(manifest)
     assert "duration_shortcut" not in [finding.name for finding in result.findings]
     assert result.not_checked[0].checks == ("duration_shortcut",)
-    durations = {("toy", f"P{k:02}-1.wav"): 12.0 + 5 * (k % 2) for k in range(16)}
-    statistics = RecordingStatistics(duration_s=durations)
+    durations = {("toy", f"P{k:02}-1.wav"): {"length_s": 12.0 + 5 * (k % 2)} for k in range(16)}
+    statistics = RecordingStatistics(table=recordings_table(durations))
     finding = find_one(manifest, "duration_shortcut", recordings=statistics)
     assert finding.effect_size == pytest.approx(1.0)
     # the two steps of a file of 17 s start at 0 and 1 s and last to its end
@@ -128,8 +128,8 @@ def test_the_runs_test_of_25_000_subjects_is_fast_and_symmetric():
 def test_black_borders():
     manifest = balanced_manifest()
     manifest.steps["face"] = manifest.steps["audio"]
-    borders = {("toy", f"P{k:02}-1.wav"): 0.2 * (k % 2) for k in range(16)}
-    statistics = RecordingStatistics(black_border=borders)
+    borders = {("toy", f"P{k:02}-1.wav"): {"black_border": 0.2 * (k % 2)} for k in range(16)}
+    statistics = RecordingStatistics(table=recordings_table(borders))
     finding = find_one(manifest, "black_border_shortcut", recordings=statistics)
     assert (finding.severity, finding.effect_size) == ("error", pytest.approx(1.0))
     assert "20 %" in finding.message
