@@ -1,0 +1,1 @@
+"""Embeddings of voices and faces, for the comparison of identities in the audit."""
