@@ -25,6 +25,7 @@ from depmm.evaluation.prediction_checks import describe_defaults
 from depmm.evaluation.predictions import Unit, get_instrument, prepare_predictions
 from depmm.evaluation.reports.rendering import to_json_values
 from depmm.evaluation.reports.report_warnings import report_warnings
+from depmm.evaluation.reports.study import describe_study
 from depmm.evaluation.stats.binary_metrics import confusion
 from depmm.evaluation.stats.bootstrap import ResampledSessions, count_sessions, resample_sessions
 from depmm.evaluation.stats.calibration import measure_calibration
@@ -178,6 +179,7 @@ def evaluate_sessions(
             "subjects_by_stratum": resampled.subjects_by_stratum,
         },
     }
+    content |= describe_study(table, resampled, targets, metrics, instrument)
     content["warnings"] = report_warnings(content, resampled.confidence)
     return to_json_values(content), resampled
 

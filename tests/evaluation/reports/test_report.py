@@ -23,7 +23,7 @@ def test_repeated_folds_have_a_section(tmp_path):
     both = pd.concat([table, table.assign(fold=table["fold"] + 3)])
     write_report(both, tmp_path, title="t", n_bootstrap=DRAWS, confidence=0.95)
     page = (tmp_path / "report.html").read_text()
-    assert "<h2>Repetitions</h2>" in page
+    assert '<h2 id="repetitions">Repetitions</h2>' in page
     assert "0, repeat 1" in page
     assert "30 subjects are tested in 6 folds" in page
     assert "each once per repetition" in page
@@ -148,8 +148,8 @@ def test_the_page_is_escaped_and_self_contained(full_report):
     page = ReportPage(html)
     assert "script" not in page.tags
     # twice the title, the subgroup, its four differences and its table of levels, config, package,
-    # command, audit
-    assert page.text.count(HOSTILE) == 12
+    # command, audit; and once in the genders of ten groups of subjects, each for three labels
+    assert page.text.count(HOSTILE) == 12 + 3 * 10
     assert not re.search(r"https?:|//\w|@import|url\((?!#)", html)
     assert not {"link", "img", "iframe", "object"} & set(page.tags)
     assert len(page.ids) == len(set(page.ids))
