@@ -15,7 +15,7 @@ FAST = {"permutations": 99}
 def make_tables(seeds: int = 2) -> dict[str, pd.DataFrame]:
     """Make tables of twelve subjects; ``grief`` is planted, p1 and p2 are misclassified."""
     rng = np.random.default_rng(0)
-    attributions, branches, predictions = [], [], []
+    attributions, sessions, branches, modalities, predictions = [], [], [], [], []
     for subject in range(12):
         label, wrong = subject % 2, subject in (1, 2)
         effects = rng.normal(size=4) * 0.3 + np.array([2.0 * label, 0, 0, 0])
@@ -28,9 +28,21 @@ def make_tables(seeds: int = 2) -> dict[str, pd.DataFrame]:
             predictions.append((*key, label, prob, gender))
             for name, gate in (("audio", 0.25), ("face", 0.75)):
                 branches.append((*key, label, name, label - 0.5 + rng.normal() * 0.1, gate, True))
+                modalities.append((*key, label, name, rng.normal() + 2 * label * (name == "face")))
+            whole = 2.0 * label + rng.normal() * 0.3
+            sessions.append((*key, label, "training", whole, 0.0, whole, whole, 0.0))
             for step, word in enumerate(WORDS):
                 voice, face = effects[step] + rng.normal() * 0.01, rng.normal()
-                row = (word, VALENCES[step], voice, voice, face, 0.5, 0.25 * (step == 0) * label)
+                row = (
+                    word,
+                    VALENCES[step],
+                    "training word",
+                    voice,
+                    voice,
+                    face,
+                    0.5,
+                    0.25 * (step == 0) * label,
+                )
                 attributions.append((*key, label, prob, step, *row))
     key = ["corpus", "subject", "session", "split", "fold", "seed"]
     measures = ["occlusion", "occlusion_audio", "occlusion_face", "selected", "selected_face"]
@@ -38,7 +50,21 @@ def make_tables(seeds: int = 2) -> dict[str, pd.DataFrame]:
                   for k in (0, 1) for s in range(seeds)]  # fmt: skip
     return {
         "attributions": pd.DataFrame(
-            attributions, columns=[*key, "label", "y_prob", "step", "word", "valence", *measures]
+            attributions,
+            columns=[
+                *(*key, "label", "y_prob", "step", "word", "valence", "reference"),
+                *measures,
+            ],
+        ).astype({"label": "Int8"}),
+        "session_attributions": pd.DataFrame(
+            sessions,
+            columns=[
+                *(*key, "label", "reference", "logit", "reference_logit"),
+                *("all_steps", "all_steps_audio", "all_steps_face"),
+            ],
+        ).astype({"label": "Int8"}),
+        "modalities": pd.DataFrame(
+            modalities, columns=[*key, "label", "modality", "shapley"]
         ).astype({"label": "Int8"}),
         "branches": pd.DataFrame(
             branches, columns=[*key, "label", "branch", "logit", "gate", "present"]

@@ -35,6 +35,7 @@ def prediction_content(result: dict[str, Any], **changes: Any) -> dict[str, Any]
         },
         "prediction": result,
         "steps": [step | {"step": 0}, step | {"step": 1, "start_s": 1.0, "attribution": None}],
+        "attribution_reference": "training",
         "top_steps": [0],
         "warnings": [{"name": "x", "message": text}],
         **changes,

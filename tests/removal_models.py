@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from depmm.config import ModelConfig
+from depmm.interpret.attribution.removal import TRAINING, Reference
 from depmm.models.model import DepressionModel, build_model
 
 WIDTHS = {"audio": 6, "face": 4}
@@ -61,18 +62,26 @@ def sessions(
 
 
 def kept_logit(model, features, masks, row: int, kept: set[int]) -> float:
-    """Compute the logit of a session in which the mean of the kept steps replaces the others."""
+    """Compute the logit of a session in which its mean step replaces the other steps."""
     x = {name: value[row : row + 1].clone() for name, value in features.items()}
     mask = {name: value[row : row + 1] for name, value in masks.items()}
     for name in x:
         steps = mask[name][0].nonzero()[:, 0].tolist()
-        left = [step for step in steps if step in kept] or steps
-        mean = features[name][row, left].mean(dim=0)
-        for step in steps:
-            if step not in kept:
-                x[name][0, step] = mean
+        for step in set(steps) - kept:
+            x[name][0, step] = features[name][row, steps].mean(dim=0)
     with torch.no_grad():
         return model.head.logit(model.fuse(x, mask)[0]).item()
+
+
+def training_reference(features: dict[str, Tensor], seed: int = 0) -> Reference:
+    """Draw a reference outside the sessions."""
+    generator = torch.Generator().manual_seed(seed)
+    steps = {
+        name: torch.randn(x.shape, generator=generator, dtype=x.dtype)
+        for name, x in features.items()
+    }
+    shape = next(iter(features.values())).shape[:2]
+    return Reference(TRAINING, steps, np.full(shape, "training word"))
 
 
 def summing_model(weights: dict[str, float]) -> SimpleNamespace:

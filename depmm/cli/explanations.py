@@ -22,6 +22,13 @@ def explain(
             "(regions of faces and spectrograms); may be repeated",
         ),
     ] = None,
+    reference: Annotated[
+        Literal["training", "session"],
+        typer.Option(
+            help="what replaces removed steps: the training subjects' mean of the same word, or "
+            "the mean of the session (attributions are then relative to it)"
+        ),
+    ] = "training",
     html: Annotated[bool, typer.Option("--html", help="also write explorer.html")] = False,
 ) -> None:
     """Compute attributions of steps and modalities, and record attention and gates."""
@@ -30,7 +37,7 @@ def explain(
     from depmm.interpret.attribution.explain import explain as explain_run
 
     logging.disable_progress_bar()  # loading takes milliseconds
-    report = explain_run(run, split, methods or [], html)
+    report = explain_run(run, split, methods or [], html, reference)
     for name, rows in report.rows.items():
         echo(f"{run}/{name}.parquet: {rows} rows of {split} sessions")
     for name, reason in report.absent.items():
@@ -65,7 +72,8 @@ def ask(
     """Ask a run a question, e.g. which words separate the labels; options are KEY=VALUE.
 
     Questions: words-by-label, words-by-valence, words-by-encoder, agreement, stability,
-    session SUBJECT, gates, regions, misclassified. Without a question, lists the options of each.
+    session SUBJECT, modalities, gates, regions, misclassified. Without a question, lists the
+    options of each.
     """
     from depmm.interpret.query.ask import ask as answer_question
     from depmm.interpret.query.ask import describe_questions, parse_options

@@ -42,6 +42,9 @@ class Prediction:
         One row per step: start_s, end_s, text, valence and attribution. The attribution is the
         occlusion of the step, in units of the logit (``Head.logit`` for a severity target); NaN for
         a step without any modality.
+    attribution_reference : {"training", "session"}
+        What replaces an occluded step: the training subjects' mean of the same word (or, for steps
+        without a word, of the same step index or of all steps), or the mean of the recording.
     top_steps : list of int
         Indices of the steps with the largest absolute attribution, in descending order.
     warnings : list of QualityWarning
@@ -58,6 +61,7 @@ class Prediction:
     model: dict[str, Any]
     result: dict[str, Any]
     steps: pd.DataFrame
+    attribution_reference: str
     top_steps: list[int]
     warnings: list[QualityWarning]
     quality: RecordingQuality
@@ -99,6 +103,7 @@ class Prediction:
             ``prediction`` : dict, the attribute ``result``;
             ``steps`` : list of dict with ``step`` (its index) and the columns of the attribute
             ``steps``, null where unknown; the end of the last step is that of the recording;
+            ``attribution_reference`` : str;
             ``top_steps`` : list of int;
             ``warnings`` : list of dict with ``name`` and ``message``;
             ``quality`` : dict, the attributes of ``RecordingQuality``.
@@ -123,6 +128,7 @@ class Prediction:
             "model": self.model,
             "prediction": self.result,
             "steps": [{"step": index, **row} for index, row in enumerate(rows)],
+            "attribution_reference": self.attribution_reference,
             "top_steps": self.top_steps,
             "warnings": [asdict(warning) for warning in self.warnings],
             "quality": asdict(self.quality),

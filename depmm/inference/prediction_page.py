@@ -16,6 +16,7 @@ from depmm.inference.prediction_text import (
     model_text,
     probability_interval_text,
     recording_text,
+    reference_text,
     score_range_text,
     spread_text,
 )
@@ -50,6 +51,7 @@ def render_prediction_page(content: dict[str, Any]) -> str:
         subtitle=calibration_text(result) if binary else score_range_text(result),
         details=[text[0].upper() + text[1:] for text in details if text],
         model=model_text(content["model"]),
+        relative=reference_text(content["attribution_reference"]),
     )
 
 

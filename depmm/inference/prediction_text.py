@@ -43,7 +43,8 @@ def prediction_text(content: dict[str, Any]) -> list[str]:
         lines.append(f"  {spread}")
     if content["top_steps"]:
         target = "the positive class" if binary else "a higher score"
-        lines.append(f"  steps with the largest attribution (+: towards {target})")
+        relative = reference_text(content["attribution_reference"])
+        lines.append(f"  steps with the largest attribution, {relative} (+: towards {target})")
     for index in content["top_steps"]:
         step = content["steps"][index]
         lines.append(
@@ -56,6 +57,24 @@ def prediction_text(content: dict[str, Any]) -> list[str]:
         if warning["name"] != "part_of_recording"  # said above
     ]
     return [*lines, f"  {model_text(model)}", f"  {content['statement']}"]
+
+
+def reference_text(reference: str) -> str:
+    """Describe what the attributions of steps are relative to.
+
+    Parameters
+    ----------
+    reference : {"training", "session"}
+        The value of ``attribution_reference``.
+
+    Returns
+    -------
+    str
+        A phrase without a full stop.
+    """
+    if reference == "session":
+        return "relative to the other steps of the recording"
+    return "relative to the mean step of the training subjects"
 
 
 def recording_text(recording: dict[str, Any]) -> str:

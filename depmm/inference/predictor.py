@@ -35,9 +35,19 @@ from depmm.inference.recording_steps import divide_recording
 from depmm.inference.segmentation import SESSION, recording_manifest
 from depmm.inference.trained_run import TrainedRun, read_trained_run
 from depmm.interpret.attribution.occlusion import occlude_steps
+from depmm.interpret.attribution.removal import (
+    SESSION as SESSION_REFERENCE,
+)
+from depmm.interpret.attribution.removal import (
+    TRAINING,
+    Reference,
+    find_present_steps,
+    make_session_reference,
+)
 from depmm.media.containers.container import MediaInfo, probe
 from depmm.media.duration import duration_s as measure_duration_s
 from depmm.models.model import DepressionModel
+from depmm.runs.step_reference import StepReference
 from depmm.store.errors import writing
 from depmm.store.extract import ExtractReport, extract
 from depmm.store.sessions import SessionStore
@@ -152,7 +162,8 @@ class Predictor:
                     reader, data, [file.name] * len(divided.table), mask, duration_s, divided.unread
                 )
             _check_signal(run, file, quality)
-            outputs, attribution = _run_models(run, file, dataset)
+            words = [None if pd.isna(text) else text for text in divided.table["text"]]
+            outputs, attribution = _run_models(run, file, dataset, words)
         result = _calibrate(run, outputs)
         warnings = [
             *_reading_warnings(report),
@@ -172,6 +183,7 @@ class Predictor:
             model=run.description,
             result=result,
             steps=divided.table.assign(attribution=attribution),
+            attribution_reference=TRAINING if run.step_references else SESSION_REFERENCE,
             top_steps=_top_steps(attribution),
             warnings=warnings,
             quality=quality,
@@ -231,7 +243,7 @@ def _check_signal(run: TrainedRun, file: Path, quality: RecordingQuality) -> Non
 
 
 def _run_models(
-    run: TrainedRun, file: Path, dataset: SessionDataset
+    run: TrainedRun, file: Path, dataset: SessionDataset, words: Sequence[str | None]
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the predictions, one row per model, and the mean attribution of the steps, (L,)."""
     column = "y_prob" if run.description["kind"] == "binary" else "score_pred"
@@ -249,18 +261,28 @@ def _run_models(
             )
         gate_std = {"gate_std": output["gate_std"]} if "gate_std" in output else {}
         rows.append({"fold": fold, "seed": seed, column: output["prediction"], **gate_std})
-        attributions.append(_attribution(model, dataset))
+        means = run.step_references.get((fold, seed))
+        attributions.append(_attribution(model, dataset, means, words))
     return pd.DataFrame(rows), np.mean(attributions, axis=0)
 
 
 @torch.no_grad()
-def _attribution(model: DepressionModel, dataset: SessionDataset) -> np.ndarray:
+def _attribution(
+    model: DepressionModel,
+    dataset: SessionDataset,
+    means: StepReference | None,
+    words: Sequence[str | None],
+) -> np.ndarray:
     """Compute the occlusion of each step, (L,); NaN for a step without any modality."""
     device = next(model.parameters()).device
     _, inputs = next(evaluation_batches(dataset, [0], 1, device))
     with float32_precision("highest", device):
         features, masks = model.encode(**inputs)
-        table = occlude_steps(model, features, masks)
+        reference = make_session_reference(features, masks)
+        if means is not None:
+            length = find_present_steps(masks).shape[1]
+            reference = Reference(TRAINING, *means.look_up([words], length))
+        table = occlude_steps(model, features, masks, reference)
     attribution = np.full(next(iter(masks.values())).shape[1], np.nan)
     attribution[table["step"].to_numpy(int)] = table["occlusion"]
     return attribution

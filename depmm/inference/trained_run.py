@@ -16,6 +16,7 @@ from depmm.inference.errors import InferenceError
 from depmm.inference.training_reference import TrainingReference, measure_training_reference
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import find_model_folders
+from depmm.runs.step_reference import StepReference, load_step_reference
 from depmm.schemas.manifest import SUBJECT_KEY
 from depmm.store.sessions import SessionStore
 
@@ -34,6 +35,8 @@ class TrainedRun:
         Checked predictions of all models.
     reference : TrainingReference
         Statistics of the training sessions.
+    step_references : dict of tuple of int to StepReference
+        Mean steps of the training subjects by (fold, seed); empty if a model has none.
     description : dict of str to object
         Description of the models, as JSON values: ``name`` of the run, ``n_models``, ``kind``
         ("binary" or "severity"), ``target`` in words, ``instrument`` or None, ``corpora``,
@@ -46,6 +49,7 @@ class TrainedRun:
     models: dict[tuple[int, int], DepressionModel]
     predictions: pd.DataFrame
     reference: TrainingReference
+    step_references: dict[tuple[int, int], StepReference]
     description: dict[str, Any]
 
 
@@ -104,6 +108,13 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
         .eval()
         for cfg, folder in zip(configs, folders, strict=True)
     }
+    step_references = {
+        key: load_step_reference(folder.step_reference, model)
+        for (key, model), folder in zip(models.items(), folders, strict=True)
+        if folder.step_reference.is_file()
+    }
+    if len(step_references) < len(models):
+        step_references = {}
     tables = [read_table(folder.predictions) for folder in folders]
     predictions = check_predictions(pd.concat(tables, ignore_index=True))
     train = predictions[predictions["split"] == "train"]
@@ -121,7 +132,7 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
         **_describe(config, predictions),
         "test_metrics": test_metrics,
     }
-    return TrainedRun(config, models, predictions, reference, description)
+    return TrainedRun(config, models, predictions, reference, step_references, description)
 
 
 def _describe(config: Config, predictions: pd.DataFrame) -> dict[str, Any]:

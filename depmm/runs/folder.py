@@ -2,7 +2,8 @@
 
 A run contains ``config.yaml``, ``split.csv``, ``model.safetensors``, ``config.json``,
 ``history.parquet``, ``predictions.parquet``, ``data_summary.json`` (windows of the steps, and how
-much of the recordings is read) and ``environment.json``; ``audit.json`` if the manifest was
+much of the recordings is read), ``step_reference.safetensors`` (mean steps of the training
+subjects, see ``step_reference``) and ``environment.json``; ``audit.json`` if the manifest was
 audited; ``initialization_report.json`` if weights were loaded; and ``tuning.csv`` if settings were
 tuned. The evaluation adds ``metrics.json`` and ``report.html``.
 """
@@ -44,6 +45,7 @@ class RunFolder:
         self.split = path / "split.csv"
         self.model = path / "model.safetensors"
         self.checkpoints = path / "checkpoints"
+        self.step_reference = path / "step_reference.safetensors"
         self.best_checkpoint = path / "checkpoints" / "best.safetensors"
         self.last_checkpoint = path / "checkpoints" / "last.safetensors"
         self.history = path / "history.parquet"

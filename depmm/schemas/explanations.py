@@ -27,15 +27,35 @@ ATTRIBUTIONS = TableSchema(
         Column("score_pred", "float64", "Predicted score", required=False),
         *STEP,
         Column(
+            "reference",
+            "str",
+            "What replaces the step: the mean of the training subjects' same word (training word), "
+            "of their steps of the same index (training step index) or of all their steps "
+            "(training steps), or the mean of the session (session mean)",
+        ),
+        Column(
             "occlusion",
             "float64",
-            "Logit with the step minus logit with the mean of the other steps instead",
+            "Logit with the step minus logit with its reference instead",
             nullable=True,
         ),
     ),
     # occlusion_<modality>; selected and selected_<encoder>; <method>, <method>_<modality> and its
     # quality (shapley_error, integrated_gradients_gap)
     extra_columns=True,
+)
+
+SESSION_ATTRIBUTIONS = TableSchema(
+    "session_attributions.parquet",
+    "One session, with the attribution of all of its steps together.",
+    (
+        *PREDICTION_KEY,
+        Column("reference", "str", "What replaces removed steps: training or session"),
+        Column("logit", "float64", "Logit of the session"),
+        Column("reference_logit", "float64", "Logit with all steps replaced by their references"),
+        Column("all_steps", "float64", "Logit minus the logit with all steps replaced"),
+    ),
+    extra_columns=True,  # all_steps_<modality>: that modality alone is replaced
 )
 
 ATTENTION = TableSchema(
@@ -73,10 +93,12 @@ ATTENTION = TableSchema(
 
 BRANCHES = TableSchema(
     "branches.parquet",
-    "One branch of the fusion in one session.",
+    "One branch of the fusion in one session. With attention sharing, the branch of a modality "
+    "also depends on the other modality, through the shared query selection; modalities.parquet "
+    "attributes to modalities.",
     (
         *PREDICTION_KEY,
-        Column("branch", "str", "Name of the branch"),
+        Column("branch", "str", "Name of the branch: multimodal, a modality, or cross"),
         Column(
             "logit",
             "float64",
@@ -92,7 +114,7 @@ BRANCHES = TableSchema(
 
 MODALITIES = TableSchema(
     "modalities.parquet",
-    "One modality that a session has.",
+    "One modality that a session has, with its attribution by masks.",
     (
         *PREDICTION_KEY,
         Column("modality", "str", "Name of the modality"),
@@ -139,10 +161,11 @@ REGION_ATTRIBUTIONS = TableSchema(
 EXPLANATIONS: dict[str, TableSchema] = {
     schema.file.removesuffix(".parquet"): schema
     for schema in (
-        ATTENTION,
         ATTRIBUTIONS,
-        BRANCHES,
+        SESSION_ATTRIBUTIONS,
         MODALITIES,
+        BRANCHES,
+        ATTENTION,
         FAITHFULNESS,
         REGION_ATTRIBUTIONS,
     )

@@ -20,6 +20,7 @@ from depmm.files.checksums import replacing, write_table
 from depmm.files.writing import temporary_folder
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder
+from depmm.runs.step_reference import measure_step_reference
 from depmm.training.losses import compute_session_weights
 
 
@@ -113,7 +114,7 @@ def save_and_predict(
     accelerator: Accelerator,
     loader: SessionLoader,
 ) -> None:
-    """Save the model, predict the sessions of all splits, and remove the checkpoints.
+    """Save the model and its step reference, predict all sessions, and remove the checkpoints.
 
     Parameters
     ----------
@@ -135,6 +136,9 @@ def save_and_predict(
     sessions = list(range(len(data.sessions)))
     n_gate_samples = config.evaluation.n_gate_samples
     table = predict_on_all_processes(config, model, sessions, accelerator, loader, n_gate_samples)
+    rank, world_size = accelerator.process_index, accelerator.num_processes
+    batch_size = config.training.batch_size if config.training.unit == "session" else 1
+    reference = measure_step_reference(model, data, loader, batch_size, rank, world_size)
     if accelerator.is_main_process:
         transformers_logging.disable_progress_bar()  # the model is one small file
         with temporary_folder(run.path) as folder:  # transformers would follow links in run.path
@@ -142,6 +146,7 @@ def save_and_predict(
             for file in sorted(folder.iterdir()):
                 with replacing(run.path / file.name) as temporary:
                     file.replace(temporary)
+        reference.save(run.step_reference)
         write_table(run.predictions, prediction_table(config, data, table))
         shutil.rmtree(run.checkpoints)
     accelerator.wait_for_everyone()

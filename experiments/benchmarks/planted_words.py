@@ -183,6 +183,7 @@ def measure(
                 top=N_WORDS,
                 stratify_by=stratify_by,
             )
+            ranking = ranking[ranking["word"].isin(planted)]  # without all steps together
             strength = ranking["effect"].abs().fillna(0.0)
             discovered = ranking["q"] < Q_LEVEL
             yield {

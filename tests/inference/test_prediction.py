@@ -25,7 +25,8 @@ def prediction(result: dict) -> Prediction:
     return Prediction(
         file="a.wav", duration_s=2.5, modalities=["audio"], segmentation="steps.csv", model={},
         used_signal={"audio": UsedSignal("s of sound", 2.5, 2.0, {"outside of the steps": 0.5})},
-        result=result, steps=steps, top_steps=[0], warnings=[QualityWarning("noise", "text")],
+        result=result, steps=steps, attribution_reference="training", top_steps=[0],
+        warnings=[QualityWarning("noise", "text")],
         quality=quality,
     )  # fmt: skip
 

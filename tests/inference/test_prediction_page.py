@@ -94,7 +94,7 @@ def test_files_are_written_and_a_damaged_recording_is_reported(command, depmm, t
     content = json.loads(Path("out/S001_1.json").read_text())
     assert list(content) == [
         "schema", "schema_version", "statement", "recording", "model", "prediction", "steps",
-        "top_steps", "warnings", "quality",
+        "attribution_reference", "top_steps", "warnings", "quality",
     ]  # fmt: skip
     assert (content["schema"], content["schema_version"]) == ("depmm prediction", 1)
     assert content["model"]["test_metrics"]["metrics"][0]["baseline"] == 0.5

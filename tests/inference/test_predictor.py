@@ -25,6 +25,7 @@ from depmm.inference.training_reference import TrainingReference
 from depmm.interpret.attribution.explain import explain_sessions
 from depmm.media.errors import MediaError
 from depmm.models.model import DepressionModel
+from depmm.runs.step_reference import load_step_reference
 
 SESSION = "S003_1"
 
@@ -66,12 +67,24 @@ def test_the_attribution_is_that_of_explain(corpus, run_folder, predictor, recor
     data = load_experiment_data(config.model_copy(update={"split": split}))
     model = DepressionModel.from_pretrained(run_folder)
     predictions = pd.read_parquet(run_folder / "predictions.parquet").set_index("session")
-    batches = explain_sessions(
-        model, data, corpus.manifest.steps, predictions["split"][SESSION], 0, 0
-    )
-    explained = pd.concat([tables["attributions"] for tables in batches])
-    explained = explained[explained["session"] == SESSION].sort_values("step")
-    np.testing.assert_allclose(prediction.steps["attribution"], explained["occlusion"], atol=1e-5)
+    means = load_step_reference(run_folder / "step_reference.safetensors", model)
+    # without stored means, steps are replaced by the mean of the recording
+    relative = changed(predictor, step_references={}).predict(file, table, aligned=True)
+    for reference, result in ((means, prediction), (None, relative)):
+        batches = explain_sessions(
+            model,
+            data,
+            corpus.manifest.steps,
+            predictions["split"][SESSION],
+            0,
+            0,
+            step_reference=reference,
+        )
+        explained = pd.concat([tables["attributions"] for tables in batches])
+        explained = explained[explained["session"] == SESSION].sort_values("step")
+        np.testing.assert_allclose(result.steps["attribution"], explained["occlusion"], atol=1e-5)
+    assert prediction.attribution_reference == "training"
+    assert relative.attribution_reference == "session"
     assert prediction.steps["text"].tolist() == explained["word"].tolist()
     order = np.argsort(-np.abs(prediction.steps["attribution"].to_numpy()))
     assert prediction.top_steps == order.tolist()

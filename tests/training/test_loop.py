@@ -60,6 +60,7 @@ def test_a_run_lowers_the_loss_and_writes_all_files(corpus, tmp_path, log):
             "data_summary.json",
             "split.csv",
             "model.safetensors",
+            "step_reference.safetensors",
         ),
         *("history.parquet", "predictions.parquet", "SHA256SUMS"),
     }

@@ -6,16 +6,16 @@ Sessions are read in batches and encoded once; memory does not grow with their n
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from depmm.config import MODALITIES, SplitConfig, load_config
 from depmm.corpora.manifest import read_manifest
-from depmm.data.batch import evaluation_batches
+from depmm.data.batch import SessionLoader, evaluation_batches
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.precompute import ensure_embeddings
 from depmm.device import choose_device, float32_precision
@@ -34,29 +34,42 @@ from depmm.interpret.attribution.methods import (
     SELECTED,
     SHAPLEY,
 )
-from depmm.interpret.attribution.occlusion import occlude_steps
+from depmm.interpret.attribution.occlusion import occlude_steps, remove_all_steps
 from depmm.interpret.attribution.parquet_stream import ParquetStream
 from depmm.interpret.attribution.permutation import permute_steps
 from depmm.interpret.attribution.regions import Landmarks, attribute_regions
-from depmm.interpret.attribution.removal import find_present_steps
+from depmm.interpret.attribution.removal import (
+    SESSION,
+    TRAINING,
+    Reference,
+    find_present_steps,
+    make_session_reference,
+)
+from depmm.interpret.attribution.row_annotator import RowAnnotator
 from depmm.interpret.attribution.shapley import compute_modality_shapley, compute_step_shapley
 from depmm.interpret.errors import ExplanationError
 from depmm.models.fusion.dep_former.dep_former import DepFormer
 from depmm.models.fusion.dep_former.release import DepFormerRelease
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder, find_model_folders
+from depmm.runs.step_reference import (
+    StepReference,
+    load_step_reference,
+    measure_step_reference,
+)
 from depmm.schemas.explanations import EXPLANATIONS
-from depmm.schemas.manifest import SESSION_KEY
 
 BATCH_SIZE = 8  # sessions; it has no effect on the tables
 
 Encoded = dict[str, Tensor]  # modality -> features or mask
-Compute = Callable[[DepressionModel, Encoded, Encoded, Sequence[int]], pd.DataFrame]
+Compute = Callable[[DepressionModel, Encoded, Encoded, Reference, Sequence[int]], pd.DataFrame]
 # the last argument is one seed per session, for methods that sample
 COMPUTE: dict[str, Compute] = {
-    PERMUTATION.name: permute_steps,
-    INTEGRATED_GRADIENTS.name: lambda model, features, masks, seeds: compute_integrated_gradients(
-        model, features, masks
+    PERMUTATION.name: lambda model, features, masks, reference, seeds: permute_steps(
+        model, features, masks, seeds
+    ),
+    INTEGRATED_GRADIENTS.name: lambda model, features, masks, reference, seeds: (
+        compute_integrated_gradients(model, features, masks, reference)
     ),
     SHAPLEY.name: compute_step_shapley,
 }
@@ -85,7 +98,11 @@ class ExplainReport:
 
 
 def explain(
-    run: Path | str, split: str = "test", methods: Sequence[str] = (), html: bool = False
+    run: Path | str,
+    split: str = "test",
+    methods: Sequence[str] = (),
+    html: bool = False,
+    reference: str = TRAINING,
 ) -> ExplainReport:
     """Explain the predictions of a run for the sessions of one split.
 
@@ -104,6 +121,11 @@ def explain(
         ``shapley`` attribute to steps, ``grad_cam`` to regions of the face and the voice.
     html : bool, default False
         Whether to write ``explorer.html`` as well. It contains subject ids.
+    reference : {"training", "session"}, default "training"
+        What replaces removed steps: the training subjects' mean of the same word (or, for steps
+        without a word, of the same step index or of all steps), or the mean of the session, to
+        which the attributions are then relative. ``permutation`` always replaces steps by other
+        steps of the session.
 
     Returns
     -------
@@ -114,7 +136,8 @@ def explain(
     Raises
     ------
     ExplanationError
-        If a method is unknown, the split has no session, or no encoder allows Grad-CAM.
+        If a method or reference is unknown, the split has no session, or no encoder allows
+        Grad-CAM.
     RunError
         If the folder holds no finished run.
     LockedError
@@ -128,9 +151,10 @@ def explain(
     True
     """
     run, device = Path(run), choose_device()
+    _check_choice("reference", reference, (TRAINING, SESSION))
     folders = find_model_folders(run)
     with locked_folder(run, "explain"):
-        return _explain(run, folders, split, methods, html, device)
+        return _explain(run, folders, split, methods, html, reference, device)
 
 
 def _explain(
@@ -139,6 +163,7 @@ def _explain(
     split: str,
     methods: Sequence[str],
     html: bool,
+    reference: str,
     device: torch.device,
 ) -> ExplainReport:
     with ParquetStream(run, list(EXPLANATIONS.values())) as stream:
@@ -152,8 +177,12 @@ def _explain(
             with float32_precision("highest", device):
                 if GRAD_CAM not in methods:  # Grad-CAM needs signals, not embeddings
                     data = ensure_embeddings(model.encoders, data, device)
+                means = None
+                if reference == TRAINING:
+                    means = _get_step_reference(folder, model, data, device)
+                fold, seed = config.split.fold, config.seed
                 for tables in explain_sessions(
-                    model, data, steps, split, config.split.fold, config.seed, methods
+                    model, data, steps, split, fold, seed, methods, means
                 ):
                     stream.write(tables)
     fusion = config.model.fusion.kind
@@ -166,6 +195,28 @@ def _explain(
 
         page = write_explorer(run)
     return ExplainReport(run, stream.rows, absent, page)
+
+
+def _get_step_reference(
+    folder: RunFolder, model: DepressionModel, data: ExperimentData, device: torch.device
+) -> StepReference:
+    """Read the mean steps of the training subjects; measure and store them if there is no file."""
+    if folder.step_reference.is_file():
+        return load_step_reference(folder.step_reference, model)
+    loader = SessionLoader(data.dataset, device)
+    means = measure_step_reference(model.eval(), data, loader, BATCH_SIZE)
+    means.save(folder.step_reference)
+    return means
+
+
+def _check_choice(setting: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ExplanationError(
+            f"{setting} {value!r} is unknown.",
+            setting=setting,
+            value=value,
+            remedy=did_you_mean(value, known),
+        )
 
 
 def _absence_reason(table: str, fusion: str) -> str:
@@ -186,6 +237,7 @@ def explain_sessions(
     fold: int,
     seed: int,
     methods: Sequence[str] = (),
+    step_reference: StepReference | None = None,
 ) -> Iterator[dict[str, pd.DataFrame]]:
     """Explain the sessions of one split, batch by batch.
 
@@ -206,6 +258,9 @@ def explain_sessions(
     methods : sequence of str, optional
         As in ``explain``. With any method of steps, ``faithfulness`` compares all attributions of
         steps.
+    step_reference : StepReference, optional
+        Mean steps of the training subjects, which replace removed steps; default: the mean of the
+        session.
 
     Yields
     ------
@@ -218,13 +273,8 @@ def explain_sessions(
     ExplanationError
         If a method is unknown, the split has no session, or no encoder allows Grad-CAM.
     """
-    if unknown := [name for name in methods if name not in REQUESTABLE]:
-        raise ExplanationError(
-            f"method {unknown[0]!r} is unknown.",
-            setting="method",
-            value=unknown[0],
-            remedy=did_you_mean(unknown[0], REQUESTABLE),
-        )
+    for name in methods:
+        _check_choice("method", name, REQUESTABLE)
     step_methods = [name for name in methods if name in COMPUTE]
     indices = data.indices(split)
     if not indices:
@@ -240,17 +290,22 @@ def explain_sessions(
     for index, inputs in evaluation_batches(data.dataset, indices, BATCH_SIZE, device):
         with torch.no_grad():
             features, masks = model.encode(**inputs)
+        if step_reference is None:
+            reference = make_session_reference(features, masks)
+        else:
+            words, length = annotator.list_words(index.numpy()), find_present_steps(masks).shape[1]
+            reference = Reference(TRAINING, *step_reference.look_up(words, length))
         record = record_attention(model, features, masks)
         seeds = [session_seed(data.dataset.session_keys[row]) for row in index.tolist()]
-        step_table = _attribute_steps(model, features, masks, record, step_methods, seeds)
+        batch = _Batch(model, features, masks, reference, seeds)
+        step_table = _attribute_steps(batch, record, step_methods)
         tables = {
-            "attention": record.attention,
             "attributions": step_table,
-            "branches": record.branches,
+            "session_attributions": remove_all_steps(model, features, masks, reference),
             "modalities": compute_modality_shapley(model, features, masks),
-            "faithfulness": _measure_faithfulness(
-                model, features, masks, step_table, step_methods, seeds
-            ),
+            "branches": record.branches,
+            "attention": record.attention,
+            "faithfulness": _measure_faithfulness(batch, step_table, step_methods),
             "region_attributions": None,
         }
         if GRAD_CAM in methods:
@@ -263,78 +318,28 @@ def explain_sessions(
         }
 
 
-class RowAnnotator:
-    """Add session keys, labels and words to the rows of a batch.
+class _Batch(NamedTuple):
+    """Encoded sessions and what replaces their steps, in the order of arguments of ``Compute``."""
 
-    Parameters
-    ----------
-    sessions : DataFrame
-        Sessions of an ``ExperimentData``, one row per index of its data set.
-    steps : DataFrame
-        Steps of the manifest, with the indices 0, 1, 2, ... in each session.
-    fold : int
-        Fold of the model.
-    seed : int
-        Seed of the model.
-    binary : bool
-        Whether the targets are labels, 0 or 1.
-    """
-
-    def __init__(
-        self, sessions: pd.DataFrame, steps: pd.DataFrame, fold: int, seed: int, binary: bool
-    ) -> None:
-        label = sessions["target"] if binary else pd.Series(pd.NA, sessions.index)
-        self.sessions = sessions[[*SESSION_KEY, "split"]].assign(
-            fold=np.int32(fold), seed=np.int32(seed), label=label.astype("Int8")
-        )
-        keys = sessions[SESSION_KEY].assign(index=np.arange(len(sessions)))
-        ordered = keys.merge(steps[[*SESSION_KEY, "step", "text", "valence"]], on=SESSION_KEY)
-        ordered = ordered.sort_values(["index", "step"], ignore_index=True)
-        self.first_step = np.searchsorted(ordered["index"], keys["index"])
-        self.words = ordered[["text", "valence"]].rename(columns={"text": "word"})
-
-    def annotate(self, table: pd.DataFrame, indices: NDArray[np.int64]) -> pd.DataFrame:
-        """Replace the row of the batch by the keys of its session.
-
-        Parameters
-        ----------
-        table : DataFrame
-            Columns ``row`` (of the batch), optionally ``step``, and others.
-        indices : ndarray of int, shape (B,)
-            Index in the data set of each session of the batch.
-
-        Returns
-        -------
-        DataFrame
-            The table with the keys, ``split``, ``fold``, ``seed`` and ``label`` in place of
-            ``row``, and ``word`` and ``valence`` after ``step``.
-        """
-        index = indices[table["row"]]
-        parts = [self.sessions.take(index)]
-        columns = table.drop(columns="row")
-        if "step" in table:
-            after = list(columns).index("step") + 1
-            words = self.words.take(self.first_step[index] + table["step"])
-            parts += [columns.iloc[:, :after], words, columns.iloc[:, after:]]
-        else:
-            parts.append(columns)
-        return pd.concat([part.reset_index(drop=True) for part in parts], axis=1)
+    model: DepressionModel
+    features: Encoded
+    masks: Encoded
+    reference: Reference
+    seeds: Sequence[int]
 
 
 def _attribute_steps(
-    model: DepressionModel,
-    features: Encoded,
-    masks: Encoded,
-    record: AttentionRecord,
-    methods: Sequence[str],
-    seeds: Sequence[int],
+    batch: _Batch, record: AttentionRecord, methods: Sequence[str]
 ) -> pd.DataFrame:
     """Build one row per present step; each method adds its columns."""
+    model, features, masks, reference, _ = batch
     row, step = find_present_steps(masks).cpu().nonzero(as_tuple=True)
     column = "y_prob" if model.config.target == "binary" else "score_pred"
     prediction = model.head.predict(record.logits).double().cpu()
     table = pd.DataFrame({"row": row, column: prediction[row], "step": step.int()})
-    table = table.merge(occlude_steps(model, features, masks), on=["row", "step"], how="left")
+    table["reference"] = reference.kinds[row, step]
+    occlusion = occlude_steps(model, features, masks, reference)
+    table = table.merge(occlusion, on=["row", "step"], how="left")
     for name in MODALITIES:
         if name not in masks:
             table[f"{OCCLUSION.name}_{name}"] = np.nan
@@ -343,25 +348,23 @@ def _attribute_steps(
         selected = _compute_selection_rates(record.attention, model.fusion.encoder_order)
         table = table.merge(selected, on=["row", "step"], how="left")
     for method in methods:
-        values = COMPUTE[method](model, features, masks, seeds)
+        values = COMPUTE[method](*batch)
         table = table.merge(values, on=["row", "step"], how="left")
     return table
 
 
 def _measure_faithfulness(
-    model: DepressionModel,
-    features: Encoded,
-    masks: Encoded,
-    steps: pd.DataFrame,
-    methods: Sequence[str],
-    seeds: Sequence[int],
+    batch: _Batch, steps: pd.DataFrame, methods: Sequence[str]
 ) -> pd.DataFrame | None:
     """Compute the areas of the removal curves; None without a method to compare with."""
     if not methods:
         return None
     unsigned = [SELECTED] if SELECTED in steps else []
     values = steps[["row", "step", OCCLUSION.name, *unsigned, *methods]]
-    curves = compute_removal_curves(model, features, masks, values, seeds, unsigned=unsigned)
+    model, features, masks, reference, seeds = batch
+    curves = compute_removal_curves(
+        model, features, masks, reference, values, seeds, unsigned=unsigned
+    )
     return compute_curve_areas(curves) if len(curves) else None
 
 

@@ -3,8 +3,8 @@
 Steps are removed from a session in the order of their attribution (deletion), or all steps are
 removed and inserted again in this order (insertion). With a faithful attribution, the logit falls
 early under deletion and rises early under insertion; an uninformative attribution is not better
-than random orders. Steps are removed as for occlusion and Shapley values, which favours these two
-methods over permutation and integrated gradients.
+than random orders. Removed steps are replaced by the reference that occlusion, Shapley values and
+integrated gradients have, which favours these methods over permutation.
 
 References
 ----------
@@ -24,9 +24,10 @@ from depmm.evaluation.stats.bca_interval import bootstrap_interval, leave_subjec
 from depmm.evaluation.stats.bootstrap import assign_strata, bootstrap_weights
 from depmm.interpret.attribution.removal import (
     Array,
+    Reference,
     compute_kept_logits,
     compute_undecided_logit,
-    list_explainable_sessions,
+    list_sessions,
 )
 from depmm.models.model import DepressionModel
 from depmm.schemas.manifest import SUBJECT_KEY
@@ -41,6 +42,7 @@ def compute_removal_curves(
     model: DepressionModel,
     features: dict[str, Tensor],
     masks: dict[str, Tensor],
+    reference: Reference,
     attributions: pd.DataFrame,
     seeds: Sequence[int],
     unsigned: Collection[str] = (),
@@ -59,6 +61,8 @@ def compute_removal_curves(
         Encoded sessions, from ``DepressionModel.encode``.
     masks : dict of str to Tensor, shape (B, L)
         True where the modality of a step is present.
+    reference : Reference
+        What replaces removed steps.
     attributions : DataFrame
         Columns ``row`` (of the batch), ``step`` and one per attribution. Steps without an
         attribution (NaN) are last in the order; equal attributions are in random order.
@@ -89,11 +93,11 @@ def compute_removal_curves(
     names = np.array([*methods, *[RANDOM] * RANDOM_ORDERS])
     order_index = np.concatenate([np.zeros(len(methods), int), np.arange(RANDOM_ORDERS)])
     tables = [pd.DataFrame(columns=["row", "method", "order", "share", *CURVES])]
-    for row, steps in list_explainable_sessions(masks):
+    for row, steps in list_sessions(masks, min_steps=2):
         values = attributions[attributions["row"] == row].set_index("step").reindex(steps)[methods]
         ends = np.zeros((2, length), bool)
         ends[0] = True
-        full, empty = compute_kept_logits(model, features, masks, np.full(2, row), ends)
+        full, empty = compute_kept_logits(model, features, masks, reference, np.full(2, row), ends)
         direction = 1.0 if full >= undecided else -1.0
         scores = values.to_numpy(float).T * np.where(signed, direction, 1.0)[:, None]
         orders = _rank_steps(scores, np.random.default_rng(seeds[row]))
@@ -102,7 +106,12 @@ def compute_removal_curves(
         kept = np.zeros((2, *first.shape[:2], length), bool)
         kept[..., steps] = np.stack([~first, first])
         inner = compute_kept_logits(
-            model, features, masks, np.full(kept[..., 0].size, row), kept.reshape(-1, length)
+            model,
+            features,
+            masks,
+            reference,
+            np.full(kept[..., 0].size, row),
+            kept.reshape(-1, length),
         ).reshape(2, len(orders), -1)
         start, stop = (
             np.broadcast_to(np.array(pair)[:, None, None], (2, len(orders), 1))

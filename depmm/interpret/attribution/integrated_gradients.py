@@ -13,12 +13,12 @@ from torch import Tensor
 
 from depmm.interpret.attribution.removal import (
     Array,
+    Reference,
     compute_kept_logits,
     count_sessions_per_chunk,
     find_present_steps,
-    list_explainable_sessions,
+    list_sessions,
 )
-from depmm.models.masking import masked_mean
 from depmm.models.model import DepressionModel
 
 # points on the path (Sec. 5 of the paper: 20 to 300); on the demo, 512 do not change the gaps
@@ -29,15 +29,16 @@ def compute_integrated_gradients(
     model: DepressionModel,
     features: dict[str, Tensor],
     masks: dict[str, Tensor],
+    reference: Reference,
     points: int = POINTS,
 ) -> pd.DataFrame:
     """Compute the integrated gradients of each step.
 
-    Every step of the baseline is the mean step of the session, as in a session of which all steps
-    are removed (``removal``). By completeness (Proposition 1 of the paper), the attributions sum to
-    the logit minus that of the baseline. Sparse attention selects its queries by rank; the logit is
-    therefore discontinuous along the path, and gradients do not include the jumps. The ``gap`` is
-    the resulting deviation from completeness. It does not decrease with more points.
+    The baseline is the session of which all steps are replaced by their reference. By completeness
+    (Proposition 1 of the paper), the attributions sum to the logit minus that of the baseline.
+    Sparse attention selects its queries by rank; the logit is therefore discontinuous along the
+    path, and gradients do not include the jumps. The ``gap`` is the resulting deviation from
+    completeness. It does not decrease with more points.
 
     Parameters
     ----------
@@ -47,6 +48,8 @@ def compute_integrated_gradients(
         Encoded sessions, from ``DepressionModel.encode``.
     masks : dict of str to Tensor, shape (B, L)
         True where the modality of a step is present.
+    reference : Reference
+        What replaces removed steps.
     points : int, default 32
         Number of points on the path.
 
@@ -57,15 +60,15 @@ def compute_integrated_gradients(
         ``integrated_gradients`` (positive: the step raises the logit),
         ``integrated_gradients_<modality>`` (its parts; NaN if the modality is missing) and
         ``integrated_gradients_gap`` (sum over the session's steps minus the difference of the
-        logits). Sessions with a single step have no rows.
+        logits). Sessions with fewer than ``reference.min_steps`` steps have no rows.
     """
-    rows = np.array([row for row, _ in list_explainable_sessions(masks)], dtype=int)
+    rows = np.array([row for row, _ in list_sessions(masks, reference.min_steps)], dtype=int)
     present = find_present_steps(masks).cpu().numpy()[rows]
-    parts = _integrate(model, features, masks, rows, points)
+    parts = _integrate(model, features, masks, reference, rows, points)
     total = np.sum(list(parts.values()), axis=0)
     none = np.zeros_like(present)
     full, empty = (
-        compute_kept_logits(model, features, masks, rows, kept) for kept in (~none, none)
+        compute_kept_logits(model, features, masks, reference, rows, kept) for kept in (~none, none)
     )
     gap = total.sum(axis=1) - (full - empty)
     index, step = np.nonzero(present)
@@ -83,6 +86,7 @@ def _integrate(
     model: DepressionModel,
     features: dict[str, Tensor],
     masks: dict[str, Tensor],
+    reference: Reference,
     rows: NDArray[np.int64],
     points: int,
 ) -> dict[str, Array]:
@@ -104,10 +108,7 @@ def _integrate(
     for start in range(0, len(rows), size):
         part = torch.from_numpy(rows[start : start + size]).to(features[names[0]].device)
         part_masks = [masks[name][part] for name in names]
-        baselines = [
-            masked_mean(features[name][part], mask).unsqueeze(1).expand(-1, length, -1).detach()
-            for name, mask in zip(names, part_masks, strict=True)
-        ]
+        baselines = [reference.steps[name][part].detach() for name in names]
         # a missing step may be NaN; it is replaced by its baseline and its attribution is 0
         inputs = [
             torch.where(mask.unsqueeze(-1), features[name][part], baseline).detach()

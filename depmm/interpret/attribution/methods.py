@@ -23,10 +23,7 @@ class Method:
 
 
 OCCLUSION = Method(
-    "occlusion",
-    "Occlusion",
-    "the logit with the step minus the logit with the mean of the session's other steps in its "
-    "place",
+    "occlusion", "Occlusion", "the logit with the step minus the logit with its reference instead"
 )
 PERMUTATION = Method(
     "permutation",
@@ -36,8 +33,7 @@ PERMUTATION = Method(
 INTEGRATED_GRADIENTS = Method(
     "integrated_gradients",
     "Integrated gradients",
-    "the integral of the logit's gradient on the straight path from the session's mean step to "
-    "this one",
+    "the integral of the logit's gradient on the straight path from the reference to the step",
 )
 SHAPLEY = Method("shapley", "Shapley value", "the step's Shapley value, in units of the logit")
 

@@ -1,23 +1,27 @@
-"""Occlusion: the change of the logit if a step is replaced by the session's mean step."""
+"""Occlusion: the change of the logit if a step, or all steps, are replaced by the reference."""
 
+import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
-from depmm.models.masking import masked_mean
+from depmm.interpret.attribution.removal import (
+    Reference,
+    compute_kept_logits,
+    find_present_steps,
+    list_sessions,
+)
 from depmm.models.model import DepressionModel
 
 
-@torch.no_grad()
 def occlude_steps(
-    model: DepressionModel, features: dict[str, Tensor], masks: dict[str, Tensor]
+    model: DepressionModel,
+    features: dict[str, Tensor],
+    masks: dict[str, Tensor],
+    reference: Reference,
 ) -> pd.DataFrame:
-    """Compute the logit with each step minus the logit with a mean step in its place.
+    """Compute the logit with each step minus the logit with its reference in its place.
 
-    A step is replaced by the mean of the session's other steps, in each modality. Its attribution
-    therefore measures how it differs from the other steps of the same subject. (Without the step,
-    the session would be shorter, and the stacks of the encoders would read other last steps.) Only
-    the fusion is run again for every step.
+    Only the fusion is run again for every step.
 
     Parameters
     ----------
@@ -27,55 +31,96 @@ def occlude_steps(
         Encoded sessions, from ``DepressionModel.encode``.
     masks : dict of str to Tensor, shape (B, L)
         True where the modality of a step is present.
+    reference : Reference
+        What replaces removed steps.
 
     Returns
     -------
     DataFrame
         One row per step with the columns ``row`` (of the batch), ``step``, ``occlusion`` (positive:
         the step raises the logit) and ``occlusion_<modality>`` (that modality alone is replaced;
-        NaN if it is missing or no other step has it). A step has no row if no other step can
-        replace it, for example the only step of a session.
+        NaN if it is missing). With the mean of the session as reference, a session with a single
+        step has no rows, and a modality that a single step has no value.
     """
-    output, _ = model.fuse(features, masks)
-    logit = model.head.logit(output)
-    replaced = {"occlusion": list(masks)}
-    if len(masks) > 1:
-        replaced |= {f"occlusion_{name}": [name] for name in masks}
-    tables = []
-    for step in range(next(iter(masks.values())).shape[1]):
-        others = {name: _exclude_step(mask, step) for name, mask in masks.items()}
-        mean_step = {name: _replace_step(x, others[name], step) for name, x in features.items()}
-        replaceable = {
-            name: mask[:, step] & others[name].any(dim=1) for name, mask in masks.items()
-        }
-        table = {}
-        for column, names in replaced.items():
-            rows = torch.stack([replaceable[name] for name in names]).any(dim=0)
-            change = torch.full_like(logit, torch.nan)
-            if bool(rows.any()):
-                mixed = {name: (mean_step if name in names else features)[name] for name in masks}
-                output, _ = model.fuse(
-                    {name: x[rows] for name, x in mixed.items()},
-                    {name: mask[rows] for name, mask in masks.items()},
-                )
-                change[rows] = logit[rows] - model.head.logit(output)
-            table[column] = change.double().cpu()
-        tables.append(pd.DataFrame({"row": range(len(logit)), "step": step, **table}))
-    result = pd.concat(tables, ignore_index=True)
+    present = find_present_steps(masks).cpu().numpy()
+    row, step = np.nonzero(present)
+    kept = np.ones((len(row), present.shape[1]), bool)
+    kept[np.arange(len(row)), step] = False
+    everything = np.ones(present.shape, bool)
+    full = compute_kept_logits(
+        model, features, masks, reference, np.arange(len(present)), everything
+    )
+    table = {"row": row, "step": step}
+    for column, names in list_parts("occlusion", masks).items():
+        changed = compute_kept_logits(model, features, masks, reference, row, kept, names)
+        replaceable = [reference.find_replaceable(masks[name]).cpu().numpy() for name in names]
+        has_value = np.any(replaceable, axis=0)[row, step]
+        table[column] = np.where(has_value, full[row] - changed, np.nan)
     if len(masks) == 1:
-        result[f"occlusion_{next(iter(masks))}"] = result["occlusion"]
-    return result.dropna(subset="occlusion", ignore_index=True)
+        table[f"occlusion_{next(iter(masks))}"] = table["occlusion"]
+    return pd.DataFrame(table).dropna(subset="occlusion", ignore_index=True)
 
 
-def _exclude_step(mask: Tensor, step: int) -> Tensor:
-    others = mask.clone()
-    others[:, step] = False
-    return others
+def remove_all_steps(
+    model: DepressionModel,
+    features: dict[str, Tensor],
+    masks: dict[str, Tensor],
+    reference: Reference,
+) -> pd.DataFrame:
+    """Compute the logit of each session minus the logit with all of its steps removed.
+
+    With a reference outside the session, this is the attribution of everything that distinguishes
+    the session from it, including what is common to all of its steps. Shapley values and integrated
+    gradients of the steps sum to it.
+
+    Parameters
+    ----------
+    model : DepressionModel
+        A trained model in evaluation mode.
+    features : dict of str to Tensor, shape (B, L, D)
+        Encoded sessions, from ``DepressionModel.encode``.
+    masks : dict of str to Tensor, shape (B, L)
+        True where the modality of a step is present.
+    reference : Reference
+        What replaces removed steps.
+
+    Returns
+    -------
+    DataFrame
+        One row per session with at least ``reference.min_steps`` steps: ``row`` (of the batch),
+        ``reference`` (its name), ``logit``, ``reference_logit``, ``all_steps`` (their difference)
+        and ``all_steps_<modality>`` (that modality alone is removed; NaN if it is missing).
+    """
+    row = np.array([row for row, _ in list_sessions(masks, reference.min_steps)], dtype=int)
+    none = np.zeros((len(row), next(iter(masks.values())).shape[1]), bool)
+    logit = compute_kept_logits(model, features, masks, reference, row, ~none)
+    table = {"row": row, "reference": reference.name, "logit": logit}
+    for column, names in list_parts("all_steps", masks).items():
+        removed = compute_kept_logits(model, features, masks, reference, row, none, names)
+        table.setdefault("reference_logit", removed)  # of the first column: all modalities
+        present = np.any([masks[name].any(dim=1).cpu().numpy() for name in names], axis=0)[row]
+        table[column] = np.where(present, logit - removed, np.nan)
+    if len(masks) == 1:
+        table[f"all_steps_{next(iter(masks))}"] = table["all_steps"]
+    return pd.DataFrame(table)
 
 
-def _replace_step(features: Tensor, others: Tensor, step: int) -> Tensor:
-    """Replace one step by the mean of the other steps, if there are any."""
-    changed = features.clone()
-    mean = masked_mean(features, others)
-    changed[:, step] = torch.where(others.any(dim=1, keepdim=True), mean, features[:, step])
-    return changed
+def list_parts(name: str, masks: dict[str, Tensor]) -> dict[str, list[str]]:
+    """List the columns of an attribution, with the modalities that each of them removes.
+
+    Parameters
+    ----------
+    name : str
+        Name of the attribution.
+    masks : dict of str to Tensor, shape (B, L)
+        Masks of the modalities.
+
+    Returns
+    -------
+    dict of str to list of str
+        ``name``, for all modalities; with several, also ``<name>_<modality>``.
+    """
+    parts = {name: list(masks)}
+    if len(masks) > 1:
+        parts |= {f"{name}_{modality}": [modality] for modality in masks}
+    return parts

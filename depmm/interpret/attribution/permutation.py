@@ -11,7 +11,7 @@ from torch import Tensor
 from depmm.interpret.attribution.removal import (
     Change,
     compute_changed_logits,
-    list_explainable_sessions,
+    list_sessions,
 )
 from depmm.models.masking import masked_mean
 from depmm.models.model import DepressionModel
@@ -28,10 +28,10 @@ def permute_steps(
     """Compute the logit with each step minus the mean logit with another step in its place.
 
     Each of the session's other steps (donors) replaces the step once, and the changes are averaged.
-    For a model that is linear in its steps, this equals occlusion, where the mean of these steps is
-    the replacement. For other models the values differ: all inputs are steps that the subject
-    actually read, and not a mean of steps. If the modality of a donor is missing, the mean of the
-    other steps is used.
+    For a model that is linear in its steps, this is the change if the mean of these steps is the
+    replacement. For other models the values differ: all inputs are steps that the subject
+    actually read, and not a mean of steps. The values are always relative to the other steps of the
+    session. If the modality of a donor is missing, the mean of the other steps is used.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def permute_steps(
             np.zeros((0, 3), int),
             *(
                 _list_exchanges(row, steps, seeds[row])
-                for row, steps in list_explainable_sessions(masks)
+                for row, steps in list_sessions(masks, min_steps=2)
             ),
         ]
     )

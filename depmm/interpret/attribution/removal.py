@@ -1,9 +1,16 @@
 """Logits of sessions with changed or removed steps, for the removal-based methods.
 
 A session without a step would be shorter, and the stacks of the encoders would read other last
-steps. A removed step is therefore replaced by the mean of the kept steps, in each modality, as if
-the subject read it like these. If no step is kept, the mean of all steps is used, as if the subject
-read all words alike.
+steps. A removed step is therefore replaced by a reference, in each modality. The reference of a
+step is fixed: it does not depend on which steps are removed, so that a step that the model does not
+read has no attribution.
+
+``training`` : the mean of the same word over the training subjects of the model
+(``depmm.runs.step_reference``). Attributions are comparable between subjects.
+
+``session`` : the mean of the steps of the session. Attributions are relative to the other steps of
+the same subject: what is common to all steps does not appear in them, and a difference in some
+words appears, with the opposite sign, in all others.
 
 References
 ----------
@@ -11,7 +18,8 @@ Covert et al., "Explaining by removing: a unified framework for model explanatio
 2021, Sec. 4, lists the choices of a replacement; ``occlusion.occlude_steps`` removes single steps.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -26,8 +34,71 @@ Array = NDArray[np.float64]
 VALUES_PER_CHUNK = 2**24
 FUSION_VALUES = 1024  # approximate number of activations of a fusion per step
 
+SESSION, TRAINING = "session", "training"
+SESSION_MEAN = "session mean"
+
 Change = Callable[[str, Tensor, Tensor, slice], Tensor]
 """Function that changes copies of sessions: (modality, features, mask, slice) -> features."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The steps that replace removed steps in a batch of sessions.
+
+    Attributes
+    ----------
+    name : {"session", "training"}
+        Where they come from.
+    steps : dict of str to Tensor, shape (B, L, D)
+        Replacement of each step, for each modality.
+    kinds : ndarray of str, shape (B, L)
+        What replaces each step: ``session mean``, or one of ``step_reference.KINDS``.
+    """
+
+    name: str
+    steps: dict[str, Tensor]
+    kinds: NDArray[np.str_]
+
+    @property
+    def min_steps(self) -> int:
+        """Smallest number of steps of a session; a single step is the mean of its session."""
+        return 2 if self.name == SESSION else 1
+
+    def find_replaceable(self, mask: Tensor) -> Tensor:
+        """Find the steps that can be removed.
+
+        Parameters
+        ----------
+        mask : Tensor of bool, shape (B, L)
+            True where the steps are present.
+
+        Returns
+        -------
+        Tensor of bool, shape (B, L)
+            The present steps of sessions with at least ``min_steps`` of them.
+        """
+        return mask & (mask.sum(dim=1, keepdim=True) >= self.min_steps)
+
+
+def make_session_reference(features: dict[str, Tensor], masks: dict[str, Tensor]) -> Reference:
+    """Replace removed steps by the mean of all steps of the session.
+
+    Parameters
+    ----------
+    features : dict of str to Tensor, shape (B, L, D)
+        Encoded sessions, from ``DepressionModel.encode``.
+    masks : dict of str to Tensor, shape (B, L)
+        True where the modality of a step is present.
+
+    Returns
+    -------
+    Reference
+        Named ``session``.
+    """
+    steps = {
+        name: masked_mean(x, masks[name]).unsqueeze(1).expand_as(x) for name, x in features.items()
+    }
+    return Reference(SESSION, steps, np.full(next(iter(masks.values())).shape, SESSION_MEAN))
 
 
 def count_sessions_per_chunk(features: dict[str, Tensor]) -> int:
@@ -64,22 +135,27 @@ def find_present_steps(masks: dict[str, Tensor]) -> Tensor:
     return torch.stack(list(masks.values())).any(dim=0)
 
 
-def list_explainable_sessions(masks: dict[str, Tensor]) -> list[tuple[int, NDArray[np.int64]]]:
-    """List the sessions whose steps can be replaced by other steps.
+def list_sessions(masks: dict[str, Tensor], min_steps: int) -> list[tuple[int, NDArray[np.int64]]]:
+    """List the sessions of a batch with their steps.
 
     Parameters
     ----------
     masks : dict of str to Tensor, shape (B, L)
         True where the modality of a step is present.
+    min_steps : int
+        Sessions with fewer steps are left out.
 
     Returns
     -------
     list of tuple of int and ndarray
-        Row of the batch and indices of its steps. Sessions with a single step are left out,
-        because no other step can replace it.
+        Row of the batch and indices of its steps.
     """
     present = find_present_steps(masks).cpu().numpy()
-    return [(row, np.flatnonzero(steps)) for row, steps in enumerate(present) if steps.sum() > 1]
+    return [
+        (row, np.flatnonzero(steps))
+        for row, steps in enumerate(present)
+        if steps.sum() >= min_steps
+    ]
 
 
 @torch.no_grad()
@@ -147,8 +223,10 @@ def compute_kept_logits(
     model: DepressionModel,
     features: dict[str, Tensor],
     masks: dict[str, Tensor],
+    reference: Reference,
     rows: NDArray[np.int64],
     kept: NDArray[np.bool_],
+    modalities: Collection[str] | None = None,
 ) -> Array:
     """Compute logits with some steps kept and all others removed.
 
@@ -160,10 +238,14 @@ def compute_kept_logits(
         Encoded sessions, from ``DepressionModel.encode``.
     masks : dict of str to Tensor, shape (B, L)
         True where the modality of a step is present.
+    reference : Reference
+        What replaces removed steps.
     rows : ndarray of int, shape (N,)
         Row of the batch that each copy is made of.
     kept : ndarray of bool, shape (N, L)
         The steps that each copy keeps.
+    modalities : collection of str, optional
+        The modalities that are removed; default: all.
 
     Returns
     -------
@@ -172,11 +254,12 @@ def compute_kept_logits(
     """
     device = next(iter(features.values())).device
     kept_steps = torch.from_numpy(kept).to(device)
+    indices = torch.from_numpy(rows).to(device)
 
     def remove(name: str, x: Tensor, mask: Tensor, part: slice) -> Tensor:
-        remaining = kept_steps[part] & mask
-        mean = masked_mean(x, torch.where(remaining.any(dim=1, keepdim=True), remaining, mask))
-        return torch.where((mask & ~remaining).unsqueeze(-1), mean.unsqueeze(1), x)
+        if modalities is not None and name not in modalities:
+            return x
+        removed = (mask & ~kept_steps[part]).unsqueeze(-1)
+        return torch.where(removed, reference.steps[name][indices[part]], x)
 
-    indices = torch.from_numpy(rows).to(device)
     return compute_changed_logits(model, features, masks, indices, remove)

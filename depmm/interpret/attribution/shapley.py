@@ -21,9 +21,10 @@ from torch import Tensor
 
 from depmm.interpret.attribution.removal import (
     Array,
+    Reference,
     compute_kept_logits,
     compute_undecided_logit,
-    list_explainable_sessions,
+    list_sessions,
 )
 from depmm.models.model import DepressionModel
 
@@ -35,14 +36,16 @@ def compute_step_shapley(
     model: DepressionModel,
     features: dict[str, Tensor],
     masks: dict[str, Tensor],
+    reference: Reference,
     seeds: Sequence[int],
     pairs: int = PAIRS,
 ) -> pd.DataFrame:
     """Compute the Shapley values of the steps of each session.
 
-    A removed step is replaced by the mean of the kept steps (``removal``); the values sum to the
-    logit minus that of a session whose steps are all equal to the mean step. For sessions of more
-    than ``EXACT_STEPS`` steps the values are estimated: steps are added in the order of random
+    A removed step is replaced by its reference, which is the same in all coalitions: a step that
+    the model does not read has the value 0, and the values sum to the logit minus that of a session
+    whose steps are all replaced (``occlusion.remove_all_steps``). For sessions of more than
+    ``EXACT_STEPS`` steps the values are estimated: steps are added in the order of random
     permutations and of their reverses, and the gains of each step are averaged.
 
     Parameters
@@ -53,6 +56,8 @@ def compute_step_shapley(
         Encoded sessions, from ``DepressionModel.encode``.
     masks : dict of str to Tensor, shape (B, L)
         True where the modality of a step is present.
+    reference : Reference
+        What replaces removed steps.
     seeds : sequence of int
         One seed per session (``session_seed``), for its permutations.
     pairs : int, default 32
@@ -63,7 +68,7 @@ def compute_step_shapley(
     DataFrame
         One row per step with the columns ``row`` (of the batch), ``step``, ``shapley`` (positive:
         the step raises the logit) and ``shapley_error`` (standard error over the pairs; 0 if the
-        value is exact). Sessions with a single step have no rows.
+        value is exact). Sessions with fewer than ``reference.min_steps`` steps have no rows.
 
     Raises
     ------
@@ -79,7 +84,7 @@ def compute_step_shapley(
         raise ValueError(
             f"pairs={pairs}: the standard error needs at least 2 pairs of permutations."
         )
-    sessions = list_explainable_sessions(masks)
+    sessions = list_sessions(masks, reference.min_steps)
     length = next(iter(masks.values())).shape[1]
     orders = {
         row: _draw_antithetic_orders(len(steps), pairs, np.random.default_rng(seeds[row]))
@@ -93,7 +98,9 @@ def compute_step_shapley(
         coalitions = list_subsets(len(steps)) if exact else _list_growing_sets(orders[row])
         kept = np.zeros((len(coalitions), length), bool)
         kept[:, steps] = coalitions
-        worth = compute_kept_logits(model, features, masks, np.full(len(kept), row), kept)
+        worth = compute_kept_logits(
+            model, features, masks, reference, np.full(len(kept), row), kept
+        )
         if exact:
             value, error = compute_exact_values(worth), np.zeros(len(steps))
         else:

@@ -23,6 +23,7 @@ QUESTIONS: dict[str, Question] = {
         word_questions.agreement,
         word_questions.stability,
         session_questions.session,
+        session_questions.modalities,
         session_questions.gates,
         session_questions.regions,
         session_questions.misclassified,

@@ -21,6 +21,11 @@ from depmm.interpret.query.explained_run import (
 )
 from depmm.interpret.query.group_effects import UNIT, compare_columns
 from depmm.interpret.query.misclassified import find_misclassified
+from depmm.interpret.query.references import (
+    SHARED_BRANCHES,
+    describe_measure,
+    shares_attention,
+)
 from depmm.interpret.query.sql import list_columns, read_table
 from depmm.interpret.query.word_effects import select_comparable
 from depmm.runs.contents import read_threshold
@@ -80,7 +85,55 @@ def session(
         )
     if (result["n_models"] == 1).all():
         del result["n_models"]
-    result.attrs["title"] = f"Steps of {subject} in order (occlusion > 0 raises the logit)"
+    result.attrs["title"] = (
+        f"Steps of {subject} in order (occlusion > 0 raises the logit, "
+        f"{describe_measure(run, 'occlusion').removeprefix('occlusion, ')})"
+    )
+    return result
+
+
+def modalities(
+    run: Path,
+    *,
+    stratify_by: str | None = None,
+    permutations: PositiveInt = 5000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Show the Shapley value of each modality, and compare it between the labels.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of an explained run.
+    stratify_by : str, optional
+        As in words-by-label.
+    permutations : int, default 5000
+        Permutations of the labels.
+    seed : int, default 0
+        Seed of permutations and bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        One row per modality with its mean ``shapley``, ``size`` (mean absolute value) and
+        ``n_sessions``, and the columns of ``group_effects.compare_columns``.
+    """
+    rows = read_table(run, "modalities", "SELECT *, abs(shapley) AS size FROM modalities")
+    table = add_subject_column(run, rows, stratify_by)
+    grouped = table.groupby("modality")
+    result = grouped.agg(
+        shapley=("shapley", "mean"), size=("size", "mean"), n_sessions=("shapley", "size")
+    )
+    if table["label"].notna().any():
+        comparable = select_comparable(table, ["shapley"], stratify_by)
+        matrix = comparable.pivot_table(index=UNIT, columns="modality", values="shapley")
+        effects = compare_columns(matrix, permutations=permutations, seed=seed)
+        result = result.join(effects.set_index("modality"))
+    result = result.reset_index()
+    result.attrs["title"] = format_title(
+        "Shapley value of each modality (without a modality, it is masked)", stratify_by
+    )
+    result.attrs["notes"] = list_confounds(run, stratify_by)
     return result
 
 
@@ -117,8 +170,12 @@ def gates(run: Path, *, stratify_by: str | None = None, seed: int = 0) -> pd.Dat
         matrix = comparable.pivot_table(index=UNIT, columns="branch", values="logit")
         result = result[["gate"]].join(compare_columns(matrix, seed=seed).set_index("branch"))
     result = result.reset_index()
-    result.attrs["title"] = format_title("Gate and logit of each branch", stratify_by)
+    result.attrs["title"] = format_title(
+        "Gate and logit of each branch of the fusion (for modalities, ask modalities)", stratify_by
+    )
     result.attrs["notes"] = list_confounds(run, stratify_by)
+    if shares_attention(run):
+        result.attrs["notes"].insert(0, SHARED_BRANCHES)
     return result
 
 
@@ -211,7 +268,7 @@ def misclassified(run: Path, *, top: PositiveInt = 10, words: PositiveInt = 3) -
     result = find_misclassified(steps, predictions, top, words, read_threshold(run))
     result.attrs["title"] = (
         "Misclassified sessions, with the words furthest from the mean of the other subjects with "
-        "the same label"
+        f"the same label, by {describe_measure(run, 'occlusion')}"
     )
     if result.empty:
         result.attrs["notes"] = ["No session is misclassified."]

@@ -17,6 +17,11 @@ from depmm.interpret.query.explained_run import (
     list_measures,
     read_attributions,
 )
+from depmm.interpret.query.references import (
+    compare_all_steps,
+    describe_measure,
+    list_reference_notes,
+)
 from depmm.interpret.query.stability import MODALITIES, correlate_modalities, correlate_models
 from depmm.interpret.query.word_effects import compare_measures, compare_valences, compare_words
 
@@ -55,7 +60,8 @@ def words_by_label(
     Returns
     -------
     DataFrame
-        As ``word_effects.compare_words``.
+        As ``word_effects.compare_words``. The last row, ``all steps removed``, compares the
+        attribution of all steps together, in a test of its own (its q is its p).
     """
     rank_by = rank_by or choose_default_measure(run)
     table = read_attributions(run, [rank_by], stratify_by)
@@ -64,10 +70,17 @@ def words_by_label(
     if valence:
         result = result[result["valence"] == valence].reset_index(drop=True)
     result = result.head(top)
+    whole = compare_all_steps(run, rank_by, stratify_by, permutations, seed)
+    if whole is not None:
+        columns = [name for name in whole if name in result]
+        result = pd.concat([result.astype({"valence": object}), whole[columns]], ignore_index=True)
     result.attrs["title"] = format_title(
-        f"Words that separate the labels most, by {rank_by}", stratify_by
+        f"Words that separate the labels most, by {describe_measure(run, rank_by)}", stratify_by
     )
-    result.attrs["notes"] = list_confounds(run, stratify_by)
+    result.attrs["notes"] = [
+        *list_reference_notes(run, rank_by),
+        *list_confounds(run, stratify_by),
+    ]
     if rare:
         result.attrs["notes"].append(
             f"{rare} {'words were' if rare > 1 else 'word was'} read by fewer than 3 subjects of a "
@@ -107,8 +120,13 @@ def words_by_valence(
     rank_by = rank_by or choose_default_measure(run)
     table = read_attributions(run, [rank_by], stratify_by)
     result = compare_valences(table, rank_by, stratify_by, permutations=permutations, seed=seed)
-    result.attrs["title"] = format_title(f"Words of each valence, by {rank_by}", stratify_by)
-    result.attrs["notes"] = list_confounds(run, stratify_by)
+    result.attrs["title"] = format_title(
+        f"Words of each valence, by {describe_measure(run, rank_by)}", stratify_by
+    )
+    result.attrs["notes"] = [
+        *list_reference_notes(run, rank_by),
+        *list_confounds(run, stratify_by),
+    ]
     return result
 
 
@@ -180,8 +198,9 @@ def agreement(run: Path, *, stratify_by: str | None = None, seed: int = 0) -> pd
     table = read_attributions(run, measures, stratify_by)
     result = correlate_modalities(table, stratify_by, seed=seed)
     result.attrs["title"] = (
-        "Rank correlation of voice and face with its 95 % confidence interval over subjects "
-        "(words: of their effects; steps: of the steps of each subject, mean of subjects)"
+        f"Rank correlation of voice and face, by {describe_measure(run, 'occlusion')}, with its "
+        "95 % confidence interval over subjects (words: of their effects; steps: of the steps of "
+        "each subject, mean of subjects)"
     )
     return result
 
@@ -219,5 +238,8 @@ def stability(
             spearman_max=("spearman", "max"),
             kendall=("kendall", "mean"),
         ).reset_index()
-    result.attrs["title"] = f"Rank correlation between models of the words' effects, by {rank_by}"
+    result.attrs["title"] = (
+        "Rank correlation between models of the words' effects, by "
+        f"{describe_measure(run, rank_by)}"
+    )
     return result

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from untrained_models import build_untrained
+from untrained_models import build_untrained, encode_sessions
 
 from depmm.config import dump_config, load_config
 from depmm.corpora.splits import write_split
@@ -12,6 +12,7 @@ from depmm.interpret.attribution.explain import COMPUTE, explain, explain_sessio
 from depmm.interpret.attribution.methods import GRAD_CAM, ON_REQUEST, REQUESTABLE, STEP_METHODS
 from depmm.interpret.errors import ExplanationError
 from depmm.models.fusion.dep_former.sparse_attention import count_selected_queries
+from depmm.runs.step_reference import StepReference, load_step_reference
 from depmm.schemas.explanations import EXPLANATIONS, PREDICTION_KEY
 
 MEAN_POOL = "model.fusion={kind: mean_pool, dropout: 0.0}"
@@ -37,7 +38,9 @@ def tables(corpus) -> dict[str, pd.DataFrame]:
 def test_tables_have_keys_and_words(corpus, tables):
     _, data = build_untrained(corpus)
     tested = data.sessions[data.sessions["split"] == "test"]
-    assert list(tables) == ["attention", "attributions", "branches", "modalities"]
+    assert list(tables) == [
+        *("attributions", "session_attributions", "modalities", "branches", "attention")
+    ]
     for table in tables.values():
         assert table.columns.tolist()[: len(KEY)] == KEY
         assert table["session"].drop_duplicates().tolist() == tested["session"].tolist()
@@ -48,7 +51,7 @@ def test_tables_have_keys_and_words(corpus, tables):
         assert labels.tolist() == tested["target"].tolist()
     attributions = tables["attributions"]
     assert attributions.columns.tolist()[len(KEY) :] == [
-        *("y_prob", "step", "word", "valence"),
+        *("y_prob", "step", "word", "valence", "reference"),
         *("occlusion", "occlusion_audio", "occlusion_face"),
         *("selected_multimodal", "selected_audio", "selected_face", "selected"),
     ]
@@ -69,7 +72,7 @@ def test_tables_fit_their_schemas(corpus, overrides):
     methods = tuple(method.name for method in ON_REQUEST)
     methods = methods if overrides else (*methods, GRAD_CAM)
     tables = explain_untrained(corpus, *overrides, methods=methods)
-    assert len(tables) == (3 if overrides else len(EXPLANATIONS))
+    assert len(tables) == (4 if overrides else len(EXPLANATIONS))
     for name, table in tables.items():
         schema = EXPLANATIONS[name]
         schema.check(table)
@@ -129,10 +132,10 @@ def test_scores_have_no_label_and_mean_pooling_has_no_attention(corpus):
     tables = explain_untrained(
         corpus, MEAN_POOL, *UNIMODAL, "target={kind: severity, column: score}"
     )
-    assert list(tables) == ["attributions", "modalities"]
+    assert list(tables) == ["attributions", "session_attributions", "modalities"]
     table = tables["attributions"]
     assert table.columns.tolist()[len(KEY) :] == [
-        *("score_pred", "step", "word", "valence"),
+        *("score_pred", "step", "word", "valence", "reference"),
         *("occlusion", "occlusion_audio", "occlusion_face"),
     ]
     assert table["label"].isna().all()
@@ -147,6 +150,9 @@ def test_unknown_method_and_split_are_rejected(corpus):
     with pytest.raises(ExplanationError) as info:
         explain_untrained(corpus, split="tset")
     assert (info.value.setting, info.value.value) == ("split", "tset")
+    with pytest.raises(ExplanationError) as info:
+        explain("run", reference="people")
+    assert (info.value.setting, info.value.value) == ("reference", "people")
 
 
 @pytest.fixture
@@ -164,10 +170,12 @@ def run(corpus, tmp_path):
 
 
 def test_explain_writes_the_tables_of_a_run(run, tables):
-    report = explain(str(run), methods=["shapley"], html=True)
+    report = explain(str(run), methods=["shapley"], html=True, reference="session")
     assert report.folder == run
-    assert list(report.rows) == ["attention", "attributions", "branches", "modalities",
-                                 "faithfulness"]  # fmt: skip
+    assert list(report.rows) == [
+        *("attributions", "session_attributions", "modalities", "branches", "attention"),
+        "faithfulness",
+    ]
     assert list(report.absent) == ["region_attributions"]
     assert report.page == run / "explorer.html"
     assert report.page.is_file()
@@ -178,6 +186,34 @@ def test_explain_writes_the_tables_of_a_run(run, tables):
     np.testing.assert_allclose(written["occlusion"], expected["occlusion"], atol=1e-5)
     assert explain(run, split="validation").page is None
     assert not (run / "faithfulness.parquet").exists()
+
+
+def test_steps_are_replaced_by_the_stored_means_of_training_subjects(corpus, run):
+    """The means are measured once; a run without its training data can be explained with them."""
+    explain(run, methods=["shapley", "integrated_gradients"])
+    table = pd.read_parquet(run / "attributions.parquet")
+    whole = pd.read_parquet(run / "session_attributions.parquet")
+    assert table["reference"].unique().tolist() == ["training word"]
+    assert whole["reference"].unique().tolist() == ["training"]
+    model, data = build_untrained(corpus)
+    stored = load_step_reference(run / "step_reference.safetensors", model)
+    features, _ = encode_sessions(model, data, data.indices("train"))
+    texts = corpus.manifest.steps["text"].unique().tolist()
+    assert stored.words == tuple(sorted(texts))
+    for name, means in stored.means.items():
+        np.testing.assert_allclose(means[-1], features[name].detach().mean(dim=(0, 1)), atol=1e-5)
+    sums = table.groupby("session", sort=False)[["shapley", "integrated_gradients"]].sum()
+    gap = table.groupby("session", sort=False)["integrated_gradients_gap"].first()
+    np.testing.assert_allclose(sums["shapley"], whole["all_steps"], atol=1e-5)
+    np.testing.assert_allclose(sums["integrated_gradients"] - gap, whole["all_steps"], atol=1e-5)
+    changed = StepReference(
+        stored.words, stored.n_indices, {name: m + 1 for name, m in stored.means.items()}
+    )
+    changed.save(run / "step_reference.safetensors")
+    explain(run)
+    again = pd.read_parquet(run / "session_attributions.parquet")
+    np.testing.assert_allclose(again["logit"], whole["logit"], atol=1e-6)
+    assert (again["reference_logit"] - whole["reference_logit"]).abs().min() > 1e-4
 
 
 def test_failed_explanation_keeps_the_previous_tables(run):

@@ -16,6 +16,7 @@ from depmm.interpret.attribution.faithfulness import (
     compute_removal_curves,
 )
 from depmm.interpret.attribution.occlusion import occlude_steps
+from depmm.interpret.attribution.removal import make_session_reference
 
 
 def make_attributions(**columns: list[float]) -> pd.DataFrame:
@@ -44,7 +45,9 @@ def test_curves_by_hand(fusion, direction):
             make_attributions(signed=[3.0, 1.0, 2.0], size=[3.0, 1.0, 2.0]).assign(row=2),
         ]
     )
-    table = compute_removal_curves(model, x, masks, both, [4, 5, 6], unsigned=["size"])
+    table = compute_removal_curves(
+        model, x, masks, make_session_reference(x, masks), both, [4, 5, 6], unsigned=["size"]
+    )
     assert table["row"].unique().tolist() == [0, 2]
     session = table[table["row"] == 0]
     assert curve(session, "signed", "share") == [0, 0.25, 0.5, 0.75, 1]
@@ -61,7 +64,9 @@ def test_curves_by_hand(fusion, direction):
     assert random.groupby("order").size().tolist() == [5] * RANDOM_ORDERS
     # the same seed gives the same orders in any batch
     third = both[both["row"] == 2].assign(row=0)
-    alone = compute_removal_curves(model, *sessions([3]), third, [6], unsigned=["size"])
+    alone = compute_removal_curves(
+        model, *sessions([3]), make_session_reference(*sessions([3])), third, [6], ["size"]
+    )
     batched = table[table["row"] == 2].reset_index(drop=True)
     for name in ("deletion", "insertion"):
         np.testing.assert_allclose(alone[name], batched[name], atol=1e-4)
@@ -70,14 +75,18 @@ def test_curves_by_hand(fusion, direction):
 def test_occlusion_gives_the_best_order_for_a_mean():
     model = tiny_model(MEAN_POOL)
     x, masks = sessions([5])
-    best = occlude_steps(model, x, masks).rename(columns={"occlusion": "best"})
+    best = occlude_steps(model, x, masks, make_session_reference(x, masks)).rename(
+        columns={"occlusion": "best"}
+    )
     every = {
         f"order{index}": np.argsort(order)
         for index, order in enumerate(itertools.permutations(range(5)))
     }
     table = pd.concat([best.assign(worst=-best["best"]), pd.DataFrame(every)], axis=1)
     areas = compute_curve_areas(
-        compute_removal_curves(model, x, masks, table, [0], unsigned=list(every))
+        compute_removal_curves(
+            model, x, masks, make_session_reference(x, masks), table, [0], unsigned=list(every)
+        )
     )
     areas = areas[areas["method"] != "random"].set_index("method")
     assert areas.loc["best", "deletion"] == pytest.approx(areas["deletion"].min(), abs=1e-5)
@@ -91,7 +100,15 @@ def test_ties_are_random_and_missing_values_last():
     x, masks = sessions([6])
     ties = make_attributions(same=[1.0] * 6, known=[np.nan, np.nan, 2.0, 1.0, np.nan, np.nan])
     tables = {
-        seed: compute_removal_curves(model, x, masks, ties, [seed], unsigned=["same", "known"])
+        seed: compute_removal_curves(
+            model,
+            x,
+            masks,
+            make_session_reference(x, masks),
+            ties,
+            [seed],
+            unsigned=["same", "known"],
+        )
         for seed in range(4)
     }
     starts = {tuple(np.round(curve(table, "same", "deletion"), 4)) for table in tables.values()}
@@ -104,7 +121,14 @@ def test_ties_are_random_and_missing_values_last():
 def test_long_sessions_are_shortened_by_several_steps_at_once():
     model = tiny_model(MEAN_POOL, ("audio",))
     x, masks = sessions([47], ("audio",))
-    table = compute_removal_curves(model, x, masks, make_attributions(some=list(range(47))), [0])
+    table = compute_removal_curves(
+        model,
+        x,
+        masks,
+        make_session_reference(x, masks),
+        make_attributions(some=list(range(47))),
+        [0],
+    )
     shares = curve(table, "some", "share")
     assert len(shares) == POINTS + 1
     assert (shares[0], shares[-1]) == (0, 1)
@@ -166,8 +190,10 @@ def test_random_attributions_gain_nothing():
         x, masks = sessions([6], ("audio",))
         x["audio"] = torch.from_numpy(rng.normal(size=(1, 6, 6))).float()
         table = make_attributions(chance=rng.normal(size=6), same=[0.0] * 6)
-        good = occlude_steps(model, x, masks)["occlusion"]
-        curves = compute_removal_curves(model, x, masks, table.assign(good=good), [index])
+        good = occlude_steps(model, x, masks, make_session_reference(x, masks))["occlusion"]
+        curves = compute_removal_curves(
+            model, x, masks, make_session_reference(x, masks), table.assign(good=good), [index]
+        )
         tables.append(curves.assign(corpus="c", subject=f"p{index:02}", y_true=index % 2))
     areas = compute_curve_areas(pd.concat(tables).drop(columns="row"))
     table = compare_with_random(areas, draws=500).set_index(["method", "curve"])
@@ -184,10 +210,21 @@ def test_unknown_columns_and_missing_random_orders_are_rejected():
     model = tiny_model(MEAN_POOL)
     with pytest.raises(ValueError, match="attention_received"):
         compute_removal_curves(
-            model, *sessions([3]), make_attributions(some=[1.0] * 3), [0], ["attention_received"]
+            model,
+            *sessions([3]),
+            make_session_reference(*sessions([3])),
+            make_attributions(some=[1.0] * 3),
+            [0],
+            ["attention_received"],
         )
     with pytest.raises(ValueError, match="random"):
         compare_with_random(area_table([0.1, 0.2])[lambda t: t["method"] == "m"])
-    only = compute_removal_curves(model, *sessions([1]), make_attributions(some=[1.0]), [0])
+    only = compute_removal_curves(
+        model,
+        *sessions([1]),
+        make_session_reference(*sessions([1])),
+        make_attributions(some=[1.0]),
+        [0],
+    )
     assert only.empty
     assert only.columns.tolist()[:4] == ["row", "method", "order", "share"]

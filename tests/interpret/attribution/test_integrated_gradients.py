@@ -12,6 +12,7 @@ from removal_models import (
 )
 
 from depmm.interpret.attribution.integrated_gradients import compute_integrated_gradients
+from depmm.interpret.attribution.removal import make_session_reference
 
 
 @torch.no_grad()
@@ -24,7 +25,8 @@ def test_gap_is_due_to_the_selection_of_queries():
         for name, weight in model.named_parameters():
             if name.endswith(("attention.project.weight", "attention.out.weight")):
                 weight *= 3  # attention that matters
-        table = compute_integrated_gradients(model, x, masks, points=64)
+        reference = make_session_reference(x, masks)
+        table = compute_integrated_gradients(model, x, masks, reference, points=64)
         gaps[factor] = table.groupby("row")["integrated_gradients_gap"].first()
         for row, steps in ((0, 9), (1, 6)):
             full, empty = (
@@ -39,7 +41,8 @@ def test_gap_is_due_to_the_selection_of_queries():
 def test_values_by_hand():
     model = tiny_model(DEP_FORMER, center=True)
     x, masks = sessions([5])
-    table = compute_integrated_gradients(model, x, masks, points=6)
+    reference = make_session_reference(x, masks)
+    table = compute_integrated_gradients(model, x, masks, reference, points=6)
     baseline = {name: value.mean(1, keepdim=True) for name, value in x.items()}
     total = dict.fromkeys(x, 0.0)
     for share in (np.arange(6) + 0.5) / 6:
@@ -59,5 +62,5 @@ def test_values_by_hand():
         p.grad is not None for p in model.fusion.adapter.parameters()
     )  # from backward() above
     model.zero_grad()
-    compute_integrated_gradients(model, x, masks, points=2)
+    compute_integrated_gradients(model, x, masks, reference, points=2)
     assert all(p.grad is None for p in model.parameters())

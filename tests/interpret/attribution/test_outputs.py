@@ -7,14 +7,23 @@ from removal_models import MEAN_POOL, sessions, tiny_model
 
 from depmm.interpret.attribution.integrated_gradients import compute_integrated_gradients
 from depmm.interpret.attribution.occlusion import occlude_steps
-from depmm.interpret.attribution.removal import compute_undecided_logit
+from depmm.interpret.attribution.removal import (
+    compute_undecided_logit,
+    make_session_reference,
+)
 from depmm.interpret.attribution.shapley import compute_modality_shapley, compute_step_shapley
 from depmm.models.model import DepressionModel
 
 METHODS = {
-    "occlusion": lambda model, x, masks: occlude_steps(model, x, masks),
-    "integrated_gradients": lambda model, x, masks: compute_integrated_gradients(model, x, masks),
-    "shapley": lambda model, x, masks: compute_step_shapley(model, x, masks, [3, 4]),
+    "occlusion": lambda model, x, masks: occlude_steps(
+        model, x, masks, make_session_reference(x, masks)
+    ),
+    "integrated_gradients": lambda model, x, masks: compute_integrated_gradients(
+        model, x, masks, make_session_reference(x, masks)
+    ),
+    "shapley": lambda model, x, masks: compute_step_shapley(
+        model, x, masks, make_session_reference(x, masks), [3, 4]
+    ),
     "modalities": lambda model, x, masks: compute_modality_shapley(model, x, masks),
 }
 
@@ -51,12 +60,12 @@ def test_attributions_of_a_linear_output_are_points_of_the_score():
     logits = model.fuse(features, masks)[0]
     scores = model.head.predict(logits)
     assert (scores < 0).any() or (scores > 63).any()
-    table = occlude_steps(model, features, masks)
+    table = occlude_steps(model, features, masks, make_session_reference(features, masks))
     for row in (0, 1):
-        # the mean of the other steps in the place of step 0
+        # the mean of the session in the place of step 0
         changed = {name: x.clone() for name, x in features.items()}
         for name, x in changed.items():
-            x[row, 0] = features[name][row, 1 : 3 + row].mean(dim=0)
+            x[row, 0] = features[name][row, : 3 + row].mean(dim=0)
         difference = scores[row] - model.head.predict(model.fuse(changed, masks)[0])[row]
         value = table.query("row == @row and step == 0")["occlusion"].item()
         assert value == pytest.approx(difference.item(), abs=1e-3)

@@ -13,6 +13,7 @@ from removal_models import (
 
 from depmm.interpret.attribution.occlusion import occlude_steps
 from depmm.interpret.attribution.permutation import DONORS, permute_steps
+from depmm.interpret.attribution.removal import make_session_reference
 
 
 def test_values_by_hand():
@@ -44,5 +45,7 @@ def test_donors_of_long_sessions_depend_on_the_seed():
     )
     np.testing.assert_allclose(again, first, atol=1e-5)
     assert (np.abs(first - other) > 1e-4).mean() > 0.9
-    occluded = get_values(occlude_steps(model, x, masks), "occlusion")
+    occluded = get_values(
+        occlude_steps(model, x, masks, make_session_reference(x, masks)), "occlusion"
+    )
     assert np.corrcoef(first, occluded)[0, 1] > 0.99

@@ -6,7 +6,8 @@ import pytest
 from explained_runs import FAST, WORDS, make_tables, write_run
 
 from depmm.interpret.errors import QuestionError
-from depmm.interpret.query.ask import ask
+from depmm.interpret.query.ask import QUESTIONS, ask
+from depmm.interpret.query.references import SHARED_BRANCHES
 
 
 def test_regions(run, tmp_path):
@@ -107,3 +108,27 @@ def test_no_session_is_misclassified(tmp_path):
     result = ask(write_run(tmp_path / "run", tables), "misclassified")
     assert result.empty
     assert len(result.attrs["notes"]) == 1
+
+
+def test_modalities_by_hand_and_before_branches(run):
+    result = ask(run, "modalities", **FAST)
+    table = make_tables()["modalities"]
+    assert result["modality"].tolist() == ["audio", "face"]
+    means = table.groupby("modality")["shapley"].mean()
+    assert result["shapley"].tolist() == pytest.approx(means.tolist())
+    assert result["n_sessions"].tolist() == [24, 24]
+    assert result["n_positive"].tolist() == [6, 6]
+    face = table[table["modality"] == "face"].groupby(["label", "subject"])["shapley"].mean()
+    difference = face.groupby("label").mean().diff()[1]
+    assert result["difference"][1] == pytest.approx(difference)
+    assert list(QUESTIONS).index("modalities") < list(QUESTIONS).index("gates")
+
+
+def test_branches_that_share_attention_are_a_note(run, tmp_path):
+    assert ask(run, "gates").attrs["notes"] == []
+    attention = make_tables()["branches"].assign(shared_selected=pd.array([True] * 48, "boolean"))
+    for shared in (True, False):
+        if not shared:
+            attention["shared_selected"] = pd.array([None] * 48, "boolean")
+        folder = write_run(tmp_path / str(shared), make_tables() | {"attention": attention})
+        assert ask(folder, "gates").attrs["notes"] == [SHARED_BRANCHES] * shared

@@ -48,7 +48,7 @@ def test_sql_reads_the_tables(untouched):
     assert result["word"][0] == "grief"
     assert "notes" not in result.attrs
     assert run_sql(untouched, "SHOW TABLES")["name"].tolist() == [
-        "attributions", "branches", "predictions"
+        "attributions", "branches", "modalities", "predictions", "session_attributions"
     ]  # fmt: skip
     assert len(run_sql(untouched, "DESCRIBE branches")) == 11
     assert len(run_sql(untouched, "SUMMARIZE predictions")) == 9
@@ -94,7 +94,10 @@ def test_errors_list_the_tables(untouched):
     for text in ("SELECT * FROM gates", "SELECT * FROM read_csv('/etc/passwd')"):
         with pytest.raises(QuestionError) as info:
             run_sql(untouched, text)
-        assert "attributions, branches, predictions" in info.value.remedy
+        assert (
+            "attributions, session_attributions, modalities, branches, predictions"
+            in info.value.remedy
+        )
 
 
 @pytest.mark.parametrize(

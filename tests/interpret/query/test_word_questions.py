@@ -5,23 +5,73 @@ import pandas as pd
 import pytest
 from explained_runs import FAST, WORDS, make_tables, write_run
 
+from depmm.config import dump_config, load_config
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.ask import ask
+from depmm.interpret.query.references import ALL_STEPS, TO_OTHER_WORDS, TO_TRAINING
 
 
 def test_words_by_label_counts_subjects(run):
     result = ask(run, "words-by-label", valence="negative", top="1", **FAST)
-    assert result["word"].tolist() == ["grief"]
-    assert result["n_positive"].item() == 6  # subjects, not seeds
-    assert result["q"].item() < 0.05
+    assert result["word"].tolist() == ["grief", ALL_STEPS]
+    assert result["n_positive"].tolist() == [6, 6]  # subjects, not seeds
+    assert result["q"].max() < 0.05
     whole = ask(run, "words-by-label", **FAST)
-    assert sorted(whole["word"]) == WORDS
-    assert whole["q"][0] == pytest.approx(result["q"].item())  # of all words that were tested
+    assert sorted(whole["word"][:-1]) == WORDS
+    assert whole["q"][0] == pytest.approx(result["q"][0])  # of all words that were tested
     stratified = ask(run, "words-by-label", stratify_by="gender", **FAST)  # from the predictions
     assert "stratified by gender" in stratified.attrs["title"]
     assert stratified["effect"][0] != pytest.approx(whole["effect"][0], rel=1e-3)
     rates = ask(run, "words-by-label", rank_by="selected_face", **FAST)
     assert rates["difference"][0] == pytest.approx(0.25)
+    assert sorted(rates["word"]) == WORDS  # no selection without steps
+
+
+def test_all_steps_removed_are_a_test_of_their_own(run):
+    sessions = make_tables()["session_attributions"]
+    subjects = sessions.groupby(["label", "subject"])[["all_steps", "all_steps_face"]].mean()
+    means = subjects.groupby("label").mean()
+    for measure, column in (("occlusion", "all_steps"), ("occlusion_face", "all_steps_face")):
+        row = ask(run, "words-by-label", rank_by=measure, **FAST).iloc[-1]
+        assert row["word"] == ALL_STEPS
+        assert row["mean_positive"] == pytest.approx(means.loc[1, column])
+        assert row["mean_negative"] == pytest.approx(means.loc[0, column])
+    stratified = ask(run, "words-by-label", stratify_by="gender", **FAST).iloc[-1]
+    assert stratified["q"] == stratified["p"] == pytest.approx(0.01)
+
+
+def test_titles_say_what_attributions_are_relative_to(run, tmp_path):
+    for question in ("words-by-label", "words-by-valence", "stability", "misclassified"):
+        assert TO_TRAINING in ask(run, question).attrs["title"]
+    assert TO_TRAINING in ask(run, "session", subject="p3").attrs["title"]
+    tables = make_tables()
+    steps = tables["attributions"].assign(permutation=0.5)
+    relative = write_run(
+        tmp_path / "relative", tables | {"attributions": steps.assign(reference="session mean")}
+    )
+    for question in ("words-by-label", "words-by-valence", "stability", "misclassified"):
+        result = ask(relative, question)
+        assert TO_OTHER_WORDS in result.attrs["title"]
+    assert any(TO_OTHER_WORDS in note for note in ask(relative, "words-by-label").attrs["notes"])
+    assert TO_OTHER_WORDS not in ask(relative, "words-by-encoder").attrs["title"]
+    # permutation replaces a step by steps of the same session in any case
+    permuted = write_run(tmp_path / "permuted", tables | {"attributions": steps})
+    result = ask(permuted, "words-by-label", rank_by="permutation", **FAST)
+    assert TO_OTHER_WORDS in result.attrs["title"]
+    assert ALL_STEPS not in result["word"].tolist()
+
+
+def test_rare_words_and_centred_models_are_notes(tmp_path):
+    tables = make_tables()
+    steps = tables["attributions"]
+    steps.loc[steps["word"].isin(WORDS[:2]), "reference"] = "training steps"
+    folder = write_run(tmp_path / "rare", tables)
+    (note,) = ask(folder, "words-by-label", **FAST).attrs["notes"]
+    assert note.startswith("2 words were read by fewer than 3 training subjects")
+    for centred, count in ((True, 2), (False, 1)):
+        override = f"model.subtract_session_mean={str(centred).lower()}"
+        (folder / "config.yaml").write_text(dump_config(load_config("demo", [override])))
+        assert len(ask(folder, "words-by-label", **FAST).attrs["notes"]) == count
 
 
 def test_uneven_gender_gives_a_note(run, tmp_path):
