@@ -1,6 +1,5 @@
 """Adjustment of p values for the number of tests; NaN marks a test that was not carried out."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,15 @@ from scipy import stats
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def holm(p: ArrayLike) -> Array:
+def holm(p: ArrayLike, weights: ArrayLike | None = None) -> Array:
     """Adjust p values so that they control the family-wise error rate.
 
     Parameters
     ----------
     p : array_like, shape (N,)
         p values; NaN stays NaN and does not count as a test.
+    weights : array_like, shape (N,), optional
+        Positive weights: the share of the error rate that each test receives. Default: equal.
 
     Returns
     -------
@@ -26,9 +27,13 @@ def holm(p: ArrayLike) -> Array:
     References
     ----------
     Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
-    Statistics 6(2), 1979.
+    Statistics 6(2), 1979, sections 2 and 3 (weights).
     """
-    return _adjust(p, _holm)
+    values = np.array(p, dtype=float)
+    shares = np.ones(values.shape) if weights is None else np.asarray(weights, dtype=float)
+    tested = np.isfinite(values)
+    values[tested] = _holm(values[tested], shares[tested])
+    return values
 
 
 def benjamini_hochberg(p: ArrayLike) -> Array:
@@ -49,20 +54,17 @@ def benjamini_hochberg(p: ArrayLike) -> Array:
     Benjamini and Hochberg, "Controlling the false discovery rate", Journal of the Royal
     Statistical Society B 57(1), 1995.
     """
-    return _adjust(p, stats.false_discovery_control)
-
-
-def _adjust(p: ArrayLike, method: Callable[[Array], Array]) -> Array:
     values = np.array(p, dtype=float)
     tested = np.isfinite(values)
     if tested.any():
-        values[tested] = method(values[tested])
+        values[tested] = stats.false_discovery_control(values[tested])
     return values
 
 
-def _holm(p: Array) -> Array:
-    order = np.argsort(p, kind="stable")
-    stepwise = np.minimum(p[order] * np.arange(len(p), 0, -1), 1.0)
+def _holm(p: Array, weights: Array) -> Array:
+    order = np.argsort(p / weights, kind="stable")
+    remaining = np.cumsum(weights[order][::-1])[::-1]
+    stepwise = np.minimum(p[order] * (remaining / weights[order]), 1.0)
     adjusted = np.empty_like(stepwise)
     adjusted[order] = np.maximum.accumulate(stepwise)
     return adjusted

@@ -11,9 +11,10 @@ from typing import get_args
 
 import pandas as pd
 
-from depmm.audit.checks import CHECKS, FINDING_NAMES, SHORTCUT_NAMES
+from depmm.audit.checks import CHECKS, FINDING_NAMES
 from depmm.audit.findings import AuditError, AuditInput, Finding, Severity
-from depmm.audit.shortcuts import step_durations
+from depmm.audit.session_properties import session_properties, step_durations
+from depmm.audit.shortcut_remedies import SHORTCUT_NAMES
 from depmm.errors import did_you_mean
 from depmm.schemas.manifest import SPLITS, SUBJECT_KEY
 
@@ -109,7 +110,8 @@ def audit_manifest(inputs: AuditInput, allow: Iterable[str] = ()) -> Audit:
     inputs : AuditInput
         The manifest, with recordings and index reports where available.
     allow : iterable of str, optional
-        Names of findings whose errors are accepted; their severity becomes ``allowed``.
+        Names of findings whose errors are accepted; their severity becomes ``allowed``. For one
+        property of a shortcut, ``NAME:PROPERTY``, for example ``column_shortcut:column.age``.
 
     Returns
     -------
@@ -122,7 +124,8 @@ def audit_manifest(inputs: AuditInput, allow: Iterable[str] = ()) -> Audit:
         If ``allow`` contains an unknown name.
     """
     allow = tuple(dict.fromkeys(allow))
-    for name in allow:
+    for entry in allow:
+        name = entry.partition(":")[0]
         if name not in FINDING_NAMES:
             raise AuditError(
                 f"allow: no finding is named {name!r}.",
@@ -130,9 +133,11 @@ def audit_manifest(inputs: AuditInput, allow: Iterable[str] = ()) -> Audit:
                 value=name,
                 remedy=did_you_mean(name, FINDING_NAMES),
             )
+    inputs = replace(inputs, properties=inputs.properties or session_properties(inputs))
     findings = [
         replace(finding, severity="allowed")
-        if finding.severity == "error" and finding.name in allow
+        if finding.severity == "error"
+        and {finding.name, f"{finding.name}:{finding.property}"} & set(allow)
         else finding
         for check in CHECKS
         for finding in check(inputs)
@@ -154,13 +159,21 @@ def format_audit(audit: Audit) -> str:
     Returns
     -------
     str
-        The verdict, then every finding with its remedy, then the skipped checks.
+        The verdict, then every finding with its remedy, the number of properties without an
+        association with label and score, and the skipped checks.
     """
     lines = [audit.verdict]
+    tested = 0
     for finding in audit.findings:
-        lines.append(f"{finding.severity:8s} {finding.name}: {finding.message}")
+        if finding.severity == "info" and finding.effect_size is not None:
+            tested += 1
+            continue
+        name = f"{finding.name} ({finding.property})" if finding.property else finding.name
+        lines.append(f"{finding.severity:8s} {name}: {finding.message}")
         if finding.severity != "info":
             lines.append(f"{'':9s}{finding.remedy}")
+    if tested:
+        lines.append(f"info     no association of label and score with {tested} tested properties")
     lines += [
         f"not checked: {', '.join(skipped.checks)} ({skipped.reason})"
         for skipped in audit.not_checked
@@ -199,7 +212,7 @@ def _skipped_checks(inputs: AuditInput) -> Iterable[SkippedChecks]:
     if inputs.recordings is None:
         names = (
             "duplicate_files", "missing_files", "unreadable_files", "recording_warnings",
-            "black_border_shortcut",
+            "black_border_shortcut", "recording_shortcut",
         )  # fmt: skip
         yield SkippedChecks(names, "give the folder of the recordings with --root")
     if not inputs.index_reports:

@@ -1,12 +1,14 @@
 """Audit of manifest folders: read the tables and the recordings, and write the report."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from depmm.audit.audit import Audit, audit_manifest
-from depmm.audit.audit_output import read_index_report, write_audit
+from depmm.audit.audit_output import read_index_report, write_audit, write_properties
 from depmm.audit.findings import AuditError, AuditInput
 from depmm.audit.recording_statistics import Track, compute_recording_statistics
+from depmm.audit.session_properties import session_properties
 from depmm.corpora.manifest import concat_manifests, read_manifest
 from depmm.media.measurement import measure_recording
 
@@ -18,7 +20,9 @@ def audit_folders(
     out: Path | None = None,
     track: Track = iter,
 ) -> Audit:
-    """Audit one or several manifests and write ``audit.json`` and ``audit.html``.
+    """Audit one or several manifests and write the files of the audit.
+
+    These are ``audit.json``, ``audit.html`` and ``session_properties.parquet``.
 
     Parameters
     ----------
@@ -67,6 +71,8 @@ def audit_folders(
     manifest = concat_manifests(tables) if len(tables) > 1 else tables[0]
     reports = (read_index_report(folder) for folder in manifests)
     inputs = AuditInput(manifest, statistics, tuple(report for report in reports if report))
-    audit = audit_manifest(inputs, allow)
+    properties = session_properties(inputs)
+    audit = audit_manifest(replace(inputs, properties=properties), allow)
     write_audit(audit, out or manifests[0], manifests)
+    write_properties(properties, out or manifests[0])
     return audit

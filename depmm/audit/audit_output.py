@@ -8,12 +8,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
-from depmm.audit.audit import Audit
-from depmm.audit.findings import AuditError
-from depmm.corpora.index_report import IndexReport
-from depmm.files.checksums import read_bytes, read_json, read_text, write_text
+from pandas.api.types import is_numeric_dtype
 
-SCHEMA_VERSION = 2  # of audit.json
+from depmm.audit.audit import Audit
+from depmm.audit.findings import AuditError, SessionProperties
+from depmm.audit.session_properties import MAX_CATEGORIES, property_names
+from depmm.corpora.index_report import IndexReport
+from depmm.files.checksums import read_bytes, read_json, read_text, write_table, write_text
+from depmm.schemas.audit import SESSION_PROPERTIES
+from depmm.schemas.manifest import SESSION_KEY
+
+SCHEMA_VERSION = 3  # of audit.json
 _HASHED = ("sessions.parquet", "steps.parquet", "features.parquet", "corpora.json")
 
 
@@ -75,6 +80,32 @@ def write_audit(audit: Audit, out: Path, manifests: Sequence[Path]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "audit.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
     write_text(out / "audit.html", _page(audit, manifests))
+
+
+def write_properties(properties: SessionProperties, out: Path) -> None:
+    """Write ``session_properties.parquet``, which training copies into runs.
+
+    It is restricted like the manifest. Names of files are left out, because models do not read
+    them, and so is text with many values: names and free text.
+
+    Parameters
+    ----------
+    properties : SessionProperties
+        Properties of the sessions.
+    out : Path
+        Folder of the audit.
+    """
+    table = properties.table
+    kept = [
+        name
+        for name in property_names(table)
+        if not name.startswith("file_name.")
+        and table[name].notna().any()
+        and (is_numeric_dtype(table[name]) or table[name].nunique() <= MAX_CATEGORIES)
+    ]
+    table = table[[*SESSION_KEY, *kept]]
+    SESSION_PROPERTIES.check(table)
+    write_table(out / SESSION_PROPERTIES.file, table)
 
 
 def read_audit(path: Path) -> AuditContent:

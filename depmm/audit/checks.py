@@ -7,6 +7,7 @@ several names.
 
 from collections.abc import Callable, Iterator
 
+from depmm.audit.corpus_differences import corpus_shortcut
 from depmm.audit.file_checks import (
     duplicate_files,
     incomplete_corpus,
@@ -24,7 +25,8 @@ from depmm.audit.label_checks import (
     original_label_mismatch,
 )
 from depmm.audit.related_corpora import missing_subject_ids, related_corpora
-from depmm.audit.shortcuts import SHORTCUTS, shortcuts
+from depmm.audit.shortcut_remedies import SHORTCUT_NAMES
+from depmm.audit.shortcuts import shortcuts
 from depmm.corpora.splits import official_overlap
 from depmm.errors import abbreviate
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
@@ -106,13 +108,13 @@ CHECKS: tuple[Callable[[AuditInput], Iterator[Finding]], ...] = (
     missing_class,
     duplicate_rows,
     shortcuts,
+    corpus_shortcut,
     missing_files,
     unreadable_files,
     recording_warnings,
     incomplete_corpus,
     unmatched_files,
 )
-SHORTCUT_NAMES = tuple(shortcut.name for shortcut in SHORTCUTS)
 FINDING_NAMES = tuple(  # without the warnings of readers, which need no permission
     name
     for check in CHECKS

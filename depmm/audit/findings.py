@@ -43,6 +43,8 @@ class Finding:
         Sessions concerned, (corpus, subject, session).
     files : tuple of tuple of str
         Files concerned, (corpus, path).
+    property : str or None
+        Property of the sessions that a shortcut is about, ``<source>.<name>``.
     effect_measure : str or None
         Measure of the effect size of a shortcut.
     effect_size : float or None
@@ -50,7 +52,7 @@ class Finding:
     p_value : float or None
         p value of the test of a shortcut.
     p_adjusted : float or None
-        p value adjusted for all shortcuts of the corpus (Holm).
+        p value adjusted for all tests of the corpus (Holm).
     """
 
     name: str
@@ -60,6 +62,7 @@ class Finding:
     subjects: tuple[Key, ...] = ()
     sessions: tuple[Key, ...] = ()
     files: tuple[File, ...] = ()
+    property: str | None = None
     effect_measure: str | None = None
     effect_size: float | None = None
     p_value: float | None = None
@@ -120,6 +123,27 @@ class RecordingStatistics:
 
 
 @dataclass(frozen=True)
+class SessionProperties:
+    """Properties of the sessions of a manifest other than voice and face.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row per session: corpus, subject, session, and one column ``<source>.<name>`` per
+        property, float or text; see `depmm.audit.session_properties`.
+    dates : frozenset of str
+        Properties in days since 1970-01-01.
+    outcomes : dict of str to tuple of str
+        By corpus, the columns of the manifest that are another form of the label or the score;
+        they are not properties.
+    """
+
+    table: pd.DataFrame
+    dates: frozenset[str] = frozenset()
+    outcomes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class AuditInput:
     """Input of all checks.
 
@@ -131,11 +155,14 @@ class AuditInput:
         Statistics of the recordings; None if they were not read.
     index_reports : tuple of IndexReport
         Reports of ``depmm index``, where available.
+    properties : SessionProperties or None
+        Properties of the sessions; None until `depmm.audit.audit.audit_manifest` collects them.
     """
 
     manifest: Manifest
     recordings: RecordingStatistics | None = None
     index_reports: tuple[IndexReport, ...] = ()
+    properties: SessionProperties | None = None
 
 
 def list_file_uses(manifest: Manifest) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Schemas of every table that depmm writes, for the writers, the tests and the docs."""
 
+from depmm.schemas.audit import SESSION_PROPERTIES
 from depmm.schemas.explanations import EXPLANATIONS
 from depmm.schemas.manifest import FEATURES, FOLDS, SESSIONS, SPLIT, STEPS
 from depmm.schemas.predictions import PREDICTIONS
@@ -25,6 +26,7 @@ ALL: dict[str, TableSchema] = {
             PREDICTIONS,
             RECORDINGS,
             SESSIONS,
+            SESSION_PROPERTIES,
             SPLIT,
             STEPS,
             TUNING,
