@@ -111,9 +111,7 @@ def test_recordings_texts_and_missing_values_are_properties():
     np.testing.assert_allclose(table["recording.sample_rate"], [8000, 16000, 24000, np.nan])
     assert table["missing.age"].tolist() == ["missing", "known", "known", "known"]
     # the file and every statistic of the recording are missing for one session: one property
-    assert table.filter(like="missing.").columns.tolist() == [
-        "missing.age", "missing.sample_rate",
-    ] or "missing.audio files" in table  # fmt: skip
+    assert table.filter(like="missing.").shape[1] == 2
     subjects = subject_properties(inputs, properties)
     assert subjects["subject"].tolist() == ["S0", "S1", "S2", "S3"]
     assert subjects["label"].tolist() == [0, 1, 0, 1]
