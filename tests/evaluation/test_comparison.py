@@ -33,7 +33,7 @@ def test_runs_are_compared_in_pairs():
     assert row["value_a"] == pytest.approx(np.mean(each))
     assert row["difference"] == pytest.approx(row["value_a"] - row["value_b"])
     assert row["ci_low"] < row["difference"] < row["ci_high"]
-    assert row["method"] == "BCa"
+    assert row["method"] == "BCa, with training variance"
     assert row["p"] < 0.05
     assert by_pair.loc["mae", "good", "fair"]["difference"] < 0  # a smaller error
     several = {name: paired_predictions(skill, sessions=2) for name, skill in (("a", 1), ("b", 2))}

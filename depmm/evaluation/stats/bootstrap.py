@@ -4,7 +4,7 @@ Sessions of one subject are correlated. A replicate therefore resamples subjects
 subject)``, with replacement, each with all of its sessions. Subjects are resampled within strata:
 subjects with negative sessions only, with positive sessions only, and with both. Every replicate
 has as many subjects of each stratum as the data. The intervals cover the sampling of the tested
-subjects, not the variation between trainings, which several seeds show.
+subjects and, with several seeds, the variation between trainings (``training_variance``).
 """
 
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from depmm.evaluation.stats.bca_interval import Jackknife, bootstrap_interval, leave_subjects_out
 from depmm.evaluation.stats.intervals import Interval
 from depmm.evaluation.stats.metrics import METRICS
+from depmm.evaluation.stats.training_variance import add_training_variance, average_repeats
 from depmm.evaluation.stats.weighted_sums import Array, Weights, unit_weights
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
@@ -183,6 +184,12 @@ class ResampledSessions:
     )
 
     @property
+    def training_seeds(self) -> NDArray[np.int64]:
+        """Seed of the training of each entry of ``seeds``."""
+        # keys are a seed, or "seed, repeat n"
+        return np.array([int(str(key).split(",")[0]) for key in self.seeds])
+
+    @property
     def can_resample(self) -> bool:
         """Whether replicates differ: a stratum has two or more subjects."""
         return bool(len(self.jackknife.weights))
@@ -259,16 +266,18 @@ class ResampledSessions:
         Returns
         -------
         Interval
-            Estimate with its interval; without bounds if all replicates are equal because no
-            stratum has two subjects.
+            Estimate with its interval, which covers training variance if there are several seeds;
+            without bounds if all replicates are equal because no stratum has two subjects.
         """
         value = float(np.mean(per_seed))
         if not self.can_resample:
             return Interval(value, np.nan, np.nan, reason=self.NOT_RESAMPLED)
-        if jackknife is None:
-            return bootstrap_interval(value, replicates, self.confidence)
-        acceleration = self.jackknife.acceleration(value, jackknife)
-        return bootstrap_interval(value, replicates, self.confidence, acceleration)
+        acceleration = None
+        if jackknife is not None:
+            acceleration = self.jackknife.acceleration(value, jackknife)
+        interval = bootstrap_interval(value, replicates, self.confidence, acceleration)
+        trainings = average_repeats(per_seed, self.training_seeds)
+        return add_training_variance(interval, trainings, self.confidence)
 
     def select(self, column: str, value: str) -> "ResampledSessions":
         """Select the sessions of a subgroup, with the same replicates.

@@ -61,8 +61,8 @@ def test_scores_outside_of_the_instrument_are_counted():
     table.loc[table.index[table["split"] == "train"], "score_pred"] = 100.0
     outside = evaluate_predictions(table, n_bootstrap=50, confidence=0.95)
     assert outside["out_of_range"] == {"rows": 2, "of": 120, **limits}
-    (text,) = set(outside["warnings"]) - set(inside["warnings"])
-    assert text.startswith("2 of 120 ")
+    new = set(outside["warnings"]) - set(inside["warnings"])
+    assert any(text.startswith("2 of 120 ") for text in new)
     assert outside["metrics"]["rmse"]["value"] > inside["metrics"]["rmse"]["value"]
     unknown = table.assign(instrument="a scale of mine")
     assert evaluate_predictions(unknown, n_bootstrap=50, confidence=0.95)["out_of_range"] is None
