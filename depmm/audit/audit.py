@@ -13,10 +13,12 @@ import pandas as pd
 
 from depmm.audit.checks import CHECKS, FINDING_NAMES
 from depmm.audit.findings import AuditError, AuditInput, Finding, Severity
+from depmm.audit.recording_distributions import RecordingDistribution, describe_recordings
 from depmm.audit.session_properties import session_properties, step_durations
 from depmm.audit.shortcut_remedies import SHORTCUT_NAMES
 from depmm.errors import did_you_mean
 from depmm.schemas.manifest import SPLITS, SUBJECT_KEY
+from depmm.schemas.recordings import FACE_COLUMNS
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 _NO_SPLIT = "none"
@@ -78,12 +80,15 @@ class Audit:
         Checks without input.
     allow : tuple of str
         Names of findings that the user accepts.
+    recordings : tuple of RecordingDistribution
+        Distributions of the statistics of the recordings, by corpus; empty if they were not read.
     """
 
     findings: tuple[Finding, ...]
     class_counts: tuple[ClassCounts, ...]
     not_checked: tuple[SkippedChecks, ...]
     allow: tuple[str, ...]
+    recordings: tuple[RecordingDistribution, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -143,8 +148,13 @@ def audit_manifest(inputs: AuditInput, allow: Iterable[str] = ()) -> Audit:
         for finding in check(inputs)
     ]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    recordings = describe_recordings(inputs.recordings.table) if inputs.recordings else ()
     return Audit(
-        tuple(findings), tuple(_class_counts(inputs)), tuple(_skipped_checks(inputs)), allow
+        tuple(findings),
+        tuple(_class_counts(inputs)),
+        tuple(_skipped_checks(inputs)),
+        allow,
+        tuple(recordings),
     )
 
 
@@ -215,6 +225,8 @@ def _skipped_checks(inputs: AuditInput) -> Iterable[SkippedChecks]:
             "black_border_shortcut", "recording_shortcut",
         )  # fmt: skip
         yield SkippedChecks(names, "give the folder of the recordings with --root")
+    elif inputs.recordings.faces_not_measured:
+        yield SkippedChecks(FACE_COLUMNS, inputs.recordings.faces_not_measured)
     if not inputs.index_reports:
         names = ("incomplete_corpus", "unmatched_files")
         yield SkippedChecks(names, "the folder of the manifest has no index.json")

@@ -1,16 +1,27 @@
 """Audit of manifest folders: read the tables and the recordings, and write the report."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from depmm.audit.audit import Audit, audit_manifest
-from depmm.audit.audit_output import read_index_report, write_audit, write_properties
-from depmm.audit.findings import AuditError, AuditInput
+from depmm.audit.audit_output import (
+    read_index_report,
+    write_audit,
+    write_properties,
+    write_recordings,
+)
+from depmm.audit.findings import AuditError, AuditInput, RecordingStatistics
 from depmm.audit.recording_statistics import Track, compute_recording_statistics
 from depmm.audit.session_properties import session_properties
-from depmm.corpora.manifest import concat_manifests, read_manifest
+from depmm.config.extraction import FaceExtraction
+from depmm.corpora.manifest import Manifest, concat_manifests, read_manifest
+from depmm.media.errors import MediaError
 from depmm.media.measurement import measure_recording
+from depmm.media.video.face_landmarker import LANDMARKER_VARIABLE, find_local_landmarker
+from depmm.media.video.faces import FaceTracker
 
 
 def audit_folders(
@@ -22,7 +33,8 @@ def audit_folders(
 ) -> Audit:
     """Audit one or several manifests and write the files of the audit.
 
-    These are ``audit.json``, ``audit.html`` and ``session_properties.parquet``.
+    These are ``audit.json``, ``audit.html``, ``session_properties.parquet`` and, with
+    ``roots``, ``recordings.parquet``.
 
     Parameters
     ----------
@@ -30,8 +42,8 @@ def audit_folders(
         Manifest folders. Several are also checked for shared subjects.
     roots : sequence of Path, optional
         Folder of the recordings of each manifest, in the same order. If given, the recordings are
-        read: missing and unreadable files, identical files, black borders, durations, and the
-        sound of the whole recordings.
+        read: missing, unreadable and identical files, the whole sound, and five frames of each
+        video.
     allow : iterable of str, optional
         Names of findings to accept; the audit records them.
     out : Path, optional
@@ -65,9 +77,7 @@ def audit_folders(
     tables = [read_manifest(folder) for folder in manifests]
     statistics = None
     if roots:
-        statistics = compute_recording_statistics(
-            list(zip(tables, roots, strict=True)), measure_recording, track
-        )
+        statistics = _measure_recordings(list(zip(tables, roots, strict=True)), track)
     manifest = concat_manifests(tables) if len(tables) > 1 else tables[0]
     reports = (read_index_report(folder) for folder in manifests)
     inputs = AuditInput(manifest, statistics, tuple(report for report in reports if report))
@@ -75,4 +85,31 @@ def audit_folders(
     audit = audit_manifest(replace(inputs, properties=properties), allow)
     write_audit(audit, out or manifests[0], manifests)
     write_properties(properties, out or manifests[0])
+    write_recordings(statistics.table if statistics else None, out or manifests[0])
     return audit
+
+
+def _measure_recordings(
+    manifests: Sequence[tuple[Manifest, Path]], track: Track
+) -> RecordingStatistics:
+    """Compute the statistics of the recordings, of faces only if the face model is there."""
+    tracker, reason = None, None
+    if any(manifest.steps["face"].notna().any() for manifest, _ in manifests):
+        tracker, reason = _open_tracker()
+    with tracker or nullcontext():
+        measure = partial(measure_recording, tracker=tracker)
+        statistics = compute_recording_statistics(manifests, measure, track)
+    return replace(statistics, faces_not_measured=reason)
+
+
+def _open_tracker() -> tuple[FaceTracker | None, str | None]:
+    landmarker = find_local_landmarker()
+    if landmarker is None:
+        return None, (
+            "the face model is not on this computer; depmm extract downloads it, or set "
+            f"{LANDMARKER_VARIABLE}"
+        )
+    try:
+        return FaceTracker(landmarker, FaceExtraction().min_confidence), None
+    except MediaError as error:
+        return None, f"the face model cannot be used: {error}"

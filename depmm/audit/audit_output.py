@@ -1,4 +1,4 @@
-"""Files of an audit: ``audit.json`` and ``audit.html``, and the index report of a manifest."""
+"""Files of an audit (JSON, page, table of recordings), and the index report of a manifest."""
 
 import hashlib
 import json
@@ -8,15 +8,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
+import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from depmm.audit.audit import Audit
 from depmm.audit.findings import AuditError, SessionProperties
 from depmm.audit.session_properties import MAX_CATEGORIES, property_names
 from depmm.corpora.index_report import IndexReport
-from depmm.files.checksums import read_bytes, read_json, read_text, write_table, write_text
+from depmm.files.checksums import read_bytes, read_json, read_text, remove, write_table, write_text
 from depmm.schemas.audit import SESSION_PROPERTIES
 from depmm.schemas.manifest import SESSION_KEY
+from depmm.schemas.recordings import RECORDINGS
 
 SCHEMA_VERSION = 3  # of audit.json
 _HASHED = ("sessions.parquet", "steps.parquet", "features.parquet", "corpora.json")
@@ -43,6 +45,8 @@ class AuditContent(TypedDict):
         Attributes of `depmm.audit.audit.ClassCounts`.
     not_checked : list of dict
         Attributes of `depmm.audit.audit.SkippedChecks`.
+    recordings : list of dict
+        Attributes of `depmm.audit.recording_distributions.RecordingDistribution`.
     """
 
     schema_version: int
@@ -53,6 +57,7 @@ class AuditContent(TypedDict):
     findings: list[dict[str, Any]]
     class_counts: list[dict[str, Any]]
     not_checked: list[dict[str, Any]]
+    recordings: list[dict[str, Any]]
 
 
 def write_audit(audit: Audit, out: Path, manifests: Sequence[Path]) -> None:
@@ -76,6 +81,7 @@ def write_audit(audit: Audit, out: Path, manifests: Sequence[Path]) -> None:
         "findings": [asdict(finding) for finding in audit.findings],
         "class_counts": [asdict(counts) for counts in audit.class_counts],
         "not_checked": [asdict(skipped) for skipped in audit.not_checked],
+        "recordings": [asdict(distribution) for distribution in audit.recordings],
     }
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "audit.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
@@ -106,6 +112,26 @@ def write_properties(properties: SessionProperties, out: Path) -> None:
     table = table[[*SESSION_KEY, *kept]]
     SESSION_PROPERTIES.check(table)
     write_table(out / SESSION_PROPERTIES.file, table)
+
+
+def write_recordings(table: pd.DataFrame | None, out: Path) -> None:
+    """Write ``recordings.parquet``, or remove that of an earlier audit.
+
+    Parameters
+    ----------
+    table : DataFrame or None
+        ``table`` of :class:`depmm.audit.findings.RecordingStatistics`; None if the recordings were
+        not read.
+    out : Path
+        Folder of the audit.
+    """
+    path = out / RECORDINGS.file
+    if table is None:
+        remove(path)
+        return
+    rows = table.reset_index()
+    RECORDINGS.check(rows)
+    write_table(path, rows)
 
 
 def read_audit(path: Path) -> AuditContent:

@@ -113,6 +113,8 @@ class RecordingStatistics:
         with `recordings_table`.
     warnings : dict of tuple to tuple of MediaWarning
         What the readers report about files that can be decoded.
+    faces_not_measured : str or None
+        Why no face was measured, if the manifest uses videos of faces.
     """
 
     missing: tuple[File, ...] = ()
@@ -120,6 +122,7 @@ class RecordingStatistics:
     duplicates: tuple[tuple[File, ...], ...] = ()
     table: pd.DataFrame = field(default_factory=lambda: recordings_table({}))
     warnings: dict[File, tuple[MediaWarning, ...]] = field(default_factory=dict)
+    faces_not_measured: str | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ _AGAIN = {
     **dict.fromkeys(("corpora.json", "index.json"), _INDEX),
     **dict.fromkeys((schema.file for schema in EXPLANATIONS.values()), _EXPLAIN),
     "step_reference.safetensors": "delete it and run depmm explain again",
+    "recordings.parquet": _AUDIT,
     "audit.json": f"{_AUDIT} (in a run: delete the folder of the run and train it again)",
     **dict.fromkeys(("best.safetensors", "last.safetensors"), _RESTART),
     "metrics.json": "run depmm evaluate again",

@@ -49,4 +49,4 @@ RECORDINGS = TableSchema(
         _number("face_size", "Height of the face, in heights of the frame"),
     ),
 )
-STATISTICS = tuple(column.name for column in RECORDINGS.columns if column.name not in FILE_KEY)
+FACE_COLUMNS = ("face_share", "face_x", "face_y", "face_size")

@@ -8,6 +8,7 @@ What a truncated file is: :mod:`depmm.media.containers.decoding`.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 
 import av
 
-from depmm.media.containers.decoders import can_decode, video_streams
+from depmm.media.containers.decoders import can_decode, codec_name, video_streams
 from depmm.media.containers.formats import DEMUXERS, format_of, origin_s
 from depmm.media.containers.joined_files import check_single_mp4
 from depmm.media.containers.limits import MAX_FRAME_PIXELS
@@ -46,7 +47,15 @@ class MediaInfo:
     width, height : int or None
         Size of the coded frames in pixels, before pixels are made square and frames are turned.
     sample_rate : int or None
-        Sample rate of the default sound track in Hz.
+        Sample rate of the sound track in Hz.
+    container : str
+        FFmpeg's name of the format, for example ``mov`` for MP4.
+    audio_codec, video_codec : str or None
+        FFmpeg's names of the codecs.
+    n_channels : int or None
+        Number of channels of the sound track.
+    bit_depth : int or None
+        Bits of a sample of the sound track; None for lossy codecs.
     """
 
     has_audio: bool
@@ -57,15 +66,24 @@ class MediaInfo:
     width: int | None
     height: int | None
     sample_rate: int | None
+    container: str
+    audio_codec: str | None
+    video_codec: str | None
+    n_channels: int | None
+    bit_depth: int | None
 
 
-def probe(path: Path) -> MediaInfo:
+def probe(path: Path, track: int | None = None, **options: str) -> MediaInfo:
     """Read the headers of a recording.
 
     Parameters
     ----------
     path : Path
         The recording.
+    track : int, optional
+        Index of the sound track that is described; by default the default track.
+    **options : str
+        Options of FFmpeg's demuxer.
 
     Returns
     -------
@@ -78,9 +96,9 @@ def probe(path: Path) -> MediaInfo:
         If the file is missing, empty or in an unknown format.
     """
     audio = None
-    with media_errors(path), open_container(path) as container:
+    with media_errors(path), open_container(path, **options) as container:
         with suppress(MediaError):
-            audio = choose_audio_track(path, container)
+            audio = choose_audio_track(path, container, track)
         video = next(filter(can_decode, video_streams(container)), None)
         rate = video and (video.average_rate or video.guessed_rate)
         return MediaInfo(
@@ -92,7 +110,24 @@ def probe(path: Path) -> MediaInfo:
             width=video.width if video else None,
             height=video.height if video else None,
             sample_rate=audio.rate if audio else None,
+            container=format_of(container).name,
+            audio_codec=codec_name(container, audio) if audio else None,
+            video_codec=codec_name(container, video) if video else None,
+            n_channels=audio.codec_context.channels if audio else None,
+            bit_depth=_bit_depth(audio.codec_context) if audio else None,
         )
+
+
+def _bit_depth(codec: Any) -> int | None:
+    if named := re.match(r"pcm_[a-z](\d+)", codec.name):
+        return int(named[1])
+    if codec.codec.lossy or codec.format is None:
+        return None
+    if codec.name == "flac" and codec.extradata and len(codec.extradata) >= 14:
+        high, low = bytes(codec.extradata)[12:14]  # RFC 9639, section 8.2
+        return ((high & 1) << 4 | low >> 4) + 1
+    # a decoder returns 32 bits for anything between 17 and 32
+    return int(codec.format.bits) if codec.format.bits <= 16 else None
 
 
 @contextmanager

@@ -8,7 +8,7 @@ block, so memory does not grow with the length of the recording. Clock and trunc
 
 import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from depmm.media.containers.gaps import SOUND_GAP_S
 from depmm.media.containers.survey import GapMonitor
 from depmm.media.containers.tracks import check_single_track, choose_audio_track
 from depmm.media.errors import MediaError, media_errors
-from depmm.media.sound.channel_choice import Blocks, read_mono
+from depmm.media.sound.channel_choice import Blocks, read_mono, unobserved
 from depmm.media.sound.channels import Mix, channel_mix
 from depmm.media.sound.sound_files import choose_reader, open_sound_file
 from depmm.media.warnings import Warn, ignore_warnings, once_per_name
@@ -46,6 +46,7 @@ def decode_audio(
     track: int | None = None,
     channel: int | None = None,
     warn: Warn = ignore_warnings,
+    observe: Callable[[Mix], Mix] = unobserved,
 ) -> Iterator[np.ndarray]:
     """Decode a sound track to 16 kHz mono, block by block.
 
@@ -71,6 +72,10 @@ def decode_audio(
         Index of the channel, from 0; by default the mean of the channels.
     warn : callable, optional
         Receives the warnings about the file.
+    observe : callable, optional
+        Wraps the function that mixes the channels, which gets every decoded block once at the
+        sample rate of the file; called again if the file is read from the start again. See
+        :meth:`depmm.media.sound.source_meter.SourceMeter.observe`.
 
     Yields
     ------
@@ -99,9 +104,9 @@ def decode_audio(
     warn = once_per_name(warn)
     read = functools.partial(_source_blocks, path, track)
     if channel is None:
-        mono = read_mono(path, track, read, begin_s, warn)
+        mono = read_mono(path, track, read, begin_s, warn, observe)
     else:
-        mono = read(begin_s, channel_mix(path, channel), warn)
+        mono = read(begin_s, observe(channel_mix(path, channel)), warn)
     with media_errors(path):
         for block in _resampled(mono):
             cut, skip = block[skip:], max(0, skip - len(block))

@@ -6,7 +6,7 @@ channel seems to be inverted or dead, the file is decoded once more from its beg
 and the levels of the whole sound decide. The decision does not depend on the window that is read.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -39,7 +39,30 @@ class ReadBlocks(Protocol):
         """Read the sound from ``begin_s`` on; ``mix`` reduces its channels to one."""
 
 
-def read_mono(path: Path, track: int | None, read: ReadBlocks, begin_s: int, warn: Warn) -> Blocks:
+def unobserved(mix: Mix) -> Mix:
+    """Return a mix as it is, for callers that do not measure it.
+
+    Parameters
+    ----------
+    mix : callable
+        The function that mixes the channels.
+
+    Returns
+    -------
+    callable
+        The same function.
+    """
+    return mix
+
+
+def read_mono(
+    path: Path,
+    track: int | None,
+    read: ReadBlocks,
+    begin_s: int,
+    warn: Warn,
+    observe: Callable[[Mix], Mix] = unobserved,
+) -> Blocks:
     """Read a sound without its inverted and dead channels.
 
     Parameters
@@ -54,6 +77,9 @@ def read_mono(path: Path, track: int | None, read: ReadBlocks, begin_s: int, war
         Start in seconds.
     warn : callable
         Receives the warnings about the file.
+    observe : callable, optional
+        Wraps the function that mixes the channels, see
+        :func:`depmm.media.sound.audio.decode_audio`.
 
     Yields
     ------
@@ -63,7 +89,7 @@ def read_mono(path: Path, track: int | None, read: ReadBlocks, begin_s: int, war
         The mean of the used channels.
     """
     meter, pending = ChannelMeter(), PendingWarnings(warn)
-    blocks = read(0, meter.mean, pending)
+    blocks = read(0, observe(meter.mean), pending)
     head: list[tuple[int, np.ndarray]] = []
     complete = False
     try:
@@ -88,7 +114,7 @@ def read_mono(path: Path, track: int | None, read: ReadBlocks, begin_s: int, war
         yield from blocks
         return
     blocks.close()  # its warnings are those of the next reader
-    yield from read(begin_s, choice.mix, warn)
+    yield from read(begin_s, observe(choice.mix), warn)
 
 
 def _choose(

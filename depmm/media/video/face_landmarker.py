@@ -59,6 +59,19 @@ def find_landmarker(path: Path | None = None) -> Path:
     return cached
 
 
+def find_local_landmarker() -> Path | None:
+    """Find the face model without a download.
+
+    Returns
+    -------
+    Path or None
+        The first of :func:`landmarker_candidates` that exists, with a warning if it is another
+        version of the model; None if there is none.
+    """
+    path = next((path for path in landmarker_candidates() if path.is_file()), None)
+    return None if path is None else find_landmarker(path)
+
+
 def landmarker_candidates() -> list[Path]:
     """List the paths that :func:`find_landmarker` searches before the download.
 

@@ -1,11 +1,9 @@
-"""Black borders of frames and videos."""
+"""Black borders of frames."""
 
 import numpy as np
 import pytest
-from recordings import write_video
 
-from depmm.media.errors import MediaError
-from depmm.media.video.borders import black_border, video_border
+from depmm.media.video.borders import black_border
 
 
 def test_black_border_of_a_frame():
@@ -16,12 +14,3 @@ def test_black_border_of_a_frame():
     frame[0, 0] = 255  # a single pixel does not belong to the image
     assert black_border(frame) == pytest.approx(0.75)
     assert black_border(np.full((4, 4, 3), 200, np.uint8)) == 0
-
-
-def test_border_of_a_video_with_black_frames(tmp_path):
-    path = write_video(tmp_path / "v.mp4")  # the first frame of every second is black
-    assert video_border(path, 2.0) == 0
-    path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(MediaError) as info:
-        video_border(path, 2.0)
-    assert info.value.file == path

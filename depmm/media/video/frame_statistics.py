@@ -1,0 +1,81 @@
+"""Statistics of a few frames of a video: brightness, contrast, black border and the face."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from depmm.media.video.borders import black_border
+from depmm.media.video.faces import FaceTracker
+from depmm.media.video.video import decode_frames
+from depmm.media.warnings import Warn, ignore_warnings
+
+POSITIONS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the measured frames, as shares of the duration
+MAX_WINDOW_S = 0.5  # from such a position, in which one frame is measured
+
+
+def measure_video(
+    path: Path,
+    length_s: float,
+    tracker: FaceTracker | None = None,
+    warn: Warn = ignore_warnings,
+) -> dict[str, float]:
+    """Measure five frames that are spread evenly over a video.
+
+    Parameters
+    ----------
+    path : Path
+        The recording.
+    length_s : float
+        Its length in seconds.
+    tracker : FaceTracker, optional
+        Finds the faces; without it they are not measured.
+    warn : callable, optional
+        Receives the warnings about the file.
+
+    Returns
+    -------
+    dict of str to float
+        Values of the columns ``brightness`` to ``face_size`` of
+        :data:`depmm.schemas.recordings.RECORDINGS`; empty if there is no frame.
+
+    Raises
+    ------
+    MediaError
+        If the file has no video track, or is unreadable or truncated.
+    """
+    window_s = min(MAX_WINDOW_S, length_s / len(POSITIONS))
+    windows = [(share * length_s, share * length_s + window_s) for share in POSITIONS]
+    frames = [frame for _, frame in decode_frames(path, 1 / MAX_WINDOW_S, windows, warn=warn)]
+    if not frames:
+        return {}
+    return {**_measure_light(frames), **(_measure_faces(frames, tracker) if tracker else {})}
+
+
+def _measure_light(frames: Sequence[np.ndarray]) -> dict[str, float]:
+    import cv2
+
+    light = [cv2.meanStdDev(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)) for frame in frames]
+    mean, deviation = np.mean(light, axis=0).ravel() / 255
+    return {
+        "brightness": float(mean),
+        "contrast": float(deviation),
+        "black_border": min(map(black_border, frames)),
+    }
+
+
+def _measure_faces(frames: Sequence[np.ndarray], tracker: FaceTracker) -> dict[str, float]:
+    """Measure the bounding box of the landmarks; of several frames, the median."""
+    boxes = []
+    for frame in frames:
+        face = tracker.track(0.0, frame)
+        if face.detected:
+            height, width = frame.shape[:2]
+            points = face.landmarks[:, :2] / (width, height)
+            (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+            boxes.append(((left + right) / 2, (top + bottom) / 2, bottom - top))
+    share = {"face_share": len(boxes) / len(frames)}
+    if not boxes:
+        return share
+    x, y, size = np.median(boxes, axis=0).tolist()
+    return {**share, "face_x": x, "face_y": y, "face_size": size}
