@@ -134,6 +134,7 @@ def _evaluate_run(
         audit=contents.audit,
         coverage=contents.coverage,
         tuning=contents.tuning,
+        properties=contents.properties,
         n_bootstrap=contents.n_bootstrap,
         confidence=contents.confidence,
         unit=unit,

@@ -1,4 +1,4 @@
-"""Covariate baselines: models of gender and age, of duration, or of the interviewer alone.
+"""Covariate baselines: models of gender and age, duration, interviewer, or all properties alone.
 
 Recordings of depressed participants may differ from others in length, interviewer, gender and age.
 A model that detects only such differences has not learned anything about depression, but is better
@@ -8,9 +8,12 @@ warning if a model is not shown to be better than such a baseline.
 The baselines of each (fold, seed) are fitted on its *train* rows (on its validation rows where the
 table has no labelled train rows), never on the tested rows. They are a logistic regression with
 balanced class weights and the threshold 0.5, or a ridge regression of the score, both with
-scikit-learn's default penalty. Numeric covariates are standardised; missing values are replaced by
-the median and marked in an indicator column. Categories are one-hot encoded; a category that does
-not occur in the rows to fit on is encoded as zeros.
+scikit-learn's default penalty. The baseline ``properties`` uses the table that ``depmm audit``
+writes (``session_properties.parquet``: every column of the manifest, the steps, missing values and
+the statistics of the recordings); it has many columns, and its penalty is the number of subjects
+that it is fitted on, as in the audit. Numeric covariates are standardised; missing values are
+replaced by the median and marked in an indicator column. Categories are one-hot encoded; a category
+that does not occur in the rows to fit on is encoded as zeros.
 
 A fitted baseline differs between folds. Pooled over folds, an uninformative baseline can therefore
 be below chance, especially if single subjects are left out. The verdict about a metric therefore
@@ -27,17 +30,22 @@ from pandas.api.types import is_numeric_dtype
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
+from depmm.errors import abbreviate
 from depmm.evaluation.baselines import compute_gain, fitting_rows, judge
+from depmm.evaluation.predictions import AVERAGED
 from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS, metric_names
 from depmm.evaluation.stats.weighted_sums import Array
 from depmm.evaluation.thresholds import DEFAULT_THRESHOLD
+from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 COVARIATE_BASELINES: dict[str, tuple[str, ...]] = {
     "demographics": ("gender", "age"),
     "duration": ("duration_s", "n_steps"),
     "interviewer": ("interviewer",),
 }
+PROPERTIES = "properties"  # the baseline of the properties of the audit
+MAX_SHOWN = 5  # columns of a baseline in a text
 UNKNOWN = "not known"
 
 
@@ -46,7 +54,7 @@ class _UnavailableError(ValueError):
 
 
 def add_covariate_baselines(
-    predictions: pd.DataFrame, target: str
+    predictions: pd.DataFrame, target: str, properties: pd.DataFrame | None = None
 ) -> tuple[pd.DataFrame, dict[str, list[str]], dict[str, str]]:
     """Add the predictions of each covariate baseline to the rows of every (fold, seed).
 
@@ -56,6 +64,9 @@ def add_covariate_baselines(
         Checked predictions with any of ``COVARIATES``.
     target : {"binary", "severity"}
         Kind of target.
+    properties : DataFrame, optional
+        Properties of the sessions, with the key of the sessions, as of
+        :data:`depmm.schemas.audit.SESSION_PROPERTIES`.
 
     Returns
     -------
@@ -74,10 +85,14 @@ def add_covariate_baselines(
     table = predictions.copy()
     columns: dict[str, list[str]] = {}
     not_possible: dict[str, str] = {}
-    for baseline, covariates in COVARIATE_BASELINES.items():
+    baselines = dict(COVARIATE_BASELINES) | ({} if properties is None else {PROPERTIES: ()})
+    for baseline, covariates in baselines.items():
         try:
-            known = _known_columns(predictions, covariates)
-            predicted = _fit_and_predict(predictions, target, known)
+            if properties is not None and baseline == PROPERTIES:
+                known = _known_properties(predictions, properties)
+            else:
+                known = _known_columns(predictions, covariates)
+            predicted = _fit_and_predict(predictions, target, known, baseline == PROPERTIES)
         except _UnavailableError as reason:
             not_possible[baseline] = str(reason)
             continue
@@ -106,7 +121,30 @@ def _known_columns(predictions: pd.DataFrame, columns: tuple[str, ...]) -> pd.Da
     return known
 
 
-def _fit_and_predict(predictions: pd.DataFrame, target: str, known: pd.DataFrame) -> Array:
+def _known_properties(predictions: pd.DataFrame, properties: pd.DataFrame) -> pd.DataFrame:
+    """Select the properties of each row; those of a subject are averaged for averaged sessions."""
+    names = [str(name) for name in properties if name not in SESSION_KEY]
+    key = SESSION_KEY
+    if (predictions["session"] == AVERAGED).all():
+        key = SUBJECT_KEY
+        grouped = properties.groupby(key)
+        numbers = [name for name in names if is_numeric_dtype(properties[name])]
+        texts = [name for name in names if name not in numbers]
+        parts = [grouped[part].agg(how) for part, how in ((numbers, "mean"), (texts, "first"))]
+        properties = pd.concat(parts, axis=1).reset_index()
+    keys = pd.MultiIndex.from_frame(predictions[key])
+    known = properties.drop_duplicates(key).set_index(key)[names].reindex(keys)
+    known.index = predictions.index
+    tested = predictions["split"] == "test"
+    known = known[[name for name in names if known.loc[tested, name].notna().any()]]
+    if known.empty:
+        raise _UnavailableError(f"properties of every tested session: {UNKNOWN}")
+    return known
+
+
+def _fit_and_predict(
+    predictions: pd.DataFrame, target: str, known: pd.DataFrame, penalised: bool
+) -> Array:
     """Fit on the train rows of each (fold, seed) and predict all of its rows."""
     column = "y_true" if target == "binary" else "score"
     measured = predictions[column].to_numpy(dtype=float, na_value=np.nan)
@@ -122,10 +160,16 @@ def _fit_and_predict(predictions: pd.DataFrame, target: str, known: pd.DataFrame
             raise _UnavailableError(f"{where} have one class only")
         fitted = np.isin(rows, to_fit)
         table = encode(known.iloc[rows], fitted)
+        if not table.shape[1]:
+            raise _UnavailableError(f"{where} have no known values")
+        alpha = float(fitted.sum()) if penalised else 1.0
         if target == "severity":
-            predicted[rows] = Ridge().fit(table[fitted], measured[rows[fitted]]).predict(table)
+            ridge = Ridge(alpha=alpha).fit(table[fitted], measured[rows[fitted]])
+            predicted[rows] = ridge.predict(table)
         else:
-            model = LogisticRegression(class_weight="balanced", max_iter=1000)
+            # the curvature of the logistic loss is 1/4: this penalty equals that of the ridge
+            strength = 4 / alpha if penalised else 1.0
+            model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000)
             model.fit(table[fitted], measured[rows[fitted]])
             predicted[rows] = model.predict_proba(table)[:, 1]
     return predicted
@@ -168,6 +212,8 @@ def encode(known: pd.DataFrame, fitted: NDArray[np.bool_]) -> Array:
     if numeric:
         table = np.stack(numeric, axis=1).astype(float)
         numeric = list(StandardScaler().fit(table[fitted]).transform(table).T)
+    if not numeric and not one_hot:
+        return np.zeros((len(known), 0))
     return np.stack([*numeric, *one_hot], axis=1).astype(float)
 
 
@@ -209,7 +255,7 @@ def compare_with_covariate_baselines(
             entry["metrics"][name] = {**asdict(interval), "gain": None, "verdict": None}
             if metric.has_baseline:
                 gain = compute_gain(tested, name, values, baseline_values)
-                label = f"{baseline} only: {', '.join(entry['columns'])}"
+                label = f"{baseline} only: {abbreviate(entry['columns'], MAX_SHOWN)}"
                 entry["metrics"][name] |= {
                     "gain": asdict(gain),
                     "verdict": judge(tested, name, estimate, interval, gain, label),
@@ -238,6 +284,13 @@ def covariate_warnings(baselines: dict[str, Any], target: str) -> list[str]:
         if texts := [v["text"] for v in verdicts if v["outcome"] not in ("better", "undefined")]:
             notes.append(
                 "The model is not shown to be better than a covariate baseline, which uses "
-                f"{' and '.join(entry['columns'])} but no recording: {' '.join(texts)}"
+                f"{_join(entry['columns'])}: {' '.join(texts)}"
             )
     return notes
+
+
+def _join(columns: list[str]) -> str:
+    """Describe what a baseline uses."""
+    if len(columns) > MAX_SHOWN:
+        return f"{len(columns)} properties of the sessions ({abbreviate(columns, MAX_SHOWN)})"
+    return f"{' and '.join(columns)} but no recording"

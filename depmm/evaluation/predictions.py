@@ -25,6 +25,7 @@ from depmm.files.damage import DamagedFileError
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 Unit = Literal["session", "subject"]
+AVERAGED = "mean"  # session id of the mean of the sessions of a subject
 NULLS = ["", "NA", "NaN", "nan", "null", "None"]  # missing values in a .csv, except of ids
 
 
@@ -210,7 +211,7 @@ def average_sessions(table: pd.DataFrame) -> pd.DataFrame:
         str(name): "mean" if name in averaged else "first" for name in table if name not in left_out
     }
     grouped = table.assign(**unequal).groupby(keys, sort=False)
-    means = grouped.agg(aggregation).reset_index().assign(session="mean")
+    means = grouped.agg(aggregation).reset_index().assign(session=AVERAGED)
     check_rows(means)
     return means
 

@@ -15,6 +15,7 @@ _AGAIN = {
     "step_reference.safetensors": "delete it and run depmm explain again",
     "recordings.parquet": _AUDIT,
     "audit.json": f"{_AUDIT} (in a run: delete the folder of the run and train it again)",
+    "session_properties.parquet": f"{_AUDIT} (in a run: delete it to evaluate without it)",
     **dict.fromkeys(("best.safetensors", "last.safetensors"), _RESTART),
     "metrics.json": "run depmm evaluate again",
 }

@@ -44,6 +44,8 @@ class RunContents:
         Folders of trained networks, relative to ``path``.
     tuning : DataFrame or None
         Candidates of the hyper-parameter tuning.
+    properties : DataFrame or None
+        Properties of the sessions, from the audit of the manifest.
     n_bootstrap : int
         Number of bootstrap samples.
     confidence : float
@@ -63,6 +65,7 @@ class RunContents:
     coverage: dict[str, Any] | None = None
     models: tuple[str, ...] = ()
     tuning: pd.DataFrame | None = None
+    properties: pd.DataFrame | None = None
     n_bootstrap: int = 2000
     confidence: float = 0.95
     threshold: Threshold = "validation"
@@ -109,6 +112,7 @@ def read_run(path: Path) -> RunContents:
             folder.path.relative_to(path).as_posix() for folder in list_model_folders(path)
         ),
         tuning=read_tuning(run.tuning) if run.tuning.exists() else None,
+        properties=read_table(run.properties) if run.properties.exists() else None,
     )
     if not run.config.exists():
         return contents

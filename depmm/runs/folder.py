@@ -3,9 +3,10 @@
 A run contains ``config.yaml``, ``split.csv``, ``model.safetensors``, ``config.json``,
 ``history.parquet``, ``predictions.parquet``, ``data_summary.json`` (windows of the steps, and how
 much of the recordings is read), ``step_reference.safetensors`` (mean steps of the training
-subjects, see ``step_reference``) and ``environment.json``; ``audit.json`` if the manifest was
-audited; ``initialization_report.json`` if weights were loaded; and ``tuning.csv`` if settings were
-tuned. The evaluation adds ``metrics.json`` and ``report.html``.
+subjects, see ``step_reference``) and ``environment.json``; ``audit.json`` and
+``session_properties.parquet`` if the manifest was audited; ``initialization_report.json`` if
+weights were loaded; and ``tuning.csv`` if settings were tuned. The evaluation adds ``metrics.json``
+and ``report.html``.
 """
 
 import io
@@ -19,10 +20,11 @@ from depmm.audit.audit_output import find_current_audit
 from depmm.config import ConfigError, Experiment, dump_config, load_experiment
 from depmm.corpora.splits import format_split
 from depmm.errors import DepmmError, similar_path
-from depmm.files.checksums import read_text, write_text
+from depmm.files.checksums import read_table, read_text, write_table, write_text
 from depmm.files.damage import damaged
 from depmm.files.locks import locked_folder
 from depmm.runs.environment import describe_environment
+from depmm.schemas.audit import SESSION_PROPERTIES
 from depmm.schemas.runs import TUNING
 
 
@@ -53,6 +55,7 @@ class RunFolder:
         self.environment = path / "environment.json"
         self.data_summary = path / "data_summary.json"
         self.audit = path / "audit.json"
+        self.properties = path / SESSION_PROPERTIES.file
         self.initialization_report = path / "initialization_report.json"
         self.tuning = path / "tuning.csv"
 
@@ -133,6 +136,9 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         if audit is not None:
             write_text(self.audit, json.dumps(audit, indent=1))
+            properties = config.data.manifest / SESSION_PROPERTIES.file
+            if properties.is_file():
+                write_table(self.properties, read_table(properties))
         environment = {**describe_environment(), "audit": verdict}
         write_text(self.environment, json.dumps(environment, indent=2))
         write_text(self.config, dump_config(config))

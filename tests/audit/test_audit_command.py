@@ -109,6 +109,7 @@ def test_a_run_records_the_allowed_findings(corpus, tmp_path, command):
     assert command(tmp_path / "m", "--allow", "label_score_mismatch")[0] == 0
     run = open_run(corpus, tmp_path / "m", tmp_path / "allowed")
     assert audit_status(run) == "passed; allowed: label_score_mismatch"
+    assert run.properties.read_bytes() == (tmp_path / "m" / run.properties.name).read_bytes()
     recorded = run.audit.read_bytes()
     assert json.loads(recorded)["allow"] == ["label_score_mismatch"]
 

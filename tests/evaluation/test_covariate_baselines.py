@@ -249,3 +249,33 @@ def test_severity_baselines_have_no_bands():
     entry = baselines["duration"]["metrics"]["mae"]
     assert entry["value"] == pytest.approx(mae[0])
     assert entry["gain"]["value"] == pytest.approx(mae[0] - mae[1])
+
+
+def test_the_properties_of_the_audit_are_a_baseline():
+    rng = np.random.default_rng(4)
+    labels = np.arange(60) % 2
+    table = pd.DataFrame(
+        {
+            "corpus": "c", "subject": [f"S{k}" for k in range(60)], "session": "1", "fold": 0,
+            "seed": 0, "split": np.where(np.arange(60) < 40, "train", "test"), "y_true": labels,
+            "score": labels * 10.0,
+        }
+    )  # fmt: skip
+    properties = table[["corpus", "subject", "session"]].assign(
+        **{
+            **{f"recording.x{k}": rng.normal(size=60) + labels for k in range(8)},
+            "column.site": rng.choice(["a", "b"], 60).astype(object),
+            "column.unknown": np.nan,
+        }
+    )
+    shuffled = properties.sample(frac=1, random_state=0)
+    added, columns, _ = add_covariate_baselines(table, "binary", shuffled)
+    tested = table["split"] == "test"
+    assert len(columns["properties"]) == 9
+    assert sk.roc_auc_score(labels[tested], added.loc[tested, "properties_y_prob"]) > 0.9
+    averaged, _, _ = add_covariate_baselines(table.assign(session="mean"), "binary", properties)
+    np.testing.assert_allclose(averaged["properties_y_prob"], added["properties_y_prob"])
+    added, _, _ = add_covariate_baselines(table, "severity", properties)
+    assert np.corrcoef(added.loc[tested, "properties_score_pred"], labels[tested])[0, 1] > 0.7
+    _, _, reasons = add_covariate_baselines(table, "binary", properties.assign(corpus="other"))
+    assert "not known" in reasons["properties"]

@@ -93,6 +93,7 @@ def evaluate_sessions(
     seed: int,
     unit: Unit,
     threshold: Threshold,
+    properties: pd.DataFrame | None = None,
 ) -> tuple[dict[str, Any], ResampledSessions]:
     """Compute the content of ``metrics.json``, and return the test sessions for the figures.
 
@@ -110,6 +111,8 @@ def evaluate_sessions(
         Unit of every metric.
     threshold : float or "validation"
         Decision threshold.
+    properties : DataFrame, optional
+        Properties of the sessions, from the audit of the manifest.
 
     Returns
     -------
@@ -128,7 +131,9 @@ def evaluate_sessions(
     not_possible: dict[str, Any] = {}
     for target in targets:
         table = add_baselines(table, target)
-        table, fitted[target], not_possible[target] = add_covariate_baselines(table, target)
+        table, fitted[target], not_possible[target] = add_covariate_baselines(
+            table, target, properties
+        )
     resampled = resample_sessions(table, n_bootstrap, confidence, seed)
     with threadpool_limits(1), ThreadPoolExecutor(N_THREADS) as pool:
         constant = [pool.submit(compare_with_baselines, resampled, target) for target in targets]

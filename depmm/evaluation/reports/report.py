@@ -30,6 +30,7 @@ def write_report(
     audit: Mapping[str, Any] | None = None,
     coverage: Mapping[str, Any] | None = None,
     tuning: pd.DataFrame | None = None,
+    properties: pd.DataFrame | None = None,
     n_bootstrap: int,
     confidence: float,
     unit: Unit = "session",
@@ -63,6 +64,8 @@ def write_report(
         Sessions without a prediction and failures, see :func:`depmm.data.coverage.find_coverage`.
     tuning : DataFrame, optional
         Content of the ``tuning.csv`` of the run.
+    properties : DataFrame, optional
+        Content of the ``session_properties.parquet`` of the run: a covariate baseline.
     n_bootstrap : int
         Number of bootstrap draws of subjects.
     confidence : float
@@ -85,7 +88,9 @@ def write_report(
     PredictionTableError
         If the predictions cannot be evaluated.
     """
-    content, resampled = evaluate_sessions(predictions, n_bootstrap, confidence, 0, unit, threshold)
+    content, resampled = evaluate_sessions(
+        predictions, n_bootstrap, confidence, 0, unit, threshold, properties
+    )
     content["coverage"] = to_json_values(coverage)
     page = render(
         "report.html.jinja",
