@@ -1,9 +1,10 @@
 """Pairwise comparison of runs on the same sessions, with corrected paired tests.
 
 The unit of every test is the subject, ``(corpus, subject)``: sessions of a subject are exchanged
-together and resampled together. The permutation test and the paired bootstrap are valid for every
-metric. Both test whether *these trained models* differ on other subjects of the population. Whether
-one *training method* is better than another cannot be tested with one training of each.
+together and left out together. Between runs of one training each, the test asks whether *these
+trained models* differ on other subjects of the population. With several seeds of a run, its
+training variance is part of the test, which then compares the *training procedures* on the given
+training data. A run with one seed beside it is treated as deterministic.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,9 +19,8 @@ from depmm.evaluation.prediction_checks import session_names
 from depmm.evaluation.predictions import Unit, prepare_predictions
 from depmm.evaluation.stats.bootstrap import ResampledSessions, resample_sessions
 from depmm.evaluation.stats.metrics import METRICS
-from depmm.evaluation.stats.paired_tests import paired_permutation_test
+from depmm.evaluation.stats.paired_difference import compare_pair
 from depmm.evaluation.stats.undefined import explain_undefined
-from depmm.evaluation.stats.weighted_sums import Array
 from depmm.evaluation.thresholds import Threshold
 from depmm.multiple_testing import benjamini_hochberg, holm
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
@@ -49,7 +49,7 @@ def compare_runs(
     ----------
     runs : dict of str to DataFrame
         Predictions of each run by its name (see ``check_predictions``); all runs have the same
-        sessions and seeds.
+        sessions; their seeds may differ.
     metrics : sequence of str
         Metrics, keys of ``METRICS``.
     n_bootstrap : int, default 2000
@@ -71,13 +71,14 @@ def compare_runs(
     DataFrame
         One row per metric and pair: metric, run_a, run_b, value_a, value_b, difference (a - b, also
         where lower is better), ci_low, ci_high, method and reason (of the paired interval),
-        undefined (why there is no difference, or None), p (``paired_permutation_test``),
-        p_adjusted, unit, sessions, subjects.
+        undefined (why there is no difference, or None), p, p_adjusted, smallest (true difference
+        that is shown with a power of .8 at the level of the interval), seeds_a, seeds_b (numbers of
+        trainings), unit, sessions, subjects.
 
     Raises
     ------
     PairingError
-        If the runs differ in sessions, labels or seeds, a column that a metric needs is missing,
+        If the runs differ in sessions or labels, a column that a metric needs is missing,
         there are fewer than two runs, or a metric is unknown.
     """
     if len(runs) < 2:
@@ -90,28 +91,25 @@ def compare_runs(
             raise PairingError(
                 f"Metric {name!r} is unknown.", value=name, remedy=did_you_mean(name, METRICS)
             )
-    tested = {}
-    for name, predictions in runs.items():
-        threshold = (thresholds or {}).get(name, "validation")
-        prepared = prepare_predictions(predictions, unit, threshold)[0]
-        tested[name] = resample_sessions(prepared, n_bootstrap, confidence, seed)
-    for a, b in combinations(tested, 2):
-        _check_pair(a, tested[a], b, tested[b], metrics)
+    tested = resample_runs(
+        runs,
+        metrics,
+        n_bootstrap=n_bootstrap,
+        confidence=confidence,
+        seed=seed,
+        unit=unit,
+        thresholds=thresholds,
+    )
     sessions = next(iter(next(iter(tested.values())).seeds.values()))
     subjects = sessions.groupby(SUBJECT_KEY).ngroup().to_numpy()
     rows: list[dict[str, Any]] = []
     for metric in metrics:
-        values = {name: resampled.values(metric) for name, resampled in tested.items()}
-        measured = sessions[METRICS[metric].measured].to_numpy(float)
+        terms = {name: run.interval(*run.values(metric)) for name, run in tested.items()}
         for a, b in combinations(tested, 2):
-            pairs = zip(values[a], values[b], strict=True)
-            difference = tested[a].interval(*(x - y for x, y in pairs))
-            test = paired_permutation_test(
+            pair = compare_pair(
+                (tested[a], tested[b]),
                 metric,
-                measured,
-                _predicted(tested[a], METRICS[metric].predicted),
-                _predicted(tested[b], METRICS[metric].predicted),
-                subjects,
+                (terms[a], terms[b]),
                 n_permutations=n_bootstrap,
                 seed=seed,
             )
@@ -120,16 +118,19 @@ def compare_runs(
                     "metric": metric,
                     "run_a": a,
                     "run_b": b,
-                    "value_a": values[a].per_seed.mean(),
-                    "value_b": values[b].per_seed.mean(),
-                    "difference": difference.value,
-                    "ci_low": difference.ci_low,
-                    "ci_high": difference.ci_high,
-                    "method": difference.method,
-                    "reason": difference.reason,
+                    "value_a": terms[a].value,
+                    "value_b": terms[b].value,
+                    "difference": pair.interval.value,
+                    "ci_low": pair.interval.ci_low,
+                    "ci_high": pair.interval.ci_high,
+                    "method": pair.interval.method,
+                    "reason": pair.interval.reason,
                     "undefined": explain_undefined(tested[a], metric)
                     or explain_undefined(tested[b], metric),
-                    "p": test.p,
+                    "p": pair.p,
+                    "smallest": pair.smallest,
+                    "seeds_a": len(np.unique(tested[a].training_seeds)),
+                    "seeds_b": len(np.unique(tested[b].training_seeds)),
                     "unit": unit,
                     "sessions": len(sessions),
                     "subjects": len(np.unique(subjects)),
@@ -141,20 +142,59 @@ def compare_runs(
     return table
 
 
-def _predicted(tested: ResampledSessions, column: str) -> Array:
-    return np.stack([rows[column].to_numpy(float) for rows in tested.seeds.values()])
+def resample_runs(
+    runs: Mapping[str, pd.DataFrame],
+    metrics: Sequence[str],
+    *,
+    n_bootstrap: int,
+    confidence: float,
+    seed: int,
+    unit: Unit,
+    thresholds: Mapping[str, Threshold] | None,
+) -> dict[str, ResampledSessions]:
+    """Prepare runs and check that they test the same sessions.
+
+    Parameters
+    ----------
+    runs : dict of str to DataFrame
+        Predictions of each run by its name.
+    metrics : sequence of str
+        Metrics, keys of ``METRICS``.
+    n_bootstrap : int
+        Number of bootstrap replicates.
+    confidence : float
+        Confidence level of the intervals.
+    seed : int
+        Seed of the bootstrap.
+    unit : {"session", "subject"}
+        Unit of every metric.
+    thresholds : mapping of str to float or "validation", optional
+        Decision threshold of each run.
+
+    Returns
+    -------
+    dict of str to ResampledSessions
+        The tested rows of each run, with the same replicates.
+
+    Raises
+    ------
+    PairingError
+        If the runs differ in sessions or labels, or a column that a metric needs is missing.
+    """
+    tested = {}
+    for name, predictions in runs.items():
+        threshold = (thresholds or {}).get(name, "validation")
+        prepared = prepare_predictions(predictions, unit, threshold)[0]
+        tested[name] = resample_sessions(prepared, n_bootstrap, confidence, seed)
+    for a, b in combinations(tested, 2):
+        _check_pair(a, tested[a], b, tested[b], metrics)
+    return tested
 
 
 def _check_pair(
     a: str, tested_a: ResampledSessions, b: str, tested_b: ResampledSessions, metrics: Sequence[str]
 ) -> None:
-    """Check that two runs have the same seeds, sessions and labels."""
-    if list(tested_a.seeds) != list(tested_b.seeds):
-        raise PairingError(
-            f"{a} has the seeds {list(tested_a.seeds)}, {b} has {list(tested_b.seeds)}. Compare "
-            "runs of the same seeds and repetitions.",
-            column="seed",
-        )
+    """Check that two runs have the same sessions and labels."""
     reference = next(iter(tested_a.seeds.values())).set_index(SESSION_KEY)
     for name, tested in ((a, tested_a), (b, tested_b)):
         for seed, table in tested.seeds.items():

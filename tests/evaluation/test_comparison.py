@@ -1,6 +1,7 @@
 """Pairwise comparison of runs."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from simulated_predictions import (
     paired_predictions,
@@ -13,7 +14,8 @@ from depmm.multiple_testing import benjamini_hochberg, holm
 
 
 def test_runs_are_compared_in_pairs():
-    runs = {"good": paired_predictions(3, (0, 1)), "fair": paired_predictions(1, (0, 1))}
+    seeds = tuple(range(6))
+    runs = {"good": paired_predictions(2, seeds), "fair": paired_predictions(0.5, seeds)}
     runs["same"] = runs["good"].sample(frac=1, random_state=0)
     table = compare_runs(runs, ["auroc", "mae", "quadratic_kappa"], n_bootstrap=300)
     assert len(table) == 3 * 3
@@ -33,7 +35,7 @@ def test_runs_are_compared_in_pairs():
     assert row["value_a"] == pytest.approx(np.mean(each))
     assert row["difference"] == pytest.approx(row["value_a"] - row["value_b"])
     assert row["ci_low"] < row["difference"] < row["ci_high"]
-    assert row["method"] == "BCa, with training variance"
+    assert row["method"] == "t, subjects and seeds"
     assert row["p"] < 0.05
     assert by_pair.loc["mae", "good", "fair"]["difference"] < 0  # a smaller error
     several = {name: paired_predictions(skill, sessions=2) for name, skill in (("a", 1), ("b", 2))}
@@ -44,6 +46,31 @@ def test_runs_are_compared_in_pairs():
     result = compare_runs(runs, ["auroc"], n_bootstrap=300, adjustment="benjamini_hochberg")
     adjusted = benjamini_hochberg(result["p"])
     assert result["p_adjusted"].tolist() == pytest.approx(adjusted.tolist())
+
+
+def test_several_seeds_beside_a_deterministic_system():
+    runs = {"network": paired_predictions(1.2, seeds=(0, 1, 2)), "rules": paired_predictions(1)}
+    row = compare_runs(runs, ["auroc"], n_bootstrap=300).iloc[0]
+    assert row[["seeds_a", "seeds_b"]].tolist() == [3, 1]
+    assert row["method"].startswith("t, subjects and seeds")
+    assert (row["ci_low"] > 0 or row["ci_high"] < 0) == (row["p"] <= 0.05)
+    repeated = runs["rules"].assign(fold=1)
+    runs["repeated"] = pd.concat([runs["rules"], repeated])
+    row = compare_runs(runs, ["auroc"], n_bootstrap=300).iloc[-1]
+    assert row[["seeds_a", "seeds_b"]].tolist() == [1, 1]
+    assert row["method"].startswith("t, subjects")
+
+
+def test_two_perfect_runs_have_an_interval():
+    table = paired_predictions(1)
+    perfect = [table.assign(y_prob=0.2 + 0.5 * table["y_true"] + s * 0.01) for s in (0, 1)]
+    perfect[1]["y_prob"] += 0.001 * np.arange(len(table)) / len(table)
+    runs = dict(zip("ab", perfect, strict=True))
+    for row in compare_runs(runs, ["auroc", "balanced_accuracy"], n_bootstrap=300).itertuples():
+        assert (row.difference, row.p) == (0, 1)
+        assert "MOVER" in row.method
+    equal = compare_runs({"a": table, "b": table}, ["auroc"], n_bootstrap=50).iloc[0]
+    assert (equal["ci_low"], equal["ci_high"], equal["method"]) == (0, 0, "exact")
 
 
 def without(table, subject):
@@ -60,10 +87,9 @@ def without(table, subject):
             "y_true",
             "c/p4/0",
         ),
-        (lambda t: t.assign(seed=7), "seed", "[7]"),
     ],
 )
-def test_runs_on_other_sessions_labels_or_seeds_are_named(change, column, in_message):
+def test_runs_on_other_sessions_or_labels_are_named(change, column, in_message):
     table = paired_predictions(1)
     with pytest.raises(PairingError) as info:
         compare_runs({"a": table, "b": change(table)}, ["auroc"], n_bootstrap=10)

@@ -77,6 +77,10 @@ class Metric:
         Whether the metric is an error.
     proportion : bool, default True
         Whether all values are in [0, 1].
+    exchanged : {"values", "ranks", "standard_scores"}, default "values"
+        What a paired permutation test exchanges between two runs: ranks within each run if the
+        metric is the same for every increasing function of the predictions, standard scores if it
+        is the same for every increasing linear function, and otherwise the predictions themselves.
     """
 
     function: Callable[[ArrayLike, ArrayLike, Weights], Array]
@@ -87,6 +91,7 @@ class Metric:
     has_baseline: bool = True
     lower_is_better: bool = False
     proportion: bool = True
+    exchanged: Literal["values", "ranks", "standard_scores"] = "values"
 
     @property
     def measured(self) -> str:
@@ -113,12 +118,14 @@ METRICS: dict[str, Metric] = {
         "AUROC",
         "probability that a positive session is ranked above a negative one",
         chance=0.5,
+        exchanged="ranks",
     ),
     "auprc": Metric(
         auprc,
         "y_prob",
         "AUPRC",
         "average precision; a constant reaches the share of positives",
+        exchanged="ranks",
     ),
     "accuracy": Metric(accuracy, "y_pred", "Accuracy", "share of correct decisions"),
     "precision": Metric(
@@ -183,10 +190,22 @@ METRICS: dict[str, Metric] = {
         proportion=False,
     ),
     "pearson": Metric(
-        pearson, "score_pred", "Pearson r", "linear correlation", chance=0.0, proportion=False
+        pearson,
+        "score_pred",
+        "Pearson r",
+        "linear correlation",
+        chance=0.0,
+        proportion=False,
+        exchanged="standard_scores",
     ),
     "spearman": Metric(
-        spearman, "score_pred", "Spearman rho", "rank correlation", chance=0.0, proportion=False
+        spearman,
+        "score_pred",
+        "Spearman rho",
+        "rank correlation",
+        chance=0.0,
+        proportion=False,
+        exchanged="ranks",
     ),
     "ccc": Metric(
         ccc,

@@ -1,14 +1,28 @@
 """Paired permutation test of two runs on the same sessions, exchanged within subjects.
 
 The test is valid for every metric and for several sessions per subject. McNemar's and DeLong's
-tests are not implemented: they treat sessions as independent and apply to one metric each. Nor is
-the corrected resampled t-test, which compares *training methods* by several trainings of each.
+tests are not implemented: they treat sessions as independent and apply to one metric each.
+
+Only predictions on one scale can be exchanged. The logits of two runs usually have different means
+and spreads, which a metric of ranks (AUROC, AUPRC, Spearman) ignores but an exchange of the values
+would mix. These metrics exchange midranks within each run (Bandos, Rockette and Gur 2005), and
+Pearson's r standard scores. Decisions have one scale. Brier score, log-loss, errors in points and
+CCC measure the scale itself, so that the values are exchanged.
+
+The interval contains the differences that the test would not reject. It therefore excludes 0 if and
+only if the p value is at most 1 - confidence.
+
+References
+----------
+Bandos, Rockette and Gur, "A permutation test sensitive to differences in areas for comparing ROC
+curves from a paired design", Statistics in Medicine 24(18), 2005.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
 
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.stats.weighted_sums import ROUNDING, Array
@@ -26,11 +40,18 @@ class PermutationResult:
         Two-sided p value; NaN where the metric is undefined.
     exact : bool
         Whether all permutations were enumerated instead of a random sample.
+    half_width : float
+        Largest absolute difference that the test does not reject; the interval is ``difference -+
+        half_width``. NaN where it is undefined.
+    n_exchanged : int
+        Number of subjects with different predictions.
     """
 
     difference: float
     p: float
     exact: bool
+    half_width: float
+    n_exchanged: int
 
 
 def paired_permutation_test(
@@ -42,6 +63,7 @@ def paired_permutation_test(
     *,
     n_permutations: int = 10_000,
     seed: int = 0,
+    confidence: float = 0.95,
 ) -> PermutationResult:
     """Test the difference of a metric by exchanging the predictions of two runs within subjects.
 
@@ -65,11 +87,13 @@ def paired_permutation_test(
         Number of random permutations, where not all are enumerated.
     seed : int, default 0
         Seed of the random permutations.
+    confidence : float, default 0.95
+        Confidence level of the interval.
 
     Returns
     -------
     PermutationResult
-        Difference (a - b) with its two-sided p value.
+        Difference (a - b) with its two-sided p value and interval.
 
     Raises
     ------
@@ -91,6 +115,7 @@ def paired_permutation_test(
             f"paired_permutation_test: shapes {y.shape} measured, {a.shape} and {b.shape} "
             f"predicted, {subject.shape} subjects. Give one of each per session, in the same order."
         )
+    a, b = (to_common_scale(name, predicted) for predicted in (a, b))
     # exchanging equal predictions has no effect
     active = np.unique(subject[(a != b).any(axis=0)])
     exact = 2 ** len(active) <= n_permutations
@@ -115,8 +140,40 @@ def paired_permutation_test(
 
     observed = difference(np.zeros((1, len(y)), dtype=np.uint8))[0]
     if not np.isfinite(observed):
-        return PermutationResult(float(observed), np.nan, exact)
+        return PermutationResult(float(observed), np.nan, exact, np.nan, len(active))
     permuted = np.nan_to_num(np.abs(difference(swapped)), nan=np.inf)
-    extreme = int((permuted >= abs(observed) - ROUNDING).sum())
-    p = extreme / n_rows if exact else (1 + extreme) / (1 + n_permutations)
-    return PermutationResult(float(observed), float(p), exact)
+    if not exact:  # the observed predictions are one of the permutations
+        permuted = np.append(permuted, abs(observed))
+    ascending = np.sort(permuted)
+    as_extreme = len(permuted) - np.searchsorted(ascending, ascending - ROUNDING)
+    p = float(np.mean(permuted >= abs(observed) - ROUNDING))
+    not_rejected = ascending[as_extreme / len(permuted) > 1 - confidence + ROUNDING]
+    half_width = float(not_rejected[-1]) if len(not_rejected) else np.nan
+    half_width = half_width if np.isfinite(half_width) else np.nan
+    return PermutationResult(float(observed), p, exact, half_width, len(active))
+
+
+def to_common_scale(name: str, predicted: Array) -> Array:
+    """Convert predictions of a run to the scale on which they are exchanged.
+
+    Parameters
+    ----------
+    name : str
+        Metric, a key of ``METRICS``.
+    predicted : ndarray, shape (S, N)
+        Predictions of each seed.
+
+    Returns
+    -------
+    ndarray, shape (S, N)
+        Midranks, standard scores, or the predictions themselves; the metric is unchanged.
+    """
+    match METRICS[name].exchanged:
+        case "ranks":
+            return np.asarray(rankdata(predicted, axis=1))
+        case "standard_scores":
+            spread = predicted.std(axis=1, keepdims=True)
+            centred = predicted - predicted.mean(axis=1, keepdims=True)
+            return np.asarray(np.divide(centred, spread, out=centred, where=spread > 0))
+        case _:
+            return predicted

@@ -19,7 +19,10 @@ def test_permutation_by_hand():
     # the runs differ on 4 subjects and a is right on all 4: |difference| is as large in 2 of 16
     y, a, b = [1, 1, 0, 0, 1], [1, 1, 0, 0, 1], [0, 0, 1, 1, 1]
     result = paired_permutation_test("accuracy", y, a, b, np.arange(5))
-    assert result == PermutationResult(pytest.approx(0.8), pytest.approx(2 / 16), True)
+    # no difference is rejected with 4 exchanges, so that the interval has the largest one
+    assert result == PermutationResult(
+        pytest.approx(0.8), pytest.approx(2 / 16), True, pytest.approx(0.8), 4
+    )
     # as sessions of two subjects they are exchanged together: nothing but the sign can change
     result = paired_permutation_test("accuracy", y, a, b, [0, 0, 1, 1, 1])
     assert result.p == pytest.approx(2 / 4)
@@ -28,7 +31,8 @@ def test_permutation_by_hand():
 
 def test_exact_permutations_equal_their_definition(rng):
     y, subject = np.tile([0, 1], 6), np.repeat(np.arange(6), 2)
-    a, b = rng.random(12), rng.random(12)
+    # midranks of each run are exchanged, because AUROC depends on nothing else
+    a, b = rng.permutation(12) + 1.0, rng.permutation(12) + 1.0
     one = unit_weights(12)
 
     def difference(swap):
@@ -55,6 +59,31 @@ def test_permutation_test_of_an_undefined_metric_is_undefined():
     assert np.isnan(result.p)
     with pytest.raises(ValueError, match="same order"):
         paired_permutation_test("auroc", [1, 0], [0.1, 0.2], [0.1, 0.2, 0.3], [0, 1])
+
+
+@pytest.mark.parametrize("name", ["auroc", "auprc", "spearman", "pearson", "brier", "mae"])
+def test_a_metric_of_ranks_is_tested_on_ranks(name, rng):
+    y = np.arange(40) % 2
+    a, b = rng.random((2, 40)) * 0.5 + 0.2 * y
+    plain = paired_permutation_test(name, y, a, b, np.arange(40), n_permutations=199)
+    shifted = paired_permutation_test(name, y, a / 4 + 0.7, b, np.arange(40), n_permutations=199)
+    bent = paired_permutation_test(name, y, a**5, b, np.arange(40), n_permutations=199)
+    assert (shifted.p == plain.p) == (name not in ("brier", "mae"))
+    assert (bent.p == plain.p) == (name in ("auroc", "auprc", "spearman"))
+
+
+@pytest.mark.parametrize("n_permutations", [255, 600])
+def test_the_interval_excludes_0_if_the_test_rejects(n_permutations, rng):
+    outcomes = set()
+    for _ in range(60):
+        y = rng.normal(size=8)
+        a, b = y + 0.3 * rng.normal(size=8), y + rng.normal(size=8)
+        result = paired_permutation_test(
+            "mae", y, a, b, np.arange(8), n_permutations=n_permutations
+        )
+        assert (abs(result.difference) > result.half_width + 1e-9) == (result.p <= 0.05)
+        outcomes.add(result.p <= 0.05)
+    assert outcomes == {False, True}
 
 
 STUDIES = 600  # the standard error of a share of .05 is .009
