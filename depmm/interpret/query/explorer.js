@@ -261,7 +261,7 @@ function buildWordChart(state) {
   const measure = measures.get(state.measure), all = content.statistics[state.measure];
   const rows = all.filter((row) => !state.valence || content.words[row.word].valence === state.valence);
   const parts = [buildHeading("Words"), buildFilters(),
-    html("p", { class: "soft" }, `${measure.kind}, ${measure.label}: ${measure.meaning}.`)];
+    html("p", { class: "soft" }, `${measure.kind}, ${measure.label}: ${measure.meaning}${getRelative(measure)}.`)];
   if (!rows.length) {
     parts.push(html("p", {}, "No word was read by enough subjects to be compared."));
     return parts;
@@ -278,7 +278,22 @@ function buildWordChart(state) {
   const caption = "Words, the strongest difference between the labels first";
   parts.push(...buildChart({ rows, scale, ticks, title, caption, name: "Word", header }),
     buildChartNotes(rows, all));
+  if (content.all_steps.length && measure.kind !== "Attention") parts.push(...buildAllSteps());
   return parts;
+}
+
+function getRelative(measure) {
+  if (measure.kind === "Attention") return "";
+  return `, ${measure.kind === "Permutation" ? "relative to the subject\u2019s other words" : content.relative}`;
+}
+
+// the attribution of all steps together has a scale of its own
+function buildAllSteps() {
+  const rows = content.all_steps;
+  const ends = rows.flatMap((row) => row.groups.flatMap((group) => [group.mean, group.ci_low, group.ci_high]));
+  const scale = buildScale(ends, "all_steps"), ticks = buildTicks(scale);
+  return buildChart({ rows, scale, ticks, title: `All steps removed${content.binary ? " (logit)" : ""}`, name: "",
+    caption: "All steps removed", kind: "whole", header: (row) => [row.word, html("small", {}, "a test of its own")] });
 }
 
 function buildChartNotes(rows, all) {
@@ -393,8 +408,8 @@ function buildSessionView(state) {
     html("div", { class: "card facts" }, ...facts.map(([name, value]) =>
       html("div", {}, html("small", {}, name), html("div", { class: "wrap", "data-fact": name }, value))))];
   parts.push(html("h3", {}, "Steps in order"), buildSignKey(), buildTimeline(session, state.word));
-  if (session.branches.length) parts.push(...buildBranchTable(session));
   if (session.modalities.length) parts.push(...buildModalityTable(session));
+  if (session.branches.length) parts.push(...buildBranchTable(session));
   return parts;
 }
 
@@ -434,6 +449,7 @@ function buildBranchTable(session) {
     buildBarCell(branch.gate, buildScale([], "selected"), "selected gate", "gate")));
   return [html("h3", {}, "Branches of the model"),
     html("p", { class: "soft" }, "The output of the model is the sum of its branches, each weighted by its gate: the probability, or fixed weight, of the branch. The weight of a missing branch is divided among the others. Gates are learned and the same for all sessions."),
+    content.branch_note ? html("p", { class: "notes", "data-field": "branches" }, content.branch_note) : null,
     buildTable(["Branch", "Logit of the branch", "Gate"], rows)];
 }
 

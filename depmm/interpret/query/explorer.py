@@ -19,8 +19,16 @@ from depmm.files.checksums import read_table
 from depmm.files.writing import write_text
 from depmm.interpret.attribution.faithfulness import CURVES, compare_with_random
 from depmm.interpret.attribution.methods import SELECTED, STEP_METHODS
+from depmm.interpret.attribution.removal import SESSION_MEAN
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.confounds import describe_uneven_gender
+from depmm.interpret.query.references import (
+    ALL_STEPS,
+    SHARED_BRANCHES,
+    TO_OTHER_WORDS,
+    TO_TRAINING,
+    shares_attention,
+)
 from depmm.interpret.query.word_means import CONFIDENCE, compute_word_means, find_common_words
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
@@ -61,9 +69,12 @@ def write_explorer(run: Path) -> Path:
         )
     others = [
         read_table(path) if (path := run / f"{name}.parquet").is_file() else None
-        for name in ("branches", "modalities", "faithfulness", "region_attributions", "predictions")
+        for name in (
+            *("branches", "modalities", "faithfulness", "region_attributions", "predictions"),
+            "session_attributions",
+        )
     ]
-    content = build_content(read_table(steps), *others)
+    content = build_content(read_table(steps), *others, shared_branches=shares_attention(run))
     path = run / "explorer.html"
     write_text(path, render_page(content, run.resolve().name))
     return path
@@ -97,7 +108,9 @@ def build_content(
     faithfulness: pd.DataFrame | None = None,
     regions: pd.DataFrame | None = None,
     predictions: pd.DataFrame | None = None,
+    whole: pd.DataFrame | None = None,
     *,
+    shared_branches: bool = False,
     draws: int = DRAWS,
     permutations: int = PERMUTATIONS,
 ) -> dict[str, Any]:
@@ -117,6 +130,10 @@ def build_content(
         As ``REGION_ATTRIBUTIONS``.
     predictions : DataFrame, optional
         Predictions of the run, with the gender of the subjects.
+    whole : DataFrame, optional
+        As ``SESSION_ATTRIBUTIONS``.
+    shared_branches : bool, default False
+        Whether the branches of the modalities use a shared query selection.
     draws : int, default 2000
         Bootstrap draws of subjects.
     permutations : int, default 5000
@@ -130,9 +147,12 @@ def build_content(
         ``words`` : list of dict with ``word`` and ``valence``;
         ``statistics`` : dict of measure to the rows of ``compute_word_means``;
         ``sessions`` : list of dict, each with its steps, branches and modalities;
+        ``all_steps`` : list of dict, the row of ``compute_word_means`` of all steps removed;
+        ``relative`` : str, what the attributions of steps are relative to;
         ``regions`` : list of dict, rows like those of words;
         ``faithfulness`` : list of dict, one row per method;
         ``caution`` : str or None, a confound of the labels;
+        ``branch_note`` : str or None, what branches with a shared selection mean;
         ``counts``, ``binary``, ``splits``, ``confidence``, ``draws`` and ``permutations``.
     """
     steps = attributions.sort_values([*EXPLANATION_KEY, "step"], ignore_index=True)
@@ -167,6 +187,9 @@ def build_content(
         "measures": list(measures.values()),
         "words": [{"word": word, "valence": valences[word]} for word in word_index],
         "statistics": statistics,
+        "all_steps": _compare_all_steps(whole, draws, permutations),
+        "relative": TO_OTHER_WORDS if SESSION_MEAN in set(steps["reference"]) else TO_TRAINING,
+        "branch_note": SHARED_BRANCHES if shared_branches else None,
         "regions": [] if regions is None else _compare_regions(regions, draws, permutations),
         "faithfulness": [] if faithfulness is None else _compare_methods(faithfulness, draws),
         "caution": None if predictions is None else _find_caution(steps, predictions),
@@ -195,6 +218,16 @@ def _list_measures(steps: pd.DataFrame) -> dict[str, dict[str, str]]:
             names -= parts
     columns = ("name", "kind", "label", "meaning")
     return {row[0]: dict(zip(columns, row, strict=True)) for row in present if row[0] in names}
+
+
+def _compare_all_steps(
+    whole: pd.DataFrame | None, draws: int, permutations: int
+) -> list[dict[str, Any]]:
+    """Compare the labels by the attribution of all steps together; empty without the table."""
+    if whole is None:
+        return []
+    rows = whole.assign(word=ALL_STEPS, valence=None)
+    return compute_word_means(rows, "all_steps", draws, permutations)
 
 
 def _compare_methods(areas: pd.DataFrame, draws: int) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from scipy.stats import bootstrap
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query import explorer
 from depmm.interpret.query.explorer import build_content, render_page, write_explorer
+from depmm.interpret.query.references import ALL_STEPS, SHARED_BRANCHES, TO_TRAINING
 from depmm.interpret.query.word_effects import compare_words
 
 HOSTILE = "</script><script>alert(1)</script>"
@@ -45,6 +46,7 @@ def make_attributions(
                 rows.append((*key, (subject + 1) / 16, step, word, WORDS.get(word), *values))
     names = ["corpus", "subject", "session", "split", "fold", "seed", "label", "y_prob", "step"]
     table = pd.DataFrame(rows, columns=[*names, "word", "valence", *MEASURES, "selected_face"])
+    table = table.assign(reference="training word")
     missing = [name for name in (*MEASURES, "selected_face") if name not in measures]
     return table.astype({"label": "Int8"}).drop(columns=missing)
 
@@ -57,6 +59,19 @@ def make_branches(steps):
             sessions.assign(branch="face", logit=np.nan, gate=0.3, present=False),
         ]
     )
+
+
+def make_whole(steps):
+    """Make the attribution of all steps of each session; it differs between the labels."""
+    key = ["corpus", "subject", "session", "split", "fold", "seed", "label", "y_prob"]
+    sessions = steps[key].drop_duplicates(ignore_index=True)
+    value = 3 * sessions["label"].astype(float) + sessions["y_prob"]
+    return sessions.assign(reference="training", logit=value, reference_logit=0.0, all_steps=value)
+
+
+def make_modalities(steps):
+    sessions = make_whole(steps).drop(columns="y_prob")
+    return pd.concat([sessions.assign(modality=name, shapley=0.5) for name in ("audio", "face")])
 
 
 def make_regions(steps):
@@ -196,8 +211,13 @@ const inspect = frame => {{
     words: texts(page, ".chart tbody th a"),
     regions: texts(page, ".regions tbody th"),
     regionMarks: [...page.querySelectorAll(".regions svg[role=img]")].map(part => part.ariaLabel),
+    wholeQ: texts(page, '.whole [data-field="q"]'),
+    wholeMarks: [...page.querySelectorAll(".whole svg[role=img]")].map(part => part.ariaLabel),
+    headings: texts(page, "h3"),
+    branchNote: texts(page, '[data-field="branches"]'),
     regionQ: texts(page, '.regions [data-field="q"]'),
-    numbers: [..."dpq"].map(name => texts(page, `.chart:not(.regions) [data-field="${{name}}"]`)),
+    numbers: [..."dpq"].map(
+      name => texts(page, `.chart:not(.regions, .whole) [data-field="${{name}}"]`)),
     marks: [...page.querySelectorAll(".chart svg[role=img]")].map(part => part.ariaLabel),
     groups: texts(page, '[data-field="groups"]'),
     listed: texts(page, ".list tbody th a"),
@@ -258,6 +278,9 @@ def walked(tmp_path_factory):
         make_branches(steps),
         regions=make_regions(steps),
         predictions=make_predictions(steps),
+        whole=make_whole(steps),
+        modalities=make_modalities(steps),
+        shared_branches=True,
         **FEW,
     )
     (base / "explorer.html").write_text(render_page(content, "run"), encoding="utf-8")
@@ -296,6 +319,25 @@ def test_chart_shows_and_filters_the_words(walked):
     assert seen["valence"]["words"] == ["joy"]
     assert seen["focused"] == "choose-valence"
     assert seen["all"]["words"] == seen["again"]["words"] == seen["start"]["words"]
+
+
+def test_all_steps_removed_follow_the_words(walked):
+    (row,), seen = walked["content"]["all_steps"], walked["wide"]
+    assert row["word"] == ALL_STEPS
+    assert [parse_number(text) for text in seen["start"]["wholeQ"]] == [
+        pytest.approx(row["q"], abs=6e-4)
+    ]
+    assert row["q"] == row["p"] < 0.05
+    assert seen["start"]["wholeMarks"][0].startswith("label 1: ")
+    assert seen["word"]["wholeQ"] == []
+    assert walked["content"]["relative"] == TO_TRAINING
+
+
+def test_modalities_come_before_branches_and_branches_have_a_note(walked):
+    seen = walked["wide"]["session"]
+    headings = seen["headings"]
+    assert headings.index("Modalities") < headings.index("Branches of the model")
+    assert seen["branchNote"] == [SHARED_BRANCHES]
 
 
 def test_regions_follow_the_words(walked):
