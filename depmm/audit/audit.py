@@ -13,10 +13,12 @@ import pandas as pd
 
 from depmm.audit.checks import CHECKS, FINDING_NAMES
 from depmm.audit.findings import AuditError, AuditInput, Finding, Severity
+from depmm.audit.identity.identity_checks import IDENTITY_NAMES
 from depmm.audit.recording_distributions import RecordingDistribution, describe_recordings
 from depmm.audit.session_properties import session_properties, step_durations
 from depmm.audit.shortcut_remedies import SHORTCUT_NAMES
 from depmm.errors import did_you_mean
+from depmm.media.identity.known_models import DOWNLOAD_COMMAND, VOICE_MODEL
 from depmm.schemas.manifest import SPLITS, SUBJECT_KEY
 from depmm.schemas.recordings import FACE_COLUMNS
 
@@ -227,6 +229,11 @@ def _skipped_checks(inputs: AuditInput) -> Iterable[SkippedChecks]:
         yield SkippedChecks(names, "give the folder of the recordings with --root")
     elif inputs.recordings.faces_not_measured:
         yield SkippedChecks(FACE_COLUMNS, inputs.recordings.faces_not_measured)
+    if inputs.identity is None:
+        reason = "give --root and --identity, which compares voices"
+        if not VOICE_MODEL.available:
+            reason += f", after {DOWNLOAD_COMMAND}"
+        yield SkippedChecks(IDENTITY_NAMES, reason)
     if not inputs.index_reports:
         names = ("incomplete_corpus", "unmatched_files")
         yield SkippedChecks(names, "the folder of the manifest has no index.json")

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from depmm.audit.audit import Audit, audit_manifest
 from depmm.audit.audit_output import (
@@ -23,6 +24,9 @@ from depmm.media.measurement import measure_recording
 from depmm.media.video.face_landmarker import LANDMARKER_VARIABLE, find_local_landmarker
 from depmm.media.video.faces import FaceTracker
 
+if TYPE_CHECKING:
+    from depmm.media.identity.speaker_encoder import SpeakerEncoder
+
 
 def audit_folders(
     manifests: Sequence[Path],
@@ -30,6 +34,7 @@ def audit_folders(
     allow: Iterable[str] = (),
     out: Path | None = None,
     track: Track = iter,
+    identity: bool = False,
 ) -> Audit:
     """Audit one or several manifests and write the files of the audit.
 
@@ -50,6 +55,8 @@ def audit_folders(
         Folder of the report. Default: the folder of the only manifest.
     track : callable, optional
         Wraps the list of files that are read, for example in a progress bar.
+    identity : bool, default False
+        Whether the voices of the sessions are compared, which needs ``roots`` and the voice model.
 
     Returns
     -------
@@ -59,7 +66,10 @@ def audit_folders(
     Raises
     ------
     AuditError
-        If several manifests are given without ``out``, or ``roots`` has another length.
+        If several manifests are given without ``out``, ``roots`` has another length, or
+        ``identity`` is given without ``roots``.
+    MediaError
+        If ``identity`` is given and the voice model is not on this computer.
     """
     if len(manifests) > 1 and out is None:
         raise AuditError(
@@ -74,13 +84,27 @@ def audit_folders(
             value=len(roots),
             remedy="Give one folder per manifest, in the same order.",
         )
+    if identity and not roots:
+        raise AuditError(
+            "the voices are in the recordings.",
+            setting="roots",
+            remedy="Give the folders of the recordings.",
+        )
+    # before the recordings are read, which takes long
+    encoder = _load_encoder() if identity else None
     tables = [read_manifest(folder) for folder in manifests]
-    statistics = None
+    statistics = voices = None
     if roots:
         statistics = _measure_recordings(list(zip(tables, roots, strict=True)), track)
+    if roots and encoder is not None:
+        from depmm.audit.identity.compute_embeddings import compute_session_embeddings
+
+        pairs = list(zip(tables, roots, strict=True))
+        voices = compute_session_embeddings(pairs, encoder, track)
     manifest = concat_manifests(tables) if len(tables) > 1 else tables[0]
     reports = (read_index_report(folder) for folder in manifests)
     inputs = AuditInput(manifest, statistics, tuple(report for report in reports if report))
+    inputs = replace(inputs, identity=voices)
     properties = session_properties(inputs)
     audit = audit_manifest(replace(inputs, properties=properties), allow)
     write_audit(audit, out or manifests[0], manifests)
@@ -113,3 +137,9 @@ def _open_tracker() -> tuple[FaceTracker | None, str | None]:
         return FaceTracker(landmarker, FaceExtraction().min_confidence), None
     except MediaError as error:
         return None, f"the face model cannot be used: {error}"
+
+
+def _load_encoder() -> "SpeakerEncoder":
+    from depmm.media.identity.voice_model import load_speaker_encoder
+
+    return load_speaker_encoder()

@@ -18,6 +18,11 @@ from depmm.audit.file_checks import (
     unreadable_files,
 )
 from depmm.audit.findings import AuditInput, Finding, unique_keys
+from depmm.audit.identity.identity_checks import (
+    dissimilar_sessions,
+    missing_voice,
+    similar_subjects,
+)
 from depmm.audit.label_checks import (
     cut_off_mismatch,
     label_score_mismatch,
@@ -102,6 +107,9 @@ CHECKS: tuple[Callable[[AuditInput], Iterator[Finding]], ...] = (
     missing_subject_ids,
     shared_files,
     duplicate_files,
+    similar_subjects,
+    dissimilar_sessions,
+    missing_voice,
     label_score_mismatch,
     original_label_mismatch,
     cut_off_mismatch,

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from depmm.audit.identity.session_embeddings import SessionEmbeddings
 from depmm.corpora.index_report import IndexReport
 from depmm.corpora.manifest import Manifest
 from depmm.errors import DepmmError
@@ -160,12 +161,15 @@ class AuditInput:
         Reports of ``depmm index``, where available.
     properties : SessionProperties or None
         Properties of the sessions; None until `depmm.audit.audit.audit_manifest` collects them.
+    identity : SessionEmbeddings or None
+        Voices of the sessions; None if they were not compared.
     """
 
     manifest: Manifest
     recordings: RecordingStatistics | None = None
     index_reports: tuple[IndexReport, ...] = ()
     properties: SessionProperties | None = None
+    identity: SessionEmbeddings | None = None
 
 
 def list_file_uses(manifest: Manifest) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.step_coverage import MAX_MISSING_S, masked_steps, shortened_steps
 
 Measure = Callable[[Path, RecordingUse], RecordingMeasurement]
-Track = Callable[[Sequence[File]], Iterable[File]]
+Track = Callable[[Sequence[Any]], Iterable[Any]]
 
 
 def compute_recording_statistics(

@@ -196,6 +196,14 @@ def audit(
     out: Annotated[
         Path | None, typer.Option(help="folder of the report; required for several manifests")
     ] = None,
+    identity: Annotated[
+        bool,
+        typer.Option(
+            "--identity",
+            help="also compare the voices: one subject with two ids, two subjects with one id; "
+            "needs --root and depmm download identity",
+        ),
+    ] = False,
 ) -> None:
     """Audit a manifest for leaks and label errors; exits with 1 if any error is found."""
     from rich.console import Console
@@ -212,6 +220,8 @@ def audit(
             "in the same order",
             param_hint="--root",
         )
+    if identity and not root:
+        raise typer.BadParameter("needs --root", param_hint="--identity")
     console = Console(stderr=True)
     result = audit_folders(
         manifests,
@@ -219,6 +229,7 @@ def audit(
         allow=allow or (),
         out=out,
         track=lambda files: track(files, "reading recordings", console=console),
+        identity=identity,
     )
     echo(format_audit(result))
     echo(f"{out or manifests[0]}/audit.html")

@@ -14,6 +14,7 @@ from corpus_samples import make_step_table
 
 from depmm.audit.audit import ClassCounts, format_audit
 from depmm.audit.findings import AuditError, RecordingStatistics, recordings_table
+from depmm.audit.identity.identity_checks import IDENTITY_NAMES
 from depmm.audit.shortcut_remedies import SHORTCUT_NAMES
 from depmm.corpora.manifest import build_manifest
 
@@ -34,7 +35,7 @@ def test_a_manifest_without_problems_passes():
         "gender_shortcut", "step_count_shortcut", "duration_shortcut", "id_order_shortcut",
         "id_runs_shortcut", "black_border_shortcut",
     }  # fmt: skip
-    assert result.not_checked == ()
+    assert [entry.checks for entry in result.not_checked] == [IDENTITY_NAMES]
     assert result.verdict.startswith("PASS")
 
 
@@ -98,7 +99,7 @@ def test_checks_without_input_are_listed():
     assert skipped == {
         "label_score_mismatch", "missing_class", *SHORTCUT_NAMES,
         "duplicate_files", "missing_files", "unreadable_files", "recording_warnings",
-        "incomplete_corpus", "unmatched_files",
+        "incomplete_corpus", "unmatched_files", *IDENTITY_NAMES,
     }  # fmt: skip
     lines = format_audit(result).splitlines()
     assert lines[0].startswith("PASS")

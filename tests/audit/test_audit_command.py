@@ -36,7 +36,8 @@ def test_recordings_are_audited_on_request(corpus, tmp_path, command):
     assert code == 0
     content = json.loads((folder / "audit.json").read_text())
     assert [entry["checks"] for entry in content["not_checked"]] == [
-        ["incomplete_corpus", "unmatched_files"]
+        ["similar_subjects", "dissimilar_sessions", "missing_voice"],
+        ["incomplete_corpus", "unmatched_files"],
     ]
     assert "black_border_shortcut" in {finding["name"] for finding in content["findings"]}
     recordings = tmp_path / "recordings"

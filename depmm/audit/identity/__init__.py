@@ -1,0 +1,1 @@
+"""Identities in a manifest, compared by voice."""
