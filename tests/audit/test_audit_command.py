@@ -13,8 +13,10 @@ from html_page import HtmlPage
 from depmm.config import load_config
 from depmm.corpora.manifest import read_manifest, write_manifest
 from depmm.evaluation.reports.report import write_report
+from depmm.files.checksums import read_table
 from depmm.runs.contents import read_run
 from depmm.runs.folder import RunFolder
+from depmm.schemas.recordings import RECORDINGS
 
 
 @pytest.fixture
@@ -35,11 +37,13 @@ def test_recordings_are_audited_on_request(corpus, tmp_path, command):
     code, _, _ = command(folder, "--root", corpus.recordings)
     assert code == 0
     content = json.loads((folder / "audit.json").read_text())
-    assert [entry["checks"] for entry in content["not_checked"]] == [
+    not_checked = [entry["checks"] for entry in content["not_checked"]]
+    assert [checks for checks in not_checked if "face_share" not in checks] == [
         ["similar_subjects", "dissimilar_sessions", "missing_voice"],
         ["incomplete_corpus", "unmatched_files"],
     ]
     assert "black_border_shortcut" in {finding["name"] for finding in content["findings"]}
+    check_table_of_recordings(folder, content)
     recordings = tmp_path / "recordings"
     shutil.copytree(corpus.recordings, recordings)
     videos = sorted((recordings / "videos").iterdir())
@@ -51,6 +55,47 @@ def test_recordings_are_audited_on_request(corpus, tmp_path, command):
     errors = errors_in(folder)
     assert set(errors) == {"duplicate_files", "missing_files"}
     assert errors["missing_files"]["files"] == [["ewre_simulated", f"videos/{videos[5].name}"]]
+
+
+def check_table_of_recordings(folder: Path, content: dict) -> None:
+    """Check ``recordings.parquet`` and its distributions in ``audit.json`` and on the page."""
+    table = read_table(folder / "recordings.parquet")
+    RECORDINGS.check(table)
+    assert table["frame_rate"].nunique() == 1
+    assert table["face_share"].dropna().between(0, 1).all()  # missing without the face model
+    assert "SHA256SUMS" in {path.name for path in folder.iterdir()}
+    page = (folder / "audit.html").read_text()
+    rows = {row["column"]: row for row in content["recordings"]}
+    assert {"container", "sample_rate", "rms_db", "brightness"} <= set(rows)
+    for name, row in rows.items():
+        values = table[name].dropna()
+        assert (row["n_files"], row["n_missing"]) == (len(values), len(table) - len(values))
+        assert row["n_distinct"] == values.nunique()
+        if row["most_frequent"] is None:
+            assert row["minimum"] <= row["median"] <= row["maximum"]
+            assert row["median"] == values.median()
+        assert f'<tr data-name="{name}">' in page
+
+
+def test_without_the_face_model_faces_are_missing_with_a_note(
+    corpus, tmp_path, command, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("DEPMM_FACE_LANDMARKER", str(tmp_path / "missing.task"))
+    folder = tmp_path / "manifest"
+    shutil.copytree(corpus.folder, folder)
+    command(folder, "--root", corpus.recordings)
+    table = read_table(folder / "recordings.parquet")
+    assert table["face_share"].isna().all()
+    assert table["brightness"].notna().all()
+    (skipped,) = (
+        entry
+        for entry in json.loads((folder / "audit.json").read_text())["not_checked"]
+        if "face_share" in entry["checks"]
+    )
+    assert "face model" in skipped["reason"]
+    command(folder)  # without the recordings, their table of the earlier audit is removed
+    assert not (folder / "recordings.parquet").exists()
 
 
 def test_several_manifests_have_one_report(tmp_path, command):

@@ -9,7 +9,7 @@ from scipy import fft, signal
 WINDOW_S = 1.0  # the bins are 1 Hz wide, which separates hum from the harmonics of a voice
 BAND_HZ = 100
 BANDS_BELOW = 4  # bands below an edge, whose median is compared with everything above it
-EDGE_DB = 12.0  # step of the spectrum that ends it; white noise has at most 2 dB
+EDGE_DB = 15.0  # natural slopes of a voice are below, steps of resamplers and codecs above
 MIN_EDGE_HZ = 2_000  # the spectrum of a voice can have such a step below
 EDGE_WIDTH = 0.05  # of the frequency of an edge
 RANGE_DB = 120.0  # below the strongest band, a level is rounding noise
@@ -84,7 +84,7 @@ class SpectrumMeter:
         """Find the frequency at which the long-term spectrum ends.
 
         That is the highest frequency, from 2 kHz on, at which the level of the 400 Hz below is at
-        least 12 dB above every band of 100 Hz that is more than 5 % higher; half the sample rate
+        least 15 dB above every band of 100 Hz that is more than 5 % higher; half the sample rate
         without such a step.
 
         Returns
