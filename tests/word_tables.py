@@ -34,7 +34,7 @@ def make_matrix(
     """Make a matrix of subjects."""
     n = len(labels)
     index = pd.MultiIndex.from_arrays(
-        [["c"] * n, [f"p{k}" for k in range(n)], labels, strata or ["all"] * n],
+        [["c"] * n, [f"p{k}" for k in range(n)], labels, strata or ["all"] * n, [0] * n],
         names=UNIT,
     )
     words = pd.Index([f"w{k:02d}" for k in range(values.shape[1])], name="word")

@@ -10,18 +10,17 @@ from depmm.errors import did_you_mean
 from depmm.interpret.attribution.methods import ON_REQUEST, SELECTED, SHAPLEY
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.confounds import describe_uneven_gender
+from depmm.interpret.query.explained_by import describe_models
+from depmm.interpret.query.label_tests import LabelTest
 from depmm.interpret.query.sql import list_columns, read_table
 from depmm.schemas.manifest import SESSION_KEY
 
 MODEL_KEY = ["split", "fold", "seed"]  # a model and the split of its explained sessions
-STATISTICS = (
-    "effect: Hedges' g, label 1 minus label 0, with its 95 % confidence interval over subjects; p: "
-    "permutation of subjects; q: Benjamini-Hochberg"
-)
+EFFECT = "effect: Hedges' g, label 1 minus label 0, with its 95 % confidence interval over subjects"
 _REQUESTED = {method.name for method in ON_REQUEST}
 
 
-def format_title(text: str, stratify_by: str | None) -> str:
+def format_title(text: str, stratify_by: str | None, test: LabelTest | None) -> str:
     """Add the stratification and the meaning of the statistics to the title of a result.
 
     Parameters
@@ -30,6 +29,8 @@ def format_title(text: str, stratify_by: str | None) -> str:
         Title.
     stratify_by : str, optional
         Column by which the question is stratified.
+    test : LabelTest, optional
+        The test of the result; None if the labels are not compared.
 
     Returns
     -------
@@ -37,7 +38,11 @@ def format_title(text: str, stratify_by: str | None) -> str:
         The whole title.
     """
     stratified = f", stratified by {stratify_by}" if stratify_by else ""
-    return f"{text}{stratified} ({STATISTICS})"
+    if test is None:
+        return f"{text}{stratified}"
+    if not test.is_calculated:
+        return f"{text}{stratified} ({EFFECT.split(', with')[0]}; {test.value})"
+    return f"{text}{stratified} ({EFFECT}; {test.value}; q: Benjamini-Hochberg)"
 
 
 def list_measures(run: Path) -> list[str]:
@@ -177,6 +182,31 @@ def list_confounds(run: Path, stratify_by: str | None) -> list[str]:
     )
     note = describe_uneven_gender(add_subject_column(run, sessions, "gender"))
     return [] if note is None else [note]
+
+
+def list_test_notes(
+    run: Path, rows: pd.DataFrame, stratify_by: str | None, test: LabelTest | None
+) -> list[str]:
+    """List the models of a comparison of the labels, and its confounds, as notes.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of an explained run.
+    rows : DataFrame
+        The explained rows.
+    stratify_by : str, optional
+        Column by which the question is stratified.
+    test : LabelTest, optional
+        The test of the result; None if the labels are not compared.
+
+    Returns
+    -------
+    list of str
+        Sentences.
+    """
+    models = [] if test is None else describe_models(run, rows, test)
+    return [*models, *list_confounds(run, stratify_by)]
 
 
 def check_value(run: Path, column: str, value: str, subject: str | None) -> None:

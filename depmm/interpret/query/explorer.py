@@ -22,6 +22,8 @@ from depmm.interpret.attribution.methods import SELECTED, STEP_METHODS
 from depmm.interpret.attribution.removal import SESSION_MEAN
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.confounds import describe_uneven_gender
+from depmm.interpret.query.explained_by import describe_models, describe_order
+from depmm.interpret.query.label_tests import LabelTest
 from depmm.interpret.query.references import (
     ALL_STEPS,
     SHARED_BRANCHES,
@@ -29,6 +31,7 @@ from depmm.interpret.query.references import (
     TO_TRAINING,
     shares_attention,
 )
+from depmm.interpret.query.word_effects import choose_test, select_comparable
 from depmm.interpret.query.word_means import CONFIDENCE, compute_word_means, find_common_words
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
@@ -74,7 +77,9 @@ def write_explorer(run: Path) -> Path:
             "session_attributions",
         )
     ]
-    content = build_content(read_table(steps), *others, shared_branches=shares_attention(run))
+    content = build_content(
+        read_table(steps), *others, shared_branches=shares_attention(run), run=run
+    )
     path = run / "explorer.html"
     write_text(path, render_page(content, run.resolve().name))
     return path
@@ -113,6 +118,7 @@ def build_content(
     shared_branches: bool = False,
     draws: int = DRAWS,
     permutations: int = PERMUTATIONS,
+    run: Path | None = None,
 ) -> dict[str, Any]:
     """Collect the data of the page as JSON values.
 
@@ -138,6 +144,8 @@ def build_content(
         Bootstrap draws of subjects.
     permutations : int, default 5000
         Permutations of the labels.
+    run : Path, optional
+        Folder of the run, for the training subjects of its models.
 
     Returns
     -------
@@ -151,6 +159,7 @@ def build_content(
         ``relative`` : str, what the attributions of steps are relative to;
         ``regions`` : list of dict, rows like those of words;
         ``faithfulness`` : list of dict, one row per method;
+        ``tests`` : dict with the descriptions of the tests and ``notes`` on models and order;
         ``caution`` : str or None, a confound of the labels;
         ``branch_note`` : str or None, what branches with a shared selection mean;
         ``counts``, ``binary``, ``splits``, ``confidence``, ``draws`` and ``permutations``.
@@ -192,6 +201,7 @@ def build_content(
         "branch_note": SHARED_BRANCHES if shared_branches else None,
         "regions": [] if regions is None else _compare_regions(regions, draws, permutations),
         "faithfulness": [] if faithfulness is None else _compare_methods(faithfulness, draws),
+        "tests": _describe_tests(steps, run) if binary else None,
         "caution": None if predictions is None else _find_caution(steps, predictions),
         "sessions": _list_sessions(listed, steps, measures, word_index, branches, modalities),
     }
@@ -252,6 +262,21 @@ def _compare_regions(regions: pd.DataFrame, draws: int, permutations: int) -> li
         row["modality"], row["region"] = row["word"].split("/", 1)
         row["area"] = area[row["word"]]
     return sorted(rows, key=lambda row: order[row.pop("word")])
+
+
+def _describe_tests(steps: pd.DataFrame, run: Path | None) -> dict[str, Any] | None:
+    """Describe the tests of attributions and of the selection; None if there are none."""
+    try:
+        rows = select_comparable(steps, [])
+    except QuestionError:
+        return None
+    directed, selected = choose_test(rows, "occlusion"), choose_test(rows, SELECTED)
+    return {
+        "attributions": directed.value,
+        "selection": selected.value if selected is not directed else None,
+        "permuted": directed is LabelTest.PERMUTATION,
+        "notes": [*describe_models(run, steps, directed), *describe_order(steps)],
+    }
 
 
 def _find_caution(steps: pd.DataFrame, predictions: pd.DataFrame) -> str | None:

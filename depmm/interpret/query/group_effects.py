@@ -11,7 +11,10 @@ Student's t as statistic,
 .. math:: p = \frac{1 + \#\{b : |t_b| \ge |t|\}}{1 + B},
 
 over B random labellings [2]_, and q its Benjamini-Hochberg adjustment over the columns [3]_.
-Intervals are BCa bootstrap intervals over subjects [4]_.
+Intervals are BCa bootstrap intervals over subjects [4]_, given the models. The permutation test is
+that of models which were not trained with the labels of the compared subjects;
+``label_tests`` contains those of cross-validated models, whose labels are compared within the
+subjects of a model.
 
 With strata (gender, for example) subjects are compared within strata only: the difference is the
 coefficient of the label in a linear model of label and stratum, and labels are permuted and
@@ -43,10 +46,11 @@ from numpy.typing import NDArray
 from depmm.evaluation.stats.bca_interval import bootstrap_interval, leave_subjects_out
 from depmm.evaluation.stats.bootstrap import assign_strata, bootstrap_weights
 from depmm.evaluation.stats.weighted_sums import Array
+from depmm.interpret.query.label_tests import LabelTest, compute_fold_p, compute_fold_z
 from depmm.multiple_testing import benjamini_hochberg
 from depmm.schemas.manifest import SUBJECT_KEY
 
-UNIT = [*SUBJECT_KEY, "label", "stratum"]  # index of a matrix of subjects
+UNIT = [*SUBJECT_KEY, "label", "stratum", "models"]  # index of a matrix of subjects
 MIN_SUBJECTS = 3  # smallest number of subjects per group for a test and an interval
 CHUNK = 256  # labellings or draws at a time, which bounds the memory for many columns
 ROUNDING = 1e-12  # share of the sum of squares below which a deviation is a rounding error
@@ -79,17 +83,20 @@ def compare_columns(
     draws: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
+    test: LabelTest = LabelTest.PERMUTATION,
 ) -> pd.DataFrame:
     """Compare every column of a matrix of subjects between the labels.
 
-    All columns are tested with the same permutations of the labels. The statistic is Student's t,
-    because the number of values per group varies between labellings if values are missing. A
-    labelling is left out for a column if a group has fewer than two of its values.
+    In a permutation test, all columns have the same permutations of the labels. The statistic is
+    Student's t, because the number of values per group varies between labellings if values are
+    missing. A labelling is left out for a column if a group has fewer than two of its values.
 
     Parameters
     ----------
     matrix : DataFrame, shape (subjects, columns)
-        Values with the index ``UNIT``; NaN if a subject has no value.
+        Values with the index ``UNIT``; NaN if a subject has no value. ``models`` is the code of the
+        models that explain the subject (``label_tests.assign_models``); labels are compared within
+        ``stratum`` and ``models``.
     permutations : int, default 5000
         Random labellings; the smallest possible p is 1 / (permutations + 1).
     draws : int, default 2000
@@ -98,29 +105,38 @@ def compare_columns(
         Confidence level of the intervals.
     seed : int, default 0
         Seed of permutations and draws.
+    test : LabelTest, default LabelTest.PERMUTATION
+        Test of the difference.
 
     Returns
     -------
     DataFrame
-        One row per column with its name, sorted by the size of the effect and then by name, rare
-        columns last: ``n_positive`` and ``n_negative`` (subjects), ``mean_positive``,
-        ``mean_negative``, ``difference``, ``effect``, its ``ci_low`` and ``ci_high``, ``p``
-        (two-sided), ``q`` and ``rare`` (fewer than three subjects in a group: no interval and no
-        test).
+        One row per column with its name, sorted by the size of the effect (with
+        ``LabelTest.CONCORDANCE``, by the effect) and then by name, rare columns last:
+        ``n_positive`` and ``n_negative`` (subjects), ``mean_positive``, ``mean_negative``,
+        ``difference``, ``effect``, its ``ci_low`` and ``ci_high`` (given the models), ``p``, ``q``
+        and ``rare`` (fewer than three subjects in a group: no interval and no test). ``p``, ``q``
+        and the interval are NaN if ``test`` is not calculated.
     """
     positive, _ = _split_index(matrix)
     comparison = compare_observed(matrix)
-    has_value = np.isfinite(matrix.to_numpy(dtype=float))
-    count = has_value[positive].sum(0), has_value[~positive].sum(0)
+    count = _count_subjects(matrix, 1), _count_subjects(matrix, 0)
     rare = np.minimum(*count) < MIN_SUBJECTS
     p, low, high = np.full((3, len(rare)), np.nan)
-    if (tested := ~rare & ~np.isnan(comparison.effect)).any():
-        p[tested] = _permute(matrix.loc[:, tested], comparison.t[tested], permutations, seed)
+    tested = ~rare & ~np.isnan(comparison.effect)
+    if test.is_calculated and tested.any():
+        part = matrix.loc[:, tested]
+        if test is LabelTest.PERMUTATION:
+            p[tested] = _permute(part, comparison.t[tested], permutations, seed)
+        else:
+            z = compute_fold_z(part.to_numpy(dtype=float), *_split_index(part), _partitions(part))
+            p[tested] = compute_fold_p(z, test)
         if draws and (finite := tested & np.isfinite(comparison.effect)).any():
             low[finite], high[finite] = _compute_intervals(
                 matrix.loc[:, finite], comparison.effect[finite], draws, confidence, seed
             )
     names = list(map(str, matrix.columns.names))
+    size = comparison.effect if test is LabelTest.CONCORDANCE else np.abs(comparison.effect)
     table = matrix.columns.to_frame(index=False).assign(
         n_positive=count[0],
         n_negative=count[1],
@@ -133,7 +149,7 @@ def compare_columns(
         p=p,
         q=benjamini_hochberg(p),
         rare=rare,
-        size=-np.abs(comparison.effect).round(12),  # equal columns are equal in spite of rounding
+        size=-size.round(12),  # equal columns are equal in spite of rounding
     )
     return table.sort_values(["rare", "size", *names], ignore_index=True).drop(columns="size")
 
@@ -257,9 +273,22 @@ def compare(
 
 
 def _split_index(matrix: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[Any]]:
-    """Return whether each row has label 1, and the code of its stratum."""
+    """Return whether each row has label 1, and the code of its stratum and models."""
     units = matrix.index.to_frame(index=False)
-    return units["label"].to_numpy() == 1, units.groupby("stratum").ngroup().to_numpy()
+    stratum = units.groupby(["stratum", "models"]).ngroup().to_numpy()
+    return units["label"].to_numpy() == 1, stratum
+
+
+def _count_subjects(matrix: pd.DataFrame, label: int) -> NDArray[np.int64]:
+    """Count the subjects of a label with a value; in repeated folds, a subject has several rows."""
+    rows = matrix[matrix.index.get_level_values("label") == label].notna()
+    return np.asarray(rows.groupby(level=SUBJECT_KEY).any().sum().to_numpy(dtype=np.int64))
+
+
+def _partitions(matrix: pd.DataFrame) -> int:
+    """Return the largest number of different sets of models that explain a subject."""
+    units = matrix.index.to_frame(index=False)
+    return int(units.groupby(SUBJECT_KEY)["models"].nunique().max())
 
 
 def _permute(matrix: pd.DataFrame, t: Array, permutations: int, seed: int) -> Array:

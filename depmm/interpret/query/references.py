@@ -8,9 +8,9 @@ from depmm.config import Config, load_experiment
 from depmm.interpret.attribution.methods import PERMUTATION, SELECTED
 from depmm.interpret.attribution.removal import SESSION_MEAN
 from depmm.interpret.query.explained_run import MODEL_KEY, add_subject_column
-from depmm.interpret.query.group_effects import compare_columns
+from depmm.interpret.query.group_effects import UNIT, compare_columns
 from depmm.interpret.query.sql import list_columns, read_table
-from depmm.interpret.query.word_effects import select_readings
+from depmm.interpret.query.word_effects import choose_test, select_readings
 from depmm.runs.folder import RunFolder
 from depmm.runs.step_reference import MIN_SUBJECTS, WORD
 from depmm.schemas.manifest import SESSION_KEY
@@ -124,9 +124,9 @@ def compare_all_steps(
     if table is None:
         return None
     rows = select_readings(add_subject_column(run, table, stratify_by), ["value"], stratify_by)
-    unit = ["corpus", "subject", "label", "stratum"]
-    matrix = rows.pivot_table(index=unit, columns="word", values="value")
-    result = compare_columns(matrix, permutations=permutations, seed=seed)
+    matrix = rows.pivot_table(index=UNIT, columns="word", values="value")
+    test = choose_test(rows, "value")
+    result = compare_columns(matrix, permutations, seed=seed, test=test)
     result.insert(1, "valence", pd.Series([None], dtype=object))
     return result
 

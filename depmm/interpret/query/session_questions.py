@@ -15,8 +15,8 @@ from depmm.interpret.query.explained_run import (
     add_subject_column,
     check_value,
     format_title,
-    list_confounds,
     list_measures,
+    list_test_notes,
     read_attributions,
 )
 from depmm.interpret.query.group_effects import UNIT, compare_columns
@@ -27,7 +27,7 @@ from depmm.interpret.query.references import (
     shares_attention,
 )
 from depmm.interpret.query.sql import list_columns, read_table
-from depmm.interpret.query.word_effects import select_comparable
+from depmm.interpret.query.word_effects import choose_test, select_comparable
 from depmm.runs.contents import read_threshold
 from depmm.schemas.manifest import SESSION_KEY
 
@@ -124,16 +124,18 @@ def modalities(
     result = grouped.agg(
         shapley=("shapley", "mean"), size=("size", "mean"), n_sessions=("shapley", "size")
     )
+    test = None
     if table["label"].notna().any():
         comparable = select_comparable(table, ["shapley"], stratify_by)
         matrix = comparable.pivot_table(index=UNIT, columns="modality", values="shapley")
-        effects = compare_columns(matrix, permutations=permutations, seed=seed)
+        test = choose_test(comparable, "shapley")
+        effects = compare_columns(matrix, permutations, seed=seed, test=test)
         result = result.join(effects.set_index("modality"))
     result = result.reset_index()
     result.attrs["title"] = format_title(
-        "Shapley value of each modality (without a modality, it is masked)", stratify_by
+        "Shapley value of each modality (without a modality, it is masked)", stratify_by, test
     )
-    result.attrs["notes"] = list_confounds(run, stratify_by)
+    result.attrs["notes"] = list_test_notes(run, table, stratify_by, test)
     return result
 
 
@@ -165,15 +167,20 @@ def gates(run: Path, *, stratify_by: str | None = None, seed: int = 0) -> pd.Dat
     result = grouped.agg(
         gate=("gate", "mean"), n_sessions=("logit", "size"), logit=("logit", "mean")
     )
+    test = None
     if table["label"].notna().any():
         comparable = select_comparable(table, ["logit"], stratify_by)
         matrix = comparable.pivot_table(index=UNIT, columns="branch", values="logit")
-        result = result[["gate"]].join(compare_columns(matrix, seed=seed).set_index("branch"))
+        test = choose_test(comparable, "logit")
+        effects = compare_columns(matrix, seed=seed, test=test)
+        result = result[["gate"]].join(effects.set_index("branch"))
     result = result.reset_index()
     result.attrs["title"] = format_title(
-        "Gate and logit of each branch of the fusion (for modalities, ask modalities)", stratify_by
+        "Gate and logit of each branch of the fusion (for modalities, ask modalities)",
+        stratify_by,
+        test,
     )
-    result.attrs["notes"] = list_confounds(run, stratify_by)
+    result.attrs["notes"] = list_test_notes(run, table, stratify_by, test)
     if shares_attention(run):
         result.attrs["notes"].insert(0, SHARED_BRANCHES)
     return result
@@ -228,16 +235,20 @@ def regions(
     result = grouped.agg(
         uniform_share=("area", "mean"), n_steps=("share", "size"), share=("share", "mean")
     )
+    test = None
     if table["label"].notna().any():
         comparable = select_comparable(table, ["share"], stratify_by)
         matrix = comparable.pivot_table(index=UNIT, columns=["modality", "region"], values="share")
-        effects = compare_columns(matrix, permutations=permutations, seed=seed)
+        test = choose_test(comparable, "share")
+        effects = compare_columns(matrix, permutations, seed=seed, test=test)
         result = result.join(effects.set_index(["modality", "region"]))
     result = result.reset_index()
     result.attrs["title"] = format_title(
-        "Share of the Grad-CAM map in each region (uniform_share: of a uniform map)", stratify_by
+        "Share of the Grad-CAM map in each region (uniform_share: of a uniform map)",
+        stratify_by,
+        test,
     )
-    result.attrs["notes"] = list_confounds(run, stratify_by)
+    result.attrs["notes"] = list_test_notes(run, table, stratify_by, test)
     if not positive.all():
         result.attrs["notes"].append(
             f"{(~positive).sum()} of {len(positive)} maps of steps are left out, because no "

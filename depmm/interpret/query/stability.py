@@ -238,7 +238,9 @@ def _average(by_subject: pd.DataFrame, draws: int, confidence: float, seed: int)
     """Average the correlations of subjects, with an interval."""
     if (n := len(by_subject.drop_duplicates(SUBJECT_KEY))) < MIN_SUBJECTS:
         return _Correlation(n, np.nan, np.nan, np.nan)
-    codes, strata = assign_drawing_strata(by_subject.assign(stratum="all").set_index(UNIT))
+    codes, strata = assign_drawing_strata(
+        by_subject.assign(stratum="all", models=0).set_index(UNIT)
+    )
     jackknife = leave_subjects_out(codes, strata, seed)
     x = by_subject["correlation"].to_numpy()
 

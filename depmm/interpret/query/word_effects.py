@@ -8,6 +8,10 @@ If more women than men have label 1, a difference between genders appears as an 
 ``stratify_by`` names a column of subjects (gender, fold, corpus); subjects are then compared only
 with subjects of the same value, and values with only one label are left out. With
 ``stratify_by="subject"``, subjects with sessions of both labels are compared with themselves.
+
+If several models explain different subjects (folds), subjects are compared with the other subjects
+of the same model, and ``label_tests`` chooses the test; ``attrs["test"]`` of a result names it. A
+subject of repeated folds then has one row for each of its folds.
 """
 
 from collections.abc import Sequence
@@ -17,6 +21,7 @@ import pandas as pd
 from depmm.errors import did_you_mean
 from depmm.interpret.errors import QuestionError
 from depmm.interpret.query.group_effects import UNIT, compare_columns, compare_observed
+from depmm.interpret.query.label_tests import LabelTest, assign_models, is_directed
 from depmm.schemas.manifest import SUBJECT_KEY
 
 
@@ -57,7 +62,7 @@ def compare_words(
     """
     rows = select_readings(attributions, [measure], stratify_by)
     matrix = rows.pivot_table(index=UNIT, columns="word", values=measure)
-    table = compare_columns(matrix, **test)
+    table = compare_columns(matrix, test=choose_test(rows, measure), **test)
     table.insert(1, "valence", _get_valences(rows, table["word"]))
     if measure != "selected" and "selected" in rows:
         rates = rows.pivot_table(index=UNIT, columns="word", values="selected")
@@ -65,7 +70,7 @@ def compare_words(
         comparison = compare_observed(rates)
         table["selected_difference"] = comparison.difference
         table["selected_effect"] = comparison.effect
-    return table
+    return _name_test(table, rows, measure)
 
 
 def compare_valences(
@@ -109,10 +114,10 @@ def compare_valences(
         )
     words = rows.groupby([*UNIT, "valence", "word"])[measure].mean().reset_index()
     matrix = words.pivot_table(index=UNIT, columns="valence", values=measure)
-    table = compare_columns(matrix, **test)
+    table = compare_columns(matrix, test=choose_test(rows, measure), **test)
     count = words.groupby("valence")["word"].nunique()
     table.insert(1, "n_words", count[table["valence"]].to_numpy())
-    return table
+    return _name_test(table, rows, measure)
 
 
 def compare_measures(
@@ -140,8 +145,35 @@ def compare_measures(
         As ``compare_words``, one row per ``measure`` and ``word``.
     """
     rows = select_readings(attributions, measures, stratify_by)
-    table = compare_columns(pivot_measures(rows, measures), **test)
+    chosen = choose_test(rows, *measures)
+    table = compare_columns(pivot_measures(rows, measures), test=chosen, **test)
     table.insert(2, "valence", _get_valences(attributions, table["word"]))
+    return _name_test(table, rows, *measures)
+
+
+def choose_test(rows: pd.DataFrame, *measures: str) -> LabelTest:
+    """Choose the test of some measures.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        From ``select_comparable``.
+    *measures : str
+        Columns that are compared together.
+
+    Returns
+    -------
+    LabelTest
+        The test; two-sided if any measure has no direction.
+    """
+    test = LabelTest[str(rows["test"].iloc[0])]
+    if test is LabelTest.CONCORDANCE and not all(map(is_directed, measures)):
+        return LabelTest.WITHIN_MODELS
+    return test
+
+
+def _name_test(table: pd.DataFrame, rows: pd.DataFrame, *measures: str) -> pd.DataFrame:
+    table.attrs["test"] = choose_test(rows, *measures)
     return table
 
 
@@ -167,7 +199,7 @@ def pivot_measures(rows: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
 def select_readings(
     attributions: pd.DataFrame, measures: Sequence[str], stratify_by: str | None = None
 ) -> pd.DataFrame:
-    """Select the rows with a word, of subjects that can be compared, and add their ``stratum``.
+    """Select the rows with a word, of subjects that can be compared; see ``select_comparable``.
 
     Parameters
     ----------
@@ -181,7 +213,8 @@ def select_readings(
     Returns
     -------
     DataFrame
-        The rows, with a column ``stratum``.
+        The rows, with the columns ``stratum``, ``models`` (code of the models that explain the
+        subject) and ``test`` (name of a ``LabelTest``).
 
     Raises
     ------
@@ -200,12 +233,13 @@ def select_readings(
 def select_comparable(
     table: pd.DataFrame, measures: Sequence[str], stratify_by: str | None = None
 ) -> pd.DataFrame:
-    """Select the rows of subjects that can be compared, and add their ``stratum``.
+    """Select the rows of subjects that can be compared, and add strata, models and test.
 
     Parameters
     ----------
     table : DataFrame
-        Columns corpus, subject, ``label``, the measures and ``stratify_by``.
+        Columns corpus, subject, ``label``, the measures and ``stratify_by``; ``split``, ``fold``
+        and ``seed``, if the models differ.
     measures : sequence of str
         Columns that must have values.
     stratify_by : str, optional
@@ -214,7 +248,8 @@ def select_comparable(
     Returns
     -------
     DataFrame
-        The rows, with a column ``stratum``.
+        The rows, with the columns ``stratum``, ``models`` (code of the models that explain the
+        subject) and ``test`` (name of a ``LabelTest``).
 
     Raises
     ------
@@ -232,7 +267,7 @@ def select_comparable(
         )
     stratum = _build_stratum(rows, stratify_by)
     rows = rows.assign(label=rows["label"].astype(int), stratum=stratum)
-    subjects = rows[UNIT].drop_duplicates()
+    subjects = rows[[*SUBJECT_KEY, "label", "stratum"]].drop_duplicates()
     if (labels := subjects["label"].unique()).size < 2:
         raise QuestionError(
             f"All {len(subjects)} subjects have label {labels[0]}; labels cannot be compared.",
@@ -258,7 +293,20 @@ def select_comparable(
             remedy=f"Leave stratify_by out; effects of the label and of {stratify_by} then cannot "
             "be separated.",
         )
-    return rows[rows["stratum"].map(both)]
+    return _add_models(rows[rows["stratum"].map(both)])
+
+
+def _add_models(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add the code of the models and the test; leave out models without both labels."""
+    models = assign_models(rows)
+    pooled = rows.assign(models=0, test=LabelTest.PERMUTATION.name)
+    if "split" in rows and (rows["split"] == "train").any():
+        return pooled.assign(test=LabelTest.TRAINING_SUBJECTS.name)
+    if models.max() == 0:
+        return pooled
+    rows = rows.assign(models=models, test=LabelTest.CONCORDANCE.name)
+    both = rows.groupby(["stratum", "models"])["label"].transform("nunique") == 2
+    return rows[both] if both.any() else pooled.assign(test=LabelTest.SINGLE_SUBJECTS.name)
 
 
 def _check_column(table: pd.DataFrame, column: str) -> None:

@@ -10,11 +10,12 @@ import pandas as pd
 from pydantic import PositiveInt
 
 from depmm.interpret.errors import QuestionError
+from depmm.interpret.query.explained_by import describe_order
 from depmm.interpret.query.explained_run import (
     choose_default_measure,
     format_title,
-    list_confounds,
     list_measures,
+    list_test_notes,
     read_attributions,
 )
 from depmm.interpret.query.references import (
@@ -66,6 +67,7 @@ def words_by_label(
     rank_by = rank_by or choose_default_measure(run)
     table = read_attributions(run, [rank_by], stratify_by)
     result = compare_words(table, rank_by, stratify_by, permutations=permutations, seed=seed)
+    test = result.attrs["test"]
     rare = int(result["rare"].sum())
     if valence:
         result = result[result["valence"] == valence].reset_index(drop=True)
@@ -75,11 +77,14 @@ def words_by_label(
         columns = [name for name in whole if name in result]
         result = pd.concat([result.astype({"valence": object}), whole[columns]], ignore_index=True)
     result.attrs["title"] = format_title(
-        f"Words that separate the labels most, by {describe_measure(run, rank_by)}", stratify_by
+        f"Words that separate the labels most, by {describe_measure(run, rank_by)}",
+        stratify_by,
+        test,
     )
     result.attrs["notes"] = [
         *list_reference_notes(run, rank_by),
-        *list_confounds(run, stratify_by),
+        *list_test_notes(run, table, stratify_by, test),
+        *describe_order(table),
     ]
     if rare:
         result.attrs["notes"].append(
@@ -120,12 +125,16 @@ def words_by_valence(
     rank_by = rank_by or choose_default_measure(run)
     table = read_attributions(run, [rank_by], stratify_by)
     result = compare_valences(table, rank_by, stratify_by, permutations=permutations, seed=seed)
+    test = result.attrs["test"]
     result.attrs["title"] = format_title(
-        f"Words of each valence, by {describe_measure(run, rank_by)}", stratify_by
+        f"Words of each valence, by {describe_measure(run, rank_by)}",
+        stratify_by,
+        test,
     )
     result.attrs["notes"] = [
         *list_reference_notes(run, rank_by),
-        *list_confounds(run, stratify_by),
+        *list_test_notes(run, table, stratify_by, test),
+        *describe_order(table),
     ]
     return result
 
@@ -168,12 +177,16 @@ def words_by_encoder(
         )
     table = read_attributions(run, measures, stratify_by)
     result = compare_measures(table, measures, stratify_by, permutations=permutations, seed=seed)
+    test = result.attrs["test"]
     result.insert(0, "encoder", result.pop("measure").str.removeprefix("selected_"))
     result = result.head(top)
     result.attrs["title"] = format_title(
-        "Words whose selection by an encoder differs by label", stratify_by
+        "Words whose selection by an encoder differs by label", stratify_by, test
     )
-    result.attrs["notes"] = list_confounds(run, stratify_by)
+    result.attrs["notes"] = [
+        *list_test_notes(run, table, stratify_by, test),
+        *describe_order(table),
+    ]
     return result
 
 

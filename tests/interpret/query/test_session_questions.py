@@ -33,7 +33,7 @@ def test_regions(run, tmp_path):
     assert result["n_positive"].tolist() == [6, 6]  # subjects, not steps
     assert result["effect"][0] > 1.5
     assert result["effect"][0] == pytest.approx(-result["effect"][1])
-    (note,) = result.attrs["notes"]
+    _, note = result.attrs["notes"]
     assert note.startswith("24 of 96 maps")
     unknown = regions.assign(label=pd.array([pd.NA] * len(regions), "Int8"))
     scores = write_run(tmp_path / "scores", tables | {"region_attributions": unknown})
@@ -125,10 +125,10 @@ def test_modalities_by_hand_and_before_branches(run):
 
 
 def test_branches_that_share_attention_are_a_note(run, tmp_path):
-    assert ask(run, "gates").attrs["notes"] == []
+    (models,) = ask(run, "gates").attrs["notes"]
     attention = make_tables()["branches"].assign(shared_selected=pd.array([True] * 48, "boolean"))
     for shared in (True, False):
         if not shared:
             attention["shared_selected"] = pd.array([None] * 48, "boolean")
         folder = write_run(tmp_path / str(shared), make_tables() | {"attention": attention})
-        assert ask(folder, "gates").attrs["notes"] == [SHARED_BRANCHES] * shared
+        assert ask(folder, "gates").attrs["notes"] == [SHARED_BRANCHES] * shared + [models]
