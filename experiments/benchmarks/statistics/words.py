@@ -108,7 +108,7 @@ def explain(studies: Studies, fold: NDArray[np.int64], setting: Setting, seed: i
     if setting.reference == "relative":
         replacement = ((x.sum(2, keepdim=True) - x) / (N_WORDS - 1))[:, None]
     else:
-        replacement = mean.unflatten(2, x.shape[2:])[:, :, None]
+        replacement = mean.reshape(*mean.shape[:2], 1, *x.shape[2:])
     if setting.model == "network":
         return _explain_network(flat, y, train, mean, replacement, seed)
     positive = torch.einsum("sfn,sn->sf", train, y)[..., None]
@@ -120,8 +120,9 @@ def explain(studies: Studies, fold: NDArray[np.int64], setting: Setting, seed: i
     else:
         total = torch.einsum("sfn,snp->sfp", train * y[:, None], flat)
         weight = total / positive - (mean * size - total) / (size - positive)
-    weight = weight.unflatten(2, x.shape[2:])[:, :, None]
-    return ((x[:, None] - replacement) * weight).sum(-1).double().numpy()
+    weight = weight.reshape(*weight.shape[:2], 1, *x.shape[2:])
+    values: Floats = ((x[:, None] - replacement) * weight).sum(-1).double().numpy()
+    return values
 
 
 def _explain_network(
@@ -153,10 +154,12 @@ def _explain_network(
     with torch.no_grad():
         logit, columns = predict(x[:, None]), []
         for word in range(N_WORDS):
-            changed = x[:, None].repeat(1, models[1], 1, 1).unflatten(3, (N_WORDS, -1))
+            changed = x[:, None].repeat(1, models[1], 1, 1)
+            changed = changed.reshape(*changed.shape[:3], N_WORDS, -1)
             changed[..., word, :] = replacement[..., word, :]
             columns.append(logit - predict(changed.flatten(3)))
-    return torch.stack(columns, dim=-1).double().numpy()
+    values_of_words: Floats = torch.stack(columns, dim=-1).double().numpy()
+    return values_of_words
 
 
 def compare_study(
