@@ -7,7 +7,10 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
+
+from depmm.audit.identity.session_embeddings import SessionEmbeddings, unit
 
 
 def noisy_tones(seconds: float, seed: int = 0) -> np.ndarray:
@@ -46,3 +49,18 @@ def saved(content: object) -> bytes:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
+
+
+def simulated_sessions(
+    people: list[list[int]], seed: int = 0, noise: float = 0.02
+) -> SessionEmbeddings:
+    """Simulate one subject per list; its entries are the speaker of each session."""
+    rng = np.random.default_rng(seed)
+    speakers = unit(rng.standard_normal((1 + max(map(max, people)), 256)) * 0.5 + 1)
+    rows, halves = [], []
+    for subject, sessions in enumerate(people):
+        for session, speaker in enumerate(sessions):
+            rows.append(("toy", f"P{subject:04}", str(session), 60.0))
+            halves.append(speakers[speaker] + noise * rng.standard_normal((2, 256)) / 4)
+    table = pd.DataFrame(rows, columns=["corpus", "subject", "session", "speech_s"])
+    return SessionEmbeddings(table, unit(np.array(halves)).astype(np.float32))

@@ -75,7 +75,8 @@ def missing_subject_ids(inputs: AuditInput) -> Iterator[Finding]:
                 f"{corpus}: the {len(rows)} sessions count as {len(rows)} subjects, as subject ids "
                 f"are missing ({reason}). Training and test data may have subjects in common.",
                 "State this with every result, or determine which sessions have the same subject "
-                "and set subject: in the spec.",
+                "and set subject: in the spec. depmm audit --identity clusters voices for "
+                "split.group_by: pseudo_subject.",
             )
 
 

@@ -101,6 +101,11 @@ class SplitConfig(Settings):
         ["label", "gender", "corpus"],
         description="properties of subjects that are distributed evenly over folds and validation",
     )
+    group_by: str | None = Field(
+        None,
+        description="column of sessions.parquet; subjects with the same value are kept in the same "
+        "set. pseudo_subject: the clusters of voices that depmm audit --identity writes",
+    )
     validation: float = Field(
         0.2,
         gt=0,

@@ -20,6 +20,7 @@ from depmm.corpora.split_files import (
     write_split,
 )
 from depmm.corpora.stratified_assignment import Stratum, SubjectKey, assign_folds, sample_evenly
+from depmm.corpora.subject_groups import group_subjects
 from depmm.errors import abbreviate
 from depmm.schemas.manifest import SPLIT, SPLITS, SUBJECT_KEY
 
@@ -66,6 +67,8 @@ def count_folds(sessions: pd.DataFrame, config: SplitConfig) -> int:
         return read_split(config.file or "", _NEEDED)["fold"].nunique()
     if config.kind == "k_fold":
         return config.folds * config.repeats
+    if config.group_by is not None:
+        return len(set(group_subjects(sessions, config.group_by).values()))
     return len(_subjects(sessions))
 
 
@@ -118,6 +121,8 @@ def make_split(
         raise SplitError(
             "labels: the index differs from that of sessions. Pass one label for each row."
         )
+    if config.group_by is not None:
+        return _split_groups(sessions, config, labels)
     folds = count_folds(sessions, config)
     if config.fold >= folds:
         raise SplitError(
@@ -152,6 +157,34 @@ def make_split(
     check_disjoint(split)
     _check_classes(sessions, labels, parts, config)
     return split
+
+
+def _split_groups(sessions: pd.DataFrame, config: SplitConfig, labels: pd.Series) -> pd.DataFrame:
+    """Split the groups of ``group_by`` as if each was one subject."""
+    first = group_subjects(sessions, str(config.group_by))
+    alone = config.model_copy(update={"group_by": None})
+    if config.kind == "file":  # lists subjects, not groups
+        split = make_split(sessions, alone, labels)
+        members = pd.Series(
+            [first[key] for key in zip(split["corpus"], split["subject"], strict=True)]
+        )
+        several = split.groupby(members.to_numpy())["split"].nunique()
+        if (several > 1).any():
+            group = several.index[several > 1][0]
+            raise SplitError(
+                f"{config.file}: the subjects of {int((several > 1).sum())} groups of "
+                f"{config.group_by} are in several sets, for example that of {'/'.join(group)}. "
+                "Write the folds with this split.group_by, or remove it.",
+                setting="split.group_by",
+                file=config.file,
+                subject=group[1],
+            )
+        return split
+    keys = [first[key] for key in zip(sessions["corpus"], sessions["subject"], strict=True)]
+    split = make_split(sessions.assign(subject=[key[1] for key in keys]), alone, labels)
+    part = {(corpus, name): part for corpus, name, part in split.itertuples(index=False)}
+    rows = [(*subject, part[first[subject]]) for subject in _subjects(sessions)]
+    return pd.DataFrame(rows, columns=SPLIT.names, dtype="str")
 
 
 def make_folds(

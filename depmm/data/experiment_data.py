@@ -11,6 +11,7 @@ from depmm.config import Config, DataConfig, Experiment, SplitConfig, StepsConfi
 from depmm.corpora.corpus_facts import CorpusFacts
 from depmm.corpora.manifest import read_manifest
 from depmm.corpora.splits import make_folds, make_split
+from depmm.corpora.subject_groups import add_groups
 from depmm.data.dataset import SessionDataset
 from depmm.data.errors import DataError
 from depmm.data.step_selection import check_step_counts, keep_selected_steps
@@ -99,7 +100,8 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
     """
     data = config.data
     manifest = read_manifest(data.manifest)
-    labelled, excluded = labelled_sessions(manifest.sessions, config.target, data.manifest)
+    grouped = add_groups(manifest.sessions, data.manifest, config.split)
+    labelled, excluded = labelled_sessions(grouped, config.target, data.manifest)
     store = SessionStore(data.store, config.extract)
     # only the keys: columns of the corpus may have the same names as those of the store's index
     stored = labelled[SESSION_KEY].merge(read_index(store), on=SESSION_KEY, how="left")
@@ -207,7 +209,8 @@ def experiment_folds(manifest: Path, target: TargetConfig, split: SplitConfig) -
     DataError, ManifestError, SplitError
         As :func:`load_experiment_data`.
     """
-    sessions, _ = labelled_sessions(read_manifest(manifest).sessions, target, manifest)
+    grouped = add_groups(read_manifest(manifest).sessions, manifest, split)
+    sessions, _ = labelled_sessions(grouped, target, manifest)
     if target.kind != "binary":
         sessions, _ = scale_target(sessions, target)
     return make_folds(sessions, split, stratification_classes(sessions, target))

@@ -83,6 +83,16 @@ FEATURES = TableSchema(
         Column("reader", "str", "How the file is read, a ``StreamConfig`` as JSON"),
     ),
 )
+PSEUDO_SUBJECTS = TableSchema(
+    "pseudo_subjects.parquet",
+    "One session and the cluster of similar voices to which it belongs.",
+    (
+        CORPUS,
+        SUBJECT,
+        SESSION,
+        Column("pseudo_subject", "str", "Id of the cluster, unique within the corpus"),
+    ),
+)
 SPLIT = TableSchema("split.csv", "One subject and its split.", (CORPUS, SUBJECT, _SPLIT))
 FOLDS = TableSchema(
     "folds.csv",

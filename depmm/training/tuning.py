@@ -34,6 +34,7 @@ from depmm.config import (
 )
 from depmm.corpora.manifest import Manifest, read_manifest, write_manifest
 from depmm.corpora.splits import SplitError
+from depmm.corpora.subject_groups import add_groups
 from depmm.data.experiment_data import load_experiment_data
 from depmm.errors import DepmmError
 from depmm.evaluation.predictions import prepare_predictions
@@ -253,9 +254,10 @@ def drop_test_subjects(config: Experiment) -> Manifest:
     sessions = load_experiment_data(config).sessions
     subjects = sessions.loc[sessions["split"] != "test", SUBJECT_KEY].drop_duplicates()
     manifest = read_manifest(config.data.manifest)
+    sessions = add_groups(manifest.sessions, config.data.manifest, config.split)
     return replace(
         manifest,
-        sessions=manifest.sessions.merge(subjects, on=SUBJECT_KEY),
+        sessions=sessions.merge(subjects, on=SUBJECT_KEY),
         steps=manifest.steps.merge(subjects, on=SUBJECT_KEY),
         features=manifest.features.merge(subjects, on=SUBJECT_KEY),
     )

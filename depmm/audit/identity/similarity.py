@@ -18,7 +18,7 @@ import numpy as np
 from depmm.audit.identity.session_embeddings import SessionEmbeddings, unit
 from depmm.schemas.manifest import SUBJECT_KEY
 
-# The two cuts were chosen with recordings of Emo-DB and RAVDESS, see docs/concepts/simulations.md
+# The two cuts were chosen with recordings of Emo-DB and RAVDESS, see docs/how-to/identity.md
 MIN_RATIO = 2.0  # distance to the next nearest subject / distance of the pair
 MAX_DEFICIT = 0.03  # mean similarity of the own halves - similarity of the halves of the pair
 MIN_SUBJECTS = 5  # fewer do not show what is usual in a corpus

@@ -1,0 +1,81 @@
+"""Splits that keep groups of subjects together."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from audit_manifests import balanced_manifest
+
+from depmm.config import SplitConfig
+from depmm.corpora.splits import SplitError, count_folds, make_folds, make_split, write_split
+from depmm.corpora.subject_groups import add_groups, group_subjects
+from depmm.files.checksums import write_table
+from depmm.schemas.manifest import SESSION_KEY
+
+GROUPED = SplitConfig(folds=3, group_by="pseudo_subject")
+
+
+def grouped_sessions() -> pd.DataFrame:
+    """Return 24 subjects; three are one pseudo-subject, two have none."""
+    sessions = balanced_manifest(24).sessions
+    names = [f"V{k}" for k in range(24)]
+    names[5] = names[9] = names[1]
+    return sessions.assign(pseudo_subject=names).assign(
+        pseudo_subject=lambda table: table["pseudo_subject"].mask(table.index < 1)
+    )
+
+
+def test_groups_stay_together_in_every_fold() -> None:
+    sessions = grouped_sessions()
+    folds = make_folds(sessions, GROUPED)
+    group = folds[folds["subject"].isin(["P01", "P05", "P09"])]
+    assert group.groupby("fold")["split"].agg(set).map(len).tolist() == [1] * 3
+    assert folds.groupby("fold").size().tolist() == [24] * 3
+    tested = folds[folds["split"] == "test"]["subject"]
+    assert sorted(tested) == sorted(sessions["subject"])  # every subject once
+    apart = make_folds(sessions, SplitConfig(folds=3))
+    before = apart[apart["subject"].isin(["P01", "P05", "P09"])]
+    assert max(before.groupby("fold")["split"].agg(set).map(len)) > 1
+
+
+def test_one_group_is_left_out() -> None:
+    sessions = grouped_sessions()
+    config = SplitConfig(kind="leave_one_subject_out", group_by="pseudo_subject", fold=1)
+    assert count_folds(sessions, config) == 22
+    split = make_split(sessions, config)
+    assert set(split[split["split"] == "test"]["subject"]) == {"P01", "P05", "P09"}
+
+
+def test_a_file_that_separates_a_group_is_refused(tmp_path: Path) -> None:
+    sessions = grouped_sessions()
+    write_split(make_folds(sessions, GROUPED), tmp_path / "good.csv")
+    config = SplitConfig(kind="file", file=tmp_path / "good.csv", group_by="pseudo_subject")
+    assert len(make_split(sessions, config)) == 24
+    write_split(make_folds(sessions, SplitConfig(folds=3)), tmp_path / "bad.csv")
+    config = config.model_copy(update={"file": tmp_path / "bad.csv"})
+    with pytest.raises(SplitError) as info:
+        make_folds(sessions, config)
+    assert (info.value.setting, info.value.subject) == ("split.group_by", "P01")
+
+
+def test_groups_of_several_sessions_are_joined() -> None:
+    table = pd.DataFrame(
+        {"corpus": "toy", "subject": list("abbcd"), "group": ["1", "1", "2", "2", None]}
+    )
+    first = group_subjects(table, "group")
+    assert [first["toy", name][1] for name in "abcd"] == ["a", "a", "a", "d"]
+
+
+def test_pseudo_subjects_are_read_from_the_folder_of_the_manifest(tmp_path: Path) -> None:
+    sessions = grouped_sessions()
+    plain = sessions.drop(columns="pseudo_subject")
+    with pytest.raises(SplitError) as info:
+        add_groups(plain, tmp_path, GROUPED)
+    assert info.value.setting == "split.group_by"
+    assert "--identity" in str(info.value)
+    table = sessions.dropna(subset=["pseudo_subject"])[[*SESSION_KEY, "pseudo_subject"]]
+    write_table(tmp_path / "pseudo_subjects.parquet", table.reset_index(drop=True))
+    pd.testing.assert_frame_equal(add_groups(plain, tmp_path, GROUPED), sessions, check_dtype=False)
+    assert add_groups(plain, tmp_path, SplitConfig()) is plain
+    with pytest.raises(SplitError):
+        add_groups(plain, tmp_path, SplitConfig(group_by="site"))
