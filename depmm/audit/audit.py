@@ -223,8 +223,8 @@ def _skipped_checks(inputs: AuditInput) -> Iterable[SkippedChecks]:
         yield SkippedChecks(("duration_shortcut",), reason)
     if inputs.recordings is None:
         names = (
-            "duplicate_files", "missing_files", "unreadable_files", "recording_warnings",
-            "black_border_shortcut", "recording_shortcut",
+            "duplicate_files", "copied_recordings", "missing_files", "unreadable_files",
+            "recording_warnings", "black_border_shortcut", "recording_shortcut",
         )  # fmt: skip
         yield SkippedChecks(names, "give the folder of the recordings with --root")
     elif inputs.recordings.faces_not_measured:

@@ -7,6 +7,7 @@ several names.
 
 from collections.abc import Callable, Iterator
 
+from depmm.audit.copies import copied_recordings
 from depmm.audit.corpus_differences import corpus_shortcut
 from depmm.audit.file_checks import (
     duplicate_files,
@@ -107,6 +108,7 @@ CHECKS: tuple[Callable[[AuditInput], Iterator[Finding]], ...] = (
     missing_subject_ids,
     shared_files,
     duplicate_files,
+    copied_recordings,
     similar_subjects,
     dissimilar_sessions,
     missing_voice,

@@ -97,6 +97,30 @@ def recordings_table(statistics: Mapping[File, Mapping[str, Any]]) -> pd.DataFra
 
 
 @dataclass(frozen=True)
+class Copy:
+    """Two recordings with the same content in different files.
+
+    Attributes
+    ----------
+    kind : {"sound", "video"}
+        What is the same.
+    first, second : tuple of str
+        The files, in order.
+    agreement : float
+        Sound: share of the smaller fingerprint that is equal at one shift; video: correlation of
+        the motion.
+    shift_s : float
+        Time in the second recording minus time in the first, in seconds.
+    """
+
+    kind: Literal["sound", "video"]
+    first: File
+    second: File
+    agreement: float
+    shift_s: float
+
+
+@dataclass(frozen=True)
 class RecordingStatistics:
     """Measurements of the recordings of a manifest; each file is (corpus, path).
 
@@ -107,7 +131,9 @@ class RecordingStatistics:
     unreadable : dict of tuple to str
         Files that cannot be decoded, with the reason.
     duplicates : tuple of tuple
-        Groups of files with the same content.
+        Groups of files that are equal.
+    copies : tuple of Copy
+        Pairs of files with the same content that are not equal.
     table : DataFrame
         One row per recording that was decoded, with the index (corpus, file) and the measured
         columns of :data:`depmm.schemas.recordings.RECORDINGS`; missing values are NaN. Build it
@@ -121,6 +147,7 @@ class RecordingStatistics:
     missing: tuple[File, ...] = ()
     unreadable: dict[File, str] = field(default_factory=dict)
     duplicates: tuple[tuple[File, ...], ...] = ()
+    copies: tuple[Copy, ...] = ()
     table: pd.DataFrame = field(default_factory=lambda: recordings_table({}))
     warnings: dict[File, tuple[MediaWarning, ...]] = field(default_factory=dict)
     faces_not_measured: str | None = None

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from depmm.audit.copies import find_copies
 from depmm.audit.findings import File, RecordingStatistics, list_file_uses, recordings_table
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.manifest import Manifest
@@ -74,7 +75,7 @@ def compute_recording_statistics(
         missing |= listed - nonempty
         paths |= {file: root / file[1] for file in nonempty}
     unreadable: dict[File, str] = {}
-    statistics: dict[File, dict[str, float | str]] = {}
+    measurements: dict[File, RecordingMeasurement] = {}
     warnings: dict[File, tuple[MediaWarning, ...]] = {}
     for file in track([file for file in sorted(paths) if file in uses]):
         try:
@@ -83,17 +84,19 @@ def compute_recording_statistics(
             # the finding has a remedy for all files
             unreadable[file] = as_media_error(file[1], error).problem
             continue
-        statistics[file] = measured.statistics
+        measurements[file] = measured
         found = measured.warnings
         if measured.sound_s is not None:
             found += tuple(_steps_without_sound(file[1], steps[file], measured.sound_s))
         if found:
             warnings[file] = found
+    duplicates = _duplicates(paths)
     return RecordingStatistics(
         tuple(sorted(missing)),
         unreadable,
-        _duplicates(paths),
-        recordings_table(statistics),
+        duplicates,
+        find_copies(measurements, duplicates),
+        recordings_table({file: found.statistics for file, found in measurements.items()}),
         warnings,
     )
 

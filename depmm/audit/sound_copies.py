@@ -1,39 +1,20 @@
 """Search of recordings with the same sound by their fingerprints."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from depmm.audit.findings import File
-from depmm.media.sound.fingerprint import SoundFingerprint
+from depmm.audit.findings import Copy, File
+from depmm.config import SAMPLE_RATE
+from depmm.media.sound.fingerprint import HOP, SoundFingerprint
 
 MIN_MATCHES = 8  # equal pairs of peaks at one shift
 MIN_SHARE = 0.06  # of the pairs of the recording with fewer pairs
 N_PARTS, MIN_PARTS = 8, 5  # equal pairs must lie in most parts, so that a common prompt is no copy
 MAX_REPEATED = 64  # pairs of peaks that more recordings contain say nothing
 MAX_TOTAL = 4_000_000  # pairs that are compared, which bounds memory
-
-
-@dataclass(frozen=True)
-class Copy:
-    """Two recordings with the same content.
-
-    Attributes
-    ----------
-    first, second : tuple of str
-        The files, in order.
-    share : float
-        Share of the shorter fingerprint that is equal at one shift.
-    shift_s : float
-        Time in the second recording minus time in the first, in seconds.
-    """
-
-    first: File
-    second: File
-    share: float
-    shift_s: float
 
 
 @dataclass(frozen=True)
@@ -45,20 +26,18 @@ class _Table:
     file: NDArray[np.int32]
 
 
-def find_sound_copies(fingerprints: Mapping[File, SoundFingerprint], hop_s: float) -> list[Copy]:
+def find_sound_copies(fingerprints: Mapping[File, SoundFingerprint]) -> list[Copy]:
     """Find pairs of recordings whose fingerprints agree at one shift of time.
 
-    In 339 recordings of three corpora, with the same sentences of several speakers, other recordings
-    share at most 2.2 % of their pairs at one shift; copies with a gain of -12 dB, MP3 at 32 kbit/s,
-    Opus at 24 kbit/s, 50 ms less, a bandwidth of 4 kHz or noise at 20 dB at least 26 %, with noise
-    at 10 dB at least 5 % (95 % of them 16 %).
+    In 339 recordings of two corpora, with the same sentences of several speakers, other recordings
+    share at most 2.2 % of their pairs at one shift. Copies with a gain of -12 dB, MP3 at 32 kbit/s,
+    Opus at 24 kbit/s, 50 ms less, a bandwidth of 4 kHz or noise at 20 dB share at least 26 %, with
+    noise at 10 dB at least 5 % (95 % of them 16 %).
 
     Parameters
     ----------
     fingerprints : mapping of tuple to SoundFingerprint
         Fingerprints by file.
-    hop_s : float
-        Seconds between frames of the fingerprints.
 
     Returns
     -------
@@ -81,7 +60,8 @@ def find_sound_copies(fingerprints: Mapping[File, SoundFingerprint], hop_s: floa
             n_parts = _count_parts(frames if sizes[first] == size else frames + shift, shorter)
             if matches >= MIN_SHARE * size and n_parts >= MIN_PARTS:
                 one, other = files[members[first]], files[members[second]]
-                copies.append(Copy(one, other, float(matches / size), float(shift * hop_s)))
+                shift_s = shift * HOP / SAMPLE_RATE
+                copies.append(Copy("sound", one, other, matches / size, shift_s))
     return sorted(copies, key=lambda copy: (copy.first, copy.second))
 
 
@@ -101,8 +81,10 @@ def _sort_pairs(found: list[SoundFingerprint]) -> _Table:
     return _Table(pairs[order], frames[order], file[order])
 
 
-def _agreeing(table: _Table, of_stride: NDArray[np.bool_]):  # type: ignore[no-untyped-def]
-    """Yield two files, their equal pairs at the best shift, the shift, and the times in the first."""
+def _agreeing(
+    table: _Table, of_stride: NDArray[np.bool_]
+) -> Iterator[tuple[int, int, int, int, NDArray[np.int32]]]:
+    """Yield two files, their number of equal pairs at a shift, the shift, and the first times."""
     _, starts, counts = np.unique(table.pairs, return_index=True, return_counts=True)
     rare = np.repeat(counts <= MAX_REPEATED, counts)
     ends = np.repeat(starts + counts, counts)
@@ -125,8 +107,7 @@ def _agreeing(table: _Table, of_stride: NDArray[np.bool_]):  # type: ignore[no-u
         found, best = _best_shift(shift[rows])
         at_best = time[rows][np.abs(shift[rows] - best) <= 1]
         if found >= MIN_MATCHES:
-            first, second = divmod(int(pair[candidate]), n_files)
-            yield first, second, found, best, at_best
+            yield *divmod(int(pair[candidate]), n_files), found, best, at_best
 
 
 def _best_shift(shifts: NDArray[np.int32]) -> tuple[int, int]:

@@ -12,12 +12,14 @@ from depmm.media.duration import duration_s
 from depmm.media.errors import MediaError
 from depmm.media.sound.audio import decode_audio
 from depmm.media.sound.channel_choice import unobserved
+from depmm.media.sound.fingerprint import Fingerprinter, SoundFingerprint
 from depmm.media.sound.sound_files import choose_reader
 from depmm.media.sound.sound_level import SoundMeter, sound_warnings
 from depmm.media.sound.source_meter import SourceMeter
 from depmm.media.sound.voice_activity import frame_levels
 from depmm.media.video.faces import FaceTracker
 from depmm.media.video.frame_statistics import measure_video
+from depmm.media.video.motion import MotionSignature, compute_motion
 from depmm.media.warnings import MediaWarning, Warn
 
 PART_S = 30  # seconds of sound that are measured at once
@@ -55,17 +57,23 @@ class RecordingMeasurement:
         Length of the sound in seconds; None if it is not used.
     warnings : tuple of MediaWarning
         What the readers report.
+    fingerprint : SoundFingerprint or None
+        Fingerprint of the sound; None if it is not used.
+    motion : MotionSignature or None
+        Signature of the picture; None if it is not used, too short or does not move.
     """
 
     statistics: dict[str, float | str]
     sound_s: float | None = None
     warnings: tuple[MediaWarning, ...] = ()
+    fingerprint: SoundFingerprint | None = None
+    motion: MotionSignature | None = None
 
 
 def measure_recording(
     path: Path, use: RecordingUse, tracker: FaceTracker | None = None
 ) -> RecordingMeasurement:
-    """Measure a recording; its sound is decoded once, of its video a few frames.
+    """Measure a recording; its sound is decoded once, of its video the start and a few frames.
 
     Parameters
     ----------
@@ -100,16 +108,17 @@ def measure_recording(
     statistics: dict[str, float | str] = {"length_s": length_s}
     if length_s > 0:
         statistics["bit_rate"] = 8 * path.stat().st_size / length_s
-    sound_s = None
+    sound_s, fingerprint, motion = None, None, None
     if use.face:
+        motion = compute_motion(path, warn)
         statistics |= _describe_video(info) | measure_video(path, length_s, tracker, warn)
     if use.audio:
         source = SourceMeter(info.sample_rate, use.channel) if info and info.sample_rate else None
-        sound_s = _measure_sound(path, use, warn, source)
+        sound_s, fingerprint = _measure_sound(path, use, warn, source)
         statistics |= _describe_sound(info) | (source.statistics() if source else {})
     if info is not None:
         statistics["container"] = info.container
-    return RecordingMeasurement(statistics, sound_s, tuple(warnings))
+    return RecordingMeasurement(statistics, sound_s, tuple(warnings), fingerprint, motion)
 
 
 def _describe_sound(info: MediaInfo | None) -> dict[str, float | str]:
@@ -142,12 +151,15 @@ def _known(**values: float | str | None) -> dict[str, float | str]:
     }
 
 
-def _measure_sound(path: Path, use: RecordingUse, warn: Warn, source: SourceMeter | None) -> float:
-    meter, part, n_part = SoundMeter(), [], 0
+def _measure_sound(
+    path: Path, use: RecordingUse, warn: Warn, source: SourceMeter | None
+) -> tuple[float, SoundFingerprint]:
+    meter, fingerprinter, part, n_part = SoundMeter(), Fingerprinter(), [], 0
     observe = source.observe if source else unobserved
     for block in decode_audio(
         path, track=use.track, channel=use.channel, warn=warn, observe=observe
     ):
+        fingerprinter.update(block)
         part.append(block)
         n_part += len(block)
         if n_part >= PART_S * SAMPLE_RATE:
@@ -159,7 +171,7 @@ def _measure_sound(path: Path, use: RecordingUse, warn: Warn, source: SourceMete
         raise MediaError(path, "the sound track has no samples.", "Leave this session out.")
     for warning in sound_warnings(meter, "the whole sound"):
         warn(warning)
-    return meter.seconds
+    return meter.seconds, fingerprinter.finish()
 
 
 def _update(meter: SoundMeter, part: list[np.ndarray]) -> None:
