@@ -17,7 +17,18 @@ from depmm.audit.findings import AuditInput, Copy, RecordingStatistics
 from depmm.corpora.manifest import write_manifest
 from depmm.simulation.voice import sample_voice, synthesise_speech
 
-WORDS = ("grief", "lonely", "window", "table", "happy", "summer", "street", "anger", "music", "calm")
+WORDS = (
+    "grief",
+    "lonely",
+    "window",
+    "table",
+    "happy",
+    "summer",
+    "street",
+    "anger",
+    "music",
+    "calm",
+)
 
 
 def speech(seed: int, n_words: int = 6) -> np.ndarray:
@@ -65,9 +76,7 @@ def test_a_changed_copy_of_another_subject_is_an_error(how, tmp_path):
     soundfile.write(tmp_path / "original.wav", original, 16_000)
     soundfile.write(tmp_path / "other.wav", speech(2), 16_000)
     copy = change(original, how, tmp_path)
-    finding = find_copies_of(
-        tmp_path, {"1": "original.wav", "2": copy.name, "3": "other.wav"}
-    )
+    finding = find_copies_of(tmp_path, {"1": "original.wav", "2": copy.name, "3": "other.wav"})
     assert finding.severity == "error"
     assert finding.subjects == (("toy", "1"), ("toy", "2"))
 
