@@ -163,6 +163,8 @@ class _Totals:
 
 def _count_in_runs(marked: np.ndarray) -> int:
     """Count the values in runs of at least ``MIN_RUN``."""
+    if np.count_nonzero(marked) < MIN_RUN:  # unless the sound is clipped
+        return 0
     edges = np.flatnonzero(np.diff(marked.astype(np.int8), prepend=0, append=0))
     lengths = edges[1::2] - edges[::2]
     return int(lengths[lengths >= MIN_RUN].sum())
