@@ -72,7 +72,8 @@ class SourceMeter:
     def _flush(self) -> None:
         if not self._pending:
             return
-        block = np.concatenate([block for block, _ in self._pending], axis=1)
+        # blocks of libsndfile are transposed, and reductions along their samples are slow
+        block = np.ascontiguousarray(np.concatenate([b for b, _ in self._pending], axis=1))
         mono = np.concatenate([mono for _, mono in self._pending])
         self._pending, self._n_pending = [], 0
         if not len(mono) or not np.isfinite(block).all():  # the decoder refuses the file
