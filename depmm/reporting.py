@@ -25,6 +25,7 @@ def evaluate(
     out: Path | str | None = None,
     unit: Literal["session", "subject"] = "session",
     pool: bool = False,
+    checklists: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Evaluate a run, or compare or pool several, and write the report.
 
@@ -45,6 +46,9 @@ def evaluate(
     pool : bool, default False
         Whether several runs are evaluated as one, instead of compared: each predicts other tasks or
         valences (``data.steps``), and the report contains the metrics by task and valence.
+    checklists : sequence of {"tripod-ai", "reforms"}, default ()
+        Reporting checklists that are filled in from what is recorded, and written beside the report
+        as ``checklist_<name>.html`` and ``.md``. Only for a single run or table.
 
     Returns
     -------
@@ -74,13 +78,17 @@ def evaluate(
 
     folder = None if out is None else Path(out)
     if isinstance(run, pd.DataFrame):
+        if checklists and folder is None:
+            raise _no_checklist("out", "a table needs a folder for them. Give out")
         with _writing(folder):
-            return _evaluate_table(run, folder, unit)
+            return _evaluate_table(run, folder, unit, checklists)
     paths = [Path(run)] if isinstance(run, str | Path) else [Path(path) for path in run]
     if len(paths) == 1:
         contents = read_run(paths[0])
         with _writing(folder or contents.path):
-            return _evaluate_run(contents, folder, unit)
+            return _evaluate_run(contents, folder, unit, checklists)
+    if checklists:
+        raise _no_checklist("checklists", "they describe a single run. Give one run")
     if folder is None:
         raise EvaluationError(
             "The report of several runs needs a folder.",
@@ -92,13 +100,20 @@ def evaluate(
         return (_pool_runs if pool else _compare_runs)(runs, folder, unit)
 
 
+def _no_checklist(setting: str, reason: str) -> EvaluationError:
+    return EvaluationError(f"Checklists cannot be written: {reason}.", setting=setting)
+
+
 def _writing(folder: Path | None) -> AbstractContextManager[None]:
     """Hold a lock while the files of a report are written, so that they are of one evaluation."""
     return nullcontext() if folder is None else locked_folder(folder, "evaluate")
 
 
 def _evaluate_table(
-    table: "pd.DataFrame", out: Path | None, unit: Literal["session", "subject"]
+    table: "pd.DataFrame",
+    out: Path | None,
+    unit: Literal["session", "subject"],
+    checklists: Sequence[str],
 ) -> dict[str, Any]:
     from depmm.config import EvaluationConfig
     from depmm.evaluation.reports.content import evaluate_predictions
@@ -110,13 +125,18 @@ def _evaluate_table(
         return evaluate_predictions(
             table, n_bootstrap=n_bootstrap, confidence=confidence, unit=unit
         )
-    return write_report(
+    metrics = write_report(
         table, out, title=out.name, n_bootstrap=n_bootstrap, confidence=confidence, unit=unit
     )
+    _write_checklists(checklists, metrics, out, None)
+    return metrics
 
 
 def _evaluate_run(
-    contents: "RunContents", out: Path | None, unit: Literal["session", "subject"]
+    contents: "RunContents",
+    out: Path | None,
+    unit: Literal["session", "subject"],
+    checklists: Sequence[str],
 ) -> dict[str, Any]:
     from depmm.config import Config
     from depmm.evaluation.reports.model_card import write_model_card
@@ -135,6 +155,9 @@ def _evaluate_run(
         coverage=contents.coverage,
         tuning=contents.tuning,
         properties=contents.properties,
+        config=contents.config,
+        flow=contents.flow,
+        ledger=contents.ledger,
         n_bootstrap=contents.n_bootstrap,
         confidence=contents.confidence,
         unit=unit,
@@ -142,7 +165,33 @@ def _evaluate_run(
     )
     if contents.models and isinstance(contents.config, Config):
         write_model_card(folder, metrics, contents.config, contents.models)
+    _write_checklists(checklists, metrics, folder, contents)
     return metrics
+
+
+def _write_checklists(
+    names: Sequence[str], metrics: dict[str, Any], out: Path, contents: "RunContents | None"
+) -> None:
+    """Fill checklists from what the report and the run record."""
+    if not names:
+        return
+    from depmm.evaluation.reports.checklists.items import Evidence
+    from depmm.evaluation.reports.checklists.pages import find_anchors, write_checklists
+
+    anchors = find_anchors(out / "report.html")
+    if contents is None or contents.config is None:
+        write_checklists(names, Evidence(metrics, anchors=anchors), out, out, out.name)
+        return
+    evidence = Evidence(
+        metrics,
+        contents.config,
+        contents.environment or {},
+        contents.audit,
+        0 if contents.tuning is None else len(contents.tuning),
+        anchors,
+        frozenset(file.name for file in contents.path.iterdir() if file.is_file()),
+    )
+    write_checklists(names, evidence, out, contents.path, contents.name)
 
 
 def _read_runs(paths: Sequence[Path]) -> "dict[str, RunContents]":

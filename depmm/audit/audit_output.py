@@ -12,6 +12,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from depmm.audit.audit import Audit
+from depmm.audit.checks import FINDING_NAMES
 from depmm.audit.findings import AuditError, SessionProperties
 from depmm.audit.session_properties import MAX_CATEGORIES, property_names
 from depmm.corpora.index_report import IndexReport
@@ -47,6 +48,8 @@ class AuditContent(TypedDict):
         Attributes of `depmm.audit.audit.SkippedChecks`.
     recordings : list of dict
         Attributes of `depmm.audit.recording_distributions.RecordingDistribution`.
+    checks : list of str
+        Names of the checks that were run, also of those without a finding.
     """
 
     schema_version: int
@@ -58,6 +61,7 @@ class AuditContent(TypedDict):
     class_counts: list[dict[str, Any]]
     not_checked: list[dict[str, Any]]
     recordings: list[dict[str, Any]]
+    checks: list[str]
 
 
 def write_audit(audit: Audit, out: Path, manifests: Sequence[Path]) -> None:
@@ -72,6 +76,7 @@ def write_audit(audit: Audit, out: Path, manifests: Sequence[Path]) -> None:
     manifests : sequence of Path
         Folders of the audited manifests.
     """
+    skipped_names = {name for skipped in audit.not_checked for name in skipped.checks}
     content: AuditContent = {
         "schema_version": SCHEMA_VERSION,
         "passed": audit.passed,
@@ -82,6 +87,7 @@ def write_audit(audit: Audit, out: Path, manifests: Sequence[Path]) -> None:
         "class_counts": [asdict(counts) for counts in audit.class_counts],
         "not_checked": [asdict(skipped) for skipped in audit.not_checked],
         "recordings": [asdict(distribution) for distribution in audit.recordings],
+        "checks": [name for name in FINDING_NAMES if name not in skipped_names],
     }
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "audit.json", json.dumps(content, indent=1, allow_nan=False) + "\n")

@@ -1,5 +1,6 @@
 """Commands that train, evaluate and apply models."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +17,13 @@ from depmm.cli.application import (
     echo_data,
     echo_table,
 )
+
+
+class ChecklistName(StrEnum):
+    """Reporting checklists of ``depmm evaluate``."""
+
+    tripod_ai = "tripod-ai"
+    reforms = "reforms"
 
 
 @app.command()
@@ -82,16 +90,26 @@ def evaluate(
             "by task and valence, instead of comparing them",
         ),
     ] = False,
+    checklist: Annotated[
+        list[ChecklistName] | None,
+        typer.Option(
+            help="reporting checklist that is filled in from the run and written beside the "
+            "report; repeat for several"
+        ),
+    ] = None,
 ) -> None:
     """Write a report: metrics with confidence intervals and baselines; compares several runs."""
     from depmm.reporting import evaluate as run_evaluation
     from depmm.reporting import summary_lines
 
-    content = run_evaluation(runs, out, unit, pool)
+    names = [name.value for name in checklist or ()]
+    content = run_evaluation(runs, out, unit, pool, names)
     for line in summary_lines(content):
         echo(line)
     folder = out or (runs[0] if runs[0].is_dir() else runs[0].parent)
     echo(f"{folder}/report.html")
+    for name in names:
+        echo(f"{folder}/checklist_{name.replace('-', '_')}.html")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""``data_summary.json`` of a run: windows of its steps, and how much of the recordings is read.
+"""``data_summary.json`` of a run: its windows, how much of the recordings is read, the data flow.
 
 Prediction divides a new recording as the recordings of the training were divided, also where
 neither the manifest nor the store of the training exists.
@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 from pydantic import Field, ValidationError
 
-from depmm.config import Settings
+from depmm.config import Experiment, Settings
 from depmm.corpora.corpus_facts import CorpusFacts, Windows
+from depmm.data.data_flow import DataFlow, measure_data_flow
 from depmm.data.errors import DataError
 from depmm.data.experiment_data import ExperimentData
 from depmm.data.used_signal import UsedSignal, measure_used_signal
@@ -31,13 +32,16 @@ class DataSummary(Settings):
     used_signal: dict[str, UsedSignal] = Field(
         description="modality -> how much of the recordings is read"
     )
+    flow: DataFlow = Field(description="sessions from the corpus to the run")
 
 
-def record_data_summary(data: ExperimentData, path: Path) -> None:
+def record_data_summary(config: Experiment, data: ExperimentData, path: Path) -> None:
     """Write ``data_summary.json`` of a training, and log how much of each modality is read.
 
     Parameters
     ----------
+    config : Experiment
+        The experiment.
     data : ExperimentData
         Sessions of the experiment; the amounts are those of evaluation.
     path : Path
@@ -56,6 +60,7 @@ def record_data_summary(data: ExperimentData, path: Path) -> None:
         windows={corpus: data.facts.get(corpus, CorpusFacts()).windows for corpus in corpora},
         step_s=None if pd.isna(step_s) else float(step_s),
         used_signal=measure_used_signal(data.dataset, data.steps),
+        flow=measure_data_flow(config, data),
     )
     for used in summary.used_signal.values():
         logger.info("%s", used.describe())

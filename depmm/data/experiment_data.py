@@ -105,7 +105,7 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
     store = SessionStore(data.store, config.extract)
     # only the keys: columns of the corpus may have the same names as those of the store's index
     stored = labelled[SESSION_KEY].merge(read_index(store), on=SESSION_KEY, how="left")
-    has_modality = _has_modality(stored, data)
+    has_modality = find_modalities(stored, data).any(axis=1)
     modalities = " or ".join(data.modalities)
     without = "with neither " + " nor ".join(data.modalities)
     if len(data.modalities) == 1:
@@ -142,8 +142,26 @@ def load_experiment_data(config: Experiment) -> ExperimentData:
     return ExperimentData(sessions, dataset, score_range, counts, manifest.steps, manifest.facts)
 
 
-def _has_modality(sessions: pd.DataFrame, data: DataConfig) -> pd.Series:
-    """Return for each session whether one of its modalities is in the store, bool."""
+def find_modalities(sessions: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
+    """Find the modalities of each session that are in the store.
+
+    Parameters
+    ----------
+    sessions : DataFrame
+        Rows of the index of the store; missing for a session that is not in it.
+    data : DataConfig
+        Modalities, and streams that replace their signals.
+
+    Returns
+    -------
+    DataFrame of bool
+        One column per modality.
+
+    Raises
+    ------
+    DataError
+        If no session has a stream of ``data.features``.
+    """
     available = {"audio": sessions["audio_s"] > 0, "face": sessions["n_frames_with_face"] > 0}
     # missing for a session that is not in the store
     streams = [set() if isinstance(v, float) else set(v) for v in sessions["streams"]]
@@ -160,7 +178,7 @@ def _has_modality(sessions: pd.DataFrame, data: DataConfig) -> pd.Series:
                 value=stream,
                 remedy=f"Stored streams: {', '.join(known) or 'none'}.",
             )
-    return pd.concat([available[name] for name in data.modalities], axis=1).any(axis=1)
+    return pd.DataFrame({name: available[name] for name in data.modalities})
 
 
 def _check_stream_columns(sessions: pd.DataFrame, store: SessionStore, data: DataConfig) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -14,6 +14,10 @@ from depmm.evaluation.thresholds import Threshold
 from depmm.files.checksums import read_json, read_table, read_text
 from depmm.files.damage import damaged
 from depmm.runs.folder import RunError, RunFolder, list_model_folders, missing_run, read_tuning
+from depmm.runs.ledger import list_runs_on_manifest
+
+if TYPE_CHECKING:
+    from depmm.data.data_summary import DataSummary
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,10 @@ class RunContents:
         Candidates of the hyper-parameter tuning.
     properties : DataFrame or None
         Properties of the sessions, from the audit of the manifest.
+    flow : dict of str to object or None
+        Sessions at each stage, from the corpus to the run.
+    ledger : dict of str to object or None
+        Runs on the same manifest in the same folder.
     n_bootstrap : int
         Number of bootstrap samples.
     confidence : float
@@ -66,6 +74,8 @@ class RunContents:
     models: tuple[str, ...] = ()
     tuning: pd.DataFrame | None = None
     properties: pd.DataFrame | None = None
+    flow: dict[str, Any] | None = None
+    ledger: dict[str, Any] | None = None
     n_bootstrap: int = 2000
     confidence: float = 0.95
     threshold: Threshold = "validation"
@@ -119,14 +129,21 @@ def read_run(path: Path) -> RunContents:
     from depmm.data.coverage import find_coverage  # imports torch, which is slow
 
     config = load_experiment(run.config)
+    summary = _read_summary(run)
+    used = {} if summary is None else summary.used_signal
     return replace(
         contents,
         config=config,
         config_text=read_text(run.config),
         coverage={
             **find_coverage(config, contents.predictions),
-            "used_signal": _describe_used_signal(run),
+            "used_signal": {
+                name: {**asdict(amounts), "text": amounts.describe()}
+                for name, amounts in used.items()
+            },
         },
+        flow=None if summary is None else summary.flow.model_dump(),
+        ledger=list_runs_on_manifest(path, contents.predictions),
         n_bootstrap=config.evaluation.n_bootstrap,
         confidence=config.evaluation.confidence,
         threshold=config.evaluation.threshold,
@@ -169,12 +186,10 @@ def read_threshold(path: Path) -> Threshold:
     return load_experiment(config).evaluation.threshold if config.exists() else "validation"
 
 
-def _describe_used_signal(run: RunFolder) -> dict[str, Any]:
+def _read_summary(run: RunFolder) -> "DataSummary | None":
     from depmm.data.data_summary import read_data_summary
 
-    summary = read_data_summary(run.data_summary)
-    used = {} if summary is None else summary.used_signal
-    return {name: {**asdict(amounts), "text": amounts.describe()} for name, amounts in used.items()}
+    return read_data_summary(run.data_summary)
 
 
 def _read_json(path: Path) -> dict[str, str] | None:

@@ -1,8 +1,10 @@
 """Software environment of a run: versions of the libraries, platform, commit and command."""
 
+import os
 import platform
 import subprocess
 import sys
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -26,13 +28,18 @@ def describe_environment() -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Python, system, processor, the version of each library, commit and command.
+        Python, system, processors, GPU, the version of each library, commit, command and the time
+        (UTC).
     """
-    return {**_installed(), "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])}
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return {**_installed(), "started": started, "command": command}
 
 
 @cache  # a nested cross-validation opens hundreds of runs
 def _installed() -> dict[str, str]:
+    import torch
+
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"],
         capture_output=True,
@@ -43,7 +50,8 @@ def _installed() -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "system": platform.system(),
-        "processor": platform.machine(),
+        "processor": f"{platform.machine()}, {os.cpu_count()} logical processors",
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         **{name: version(name) for name in LIBRARIES},
         "commit": commit.stdout.strip() or "unknown",
     }

@@ -2,8 +2,8 @@
 
 A run contains ``config.yaml``, ``split.csv``, ``model.safetensors``, ``config.json``,
 ``history.parquet``, ``predictions.parquet``, ``data_summary.json`` (windows of the steps, and how
-much of the recordings is read), ``step_reference.safetensors`` (mean steps of the training
-subjects, see ``step_reference``) and ``environment.json``; ``audit.json`` and
+much of the recordings is read, and the sessions at each stage), ``step_reference.safetensors``
+(mean steps of the training subjects, see ``step_reference``) and ``environment.json``; ``audit.json`` and
 ``session_properties.parquet`` if the manifest was audited; ``initialization_report.json`` if
 weights were loaded; and ``tuning.csv`` if settings were tuned. The evaluation adds ``metrics.json``
 and ``report.html``.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from depmm.audit.audit_output import find_current_audit
+from depmm.audit.audit_output import find_current_audit, manifest_sha256
 from depmm.config import ConfigError, Experiment, dump_config, load_experiment
 from depmm.corpora.splits import format_split
 from depmm.errors import DepmmError, similar_path
@@ -139,7 +139,11 @@ class RunFolder:
             properties = config.data.manifest / SESSION_PROPERTIES.file
             if properties.is_file():
                 write_table(self.properties, read_table(properties))
-        environment = {**describe_environment(), "audit": verdict}
+        environment = {
+            **describe_environment(),
+            "audit": verdict,
+            "manifest_sha256": manifest_sha256(config.data.manifest),
+        }
         write_text(self.environment, json.dumps(environment, indent=2))
         write_text(self.config, dump_config(config))
 

@@ -79,7 +79,7 @@ def _fit_and_predict(config: ClassicalConfig, run: RunFolder, data: ExperimentDa
     run.write_split(data.subjects())
     for reason, count in data.excluded.items():
         logger.info("excluded: %d sessions (%s)", count, reason)
-    record_data_summary(data, run.data_summary)
+    record_data_summary(config, data, run.data_summary)
 
     settings = config.classical
     mfcc = MFCC(settings.n_mfcc, settings.n_mels, SPEECH_N_FFT, SPEECH_HOP_LENGTH, "hann")

@@ -98,7 +98,7 @@ def _train_network(
     settings = config.training
     log_data(data, accelerator)
     if accelerator.is_main_process:
-        record_data_summary(data, run.data_summary)
+        record_data_summary(config, data, run.data_summary)
 
     torch.manual_seed(config.seed)
     model = build_model(

@@ -24,6 +24,37 @@ COVERAGE = {  # as of depmm.data.coverage.find_coverage
         }
     },
 }
+FLOW = {  # as of depmm.data.data_flow.DataFlow
+    "stages": [
+        {
+            "name": "labelled",
+            "sessions": 2,
+            "subjects": 2,
+            "positive_sessions": 1,
+            "lost": {"label is missing": 1},
+        }
+    ],
+    "modalities": [{"modality": "audio", "label": 1, "sessions": 2, "missing": 1}],
+    "not_indexed": {"failures": 1},
+}
+LEDGER = {  # as of depmm.runs.ledger.list_runs_on_manifest
+    "searched": "runs",
+    "unreadable": 0,
+    "runs": [
+        {
+            "this": True,
+            "name": "a",
+            "started": "2026-01-01T00:00:00+00:00",
+            "model": "dep_former, audio",
+            "split": "official",
+            "seeds": [0],
+            "finished": True,
+            "evaluated": False,
+            "shared_test_subjects": 2,
+            "metrics": {},
+        }
+    ],
+}
 
 
 def leaves(value, path=()):
@@ -68,11 +99,18 @@ def contents(tmp_path_factory):
     minimal = minimal[["subject", "session", "y_true", "y_prob"]]
     return [
         write_report(
-            predictions, folder, title="a", coverage=coverage, n_bootstrap=20, confidence=0.9
+            predictions,
+            folder,
+            title="a",
+            coverage=coverage,
+            flow=flow,
+            ledger=ledger,
+            n_bootstrap=20,
+            confidence=0.9,
         )
-        for predictions, coverage in (
-            (table, COVERAGE),
-            (minimal, {"not_checked": "no manifest"}),
+        for predictions, coverage, flow, ledger in (
+            (table, COVERAGE, FLOW, LEDGER),
+            (minimal, {"not_checked": "no manifest"}, None, None),
         )
     ]
 

@@ -7,10 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from depmm.config import Experiment
 from depmm.evaluation.predictions import Unit
 from depmm.evaluation.reports.content import evaluate_sessions
 from depmm.evaluation.reports.figures import report_figures, training_figures
+from depmm.evaluation.reports.leakage import list_leakage_checks
 from depmm.evaluation.reports.rendering import flatten, render, to_json_values
+from depmm.evaluation.reports.study import add_results
 from depmm.evaluation.reports.tables import Table, crossed_table, metrics_table
 from depmm.evaluation.subgroups import CROSSED
 from depmm.evaluation.thresholds import Threshold
@@ -31,6 +34,9 @@ def write_report(
     coverage: Mapping[str, Any] | None = None,
     tuning: pd.DataFrame | None = None,
     properties: pd.DataFrame | None = None,
+    config: Experiment | None = None,
+    flow: Mapping[str, Any] | None = None,
+    ledger: Mapping[str, Any] | None = None,
     n_bootstrap: int,
     confidence: float,
     unit: Unit = "session",
@@ -66,6 +72,12 @@ def write_report(
         Content of the ``tuning.csv`` of the run.
     properties : DataFrame, optional
         Content of the ``session_properties.parquet`` of the run: a covariate baseline.
+    config : Config or ClassicalConfig, optional
+        The experiment, from which the leakage checks are derived.
+    flow : mapping of str to object, optional
+        Sessions at each stage, see :class:`depmm.data.data_flow.DataFlow`.
+    ledger : mapping of str to object, optional
+        Runs on the same manifest, see :func:`depmm.runs.ledger.list_runs_on_manifest`.
     n_bootstrap : int
         Number of bootstrap draws of subjects.
     confidence : float
@@ -81,7 +93,8 @@ def write_report(
     -------
     dict of str to object
         The content of ``metrics.json``: that of
-        :func:`~depmm.evaluation.reports.content.evaluate_predictions` and ``coverage``.
+        :func:`~depmm.evaluation.reports.content.evaluate_predictions`, and ``coverage``, ``flow``,
+        ``leakage`` and ``ledger``.
 
     Raises
     ------
@@ -92,6 +105,9 @@ def write_report(
         predictions, n_bootstrap, confidence, 0, unit, threshold, properties
     )
     content["coverage"] = to_json_values(coverage)
+    content["flow"] = to_json_values(flow)
+    content["leakage"] = list_leakage_checks(content, audit, config, tuning is not None)
+    content["ledger"] = add_results(ledger, content)
     page = render(
         "report.html.jinja",
         m=content,

@@ -13,6 +13,7 @@ from depmm.evaluation.reports.indeterminate import count_indeterminate
 from depmm.evaluation.reports.participants import describe_participants, smallest_effects
 from depmm.evaluation.reports.split_gap import measure_split_gap
 from depmm.evaluation.stats.bootstrap import ResampledSessions
+from depmm.evaluation.stats.metrics import HEADLINE
 
 
 def describe_study(
@@ -50,3 +51,31 @@ def describe_study(
         "split_gap": measure_split_gap(table, targets, values, instrument),
         "indeterminate": count_indeterminate(table, resampled) if "binary" in targets else None,
     }
+
+
+def add_results(
+    ledger: Mapping[str, Any] | None, content: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Add the results of this evaluation to the entry of this run in a ledger.
+
+    Parameters
+    ----------
+    ledger : mapping of str to object or None
+        Runs on the same manifest, see :func:`depmm.runs.ledger.list_runs_on_manifest`.
+    content : mapping of str to object
+        The content of ``metrics.json``.
+
+    Returns
+    -------
+    dict of str to object or None
+        The ledger; None if there is none.
+    """
+    if ledger is None:
+        return None
+    names = [name for target in content["targets"] for name in HEADLINE[target]]
+    results = {name: content["metrics"][name]["value"] for name in names}
+    runs = [
+        {**run, "evaluated": True, "metrics": results} if run["this"] else run
+        for run in ledger["runs"]
+    ]
+    return {**ledger, "runs": runs}

@@ -107,6 +107,7 @@ def write_full(history):
                     {"severity": "warning", "name": "cut_off_mismatch", "message": HOSTILE}
                 ],
                 "not_checked": [],
+                "checks": ["cut_off_mismatch"],
             },
             n_bootstrap=DRAWS,
             confidence=0.95,

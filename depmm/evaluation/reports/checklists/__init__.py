@@ -1,0 +1,1 @@
+"""Reporting checklists that are filled in from the evidence of a run."""

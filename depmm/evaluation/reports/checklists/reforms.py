@@ -1,0 +1,86 @@
+"""REFORMS: 8 modules, 32 items, in the words of depmm.
+
+References
+----------
+Kapoor et al., "REFORMS: Consensus-based recommendations for machine-learning-based science",
+Science Advances 10(18):eadk3452, 2024, Table 1. The published wording binds; this table repeats its
+numbers and the meaning of its items.
+"""
+
+from depmm.evaluation.reports.checklists import answers_data as data
+from depmm.evaluation.reports.checklists import answers_model as model
+from depmm.evaluation.reports.checklists import answers_results as results
+from depmm.evaluation.reports.checklists.items import Checklist, Item
+
+REFORMS = Checklist(
+    "reforms",
+    "REFORMS",
+    "Kapoor et al., REFORMS, Science Advances 2024;10:eadk3452",
+    (
+        Item("1a", "Study goals", "Population about which a claim is made",
+             "State it: age, language, setting, severity."),
+        Item("1b", "Study goals", "Motivation for this population", "State why it was chosen."),
+        Item("1c", "Study goals", "Motivation for machine learning",
+             "State why simpler methods do not suffice."),
+        Item("2a", "Computational reproducibility", "Dataset, uniquely identified",
+             "Add DOI or address of each corpus and its version.", data.data_sources),
+        Item("2b", "Computational reproducibility", "Code, uniquely identified",
+             "Add DOI or address of your own code and configs.", model.code),
+        Item("2c", "Computational reproducibility", "Computing infrastructure",
+             "Add memory, and the hours of computation.", model.infrastructure),
+        Item("2d", "Computational reproducibility", "README with instructions",
+             "Write how the corpora are obtained and the commands before the training.",
+             model.command),
+        Item("2e", "Computational reproducibility", "Script that produces all results",
+             "Collect the commands of all runs in one script.", model.command),
+        Item("3a", "Data quality", "Sources, time, annotation of the data",
+             "Add the time of collection and who annotated what, how.", data.data_sources),
+        Item("3b", "Data quality", "Sampling frame", "State from whom participants were sampled."),
+        Item("3c", "Data quality", "Why the dataset suits the question", "Justify it."),
+        Item("3d", "Data quality", "Outcome, with descriptive statistics",
+             fill=data.outcome, if_empty="Define the outcome and describe its distribution."),
+        Item("3e", "Data quality", "Number of samples", fill=data.sample_counts,
+             if_empty="State subjects and sessions of each class."),
+        Item("3f", "Data quality", "Missing data, by class", fill=data.missing_shares,
+             if_empty="State the share of missing data in each class."),
+        Item("3g", "Data quality", "Why the sampling frame represents the population",
+             "Justify it, or state where it does not."),
+        Item("4a", "Data preprocessing", "Excluded samples and reasons", fill=data.exclusions,
+             if_empty="State which sessions were excluded, and why."),
+        Item("4b", "Data preprocessing", "Impossible or corrupt samples", fill=data.corrupt_data,
+             if_empty="State how damaged recordings and impossible values were treated."),
+        Item("4c", "Data preprocessing", "All transformations from raw data to input",
+             fill=model.preparation, if_empty="List the steps from recordings to inputs."),
+        Item("5a", "Modeling", "All models: inputs, types, losses",
+             "Add models of other runs that you tried.", model.model_building),
+        Item("5b", "Modeling", "Why these types of models", "Justify the choice."),
+        Item("5c", "Modeling", "Method of evaluation, splits or folds", fill=results.partition,
+             if_empty="Describe the splits or folds."),
+        Item("5d", "Modeling", "Selection of the reported models",
+             "Add how this run was chosen among those of the ledger.", model.model_selection),
+        Item("5e", "Modeling", "Hyper-parameter tuning",
+             "Add settings that were chosen by hand.", model.tuning),
+        Item("5f", "Modeling", "Appropriate baselines",
+             "Add published systems, tuned as carefully.", results.baselines),
+        Item("6a", "Data leakage", "Preprocessing and modelling use training data only",
+             fill=results.separation,
+             if_empty="State on which sessions scales, settings and thresholds were fitted."),
+        Item("6b", "Data leakage", "Dependencies and duplicates between training and test",
+             fill=results.dependencies,
+             if_empty="State how subjects and copies were kept in one split."),
+        Item("6c", "Data leakage", "Legitimacy of each input",
+             "Argue why the inputs do not reveal the label by the way of recording.",
+             results.shortcuts),
+        Item("7a", "Metrics and uncertainty", "All metrics, and why they suit the task",
+             "Add why the selecting metric suits the task.", results.measures),
+        Item("7b", "Metrics and uncertainty", "Uncertainty and how it was computed",
+             fill=results.uncertainty, if_empty="Give intervals, and how they were computed."),
+        Item("7c", "Metrics and uncertainty", "Statistical tests and their assumptions",
+             "Add why the assumptions hold for your data.", results.tests),
+        Item("8a", "Generalizability and limitations", "Evidence of external validity",
+             "Add results on data of other origin, or state that there are none.",
+             results.heterogeneity),
+        Item("8b", "Generalizability and limitations", "Where the findings need not hold",
+             "State languages, devices, ages and settings without evidence."),
+    ),
+)  # fmt: skip
