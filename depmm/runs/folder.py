@@ -1,9 +1,9 @@
 """The folder of a run: a trained model and everything that is needed to reproduce it.
 
 A run contains ``config.yaml``, ``split.csv``, ``model.safetensors``, ``config.json``,
-``history.parquet``, ``predictions.parquet``, ``data_summary.json`` (windows of the steps, and how
-much of the recordings is read, and the sessions at each stage), ``step_reference.safetensors``
-(mean steps of the training subjects, see ``step_reference``) and ``environment.json``; ``audit.json`` and
+``history.parquet``, ``predictions.parquet``, ``data_summary.json`` (windows of the steps, how much
+of the recordings is read, and the sessions at each stage), ``step_reference.safetensors`` (mean
+steps of the training subjects, see ``step_reference``) and ``environment.json``; ``audit.json`` and
 ``session_properties.parquet`` if the manifest was audited; ``initialization_report.json`` if
 weights were loaded; and ``tuning.csv`` if settings were tuned. The evaluation adds ``metrics.json``
 and ``report.html``.
