@@ -18,11 +18,13 @@ from scipy import sparse, stats
 from scipy.special import gammaln
 
 from depmm.audit.associations import Association
+from depmm.errors import abbreviate
 from depmm.schemas.manifest import SUBJECT_KEY
 
 TOKEN = r"[぀-ヿ㐀-鿿]|\w+"  # languages without spaces: a character is a word
 _MIN_SUBJECTS = 2  # in whose texts a word occurs
 _N_EXACT = 20  # words with the largest phi of which the exact p value is computed
+_SHOWN = 8  # words with the same subjects in a description
 _ALPHA = 0.05
 
 
@@ -78,8 +80,10 @@ def associate_words(texts: pd.Series, labels: pd.Series) -> Association | None:
     best = np.argsort(-np.abs(phi), kind="stable")[:_N_EXACT]
     p_values = [_fisher(counts[k], totals[k], n_positive, n_subjects) for k in best]
     chosen = best[int(np.argmin(p_values))]
+    same = np.flatnonzero((counts == counts[chosen]) & (totals == totals[chosen]))
+    named = abbreviate([repr(word) for word in words[same]], _SHOWN)
     return Association(
-        f"the word or words {words[chosen]!r} are in the texts of {counts[chosen]} of {n_positive} "
+        f"{named} in the texts of {counts[chosen]} of {n_positive} "
         f"positive subjects and {totals[chosen] - counts[chosen]} of {n_subjects - n_positive} "
         f"negative subjects; {len(words)} words and pairs of words were tested",
         "phi",

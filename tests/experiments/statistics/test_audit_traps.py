@@ -1,0 +1,32 @@
+"""The audit names planted traps, and is silent on clean corpora: small versions."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "experiments" / "benchmarks" / "statistics"))
+from audit_false_alarms import audit_clean_tables, count_alarms
+from audit_traps import TRAPS, finds
+
+FACE = {"face position", "face size"}  # need the face model
+SLOW = {"resolution", "frame rate", "brightness"}
+
+
+def test_names_of_traps_are_unique():
+    assert len({trap.name for trap in TRAPS}) == len(TRAPS) >= 28
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "trap", [t for t in TRAPS if t.name not in FACE | SLOW], ids=lambda trap: trap.name
+)
+def test_a_planted_trap_is_named(trap, tmp_path):
+    found, findings = finds(trap, tmp_path)
+    assert found, findings
+
+
+@pytest.mark.slow
+def test_clean_corpora_have_few_false_alarms():
+    n_alarms, names = count_alarms(audit_clean_tables(seed) for seed in range(20))
+    assert n_alarms <= 4, names  # 1 is expected at a rate of .05; P(more than 4) = .003
