@@ -162,6 +162,7 @@ def _evaluate_run(
         confidence=contents.confidence,
         unit=unit,
         threshold=contents.threshold,
+        class_counts=contents.class_counts,
     )
     if contents.models and isinstance(contents.config, Config):
         write_model_card(folder, metrics, contents.config, contents.models)
@@ -216,6 +217,13 @@ def _read_runs(paths: Sequence[Path]) -> "dict[str, RunContents]":
             value=sorted(levels),
             remedy="Set the same evaluation.confidence in all of them.",
         )
+    if len(designs := {run.class_counts for run in runs}) > 1:
+        raise EvaluationError(
+            f"The configs of the runs have different class counts: {sorted(designs)}.",
+            setting="evaluation.class_counts",
+            value=sorted(designs),
+            remedy="Set the same evaluation.class_counts in all of them.",
+        )
     return dict(zip(names, runs, strict=True))
 
 
@@ -232,6 +240,7 @@ def _compare_runs(
         confidence=next(iter(runs.values())).confidence,
         unit=unit,
         thresholds={name: run.threshold for name, run in runs.items()},
+        class_counts=next(iter(runs.values())).class_counts,
     )
 
 
@@ -258,6 +267,7 @@ def _pool_runs(
         confidence=next(iter(runs.values())).confidence,
         unit=unit,
         threshold=next(iter(thresholds.values())),
+        class_counts=next(iter(runs.values())).class_counts,
     )
 
 

@@ -19,6 +19,12 @@ class EvaluationConfig(Settings):
     )
 
     n_bootstrap: int = Field(2000, ge=100, description="number of bootstrap samples of subjects")
+    class_counts: Literal["fixed", "random"] = Field(
+        "random",
+        description="random: the numbers of positive and negative test subjects came with the "
+        "sample, and another sample would have others; fixed: the study chose them (case-control, "
+        "quotas), and intervals hold for these numbers",
+    )
     confidence: float = Field(
         0.95, gt=0.5, lt=1, description="confidence level of the intervals, as a fraction"
     )

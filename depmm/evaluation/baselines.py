@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from depmm.evaluation.prediction_checks import PredictionTableError
 from depmm.evaluation.stats.bootstrap import MetricValues, ResampledSessions
 from depmm.evaluation.stats.intervals import Interval
+from depmm.evaluation.stats.metric_intervals import estimate_difference, estimate_metric
 from depmm.evaluation.stats.metrics import METRICS, PredictionColumn, metric_names
 from depmm.evaluation.stats.undefined import explain_no_comparison, explain_undefined
 from depmm.evaluation.stats.weighted_sums import ROUNDING
@@ -44,6 +45,7 @@ BASELINES: dict[str, tuple[PredictionColumn, str]] = {
     "constant_mean": ("score_pred", "constant mean"),
 }
 NO_SOURCE = "none"  # source of the constants if the table has tested rows only
+Estimate = tuple[MetricValues, Interval]  # a metric under resampling, and its interval
 CHANCE = "chance"  # baseline of a metric with the same value for all constants
 BASELINE_LABELS = {
     CHANCE: "any constant",
@@ -167,7 +169,7 @@ def compare_with_baselines(
         if any(metric.predicted not in rows for rows in tested.seeds.values()):
             continue  # no severity bands: the instrument is unknown or has no agreed levels
         values = tested.values(name)
-        estimate = tested.interval(*values)
+        estimate = estimate_metric(tested, name)
         entry: dict[str, Any] = {
             **asdict(estimate),
             "undefined": explain_undefined(tested, name),
@@ -178,17 +180,17 @@ def compare_with_baselines(
         if len(values.per_seed) > 1:
             entry["per_seed"] = dict(zip(map(str, tested.seeds), values.per_seed, strict=True))
         constants = {
-            baseline: tested.values(name, baseline)
+            baseline: (tested.values(name, baseline), estimate_metric(tested, name, baseline))
             for baseline, (column, _) in BASELINES.items()
             if column == metric.predicted
             and all(baseline in rows for rows in tested.seeds.values())
         }
-        for baseline, baseline_values in constants.items():
-            baselines.setdefault(baseline, {})[name] = asdict(tested.interval(*baseline_values))
+        for baseline, (_, interval) in constants.items():
+            baselines.setdefault(baseline, {})[name] = asdict(interval)
         if metric.has_baseline:
             baseline, best = _best_baseline(name, constants, values)
-            baseline_estimate = tested.interval(*best)
-            gain = compute_gain(tested, name, values, best)
+            baseline_estimate = best[1]
+            gain = compute_gain(tested, name, (values, estimate), best)
             entry["baseline"] = {"name": baseline, **asdict(baseline_estimate)}
             entry["gain"] = asdict(gain)
             entry["verdict"] = judge(
@@ -199,7 +201,7 @@ def compare_with_baselines(
 
 
 def compute_gain(
-    tested: ResampledSessions, name: str, values: MetricValues, baseline: MetricValues
+    tested: ResampledSessions, name: str, model: Estimate, baseline: Estimate
 ) -> Interval:
     """Compute the paired difference of a metric to a baseline; positive is better.
 
@@ -209,16 +211,17 @@ def compute_gain(
         The tested rows.
     name : str
         Metric, a key of ``METRICS``.
-    values, baseline : MetricValues
-        The metric of the model and of the baseline, on the same replicates.
+    model, baseline : tuple of MetricValues and Interval
+        The metric of the model and of the baseline.
 
     Returns
     -------
     Interval
-        The gain with its BCa interval.
+        The gain with its interval.
     """
-    sign = -1 if METRICS[name].lower_is_better else 1
-    return tested.interval(*(sign * (a - b) for a, b in zip(values, baseline, strict=True)))
+    if METRICS[name].lower_is_better:
+        return estimate_difference(tested, baseline, model)
+    return estimate_difference(tested, model, baseline)
 
 
 def judge(
@@ -277,16 +280,15 @@ def judge(
 
 
 def _best_baseline(
-    name: str, constants: dict[str, MetricValues], values: MetricValues
-) -> tuple[str, MetricValues]:
+    name: str, constants: dict[str, Estimate], values: MetricValues
+) -> tuple[str, Estimate]:
     """Select the constant with the best point estimate, or the metric's chance level."""
     metric = METRICS[name]
     if metric.chance is not None:
-        return CHANCE, MetricValues(*(np.full_like(part, metric.chance) for part in values))
+        chance = MetricValues(*(np.full_like(part, metric.chance) for part in values))
+        exact = Interval(metric.chance, metric.chance, metric.chance, method="exact")
+        return CHANCE, (chance, exact)
     sign = -1 if metric.lower_is_better else 1
-    quality = {
-        baseline: sign * np.mean(baseline_values.per_seed)
-        for baseline, baseline_values in constants.items()
-    }
+    quality = {baseline: sign * interval.value for baseline, (_, interval) in constants.items()}
     best = max(quality, key=lambda baseline: np.nan_to_num(quality[baseline], nan=-np.inf))
     return best, constants[best]

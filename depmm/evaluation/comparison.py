@@ -17,7 +17,8 @@ import pandas as pd
 from depmm.errors import DepmmError, did_you_mean
 from depmm.evaluation.prediction_checks import session_names
 from depmm.evaluation.predictions import Unit, prepare_predictions
-from depmm.evaluation.stats.bootstrap import ResampledSessions, resample_sessions
+from depmm.evaluation.stats.bootstrap import ClassCounts, ResampledSessions, resample_sessions
+from depmm.evaluation.stats.metric_intervals import estimate_metric
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.stats.paired_difference import compare_pair
 from depmm.evaluation.stats.undefined import explain_undefined
@@ -42,6 +43,7 @@ def compare_runs(
     adjustment: Adjustment = "holm",
     unit: Unit = "session",
     thresholds: Mapping[str, Threshold] | None = None,
+    class_counts: ClassCounts = "random",
 ) -> pd.DataFrame:
     """Compare every pair of runs in every metric, on the same subjects.
 
@@ -65,6 +67,8 @@ def compare_runs(
     thresholds : mapping of str to float or "validation", optional
         Decision threshold of each run by its name (``apply_threshold``); that of a run without an
         entry is chosen on its validation rows.
+    class_counts : {"fixed", "random"}, default "random"
+        Whether the class counts were fixed by the design of the study.
 
     Returns
     -------
@@ -99,12 +103,13 @@ def compare_runs(
         seed=seed,
         unit=unit,
         thresholds=thresholds,
+        class_counts=class_counts,
     )
     sessions = next(iter(next(iter(tested.values())).seeds.values()))
     subjects = sessions.groupby(SUBJECT_KEY).ngroup().to_numpy()
     rows: list[dict[str, Any]] = []
     for metric in metrics:
-        terms = {name: run.interval(*run.values(metric)) for name, run in tested.items()}
+        terms = {name: estimate_metric(run, metric) for name, run in tested.items()}
         for a, b in combinations(tested, 2):
             pair = compare_pair(
                 (tested[a], tested[b]),
@@ -151,6 +156,7 @@ def resample_runs(
     seed: int,
     unit: Unit,
     thresholds: Mapping[str, Threshold] | None,
+    class_counts: ClassCounts,
 ) -> dict[str, ResampledSessions]:
     """Prepare runs and check that they test the same sessions.
 
@@ -170,6 +176,8 @@ def resample_runs(
         Unit of every metric.
     thresholds : mapping of str to float or "validation", optional
         Decision threshold of each run.
+    class_counts : {"fixed", "random"}
+        Whether the class counts were fixed by the design of the study.
 
     Returns
     -------
@@ -185,7 +193,7 @@ def resample_runs(
     for name, predictions in runs.items():
         threshold = (thresholds or {}).get(name, "validation")
         prepared = prepare_predictions(predictions, unit, threshold)[0]
-        tested[name] = resample_sessions(prepared, n_bootstrap, confidence, seed)
+        tested[name] = resample_sessions(prepared, n_bootstrap, confidence, seed, class_counts)
     for a, b in combinations(tested, 2):
         _check_pair(a, tested[a], b, tested[b], metrics)
     return tested

@@ -34,6 +34,7 @@ from depmm.errors import abbreviate
 from depmm.evaluation.baselines import compute_gain, fitting_rows, judge
 from depmm.evaluation.predictions import AVERAGED
 from depmm.evaluation.stats.bootstrap import ResampledSessions
+from depmm.evaluation.stats.metric_intervals import estimate_metric
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS, metric_names
 from depmm.evaluation.stats.weighted_sums import Array
 from depmm.evaluation.thresholds import DEFAULT_THRESHOLD
@@ -248,13 +249,14 @@ def compare_with_covariate_baselines(
         if metric.predicted == "band_pred":
             continue
         values = tested.values(name)
-        estimate = tested.interval(*values)
+        estimate = estimate_metric(tested, name)
         for baseline, entry in baselines.items():
-            baseline_values = tested.values(name, f"{baseline}_{metric.predicted}")
-            interval = tested.interval(*baseline_values)
+            column = f"{baseline}_{metric.predicted}"
+            baseline_values = tested.values(name, column)
+            interval = estimate_metric(tested, name, column)
             entry["metrics"][name] = {**asdict(interval), "gain": None, "verdict": None}
             if metric.has_baseline:
-                gain = compute_gain(tested, name, values, baseline_values)
+                gain = compute_gain(tested, name, (values, estimate), (baseline_values, interval))
                 label = f"{baseline} only: {abbreviate(entry['columns'], MAX_SHOWN)}"
                 entry["metrics"][name] |= {
                     "gain": asdict(gain),

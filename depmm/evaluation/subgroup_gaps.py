@@ -25,6 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from depmm.evaluation.stats.bootstrap import ResampledSessions, assign_strata
+from depmm.evaluation.stats.metric_intervals import estimate_difference, estimate_metric
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.evaluation.stats.weighted_sums import ROUNDING, Array
 from depmm.multiple_testing import holm
@@ -98,8 +99,11 @@ def measure_gaps(
         gap["between"] = [compared[first], compared[last]]
         gap["value"], gap["exchanged"] = float(values[first] - values[last]), exchanged
         if len(compared) == 2:
-            a, b = (parts[name].values(metric) for name in compared)
-            interval = grouped.interval(*(x - y for x, y in zip(a, b, strict=True)))
+            a, b = (
+                (parts[name].values(metric), estimate_metric(parts[name], metric))
+                for name in compared
+            )
+            interval = estimate_difference(grouped, a, b)
             gap |= {"ci_low": interval.ci_low, "ci_high": interval.ci_high}
         if (codes == codes[0]).all():
             gap["undefined"] = f"no {exchanged} of the same label are in different subgroups"

@@ -10,8 +10,10 @@ from typing import Any
 import pandas as pd
 
 from depmm.evaluation.covariates import AGE_LABELS, assign_age_bands
-from depmm.evaluation.stats.bootstrap import ResampledSessions, count_sessions
+from depmm.evaluation.stats.bootstrap import ResampledSessions
+from depmm.evaluation.stats.metric_intervals import estimate_metric
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
+from depmm.evaluation.stats.session_counts import count_sessions
 from depmm.evaluation.subgroup_gaps import UNKNOWN, adjust_gaps, measure_gaps
 from depmm.schemas.manifest import SESSION_KEY, VALENCES
 
@@ -147,8 +149,7 @@ def _measure(
                 empty = {"value": None, "ci_low": None, "ci_high": None, "n_undefined": 0}
                 result[name] = {**empty, "method": None, "reason": None, "undefined": reason}
             else:
-                interval = part.interval(*part.values(name))
-                result[name] = {**asdict(interval), "undefined": None}
+                result[name] = {**asdict(estimate_metric(part, name)), "undefined": None}
     return result
 
 

@@ -10,6 +10,7 @@ from depmm.audit.audit_output import AuditContent, read_audit
 from depmm.config import Experiment, load_experiment
 from depmm.evaluation.prediction_checks import PredictionTableError, check_predictions
 from depmm.evaluation.predictions import read_predictions
+from depmm.evaluation.stats.bootstrap import ClassCounts
 from depmm.evaluation.thresholds import Threshold
 from depmm.files.checksums import read_json, read_table, read_text
 from depmm.files.damage import damaged
@@ -60,6 +61,8 @@ class RunContents:
         Level of confidence intervals.
     threshold : float or "validation"
         Decision threshold, or that it is chosen on validation rows.
+    class_counts : {"fixed", "random"}
+        Whether the class counts were fixed by the design of the study.
     """
 
     path: Path
@@ -79,6 +82,7 @@ class RunContents:
     n_bootstrap: int = 2000
     confidence: float = 0.95
     threshold: Threshold = "validation"
+    class_counts: ClassCounts = "random"
 
 
 def read_run(path: Path) -> RunContents:
@@ -147,6 +151,7 @@ def read_run(path: Path) -> RunContents:
         n_bootstrap=config.evaluation.n_bootstrap,
         confidence=config.evaluation.confidence,
         threshold=config.evaluation.threshold,
+        class_counts=config.evaluation.class_counts,
     )
 
 

@@ -3,11 +3,11 @@
 In a path, ``*`` stands for any key (a metric, a subgroup, ...) and ``[]`` for the items of a list.
 Undefined numbers are null. An *interval* is an object with ``value``, ``ci_low``, ``ci_high``
 (bounds of the confidence interval), ``n_undefined`` (bootstrap replicates in which the value is
-undefined), ``method`` (BCa, percentile or Wilson) and ``reason`` (why it is not BCa). A
-*proportion* is an object with ``value``, ``ci_low`` and ``ci_high`` (Wilson) and may have
-``subjects``. *Counts* are an object with ``sessions``, ``subjects`` and, for binary targets,
-``positive_sessions``. A *verdict* is an object with ``outcome`` (better, not shown to be better,
-worse, undefined) and ``text``.
+undefined), ``method`` (see ``depmm.evaluation.stats.intervals.Interval``) and ``reason`` (why
+it has no bounds or no width). A *proportion* is an object with ``value``, ``ci_low`` and
+``ci_high`` (Wilson) and may have ``subjects``. *Counts* are an object with ``sessions``,
+``subjects`` and, for binary targets, ``positive_sessions``. A *verdict* is an object with
+``outcome`` (better, not shown to be better, worse, undefined) and ``text``.
 """
 
 from dataclasses import dataclass
@@ -181,11 +181,19 @@ METRICS_JSON: tuple[JsonKey, ...] = (
     JsonKey("calibration.*.gate_std.spearman", "interval", "Rank correlation of it and the error"),
     JsonKey("calibration.*.gate_std.terciles.*", "interval", "Mean error by thirds of it"),
     JsonKey("bootstrap.unit", "str", "What is resampled: ``subject``"),
-    JsonKey("bootstrap.method", "str", "Method of the intervals: ``BCa``"),
+    JsonKey(
+        "bootstrap.class_counts",
+        "str",
+        "``fixed`` or ``random``: whether replicates have the class counts of the data",
+    ),
     JsonKey("bootstrap.n_bootstrap", "int", "Number of bootstrap replicates"),
     JsonKey("bootstrap.confidence", "float", "Confidence level of the intervals"),
     JsonKey("bootstrap.seed", "int", "Seed of the bootstrap"),
-    JsonKey("bootstrap.subjects_by_stratum.*", "int", "Subjects of each stratum"),
+    JsonKey(
+        "bootstrap.subjects_by_stratum.*",
+        "int",
+        "Subjects by the labels of their sessions",
+    ),
     JsonKey("warnings", "list", "Limitations of the evaluation, sentences"),
     JsonKey("coverage.n_sessions", "int", "Sessions of the manifest; null for a table alone"),
     JsonKey("coverage.n_predicted", "int", "Sessions of the manifest with a prediction"),

@@ -111,5 +111,5 @@ def test_runs_that_cannot_be_compared():
     assert info.value.column == "score_pred"
     unlabelled = table.drop(columns=["y_true", "y_prob"])
     with pytest.raises(PairingError) as info:
-        compare_runs({"a": table, "b": unlabelled}, ["mae"], n_bootstrap=10)
+        compare_runs({"a": table, "b": unlabelled}, ["mae"], n_bootstrap=10, class_counts="fixed")
     assert info.value.column == "y_true"

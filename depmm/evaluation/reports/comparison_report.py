@@ -13,6 +13,7 @@ from depmm.evaluation.reports.figures import curve_data, roc_comparison_figure
 from depmm.evaluation.reports.rendering import render, to_json_values
 from depmm.evaluation.reports.report import write_report_files
 from depmm.evaluation.reports.tables import comparison_table, runs_table
+from depmm.evaluation.stats.bootstrap import ClassCounts
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.evaluation.thresholds import Threshold
 
@@ -29,6 +30,7 @@ def write_comparison(
     adjustment: Adjustment = "holm",
     unit: Unit = "session",
     thresholds: Mapping[str, Threshold] | None = None,
+    class_counts: ClassCounts = "random",
 ) -> dict[str, Any]:
     """Compare runs and write the report.
 
@@ -58,6 +60,8 @@ def write_comparison(
     thresholds : mapping of str to float or "validation", optional
         Decision threshold of each run by its name, see
         :func:`~depmm.evaluation.comparison.compare_runs`.
+    class_counts : {"fixed", "random"}, default "random"
+        Whether the class counts were fixed by the design of the study.
 
     Returns
     -------
@@ -82,11 +86,18 @@ def write_comparison(
         adjustment=adjustment,
         unit=unit,
         thresholds=thresholds,
+        class_counts=class_counts,
     )
     thresholds = thresholds or {}
     evaluated = {
         name: evaluate_sessions(
-            predictions, n_bootstrap, confidence, 0, unit, thresholds.get(name, "validation")
+            predictions,
+            n_bootstrap,
+            confidence,
+            0,
+            unit,
+            thresholds.get(name, "validation"),
+            class_counts,
         )
         for name, predictions in runs.items()
     }

@@ -27,13 +27,14 @@ from depmm.evaluation.reports.rendering import to_json_values
 from depmm.evaluation.reports.report_warnings import report_warnings
 from depmm.evaluation.reports.study import describe_study
 from depmm.evaluation.stats.binary_metrics import confusion
-from depmm.evaluation.stats.bootstrap import ResampledSessions, count_sessions, resample_sessions
+from depmm.evaluation.stats.bootstrap import ClassCounts, ResampledSessions, resample_sessions
 from depmm.evaluation.stats.calibration import measure_calibration
 from depmm.evaluation.stats.calibrators import CalibrationError
 from depmm.evaluation.stats.conformal_intervals import measure_severity_intervals, score_range
 from depmm.evaluation.stats.conformal_sets import ALPHAS, measure_label_sets
 from depmm.evaluation.stats.metrics import HEADLINE
 from depmm.evaluation.stats.risk_coverage import measure_gate_std, measure_risk_coverage
+from depmm.evaluation.stats.session_counts import count_sessions
 from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.evaluation.subgroups import measure_subgroups
 from depmm.evaluation.thresholds import Threshold
@@ -52,6 +53,7 @@ def evaluate_predictions(
     seed: int = 0,
     unit: Unit = "session",
     threshold: Threshold = "validation",
+    class_counts: ClassCounts = "random",
 ) -> dict[str, Any]:
     """Compute the content of ``metrics.json``.
 
@@ -71,6 +73,9 @@ def evaluate_predictions(
     threshold : float or "validation", default "validation"
         Decision threshold; with ``"validation"``, it is chosen on the validation rows of each fold
         and seed.
+    class_counts : {"fixed", "random"}, default "random"
+        Whether the numbers of positive and negative test subjects were fixed by the design of the
+        study.
 
     Returns
     -------
@@ -83,7 +88,9 @@ def evaluate_predictions(
     PredictionTableError
         If the table contradicts itself, or a column that the evaluation needs is missing.
     """
-    return evaluate_sessions(predictions, n_bootstrap, confidence, seed, unit, threshold)[0]
+    return evaluate_sessions(
+        predictions, n_bootstrap, confidence, seed, unit, threshold, class_counts
+    )[0]
 
 
 def evaluate_sessions(
@@ -93,6 +100,7 @@ def evaluate_sessions(
     seed: int,
     unit: Unit,
     threshold: Threshold,
+    class_counts: ClassCounts,
     properties: pd.DataFrame | None = None,
 ) -> tuple[dict[str, Any], ResampledSessions]:
     """Compute the content of ``metrics.json``, and return the test sessions for the figures.
@@ -111,6 +119,8 @@ def evaluate_sessions(
         Unit of every metric.
     threshold : float or "validation"
         Decision threshold.
+    class_counts : {"fixed", "random"}
+        Whether the class counts were fixed by the design of the study.
     properties : DataFrame, optional
         Properties of the sessions, from the audit of the manifest.
 
@@ -134,7 +144,7 @@ def evaluate_sessions(
         table, fitted[target], not_possible[target] = add_covariate_baselines(
             table, target, properties
         )
-    resampled = resample_sessions(table, n_bootstrap, confidence, seed)
+    resampled = resample_sessions(table, n_bootstrap, confidence, seed, class_counts)
     with threadpool_limits(1), ThreadPoolExecutor(N_THREADS) as pool:
         constant = [pool.submit(compare_with_baselines, resampled, target) for target in targets]
         calibration = {t: pool.submit(_calibration, table, resampled, t, seed) for t in targets}
@@ -177,7 +187,7 @@ def evaluate_sessions(
         "calibration": {target: future.result() for target, future in calibration.items()},
         "bootstrap": {
             "unit": "subject",
-            "method": "BCa",
+            "class_counts": class_counts,
             "n_bootstrap": n_bootstrap,
             "confidence": confidence,
             "seed": seed,
@@ -185,7 +195,7 @@ def evaluate_sessions(
         },
     }
     content |= describe_study(table, resampled, targets, metrics, instrument)
-    content["warnings"] = report_warnings(content, resampled.confidence)
+    content["warnings"] = report_warnings(content)
     return to_json_values(content), resampled
 
 

@@ -11,10 +11,12 @@ from depmm.config import Experiment
 from depmm.evaluation.predictions import Unit
 from depmm.evaluation.reports.content import evaluate_sessions
 from depmm.evaluation.reports.figures import report_figures, training_figures
+from depmm.evaluation.reports.interval_methods import describe_interval_methods
 from depmm.evaluation.reports.leakage import list_leakage_checks
 from depmm.evaluation.reports.rendering import flatten, render, to_json_values
 from depmm.evaluation.reports.study import add_results
 from depmm.evaluation.reports.tables import Table, crossed_table, metrics_table
+from depmm.evaluation.stats.bootstrap import ClassCounts
 from depmm.evaluation.subgroups import CROSSED
 from depmm.evaluation.thresholds import Threshold
 from depmm.files import checksums
@@ -41,6 +43,7 @@ def write_report(
     confidence: float,
     unit: Unit = "session",
     threshold: Threshold = "validation",
+    class_counts: ClassCounts = "random",
 ) -> dict[str, Any]:
     """Evaluate predictions and write the report.
 
@@ -88,6 +91,9 @@ def write_report(
     threshold : float or "validation", default "validation"
         Decision threshold, see
         :func:`~depmm.evaluation.reports.content.evaluate_predictions`.
+    class_counts : {"fixed", "random"}, default "random"
+        Whether the numbers of positive and negative test subjects were fixed by the design of the
+        study.
 
     Returns
     -------
@@ -102,7 +108,14 @@ def write_report(
         If the predictions cannot be evaluated.
     """
     content, resampled = evaluate_sessions(
-        predictions, n_bootstrap, confidence, 0, unit, threshold, properties
+        predictions,
+        n_bootstrap,
+        confidence,
+        0,
+        unit,
+        threshold,
+        class_counts,
+        properties,
     )
     content["coverage"] = to_json_values(coverage)
     content["flow"] = to_json_values(flow)
@@ -113,6 +126,7 @@ def write_report(
         m=content,
         title=title,
         crossed=CROSSED,
+        interval_methods=describe_interval_methods(content),
         figures=report_figures(content, resampled),
         training=[] if history is None else training_figures(history),
         config_text=config_text,

@@ -9,22 +9,19 @@ from depmm.evaluation.baselines import NO_SOURCE
 from depmm.evaluation.covariate_baselines import covariate_warnings
 from depmm.evaluation.prediction_checks import MAX_NAMED
 from depmm.evaluation.stats.bootstrap import ResampledSessions
-from depmm.evaluation.stats.intervals import wilson_interval
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.subgroups import subgroup_warnings
 
 FEW_SUBJECTS = 20  # with fewer subjects, bootstrap intervals are clearly too narrow
 
 
-def report_warnings(content: Mapping[str, Any], confidence: float) -> list[str]:
+def report_warnings(content: Mapping[str, Any]) -> list[str]:
     """List the limitations of an evaluation.
 
     Parameters
     ----------
     content : mapping of str to object
         The content of ``metrics.json``, without ``warnings``.
-    confidence : float
-        Level of the intervals.
 
     Returns
     -------
@@ -40,14 +37,6 @@ def report_warnings(content: Mapping[str, Any], confidence: float) -> list[str]:
             f"{outside['rows']} of {outside['of']} predicted scores are outside of the instrument "
             f"({outside['lowest']:g} to {outside['highest']:g}). The metrics use them as they are; "
             "conformal intervals end at the limits."
-        )
-    accuracy, n_subjects = content["metrics"].get("accuracy"), content["counts"]["test"]["subjects"]
-    if accuracy and accuracy["ci_low"] == accuracy["ci_high"]:
-        exact = wilson_interval(accuracy["value"] * n_subjects, n_subjects, confidence)
-        warnings.append(
-            f"All bootstrap draws have an accuracy of {exact.value:.3f}, and their interval has no "
-            f"width. Wilson's interval for {n_subjects} subjects is {exact.ci_low:.3f} to "
-            f"{exact.ci_high:.3f}."
         )
     return warnings
 
@@ -115,12 +104,12 @@ def _interval_warnings(content: Mapping[str, Any]) -> list[str]:
             f"Undefined bootstrap draws of {content['bootstrap']['n_bootstrap']} are left out: "
             f"{', '.join(left_out)}."
         )
-    percentile: dict[str, list[str]] = {}
+    no_width: dict[str, list[str]] = {}
     for name, entry in metrics:
         if entry["reason"] and entry["ci_low"] is not None and not np.isnan(entry["ci_low"]):
-            percentile.setdefault(entry["reason"], []).append(METRICS[name].label)
-    for reason, labels in percentile.items():
-        warnings.append(f"Intervals of {', '.join(labels)} are percentile, not BCa: {reason}.")
+            no_width.setdefault(entry["reason"], []).append(METRICS[name].label)
+    for reason, labels in no_width.items():
+        warnings.append(f"Intervals of {', '.join(labels)} have no width: {reason}.")
     if any(e["reason"] == ResampledSessions.NOT_RESAMPLED for _, e in metrics):
         warnings.append(f"There are no intervals: {ResampledSessions.NOT_RESAMPLED}.")
     return warnings

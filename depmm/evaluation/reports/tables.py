@@ -260,8 +260,8 @@ def _unit(unit: str) -> str:
 
 def _method(bootstrap: Mapping[str, Any]) -> str:
     return (
-        f"{_percent(bootstrap)} confidence intervals (CI): {bootstrap['method']} bootstrap of "
-        f"subjects, {bootstrap['n_bootstrap']} draws."
+        f"{_percent(bootstrap)} confidence intervals (CI) over subjects, "
+        f"{bootstrap['class_counts']} class counts."
     )
 
 

@@ -141,6 +141,64 @@ class Jackknife:
         skewness = (influence**3).sum() / (influence**2).sum() ** 1.5
         return float(skewness * np.sqrt(self.share) / 6)
 
+    def variance(self, value: float, left_out: Array) -> tuple[float, float]:
+        """Compute the variance of an estimate and the degrees of freedom of this variance.
+
+        The variance is the sum of ``u = (1 - 1 / n) (left out - value)^2`` over subjects, with the
+        number ``n`` of subjects in the stratum. Its degrees of freedom are ``2 variance^2 /
+        var(variance)`` (Satterthwaite 1946), with the variance of the sum of the ``u`` from their
+        sample: few subjects with a large influence leave few degrees of freedom.
+
+        Parameters
+        ----------
+        value : float
+            Point estimate.
+        left_out : ndarray, shape (J,)
+            Estimate without each subject.
+
+        Returns
+        -------
+        variance : float
+            Variance; NaN where an estimate without a subject is undefined.
+        df : float
+            Degrees of freedom, from 2 to the number of subjects minus 1.
+
+        References
+        ----------
+        Efron and Tibshirani 1993, Eq. 11.5. Satterthwaite, "An approximate distribution of
+        estimates of variance components", Biometrics Bulletin 2(6), 1946.
+        """
+        most = max(2.0, len(left_out) / self.share - 1)
+        u = (1 - 1 / self.stratum_size) * (left_out - value) ** 2
+        total = float(u.sum())
+        if not total > (ROUNDING * max(1.0, abs(value))) ** 2:
+            return total / self.share, most  # 0, or NaN
+        spread = float((u**2).sum()) - total**2 / len(u)
+        df = 2 * total**2 / spread / self.share if spread > 0 else most
+        return total / self.share, float(np.clip(df, 2.0, most))
+
+    def correlation(self, values: tuple[float, float], left_out: tuple[Array, Array]) -> float:
+        """Compute the correlation of two estimates.
+
+        Parameters
+        ----------
+        values : tuple of float
+            Both point estimates.
+        left_out : tuple of ndarray, shape (J,)
+            Both estimates without each subject.
+
+        Returns
+        -------
+        float
+            Correlation, in [-1, 1]; 0 if an estimate has no variance or is undefined.
+        """
+        weight = 1 - 1 / self.stratum_size
+        a, b = left_out[0] - values[0], left_out[1] - values[1]
+        norm = float(np.sqrt((weight * a * a).sum() * (weight * b * b).sum()))
+        if not norm > ROUNDING**2:
+            return 0.0
+        return float(np.clip((weight * a * b).sum() / norm, -1, 1))
+
 
 def leave_subjects_out(subject_codes: ArrayLike, strata: ArrayLike, seed: int) -> Jackknife:
     """Build the jackknife weights for the strata of ``bootstrap_weights``.

@@ -1,27 +1,28 @@
-"""Bootstrap over subjects, stratified by label, with the same replicates for all metrics.
+"""Resampling of subjects, with the same replicates for all metrics.
 
 Sessions of one subject are correlated. A replicate therefore resamples subjects, ``(corpus,
-subject)``, with replacement, each with all of its sessions. Subjects are resampled within strata:
-subjects with negative sessions only, with positive sessions only, and with both. Every replicate
-has as many subjects of each stratum as the data. The intervals cover the sampling of the tested
-subjects and, with several seeds, the variation between trainings (``training_variance``).
+subject)``, with replacement, each with all of its sessions. With fixed class counts, subjects are
+resampled within strata: subjects with negative sessions only, with positive sessions only, and with
+both; every replicate has as many subjects of each stratum as the data (Davison and Hinkley 1997,
+Ch. 3). With random class counts there is one stratum. The intervals cover the sampling of the
+tested subjects and, with several seeds, the variation between trainings (``training_variance``).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from depmm.evaluation.stats.bca_interval import Jackknife, bootstrap_interval, leave_subjects_out
-from depmm.evaluation.stats.intervals import Interval
+from depmm.evaluation.stats.bca_interval import Jackknife, leave_subjects_out
+from depmm.evaluation.stats.intervals import LIMITS, Interval, Scale, t_interval
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.stats.training_variance import add_training_variance, average_repeats
-from depmm.evaluation.stats.weighted_sums import Array, Weights, unit_weights
+from depmm.evaluation.stats.weighted_sums import Array, unit_weights
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
+ClassCounts = Literal["fixed", "random"]
 CHUNK = 128  # replicates computed at a time, which limits the memory of their indices
 
 
@@ -39,7 +40,7 @@ def bootstrap_weights(
     n_bootstrap : int
         Number of replicates, D.
     seed : int
-        Seed of the random generator; the same arguments give the same replicates.
+        Seed of the random generator.
 
     Returns
     -------
@@ -51,17 +52,11 @@ def bootstrap_weights(
     ------
     ValueError
         If the lengths differ, or a subject is in two strata.
-
-    References
-    ----------
-    Davison and Hinkley, "Bootstrap Methods and their Application", 1997, Ch. 3 (several samples).
     """
     codes, strata = np.asarray(subject_codes), np.asarray(strata)
     if codes.shape != strata.shape or codes.ndim != 1:
-        raise ValueError(
-            f"bootstrap_weights: {codes.shape} subject codes but {strata.shape} strata. Give "
-            "one of each per session."
-        )
+        shapes = f"{codes.shape} subject codes but {strata.shape} strata"
+        raise ValueError(f"bootstrap_weights: {shapes}. Give one of each per session.")
     _, first, subject = np.unique(codes, return_index=True, return_inverse=True)
     stratum = strata[first]
     if (wrong := np.flatnonzero(stratum[subject] != strata)).size:
@@ -108,27 +103,6 @@ def assign_strata(sessions: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any]]:
     return codes, strata.astype(object)
 
 
-def count_sessions(rows: pd.DataFrame) -> dict[str, int]:
-    """Count sessions, subjects and, where labels are known, positive sessions.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Columns corpus, subject, session and, if labels are known, y_true. A session may have
-        several rows.
-
-    Returns
-    -------
-    dict of str to int
-        ``sessions``, ``subjects`` and ``positive_sessions``.
-    """
-    sessions = rows.drop_duplicates(SESSION_KEY)
-    counts = {"sessions": len(sessions), "subjects": len(sessions.drop_duplicates(SUBJECT_KEY))}
-    if "y_true" in sessions and sessions["y_true"].notna().any():
-        counts["positive_sessions"] = int(sessions["y_true"].sum())
-    return counts
-
-
 class MetricValues(NamedTuple):
     """A metric per seed, and its mean over seeds under resampling.
 
@@ -154,17 +128,20 @@ class ResampledSessions:
     Attributes
     ----------
     seeds : dict of int or str to DataFrame
-        Tested rows of each seed; their column ``unit`` is the column index of the session in
-        ``weights``. If folds test a session several times, each repetition is a separate entry,
-        for example ``0, repeat 1``.
+        Tested rows of each seed; their ``unit`` is the column of the session in ``weights``. If
+        folds test a session several times, each repetition is an entry, as ``0, repeat 1``.
     weights : ndarray of unsigned int, shape (D, sessions)
         Multiplicity of each distinct session in each replicate.
     jackknife : Jackknife
-        Weights without each subject, for the acceleration of BCa intervals.
+        Weights without each subject, from which variances are estimated.
     confidence : float
         Confidence level of the intervals.
     subjects_by_stratum : dict of str to int
-        Number of subjects in each stratum.
+        Number of subjects with negative, positive or both kinds of sessions.
+    subjects : ndarray of int, shape (sessions,)
+        Code of the subject of each distinct session.
+    class_counts : {"fixed", "random"}, default "random"
+        Whether all replicates have the class counts of the data.
     repeats : int, default 1
         How often the folds of a seed test each session.
     """
@@ -174,11 +151,12 @@ class ResampledSessions:
     jackknife: Jackknife
     confidence: float
     subjects_by_stratum: dict[str, int]
+    subjects: NDArray[np.integer]
+    class_counts: ClassCounts = "random"
     repeats: int = 1
     NOT_RESAMPLED: ClassVar[str] = (
         "there is one subject in each class, an interval needs two or more of one class"
     )
-    # the same values are needed for baselines, gains, subgroups and gaps
     _cache: dict[tuple[str, str], MetricValues] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -191,8 +169,8 @@ class ResampledSessions:
 
     @property
     def can_resample(self) -> bool:
-        """Whether replicates differ: a stratum has two or more subjects."""
-        return bool(len(self.jackknife.weights))
+        """Whether a class has two or more subjects."""
+        return max(self.subjects_by_stratum.values(), default=0) > 1
 
     def get_weights(self, seed: int | str) -> NDArray[np.unsignedinteger]:
         """Select the bootstrap weights of the rows of a seed.
@@ -207,9 +185,23 @@ class ResampledSessions:
         ndarray of unsigned int, shape (D, N)
             Weights of its rows.
         """
-        return self._columns(seed, self.weights)
+        return self.select_columns(seed, self.weights)
 
-    def _columns(self, seed: int | str, weights: NDArray[Any]) -> NDArray[Any]:
+    def select_columns(self, seed: int | str, weights: NDArray[Any]) -> NDArray[Any]:
+        """Select the columns of weights that belong to the rows of a seed.
+
+        Parameters
+        ----------
+        seed : int or str
+            Key of ``seeds``.
+        weights : ndarray, shape (D, sessions)
+            Weights of the distinct sessions.
+
+        Returns
+        -------
+        ndarray, shape (D, N)
+            Weights of its rows.
+        """
         units = self.seeds[seed]["unit"].to_numpy()
         if np.array_equal(units, np.arange(weights.shape[1])):
             return weights  # without a copy
@@ -238,20 +230,49 @@ class ResampledSessions:
         for seed, rows in self.seeds.items():
             measured = rows[metric.measured].to_numpy(float)
             predicted = rows[column].to_numpy(float)
-            jackknife_weights = self._columns(seed, self.jackknife.weights)
+            jackknife_weights = self.select_columns(seed, self.jackknife.weights)
             per_seed.append(metric.function(measured, predicted, unit_weights(len(rows)))[0])
             replicates.append(metric.function(measured, predicted, self.get_weights(seed)))
             left_out.append(metric.function(measured, predicted, jackknife_weights))
-        values = MetricValues(
-            np.array(per_seed), np.mean(replicates, axis=0), np.mean(left_out, axis=0)
-        )
-        self._cache[name, column] = values
-        return values
+        averages = (np.mean(replicates, axis=0), np.mean(left_out, axis=0))
+        self._cache[name, column] = MetricValues(np.array(per_seed), *averages)
+        return self._cache[name, column]
+
+    def variance(self, values: MetricValues) -> tuple[float, float]:
+        """Estimate the variance of a mean over seeds under the sampling of subjects.
+
+        It is that of the jackknife; of the replicates where the only subject of a class is left
+        out, or only a sample of the subjects is.
+
+        Parameters
+        ----------
+        values : MetricValues
+            The mean under resampling.
+
+        Returns
+        -------
+        variance : float
+            The variance; NaN without two defined replicates.
+        df : float
+            Degrees of freedom of the variance.
+        """
+        variance, df = self.jackknife.variance(float(np.mean(values.per_seed)), values.jackknife)
+        if np.isfinite(variance) and self.jackknife.share == 1:
+            return variance, df
+        defined = values.replicates[np.isfinite(values.replicates)]
+        if len(defined) < 2:
+            return np.nan, df
+        return float(np.var(defined, ddof=1)), df
 
     def interval(
-        self, per_seed: Array, replicates: Array, jackknife: Array | None = None
+        self,
+        per_seed: Array,
+        replicates: Array,
+        jackknife: Array | None = None,
+        *,
+        scale: Scale = "natural",
     ) -> Interval:
-        """Compute the mean over seeds and its interval.
+        """Compute the mean over seeds and its t interval.
 
         Parameters
         ----------
@@ -260,24 +281,49 @@ class ResampledSessions:
         replicates : ndarray, shape (D,)
             Mean over seeds in each replicate.
         jackknife : ndarray, shape (J,), optional
-            Mean over seeds without each subject, for a BCa interval. By default the percentile
-            interval is computed.
+            Mean over seeds without each subject; else the variance is that of the replicates.
+        scale : {"natural", "log", "fisher_z"}, default "natural"
+            Scale of the interval: ``log`` for errors, ``fisher_z`` for correlations.
 
         Returns
         -------
         Interval
-            Estimate with its interval, which covers training variance if there are several seeds;
-            without bounds if all replicates are equal because no stratum has two subjects.
+            Estimate with its interval; without bounds if no class has two subjects.
         """
         value = float(np.mean(per_seed))
+        n_undefined = int(np.isnan(replicates).sum())
         if not self.can_resample:
-            return Interval(value, np.nan, np.nan, reason=self.NOT_RESAMPLED)
-        acceleration = None
-        if jackknife is not None:
-            acceleration = self.jackknife.acceleration(value, jackknife)
-        interval = bootstrap_interval(value, replicates, self.confidence, acceleration)
+            return Interval(value, np.nan, np.nan, n_undefined, reason=self.NOT_RESAMPLED)
+        if jackknife is None:
+            jackknife = np.full(len(self.jackknife.weights), np.nan)
+        spread = self.variance(MetricValues(per_seed, replicates, jackknife))
+        interval = t_interval(value, *spread, self.confidence, scale)
+        interval = replace(interval, n_undefined=n_undefined)
+        return self.cover_training(interval, per_seed, LIMITS[scale])
+
+    def cover_training(
+        self, interval: Interval, per_seed: Array, limits: tuple[float, float]
+    ) -> Interval:
+        """Widen an interval over subjects by the variance between seeds, within limits.
+
+        Parameters
+        ----------
+        interval : Interval
+            Interval of the mean over seeds.
+        per_seed : ndarray, shape (S,)
+            Point estimate of each seed.
+        limits : tuple of float
+            Lowest and highest possible value.
+
+        Returns
+        -------
+        Interval
+            The wider interval; the same one with one seed.
+        """
         trainings = average_repeats(per_seed, self.training_seeds)
-        return add_training_variance(interval, trainings, self.confidence)
+        wider = add_training_variance(interval, trainings, self.confidence)
+        low, high = np.clip([wider.ci_low, wider.ci_high], *limits)
+        return replace(wider, ci_low=float(low), ci_high=float(high))
 
     def select(self, column: str, value: str) -> "ResampledSessions":
         """Select the sessions of a subgroup, with the same replicates.
@@ -299,7 +345,11 @@ class ResampledSessions:
 
 
 def resample_sessions(
-    predictions: pd.DataFrame, n_bootstrap: int, confidence: float, seed: int
+    predictions: pd.DataFrame,
+    n_bootstrap: int,
+    confidence: float,
+    seed: int,
+    class_counts: ClassCounts = "random",
 ) -> ResampledSessions:
     """Resample the tested subjects; a replicate has the same subjects in all seeds.
 
@@ -313,17 +363,21 @@ def resample_sessions(
         Confidence level of the intervals.
     seed : int
         Seed of the bootstrap.
+    class_counts : {"fixed", "random"}, default "random"
+        Whether the class counts were fixed by the design of the study.
 
     Returns
     -------
     ResampledSessions
-        The tested rows with their replicates.
+        The rows.
     """
     rows = predictions[predictions["split"] == "test"].sort_values(SESSION_KEY)
     sessions = rows.drop_duplicates(SESSION_KEY)
     codes, strata = assign_strata(sessions)
     rows = rows.assign(unit=rows.groupby(SESSION_KEY).ngroup())
     counts = pd.Series(strata).groupby(codes).first().value_counts().sort_index()
+    if class_counts == "random":
+        strata = np.zeros(len(codes), dtype=int)
     # repetition n of a session is its n-th fold
     repeat = rows.groupby([*SESSION_KEY, "seed"])["fold"].rank("dense").astype(int) - 1
     repeats = int(repeat.max()) + 1
@@ -339,29 +393,7 @@ def resample_sessions(
         leave_subjects_out(codes, strata, seed),
         confidence,
         {str(name): int(count) for name, count in counts.items()},
+        codes,
+        class_counts,
         repeats,
     )
-
-
-def measure_over_seeds(
-    tested: ResampledSessions, measure: Callable[[pd.DataFrame, Weights], Array]
-) -> tuple[Array, Array]:
-    """Average a function of rows and weights over seeds.
-
-    Parameters
-    ----------
-    tested : ResampledSessions
-        The tested rows.
-    measure : callable
-        ``(rows [N], weights [D, N]) -> [D]``.
-
-    Returns
-    -------
-    per_seed : ndarray, shape (S,)
-        Point estimate of each seed.
-    replicates : ndarray, shape (D,)
-        Mean over seeds in each replicate.
-    """
-    per_seed = [measure(rows, unit_weights(len(rows)))[0] for rows in tested.seeds.values()]
-    replicates = [measure(rows, tested.get_weights(seed)) for seed, rows in tested.seeds.items()]
-    return np.array(per_seed), np.mean(replicates, axis=0)

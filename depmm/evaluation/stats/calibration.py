@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from depmm.evaluation.stats.binary_metrics import brier, log_loss
-from depmm.evaluation.stats.bootstrap import ResampledSessions, measure_over_seeds
+from depmm.evaluation.stats.bootstrap import MetricValues, ResampledSessions
 from depmm.evaluation.stats.calibrators import (
     CalibrationError,
     Calibrator,
@@ -21,6 +21,7 @@ from depmm.evaluation.stats.reliability import (
     ece_if_calibrated,
     reliability_bins,
 )
+from depmm.evaluation.stats.seed_means import measure_over_seeds
 from depmm.evaluation.stats.weighted_sums import Array, Weights
 from depmm.schemas.manifest import SUBJECT_KEY
 
@@ -50,7 +51,7 @@ def measure_calibration(
     """
     bins = count_bins(len(pd.concat(tested.seeds.values())[SUBJECT_KEY].drop_duplicates()))
     content: dict[str, Any] = {"bins": bins}
-    before: dict[str, tuple[Array, Array]] = {}
+    before: dict[str, MetricValues] = {}
     for method in ("before", "temperature", "isotonic"):
         try:
             calibrators = {} if method == "before" else fit_calibrators(predictions, method)
@@ -61,7 +62,7 @@ def measure_calibration(
         values = _measure(calibrated, bins)
         before = before or values
         entry: dict[str, Any] = {
-            name: asdict(tested.interval(*value)) for name, value in values.items()
+            name: asdict(tested.interval(*value, scale="log")) for name, value in values.items()
         }
         entry["ece_if_calibrated"] = _simulate_ece(calibrated, bins, seed)
         pooled = pd.concat(calibrated.seeds.values())
@@ -69,9 +70,9 @@ def measure_calibration(
         if calibrators:
             entry["gain"] = {
                 name: asdict(
-                    tested.interval(before[name][0] - per_seed, before[name][1] - replicates)
+                    tested.interval(*(a - b for a, b in zip(before[name], after, strict=True)))
                 )
-                for name, (per_seed, replicates) in values.items()
+                for name, after in values.items()
             }
             entry["fits"] = [
                 {"fold": fold, "seed": training_seed, **asdict(calibrator)}
@@ -96,7 +97,7 @@ def _calibrate(
     return replace(tested, seeds=seeds)
 
 
-def _measure(calibrated: ResampledSessions, bins: int) -> dict[str, tuple[Array, Array]]:
+def _measure(calibrated: ResampledSessions, bins: int) -> dict[str, MetricValues]:
     """Compute every measure per seed and in each replicate."""
 
     def ece(rows: pd.DataFrame, weights: Weights) -> Array:

@@ -1,9 +1,28 @@
-"""A point estimate with its confidence interval, and Wilson's interval of a proportion."""
+"""A point estimate with its confidence interval, and intervals in closed form.
+
+Wilson's interval of a proportion, Newcombe's interval of an AUROC, and t intervals of a transformed
+value.
+"""
 
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
+
+Scale = Literal["natural", "log", "fisher_z"]
+T_METHODS: dict[Scale, str] = {
+    "natural": "t",
+    "log": "t (logarithm)",
+    "fisher_z": "t (Fisher's z)",
+}
+LIMITS: dict[Scale, tuple[float, float]] = {
+    "natural": (-np.inf, np.inf),
+    "log": (0.0, np.inf),
+    "fisher_z": (-1.0, 1.0),
+}
+MIN_DF = 1.5  # with fewer degrees of freedom, the quantile of t is useless
+NO_VARIANCE = "the value does not change without any one subject, its variance is not known"
 
 
 @dataclass(frozen=True)
@@ -18,10 +37,11 @@ class Interval:
         Bounds of the confidence interval.
     n_undefined : int, default 0
         Number of bootstrap replicates in which the estimate is undefined; they are left out.
-    method : {"BCa", "percentile", "Wilson"}
-        Method of the interval.
+    method : {"Wilson", "Newcombe", "beta draws", "t", "t (logarithm)", "t (Fisher's z)", "MOVER",
+             "exact", "BCa", "percentile"}
+        Method of the interval; ``exact`` if the value has no sampling variance.
     reason : str, optional
-        Why a BCa interval could not be computed and the interval is a percentile one.
+        Why the interval has no bounds or no width, or is a percentile instead of a BCa interval.
     """
 
     value: float
@@ -74,3 +94,141 @@ def wilson_interval(successes: float, n: float, confidence: float) -> Interval:
     # at 0 and n the bound equals the value; rounding must not put the value outside
     low, high = min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)
     return Interval(share, float(low), float(high), method="Wilson")
+
+
+def newcombe_interval(
+    auroc: float, n_positive: float, n_negative: float, confidence: float, ratio: float = 1.0
+) -> Interval:
+    """Compute Newcombe's score interval of an AUROC.
+
+    The bounds are the values ``A`` that solve ``|auroc - A| = z sqrt(ratio V(A))`` with the
+    variance of Hanley and McNeil at ``A`` instead of at the estimate,
+    ``V(A) = A (1 - A) (1 + N (1 - A) / (2 - A) + N A / (1 + A)) / (m n)`` and ``N = (m + n) / 2 -
+    1``. The interval has a width where all positive subjects are ranked above all negative ones.
+
+    Parameters
+    ----------
+    auroc : float
+        Estimated area under the ROC curve, in [0, 1].
+    n_positive, n_negative : float
+        Number of positive and of negative subjects, ``m`` and ``n``.
+    confidence : float
+        Confidence level, for example 0.95.
+    ratio : float, default 1
+        Ratio of the variance of the data to ``V`` at the estimate.
+
+    Returns
+    -------
+    Interval
+        Area with its interval.
+
+    Raises
+    ------
+    ValueError
+        If ``auroc`` is not in [0, 1], or a class has no subject.
+
+    References
+    ----------
+    Newcombe, "Confidence intervals for an effect size measure based on the Mann-Whitney statistic.
+    Part 2: asymptotic methods and evaluation", Statistics in Medicine 25(4), 2006, method 5.
+    """
+    if not 0 <= auroc <= 1 or min(n_positive, n_negative) <= 0:
+        raise ValueError(
+            f"newcombe_interval: AUROC {auroc} of {n_positive} positive and {n_negative} negative "
+            "subjects. Give a value in [0, 1] and subjects of both classes."
+        )
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+
+    def outside(area: float) -> bool:
+        variance = ratio * hanley_mcneil_variance(area, n_positive, n_negative)
+        return (auroc - area) ** 2 > z**2 * variance
+
+    bounds = []
+    for end in (0.0, 1.0):
+        inner, outer = auroc, end
+        # the interval is one piece: V has no minimum inside of [0, 1]
+        for _ in range(50):
+            middle = (inner + outer) / 2
+            inner, outer = (inner, middle) if outside(middle) else (middle, outer)
+        bounds.append(inner)
+    return Interval(auroc, bounds[0], bounds[1], method="Newcombe")
+
+
+def hanley_mcneil_variance(auroc: float, n_positive: float, n_negative: float) -> float:
+    """Compute the variance of an AUROC, with the mean number of both classes in both terms.
+
+    Parameters
+    ----------
+    auroc : float
+        Area under the ROC curve, in [0, 1].
+    n_positive, n_negative : float
+        Number of positive and of negative subjects.
+
+    Returns
+    -------
+    float
+        Variance; 0 for an area of 0 or 1.
+
+    References
+    ----------
+    Hanley and McNeil, "The meaning and use of the area under a receiver operating characteristic
+    (ROC) curve", Radiology 143(1), 1982. With equal terms: Newcombe 2006, method 5.
+    """
+    others = (n_positive + n_negative) / 2 - 1
+    inner = 1 + others * (1 - auroc) / (2 - auroc) + others * auroc / (1 + auroc)
+    return auroc * (1 - auroc) * inner / (n_positive * n_negative)
+
+
+def t_interval(
+    value: float, variance: float, df: float, confidence: float, scale: Scale = "natural"
+) -> Interval:
+    """Compute a t interval on a scale on which the estimate is closer to normal.
+
+    The standard error on the scale is that of the value times the derivative of the scale (delta
+    method). On the logarithmic scale, used for errors, the degrees of freedom are halved: the
+    kurtosis of skewed errors, and with it the uncertainty of their variance, is underestimated in
+    small samples.
+
+    Parameters
+    ----------
+    value : float
+        Point estimate; not negative on the scale ``log``, in [-1, 1] on the scale ``fisher_z``.
+    variance : float
+        Variance of the estimate.
+    df : float
+        Degrees of freedom of the variance.
+    confidence : float
+        Confidence level, for example 0.95.
+    scale : {"natural", "log", "fisher_z"}, default "natural"
+        ``log`` for errors from 0 on, ``fisher_z`` (area tangent) for correlations.
+
+    Returns
+    -------
+    Interval
+        Estimate with its interval; without width and with a ``reason`` if the variance is 0.
+
+    References
+    ----------
+    Fisher, "On the probable error of a coefficient of correlation deduced from a small sample",
+    Metron 1, 1921.
+    """
+    from scipy.stats import t as student
+
+    method = T_METHODS[scale]
+    if not np.isfinite(value) or not np.isfinite(variance):
+        return Interval(float(value), np.nan, np.nan, method=method)
+    at_end = (scale == "log" and value <= 0) or (scale == "fisher_z" and abs(value) >= 1)
+    if variance <= np.finfo(float).eps ** 2 * max(1.0, value**2) or at_end:
+        return Interval(float(value), float(value), float(value), method=method, reason=NO_VARIANCE)
+    if scale == "log":
+        df = df / 2
+    half = float(student.ppf((1 + confidence) / 2, max(df, MIN_DF)) * np.sqrt(variance))
+    match scale:
+        case "log":
+            low, high = value * np.exp(-half / value), value * np.exp(min(half / value, 700.0))
+        case "fisher_z":
+            z, half = np.arctanh(value), half / (1 - value**2)
+            low, high = np.tanh(z - half), np.tanh(z + half)
+        case _:
+            low, high = value - half, value + half
+    return Interval(float(value), min(float(low), value), max(float(high), value), method=method)

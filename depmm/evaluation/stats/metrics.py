@@ -44,6 +44,8 @@ from depmm.evaluation.stats.severity_metrics import (
 )
 from depmm.evaluation.stats.weighted_sums import Array, Weights
 
+# see depmm.evaluation.stats.metric_intervals
+IntervalKind = Literal["wilson", "newcombe", "beta", "log", "fisher_z"]
 Target = Literal["binary", "severity"]
 PredictionColumn = Literal["y_pred", "y_prob", "score_pred", "band_pred"]
 MEASURED: dict[PredictionColumn, str] = {
@@ -68,6 +70,8 @@ class Metric:
         Name in reports.
     meaning : str
         Definition in a few words, for reports.
+    interval : {"wilson", "newcombe", "beta", "log", "fisher_z"}
+        Kind of confidence interval, see ``depmm.evaluation.stats.metric_intervals``.
     chance : float, optional
         Value of every constant prediction, where it is the same for all of them.
     has_baseline : bool, default True
@@ -87,6 +91,7 @@ class Metric:
     predicted: PredictionColumn
     label: str
     meaning: str
+    interval: IntervalKind
     chance: float | None = None
     has_baseline: bool = True
     lower_is_better: bool = False
@@ -110,6 +115,7 @@ METRICS: dict[str, Metric] = {
         "y_pred",
         "Balanced accuracy",
         "mean of recall and specificity",
+        interval="beta",
         chance=0.5,
     ),
     "auroc": Metric(
@@ -117,6 +123,7 @@ METRICS: dict[str, Metric] = {
         "y_prob",
         "AUROC",
         "probability that a positive session is ranked above a negative one",
+        interval="newcombe",
         chance=0.5,
         exchanged="ranks",
     ),
@@ -125,17 +132,25 @@ METRICS: dict[str, Metric] = {
         "y_prob",
         "AUPRC",
         "average precision; a constant reaches the share of positives",
+        interval="wilson",
         exchanged="ranks",
     ),
-    "accuracy": Metric(accuracy, "y_pred", "Accuracy", "share of correct decisions"),
+    "accuracy": Metric(
+        accuracy, "y_pred", "Accuracy", "share of correct decisions", interval="wilson"
+    ),
     "precision": Metric(
-        precision, "y_pred", "Precision", "share of positive decisions that are correct"
+        precision,
+        "y_pred",
+        "Precision",
+        "share of positive decisions that are correct",
+        interval="beta",
     ),
     "recall": Metric(
         recall,
         "y_pred",
         "Recall",
         "share of positive sessions decided positive (sensitivity)",
+        interval="wilson",
         has_baseline=False,
     ),
     "specificity": Metric(
@@ -143,26 +158,41 @@ METRICS: dict[str, Metric] = {
         "y_pred",
         "Specificity",
         "share of negative sessions decided negative",
+        interval="wilson",
         has_baseline=False,
     ),
     "f1_positive": Metric(
-        f1_positive, "y_pred", "F1, positive class", "harmonic mean of precision and recall"
+        f1_positive,
+        "y_pred",
+        "F1, positive class",
+        "harmonic mean of precision and recall",
+        interval="beta",
     ),
-    "f1_macro": Metric(f1_macro, "y_pred", "F1, macro", "mean of the F1 of both classes"),
+    "f1_macro": Metric(
+        f1_macro, "y_pred", "F1, macro", "mean of the F1 of both classes", interval="beta"
+    ),
     "f1_weighted": Metric(
         f1_weighted,
         "y_pred",
         "F1, weighted",
         "mean of the F1 of both classes, weighted by class size",
+        interval="beta",
     ),
     "mcc": Metric(
-        mcc, "y_pred", "MCC", "correlation of label and decision", chance=0.0, proportion=False
+        mcc,
+        "y_pred",
+        "MCC",
+        "correlation of label and decision",
+        interval="beta",
+        chance=0.0,
+        proportion=False,
     ),
     "brier": Metric(
         brier,
         "y_prob",
         "Brier score",
         "mean squared error of the probability",
+        interval="log",
         lower_is_better=True,
     ),
     "log_loss": Metric(
@@ -170,6 +200,7 @@ METRICS: dict[str, Metric] = {
         "y_prob",
         "Log-loss",
         "mean negative logarithm of the probability of the true class, nats",
+        interval="log",
         lower_is_better=True,
         proportion=False,
     ),
@@ -178,6 +209,7 @@ METRICS: dict[str, Metric] = {
         "score_pred",
         "RMSE",
         "root mean squared error, points",
+        interval="log",
         lower_is_better=True,
         proportion=False,
     ),
@@ -186,6 +218,7 @@ METRICS: dict[str, Metric] = {
         "score_pred",
         "MAE",
         "mean absolute error, points",
+        interval="log",
         lower_is_better=True,
         proportion=False,
     ),
@@ -194,6 +227,7 @@ METRICS: dict[str, Metric] = {
         "score_pred",
         "Pearson r",
         "linear correlation",
+        interval="fisher_z",
         chance=0.0,
         proportion=False,
         exchanged="standard_scores",
@@ -203,6 +237,7 @@ METRICS: dict[str, Metric] = {
         "score_pred",
         "Spearman rho",
         "rank correlation",
+        interval="fisher_z",
         chance=0.0,
         proportion=False,
         exchanged="ranks",
@@ -212,6 +247,7 @@ METRICS: dict[str, Metric] = {
         "score_pred",
         "CCC",
         "agreement in mean, variance and correlation",
+        interval="fisher_z",
         chance=0.0,
         proportion=False,
     ),
@@ -220,6 +256,7 @@ METRICS: dict[str, Metric] = {
         "band_pred",
         "Quadratic kappa",
         "agreement of severity bands beyond chance",
+        interval="fisher_z",
         chance=0.0,
         proportion=False,
     ),

@@ -21,8 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from depmm.evaluation.prediction_checks import PredictionTableError
-from depmm.evaluation.stats.bootstrap import ResampledSessions, measure_over_seeds
+from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.reliability import clipped_logit
+from depmm.evaluation.stats.seed_means import measure_over_seeds
 from depmm.evaluation.stats.severity_metrics import spearman
 from depmm.evaluation.stats.weighted_sums import ROUNDING, Array, Weights
 
@@ -136,9 +137,9 @@ def measure_risk_coverage(tested: ResampledSessions) -> dict[str, Any]:
         # the smallest number of sessions that reaches each coverage
         curves.append(risks[np.ceil(grid * len(risks) - ROUNDING).astype(int) - 1])
     return {
-        "aurc": asdict(tested.interval(*area)),
-        "risk": asdict(tested.interval(*risk)),
-        "gain": asdict(tested.interval(risk[0] - area[0], risk[1] - area[1])),
+        "aurc": asdict(tested.interval(*area, scale="log")),
+        "risk": asdict(tested.interval(*risk, scale="log")),
+        "gain": asdict(tested.interval(*(a - b for a, b in zip(risk, area, strict=True)))),
         "curve": {"coverage": grid.tolist(), "risk": np.mean(curves, axis=0).tolist()},
     }
 
@@ -223,9 +224,11 @@ def measure_gate_std(tested: ResampledSessions, target: str) -> dict[str, Any] |
     return {
         "error": f"|{measured} - {predicted}|",
         "mean": float(rows_of_seeds["gate_std"].mean()),
-        "spearman": asdict(tested.interval(*correlation)),
+        "spearman": asdict(tested.interval(*correlation, scale="fisher_z")),
         "terciles": {
-            name: asdict(tested.interval(*measure_over_seeds(tested, error_of_third(third))))
+            name: asdict(
+                tested.interval(*measure_over_seeds(tested, error_of_third(third)), scale="log")
+            )
             for third, name in enumerate(TERCILES)
         },
     }

@@ -15,7 +15,7 @@ def test_the_table_of_metrics_contains_those_of_metrics_json():
     baseline = f"0.500 ({BASELINE_LABELS[entry['baseline']['name']]})"
     row = next(row for row in table.rows if row[0] == "AUROC")
     assert row[:4] == ["AUROC", value, interval, baseline]
-    for part in ("24 sessions of 24 subjects", "BDI-II", "90 %", "BCa", "100 draws"):
+    for part in ("24 sessions of 24 subjects", "BDI-II", "90 %", "random class counts"):
         assert part in table.caption
     assert f"| AUROC | {value} | {interval} | {baseline} |" in table.markdown()
     latex = table.latex()
