@@ -40,7 +40,7 @@ def compute_recording_statistics(
         Manifests with the folders of their recordings.
     measure : callable
         :func:`depmm.media.measurement.measure_recording`, or a function with its parameters and
-        results. It raises ``ValueError`` if the file cannot be decoded.
+        results. Any exception that it raises makes its file unreadable and does not end the audit.
     track : callable, optional
         Wrapper of the iteration over the files that shows the progress.
 
@@ -80,7 +80,7 @@ def compute_recording_statistics(
     for file in track([file for file in sorted(paths) if file in uses]):
         try:
             measured = measure(paths[file], uses[file])
-        except ValueError as error:
+        except Exception as error:
             # the finding has a remedy for all files
             unreadable[file] = as_media_error(file[1], error).problem
             continue
@@ -90,7 +90,7 @@ def compute_recording_statistics(
             found += tuple(_steps_without_sound(file[1], steps[file], measured.sound_s))
         if found:
             warnings[file] = found
-    duplicates = _duplicates(paths)
+    duplicates = _duplicates(paths, unreadable)
     return RecordingStatistics(
         tuple(sorted(missing)),
         unreadable,
@@ -134,14 +134,21 @@ def _steps_without_sound(path: str, steps: pd.DataFrame, sound_s: float) -> Iter
             yield cut
 
 
-def _duplicates(paths: dict[File, Path]) -> tuple[tuple[File, ...], ...]:
-    """Group files of the same content."""
+def _duplicates(
+    paths: dict[File, Path], unreadable: dict[File, str]
+) -> tuple[tuple[File, ...], ...]:
+    """Group files of the same content; add files that cannot be read to ``unreadable``."""
     by_size = defaultdict(list)
     for file in sorted(paths):
         by_size[paths[file].stat().st_size].append(file)
     by_content = defaultdict(list)
     for same_size in by_size.values():
         for file in same_size if len(same_size) > 1 else ():
-            with paths[file].open("rb") as stream:
-                by_content[hashlib.file_digest(stream, "sha256").hexdigest()].append(file)
+            try:
+                with paths[file].open("rb") as stream:
+                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            except OSError as error:
+                unreadable.setdefault(file, as_media_error(file[1], error).problem)
+                continue
+            by_content[digest].append(file)
     return tuple(sorted(tuple(group) for group in by_content.values() if len(group) > 1))

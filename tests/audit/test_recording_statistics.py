@@ -1,11 +1,16 @@
 """Statistics of the files of a manifest: missing, empty, unreadable and duplicate files."""
 
+import errno
+from functools import partial
 from pathlib import Path
+from typing import IO, Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from audit_manifests import balanced_manifest, find_one, run_audit
+from recordings import write_video
 
 from depmm.audit.recording_statistics import compute_recording_statistics
 from depmm.corpora.errors import ManifestError
@@ -15,6 +20,7 @@ from depmm.corpora.spec import load_spec
 from depmm.media.errors import MediaError
 from depmm.media.measurement import RecordingMeasurement, RecordingUse, measure_recording
 from depmm.media.warnings import MediaWarning
+from depmm.schemas.recordings import FACE_COLUMNS
 
 SPECS = Path(__file__).parents[2] / "data_specs"
 
@@ -114,6 +120,74 @@ def test_missing_empty_and_unreadable_files(tmp_path):
     assert statistics.missing == (("toy", "P01-1.wav"), ("toy", "P03-1.wav"))
     assert statistics.unreadable == {("toy", "P04-1.wav"): "broken."}
     assert len(statistics.table) == 13
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("graph broke"), cv2.error("bad frame"), KeyError("x"), MemoryError()]
+)
+def test_any_exception_of_a_file_is_an_entry_of_the_unreadable_files(tmp_path, error):
+    manifest = balanced_manifest()
+    root = write_files(tmp_path, manifest)
+
+    def measure(path: Path, use: RecordingUse) -> RecordingMeasurement:
+        if path.name == "P02-1.wav":
+            raise error
+        return measure_text(path, use)
+
+    statistics = compute_recording_statistics([(manifest, root)], measure)
+    assert set(statistics.unreadable) == {("toy", "P02-1.wav")}
+    if str(error):
+        reason = statistics.unreadable["toy", "P02-1.wav"]
+        assert type(error).__name__ in reason
+        assert str(error) in reason
+    assert len(statistics.table) == 15
+    finding = find_one(manifest, "unreadable_files", recordings=statistics)
+    assert finding.files == (("toy", "P02-1.wav"),)
+
+
+def test_a_file_that_the_system_cannot_read_does_not_end_the_comparison(tmp_path, monkeypatch):
+    manifest = balanced_manifest()
+    root = write_files(tmp_path, manifest, P02="same", P05="same", P06="same")
+    open_file = Path.open
+
+    def fail(path: Path, mode: str = "r") -> IO[Any]:
+        if path.name == "P05-1.wav" and mode == "rb":
+            raise OSError(errno.EIO, "Input/output error")
+        return open_file(path, mode)
+
+    def measure(path: Path, use: RecordingUse) -> RecordingMeasurement:
+        return RecordingMeasurement({"length_s": 1.0})
+
+    monkeypatch.setattr(Path, "open", fail)
+    statistics = compute_recording_statistics([(manifest, root)], measure)
+    assert statistics.duplicates == ((("toy", "P02-1.wav"), ("toy", "P06-1.wav")),)
+    assert set(statistics.unreadable) == {("toy", "P05-1.wav")}
+    assert "Input/output error" in statistics.unreadable["toy", "P05-1.wav"]
+
+
+class BrokenTracker:
+    """A tracker that fails on every frame, as MediaPipe does after an error of its graph."""
+
+    def track(self, time_s: float, frame: np.ndarray) -> None:
+        raise RuntimeError("the graph has errors")
+
+
+def test_a_broken_face_tracker_leaves_the_other_statistics(tmp_path: Path) -> None:
+    manifest = balanced_manifest()
+    manifest.steps["face"] = manifest.steps["audio"].str.replace("wav", "mp4")
+    manifest.steps["audio"] = None
+    files = sorted(manifest.steps["face"].unique())
+    for name in files:
+        write_video(tmp_path / name)
+    statistics = compute_recording_statistics(
+        [(manifest, tmp_path)], partial(measure_recording, tracker=BrokenTracker())
+    )
+    assert not statistics.unreadable
+    assert statistics.table["brightness"].notna().all()
+    assert statistics.table[list(FACE_COLUMNS)].isna().all(axis=None)
+    finding = find_one(manifest, "face_tracker", recordings=statistics)
+    assert [name for _, name in finding.files] == files
+    assert finding.message.count("the graph has errors") == 1
 
 
 def test_a_folder_without_any_file_of_the_manifest_is_an_error(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 from depmm.media.video.borders import black_border
 from depmm.media.video.faces import FaceTracker
 from depmm.media.video.video import decode_frames
-from depmm.media.warnings import Warn, ignore_warnings
+from depmm.media.warnings import MediaWarning, Warn, ignore_warnings
 
 POSITIONS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the measured frames, as shares of the duration
 MAX_WINDOW_S = 0.5  # from such a position, in which one frame is measured
@@ -29,9 +29,9 @@ def measure_video(
     length_s : float
         Its length in seconds.
     tracker : FaceTracker, optional
-        Finds the faces; without it they are not measured.
+        Finds the faces; without it, or if it fails, they are not measured.
     warn : callable, optional
-        Receives the warnings about the file.
+        Receives the warnings about the file, among them ``face_tracker``, that the tracker failed.
 
     Returns
     -------
@@ -49,7 +49,20 @@ def measure_video(
     frames = [frame for _, frame in decode_frames(path, 1 / MAX_WINDOW_S, windows, warn=warn)]
     if not frames:
         return {}
-    return {**_measure_light(frames), **(_measure_faces(frames, tracker) if tracker else {})}
+    found = _measure_light(frames)
+    if tracker is not None:
+        try:
+            found |= _measure_faces(frames, tracker)
+        except Exception as error:  # of MediaPipe: the other statistics remain
+            warn(
+                MediaWarning(
+                    "face_tracker",
+                    f"the face tracker failed ({type(error).__name__}: {error}); the face was not "
+                    "measured.",
+                    "Run depmm doctor, which checks MediaPipe and the face model.",
+                )
+            )
+    return found
 
 
 def _measure_light(frames: Sequence[np.ndarray]) -> dict[str, float]:
