@@ -1,0 +1,180 @@
+"""Size and power of the comparison of runs, and the bias of pooled cross-validation.
+
+    python experiments/benchmarks/statistics/comparisons.py [STUDIES]
+
+Size is the share of studies without a difference in which the 95 % interval of the paired
+difference excludes 0, or p <= .05. 200 studies take about 2 minutes on one core.
+
+- ``equal``: two runs with the same distribution and correlated errors (r = .5), skewed scores;
+- ``shift``: a better run (AUROC .87 against .76) whose logits are 2 higher: power of the p value;
+- ``seeds``: two procedures that differ only in the seeds of training, whose skill varies;
+- ``pooled``: a regularised linear model on noise, by number of folds: mean AUROC of the pooled
+  predictions and of the folds.
+"""
+
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from depmm.evaluation.comparison import compare_runs
+from depmm.evaluation.stats.binary_metrics import auroc
+from depmm.evaluation.stats.weighted_sums import unit_weights
+
+METRICS = ["balanced_accuracy", "auroc", "rmse", "mae", "ccc"]
+
+
+def table(label, logits, score=None, score_pred=None, sessions=1):
+    """Make a predictions table; ``logits`` and ``score_pred`` have one row per seed."""
+    parts = []
+    for seed, row in enumerate(np.atleast_2d(logits)):
+        columns = {
+            "subject": [f"p{index // sessions}" for index in range(len(label))],
+            "session": [f"s{index % sessions}" for index in range(len(label))],
+            "seed": seed,
+            "y_true": label,
+            "y_prob": expit(row),
+        }
+        if score is not None:
+            columns |= {"score": score, "score_pred": np.atleast_2d(score_pred)[seed]}
+        parts.append(pd.DataFrame(columns))
+    rows = pd.concat(parts)
+    # fitting rows of the baselines are not needed: only paired differences are computed
+    return rows.assign(corpus="c", split="test", fold=0)
+
+
+def compare(a, b, metrics, draws=400):
+    """Compare two runs with the threshold .5."""
+    runs = {"a": a, "b": b}
+    return compare_runs(
+        runs, metrics, n_bootstrap=draws, thresholds=dict.fromkeys(runs, 0.5)
+    ).set_index("metric")
+
+
+def excludes_zero(rows):
+    """Whether each interval excludes 0."""
+    return (rows["ci_low"] > 1e-9) | (rows["ci_high"] < -1e-9)
+
+
+def equal_runs(rng, subjects, sessions=1, skill=1.5):
+    """Make two equally good runs with correlated errors."""
+    n = subjects * sessions
+    label = np.repeat(rng.permutation(np.arange(subjects) % 5 < 2).astype(float), sessions)
+    subject_error = np.repeat(rng.normal(size=(3, subjects)), sessions, axis=1)
+    error = 0.8 * subject_error + 0.6 * rng.normal(size=(3, n)) if sessions > 1 else subject_error
+    noise = np.sqrt(0.5) * error[0] + np.sqrt(0.5) * error[1:]
+    score = rng.gamma(2, 6, n)
+    return [
+        table(label, skill * (label - 0.5) + e, score, 10 + 0.6 * (score - 12) + 6 * e, sessions)
+        for e in noise
+    ]
+
+
+def size_of_equal_runs(studies, subjects, sessions=1, seed=0):
+    """Return the shares of intervals without 0 and of p <= .05 by metric, and of contradictions."""
+    rng = np.random.default_rng(seed)
+    intervals, p = [], []
+    for _ in range(studies):
+        rows = compare(*equal_runs(rng, subjects, sessions), METRICS)
+        intervals.append(excludes_zero(rows))
+        p.append(rows["p"] <= 0.05)
+    outside, rejected = pd.DataFrame(intervals), pd.DataFrame(p)
+    return pd.DataFrame(
+        {"interval": outside.mean(), "p": rejected.mean(), "disagree": (outside != rejected).mean()}
+    )
+
+
+def power_of_shifted_run(studies, subjects=60, shift=2.0, seed=1):
+    """Return the power of the p value of AUROC if one run has other logits."""
+    rng = np.random.default_rng(seed)
+    found = 0
+    for _ in range(studies):
+        label = (np.arange(subjects) % 2).astype(float)
+        shared = rng.normal(size=subjects)
+        a, b = (
+            table(
+                label, skill * (label - 0.5) + move + 0.8 * shared + 0.6 * rng.normal(size=subjects)
+            )
+            for skill, move in ((1.6, shift), (1.0, 0.0))
+        )
+        found += compare(a, b, ["auroc"]).loc["auroc", "p"] <= 0.05
+    return found / studies
+
+
+def size_of_equal_procedures(studies, seeds, subjects=60, spread=0.3, other_seeds=None, seed=2):
+    """Return the share of p <= .05 for one procedure that is trained twice.
+
+    With ``other_seeds`` of 1 the second system is deterministic, with the mean skill.
+    """
+    rng = np.random.default_rng(seed)
+    found = 0
+    for _ in range(studies):
+        label = (np.arange(subjects) % 2).astype(float)
+        shared = rng.normal(size=subjects)
+        runs = []
+        for n_seeds in (seeds, other_seeds or seeds):
+            skill = 1.5 + spread * rng.normal(size=(n_seeds, 1)) * (n_seeds > 1)
+            error = 0.5 * rng.normal(size=(n_seeds, subjects))
+            runs.append(table(label, skill * (label - 0.5) + shared + error))
+        found += compare(*runs, ["auroc"], draws=200).loc["auroc", "p"] <= 0.05
+    return found / studies
+
+
+def pooled_and_mean_of_folds(studies, folds, subjects=40, features=10, seed=3):
+    """Return mean AUROC of pooled predictions and mean over folds under the null hypothesis."""
+    rng = np.random.default_rng(seed)
+    pooled, within = [], []
+    for _ in range(studies):
+        y = rng.permutation(np.arange(subjects) % 2).astype(float)
+        x = rng.normal(size=(subjects, features))
+        # stratified folds; with one fold per subject there is nothing to stratify
+        fold = np.empty(subjects, dtype=int)
+        fold[np.argsort(y, kind="stable")] = np.arange(subjects) % folds
+        if folds == subjects // 2:
+            for label in (0, 1):
+                fold[y == label] = rng.permutation(subjects // 2)
+        predicted, of_folds = np.empty(subjects), []
+        for k in range(folds):
+            test = fold == k
+            design = np.column_stack([np.ones(subjects), x])
+            penalty = np.diag([0.0] + [20.0] * features)  # the intercept is not penalised
+            fit = design[~test]
+            weights = np.linalg.solve(fit.T @ fit + penalty, fit.T @ y[~test])
+            predicted[test] = design[test] @ weights
+            of_folds.append(auroc(y[test], predicted[test], unit_weights(test.sum()))[0])
+        pooled.append(auroc(y, predicted, unit_weights(subjects))[0])
+        if np.isfinite(of_folds).any():
+            within.append(np.nanmean(of_folds))
+    return float(np.mean(pooled)), float(np.mean(within)) if within else np.nan
+
+
+def main(arguments):
+    """Print all figures."""
+    studies = int(arguments[0]) if arguments else 200
+    start = time.perf_counter()
+
+    def show(text, value):
+        print(f"{text}: {value}   [{time.perf_counter() - start:.0f} s]", flush=True)
+
+    for folds in (40, 20, 5):
+        show(
+            f"pooled AUROC and mean of folds, noise, {folds} folds of 40",
+            np.round(pooled_and_mean_of_folds(1000, folds), 3),
+        )
+    for subjects, sessions in ((20, 1), (50, 1), (150, 1), (40, 3)):
+        size = size_of_equal_runs(studies, subjects, sessions, seed=subjects)
+        show(f"equal runs, {subjects} subjects x {sessions}", "\n" + size.round(3).to_string())
+    show("power, no shift", power_of_shifted_run(studies, shift=0.0))
+    show("power, logits shifted by 2", power_of_shifted_run(studies, shift=2.0))
+    for seeds, others in ((3, None), (5, None), (10, None), (3, 1), (5, 1)):
+        try:
+            size = size_of_equal_procedures(studies, seeds, other_seeds=others)
+        except Exception as error:
+            size = f"refused ({type(error).__name__})"
+        show(f"equal procedures, {seeds} and {others or seeds} seeds", size)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
