@@ -8,6 +8,7 @@ training data. A run with one seed beside it is treated as deterministic.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import combinations
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from depmm.evaluation.stats.bootstrap import ClassCounts, ResampledSessions, res
 from depmm.evaluation.stats.metric_intervals import estimate_metric
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.stats.paired_difference import compare_pair
+from depmm.evaluation.stats.ranks import rank_runs
 from depmm.evaluation.stats.undefined import explain_undefined
 from depmm.evaluation.thresholds import Threshold
 from depmm.multiple_testing import benjamini_hochberg, holm
@@ -145,6 +147,63 @@ def compare_runs(
     adjust = {"holm": holm, "benjamini_hochberg": benjamini_hochberg}[adjustment]
     table.insert(list(table).index("p") + 1, "p_adjusted", adjust(table["p"]))
     return table
+
+
+def rank_all_runs(
+    runs: Mapping[str, pd.DataFrame],
+    metrics: Sequence[str],
+    *,
+    n_bootstrap: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+    unit: Unit = "session",
+    thresholds: Mapping[str, Threshold] | None = None,
+) -> pd.DataFrame:
+    """Compute how often each run is first in each metric, over bootstrap draws of subjects.
+
+    Parameters
+    ----------
+    runs : dict of str to DataFrame
+        Predictions of each run by its name, as in ``compare_runs``.
+    metrics : sequence of str
+        Metrics, keys of ``METRICS``.
+    n_bootstrap : int, default 2000
+        Number of draws.
+    confidence : float, default 0.95
+        Confidence level; not used by the ranks.
+    seed : int, default 0
+        Seed of the draws.
+    unit : {"session", "subject"}, default "session"
+        Unit of every metric.
+    thresholds : mapping of str to float or "validation", optional
+        Decision threshold of each run by its name.
+
+    Returns
+    -------
+    DataFrame
+        One row per metric and run: metric, run, first_share, mean_rank (``RankUncertainty``).
+
+    Raises
+    ------
+    PairingError
+        If the runs differ in sessions or labels.
+    """
+    tested = resample_runs(
+        runs,
+        metrics,
+        n_bootstrap=n_bootstrap,
+        confidence=confidence,
+        seed=seed,
+        unit=unit,
+        thresholds=thresholds,
+    )
+    return pd.DataFrame(
+        [
+            {"metric": metric, "run": run, **asdict(rank)}
+            for metric in metrics
+            for run, rank in rank_runs(tested, metric, seed).items()
+        ]
+    )
 
 
 def resample_runs(

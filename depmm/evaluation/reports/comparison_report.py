@@ -6,7 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from depmm.evaluation.comparison import Adjustment, PairingError, compare_runs
+from depmm.evaluation.comparison import (
+    Adjustment,
+    PairingError,
+    compare_runs,
+    rank_all_runs,
+)
 from depmm.evaluation.predictions import Unit, prepare_predictions
 from depmm.evaluation.reports.content import evaluate_sessions
 from depmm.evaluation.reports.figures import curve_data, roc_comparison_figure
@@ -43,7 +48,7 @@ def write_comparison(
     runs : mapping of str to DataFrame
         Predictions of each run by its name (see
         :func:`~depmm.evaluation.prediction_checks.check_predictions`); all runs have the same
-        sessions and seeds.
+        sessions; their seeds may differ.
     out : Path
         Folder of the report, created if it does not exist.
     commands : mapping of str to str or None
@@ -67,13 +72,13 @@ def write_comparison(
     -------
     dict of str to object
         The content of ``metrics.json``: ``runs`` has the result of ``evaluate_sessions`` for each
-        run, and ``comparison`` the rows of
-        :func:`~depmm.evaluation.comparison.compare_runs`.
+        run, ``comparison`` the rows of :func:`~depmm.evaluation.comparison.compare_runs`, and
+        ``ranks`` those of :func:`~depmm.evaluation.comparison.rank_all_runs`.
 
     Raises
     ------
     PairingError
-        If the runs differ in sessions, labels or seeds, or have no target in common.
+        If the runs differ in sessions or labels, or have no target in common.
     PredictionTableError
         If the predictions of a run cannot be evaluated.
     """
@@ -87,6 +92,14 @@ def write_comparison(
         unit=unit,
         thresholds=thresholds,
         class_counts=class_counts,
+    )
+    ranks = rank_all_runs(
+        runs,
+        metrics,
+        n_bootstrap=n_bootstrap,
+        confidence=confidence,
+        unit=unit,
+        thresholds=thresholds,
     )
     thresholds = thresholds or {}
     evaluated = {
@@ -112,6 +125,7 @@ def write_comparison(
             "adjustment": adjustment.replace("_", "-"),
             "bootstrap": next(iter(contents.values()))["bootstrap"],
             "comparison": table.to_dict("records"),
+            "ranks": ranks.to_dict("records"),
             "runs": contents,
         }
     )

@@ -23,6 +23,7 @@ from depmm.evaluation.covariate_baselines import (
 )
 from depmm.evaluation.prediction_checks import describe_defaults
 from depmm.evaluation.predictions import Unit, get_instrument, prepare_predictions
+from depmm.evaluation.reports.fold_metrics import measure_folds
 from depmm.evaluation.reports.rendering import to_json_values
 from depmm.evaluation.reports.report_warnings import report_warnings
 from depmm.evaluation.reports.study import describe_study
@@ -194,6 +195,7 @@ def evaluate_sessions(
             "subjects_by_stratum": resampled.subjects_by_stratum,
         },
     }
+    content["fold_metrics"] = measure_folds(resampled, targets)
     content |= describe_study(table, resampled, targets, metrics, instrument)
     content["warnings"] = report_warnings(content)
     return to_json_values(content), resampled

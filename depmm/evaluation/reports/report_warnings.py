@@ -8,6 +8,7 @@ import numpy as np
 from depmm.evaluation.baselines import NO_SOURCE
 from depmm.evaluation.covariate_baselines import covariate_warnings
 from depmm.evaluation.prediction_checks import MAX_NAMED
+from depmm.evaluation.reports.fold_metrics import pooling_warning
 from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.subgroups import subgroup_warnings
@@ -29,6 +30,8 @@ def report_warnings(content: Mapping[str, Any]) -> list[str]:
         Sentences.
     """
     warnings = [*_protocol_warnings(content), *_interval_warnings(content)]
+    if pooling := pooling_warning(content["fold_metrics"]):
+        warnings.append(pooling)
     for target, entry in content["covariate_baselines"].items():
         warnings += covariate_warnings(entry["baselines"], target)
     warnings += subgroup_warnings(content["subgroup_gaps"])

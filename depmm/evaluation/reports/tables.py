@@ -233,8 +233,9 @@ def comparison_table(content: Mapping[str, Any]) -> Table:
     first = content["comparison"][0]
     caption = (
         f"Paired differences. {_unit(content['unit'])} {first['sessions']} sessions of "
-        f"{first['subjects']} subjects. {_method(content['bootstrap'])} p: two-sided permutation "
-        f"test that exchanges the predictions of the runs within subjects, adjusted by "
+        f"{first['subjects']} subjects. CI and p: two-sided permutation test that exchanges the "
+        f"predictions of the runs within subjects, or with several seeds a t test over subjects "
+        f"and seeds; adjusted p: "
         f"{content['adjustment'].title()} for {len(content['comparison'])} tests."
     )
     return Table("comparison", caption, header, rows)

@@ -41,7 +41,6 @@ def table(label, logits, score=None, score_pred=None, sessions=1):
             columns |= {"score": score, "score_pred": np.atleast_2d(score_pred)[seed]}
         parts.append(pd.DataFrame(columns))
     rows = pd.concat(parts)
-    # fitting rows of the baselines are not needed: only paired differences are computed
     return rows.assign(corpus="c", split="test", fold=0)
 
 
@@ -80,7 +79,7 @@ def size_of_equal_runs(studies, subjects, sessions=1, seed=0):
         rows = compare(*equal_runs(rng, subjects, sessions), METRICS)
         intervals.append(excludes_zero(rows))
         p.append(rows["p"] <= 0.05)
-    outside, rejected = pd.DataFrame(intervals), pd.DataFrame(p)
+    outside, rejected = (pd.DataFrame(r).reset_index(drop=True) for r in (intervals, p))
     return pd.DataFrame(
         {"interval": outside.mean(), "p": rejected.mean(), "disagree": (outside != rejected).mean()}
     )

@@ -1,0 +1,38 @@
+"""Size and power of the comparison of runs: a small version of comparisons.py."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "experiments" / "benchmarks" / "statistics"))
+import comparisons
+
+
+@pytest.mark.slow
+def test_equal_runs_are_not_told_apart():
+    size = comparisons.size_of_equal_runs(60, 40, sessions=2, seed=11)
+    # .05 and two standard errors of 60 studies
+    assert size[["interval", "p"]].to_numpy().max() <= 0.12
+    assert size["disagree"].max() == 0
+
+
+@pytest.mark.slow
+def test_a_shift_of_the_logits_costs_no_power():
+    assert comparisons.power_of_shifted_run(30, shift=2.0) == pytest.approx(
+        comparisons.power_of_shifted_run(30, shift=0.0)
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seeds", "other"), [(3, None), (5, 1)])
+def test_equal_procedures_are_not_told_apart(seeds, other):
+    assert comparisons.size_of_equal_procedures(80, seeds, other_seeds=other, seed=12) <= 0.1
+
+
+def test_pooling_lowers_the_auroc_of_leave_one_out():
+    pooled, within = comparisons.pooled_and_mean_of_folds(100, 40)
+    assert pooled < 0.48
+    assert within != within
+    pooled, within = comparisons.pooled_and_mean_of_folds(100, 5)
+    assert within == pytest.approx(0.5, abs=0.03)
