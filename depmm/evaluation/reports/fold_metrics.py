@@ -96,11 +96,8 @@ def pooling_warning(measured: dict[str, Any] | None) -> str | None:
     str or None
         A sentence; None if a fold has both classes, or there is no AUROC.
     """
-    if (
-        not measured
-        or "auroc" not in measured["summary"]
-        or measured["summary"]["auroc"]["defined"]
-    ):
+    auroc = measured["summary"].get("auroc") if measured else None
+    if not auroc or auroc["defined"] or not np.isfinite(auroc["pooled"]):
         return None
     return (
         "No fold has test sessions of both classes, so that AUROC can only be computed over pooled "
