@@ -158,6 +158,7 @@ def rank_all_runs(
     seed: int = 0,
     unit: Unit = "session",
     thresholds: Mapping[str, Threshold] | None = None,
+    class_counts: ClassCounts = "random",
 ) -> pd.DataFrame:
     """Compute how often each run is first in each metric, over bootstrap draws of subjects.
 
@@ -177,6 +178,8 @@ def rank_all_runs(
         Unit of every metric.
     thresholds : mapping of str to float or "validation", optional
         Decision threshold of each run by its name.
+    class_counts : {"fixed", "random"}, default "random"
+        Whether all draws have the class counts of the data.
 
     Returns
     -------
@@ -196,6 +199,7 @@ def rank_all_runs(
         seed=seed,
         unit=unit,
         thresholds=thresholds,
+        class_counts=class_counts,
     )
     return pd.DataFrame(
         [

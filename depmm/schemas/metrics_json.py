@@ -199,6 +199,7 @@ METRICS_JSON: tuple[JsonKey, ...] = (
     JsonKey("bootstrap.n_bootstrap", "int", "Number of bootstrap replicates"),
     JsonKey("bootstrap.confidence", "float", "Confidence level of the intervals"),
     JsonKey("bootstrap.seed", "int", "Seed of the bootstrap"),
+    JsonKey("bootstrap.n_trainings", "int", "Seeds of training; with 1, their variance is unknown"),
     JsonKey(
         "bootstrap.subjects_by_stratum.*",
         "int",

@@ -69,6 +69,7 @@ def test_two_perfect_runs_have_an_interval():
     for row in compare_runs(runs, ["auroc", "balanced_accuracy"], n_bootstrap=300).itertuples():
         assert (row.difference, row.p) == (0, 1)
         assert "MOVER" in row.method
+        assert row.ci_low < -0.05 < 0.05 < row.ci_high
     equal = compare_runs({"a": table, "b": table}, ["auroc"], n_bootstrap=50).iloc[0]
     assert (equal["ci_low"], equal["ci_high"], equal["method"]) == (0, 0, "exact")
 

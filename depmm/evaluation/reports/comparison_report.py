@@ -100,6 +100,7 @@ def write_comparison(
         confidence=confidence,
         unit=unit,
         thresholds=thresholds,
+        class_counts=class_counts,
     )
     thresholds = thresholds or {}
     evaluated = {

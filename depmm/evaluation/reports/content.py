@@ -192,6 +192,7 @@ def evaluate_sessions(
             "n_bootstrap": n_bootstrap,
             "confidence": confidence,
             "seed": seed,
+            "n_trainings": len(np.unique(resampled.training_seeds)),
             "subjects_by_stratum": resampled.subjects_by_stratum,
         },
     }

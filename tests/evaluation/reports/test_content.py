@@ -184,7 +184,8 @@ def test_repeated_folds_are_averaged_but_are_not_seeds_of_training():
     assert (content["repeats"], as_seeds["repeats"]) == (2, 1)
     assert content["seeds"] == ["0, repeat 0", "0, repeat 1"]
     assert content["counts"] == as_seeds["counts"]
-    assert content["bootstrap"] == as_seeds["bootstrap"]
+    assert content["bootstrap"] | {"n_trainings": 2} == as_seeds["bootstrap"]
+    assert content["bootstrap"]["n_trainings"] == 1
     for name, entry in content["metrics"].items():
         same = as_seeds["metrics"][name]
         assert list(entry["per_seed"].values()) == pytest.approx(list(same["per_seed"].values()))
