@@ -59,8 +59,24 @@ class Association:
     p_value: float
 
 
+def show_number(value: float) -> str:
+    """Write a number with four digits, and a large one without an exponent.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+
+    Returns
+    -------
+    str
+        For example ``0.1235`` or ``48000``.
+    """
+    return f"{value:.4g}" if abs(value) < 10_000 else f"{value:.0f}"
+
+
 def associate_label(
-    values: pd.Series, labels: pd.Series, name: str, show: Callable[[float], str] = "{:.4g}".format
+    values: pd.Series, labels: pd.Series, name: str, show: Callable[[float], str] = show_number
 ) -> Association | None:
     """Test the association of a property with the label.
 

@@ -32,6 +32,7 @@ from depmm.audit.associations import (
     associate_id_runs,
     associate_label,
     associate_score,
+    show_number,
 )
 from depmm.audit.combined_properties import associate_combined
 from depmm.audit.findings import AuditInput, Finding, SessionProperties, Severity
@@ -150,7 +151,7 @@ def _test_properties(
     labels, scores = subjects[_LABEL], subjects["score"]
     for names in _distinct_properties(subjects):
         name, same = names[0], names[1:]
-        show = show_date if name in dates else "{:.4g}".format
+        show = show_date if name in dates else show_number
         text = name.partition(".")[2]
         outcomes: tuple[tuple[str, Callable[[], Association | None]], ...] = (
             (_LABEL, partial(associate_label, subjects[name], labels, text, show)),
