@@ -35,7 +35,7 @@ def sample_clean(seed: int, kind: str = "tables") -> Corpus:
     subjects["weak_many"] = rng.choice([f"c{k}" for k in range(n_subjects // 3)], n_subjects)
     subjects["weak_heavy"] = [f"{x:.3f}" for x in rng.lognormal(0, 2, n_subjects)]
     subjects["weak_counts"] = [str(x) for x in rng.poisson(1.0, n_subjects)]
-    subjects["has_face"] = rng.random(n_subjects) < 0.9
+    subjects["has_face"] = (rng.random(n_subjects) < 0.9) | (kind == "video")
     if kind != "tables":
         subjects["rate"] = rng.choice([16_000, 32_000], n_subjects)
     return corpus
