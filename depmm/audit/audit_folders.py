@@ -108,7 +108,7 @@ def audit_folders(
     properties = session_properties(inputs)
     audit = audit_manifest(replace(inputs, properties=properties), allow)
     write_audit(audit, out or manifests[0], manifests)
-    if voices is not None and len(voices.sessions) and len(manifests) == 1:
+    if voices is not None and len(voices.long_sessions().sessions) and len(manifests) == 1:
         from depmm.audit.identity.pseudo_subjects import write_pseudo_subjects
 
         write_pseudo_subjects(voices, manifests[0])

@@ -16,7 +16,6 @@ from depmm.media.sound.audio import decode_audio
 from depmm.schemas.manifest import SESSION_KEY
 
 Track = Callable[[Sequence[Any]], Iterable[Any]]
-MIN_SPEECH_S = 5.0  # less speech of a session is not compared
 
 
 def compute_session_embeddings(
@@ -59,11 +58,12 @@ def compute_session_embeddings(
             without.append(key)
             continue
         windows = sample.embed(encoder)
-        if sample.speech_s < MIN_SPEECH_S or len(windows) < 2:
+        if not len(windows):
             without.append(key)
             continue
         rows_of.append({**dict(zip(SESSION_KEY, key, strict=True)), "speech_s": sample.speech_s})
-        halves.append(np.stack([unit(half.mean(axis=0)) for half in np.array_split(windows, 2)]))
+        parts = np.array_split(windows, 2) if len(windows) > 1 else [windows, windows]
+        halves.append(np.stack([unit(half.mean(axis=0)) for half in parts]))
     table = pd.DataFrame(rows_of, columns=[*SESSION_KEY, "speech_s"])
     array = np.stack(halves) if halves else np.zeros((0, 2, EMBEDDING_SIZE), np.float32)
     return SessionEmbeddings(table, array, tuple(sorted(without)))

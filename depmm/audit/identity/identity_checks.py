@@ -51,9 +51,9 @@ def similar_subjects(inputs: AuditInput) -> Iterator[Finding]:
     yield Finding(
         "similar_subjects",
         "warning",
-        f"{len(pairs)} pairs of {len(voices.keys)} subjects have voices as similar as two halves "
-        f"of one subject, {across} of them in different official splits: {abbreviate(names)}. Are "
-        "they the same subject, or the same room and microphone?",
+        f"{len(voices.keys)} subjects: {len(pairs)} pair(s) with voices as similar as two halves "
+        f"of one subject, {across} of them in different official splits: {abbreviate(names)}. The "
+        "same subject, or the same room and microphone?",
         "Ask who recorded the corpus. If a pair is one subject, give both the same subject id in "
         "the spec; until then, keep them in the same split.",
         subjects=tuple(sorted({key for pair in pairs for key in (pair.first, pair.second)})),
@@ -84,8 +84,8 @@ def dissimilar_sessions(inputs: AuditInput) -> Iterator[Finding]:
     yield Finding(
         "dissimilar_sessions",
         "warning",
-        f"{len(divided)} subjects have sessions whose voice differs from their other sessions: "
-        f"{abbreviate(names)}. Are they two subjects, or another room, device or emotion?",
+        f"{len(divided)} subject(s) with sessions whose voice differs from their other sessions: "
+        f"{abbreviate(names)}. Two subjects, or another room, device or emotion?",
         "Listen to one session of each part, and correct the subject id in the spec if necessary.",
         subjects=tuple(entry.subject for entry in divided),
         sessions=tuple((*entry.subject, name) for entry in divided for name in entry.part),
@@ -93,7 +93,7 @@ def dissimilar_sessions(inputs: AuditInput) -> Iterator[Finding]:
 
 
 def missing_voice(inputs: AuditInput) -> Iterator[Finding]:
-    """Report the sessions whose voice is not compared.
+    """Report the sessions whose voice is not compared one by one.
 
     Parameters
     ----------
@@ -105,14 +105,20 @@ def missing_voice(inputs: AuditInput) -> Iterator[Finding]:
     Finding
         At most one piece of information.
     """
-    missing = inputs.identity.without_voice if inputs.identity is not None else ()
+    if inputs.identity is None:
+        return
+    voices = subject_voices(inputs.identity)
+    missing = inputs.identity.long_sessions().without_voice
     if missing:
         names = ["/".join(key) for key in missing]
+        n_subjects = len(inputs.manifest.sessions[SUBJECT_KEY].drop_duplicates())
         yield Finding(
             "missing_voice",
             "info",
             f"{len(missing)} of {len(inputs.manifest.sessions)} sessions have less than 5 s of "
-            f"speech that can be read, so that their voice is not compared: {abbreviate(names)}.",
+            "speech that can be read, so that they are not compared one by one: "
+            f"{abbreviate(names)}. {len(voices.keys)} of {n_subjects} subjects have at least 10 s "
+            "in all sessions together and are compared.",
             "No action is needed.",
             sessions=missing,
         )

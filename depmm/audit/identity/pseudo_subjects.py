@@ -78,7 +78,8 @@ def write_pseudo_subjects(embeddings: SessionEmbeddings, folder: Path) -> int:
     Parameters
     ----------
     embeddings : SessionEmbeddings
-        Voices of sessions; the embeddings are not written.
+        Voices of sessions; the embeddings are not written. Sessions with less than 5 s of speech
+        are left out.
     folder : Path
         Folder of the manifest.
 
@@ -87,7 +88,8 @@ def write_pseudo_subjects(embeddings: SessionEmbeddings, folder: Path) -> int:
     int
         Number of pseudo-subjects.
     """
-    table = embeddings.sessions[SESSION_KEY].reset_index(drop=True)
+    embeddings = embeddings.long_sessions()
+    table = embeddings.sessions[SESSION_KEY]
     names = [f"V{cluster:05}" for cluster in cluster_sessions(embeddings)]
     table = table.assign(pseudo_subject=pd.Series(names, index=table.index, dtype="str"))
     PSEUDO_SUBJECTS.check(table)

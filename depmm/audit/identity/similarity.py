@@ -161,14 +161,15 @@ def divided_subjects(embeddings: SessionEmbeddings) -> list[DividedSubject]:
     Parameters
     ----------
     embeddings : SessionEmbeddings
-        Voices of sessions.
+        Voices of sessions. Those with less than 5 s of speech are not used.
 
     Returns
     -------
     list of DividedSubject
         The subjects, in order; none of a corpus with fewer than 5 subjects with several sessions.
     """
-    table = embeddings.sessions.reset_index(drop=True)
+    embeddings = embeddings.long_sessions()
+    table = embeddings.sessions
     vectors = unit(embeddings.halves.sum(axis=1))
     subjects: list[tuple[Any, Any]] = list(table.groupby(SUBJECT_KEY).groups.items())
     if not subjects:

@@ -54,10 +54,15 @@ def test_sessions_that_cannot_be_compared_are_listed(
     write_sounds(tmp_path, manifest)
     files = manifest.steps.set_index("subject")["audio"]
     (tmp_path / files["A"]).write_bytes(b"broken")
-    soundfile.write(tmp_path / files["B"], noisy_tones(2.0), 16000)
+    soundfile.write(tmp_path / files["B"], noisy_tones(1.5), 16000)
     result = compute_session_embeddings([(manifest, tmp_path)], encoder)
-    assert [key[1] for key in result.without_voice] == ["A", "B"]
-    assert result.halves.shape == (1, 2, 256)
+    assert [key[1] for key in result.without_voice] == ["A"]
+    assert result.halves.shape == (2, 2, 256)
+    np.testing.assert_array_equal(result.halves[0, 0], result.halves[0, 1])  # one window
+    compared = result.long_sessions()
+    assert [key[1] for key in compared.without_voice] == ["A", "B"]
+    assert compared.sessions["subject"].tolist() == ["C"]
+    np.testing.assert_array_equal(compared.halves, result.halves[1:])
 
 
 def test_samples_are_cut_across_blocks() -> None:

@@ -48,6 +48,16 @@ def test_few_subjects_are_not_judged() -> None:
     assert divided_subjects(empty) == []
 
 
+def test_short_sessions_are_used_together() -> None:
+    """Eleven subjects with six utterances of 2 s each, of whom one has two ids."""
+    sessions = simulated_sessions([[k] * 6 for k in [*range(10), 4]])
+    sessions.sessions["speech_s"] = 2.0
+    (pair,) = similar_pairs(subject_voices(sessions))
+    assert (pair.first[1], pair.second[1]) == ("P0004", "P0010")
+    assert divided_subjects(sessions) == []
+    assert len(sessions.long_sessions().without_voice) == 66
+
+
 def test_more_subjects_than_a_block_of_the_matrix() -> None:
     people = [[k] for k in range(2 * _BLOCK)]
     people[-1] = [0]
