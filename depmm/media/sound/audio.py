@@ -140,7 +140,8 @@ def _sndfile_blocks(path: Path, file: soundfile.SoundFile, begin_s: int, mix: Mi
         file.seek(done)
         while len(block := file.read(rate, dtype="float32", always_2d=True)):
             done += len(block)
-            yield rate, mix(block.T)
+            # reductions over the channels of interleaved samples are 20 times slower
+            yield rate, mix(np.ascontiguousarray(block.T))
     except soundfile.LibsndfileError as error:
         raise _truncated(path, done, rate) from error
     if done < file.frames:

@@ -56,7 +56,8 @@ class SourceMeter:
 
         def mix_and_measure(block: np.ndarray) -> np.ndarray:
             mono = mix(block)
-            self._add(mono[None] if self._channel is not None else block, mono)
+            one_channel = self._channel is not None or len(block) == 1
+            self._add(mono[None] if one_channel else block, mono)
             return mono
 
         return mix_and_measure
@@ -72,13 +73,13 @@ class SourceMeter:
     def _flush(self) -> None:
         if not self._pending:
             return
-        # blocks of libsndfile are transposed, and reductions along their samples are slow
-        block = np.ascontiguousarray(np.concatenate([b for b, _ in self._pending], axis=1))
-        mono = np.concatenate([mono for _, mono in self._pending])
+        block = np.concatenate([block for block, _ in self._pending], axis=1)
+        mono = block[0]
+        if len(block) > 1:
+            mono = np.concatenate([mono for _, mono in self._pending])
         self._pending, self._n_pending = [], 0
-        if not len(mono) or not np.isfinite(block).all():  # the decoder refuses the file
+        if not len(mono) or not self._channels.update(block):
             return
-        self._channels.update(block)
         self._spectrum.update(mono)
         exact = mono.astype(np.float64)
         self._levels.update(exact)
@@ -118,14 +119,18 @@ class _ChannelExtremes:
     def __init__(self) -> None:
         self._parts: dict[int, _Totals] = {}  # by number of channels, which may change
 
-    def update(self, block: np.ndarray) -> None:
+    def update(self, block: np.ndarray) -> bool:
+        """Add a block; refuse it if a sample is not finite, for which the decoder ends."""
+        extremes = np.stack([block.max(axis=1), -block.min(axis=1)])
+        if not np.isfinite(extremes).all():
+            return False
         totals = self._parts.setdefault(len(block), _Totals(len(block)))
         totals.n_samples += block.shape[1]
         totals.sums += block.sum(axis=1, dtype=float)
-        for side, extreme in enumerate((block.max(axis=1), -block.min(axis=1))):
-            for channel, value in enumerate(extreme.tolist()):
-                samples = block[channel] if side == 0 else -block[channel]
-                totals.add_extreme(side, channel, samples, value)
+        for side, values in enumerate(extremes.tolist()):
+            for channel, value in enumerate(values):
+                totals.add_extreme(side, channel, block[channel], value)
+        return True
 
     def statistics(self) -> dict[str, float]:
         parts = self._parts.values()
@@ -149,17 +154,17 @@ class _Totals:
         self.extreme = np.full((2, n_channels), -np.inf)
         self.n_clipped = np.zeros((2, n_channels), np.int64)
 
-    def add_extreme(self, side: int, channel: int, samples: np.ndarray, value: float) -> None:
+    def add_extreme(self, side: int, channel: int, samples: np.ndarray, value: np.float32) -> None:
         """Count the clipped samples of a channel at its maximum, or the negated minimum."""
-        known = self.extreme[side, channel]
+        known, sign = self.extreme[side, channel], 1 - 2 * side
         if value > known:
             self.extreme[side, channel] = value
             if known < FULL_SCALE:
                 self.n_clipped[side, channel] = 0
         if value >= FULL_SCALE:
-            self.n_clipped[side, channel] += np.count_nonzero(samples >= FULL_SCALE)
+            self.n_clipped[side, channel] += np.count_nonzero(sign * samples >= FULL_SCALE)
         elif value >= max(known, MIN_CLIPPED_LEVEL):
-            self.n_clipped[side, channel] += _count_in_runs(samples == value)
+            self.n_clipped[side, channel] += _count_in_runs(samples == sign * value)
 
 
 def _count_in_runs(marked: np.ndarray) -> int:
