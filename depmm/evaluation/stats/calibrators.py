@@ -1,4 +1,4 @@
-"""Temperature scaling and isotonic calibration of probabilities, fitted on validation rows.
+"""Logistic and isotonic calibration of probabilities, fitted on validation rows.
 
 The calibrator of each (fold, seed) is fitted on the validation rows and evaluated on the test rows
 of the same (fold, seed). The epoch is also chosen on the validation subjects: a network is somewhat
@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
+from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
+from sklearn.model_selection import GroupKFold
 
 from depmm.errors import DepmmError
 from depmm.evaluation.stats.reliability import clipped_logit
 from depmm.evaluation.stats.weighted_sums import Array
 from depmm.schemas.manifest import SUBJECT_KEY
 
-TEMPERATURES = (0.1, 10.0)  # outside, validation rows do not determine a temperature
+SLOPES = (0.1, 10.0)  # outside, validation rows do not determine a slope
 ISOTONIC_SUBJECTS = 50  # smallest number of validation subjects for isotonic regression
-ISOTONIC_ENOUGH = 1000  # below, ``source`` warns of overfitting (learning curves of the reference)
+ISOTONIC_FOLDS = 5  # of the comparison of both maps
 
 
 class CalibrationError(DepmmError):
@@ -31,18 +32,24 @@ class CalibrationError(DepmmError):
 
 
 @dataclass(frozen=True)
-class TemperatureScaling:
-    """The map ``sigmoid(logit(p) / temperature)``; a temperature above 1 decreases confidence.
+class LogisticCalibration:
+    """The map ``sigmoid(intercept + slope * logit(p))``.
+
+    A slope below 1 decreases confidence. The intercept corrects a common shift of the logits, for
+    example by a loss that is weighted by class, which a temperature cannot correct.
 
     Attributes
     ----------
-    temperature : float
-        Temperature, positive.
+    slope : float
+        Slope, positive.
+    intercept : float
+        Intercept.
     source : str
-        The data of the fit, or the reason why the temperature is 1 or the highest.
+        The data of the fit, and whether the slope is at a bound.
     """
 
-    temperature: float
+    slope: float
+    intercept: float
     source: str
 
     def apply(self, y_prob: ArrayLike) -> Array:
@@ -58,7 +65,8 @@ class TemperatureScaling:
         ndarray, shape (N,)
             Calibrated probabilities.
         """
-        return np.asarray(expit(clipped_logit(y_prob) / self.temperature), dtype=float)
+        logits = self.intercept + self.slope * clipped_logit(y_prob)
+        return np.asarray(expit(logits), dtype=float)
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,7 @@ class IsotonicCalibration:
         return np.asarray(np.interp(np.asarray(y_prob, dtype=float), self.knots, self.levels))
 
 
-Calibrator = TemperatureScaling | IsotonicCalibration
+Calibrator = LogisticCalibration | IsotonicCalibration
 
 
 def validation_rows(
@@ -151,13 +159,13 @@ def validation_rows(
         yield (int(fold), int(seed)), rows
 
 
-def fit_temperature(y_true: ArrayLike, y_prob: ArrayLike) -> TemperatureScaling:
-    """Fit the temperature with the smallest log-loss.
+def fit_logistic(y_true: ArrayLike, y_prob: ArrayLike) -> LogisticCalibration:
+    """Fit slope and intercept with the smallest log-loss.
 
-    The log-loss is convex in ``1 / temperature``; the zero of its derivative is computed with
-    Brent's method. There is no zero if the classes are separated without error (the optimum is 0)
-    or if the ranking is not better than chance (the optimum is infinite). The temperature is then 1
-    or the highest allowed, 10.
+    The labels are moved a little towards each other, to ``(n1 + 1) / (n1 + 2)`` and
+    ``1 / (n0 + 2)``, so that there is a minimum even if the classes are separated without error [1]_.
+    The slope is limited to [0.1, 10], which preserves the order of the probabilities even if the
+    ranking of the validation sessions is not better than chance.
 
     Parameters
     ----------
@@ -168,31 +176,43 @@ def fit_temperature(y_true: ArrayLike, y_prob: ArrayLike) -> TemperatureScaling:
 
     Returns
     -------
-    TemperatureScaling
+    LogisticCalibration
         The fitted map.
 
     References
     ----------
-    Guo et al., "On calibration of modern neural networks", ICML 2017, Sec. 4.2.
+    .. [1] Platt, "Probabilistic outputs for support vector machines and comparisons to regularized
+       likelihood methods", Advances in Large Margin Classifiers, 1999, Eq. 3. Slope and intercept:
+       Cox, "Two further applications of a model for binary regression", Biometrika 45, 1958.
     """
-    y, logit = np.asarray(y_true, dtype=float), clipped_logit(y_prob)
+    y, logits = np.asarray(y_true, dtype=float), clipped_logit(y_prob)
+    n_positive, n_negative = float(y.sum()), float((1 - y).sum())
+    target = np.where(y == 1, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
+    centre = logits.mean()  # which makes slope and intercept nearly independent
 
-    def derivative(inverse_temperature: float) -> float:
-        return float(np.mean(logit * (expit(inverse_temperature * logit) - y)))
+    def loss(parameters: Array) -> tuple[float, Array]:
+        output = parameters[0] + parameters[1] * (logits - centre)
+        error = expit(output) - target
+        value = np.mean(np.logaddexp(0, output) - target * output)
+        return float(value), np.array([error.mean(), (error * (logits - centre)).mean()])
 
-    lowest, highest = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0]
+    start = np.array([np.log(target.mean() / (1 - target.mean())), 1.0])
+    fit = minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=[(None, None), SLOPES],
+        options={"ftol": 1e-15, "gtol": 1e-10},
+    )  # fmt: skip
+    intercept, slope = float(fit.x[0]), float(fit.x[1])
     source = f"least log-loss on {len(y)} validation sessions"
-    if derivative(highest) <= 0:
-        return TemperatureScaling(1.0, f"1, because the {source} is at a temperature of 0")
-    if derivative(lowest) >= 0:
-        return TemperatureScaling(
-            TEMPERATURES[1], f"the highest, because the {source} is at an infinite temperature"
-        )
-    return TemperatureScaling(float(1 / brentq(derivative, lowest, highest, xtol=1e-12)), source)
+    if slope in SLOPES:
+        source += f"; the slope is at its {'lower' if slope == SLOPES[0] else 'upper'} bound"
+    return LogisticCalibration(slope, intercept - slope * float(centre), source)
 
 
-def fit_isotonic(y_true: ArrayLike, y_prob: ArrayLike, subjects: int) -> IsotonicCalibration:
-    """Fit the increasing map with the least squared error.
+def fit_isotonic(y_true: ArrayLike, y_prob: ArrayLike, subjects: ArrayLike) -> IsotonicCalibration:
+    """Fit the increasing map with the least squared error, if it generalises.
+
+    The map has many parameters. It is refused if its Brier score in a cross-validation over the
+    subjects is not below that of logistic calibration.
 
     Parameters
     ----------
@@ -200,8 +220,8 @@ def fit_isotonic(y_true: ArrayLike, y_prob: ArrayLike, subjects: int) -> Isotoni
         Labels, 0 or 1.
     y_prob : array_like, shape (N,)
         Probabilities of class 1.
-    subjects : int
-        Number of subjects of these sessions.
+    subjects : array_like, shape (N,)
+        Code of the subject of each session.
 
     Returns
     -------
@@ -211,7 +231,8 @@ def fit_isotonic(y_true: ArrayLike, y_prob: ArrayLike, subjects: int) -> Isotoni
     Raises
     ------
     CalibrationError
-        If there are fewer than 50 subjects; the map would overfit their labels.
+        If there are fewer than 50 subjects, or the cross-validated Brier score is not below that of
+        logistic calibration.
 
     References
     ----------
@@ -219,20 +240,46 @@ def fit_isotonic(y_true: ArrayLike, y_prob: ArrayLike, subjects: int) -> Isotoni
     estimates", KDD 2002. Sample size: Niculescu-Mizil and Caruana, "Predicting good probabilities
     with supervised learning", ICML 2005, learning curves.
     """
-    if subjects < ISOTONIC_SUBJECTS:
+    y, prob = np.asarray(y_true, dtype=float), np.asarray(y_prob, dtype=float)
+    codes = np.asarray(subjects)
+    n_subjects = len(np.unique(codes))
+    if n_subjects < ISOTONIC_SUBJECTS:
         raise CalibrationError(
-            f"Isotonic regression on {subjects} validation subjects would overfit their labels; it "
-            f"needs {ISOTONIC_SUBJECTS}. Use temperature scaling.",
-            value=subjects,
+            f"Isotonic regression on {n_subjects} validation subjects would overfit their labels; "
+            f"it needs {ISOTONIC_SUBJECTS}. Use logistic calibration.",
+            value=n_subjects,
         )
-    curve = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
-    curve.fit(np.asarray(y_prob, dtype=float), np.asarray(y_true, dtype=float))
-    source = f"isotonic on {subjects} validation subjects"
-    if subjects < ISOTONIC_ENOUGH:
-        source += f"; overfits below about {ISOTONIC_ENOUGH}"
+    isotonic, logistic = _cross_validated_brier(y, prob, codes)
+    if isotonic >= logistic:
+        raise CalibrationError(
+            f"The cross-validated Brier score of isotonic regression is {isotonic:.4f} on the "
+            f"validation subjects, that of logistic calibration {logistic:.4f}. Use logistic "
+            "calibration.",
+            value=isotonic,
+        )
+    curve = _isotonic_curve(y, prob)
+    source = f"isotonic on {n_subjects} validation subjects"
     return IsotonicCalibration(
         tuple(map(float, curve.X_thresholds_)), tuple(map(float, curve.y_thresholds_)), source
     )
+
+
+def _isotonic_curve(y: Array, prob: Array) -> IsotonicRegression:
+    return IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(prob, y)
+
+
+def _cross_validated_brier(y: Array, prob: Array, subjects: Array) -> tuple[float, float]:
+    """Compute the Brier scores of isotonic and of logistic calibration for left-out subjects."""
+    errors = np.full((2, len(y)), np.nan)
+    for kept, left_out in GroupKFold(ISOTONIC_FOLDS, shuffle=True, random_state=0).split(
+        prob, y, subjects
+    ):
+        isotonic = _isotonic_curve(y[kept], prob[kept]).predict(prob[left_out])
+        logistic = fit_logistic(y[kept], prob[kept]).apply(prob[left_out])
+        for row, calibrated in enumerate((isotonic, logistic)):
+            errors[row, left_out] = (calibrated - y[left_out]) ** 2
+    first, second = errors.mean(axis=1)
+    return float(first), float(second)
 
 
 def fit_calibrators(predictions: pd.DataFrame, method: str) -> Mapping[tuple[int, int], Calibrator]:
@@ -242,7 +289,7 @@ def fit_calibrators(predictions: pd.DataFrame, method: str) -> Mapping[tuple[int
     ----------
     predictions : DataFrame
         Checked predictions; only ``fold`` and ``seed`` of the test rows are used.
-    method : {"temperature", "isotonic"}
+    method : {"logistic", "isotonic"}
         Kind of calibrator.
 
     Returns
@@ -253,19 +300,19 @@ def fit_calibrators(predictions: pd.DataFrame, method: str) -> Mapping[tuple[int
     Raises
     ------
     CalibrationError
-        If validation rows are missing, of one class, or too few for ``isotonic``.
+        If validation rows are missing or of one class, or for ``isotonic`` too few or not suitable.
     ValueError
         If the method is unknown.
     """
-    if method not in ("temperature", "isotonic"):
-        raise ValueError(f"Calibration method {method!r} is unknown. Use temperature or isotonic.")
+    if method not in ("logistic", "isotonic"):
+        raise ValueError(f"Calibration method {method!r} is unknown. Use logistic or isotonic.")
     calibrators: dict[tuple[int, int], Calibrator] = {}
     for key, rows in validation_rows(predictions, "y_true", "y_prob"):
         y, prob = rows["y_true"].to_numpy(float), rows["y_prob"].to_numpy(float)
-        if method == "temperature":
-            calibrators[key] = fit_temperature(y, prob)
+        if method == "logistic":
+            calibrators[key] = fit_logistic(y, prob)
         else:
-            calibrators[key] = fit_isotonic(y, prob, len(rows[SUBJECT_KEY].drop_duplicates()))
+            calibrators[key] = fit_isotonic(y, prob, rows.groupby(SUBJECT_KEY).ngroup())
     return calibrators
 
 
