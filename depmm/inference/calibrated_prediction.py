@@ -16,7 +16,7 @@ import pandas as pd
 from depmm.corpora.instruments import INSTRUMENTS
 from depmm.evaluation.stats.calibrators import (
     CalibrationError,
-    TemperatureScaling,
+    LogisticCalibration,
     fit_calibrators,
     validation_rows,
 )
@@ -49,7 +49,8 @@ def calibrate_probability(outputs: pd.DataFrame, predictions: pd.DataFrame) -> d
         ``uncalibrated_probability`` : float;
         ``models`` : list of dict, the rows of ``outputs`` with ``calibrated``;
         ``gate_std`` : float or None, standard deviation under sampled gates;
-        ``calibration`` : dict with ``temperatures``, ``validation_subjects`` and ``sources``;
+        ``calibration`` : dict with ``slopes``, ``intercepts``, ``validation_subjects`` and
+        ``sources``;
         ``interval`` : dict with ``low`` and ``high`` (Venn-Abers; smallest and largest bound over
         the models) and ``validation_subjects``;
         ``prediction_set`` : dict with ``labels``, ``coverage`` and ``validation_subjects`` of each
@@ -58,7 +59,7 @@ def calibrate_probability(outputs: pd.DataFrame, predictions: pd.DataFrame) -> d
     calibrated = outputs["y_prob"]
     calibration: dict[str, Any]
     try:
-        fitted = fit_calibrators(predictions, "temperature")
+        fitted = fit_calibrators(predictions, "logistic")
         calibrators = [fitted[key] for key in _model_keys(outputs)]
         calibrated = pd.Series(
             [
@@ -68,9 +69,8 @@ def calibrate_probability(outputs: pd.DataFrame, predictions: pd.DataFrame) -> d
             outputs.index,
         )
         calibration = {
-            "temperatures": [
-                c.temperature for c in calibrators if isinstance(c, TemperatureScaling)
-            ],
+            "slopes": [c.slope for c in calibrators if isinstance(c, LogisticCalibration)],
+            "intercepts": [c.intercept for c in calibrators if isinstance(c, LogisticCalibration)],
             "validation_subjects": _min_validation_subjects(outputs, predictions),
             "sources": sorted({calibrator.source for calibrator in calibrators}),
         }

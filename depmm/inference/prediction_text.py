@@ -3,6 +3,7 @@
 The functions take the JSON values of a prediction (``Prediction.to_dict``) or a part of them.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 PREDICTION_SETS = {
@@ -112,13 +113,17 @@ def calibration_text(result: dict[str, Any]) -> str:
     calibration = result["calibration"]
     if "unavailable" in calibration:
         return f"not calibrated: {calibration['unavailable']}"
-    temperatures = [f"{temperature:.2f}" for temperature in sorted(calibration["temperatures"])]
-    upper = f" to {temperatures[-1]}" if temperatures[-1] != temperatures[0] else ""
     return (
-        f"{result['uncalibrated_probability']:.2f} before calibration; temperature "
-        f"{temperatures[0]}{upper}, fitted on "
+        f"{result['uncalibrated_probability']:.2f} before calibration; slope "
+        f"{_range(calibration['slopes'])} and intercept {_range(calibration['intercepts'])}, "
+        "fitted on "
         f"{_count(calibration['validation_subjects'], 'validation subject')}"
     )
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def probability_interval_text(result: dict[str, Any]) -> str:

@@ -364,7 +364,7 @@ def _validation_warnings(result: dict[str, Any]) -> list[QualityWarning]:
         QualityWarning(
             "few_validation_subjects",
             f"The probability is calibrated on {subjects} validation subjects; the "
-            f"estimate of the temperature is unreliable with fewer than {FEW_SUBJECTS}.",
+            f"estimate of slope and intercept is unreliable with fewer than {FEW_SUBJECTS}.",
         )
     ]
 

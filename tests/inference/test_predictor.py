@@ -17,7 +17,7 @@ from trained_runs import AUDIO, train_tiny
 
 from depmm.config import DepFormerConfig, SplitConfig, StepsConfig, load_config
 from depmm.data.experiment_data import load_experiment_data
-from depmm.evaluation.stats.calibrators import fit_temperature
+from depmm.evaluation.stats.calibrators import fit_logistic
 from depmm.inference import InferenceError, Predictor
 from depmm.inference.prediction_page import render_prediction_page
 from depmm.inference.prediction_text import prediction_text
@@ -51,8 +51,8 @@ def test_a_recording_of_the_corpus_has_the_prediction_of_the_run(
     y_prob = table["y_prob"][SESSION]
     assert prediction.result["uncalibrated_probability"] == pytest.approx(y_prob, abs=1e-5)
     validation = table[table["split"] == "validation"]
-    temperature = fit_temperature(validation["y_true"].astype(float), validation["y_prob"])
-    assert prediction.probability == pytest.approx(temperature.apply([y_prob])[0], abs=1e-5)
+    calibrator = fit_logistic(validation["y_true"].astype(float), validation["y_prob"])
+    assert prediction.probability == pytest.approx(calibrator.apply([y_prob])[0], abs=1e-5)
     assert prediction.result["gate_std"] > 0
     assert prediction.prediction_set is None  # too few validation subjects
     assert prediction.score_pred is None

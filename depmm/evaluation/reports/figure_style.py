@@ -32,6 +32,8 @@ STYLE: Any = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
 }
+DASHED: Any = {"color": GREY, "linestyle": "--", "linewidth": 1}  # baselines
+UNIT_LIMITS: Any = {"xlim": (-0.01, 1.01), "ylim": (-0.01, 1.01)}
 SIZE = (4.6, 3.5)  # inches; shown at about this size on a phone
 
 

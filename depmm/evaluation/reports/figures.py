@@ -9,7 +9,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from depmm.corpora.instruments import find_scale
-from depmm.evaluation.reports.figure_style import BLUE, GREY, ORANGE, STYLE, new_axes, to_svg
+from depmm.evaluation.reports.calibration_figures import (
+    decision_figure,
+    reliability_figure,
+    risk_coverage_figure,
+)
+from depmm.evaluation.reports.figure_style import (
+    BLUE,
+    DASHED,
+    GREY,
+    ORANGE,
+    STYLE,
+    UNIT_LIMITS,
+    new_axes,
+    to_svg,
+)
 from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.curves import pr_curve, roc_curve
 from depmm.evaluation.stats.weighted_sums import Array, Weights, unit_weights
@@ -23,10 +37,8 @@ Curve = Callable[[Array, Array, Weights, Array], Array]
 # the palette of Okabe and Ito without yellow, which is too pale for a line
 RUN_COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 RUN_DASHES = ("-", "--", "-.", ":")
+FIGURES = ("roc", "pr", "severity", "reliability", "risk", "decision")
 MAX_NAME = 32  # characters of the name of a run that fit into a legend
-
-DASHED: Any = {"color": GREY, "linestyle": "--", "linewidth": 1}  # baselines
-UNIT_LIMITS: Any = {"xlim": (-0.01, 1.01), "ylim": (-0.01, 1.01)}
 
 
 def report_figures(
@@ -44,10 +56,10 @@ def report_figures(
     Returns
     -------
     dict of str to str or None
-        SVG of ``roc``, ``pr``, ``severity``, ``reliability`` and ``risk``; None where the targets
+        SVG of each of ``FIGURES``; None where the targets
         or the data do not allow the figure.
     """
-    figures: dict[str, str | None] = dict.fromkeys(("roc", "pr", "severity", "reliability", "risk"))
+    figures: dict[str, str | None] = dict.fromkeys(FIGURES)
     if "binary" in content["targets"]:
         seeds = curve_data(resampled)
         calibration = content["calibration"]["binary"]
@@ -56,9 +68,10 @@ def report_figures(
             "roc": roc_figure(seeds, resampled.confidence),
             "pr": pr_figure(seeds, resampled.confidence),
             "reliability": reliability_figure(
-                calibration["before"]["reliability"], calibration["temperature"].get("reliability")
+                calibration["before"]["reliability"], calibration["logistic"].get("reliability")
             ),
             "risk": risk_coverage_figure(np.array(curve["coverage"]), np.array(curve["risk"])),
+            "decision": decision_figure(calibration["decision_curve"]),
         }
     if "severity" in content["targets"]:
         rows = pd.concat(resampled.seeds.values())
@@ -266,73 +279,6 @@ def _draw_levels(axes: Axes, levels: Sequence[tuple[float, str]], low: float, hi
                 fontsize=7.5,
             )
         start = end
-
-
-def reliability_figure(
-    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]] | None
-) -> str:
-    """Draw the share of positives against the mean probability by bin, with Wilson intervals.
-
-    Parameters
-    ----------
-    before : sequence of mapping
-        Bins of the uncalibrated probabilities, from
-        :func:`~depmm.evaluation.stats.reliability.reliability`.
-    after : sequence of mapping, optional
-        Bins of the temperature-scaled probabilities; None where no temperature can be fitted.
-
-    Returns
-    -------
-    str
-        SVG.
-    """
-    with mpl.rc_context(STYLE):
-        figure, axes = new_axes("Mean probability in the bin", "Share of positives")
-        axes.plot([0, 1], [0, 1], label="calibrated", **DASHED)
-        series = [
-            (before, BLUE, "o-", "uncalibrated"),
-            (after, ORANGE, "s--", "temperature-scaled"),
-        ]
-        for bins, color, line, label in series:
-            if not bins:
-                continue
-            share = [entry["positives"] for entry in bins]
-            value = [entry["value"] for entry in share]
-            below = [entry["value"] - entry["ci_low"] for entry in share]
-            above = [entry["ci_high"] - entry["value"] for entry in share]
-            axes.errorbar(
-                [entry["mean"] for entry in bins], value, yerr=[below, above], fmt=line,
-                color=color, label=label, linewidth=1.3, elinewidth=0.8, markersize=4, capsize=2,
-            )  # fmt: skip
-        axes.set(**UNIT_LIMITS)
-        axes.legend(loc="upper left")
-        return to_svg(figure, "reliability", "Share of positives against mean probability, by bin")
-
-
-def risk_coverage_figure(coverage: Array, risk: Array) -> str:
-    """Draw the share of wrong decisions among the most confident sessions.
-
-    Parameters
-    ----------
-    coverage : ndarray, shape (K,)
-        Shares of the sessions that are decided.
-    risk : ndarray, shape (K,)
-        Shares of wrong decisions among them.
-
-    Returns
-    -------
-    str
-        SVG.
-    """
-    with mpl.rc_context(STYLE):
-        figure, axes = new_axes(
-            "Coverage (share of sessions decided)", "Risk (share decided wrong)"
-        )
-        axes.axhline(risk[-1], label="random rejection", **DASHED)
-        axes.plot(coverage, risk, color=BLUE, label="least confident rejected first")
-        axes.set(xlim=(0, 1.01), ylim=(-0.01, max(0.1, 1.15 * float(risk.max()))))
-        axes.legend(loc="best")
-        return to_svg(figure, "risk", "Risk of the most confident sessions, by coverage")
 
 
 def training_figures(history: pd.DataFrame) -> list[tuple[str, str]]:

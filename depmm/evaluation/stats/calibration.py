@@ -1,4 +1,4 @@
-"""Calibration of tested probabilities before and after temperature scaling and isotonic fits."""
+"""Calibration of tested probabilities before and after logistic and isotonic calibration."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -9,12 +9,18 @@ import pandas as pd
 
 from depmm.evaluation.stats.binary_metrics import brier, log_loss
 from depmm.evaluation.stats.bootstrap import MetricValues, ResampledSessions
+from depmm.evaluation.stats.calibration_line import calibration_line
 from depmm.evaluation.stats.calibrators import (
     CalibrationError,
     Calibrator,
     apply_calibrators,
     fit_calibrators,
 )
+from depmm.evaluation.stats.decision_curve import (
+    measure_decision_curve,
+    measure_predictive_values,
+)
+from depmm.evaluation.stats.intervals import Interval
 from depmm.evaluation.stats.reliability import (
     adaptive_ece,
     count_bins,
@@ -22,6 +28,7 @@ from depmm.evaluation.stats.reliability import (
     reliability_bins,
 )
 from depmm.evaluation.stats.seed_means import measure_over_seeds
+from depmm.evaluation.stats.training_variance import add_training_variance, average_repeats
 from depmm.evaluation.stats.weighted_sums import Array, Weights
 from depmm.schemas.manifest import SUBJECT_KEY
 
@@ -43,16 +50,19 @@ def measure_calibration(
     Returns
     -------
     dict
-        ``bins`` (number of bins), ``before``, ``temperature`` and ``isotonic``. Each of the last
-        three has ``ece``, ``brier`` and ``log_loss`` (intervals), ``ece_if_calibrated`` (mean and
-        95 % quantile) and ``reliability`` (bins). ``temperature`` and ``isotonic`` also have
-        ``fits`` and ``gain``, the paired decrease of each measure (positive is better). If a
-        calibrator cannot be fitted, its only key is ``unavailable``, the reason.
+        ``bins`` (number of bins), ``before``, ``logistic`` and ``isotonic``. Each of the last three
+        has ``ece``, ``brier`` and ``log_loss`` (intervals), ``in_the_large`` (share of positives
+        minus mean probability), ``intercept`` and ``slope`` (:mod:`calibration_line`, intervals),
+        ``ece_if_calibrated`` (mean and 95 % quantile) and ``reliability`` (bins). ``logistic`` and
+        ``isotonic`` also have ``fits`` and ``gain``, the paired decrease of ECE, Brier score and
+        log-loss (positive is better). If a calibrator cannot be fitted, its only key is
+        ``unavailable``, the reason. ``decision_curve`` is that of the logistic calibration, or of
+        the probabilities where there is none; ``predictive_values`` are those of the decisions.
     """
     bins = count_bins(len(pd.concat(tested.seeds.values())[SUBJECT_KEY].drop_duplicates()))
     content: dict[str, Any] = {"bins": bins}
     before: dict[str, MetricValues] = {}
-    for method in ("before", "temperature", "isotonic"):
+    for method in ("before", "logistic", "isotonic"):
         try:
             calibrators = {} if method == "before" else fit_calibrators(predictions, method)
         except CalibrationError as error:
@@ -64,6 +74,10 @@ def measure_calibration(
         entry: dict[str, Any] = {
             name: asdict(tested.interval(*value, scale="log")) for name, value in values.items()
         }
+        entry["in_the_large"] = asdict(
+            tested.interval(*measure_over_seeds(calibrated, _in_the_large))
+        )
+        entry |= _measure_line(calibrated)
         entry["ece_if_calibrated"] = _simulate_ece(calibrated, bins, seed)
         pooled = pd.concat(calibrated.seeds.values())
         entry["reliability"] = reliability_bins(pooled, "calibrated", bins, tested.confidence)
@@ -79,6 +93,10 @@ def measure_calibration(
                 for (fold, training_seed), calibrator in calibrators.items()
             ]
         content[method] = entry
+        if method != "isotonic":
+            decided_by = calibrated
+    content["decision_curve"] = measure_decision_curve(decided_by, "calibrated")
+    content["predictive_values"] = measure_predictive_values(tested)
     return content
 
 
@@ -95,6 +113,37 @@ def _calibrate(
         for name, rows in tested.seeds.items()
     }
     return replace(tested, seeds=seeds)
+
+
+def _in_the_large(rows: pd.DataFrame, weights: Weights) -> Array:
+    """Compute the share of positives minus the mean probability."""
+    difference = (rows["y_true"] - rows["calibrated"]).to_numpy(float)
+    return np.asarray((weights @ difference) / weights.sum(axis=1, dtype=float))
+
+
+def _measure_line(calibrated: ResampledSessions) -> dict[str, Any]:
+    """Estimate intercept and slope of each seed; the bounds are means over seeds, too."""
+    lines = [
+        calibration_line(
+            rows["y_true"],
+            rows["calibrated"],
+            rows.groupby(SUBJECT_KEY).ngroup(),
+            calibrated.confidence,
+        )
+        for rows in calibrated.seeds.values()
+    ]
+    entry: dict[str, Any] = {}
+    for name in ("intercept", "slope"):
+        parts = [line[name] for line in lines]
+        bounds = np.array([[part.value, part.ci_low, part.ci_high] for part in parts])
+        reason = next((part.reason for part in parts if part.reason), None)
+        value, low, high = bounds.mean(axis=0).tolist()
+        interval = Interval(value, low, high, method=parts[0].method, reason=reason)
+        if not reason:
+            trainings = average_repeats(bounds[:, 0], calibrated.training_seeds)
+            interval = add_training_variance(interval, trainings, calibrated.confidence)
+        entry[name] = asdict(interval)
+    return entry
 
 
 def _measure(calibrated: ResampledSessions, bins: int) -> dict[str, MetricValues]:

@@ -163,9 +163,9 @@ def fit_logistic(y_true: ArrayLike, y_prob: ArrayLike) -> LogisticCalibration:
     """Fit slope and intercept with the smallest log-loss.
 
     The labels are moved a little towards each other, to ``(n1 + 1) / (n1 + 2)`` and
-    ``1 / (n0 + 2)``, so that there is a minimum even if the classes are separated without error [1]_.
-    The slope is limited to [0.1, 10], which preserves the order of the probabilities even if the
-    ranking of the validation sessions is not better than chance.
+    ``1 / (n0 + 2)``, so that there is a minimum even if the classes are separated without error
+    [1]_. The slope is limited to [0.1, 10], which preserves the order of the probabilities even if
+    the ranking of the validation sessions is not better than chance.
 
     Parameters
     ----------

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from depmm.evaluation.stats.bootstrap import ResampledSessions, measure_over_seeds
-from depmm.evaluation.stats.weighted_sums import Array, Weights
+from depmm.evaluation.stats.bootstrap import ResampledSessions
+from depmm.evaluation.stats.intervals import Interval
+from depmm.evaluation.stats.metric_intervals import estimate_metric
+from depmm.evaluation.stats.weighted_sums import Array, Weights, blocks, unit_weights
 
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 20))
 PREVALENCES = (0.05, 0.1, 0.2, 0.3, 0.5)
+BOTH_BOUNDS = "bounds of recall and specificity"
 
 
 def measure_decision_curve(
@@ -45,40 +48,47 @@ def measure_decision_curve(
     Vickers and Elkin, "Decision curve analysis: a novel method for evaluating prediction models",
     Medical Decision Making 26(6), 2006.
     """
-    curve = []
-    for threshold in thresholds:
-        odds = threshold / (1 - threshold)
+    odds = np.array([threshold / (1 - threshold) for threshold in thresholds])
 
-        def benefit(rows: pd.DataFrame, weights: Weights, odds: float = odds) -> Array:
-            decided = rows[column].to_numpy(float) >= odds / (1 + odds)
-            return _net_benefit(rows["y_true"].to_numpy(float), decided, weights, odds)
+    def measure(rows: pd.DataFrame, weights: Weights) -> Array:
+        return _net_benefits(rows["y_true"], rows[column], weights, odds)
 
-        def everybody(rows: pd.DataFrame, weights: Weights, odds: float = odds) -> Array:
-            decided = np.ones(len(rows), dtype=bool)
-            return _net_benefit(rows["y_true"].to_numpy(float), decided, weights, odds)
-
-        model, everyone = measure_over_seeds(tested, benefit), measure_over_seeds(tested, everybody)
-        curve.append(
-            {
-                "threshold": float(threshold),
-                "net_benefit": asdict(tested.interval(*model)),
-                "treat_all": float(np.mean(everyone[0])),
-                "gain": asdict(
-                    tested.interval(
-                        *(
-                            one - np.maximum(other, 0.0)
-                            for one, other in zip(model, everyone, strict=True)
-                        )
+    parts = []
+    for seed, rows in tested.seeds.items():
+        left_out = tested.select_columns(seed, tested.jackknife.weights)
+        weights = (unit_weights(len(rows)), tested.get_weights(seed), left_out)
+        parts.append([measure(rows, part) for part in weights])
+    per_seed, replicates, jackknife = zip(*parts, strict=True)
+    values = (np.concatenate(per_seed), np.mean(replicates, axis=0), np.mean(jackknife, axis=0))
+    model, everybody = (
+        [part[..., half] for part in values] for half in (slice(None, -len(odds)), slice(-len(odds), None))
+    )
+    return [
+        {
+            "threshold": float(threshold),
+            "net_benefit": asdict(tested.interval(*(part[:, k] for part in model))),
+            "treat_all": float(everybody[0][:, k].mean()),
+            "gain": asdict(
+                tested.interval(
+                    *(
+                        one[:, k] - np.maximum(other[:, k], 0.0)
+                        for one, other in zip(model, everybody, strict=True)
                     )
-                ),
-            }
-        )
-    return curve
+                )
+            ),
+        }
+        for k, threshold in enumerate(thresholds)
+    ]
 
 
-def _net_benefit(y: Array, decided: Any, weights: Weights, odds: float) -> Array:
-    value = np.where(decided, np.where(y == 1, 1.0, -odds), 0.0)
-    return np.asarray((weights @ value) / weights.sum(axis=1, dtype=float))
+def _net_benefits(y_true: pd.Series, y_prob: pd.Series, weights: Weights, odds: Array) -> Array:
+    """Compute the net benefit of the model and of all positive at every threshold, (D, 2 K)."""
+    y, prob = y_true.to_numpy(float)[:, None], y_prob.to_numpy(float)[:, None]
+    everybody = np.where(y == 1, 1.0, -odds)
+    value = np.hstack([np.where(prob >= odds / (1 + odds), everybody, 0.0), everybody])
+    sums = [weights[rows].astype(float) @ value for rows in blocks(*weights.shape)]
+    total = weights.sum(axis=1, dtype=float)[:, None]
+    return np.concatenate(sums) / total if sums else np.empty((0, 2 * len(odds)))
 
 
 def measure_predictive_values(
@@ -87,8 +97,9 @@ def measure_predictive_values(
     """Compute the predictive values of the decisions at stated prevalences.
 
     A corpus often has more positive sessions than the population in which a model is used.
-    Sensitivity and specificity are assumed to be the same there, and Bayes' rule gives the share of
-    positive decisions that are correct (PPV) and of negative ones (NPV).
+    Recall and specificity are assumed to be the same there, and Bayes' rule gives the share of
+    positive decisions that are correct (PPV) and of negative ones (NPV). Both rise with recall and
+    specificity, and their bounds are those of both bounds, which is conservative.
 
     Parameters
     ----------
@@ -106,25 +117,27 @@ def measure_predictive_values(
     ----------
     Altman and Bland, "Diagnostic tests 2: predictive values", BMJ 309:102, 1994.
     """
-    sensitivity, specificity = tested.values("recall"), tested.values("specificity")
+    recall, specificity = estimate_metric(tested, "recall"), estimate_metric(tested, "specificity")
     table = []
     for prevalence in prevalences:
-        values = {}
-        for name, correct, wrong, share in (
-            ("ppv", sensitivity, specificity, prevalence),
-            ("npv", specificity, sensitivity, 1 - prevalence),
-        ):
-            # the two parts of the tuples: per seed, and in each replicate
-            per_seed, replicates = (
-                _predictive_value(correct[part], wrong[part], share) for part in (0, 1)
+        ppv, npv = (
+            Interval(
+                *(
+                    _predictive_value(getattr(one, bound), getattr(other, bound), share)
+                    for bound in ("value", "ci_low", "ci_high")
+                ),
+                method=BOTH_BOUNDS,
             )
-            values[name] = asdict(tested.interval(per_seed, replicates))
-        table.append({"prevalence": float(prevalence), **values})
+            for one, other, share in (
+                (recall, specificity, prevalence),
+                (specificity, recall, 1 - prevalence),
+            )
+        )
+        table.append({"prevalence": float(prevalence), "ppv": asdict(ppv), "npv": asdict(npv)})
     return table
 
 
-def _predictive_value(correct: Array, other: Array, share: float) -> Array:
+def _predictive_value(correct: float, other: float, share: float) -> float:
     """Apply Bayes' rule: share of correct ones among the decisions for a class."""
     hits, misses = share * correct, (1 - share) * (1 - other)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(hits + misses > 0, hits / (hits + misses), np.nan))
+    return hits / (hits + misses) if hits + misses > 0 else np.nan

@@ -42,7 +42,7 @@ def test_calibration_is_in_the_file_and_on_the_page(tmp_path):
         [sk.brier_score_loss(t["y_true"], t["y_prob"]) for _, t in test.groupby("seed")]
     )
     assert binary["before"]["brier"]["value"] == pytest.approx(brier)
-    assert len(binary["temperature"]["fits"]) == 6
+    assert len(binary["logistic"]["fits"]) == 6
     assert binary["isotonic"]["unavailable"] in page.text
     assert [entry["alpha"] for entry in binary["conformal"]] == [0.1, 0.2]
     assert len(content["calibration"]["severity"]["conformal"][0]["fits"]) == 6
@@ -63,7 +63,7 @@ def test_without_validation_rows_nothing_is_fitted(tmp_path):
     )
     calibration = json.loads((tmp_path / "metrics.json").read_text())["calibration"]
     page = ReportPage((tmp_path / "report.html").read_text(encoding="utf-8"))
-    for part in ("temperature", "isotonic", "conformal"):
+    for part in ("logistic", "isotonic", "conformal"):
         assert list(calibration["binary"][part]) == ["unavailable"]
         assert calibration["binary"][part]["unavailable"] in page.text
     assert list(calibration["severity"]["conformal"]) == ["unavailable"]
