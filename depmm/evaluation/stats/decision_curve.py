@@ -61,7 +61,8 @@ def measure_decision_curve(
     per_seed, replicates, jackknife = zip(*parts, strict=True)
     values = (np.concatenate(per_seed), np.mean(replicates, axis=0), np.mean(jackknife, axis=0))
     model, everybody = (
-        [part[..., half] for part in values] for half in (slice(None, -len(odds)), slice(-len(odds), None))
+        [part[..., half] for part in values]
+        for half in (slice(None, -len(odds)), slice(-len(odds), None))
     )
     return [
         {

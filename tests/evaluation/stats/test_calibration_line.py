@@ -2,28 +2,37 @@
 
 import numpy as np
 import pytest
-import statsmodels.api as sm
 from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
 
 from depmm.evaluation.stats.calibration_line import calibration_line
 
 
-def test_intercept_and_slope_agree_with_statsmodels():
-    rng = np.random.default_rng(0)
-    subject = rng.integers(0, 40, 120)
-    prob = expit(rng.normal(size=120))
-    y = (rng.random(120) < expit(0.4 + 0.6 * logit(prob))).astype(float)
+def shifted_predictions(seed: int, n_subjects: int, slope: float = 0.6):
+    """Three sessions of each subject, whose logits and labels are correlated."""
+    rng = np.random.default_rng(seed)
+    subject = np.repeat(np.arange(n_subjects), 3)
+    prob = expit(rng.normal(size=n_subjects)[subject] + 0.5 * rng.normal(size=len(subject)))
+    draw = rng.random(n_subjects)[subject]  # sessions of a subject share their luck
+    return (draw < expit(0.4 + slope * logit(prob))).astype(float), prob, subject
+
+
+def test_intercept_and_slope_are_those_of_a_logistic_regression():
+    y, prob, subject = shifted_predictions(0, 50)
     line = calibration_line(y, prob, subject, 0.95)
-    cluster = {"cov_type": "cluster", "cov_kwds": {"groups": subject, "use_correction": False}}
-    both = sm.GLM(y, sm.add_constant(logit(prob)), family=sm.families.Binomial()).fit(**cluster)
-    one = sm.GLM(y, np.ones(120), family=sm.families.Binomial(), offset=logit(prob)).fit(**cluster)
-    for name, fit, index in (("slope", both, 1), ("intercept", one, 0)):
-        interval = line[name]
-        n_subjects = len(np.unique(subject))
-        corrected = fit.bse[index] * np.sqrt(n_subjects / (n_subjects - index - 1))
-        assert interval.value == pytest.approx(fit.params[index], abs=1e-6)
-        assert interval.ci_high - interval.ci_low > 2 * 1.96 * corrected
-        assert interval.ci_high - interval.ci_low < 2 * 2.1 * corrected
+    reference = LogisticRegression(C=np.inf, tol=1e-10).fit(logit(prob)[:, None], y)
+    assert line["slope"].value == pytest.approx(reference.coef_[0, 0], abs=1e-4)
+    # the intercept makes the mean probability equal to the share of positives
+    shifted = expit(logit(prob) + line["intercept"].value)
+    assert shifted.mean() == pytest.approx(y.mean(), abs=1e-9)
+
+
+def test_intervals_cover_with_several_sessions_of_a_subject():
+    covered = []
+    for seed in range(300):
+        line = calibration_line(*shifted_predictions(seed, 60), 0.95)
+        covered.append(line["slope"].ci_low < 0.6 < line["slope"].ci_high)
+    assert 0.90 < np.mean(covered) < 0.99
 
 
 def test_calibrated_probabilities_have_intercept_0_and_slope_1():

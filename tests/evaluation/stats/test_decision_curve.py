@@ -5,6 +5,7 @@ import pytest
 from simulated_predictions import resample, simulated_predictions
 
 from depmm.evaluation.predictions import prepare_predictions
+from depmm.evaluation.stats.bootstrap import resample_sessions
 from depmm.evaluation.stats.decision_curve import measure_decision_curve, measure_predictive_values
 
 
@@ -31,10 +32,11 @@ def test_all_positive_at_the_lowest_threshold():
 
 def test_predictive_values_by_bayes_rule():
     table = prepare_predictions(simulated_predictions(test=400), threshold=0.5)[0]
+    tested = resample_sessions(table, 200, 0.95, seed=0)
     rows = table[table["split"] == "test"]
     y, decided = rows["y_true"] == 1, rows["y_pred"] == 1
     share = float(y.mean())
-    [same, half] = measure_predictive_values(resample(table), [share, 0.5])
+    [same, half] = measure_predictive_values(tested, [share, 0.5])
     # at the prevalence of the sample, the predictive values are those of the sample
     assert same["ppv"]["value"] == pytest.approx(y[decided].mean())
     assert same["npv"]["value"] == pytest.approx((~y)[~decided].mean())
@@ -49,6 +51,6 @@ def test_predictive_values_of_perfect_decisions_have_an_interval():
     table = simulated_predictions(test=40)
     table["y_prob"] = np.where(table["y_true"] == 1, 0.9, 0.1)
     table = prepare_predictions(table, threshold=0.5)[0]
-    [entry] = measure_predictive_values(resample(table), [0.1])
+    [entry] = measure_predictive_values(resample_sessions(table, 200, 0.95, seed=0), [0.1])
     assert entry["ppv"]["value"] == 1
     assert entry["ppv"]["ci_low"] < 0.7
