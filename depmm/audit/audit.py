@@ -17,9 +17,10 @@ from depmm.audit.identity.identity_checks import IDENTITY_NAMES
 from depmm.audit.recording_distributions import RecordingDistribution, describe_recordings
 from depmm.audit.session_properties import session_properties, step_durations
 from depmm.audit.shortcut_remedies import SHORTCUT_NAMES
+from depmm.corpora.subject_labels import subject_labels
 from depmm.errors import did_you_mean
 from depmm.media.identity.known_models import DOWNLOAD_COMMAND, VOICE_MODEL
-from depmm.schemas.manifest import SPLITS, SUBJECT_KEY
+from depmm.schemas.manifest import SPLITS
 from depmm.schemas.recordings import FACE_COLUMNS
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -201,10 +202,9 @@ def _class_counts(inputs: AuditInput) -> Iterable[ClassCounts]:
     for corpus, rows in sessions.groupby("corpus"):
         for split in (*SPLITS, _NO_SPLIT):
             part = rows[rows["split"] == split]
-            share = part.groupby(SUBJECT_KEY)["label"].mean()
-            majority = (share >= 0.5).astype("Float64")
             if len(part):
-                yield ClassCounts(str(corpus), split, *_count(majority), *_count(part["label"]))
+                counts = (*_count(subject_labels(part)), *_count(part["label"]))
+                yield ClassCounts(str(corpus), split, *counts)
 
 
 def _count(labels: pd.Series) -> tuple[int, int, int]:

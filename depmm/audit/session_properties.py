@@ -25,6 +25,7 @@ from depmm.audit.findings import AuditInput, SessionProperties, list_file_uses
 from depmm.audit.path_properties import id_properties, path_properties
 from depmm.audit.transcripts import TOKEN
 from depmm.corpora.patterns import natural_sort_key
+from depmm.corpora.subject_labels import subject_labels
 from depmm.schemas.manifest import SESSION_KEY, SESSIONS, SUBJECT_KEY
 
 MAX_CATEGORIES = 20  # of a text column that a model can use; more are names or free text
@@ -117,7 +118,7 @@ def subject_properties(inputs: AuditInput, properties: SessionProperties) -> pd.
     names = property_names(table)
     numbers = [name for name in names if is_numeric_dtype(table[name])]
     subjects = table.groupby(SUBJECT_KEY, as_index=False)[["label", "score", *numbers]].mean()
-    subjects["label"] = (subjects["label"] >= 0.5).astype(float).mask(subjects["label"].isna())
+    subjects["label"] = subject_labels(table).to_numpy()  # in the same order of the keys
     texts = {
         name: join_values(table[[*SUBJECT_KEY, name]], SUBJECT_KEY)
         for name in names

@@ -242,7 +242,10 @@ def _subjects(sessions: pd.DataFrame) -> list[SubjectKey]:
 
 
 def _majority(sessions: pd.DataFrame, values: pd.Series) -> dict[SubjectKey, str]:
-    """Return the most frequent value of each subject; ties: the first by name; empty if null."""
+    """Return the most frequent value of each subject; empty if null.
+
+    Of equally frequent values the last by name is returned: label 1, as by ``subject_labels``.
+    """
     counts: dict[SubjectKey, Counter[str]] = {subject: Counter() for subject in _subjects(sessions)}
     for corpus, subject, value in zip(
         sessions["corpus"], sessions["subject"], values.astype(object), strict=True
@@ -250,7 +253,7 @@ def _majority(sessions: pd.DataFrame, values: pd.Series) -> dict[SubjectKey, str
         if pd.notna(value):
             counts[corpus, subject][str(value)] += 1
     return {
-        subject: min(count, key=lambda name: (-count[name], name)) if count else ""
+        subject: max(count, key=lambda name: (count[name], name)) if count else ""
         for subject, count in counts.items()
     }
 

@@ -19,6 +19,7 @@ from depmm.schemas.manifest import SESSION_KEY, SPLITS, SUBJECT_KEY
 
 DEFAULTS: dict[str, Any] = {"corpus": "unnamed", "split": "test", "fold": 0, "seed": 0}
 TARGET_COLUMNS = {"binary": ("y_true", "y_prob"), "severity": ("score", "score_pred")}
+MIN_DISTINCT = 5  # predictions of the test rows, for the comparison with validation rows
 MAX_NAMED = 3  # largest number of sessions that a message names; the others are counted
 
 _KEYS = [*SESSION_KEY, "split", "fold", "seed"]
@@ -222,7 +223,8 @@ def check_rows(table: pd.DataFrame) -> None:
     ------
     PredictionTableError
         If rows are duplicates, some sessions are tested more often than others, seeds test
-        different sessions, a subject is in two splits of a fold, or labels contradict each other.
+        different sessions, a subject is in two splits of a fold, labels contradict each other, or
+        validation rows are copies of test rows under other ids.
     """
     remedy = (
         "The row is a duplicate: keep one row per session, split, fold and seed. Average the "
@@ -250,6 +252,40 @@ def check_rows(table: pd.DataFrame) -> None:
     for name in ("y_true", "score"):
         if name in table:
             _check_agreement(table, name)
+    for measured, predicted in TARGET_COLUMNS.values():
+        if measured in table and predicted in table:
+            _check_copied_rows(table, measured, predicted)
+
+
+def _check_copied_rows(table: pd.DataFrame, measured: str, predicted: str) -> None:
+    """Check that validation rows are not test rows under other ids.
+
+    Thresholds and calibrators would then be fitted on test data. Equal predictions of coarse
+    outputs, such as hard labels, are no copies.
+    """
+    pair = [measured, predicted]
+    known = table.dropna(subset=pair)
+    for (fold, seed), rows in known.groupby(["fold", "seed"]):
+        tested = rows[rows["split"] == "test"]
+        validation = rows.loc[rows["split"] == "validation", pair].drop_duplicates()
+        fine = tested[predicted].nunique() >= max(MIN_DISTINCT, len(tested) / 2)
+        if validation.empty or not fine:
+            continue
+        copied = tested[pair].merge(validation, on=pair, how="left", indicator=True)
+        is_copy = (copied["_merge"] == "both").to_numpy()
+        if is_copy.mean() > 0.5:
+            first = tested[is_copy].iloc[0]
+            raise PredictionTableError(
+                f"predictions: {int(is_copy.sum())} of {len(tested)} test rows of fold {fold}, "
+                f"seed {seed} have exactly the {measured} and {predicted} of a validation row.",
+                column=predicted,
+                session=str(first["session"]),
+                subject=str(first["subject"]),
+                value=float(first[predicted]),
+                remedy="Thresholds and calibration are fitted on validation rows, which must be of "
+                "other subjects than the test rows: predict the validation subjects, or leave the "
+                "validation rows out.",
+            )
 
 
 def _check_seeds(tested: pd.DataFrame) -> None:

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from minimal_predictions import HEADER, minimal_predictions, read_text
 from report_predictions import make_predictions
+from simulated_predictions import simulated_predictions
 
 from depmm.evaluation.prediction_checks import (
     PredictionTableError,
@@ -160,3 +161,19 @@ def test_covariates_of_a_session_agree_between_folds():
     with pytest.raises(PredictionTableError) as info:
         check_predictions(pd.concat([first, second]))
     assert (info.value.column, info.value.subject, info.value.value) == ("interviewer", "p2", "i9")
+
+
+def test_validation_rows_that_are_copies_of_test_rows_are_refused():
+    table = simulated_predictions(test=30)
+    copies = table[table["split"] == "test"].assign(split="validation")
+    copies["subject"] = "v" + copies["subject"].astype(str)
+    others = table[table["split"] != "validation"]
+    with pytest.raises(PredictionTableError) as info:
+        check_predictions(pd.concat([others, copies]))
+    assert info.value.column == "y_prob"
+    assert "30 of 30" in str(info.value)
+    # coarse outputs are often equal
+    coarse = pd.concat([others, copies])
+    coarse["y_prob"] = coarse["y_prob"].round(1)
+    coarse["score_pred"] = coarse["score_pred"].round(-1)
+    check_predictions(coarse)

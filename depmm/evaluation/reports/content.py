@@ -22,6 +22,7 @@ from depmm.evaluation.covariate_baselines import (
     compare_with_covariate_baselines,
 )
 from depmm.evaluation.prediction_checks import describe_defaults
+from depmm.evaluation.prediction_warnings import prediction_warnings
 from depmm.evaluation.predictions import Unit, get_instrument, prepare_predictions
 from depmm.evaluation.reports.fold_metrics import measure_folds
 from depmm.evaluation.reports.rendering import to_json_values
@@ -198,7 +199,7 @@ def evaluate_sessions(
     }
     content["fold_metrics"] = measure_folds(resampled, targets)
     content |= describe_study(table, resampled, targets, metrics, instrument)
-    content["warnings"] = report_warnings(content)
+    content["warnings"] = [*report_warnings(content), *prediction_warnings(table)]
     return to_json_values(content), resampled
 
 

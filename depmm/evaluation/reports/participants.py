@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from depmm.corpora.subject_labels import subject_labels
 from depmm.evaluation.covariates import COVARIATES, is_numeric
 from depmm.evaluation.stats.smallest_effects import (
     ALPHA,
@@ -98,8 +99,7 @@ def _describe_subjects(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str
     columns: dict[str, Any] = {"sessions": grouped.size()}
     columns["label"] = pd.Series(float("nan"), columns["sessions"].index)
     if "y_true" in rows and rows["y_true"].notna().any():
-        share = grouped["y_true"].mean()
-        columns["label"] = (share >= 0.5).astype(float).where(share.notna())
+        columns["label"] = subject_labels(rows, "y_true")
     not_described = {}
     for name in (*COVARIATES, "score"):
         if name not in rows or rows[name].isna().all():
