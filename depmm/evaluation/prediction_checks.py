@@ -19,7 +19,7 @@ from depmm.schemas.manifest import SESSION_KEY, SPLITS, SUBJECT_KEY
 
 DEFAULTS: dict[str, Any] = {"corpus": "unnamed", "split": "test", "fold": 0, "seed": 0}
 TARGET_COLUMNS = {"binary": ("y_true", "y_prob"), "severity": ("score", "score_pred")}
-MIN_DISTINCT = 5  # predictions of the test rows, for the comparison with validation rows
+MIN_DISTINCT = 12  # predictions of the test rows, for the comparison with validation rows
 MAX_NAMED = 3  # largest number of sessions that a message names; the others are counted
 
 _KEYS = [*SESSION_KEY, "split", "fold", "seed"]

@@ -99,7 +99,7 @@ def decision_figure(curve: Sequence[Mapping[str, Any]]) -> str:
         SVG.
     """
     threshold = np.array([entry["threshold"] for entry in curve])
-    everybody = np.array([entry["treat_all"] for entry in curve])
+    all_positive = np.array([entry["treat_all"] for entry in curve])
     value, low, high = (
         np.array([entry["net_benefit"][key] for entry in curve], dtype=float)
         for key in ("value", "ci_low", "ci_high")
@@ -108,9 +108,9 @@ def decision_figure(curve: Sequence[Mapping[str, Any]]) -> str:
         figure, axes = new_axes("Threshold of the probability", "Net benefit")
         axes.fill_between(threshold, low, high, color=BLUE, alpha=0.2, linewidth=0)
         axes.plot(threshold, value, color=BLUE, linewidth=1.3, label="model")
-        axes.plot(threshold, everybody, color=ORANGE, linestyle="-.", label="all positive")
+        axes.plot(threshold, all_positive, color=ORANGE, linestyle="-.", label="all positive")
         axes.plot(threshold, np.zeros(len(curve)), label="none positive", **DASHED)
-        top = max(0.05, float(np.nanmax([*value, *high, everybody[0]])))
+        top = max(0.05, float(np.nanmax([*value, *high, all_positive[0]])))
         axes.set(xlim=(0, 1), ylim=(-0.25 * top, 1.1 * top))
         axes.legend(loc="upper right")
         return to_svg(figure, "decision", "Net benefit by threshold, with all and none positive")

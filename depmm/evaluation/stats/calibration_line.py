@@ -13,8 +13,10 @@ References
    1986, Eq. 8.
 """
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.special import expit
 
@@ -60,7 +62,7 @@ def calibration_line(
 
 
 def _estimate(
-    y: Array, design: Array, offset: Array, subject: Array, index: int, confidence: float
+    y: Array, design: Array, offset: Array, subject: NDArray[Any], index: int, confidence: float
 ) -> Interval:
     """Estimate one coefficient of a logistic regression, with the variance between subjects."""
     none = Interval(np.nan, np.nan, np.nan, method=ESTIMATE, reason="the likelihood has no maximum")

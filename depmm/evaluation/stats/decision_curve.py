@@ -24,8 +24,8 @@ def measure_decision_curve(
 
     The net benefit is ``TP / N - FP / N * t / (1 - t)``: a threshold ``t`` means that a false
     positive decision costs ``t / (1 - t)`` times what a true one gains. A model is useful at a
-    threshold if its net benefit is above 0 (nobody is positive) and above that of deciding
-    everybody positive.
+    threshold if its net benefit is above 0 (none is positive) and above that of deciding
+    all positive.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ def measure_decision_curve(
     -------
     list of dict
         Per threshold ``threshold``, ``net_benefit`` (interval), ``treat_all`` (float, net benefit
-        of deciding everybody positive) and ``gain`` (interval of the difference to the better one
-        of deciding everybody and nobody positive).
+        of deciding all positive) and ``gain`` (interval of the difference to the better one of
+        deciding all and none positive).
 
     References
     ----------
@@ -60,7 +60,7 @@ def measure_decision_curve(
         parts.append([measure(rows, part) for part in weights])
     per_seed, replicates, jackknife = zip(*parts, strict=True)
     values = (np.concatenate(per_seed), np.mean(replicates, axis=0), np.mean(jackknife, axis=0))
-    model, everybody = (
+    model, all_positive = (
         [part[..., half] for part in values]
         for half in (slice(None, -len(odds)), slice(-len(odds), None))
     )
@@ -68,12 +68,12 @@ def measure_decision_curve(
         {
             "threshold": float(threshold),
             "net_benefit": asdict(tested.interval(*(part[:, k] for part in model))),
-            "treat_all": float(everybody[0][:, k].mean()),
+            "treat_all": float(all_positive[0][:, k].mean()),
             "gain": asdict(
                 tested.interval(
                     *(
                         one[:, k] - np.maximum(other[:, k], 0.0)
-                        for one, other in zip(model, everybody, strict=True)
+                        for one, other in zip(model, all_positive, strict=True)
                     )
                 )
             ),
@@ -85,8 +85,8 @@ def measure_decision_curve(
 def _net_benefits(y_true: pd.Series, y_prob: pd.Series, weights: Weights, odds: Array) -> Array:
     """Compute the net benefit of the model and of all positive at every threshold, (D, 2 K)."""
     y, prob = y_true.to_numpy(float)[:, None], y_prob.to_numpy(float)[:, None]
-    everybody = np.where(y == 1, 1.0, -odds)
-    value = np.hstack([np.where(prob >= odds / (1 + odds), everybody, 0.0), everybody])
+    all_positive = np.where(y == 1, 1.0, -odds)
+    value = np.hstack([np.where(prob >= odds / (1 + odds), all_positive, 0.0), all_positive])
     sums = [weights[rows].astype(float) @ value for rows in blocks(*weights.shape)]
     total = weights.sum(axis=1, dtype=float)[:, None]
     return np.concatenate(sums) / total if sums else np.empty((0, 2 * len(odds)))
@@ -121,24 +121,22 @@ def measure_predictive_values(
     recall, specificity = estimate_metric(tested, "recall"), estimate_metric(tested, "specificity")
     table = []
     for prevalence in prevalences:
-        ppv, npv = (
-            Interval(
-                *(
-                    _predictive_value(getattr(one, bound), getattr(other, bound), share)
-                    for bound in ("value", "ci_low", "ci_high")
-                ),
-                method=BOTH_BOUNDS,
-            )
-            for one, other, share in (
-                (recall, specificity, prevalence),
-                (specificity, recall, 1 - prevalence),
-            )
-        )
+        ppv = _predictive_value(recall, specificity, prevalence)
+        npv = _predictive_value(specificity, recall, 1 - prevalence)
         table.append({"prevalence": float(prevalence), "ppv": asdict(ppv), "npv": asdict(npv)})
     return table
 
 
-def _predictive_value(correct: float, other: float, share: float) -> float:
+def _predictive_value(correct: Interval, other: Interval, share: float) -> Interval:
     """Apply Bayes' rule: share of correct ones among the decisions for a class."""
-    hits, misses = share * correct, (1 - share) * (1 - other)
-    return hits / (hits + misses) if hits + misses > 0 else np.nan
+
+    def value(correct: float, other: float) -> float:
+        hits, misses = share * correct, (1 - share) * (1 - other)
+        return hits / (hits + misses) if hits + misses > 0 else np.nan
+
+    return Interval(
+        value(correct.value, other.value),
+        value(correct.ci_low, other.ci_low),
+        value(correct.ci_high, other.ci_high),
+        method=BOTH_BOUNDS,
+    )

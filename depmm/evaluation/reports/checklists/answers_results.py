@@ -63,7 +63,7 @@ def uncertainty(evidence: Evidence) -> Answer | None:
     """
     bootstrap = evidence.metrics["bootstrap"]
     text = (
-        f"{bootstrap['confidence']:.0%} intervals, {bootstrap['method']}, "
+        f"{bootstrap['confidence']:.0%} intervals, "
         f"{bootstrap['n_bootstrap']} bootstrap samples of subjects; each interval in metrics.json "
         "names its method."
     )
