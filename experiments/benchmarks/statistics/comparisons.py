@@ -18,9 +18,11 @@ import time
 import numpy as np
 import pandas as pd
 from scipy.special import expit
+from scipy.stats import norm
 
 from depmm.evaluation.comparison import compare_runs
 from depmm.evaluation.stats.binary_metrics import auroc
+from depmm.evaluation.stats.paired_tests import paired_permutation_test
 from depmm.evaluation.stats.weighted_sums import unit_weights
 
 METRICS = ["balanced_accuracy", "auroc", "rmse", "mae", "ccc"]
@@ -85,6 +87,25 @@ def size_of_equal_runs(studies, subjects, sessions=1, seed=0):
     )
 
 
+def size_of_permutation_test(studies, subjects, sessions, metrics=("auroc", "rmse"), seed=5):
+    """Return the share of p <= .05 of the permutation test alone, which is faster."""
+    rng = np.random.default_rng(seed)
+    rejected = []
+    for study in range(studies):
+        a, b = equal_runs(rng, subjects, sessions)
+        codes = a["subject"].astype("category").cat.codes
+        columns = {"auroc": ("y_true", "y_prob")}
+        p = []
+        for name in metrics:
+            measured, predicted = columns.get(name, ("score", "score_pred"))
+            test = paired_permutation_test(
+                name, a[measured], a[predicted], b[predicted], codes, n_permutations=199, seed=study
+            )
+            p.append(test.p)
+        rejected.append(np.array(p) <= 0.05)
+    return dict(zip(metrics, np.mean(rejected, axis=0), strict=True))
+
+
 def power_of_shifted_run(studies, subjects=60, shift=2.0, seed=1):
     """Return the power of the p value of AUROC if one run has other logits."""
     rng = np.random.default_rng(seed)
@@ -102,10 +123,35 @@ def power_of_shifted_run(studies, subjects=60, shift=2.0, seed=1):
     return found / studies
 
 
-def size_of_equal_procedures(studies, seeds, subjects=60, spread=0.3, other_seeds=None, seed=2):
+def coverage_of_difference(studies, subjects, skills, seed=4):
+    """Return the share of intervals that contain the true difference of AUROC."""
+    rng = np.random.default_rng(seed)
+    true = np.subtract(*norm.cdf(np.array(skills) / np.sqrt(2)))
+    covered = 0
+    for _ in range(studies):
+        label = (np.arange(subjects) % 5 < 2).astype(float)
+        shared = rng.normal(size=subjects)
+        runs = [
+            table(
+                label,
+                skill * (label - 0.5)
+                + np.sqrt(0.5) * shared
+                + np.sqrt(0.5) * rng.normal(size=subjects),
+            )
+            for skill in skills
+        ]
+        row = compare(*runs, ["auroc"], draws=200).loc["auroc"]
+        covered += row["ci_low"] - 1e-9 <= true <= row["ci_high"] + 1e-9
+    return covered / studies
+
+
+def size_of_equal_procedures(
+    studies, seeds, subjects=60, spread=0.3, other_seeds=None, seed=2, gain=0.0
+):
     """Return the share of p <= .05 for one procedure that is trained twice.
 
-    With ``other_seeds`` of 1 the second system is deterministic, with the mean skill.
+    With ``other_seeds`` of 1 the second system is deterministic, with the mean skill. With a
+    ``gain`` of skill, the first procedure is better and the share is the power.
     """
     rng = np.random.default_rng(seed)
     found = 0
@@ -113,8 +159,8 @@ def size_of_equal_procedures(studies, seeds, subjects=60, spread=0.3, other_seed
         label = (np.arange(subjects) % 2).astype(float)
         shared = rng.normal(size=subjects)
         runs = []
-        for n_seeds in (seeds, other_seeds or seeds):
-            skill = 1.5 + spread * rng.normal(size=(n_seeds, 1)) * (n_seeds > 1)
+        for n_seeds, more in ((seeds, gain), (other_seeds or seeds, 0.0)):
+            skill = 1.5 + more + spread * rng.normal(size=(n_seeds, 1)) * (n_seeds > 1)
             error = 0.5 * rng.normal(size=(n_seeds, subjects))
             runs.append(table(label, skill * (label - 0.5) + shared + error))
         found += compare(*runs, ["auroc"], draws=200).loc["auroc", "p"] <= 0.05
@@ -165,8 +211,18 @@ def main(arguments):
     for subjects, sessions in ((20, 1), (50, 1), (150, 1), (40, 3)):
         size = size_of_equal_runs(studies, subjects, sessions, seed=subjects)
         show(f"equal runs, {subjects} subjects x {sessions}", "\n" + size.round(3).to_string())
+    for subjects, sessions in ((40, 2), (40, 3), (24, 2)):
+        size = size_of_permutation_test(900, subjects, sessions, ("auroc", "rmse", "mae", "ccc"))
+        show(f"permutation test, {subjects} subjects x {sessions}", size)
     show("power, no shift", power_of_shifted_run(studies, shift=0.0))
     show("power, logits shifted by 2", power_of_shifted_run(studies, shift=2.0))
+    for skills in ((4.0, 2.5), (2.0, 1.0)):
+        for subjects in (20, 50):
+            covered = coverage_of_difference(studies, subjects, skills)
+            show(f"coverage of the difference of AUROC, skills {skills}, {subjects}", covered)
+    for seeds in (3, 5, 10):
+        power = size_of_equal_procedures(studies // 2, seeds, gain=0.8)
+        show(f"power, AUROC .93 and .83, {seeds} seeds", power)
     for seeds, others in ((3, None), (5, None), (10, None), (3, 1), (5, 1)):
         try:
             size = size_of_equal_procedures(studies, seeds, other_seeds=others)

@@ -11,23 +11,27 @@ import comparisons
 
 @pytest.mark.slow
 def test_equal_runs_are_not_told_apart():
-    size = comparisons.size_of_equal_runs(60, 40, sessions=2, seed=11)
-    # .05 and two standard errors of 60 studies
-    assert size[["interval", "p"]].to_numpy().max() <= 0.12
+    size = comparisons.size_of_permutation_test(400, 40, sessions=2, seed=11)
+    assert max(size.values()) <= 0.08  # the standard error of a share of .05 is .011
+
+
+@pytest.mark.slow
+def test_interval_and_p_value_agree():
+    size = comparisons.size_of_equal_runs(15, 20, sessions=2, seed=13)
     assert size["disagree"].max() == 0
 
 
 @pytest.mark.slow
 def test_a_shift_of_the_logits_costs_no_power():
-    assert comparisons.power_of_shifted_run(30, shift=2.0) == pytest.approx(
-        comparisons.power_of_shifted_run(30, shift=0.0)
+    assert comparisons.power_of_shifted_run(20, shift=2.0) == pytest.approx(
+        comparisons.power_of_shifted_run(20, shift=0.0)
     )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "other"), [(3, None), (5, 1)])
 def test_equal_procedures_are_not_told_apart(seeds, other):
-    assert comparisons.size_of_equal_procedures(80, seeds, other_seeds=other, seed=12) <= 0.1
+    assert comparisons.size_of_equal_procedures(60, seeds, other_seeds=other, seed=12) <= 0.12
 
 
 def test_pooling_lowers_the_auroc_of_leave_one_out():
