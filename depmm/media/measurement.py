@@ -19,7 +19,7 @@ from depmm.media.sound.source_meter import SourceMeter
 from depmm.media.sound.voice_activity import frame_levels
 from depmm.media.video.faces import FaceTracker
 from depmm.media.video.frame_statistics import measure_video
-from depmm.media.video.motion import MotionSignature, compute_motion
+from depmm.media.video.motion import MotionSignature
 from depmm.media.warnings import MediaWarning, Warn
 
 PART_S = 30  # seconds of sound that are measured at once
@@ -110,8 +110,9 @@ def measure_recording(
         statistics["bit_rate"] = 8 * path.stat().st_size / length_s
     sound_s, fingerprint, motion = None, None, None
     if use.face:
-        motion = compute_motion(path, warn)
-        statistics |= _describe_video(info) | measure_video(path, length_s, tracker, warn)
+        video = measure_video(path, length_s, tracker, warn)
+        motion = video.motion
+        statistics |= _describe_video(info) | video.statistics
     if use.audio:
         source = SourceMeter(info.sample_rate, use.channel) if info and info.sample_rate else None
         sound_s, fingerprint = _measure_sound(path, use, warn, source)

@@ -1,17 +1,36 @@
-"""Statistics of a few frames of a video: brightness, contrast, black border and the face."""
+"""Measurements of a video: light, black border and face of a few frames, motion at its start."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from depmm.media.video.borders import black_border
 from depmm.media.video.faces import FaceTracker
-from depmm.media.video.video import decode_frames
+from depmm.media.video.motion import READ_RATE, READ_S, MotionMeter, MotionSignature
+from depmm.media.video.video import read_frames
 from depmm.media.warnings import MediaWarning, Warn, ignore_warnings
 
 POSITIONS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the measured frames, as shares of the duration
 MAX_WINDOW_S = 0.5  # from such a position, in which one frame is measured
+
+
+@dataclass(frozen=True)
+class VideoMeasurement:
+    """Measurements of a video.
+
+    Attributes
+    ----------
+    statistics : dict of str to float
+        Values of the columns ``brightness`` to ``face_size`` of
+        :data:`depmm.schemas.recordings.RECORDINGS`; empty if there is no frame.
+    motion : MotionSignature or None
+        Signature of the motion at the start; None if the video is too short or does not move.
+    """
+
+    statistics: dict[str, float]
+    motion: MotionSignature | None
 
 
 def measure_video(
@@ -19,8 +38,10 @@ def measure_video(
     length_s: float,
     tracker: FaceTracker | None = None,
     warn: Warn = ignore_warnings,
-) -> dict[str, float]:
-    """Measure five frames that are spread evenly over a video.
+) -> VideoMeasurement:
+    """Measure the motion at the start of a video, and five frames that are spread evenly.
+
+    The video is decoded once, and only where it is measured.
 
     Parameters
     ----------
@@ -35,9 +56,8 @@ def measure_video(
 
     Returns
     -------
-    dict of str to float
-        Values of the columns ``brightness`` to ``face_size`` of
-        :data:`depmm.schemas.recordings.RECORDINGS`; empty if there is no frame.
+    VideoMeasurement
+        The measurements.
 
     Raises
     ------
@@ -45,10 +65,18 @@ def measure_video(
         If the file has no video track, or is unreadable or truncated.
     """
     window_s = min(MAX_WINDOW_S, length_s / len(POSITIONS))
-    windows = [(share * length_s, share * length_s + window_s) for share in POSITIONS]
-    frames = [frame for _, frame in decode_frames(path, 1 / MAX_WINDOW_S, windows, warn=warn)]
+    starts = [share * length_s for share in POSITIONS]
+    windows = [(0.0, READ_S), *((start, start + window_s) for start in starts if window_s)]
+    motion, frames = MotionMeter(), []
+    for time_s, frame in read_frames(path, READ_RATE, windows, warn=warn):
+        motion.update(time_s, frame)
+        while starts and time_s >= starts[0] + window_s:
+            starts.pop(0)
+        if starts and time_s >= starts[0]:
+            starts.pop(0)
+            frames.append(frame.to_rgb())
     if not frames:
-        return {}
+        return VideoMeasurement({}, motion.finish())
     found = _measure_light(frames)
     if tracker is not None:
         try:
@@ -62,7 +90,7 @@ def measure_video(
                     "Run depmm doctor, which checks MediaPipe and the face model.",
                 )
             )
-    return found
+    return VideoMeasurement(found, motion.finish())
 
 
 def _measure_light(frames: Sequence[np.ndarray]) -> dict[str, float]:

@@ -57,6 +57,33 @@ class FrameGeometry:
             image = _oriented(image, *self._orientation(bytes(matrix)))
         return image
 
+    def to_cells(self, frame: Any, n_cells: int) -> np.ndarray:
+        """Compute the mean luma of the cells of a grid over the upright picture.
+
+        Parameters
+        ----------
+        frame : av.VideoFrame
+            As for :meth:`to_rgb`.
+        n_cells : int
+            Number of cells along each side, whatever the shape of the picture is.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_cells, n_cells)
+            Luma of ITU-R BT.601, in the range of the file (from 0 or from 16).
+        """
+        import cv2
+
+        luma = _luma_plane(frame)
+        if luma is None:
+            luma = cv2.cvtColor(frame.to_ndarray(format="rgb24"), cv2.COLOR_RGB2GRAY)
+        # whole numbers would hide small movements
+        cells: np.ndarray = cv2.resize(
+            luma.astype(np.float32), (n_cells, n_cells), interpolation=cv2.INTER_AREA
+        )
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        return cells if matrix is None else _oriented(cells, *self._orientation(bytes(matrix)))
+
     def _pixel_aspect(self) -> Fraction:
         for aspect in (self._container_aspect, _stated_aspect(self._codec)):
             if aspect is None:
@@ -146,6 +173,17 @@ def _square_pixels(image: np.ndarray, aspect: Fraction) -> np.ndarray:
 
     scaled: np.ndarray = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     return scaled
+
+
+def _luma_plane(frame: Any) -> np.ndarray | None:
+    """Return the luma of a frame that stores it in a plane of bytes, without a copy."""
+    first, *others = frame.format.components
+    plane = frame.planes[0]
+    is_alone = all(other.plane != first.plane for other in others)
+    if not (first.is_luma and first.bits == 8 and is_alone and plane.line_size > 0):
+        return None
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    return rows[: frame.height, : frame.width]
 
 
 def _oriented(image: np.ndarray, quarter_turns: int, is_mirrored: bool) -> np.ndarray:

@@ -5,15 +5,12 @@ does not move, such as the room, is not in it: recordings of several subjects in
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from depmm.media.video.video import decode_frames
-from depmm.media.warnings import Warn, ignore_warnings
+from depmm.media.video.video import DecodedFrame
 
 READ_S = 12.0  # seconds from the start of a video that are read
 READ_RATE = 25.0  # frames per second that are read
@@ -37,36 +34,38 @@ class MotionSignature:
     changes: NDArray[np.int8]
 
 
-def compute_motion(path: Path, warn: Warn = ignore_warnings) -> MotionSignature | None:
-    """Compute the signature of the start of a video.
+class MotionMeter:
+    """Collect the brightness of the frames at the start of a video."""
 
-    Parameters
-    ----------
-    path : Path
-        The recording.
-    warn : callable, optional
-        Receives the warnings about the file.
+    def __init__(self) -> None:
+        self._times: list[float] = []
+        self._cells: list[NDArray[np.float32]] = []
 
-    Returns
-    -------
-    MotionSignature or None
-        The signature; None if the video is shorter than ``MIN_S`` or nothing moves.
+    def update(self, time_s: float, frame: DecodedFrame) -> None:
+        """Add a frame, unless it is later than ``READ_S``.
 
-    Raises
-    ------
-    MediaError
-        If the file has no video track, or is unreadable or truncated.
-    """
-    times, cells = [], []
-    for time_s, frame in decode_frames(path, READ_RATE, [(0.0, READ_S)], warn=warn):
-        # whole numbers would hide small movements
-        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        small = cv2.resize(grey, (N_CELLS, N_CELLS), interpolation=cv2.INTER_AREA)
-        times.append(time_s)
-        cells.append(small.ravel())
-    if not times or times[-1] - times[0] < MIN_S:
-        return None
-    return signature_of(np.array(times), np.stack(cells))
+        Parameters
+        ----------
+        time_s : float
+            Time of the frame, ascending.
+        frame : DecodedFrame
+            The frame.
+        """
+        if time_s < READ_S:
+            self._times.append(time_s)
+            self._cells.append(frame.to_cells(N_CELLS).ravel())
+
+    def finish(self) -> MotionSignature | None:
+        """Compute the signature.
+
+        Returns
+        -------
+        MotionSignature or None
+            The signature; None if the video is shorter than ``MIN_S`` or nothing moves.
+        """
+        if not self._times or self._times[-1] - self._times[0] < MIN_S:
+            return None
+        return signature_of(np.array(self._times), np.stack(self._cells))
 
 
 def signature_of(times: NDArray[np.float64], cells: NDArray[np.float32]) -> MotionSignature | None:

@@ -35,7 +35,7 @@ def decode_frames(
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Sample a video at a target rate by its timestamps, in one pass over the file.
 
-    The frames are those of :func:`sample_frames`; only these are converted to RGB.
+    The frames are those of :func:`read_frames`, as RGB images.
 
     Parameters
     ----------
@@ -65,6 +65,100 @@ def decode_frames(
     ValueError
         If the rate is not positive, or a window is empty or starts before 0.
     """
+    for time_s, frame in read_frames(path, frames_per_second, windows, warn=warn):
+        yield time_s, frame.to_rgb()
+
+
+@dataclass(frozen=True)
+class DecodedFrame:
+    """A frame that is converted when it is needed, before the next ones are read.
+
+    Attributes
+    ----------
+    path : Path
+        The recording.
+    frame : av.VideoFrame
+        The frame.
+    geometry : FrameGeometry
+        Converter of the frames of the video.
+    """
+
+    path: Path
+    frame: Any
+    geometry: FrameGeometry
+
+    def to_rgb(self) -> np.ndarray:
+        """Convert the frame, see :meth:`depmm.media.video.geometry.FrameGeometry.to_rgb`.
+
+        Returns
+        -------
+        ndarray of uint8, shape (height, width, 3)
+            The frame.
+
+        Raises
+        ------
+        MediaError
+            If it cannot be converted.
+        """
+        with media_errors(self.path):
+            return self.geometry.to_rgb(self.frame)
+
+    def to_cells(self, n_cells: int) -> np.ndarray:
+        """Compute mean luma, see :meth:`depmm.media.video.geometry.FrameGeometry.to_cells`.
+
+        Parameters
+        ----------
+        n_cells : int
+            Number of cells along each side.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_cells, n_cells)
+            Luma of the cells.
+
+        Raises
+        ------
+        MediaError
+            If the frame cannot be converted.
+        """
+        with media_errors(self.path):
+            return self.geometry.to_cells(self.frame, n_cells)
+
+
+def read_frames(
+    path: Path,
+    frames_per_second: float,
+    windows: Sequence[Window] = ((0.0, math.inf),),
+    *,
+    warn: Warn = ignore_warnings,
+) -> Iterator[tuple[float, DecodedFrame]]:
+    """Sample a video without converting the frames.
+
+    Parameters
+    ----------
+    path : Path
+        The recording.
+    frames_per_second : float
+        The target rate.
+    windows : sequence of tuple of float
+        As for :func:`decode_frames`.
+    warn : callable, optional
+        Receives the warnings about the file.
+
+    Yields
+    ------
+    time_s : float
+        Timestamp of the frame, ascending.
+    frame : DecodedFrame
+        The frames of :func:`sample_frames`.
+
+    Raises
+    ------
+    MediaError
+        As for :func:`decode_frames`.
+    ValueError
+        As for :func:`decode_frames`.
+    """
     if not frames_per_second > 0:
         raise ValueError(f"frames_per_second is {frames_per_second}: it must be above 0")
     for start, end in windows:
@@ -79,7 +173,7 @@ def decode_frames(
             begin = max(0.0, cell / frames_per_second - ROUNDING_S)
             frames = _timed_frames(path, container, stream, begin, warn)
             for time_s, frame in sample_frames(frames, frames_per_second, group):
-                yield time_s, geometry.to_rgb(frame)
+                yield time_s, DecodedFrame(path, frame, geometry)
 
 
 @dataclass

@@ -31,24 +31,26 @@ def test_brightness_contrast_and_border_of_known_frames(tmp_path: Path) -> None:
     frame = np.full((48, 64, 3), 60, np.uint8)
     frame[:, 32:] = 200
     path = write_frames(tmp_path / "a.mp4", [frame] * 20)
-    found = measure_video(path, 2.0)
+    found = measure_video(path, 2.0).statistics
     assert found["brightness"] == pytest.approx(130 / 255, abs=0.01)
     assert found["contrast"] == pytest.approx(70 / 255, abs=0.01)
     assert found["black_border"] == 0
     assert "face_share" not in found
     green = np.zeros((48, 64, 3), np.uint8)
     green[:, 16:, 1] = 255
-    found = measure_video(write_frames(tmp_path / "b.mp4", [green] * 20), 2.0)
+    found = measure_video(write_frames(tmp_path / "b.mp4", [green] * 20), 2.0).statistics
     assert found["brightness"] == pytest.approx(0.587 * 0.75, abs=0.01)  # ITU-R BT.601
     assert found["black_border"] == pytest.approx(0.25, abs=0.02)
-    # three of the five frames, at 0.5, 0.6, 1.0, 1.5 and 1.8 s, are not black
+    # three of the five frames, at 0.2, 0.6, 1.0, 1.4 and 1.8 s, are not black
     both = write_frames(tmp_path / "c.mp4", [0 * frame] * 10 + [frame] * 10)
-    assert measure_video(both, 2.0)["brightness"] == pytest.approx(0.6 * 130 / 255, abs=0.01)
+    assert measure_video(both, 2.0).statistics["brightness"] == pytest.approx(
+        0.6 * 130 / 255, abs=0.01
+    )
 
 
 def test_black_frames_are_no_border(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mp4")  # the first frame of every second is black
-    assert measure_video(path, 2.0)["black_border"] == 0
+    assert measure_video(path, 2.0).statistics["black_border"] == 0
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(MediaError) as info:
         measure_video(path, 2.0)
@@ -78,7 +80,7 @@ def test_place_and_size_of_a_real_face(real_data: Path, tmp_path: Path) -> None:
     shifted[-height:, -width:] = frame
     with FaceTracker(landmarker, 0.5) as tracker:
         whole, moved, half, none = (
-            measure_video(write_frames(tmp_path / f"{name}.mp4", frames), 2.0, tracker)
+            measure_video(write_frames(tmp_path / f"{name}.mp4", frames), 2.0, tracker).statistics
             for name, frames in (
                 ("whole", [frame] * 20),
                 ("moved", [shifted] * 20),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from depmm.media.video.geometry import orientation
-from depmm.media.video.video import decode_frames
+from depmm.media.video.video import decode_frames, read_frames
 from depmm.media.warnings import MediaWarning
 
 CORNERS = {
@@ -73,6 +73,18 @@ def first_frame(path: Path) -> tuple[np.ndarray, list[MediaWarning]]:
     return frames[0], warnings
 
 
+def assert_cells(path: Path) -> None:
+    """Compare the cells of the first frame with those of its RGB image, up to the range."""
+    [(_, frame)] = read_frames(path, 25, [(0.0, 0.02)])
+    grey = cv2.cvtColor(frame.to_rgb(), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    expected = cv2.resize(grey, (8, 8), interpolation=cv2.INTER_AREA)
+    cells = frame.to_cells(8)
+    assert cells.shape == (8, 8)
+    scale, offset = np.polyfit(expected.ravel(), cells.ravel(), 1)
+    assert 0.8 < scale < 1.05
+    np.testing.assert_allclose(cells, scale * expected + offset, atol=2)
+
+
 def assert_corner(
     frame: np.ndarray, direction: tuple[float, float], colour: tuple[int, ...]
 ) -> None:
@@ -93,6 +105,7 @@ def test_all_orientations(tmp_path: Path, matrix: tuple[int, int, int, int]) -> 
     for (x, y), colour in CORNERS.items():
         assert_corner(frame, (a * x + c * y, b * x + d * y), colour)
     assert warnings == []
+    assert_cells(tmp_path / "a.mp4")
 
 
 def test_there_are_eight_orientations() -> None:
@@ -222,3 +235,19 @@ def test_pixel_formats_keep_the_colour(tmp_path: Path, pixels: str, codec: str) 
     expected = (98, 98, 98) if "gray" in pixels else colour  # BT.601 luma
     np.testing.assert_allclose(frame[20, 20], expected, atol=4)
     assert warnings == []
+
+
+@pytest.mark.parametrize(
+    "pixels", ["gray", "yuv420p", "yuv422p10le", "nv12", "yuyv422", "bgra", "gbrp", "rgb24"]
+)
+def test_cells_of_pixel_formats(tmp_path: Path, pixels: str) -> None:
+    rows, columns = np.mgrid[:48, :64]
+    image = np.stack([60 + 2 * rows, 200 - 2 * columns, 40 + rows + columns], -1).astype(np.uint8)
+    with av.open(str(tmp_path / "a.nut"), "w") as container:
+        stream = container.add_stream("rawvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pixels)
+        frame.pts = 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    assert_cells(tmp_path / "a.nut")

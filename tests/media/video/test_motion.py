@@ -3,7 +3,8 @@
 import numpy as np
 from media_files import write_recording
 
-from depmm.media.video.motion import N_CELLS, RATE, compute_motion, signature_of
+from depmm.media.video.frame_statistics import measure_video
+from depmm.media.video.motion import N_CELLS, RATE, signature_of
 
 
 def moving(times: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -40,6 +41,6 @@ def test_a_still_picture_has_no_signature():
 
 def test_a_short_video_has_no_signature(tmp_path):
     path = write_recording(tmp_path / "a.mp4", np.arange(30) / 25)
-    assert compute_motion(path) is None
+    assert measure_video(path, 1.2).motion is None
     path = write_recording(tmp_path / "b.mp4", np.arange(75) / 25)
-    assert len(compute_motion(path).changes) == 36
+    assert len(measure_video(path, 3.0).motion.changes) == 36
