@@ -17,7 +17,8 @@ Constants that differ between folds are *negatively* correlated with the labels:
 subjects are positive has fewer positives to train on. Pooled over folds, the majority class can
 therefore be far below a single constant (an accuracy of 0 when subjects of two equally large
 classes are left out one by one). A metric is compared with the best of the baselines, or with its
-chance level where all constants reach the same value (0.5 for balanced accuracy and AUROC).
+chance level where it does not depend on the class counts (0.5 for balanced accuracy, AUROC and
+macro F1; random decisions have a higher macro F1 than every constant).
 """
 
 from collections.abc import Iterator
@@ -46,9 +47,9 @@ BASELINES: dict[str, tuple[PredictionColumn, str]] = {
 }
 NO_SOURCE = "none"  # source of the constants if the table has tested rows only
 Estimate = tuple[MetricValues, Interval]  # a metric under resampling, and its interval
-CHANCE = "chance"  # baseline of a metric with the same value for all constants
+CHANCE = "chance"  # baseline of a metric whose chance level does not depend on the class counts
 BASELINE_LABELS = {
-    CHANCE: "any constant",
+    CHANCE: "chance",
     **{name: label for name, (_, label) in BASELINES.items()},
 }
 

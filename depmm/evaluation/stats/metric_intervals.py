@@ -69,7 +69,8 @@ def estimate_metric(tested: ResampledSessions, name: str, column: str | None = N
         return Interval(value, np.nan, np.nan, n_undefined)
     if not tested.can_resample:
         return Interval(value, np.nan, np.nan, n_undefined, reason=tested.NOT_RESAMPLED)
-    if column is not None and metric.chance is not None and _is_constant(tested, column):
+    at_chance = metric.chance is not None and abs(value - metric.chance) <= ROUNDING
+    if column is not None and at_chance and _is_constant(tested, column):
         return Interval(value, value, value, n_undefined, "exact")
     match metric.interval:
         case "wilson" if name != "accuracy" or tested.class_counts == "random":

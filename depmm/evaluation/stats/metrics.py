@@ -73,7 +73,8 @@ class Metric:
     interval : {"wilson", "newcombe", "beta", "log", "fisher_z"}
         Kind of confidence interval, see ``depmm.evaluation.stats.metric_intervals``.
     chance : float, optional
-        Value of every constant prediction, where it is the same for all of them.
+        Highest value of predictions that do not depend on the measured value, where it is the same
+        for every share of positives.
     has_baseline : bool, default True
         Whether the metric is compared with a baseline. False where a constant prediction reaches
         the best value, for example the recall of "always positive".
@@ -169,7 +170,14 @@ METRICS: dict[str, Metric] = {
         interval="beta",
     ),
     "f1_macro": Metric(
-        f1_macro, "y_pred", "F1, macro", "mean of the F1 of both classes", interval="beta"
+        f1_macro,
+        "y_pred",
+        "F1, macro",
+        "mean of the F1 of both classes",
+        interval="beta",
+        # the most that decisions reach which do not depend on the label: q positive ones of share p
+        # have 2pq/(p + q) and 2(1 - p)(1 - q)/(2 - p - q), whose mean is largest at q = p
+        chance=0.5,
     ),
     "f1_weighted": Metric(
         f1_weighted,
