@@ -24,6 +24,7 @@ NEAR_COPIES = ("copied_recordings",)
 IDENTITIES = ("similar_subjects", "dissimilar_sessions", "missing_subject_ids")
 RELATED = ("related_corpora",)
 AUDIT_AGAIN = "Run depmm audit on the manifest with --root, then train again."
+COMPARE_VOICES = "Run depmm audit on the manifest with --root and --identity, then train again."
 
 
 def list_leakage_checks(
@@ -55,7 +56,7 @@ def list_leakage_checks(
         _subjects(content),
         _audited("copies", COPIES, audit, "files with the same content or the same interval"),
         _audited("near copies", NEAR_COPIES, audit, "re-encoded or shifted copies"),
-        _audited("identities", IDENTITIES, audit, "one subject under several ids"),
+        _audited("identities", IDENTITIES, audit, "one subject under several ids", COMPARE_VOICES),
         _initial_weights(config),
         _preprocessing(config),
         _tuning(config, tuned),
@@ -85,10 +86,14 @@ def _subjects(content: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _audited(
-    name: str, checks: Iterable[str], audit: Mapping[str, Any] | None, what: str
+    name: str,
+    checks: Iterable[str],
+    audit: Mapping[str, Any] | None,
+    what: str,
+    remedy: str = AUDIT_AGAIN,
 ) -> dict[str, str]:
     if audit is None:
-        return _line(name, "not checked", "the run has no audit", AUDIT_AGAIN)
+        return _line(name, "not checked", "the run has no audit", remedy)
     missing = [check for check in checks if check not in audit["checks"]]
     found = [
         finding
@@ -102,7 +107,7 @@ def _audited(
         )
     if missing:
         result = f"the audit did not look for {what} ({', '.join(missing)})"
-        return _line(name, "not checked", result, AUDIT_AGAIN)
+        return _line(name, "not checked", result, remedy)
     return _line(name, "checked", f"the audit found none ({', '.join(checks)})")
 
 

@@ -80,6 +80,8 @@ def _estimate(
             return none
         if np.abs(step).max() < 1e-9:
             break
+    else:  # the steps towards infinity do not become smaller
+        return none
     n_subjects = int(subject.max()) + 1
     scores = np.zeros((n_subjects, design.shape[1]))
     np.add.at(scores, subject, design * (y - prob)[:, None])

@@ -54,7 +54,12 @@ def test_a_shift_of_all_logits_is_the_intercept():
 
 
 @pytest.mark.parametrize(
-    ("y", "prob"), [([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9]), ([0, 1, 0, 1], [0.3] * 4)]
+    ("y", "prob"),
+    [
+        ([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9]),
+        ([0, 0, 1, 1], [0.1, 0.49, 0.51, 0.9]),
+        ([0, 1, 0, 1], [0.3] * 4),
+    ],
 )
 def test_there_is_no_slope_without_a_maximum(y, prob):
     slope = calibration_line(y, prob, np.arange(4), 0.95)["slope"]
