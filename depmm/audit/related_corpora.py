@@ -2,7 +2,7 @@
 
 Neither can be derived from the tables of a manifest. The data specs state them as
 ``related_corpora`` and ``without_subject_ids``, and the manifest keeps these facts. For a corpus
-with a spec of depmm, the facts of that spec apply as well.
+with the name or the layout of a spec of depmm, the facts of that spec apply as well.
 """
 
 import re
@@ -124,10 +124,13 @@ def _all_facts(
     corpora: Iterable[str], manifest_facts: Mapping[str, CorpusFacts]
 ) -> dict[str, CorpusFacts]:
     """Collect the facts of every corpus: of the manifest, then of the specs of depmm."""
-    return {
-        corpus: manifest_facts.get(corpus, CorpusFacts()).union(shipped_facts(corpus))
-        for corpus in corpora
-    }
+    collected = {}
+    for corpus in corpora:
+        facts = manifest_facts.get(corpus, CorpusFacts())
+        for name in (corpus, *facts.layouts):
+            facts = facts.union(shipped_facts(name))
+        collected[corpus] = facts
+    return collected
 
 
 def _related(sessions: pd.DataFrame, first: str, second: str, relation: RelatedCorpus) -> Finding:

@@ -1,9 +1,9 @@
 """Facts about a corpus that are not in its tables.
 
-These are related corpora, missing subject ids, and the windows that its steps were cut into. They
-are stated in the data spec and stored in ``corpora.json`` next to the tables of a manifest. The
-audit uses them, and so do the check of the run that initial weights come from, and the prediction
-of new recordings.
+These are related corpora, missing subject ids, and the windows that its steps were cut into, as
+the data spec states them, and the corpora of depmm with the same layout (``spec_layout``). They are
+stored in ``corpora.json`` next to the tables of a manifest, and in runs. The audit uses them, and
+so do the check of the run that initial weights come from, and the prediction of new recordings.
 """
 
 import json
@@ -69,6 +69,10 @@ class CorpusFacts(Settings):
     windows: Windows | None = Field(
         None, description="windows that the steps were cut into; null if they were not cut"
     )
+    layouts: list[str] = Field(
+        [], description="corpora of depmm whose spec has the same content, under any name"
+    )
+    spec_sha256: str | None = Field(None, description="SHA-256 of the content of the spec")
 
     def union(self, other: "CorpusFacts") -> "CorpusFacts":
         """Combine the facts of two sources; those of this object come first.
@@ -88,6 +92,8 @@ class CorpusFacts(Settings):
             related_corpora=[*self.related_corpora, *further],
             without_subject_ids=self.without_subject_ids or other.without_subject_ids,
             windows=self.windows if self.windows == other.windows else None,
+            layouts=list(dict.fromkeys([*self.layouts, *other.layouts])),
+            spec_sha256=self.spec_sha256 or other.spec_sha256,
         )
 
 
@@ -97,7 +103,11 @@ _FACTS_BY_CORPUS = TypeAdapter(dict[str, CorpusFacts])
 def relations_between(
     facts: Mapping[str, CorpusFacts], first: str, second: str
 ) -> Iterator[tuple[str, str, RelatedCorpus]]:
-    """Yield the relations that the specs of two corpora state about each other.
+    """Yield the relations of two corpora that their specs state, or else those of equal specs.
+
+    A relation of a corpus holds for every corpus with the same layout. Two corpora with the layout
+    of one corpus of depmm have the same subjects. Other corpora with equal specs may be two studies
+    of one laboratory, so that equal ids do not identify subjects.
 
     Parameters
     ----------
@@ -111,10 +121,25 @@ def relations_between(
     tuple of (str, str, RelatedCorpus)
         The corpus that states the relation, the other corpus, and the relation.
     """
-    for corpus, other in ((first, second), (second, first)):
-        for related in facts.get(corpus, CorpusFacts()).related_corpora:
-            if related.matches(other):
-                yield corpus, other, related
+    known = {corpus: facts.get(corpus, CorpusFacts()) for corpus in (first, second)}
+    names = {corpus: [corpus, *known[corpus].layouts] for corpus in (first, second)}
+    stated = [
+        (corpus, other, related)
+        for corpus, other in ((first, second), (second, first))
+        for related in known[corpus].related_corpora
+        if any(related.matches(name) for name in names[other])
+    ]
+    yield from stated
+    if stated:
+        return
+    layouts = [name for name in names[first] if name in names[second]]
+    hashes = {known[corpus].spec_sha256 for corpus in (first, second)}
+    if layouts:
+        reason = f"both have the files and tables of {' and '.join(layouts)}"
+        yield first, second, RelatedCorpus(corpus=second, same_ids=True, reason=reason)
+    elif len(hashes) == 1 and None not in hashes:
+        reason = "their specs have the same content, so that they may be one corpus under two names"
+        yield first, second, RelatedCorpus(corpus=second, same_ids=False, reason=reason)
 
 
 def write_facts(facts: Mapping[str, CorpusFacts], folder: Path) -> None:

@@ -25,6 +25,7 @@ from depmm.corpora.index_report import (
 )
 from depmm.corpora.manifest import Manifest, build_manifest
 from depmm.corpora.recording_files import group_files, resolve_fields
+from depmm.corpora.spec_layout import collect_facts
 from depmm.corpora.spec_schema import RecordingPattern, Spec, StepTable, Table
 from depmm.corpora.tables.joined_table import JoinedTable
 from depmm.corpora.tables.tables import read_table
@@ -107,7 +108,7 @@ def index_corpus(
         pd.DataFrame(rows.sessions),
         pd.DataFrame(rows.steps),
         pd.DataFrame(rows.features),
-        {spec.name: spec.facts},
+        {spec.name: collect_facts(spec)},
     )
     left_out = _count_left_out(spec, roles, joined_tables, rows)
     return manifest, _report(spec, roles, missing, superseded, manifest, log, left_out)

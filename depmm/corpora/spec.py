@@ -33,6 +33,7 @@ from depmm.shipped_files import find_by_name, shipped_folder
 __all__ = [
     "Spec",
     "SpecError",
+    "list_spec_names",
     "list_specs",
     "load_spec",
     "parse_spec",
@@ -64,10 +65,17 @@ def list_specs() -> list[tuple[str, str]]:
     list of tuple of (str, str)
         Name and title of every spec, sorted by name.
     """
-    return [(name, load_spec(name).title) for name in _spec_names()]
+    return [(name, load_spec(name).title) for name in list_spec_names()]
 
 
-def _spec_names() -> list[str]:
+def list_spec_names() -> list[str]:
+    """List the names of the data specs that ship with depmm.
+
+    Returns
+    -------
+    list of str
+        Sorted names.
+    """
     return sorted(path.stem for path in specs_folder().glob("*.yaml"))
 
 
@@ -86,7 +94,7 @@ def shipped_facts(corpus: str) -> CorpusFacts:
     CorpusFacts
         The facts; empty for an unknown corpus.
     """
-    names = [name for name in _spec_names() if corpus.startswith(name)]
+    names = [name for name in list_spec_names() if corpus.startswith(name)]
     return (
         load_spec(specs_folder() / f"{max(names, key=len)}.yaml").facts if names else CorpusFacts()
     )

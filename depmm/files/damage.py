@@ -10,7 +10,8 @@ _INDEX, _AUDIT, _EXPLAIN = (f"run depmm {name} again" for name in ("index", "aud
 _RESTART = "delete the folder of the checkpoints and start the training again"
 _AGAIN = {
     **dict.fromkeys(("sessions.parquet", "steps.parquet", "features.parquet"), _INDEX),
-    **dict.fromkeys(("corpora.json", "index.json"), _INDEX),
+    "index.json": _INDEX,
+    "corpora.json": f"{_INDEX} (in a run: delete the folder of the run and train it again)",
     **dict.fromkeys((schema.file for schema in EXPLANATIONS.values()), _EXPLAIN),
     "step_reference.safetensors": "delete it and run depmm explain again",
     "recordings.parquet": _AUDIT,

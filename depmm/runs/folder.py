@@ -4,7 +4,8 @@ A run contains ``config.yaml``, ``split.csv``, ``model.safetensors``, ``config.j
 ``history.parquet``, ``predictions.parquet``, ``data_summary.json`` (windows of the steps, how much
 of the recordings is read, and the sessions at each stage), ``step_reference.safetensors`` (mean
 steps of the training subjects, see ``step_reference``) and ``environment.json``; ``audit.json`` and
-``session_properties.parquet`` if the manifest was audited; ``initialization_report.json`` if
+``session_properties.parquet`` if the manifest was audited; ``corpora.json`` if the manifest has
+facts about its corpora; ``initialization_report.json`` if
 weights were loaded; and ``tuning.csv`` if settings were tuned. The evaluation adds ``metrics.json``
 and ``report.html``.
 """
@@ -18,6 +19,7 @@ import pandas as pd
 
 from depmm.audit.audit_output import find_current_audit, manifest_sha256
 from depmm.config import ConfigError, Experiment, dump_config, load_experiment
+from depmm.corpora.corpus_facts import read_facts, write_facts
 from depmm.corpora.splits import format_split
 from depmm.errors import DepmmError, similar_path
 from depmm.files.checksums import read_table, read_text, write_table, write_text
@@ -108,7 +110,7 @@ class RunFolder:
         """Create the folder, or check that it contains a run with the same config.
 
         A setting that is not in the config of an existing run has its default value. The current
-        audit of the manifest is copied to a new run.
+        audit of the manifest and the facts about its corpora are copied to a new run.
 
         Parameters
         ----------
@@ -121,6 +123,8 @@ class RunFolder:
             If the folder contains a run with another config, or its config cannot be read.
         AuditError
             If the audit of the manifest cannot be read.
+        ManifestError
+            If the facts of the manifest cannot be read.
         """
         if self.config.is_file():
             if load_experiment(self.config) != config:
@@ -139,6 +143,7 @@ class RunFolder:
             properties = config.data.manifest / SESSION_PROPERTIES.file
             if properties.is_file():
                 write_table(self.properties, read_table(properties))
+        write_facts(read_facts(config.data.manifest), self.path)
         environment = {
             **describe_environment(),
             "audit": verdict,

@@ -1,13 +1,13 @@
 """Subjects on which initial weights depend, which must not be tested."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from depmm.audit.related_corpora import shared_subjects
-from depmm.corpora.corpus_facts import CorpusFacts
+from depmm.corpora.corpus_facts import CorpusFacts, read_facts
 from depmm.corpora.splits import read_split
 from depmm.errors import abbreviate
 from depmm.files.checksums import read_text
@@ -41,17 +41,39 @@ def find_training_subjects(folder: Path) -> pd.DataFrame | None:
     SplitError
         If a ``split.csv`` cannot be read.
     """
+    runs = _previous_runs(folder)
+    if runs is None:
+        return None
     tables = []
+    for run in runs:
+        split = read_split(run.split, needed=())
+        tables.append(split.loc[split["split"] != "test", [*SUBJECT_KEY, "split"]])
+    return pd.concat(tables).drop_duplicates(ignore_index=True)
+
+
+def _previous_runs(folder: Path) -> list[RunFolder] | None:
+    """List a run and those that it was initialised from; None if one has no split or config."""
+    runs = []
     current: Path | None = folder
     while current is not None:
         run = RunFolder(current)
         if not run.split.is_file() or not run.config.is_file():
             return None
-        split = read_split(run.split, needed=())
-        tables.append(split.loc[split["split"] != "test", [*SUBJECT_KEY, "split"]])
+        runs.append(run)
         # read as plain YAML, because other settings may belong to another version of depmm
         current = _read_init_from(run.config)
-    return pd.concat(tables).drop_duplicates(ignore_index=True)
+    return runs
+
+
+def _join_facts(
+    facts: Mapping[str, CorpusFacts], runs: Iterable[RunFolder]
+) -> dict[str, CorpusFacts]:
+    """Add the facts about the corpora of runs, which the new manifest need not contain."""
+    joined = dict(facts)
+    for run in runs:
+        for corpus, known in read_facts(run.path).items():
+            joined[corpus] = joined.get(corpus, CorpusFacts()).union(known)
+    return joined
 
 
 def _read_init_from(config: Path) -> Path | None:
@@ -81,7 +103,7 @@ def check_initialization(
         Columns corpus, subject and split of the sessions of the new run.
     facts : mapping of str to CorpusFacts, optional
         Facts in the manifest of the new run about its corpora, such as which of them share
-        subjects.
+        subjects. Those of the corpora of the previous runs are read from these runs.
 
     Raises
     ------
@@ -96,9 +118,10 @@ def check_initialization(
             folder,
         )
         return
+    known = _join_facts(facts or {}, _previous_runs(folder) or [])
     subjects = sessions.drop_duplicates(SUBJECT_KEY)
     test = subjects.loc[subjects["split"] == "test", SUBJECT_KEY]
-    test = shared_subjects(test, dependent, facts)
+    test = shared_subjects(test, dependent, known)
     if len(test):
         split = RunFolder(folder).split
         raise RunError(
@@ -111,7 +134,7 @@ def check_initialization(
         )
     trained = dependent[dependent["split"] == "train"]
     validation = subjects.loc[subjects["split"] == "validation", SUBJECT_KEY]
-    shared = shared_subjects(validation, trained, facts)
+    shared = shared_subjects(validation, trained, known)
     if len(shared):
         logger.warning(
             "training.init_from: %d validation subjects (%s) are training subjects of %s, so that "

@@ -1,5 +1,7 @@
 """Facts about corpora in specs, manifests and the audit."""
 
+from dataclasses import replace
+
 import layouts
 import pytest
 
@@ -35,14 +37,15 @@ def test_a_moved_manifest_contains_the_facts_of_the_spec(tmp_path):
     write_manifest(manifest, tmp_path / "m")
     (tmp_path / "m").rename(tmp_path / "moved")
     related = RelatedCorpus(corpus="second*", same_ids=True, reason="the same study")
-    assert read_manifest(tmp_path / "moved").facts == {
-        "first": CorpusFacts(related_corpora=[related])
-    }
+    facts = read_manifest(tmp_path / "moved").facts
+    assert facts == manifest.facts
+    assert facts["first"].related_corpora == [related]
 
 
 def test_a_manifest_without_facts_has_no_file_of_facts(tmp_path):
     write_manifest(index_toy(tmp_path, "first", RELATED), tmp_path / "m")
-    write_manifest(index_toy(tmp_path, "other", ""), tmp_path / "m")
+    other = index_toy(tmp_path, "other", "")
+    write_manifest(replace(other, facts={}), tmp_path / "m")
     assert not (tmp_path / "m/corpora.json").exists()
     assert read_manifest(tmp_path / "m").facts == {}
 

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModel
 import depmm
 from depmm.audit.audit_folders import audit_folders
 from depmm.audit.audit_output import read_audit, read_index_report
-from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus
+from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus, read_facts
 from depmm.corpora.index import index_corpus
 from depmm.corpora.manifest import Manifest, read_manifest, write_manifest
 from depmm.corpora.spec import load_spec
@@ -39,6 +39,7 @@ TABLE = ("attributions", "branches", "modalities")
 RUN_FILES = {
     "config.yaml": [read_run, find_training_subjects, read_trained_run],
     "split.csv": [find_training_subjects],
+    "corpora.json": [read_facts],
     "environment.json": [read_run],
     "data_summary.json": [read_trained_run],
     "audit.json": [read_run],

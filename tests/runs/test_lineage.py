@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus
+from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus, write_facts
 from depmm.corpora.splits import write_split
 from depmm.runs.folder import RunError, RunFolder
 from depmm.runs.lineage import check_initialization, find_training_subjects
@@ -63,6 +63,17 @@ def test_a_test_subject_of_a_related_corpus_is_refused(first):
     with pytest.raises(RunError) as info:
         check_initialization(first, renamed, facts)
     assert info.value.value == [("other", "1")]
+
+
+def test_the_layout_of_a_corpus_is_known_from_the_previous_run(first):
+    renamed = sessions({"301": "test", "x": "train", "y": "validation"}).assign(corpus="edaic")
+    split = RunFolder(first).split
+    split.write_text(split.read_text().replace("c,a,", "c,301,"))
+    check_initialization(first, renamed)
+    write_facts({"c": CorpusFacts(layouts=["daic_woz"])}, first)
+    with pytest.raises(RunError) as info:
+        check_initialization(first, renamed)
+    assert info.value.value == [("edaic", "301")]
 
 
 @pytest.mark.parametrize(
