@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Literal
 
-from depmm.media.identity.known_models import DOWNLOAD_COMMAND, VOICE_MODEL, IdentityModel
+from depmm.media.identity.known_models import FACE_MODEL, VOICE_MODEL, IdentityModel
 from depmm.media.video.face_landmarker import LANDMARKER_VARIABLE, landmarker_candidates
 from depmm.media.video.opencv import SYSTEM_LIBRARIES
 from depmm.models.errors import TORCHAUDIO_REMEDY
@@ -60,7 +60,7 @@ def check_environment() -> list[Check]:
     """
     checks = [_check_library(name, stages) for name, stages in LIBRARIES.items()]
     checks.append(_check_face_model())
-    checks.append(_check_identity_model(VOICE_MODEL))
+    checks += [_check_identity_model(model) for model in (VOICE_MODEL, FACE_MODEL)]
     if any(check.component == "torch" and check.status == "ok" for check in checks):
         checks.append(_check_devices())
     return checks
@@ -132,7 +132,7 @@ def _check_identity_model(model: IdentityModel) -> Check:
     for path in model.candidates():
         if path.is_file():
             return Check("ok", model.name, stages, str(path))
-    remedy = f"{DOWNLOAD_COMMAND}; without internet access, set {model.variable} to {model.file}"
+    remedy = f"{model.command}; without internet access, set {model.variable} to {model.file}"
     return Check("note", model.name, stages, "not on this computer.", remedy)
 
 

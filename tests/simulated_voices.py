@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from depmm.audit.identity.session_embeddings import SessionEmbeddings, unit
+from depmm.audit.identity.session_embeddings import VOICE, SessionEmbeddings, unit
 
 
 def noisy_tones(seconds: float, seed: int = 0) -> np.ndarray:
@@ -62,5 +62,5 @@ def simulated_sessions(
         for session, speaker in enumerate(sessions):
             rows.append(("toy", f"P{subject:04}", str(session), 60.0))
             halves.append(speakers[speaker] + noise * rng.standard_normal((2, 256)) / 4)
-    table = pd.DataFrame(rows, columns=["corpus", "subject", "session", "speech_s"])
-    return SessionEmbeddings(table, unit(np.array(halves)).astype(np.float32))
+    table = pd.DataFrame(rows, columns=["corpus", "subject", "session", "amount"])
+    return SessionEmbeddings(VOICE, table, unit(np.array(halves)).astype(np.float32))

@@ -9,13 +9,16 @@ def test_every_library_is_checked_and_a_missing_face_model_is_a_note(monkeypatch
     monkeypatch.setenv("DEPMM_FACE_LANDMARKER", str(tmp_path / "face_landmarker.task"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("DEPMM_VOICE_MODEL", raising=False)
+    monkeypatch.delenv("DEPMM_FACE_ENCODER", raising=False)
     checks = {check.component: check for check in check_environment()}
-    assert checks.keys() == {*LIBRARIES, "face model", "voice model", "devices"}
+    models = {"face model", "voice model", "face recognition model"}
+    assert checks.keys() == {*LIBRARIES, *models, "devices"}
     assert (checks["torch"].status, checks["torch"].remedy) == ("ok", "")
     assert checks["face model"].status == "note"
     assert "DEPMM_FACE_LANDMARKER" in checks["face model"].remedy
     assert checks["voice model"].status == "note"
     assert "DEPMM_VOICE_MODEL" in checks["voice model"].remedy
+    assert "DEPMM_FACE_ENCODER" in checks["face recognition model"].remedy
     (tmp_path / "face_landmarker.task").touch()
     checks = {check.component: check for check in check_environment()}
     assert checks["face model"].status == "ok"

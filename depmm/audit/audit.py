@@ -19,7 +19,7 @@ from depmm.audit.session_properties import session_properties, step_durations
 from depmm.audit.shortcut_remedies import SHORTCUT_NAMES
 from depmm.corpora.subject_labels import subject_labels
 from depmm.errors import did_you_mean
-from depmm.media.identity.known_models import DOWNLOAD_COMMAND, VOICE_MODEL
+from depmm.media.identity.known_models import FACE_MODEL, VOICE_MODEL
 from depmm.schemas.manifest import SPLITS
 from depmm.schemas.recordings import FACE_COLUMNS
 
@@ -229,10 +229,13 @@ def _skipped_checks(inputs: AuditInput) -> Iterable[SkippedChecks]:
         yield SkippedChecks(names, "give the folder of the recordings with --root")
     elif inputs.recordings.faces_not_measured:
         yield SkippedChecks(FACE_COLUMNS, inputs.recordings.faces_not_measured)
-    if inputs.identity is None:
-        reason = "give --root and --identity, which compares voices"
-        if not VOICE_MODEL.available:
-            reason += f", after {DOWNLOAD_COMMAND}"
+    for part, reason in inputs.identity_not_compared.items():
+        yield SkippedChecks((part,), reason)
+    if not inputs.identity:
+        reason = "give --root and --identity, which compares voices and faces"
+        commands = [model.command for model in (VOICE_MODEL, FACE_MODEL) if not model.available]
+        if commands:
+            reason += f", after {' and '.join(commands)}"
         yield SkippedChecks(IDENTITY_NAMES, reason)
     if not inputs.index_reports:
         names = ("incomplete_corpus", "unmatched_files")

@@ -5,7 +5,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from depmm.audit.audit import Audit, audit_manifest
 from depmm.audit.audit_output import (
@@ -15,6 +14,7 @@ from depmm.audit.audit_output import (
     write_recordings,
 )
 from depmm.audit.findings import AuditError, AuditInput, RecordingStatistics
+from depmm.audit.identity.session_embeddings import VOICE, SessionEmbeddings
 from depmm.audit.recording_statistics import Track, compute_recording_statistics
 from depmm.audit.session_properties import session_properties
 from depmm.config.extraction import FaceExtraction
@@ -23,9 +23,6 @@ from depmm.media.errors import MediaError
 from depmm.media.measurement import measure_recording
 from depmm.media.video.face_landmarker import LANDMARKER_VARIABLE, find_local_landmarker
 from depmm.media.video.faces import FaceTracker
-
-if TYPE_CHECKING:
-    from depmm.media.identity.speaker_encoder import SpeakerEncoder
 
 
 def audit_folders(
@@ -56,7 +53,9 @@ def audit_folders(
     track : callable, optional
         Wraps the list of files that are read, for example in a progress bar.
     identity : bool, default False
-        Whether the voices of the sessions are compared, which needs ``roots`` and the voice model.
+        Whether the voices and faces of the sessions are compared, which needs ``roots`` and the
+        models of ``depmm download identity`` and ``depmm download face-identity``. One of them is
+        sufficient.
 
     Returns
     -------
@@ -69,7 +68,7 @@ def audit_folders(
         If several manifests are given without ``out``, ``roots`` has another length, or
         ``identity`` is given without ``roots``.
     MediaError
-        If ``identity`` is given and the voice model is not on this computer.
+        If ``identity`` is given and no model for it is on this computer.
     """
     if len(manifests) > 1 and out is None:
         raise AuditError(
@@ -86,32 +85,39 @@ def audit_folders(
         )
     if identity and not roots:
         raise AuditError(
-            "the voices are in the recordings.",
+            "the voices and faces are in the recordings.",
             setting="roots",
             remedy="Give the folders of the recordings.",
         )
-    # before the recordings are read, which takes long
-    encoder = _load_encoder() if identity else None
     tables = [read_manifest(folder) for folder in manifests]
-    statistics = voices = None
-    if roots:
-        statistics = _measure_recordings(list(zip(tables, roots, strict=True)), track)
-    if roots and encoder is not None:
-        from depmm.audit.identity.compute_embeddings import compute_session_embeddings
+    encoders = None
+    if identity:
+        from depmm.audit.identity.encoders import load_identity_encoders
 
+        # before the recordings are read, which takes long
+        encoders = load_identity_encoders(tables)
+    statistics = None
+    embeddings: tuple[SessionEmbeddings, ...] = ()
+    if roots:
         pairs = list(zip(tables, roots, strict=True))
-        voices = compute_session_embeddings(pairs, encoder, track)
+        statistics = _measure_recordings(pairs, track)
+        embeddings = encoders.embed(pairs, track) if encoders else ()
     manifest = concat_manifests(tables) if len(tables) > 1 else tables[0]
     reports = (read_index_report(folder) for folder in manifests)
     inputs = AuditInput(manifest, statistics, tuple(report for report in reports if report))
-    inputs = replace(inputs, identity=voices)
+    inputs = replace(
+        inputs,
+        identity=embeddings,
+        identity_not_compared=encoders.not_compared if encoders else {},
+    )
     properties = session_properties(inputs)
     audit = audit_manifest(replace(inputs, properties=properties), allow)
     write_audit(audit, out or manifests[0], manifests)
-    if voices is not None and len(voices.long_sessions().sessions) and len(manifests) == 1:
-        from depmm.audit.identity.pseudo_subjects import write_pseudo_subjects
+    for part in embeddings if len(manifests) == 1 else ():
+        if part.modality is VOICE and len(part.long_sessions().sessions):
+            from depmm.audit.identity.pseudo_subjects import write_pseudo_subjects
 
-        write_pseudo_subjects(voices, manifests[0])
+            write_pseudo_subjects(part, manifests[0])
     write_properties(properties, out or manifests[0])
     write_recordings(statistics.table if statistics else None, out or manifests[0])
     return audit
@@ -141,9 +147,3 @@ def _open_tracker() -> tuple[FaceTracker | None, str | None]:
         return FaceTracker(landmarker, FaceExtraction().min_confidence), None
     except MediaError as error:
         return None, f"the face model cannot be used: {error}"
-
-
-def _load_encoder() -> "SpeakerEncoder":
-    from depmm.media.identity.voice_model import load_speaker_encoder
-
-    return load_speaker_encoder()

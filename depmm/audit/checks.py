@@ -21,7 +21,7 @@ from depmm.audit.file_checks import (
 from depmm.audit.findings import AuditInput, Finding, unique_keys
 from depmm.audit.identity.identity_checks import (
     dissimilar_sessions,
-    missing_voice,
+    missing_identity,
     similar_subjects,
 )
 from depmm.audit.label_checks import (
@@ -111,7 +111,7 @@ CHECKS: tuple[Callable[[AuditInput], Iterator[Finding]], ...] = (
     copied_recordings,
     similar_subjects,
     dissimilar_sessions,
-    missing_voice,
+    missing_identity,
     label_score_mismatch,
     original_label_mismatch,
     cut_off_mismatch,

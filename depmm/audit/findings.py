@@ -188,15 +188,18 @@ class AuditInput:
         Reports of ``depmm index``, where available.
     properties : SessionProperties or None
         Properties of the sessions; None until `depmm.audit.audit.audit_manifest` collects them.
-    identity : SessionEmbeddings or None
-        Voices of the sessions; None if they were not compared.
+    identity : tuple of SessionEmbeddings
+        Voices and faces of the sessions; empty if they were not compared.
+    identity_not_compared : dict of str to str
+        Voices or faces that were not compared though they should be, and why.
     """
 
     manifest: Manifest
     recordings: RecordingStatistics | None = None
     index_reports: tuple[IndexReport, ...] = ()
     properties: SessionProperties | None = None
-    identity: SessionEmbeddings | None = None
+    identity: tuple[SessionEmbeddings, ...] = ()
+    identity_not_compared: dict[str, str] = field(default_factory=dict)
 
 
 def list_file_uses(manifest: Manifest) -> pd.DataFrame:

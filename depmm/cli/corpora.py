@@ -200,8 +200,8 @@ def audit(
         bool,
         typer.Option(
             "--identity",
-            help="also compare the voices: one subject with two ids, two subjects with one id; "
-            "needs --root and depmm download identity",
+            help="also compare voices and faces: one subject with two ids, two subjects with one "
+            "id; needs --root, and depmm download identity or face-identity",
         ),
     ] = False,
 ) -> None:

@@ -39,7 +39,7 @@ def test_recordings_are_audited_on_request(corpus, tmp_path, command):
     content = json.loads((folder / "audit.json").read_text())
     not_checked = [entry["checks"] for entry in content["not_checked"]]
     assert [checks for checks in not_checked if "face_share" not in checks] == [
-        ["similar_subjects", "dissimilar_sessions", "missing_voice"],
+        ["similar_subjects", "dissimilar_sessions", "missing_identity"],
         ["incomplete_corpus", "unmatched_files"],
     ]
     assert "black_border_shortcut" in {finding["name"] for finding in content["findings"]}

@@ -1,4 +1,4 @@
-"""Checks of identities: one voice under two ids, and two voices under one id.
+"""Checks of identities: one voice or face under two ids, and two of them under one id.
 
 The findings are questions. A similar voice may be the same subject, a relative, or the same room
 and microphone; a voice that differs may be another subject, another emotion or another device.
@@ -7,15 +7,16 @@ and microphone; a voice that differs may be another subject, another emotion or 
 from collections.abc import Iterator
 
 from depmm.audit.findings import AuditInput, Finding
-from depmm.audit.identity.similarity import divided_subjects, similar_pairs, subject_voices
+from depmm.audit.identity.session_embeddings import SessionEmbeddings
+from depmm.audit.identity.similarity import divided_subjects, embed_subjects, similar_pairs
 from depmm.errors import abbreviate
 from depmm.schemas.manifest import SUBJECT_KEY
 
-IDENTITY_NAMES = ("similar_subjects", "dissimilar_sessions", "missing_voice")
+IDENTITY_NAMES = ("similar_subjects", "dissimilar_sessions", "missing_identity")
 
 
 def similar_subjects(inputs: AuditInput) -> Iterator[Finding]:
-    """Find pairs of subject ids with voices that are as similar as those of one subject.
+    """Find pairs of subject ids that are as similar as the halves of one subject.
 
     Parameters
     ----------
@@ -25,43 +26,44 @@ def similar_subjects(inputs: AuditInput) -> Iterator[Finding]:
     Yields
     ------
     Finding
-        At most one warning.
+        At most one warning for voices, and one for faces.
     """
-    if inputs.identity is None:
-        return
-    voices = subject_voices(inputs.identity)
-    pairs = similar_pairs(voices)
-    if not pairs:
-        return
     splits = inputs.manifest.sessions.groupby(SUBJECT_KEY)["split"].agg(
         lambda values: " and ".join(sorted(set(values.dropna())))
     )
-    names = []
-    across = 0
-    for pair in pairs:
-        parts = [splits[pair.first], splits[pair.second]]
-        across += bool(parts[0] and parts[1] and parts[0] != parts[1])
-        names.append(
-            " = ".join(
-                "/".join(key) + (f" ({part})" if part else "")
-                for key, part in zip((pair.first, pair.second), parts, strict=True)
+    for embeddings in inputs.identity:
+        subjects = embed_subjects(embeddings)
+        pairs = similar_pairs(subjects)
+        if not pairs:
+            continue
+        names = []
+        across = 0
+        for pair in pairs:
+            parts = [splits[pair.first], splits[pair.second]]
+            across += bool(parts[0] and parts[1] and parts[0] != parts[1])
+            names.append(
+                " = ".join(
+                    "/".join(key) + (f" ({part})" if part else "")
+                    for key, part in zip((pair.first, pair.second), parts, strict=True)
+                )
+                + f" (similarity {pair.similarity:.2f})"
             )
-            + f" (similarity {pair.similarity:.2f})"
+        word = embeddings.modality.name
+        yield Finding(
+            "similar_subjects",
+            "warning",
+            f"{len(subjects.keys)} subjects: {len(pairs)} pair(s) with {word}s as similar as two "
+            f"halves of one subject, {across} of them in different official splits: "
+            f"{abbreviate(names)}. The same subject, or the same "
+            f"{embeddings.modality.circumstances}?",
+            "Ask who recorded the corpus. If a pair is one subject, give both the same subject id "
+            "in the spec; until then, keep them in the same split.",
+            subjects=tuple(sorted({key for pair in pairs for key in (pair.first, pair.second)})),
         )
-    yield Finding(
-        "similar_subjects",
-        "warning",
-        f"{len(voices.keys)} subjects: {len(pairs)} pair(s) with voices as similar as two halves "
-        f"of one subject, {across} of them in different official splits: {abbreviate(names)}. The "
-        "same subject, or the same room and microphone?",
-        "Ask who recorded the corpus. If a pair is one subject, give both the same subject id in "
-        "the spec; until then, keep them in the same split.",
-        subjects=tuple(sorted({key for pair in pairs for key in (pair.first, pair.second)})),
-    )
 
 
 def dissimilar_sessions(inputs: AuditInput) -> Iterator[Finding]:
-    """Find subjects whose sessions have two different voices.
+    """Find subjects whose sessions have two different voices or faces.
 
     Parameters
     ----------
@@ -71,54 +73,64 @@ def dissimilar_sessions(inputs: AuditInput) -> Iterator[Finding]:
     Yields
     ------
     Finding
-        At most one warning.
+        At most one warning for voices, and one for faces.
     """
-    divided = divided_subjects(inputs.identity) if inputs.identity is not None else []
-    if not divided:
-        return
-    names = [
-        f"{'/'.join(entry.subject)}: {', '.join(entry.part)} (similarity {entry.similarity:.2f}, "
-        f"of other subjects at least {entry.usual:.2f})"
-        for entry in divided
-    ]
-    yield Finding(
-        "dissimilar_sessions",
-        "warning",
-        f"{len(divided)} subject(s) with sessions whose voice differs from their other sessions: "
-        f"{abbreviate(names)}. Two subjects, or another room, device or emotion?",
-        "Listen to one session of each part, and correct the subject id in the spec if necessary.",
-        subjects=tuple(entry.subject for entry in divided),
-        sessions=tuple((*entry.subject, name) for entry in divided for name in entry.part),
-    )
-
-
-def missing_voice(inputs: AuditInput) -> Iterator[Finding]:
-    """Report the sessions whose voice is not compared one by one.
-
-    Parameters
-    ----------
-    inputs : AuditInput
-        Input of the audit.
-
-    Yields
-    ------
-    Finding
-        At most one piece of information.
-    """
-    if inputs.identity is None:
-        return
-    voices = subject_voices(inputs.identity)
-    missing = inputs.identity.long_sessions().without_voice
-    if missing:
-        names = ["/".join(key) for key in missing]
-        n_subjects = len(inputs.manifest.sessions[SUBJECT_KEY].drop_duplicates())
+    for embeddings in inputs.identity:
+        divided = divided_subjects(embeddings)
+        if not divided:
+            continue
+        names = [
+            f"{'/'.join(entry.subject)}: {', '.join(entry.part)} (similarity "
+            f"{entry.similarity:.2f}, of other subjects at least {entry.usual:.2f})"
+            for entry in divided
+        ]
+        word = embeddings.modality.name
         yield Finding(
-            "missing_voice",
-            "info",
-            f"{len(missing)} of {len(inputs.manifest.sessions)} sessions have less than 5 s of "
-            "speech that can be read, so that they are not compared one by one: "
-            f"{abbreviate(names)}. {len(voices.keys)} of {n_subjects} subjects have at least 10 s "
-            "in all sessions together and are compared.",
-            "No action is needed.",
-            sessions=missing,
+            "dissimilar_sessions",
+            "warning",
+            f"{len(divided)} subject(s) with sessions whose {word} differs from their other "
+            f"sessions: {abbreviate(names)}. Two subjects, another emotion, or another "
+            f"{embeddings.modality.circumstances}?",
+            "Look at one session of each part, and correct the subject id in the spec if "
+            "necessary.",
+            subjects=tuple(entry.subject for entry in divided),
+            sessions=tuple((*entry.subject, name) for entry in divided for name in entry.part),
         )
+
+
+def missing_identity(inputs: AuditInput) -> Iterator[Finding]:
+    """Report the sessions that are not compared one by one.
+
+    Parameters
+    ----------
+    inputs : AuditInput
+        Input of the audit.
+
+    Yields
+    ------
+    Finding
+        At most one piece of information for voices, and one for faces.
+    """
+    for embeddings in inputs.identity:
+        missing = embeddings.long_sessions().missing
+        if missing:
+            yield _missing(inputs, embeddings, missing)
+
+
+def _missing(
+    inputs: AuditInput, embeddings: SessionEmbeddings, missing: tuple[tuple[str, str, str], ...]
+) -> Finding:
+    names = ["/".join(key) for key in missing]
+    sessions = inputs.manifest.sessions
+    modality = embeddings.modality
+    return Finding(
+        "missing_identity",
+        "info",
+        f"{len(missing)} of {len(sessions)} sessions have less than {modality.per_session:g} "
+        f"{modality.unit} that can be read, so that they are not compared one by one: "
+        f"{abbreviate(names)}. {len(embed_subjects(embeddings).keys)} of "
+        f"{len(sessions[SUBJECT_KEY].drop_duplicates())} subjects have at least "
+        f"{modality.per_subject:g} {modality.unit} in all sessions together and are compared.",
+        "No action is needed.",
+        sessions=missing,
+    )

@@ -15,20 +15,24 @@ from depmm.audit.identity.session_embeddings import SessionEmbeddings, unit
 from depmm.files.checksums import write_table
 from depmm.schemas.manifest import PSEUDO_SUBJECTS, SESSION_KEY
 
-HALVES_JOINED = 0.9  # share of the sessions whose two halves the cut would join
+# Share of the sessions whose halves are nearer than the cut. Halves are shorter than sessions, so
+# that sessions of one subject are mostly nearer than halves: see docs/how-to/identity.md
+CUT_QUANTILE = 0.5
 _BLOCK = 512  # rows of the matrix of distances that are in memory at once
 
 
-def cluster_sessions(embeddings: SessionEmbeddings) -> np.ndarray:
+def cluster_sessions(embeddings: SessionEmbeddings, quantile: float = CUT_QUANTILE) -> np.ndarray:
     """Cluster sessions by voice.
 
-    Agglomerative clustering of each corpus with average linkage and cosine distance. The cut is the
-    90th percentile of the distances between the halves of a session.
+    Agglomerative clustering of each corpus with average linkage and cosine distance. The cut is a
+    quantile of the distances between the halves of a session.
 
     Parameters
     ----------
     embeddings : SessionEmbeddings
         Voices of sessions.
+    quantile : float, default 0.5
+        The quantile; a larger one gives larger clusters.
 
     Returns
     -------
@@ -39,15 +43,15 @@ def cluster_sessions(embeddings: SessionEmbeddings) -> np.ndarray:
     clusters = np.zeros(len(corpora), int)
     for corpus in np.unique(corpora):
         rows = corpora == corpus
-        clusters[rows] = _cluster(embeddings.halves[rows])
+        clusters[rows] = _cluster(embeddings.halves[rows], quantile)
     return clusters
 
 
-def _cluster(halves: np.ndarray) -> np.ndarray:
+def _cluster(halves: np.ndarray, quantile: float) -> np.ndarray:
     from sklearn.cluster import AgglomerativeClustering
 
     distances = 1 - (halves[:, 0] * halves[:, 1]).sum(axis=1)
-    cut = float(np.quantile(distances, HALVES_JOINED))
+    cut = float(np.quantile(distances, quantile))
     vectors = unit(halves.sum(axis=1))
     pairs = []
     for start in range(0, len(vectors), _BLOCK):

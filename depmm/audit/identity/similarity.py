@@ -1,8 +1,9 @@
 """Decide from embeddings which ids may belong to one subject, and which id to several.
 
-Cosine similarities of voices depend on room, microphone, gender and amount of speech, so that no
-threshold fits every corpus. All cuts are therefore relative to the corpus itself: to the next
-nearest subject, as in Lowe's ratio test, and to the similarity of two halves of one subject.
+Cosine similarities of voices depend on room, microphone, gender and amount of speech, and those of
+faces on camera, light and pose, so that no threshold fits every corpus. All cuts are therefore
+relative to the corpus itself: to the next nearest subject, as in Lowe's ratio test, and to the
+similarity of two halves of one subject.
 
 References
 ----------
@@ -22,22 +23,21 @@ from depmm.schemas.manifest import SUBJECT_KEY
 MIN_RATIO = 2.0  # distance to the next nearest subject / distance of the pair
 MAX_DEFICIT = 0.03  # mean similarity of the own halves - similarity of the halves of the pair
 MIN_SUBJECTS = 5  # fewer do not show what is usual in a corpus
-MIN_SUBJECT_SPEECH_S = 10.0
 _BLOCK = 512  # rows of the matrix of similarities that are in memory at once
 
 SubjectKey = tuple[str, str]  # corpus, subject
 
 
 @dataclass(frozen=True)
-class Voices:
-    """One vector per subject.
+class SubjectEmbeddings:
+    """Two vectors per subject.
 
     Attributes
     ----------
     keys : list of tuple of str
         Subjects, (corpus, subject).
     halves : ndarray, shape (n, 2, D)
-        Embeddings of two halves of the speech of each subject, of length 1.
+        Embeddings of two halves of the recordings of each subject, of length 1.
     """
 
     keys: list[SubjectKey]
@@ -46,28 +46,31 @@ class Voices:
 
 @dataclass(frozen=True)
 class SimilarPair:
-    """Two ids whose voices are as similar as the halves of one.
+    """Two ids of which each is the most similar one to the other.
 
     Attributes
     ----------
     first, second : tuple of str
         The subjects, (corpus, subject).
     similarity : float
-        Cosine similarity of their voices.
+        Cosine similarity of the two.
     ratio : float
         Distance to the next nearest subject divided by the distance of the pair; distances are 1 -
         similarity.
+    deficit : float
+        Mean similarity of the halves of each minus that of the halves of the two.
     """
 
     first: SubjectKey
     second: SubjectKey
     similarity: float
     ratio: float
+    deficit: float
 
 
 @dataclass(frozen=True)
 class DividedSubject:
-    """A subject whose sessions have two different voices.
+    """A subject whose sessions have two different voices or faces.
 
     Attributes
     ----------
@@ -87,24 +90,24 @@ class DividedSubject:
     usual: float
 
 
-def subject_voices(embeddings: SessionEmbeddings) -> Voices:
+def embed_subjects(embeddings: SessionEmbeddings) -> SubjectEmbeddings:
     """Join the sessions of each subject.
 
     Parameters
     ----------
     embeddings : SessionEmbeddings
-        Voices of sessions.
+        Embeddings of sessions.
 
     Returns
     -------
-    Voices
-        Subjects with at least 10 s of speech. The halves are every second session, or the halves
-        of the only session.
+    SubjectEmbeddings
+        Subjects with the amount of ``per_subject``. The halves are every second session, or the
+        halves of the only session.
     """
     keys: list[SubjectKey] = []
     halves: list[np.ndarray] = []
     for key, rows in embeddings.sessions.reset_index(drop=True).groupby(SUBJECT_KEY):
-        if rows["speech_s"].sum() < MIN_SUBJECT_SPEECH_S:
+        if rows["amount"].sum() < embeddings.modality.per_subject:
             continue
         vectors = embeddings.halves[rows.index]
         pair = vectors[0]
@@ -112,11 +115,11 @@ def subject_voices(embeddings: SessionEmbeddings) -> Voices:
             pair = np.stack([vectors[part::2].sum(axis=(0, 1)) for part in (0, 1)])
         keys.append((str(key[0]), str(key[1])))
         halves.append(unit(pair))
-    return Voices(keys, np.array(halves))
+    return SubjectEmbeddings(keys, np.array(halves))
 
 
-def similar_pairs(voices: Voices) -> list[SimilarPair]:
-    """Find pairs of subjects whose voices are as similar as those of one subject.
+def similar_pairs(subjects: SubjectEmbeddings) -> list[SimilarPair]:
+    """Find pairs of subjects that are as similar as the halves of one subject.
 
     A pair is reported if each is the nearest of the other, if the distance to the next nearest
     subject of both is at least twice the distance of the pair, and if the halves of the two are at
@@ -124,7 +127,7 @@ def similar_pairs(voices: Voices) -> list[SimilarPair]:
 
     Parameters
     ----------
-    voices : Voices
+    subjects : SubjectEmbeddings
         At least 5 subjects; fewer give no pair.
 
     Returns
@@ -132,12 +135,32 @@ def similar_pairs(voices: Voices) -> list[SimilarPair]:
     list of SimilarPair
         The pairs, in the order of the subjects.
     """
-    n = len(voices.keys)
+    return [
+        pair
+        for pair in nearest_pairs(subjects)
+        if pair.ratio >= MIN_RATIO and pair.deficit <= MAX_DEFICIT
+    ]
+
+
+def nearest_pairs(subjects: SubjectEmbeddings) -> list[SimilarPair]:
+    """List the pairs of subjects of which each is the nearest of the other.
+
+    Parameters
+    ----------
+    subjects : SubjectEmbeddings
+        At least 5 subjects; fewer give no pair.
+
+    Returns
+    -------
+    list of SimilarPair
+        The pairs, in the order of the subjects.
+    """
+    n = len(subjects.keys)
     if n < MIN_SUBJECTS:
         return []
-    sums = voices.halves.sum(axis=1)
+    sums = subjects.halves.sum(axis=1)
     nearest, best, second = _two_nearest(unit(sums))
-    own = (voices.halves[:, 0] * voices.halves[:, 1]).sum(axis=1)
+    own = (subjects.halves[:, 0] * subjects.halves[:, 1]).sum(axis=1)
     pairs = []
     for i in range(n):
         j = int(nearest[i])
@@ -145,13 +168,13 @@ def similar_pairs(voices: Voices) -> list[SimilarPair]:
             continue
         ratio = (1 - max(second[i], second[j])) / max(1e-6, 1 - best[i])
         deficit = (own[i] + own[j]) / 2 - sums[i] @ sums[j] / 4
-        if ratio >= MIN_RATIO and deficit <= MAX_DEFICIT:
-            pairs.append(SimilarPair(voices.keys[i], voices.keys[j], float(best[i]), float(ratio)))
+        keys = subjects.keys[i], subjects.keys[j]
+        pairs.append(SimilarPair(*keys, float(best[i]), float(ratio), float(deficit)))
     return pairs
 
 
 def divided_subjects(embeddings: SessionEmbeddings) -> list[DividedSubject]:
-    """Find subjects whose sessions have two different voices.
+    """Find subjects whose sessions have two different voices or faces.
 
     The sessions of every subject are divided into the two parts that differ most (average linkage).
     A subject is reported if the distance of its parts is at least twice the largest distance of the
@@ -161,7 +184,7 @@ def divided_subjects(embeddings: SessionEmbeddings) -> list[DividedSubject]:
     Parameters
     ----------
     embeddings : SessionEmbeddings
-        Voices of sessions. Those with less than 5 s of speech are not used.
+        Embeddings of sessions. Those with less than ``per_session`` are not used.
 
     Returns
     -------

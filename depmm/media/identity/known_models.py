@@ -4,8 +4,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-DOWNLOAD_COMMAND = "depmm download identity"
-
 
 @dataclass(frozen=True)
 class IdentityModel:
@@ -15,6 +13,8 @@ class IdentityModel:
     ----------
     name : str
         Name for messages, for example ``voice model``.
+    command : str
+        The command that downloads it.
     file : str
         Name of the file in the cache.
     variable : str
@@ -27,6 +27,7 @@ class IdentityModel:
     """
 
     name: str
+    command: str
     file: str
     variable: str
     source: str
@@ -58,8 +59,17 @@ class IdentityModel:
 
 VOICE_MODEL = IdentityModel(
     name="voice model",
+    command="depmm download identity",
     file="voice_encoder.safetensors",
     variable="DEPMM_VOICE_MODEL",
     source="resemblyzer==0.1.4",
     sha256="9673b89abbbb6372d60e42ddc177bf5801c25f77b156a09c9222921918108de7",
+)
+FACE_MODEL = IdentityModel(
+    name="face recognition model",
+    command="depmm download face-identity",
+    file="face_encoder.safetensors",
+    variable="DEPMM_FACE_ENCODER",
+    source="@vladmandic/face-api@1.7.15",
+    sha256="5f6c3d3db8ad7d455399ff93c311a456d1f30652321adadd446cb593bfb201de",
 )

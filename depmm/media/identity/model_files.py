@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from depmm.files.writing import write_bytes
 from depmm.media.errors import MediaError
-from depmm.media.identity.known_models import DOWNLOAD_COMMAND, IdentityModel
+from depmm.media.identity.known_models import IdentityModel
 
 MAX_BYTES = 2**26  # of a file inside of a package; the largest has 17 MB
 
@@ -153,6 +153,42 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def read_package(path: Path, digest: str, remedy: str) -> bytes:
+    """Read a package and check its hash.
+
+    Parameters
+    ----------
+    path : Path
+        The package.
+    digest : str
+        Its SHA-256, hexadecimal.
+    remedy : str
+        What to do if it cannot be used, for the message.
+
+    Returns
+    -------
+    bytes
+        Content of the package.
+
+    Raises
+    ------
+    MediaError
+        If the package cannot be read or has another hash.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise MediaError(path, f"cannot be read ({error.strerror}).", remedy) from None
+    if (found := sha256(content)) != digest:
+        raise MediaError(
+            path,
+            f"the package has the wrong hash {found[:12]}... and is refused.",
+            remedy,
+            value=found,
+        )
+    return content
+
+
 def sha256(data: bytes) -> str:
     """Compute the SHA-256 of a file.
 
@@ -171,6 +207,6 @@ def sha256(data: bytes) -> str:
 
 def _remedy(model: IdentityModel) -> str:
     return (
-        f"Run {DOWNLOAD_COMMAND}. Without internet access, run it on another computer and copy "
+        f"Run {model.command}. Without internet access, run it on another computer and copy "
         f"{model.cached.name} to {model.cached.parent}, or set {model.variable} to its path."
     )

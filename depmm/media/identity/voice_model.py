@@ -19,11 +19,12 @@ from torch import Tensor
 from torch import load as load_tensors
 
 from depmm.media.errors import MediaError
-from depmm.media.identity.known_models import DOWNLOAD_COMMAND, VOICE_MODEL
+from depmm.media.identity.known_models import VOICE_MODEL
 from depmm.media.identity.model_files import (
     MAX_BYTES,
     check_tensors,
     load_model,
+    read_package,
     sha256,
     write_model,
 )
@@ -55,12 +56,12 @@ def load_speaker_encoder() -> SpeakerEncoder:
     return network
 
 
-def download_voice_model(wheel: Path | None = None) -> Path:
+def download_voice_model(package: Path | None = None) -> Path:
     """Fetch the weights of the speaker encoder and keep them in the cache.
 
     Parameters
     ----------
-    wheel : Path, optional
+    package : Path, optional
         A wheel of Resemblyzer 0.1.4 that you have; nothing is downloaded.
 
     Returns
@@ -73,8 +74,8 @@ def download_voice_model(wheel: Path | None = None) -> Path:
     MediaError
         If pip fails, or wheel or weights have the wrong hash.
     """
-    if wheel is not None:
-        return _keep(wheel)
+    if package is not None:
+        return _keep(package)
     with tempfile.TemporaryDirectory() as folder:
         return _keep(_fetch(Path(folder)))
 
@@ -97,7 +98,7 @@ def _fetch(folder: Path) -> Path:
             PACKAGE,
             f"pip cannot download it ({lines[-1].strip() if lines else 'no wheel'}).",
             "On a computer with internet access, run pip download --no-deps "
-            f"{PACKAGE}, copy the wheel, and run {DOWNLOAD_COMMAND} --wheel PATH.",
+            f"{PACKAGE}, copy the wheel, and run {VOICE_MODEL.command} --package PATH.",
             value=result.returncode,
         )
     return wheels[0]
@@ -105,18 +106,8 @@ def _fetch(folder: Path) -> Path:
 
 def _keep(wheel: Path) -> Path:
     """Check wheel and weights, and write the tensors to the cache."""
-    remedy = f"Get {PACKAGE} from PyPI, and run {DOWNLOAD_COMMAND} --wheel PATH."
-    try:
-        content = wheel.read_bytes()
-    except OSError as error:
-        raise MediaError(wheel, f"cannot be read ({error.strerror}).", remedy) from None
-    if (digest := sha256(content)) != WHEEL_SHA256:
-        raise MediaError(
-            wheel,
-            f"the wheel has the wrong hash {digest[:12]}... and is refused.",
-            remedy,
-            value=digest,
-        )
+    remedy = f"Get {PACKAGE} from PyPI, and run {VOICE_MODEL.command} --package PATH."
+    content = read_package(wheel, WHEEL_SHA256, remedy)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as package, package.open(WEIGHTS_FILE) as file:
             weights = file.read(MAX_BYTES)

@@ -11,7 +11,8 @@ from simulated_voices import noisy_tones
 
 from depmm.audit.audit_folders import audit_folders
 from depmm.audit.findings import AuditError
-from depmm.audit.identity.compute_embeddings import _cut, compute_session_embeddings
+from depmm.audit.identity.compute_embeddings import compute_session_embeddings
+from depmm.audit.identity.voice_source import VoiceSource, _cut
 from depmm.corpora.manifest import write_manifest
 from depmm.media.errors import MediaError
 from depmm.media.identity.speaker_encoder import SpeakerEncoder
@@ -34,15 +35,15 @@ def test_only_the_intervals_of_the_steps_are_read(tmp_path: Path, encoder: Speak
     manifest = manifest_of([{"subject": "A"}, {"subject": "B"}], n_steps=1)
     manifest.steps["start_s"], manifest.steps["end_s"] = 1.0, 7.0
     write_sounds(tmp_path, manifest)
-    first = compute_session_embeddings([(manifest, tmp_path)], encoder)
+    first = compute_session_embeddings([(manifest, tmp_path)], VoiceSource(encoder))
     assert first.sessions["subject"].tolist() == ["A", "B"]
-    assert first.sessions["speech_s"].tolist() == pytest.approx([6.0, 6.0], abs=0.1)
+    assert first.sessions["amount"].tolist() == pytest.approx([6.0, 6.0], abs=0.1)
     np.testing.assert_allclose(np.linalg.norm(first.halves, axis=2), 1, atol=1e-5)
     for file in set(manifest.steps["audio"]):
         samples, _ = soundfile.read(tmp_path / file, dtype="float32")
         samples[:16000] = 0.5  # another speaker outside of the steps
         soundfile.write(tmp_path / file, samples, 16000)
-    second = compute_session_embeddings([(manifest, tmp_path)], encoder)
+    second = compute_session_embeddings([(manifest, tmp_path)], VoiceSource(encoder))
     np.testing.assert_allclose(first.halves, second.halves, atol=1e-4)
 
 
@@ -55,12 +56,12 @@ def test_sessions_that_cannot_be_compared_are_listed(
     files = manifest.steps.set_index("subject")["audio"]
     (tmp_path / files["A"]).write_bytes(b"broken")
     soundfile.write(tmp_path / files["B"], noisy_tones(1.5), 16000)
-    result = compute_session_embeddings([(manifest, tmp_path)], encoder)
-    assert [key[1] for key in result.without_voice] == ["A"]
+    result = compute_session_embeddings([(manifest, tmp_path)], VoiceSource(encoder))
+    assert [key[1] for key in result.missing] == ["A"]
     assert result.halves.shape == (2, 2, 256)
     np.testing.assert_array_equal(result.halves[0, 0], result.halves[0, 1])  # one window
     compared = result.long_sessions()
-    assert [key[1] for key in compared.without_voice] == ["A", "B"]
+    assert [key[1] for key in compared.missing] == ["A", "B"]
     assert compared.sessions["subject"].tolist() == ["C"]
     np.testing.assert_array_equal(compared.halves, result.halves[1:])
 

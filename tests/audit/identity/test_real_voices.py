@@ -7,7 +7,8 @@ import pytest
 from audit_manifests import find_all
 
 from depmm.audit.identity.compute_embeddings import compute_session_embeddings
-from depmm.audit.identity.session_embeddings import SessionEmbeddings
+from depmm.audit.identity.session_embeddings import VOICE, SessionEmbeddings
+from depmm.audit.identity.voice_source import VoiceSource
 from depmm.corpora.manifest import Manifest, build_manifest
 from depmm.media.identity.known_models import VOICE_MODEL
 from depmm.media.identity.voice_model import load_speaker_encoder
@@ -50,8 +51,9 @@ def halves(request: pytest.FixtureRequest, real_data: Path) -> tuple[Manifest, S
             for part in "01"
         }
     )
-    encoder = load_speaker_encoder()
-    return manifest, compute_session_embeddings([(manifest, real_data / folder)], encoder)
+    return manifest, compute_session_embeddings(
+        [(manifest, real_data / folder)], VoiceSource(load_speaker_encoder())
+    )
 
 
 def renamed(
@@ -67,14 +69,14 @@ def renamed(
         tables.append(table.assign(**names))
     return (
         build_manifest(tables[0], tables[1]),
-        SessionEmbeddings(tables[2], embeddings.halves),
+        SessionEmbeddings(VOICE, tables[2], embeddings.halves),
     )
 
 
 def test_clean_corpora_have_no_findings(halves: tuple[Manifest, SessionEmbeddings]) -> None:
     manifest, embeddings = halves
-    for name in ("similar_subjects", "dissimilar_sessions", "missing_voice"):
-        assert not find_all(manifest, name, identity=embeddings), name
+    for name in ("similar_subjects", "dissimilar_sessions", "missing_identity"):
+        assert not find_all(manifest, name, identity=(embeddings,)), name
 
 
 def test_one_speaker_with_two_ids_is_found(halves: tuple[Manifest, SessionEmbeddings]) -> None:
@@ -82,7 +84,7 @@ def test_one_speaker_with_two_ids_is_found(halves: tuple[Manifest, SessionEmbedd
     found = 0
     for speaker in speakers:
         manifest, embeddings = renamed(halves, speaker, "1", "X")
-        for finding in find_all(manifest, "similar_subjects", identity=embeddings):
+        for finding in find_all(manifest, "similar_subjects", identity=(embeddings,)):
             found += finding.subjects == (("toy", speaker), ("toy", "X"))
     assert found >= 0.7 * len(speakers)
 
@@ -93,6 +95,6 @@ def test_two_speakers_with_one_id_are_found(halves: tuple[Manifest, SessionEmbed
     for speaker, other in zip(speakers, speakers[2:] + speakers[:2], strict=True):
         moved = renamed(halves, speaker, "1", other)
         (_, embeddings) = moved
-        for finding in find_all(moved[0], "dissimilar_sessions", identity=embeddings):
+        for finding in find_all(moved[0], "dissimilar_sessions", identity=(embeddings,)):
             found += finding.subjects == (("toy", other),)
     assert found >= 0.7 * len(speakers)

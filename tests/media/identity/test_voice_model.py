@@ -70,13 +70,13 @@ def test_without_an_index_the_error_names_the_remedy(site: Site, depmm) -> None:
     site.wheel.unlink()
     with pytest.raises(MediaError) as info:
         download_voice_model()
-    assert "--wheel" in str(info.value.remedy)
+    assert "--package" in str(info.value.remedy)
     assert not site.cached.exists()
     copied = site.wheel.with_name("copied.whl")
     copied.write_bytes(content)
-    assert depmm("download", "identity", "--wheel", copied).code == 0
+    assert depmm("download", "identity", "--package", copied).code == 0
     assert site.cached.is_file()
-    assert depmm("download", "faces", "--wheel", copied).code == 2
+    assert depmm("download", "faces", "--package", copied).code == 2
 
 
 def test_a_wheel_with_the_wrong_hash_is_refused(
