@@ -31,6 +31,7 @@ from depmm.audit.label_checks import (
     original_label_mismatch,
 )
 from depmm.audit.related_corpora import missing_subject_ids, related_corpora
+from depmm.audit.same_subjects import same_subjects
 from depmm.audit.shortcut_remedies import SHORTCUT_NAMES
 from depmm.audit.shortcuts import shortcuts
 from depmm.corpora.splits import official_overlap
@@ -105,6 +106,7 @@ def duplicate_rows(inputs: AuditInput) -> Iterator[Finding]:
 CHECKS: tuple[Callable[[AuditInput], Iterator[Finding]], ...] = (
     split_overlap,
     related_corpora,
+    same_subjects,
     missing_subject_ids,
     shared_files,
     duplicate_files,

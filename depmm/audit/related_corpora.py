@@ -39,7 +39,7 @@ def related_corpora(inputs: AuditInput) -> Iterator[Finding]:
     """
     sessions = inputs.manifest.sessions
     corpora = sorted(sessions["corpus"].unique())
-    facts = _all_facts(corpora, inputs.manifest.facts)
+    facts = all_facts(corpora, inputs.manifest.facts)
     for one, other in combinations(corpora, 2):
         relations = relations_between(facts, one, other)
         # both specs may state the relation; prefer one with the same subject ids
@@ -65,7 +65,7 @@ def missing_subject_ids(inputs: AuditInput) -> Iterator[Finding]:
         One for each corpus without subject ids.
     """
     sessions = inputs.manifest.sessions
-    facts = _all_facts(sessions["corpus"].unique(), inputs.manifest.facts)
+    facts = all_facts(sessions["corpus"].unique(), inputs.manifest.facts)
     for corpus, rows in sessions.groupby("corpus"):
         reason = facts[str(corpus)].without_subject_ids
         if reason and not rows["subject"].duplicated().any():
@@ -99,31 +99,44 @@ def shared_subjects(
     """
     known = set(others[SUBJECT_KEY].itertuples(index=False, name=None))
     corpora = {*subjects["corpus"].unique(), *others["corpus"].unique()}
-    all_facts = _all_facts(corpora, facts or {})
+    known_facts = all_facts(corpora, facts or {})
     same_ids = {
         (one, other)
         for one in subjects["corpus"].unique()
         for other in others["corpus"].unique()
         if one != other
-        and any(relation.same_ids for *_, relation in relations_between(all_facts, one, other))
+        and any(relation.same_ids for *_, relation in relations_between(known_facts, one, other))
     }
     renamed = {
-        (one, _number(subject))
+        (one, subject_number(subject))
         for one, other in same_ids
         for corpus, subject in known
         if corpus == other
     }
     same = [
-        (corpus, subject) in known or (corpus, _number(subject)) in renamed
+        (corpus, subject) in known or (corpus, subject_number(subject)) in renamed
         for corpus, subject in subjects[SUBJECT_KEY].itertuples(index=False)
     ]
     return subjects[same]
 
 
-def _all_facts(
+def all_facts(
     corpora: Iterable[str], manifest_facts: Mapping[str, CorpusFacts]
 ) -> dict[str, CorpusFacts]:
-    """Collect the facts of every corpus: of the manifest, then of the specs of depmm."""
+    """Collect the facts of every corpus: of the manifest, then of the specs of depmm.
+
+    Parameters
+    ----------
+    corpora : iterable of str
+        Corpus ids.
+    manifest_facts : mapping of str to CorpusFacts
+        Facts in the manifest.
+
+    Returns
+    -------
+    dict of str to CorpusFacts
+        Facts of each of the corpora.
+    """
     collected = {}
     for corpus in corpora:
         facts = manifest_facts.get(corpus, CorpusFacts())
@@ -136,7 +149,9 @@ def _all_facts(
 def _related(sessions: pd.DataFrame, first: str, second: str, relation: RelatedCorpus) -> Finding:
     remedy = "Train and test within one of them; neither is an external test set of the other."
     pair = sessions[sessions["corpus"].isin([first, second])]
-    pair = pair.assign(number=pair["subject"].map(_number), split=pair["split"].fillna(_NO_SPLIT))
+    pair = pair.assign(
+        number=pair["subject"].map(subject_number), split=pair["split"].fillna(_NO_SPLIT)
+    )
     in_both = set.intersection(*(set(rows["number"]) for _, rows in pair.groupby("corpus")))
     shared = pair[pair["number"].isin(in_both) & relation.same_ids]
     separated = {
@@ -160,8 +175,19 @@ def _related(sessions: pd.DataFrame, first: str, second: str, relation: RelatedC
     )
 
 
-def _number(subject: str) -> str:
-    """Extract the number of a subject id: ``300``, ``300_P`` and ``0300`` are the same subject."""
+def subject_number(subject: str) -> str:
+    """Extract the number of a subject id: ``300``, ``300_P`` and ``0300`` are the same subject.
+
+    Parameters
+    ----------
+    subject : str
+        The id.
+
+    Returns
+    -------
+    str
+        The number without leading zeros; the id if it has several numbers or none.
+    """
     numbers = re.findall(r"[0-9]+", subject)
     return str(int(numbers[0])) if len(numbers) == 1 else subject
 

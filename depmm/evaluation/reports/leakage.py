@@ -22,7 +22,7 @@ Status = Literal["checked", "problem", "not checked"]
 COPIES = ("duplicate_files", "shared_files", "duplicate_rows")
 NEAR_COPIES = ("copied_recordings",)
 IDENTITIES = ("similar_subjects", "dissimilar_sessions", "missing_subject_ids")
-RELATED = ("related_corpora",)
+RELATED = ("related_corpora", "same_subjects")
 AUDIT_AGAIN = "Run depmm audit on the manifest with --root, then train again."
 COMPARE_VOICES = "Run depmm audit on the manifest with --root and --identity, then train again."
 
