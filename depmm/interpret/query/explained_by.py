@@ -12,20 +12,29 @@ from depmm.schemas.manifest import SUBJECT_KEY
 
 REMEDY = {
     LabelTest.SINGLE_SUBJECTS: (
-        "Labels cannot be compared within the subjects of a model, and comparisons between the "
-        "models are invalid, because the training sets differ in the label of the subject that is "
-        "left out. Effects are descriptive, and there are no p, q and intervals. Use split.kind "
-        "k_fold with 5 folds, or a separate test set."
+        "Labels cannot be compared within the subjects of a model, and a measure without a "
+        "direction cannot be compared between models, because the training sets differ in the "
+        "label of the subject that is left out. Effects are descriptive, and there are no p, q and "
+        "intervals. Use split.kind k_fold with 5 folds, or a separate test set."
     ),
     LabelTest.TRAINING_SUBJECTS: (
         "The models were trained with the labels of the explained subjects. Effects are "
         "descriptive, and there are no p, q and intervals. Explain the test split."
     ),
 }
-CROSS_VALIDATED = (
-    "Labels are compared within the subjects of a model. p allows for the correlation of the folds "
-    "and is conservative; confidence intervals are given the models and do not allow for it."
-)
+INTERVALS = "confidence intervals are given the models and do not allow for it."
+CROSS_VALIDATED = {
+    LabelTest.CONCORDANCE: (
+        "Labels are compared within the subjects of a model. p allows for the correlation of the "
+        f"folds; {INTERVALS}"
+    ),
+    LabelTest.BETWEEN_MODELS: (
+        "Labels are compared between models, whose training sets differ in the label of the "
+        "subject that is left out. p allows for the correlation of the models, by a derivation for "
+        f"linear models and by simulation; {INTERVALS}"
+    ),
+}
+CROSS_VALIDATED[LabelTest.WITHIN_MODELS] = CROSS_VALIDATED[LabelTest.CONCORDANCE]
 ONE_ORDER = (
     "Every word has the same position in all sessions: an effect of a word cannot be separated "
     "from an effect of its position."
@@ -67,9 +76,8 @@ def describe_models(run: Path | None, rows: pd.DataFrame, test: LabelTest) -> li
                 f" A model was trained or validated with {_format_range(low, high)} of the "
                 "explained subjects."
             )
-    if test in (LabelTest.CONCORDANCE, LabelTest.WITHIN_MODELS):
-        return [f"{sentence} {CROSS_VALIDATED}"]
-    return [f"{sentence} {REMEDY[test]}" if test in REMEDY else sentence]
+    meaning = CROSS_VALIDATED.get(test) or REMEDY.get(test)
+    return [f"{sentence} {meaning}" if meaning else sentence]
 
 
 def describe_order(rows: pd.DataFrame) -> list[str]:

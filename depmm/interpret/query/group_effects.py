@@ -111,8 +111,8 @@ def compare_columns(
     Returns
     -------
     DataFrame
-        One row per column with its name, sorted by the size of the effect (with
-        ``LabelTest.CONCORDANCE``, by the effect) and then by name, rare columns last:
+        One row per column with its name, sorted by the size of the effect (in one-sided tests, by
+        the effect) and then by name, rare columns last:
         ``n_positive`` and ``n_negative`` (subjects), ``mean_positive``, ``mean_negative``,
         ``difference``, ``effect``, its ``ci_low`` and ``ci_high`` (given the models), ``p``, ``q``
         and ``rare`` (fewer than three subjects in a group: no interval and no test). ``p``, ``q``
@@ -130,13 +130,13 @@ def compare_columns(
             p[tested] = _permute(part, comparison.t[tested], permutations, seed)
         else:
             z = compute_fold_z(part.to_numpy(dtype=float), *_split_index(part), _partitions(part))
-            p[tested] = compute_fold_p(z, test)
+            p[tested] = compute_fold_p(z, test, part.index.get_level_values("models").nunique())
         if draws and (finite := tested & np.isfinite(comparison.effect)).any():
             low[finite], high[finite] = _compute_intervals(
                 matrix.loc[:, finite], comparison.effect[finite], draws, confidence, seed
             )
     names = list(map(str, matrix.columns.names))
-    size = comparison.effect if test is LabelTest.CONCORDANCE else np.abs(comparison.effect)
+    size = comparison.effect if test.is_directed else np.abs(comparison.effect)
     table = matrix.columns.to_frame(index=False).assign(
         n_positive=count[0],
         n_negative=count[1],

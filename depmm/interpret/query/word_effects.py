@@ -164,12 +164,17 @@ def choose_test(rows: pd.DataFrame, *measures: str) -> LabelTest:
     Returns
     -------
     LabelTest
-        The test; two-sided if any measure has no direction.
+        The test; if any measure has no direction, two-sided, or none if only models could be
+        compared with each other.
     """
     test = LabelTest[str(rows["test"].iloc[0])]
-    if test is LabelTest.CONCORDANCE and not all(map(is_directed, measures)):
-        return LabelTest.WITHIN_MODELS
-    return test
+    if all(map(is_directed, measures)):
+        return test
+    undirected = {
+        LabelTest.CONCORDANCE: LabelTest.WITHIN_MODELS,
+        LabelTest.BETWEEN_MODELS: LabelTest.SINGLE_SUBJECTS,
+    }
+    return undirected.get(test, test)
 
 
 def _name_test(table: pd.DataFrame, rows: pd.DataFrame, *measures: str) -> pd.DataFrame:
@@ -306,7 +311,7 @@ def _add_models(rows: pd.DataFrame) -> pd.DataFrame:
         return pooled
     rows = rows.assign(models=models, test=LabelTest.CONCORDANCE.name)
     both = rows.groupby(["stratum", "models"])["label"].transform("nunique") == 2
-    return rows[both] if both.any() else pooled.assign(test=LabelTest.SINGLE_SUBJECTS.name)
+    return rows[both] if both.any() else pooled.assign(test=LabelTest.BETWEEN_MODELS.name)
 
 
 def _check_column(table: pd.DataFrame, column: str) -> None:

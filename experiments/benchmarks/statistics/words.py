@@ -1,12 +1,14 @@
 """False discoveries and power of the comparison of words between labels.
 
-    python experiments/benchmarks/statistics/words.py [STUDIES]      (200 studies: 80 seconds)
+    python experiments/benchmarks/statistics/words.py [STUDIES]      (1000 studies: 80 seconds)
+    python experiments/benchmarks/statistics/words.py limits         (17 seconds)
 
-Subjects read 12 words with ``DIM`` features each; neighbouring words correlate by .3, and each
-subject has a common shift. Models (nearest mean, ridge regression, a network with 8 hidden units)
-are trained on half of the subjects, or cross-validated with 2, 5 or 10 folds or leaving one subject
-out. Attributions are occlusions: the logit minus the logit with the mean of the subject's other
-words (``relative``) or the training mean of the word (``training``) in the place of a word.
+Subjects read 12 words with ``dim`` features each; neighbouring words correlate by .3, and each
+subject has a common shift, or the words are independent. Models (nearest mean, ridge regression, a
+network with 8 hidden units) are trained on half of the subjects, or cross-validated with 2, 5 or 10
+folds or leaving one subject out. Attributions are occlusions: the logit minus the logit with the
+training mean of the word (``training``) or the mean of the subject's other words (``relative``) in
+the place of a word.
 
 For each protocol, ``before`` is the permutation test of the labels over all subjects (by its normal
 approximation) and ``now`` the test that ``depmm.interpret.query.label_tests`` chooses; both adjust
@@ -15,6 +17,9 @@ with a q < .05, ``false`` the share of studies in which another word has one.
 
 Truths: none; ``balanced`` (three words raised and three lowered), ``one-sided`` (six raised) and
 ``interacting`` (two words, whose product, but neither alone, differs between the labels).
+
+``limits`` prints the rates of the one-sided test with several variances for attributions that are
+linear in the training labels, by the number of independent features of a word.
 """
 
 import sys
@@ -48,8 +53,10 @@ class Setting(NamedTuple):
     truth: str = "none"
     subjects: int = 48
     share: float = 0.5
-    reference: str = "relative"
+    reference: str = "training"
     dim: int = DIM
+    independent: bool = False  # words of a subject
+    word_sd: float = 1.0  # of the means of the words
 
 
 class Studies(NamedTuple):
@@ -66,10 +73,12 @@ def simulate(setting: Setting, n: int, rng: np.random.Generator) -> Studies:
     rank = rng.random(shape[:2]).argsort(axis=1)
     labels = rank < round(setting.share * setting.subjects)
     distance = np.subtract.outer(np.arange(N_WORDS), np.arange(N_WORDS))
-    root = np.linalg.cholesky(CORRELATION ** np.abs(distance))
-    features = np.einsum("vw,snwd->snvd", root, rng.standard_normal(shape))
-    features += SUBJECT_SHIFT * rng.standard_normal((*shape[:2], 1, shape[3]))
-    features += rng.standard_normal((n, 1, *shape[2:]))  # mean of each word
+    features = rng.standard_normal(shape)
+    if not setting.independent:
+        root = np.linalg.cholesky(CORRELATION ** np.abs(distance))
+        features = np.einsum("vw,snwd->snvd", root, features)
+        features += SUBJECT_SHIFT * rng.standard_normal((*shape[:2], 1, shape[3]))
+    features += setting.word_sd * rng.standard_normal((n, 1, *shape[2:]))
     loadings = rng.choice([-1.0, 1.0], (n, 1, shape[3]))
     order = rng.random((n, N_WORDS)).argsort(axis=1)
     effect = EFFECTS[setting.truth]
@@ -165,13 +174,17 @@ def _explain_network(
 def compare_study(
     values: Floats, labels: NDArray[np.bool_], fold: NDArray[np.int64], setting: Setting
 ) -> tuple[Floats, Floats]:
-    """Compute q before and now; NaN where no test is calculated."""
+    """Compute q before and now."""
     together = np.zeros(len(labels), dtype=np.int64)
-    before = 2 * stats.norm.sf(np.abs(compute_fold_z(values, labels, together)))
+    z = compute_fold_z(values, labels, together)
+    before = 2 * stats.norm.sf(np.abs(z))
     if setting.folds == 1:
         now = before
+    elif setting.folds == 0:
+        now = compute_fold_p(z, LabelTest.BETWEEN_MODELS, models=1)
     else:
-        now = compute_fold_p(compute_fold_z(values, labels, fold), LabelTest.CONCORDANCE)
+        z = compute_fold_z(values, labels, fold)
+        now = compute_fold_p(z, LabelTest.CONCORDANCE, setting.folds)
     return benjamini_hochberg(before), benjamini_hochberg(now)
 
 
@@ -215,36 +228,76 @@ def run(setting: Setting, n: int = 200, seed: int = 0) -> pd.DataFrame:
 
 
 def list_settings() -> list[Setting]:
-    """List the settings of the table in the documentation."""
-    protocols = (1, 2, 5, 10, 0)
+    """List the settings of the tables in the documentation."""
     settings = [
         Setting(model, folds)
         for model in ("nearest mean", "ridge", "network")
-        for folds in protocols
+        for folds in (1, 2, 5, 10, 0)
     ]
     settings += [
-        Setting("ridge", folds, subjects=24, share=0.3, reference=reference)
-        for folds in (5, 10)
-        for reference in ("relative", "training")
+        Setting("ridge", folds, dim=dim, independent=True)
+        for dim in (1, 2)
+        for folds in (1, 2, 5, 10, 0)
     ]
     settings += [
-        Setting("nearest mean", folds, subjects=96, reference="training", dim=64)
-        for folds in (5, 10)
+        Setting("nearest mean", folds, subjects=96, dim=64, independent=True)
+        for folds in (1, 2, 5, 10, 0)
     ]
-    return settings + [
+    settings += [
+        Setting("ridge", folds, subjects=24, share=0.3, reference=reference, word_sd=word_sd)
+        for reference, word_sd in (("training", 1.0), ("relative", 10.0))
+        for folds in (1, 2, 5, 10, 0)
+    ]
+    settings += [
         Setting(model, folds, truth)
         for truth in ("balanced", "one-sided", "interacting")
         for model in ("ridge", "network")
-        for folds in (1, 5, 10)
+        for folds in (1, 5, 10, 0)
     ]
+    return settings + [
+        Setting("ridge", folds, "one-sided", reference="relative") for folds in (1, 5)
+    ]
+
+
+def simulate_products(folds: int, dim: int, n: int, rng: np.random.Generator) -> Floats:
+    """Simulate z of ``n`` studies of independent words whose attributions are linear in g.
+
+    ``folds`` 0 is the limit of many folds, r - d / r; see ``label_tests``.
+    """
+    if folds == 0:
+        r = np.sqrt(rng.chisquare(dim, (n, N_WORDS)))
+        return np.asarray(r - dim / r)
+    rows = []
+    for _ in range(n):
+        g = rng.standard_normal((N_WORDS, folds, dim), dtype=np.float32)
+        weight = g.sum(1, keepdims=True) - g
+        rows.append((g * weight).sum((1, 2)) / np.sqrt((weight**2).sum((1, 2))))
+    return np.array(rows, dtype=np.float64)
+
+
+def print_limits(n: int = 4000) -> None:
+    """Print the share of null studies with a q < .05 by folds and features per word."""
+    rng = np.random.default_rng(11)
+    for folds in (2, 3, 5, 0):
+        for dim in (2, 8, 64, 512):
+            z = simulate_products(folds, dim, n if folds == 0 or dim < 512 else n // 2, rng)
+            rates = {}
+            for variance in (1.0, 1.5, 1.75, 2.0):
+                q = np.array([benjamini_hochberg(p) for p in stats.norm.sf(z / variance**0.5)])
+                rates[variance] = round(float((q < 0.05).any(axis=1).mean()), 3)
+            print(f"folds {folds or 'many'}, {dim} features: {rates} (variance: rate)", flush=True)
 
 
 def main(arguments: list[str]) -> None:
     """Print the rates of each setting."""
-    null = int(arguments[0]) if arguments else 200
+    if arguments == ["limits"]:
+        return print_limits()
+    studies = int(arguments[0]) if arguments else 1000
     for setting in list_settings():
-        n = null if setting.truth == "none" else max(60, null // 3)
-        rates = run(setting, n, seed=11).round(2).to_dict("index")
+        n = studies if setting.truth == "none" else max(60, studies // 10)
+        if setting.model == "network":
+            n = max(60, n // 5)
+        rates = run(setting, n, seed=11).round(3).to_dict("index")
         print(f"{tuple(setting)}, {n} studies: {rates}", flush=True)
 
 

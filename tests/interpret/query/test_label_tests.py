@@ -54,10 +54,13 @@ def test_z_is_standardised_by_all_labellings_within_folds():
 
 def test_p_of_z():
     z = np.array([2.0, -2.0, np.nan])
-    p = compute_fold_p(z, LabelTest.CONCORDANCE)
+    p = compute_fold_p(z, LabelTest.CONCORDANCE, models=2)
     assert p[:2] == pytest.approx([stats.norm.sf(2**0.5), stats.norm.cdf(2**0.5)])
     assert np.isnan(p[2])
-    p = compute_fold_p(z, LabelTest.WITHIN_MODELS)
+    assert compute_fold_p(z, LabelTest.BETWEEN_MODELS, models=1)[:2] == pytest.approx(p[:2])
+    p = compute_fold_p(z, LabelTest.CONCORDANCE, models=3)
+    assert p[0] == pytest.approx(stats.norm.sf(2 / 1.75**0.5))
+    p = compute_fold_p(z, LabelTest.WITHIN_MODELS, models=5)
     assert p[:2] == pytest.approx([2 * stats.norm.sf(2 / 3**0.5)] * 2)
 
 
@@ -83,15 +86,16 @@ def test_test_is_chosen_by_the_models_and_the_measure():
     assert compare_words(several, **options).attrs["test"] is LabelTest.CONCORDANCE
     both = compare_measures(several, ["occlusion", "selected"], **options)
     assert both.attrs["test"] is LabelTest.WITHIN_MODELS
-    for table, test in (
-        (single, LabelTest.SINGLE_SUBJECTS),
-        (single.assign(split="train"), LabelTest.TRAINING_SUBJECTS),
-        (single.assign(fold=0, split="train"), LabelTest.TRAINING_SUBJECTS),
+    assert compare_words(single, **options).attrs["test"] is LabelTest.BETWEEN_MODELS
+    for table, measure, test in (
+        (single.assign(selected=0.5), "selected", LabelTest.SINGLE_SUBJECTS),
+        (single.assign(split="train"), "occlusion", LabelTest.TRAINING_SUBJECTS),
+        (single.assign(fold=0, split="train"), "occlusion", LabelTest.TRAINING_SUBJECTS),
     ):
-        result = compare_words(table, permutations=9)
+        result = compare_words(table, measure, permutations=9)
         assert result.attrs["test"] is test
         assert result[["p", "q", "ci_low", "ci_high"]].isna().all(axis=None)
-        assert result["effect"].notna().all()
+        assert result["difference"].notna().all()
     held_out = compare_words(single.assign(fold=0), **options)
     assert held_out.attrs["test"] is LabelTest.PERMUTATION
     assert not is_directed("selected_face")
@@ -121,14 +125,23 @@ def test_repeated_folds_are_no_additional_evidence():
     assert both["n_positive"] == 10
 
 
-def test_an_effect_against_the_label_is_not_reported():
-    folds = [k // 2 % 5 for k in range(20)]
+@pytest.mark.parametrize("models", [5, 20])  # 20: one subject is left out
+def test_an_effect_against_the_label_is_not_reported(models):
+    folds = [k * models // 20 for k in range(20)]
     x = np.random.default_rng(4).normal(size=20) * 0.1
     table = make_folds({"for": list(x + LABELS), "against": list(x - LABELS)}, folds)
     result = compare_words(table, draws=0).set_index("word")
     assert result.index.tolist() == ["for", "against"]
     assert result.loc["for", "q"] < 0.01
     assert result.loc["against", "p"] > 0.99
+
+
+def test_single_subjects_are_compared_between_models():
+    x = np.random.default_rng(5).normal(size=20) + LABELS
+    row = compare_words(make_folds({"w": list(x)}, list(range(20))), draws=0).iloc[0]
+    y = np.array(LABELS) - 0.5
+    z = y @ x / np.sqrt(5 / 19 * ((x - x.mean()) ** 2).sum())
+    assert row["p"] == pytest.approx(stats.norm.sf(z / 2**0.5))
 
 
 def test_models_and_subjects_are_counted(tmp_path):
