@@ -4,7 +4,8 @@ A trap of ``audit_traps.py`` changes a property of the positive subjects before 
 written. Sounds and videos are short files made here.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import av
 import numpy as np
 import pandas as pd
 
+from depmm.corpora.corpus_facts import CorpusFacts
 from depmm.corpora.manifest import build_manifest, write_manifest
 from depmm.simulation.face import Motion, sample_face
 from depmm.simulation.face_renderer import FaceRenderer
@@ -31,13 +33,19 @@ class Corpus:
         Corpus id.
     subjects : DataFrame
         One row per subject with its properties; a trap changes them.
-    kind : {"tables", "sound", "video"}
-        Files that are written.
+    kind : {"tables", "sound", "video", "face"}
+        Files that are written; "face" is a video without sound, written by ``replace_files``.
+    facts : CorpusFacts
+        Facts of the manifest about the corpus.
+    replace_files : callable or None
+        Function of the folder of the recordings that replaces some of them.
     """
 
     name: str
     subjects: pd.DataFrame
     kind: str = "tables"
+    facts: CorpusFacts = field(default_factory=CorpusFacts)
+    replace_files: Callable[[Path], None] | None = None
 
     @property
     def positive(self) -> pd.Series:
@@ -145,8 +153,10 @@ def write_corpus(corpus: Corpus, folder: Path) -> tuple[Path, Path | None]:
                 write_face_video(root / face, row, rng)
             if corpus.kind == "video":
                 audio = face
-            if corpus.kind == "tables" and row.get("has_face", True):
+            if corpus.kind in ("tables", "face") and row.get("has_face", True):
                 face = f"video/{name}.mp4"
+            if corpus.kind == "face":
+                audio = None
             for step in range(2):
                 text = " ".join(rng.choice(WORDS, rng.integers(6, 12)))
                 steps.append(
@@ -156,7 +166,9 @@ def write_corpus(corpus: Corpus, folder: Path) -> tuple[Path, Path | None]:
                     | {"audio": audio, "face": face, "face_aligned": False}
                 )
     table = pd.DataFrame(sessions)
-    manifest = build_manifest(table, pd.DataFrame(steps))
+    manifest = build_manifest(table, pd.DataFrame(steps), facts={corpus.name: corpus.facts})
+    if corpus.replace_files is not None:
+        corpus.replace_files(root)
     write_manifest(manifest, folder / corpus.name / "manifest")
     return folder / corpus.name / "manifest", None if corpus.kind == "tables" else root
 

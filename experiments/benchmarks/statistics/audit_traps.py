@@ -4,9 +4,8 @@
 
 Each trap is one function that changes a corpus of ``audit_corpora.py``. It is found if a finding of
 severity warning or error has the word of the trap in its name, property or message. All traps take
-about 50 s on one core; face position and size need the face model (DEPMM_FACE_LANDMARKER). A trap
-about copies or identities is one more function here: it returns the corpora, and may write files
-that the audit compares.
+about 60 s on one core; face position and size need the face model (DEPMM_FACE_LANDMARKER). Copies
+and related corpora are planted by ``audit_copies.py``.
 """
 
 import sys
@@ -17,6 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from audit_copies import (
+    plant_renamed_corpora,
+    plant_same_subjects,
+    plant_sound_copy,
+    plant_video_copy,
+)
 from audit_corpora import Corpus, sample_corpus, write_corpus
 
 from depmm.audit.audit_folders import audit_folders
@@ -154,6 +159,18 @@ TRAPS = (
     property_trap("suffix of file names", "tables", "suffix", "_dep", "_hc", "suffix"),
     Trap("combination of weak properties", plant_combination, ("combined_shortcut",)),
     Trap("video missing by label", plant_missing_video, ("missing",)),
+    Trap("copy, encoded again", plant_sound_copy("encoding"), ("copied_recordings",)),
+    Trap("copy with gain", plant_sound_copy("gain"), ("copied_recordings",)),
+    Trap("copy without 50 ms", plant_sound_copy("trim"), ("copied_recordings",)),
+    Trap("copy with noise", plant_sound_copy("noise"), ("copied_recordings",)),
+    Trap(
+        "copy with all changes",
+        plant_sound_copy("encoding", "gain", "trim", "noise"),
+        ("copied_recordings",),
+    ),
+    Trap("copied video of a face", plant_video_copy, ("copied_recordings",)),
+    Trap("related corpora under other names", plant_renamed_corpora, ("related_corpora",)),
+    Trap("one study under two names", plant_same_subjects, ("same_subjects",)),
 )
 
 
