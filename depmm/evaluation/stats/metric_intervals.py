@@ -1,7 +1,8 @@
 """The confidence interval of each metric, and of the difference of a metric between predictions.
 
 Which interval keeps its coverage depends on the metric; the choice rests on simulations
-(``experiments/benchmarks/statistics/coverage.py``, results in ``docs/concepts/simulations.md``):
+(``experiments/benchmarks/statistics/interval_coverage.py``, results in
+``docs/concepts/simulations.md``):
 
 - **Wilson**: accuracy, recall, specificity and AUPRC;
 - **Newcombe**: AUROC;

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "experiments" / "benchmarks" / "statistics"))
-from coverage import (
+from interval_coverage import (
     generate_binary,
     generate_severity,
     interval_before,

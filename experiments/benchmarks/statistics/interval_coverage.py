@@ -1,6 +1,7 @@
 """Simulate the coverage of intervals, and how often a model without information is called better.
 
-    python experiments/benchmarks/statistics/coverage.py [binary|clusters|severity|ece|null]
+    python experiments/benchmarks/statistics/interval_coverage.py [binary|clusters|severity|ece|
+        null]
 
 ``binary``    Probabilities from two normal distributions of logits (binormal), with an AUROC of
               .65 to .98; 20, 50 and 150 subjects, 50 % or 30 % positive, with random or fixed
