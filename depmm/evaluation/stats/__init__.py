@@ -1,1 +1,1 @@
-"""Statistics: metrics, BCa intervals, paired tests, calibration, conformal sets, risk-coverage."""
+"""Statistics: metrics, intervals, paired tests, calibration, conformal sets, risk-coverage."""

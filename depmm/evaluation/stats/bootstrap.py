@@ -282,8 +282,8 @@ class ResampledSessions:
             Mean over seeds in each replicate.
         jackknife : ndarray, shape (J,), optional
             Mean over seeds without each subject; else the variance is that of the replicates.
-        scale : {"natural", "log", "fisher_z"}, default "natural"
-            Scale of the interval: ``log`` for errors, ``fisher_z`` for correlations.
+        scale : {"natural", "share", "log", "fisher_z"}, default "natural"
+            Scale of the interval, see ``t_interval``.
 
         Returns
         -------

@@ -20,7 +20,7 @@ from depmm.evaluation.stats.decision_curve import (
     measure_decision_curve,
     measure_predictive_values,
 )
-from depmm.evaluation.stats.intervals import Interval
+from depmm.evaluation.stats.intervals import Interval, Scale
 from depmm.evaluation.stats.reliability import (
     adaptive_ece,
     count_bins,
@@ -31,6 +31,9 @@ from depmm.evaluation.stats.seed_means import measure_over_seeds
 from depmm.evaluation.stats.training_variance import add_training_variance, average_repeats
 from depmm.evaluation.stats.weighted_sums import Array, Weights
 from depmm.schemas.manifest import SUBJECT_KEY
+
+# an ECE has no logarithm of any use: calibrated probabilities have an ECE of 0
+SCALES: dict[str, Scale] = {"ece": "share", "brier": "log", "log_loss": "log"}
 
 
 def measure_calibration(
@@ -72,7 +75,8 @@ def measure_calibration(
         values = _measure(calibrated, bins)
         before = before or values
         entry: dict[str, Any] = {
-            name: asdict(tested.interval(*value, scale="log")) for name, value in values.items()
+            name: asdict(tested.interval(*value, scale=SCALES[name]))
+            for name, value in values.items()
         }
         entry["in_the_large"] = asdict(
             tested.interval(*measure_over_seeds(calibrated, _in_the_large))

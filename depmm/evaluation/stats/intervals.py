@@ -10,18 +10,20 @@ from typing import Literal
 
 import numpy as np
 
-Scale = Literal["natural", "log", "fisher_z"]
+Scale = Literal["natural", "share", "log", "fisher_z"]
 T_METHODS: dict[Scale, str] = {
     "natural": "t",
+    "share": "t",
     "log": "t (logarithm)",
     "fisher_z": "t (Fisher's z)",
 }
 LIMITS: dict[Scale, tuple[float, float]] = {
     "natural": (-np.inf, np.inf),
+    "share": (0.0, 1.0),
     "log": (0.0, np.inf),
     "fisher_z": (-1.0, 1.0),
 }
-MIN_DF = 1.5  # with fewer degrees of freedom, the quantile of t is useless
+MIN_DF = 2.0  # fewer make intervals several times as wide for .005 of coverage
 NO_VARIANCE = "the value does not change without any one subject, its variance is not known"
 
 
@@ -199,8 +201,9 @@ def t_interval(
         Degrees of freedom of the variance.
     confidence : float
         Confidence level, for example 0.95.
-    scale : {"natural", "log", "fisher_z"}, default "natural"
-        ``log`` for errors from 0 on, ``fisher_z`` (area tangent) for correlations.
+    scale : {"natural", "share", "log", "fisher_z"}, default "natural"
+        ``share`` for a natural scale from 0 to 1, ``log`` for errors from 0 on, ``fisher_z`` (area
+        tangent) for correlations.
 
     Returns
     -------
@@ -230,5 +233,5 @@ def t_interval(
             z, half = np.arctanh(value), half / (1 - value**2)
             low, high = np.tanh(z - half), np.tanh(z + half)
         case _:
-            low, high = value - half, value + half
+            low, high = np.clip([value - half, value + half], *LIMITS[scale])
     return Interval(float(value), min(float(low), value), max(float(high), value), method=method)

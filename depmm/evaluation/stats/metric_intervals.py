@@ -81,7 +81,9 @@ def estimate_metric(tested: ResampledSessions, name: str, column: str | None = N
         case "wilson" | "beta":
             interval = _decisions(tested, name, column, value)
         case scale:
-            return tested.interval(*values, scale=scale)
+            interval = tested.interval(*values, scale=scale)
+            highest = 1.0 if metric.proportion else np.inf
+            return replace(interval, ci_high=float(np.minimum(interval.ci_high, highest)))
     # of equal predictions for all subjects, rounding must not put the value outside
     low, high = min(interval.ci_low, value), max(interval.ci_high, value)
     over_subjects = Interval(value, low, high, n_undefined, interval.method)

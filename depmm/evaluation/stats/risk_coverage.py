@@ -12,7 +12,7 @@ Geifman and El-Yaniv, "Selective classification for deep neural networks", NIPS 
 """
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from scipy.stats import rankdata
 
 from depmm.evaluation.prediction_checks import PredictionTableError
 from depmm.evaluation.stats.bootstrap import ResampledSessions
+from depmm.evaluation.stats.intervals import Interval
+from depmm.evaluation.stats.metric_intervals import estimate_metric
 from depmm.evaluation.stats.reliability import clipped_logit
 from depmm.evaluation.stats.seed_means import measure_over_seeds
 from depmm.evaluation.stats.severity_metrics import spearman
@@ -138,10 +140,20 @@ def measure_risk_coverage(tested: ResampledSessions) -> dict[str, Any]:
         curves.append(risks[np.ceil(grid * len(risks) - ROUNDING).astype(int) - 1])
     return {
         "aurc": asdict(tested.interval(*area, scale="log")),
-        "risk": asdict(tested.interval(*risk, scale="log")),
+        "risk": asdict(_share_of_errors(tested)),
         "gain": asdict(tested.interval(*(a - b for a, b in zip(risk, area, strict=True)))),
         "curve": {"coverage": grid.tolist(), "risk": np.mean(curves, axis=0).tolist()},
     }
+
+
+def _share_of_errors(tested: ResampledSessions) -> Interval:
+    accuracy = estimate_metric(tested, "accuracy")
+    return replace(
+        accuracy,
+        value=1 - accuracy.value,
+        ci_low=1 - accuracy.ci_high,
+        ci_high=1 - accuracy.ci_low,
+    )
 
 
 def _error(rows: pd.DataFrame) -> Array:

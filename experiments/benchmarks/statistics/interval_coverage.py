@@ -230,7 +230,7 @@ def measure_ece(size: int, studies: int, sharpness: float, seed: int = 3) -> tup
         values = measure_over_seeds(tested, ece)
         value = float(values.per_seed[0])
         estimates.append(value)
-        now = tested.interval(*values, scale="log")
+        now = tested.interval(*values, scale="share")
         then = bootstrap_interval(value, values.replicates, 0.95)
         found.append([now.ci_low, now.ci_high, then.ci_low, then.ci_high])
     bounds, expected = np.array(found).T, float(np.mean(estimates))
