@@ -3,7 +3,7 @@
 Command: ``python experiments/benchmarks/statistics/identity_rates.py EMODB RAVDESS [GRID FACES]``
 with the folders of the recordings: ``*/*.wav`` of Emo-DB, ``*/*.flac`` of RAVDESS, and one folder
 per speaker of GRID and of other videos (``*/*.mpg`` and ``*/*.mp4``). Needs ``depmm download
-identity``; the videos also need ``face-identity`` and ``faces``. About 60 s on one core.
+identity``; the videos also need ``face-identity`` and ``faces``. About 120 s on one core.
 
 Each study draws random sentences of every speaker. Printed are the share of unchanged studies with
 a finding, and the share of planted cases that are found: one speaker with two ids, and two speakers
@@ -35,6 +35,7 @@ from depmm.audit.identity.similarity import (
     divided_subjects,
     embed_subjects,
     nearest_pairs,
+    similar_pairs,
 )
 from depmm.media.identity.face_model import load_face_encoder
 from depmm.media.identity.speaker_encoder import SpeakerEncoder
@@ -199,6 +200,42 @@ def cluster_rates(
     return float(joined_rate), float(wrong)
 
 
+def recorded_rates(folder: Path, n: int, n_draws: int = 10) -> tuple[float, float]:
+    """Return the rates of false findings if sessions are embedded from sound as in the audit.
+
+    Each speaker has two sessions with random sentences, n in all; the sentences are joined, so that
+    a loud one has a larger share in the level of the session, and windows go across two of them.
+
+    Returns
+    -------
+    pairs, divisions : float
+        Shares of the draws with a false pair, and with a false division.
+    """
+    encoder, rng = load_speaker_encoder(), np.random.default_rng(16)
+    speakers: dict[str, list[np.ndarray]] = {}
+    for path in sorted([*folder.glob("*/*.wav"), *folder.glob("*/*.flac")]):
+        name = path.name[:2] if path.suffix == ".wav" else path.stem.split("-")[6]
+        speakers.setdefault(name, []).append(soundfile.read(path, dtype="float32")[0])
+    found = np.zeros((n_draws, 2))
+    for draw in range(n_draws):
+        sessions: Sessions = []
+        for name, sounds in speakers.items():
+            order = rng.permutation(len(sounds))[:n]
+            for part in np.array_split(order, 2):
+                sample = VoiceSample()
+                for index in part:
+                    sample.add(sounds[index])
+                    sample.end_file()
+                sessions.append((name, sample.embed(encoder)))
+        embeddings = build_sessions(sessions)
+        found[draw] = (
+            bool(similar_pairs(embed_subjects(embeddings))),
+            bool(divided_subjects(embeddings)),
+        )
+    pairs, divisions = found.mean(axis=0)
+    return float(pairs), float(divisions)
+
+
 def choose_quantile(speakers: Speakers, seed: int) -> float:
     """Choose the quantile with the fewest wrong pairs, of those that join enough."""
     rates = {
@@ -224,6 +261,11 @@ def main(folders: Sequence[Path]) -> None:
         for m in (2, 4):
             rates = cluster_rates(corpora[name], m, 13, quantiles[other])
             print(f"{name}: quantile of {other}, {m}: joined {rates[0]:.2f}, wrong {rates[1]:.2f}")
+    for folder in folders[:2]:
+        for n in (16, 28):
+            rates = recorded_rates(folder, n)
+            print(f"{folder.name}: {n} sentences as in the audit: false pairs {rates[0]:.2f}, "
+                  f"divisions {rates[1]:.2f}")  # fmt: skip
     corpora["both"] = {key: rows for speakers in corpora.values() for key, rows in speakers.items()}
     for name, speakers in corpora.items():
         for n in (6, 12):
