@@ -51,7 +51,7 @@ from depmm.interpret.attribution.shapley import (
     compute_step_shapley,
     list_subsets,
 )
-from depmm.interpret.query.group_effects import compare_columns
+from depmm.interpret.query.group_effects import UNIT, compare_columns
 from depmm.models.fusion.build import build_fusion
 
 N_WORDS, N_FEATURES, HIDDEN = 12, 2, 16
@@ -151,8 +151,8 @@ def count_reported(table: pd.DataFrame, truth: str, methods: tuple[str, ...]) ->
     for method in methods:
         matrix = table.pivot_table(index="row", columns="step", values=method)
         index = pd.DataFrame({"corpus": "c", "subject": matrix.index, "stratum": 0})
-        index["label"] = index["subject"] % 2
-        matrix.index = pd.MultiIndex.from_frame(index[["corpus", "subject", "label", "stratum"]])
+        index["label"], index["models"] = index["subject"] % 2, 0  # one model explains all
+        matrix.index = pd.MultiIndex.from_frame(index[UNIT])
         words = compare_columns(matrix[range(N_WORDS)], PERMUTATIONS, draws=0)
         reported = (words.set_index("step")["q"] < Q_LEVEL).sort_index().to_numpy()
         planted = TRUTHS[truth] != 0
