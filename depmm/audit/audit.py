@@ -173,7 +173,8 @@ def format_audit(audit: Audit) -> str:
     -------
     str
         The verdict, then every finding with its remedy, the number of properties without an
-        association with label and score, and the skipped checks.
+        association with label and score, entries of ``allow`` for a property without a finding,
+        and the skipped checks.
     """
     lines = [audit.verdict]
     tested = 0
@@ -187,6 +188,12 @@ def format_audit(audit: Audit) -> str:
             lines.append(f"{'':9s}{finding.remedy}")
     if tested:
         lines.append(f"info     no association of label and score with {tested} tested properties")
+    found = {f"{finding.name}:{finding.property}" for finding in audit.findings}
+    lines += [
+        f"not used: --allow {entry} (no finding has this name and property; audit.json lists both)"
+        for entry in audit.allow
+        if ":" in entry and entry not in found
+    ]
     lines += [
         f"not checked: {', '.join(skipped.checks)} ({skipped.reason})"
         for skipped in audit.not_checked

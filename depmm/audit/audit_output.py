@@ -158,7 +158,10 @@ def read_audit(path: Path) -> AuditContent:
     AuditError
         If the file cannot be read or has another version.
     """
-    remedy = "Run depmm audit again."
+    remedy = (
+        "Run depmm audit again (in a run: train it again, or delete the file to evaluate without "
+        "the audit)."
+    )
     try:
         content = cast(AuditContent, read_json(path))
         version = content["schema_version"]

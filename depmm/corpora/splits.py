@@ -180,6 +180,11 @@ def _split_groups(sessions: pd.DataFrame, config: SplitConfig, labels: pd.Series
                 subject=group[1],
             )
         return split
+    if (count := len(set(first.values()))) < 3:
+        name = f"split.group_by: {config.group_by}"
+        problem = f"{name} has {count} group(s) of subjects, and a split needs at least 3."
+        remedy = "Choose a column with more values."
+        raise SplitError(problem, setting="split.group_by", value=config.group_by, remedy=remedy)
     keys = [first[key] for key in zip(sessions["corpus"], sessions["subject"], strict=True)]
     split = make_split(sessions.assign(subject=[key[1] for key in keys]), alone, labels)
     part = {(corpus, name): part for corpus, name, part in split.itertuples(index=False)}

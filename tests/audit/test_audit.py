@@ -77,6 +77,15 @@ def test_one_property_of_a_shortcut_can_be_allowed():
     assert allowed.passed
 
 
+def test_an_allowed_property_without_a_finding_is_named():
+    manifest = balanced_manifest(40)
+    manifest.sessions["age"] = 30.0 + np.arange(40) % 2 * 20
+    allow = ("column_shortcut:column.age", "column_shortcut:age", "column_shortcut:")
+    lines = format_audit(run_audit(manifest, allow=allow)).splitlines()
+    unused = [line.split()[3] for line in lines if line.startswith("not used")]
+    assert unused == ["column_shortcut:age", "column_shortcut:"]
+
+
 def test_associations_are_listed_and_the_others_counted():
     manifest = balanced_manifest(40)
     manifest.sessions["site"] = [f"s{label}" for label in manifest.sessions["label"]]

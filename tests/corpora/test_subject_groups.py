@@ -46,6 +46,12 @@ def test_one_group_is_left_out() -> None:
     assert set(split[split["split"] == "test"]["subject"]) == {"P01", "P05", "P09"}
 
 
+def test_two_groups_are_too_few() -> None:
+    with pytest.raises(SplitError) as info:
+        make_split(grouped_sessions(), SplitConfig(group_by="label"))
+    assert (info.value.setting, info.value.value) == ("split.group_by", "label")
+
+
 def test_a_file_that_separates_a_group_is_refused(tmp_path: Path) -> None:
     sessions = grouped_sessions()
     write_split(make_folds(sessions, GROUPED), tmp_path / "good.csv")
