@@ -10,6 +10,8 @@ from typing import Literal
 
 import numpy as np
 
+from depmm.evaluation.stats.weighted_sums import ROUNDING
+
 Scale = Literal["natural", "share", "log", "fisher_z"]
 T_METHODS: dict[Scale, str] = {
     "natural": "t",
@@ -221,7 +223,7 @@ def t_interval(
     if not np.isfinite(value) or not np.isfinite(variance):
         return Interval(float(value), np.nan, np.nan, method=method)
     at_end = (scale == "log" and value <= 0) or (scale == "fisher_z" and abs(value) >= 1)
-    if variance <= np.finfo(float).eps ** 2 * max(1.0, value**2) or at_end:
+    if variance <= ROUNDING**2 * max(1.0, value**2) or at_end:
         return Interval(float(value), float(value), float(value), method=method, reason=NO_VARIANCE)
     if scale == "log":
         df = df / 2

@@ -68,3 +68,10 @@ def test_an_interval_without_variance_states_it(value, scale):
     result = t_interval(value, 0.0, 5, 0.95, scale)
     assert (result.ci_low, result.ci_high) == (value, value)
     assert result.reason
+
+
+def test_a_variance_of_rounding_errors_is_none():
+    # the log-loss of a constant probability of .5, whose jackknife differs in the last digit
+    result = t_interval(np.log(2), 1e-30, 9, 0.95, "log")
+    assert result.ci_low == result.value == result.ci_high
+    assert result.reason

@@ -63,9 +63,8 @@ def uncertainty(evidence: Evidence) -> Answer | None:
     """
     bootstrap = evidence.metrics["bootstrap"]
     text = (
-        f"{bootstrap['confidence']:.0%} intervals, "
-        f"{bootstrap['n_bootstrap']} bootstrap samples of subjects; each interval in metrics.json "
-        "names its method."
+        f"{bootstrap['confidence']:.0%} intervals over test subjects; each interval in "
+        "metrics.json names its method."
     )
     return Answer(text, ("report.html#protocol", "report.html#metrics"))
 
