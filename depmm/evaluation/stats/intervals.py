@@ -41,9 +41,10 @@ class Interval:
         Bounds of the confidence interval.
     n_undefined : int, default 0
         Number of bootstrap replicates in which the estimate is undefined; they are left out.
-    method : {"Wilson", "Newcombe", "beta draws", "t", "t (logarithm)", "t (Fisher's z)", "MOVER",
-             "exact", "BCa", "percentile"}
-        Method of the interval; ``exact`` if the value has no sampling variance.
+    method : str, default "percentile"
+        Method of the interval, for example ``Wilson``, ``t (logarithm)`` or ``permutation``;
+        ``exact`` if the value has no sampling variance. BCa and percentile intervals are those of
+        attributions.
     reason : str, optional
         Why the interval has no bounds or no width, or is a percentile instead of a BCa interval.
     """

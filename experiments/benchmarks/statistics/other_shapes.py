@@ -21,7 +21,7 @@ import sys
 import numpy as np
 import pandas as pd
 from comparisons import compare, excludes_zero
-from coverage import resample
+from interval_coverage import resample
 from scipy.special import expit
 
 from depmm.evaluation.baselines import add_baselines, compare_with_baselines
@@ -214,7 +214,7 @@ def main(part):
             ):
                 design = {"share": share, "correlation": correlation}
                 skill = find_skill(target, **design)
-                for n in (20, 50):
+                for n in (20, 50, 150) if share == 0.15 else (20, 50):
                     table = measure(n, 250, 11, DECISIONS, counts, skill, **design)
                     show(f"{design}, {counts}, AUROC {target}, {n} subjects", table)
         case "few":
