@@ -74,7 +74,7 @@ def evaluate(
     """
     import pandas as pd
 
-    from depmm.runs.contents import read_run
+    from depmm.runs.contents import naming_file, read_run
 
     folder = None if out is None else Path(out)
     if isinstance(run, pd.DataFrame):
@@ -85,7 +85,7 @@ def evaluate(
     paths = [Path(run)] if isinstance(run, str | Path) else [Path(path) for path in run]
     if len(paths) == 1:
         contents = read_run(paths[0])
-        with _writing(folder or contents.path):
+        with _writing(folder or contents.path), naming_file(paths[0]):
             return _evaluate_run(contents, folder, unit, checklists)
     if checklists:
         raise _no_checklist("checklists", "they describe a single run. Give one run")

@@ -9,6 +9,7 @@ from report_predictions import noisy_predictions
 from trained_runs import AUDIO, train_tiny
 
 import depmm
+from depmm.evaluation.prediction_checks import PredictionTableError
 from depmm.evaluation.thresholds import SETTING
 from depmm.reporting import EvaluationError, summary_lines
 
@@ -41,6 +42,18 @@ def test_a_file_is_evaluated_like_its_table(tmp_path, tables):
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == FILES
     alone = depmm.evaluate([tables[0]], tmp_path / "alone", unit="subject")
     assert alone == content
+
+
+def test_errors_during_the_evaluation_of_a_file_name_it(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text("subject,session,score,score_pred\na,a1,3,4\nb,b1,9,8\n")
+    with pytest.raises(PredictionTableError) as info:  # no train rows for the baselines
+        depmm.evaluate(path, tmp_path / "report")
+    assert (info.value.file, info.value.column) == (path, "score")
+    path.write_text("subject,session,y_true,y_prob\na,a1,0,0.4\nb,b1,1,\n")
+    with pytest.raises(PredictionTableError) as info:
+        depmm.evaluate(path, tmp_path / "report")
+    assert (info.value.file, info.value.column) == (path, "y_prob")
 
 
 def test_several_runs_are_compared(tmp_path, tables):

@@ -1,5 +1,7 @@
 """Read runs: predictions, config, training curves and the other contents of a report."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,9 +160,35 @@ def read_run(path: Path) -> RunContents:
 def _read_checked(path: Path) -> pd.DataFrame:
     """Read a table of another program, and name the file in the errors of its content."""
     table = read_predictions(path)
-    try:
+    with naming_file(path):
         check_predictions(table)
+    return table
+
+
+@contextmanager
+def naming_file(path: Path) -> Iterator[None]:
+    """Name the file of a table in the errors of its content.
+
+    Parameters
+    ----------
+    path : Path
+        The file, or the folder of a run.
+
+    Yields
+    ------
+    None
+        The table is checked or evaluated in this context.
+
+    Raises
+    ------
+    PredictionTableError
+        Any such error raised in the context, with ``file=path``.
+    """
+    try:
+        yield
     except PredictionTableError as error:
+        if error.file is not None:
+            raise
         problem = str(error).removeprefix("predictions: ").removesuffix(f" {error.remedy}")
         raise PredictionTableError(
             f"{path}: {problem}",
@@ -171,7 +199,6 @@ def _read_checked(path: Path) -> pd.DataFrame:
             value=error.value,
             remedy=error.remedy,
         ) from None
-    return table
 
 
 def read_threshold(path: Path) -> Threshold:
