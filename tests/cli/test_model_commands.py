@@ -50,10 +50,11 @@ def test_every_stage_from_recordings_to_words(corpus, tmp_path, monkeypatch, dep
     assert result.code == 0, result.err
     # 4 subjects, 2 heads, 4 steps; 2 layers, and in face and audio the attention sharing unit
     rows = {
-        "attention": 4 * 2 * 4 * (2 + 3 + 3),
         "attributions": 16,
-        "branches": 16,
+        "session_attributions": 4,
         "modalities": 8,
+        "branches": 16,
+        "attention": 4 * 2 * 4 * (2 + 3 + 3),
     }
     rows["faithfulness"] = 4 * (3 + 40)  # 2 default methods, 1 requested; 40 random orders
     rows["region_attributions"] = 4 * 4 * 3  # thirds of the faces, which were aligned before
@@ -116,8 +117,9 @@ def test_a_cross_validation_is_evaluated_and_explained(cross_validated, depmm):
     lines = depmm("explain", run).out.splitlines()
     assert [line.partition(":")[0] for line in lines] == [
         f"{run}/attributions.parquet",
+        f"{run}/session_attributions.parquet",
         f"{run}/modalities.parquet",
-        *(f"no {name}.parquet" for name in ("attention", "branches", "faithfulness")),
+        *(f"no {name}.parquet" for name in ("branches", "attention", "faithfulness")),
         "no region_attributions.parquet",
     ]
     assert not (run / "attention.parquet").exists()
