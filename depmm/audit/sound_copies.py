@@ -30,9 +30,9 @@ def find_sound_copies(fingerprints: Mapping[File, SoundFingerprint]) -> list[Cop
     """Find pairs of recordings whose fingerprints agree at one shift of time.
 
     In 339 recordings of two corpora, with the same sentences of several speakers, other recordings
-    share at most 2.2 % of their pairs at one shift. Copies with a gain of -12 dB, MP3 at 32 kbit/s,
-    Opus at 24 kbit/s, 50 ms less, a bandwidth of 4 kHz or noise at 20 dB share at least 26 %, with
-    noise at 10 dB at least 5 % (95 % of them 16 %).
+    share at most 2.2 % of their pairs at one shift. Copies after gain, encoding at 24 to 32 kbit/s,
+    trimming by 50 ms or noise at 20 dB share at least 26 %, with noise at 10 dB at least 5 %. The
+    rates come from ``experiments/benchmarks/statistics/copied_recordings.py``.
 
     Parameters
     ----------

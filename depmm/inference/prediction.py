@@ -9,7 +9,7 @@ from depmm.data.used_signal import UsedSignal
 from depmm.inference.quality import QualityWarning, RecordingQuality
 
 SCHEMA = "depmm prediction"  # first value of a JSON file, by which it is recognised
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 STATEMENT = (
     "Research software, not a diagnostic device. This is the output of a model for one recording. "
     "It is not a finding about the health of the recorded subject and must not be used to screen, "

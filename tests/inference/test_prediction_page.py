@@ -96,7 +96,7 @@ def test_files_are_written_and_a_damaged_recording_is_reported(command, depmm, t
         "schema", "schema_version", "statement", "recording", "model", "prediction", "steps",
         "attribution_reference", "top_steps", "warnings", "quality",
     ]  # fmt: skip
-    assert (content["schema"], content["schema_version"]) == ("depmm prediction", 1)
+    assert (content["schema"], content["schema_version"]) == ("depmm prediction", 2)
     assert content["model"]["test_metrics"]["metrics"][0]["baseline"] == 0.5
 
 

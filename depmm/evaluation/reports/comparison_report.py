@@ -22,7 +22,7 @@ from depmm.evaluation.stats.bootstrap import ClassCounts
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.evaluation.thresholds import Threshold
 
-SCHEMA_VERSION = 1  # of the metrics.json of a comparison
+SCHEMA_VERSION = 2  # of the metrics.json of a comparison
 
 
 def write_comparison(

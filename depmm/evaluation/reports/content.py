@@ -42,7 +42,7 @@ from depmm.evaluation.subgroups import measure_subgroups
 from depmm.evaluation.thresholds import Threshold
 from depmm.schemas.manifest import SESSION_KEY, SPLITS
 
-SCHEMA_VERSION = 1  # of metrics.json; raised when a key changes its meaning or is removed
+SCHEMA_VERSION = 2  # of metrics.json; raised when a key changes its meaning or is removed
 N_THREADS = 2  # numpy releases the interpreter lock; each thread needs memory for its draws
 OUTCOMES = ("worse", "undefined", "not shown to be better", "better")  # in ascending order
 

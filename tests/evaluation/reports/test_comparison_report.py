@@ -29,7 +29,7 @@ def compared(runs, tmp_path_factory):
 def test_the_content_is_that_of_compare_runs(runs, compared):
     out, content = compared
     assert json.loads((out / "metrics.json").read_text(encoding="utf-8")) == content
-    assert (content["schema_version"], content["kind"]) == (1, "comparison")
+    assert (content["schema_version"], content["kind"]) == (2, "comparison")
     names = ["balanced_accuracy", "auroc", "rmse", "mae"]
     expected = compare_runs(runs, names, n_bootstrap=DRAWS, confidence=0.9)
     assert content["comparison"] == nearly(expected.to_dict("records"))
