@@ -11,6 +11,7 @@ from depmm.files.locks import locked_folder
 if TYPE_CHECKING:
     import pandas as pd
 
+    from depmm.evaluation.stats.bootstrap import ClassCounts
     from depmm.runs.contents import RunContents
 
 SUMMARY_METRICS = ("balanced_accuracy", "auroc", "f1_macro", "rmse", "mae")
@@ -217,7 +218,7 @@ def _read_runs(paths: Sequence[Path]) -> "dict[str, RunContents]":
             value=sorted(levels),
             remedy="Set the same evaluation.confidence in all of them.",
         )
-    if len(designs := {run.class_counts for run in runs}) > 1:
+    if len(designs := {run.class_counts for run in runs if run.config}) > 1:
         raise EvaluationError(
             f"The configs of the runs have different class counts: {sorted(designs)}.",
             setting="evaluation.class_counts",
@@ -225,6 +226,12 @@ def _read_runs(paths: Sequence[Path]) -> "dict[str, RunContents]":
             remedy="Set the same evaluation.class_counts in all of them.",
         )
     return dict(zip(names, runs, strict=True))
+
+
+def _class_counts(runs: "dict[str, RunContents]") -> "ClassCounts":
+    """Return the setting of the configs; tables have none, and follow it."""
+    contents = list(runs.values())
+    return next((run for run in contents if run.config), contents[0]).class_counts
 
 
 def _compare_runs(
@@ -240,7 +247,7 @@ def _compare_runs(
         confidence=next(iter(runs.values())).confidence,
         unit=unit,
         thresholds={name: run.threshold for name, run in runs.items()},
-        class_counts=next(iter(runs.values())).class_counts,
+        class_counts=_class_counts(runs),
     )
 
 
@@ -267,7 +274,7 @@ def _pool_runs(
         confidence=next(iter(runs.values())).confidence,
         unit=unit,
         threshold=next(iter(thresholds.values())),
-        class_counts=next(iter(runs.values())).class_counts,
+        class_counts=_class_counts(runs),
     )
 
 

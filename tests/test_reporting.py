@@ -1,6 +1,7 @@
 """``depmm.evaluate`` of runs, predictions tables and comparisons."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,9 +10,11 @@ from report_predictions import noisy_predictions
 from trained_runs import AUDIO, train_tiny
 
 import depmm
+from depmm.config import load_config
 from depmm.evaluation.prediction_checks import PredictionTableError
 from depmm.evaluation.thresholds import SETTING
 from depmm.reporting import EvaluationError, summary_lines
+from depmm.runs import contents
 
 FILES = ["SHA256SUMS", "metrics.json", "report.html", "tables.md", "tables.tex"]
 
@@ -62,6 +65,19 @@ def test_several_runs_are_compared(tmp_path, tables):
     assert list(content["runs"]) == ["good", "poor"]
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == FILES
     assert summary_lines(content)[0].startswith("balanced_accuracy  good minus poor: ")
+
+
+def test_a_table_beside_a_run_follows_the_class_counts_of_its_config(tmp_path, tables, monkeypatch):
+    def read_with_config(path: Path) -> contents.RunContents:
+        run = read_run(path)
+        if path != tables[1]:
+            return run
+        return replace(run, config=load_config("demo"), class_counts="fixed")
+
+    read_run = contents.read_run
+    monkeypatch.setattr(contents, "read_run", read_with_config)
+    compared = depmm.evaluate(tables, tmp_path / "report")
+    assert {run["bootstrap"]["class_counts"] for run in compared["runs"].values()} == {"fixed"}
 
 
 def test_runs_of_the_same_name_are_distinguished_by_their_path(tmp_path, tables):
