@@ -19,7 +19,7 @@ _DATE = (
 )
 _TIME = r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
 _OUTCOME = re.compile(
-    r"label|target|diagnos|depress|disorder|severity|score|group|cohort|class|categor|binary|"
+    r"label|target|diagnos|depress|disorder|severity|score|group|cohort|class|category|categories|binary|"
     r"emotion|symptom|questionnaire|"
     + "|".join(re.escape(re.split("[^a-z]", name.lower())[0]) for name in INSTRUMENTS)
 )
