@@ -1,8 +1,8 @@
 """The weights of the face encoder: download from the npm package of face-api.
 
 The weights are those of dlib, which their author published under CC0 1.0; the package contains them
-with 8 bits per number. It is fetched with npm where there is one, so that your registry and proxy
-are used, and otherwise from the public registry. It is neither installed nor run.
+with 8 bits per number. It is fetched with npm, so that your registry and proxy are used, and
+neither installed nor run.
 """
 
 import io
@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,6 @@ from depmm.media.identity.model_files import (
 )
 
 PACKAGE = FACE_MODEL.source
-TARBALL_URL = "https://registry.npmjs.org/@vladmandic/face-api/-/face-api-1.7.15.tgz"
 TARBALL_SHA256 = "0d77fffeef362ef9c0939cf6c567f3a2e8e177f114fa257a3270cbd2e509b031"
 MANIFEST_FILE = "package/model/face_recognition_model-weights_manifest.json"
 WEIGHTS_FILE = "package/model/face_recognition_model.bin"
@@ -81,35 +79,33 @@ def download_face_model(package: Path | None = None) -> Path:
 
 
 def _fetch(folder: Path) -> Path:
-    remedy = (
-        f"On a computer with internet access, download {TARBALL_URL}, copy it, and run "
-        f"{FACE_MODEL.command} --package PATH."
+    npm = shutil.which("npm")
+    if npm is None:
+        raise MediaError(PACKAGE, "npm, which downloads it, is not installed.", _remedy())
+    options = ["--ignore-scripts", "--silent", "--pack-destination", str(folder)]
+    result = subprocess.run(
+        [npm, "pack", *options, PACKAGE],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
     )
-    if npm := shutil.which("npm"):
-        options = ["--ignore-scripts", "--silent", "--pack-destination", str(folder)]
-        result = subprocess.run(
-            [npm, "pack", *options, PACKAGE],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        tarballs = sorted(folder.glob("*.tgz"))
-        if result.returncode or len(tarballs) != 1:
-            raise MediaError(PACKAGE, "npm cannot download it.", remedy, value=result.returncode)
-        return tarballs[0]
-    target = folder / "package.tgz"
-    try:
-        with urllib.request.urlopen(TARBALL_URL, timeout=60) as response:
-            target.write_bytes(response.read(MAX_BYTES))
-    except OSError as error:
-        raise MediaError(PACKAGE, f"it cannot be downloaded ({error}).", remedy) from error
-    return target
+    tarballs = sorted(folder.glob("*.tgz"))
+    if result.returncode or len(tarballs) != 1:
+        raise MediaError(PACKAGE, "npm cannot download it.", _remedy(), value=result.returncode)
+    return tarballs[0]
+
+
+def _remedy() -> str:
+    return (
+        f"On a computer with npm and internet access, run npm pack {PACKAGE}, copy the file, and "
+        f"run {FACE_MODEL.command} --package PATH."
+    )
 
 
 def _keep(package: Path) -> Path:
     """Check the package, and write the tensors to the cache."""
-    remedy = f"Get {TARBALL_URL}, and run {FACE_MODEL.command} --package PATH."
+    remedy = _remedy()
     content = read_package(package, TARBALL_SHA256, remedy)
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as files:

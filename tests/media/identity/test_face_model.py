@@ -5,7 +5,6 @@ import io
 import json
 import os
 import tarfile
-import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +120,7 @@ def test_a_package_with_another_hash_is_refused(
     assert not (package.parent / "cache/depmm").exists()
 
 
-def test_npm_is_used_where_there_is_one(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_package_is_fetched_with_npm(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs = package.parent / "programs"
     programs.mkdir()
     script = programs / "npm"
@@ -138,16 +137,10 @@ def test_npm_is_used_where_there_is_one(package: Path, monkeypatch: pytest.Monke
     assert info.value.value == 3
 
 
-def test_without_npm_the_registry_is_asked(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_npm_the_remedy_is_a_package(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(face_model.shutil, "which", lambda name: None)
-    content = package.read_bytes()
-    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: io.BytesIO(content))
-    assert download_face_model().is_file()
-
-    def fail(url: str, timeout: float) -> None:
-        raise OSError("no route")
-
-    monkeypatch.setattr(urllib.request, "urlopen", fail)
     with pytest.raises(MediaError) as info:
         download_face_model()
     assert "--package" in str(info.value.remedy)
