@@ -73,7 +73,7 @@ def test_files_and_columns_are_those_of_a_network(corpus, tmp_path):
     pd.testing.assert_frame_equal(table.drop(columns="y_prob"), network.drop(columns="y_prob"))
     files = {path.name for path in (tmp_path / "classical").rglob("*")}
     described = {"config.yaml", "environment.json", "data_summary.json", "SHA256SUMS"}
-    assert files == {*described, "split.csv", "predictions.parquet"}
+    assert files == {*described, "corpora.json", "split.csv", "predictions.parquet"}
     splits = [(tmp_path / kind / "split.csv").read_bytes() for kind in ("classical", "network")]
     assert splits[0] == splits[1]  # comparisons are paired
     content = read_run(tmp_path / "classical")

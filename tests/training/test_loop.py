@@ -62,7 +62,7 @@ def test_a_run_lowers_the_loss_and_writes_all_files(corpus, tmp_path, log):
             "model.safetensors",
             "step_reference.safetensors",
         ),
-        *("history.parquet", "predictions.parquet", "SHA256SUMS"),
+        *("corpora.json", "history.parquet", "predictions.parquet", "SHA256SUMS"),
     }
     for path in run.path.rglob("*"):  # torch.save writes a zip, \x80 begins a pickle
         if path.is_file() and path.suffix != ".safetensors":

@@ -60,8 +60,8 @@ def ask(run: Path | str, question: str, **options: Any) -> pd.DataFrame:
     --------
     >>> import depmm
     >>> words = depmm.ask("runs/demo", "words-by-label", top=3, permutations=99)
-    >>> len(words)
-    3
+    >>> len(words)  # three words, and all steps removed
+    4
     """
     function = _get_question(question)
     known = _get_options(function)
