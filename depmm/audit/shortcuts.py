@@ -7,10 +7,10 @@ the transcripts, the order of the ids, and a model of all properties together. T
 corpus are adjusted together (Holm), so that the probability of a false warning is at most 5 % per
 corpus; the model of all properties receives a fifth of it.
 
-A shortcut that nearly separates the classes (``ERROR_EFFECT_SIZE``) is an *error*: a model can
-reach its score by the shortcut alone, so results are meaningless until it is removed or shown to be
-inaccessible to the model. If it is inaccessible, such as ids for a model that reads only audio and
-faces, allow it by name: every run records that.
+A shortcut that nearly separates the classes (``ERROR_EFFECT_SIZE``, with an adjusted p value below
+``ERROR_ALPHA``) is an *error*: a model can reach its score by the shortcut alone, so results are
+meaningless until it is removed or shown to be inaccessible to the model. If it is inaccessible,
+such as ids for a model that reads only audio and faces, allow it by name: every run records that.
 
 References
 ----------
@@ -47,7 +47,9 @@ from depmm.multiple_testing import holm
 from depmm.schemas.manifest import SUBJECT_KEY
 
 ALPHA = 0.05  # adjusted p value below which a shortcut is a warning
-ERROR_EFFECT_SIZE = 0.8  # absolute effect size from which a significant shortcut is an error
+ERROR_EFFECT_SIZE = 0.8  # absolute effect size from which a shortcut can be an error
+# adjusted p value of an error: among few subjects, every association with p < ALPHA is strong
+ERROR_ALPHA = 0.01
 _COMBINED_SHARE = 0.2  # of the error rate: 499 permutations cannot reach smaller p values
 _WORDS = "steps.words"
 _LABEL = "label"
@@ -142,7 +144,8 @@ def _finding(corpus: str, test: _Test, p_adjusted: float) -> Finding:
 def _severity(effect_size: float, p_adjusted: float) -> Severity:
     if p_adjusted >= ALPHA:
         return "info"
-    return "error" if abs(effect_size) >= ERROR_EFFECT_SIZE else "warning"
+    is_error = abs(effect_size) >= ERROR_EFFECT_SIZE and p_adjusted < ERROR_ALPHA
+    return "error" if is_error else "warning"
 
 
 def _test_properties(
