@@ -89,7 +89,8 @@ def test_equal_steps_have_equal_values():
         x[name][0, 7] = x[name][0, 2]
     table = compute_step_shapley(model, x, masks, make_session_reference(x, masks), [0], pairs=200)
     value, error = get_values(table, "shapley"), get_values(table, "shapley_error")
-    assert abs(value[7] - value[2]) < 4 * np.hypot(error[7], error[2])
+    # of a model that is linear in its steps, the error is that of rounding
+    assert abs(value[7] - value[2]) < 4 * np.hypot(error[7], error[2]) + 1e-6
     few = sessions([6])
     for name in few[0]:
         few[0][name][0, 5] = few[0][name][0, 2]
