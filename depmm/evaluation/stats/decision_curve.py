@@ -10,7 +10,8 @@ import pandas as pd
 from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.intervals import Interval
 from depmm.evaluation.stats.metric_intervals import estimate_metric
-from depmm.evaluation.stats.weighted_sums import Array, Weights, blocks, unit_weights
+from depmm.evaluation.stats.seed_means import measure_over_seeds
+from depmm.evaluation.stats.weighted_sums import Array, Weights, blocks
 
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 20))
 PREVALENCES = (0.05, 0.1, 0.2, 0.3, 0.5)
@@ -53,13 +54,7 @@ def measure_decision_curve(
     def measure(rows: pd.DataFrame, weights: Weights) -> Array:
         return _net_benefits(rows["y_true"], rows[column], weights, odds)
 
-    parts = []
-    for seed, rows in tested.seeds.items():
-        left_out = tested.select_columns(seed, tested.jackknife.weights)
-        weights = (unit_weights(len(rows)), tested.get_weights(seed), left_out)
-        parts.append([measure(rows, part) for part in weights])
-    per_seed, replicates, jackknife = zip(*parts, strict=True)
-    values = (np.concatenate(per_seed), np.mean(replicates, axis=0), np.mean(jackknife, axis=0))
+    values = measure_over_seeds(tested, measure)
     model, all_positive = (
         [part[..., half] for part in values]
         for half in (slice(None, -len(odds)), slice(-len(odds), None))

@@ -238,3 +238,35 @@ def t_interval(
         case _:
             low, high = np.clip([value - half, value + half], *LIMITS[scale])
     return Interval(float(value), min(float(low), value), max(float(high), value), method=method)
+
+
+def mover(terms: tuple[Interval, Interval], correlation: float) -> Interval:
+    """Compute the interval of a difference from the intervals of its terms.
+
+    Parameters
+    ----------
+    terms : tuple of Interval
+        The two estimates.
+    correlation : float
+        Correlation of the estimates; 0 gives the widest interval of positively correlated ones.
+
+    Returns
+    -------
+    Interval
+        First minus second estimate.
+
+    References
+    ----------
+    Zou, "Toward using confidence intervals to compare correlations", Psychological Methods 12(4),
+    2007, Eq. 15.
+    """
+
+    def distance(first: float, second: float) -> float:
+        square = first**2 + second**2 - 2 * correlation * first * second
+        return float(np.sqrt(max(0.0, square)))
+
+    a, b = terms
+    value = a.value - b.value
+    low = value - distance(a.value - a.ci_low, b.ci_high - b.value)
+    high = value + distance(a.ci_high - a.value, b.value - b.ci_low)
+    return Interval(value, low, high, method="MOVER")

@@ -31,11 +31,11 @@ from depmm.evaluation.stats.bootstrap import MetricValues, ResampledSessions
 from depmm.evaluation.stats.intervals import (
     Interval,
     hanley_mcneil_variance,
+    mover,
     newcombe_interval,
     wilson_interval,
 )
 from depmm.evaluation.stats.metrics import METRICS
-from depmm.evaluation.stats.paired_difference import mover
 from depmm.evaluation.stats.weighted_sums import ROUNDING, Array
 
 PRIOR_DF = 10.0  # degrees of freedom at which estimated and assumed variance have equal weight

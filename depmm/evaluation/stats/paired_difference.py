@@ -26,7 +26,7 @@ from scipy import stats
 
 from depmm.evaluation.stats.bca_interval import Jackknife
 from depmm.evaluation.stats.bootstrap import ResampledSessions
-from depmm.evaluation.stats.intervals import Interval
+from depmm.evaluation.stats.intervals import Interval, mover
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.stats.paired_tests import paired_permutation_test
 from depmm.evaluation.stats.training_variance import (
@@ -128,33 +128,6 @@ def compare_pair(
         wider = mover(terms, _correlation(covariance, trainings, n_seeds))
         interval = _widen(interval, wider, rejected=p <= 1 - confidence)
     return PairedDifference(interval, p, smallest if smallest > ROUNDING else np.nan)
-
-
-def mover(terms: tuple[Interval, Interval], correlation: float) -> Interval:
-    """Compute the interval of a difference from the intervals of its terms (Zou 2007, Eq. 15).
-
-    Parameters
-    ----------
-    terms : tuple of Interval
-        The two estimates.
-    correlation : float
-        Correlation of the estimates; 0 gives the widest interval of positively correlated ones.
-
-    Returns
-    -------
-    Interval
-        First minus second estimate.
-    """
-
-    def distance(first: float, second: float) -> float:
-        square = first**2 + second**2 - 2 * correlation * first * second
-        return float(np.sqrt(max(0.0, square)))
-
-    a, b = terms
-    value = a.value - b.value
-    low = value - distance(a.value - a.ci_low, b.ci_high - b.value)
-    high = value + distance(a.ci_high - a.value, b.value - b.ci_low)
-    return Interval(value, low, high, method="MOVER")
 
 
 def jackknife_covariance(jackknife: Jackknife, values: Array, left_out: Array) -> Array:

@@ -19,7 +19,7 @@ def measure_over_seeds(
     tested : ResampledSessions
         The tested rows.
     measure : callable
-        ``(rows [N], weights [D, N]) -> [D]``.
+        ``(rows [N], weights [D, N]) -> [D]``, or ``[D, K]`` for K values at once.
 
     Returns
     -------

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft, signal
 
-WINDOW_S = 1.0  # the bins are 1 Hz wide, which separates hum from the harmonics of a voice
 BAND_HZ = 100
 BANDS_BELOW = 4  # bands below an edge, whose median is compared with everything above it
 EDGE_DB = 15.0  # natural slopes of a voice are below, steps of resamplers and codecs above
@@ -52,6 +51,7 @@ class SpectrumMeter:
             self._add(windows * self._window)
 
     def _add(self, windows: np.ndarray) -> None:
+        # bins of 1 Hz separate hum from the harmonics of a voice
         spectrum = fft.rfft(windows, axis=1)
         power = spectrum.real**2 + spectrum.imag**2
         self._n_windows += len(power)

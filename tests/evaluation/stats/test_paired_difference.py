@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from depmm.evaluation.stats.bca_interval import leave_subjects_out
-from depmm.evaluation.stats.intervals import Interval, wilson_interval
-from depmm.evaluation.stats.paired_difference import jackknife_covariance, mover
+from depmm.evaluation.stats.intervals import Interval, mover, wilson_interval
+from depmm.evaluation.stats.paired_difference import jackknife_covariance
 
 
 def test_mover_of_proportions_is_newcombes_interval():
