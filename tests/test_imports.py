@@ -16,6 +16,7 @@ LEAVES = {
     "device",
     "errors",
     "files",
+    "inputs",
     "interrupts",
     "multiple_testing",
     "processes",
@@ -27,6 +28,7 @@ MAY_IMPORT = {
     "device": set(),
     "errors": set(),
     "files": {"errors", "schemas"},
+    "inputs": set(),
     "interrupts": set(),
     "multiple_testing": set(),
     "processes": set(),
@@ -38,12 +40,13 @@ MAY_IMPORT = {
     "models": LEAVES,
     "simulation": LEAVES | {"corpora", "media"},
     "store": LEAVES | {"corpora", "media", "models"},
+    "measures": LEAVES | {"corpora", "media", "store"},
     "audit": LEAVES | {"corpora", "media", "store"},
-    "data": LEAVES | {"corpora", "store"},
-    "evaluation": LEAVES | {"corpora", "data"},
+    "data": LEAVES | {"corpora", "measures", "store"},
+    "evaluation": LEAVES | {"corpora", "data", "measures"},
     "runs": LEAVES | {"corpora", "audit", "data", "models", "evaluation"},
-    "training": LEAVES | {"corpora", "data", "models", "evaluation", "runs"},
-    "interpret": LEAVES | {"corpora", "data", "models", "evaluation", "runs"},
+    "training": LEAVES | {"corpora", "measures", "data", "models", "evaluation", "runs"},
+    "interpret": LEAVES | {"corpora", "measures", "data", "models", "evaluation", "runs"},
 }
 ANYTHING = {"auto_classes", "cli", "doctor", "inference", "reporting", "__init__", "__main__"}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "registry", "base"}
