@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -243,6 +244,7 @@ def _compare_runs(
         {name: run.predictions for name, run in runs.items()},
         out,
         commands={name: (run.environment or {}).get("command") for name, run in runs.items()},
+        costs={name: None if run.cost is None else asdict(run.cost) for name, run in runs.items()},
         n_bootstrap=max(run.n_bootstrap for run in runs.values()),
         confidence=next(iter(runs.values())).confidence,
         unit=unit,

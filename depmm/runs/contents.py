@@ -21,6 +21,7 @@ from depmm.runs.ledger import list_runs_on_manifest
 
 if TYPE_CHECKING:
     from depmm.data.data_summary import DataSummary
+    from depmm.runs.costs import RunCost
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class RunContents:
         Sessions at each stage, from the corpus to the run.
     ledger : dict of str to object or None
         Runs on the same manifest in the same folder.
+    cost : RunCost or None
+        Parameters and seconds of training; None for a table of predictions.
     n_bootstrap : int
         Number of bootstrap samples.
     confidence : float
@@ -81,6 +84,7 @@ class RunContents:
     properties: pd.DataFrame | None = None
     flow: dict[str, Any] | None = None
     ledger: dict[str, Any] | None = None
+    cost: "RunCost | None" = None
     n_bootstrap: int = 2000
     confidence: float = 0.95
     threshold: Threshold = "validation"
@@ -132,7 +136,9 @@ def read_run(path: Path) -> RunContents:
     )
     if not run.config.exists():
         return contents
-    from depmm.data.coverage import find_coverage  # imports torch, which is slow
+    # these import torch, which is slow
+    from depmm.data.coverage import find_coverage
+    from depmm.runs.costs import measure_cost
 
     config = load_experiment(run.config)
     summary = _read_summary(run)
@@ -150,6 +156,7 @@ def read_run(path: Path) -> RunContents:
         },
         flow=None if summary is None else summary.flow.model_dump(),
         ledger=list_runs_on_manifest(path, contents.predictions),
+        cost=measure_cost(list_model_folders(path), contents.history),
         n_bootstrap=config.evaluation.n_bootstrap,
         confidence=config.evaluation.confidence,
         threshold=config.evaluation.threshold,

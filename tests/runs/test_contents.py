@@ -27,6 +27,9 @@ def test_a_run_has_predictions_history_and_settings(corpus, tmp_path):
     assert (contents.n_bootstrap, contents.confidence) == (100, 0.95)
     assert contents.threshold == "validation"
     assert contents.coverage is not None
+    weights = depmm.DepressionModel.from_pretrained(path).parameters()
+    assert contents.cost.parameters == contents.cost.trainable == sum(p.numel() for p in weights)
+    assert contents.cost.training_s == pytest.approx(contents.history["seconds"].sum())
 
 
 def test_a_cross_validation_has_the_models_of_its_folds(corpus, tmp_path):
@@ -36,6 +39,8 @@ def test_a_cross_validation_has_the_models_of_its_folds(corpus, tmp_path):
     assert contents.models == ("seed-0-fold-0", "seed-0-fold-1")
     HISTORY.check(contents.history)
     assert contents.history["fold"].tolist() == [0, 1]
+    assert contents.cost.trainings == 2
+    assert contents.cost.training_s == pytest.approx(contents.history["seconds"].mean())
 
 
 def test_a_table_of_predictions_without_a_run(corpus, tmp_path):

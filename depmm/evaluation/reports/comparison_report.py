@@ -30,6 +30,7 @@ def write_comparison(
     out: Path,
     *,
     commands: Mapping[str, str | None],
+    costs: Mapping[str, Mapping[str, Any] | None],
     n_bootstrap: int,
     confidence: float,
     adjustment: Adjustment = "holm",
@@ -53,6 +54,9 @@ def write_comparison(
         Folder of the report, created if it does not exist.
     commands : mapping of str to str or None
         Command line of each run by its name; None if it is unknown.
+    costs : mapping of str to mapping or None
+        Parameters and seconds of training of each run by its name (``depmm.runs.costs.RunCost``);
+        None if they are unknown.
     n_bootstrap : int
         Number of bootstrap draws and of permutations.
     confidence : float
@@ -115,7 +119,7 @@ def write_comparison(
         )
         for name, predictions in runs.items()
     }
-    contents = {name: content for name, (content, _) in evaluated.items()}
+    contents = {name: content | {"cost": costs[name]} for name, (content, _) in evaluated.items()}
     targets = [target for target in HEADLINE if HEADLINE[target][0] in metrics]
     content: dict[str, Any] = to_json_values(
         {

@@ -189,6 +189,7 @@ def runs_table(contents: Mapping[str, Mapping[str, Any]], metrics: Sequence[str]
         Each metric with its interval and baseline, one row per run.
     """
     header = ["Run", *(part for name in metrics for part in (METRICS[name].label, "Baseline"))]
+    header += ["Parameters", "Training (s)"]
     rows = []
     for run, content in contents.items():
         row = [run]
@@ -198,9 +199,23 @@ def runs_table(contents: Mapping[str, Mapping[str, Any]], metrics: Sequence[str]
             value = f"{number(entry['value'])} ({_interval(entry)})"
             row.append(f"undefined: {entry['undefined']}" if entry["undefined"] else value)
             row.append(number(baseline["value"]) if baseline else NONE)
-        rows.append(row)
+        rows.append([*row, *_cost_cells(content["cost"])])
     first = next(iter(contents.values()))
-    return Table("runs", f"{_sample(first)} {_method(first['bootstrap'])}", header, rows)
+    caption = (
+        f"{_sample(first)} {_method(first['bootstrap'])} Parameters of one network; seconds of one "
+        "training on the machine that trained it."
+    )
+    return Table("runs", caption, header, rows)
+
+
+def _cost_cells(cost: Mapping[str, Any] | None) -> list[str]:
+    if cost is None:
+        return [NONE, NONE]
+    parameters, seconds = cost["parameters"], cost["training_s"]
+    return [
+        NONE if parameters is None else f"{parameters:,}",
+        NONE if seconds is None else f"{seconds:.3g}",
+    ]
 
 
 def comparison_table(content: Mapping[str, Any]) -> Table:

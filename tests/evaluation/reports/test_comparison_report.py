@@ -12,6 +12,10 @@ from depmm.evaluation.reports.comparison_report import write_comparison
 
 HOSTILE = "_a & b|<i>$x$"
 DRAWS = 100
+COSTS = {
+    HOSTILE: {"parameters": 12345, "trainable": 45, "training_s": 61.23, "trainings": 2},
+    "noise": None,
+}
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +27,9 @@ def runs():
 def compared(runs, tmp_path_factory):
     out = tmp_path_factory.mktemp("comparison") / "new"
     commands = {HOSTILE: "train <b>", "noise": None}
-    return out, write_comparison(runs, out, commands=commands, n_bootstrap=DRAWS, confidence=0.9)
+    return out, write_comparison(
+        runs, out, commands=commands, costs=COSTS, n_bootstrap=DRAWS, confidence=0.9
+    )
 
 
 def test_the_content_is_that_of_compare_runs(runs, compared):
@@ -55,10 +61,24 @@ def test_the_page_names_the_better_run_and_escapes_it(compared):
     assert page.count('id="run-') == page.count('href="#run-') == 2
 
 
+def test_parameters_and_seconds_are_in_the_page_and_in_the_table(compared):
+    out, content = compared
+    assert content["runs"][HOSTILE]["cost"] == COSTS[HOSTILE]
+    assert content["runs"]["noise"]["cost"] is None
+    page = (out / "report.html").read_text(encoding="utf-8")
+    cells = re.findall(r'data-field="(parameters|training_s)">([^<]+)<', page)
+    known, unknown = cells[:2], cells[2:]
+    assert known == [("parameters", "12,345"), ("training_s", "61.2")]
+    assert {ascii(text) for _, text in unknown} == {ascii("\N{EN DASH}")}
+    rows = (out / "tables.md").read_text(encoding="utf-8").splitlines()
+    assert any(row.endswith("| 12,345 | 61.2 |") for row in rows)
+
+
 def test_runs_that_cannot_be_compared_leave_no_files(runs, tmp_path):
     binary = runs["noise"].drop(columns=["score_pred", "score"])
     severity = runs["noise"].drop(columns=["y_prob", "y_true"])
-    settings = {"commands": {"a": None, "b": None}, "n_bootstrap": 10, "confidence": 0.95}
+    unknown = {"a": None, "b": None}
+    settings = {"commands": unknown, "costs": unknown, "n_bootstrap": 10, "confidence": 0.95}
     with pytest.raises(PairingError) as info:
         write_comparison({"a": binary, "b": severity}, tmp_path, **settings)
     assert info.value.setting == "target"

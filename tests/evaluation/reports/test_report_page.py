@@ -71,7 +71,13 @@ def inspected(tmp_path_factory) -> dict[str, Any]:
     resampling: Any = {"n_bootstrap": 20, "confidence": 0.95}
     contents = [
         write_report(table, base / "run", title="run", config_text="a: " + "b" * 300, **resampling),
-        write_comparison(runs, base / "comparison", commands=dict.fromkeys(runs), **resampling),
+        write_comparison(
+            runs,
+            base / "comparison",
+            commands=dict.fromkeys(runs),
+            costs=dict.fromkeys(runs),
+            **resampling,
+        ),
     ]
     pages = [
         (base / name / "report.html").read_text(encoding="utf-8") for name in ("run", "comparison")
