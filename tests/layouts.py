@@ -111,3 +111,43 @@ def ewre_raw() -> Files:
     for subject in ("D012", "H012"):
         words += f"{subject},1,2.5,3.1,justice,positive\n{subject},0,0.5,1.0,tragedy,negative\n"
     return {"videos/D012.mp4": "", "videos/H012.mp4": "", "words.csv": words}
+
+
+def cmdc() -> Files:
+    """Make two patients and a control with twelve answers each; one has features of the face."""
+    files: Files = {
+        "5FoldSplitInfo.xlsx": b"",
+        "cmdc_scores.csv": "subject,phq9,hamd17,gender,age\n",
+    }
+    for subject, score in (("MDD01", "17,22,female,31"), ("MDD02", ""), ("HC42", "2,,male,")):
+        if score:
+            files["cmdc_scores.csv"] = f"{files['cmdc_scores.csv']}{subject},{score}\n"
+        for question in range(1, 13):
+            stem = f"{subject}/Q{question}"
+            files |= {f"{stem}.wav": "", f"{stem}.txt": "我最近睡得不好\n", f"{stem}.wav.csv": ""}
+            files |= {f"{stem}.pkl": b"", f"{subject}/vector_Q{question}.csv": "-0.4253258.1\n"}
+            if subject == "MDD01":
+                files[f"{stem}.csv"] = (
+                    "frame,timestamp,confidence,success,AU01_r\n1,0.0,0.98,1,0.2\n"
+                )
+    return files
+
+
+def d3tec() -> Files:
+    """Make two subjects with 27 answers, each recorded by two microphones."""
+    head = "Participant_ID,Age,Gender,PHQ-9 Score,Institution,Depression Diagnosis (level)\n"
+    files: Files = {"Dataset.csv": f"{head}1,21,F,10,ITESM,\n2,40,Hombre,9,ITESM,none\n"}
+    for subject in ("001", "002"):
+        for answer in ("", *(f"_{number}" for number in range(1, 27))):
+            files[f"SM-27/{subject}{answer}.wav"] = ""
+            files[f"iPhoneSE2020/{subject}_cel{answer}.wav"] = ""
+    return files
+
+
+def indic_bengali() -> Files:
+    """Make two patients with the same number and a healthy subject."""
+    rows = "10_DM_10,1,M,\n10_DM_11,1,M,\n10_NF_10,0,F,\n,,, \n"
+    files: Files = {"speaker_id_metadata.csv": f"speaker_id,label,gender,\n{rows}"}
+    for path in ("depression/10_DM_10", "depression/10_DM_11", "healthy/10_NF_10"):
+        files[f"Data/{path}.wav"] = ""
+    return files

@@ -27,6 +27,9 @@ LAYOUTS: dict[str, Callable[[], layouts.Files]] = {
     "modma": layouts.modma,
     "androids": layouts.androids,
     "ewre_raw": layouts.ewre_raw,
+    "cmdc": layouts.cmdc,
+    "d3tec": layouts.d3tec,
+    "indic_bengali": layouts.indic_bengali,
 }
 
 
