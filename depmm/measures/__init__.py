@@ -1,0 +1,1 @@
+"""Named measures of voice and face, per step and per session."""
