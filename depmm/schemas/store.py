@@ -15,7 +15,9 @@ INDEX = TableSchema(
         Column("audio_s", "float64", "Length of the stored sound, all steps together", unit="s"),
         Column("n_frames", "int64", "Number of sampled video frames"),
         Column("n_frames_with_face", "int64", "Number of sampled frames that show a face"),
-        Column("streams", "list[str]", "Names of the stored feature streams, sorted"),
+        Column(
+            "streams", "list[str]", "Names of the feature streams, stored and derived ones, sorted"
+        ),
     ),
 )
 

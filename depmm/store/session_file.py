@@ -35,6 +35,7 @@ import numpy as np
 
 from depmm.config import CROP_SIZE, SAMPLE_RATE
 from depmm.media.video.opencv import require_opencv
+from depmm.store.derived_streams import is_derived, read_derived, with_derived_streams
 from depmm.store.errors import StoreError, damaged_file
 from depmm.store.session_layout import check_ranges, check_summary, check_tensors
 from depmm.store.tensor_file import TensorFile, open_file
@@ -53,7 +54,7 @@ class SessionReader:
     Attributes
     ----------
     summary : dict
-        The summary of the header.
+        The summary of the header, with the streams of :mod:`depmm.store.derived_streams`.
     names : set of str
         Names of the tensors.
     step_samples : ndarray of int64, shape (L, 2)
@@ -85,6 +86,7 @@ class SessionReader:
         self.names = set(file.shapes)
         check_summary(self.summary)
         check_tensors(file.shapes, self.summary)
+        self.summary = with_derived_streams(self.summary, file.shapes)
         if "audio.step_samples" in self.names:
             self.step_samples = self.read_tensor("audio.step_samples")
             check_ranges(self.step_samples, file.shapes["audio.waveform"][1][0])
@@ -176,7 +178,7 @@ class SessionReader:
         return samples
 
     def step_rows(self, stream: str) -> np.ndarray:
-        """Return the rows of each step in a feature stream.
+        """Return the rows of each step in a feature stream, a stored or a derived one.
 
         Parameters
         ----------
@@ -189,6 +191,8 @@ class SessionReader:
             First and end row; zeros if the session does not have the stream.
         """
         name = f"feature.{stream}.step_rows"
+        if is_derived(stream, self.names):
+            return self.step_frames
         if name not in self.names:
             return np.zeros((self.summary["n_steps"], 2), np.int64)
         rows = self.read_tensor(name)
@@ -199,7 +203,7 @@ class SessionReader:
         return rows
 
     def read_features(self, stream: str, first: int, end: int) -> np.ndarray:
-        """Read rows of a feature stream.
+        """Read rows of a feature stream, a stored or a derived one.
 
         Parameters
         ----------
@@ -213,6 +217,8 @@ class SessionReader:
         ndarray of float32, shape (T, F)
             The rows; invalid values are NaN.
         """
+        if is_derived(stream, self.names):
+            return read_derived(self._file, stream, first, end)
         return self._file.read_rows(f"feature.{stream}.values", first, end)
 
     def face_frames(self, step: int) -> np.ndarray:

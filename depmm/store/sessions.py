@@ -26,6 +26,7 @@ from depmm.files.writing import (
     temporary_path,
     write_bytes,
 )
+from depmm.store.derived_streams import with_derived_streams
 from depmm.store.errors import StoreError, damaged_file, unreadable_file, writing
 from depmm.store.session_file import SessionReader
 from depmm.store.session_writer import SessionWriter
@@ -190,7 +191,10 @@ class SessionStore:
         path = self._existing_path(corpus, subject, session)
         with TensorFile(self._open(path, download=False), path) as file:
             try:
-                return {**json.loads(file.metadata["depmm"]), "checksum": file.checksum}
+                summary = json.loads(file.metadata["depmm"])
+                if "streams" in summary:  # a file of embeddings has none
+                    summary = with_derived_streams(summary, file.shapes)
+                return {**summary, "checksum": file.checksum}
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise damaged_file(path, str(error)) from None
 

@@ -1,0 +1,72 @@
+"""Synthetic sequences of tracked faces, for tests of derived streams and of measures."""
+
+from pathlib import Path
+
+import numpy as np
+from recordings import KEY, SETTINGS
+from scipy.spatial.transform import Rotation
+
+from depmm.store.derived_streams import BLENDSHAPES
+from depmm.store.sessions import SessionStore
+
+
+def pose_matrices(angles: np.ndarray, scale: float = 1.0) -> np.ndarray:
+    """Build matrices, (T, 4, 4), from pitch, yaw and roll in degrees, (T, 3)."""
+    pose = np.tile(np.eye(4, dtype=np.float32), (len(angles), 1, 1))
+    rotation = Rotation.from_euler("YXZ", angles[:, [1, 0, 2]] * [1, -1, 1], degrees=True)
+    pose[:, :3, :3] = scale * rotation.as_matrix()
+    pose[:, :3, 3] = [1.0, 2.0, -40.0]
+    return pose
+
+
+def eye_landmarks(n_frames: int, x: float = 0.0, y: float = 0.0) -> np.ndarray:
+    """Build landmarks with eyes of 40 pixels, and irises at x and y eye widths (y up)."""
+    landmarks = np.zeros((n_frames, 478, 3), np.float32)
+    for iris, left, right, start in ((468, 33, 133, 100), (473, 362, 263, 200)):
+        landmarks[:, left, :2] = start, 50
+        landmarks[:, right, :2] = start + 40, 50
+        landmarks[:, iris, :2] = start + 20 + 40 * x, 50 - 40 * y
+    return landmarks
+
+
+def blendshape_rows(n_frames: int, **scores: float | np.ndarray) -> np.ndarray:
+    """Build blendshapes, (T, 52), in which the given ones differ from 0."""
+    rows = np.zeros((n_frames, 52), np.float32)
+    for name, score in scores.items():
+        rows[:, BLENDSHAPES.index(name)] = score
+    return rows
+
+
+def write_faces(
+    root: Path,
+    steps: list[tuple[int, int]],
+    tensors: dict[str, np.ndarray],
+    key: tuple[str, str, str] = KEY,
+    rate: float = 10.0,
+) -> SessionStore:
+    """Write a session of tracked faces; without ``face.detected``, all frames show a face."""
+    store = SessionStore(root, SETTINGS)
+    n_frames = max(end for _, end in steps)
+    detected = tensors.pop("face.detected", np.ones(n_frames, bool))
+    content = {
+        "face.jpeg": np.zeros(0, np.uint8),
+        "face.jpeg_offset": np.zeros(n_frames + 1, np.int64),
+        "face.time_s": np.arange(n_frames) / rate,
+        "face.step_frames": np.array(steps, np.int64),
+        "face.detected": detected,
+        "face.confidence": detected.astype(np.float32),
+        "face.landmarks": eye_landmarks(n_frames),
+        "face.blendshapes": blendshape_rows(n_frames),
+        "face.pose": pose_matrices(np.zeros((n_frames, 3))),
+        **tensors,
+    }
+    summary = {
+        "n_steps": len(steps), "step_start_s": [first / rate for first, _ in steps],
+        "audio_s": 0.0, "n_frames": n_frames, "n_frames_with_face": int(detected.sum()),
+        "streams": {}, "warnings": [], "source_hash": "",
+    }  # fmt: skip
+    with store.writer() as writer:
+        for name, rows in content.items():
+            writer.append(name, rows)
+        store.put(writer.save(summary), store.path(*key))
+    return store
