@@ -8,11 +8,12 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from depmm.config import SAMPLE_RATE
 from depmm.errors import did_you_mean
 from depmm.measures.measure import Measure, MeasureError
 from depmm.store.session_file import SessionReader
 
-SetName = Literal["face"]
+SetName = Literal["voice", "face"]
 SET_NAMES: tuple[SetName, ...] = get_args(SetName)
 SESSION_SETS: frozenset[str] = frozenset({"timing"})  # one row per session, not per step
 MEASURES_VERSION = 1  # increase it when a code change alters a value
@@ -62,6 +63,10 @@ def measures_of(name: SetName) -> tuple[Measure, ...]:
         The measures, in the order of their columns.
     """
     match name:
+        case "voice":
+            from depmm.measures.voice import VOICE_MEASURES
+
+            return VOICE_MEASURES
         case "face":
             from depmm.measures.face import FACE_MEASURES
 
@@ -85,6 +90,13 @@ def measure_session(name: SetName, reader: SessionReader) -> np.ndarray:
     """
     steps = range(reader.summary["n_steps"])
     match name:
+        case "voice":
+            from depmm.measures.voice import measure_voice
+
+            rows = [
+                measure_voice(reader.read_waveform(step), reader.read_speech(step) / SAMPLE_RATE)
+                for step in steps
+            ]
         case "face":
             from depmm.measures.face import measure_face
 
