@@ -15,6 +15,7 @@ from types import ModuleType
 CONFIGURATION, MODELING = (
     f"transformers.models.auto.{name}" for name in ("configuration_auto", "modeling_auto")
 )
+BASE = "transformers.modeling_utils"  # imports the first one, before its PreTrainedModel exists
 
 
 def register_when_imported() -> None:
@@ -32,12 +33,12 @@ def _register() -> None:
 
 
 class _AutoFinder(MetaPathFinder):
-    """Finder that adds the registration to the loaders of the two modules of the Auto classes."""
+    """Finder that adds the registration to the loaders of the three modules."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in (CONFIGURATION, MODELING):
+        if fullname not in (CONFIGURATION, MODELING, BASE):
             return None
         sys.meta_path.remove(self)  # find_spec below would call this finder again
         try:
@@ -50,7 +51,7 @@ class _AutoFinder(MetaPathFinder):
 
 
 class _RegisteringLoader(Loader):
-    """Loader that registers the model after the execution of a module of the Auto classes."""
+    """Loader that registers the model after the execution of the last of the modules."""
 
     def __init__(self, loader: Loader) -> None:
         self.loader = loader
@@ -60,6 +61,14 @@ class _RegisteringLoader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         self.loader.exec_module(module)
-        # AutoModel imports AutoConfig, and does not exist before its module is complete
-        if module.__name__ == MODELING or MODELING not in sys.modules:
+        # AutoModel imports AutoConfig, and does not exist before its module is complete; the same
+        # is true of PreTrainedModel, whose module is complete when its loader is at this line
+        if module.__name__ == CONFIGURATION and (MODELING in sys.modules or _is_incomplete(BASE)):
+            return
+        if module.__name__ != BASE or CONFIGURATION in sys.modules:
             _register()
+
+
+def _is_incomplete(name: str) -> bool:
+    module = sys.modules.get(name)
+    return module is not None and bool(getattr(module.__spec__, "_initializing", False))

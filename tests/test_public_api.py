@@ -74,6 +74,8 @@ def test_unknown_names_are_attribute_errors():
         "import depmm.models.model; from transformers import AutoConfig, AutoModel",
         "import depmm; from transformers import AutoModel, AutoConfig",
         "from transformers import AutoModel, AutoConfig; import depmm",
+        "import depmm; from transformers import PreTrainedModel, Trainer, AutoConfig, AutoModel",
+        "import depmm; from transformers import AutoImageProcessor, AutoModel, AutoConfig",
     ],
 )
 def test_auto_classes_load_the_model(imports, demo):
