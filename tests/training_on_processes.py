@@ -71,7 +71,7 @@ def train_case(name: str, source: str) -> dict[str, Tensor]:
     ``source`` is the folder of a small speech model.
     """
     kind, sizes = CASES[name]
-    encoder = {"source": source, "frozen": False} if kind == "speech_transformer" else {}
+    encoder = {"source": source, "adaptation": "full"} if kind == "speech_transformer" else {}
     settings = TrainingConfig(
         optimizer="sgd", momentum=0.0, schedule="constant", warmup_epochs=0.0, **sizes
     )

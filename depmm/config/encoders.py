@@ -174,13 +174,39 @@ class FrameMeanConfig(EncoderSettings):
     frames: int = Field(5, ge=1, description="largest number of frames that are averaged")
 
 
-class SpeechTransformerConfig(EncoderSettings):
-    """Pre-trained wav2vec 2.0, HuBERT or WavLM, mean over frames and a linear layer."""
+class LoraConfig(Settings):
+    """Low-rank adaptation of a pre-trained network (LoRA; Hu et al., 2022)."""
 
-    reads: ClassVar[tuple[EncoderInput, ...]] = ("waveform",)
-    kind: Literal["speech_transformer"] = Field(description="selects this encoder")
+    rank: int = Field(8, ge=1, description="rank of the update of a weight matrix, r in the paper")
+    alpha: float = Field(
+        16.0, gt=0, description="scale: the update is multiplied by alpha / rank (Sec. 4.1)"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout rate of the input of the update")
+    targets: list[str] = Field(
+        [],
+        description="names, or last parts of names, of the linear layers that are adapted; "
+        "default: all projections of the attention layers",
+    )
+
+
+class PretrainedSettings(EncoderSettings):
+    """Base class of the settings of encoders that are a pre-trained transformers model."""
+
     source: str = Field(description="local folder or hub name of the pre-trained model")
-    frozen: bool = Field(True, description=FROZEN)
+    license: str | None = Field(
+        None, description="licence of the pre-trained weights, as their authors state it"
+    )
+    pretrained_on: list[str] = Field(
+        [],
+        description="corpora on which the weights were trained: ids of data specs (librispeech, "
+        "ravdess, ...) or other names; reports warn if one of them is evaluated. Empty: not stated",
+    )
+    adaptation: Literal["frozen", "lora", "full"] = Field(
+        "frozen",
+        description="training of the pre-trained network: frozen (none), lora (low-rank updates, "
+        "see lora) or full (all weights)",
+    )
+    lora: LoraConfig = Field(LoraConfig(), description="settings of adaptation: lora")
     layer: int | None = Field(
         None,
         ge=0,
@@ -191,9 +217,32 @@ class SpeechTransformerConfig(EncoderSettings):
     dropout: float = Field(0.1, ge=0, lt=1, description=DROPOUT)
     architecture: dict[str, Any] = Field(
         {},
-        description="config of the pre-trained model, so that a saved run does not need source; "
-        "written by depmm, leave it empty",
+        description="config and preprocessing of the pre-trained model, so that a saved run does "
+        "not need source; written by depmm, leave it empty",
     )
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the weights of the pre-trained network stay fixed in training."""
+        return self.adaptation == "frozen"
+
+    @model_validator(mode="after")
+    def _lora_is_used(self) -> "PretrainedSettings":
+        if self.adaptation != "lora" and self.lora != LoraConfig():
+            raise ConfigError(
+                f"lora is given, but adaptation is {self.adaptation}: set adaptation to lora, or "
+                "remove lora.",
+                setting="lora",
+                value=self.adaptation,
+            )
+        return self
+
+
+class SpeechTransformerConfig(PretrainedSettings):
+    """Pre-trained speech model of transformers, mean over frames and a linear layer."""
+
+    reads: ClassVar[tuple[EncoderInput, ...]] = ("waveform",)
+    kind: Literal["speech_transformer"] = Field(description="selects this encoder")
 
 
 class VoiceVectorConfig(EncoderSettings):

@@ -197,7 +197,8 @@ class Config(Experiment):
             if not getattr(self.model.encoders[name], "frozen", False):
                 raise ConfigError(
                     f"data.precompute_embeddings contains {name}, but model.encoders.{name} is not "
-                    "frozen, so that its output changes in training: set frozen to true, or remove "
+                    "frozen, so that its output changes in training: set adaptation to frozen "
+                    "(encoders of ResNet-50: frozen to true), or remove "
                     f"{name} from data.precompute_embeddings.",
                     setting="data.precompute_embeddings",
                     value=name,

@@ -19,6 +19,9 @@ MODEL_TYPE = "depmm"
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 # far above every published model; larger sizes are typing errors or attacks
 MAX_NUMBER = 100_000
+# vocabularies, ids of tokens and bases of rotary positions of published models are larger
+LARGE = ("vocab_size", "_id", "_ids", "_theta")
+MAX_LARGE = 10_000_000
 # settings that count layers, each of which has at least one tensor
 DEPTHS = ("layers", "blocks", "n_stacks", "num_hidden_layers", "num_adapter_layers")
 FLOAT_TYPES = ("float32", "float16", "bfloat16")
@@ -226,7 +229,7 @@ def _check_numbers(path: Path, value: Any, n_tensors: int, name: str) -> None:
             _check_numbers(path, entry, n_tensors, name)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         depth = name.rpartition(".")[2] in DEPTHS
-        limit = n_tensors if depth else MAX_NUMBER
+        limit = n_tensors if depth else MAX_LARGE if name.endswith(LARGE) else MAX_NUMBER
         if abs(value) > limit:
             raise damaged(path, f"{name} is {value!r:.40}, more than {limit}")
 

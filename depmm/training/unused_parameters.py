@@ -3,7 +3,7 @@
 from depmm.config import Config
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData
-from depmm.models.encoders.speech_transformer import SpeechTransformer
+from depmm.models.encoders.pretrained import PretrainedEncoder
 from depmm.models.fusion.mean_pool import MeanPool
 from depmm.models.model import DepressionModel
 
@@ -35,7 +35,7 @@ def has_unused_parameters(config: Config, data: ExperimentData, model: Depressio
         return True
     # layers after the chosen one, and the vector of masked frames
     for encoder in model.encoders.values():
-        if isinstance(encoder, SpeechTransformer) and any(
+        if isinstance(encoder, PretrainedEncoder) and any(
             parameter.requires_grad for parameter in encoder.backbone.parameters()
         ):
             return True

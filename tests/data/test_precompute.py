@@ -325,7 +325,7 @@ def test_a_session_that_is_extracted_again_is_embedded_again(corpus, store, sour
             [*FRAME_MEAN, "data.precompute_embeddings=[face]", "data.augment.flip=true"],
             "data.augment.flip",
         ),
-        (["model.encoders.audio.frozen=false"], "data.precompute_embeddings"),
+        (["model.encoders.audio.adaptation=full"], "data.precompute_embeddings"),
         (["data.modalities=[face]", "model.encoders.audio=null"], "data.precompute_embeddings"),
     ],
 )

@@ -25,7 +25,7 @@ def test_an_encoder_is_built_from_its_settings(kind):
 def test_complete_settings_adds_the_architecture_of_a_pretrained_model(tmp_path):
     settings = {"kind": "speech_transformer", "source": write_source(tmp_path), "architecture": {}}
     complete = complete_settings(settings)
-    assert complete["architecture"]["model_type"] == "hubert"
+    assert complete["architecture"]["network"]["model_type"] == "hubert"
     assert complete_settings(complete) == complete
     assert isinstance(build_encoder(complete), Encoder)
 

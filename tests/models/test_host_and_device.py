@@ -51,8 +51,8 @@ def test_speech_transformers_do_not_wait_for_the_device(
     family, norm, complete, tmp_path, monkeypatch
 ):
     source = write_source(tmp_path, family, norm)
-    for frozen in (True, False):
-        model = model_of("speech_transformer", "mean_pool", source=source, frozen=frozen)
+    for adaptation in ("frozen", "full"):
+        model = model_of("speech_transformer", "mean_pool", source=source, adaptation=adaptation)
         check(model, "speech_transformer", complete, monkeypatch)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from depmm.config import Config, Experiment
-from depmm.config.encoders import FeatureCnnConfig, SpeechTransformerConfig
+from depmm.config.encoders import FeatureCnnConfig, PretrainedSettings
 from depmm.evaluation.baselines import NO_SOURCE
 
 Status = Literal["checked", "problem", "not checked"]
@@ -121,7 +121,7 @@ def _initial_weights(config: Experiment | None) -> dict[str, str]:
     sources += [
         f"model.encoders.{key}"
         for key, encoder in config.model.encoders.items()
-        if isinstance(encoder, SpeechTransformerConfig)
+        if isinstance(encoder, PretrainedSettings)
     ]
     if config.training.init_from is not None:
         sources.append("training.init_from (test subjects are refused if its split is known)")

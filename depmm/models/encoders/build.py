@@ -13,6 +13,7 @@ from depmm.config import (
     FeatureCnnConfig,
     FrameMeanConfig,
     MfccCnnConfig,
+    PretrainedSettings,
     SEResNetConfig,
     SpectrogramCnnConfig,
     SpeechTransformerConfig,
@@ -24,11 +25,18 @@ from depmm.models.encoders.emoaudionet import EmoAudioNet
 from depmm.models.encoders.encoder import Encoder
 from depmm.models.encoders.feature_cnn import FeatureCnn
 from depmm.models.encoders.mfcc_cnn import MfccCnn
+from depmm.models.encoders.pretrained import PretrainedEncoder
 from depmm.models.encoders.released_inputs import FaceMap, VoiceVector
 from depmm.models.encoders.se_resnet import SEResNet
 from depmm.models.encoders.spectrogram_cnn import SpectrogramCnn
-from depmm.models.encoders.speech_source import describe_source
 from depmm.models.encoders.speech_transformer import SpeechTransformer
+
+# facts about pre-trained weights, which the encoder does not use
+FACTS = ("license", "pretrained_on")
+# encoders whose architecture is that of a pre-trained model
+PRETRAINED: dict[type[PretrainedSettings], type[PretrainedEncoder]] = {
+    SpeechTransformerConfig: SpeechTransformer,
+}
 
 
 def build_encoder(values: dict[str, Any]) -> Encoder:
@@ -45,7 +53,7 @@ def build_encoder(values: dict[str, Any]) -> Encoder:
         With random weights; ``Encoder.load_pretrained`` loads those of a pre-trained model.
     """
     settings = TypeAdapter(EncoderConfig).validate_python(values)
-    arguments = settings.model_dump(exclude={"kind"})
+    arguments = settings.model_dump(exclude={"kind", *FACTS})
     match settings:
         case MfccCnnConfig():
             return MfccCnn(**arguments)
@@ -87,9 +95,11 @@ def complete_settings(values: dict[str, Any]) -> dict[str, Any]:
 
     Raises
     ------
-    ValueError
-        If the pre-trained model cannot be read.
+    ModelError
+        If the pre-trained model cannot be read or used.
     """
-    if values["kind"] == "speech_transformer" and not values["architecture"]:
-        return values | {"architecture": describe_source(values["source"])}
+    settings = TypeAdapter(EncoderConfig).validate_python(values)
+    if isinstance(settings, PretrainedSettings) and not settings.architecture:
+        encoder = PRETRAINED[type(settings)]
+        return values | {"architecture": encoder.describe(settings.source)}
     return values

@@ -1,171 +1,136 @@
-"""Pre-trained speech transformers: wav2vec 2.0, HuBERT and WavLM on the audio of each step.
+"""Pre-trained speech models of transformers on the audio of each step, such as HuBERT or Whisper.
 
-As in SUPERB, the hidden states are reduced to one vector by a learned softmax mix of all hidden
-states, the mean over frames and a linear layer. Here the mean is computed first, which is
-equivalent and allows the output of a frozen network to be precomputed.
-
-Networks and weights are those of the transformers library. In addition, this module makes the
-vector of a step independent of its batch: the signal is normalised per step, as in the published
-feature extractors, and padding is excluded from normalisations over time.
+Networks, weights and preprocessing are those of the transformers library. In addition, this module
+makes the vector of a step independent of its batch: padding is excluded from normalisations over
+time, and networks that do not exclude padding themselves get steps of one length at a time.
 
 References
 ----------
 Baevski et al., "wav2vec 2.0", NeurIPS 2020, arXiv:2006.11477.
 Hsu et al., "HuBERT", TASLP 2021, arXiv:2106.07447.
 Chen et al., "WavLM", JSTSP 2022, arXiv:2110.13900.
-Yang et al., "SUPERB", Interspeech 2021, arXiv:2105.01051, Sec. 3.
 """
 
 import itertools
-from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
-from einops import rearrange
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from depmm.models.encoders.encoder import PrecomputableEncoder, parameter_dtype
-from depmm.models.encoders.speech_attention import register_attention
-from depmm.models.encoders.speech_source import describe_source, read_source_weights
-from depmm.models.errors import ModelError
+from depmm.config import SAMPLE_RATE
+from depmm.models.encoders.adaptation import Adaptation
+from depmm.models.encoders.encoder import parameter_dtype
+from depmm.models.encoders.pretrained import PretrainedEncoder
+from depmm.models.encoders.pretrained_source import describe_network, read_config, unreadable
+from depmm.models.encoders.speech_features import build_extractor, build_preprocessing
 from depmm.models.host import Lengths, host_lengths, to_device
 from depmm.models.masking import masked_mean, padding_mask
 
 STEPS_AT_ONCE = 16  # steps of similar length per forward pass; limits the memory of long sessions
-VARIANCE_EPS = 1e-7  # of the published feature extractors
+# networks that exclude padding in every layer if they get a mask
+MASKED = {"wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat", "wav2vec2-bert"}
 
 
-class SpeechTransformer(PrecomputableEncoder):
-    """Encode the audio of each step with a pre-trained transformer.
-
-    A new encoder has random weights; ``load_pretrained`` loads those of ``source``.
+class SpeechTransformer(PretrainedEncoder):
+    """Encode the audio of each step with a pre-trained speech model.
 
     Parameters
     ----------
     source : str
-        Local folder or hub name of the pre-trained model, used by ``load_pretrained`` only.
-    frozen : bool
-        Whether the network receives no gradient and stays in evaluation mode.
+        As in ``PretrainedEncoder``.
+    adaptation : {"frozen", "lora", "full"}
+        As in ``PretrainedEncoder``.
+    lora : dict
+        As in ``PretrainedEncoder``.
     layer : int or None
-        Hidden state to use, from 0 (before the first layer) to the number of layers; None for a
-        learned mix of all.
+        As in ``PretrainedEncoder``.
     embed_dim : int
-        Output size, `D`.
+        As in ``PretrainedEncoder``.
     dropout : float
-        Dropout probability before the linear layer.
+        As in ``PretrainedEncoder``.
     architecture : dict
-        Output of `describe_source`.
+        As in ``PretrainedEncoder``.
 
     Raises
     ------
     ModelError
-        If ``architecture`` is incomplete, has a normalisation over the batch, or does not have
-        the given layer.
+        As in ``PretrainedEncoder``, or if the preprocessing is not supported.
     """
+
+    kind: ClassVar[str] = "speech_transformer"
 
     def __init__(
         self,
         source: str,
-        frozen: bool,
+        adaptation: Adaptation,
+        lora: dict[str, Any],
         layer: int | None,
         embed_dim: int,
         dropout: float,
         architecture: dict[str, Any],
     ) -> None:
-        from transformers import AutoConfig, AutoModel  # here because of depmm.auto_classes
-
-        super().__init__()
-        if not {"model_type", "do_normalize"} <= architecture.keys():
-            raise ModelError(
-                f"speech_transformer: {source!r} cannot be built without its architecture. Use "
-                "build_model, or give describe_source(source).",
-                setting="architecture",
-                value=architecture,
-            )
-        values = dict(architecture)
-        self.normalize = values.pop("do_normalize")
-        config = AutoConfig.for_model(values.pop("model_type"), **values)
+        super().__init__(source, adaptation, lora, layer, embed_dim, dropout, architecture)
+        config: Any = self.backbone.config
+        self.preprocessing = build_preprocessing(source, architecture["processor"])
+        self.preprocessing.shortest = max(self.preprocessing.shortest, shortest_input(config))
+        self.masks_padding = config.model_type in MASKED
         if getattr(config, "conv_pos_batch_norm", False):
-            raise ModelError(
-                f"speech_transformer: {source} normalises over its batch (conv_pos_batch_norm), so "
-                "that the vector of a step would depend on other steps. Choose another model.",
-                setting="source",
-                value=source,
-            )
-        n_states = config.num_hidden_layers + 1
-        if layer is not None and layer >= n_states:
-            raise ModelError(
-                f"speech_transformer: layer is {layer}, but {source} has the hidden states 0 to "
-                f"{n_states - 1}. Choose one of them, or null for a learned mix.",
-                setting="layer",
-                value=layer,
-            )
-        self.source = source
-        self.frozen = frozen
-        self.layer = layer
-        self.architecture = dict(architecture)
-        self.precompute_settings = {"layer": layer, "architecture": self.architecture}
-        self.convolutions = list(zip(config.conv_kernel, config.conv_stride, strict=True))
-        options: dict[str, str] = {}
-        if config.model_type != "wavlm":  # which computes its attention without the registry
-            options["attn_implementation"] = register_attention()
-        self.backbone = AutoModel.from_config(config, **options)
-        self.normalizes_time = config.feat_extract_norm == "group"
+            self.masks_padding = False  # the batch norm changes the zeros of the padding
+        self.normalizes_time = (
+            self.masks_padding and getattr(config, "feat_extract_norm", "") == "group"
+        )
         if self.normalizes_time:
             first = cast(Any, self.backbone).feature_extractor.conv_layers[0]
             first.layer_norm = TimeNorm(config.conv_dim[0], eps=first.layer_norm.eps)
-        mix = [LayerMix(n_states)] if layer is None else []
-        self.projection = nn.Sequential(
-            *mix, nn.Dropout(dropout), nn.Linear(config.hidden_size, embed_dim)
-        )
-        self.precompute_dim = config.hidden_size * (n_states if layer is None else 1)
-        self.embed_dim = embed_dim
-        self.train()
+            self.train()
 
-    def train(self, mode: bool = True) -> "SpeechTransformer":
-        """Set the mode; a frozen network stays in evaluation mode.
+    @classmethod
+    def describe(cls, source: str) -> dict[str, Any]:
+        """Describe a pre-trained speech model, so that it can be built without its files.
 
         Parameters
         ----------
-        mode : bool, default True
-            True for training mode.
+        source : str
+            Local folder, or name on the hub.
 
         Returns
         -------
-        SpeechTransformer
-            The module itself.
-        """
-        super().train(mode)
-        if self.frozen:
-            self.backbone.eval()
-            # also here, because from_pretrained of transformers makes all parameters trainable
-            self.backbone.requires_grad_(False)
-        return self
-
-    def load_pretrained(self) -> None:
-        """Load the weights of ``source``; files that contain code are rejected.
+        dict
+            As ``describe_network`` returns it; ``processor`` is the config of the feature
+            extractor.
 
         Raises
         ------
         ModelError
-            If the weights cannot be read, are not in safetensors, or have another architecture.
+            If the files cannot be read, or the model cannot be used.
         """
-        described = describe_source(self.source)
-        for name in sorted(described.keys() | self.architecture.keys()):
-            expected, actual = self.architecture.get(name), described.get(name)
-            if expected != actual:
-                raise ModelError(
-                    f"speech_transformer: the architecture of {self.source} differs from that of "
-                    f"this model ({name} is {actual!r}, not {expected!r}). Give the source for "
-                    "which the model was built, or remove architecture from the config.",
-                    setting=f"architecture.{name}",
-                    value=actual,
-                )
-        self.backbone.load_state_dict(read_source_weights(self.source, self.backbone.config))
+        from transformers import AutoFeatureExtractor  # here because of depmm.auto_classes
 
-    def precompute(self, x: Tensor, lengths: ArrayLike) -> Tensor:
+        config = read_config(source, cls.kind)
+        try:
+            extractor = AutoFeatureExtractor.from_pretrained(source, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise unreadable(source, cls.kind, error) from None
+        processor = {
+            name: value for name, value in extractor.to_dict().items() if name not in DERIVED
+        }
+        build_preprocessing(source, processor)
+
+        def example(_: Any) -> dict[str, Tensor]:
+            # tensors of one second that the feature extractor computes, without their values
+            second = np.sin(np.arange(SAMPLE_RATE, dtype=np.float32))
+            with torch.device("cpu"):
+                inputs = build_extractor(processor)(
+                    second, sampling_rate=SAMPLE_RATE, return_tensors="pt"
+                )
+            name = extractor.model_input_names[0]
+            return {name: inputs[name].to("meta")}
+
+        return describe_network(source, cls.kind, config, processor, example)
+
+    def pool(self, x: Tensor, lengths: ArrayLike) -> Tensor:
         """Average the hidden states over the frames of each step.
 
         Parameters
@@ -180,60 +145,101 @@ class SpeechTransformer(PrecomputableEncoder):
         Tensor, shape (N, K)
             One hidden state, or all of them concatenated.
         """
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            n_samples = host_lengths(lengths)
-            if len(n_samples) <= STEPS_AT_ONCE:
-                return self._precompute_part(x, n_samples)
-            order = n_samples.argsort(kind="stable")
-            parts = [
-                self._precompute_part(x[to_device(part, x.device)], n_samples[part])
-                for part in np.split(order, range(STEPS_AT_ONCE, len(order), STEPS_AT_ONCE))
-            ]
-            return torch.cat(parts)[to_device(order.argsort(), x.device)]
+        n_samples = host_lengths(lengths)
+        order = n_samples.argsort(kind="stable")
+        parts = self._parts(n_samples[order])
+        if len(parts) == 1:
+            return self._pool_part(x, n_samples)
+        pooled = [
+            self._pool_part(x[to_device(order[part], x.device)], n_samples[order[part]])
+            for part in parts
+        ]
+        return torch.cat(pooled)[to_device(order.argsort(), x.device)]
 
-    def project(self, precomputed: Tensor) -> Tensor:
-        """Mix the hidden states and project them.
+    def _parts(self, n_samples: Lengths) -> list[NDArray[np.int64]]:
+        """Split steps, which are sorted by length, into those of each forward pass."""
+        index = np.arange(len(n_samples))
+        groups = [index]
+        if not self.masks_padding:
+            used = np.maximum(n_samples, self.preprocessing.shortest)
+            groups = np.split(index, np.flatnonzero(np.diff(used)) + 1)
+        return [
+            part
+            for group in groups
+            for part in np.split(group, range(STEPS_AT_ONCE, len(group), STEPS_AT_ONCE))
+        ]
 
-        Parameters
-        ----------
-        precomputed : Tensor, shape (N, K)
-            Output of ``precompute``.
-
-        Returns
-        -------
-        Tensor, shape (N, D)
-            Vector of each step.
-        """
-        vectors: Tensor = self.projection(precomputed.to(parameter_dtype(self.projection)))
-        return vectors
-
-    def _precompute_part(self, waveform: Tensor, lengths: Lengths) -> Tensor:
+    def _pool_part(self, waveform: Tensor, lengths: Lengths) -> Tensor:
         device = waveform.device
-        # a step shorter than one frame is padded with silence
-        shortest = receptive_field(self.convolutions)
-        size = max(int(lengths.max()), shortest)
-        waveform = nn.functional.pad(waveform, (0, max(0, size - waveform.shape[1])))[:, :size]
-        valid = padding_mask(lengths, size, device)
-        if self.normalize:
-            waveform = unit_variance(waveform, valid)
-        if valid is not None:
-            waveform = waveform.masked_fill(~valid, 0.0)
-        lengths = np.maximum(lengths, shortest)
-        attention_mask = padding_mask(lengths, size, device)
+        features = self.preprocessing(waveform, lengths)
+        inputs = {self.preprocessing.input_name: features.values.to(parameter_dtype(self.backbone))}
+        if self.masks_padding:
+            mask = padding_mask(features.lengths, features.values.shape[1], device)
+            inputs["attention_mask"] = None if mask is None else mask.long()
+        network, config = cast(Any, self.backbone), cast(Any, self.backbone.config)
         if self.normalizes_time:
-            first_layer = cast(Any, self.backbone).feature_extractor.conv_layers[0]
-            first_layer.layer_norm.lengths = count_frames(lengths, self.convolutions[:1])
-        output = self.backbone(
-            waveform.to(parameter_dtype(self.backbone)),
-            attention_mask=None if attention_mask is None else attention_mask.long(),
-            output_hidden_states=True,
-        )
-        # the last state after the final norm of large models, as in SUPERB
-        states = [*output.hidden_states[:-1], output.last_hidden_state]
-        n_frames = count_frames(lengths, self.convolutions)
-        frames = padding_mask(n_frames, states[0].shape[1], device)
-        chosen = states if self.layer is None else [states[self.layer]]
-        return torch.cat([masked_mean(state.float(), frames) for state in chosen], dim=-1)
+            first = network.feature_extractor.conv_layers[0]
+            kernel, stride = config.conv_kernel[0], config.conv_stride[0]
+            first.layer_norm.lengths = (features.lengths - kernel) // stride + 1
+        means = []
+        for state in self.chosen_states(network(**inputs, output_hidden_states=True)):
+            n_frames = count_frames(features.lengths, features.n_positions, state.shape[1], config)
+            means.append(masked_mean(state.float(), padding_mask(n_frames, state.shape[1], device)))
+        return torch.cat(means, dim=-1)
+
+
+# attributes of feature extractors that follow from the others
+DERIVED = ("n_samples", "nb_max_frames")
+
+
+def count_frames(lengths: Lengths, n_positions: int, n_frames: int, config: Any) -> Lengths:
+    """Count the frames of a hidden state that belong to the sound of each row.
+
+    Parameters
+    ----------
+    lengths : ndarray of int, shape (M,)
+        Valid positions of the input.
+    n_positions : int
+        Padded positions of the input.
+    n_frames : int
+        Padded frames of the hidden state.
+    config : PreTrainedConfig
+        Config of the network. Convolutions over samples have no padding; other networks reduce the
+        positions by a constant factor, for example 2 in Whisper.
+
+    Returns
+    -------
+    ndarray of int, shape (M,)
+        Frames of each row, at least 1.
+    """
+    if hasattr(config, "conv_kernel") and n_frames != n_positions:
+        counts = lengths
+        for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
+            counts = (counts - kernel) // stride + 1
+    else:
+        counts = -(-lengths * n_frames // n_positions)
+    return np.clip(counts, 1, n_frames)
+
+
+def shortest_input(config: Any) -> int:
+    """Compute the number of samples that a network needs, 400 (25 ms) in wav2vec 2.0.
+
+    Parameters
+    ----------
+    config : PreTrainedConfig
+        Config of the network.
+
+    Returns
+    -------
+    int
+        Samples of the first frame, or of the frames that are averaged; 1 if the network does not
+        start with convolutions over samples.
+    """
+    n_samples = getattr(config, "squeeze_factor", 1)
+    kernels, strides = getattr(config, "conv_kernel", []), getattr(config, "conv_stride", [])
+    for kernel, stride in reversed(list(zip(kernels, strides, strict=True))):
+        n_samples = (n_samples - 1) * stride + kernel
+    return n_samples
 
 
 class TimeNorm(nn.GroupNorm):
@@ -282,98 +288,3 @@ class TimeNorm(nn.GroupNorm):
         return torch.cat(
             [nn.functional.pad(row, (0, x.shape[-1] - row.shape[-1])) for row in normalised]
         )
-
-
-class LayerMix(nn.Module):
-    """Learned softmax mix of concatenated hidden states.
-
-    Parameters
-    ----------
-    n_states : int
-        Number of hidden states.
-
-    References
-    ----------
-    Yang et al., Interspeech 2021, Sec. 3.
-    """
-
-    def __init__(self, n_states: int) -> None:
-        super().__init__()
-        self.logit = nn.Parameter(torch.zeros(n_states))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Mix the hidden states.
-
-        Parameters
-        ----------
-        x : Tensor, shape (N, n_states * hidden_dim)
-            Concatenated hidden states.
-
-        Returns
-        -------
-        Tensor, shape (N, hidden_dim)
-            Weighted sum of the hidden states.
-        """
-        x = rearrange(x, "n (s d) -> n s d", s=len(self.logit))
-        return (self.logit.softmax(0).unsqueeze(-1) * x).sum(dim=1)
-
-
-def unit_variance(waveform: Tensor, valid: Tensor | None) -> Tensor:
-    """Shift and scale each row to mean 0 and variance 1 over its valid samples.
-
-    Parameters
-    ----------
-    waveform : Tensor, shape (N, T)
-        Samples.
-    valid : Tensor, shape (N, T), bool, or None
-        Valid samples; None if all are.
-
-    Returns
-    -------
-    Tensor, shape (N, T)
-        Normalised samples; values at invalid samples are not meaningful.
-    """
-    signal = waveform.unsqueeze(-1)
-    centred = signal - masked_mean(signal, valid).unsqueeze(1)
-    variance = masked_mean(centred.square(), valid).unsqueeze(1)
-    return (centred / (variance + VARIANCE_EPS).sqrt()).squeeze(-1)
-
-
-def count_frames(lengths: ArrayLike, convolutions: Iterable[tuple[int, int]]) -> Lengths:
-    """Count the frames that convolutions without padding return.
-
-    Parameters
-    ----------
-    lengths : array_like of int, shape (N,)
-        Samples.
-    convolutions : iterable of tuple of int
-        Kernel and stride of each convolution.
-
-    Returns
-    -------
-    ndarray of int, shape (N,)
-        Frames of each row.
-    """
-    n_frames = host_lengths(lengths)
-    for kernel, stride in convolutions:
-        n_frames = (n_frames - kernel) // stride + 1
-    return n_frames
-
-
-def receptive_field(convolutions: list[tuple[int, int]]) -> int:
-    """Compute the number of samples on which one frame depends, 400 (25 ms) in published models.
-
-    Parameters
-    ----------
-    convolutions : list of tuple of int
-        Kernel and stride of each convolution.
-
-    Returns
-    -------
-    int
-        Number of samples.
-    """
-    n_samples = 1
-    for kernel, stride in reversed(convolutions):
-        n_samples = (n_samples - 1) * stride + kernel
-    return n_samples

@@ -4,19 +4,15 @@ from typing import Any
 
 from torch import Tensor
 
-NAME = "depmm_sdpa"
+ATTENTION = "depmm_sdpa"
 
 
-def register_attention() -> str:
+def register_attention() -> None:
     """Register the attention of PyTorch, which is ``sdpa`` in transformers, with another mask.
 
     With ``sdpa``, transformers asks the device whether all frames are valid, to leave the mask out.
     Here the host knows it, and passes no mask then.
-
-    Returns
-    -------
-    str
-        Its name, for ``attn_implementation``.
+    Its name, for ``attn_implementation``, is ``ATTENTION``.
 
     References
     ----------
@@ -34,6 +30,5 @@ def register_attention() -> str:
         mask: Tensor | None = sdpa_mask(*args, attention_mask=attention_mask, **kwargs)
         return mask
 
-    AttentionInterface.register(NAME, sdpa_attention_forward)
-    AttentionMaskInterface.register(NAME, build_mask)
-    return NAME
+    AttentionInterface.register(ATTENTION, sdpa_attention_forward)
+    AttentionMaskInterface.register(ATTENTION, build_mask)

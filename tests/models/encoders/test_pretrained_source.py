@@ -9,15 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from speech_sources import write_source
-from transformers import AutoConfig
 
-from depmm.models.encoders.speech_source import describe_source, read_source_weights
+from depmm.models.encoders.pretrained_source import read_network_weights
+from depmm.models.encoders.speech_transformer import SpeechTransformer
 from depmm.models.errors import ModelError
 
 
 def describe_and_read(source: str) -> None:
-    describe_source(source)
-    read_source_weights(source, AutoConfig.from_pretrained(source))
+    read_network_weights(source, SpeechTransformer.describe(source), "speech_transformer")
 
 
 def refusal(source: str) -> ModelError:
@@ -29,12 +28,14 @@ def refusal(source: str) -> ModelError:
 
 def test_a_source_is_described_and_read(tmp_path):
     source = write_source(tmp_path, "wavlm")
-    described = describe_source(source)
-    assert described["model_type"] == "wavlm"
-    assert described["do_normalize"]
-    assert described["layerdrop"] == 0.0
-    assert "_name_or_path" not in described
-    weights = read_source_weights(source, AutoConfig.from_pretrained(source))
+    described = SpeechTransformer.describe(source)
+    network = described["network"]
+    assert network["model_type"] == "wavlm"
+    assert network["layerdrop"] == 0.0
+    assert "_name_or_path" not in network
+    assert described["processor"]["do_normalize"]
+    assert (described["n_states"], described["hidden_dim"]) == (4, 16)
+    weights = read_network_weights(source, described, "speech_transformer")
     saved = load_file(tmp_path / "model.safetensors")
     name = "encoder.layers.1.feed_forward.output_dense.weight"
     assert torch.equal(weights[name], saved[name])

@@ -1,0 +1,111 @@
+"""Low-rank updates (LoRA) of the linear layers of a pre-trained network, by the library peft.
+
+References
+----------
+Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022, arXiv:2106.09685.
+"""
+
+from typing import Literal
+
+from torch import nn
+
+from depmm.models.errors import ModelError
+
+Adaptation = Literal["frozen", "lora", "full"]
+
+
+def is_update(name: str) -> bool:
+    """Tell whether a tensor belongs to a low-rank update.
+
+    Parameters
+    ----------
+    name : str
+        Name of the tensor in the network.
+
+    Returns
+    -------
+    bool
+        True for the matrices A and B of the paper.
+    """
+    return ".lora_A." in name or ".lora_B." in name
+
+
+def attention_projections(network: nn.Module) -> list[str]:
+    """List the linear layers of the attention layers.
+
+    Parameters
+    ----------
+    network : Module
+        A network of transformers, whose classes of attention layers contain "Attention".
+
+    Returns
+    -------
+    list of str
+        Names of the projections of queries, keys, values and the output. Smaller layers within
+        attention, such as the gates of positions in WavLM, are left out.
+    """
+    found: dict[str, int] = {}
+    for prefix, module in network.named_modules():
+        if "Attention" in type(module).__name__:
+            for name, layer in module.named_modules():
+                if isinstance(layer, nn.Linear):
+                    found[f"{prefix}.{name}"] = max(layer.in_features, layer.out_features)
+    largest = max(found.values(), default=0)
+    return sorted(name for name, size in found.items() if size == largest)
+
+
+def add_low_rank_updates(
+    network: nn.Module, kind: str, rank: int, alpha: float, dropout: float, targets: list[str]
+) -> None:
+    """Add a trainable update ``alpha / rank * B A`` to the weights of linear layers, in place.
+
+    ``B`` is zero, so that the output of the network does not change (Sec. 4.1).
+
+    Parameters
+    ----------
+    network : Module
+        The network.
+    kind : str
+        Kind of the encoder, for messages.
+    rank : int
+        Rank of the update.
+    alpha : float
+        Scale of the update.
+    dropout : float
+        Dropout rate of the input of the update.
+    targets : list of str
+        Names, or last parts of names, of linear layers; empty for `attention_projections`.
+
+    Raises
+    ------
+    ModelError
+        If peft is not installed, or the network has no linear layer of these names.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise ModelError(
+            f"{kind}: adaptation: lora needs the library peft ({error}).",
+            setting="adaptation",
+            value="lora",
+            remedy='Install it: pip install "depmm[lora]". Or set adaptation to frozen or full.',
+        ) from None
+    linear = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
+    chosen = targets or attention_projections(network)
+    missing = [
+        target
+        for target in chosen
+        if not any(name == target or name.endswith(f".{target}") for name in linear)
+    ]
+    if missing or not chosen:
+        names = sorted({name.rpartition(".")[2] for name in linear})
+        raise ModelError(
+            f"{kind}: the network has no linear layer {', '.join(missing) or 'in its attention'}. "
+            f"Set lora.targets to some of {', '.join(names)}.",
+            setting="lora.targets",
+            value=missing,
+        )
+    settings = LoraConfig(
+        r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=chosen, bias="none"
+    )
+    inject_adapter_in_model(settings, network)
