@@ -5,18 +5,18 @@ import warnings
 import numpy as np
 
 from depmm.config import SAMPLE_RATE
-from depmm.measures.frame_spectrum import (
+from depmm.measures.measure import Measure
+from depmm.media.voice.contours import SEMITONE_REFERENCE_HZ
+from depmm.media.voice.frame_spectrum import (
     N_MFCC,
     frame_levels_db,
     frame_spectra,
     mfcc_deltas,
 )
-from depmm.measures.measure import Measure
-from depmm.measures.perturbation import find_cycles, jitter_percent, shimmer_db
-from depmm.measures.pitch import HOP, track_pitch
-from depmm.measures.speech_rate import count_nuclei, describe_pauses
+from depmm.media.voice.perturbation import find_cycles, jitter_percent, shimmer_db
+from depmm.media.voice.pitch import HOP, track_pitch
+from depmm.media.voice.speech_rate import count_nuclei, describe_pauses
 
-SEMITONE_REFERENCE_HZ = 27.5  # as in eGeMAPS
 _PITCH = "Boersma 1993; semitones are 12 log2(f0 / 27.5 Hz), as in eGeMAPS (Eyben et al. 2016)."
 _SPECTRUM = "Mean over voiced frames; frames of 25 ms, Hann window, as in eGeMAPS (Eyben 2016)."
 _PAUSE = "Pauses are the gaps between the stored segments of speech (extract.audio.min_silence_s)."

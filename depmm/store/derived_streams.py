@@ -21,6 +21,7 @@ import numpy as np
 
 from depmm.store.session_layout import Shapes
 from depmm.store.tensor_file import TensorFile
+from depmm.store.voice_stream import VOICE, describe_voice, is_voice
 
 FaceStream = Literal["blendshapes", "head_pose", "gaze"]
 FACE_STREAMS: tuple[FaceStream, ...] = get_args(FaceStream)
@@ -68,11 +69,13 @@ def with_derived_streams(summary: dict[str, Any], shapes: Shapes) -> dict[str, A
         The summary, in which ``streams`` has further entries with ``columns``, ``n_features`` and
         ``file``, the tensor.
     """
-    derived = {
+    derived: dict[str, dict[str, Any]] = {
         name: {"columns": list(_COLUMNS[name]), "n_features": len(_COLUMNS[name]), "file": tensor}
         for name, tensor in _TENSORS.items()
         if is_derived(name, shapes)
     }
+    if is_voice(VOICE, shapes):
+        derived[VOICE] = describe_voice()
     return {**summary, "streams": {**summary["streams"], **derived}}
 
 

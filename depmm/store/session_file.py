@@ -28,6 +28,7 @@ Checksums of all bytes are described in :mod:`depmm.store.tensor_file`.
 """
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -35,10 +36,14 @@ import numpy as np
 
 from depmm.config import CROP_SIZE, SAMPLE_RATE
 from depmm.media.video.opencv import require_opencv
+from depmm.media.voice.contours import CONTOURS
 from depmm.store.derived_streams import is_derived, read_derived, with_derived_streams
 from depmm.store.errors import StoreError, damaged_file
 from depmm.store.session_layout import check_ranges, check_summary, check_tensors
 from depmm.store.tensor_file import TensorFile, open_file
+from depmm.store.voice_stream import compute_voice, is_voice, voice_rows
+
+OpenVoice = Callable[[str, Callable[[], Iterator[np.ndarray]]], TensorFile]
 
 
 class SessionReader:
@@ -50,6 +55,9 @@ class SessionReader:
         Path of the file.
     file : BinaryIO, optional
         The open file; by default, the local file is opened.
+    open_voice : callable, optional
+        Function that opens the file of the stream ``voice``, given the checksum of the session and
+        a function that computes the rows in blocks. By default, they are computed at each reading.
 
     Attributes
     ----------
@@ -69,7 +77,14 @@ class SessionReader:
         read check the bytes that they read, and raise it too.
     """
 
-    def __init__(self, path: str | Path, file: BinaryIO | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        file: BinaryIO | None = None,
+        open_voice: OpenVoice | None = None,
+    ) -> None:
+        self._open_voice = open_voice
+        self._voice: TensorFile | None = None
         self._file = TensorFile(open_file(path) if file is None else file, path)
         try:
             self._open()
@@ -103,6 +118,8 @@ class SessionReader:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        if self._voice is not None:
+            self._voice.close()
 
     def read_tensor(self, name: str) -> np.ndarray:
         """Read one tensor.
@@ -152,8 +169,7 @@ class SessionReader:
         start = min(start + first, end)
         if count is not None:
             end = min(end, start + count)
-        waveform: np.ndarray = self._file.read_rows("audio.waveform", start, end).astype(np.float32)
-        return waveform / 32768
+        return self._read_samples(start, end)
 
     def read_speech(self, step: int) -> np.ndarray:
         """Read the segments of speech of a step.
@@ -193,6 +209,8 @@ class SessionReader:
         name = f"feature.{stream}.step_rows"
         if is_derived(stream, self.names):
             return self.step_frames
+        if is_voice(stream, self.names):
+            return voice_rows(self.step_samples)
         if name not in self.names:
             return np.zeros((self.summary["n_steps"], 2), np.int64)
         rows = self.read_tensor(name)
@@ -219,7 +237,26 @@ class SessionReader:
         """
         if is_derived(stream, self.names):
             return read_derived(self._file, stream, first, end)
+        if is_voice(stream, self.names):
+            return self._read_voice(first, end)
         return self._file.read_rows(f"feature.{stream}.values", first, end)
+
+    def _read_voice(self, first: int, end: int) -> np.ndarray:
+        """Read rows of the stream ``voice``, from its file if the session is in a store."""
+        if self._open_voice is None:
+            empty = np.zeros((0, len(CONTOURS)), np.float32)
+            return np.concatenate([empty, *self._voice_blocks()])[first:end]
+        if self._voice is None:
+            self._voice = self._open_voice(self._file.checksum, self._voice_blocks)
+        return self._voice.read_rows("values", first, end)
+
+    def _voice_blocks(self) -> Iterator[np.ndarray]:
+        return compute_voice(self._read_samples, self.step_samples)
+
+    def _read_samples(self, first: int, end: int) -> np.ndarray:
+        """Read samples of all steps as float32 in [-1, 1], (T,)."""
+        samples: np.ndarray = self._file.read_rows("audio.waveform", first, end)
+        return samples.astype(np.float32) / 32768
 
     def face_frames(self, step: int) -> np.ndarray:
         """Return the indices of the frames of a step that show a face.

@@ -9,14 +9,16 @@ import errno
 import functools
 import hashlib
 import json
+import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import fsspec
+import numpy as np
 
 from depmm.config import ExtractConfig
 from depmm.files.writing import (
@@ -26,13 +28,17 @@ from depmm.files.writing import (
     temporary_path,
     write_bytes,
 )
+from depmm.media.voice.contours import CONTOURS
 from depmm.store.derived_streams import with_derived_streams
 from depmm.store.errors import StoreError, damaged_file, unreadable_file, writing
 from depmm.store.session_file import SessionReader
 from depmm.store.session_writer import SessionWriter
 from depmm.store.tensor_file import TensorFile, open_file
+from depmm.store.voice_stream import VOICE, VOICE_VERSION
 
 FORMAT_VERSION = 4
+_VERIFIED: set[str] = set()  # checksums of streams that this process has read completely
+logger = logging.getLogger(__name__)
 
 
 def settings_hash(settings: ExtractConfig) -> str:
@@ -146,7 +152,8 @@ class SessionStore:
         """
         path = self._existing_path(corpus, subject, session)
         with self._naming(subject, session):
-            return SessionReader(path, self._open(path))
+            open_voice = functools.partial(self._open_voice, (corpus, subject, session))
+            return SessionReader(path, self._open(path), open_voice)
 
     def read_tensors(self, corpus: str, subject: str, session: str) -> TensorFile:
         """Open a file of the store that does not have the tensors of a session.
@@ -298,6 +305,30 @@ class SessionStore:
     def is_local(self) -> bool:
         """Whether the store is a folder of this computer."""
         return isinstance(self.filesystem, fsspec.implementations.local.LocalFileSystem)
+
+    def _open_voice(
+        self, key: tuple[str, str, str], checksum: str, compute: Callable[[], Iterator[np.ndarray]]
+    ) -> TensorFile:
+        """Open the stream ``voice`` of a session; compute it first if it is missing or outdated."""
+        folder = f"{self.url.rstrip('/')}/streams/{VOICE}-{VOICE_VERSION}"
+        files = SessionStore(folder, self.settings)
+        if files.has(*key):
+            try:
+                file = files.read_tensors(*key)
+                if file.checksum not in _VERIFIED:  # a damaged file is computed again
+                    file.verify()
+                if json.loads(file.metadata["depmm"]).get("session") == checksum:
+                    _VERIFIED.add(file.checksum)
+                    return file
+                file.close()
+            except (StoreError, ValueError, KeyError, AttributeError):
+                logger.warning("%s: damaged; its contours are computed again.", files.path(*key))
+        with files.writer() as writer:
+            writer.append("values", np.zeros((0, len(CONTOURS)), np.float32))
+            for rows in compute():
+                writer.append("values", rows)
+            files.put(writer.save({"session": checksum}), files.path(*key))
+        return files.read_tensors(*key)
 
     def _temporary_parent(self) -> Path:
         return Path(self.root if self.is_local else tempfile.gettempdir())

@@ -2,27 +2,13 @@
 
 import numpy as np
 import pytest
+from voices import pulses
 
-from depmm.measures.frame_spectrum import SHAPES
 from depmm.measures.voice import VOICE_MEASURES, measure_voice, speech_frames
+from depmm.media.voice.frame_spectrum import SHAPES
 
 SR = 16_000
 NAMES = [measure.name for measure in VOICE_MEASURES]
-
-
-def pulses(periods_s, amplitudes=None, peak=0.0, n_harmonics=12):
-    """Return a voice with exactly these periods, whose harmonics fall by 6 dB per octave.
-
-    The largest sample of a cycle is at its start (``peak`` 0) or middle (0.5).
-    """
-    ends = np.concatenate([[0], np.cumsum(periods_s)])
-    time_s = np.arange(int(ends[-1] * SR)) / SR
-    cycle = np.searchsorted(ends, time_s, side="right") - 1
-    phase = 2 * np.pi * ((time_s - ends[cycle]) / np.asarray(periods_s)[cycle] - peak)
-    wave = sum(np.cos(k * phase) / k for k in range(1, n_harmonics + 1))
-    if amplitudes is not None:
-        wave = wave * np.asarray(amplitudes)[cycle]
-    return (0.1 * wave).astype(np.float32)
 
 
 def measured(waveform, speech=None):

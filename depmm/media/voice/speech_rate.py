@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from depmm.measures.frame_spectrum import frame_levels_db
+from depmm.media.voice.frame_spectrum import frame_levels_db
 
 NUCLEUS_BELOW_LOUD_DB = 25.0  # de Jong & Wempe 2009: peaks below the loud level minus 25 dB
 NUCLEUS_DIP_DB = 2.0  # and peaks without a dip of 2 dB beside them are no nuclei

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from depmm.config import SAMPLE_RATE
-from depmm.measures.pitch import HOP
+from depmm.media.voice.pitch import HOP
 
 FRAME = SAMPLE_RATE // 40  # samples: 25 ms
 N_FFT = 512

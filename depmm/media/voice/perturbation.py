@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from depmm.config import SAMPLE_RATE
-from depmm.measures.pitch import HOP, PITCH_MIN_HZ
+from depmm.media.voice.pitch import HOP, PITCH_MIN_HZ
 
 MAX_PERIOD_FACTOR = 1.3  # Praat's defaults: neighbours that differ more are not compared
 MAX_AMPLITUDE_FACTOR = 1.6

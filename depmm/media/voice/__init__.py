@@ -1,0 +1,1 @@
+"""Pitch, level, spectral shape, MFCC, perturbation and rate of a voice."""
