@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from depmm.config import ModelConfig
+from depmm.inputs import Inputs
 from depmm.interpret.attribution.face_regions import (
     OVAL,
     PARTS,
@@ -29,22 +30,22 @@ def build_tiny_model(**encoders: dict) -> DepressionModel:
     return build_model(ModelConfig(encoders=encoders, fusion=fusion)).eval()
 
 
-def make_audio(lengths: list[list[int]], size: int = 16000) -> dict[str, torch.Tensor]:
+def make_audio(lengths: list[list[int]], size: int = 16000) -> dict[str, Inputs]:
     """Make noise of given lengths for each step; equal lengths have equal noise."""
     audio = torch.zeros(len(lengths), len(lengths[0]), size)
     for row, steps in enumerate(lengths):
         for step, length in enumerate(steps):
             generator = torch.Generator().manual_seed(length)
             audio[row, step, :length] = torch.rand(length, generator=generator) - 0.5
-    return {"audio": audio, "audio_length": torch.tensor(lengths)}
+    return {"audio": Inputs(audio, np.array(lengths))}
 
 
-def make_crops(n_crops: int, seed: int, size: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
+def make_crops(n_crops: int, seed: int, size: int = 32) -> dict[str, Inputs]:
     """Make crops of noise; every second one has a red square in its upper left corner."""
     generator = torch.Generator().manual_seed(seed)
     crops = torch.randint(60, 140, (n_crops, 1, 1, 3, size, size), generator=generator).byte()
     crops[1::2, ..., 0, 2:10, 2:10] = 250
-    return crops, torch.ones(n_crops, 1, dtype=torch.int64)
+    return {"face": Inputs(crops, np.ones((n_crops, 1)))}
 
 
 def make_landmarks() -> np.ndarray:
@@ -65,11 +66,11 @@ def make_landmarks() -> np.ndarray:
 def train_corner_model() -> DepressionModel:
     """Train a model for 40 steps to detect a red corner in crops."""
     model = build_tiny_model(face=SE_RESNET)
-    crops, length = make_crops(16, seed=0)
+    crops = make_crops(16, seed=0)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     target = (torch.arange(16) % 2).float()
     for _ in range(40):
-        loss = model.head.loss(model(face=crops, face_length=length).logits, target).mean()
+        loss = model.head.loss(model(crops).logits, target).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from depmm.inputs import Inputs
 from depmm.models.model import DepressionModel
 from depmm.training.losses import compute_batch_loss
 
@@ -50,7 +52,7 @@ def has_mask(indices: list[Tensor | None]) -> bool:
 
 
 def train_without_values(
-    model: DepressionModel, inputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    model: DepressionModel, inputs: dict[str, Inputs], monkeypatch: pytest.MonkeyPatch
 ) -> Tensor:
     """Compute logits, loss and gradients with tensors that have a shape, but no values.
 
@@ -73,11 +75,10 @@ def train_without_values(
         for name, tensor in (*model.named_parameters(), *model.named_buffers())
     }
     device_inputs = {
-        name: to_meta(value) if isinstance(value, Tensor) else value
-        for name, value in inputs.items()
+        name: replace(part, values=to_meta(part.values)) for name, part in inputs.items()
     }
     with mode:
-        output = torch.func.functional_call(model, state, kwargs=device_inputs)
+        output = torch.func.functional_call(model, state, (device_inputs,))
         target, weight = torch.zeros(2, 2, device="meta")
         loss = compute_batch_loss(model.head, output, target, weight, 0.5)
         if loss.requires_grad:
@@ -88,8 +89,8 @@ def train_without_values(
     return output.logits
 
 
-def count_questions(model: nn.Module, inputs: dict[str, Any]) -> Counter[str]:
+def count_questions(model: nn.Module, inputs: dict[str, Inputs]) -> Counter[str]:
     """Count the operations of a forward pass that wait for a GPU."""
     with HostQuestions() as questions:
-        model(**inputs)
+        model(inputs)
     return questions.counts

@@ -1,12 +1,11 @@
 """Small models of every kind, their settings and random inputs."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from depmm.config import ModelConfig
+from depmm.inputs import Inputs
 from depmm.models.encoders.build import build_encoder
 from depmm.models.encoders.encoder import Encoder
 from depmm.models.model import DepressionModel, build_model
@@ -58,18 +57,18 @@ def model_of(encoder: str, fusion: str, target: str = "binary", **settings) -> D
     return build_model(config, target, (0.0, 63.0))
 
 
-def inputs_of(encoder: str) -> dict[str, Any]:
+def inputs_of(encoder: str) -> dict[str, Inputs]:
     """Draw random inputs of two sessions with two steps for the model of an encoder."""
     generator = torch.Generator().manual_seed(0)
     if encoder in FACE_ENCODERS:
         faces = torch.randint(0, 256, (2, 2, 2, 3, 32, 32), generator=generator).byte()
-        return {"face": faces, "face_length": np.array([[2, 1], [2, 0]])}
+        return {"face": Inputs(faces, np.array([[2, 1], [2, 0]]))}
     if encoder == "feature_cnn":
         rows = torch.randn(2, 2, 30, 5, generator=generator)
         rows[0, 0, 3] = torch.nan
-        return {"audio": rows, "audio_length": np.array([[30, 20], [30, 0]])}
+        return {"audio": Inputs(rows, np.array([[30, 20], [30, 0]]))}
     waveform = torch.rand(2, 2, 16000, generator=generator) - 0.5
-    return {"audio": waveform, "audio_length": np.array([[16000, 15000], [16000, 0]])}
+    return {"audio": Inputs(waveform, np.array([[16000, 15000], [16000, 0]]))}
 
 
 def voices(lengths: list[int], padded: int | None = None) -> tuple[Tensor, np.ndarray]:

@@ -27,6 +27,7 @@ def replace_audio_by_noise(patch: pytest.MonkeyPatch, subjects: Collection[str])
         if self.session_keys[item.index][1] not in subjects:
             return item
         noise = np.random.default_rng(item.index).standard_normal(4000).astype(np.float32)
-        return dataclasses.replace(item, audio=[noise for _ in item.audio or []])
+        signals = item.signals | {"audio": [noise for _ in item.signals["audio"]]}
+        return dataclasses.replace(item, signals=signals)
 
     patch.setattr(SessionDataset, "__getitem__", read_noise)

@@ -23,8 +23,12 @@ def make_dataset(corpus, seed: int = 0, augment: dict | None = None, **settings)
 
 def items_equal(a: SessionItem, b: SessionItem) -> bool:
     """Check whether two items have the same index and signals."""
-    signals = [(*(item.audio or []), *(item.face or [])) for item in (a, b)]
-    return a.index == b.index and all(map(np.array_equal, *signals))
+    assert a.signals.keys() == b.signals.keys()
+    return a.index == b.index and all(
+        np.array_equal(one, other)
+        for name in a.signals
+        for one, other in zip(a.signals[name], b.signals[name], strict=True)
+    )
 
 
 def tiny_config(corpus, *overrides: str) -> Config:

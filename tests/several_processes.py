@@ -11,6 +11,7 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from depmm.config import ModelConfig
+from depmm.inputs import Inputs
 from depmm.models.batch_norm import MaskedBatchNorm2d, exclude_positions
 from depmm.models.model import DepressionModel, build_model
 
@@ -73,10 +74,8 @@ def sessions_of(case: str, rank: int | None) -> tuple[dict[str, Any], list[float
     audio_length = np.array([[9600, 8000], [9600, 0], [5000, 9600], [2000, 0], [0, 0]])
     face_length = np.array([[2, 1], [2, 0], [0, 2], [0, 1], [2, 2]])
     inputs = {
-        "audio": audio[indices],
-        "audio_length": audio_length[indices],
-        "face": face[indices],
-        "face_length": face_length[indices],
+        "audio": Inputs(audio[indices], audio_length[indices]),
+        "face": Inputs(face[indices], face_length[indices]),
     }
     return inputs, weights, torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0])[indices]
 
@@ -92,7 +91,7 @@ def compute_gradients(
     """Return gradients and buffers after one training pass."""
     model.zero_grad()
     with exclude_positions(model) if weights == [0.0] else nullcontext():
-        logits = wrapped(**inputs).logits
+        logits = wrapped(inputs).logits
     loss = (model.head.loss(logits, targets) * torch.tensor(weights)).sum()
     (loss * n_processes).backward()
     return {

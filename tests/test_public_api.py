@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import depmm
+from depmm.inputs import Inputs
 
 NAMES = [name for name in depmm.__all__ if name != "__version__"]
 
@@ -103,11 +105,14 @@ def test_a_fold_of_a_cross_validation_is_loaded_in_half_precision(demo, monkeypa
     half = depmm.DepressionModel.from_pretrained(run / "seed-0-fold-1", dtype=torch.bfloat16)
     assert next(half.parameters()).dtype == torch.bfloat16
     inputs = {
-        "audio": torch.randn(1, 12, 16_000, generator=torch.Generator().manual_seed(0)),
-        "audio_length": torch.full((1, 12), 16_000),
-        "face": torch.randint(0, 256, (1, 12, 4, 3, 56, 56), dtype=torch.uint8),
-        "face_length": torch.full((1, 12), 4),
+        "audio": Inputs(
+            torch.randn(1, 12, 16_000, generator=torch.Generator().manual_seed(0)),
+            np.full((1, 12), 16_000),
+        ),
+        "face": Inputs(
+            torch.randint(0, 256, (1, 12, 4, 3, 56, 56), dtype=torch.uint8), np.full((1, 12), 4)
+        ),
     }
     with torch.no_grad():
-        full, rounded = fold.eval()(**inputs).prediction, half.eval()(**inputs).prediction
+        full, rounded = fold.eval()(inputs).prediction, half.eval()(inputs).prediction
     torch.testing.assert_close(rounded.float(), full, rtol=0, atol=3e-2)

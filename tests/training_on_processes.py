@@ -40,8 +40,8 @@ class Sessions:
     def __init__(self, kind: str) -> None:
         self.modality = "face" if kind in FACE_ENCODERS else "audio"
         self.settings = SimpleNamespace(workers=0, modalities=[self.modality])
-        inputs = inputs_of(kind)
-        self.signal, self.length = inputs[self.modality], inputs[f"{self.modality}_length"]
+        inputs = inputs_of(kind)[self.modality]
+        self.signal, self.length = inputs.values, inputs.lengths
 
     def __getitem__(self, epoch_and_index: tuple[int | None, int]) -> SessionItem:
         index = epoch_and_index[1]
@@ -52,7 +52,7 @@ class Sessions:
         else:
             x = x + 31 * index
         steps = [x[step, :n].numpy() for step, n in enumerate(self.length[index % 2])]
-        return SessionItem(index, **{"audio": None, "face": None, self.modality: steps})
+        return SessionItem(index, {self.modality: steps})
 
 
 def without_randomness(model: DepressionModel) -> DepressionModel:

@@ -5,6 +5,7 @@ import torch
 from depmm.config import load_config
 from depmm.data.batch import collate
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
+from depmm.inputs import Inputs
 from depmm.models.model import DepressionModel, build_model
 
 
@@ -16,13 +17,11 @@ def build_untrained(corpus, *overrides: str) -> tuple[DepressionModel, Experimen
     return build_model(config.model, config.target.kind, data.score_range).eval(), data
 
 
-def collate_sessions(data: ExperimentData, indices: list[int]) -> dict[str, torch.Tensor]:
+def collate_sessions(data: ExperimentData, indices: list[int]) -> dict[str, Inputs]:
     """Collate sessions of an experiment."""
-    batch = collate([data.dataset[None, index] for index in indices])
-    del batch["index"]
-    return batch
+    return collate([data.dataset[None, index] for index in indices])[1]
 
 
 def encode_sessions(model: DepressionModel, data: ExperimentData, indices: list[int]):
     """Encode sessions of an experiment."""
-    return model.encode(**collate_sessions(data, indices))
+    return model.encode(collate_sessions(data, indices))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from depmm.config.settings import CROP_SIZE, ConfigError, FilePath, Modality, Settings
+from depmm.config.signals import SIGNALS, Signal, signal_of
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 
@@ -227,7 +228,10 @@ class DataConfig(Settings):
         description="folder or URL of the store, written by depmm extract"
     )
     modalities: list[Modality] = Field(
-        ["audio", "face"], min_length=1, description="modalities that the model reads"
+        ["audio", "face"],
+        min_length=1,
+        description="modalities that the model reads: audio, face, text, or any other name, whose "
+        "stream data.features names",
     )
     steps: StepsConfig = Field(StepsConfig(), description="which steps are used")
     max_audio_s: float = Field(
@@ -257,8 +261,8 @@ class DataConfig(Settings):
     )
     features: dict[Modality, str] = Field(
         {},
-        description="modality -> stream of features of the corpus that is read instead of the "
-        "signal, by an encoder of rows: feature_cnn, face_map or voice_vector",
+        description="modality -> stream of features of the corpus that is read, of audio, face and "
+        "text instead of their signal, by an encoder of rows such as feature_cnn",
     )
     max_rows: int = Field(
         1000,
@@ -288,10 +292,13 @@ class DataConfig(Settings):
 
     @model_validator(mode="after")
     def _inputs_of_modalities_agree(self) -> "DataConfig":
-        signal = {
-            "audio": ("gain_db", "relative_noise", "noise_amplitudes", "pitch_semitones"),
-            "face": ("flip",),
-        }
+        if without := [n for n in self.modalities if n not in SIGNALS and n not in self.features]:
+            raise ConfigError(
+                f"data.modalities contains {without[0]}, which is not one of {', '.join(SIGNALS)}: "
+                f"name the stream that it reads in data.features.{without[0]}.",
+                setting=f"features.{without[0]}",
+                value=None,
+            )
         for setting in ("precompute_embeddings", "features"):
             names = getattr(self, setting)
             if unknown := sorted(set(names) - set(self.modalities)):
@@ -310,7 +317,9 @@ class DataConfig(Settings):
             )
         for setting in ("precompute_embeddings", "features"):
             for name in getattr(self, setting):
-                if changed := [key for key in signal[name] if getattr(self.augment, key)]:
+                signal = SIGNALS.get(name)
+                augmentation = () if signal is None else signal.augmentation
+                if changed := [key for key in augmentation if getattr(self.augment, key)]:
                     raise ConfigError(
                         f"data.augment.{changed[0]} changes the signal of {name}, but with "
                         f"data.{setting} the model does not read that signal: remove one of them.",
@@ -318,3 +327,18 @@ class DataConfig(Settings):
                         value=getattr(self.augment, changed[0]),
                     )
         return self
+
+    def signal_of(self, modality: str) -> Signal:
+        """Return the signal that the encoder of a modality reads.
+
+        Parameters
+        ----------
+        modality : str
+            One of ``modalities``.
+
+        Returns
+        -------
+        Signal
+            That of the name, unless ``features`` names a stream.
+        """
+        return signal_of(modality, self.features)

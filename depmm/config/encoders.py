@@ -4,11 +4,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from depmm.config.settings import CROP_SIZE, ConfigError, Modality, Settings
+from depmm.config.settings import CROP_SIZE, ConfigError, Settings
+from depmm.config.signals import EncoderInput
 
-EncoderInput = Literal["waveform", "crops", "rows"]
-"""What an encoder reads of a step: samples of the sound, face crops, or rows of a stream."""
-SIGNALS: dict[Modality, EncoderInput] = {"audio": "waveform", "face": "crops"}
 WeightsLayout = Literal["vggface2_bgr", "vggface2_rgb", "torchvision"]
 
 EMBED_DIM = "output size per step"
@@ -27,7 +25,7 @@ class EncoderSettings(Settings):
 
     Attributes
     ----------
-    reads : tuple of {"waveform", "crops", "rows"}
+    reads : tuple of {"waveform", "crops", "text", "rows"}
         What the encoder reads. An encoder of rows reads a stream that ``data.features`` names.
     """
 

@@ -7,10 +7,8 @@ from pydantic import Field, model_validator
 
 from depmm.config.data import AugmentConfig, DataConfig, SplitConfig, TargetConfig
 from depmm.config.encoders import (
-    SIGNALS,
     DepNetConfig,
     EncoderConfig,
-    EncoderInput,
     EncoderSettings,
     FaceMapConfig,
     FrameMeanConfig,
@@ -19,6 +17,7 @@ from depmm.config.evaluation import EvaluationConfig, TuningConfig
 from depmm.config.extraction import ExtractConfig
 from depmm.config.fusion import FusionConfig, MeanPoolConfig
 from depmm.config.settings import ConfigError, FilePath, Modality, Settings
+from depmm.config.signals import SIGNALS, EncoderInput
 from depmm.config.training import ClassifierConfig, TrainingConfig
 
 
@@ -167,7 +166,7 @@ class Config(Experiment):
             )
         for name, encoder in self.model.encoders.items():
             stream = self.data.features.get(name)
-            needed = SIGNALS[name] if stream is None else "rows"
+            needed = self.data.signal_of(name).reads
             if needed in encoder.reads:
                 continue
             reads = " or ".join(encoder.reads)
@@ -181,18 +180,18 @@ class Config(Experiment):
                 setting=f"data.features.{name}",
                 value=stream,
             )
-        face = self.model.encoders.get("face")
-        if (
-            isinstance(face, DepNetConfig | FaceMapConfig)
-            and "face" not in self.data.features
-            and face.face_size != self.data.face_size
-        ):
-            raise ConfigError(
-                f"data.face_size is {self.data.face_size}, but model.encoders.face.face_size is "
-                f"{face.face_size}: make both equal.",
-                setting="data.face_size",
-                value=self.data.face_size,
-            )
+        for name, encoder in self.model.encoders.items():
+            if (
+                isinstance(encoder, DepNetConfig | FaceMapConfig)
+                and name not in self.data.features
+                and encoder.face_size != self.data.face_size
+            ):
+                raise ConfigError(
+                    f"data.face_size is {self.data.face_size}, but model.encoders.{name}.face_size "
+                    f"is {encoder.face_size}: make both equal.",
+                    setting="data.face_size",
+                    value=self.data.face_size,
+                )
         for name in self.data.precompute_embeddings:
             if not getattr(self.model.encoders[name], "frozen", False):
                 raise ConfigError(
@@ -238,9 +237,9 @@ def encoders_of(modality: Modality, needed: EncoderInput | None = None) -> list[
 
     Parameters
     ----------
-    modality : {"audio", "face"}
+    modality : str
         The modality.
-    needed : {"waveform", "crops", "rows"}, optional
+    needed : {"waveform", "crops", "text", "rows"}, optional
         What the encoders must read; by default the signal of the modality or rows.
 
     Returns
@@ -249,11 +248,12 @@ def encoders_of(modality: Modality, needed: EncoderInput | None = None) -> list[
         Their ``kind``, sorted. An encoder that reads the signal of another modality is not
         included, even if it also reads rows.
     """
+    signal = SIGNALS[modality].reads if modality in SIGNALS else "rows"
     return sorted(
         kind
         for kind, section in sections_by_kind(EncoderConfig).items()
         if issubclass(section, EncoderSettings)
-        and (SIGNALS[modality] in section.reads or section.reads == ("rows",))
+        and (signal in section.reads or section.reads == ("rows",))
         and (needed is None or needed in section.reads)
     )
 

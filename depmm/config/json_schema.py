@@ -45,7 +45,7 @@ def _optional(schema: Any) -> Any:
                 continue
             case "oneOf", _:
                 relaxed["anyOf"] = _optional(value)
-            case "properties", dict():
+            case "properties" | "patternProperties", dict():
                 relaxed[key] = {name: _nullable(_optional(part)) for name, part in value.items()}
             case "additionalProperties", dict():
                 relaxed[key] = _nullable(_optional(value))

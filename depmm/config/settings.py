@@ -2,16 +2,23 @@
 
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from depmm.errors import DepmmError
 
 SAMPLE_RATE = 16_000  # Hz, every waveform in the project
 CROP_SIZE = 224  # pixels, height and width of every stored face crop
 MODALITIES = ("audio", "face")
-Modality = Literal["audio", "face"]
+Modality = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 def _not_empty(value: Any) -> Any:

@@ -39,6 +39,21 @@ class Augmentation:
     semitones: float = 0.0
     mirrored: bool = False
 
+    def keeps(self, modality: str) -> np.ndarray:
+        """Find the steps in which a modality is not masked.
+
+        Parameters
+        ----------
+        modality : str
+            Name of the modality.
+
+        Returns
+        -------
+        ndarray of bool, shape (L,)
+            Marks these steps.
+        """
+        return self.step_mask & (modality not in self.dropped_modalities)
+
     def apply_to_audio(self, waveform: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         """Change the sound of a step.
 

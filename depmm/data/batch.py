@@ -24,13 +24,14 @@ from depmm.data.loader_workers import (
 from depmm.data.session_item import SessionItem
 from depmm.data.step_dataset import StepDataset
 from depmm.errors import DepmmError
+from depmm.inputs import Inputs
 
 logger = logging.getLogger(__name__)
 
-Batch = dict[str, Any]  # tensors, and the lengths of each modality as int64 arrays
+Batch = dict[str, Inputs]  # by modality
 
 
-def collate(items: list[SessionItem]) -> Batch:
+def collate(items: list[SessionItem]) -> tuple[Tensor, Batch]:
     """Pad sessions to a batch.
 
     Parameters
@@ -40,25 +41,21 @@ def collate(items: list[SessionItem]) -> Batch:
 
     Returns
     -------
-    dict of str to Tensor or ndarray
-        ``index`` (B,), and for each modality that was read, tensors and their lengths, which are
-        int64 arrays and stay on the host:
-
-        - ``audio`` (B, L, T) float32 with ``audio_length`` (B, L);
-        - ``face`` (B, L, T, 3, height, width) uint8 with ``face_length`` (B, L);
-        - ``audio`` or ``face`` (B, L, T, F) float32 if a feature stream replaces the signal;
-        - ``audio_embedding`` or ``face_embedding`` (B, L, K) float32 if precomputed embeddings
-          replace the signal; the length is 1 in steps that have the modality and 0 elsewhere.
+    index : Tensor, shape (B,)
+        Rows of the dataset.
+    inputs : dict of str to Inputs
+        Padded signals of each modality that was read. The length of an embedding is 1 in steps
+        that have the modality and 0 elsewhere.
     """
-    batch: Batch = {"index": torch.tensor([item.index for item in items])}
-    if items[0].audio is not None:
-        batch["audio"], batch["audio_length"] = _pad([item.audio or [] for item in items])
-    if items[0].face is not None:
-        batch["face"], batch["face_length"] = _pad([item.face or [] for item in items])
-    for name in items[0].embeddings:
-        rows, batch[f"{name}_length"] = _pad([item.embeddings[name] for item in items])
-        batch[f"{name}_embedding"] = rows.squeeze(2)
-    return batch
+    first = items[0]
+    inputs = {}
+    for name in first.signals:
+        values, lengths = _pad([item.signals[name] for item in items])
+        embedded = name in first.embedded
+        inputs[name] = Inputs(
+            values.squeeze(2) if embedded else values, lengths, embedded, name in first.on_host
+        )
+    return torch.tensor([item.index for item in items]), inputs
 
 
 def _pad(sessions: list[list[np.ndarray]]) -> tuple[Tensor, NDArray[np.int64]]:
@@ -80,7 +77,9 @@ class SharedMemoryError(RuntimeError):
     """A worker process could not put a batch into shared memory."""
 
 
-def collate_in_worker(items: list[SessionItem | DepmmError]) -> Batch:
+def collate_in_worker(
+    items: list[SessionItem | DepmmError],
+) -> tuple[Tensor, Batch] | DepmmError:
     """Pad sessions to a batch and, in a worker process, move it to shared memory.
 
     ``DataLoader`` would do the same in a thread of the worker, where an error is lost and the
@@ -93,8 +92,8 @@ def collate_in_worker(items: list[SessionItem | DepmmError]) -> Batch:
 
     Returns
     -------
-    dict of str to Tensor or ndarray
-        As ``collate`` returns it; with ``error`` only, if there is one.
+    tuple of (Tensor, dict of str to Inputs), or DepmmError
+        As ``collate`` returns it, or the first error.
 
     Raises
     ------
@@ -103,16 +102,15 @@ def collate_in_worker(items: list[SessionItem | DepmmError]) -> Batch:
     """
     for item in items:
         if isinstance(item, DepmmError):
-            return {"error": item}
-    batch = collate(cast(list[SessionItem], items))
+            return item
+    index, inputs = collate(cast(list[SessionItem], items))
     if get_worker_info() is not None:
         try:
-            for value in batch.values():
-                if isinstance(value, Tensor):
-                    value.share_memory_()  # type: ignore[no-untyped-call]
+            for tensor in (index, *(part.values for part in inputs.values())):
+                tensor.share_memory_()  # type: ignore[no-untyped-call]
         except (OSError, RuntimeError) as error:
             raise SharedMemoryError(str(error)) from None
-    return batch
+    return index, inputs
 
 
 class SessionLoader:
@@ -171,8 +169,8 @@ class SessionLoader:
         ------
         index : Tensor, shape (B,)
             Rows of the dataset, on the CPU.
-        inputs : dict of str to Tensor or ndarray
-            Inputs of a model, named as by :func:`collate`; the tensors are on the device.
+        inputs : dict of str to Inputs
+            Inputs of a model by modality, on the device.
 
         Raises
         ------
@@ -246,18 +244,10 @@ class SessionLoader:
                 raise
             if batch is None:
                 return
-            if "error" in batch:
-                raise batch["error"]
-            index = batch.pop("index")
-            yield (
-                index,
-                {
-                    name: value.to(self.device, non_blocking=True)
-                    if isinstance(value, Tensor)
-                    else value
-                    for name, value in batch.items()
-                },
-            )
+            if isinstance(batch, DepmmError):
+                raise batch
+            index, inputs = batch
+            yield index, {name: part.to(self.device) for name, part in inputs.items()}
 
     def evaluate(
         self, indices: Sequence[int], batch_size: int, rank: int = 0, world_size: int = 1
@@ -275,7 +265,7 @@ class SessionLoader:
 
         Returns
         -------
-        iterator of (Tensor, dict of str to Tensor or ndarray)
+        iterator of (Tensor, dict of str to Inputs)
             As in ``read``.
         """
         return self.read(evaluation_micro_batches(indices, batch_size, rank, world_size), None)
@@ -308,7 +298,7 @@ def evaluation_batches(
     ------
     index : Tensor, shape (B,)
         Rows of the dataset, on the CPU.
-    inputs : dict of str to Tensor or ndarray
-        Inputs of a model, named as by :func:`collate`.
+    inputs : dict of str to Inputs
+        Inputs of a model by modality.
     """
     yield from SessionLoader(dataset, device).evaluate(indices, batch_size, rank, world_size)

@@ -15,7 +15,8 @@ from depmm.corpora.corpus_facts import CorpusFacts, Windows
 from depmm.data.data_flow import DataFlow, measure_data_flow
 from depmm.data.errors import DataError
 from depmm.data.experiment_data import ExperimentData
-from depmm.data.used_signal import UsedSignal, measure_used_signal
+from depmm.data.signals.used import UsedSignal
+from depmm.data.used_signal import measure_used_signal
 from depmm.files.checksums import read_bytes, write_text
 from depmm.schemas.manifest import SESSION_KEY
 

@@ -14,6 +14,7 @@ from depmm.corpora.splits import make_folds, make_split
 from depmm.corpora.subject_groups import add_groups
 from depmm.data.dataset import SessionDataset
 from depmm.data.errors import DataError
+from depmm.data.signals.build import build_signal
 from depmm.data.step_selection import check_step_counts, keep_selected_steps
 from depmm.data.targets import labelled_sessions, scale_target, stratification_classes
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
@@ -162,23 +163,8 @@ def find_modalities(sessions: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
     DataError
         If no session has a stream of ``data.features``.
     """
-    available = {"audio": sessions["audio_s"] > 0, "face": sessions["n_frames_with_face"] > 0}
-    # missing for a session that is not in the store
-    streams = [set() if isinstance(v, float) else set(v) for v in sessions["streams"]]
-    for name, stream in data.features.items():
-        available[name] = pd.Series(
-            [stream in names for names in streams], sessions.index, dtype=bool
-        )
-        if not available[name].any():
-            known = sorted(set().union(*streams))
-            raise DataError(
-                f"data.features.{name}: no session in {data.store} has the stream {stream!r}.",
-                setting=f"data.features.{name}",
-                file=data.store,
-                value=stream,
-                remedy=f"Stored streams: {', '.join(known) or 'none'}.",
-            )
-    return pd.DataFrame({name: available[name] for name in data.modalities})
+    signals = {name: build_signal(name, data) for name in data.modalities}
+    return pd.DataFrame({name: signal.is_indexed(sessions) for name, signal in signals.items()})
 
 
 def _check_stream_columns(sessions: pd.DataFrame, store: SessionStore, data: DataConfig) -> None:

@@ -97,7 +97,7 @@ def _embed(
     start = time.perf_counter()
     batches = evaluation_batches(signals, missing, 1, device)
     for done, (index, inputs) in enumerate(batches, start=1):
-        signal, length = inputs[modality][0], inputs[f"{modality}_length"][0]
+        signal, length = inputs[modality].values[0], inputs[modality].lengths[0]
         present = length > 0
         rows = np.zeros((0, encoder.precompute_dim), np.float32)
         if present.any():

@@ -1,6 +1,6 @@
 """Signals of one session, as a dataset reads them and a batch pads them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,20 +13,20 @@ class SessionItem:
     ----------
     index : int
         Row of the dataset.
-    audio : list of ndarray of float32, shape (T,), or None
-        Waveform of each step, empty without sound; (T, F) if a feature stream replaces it. None if
-        the modality is not read.
-    face : list of ndarray of uint8, shape (T, 3, height, width), or None
-        Crops of each step, empty without a face; float32 (T, F) if a feature stream replaces them.
-        None if the modality is not read.
-    embeddings : dict of str to list of ndarray of float32, shape (1, K)
-        Embeddings by modality: one row per step, (0, K) in steps without the modality.
+    signals : dict of str to list of ndarray, shape (T, ...)
+        Signal of each step by modality, empty in steps without it: waveforms (T,) float32, crops
+        (T, 3, height, width) uint8, bytes of text (T,) uint8, or rows (T, F) float32. An embedding
+        is one row, (1, K).
+    embedded : frozenset of str, default frozenset()
+        Modalities whose signals are embeddings.
+    on_host : frozenset of str, default frozenset()
+        Modalities whose signals stay on the CPU.
     """
 
     index: int
-    audio: list[np.ndarray] | None
-    face: list[np.ndarray] | None
-    embeddings: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    signals: dict[str, list[np.ndarray]]
+    embedded: frozenset[str] = frozenset()
+    on_host: frozenset[str] = frozenset()
 
     def select_step(self, step: int) -> "SessionItem":
         """Select one step.
@@ -41,9 +41,5 @@ class SessionItem:
         SessionItem
             The session as if it had this step only.
         """
-        return SessionItem(
-            self.index,
-            None if self.audio is None else self.audio[step : step + 1],
-            None if self.face is None else self.face[step : step + 1],
-            {name: rows[step : step + 1] for name, rows in self.embeddings.items()},
-        )
+        selected = {name: steps[step : step + 1] for name, steps in self.signals.items()}
+        return SessionItem(self.index, selected, self.embedded, self.on_host)

@@ -68,11 +68,11 @@ def predict_sessions(
         for index, inputs in loader.evaluate(indices, batch_size, rank, n_processes):
             if n_gate_samples > 1:
                 seeds = [session_seed(dataset.session_keys[row]) for row in index.tolist()]
-                output, sampled = cast(Any, model).sample(n_gate_samples, seeds, **inputs)
+                output, sampled = cast(Any, model).sample(n_gate_samples, seeds, inputs)
                 if sampled is not None:
                     samples.append(sampled)
             else:
-                output = model(**inputs)
+                output = model(inputs)
             indices_read.append(index)
             outputs.append(torch.cat([output.prediction.unsqueeze(1), output.logits], dim=1))
     model.train(was_training)

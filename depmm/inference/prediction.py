@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from depmm.data.used_signal import UsedSignal
+from depmm.data.signals.used import UsedSignal
 from depmm.inference.quality import QualityWarning, RecordingQuality
 
 SCHEMA = "depmm prediction"  # first value of a JSON file, by which it is recognised

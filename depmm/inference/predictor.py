@@ -17,7 +17,8 @@ import torch
 
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
-from depmm.data.used_signal import UsedSignal, measure_session
+from depmm.data.signals.used import UsedSignal
+from depmm.data.used_signal import measure_session
 from depmm.device import float32_precision
 from depmm.evaluation.batch_prediction import predict_sessions
 from depmm.evaluation.reports.report_warnings import FEW_SUBJECTS
@@ -277,7 +278,7 @@ def _attribution(
     device = next(model.parameters()).device
     _, inputs = next(evaluation_batches(dataset, [0], 1, device))
     with float32_precision("highest", device):
-        features, masks = model.encode(**inputs)
+        features, masks = model.encode(inputs)
         reference = make_session_reference(features, masks)
         if means is not None:
             length = find_present_steps(masks).shape[1]

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from depmm.config import ModelConfig
+from depmm.inputs import Inputs
 from depmm.models.auto_registration import register_auto_classes
 from depmm.models.encoders.build import build_encoder, complete_settings
 from depmm.models.encoders.encoder import Encoder, encode_present
@@ -25,7 +26,7 @@ from depmm.models.errors import ModelError
 from depmm.models.fusion.build import build_fusion
 from depmm.models.fusion.dep_former.dep_former import DepFormer
 from depmm.models.heads import build_head
-from depmm.models.host import Lengths, host_lengths, to_device
+from depmm.models.host import to_device
 from depmm.models.masking import is_complete, masked_mean
 from depmm.models.model_config import DepressionConfig
 from depmm.models.output import DepressionOutput
@@ -57,7 +58,7 @@ class DepressionModel(PreTrainedModel):
 
     config_class = DepressionConfig
     base_model_prefix = "depmm"
-    main_input_name = "audio"
+    main_input_name = "inputs"
 
     def __init__(self, config: DepressionConfig) -> None:
         config.encoders = add_defaults("encoders", config.encoders)
@@ -163,27 +164,14 @@ class DepressionModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         """Leave every module as its constructor initialised it."""
 
-    def forward(self, **inputs: Any) -> DepressionOutput:
+    def forward(self, inputs: dict[str, Inputs]) -> DepressionOutput:
         """Predict a batch of sessions.
 
         Parameters
         ----------
-        **inputs : Tensor or array_like
-            For each modality, for example ``audio``, either the signal ``audio`` or the
-            precomputed ``audio_embedding``, both tensors on the device of the model, and
-            ``audio_length``, an array on the host:
-
-            - ``audio``, shape (B, L, T): waveforms in [-1, 1] at 16 kHz; ``face``, shape
-              (B, L, T, 3, height, width): uint8 RGB crops; any modality whose encoder reads rows
-              of a stream (``"rows"`` is in ``reads`` of its settings), shape (B, L, T, F): rows of
-              features, NaN where invalid.
-            - ``<modality>_embedding``, shape (B, L, K): output of
-              ``PrecomputableEncoder.precompute``. Rows of missing steps are ignored.
-            - ``<modality>_length``, array_like of int, shape (B, L): valid samples, crops or rows
-              of each step; 0 if the step does not have this modality. Masks and indices are
-              computed from it on the host, so that the model never waits for the device. A tensor
-              is accepted too; one on a GPU is copied to the host first, which waits.
-
+        inputs : dict of str to Inputs
+            Signals or precomputed embeddings of each modality of the model, for example ``audio``;
+            the values are on the device of the model, except those that stay on the host.
             Modalities that the model does not have are ignored.
 
         Returns
@@ -194,12 +182,11 @@ class DepressionModel(PreTrainedModel):
         Raises
         ------
         ModelError
-            If the input of a modality is not given (for a missing modality, give lengths of zero),
-            or if a session has no step with any modality.
+            If the input of a modality is not given (for a missing modality, give lengths of zero)
+            or does not have a length for each step, or if a session has no step with any modality.
         """
-        lengths = self._host_lengths(inputs)
-        features, masks = self._encode(inputs, lengths)
-        complete = is_complete(list(lengths.values()))
+        features, masks = self.encode(inputs)
+        complete = is_complete([inputs[name].lengths for name in self.encoders])
         logits, branch_logits = self.fuse(features, masks, complete)
         return DepressionOutput(
             prediction=self.head.predict(logits),
@@ -209,12 +196,12 @@ class DepressionModel(PreTrainedModel):
             step_mask=torch.stack(list(masks.values())).any(dim=0),
         )
 
-    def encode(self, **inputs: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def encode(self, inputs: dict[str, Inputs]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Encode every step.
 
         Parameters
         ----------
-        **inputs : Tensor or array_like
+        inputs : dict of str to Inputs
             As in ``forward``.
 
         Returns
@@ -229,46 +216,42 @@ class DepressionModel(PreTrainedModel):
         ModelError
             As in ``forward``.
         """
-        return self._encode(inputs, self._host_lengths(inputs))
-
-    def _host_lengths(self, inputs: dict[str, Any]) -> dict[str, Lengths]:
-        """Check that the inputs are complete, and return the lengths (B, L) of each modality."""
-        lengths: dict[str, Lengths] = {}
-        for name in self.encoders:
-            signal, embedding = inputs.get(name), inputs.get(f"{name}_embedding")
-            length = inputs.get(f"{name}_length")
-            if (signal is None) == (embedding is None) or length is None:
-                raise ModelError(
-                    f"The input {name} is incomplete: the model requires {name}_length and exactly "
-                    f"one of {name} and {name}_embedding. For a missing modality, give lengths of "
-                    "zero.",
-                    value=name,
-                )
-            lengths[name] = host_lengths(length)
-        present = np.any([(length > 0).any(axis=1) for length in lengths.values()], axis=0)
-        if not present.all():
-            empty = np.flatnonzero(~present).tolist()
-            raise ModelError(
-                f"Sessions {empty} of the batch have no step with {' or '.join(lengths)}. Remove "
-                "them, or use a model for a modality that they have.",
-                value=empty,
-            )
-        return lengths
-
-    def _encode(
-        self, inputs: dict[str, Any], lengths: dict[str, Lengths]
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Encode every step, as described in ``encode``."""
+        self._check_inputs(inputs)
         features: dict[str, Tensor] = {}
         masks: dict[str, Tensor] = {}
         # below float32 only if the model itself is in half precision, not under autocast
-        dtype = next(self.fusion.parameters()).dtype
+        parameter = next(self.fusion.parameters())
+        dtype, device = parameter.dtype, parameter.device
         for name, encoder in self.encoders.items():
-            signal, embedding = inputs.get(name), inputs.get(f"{name}_embedding")
-            x = encode_present(cast(Encoder, encoder), signal, embedding, lengths[name])
+            x = encode_present(cast(Encoder, encoder), inputs[name], device)
             features[name] = x.to(dtype) if dtype.itemsize < 4 else x
-            masks[name] = to_device(lengths[name] > 0, x.device)
+            masks[name] = to_device(inputs[name].lengths > 0, device)
         return features, masks
+
+    def _check_inputs(self, inputs: dict[str, Inputs]) -> None:
+        """Check that there are inputs of each modality, and a signal in each session."""
+        for name in self.encoders:
+            if name not in inputs:
+                raise ModelError(
+                    f"The input {name} is not given. For a missing modality, give lengths of zero.",
+                    value=name,
+                )
+            shape, of_values = inputs[name].lengths.shape, tuple(inputs[name].values.shape[:2])
+            if shape != of_values:
+                raise ModelError(
+                    f"The input {name} has lengths of shape {shape} for values of shape "
+                    f"{of_values}: give one length for each step of each session.",
+                    value=name,
+                )
+        lengths = [inputs[name].lengths for name in self.encoders]
+        present = np.any([(length > 0).any(axis=1) for length in lengths], axis=0)
+        if not present.all():
+            empty = np.flatnonzero(~present).tolist()
+            raise ModelError(
+                f"Sessions {empty} of the batch have no step with {' or '.join(self.encoders)}. "
+                "Remove them, or use a model for a modality that they have.",
+                value=empty,
+            )
 
     def fuse(
         self, features: dict[str, Tensor], masks: dict[str, Tensor], complete: bool = False
@@ -301,7 +284,7 @@ class DepressionModel(PreTrainedModel):
 
     @torch.no_grad()
     def sample(
-        self, n_samples: int, seeds: Sequence[int], **inputs: Any
+        self, n_samples: int, seeds: Sequence[int], inputs: dict[str, Inputs]
     ) -> tuple[DepressionOutput, Tensor | None]:
         """Predict, and predict again with sampled gates of the Bernoulli fusion.
 
@@ -312,7 +295,7 @@ class DepressionModel(PreTrainedModel):
         seeds : sequence of int
             One seed per session of the batch. The gates of a session depend on its seed only, not
             on the other sessions of the batch.
-        **inputs : Tensor or array_like
+        inputs : dict of str to Inputs
             As in ``forward``.
 
         Returns
@@ -325,12 +308,12 @@ class DepressionModel(PreTrainedModel):
         """
         fusion = self.fusion
         if not (isinstance(fusion, DepFormer) and fusion.fusion and fusion.fusion.learned):
-            return self(**inputs), None
+            return self(inputs), None
         gates = fusion.fusion
         recorded: list[tuple[Tensor, Tensor | None]] = []
         handle = gates.register_forward_hook(lambda module, args, output: recorded.append(args))
         try:
-            output = self(**inputs)
+            output = self(inputs)
         finally:
             handle.remove()
         branches, present = recorded[0]

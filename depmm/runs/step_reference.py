@@ -179,7 +179,7 @@ def measure_step_reference(
     model.eval()
     with float32_precision("highest", device):
         for indices, inputs in loader.evaluate(data.indices("train"), batch_size, rank, world_size):
-            features, masks = model.encode(**inputs)
+            features, masks = model.encode(inputs)
             rows = pd.concat(
                 [grouped[index].assign(session=k) for k, index in enumerate(indices.tolist())]
             )

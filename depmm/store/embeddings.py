@@ -19,11 +19,6 @@ from depmm.store.errors import StoreError
 from depmm.store.sessions import SessionStore
 
 EMBEDDING_VERSION = 1  # increase it when a code change alters the output of a frozen encoder
-# settings of DataConfig that change the signal of a modality at evaluation
-SIGNAL_SETTINGS = {
-    "audio": ("max_audio_s", "remove_silence"),
-    "face": ("frames_per_step", "frame_choice", "face_size"),
-}
 
 
 def embedding_key(
@@ -35,7 +30,7 @@ def embedding_key(
     ----------
     encoder : PrecomputableEncoder
         Frozen encoder. Its tensors are hashed, so that their origin does not matter.
-    modality : {"audio", "face"}
+    modality : str
         Modality of the encoder.
     data : DataConfig
         Settings that determine the signal that the encoder reads.
@@ -47,7 +42,7 @@ def embedding_key(
     str
         Twelve hexadecimal digits.
     """
-    signal = {name: getattr(data, name) for name in SIGNAL_SETTINGS[modality]}
+    signal = {name: getattr(data, name) for name in data.signal_of(modality).settings}
     encoder_class, settings = type(encoder).__name__, encoder.precompute_settings
     content = [EMBEDDING_VERSION, encoder_class, settings, modality, signal, store.settings_hash]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())

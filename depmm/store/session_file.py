@@ -16,6 +16,8 @@ face.confidence      (T,) float32      score of the detection, 1 for aligned rec
 face.landmarks       (T, 478, 3)       float32, pixels of the frame; only if faces were tracked
 face.blendshapes     (T, 52)           float32, likewise
 face.pose            (T, 4, 4)         float32, likewise
+text.utf8            (bytes,) uint8    the text of the steps, one after the other
+text.offset          (L + 1,) int64    where each text starts (equal: no text)
 feature.N.values     (T, F) float32    rows of the feature stream N; NaN: invalid
 feature.N.time_s     (T,) float64      seconds in the recording
 feature.N.step_rows  (L, 2) int64      first and end row of each step (equal: no row)
@@ -112,6 +114,10 @@ class SessionReader:
             check_ranges(self.step_frames, len(self._detected))
             jpegs = np.stack([self._jpeg_offset[:-1], self._jpeg_offset[1:]], axis=1)
             check_ranges(jpegs, file.shapes["face.jpeg"][1][0])
+        if "text.offset" in self.names:
+            self._text_offset = self.read_tensor("text.offset")
+            texts = np.stack([self._text_offset[:-1], self._text_offset[1:]], axis=1)
+            check_ranges(texts, file.shapes["text.utf8"][1][0])
 
     def __enter__(self) -> Self:
         return self
@@ -192,6 +198,28 @@ class SessionReader:
         # hours after the start of a recording, float32 seconds are inexact by a few samples
         samples: np.ndarray = np.round(speech).clip(0).astype(np.int64)
         return samples
+
+    def read_text(self, step: int) -> str:
+        """Read the text of a step.
+
+        Parameters
+        ----------
+        step : int
+            Index of the step.
+
+        Returns
+        -------
+        str
+            What the participant says or reads in the step; empty if it is not known.
+        """
+        if "text.offset" not in self.names:
+            return ""
+        start, end = self._text_offset[step : step + 2]
+        data = self._file.read_rows("text.utf8", start, end).tobytes()
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            raise damaged_file(self._file.path, f"text of step {step}: {error}") from None
 
     def step_rows(self, stream: str) -> np.ndarray:
         """Return the rows of each step in a feature stream, a stored or a derived one.

@@ -26,9 +26,12 @@ _TENSORS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "face.landmarks": ("float32", "frames", (478, 3)),
     "face.blendshapes": ("float32", "frames", (52,)),
     "face.pose": ("float32", "frames", (4, 4)),
+    "text.utf8": ("uint8", "bytes of text", ()),
+    "text.offset": ("int64", "steps and one more", ()),
 }
 _GROUPS = (
     ("audio.step_samples", "audio.waveform"),
+    ("text.offset", "text.utf8"),
     ("face.step_frames", "face.jpeg", "face.jpeg_offset", "face.detected", "face.time_s"),
 )
 _STREAM = re.compile(r"feature\.(.+)\.(values|time_s|step_rows)", re.DOTALL)
@@ -93,6 +96,7 @@ def check_tensors(shapes: Shapes, summary: dict[str, Any]) -> None:
     """
     sizes = {"steps": summary["n_steps"], "frames": summary["n_frames"]}
     sizes["frames and one more"] = sizes["frames"] + 1
+    sizes["steps and one more"] = sizes["steps"] + 1
     for name, (dtype, shape) in shapes.items():
         kind, axis, rest = _expected(name, shape)
         size = shape[0] if shape else -1

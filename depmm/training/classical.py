@@ -127,7 +127,7 @@ def compute_session_features(dataset: SessionDataset, mfcc: MFCC) -> np.ndarray:
     features = []
     for index in range(len(dataset)):
         steps = []
-        for waveform in dataset[None, index].audio or []:
+        for waveform in dataset[None, index].signals["audio"]:
             if len(waveform):
                 batch = torch.from_numpy(waveform).unsqueeze(0)
                 coefficients = mfcc(batch, [len(waveform)])[0][0].double()

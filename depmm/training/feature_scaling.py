@@ -37,11 +37,11 @@ def fit_feature_scales(model: DepressionModel, data: ExperimentData, batch_size:
     sessions = data.indices("train")
     for _, batch in evaluation_batches(data.dataset, sessions, batch_size, torch.device("cpu")):
         for name in scaled:
-            length = batch[f"{name}_length"]
-            if (length > 0).any():
-                scaled[name].check_n_features(batch[name])
-                valid = host_mask(length, batch[name].shape[2])  # leaves out the padding
-                moments[name].add(batch[name][torch.from_numpy(valid)])
+            rows, lengths = batch[name].values, batch[name].lengths
+            if (lengths > 0).any():
+                scaled[name].check_n_features(rows)
+                valid = host_mask(lengths, rows.shape[2])  # leaves out the padding
+                moments[name].add(rows[torch.from_numpy(valid)])
     for name, part in scaled.items():
         part.set_scale(*moments[name].result())
 

@@ -213,7 +213,7 @@ class PhaseTrainer:
                     if micro_batch.filler
                     else contextlib.nullcontext()
                 ):
-                    output = self.model(**inputs)
+                    output = self.model(inputs)
                 loss = compute_batch_loss(
                     self.unwrapped_model.head,
                     output,

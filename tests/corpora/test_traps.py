@@ -179,10 +179,13 @@ def test_trap_9_only_training_copies_are_changed(corpus):
     data = load_experiment_data(config)
     plain = load_experiment_data(load_config(corpus.config))
     for index in range(len(data.sessions)):
-        waveforms, original = data.dataset[None, index].audio, plain.dataset[None, index].audio
+        waveforms, original = (
+            data.dataset[None, index].signals["audio"],
+            plain.dataset[None, index].signals["audio"],
+        )
         assert all(np.array_equal(a, b) for a, b in zip(waveforms, original, strict=True))
-    augmented = data.dataset[0, 0].audio
-    assert not np.array_equal(augmented[0], plain.dataset[None, 0].audio[0])
+    augmented = data.dataset[0, 0].signals["audio"]
+    assert not np.array_equal(augmented[0], plain.dataset[None, 0].signals["audio"][0])
     assert len(data.sessions) == data.sessions["session"].nunique()  # augmentation adds no rows
 
 

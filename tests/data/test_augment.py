@@ -28,23 +28,23 @@ def test_the_only_modality_is_never_dropped():
 
 
 def test_gain_mirroring_and_noise_have_the_size_of_the_settings(corpus):
-    plain = make_dataset(corpus, max_audio_s=9.0)[None, 0]
+    plain = make_dataset(corpus, max_audio_s=9.0)[None, 0].signals
     gains, mirrored = set(), 0
     for epoch in range(8):
-        item = make_dataset(corpus, augment={"gain_db": 6.0, "flip": True}, max_audio_s=9.0)[
-            epoch, 0
-        ]
-        gain = np.linalg.norm(item.audio[0]) / np.linalg.norm(plain.audio[0])
-        np.testing.assert_allclose(item.audio[1], plain.audio[1] * gain, rtol=1e-3, atol=1e-7)
+        changed = make_dataset(corpus, augment={"gain_db": 6.0, "flip": True}, max_audio_s=9.0)
+        voice, face = (changed[epoch, 0].signals[name] for name in ("audio", "face"))
+        gain = np.linalg.norm(voice[0]) / np.linalg.norm(plain["audio"][0])
+        np.testing.assert_allclose(voice[1], plain["audio"][1] * gain, rtol=1e-3, atol=1e-7)
         assert 10 ** (-6 / 20) <= gain <= 10 ** (6 / 20)
         gains.add(round(float(gain), 4))
-        if not np.array_equal(item.face[0], plain.face[0]):
-            np.testing.assert_array_equal(item.face[0], plain.face[0][..., ::-1])
+        if not np.array_equal(face[0], plain["face"][0]):
+            np.testing.assert_array_equal(face[0], plain["face"][0][..., ::-1])
             mirrored += 1
     assert len(gains) == 8
     assert 0 < mirrored < 8
-    noisy = make_dataset(corpus, augment={"relative_noise": 0.1}, max_audio_s=9.0)[0, 0].audio[0]
-    share = np.std(noisy - plain.audio[0]) / np.sqrt(np.mean(plain.audio[0] ** 2))
+    noisy = make_dataset(corpus, augment={"relative_noise": 0.1}, max_audio_s=9.0)[0, 0]
+    sound = plain["audio"][0]
+    share = np.std(noisy.signals["audio"][0] - sound) / np.sqrt(np.mean(sound**2))
     assert 0 < share < 0.11
 
 

@@ -30,13 +30,13 @@ def test_an_item_contains_the_stored_signals(corpus):
             excess = len(whole) - 3200
             assert excess > 0
             middle = whole[excess // 2 : excess // 2 + 3200]
-            np.testing.assert_array_equal(item.audio[step], middle)
+            np.testing.assert_array_equal(item.signals["audio"][step], middle)
             frames = reader.face_frames(step)
-            assert item.face[step].shape == (min(2, len(frames)), 3, 16, 16)
+            assert item.signals["face"][step].shape == (min(2, len(frames)), 3, 16, 16)
             first = frames[0] if len(frames) <= 2 else None
             if first is not None:
                 crop = reader.read_crop(first, 16).transpose(2, 0, 1)
-                np.testing.assert_array_equal(item.face[step][0], crop)
+                np.testing.assert_array_equal(item.signals["face"][step][0], crop)
 
 
 def test_frames_are_evenly_spaced_or_drawn_in_order(tmp_path):
@@ -52,9 +52,9 @@ def test_frames_are_evenly_spaced_or_drawn_in_order(tmp_path):
     sessions = SessionDataset(manifest.sessions, store, data)
 
     def frame_indices(epoch: int | None, sessions: SessionDataset = sessions) -> list[int]:
-        return [round(frame.mean() / 20) for frame in sessions[epoch, 0].face[0]]
+        return [round(frame.mean() / 20) for frame in sessions[epoch, 0].signals["face"][0]]
 
-    assert sessions[None, 0].audio is None
+    assert sessions[None, 0].signals.keys() == {"face"}
     assert frame_indices(None) in ([0, 2, 4, 6, 8], [1, 3, 5, 7, 9])
     draws = [frame_indices(epoch) for epoch in range(20)]
     assert all(draw == sorted(set(draw)) and len(draw) == 5 for draw in draws)
@@ -90,7 +90,7 @@ def test_silence_is_removed(corpus, tmp_path):
         )
         store = SessionStore(tmp_path / "store", ExtractConfig())
         item = SessionDataset(manifest.sessions, store, settings)[None, 0]
-        assert len(item.audio[0]) / SAMPLE_RATE == pytest.approx(length, abs=0.05)
+        assert len(item.signals["audio"][0]) / SAMPLE_RATE == pytest.approx(length, abs=0.05)
 
 
 def test_evaluation_is_not_augmented(corpus):
@@ -116,11 +116,11 @@ def test_masked_steps_keep_their_position(corpus):
     n_masked = 0
     for epoch in range(10):
         item = data[epoch, 2]
-        assert len(item.audio) == len(item.face) == 4
-        present = [len(waveform) > 0 for waveform in item.audio]
+        assert len(item.signals["audio"]) == len(item.signals["face"]) == 4
+        present = [len(waveform) > 0 for waveform in item.signals["audio"]]
         assert any(present)
-        assert present == [len(face) > 0 for face in item.face]
+        assert present == [len(face) > 0 for face in item.signals["face"]]
         for step in np.flatnonzero(present):
-            np.testing.assert_array_equal(item.audio[step], whole.audio[step])
+            np.testing.assert_array_equal(item.signals["audio"][step], whole.signals["audio"][step])
         n_masked += 4 - sum(present)
     assert n_masked > 5

@@ -26,14 +26,13 @@ from typer.testing import CliRunner
 from depmm.cli import app
 from depmm.config import ConfigError, ExtractConfig
 from depmm.data.batch import collate
-from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import load_experiment_data
 from depmm.data.precompute import ensure_embeddings
-from depmm.models.errors import ModelError
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder
 from depmm.store.errors import StoreError
 from depmm.store.extract import extract
+from depmm.store.sessions import SessionStore
 from depmm.training import loop
 from depmm.training.experiment import build_accelerator
 from depmm.training.loop import train_network
@@ -85,20 +84,20 @@ def test_items_and_batches_contain_embeddings_instead_of_the_signal(corpus, stor
     model, data = build_seeded_model(config), load_experiment_data(config)
     embedded, _ = count_embedded(model, data)
     item = embedded.dataset[None, 2]
-    assert item.audio is None
-    assert [row.shape for row in item.embeddings["audio"]] == [(1, 4 * 16)] * 4
-    assert item.embeddings["audio"][0].dtype == np.float32
-    batch = collate([embedded.dataset[None, index] for index in (2, 3)])
-    names = {"index", "audio_embedding", "audio_length", "face", "face_length"}
-    assert batch.keys() == names
-    assert batch["audio_embedding"].shape == (2, 4, 64)
-    assert batch["audio_length"].tolist() == [[1] * 4] * 2
-    signals = data.dataset[None, 2].audio
+    assert item.embedded == {"audio"}
+    assert [row.shape for row in item.signals["audio"]] == [(1, 4 * 16)] * 4
+    assert item.signals["audio"][0].dtype == np.float32
+    index, batch = collate([embedded.dataset[None, index] for index in (2, 3)])
+    assert index.tolist() == [2, 3]
+    assert {name: part.embedded for name, part in batch.items()} == {"audio": True, "face": False}
+    assert batch["audio"].values.shape == (2, 4, 64)
+    assert batch["audio"].lengths.tolist() == [[1] * 4] * 2
+    signals = data.dataset[None, 2].signals["audio"]
     rows = [
         model.encoders["audio"].precompute(torch.tensor(step)[None], torch.tensor([len(step)]))
         for step in signals
     ]
-    torch.testing.assert_close(batch["audio_embedding"][0], torch.cat(rows), rtol=0, atol=1e-4)
+    torch.testing.assert_close(batch["audio"].values[0], torch.cat(rows), rtol=0, atol=1e-4)
 
 
 def test_gradients_from_embeddings_equal_those_from_signals(corpus, store, source):
@@ -110,11 +109,10 @@ def test_gradients_from_embeddings_equal_those_from_signals(corpus, store, sourc
     embedded, _ = count_embedded(model, data)
     gradients = []
     for inputs in (data, embedded):
-        batch = collate([inputs.dataset[None, index] for index in range(3)])
-        batch.pop("index")
+        _, batch = collate([inputs.dataset[None, index] for index in range(3)])
         torch.manual_seed(0)
         model.train().zero_grad()
-        model(**batch).logits.square().sum().backward()
+        model(batch).logits.square().sum().backward()
         gradients.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
     assert gradients[0].keys() == gradients[1].keys()
     assert "encoders.audio.projection.0.logit" in gradients[0]
@@ -133,13 +131,13 @@ def test_augmentation_masks_the_same_steps_of_embeddings(corpus, store, source):
     for epoch in range(12):
         present = []
         for inputs in both:
-            batch = collate([inputs.dataset[epoch, index] for index in range(4)])
-            present.append({n: (batch[f"{n}_length"] > 0).tolist() for n in ("audio", "face")})
+            _, batch = collate([inputs.dataset[epoch, index] for index in range(4)])
+            present.append({name: (part.lengths > 0).tolist() for name, part in batch.items()})
         assert present[0] == present[1]
         patterns.add(str(present[0]))
-        rows = collate([both[0].dataset[epoch, 1]])
-        masked = rows["audio_length"] == 0
-        assert (rows["audio_embedding"][masked] == 0).all()
+        rows = collate([both[0].dataset[epoch, 1]])[1]["audio"]
+        assert rows.embedded
+        assert (rows.values[rows.lengths == 0] == 0).all()
     assert len(patterns) == 12
 
 
@@ -199,7 +197,7 @@ def test_a_run_is_explained_from_its_embeddings(
     def decode(*signal: object) -> None:
         raise AssertionError("a signal was decoded although its embedding is stored")
 
-    monkeypatch.setattr(SessionDataset, "_signal", decode)
+    monkeypatch.setattr(SessionStore, "read", decode)
     result = CliRunner().invoke(app, ["explain", str(run.path)])
     assert result.exit_code == 0, result.output
     assert "embed audio: 12 sessions stored, 0 missing" in caplog.messages
@@ -208,18 +206,6 @@ def test_a_run_is_explained_from_its_embeddings(
     np.testing.assert_allclose(
         explained["y_prob"], predicted[explained["session"]], rtol=0, atol=1e-5
     )
-
-
-def test_a_model_accepts_a_signal_or_its_embedding_but_not_both(corpus, store, source):
-    model = build_seeded_model(load_embedding_config(corpus, store, source))
-    length = torch.ones(1, 1, dtype=torch.int64)
-    face = {"face": torch.zeros(1, 1, 1, 3, 16, 16).byte(), "face_length": length}
-    rows, sound = torch.ones(1, 1, 64), torch.ones(1, 1, 500)
-    model(audio_embedding=rows, audio_length=length, **face)
-    for wrong in ({"audio_embedding": rows, "audio": sound}, {}):
-        with pytest.raises(ModelError) as info:
-            model(audio_length=length, **wrong, **face)
-        assert info.value.value == "audio"
 
 
 def test_a_second_call_computes_no_embeddings(corpus, store, source, monkeypatch):

@@ -44,14 +44,14 @@ class Sessions:
             os.kill(os.getpid(), signal.SIGKILL)
         waveform = np.zeros(self.length, np.float32)
         waveform[:3] = -1 if epoch is None else epoch, index, os.getpid()
-        return SessionItem(index, [waveform], None)
+        return SessionItem(index, {"audio": [waveform]})
 
 
 def read_all(loader: SessionLoader, epoch: int | None) -> np.ndarray:
     """Read a plan; return epoch, index and process of each session."""
     rows = []
     for index, inputs in loader.read(PLAN, epoch):
-        rows += inputs["audio"][:, 0, :3].tolist()
+        rows += inputs["audio"].values[:, 0, :3].tolist()
         assert [row[1] for row in rows[-2:]] == index.tolist()
     return np.array(rows)
 
@@ -181,7 +181,7 @@ def test_a_worker_process_that_ends_between_batches_does_not_interrupt_other_cod
     loader = SessionLoader(Sessions(workers=1), CPU)
     batches = loader.read(PLAN * 20, 0)
     _, inputs = next(batches)
-    os.kill(int(inputs["audio"][0, 0, 2]), signal.SIGKILL)
+    os.kill(int(inputs["audio"].values[0, 0, 2]), signal.SIGKILL)
     end = time.monotonic() + 1
     while time.monotonic() < end:  # code of the training; PyTorch would raise its error here
         pass
@@ -217,7 +217,7 @@ from depmm.data.batch import SessionLoader
 
 batches = SessionLoader(Blocked(workers=1), CPU).read(PLAN, 0)
 _, inputs = next(batches)
-print(int(inputs["audio"][0, 0, 2]), flush=True)
+print(int(inputs["audio"].values[0, 0, 2]), flush=True)
 sys.stdin.read()
 """
 

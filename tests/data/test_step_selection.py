@@ -29,10 +29,17 @@ def test_only_steps_of_the_valence_are_read(corpus):
         complete, item = whole.dataset[None, index], part.dataset[None, index]
         for step, selected in enumerate(negative):
             if selected:
-                np.testing.assert_array_equal(item.audio[step], complete.audio[step])
-                np.testing.assert_array_equal(item.face[step], complete.face[step])
-            assert len(item.audio[step]) > 0 or not selected
-            assert bool(len(item.audio[step]) or len(item.face[step])) == selected
+                np.testing.assert_array_equal(
+                    item.signals["audio"][step], complete.signals["audio"][step]
+                )
+                np.testing.assert_array_equal(
+                    item.signals["face"][step], complete.signals["face"][step]
+                )
+            assert len(item.signals["audio"][step]) > 0 or not selected
+            assert (
+                bool(len(item.signals["audio"][step]) or len(item.signals["face"][step]))
+                == selected
+            )
 
 
 def test_only_the_first_steps_are_positions_of_the_model(corpus):
@@ -44,13 +51,21 @@ def test_only_the_first_steps_are_positions_of_the_model(corpus):
             valence = corpus.manifest.steps.set_index(SESSION_KEY).loc[key]["valence"][:3]
             read = [kept in (None, name) for name in valence]
             item, complete = part.dataset[None, index], whole.dataset[None, index]
-            assert len(item.audio) == len(item.face) == 3 < len(complete.audio)
+            assert (
+                len(item.signals["audio"])
+                == len(item.signals["face"])
+                == 3
+                < len(complete.signals["audio"])
+            )
             for step, is_read in enumerate(read):
-                assert len(item.audio[step]) == len(complete.audio[step]) * is_read
+                assert (
+                    len(item.signals["audio"][step])
+                    == len(complete.signals["audio"][step]) * is_read
+                )
             assert part.sessions["n_steps"][index] == sum(read)
         if kept is None:  # a later step does not matter
             assert part.sessions["n_steps"].tolist() == [3] * 12
-    assert len(part.dataset[0, 0].audio) == 3
+    assert len(part.dataset[0, 0].signals["audio"]) == 3
 
 
 def test_a_model_of_fixed_length_reads_the_first_steps(corpus):
@@ -83,7 +98,10 @@ def test_augmentation_keeps_only_selected_steps(corpus):
     )
     data = load_experiment_data(config).dataset
     valence = corpus.manifest.steps.set_index(SESSION_KEY).loc[data.session_keys[0]]["valence"]
-    masks = {tuple(len(sound) > 0 for sound in data[epoch, 0].audio or []) for epoch in range(40)}
+    masks = {
+        tuple(len(sound) > 0 for sound in data[epoch, 0].signals["audio"] or [])
+        for epoch in range(40)
+    }
     assert len(masks) > 1
     assert all(any(mask) for mask in masks)
     for mask in masks:

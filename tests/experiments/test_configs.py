@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from imitated_gpu import CudaAutocast, OneDevice
 from speech_sources import write_source
 
 from depmm.config import Config, load_experiment
+from depmm.inputs import Inputs
 from depmm.models.model import build_model
 from depmm.training.losses import compute_batch_loss
 from depmm.training.optim import build_optimizer, set_learning_rate
@@ -18,10 +20,10 @@ NETWORKS = [
 ]
 
 
-def make_batch(config: Config) -> dict[str, torch.Tensor]:
+def make_batch(config: Config) -> dict[str, Inputs]:
     """Make a batch of two sessions with two steps and one step."""
     generator = torch.Generator().manual_seed(0)
-    present = torch.tensor([[1, 1], [1, 0]])
+    present = np.array([[1, 1], [1, 0]])
     batch = {}
     for name in config.data.features:
         encoder = config.model.encoders[name]
@@ -32,16 +34,16 @@ def make_batch(config: Config) -> dict[str, torch.Tensor]:
         }[encoder.kind](encoder)
         rows = torch.randn(2, 2, 10, width, generator=generator)
         rows[0, 0, 3] = torch.nan
-        batch[name], batch[f"{name}_length"] = rows, present * torch.tensor([[10, 8], [10, 0]])
+        batch[name] = Inputs(rows, present * [[10, 8], [10, 0]])
     signals = set(config.data.modalities) - set(config.data.features)
     if "audio" in signals:
-        batch["audio"] = (torch.rand(2, 2, 12000, generator=generator) - 0.5) / 10
-        batch["audio_length"] = present * torch.tensor([[12000, 9000], [12000, 0]])
+        waveform = (torch.rand(2, 2, 12000, generator=generator) - 0.5) / 10
+        batch["audio"] = Inputs(waveform, present * [[12000, 9000], [12000, 0]])
     if "face" in signals:
         size, frames = config.data.face_size, min(2, config.data.frames_per_step)
         shape = (2, 2, frames, 3, size, size)
-        batch["face"] = torch.randint(0, 256, shape, generator=generator).byte()
-        batch["face_length"] = present * frames
+        crops = torch.randint(0, 256, shape, generator=generator).byte()
+        batch["face"] = Inputs(crops, present * frames)
     return batch
 
 
@@ -62,7 +64,7 @@ def test_every_config_takes_a_training_step(path, tmp_path):
     before = {name: value.clone() for name, value in model.named_parameters()}
     batch = make_batch(config)
     with OneDevice():
-        output = model(**batch)
+        output = model(batch)
     weight = torch.tensor([0.5, 0.5])
     loss = compute_batch_loss(
         model.head, output, torch.tensor([0.0, 1.0]), weight, config.training.auxiliary_loss_weight
@@ -76,4 +78,4 @@ def test_every_config_takes_a_training_step(path, tmp_path):
     assert not set(changed) & set(frozen)
     half = torch.autocast("cpu", dtype=torch.bfloat16)
     with torch.no_grad(), half, CudaAutocast():
-        assert model(**batch).prediction.isfinite().all()
+        assert model(batch).prediction.isfinite().all()

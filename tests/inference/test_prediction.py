@@ -5,7 +5,7 @@ import json
 import pandas as pd
 from validation_predictions import validation_predictions
 
-from depmm.data.used_signal import UsedSignal
+from depmm.data.signals.used import UsedSignal
 from depmm.inference import Prediction
 from depmm.inference.calibrated_prediction import calibrate_probability, calibrate_score
 from depmm.inference.quality import QualityWarning, RecordingQuality

@@ -77,8 +77,8 @@ def test_faces_of_few_subjects_have_no_mean_of_their_own(corpus):
     train = data.indices("train")
     keep = set(train[:2])  # two training sessions have faces
 
-    def without_faces(**inputs):
-        features, masks = type(model).encode(model, **inputs)
+    def without_faces(inputs):
+        features, masks = type(model).encode(model, inputs)
         kept = [torch.tensor(index in keep) for index in seen.pop(0)]
         masks["face"] = masks["face"] & torch.stack(kept)[:, None]
         return features, masks

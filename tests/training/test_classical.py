@@ -148,7 +148,8 @@ class Steps(list):
     def __getitem__(self, key):
         epoch, index = key
         assert epoch is None  # without augmentation
-        return SimpleNamespace(audio=[np.float32(step) for step in super().__getitem__(index)])
+        audio = [np.float32(step) for step in super().__getitem__(index)]
+        return SimpleNamespace(signals={"audio": audio})
 
 
 def test_features_by_hand():
@@ -169,9 +170,11 @@ def test_features_do_not_depend_on_padding(corpus):
     features = compute_session_features(dataset, mfcc)
     assert features.shape == (12, 16)
     item = dataset[None, 3]
-    longest = max(len(step) for step in item.audio)
-    batch = np.stack([np.pad(step, (0, longest + 999 - len(step))) for step in item.audio])
-    length = [len(step) for step in item.audio]
+    longest = max(len(step) for step in item.signals["audio"])
+    batch = np.stack(
+        [np.pad(step, (0, longest + 999 - len(step))) for step in item.signals["audio"]]
+    )
+    length = [len(step) for step in item.signals["audio"]]
     coefficients, frames = mfcc(torch.from_numpy(batch), torch.tensor(length))
     steps = [x[:, :n].double().numpy() for x, n in zip(coefficients, frames, strict=True)]
     pooled = [np.concatenate([step.mean(axis=1), step.std(axis=1)]) for step in steps]

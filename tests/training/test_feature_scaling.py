@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
+from depmm.inputs import Inputs
 from depmm.models.encoders.feature_cnn import FeatureCnn
 from depmm.training import feature_scaling
 from depmm.training.feature_scaling import fit_feature_scales
@@ -23,13 +24,7 @@ def test_scales_are_those_of_all_finite_values(monkeypatch):
     def batches(dataset, sessions, batch_size, device):
         assert sessions == ["train"]
         for part in (slice(0, 2), slice(2, 5)):
-            yield (
-                None,
-                {
-                    "audio": torch.from_numpy(rows[part]),
-                    "audio_length": torch.from_numpy(length[part]),
-                },
-            )
+            yield None, {"audio": Inputs(torch.from_numpy(rows[part]), length[part])}
 
     monkeypatch.setattr(feature_scaling, "evaluation_batches", batches)
     fit_feature_scales(model, data, batch_size=3)

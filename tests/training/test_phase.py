@@ -1,5 +1,6 @@
 """One phase of training: frozen parameters, gradients and learning rate."""
 
+import numpy as np
 import pytest
 import torch
 from trained_runs import AUDIO
@@ -7,6 +8,7 @@ from trained_runs import AUDIO
 from depmm.config import load_config
 from depmm.data.batch import SessionLoader
 from depmm.data.experiment_data import load_experiment_data
+from depmm.inputs import Inputs
 from depmm.models.model import build_model
 from depmm.training.errors import TrainingError
 from depmm.training.experiment import build_accelerator
@@ -89,14 +91,14 @@ def test_steps_as_samples_have_the_target_of_their_session(corpus):
     model, data = trainer.unwrapped_model, trainer.data
     train = data.indices("train")
     items = [data.dataset[None, index] for index in train]
-    assert len(trainer.samples) == sum(len(item.audio) for item in items)
+    assert len(trainer.samples) == sum(len(item.signals["audio"]) for item in items)
     # dropout and batch statistics are absent, so that the loss is the mean over all steps
     expected = []
     with torch.no_grad():
         for index, item in zip(train, items, strict=True):
-            for step in item.audio:
+            for step in item.signals["audio"]:
                 audio = torch.from_numpy(step)[None, None]
-                output = model(audio=audio, audio_length=torch.tensor([[len(step)]]))
+                output = model({"audio": Inputs(audio, np.array([[len(step)]]))})
                 target = torch.tensor([data.sessions["target"][index]]).float()
                 expected.append(model.head.loss(output.logits, target).item())
     loss = next(trainer.iterate_gradients(0))

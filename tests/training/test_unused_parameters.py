@@ -51,7 +51,7 @@ def test_the_unit_that_shares_indices_may_be_unused(corpus):
     data = load_experiment_data(config)
     model = build_model(config.model).train()
     _, inputs = next(SessionLoader(data.dataset, torch.device("cpu")).evaluate([0, 1], 2))
-    model(**inputs).logits.sum().backward()
+    model(inputs).logits.sum().backward()
     unused = [name for name, p in model.named_parameters() if p.grad is None]
     assert all("sharing_unit" in name for name in unused)
     assert has_unused_parameters(config, data, model)

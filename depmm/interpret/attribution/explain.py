@@ -37,7 +37,7 @@ from depmm.interpret.attribution.methods import (
 from depmm.interpret.attribution.occlusion import occlude_steps, remove_all_steps
 from depmm.interpret.attribution.parquet_stream import ParquetStream
 from depmm.interpret.attribution.permutation import permute_steps
-from depmm.interpret.attribution.regions import Landmarks, attribute_regions
+from depmm.interpret.attribution.regions import attribute_regions
 from depmm.interpret.attribution.removal import (
     SESSION,
     TRAINING,
@@ -289,7 +289,7 @@ def explain_sessions(
     device = next(model.parameters()).device
     for index, inputs in evaluation_batches(data.dataset, indices, BATCH_SIZE, device):
         with torch.no_grad():
-            features, masks = model.encode(**inputs)
+            features, masks = model.encode(inputs)
         if step_reference is None:
             reference = make_session_reference(features, masks)
         else:
@@ -309,7 +309,7 @@ def explain_sessions(
             "region_attributions": None,
         }
         if GRAD_CAM in methods:
-            landmarks = [_read_landmarks(data, row) for row in index.tolist()]
+            landmarks = [data.dataset.landmarks(row) for row in index.tolist()]
             tables["region_attributions"] = attribute_regions(model, inputs, landmarks)
         yield {
             name: annotator.annotate(table, index.numpy())
@@ -366,13 +366,6 @@ def _measure_faithfulness(
         model, features, masks, reference, values, seeds, unsigned=unsigned
     )
     return compute_curve_areas(curves) if len(curves) else None
-
-
-def _read_landmarks(data: ExperimentData, index: int) -> Landmarks | None:
-    """Read the landmarks of a session's crops; None if they are unknown or not needed."""
-    if "face" not in data.dataset.settings.modalities:
-        return None
-    return data.dataset.landmarks(index)
 
 
 def _compute_selection_rates(attention: pd.DataFrame, encoders: list[str]) -> pd.DataFrame:

@@ -21,14 +21,17 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from depmm.inputs import Inputs
 from depmm.interpret.errors import ExplanationError
 from depmm.models.encoders.encoder import Encoder, GradCamLayer
-from depmm.models.host import Lengths, host_lengths, to_device
+from depmm.models.host import Lengths, to_device
 from depmm.models.masking import length_mask
 from depmm.models.model import DepressionModel
 
 
-def compute_grad_cam(model: DepressionModel, modality: str, **inputs: Any) -> pd.DataFrame:
+def compute_grad_cam(
+    model: DepressionModel, modality: str, inputs: dict[str, Inputs]
+) -> pd.DataFrame:
     """Compute the Grad-CAM map of each face crop, or of each step's audio.
 
     Parameters
@@ -37,7 +40,7 @@ def compute_grad_cam(model: DepressionModel, modality: str, **inputs: Any) -> pd
         A trained model in evaluation mode; its encoder of the modality ends in convolutions.
     modality : str
         Name of the modality, for example ``face`` or ``audio``.
-    **inputs : Tensor or array_like
+    inputs : dict of str to Inputs
         As in ``DepressionModel.forward``; the modality is a signal, not an embedding.
 
     Returns
@@ -65,12 +68,13 @@ def compute_grad_cam(model: DepressionModel, modality: str, **inputs: Any) -> pd
     if layer.stride:
         columns = (spectrograms[0][1] + layer.stride - 1) // layer.stride
     maps = _weight_channels(activations, gradients, columns)
-    length = host_lengths(inputs[f"{modality}_length"])
+    given = inputs[modality]
+    signal, length = given.values, given.lengths
     row, step = (length > 0).nonzero()
     if layer.rows == "pixels":
-        index, frame = layer.frames(length[row, step], inputs[modality].shape[2])
+        index, frame = layer.frames(length[row, step], signal.shape[2])
         row, step = row[index], step[index]
-        size = inputs[modality].shape[-2:]
+        size = signal.shape[-2:]
         heatmaps = [_resize(heatmap, size).cpu().numpy() for heatmap in maps]
     else:
         frame = np.zeros_like(row)
@@ -87,14 +91,14 @@ def compute_grad_cam(model: DepressionModel, modality: str, **inputs: Any) -> pd
     return table
 
 
-def _get_layer(model: DepressionModel, modality: str, inputs: dict[str, Any]) -> GradCamLayer:
+def _get_layer(model: DepressionModel, modality: str, inputs: dict[str, Inputs]) -> GradCamLayer:
     if modality not in model.encoders:
         raise ExplanationError(
             f"Grad-CAM of {modality!r}: the modalities of the model are "
             f"{', '.join(sorted(model.encoders))}.",
             value=modality,
         )
-    if inputs.get(modality) is None:
+    if inputs[modality].embedded:
         raise ExplanationError(
             f"Grad-CAM of {modality!r} needs the signal, but the data set contains embeddings.",
             setting="data.precompute_embeddings",
@@ -114,7 +118,7 @@ def _get_layer(model: DepressionModel, modality: str, inputs: dict[str, Any]) ->
 
 
 def _run(
-    model: DepressionModel, layer: GradCamLayer, inputs: dict[str, Any]
+    model: DepressionModel, layer: GradCamLayer, inputs: dict[str, Inputs]
 ) -> tuple[Tensor | None, Tensor, list[tuple[Tensor, Lengths]]]:
     """Return the maps of the layer, their gradients and the output of the front-end.
 
@@ -123,7 +127,7 @@ def _run(
     activations: list[Tensor] = []
     spectrograms: list[tuple[Tensor, Lengths]] = []
     with torch.enable_grad(), _hooked(layer, activations, spectrograms):
-        logit = model.head.logit(model(**inputs).logits).sum()
+        logit = model.head.logit(model(inputs).logits).sum()
         gradients = torch.autograd.grad(logit, activations) if activations else ()
     if not activations:
         return None, torch.empty(0), spectrograms

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from depmm.config import SAMPLE_RATE
+from depmm.inputs import Inputs
 from depmm.interpret.attribution.face_regions import compute_region_shares
 from depmm.interpret.attribution.grad_cam import compute_grad_cam
 from depmm.interpret.errors import ExplanationError
@@ -33,7 +34,7 @@ Landmarks = Sequence[Array]
 
 def attribute_regions(
     model: DepressionModel,
-    inputs: dict[str, Any],
+    inputs: dict[str, Inputs],
     landmarks: Sequence[Landmarks | None],
 ) -> pd.DataFrame:
     """Compute the share of each region in the Grad-CAM maps of each step.
@@ -42,7 +43,7 @@ def attribute_regions(
     ----------
     model : DepressionModel
         A trained model in evaluation mode.
-    inputs : dict of str to Tensor or ndarray
+    inputs : dict of str to Inputs
         As in ``DepressionModel.forward``, with the modalities as signals.
     landmarks : sequence of (sequence of ndarray or None)
         Landmarks of each row of the batch, from ``SessionDataset.landmarks``; None if the crops
@@ -83,10 +84,10 @@ def _get_rows(encoder: nn.Module) -> str | None:
 def _attribute(
     model: DepressionModel,
     modality: str,
-    inputs: dict[str, Any],
+    inputs: dict[str, Inputs],
     landmarks: Sequence[Landmarks | None],
 ) -> pd.DataFrame:
-    maps = compute_grad_cam(model, modality, **inputs)
+    maps = compute_grad_cam(model, modality, inputs)
     rows = _get_rows(model.encoders[modality])
     parts = []
     for row in maps["row"].unique():

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from depmm.inputs import Inputs
 from depmm.models.batch_norm import exclude_positions, shares_statistics
 from depmm.models.errors import ModelError
 from depmm.models.host import Lengths, gather_valid, host_mask, scatter_valid
@@ -238,9 +239,7 @@ class PrecomputableEncoder(Encoder):
         """
 
 
-def encode_present(
-    encoder: Encoder, signal: Tensor | None, embedding: Tensor | None, lengths: Lengths
-) -> Tensor:
+def encode_present(encoder: Encoder, inputs: Inputs, device: torch.device) -> Tensor:
     """Encode the existing steps and fill the others with zeros.
 
     Without gradients, at most ``STEPS_PER_PASS`` steps pass through the network at once, because a
@@ -249,36 +248,34 @@ def encode_present(
     Parameters
     ----------
     encoder : Encoder
-        A ``PrecomputableEncoder`` if ``embedding`` is given.
-    signal : Tensor, shape (B, L, T, ...), or None
-        Signal of each step; None if ``embedding`` is given.
-    embedding : Tensor, shape (B, L, K), or None
-        Precomputed vectors; None if ``signal`` is given.
-    lengths : ndarray of int, shape (B, L)
-        Valid samples, crops or rows of each step; 0 if it does not exist.
+        A ``PrecomputableEncoder`` if the inputs are embedded.
+    inputs : Inputs
+        Signal or embedding of each step.
+    device : device
+        Device of the encoder.
 
     Returns
     -------
     Tensor, shape (B, L, D)
         Vector of each step; zero where it does not exist.
     """
-    values = signal if embedding is None else embedding
-    assert values is not None
+    values, lengths = inputs.values, inputs.lengths
     present = lengths > 0
     if not present.any():
-        missing = torch.zeros(*lengths.shape, encoder.embed_dim, device=values.device)
+        missing = torch.zeros(*lengths.shape, encoder.embed_dim, device=device)
         if shares_statistics(encoder):
             # the other processes would wait for the statistics of this one
             with exclude_positions(encoder):
-                filler = _encode(encoder, values[0, :1], embedding, np.array(values.shape[2:3]))
+                length = np.array(values.shape[2:3])
+                filler = _encode(encoder, values[0, :1], inputs.embedded, length)
             missing = missing + 0.0 * filler.sum()
         return missing
-    encoded = _encode(encoder, gather_valid(values, present), embedding, lengths[present])
-    return scatter_valid(encoded, present)
+    steps = gather_valid(values, present)
+    return scatter_valid(_encode(encoder, steps, inputs.embedded, lengths[present]), present)
 
 
-def _encode(encoder: Encoder, steps: Tensor, embedding: Tensor | None, lengths: Lengths) -> Tensor:
-    if embedding is not None:
+def _encode(encoder: Encoder, steps: Tensor, embedded: bool, lengths: Lengths) -> Tensor:
+    if embedded:
         return cast(PrecomputableEncoder, encoder).project(steps)
     # the vector of a step does not depend on the other steps, except in training
     whole = encoder.training or torch.is_grad_enabled()

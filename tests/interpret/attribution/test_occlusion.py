@@ -33,10 +33,10 @@ def test_occlusion_is_the_difference_of_two_forward_passes(corpus, center):
     assert table.columns.tolist() == ["row", "step", *columns]
     for row_of_batch, index, step in ((1, 1, 0), (2, 4, 2)):
         batch = collate_sessions(data, [index])
-        full = model(**batch).logits.item()
+        full = model(batch).logits.item()
         row = table[(table["row"] == row_of_batch) & (table["step"] == step)]
         for column, replaced in columns.items():
-            features, masks = model.encode(**batch)
+            features, masks = model.encode(batch)
             for name in replaced:
                 present = masks[name][0]
                 features[name][0, step] = features[name][0, present].mean(dim=0)

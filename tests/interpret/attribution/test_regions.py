@@ -13,6 +13,7 @@ from grad_cam_models import (
     train_corner_model,
 )
 
+from depmm.inputs import Inputs
 from depmm.interpret.attribution.face_regions import (
     compute_region_shares,
 )
@@ -28,8 +29,7 @@ def corner_model() -> DepressionModel:
 
 
 def test_learned_corner_is_in_the_upper_third(corner_model):
-    crops, length = make_crops(40, seed=1)
-    table = attribute_regions(corner_model, {"face": crops, "face_length": length}, [None] * 40)
+    table = attribute_regions(corner_model, make_crops(40, seed=1), [None] * 40)
     assert table["region"].unique().tolist() == list(THIRDS)
     red = table[table["row"] % 2 == 1]
     shares = red.pivot_table(index="row", columns="region", values="share")
@@ -43,10 +43,10 @@ def test_learned_corner_is_in_the_upper_third(corner_model):
 def test_crops_are_weighted_by_the_mass_of_their_map():
     model = build_tiny_model(face=SE_RESNET)
     crops = torch.randint(0, 255, (1, 2, 3, 3, 32, 32), generator=torch.Generator().manual_seed(3))
-    inputs = {"face": crops.byte(), "face_length": torch.tensor([[3, 2]])}
+    inputs = {"face": Inputs(crops.byte(), np.array([[3, 2]]))}
     points = np.stack([make_landmarks()] * 3)
     shares = attribute_regions(model, inputs, [[points, points[:2]]])
-    maps = compute_grad_cam(model, "face", **inputs)
+    maps = compute_grad_cam(model, "face", inputs)
     assert (shares["peak"] > 0).any()
     for step, rows in shares.groupby("step"):
         step_maps = maps[maps["step"] == step]
@@ -63,7 +63,7 @@ def test_band_shares_by_hand(kind):
     inputs = make_audio([[16000, 9000], [12000, 0]])
     shares = attribute_regions(model, inputs, [None, None]).set_index(["row", "step", "region"])
     assert list(shares.index.unique("region")) == list(BANDS)
-    for entry in compute_grad_cam(model, "audio", **inputs).itertuples():
+    for entry in compute_grad_cam(model, "audio", inputs).itertuples():
         rows = shares.loc[(entry.row, entry.step)]
         by_bin = entry.heatmap.sum(axis=1)
         hertz = np.linspace(0, 8000, len(by_bin))

@@ -16,6 +16,7 @@ from model_builders import (
 )
 from torch import Tensor, nn
 
+from depmm.inputs import Inputs
 from depmm.models.encoders.attention_resnet import AttentionPlace, AttentionResNet
 from depmm.models.encoders.emoaudionet import EmoAudioNet
 from depmm.models.encoders.encoder import (
@@ -184,7 +185,8 @@ def test_many_steps_are_encoded_in_parts_only_without_gradients():
     signal = waveform.reshape(3, 50, -1)
     sizes: list[int] = []
     encoder.register_forward_hook(lambda _, __, out: sizes.append(len(out)))
-    expected = encode_present(encoder, signal, None, lengths).detach()
+    inputs, device = Inputs(signal, lengths), torch.device("cpu")
+    expected = encode_present(encoder, inputs, device).detach()
     with torch.no_grad():
-        torch.testing.assert_close(encode_present(encoder, signal, None, lengths), expected)
+        torch.testing.assert_close(encode_present(encoder, inputs, device), expected)
     assert sizes == [150, 64, 64, 22]

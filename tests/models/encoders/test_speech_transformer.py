@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from depmm.config import ModelConfig
+from depmm.inputs import Inputs
 from depmm.models.encoders import speech_transformer
 from depmm.models.encoders.speech_transformer import (
     SpeechTransformer,
@@ -192,15 +193,15 @@ def test_a_saved_model_needs_no_source(family, norm, normalize, tmp_path):
     source = write_source(tmp_path / "source", family, norm, normalize)
     model = build_model(settings_of(source)).eval()
     waveform, length = waveforms([5000, 3000, 200, 4000])
-    x = {"audio": waveform.view(2, 2, -1), "audio_length": length.view(2, 2)}
-    expected = model(**x).logits
+    x = {"audio": Inputs(waveform.view(2, 2, -1), length.view(2, 2))}
+    expected = model(x).logits
     model.save_pretrained(tmp_path / "run")
     shutil.rmtree(source)
     loaded = DepressionModel.from_pretrained(tmp_path / "run")
     saved = dict(model.named_parameters())
     assert all(torch.equal(value, saved[name]) for name, value in loaded.named_parameters())
     # memory from a file can have another alignment, so that other kernels are used
-    torch.testing.assert_close(loaded(**x).logits, expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(loaded(x).logits, expected, rtol=0, atol=1e-5)
     frozen = [p for n, p in loaded.named_parameters() if "backbone" in n]
     assert not any(parameter.requires_grad for parameter in frozen)
 

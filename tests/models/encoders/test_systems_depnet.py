@@ -7,6 +7,7 @@ from model_builders import encoder_of, random_crops
 from torch import Tensor, nn
 
 from depmm.config import load_config
+from depmm.inputs import Inputs
 from depmm.models.heads import LinearHead
 from depmm.models.model import DepressionModel, build_model
 from depmm.training.losses import compute_batch_loss
@@ -139,7 +140,7 @@ def planted_features(size: int, n: int, scale: float) -> tuple[Tensor, Tensor]:
 def gradients_of(model: DepressionModel, features: Tensor, score: Tensor) -> float:
     """Compute the gradients of the mean loss of a batch, and return their norm."""
     length = np.ones((len(score), 1), np.int64)
-    output = model(face_embedding=features, face_length=length)
+    output = model({"face": Inputs(features, length, embedded=True)})
     weight = torch.full((len(score),), 1 / len(score))
     compute_batch_loss(model.head, output, score, weight, 1.0).backward()
     norms = [p.grad.norm() for p in model.parameters() if p.requires_grad]
@@ -181,7 +182,7 @@ def train(output: str, n_steps: int) -> tuple[float, float]:
         model.eval()
         with torch.no_grad():
             length = np.ones((len(score), 1), np.int64)
-            predicted = model(face_embedding=features, face_length=length).prediction
+            predicted = model({"face": Inputs(features, length, embedded=True)}).prediction
         model.train()
         return float((predicted - score).square().mean().sqrt())
 

@@ -1,11 +1,13 @@
 """DEP-Former: predictions do not depend on padding, batch or missing values; gradients."""
 
+import numpy as np
 import pytest
 import torch
 from imitated_gpu import CudaAutocast
 from model_builders import parameters_without_gradient
 
 from depmm.config import DepFormerConfig, ModelConfig
+from depmm.inputs import Inputs
 from depmm.models.errors import ModelError
 from depmm.models.fusion.build import build_fusion
 from depmm.models.fusion.dep_former.dep_former import DepFormer
@@ -282,28 +284,29 @@ def small_model() -> DepressionModel:
     return build_model(ModelConfig(encoders=ENCODERS, fusion=settings, auxiliary_step_head=True))
 
 
-def signals(batch: int, length: int) -> dict[str, torch.Tensor]:
+def signals(batch: int, length: int) -> dict[str, Inputs]:
     generator = torch.Generator().manual_seed(0)
+    audio = torch.rand(batch, length, 4000, generator=generator) - 0.5
+    face = torch.randint(0, 256, (batch, length, 2, 3, 16, 16), generator=generator).byte()
     return {
-        "audio": torch.rand(batch, length, 4000, generator=generator) - 0.5,
-        "audio_length": torch.full((batch, length), 4000),
-        "face": torch.randint(0, 256, (batch, length, 2, 3, 16, 16), generator=generator).byte(),
-        "face_length": torch.full((batch, length), 2),
+        "audio": Inputs(audio, np.full((batch, length), 4000)),
+        "face": Inputs(face, np.full((batch, length), 2)),
     }
 
 
 def test_padding_and_gradients_of_the_model_with_encoders():
     model = small_model().eval()
     x = signals(2, 6)
-    alone = model(**{n: v[:1] for n, v in x.items()}).prediction
+    alone = model({n: Inputs(v.values[:1], v.lengths[:1]) for n, v in x.items()}).prediction
     padded = signals(2, 9)
-    padded["audio"] = torch.cat([padded["audio"], torch.zeros(2, 9, 1000)], -1)
-    padded["audio"][0, :6, :4000] = x["audio"][0]
-    padded["face"][0, :6] = x["face"][0]
-    padded["audio"][0, :6, 4000:] = 0
-    padded["audio_length"][0, 6:] = padded["face_length"][0, 6:] = 0
-    torch.testing.assert_close(model(**padded).prediction[:1], alone, rtol=1e-4, atol=1e-5)
+    longer = torch.cat([padded["audio"].values, torch.zeros(2, 9, 1000)], -1)
+    padded["audio"] = Inputs(longer, padded["audio"].lengths)
+    for name, part in padded.items():
+        part.lengths[0, 6:] = 0
+        part.values[0, :6] = 0
+        part.values[0, :6, : x[name].values.shape[2]] = x[name].values[0]
+    torch.testing.assert_close(model(padded).prediction[:1], alone, rtol=1e-4, atol=1e-5)
     model.train()
-    out = model(**signals(3, 24))
+    out = model(signals(3, 24))
     (out.logits.sum() + out.step_logits.square().sum()).backward()
     assert parameters_without_gradient(model) == []

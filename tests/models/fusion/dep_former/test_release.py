@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from depmm.config import DepFormerReleaseConfig, ModelConfig
+from depmm.inputs import Inputs
 from depmm.models.errors import ModelError
 from depmm.models.fusion.build import build_fusion
 from depmm.models.fusion.dep_former.layers import EncoderLayer, Steps
@@ -233,17 +234,16 @@ def test_a_model_with_this_fusion_is_saved_and_loaded(tmp_path):
     fusion = {"kind": "dep_former_release", "num_steps": 4, **SMALL}
     settings = ModelConfig(encoders={"audio": encoder, "face": encoder}, fusion=fusion)
     model = build_model(settings, output="classes").train()
-    x = {name: torch.randn(3, 4, 10, 5) for name in ("audio", "face")}
-    x |= {f"{name}_length": np.full((3, 4), 10) for name in ("audio", "face")}
-    model(**x)  # changes the running statistics
-    expected = model.eval()(**x)
+    x = {name: Inputs(torch.randn(3, 4, 10, 5), np.full((3, 4), 10)) for name in ("audio", "face")}
+    model(x)  # changes the running statistics
+    expected = model.eval()(x)
     assert expected.logits.shape == (3, 2)
-    output, samples = model.sample(3, [0, 1, 2], **x)
+    output, samples = model.sample(3, [0, 1, 2], x)
     torch.testing.assert_close(output.prediction, expected.prediction)
     assert samples is None  # the weights are fixed
     model.save_pretrained(tmp_path)
     loaded = DepressionModel.from_pretrained(tmp_path).eval()
-    torch.testing.assert_close(loaded(**x).logits, expected.logits)
+    torch.testing.assert_close(loaded(x).logits, expected.logits)
 
 
 def test_other_modalities_are_refused():
