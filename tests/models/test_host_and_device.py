@@ -7,7 +7,7 @@ import pytest
 import torch
 from host_questions import count_questions, train_without_values
 from model_builders import ENCODERS, FUSIONS, encoder_of, inputs_of, model_of
-from speech_sources import write_source
+from speech_sources import write_family
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
@@ -15,7 +15,13 @@ from depmm.inputs import Inputs
 from depmm.models.encoders.encoder import Encoder
 from depmm.models.model import DepressionModel
 
-SPEECH = [("hubert", "group"), ("wav2vec2", "layer"), ("wavlm", "group")]
+SPEECH = [
+    ("hubert", "full", True),
+    ("hubert", "frozen", False),
+    ("wavlm", "lora", False),
+    ("w2v_bert", "lora", False),
+    ("whisper", "full", False),
+]
 
 
 def complete_inputs_of(encoder: str) -> dict[str, Inputs]:
@@ -44,15 +50,13 @@ def test_encoders_do_not_wait_for_the_device(encoder, complete, monkeypatch):
     check(model_of(encoder, "mean_pool"), encoder, complete, monkeypatch)
 
 
-@pytest.mark.parametrize("complete", [True, False])
-@pytest.mark.parametrize(("family", "norm"), SPEECH)
+@pytest.mark.parametrize(("family", "adaptation", "complete"), SPEECH)
 def test_speech_transformers_do_not_wait_for_the_device(
-    family, norm, complete, tmp_path, monkeypatch
+    family, adaptation, complete, tmp_path, monkeypatch
 ):
-    source = write_source(tmp_path, family, norm)
-    for adaptation in ("frozen", "full"):
-        model = model_of("speech_transformer", "mean_pool", source=source, adaptation=adaptation)
-        check(model, "speech_transformer", complete, monkeypatch)
+    settings = {"source": write_family(tmp_path, family), "adaptation": adaptation}
+    model = model_of("speech_transformer", "mean_pool", **settings)
+    check(model, "speech_transformer", complete, monkeypatch)
 
 
 @pytest.mark.parametrize("complete", [True, False])

@@ -5,6 +5,8 @@ References
 Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022, arXiv:2106.09685.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from torch import nn
@@ -109,3 +111,49 @@ def add_low_rank_updates(
         r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=chosen, bias="none"
     )
     inject_adapter_in_model(settings, network)
+    for name, module in network.named_modules():
+        if is_update(f"{name}."):
+            # else the model around the network initialises the updates again, not at zero
+            module.__dict__["_is_hf_initialized"] = True
+
+
+@contextmanager
+def require_updates(network: nn.Module, kind: str) -> Iterator[None]:
+    """Check that the network uses every layer that has an update.
+
+    A network that reads the weights of a layer without calling it would train without its update.
+
+    Parameters
+    ----------
+    network : Module
+        The network, which must run in the context.
+    kind : str
+        Kind of the encoder, for messages.
+
+    Yields
+    ------
+    None
+        Nothing.
+
+    Raises
+    ------
+    ModelError
+        If a layer was not called.
+    """
+    unused = {name: m for name, m in network.named_modules() if hasattr(m, "lora_A")}
+    handles = [
+        module.register_forward_hook(lambda *_, name=name: unused.pop(name, None) and None)
+        for name, module in unused.items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+    if unused:
+        raise ModelError(
+            f"{kind}: the network does not call the layer {min(unused)}, so that its low-rank "
+            "update would have no effect. Choose other layers in lora.targets.",
+            setting="lora.targets",
+            value=sorted(unused),
+        )

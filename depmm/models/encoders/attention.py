@@ -1,8 +1,10 @@
 """Attention of transformers with a mask whose values are not read from the device."""
 
+from types import MethodType
 from typing import Any
 
-from torch import Tensor
+from einops import rearrange
+from torch import Tensor, nn
 
 ATTENTION = "depmm_sdpa"
 
@@ -32,3 +34,57 @@ def register_attention() -> None:
 
     AttentionInterface.register(ATTENTION, sdpa_attention_forward)
     AttentionMaskInterface.register(ATTENTION, build_mask)
+
+
+def replace_attention(network: nn.Module) -> None:
+    """Replace the attention of WavLM, in place, by one that calls its projections as modules.
+
+    WavLM passes the weights of its projections to a function of PyTorch, which would ignore
+    low-rank updates of the projections.
+
+    Parameters
+    ----------
+    network : Module
+        A network of transformers; other attention is not changed.
+    """
+    for module in network.modules():
+        if hasattr(module, "torch_multi_head_self_attention"):
+            attend = MethodType(attend_with_bias, module)
+            module.__dict__["torch_multi_head_self_attention"] = attend
+
+
+def attend_with_bias(
+    module: Any, hidden_states: Tensor, attention_mask: Tensor | None, position_bias: Tensor
+) -> tuple[Tensor, None]:
+    """Compute multi-head self-attention with a bias, as ``torch_multi_head_self_attention``.
+
+    Parameters
+    ----------
+    module : WavLMAttention
+        The attention layer.
+    hidden_states : Tensor, shape (N, T, H)
+        Input.
+    attention_mask : Tensor, shape (N, T), or None
+        1 at valid frames.
+    position_bias : Tensor, shape (N * heads, T, T)
+        Added to the scores.
+
+    Returns
+    -------
+    output : Tensor, shape (N, T, H)
+        Output of the layer.
+    weights : None
+        The weights are not returned.
+    """
+    heads = module.num_heads
+    query, key, value = (
+        rearrange(project(hidden_states), "n t (h d) -> n h t d", h=heads)
+        for project in (module.q_proj, module.k_proj, module.v_proj)
+    )
+    bias = rearrange(position_bias, "(n h) q k -> n h q k", h=heads).to(query.dtype)
+    if attention_mask is not None:
+        bias = bias.masked_fill((attention_mask != 1)[:, None, None], float("-inf"))
+    output = nn.functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=bias, dropout_p=module.dropout if module.training else 0.0
+    )
+    return module.out_proj(rearrange(output, "n h t d -> n t (h d)")), None

@@ -21,7 +21,12 @@ from einops import rearrange
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from depmm.models.encoders.adaptation import Adaptation, add_low_rank_updates, is_update
+from depmm.models.encoders.adaptation import (
+    Adaptation,
+    add_low_rank_updates,
+    is_update,
+    require_updates,
+)
 from depmm.models.encoders.encoder import PrecomputableEncoder, parameter_dtype
 from depmm.models.encoders.pretrained_source import build_network, read_network_weights
 from depmm.models.errors import ModelError
@@ -101,6 +106,7 @@ class PretrainedEncoder(PrecomputableEncoder):
         self.hidden_dim = architecture["hidden_dim"]
         self.precompute_settings = {"layer": layer, "architecture": self.architecture}
         self.backbone = build_network(architecture)
+        self.updates_are_used = adaptation != "lora"  # checked in the first forward pass
         if adaptation == "lora":
             add_low_rank_updates(self.backbone, self.kind, **lora)
         mix = [LayerMix(n_states)] if layer is None else []
@@ -200,17 +206,15 @@ class PretrainedEncoder(PrecomputableEncoder):
             If the weights cannot be read, are not in safetensors, or have another architecture.
         """
         described = self.describe(self.source)
-        for part in sorted(described.keys() | self.architecture.keys()):
-            expected, actual = self.architecture.get(part), described.get(part)
-            if expected != actual:
-                name = f"{part}{_first_difference(expected, actual)}"
-                raise ModelError(
-                    f"{self.kind}: the architecture of {self.source} differs from that of this "
-                    f"model ({name}). Give the source for which the model was built, or remove "
-                    "architecture from the config.",
-                    setting=f"architecture.{name}",
-                    value=actual,
-                )
+        if described != self.architecture:
+            name, value = _first_difference(self.architecture, described)
+            raise ModelError(
+                f"{self.kind}: the architecture of {self.source} differs from that of this model "
+                f"({name} is {value!r:.80}). Give the source for which the model was built, or "
+                "remove architecture from the config.",
+                setting=f"architecture.{name}",
+                value=value,
+            )
         weights = read_network_weights(self.source, self.architecture, self.kind)
         # with low-rank updates, the published weights are in base_layer of the adapted layers
         state = self.backbone.state_dict()
@@ -233,9 +237,19 @@ class PretrainedEncoder(PrecomputableEncoder):
         -------
         Tensor, shape (N, K)
             One hidden state, or all of them concatenated.
+
+        Raises
+        ------
+        ModelError
+            If the network does not use a layer that has a low-rank update.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            return self.pool(x, lengths)
+            if self.updates_are_used:
+                return self.pool(x, lengths)
+            with require_updates(self.backbone, self.kind):
+                pooled = self.pool(x, lengths)
+            self.updates_are_used = True
+            return pooled
 
     def project(self, precomputed: Tensor) -> Tensor:
         """Mix the hidden states and project them.
@@ -254,13 +268,15 @@ class PretrainedEncoder(PrecomputableEncoder):
         return vectors
 
 
-def _first_difference(expected: Any, actual: Any) -> str:
-    """Name the first entry in which two mappings differ, with a leading dot."""
-    if not (isinstance(expected, dict) and isinstance(actual, dict)):
-        return ""
+def _first_difference(expected: dict[str, Any], actual: dict[str, Any]) -> tuple[str, Any]:
+    """Return the dotted name of the first entry that differs, and its actual value."""
     names = sorted(expected.keys() | actual.keys())
     name = next(name for name in names if expected.get(name) != actual.get(name))
-    return f".{name}{_first_difference(expected.get(name), actual.get(name))}"
+    one, other = expected.get(name), actual.get(name)
+    if isinstance(one, dict) and isinstance(other, dict):
+        rest, value = _first_difference(one, other)
+        return f"{name}.{rest}", value
+    return name, other
 
 
 class LayerMix(nn.Module):

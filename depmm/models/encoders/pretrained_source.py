@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
-from depmm.models.encoders.attention import ATTENTION, register_attention
+from depmm.models.encoders.attention import ATTENTION, register_attention, replace_attention
 from depmm.models.errors import ModelError
 
 # transformers is imported in the functions: its Auto classes import depmm.models.model when they
@@ -173,8 +173,7 @@ def build_network(architecture: dict[str, Any]) -> "PreTrainedModel":
     -------
     PreTrainedModel
         The network; the encoder of an encoder-decoder. Its attention does not ask the device
-        whether a mask is needed. All buffers are saved with it, because a model that transformers
-        loads does not recompute the others.
+        whether a mask is needed.
     """
     from transformers import AutoConfig, AutoModel
 
@@ -184,11 +183,7 @@ def build_network(architecture: dict[str, Any]) -> "PreTrainedModel":
     # models without sdpa compute their attention without the registry of transformers
     options = {} if not _supports_sdpa(config) else {"attn_implementation": ATTENTION}
     network = _used_part(AutoModel.from_config(config, **options))
-    for module in network.modules():
-        module._non_persistent_buffers_set.clear()
-        for name, value in vars(module).items():
-            if isinstance(value, Tensor) and value.is_meta:
-                setattr(module, name, None)  # a table of positions, which is computed when needed
+    replace_attention(network)
     return network
 
 
@@ -247,10 +242,10 @@ def read_network_weights(source: str, architecture: dict[str, Any], kind: str) -
         raise unreadable(source, kind, error) from None
     finally:
         logging.set_verbosity(verbosity)
-    state = _state(_used_part(network))
-    whole = {id(value): name for name, value in _state(network).items()}
-    absent = set(report["missing_keys"])
-    missing = sorted(name for name, value in state.items() if whole[id(value)] in absent)
+    used = _used_part(network)
+    state = dict(used.state_dict())
+    prefix = next(f"{name}." if name else "" for name, m in network.named_modules() if m is used)
+    missing = sorted(name for name in state if prefix + name in report["missing_keys"])
     if missing:
         raise ModelError(
             f"{kind}: {len(missing)} tensors of {source} are missing, for "
@@ -267,9 +262,3 @@ def read_network_weights(source: str, architecture: dict[str, Any], kind: str) -
                 value=name,
             )
     return state
-
-
-def _state(network: nn.Module) -> dict[str, Tensor]:
-    """Return all parameters and buffers, the buffers that are not saved included."""
-    tensors = dict(network.named_parameters(remove_duplicate=False))
-    return tensors | dict(network.named_buffers(remove_duplicate=False))

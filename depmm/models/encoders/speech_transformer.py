@@ -24,7 +24,8 @@ from depmm.models.encoders.adaptation import Adaptation
 from depmm.models.encoders.encoder import parameter_dtype
 from depmm.models.encoders.pretrained import PretrainedEncoder
 from depmm.models.encoders.pretrained_source import describe_network, read_config, unreadable
-from depmm.models.encoders.speech_features import build_extractor, build_preprocessing
+from depmm.models.encoders.speech_features import SpeechFeatures, build_preprocessing
+from depmm.models.errors import ModelError
 from depmm.models.host import Lengths, host_lengths, to_device
 from depmm.models.masking import masked_mean, padding_mask
 
@@ -74,7 +75,8 @@ class SpeechTransformer(PretrainedEncoder):
         super().__init__(source, adaptation, lora, layer, embed_dim, dropout, architecture)
         config: Any = self.backbone.config
         self.preprocessing = build_preprocessing(source, architecture["processor"])
-        self.preprocessing.shortest = max(self.preprocessing.shortest, shortest_input(config))
+        if hasattr(config, "conv_kernel"):
+            self.preprocessing.shortest = shortest_input(config)
         self.masks_padding = config.model_type in MASKED
         if getattr(config, "conv_pos_batch_norm", False):
             self.masks_padding = False  # the batch norm changes the zeros of the padding
@@ -116,17 +118,21 @@ class SpeechTransformer(PretrainedEncoder):
         processor = {
             name: value for name, value in extractor.to_dict().items() if name not in DERIVED
         }
-        build_preprocessing(source, processor)
+        preprocessing = build_preprocessing(source, processor)
+        short, long = (
+            preprocessing(torch.arange(n)[None].square().sin(), np.array([n]))
+            for n in (SAMPLE_RATE, 40 * SAMPLE_RATE)
+        )
+        if short.values.shape == long.values.shape:
+            raise ModelError(
+                f"speech_transformer: {source} reads a fixed length of sound, so that the "
+                "rest of longer steps would be lost. Choose another model.",
+                setting="source",
+                value=config.model_type,
+            )
 
         def example(_: Any) -> dict[str, Tensor]:
-            # tensors of one second that the feature extractor computes, without their values
-            second = np.sin(np.arange(SAMPLE_RATE, dtype=np.float32))
-            with torch.device("cpu"):
-                inputs = build_extractor(processor)(
-                    second, sampling_rate=SAMPLE_RATE, return_tensors="pt"
-                )
-            name = extractor.model_input_names[0]
-            return {name: inputs[name].to("meta")}
+            return {preprocessing.input_name: torch.empty_like(short.values, device="meta")}
 
         return describe_network(source, cls.kind, config, processor, example)
 
@@ -160,7 +166,7 @@ class SpeechTransformer(PretrainedEncoder):
         """Split steps, which are sorted by length, into those of each forward pass."""
         index = np.arange(len(n_samples))
         groups = [index]
-        if not self.masks_padding:
+        if not (self.masks_padding or self.preprocessing.one_size):
             used = np.maximum(n_samples, self.preprocessing.shortest)
             groups = np.split(index, np.flatnonzero(np.diff(used)) + 1)
         return [
@@ -170,22 +176,39 @@ class SpeechTransformer(PretrainedEncoder):
         ]
 
     def _pool_part(self, waveform: Tensor, lengths: Lengths) -> Tensor:
-        device = waveform.device
         features = self.preprocessing(waveform, lengths)
-        inputs = {self.preprocessing.input_name: features.values.to(parameter_dtype(self.backbone))}
-        if self.masks_padding:
-            mask = padding_mask(features.lengths, features.values.shape[1], device)
-            inputs["attention_mask"] = None if mask is None else mask.long()
+        starts = range(0, len(features.lengths), STEPS_AT_ONCE)  # a long step has many windows
+        parts = [self._pool_rows(features, slice(i, i + STEPS_AT_ONCE)) for i in starts]
+        means = torch.cat([mean for mean, _ in parts])
+        if len(means) == len(lengths):
+            return means
+        n_frames = np.concatenate([counts for _, counts in parts])
+        weights = (features.step == np.arange(len(lengths))[:, None]) * n_frames
+        weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+        return to_device(weights, means.device) @ means
+
+    def _pool_rows(self, features: SpeechFeatures, rows: slice) -> tuple[Tensor, Lengths]:
+        """Run the network on some rows; return the means and the frames of the last state."""
+        values, lengths = features.values[rows], features.lengths[rows]
         network, config = cast(Any, self.backbone), cast(Any, self.backbone.config)
+        inputs: dict[str, Tensor | None]
+        inputs = {self.preprocessing.input_name: values.to(parameter_dtype(self.backbone))}
+        if features.mask is not None:
+            inputs["attention_mask"] = features.mask[rows]
+        elif self.masks_padding:
+            mask = padding_mask(lengths, features.n_positions, values.device)
+            inputs["attention_mask"] = None if mask is None else mask.long()
         if self.normalizes_time:
             first = network.feature_extractor.conv_layers[0]
-            kernel, stride = config.conv_kernel[0], config.conv_stride[0]
-            first.layer_norm.lengths = (features.lengths - kernel) // stride + 1
+            first.layer_norm.lengths = (lengths - config.conv_kernel[0]) // config.conv_stride[
+                0
+            ] + 1
         means = []
         for state in self.chosen_states(network(**inputs, output_hidden_states=True)):
-            n_frames = count_frames(features.lengths, features.n_positions, state.shape[1], config)
-            means.append(masked_mean(state.float(), padding_mask(n_frames, state.shape[1], device)))
-        return torch.cat(means, dim=-1)
+            size = state.shape[1]
+            n_frames = count_frames(lengths, features.n_positions, size, config)
+            means.append(masked_mean(state.float(), padding_mask(n_frames, size, values.device)))
+        return torch.cat(means, dim=-1), n_frames
 
 
 # attributes of feature extractors that follow from the others
@@ -227,17 +250,16 @@ def shortest_input(config: Any) -> int:
     Parameters
     ----------
     config : PreTrainedConfig
-        Config of the network.
+        Config of a network that starts with convolutions over samples.
 
     Returns
     -------
     int
-        Samples of the first frame, or of the frames that are averaged; 1 if the network does not
-        start with convolutions over samples.
+        Samples of one frame, or of the frames that are averaged (``squeeze_factor`` of SEW).
     """
     n_samples = getattr(config, "squeeze_factor", 1)
-    kernels, strides = getattr(config, "conv_kernel", []), getattr(config, "conv_stride", [])
-    for kernel, stride in reversed(list(zip(kernels, strides, strict=True))):
+    convolutions = zip(config.conv_kernel, config.conv_stride, strict=True)
+    for kernel, stride in reversed(list(convolutions)):
         n_samples = (n_samples - 1) * stride + kernel
     return n_samples
 

@@ -14,7 +14,6 @@ from transformers import (
     SEWConfig,
     Wav2Vec2Config,
     Wav2Vec2FeatureExtractor,
-    WhisperConfig,
 )
 
 from depmm.config import ModelConfig
@@ -139,7 +138,6 @@ def test_the_level_matters_only_without_normalisation(tmp_path):
 def test_the_shortest_input_is_one_frame_of_the_published_models():
     assert shortest_input(Wav2Vec2Config()) == 400
     assert shortest_input(SEWConfig()) == 400 + 320
-    assert shortest_input(WhisperConfig()) == 1
 
 
 @pytest.mark.parametrize("norm", ["group", "layer"])
@@ -247,4 +245,4 @@ def test_an_incomplete_architecture_is_refused(source):
 def test_a_source_of_another_architecture_is_refused(source, tmp_path):
     large = write_source(tmp_path / "large", "hubert", "layer")
     error = refusal(settings_of(large, architecture=SpeechTransformer.describe(source)))
-    assert (error.setting, error.value["conv_bias"]) == ("architecture.network.conv_bias", True)
+    assert (error.setting, error.value) == ("architecture.network.conv_bias", True)
