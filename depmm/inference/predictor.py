@@ -49,6 +49,7 @@ from depmm.media.containers.container import MediaInfo, probe
 from depmm.media.duration import duration_s as measure_duration_s
 from depmm.models.model import DepressionModel
 from depmm.runs.step_reference import StepReference
+from depmm.store.derived_streams import track_of
 from depmm.store.errors import writing
 from depmm.store.extract import ExtractReport, extract
 from depmm.store.sessions import SessionStore
@@ -139,10 +140,10 @@ class Predictor:
             )
         info = probe(file)
         duration_s = measure_duration_s(file)
-        modalities = _modalities(run, file, info)
+        tracks = _tracks(run, file, info, aligned)
         steps = None if steps is None else Path(steps)
         divided = divide_recording(run, file, duration_s, steps, window_s)
-        manifest = recording_manifest(file.name, divided.table, modalities, aligned)
+        manifest = recording_manifest(file.name, divided.table, tracks, aligned)
         with _temporary_store() as folder:
             settings = run.config.extract
             report = extract(
@@ -171,14 +172,14 @@ class Predictor:
             *divided.warnings,
             *_left_out_warnings(used),
             *_alignment_warnings(run, info, aligned, quality),
-            *quality_warnings(quality, run.reference, run.config.data.modalities),
+            *quality_warnings(quality, run.reference, run.tracks),
             *_validation_warnings(result),
             *_task_warnings(run),
         ]
         return Prediction(
             file=file.name,
             duration_s=duration_s,
-            modalities=modalities,
+            modalities=tracks,
             segmentation=divided.origin,
             used_signal=used,
             model=run.description,
@@ -200,18 +201,29 @@ def _temporary_store() -> Iterator[Path]:
         yield folder
 
 
-def _modalities(run: TrainedRun, file: Path, info: MediaInfo) -> list[str]:
+def _tracks(run: TrainedRun, file: Path, info: MediaInfo, aligned: bool) -> list[str]:
+    """Return the tracks of a file that the models read, ``audio`` or ``face``."""
     available = {"audio": info.has_audio, "face": info.has_video}
-    modalities: list[str] = [name for name in run.config.data.modalities if available[name]]
-    if not modalities:
-        tracks = {"audio": "sound", "face": "video"}
-        needed = " or ".join(tracks[name] for name in run.config.data.modalities)
+    tracks = [name for name in run.tracks if available.get(name, False)]
+    if not tracks:
+        names = {"audio": "sound", "face": "video"}
+        needed = " or ".join(names.get(name, name) for name in run.tracks)
         raise InferenceError(
             f"{file}: the file has no {needed} track, which the model needs.",
             file=file,
             remedy="Give another recording.",
         )
-    return modalities
+    streams = [name for name in run.config.data.features.values() if track_of(name) == "face"]
+    if aligned and streams:
+        raise InferenceError(
+            f"{file}: the model reads the stream {streams[0]!r}, which needs the landmarks of "
+            "detected faces; aligned faces have none.",
+            file=file,
+            setting="data.features",
+            value=streams[0],
+            remedy="Give the recording that the faces were cut from, without --aligned.",
+        )
+    return tracks
 
 
 def _unusable_recording(file: Path, failures: pd.DataFrame, aligned: bool) -> InferenceError:
@@ -226,7 +238,7 @@ def _unusable_recording(file: Path, failures: pd.DataFrame, aligned: bool) -> In
 
 def _check_signal(run: TrainedRun, file: Path, quality: RecordingQuality) -> None:
     """Reject recordings whose prediction would not depend on a signal."""
-    counts = {name: quality.steps_with[name] for name in run.config.data.modalities}
+    counts = {name: quality.steps_with[name] for name in run.tracks}
     if not counts.get("face") and quality.sound and quality.sound.snr_db is None:
         raise InferenceError(
             f"{file}: the sound is digital silence, and no other modality is available.",

@@ -18,7 +18,9 @@ from depmm.models.model import DepressionModel
 from depmm.runs.folder import find_model_folders
 from depmm.runs.step_reference import StepReference, load_step_reference
 from depmm.schemas.manifest import SUBJECT_KEY
+from depmm.store.derived_streams import FACE_STREAMS, track_of
 from depmm.store.sessions import SessionStore
+from depmm.store.voice_stream import VOICE
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,13 @@ class TrainedRun:
     reference: TrainingReference
     step_references: dict[tuple[int, int], StepReference]
     description: dict[str, Any]
+
+    @property
+    def tracks(self) -> list[str]:
+        """The tracks of a recording that the models read, ``audio`` or ``face``."""
+        data = self.config.data
+        tracks = {track_of(data.features.get(name, "")) or name for name in data.modalities}
+        return sorted(tracks)
 
 
 def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
@@ -92,13 +101,16 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
     configs = [load_config(folder.config) for folder in folders]
     config = configs[0]
     for modality, stream in config.data.features.items():
+        if track_of(stream) is not None:
+            continue
         raise InferenceError(
             f"{path}: the input {modality} of the model is the feature stream {stream!r} of its "
             "corpus, which cannot be computed from a recording.",
             file=path,
             setting="data.features",
             value=stream,
-            remedy="Train a model on signals, without data.features.",
+            remedy="Train a model on signals, or on streams that depmm computes "
+            f"({', '.join((*FACE_STREAMS, VOICE))}).",
         )
     test_metrics = _test_metrics(path / "metrics.json")
     summary = read_data_summary(folders[0].data_summary)

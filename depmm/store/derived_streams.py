@@ -1,9 +1,10 @@
 """Feature streams that are computed from the tensors of a session when they are read.
 
-Every session whose faces were tracked has these streams, one row per sampled video frame. Nothing
-is stored for them. A frame without a face is an invalid row, NaN in every column. Sessions of
-aligned faces (``face_aligned`` in the data spec) do not have them, because aligned crops have no
-landmarks. A stream of the same name that the corpus provides takes precedence.
+Every session whose faces were tracked has the streams of the face, one row per sampled video frame.
+Nothing is stored for them. A frame without a face is an invalid row, NaN in every column. Sessions
+of aligned faces (``face_aligned`` in the data spec) do not have them, because aligned crops have no
+landmarks. Every session with sound has the stream ``voice``, which is stored when it is first read.
+A stream of the same name that the corpus provides takes precedence.
 
 ===============  ==========================================================================
 stream           columns
@@ -11,6 +12,7 @@ stream           columns
 ``blendshapes``  the 52 blendshapes of MediaPipe, in [0, 1]
 ``head_pose``    pitch, yaw and roll in degrees; x, y and z in cm, see :func:`head_pose`
 ``gaze``         position of the iris between the eye corners, see :func:`gaze`
+``voice``        contours of the voice, see :mod:`depmm.store.voice_stream`
 ===============  ==========================================================================
 """
 
@@ -51,6 +53,24 @@ _TENSORS = {
 
 # landmarks of MediaPipe's face mesh: iris, and the corners of the eye from image left to right
 _RIGHT_EYE, _LEFT_EYE = (468, 33, 133), (473, 362, 263)
+
+
+def track_of(stream: str) -> Literal["audio", "face"] | None:
+    """Return the track of a recording that a derived stream is computed from.
+
+    Parameters
+    ----------
+    stream : str
+        Name of a stream.
+
+    Returns
+    -------
+    {"audio", "face"} or None
+        None for a stream that only a corpus can provide.
+    """
+    if stream == VOICE:
+        return "audio"
+    return "face" if stream in FACE_STREAMS else None
 
 
 def with_derived_streams(summary: dict[str, Any], shapes: Shapes) -> dict[str, Any]:
