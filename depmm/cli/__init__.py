@@ -7,6 +7,7 @@ failed recordings). 2: it did not run; the message names the cause and the remed
 
 # the import of these modules registers their commands
 import depmm.cli.corpora
+import depmm.cli.cross_corpus
 import depmm.cli.downloads
 import depmm.cli.explanations
 import depmm.cli.models  # noqa: F401

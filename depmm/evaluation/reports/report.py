@@ -142,7 +142,11 @@ def write_report(
 
 
 def write_report_files(
-    out: Path, content: Mapping[str, Any], page: str, tables: list[Table]
+    out: Path,
+    content: Mapping[str, Any],
+    page: str,
+    tables: list[Table],
+    page_name: str = "report.html",
 ) -> None:
     """Write the files of a report.
 
@@ -153,15 +157,17 @@ def write_report_files(
     content : mapping of str to object
         The content of ``metrics.json``.
     page : str
-        The content of ``report.html``.
+        The content of the page.
     tables : list of Table
         The tables of ``tables.md`` and ``tables.tex``.
+    page_name : str, default "report.html"
+        Name of the page.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     checksums.write_text(
         out / "metrics.json", json.dumps(content, indent=2, allow_nan=False) + "\n"
     )
-    write_text(out / "report.html", page)
+    write_text(out / page_name, page)
     write_text(out / "tables.md", "\n".join(table.markdown() for table in tables))
     write_text(out / "tables.tex", "\n".join(table.latex() for table in tables))
