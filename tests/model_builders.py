@@ -36,6 +36,18 @@ FUSIONS = {
         "ffn_dim": 8,
         "sampling_factor": 1,
     },
+    "cross_modal_transformer": {"embed_dim": 8, "n_heads": 2, "n_layers": 1, "n_self_layers": 1},
+    "perceiver": {
+        "n_latents": 3,
+        "latent_dim": 8,
+        "context_dim": 6,
+        "n_heads": 2,
+        "head_dim": 6,
+        "n_layers": 1,
+    },
+    "dep_mamba": {"embed_dim": 8, "layers": [8, 6], "expand": 2, "state_dim": 3},
+    "gru_attention": {"hidden_dim": 5, "attention_dim": 4},
+    "gated_multimodal_unit": {"hidden_dim": 6},
     "mean_pool": {},
 }
 

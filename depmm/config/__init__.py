@@ -32,10 +32,15 @@ from depmm.config.extraction import (
     ValidityRule,
 )
 from depmm.config.fusion import (
+    CrossModalTransformerConfig,
     DepFormerConfig,
     DepFormerReleaseConfig,
+    DepMambaConfig,
     FusionConfig,
+    GatedMultimodalUnitConfig,
+    GruAttentionConfig,
     MeanPoolConfig,
+    PerceiverConfig,
 )
 from depmm.config.json_schema import config_json_schema
 from depmm.config.load import (
@@ -70,9 +75,11 @@ __all__ = [
     "ClassifierConfig",
     "Config",
     "ConfigError",
+    "CrossModalTransformerConfig",
     "DataConfig",
     "DepFormerConfig",
     "DepFormerReleaseConfig",
+    "DepMambaConfig",
     "DepNetConfig",
     "EmoAudioNetConfig",
     "EncoderConfig",
@@ -86,11 +93,14 @@ __all__ = [
     "FilePath",
     "FrameMeanConfig",
     "FusionConfig",
+    "GatedMultimodalUnitConfig",
+    "GruAttentionConfig",
     "LoraConfig",
     "MeanPoolConfig",
     "MfccCnnConfig",
     "Modality",
     "ModelConfig",
+    "PerceiverConfig",
     "PhaseConfig",
     "PretrainedSettings",
     "RowSelection",

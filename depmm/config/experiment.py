@@ -38,7 +38,8 @@ class ModelConfig(Settings):
     @property
     def num_steps(self) -> int | None:
         """Number of steps that every session must have; None: any number."""
-        return None if isinstance(self.fusion, MeanPoolConfig) else self.fusion.num_steps
+        num_steps: int | None = getattr(self.fusion, "num_steps", None)
+        return num_steps
 
     @model_validator(mode="after")
     def _mean_is_not_the_only_input(self) -> "ModelConfig":

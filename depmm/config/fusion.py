@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from depmm.config.settings import Settings
+from depmm.config.settings import ConfigError, Settings
 
 
 class DepFormerConfig(Settings):
@@ -97,6 +97,110 @@ class DepFormerReleaseConfig(Settings):
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate")
 
 
+class CrossModalTransformerConfig(Settings):
+    """MulT (Tsai et al., ACL 2019); default sizes and dropout are those of the authors' code."""
+
+    kind: Literal["cross_modal_transformer"] = Field(description="selects this fusion")
+    embed_dim: int = Field(30, ge=1, description="width of each modality")
+    n_heads: int = Field(5, ge=1, description="number of attention heads; divides embed_dim")
+    n_layers: int = Field(5, ge=1, description="layers of each cross-modal transformer")
+    n_self_layers: int = Field(
+        5, ge=1, description="layers of the transformer over the concatenated sources"
+    )
+    kernel_size: int = Field(
+        1, ge=1, description="steps of the temporal convolution, an odd number"
+    )
+    pooling: Literal["last", "mean"] = Field(
+        "last",
+        description="what predicts: the last step of each modality (paper), or the mean over steps",
+    )
+    dropout: float = Field(
+        0.1, ge=0, lt=1, description="dropout rate of attention, feed-forward layers and residuals"
+    )
+    embed_dropout: float = Field(
+        0.25, ge=0, lt=1, description="dropout rate of the inputs of each transformer"
+    )
+    output_dropout: float = Field(
+        0.0, ge=0, lt=1, description="dropout rate of the residual block before the output"
+    )
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> "CrossModalTransformerConfig":
+        if self.embed_dim % self.n_heads:
+            raise ConfigError(
+                f"model.fusion.embed_dim is {self.embed_dim}, which {self.n_heads} heads cannot "
+                "share equally: choose a multiple of n_heads.",
+                setting="embed_dim",
+                value=self.embed_dim,
+            )
+        if self.kernel_size % 2 == 0:
+            raise ConfigError(
+                f"model.fusion.kernel_size is {self.kernel_size}, but only an odd number keeps the "
+                "number of steps: choose 1, 3 or 5.",
+                setting="kernel_size",
+                value=self.kernel_size,
+            )
+        return self
+
+
+class PerceiverConfig(Settings):
+    """Perceiver of Gimeno-Gómez et al. (ECIR 2024), at the sizes of their config of D-Vlog."""
+
+    kind: Literal["perceiver"] = Field(description="selects this fusion")
+    n_latents: int = Field(16, ge=1, description="number of latent vectors")
+    latent_dim: int = Field(128, ge=1, description="size of a latent vector")
+    context_dim: int = Field(
+        256, ge=2, description="size to which the steps of each modality are projected"
+    )
+    n_heads: int = Field(8, ge=1, description="number of attention heads")
+    head_dim: int = Field(32, ge=1, description="size of queries, keys and values per head")
+    n_layers: int = Field(
+        8,
+        ge=1,
+        description="layers of the latent transformer, which follows the cross-attention to each "
+        "modality and has the same weights each time",
+    )
+    share_cross_attention: bool = Field(
+        False,
+        description="whether all modalities share one cross-attention and are told apart by "
+        "learned tokens; false: one cross-attention per modality",
+    )
+    dropout: float = Field(
+        0.1, ge=0, lt=1, description="dropout rate of attention and feed-forward layers"
+    )
+
+
+class DepMambaConfig(Settings):
+    """DepMamba (Ye et al., arXiv 2409.15936); default sizes are those of its config of D-Vlog."""
+
+    kind: Literal["dep_mamba"] = Field(description="selects this fusion")
+    embed_dim: int = Field(256, ge=1, description="size to which each modality is projected")
+    layers: list[int] = Field(
+        [256], min_length=1, description="output size of each collaborative block"
+    )
+    expand: int = Field(4, ge=1, description="inner size of the scans relative to their input")
+    state_dim: int = Field(12, ge=1, description="number of states of each inner dimension")
+    conv_width: int = Field(4, ge=1, description="steps of the causal convolution before a scan")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate of the convolutions")
+
+
+class GruAttentionConfig(Settings):
+    """Bidirectional GRU with additive attention over steps per modality, concatenated."""
+
+    kind: Literal["gru_attention"] = Field(description="selects this fusion")
+    hidden_dim: int = Field(64, ge=1, description="size of the state of each direction")
+    attention_dim: int = Field(64, ge=1, description="hidden size of the attention")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate before the head")
+
+
+class GatedMultimodalUnitConfig(Settings):
+    """Gated multimodal unit (Arevalo et al., 2017) at each step, then the mean over steps."""
+
+    kind: Literal["gated_multimodal_unit"] = Field(description="selects this fusion")
+    hidden_dim: int = Field(512, ge=1, description="output size of the unit")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate before the head")
+
+
 class MeanPoolConfig(Settings):
     """Masked mean over steps and modalities without interaction (late fusion)."""
 
@@ -105,5 +209,13 @@ class MeanPoolConfig(Settings):
 
 
 FusionConfig = Annotated[
-    DepFormerConfig | DepFormerReleaseConfig | MeanPoolConfig, Field(discriminator="kind")
+    DepFormerConfig
+    | DepFormerReleaseConfig
+    | CrossModalTransformerConfig
+    | PerceiverConfig
+    | DepMambaConfig
+    | GruAttentionConfig
+    | GatedMultimodalUnitConfig
+    | MeanPoolConfig,
+    Field(discriminator="kind"),
 ]
