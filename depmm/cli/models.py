@@ -113,6 +113,28 @@ def evaluate(
 
 
 @app.command()
+def combine(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="two or more run folders, or tables of predictions, on one split"
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="folder of the combination, for depmm evaluate")],
+) -> None:
+    """Add the logits of finished runs per session, without training; average severities."""
+    from depmm.runs.combination import combine_runs
+
+    combined = combine_runs(runs, out)
+    echo(f"{out}: {len(combined.predictions)} predictions combined")
+    for name, count in combined.lacking.items():
+        if count:
+            echo(f"  {count} of them without {name}")
+    if combined.clipped:
+        echo(f"  {combined.clipped} probabilities of 0 or 1 were limited to have a logit")
+
+
+@app.command()
 def predict(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="folder of a run or of a cross-validation")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from depmm.audit.audit_output import AuditContent, read_audit
-from depmm.config import Experiment, load_experiment
+from depmm.config import EvaluationConfig, Experiment, load_experiment
+from depmm.errors import DepmmError
 from depmm.evaluation.prediction_checks import PredictionTableError, check_predictions
 from depmm.evaluation.predictions import read_predictions
 from depmm.evaluation.stats.bootstrap import ClassCounts
@@ -22,6 +23,9 @@ from depmm.runs.ledger import list_runs_on_manifest
 if TYPE_CHECKING:
     from depmm.data.data_summary import DataSummary
     from depmm.runs.costs import RunCost
+
+# settings of the evaluation that a combination of runs keeps, see ``RunContents``
+EVALUATION_SETTINGS = ("n_bootstrap", "confidence", "class_counts")
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ def read_run(path: Path) -> RunContents:
         properties=read_table(run.properties) if run.properties.exists() else None,
     )
     if not run.config.exists():
-        return contents
+        return replace(contents, **_read_evaluation(run))
     # these import torch, which is slow
     from depmm.data.coverage import find_coverage
     from depmm.runs.costs import measure_cost
@@ -229,6 +233,18 @@ def _read_summary(run: RunFolder) -> "DataSummary | None":
     from depmm.data.data_summary import read_data_summary
 
     return read_data_summary(run.data_summary)
+
+
+def _read_evaluation(run: RunFolder) -> dict[str, Any]:
+    """Read the settings of the evaluation of a combination of runs."""
+    if not run.combination.is_file():
+        return {}
+    try:
+        given = read_json(run.combination)["evaluation"]
+        settings = EvaluationConfig.model_validate(given).model_dump()
+        return {name: settings[name] for name in EVALUATION_SETTINGS if name in given}
+    except (DepmmError, ValueError, KeyError, TypeError) as error:
+        raise damaged(run.combination, f"not a combination of runs ({error})") from None
 
 
 def _read_json(path: Path) -> dict[str, str] | None:

@@ -7,7 +7,8 @@ steps of the training subjects, see ``step_reference``) and ``environment.json``
 ``session_properties.parquet`` if the manifest was audited; ``corpora.json`` if the manifest has
 facts about its corpora; ``initialization_report.json`` if
 weights were loaded; and ``tuning.csv`` if settings were tuned. The evaluation adds ``metrics.json``
-and ``report.html``.
+and ``report.html``. A combination of runs (``depmm combine``) has ``predictions.parquet``,
+``combination.json`` and ``environment.json`` only.
 """
 
 import io
@@ -22,12 +23,14 @@ from depmm.config import ConfigError, Experiment, dump_config, load_experiment
 from depmm.corpora.corpus_facts import read_facts, write_facts
 from depmm.corpora.splits import format_split
 from depmm.errors import DepmmError, similar_path
-from depmm.files.checksums import read_table, read_text, write_table, write_text
+from depmm.files.checksums import read_json, read_table, read_text, write_table, write_text
 from depmm.files.damage import damaged
 from depmm.files.locks import locked_folder
 from depmm.runs.environment import describe_environment
 from depmm.schemas.audit import SESSION_PROPERTIES
 from depmm.schemas.runs import TUNING
+
+COMBINATION = "combination.json"
 
 
 class RunError(DepmmError):
@@ -60,6 +63,7 @@ class RunFolder:
         self.properties = path / SESSION_PROPERTIES.file
         self.initialization_report = path / "initialization_report.json"
         self.tuning = path / "tuning.csv"
+        self.combination = path / COMBINATION
 
     def locked(self) -> AbstractContextManager[None]:
         """Hold the lock of trainings; the folder is created if it does not exist.
@@ -191,6 +195,13 @@ def find_model_folders(path: Path) -> list[RunFolder]:
     folders = list_model_folders(path)
     if not folders and not path.is_dir():
         raise missing_run(path)
+    if not folders and RunFolder(path).combination.is_file():
+        runs = ", ".join(map(str, read_json(RunFolder(path).combination).get("runs", ())))
+        raise RunError(
+            f"{path} is a combination of the predictions of {runs}, without a network of its own.",
+            file=path,
+            remedy="Explain, or predict recordings with, these runs.",
+        )
     if not folders:
         raise RunError(
             f"{path} does not contain a trained network.",

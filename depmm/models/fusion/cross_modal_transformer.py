@@ -23,6 +23,7 @@ Tsai et al., "Multimodal transformer for unaligned multimodal language sequences
 """
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -50,15 +51,11 @@ class CrossModalLayer(nn.Module):
         self.attention = nn.MultiheadAttention(
             embed_dim, n_heads, dropout=dropout, batch_first=True
         )
-        self.ffn = nn.Sequential(
-            nn.Linear(embed_dim, 4 * embed_dim),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(4 * embed_dim, embed_dim),
-        )
-        for layer in (self.ffn[0], self.ffn[3]):
+        hidden, out = nn.Linear(embed_dim, 4 * embed_dim), nn.Linear(4 * embed_dim, embed_dim)
+        for layer in (hidden, out):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
+        self.ffn = nn.Sequential(hidden, nn.ReLU(), nn.Dropout(dropout), out)
         self.norm_attention = nn.LayerNorm(embed_dim)
         self.norm_ffn = nn.LayerNorm(embed_dim)
         self.dropout = nn.Dropout(dropout)
@@ -257,7 +254,7 @@ class CrossModalTransformer(nn.Module):
             x[name] = self.projections[name](steps).transpose(1, 2)
         parts = {}
         for name in self.modalities:
-            sources = self.cross[name].items()
+            sources = cast(nn.ModuleDict, self.cross[name]).items()
             read = [encode(x[name], x[source], used[source]) for source, encode in sources]
             encoded = self.memory[name](torch.cat(read or [x[name]], dim=-1), None, used[name])
             parts[name] = self._pool(encoded, used[name])

@@ -100,9 +100,7 @@ class HierarchicalBlock(nn.Module):
         self.scan = BidirectionalMamba(modalities, out_dim, expand, state_dim, conv_width)
         self.norms = nn.ModuleDict({name: nn.LayerNorm(out_dim, eps=1e-6) for name in modalities})
 
-    def forward(
-        self, x: dict[str, Tensor], masks: dict[str, Tensor | None]
-    ) -> dict[str, Tensor]:
+    def forward(self, x: dict[str, Tensor], masks: dict[str, Tensor | None]) -> dict[str, Tensor]:
         """Transform the steps of each modality.
 
         Parameters
@@ -157,11 +155,10 @@ class DepMamba(nn.Module):
     ) -> None:
         super().__init__()
         self.modalities = sorted(in_dims)
-        self.projections = nn.ModuleDict(
-            {name: nn.Linear(in_dims[name], embed_dim, bias=False) for name in self.modalities}
-        )
-        for projection in self.projections.values():
+        projections = {n: nn.Linear(in_dims[n], embed_dim, bias=False) for n in self.modalities}
+        for projection in projections.values():
             nn.init.xavier_uniform_(projection.weight)
+        self.projections = nn.ModuleDict(projections)
         scan = (expand, state_dim, conv_width, dropout)
         self.collaborative = nn.ModuleList(
             HierarchicalBlock(self.modalities, in_dim, out_dim, *scan)

@@ -15,6 +15,7 @@ Algorithm 2 and Sec. 3.6. Zhu et al., "Vision Mamba", ICML 2024, Algorithm 1 (tw
 """
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -158,9 +159,7 @@ class BidirectionalMamba(nn.Module):
         self.log_decay_ahead = nn.Parameter(rates)
         self.log_decay_back = nn.Parameter(rates.clone())
 
-    def forward(
-        self, x: dict[str, Tensor], masks: dict[str, Tensor | None]
-    ) -> dict[str, Tensor]:
+    def forward(self, x: dict[str, Tensor], masks: dict[str, Tensor | None]) -> dict[str, Tensor]:
         """Scan the steps of each modality.
 
         Parameters
@@ -176,7 +175,8 @@ class BidirectionalMamba(nn.Module):
             Output of each modality; undefined at missing steps.
         """
         outputs = {}
-        for name, branch in self.branches.items():
+        for name, module in self.branches.items():
+            branch = cast(_Branch, module)
             inner, gate = branch.inputs(x[name]).chunk(2, dim=-1)
             mask = masks[name]
             ahead = branch.ahead(inner, gate, -self.log_decay_ahead.exp(), mask)

@@ -275,6 +275,5 @@ class Perceiver(nn.Module):
         updated = cross(latent, steps, keys)
         for layer in self.layers:
             updated = layer(updated)
-        if present is None:
-            return updated
-        return torch.where(present.unsqueeze(-1), updated, latent)
+        read: Tensor = updated if present is None else updated.where(present[..., None], latent)
+        return read

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from depmm.config import ConfigError, CrossModalTransformerConfig
+from depmm.config import ConfigError, load_config
 from depmm.models.fusion.build import build_fusion
 from depmm.models.fusion.cross_modal_transformer import CrossModalEncoder, CrossModalLayer
 
@@ -120,8 +120,8 @@ def test_branches_predict_with_zeros_in_place_of_the_others():
 )
 def test_sizes_that_do_not_fit_are_refused(setting, values):
     with pytest.raises(ConfigError) as info:
-        CrossModalTransformerConfig(kind=KIND, **values)
-    assert info.value.setting == setting
+        load_config("demo_mult", [f"model.fusion.{n}={value}" for n, value in values.items()])
+    assert info.value.setting == f"model.fusion.{setting}"
 
 
 def test_the_module_is_a_network_of_torch_layers():

@@ -1,5 +1,7 @@
 """BiGRU with attention: agreement with packed sequences, and attention by hand."""
 
+import math
+
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -39,8 +41,8 @@ def test_attention_by_hand():
     attention.context.weight.fill_(2.0)
     x = torch.tensor([[[0.0], [0.5], [3.0]]])
     mask = torch.tensor([[True, True, False]])
-    # exp(2 tanh 0) = 1, exp(2 tanh .5) = 2.52
-    expected = torch.tensor([[0.28407, 0.71593, 0.0]])
+    odds = math.exp(2 * math.tanh(0.5))  # to exp(2 tanh 0) = 1
+    expected = torch.tensor([[1 / (1 + odds), odds / (1 + odds), 0.0]])
     torch.testing.assert_close(attention(x, mask), expected, rtol=0, atol=1e-5)
     assert attention(x, torch.zeros_like(mask)).abs().sum() == 0
     torch.testing.assert_close(attention(x[:, :2], None), expected[:, :2], rtol=0, atol=1e-5)

@@ -1,0 +1,125 @@
+"""The folder of a combination: predictions of finished runs, added without training."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from depmm.evaluation.combination import Combination, CombinationError, combine_predictions
+from depmm.files.checksums import read_bytes, write_bytes, write_table, write_text
+from depmm.files.locks import locked_folder
+from depmm.runs.contents import EVALUATION_SETTINGS, RunContents, naming_file, read_run
+from depmm.runs.environment import describe_environment
+from depmm.runs.folder import COMBINATION, RunFolder
+
+
+def combine_runs(runs: Sequence[Path], out: Path) -> Combination:
+    """Combine the predictions of finished runs, and write them as the folder of a run.
+
+    The folder has ``predictions.parquet`` (see ``combine_predictions``), ``combination.json``
+    (names of the runs, counts, settings of the evaluation) and ``environment.json``, so that
+    ``depmm evaluate`` accepts it, alone or in a comparison. It has no network: explanations and
+    predictions of new recordings are made with the runs that were combined.
+
+    Parameters
+    ----------
+    runs : sequence of Path
+        Folders of runs or cross-validations, or tables of predictions, of the same target and
+        split.
+    out : Path
+        Folder of the combination; a former combination is replaced.
+
+    Returns
+    -------
+    Combination
+        Predictions and counts.
+
+    Raises
+    ------
+    CombinationError
+        If the runs do not fit together, or ``out`` contains a run.
+    RunError
+        If a run does not exist or is not finished.
+    PredictionTableError
+        If a table cannot be used.
+    LockedError
+        If another process writes to the folder.
+    """
+    contents = [read_run(path) for path in runs]
+    names = [run.name for run in contents]
+    if len(set(names)) < len(names):
+        names = [str(path) for path in runs]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise CombinationError(
+            f"{repeated[0]} is given twice.", file=repeated[0], remedy="Give each run once."
+        )
+    evaluation = _common_settings(dict(zip(names, contents, strict=True)))
+    with naming_file(runs[0]):
+        combined = combine_predictions(
+            {name: run.predictions for name, run in zip(names, contents, strict=True)}
+        )
+    folder = RunFolder(out)
+    if out.exists() and not folder.combination.is_file() and any(out.iterdir()):
+        raise CombinationError(
+            f"{out} exists and is not the folder of a combination.",
+            file=out,
+            remedy="Choose another folder.",
+        )
+    with locked_folder(out, "combine"):
+        description = {
+            "runs": names,
+            "rows_lacking": combined.lacking,
+            "clipped_probabilities": combined.clipped,
+            "evaluation": evaluation,
+        }
+        write_text(folder.environment, json.dumps(describe_environment(), indent=2))
+        _copy_equal(contents, folder)
+        write_text(folder.combination, json.dumps(description, indent=2))
+        write_table(folder.predictions, combined.predictions)
+    return combined
+
+
+def _common_settings(runs: dict[str, RunContents]) -> dict[str, Any]:
+    """Return the settings of the evaluation; tables of other programs have none."""
+    described = {n: run for n, run in runs.items() if run.config or is_combination(run.path)}
+    settings: dict[str, Any] = {}
+    for setting in EVALUATION_SETTINGS:
+        values = {name: getattr(run, setting) for name, run in described.items()}
+        if setting == "n_bootstrap":
+            settings |= {setting: max(values.values())} if values else {}
+        elif len(set(values.values())) > 1:
+            raise CombinationError(
+                f"The runs have different values of evaluation.{setting}: {values}.",
+                setting=f"evaluation.{setting}",
+                value=values,
+                remedy="Set the same value in all of them.",
+            )
+        elif values:
+            settings[setting] = next(iter(values.values()))
+    return settings
+
+
+def is_combination(path: Path) -> bool:
+    """Check whether a folder contains a combination of runs.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+
+    Returns
+    -------
+    bool
+        Whether there is a ``combination.json``.
+    """
+    return (path / COMBINATION).is_file()
+
+
+def _copy_equal(contents: Sequence[RunContents], folder: RunFolder) -> None:
+    """Copy the audit and the properties of the sessions if they are equal in all runs."""
+    for name in (folder.audit.name, folder.properties.name):
+        files = [run.path / name for run in contents]
+        if all(file.is_file() for file in files):
+            first, *others = [read_bytes(file) for file in files]
+            if all(other == first for other in others):
+                write_bytes(folder.path / name, first)
