@@ -67,14 +67,16 @@ def test_every_encoder_is_trained_saved_and_loaded(encoder, source, tmp_path):
     torch.testing.assert_close(loaded(x).prediction, saved, rtol=0, atol=5e-6)
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize(
+    ("encoder", "fusion"),
+    [(encoder, fusion) for encoder in ENCODERS for fusion in ("dep_former", "mean_pool")]
+    + [("mfcc_cnn", fusion) for fusion in FUSIONS if fusion not in ("dep_former", "mean_pool")],
+)
 @torch.no_grad()
 def test_predictions_in_half_precision_are_close(encoder, fusion, source, tmp_path):
     model = model_of(encoder, fusion, **source.get(encoder, {})).eval()
     model.save_pretrained(tmp_path)
     half = AutoModel.from_pretrained(tmp_path, dtype=torch.bfloat16).eval()
-    assert half.fusion.output_layers.state_dict()
     assert {p.dtype for p in half.parameters()} == {torch.bfloat16}
     # tables of front-ends and normalisation keep their precision
     buffers = {n: b for n, b in half.named_buffers() if b.is_floating_point()}
