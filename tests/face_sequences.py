@@ -63,6 +63,7 @@ def write_faces(
     summary = {
         "n_steps": len(steps), "step_start_s": [first / rate for first, _ in steps],
         "audio_s": 0.0, "n_frames": n_frames, "n_frames_with_face": int(detected.sum()),
+        "n_steps_with_text": 0,
         "streams": {}, "warnings": [], "source_hash": "",
     }  # fmt: skip
     with store.writer() as writer:

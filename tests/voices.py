@@ -36,6 +36,7 @@ def write_voices(
     summary = {
         "n_steps": len(voices), "step_start_s": (samples[:, 0] / SR).tolist(),
         "audio_s": int(ends[-1]) / SR, "n_frames": 0, "n_frames_with_face": 0,
+        "n_steps_with_text": 0,
         "streams": {}, "warnings": [], "source_hash": "",
     }  # fmt: skip
     with store.writer() as writer:

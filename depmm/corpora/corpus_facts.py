@@ -1,15 +1,17 @@
 """Facts about a corpus that are not in its tables.
 
-These are related corpora, missing subject ids, and the windows that its steps were cut into, as
-the data spec states them, and the corpora of depmm with the same layout (``spec_layout``). They are
-stored in ``corpora.json`` next to the tables of a manifest, and in runs. The audit uses them, and
-so do the check of the run that initial weights come from, and the prediction of new recordings.
+These are related corpora, missing subject ids, the windows that its steps were cut into, and whose
+words their text is, as the data spec states them, and the corpora of depmm with the same layout
+(``spec_layout``). They are stored in ``corpora.json`` next to the tables of a manifest, and in
+runs. The audit, the extraction, the check of the run that initial weights come from, and the
+prediction of new recordings use them.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -69,6 +71,9 @@ class CorpusFacts(Settings):
     windows: Windows | None = Field(
         None, description="windows that the steps were cut into; null if they were not cut"
     )
+    text_speaker: Literal["participant", "unknown"] = Field(
+        "participant", description="whose words the text of the steps is; unknown: not extracted"
+    )
     layouts: list[str] = Field(
         [], description="corpora of depmm whose spec has the same content, under any name"
     )
@@ -92,6 +97,9 @@ class CorpusFacts(Settings):
             related_corpora=[*self.related_corpora, *further],
             without_subject_ids=self.without_subject_ids or other.without_subject_ids,
             windows=self.windows if self.windows == other.windows else None,
+            text_speaker="unknown"
+            if "unknown" in (self.text_speaker, other.text_speaker)
+            else "participant",
             layouts=list(dict.fromkeys([*self.layouts, *other.layouts])),
             spec_sha256=self.spec_sha256 or other.spec_sha256,
         )

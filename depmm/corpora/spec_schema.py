@@ -152,6 +152,11 @@ class Steps(Settings):
     excluded_intervals: list[ExcludedInterval] = Field(
         [], description="intervals that no step may overlap"
     )
+    text_speaker: Literal["participant", "unknown"] = Field(
+        "participant",
+        description="whose words the text of a step is. unknown: the transcript does not tell the "
+        "interviewer from the participant; models must not read such text, and it is not extracted",
+    )
 
 
 class Codes(Settings):
@@ -255,6 +260,7 @@ class Spec(Settings):
             related_corpora=self.related_corpora,
             without_subject_ids=self.without_subject_ids,
             windows=self.steps.windows,
+            text_speaker=self.steps.text_speaker,
         )
 
     @property

@@ -15,6 +15,7 @@ INDEX = TableSchema(
         Column("audio_s", "float64", "Length of the stored sound, all steps together", unit="s"),
         Column("n_frames", "int64", "Number of sampled video frames"),
         Column("n_frames_with_face", "int64", "Number of sampled frames that show a face"),
+        Column("n_steps_with_text", "int64", "Number of steps with a text"),
         Column(
             "streams", "list[str]", "Names of the feature streams, stored and derived ones, sorted"
         ),

@@ -23,7 +23,7 @@ from depmm.store.tables import DamagedTableError, read_table, write_table
 
 logger = logging.getLogger(__name__)
 
-_FROM_SUMMARY = ("n_steps", "audio_s", "n_frames", "n_frames_with_face")
+_FROM_SUMMARY = ("n_steps", "audio_s", "n_frames", "n_frames_with_face", "n_steps_with_text")
 
 
 def read_index(store: SessionStore) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from depmm.store.session_reading import SessionReading
 from depmm.store.sessions import SessionStore
 from depmm.store.sound_extraction import extract_sound
 from depmm.store.streams import extract_streams
+from depmm.store.text_extraction import store_text
 from depmm.store.worker_pool import Progress
 
 logger = logging.getLogger(__name__)
@@ -82,11 +83,12 @@ def _unexpected_failure(job: SessionJob, error: Exception) -> Failure:
 def _extract_parts(
     job: SessionJob, store: SessionStore, progress: Progress
 ) -> tuple[list[Failure], bool]:
-    """Extract sound, faces and streams, and store what could be read."""
+    """Extract sound, faces, text and streams, and store them if any file could be read."""
     with store.writer() as writer:
         reading = SessionReading(job, writer, progress)
         level, sound_ends_s = extract_sound(reading)
         n_frames_with_face, video_ends_s = extract_faces(reading)
+        n_steps_with_text = store_text(job, writer)
         streams = extract_streams(reading, np.fmax(sound_ends_s, video_ends_s))
         has_media = writer.rows("audio.step_samples") + writer.rows("face.step_frames") > 0
         stored = has_media or bool(streams)
@@ -98,6 +100,7 @@ def _extract_parts(
                 "sound": None if level is None else asdict(level),
                 "n_frames": writer.rows("face.time_s"),
                 "n_frames_with_face": n_frames_with_face,
+                "n_steps_with_text": n_steps_with_text,
                 "streams": streams,
                 "warnings": reading.warnings,
                 "source_hash": job.source_hash,

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from depmm.config import MODALITIES, ExtractConfig
+from depmm.corpora.corpus_facts import CorpusFacts
 from depmm.corpora.manifest import Manifest
 from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.failures import SessionKey
@@ -28,7 +29,8 @@ class SessionJob:
         Corpus, subject and session id.
     steps : list of dict
         Rows of ``steps.parquet`` in their order: step, start_s, end_s, audio, audio_track,
-        audio_channel, face, face_aligned.
+        audio_channel, face, face_aligned, text. The text is None if it may contain words of the
+        interviewer.
     streams : list of dict
         Rows of ``features.parquet``: step, name, path, reader.
     root : Path
@@ -129,18 +131,21 @@ def list_jobs(
     """
     step_columns = [
         "step", "start_s", "end_s", "audio", "audio_track", "audio_channel", "face", "face_aligned",
+        "text",
     ]  # fmt: skip
     streams_of = _records(manifest.features, ["step", "name", "path", "reader"])
     sizes: dict[str | None, int | None] = {None: None}
     jobs = []
     for key, steps in _records(manifest.steps, step_columns).items():
+        if manifest.facts.get(key[0], CorpusFacts()).text_speaker == "unknown":
+            steps = [step | {"text": None} for step in steps]
         streams = streams_of.get(key, [])
         paths = [step[modality] for step in steps for modality in MODALITIES]
         paths += [stream["path"] for stream in streams]
         for path in paths:
             if path not in sizes:
                 sizes[path] = file_size(root / path)
-        # if a recording is replaced or step times change, the session is extracted again
+        # if a recording is replaced, or a time or text changes, the session is extracted again
         content = [steps, streams, [sizes[path] for path in paths]]
         text = json.dumps(content, sort_keys=True, default=str)
         source_hash = hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -41,6 +41,7 @@ _SUMMARY = {
     "audio_s": float,
     "n_frames": int,
     "n_frames_with_face": int,
+    "n_steps_with_text": int,
     "streams": dict,
     "warnings": list,
     "source_hash": str,

@@ -36,7 +36,7 @@ from depmm.store.session_writer import SessionWriter
 from depmm.store.tensor_file import TensorFile, open_file
 from depmm.store.voice_stream import VOICE, VOICE_VERSION
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 _VERIFIED: set[str] = set()  # checksums of streams that this process has read completely
 logger = logging.getLogger(__name__)
 

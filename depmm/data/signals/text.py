@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from depmm.data.augment import Augmentation
+from depmm.data.errors import DataError
 from depmm.data.signals.signal import ReadSession, SessionKey, StepSignal
 from depmm.data.signals.used import NOT_SELECTED, UsedSignal, count_used
 from depmm.store.session_file import SessionReader
@@ -26,8 +27,25 @@ class TextSignal(StepSignal):
         -------
         Series of bool
             With the index of the rows.
+
+        Raises
+        ------
+        DataError
+            If no session has text.
         """
-        return index["n_steps_with_text"] > 0
+        found = index["n_steps_with_text"] > 0
+        if not found.any():
+            store = self.settings.store
+            raise DataError(
+                f"data.modalities contains text, but no session in {store} has text.",
+                setting="data.modalities",
+                file=store,
+                value="text",
+                remedy="The manifest has no transcript, its steps are windows, or its data spec "
+                "states that the speaker is unknown (steps.text_speaker). Remove text from "
+                "data.modalities.",
+            )
+        return found
 
     def present(self, reader: SessionReader) -> np.ndarray:
         """Find the steps with text.
