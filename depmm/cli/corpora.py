@@ -43,7 +43,10 @@ def simulate(
         Path, typer.Argument(metavar="OUT", help="folder of the corpus; must be new or empty")
     ],
     subjects: Annotated[
-        int | None, typer.Option(help="number of subjects; default: 48, with --spec 12")
+        int | None,
+        typer.Option(
+            help="number of subjects; default: 48, with --spec 12, with --design 150 for training"
+        ),
     ] = None,
     steps: Annotated[
         int | None,
@@ -64,8 +67,23 @@ def simulate(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="with --spec: add a confound, e.g. gender=0.9"),
     ] = None,
+    design: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="write features in which a part of a model matters: additive, salience, "
+            "retrieval, suppression, congruence or long",
+        ),
+    ] = None,
 ) -> None:
     """Simulate a corpus of talking faces with known effects, which truth.json lists."""
+    if design is not None:
+        given = {"--spec": spec, "--steps": steps, "--words": words, "--confound": confound}
+        for option, value in given.items():
+            if value:
+                raise typer.BadParameter("cannot be combined with --design", param_hint=option)
+        _simulate_design(out, design, subjects, seed)
+        return
     if spec is not None:
         if words is not None:
             raise typer.BadParameter(
@@ -89,6 +107,16 @@ def simulate(
         f"{label}: {', '.join(chosen)}" for label, chosen in truth["planted_words"].items()
     )
     echo(f"{out}: {subjects} subjects, {steps} words, effect {effect}; planted: {planted}")
+
+
+def _simulate_design(out: Path, design: str, subjects: int | None, seed: int) -> None:
+    from depmm.simulation.design_corpus import simulate_design
+
+    truth = simulate_design(out, design, subjects=subjects or 150, seed=seed)
+    counts = ", ".join(f"{n} {split}" for split, n in truth["n_subjects"].items())
+    best = ", ".join(f"{name} {value:.3f}" for name, value in truth["bayes_auroc"].items())
+    echo(f"{out}: design {design}, {counts} subjects; AUROC of the Bayes classifier: {best}")
+    echo(f"Next: depmm index simulated_design {out} --out MANIFEST")
 
 
 def _simulate_layout(
