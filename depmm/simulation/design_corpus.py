@@ -63,7 +63,7 @@ def simulate_design(
     splits = np.repeat(["train", "validation", "test"], [subjects, N_VALIDATION, N_TEST])
     rng = np.random.default_rng((seed, sorted(DESIGNS).index(design)))
     labels = rng.integers(0, 2, len(splits))
-    sample = DESIGNS[design](2.0 * labels - 1.0, rng)
+    sample = DESIGNS[design](np.where(labels == 1, 1.0, -1.0), rng)
 
     features = out / "features"
     features.mkdir(parents=True)

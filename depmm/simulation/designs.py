@@ -1,7 +1,7 @@
 """Simulated corpora in which a part of a multimodal model matters, with the best possible AUROC.
 
-A session is a sequence of steps, and a step is one row of features of the voice ``a`` and one of the
-face ``f``. The label is ``y`` with probability 1/2, and ``z = 2 y - 1``; all noise is standard
+A session is a sequence of steps, and a step is one row of features of the voice ``a`` and one of
+the face ``f``. The label is ``y`` with probability 1/2, and ``z = 2 y - 1``; all noise is standard
 normal and independent unless a design says otherwise. Each design states how ``a`` and ``f`` depend
 on ``z``, and computes the logit of the Bayes classifier of each modality and of both.
 """
@@ -106,7 +106,8 @@ def sample_salience(z: Array, rng: np.random.Generator, n_steps: int = 24) -> De
             others = np.exp(sign * outside * f - outside**2 / 2)
             polynomial = _elementary_symmetric(weights * inside / others, n_salient)
             logs.append(np.log(polynomial) + np.log(others).sum(axis=1))
-        return logs[0] - logs[1]
+        difference: Array = logs[0] - logs[1]
+        return difference
 
     logits = {
         "audio": np.zeros(len(z)),
