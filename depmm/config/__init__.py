@@ -62,12 +62,18 @@ from depmm.config.settings import (
     Settings,
 )
 from depmm.config.shipped import find_config, list_configs
-from depmm.config.training import ClassifierConfig, PhaseConfig, TrainingConfig
+from depmm.config.training import (
+    AdversarialConfig,
+    ClassifierConfig,
+    PhaseConfig,
+    TrainingConfig,
+)
 
 __all__ = [
     "CROP_SIZE",
     "MODALITIES",
     "SAMPLE_RATE",
+    "AdversarialConfig",
     "AttentionResNetConfig",
     "AudioExtraction",
     "AugmentConfig",

@@ -156,6 +156,18 @@ class Config(Experiment):
     training: TrainingConfig = Field(TrainingConfig(), description="the training loop")
 
     @model_validator(mode="after")
+    def _target_is_no_nuisance(self) -> "Config":
+        settings = self.training.adversarial
+        if settings is not None and self.target.column in settings.nuisance:
+            raise ConfigError(
+                f"training.adversarial.nuisance contains {self.target.column}, which is the target "
+                "(target.column): the model would unlearn what it is to predict. Remove it.",
+                setting="training.adversarial.nuisance",
+                value=settings.nuisance,
+            )
+        return self
+
+    @model_validator(mode="after")
     def _encoders_fit_the_data(self) -> "Config":
         encoders, modalities = set(self.model.encoders), set(self.data.modalities)
         if encoders != modalities:

@@ -19,6 +19,42 @@ class PhaseConfig(Settings):
     )
 
 
+class AdversarialConfig(Settings):
+    """Domain-adversarial training: the fused embedding of a session unlearns nuisance variables."""
+
+    nuisance: list[str] = Field(
+        min_length=1,
+        description="columns of sessions.parquet whose values the embedding must not predict, for "
+        "example gender, corpus or device; missing values are ignored",
+    )
+    weight: float = Field(
+        1.0,
+        gt=0,
+        description="factor of the reversed gradient at the end of the training. Validation does "
+        "not notice the nuisance: with training.patience, the best epoch may be an early one, "
+        "in which the factor is still small",
+    )
+    gamma: float = Field(
+        10.0,
+        gt=0,
+        description="slope of the factor, weight * (2 / (1 + exp(-gamma * p)) - 1) with the share "
+        "p of the epochs that are done",
+    )
+    hidden_dim: int = Field(
+        100, ge=1, description="size of the hidden layer of the classifier of each nuisance"
+    )
+
+    @model_validator(mode="after")
+    def _nuisance_is_distinct(self) -> "AdversarialConfig":
+        if len(set(self.nuisance)) != len(self.nuisance):
+            raise ConfigError(
+                f"training.adversarial.nuisance repeats an entry: {self.nuisance}.",
+                setting="nuisance",
+                value=self.nuisance,
+            )
+        return self
+
+
 class TrainingConfig(Settings):
     """The training loop."""
 
@@ -87,6 +123,17 @@ class TrainingConfig(Settings):
         "none",
         description="weighted_loss: weight classes by inverse frequency; oversample: draw both "
         "classes equally often; none: neither. Binary targets only",
+    )
+    corpus_balance: Literal["oversample", "none"] = Field(
+        "none",
+        description="oversample: draw each corpus of the training sessions equally often in an "
+        "epoch of the same length: sessions of small corpora are repeated, and of large ones only "
+        "a part is read. Within a corpus, the shares of the classes are those of the corpus; with "
+        "class_balance oversample, both classes of each corpus are drawn equally often, and with "
+        "weighted_loss, classes are weighted within each corpus. none: every session once",
+    )
+    adversarial: AdversarialConfig | None = Field(
+        None, description="domain-adversarial training; null: none"
     )
     auxiliary_loss_weight: float = Field(
         1.0, ge=0, description="weight of the loss of single steps, with model.auxiliary_step_head"

@@ -46,6 +46,7 @@ def plan_epoch(
     rank: int = 0,
     world_size: int = 1,
     classes: Sequence[float] | None = None,
+    corpora: Sequence[str] | None = None,
 ) -> list[MicroBatch]:
     """Plan the forward passes of one process in a training epoch.
 
@@ -69,6 +70,9 @@ def plan_epoch(
         Class of each session. If given, every class is drawn equally often: only a part of a large
         class is read, and sessions of a small class are repeated. By default, every session is read
         once.
+    corpora : sequence of str, optional
+        Corpus of each session. If given, every corpus is drawn equally often, and with ``classes``
+        every class of every corpus.
 
     Returns
     -------
@@ -76,7 +80,7 @@ def plan_epoch(
         The forward passes in order; every process has the same number.
     """
     rng = np.random.default_rng((seed, epoch))
-    order = _draw_order(rng, len(weights), classes)
+    order = _draw_order(rng, len(weights), classes, corpora)
     plan = []
     for batch in _divide_into_batches(order, batch_size):
         total = sum(weights[index] for index in batch)
@@ -113,15 +117,23 @@ def _count_parts(n_sessions: int, batch_size: int, accumulation_steps: int) -> i
     return n_parts
 
 
-def _draw_order(rng: np.random.Generator, count: int, classes: Sequence[float] | None) -> list[int]:
-    if classes is None:
+def _draw_order(
+    rng: np.random.Generator,
+    count: int,
+    classes: Sequence[float] | None,
+    corpora: Sequence[str] | None,
+) -> list[int]:
+    """Draw equally many sessions of each class, each corpus, or each class of each corpus."""
+    given = [np.asarray(values) for values in (corpora, classes) if values is not None]
+    if not given:
         order: list[int] = rng.permutation(count).tolist()
         return order
-    labels = np.asarray(classes)
-    values = np.unique(labels)
-    per_class = -(-count // len(values))
+    codes = [np.unique(values, return_inverse=True)[1] for values in given]
+    group = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)[1].ravel()
+    per_group = -(-count // (group.max() + 1))
     drawn = [
-        np.resize(rng.permutation(np.flatnonzero(labels == value)), per_class) for value in values
+        np.resize(rng.permutation(np.flatnonzero(group == index)), per_group)
+        for index in range(group.max() + 1)
     ]
     order = rng.permutation(np.concatenate(drawn)).tolist()
     return order

@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 
 from depmm.config import ModelConfig
 from depmm.inputs import Inputs
+from depmm.models.adversary import NuisanceHeads, embed_sessions
 from depmm.models.auto_registration import register_auto_classes
 from depmm.models.encoders.build import build_encoder, complete_settings
 from depmm.models.encoders.encoder import Encoder, encode_present
@@ -75,6 +76,7 @@ class DepressionModel(PreTrainedModel):
             self.auxiliary_step_head = nn.ModuleDict(
                 {name: nn.Linear(dim, self.head.out_features) for name, dim in in_dims.items()}
             )
+        self.nuisance_heads: NuisanceHeads | None = None  # in training only, never saved
         self.post_init()
         # from_pretrained(dtype=torch.bfloat16) keeps these in float32: with the 8 bits of precision
         # of bfloat16, a window or a mean would shift quiet frames by decibels
@@ -187,13 +189,19 @@ class DepressionModel(PreTrainedModel):
         """
         features, masks = self.encode(inputs)
         complete = is_complete([inputs[name].lengths for name in self.encoders])
-        logits, branch_logits = self.fuse(features, masks, complete)
+        nuisance_logits = None
+        if self.nuisance_heads is None:
+            logits, branch_logits = self.fuse(features, masks, complete)
+        else:
+            embedding, logits, branch_logits = embed_sessions(self, features, masks, complete)
+            nuisance_logits = self.nuisance_heads(embedding)
         return DepressionOutput(
             prediction=self.head.predict(logits),
             logits=logits,
             branch_logits=branch_logits,
             step_logits=self._step_logits(features, masks),
             step_mask=torch.stack(list(masks.values())).any(dim=0),
+            nuisance_logits=nuisance_logits,
         )
 
     def encode(self, inputs: dict[str, Inputs]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

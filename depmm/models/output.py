@@ -25,6 +25,8 @@ class DepressionOutput(ModelOutput):
         Logits of each step, if the model has an auxiliary step head.
     step_mask : Tensor, shape (B, L), bool
         Steps with at least one modality.
+    nuisance_logits : dict of str to Tensor, shape (B, classes), optional
+        Logits of each nuisance, in domain-adversarial training.
     """
 
     prediction: Tensor | None = None
@@ -32,3 +34,4 @@ class DepressionOutput(ModelOutput):
     branch_logits: dict[str, Tensor] | None = None
     step_logits: Tensor | None = None
     step_mask: Tensor | None = None
+    nuisance_logits: dict[str, Tensor] | None = None

@@ -26,6 +26,7 @@ from depmm.models.model import build_model
 from depmm.runs.folder import RunFolder
 from depmm.schemas.manifest import SUBJECT_KEY
 from depmm.schemas.runs import HISTORY
+from depmm.training.adversarial import add_nuisance_heads
 from depmm.training.checkpoint import (
     load_model,
     load_optimizer,
@@ -104,6 +105,7 @@ def _train_network(
     model = build_model(
         config.model, config.target.kind, data.score_range, config.target.output
     ).train()
+    add_nuisance_heads(model, data, settings.adversarial)
     # parameters that an encoder freezes are never trained; a phase may freeze further parameters
     frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
     resumed = run.last_checkpoint.is_file()
@@ -182,6 +184,7 @@ def _train_network(
     accelerator.wait_for_everyone()
     check(run.best_checkpoint)
     load_trainable_state(model, load_file(run.best_checkpoint), frozen, run.best_checkpoint)
+    model.nuisance_heads = None
     save_and_predict(config, data, model, run, accelerator, loader)
     logger.info("%s: best epoch %d, predictions written", run.path, progress["best_epoch"] + 1)
 

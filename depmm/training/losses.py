@@ -8,7 +8,9 @@ from depmm.models.head import Head
 from depmm.models.output import DepressionOutput
 
 
-def compute_session_weights(labels: ArrayLike, balance: bool) -> np.ndarray:
+def compute_session_weights(
+    labels: ArrayLike, balance: bool, corpora: ArrayLike | None = None
+) -> np.ndarray:
     """Compute the weight of each training session.
 
     Parameters
@@ -17,6 +19,8 @@ def compute_session_weights(labels: ArrayLike, balance: bool) -> np.ndarray:
         Classes 0 and 1; all weights are equal for other values (scores).
     balance : bool
         Whether both classes have the same total weight.
+    corpora : array_like, shape (N,), optional
+        Corpus of each session; both classes then have the same total weight in each corpus.
 
     Returns
     -------
@@ -24,10 +28,16 @@ def compute_session_weights(labels: ArrayLike, balance: bool) -> np.ndarray:
         Weights with mean 1.
     """
     values = np.asarray(labels, float)
+    if corpora is not None:
+        weights = np.ones(len(values))
+        for corpus in np.unique(corpora):
+            rows = np.asarray(corpora) == corpus
+            weights[rows] = compute_session_weights(values[rows], balance)
+        return weights
     classes, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     if not balance or not set(classes) <= {0.0, 1.0}:
         return np.ones(len(values))
-    weights: np.ndarray = (len(values) / len(classes) / counts)[inverse]
+    weights = (len(values) / len(classes) / counts)[inverse]
     return weights
 
 

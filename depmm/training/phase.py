@@ -20,6 +20,11 @@ from depmm.data.step_dataset import StepDataset
 from depmm.models.batch_norm import exclude_positions
 from depmm.models.host import to_device
 from depmm.models.model import DepressionModel
+from depmm.training.adversarial import (
+    adversarial_strength,
+    compute_nuisance_loss,
+    encode_nuisance,
+)
 from depmm.training.errors import TrainingError
 from depmm.training.losses import compute_batch_loss, compute_session_weights
 from depmm.training.optim import build_optimizer, compute_schedule_factor, set_learning_rate
@@ -75,8 +80,14 @@ class PhaseTrainer:
             self.samples = list(range(len(loader.dataset)))
         labels = data.sessions["target"].to_numpy()[sessions]
         self.classes = labels.tolist() if settings.class_balance == "oversample" else None
+        self.corpora: list[str] | None = None
+        if settings.corpus_balance == "oversample":
+            self.corpora = data.sessions["corpus"].astype(str).iloc[sessions].tolist()
         weighted = settings.class_balance == "weighted_loss"
-        self.weights = compute_session_weights(labels, weighted).tolist()
+        self.weights = compute_session_weights(labels, weighted, self.corpora).tolist()
+        self.nuisance: dict[str, np.ndarray] = {}
+        if settings.adversarial is not None:
+            self.nuisance, _ = encode_nuisance(data.sessions, settings.adversarial)
 
     def train_epoch(
         self, epoch: int, begin: int, end: int, rate: float, val_losses: list[float]
@@ -201,7 +212,9 @@ class PhaseTrainer:
         """Accumulate the gradient of each batch; yield the loss of this process's part of it."""
         device, world_size = self.accelerator.device, self.accelerator.num_processes
         total = torch.zeros((), device=device)
-        for micro_batch, (index, inputs) in zip(plan, self.loader.read(plan, epoch), strict=True):
+        batches = zip(plan, self.loader.read(plan, epoch), strict=True)
+        for done, (micro_batch, (index, inputs)) in enumerate(batches):
+            self._set_adversarial_strength(epoch, done / len(plan))
             target = to_device(self.target[index.numpy()], device)
             weight = to_device(np.array(micro_batch.weights, np.float32), device)
             # gradients are reduced over processes once per optimizer step
@@ -221,12 +234,26 @@ class PhaseTrainer:
                     weight,
                     self.settings.auxiliary_loss_weight,
                 )
+                objective = loss
+                if output.nuisance_logits is not None:
+                    labels = {
+                        name: to_device(values[index.numpy()], device)
+                        for name, values in self.nuisance.items()
+                    }
+                    objective = loss + compute_nuisance_loss(output.nuisance_logits, labels, weight)
                 # DDP averages over processes, but the weights of a batch sum to 1 over all of them
-                self.accelerator.backward(loss * world_size)
+                self.accelerator.backward(objective * world_size)
             total = total + loss.detach()
             if micro_batch.last:
                 yield total
                 total = torch.zeros_like(total)
+
+    def _set_adversarial_strength(self, epoch: int, done: float) -> None:
+        """Set the factor of the reversed gradient; 0 in the search of a learning rate."""
+        heads, settings = self.unwrapped_model.nuisance_heads, self.settings
+        if heads is not None and settings.adversarial is not None:
+            progress = (epoch + done) / settings.epochs if epoch < settings.epochs else 0.0
+            heads.strength = adversarial_strength(settings.adversarial, progress)
 
     def _plan(self, epoch: int) -> list[MicroBatch]:
         """Plan an epoch and seed its random numbers by (seed, epoch, process)."""
@@ -235,8 +262,9 @@ class PhaseTrainer:
         self.model.train()
         size, parts = self.settings.batch_size, self.settings.gradient_accumulation_steps
         plan = plan_epoch(
-            self.weights, size, epoch, self.seed, parts, rank, world_size, classes=self.classes
-        )
+            self.weights, size, epoch, self.seed, parts, rank, world_size,
+            classes=self.classes, corpora=self.corpora,
+        )  # fmt: skip
         return [
             replace(part, indices=[self.samples[index] for index in part.indices]) for part in plan
         ]

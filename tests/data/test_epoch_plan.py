@@ -97,3 +97,23 @@ def test_a_pass_over_all_processes_does_not_depend_on_their_number(n_sessions, b
 )
 def test_no_pass_has_a_single_session_unless_requested(n_sessions, batch_size, n_steps, sizes):
     assert [len(n) for n in union_of_passes(n_sessions, batch_size, n_steps, 1)] == sizes
+
+
+def test_corpora_are_drawn_equally_often():
+    corpora = ["big"] * 10 + ["small"] * 2
+    plan = plan_epoch([1.0] * 12, 4, epoch=1, seed=0, corpora=corpora)
+    drawn = [index for micro_batch in plan for index in micro_batch.indices]
+    assert len(drawn) == 12
+    assert sum(corpora[index] == "small" for index in drawn) == 6
+    assert len({index for index in drawn if index < 10}) == 6  # none of the large corpus twice
+
+
+def test_classes_of_each_corpus_are_drawn_equally_often():
+    corpora = ["a"] * 8 + ["b"] * 4
+    classes = [1.0] + [0.0] * 7 + [1.0] * 3 + [0.0]
+    plan = plan_epoch([1.0] * 12, 4, epoch=1, seed=0, classes=classes, corpora=corpora)
+    drawn = [index for micro_batch in plan for index in micro_batch.indices]
+    counts = {(c, k): 0 for c in "ab" for k in (0.0, 1.0)}
+    for index in drawn:
+        counts[corpora[index], classes[index]] += 1
+    assert set(counts.values()) == {3}

@@ -1,0 +1,150 @@
+"""Nuisance variables of domain-adversarial training: their classes, loss and schedule.
+
+References
+----------
+Ganin et al., "Domain-adversarial training of neural networks", JMLR 17(59), 2016.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from depmm.config import AdversarialConfig
+from depmm.data.errors import DataError
+from depmm.data.experiment_data import ExperimentData
+from depmm.models.adversary import NuisanceHeads, measure_embedding_size
+from depmm.models.model import DepressionModel
+
+MISSING = -100  # label that the cross-entropy ignores
+
+
+def encode_nuisance(
+    sessions: pd.DataFrame, settings: AdversarialConfig
+) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
+    """Convert the values of each nuisance to classes.
+
+    Parameters
+    ----------
+    sessions : DataFrame
+        All sessions, with ``split``.
+    settings : AdversarialConfig
+        Columns of the nuisance.
+
+    Returns
+    -------
+    labels : dict of str to ndarray of int64, shape (N,)
+        Class of each session; ``MISSING`` where the value is missing or no training session has it.
+    classes : dict of str to list of str
+        Values in the training sessions, in order.
+
+    Raises
+    ------
+    DataError
+        If a column does not exist, or has one value in the training sessions.
+    """
+    labels, classes = {}, {}
+    for name in settings.nuisance:
+        if name not in sessions:
+            raise DataError(
+                f"training.adversarial.nuisance: the sessions have no column {name!r}.",
+                setting="training.adversarial.nuisance",
+                column=name,
+                value=name,
+                remedy=f"Their columns are {', '.join(map(str, sessions.columns))}.",
+            )
+        column = sessions[name]
+        values = sorted(column[sessions["split"] == "train"].dropna().astype(str).unique())
+        if len(values) < 2:
+            raise DataError(
+                f"training.adversarial.nuisance: {name} has {len(values)} value(s) in the training "
+                "sessions, so that there is nothing to unlearn.",
+                setting="training.adversarial.nuisance",
+                column=name,
+                value=values,
+                remedy="Remove it from the list.",
+            )
+        numbers = {value: index for index, value in enumerate(values)}
+        known = [
+            MISSING if pd.isna(value) else numbers.get(str(value), MISSING) for value in column
+        ]
+        labels[name] = np.array(known, np.int64)
+        classes[name] = values
+    return labels, classes
+
+
+def add_nuisance_heads(
+    model: DepressionModel, data: ExperimentData, settings: AdversarialConfig | None
+) -> None:
+    """Add the heads of domain-adversarial training to a new model, if there are settings.
+
+    Parameters
+    ----------
+    model : DepressionModel
+        The model; ``nuisance_heads`` is set.
+    data : ExperimentData
+        Sessions of the experiment.
+    settings : AdversarialConfig, optional
+        Nuisance and size of the heads.
+
+    Raises
+    ------
+    DataError
+        As ``encode_nuisance``.
+    """
+    if settings is None:
+        return
+    _, classes = encode_nuisance(data.sessions, settings)
+    counts = {name: len(values) for name, values in classes.items()}
+    model.nuisance_heads = NuisanceHeads(
+        measure_embedding_size(model), counts, settings.hidden_dim
+    ).train(model.training)
+
+
+def adversarial_strength(settings: AdversarialConfig, progress: float) -> float:
+    """Compute the factor of the reversed gradient: 0 at the start, ``weight`` at the end.
+
+    It applies to the gradient of the embedding only; the heads always learn at full rate.
+
+    Parameters
+    ----------
+    settings : AdversarialConfig
+        ``weight``, and ``gamma`` of the schedule.
+    progress : float
+        Share of the training that is done, from 0 to 1.
+
+    Returns
+    -------
+    float
+        ``weight * (2 / (1 + exp(-gamma p)) - 1)`` (Ganin et al. 2016, Sec. 5.2.2).
+    """
+    return settings.weight * (2 / (1 + math.exp(-settings.gamma * progress)) - 1)
+
+
+def compute_nuisance_loss(
+    logits: dict[str, Tensor], labels: dict[str, Tensor], weight: Tensor
+) -> Tensor:
+    """Sum the cross-entropies of all nuisances; missing values have no loss.
+
+    Parameters
+    ----------
+    logits : dict of str to Tensor, shape (B, classes)
+        Output of the heads.
+    labels : dict of str to Tensor, shape (B,), int64
+        Class of each session, or ``MISSING``.
+    weight : Tensor, shape (B,)
+        Weight of each session in the batch.
+
+    Returns
+    -------
+    Tensor, shape ()
+        The loss.
+    """
+    losses = [
+        cross_entropy(logits[name], labels[name], ignore_index=MISSING, reduction="none")
+        for name in logits
+    ]
+    total: Tensor = sum((loss * weight).sum() for loss in losses)  # type: ignore[assignment]
+    return total

@@ -1,0 +1,87 @@
+"""Domain-adversarial training and balanced corpora."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from trained_runs import AUDIO, train_run
+
+from depmm.config import AdversarialConfig, ConfigError, load_config
+from depmm.data.errors import DataError
+from depmm.models.model import DepressionModel
+from depmm.runs.folder import RunFolder
+from depmm.training.adversarial import (
+    MISSING,
+    adversarial_strength,
+    compute_nuisance_loss,
+    encode_nuisance,
+)
+from depmm.training.losses import compute_session_weights
+
+ADVERSARIAL = "training.adversarial={nuisance: [gender], hidden_dim: 4}"
+
+
+def test_the_strength_follows_the_paper():
+    settings = AdversarialConfig(nuisance=["gender"], weight=2.0)
+    assert adversarial_strength(settings, 0.0) == 0
+    assert adversarial_strength(settings, 0.5) == pytest.approx(2 * (2 / (1 + math.exp(-5)) - 1))
+    assert adversarial_strength(settings, 1.0) == pytest.approx(2.0, abs=1e-3)
+
+
+def test_missing_values_and_values_without_training_sessions_have_no_loss():
+    sessions = pd.DataFrame(
+        {"split": ["train", "train", "train", "test", "test"],
+         "device": ["b", "a", None, "a", "c"], "n": [1, 2, 1, 3, 2]}
+    )  # fmt: skip
+    settings = AdversarialConfig(nuisance=["device", "n"])
+    labels, classes = encode_nuisance(sessions, settings)
+    assert labels["device"].tolist() == [1, 0, MISSING, 0, MISSING]
+    assert classes == {"device": ["a", "b"], "n": ["1", "2"]}
+    logits = {"device": torch.tensor([[0.0, 2.0], [0.0, 2.0], [5.0, -5.0]])}
+    target = {"device": torch.from_numpy(labels["device"][:3])}
+    weight = torch.tensor([0.5, 0.25, 0.25])
+    loss = compute_nuisance_loss(logits, target, weight)
+    expected = 0.5 * math.log(1 + math.exp(-2)) + 0.25 * math.log(1 + math.exp(2))
+    assert float(loss) == pytest.approx(expected, abs=1e-5)
+    with pytest.raises(DataError) as error:
+        encode_nuisance(sessions, AdversarialConfig(nuisance=["site"]))
+    assert error.value.column == "site"
+    constant = AdversarialConfig(nuisance=["split"])
+    with pytest.raises(DataError) as error:
+        encode_nuisance(sessions, constant)
+    assert error.value.value == ["train"]
+
+
+def test_the_target_is_no_nuisance(corpus):
+    with pytest.raises(ConfigError) as error:
+        load_config(corpus.config, ["training.adversarial={nuisance: [label]}"])
+    assert error.value.setting == "training.adversarial.nuisance"
+    with pytest.raises(ConfigError):
+        load_config(corpus.config, ["training.adversarial={nuisance: [gender, gender]}"])
+
+
+def test_heads_change_the_training_and_are_not_saved(corpus, tmp_path):
+    epochs = ["training.epochs=2", "training.learning_rate=1.0e-2"]
+    plain = train_run(corpus, tmp_path / "plain", *AUDIO, *epochs)
+    run = train_run(corpus, tmp_path / "run", *AUDIO, *epochs, ADVERSARIAL)
+    first, second = (DepressionModel.from_pretrained(r.path).state_dict() for r in (plain, run))
+    assert set(first) == set(second)
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    weak = ADVERSARIAL.replace("hidden_dim", "weight: 1.0e-12, hidden_dim")
+    same = train_run(corpus, tmp_path / "weak", *AUDIO, *epochs, weak)
+    third = DepressionModel.from_pretrained(same.path).state_dict()
+    # the same initial weights and batches: only the reversed gradient differs
+    for name, value in first.items():
+        assert torch.allclose(value, third[name], atol=1e-6), name
+    assert isinstance(run, RunFolder)
+
+
+def test_classes_are_weighted_within_each_corpus():
+    labels, corpora = [1, 0, 0, 0, 1, 1, 0], ["a"] * 4 + ["b"] * 3
+    weights = compute_session_weights(labels, True, corpora)
+    assert weights[:4].tolist() == pytest.approx([2, 2 / 3, 2 / 3, 2 / 3])
+    assert weights[4:].tolist() == pytest.approx([0.75, 0.75, 1.5])
+    assert compute_session_weights(labels, False, corpora).tolist() == [1.0] * 7
+    assert np.mean(weights) == pytest.approx(1)
