@@ -37,6 +37,12 @@ class DepFormerConfig(Settings):
     adapter: bool = Field(
         True, description="whether encoded steps pass through the modality adapter"
     )
+    multimodal_branch: bool = Field(
+        True,
+        description="whether an encoder reads all modalities together; without it, no query "
+        "selection is shared (attention_sharing none), and the values of the cross-attention are "
+        "those of its keys",
+    )
     attention_sharing: Literal["after_encoders", "every_layer", "none"] = Field(
         "after_encoders",
         description="use of the multimodal encoder's query selection in the encoders of face and "
@@ -65,6 +71,17 @@ class DepFormerConfig(Settings):
         "order; the tokens of all positions are then concatenated. Default: any number of steps, "
         "whose tokens are averaged",
     )
+
+    @model_validator(mode="after")
+    def _sharing_needs_a_source(self) -> "DepFormerConfig":
+        if not self.multimodal_branch and self.attention_sharing != "none":
+            raise ConfigError(
+                f"model.fusion.attention_sharing is {self.attention_sharing}, but without the "
+                "multimodal branch there is no query selection to share: set it to none.",
+                setting="attention_sharing",
+                value=self.attention_sharing,
+            )
+        return self
 
 
 class DepFormerReleaseConfig(Settings):

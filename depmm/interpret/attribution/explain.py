@@ -376,5 +376,5 @@ def _compute_selection_rates(attention: pd.DataFrame, encoders: list[str]) -> pd
     first = attention[(attention["block"] == 0) & (attention["layer"] == 0)]
     rate = first.pivot_table(index=["row", "step"], columns="encoder", values="selected")
     rate = rate.reindex(columns=encoders)
-    main = rate[encoders[0]]  # the multimodal encoder, if there are several
+    main = rate["multimodal"] if "multimodal" in encoders else rate.mean(axis=1)
     return rate.add_prefix(f"{SELECTED}_").assign(**{SELECTED: main}).reset_index()

@@ -7,6 +7,8 @@ four feature streams are added with Bernoulli weights, and one layer predicts.
 Only the abstract and the figure of the paper and the released code of its authors were available.
 The docstring of each part states what follows the figure, what follows the release where the figure
 is silent, and what is a decision of this project. ``release`` contains the model of the release.
+Without the multimodal branch (an ablation), each modality selects its queries itself, and the
+cross-attention attends to the key modality as usual.
 With one modality, sharing, cross-attention and weights do not apply: the model then consists of the
 adapter, one encoder and the output layer (the unimodal ablation).
 
@@ -109,6 +111,9 @@ class DepFormer(nn.Module):
         Dropout probability of encoders and cross-attention.
     adapter : bool
         Whether features pass through the modality adapter.
+    multimodal_branch : bool
+        Whether an encoder reads all modalities together. If not, ``attention_sharing`` is
+        ``"none"``, and the values of the cross-attention are those of its keys.
     attention_sharing : {"after_encoders", "every_layer", "none"}
         Where the face and audio encoders use the multimodal encoder's query selection: in the
         attention sharing unit after their blocks (figure), in every layer, or nowhere.
@@ -147,6 +152,7 @@ class DepFormer(nn.Module):
         sampling_factor: int,
         dropout: float,
         adapter: bool,
+        multimodal_branch: bool,
         attention_sharing: str,
         cross_attention: str,
         fuse: str,
@@ -160,7 +166,8 @@ class DepFormer(nn.Module):
         if adapter:
             self.adapter = ModalityAdapter(in_dims, adapter_hidden_dim, adapter_dim)
             dims = dict.fromkeys(in_dims, adapter_dim)
-        multimodal = len(self.modalities) > 1
+        several = len(self.modalities) > 1
+        multimodal = several and multimodal_branch
         self.encoder_order = [*(["multimodal"] if multimodal else []), *self.modalities]
         self.encoders = nn.ModuleDict(
             {
@@ -180,7 +187,7 @@ class DepFormer(nn.Module):
         )
         self.branches = list(self.encoder_order)
         self.cross: CrossAttention | None = None
-        if multimodal and cross_attention != "none":
+        if several and cross_attention != "none":
             self.cross = CrossAttention(embed_dim, n_heads, head_dim, dropout)
             roles = ("audio", "face") if cross_attention == "audio_query" else ("face", "audio")
             self.query_modality, self.key_modality = roles
@@ -234,7 +241,8 @@ class DepFormer(nn.Module):
         streams = {name: self._pool(t.steps.x, t.steps.mask) for name, t in tokens.items()}
         if self.cross is not None:
             query, key = tokens[self.query_modality].steps, tokens[self.key_modality].steps
-            crossed = self.cross(query.x, key.x, tokens["multimodal"].steps.x, key.mask)
+            value = tokens.get("multimodal", tokens[self.key_modality]).steps
+            crossed = self.cross(query.x, key.x, value.x, key.mask)
             streams["cross"] = self._pool(crossed, query.mask)
         stacked = torch.stack([streams[name] for name in self.branches], dim=1)
         present = None if complete else self.present_branches(masks)

@@ -5,11 +5,13 @@ import pytest
 import torch
 from imitated_gpu import CudaAutocast
 from model_builders import parameters_without_gradient
+from pydantic import ValidationError
 
 from depmm.config import DepFormerConfig, ModelConfig
 from depmm.inputs import Inputs
 from depmm.models.errors import ModelError
 from depmm.models.fusion.build import build_fusion
+from depmm.models.fusion.dep_former.attention_sharing import AttentionSharing
 from depmm.models.fusion.dep_former.dep_former import DepFormer
 from depmm.models.model import DepressionModel, build_model
 
@@ -35,6 +37,7 @@ VARIANTS = [
     {"attention_sharing": "every_layer"},
     {"attention_sharing": "none", "adapter": False},
     {"cross_attention": "none"},
+    {"multimodal_branch": False, "attention_sharing": "none"},
     {"fuse": "logits", "cross_attention": "face_query"},
     {"fusion_weights": "fixed"},
 ]
@@ -152,6 +155,25 @@ def test_streams_are_added_before_one_layer_predicts():
         output.load_state_dict(layer.state_dict())
     difference = separate(x, masks)[0] - fused
     torch.testing.assert_close(difference, (layer.bias * (p.sum() - 1)).expand(3, 1))
+
+
+@torch.no_grad()
+def test_without_the_multimodal_branch_nothing_is_shared():
+    model = fusion(multimodal_branch=False, attention_sharing="none")
+    assert model.branches == ["audio", "face", "cross"]
+    assert list(model.encoders) == ["audio", "face"]
+    assert not [m for m in model.modules() if isinstance(m, AttentionSharing)]
+    x = features(2, 12)
+    read = []
+    model.cross.register_forward_hook(lambda module, args, output: read.append(args))
+    model(x, all_present(x))
+    query, key, value, _ = read[0]
+    tokens = model._encode(model.adapter(x), all_present(x))
+    torch.testing.assert_close(query, tokens["audio"].steps.x)
+    torch.testing.assert_close(key, tokens["face"].steps.x)
+    assert torch.equal(value, key)
+    with pytest.raises(ValidationError, match="attention_sharing"):
+        fusion(multimodal_branch=False)
 
 
 @pytest.mark.parametrize("fuse", ["features", "logits"])
