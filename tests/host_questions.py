@@ -75,7 +75,8 @@ def train_without_values(
         for name, tensor in (*model.named_parameters(), *model.named_buffers())
     }
     device_inputs = {
-        name: replace(part, values=to_meta(part.values)) for name, part in inputs.items()
+        name: part if part.on_host else replace(part, values=to_meta(part.values))
+        for name, part in inputs.items()
     }
     with mode:
         output = torch.func.functional_call(model, state, (device_inputs,))

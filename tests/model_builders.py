@@ -25,7 +25,14 @@ ENCODERS = {
     "depnet": {"face_size": 32, "frames": 2, "channels": 4, "embed_dim": 8, "dropout": 0.0},
     "frame_mean": {"frozen": True, "frames": 1},
 }
+# those that need a source: see vision_sources and text_sources
+PRETRAINED = {
+    "image_transformer": {"embed_dim": 8},
+    "video_transformer": {"embed_dim": 8},
+    "text_transformer": {"embed_dim": 8},
+}
 FACE_ENCODERS = {"se_resnet", "depnet", "frame_mean", "face_map"}
+FACE_ENCODERS |= {"image_transformer", "video_transformer"}
 FUSIONS = {
     "dep_former": {
         "adapter_hidden_dim": 16,
@@ -62,8 +69,11 @@ def model_of(encoder: str, fusion: str, target: str = "binary", **settings) -> D
     """Build a small model of one modality; ``settings`` are additional settings of the encoder."""
     torch.manual_seed(0)
     modality = "face" if encoder in FACE_ENCODERS else "audio"
+    if encoder == "text_transformer":
+        modality = "text"
+    sizes = (ENCODERS | PRETRAINED)[encoder]
     config = ModelConfig(
-        encoders={modality: {"kind": encoder, **ENCODERS[encoder], **settings}},
+        encoders={modality: {"kind": encoder, **sizes, **settings}},
         fusion={"kind": fusion, **FUSIONS[fusion]},
     )
     return build_model(config, target, (0.0, 63.0))
@@ -75,12 +85,27 @@ def inputs_of(encoder: str) -> dict[str, Inputs]:
     if encoder in FACE_ENCODERS:
         faces = torch.randint(0, 256, (2, 2, 2, 3, 32, 32), generator=generator).byte()
         return {"face": Inputs(faces, np.array([[2, 1], [2, 0]]))}
+    if encoder == "text_transformer":
+        return {"text": text_inputs([["I have been feeling tired.", "Yes."], ["No, 我不知道!"]])}
     if encoder == "feature_cnn":
         rows = torch.randn(2, 2, 30, 5, generator=generator)
         rows[0, 0, 3] = torch.nan
         return {"audio": Inputs(rows, np.array([[30, 20], [30, 0]]))}
     waveform = torch.rand(2, 2, 16000, generator=generator) - 0.5
     return {"audio": Inputs(waveform, np.array([[16000, 15000], [16000, 0]]))}
+
+
+def text_inputs(sessions: list[list[str]]) -> Inputs:
+    """Encode the texts of the steps of sessions, with noise after their ends."""
+    steps = [[text.encode() for text in session] for session in sessions]
+    shape = (len(steps), max(map(len, steps)), max(len(x) for step in steps for x in step))
+    values = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+    lengths = np.zeros(shape[:2], np.int64)
+    for row, session in enumerate(steps):
+        for index, text in enumerate(session):
+            values[row, index, : len(text)] = np.frombuffer(text, np.uint8)
+            lengths[row, index] = len(text)
+    return Inputs(torch.from_numpy(values), lengths, on_host=True)
 
 
 def voices(lengths: list[int], padded: int | None = None) -> tuple[Tensor, np.ndarray]:

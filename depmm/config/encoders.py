@@ -243,6 +243,38 @@ class SpeechTransformerConfig(PretrainedSettings):
     kind: Literal["speech_transformer"] = Field(description="selects this encoder")
 
 
+class LastStateSettings(PretrainedSettings):
+    """Base class of pre-trained encoders whose published vector is that of the last layer."""
+
+    layer: int | None = Field(
+        -1,
+        ge=-1,
+        description="index of the hidden state that is used (0: the input of the first layer; -1: "
+        "the last one, as published); null: a learned weighted mean of all hidden states",
+    )
+
+
+class ImageTransformerConfig(LastStateSettings):
+    """Pre-trained vision model of transformers on each crop; mean and deviation over a step."""
+
+    reads: ClassVar[tuple[EncoderInput, ...]] = ("crops",)
+    kind: Literal["image_transformer"] = Field(description="selects this encoder")
+
+
+class VideoTransformerConfig(LastStateSettings):
+    """Pre-trained video model of transformers on the crops of a step, as one clip."""
+
+    reads: ClassVar[tuple[EncoderInput, ...]] = ("crops",)
+    kind: Literal["video_transformer"] = Field(description="selects this encoder")
+
+
+class TextTransformerConfig(LastStateSettings):
+    """Pre-trained text model of transformers on the text of a step; mean over its tokens."""
+
+    reads: ClassVar[tuple[EncoderInput, ...]] = ("text",)
+    kind: Literal["text_transformer"] = Field(description="selects this encoder")
+
+
 class VoiceVectorConfig(EncoderSettings):
     """Time-frequency picture of the voice of a step, flattened, as input of DEP-Former.
 
@@ -295,6 +327,9 @@ class FeatureCnnConfig(EncoderSettings):
 EncoderConfig = Annotated[
     MfccCnnConfig
     | SpeechTransformerConfig
+    | ImageTransformerConfig
+    | VideoTransformerConfig
+    | TextTransformerConfig
     | VoiceVectorConfig
     | FaceMapConfig
     | SpectrogramCnnConfig

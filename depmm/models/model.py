@@ -163,6 +163,19 @@ class DepressionModel(PreTrainedModel):
         check_saved_weights(folder, lambda: cls(saved), dtype)
         return saved
 
+    def save_pretrained(self, save_directory: Path | str, **kwargs: Any) -> None:
+        """Save the model to a folder.
+
+        Parameters
+        ----------
+        save_directory : Path or str
+            The folder.
+        **kwargs
+            Options of transformers, except ``save_original_format``.
+        """
+        # transformers would save the tensors of some networks under names of its first versions
+        super().save_pretrained(save_directory, save_original_format=False, **kwargs)
+
     def _init_weights(self, module: nn.Module) -> None:
         """Leave every module as its constructor initialised it."""
 

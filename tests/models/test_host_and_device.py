@@ -8,10 +8,13 @@ import torch
 from host_questions import count_questions, train_without_values
 from model_builders import ENCODERS, FUSIONS, encoder_of, inputs_of, model_of
 from speech_sources import write_family
+from text_sources import write_text_source
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
+from vision_sources import write_vision_source
 
 from depmm.inputs import Inputs
+from depmm.models.encoders import text_transformer
 from depmm.models.encoders.encoder import Encoder
 from depmm.models.model import DepressionModel
 
@@ -22,6 +25,7 @@ SPEECH = [
     ("w2v_bert", "lora", False),
     ("whisper", "full", False),
 ]
+VISION = {"dinov2": "image_transformer", "videomae": "video_transformer"}
 
 
 def complete_inputs_of(encoder: str) -> dict[str, Inputs]:
@@ -57,6 +61,24 @@ def test_speech_transformers_do_not_wait_for_the_device(
     settings = {"source": write_family(tmp_path, family), "adaptation": adaptation}
     model = model_of("speech_transformer", "mean_pool", **settings)
     check(model, "speech_transformer", complete, monkeypatch)
+
+
+@pytest.mark.parametrize("family", VISION)
+def test_vision_transformers_do_not_wait_for_the_device(family, tmp_path, monkeypatch):
+    clips = {"num_frames": 2} if family == "videomae" else {}
+    source = write_vision_source(tmp_path, family, num_hidden_layers=1, **clips)
+    model = model_of(VISION[family], "mean_pool", source=source, adaptation="full")
+    check(model, VISION[family], False, monkeypatch)
+
+
+def test_text_transformers_do_not_wait_for_the_device(tmp_path, monkeypatch):
+    source = write_text_source(tmp_path, "xlm-roberta")
+    model = model_of("text_transformer", "mean_pool", source=source, adaptation="full")
+    inputs = inputs_of("text_transformer")
+    assert not count_questions(model, inputs)
+    # tensors without values contain no text
+    monkeypatch.setattr(text_transformer, "read_texts", lambda x, lengths: ["I am fine."] * len(x))
+    assert train_without_values(model, inputs, monkeypatch).is_meta
 
 
 @pytest.mark.parametrize("complete", [True, False])

@@ -6,10 +6,12 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from model_builders import ENCODERS, FUSIONS, inputs_of, model_of
+from model_builders import ENCODERS, FUSIONS, PRETRAINED, inputs_of, model_of
 from pydantic import ValidationError
 from speech_sources import write_source
+from text_sources import write_text_source
 from transformers import AutoConfig, AutoModel
+from vision_sources import write_vision_source
 
 from depmm.config import EncoderConfig, FusionConfig, ModelConfig, load_config
 from depmm.data.batch import evaluation_batches
@@ -22,8 +24,15 @@ from depmm.models.model import DepressionModel, build_model
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     """Return additional settings of encoders that need a pre-trained model."""
-    folder = write_source(tmp_path_factory.mktemp("hubert"))
-    return {"speech_transformer": {"source": folder}}
+    sources = {
+        "speech_transformer": write_source(tmp_path_factory.mktemp("hubert")),
+        "image_transformer": write_vision_source(tmp_path_factory.mktemp("vit")),
+        "video_transformer": write_vision_source(
+            tmp_path_factory.mktemp("videomae"), "videomae", num_frames=2
+        ),
+        "text_transformer": write_text_source(tmp_path_factory.mktemp("bert")),
+    }
+    return {kind: {"source": folder} for kind, folder in sources.items()}
 
 
 def kinds(union) -> set[str]:
@@ -32,7 +41,7 @@ def kinds(union) -> set[str]:
 
 
 def test_every_kind_of_the_config_is_tested():
-    assert kinds(EncoderConfig) == set(ENCODERS)
+    assert kinds(EncoderConfig) == {*ENCODERS, *PRETRAINED}
     # the fusion of the release needs two modalities: see test_release
     assert kinds(FusionConfig) == {*FUSIONS, "dep_former_release"}
 
@@ -43,7 +52,7 @@ def assert_same_state(model: DepressionModel, loaded: DepressionModel) -> None:
         assert torch.equal(a, b), name
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("encoder", [*ENCODERS, *PRETRAINED])
 def test_every_encoder_is_trained_saved_and_loaded(encoder, source, tmp_path):
     model = model_of(encoder, "mean_pool", **source.get(encoder, {}))
     x = inputs_of(encoder)

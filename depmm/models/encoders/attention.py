@@ -1,4 +1,4 @@
-"""Attention of transformers with a mask whose values are not read from the device."""
+"""Attention of transformers with masks whose values are not read from the device."""
 
 from types import MethodType
 from typing import Any
@@ -7,14 +7,15 @@ from einops import rearrange
 from torch import Tensor, nn
 
 ATTENTION = "depmm_sdpa"
+EAGER = "depmm_eager"  # the masks of networks that compute their attention themselves
 
 
 def register_attention() -> None:
     """Register the attention of PyTorch, which is ``sdpa`` in transformers, with another mask.
 
-    With ``sdpa``, transformers asks the device whether all frames are valid, to leave the mask out.
-    Here the host knows it, and passes no mask then.
-    Its name, for ``attn_implementation``, is ``ATTENTION``.
+    Transformers asks the device whether all positions are valid, to leave the mask out. Here the
+    host knows it, and passes no mask then. The name of the attention, for ``attn_implementation``,
+    is ``ATTENTION``; ``EAGER`` has masks only.
 
     References
     ----------
@@ -23,17 +24,21 @@ def register_attention() -> None:
     # imported here because of depmm.auto_classes
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
-    from transformers.masking_utils import sdpa_mask
+    from transformers.masking_utils import eager_mask, sdpa_mask
 
-    def build_mask(
-        *args: Any, attention_mask: Tensor | None = None, **kwargs: Any
-    ) -> Tensor | None:
-        kwargs["allow_is_bidirectional_skip"] = attention_mask is None
-        mask: Tensor | None = sdpa_mask(*args, attention_mask=attention_mask, **kwargs)
-        return mask
+    def without_question(build: Any) -> Any:
+        def build_mask(
+            *args: Any, attention_mask: Tensor | None = None, **kwargs: Any
+        ) -> Tensor | None:
+            kwargs["allow_is_bidirectional_skip"] = attention_mask is None
+            mask: Tensor | None = build(*args, attention_mask=attention_mask, **kwargs)
+            return mask
+
+        return build_mask
 
     AttentionInterface.register(ATTENTION, sdpa_attention_forward)
-    AttentionMaskInterface.register(ATTENTION, build_mask)
+    AttentionMaskInterface.register(ATTENTION, without_question(sdpa_mask))
+    AttentionMaskInterface.register(EAGER, without_question(eager_mask))
 
 
 def replace_attention(network: nn.Module) -> None:

@@ -12,11 +12,14 @@ from depmm.config import (
     FaceMapConfig,
     FeatureCnnConfig,
     FrameMeanConfig,
+    ImageTransformerConfig,
     MfccCnnConfig,
     PretrainedSettings,
     SEResNetConfig,
     SpectrogramCnnConfig,
     SpeechTransformerConfig,
+    TextTransformerConfig,
+    VideoTransformerConfig,
     VoiceVectorConfig,
 )
 from depmm.models.encoders.attention_resnet import AttentionResNet
@@ -24,18 +27,24 @@ from depmm.models.encoders.depnet import DepNet, FrameMean
 from depmm.models.encoders.emoaudionet import EmoAudioNet
 from depmm.models.encoders.encoder import Encoder
 from depmm.models.encoders.feature_cnn import FeatureCnn
+from depmm.models.encoders.image_transformer import ImageTransformer
 from depmm.models.encoders.mfcc_cnn import MfccCnn
 from depmm.models.encoders.pretrained import PretrainedEncoder
 from depmm.models.encoders.released_inputs import FaceMap, VoiceVector
 from depmm.models.encoders.se_resnet import SEResNet
 from depmm.models.encoders.spectrogram_cnn import SpectrogramCnn
 from depmm.models.encoders.speech_transformer import SpeechTransformer
+from depmm.models.encoders.text_transformer import TextTransformer
+from depmm.models.encoders.video_transformer import VideoTransformer
 
 # facts about pre-trained weights, which the encoder does not use
 FACTS = ("license", "pretrained_on")
 # encoders whose architecture is that of a pre-trained model
 PRETRAINED: dict[type[PretrainedSettings], type[PretrainedEncoder]] = {
     SpeechTransformerConfig: SpeechTransformer,
+    ImageTransformerConfig: ImageTransformer,
+    VideoTransformerConfig: VideoTransformer,
+    TextTransformerConfig: TextTransformer,
 }
 
 
@@ -73,8 +82,8 @@ def build_encoder(values: dict[str, Any]) -> Encoder:
             return FaceMap(**arguments)
         case VoiceVectorConfig():
             return VoiceVector(**arguments)
-        case SpeechTransformerConfig():
-            return SpeechTransformer(**arguments)
+        case PretrainedSettings():
+            return PRETRAINED[type(settings)](**arguments)
         case FeatureCnnConfig():
             return FeatureCnn(**arguments)
     raise AssertionError(settings)

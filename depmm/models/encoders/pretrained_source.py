@@ -13,7 +13,12 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from depmm.models.encoders.attention import ATTENTION, register_attention, replace_attention
+from depmm.models.encoders.attention import (
+    ATTENTION,
+    EAGER,
+    register_attention,
+    replace_attention,
+)
 from depmm.models.errors import ModelError
 
 # transformers is imported in the functions: its Auto classes import depmm.models.model when they
@@ -181,9 +186,12 @@ def build_network(architecture: dict[str, Any]) -> "PreTrainedModel":
     values = dict(architecture["network"])
     config = AutoConfig.for_model(values.pop("model_type"), **values)
     # models without sdpa compute their attention without the registry of transformers
-    options = {} if not _supports_sdpa(config) else {"attn_implementation": ATTENTION}
+    registered = _supports_sdpa(config)
+    options = {"attn_implementation": ATTENTION} if registered else {}
     network = _used_part(AutoModel.from_config(config, **options))
     replace_attention(network)
+    if not registered and not network._supports_attention_backend:
+        network.config._attn_implementation = EAGER
     return network
 
 
@@ -197,6 +205,9 @@ def _supports_sdpa(config: "PreTrainedConfig") -> bool:
 
 def _used_part(network: Any) -> "PreTrainedModel":
     used = network.get_encoder() if network.config.is_encoder_decoder else network
+    # a dense layer for another task (the next sentence in BERT), which most checkpoints do not have
+    if hasattr(getattr(used, "pooler", None), "dense"):
+        used.pooler = None
     return cast("PreTrainedModel", used)
 
 
