@@ -1,12 +1,15 @@
 """Synthetic sequences of tracked faces, for tests of derived streams and of measures."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from recordings import KEY, SETTINGS
+from recordings import KEY, SETTINGS, SUMMARY, manifest_of
 from scipy.spatial.transform import Rotation
 
+from depmm.corpora.manifest import write_manifest
 from depmm.store.derived_streams import BLENDSHAPES
+from depmm.store.index import update_tables
 from depmm.store.sessions import SessionStore
 
 
@@ -61,13 +64,42 @@ def write_faces(
         **tensors,
     }
     summary = {
-        "n_steps": len(steps), "step_start_s": [first / rate for first, _ in steps],
-        "audio_s": 0.0, "n_frames": n_frames, "n_frames_with_face": int(detected.sum()),
-        "n_steps_with_text": 0,
-        "streams": {}, "warnings": [], "source_hash": "",
+        **SUMMARY, "n_steps": len(steps), "step_start_s": [first / rate for first, _ in steps],
+        "n_frames": n_frames, "n_frames_with_face": int(detected.sum()),
     }  # fmt: skip
     with store.writer() as writer:
         for name, rows in content.items():
             writer.append(name, rows)
         store.put(writer.save(summary), store.path(*key))
     return store
+
+
+def write_face_corpus(root: Path, n_subjects: int = 12) -> tuple[Path, Path]:
+    """Write manifest and store of subjects with two steps; label 1 opens the jaw more."""
+    rng = np.random.default_rng(0)
+    steps, keys = {}, []
+    for i in range(n_subjects):
+        name, key = f"s{i}", ("c", f"p{i}", f"s{i}")
+        steps[name] = [
+            {"task": task, "start_s": start, "end_s": start + 0.5, "audio": f"{i}.wav"}
+            for task, start in (("read", 0.0), ("talk", 0.5))
+        ]
+        jaw = 0.2 + 0.4 * (i % 2) + rng.normal(0, 0.02, 10)
+        tensors = {
+            "face.blendshapes": blendshape_rows(10, jawOpen=jaw),
+            "face.pose": pose_matrices(rng.normal(0, 3, (10, 3))),
+        }
+        write_faces(root / "store", [(0, 5), (5, 10)], tensors, key)
+        keys.append(key)
+    manifest = manifest_of(steps)
+    number = manifest.sessions["subject"].str[1:].astype(int)
+    manifest = replace(
+        manifest,
+        sessions=manifest.sessions.assign(
+            label=(number % 2).astype("Int64"), instrument="group",
+            gender=np.where(number < n_subjects // 2, "female", "male"),
+        ),
+    )  # fmt: skip
+    write_manifest(manifest, root / "manifest")
+    update_tables(SessionStore(root / "store", SETTINGS), dict.fromkeys(keys, ""))
+    return root / "manifest", root / "store"

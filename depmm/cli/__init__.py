@@ -10,6 +10,7 @@ import depmm.cli.corpora
 import depmm.cli.cross_corpus
 import depmm.cli.downloads
 import depmm.cli.explanations
+import depmm.cli.measures
 import depmm.cli.models  # noqa: F401
 from depmm.cli.application import app, main, reporting_errors, show_progress
 

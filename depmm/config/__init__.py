@@ -51,9 +51,12 @@ from depmm.config.load import (
     format_overrides,
     load_config,
     load_experiment,
-    load_extract_config,
-    load_split_config,
     override_settings,
+)
+from depmm.config.sections import (
+    load_extract_config,
+    load_measures_config,
+    load_split_config,
 )
 from depmm.config.settings import (
     CROP_SIZE,
@@ -136,6 +139,7 @@ __all__ = [
     "load_config",
     "load_experiment",
     "load_extract_config",
+    "load_measures_config",
     "load_split_config",
     "override_settings",
 ]

@@ -11,15 +11,13 @@ overrides.
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
-from depmm.config.data import SplitConfig, TargetConfig
 from depmm.config.experiment import ClassicalConfig, Config, Experiment, ExperimentT
-from depmm.config.extraction import ExtractConfig
-from depmm.config.settings import ConfigError, Settings
+from depmm.config.settings import ConfigError
 from depmm.config.shipped import find_config
 from depmm.config.validation import config_error
 from depmm.files.checksums import read_text
@@ -31,8 +29,6 @@ FIXED_IN_TUNING = (
     *(f"data.{name}" for name in ("manifest", "store", "modalities", "features")),
     "training.mixed_precision",
 )
-
-Section = TypeVar("Section", bound=Settings)
 
 
 def load_config(config: Experiment | Path | str, overrides: Iterable[str] | None = None) -> Config:
@@ -116,9 +112,9 @@ def load_experiment(
         source, values = config.name, config.model_dump()
     else:
         file = find_config(config)
-        source, values = str(file), _read_with_bases(file)
+        source, values = str(file), read_with_bases(file)
     overrides = list(overrides or [])
-    values = _merge_overrides(values, overrides)
+    values = merge_overrides(values, overrides)
     # only one of the two kinds of experiments has each of these sections
     for section in ("classical", "model", "training"):
         if values.get(section) is None:
@@ -182,59 +178,6 @@ def format_overrides(settings: Mapping[str, Any]) -> str:
     return " ".join(f"{k}={text.splitlines()[0]}" for k, text in zip(settings, texts, strict=True))
 
 
-def load_extract_config(
-    path: Path | str | None, overrides: Iterable[str] | None = None
-) -> ExtractConfig:
-    """Read the ``extract`` section of a config, or its defaults.
-
-    Parameters
-    ----------
-    path : Path or str or None
-        File or name of the config; None: the defaults.
-    overrides : iterable of str, optional
-        ``key=value`` inside the section, for example ``face.frames_per_second=10.0``.
-
-    Returns
-    -------
-    ExtractConfig
-        The settings of the extraction.
-
-    Raises
-    ------
-    ConfigError
-        As ``load_config``.
-    """
-    return _load_section(path, "extract", ExtractConfig, overrides)
-
-
-def load_split_config(
-    path: Path | str | None, overrides: Iterable[str] | None = None
-) -> tuple[SplitConfig, TargetConfig]:
-    """Read the ``split`` and ``target`` sections of a config, or their defaults.
-
-    Parameters
-    ----------
-    path : Path or str or None
-        File or name of the config; None: the defaults.
-    overrides : iterable of str, optional
-        ``key=value`` inside the ``split`` section, for example ``folds=10``.
-
-    Returns
-    -------
-    split : SplitConfig
-        The settings of the split.
-    target : TargetConfig
-        What is predicted.
-
-    Raises
-    ------
-    ConfigError
-        As ``load_config``.
-    """
-    split = _load_section(path, "split", SplitConfig, overrides)
-    return split, _load_section(path, "target", TargetConfig)
-
-
 def dump_config(config: Experiment) -> str:
     """Format a config as YAML, including all defaults.
 
@@ -251,24 +194,26 @@ def dump_config(config: Experiment) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _load_section(
-    path: Path | str | None,
-    name: str,
-    kind: type[Section],
-    overrides: Iterable[str] | None = None,
-) -> Section:
-    file = None if path is None else find_config(path)
-    values = {} if file is None else _read_with_bases(file).get(name) or {}
-    overrides = list(overrides or [])
-    values = _merge_overrides(values, overrides)
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        source = str(file or "settings")
-        raise config_error(error, kind, source, file, section=name, overrides=overrides) from None
+def read_with_bases(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Read a config file with its bases, without a check of its settings.
 
+    Parameters
+    ----------
+    path : Path
+        The file.
+    seen : tuple of Path, optional
+        Files that have it as a base.
 
-def _read_with_bases(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    Returns
+    -------
+    dict
+        The sections.
+
+    Raises
+    ------
+    ConfigError
+        If a file cannot be read, is not a mapping, or the bases are circular.
+    """
     if path.resolve() in seen:
         chain = " -> ".join(map(str, [*seen, path.resolve()]))
         raise ConfigError(f"{path}: its bases are circular ({chain}).", setting="base", file=path)
@@ -295,10 +240,29 @@ def _read_with_bases(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     base = values.pop("base", None)
     if base is None:
         return values
-    return _merge(_read_with_bases(path.parent / str(base), (*seen, path.resolve())), values)
+    return _merge(read_with_bases(path.parent / str(base), (*seen, path.resolve())), values)
 
 
-def _merge_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+def merge_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Change settings.
+
+    Parameters
+    ----------
+    values : dict
+        The settings.
+    overrides : iterable of str
+        ``key=value``.
+
+    Returns
+    -------
+    dict
+        The changed settings.
+
+    Raises
+    ------
+    ConfigError
+        If an override is not of this form.
+    """
     for override in overrides:
         values = _merge(values, _parse_override(override))
     return values

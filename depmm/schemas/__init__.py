@@ -3,6 +3,7 @@
 from depmm.schemas.audit import SESSION_PROPERTIES
 from depmm.schemas.explanations import EXPLANATIONS
 from depmm.schemas.manifest import FEATURES, FOLDS, SESSIONS, SPLIT, STEPS
+from depmm.schemas.measures import EFFECTS, MEASURES
 from depmm.schemas.predictions import PREDICTIONS
 from depmm.schemas.recordings import RECORDINGS
 from depmm.schemas.runs import HISTORY, TUNING
@@ -16,6 +17,7 @@ ALL: dict[str, TableSchema] = {
     schema.file: schema
     for schema in sorted(
         (
+            EFFECTS,
             *EXPLANATIONS.values(),
             FAILURES,
             FEATURES,
@@ -23,6 +25,7 @@ ALL: dict[str, TableSchema] = {
             HISTORY,
             INDEX,
             LABELS,
+            MEASURES,
             PREDICTIONS,
             RECORDINGS,
             SESSIONS,

@@ -1,0 +1,238 @@
+"""The page of ``depmm measures``: association of each measure with the target."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+
+from depmm.config import TargetConfig
+from depmm.corpora.manifest import Manifest
+from depmm.data.errors import DataError
+from depmm.data.targets import labelled_sessions
+from depmm.evaluation.measure_effects import MeasureEffects, measure_effects
+from depmm.evaluation.reports.figure_style import BLUE, DASHED, STYLE, new_axes, to_svg
+from depmm.evaluation.reports.rendering import render, to_json_values
+from depmm.evaluation.stats.effect_sizes import MIN_VALUES
+from depmm.files.checksums import remove, write_text
+from depmm.files.csv_text import to_csv
+from depmm.measures.measure import Measure
+from depmm.measures.tables import MeasureTables
+from depmm.schemas.manifest import SESSION_KEY, STEP_KEY, SUBJECT_KEY
+from depmm.schemas.measures import EFFECTS
+
+ALPHA = 0.05
+_EFFECT_LABELS = {
+    "groups": "Hedges' g", "paired": "Hedges' g (paired)", "score": "Spearman's correlation",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The comparison of measures with the target.
+
+    Attributes
+    ----------
+    effects : MeasureEffects or None
+        None if the manifest has no target.
+    targets : Series of float or None
+        Target of each session.
+    target : TargetConfig
+        The target.
+    notes : list of str
+        Why there is no comparison, or what it leaves out; one sentence each.
+    """
+
+    effects: MeasureEffects | None
+    targets: pd.Series | None
+    target: TargetConfig
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def significant(self) -> int:
+        """Number of measures with an adjusted p value below .05 over all steps."""
+        if self.effects is None:
+            return 0
+        table = self.effects.table
+        return int((table["stratum"].eq("all") & (table["p_adjusted"] < ALPHA)).sum())
+
+    @property
+    def verdict(self) -> str:
+        """One clause about the comparison."""
+        if self.effects is None:
+            return "not compared, because there is no target"
+        n_tests = int(self.effects.table.loc[self.effects.table["stratum"] == "all", "p"].count())
+        what = "are associated with the score" if self.effects.design == "score" else "differ"
+        return f"{self.significant} of {n_tests} {what} (adjusted p < {ALPHA:g})"
+
+
+def compare_with_target(
+    tables: MeasureTables, manifest: Manifest, target: TargetConfig, folder: Path
+) -> Comparison:
+    """Compare the measures of subjects with the target of the manifest.
+
+    Without a setting, the label of the manifest is the target, and its score if it has no label.
+
+    Parameters
+    ----------
+    tables : MeasureTables
+        The measures.
+    manifest : Manifest
+        The sessions.
+    target : TargetConfig
+        The target.
+    folder : Path
+        Folder of the manifest, for messages.
+
+    Returns
+    -------
+    Comparison
+        Without effects if the manifest has neither label nor score.
+
+    Raises
+    ------
+    DataError
+        If a target that is not the default cannot be read.
+    """
+    if target == TargetConfig() and manifest.sessions["label"].isna().all():
+        if manifest.sessions["score"].isna().all():
+            note = "The manifest has neither labels nor scores: the measures are not compared."
+            return Comparison(None, None, target, [note])
+        target = TargetConfig(kind="severity", column="score")
+    labelled, excluded = labelled_sessions(manifest.sessions, target, folder)
+    known = labelled.set_index(SESSION_KEY)
+    targets = known[["target", "gender"]].reindex(tables.sessions.index)
+    if targets["target"].isna().all():
+        raise DataError(
+            f"{folder}: no session with a value of {target.column} is in the store.",
+            setting="target.column",
+            column=target.column,
+            file=folder,
+            remedy="Extract these sessions, or choose another column.",
+        )
+    conditions = manifest.steps.set_index(STEP_KEY)[["task", "valence"]]
+    effects = measure_effects(
+        tables.steps,
+        tables.sessions,
+        tables.measures,
+        targets,
+        conditions,
+        binary=target.kind == "binary",
+    )
+    notes = [f"{n} sessions are left out: {reason}." for reason, n in excluded.items() if n]
+    if effects.n_mixed:
+        notes.append(
+            f"{effects.n_mixed} subjects have sessions of both classes: the sessions of their "
+            "rarer class are left out."
+        )
+    for column in effects.left_out:
+        notes.append(f"The values of {column} are too many for strata.")
+    if effects.table["p"].isna().all():
+        notes.append(
+            f"No measure can be compared: this needs at least {MIN_VALUES} subjects of "
+            "each class, or 5 subjects with a score."
+        )
+    return Comparison(effects, targets["target"], target, notes)
+
+
+def write_measures_page(
+    tables: MeasureTables, comparison: Comparison, manifest: Path, out: Path
+) -> None:
+    """Write ``measures.html`` and ``effects.csv``.
+
+    Parameters
+    ----------
+    tables : MeasureTables
+        The measures.
+    comparison : Comparison
+        Their comparison with the target.
+    manifest : Path
+        Folder of the manifest, for the title.
+    out : Path
+        Folder, which exists.
+    """
+    effects = comparison.effects
+    if effects is None:
+        remove(out / EFFECTS.file)
+    else:
+        write_text(out / EFFECTS.file, to_csv(effects.table))
+    page = render(
+        "measures.html.jinja",
+        title=f"Measures of {', '.join(tables.sessions.index.unique('corpus'))}",
+        manifest=str(manifest),
+        n_subjects=len(tables.sessions.groupby(level=SUBJECT_KEY)),
+        n_sessions=len(tables.sessions),
+        n_steps=len(tables.steps),
+        n_measures=len(tables.measures),
+        n_not_stored=len(tables.not_stored),
+        notes=[*tables.notes, *comparison.notes],
+        verdict=comparison.verdict,
+        significant=comparison.significant,
+        compared=effects is not None,
+        design=None if effects is None else effects.design,
+        effect=None if effects is None else _EFFECT_LABELS[effects.design],
+        n_compared=0 if effects is None else effects.n_subjects,
+        n_tests=0 if effects is None else int(effects.table["p"].count()),
+        target=comparison.target,
+        groups=_groups(tables, effects),
+        alpha=ALPHA,
+    )
+    write_text(out / "measures.html", page)
+
+
+def _groups(tables: MeasureTables, effects: MeasureEffects | None) -> list[dict[str, Any]]:
+    """Collect the measures of each group, with their rows and figure."""
+    groups: dict[tuple[str, str], list[Measure]] = {}
+    for measure in tables.measures:
+        groups.setdefault((measure.modality, measure.group), []).append(measure)
+    content = []
+    if effects is not None:
+        limits = _limits(effects.table[effects.table["stratum"] == "all"])
+    for number, ((modality, group), measures) in enumerate(groups.items()):
+        entry: dict[str, Any] = {
+            "name": f"{group} ({modality})",
+            "measures": {measure.name: measure for measure in measures},
+            "rows": [], "strata": [], "figure": "",
+        }  # fmt: skip
+        if effects is not None:
+            table = effects.table[effects.table["measure"].isin(entry["measures"])]
+            whole = table["stratum"] == "all"
+            entry["rows"] = to_json_values(table[whole].to_dict("records"))
+            entry["strata"] = to_json_values(
+                table[~whole & table["estimate"].notna()].to_dict("records")
+            )
+            shown = table[whole & table["estimate"].notna()]
+            entry["figure"] = _forest(shown, _EFFECT_LABELS[effects.design], limits, number)
+        content.append(entry)
+    return content
+
+
+def _forest(rows: pd.DataFrame, label: str, limits: tuple[float, float], number: int) -> str:
+    """Draw the effects of some measures with their intervals."""
+    if rows.empty:
+        return ""
+    numbers = rows[["estimate", "ci_low", "ci_high", "p_adjusted"]].to_numpy(float)
+    with mpl.rc_context(STYLE):
+        figure, axes = new_axes(label, "")
+        figure.set_size_inches(4.6, 0.75 + 0.24 * len(rows))
+        axes.axvline(0, **DASHED)
+        for position, (estimate, low, high, p_adjusted) in enumerate(numbers):
+            inside = BLUE if p_adjusted < ALPHA else "white"
+            axes.plot([low, high], [position] * 2, color=BLUE)
+            axes.plot(estimate, position, "o", color=BLUE, markersize=5, markerfacecolor=inside)
+        axes.set_yticks(range(len(rows)), rows["measure"])
+        axes.set(xlim=limits, ylim=(len(rows) - 0.5, -0.5))
+        axes.grid(visible=False, axis="y")
+        text = "; ".join(
+            f"{name} {estimate:.2f} ({low:.2f} to {high:.2f})"
+            for name, (estimate, low, high, _) in zip(rows["measure"], numbers, strict=True)
+        )
+        return to_svg(figure, f"forest{number}", f"{label} with 95 % intervals: {text}")
+
+
+def _limits(table: pd.DataFrame) -> tuple[float, float]:
+    """Return the axis of all figures of a page, on which at least 95 % of the limits lie."""
+    low, high = float(table["ci_low"].quantile(0.05)), float(table["ci_high"].quantile(0.95))
+    width = max(high, 0.5) - min(low, -0.5)
+    return min(low, -0.5) - 0.05 * width, max(high, 0.5) + 0.05 * width
