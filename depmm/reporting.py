@@ -159,6 +159,7 @@ def _evaluate_run(
         properties=contents.properties,
         config=contents.config,
         flow=contents.flow,
+        facts=contents.facts,
         ledger=contents.ledger,
         n_bootstrap=contents.n_bootstrap,
         confidence=contents.confidence,

@@ -6,14 +6,14 @@ with the name or the layout of a spec of depmm, the facts of that spec apply as 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 import pandas as pd
 
 from depmm.audit.findings import AuditInput, Finding, unique_keys
 from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus, relations_between
-from depmm.corpora.spec import shipped_facts
+from depmm.corpora.spec import all_facts
 from depmm.errors import abbreviate
 from depmm.schemas.manifest import SPLITS, SUBJECT_KEY
 
@@ -118,32 +118,6 @@ def shared_subjects(
         for corpus, subject in subjects[SUBJECT_KEY].itertuples(index=False)
     ]
     return subjects[same]
-
-
-def all_facts(
-    corpora: Iterable[str], manifest_facts: Mapping[str, CorpusFacts]
-) -> dict[str, CorpusFacts]:
-    """Collect the facts of every corpus: of the manifest, then of the specs of depmm.
-
-    Parameters
-    ----------
-    corpora : iterable of str
-        Corpus ids.
-    manifest_facts : mapping of str to CorpusFacts
-        Facts in the manifest.
-
-    Returns
-    -------
-    dict of str to CorpusFacts
-        Facts of each of the corpora.
-    """
-    collected = {}
-    for corpus in corpora:
-        facts = manifest_facts.get(corpus, CorpusFacts())
-        for name in (corpus, *facts.layouts):
-            facts = facts.union(shipped_facts(name))
-        collected[corpus] = facts
-    return collected
 
 
 def _related(sessions: pd.DataFrame, first: str, second: str, relation: RelatedCorpus) -> Finding:

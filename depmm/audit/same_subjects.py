@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from depmm.audit.associations import sequential_p_value
 from depmm.audit.findings import AuditInput, Finding, unique_keys
-from depmm.audit.related_corpora import all_facts, subject_number
+from depmm.audit.related_corpora import subject_number
 from depmm.corpora.corpus_facts import relations_between
+from depmm.corpora.spec import all_facts
 from depmm.schemas.manifest import SUBJECT_KEY
 
 _ALPHA = 0.005

@@ -4,6 +4,7 @@
 source, or a cut-off outside the range of its instrument is an error with file, line and remedy.
 """
 
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,32 @@ def shipped_facts(corpus: str) -> CorpusFacts:
     return (
         load_spec(specs_folder() / f"{max(names, key=len)}.yaml").facts if names else CorpusFacts()
     )
+
+
+def all_facts(
+    corpora: Iterable[str], manifest_facts: Mapping[str, CorpusFacts]
+) -> dict[str, CorpusFacts]:
+    """Collect the facts of every corpus: of the manifest, then of the specs of depmm.
+
+    Parameters
+    ----------
+    corpora : iterable of str
+        Corpus ids.
+    manifest_facts : mapping of str to CorpusFacts
+        Facts in the manifest.
+
+    Returns
+    -------
+    dict of str to CorpusFacts
+        Facts of each of the corpora.
+    """
+    collected = {}
+    for corpus in corpora:
+        facts = manifest_facts.get(corpus, CorpusFacts())
+        for name in (corpus, *facts.layouts):
+            facts = facts.union(shipped_facts(name))
+        collected[corpus] = facts
+    return collected
 
 
 def find_spec(spec: Path | str) -> Path:

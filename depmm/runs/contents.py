@@ -10,6 +10,7 @@ import pandas as pd
 
 from depmm.audit.audit_output import AuditContent, read_audit
 from depmm.config import EvaluationConfig, Experiment, load_experiment
+from depmm.corpora.corpus_facts import CorpusFacts, read_facts
 from depmm.errors import DepmmError
 from depmm.evaluation.prediction_checks import PredictionTableError, check_predictions
 from depmm.evaluation.predictions import read_predictions
@@ -60,6 +61,8 @@ class RunContents:
         Properties of the sessions, from the audit of the manifest.
     flow : dict of str to object or None
         Sessions at each stage, from the corpus to the run.
+    facts : dict of str to CorpusFacts or None
+        Facts about the corpora of the run.
     ledger : dict of str to object or None
         Runs on the same manifest in the same folder.
     cost : RunCost or None
@@ -87,6 +90,7 @@ class RunContents:
     tuning: pd.DataFrame | None = None
     properties: pd.DataFrame | None = None
     flow: dict[str, Any] | None = None
+    facts: dict[str, CorpusFacts] | None = None
     ledger: dict[str, Any] | None = None
     cost: "RunCost | None" = None
     n_bootstrap: int = 2000
@@ -137,6 +141,7 @@ def read_run(path: Path) -> RunContents:
         ),
         tuning=read_tuning(run.tuning) if run.tuning.exists() else None,
         properties=read_table(run.properties) if run.properties.exists() else None,
+        facts=read_facts(path),
     )
     if not run.config.exists():
         return replace(contents, **_read_evaluation(run))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from depmm.audit.audit_output import find_current_audit, read_audit
 from depmm.audit.findings import AuditInput
-from depmm.audit.related_corpora import all_facts
 from depmm.audit.same_subjects import same_subjects
 from depmm.corpora.corpus_facts import relations_between
 from depmm.corpora.manifest import Manifest, concat_manifests
+from depmm.corpora.spec import all_facts
 from depmm.runs.folder import RunError
 
 _IDENTITY = ("similar_subjects", "same_subjects", "copied_recordings", "duplicate_files")

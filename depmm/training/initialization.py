@@ -4,8 +4,10 @@ import json
 import logging
 from dataclasses import asdict
 
-from depmm.config import TrainingConfig
+from depmm.config import Config, TrainingConfig
+from depmm.corpora.corpus_facts import CorpusFacts
 from depmm.data.experiment_data import ExperimentData
+from depmm.evaluation.pretraining import pretrained_encoders, pretraining_overlap
 from depmm.files.checksums import write_text
 from depmm.models.model import DepressionModel
 from depmm.models.saved import CONFIG_FILE
@@ -59,3 +61,32 @@ def initialize_weights(
     if reports and write_report:
         content = [asdict(report) | {"path": str(report.path)} for report in reports]
         write_text(run.initialization_report, json.dumps(content, indent=1))
+
+
+def log_pretraining(config: Config, data: ExperimentData) -> None:
+    """Log the licences of pre-trained encoders, and warn if they have seen the corpora of a run.
+
+    Parameters
+    ----------
+    config : Config
+        The experiment.
+    data : ExperimentData
+        Its sessions, and the facts about their corpora.
+    """
+    for name, encoder in pretrained_encoders(config).items():
+        logger.info(
+            "%s: %s, licence: %s, pre-trained on: %s",
+            name,
+            encoder.source,
+            encoder.license or "not stated",
+            ", ".join(encoder.pretrained_on) or "not stated",
+        )
+    corpora = {
+        corpus: data.facts.get(corpus, CorpusFacts()) for corpus in data.sessions["corpus"].unique()
+    }
+    for clause in pretraining_overlap(config, corpora):
+        logger.warning(
+            "Pre-trained weights have seen data of this run: %s. Results on this corpus are too "
+            "optimistic; use weights that were trained on other corpora.",
+            clause,
+        )

@@ -36,7 +36,7 @@ from depmm.training.checkpoint import (
 )
 from depmm.training.early_stopping import NO_LOSS, count_steps_without_decrease
 from depmm.training.feature_scaling import fit_feature_scales
-from depmm.training.initialization import initialize_weights
+from depmm.training.initialization import initialize_weights, log_pretraining
 from depmm.training.learning_rate_search import search_learning_rate
 from depmm.training.phase import PhaseTrainer, freeze_parameters, open_training_loader
 from depmm.training.prediction import save_and_predict, validate
@@ -99,6 +99,7 @@ def _train_network(
     settings = config.training
     log_data(data, accelerator)
     if accelerator.is_main_process:
+        log_pretraining(config, data)
         record_data_summary(config, data, run.data_summary)
 
     torch.manual_seed(config.seed)

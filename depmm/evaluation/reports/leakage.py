@@ -14,8 +14,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from depmm.config import Config, Experiment
-from depmm.config.encoders import FeatureCnnConfig, PretrainedSettings
+from depmm.config.encoders import FeatureCnnConfig
+from depmm.corpora.corpus_facts import CorpusFacts
 from depmm.evaluation.baselines import NO_SOURCE
+from depmm.evaluation.pretraining import pretrained_encoders, pretraining_overlap
 
 Status = Literal["checked", "problem", "not checked"]
 # names of findings of the audit; those of one line are reported together
@@ -32,6 +34,7 @@ def list_leakage_checks(
     audit: Mapping[str, Any] | None,
     config: Experiment | None,
     tuned: bool,
+    corpora: Mapping[str, CorpusFacts],
 ) -> list[dict[str, str]]:
     """List the checks of leakage, one line each.
 
@@ -45,6 +48,8 @@ def list_leakage_checks(
         Config of the run; None for predictions of another program.
     tuned : bool
         Whether the run has a table of tuning candidates.
+    corpora : mapping of str to CorpusFacts
+        The evaluated corpora, with the facts that the run keeps.
 
     Returns
     -------
@@ -57,7 +62,7 @@ def list_leakage_checks(
         _audited("copies", COPIES, audit, "files with the same content or the same interval"),
         _audited("near copies", NEAR_COPIES, audit, "re-encoded or shifted copies"),
         _audited("identities", IDENTITIES, audit, "one subject under several ids", COMPARE_VOICES),
-        _initial_weights(config),
+        _initial_weights(config, corpora),
         _preprocessing(config),
         _tuning(config, tuned),
         _thresholds(content),
@@ -111,23 +116,39 @@ def _audited(
     return _line(name, "checked", f"the audit found none ({', '.join(checks)})")
 
 
-def _initial_weights(config: Experiment | None) -> dict[str, str]:
+def _initial_weights(
+    config: Experiment | None, corpora: Mapping[str, CorpusFacts]
+) -> dict[str, str]:
     name = "initial weights"
     if config is None:
         return _line(name, "not checked", "no config", "State what the weights were trained on.")
     if not isinstance(config, Config):
         return _line(name, "checked", "a classical model has no initial weights")
+    if overlap := pretraining_overlap(config, corpora):
+        return _line(
+            name,
+            "problem",
+            f"pre-trained weights have been trained on evaluated data: {'; '.join(overlap)}",
+            "Use weights that were trained on other corpora, or evaluate another corpus.",
+        )
+    pretrained = pretrained_encoders(config)
     sources = [f"training.weights.{key}" for key in config.training.weights]
-    sources += [
-        f"model.encoders.{key}"
-        for key, encoder in config.model.encoders.items()
-        if isinstance(encoder, PretrainedSettings)
-    ]
+    sources += [f"model.encoders.{key}" for key, e in pretrained.items() if not e.pretrained_on]
     if config.training.init_from is not None:
         sources.append("training.init_from (test subjects are refused if its split is known)")
     if sources:
-        remedy = "State whether the data of the weights contain test subjects."
+        remedy = (
+            "State whether the data of the weights contain test subjects; pretrained_on of a "
+            "pre-trained encoder names its corpora."
+        )
         return _line(name, "not checked", f"weights from {', '.join(sources)}", remedy)
+    if pretrained:
+        names = sorted({corpus for e in pretrained.values() for corpus in e.pretrained_on})
+        result = (
+            f"the config names the corpora of the pre-training ({', '.join(names)}); "
+            f"{' and '.join(sorted(corpora))} and related corpora are not among them"
+        )
+        return _line(name, "checked", result)
     return _line(name, "checked", "all weights are initialised at random")
 
 

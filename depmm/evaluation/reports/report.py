@@ -8,7 +8,9 @@ from typing import Any
 import pandas as pd
 
 from depmm.config import Experiment
+from depmm.corpora.corpus_facts import CorpusFacts
 from depmm.evaluation.predictions import Unit
+from depmm.evaluation.pretraining import pretraining_overlap
 from depmm.evaluation.reports.content import evaluate_sessions
 from depmm.evaluation.reports.figures import report_figures, training_figures
 from depmm.evaluation.reports.interval_methods import describe_interval_methods
@@ -38,6 +40,7 @@ def write_report(
     properties: pd.DataFrame | None = None,
     config: Experiment | None = None,
     flow: Mapping[str, Any] | None = None,
+    facts: Mapping[str, CorpusFacts] | None = None,
     ledger: Mapping[str, Any] | None = None,
     n_bootstrap: int,
     confidence: float,
@@ -79,6 +82,8 @@ def write_report(
         The experiment, from which the leakage checks are derived.
     flow : mapping of str to object, optional
         Sessions at each stage, see :class:`depmm.data.data_flow.DataFlow`.
+    facts : mapping of str to CorpusFacts, optional
+        Facts about the corpora of the run, see :mod:`depmm.corpora.corpus_facts`.
     ledger : mapping of str to object, optional
         Runs on the same manifest, see :func:`depmm.runs.ledger.list_runs_on_manifest`.
     n_bootstrap : int
@@ -119,7 +124,15 @@ def write_report(
     )
     content["coverage"] = to_json_values(coverage)
     content["flow"] = to_json_values(flow)
-    content["leakage"] = list_leakage_checks(content, audit, config, tuning is not None)
+    corpora: dict[str, CorpusFacts] = {}
+    if config is not None:  # a run; a table of another program may have no column split
+        tested = predictions.loc[predictions["split"] == "test", "corpus"].unique()
+        corpora = {corpus: (facts or {}).get(corpus, CorpusFacts()) for corpus in tested}
+        content["warnings"] += [
+            f"Pre-trained weights have seen the evaluated data: {clause}."
+            for clause in pretraining_overlap(config, corpora)
+        ]
+    content["leakage"] = list_leakage_checks(content, audit, config, tuning is not None, corpora)
     content["ledger"] = add_results(ledger, content)
     page = render(
         "report.html.jinja",

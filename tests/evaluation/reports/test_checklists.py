@@ -126,7 +126,7 @@ def test_a_bare_table_fills_only_what_it_contains(tmp_path):
 def test_an_answer_without_an_existing_place_is_not_filled():
     metrics = evaluate_predictions(minimal_predictions(), n_bootstrap=20, confidence=0.9)
     metrics |= {"coverage": None, "flow": None, "ledger": None}
-    metrics["leakage"] = list_leakage_checks(metrics, None, None, tuned=False)
+    metrics["leakage"] = list_leakage_checks(metrics, None, None, tuned=False, corpora={})
     for checklist in CHECKLISTS.values():
         assert all(row.answer is None for row in fill_items(checklist, Evidence(metrics)))
 
@@ -170,7 +170,8 @@ def leaks(audit=None, tuned=False, table=None):
         minimal_predictions() if table is None else table, n_bootstrap=20, confidence=0.9
     )
     return {
-        line["name"]: line["status"] for line in list_leakage_checks(metrics, audit, None, tuned)
+        line["name"]: line["status"]
+        for line in list_leakage_checks(metrics, audit, None, tuned, {})
     }
 
 
