@@ -26,7 +26,7 @@ def pulses(periods_s, amplitudes=None, peak=0.0, n_harmonics=12):
 
 
 def write_voices(
-    root: Path, voices: list[np.ndarray], key: tuple[str, str, str] = KEY
+    root: Path, voices: list[np.ndarray], key: tuple[str, str, str] = KEY, **changes: object
 ) -> SessionStore:
     """Write a session with one step per voice, all of it speech."""
     store = SessionStore(root, SETTINGS)
@@ -37,7 +37,7 @@ def write_voices(
         "n_steps": len(voices), "step_start_s": (samples[:, 0] / SR).tolist(),
         "audio_s": int(ends[-1]) / SR, "n_frames": 0, "n_frames_with_face": 0,
         "n_steps_with_text": 0,
-        "streams": {}, "warnings": [], "source_hash": "",
+        "streams": {}, "warnings": [], "source_hash": "", **changes,
     }  # fmt: skip
     with store.writer() as writer:
         sound = np.concatenate(voices)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from depmm.config import MODALITIES, StreamConfig
-from depmm.corpora.cells import Fields, check_allowed, parse_number, parse_time, translate_codes
+from depmm.corpora.cells import Fields, check_allowed, parse_number, translate_codes
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.index_log import IndexLog
 from depmm.corpora.index_report import Missing
@@ -17,13 +17,13 @@ from depmm.corpora.patterns import natural_sort_key
 from depmm.corpora.recording_files import FileGroup
 from depmm.corpora.session_rows import build_session_row
 from depmm.corpora.spec_schema import OFFSET_FIELD, STEP_FIELDS, Spec, StepTable
+from depmm.corpora.step_times import StepRange, add_previous_ends, read_times
 from depmm.corpora.tables.joined_table import JoinedTable, Row
 from depmm.corpora.tables.table_files import Origin
 from depmm.corpora.windows import MIN_REMAINDER_S, cut_into_windows
 from depmm.schemas.manifest import VALENCES
 
 Duration = Callable[[Path, StreamConfig | None], float]  # seconds; ValueError if unreadable
-StepRange = tuple[float, float | None, dict[str, str | None]]  # start and end in seconds, texts
 _MAX_WINDOWS = 200_000  # of one step; more are a wrong duration or window
 
 
@@ -244,7 +244,11 @@ def _cut_steps(source: _StepSource, group: FileGroup) -> Iterator[StepRange]:
             )
         parts = list(cut_into_windows(start, last, windows, remainder_s))
         for part_start, part_end in parts:
-            yield part_start, part_end, texts if len(parts) == 1 else {**texts, "text": None}
+            if len(parts) > 1:
+                texts = {**texts, "text": None}
+            yield part_start, part_end, texts
+            if "previous_end_s" in texts:  # another speaker speaks before the first window only
+                texts = {**texts, "previous_end_s": None}
 
 
 def _find_step_ranges(source: _StepSource, group: FileGroup) -> Iterator[StepRange]:
@@ -258,7 +262,11 @@ def _find_step_ranges(source: _StepSource, group: FileGroup) -> Iterator[StepRan
             source.rows.missing.append(Missing("row", path, message))
             return
         if rows:
-            yield from _read_step_rows(source, group, table.table, rows)
+            steps = list(_read_step_rows(source, group, table.table, rows))
+            if table.table.other_turns and key is not None:
+                turns = table.left_out_turns.get(key, [])
+                steps = add_previous_ends(steps, turns, table.table, _offset_s(group), source.log)
+            yield from steps
             return
     yield _offset_s(group), None, _step_texts(group.fields, group.origins)
 
@@ -287,7 +295,7 @@ def _read_step_rows(
             origins = {**group.origins, **origins, **dict.fromkeys(fields, row.origin)}
         translate_codes(source.spec, row.fields, fields, origins)
         try:
-            start, end = _read_times(fields, table, row.origin, offset)
+            start, end = read_times(fields, table, row.origin, offset)
         except ManifestError as error:
             errors.append(error)
             continue
@@ -305,32 +313,6 @@ def _read_step_rows(
             errors[0].args = (f"{errors[0]}{remark}",)
         source.log.add(errors[0], f"{len(errors)} of {len(rows)} steps of session {group.session}")
     yield from (step for _, step in sorted(steps, key=lambda item: item[0]))
-
-
-def _read_times(
-    fields: Fields, table: StepTable, origin: Origin, offset: float
-) -> tuple[float, float | None]:
-    """Read start and end of a row in seconds of the recording."""
-    start = parse_time(fields["start"], "start", table, origin)
-    end = parse_time(fields.get("end"), "end", table, origin)
-    remedy = "Correct the row, or leave it out with drop: in the step table of the spec."
-    if start is None:
-        raise origin.error("start is empty; every step needs its start.", "start", remedy=remedy)
-    if start < 0 and not offset:
-        text = fields["start"]
-        raise origin.error(
-            f"start is {text!r}, before the recording starts.", "start", text, remedy=remedy
-        )
-    start_s, end_s = start + offset, None if end is None else end + offset
-    if end_s is not None and end_s <= start_s:
-        text = fields["end"]
-        raise origin.error(
-            f"end is {text!r}, not after the start {fields['start']!r}.",
-            "end",
-            text,
-            remedy=remedy,
-        )
-    return start_s, end_s
 
 
 def _measure_length(source: _StepSource, group: FileGroup) -> GroupLength:

@@ -109,8 +109,8 @@ def build_manifest(
 
 
 def _fill_columns(table: pd.DataFrame, schema: TableSchema) -> pd.DataFrame:
-    """Add missing nullable columns."""
-    optional = [column.name for column in schema.columns if column.nullable]
+    """Add the nullable columns that every table has."""
+    optional = [column.name for column in schema.columns if column.nullable and column.required]
     return table.assign(**{name: None for name in optional if name not in table})
 
 

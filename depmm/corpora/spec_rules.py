@@ -163,8 +163,9 @@ def _check_table(table: Table, location: Location, known: set[str]) -> Iterator[
     yield from _unknown((*location, "join"), joined, known, "patterns and earlier tables")
     if table.columns:
         columns = {*table.columns, *(compile_pattern(table.file).fields if table.file else ())}
-        for key in ("join", "keep", "drop", "integers"):
-            yield from _unknown((*location, key), list(getattr(table, key)), columns, "columns:")
+        for key in ("join", "keep", "drop", "integers", "other_turns"):
+            names = list(getattr(table, key, ()))
+            yield from _unknown((*location, key), names, columns, "columns:")
         yield from _unknown((*location, "fields"), list(table.fields.values()), columns, "columns:")
 
 
@@ -202,6 +203,11 @@ def _check_steps(spec: Spec, known: set[str]) -> Iterator[Problem]:
             ("steps", "table", "fields"),
             "no field start: rows that are steps need their time. Name its column under start:, or "
             "list the table under tables: when each file is one step.",
+        )
+    if steps.table.other_turns and "end" not in steps.table.fields:
+        yield (
+            ("steps", "table", "other_turns"),
+            "no field end: turns of other speakers need their end. Name its column under end:.",
         )
 
 

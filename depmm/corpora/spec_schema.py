@@ -126,6 +126,11 @@ class StepTable(Table):
         "seconds",
         description="form of the start and end columns; a number: units per second",
     )
+    other_turns: Choice = Field(
+        {},
+        description="column -> values of rows that are turns of another speaker, such as the "
+        "interviewer; they are not steps, and their end times give response latencies",
+    )
 
 
 class ExcludedInterval(Settings):

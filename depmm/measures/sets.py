@@ -13,7 +13,7 @@ from depmm.errors import did_you_mean
 from depmm.measures.measure import Measure, MeasureError
 from depmm.store.session_file import SessionReader
 
-SetName = Literal["voice", "face", "egemaps"]
+SetName = Literal["voice", "face", "egemaps", "timing"]
 SET_NAMES: tuple[SetName, ...] = get_args(SetName)
 SESSION_SETS: frozenset[str] = frozenset({"timing"})  # one row per session, not per step
 MEASURES_VERSION = 1  # increase it when a code change alters a value
@@ -75,6 +75,10 @@ def measures_of(name: SetName) -> tuple[Measure, ...]:
             from depmm.measures.egemaps import EGEMAPS_MEASURES
 
             return EGEMAPS_MEASURES
+        case "timing":
+            from depmm.measures.timing import TIMING_MEASURES
+
+            return TIMING_MEASURES
 
 
 def measure_session(name: SetName, reader: SessionReader) -> np.ndarray:
@@ -109,4 +113,8 @@ def measure_session(name: SetName, reader: SessionReader) -> np.ndarray:
             from depmm.measures.egemaps import measure_egemaps
 
             rows = [measure_egemaps(reader.read_waveform(step)) for step in steps]
+        case "timing":
+            from depmm.measures.timing import measure_timing
+
+            rows = [measure_timing(reader)]
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(measures_of(name)))

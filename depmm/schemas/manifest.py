@@ -59,6 +59,15 @@ STEPS = TableSchema(
         _STEP,
         Column("start_s", "float64", "Start, from the start of the recording", unit="s"),
         Column("end_s", "float64", "End; missing for the end of the file", unit="s", nullable=True),
+        Column(
+            "previous_end_s",
+            "float64",
+            "End of the last turn of another speaker before this step, if no step or left-out row "
+            "of the step table starts between them; only with ``other_turns`` in the spec",
+            unit="s",
+            nullable=True,
+            required=False,
+        ),
         Column("text", "str", "Words spoken", nullable=True),
         Column("valence", "str", "``negative``, ``neutral`` or ``positive``", nullable=True),
         Column("task", "str", "What the participant did", nullable=True),

@@ -105,5 +105,7 @@ def _extract_parts(
                 "warnings": reading.warnings,
                 "source_hash": job.source_hash,
             }
+            if any("previous_end_s" in step for step in job.steps):
+                summary["step_previous_end_s"] = [step["previous_end_s"] for step in job.steps]
             store.put(writer.save(summary), store.path(*job.key))
     return reading.failures, stored

@@ -133,6 +133,7 @@ def list_jobs(
         "step", "start_s", "end_s", "audio", "audio_track", "audio_channel", "face", "face_aligned",
         "text",
     ]  # fmt: skip
+    step_columns += [name for name in ("previous_end_s",) if name in manifest.steps]
     streams_of = _records(manifest.features, ["step", "name", "path", "reader"])
     sizes: dict[str | None, int | None] = {None: None}
     jobs = []

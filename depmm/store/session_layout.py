@@ -73,6 +73,11 @@ def check_summary(summary: Any) -> None:
         raise ValueError("its summary has another number of steps than of their times")
     if not all(isinstance(start, int | float) for start in summary["step_start_s"]):
         raise ValueError("the times of its steps are not numbers")
+    previous = summary.get("step_previous_end_s", [None] * summary["n_steps"])
+    if len(previous) != summary["n_steps"] or not all(
+        end is None or isinstance(end, int | float) for end in previous
+    ):
+        raise ValueError("the ends of previous turns are not one number or null per step")
     if not all(isinstance(stream, dict) for stream in summary["streams"].values()):
         raise ValueError("its streams are not described")
     for warning in summary["warnings"]:

@@ -15,6 +15,24 @@ from depmm.errors import fold
 Key = tuple[str, ...]
 
 
+class LeftOutTurn(NamedTuple):
+    """A row of a step table that is not a step.
+
+    Attributes
+    ----------
+    fields : dict of str to str or None
+        The fields that the spec names; None for an empty cell.
+    is_other : bool
+        Whether it is a turn of another speaker (``other_turns`` in the spec).
+    origin : Origin
+        File and line.
+    """
+
+    fields: dict[str, str | None]
+    is_other: bool
+    origin: Origin
+
+
 class Row(NamedTuple):
     """One row of a table.
 
@@ -45,6 +63,8 @@ class JoinedTable:
         Paths of the files that were read, relative to the corpus root.
     rows : dict of tuple to list of Row
         Key (the cells of the join columns, in order) -> rows.
+    left_out_turns : dict of tuple to list of LeftOutTurn
+        Key -> rows that are not steps, if the table has ``other_turns``.
     used : set of tuple
         Keys that have been looked up for a recording.
     id_columns : tuple of str
@@ -67,6 +87,7 @@ class JoinedTable:
     table: Table
     files: list[str]
     rows: dict[Key, list[Row]] = field(default_factory=dict)
+    left_out_turns: dict[Key, list[LeftOutTurn]] = field(default_factory=dict)
     used: set[Key] = field(default_factory=set)
     id_columns: tuple[str, ...] = ()
     own_columns: tuple[str, ...] = ()

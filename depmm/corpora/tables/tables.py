@@ -15,7 +15,7 @@ from depmm.corpora.patterns import (
 )
 from depmm.corpora.spec_schema import Spec, StepTable, Table, join_field
 from depmm.corpora.tables.delimited import read_rows
-from depmm.corpora.tables.joined_table import JoinedTable, Key, Row
+from depmm.corpora.tables.joined_table import JoinedTable, Key, LeftOutTurn, Row
 from depmm.corpora.tables.json_objects import read_objects
 from depmm.corpora.tables.sheets import read_sheet
 from depmm.corpora.tables.table_columns import check_columns, check_width
@@ -108,10 +108,12 @@ class _TableReader:
     def __init__(self, table: Table, id_columns: tuple[str, ...]) -> None:
         self.table, self.id_columns = table, id_columns
         self.order = table.order if isinstance(table, StepTable) else []
+        other_turns = table.other_turns if isinstance(table, StepTable) else {}
         self.needed = [
             *table.join, *table.fields.values(), *table.keep, *table.drop, *table.integers,
-            *self.order,
+            *self.order, *other_turns,
         ]  # fmt: skip
+        self.other_turns = compile_rules(other_turns, {})
         self.rules = compile_rules(table.keep, table.drop)
         self.safe_ids: set[str | None] = set()  # of the current file
         self.members: set[str] = set()  # of the objects of all JSON files
@@ -120,6 +122,7 @@ class _TableReader:
     def discard_rows(self) -> None:
         """Forget the rows of the current file."""
         self.rows: list[tuple[Key, Row]] = []
+        self.left_out_turns: list[tuple[Key, LeftOutTurn]] = []
         self.safe_ids.clear()
         self.left_out: Counter[tuple[str, str]] = Counter()
         self.kept: dict[str, set[str]] = {column: set() for column in self.table.drop}
@@ -133,6 +136,8 @@ class _TableReader:
                 joined.kept[column] |= values
         for key, row in self.rows:
             joined.rows.setdefault(key, []).append(row)
+        for key, turn in self.left_out_turns:
+            joined.left_out_turns.setdefault(key, []).append(turn)
         self.discard_rows()
 
     def add_file(self, path: Path, file: str, captured: dict[str, str]) -> None:
@@ -230,10 +235,19 @@ class _TableReader:
                     remedy="Correct the cell or the name, or use another field name in the "
                     "pattern of the table.",
                 )
-        if self.rules:
+        key = tuple([row[column] or "" for column in table.join])
+        fields = {name: row[column] for name, column in table.fields.items()}
+        if self.rules or self.other_turns:
             excluded = excluded_value(row, self.rules)
+            is_other = bool(self.other_turns) and excluded_value(row, self.other_turns) is None
+            if is_other and excluded is None:
+                column = self.other_turns[0][0]
+                excluded = column, row[column] or ""
             if excluded is not None:
                 self.left_out[excluded] += 1
+                if self.other_turns:
+                    turn = LeftOutTurn(fields, is_other, origin)
+                    self.left_out_turns.append((key, turn))
                 return
             for column, values in self.kept.items():
                 if len(values) < MAX_KEPT_VALUES:
@@ -242,8 +256,6 @@ class _TableReader:
             if row[column] not in self.safe_ids:
                 check_id(row[column] or "", f"{origin}: {column}", origin.file, origin.line)
                 self.safe_ids.add(row[column])
-        key = tuple([row[column] or "" for column in table.join])
-        fields = {name: row[column] for name, column in table.fields.items()}
         self.rows.append((key, Row(fields, tuple([row[c] or "" for c in self.order]), origin)))
 
 
