@@ -131,7 +131,7 @@ def _add_noise_to_test_audio(config, corpus, tmp_path, noise):
         path = Path(data.dataset.store.path(row["corpus"], row["subject"], row["session"]))
         path = store / path.relative_to(corpus.store)
         with SessionReader(path) as file:
-            summary, names = file.summary, file.names
+            summary, names = {**file.summary, "streams": {}}, file.names  # without derived ones
             tensors = {name: file.read_tensor(name) for name in names}
         waveform = tensors["audio.waveform"]
         tensors["audio.waveform"] = (noise * 3e4 * rng.uniform(-1, 1, waveform.shape)).astype(

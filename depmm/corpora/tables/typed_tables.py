@@ -41,7 +41,7 @@ def apply_schema(
             column=str(further[0]),
         )
     result = {}
-    for column in [*dtypes, *further]:
+    for column in [*(name for name in dtypes if name in table), *further]:
         dtype, values = dtypes.get(column, "str"), table[column]
         try:
             if dtype == "str" and values.dtype != "str":
@@ -62,7 +62,7 @@ def apply_schema(
 
 
 def check_columns(table: pd.DataFrame, schema: TableSchema, location: str | None = None) -> None:
-    """Check that no column of a schema is missing.
+    """Check that no required column of a schema is missing.
 
     Parameters
     ----------
@@ -78,7 +78,8 @@ def check_columns(table: pd.DataFrame, schema: TableSchema, location: str | None
     ManifestError
         If a column is missing.
     """
-    if missing := [column for column in schema.names if column not in table.columns]:
+    required = [column.name for column in schema.columns if column.required]
+    if missing := [column for column in required if column not in table.columns]:
         raise ManifestError(
             f"{location or schema.file.removesuffix('.parquet')}: column {missing[0]!r} is missing "
             f"(columns: {', '.join(map(str, table.columns))}). Add it, or run depmm index "
