@@ -15,7 +15,7 @@ from depmm.config.encoders import (
 )
 from depmm.config.evaluation import EvaluationConfig, TuningConfig
 from depmm.config.extraction import ExtractConfig
-from depmm.config.fusion import FusionConfig, MeanPoolConfig
+from depmm.config.fusion import DepFormerConfig, FusionConfig, MeanPoolConfig
 from depmm.config.settings import ConfigError, FilePath, Modality, Settings
 from depmm.config.signals import SIGNALS, EncoderInput
 from depmm.config.training import ClassifierConfig, TrainingConfig
@@ -49,6 +49,20 @@ class ModelConfig(Settings):
                 "fusion mean_pool: set model.subtract_session_mean to false.",
                 setting="subtract_session_mean",
                 value=True,
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _cross_attention_has_encoders(self) -> "ModelConfig":
+        if not isinstance(self.fusion, DepFormerConfig) or len(self.encoders) < 2:
+            return self
+        if other := [name for name in self.fusion.cross_attention if name not in self.encoders]:
+            raise ConfigError(
+                f"model.fusion.cross_attention contains {other[0]}, which is not in "
+                f"model.encoders: name the query and the key of {', '.join(self.encoders)}, or "
+                "set it to [] for no cross-attention.",
+                setting="fusion.cross_attention",
+                value=self.fusion.cross_attention,
             )
         return self
 
@@ -261,7 +275,7 @@ def encoders_of(modality: Modality, needed: EncoderInput | None = None) -> list[
         Their ``kind``, sorted. An encoder that reads the signal of another modality is not
         included, even if it also reads rows.
     """
-    signal = SIGNALS[modality].reads if modality in SIGNALS else "rows"
+    signal = SIGNALS[modality].reads if modality in SIGNALS else None
     return sorted(
         kind
         for kind, section in sections_by_kind(EncoderConfig).items()

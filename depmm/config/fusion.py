@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from depmm.config.settings import ConfigError, Settings
+from depmm.config.settings import ConfigError, Modality, Settings
 
 
 class DepFormerConfig(Settings):
@@ -45,14 +45,15 @@ class DepFormerConfig(Settings):
     )
     attention_sharing: Literal["after_encoders", "every_layer", "none"] = Field(
         "after_encoders",
-        description="use of the multimodal encoder's query selection in the encoders of face and "
-        "audio: in one attention sharing unit after their blocks (figure of the paper), in every "
-        "layer, or none",
+        description="use of the multimodal encoder's query selection in the encoders of the "
+        "modalities: in one attention sharing unit after their blocks (figure of the paper), in "
+        "every layer, or none",
     )
-    cross_attention: Literal["audio_query", "face_query", "none"] = Field(
-        "audio_query",
-        description="queries of the cross-attention branch: audio_query (figure of the paper), "
-        "face_query (released code) or none (without the branch)",
+    cross_attention: list[Modality] = Field(
+        ["audio", "face"],
+        description="modality of the query and modality of the key of the cross-attention branch, "
+        "whose value is multimodal: [audio, face] (figure of the paper), [face, audio] (released "
+        "code), any other two, or [] (without the branch); no effect with one modality",
     )
     fuse: Literal["features", "logits"] = Field(
         "features",
@@ -61,8 +62,8 @@ class DepFormerConfig(Settings):
     )
     fusion_weights: Literal["bernoulli", "fixed"] = Field(
         "bernoulli",
-        description="weights of the branches: bernoulli (learned Bernoulli gates) or fixed (1, .1, "
-        ".1, .1 as in the released code)",
+        description="weights of the branches: bernoulli (learned Bernoulli gates) or fixed (as in "
+        "the released code: 1 for the multimodal branch, .1 for each other one)",
     )
     num_steps: int | None = Field(
         None,
@@ -80,6 +81,17 @@ class DepFormerConfig(Settings):
                 "multimodal branch there is no query selection to share: set it to none.",
                 setting="attention_sharing",
                 value=self.attention_sharing,
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _cross_attention_has_two_modalities(self) -> "DepFormerConfig":
+        if len(self.cross_attention) not in (0, 2) or len(set(self.cross_attention)) == 1:
+            raise ConfigError(
+                f"model.fusion.cross_attention is {self.cross_attention}: give two modalities, "
+                "that of the query and that of the key, or an empty list for no cross-attention.",
+                setting="cross_attention",
+                value=self.cross_attention,
             )
         return self
 

@@ -5,6 +5,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,7 +19,32 @@ from depmm.errors import DepmmError
 SAMPLE_RATE = 16_000  # Hz, every waveform in the project
 CROP_SIZE = 224  # pixels, height and width of every stored face crop
 MODALITIES = ("audio", "face")
-Modality = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+# branches of a fusion and columns of tables, and attributes of torch.nn.ModuleDict, whose keys are
+# the modalities
+_RESERVED = frozenset({
+    "multimodal", "cross", "error", "gap", "of_others", "add_module", "apply", "bfloat16",
+    "buffers", "call_super_init", "children", "clear", "compile", "cpu", "cuda", "double",
+    "dump_patches", "eval", "extra_repr", "float", "forward", "get_buffer", "get_extra_state",
+    "get_parameter", "get_submodule", "half", "ipu", "items", "keys", "load_state_dict", "modules",
+    "mtia", "named_buffers", "named_children", "named_modules", "named_parameters", "parameters",
+    "pop", "register_backward_hook", "register_buffer", "register_forward_hook",
+    "register_forward_pre_hook", "register_full_backward_hook", "register_full_backward_pre_hook",
+    "register_load_state_dict_post_hook", "register_load_state_dict_pre_hook", "register_module",
+    "register_parameter", "register_state_dict_post_hook", "register_state_dict_pre_hook",
+    "requires_grad_", "set_extra_state", "set_submodule", "share_memory", "state_dict", "to",
+    "to_empty", "train", "training", "type", "update", "values", "xpu", "zero_grad",
+})  # fmt: skip
+
+
+def _not_reserved(name: str) -> str:
+    if name in _RESERVED:
+        raise ValueError(f"{name!r} has another meaning. Give the modality another name.")
+    return name
+
+
+Modality = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(_not_reserved)
+]
 
 
 def _not_empty(value: Any) -> Any:

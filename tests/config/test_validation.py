@@ -1,10 +1,13 @@
 """Errors of settings have the setting, its value and a remedy."""
 
+import re
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
+from torch import nn
 
-from depmm.config import ConfigError, load_config, load_experiment
+from depmm.config import ConfigError, Modality, load_config, load_experiment
 from depmm.config.experiment import encoders_of
 
 DEMO = Path(__file__).parents[2] / "experiments" / "configs" / "demo.yaml"
@@ -81,6 +84,21 @@ def test_an_unknown_setting_suggests_the_closest_one(override, setting, value, s
         ("model.encoders.audio={kind: feature_cnn, features: 3}", "data.features.audio", None),
         ("data.features={face: landmarks}", "data.augment.flip", True),
         ("data.steps.first=0", "data.steps.first", 0),
+        ("data.modalities=[audio, gait]", "data.features.gait", None),
+        ("data.modalities=[audio, Gait]", "data.modalities.1", "Gait"),
+        ("data.modalities=[audio, values]", "data.modalities.1", "values"),
+        ("data.modalities=[audio, cross]", "data.modalities.1", "cross"),
+        ("model.fusion.cross_attention=[audio]", "model.fusion.cross_attention", ["audio"]),
+        (
+            "model.fusion.cross_attention=[audio, audio]",
+            "model.fusion.cross_attention",
+            ["audio", "audio"],
+        ),
+        (
+            "model.fusion.cross_attention=[audio, text]",
+            "model.fusion.cross_attention",
+            ["audio", "text"],
+        ),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(override, setting, value):
@@ -108,7 +126,17 @@ def test_a_stream_needs_an_encoder_that_reads_rows():
     assert encoders_of("face", "rows") == ["face_map", "feature_cnn"]
     assert encoders_of("audio", "rows") == ["feature_cnn", "voice_vector"]
     assert "feature_cnn" not in encoders_of("audio", "waveform")
-    assert encoders_of("face", "crops") == ["depnet", "face_map", "frame_mean", "se_resnet"]
+    assert {"depnet", "face_map", "frame_mean", "se_resnet"} <= set(encoders_of("face", "crops"))
+    assert encoders_of("gait") == ["feature_cnn"]
+    assert "feature_cnn" in encoders_of("text")
+
+
+def test_names_that_a_container_of_modules_has_are_no_modalities():
+    names = [name for name in dir(nn.ModuleDict()) if re.fullmatch("[a-z][a-z0-9_]*", name)]
+    for name in names:
+        with pytest.raises(ValidationError):
+            TypeAdapter(Modality).validate_python(name)
+    nn.ModuleDict({name: nn.Linear(1, 1) for name in ("audio", "text", "gait", "index", "step")})
 
 
 def test_a_kind_that_does_not_exist_names_its_section():

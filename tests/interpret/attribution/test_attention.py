@@ -32,7 +32,7 @@ def count_hooks(model: DepressionModel) -> int:
         ({}, 72),
         ({"sampling_factor": 5}, 72),
         ({"sampling_factor": 100}, 12),  # dense
-        ({"attention_sharing": "none", "cross_attention": "none", "fusion_weights": "fixed"}, 12),
+        ({"attention_sharing": "none", "cross_attention": [], "fusion_weights": "fixed"}, 12),
         ({"attention_sharing": "every_layer", "fuse": "logits"}, 12),
         ({"layers": [2, 1]}, 200),  # sampled keys
         (RELEASE, 7),

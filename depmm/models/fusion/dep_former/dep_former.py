@@ -4,6 +4,10 @@ Step features -> ``ModalityAdapter`` -> three ``SparseEncoder`` (multimodal, fac
 query selection of the first is shared with the others) -> ``CrossAttention`` over the three. The
 four feature streams are added with Bernoulli weights, and one layer predicts.
 
+The paper has these two modalities. Any others are a generalisation of this project: one encoder per
+modality beside the multimodal one, cross-attention between two that are named, and one gate per
+branch.
+
 Only the abstract and the figure of the paper and the released code of its authors were available.
 The docstring of each part states what follows the figure, what follows the release where the figure
 is silent, and what is a decision of this project. ``release`` contains the model of the release.
@@ -28,6 +32,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from depmm.models.errors import ModelError
 from depmm.models.fusion.dep_former.fusion import BernoulliFusion, CrossAttention
 from depmm.models.fusion.dep_former.layers import Steps, check_num_steps, zero_missing
 from depmm.models.fusion.dep_former.sparse_encoder import SparseEncoder, Tokens, count_tokens
@@ -91,7 +96,7 @@ class ModalityAdapter(nn.Module):
 
 
 class DepFormer(nn.Module):
-    """Fuse the step features of one or two modalities into one prediction per session.
+    """Fuse the step features of the modalities into one prediction per session.
 
     Parameters
     ----------
@@ -115,10 +120,10 @@ class DepFormer(nn.Module):
         Whether an encoder reads all modalities together. If not, ``attention_sharing`` is
         ``"none"``, and the values of the cross-attention are those of its keys.
     attention_sharing : {"after_encoders", "every_layer", "none"}
-        Where the face and audio encoders use the multimodal encoder's query selection: in the
+        Where the encoders of the modalities use the multimodal encoder's query selection: in the
         attention sharing unit after their blocks (figure), in every layer, or nowhere.
-    cross_attention : {"audio_query", "face_query", "none"}
-        Which modality queries the other; "none" removes the branch.
+    cross_attention : list of str
+        Modality of the query and modality of the key; empty for no such branch.
     fuse : {"features", "logits"}
         Whether the features of the branches are added and one layer predicts (figure), or each
         branch has an output layer and the logits are added.
@@ -136,6 +141,11 @@ class DepFormer(nn.Module):
         Names of the branches.
     fusion : BernoulliFusion or None
         None with one branch, which needs no weight.
+
+    Raises
+    ------
+    ModelError
+        If ``cross_attention`` names other modalities.
     """
 
     def __init__(
@@ -154,7 +164,7 @@ class DepFormer(nn.Module):
         adapter: bool,
         multimodal_branch: bool,
         attention_sharing: str,
-        cross_attention: str,
+        cross_attention: list[str],
         fuse: str,
         fusion_weights: str,
         num_steps: int | None,
@@ -187,10 +197,16 @@ class DepFormer(nn.Module):
         )
         self.branches = list(self.encoder_order)
         self.cross: CrossAttention | None = None
-        if several and cross_attention != "none":
+        if several and cross_attention:
+            if other := [name for name in cross_attention if name not in self.modalities]:
+                raise ModelError(
+                    f"model.fusion.cross_attention contains {other[0]}, but the modalities are "
+                    f"{', '.join(self.modalities)}.",
+                    setting="model.fusion.cross_attention",
+                    value=cross_attention,
+                )
             self.cross = CrossAttention(embed_dim, n_heads, head_dim, dropout)
-            roles = ("audio", "face") if cross_attention == "audio_query" else ("face", "audio")
-            self.query_modality, self.key_modality = roles
+            self.query_modality, self.key_modality = cross_attention
             self.branches.append("cross")
         self.num_steps = num_steps
         size = embed_dim * (1 if num_steps is None else count_tokens(num_steps, layers))
@@ -259,11 +275,13 @@ class DepFormer(nn.Module):
         Returns
         -------
         Tensor, shape (B, K), bool
-            True if the session has the modality of the branch; for the cross-attention, both.
+            True if the session has the modality of the branch; for the cross-attention, query and
+            key.
         """
         has = {name: masks[name].any(dim=1) for name in self.modalities}
-        stacked = torch.stack(list(has.values()))
-        has |= {"multimodal": stacked.any(dim=0), "cross": stacked.all(dim=0)}
+        has["multimodal"] = torch.stack(list(has.values())).any(dim=0)
+        if self.cross is not None:
+            has["cross"] = has[self.query_modality] & has[self.key_modality]
         return torch.stack([has[name] for name in self.branches], dim=1)
 
     def predict(self, fused: Tensor) -> Tensor:

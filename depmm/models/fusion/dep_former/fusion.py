@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 TEMPERATURE = 2 / 3  # Maddison et al., ICLR 2017, Appendix C: best for binary variables
-RELEASE_WEIGHTS = {"multimodal": 1.0, "cross": 0.1, "face": 0.1, "audio": 0.1}
+RELEASE_WEIGHTS = {"multimodal": 1.0}
+OTHER_RELEASE_WEIGHT = 0.1  # of cross, face and audio, and therefore of any further modality
 
 
 class CrossAttention(nn.Module):
@@ -79,7 +80,7 @@ class BernoulliFusion(nn.Module):
     features or the logits of a branch. In training the gates are relaxed to binary concrete
     variables (Maddison et al., ICLR 2017, Sec. 3.3), so that ``p_k`` is learned; in evaluation
     their expectation ``p_k`` is used; ``sample`` draws binary gates for a Monte-Carlo estimate. The
-    release uses fixed weights instead (1, .1, .1, .1).
+    release uses fixed weights instead: 1 for the multimodal branch, .1 for the others.
 
     If the modality of a branch is missing in a session, its branch is ignored and the remaining
     gates are scaled so that the expected sum of gates stays the same.
@@ -102,7 +103,9 @@ class BernoulliFusion(nn.Module):
         if learned:
             self.gate_logit = nn.Parameter(torch.zeros(len(branches)))
         else:
-            fixed = torch.tensor([RELEASE_WEIGHTS[name] for name in branches])
+            fixed = torch.tensor(
+                [RELEASE_WEIGHTS.get(name, OTHER_RELEASE_WEIGHT) for name in branches]
+            )
             self.register_buffer("fixed", fixed)
 
     def probabilities(self) -> Tensor:

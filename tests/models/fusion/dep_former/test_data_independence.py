@@ -16,8 +16,8 @@ SETTINGS = {
     "figure": FIGURE,
     "num_steps": {**FIGURE, "num_steps": 72},
     "every_layer": {**FIGURE, "attention_sharing": "every_layer", "fuse": "logits"},
-    "none": {**FIGURE, "attention_sharing": "none", "cross_attention": "none"},
-    "fixed": {**FIGURE, "fusion_weights": "fixed", "cross_attention": "face_query"},
+    "none": {**FIGURE, "attention_sharing": "none", "cross_attention": []},
+    "fixed": {**FIGURE, "fusion_weights": "fixed", "cross_attention": ["face", "audio"]},
     "release": RELEASE,
     "mean_pool": {"kind": "mean_pool"},
 }

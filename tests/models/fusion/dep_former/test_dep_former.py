@@ -36,9 +36,9 @@ VARIANTS = [
     {},
     {"attention_sharing": "every_layer"},
     {"attention_sharing": "none", "adapter": False},
-    {"cross_attention": "none"},
+    {"cross_attention": []},
     {"multimodal_branch": False, "attention_sharing": "none"},
-    {"fuse": "logits", "cross_attention": "face_query"},
+    {"fuse": "logits", "cross_attention": ["face", "audio"]},
     {"fusion_weights": "fixed"},
 ]
 
@@ -124,6 +124,43 @@ def test_complete_sessions_need_no_masks(changes, length):
     masked, masked_branches = model(x, all_present(x))
     torch.testing.assert_close(fused, masked, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(branches, masked_branches, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_three_modalities_have_a_gate_each_and_cross_attention_of_two():
+    torch.manual_seed(0)
+    dims = {"text": 8, "audio": 10, "gait": 6}
+    settings = DepFormerConfig(**SMALL, cross_attention=["text", "gait"])
+    model = build_fusion(settings.model_dump(), dims, 1).eval()
+    assert model.encoder_order == ["multimodal", "audio", "gait", "text"]
+    assert model.branches == [*model.encoder_order, "cross"]
+    assert [model.encoders[name].sharing_unit is not None for name in model.encoder_order] == [
+        False, True, True, True
+    ]  # fmt: skip
+    x = {name: torch.randn(3, 9, dim) for name, dim in dims.items()}
+    masks = all_present(x)
+    masks["gait"][1] = False
+    masks["audio"][2] = masks["audio"][0, 4:] = False
+    assert model.present_branches(masks).tolist() == [
+        [True] * 5, [True, True, False, True, False], [True, False, True, True, True]
+    ]  # fmt: skip
+    fused, _ = model(x, masks)
+    alone, _ = model({n: v[1:2] for n, v in x.items()}, {n: m[1:2] for n, m in masks.items()})
+    torch.testing.assert_close(fused[1:2], alone, rtol=1e-4, atol=1e-5)
+    x["gait"][1] = torch.nan
+    x["audio"][2] = x["audio"][0, 4:] = torch.nan
+    torch.testing.assert_close(model(x, masks)[0], fused, rtol=1e-5, atol=1e-6)
+    fixed = build_fusion(
+        DepFormerConfig(
+            **SMALL, cross_attention=["text", "gait"], fusion_weights="fixed"
+        ).model_dump(),
+        dims,
+        1,
+    )
+    assert fixed.fusion.probabilities().tolist() == pytest.approx([1.0, 0.1, 0.1, 0.1, 0.1])
+    with pytest.raises(ModelError) as info:
+        build_fusion(DepFormerConfig(**SMALL).model_dump(), dims, 1)
+    assert info.value.setting == "model.fusion.cross_attention"
 
 
 @torch.no_grad()
