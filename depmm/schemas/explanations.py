@@ -63,19 +63,33 @@ ATTENTION = TableSchema(
     "One step in one head of one attention layer.",
     (
         *PREDICTION_KEY,
-        Column("encoder", "str", "Encoder of the fusion: multimodal or a modality"),
+        Column(
+            "encoder",
+            "str",
+            "Encoder of the fusion: multimodal, a modality, or <source>_to_<target> if the steps "
+            "of a modality attend to another",
+        ),
         Column("block", "int64", "Index of the block (in the release model: stack) in the encoder"),
         Column("layer", "int64", "Index of the layer in the block"),
         Column("head", "int64", "Index of the attention head"),
         *STEP,
-        Column("selected", "bool", "Whether the query selection of the encoder contains the step"),
+        Column(
+            "selected",
+            "bool",
+            "Whether the query selection of the encoder contains the step; true without selection",
+        ),
         Column(
             "shared_selected",
             "bool",
             "Whether the shared query selection contains the step; missing without a shared one",
             nullable=True,
         ),
-        Column("sparsity", "float64", "Sparsity measurement M of the step's query (Informer)"),
+        Column(
+            "sparsity",
+            "float64",
+            "Sparsity measurement M of the step's query (Informer); missing without selection",
+            nullable=True,
+        ),
         Column(
             "attention_received",
             "float64",
@@ -106,7 +120,10 @@ BRANCHES = TableSchema(
             nullable=True,
         ),
         Column(
-            "gate", "float64", "Gate probability, or fixed weight, of the branch; 1 without others"
+            "gate",
+            "float64",
+            "Gate probability, or fixed weight, of the branch; mean gate of a gated multimodal "
+            "unit; 1 without gates",
         ),
         Column("present", "bool", "Whether the session has the modality of the branch"),
     ),

@@ -1,7 +1,7 @@
 """Record the attention and the gates of a trained model with forward hooks.
 
 Hooks are registered on every attention layer of the encoders and on the gates of the fusion. They
-do not change the forward pass.
+do not change the forward pass. ``fusion_weights`` records other fusions than DEP-Former.
 """
 
 import math
@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from depmm.interpret.attribution.fusion_weights import build_branch_table, record_weights
 from depmm.models.fusion.dep_former.attention_sharing import AttentionSharing
 from depmm.models.fusion.dep_former.dep_former import DepFormer
 from depmm.models.fusion.dep_former.layers import EncoderLayer, LayerPosition
@@ -84,17 +85,17 @@ def record_attention(
         )
     fusion = model.fusion
     if not isinstance(fusion, DepFormer | DepFormerRelease):
-        return AttentionRecord(model.fuse(features, masks)[0], None, None)
+        return AttentionRecord(*record_weights(model, features, masks))
     weights = fusion.fusion
     gates = torch.ones(1) if weights is None else weights.probabilities().cpu()
     with ExitStack() as hooks:
         calls = _record_calls(fusion, hooks)
         logits, branch_logits = model.fuse(features, masks)
     gate = dict(zip(fusion.branches, gates.tolist(), strict=True))
-    branch_table = _build_branch_table(
+    branch_table = build_branch_table(
         {name: model.head.logit(branch_logits[name]) for name in fusion.branches},
         fusion.present_branches(masks),
-        gate,
+        np.tile(gates.numpy(), (len(logits), 1)),
     )
     present = dict(masks) | {"multimodal": torch.stack(list(masks.values())).any(dim=0)}
     layers = [(call.encoder, _build_layer_columns(call, present[call.encoder])) for call in calls]
@@ -281,19 +282,3 @@ def _build_attention_table(
         }
     )
     return table.sort_values("row", kind="stable", ignore_index=True)
-
-
-def _build_branch_table(
-    logits: dict[str, Tensor], present: Tensor, gate: dict[str, float]
-) -> pd.DataFrame:
-    has = present.cpu().numpy()
-    logit = torch.stack(list(logits.values()), dim=1).double().cpu().numpy()
-    return pd.DataFrame(
-        {
-            "row": np.arange(len(has)).repeat(len(gate)),
-            "branch": list(gate) * len(has),
-            "logit": np.where(has, logit, np.nan).flatten(),
-            "gate": np.tile(np.array(list(gate.values()), dtype=np.float32), len(has)),
-            "present": has.flatten(),
-        }
-    )

@@ -226,7 +226,7 @@ def _absence_reason(table: str, fusion: str) -> str:
         case "region_attributions":
             return f"request it with --method {GRAD_CAM}"
         case _:
-            return f"the fusion {fusion} has no attention and no branches"
+            return f"the fusion {fusion} has no attention over steps"
 
 
 def explain_sessions(
@@ -343,8 +343,7 @@ def _attribute_steps(
     for name in MODALITIES:
         if name not in masks:
             table[f"{OCCLUSION.name}_{name}"] = np.nan
-    if record.attention is not None:
-        assert isinstance(model.fusion, DepFormer | DepFormerRelease)
+    if record.attention is not None and isinstance(model.fusion, DepFormer | DepFormerRelease):
         selected = _compute_selection_rates(record.attention, model.fusion.encoder_order)
         table = table.merge(selected, on=["row", "step"], how="left")
     for method in methods:

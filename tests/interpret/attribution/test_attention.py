@@ -297,4 +297,4 @@ def test_every_query_selection_is_recorded():
     assert len(layers) == sum(isinstance(m, QuerySelection) for m in model.modules())
     record = record_attention(build_tiny(kind="mean_pool"), *make_steps([9]))
     assert record.attention is None
-    assert record.branches is None
+    assert record.branches["branch"].tolist() == ["audio", "face"]

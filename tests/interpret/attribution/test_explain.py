@@ -72,7 +72,7 @@ def test_tables_fit_their_schemas(corpus, overrides):
     methods = tuple(method.name for method in ON_REQUEST)
     methods = methods if overrides else (*methods, GRAD_CAM)
     tables = explain_untrained(corpus, *overrides, methods=methods)
-    assert len(tables) == (4 if overrides else len(EXPLANATIONS))
+    assert len(tables) == (5 if overrides else len(EXPLANATIONS))
     for name, table in tables.items():
         schema = EXPLANATIONS[name]
         schema.check(table)
@@ -132,7 +132,7 @@ def test_scores_have_no_label_and_mean_pooling_has_no_attention(corpus):
     tables = explain_untrained(
         corpus, MEAN_POOL, *UNIMODAL, "target={kind: severity, column: score}"
     )
-    assert list(tables) == ["attributions", "session_attributions", "modalities"]
+    assert list(tables) == ["attributions", "session_attributions", "modalities", "branches"]
     table = tables["attributions"]
     assert table.columns.tolist()[len(KEY) :] == [
         *("score_pred", "step", "word", "valence", "reference"),
