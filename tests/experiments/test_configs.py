@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from imitated_gpu import CudaAutocast, OneDevice
-from speech_sources import write_source
+from model_builders import text_inputs
+from pretrained_sources import write_sources
 
 from depmm.config import Config, load_experiment
 from depmm.inputs import Inputs
@@ -44,15 +45,15 @@ def make_batch(config: Config) -> dict[str, Inputs]:
         shape = (2, 2, frames, 3, size, size)
         crops = torch.randint(0, 256, shape, generator=generator).byte()
         batch["face"] = Inputs(crops, present * frames)
+    if "text" in signals:
+        batch["text"] = text_inputs([["I sleep badly.", "No."], ["Yes, I do."]])
     return batch
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NETWORKS, ids=lambda path: path.stem)
 def test_every_config_takes_a_training_step(path, tmp_path):
-    overrides = []
-    if "speech_transformer" in path.read_text():
-        overrides = [f"model.encoders.audio.source={write_source(tmp_path)}"]
+    overrides = write_sources(load_experiment(path), tmp_path)
     config = load_experiment(path, overrides)
     if config.model.num_steps is not None:
         overrides.append("model.fusion.num_steps=2")  # as in make_batch

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from config_corpora import CONFIGS, find_corpus, make_corpus, run
 from filelock import FileLock
-from speech_sources import write_source
+from pretrained_sources import write_sources
 
 from depmm.config import Config, Experiment, load_experiment
 from depmm.corpora.manifest import read_manifest
@@ -74,10 +74,9 @@ def reduce(path: Path, config: Experiment) -> list[str]:
     signals = set(config.data.modalities) - set(config.data.features)
     if "face" in signals:
         overrides += [f"data.face_size={min(64, config.data.face_size)}"]
+    overrides += write_sources(config, Path("sources") / path.stem)
     for name, encoder in config.model.encoders.items():
         setting = f"model.encoders.{name}"
-        if encoder.kind == "speech_transformer":
-            overrides += [f"{setting}.source={write_source(Path('sources') / path.stem)}"]
         if encoder.kind == "emoaudionet":
             overrides += [f"{setting}.channels=8"]
         if hasattr(encoder, "face_size") and name in signals:
