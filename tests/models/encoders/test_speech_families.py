@@ -13,6 +13,7 @@ from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
     AutoModel,
+    AutoModelForAudioClassification,
     Wav2Vec2FeatureExtractor,
 )
 
@@ -87,6 +88,21 @@ def test_a_step_equals_transformers_and_does_not_depend_on_its_batch(family, sou
         torch.testing.assert_close(together[row], expected, rtol=0, atol=2e-4)
     differ = (together[:, None] - together).abs().amax(dim=-1)
     assert (differ + torch.eye(len(LENGTHS)) > 1e-3).all()
+
+
+def test_the_head_of_a_fine_tuned_model_is_left_out(tmp_path, waveform):
+    torch.manual_seed(0)
+    model_type, sizes, extractor = FAMILIES["wav2vec2"]
+    labels = {0: "arousal", 1: "valence", 2: "dominance"}
+    config = AutoConfig.for_model(model_type, id2label=labels, **sizes)
+    network = AutoModelForAudioClassification.from_config(config).eval()
+    network.save_pretrained(tmp_path)
+    extractor.save_pretrained(tmp_path)
+    with torch.no_grad():
+        signal = extractor(waveform[1].numpy(), sampling_rate=16000, return_tensors="pt")
+        expected = network.base_model(**signal).last_hidden_state[0].mean(dim=0)
+    vector = encoder_of(str(tmp_path), layer=3).precompute(waveform[1:2], LENGTHS[1:2])
+    torch.testing.assert_close(vector[0], expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("family", ["wav2vec2", "wavlm", "w2v_bert", "whisper"])
