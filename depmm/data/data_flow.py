@@ -16,6 +16,7 @@ from depmm.data.experiment_data import ExperimentData, find_modalities
 from depmm.data.targets import labelled_sessions, no_target_reason
 from depmm.files.checksums import read_text
 from depmm.schemas.manifest import SESSION_KEY
+from depmm.store.derived_streams import track_of
 from depmm.store.index import read_failures, read_index
 from depmm.store.sessions import SessionStore
 
@@ -132,6 +133,8 @@ def _recorded_sessions(manifest: Manifest, config: Experiment) -> pd.MultiIndex:
             tables.append(manifest.steps.loc[manifest.steps[modality].notna(), SESSION_KEY])
         else:
             tables.append(manifest.features.loc[manifest.features["name"] == stream, SESSION_KEY])
+            if (track := track_of(stream)) is not None:
+                tables.append(manifest.steps.loc[manifest.steps[track].notna(), SESSION_KEY])
     return _keys(pd.concat(tables))
 
 

@@ -1,10 +1,13 @@
 """Sessions at each stage, from the corpus to the run."""
 
+from dataclasses import replace
+
 import pandas as pd
+import pytest
 from trained_runs import AUDIO
 
 from depmm.config import load_config
-from depmm.data.data_flow import measure_data_flow
+from depmm.data.data_flow import _recorded_sessions, measure_data_flow
 from depmm.data.experiment_data import load_experiment_data
 
 
@@ -30,3 +33,15 @@ def test_losses_are_counted_with_their_reasons(corpus, tmp_path):
     assert flow.not_indexed is None
     assert [(c.label, c.missing) for c in flow.modalities] == [(0, 0), (1, 0)]
     assert sum(c.sessions for c in flow.modalities) == len(sessions) - 1
+
+
+@pytest.mark.parametrize(("stream", "track"), [("head_pose", "face"), ("voice", "audio")])
+def test_a_derived_stream_is_recorded_where_its_track_is(corpus, stream, track):
+    settings = [*AUDIO, f"data.features={{audio: {stream}}}", "model.encoders.audio=null",
+                "model.encoders.audio={kind: feature_cnn, features: 6}"]  # fmt: skip
+    config = load_config(corpus.config, settings)
+    steps = corpus.manifest.steps.copy()
+    missing = steps["subject"] == steps["subject"].iloc[0]
+    steps.loc[missing, track] = None
+    recorded = _recorded_sessions(replace(corpus.manifest, steps=steps), config)
+    assert len(recorded) == corpus.manifest.sessions.shape[0] - 1

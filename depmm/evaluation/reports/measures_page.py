@@ -50,21 +50,28 @@ class Comparison:
     notes: list[str] = field(default_factory=list)
 
     @property
-    def significant(self) -> int:
-        """Number of measures with an adjusted p value below .05 over all steps."""
+    def counts(self) -> tuple[int, int, int, int]:
+        """Rows with an adjusted p value below .05 and tests, over all steps and within strata."""
         if self.effects is None:
-            return 0
-        table = self.effects.table
-        return int((table["stratum"].eq("all") & (table["p_adjusted"] < ALPHA)).sum())
+            return 0, 0, 0, 0
+        table, whole = self.effects.table, self.effects.table["stratum"] == "all"
+        found = table["p_adjusted"] < ALPHA
+        tested = table["p"].notna()
+        numbers = [int((rows & mask).sum()) for mask in (whole, ~whole) for rows in (found, tested)]
+        return numbers[0], numbers[1], numbers[2], numbers[3]
 
     @property
     def verdict(self) -> str:
         """One clause about the comparison."""
         if self.effects is None:
             return "not compared, because there is no target"
-        n_tests = int(self.effects.table.loc[self.effects.table["stratum"] == "all", "p"].count())
-        what = "are associated with the score" if self.effects.design == "score" else "differ"
-        return f"{self.significant} of {n_tests} {what} (adjusted p < {ALPHA:g})"
+        found, tested, in_strata, tested_in_strata = self.counts
+        text = (
+            f"{found} of {tested} measures are associated with {self.target.column} over all steps"
+        )
+        if tested_in_strata:
+            text += f", {in_strata} of {tested_in_strata} within strata"
+        return f"{text} (adjusted p < {ALPHA:g})"
 
 
 def compare_with_target(
@@ -168,12 +175,12 @@ def write_measures_page(
         n_not_stored=len(tables.not_stored),
         notes=[*tables.notes, *comparison.notes],
         verdict=comparison.verdict,
-        significant=comparison.significant,
+        significant=comparison.counts[0] + comparison.counts[2],
         compared=effects is not None,
         design=None if effects is None else effects.design,
         effect=None if effects is None else _EFFECT_LABELS[effects.design],
         n_compared=0 if effects is None else effects.n_subjects,
-        n_tests=0 if effects is None else int(effects.table["p"].count()),
+        n_tests=comparison.counts[1] + comparison.counts[3],
         target=comparison.target,
         groups=_groups(tables, effects),
         alpha=ALPHA,
@@ -202,6 +209,7 @@ def _groups(tables: MeasureTables, effects: MeasureEffects | None) -> list[dict[
             entry["strata"] = to_json_values(
                 table[~whole & table["estimate"].notna()].to_dict("records")
             )
+            entry["n_in_strata"] = int((~whole & (table["p_adjusted"] < ALPHA)).sum())
             shown = table[whole & table["estimate"].notna()]
             entry["figure"] = _forest(shown, _EFFECT_LABELS[effects.design], limits, number)
         content.append(entry)
@@ -232,7 +240,8 @@ def _forest(rows: pd.DataFrame, label: str, limits: tuple[float, float], number:
 
 
 def _limits(table: pd.DataFrame) -> tuple[float, float]:
-    """Return the axis of all figures of a page, on which at least 95 % of the limits lie."""
-    low, high = float(table["ci_low"].quantile(0.05)), float(table["ci_high"].quantile(0.95))
-    width = max(high, 0.5) - min(low, -0.5)
-    return min(low, -0.5) - 0.05 * width, max(high, 0.5) + 0.05 * width
+    """Return the axis of all figures of a page; longer intervals are cut at 4."""
+    low = max(min(table["ci_low"].min(), -0.5), -4.0)
+    high = min(max(table["ci_high"].max(), 0.5), 4.0)
+    margin = 0.05 * (high - low)
+    return low - margin, high + margin
