@@ -161,6 +161,7 @@ def _evaluate_run(
         flow=contents.flow,
         facts=contents.facts,
         ledger=contents.ledger,
+        probe=contents.probe,
         n_bootstrap=contents.n_bootstrap,
         confidence=contents.confidence,
         unit=unit,

@@ -47,6 +47,40 @@ def explain(
 
 
 @app.command()
+def probe(
+    run: RunFolder,
+    nuisance: Annotated[
+        list[str],
+        typer.Option(help="column of the sessions, e.g. gender, corpus, device; may be repeated"),
+    ],
+    split: Annotated[
+        str, typer.Option(help="tested subjects: test, validation, or both with a comma")
+    ] = "test",
+) -> None:
+    """Measure how well nuisance variables can be read from the fused embedding of a session."""
+    from transformers.utils import logging
+
+    from depmm.interpret.probe import probe as probe_run
+
+    logging.disable_progress_bar()
+    splits = [name.strip() for name in split.split(",")]
+    if unknown := sorted(set(splits) - {"test", "validation"}):
+        raise typer.BadParameter(
+            f"{unknown[0]!r}: give test, validation, or test,validation", param_hint="--split"
+        )
+    content = probe_run(run, nuisance, splits)
+    for name in nuisance:
+        entry = content["nuisance"][name]
+        how = "cross-validated" if entry["protocol"] == "within" else "fitted on training subjects"
+        echo(
+            f"{name}: balanced accuracy {entry['balanced_accuracy']:.3f} "
+            f"[{entry['ci_low']:.3f}, {entry['ci_high']:.3f}], chance {entry['chance']:.3f} "
+            f"({entry['subjects']} subjects, {how})"
+        )
+    echo(f"{run}/probe.json; depmm evaluate {run} shows it in the report")
+
+
+@app.command()
 def ask(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="folder of a run with the output of explain")

@@ -30,9 +30,9 @@ class AdversarialConfig(Settings):
     weight: float = Field(
         1.0,
         gt=0,
-        description="factor of the reversed gradient at the end of the training. Validation does "
-        "not notice the nuisance: with training.patience, the best epoch may be an early one, "
-        "in which the factor is still small",
+        description="factor of the reversed gradient at the end of the training. The best epoch is "
+        "chosen among those with at least 95 % of it (the last 60 % with gamma 10), because "
+        "validation does not notice the nuisance",
     )
     gamma: float = Field(
         10.0,

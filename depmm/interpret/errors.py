@@ -9,3 +9,7 @@ class ExplanationError(DepmmError):
 
 class QuestionError(DepmmError):
     """A question or query that cannot be evaluated on an explained run."""
+
+
+class ProbeError(DepmmError):
+    """A probe that cannot be fitted or tested."""

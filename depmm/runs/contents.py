@@ -67,6 +67,8 @@ class RunContents:
         Runs on the same manifest in the same folder.
     cost : RunCost or None
         Parameters and seconds of training; None for a table of predictions.
+    probe : dict of str to object or None
+        Content of ``probe.json``, as ``depmm probe`` writes it.
     n_bootstrap : int
         Number of bootstrap samples.
     confidence : float
@@ -93,6 +95,7 @@ class RunContents:
     facts: dict[str, CorpusFacts] | None = None
     ledger: dict[str, Any] | None = None
     cost: "RunCost | None" = None
+    probe: dict[str, Any] | None = None
     n_bootstrap: int = 2000
     confidence: float = 0.95
     threshold: Threshold = "validation"
@@ -142,6 +145,7 @@ def read_run(path: Path) -> RunContents:
         tuning=read_tuning(run.tuning) if run.tuning.exists() else None,
         properties=read_table(run.properties) if run.properties.exists() else None,
         facts=read_facts(path),
+        probe=read_json(run.probe) if run.probe.exists() else None,
     )
     if not run.config.exists():
         return replace(contents, **_read_evaluation(run))

@@ -63,6 +63,7 @@ class RunFolder:
         self.properties = path / SESSION_PROPERTIES.file
         self.initialization_report = path / "initialization_report.json"
         self.tuning = path / "tuning.csv"
+        self.probe = path / "probe.json"
         self.combination = path / COMBINATION
 
     def locked(self) -> AbstractContextManager[None]:

@@ -12,7 +12,7 @@ import pandas as pd
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from depmm.config import AdversarialConfig
+from depmm.config import AdversarialConfig, TrainingConfig
 from depmm.data.errors import DataError
 from depmm.data.experiment_data import ExperimentData
 from depmm.models.adversary import NuisanceHeads, measure_embedding_size
@@ -121,6 +121,30 @@ def adversarial_strength(settings: AdversarialConfig, progress: float) -> float:
         ``weight * (2 / (1 + exp(-gamma p)) - 1)`` (Ganin et al. 2016, Sec. 5.2.2).
     """
     return settings.weight * (2 / (1 + math.exp(-settings.gamma * progress)) - 1)
+
+
+def is_adversary_weak(settings: TrainingConfig, epoch: int) -> bool:
+    """Find out whether the reversed gradient has not reached 95 % of its strength.
+
+    Validation does not notice the nuisance, and would choose an epoch before it is unlearned. Such
+    an epoch is kept only until the next one.
+
+    Parameters
+    ----------
+    settings : TrainingConfig
+        Epochs and ``adversarial``.
+    epoch : int
+        Index of the epoch, from 0.
+
+    Returns
+    -------
+    bool
+        False without domain-adversarial training.
+    """
+    if settings.adversarial is None:
+        return False
+    strength = adversarial_strength(settings.adversarial, epoch / settings.epochs)
+    return strength < 0.95 * settings.adversarial.weight
 
 
 def compute_nuisance_loss(

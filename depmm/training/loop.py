@@ -26,7 +26,7 @@ from depmm.models.model import build_model
 from depmm.runs.folder import RunFolder
 from depmm.schemas.manifest import SUBJECT_KEY
 from depmm.schemas.runs import HISTORY
-from depmm.training.adversarial import add_nuisance_heads
+from depmm.training.adversarial import add_nuisance_heads, is_adversary_weak
 from depmm.training.checkpoint import (
     load_model,
     load_optimizer,
@@ -171,6 +171,8 @@ def _train_network(
                 if accelerator.is_main_process:
                     with replacing(run.best_checkpoint) as temporary:
                         save_file(trainable_state(model, frozen), temporary)
+            if is_adversary_weak(settings, epoch):
+                progress["best"] = None  # the next epoch replaces this one
             progress["history"].append(row)
             progress |= {"epoch": epoch + 1, "loss_scale": trainer.loss_scale()}
             if board is not None:

@@ -57,6 +57,19 @@ LEDGER = {  # as of depmm.runs.ledger.list_runs_on_manifest
 }
 
 
+PROBE = {  # as of depmm.interpret.probe.probe
+    "schema_version": 1,
+    "splits": ["test"],
+    "nuisance": {
+        "gender": {
+            "protocol": "within", "classes": ["female", "male"], "sessions": 8, "subjects": 8,
+            "models": 1, "balanced_accuracy": 0.75, "ci_low": 0.5, "ci_high": 0.9,
+            "confidence": 0.95, "chance": 0.5,
+        }
+    },
+}  # fmt: skip
+
+
 def leaves(value, path=()):
     """Yield the paths of all values of a JSON object, with [] for the items of lists."""
     if isinstance(value, dict):
@@ -105,12 +118,13 @@ def contents(tmp_path_factory):
             coverage=coverage,
             flow=flow,
             ledger=ledger,
+            probe=probe,
             n_bootstrap=20,
             confidence=0.9,
         )
-        for predictions, coverage, flow, ledger in (
-            (table, COVERAGE, FLOW, LEDGER),
-            (minimal, {"not_checked": "no manifest"}, None, None),
+        for predictions, coverage, flow, ledger, probe in (
+            (table, COVERAGE, FLOW, LEDGER, PROBE),
+            (minimal, {"not_checked": "no manifest"}, None, None, None),
         )
     ]
 

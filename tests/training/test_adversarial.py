@@ -8,7 +8,7 @@ import pytest
 import torch
 from trained_runs import AUDIO, train_run
 
-from depmm.config import AdversarialConfig, ConfigError, load_config
+from depmm.config import AdversarialConfig, ConfigError, TrainingConfig, load_config
 from depmm.data.errors import DataError
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder
@@ -17,6 +17,7 @@ from depmm.training.adversarial import (
     adversarial_strength,
     compute_nuisance_loss,
     encode_nuisance,
+    is_adversary_weak,
 )
 from depmm.training.losses import compute_session_weights
 
@@ -63,7 +64,7 @@ def test_the_target_is_no_nuisance(corpus):
 
 
 def test_heads_change_the_training_and_are_not_saved(corpus, tmp_path):
-    epochs = ["training.epochs=2", "training.learning_rate=1.0e-2"]
+    epochs = ["training.epochs=1", "training.learning_rate=1.0e-2", "training.batch_size=2"]
     plain = train_run(corpus, tmp_path / "plain", *AUDIO, *epochs)
     run = train_run(corpus, tmp_path / "run", *AUDIO, *epochs, ADVERSARIAL)
     first, second = (DepressionModel.from_pretrained(r.path).state_dict() for r in (plain, run))
@@ -85,3 +86,12 @@ def test_classes_are_weighted_within_each_corpus():
     assert weights[4:].tolist() == pytest.approx([0.75, 0.75, 1.5])
     assert compute_session_weights(labels, False, corpora).tolist() == [1.0] * 7
     assert np.mean(weights) == pytest.approx(1)
+
+
+def test_the_best_epoch_is_one_with_a_strong_adversary():
+    settings = TrainingConfig(epochs=30, adversarial=AdversarialConfig(nuisance=["gender"]))
+    weak = [is_adversary_weak(settings, epoch) for epoch in range(30)]
+    # 2 / (1 + exp(-10 p)) - 1 = .95 at p = ln(39) / 10
+    assert weak.index(False) == math.ceil(30 * math.log(39) / 10)
+    assert not any(weak[weak.index(False) :])
+    assert not is_adversary_weak(TrainingConfig(epochs=30), 0)

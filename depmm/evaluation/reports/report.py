@@ -42,6 +42,7 @@ def write_report(
     flow: Mapping[str, Any] | None = None,
     facts: Mapping[str, CorpusFacts] | None = None,
     ledger: Mapping[str, Any] | None = None,
+    probe: Mapping[str, Any] | None = None,
     n_bootstrap: int,
     confidence: float,
     unit: Unit = "session",
@@ -86,6 +87,8 @@ def write_report(
         Facts about the corpora of the run, see :mod:`depmm.corpora.corpus_facts`.
     ledger : mapping of str to object, optional
         Runs on the same manifest, see :func:`depmm.runs.ledger.list_runs_on_manifest`.
+    probe : mapping of str to object, optional
+        How well nuisance variables can be read, see :func:`depmm.interpret.probe.probe`.
     n_bootstrap : int
         Number of bootstrap draws of subjects.
     confidence : float
@@ -105,7 +108,7 @@ def write_report(
     dict of str to object
         The content of ``metrics.json``: that of
         :func:`~depmm.evaluation.reports.content.evaluate_predictions`, and ``coverage``, ``flow``,
-        ``leakage`` and ``ledger``.
+        ``leakage``, ``ledger`` and ``probe``.
 
     Raises
     ------
@@ -134,6 +137,7 @@ def write_report(
         ]
     content["leakage"] = list_leakage_checks(content, audit, config, tuning is not None, corpora)
     content["ledger"] = add_results(ledger, content)
+    content["probe"] = to_json_values(probe)
     page = render(
         "report.html.jinja",
         m=content,
