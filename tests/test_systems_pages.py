@@ -1,11 +1,13 @@
 """The pages of the published systems agree with the configs."""
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
 from depmm.config import list_configs, load_config
+from depmm.models.fusion.build import build_fusion
 
 DOCS = Path(__file__).parents[1] / "docs"
 sys.path.insert(0, str(DOCS))
@@ -50,3 +52,14 @@ def test_a_changed_setting_without_a_row_is_found():
     kept = [row for row in system.rows if row.setting != "training.class_balance"]
     shorter = system.model_copy(update={"rows": kept})
     assert system_pages.unexplained_settings(shorter) == ["training.class_balance"]
+
+
+def test_parameters_of_the_fusion_baselines_are_those_of_the_models():
+    page = (DOCS / "systems" / "fusion_baselines.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*?\| `(\w+)` \| ([\d,]+) \|", page, re.MULTILINE)
+    known = {config for config, _ in list_configs()}
+    assert len(rows) == 7
+    for kind, config, count in rows:
+        fusion = build_fusion({"kind": kind}, {"audio": 25, "face": 136}, 1)
+        assert sum(p.numel() for p in fusion.parameters()) == int(count.replace(",", "")), kind
+        assert config in known
