@@ -92,7 +92,9 @@ def collect_measures(
     if not stored:
         raise _wrong_store(store, len(keys))
     index = read_index(store).set_index(SESSION_KEY)
-    has_signal = {"audio": (index["audio_s"] > 0).any(), "face": index["n_frames_with_face"].any()}
+    # n_frames_with_face counts aligned faces too
+    tracked = index["streams"].map(lambda streams: "head_pose" in streams)
+    has_signal = {"audio": (index["audio_s"] > 0).any(), "face": tracked.any()}
     steps: list[pd.DataFrame] = []
     sessions: list[pd.DataFrame] = []
     measures: list[Measure] = []

@@ -7,6 +7,7 @@ from depmm.data.augment import Augmentation
 from depmm.data.errors import DataError
 from depmm.data.signals.signal import ReadSession, SessionKey, StepSignal, choose_start
 from depmm.data.signals.used import NOT_SELECTED, UsedSignal, count_distinct, count_used
+from depmm.store.derived_streams import FACE_STREAMS
 from depmm.store.session_file import SessionReader
 
 
@@ -41,13 +42,19 @@ class RowsSignal(StepSignal):
         found = pd.Series([self.stream in names for names in streams], index.index, dtype=bool)
         if not found.any():
             store, known = self.settings.store, sorted(set().union(*streams))
+            why = ""
+            if self.stream in FACE_STREAMS:
+                why = (
+                    "This stream is computed from tracked faces; aligned faces (face_aligned in "
+                    "the data spec) have no landmarks. "
+                )
             raise DataError(
                 f"data.features.{self.modality}: no session in {store} has the stream "
                 f"{self.stream!r}.",
                 setting=f"data.features.{self.modality}",
                 file=store,
                 value=self.stream,
-                remedy=f"Stored streams: {', '.join(known) or 'none'}.",
+                remedy=f"{why}Streams of the store: {', '.join(known) or 'none'}.",
             )
         return found
 
