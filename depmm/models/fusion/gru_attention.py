@@ -11,6 +11,8 @@ The backward direction starts at the last such step. Both equal ``torch.nn.GRU``
 sequences, which would need the lengths on the host.
 """
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -49,6 +51,13 @@ class BidirectionalGRU(nn.Module):
         Tensor, shape (B, L, 2 D)
             State after each step, of both directions; undefined at missing steps.
         """
+        # cuDNN has no gradient of a GRU in evaluation mode, which integrated gradients need
+        explained = x.is_cuda and not self.training and torch.is_grad_enabled()
+        with torch.backends.cudnn.flags(enabled=False) if explained else nullcontext():
+            return self._scan(x, mask)
+
+    def _scan(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Encode the steps, as described in ``forward``."""
         if mask is None:
             back: Tensor = self.back(x.flip(1))[0].flip(1)
             return torch.cat([self.ahead(x)[0], back], dim=-1)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from model_builders import FUSIONS
 from removal_models import (
     DEP_FORMER,
     MEAN_POOL,
@@ -17,6 +18,12 @@ from depmm.interpret.attribution.explain import COMPUTE
 from depmm.interpret.attribution.occlusion import occlude_steps
 from depmm.interpret.attribution.removal import make_session_reference
 
+BASELINES = [
+    {"kind": kind, **settings}
+    for kind, settings in FUSIONS.items()
+    if kind not in ("dep_former", "mean_pool")
+]
+
 
 def run_method(name: str, model, x, masks, seeds: list[int]) -> pd.DataFrame:
     """Run a method with the mean of the session as reference."""
@@ -24,7 +31,7 @@ def run_method(name: str, model, x, masks, seeds: list[int]) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("name", COMPUTE)
-@pytest.mark.parametrize("fusion", [DEP_FORMER, MEAN_POOL], ids=["dep_former", "mean_pool"])
+@pytest.mark.parametrize("fusion", [DEP_FORMER, MEAN_POOL, *BASELINES], ids=lambda f: f["kind"])
 def test_attributions_do_not_depend_on_the_batch(name, fusion):
     model = tiny_model(fusion)
     alone = run_method(name, model, *sessions([9]), [7])
@@ -39,9 +46,13 @@ def test_attributions_do_not_depend_on_the_batch(name, fusion):
 
 
 @pytest.mark.parametrize("name", COMPUTE)
-@pytest.mark.parametrize("modalities", [("audio",), ("audio", "face")])
-def test_missing_steps_and_modalities_have_no_attribution(name, modalities):
-    model = tiny_model(DEP_FORMER, modalities)
+@pytest.mark.parametrize(
+    ("modalities", "fusion"),
+    [(("audio",), DEP_FORMER), *((("audio", "face"), f) for f in (DEP_FORMER, *BASELINES))],
+    ids=lambda value: value["kind"] if isinstance(value, dict) else "_".join(value),
+)
+def test_missing_steps_and_modalities_have_no_attribution(name, modalities, fusion):
+    model = tiny_model(fusion, modalities)
     x, masks = sessions([5, 5, 1], modalities)
     for mask in masks.values():
         mask[:2, 2] = False  # a step without any modality
