@@ -36,17 +36,22 @@ def measures(
     """
     from depmm.config import load_measures_config
     from depmm.corpora.manifest import read_manifest
-    from depmm.evaluation.reports.measures_page import compare_with_target, write_measures_page
+    from depmm.evaluation.reports.measures_page import (
+        compare_with_target,
+        read_targets,
+        write_measures_page,
+    )
     from depmm.measures.tables import collect_measures, write_tables
     from depmm.store.sessions import SessionStore
 
     settings = load_measures_config(config, overrides)
     content = read_manifest(manifest)
+    targets = read_targets(content, settings.target, manifest)  # an error before the computation
     sessions = SessionStore(store, settings.extract)
     n_workers = workers or os.cpu_count() or 1
     # a process of its own starts slowly
     tables = collect_measures(content, sessions, sets or (), n_workers if n_workers > 1 else 0)
-    compared = compare_with_target(tables, content, settings.target, manifest)
+    compared = compare_with_target(tables, content, targets)
     n_rows = write_tables(tables, content, compared.targets, out)
     write_measures_page(tables, compared, manifest, out)
     for note in (*tables.notes, *compared.notes):

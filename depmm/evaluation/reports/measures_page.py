@@ -51,7 +51,7 @@ class Comparison:
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
-        """Rows with an adjusted p value below .05 and tests, over all steps and within strata."""
+        """Numbers of rows with an adjusted p below .05 and of tests, over all steps and in strata."""
         if self.effects is None:
             return 0, 0, 0, 0
         table, whole = self.effects.table, self.effects.table["stratum"] == "all"
@@ -74,17 +74,33 @@ class Comparison:
         return f"{text} (adjusted p < {ALPHA:g})"
 
 
-def compare_with_target(
-    tables: MeasureTables, manifest: Manifest, target: TargetConfig, folder: Path
-) -> Comparison:
-    """Compare the measures of subjects with the target of the manifest.
+@dataclass(frozen=True)
+class Targets:
+    """The sessions with a target.
+
+    Attributes
+    ----------
+    target : TargetConfig
+        What the target is.
+    sessions : DataFrame or None
+        Columns ``target`` and ``gender``, with the index corpus, subject, session; None if the
+        manifest has no target.
+    notes : list of str
+        Which sessions have no target; one sentence each.
+    """
+
+    target: TargetConfig
+    sessions: pd.DataFrame | None
+    notes: list[str]
+
+
+def read_targets(manifest: Manifest, target: TargetConfig, folder: Path) -> Targets:
+    """Read the target of each session.
 
     Without a setting, the label of the manifest is the target, and its score if it has no label.
 
     Parameters
     ----------
-    tables : MeasureTables
-        The measures.
     manifest : Manifest
         The sessions.
     target : TargetConfig
@@ -94,8 +110,8 @@ def compare_with_target(
 
     Returns
     -------
-    Comparison
-        Without effects if the manifest has neither label nor score.
+    Targets
+        The targets; None if the manifest has neither label nor score.
 
     Raises
     ------
@@ -105,17 +121,45 @@ def compare_with_target(
     if target == TargetConfig() and manifest.sessions["label"].isna().all():
         if manifest.sessions["score"].isna().all():
             note = "The manifest has neither labels nor scores: the measures are not compared."
-            return Comparison(None, None, target, [note])
+            return Targets(target, None, [note])
         target = TargetConfig(kind="severity", column="score")
     labelled, excluded = labelled_sessions(manifest.sessions, target, folder)
-    known = labelled.set_index(SESSION_KEY)
-    targets = known[["target", "gender"]].reindex(tables.sessions.index)
-    if targets["target"].isna().all():
+    notes = [f"{n} sessions are left out: {reason}." for reason, n in excluded.items() if n]
+    return Targets(target, labelled.set_index(SESSION_KEY)[["target", "gender"]], notes)
+
+
+def compare_with_target(tables: MeasureTables, manifest: Manifest, targets: Targets) -> Comparison:
+    """Compare the measures of subjects with the target.
+
+    Parameters
+    ----------
+    tables : MeasureTables
+        The measures.
+    manifest : Manifest
+        The steps, with task and valence.
+    targets : Targets
+        From :func:`read_targets`.
+
+    Returns
+    -------
+    Comparison
+        Without effects if there is no target.
+
+    Raises
+    ------
+    DataError
+        If no session with a target is in the store.
+    """
+    target, notes = targets.target, list(targets.notes)
+    if targets.sessions is None:
+        return Comparison(None, None, target, notes)
+    of_sessions = targets.sessions.reindex(tables.sessions.index)
+    if of_sessions["target"].isna().all():
         raise DataError(
-            f"{folder}: no session with a value of {target.column} is in the store.",
+            f"no session with a value of {target.column} is in the store.",
             setting="target.column",
             column=target.column,
-            file=folder,
+            value=target.column,
             remedy="Extract these sessions, or choose another column.",
         )
     conditions = manifest.steps.set_index(STEP_KEY)[["task", "valence"]]
@@ -123,11 +167,10 @@ def compare_with_target(
         tables.steps,
         tables.sessions,
         tables.measures,
-        targets,
+        of_sessions,
         conditions,
         binary=target.kind == "binary",
     )
-    notes = [f"{n} sessions are left out: {reason}." for reason, n in excluded.items() if n]
     if effects.n_mixed:
         notes.append(
             f"{effects.n_mixed} subjects have sessions of both classes: the sessions of their "
@@ -140,7 +183,7 @@ def compare_with_target(
             f"No measure can be compared: this needs at least {MIN_VALUES} subjects of "
             "each class, or 5 subjects with a score."
         )
-    return Comparison(effects, targets["target"], target, notes)
+    return Comparison(effects, of_sessions["target"], target, notes)
 
 
 def write_measures_page(

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy.stats import binomtest
 
 from depmm.config import load_measures_config
@@ -18,7 +19,7 @@ from depmm.corpora.manifest import read_manifest
 from depmm.corpora.subject_labels import subject_labels
 from depmm.evaluation.measure_effects import measure_effects
 from depmm.measures.tables import collect_measures
-from depmm.schemas.manifest import SESSION_KEY, STEP_KEY
+from depmm.schemas.manifest import SESSION_KEY, STEP_KEY, SUBJECT_KEY
 from depmm.store.sessions import SessionStore
 
 
@@ -38,7 +39,7 @@ def main() -> None:
     sessions = manifest.sessions.set_index(SESSION_KEY).reindex(tables.sessions.index)
     conditions = manifest.steps.set_index(STEP_KEY)[["task", "valence"]]
     labels = subject_labels(sessions.reset_index()).dropna().iloc[: arguments.subjects]
-    subjects = sessions.index.droplevel("session")
+    subjects = pd.MultiIndex.from_frame(sessions.reset_index()[SUBJECT_KEY])
     rng = np.random.default_rng(0)
     found = np.zeros(3, int)
     for _ in range(arguments.permutations):
