@@ -51,7 +51,7 @@ class Comparison:
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
-        """Numbers of rows with an adjusted p below .05 and of tests, over all steps and in strata."""
+        """Numbers of significant rows and of tests over all steps, and the same within strata."""
         if self.effects is None:
             return 0, 0, 0, 0
         table, whole = self.effects.table, self.effects.table["stratum"] == "all"
