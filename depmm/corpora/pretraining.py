@@ -38,10 +38,11 @@ def find_pretraining_overlap(
             known = all_facts([corpus, source], facts)
             names = {*_spec_names(corpus), *known[corpus].layouts}
             if names & _spec_names(source):
-                clauses.add(f"{name} is the evaluated corpus {corpus}")
+                clauses.add(f"the corpus {corpus} is part of the pre-training ({name})")
             else:
                 clauses |= {
-                    f"{name} is related to the evaluated corpus {corpus} ({relation.reason})"
+                    f"the corpus {corpus} is related to {name} of the pre-training: "
+                    f"{relation.reason}"
                     for *_, relation in relations_between(known, source, corpus)
                 }
     return sorted(clauses)

@@ -1,4 +1,4 @@
-"""Pre-trained encoders of an experiment whose weights have seen the evaluated corpora."""
+"""Pre-trained encoders of an experiment whose weights were trained on the evaluated corpora."""
 
 from collections.abc import Mapping
 

@@ -64,7 +64,7 @@ def initialize_weights(
 
 
 def log_pretraining(config: Config, data: ExperimentData) -> None:
-    """Log the licences of pre-trained encoders, and warn if they have seen the corpora of a run.
+    """Log the licences of pre-trained encoders, and warn if their corpora are those of a run.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def log_pretraining(config: Config, data: ExperimentData) -> None:
     }
     for clause in pretraining_overlap(config, corpora):
         logger.warning(
-            "Pre-trained weights have seen data of this run: %s. Results on this corpus are too "
-            "optimistic; use weights that were trained on other corpora.",
+            "Pre-trained weights were trained on data of this run: %s. Results on this corpus may "
+            "be too optimistic; use weights that were trained on other corpora.",
             clause,
         )

@@ -1,4 +1,4 @@
-"""The report warns if a pre-trained encoder has seen the evaluated corpus."""
+"""The report warns if a pre-trained encoder was trained on the evaluated corpus."""
 
 import json
 from typing import Any
@@ -44,3 +44,4 @@ def test_the_report_of_ravdess_warns_of_an_encoder_trained_on_it(pretrained_on, 
     assert len(warnings) == (status == "problem")
     assert all(warning in page.text for warning in warnings)
     assert line["result"][1:] in page.text
+    assert ("No model was trained on its test subjects" in page.text) == (status != "problem")

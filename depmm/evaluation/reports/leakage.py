@@ -128,7 +128,7 @@ def _initial_weights(
         return _line(
             name,
             "problem",
-            f"pre-trained weights have been trained on evaluated data: {'; '.join(overlap)}",
+            f"weights were trained on evaluated data: {'; '.join(overlap)}",
             "Use weights that were trained on other corpora, or evaluate another corpus.",
         )
     pretrained = pretrained_encoders(config)

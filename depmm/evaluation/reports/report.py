@@ -132,7 +132,8 @@ def write_report(
         tested = predictions.loc[predictions["split"] == "test", "corpus"].unique()
         corpora = {corpus: (facts or {}).get(corpus, CorpusFacts()) for corpus in tested}
         content["warnings"] += [
-            f"Pre-trained weights have seen the evaluated data: {clause}."
+            f"Pre-trained weights were trained on evaluated data, so that results may be too "
+            f"optimistic: {clause}."
             for clause in pretraining_overlap(config, corpora)
         ]
     content["leakage"] = list_leakage_checks(content, audit, config, tuning is not None, corpora)
