@@ -19,7 +19,8 @@ def explain(
         typer.Option(
             "--method",
             help="in addition to occlusion: permutation, integrated_gradients, shapley, grad_cam "
-            "(regions of faces and spectrograms); may be repeated",
+            "(regions of faces and spectrograms), region_occlusion (regions of faces); may be "
+            "repeated",
         ),
     ] = None,
     reference: Annotated[

@@ -175,6 +175,19 @@ REGION_ATTRIBUTIONS = TableSchema(
     ),
 )
 
+REGION_OCCLUSION = TableSchema(
+    "region_occlusion.parquet",
+    "One region of the face in one step, replaced by the mean colour of each crop.",
+    (
+        *PREDICTION_KEY,
+        *STEP,
+        Column("modality", "str", "Name of the modality"),
+        Column("region", "str", "Region of the face, or third of an aligned crop"),
+        Column("occlusion", "float64", "Logit with the region minus the logit without it"),
+        Column("area", "float64", "Share of the pixels of the step's crops in the region"),
+    ),
+)
+
 EXPLANATIONS: dict[str, TableSchema] = {
     schema.file.removesuffix(".parquet"): schema
     for schema in (
@@ -185,6 +198,7 @@ EXPLANATIONS: dict[str, TableSchema] = {
         ATTENTION,
         FAITHFULNESS,
         REGION_ATTRIBUTIONS,
+        REGION_OCCLUSION,
     )
 }
 """The tables of an explained run, by their name in SQL queries."""

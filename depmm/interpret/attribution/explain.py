@@ -30,13 +30,16 @@ from depmm.interpret.attribution.methods import (
     INTEGRATED_GRADIENTS,
     OCCLUSION,
     PERMUTATION,
+    REGION_OCCLUSION,
     REQUESTABLE,
     SELECTED,
     SHAPLEY,
+    SIGNAL_METHODS,
 )
 from depmm.interpret.attribution.occlusion import occlude_steps, remove_all_steps
 from depmm.interpret.attribution.parquet_stream import ParquetStream
 from depmm.interpret.attribution.permutation import permute_steps
+from depmm.interpret.attribution.region_occlusion import occlude_regions
 from depmm.interpret.attribution.regions import attribute_regions
 from depmm.interpret.attribution.removal import (
     SESSION,
@@ -118,7 +121,8 @@ def explain(
         Split of the sessions.
     methods : sequence of str, optional
         Methods in addition to occlusion: ``permutation``, ``integrated_gradients`` and
-        ``shapley`` attribute to steps, ``grad_cam`` to regions of the face and the voice.
+        ``shapley`` attribute to steps, ``grad_cam`` to regions of the face and the voice, and
+        ``region_occlusion`` to regions of the face.
     html : bool, default False
         Whether to write ``explorer.html`` as well. It contains subject ids.
     reference : {"training", "session"}, default "training"
@@ -175,7 +179,7 @@ def _explain(
             steps = read_manifest(config.data.manifest).steps
             model = DepressionModel.from_pretrained(folder.path).to(device)
             with float32_precision("highest", device):
-                if GRAD_CAM not in methods:  # Grad-CAM needs signals, not embeddings
+                if not set(SIGNAL_METHODS) & set(methods):
                     data = ensure_embeddings(model.encoders, data, device)
                 means = None
                 if reference == TRAINING:
@@ -225,6 +229,8 @@ def _absence_reason(table: str, fusion: str) -> str:
             return "it compares methods of steps; request one with --method, for example shapley"
         case "region_attributions":
             return f"request it with --method {GRAD_CAM}"
+        case "region_occlusion":
+            return f"request it with --method {REGION_OCCLUSION}"
         case _:
             return f"the fusion {fusion} has no attention over steps"
 
@@ -306,11 +312,13 @@ def explain_sessions(
             "branches": record.branches,
             "attention": record.attention,
             "faithfulness": _measure_faithfulness(batch, step_table, step_methods),
-            "region_attributions": None,
         }
-        if GRAD_CAM in methods:
-            landmarks = [data.dataset.landmarks(row) for row in index.tolist()]
-            tables["region_attributions"] = attribute_regions(model, inputs, landmarks)
+        if set(SIGNAL_METHODS) & set(methods):
+            points = [data.dataset.landmarks(row) for row in index.tolist()]
+            if GRAD_CAM in methods:
+                tables["region_attributions"] = attribute_regions(model, inputs, points)
+            if REGION_OCCLUSION in methods:
+                tables[REGION_OCCLUSION] = occlude_regions(model, features, masks, inputs, points)
         yield {
             name: annotator.annotate(table, index.numpy())
             for name, table in tables.items()

@@ -49,5 +49,11 @@ SELECTED = "selected"
 GRAD_CAM = "grad_cam"
 """Method that attributes to regions of face and voice, not to steps."""
 
-REQUESTABLE = (*(method.name for method in ON_REQUEST), GRAD_CAM)
+REGION_OCCLUSION = "region_occlusion"
+"""Method that replaces regions of the face by a colour, for any encoder of crops."""
+
+SIGNAL_METHODS = (GRAD_CAM, REGION_OCCLUSION)
+"""Methods that need signals instead of precomputed embeddings."""
+
+REQUESTABLE = (*(method.name for method in ON_REQUEST), *SIGNAL_METHODS)
 """The values of ``depmm explain --method``."""

@@ -9,7 +9,13 @@ from depmm.config import dump_config, load_config
 from depmm.corpora.splits import write_split
 from depmm.evaluation.batch_prediction import predict_sessions
 from depmm.interpret.attribution.explain import COMPUTE, explain, explain_sessions
-from depmm.interpret.attribution.methods import GRAD_CAM, ON_REQUEST, REQUESTABLE, STEP_METHODS
+from depmm.interpret.attribution.methods import (
+    GRAD_CAM,
+    ON_REQUEST,
+    REQUESTABLE,
+    SIGNAL_METHODS,
+    STEP_METHODS,
+)
 from depmm.interpret.errors import ExplanationError
 from depmm.models.fusion.dep_former.sparse_attention import count_selected_queries
 from depmm.runs.step_reference import StepReference, load_step_reference
@@ -70,7 +76,7 @@ def test_tables_have_keys_and_words(corpus, tables):
 )
 def test_tables_fit_their_schemas(corpus, overrides):
     methods = tuple(method.name for method in ON_REQUEST)
-    methods = methods if overrides else (*methods, GRAD_CAM)
+    methods = methods if overrides else (*methods, *SIGNAL_METHODS)
     tables = explain_untrained(corpus, *overrides, methods=methods)
     assert len(tables) == (5 if overrides else len(EXPLANATIONS))
     for name, table in tables.items():
@@ -82,7 +88,10 @@ def test_tables_fit_their_schemas(corpus, overrides):
 
 def test_methods_are_named_once():
     assert list(COMPUTE) == [method.name for method in ON_REQUEST]
-    assert {*REQUESTABLE, "occlusion"} == {*(method.name for method in STEP_METHODS), GRAD_CAM}
+    assert {*REQUESTABLE, "occlusion"} == {
+        *(method.name for method in STEP_METHODS),
+        *SIGNAL_METHODS,
+    }
 
 
 def test_requested_methods_are_compared_with_attention(corpus):
@@ -176,7 +185,7 @@ def test_explain_writes_the_tables_of_a_run(run, tables):
         *("attributions", "session_attributions", "modalities", "branches", "attention"),
         "faithfulness",
     ]
-    assert list(report.absent) == ["region_attributions"]
+    assert list(report.absent) == ["region_attributions", "region_occlusion"]
     assert report.page == run / "explorer.html"
     assert report.page.is_file()
     for name, rows in report.rows.items():
