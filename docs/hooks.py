@@ -18,6 +18,8 @@ from system_pages import markdown_table  # beside this file, where mkdocs and sc
 
 from depmm.cli import app
 from depmm.config import ClassicalConfig, Config, config_json_schema
+from depmm.measures.sets import SET_NAMES, measures_of
+from depmm.media.voice import contours as voice_contours
 from depmm.schemas import ALL as SCHEMAS
 from depmm.schemas import metrics_json
 
@@ -36,6 +38,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/commands.md": commands_page(),
         "reference/settings.md": settings_page(),
         "reference/tables.md": tables_page(),
+        "reference/measures.md": measures_page(),
         "reference/config.schema.json": json.dumps(config_json_schema(), indent=1),
     }
     for page, source in REPOSITORY_FILES.items():
@@ -173,6 +176,26 @@ def tables_page() -> str:
     keys = [[f"`{key.path}`", key.type, key.meaning] for key in metrics_json.METRICS_JSON]
     parts += ["## metrics.json", summary, conventions.strip()]
     parts.append(markdown_table(["key", "type", "meaning"], keys))
+    return "\n\n".join(parts) + "\n"
+
+
+def measures_page() -> str:
+    """Write the measures of every set, and the columns of the stream of the voice."""
+    contours = (voice_contours.__doc__ or "").split("\n\n", 1)[1]
+    parts = [
+        "# Measures",
+        "The columns that `depmm measures MANIFEST STORE --out DIR` writes, by set. Sets describe "
+        "the steps of a session; `timing` describes the whole session. A value that is undefined "
+        "is missing, for example the pitch of a step without a voiced frame. How the measures of "
+        "the voice agree with Praat, openSMILE and librosa is shown in "
+        "[Measures of the voice](../concepts/voice.md).",
+    ]
+    for name in SET_NAMES:
+        measures = measures_of(name)
+        rows = [[f"`{m.name}`", m.group, m.unit, m.description] for m in measures]
+        parts += [f"## {name}", f"{len(measures)} measures."]
+        parts.append(markdown_table(["measure", "group", "unit", "formula and source"], rows))
+    parts += ["## The stream voice", f"```\n{contours.strip()}\n```"]
     return "\n\n".join(parts) + "\n"
 
 

@@ -94,7 +94,9 @@ def add_previous_ends(
     list of StepRange
         The steps; the value is None where no such turn is known.
     """
-    ends: dict[float, float | None] = {start: None for start, _, _ in steps}  # start of a row
+    of_steps: dict[float, float | None] = {start: None for start, _, _ in steps}
+    of_others: dict[float, float | None] = {}
+    of_left_out: dict[float, float | None] = {}
     errors = []
     for turn in turns:
         try:
@@ -103,12 +105,14 @@ def add_previous_ends(
             if turn.is_other:
                 errors.append(error)
             continue
-        if not turn.is_other:
-            ends[start] = None
-        elif start not in ends or ends[start] is not None:
-            ends[start] = end
+        if turn.is_other:
+            of_others[start] = end
+        else:
+            of_left_out[start] = None
     if errors:
         log.add(errors[0], f"the end times of {len(errors)} turns of other speakers")
+    # a mark that starts with a turn of another speaker does not hide it
+    ends = of_left_out | of_others | of_steps
     starts = sorted(ends)
     before = dict(zip(starts[1:], starts, strict=False))
     return [

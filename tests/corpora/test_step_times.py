@@ -33,6 +33,7 @@ TURNS = """\
 start,stop,speaker,value
 0.0,0.5,E,hello
 0.5,1.0,E,how are you
+0.5,1.2,P,scrubbed
 1.4,2.0,P,fine
 2.2,2.5,P,yes
 2.6,3.4,E,and now
@@ -62,7 +63,7 @@ def test_end_of_the_turn_before_a_step(tmp_path):
     assert ends(manifest) == PREVIOUS
     assert manifest.steps["text"].tolist() == ["fine", "yes", "well", "so", "end"]
     counts = report.left_out[0]
-    expected = {"speaker 'E'": 5, "speaker 'X'": 1, "value 'scrubbed'": 1}
+    expected = {"speaker 'E'": 5, "speaker 'X'": 1, "value 'scrubbed'": 2}
     assert counts.values == expected  # as without other_turns
     without, _ = index(tmp_path / "b", INTERVIEW.replace("    other_turns: {speaker: [E]}\n", ""))
     assert "previous_end_s" not in without.steps
@@ -75,7 +76,7 @@ def test_only_the_first_window_of_a_step_follows_the_turn(tmp_path):
 
 def test_a_turn_without_a_valid_end_is_reported(tmp_path):
     manifest, report = index(tmp_path, turns=TURNS.replace("0.5,1.0,E", "0.5,0.4,E"))
-    assert ends(manifest)[0] == 0.5
+    assert ends(manifest)[0] is None
     assert [failure.line for failure in report.failures] == [3]
 
 
