@@ -16,6 +16,7 @@ from depmm.config import (
     load_config,
     load_experiment,
     load_extract_config,
+    load_measures_config,
     load_split_config,
     override_settings,
 )
@@ -198,3 +199,12 @@ def test_a_store_is_a_path_or_a_url(value, expected, tmp_path):
     assert config.data.store == expected
     (tmp_path / "config.yaml").write_text(dump_config(config))
     assert load_config(tmp_path / "config.yaml") == config
+
+
+def test_measures_read_target_and_extraction_in_any_order():
+    settings = load_measures_config(DEMO, ["target.column=score", "target.kind=severity"])
+    assert (settings.target.column, settings.target.kind) == ("score", "severity")
+    assert settings.extract == load_config(DEMO).extract
+    with pytest.raises(ConfigError) as error:
+        load_measures_config(None, ["training.epochs=3"])
+    assert error.value.setting == "training"

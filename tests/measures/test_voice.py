@@ -136,3 +136,10 @@ def test_frames_of_speech():
 def test_names():
     assert tuple(m.name for m in VOICE_MEASURES if m.group == "spectrum") == SHAPES
     assert len(set(NAMES)) == len(NAMES)
+
+
+@pytest.mark.parametrize("n_samples", [0, 159, 160, 500, 1000, 1200, 2000])
+def test_steps_of_a_few_frames_are_measured(n_samples):
+    rng = np.random.default_rng(0)
+    waveform = rng.normal(0, 0.1, n_samples).astype(np.float32)
+    assert len(measure_voice(waveform, [[0.0, n_samples / 16000]])) == len(VOICE_MEASURES)

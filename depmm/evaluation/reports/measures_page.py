@@ -51,7 +51,7 @@ class Comparison:
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
-        """Numbers of significant rows and of tests over all steps, and the same within strata."""
+        """The numbers of significant rows and of tests, over all steps and within strata."""
         if self.effects is None:
             return 0, 0, 0, 0
         table, whole = self.effects.table, self.effects.table["stratum"] == "all"

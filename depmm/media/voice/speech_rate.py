@@ -39,7 +39,9 @@ def count_nuclei(waveform: np.ndarray, voiced: np.ndarray, speech: np.ndarray) -
     if not speech.any():
         return 0
     power = np.nan_to_num(10 ** (frame_levels_db(waveform) / 10))
-    smooth = np.convolve(power, _SMOOTHING, "same")
+    # the mode "same" would return the length of the window for fewer frames
+    half = len(_SMOOTHING) // 2
+    smooth = np.convolve(power, _SMOOTHING)[half : half + len(power)]
     level = 10 * np.log10(np.maximum(smooth, 1e-12))
     loud = np.percentile(level[speech], _LOUD_PERCENTILE)
     padded = np.concatenate([[-120.0], level, [-120.0]])  # so that a peak may be the first frame
