@@ -22,7 +22,7 @@ steps:
         ('"{subject}_{visit}.wav"', '"{visit}.wav"', "recordings[0].pattern", 7),
         ('"{subject}_{visit}"', '"{subject}_{vist}"', "recordings[0].pattern", 7),
         ("{subject}_{visit}.wav", "{subject_{visit}.wav", "recordings[0].pattern", 7),
-        ("[audio]", "[voice]", "recordings[0].modalities[0]", 8),
+        ("[audio]", "[Voice]", "recordings[0].modalities[0]", 8),
         ("score: bdi}", "score: bid}", "label.score", 16),
         ("score: bdi}", "score: bdi, cut_off: 64}", "label.cut_off", 16),
         ("score: bdi}", "score: bdi, cut_off: 0}", "label.cut_off", 16),
