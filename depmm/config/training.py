@@ -43,6 +43,13 @@ class AdversarialConfig(Settings):
     hidden_dim: int = Field(
         100, ge=1, description="size of the hidden layer of the classifier of each nuisance"
     )
+    learning_rate_factor: float = Field(
+        10.0,
+        gt=0,
+        description="learning rate of the classifiers divided by that of the model. The paper has "
+        "1, with which the embedding may hide a nuisance by exchanging its values faster than the "
+        "classifier follows",
+    )
 
     @model_validator(mode="after")
     def _nuisance_is_distinct(self) -> "AdversarialConfig":

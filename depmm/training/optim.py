@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import nn
@@ -71,6 +72,8 @@ def build_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.O
     EmoAudioNet uses. The defaults of PyTorch are .99 and 1e-8.
     """
     groups = group_parameters(model, settings.weight_decay, settings.decay_biases)
+    if settings.adversarial is not None:
+        groups = _separate_heads(model, groups, settings.adversarial.learning_rate_factor)
     match settings.optimizer:
         case "adamw":
             return torch.optim.AdamW(groups, fused=True)
@@ -78,6 +81,20 @@ def build_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.O
             return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum, fused=True)
         case "rmsprop":
             return torch.optim.RMSprop(groups, alpha=0.9, eps=1e-7)
+
+
+def _separate_heads(
+    model: nn.Module, groups: list[dict[str, object]], factor: float
+) -> list[dict[str, object]]:
+    """Move the heads of nuisance variables to groups of their own, with a higher learning rate."""
+    heads = {id(p) for n, p in model.named_parameters() if n.startswith("nuisance_heads.")}
+    separated: list[dict[str, object]] = []
+    for group in groups:
+        parameters = cast(list[nn.Parameter], group["params"])
+        own = [p for p in parameters if id(p) in heads]
+        others = [p for p in parameters if id(p) not in heads]
+        separated += [group | {"params": others}, group | {"params": own, "lr_factor": factor}]
+    return separated
 
 
 def compute_schedule_factor(
@@ -148,7 +165,7 @@ def compute_plateau_factor(losses: Sequence[float], factor: float, patience: int
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
-    """Set the learning rate of all parameter groups.
+    """Set the learning rate of all parameter groups, times their ``lr_factor``.
 
     Parameters
     ----------
@@ -158,4 +175,4 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
         The learning rate.
     """
     for group in optimizer.param_groups:
-        group["lr"] = value
+        group["lr"] = value * group.get("lr_factor", 1.0)

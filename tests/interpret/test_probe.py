@@ -76,6 +76,7 @@ def test_the_interval_has_the_size_of_a_proportion_of_subjects():
     assert balanced_accuracy_interval(twice)[1] == pytest.approx(low, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_run_is_probed_and_the_report_shows_it(corpus, tmp_path):
     run = train_run(corpus, tmp_path / "run", *AUDIO, "training.epochs=1").path
     result = CliRunner().invoke(

@@ -10,7 +10,8 @@ from trained_runs import AUDIO, train_run
 
 from depmm.config import AdversarialConfig, ConfigError, TrainingConfig, load_config
 from depmm.data.errors import DataError
-from depmm.models.model import DepressionModel
+from depmm.models.adversary import NuisanceHeads, measure_embedding_size
+from depmm.models.model import DepressionModel, build_model
 from depmm.runs.folder import RunFolder
 from depmm.training.adversarial import (
     MISSING,
@@ -20,6 +21,7 @@ from depmm.training.adversarial import (
     is_adversary_weak,
 )
 from depmm.training.losses import compute_session_weights
+from depmm.training.optim import build_optimizer, set_learning_rate
 
 ADVERSARIAL = "training.adversarial={nuisance: [gender], hidden_dim: 4}"
 
@@ -95,3 +97,16 @@ def test_the_best_epoch_is_one_with_a_strong_adversary():
     assert weak.index(False) == math.ceil(30 * math.log(39) / 10)
     assert not any(weak[weak.index(False) :])
     assert not is_adversary_weak(TrainingConfig(epochs=30), 0)
+
+
+def test_the_heads_have_a_higher_learning_rate(corpus):
+    settings = load_config(corpus.config, [*AUDIO, ADVERSARIAL])
+    model = build_model(settings.model)
+    model.nuisance_heads = NuisanceHeads(measure_embedding_size(model), {"gender": 2}, 4)
+    optimizer = build_optimizer(model, settings.training)
+    set_learning_rate(optimizer, 0.1)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert len(rates) == len(list(model.parameters()))
+    for name, parameter in model.named_parameters():
+        expected = 1.0 if name.startswith("nuisance_heads.") else 0.1
+        assert rates[id(parameter)] == pytest.approx(expected)
