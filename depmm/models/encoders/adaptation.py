@@ -5,6 +5,7 @@ References
 Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022, arXiv:2106.09685.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -43,17 +44,19 @@ def attention_projections(network: nn.Module) -> list[str]:
     Returns
     -------
     list of str
-        Names of the projections of queries, keys, values and the output. Smaller layers within
-        attention, such as the gates of positions in WavLM, are left out.
+        Names of the projections of queries, keys, values and the output. Layers within attention
+        that read another number of features, such as the gates of positions in WavLM, are left
+        out, and so is the perceptron after the attention pooling of SigLIP.
     """
     found: dict[str, int] = {}
     for prefix, module in network.named_modules():
         if "Attention" in type(module).__name__:
             for name, layer in module.named_modules():
-                if isinstance(layer, nn.Linear):
-                    found[f"{prefix}.{name}"] = max(layer.in_features, layer.out_features)
-    largest = max(found.values(), default=0)
-    return sorted(name for name, size in found.items() if size == largest)
+                # nn.MultiheadAttention passes the weights of a subclass to a function
+                if type(layer) is nn.Linear and not name.startswith("mlp."):
+                    found[f"{prefix}.{name}"] = layer.in_features
+    [(usual, _)] = Counter(found.values()).most_common(1) or [(0, 0)]
+    return sorted(name for name, size in found.items() if size == usual)
 
 
 def add_low_rank_updates(

@@ -20,6 +20,7 @@ from depmm.models.model import DepressionModel, build_model
 FAMILIES = ["vit", "deit", "beit", "dinov2", "dinov2_with_registers", "dinov3_vit"]
 FAMILIES += ["clip", "siglip"]
 LENGTHS = [4, 1, 2]
+LORA = {"rank": 2, "alpha": 4.0, "dropout": 0.0, "targets": []}
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +128,20 @@ def test_gradients_reach_a_fine_tuned_network(source):
     gradient = encoder.backbone.embeddings.cls_token.grad
     assert gradient.isfinite().all()
     assert gradient.abs().max() > 0
+
+
+def test_low_rank_updates_of_all_projections_of_the_attention(tmp_path):
+    encoder = encoder_of(write_vision_source(tmp_path, "siglip"), adaptation="lora", lora=LORA)
+    assert encoder(random_crops(1, 2), [2]).isfinite().all()  # every update is used
+    updated = {n for n, p in encoder.backbone.named_parameters() if p.requires_grad}
+    layers = {name.rpartition(".lora_")[0] for name in updated}
+    of_layers = {
+        f"encoder.layers.{i}.self_attn.{name}"
+        for i in range(3)
+        for name in ("q_proj", "k_proj", "v_proj", "out_proj")
+    }
+    assert of_layers <= layers
+    assert not any(".mlp." in name for name in layers)
 
 
 def test_a_network_without_hidden_states_of_one_size_is_refused(tmp_path):
