@@ -1,0 +1,248 @@
+"""Compare the fusions and baselines of depmm on simulated designs and on acted speech.
+
+    python experiments/benchmarks/systems.py designs OUT
+    python experiments/benchmarks/systems.py speech OUT --emodb DIR --ravdess DIR
+
+Every row is trained with three seeds through the command line (``depmm cross-validate``), and all
+rows of a corpus are compared by ``depmm evaluate``. The tables are ``OUT/CORPUS/tables.md``. The
+script can be interrupted: finished runs are kept. ``--jobs 2`` trains two rows at a time.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+SEEDS = "0,1,2"
+# small sizes for sessions of 24 steps and corpora of tens to hundreds of sessions
+DEP_FORMER = {
+    "kind": "dep_former",
+    "adapter_hidden_dim": 48,
+    "adapter_dim": 24,
+    "embed_dim": 48,
+    "n_heads": 4,
+    "head_dim": 12,
+    "ffn_dim": 48,
+    "layers": [1],
+    "sampling_factor": 1,
+}
+FUSIONS: dict[str, dict[str, object]] = {
+    "dep_former": DEP_FORMER,
+    "dep_former_no_multimodal_branch": DEP_FORMER | {"multimodal_branch": False},
+    "mult": {"kind": "cross_modal_transformer", "n_layers": 2, "n_self_layers": 2},
+    "perceiver": {
+        "kind": "perceiver",
+        "n_latents": 8,
+        "latent_dim": 48,
+        "context_dim": 48,
+        "n_heads": 4,
+        "head_dim": 12,
+        "n_layers": 2,
+    },
+    "dep_mamba": {
+        "kind": "dep_mamba",
+        "embed_dim": 32,
+        "layers": [32],
+        "expand": 2,
+        "state_dim": 8,
+    },
+    "gru_attention": {"kind": "gru_attention", "hidden_dim": 32, "attention_dim": 32},
+    "gated_multimodal_unit": {"kind": "gated_multimodal_unit", "hidden_dim": 64},
+    "mean_pool": {"kind": "mean_pool"},
+}
+TRAINING = {
+    "batch_size": 16,
+    "learning_rate": 2.0e-3,
+    "warmup_epochs": 2.0,
+    "patience": 10,
+}
+DESIGNS = ("additive", "salience", "suppression", "congruence")
+
+
+@dataclass
+class Corpus:
+    """A corpus on which all systems are compared.
+
+    Attributes
+    ----------
+    name : str
+        Name of its folder below ``corpora`` and ``stores``.
+    spec : str
+        Data spec.
+    recordings : Path
+        Folder of the recordings.
+    config : dict
+        Settings common to all rows: target, split, data, encoders and training.
+    further : dict of str to list of str
+        Further rows: name -> shipped config and overrides.
+    """
+
+    name: str
+    spec: str
+    recordings: Path
+    config: dict[str, object]
+    further: dict[str, list[str]] = field(default_factory=dict)
+
+
+def design_corpus(name: str, base: Path) -> Corpus:
+    """Describe a simulated design."""
+    encoder = {"kind": "feature_cnn", "features": 1, "channels": [16], "embed_dim": 16}
+    config = {
+        "split": {"kind": "official"},
+        "data": {
+            "modalities": ["audio", "face"],
+            "features": {"audio": "simulated_voice", "face": "simulated_face"},
+            "max_rows": 1,
+        },
+        "model": {"encoders": {"audio": encoder, "face": encoder}},
+        "training": TRAINING | {"epochs": 25},
+    }
+    return Corpus(name, "simulated_design", base / "corpora" / name / "recordings", config)
+
+
+def speech_corpus(name: str, recordings: Path, target: dict[str, object]) -> Corpus:
+    """Describe a corpus of acted emotions: waveform and voice contours as two modalities."""
+    config = {
+        "target": {"column": "emotion", **target},
+        "split": {"kind": "k_fold", "folds": 3, "validation": 0.3},
+        "data": {
+            "modalities": ["audio", "prosody"],
+            "features": {"prosody": "voice"},
+            "max_rows": 400,
+            "remove_silence": name == "ravdess",
+        },
+        "model": {
+            "encoders": {
+                "audio": {
+                    "kind": "mfcc_cnn",
+                    "n_mfcc": 20,
+                    "channels": [32],
+                    "embed_dim": 32,
+                    "dropout": 0.3,
+                },
+                "prosody": {
+                    "kind": "feature_cnn",
+                    "features": 35,
+                    "channels": [32],
+                    "embed_dim": 32,
+                },
+            }
+        },
+        "training": TRAINING | {"epochs": 25},
+    }
+    return Corpus(name, name, recordings, config)
+
+
+def depmm(*arguments: object, cwd: Path) -> None:
+    """Run a command of depmm; its output goes to a log file per command."""
+    log = cwd / "log.txt"
+    with log.open("a", encoding="utf-8") as file:
+        subprocess.run(
+            [sys.executable, "-m", "depmm", *map(str, arguments)],
+            cwd=cwd,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            check=True,
+        )
+
+
+def prepare(corpus: Corpus, base: Path) -> None:
+    """Simulate, index and extract a corpus, unless it is in the store."""
+    manifest, store = base / "corpora" / corpus.name / "manifest", base / "stores" / corpus.name
+    if (store / "index.parquet").is_file():
+        return
+    if corpus.spec == "simulated_design" and not corpus.recordings.exists():
+        depmm("simulate", corpus.recordings, "--design", corpus.name, cwd=base)
+    depmm("index", corpus.spec, corpus.recordings, "--out", manifest, cwd=base)
+    depmm("extract", manifest, corpus.recordings, "--out", store, cwd=base)
+
+
+def write_config(corpus: Corpus, name: str, fusion: dict[str, object], only: str | None) -> str:
+    """Write the config of a row; with ``only``, of one modality."""
+    config = json.loads(json.dumps(corpus.config))  # a copy
+    config["name"], config["out"] = name, f"runs/{corpus.name}"
+    data, encoders = config["data"], config["model"]["encoders"]
+    data["manifest"] = f"corpora/{corpus.name}/manifest"
+    data["store"] = f"stores/{corpus.name}"
+    config["model"]["fusion"] = dict(fusion)
+    first, second = data["modalities"]
+    if fusion["kind"] == "dep_former":
+        config["model"]["fusion"]["cross_attention"] = [first, second]
+    if only is not None:
+        data["modalities"] = [only]
+        config["model"]["encoders"] = {only: encoders[only]}
+        data["features"] = {k: v for k, v in data["features"].items() if k == only}
+        config["model"]["fusion"].pop("cross_attention", None)
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def compare(corpus: Corpus, base: Path, jobs: int) -> None:
+    """Train all rows of a corpus, combine the unimodal ones, and write the comparison."""
+    prepare(corpus, base)
+    folder = base / "configs" / corpus.name
+    folder.mkdir(parents=True, exist_ok=True)
+    rows: list[tuple[str, list[object]]] = []
+    modalities = corpus.config["data"]["modalities"]
+    texts = {name: write_config(corpus, name, fusion, None) for name, fusion in FUSIONS.items()}
+    for modality in modalities:
+        name = f"{modality}_only"
+        texts[name] = write_config(corpus, name, FUSIONS["dep_former"], modality)
+    for name, text in texts.items():
+        path = folder / f"{name}.yaml"
+        path.write_text(text, encoding="utf-8")
+        rows.append((name, [path]))
+    rows += [(name, list(arguments)) for name, arguments in corpus.further.items()]
+
+    def train(row: tuple[str, list[object]]) -> None:
+        depmm("cross-validate", *row[1], "--seeds", SEEDS, cwd=base)
+        print(f"{corpus.name}: {row[0]}", flush=True)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(train, rows))
+    runs = base / "runs" / corpus.name
+    halves = [runs / f"{modality}_only" for modality in modalities]
+    if not (runs / "sum_of_logits").exists():
+        depmm("combine", *halves, "--out", runs / "sum_of_logits", cwd=base)
+    names = [name for name, _ in rows] + ["sum_of_logits"]
+    out = base / "tables" / corpus.name
+    depmm("evaluate", *(runs / name for name in names), "--out", out, cwd=base)
+    print((out / "tables.md").read_text(encoding="utf-8"), flush=True)
+
+
+def main() -> None:
+    """Compare all systems on the chosen corpora."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", choices=["designs", "speech"])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--emodb", type=Path)
+    parser.add_argument("--ravdess", type=Path)
+    parser.add_argument("--jobs", type=int, default=1)
+    arguments = parser.parse_args()
+    base = arguments.out.absolute()
+    base.mkdir(parents=True, exist_ok=True)
+    if arguments.part == "designs":
+        corpora = [design_corpus(name, base) for name in DESIGNS]
+    else:
+        emodb = {"positive": ["sadness", "anger"], "negative": ["neutral"]}
+        ravdess = {"positive": ["sad"], "negative": ["neutral", "calm", "happy"]}
+        corpora = [
+            speech_corpus(name, folder.absolute(), target)
+            for name, folder, target in (
+                ("emodb", arguments.emodb, emodb),
+                ("ravdess", arguments.ravdess, ravdess),
+            )
+            if folder is not None
+        ]
+    for corpus in corpora:
+        compare(corpus, base, arguments.jobs)
+
+
+if __name__ == "__main__":
+    main()
