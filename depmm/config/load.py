@@ -148,9 +148,7 @@ def override_settings(config: ExperimentT, settings: Mapping[str, Any]) -> Exper
     ConfigError
         If a setting is unknown, its value cannot be used, or it contradicts another one.
     """
-    values = config.model_dump()
-    for key, value in settings.items():
-        values = _merge(values, _nest(key, value))
+    values = _merge(config.model_dump(), _join(_nest(k, v) for k, v in settings.items()))
     try:
         return type(config).model_validate(values)
     except ValidationError as error:
@@ -263,19 +261,28 @@ def merge_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[st
     ConfigError
         If an override is not of this form.
     """
-    for override in overrides:
-        values = _merge(values, _parse_override(override))
-    return values
+    return _merge(values, _join(map(_parse_override, overrides)))
 
 
-def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+def _join(changes: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Join changes: a kind replaces the section of a config, but not the changes before it."""
+    joined: dict[str, Any] = {}
+    for change in changes:
+        joined = _merge(joined, change, kind_replaces=False)
+    return joined
+
+
+def _merge(
+    base: dict[str, Any], change: dict[str, Any], kind_replaces: bool = True
+) -> dict[str, Any]:
     """Override mapping by mapping; a different ``kind`` replaces its whole section."""
     merged = dict(base)
     for key, value in change.items():
         old = merged.get(key)
         if isinstance(old, dict) and isinstance(value, dict):
             same_kind = value.get("kind", old.get("kind")) == old.get("kind")
-            merged[key] = _merge(old, value) if same_kind else value
+            merge = same_kind or not kind_replaces
+            merged[key] = _merge(old, value, kind_replaces) if merge else value
         else:
             merged[key] = value
     return merged

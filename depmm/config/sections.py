@@ -101,8 +101,7 @@ def load_measures_config(
     file = None if path is None else find_config(path)
     content = {} if file is None else read_with_bases(file)
     values = {name: content.get(name) or {} for name in MeasuresConfig.model_fields}
-    # a section with a new kind is replaced, so that kinds come before the settings beside them
-    overrides = sorted(overrides or [], key=lambda text: ".kind=" not in text)
+    overrides = list(overrides or [])
     try:
         return MeasuresConfig.model_validate(merge_overrides(values, overrides))
     except ValidationError as error:

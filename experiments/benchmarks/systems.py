@@ -34,7 +34,8 @@ DEP_FORMER = {
 }
 FUSIONS: dict[str, dict[str, object]] = {
     "dep_former": DEP_FORMER,
-    "dep_former_no_multimodal_branch": DEP_FORMER | {"multimodal_branch": False},
+    "dep_former_no_multimodal_branch": DEP_FORMER
+    | {"multimodal_branch": False, "attention_sharing": "none"},
     "mult": {"kind": "cross_modal_transformer", "n_layers": 2, "n_self_layers": 2},
     "perceiver": {
         "kind": "perceiver",

@@ -90,6 +90,18 @@ def test_overrides_are_typed_yaml():
     assert config.data.modalities == ["face", "audio"]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_kind_replaces_the_section_of_the_config_and_not_other_overrides(order):
+    overrides = ["target.column=score", "target.kind=severity"][::order]
+    target = load_config(DEMO, overrides).target
+    assert (target.kind, target.column) == ("severity", "score")
+    changes = dict(override.split("=") for override in overrides)
+    assert override_settings(load_config(DEMO), changes).target == target
+    overrides = ["model.fusion.kind=mean_pool", "model.subtract_session_mean=false"]
+    fusion = load_config(DEMO, overrides).model.fusion
+    assert fusion.model_dump() == {"kind": "mean_pool", "dropout": 0.1}
+
+
 def test_an_included_config_is_loaded_by_its_name(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert load_config("demo", ["seed=3"]) == load_config(DEMO, ["seed=3"])
