@@ -60,8 +60,8 @@ from depmm.config.sections import (
 )
 from depmm.config.settings import (
     CROP_SIZE,
-    MODALITIES,
     SAMPLE_RATE,
+    TRACKS,
     ConfigError,
     FilePath,
     Modality,
@@ -77,8 +77,8 @@ from depmm.config.training import (
 
 __all__ = [
     "CROP_SIZE",
-    "MODALITIES",
     "SAMPLE_RATE",
+    "TRACKS",
     "AdversarialConfig",
     "AttentionResNetConfig",
     "AudioExtraction",

@@ -18,7 +18,7 @@ from depmm.errors import DepmmError
 
 SAMPLE_RATE = 16_000  # Hz, every waveform in the project
 CROP_SIZE = 224  # pixels, height and width of every stored face crop
-MODALITIES = ("audio", "face")
+TRACKS = ("audio", "face")  # of a recording, and columns of steps.parquet that name its file
 # branches of a fusion and columns of tables, and attributes of torch.nn.ModuleDict, whose keys are
 # the modalities
 _RESERVED = frozenset({

@@ -22,6 +22,8 @@ class Signal:
         What the encoder of the modality reads.
     content : str
         What a step with the modality has, in words.
+    track : {"audio", "face"} or None
+        Track of a recording that the signal is computed from; None if it is from another file.
     settings : tuple of str
         Settings of ``data`` that change the signal in evaluation.
     augmentation : tuple of str
@@ -30,6 +32,7 @@ class Signal:
 
     reads: EncoderInput
     content: str
+    track: Literal["audio", "face"] | None = None
     settings: tuple[str, ...] = ()
     augmentation: tuple[str, ...] = ()
 
@@ -38,12 +41,14 @@ SIGNALS: Mapping[str, Signal] = {
     "audio": Signal(
         reads="waveform",
         content="sound",
+        track="audio",
         settings=("max_audio_s", "remove_silence"),
         augmentation=("gain_db", "relative_noise", "noise_amplitudes", "pitch_semitones"),
     ),
     "face": Signal(
         reads="crops",
         content="a face",
+        track="face",
         settings=("frames_per_step", "frame_choice", "face_size"),
         augmentation=("flip",),
     ),

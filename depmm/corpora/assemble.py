@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from depmm.config import MODALITIES, StreamConfig
+from depmm.config import TRACKS, StreamConfig
 from depmm.corpora.cells import Fields, check_allowed, parse_number, translate_codes
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.index_log import IndexLog
@@ -188,7 +188,7 @@ def _note_missing_steps(
 def _build_steps(source: _StepSource, group: FileGroup) -> Iterator[dict[str, Any]]:
     """Yield the steps of a group, without their index."""
     spec = source.spec
-    files: dict[str, Any] = {name: group.files.get(name) for name in MODALITIES}
+    files: dict[str, Any] = {name: group.files.get(name) for name in TRACKS}
     files["face_aligned"] = spec.faces == "aligned"
     for recording in group.sources:
         if recording.path == files["audio"]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from depmm.config import MODALITIES
+from depmm.config import TRACKS
 from depmm.corpora.assemble import Duration, ManifestRows, build_rows
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.file_roles import FileRoles, find_files
@@ -218,7 +218,7 @@ def _count(manifest: Manifest) -> dict[str, int]:
         "negative": int((label == 0).sum()),
         "unlabelled": int(label.isna().sum()),
         "scores": int(manifest.sessions["score"].notna().sum()),
-        **{f"steps_with_{name}": int(steps[name].notna().sum()) for name in MODALITIES},
+        **{f"steps_with_{name}": int(steps[name].notna().sum()) for name in TRACKS},
         **{
             f"steps_with_{name}_features": int(count)
             for name, count in manifest.features["name"].value_counts(sort=False).items()

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter, ValidationError
 
-from depmm.config import MODALITIES, StreamConfig
+from depmm.config import TRACKS, Modality, StreamConfig
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.instruments import INSTRUMENTS, check_score
 from depmm.corpora.tables.typed_tables import check_columns
@@ -23,6 +24,7 @@ from depmm.schemas.manifest import (
     VALENCES,
 )
 
+_MODALITY: TypeAdapter[str] = TypeAdapter(Modality)
 MAX_AGE = 120  # years; above: a wrong column or a year of birth
 _ID = re.compile(r"\w[\w.()+@=-]*")
 _ID_LENGTH = 100  # characters; an id becomes part of a file name
@@ -219,7 +221,14 @@ def _check_sessions(table: pd.DataFrame) -> None:
 
 def _check_features(table: pd.DataFrame, steps: pd.DataFrame) -> None:
     check_unique(table, [*STEP_KEY, "name"], "features")
-    _check_values(table, "modality", MODALITIES, "features")
+    if len(bad := table[~table["modality"].map(_is_modality).astype(bool)]):
+        raise _row_error(
+            bad,
+            f"features: session {_format_keys(bad[SESSION_KEY].head(1))}: "
+            f"{bad['modality'].iloc[0]!r} cannot be the name of a modality. Use another name of "
+            "lower-case letters, digits and _.",
+            "modality",
+        )
     known = pd.MultiIndex.from_frame(steps[STEP_KEY])
     unmatched = pd.MultiIndex.from_frame(table[STEP_KEY]).difference(known).to_frame()
     if len(unmatched):
@@ -239,6 +248,14 @@ def _check_features(table: pd.DataFrame, steps: pd.DataFrame) -> None:
                 value=name,
             )
         parse_reader(definitions[0])
+
+
+def _is_modality(name: str) -> bool:
+    try:
+        _MODALITY.validate_python(name)
+    except ValidationError:
+        return False
+    return True
 
 
 def _check_steps(table: pd.DataFrame, features: pd.DataFrame) -> None:
@@ -275,7 +292,7 @@ def _check_steps(table: pd.DataFrame, features: pd.DataFrame) -> None:
             "audio or face file, or remove it.",
             "audio",
         )
-    for column in ("audio", "face"):
+    for column in TRACKS:
         for path in table[column].dropna().unique():
             _check_path(path, "steps", column)
 

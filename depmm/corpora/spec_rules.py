@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from depmm.config import StreamConfig
+from depmm.config import TRACKS, StreamConfig
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.instruments import INSTRUMENTS
 from depmm.corpora.manifest_rules import check_id
@@ -88,6 +88,13 @@ def _check_recordings(
                     "to the pattern, to fields: or to a table's fields.",
                 )
     yield from _unknown(("steps", "order"), spec.steps.order, known, source)
+    for position, name in enumerate(entry.modalities):
+        if entry.features is None and name not in TRACKS:
+            yield (
+                ("recordings", index, "modalities", position),
+                f"a recording has {' and '.join(TRACKS)} only. Describe a file of {name} under "
+                "features:, or remove the modality.",
+            )
     for key in ("track", "channel"):
         if getattr(entry, key) is not None and (entry.features or "audio" not in entry.modalities):
             yield (

@@ -131,10 +131,10 @@ def _recorded_sessions(manifest: Manifest, config: Experiment) -> pd.MultiIndex:
         stream = config.data.features.get(modality)
         if stream is None:
             tables.append(manifest.steps.loc[manifest.steps[modality].notna(), SESSION_KEY])
-        else:
-            tables.append(manifest.features.loc[manifest.features["name"] == stream, SESSION_KEY])
-            if (track := track_of(stream)) is not None:
-                tables.append(manifest.steps.loc[manifest.steps[track].notna(), SESSION_KEY])
+            continue
+        tables.append(manifest.features.loc[manifest.features["name"] == stream, SESSION_KEY])
+        if (track := track_of(stream)) is not None:  # depmm computes it from the recording
+            tables.append(manifest.steps.loc[manifest.steps[track].notna(), SESSION_KEY])
     return _keys(pd.concat(tables))
 
 

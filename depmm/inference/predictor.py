@@ -15,8 +15,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from depmm.config import TRACKS
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
+from depmm.data.signals.crops import CropsSignal
+from depmm.data.signals.signal import StepSignal
 from depmm.data.signals.used import UsedSignal
 from depmm.data.used_signal import measure_session
 from depmm.device import float32_precision
@@ -143,7 +146,10 @@ class Predictor:
         tracks = _tracks(run, file, info, aligned)
         steps = None if steps is None else Path(steps)
         divided = divide_recording(run, file, duration_s, steps, window_s)
-        manifest = recording_manifest(file.name, divided.table, tracks, aligned)
+        modalities = _modalities(run, file, tracks, divided.table)
+        # a model of text alone reads no track, but a step needs a file
+        read = tracks or [TRACKS[0] if info.has_audio else TRACKS[1]]
+        manifest = recording_manifest(file.name, divided.table, read, aligned)
         with _temporary_store() as folder:
             settings = run.config.extract
             report = extract(
@@ -159,7 +165,7 @@ class Predictor:
                 manifest.sessions, store, data, step_masks=None if mask is None else [mask]
             )
             with store.read(*SESSION) as reader:
-                quality = measure_quality(reader, info.sample_rate)
+                quality = measure_quality(reader, info.sample_rate, run.signals)
                 used = measure_session(
                     reader, data, [file.name] * len(divided.table), mask, duration_s, divided.unread
                 )
@@ -170,16 +176,16 @@ class Predictor:
         warnings = [
             *_reading_warnings(report),
             *divided.warnings,
-            *_left_out_warnings(used),
+            *_left_out_warnings(used, run.signals),
             *_alignment_warnings(run, info, aligned, quality),
-            *quality_warnings(quality, run.reference, run.tracks),
+            *quality_warnings(quality, run.reference, run.signals),
             *_validation_warnings(result),
             *_task_warnings(run),
         ]
         return Prediction(
             file=file.name,
             duration_s=duration_s,
-            modalities=tracks,
+            modalities=modalities,
             segmentation=divided.origin,
             used_signal=used,
             model=run.description,
@@ -205,9 +211,9 @@ def _tracks(run: TrainedRun, file: Path, info: MediaInfo, aligned: bool) -> list
     """Return the tracks of a file that the models read, ``audio`` or ``face``."""
     available = {"audio": info.has_audio, "face": info.has_video}
     tracks = [name for name in run.tracks if available.get(name, False)]
-    if not tracks:
+    if run.tracks and not tracks and len(run.tracks) == len(run.config.data.modalities):
         names = {"audio": "sound", "face": "video"}
-        needed = " or ".join(names.get(name, name) for name in run.tracks)
+        needed = " or ".join(names[name] for name in run.tracks)
         raise InferenceError(
             f"{file}: the file has no {needed} track, which the model needs.",
             file=file,
@@ -226,6 +232,24 @@ def _tracks(run: TrainedRun, file: Path, info: MediaInfo, aligned: bool) -> list
     return tracks
 
 
+def _modalities(run: TrainedRun, file: Path, tracks: list[str], steps: pd.DataFrame) -> list[str]:
+    """Return the modalities of the models that a recording and the table of its steps have."""
+    modalities = [
+        name
+        for name, signal in run.signals.items()
+        if signal.track in tracks or (signal.track is None and steps["text"].notna().any())
+    ]
+    if not modalities:
+        needed = " or ".join(signal.content for signal in run.signals.values())
+        raise InferenceError(
+            f"{file}: the recording and its steps have no {needed}, which the model needs.",
+            file=file,
+            setting="steps",
+            remedy="Give a table of the steps with a column text, or another recording.",
+        )
+    return modalities
+
+
 def _unusable_recording(file: Path, failures: pd.DataFrame, aligned: bool) -> InferenceError:
     reasons = {f"{failure.cause} {failure.remedy}" for failure in failures.itertuples()}
     face_only = not aligned and set(failures["stage"]) == {"face"}
@@ -238,8 +262,11 @@ def _unusable_recording(file: Path, failures: pd.DataFrame, aligned: bool) -> In
 
 def _check_signal(run: TrainedRun, file: Path, quality: RecordingQuality) -> None:
     """Reject recordings whose prediction would not depend on a signal."""
-    counts = {name: quality.steps_with[name] for name in run.tracks}
-    if not counts.get("face") and quality.sound and quality.sound.snr_db is None:
+    signals = run.signals
+    counts = {name: quality.steps_with[name] for name in signals}
+    hears = any(signal.track == "audio" for signal in signals.values())
+    other = any(counts[name] for name, signal in signals.items() if signal.track != "audio")
+    if hears and not other and quality.sound and quality.sound.snr_db is None:
         raise InferenceError(
             f"{file}: the sound is digital silence, and no other modality is available.",
             file=file,
@@ -331,12 +358,16 @@ def _reading_warnings(report: ExtractReport) -> list[QualityWarning]:
     return warnings
 
 
-def _left_out_warnings(used: Mapping[str, UsedSignal]) -> list[QualityWarning]:
-    """Warn about sound that the model does not read; it always reads few of the frames."""
-    if "audio" not in used or not used["audio"].left_out:
-        return []
-    text = used["audio"].describe()
-    return [QualityWarning("part_of_recording", f"{text[0].upper()}{text[1:]}.")]
+def _left_out_warnings(
+    used: Mapping[str, UsedSignal], signals: Mapping[str, StepSignal]
+) -> list[QualityWarning]:
+    """Warn about signals that the model does not read; it always reads few of the frames."""
+    return [
+        QualityWarning("part_of_recording", f"{text[0].upper()}{text[1:]}.")
+        for name, amount in used.items()
+        if amount.left_out and not isinstance(signals[name], CropsSignal)
+        for text in [amount.describe()]
+    ]
 
 
 def _alignment_warnings(

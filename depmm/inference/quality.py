@@ -4,12 +4,11 @@ Face detection, sound and length are compared with fixed thresholds and with the
 of the run.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from depmm.config import SAMPLE_RATE
+from depmm.data.signals.signal import StepSignal
 from depmm.inference.training_reference import TrainingReference, speech_duration_s
 from depmm.media.sound.sound_level import SoundLevel
 from depmm.store.session_file import SessionReader
@@ -27,7 +26,7 @@ class RecordingQuality:
     n_steps : int
         Number of steps.
     steps_with : dict of str to int
-        For ``audio`` and ``face``, the number of steps that have this modality.
+        For each modality of the model, the number of steps that have it.
     n_frames : int
         Number of sampled video frames.
     n_frames_with_face : int
@@ -65,7 +64,9 @@ class QualityWarning:
     message: str
 
 
-def measure_quality(reader: SessionReader, sample_rate: int | None) -> RecordingQuality:
+def measure_quality(
+    reader: SessionReader, sample_rate: int | None, signals: Mapping[str, StepSignal]
+) -> RecordingQuality:
     """Measure an extracted recording.
 
     Parameters
@@ -74,23 +75,19 @@ def measure_quality(reader: SessionReader, sample_rate: int | None) -> Recording
         The recording, extracted as a session of a store.
     sample_rate : int, optional
         Sample rate of the file, in Hz; None without sound.
+    signals : mapping of str to StepSignal
+        Signals that the model reads, by modality.
 
     Returns
     -------
     RecordingQuality
         The measurements.
     """
-    steps = range(reader.summary["n_steps"])
     has_audio = "audio.waveform" in reader.names
     sound = reader.summary["sound"]
     return RecordingQuality(
-        n_steps=len(steps),
-        steps_with={
-            "audio": sum(
-                bool(has_audio and np.diff(reader.step_samples[step])[0]) for step in steps
-            ),
-            "face": sum(bool(len(reader.face_frames(step))) for step in steps),
-        },
+        n_steps=reader.summary["n_steps"],
+        steps_with={name: int(signal.present(reader).sum()) for name, signal in signals.items()},
         n_frames=reader.summary["n_frames"],
         n_frames_with_face=reader.summary["n_frames_with_face"],
         speech_s=speech_duration_s(reader) if has_audio else None,
@@ -100,7 +97,7 @@ def measure_quality(reader: SessionReader, sample_rate: int | None) -> Recording
 
 
 def quality_warnings(
-    quality: RecordingQuality, reference: TrainingReference, modalities: Sequence[str]
+    quality: RecordingQuality, reference: TrainingReference, signals: Mapping[str, StepSignal]
 ) -> list[QualityWarning]:
     """List the conditions that may make the prediction unreliable.
 
@@ -110,31 +107,32 @@ def quality_warnings(
         Measurements of the recording.
     reference : TrainingReference
         Statistics of the training sessions.
-    modalities : sequence of str
-        Modalities of the model.
+    signals : mapping of str to StepSignal
+        Signals that the model reads, by modality.
 
     Returns
     -------
     list of QualityWarning
         Empty if no condition is detected.
     """
-    warnings = [*_missing_modalities(quality, modalities)]
-    if "face" in modalities:
+    tracks = {signal.track for signal in signals.values()}
+    warnings = [*_missing_modalities(quality, signals)]
+    if "face" in tracks:
         warnings += _face_warnings(quality)
-    if "audio" in modalities and quality.steps_with["audio"]:
+    if quality.sound is not None and "audio" in tracks:
         warnings += _sound_warnings(quality)
-    return [*warnings, *_length_warnings(quality, reference, modalities)]
+    return [*warnings, *_length_warnings(quality, reference, "audio" in tracks)]
 
 
 def _missing_modalities(
-    quality: RecordingQuality, modalities: Sequence[str]
+    quality: RecordingQuality, signals: Mapping[str, StepSignal]
 ) -> Iterator[QualityWarning]:
-    for name in modalities:
-        count, content = quality.steps_with[name], "sound" if name == "audio" else "a face"
-        if count == 0 and len(modalities) > 1:
+    for name, signal in signals.items():
+        count, content = quality.steps_with[name], signal.content
+        if count == 0 and len(signals) > 1:
             yield QualityWarning(
                 "missing_modality",
-                f"No step has {content}, but the model was trained with {' and '.join(modalities)}."
+                f"No step has {content}, but the model was trained with {' and '.join(signals)}."
                 " The missing modality is masked; the accuracy of the model without it was not "
                 "measured.",
             )
@@ -175,7 +173,7 @@ def _sound_warnings(quality: RecordingQuality) -> Iterator[QualityWarning]:
 
 
 def _length_warnings(
-    quality: RecordingQuality, reference: TrainingReference, modalities: Sequence[str]
+    quality: RecordingQuality, reference: TrainingReference, hears: bool
 ) -> Iterator[QualityWarning]:
     if reference.min_steps is None:
         yield QualityWarning(
@@ -189,7 +187,7 @@ def _length_warnings(
             f"The recording has {quality.n_steps} {'step' if quality.n_steps == 1 else 'steps'}; "
             f"the shortest training session has {reference.min_steps}.",
         )
-    if "audio" not in modalities or quality.speech_s is None or reference.low_speech_s is None:
+    if not hears or quality.speech_s is None or reference.low_speech_s is None:
         return
     if quality.speech_s < reference.low_speech_s:
         yield QualityWarning(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from depmm.config import MODALITIES
+from depmm.config import TRACKS
 from depmm.corpora.corpus_facts import Windows
 from depmm.corpora.manifest import Manifest, build_manifest
 from depmm.corpora.tables.csv_files import read_csv
@@ -243,7 +243,7 @@ def cut_steps(steps: pd.DataFrame, windows: Windows, duration_s: float) -> pd.Da
 
 
 def recording_manifest(
-    file: str, steps: pd.DataFrame, modalities: Sequence[str], aligned: bool
+    file: str, steps: pd.DataFrame, tracks: Sequence[str], aligned: bool
 ) -> Manifest:
     """Build the manifest of one recording.
 
@@ -253,8 +253,8 @@ def recording_manifest(
         Name of the file; its folder is the root of the manifest.
     steps : DataFrame
         As :func:`read_steps` or :func:`window_steps` returns.
-    modalities : sequence of {"audio", "face"}
-        Modalities to read from the file.
+    tracks : sequence of str
+        Tracks to read from the file, of ``TRACKS``.
     aligned : bool
         Whether the frames are aligned faces.
 
@@ -269,6 +269,6 @@ def recording_manifest(
         If the file name is not allowed in a manifest.
     """
     key = dict(zip(("corpus", "subject", "session"), SESSION, strict=True))
-    files = {name: file if name in modalities else None for name in MODALITIES}
+    files = {name: file if name in tracks else None for name in TRACKS}
     rows = steps.assign(**key, **files, step=range(len(steps)), face_aligned=aligned)
     return build_manifest(pd.DataFrame([key]), rows.where(rows.notna(), None))

@@ -8,6 +8,8 @@ import pandas as pd
 
 from depmm.config import Config, load_config
 from depmm.data.data_summary import read_data_summary
+from depmm.data.signals.build import build_signals
+from depmm.data.signals.signal import StepSignal
 from depmm.device import choose_device
 from depmm.evaluation.prediction_checks import check_predictions
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
@@ -57,9 +59,13 @@ class TrainedRun:
     @property
     def tracks(self) -> list[str]:
         """The tracks of a recording that the models read, ``audio`` or ``face``."""
-        data = self.config.data
-        tracks = {track_of(data.features.get(name, "")) or name for name in data.modalities}
-        return sorted(tracks)
+        tracks = {signal.track for signal in self.signals.values()}
+        return sorted(track for track in tracks if track is not None)
+
+    @property
+    def signals(self) -> dict[str, StepSignal]:
+        """The signals that the models read, by modality."""
+        return build_signals(self.config.data)
 
 
 def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from depmm.config import MODALITIES, SAMPLE_RATE, StreamConfig
+from depmm.config import SAMPLE_RATE, TRACKS, StreamConfig
 from depmm.corpora.spec_schema import Spec
 from depmm.simulation.face import FRAMES_PER_SECOND, animate, sample_face
 from depmm.simulation.face_renderer import FaceRenderer
@@ -98,7 +98,10 @@ def _record(job: Job) -> list[UnitTimes]:
     streams = [np.random.default_rng((job.seed, job.index, k)) for k in range(4)]
     bluntness_rng, voice_rng, face_rng, feature_rng = streams
     voice, interviewer = sample_voice(voice_rng, job.gender), sample_voice(voice_rng, "female")
-    offsets = {modality: bluntness_rng.normal(0, SUBJECT_SD) for modality in MODALITIES}
+    others = {name for entry in job.spec.recordings for name in entry.modalities} - set(TRACKS)
+    # further modalities come last, so that they change no draw of sound and face
+    modalities = (*TRACKS, *sorted(others))
+    offsets = {modality: bluntness_rng.normal(0, SUBJECT_SD) for modality in modalities}
     camera = _Camera(job, face_rng)
     times = []
     for unit in job.units:

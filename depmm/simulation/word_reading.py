@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from depmm.config import MODALITIES
+from depmm.config import TRACKS
 from depmm.corpora.spec_schema import TRUTH_FILE
 from depmm.corpora.word_lists import ENGLISH_WORDS
 from depmm.files.writing import write_text
@@ -237,7 +237,7 @@ def sample_subjects(
             modality: effect * planted
             + subject_rng.normal(0, SUBJECT_SD)
             + subject_rng.normal(0, WORD_SD, len(reading))
-            for modality in MODALITIES
+            for modality in TRACKS
         }
         sampled.append(SimulatedSubject(index, traits[row], bluntness))
     return sampled

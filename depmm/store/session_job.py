@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from depmm.config import MODALITIES, ExtractConfig
+from depmm.config import TRACKS, ExtractConfig
 from depmm.corpora.corpus_facts import CorpusFacts
 from depmm.corpora.manifest import Manifest
 from depmm.schemas.manifest import SESSION_KEY
@@ -141,7 +141,7 @@ def list_jobs(
         if manifest.facts.get(key[0], CorpusFacts()).text_speaker == "unknown":
             steps = [step | {"text": None} for step in steps]
         streams = streams_of.get(key, [])
-        paths = [step[modality] for step in steps for modality in MODALITIES]
+        paths = [step[modality] for step in steps for modality in TRACKS]
         paths += [stream["path"] for stream in streams]
         for path in paths:
             if path not in sizes:

@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from depmm.config import MODALITIES
+from depmm.config import TRACKS
 from depmm.corpora.word_lists import ENGLISH_WORDS
 from depmm.interpret.query.ask import ask
 from depmm.simulation.reading_list import Step, read_word_lists, sample_reading_list
@@ -86,7 +86,7 @@ def simulate(out: Path, condition: Condition, n_subjects: int, seed: int) -> lis
         noise, traits = np.random.default_rng((seed, subject.index, 3)), subject.traits
         stretch = condition.stretch if traits.diagnosis == "depressed" else 1.0
         rows = round(ROWS_PER_WORD * stretch)
-        for modality in MODALITIES:
+        for modality in TRACKS:
             shift = np.repeat(subject.bluntness[modality], rows)[:, None]
             values = noise.standard_normal((len(shift), len(LOADINGS))) + shift * LOADINGS
             file = out / modality / f"{subject.subject}_1.npy"

@@ -1,9 +1,12 @@
 """Warnings about the conditions of a recording."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from depmm.config import DataConfig
+from depmm.data.signals.build import build_signals
 from depmm.inference.quality import RecordingQuality, quality_warnings
 from depmm.inference.training_reference import TrainingReference
 from depmm.media.sound.sound_level import SoundLevel
@@ -13,6 +16,7 @@ GOOD = RecordingQuality(
     speech_s=2.0, sample_rate=16_000, sound=SoundLevel(4.0, 0.0, 0.0, 20.0),
 )  # fmt: skip
 REFERENCE = TrainingReference(step_s=1.0, min_steps=4, low_speech_s=2.0, aligned=True)
+SIGNALS = build_signals(DataConfig(manifest=Path("m"), store="s"))
 NO_SOUND = {"steps_with": {"audio": 0, "face": 4}, "speech_s": None, "sound": None}
 
 
@@ -30,17 +34,17 @@ NO_SOUND = {"steps_with": {"audio": 0, "face": 4}, "speech_s": None, "sound": No
     ],
 )
 def test_each_condition_gives_one_warning(change, name, numbers):
-    assert quality_warnings(GOOD, REFERENCE, ["audio", "face"]) == []
-    (warning,) = quality_warnings(replace(GOOD, **change), REFERENCE, ["audio", "face"])
+    assert quality_warnings(GOOD, REFERENCE, SIGNALS) == []
+    (warning,) = quality_warnings(replace(GOOD, **change), REFERENCE, SIGNALS)
     assert warning.name == name
     assert all(number in warning.message for number in numbers)
 
 
 def test_an_audio_model_needs_no_face():
     no_face = replace(GOOD, steps_with={"audio": 4, "face": 0}, n_frames=0, n_frames_with_face=0)
-    assert quality_warnings(no_face, REFERENCE, ["audio"]) == []
+    assert quality_warnings(no_face, REFERENCE, {"audio": SIGNALS["audio"]}) == []
 
 
 def test_a_missing_reference_is_reported():
-    (warning,) = quality_warnings(GOOD, TrainingReference(), ["audio", "face"])
+    (warning,) = quality_warnings(GOOD, TrainingReference(), SIGNALS)
     assert warning.name == "not_compared"

@@ -17,7 +17,7 @@ from simulated_layouts import (
     simulate_and_index,
 )
 
-from depmm.config import MODALITIES, load_config
+from depmm.config import TRACKS, load_config
 from depmm.corpora.manifest import write_manifest
 from depmm.corpora.spec import SpecError, load_spec, parse_spec
 from depmm.media.features.feature_files import read_features
@@ -119,7 +119,7 @@ def one_epoch(spec, manifest, folder):
             encoders[modality] = {"kind": "feature_cnn", "features": values.shape[1],
                                   "channels": [8], "embed_dim": 8}  # fmt: skip
             data.setdefault("features", {})[modality] = row["name"]
-    used = [m for m in MODALITIES if m in streams.index or manifest.steps[m].notna().any()]
+    used = [m for m in TRACKS if m in streams.index or manifest.steps[m].notna().any()]
     sessions = manifest.sessions
     classes = sessions.groupby("split")["label"].nunique()
     official = all(classes.get(split, 0) == 2 for split in ("train", "validation", "test"))

@@ -1,5 +1,7 @@
 """Rows of a feature stream, read by encoders of rows."""
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 
@@ -7,7 +9,7 @@ from depmm.data.augment import Augmentation
 from depmm.data.errors import DataError
 from depmm.data.signals.signal import ReadSession, SessionKey, StepSignal, choose_start
 from depmm.data.signals.used import NOT_SELECTED, UsedSignal, count_distinct, count_used
-from depmm.store.derived_streams import FACE_STREAMS
+from depmm.store.derived_streams import FACE_STREAMS, track_of
 from depmm.store.session_file import SessionReader
 
 
@@ -18,6 +20,16 @@ class RowsSignal(StepSignal):
     def stream(self) -> str:
         """Name of the stream."""
         return self.settings.features[self.modality]
+
+    @property
+    def content(self) -> str:
+        """What a step with the signal has, in words."""
+        return f"rows of {self.stream}"
+
+    @property
+    def track(self) -> Literal["audio", "face"] | None:
+        """Track that depmm computes the stream from; None if only a corpus can provide it."""
+        return track_of(self.stream)
 
     def is_indexed(self, index: pd.DataFrame) -> pd.Series:
         """Find the sessions with the stream.

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -62,6 +63,16 @@ class StepSignal(ABC):
 
     def __init__(self, modality: str, settings: DataConfig) -> None:
         self.modality, self.settings = modality, settings
+
+    @property
+    def content(self) -> str:
+        """What a step with the signal has, in words."""
+        return self.settings.signal_of(self.modality).content
+
+    @property
+    def track(self) -> Literal["audio", "face"] | None:
+        """Track of a recording that the signal is computed from; None for another file."""
+        return self.settings.signal_of(self.modality).track
 
     @abstractmethod
     def is_indexed(self, index: pd.DataFrame) -> pd.Series:

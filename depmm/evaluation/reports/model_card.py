@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from depmm.config import Config, TargetConfig
+from depmm.data.signals.build import build_signals
 from depmm.evaluation.reports.rendering import number, render
 from depmm.evaluation.reports.tables import metrics_table
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
@@ -36,7 +37,8 @@ def write_model_card(
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
     target_text = _describe_target(config.target)
-    media = "video" if "face" in config.data.modalities else "audio"
+    tracks = {signal.track for signal in build_signals(config.data).values()}
+    media = "video" if "face" in tracks else "audio" if "audio" in tracks else "text"
     results = [
         EvalResult(
             task_type=f"{media}-classification" if config.target.kind == "binary" else "other",

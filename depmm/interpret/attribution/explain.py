@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from depmm.config import MODALITIES, SplitConfig, load_config
+from depmm.config import SplitConfig, load_config
 from depmm.corpora.manifest import read_manifest
 from depmm.data.batch import SessionLoader, evaluation_batches
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
@@ -348,9 +347,6 @@ def _attribute_steps(
     table["reference"] = reference.kinds[row, step]
     occlusion = occlude_steps(model, features, masks, reference)
     table = table.merge(occlusion, on=["row", "step"], how="left")
-    for name in MODALITIES:
-        if name not in masks:
-            table[f"{OCCLUSION.name}_{name}"] = np.nan
     if record.attention is not None and isinstance(model.fusion, DepFormer | DepFormerRelease):
         selected = _compute_selection_rates(record.attention, model.fusion.encoder_order)
         table = table.merge(selected, on=["row", "step"], how="left")

@@ -12,7 +12,10 @@ from depmm.evaluation.reports.figure_style import BLUE, GREY, STYLE
 from depmm.interpret.errors import QuestionError
 
 VALUES = {"effect": "Effect (Hedges' g)", "correlation": "Rank correlation"}
-LABELS = ["encoder", "word", "valence", "branch", "modality", "region", "over", "subjects"]
+LABELS = [
+    "encoder", "word", "valence", "branch", "modality", "region", "modalities", "over",
+    "subjects",
+]  # fmt: skip
 ALPHA = 0.05
 
 

@@ -5,7 +5,7 @@ const content = JSON.parse(document.getElementById("content").textContent);
 const view = document.getElementById("view");
 const measures = new Map(content.measures.map((measure) => [measure.name, measure]));
 const TESTS = ["d", "p", "q"];
-const BRANCHES = { audio: "voice", face: "face", multimodal: "multimodal", cross: "cross-attention" };
+const BRANCHES = { audio: "voice", cross: "cross-attention" };
 const severalModels = new Set(content.sessions.map((s) => `${s.fold} ${s.seed}`)).size > 1;
 
 function append(node, attributes, children) {

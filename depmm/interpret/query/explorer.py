@@ -31,6 +31,7 @@ from depmm.interpret.query.references import (
     TO_TRAINING,
     shares_attention,
 )
+from depmm.interpret.query.stability import list_modalities
 from depmm.interpret.query.word_effects import choose_test, select_comparable
 from depmm.interpret.query.word_means import CONFIDENCE, compute_word_means, find_common_words
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
@@ -42,8 +43,7 @@ MAX_WORDS = 500  # rows of the chart: words with the largest effects, for each m
 DIGITS = 4  # significant digits of the values in the page
 
 EXPLANATION_KEY = [*SESSION_KEY, "fold", "seed"]  # a session and the model that predicts it
-PARTS = {"": "whole step", "_audio": "voice only", "_face": "face only"}
-ENCODERS = {"multimodal": "multimodal encoder", "audio": "voice encoder", "face": "face encoder"}
+SHOWN_NAMES = {"audio": "voice"}  # of modalities and encoders; the others have their own
 
 
 def write_explorer(run: Path) -> Path:
@@ -211,21 +211,25 @@ def build_content(
 
 def _list_measures(steps: pd.DataFrame) -> dict[str, dict[str, str]]:
     """List the columns that can be shown: name -> name, kind, label and meaning."""
+    modalities = list_modalities(steps)
+    parts = {"": "whole step"}
+    parts |= {f"_{name}": f"{SHOWN_NAMES.get(name, name)} only" for name in modalities}
     candidates = [
         (method.name + part, method.title, label, method.meaning)
         for method in STEP_METHODS
-        for part, label in PARTS.items()
+        for part, label in parts.items()
     ]
     meaning = "share of the heads of this encoder's first layer that select the step"
     candidates += [
-        (f"{SELECTED}_{name}", "Attention", label, meaning) for name, label in ENCODERS.items()
+        (f"{SELECTED}_{name}", "Attention", f"{SHOWN_NAMES.get(name, name)} encoder", meaning)
+        for name in ("multimodal", *modalities)
     ]
     present = [row for row in candidates if row[0] in steps and steps[row[0]].notna().any()]
     names = {name for name, *_ in present}
     for method in STEP_METHODS:  # with one modality, its part equals the attribution of the step
-        parts = names & {method.name + part for part in PARTS if part}
-        if len(parts) == 1:
-            names -= parts
+        own = names & {f"{method.name}_{modality}" for modality in modalities}
+        if len(own) == 1:
+            names -= own
     columns = ("name", "kind", "label", "meaning")
     return {row[0]: dict(zip(columns, row, strict=True)) for row in present if row[0] in names}
 

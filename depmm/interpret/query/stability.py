@@ -1,4 +1,4 @@
-"""Agreement of rankings of words between voice and face, and between folds and seeds.
+"""Agreement of rankings of words between modalities, and between folds and seeds.
 
 The measure is Spearman's rank correlation, because the order of the words matters and not the sizes
 of their effects. Two rankings from the same subjects share the peculiarities of these subjects. A
@@ -37,7 +37,7 @@ from depmm.interpret.query.word_effects import (
 )
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
-MODALITIES = ["occlusion_audio", "occlusion_face"]
+PREFIX = "occlusion_"  # of the column of a modality
 MIN_WORDS = 3  # smallest number of words for a rank correlation
 
 
@@ -63,16 +63,16 @@ def correlate_modalities(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Correlate the occlusion of voice and face.
+    """Correlate the occlusion of every two modalities.
 
-    Over ``words``: correlation of the effects of the words by voice with those by face, for the
-    words that enough subjects read. Over ``steps``: correlation of the occlusion of voice and face
+    Over ``words``: correlation of the effects of the words by one modality with those by the other,
+    for the words that enough subjects read. Over ``steps``: correlation of the occlusion of both
     within each session, averaged over subjects.
 
     Parameters
     ----------
     attributions : DataFrame
-        As in ``compare_words``, with ``occlusion_audio`` and ``occlusion_face``.
+        As in ``compare_words``, with ``occlusion_<modality>`` of each modality.
     stratify_by : str, optional
         As in ``compare_words``; for the effects over words.
     draws : int, default 2000
@@ -85,32 +85,59 @@ def correlate_modalities(
     Returns
     -------
     DataFrame
-        One row per ``over`` (words, steps) and ``subjects`` (all, positive, negative): ``n`` (words
-        or subjects), ``correlation``, ``ci_low`` and ``ci_high``; NaN if fewer than three words,
-        steps or subjects can be ranked.
+        One row per ``modalities`` (two names), ``over`` (words, steps) and ``subjects`` (all,
+        positive, negative): ``n`` (words or subjects), ``correlation``, ``ci_low`` and ``ci_high``;
+        NaN if fewer than three words, steps or subjects can be ranked.
 
     Raises
     ------
     QuestionError
         If the run has one modality, or for the reasons of ``compare_words``.
     """
-    if missing := [name for name in MODALITIES if not _has_values(attributions, name)]:
+    names = list_modalities(attributions)
+    if len(names) < 2:
         raise QuestionError(
-            f"No step has {missing[0]}. The question needs a run with both voice and face.",
-            column=missing[0],
+            f"The steps have the occlusion of {' and '.join(names) or 'no modality'}. The question "
+            "needs a run with two modalities or more.",
+            column=PREFIX + "<modality>",
+            value=names,
         )
-    rows = select_readings(attributions, MODALITIES, stratify_by)
-    comparable = select_comparable(attributions, MODALITIES, stratify_by)
-    by_subject = _correlate_steps(comparable)
     test = (draws, confidence, seed)
-    rows_by_kind = [
-        ("words", "all", *_correlate_words(pivot_measures(rows, MODALITIES), *test)),
-        ("steps", "all", *_average(by_subject, *test)),
-    ]
-    for name, label in (("positive", 1), ("negative", 0)):
-        subset = by_subject[by_subject["label"] == label]
-        rows_by_kind.append(("steps", name, *_average(subset, *test)))
-    return pd.DataFrame(rows_by_kind, columns=["over", "subjects", *_Correlation._fields])
+    rows = []
+    for pair in combinations(names, 2):
+        columns = [PREFIX + name for name in pair]
+        readings = select_readings(attributions, columns, stratify_by)
+        by_subject = _correlate_steps(
+            select_comparable(attributions, columns, stratify_by), columns
+        )
+        matrix = pivot_measures(readings, columns)
+        both = " and ".join(pair)
+        rows.append((both, "words", "all", *_correlate_words(matrix, columns, *test)))
+        rows.append((both, "steps", "all", *_average(by_subject, *test)))
+        for name, label in (("positive", 1), ("negative", 0)):
+            subset = by_subject[by_subject["label"] == label]
+            rows.append((both, "steps", name, *_average(subset, *test)))
+    return pd.DataFrame(rows, columns=["modalities", "over", "subjects", *_Correlation._fields])
+
+
+def list_modalities(attributions: pd.DataFrame) -> list[str]:
+    """List the modalities of which a table of attributions has the occlusion.
+
+    Parameters
+    ----------
+    attributions : DataFrame
+        Rows of ``attributions.parquet``.
+
+    Returns
+    -------
+    list of str
+        Names, sorted.
+    """
+    return sorted(
+        name.removeprefix(PREFIX)
+        for name in map(str, attributions)
+        if name.startswith(PREFIX) and attributions[name].notna().any()
+    )
 
 
 def correlate_models(
@@ -183,23 +210,19 @@ def correlate_models(
     return table
 
 
-def _has_values(table: pd.DataFrame, column: str) -> bool:
-    return column in table and bool(table[column].notna().any())
-
-
 def _correlate_words(
-    matrix: pd.DataFrame, draws: int, confidence: float, seed: int
+    matrix: pd.DataFrame, columns: list[str], draws: int, confidence: float, seed: int
 ) -> _Correlation:
-    """Correlate the effects of the words by voice with those by face."""
+    """Correlate the effects of the words by one modality with those by the other."""
     common = _find_common_columns(matrix)
     words = [
         word
         for word in dict.fromkeys(common.get_level_values("word"))
-        if all((name, word) in common for name in MODALITIES)
+        if all((name, word) in common for name in columns)
     ]
     if len(words) < MIN_WORDS:
         return _Correlation(len(words), np.nan, np.nan, np.nan)
-    matrix = matrix.loc[:, [(name, word) for name in MODALITIES for word in words]]
+    matrix = matrix.loc[:, [(name, word) for name in columns for word in words]]
 
     def correlate(effects: Array) -> Array:
         return _correlate_rows(*np.split(effects, 2, axis=-1))
@@ -220,13 +243,13 @@ def _find_common_columns(matrix: pd.DataFrame) -> pd.Index:
     return matrix.columns[(count >= MIN_SUBJECTS).all() & (len(count) == 2)]
 
 
-def _correlate_steps(rows: pd.DataFrame) -> pd.DataFrame:
+def _correlate_steps(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Rank-correlate the steps of each session, and average by subject and label."""
     keys = [*SESSION_KEY, "label"]
-    steps = rows.groupby([*keys, "step"])[MODALITIES].mean().dropna().reset_index()  # over models
-    ranks = steps.groupby(keys)[MODALITIES].rank()
+    steps = rows.groupby([*keys, "step"])[columns].mean().dropna().reset_index()  # over models
+    ranks = steps.groupby(keys)[columns].rank()
     ranks = ranks - ranks.groupby([steps[key] for key in keys]).transform("mean")
-    a, b = ranks[MODALITIES[0]], ranks[MODALITIES[1]]
+    a, b = ranks[columns[0]], ranks[columns[1]]
     products = steps.assign(ab=a * b, aa=a**2, bb=b**2, n=1)
     sums = products.groupby(keys)[["ab", "aa", "bb", "n"]].sum()
     sums = sums[(sums["aa"] > 0) & (sums["bb"] > 0) & (sums["n"] >= MIN_WORDS)]

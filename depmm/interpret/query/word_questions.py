@@ -23,7 +23,7 @@ from depmm.interpret.query.references import (
     describe_measure,
     list_reference_notes,
 )
-from depmm.interpret.query.stability import MODALITIES, correlate_modalities, correlate_models
+from depmm.interpret.query.stability import PREFIX, correlate_modalities, correlate_models
 from depmm.interpret.query.word_effects import compare_measures, compare_valences, compare_words
 
 
@@ -191,7 +191,7 @@ def words_by_encoder(
 
 
 def agreement(run: Path, *, stratify_by: str | None = None, seed: int = 0) -> pd.DataFrame:
-    """Correlate voice and face over words, and over the steps of each subject.
+    """Correlate every two modalities over words, and over the steps of each subject.
 
     Parameters
     ----------
@@ -207,13 +207,13 @@ def agreement(run: Path, *, stratify_by: str | None = None, seed: int = 0) -> pd
     DataFrame
         As ``stability.correlate_modalities``.
     """
-    measures = [name for name in MODALITIES if name in list_measures(run)]
+    measures = [name for name in list_measures(run) if name.startswith(PREFIX)]
     table = read_attributions(run, measures, stratify_by)
     result = correlate_modalities(table, stratify_by, seed=seed)
     result.attrs["title"] = (
-        f"Rank correlation of voice and face, by {describe_measure(run, 'occlusion')}, with its "
-        "95 % confidence interval over subjects (words: of their effects; steps: of the steps of "
-        "each subject, mean of subjects)"
+        f"Rank correlation of every two modalities, by {describe_measure(run, 'occlusion')}, with "
+        "its 95 % confidence interval over subjects (words: of their effects; steps: of the steps "
+        "of each subject, mean of subjects)"
     )
     return result
 

@@ -51,7 +51,7 @@ def test_correlation_is_missing_if_little_can_be_ranked():
     assert steps["n"].tolist() == [6, 6, 0]  # constant steps have no ranks
     with pytest.raises(QuestionError) as info:
         correlate_modalities(table.assign(occlusion_face=np.nan))
-    assert info.value.column == "occlusion_face"
+    assert info.value.value == ["audio"]
 
 
 def test_correlation_of_folds_and_seeds():
