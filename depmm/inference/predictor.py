@@ -6,7 +6,7 @@ session of the training corpus with the same steps therefore equals that of the 
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,21 @@ import torch
 from depmm.config import TRACKS
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
-from depmm.data.signals.crops import CropsSignal
-from depmm.data.signals.signal import StepSignal
-from depmm.data.signals.used import UsedSignal
 from depmm.data.used_signal import measure_session
 from depmm.device import float32_precision
 from depmm.evaluation.batch_prediction import predict_sessions
-from depmm.evaluation.reports.report_warnings import FEW_SUBJECTS
 from depmm.files.writing import temporary_folder
 from depmm.inference.calibrated_prediction import calibrate_probability, calibrate_score
 from depmm.inference.errors import InferenceError
 from depmm.inference.prediction import Prediction
+from depmm.inference.prediction_warnings import (
+    alignment_warnings,
+    left_out_warnings,
+    reading_warnings,
+    task_warnings,
+    validation_warnings,
+)
 from depmm.inference.quality import (
-    QualityWarning,
     RecordingQuality,
     measure_quality,
     quality_warnings,
@@ -54,7 +56,7 @@ from depmm.models.model import DepressionModel
 from depmm.runs.step_reference import StepReference
 from depmm.store.derived_streams import track_of
 from depmm.store.errors import writing
-from depmm.store.extract import ExtractReport, extract
+from depmm.store.extract import extract
 from depmm.store.sessions import SessionStore
 from depmm.store.shards import Shard
 
@@ -174,13 +176,13 @@ class Predictor:
             outputs, attribution = _run_models(run, file, dataset, words)
         result = _calibrate(run, outputs)
         warnings = [
-            *_reading_warnings(report),
+            *reading_warnings(report),
             *divided.warnings,
-            *_left_out_warnings(used, run.signals),
-            *_alignment_warnings(run, info, aligned, quality),
+            *left_out_warnings(used, run.signals),
+            *alignment_warnings(run, info, aligned, quality),
             *quality_warnings(quality, run.reference, run.signals),
-            *_validation_warnings(result),
-            *_task_warnings(run),
+            *validation_warnings(result),
+            *task_warnings(run),
         ]
         return Prediction(
             file=file.name,
@@ -341,87 +343,3 @@ def _calibrate(run: TrainedRun, outputs: pd.DataFrame) -> dict[str, Any]:
         return calibrate_probability(outputs, run.predictions)
     score_range = next(iter(run.models.values())).config.score_range
     return calibrate_score(outputs, run.predictions, score_range, run.description["instrument"])
-
-
-def _reading_warnings(report: ExtractReport) -> list[QualityWarning]:
-    """Warn about tracks that cannot be read, and pass on the warnings of the readers."""
-    warnings = [
-        QualityWarning(
-            f"{failure.stage}_failed", f"{failure.file}: {failure.cause} {failure.remedy}"
-        )
-        for failure in report.failures.itertuples()
-    ]
-    warnings += [
-        QualityWarning(str(warning.name), f"{warning.file}: {warning.problem} {warning.remedy}")
-        for warning in report.warnings.itertuples()
-    ]
-    return warnings
-
-
-def _left_out_warnings(
-    used: Mapping[str, UsedSignal], signals: Mapping[str, StepSignal]
-) -> list[QualityWarning]:
-    """Warn about signals that the model does not read; it always reads few of the frames."""
-    return [
-        QualityWarning("part_of_recording", f"{text[0].upper()}{text[1:]}.")
-        for name, amount in used.items()
-        if amount.left_out and not isinstance(signals[name], CropsSignal)
-        for text in [amount.describe()]
-    ]
-
-
-def _alignment_warnings(
-    run: TrainedRun, info: MediaInfo, aligned: bool, quality: RecordingQuality
-) -> list[QualityWarning]:
-    """Warn about faces whose alignment differs from that of the training sessions."""
-    warnings: list[QualityWarning] = []
-    if not quality.n_frames:
-        return warnings
-    if run.reference.aligned not in (None, aligned):
-        trained, used = (
-            "that were delivered aligned" if value else "that depmm detected and aligned"
-            for value in (run.reference.aligned, aligned)
-        )
-        warnings.append(
-            QualityWarning(
-                "other_alignment",
-                f"The model was trained on faces {trained}; the faces of this recording are faces "
-                f"{used}. Eyes and mouth may be at other positions in the crop.",
-            )
-        )
-    if aligned and info.width != info.height:
-        warnings.append(
-            QualityWarning(
-                "not_square",
-                f"The frames have {info.width} x {info.height} pixels, but aligned faces are "
-                "usually square. Check whether the faces of this recording are aligned.",
-            )
-        )
-    return warnings
-
-
-def _validation_warnings(result: dict[str, Any]) -> list[QualityWarning]:
-    subjects = result.get("calibration", {}).get("validation_subjects", FEW_SUBJECTS)
-    if subjects >= FEW_SUBJECTS:
-        return []
-    return [
-        QualityWarning(
-            "few_validation_subjects",
-            f"The probability is calibrated on {subjects} validation subjects; the "
-            f"estimate of slope and intercept is unreliable with fewer than {FEW_SUBJECTS}.",
-        )
-    ]
-
-
-def _task_warnings(run: TrainedRun) -> list[QualityWarning]:
-    """Warn if the model was trained on some tasks only: the task of a recording is unknown."""
-    tasks: Sequence[str] = run.config.data.steps.task
-    if not tasks:
-        return []
-    return [
-        QualityWarning(
-            "task_not_known",
-            f"The model was trained on the task {' and '.join(tasks)} only; the task of this "
-            "recording is unknown.",
-        )
-    ]

@@ -58,7 +58,7 @@ def test_tables_have_keys_and_words(corpus, tables):
     attributions = tables["attributions"]
     assert attributions.columns.tolist()[len(KEY) :] == [
         *("y_prob", "step", "word", "valence", "reference"),
-        *("occlusion", "occlusion_audio"),
+        *("occlusion", "occlusion_audio", "occlusion_face"),
         *("selected_multimodal", "selected_audio", "selected_face", "selected"),
     ]
     assert len(attributions) == 4 * len(tested)
@@ -145,7 +145,7 @@ def test_scores_have_no_label_and_mean_pooling_has_no_attention(corpus):
     table = tables["attributions"]
     assert table.columns.tolist()[len(KEY) :] == [
         *("score_pred", "step", "word", "valence", "reference"),
-        *("occlusion", "occlusion_audio", "occlusion_face"),
+        *("occlusion", "occlusion_audio"),
     ]
     assert table["label"].isna().all()
     assert table["score_pred"].between(0, 63).all()

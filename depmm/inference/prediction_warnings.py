@@ -1,0 +1,161 @@
+"""Warnings about a prediction: what was read of the recording, and how the run was trained."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from depmm.data.signals.crops import CropsSignal
+from depmm.data.signals.signal import StepSignal
+from depmm.data.signals.used import UsedSignal
+from depmm.evaluation.reports.report_warnings import FEW_SUBJECTS
+from depmm.inference.quality import QualityWarning, RecordingQuality
+from depmm.inference.trained_run import TrainedRun
+from depmm.media.containers.container import MediaInfo
+from depmm.store.extract import ExtractReport
+
+
+def reading_warnings(report: ExtractReport) -> list[QualityWarning]:
+    """Warn about tracks that cannot be read, and pass on the warnings of the readers.
+
+    Parameters
+    ----------
+    report : ExtractReport
+        Report of the extraction of the recording.
+
+    Returns
+    -------
+    list of QualityWarning
+        The warnings.
+    """
+    warnings = [
+        QualityWarning(
+            f"{failure.stage}_failed", f"{failure.file}: {failure.cause} {failure.remedy}"
+        )
+        for failure in report.failures.itertuples()
+    ]
+    warnings += [
+        QualityWarning(str(warning.name), f"{warning.file}: {warning.problem} {warning.remedy}")
+        for warning in report.warnings.itertuples()
+    ]
+    return warnings
+
+
+def left_out_warnings(
+    used: Mapping[str, UsedSignal], signals: Mapping[str, StepSignal]
+) -> list[QualityWarning]:
+    """Warn about signals that the model does not read; it always reads few of the frames.
+
+    Parameters
+    ----------
+    used : mapping of str to UsedSignal
+        Amounts by modality.
+    signals : mapping of str to StepSignal
+        Signals that the model reads, by modality.
+
+    Returns
+    -------
+    list of QualityWarning
+        The warnings.
+    """
+    return [
+        QualityWarning("part_of_recording", f"{text[0].upper()}{text[1:]}.")
+        for name, amount in used.items()
+        if amount.left_out and not isinstance(signals[name], CropsSignal)
+        for text in [amount.describe()]
+    ]
+
+
+def alignment_warnings(
+    run: TrainedRun, info: MediaInfo, aligned: bool, quality: RecordingQuality
+) -> list[QualityWarning]:
+    """Warn about faces whose alignment differs from that of the training sessions.
+
+    Parameters
+    ----------
+    run : TrainedRun
+        The run that is applied.
+    info : MediaInfo
+        Properties of the file.
+    aligned : bool
+        Whether the frames are aligned faces.
+    quality : RecordingQuality
+        Measurements of the recording.
+
+    Returns
+    -------
+    list of QualityWarning
+        The warnings.
+    """
+    warnings: list[QualityWarning] = []
+    if not quality.n_frames:
+        return warnings
+    if run.reference.aligned not in (None, aligned):
+        trained, used = (
+            "that were delivered aligned" if value else "that depmm detected and aligned"
+            for value in (run.reference.aligned, aligned)
+        )
+        warnings.append(
+            QualityWarning(
+                "other_alignment",
+                f"The model was trained on faces {trained}; the faces of this recording are faces "
+                f"{used}. Eyes and mouth may be at other positions in the crop.",
+            )
+        )
+    if aligned and info.width != info.height:
+        warnings.append(
+            QualityWarning(
+                "not_square",
+                f"The frames have {info.width} x {info.height} pixels, but aligned faces are "
+                "usually square. Check whether the faces of this recording are aligned.",
+            )
+        )
+    return warnings
+
+
+def validation_warnings(result: dict[str, Any]) -> list[QualityWarning]:
+    """Warn if the probability is calibrated on few subjects.
+
+    Parameters
+    ----------
+    result : dict
+        Calibrated prediction.
+
+    Returns
+    -------
+    list of QualityWarning
+        The warnings.
+    """
+    subjects = result.get("calibration", {}).get("validation_subjects", FEW_SUBJECTS)
+    if subjects >= FEW_SUBJECTS:
+        return []
+    return [
+        QualityWarning(
+            "few_validation_subjects",
+            f"The probability is calibrated on {subjects} validation subjects; the "
+            f"estimate of slope and intercept is unreliable with fewer than {FEW_SUBJECTS}.",
+        )
+    ]
+
+
+def task_warnings(run: TrainedRun) -> list[QualityWarning]:
+    """Warn if the model was trained on some tasks only: the task of a recording is unknown.
+
+    Parameters
+    ----------
+    run : TrainedRun
+        The run that is applied.
+
+    Returns
+    -------
+    list of QualityWarning
+        The warnings.
+    """
+    tasks: Sequence[str] = run.config.data.steps.task
+    if not tasks:
+        return []
+    return [
+        QualityWarning(
+            "task_not_known",
+            f"The model was trained on the task {' and '.join(tasks)} only; the task of this "
+            "recording is unknown.",
+        )
+    ]
