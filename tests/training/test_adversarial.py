@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 from trained_runs import AUDIO, train_run
 
 from depmm.config import AdversarialConfig, ConfigError, TrainingConfig, load_config
 from depmm.data.errors import DataError
+from depmm.interpret.probe import SessionEmbeddings, measure_nuisance
 from depmm.models.adversary import NuisanceHeads, measure_embedding_size
 from depmm.models.model import DepressionModel, build_model
 from depmm.runs.folder import RunFolder
@@ -110,3 +112,49 @@ def test_the_heads_have_a_higher_learning_rate(corpus):
     for name, parameter in model.named_parameters():
         expected = 1.0 if name.startswith("nuisance_heads.") else 0.1
         assert rates[id(parameter)] == pytest.approx(expected)
+
+
+def unlearn(strength: float, seed: int, n_steps: int = 500) -> float:
+    """Train on rows whose first two columns show a confounded nuisance; return its readability."""
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    label = (torch.arange(120) % 2).float()
+    nuisance = torch.where(torch.rand(120, generator=generator) < 0.75, label, 1 - label)
+    x = torch.randn(120, 20, generator=generator)
+    x[:, :2] += 5 * (nuisance - 0.5).unsqueeze(1)
+    x[:, 2] += 2 * (label - 0.5)
+    encoder = nn.Sequential(nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 8))
+    output, heads = nn.Linear(8, 1), NuisanceHeads(8, {"gender": 2}, 100)
+    settings = AdversarialConfig(nuisance=["gender"], weight=max(strength, 1.0))
+    groups = [
+        {"params": [*encoder.parameters(), *output.parameters()], "lr": 3e-3},
+        {"params": heads.parameters(), "lr": 3e-3 * settings.learning_rate_factor},
+    ]
+    optimizer = torch.optim.AdamW(groups)
+    for step in range(n_steps):
+        rows = torch.randint(0, 60, (8,), generator=generator)
+        heads.strength = strength * adversarial_strength(settings, step / n_steps)
+        embedding = encoder(x[rows])
+        logits = {"gender": heads(embedding)["gender"]}
+        loss = nn.functional.binary_cross_entropy_with_logits(output(embedding)[:, 0], label[rows])
+        weight = torch.full((8,), 1 / 8)
+        loss = loss + compute_nuisance_loss(logits, {"gender": nuisance[rows].long()}, weight)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        embedded = encoder(x[60:]).double().numpy()
+    sessions = pd.DataFrame(
+        {"corpus": "c", "subject": np.arange(60).astype(str), "session": "s", "split": "test",
+         "gender": nuisance[60:].int().tolist()}
+    )  # fmt: skip
+    found = measure_nuisance([SessionEmbeddings(embedded, sessions, seed)], "gender")
+    value: float = found["balanced_accuracy"]
+    return value
+
+
+@pytest.mark.slow
+def test_a_confounded_nuisance_is_unlearned():
+    plain, adversarial = ([unlearn(s, seed) for seed in range(3)] for s in (0.0, 1.0))
+    assert np.mean(plain) > 0.8
+    assert np.mean(adversarial) < np.mean(plain) - 0.08
