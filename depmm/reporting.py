@@ -140,7 +140,6 @@ def _evaluate_run(
     unit: Literal["session", "subject"],
     checklists: Sequence[str],
 ) -> dict[str, Any]:
-    from depmm.config import Config
     from depmm.evaluation.reports.model_card import write_model_card
     from depmm.evaluation.reports.report import write_report
 
@@ -168,8 +167,9 @@ def _evaluate_run(
         threshold=contents.threshold,
         class_counts=contents.class_counts,
     )
-    if contents.models and isinstance(contents.config, Config):
-        write_model_card(folder, metrics, contents.config, contents.models)
+    models = contents.models or contents.classical_models
+    if models and contents.config is not None:
+        write_model_card(folder, metrics, contents.config, models)
     _write_checklists(checklists, metrics, folder, contents)
     return metrics
 

@@ -4,6 +4,7 @@ Configs are YAML files and ``key=value`` overrides. An unknown setting, a value 
 or settings that contradict each other raise a ``ConfigError``.
 """
 
+from depmm.config.classical import ClassicalModelConfig, ClassicalSettings
 from depmm.config.data import AugmentConfig, DataConfig, SplitConfig, StepsConfig, TargetConfig
 from depmm.config.encoders import (
     AttentionResNetConfig,
@@ -68,12 +69,7 @@ from depmm.config.settings import (
     Settings,
 )
 from depmm.config.shipped import find_config, list_configs
-from depmm.config.training import (
-    AdversarialConfig,
-    ClassifierConfig,
-    PhaseConfig,
-    TrainingConfig,
-)
+from depmm.config.training import AdversarialConfig, PhaseConfig, TrainingConfig
 
 __all__ = [
     "CROP_SIZE",
@@ -84,7 +80,8 @@ __all__ = [
     "AudioExtraction",
     "AugmentConfig",
     "ClassicalConfig",
-    "ClassifierConfig",
+    "ClassicalModelConfig",
+    "ClassicalSettings",
     "Config",
     "ConfigError",
     "CrossModalTransformerConfig",

@@ -5,6 +5,7 @@ from typing import TypeVar, get_args
 
 from pydantic import Field, model_validator
 
+from depmm.config.classical import ClassicalSettings
 from depmm.config.data import AugmentConfig, DataConfig, SplitConfig, TargetConfig
 from depmm.config.encoders import (
     DepNetConfig,
@@ -18,7 +19,7 @@ from depmm.config.extraction import ExtractConfig
 from depmm.config.fusion import DepFormerConfig, FusionConfig, MeanPoolConfig
 from depmm.config.settings import ConfigError, FilePath, Modality, Settings
 from depmm.config.signals import SIGNALS, EncoderInput
-from depmm.config.training import ClassifierConfig, TrainingConfig
+from depmm.config.training import TrainingConfig
 
 
 class ModelConfig(Settings):
@@ -80,7 +81,7 @@ class ModelConfig(Settings):
 
 
 class Experiment(Settings):
-    """Settings shared by networks and classical baselines."""
+    """Settings shared by networks and classical models."""
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
@@ -127,36 +128,76 @@ ExperimentT = TypeVar("ExperimentT", bound=Experiment)
 
 
 class ClassicalConfig(Experiment):
-    """An experiment with a classical baseline, with the same splits and report as networks."""
+    """An experiment with a classical model, with the same splits and report as networks."""
 
-    classical: ClassifierConfig = Field(description="the classifier")
+    classical: ClassicalSettings = Field(description="the classical model and its measures")
 
     @model_validator(mode="after")
-    def _data_fit_the_baseline(self) -> "ClassicalConfig":
-        if self.data.modalities != ["audio"]:
+    def _target_fits_the_model(self) -> "ClassicalConfig":
+        model, kind = self.classical.model, self.target.kind
+        if ("binary" if kind == "binary" else "severity") not in model.targets:
             raise ConfigError(
-                f"data.modalities is {self.data.modalities}, but classical baselines support audio "
-                "only: set data.modalities to [audio].",
+                f"target.kind is {kind}, which {model.kind} does not predict: set "
+                "classical.model.kind to another model.",
+                setting="classical.model.kind",
+                value=model.kind,
+            )
+        if self.target.output != "number":
+            raise ConfigError(
+                f"target.output is {self.target.output}, but classical models have no output "
+                "layer: set target.output to number.",
+                setting="target.output",
+                value=self.target.output,
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _measures_fit_the_modalities(self) -> "ClassicalConfig":
+        measures, modalities = self.classical.measures, self.data.modalities
+        if set(measures) != set(modalities):
+            raise ConfigError(
+                f"data.modalities is {modalities}, but classical.measures has {sorted(measures)}: "
+                "list the same modalities in both.",
                 setting="data.modalities",
-                value=self.data.modalities,
+                value=modalities,
             )
-        if self.target.kind != "binary":
+        for modality, sets in measures.items():
+            is_stream = modality in self.data.features
+            for name in sets:
+                kind = name.partition(".")[0]
+                fits = {
+                    "mfcc": modality == "audio" and not is_stream,
+                    "stream": is_stream,
+                    "face": modality == "face",
+                }.get(kind, modality == "audio")
+                if not fits:
+                    raise ConfigError(
+                        f"classical.measures.{modality} contains {name}, which cannot be measured "
+                        "there: mfcc needs the sound of audio, stream needs a stream in "
+                        "data.features, face belongs to face, and the other sets to audio.",
+                        setting=f"classical.measures.{modality}",
+                        value=name,
+                    )
+        if self.classical.fusion == "late" and len(modalities) == 1:
             raise ConfigError(
-                f"target.kind is {self.target.kind}, but classical baselines support binary "
-                "targets only: set target.kind to binary.",
-                setting="target.kind",
-                value=self.target.kind,
+                f"classical.fusion is late, but {modalities[0]} is the only modality: set "
+                "classical.fusion to early.",
+                setting="classical.fusion",
+                value="late",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _data_fit_the_model(self) -> "ClassicalConfig":
         if self.data.augment != AugmentConfig():
             raise ConfigError(
-                "classical baselines do not use augmentation: set data.augment to null.",
+                "classical models do not use augmentation: set data.augment to null.",
                 setting="data.augment",
                 value=self.data.augment,
             )
         if self.data.precompute_embeddings:
             raise ConfigError(
-                "classical baselines do not use embeddings: set data.precompute_embeddings to "
-                "null.",
+                "classical models do not use embeddings: set data.precompute_embeddings to null.",
                 setting="data.precompute_embeddings",
                 value=self.data.precompute_embeddings,
             )

@@ -1,4 +1,4 @@
-"""Settings of the training of networks and classical baselines."""
+"""Settings of the training of networks."""
 
 from typing import Literal
 
@@ -194,31 +194,4 @@ class TrainingConfig(Settings):
                     setting="learning_rate",
                     value=rate,
                 )
-        return self
-
-
-class ClassifierConfig(Settings):
-    """A classifier of scikit-learn on pooled MFCC."""
-
-    classifier: Literal["gaussian_process", "svm", "k_nearest", "adaboost"] = Field(
-        description="classifier: Gaussian process, support vector machine, k-nearest neighbours or "
-        "AdaBoost"
-    )
-    n_mfcc: int = Field(
-        20, ge=1, description="number of MFCC, each pooled to its mean and standard deviation"
-    )
-    n_mels: int = Field(
-        64, ge=1, description="number of mel bands from which the MFCC are computed"
-    )
-    C: float = Field(1.0, gt=0, description="inverse regularisation strength, svm only")
-
-    @model_validator(mode="after")
-    def _c_belongs_to_the_svm(self) -> "ClassifierConfig":
-        if self.C != 1.0 and self.classifier != "svm":
-            raise ConfigError(
-                f"classical.C is {self.C}, but {self.classifier} has no such parameter: remove it, "
-                "or set classical.classifier to svm.",
-                setting="C",
-                value=self.C,
-            )
         return self

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from depmm.config.classical import ClassicalModelConfig
 from depmm.config.encoders import EncoderConfig
 from depmm.config.experiment import sections_by_kind
 from depmm.config.fusion import FusionConfig
@@ -16,7 +17,7 @@ from depmm.config.settings import ConfigError, Settings
 from depmm.errors import closest, did_you_mean
 
 # pydantic inserts the kind of a section into the location of an error; it is not a key of the file
-SECTIONS = sections_by_kind(EncoderConfig, FusionConfig)
+SECTIONS = sections_by_kind(EncoderConfig, FusionConfig, ClassicalModelConfig)
 
 
 @dataclass(frozen=True)

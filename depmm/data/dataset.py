@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from torch.utils.data import Dataset
 
-from depmm.config import DataConfig
+from depmm.config import AugmentConfig, DataConfig
 from depmm.data.augment import draw_augmentation
 from depmm.data.session_item import SessionItem
 from depmm.data.signals.build import build_signals
@@ -85,6 +85,31 @@ class SessionDataset(Dataset[SessionItem]):
         """
         other = copy.copy(self)
         other.embeddings = embeddings
+        return other
+
+    def restricted_to(self, modalities: list[str]) -> "SessionDataset":
+        """Copy the dataset such that items have some modalities only.
+
+        Parameters
+        ----------
+        modalities : list of str
+            Modalities of the dataset.
+
+        Returns
+        -------
+        SessionDataset
+            Dataset of the same sessions, without augmentation.
+        """
+        features = {name: self.settings.features[name] for name in modalities
+                    if name in self.settings.features}  # fmt: skip
+        other = copy.copy(self)
+        other.settings = self.settings.model_copy(
+            update={
+                "modalities": modalities,
+                "features": features,
+                "augment": AugmentConfig(),
+            }
+        )
         return other
 
     def __getitem__(self, epoch_and_index: tuple[int | None, int]) -> SessionItem:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from depmm.config import TRACKS
+from depmm.config import TRACKS, ClassicalConfig, Config
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
 from depmm.data.used_signal import measure_session
@@ -23,6 +23,7 @@ from depmm.device import float32_precision
 from depmm.evaluation.batch_prediction import predict_sessions
 from depmm.files.writing import temporary_folder
 from depmm.inference.calibrated_prediction import calibrate_probability, calibrate_score
+from depmm.inference.classical_prediction import predict_classical
 from depmm.inference.errors import InferenceError
 from depmm.inference.prediction import Prediction
 from depmm.inference.prediction_warnings import (
@@ -274,7 +275,12 @@ def _check_signal(run: TrainedRun, file: Path, quality: RecordingQuality) -> Non
             file=file,
             remedy="Check the recording.",
         )
-    if run.config.model.subtract_session_mean and max(counts.values()) < 2:
+    config = run.config
+    if (
+        isinstance(config, Config)
+        and config.model.subtract_session_mean
+        and max(counts.values()) < 2
+    ):
         raise InferenceError(
             f"{file}: the recording has one step, and the model subtracts the mean of the steps of "
             "a session (model.subtract_session_mean).",
@@ -288,6 +294,8 @@ def _run_models(
     run: TrainedRun, file: Path, dataset: SessionDataset, words: Sequence[str | None]
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the predictions, one row per model, and the mean attribution of the steps, (L,)."""
+    if isinstance(run.config, ClassicalConfig):
+        return predict_classical(run.config, run.classical_models, dataset)
     column = "y_prob" if run.description["kind"] == "binary" else "score_pred"
     rows, attributions = [], []
     for (fold, seed), model in run.models.items():
@@ -341,5 +349,4 @@ def _top_steps(attribution: np.ndarray) -> list[int]:
 def _calibrate(run: TrainedRun, outputs: pd.DataFrame) -> dict[str, Any]:
     if run.description["kind"] == "binary":
         return calibrate_probability(outputs, run.predictions)
-    score_range = next(iter(run.models.values())).config.score_range
-    return calibrate_score(outputs, run.predictions, score_range, run.description["instrument"])
+    return calibrate_score(outputs, run.predictions, run.score_range, run.description["instrument"])

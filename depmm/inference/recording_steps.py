@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from depmm.config import StepsConfig
+from depmm.config import Config, StepsConfig
 from depmm.corpora.corpus_facts import Windows
 from depmm.inference.errors import InferenceError
 from depmm.inference.quality import QualityWarning
@@ -180,7 +180,8 @@ def _describe(windows: Windows) -> str:
 
 def _check_steps(run: TrainedRun, file: Path, table: pd.DataFrame) -> None:
     """Check that the model can take the number of steps and their valences."""
-    max_steps, num_steps = run.config.data.max_steps, run.config.model.num_steps
+    max_steps = run.config.data.max_steps
+    num_steps = run.config.model.num_steps if isinstance(run.config, Config) else None
     if len(table) > max_steps:
         raise InferenceError(
             f"{file}: the recording has {len(table)} steps and the model takes at most "

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from depmm.config import Config, load_config
+from depmm.config import Experiment, load_experiment
 from depmm.data.data_summary import read_data_summary
 from depmm.data.signals.build import build_signals
 from depmm.data.signals.signal import StepSignal
@@ -16,8 +16,10 @@ from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.files.checksums import read_json, read_table
 from depmm.inference.errors import InferenceError
 from depmm.inference.training_reference import TrainingReference, measure_training_reference
+from depmm.models.classical.model import ClassicalModel
+from depmm.models.classical.saved import load_model
 from depmm.models.model import DepressionModel
-from depmm.runs.folder import find_model_folders
+from depmm.runs.folder import RunFolder, find_model_folders, list_classical_folders
 from depmm.runs.step_reference import StepReference, load_step_reference
 from depmm.schemas.manifest import SUBJECT_KEY
 from depmm.store.derived_streams import FACE_STREAMS, track_of
@@ -31,10 +33,13 @@ class TrainedRun:
 
     Attributes
     ----------
-    config : Config
-        Config of the first model; the configs of the others differ in fold and seed only.
+    config : Config or ClassicalConfig
+        Config of the first model; the configs of the others differ in fold, seed and tuned settings
+        only.
     models : dict of tuple of int to DepressionModel
-        The models in evaluation mode by (fold, seed).
+        The networks in evaluation mode by (fold, seed); empty for classical models.
+    classical_models : dict of tuple of int to ClassicalModel
+        The classical models by (fold, seed); empty for networks.
     predictions : DataFrame
         Checked predictions of all models.
     reference : TrainingReference
@@ -49,8 +54,9 @@ class TrainedRun:
         ``ci_low``, ``ci_high`` and ``baseline``; None before ``depmm evaluate``).
     """
 
-    config: Config
+    config: Experiment
     models: dict[tuple[int, int], DepressionModel]
+    classical_models: dict[tuple[int, int], ClassicalModel]
     predictions: pd.DataFrame
     reference: TrainingReference
     step_references: dict[tuple[int, int], StepReference]
@@ -66,6 +72,14 @@ class TrainedRun:
     def signals(self) -> dict[str, StepSignal]:
         """The signals that the models read, by modality."""
         return build_signals(self.config.data)
+
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """Lowest and highest score of the models."""
+        if self.classical_models:
+            return next(iter(self.classical_models.values())).score_range
+        low, high = next(iter(self.models.values())).config.score_range
+        return low, high
 
 
 def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
@@ -91,12 +105,13 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
         If training is not finished, the models need features that a corpus provides, or
         ``metrics.json`` cannot be read.
     ValueError
-        If the folder contains no trained network, or its files contradict each other.
+        If the folder contains no trained model, or its files contradict each other.
     """
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # loading of weights is fast
-    folders = find_model_folders(path)
+    classical = list_classical_folders(path)
+    folders = classical or find_model_folders(path)
     for folder in folders:
         if not folder.finished:
             raise InferenceError(
@@ -104,7 +119,7 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
                 file=folder.path,
                 remedy="Finish its training first.",
             )
-    configs = [load_config(folder.config) for folder in folders]
+    configs = [load_experiment(folder.config) for folder in folders]
     config = configs[0]
     for modality, stream in config.data.features.items():
         if track_of(stream) is not None:
@@ -120,19 +135,15 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
         )
     test_metrics = _test_metrics(path / "metrics.json")
     summary = read_data_summary(folders[0].data_summary)
-    models = {
-        (cfg.split.fold, cfg.seed): DepressionModel.from_pretrained(folder.path)
-        .to(choose_device(device))
-        .eval()
-        for cfg, folder in zip(configs, folders, strict=True)
-    }
-    step_references = {
-        key: load_step_reference(folder.step_reference, model)
-        for (key, model), folder in zip(models.items(), folders, strict=True)
-        if folder.step_reference.is_file()
-    }
-    if len(step_references) < len(models):
-        step_references = {}
+    keys = [(cfg.split.fold, cfg.seed) for cfg in configs]
+    models: dict[tuple[int, int], DepressionModel] = {}
+    step_references: dict[tuple[int, int], StepReference] = {}
+    classical_models = {}
+    if classical:
+        models_of = zip(keys, classical, strict=True)
+        classical_models = {key: load_model(folder.classical_model) for key, folder in models_of}
+    else:
+        models, step_references = _load_networks(keys, folders, device)
     tables = [read_table(folder.predictions) for folder in folders]
     predictions = check_predictions(pd.concat(tables, ignore_index=True))
     train = predictions[predictions["split"] == "train"]
@@ -146,14 +157,32 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
         reference = replace(reference, min_steps=min(first, reference.min_steps))
     description = {
         "name": path.name,
-        "n_models": len(models),
+        "n_models": len(folders),
         **_describe(config, predictions),
         "test_metrics": test_metrics,
     }
-    return TrainedRun(config, models, predictions, reference, step_references, description)
+    return TrainedRun(
+        config, models, classical_models, predictions, reference, step_references, description
+    )
 
 
-def _describe(config: Config, predictions: pd.DataFrame) -> dict[str, Any]:
+def _load_networks(
+    keys: list[tuple[int, int]], folders: list[RunFolder], device: str | None
+) -> tuple[dict[tuple[int, int], DepressionModel], dict[tuple[int, int], StepReference]]:
+    """Load networks and their step references; no reference if a network has none."""
+    models = {
+        key: DepressionModel.from_pretrained(folder.path).to(choose_device(device)).eval()
+        for key, folder in zip(keys, folders, strict=True)
+    }
+    references = {
+        key: load_step_reference(folder.step_reference, model)
+        for (key, model), folder in zip(models.items(), folders, strict=True)
+        if folder.step_reference.is_file()
+    }
+    return models, references if len(references) == len(models) else {}
+
+
+def _describe(config: Experiment, predictions: pd.DataFrame) -> dict[str, Any]:
     train = predictions[predictions["split"] == "train"]
     n_subjects = train.groupby(["fold", "seed"])[SUBJECT_KEY].apply(
         lambda rows: len(rows.drop_duplicates())

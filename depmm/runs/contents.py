@@ -18,7 +18,14 @@ from depmm.evaluation.stats.bootstrap import ClassCounts
 from depmm.evaluation.thresholds import Threshold
 from depmm.files.checksums import read_json, read_table, read_text
 from depmm.files.damage import damaged
-from depmm.runs.folder import RunError, RunFolder, list_model_folders, missing_run, read_tuning
+from depmm.runs.folder import (
+    RunError,
+    RunFolder,
+    list_classical_folders,
+    list_model_folders,
+    missing_run,
+    read_tuning,
+)
 from depmm.runs.ledger import list_runs_on_manifest
 
 if TYPE_CHECKING:
@@ -55,6 +62,8 @@ class RunContents:
         Sessions without a prediction, and the reasons; how much of the recordings is read.
     models : tuple of str
         Folders of trained networks, relative to ``path``.
+    classical_models : tuple of str
+        Folders of classical models, relative to ``path``.
     tuning : DataFrame or None
         Candidates of the hyper-parameter tuning.
     properties : DataFrame or None
@@ -89,6 +98,7 @@ class RunContents:
     audit: AuditContent | None = None
     coverage: dict[str, Any] | None = None
     models: tuple[str, ...] = ()
+    classical_models: tuple[str, ...] = ()
     tuning: pd.DataFrame | None = None
     properties: pd.DataFrame | None = None
     flow: dict[str, Any] | None = None
@@ -139,9 +149,8 @@ def read_run(path: Path) -> RunContents:
         history=read_table(run.history) if run.history.exists() else None,
         environment=_read_json(run.environment),
         audit=read_audit(run.audit) if run.audit.exists() else None,
-        models=tuple(
-            folder.path.relative_to(path).as_posix() for folder in list_model_folders(path)
-        ),
+        models=_relative(path, list_model_folders(path)),
+        classical_models=_relative(path, list_classical_folders(path)),
         tuning=read_tuning(run.tuning) if run.tuning.exists() else None,
         properties=read_table(run.properties) if run.properties.exists() else None,
         facts=read_facts(path),
@@ -175,6 +184,10 @@ def read_run(path: Path) -> RunContents:
         threshold=config.evaluation.threshold,
         class_counts=config.evaluation.class_counts,
     )
+
+
+def _relative(path: Path, folders: list[RunFolder]) -> tuple[str, ...]:
+    return tuple(folder.path.relative_to(path).as_posix() for folder in folders)
 
 
 def _read_checked(path: Path) -> pd.DataFrame:

@@ -5,9 +5,10 @@ A run contains ``config.yaml``, ``split.csv``, ``model.safetensors``, ``config.j
 of the recordings is read, and the sessions at each stage), ``step_reference.safetensors`` (mean
 steps of the training subjects, see ``step_reference``) and ``environment.json``; ``audit.json`` and
 ``session_properties.parquet`` if the manifest was audited; ``corpora.json`` if the manifest has
-facts about its corpora; ``initialization_report.json`` if
-weights were loaded; and ``tuning.csv`` if settings were tuned. The evaluation adds ``metrics.json``
-and ``report.html``. A combination of runs (``depmm combine``) has ``predictions.parquet``,
+facts about its corpora; ``initialization_report.json`` if weights were loaded; and ``tuning.csv``
+if settings were tuned. The run of a classical model contains ``model.skops`` and ``measures.csv``
+(its inputs) instead of the files of a network. The evaluation adds ``metrics.json`` and
+``report.html``. A combination of runs (``depmm combine``) has ``predictions.parquet``,
 ``combination.json`` and ``environment.json`` only.
 """
 
@@ -65,6 +66,8 @@ class RunFolder:
         self.tuning = path / "tuning.csv"
         self.probe = path / "probe.json"
         self.combination = path / COMBINATION
+        self.classical_model = path / "model.skops"
+        self.measures = path / "measures.csv"
 
     def locked(self) -> AbstractContextManager[None]:
         """Hold the lock of trainings; the folder is created if it does not exist.
@@ -171,8 +174,27 @@ def list_model_folders(path: Path) -> list[RunFolder]:
     list of RunFolder
         Folders that contain a trained network, sorted; empty if there are none.
     """
-    folds = (RunFolder(fold) for fold in sorted(path.glob("seed-*-fold-*")))
-    return [folder for folder in (RunFolder(path), *folds) if folder.model.is_file()]
+    return [folder for folder in _list_folders(path) if folder.model.is_file()]
+
+
+def list_classical_folders(path: Path) -> list[RunFolder]:
+    """List the classical models of a run: the run itself, or the folds of a cross-validation.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of a run.
+
+    Returns
+    -------
+    list of RunFolder
+        Folders that contain a classical model, sorted; empty if there are none.
+    """
+    return [folder for folder in _list_folders(path) if folder.classical_model.is_file()]
+
+
+def _list_folders(path: Path) -> list[RunFolder]:
+    return [RunFolder(path), *(RunFolder(fold) for fold in sorted(path.glob("seed-*-fold-*")))]
 
 
 def find_model_folders(path: Path) -> list[RunFolder]:

@@ -1,6 +1,7 @@
 """Schemas of the tables that ``depmm explain`` writes into a run folder."""
 
 from depmm.schemas.manifest import CORPUS, SESSION, SUBJECT
+from depmm.schemas.runs import MEASURE_COLUMNS
 from depmm.schemas.table import Column, TableSchema
 
 PREDICTION_KEY = (
@@ -188,6 +189,56 @@ REGION_OCCLUSION = TableSchema(
     ),
 )
 
+_MODEL = (
+    Column("fold", "int64", "Fold of the model"),
+    Column("seed", "int64", "Seed of the model"),
+)
+
+MEASURE_WEIGHTS = TableSchema(
+    "measure_weights.parquet",
+    "One input of a linear classical model.",
+    (
+        *_MODEL,
+        *MEASURE_COLUMNS,
+        Column(
+            "weight",
+            "float64",
+            "Change of the logit, or of the score in points, per standard deviation of the input "
+            "over the training rows; positive: towards label 1, or a higher score",
+        ),
+    ),
+)
+
+MEASURE_IMPORTANCE = TableSchema(
+    "measure_importance.parquet",
+    "A group of measures of a classical model, or all measures of a modality, with its permutation "
+    "importance.",
+    (
+        *_MODEL,
+        Column("split", "str", "Split of the explained sessions: train, validation or test"),
+        Column("modality", "str", "Modality of the measures"),
+        Column("set", "str", "Set of the measures; missing for a whole modality", nullable=True),
+        Column("group", "str", "Group of the measures; missing for a whole modality",
+               nullable=True),
+        Column("inputs", "int64", "Number of inputs that are permuted together"),
+        Column("metric", "str", "auroc, or rmse for scores"),
+        Column("value", "float64", "The metric of the explained sessions; missing if undefined",
+               nullable=True),
+        Column(
+            "importance",
+            "float64",
+            "Decrease of the AUROC, or increase of the RMSE, by the permutation; mean over the "
+            "permutations",
+            nullable=True,
+        ),
+        Column("importance_std", "float64", "Standard deviation over the permutations",
+               nullable=True),
+    ),
+)  # fmt: skip
+
+CLASSICAL_TABLES = ("measure_weights", "measure_importance")
+"""Tables that only classical models have."""
+
 EXPLANATIONS: dict[str, TableSchema] = {
     schema.file.removesuffix(".parquet"): schema
     for schema in (
@@ -199,6 +250,8 @@ EXPLANATIONS: dict[str, TableSchema] = {
         FAITHFULNESS,
         REGION_ATTRIBUTIONS,
         REGION_OCCLUSION,
+        MEASURE_WEIGHTS,
+        MEASURE_IMPORTANCE,
     )
 }
 """The tables of an explained run, by their name in SQL queries."""

@@ -1,4 +1,4 @@
-"""Tables of a run: training curves, and candidates of the hyper-parameter tuning."""
+"""Tables of a run: training curves, tuning candidates, and inputs of classical models."""
 
 from depmm.schemas.table import Column, TableSchema
 
@@ -48,4 +48,29 @@ TUNING = TableSchema(
         Column("chosen", "bool", "Whether the candidate is used for the outer fold"),
     ),
     extra_columns=True,  # fold_0, fold_1, ...
+)
+MEASURE_COLUMNS = (
+    Column("modality", "str", "Modality of the measure"),
+    Column("set", "str", "Set of the measure"),
+    Column("group", "str", "Group of the measure"),
+    Column("input", "str", "Name of the input: the measure, and its statistic over steps"),
+    Column(
+        "statistic",
+        "str",
+        "mean or std over the steps of a session; step: the value of one step; session: a measure "
+        "of the whole session",
+    ),
+)
+MEASURES = TableSchema(
+    "measures.csv",
+    "One input of a classical model, over the training rows (sessions, or steps).",
+    (
+        *MEASURE_COLUMNS,
+        Column("unit", "str", "Unit of the measure", nullable=True),
+        Column("rows", "int64", "Number of training rows"),
+        Column("missing", "int64", "Rows without a value, which is replaced by the median"),
+        Column("mean", "float64", "Mean of the values", nullable=True),
+        Column("std", "float64", "Standard deviation of the values", nullable=True),
+        Column("description", "str", "Formula and source of the measure"),
+    ),
 )

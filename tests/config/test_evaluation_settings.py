@@ -75,10 +75,10 @@ def test_all_candidates_of_a_tuning_have_the_same_threshold():
 
 def test_candidates_are_listed_in_order_and_the_last_setting_changes_fastest():
     tuning = TuningConfig(
-        metric="auroc", grid={"classical.n_mfcc": [2, 8], "classical.C": [0.1, 10.0]}
+        metric="auroc", grid={"classical.n_mfcc": [2, 8], "classical.model.C": [0.1, 10.0]}
     )
     assert tuning.candidates == [
-        {"classical.n_mfcc": n_mfcc, "classical.C": strength}
+        {"classical.n_mfcc": n_mfcc, "classical.model.C": strength}
         for n_mfcc in (2, 8)
         for strength in (0.1, 10.0)
     ]

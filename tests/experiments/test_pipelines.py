@@ -25,7 +25,9 @@ def kind_of(config: Experiment) -> tuple[object, ...]:
     """Return what distinguishes a config from those with the same parts and other values."""
     corpus = config.data.manifest, config.target.kind
     if not isinstance(config, Config):
-        return (*corpus, config.classical.model_dump_json(), config.tuning is not None)
+        settings = config.classical
+        measures = tuple(sorted(settings.measures))
+        return (*corpus, measures, settings.unit, settings.fusion, config.tuning is not None)
     encoders = tuple((name, part.kind) for name, part in sorted(config.model.encoders.items()))
     initialised = config.training.init_from is not None
     return (*corpus, encoders, config.model.fusion.kind, initialised)

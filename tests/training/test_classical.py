@@ -1,45 +1,30 @@
 """Classical baselines: fitted on training subjects only, with the files of a network."""
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from noisy_recordings import replace_audio_by_noise
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
-from depmm.config import ClassifierConfig, ConfigError, load_config, load_experiment
+from depmm.config import ConfigError, load_config, load_experiment
 from depmm.corpora.manifest import read_manifest, write_manifest
-from depmm.data.experiment_data import load_experiment_data
-from depmm.evaluation.stats.binary_metrics import auroc
-from depmm.evaluation.stats.weighted_sums import unit_weights
-from depmm.models.encoders.frontends import MFCC
 from depmm.models.errors import ModelError
 from depmm.runs.contents import read_run
 from depmm.runs.folder import RunFolder
-from depmm.training.classical import (
-    build_classifier,
-    compute_session_features,
-    predict_probability,
-    train_classical,
-)
+from depmm.training.classical import train_classical
 from depmm.training.experiment import build_accelerator
 from depmm.training.loop import train_network
 
 ROOT = Path(__file__).parents[2]
 AUDIO = ["data.modalities=[audio]"]
-CLASSIFIERS = get_args(ClassifierConfig.model_fields["classifier"].annotation)
+CLASSIFIERS = ("adaboost", "gaussian_process", "k_nearest", "svm")  # of the paper
 NETWORK = [*AUDIO, "model.encoders.face=null", "model.fusion={kind: mean_pool, dropout: 0.0}"]
 
 
 def classical(classifier: str = "svm") -> list[str]:
     """Return overrides that replace the network of the tiny experiment by a classifier."""
-    settings = f"classical={{classifier: {classifier}, n_mfcc: 8, n_mels: 16}}"
+    settings = f"classical={{model: {{kind: {classifier}}}, n_mfcc: 8, n_mels: 16}}"
     return [*AUDIO, "model=null", "training=null", settings]
 
 
@@ -73,7 +58,14 @@ def test_files_and_columns_are_those_of_a_network(corpus, tmp_path):
     pd.testing.assert_frame_equal(table.drop(columns="y_prob"), network.drop(columns="y_prob"))
     files = {path.name for path in (tmp_path / "classical").rglob("*")}
     described = {"config.yaml", "environment.json", "data_summary.json", "SHA256SUMS"}
-    assert files == {*described, "corpora.json", "split.csv", "predictions.parquet"}
+    assert files == {
+        *described,
+        "corpora.json",
+        "split.csv",
+        "predictions.parquet",
+        "model.skops",
+        "measures.csv",
+    }
     splits = [(tmp_path / kind / "split.csv").read_bytes() for kind in ("classical", "network")]
     assert splits[0] == splits[1]  # comparisons are paired
     content = read_run(tmp_path / "classical")
@@ -142,88 +134,6 @@ def test_labels_of_validation_and_test_subjects_have_no_influence(corpus, tmp_pa
     np.testing.assert_allclose(one["y_prob"], two["y_prob"], rtol=0, atol=1e-6)
 
 
-class Steps(list):
-    """Imitation of a dataset: a list of sessions, each a list of steps."""
-
-    def __getitem__(self, key):
-        epoch, index = key
-        assert epoch is None  # without augmentation
-        audio = [np.float32(step) for step in super().__getitem__(index)]
-        return SimpleNamespace(signals={"audio": audio})
-
-
-def test_features_by_hand():
-    def mfcc(waveform, length):  # two coefficients, each with half of the samples
-        return waveform.view(1, 2, -1), length
-
-    sessions = Steps([[[1, 3, 5, 5], [], [0, 0, 1, 3]], [[2, 7]]])
-    expected = [
-        [(2 + 0) / 2, (5 + 2) / 2, (1 + 0) / 2, (0 + 1) / 2],  # the step without audio is skipped
-        [2, 7, 0, 0],
-    ]
-    np.testing.assert_allclose(compute_session_features(sessions, mfcc), expected)
-
-
-def test_features_do_not_depend_on_padding(corpus):
-    config = load_experiment(corpus.config, classical())
-    dataset, mfcc = load_experiment_data(config).dataset, MFCC(8, 16, 512, 160, "hann")
-    features = compute_session_features(dataset, mfcc)
-    assert features.shape == (12, 16)
-    item = dataset[None, 3]
-    longest = max(len(step) for step in item.signals["audio"])
-    batch = np.stack(
-        [np.pad(step, (0, longest + 999 - len(step))) for step in item.signals["audio"]]
-    )
-    length = [len(step) for step in item.signals["audio"]]
-    coefficients, frames = mfcc(torch.from_numpy(batch), torch.tensor(length))
-    steps = [x[:, :n].double().numpy() for x, n in zip(coefficients, frames, strict=True)]
-    pooled = [np.concatenate([step.mean(axis=1), step.std(axis=1)]) for step in steps]
-    np.testing.assert_allclose(features[3], np.mean(pooled, axis=0), rtol=0, atol=1e-3)
-
-
-@pytest.mark.parametrize("classifier", CLASSIFIERS)
-def test_every_classifier_separates_new_sessions(classifier):
-    """Features have the scales of decibels and are as many as sessions."""
-    rng = np.random.default_rng(0)
-    labels = np.tile([0, 1], 60)
-    scale = np.geomspace(0.1, 100, 40)
-    features = scale * (rng.standard_normal((120, 40)) + 0.7 * labels[:, None])
-    settings = ClassifierConfig(classifier=classifier)
-    fitted = build_classifier(settings, 0).fit(features[:60], labels[:60])
-    probability = predict_probability(fitted, features[60:])
-    assert np.ptp(probability) > 0.4
-    assert auroc(labels[60:], probability, unit_weights(60))[0] > 0.85
-    # 0.5 is the decision threshold of the classifier
-    clear = np.abs(probability - 0.5) > 1e-6
-    assert clear.mean() > 0.9
-    np.testing.assert_array_equal((probability > 0.5)[clear], fitted.predict(features[60:])[clear])
-
-
-def test_the_svm_weights_both_classes_equally():
-    features = np.array([*np.linspace(-2, 1, 18), 0.6, 0.9]).reshape(-1, 1)
-    labels = [0] * 18 + [1] * 2
-    balanced = build_classifier(ClassifierConfig(classifier="svm"), 0)
-    unbalanced = make_pipeline(StandardScaler(), SVC())
-    predicted = [svm.fit(features, labels).predict([[0.75]])[0] for svm in (balanced, unbalanced)]
-    assert predicted == [1, 0]
-
-
-def test_c_is_the_parameter_of_the_svm():
-    settings = ClassifierConfig(classifier="svm", C=3.0)
-    assert build_classifier(settings, 0)[-1].C == 3.0
-
-
-def test_the_svm_predicts_the_sigmoid_of_its_margin():
-    fitted = build_classifier(ClassifierConfig(classifier="svm"), 0)
-    fitted.fit([[-2.0], [-1.0], [1.0], [2.0]], [0, 0, 1, 1])
-    probability = predict_probability(fitted, np.array([[-1.5], [0.0], [1.5]]))
-    margin = fitted.decision_function([[-1.5], [0.0], [1.5]])
-    np.testing.assert_allclose(np.log(probability / (1 - probability)), margin, atol=1e-12)
-    # the tolerance of the solver is 1e-3
-    assert probability[1] == pytest.approx(0.5, abs=2e-3)
-    assert probability[0] == pytest.approx(1 - probability[2], abs=2e-3)
-
-
 def test_more_coefficients_than_bands_are_refused(corpus, tmp_path):
     with pytest.raises(ModelError) as info:
         run(corpus, tmp_path, *classical(), "classical.n_mfcc=17")
@@ -235,6 +145,6 @@ def test_configs_are_paired_with_the_network(classifier):
     folder = ROOT / "experiments" / "configs"
     network = load_config(folder / "emodb_negative.yaml")
     config = load_experiment(folder / f"classical_{classifier}.yaml")
-    assert config.classical.classifier == classifier
+    assert config.classical.model.kind == classifier
     assert (config.target, config.split) == (network.target, network.split)
     assert config.data == network.data.model_copy(update={"augment": config.data.augment})

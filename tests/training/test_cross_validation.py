@@ -14,7 +14,7 @@ CLASSICAL = [
     "data.modalities=[audio]",
     "model=null",
     "training=null",
-    "classical={classifier: svm, n_mfcc: 8, n_mels: 16}",
+    "classical={model: {kind: svm}, n_mfcc: 8, n_mels: 16}",
 ]
 
 

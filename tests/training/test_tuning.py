@@ -36,7 +36,7 @@ from depmm.training.tuning import (
 AUDIO = ["data.modalities=[audio]"]
 SVM = [
     *(*AUDIO, "model=null", "training=null"),
-    "classical={classifier: svm, n_mfcc: 8, n_mels: 16}",
+    "classical={model: {kind: svm}, n_mfcc: 8, n_mels: 16}",
 ]
 NETWORK = [
     *(*AUDIO, "model.encoders.face=null", "model.fusion={kind: mean_pool, dropout: 0.0}"),

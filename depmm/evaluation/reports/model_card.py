@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from depmm.config import Config, TargetConfig
+from depmm.config import ClassicalConfig, Config, Experiment, TargetConfig
 from depmm.data.signals.build import build_signals
 from depmm.evaluation.reports.rendering import number, render
 from depmm.evaluation.reports.tables import metrics_table
@@ -19,7 +19,7 @@ LICENSE_NAME = "terms-of-the-training-corpora"  # agreements of corpora also app
 
 
 def write_model_card(
-    folder: Path, content: Mapping[str, Any], config: Config, models: Sequence[str]
+    folder: Path, content: Mapping[str, Any], config: Experiment, models: Sequence[str]
 ) -> None:
     """Write the model card to ``README.md``.
 
@@ -29,7 +29,7 @@ def write_model_card(
         Folder of the report.
     content : mapping of str to object
         The content of ``metrics.json``.
-    config : Config
+    config : Config or ClassicalConfig
         Config of the run.
     models : sequence of str
         Folders of the trained models relative to the folder of the run; ``.`` is the run itself.
@@ -66,13 +66,30 @@ def write_model_card(
         m=content,
         name=config.name,
         target=target_text,
-        encoders={name: encoder.kind for name, encoder in config.model.encoders.items()},
-        fusion=config.model.fusion.kind,
+        parts=_describe_parts(config),
+        classical=isinstance(config, ClassicalConfig),
         models=models,
         table=metrics_table(content, config.name).markdown(),
     )
     card = ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")
     write_text(folder / "README.md", f"{card.content.rstrip()}\n")
+
+
+def _describe_parts(config: Experiment) -> list[str]:
+    """Describe encoders and fusion of a network, or measures and model of a classical model."""
+    if isinstance(config, ClassicalConfig):
+        settings = config.classical
+        unit = "sessions" if settings.unit == "session" else "steps, whose mean logit is used"
+        return [
+            *(f"Measures of {name}: `{', '.join(s)}`" for name, s in settings.measures.items()),
+            f"Model: `{settings.model.kind}` on {unit}; {settings.fusion} fusion of modalities",
+        ]
+    assert isinstance(config, Config)
+    encoders = config.model.encoders
+    return [
+        *(f"Encoder of the {name} modality: `{part.kind}`" for name, part in encoders.items()),
+        f"Fusion of steps and modalities: `{config.model.fusion.kind}`",
+    ]
 
 
 def _describe_target(target: TargetConfig) -> str:

@@ -53,13 +53,13 @@ from depmm.interpret.errors import ExplanationError
 from depmm.models.fusion.dep_former.dep_former import DepFormer
 from depmm.models.fusion.dep_former.release import DepFormerRelease
 from depmm.models.model import DepressionModel
-from depmm.runs.folder import RunFolder, find_model_folders
+from depmm.runs.folder import RunFolder, find_model_folders, list_classical_folders
 from depmm.runs.step_reference import (
     StepReference,
     load_step_reference,
     measure_step_reference,
 )
-from depmm.schemas.explanations import EXPLANATIONS
+from depmm.schemas.explanations import CLASSICAL_TABLES, EXPLANATIONS
 
 BATCH_SIZE = 8  # sessions; it has no effect on the tables
 
@@ -155,9 +155,32 @@ def explain(
     """
     run, device = Path(run), choose_device()
     _check_choice("reference", reference, (TRAINING, SESSION))
+    if classical := list_classical_folders(run):
+        return _explain_classical(run, classical, split, methods, html)
     folders = find_model_folders(run)
     with locked_folder(run, "explain"):
         return _explain(run, folders, split, methods, html, reference, device)
+
+
+def _explain_classical(
+    run: Path, folders: Sequence[RunFolder], split: str, methods: Sequence[str], html: bool
+) -> ExplainReport:
+    from depmm.interpret.attribution.classical import explain_classical
+
+    if methods or html:
+        raise ExplanationError(
+            f"{run}: classical models have no {methods[0] if methods else 'explorer'}.",
+            setting="methods" if methods else "html",
+            value=methods[0] if methods else html,
+            remedy="Leave the option out: weights and permutation importance of measures and the "
+            "occlusion of steps are always computed.",
+        )
+    with locked_folder(run, "explain"):
+        rows = explain_classical(run, folders, split)
+    absent = {}
+    if "measure_weights" not in rows:
+        absent["measure_weights"] = "the model is not linear in its measures"
+    return ExplainReport(run, rows, absent)
 
 
 def _explain(
@@ -190,7 +213,9 @@ def _explain(
                     stream.write(tables)
     fusion = config.model.fusion.kind
     absent = {
-        name: _absence_reason(name, fusion) for name in EXPLANATIONS if name not in stream.rows
+        name: _absence_reason(name, fusion)
+        for name in EXPLANATIONS
+        if name not in stream.rows and name not in CLASSICAL_TABLES
     }
     page = None
     if html:

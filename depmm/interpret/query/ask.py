@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from depmm.errors import did_you_mean
 from depmm.interpret.errors import QuestionError
-from depmm.interpret.query import session_questions, word_questions
+from depmm.interpret.query import measure_questions, session_questions, word_questions
 
 Question = Callable[..., pd.DataFrame]
 
@@ -27,6 +27,8 @@ QUESTIONS: dict[str, Question] = {
         session_questions.gates,
         session_questions.regions,
         session_questions.misclassified,
+        measure_questions.measures,
+        measure_questions.measure_weights,
     )
 }
 

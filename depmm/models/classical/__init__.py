@@ -1,0 +1,1 @@
+"""Classical models of scikit-learn on measures, saved without pickle."""
