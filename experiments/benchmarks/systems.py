@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -80,15 +80,15 @@ class Corpus:
         Folder of the recordings.
     config : dict
         Settings common to all rows: target, split, data, encoders and training.
-    further : dict of str to list of str
-        Further rows: name -> shipped config and overrides.
+    classical : dict of str to dict
+        Rows of classical models: name -> section ``classical:`` of the config.
     """
 
     name: str
     spec: str
     recordings: Path
     config: dict[str, object]
-    further: dict[str, list[str]] = field(default_factory=dict)
+    classical: dict[str, dict[str, object]]
 
 
 def design_corpus(name: str, base: Path) -> Corpus:
@@ -104,7 +104,14 @@ def design_corpus(name: str, base: Path) -> Corpus:
         "model": {"encoders": {"audio": encoder, "face": encoder}},
         "training": TRAINING | {"epochs": 25},
     }
-    return Corpus(name, "simulated_design", base / "corpora" / name / "recordings", config)
+    pooled = {
+        "model": {"kind": "svm"},
+        "measures": {"audio": ["stream"], "face": ["stream"]},
+        "pooling": ["mean", "std"],
+    }
+    classical = {"svm_early": pooled, "svm_late": pooled | {"fusion": "late"}}
+    recordings = base / "corpora" / name / "recordings"
+    return Corpus(name, "simulated_design", recordings, config, classical)
 
 
 def speech_corpus(name: str, recordings: Path, target: dict[str, object]) -> Corpus:
@@ -137,7 +144,19 @@ def speech_corpus(name: str, recordings: Path, target: dict[str, object]) -> Cor
         },
         "training": TRAINING | {"epochs": 25},
     }
-    return Corpus(name, name, recordings, config)
+    svm, mfcc, voice = {"kind": "svm"}, {"audio": ["mfcc"]}, {"audio": ["voice"]}
+    classical = {
+        "svm_mfcc": {"model": svm, "measures": mfcc},
+        "svm_voice": {"model": svm, "measures": voice},
+        "svm_egemaps": {"model": svm, "measures": {"audio": ["egemaps"]}},
+        "logistic_regression_voice": {
+            "model": {"kind": "logistic_regression", "C": 0.1},
+            "measures": voice,
+        },
+        "random_forest_voice": {"model": {"kind": "random_forest"}, "measures": voice},
+        "gradient_boosting_voice": {"model": {"kind": "gradient_boosting"}, "measures": voice},
+    }
+    return Corpus(name, name, recordings, config, classical)
 
 
 def depmm(*arguments: object, cwd: Path) -> None:
@@ -184,33 +203,51 @@ def write_config(corpus: Corpus, name: str, fusion: dict[str, object], only: str
     return yaml.safe_dump(config, sort_keys=False)
 
 
+def write_classical(corpus: Corpus, name: str, section: dict[str, object]) -> str:
+    """Write the config of a classical row."""
+    config = json.loads(json.dumps(corpus.config))
+    del config["model"], config["training"]
+    config |= {"name": name, "out": f"runs/{corpus.name}", "classical": section}
+    data = config["data"]
+    data["manifest"] = f"corpora/{corpus.name}/manifest"
+    data["store"] = f"stores/{corpus.name}"
+    data["modalities"] = list(section["measures"])
+    data["features"] = {k: v for k, v in data["features"].items() if k in data["modalities"]}
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def combine(halves: list[Path], out: Path, base: Path) -> None:
+    """Add the logits of the unimodal runs, unless this was done before."""
+    if not out.exists():
+        depmm("combine", *halves, "--out", out, cwd=base)
+
+
 def compare(corpus: Corpus, base: Path, jobs: int) -> None:
     """Train all rows of a corpus, combine the unimodal ones, and write the comparison."""
     prepare(corpus, base)
     folder = base / "configs" / corpus.name
     folder.mkdir(parents=True, exist_ok=True)
-    rows: list[tuple[str, list[object]]] = []
+    rows: list[tuple[str, Path]] = []
     modalities = corpus.config["data"]["modalities"]
     texts = {name: write_config(corpus, name, fusion, None) for name, fusion in FUSIONS.items()}
     for modality in modalities:
         name = f"{modality}_only"
         texts[name] = write_config(corpus, name, FUSIONS["dep_former"], modality)
+    for name, section in corpus.classical.items():
+        texts[name] = write_classical(corpus, name, section)
     for name, text in texts.items():
         path = folder / f"{name}.yaml"
         path.write_text(text, encoding="utf-8")
-        rows.append((name, [path]))
-    rows += [(name, list(arguments)) for name, arguments in corpus.further.items()]
+        rows.append((name, path))
 
-    def train(row: tuple[str, list[object]]) -> None:
-        depmm("cross-validate", *row[1], "--seeds", SEEDS, cwd=base)
+    def train(row: tuple[str, Path]) -> None:
+        depmm("cross-validate", row[1], "--seeds", SEEDS, cwd=base)
         print(f"{corpus.name}: {row[0]}", flush=True)
 
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(train, rows))
     runs = base / "runs" / corpus.name
-    halves = [runs / f"{modality}_only" for modality in modalities]
-    if not (runs / "sum_of_logits").exists():
-        depmm("combine", *halves, "--out", runs / "sum_of_logits", cwd=base)
+    combine([runs / f"{name}_only" for name in modalities], runs / "sum_of_logits", base)
     names = [name for name, _ in rows] + ["sum_of_logits"]
     out = base / "tables" / corpus.name
     depmm("evaluate", *(runs / name for name in names), "--out", out, cwd=base)
