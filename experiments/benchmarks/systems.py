@@ -63,7 +63,7 @@ TRAINING = {
     "warmup_epochs": 2.0,
     "patience": 10,
 }
-DESIGNS = ("additive", "salience", "suppression", "congruence")
+DESIGNS = ("additive", "congruence", "suppression")
 
 
 @dataclass
