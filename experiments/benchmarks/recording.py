@@ -22,7 +22,7 @@ import torch
 
 from depmm.config import DepFormerConfig, MfccCnnConfig, ModelConfig, SEResNetConfig
 from depmm.interpret.attribution.attention import record_attention
-from depmm.interpret.attribution.explain import BATCH_SIZE
+from depmm.interpret.attribution.explain_sessions import BATCH_SIZE
 from depmm.interpret.attribution.parquet_stream import ParquetStream
 from depmm.interpret.attribution.row_annotator import RowAnnotator
 from depmm.models.model import build_model

@@ -22,7 +22,7 @@ from depmm.inference import InferenceError, Predictor
 from depmm.inference.prediction_page import render_prediction_page
 from depmm.inference.prediction_text import prediction_text
 from depmm.inference.training_reference import TrainingReference
-from depmm.interpret.attribution.explain import explain_sessions
+from depmm.interpret.attribution.explain_sessions import explain_sessions
 from depmm.media.errors import MediaError
 from depmm.models.model import DepressionModel
 from depmm.runs.step_reference import load_step_reference

@@ -8,7 +8,8 @@ from untrained_models import build_untrained, encode_sessions
 from depmm.config import dump_config, load_config
 from depmm.corpora.splits import write_split
 from depmm.evaluation.batch_prediction import predict_sessions
-from depmm.interpret.attribution.explain import COMPUTE, explain, explain_sessions
+from depmm.interpret.attribution.explain import explain
+from depmm.interpret.attribution.explain_sessions import COMPUTE, explain_sessions
 from depmm.interpret.attribution.methods import (
     GRAD_CAM,
     ON_REQUEST,

@@ -6,7 +6,7 @@ from imitated_gpu import answering_gpu, imitated_gpu
 from untrained_models import build_untrained
 
 from depmm.evaluation.batch_prediction import predict_sessions
-from depmm.interpret.attribution.explain import explain_sessions
+from depmm.interpret.attribution.explain_sessions import explain_sessions
 from depmm.interpret.attribution.methods import REQUESTABLE
 
 MEAN_POOL = "model.fusion={kind: mean_pool, dropout: 0.0}"

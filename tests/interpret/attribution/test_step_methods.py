@@ -14,7 +14,7 @@ from removal_models import (
     tiny_model,
 )
 
-from depmm.interpret.attribution.explain import COMPUTE
+from depmm.interpret.attribution.explain_sessions import COMPUTE
 from depmm.interpret.attribution.occlusion import occlude_steps
 from depmm.interpret.attribution.removal import make_session_reference
 
