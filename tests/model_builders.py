@@ -57,6 +57,8 @@ FUSIONS = {
     "gated_multimodal_unit": {"hidden_dim": 6},
     "mean_pool": {},
 }
+# fusions that average the steps, so that their order has no effect
+ORDERLESS = {"mean_pool", "gated_multimodal_unit"}
 
 
 def encoder_of(kind: str, **settings) -> Encoder:

@@ -21,11 +21,6 @@ def read_before(dataset, plan):
     return list(loader.read(plan, 0))
 
 
-def move(value):
-    """Move a tensor, but not the lengths, to the imitated GPU."""
-    return value.to(GPU) if isinstance(value, torch.Tensor) else value
-
-
 def train_on_imitated_gpu(kind: str, fusion: str, **settings) -> list[tuple[int, ...]]:
     """Train an epoch; return the shapes of the tensors that the host reads."""
     config = SimpleNamespace(training=TrainingConfig(batch_size=3, **settings), seed=0)
@@ -47,7 +42,7 @@ def train_on_imitated_gpu(kind: str, fusion: str, **settings) -> list[tuple[int,
     with imitated_gpu(model) as reads:
         trainer = PhaseTrainer(config, data, model, accelerator, SimpleNamespace(dataset=sessions))
         trainer.loader.read = lambda plan, epoch: (
-            (index, {name: move(value) for name, value in inputs.items()})
+            (index, {name: part.to(GPU) for name, part in inputs.items()})
             for index, inputs in batches
         )
         trainer.train_epoch(0, 0, 1, 0.1, [])
