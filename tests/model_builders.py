@@ -57,7 +57,7 @@ FUSIONS = {
     "gated_multimodal_unit": {"hidden_dim": 6},
     "mean_pool": {},
 }
-# fusions that average the steps, so that their order has no effect
+# fusions that pool the steps, so that their order has no effect
 ORDERLESS = {"mean_pool", "gated_multimodal_unit"}
 
 
