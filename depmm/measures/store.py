@@ -233,18 +233,20 @@ def _files(store: SessionStore, name: SetName) -> SessionStore:
 
 def _read_cached(store: SessionStore, name: SetName, key: SessionKey) -> np.ndarray | None:
     """Read the measures of a session; None if they have to be computed."""
-    checksum = store.read_summary(*key)["checksum"]
+    summary = store.read_summary(*key)
     files = _files(store, name)
     if not files.has(*key):
         return None
+    n_rows = 1 if name in SESSION_SETS else summary["n_steps"]
+    expected = ("float64", (n_rows, len(measures_of(name))))
     try:
         with files.read_tensors(*key) as file:
-            values = file.read("values")
             stored = json.loads(file.metadata["depmm"])["session"]
+            if stored != summary["checksum"]:
+                return None
+            if file.shapes["values"] != expected:  # before memory is allocated
+                raise ValueError(file.shapes["values"])
+            return file.read("values")
     except (StoreError, KeyError, TypeError, ValueError):
         logger.warning("%s: damaged; its measures are computed again.", files.path(*key))
         return None
-    expected = len(measures_of(name))
-    if stored != checksum or values.ndim != 2 or values.shape[1] != expected:
-        return None
-    return values

@@ -46,7 +46,7 @@ from depmm.store.session_layout import check_ranges, check_summary, check_tensor
 from depmm.store.tensor_file import TensorFile, open_file
 from depmm.store.voice_stream import compute_voice, is_voice, voice_rows
 
-OpenVoice = Callable[[str, Callable[[], Iterator[np.ndarray]]], TensorFile]
+OpenVoice = Callable[[str, int, Callable[[], Iterator[np.ndarray]]], TensorFile]
 
 
 class SessionReader:
@@ -59,8 +59,9 @@ class SessionReader:
     file : BinaryIO, optional
         The open file; by default, the local file is opened.
     open_voice : callable, optional
-        Function that opens the file of the stream ``voice``, given the checksum of the session and
-        a function that computes the rows in blocks. By default, they are computed at each reading.
+        Function that opens the file of the stream ``voice``, given the checksum of the session, the
+        number of rows, and a function that computes them in blocks. By default, they are computed
+        at each reading.
 
     Attributes
     ----------
@@ -276,7 +277,8 @@ class SessionReader:
             empty = np.zeros((0, len(CONTOURS)), np.float32)
             return np.concatenate([empty, *self._voice_blocks()])[first:end]
         if self._voice is None:
-            self._voice = self._open_voice(self._file.checksum, self._voice_blocks)
+            n_rows = int(voice_rows(self.step_samples).max(initial=0))
+            self._voice = self._open_voice(self._file.checksum, n_rows, self._voice_blocks)
         return self._voice.read_rows("values", first, end)
 
     def _voice_blocks(self) -> Iterator[np.ndarray]:

@@ -307,7 +307,11 @@ class SessionStore:
         return isinstance(self.filesystem, fsspec.implementations.local.LocalFileSystem)
 
     def _open_voice(
-        self, key: tuple[str, str, str], checksum: str, compute: Callable[[], Iterator[np.ndarray]]
+        self,
+        key: tuple[str, str, str],
+        checksum: str,
+        n_rows: int,
+        compute: Callable[[], Iterator[np.ndarray]],
     ) -> TensorFile:
         """Open the stream ``voice`` of a session; compute it first if it is missing or outdated."""
         folder = f"{self.url.rstrip('/')}/streams/{VOICE}-{VOICE_VERSION}"
@@ -315,12 +319,8 @@ class SessionStore:
         if files.has(*key):
             try:
                 file = files.read_tensors(*key)
-                if file.checksum not in _VERIFIED:  # a damaged file is computed again
-                    file.verify()
-                if json.loads(file.metadata["depmm"]).get("session") == checksum:
-                    _VERIFIED.add(file.checksum)
+                if _is_current(file, checksum, n_rows):
                     return file
-                file.close()
             except (StoreError, ValueError, KeyError, AttributeError):
                 logger.warning("%s: damaged; its contours are computed again.", files.path(*key))
         with files.writer() as writer:
@@ -368,6 +368,23 @@ class SessionStore:
         except StoreError as error:
             error.subject, error.session = subject, session
             raise
+
+
+def _is_current(file: TensorFile, session: str, n_rows: int) -> bool:
+    """Check stored contours; the file is closed unless they can be used."""
+    current = False
+    try:
+        if file.checksum not in _VERIFIED:  # a damaged file is computed again
+            file.verify()
+        if json.loads(file.metadata["depmm"]).get("session") == session:
+            if file.shapes["values"] != ("float32", (n_rows, len(CONTOURS))):
+                raise ValueError(file.shapes["values"])
+            _VERIFIED.add(file.checksum)
+            current = True
+        return current
+    finally:
+        if not current:
+            file.close()
 
 
 @functools.cache

@@ -70,6 +70,23 @@ def test_measures_are_computed_once_per_session(tmp_path, monkeypatch):
     assert len(calls) == 8
 
 
+def test_measures_of_another_shape_are_not_read(tmp_path):
+    store = faces(tmp_path, 0.1)
+    expected = read_step_measures(store, [KEY], ["face"])
+    (file,) = (tmp_path / "measures").glob("*/c/p1/*.safetensors")
+    session = store.read_summary(*KEY)["checksum"]
+    n_measures = len(measures_of("face"))
+    for values in (
+        np.zeros((3, n_measures)),  # of three steps
+        np.zeros((2, n_measures - 1)),
+        np.zeros((2, n_measures), np.int64),
+    ):
+        with store.writer() as writer:  # all checksums are right
+            writer.append("values", values)
+            file.write_bytes(writer.save({"session": session}).read_bytes())
+        assert read_step_measures(store, [KEY], ["face"]).equals(expected)
+
+
 @pytest.mark.slow
 def test_worker_processes_give_the_same_measures(tmp_path):
     keys = [("c", f"p{i}", "s") for i in range(3)]

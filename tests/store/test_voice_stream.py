@@ -70,6 +70,23 @@ def test_contours_are_computed_again(tmp_path, calls):
     assert len(calls) == 3
 
 
+def test_contours_of_another_shape_are_not_read(tmp_path, calls):
+    store = write_voices(tmp_path, [LOW])
+    expected = pitches(store)
+    (file,) = (tmp_path / "streams").rglob("*.safetensors")
+    session = store.read_summary(*KEY)["checksum"]
+    for values in (
+        np.zeros((39, len(CONTOURS)), np.float32),
+        np.zeros((40, 1), np.float32),
+        np.zeros((40, len(CONTOURS)), np.int64),
+    ):
+        with store.writer() as writer:  # all checksums are right
+            writer.append("values", values)
+            file.write_bytes(writer.save({"session": session}).read_bytes())
+        assert pitches(store) == expected
+    assert len(calls) == 4
+
+
 def test_a_session_without_sound_has_no_voice(tmp_path):
     store = write_voices(tmp_path, [NOTHING])
     with store.read(*KEY) as reader:
