@@ -14,6 +14,7 @@ from depmm.errors import closest, similar_path
 from depmm.files.checksums import check, read_json
 from depmm.files.damage import DamagedFileError, damaged, remedy_for
 from depmm.models.errors import ModelError, WeightsError
+from depmm.models.parameter_limit import limited_parameters
 
 MODEL_TYPE = "depmm"
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
@@ -371,15 +372,16 @@ def check_saved_weights(
         If a tensor is missing, unexpected, or has another shape or type.
     """
     path = folder / WEIGHTS_FILE
+    found = read_header(path)
     try:
-        with torch.device("meta"):
+        # a factor, because parts of a pre-trained network are built and not kept
+        with torch.device("meta"), limited_parameters(1000 + 10 * len(found)):
             expected = tensor_types(build().state_dict())
     except DamagedFileError:
         raise
     except Exception as error:  # settings that contradict each other raise in many ways
         reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise damaged(folder / CONFIG_FILE, f"no model can be built from it ({reason})") from None
-    found = read_header(path)
     for name, (shape, _) in list(expected.items()):
         if dtype is not None and name in found and found[name][1] == dtype:
             expected[name] = (shape, dtype)

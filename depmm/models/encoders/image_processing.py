@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from depmm.models.encoders.architecture_checks import check_sizes
 from depmm.models.errors import ModelError
 
 # resampling filters of Pillow, by their number, that torch has too
@@ -155,6 +156,11 @@ class ImageProcessing(nn.Module):
         The levels 0 to 255 are multiplied by ``scale``, and ``offset`` is added.
     mean, std : list of float, length 3
         Of the scaled pixels of each channel.
+
+    Raises
+    ------
+    ModelError
+        If a size is larger than those of published models.
     """
 
     mean: Tensor
@@ -171,6 +177,7 @@ class ImageProcessing(nn.Module):
         std: list[float],
     ) -> None:
         super().__init__()
+        check_sizes({"size": size, "crop_size": crop_size})
         self.size = size
         self.filter = FILTERS[resample]
         self.crop_size = crop_size

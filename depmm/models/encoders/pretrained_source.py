@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from depmm.models.encoders.architecture_checks import check_network, remove_loading
 from depmm.models.encoders.attention import (
     ATTENTION,
     EAGER,
@@ -145,6 +146,7 @@ def describe_network(
     values = json.loads(json.dumps(config.to_dict()))
     values = {name: value for name, value in values.items() if name not in PROVENANCE}
     values |= {name: value for name, value in DISABLED.items() if name in values}
+    values = remove_loading(values)
     architecture = {"network": values, "processor": json.loads(json.dumps(processor))}
     try:
         with torch.device("meta"), torch.no_grad():
@@ -179,16 +181,22 @@ def build_network(architecture: dict[str, Any]) -> "PreTrainedModel":
     PreTrainedModel
         The network; the encoder of an encoder-decoder. Its attention does not ask the device
         whether a mask is needed.
+
+    Raises
+    ------
+    ModelError
+        If the config would load code or other files, or a size is too large.
     """
     from transformers import AutoConfig, AutoModel
 
     register_attention()
     values = dict(architecture["network"])
+    check_network(values)
     config = AutoConfig.for_model(values.pop("model_type"), **values)
     # models without sdpa compute their attention without the registry of transformers
     registered = _supports_sdpa(config)
     options = {"attn_implementation": ATTENTION} if registered else {}
-    network = _used_part(AutoModel.from_config(config, **options))
+    network = _used_part(AutoModel.from_config(config, trust_remote_code=False, **options))
     replace_attention(network)
     if not registered and not network._supports_attention_backend:
         network.config._attn_implementation = EAGER

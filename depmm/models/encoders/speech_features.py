@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from depmm.config import SAMPLE_RATE
+from depmm.models.encoders.architecture_checks import check_sizes
 from depmm.models.errors import ModelError
 from depmm.models.host import Lengths, to_device
 from depmm.models.masking import masked_mean, padding_mask
@@ -361,8 +362,10 @@ def build_preprocessing(source: str, processor: dict[str, Any]) -> SpeechPreproc
     Raises
     ------
     ModelError
-        If the feature extractor cannot be built, or expects another sampling rate than 16 kHz.
+        If the feature extractor cannot be built, has too large sizes, or expects another sampling
+        rate than 16 kHz.
     """
+    check_sizes(processor)
     extractor = _build_extractor(source, processor)
     if extractor.sampling_rate != SAMPLE_RATE:
         raise ModelError(

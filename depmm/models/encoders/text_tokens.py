@@ -6,7 +6,7 @@ access, pickle or code; the library tokenizers, which transformers depends on, p
 """
 
 import json
-from typing import Any, cast
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,8 @@ def describe_tokenizer(source: str, config: Any, position_offset: int) -> dict[s
     limits = [tokenizer.model_max_length, _sentence_limit(source)]
     if (positions := getattr(config, "max_position_embeddings", None)) is not None:
         limits.append(positions - position_offset)
-    known = [int(limit) for limit in limits if limit is not None and 2 < limit < LONGEST]
+    numbers = [limit for limit in limits if isinstance(limit, int | float)]
+    known = [int(limit) for limit in numbers if 2 < limit < LONGEST]
     candidates = (tokenizer.pad_token_id, getattr(config, "pad_token_id", None), 0)
     described = {
         "tokenizer": tokenizer.backend_tokenizer.to_str(),
@@ -89,7 +90,7 @@ def describe_tokenizer(source: str, config: Any, position_offset: int) -> dict[s
     return described
 
 
-def _sentence_limit(source: str) -> int | None:
+def _sentence_limit(source: str) -> object:
     """Read the number of tokens for which a model of sentence-transformers was trained."""
     from transformers.utils import cached_file
 
@@ -99,7 +100,8 @@ def _sentence_limit(source: str) -> int | None:
         if path is None:
             return None
         with open(path, encoding="utf-8") as file:
-            return cast("int | None", json.load(file).get("max_seq_length"))
+            limit: object = json.load(file).get("max_seq_length")
+            return limit
     except (OSError, ValueError, AttributeError) as error:
         raise unreadable(source, "text_transformer", error) from None
 
@@ -119,7 +121,7 @@ class TextTokenizer:
     Raises
     ------
     ModelError
-        If the text is not that of a tokenizer.
+        If the text is not that of a tokenizer, or the numbers cannot be used with it.
     """
 
     def __init__(self, tokenizer: str, max_length: int, pad_id: int) -> None:
@@ -127,15 +129,15 @@ class TextTokenizer:
 
         try:
             self.tokenizer = Tokenizer.from_str(tokenizer)
-        except Exception as error:  # the library raises Exception
-            raise ModelError(
-                f"text_transformer: the tokenizer cannot be built ({str(error)[:200]}). Give the "
-                "source again, or remove architecture from the config.",
-                setting="architecture.processor.tokenizer",
-                value=tokenizer[:80],
-            ) from None
-        self.tokenizer.no_padding()
-        self.tokenizer.enable_truncation(max_length)  # the rest is in ``overflowing``
+            self.tokenizer.no_padding()
+            n_special = self.tokenizer.num_special_tokens_to_add(False)
+            if type(max_length) is not int or max_length <= n_special:
+                raise ValueError(f"windows of {max_length!r:.20} tokens")
+            if type(pad_id) is not int or pad_id < 0:
+                raise ValueError(f"the token of padding is {pad_id!r:.20}")
+            self.tokenizer.enable_truncation(max_length)  # the rest is in ``overflowing``
+        except BaseException as error:
+            _refuse(error, "cannot be built", tokenizer)
         self.pad_id = pad_id
 
     def split(self, text: str) -> list[NDArray[np.int64]]:
@@ -151,8 +153,29 @@ class TextTokenizer:
         list of ndarray of int64
             One window of tokens, with special tokens; several if the text is longer than the
             network reads.
+
+        Raises
+        ------
+        ModelError
+            If the tokenizer fails, as that of a changed run can.
         """
-        encoding = self.tokenizer.encode(text)
+        try:
+            encoding = self.tokenizer.encode(text)
+        except BaseException as error:
+            _refuse(error, "cannot read a text", None)
         windows = [encoding, *encoding.overflowing]
         ids = [np.array(window.ids, dtype=np.int64) for window in windows if window.ids]
         return ids or [np.array([self.pad_id], dtype=np.int64)]
+
+
+def _refuse(error: BaseException, problem: str, value: str | None) -> NoReturn:
+    """Raise the error of a tokenizer; an interrupt is raised as it is."""
+    # the library raises Exception itself, and a panic of its code, which is not an Exception
+    if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        raise error
+    raise ModelError(
+        f"text_transformer: the tokenizer {problem} ({str(error)[:200]}). Give the source "
+        "again, or remove architecture from the config.",
+        setting="architecture.processor.tokenizer",
+        value=None if value is None else value[:80],
+    ) from None

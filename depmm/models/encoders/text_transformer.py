@@ -13,7 +13,7 @@ Conneau et al., "Unsupervised cross-lingual representation learning at scale" (X
 arXiv:1911.02116.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from depmm.models.encoders.adaptation import Adaptation
 from depmm.models.encoders.pretrained import PretrainedEncoder
 from depmm.models.encoders.pretrained_source import build_network, describe_network, read_config
 from depmm.models.encoders.text_tokens import TextTokenizer, describe_tokenizer
+from depmm.models.errors import ModelError
 from depmm.models.host import Lengths, host_lengths, host_mask, scatter_valid, to_device
 from depmm.models.masking import length_mask
 
@@ -136,6 +137,14 @@ class TextTransformer(PretrainedEncoder):
         ids = np.full((len(windows), int(n_tokens.max())), self.tokenizer.pad_id)
         for row, window in enumerate(windows):
             ids[row, : len(window)] = window
+        n_known = cast(Any, self.backbone).get_input_embeddings().num_embeddings
+        if ids.max() >= n_known:  # on a GPU, the process could not go on
+            raise ModelError(
+                f"text_transformer: the tokenizer gives the token {ids.max()}, but the network has "
+                f"{n_known}. Use a run that was not changed.",
+                setting="architecture.processor.tokenizer",
+                value=int(ids.max()),
+            )
         # always a mask: without one, transformers reads the tokens to warn of padding
         mask = length_mask(to_device(n_tokens, device), ids.shape[1])
         output = self.backbone(
