@@ -2,10 +2,13 @@
 
 A file of skops names the type of each object. Only the types of scikit-learn and numpy that skops
 itself trusts, and those of ``TRUSTED``, are built; a file with any other type is refused before any
-object is built. The content of arrays is not checked: read files of sources that you trust.
+object is built. The objects are then compared with the settings, and the indices that compiled code
+uses are checked, before anything is predicted (:mod:`depmm.models.classical.content_checks`).
 """
 
+import io
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from sklearn.pipeline import Pipeline
 from depmm.config.classical import ClassicalSettings
 from depmm.files.checksums import read_bytes, write_bytes
 from depmm.files.damage import damaged
+from depmm.models.classical.content_checks import check_pipeline
 from depmm.models.classical.model import ALL, ClassicalModel
 from depmm.models.errors import ModelError
 
@@ -82,6 +86,7 @@ def load_model(path: Path) -> ClassicalModel:
     """
     data = read_bytes(path, MAX_BYTES)
     try:
+        _check_size(data)
         untrusted = set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED)
     except Exception as error:  # skops raises errors of zip, JSON and of its own
         raise damaged(path, f"not a file of skops ({error})") from None
@@ -136,7 +141,21 @@ def _check(path: Path, content: Any) -> ClassicalModel:
     )
     if not correct:
         raise damaged(path, "not a classical model: its parts do not match")
-    return ClassicalModel(settings, binary, (low, high), columns, pipelines)
+    model = ClassicalModel(settings, binary, (low, high), columns, pipelines)
+    for name, pipeline in pipelines.items():
+        n_columns = len(model.pipeline_columns(name))
+        try:
+            check_pipeline(pipeline, settings.model, binary, n_columns)
+        except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+            raise damaged(path, f"not a classical model ({error})") from None
+    return model
+
+
+def _check_size(data: bytes) -> None:
+    """Refuse compressed content, which can be far larger than the file."""
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        if sum(entry.file_size for entry in file.infolist()) > len(data):
+            raise ValueError("its content is compressed")
 
 
 def _minor(version: str) -> list[str]:

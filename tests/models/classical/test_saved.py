@@ -1,15 +1,19 @@
 """Classical models in files: round trips without pickle, and refusal of other content."""
 
+import zipfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import skops.io
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from depmm.config import ClassicalModelConfig, ClassicalSettings
 from depmm.config.experiment import sections_by_kind
 from depmm.files.damage import DamagedFileError
-from depmm.models.classical.model import fit_model
+from depmm.models.classical.model import ClassicalModel, fit_model
 from depmm.models.classical.saved import load_model, save_model
 from depmm.models.errors import ModelError
 
@@ -74,6 +78,83 @@ def test_a_damaged_file_is_named(tmp_path):
         with pytest.raises(DamagedFileError) as info:
             load_model(path)
         assert info.value.file == path
+
+
+def refusal(model: ClassicalModel, path: Path) -> str:
+    """Save a changed model, and return the message with which it is refused."""
+    save_model(model, path)
+    with pytest.raises(DamagedFileError) as info:
+        load_model(path)
+    assert info.value.file == path
+    return str(info.value)
+
+
+@pytest.mark.parametrize("field", ["left_child", "right_child", "feature"])
+def test_indices_of_trees_are_checked(tmp_path, field):
+    model, _ = fit("random_forest")
+    tree = model.pipelines["all"][-1].estimators_[0].tree_
+    state = tree.__getstate__()
+    for value in (10**6, -7, 0 if field != "feature" else 3):
+        nodes = state["nodes"].copy()
+        nodes[field][0] = value
+        tree.__setstate__(state | {"nodes": nodes})
+        assert "of a tree" in refusal(model, tmp_path / "model.skops")
+
+
+@pytest.mark.parametrize("target", ["binary", "severity"])
+def test_indices_of_boosted_trees_are_checked(tmp_path, target):
+    rng = np.random.default_rng(0)
+    values = {"audio": rng.standard_normal((40, 2)), "face": rng.standard_normal((40, 1))}
+    labels = (values["face"][:, 0] > 0).astype(float)
+    settings = ClassicalSettings(
+        model={"kind": "gradient_boosting", "n_trees": 1, "min_samples_leaf": 1},
+        measures={"audio": ["voice"], "face": ["face"]},
+    )
+    scores = None if target == "binary" else (0.0, 1.0)
+    model = fit_model(settings, COLUMNS, values, labels, scores, 0)
+    estimator = model.pipelines["all"][-1]
+    nodes = getattr(estimator, "regressor_", estimator)._predictors[0][0].nodes
+    original = nodes.copy()
+    assert not original["is_leaf"][0]
+    for field, value in (("left", 10**6), ("right", 0), ("feature_idx", 3), ("is_categorical", 1)):
+        nodes[:] = original
+        nodes[field][0] = value
+        assert "of a tree" in refusal(model, tmp_path / "model.skops")
+
+
+def test_sizes_of_support_vectors_are_checked(tmp_path):
+    for target in ("binary", "severity"):
+        model, _ = fit("svm", target)
+        estimator = model.pipelines["all"][-1]
+        estimator = getattr(estimator, "regressor_", estimator)
+        estimator._n_support = estimator._n_support + np.int32(1000)
+        assert "support vectors" in refusal(model, tmp_path / "model.skops")
+
+
+def test_other_estimators_than_those_of_the_settings_are_refused(tmp_path):
+    path = tmp_path / "model.skops"
+    model, _ = fit("ridge")
+    other, _ = fit("svm")
+    model.pipelines = other.pipelines
+    assert "steps" in refusal(model, path)
+    model, _ = fit("ridge")
+    model.pipelines["all"].steps.insert(0, ("other", StandardScaler()))
+    assert "steps" in refusal(model, path)
+    model, _ = fit("k_nearest")
+    model.pipelines["all"][-1].n_jobs = 1000
+    assert "n_jobs" in refusal(model, path)
+    model, _ = fit("ridge")
+    del model.pipelines["all"][-1].coef_
+    assert "does not predict" in refusal(model, path)
+
+
+def test_compressed_content_is_refused(tmp_path):
+    path = tmp_path / "model.skops"
+    content = skops.io.dumps(np.zeros(10**6), compression=zipfile.ZIP_DEFLATED)
+    assert len(content) < 10**5
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError, match="compressed"):
+        load_model(path)
 
 
 def test_a_model_of_another_scikit_learn_is_refused(tmp_path, monkeypatch):
