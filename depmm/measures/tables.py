@@ -265,7 +265,7 @@ def _with_blink_note(tables: MeasureTables) -> MeasureTables:
 def _reason(name: SetName) -> str:
     if _MODALITY[name] == "face":
         return (
-            "the store has no tracked faces. It has no video, or aligned faces (face_aligned in "
+            "the store has no tracked faces. It has no video, or aligned faces (faces: aligned in "
             "the data spec), which have no landmarks"
         )
     return "the store has no sound, or no step has enough of it"

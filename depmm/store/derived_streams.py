@@ -2,9 +2,9 @@
 
 Every session whose faces were tracked has the streams of the face, one row per sampled video frame.
 Nothing is stored for them. A frame without a face is an invalid row, NaN in every column. Sessions
-of aligned faces (``face_aligned`` in the data spec) do not have them, because aligned crops have no
-landmarks. Every session with sound has the stream ``voice``, which is stored when it is first read.
-A stream of the same name that the corpus provides takes precedence.
+of aligned faces (``faces: aligned`` in the data spec) do not have them, because aligned crops have
+no landmarks. Every session with sound has the stream ``voice``, which is stored when it is first
+read. A stream of the same name that the corpus provides takes precedence.
 
 ===============  ==========================================================================
 stream           columns

@@ -355,7 +355,7 @@ class SessionReader:
 
         if "face.landmarks" not in self.names:
             raise StoreError(
-                "The session has no landmarks: its recording shows aligned faces "
-                "(face_aligned in the data spec), so the positions of eyes and mouth are not known."
+                "The session has no landmarks: its recording shows aligned faces (faces: aligned "
+                "in the data spec), so the positions of eyes and mouth are not known."
             )
         return crop_landmarks(self._file.read_rows("face.landmarks", frame, frame + 1)[0])

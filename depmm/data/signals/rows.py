@@ -57,7 +57,7 @@ class RowsSignal(StepSignal):
             why = ""
             if self.stream in FACE_STREAMS:
                 why = (
-                    "This stream is computed from tracked faces; aligned faces (face_aligned in "
+                    "This stream is computed from tracked faces; aligned faces (faces: aligned in "
                     "the data spec) have no landmarks. "
                 )
             raise DataError(
