@@ -9,7 +9,7 @@ from depmm.store.session_file import SessionReader
 _LATENCY = (
     "Latency is the start of a step minus the end of the interviewer's turn before it "
     "(previous_end_s of the manifest; negative in overlapping speech), for steps that follow a "
-    "turn of the interviewer: the floor transfer offset of Heldner & Edlund 2010."
+    "turn of the interviewer: the gaps and overlaps between speakers of Heldner & Edlund 2010."
 )
 _ONE_RECORDING = "Missing unless the steps follow each other in one recording."
 

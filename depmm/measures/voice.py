@@ -18,7 +18,10 @@ from depmm.media.voice.pitch import HOP, track_pitch
 from depmm.media.voice.speech_rate import count_nuclei, describe_pauses
 
 _PITCH = "Boersma 1993; semitones are 12 log2(f0 / 27.5 Hz), as in eGeMAPS (Eyben et al. 2016)."
-_SPECTRUM = "Mean over voiced frames; frames of 25 ms, Hann window, as in eGeMAPS (Eyben 2016)."
+_SPECTRUM = (
+    "Mean over voiced frames of 25 ms, Hann window. Defined as in eGeMAPS (Eyben et al. 2016), "
+    "whose frames have 20 ms and a Hamming window."
+)
 _PAUSE = "Pauses are the gaps between the stored segments of speech (extract.audio.min_silence_s)."
 
 
@@ -97,7 +100,8 @@ VOICE_MEASURES: tuple[Measure, ...] = (
         (
             "spectral_centroid",
             "Hz",
-            f"Mean frequency, weighted with the power of each bin. {_SPECTRUM}",
+            "Mean frequency, weighted with the power of each bin, over voiced frames of 25 ms, "
+            "Hann window.",
         ),
     ),
     *(

@@ -17,6 +17,7 @@ from depmm.config import DataConfig
 from depmm.models.encoders.encoder import PrecomputableEncoder as PrecomputableEncoder
 from depmm.store.errors import StoreError
 from depmm.store.sessions import SessionStore
+from depmm.store.tensor_file import TensorFile
 
 EMBEDDING_VERSION = 1  # increase it when a code change alters the output of a frozen encoder
 
@@ -88,9 +89,10 @@ class EmbeddingStore:
         try:
             with self.files.read_tensors(corpus, subject, session) as file:
                 file.verify()  # a damaged embedding is computed again
+                _read(file)
             stored = self.files.read_summary(corpus, subject, session)
             current = self.store.read_summary(corpus, subject, session)
-        except StoreError:
+        except (StoreError, KeyError, ValueError):
             return False
         return bool(stored.get("session") == current)
 
@@ -143,8 +145,8 @@ class EmbeddingStore:
         """
         try:
             with self.files.read_tensors(corpus, subject, session) as file:
-                return file.read("embedding"), file.read("present")
-        except (StoreError, KeyError):
+                return _read(file)
+        except (StoreError, KeyError, ValueError):
             path = self.files.path(corpus, subject, session)
             raise StoreError(
                 f"{path}: the embedding is missing or damaged.",
@@ -153,3 +155,12 @@ class EmbeddingStore:
                 session=session,
                 remedy="Start training again: it is computed again.",
             ) from None
+
+
+def _read(file: TensorFile) -> tuple[np.ndarray, np.ndarray]:
+    """Read embedding and marks, and compare their types and sizes."""
+    embedding, present = file.read("embedding"), file.read("present")
+    types = (embedding.dtype, embedding.ndim, present.dtype, present.ndim)
+    if types != (np.float32, 2, bool, 1) or len(embedding) != present.sum():
+        raise ValueError(types)
+    return embedding, present

@@ -108,6 +108,15 @@ def test_embeddings_are_stored_in_a_remote_store():
     rows, present = embeddings.read("c", "p", "s")
     assert (rows.tolist(), present.tolist()) == ([[1, 1, 1]], [False, True])
     assert not embeddings.has("c", "p", "other")
+    with store.writer() as writer:  # of another number of steps, with right checksums
+        writer.append("embedding", np.ones((2, 3), np.float32))
+        writer.append("present", np.array([False, True]))
+        file = writer.save({"session": store.read_summary("c", "p", "s")})
+        other = EmbeddingStore(store, "ba9876543210")
+        other.files.put(file, other.files.path("c", "p", "s"))
+    assert not other.has("c", "p", "s")
+    with pytest.raises(StoreError):
+        other.read("c", "p", "s")
     with pytest.raises(StoreError) as info:
         embeddings.write("c", "p", "other", rows, present)
     assert info.value.file is not None
