@@ -65,8 +65,10 @@ def test_wheel_runs_every_stage_without_a_checkout(environment, tmp_path):
         check=True,
     ).stdout
     assert str(environment) in where
-    assert "dep_former" in run("configs")
-    assert "daic_woz" in run("specs")
+    for command, folder in (("configs", "experiments/configs"), ("specs", "data_specs")):
+        listed = {line.split()[0] for line in run(command).splitlines()}
+        assert listed == {file.stem for file in (ROOT / folder).glob("*.yaml")}
+    run("measures", "--help")
     assert "fusion:" in run("configs", "demo")
     run("simulate", "recordings", "--subjects", 24, "--steps", 12, "--workers", 2)
     run("index", "ewre_simulated", "recordings", "--out", "corpora/demo/manifest")

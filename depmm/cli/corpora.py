@@ -312,8 +312,8 @@ def extract(
 ) -> None:
     """Decode and align every session once; exits with 1 if anything cannot be read.
 
-    An interrupted extraction continues. KEY=VALUE changes an extraction setting, e.g.
-    face.frames_per_second=10.
+    An interrupted extraction continues. KEY=VALUE changes an extraction
+    setting, e.g. face.frames_per_second=10.
     """
     from depmm.config import load_extract_config
     from depmm.corpora.manifest import read_manifest

@@ -106,10 +106,10 @@ def ask(
 ) -> None:
     """Ask a run a question, e.g. which words separate the labels; options are KEY=VALUE.
 
-    Questions: words-by-label, words-by-valence, words-by-encoder, agreement, stability,
-    session SUBJECT, modalities, gates, regions, misclassified, measures, measure-weights (the last
-    two of classical models). Without a question, lists the
-    options of each.
+    Questions: words-by-label, words-by-valence, words-by-encoder,
+    agreement, stability, session SUBJECT, modalities, gates, regions,
+    misclassified, measures, measure-weights (the last two of classical
+    models). Without a question, lists the options of each.
     """
     from depmm.interpret.query.ask import ask as answer_question
     from depmm.interpret.query.ask import describe_questions, parse_options

@@ -30,9 +30,10 @@ def measures(
 ) -> None:
     """Measure voice and face, and compare the measures with the target.
 
-    Writes the tables measures, sessions, steps and codebook, and the page measures.html. Exits with
-    1 if sessions are not in the store. KEY=VALUE changes a setting, e.g. target.column=score
-    target.kind=severity or extract.face.frames_per_second=25.
+    Writes the tables measures, sessions, steps and codebook, and the page
+    measures.html. Exits with 1 if sessions are not in the store. KEY=VALUE
+    changes a setting, e.g. target.column=score target.kind=severity or
+    extract.face.frames_per_second=25.
     """
     from depmm.config import load_measures_config
     from depmm.corpora.manifest import read_manifest
