@@ -23,6 +23,7 @@ import pandas as pd
 
 from depmm.config import ClassicalConfig
 from depmm.data.data_summary import record_data_summary
+from depmm.data.errors import DataError
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.measured_steps import ClassicalInputs, MeasuredSteps
 from depmm.evaluation.batch_prediction import prediction_table
@@ -122,8 +123,14 @@ def fit_to(
     -------
     ClassicalModel
         The fitted model.
+
+    Raises
+    ------
+    DataError
+        If a set of measures has no value in the rows.
     """
     values = {name: table[fitted] for name, table in inputs.measures.items()}
+    check_sets_have_values(inputs, fitted)
     missing = {name: int(np.isnan(table).sum()) for name, table in values.items()}
     for name, count in missing.items():
         if count:
@@ -141,6 +148,40 @@ def fit_to(
         None if config.target.kind == "binary" else data.score_range,
         config.seed,
     )
+
+
+def check_sets_have_values(inputs: ClassicalInputs, fitted: np.ndarray) -> None:
+    """Check that each set of measures has a value in a training row.
+
+    Otherwise a run would name measures, or a whole modality, that its model does not use.
+
+    Parameters
+    ----------
+    inputs : ClassicalInputs
+        Measures of all rows.
+    fitted : ndarray of bool, shape (R,)
+        Rows that the model is fitted to.
+
+    Raises
+    ------
+    DataError
+        If all values of a set are missing.
+    """
+    for modality, columns in inputs.columns.items():
+        known = np.isfinite(inputs.measures[modality][fitted]).any(axis=0)
+        for name in dict.fromkeys(column.set_name for column in columns):
+            used = [column.set_name == name for column in columns]
+            if known[used].any():
+                continue
+            reason = ""
+            if name == "face":
+                reason = " Faces that a corpus delivers aligned have neither landmarks nor pose."
+            raise DataError(
+                f"classical.measures.{modality}: no training row has a value of {name}.{reason}",
+                setting=f"classical.measures.{modality}",
+                value=name,
+                remedy="Remove the set, or extract the recordings that it needs.",
+            )
 
 
 def describe_inputs(inputs: ClassicalInputs, fitted: np.ndarray) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from noisy_recordings import replace_audio_by_noise
 
 from depmm.config import ConfigError, load_config, load_experiment
 from depmm.corpora.manifest import read_manifest, write_manifest
+from depmm.data.errors import DataError
 from depmm.models.errors import ModelError
 from depmm.runs.contents import read_run
 from depmm.runs.folder import RunFolder
@@ -132,6 +133,14 @@ def test_labels_of_validation_and_test_subjects_have_no_influence(corpus, tmp_pa
     two = run(corpus, tmp_path / "two", *classical(classifier), flipped)
     assert (one["y_true"] != two["y_true"]).tolist() == (one["split"] != "train").tolist()
     np.testing.assert_allclose(one["y_prob"], two["y_prob"], rtol=0, atol=1e-6)
+
+
+def test_a_set_without_a_value_is_refused_and_named(corpus, tmp_path):
+    # the faces of this corpus are delivered aligned, without landmarks
+    both = "classical={model: {kind: ridge}, measures: {audio: [mfcc], face: [face]}}"
+    with pytest.raises(DataError) as info:
+        run(corpus, tmp_path, "model=null", "training=null", both, "classical.fusion=late")
+    assert (info.value.setting, info.value.value) == ("classical.measures.face", "face")
 
 
 def test_more_coefficients_than_bands_are_refused(corpus, tmp_path):

@@ -76,20 +76,43 @@ def write_model_card(
 
 
 def _describe_parts(config: Experiment) -> list[str]:
-    """Describe encoders and fusion of a network, or measures and model of a classical model."""
+    """Describe encoders and fusion of a network, or measures and model of a classical model.
+
+    Settings that were tuned are those of the folds, not those of the config.
+    """
     if isinstance(config, ClassicalConfig):
-        settings = config.classical
-        unit = "sessions" if settings.unit == "session" else "steps, whose mean logit is used"
-        return [
-            *(f"Measures of {name}: `{', '.join(s)}`" for name, s in settings.measures.items()),
-            f"Model: `{settings.model.kind}` on {unit}; {settings.fusion} fusion of modalities",
+        parts = _describe_classical(config)
+    else:
+        assert isinstance(config, Config)
+        encoders = config.model.encoders
+        parts = [
+            *(f"Encoder of the {name} modality: `{part.kind}`" for name, part in encoders.items()),
+            f"Fusion of steps and modalities: `{config.model.fusion.kind}`",
         ]
-    assert isinstance(config, Config)
-    encoders = config.model.encoders
-    return [
-        *(f"Encoder of the {name} modality: `{part.kind}`" for name, part in encoders.items()),
-        f"Fusion of steps and modalities: `{config.model.fusion.kind}`",
+    if config.tuning is not None:
+        names = ", ".join(f"`{name}`" for name in config.tuning.grid)
+        parts.append(
+            f"Chosen in each fold by nested tuning, in place of the above: {names} (`tuning.csv`)"
+        )
+    return parts
+
+
+def _describe_classical(config: ClassicalConfig) -> list[str]:
+    settings = config.classical
+    output = "logit" if config.target.kind == "binary" else "score"
+    unit = f"steps, whose mean {output} is used"
+    if settings.unit == "session":
+        pooling = {"mean": "mean", "std": "standard deviation"}
+        pooled = " and ".join(pooling[name] for name in settings.pooling)
+        unit = f"sessions ({pooled} of the measures over steps)"
+    fusion = f"; {settings.fusion} fusion of modalities" if len(settings.measures) > 1 else ""
+    parts = [
+        *(f"Measures of {name}: `{', '.join(s)}`" for name, s in settings.measures.items()),
+        f"Model: `{settings.model.kind}` on {unit}{fusion}",
     ]
+    if settings.refit:
+        parts.append("Fitted again on training and validation subjects before it was tested")
+    return parts
 
 
 def _describe_target(target: TargetConfig) -> str:

@@ -71,6 +71,37 @@ def explain_classical(run: Path, folders: Sequence[RunFolder], split: str) -> di
     return stream.rows
 
 
+def refuse_options(run: Path, methods: Sequence[str], html: bool) -> None:
+    """Refuse the options of ``depmm explain`` that are for networks.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of a run of a classical model.
+    methods : sequence of str
+        Requested methods.
+    html : bool
+        Whether the explorer is requested.
+
+    Raises
+    ------
+    ExplanationError
+        If there is a method or ``html``.
+    """
+    if not methods and not html:
+        return
+    what, option = "the explorer", "--html"
+    if methods:
+        what, option = f"the method {methods[0]}", "--method"
+    raise ExplanationError(
+        f"{run}: {what} is for networks, and this is a classical model.",
+        setting="methods" if methods else "html",
+        value=methods[0] if methods else html,
+        remedy=f"Leave {option} out: weights and permutation importance of measures and the "
+        "occlusion of steps are always computed.",
+    )
+
+
 def explain_fold(
     config: ClassicalConfig,
     model: ClassicalModel,

@@ -126,22 +126,13 @@ def explain(
 def _explain_classical(
     run: Path, folders: Sequence[RunFolder], split: str, methods: Sequence[str], html: bool
 ) -> ExplainReport:
-    from depmm.interpret.attribution.classical import explain_classical
+    from depmm.interpret.attribution.classical import explain_classical, refuse_options
 
-    if methods or html:
-        raise ExplanationError(
-            f"{run}: classical models have no {methods[0] if methods else 'explorer'}.",
-            setting="methods" if methods else "html",
-            value=methods[0] if methods else html,
-            remedy="Leave the option out: weights and permutation importance of measures and the "
-            "occlusion of steps are always computed.",
-        )
+    refuse_options(run, methods, html)
     with locked_folder(run, "explain"):
         rows = explain_classical(run, folders, split)
-    absent = {}
-    if "measure_weights" not in rows:
-        absent["measure_weights"] = "the model is not linear in its measures"
-    return ExplainReport(run, rows, absent)
+    absent = {"measure_weights": "the model is not linear in its measures"}
+    return ExplainReport(run, rows, {} if "measure_weights" in rows else absent)
 
 
 def _explain(
