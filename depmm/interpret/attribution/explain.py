@@ -27,7 +27,6 @@ from depmm.interpret.attribution.removal import (
     SESSION,
     TRAINING,
 )
-from depmm.interpret.errors import ExplanationError
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder, find_model_folders, list_classical_folders
 from depmm.runs.step_reference import (
