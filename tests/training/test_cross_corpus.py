@@ -45,7 +45,7 @@ def corpora(tmp_path_factory) -> Path:
         "name": "across", "split": {"folds": 2, "validation": 0.4},
         "data": {"manifest": "corpora/eatd/manifest", "store": "stores/eatd",
                  "modalities": ["audio"]},
-        "classical": {"classifier": "svm"}, "evaluation": {"n_bootstrap": 200},
+        "classical": {"model": {"kind": "svm"}}, "evaluation": {"n_bootstrap": 200},
     }  # fmt: skip
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
