@@ -23,6 +23,8 @@ MAX_NUMBER = 100_000
 # vocabularies, ids of tokens and bases of rotary positions of published models are larger
 LARGE = ("vocab_size", "_id", "_ids", "_theta")
 MAX_LARGE = 10_000_000
+MAX_CONFIG_BYTES = 1 << 27  # the tokenizer of XLM-R has 17 MB
+MAX_LEVELS = 50  # of dicts and lists in each other
 # settings that count layers, each of which has at least one tensor
 DEPTHS = ("layers", "blocks", "n_stacks", "num_hidden_layers", "num_adapter_layers")
 FLOAT_TYPES = ("float32", "float16", "bfloat16")
@@ -165,6 +167,8 @@ def read_saved_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
     if not path.exists():
         raise ModelError(f"{path}: there is no such file.", file=path, remedy=remedy_for(path))
+    if (size := path.stat().st_size) > MAX_CONFIG_BYTES:
+        raise damaged(path, f"{size} bytes are more than {MAX_CONFIG_BYTES}")
     content = read_json(path)
     if content.get("model_type") != MODEL_TYPE:
         raise damaged(path, f"model_type is {content.get('model_type')!r:.80}, not {MODEL_TYPE!r}")
@@ -218,16 +222,19 @@ def _find_difference(given: Any, used: Any, name: str) -> str | None:
     return None if given == used else name
 
 
-def _check_numbers(path: Path, value: Any, n_tensors: int, name: str) -> None:
+def _check_numbers(path: Path, value: Any, n_tensors: int, name: str, level: int = 0) -> None:
     """Refuse sizes with which the model could not have been trained."""
+    if level > MAX_LEVELS:
+        raise damaged(path, f"{name[:40]} has more than {MAX_LEVELS} levels")
     if isinstance(value, dict):
         for key, entry in value.items():
-            _check_numbers(path, entry, n_tensors, f"{name}.{key}" if name else str(key))
+            where = f"{name}.{key}" if name else str(key)
+            _check_numbers(path, entry, n_tensors, where, level + 1)
     elif isinstance(value, list):
         if len(value) > max(n_tensors, 1000):
             raise damaged(path, f"{name} has {len(value)} entries")
         for entry in value:
-            _check_numbers(path, entry, n_tensors, name)
+            _check_numbers(path, entry, n_tensors, name, level + 1)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         depth = name.rpartition(".")[2] in DEPTHS
         limit = n_tensors if depth else MAX_LARGE if name.endswith(LARGE) else MAX_NUMBER

@@ -160,7 +160,7 @@ class EmbeddingStore:
 def _read(file: TensorFile) -> tuple[np.ndarray, np.ndarray]:
     """Read embedding and marks, and compare their types and sizes."""
     embedding, present = file.read("embedding"), file.read("present")
-    types = (embedding.dtype, embedding.ndim, present.dtype, present.ndim)
-    if types != (np.float32, 2, bool, 1) or len(embedding) != present.sum():
+    types = (str(embedding.dtype), embedding.ndim, str(present.dtype), present.ndim)
+    if types != ("float32", 2, "bool", 1) or len(embedding) != present.sum():
         raise ValueError(types)
     return embedding, present

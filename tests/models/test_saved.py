@@ -17,6 +17,7 @@ from depmm.errors import DepmmError
 from depmm.files.damage import DamagedFileError
 from depmm.models.errors import WeightsError
 from depmm.models.model import DepressionModel, build_model
+from depmm.models.saved import MAX_CONFIG_BYTES
 
 SETTINGS = {
     "encoders": {
@@ -136,6 +137,21 @@ def test_a_missing_setting_is_refused_and_not_replaced_by_its_default(folder):
                     DepressionModel.from_pretrained(folder)
                 assert info.value.file in (path, folder / "model.safetensors")
             section[name] = value
+
+
+@pytest.mark.parametrize("nested", ['{"a":' * 600 + "1" + "}" * 600, "[" * 600 + "]" * 600])
+def test_a_deep_config_is_refused(folder, nested):
+    path = folder / "config.json"
+    path.write_text(path.read_text().replace('"fusion": {', f'"fusion": {{"deep": {nested}, ', 1))
+    with pytest.raises(DamagedFileError, match="levels"):
+        DepressionModel.from_pretrained(folder)
+
+
+def test_an_enormous_config_is_not_read(folder):
+    with (folder / "config.json").open("r+b") as file:
+        file.truncate(MAX_CONFIG_BYTES + 1)  # a sparse file
+    with pytest.raises(DamagedFileError, match="bytes"):
+        DepressionModel.from_pretrained(folder)
 
 
 @pytest.mark.parametrize("kind", ["bert", "", None, 3])
