@@ -42,9 +42,10 @@ def measures(
         read_targets,
         write_measures_page,
     )
-    from depmm.measures.tables import collect_measures, write_tables
+    from depmm.measures.tables import check_output, collect_measures, write_tables
     from depmm.store.sessions import SessionStore
 
+    check_output(out)
     settings = load_measures_config(config, overrides)
     content = read_manifest(manifest)
     targets = read_targets(content, settings.target, manifest)  # an error before the computation

@@ -1,6 +1,7 @@
 """Combination of the predictions of several runs: late fusion without training."""
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -62,8 +63,9 @@ def combine_predictions(tables: Mapping[str, pd.DataFrame]) -> Combination:
     Raises
     ------
     CombinationError
-        If there are fewer than two runs, or if runs have different seeds, folds or targets, a
-        subject in different splits of a fold, or different labels of a session.
+        If there are fewer than two runs, if two runs have the same predictions, or if runs have
+        different seeds, folds or targets, a subject in different splits of a fold, or different
+        labels of a session.
     PredictionTableError
         If a table cannot be used.
     """
@@ -89,6 +91,7 @@ def combine_predictions(tables: Mapping[str, pd.DataFrame]) -> Combination:
     predicted = rows.dropna(subset=[columns[first]])
     values = predicted.pivot_table(index=_ROW, columns="run", values=columns[first])
     values = values[list(checked)]
+    _check_different(values)
     clipped = 0
     if columns[first] == "y_prob":
         low, high = SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY
@@ -104,6 +107,22 @@ def combine_predictions(tables: Mapping[str, pd.DataFrame]) -> Combination:
     result = check_predictions(joined.reset_index()[kept])
     lacking = {name: int(values[name].isna().sum()) for name in checked}
     return Combination(result, lacking, clipped)
+
+
+def _check_different(values: pd.DataFrame) -> None:
+    """Refuse copies: a run that is added twice has twice the weight."""
+    for first, other in combinations(values.columns, 2):
+        both = values[[first, other]].dropna()
+        # constant predictions of two trainings can be equal
+        varies = len(both) and both[first].min() < both[first].max()
+        if varies and (both[first] == both[other]).all():
+            raise CombinationError(
+                f"{first} and {other} have the same predictions of all {len(both)} sessions that "
+                "both predict.",
+                column="y_prob",
+                value=other,
+                remedy="Give each run once.",
+            )
 
 
 def _find_predicted(name: str, table: pd.DataFrame) -> str:

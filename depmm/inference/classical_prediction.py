@@ -14,7 +14,7 @@ def predict_classical(
     config: ClassicalConfig,
     models: dict[tuple[int, int], ClassicalModel],
     dataset: SessionDataset,
-) -> tuple[pd.DataFrame, np.ndarray]:
+) -> tuple[pd.DataFrame, np.ndarray, float]:
     """Measure a recording and predict it.
 
     Parameters
@@ -32,9 +32,12 @@ def predict_classical(
         One row per model with fold, seed and ``y_prob`` or ``score_pred``.
     attribution : ndarray of float64, shape (L,)
         Mean occlusion of each step; NaN for a step that is not measured.
+    missing : float
+        Largest share of the inputs of a model that are missing, in [0, 1]; the model replaces them
+        by medians of its training rows.
     """
     n_steps = dataset.store.read_summary(*dataset.session_keys[0])["n_steps"]
-    predictions, attributions = [], []
+    predictions, attributions, missing = [], [], 0.0
     measured: dict[str, MeasuredSteps] = {}
     for model in models.values():
         key = model.settings.model_dump_json(exclude={"model", "refit", "fusion"})
@@ -43,6 +46,8 @@ def predict_classical(
             measured[key] = MeasuredSteps(dataset, model.settings, front_end)
         steps = measured[key]
         inputs = steps.inputs()
+        measures = np.concatenate([values.ravel() for values in inputs.measures.values()])
+        missing = max(missing, float(np.isnan(measures).mean()))
         output = model.predict(inputs.measures, inputs.session)
         predictions.append(float(model.to_prediction(output)[0]))
         attribution = np.full(n_steps, np.nan)
@@ -51,4 +56,4 @@ def predict_classical(
     first = config.data.steps.first
     column = "y_prob" if config.target.kind == "binary" else "score_pred"
     table = pd.DataFrame(list(models), columns=["fold", "seed"]).assign(**{column: predictions})
-    return table, np.mean(attributions, axis=0)[:first]
+    return table, np.mean(attributions, axis=0)[:first], missing

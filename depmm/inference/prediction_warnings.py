@@ -12,6 +12,8 @@ from depmm.inference.trained_run import TrainedRun
 from depmm.media.containers.container import MediaInfo
 from depmm.store.extract import ExtractReport
 
+_MISSING_INPUTS = 0.1  # of all inputs of a classical model
+
 
 def reading_warnings(report: ExtractReport) -> list[QualityWarning]:
     """Warn about tracks that cannot be read, and pass on the warnings of the readers.
@@ -157,5 +159,29 @@ def task_warnings(run: TrainedRun) -> list[QualityWarning]:
             "task_not_known",
             f"The model was trained on the task {' and '.join(tasks)} only; the task of this "
             "recording is unknown.",
+        )
+    ]
+
+
+def missing_input_warnings(missing: float) -> list[QualityWarning]:
+    """Warn of inputs of a classical model that could not be measured.
+
+    Parameters
+    ----------
+    missing : float
+        Share of the inputs that are missing, in [0, 1].
+
+    Returns
+    -------
+    list of QualityWarning
+        One warning if at least a tenth is missing.
+    """
+    if missing < _MISSING_INPUTS:
+        return []
+    return [
+        QualityWarning(
+            "missing_inputs",
+            f"{missing:.0%} of the inputs of the model could not be measured, for example because "
+            "there is no voice. They were replaced by medians of the training subjects.",
         )
     ]

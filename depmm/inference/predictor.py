@@ -29,6 +29,7 @@ from depmm.inference.prediction import Prediction
 from depmm.inference.prediction_warnings import (
     alignment_warnings,
     left_out_warnings,
+    missing_input_warnings,
     reading_warnings,
     task_warnings,
     validation_warnings,
@@ -174,7 +175,7 @@ class Predictor:
                 )
             _check_signal(run, file, quality)
             words = [None if pd.isna(text) else text for text in divided.table["text"]]
-            outputs, attribution = _run_models(run, file, dataset, words)
+            outputs, attribution, missing = _run_models(run, file, dataset, words)
         result = _calibrate(run, outputs)
         warnings = [
             *reading_warnings(report),
@@ -184,6 +185,7 @@ class Predictor:
             *quality_warnings(quality, run.reference, run.signals),
             *validation_warnings(result),
             *task_warnings(run),
+            *missing_input_warnings(missing),
         ]
         return Prediction(
             file=file.name,
@@ -292,10 +294,21 @@ def _check_signal(run: TrainedRun, file: Path, quality: RecordingQuality) -> Non
 
 def _run_models(
     run: TrainedRun, file: Path, dataset: SessionDataset, words: Sequence[str | None]
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return the predictions, one row per model, and the mean attribution of the steps, (L,)."""
+) -> tuple[pd.DataFrame, np.ndarray, float]:
+    """Predict one row per model, and the mean attribution of the steps, (L,).
+
+    The last value is the share of missing inputs of a classical model.
+    """
     if isinstance(run.config, ClassicalConfig):
-        return predict_classical(run.config, run.classical_models, dataset)
+        table, attribution, missing = predict_classical(run.config, run.classical_models, dataset)
+        if missing == 1:
+            raise InferenceError(
+                f"{file}: none of the measures that the model reads could be computed.",
+                file=file,
+                setting="classical.measures",
+                remedy="Check that the recording has a voice or face, and is long enough.",
+            )
+        return table, attribution, missing
     column = "y_prob" if run.description["kind"] == "binary" else "score_pred"
     rows, attributions = [], []
     for (fold, seed), model in run.models.items():
@@ -313,7 +326,7 @@ def _run_models(
         rows.append({"fold": fold, "seed": seed, column: output["prediction"], **gate_std})
         means = run.step_references.get((fold, seed))
         attributions.append(_attribution(model, dataset, means, words))
-    return pd.DataFrame(rows), np.mean(attributions, axis=0)
+    return pd.DataFrame(rows), np.mean(attributions, axis=0), 0.0
 
 
 @torch.no_grad()

@@ -21,6 +21,8 @@ from depmm.store.index import read_index
 from depmm.store.sessions import SessionStore
 
 OPTIONAL_SETS: frozenset[str] = frozenset({"egemaps"})  # only if named: it needs an extra
+_TABLES = ("measures.csv", "sessions.csv", "steps.csv", "codebook.csv", "effects.csv")
+_OTHER_FILES = (*_TABLES, "sessions.parquet", "index.parquet")  # the last two: manifest, store
 _MODALITY = {"voice": "audio", "timing": "audio", "egemaps": "audio", "face": "face"}
 
 
@@ -124,6 +126,31 @@ def collect_measures(
         notes,
     )
     return tables if "blink_rate" not in tables.steps else _with_blink_note(tables)
+
+
+def check_output(out: Path) -> None:
+    """Refuse a folder with files of others that the tables would replace or mix with.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the tables, which may be missing.
+
+    Raises
+    ------
+    MeasureError
+        If it is a manifest or a store, or contains a label table of the same name.
+    """
+    if (out / MEASURES.file).is_file():
+        return
+    for name in _OTHER_FILES:
+        if (out / name).is_file():
+            raise MeasureError(
+                f"{out} contains {name}, which depmm measures did not write.",
+                setting="--out",
+                file=out / name,
+                remedy="Choose another folder.",
+            )
 
 
 def write_tables(

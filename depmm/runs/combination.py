@@ -37,7 +37,8 @@ def combine_runs(runs: Sequence[Path], out: Path) -> Combination:
     Raises
     ------
     CombinationError
-        If the runs do not fit together, or ``out`` contains a run.
+        If the runs do not fit together, a run is also part of a combination that is given, or
+        ``out`` contains a run.
     RunError
         If a run does not exist or is not finished.
     PredictionTableError
@@ -53,6 +54,7 @@ def combine_runs(runs: Sequence[Path], out: Path) -> Combination:
         raise CombinationError(
             f"{repeated[0]} is given twice.", file=repeated[0], remedy="Give each run once."
         )
+    _check_nested(runs, names)
     evaluation = _common_settings(dict(zip(names, contents, strict=True)))
     with naming_file(runs[0]):
         combined = combine_predictions(
@@ -77,6 +79,26 @@ def combine_runs(runs: Sequence[Path], out: Path) -> Combination:
         write_text(folder.combination, json.dumps(description, indent=2))
         write_table(folder.predictions, combined.predictions)
     return combined
+
+
+def _check_nested(runs: Sequence[Path], names: Sequence[str]) -> None:
+    """Refuse a run that a given combination contains: it would be added twice."""
+    origin = {
+        name: name for name, path in zip(names, runs, strict=True) if not is_combination(path)
+    }
+    for name, path in zip(names, runs, strict=True):
+        if not is_combination(path):
+            continue
+        for part in json.loads(read_bytes(path / COMBINATION))["runs"]:
+            if part in origin:
+                raise CombinationError(
+                    f"{name} is a combination that contains {part}, which is also given"
+                    f"{'' if origin[part] == part else f' in {origin[part]}'}.",
+                    file=path / COMBINATION,
+                    value=part,
+                    remedy="Combine the single runs, each of them once.",
+                )
+            origin[part] = name
 
 
 def _common_settings(runs: dict[str, RunContents]) -> dict[str, Any]:

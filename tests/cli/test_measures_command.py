@@ -129,6 +129,18 @@ def test_what_cannot_be_measured_is_an_error(faces, tmp_path, depmm, options):
     assert not out.exists()
 
 
+def test_files_of_others_are_not_replaced(faces, tmp_path, depmm):
+    manifest, store = faces
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    (labels / "sessions.csv").write_text("subject,label\n01,1\n")
+    for out in (manifest, store, labels):
+        result = depmm("measures", manifest, store, "--out", out, "--workers", "1")
+        assert result.code == 2
+        assert "Choose another folder" in result.err
+    assert [file.name for file in labels.iterdir()] == ["sessions.csv"]
+
+
 def test_aligned_faces_have_no_measures(tmp_path, depmm):
     manifest, root = three_subjects(tmp_path / "recordings")
     extract_all(manifest, root, tmp_path / "store")

@@ -42,8 +42,9 @@ def test_logits_are_added():
     assert combined.clipped == 0
     assert combined.predictions["y_true"].tolist() == [0, 1, 0, 1, 0, 1]
     # of any number of runs, in any order
-    three = combine_predictions({"face": FACE, "audio": AUDIO, "again": FACE})
-    odds *= 0.3 / 0.7
+    text = FACE.assign(y_prob=[0.3, 0.3, 0.3, 0.3, 0.3, 0.4])
+    three = combine_predictions({"face": FACE, "audio": AUDIO, "text": text})
+    odds *= 0.4 / 0.6
     assert probabilities(three)["p5"] == pytest.approx(odds / (1 + odds))
 
 

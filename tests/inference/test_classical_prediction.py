@@ -5,11 +5,13 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from trained_runs import AUDIO
 
 from depmm.config import load_experiment
 from depmm.data.experiment_data import load_experiment_data
 from depmm.inference.classical_prediction import predict_classical
+from depmm.inference.predictor import Predictor
 from depmm.inference.trained_run import read_trained_run
 from depmm.interpret.attribution.explain import explain
 from depmm.interpret.errors import ExplanationError
@@ -40,10 +42,19 @@ def test_a_moved_run_predicts_a_session_as_the_training_did(run, tmp_path):
     dataset = type(data.dataset)(
         data.sessions.iloc[[index]], data.dataset.store, config.data, config.seed
     )
-    predictions, attribution = predict_classical(config, trained.classical_models, dataset)
+    predictions, attribution, missing = predict_classical(config, trained.classical_models, dataset)
     assert predictions["y_prob"].item() == pytest.approx(table["y_prob"].iloc[index], abs=1e-9)
     assert len(attribution) == 4
+    assert 0 <= missing < 1
     assert np.nansum(attribution) == pytest.approx(0, abs=1e-9)  # relative to the session
+
+
+def test_a_recording_without_a_voice_is_a_warning(run, tmp_path):
+    """Otherwise the medians of the training subjects would be predicted in silence."""
+    noise = np.random.default_rng(0).normal(scale=0.02, size=32000).astype(np.float32)
+    soundfile.write(tmp_path / "noise.wav", noise, 16000)
+    warnings = Predictor(run).predict(tmp_path / "noise.wav").warnings
+    assert "missing_inputs" in {warning.name for warning in warnings}
 
 
 def test_validation_sessions_are_predicted_without_their_labels(corpus, run, tmp_path):

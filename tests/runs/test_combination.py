@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from simulated_predictions import simulated_predictions
 
@@ -50,20 +51,29 @@ def test_a_combination_is_evaluated_alone_and_compared(tables, tmp_path, depmm):
     assert {rows[0]["run_a"], rows[0]["run_b"]} == {"both", "audio"}
     assert depmm("explain", out).code == 2
     assert depmm("predict", out, tables[0]).code == 2
-    # a combination can be combined again, and be replaced
-    assert len(combine_runs([out, tables[0]], tmp_path / "three").predictions) == 48
+    # a combination can be combined with another run, and be replaced
+    third = pd.read_csv(tables[0]).assign(y_prob=lambda rows: rows["y_prob"] ** 2)
+    third.to_csv(tmp_path / "text.csv", index=False)
+    combined = combine_runs([out, tmp_path / "text.csv"], tmp_path / "three")
+    assert len(combined.predictions) == 48
     assert depmm("combine", *tables, "--out", out).code == 0
 
 
 def test_settings_of_the_evaluation_are_kept(tables, tmp_path):
     first, second, out = tmp_path / "first", tmp_path / "second", tmp_path / "out"
+    others = []
+    for path in tables:
+        others.append(tmp_path / f"{path.stem}_other.csv")
+        other = pd.read_csv(path).assign(y_prob=lambda rows: rows["y_prob"] ** 2)
+        other.to_csv(others[-1], index=False)
     combine_runs(tables, first)
-    combine_runs(tables, second)
+    combine_runs(others, second)
     content = json.loads((first / "combination.json").read_text())
     assert content["evaluation"] == {}
     for folder, n_bootstrap in ((first, 150), (second, 180)):
         settings = {"n_bootstrap": n_bootstrap, "confidence": 0.9, "class_counts": "fixed"}
-        write_text(folder / "combination.json", json.dumps({**content, "evaluation": settings}))
+        described = json.loads((folder / "combination.json").read_text())
+        write_text(folder / "combination.json", json.dumps({**described, "evaluation": settings}))
     combine_runs([first, second], out)
     run = read_run(out)
     assert (run.n_bootstrap, run.confidence, run.class_counts) == (180, 0.9, "fixed")
@@ -71,7 +81,7 @@ def test_settings_of_the_evaluation_are_kept(tables, tmp_path):
     with pytest.raises(CombinationError) as info:
         combine_runs([first, second], tmp_path / "other")
     assert info.value.setting == "evaluation.confidence"
-    write_text(first / "combination.json", json.dumps({"evaluation": {"confidence": 7}}))
+    write_text(first / "combination.json", json.dumps({**content, "evaluation": {"confidence": 7}}))
     with pytest.raises(DamagedFileError) as damaged:
         read_run(first)
     assert damaged.value.file == first / "combination.json"
@@ -85,6 +95,18 @@ def test_a_combination_has_no_network(tables, tmp_path):
         find_model_folders(out)
     assert info.value.file == out
     assert "audio, face" in str(info.value)
+
+
+def test_a_run_is_not_added_twice(tables, tmp_path):
+    """Neither as a copy under another name, nor as a part of another combination."""
+    copy = tmp_path / "copy.csv"
+    copy.write_bytes(tables[0].read_bytes())
+    with pytest.raises(CombinationError, match="audio and copy have the same predictions"):
+        combine_runs([tables[0], copy], tmp_path / "out")
+    combine_runs(tables, tmp_path / "both")
+    with pytest.raises(CombinationError, match="both is a combination that contains audio"):
+        combine_runs([tmp_path / "both", tables[0]], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_other_folders_and_repeated_runs_are_refused(tables, tmp_path):
