@@ -73,10 +73,13 @@ def probe(
     for name in nuisance:
         entry = content["nuisance"][name]
         how = "cross-validated" if entry["protocol"] == "within" else "fitted on training subjects"
+        linear, other = (
+            f"{part['balanced_accuracy']:.3f} [{part['ci_low']:.3f}, {part['ci_high']:.3f}]"
+            for part in (entry, entry["nonlinear"])
+        )
         echo(
-            f"{name}: balanced accuracy {entry['balanced_accuracy']:.3f} "
-            f"[{entry['ci_low']:.3f}, {entry['ci_high']:.3f}], chance {entry['chance']:.3f} "
-            f"({entry['subjects']} subjects, {how})"
+            f"{name}: balanced accuracy {linear} linear, {other} non-linear, "
+            f"chance {entry['chance']:.3f} ({entry['subjects']} subjects, {how})"
         )
     echo(f"{run}/probe.json; depmm evaluate {run} shows it in the report")
 

@@ -69,7 +69,12 @@ from depmm.config.settings import (
     Settings,
 )
 from depmm.config.shipped import find_config, list_configs
-from depmm.config.training import AdversarialConfig, PhaseConfig, TrainingConfig
+from depmm.config.training import (
+    AdversarialConfig,
+    ConceptErasureConfig,
+    PhaseConfig,
+    TrainingConfig,
+)
 
 __all__ = [
     "CROP_SIZE",
@@ -82,6 +87,7 @@ __all__ = [
     "ClassicalConfig",
     "ClassicalModelConfig",
     "ClassicalSettings",
+    "ConceptErasureConfig",
     "Config",
     "ConfigError",
     "CrossModalTransformerConfig",

@@ -212,14 +212,16 @@ class Config(Experiment):
 
     @model_validator(mode="after")
     def _target_is_no_nuisance(self) -> "Config":
-        settings = self.training.adversarial
-        if settings is not None and self.target.column in settings.nuisance:
-            raise ConfigError(
-                f"training.adversarial.nuisance contains {self.target.column}, which is the target "
-                "(target.column): the model would unlearn what it is to predict. Remove it.",
-                setting="training.adversarial.nuisance",
-                value=settings.nuisance,
-            )
+        for name in ("adversarial", "concept_erasure"):
+            settings = getattr(self.training, name)
+            if settings is not None and self.target.column in settings.nuisance:
+                setting = f"training.{name}.nuisance"
+                raise ConfigError(
+                    f"{setting} contains {self.target.column}, which is the target "
+                    "(target.column): the model would unlearn what it is to predict. Remove it.",
+                    setting=setting,
+                    value=settings.nuisance,
+                )
         return self
 
     @model_validator(mode="after")

@@ -1,6 +1,6 @@
 """Settings of the training of networks."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -19,14 +19,40 @@ class PhaseConfig(Settings):
     )
 
 
-class AdversarialConfig(Settings):
-    """Domain-adversarial training: the fused embedding of a session unlearns nuisance variables."""
+class NuisanceSettings(Settings):
+    """The nuisance of domain-adversarial training and of concept erasure."""
 
     nuisance: list[str] = Field(
         min_length=1,
         description="columns of sessions.parquet whose values the embedding must not predict, for "
         "example gender, corpus or device; missing values are ignored",
     )
+
+    @model_validator(mode="after")
+    def _nuisance_is_distinct(self) -> Self:
+        if len(set(self.nuisance)) != len(self.nuisance):
+            raise ConfigError(
+                f"nuisance repeats an entry: {self.nuisance}.",
+                setting="nuisance",
+                value=self.nuisance,
+            )
+        return self
+
+
+class ConceptErasureConfig(NuisanceSettings):
+    """LEACE: the output layers do not read nuisance variables from the fused embedding."""
+
+    given_target: bool = Field(
+        False,
+        description="whether only those differences between the values of the nuisance are erased "
+        "that the target does not explain, so that a nuisance that is correlated with the target "
+        "in the training sessions does not take the target with it; false: as published",
+    )
+
+
+class AdversarialConfig(NuisanceSettings):
+    """Domain-adversarial training: the fused embedding of a session unlearns nuisance variables."""
+
     weight: float = Field(
         1.0,
         gt=0,
@@ -50,16 +76,6 @@ class AdversarialConfig(Settings):
         "1, with which the embedding may hide a nuisance by exchanging its values faster than the "
         "classifier follows",
     )
-
-    @model_validator(mode="after")
-    def _nuisance_is_distinct(self) -> "AdversarialConfig":
-        if len(set(self.nuisance)) != len(self.nuisance):
-            raise ConfigError(
-                f"training.adversarial.nuisance repeats an entry: {self.nuisance}.",
-                setting="nuisance",
-                value=self.nuisance,
-            )
-        return self
 
 
 class TrainingConfig(Settings):
@@ -140,7 +156,14 @@ class TrainingConfig(Settings):
         "weighted_loss, classes are weighted within each corpus. none: every session once",
     )
     adversarial: AdversarialConfig | None = Field(
-        None, description="domain-adversarial training; null: none"
+        None,
+        description="domain-adversarial training (Ganin et al., JMLR 2016), after which a "
+        "nuisance may still be readable; null: none",
+    )
+    concept_erasure: ConceptErasureConfig | None = Field(
+        None,
+        description="linear concept erasure in closed form (LEACE, Belrose et al., NeurIPS 2023), "
+        "fitted on the training sessions after the training; null: none",
     )
     auxiliary_loss_weight: float = Field(
         1.0, ge=0, description="weight of the loss of single steps, with model.auxiliary_step_head"

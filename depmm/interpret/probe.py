@@ -1,8 +1,9 @@
 """How well nuisance variables can be read from the fused embedding of a session.
 
-A logistic regression predicts the nuisance (gender, corpus, device, ...) from frozen embeddings of
-sessions of which the model has not learned. It is tested on other subjects than it is fitted on. A
-balanced accuracy at chance does not prove that the nuisance is gone: it cannot be read linearly.
+A logistic regression and a support vector machine predict the nuisance (gender, corpus, device,
+...) from frozen embeddings of sessions of which the model has not learned. They are tested on other
+subjects than they are fitted on. A balanced accuracy at chance does not prove that the nuisance is
+gone: these classifiers cannot read it from so many subjects.
 
 References
 ----------
@@ -25,16 +26,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
-from depmm.config import SplitConfig, load_config
+from depmm.config import ConceptErasureConfig, SplitConfig, load_config
 from depmm.data.batch import evaluation_batches
-from depmm.data.experiment_data import load_experiment_data
+from depmm.data.experiment_data import ExperimentData, load_experiment_data
+from depmm.data.nuisance import encode_erased
 from depmm.data.precompute import ensure_embeddings
 from depmm.device import choose_device, float32_precision
 from depmm.errors import did_you_mean
 from depmm.files.checksums import read_json, write_text
 from depmm.interpret.errors import ProbeError
-from depmm.models.adversary import embed_sessions
+from depmm.models.erasure import LayerInput, fit_erasers, read_layer_inputs
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder, find_model_folders
 from depmm.schemas.manifest import SUBJECT_KEY
@@ -72,10 +75,12 @@ def probe(
 ) -> dict[str, Any]:
     """Probe the models of a run, and write ``probe.json`` into its folder.
 
-    Within the subjects of ``splits``, a logistic regression with weighted classes is
-    cross-validated by subject in the embeddings of each model. If they are too few, as in the
-    folds of a cross-validation, it is fitted on the training subjects of each model instead and
-    tested on those of ``splits``; the result says which.
+    Within the subjects of ``splits``, a logistic regression and a support vector machine (radial
+    basis functions), both with weighted classes, are cross-validated by subject in the embeddings
+    of each model. If the subjects are too few, as in the folds of a cross-validation, they are
+    fitted on the training subjects of each model instead and tested on those of ``splits``; the
+    result says which. After a concept erasure, the erased embedding is probed, which is what the
+    output layers of the model read.
 
     Parameters
     ----------
@@ -100,12 +105,12 @@ def probe(
         If the folder contains no trained network.
     """
     path, device = Path(run), choose_device()
-    models = [_embed(folder, device) for folder in find_model_folders(path)]
+    models = [embed_run(folder, device) for folder in find_model_folders(path)]
     file = RunFolder(path).probe
-    content: dict[str, Any] = {"schema_version": 1, "splits": list(splits), "nuisance": {}}
+    content: dict[str, Any] = {"schema_version": 2, "splits": list(splits), "nuisance": {}}
     if file.is_file():
         before = read_json(file)
-        if before.get("splits") == content["splits"]:
+        if all(before.get(key) == content[key] for key in ("schema_version", "splits")):
             content["nuisance"] = before["nuisance"]
     for name in nuisance:
         content["nuisance"][name] = measure_nuisance(models, name, splits)
@@ -114,25 +119,48 @@ def probe(
 
 
 @torch.no_grad()
-def _embed(folder: RunFolder, device: torch.device) -> SessionEmbeddings:
-    """Compute the fused embeddings of all sessions of a model."""
+def embed_run(folder: RunFolder, device: torch.device) -> SessionEmbeddings:
+    """Compute the fused embeddings of all sessions of a model, as its output layers use them.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        Folder of the trained model.
+    device : device
+        Where the model computes.
+
+    Returns
+    -------
+    SessionEmbeddings
+        After a training with concept erasure, the erased embeddings.
+    """
     config = load_config(folder.config)
     split = SplitConfig(kind="file", file=folder.split)  # that of the training
     data = load_experiment_data(config.model_copy(update={"split": split}))
     model = DepressionModel.from_pretrained(folder.path).to(device).eval()
     with float32_precision("highest", device):
         data = ensure_embeddings(model.encoders, data, device)
-        parts = []
-        for index, inputs in evaluation_batches(
-            data.dataset, range(len(data.sessions)), BATCH_SIZE, device
-        ):
-            features, masks = model.encode(inputs)
-            embedding, _, _ = embed_sessions(model, features, masks)
-            parts.append((index.numpy(), embedding.double().cpu().numpy()))
-    order = np.argsort(np.concatenate([index for index, _ in parts]))
-    rows = np.concatenate([embedding for _, embedding in parts])[order]
+        batches = evaluation_batches(data.dataset, range(len(data.sessions)), BATCH_SIZE, device)
+        inputs = read_layer_inputs(model, batches)
+    if config.training.concept_erasure is not None:
+        inputs = _erase(inputs, data, config.training.concept_erasure)
+    rows = np.concatenate([part.embeddings for part in inputs], axis=1)
     logger.info("%s: %d sessions embedded", folder.path, len(rows))
     return SessionEmbeddings(rows, data.sessions.reset_index(drop=True), config.seed)
+
+
+def _erase(
+    inputs: list[LayerInput], data: ExperimentData, settings: ConceptErasureConfig
+) -> list[LayerInput]:
+    """Erase the nuisance as the training did; the output layers ignore what is removed."""
+    labels, given = encode_erased(data.sessions, settings)
+    train = sorted(data.indices("train"))
+    erasers = fit_erasers(
+        [LayerInput(part.layer, part.embeddings[train]) for part in inputs],
+        [values[train] for values in labels],
+        None if given is None else given[train],
+    )
+    return [LayerInput(part.layer, erasers[part.layer](part.embeddings)) for part in inputs]
 
 
 def measure_nuisance(
@@ -154,7 +182,8 @@ def measure_nuisance(
     dict of str to object
         ``protocol`` (``within``: cross-validated within the subjects of ``splits``; ``training``:
         fitted on the training subjects), ``classes``, ``sessions``, ``subjects``, ``models``,
-        ``balanced_accuracy`` with ``ci_low`` and ``ci_high`` (95 %), and ``chance``.
+        ``balanced_accuracy`` with ``ci_low`` and ``ci_high`` (95 %) of the logistic regression, the
+        same of the support vector machine in ``nonlinear``, and ``chance``.
 
     Raises
     ------
@@ -173,6 +202,7 @@ def measure_nuisance(
             remedy="Choose another column, or --split validation,test.",
         )
     value, low, high = balanced_accuracy_interval(table)
+    by_svm = balanced_accuracy_interval(table.assign(predicted=table["predicted_nonlinear"]))
     return {
         "protocol": protocol,
         "classes": classes,
@@ -182,6 +212,7 @@ def measure_nuisance(
         "balanced_accuracy": value,
         "ci_low": low,
         "ci_high": high,
+        "nonlinear": dict(zip(("balanced_accuracy", "ci_low", "ci_high"), by_svm, strict=True)),
         "confidence": 0.95,
         "chance": 1 / len(classes),
     }
@@ -223,29 +254,38 @@ def _probe_model(
     table = model.sessions.loc[tested, [*SUBJECT_KEY, "session"]].assign(
         value=labels[tested], seed=model.seed
     )
+    x, y = model.embeddings[tested], labels[tested]
     if protocol == WITHIN:
         subjects = model.sessions[tested].groupby(SUBJECT_KEY).ngroup().to_numpy()
-        x, y = model.embeddings[tested], labels[tested]
         n_folds = min(N_FOLDS, int(_count_subjects(model.sessions[tested], values[tested]).min()))
-        predicted = np.empty(len(y), object)
+        predicted = np.empty((2, len(y)), object)
         folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=0)
         for fit, test in folds.split(x, y, subjects):
-            predicted[test] = _fit(x[fit], y[fit], name).predict(x[test])
-        return table.assign(predicted=predicted)
-    training = known & (model.sessions["split"] == "train").to_numpy()
-    classifier = _fit(model.embeddings[training], labels[training], name)
-    return table.assign(predicted=classifier.predict(model.embeddings[tested]))
+            predicted[:, test] = _fit_and_predict(x[fit], y[fit], x[test], name)
+    else:
+        training = known & (model.sessions["split"] == "train").to_numpy()
+        predicted = _fit_and_predict(model.embeddings[training], labels[training], x, name)
+    return table.assign(predicted=predicted[0], predicted_nonlinear=predicted[1])
 
 
-def _fit(x: np.ndarray, y: np.ndarray, name: str) -> Any:
+def _fit_and_predict(x: np.ndarray, y: np.ndarray, tested: np.ndarray, name: str) -> np.ndarray:
+    """Predict with a logistic regression and a support vector machine; shape (2, N)."""
     if len(set(y)) < 2:
         raise ProbeError(
             f"{name} has one value in the sessions that the probe is fitted on.",
             column=name,
             remedy="Choose another column, or --split validation,test.",
         )
-    classifier = LogisticRegression(class_weight="balanced", max_iter=2000)
-    return make_pipeline(StandardScaler(), classifier).fit(x, y.astype(str))
+    classifiers = (
+        LogisticRegression(class_weight="balanced", max_iter=2000),
+        SVC(class_weight="balanced"),  # radial basis functions
+    )
+    return np.stack(
+        [
+            make_pipeline(StandardScaler(), classifier).fit(x, y.astype(str)).predict(tested)
+            for classifier in classifiers
+        ]
+    ).astype(object)
 
 
 def balanced_accuracy_interval(

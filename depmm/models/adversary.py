@@ -100,16 +100,15 @@ class NuisanceHeads(nn.Module):
         }
 
 
-def embed_sessions(
+def record_output_layers(
     model: nn.Module, features: Encoded, masks: Encoded, complete: bool = False
-) -> tuple[Tensor, Tensor, Encoded]:
-    """Fuse encoded steps, and record the fused embedding of each session.
+) -> tuple[list[tuple[nn.Linear, Tensor]], Tensor, Encoded]:
+    """Fuse encoded steps, and record what the layers that predict each session read.
 
-    The embedding is the input of the layer that predicts: of the linear layer of the fusion whose
-    output is the logits, or, if the fusion adds the logits of several layers or calls, the inputs
-    of all of them, concatenated. Every fusion has such a layer, whose name contains ``output``; it
-    is read by hooks from outside. For a mean pool, for example, it is the mean step of each
-    modality.
+    This is the input of the linear layer of the fusion whose output is the logits, or, if the
+    fusion adds the logits of several layers or calls, the inputs of all of them. Every fusion has
+    such a layer, whose name contains ``output``; it is read by hooks from outside. For a mean pool,
+    for example, it is the mean step of each modality.
 
     Parameters
     ----------
@@ -124,8 +123,8 @@ def embed_sessions(
 
     Returns
     -------
-    embedding : Tensor, shape (B, E)
-        Fused embedding, with its gradient.
+    calls : list of tuple of Linear and Tensor, shape (B, E)
+        Layer and input of each call, with its gradient.
     logits : Tensor, shape (B, out)
         As ``fuse`` returns them.
     branch_logits : dict of str to Tensor, shape (B, out)
@@ -136,12 +135,12 @@ def embed_sessions(
     ModelError
         If the fusion has no output layer.
     """
-    calls: list[tuple[Tensor, Tensor]] = []
+    calls: list[tuple[nn.Linear, Tensor, Tensor]] = []
     batch = len(next(iter(masks.values())))
 
     def record(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         if args[0].ndim == 2 and len(args[0]) >= batch:
-            calls.append((args[0], output))
+            calls.append((cast(nn.Linear, module), args[0], output))
 
     fusion, out = cast(nn.Module, model.fusion), cast(Any, model.head).out_features
     layers = [
@@ -162,10 +161,43 @@ def embed_sessions(
             value=type(fusion).__name__,
             remedy="Name the layer that predicts the logits from the fused features output_layer.",
         )
-    direct = [x for x, output in calls if output is logits]
+    direct = [(layer, x) for layer, x, output in calls if output is logits]
     # branches may be predicted in the same call, after the sessions
-    inputs = direct or [x[:batch] for x, _ in calls]
-    return torch.cat(inputs, dim=1), logits, branch_logits
+    return direct or [(layer, x[:batch]) for layer, x, _ in calls], logits, branch_logits
+
+
+def embed_sessions(
+    model: nn.Module, features: Encoded, masks: Encoded, complete: bool = False
+) -> tuple[Tensor, Tensor, Encoded]:
+    """Fuse encoded steps, and concatenate what the layers that predict each session read.
+
+    Parameters
+    ----------
+    model : Module
+        A ``DepressionModel``.
+    features : dict of str to Tensor, shape (B, L, D)
+        As its ``encode`` returns them.
+    masks : dict of str to Tensor, shape (B, L), bool
+        As its ``encode`` returns them.
+    complete : bool, default False
+        Whether every session has every step in every modality.
+
+    Returns
+    -------
+    embedding : Tensor, shape (B, E)
+        Fused embedding, with its gradient; see :func:`record_output_layers`.
+    logits : Tensor, shape (B, out)
+        As ``fuse`` returns them.
+    branch_logits : dict of str to Tensor, shape (B, out)
+        As ``fuse`` returns them.
+
+    Raises
+    ------
+    ModelError
+        If the fusion has no output layer.
+    """
+    calls, logits, branch_logits = record_output_layers(model, features, masks, complete)
+    return torch.cat([x for _, x in calls], dim=1), logits, branch_logits
 
 
 @torch.no_grad()

@@ -307,6 +307,13 @@ METRICS_JSON: tuple[JsonKey, ...] = (
     JsonKey("probe.nuisance.*.balanced_accuracy", "float", "Mean recall over the values"),
     JsonKey("probe.nuisance.*.ci_low", "float", "Lower bound of its interval over subjects"),
     JsonKey("probe.nuisance.*.ci_high", "float", "Upper bound"),
+    JsonKey(
+        "probe.nuisance.*.nonlinear.balanced_accuracy",
+        "float",
+        "The same of a support vector machine with radial basis functions",
+    ),
+    JsonKey("probe.nuisance.*.nonlinear.ci_low", "float", "Lower bound of its interval"),
+    JsonKey("probe.nuisance.*.nonlinear.ci_high", "float", "Upper bound"),
     JsonKey("probe.nuisance.*.confidence", "float", "Level of the interval"),
     JsonKey("probe.nuisance.*.chance", "float", "One over the number of values"),
     JsonKey("ledger.searched", "str", "Folder in which runs on the same manifest were searched"),

@@ -1,4 +1,4 @@
-"""Nuisance variables of domain-adversarial training: their classes, loss and schedule.
+"""Nuisance variables of domain-adversarial training: their heads, loss and schedule.
 
 References
 ----------
@@ -7,72 +7,14 @@ Ganin et al., "Domain-adversarial training of neural networks", JMLR 17(59), 201
 
 import math
 
-import numpy as np
-import pandas as pd
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from depmm.config import AdversarialConfig, TrainingConfig
-from depmm.data.errors import DataError
 from depmm.data.experiment_data import ExperimentData
+from depmm.data.nuisance import MISSING, encode_nuisance
 from depmm.models.adversary import NuisanceHeads, measure_embedding_size
 from depmm.models.model import DepressionModel
-
-MISSING = -100  # label that the cross-entropy ignores
-
-
-def encode_nuisance(
-    sessions: pd.DataFrame, settings: AdversarialConfig
-) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
-    """Convert the values of each nuisance to classes.
-
-    Parameters
-    ----------
-    sessions : DataFrame
-        All sessions, with ``split``.
-    settings : AdversarialConfig
-        Columns of the nuisance.
-
-    Returns
-    -------
-    labels : dict of str to ndarray of int64, shape (N,)
-        Class of each session; ``MISSING`` where the value is missing or no training session has it.
-    classes : dict of str to list of str
-        Values in the training sessions, in order.
-
-    Raises
-    ------
-    DataError
-        If a column does not exist, or has one value in the training sessions.
-    """
-    labels, classes = {}, {}
-    for name in settings.nuisance:
-        if name not in sessions:
-            raise DataError(
-                f"training.adversarial.nuisance: the sessions have no column {name!r}.",
-                setting="training.adversarial.nuisance",
-                column=name,
-                value=name,
-                remedy=f"Their columns are {', '.join(map(str, sessions.columns))}.",
-            )
-        column = sessions[name]
-        values = sorted(column[sessions["split"] == "train"].dropna().astype(str).unique())
-        if len(values) < 2:
-            raise DataError(
-                f"training.adversarial.nuisance: {name} has {len(values)} value(s) in the training "
-                "sessions, so that there is nothing to unlearn.",
-                setting="training.adversarial.nuisance",
-                column=name,
-                value=values,
-                remedy="Remove it from the list.",
-            )
-        numbers = {value: index for index, value in enumerate(values)}
-        known = [
-            MISSING if pd.isna(value) else numbers.get(str(value), MISSING) for value in column
-        ]
-        labels[name] = np.array(known, np.int64)
-        classes[name] = values
-    return labels, classes
 
 
 def add_nuisance_heads(
@@ -96,7 +38,7 @@ def add_nuisance_heads(
     """
     if settings is None:
         return
-    _, classes = encode_nuisance(data.sessions, settings)
+    _, classes = encode_nuisance(data.sessions, settings.nuisance, "training.adversarial")
     counts = {name: len(values) for name, values in classes.items()}
     model.nuisance_heads = NuisanceHeads(
         measure_embedding_size(model), counts, settings.hidden_dim

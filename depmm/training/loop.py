@@ -19,6 +19,7 @@ from depmm.config import Config, PhaseConfig, TrainingConfig
 from depmm.data.batch import SessionLoader
 from depmm.data.data_summary import record_data_summary
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
+from depmm.data.nuisance import encode_erased
 from depmm.data.precompute import ensure_embeddings
 from depmm.device import float32_precision
 from depmm.files.checksums import check, replacing, write_table
@@ -35,6 +36,7 @@ from depmm.training.checkpoint import (
     trainable_state,
 )
 from depmm.training.early_stopping import NO_LOSS, count_steps_without_decrease
+from depmm.training.erasure import erase_nuisance
 from depmm.training.feature_scaling import fit_feature_scales
 from depmm.training.initialization import initialize_weights, log_pretraining
 from depmm.training.learning_rate_search import search_learning_rate
@@ -107,6 +109,8 @@ def _train_network(
         config.model, config.target.kind, data.score_range, config.target.output
     ).train()
     add_nuisance_heads(model, data, settings.adversarial)
+    if settings.concept_erasure is not None:
+        encode_erased(data.sessions, settings.concept_erasure)  # an error, before the training
     # parameters that an encoder freezes are never trained; a phase may freeze further parameters
     frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
     resumed = run.last_checkpoint.is_file()
@@ -188,6 +192,7 @@ def _train_network(
     check(run.best_checkpoint)
     load_trainable_state(model, load_file(run.best_checkpoint), frozen, run.best_checkpoint)
     model.nuisance_heads = None
+    erase_nuisance(model, data, settings.concept_erasure, settings.batch_size)
     save_and_predict(config, data, model, run, accelerator, loader)
     logger.info("%s: best epoch %d, predictions written", run.path, progress["best_epoch"] + 1)
 

@@ -16,15 +16,12 @@ from depmm.config import Config, TrainingConfig
 from depmm.data.batch import SessionLoader
 from depmm.data.epoch_plan import MicroBatch, plan_epoch
 from depmm.data.experiment_data import ExperimentData
+from depmm.data.nuisance import encode_nuisance
 from depmm.data.step_dataset import StepDataset
 from depmm.models.batch_norm import exclude_positions
 from depmm.models.host import to_device
 from depmm.models.model import DepressionModel
-from depmm.training.adversarial import (
-    adversarial_strength,
-    compute_nuisance_loss,
-    encode_nuisance,
-)
+from depmm.training.adversarial import adversarial_strength, compute_nuisance_loss
 from depmm.training.errors import TrainingError
 from depmm.training.losses import compute_batch_loss, compute_session_weights
 from depmm.training.optim import build_optimizer, compute_schedule_factor, set_learning_rate
@@ -87,7 +84,9 @@ class PhaseTrainer:
         self.weights = compute_session_weights(labels, weighted, self.corpora).tolist()
         self.nuisance: dict[str, np.ndarray] = {}
         if settings.adversarial is not None:
-            self.nuisance, _ = encode_nuisance(data.sessions, settings.adversarial)
+            self.nuisance, _ = encode_nuisance(
+                data.sessions, settings.adversarial.nuisance, "training.adversarial"
+            )
 
     def train_epoch(
         self, epoch: int, begin: int, end: int, rate: float, val_losses: list[float]

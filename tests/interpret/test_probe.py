@@ -46,6 +46,21 @@ def test_a_planted_nuisance_is_read_and_noise_is_not():
     assert absent[0]["chance"] == 0.5
 
 
+def test_a_nuisance_that_is_encoded_non_linearly_is_read_by_the_second_probe():
+    model = embeddings(n=120, effect=0.0, test_share=1.0)
+    male = (model.sessions["gender"] == "male").to_numpy()
+    rng = np.random.default_rng(0)
+    sign = np.where(rng.random(len(male)) < 0.5, 1, -1)
+    model.embeddings[:, 0] = sign * 3 + rng.normal(size=len(male)) / 2
+    model.embeddings[:, 1] = np.where(male, sign, -sign) * 3 + rng.normal(size=len(male)) / 2
+    found = measure_nuisance(
+        [SessionEmbeddings(model.embeddings[:, :2], model.sessions, 0)], "gender"
+    )
+    assert found["balanced_accuracy"] < 0.65
+    assert found["nonlinear"]["balanced_accuracy"] > 0.95
+    assert found["nonlinear"]["ci_low"] > 0.9
+
+
 def test_few_test_subjects_are_probed_with_a_fit_on_training_subjects():
     result = measure_nuisance([embeddings(test_share=0.1)], "gender")
     assert result["protocol"] == "training"

@@ -58,12 +58,13 @@ LEDGER = {  # as of depmm.runs.ledger.list_runs_on_manifest
 
 
 PROBE = {  # as of depmm.interpret.probe.probe
-    "schema_version": 1,
+    "schema_version": 2,
     "splits": ["test"],
     "nuisance": {
         "gender": {
             "protocol": "within", "classes": ["female", "male"], "sessions": 8, "subjects": 8,
             "models": 1, "balanced_accuracy": 0.75, "ci_low": 0.5, "ci_high": 0.9,
+            "nonlinear": {"balanced_accuracy": 0.8, "ci_low": 0.6, "ci_high": 0.9},
             "confidence": 0.95, "chance": 0.5,
         }
     },

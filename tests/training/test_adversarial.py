@@ -11,20 +11,21 @@ from trained_runs import AUDIO, train_run
 
 from depmm.config import AdversarialConfig, ConfigError, TrainingConfig, load_config
 from depmm.data.errors import DataError
-from depmm.interpret.probe import SessionEmbeddings, measure_nuisance
+from depmm.data.nuisance import MISSING, encode_nuisance
+from depmm.files.checksums import read_table
+from depmm.interpret.probe import SessionEmbeddings, embed_run, measure_nuisance
 from depmm.models.adversary import NuisanceHeads, measure_embedding_size
 from depmm.models.model import DepressionModel, build_model
 from depmm.runs.folder import RunFolder
 from depmm.training.adversarial import (
-    MISSING,
     adversarial_strength,
     compute_nuisance_loss,
-    encode_nuisance,
     is_adversary_weak,
 )
 from depmm.training.losses import compute_session_weights
 from depmm.training.optim import build_optimizer, set_learning_rate
 
+SECTION = "training.adversarial"
 ADVERSARIAL = "training.adversarial={nuisance: [gender], hidden_dim: 4}"
 
 
@@ -40,8 +41,7 @@ def test_missing_values_and_values_without_training_sessions_have_no_loss():
         {"split": ["train", "train", "train", "test", "test"],
          "device": ["b", "a", None, "a", "c"], "n": [1, 2, 1, 3, 2]}
     )  # fmt: skip
-    settings = AdversarialConfig(nuisance=["device", "n"])
-    labels, classes = encode_nuisance(sessions, settings)
+    labels, classes = encode_nuisance(sessions, ["device", "n"], SECTION)
     assert labels["device"].tolist() == [1, 0, MISSING, 0, MISSING]
     assert classes == {"device": ["a", "b"], "n": ["1", "2"]}
     logits = {"device": torch.tensor([[0.0, 2.0], [0.0, 2.0], [5.0, -5.0]])}
@@ -51,11 +51,10 @@ def test_missing_values_and_values_without_training_sessions_have_no_loss():
     expected = 0.5 * math.log(1 + math.exp(-2)) + 0.25 * math.log(1 + math.exp(2))
     assert float(loss) == pytest.approx(expected, abs=1e-5)
     with pytest.raises(DataError) as error:
-        encode_nuisance(sessions, AdversarialConfig(nuisance=["site"]))
+        encode_nuisance(sessions, ["site"], SECTION)
     assert error.value.column == "site"
-    constant = AdversarialConfig(nuisance=["split"])
     with pytest.raises(DataError) as error:
-        encode_nuisance(sessions, constant)
+        encode_nuisance(sessions, ["split"], SECTION)
     assert error.value.value == ["train"]
 
 
@@ -65,6 +64,9 @@ def test_the_target_is_no_nuisance(corpus):
     assert error.value.setting == "training.adversarial.nuisance"
     with pytest.raises(ConfigError):
         load_config(corpus.config, ["training.adversarial={nuisance: [gender, gender]}"])
+    with pytest.raises(ConfigError) as error:
+        load_config(corpus.config, ["training.concept_erasure={nuisance: [label]}"])
+    assert error.value.setting == "training.concept_erasure.nuisance"
 
 
 def test_heads_change_the_training_and_are_not_saved(corpus, tmp_path):
@@ -81,6 +83,33 @@ def test_heads_change_the_training_and_are_not_saved(corpus, tmp_path):
     for name, value in first.items():
         assert torch.allclose(value, third[name], atol=1e-6), name
     assert isinstance(run, RunFolder)
+
+
+def test_erasure_changes_the_output_layers_only(corpus, tmp_path):
+    epochs = ["training.epochs=1", "training.learning_rate=1.0e-2", "training.batch_size=2"]
+    erase = "training.concept_erasure={nuisance: [gender]}"
+    plain = train_run(corpus, tmp_path / "plain", *AUDIO, *epochs)
+    run = train_run(corpus, tmp_path / "run", *AUDIO, *epochs, erase)
+    first, second = (DepressionModel.from_pretrained(r.path).state_dict() for r in (plain, run))
+    assert set(first) == set(second)
+    changed = {name for name in first if not torch.equal(first[name], second[name])}
+    assert changed == {
+        "fusion.output_layers.audio.1.weight",
+        "fusion.output_layers.audio.1.bias",
+    }
+    split = read_table(run.predictions).set_index("session")
+    erased = embed_run(run, torch.device("cpu"))
+    train = (erased.sessions["split"] == "train").to_numpy()
+    gender = erased.sessions["gender"].to_numpy()[train]
+    means = [erased.embeddings[train][gender == g].mean(axis=0) for g in ("female", "male")]
+    assert means[0] == pytest.approx(means[1], abs=1e-6)
+    # the output layer gives the same logits for the embedding with and without the nuisance
+    weight, bias = (
+        second[f"fusion.output_layers.audio.1.{n}"].double() for n in ("weight", "bias")
+    )
+    logits = torch.from_numpy(erased.embeddings) @ weight[0] + bias
+    expected = split.loc[erased.sessions["session"], "y_prob"].to_numpy()
+    assert torch.sigmoid(logits).numpy() == pytest.approx(expected, abs=1e-5)
 
 
 def test_classes_are_weighted_within_each_corpus():
