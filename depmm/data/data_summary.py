@@ -16,7 +16,7 @@ from depmm.data.data_flow import DataFlow, measure_data_flow
 from depmm.data.errors import DataError
 from depmm.data.experiment_data import ExperimentData
 from depmm.data.signals.used import UsedSignal
-from depmm.data.used_signal import measure_used_signal
+from depmm.data.used_signal import list_limited_modalities, measure_used_signal
 from depmm.files.checksums import read_bytes, write_text
 from depmm.schemas.manifest import SESSION_KEY
 
@@ -57,14 +57,15 @@ def record_data_summary(config: Experiment, data: ExperimentData, path: Path) ->
     corpora = sorted(training["corpus"].unique())
     steps = data.steps.merge(training, on=SESSION_KEY)
     step_s = (steps["end_s"] - steps["start_s"]).median()
+    used = measure_used_signal(data.dataset, data.steps)
     summary = DataSummary(
         windows={corpus: data.facts.get(corpus, CorpusFacts()).windows for corpus in corpora},
         step_s=None if pd.isna(step_s) else float(step_s),
-        used_signal=measure_used_signal(data.dataset, data.steps),
+        used_signal={name: used[name] for name in list_limited_modalities(config)},
         flow=measure_data_flow(config, data),
     )
-    for used in summary.used_signal.values():
-        logger.info("%s", used.describe())
+    for amount in summary.used_signal.values():
+        logger.info("%s", amount.describe())
     write_text(path, summary.model_dump_json(indent=1) + "\n")
 
 

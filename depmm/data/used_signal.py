@@ -9,13 +9,34 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from depmm.config import DataConfig
+from depmm.config import ClassicalConfig, DataConfig, Experiment
 from depmm.data.dataset import SessionDataset
 from depmm.data.signals.build import build_signal
 from depmm.data.signals.signal import ReadSession
 from depmm.data.signals.used import UsedSignal
 from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.session_file import SessionReader
+
+
+def list_limited_modalities(config: Experiment) -> list[str]:
+    """List the modalities of which a model reads the part that ``data`` limits.
+
+    Sets of measures other than ``mfcc`` and ``stream`` are computed from whole steps.
+
+    Parameters
+    ----------
+    config : Config or ClassicalConfig
+        The experiment.
+
+    Returns
+    -------
+    list of str
+        All modalities of a network.
+    """
+    if not isinstance(config, ClassicalConfig):
+        return list(config.data.modalities)
+    measures = config.classical.measures
+    return [name for name, sets in measures.items() if {"mfcc", "stream"} & set(sets)]
 
 
 def measure_used_signal(dataset: SessionDataset, steps: pd.DataFrame) -> dict[str, UsedSignal]:

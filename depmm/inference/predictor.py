@@ -18,7 +18,7 @@ import torch
 from depmm.config import TRACKS, ClassicalConfig, Config
 from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
-from depmm.data.used_signal import measure_session
+from depmm.data.used_signal import list_limited_modalities, measure_session
 from depmm.device import float32_precision
 from depmm.evaluation.batch_prediction import predict_sessions
 from depmm.files.writing import temporary_folder
@@ -173,6 +173,7 @@ class Predictor:
                 used = measure_session(
                     reader, data, [file.name] * len(divided.table), mask, duration_s, divided.unread
                 )
+            used = {name: used[name] for name in list_limited_modalities(run.config)}
             _check_signal(run, file, quality)
             words = [None if pd.isna(text) else text for text in divided.table["text"]]
             outputs, attribution, missing = _run_models(run, file, dataset, words)

@@ -6,9 +6,13 @@ import pytest
 import soundfile
 from recordings import SETTINGS, extract_all, manifest_of, write_video
 
-from depmm.config import SAMPLE_RATE, DataConfig, StepsConfig
+from depmm.config import SAMPLE_RATE, DataConfig, StepsConfig, load_experiment
 from depmm.data.dataset import SessionDataset
-from depmm.data.used_signal import measure_session, measure_used_signal
+from depmm.data.used_signal import (
+    list_limited_modalities,
+    measure_session,
+    measure_used_signal,
+)
 from depmm.store.sessions import SessionStore
 
 STEPS = [  # of a recording of 12 s; 2 s overlap, 2 s are between the steps
@@ -87,3 +91,13 @@ def test_frames_of_a_step_are_counted(tmp_path):
     assert n_frames > 6
     assert (used.total, used.used) == (n_frames, 6)
     assert sum(used.left_out.values()) == n_frames - 6
+
+
+def test_measures_of_whole_steps_have_no_limits():
+    limited = {
+        name: list_limited_modalities(load_experiment(name))
+        for name in ("demo", "grid_classical", "ravdess_sad_mfcc_pitch")
+    }
+    assert limited == {
+        "demo": ["audio", "face"], "grid_classical": [], "ravdess_sad_mfcc_pitch": ["audio"]
+    }  # fmt: skip
