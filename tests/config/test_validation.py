@@ -132,7 +132,13 @@ def test_a_stream_needs_an_encoder_that_reads_rows():
 
 
 def test_names_that_a_container_of_modules_has_are_no_modalities():
-    names = [name for name in dir(nn.ModuleDict()) if re.fullmatch("[a-z][a-z0-9_]*", name)]
+    container = nn.ModuleDict()
+    names = [name for name in dir(container) if re.fullmatch("[a-z][a-z0-9_]*", name)]
+    # other libraries may add attributes to torch's classes while tests run in this process
+    names = [
+        n for n in names if getattr(getattr(container, n), "__module__", "torch")[:5] == "torch"
+    ]
+    assert "keys" in names
     for name in names:
         with pytest.raises(ValidationError):
             TypeAdapter(Modality).validate_python(name)
