@@ -105,7 +105,7 @@ def test_an_undefined_metric_is_in_the_summary():
 
 
 CLASSICAL = ["model=null", "training=null", "data.modalities=[audio]"]
-CLASSICAL += ["classical={classifier: svm, n_mfcc: 8, n_mels: 16}"]
+CLASSICAL += ["classical={model: {kind: svm}, n_mfcc: 8, n_mels: 16}"]
 NETWORK = [*AUDIO, "training.epochs=1"]
 TWO_FOLDS = "split={kind: k_fold, folds: 2, validation: 0.4}"
 

@@ -58,10 +58,12 @@ def test_every_stage_from_recordings_to_words(corpus, tmp_path, monkeypatch, dep
     }
     rows["faithfulness"] = 4 * (3 + 40)  # 2 default methods, 1 requested; 40 random orders
     rows["region_attributions"] = 4 * 4 * 3  # thirds of the faces, which were aligned before
-    assert result.out.splitlines()[:-1] == [
+    *written, absent, explorer = result.out.splitlines()
+    assert written == [
         f"runs/tiny/{name}.parquet: {n} rows of test sessions" for name, n in rows.items()
     ]
-    assert result.out.splitlines()[-1].startswith("runs/tiny/explorer.html: ")
+    assert absent.startswith("no region_occlusion.parquet: ")
+    assert explorer.startswith("runs/tiny/explorer.html: ")
     explorer = Path("runs/tiny/explorer.html").read_text()
     assert "explanation of the predictions" in explorer
     assert "Faithfulness of the methods" in explorer
@@ -119,8 +121,9 @@ def test_a_cross_validation_is_evaluated_and_explained(cross_validated, depmm):
         f"{run}/attributions.parquet",
         f"{run}/session_attributions.parquet",
         f"{run}/modalities.parquet",
-        *(f"no {name}.parquet" for name in ("branches", "attention", "faithfulness")),
-        "no region_attributions.parquet",
+        f"{run}/branches.parquet",
+        *(f"no {name}.parquet" for name in ("attention", "faithfulness")),
+        *(f"no region_{name}.parquet" for name in ("attributions", "occlusion")),
     ]
     assert not (run / "attention.parquet").exists()
     attributions = pd.read_parquet(run / "attributions.parquet")

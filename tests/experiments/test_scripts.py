@@ -18,7 +18,7 @@ CLASSICAL = [
     "data.modalities=[audio]",
     "model=null",
     "training=null",
-    "classical={classifier: k_nearest, n_mfcc: 8, n_mels: 16}",
+    "classical={model: {kind: k_nearest}, n_mfcc: 8, n_mels: 16}",
 ]
 
 

@@ -24,6 +24,7 @@ CROSS_CORPUS = {
 ENTRY = {
     "classes": [TRAP], "balanced_accuracy": 0.5, "ci_low": 0.4, "ci_high": 0.6, "chance": 0.5,
     "subjects": 3, "protocol": "within",
+    "nonlinear": {"balanced_accuracy": 0.5, "ci_low": 0.4, "ci_high": 0.6},
 }  # fmt: skip
 PROBE = {"m": {"probe": {"splits": [TRAP], "nuisance": {TRAP: ENTRY}}}}
 ROW = {
