@@ -246,13 +246,22 @@ def _compare_runs(
         {name: run.predictions for name, run in runs.items()},
         out,
         commands={name: (run.environment or {}).get("command") for name, run in runs.items()},
-        costs={name: None if run.cost is None else asdict(run.cost) for name, run in runs.items()},
+        costs={name: _measure_cost(run) for name, run in runs.items()},
         n_bootstrap=max(run.n_bootstrap for run in runs.values()),
         confidence=next(iter(runs.values())).confidence,
         unit=unit,
         thresholds={name: run.threshold for name, run in runs.items()},
         class_counts=_class_counts(runs),
     )
+
+
+def _measure_cost(run: "RunContents") -> dict[str, Any] | None:
+    from depmm.runs.costs import measure_cost
+    from depmm.runs.folder import RunFolder
+
+    models = [RunFolder(run.path / folder) for folder in run.models]
+    cost = measure_cost(models, run.history)
+    return None if cost is None else asdict(cost)
 
 
 def _pool_runs(

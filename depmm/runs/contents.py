@@ -30,7 +30,6 @@ from depmm.runs.ledger import list_runs_on_manifest
 
 if TYPE_CHECKING:
     from depmm.data.data_summary import DataSummary
-    from depmm.runs.costs import RunCost
 
 # settings of the evaluation that a combination of runs keeps, see ``RunContents``
 EVALUATION_SETTINGS = ("n_bootstrap", "confidence", "class_counts")
@@ -74,8 +73,6 @@ class RunContents:
         Facts about the corpora of the run.
     ledger : dict of str to object or None
         Runs on the same manifest in the same folder.
-    cost : RunCost or None
-        Parameters and seconds of training; None for a table of predictions.
     probe : dict of str to object or None
         Content of ``probe.json``, as ``depmm probe`` writes it.
     n_bootstrap : int
@@ -104,7 +101,6 @@ class RunContents:
     flow: dict[str, Any] | None = None
     facts: dict[str, CorpusFacts] | None = None
     ledger: dict[str, Any] | None = None
-    cost: "RunCost | None" = None
     probe: dict[str, Any] | None = None
     n_bootstrap: int = 2000
     confidence: float = 0.95
@@ -158,9 +154,7 @@ def read_run(path: Path) -> RunContents:
     )
     if not run.config.exists():
         return replace(contents, **_read_evaluation(run))
-    # these import torch, which is slow
-    from depmm.data.coverage import find_coverage
-    from depmm.runs.costs import measure_cost
+    from depmm.data.coverage import find_coverage  # imports torch, which is slow
 
     config = load_experiment(run.config)
     summary = _read_summary(run)
@@ -178,7 +172,6 @@ def read_run(path: Path) -> RunContents:
         },
         flow=None if summary is None else summary.flow.model_dump(),
         ledger=list_runs_on_manifest(path, contents.predictions),
-        cost=measure_cost(list_model_folders(path), contents.history),
         n_bootstrap=config.evaluation.n_bootstrap,
         confidence=config.evaluation.confidence,
         threshold=config.evaluation.threshold,
