@@ -34,7 +34,7 @@ from depmm.runs.contents import read_run
 from depmm.runs.folder import RunError, find_model_folders
 from depmm.runs.lineage import find_training_subjects
 
-N_FLIPS = 40
+N_FLIPS = 12
 TABLE = ("attributions", "branches", "modalities")
 RUN_FILES = {
     "config.yaml": [read_run, find_training_subjects, read_trained_run],
