@@ -1,9 +1,9 @@
-"""Every kind of experiment on a simulated corpus of its data spec, from recordings to predictions.
+"""Every part of the configs on a simulated corpus of its spec, from recordings to predictions.
 
 The commands are those of the command line: simulate, index, audit, extract, and train or
 cross-validate. Epochs, images, and the channels of EmoAudioNet are reduced, and published weights,
-which need a download, are left out. Of the configs that differ in values only, one is run here;
-``test_configs`` takes a training step of each.
+which need a download, are left out. The configs that are run contain every corpus, encoder, fusion,
+kind of target and set of measures; ``test_configs`` takes a training step of each config.
 """
 
 import json
@@ -21,24 +21,32 @@ from depmm.corpora.manifest import read_manifest
 from depmm.schemas.manifest import SESSION_KEY
 
 
-def kind_of(config: Experiment) -> tuple[object, ...]:
-    """Return what distinguishes a config from those with the same parts and other values."""
-    corpus = config.data.manifest, config.target.kind
+def parts_of(config: Experiment) -> set[tuple[object, ...]]:
+    """Return the parts of a config: corpus, target, and encoders and fusion, or measures."""
+    parts: set[tuple[object, ...]] = {
+        ("corpus", config.data.manifest),
+        ("target", config.target.kind, config.target.output),
+        ("tuning", config.tuning is not None),
+    }
     if not isinstance(config, Config):
         settings = config.classical
-        measures = tuple(sorted(settings.measures))
-        return (*corpus, measures, settings.unit, settings.fusion, config.tuning is not None)
-    encoders = tuple((name, part.kind) for name, part in sorted(config.model.encoders.items()))
-    initialised = config.training.init_from is not None
-    return (*corpus, encoders, config.model.fusion.kind, initialised)
+        sets = {("measures", name) for names in settings.measures.values() for name in names}
+        return parts | sets | {("unit", settings.unit), ("late", settings.fusion)}
+    encoders = {("encoder", name, part.kind) for name, part in config.model.encoders.items()}
+    initialised = ("initialised", config.training.init_from is not None)
+    return parts | encoders | {("fusion", config.model.fusion.kind), initialised}
 
 
 def choose_paths() -> list[Path]:
-    """Choose the first config of each kind."""
-    chosen: dict[tuple[object, ...], Path] = {}
-    for path in sorted(CONFIGS.glob("*.yaml")):
-        chosen.setdefault(kind_of(load_experiment(path)), path)
-    return list(chosen.values())
+    """Choose configs that contain every part, those with the most parts first."""
+    parts = {path: parts_of(load_experiment(path)) for path in sorted(CONFIGS.glob("*.yaml"))}
+    missing: set[tuple[object, ...]] = set().union(*parts.values())
+    chosen = []
+    while missing:
+        path = max(parts, key=lambda path: len(parts[path] & missing))
+        chosen.append(path)
+        missing -= parts[path]
+    return sorted(chosen)
 
 
 PATHS = choose_paths()
@@ -99,7 +107,7 @@ def prepare(path: Path, config: Experiment, depmm) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_every_kind_of_config_runs_on_a_corpus_of_its_spec(path, workplace, depmm):
+def test_every_part_runs_on_a_corpus_of_its_spec(path, workplace, depmm):
     config = load_experiment(path)
     prepare(path, config, depmm)
     command, overrides = "cross-validate", reduce(path, config)
