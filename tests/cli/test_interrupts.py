@@ -15,7 +15,7 @@ from cli_results import make_predictions, write_attributions
 from depmm.interrupts import interrupts_for_parent_only
 
 ROOT = Path(__file__).parents[2]
-N_MOMENTS = 12
+N_MOMENTS = 6
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
