@@ -195,8 +195,6 @@ def write_config(corpus: Corpus, name: str, fusion: dict[str, object], only: str
     first, second = data["modalities"]
     if fusion["kind"] == "dep_former":
         config["model"]["fusion"]["cross_attention"] = [first, second]
-        if corpus.spec == "simulated_design":  # the same steps in the same order
-            config["model"]["fusion"]["num_steps"] = 24
     if only is not None:
         data["modalities"] = [only]
         config["model"]["encoders"] = {only: encoders[only]}
