@@ -1,18 +1,20 @@
 """Write a simulated corpus of a design, and the best possible AUROC on its test subjects."""
 
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from depmm.config import StreamConfig
 from depmm.corpora.spec_schema import TRUTH_FILE
 from depmm.errors import did_you_mean
-from depmm.files.writing import write_bytes, write_text
+from depmm.files.writing import write_text
 from depmm.simulation.designs import DESIGNS
-from depmm.simulation.participants import GENERATOR, SimulationError, check_arguments
+from depmm.simulation.participants import GENERATOR, SimulationError, check_arguments, check_empty
+from depmm.simulation.writers import write_array
 
+STREAM = StreamConfig(name="rows", rate_hz=1.0, format="npy")  # format of all feature files
 N_VALIDATION, N_TEST = 500, 2000  # subjects; a standard error of the AUROC below .012
 
 
@@ -53,13 +55,7 @@ def simulate_design(
             remedy=did_you_mean(design, DESIGNS),
         )
     check_arguments({"subjects": (subjects, 2), "seed": (seed, 0)}, 0.0)
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise SimulationError(
-            f"{out} is not an empty folder.",
-            file=out,
-            setting="out",
-            remedy="Give a new or empty folder.",
-        )
+    check_empty(out)
     splits = np.repeat(["train", "validation", "test"], [subjects, N_VALIDATION, N_TEST])
     rng = np.random.default_rng((seed, sorted(DESIGNS).index(design)))
     labels = rng.integers(0, 2, len(splits))
@@ -70,9 +66,7 @@ def simulate_design(
     ids = [f"S{index:05d}" for index in range(1, len(splits) + 1)]
     for name, values in {"audio": sample.audio, "face": sample.face}.items():
         for subject, rows in zip(ids, values.astype(np.float32), strict=True):
-            buffer = io.BytesIO()
-            np.save(buffer, rows, allow_pickle=False)
-            write_bytes(features / f"{subject}_{name}.npy", buffer.getvalue())
+            write_array(features / f"{subject}_{name}.npy", rows, STREAM, [rows.shape[1]])
     tested = splits == "test"
     logits = sample.logits | {"sum_of_logits": sample.logits["audio"] + sample.logits["face"]}
     truth = {

@@ -46,8 +46,8 @@ from depmm.simulation.participants import (
     SUBJECT_SD,
     WORD_SD,
     Scale,
-    SimulationError,
     check_arguments,
+    check_empty,
     effect_per_unit,
     sample_traits,
 )
@@ -126,7 +126,7 @@ def simulate_layout(
     )
     check_confounds(confounds, spec)
     _check_formats(spec)
-    _check_empty(out)
+    check_empty(out)
     lists = read_word_lists(Path(spec.word_list) if spec.word_list else ENGLISH_WORDS)
     planner = Planner(spec, lists, np.random.default_rng((seed, 0, 0)))
     if subjects is None:
@@ -205,16 +205,6 @@ def _check_formats(spec: Spec) -> None:
                 value=entry.pattern,
                 remedy="Use a pattern with another suffix, such as .mp4 or .wav.",
             )
-
-
-def _check_empty(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SimulationError(
-            f"{out} is not an empty folder.",
-            file=out,
-            setting="out",
-            remedy="Give a new or empty folder.",
-        )
 
 
 def _write_tables(out: Path, tables: TablePlanner) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -209,3 +210,25 @@ def run_jobs(function: Callable[[Job], Result], jobs: Iterable[Job], workers: in
 def _prepare_worker() -> None:
     use_one_opencv_thread()
     end_with_parent()
+
+
+def check_empty(out: Path) -> None:
+    """Check the folder of a new corpus.
+
+    Parameters
+    ----------
+    out : Path
+        The folder.
+
+    Raises
+    ------
+    SimulationError
+        If it is a file or contains files.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise SimulationError(
+            f"{out} is not an empty folder.",
+            file=out,
+            setting="out",
+            remedy="Give a new or empty folder.",
+        )

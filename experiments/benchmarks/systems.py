@@ -9,7 +9,7 @@ script can be interrupted: finished runs are kept. ``--jobs 2`` trains two rows 
 """
 
 import argparse
-import json
+import copy
 import os
 import subprocess
 import sys
@@ -184,36 +184,37 @@ def prepare(corpus: Corpus, base: Path) -> None:
     depmm("extract", manifest, corpus.recordings, "--out", store, cwd=base)
 
 
+def base_config(corpus: Corpus, name: str, modalities: list[str]) -> dict[str, object]:
+    """Copy the config of a corpus, for a row that reads some modalities."""
+    config = copy.deepcopy(corpus.config)
+    config |= {"name": name, "out": f"runs/{corpus.name}"}
+    features = {k: v for k, v in config["data"]["features"].items() if k in modalities}
+    config["data"] |= {
+        "manifest": f"corpora/{corpus.name}/manifest",
+        "store": f"stores/{corpus.name}",
+        "modalities": list(modalities),
+        "features": features,
+    }
+    return config
+
+
 def write_config(corpus: Corpus, name: str, fusion: dict[str, object], only: str | None) -> str:
     """Write the config of a row; with ``only``, of one modality."""
-    config = json.loads(json.dumps(corpus.config))  # a copy
-    config["name"], config["out"] = name, f"runs/{corpus.name}"
-    data, encoders = config["data"], config["model"]["encoders"]
-    data["manifest"] = f"corpora/{corpus.name}/manifest"
-    data["store"] = f"stores/{corpus.name}"
+    modalities = corpus.config["data"]["modalities"] if only is None else [only]
+    config = base_config(corpus, name, modalities)
+    encoders = config["model"]["encoders"]
+    config["model"]["encoders"] = {modality: encoders[modality] for modality in modalities}
     config["model"]["fusion"] = dict(fusion)
-    first, second = data["modalities"]
-    if fusion["kind"] == "dep_former":
-        config["model"]["fusion"]["cross_attention"] = [first, second]
-    if only is not None:
-        data["modalities"] = [only]
-        config["model"]["encoders"] = {only: encoders[only]}
-        data["features"] = {k: v for k, v in data["features"].items() if k == only}
-        config["model"]["fusion"].pop("cross_attention", None)
+    if fusion["kind"] == "dep_former" and only is None:
+        config["model"]["fusion"]["cross_attention"] = list(modalities)
     return yaml.safe_dump(config, sort_keys=False)
 
 
 def write_classical(corpus: Corpus, name: str, section: dict[str, object]) -> str:
     """Write the config of a classical row."""
-    config = json.loads(json.dumps(corpus.config))
+    config = base_config(corpus, name, list(section["measures"]))
     del config["model"], config["training"]
-    config |= {"name": name, "out": f"runs/{corpus.name}", "classical": section}
-    data = config["data"]
-    data["manifest"] = f"corpora/{corpus.name}/manifest"
-    data["store"] = f"stores/{corpus.name}"
-    data["modalities"] = list(section["measures"])
-    data["features"] = {k: v for k, v in data["features"].items() if k in data["modalities"]}
-    return yaml.safe_dump(config, sort_keys=False)
+    return yaml.safe_dump(config | {"classical": section}, sort_keys=False)
 
 
 def combine(halves: list[Path], out: Path, base: Path) -> None:
