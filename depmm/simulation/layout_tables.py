@@ -138,7 +138,9 @@ class TablePlanner:
             row.setdefault(column, values[0].replace("*", ""))
         further = [*compile_pattern(table.file or "").fields, *table.columns]
         further += self.spec.simulate.columns.get(table.file or "", [])
-        further += [*table.drop, *(table.order if isinstance(table, StepTable) else [])]
+        further += table.drop
+        if isinstance(table, StepTable):
+            further += [*table.order, *table.other_turns]
         for column in further:
             if column not in row:
                 row[column] = fields.get(column) or self._cell(column, unit, {})
