@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from depmm.audit.findings import AuditInput, Finding, unique_keys
-from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.instruments import find_scale
 from depmm.errors import abbreviate
 from depmm.schemas.manifest import SESSION_KEY, SPLITS, SUBJECT_KEY
 
@@ -100,7 +100,7 @@ def cut_off_mismatch(inputs: AuditInput) -> Iterator[Finding]:
     labelled = labelled.dropna(subset=["instrument", "used"])
     for name, rows in labelled.groupby("instrument"):
         used = rows.groupby("used")["corpus"].unique()
-        usual = INSTRUMENTS[str(name)].cut_off if name in INSTRUMENTS else None
+        usual = find_scale(str(name)).cut_off
         if len(used) > 1 or (usual is not None and usual not in used.index):
             named = [
                 f"{cut_off:g} ({', '.join(sorted(corpora))})" for cut_off, corpora in used.items()
@@ -149,6 +149,6 @@ def missing_class(inputs: AuditInput) -> Iterator[Finding]:
 def _session_cut_offs(sessions: pd.DataFrame) -> pd.Series:
     """Cut-off of each session: that of the spec, else that of the instrument, else NaN."""
     usual = sessions["instrument"].map(
-        lambda name: INSTRUMENTS[name].cut_off if name in INSTRUMENTS else None
+        lambda name: find_scale(name if isinstance(name, str) else None).cut_off
     )
     return sessions["cut_off"].fillna(usual.astype("float64"))

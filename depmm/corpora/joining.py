@@ -12,7 +12,7 @@ import pandas as pd
 
 from depmm.config import TargetConfig
 from depmm.corpora.errors import ManifestError
-from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.instruments import find_scale
 from depmm.corpora.manifest import Manifest
 
 
@@ -86,7 +86,7 @@ def _usual_cut_off(
     names: list[str], highest_negative: float, lowest_positive: float
 ) -> float | None:
     """Return the usual cut-off of the instrument if it separates the classes."""
-    usual = INSTRUMENTS[names[0]].cut_off if len(names) == 1 and names[0] in INSTRUMENTS else None
+    usual = find_scale(names[0]).cut_off if len(names) == 1 else None
     return usual if usual is not None and highest_negative < usual <= lowest_positive else None
 
 

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from depmm.config import TRACKS, Modality, StreamConfig
 from depmm.corpora.errors import ManifestError
-from depmm.corpora.instruments import INSTRUMENTS, check_score
+from depmm.corpora.instruments import INSTRUMENTS, check_score, find_scale, is_instrument
 from depmm.corpora.tables.typed_tables import check_columns
 from depmm.errors import abbreviate
 from depmm.schemas.manifest import (
@@ -194,11 +194,12 @@ def _check_sessions_have_steps(sessions: pd.DataFrame, steps: pd.DataFrame) -> N
 def _check_sessions(table: pd.DataFrame) -> None:
     _check_values(table, "split", SPLITS, "sessions")
     _check_values(table, "gender", GENDERS, "sessions")
-    _check_values(table, "instrument", tuple(INSTRUMENTS), "sessions")
+    defined = [name for name in table["instrument"].dropna().unique() if is_instrument(name)]
+    _check_values(table, "instrument", (*INSTRUMENTS, *defined), "sessions")
     _check_values(table, "label", (0, 1), "sessions")
     _check_values(table, "original_label", (0, 1), "sessions")
     for name, rows in table[table["score"].notna()].groupby("instrument", dropna=False):
-        scale = INSTRUMENTS.get(str(name), INSTRUMENTS["group"])
+        scale = find_scale(str(name))
         lowest, highest = scale.lowest or 0, scale.highest or -1
         for _, row in rows[~rows["score"].between(lowest, highest)].iterrows():
             location = f"session {'/'.join(row[SESSION_KEY])}"

@@ -106,7 +106,7 @@ def _label_columns(
         score = parse_number(value, f"{rule.score} of session {session}", origin, session)
         if score is not None:
             location = f"{origin}: {rule.score} of session {session}"
-            check_score(score, rule.instrument, location, session, origin.file, origin.line)
+            check_score(score, rule.instrument_text, location, session, origin.file, origin.line)
     if rule.field:
         value, origin = cells[rule.field]
         allowed = (*rule.positive, *rule.negative)
@@ -122,7 +122,7 @@ def _label_columns(
         original_label = None if value is None else int(value)
     known = score is not None or label is not None
     return {
-        "instrument": rule.instrument if known else None,
+        "instrument": rule.instrument_text if known else None,
         "original_label": original_label,
         "cut_off": None if score is None else rule.effective_cut_off,
         "score": score,

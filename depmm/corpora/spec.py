@@ -17,6 +17,7 @@ from depmm.corpora.spec_rules import check_spec
 from depmm.corpora.spec_schema import (
     Codes,
     ExcludedInterval,
+    InstrumentDefinition,
     Label,
     RecordingPattern,
     Simulation,
@@ -66,7 +67,7 @@ def list_specs() -> list[tuple[str, str]]:
     list of tuple of (str, str)
         Name and title of every spec, sorted by name.
     """
-    return [(name, load_spec(name).title) for name in list_spec_names()]
+    return [(name, load_spec(name).title or name) for name in list_spec_names()]
 
 
 def list_spec_names() -> list[str]:
@@ -281,6 +282,7 @@ def _known_keys(location: Location) -> list[str]:
     }
     subsections: dict[tuple[str, ...], type[Settings]] = {
         ("steps", "table"): StepTable,
+        ("label", "instrument"): InstrumentDefinition,
         ("steps", "windows"): Windows,
         ("steps", "excluded_intervals"): ExcludedInterval,
         ("recordings", "features"): StreamConfig,

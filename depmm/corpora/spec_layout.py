@@ -116,7 +116,7 @@ def _list_content(spec: Spec) -> Iterator[tuple[str, str]]:
     yield "subject", spec.subject
     yield "session", spec.session
     if spec.label is not None:
-        yield "label", f"{spec.label.instrument} {spec.label.effective_cut_off}"
+        yield "label", f"{spec.label.instrument_text} {spec.label.effective_cut_off}"
 
 
 def _anonymous(text: str) -> str:

@@ -5,10 +5,17 @@ from typing import Any
 
 from depmm.config import TRACKS, StreamConfig
 from depmm.corpora.errors import ManifestError
-from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.instruments import INSTRUMENTS, find_scale, short_name
 from depmm.corpora.manifest_rules import check_id
 from depmm.corpora.patterns import PatternError, compile_pattern, template_fields
-from depmm.corpora.spec_schema import FILE_FIELDS, Label, Spec, Table, join_field
+from depmm.corpora.spec_schema import (
+    FILE_FIELDS,
+    InstrumentDefinition,
+    Label,
+    Spec,
+    Table,
+    join_field,
+)
 from depmm.corpora.strict_yaml import Problem
 from depmm.errors import did_you_mean
 from depmm.files.limited_yaml import Location
@@ -240,28 +247,56 @@ def _check_streams(spec: Spec) -> Iterator[Problem]:
     )
 
 
-def _check_label(label: Label, known: set[str]) -> Iterator[Problem]:
-    if label.instrument not in INSTRUMENTS:
-        yield (
-            ("label", "instrument"),
-            f"{label.instrument!r} is unknown. {did_you_mean(label.instrument, INSTRUMENTS)}",
-        )
+def _check_instrument(instrument: str | InstrumentDefinition) -> Iterator[Problem]:
+    """Check the name of an instrument, or the numbers of its definition."""
+    where: Location = ("label", "instrument")
+    if isinstance(instrument, str):
+        if instrument not in INSTRUMENTS:
+            yield (
+                where,
+                f"{instrument!r} is unknown. {did_you_mean(instrument, INSTRUMENTS)} Define "
+                "another instrument by {name:, minimum:, maximum:, cut_off:, bands:}.",
+            )
         return
-    scale = INSTRUMENTS[label.instrument]
-    for key, name in (
-        ("score", label.score),
-        ("field", label.field),
-        ("original", label.original),
-    ):
-        if name is not None:
-            yield from _unknown(("label", key), [name], known, "the spec")
+    lowest, highest = instrument.minimum, instrument.maximum
+    if instrument.name in INSTRUMENTS:
+        yield (
+            (*where, "name"),
+            f"{instrument.name!r} is defined by depmm. Write instrument: {instrument.name}, or use "
+            "another name for another definition.",
+        )
+    if not lowest < highest:
+        yield (*where, "maximum"), f"{highest:g} is not above the minimum {lowest:g}. Correct one."
+    if instrument.cut_off is not None and not lowest < instrument.cut_off <= highest:
+        yield (
+            (*where, "cut_off"),
+            f"{instrument.cut_off:g} is not above {lowest:g} and at most {highest:g}. Correct it.",
+        )
+    edges = list(instrument.bands.values())
+    if edges and (edges != sorted(set(edges)) or edges[0] != lowest or edges[-1] > highest):
+        yield (
+            (*where, "bands"),
+            f"the bands begin at {', '.join(f'{edge:g}' for edge in edges)}. Give the lowest score "
+            f"of each, ascending, the first at the minimum {lowest:g}.",
+        )
+
+
+def _check_label(label: Label, known: set[str]) -> Iterator[Problem]:
+    problems = list(_check_instrument(label.instrument))
+    yield from problems
+    if problems:
+        return
+    scale, name = find_scale(label.instrument_text), short_name(label.instrument_text)
+    for key in ("score", "field", "original"):
+        if (field := getattr(label, key)) is not None:
+            yield from _unknown(("label", key), [field], known, "the spec")
     if scale.lowest is None or scale.highest is None:
         if label.score is not None or label.cut_off is not None:
-            yield ("label",), f"{label.instrument!r} has no scores. Drop score and cut_off."
+            yield ("label",), f"{name!r} has no scores. Drop score and cut_off."
     elif label.cut_off is not None and not scale.lowest < label.cut_off <= scale.highest:
         yield (
             ("label", "cut_off"),
-            f"{label.cut_off:g} is outside the range of {label.instrument}, which is "
+            f"{label.cut_off:g} is outside the range of {name}, which is "
             f"{scale.lowest:g} to {scale.highest:g}. Scores from the cut-off on are positive: "
             f"choose one above {scale.lowest:g}.",
         )

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from depmm.config import Modality, Settings, StreamConfig
 from depmm.corpora.corpus_facts import CorpusFacts, RelatedCorpus, Windows
-from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.instruments import define_instrument, find_scale
 from depmm.corpora.patterns import expand_ranges, template_fields
 
 FILE_FIELDS = {"path": "the path of the file", "stem": "the file name without extension"}
@@ -171,10 +171,24 @@ class Codes(Settings):
     names: dict[Code, Code | None] = Field(min_length=1, description="code -> name; null: unknown")
 
 
+class InstrumentDefinition(Settings):
+    """An instrument that depmm does not know."""
+
+    name: str = Field(pattern=r"^[^\[\];,]*[^\[\];,\s]$", max_length=60)
+    minimum: float = Field(description="lowest possible score")
+    maximum: float = Field(description="highest possible score")
+    cut_off: float | None = Field(None, description="lowest score with label 1")
+    bands: dict[Annotated[str, Field(pattern=r"^[^\[\];,]*[^\[\];,\s]$", max_length=40)], float] = (
+        Field({}, description="severity level -> its lowest score, mildest first")
+    )
+
+
 class Label(Settings):
     """Instrument, and the fields with its score or class."""
 
-    instrument: str
+    instrument: str | InstrumentDefinition = Field(
+        description="name of an instrument of depmm, or the definition of another one"
+    )
     score: FieldName | None = None
     cut_off: float | None = Field(None, description="default: the usual one of the instrument")
     field: FieldName | None = Field(
@@ -189,11 +203,18 @@ class Label(Settings):
     required: bool = Field(False, description="a session without score and class is reported")
 
     @property
+    def instrument_text(self) -> str:
+        """The instrument as the manifest names it; see ``define_instrument``."""
+        if isinstance(self.instrument, str):
+            return self.instrument
+        return define_instrument(**self.instrument.model_dump())
+
+    @property
     def effective_cut_off(self) -> float | None:
         """Lowest score with label 1; None without a cut-off."""
         if self.score is None or self.cut_off is not None:
             return self.cut_off
-        return INSTRUMENTS[self.instrument].cut_off
+        return find_scale(self.instrument_text).cut_off
 
 
 class Simulation(Settings):
@@ -229,10 +250,10 @@ class Spec(Settings):
     """Description of a corpus."""
 
     name: str
-    title: str
-    citation: str
-    licence: str
-    access: str
+    title: str = Field("", description="full name of the corpus; default: its name")
+    citation: str = Field("", description="publication to cite")
+    licence: str = Field("", description="permitted use")
+    access: str = Field("", description="how to obtain the corpus")
     known_issues: list[str] = Field([])
     unverified: list[str] = Field([], description="statements not checked at the source")
     related_corpora: list[RelatedCorpus] = Field(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from depmm.config import TargetConfig
-from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.instruments import INSTRUMENTS, find_scale
 from depmm.data.errors import DataError
 
 
@@ -166,7 +166,7 @@ def scale_target(
         If the sessions do not have scores of one instrument, or a score is out of its range.
     """
     instruments = sorted(sessions["instrument"].dropna().unique())
-    scale = INSTRUMENTS[instruments[0]] if len(instruments) == 1 else INSTRUMENTS["group"]
+    scale = find_scale(instruments[0] if len(instruments) == 1 else None)
     if target.kind == "levels":
         if not scale.levels or target.column != "score":
             known = ", ".join(name for name, scale in INSTRUMENTS.items() if scale.levels)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.instruments import find_scale
 from depmm.evaluation.stats.calibrators import (
     CalibrationError,
     LogisticCalibration,
@@ -189,8 +189,8 @@ def _score_interval(
 
 
 def _severity_level(score: float, instrument: str | None) -> dict[str, Any] | None:
-    scale = INSTRUMENTS.get(instrument or "")
-    if instrument is None or scale is None or not scale.levels:
+    scale = find_scale(instrument)
+    if instrument is None or not scale.levels:
         return None
     index = int(severity_bands([score], instrument)[0])
     edges = [scale.lowest, *scale.levels, None]

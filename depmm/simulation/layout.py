@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.instruments import find_scale
 from depmm.corpora.patterns import fill_pattern, natural_sort_key
 from depmm.corpora.spec_schema import TRUTH_FILE, Spec
 from depmm.corpora.word_lists import ENGLISH_WORDS
@@ -229,7 +229,7 @@ def _score_scale(spec: Spec) -> Scale | None:
     """Find the range and cut-off of the scores of a spec; None without scores."""
     if spec.label is None or spec.label.score is None:
         return None
-    instrument = INSTRUMENTS[spec.label.instrument]
+    instrument = find_scale(spec.label.instrument_text)
     if instrument.lowest is None or instrument.highest is None:
         return None
     cut_off = spec.label.effective_cut_off or instrument.cut_off

@@ -9,6 +9,7 @@ from corpus_samples import TOY, TOY_FILES, replace_text
 from depmm.corpora.errors import ManifestError
 from depmm.corpora.index import index_corpus
 from depmm.corpora.spec import parse_spec
+from depmm.evaluation.stats.severity_metrics import severity_bands
 
 HEADER = "subject,visit,score,gender\n"
 SESSION = 'session: "{subject}_{visit}"'
@@ -113,3 +114,21 @@ def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(ManifestError) as info:
         index_corpus(parse_spec(TOY, "toy.yaml"), tmp_path / "missing")
     assert info.value.file == tmp_path / "missing"
+
+
+def test_a_defined_instrument_gives_classes_and_levels(tmp_path):
+    own = "{name: CES-D, minimum: 0, maximum: 60, cut_off: 16, bands: {low: 0, high: 16}}"
+    spec = parse_spec(
+        "name: own\nrecordings: [{pattern: '{subject}.wav', modalities: [audio]}]\n"
+        "session: '{subject}'\ntables:\n  - rows: |\n      id,cesd\n      a,15\n      b,16\n"
+        "    join: {id: subject}\n    fields: {cesd: cesd}\n"
+        f"label: {{instrument: {own}, score: cesd}}\n",
+        "own.yaml",
+    )
+    for name in ("a.wav", "b.wav"):
+        (tmp_path / name).touch()
+    manifest, _ = index_corpus(spec, tmp_path)
+    assert manifest.sessions["label"].tolist() == [0, 1]
+    assert manifest.sessions["cut_off"].tolist() == [16, 16]
+    instrument = manifest.sessions["instrument"].iloc[0]
+    assert severity_bands([15.9, 16], instrument).tolist() == [0, 1]

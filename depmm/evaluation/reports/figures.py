@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from depmm.corpora.instruments import find_scale
+from depmm.corpora.instruments import find_scale, short_name
 from depmm.evaluation.reports.calibration_figures import (
     decision_figure,
     reliability_figure,
@@ -246,7 +246,7 @@ def severity_figure(score: Array, score_pred: Array, instrument: str | None) -> 
     scale = find_scale(instrument)
     ends = (*scale.levels, (scale.highest or 0) + 1)
     levels = list(zip(ends, scale.level_names, strict=False))
-    unit = f"{instrument} points" if levels else "points"
+    unit = f"{short_name(instrument)} points" if instrument and levels else "points"
     with mpl.rc_context(STYLE):
         figure, axes = new_axes(f"Measured severity ({unit})", f"Predicted severity ({unit})")
         low = min(0.0, float(score.min()), float(score_pred.min()))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from depmm.corpora.instruments import INSTRUMENTS
+from depmm.corpora.instruments import find_scale
 from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.calibrators import validation_rows
 from depmm.evaluation.stats.conformal_sets import (
@@ -42,8 +42,8 @@ def score_range(rows: pd.DataFrame) -> tuple[float, float] | None:
     """
     if "instrument" not in rows or len(names := rows["instrument"].dropna().unique()) != 1:
         return None
-    scale = INSTRUMENTS.get(str(names[0]))
-    if scale is None or scale.lowest is None or scale.highest is None:
+    scale = find_scale(str(names[0]))
+    if scale.lowest is None or scale.highest is None:
         return None
     return scale.lowest, scale.highest
 

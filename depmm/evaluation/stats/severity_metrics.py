@@ -191,8 +191,8 @@ def severity_bands(scores: ArrayLike, instrument: str) -> NDArray[np.int64]:
     if not levels:
         known = ", ".join(name for name, scale in INSTRUMENTS.items() if scale.levels)
         raise DepmmError(
-            f"Instrument {instrument!r} has no agreed severity levels. Use one of {known}, or add "
-            "the levels to INSTRUMENTS.",
+            f"Instrument {instrument!r} has no agreed severity levels. Use one of {known}, or "
+            "write bands: into the definition of the instrument in the data spec.",
             column="instrument",
             value=instrument,
         )
