@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "inputs": set(),
     "interrupts": set(),
     "multiple_testing": set(),
+    "pages": set(),
     "processes": set(),
     "schemas": {"errors"},
     "shipped_files": {"errors"},
@@ -43,10 +44,10 @@ MAY_IMPORT = {
     "measures": LEAVES | {"corpora", "media", "store"},
     "audit": LEAVES | {"corpora", "media", "store"},
     "data": LEAVES | {"corpora", "measures", "store"},
-    "evaluation": LEAVES | {"corpora", "data", "measures"},
+    "evaluation": LEAVES | {"corpora", "data", "measures", "pages"},
     "runs": LEAVES | {"corpora", "audit", "data", "models", "evaluation"},
     "training": LEAVES | {"corpora", "measures", "data", "models", "evaluation", "runs"},
-    "interpret": LEAVES | {"corpora", "measures", "data", "models", "evaluation", "runs"},
+    "interpret": LEAVES | {"corpora", "measures", "data", "models", "evaluation", "runs", "pages"},
 }
 ANYTHING = {"auto_classes", "cli", "doctor", "inference", "reporting", "__init__", "__main__"}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "registry", "base"}

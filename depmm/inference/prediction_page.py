@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from depmm.evaluation.reports.rendering import templates
 from depmm.files.writing import write_text
 from depmm.inference.errors import InferenceError
 from depmm.inference.prediction import SCHEMA, Prediction
@@ -20,6 +19,7 @@ from depmm.inference.prediction_text import (
     score_range_text,
     spread_text,
 )
+from depmm.pages.templates import templates
 
 GENERATOR = '<meta name="generator" content="depmm predict">'  # marks pages of this module
 

@@ -11,7 +11,7 @@ from depmm.evaluation.baselines import BASELINE_LABELS
 from depmm.evaluation.comparison import compare_runs
 from depmm.evaluation.predictions import Unit
 from depmm.evaluation.reports.content import evaluate_predictions
-from depmm.evaluation.reports.rendering import number, render, to_json_values
+from depmm.evaluation.reports.rendering import render, to_json_values
 from depmm.evaluation.reports.report import write_report_files
 from depmm.evaluation.reports.tables import NONE, Table
 from depmm.evaluation.stats.bootstrap import ClassCounts
@@ -20,6 +20,7 @@ from depmm.evaluation.thresholds import Threshold
 from depmm.files.checksums import write_table
 from depmm.files.csv_text import to_csv
 from depmm.files.writing import write_text
+from depmm.pages.templates import number
 
 SCHEMA_VERSION = 1  # of the metrics.json of an experiment across corpora
 CROSS, WITHIN = "cross", "within"

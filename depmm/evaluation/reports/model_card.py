@@ -10,10 +10,11 @@ from typing import Any
 
 from depmm.config import ClassicalConfig, Config, Experiment, TargetConfig
 from depmm.data.signals.build import build_signals
-from depmm.evaluation.reports.rendering import number, render
+from depmm.evaluation.reports.rendering import render
 from depmm.evaluation.reports.tables import metrics_table
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.files.writing import write_text
+from depmm.pages.templates import number
 
 LICENSE_NAME = "terms-of-the-training-corpora"  # agreements of corpora also apply to weights
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from depmm.evaluation.baselines import BASELINE_LABELS
-from depmm.evaluation.reports.rendering import markdown_text, number, p_value
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.subgroups import CROSSED
+from depmm.pages.templates import markdown_text, number, p_value
 
 _LATEX = {
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},

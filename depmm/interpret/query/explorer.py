@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from depmm.evaluation.reports.rendering import templates, to_json_values
+from depmm.evaluation.reports.rendering import to_json_values
 from depmm.files.checksums import read_table
 from depmm.files.writing import write_text
 from depmm.interpret.attribution.faithfulness import CURVES, compare_with_random
@@ -34,6 +34,7 @@ from depmm.interpret.query.references import (
 from depmm.interpret.query.stability import list_modalities
 from depmm.interpret.query.word_effects import choose_test, select_comparable
 from depmm.interpret.query.word_means import CONFIDENCE, compute_word_means, find_common_words
+from depmm.pages.templates import templates
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 DRAWS = 2000  # bootstrap draws of subjects, for intervals

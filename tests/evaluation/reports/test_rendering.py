@@ -1,32 +1,9 @@
-"""Filters of the templates, and JSON values."""
+"""Rendering of reports, and JSON values."""
 
 import numpy as np
 import pytest
 
-from depmm.evaluation.reports.rendering import (
-    flatten,
-    markdown_text,
-    number,
-    p_value,
-    render,
-    templates,
-    to_json_values,
-)
-
-
-def test_numbers_have_a_minus_sign_and_a_dash_for_undefined():
-    assert number(-0.12345) == "\N{MINUS SIGN}0.123"
-    assert number(2.0, 0) == "2"
-    assert number(0.5, 1) == "0.5"
-    assert number(None) == "\N{EN DASH}"
-
-
-def test_small_p_values_are_not_zero():
-    assert (p_value(0.0004), p_value(0.0005), p_value(None)) == ("<0.001", "0.001", "\N{EN DASH}")
-
-
-def test_markdown_and_html_are_escaped():
-    assert markdown_text("a_b\n<i> $x$ & c") == "a\\_b &lt;i&gt; \\$x\\$ &amp; c"
+from depmm.evaluation.reports.rendering import flatten, render, to_json_values
 
 
 def test_nested_values_become_rows():
@@ -44,9 +21,3 @@ def test_an_undefined_variable_of_a_template_is_an_error():
 
     with pytest.raises(UndefinedError):
         render("report.html.jinja", m={"bootstrap": {}})
-
-
-def test_html_is_escaped_and_markdown_is_not():
-    environment = templates("depmm.evaluation.reports")
-    assert environment.autoescape("report.html.jinja")
-    assert not environment.autoescape("model_card.md.jinja")

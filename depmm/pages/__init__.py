@@ -1,0 +1,1 @@
+"""Layout of HTML pages, and drawings of recordings over time."""
