@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "simulation": LEAVES | {"corpora", "media"},
     "store": LEAVES | {"corpora", "media", "models"},
     "measures": LEAVES | {"corpora", "media", "store"},
+    "steps": LEAVES | {"corpora", "media", "models"},
     "audit": LEAVES | {"corpora", "media", "store"},
     "data": LEAVES | {"corpora", "measures", "store"},
     "evaluation": LEAVES | {"corpora", "data", "measures", "pages"},

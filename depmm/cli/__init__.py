@@ -11,7 +11,8 @@ import depmm.cli.cross_corpus
 import depmm.cli.downloads
 import depmm.cli.explanations
 import depmm.cli.measures
-import depmm.cli.models  # noqa: F401
+import depmm.cli.models
+import depmm.cli.steps  # noqa: F401
 from depmm.cli.application import app, main, reporting_errors, show_progress
 
 __all__ = ["app", "main", "reporting_errors", "show_progress"]

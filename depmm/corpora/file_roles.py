@@ -103,6 +103,30 @@ def find_files(spec: Spec, root: Path) -> FileRoles:
     return roles
 
 
+def list_files(root: Path) -> tuple[list[str], dict[str, str]]:
+    """List the visible files of a folder without a spec.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+
+    Returns
+    -------
+    paths : list of str
+        Sorted paths relative to ``root``.
+    unreadable : dict of str to str
+        Path -> the reason why it cannot be read or stored, as in `FileRoles`.
+
+    Raises
+    ------
+    ManifestError
+        If the folder cannot be listed.
+    """
+    roles = FileRoles()
+    return sorted(_walk(root, roles)), dict(sorted(roles.unreadable.items()))
+
+
 def _without_equal_names(paths: list[str], roles: FileRoles) -> list[str]:
     """Leave out files whose names look the same and differ only in the form of their letters."""
     by_name: dict[str, list[str]] = {}

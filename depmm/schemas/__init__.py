@@ -8,6 +8,7 @@ from depmm.schemas.predictions import PREDICTIONS
 from depmm.schemas.recordings import RECORDINGS
 from depmm.schemas.runs import HISTORY, TUNING
 from depmm.schemas.simulation import LABELS, WORDS
+from depmm.schemas.steps import STEP_PROBLEMS, STEP_TABLE
 from depmm.schemas.store import FAILURES, INDEX, WARNINGS
 from depmm.schemas.table import Column, SchemaError, TableSchema
 
@@ -32,6 +33,8 @@ ALL: dict[str, TableSchema] = {
             SESSION_PROPERTIES,
             SPLIT,
             STEPS,
+            STEP_PROBLEMS,
+            STEP_TABLE,
             TUNING,
             WARNINGS,
             WORDS,

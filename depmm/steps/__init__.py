@@ -1,0 +1,1 @@
+"""Tables of steps from recordings: speech, words, turns and windows."""
