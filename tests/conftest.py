@@ -125,7 +125,6 @@ def make_corpus(base: Path) -> None:
     write_manifest(manifest, base / "manifest")
     report = extract(
         manifest, base / "recordings", base / "store", ExtractConfig(), workers=0,
-        show_progress=False,
     )  # fmt: skip
     assert (report.extracted, len(report.failures)) == (12, 0)
     final = base.with_suffix("")

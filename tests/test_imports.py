@@ -13,6 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEAVES = {
     "config",
+    "cores",
     "device",
     "errors",
     "files",
@@ -20,11 +21,13 @@ LEAVES = {
     "interrupts",
     "multiple_testing",
     "processes",
+    "progress",
     "schemas",
     "shipped_files",
 }
 MAY_IMPORT = {
     "config": {"errors", "files", "shipped_files"},
+    "cores": set(),
     "device": set(),
     "errors": set(),
     "files": {"errors", "schemas"},
@@ -33,6 +36,7 @@ MAY_IMPORT = {
     "multiple_testing": set(),
     "pages": set(),
     "processes": set(),
+    "progress": set(),
     "schemas": {"errors"},
     "shipped_files": {"errors"},
     "terminal": set(),

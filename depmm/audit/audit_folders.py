@@ -15,7 +15,7 @@ from depmm.audit.audit_output import (
 )
 from depmm.audit.findings import AuditError, AuditInput, RecordingStatistics
 from depmm.audit.identity.session_embeddings import VOICE, SessionEmbeddings
-from depmm.audit.recording_statistics import Track, compute_recording_statistics
+from depmm.audit.recording_statistics import compute_recording_statistics
 from depmm.audit.session_properties import session_properties
 from depmm.config.extraction import FaceExtraction
 from depmm.corpora.manifest import Manifest, concat_manifests, read_manifest
@@ -30,7 +30,6 @@ def audit_folders(
     roots: Sequence[Path] | None = None,
     allow: Iterable[str] = (),
     out: Path | None = None,
-    track: Track = iter,
     identity: bool = False,
 ) -> Audit:
     """Audit one or several manifests and write the files of the audit.
@@ -50,8 +49,6 @@ def audit_folders(
         Names of findings to accept; the audit records them.
     out : Path, optional
         Folder of the report. Default: the folder of the only manifest.
-    track : callable, optional
-        Wraps the list of files that are read, for example in a progress bar.
     identity : bool, default False
         Whether the voices and faces of the sessions are compared, which needs ``roots`` and the
         models of ``depmm download identity`` and ``depmm download face-identity``. One of them is
@@ -100,8 +97,8 @@ def audit_folders(
     embeddings: tuple[SessionEmbeddings, ...] = ()
     if roots:
         pairs = list(zip(tables, roots, strict=True))
-        statistics = _measure_recordings(pairs, track)
-        embeddings = encoders.embed(pairs, track) if encoders else ()
+        statistics = _measure_recordings(pairs)
+        embeddings = encoders.embed(pairs) if encoders else ()
     manifest = concat_manifests(tables) if len(tables) > 1 else tables[0]
     reports = (read_index_report(folder) for folder in manifests)
     inputs = AuditInput(manifest, statistics, tuple(report for report in reports if report))
@@ -123,16 +120,14 @@ def audit_folders(
     return audit
 
 
-def _measure_recordings(
-    manifests: Sequence[tuple[Manifest, Path]], track: Track
-) -> RecordingStatistics:
+def _measure_recordings(manifests: Sequence[tuple[Manifest, Path]]) -> RecordingStatistics:
     """Compute the statistics of the recordings, of faces only if the face model is there."""
     tracker, reason = None, None
     if any(manifest.steps["face"].notna().any() for manifest, _ in manifests):
         tracker, reason = _open_tracker()
     with tracker or nullcontext():
         measure = partial(measure_recording, tracker=tracker)
-        statistics = compute_recording_statistics(manifests, measure, track)
+        statistics = compute_recording_statistics(manifests, measure)
     return replace(statistics, faces_not_measured=reason)
 
 

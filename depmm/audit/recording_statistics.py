@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,17 +16,15 @@ from depmm.corpora.manifest import Manifest
 from depmm.media.errors import as_media_error
 from depmm.media.measurement import RecordingMeasurement, RecordingUse
 from depmm.media.warnings import MediaWarning
+from depmm.progress import track as track_progress
 from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.step_coverage import MAX_MISSING_S, masked_steps, shortened_steps
 
 Measure = Callable[[Path, RecordingUse], RecordingMeasurement]
-Track = Callable[[Sequence[Any]], Iterable[Any]]
 
 
 def compute_recording_statistics(
-    manifests: Sequence[tuple[Manifest, Path]],
-    measure: Measure,
-    track: Track = iter,
+    manifests: Sequence[tuple[Manifest, Path]], measure: Measure
 ) -> RecordingStatistics:
     """Read every file of one or several manifests.
 
@@ -41,8 +38,6 @@ def compute_recording_statistics(
     measure : callable
         :func:`depmm.media.measurement.measure_recording`, or a function with its parameters and
         results. Any exception that it raises makes its file unreadable and does not end the audit.
-    track : callable, optional
-        Wrapper of the iteration over the files that shows the progress.
 
     Returns
     -------
@@ -77,7 +72,8 @@ def compute_recording_statistics(
     unreadable: dict[File, str] = {}
     measurements: dict[File, RecordingMeasurement] = {}
     warnings: dict[File, tuple[MediaWarning, ...]] = {}
-    for file in track([file for file in sorted(paths) if file in uses]):
+    recorded = [file for file in sorted(paths) if file in uses]
+    for file in track_progress(recorded, "read recordings", "files"):
         try:
             measured = measure(paths[file], uses[file])
         except Exception as error:

@@ -1,7 +1,6 @@
 """Commands from recordings to the store."""
 
 import math
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -129,6 +128,7 @@ def _simulate_layout(
     workers: int | None,
     confounds: list[str],
 ) -> None:
+    from depmm.cores import available_cores
     from depmm.corpora.spec import load_spec
     from depmm.simulation.confounds import parse_confounds
     from depmm.simulation.layout import simulate_layout
@@ -140,7 +140,7 @@ def _simulate_layout(
         words=words,
         seed=seed,
         effect=effect,
-        workers=workers or os.cpu_count() or 1,
+        workers=workers or available_cores(),
         confounds=parse_confounds(confounds),
     )
     echo(
@@ -234,9 +234,6 @@ def audit(
     ] = False,
 ) -> None:
     """Audit a manifest for leaks and label errors; exits with 1 if any error is found."""
-    from rich.console import Console
-    from rich.progress import track
-
     from depmm.audit.audit import format_audit
     from depmm.audit.audit_folders import audit_folders
 
@@ -250,13 +247,11 @@ def audit(
         )
     if identity and not root:
         raise typer.BadParameter("needs --root", param_hint="--identity")
-    console = Console(stderr=True)
     result = audit_folders(
         manifests,
         roots=root,
         allow=allow or (),
         out=out,
-        track=lambda files: track(files, "reading recordings", console=console),
         identity=identity,
     )
     echo(format_audit(result))
@@ -328,7 +323,7 @@ def extract(
     try:
         report = extract_sessions(
             read_manifest(manifest), root, out, settings, landmarker, workers,
-            show_progress=True, allow_pickle=allow_pickle, shard=part,
+            allow_pickle=allow_pickle, shard=part,
         )  # fmt: skip
     except ValueError as error:
         if part.rank == 0:

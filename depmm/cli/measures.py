@@ -1,6 +1,5 @@
 """The command for measures of voice and face."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +35,7 @@ def measures(
     extract.face.frames_per_second=25.
     """
     from depmm.config import load_measures_config
+    from depmm.cores import available_cores
     from depmm.corpora.manifest import read_manifest
     from depmm.evaluation.reports.measures_page import (
         compare_with_target,
@@ -50,7 +50,7 @@ def measures(
     content = read_manifest(manifest)
     targets = read_targets(content, settings.target, manifest)  # an error before the computation
     sessions = SessionStore(store, settings.extract)
-    n_workers = workers or os.cpu_count() or 1
+    n_workers = workers or available_cores()
     # a process of its own starts slowly
     tables = collect_measures(content, sessions, sets or (), n_workers if n_workers > 1 else 0)
     compared = compare_with_target(tables, content, targets)

@@ -28,6 +28,7 @@ FIXED_IN_TUNING = (
     *(name for name in Experiment.model_fields if name != "data"),
     *(f"data.{name}" for name in ("manifest", "store", "modalities", "features")),
     "training.mixed_precision",
+    "training.trackers",
 )
 
 

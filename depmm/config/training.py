@@ -192,6 +192,13 @@ class TrainingConfig(Settings):
         "CUDA GPU: high permits TensorFloat-32, highest does not. Predictions are always computed "
         "with highest; no effect on a CPU",
     )
+    trackers: list[Literal["tensorboard", "wandb", "mlflow"]] = Field(
+        ["tensorboard"],
+        description="where the metrics of each epoch are shown. tensorboard: files in the folder "
+        "of the run. wandb (Weights & Biases) and mlflow, whose packages you install: the server "
+        "that their environment variables name, together with the settings of model and training, "
+        "without paths and ids; empty: nowhere but history.parquet",
+    )
     init_from: FilePath | None = Field(
         None,
         description="folder of a run whose weights initialise all parameters of the same name and "

@@ -21,6 +21,7 @@ from depmm.corpora.step_times import StepRange, add_previous_ends, read_times
 from depmm.corpora.tables.joined_table import JoinedTable, Row
 from depmm.corpora.tables.table_files import Origin
 from depmm.corpora.windows import MIN_REMAINDER_S, cut_into_windows
+from depmm.progress import track
 from depmm.schemas.manifest import VALENCES
 
 Duration = Callable[[Path, StreamConfig | None], float]  # seconds; ValueError if unreadable
@@ -129,7 +130,7 @@ def build_rows(
     }
     rows = ManifestRows()
     source = _StepSource(spec, table, root, duration, rows, log)
-    for session, members in sorted(by_session.items()):
+    for session, members in track(sorted(by_session.items()), "index", "sessions"):
         key = {"corpus": spec.name, "subject": members[0].fields["subject"], "session": session}
         for group in members:
             _note_missing_files(spec, group, readers, rows.missing)

@@ -18,6 +18,7 @@ from depmm.data.errors import DataError
 from depmm.measures.measure import Measure
 from depmm.measures.sets import SESSION_SETS, SetName, measures_of, parse_sets
 from depmm.measures.store import aggregate_steps, read_session_measures, read_step_measures
+from depmm.progress import track
 from depmm.schemas.manifest import SESSION_KEY
 
 FrontEnd = Callable[[np.ndarray], np.ndarray]
@@ -164,7 +165,7 @@ class MeasuredSteps:
         """Compute mean and standard deviation over the frames of each step."""
         reader = dataset.restricted_to([modality])
         pooled: list[np.ndarray | None] = []
-        for index in range(len(dataset)):
+        for index in track(range(len(dataset)), f"measure {set_name}", "sessions"):
             signals = reader[None, index].signals[modality]
             for step in self.rows[self.rows[:, 0] == index, 1]:
                 frames = signals[step]

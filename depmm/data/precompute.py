@@ -7,7 +7,6 @@ epoch.
 """
 
 import logging
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
@@ -21,10 +20,10 @@ from depmm.data.batch import evaluation_batches
 from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData
 from depmm.device import float32_precision
+from depmm.progress import track
 from depmm.store.embeddings import EmbeddingStore, PrecomputableEncoder, embedding_key
 
 logger = logging.getLogger(__name__)
-N_REPORTS = 10  # log records per modality
 
 
 def ensure_embeddings(
@@ -75,7 +74,7 @@ def ensure_embeddings(
             level, "embed %s: %d sessions stored, %d missing", modality, n_stored, len(missing)
         )
         with float32_precision("highest", device):
-            _embed(encoder, modality, data, missing, store, device, level)
+            _embed(encoder, modality, data, missing, store, device)
     return replace(data, dataset=dataset.with_embeddings(stores)) if stores else data
 
 
@@ -87,16 +86,14 @@ def _embed(
     missing: list[int],
     store: EmbeddingStore,
     device: torch.device,
-    level: int,
 ) -> None:
     # of all steps: experiments on other steps use the same embeddings
     single_modality = data.dataset.settings.model_copy(
         update={"modalities": [modality], "precompute_embeddings": [], "steps": StepsConfig()}
     )
     signals = SessionDataset(data.sessions, data.dataset.store, single_modality)
-    start = time.perf_counter()
     batches = evaluation_batches(signals, missing, 1, device)
-    for done, (index, inputs) in enumerate(batches, start=1):
+    for index, inputs in track(batches, f"embed {modality}", "sessions", len(missing)):
         signal, length = inputs[modality].values[0], inputs[modality].lengths[0]
         present = length > 0
         rows = np.zeros((0, encoder.precompute_dim), np.float32)
@@ -104,8 +101,3 @@ def _embed(
             steps = signal[torch.from_numpy(present)]
             rows = encoder.precompute(steps, length[present]).float().cpu().numpy()
         store.write(*signals.session_keys[int(index)], rows, present)
-        if done * N_REPORTS // len(missing) > (done - 1) * N_REPORTS // len(missing):
-            rate = done / (time.perf_counter() - start)
-            logger.log(
-                level, "embed %s: %d of %d sessions, %.1f/s", modality, done, len(missing), rate
-            )

@@ -15,6 +15,7 @@ from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData
 from depmm.device import float32_precision
 from depmm.evaluation.covariates import COVARIATES, NUMERIC_COVARIATES
+from depmm.progress import show
 from depmm.schemas.predictions import PREDICTIONS
 
 
@@ -64,7 +65,8 @@ def predict_sessions(
     loader = SessionLoader(source, device) if isinstance(source, SessionDataset) else source
     dataset = cast(SessionDataset, loader.dataset)
     indices_read, outputs, samples = [], [], []
-    with float32_precision("highest", device):
+    n_sessions = len(indices[rank::n_processes])
+    with float32_precision("highest", device), show("predict", n_sessions, "sessions") as task:
         for index, inputs in loader.evaluate(indices, batch_size, rank, n_processes):
             if n_gate_samples > 1:
                 seeds = [session_seed(dataset.session_keys[row]) for row in index.tolist()]
@@ -74,6 +76,7 @@ def predict_sessions(
             else:
                 output = model(inputs)
             indices_read.append(index)
+            task.advance(len(index))
             outputs.append(torch.cat([output.prediction.unsqueeze(1), output.logits], dim=1))
     model.train(was_training)
     if not outputs:

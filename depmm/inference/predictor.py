@@ -158,7 +158,7 @@ class Predictor:
             settings = run.config.extract
             report = extract(
                 manifest, file.parent, folder, settings, landmarker, workers=0,
-                show_progress=False, shard=Shard(),
+                shard=Shard(),
             )  # fmt: skip
             if report.lost:
                 raise _unusable_recording(file, report.failures, aligned)

@@ -26,6 +26,7 @@ from depmm.measures.sets import (
     measures_of,
     parse_sets,
 )
+from depmm.progress import track
 from depmm.schemas.manifest import SESSION_KEY, STEP_KEY
 from depmm.store.errors import StoreError
 from depmm.store.failures import SessionKey
@@ -33,7 +34,6 @@ from depmm.store.sessions import SessionStore
 from depmm.store.worker_pool import Crash, Hang, Progress, run_in_processes
 
 logger = logging.getLogger(__name__)
-N_REPORTS = 10  # log records per set
 NO_PROGRESS_LIMIT_S = 1800.0  # the pitch of an hour of sound takes minutes
 
 
@@ -161,10 +161,8 @@ def _read_set(
         logger.info("measure %s: %d sessions, %d of them computed before", name, len(found),
                     len(found) - len(missing))  # fmt: skip
         computed = _compute(store, name, missing, workers)
-        for done, (key, rows_of_session) in enumerate(computed, start=1):
+        for key, rows_of_session in track(computed, f"measure {name}", "sessions", len(missing)):
             found[key] = rows_of_session
-            if done * N_REPORTS // len(missing) > (done - 1) * N_REPORTS // len(missing):
-                logger.info("measure %s: %d of %d sessions", name, done, len(missing))
     blocks = [(key, values) for key in session_keys if (values := found[key]) is not None]
     rows = [(*key, step) for key, values in blocks for step in range(len(values))]
     columns = [measure.name for measure in measures_of(name)]

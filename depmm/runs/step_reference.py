@@ -29,6 +29,7 @@ from depmm.files.checksums import check, replacing
 from depmm.files.damage import damaged
 from depmm.models.encoders.encoder import Encoder
 from depmm.models.model import DepressionModel
+from depmm.progress import show
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
 MIN_SUBJECTS = 3  # training subjects of a mean; fewer would be noisy and reveal the subjects
@@ -177,8 +178,10 @@ def measure_step_reference(
     totals: dict[str, tuple[Tensor, Tensor]] = {}
     was_training = model.training
     model.eval()
-    with float32_precision("highest", device):
-        for indices, inputs in loader.evaluate(data.indices("train"), batch_size, rank, world_size):
+    sessions = data.indices("train")
+    n_sessions = len(sessions[rank::world_size])
+    with float32_precision("highest", device), show("mean steps", n_sessions, "sessions") as task:
+        for indices, inputs in loader.evaluate(sessions, batch_size, rank, world_size):
             features, masks = model.encode(inputs)
             rows = pd.concat(
                 [grouped[index].assign(session=k) for k, index in enumerate(indices.tolist())]
@@ -189,6 +192,7 @@ def measure_step_reference(
                     (torch.zeros(n_rows, x.shape[2], dtype=torch.float64), torch.zeros(n_rows)),
                 )
                 _add_steps(total, weight, x.cpu(), masks[name].cpu(), rows, len(words), n_indices)
+            task.advance(len(indices))
     model.train(was_training)
     parts = gather_object([totals]) if world_size > 1 else [totals]
     means = {}

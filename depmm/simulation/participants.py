@@ -19,6 +19,7 @@ from depmm.errors import DepmmError
 from depmm.interrupts import interrupts_for_parent_only
 from depmm.media.video.opencv import use_one_opencv_thread
 from depmm.processes import end_with_parent
+from depmm.progress import track
 from depmm.simulation.face import MOTION_PER_UNIT
 from depmm.simulation.voice import DURATION_PER_UNIT, GAIN_DB_PER_UNIT, PITCH_RANGE_PER_UNIT
 
@@ -194,7 +195,7 @@ def run_jobs(function: Callable[[Job], Result], jobs: Iterable[Job], workers: in
     jobs = list(jobs)
     workers = min(workers, len(jobs))
     if workers == 1:
-        return [function(job) for job in jobs]
+        return [function(job) for job in track(jobs, "simulate", "recordings")]
     # spawn: a forked child of a process with threads (torch, a notebook) can deadlock
     pool = ProcessPoolExecutor(
         workers, mp_context=get_context("spawn"), initializer=_prepare_worker
@@ -202,7 +203,7 @@ def run_jobs(function: Callable[[Job], Result], jobs: Iterable[Job], workers: in
     try:
         with interrupts_for_parent_only():  # map() starts the processes
             results = pool.map(function, jobs)
-        return list(results)
+        return list(track(results, "simulate", "recordings", len(jobs)))
     finally:
         pool.shutdown(cancel_futures=True)
 

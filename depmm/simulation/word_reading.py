@@ -7,7 +7,6 @@ face. The corpus tests a pipeline and its explanations without real recordings.
 """
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from depmm.config import TRACKS
+from depmm.cores import available_cores
 from depmm.corpora.spec_schema import TRUTH_FILE
 from depmm.corpora.word_lists import ENGLISH_WORDS
 from depmm.files.writing import write_text
@@ -155,7 +155,7 @@ def simulate_word_reading(
 
     texts = [step.word for step in reading]
     jobs = [(subject, texts, seed, videos / _video_name(subject.subject)) for subject in sampled]
-    times = run_jobs(_record, jobs, workers or os.cpu_count() or 1)
+    times = run_jobs(_record, jobs, workers or available_cores())
     spoken = [
         (subject.subject, SESSION, k, start, end, step.word, step.valence)
         for subject, spans in zip(sampled, times, strict=True)

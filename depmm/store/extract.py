@@ -9,25 +9,24 @@ computers, can each extract a part of the sessions (:mod:`depmm.store.shards`).
 import hashlib
 import json
 import logging
-import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from depmm.config import ExtractConfig
+from depmm.cores import local_cores
 from depmm.corpora.manifest import Manifest
 from depmm.files.writing import remove_leftovers
 from depmm.media.video.opencv import require_opencv
+from depmm.progress import show, track
 from depmm.store.errors import StoreError
 from depmm.store.failures import Failure, SessionKey, has_failures, record_failures
 from depmm.store.index import update_tables
 from depmm.store.launch import Launch
-from depmm.store.progress import Advance, extraction_progress
 from depmm.store.session_extraction import extract_session
 from depmm.store.session_job import SessionJob, file_size, list_jobs
 from depmm.store.sessions import SessionStore
@@ -82,7 +81,6 @@ def extract(
     settings: ExtractConfig,
     landmarker: Path | None = None,
     workers: int | None = None,
-    show_progress: bool = False,
     allow_pickle: bool = False,
     shard: Shard | None = None,
 ) -> ExtractReport:
@@ -101,11 +99,9 @@ def extract(
     landmarker : Path, optional
         MediaPipe face model. By default, it is searched for and downloaded once if necessary.
     workers : int, optional
-        Number of worker processes. By default, the number of cores divided by the number of local
-        processes of the launcher. 0: the sessions are extracted in this process, which starts
-        faster, but ends if a recording crashes a decoder.
-    show_progress : bool, default False
-        Whether a progress bar with rate and remaining time is drawn in the terminal.
+        Number of worker processes. By default, the cores that this process may use, divided by the
+        number of local processes of the launcher. 0: the sessions are extracted in this process,
+        which starts faster, but ends if a recording crashes a decoder.
     allow_pickle : bool, default False
         Whether pickled ``.npy`` features are read, which runs code from the file. Use it only for
         files from a source that you trust.
@@ -141,7 +137,7 @@ def extract(
         jobs = list_jobs(
             manifest, root, store, _find_landmarker(manifest, landmarker), allow_pickle
         )
-        report = _extract(store, jobs, shard, workers, show_progress)
+        report = _extract(store, jobs, shard, workers)
     if shard.rank == 0 and shard.world_size > 1:
         failures, warnings = _update_tables(store, jobs, shard.of_launch())
         report = replace(report, failures=failures, warnings=warnings, unfinished=launch.unfinished)
@@ -176,7 +172,6 @@ def _extract(
     all_jobs: list[SessionJob],
     shard: Shard,
     workers: int | None,
-    show_progress: bool,
 ) -> ExtractReport:
     """Extract the sessions of this process."""
     jobs = shard.select(all_jobs)
@@ -186,12 +181,12 @@ def _extract(
             shard, shard.source, len(jobs), len(all_jobs),
         )  # fmt: skip
     if workers is None:
-        workers = _default_workers()
+        workers = local_cores()
     pending = _pending(store, jobs, max(1, workers))
     logger.debug("%d of %d sessions to extract, %d workers", len(pending), len(jobs), workers)
     if pending and store.is_local:
         store.make_folder()
-    results = _run(pending, workers, show_progress)
+    results = _run(pending, workers)
     lost = sum(1 for stored in results.values() if not stored)
     failures, warnings = _update_tables(store, all_jobs, shard)
     report = ExtractReport(
@@ -202,15 +197,6 @@ def _extract(
         store.url, report.extracted, report.skipped, report.lost, len(failures),
     )  # fmt: skip
     return report
-
-
-def _default_workers() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
 
 
 def _check_root(manifest: Manifest, root: Path) -> None:
@@ -236,7 +222,8 @@ def _pending(store: SessionStore, jobs: list[SessionJob], n_threads: int) -> lis
     Every byte of the stored sessions is read; the threads calculate checksums without the GIL.
     """
     with ThreadPoolExecutor(n_threads) as pool:
-        done = list(pool.map(lambda job: _is_done(store, job), jobs))
+        checks = pool.map(lambda job: _is_done(store, job), jobs)
+        done = list(track(checks, "check the store", "sessions", len(jobs)))
     return [job for job, is_done in zip(jobs, done, strict=True) if not is_done]
 
 
@@ -253,18 +240,17 @@ def _is_done(store: SessionStore, job: SessionJob) -> bool:
     return True
 
 
-def _run(pending: list[SessionJob], workers: int, show_progress: bool) -> dict[SessionKey, bool]:
+def _run(pending: list[SessionJob], workers: int) -> dict[SessionKey, bool]:
     """Extract sessions; return for each whether it is stored."""
-    progress: AbstractContextManager[Advance] = nullcontext(lambda failed: None)
-    if show_progress:
-        progress = extraction_progress(len(pending))
     results = {}
-    with progress as advance:
+    n_failed = 0
+    with show("extract", len(pending), "sessions") as task:
         for job, failures, stored in _results(pending, workers):
             results[job.key] = stored
             for failure in failures:
                 logger.debug("%s %s: %s", "/".join(job.key), failure.stage, failure.cause)
-            advance(bool(failures))
+            n_failed += bool(failures)
+            task.advance(note=f"{n_failed} with failures" if n_failed else "")
     return results
 
 

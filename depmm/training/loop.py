@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
-from torch.utils.tensorboard import SummaryWriter
 
 from depmm.config import Config, PhaseConfig, TrainingConfig
 from depmm.data.batch import SessionLoader
@@ -24,6 +23,7 @@ from depmm.data.precompute import ensure_embeddings
 from depmm.device import float32_precision
 from depmm.files.checksums import check, replacing, write_table
 from depmm.models.model import build_model
+from depmm.progress import show
 from depmm.runs.folder import RunFolder
 from depmm.schemas.manifest import SUBJECT_KEY
 from depmm.schemas.runs import HISTORY
@@ -42,6 +42,7 @@ from depmm.training.initialization import initialize_weights, log_pretraining
 from depmm.training.learning_rate_search import search_learning_rate
 from depmm.training.phase import PhaseTrainer, freeze_parameters, open_training_loader
 from depmm.training.prediction import save_and_predict, validate
+from depmm.training.trackers import check_trackers, tracking
 
 # the learning-rate search uses epoch numbers, and thus random batches, that no training reaches
 SEARCH_EPOCH = 1_000_000
@@ -64,7 +65,7 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
     Raises
     ------
     ConfigError
-        If the folder contains a run with another config.
+        If the folder contains a run with another config, or the package of a tracker is missing.
     DataError, StoreError, SplitError, ManifestError
         If the data do not match the config.
     LearningRateError
@@ -99,6 +100,7 @@ def _train_network(
     config: Config, run: RunFolder, data: ExperimentData, accelerator: Accelerator
 ) -> None:
     settings = config.training
+    check_trackers(settings.trackers)
     log_data(data, accelerator)
     if accelerator.is_main_process:
         log_pretraining(config, data)
@@ -130,64 +132,66 @@ def _train_network(
     accelerator.wait_for_everyone()
     loader = SessionLoader(data.dataset, accelerator.device)
     training_loader = open_training_loader(settings, data, loader)
-    board = SummaryWriter(run.path / "tensorboard") if accelerator.is_main_process else None
 
     single_phase = PhaseConfig(epochs=settings.epochs, learning_rate=settings.learning_rate)
     end = 0
-    for index, phase in enumerate(settings.phases or [single_phase]):
-        begin, end = end, end + phase.epochs
-        if progress["epoch"] >= end:
-            continue
-        freeze_parameters(model, frozen, phase.freeze_encoders)
-        trainer = PhaseTrainer(config, data, model, accelerator, training_loader)
-        if len(progress["rates"]) == index:
-            progress["rates"].append(find_learning_rate(trainer, phase, begin))
-            if phase.learning_rate == "find":  # the search has changed the optimizer's state
-                trainer = PhaseTrainer(config, data, model, accelerator, training_loader)
-        if progress["epoch"] > begin:
-            load_optimizer(run.last_checkpoint, model, trainer.optimizer)
-            trainer.restore_loss_scale(progress["loss_scale"])
-        for epoch in range(max(progress["epoch"], begin), end):
-            if reason := find_reason_to_stop(settings, progress, epoch, begin):
-                logger.info("stopped: %s", reason)
-                break
-            began = time.perf_counter()
-            val_losses = [row["val_loss"] for row in progress["history"] if row["epoch"] > begin]
-            with float32_precision(settings.matmul_precision, accelerator.device):
-                trained, step_losses = trainer.train_epoch(
-                    epoch, begin, end, progress["rates"][index], val_losses
-                )
-            row: dict[str, Any] = {
-                "epoch": epoch + 1,
-                **trained,
-                **validate(config, data, model, accelerator, loader),
-                "seconds": time.perf_counter() - began,
-            }
-            if settings.patience_steps is not None:
-                lowest, waited = NO_LOSS if epoch == begin else progress["lowest_loss"]
-                progress["lowest_loss"] = count_steps_without_decrease(
-                    step_losses.tolist(), lowest, waited, settings.patience_steps
-                )
-            value = row[f"val_{settings.monitor}"]
-            gain = value if settings.monitor == "auroc" else -value
-            if progress["best"] is None or gain > progress["best"]:
-                progress |= {"best": gain, "best_epoch": epoch}
+    with (
+        tracking(config, run, accelerator) as log_metrics,
+        show("train", settings.epochs, "epochs", progress["epoch"]) as task,
+    ):
+        for index, phase in enumerate(settings.phases or [single_phase]):
+            begin, end = end, end + phase.epochs
+            if progress["epoch"] >= end:
+                continue
+            freeze_parameters(model, frozen, phase.freeze_encoders)
+            trainer = PhaseTrainer(config, data, model, accelerator, training_loader)
+            if len(progress["rates"]) == index:
+                progress["rates"].append(find_learning_rate(trainer, phase, begin))
+                if phase.learning_rate == "find":  # the search has changed the optimizer's state
+                    trainer = PhaseTrainer(config, data, model, accelerator, training_loader)
+            if progress["epoch"] > begin:
+                load_optimizer(run.last_checkpoint, model, trainer.optimizer)
+                trainer.restore_loss_scale(progress["loss_scale"])
+            for epoch in range(max(progress["epoch"], begin), end):
+                if reason := find_reason_to_stop(settings, progress, epoch, begin):
+                    logger.info("stopped: %s", reason)
+                    break
+                began = time.perf_counter()
+                earlier = [row for row in progress["history"] if row["epoch"] > begin]
+                val_losses = [row["val_loss"] for row in earlier]
+                with float32_precision(settings.matmul_precision, accelerator.device):
+                    trained, step_losses = trainer.train_epoch(
+                        epoch, begin, end, progress["rates"][index], val_losses
+                    )
+                row: dict[str, Any] = {
+                    "epoch": epoch + 1,
+                    **trained,
+                    **validate(config, data, model, accelerator, loader),
+                    "seconds": time.perf_counter() - began,
+                }
+                if settings.patience_steps is not None:
+                    lowest, waited = NO_LOSS if epoch == begin else progress["lowest_loss"]
+                    progress["lowest_loss"] = count_steps_without_decrease(
+                        step_losses.tolist(), lowest, waited, settings.patience_steps
+                    )
+                value = row[f"val_{settings.monitor}"]
+                gain = value if settings.monitor == "auroc" else -value
+                if progress["best"] is None or gain > progress["best"]:
+                    progress |= {"best": gain, "best_epoch": epoch}
+                    if accelerator.is_main_process:
+                        with replacing(run.best_checkpoint) as temporary:
+                            save_file(trainable_state(model, frozen), temporary)
+                if is_adversary_weak(settings, epoch):
+                    progress["best"] = None  # the next epoch replaces this one
+                progress["history"].append(row)
+                progress |= {"epoch": epoch + 1, "loss_scale": trainer.loss_scale()}
                 if accelerator.is_main_process:
-                    with replacing(run.best_checkpoint) as temporary:
-                        save_file(trainable_state(model, frozen), temporary)
-            if is_adversary_weak(settings, epoch):
-                progress["best"] = None  # the next epoch replaces this one
-            progress["history"].append(row)
-            progress |= {"epoch": epoch + 1, "loss_scale": trainer.loss_scale()}
-            if board is not None:
-                save_checkpoint(run.last_checkpoint, model, trainer.optimizer, progress, frozen)
-                write_table(run.history, HISTORY.build(progress["history"]))
-                for name in row.keys() - {"epoch"}:
-                    board.add_scalar(name, row[name], epoch + 1)
-            logger.info("%s", format_epoch(row, config, best=progress["best_epoch"] == epoch))
+                    save_checkpoint(run.last_checkpoint, model, trainer.optimizer, progress, frozen)
+                    write_table(run.history, HISTORY.build(progress["history"]))
+                log_metrics({name: row[name] for name in row.keys() - {"epoch"}}, epoch + 1)
+                logger.info("%s", format_epoch(row, config, best=progress["best_epoch"] == epoch))
+                task.advance(note=format_validation(row, config))
 
-    if board is not None:
-        board.close()
     accelerator.wait_for_everyone()
     check(run.best_checkpoint)
     load_trainable_state(model, load_file(run.best_checkpoint), frozen, run.best_checkpoint)
@@ -304,9 +308,26 @@ def format_epoch(row: dict[str, Any], config: Config, best: bool) -> str:
     str
         One line of text.
     """
-    metric = "auroc" if config.target.kind == "binary" else "rmse"
     return (
         f"epoch {row['epoch']:3d}/{config.training.epochs}  train loss {row['train_loss']:.3f}  "
-        f"validation loss {row['val_loss']:.3f} {metric} {row[f'val_{metric}']:.3f}  "
-        f"{row['seconds']:.1f} s{'  *' if best else ''}"
+        f"{format_validation(row, config)}  {row['seconds']:.1f} s{'  *' if best else ''}"
     )
+
+
+def format_validation(row: dict[str, Any], config: Config) -> str:
+    """Format the validation metrics of an epoch.
+
+    Parameters
+    ----------
+    row : dict of str to object
+        Row of ``history.parquet``.
+    config : Config
+        The experiment.
+
+    Returns
+    -------
+    str
+        Loss, and AUROC or RMSE.
+    """
+    metric = "auroc" if config.target.kind == "binary" else "rmse"
+    return f"validation loss {row['val_loss']:.3f} {metric} {row[f'val_{metric}']:.3f}"

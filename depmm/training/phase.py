@@ -21,6 +21,7 @@ from depmm.data.step_dataset import StepDataset
 from depmm.models.batch_norm import exclude_positions
 from depmm.models.host import to_device
 from depmm.models.model import DepressionModel
+from depmm.progress import show
 from depmm.training.adversarial import adversarial_strength, compute_nuisance_loss
 from depmm.training.errors import TrainingError
 from depmm.training.losses import compute_batch_loss, compute_session_weights
@@ -127,10 +128,12 @@ class PhaseTrainer:
         schedule = (round(settings.warmup_epochs * per_epoch), (end - begin) * per_epoch)
         first = (epoch - begin) * per_epoch
         losses, norms, rates = [], [], []
-        for step, loss in enumerate(self._accumulate(plan, epoch), start=first):
-            losses.append(loss)
-            rates.append(rate * compute_schedule_factor(settings, step, *schedule, val_losses))
-            norms.append(self.update(rates[-1]))
+        with show(f"epoch {epoch + 1}", per_epoch, "steps") as task:
+            for step, loss in enumerate(self._accumulate(plan, epoch), start=first):
+                losses.append(loss)
+                rates.append(rate * compute_schedule_factor(settings, step, *schedule, val_losses))
+                norms.append(self.update(rates[-1]))
+                task.advance()
         summed = self.accelerator.reduce(torch.stack(losses), "sum")
         values = torch.stack([summed, torch.stack(norms)]).cpu().double().numpy()
         if self.accelerator.scaler is not None:  # skips steps whose scaled gradients overflow

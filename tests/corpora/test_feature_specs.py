@@ -189,9 +189,7 @@ def test_daic_woz_gaps_are_reported(tmp_path):
 
 def test_daic_woz_is_extracted(tmp_path):
     corpus = Indexed("daic_woz", tmp_path / "corpus", partial(daic_woz, subjects=[300]))
-    report = extract(
-        corpus.manifest, corpus.root, tmp_path / "store", STORED, workers=0, show_progress=False
-    )
+    report = extract(corpus.manifest, corpus.root, tmp_path / "store", STORED, workers=0)
     assert (report.extracted, len(report.failures)) == (1, 0), report.failures
     voice = corpus.values("covarep", "300_P/300_COVAREP.csv")
     with corpus.stored(tmp_path / "store", "300") as reader:
@@ -247,7 +245,7 @@ def test_dvlog_minutes_end_with_the_shorter_file(corpora, tmp_path):
     assert corpus.starts("0") == [0.0, 60.0]
     ends = corpus.manifest.steps.groupby("session")["end_s"].max()
     assert ends.to_dict() == {"0": 90.0, "1": 130.0, "17": 150.0}
-    report = extract(corpus.manifest, corpus.root, tmp_path, STORED, workers=0, show_progress=False)
+    report = extract(corpus.manifest, corpus.root, tmp_path, STORED, workers=0)
     assert (report.extracted, len(report.failures)) == (3, 0), report.failures
     visual = np.load(corpus.root / "17/17_visual.npy").astype(np.float32)
     with corpus.stored(tmp_path, "17") as reader:
@@ -318,7 +316,7 @@ def test_ewre_rows_are_words(corpora, tmp_path):
     assert n_steps.to_dict() == {"D002": 26, "P1D001": 24, "P3H003": 25}
     paths = corpus.manifest.features
     assert (paths["path"].str.split("/").str[1] == paths["session"] + ".npy").all()
-    report = extract(corpus.manifest, corpus.root, tmp_path, STORED, workers=0, show_progress=False)
+    report = extract(corpus.manifest, corpus.root, tmp_path, STORED, workers=0)
     assert (report.extracted, len(report.failures)) == (3, 0), report.failures
     face = np.load(corpus.root / "face/P1D001.npy")
     voice = np.load(corpus.root / "voic/P1D001.npy").astype(np.float32)

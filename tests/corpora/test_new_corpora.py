@@ -73,9 +73,7 @@ def test_damaged_features_of_cmdc_are_failures_of_one_stream(tmp_path):
     cells = lines[3].split(",")
     damaged.write_text("\n".join([*lines[:3], ",".join([*cells[:-1], "-0.4253258.1"]), *lines[4:]]))
     (tmp_path / "c" / second / "Q7.wav").write_bytes(b"RIFF")
-    report = extract(
-        manifest, tmp_path / "c", tmp_path / "s", ExtractConfig(), workers=0, show_progress=False
-    )
+    report = extract(manifest, tmp_path / "c", tmp_path / "s", ExtractConfig(), workers=0)
     assert report.extracted == 2
     failures = report.failures[["session", "stage", "file"]].to_numpy().tolist()
     assert sorted(failures) == sorted(

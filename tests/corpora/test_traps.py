@@ -202,9 +202,7 @@ def test_trap_11_unreadable_files_are_named_and_counted(tmp_path):
     for subject in ("300", "301"):
         soundfile.write(root / f"{subject}_1.wav", np.full(1600, 0.1), 16000)
     (root / "301_1.wav").write_bytes((root / "301_1.wav").read_bytes()[:1000])
-    report = extract(
-        manifest, root, tmp_path / "s", ExtractConfig(), workers=0, show_progress=False
-    )
+    report = extract(manifest, root, tmp_path / "s", ExtractConfig(), workers=0)
     assert (report.extracted, report.lost) == (1, 2)
     assert sorted(report.failures["subject"]) == ["301", "302"]
     assert set(pd.read_parquet(tmp_path / "s/failures.parquet")["subject"]) == {"301", "302"}

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import torch
 from embedding_runs import (
-    CPU,
     DEPNET,
     FRAME_MEAN,
     build_seeded_model,
@@ -27,7 +26,6 @@ from depmm.cli import app
 from depmm.config import ConfigError, ExtractConfig
 from depmm.data.batch import collate
 from depmm.data.experiment_data import load_experiment_data
-from depmm.data.precompute import ensure_embeddings
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder
 from depmm.store.errors import StoreError
@@ -224,15 +222,6 @@ def test_a_second_call_computes_no_embeddings(corpus, store, source, monkeypatch
     )
 
 
-def test_progress_is_logged_ten_times(corpus, store, source, caplog):
-    caplog.set_level("INFO", "depmm")
-    config = load_embedding_config(corpus, store, source)
-    ensure_embeddings(build_seeded_model(config).encoders, load_experiment_data(config), CPU)
-    assert caplog.messages[0] == "embed audio: 0 sessions stored, 12 missing"
-    assert len(caplog.messages) == 11
-    assert caplog.messages[-1].startswith("embed audio: 12 of 12 sessions, ")
-
-
 def test_each_process_embeds_a_part_of_the_sessions(corpus, store, source):
     config = load_embedding_config(corpus, store, source)
     model, data = build_seeded_model(config), load_experiment_data(config)
@@ -288,7 +277,6 @@ def test_a_session_that_is_extracted_again_is_embedded_again(corpus, store, sour
     before = embedding_files(store)
     report = extract(
         without_some_audio(corpus), corpus.recordings, store, ExtractConfig(), workers=0,
-        show_progress=False,
     )  # fmt: skip
     assert report.extracted == 2
     again, counts = count_embedded(model, data)

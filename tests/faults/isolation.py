@@ -65,7 +65,6 @@ def extract_here(manifest: Path, root: Path, store: Path) -> Output:
             with reporting_errors():
                 report = extract(
                     read_manifest(manifest), root, store, ExtractConfig(), workers=0,
-                    show_progress=False,
                 )  # fmt: skip
                 code = int(len(report.failures) > 0)
         except SystemExit as end:

@@ -49,7 +49,7 @@ def test_every_spec_is_simulated_indexed_extracted_and_trained(path, tmp_path):
     config.write_text(yaml.safe_dump(one_epoch(spec, manifest, tmp_path)))
     settings = load_config(config, [])
     report_of_extraction = extract(
-        manifest, out, tmp_path / "s", settings.extract, workers=0, show_progress=False
+        manifest, out, tmp_path / "s", settings.extract, workers=0
     )  # fmt: skip
     assert (report_of_extraction.extracted, len(report_of_extraction.failures)) == (
         len(truth["sessions"]),

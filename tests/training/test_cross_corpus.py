@@ -39,7 +39,6 @@ def corpora(tmp_path_factory) -> Path:
         write_manifest(manifest, folder / "corpora" / name / "manifest")
         extract(
             manifest, folder / name, folder / "stores" / name, ExtractConfig(), workers=0,
-            show_progress=False,
         )  # fmt: skip
     config = {
         "name": "across", "split": {"folds": 2, "validation": 0.4},

@@ -1,17 +1,16 @@
 """Compute the embeddings of the sessions of a manifest."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
 from depmm.audit.identity.session_embeddings import Key, Modality, SessionEmbeddings, unit
 from depmm.corpora.manifest import Manifest
+from depmm.progress import track
 from depmm.schemas.manifest import SESSION_KEY
-
-Track = Callable[[Sequence[Any]], Iterable[Any]]
 
 
 class Source(Protocol):
@@ -52,7 +51,7 @@ class Source(Protocol):
 
 
 def compute_session_embeddings(
-    manifests: Sequence[tuple[Manifest, Path]], source: Source, track: Track = iter
+    manifests: Sequence[tuple[Manifest, Path]], source: Source
 ) -> SessionEmbeddings:
     """Embed the steps of every session.
 
@@ -65,8 +64,6 @@ def compute_session_embeddings(
         Manifests with the folders of their recordings.
     source : Source
         What is embedded.
-    track : callable, optional
-        Wrapper of the iteration over the sessions that shows the progress.
 
     Returns
     -------
@@ -82,7 +79,7 @@ def compute_session_embeddings(
     rows_of: list[dict[str, str | float]] = []
     halves: list[np.ndarray] = []
     missing: list[Key] = [key for key in known if key not in steps]
-    for key in track(sorted(steps)):
+    for key in track(sorted(steps), f"compare {source.modality.name}", "sessions"):
         try:
             vectors, amount = source.embed(*steps[key])
         except (ValueError, OSError):  # a finding of its own names unreadable files

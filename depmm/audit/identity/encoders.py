@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from depmm.audit.identity.compute_embeddings import Track, compute_session_embeddings
+from depmm.audit.identity.compute_embeddings import compute_session_embeddings
 from depmm.audit.identity.face_source import FaceSource
 from depmm.audit.identity.session_embeddings import SessionEmbeddings
 from depmm.audit.identity.voice_source import VoiceSource
@@ -40,17 +40,13 @@ class IdentityEncoders:
     landmarker: Path | None = None
     not_compared: dict[str, str] = field(default_factory=dict)
 
-    def embed(
-        self, manifests: Sequence[tuple[Manifest, Path]], track: Track = iter
-    ) -> tuple[SessionEmbeddings, ...]:
+    def embed(self, manifests: Sequence[tuple[Manifest, Path]]) -> tuple[SessionEmbeddings, ...]:
         """Embed the sessions.
 
         Parameters
         ----------
         manifests : sequence of tuple of (Manifest, Path)
             Manifests with the folders of their recordings.
-        track : callable, optional
-            Wrapper of the iteration over the sessions that shows the progress.
 
         Returns
         -------
@@ -59,11 +55,11 @@ class IdentityEncoders:
         """
         results = []
         if self.voice is not None:
-            results.append(compute_session_embeddings(manifests, VoiceSource(self.voice), track))
+            results.append(compute_session_embeddings(manifests, VoiceSource(self.voice)))
         if self.face is not None and self.landmarker is not None:
             with FaceTracker(self.landmarker, FaceExtraction().min_confidence) as tracker:
                 source = FaceSource(self.face, tracker)
-                results.append(compute_session_embeddings(manifests, source, track))
+                results.append(compute_session_embeddings(manifests, source))
         return tuple(results)
 
 

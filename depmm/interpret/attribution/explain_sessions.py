@@ -44,9 +44,8 @@ from depmm.interpret.errors import ExplanationError
 from depmm.models.fusion.dep_former.dep_former import DepFormer
 from depmm.models.fusion.dep_former.release import DepFormerRelease
 from depmm.models.model import DepressionModel
-from depmm.runs.step_reference import (
-    StepReference,
-)
+from depmm.progress import track
+from depmm.runs.step_reference import StepReference
 
 BATCH_SIZE = 8  # sessions; it has no effect on the tables
 
@@ -122,7 +121,9 @@ def explain_sessions(
     annotator = RowAnnotator(data.sessions, steps, fold, seed, binary=binary)
     model.eval()
     device = next(model.parameters()).device
-    for index, inputs in evaluation_batches(data.dataset, indices, BATCH_SIZE, device):
+    n_batches = -(-len(indices) // BATCH_SIZE)
+    batches = evaluation_batches(data.dataset, indices, BATCH_SIZE, device)
+    for index, inputs in track(batches, f"explain fold {fold}", "batches", n_batches):
         with torch.no_grad():
             features, masks = model.encode(inputs)
         if step_reference is None:

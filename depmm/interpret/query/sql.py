@@ -9,7 +9,6 @@ limit of memory to single values, such as that of ``repeat('x', 1000000000)``.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Timer
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pandas as pd
 
+from depmm.cores import available_cores
 from depmm.files.checksums import check
 from depmm.files.damage import DamagedFileError
 from depmm.interpret.errors import QuestionError
@@ -275,7 +275,7 @@ def connect(run: Path, names: Sequence[str]) -> "DuckDBPyConnection":
 
     settings: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY,
-        "threads": min(2, os.cpu_count() or 1),
+        "threads": min(2, available_cores()),
         "temp_directory": "",  # no temporary files
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
