@@ -1,6 +1,11 @@
 """Predictions with calibration, prediction sets and intervals that are computed by hand."""
 
+from typing import Any
+
 import pandas as pd
+
+from depmm.evaluation.fitted_calibration import FittedCalibration, fit_calibration
+from depmm.inference import calibrated_prediction
 
 
 def validation_predictions(n_subjects: int, fold: int = 0, seed: int = 0) -> pd.DataFrame:
@@ -30,3 +35,26 @@ def validation_predictions(n_subjects: int, fold: int = 0, seed: int = 0) -> pd.
     return pd.DataFrame(rows, columns=names).assign(
         corpus="c", session="1", fold=fold, seed=seed, instrument="BDI-II"
     )
+
+
+def fit_models(predictions: pd.DataFrame, binary: bool) -> dict[tuple[int, int], FittedCalibration]:
+    """Fit the calibration of every model, as runs keep it in JSON."""
+    fits = {}
+    for (fold, seed), rows in predictions.groupby(["fold", "seed"]):
+        text = fit_calibration(rows, binary, "validation").model_dump_json()
+        fits[int(fold), int(seed)] = FittedCalibration.model_validate_json(text)
+    return fits
+
+
+def calibrate_probability(outputs: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
+    """Fit the models of a run, and calibrate their probabilities of one session."""
+    fits = fit_models(predictions, binary=True)
+    return calibrated_prediction.calibrate_probability(outputs, fits)
+
+
+def calibrate_score(
+    outputs: pd.DataFrame, predictions: pd.DataFrame, score_range: list[float], name: str | None
+) -> dict[str, Any]:
+    """Fit the models of a run, and calibrate their scores of one session."""
+    fits = fit_models(predictions, binary=False)
+    return calibrated_prediction.calibrate_score(outputs, fits, score_range, name)

@@ -1,35 +1,24 @@
-"""``data_summary.json`` of a run: its windows, how much of the recordings is read, the data flow.
-
-Prediction divides a new recording as the recordings of the training were divided, also where
-neither the manifest nor the store of the training exists.
-"""
+"""``data_summary.json`` of a run: how much of the recordings is read, and the data flow."""
 
 import logging
 from pathlib import Path
 
-import pandas as pd
 from pydantic import Field, ValidationError
 
 from depmm.config import Experiment, Settings
-from depmm.corpora.corpus_facts import CorpusFacts, Windows
 from depmm.data.data_flow import DataFlow, measure_data_flow
 from depmm.data.errors import DataError
 from depmm.data.experiment_data import ExperimentData
 from depmm.data.signals.used import UsedSignal
 from depmm.data.used_signal import list_limited_modalities, measure_used_signal
 from depmm.files.checksums import read_bytes, write_text
-from depmm.schemas.manifest import SESSION_KEY
 
 logger = logging.getLogger(__name__)
 
 
 class DataSummary(Settings):
-    """Facts about the data of a run that its predictions depend on."""
+    """Facts about the data of a run, for its report."""
 
-    windows: dict[str, Windows | None] = Field(
-        description="corpus -> windows that its steps were cut into; null if they were not cut"
-    )
-    step_s: float | None = Field(description="median length of a training step, in seconds")
     used_signal: dict[str, UsedSignal] = Field(
         description="modality -> how much of the recordings is read"
     )
@@ -53,14 +42,8 @@ def record_data_summary(config: Experiment, data: ExperimentData, path: Path) ->
     StoreError
         If a stored session is missing or damaged.
     """
-    training = data.sessions.loc[data.sessions["split"] == "train", SESSION_KEY]
-    corpora = sorted(training["corpus"].unique())
-    steps = data.steps.merge(training, on=SESSION_KEY)
-    step_s = (steps["end_s"] - steps["start_s"]).median()
     used = measure_used_signal(data.dataset, data.steps)
     summary = DataSummary(
-        windows={corpus: data.facts.get(corpus, CorpusFacts()).windows for corpus in corpora},
-        step_s=None if pd.isna(step_s) else float(step_s),
         used_signal={name: used[name] for name in list_limited_modalities(config)},
         flow=measure_data_flow(config, data),
     )
@@ -98,6 +81,6 @@ def read_data_summary(path: Path) -> DataSummary | None:
         raise DataError(
             f"{path}: cannot be read as the summary of the data of a run ({cause}).",
             file=path,
-            remedy="Copy the file again from the original run, or delete it; prediction then needs "
-            "--window or the manifest of the training.",
+            remedy="Copy the file again from the original run, or delete it; the report is then "
+            "without its content.",
         ) from None

@@ -8,39 +8,30 @@ coverage is at least that of a single model.
 A part that cannot be fitted is ``{"unavailable": reason}``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from depmm.corpora.instruments import find_scale
-from depmm.evaluation.stats.calibrators import (
-    CalibrationError,
-    LogisticCalibration,
-    fit_calibrators,
-    validation_rows,
-)
-from depmm.evaluation.stats.conformal_intervals import (
-    fit_severity_intervals,
-    predict_severity_intervals,
-)
-from depmm.evaluation.stats.conformal_sets import ALPHAS, fit_label_sets, predict_label_sets
+from depmm.evaluation.fitted_calibration import ALPHA, FittedCalibration
+from depmm.evaluation.stats.calibrators import LogisticCalibration
+from depmm.evaluation.stats.conformal_intervals import predict_severity_intervals
+from depmm.evaluation.stats.conformal_sets import predict_label_sets
 from depmm.evaluation.stats.severity_metrics import severity_bands
-from depmm.evaluation.stats.venn_abers import venn_abers
-from depmm.schemas.manifest import SUBJECT_KEY
 
-ALPHA = ALPHAS[0]  # miscoverage: allowed share of new subjects whose set misses the label
+Fits = Mapping[tuple[int, int], FittedCalibration]
 
 
-def calibrate_probability(outputs: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
+def calibrate_probability(outputs: pd.DataFrame, fits: Fits) -> dict[str, Any]:
     """Calibrate a probability and compute its interval and its conformal prediction set.
 
     Parameters
     ----------
     outputs : DataFrame
         One row per model with fold, seed, ``y_prob`` of the session and, with gates, ``gate_std``.
-    predictions : DataFrame
-        Checked predictions of the run; only its validation rows are used.
+    fits : mapping of (int, int) to FittedCalibration
+        What each model was fitted to on its validation subjects, by fold and seed.
 
     Returns
     -------
@@ -51,64 +42,60 @@ def calibrate_probability(outputs: pd.DataFrame, predictions: pd.DataFrame) -> d
         ``gate_std`` : float or None, standard deviation under sampled gates;
         ``calibration`` : dict with ``slopes``, ``intercepts``, ``validation_subjects`` and
         ``sources``;
+        ``thresholds`` : list of float, lowest ``y_prob`` of a positive decision of each model;
         ``interval`` : dict with ``low`` and ``high`` (Venn-Abers; smallest and largest bound over
         the models) and ``validation_subjects``;
         ``prediction_set`` : dict with ``labels``, ``coverage`` and ``validation_subjects`` of each
         class.
     """
-    calibrated = outputs["y_prob"]
-    calibration: dict[str, Any]
-    try:
-        fitted = fit_calibrators(predictions, "logistic")
-        calibrators = [fitted[key] for key in _model_keys(outputs)]
-        calibrated = pd.Series(
-            [
-                float(calibrator.apply([y_prob])[0])
-                for calibrator, y_prob in zip(calibrators, outputs["y_prob"].to_list(), strict=True)
-            ],
-            outputs.index,
-        )
+    fitted = _fits_of(outputs, fits)
+    calibrated, calibration = outputs["y_prob"], _unavailable(fitted)
+    if calibration is None:
+        maps = [LogisticCalibration(**fit.logistic.model_dump()) for fit in fitted if fit.logistic]
+        values = [
+            float(calibrator.apply([y_prob])[0])
+            for calibrator, y_prob in zip(maps, outputs["y_prob"].to_list(), strict=True)
+        ]
+        calibrated = pd.Series(values, outputs.index)
         calibration = {
-            "slopes": [c.slope for c in calibrators if isinstance(c, LogisticCalibration)],
-            "intercepts": [c.intercept for c in calibrators if isinstance(c, LogisticCalibration)],
-            "validation_subjects": _min_validation_subjects(outputs, predictions),
-            "sources": sorted({calibrator.source for calibrator in calibrators}),
+            "slopes": [calibrator.slope for calibrator in maps],
+            "intercepts": [calibrator.intercept for calibrator in maps],
+            "validation_subjects": _min_validation_subjects(fitted),
+            "sources": sorted({calibrator.source for calibrator in maps}),
         }
-    except CalibrationError as error:
-        calibration = {"unavailable": str(error)}
     return {
         "probability": float(calibrated.mean()),
         "uncalibrated_probability": float(outputs["y_prob"].mean()),
         "models": outputs.assign(calibrated=calibrated).to_dict("records"),
         "gate_std": _gate_std(outputs),
         "calibration": calibration,
-        "interval": _probability_interval(outputs, predictions),
-        "prediction_set": _prediction_set(outputs, predictions),
+        "thresholds": [fit.threshold for fit in fitted],
+        "interval": _probability_interval(outputs, fitted),
+        "prediction_set": _prediction_set(outputs, fitted),
     }
 
 
-def _probability_interval(outputs: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
-    try:
-        validation = dict(validation_rows(predictions, "y_true", "y_prob"))
-    except CalibrationError as error:
-        return {"unavailable": str(error)}
+def _probability_interval(
+    outputs: pd.DataFrame, fitted: Sequence[FittedCalibration]
+) -> dict[str, Any]:
+    if (unavailable := _unavailable(fitted)) is not None:
+        return unavailable
     intervals = [
-        venn_abers(validation[key], y_prob)
-        for key, y_prob in zip(_model_keys(outputs), outputs["y_prob"], strict=True)
+        fit.interval.interval(y_prob)
+        for fit, y_prob in zip(fitted, outputs["y_prob"].to_list(), strict=True)
+        if fit.interval is not None
     ]
     return {
         "low": min(low for low, _ in intervals),
         "high": max(high for _, high in intervals),
-        "validation_subjects": _min_validation_subjects(outputs, predictions),
+        "validation_subjects": _min_validation_subjects(fitted),
     }
 
 
-def _prediction_set(outputs: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
-    try:
-        fitted = fit_label_sets(predictions, ALPHA)
-    except CalibrationError as error:
-        return {"unavailable": str(error)}
-    quantiles = [fitted[key] for key in _model_keys(outputs)]
+def _prediction_set(outputs: pd.DataFrame, fitted: Sequence[FittedCalibration]) -> dict[str, Any]:
+    if (unavailable := _unavailable(fitted)) is not None:
+        return unavailable
+    quantiles = [{label: fit.labels[str(label)].quantile for label in (0, 1)} for fit in fitted]
     subjects = {str(label): min(model[label].subjects for model in quantiles) for label in (0, 1)}
     if any(model[label].unbounded for model in quantiles for label in (0, 1)):
         return {
@@ -116,7 +103,8 @@ def _prediction_set(outputs: pd.DataFrame, predictions: pd.DataFrame) -> dict[st
                 min(subjects.values()), quantiles[0][0].min_subjects, " of a class"
             )
         }
-    sets = predict_label_sets(outputs, fitted).any()
+    by_model = dict(zip(_model_keys(outputs), quantiles, strict=True))
+    sets = predict_label_sets(outputs, by_model).any()
     return {
         "labels": [label for label in (0, 1) if sets[f"has_{label}"]],
         "coverage": 1 - ALPHA,
@@ -126,7 +114,7 @@ def _prediction_set(outputs: pd.DataFrame, predictions: pd.DataFrame) -> dict[st
 
 def calibrate_score(
     outputs: pd.DataFrame,
-    predictions: pd.DataFrame,
+    fits: Fits,
     score_range: Sequence[float],
     instrument: str | None,
 ) -> dict[str, Any]:
@@ -137,8 +125,8 @@ def calibrate_score(
     outputs : DataFrame
         One row per model with fold, seed, ``score_pred`` of the session and, with gates,
         ``gate_std``.
-    predictions : DataFrame
-        Checked predictions of the run; only its validation rows are used.
+    fits : mapping of (int, int) to FittedCalibration
+        What each model was fitted to on its validation subjects, by fold and seed.
     score_range : sequence of float, length 2
         Lowest and highest score of the models.
     instrument : str, optional
@@ -164,22 +152,21 @@ def calibrate_score(
         "instrument": instrument,
         "range": list(score_range),
         "severity_level": _severity_level(score, instrument),
-        "interval": _score_interval(outputs, predictions, score_range),
+        "interval": _score_interval(outputs, _fits_of(outputs, fits), score_range),
     }
 
 
 def _score_interval(
-    outputs: pd.DataFrame, predictions: pd.DataFrame, score_range: Sequence[float]
+    outputs: pd.DataFrame, fitted: Sequence[FittedCalibration], score_range: Sequence[float]
 ) -> dict[str, Any]:
-    try:
-        fitted = fit_severity_intervals(predictions, ALPHA)
-    except CalibrationError as error:
-        return {"unavailable": str(error)}
-    quantiles = [fitted[key] for key in _model_keys(outputs)]
+    if (unavailable := _unavailable(fitted)) is not None:
+        return unavailable
+    quantiles = [fit.score.quantile for fit in fitted if fit.score is not None]
     subjects = min(quantile.subjects for quantile in quantiles)
     if any(quantile.unbounded for quantile in quantiles):
         return {"unavailable": _too_few(subjects, quantiles[0].min_subjects, "")}
-    intervals = predict_severity_intervals(outputs, fitted, (score_range[0], score_range[1]))
+    by_model = dict(zip(_model_keys(outputs), quantiles, strict=True))
+    intervals = predict_severity_intervals(outputs, by_model, (score_range[0], score_range[1]))
     return {
         "low": float(intervals["low"].min()),
         "high": float(intervals["high"].max()),
@@ -207,13 +194,18 @@ def _gate_std(outputs: pd.DataFrame) -> float | None:
     return float(outputs["gate_std"].mean()) if "gate_std" in outputs else None
 
 
-def _min_validation_subjects(outputs: pd.DataFrame, predictions: pd.DataFrame) -> int:
-    """Count the validation subjects of each model and return the smallest number."""
-    validation = predictions[predictions["split"] == "validation"]
-    counts = validation.groupby(["fold", "seed"])[SUBJECT_KEY].apply(
-        lambda rows: len(rows.drop_duplicates())
-    )
-    return min(int(counts[key]) for key in _model_keys(outputs))
+def _fits_of(outputs: pd.DataFrame, fits: Fits) -> list[FittedCalibration]:
+    return [fits[key] for key in _model_keys(outputs)]
+
+
+def _unavailable(fitted: Sequence[FittedCalibration]) -> dict[str, Any] | None:
+    """Return the reason why a model has no fits, or None if all models have."""
+    reasons = [fit.unavailable for fit in fitted if fit.unavailable is not None]
+    return {"unavailable": reasons[0]} if reasons else None
+
+
+def _min_validation_subjects(fitted: Sequence[FittedCalibration]) -> int:
+    return min(fit.validation_subjects for fit in fitted)
 
 
 def _too_few(subjects: int, needed: int, in_class: str) -> str:

@@ -361,6 +361,7 @@ def _top_steps(attribution: np.ndarray) -> list[int]:
 
 
 def _calibrate(run: TrainedRun, outputs: pd.DataFrame) -> dict[str, Any]:
+    fits = {key: facts.calibration for key, facts in run.facts.items()}
     if run.description["kind"] == "binary":
-        return calibrate_probability(outputs, run.predictions)
-    return calibrate_score(outputs, run.predictions, run.score_range, run.description["instrument"])
+        return calibrate_probability(outputs, fits)
+    return calibrate_score(outputs, fits, run.score_range, run.description["instrument"])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from depmm.config import SAMPLE_RATE
 from depmm.data.signals.signal import StepSignal
-from depmm.inference.training_reference import TrainingReference, speech_duration_s
+from depmm.data.training_reference import TrainingReference, speech_duration_s
 from depmm.media.sound.sound_level import SoundLevel
 from depmm.store.session_file import SessionReader
 

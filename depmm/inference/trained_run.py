@@ -1,29 +1,26 @@
 """Models of a finished run, with their predictions, training reference and description."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-import pandas as pd
-
 from depmm.config import Experiment, load_experiment
-from depmm.data.data_summary import read_data_summary
 from depmm.data.signals.build import build_signals
 from depmm.data.signals.signal import StepSignal
+from depmm.data.training_reference import TrainingReference
 from depmm.device import choose_device
-from depmm.evaluation.prediction_checks import check_predictions
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
-from depmm.files.checksums import read_json, read_table
+from depmm.files.checksums import read_json
 from depmm.inference.errors import InferenceError
-from depmm.inference.training_reference import TrainingReference, measure_training_reference
 from depmm.models.classical.model import ClassicalModel
 from depmm.models.classical.saved import load_model
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder, find_model_folders, list_classical_folders
+from depmm.runs.inference_facts import InferenceFacts, load_inference_facts
 from depmm.runs.step_reference import StepReference, load_step_reference
-from depmm.schemas.manifest import SUBJECT_KEY
 from depmm.store.derived_streams import FACE_STREAMS, track_of
-from depmm.store.sessions import SessionStore
 from depmm.store.voice_stream import VOICE
 
 
@@ -40,10 +37,10 @@ class TrainedRun:
         The networks in evaluation mode by (fold, seed); empty for classical models.
     classical_models : dict of tuple of int to ClassicalModel
         The classical models by (fold, seed); empty for networks.
-    predictions : DataFrame
-        Checked predictions of all models.
+    facts : dict of tuple of int to InferenceFacts
+        Calibration and training of each model, by (fold, seed).
     reference : TrainingReference
-        Statistics of the training sessions.
+        Statistics of the training sessions of all models.
     step_references : dict of tuple of int to StepReference
         Mean steps of the training subjects by (fold, seed); empty if a model has none.
     description : dict of str to object
@@ -57,7 +54,7 @@ class TrainedRun:
     config: Experiment
     models: dict[tuple[int, int], DepressionModel]
     classical_models: dict[tuple[int, int], ClassicalModel]
-    predictions: pd.DataFrame
+    facts: dict[tuple[int, int], InferenceFacts]
     reference: TrainingReference
     step_references: dict[tuple[int, int], StepReference]
     description: dict[str, Any]
@@ -82,7 +79,9 @@ class TrainedRun:
         return low, high
 
 
-def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
+def read_trained_run(
+    path: Path, device: str | None = None, overrides: Iterable[str] | None = None
+) -> TrainedRun:
     """Read the models of a run or of a cross-validation.
 
     Parameters
@@ -91,6 +90,9 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
         Folder of the run, or of the cross-validation.
     device : str, optional
         Torch device of the models; default: as ``choose_device`` chooses it.
+    overrides : iterable of str, optional
+        ``data.manifest=FOLDER`` and ``data.store=FOLDER``, for a run without ``inference.json``
+        whose data were moved.
 
     Returns
     -------
@@ -99,8 +101,8 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
 
     Raises
     ------
-    DataError
-        If ``data_summary.json`` cannot be read.
+    RunError
+        If ``inference.json`` cannot be read, or a run without it has no data.
     InferenceError
         If training is not finished, the models need features that a corpus provides, or
         ``metrics.json`` cannot be read.
@@ -113,13 +115,15 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
     classical = list_classical_folders(path)
     folders = classical or find_model_folders(path)
     for folder in folders:
-        if not folder.finished:
+        if not folder.finished and not folder.inference.is_file():
             raise InferenceError(
-                f"{folder.path}: the run has a model but no predictions.parquet.",
+                f"{folder.path}: the run has a model but neither inference.json nor "
+                "predictions.parquet.",
                 file=folder.path,
                 remedy="Finish its training first.",
             )
-    configs = [load_experiment(folder.config) for folder in folders]
+    moved = list(overrides or ())
+    configs = [load_experiment(folder.config, moved) for folder in folders]
     config = configs[0]
     for modality, stream in config.data.features.items():
         if track_of(stream) is not None:
@@ -134,7 +138,10 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
             f"({', '.join((*FACE_STREAMS, VOICE))}).",
         )
     test_metrics = _test_metrics(path / "metrics.json")
-    summary = read_data_summary(folders[0].data_summary)
+    facts = {
+        (cfg.split.fold, cfg.seed): load_inference_facts(folder, cfg)
+        for folder, cfg in zip(folders, configs, strict=True)
+    }
     keys = [(cfg.split.fold, cfg.seed) for cfg in configs]
     models: dict[tuple[int, int], DepressionModel] = {}
     step_references: dict[tuple[int, int], StepReference] = {}
@@ -144,25 +151,34 @@ def read_trained_run(path: Path, device: str | None = None) -> TrainedRun:
         classical_models = {key: load_model(folder.classical_model) for key, folder in models_of}
     else:
         models, step_references = _load_networks(keys, folders, device)
-    tables = [read_table(folder.predictions) for folder in folders]
-    predictions = check_predictions(pd.concat(tables, ignore_index=True))
-    train = predictions[predictions["split"] == "train"]
-    # predicting sends nothing: a run from elsewhere can name any server as its store
-    location = config.data.store
-    is_local = "://" not in location or location.startswith("file://")
-    store = SessionStore(location, config.extract) if is_local else None
-    reference = measure_training_reference(train, config.data.manifest, store, summary)
-    first = config.data.steps.first
-    if first is not None and reference.min_steps is not None:
-        reference = replace(reference, min_steps=min(first, reference.min_steps))
     description = {
         "name": path.name,
         "n_models": len(folders),
-        **_describe(config, predictions),
+        **_describe(config, list(facts.values())),
         "test_metrics": test_metrics,
     }
+    reference = _combine_references([fact.reference for fact in facts.values()])
     return TrainedRun(
-        config, models, classical_models, predictions, reference, step_references, description
+        config, models, classical_models, facts, reference, step_references, description
+    )
+
+
+def _combine_references(references: list[TrainingReference]) -> TrainingReference:
+    """Combine the statistics of the models of a cross-validation."""
+    if len(references) == 1:
+        return references[0]
+
+    def values(name: str) -> list[Any]:
+        return [v for v in (getattr(item, name) for item in references) if v is not None]
+
+    first = references[0]
+    steps, speech = values("step_s"), values("low_speech_s")
+    return TrainingReference(
+        windows=first.windows if all(r.windows == first.windows for r in references) else None,
+        step_s=median(steps) if steps else None,
+        min_steps=min(values("min_steps"), default=None),
+        low_speech_s=median(speech) if speech else None,
+        aligned=first.aligned if all(r.aligned == first.aligned for r in references) else None,
     )
 
 
@@ -182,13 +198,10 @@ def _load_networks(
     return models, references if len(references) == len(models) else {}
 
 
-def _describe(config: Experiment, predictions: pd.DataFrame) -> dict[str, Any]:
-    train = predictions[predictions["split"] == "train"]
-    n_subjects = train.groupby(["fold", "seed"])[SUBJECT_KEY].apply(
-        lambda rows: len(rows.drop_duplicates())
-    )
-    names = predictions["instrument"].dropna().unique()
-    instrument = str(names[0]) if len(names) == 1 else None
+def _describe(config: Experiment, facts: list[InferenceFacts]) -> dict[str, Any]:
+    n_subjects = [fact.training_subjects for fact in facts]
+    names = {fact.instrument for fact in facts}
+    instrument = next(iter(names)) if len(names) == 1 else None
     target = config.target
     if target.kind != "binary":
         description = f"{instrument or target.column} score"
@@ -203,10 +216,8 @@ def _describe(config: Experiment, predictions: pd.DataFrame) -> dict[str, Any]:
         "kind": "binary" if target.kind == "binary" else "severity",
         "target": description,
         "instrument": instrument,
-        "corpora": sorted(train["corpus"].unique()),
-        "training_subjects": [int(n_subjects.min()), int(n_subjects.max())]
-        if len(n_subjects)
-        else [0, 0],
+        "corpora": sorted({corpus for fact in facts for corpus in fact.corpora}),
+        "training_subjects": [min(n_subjects), max(n_subjects)],
     }
 
 

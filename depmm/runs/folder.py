@@ -1,9 +1,10 @@
 """The folder of a run: a trained model and everything that is needed to reproduce it.
 
 A run contains ``config.yaml``, ``split.csv``, ``model.safetensors``, ``config.json``,
-``history.parquet``, ``predictions.parquet``, ``data_summary.json`` (windows of the steps, how much
-of the recordings is read, and the sessions at each stage), ``step_reference.safetensors`` (mean
-steps of the training subjects, see ``step_reference``) and ``environment.json``; ``audit.json`` and
+``history.parquet``, ``predictions.parquet``, ``inference.json`` (what a prediction needs, without
+ids, see ``inference_facts``), ``data_summary.json`` (how much of the recordings is read, and the
+sessions at each stage), ``step_reference.safetensors`` (mean steps of the training subjects, see
+``step_reference``) and ``environment.json``; ``audit.json`` and
 ``session_properties.parquet`` if the manifest was audited; ``corpora.json`` if the manifest has
 facts about its corpora; ``initialization_report.json`` if weights were loaded; and ``tuning.csv``
 if settings were tuned. The run of a classical model contains ``model.skops`` and ``measures.csv``
@@ -60,6 +61,7 @@ class RunFolder:
         self.predictions = path / "predictions.parquet"
         self.environment = path / "environment.json"
         self.data_summary = path / "data_summary.json"
+        self.inference = path / "inference.json"
         self.audit = path / "audit.json"
         self.properties = path / SESSION_PROPERTIES.file
         self.initialization_report = path / "initialization_report.json"

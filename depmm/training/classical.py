@@ -32,6 +32,7 @@ from depmm.files.csv_text import to_csv
 from depmm.models.classical.model import ClassicalModel, build_front_end, fit_model
 from depmm.models.classical.saved import save_model
 from depmm.runs.folder import RunFolder
+from depmm.runs.inference_facts import record_inference_facts
 from depmm.schemas.manifest import SUBJECT_KEY
 from depmm.schemas.runs import MEASURES
 
@@ -90,7 +91,9 @@ def _fit_and_predict(config: ClassicalConfig, run: RunFolder, data: ExperimentDa
     write_text(run.measures, to_csv(describe_inputs(inputs, fitted)))
     save_model(model, run.classical_model)
     table = pd.DataFrame({"index": range(len(outputs)), "prediction": model.to_prediction(outputs)})
-    write_table(run.predictions, prediction_table(config, data, table))
+    predictions = prediction_table(config, data, table)
+    record_inference_facts(config, data, predictions, run.inference)
+    write_table(run.predictions, predictions)
     sessions = np.unique(inputs.session[fitted])
     subjects = data.sessions.iloc[sessions][SUBJECT_KEY].drop_duplicates()
     logger.info(

@@ -20,6 +20,7 @@ from depmm.files.checksums import replacing, write_table
 from depmm.files.writing import temporary_folder
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder
+from depmm.runs.inference_facts import record_inference_facts
 from depmm.runs.step_reference import measure_step_reference
 from depmm.training.losses import compute_session_weights
 
@@ -114,7 +115,7 @@ def save_and_predict(
     accelerator: Accelerator,
     loader: SessionLoader,
 ) -> None:
-    """Save the model and its step reference, predict all sessions, and remove the checkpoints.
+    """Save the model and what inference needs, predict all sessions, remove the checkpoints.
 
     Parameters
     ----------
@@ -147,6 +148,8 @@ def save_and_predict(
                 with replacing(run.path / file.name) as temporary:
                     file.replace(temporary)
         reference.save(run.step_reference)
-        write_table(run.predictions, prediction_table(config, data, table))
+        predictions = prediction_table(config, data, table)
+        record_inference_facts(config, data, predictions, run.inference)
+        write_table(run.predictions, predictions)
         shutil.rmtree(run.checkpoints)
     accelerator.wait_for_everyone()

@@ -12,6 +12,7 @@ from depmm.data.data_summary import read_data_summary
 from depmm.data.errors import DataError
 from depmm.inference import Predictor
 from depmm.runs.folder import RunFolder
+from depmm.runs.inference_facts import read_inference_facts
 
 
 def test_a_moved_run_divides_a_recording_as_its_training(corpus, tmp_path, monkeypatch):
@@ -22,7 +23,7 @@ def test_a_moved_run_divides_a_recording_as_its_training(corpus, tmp_path, monke
     write_manifest(Manifest(tables.sessions, tables.steps, facts=facts), tmp_path / "manifest")
     run = train_tiny(corpus, tmp_path / "run", *AUDIO, f"data.manifest={tmp_path / 'manifest'}")
     summary = read_data_summary(RunFolder(run).data_summary)
-    assert summary.windows == {name: windows}
+    assert read_inference_facts(RunFolder(run).inference).reference.windows == windows
     assert summary.used_signal["audio"].total > summary.used_signal["audio"].used > 0
 
     (tmp_path / "manifest").rename(tmp_path / "gone")
@@ -44,7 +45,7 @@ def test_a_moved_run_divides_a_recording_as_its_training(corpus, tmp_path, monke
     assert "other_windows" in {warning.name for warning in other.warnings}
 
 
-@pytest.mark.parametrize("content", ["", "[]", json.dumps({"windows": {}, "step_s": "long"})])
+@pytest.mark.parametrize("content", ["", "[]", json.dumps({"used_signal": {}, "flow": "long"})])
 def test_a_damaged_summary_is_refused(content, tmp_path):
     path = tmp_path / "data_summary.json"
     assert read_data_summary(path) is None

@@ -3,9 +3,7 @@
 import pandas as pd
 import pytest
 from nearly import nearly
-from validation_predictions import validation_predictions
-
-from depmm.inference.calibrated_prediction import calibrate_probability, calibrate_score
+from validation_predictions import calibrate_probability, calibrate_score, validation_predictions
 
 PROBABILITY = pd.DataFrame({"fold": [0], "seed": [0], "y_prob": [0.95]})
 SCORE = pd.DataFrame({"fold": [0], "seed": [0], "score_pred": [15.0]})
@@ -44,15 +42,16 @@ def test_too_few_subjects_or_one_class_make_values_unavailable():
 
 
 def test_intervals_of_a_probability_by_hand():
-    # with label 0, the session is pooled with the 6 positive subjects predicted .90 to .95
+    # with label 0, the session is pooled with the 5 positive subjects predicted .90 to .94, or with
+    # that of .95 as well; at this edge, the lower value is the bound
     interval = calibrate_probability(PROBABILITY, validation_predictions(20))["interval"]
-    assert interval == {"low": pytest.approx(6 / 7), "high": 1.0, "validation_subjects": 20}
+    assert interval == {"low": pytest.approx(5 / 6), "high": 1.0, "validation_subjects": 20}
     # no validation subject has a probability between the classes
     result = calibrate_probability(PROBABILITY.assign(y_prob=0.5), validation_predictions(20))
     assert (result["interval"]["low"], result["interval"]["high"]) == (0.0, 1.0)
     # two sessions of a subject have the weight of one
     twice = pd.concat([validation_predictions(20), validation_predictions(20).assign(session="2")])
-    assert calibrate_probability(PROBABILITY, twice)["interval"]["low"] == pytest.approx(6 / 7)
+    assert calibrate_probability(PROBABILITY, twice)["interval"]["low"] == pytest.approx(5 / 6)
 
 
 def test_the_interval_of_several_models_is_the_outermost():

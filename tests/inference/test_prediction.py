@@ -3,11 +3,10 @@
 import json
 
 import pandas as pd
-from validation_predictions import validation_predictions
+from validation_predictions import calibrate_probability, calibrate_score, validation_predictions
 
 from depmm.data.signals.used import UsedSignal
 from depmm.inference import Prediction
-from depmm.inference.calibrated_prediction import calibrate_probability, calibrate_score
 from depmm.inference.quality import QualityWarning, RecordingQuality
 
 

@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 from nearly import nearly
 from prediction_content import prediction_content
-from validation_predictions import validation_predictions
+from validation_predictions import calibrate_probability, calibrate_score, validation_predictions
 
 from depmm.inference import InferenceError
-from depmm.inference.calibrated_prediction import calibrate_probability, calibrate_score
 from depmm.inference.prediction import STATEMENT
 from depmm.inference.prediction_page import check_outputs, render_prediction_page
 

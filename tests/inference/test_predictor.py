@@ -17,11 +17,11 @@ from trained_runs import AUDIO, train_tiny
 
 from depmm.config import DepFormerConfig, SplitConfig, StepsConfig, load_config
 from depmm.data.experiment_data import load_experiment_data
+from depmm.data.training_reference import TrainingReference
 from depmm.evaluation.stats.calibrators import fit_logistic
 from depmm.inference import InferenceError, Predictor
 from depmm.inference.prediction_page import render_prediction_page
 from depmm.inference.prediction_text import prediction_text
-from depmm.inference.training_reference import TrainingReference
 from depmm.interpret.attribution.explain_sessions import explain_sessions
 from depmm.media.errors import MediaError
 from depmm.models.model import DepressionModel

@@ -7,8 +7,8 @@ import pytest
 
 from depmm.config import DataConfig
 from depmm.data.signals.build import build_signals
+from depmm.data.training_reference import TrainingReference
 from depmm.inference.quality import RecordingQuality, quality_warnings
-from depmm.inference.training_reference import TrainingReference
 from depmm.media.sound.sound_level import SoundLevel
 
 GOOD = RecordingQuality(

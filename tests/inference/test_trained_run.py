@@ -35,6 +35,8 @@ def test_a_run_on_features_is_refused(run_folder, tmp_path):
 def test_an_unfinished_run_is_refused(run_folder, tmp_path):
     run = shutil.copytree(run_folder, tmp_path / "stopped")
     (run / "predictions.parquet").unlink()
+    assert read_trained_run(run).description["kind"] == "binary"  # an exported run has no table
+    (run / "inference.json").unlink()
     with pytest.raises(InferenceError) as info:
         read_trained_run(run)
     assert info.value.file == run

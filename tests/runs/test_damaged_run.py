@@ -41,7 +41,8 @@ RUN_FILES = {
     "split.csv": [find_training_subjects],
     "corpora.json": [read_facts],
     "environment.json": [read_run],
-    "data_summary.json": [read_trained_run],
+    "data_summary.json": [read_run],
+    "inference.json": [read_trained_run],
     "audit.json": [read_run],
     "history.parquet": [read_run, lambda run: run_sql(run, "FROM history")],
     "predictions.parquet": [
@@ -159,7 +160,7 @@ ODD = {
 @pytest.mark.parametrize("content", ODD.values(), ids=list(ODD))
 @pytest.mark.parametrize(
     "name",
-    ["environment.json", "data_summary.json", "audit.json", "metrics.json", "config.json"],
+    ["environment.json", "inference.json", "audit.json", "metrics.json", "config.json"],
 )
 def test_odd_files_without_checksums_are_refused(copy, name, content):
     (copy / "SHA256SUMS").unlink()

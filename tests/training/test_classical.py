@@ -58,9 +58,16 @@ def test_files_and_columns_are_those_of_a_network(corpus, tmp_path):
     assert table.dtypes.to_dict() == network.dtypes.to_dict()
     pd.testing.assert_frame_equal(table.drop(columns="y_prob"), network.drop(columns="y_prob"))
     files = {path.name for path in (tmp_path / "classical").rglob("*")}
-    described = {"config.yaml", "environment.json", "data_summary.json", "SHA256SUMS"}
+    described = {
+        "config.yaml",
+        "environment.json",
+        "data_summary.json",
+        "inference.json",
+        "SHA256SUMS",
+    }
     assert files == {
         *described,
+        "inference.json",
         "corpora.json",
         "split.csv",
         "predictions.parquet",

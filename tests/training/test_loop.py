@@ -58,6 +58,7 @@ def test_a_run_lowers_the_loss_and_writes_all_files(corpus, tmp_path, log):
             "config.json",
             "environment.json",
             "data_summary.json",
+            "inference.json",
             "split.csv",
             "model.safetensors",
             "step_reference.safetensors",

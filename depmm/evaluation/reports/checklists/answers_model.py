@@ -342,10 +342,10 @@ def quality_of_new_inputs(evidence: Evidence) -> Answer | None:
     Answer or None
         None if it is not recorded.
     """
-    if not {"model.safetensors", "data_summary.json"} <= evidence.files:
+    if not {"model.safetensors", "inference.json"} <= evidence.files:
         return None
     text = (
         "depmm predict warns if a new recording differs from the training data in its steps or "
         "windows, or if only part of it can be read; the reference values are in the run."
     )
-    return Answer(text, ("data_summary.json", "report.html#signals"))
+    return Answer(text, ("inference.json", "report.html#signals"))
