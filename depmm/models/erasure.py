@@ -18,7 +18,6 @@ from typing import cast
 
 import numpy as np
 import torch
-from sklearn.covariance import ledoit_wolf
 from torch import nn
 
 from depmm.inputs import Inputs
@@ -112,6 +111,8 @@ def fit_eraser(
             explained = np.column_stack([explained, given[known]])
         one_hot -= explained @ np.linalg.lstsq(explained, one_hot, rcond=None)[0]
         columns += [(x[known] - mean).T @ one_hot / known.sum() for x in parts]
+    from sklearn.covariance import ledoit_wolf
+
     covariance, _ = ledoit_wolf(rows)
     eigenvalues, vectors = np.linalg.eigh(covariance)
     scale = np.sqrt(np.clip(eigenvalues, 0, None))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from depmm.audit.audit_output import AuditContent, read_audit
+from depmm.audit.saved_audit import AuditContent, read_audit
 from depmm.config import EvaluationConfig, Experiment, load_experiment
 from depmm.corpora.corpus_facts import CorpusFacts, read_facts
 from depmm.errors import DepmmError

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from depmm.audit.audit_output import find_current_audit, manifest_sha256
+from depmm.audit.saved_audit import find_current_audit, manifest_sha256
 from depmm.config import ConfigError, Experiment, dump_config, load_experiment
 from depmm.corpora.corpus_facts import read_facts, write_facts
 from depmm.corpora.splits import format_split

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from depmm.audit.audit_output import find_current_audit, read_audit
 from depmm.audit.findings import AuditInput
 from depmm.audit.same_subjects import same_subjects
+from depmm.audit.saved_audit import find_current_audit, read_audit
 from depmm.corpora.corpus_facts import relations_between
 from depmm.corpora.manifest import Manifest, concat_manifests
 from depmm.corpora.spec import all_facts

@@ -8,7 +8,6 @@ from accelerate import Accelerator
 
 from depmm.config import ClassicalConfig, Config, ConfigError, Experiment, load_config
 from depmm.runs.folder import RunFolder
-from depmm.training.classical import train_classical
 from depmm.training.loop import train_network
 
 
@@ -77,6 +76,8 @@ def run_experiment(config: Experiment, run: RunFolder, accelerator: Accelerator)
         train_network(config, run, accelerator)
         accelerator.free_memory()
     elif isinstance(config, ClassicalConfig) and accelerator.is_main_process:
+        from depmm.training.classical import train_classical
+
         train_classical(config, run)
     accelerator.wait_for_everyone()
 

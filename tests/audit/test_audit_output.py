@@ -15,15 +15,9 @@ from audit_manifests import (
 from html_page import HtmlPage
 
 from depmm.audit.audit import ClassCounts, SkippedChecks
-from depmm.audit.audit_output import (
-    SCHEMA_VERSION,
-    AuditContent,
-    find_current_audit,
-    read_audit,
-    read_index_report,
-    write_audit,
-)
+from depmm.audit.audit_output import read_index_report, write_audit
 from depmm.audit.findings import AuditError, Finding
+from depmm.audit.saved_audit import SCHEMA_VERSION, AuditContent, find_current_audit, read_audit
 from depmm.corpora.manifest import Manifest, write_manifest
 from depmm.files.damage import DamagedFileError
 
