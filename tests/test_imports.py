@@ -23,6 +23,7 @@ LEAVES = {
     "processes",
     "progress",
     "schemas",
+    "shards",
     "shipped_files",
 }
 MAY_IMPORT = {
@@ -38,6 +39,7 @@ MAY_IMPORT = {
     "processes": set(),
     "progress": set(),
     "schemas": {"errors"},
+    "shards": {"errors"},
     "shipped_files": {"errors"},
     "terminal": set(),
     "corpora": LEAVES,

@@ -312,9 +312,9 @@ def extract(
     """
     from depmm.config import load_extract_config
     from depmm.corpora.manifest import read_manifest
+    from depmm.shards import find_shard, parse_shard
     from depmm.store.extract import extract as extract_sessions
     from depmm.store.extraction_lists import list_failures, list_warnings
-    from depmm.store.shards import find_shard, parse_shard
 
     if allow_pickle:
         echo(PICKLE_WARNING, err=True)

@@ -56,11 +56,11 @@ from depmm.media.containers.container import MediaInfo, probe
 from depmm.media.duration import duration_s as measure_duration_s
 from depmm.models.model import DepressionModel
 from depmm.runs.step_reference import StepReference
+from depmm.shards import Shard
 from depmm.store.derived_streams import track_of
 from depmm.store.errors import writing
 from depmm.store.extract import extract
 from depmm.store.sessions import SessionStore
-from depmm.store.shards import Shard
 
 N_TOP_STEPS = 5  # steps listed in the summary
 

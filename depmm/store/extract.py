@@ -3,7 +3,7 @@
 A session that was extracted before is skipped; failures are recorded in ``failures.parquet`` and
 retried by the next run. Each session is decoded in a worker process, so that a recording that
 crashes or blocks a decoder is a failure and the others go on. Several processes, also on several
-computers, can each extract a part of the sessions (:mod:`depmm.store.shards`).
+computers, can each extract a part of the sessions (:mod:`depmm.shards`).
 """
 
 import hashlib
@@ -23,14 +23,14 @@ from depmm.corpora.manifest import Manifest
 from depmm.files.writing import remove_leftovers
 from depmm.media.video.opencv import require_opencv
 from depmm.progress import show, track
+from depmm.shards import Shard, find_shard
 from depmm.store.errors import StoreError
 from depmm.store.failures import Failure, SessionKey, has_failures, record_failures
-from depmm.store.index import update_tables
+from depmm.store.index import join_parts, update_tables
 from depmm.store.launch import Launch
 from depmm.store.session_extraction import extract_session
-from depmm.store.session_job import SessionJob, file_size, list_jobs
+from depmm.store.session_job import SessionJob, estimate_costs, file_size, list_jobs
 from depmm.store.sessions import SessionStore
-from depmm.store.shards import Shard, find_shard
 from depmm.store.worker_pool import Crash, Hang, run_in_processes
 
 logger = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ def extract(
         Whether pickled ``.npy`` features are read, which runs code from the file. Use it only for
         files from a source that you trust.
     shard : Shard, optional
-        The part of the sessions to extract, from :func:`depmm.store.shards.parse_shard`. By
+        The part of the sessions to extract, from :func:`depmm.shards.parse_shard`. By
         default, it is read from the variables of a launcher or of SLURM; without these, all
         sessions are extracted.
 
@@ -139,7 +139,7 @@ def extract(
         )
         report = _extract(store, jobs, shard, workers)
     if shard.rank == 0 and shard.world_size > 1:
-        failures, warnings = _update_tables(store, jobs, shard.of_launch())
+        failures, warnings = _join_launch(store, jobs, shard, finished=not launch.unfinished)
         report = replace(report, failures=failures, warnings=warnings, unfinished=launch.unfinished)
     return report
 
@@ -160,11 +160,33 @@ def _update_tables(
     store: SessionStore, all_jobs: list[SessionJob], shard: Shard
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write the tables of a part of the sessions; return its failures and warnings."""
-    part = None
-    if shard.count > 1:
-        keys = json.dumps([job.key for job in all_jobs])
-        part = f"{hashlib.sha256(keys.encode()).hexdigest()[:8]}.{shard.name}"
-    return update_tables(store, {job.key: job.source_hash for job in shard.select(all_jobs)}, part)
+    hashes = {job.key: job.source_hash for job in _select(all_jobs, shard)}
+    return update_tables(store, hashes, _part_name(all_jobs, shard))
+
+
+def _join_launch(
+    store: SessionStore, all_jobs: list[SessionJob], shard: Shard, finished: bool
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Join the tables of the processes of a launch; return its failures and warnings."""
+    members = shard.of_each_process()
+    hashes = {job.key: job.source_hash for one in members for job in _select(all_jobs, one)}
+    part = _part_name(all_jobs, shard.of_launch())
+    if not finished:  # the tables of a process that was ended are those of an earlier launch
+        return update_tables(store, hashes, part)
+    names = [name for one in members if (name := _part_name(all_jobs, one))]
+    return join_parts(store, hashes, names, part)
+
+
+def _select(all_jobs: list[SessionJob], shard: Shard) -> list[SessionJob]:
+    return shard.select(all_jobs, estimate_costs(all_jobs))
+
+
+def _part_name(all_jobs: list[SessionJob], shard: Shard) -> str | None:
+    """Name the tables of a part; None for the whole."""
+    if shard.count == 1:
+        return None
+    keys = json.dumps([job.key for job in all_jobs])
+    return f"{hashlib.sha256(keys.encode()).hexdigest()[:8]}.{shard.name}"
 
 
 def _extract(
@@ -174,7 +196,7 @@ def _extract(
     workers: int | None,
 ) -> ExtractReport:
     """Extract the sessions of this process."""
-    jobs = shard.select(all_jobs)
+    jobs = _select(all_jobs, shard)
     if shard.count > 1:
         logger.info(
             "part %s of the sessions (%s): %d of %d sessions",

@@ -7,14 +7,15 @@ Therefore no two processes write the same file, and the next run rebuilds a lost
 """
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from depmm.schemas.manifest import SESSION_KEY
 from depmm.schemas.store import FAILURES, INDEX, WARNINGS
 from depmm.schemas.table import TableSchema
+from depmm.store.derived_streams import track_of
 from depmm.store.errors import StoreError, writing
 from depmm.store.failures import SessionKey, recorded_failures
 from depmm.store.sessions import SessionStore
@@ -23,6 +24,8 @@ from depmm.store.tables import DamagedTableError, read_table, write_table
 
 logger = logging.getLogger(__name__)
 
+Row = dict[str, Any]
+_TABLES = (WARNINGS, FAILURES, INDEX)
 _FROM_SUMMARY = ("n_steps", "audio_s", "n_frames", "n_frames_with_face", "n_steps_with_text")
 
 
@@ -45,7 +48,8 @@ def read_index(store: SessionStore) -> pd.DataFrame:
         If nothing was extracted into the store, or ``index.parquet`` is damaged or has other
         columns.
     """
-    index = _read_merged(store, INDEX, read_table(store, INDEX, INDEX.file), _part_names(store))
+    parts = _read_parts(store, _part_names(store), (INDEX,))
+    index = _merge(INDEX, read_table(store, INDEX, INDEX.file), parts)
     if index is None:
         raise StoreError(
             f"{store.url}: not a store (it has no {INDEX.file}).",
@@ -74,8 +78,8 @@ def read_failures(store: SessionStore) -> pd.DataFrame:
     StoreError
         If ``failures.parquet`` is damaged or has other columns.
     """
-    table = read_table(store, FAILURES, FAILURES.file)
-    table = _read_merged(store, FAILURES, table, _part_names(store))
+    parts = _read_parts(store, _part_names(store), (FAILURES,))
+    table = _merge(FAILURES, read_table(store, FAILURES, FAILURES.file), parts)
     return FAILURES.build([]) if table is None else table
 
 
@@ -135,41 +139,110 @@ def update_tables(
     StoreWriteError
         If the store cannot be written.
     """
-    rows, failures, warnings = _collect_rows(store, source_hashes)
+    rows, failures, warnings, summaries = _collect_rows(store, source_hashes)
+    warnings += _differing_columns(store, summaries)
     tables = {
         WARNINGS: WARNINGS.build(warnings),
         FAILURES: FAILURES.build(failures),
         INDEX: INDEX.build(rows),  # the last one: a part without an index is not complete
     }
+    _write(store, tables, source_hashes, part)
+    return tables[FAILURES], tables[WARNINGS]
+
+
+def join_parts(
+    store: SessionStore,
+    source_hashes: Mapping[SessionKey, str],
+    parts: Sequence[str],
+    part: str | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Join the tables that the processes of one launch have just written, and remove them.
+
+    Each table is read once. A session file is read only if it has streams of the corpus, whose
+    columns are compared between all sessions.
+
+    Parameters
+    ----------
+    store : SessionStore
+        The store.
+    source_hashes : mapping of tuple to str
+        Key of each session of the launch, and the hash of its steps and recordings.
+    parts : sequence of str
+        Names of the parts of the processes, all of which have reached their end.
+    part : str, optional
+        As in :func:`update_tables`, for the sessions of the whole launch.
+
+    Returns
+    -------
+    failures, warnings : DataFrame
+        As :func:`update_tables` returns.
+
+    Raises
+    ------
+    StoreWriteError
+        If the store cannot be written.
+    """
+    names = [f"{store.settings_hash}.{name}" for name in parts]
+    read = _read_parts(store, names, _TABLES, skip_damaged=True)
+    if len(read) < len(names):  # a table was lost or is damaged
+        return update_tables(store, source_hashes, part)
+    tables = {
+        schema: schema.build([row for one in read for row in one.tables[schema].to_dict("records")])
+        for schema in _TABLES
+    }
+    index = tables[INDEX]
+    provided = index["streams"].map(lambda names: any(track_of(name) is None for name in names))
+    if provided.any():
+        keys = index.loc[provided, SESSION_KEY].itertuples(index=False, name=None)
+        summaries = {key: {"streams": store.read_summary(*key)["streams"]} for key in keys}
+        warnings = tables[WARNINGS][tables[WARNINGS]["name"] != "columns_differ"]
+        rows = warnings.to_dict("records") + _differing_columns(store, summaries)
+        tables[WARNINGS] = WARNINGS.build(rows)
+    _write(store, tables, source_hashes, part)
+    if part is not None:
+        _remove_parts(store, names)
+    return tables[FAILURES], tables[WARNINGS]
+
+
+def _write(
+    store: SessionStore,
+    tables: Mapping[TableSchema, pd.DataFrame],
+    source_hashes: Mapping[SessionKey, str],
+    part: str | None,
+) -> None:
+    """Write the tables of a part, or join them with the others to those of the store."""
     if part is not None:
         for schema, table in tables.items():
             write_table(store, table, _part_file(schema, f"{store.settings_hash}.{part}"))
-        return tables[FAILURES], tables[WARNINGS]
-    parts = _part_names(store)
+        return
+    names = _part_names(store)
+    parts = _read_parts(store, names, _TABLES, skip_damaged=True)
     keys = pd.MultiIndex.from_tuples(list(source_hashes), names=SESSION_KEY)
     for schema, table in tables.items():
         present = _read_or_none(store, schema, schema.file)
-        merged = _replace(
-            _read_merged(store, schema, present, parts, skip_damaged=True),
-            table, keys, store.settings_hash,
-        )  # fmt: skip
+        merged = _replace(_merge(schema, present, parts), table, keys, store.settings_hash)
         schema.check(merged)
         if present is None or not merged.reset_index(drop=True).equals(present):
             write_table(store, merged, schema.file)
-    for name in parts:
-        for schema in tables:
+    _remove_parts(store, names)
+
+
+def _remove_parts(store: SessionStore, names: Sequence[str]) -> None:
+    for name in names:
+        for schema in _TABLES:
             path = f"{store.root}/{_part_file(schema, name)}"
             if store.filesystem.exists(path):
                 with writing(path):
                     store.filesystem.rm(path)
-    return tables[FAILURES], tables[WARNINGS]
 
 
 def _collect_rows(
     store: SessionStore, source_hashes: Mapping[SessionKey, str]
-) -> tuple[list[dict[str, Any]], list[dict[str, str]], list[dict[str, str]]]:
-    """Read the rows of index, failures and warnings from the files of the sessions."""
-    rows, failures, warnings = [], [], []
+) -> tuple[list[Row], list[Row], list[Row], dict[SessionKey, dict[str, Any]]]:
+    """Read rows of index, failures and warnings, and the streams, from the files of sessions."""
+    rows: list[Row] = []
+    failures: list[Row] = []
+    warnings: list[Row] = []
     summaries = {}
     for key, source_hash in source_hashes.items():
         if (summary := stored_summary(store, key, source_hash)) is not None:
@@ -182,12 +255,20 @@ def _collect_rows(
             warnings += [{**identity, **warning} for warning in summary["warnings"]]
             summaries[key] = {"streams": summary["streams"]}
         failures += recorded_failures(store, key)
+    return rows, failures, warnings, summaries
+
+
+def _differing_columns(
+    store: SessionStore, summaries: Mapping[SessionKey, dict[str, Any]]
+) -> list[Row]:
+    """Compare the columns of the streams of sessions; return the warnings about them."""
+    warnings: list[Row] = []
     for found in find_different_columns(summaries):
         identity = dict(zip(SESSION_KEY, found.key, strict=True))
         warning = {"stage": found.stream, "file": found.file, "name": "columns_differ"}
         warning |= {"problem": found.problem, "remedy": found.remedy}
         warnings.append({**identity, "settings_hash": store.settings_hash, **warning})
-    return rows, failures, warnings
+    return warnings
 
 
 def _part_file(schema: TableSchema, name: str) -> str:
@@ -214,26 +295,43 @@ def _part_names(store: SessionStore) -> list[str]:
     return [name for _, name in sorted(parts)]
 
 
-def _read_merged(
+class _Part(NamedTuple):
+    """The tables of a part of the sessions, and the keys of these sessions."""
+
+    settings_hash: str
+    tables: dict[TableSchema, pd.DataFrame]
+    keys: pd.MultiIndex
+
+
+def _read_parts(
     store: SessionStore,
-    schema: TableSchema,
-    table: pd.DataFrame | None,
-    parts: list[str],
+    names: Iterable[str],
+    schemas: Iterable[TableSchema],
     skip_damaged: bool = False,
+) -> list[_Part]:
+    """Read tables of parts, each once; an incomplete part is left out."""
+    read = _read_or_none if skip_damaged else read_table
+    parts = []
+    for name in names:
+        # every session of the part is in the index or has failures
+        tables = {
+            schema: read(store, schema, _part_file(schema, name))
+            for schema in {INDEX: None, FAILURES: None} | dict.fromkeys(schemas)
+        }
+        complete = {schema: table for schema, table in tables.items() if table is not None}
+        if len(complete) == len(tables):
+            both = [complete[schema][SESSION_KEY] for schema in (INDEX, FAILURES)]
+            keys = pd.MultiIndex.from_frame(pd.concat(both, ignore_index=True))
+            parts.append(_Part(name.partition(".")[0], complete, keys))
+    return parts
+
+
+def _merge(
+    schema: TableSchema, table: pd.DataFrame | None, parts: list[_Part]
 ) -> pd.DataFrame | None:
     """Add the rows of parts to a table; a part replaces all rows of its sessions."""
-    read = _read_or_none if skip_damaged else read_table
-    for name in parts:
-        index = read(store, INDEX, _part_file(INDEX, name))
-        failures = read(store, FAILURES, _part_file(FAILURES, name))
-        rows = read(store, schema, _part_file(schema, name))
-        if index is None or failures is None or rows is None:
-            continue
-        # every session of the part is in the index or has failures
-        keys = pd.MultiIndex.from_frame(
-            pd.concat([index[SESSION_KEY], failures[SESSION_KEY]], ignore_index=True)
-        )
-        table = _replace(table, rows, keys, name.partition(".")[0])
+    for part in parts:
+        table = _replace(table, part.tables[schema], part.keys, part.settings_hash)
     return table
 
 

@@ -16,9 +16,9 @@ from typing import Any, Self
 
 from depmm.errors import DepmmError
 from depmm.files.writing import TEMPORARY_PREFIX
+from depmm.shards import Shard
 from depmm.store.errors import StoreError
 from depmm.store.sessions import SessionStore
-from depmm.store.shards import Shard
 
 logger = logging.getLogger(__name__)
 

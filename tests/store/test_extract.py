@@ -24,11 +24,11 @@ from recordings import (
 from depmm.config import SAMPLE_RATE
 from depmm.corpora.manifest import Manifest
 from depmm.media.sound import audio
+from depmm.shards import parse_shard
 from depmm.store import extract as extraction
 from depmm.store.index import read_failures, read_index
 from depmm.store.session_extraction import extract_session
 from depmm.store.sessions import SessionStore
-from depmm.store.shards import parse_shard
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Index and failures of a store, also with several processes."""
 
+from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +19,9 @@ from recordings import (
 from depmm.config import AudioExtraction, ExtractConfig, FaceExtraction
 from depmm.corpora.manifest import Manifest
 from depmm.schemas.store import FAILURES, INDEX
+from depmm.shards import find_shard, parse_shard
+from depmm.store import extract as extraction
+from depmm.store import index as index_tables
 from depmm.store.errors import StoreError
 from depmm.store.index import read_failures, read_index
 from depmm.store.sessions import SessionStore
@@ -90,3 +95,71 @@ def test_a_missing_index_or_one_with_other_columns_is_an_error(subjects, tmp_pat
     with pytest.raises(StoreError) as info:
         read_index(store)
     assert (info.value.file, info.value.column) == (tmp_path / "index.parquet", "n_steps")
+
+
+def count_reads(monkeypatch) -> Counter[str]:
+    """Count how often each table of a store is read."""
+    reads: Counter[str] = Counter()
+    read_table = index_tables.read_table
+
+    def read_and_count(store, schema, name):
+        reads[name] += 1
+        return read_table(store, schema, name)
+
+    monkeypatch.setattr(index_tables, "read_table", read_and_count)
+    return reads
+
+
+def test_each_table_of_a_part_is_read_once(subjects, tmp_path, monkeypatch):
+    for part in ("1/3", "2/3", "3/3"):
+        extract_all(*subjects, tmp_path / "store", shard=parse_shard(part))
+    reads = count_reads(monkeypatch)
+    assert len(read_index(SessionStore(tmp_path / "store", SETTINGS))) == 3
+    assert set(reads.values()) == {1}
+    assert len(reads) == 1 + 3 * 2  # a part's failures tell which of its sessions have no row
+    reads.clear()
+    extract_all(*subjects, tmp_path / "store")  # joins the parts
+    assert set(reads.values()) == {1}
+    assert len(reads) == 3 + 3 * 3
+
+
+def test_a_launch_joins_its_tables_without_reading_sessions_again(subjects, tmp_path, monkeypatch):
+    """Two elements of an array with two processes each, of which two have no session."""
+    manifest, root = subjects
+    (root / "2.mp4").unlink()
+    store = SessionStore(tmp_path / "store", SETTINGS)
+    whole = extract_all(manifest, root, tmp_path / "whole")
+    monkeypatch.setattr(extraction, "Launch", FinishedLaunch)
+    for element in range(2):
+        array = {"SLURM_ARRAY_TASK_ID": str(element), "SLURM_ARRAY_TASK_COUNT": "2"}
+        for rank in (1, 0):
+            shard = find_shard({**array, "RANK": str(rank), "WORLD_SIZE": "2"})
+            summaries: list[object] = []
+            if rank == 0:
+                read_summary = SessionStore.read_summary
+
+                def read_and_count(self, *key, read=read_summary, keys=summaries):
+                    keys.append(key)
+                    return read(self, *key)
+
+                monkeypatch.setattr(SessionStore, "read_summary", read_and_count)
+            report = extract_all(manifest, root, store.url, shard=shard)
+            monkeypatch.undo()
+            monkeypatch.setattr(extraction, "Launch", FinishedLaunch)
+        assert len(summaries) <= 1  # of the session of this process
+    assert len(report.failures) in (0, 2)
+    names = sorted(path.name.split(".", 3)[3] for path in tmp_path.glob("store/index.*.parquet"))
+    assert names == ["1-of-2.parquet", "2-of-2.parquet"]
+    expected = read_index(SessionStore(tmp_path / "whole", SETTINGS))
+    found = read_index(store).sort_values("session", ignore_index=True)
+    pd.testing.assert_frame_equal(found, expected)
+    assert len(read_failures(store)) == len(whole.failures) == 2
+
+
+class FinishedLaunch(nullcontext):
+    """A launch whose other processes have finished."""
+
+    unfinished: tuple[str, ...] = ()
+
+    def __init__(self, store, shard):
+        super().__init__(self)

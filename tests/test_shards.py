@@ -2,7 +2,7 @@
 
 import pytest
 
-from depmm.store.shards import Shard, ShardError, find_shard, parse_shard
+from depmm.shards import Shard, ShardError, find_shard, parse_shard
 
 
 @pytest.mark.parametrize(
@@ -62,12 +62,38 @@ def test_a_part_that_does_not_exist_is_an_error(text):
 
 
 def test_the_processes_of_an_element_of_an_array_extract_its_part_together():
-    sessions = list(range(20))
+    sessions, costs = list(range(20)), [float(1 + k % 7) for k in range(20)]
+    extracted = []
     for element in range(3):
         array = {"SLURM_ARRAY_TASK_ID": str(element), "SLURM_ARRAY_TASK_COUNT": "3"}
         shards = [find_shard({**array, "RANK": str(r), "WORLD_SIZE": "2"}) for r in range(2)]
-        together = [session for shard in shards for session in shard.select(sessions)]
-        assert sorted(together) == shards[0].of_launch().select(sessions) == sessions[element::3]
+        for shard in shards:
+            of_each = shard.of_each_process()
+            assert [other.index for other in of_each] == [other.index for other in shards]
+            extracted += shard.select(sessions, costs)
+        assert shards[1].of_launch().name == f"{element + 1}-of-3"
+    assert sorted(extracted) == sessions
+
+
+def test_parts_are_balanced_by_the_costs_of_the_items():
+    # one interview of an hour, ten sessions of a minute
+    costs = [60.0, *[60.0] * 10, 3600.0]
+    parts = [Shard(index, 3).select(range(12), costs) for index in range(3)]
+    assert sorted(map(len, parts)) == [1, 5, 6]
+    assert [11] in parts
+    assert sorted(item for part in parts for item in part) == list(range(12))
+
+
+def test_the_largest_part_keeps_the_bound_of_graham():
+    # Graham (1969), Theorem 2; the worst case has equality: 11 instead of 9
+    costs = [5.0, 5.0, 4.0, 4.0, 3.0, 3.0, 3.0]
+    sums = [sum(costs[i] for i in Shard(k, 3).select(range(7), costs)) for k in range(3)]
+    assert sorted(sums) == [8.0, 8.0, 11.0]
+    assert max(sums) / 9.0 == pytest.approx(4 / 3 - 1 / 9)
+
+
+def test_items_without_a_cost_are_shared_too():
+    assert [Shard(k, 2).select("abcd", [0.0] * 4) for k in range(2)] == [["a", "c"], ["b", "d"]]
 
 
 def test_parts_are_counted_from_1():

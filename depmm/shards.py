@@ -1,14 +1,15 @@
-"""The part of the sessions that one of several processes extracts.
+"""The part of the sessions that one of several processes works on.
 
 The first of these that is given decides: the argument ``i/n``; the launcher (``RANK`` and
 ``WORLD_SIZE`` of torchrun and accelerate); the process of a SLURM step (``SLURM_PROCID``). Each
-element of a SLURM array (``SLURM_ARRAY_TASK_ID``) extracts a part of its own, which its processes
-share, unless ``i/n`` is given.
+element of a SLURM array (``SLURM_ARRAY_TASK_ID``) has a part of its own, which its processes share,
+unless ``i/n`` is given. Parts are balanced by the duration of the sessions.
 """
 
+import heapq
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from depmm.errors import DepmmError
@@ -61,20 +62,55 @@ class Shard:
         count = self.count // self.world_size
         return Shard(self.index % count, count, self.source)
 
-    def select(self, items: Sequence[Item]) -> list[Item]:
-        """Select the items of this part.
+    def of_each_process(self) -> list["Shard"]:
+        """Return the parts of all processes of the launch.
+
+        Returns
+        -------
+        list of Shard
+            One part per process, that of this process included.
+        """
+        array_count = self.count // self.world_size
+        element = self.index % array_count
+        return [
+            replace(self, index=rank * array_count + element, rank=rank)
+            for rank in range(self.world_size)
+        ]
+
+    def select(self, items: Sequence[Item], costs: Sequence[float]) -> list[Item]:
+        """Select the items of this part, so that all parts take about the same time.
+
+        The longest item is assigned first, each to the part with the lowest sum of costs (longest
+        processing time first). The result depends on the items and costs only, so that all
+        processes that know them assign alike.
 
         Parameters
         ----------
         items : sequence
-            The items of all parts.
+            The items of all parts, in the same order in all processes.
+        costs : sequence of float
+            Expected time of each item, in any unit; equal to or above 0.
 
         Returns
         -------
         list
-            Every ``count``-th item.
+            The items of this part in their order. The largest sum of costs is at most
+            ``4/3 - 1/(3 count)`` times that of the best assignment.
+
+        References
+        ----------
+        Graham, "Bounds on multiprocessing timing anomalies", SIAM J. Appl. Math. 17(2), 1969,
+        Theorem 2.
         """
-        return list(items[self.index :: self.count])
+        # of parts with the same sum, the one with fewer items: costs may all be 0
+        loads = [(0.0, 0, part) for part in range(self.count)]
+        chosen = []
+        for index in sorted(range(len(items)), key=lambda i: (-costs[i], i)):
+            load, n_items, part = loads[0]
+            heapq.heapreplace(loads, (load + costs[index], n_items + 1, part))
+            if part == self.index:
+                chosen.append(index)
+        return [items[index] for index in sorted(chosen)]
 
     def __str__(self) -> str:
         return f"{self.index + 1}/{self.count}"
