@@ -46,6 +46,19 @@ def local_cores() -> int:
     return max(1, available_cores() // max(1, int(size) if size.isdecimal() else 1))
 
 
+def limit_threads() -> None:
+    """Limit the threads of numerical libraries to the quota of the control groups.
+
+    OpenMP and BLAS respect the affinity of the process, but not a quota: with 4 of 128 cores they
+    would start 128 threads, which the kernel stops most of the time. A variable that is set is not
+    changed. The libraries read the variables when they are loaded.
+    """
+    cores = available_cores()
+    if hasattr(os, "sched_getaffinity") and cores < len(os.sched_getaffinity(0)):
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ.setdefault(name, str(local_cores()))
+
+
 def cpu_quota(process_groups: Path = _PROCESS_GROUPS, groups: Path = _GROUPS) -> float | None:
     """Read the quota of the control groups of this process.
 

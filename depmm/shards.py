@@ -116,6 +116,9 @@ class Shard:
         return f"{self.index + 1}/{self.count}"
 
 
+WHOLE = Shard()
+
+
 def parse_shard(text: str) -> Shard:
     """Read a part such as ``2/3``, the second of three.
 

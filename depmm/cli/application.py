@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
+from depmm.cores import limit_threads
 from depmm.errors import DepmmError
 from depmm.files.system_errors import explain_system_error
 from depmm.interrupts import INTERRUPTED, exiting_on_signals
@@ -44,6 +45,14 @@ Landmarker = Annotated[
     Path | None,
     typer.Option(
         help="MediaPipe face model; default: DEPMM_FACE_LANDMARKER, the cache, or one download"
+    ),
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        help="only part I of N of the sessions, from 1/N to N/N; default: the part that SLURM or a "
+        "launcher gives to this process, else all sessions",
     ),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="number of processes; default: all cores")]
@@ -106,6 +115,7 @@ def echo_data(text: str) -> None:
 
 def main() -> None:
     """Run the command line, and print errors that a user can repair without a traceback."""
+    limit_threads()
     with exiting_on_signals(), reporting_errors():
         show_progress()
         if code := app(standalone_mode=False):

@@ -13,6 +13,7 @@ from depmm.cli.application import (
     ManifestFolder,
     Overrides,
     RecordingsFolder,
+    ShardOption,
     Workers,
     app,
     echo,
@@ -296,14 +297,7 @@ def extract(
     landmarker: Landmarker = None,
     workers: Workers = None,
     allow_pickle: AllowPickle = False,
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            metavar="I/N",
-            help="extract only part I of N, from 1/N to N/N; default: the part that SLURM or a "
-            "launcher gives to this process, else all sessions",
-        ),
-    ] = None,
+    shard: ShardOption = None,
 ) -> None:
     """Decode and align every session once; exits with 1 if anything cannot be read.
 

@@ -10,6 +10,8 @@ from depmm.cli.application import (
     ConfigName,
     Landmarker,
     Overrides,
+    ShardOption,
+    Workers,
     app,
     describe_error,
     describe_os_error,
@@ -47,6 +49,27 @@ def train(config: ConfigName, overrides: Overrides = None) -> None:
     from depmm.training.experiment import train as train_model
 
     train_model(config, overrides)
+
+
+@app.command()
+def precompute(
+    config: ConfigName,
+    overrides: Overrides = None,
+    shard: ShardOption = None,
+    workers: Workers = None,
+) -> None:
+    """Compute embeddings, contours and measures that training needs; continues if interrupted.
+
+    Training computes them too; this command shares the work between processes
+    and computers.
+    """
+    from depmm.shards import find_shard, parse_shard
+    from depmm.training.precompute import precompute as compute
+
+    part = find_shard() if shard is None else parse_shard(shard)
+    report = compute(config, overrides, part, workers)
+    stored = ", ".join(report.stored) or "nothing to compute before the training"
+    echo(f"part {part}, {report.n_sessions} sessions: {stored}")
 
 
 @app.command()

@@ -1,9 +1,9 @@
-"""Run frozen encoders once, so that the dataset reads embeddings instead of signals.
+"""Compute once what the dataset reads in every epoch: embeddings of frozen encoders, contours.
 
-The embedding of a step is computed from its evaluation input (the middle of a long step, evenly
-spaced frames or those of ``frame_choice: once``), for training too. Training then does not use
-random parts of long steps, but saves the time of decoding and of a large frozen network in every
-epoch.
+The dataset reads embeddings instead of signals. The embedding of a step is computed from its
+evaluation input (the middle of a long step, evenly spaced frames or those of ``frame_choice:
+once``), for training too. Training then does not use random parts of long steps, but saves the time
+of decoding and of a large frozen network in every epoch.
 """
 
 import logging
@@ -21,22 +21,73 @@ from depmm.data.dataset import SessionDataset
 from depmm.data.experiment_data import ExperimentData
 from depmm.device import float32_precision
 from depmm.progress import track
+from depmm.shards import WHOLE, Shard
 from depmm.store.embeddings import EmbeddingStore, PrecomputableEncoder, embedding_key
+from depmm.store.voice_files import store_voice
+from depmm.store.voice_stream import VOICE
 
 logger = logging.getLogger(__name__)
+
+
+def select_sessions(data: ExperimentData, shard: Shard) -> list[int]:
+    """Select the sessions of one of several processes, balanced by their duration.
+
+    Parameters
+    ----------
+    data : ExperimentData
+        The sessions.
+    shard : Shard
+        The part of this process.
+
+    Returns
+    -------
+    list of int
+        Rows of the dataset.
+    """
+    seconds = data.sessions["duration_s"].to_numpy(float)
+    known = seconds[np.isfinite(seconds)]
+    typical = float(np.median(known)) if len(known) else 1.0
+    return shard.select(range(len(seconds)), np.nan_to_num(seconds, nan=typical).tolist())
+
+
+def ensure_streams(data: ExperimentData, shard: Shard = WHOLE, workers: int = 0) -> int:
+    """Compute the missing contours of the voice, if the dataset reads them.
+
+    Parameters
+    ----------
+    data : ExperimentData
+        The sessions.
+    shard : Shard, optional
+        The part of this process; by default, all sessions.
+    workers : int, default 0
+        Number of processes that compute; 0: this process.
+
+    Returns
+    -------
+    int
+        Number of sessions whose contours were computed.
+
+    Raises
+    ------
+    StoreError
+        If a session is not in the store, its file is damaged, or the store cannot be written.
+    """
+    dataset = data.dataset
+    if VOICE not in dataset.settings.features.values():
+        return 0
+    keys = [dataset.session_keys[index] for index in select_sessions(data, shard)]
+    return store_voice(dataset.store, keys, workers)
 
 
 def ensure_embeddings(
     encoders: Mapping[str, nn.Module],
     data: ExperimentData,
     device: torch.device,
-    rank: int = 0,
-    world_size: int = 1,
+    shard: Shard = WHOLE,
 ) -> ExperimentData:
     """Compute the missing embeddings of one process, and replace signals by embeddings.
 
-    Each process computes only its part: wait for all processes before you read the result. The
-    first process logs the progress at level INFO, the others at level DEBUG.
+    Each process computes only its part: wait for all processes before you read the result.
 
     Parameters
     ----------
@@ -47,8 +98,8 @@ def ensure_embeddings(
         The sessions; the settings of the dataset list the modalities that are precomputed.
     device : torch.device
         Device of the encoders.
-    rank, world_size : int
-        Index of this process, and number of processes.
+    shard : Shard, optional
+        The part of this process; by default, all sessions.
 
     Returns
     -------
@@ -61,18 +112,15 @@ def ensure_embeddings(
         If a session is not in the store or its file is damaged.
     """
     dataset = data.dataset
-    level = logging.INFO if rank == 0 else logging.DEBUG
     stores: dict[str, EmbeddingStore] = {}
     for modality in dataset.settings.precompute_embeddings:
         encoder = cast(PrecomputableEncoder, encoders[modality].to(device))
         key = embedding_key(encoder, modality, dataset.settings, dataset.store)
         store = stores[modality] = EmbeddingStore(dataset.store, key)
-        of_rank = range(len(dataset))[rank::world_size]
-        missing = [index for index in of_rank if not store.has(*dataset.session_keys[index])]
-        n_stored = len(of_rank) - len(missing)
-        logger.log(
-            level, "embed %s: %d sessions stored, %d missing", modality, n_stored, len(missing)
-        )
+        of_shard = select_sessions(data, shard)
+        missing = [index for index in of_shard if not store.has(*dataset.session_keys[index])]
+        n_stored = len(of_shard) - len(missing)
+        logger.info("embed %s: %d sessions stored, %d missing", modality, n_stored, len(missing))
         with float32_precision("highest", device):
             _embed(encoder, modality, data, missing, store, device)
     return replace(data, dataset=dataset.with_embeddings(stores)) if stores else data

@@ -10,13 +10,11 @@ damaged file. You can delete the folder ``measures`` at any time.
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from depmm.config import ExtractConfig
 from depmm.measures.measure import MeasureError
 from depmm.measures.sets import (
     MEASURES_VERSION,
@@ -26,15 +24,14 @@ from depmm.measures.sets import (
     measures_of,
     parse_sets,
 )
-from depmm.progress import track
 from depmm.schemas.manifest import SESSION_KEY, STEP_KEY
 from depmm.store.errors import StoreError
 from depmm.store.failures import SessionKey
+from depmm.store.session_tasks import SessionTask, run_tasks
 from depmm.store.sessions import SessionStore
-from depmm.store.worker_pool import Crash, Hang, Progress, run_in_processes
+from depmm.store.worker_pool import Progress
 
 logger = logging.getLogger(__name__)
-NO_PROGRESS_LIMIT_S = 1800.0  # the pitch of an hour of sound takes minutes
 
 
 def read_step_measures(
@@ -160,9 +157,7 @@ def _read_set(
     if missing:
         logger.info("measure %s: %d sessions, %d of them computed before", name, len(found),
                     len(found) - len(missing))  # fmt: skip
-        computed = _compute(store, name, missing, workers)
-        for key, rows_of_session in track(computed, f"measure {name}", "sessions", len(missing)):
-            found[key] = rows_of_session
+        found |= dict(run_tasks(_compute_session, store, missing, name, workers))
     blocks = [(key, values) for key in session_keys if (values := found[key]) is not None]
     rows = [(*key, step) for key, values in blocks for step in range(len(values))]
     columns = [measure.name for measure in measures_of(name)]
@@ -172,52 +167,18 @@ def _read_set(
     return pd.DataFrame(stacked, index=index, columns=columns)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One session and one set; a worker process opens the store itself."""
-
-    url: str
-    settings: ExtractConfig
-    name: SetName
-    key: SessionKey
-
-
-def _compute(
-    store: SessionStore, name: SetName, missing: list[SessionKey], workers: int
-) -> Iterator[tuple[SessionKey, np.ndarray]]:
-    """Compute and store the measures of sessions; yield them in the order of completion."""
-    jobs = [_Job(store.url, store.settings, name, key) for key in missing]
-    if workers == 0:
-        for job in jobs:
-            yield job.key, _compute_session(job, lambda: None)
-        return
-    n_workers = min(workers, len(jobs))
-    for job, result in run_in_processes(_compute_session, jobs, n_workers, NO_PROGRESS_LIMIT_S):
-        if isinstance(result, Crash | Hang):
-            corpus, subject, session = job.key
-            how = "ended" if isinstance(result, Crash) else "made no progress"
-            raise StoreError(
-                f"session {corpus}/{subject}/{session}: the process that computed its measures "
-                f"of the set {name} {how}.",
-                file=store.path(*job.key),
-                subject=subject,
-                session=session,
-                remedy="Check the memory of the computer, and use fewer processes (--workers 1).",
-            )
-        yield job.key, result
-
-
-def _compute_session(job: _Job, progress: Progress) -> np.ndarray:
-    store = SessionStore(job.url, job.settings)
-    checksum = store.read_summary(*job.key)["checksum"]
-    with store.read(*job.key) as reader:
-        values = measure_session(job.name, reader)
+def _compute_session(task: SessionTask, progress: Progress) -> np.ndarray:
+    store = task.open_store()
+    (name,) = parse_sets([task.name])
+    checksum = store.read_summary(*task.key)["checksum"]
+    with store.read(*task.key) as reader:
+        values = measure_session(name, reader)
     progress()
-    files = _files(store, job.name)
+    files = _files(store, name)
     with files.writer() as writer:
         writer.append("values", values)
         file = writer.save({"session": checksum})
-        files.put(file, files.path(*job.key))
+        files.put(file, files.path(*task.key))
     return values
 
 

@@ -34,7 +34,7 @@ from depmm.store.errors import StoreError, damaged_file, unreadable_file, writin
 from depmm.store.session_file import SessionReader
 from depmm.store.session_writer import SessionWriter
 from depmm.store.tensor_file import TensorFile, open_file
-from depmm.store.voice_stream import VOICE, VOICE_VERSION
+from depmm.store.voice_stream import voice_folder
 
 FORMAT_VERSION = 5
 _VERIFIED: set[str] = set()  # checksums of streams that this process has read completely
@@ -314,8 +314,7 @@ class SessionStore:
         compute: Callable[[], Iterator[np.ndarray]],
     ) -> TensorFile:
         """Open the stream ``voice`` of a session; compute it first if it is missing or outdated."""
-        folder = f"{self.url.rstrip('/')}/streams/{VOICE}-{VOICE_VERSION}"
-        files = SessionStore(folder, self.settings)
+        files = SessionStore(voice_folder(self.url), self.settings)
         if files.has(*key):
             try:
                 file = files.read_tensors(*key)

@@ -27,6 +27,22 @@ VOICE_VERSION = 1  # increase it when a code change alters a value
 _BLOCK = 60 * SAMPLE_RATE  # samples
 
 
+def voice_folder(url: str) -> str:
+    """Return the folder of the contours of the sessions of a store.
+
+    Parameters
+    ----------
+    url : str
+        Folder or URL of the store.
+
+    Returns
+    -------
+    str
+        Folder or URL.
+    """
+    return f"{url.rstrip('/')}/streams/{VOICE}-{VOICE_VERSION}"
+
+
 def is_voice(stream: str, names: Collection[str]) -> bool:
     """Check whether a stream is computed from the sound of a session.
 

@@ -11,7 +11,7 @@ from depmm.evaluation.pretraining import pretrained_encoders, pretraining_overla
 from depmm.files.checksums import write_text
 from depmm.models.model import DepressionModel
 from depmm.models.saved import CONFIG_FILE
-from depmm.models.weights import load_run, load_weights
+from depmm.models.weights import WeightsReport, load_run, load_weights
 from depmm.runs.folder import RunFolder
 from depmm.runs.lineage import check_initialization
 
@@ -47,6 +47,40 @@ def initialize_weights(
     ValueError
         If the weights do not match the model.
     """
+    reports = load_initial_weights(model, settings, data)
+    for report in reports:
+        logger.info("%s", report)
+    if reports and write_report:
+        content = [asdict(report) | {"path": str(report.path)} for report in reports]
+        write_text(run.initialization_report, json.dumps(content, indent=1))
+
+
+def load_initial_weights(
+    model: DepressionModel, settings: TrainingConfig, data: ExperimentData
+) -> list[WeightsReport]:
+    """Load the initial weights that a config specifies.
+
+    Parameters
+    ----------
+    model : DepressionModel
+        A new model.
+    settings : TrainingConfig
+        ``weights`` and ``init_from``.
+    data : ExperimentData
+        Sessions of the run; weights that depend on its test subjects are rejected.
+
+    Returns
+    -------
+    list of WeightsReport
+        The loaded tensors, by file.
+
+    Raises
+    ------
+    RunError
+        If the weights of ``init_from`` depend on a test subject.
+    ValueError
+        If the weights do not match the model.
+    """
     reports = [
         load_weights(model.get_submodule(f"encoders.{name}.backbone.resnet"), path)
         for name, path in settings.weights.items()
@@ -56,11 +90,7 @@ def initialize_weights(
         if (settings.init_from / CONFIG_FILE).is_file():  # else only weights were copied
             DepressionModel.check_saved(settings.init_from)
         reports.append(load_run(model, settings.init_from))
-    for report in reports:
-        logger.info("%s", report)
-    if reports and write_report:
-        content = [asdict(report) | {"path": str(report.path)} for report in reports]
-        write_text(run.initialization_report, json.dumps(content, indent=1))
+    return reports
 
 
 def log_pretraining(config: Config, data: ExperimentData) -> None:

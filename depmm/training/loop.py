@@ -19,7 +19,7 @@ from depmm.data.batch import SessionLoader
 from depmm.data.data_summary import record_data_summary
 from depmm.data.experiment_data import ExperimentData, load_experiment_data
 from depmm.data.nuisance import encode_erased
-from depmm.data.precompute import ensure_embeddings
+from depmm.data.precompute import ensure_embeddings, ensure_streams
 from depmm.device import float32_precision
 from depmm.files.checksums import check, replacing, write_table
 from depmm.models.model import build_model
@@ -27,6 +27,7 @@ from depmm.progress import show
 from depmm.runs.folder import RunFolder
 from depmm.schemas.manifest import SUBJECT_KEY
 from depmm.schemas.runs import HISTORY
+from depmm.shards import Shard
 from depmm.training.adversarial import add_nuisance_heads, is_adversary_weak
 from depmm.training.checkpoint import (
     load_model,
@@ -127,8 +128,9 @@ def _train_network(
         progress = load_model(run.last_checkpoint, model, frozen)
         logger.info("%s: resumed after epoch %d", run.path, progress["epoch"])
     # after loading the weights, because the embeddings depend on them
-    rank, world_size = accelerator.process_index, accelerator.num_processes
-    data = ensure_embeddings(model.encoders, data, accelerator.device, rank, world_size)
+    shard = Shard(accelerator.process_index, accelerator.num_processes)
+    data = ensure_embeddings(model.encoders, data, accelerator.device, shard)
+    ensure_streams(data, shard, config.data.workers)
     accelerator.wait_for_everyone()
     loader = SessionLoader(data.dataset, accelerator.device)
     training_loader = open_training_loader(settings, data, loader)

@@ -28,6 +28,7 @@ from depmm.data.batch import collate
 from depmm.data.experiment_data import load_experiment_data
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder
+from depmm.shards import Shard
 from depmm.store.errors import StoreError
 from depmm.store.extract import extract
 from depmm.store.sessions import SessionStore
@@ -226,7 +227,7 @@ def test_each_process_embeds_a_part_of_the_sessions(corpus, store, source):
     config = load_embedding_config(corpus, store, source)
     model, data = build_seeded_model(config), load_experiment_data(config)
     for rank, total in ((1, 4), (0, 8), (2, 12)):
-        assert count_embedded(model, data, rank=rank, world_size=3)[1] == [("audio", 4)]
+        assert count_embedded(model, data, shard=Shard(rank, 3))[1] == [("audio", 4)]
         assert len(embedding_files(store)) == total
     assert count_embedded(model, data)[1] == [("audio", 0)]
 
