@@ -6,6 +6,7 @@ failed recordings). 2: it did not run; the message names the cause and the remed
 """
 
 # the import of these modules registers their commands
+import depmm.cli.contact_sheet
 import depmm.cli.corpora
 import depmm.cli.cross_corpus
 import depmm.cli.downloads

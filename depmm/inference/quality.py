@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from depmm.config import SAMPLE_RATE
 from depmm.data.signals.signal import StepSignal
 from depmm.data.training_reference import TrainingReference, speech_duration_s
-from depmm.media.sound.sound_level import SoundLevel
+from depmm.media.sound.sound_level import MIN_SNR_DB, SoundLevel
+from depmm.media.video.faces import MIN_FACE_SHARE
 from depmm.store.session_file import SessionReader
-
-MIN_FACE_SHARE = 0.8  # share of sampled frames with a face; the others are not used
-MIN_SNR_DB = 20.0  # speech 15 dB above the noise; the noisiest of three clean corpora has 21
 
 
 @dataclass(frozen=True)

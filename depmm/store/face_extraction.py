@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from depmm.media.errors import MediaError
-from depmm.media.warnings import Warn
+from depmm.media.video.faces import MAX_SEVERAL_SHARE
+from depmm.media.warnings import MediaWarning, Warn
 from depmm.store.session_reading import SessionReading
 from depmm.store.session_writer import SessionWriter
 from depmm.store.step_coverage import masked_steps, rows_end_s
@@ -61,7 +62,7 @@ def _extract_file(
     frames = reading.watched(
         decode_frames(job.root / file, settings.frames_per_second, windows, warn=warn)
     )
-    before = writer.rows("face.time_s")
+    before, n_several = writer.rows("face.time_s"), 0
     crops = _FrameWriter(writer, settings.jpeg_quality)
     if job.steps[steps[0]]["face_aligned"]:
         for time_s, frame in frames:
@@ -71,6 +72,7 @@ def _extract_file(
         tracker = load_tracker(job.landmarker, settings.min_confidence)
         for time_s, frame in frames:
             face = tracker.track(time_s, frame)
+            n_several += face.n_faces > 1
             crops.append(time_s, face.crop if face.detected else None, face.confidence)
             writer.append("face.landmarks", face.landmarks[None])
             writer.append("face.blendshapes", face.blendshapes[None])
@@ -83,6 +85,8 @@ def _extract_file(
             "Check the video, or lower face.min_confidence.",
             setting="extract.face.min_confidence",
         )
+    if n_several > MAX_SEVERAL_SHARE * crops.n_faces:
+        warn(_several_faces(n_several, crops.n_faces))
     clock = np.array(crops.times)
     for step, (start, end) in zip(steps, windows, strict=True):
         # a timestamp that equals the start up to rounding belongs to the step
@@ -91,6 +95,17 @@ def _extract_file(
     if error := masked_steps(file, steps, windows, empty, "video", crops.times[-1]):
         reading.fail("face", file, error)
     return crops.n_faces
+
+
+def _several_faces(n_several: int, n_faces: int) -> MediaWarning:
+    return MediaWarning(
+        "several_faces",
+        f"{n_several} of {n_faces} frames with a face show several faces; the largest one of each "
+        "frame is used.",
+        "Check the crops with depmm look; cut the video to the face of the participant if they "
+        "show another one.",
+        n_several / n_faces,
+    )
 
 
 @dataclass

@@ -83,6 +83,32 @@ def read_failures(store: SessionStore) -> pd.DataFrame:
     return FAILURES.build([]) if table is None else table
 
 
+def read_all_settings(store: SessionStore) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Read the tables of a store, whatever the extraction settings of their sessions.
+
+    Parameters
+    ----------
+    store : SessionStore
+        The store; its settings are not used.
+
+    Returns
+    -------
+    index, failures, warnings : DataFrame
+        The columns of ``INDEX``, ``FAILURES`` and ``WARNINGS``; empty for tables that do not exist.
+
+    Raises
+    ------
+    StoreError
+        If a table is damaged or has other columns.
+    """
+    parts = _part_names(store)
+    tables = []
+    for schema in (INDEX, FAILURES, WARNINGS):
+        table = _read_merged(store, schema, read_table(store, schema, schema.file), parts)
+        tables.append(schema.build([]) if table is None else table)
+    return tables[0], tables[1], tables[2]
+
+
 def stored_summary(store: SessionStore, key: SessionKey, source_hash: str) -> dict[str, Any] | None:
     """Read the summary of a session if its file is complete and up to date.
 

@@ -21,6 +21,7 @@ from depmm.corpora.manifest import Manifest
 from depmm.media.containers.container import probe
 from depmm.media.duration import duration_s
 from depmm.media.sound.audio import decode_audio
+from depmm.media.video.faces import FaceFrame
 from depmm.media.video.video import decode_frames
 from depmm.media.warnings import MediaWarning
 from depmm.schemas.manifest import SESSION_KEY
@@ -191,3 +192,19 @@ def test_warnings_of_a_decoder_are_stored_once_per_file(subjects, tmp_path, monk
     again = extract_all(*subjects, tmp_path / "store", workers=0)
     assert again.extracted == 0
     pd.testing.assert_frame_equal(again.warnings, report.warnings)
+
+
+@pytest.mark.parametrize(("n_faces", "names"), [(1, []), (2, ["several_faces"])])
+def test_several_faces_in_a_frame_are_a_warning(subjects, tmp_path, monkeypatch, n_faces, names):
+    class Tracker:
+        def track(self, time_s, frame):
+            crop = np.zeros((224, 224, 3), np.uint8)
+            return FaceFrame(time_s, True, 0.9, crop, n_faces=n_faces)
+
+    monkeypatch.setattr("depmm.store.face_extraction.load_tracker", lambda *_: Tracker())
+    monkeypatch.setattr("depmm.store.session_extraction.load_tracker", lambda *_: Tracker())
+    model = tmp_path / "face.task"
+    monkeypatch.setattr("depmm.store.extract._find_landmarker", lambda *_: model)
+    manifest = manifest_of({"s1": [{"face": "1.mp4", "face_aligned": False}]})
+    report = extract_all(manifest, subjects[1], tmp_path / "store", landmarker=model)
+    assert report.warnings["name"].tolist() == names

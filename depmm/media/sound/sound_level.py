@@ -21,6 +21,7 @@ QUIET_PERCENTILE = 10.0  # of the frame levels; more than 10 % of the frames of 
 MIN_STRETCH_S = 2.0  # shorter silence is a pause; clips of RAVDESS begin with up to 1.2 s of it
 MAX_SILENT_SHARE = 0.1  # of the sound, in stretches of digital silence
 MAX_SILENT_S = 60.0  # the same for long recordings
+MIN_SNR_DB = 20.0  # speech 15 dB above the noise; the noisiest of three clean corpora has 21
 SILENT_SHARE = 0.95  # of a sound that is digital silence as a whole
 
 

@@ -29,6 +29,8 @@ from depmm.media.video.opencv import SYSTEM_LIBRARIES
 
 N_LANDMARKS, N_BLENDSHAPES = 478, 52
 MAX_FACES = 4  # per frame; the largest is the subject, faces in the background are smaller
+MIN_FACE_SHARE = 0.8  # share of sampled frames with a face; the others are not used
+MAX_SEVERAL_SHARE = 0.1  # of the frames with a face: a second face may be a wrong detection
 
 _LOG_LINE = re.compile(r"[IW]\d{4} |INFO: |WARNING: Logging before InitGoogle|\s*$")
 
@@ -57,6 +59,8 @@ class FaceFrame:
         Transforms MediaPipe's canonical face (cm) into the space of the camera (x right, y up, z
         towards the viewer): rotation ``pose[:3, :3]``, translation ``pose[:3, 3]``. MediaPipe
         assumes the camera parameters, so the distance is only relative.
+    n_faces : int
+        Number of faces in the frame, at most 4.
     """
 
     time_s: float
@@ -66,6 +70,7 @@ class FaceFrame:
     landmarks: np.ndarray = field(default_factory=partial(np.zeros, (N_LANDMARKS, 3), np.float32))
     blendshapes: np.ndarray = field(default_factory=partial(np.zeros, N_BLENDSHAPES, np.float32))
     pose: np.ndarray = field(default_factory=partial(np.zeros, (4, 4), np.float32))
+    n_faces: int = 0
 
 
 class FaceTracker:
@@ -196,6 +201,7 @@ class FaceTracker:
             landmarks=faces[largest],
             blendshapes=np.array([b.score for b in result.face_blendshapes[largest]], np.float32),
             pose=np.asarray(result.facial_transformation_matrixes[largest], np.float32),
+            n_faces=len(faces),
         )
 
     def _image(self, frame: np.ndarray) -> Any:

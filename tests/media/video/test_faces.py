@@ -69,6 +69,7 @@ def test_the_largest_of_two_faces_is_tracked_in_a_strided_view(
     single, of_two = tracker.track(0.0, face), tracker.track(0.0, two)
     shift = of_two.landmarks[:, :2] - single.landmarks[:, :2]
     np.testing.assert_allclose(shift, np.tile([600, 0], (478, 1)), atol=8)
+    assert (single.n_faces, of_two.n_faces) == (1, 2)
     copied = tracker.track(0.0, face.copy())  # the strided view is read as the same image
     np.testing.assert_allclose(copied.landmarks, single.landmarks, atol=1e-2)
 
