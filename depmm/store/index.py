@@ -101,10 +101,11 @@ def read_all_settings(store: SessionStore) -> tuple[pd.DataFrame, pd.DataFrame, 
     StoreError
         If a table is damaged or has other columns.
     """
-    parts = _part_names(store)
+    schemas = (INDEX, FAILURES, WARNINGS)
+    parts = _read_parts(store, _part_names(store), schemas)
     tables = []
-    for schema in (INDEX, FAILURES, WARNINGS):
-        table = _read_merged(store, schema, read_table(store, schema, schema.file), parts)
+    for schema in schemas:
+        table = _merge(schema, read_table(store, schema, schema.file), parts)
         tables.append(schema.build([]) if table is None else table)
     return tables[0], tables[1], tables[2]
 
