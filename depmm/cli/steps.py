@@ -1,5 +1,6 @@
 """Command that finds the steps of recordings."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,7 +8,7 @@ import typer
 
 from depmm.cli.application import app, echo
 
-SPEECH, WINDOWS = "Options of --by speech", "Options of --by windows"
+SPEECH, WORDS, WINDOWS = (f"Options of --by {name}" for name in ("speech", "words", "windows"))
 
 
 @app.command()
@@ -17,15 +18,19 @@ def steps(
         typer.Argument(metavar="SOURCE", help="folder of recordings, or of a manifest with --root"),
     ],
     by: Annotated[
-        Literal["speech", "windows"],
+        Literal["speech", "words", "windows"],
         typer.Option(
-            help="speech: one step for each segment of voice activity; windows: windows of equal "
-            "length"
+            help="speech: segments of voice activity; words: the words of a list or transcript; "
+            "windows: windows of equal length"
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="TABLE", help="CSV file with one row per step")],
     root: Annotated[
         Path | None, typer.Option(help="with a manifest: folder of its recordings")
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="also write an HTML page with waveforms, steps and confidences"),
     ] = None,
     detector: Annotated[
         Literal["silero", "energy"] | None,
@@ -47,6 +52,53 @@ def steps(
         float,
         typer.Option(min=0, help="s added before and after a segment", rich_help_panel=SPEECH),
     ] = 0.05,
+    words: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of the words that were shown: text, onset_s, and optionally path, end_s",
+            rich_help_panel=WORDS,
+        ),
+    ] = None,
+    extent: Annotated[
+        Literal["onset", "speech"],
+        typer.Option(
+            help="with --words: a step reaches from its onset to the next, or is the speech "
+            "between them",
+            rich_help_panel=WORDS,
+        ),
+    ] = "onset",
+    offset: Annotated[
+        str,
+        typer.Option(
+            help="with --words: s that are added to the onsets, or auto to estimate them for each "
+            "recording from its speech",
+            rich_help_panel=WORDS,
+        ),
+    ] = "0",
+    transcripts: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with path, text, and optionally start_s, end_s; or a folder with one text "
+            "file per recording: words are aligned with the sound",
+            rich_help_panel=WORDS,
+        ),
+    ] = None,
+    pronunciations: Annotated[
+        Path | None,
+        typer.Option(
+            help="with --transcripts: further English words and their phones, as in the CMU "
+            "Pronouncing Dictionary",
+            rich_help_panel=WORDS,
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="with --transcripts: folder of a CTC model such as wav2vec2, for other languages; "
+            "default: pocketsphinx (English)",
+            rich_help_panel=WORDS,
+        ),
+    ] = None,
     window: Annotated[
         float | None, typer.Option(min=0.1, help="length in s", rich_help_panel=WINDOWS)
     ] = None,
@@ -64,34 +116,40 @@ def steps(
     A recording that cannot be read is a row of TABLE.problems.csv; the exit
     status is then 1. Prints the lines of a spec that read the table.
     """
-    from functools import partial
-
     from depmm.corpora.corpus_facts import Windows
     from depmm.media.sound.speech_segments import SegmentRules
-    from depmm.steps.recordings import FindSteps, find_recordings, find_steps
-    from depmm.steps.speech import choose_detector, find_speech
+    from depmm.steps.methods import by_speech, by_windows, by_words
+    from depmm.steps.recordings import find_recordings, find_steps
     from depmm.steps.table import check_output, problems_path, spec_lines, write_steps
-    from depmm.steps.windows import find_windows
 
     check_output(out)
-    folder, recordings, problems = find_recordings(source, root)
-    method: FindSteps
+    rules = SegmentRules(min_speech, min_pause, margin)
     match by:
         case "speech":
-            detect, note = choose_detector(detector)
-            if note:
-                echo(note, err=True)
-            rules = SegmentRules(min_speech, min_pause, margin)
-            method = partial(find_speech, detector=detect, rules=rules)
+            method = by_speech(detector, rules)
+        case "words":
+            method = by_words(
+                words, extent, offset, transcripts, pronunciations, model, detector, rules
+            )
         case "windows":
             if window is None:
                 raise typer.BadParameter("--by windows needs it", param_hint="--window")
-            method = partial(find_windows, windows=Windows(length_s=window, hop_s=hop))
-    found = find_steps(recordings, method)
+            method = by_windows(Windows(length_s=window, hop_s=hop))
+    for note in method.warnings:
+        echo(note, err=True)
+    folder, recordings, problems = find_recordings(source, root)
+    found = find_steps(recordings, method.find)
     found.problems[:0] = problems
+    found.problems += method.unused()
     columns = write_steps(found.steps, found.problems, out)
-    echo(f"{out}: {found.summary()}")
-    echo(f"The lines of a spec that read it:\n\n{spec_lines(out, folder, columns)}")
+    for line in (f"{out}: {found.summary()}", *method.notes()):
+        echo(line)
+    if page is not None:
+        from depmm.steps.page import write_page
+
+        write_page(found, recordings, by, " ".join(["depmm", *sys.argv[1:]]), page)
+        echo(f"{page}: contains the words of the recordings; store it like them")
+    echo(f"The lines of a spec that read the table:\n\n{spec_lines(out, folder, columns)}")
     if found.problems:
         for problem in found.problems[:5]:
             of_word = f" {problem.text!r}" if problem.text else ""

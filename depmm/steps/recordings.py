@@ -1,6 +1,6 @@
 """The recordings of a folder or a manifest, and the steps of each of them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -9,8 +9,9 @@ from depmm.corpora.manifest import read_manifest
 from depmm.errors import DepmmError
 from depmm.files.csv_text import neutralize
 from depmm.media.errors import MediaError, as_media_error
+from depmm.progress import track
 from depmm.schemas.manifest import SESSIONS
-from depmm.steps.table import Step, StepProblem, StepsError
+from depmm.steps.table import LOW_CONFIDENCE, Step, StepProblem, StepsError
 
 # endings of the files of a folder that are taken as recordings; a manifest may name any file
 RECORDING_SUFFIXES = frozenset(
@@ -71,10 +72,16 @@ class FoundSteps:
             For example ``240 steps (312.5 s) of 40 recordings; 2 problems``.
         """
         seconds = covered_s((step.path, step.start_s, step.end_s) for step in self.steps)
-        problems = f"; {len(self.problems)} problems" if self.problems else ""
-        return f"{len(self.steps)} steps ({seconds:.1f} s) of {self.n_recordings} recordings" + (
-            problems
+        low = sum(
+            (1.0 if step.confidence is None else step.confidence) < LOW_CONFIDENCE
+            for step in self.steps
         )
+        parts = [f"{len(self.steps)} steps ({seconds:.1f} s) of {self.n_recordings} recordings"]
+        if low:
+            parts.append(f"{low} with a confidence below {LOW_CONFIDENCE}: listen to them")
+        if self.problems:
+            parts.append(f"{len(self.problems)} problems")
+        return "; ".join(parts)
 
 
 FindSteps = Callable[[Recording], Iterable[Step | StepProblem]]
@@ -197,21 +204,18 @@ def _has_usable_path(recording: Recording, problems: list[StepProblem]) -> bool:
 
 
 def find_steps(
-    recordings: Iterable[Recording],
+    recordings: Sequence[Recording],
     method: FindSteps,
-    advance: Callable[[], None] = lambda: None,
 ) -> FoundSteps:
     """Find the steps of recordings, one after the other.
 
     Parameters
     ----------
-    recordings : iterable of Recording
+    recordings : sequence of Recording
         The recordings.
     method : callable
         Yields steps and problems of one recording. An error in it is a problem of the recording,
         of which no step is used; the other recordings are read.
-    advance : callable, optional
-        Called after each recording, for a progress bar.
 
     Returns
     -------
@@ -219,7 +223,7 @@ def find_steps(
         Steps and problems of all recordings.
     """
     found = FoundSteps()
-    for recording in recordings:
+    for recording in track(recordings, "steps", "recordings"):
         found.n_recordings += 1
         try:
             items = list(method(recording))
@@ -229,7 +233,6 @@ def find_steps(
             items = [StepProblem(recording.path, "no step was found. Listen to the recording.")]
         found.steps += [item for item in items if isinstance(item, Step)]
         found.problems += [item for item in items if isinstance(item, StepProblem)]
-        advance()
     return found
 
 

@@ -19,9 +19,15 @@ from depmm.media.sound.speech_segments import (
     apply_rules,
     segments_of_probabilities,
 )
-from depmm.media.sound.voice_activity import frame_levels, segments_of_levels
+from depmm.media.sound.voice_activity import (
+    LOUD_PERCENTILE,
+    frame_levels,
+    segments_of_levels,
+)
 from depmm.steps.recordings import Recording
 from depmm.steps.table import Step
+
+BACKGROUND_PERCENTILE = 10.0  # of the frame levels: the level of pauses
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,10 @@ def detect_by_silero(blocks: Iterable[np.ndarray]) -> Speech:
 
 
 def detect_by_energy(blocks: Iterable[np.ndarray]) -> Speech:
-    """Detect speech by the level of frames, with the threshold that extraction has by default.
+    """Detect speech by the level of frames.
+
+    A frame is speech if it is less than 35 dB below the loud level of the recording, as in
+    extraction by default, and above the middle between this level and that of the background.
 
     Parameters
     ----------
@@ -114,7 +123,12 @@ def detect_by_energy(blocks: Iterable[np.ndarray]) -> Speech:
     """
     counted = _Counted(blocks)
     levels = frame_levels(counted)
-    segments = segments_of_levels(levels, ExtractConfig().audio.silence_db, 0.0, counted.duration_s)
+    threshold_db = ExtractConfig().audio.silence_db
+    if len(levels):
+        # halfway between background and speech, where the background is louder than the default
+        background, loud = np.percentile(levels, [BACKGROUND_PERCENTILE, LOUD_PERCENTILE])
+        threshold_db = max(threshold_db, (float(background) - float(loud)) / 2)
+    segments = segments_of_levels(levels, threshold_db, 0.0, counted.duration_s)
     return Speech(segments, None, counted.duration_s)
 
 

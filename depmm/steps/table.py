@@ -13,6 +13,7 @@ from depmm.schemas import TableSchema
 from depmm.schemas.steps import STEP_PROBLEMS, STEP_TABLE
 
 PARTICIPANT, OTHER = "participant", "other"
+LOW_CONFIDENCE = 0.5  # steps below it are counted, and coloured in pages
 _DECIMALS = 3  # of seconds and confidences in the file
 _PATTERN_LETTERS = re.compile(r'[{}*\\"]')  # not literal in a pattern or in quoted YAML
 

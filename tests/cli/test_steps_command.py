@@ -1,0 +1,172 @@
+"""The command steps on real recordings: the table, the spec that reads it, and bad files."""
+
+import importlib.util
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from html_page import HtmlPage
+
+from depmm.corpora.manifest import read_manifest
+from depmm.media.sound.audio import decode_audio
+
+CLIPS = ("bbaf2n", "bbal8p", "bbas1s", "bbbm3a")
+SPEC = """
+name: lab
+title: Recordings of a laboratory
+citation: none
+licence: own
+access: own
+recordings:
+  - pattern: "{subject}.mpg"
+    modalities: [audio, face]
+session: "{subject}"
+ignore: ["*.problems.csv"]
+"""
+
+
+def needs(package):
+    missing = importlib.util.find_spec(package) is None
+    return pytest.mark.skipif(missing, reason=f"{package} is not installed")
+
+
+@pytest.fixture(scope="session")
+def words(real_data):
+    """Return the words of GRID clips with their times."""
+    rows = []
+    for clip in CLIPS:
+        text = (real_data / "grid_s1" / "align" / f"{clip}.align").read_text()
+        for start, end, word in map(str.split, text.splitlines()):
+            if word not in ("sil", "sp"):
+                rows.append((f"{clip}.mpg", int(start) / 25000, int(end) / 25000, word))
+    return pd.DataFrame(rows, columns=["path", "start_s", "end_s", "text"])
+
+
+@pytest.fixture
+def clips(real_data, tmp_path):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for clip in CLIPS:
+        shutil.copy(real_data / "grid_s1" / f"{clip}.mpg", folder)
+    return folder
+
+
+@needs("silero_vad")
+def test_speech_is_found_and_the_printed_lines_read_the_table(clips, words, tmp_path, depmm):
+    (clips / "damaged.mpg").write_bytes(b"no recording")
+    out = clips / "speech.csv"
+    result = depmm("steps", clips, "--by", "speech", "--out", out)
+    assert result.code == 1
+    assert pd.read_csv(clips / "speech.problems.csv")["path"].tolist() == ["damaged.mpg"]
+    table = pd.read_csv(out)
+    assert table["path"].tolist() == [f"{clip}.mpg" for clip in CLIPS]
+    spoken = words.groupby("path").agg(start=("start_s", "min"), end=("end_s", "max"))
+    np.testing.assert_allclose(table["start_s"], spoken["start"], atol=0.1)
+    np.testing.assert_allclose(table["end_s"], spoken["end"], atol=0.25)
+    assert table["confidence"].between(0.9, 1).all()
+    (clips / "damaged.mpg").unlink()
+    lines = re.search(r"^steps:\n(  .*\n)+", result.out, re.MULTILINE)[0]
+    spec = tmp_path / "lab.yaml"
+    spec.write_text(SPEC + lines)
+    assert depmm("index", spec, clips, "--out", tmp_path / "manifest").code == 0
+    steps = read_manifest(tmp_path / "manifest").steps
+    assert steps["start_s"].tolist() == table["start_s"].tolist()
+
+
+@needs("pocketsphinx")
+def test_words_of_a_transcript(clips, words, tmp_path, depmm):
+    texts = words.groupby("path", as_index=False)["text"].agg(" ".join)
+    texts.loc[0, "text"] = texts.loc[0, "text"].replace("bin", '"Bin," moodyness --')
+    texts.to_csv(tmp_path / "texts.csv", index=False)
+    out, page = clips / "words.csv", tmp_path / "page.html"
+    call = ("steps", clips, "--by", "words", "--transcripts", tmp_path / "texts.csv", "--out", out)
+    result = depmm(*call, "--page", page)
+    assert result.code == 1  # a word that is not in the dictionary is reported
+    problems = pd.read_csv(clips / "words.problems.csv")
+    assert problems[["path", "text"]].to_numpy().tolist() == [["bbaf2n.mpg", "moodyness"]]
+    table = pd.read_csv(out)
+    assert table["text"].str.lower().tolist() == words["text"].tolist()
+    errors = (table["start_s"] - words["start_s"]).abs()
+    assert errors.median() <= 0.04
+    assert table["confidence"].median() > 0.7
+    content = HtmlPage(page.read_text())
+    assert "moodyness" in content.text
+    assert page.read_text().count('class="timeline"') == len(CLIPS)
+    sounds = tmp_path / "sounds.txt"
+    sounds.write_text("moodyness M UW D IY N AH S\n")
+    (clips / "words.csv").unlink()
+    assert depmm(*call, "--pronunciations", sounds).code == 0
+    assert len(pd.read_csv(out)) == len(words) + 1
+
+
+@needs("pocketsphinx")
+def test_a_transcript_of_other_words_has_low_confidence_or_is_reported(clips, tmp_path, depmm):
+    rows = [(f"{clip}.mpg", "happy mother grief table hope") for clip in CLIPS]
+    pd.DataFrame(rows, columns=["path", "text"]).to_csv(tmp_path / "texts.csv", index=False)
+    out = tmp_path / "words.csv"
+    depmm("steps", clips, "--by", "words", "--transcripts", tmp_path / "texts.csv", "--out", out)
+    confidences = pd.read_csv(out).get("confidence", pd.Series(dtype=float))
+    problems = tmp_path / "words.problems.csv"
+    n_reported = 5 * len(pd.read_csv(problems)) if problems.exists() else 0
+    assert (confidences < 0.5).sum() + n_reported >= 14  # of 20
+
+
+@needs("silero_vad")
+def test_a_word_list_with_another_clock(real_data, words, tmp_path, depmm):
+    """Sentences at irregular times, 3 s later on the clock of the recording than in the list."""
+    rng = np.random.default_rng(0)
+    parts, onsets = [np.zeros(32000, np.float32)], []
+    for clip, pause_s in zip(CLIPS, (0.5, 2.0, 1.2, 3.1), strict=True):
+        sound = np.concatenate(list(decode_audio(real_data / "grid_s1" / f"{clip}.mpg")))
+        onsets.append(sum(map(len, parts)) / 16000)
+        parts += [sound, np.zeros(round(pause_s * 16000), np.float32)]
+    sound = np.concatenate(parts) + rng.normal(0, 1e-4, sum(map(len, parts)))
+    folder = tmp_path / "session"
+    folder.mkdir()
+    soundfile.write(folder / "s1.wav", sound, 16000)
+    starts = words.groupby("path", sort=False)["start_s"].min().to_numpy()
+    shown = np.array(onsets) + starts - 0.4 - 3.0  # a latency of .4 s
+    table = pd.DataFrame({"text": CLIPS, "onset_s": shown})
+    table.to_csv(tmp_path / "list.csv", index=False)
+    out = tmp_path / "words.csv"
+    call = ("steps", folder, "--by", "words", "--words", tmp_path / "list.csv", "--out", out)
+    given = depmm(*call, "--offset", "3")
+    assert given.code == 0
+    found = pd.read_csv(out)
+    np.testing.assert_allclose(found["start_s"], shown + 3.0, atol=1e-3)
+    np.testing.assert_allclose(found["end_s"][:3], found["start_s"][1:], atol=1e-3)
+    latency = float(re.search(r"starts (\S+) s after", given.out)[1])
+    assert latency == pytest.approx(0.4, abs=0.1)
+    estimated = depmm(*call, "--offset", "auto", "--extent", "speech")
+    assert estimated.code == 0
+    offset = float(re.search(r"median (\S+) s", estimated.out)[1])
+    assert offset == pytest.approx(3.4, abs=0.1)
+    np.testing.assert_allclose(pd.read_csv(out)["start_s"], np.array(onsets) + starts, atol=0.15)
+
+
+def test_windows_and_calls_that_cannot_be_carried_out(clips, tmp_path, depmm):
+    out = tmp_path / "windows.csv"
+    assert depmm("steps", clips, "--by", "windows", "--window", "1", "--out", out).code == 0
+    table = pd.read_csv(out)
+    assert table.groupby("path").size().eq(3).all()
+    for arguments in (
+        ("--by", "windows"),
+        ("--by", "words"),
+        ("--by", "words", "--words", tmp_path / "list.csv", "--offset", "soon"),
+        ("--by", "speech", "--root", clips),
+        ("--by", "words", "--transcripts", tmp_path / "gone.csv"),
+    ):
+        assert depmm("steps", clips, *arguments, "--out", out).code == 2, arguments
+
+
+def test_energy_replaces_silero_with_a_warning(clips, tmp_path, depmm, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    out = tmp_path / "speech.csv"
+    result = depmm("steps", clips, "--by", "speech", "--out", out)
+    assert (result.code, "depmm[steps]" in result.err) == (0, True)
+    assert "confidence" not in pd.read_csv(out)
+    refused = depmm("steps", clips, "--by", "speech", "--detector", "silero", "--out", out)
+    assert refused.code == 2
