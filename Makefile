@@ -44,8 +44,7 @@ test: $(STAMP)
 
 # the fast tests of the packages that compute, with the kernels of an older x86 processor: no test
 # may depend on the last bits
-COMPUTING := audit data evaluation inference interpret measures media models runs simulation store \
-	training
+COMPUTING := audit evaluation inference interpret measures media models training
 test-other-processor: $(STAMP)
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
 		OPENBLAS_CORETYPE=Nehalem OMP_NUM_THREADS=1 \

@@ -16,9 +16,25 @@ from depmm.training.losses import compute_batch_loss
 from depmm.training.optim import build_optimizer, set_learning_rate
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "configs"
-NETWORKS = [
-    path for path in sorted(FOLDER.glob("*.yaml")) if isinstance(load_experiment(path), Config)
-]
+CONFIGS = {path: load_experiment(path) for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+def describe_step(config: Config) -> str:
+    """Describe all settings on which a training step of this test depends."""
+    data, target, training = config.data, config.target, config.training
+    optimizer = training.optimizer, training.momentum, training.weight_decay, training.decay_biases
+    return repr(
+        (
+            config.model, data.features, data.modalities, data.face_size, data.frames_per_step,
+            target.kind, target.output, optimizer, training.auxiliary_loss_weight,
+        )
+    )  # fmt: skip
+
+
+# one config of those that differ only in their corpus
+NETWORKS = list(
+    {describe_step(c): path for path, c in CONFIGS.items() if isinstance(c, Config)}.values()
+)
 
 
 def make_batch(config: Config) -> dict[str, Inputs]:

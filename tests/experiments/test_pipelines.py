@@ -75,7 +75,7 @@ def reduce(path: Path, config: Experiment) -> list[str]:
         first = {name: values[:2] for name, values in config.tuning.grid.items()}
         overrides += ["tuning.folds=2", f"tuning.grid={json.dumps(first)}"]
     if not isinstance(config, Config):
-        return overrides
+        return [*overrides, "split.folds=2"] if config.split.kind == "k_fold" else overrides
     epochs = max(1, len(config.training.phases))
     overrides += [f"training.epochs={epochs}", "training.batch_size=4", "data.workers=0"]
     overrides += ["training.weights=null"]
@@ -92,7 +92,7 @@ def reduce(path: Path, config: Experiment) -> list[str]:
     overrides += write_sources(config, Path("sources") / path.stem)
     for name, encoder in config.model.encoders.items():
         setting = f"model.encoders.{name}"
-        if encoder.kind == "emoaudionet":
+        if encoder.kind in ("emoaudionet", "attention_resnet"):
             overrides += [f"{setting}.channels=8"]
         if hasattr(encoder, "face_size") and name in signals:
             overrides += [f"{setting}.face_size={min(64, encoder.face_size)}"]

@@ -51,8 +51,8 @@ def test_correlated_sessions_of_a_subject():
 
 @pytest.mark.slow
 def test_a_model_without_information_is_rarely_called_better():
-    assert measure_null("binary", 40, 200).max() <= 0.07
-    assert measure_null("severity", 40, 200).max() <= 0.07
+    assert measure_null("binary", 40, 100).max() <= 0.07
+    assert measure_null("severity", 40, 100).max() <= 0.07
 
 
 @pytest.mark.slow
