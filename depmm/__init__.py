@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from depmm.interpret.query.ask import ask
     from depmm.models.model import DepressionModel
     from depmm.reporting import evaluate
+    from depmm.run_comparison import compare
+    from depmm.runs.combination import combine
     from depmm.training.cross_validation import cross_validate
     from depmm.training.experiment import train
 
@@ -33,6 +35,8 @@ __all__ = [
     "Predictor",
     "__version__",
     "ask",
+    "combine",
+    "compare",
     "cross_validate",
     "evaluate",
     "explain",
@@ -44,6 +48,8 @@ _MODULES = {
     "DepressionModel": "depmm.models.model",
     "Predictor": "depmm.inference.predictor",
     "ask": "depmm.interpret.query.ask",
+    "combine": "depmm.runs.combination",
+    "compare": "depmm.run_comparison",
     "cross_validate": "depmm.training.cross_validation",
     "evaluate": "depmm.reporting",
     "explain": "depmm.interpret.attribution.explain",

@@ -1,35 +1,29 @@
-"""Evaluation and comparison of runs, or of predictions of any program, with reports."""
+"""Evaluation of a run, or of predictions of any program, with a report."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from depmm.errors import DepmmError
 from depmm.files.locks import locked_folder
+from depmm.run_comparison import EvaluationError, describing_run, read_runs
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from depmm.evaluation.stats.bootstrap import ClassCounts
     from depmm.runs.contents import RunContents
 
 SUMMARY_METRICS = ("balanced_accuracy", "auroc", "f1_macro", "rmse", "mae")
 
 
-class EvaluationError(DepmmError):
-    """Runs that cannot be evaluated together."""
-
-
 def evaluate(
     run: "Path | str | pd.DataFrame | Sequence[Path | str]",
     out: Path | str | None = None,
-    unit: Literal["session", "subject"] = "session",
+    unit: str = "session",
     pool: bool = False,
     checklists: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Evaluate a run, or compare or pool several, and write the report.
+    """Evaluate a run, or several as one, and write the report.
 
     The report consists of ``metrics.json``, ``report.html``, ``tables.md`` and ``tables.tex``. A
     single run with a trained network also gets a model card, ``README.md``.
@@ -38,16 +32,18 @@ def evaluate(
     ----------
     run : Path, str, DataFrame or sequence of Path
         Folder of a run or of a cross-validation, file of a predictions table (.parquet or .csv),
-        the table itself, or several folders and files, which are compared.
+        the table itself, or with ``pool`` several folders and files.
     out : Path or str, optional
         Folder of the report; default: the folder of the run. It is required for several runs. For a
         DataFrame, no file is written if it is None.
-    unit : {"session", "subject"}, default "session"
-        Unit of every metric. For ``"subject"``, the predictions of the sessions of a subject are
-        averaged.
+    unit : str, default "session"
+        Unit of every metric: ``session``, ``subject``, or subject and further columns, for example
+        ``subject,emotion``, of which the predictions are averaged first. A column that the
+        predictions of a run do not have is taken from its manifest.
     pool : bool, default False
-        Whether several runs are evaluated as one, instead of compared: each predicts other tasks or
-        valences (``data.steps``), and the report contains the metrics by task and valence.
+        Whether several runs are evaluated as one: each predicts other tasks or valences
+        (``data.steps``), and the report contains the metrics by task and valence. Runs are compared
+        by :func:`depmm.compare`.
     checklists : sequence of {"tripod-ai", "reforms"}, default ()
         Reporting checklists that are filled in from what is recorded, and written beside the report
         as ``checklist_<name>.html`` and ``.md``. Only for a single run or table.
@@ -60,8 +56,8 @@ def evaluate(
     Raises
     ------
     EvaluationError
-        If several runs have no ``out``, are given twice or have different confidence levels, or if
-        pooled runs have different decision thresholds.
+        If several runs are given without ``pool``, have no ``out``, are given twice or have
+        different confidence levels or decision thresholds.
     DepmmError
         If a run is not finished or a predictions table cannot be used.
     LockedError
@@ -91,15 +87,23 @@ def evaluate(
             return _evaluate_run(contents, folder, unit, checklists)
     if checklists:
         raise _no_checklist("checklists", "they describe a single run. Give one run")
+    if not pool:
+        raise EvaluationError(
+            f"{len(paths)} runs are given, and a report is of one run.",
+            setting="run",
+            value=list(map(str, paths)),
+            remedy="Compare them: depmm compare RUN... --out FOLDER; or evaluate runs of different "
+            "tasks or valences as one: --pool.",
+        )
     if folder is None:
         raise EvaluationError(
             "The report of several runs needs a folder.",
             setting="out",
             remedy="Give it with --out FOLDER.",
         )
-    runs = _read_runs(paths)
+    runs = read_runs(paths)
     with _writing(folder):
-        return (_pool_runs if pool else _compare_runs)(runs, folder, unit)
+        return _pool_runs(runs, folder, unit)
 
 
 def _no_checklist(setting: str, reason: str) -> EvaluationError:
@@ -114,7 +118,7 @@ def _writing(folder: Path | None) -> AbstractContextManager[None]:
 def _evaluate_table(
     table: "pd.DataFrame",
     out: Path | None,
-    unit: Literal["session", "subject"],
+    unit: str,
     checklists: Sequence[str],
 ) -> dict[str, Any]:
     from depmm.config import EvaluationConfig
@@ -137,15 +141,16 @@ def _evaluate_table(
 def _evaluate_run(
     contents: "RunContents",
     out: Path | None,
-    unit: Literal["session", "subject"],
+    unit: str,
     checklists: Sequence[str],
 ) -> dict[str, Any]:
     from depmm.evaluation.reports.model_card import write_model_card
     from depmm.evaluation.reports.report import write_report
+    from depmm.runs.session_columns import add_unit_columns
 
     folder = out or contents.path
     metrics = write_report(
-        contents.predictions,
+        add_unit_columns(contents, unit),
         folder,
         title=contents.name,
         config_text=contents.config_text,
@@ -199,76 +204,10 @@ def _write_checklists(
     write_checklists(names, evidence, out, contents.path, contents.name)
 
 
-def _read_runs(paths: Sequence[Path]) -> "dict[str, RunContents]":
-    """Read several runs, by a name that identifies each."""
-    from depmm.runs.contents import read_run
-
-    runs = [read_run(path) for path in paths]
-    names = [run.name for run in runs]
-    if len(set(names)) < len(names):  # equal names in different folders, or .csv and .parquet
-        names = list(map(str, paths))
-    for name in names:
-        if names.count(name) > 1:
-            raise EvaluationError(
-                f"{name} is given twice.",
-                file=name,
-                remedy="Give each run once.",
-            )
-    if len(levels := {run.confidence for run in runs}) > 1:
-        raise EvaluationError(
-            f"The configs of the runs have different confidence levels: {sorted(levels)}.",
-            setting="evaluation.confidence",
-            value=sorted(levels),
-            remedy="Set the same evaluation.confidence in all of them.",
-        )
-    if len(designs := {run.class_counts for run in runs if run.config}) > 1:
-        raise EvaluationError(
-            f"The configs of the runs have different class counts: {sorted(designs)}.",
-            setting="evaluation.class_counts",
-            value=sorted(designs),
-            remedy="Set the same evaluation.class_counts in all of them.",
-        )
-    return dict(zip(names, runs, strict=True))
-
-
-def _class_counts(runs: "dict[str, RunContents]") -> "ClassCounts":
-    """Return the setting of the configs; tables have none, and follow it."""
-    contents = list(runs.values())
-    return next((run for run in contents if run.config), contents[0]).class_counts
-
-
-def _compare_runs(
-    runs: "dict[str, RunContents]", out: Path, unit: Literal["session", "subject"]
-) -> dict[str, Any]:
-    from depmm.evaluation.reports.comparison_report import write_comparison
-
-    return write_comparison(
-        {name: run.predictions for name, run in runs.items()},
-        out,
-        commands={name: (run.environment or {}).get("command") for name, run in runs.items()},
-        costs={name: _measure_cost(run) for name, run in runs.items()},
-        n_bootstrap=max(run.n_bootstrap for run in runs.values()),
-        confidence=next(iter(runs.values())).confidence,
-        unit=unit,
-        thresholds={name: run.threshold for name, run in runs.items()},
-        class_counts=_class_counts(runs),
-    )
-
-
-def _measure_cost(run: "RunContents") -> dict[str, Any] | None:
-    from depmm.runs.costs import measure_cost
-    from depmm.runs.folder import RunFolder
-
-    models = [RunFolder(run.path / folder) for folder in run.models]
-    cost = measure_cost(models, run.history)
-    return None if cost is None else asdict(cost)
-
-
-def _pool_runs(
-    runs: "dict[str, RunContents]", out: Path, unit: Literal["session", "subject"]
-) -> dict[str, Any]:
+def _pool_runs(runs: "dict[str, RunContents]", out: Path, unit: str) -> dict[str, Any]:
     from depmm.evaluation.pooling import pool_runs
     from depmm.evaluation.reports.report import write_report
+    from depmm.runs.session_columns import add_unit_columns
 
     thresholds = {name: run.threshold for name, run in runs.items()}
     if len(set(thresholds.values())) > 1:
@@ -280,14 +219,14 @@ def _pool_runs(
             remedy="Set the same evaluation.threshold in all of them.",
         )
     return write_report(
-        pool_runs({name: run.predictions for name, run in runs.items()}),
+        pool_runs({name: add_unit_columns(run, unit) for name, run in runs.items()}),
         out,
         title=out.name,
         n_bootstrap=max(run.n_bootstrap for run in runs.values()),
-        confidence=next(iter(runs.values())).confidence,
+        confidence=describing_run(runs).confidence,
         unit=unit,
         threshold=next(iter(thresholds.values())),
-        class_counts=_class_counts(runs),
+        class_counts=describing_run(runs).class_counts,
     )
 
 
@@ -297,15 +236,16 @@ def summary_lines(content: dict[str, Any]) -> list[str]:
     Parameters
     ----------
     content : dict of str to object
-        What :func:`evaluate` returns.
+        What :func:`evaluate` or :func:`depmm.compare` returns.
 
     Returns
     -------
     list of str
-        One line per main metric with interval and baseline, or per paired difference.
+        One line per main metric with interval and baseline; in a comparison, one per run and
+        metric, per note about a table, and per paired difference.
     """
     if content["kind"] == "comparison":
-        return [_difference_line(row) for row in content["comparison"]]
+        return [*_run_lines(content), *map(_difference_line, content["comparison"])]
     lines = []
     for name in SUMMARY_METRICS:
         if entry := content["metrics"].get(name):
@@ -316,6 +256,18 @@ def summary_lines(content: dict[str, Any]) -> list[str]:
             if entry["baseline"]:
                 line += f"   baseline {_number(entry['baseline']['value'])}"
             lines.append(line)
+    return lines
+
+
+def _run_lines(content: dict[str, Any]) -> list[str]:
+    metrics = dict.fromkeys(row["metric"] for row in content["comparison"])
+    lines = []
+    for name, run in content["runs"].items():
+        lines += [f"{name}: {note}" for note in run["notes"]]
+        for metric in metrics:
+            entry = run["metrics"][metric]
+            text = f"undefined: {entry['undefined']}" if entry["undefined"] else None
+            lines.append(f"{metric:18s} {name}: {text or _estimate(entry, 'value')}")
     return lines
 
 

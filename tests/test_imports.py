@@ -57,7 +57,16 @@ MAY_IMPORT = {
     "training": LEAVES | {"corpora", "measures", "data", "models", "evaluation", "runs"},
     "interpret": LEAVES | {"corpora", "measures", "data", "models", "evaluation", "runs", "pages"},
 }
-ANYTHING = {"auto_classes", "cli", "doctor", "inference", "reporting", "__init__", "__main__"}
+ANYTHING = {
+    "auto_classes",
+    "cli",
+    "doctor",
+    "inference",
+    "reporting",
+    "run_comparison",
+    "__init__",
+    "__main__",
+}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "registry", "base"}
 
 

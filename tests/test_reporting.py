@@ -1,7 +1,6 @@
-"""``depmm.evaluate`` of runs, predictions tables and comparisons."""
+"""``depmm.evaluate`` of runs and predictions tables."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,11 +9,10 @@ from report_predictions import noisy_predictions
 from trained_runs import AUDIO, train_tiny
 
 import depmm
-from depmm.config import load_config
 from depmm.evaluation.prediction_checks import PredictionTableError
 from depmm.evaluation.thresholds import SETTING
-from depmm.reporting import EvaluationError, summary_lines
-from depmm.runs import contents
+from depmm.reporting import summary_lines
+from depmm.run_comparison import EvaluationError
 
 FILES = ["SHA256SUMS", "metrics.json", "report.html", "tables.md", "tables.tex"]
 
@@ -59,42 +57,13 @@ def test_errors_during_the_evaluation_of_a_file_name_it(tmp_path):
     assert (info.value.file, info.value.column) == (path, "y_prob")
 
 
-def test_several_runs_are_compared(tmp_path, tables):
-    content = depmm.evaluate(tables, tmp_path / "report")
-    assert content["kind"] == "comparison"
-    assert list(content["runs"]) == ["good", "poor"]
-    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == FILES
-    assert summary_lines(content)[0].startswith("balanced_accuracy  good minus poor: ")
-
-
-def test_a_table_beside_a_run_follows_the_class_counts_of_its_config(tmp_path, tables, monkeypatch):
-    def read_with_config(path: Path) -> contents.RunContents:
-        run = read_run(path)
-        if path != tables[1]:
-            return run
-        return replace(run, config=load_config("demo"), class_counts="fixed")
-
-    read_run = contents.read_run
-    monkeypatch.setattr(contents, "read_run", read_with_config)
-    compared = depmm.evaluate(tables, tmp_path / "report")
-    assert {run["bootstrap"]["class_counts"] for run in compared["runs"].values()} == {"fixed"}
-
-
-def test_runs_of_the_same_name_are_distinguished_by_their_path(tmp_path, tables):
-    (tmp_path / "other").mkdir()
-    same_name = tmp_path / "other" / "good.parquet"
-    pd.read_parquet(tables[0]).to_parquet(same_name)
-    content = depmm.evaluate([tables[0], same_name], tmp_path / "report")
-    assert list(content["runs"]) == [str(tables[0]), str(same_name)]
-
-
-def test_comparisons_without_out_or_with_one_run_twice_are_refused(tmp_path, tables):
+def test_several_runs_are_compared_by_another_command(tmp_path, tables):
     with pytest.raises(EvaluationError) as info:
-        depmm.evaluate(tables)
+        depmm.evaluate(tables, tmp_path / "report")
+    assert (info.value.setting, info.value.value) == ("run", [str(table) for table in tables])
+    with pytest.raises(EvaluationError) as info:
+        depmm.evaluate(tables, pool=True)
     assert info.value.setting == "out"
-    with pytest.raises(EvaluationError) as info:
-        depmm.evaluate([tables[0], tables[0]], tmp_path / "report")
-    assert info.value.file == tables[0]
     assert not (tmp_path / "report").exists()
 
 
@@ -145,7 +114,7 @@ def test_each_run_has_its_threshold_in_single_reports_and_comparisons(corpus, tm
     assert "The decision threshold is 0.001" in card
     assert "The decision threshold is" not in (runs["chosen"] / "README.md").read_text()
 
-    compared = depmm.evaluate(list(runs.values()), tmp_path / "compared")
+    compared = depmm.compare(list(runs.values()), tmp_path / "compared")
     for name, content in (("low", low), ("high", high), ("chosen", chosen)):
         assert compared["runs"][name]["confusion"] == content["confusion"]
         assert compared["runs"][name]["thresholds"] == content["thresholds"]

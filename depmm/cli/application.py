@@ -56,6 +56,14 @@ ShardOption = Annotated[
     ),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="number of processes; default: all cores")]
+UnitName = Annotated[
+    str,
+    typer.Option(
+        metavar="COLUMNS",
+        help="session; subject: average the sessions of each subject first; or subject and further "
+        "columns, e.g. subject,task",
+    ),
+]
 PICKLE_WARNING = (
     "warning: a pickled file can run any code; use --allow-pickle for trusted files only"
 )

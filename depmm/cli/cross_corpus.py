@@ -1,11 +1,11 @@
 """Command that trains on some corpora and tests on others."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from depmm.cli.application import ConfigName, Overrides, app, echo
+from depmm.cli.application import ConfigName, Overrides, UnitName, app, echo
 
 if TYPE_CHECKING:
     from depmm.training.cross_corpus import CorpusLocation
@@ -45,10 +45,7 @@ def cross_corpus(
             "with similar or copied subjects in it are refused as well"
         ),
     ] = None,
-    unit: Annotated[
-        Literal["session", "subject"],
-        typer.Option(help="subject: average the sessions of each subject first"),
-    ] = "session",
+    unit: UnitName = "session",
 ) -> None:
     """Train on some corpora and test on others, and write the matrix; finished runs are kept."""
     from depmm.training.cross_corpus import cross_corpus as run_rows

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from depmm.cli.application import (
     Landmarker,
     Overrides,
     ShardOption,
+    UnitName,
     Workers,
     app,
     describe_error,
@@ -96,21 +97,20 @@ def cross_validate(
 def evaluate(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="run folder(s), or table(s) of predictions"),
+        typer.Argument(
+            metavar="RUN...", help="run folder, or table of predictions; several with --pool"
+        ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="folder of the report; required for several runs")
+        Path | None, typer.Option(help="folder of the report; required with --pool")
     ] = None,
-    unit: Annotated[
-        Literal["session", "subject"],
-        typer.Option(help="subject: average the sessions of each subject first"),
-    ] = "session",
+    unit: UnitName = "session",
     pool: Annotated[
         bool,
         typer.Option(
             "--pool",
             help="evaluate runs of different tasks or valences (data.steps) together, with metrics "
-            "by task and valence, instead of comparing them",
+            "by task and valence",
         ),
     ] = False,
     checklist: Annotated[
@@ -121,7 +121,7 @@ def evaluate(
         ),
     ] = None,
 ) -> None:
-    """Write a report: metrics with confidence intervals and baselines; compares several runs."""
+    """Write the report of a run: metrics with confidence intervals and baselines."""
     from depmm.reporting import evaluate as run_evaluation
     from depmm.reporting import summary_lines
 
@@ -136,6 +136,25 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="two or more run folders, or tables of predictions"),
+    ],
+    out: Annotated[Path, typer.Option(help="folder of the report and of the tables for a paper")],
+    unit: UnitName = "session",
+) -> None:
+    """Compare runs and predictions of other programs on the same test sessions."""
+    from depmm.reporting import summary_lines
+    from depmm.run_comparison import compare as compare_runs
+
+    for line in summary_lines(compare_runs(runs, out, unit)):
+        echo(line)
+    for name in ("report.html", "tables.tex", "tables.md", "tables.html"):
+        echo(f"{out / name}")
+
+
+@app.command()
 def combine(
     runs: Annotated[
         list[Path],
@@ -146,13 +165,15 @@ def combine(
     out: Annotated[Path, typer.Option(help="folder of the combination, for depmm evaluate")],
 ) -> None:
     """Add the logits of finished runs per session, without training; average severities."""
-    from depmm.runs.combination import combine_runs
+    from depmm.runs.combination import combine as combine_runs
 
     combined = combine_runs(runs, out)
     echo(f"{out}: {len(combined.predictions)} predictions combined")
     for name, count in combined.lacking.items():
         if count:
             echo(f"  {count} of them without {name}")
+    for note in combined.notes:
+        echo(f"  {note}")
     if combined.clipped:
         echo(f"  {combined.clipped} probabilities of 0 or 1 were limited to have a logit")
 

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 from depmm.config.data import SplitConfig, TargetConfig
 from depmm.config.extraction import ExtractConfig
 from depmm.config.load import merge_overrides, read_with_bases
-from depmm.config.settings import Settings
+from depmm.config.settings import ConfigError, Settings
 from depmm.config.shipped import find_config
 from depmm.config.validation import config_error
 
@@ -70,8 +70,19 @@ def load_split_config(
     Raises
     ------
     ConfigError
-        As ``load_config``.
+        As ``load_config``, and if ``fold`` is given: a split has all folds.
     """
+    overrides = list(overrides or [])
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key == "fold":
+            raise ConfigError(
+                f"{override} has no effect on a split, which has all folds.",
+                setting="split.fold",
+                value=value,
+                remedy="Leave it out, and give split.fold to depmm train; or give folds=N for "
+                "another number of folds.",
+            )
     split = _load_section(path, "split", SplitConfig, overrides)
     return split, _load_section(path, "target", TargetConfig)
 

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from depmm.errors import DepmmError
+from depmm.evaluation.alignment import align_tables
 from depmm.evaluation.prediction_checks import check_predictions
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 from depmm.schemas.predictions import PREDICTIONS
@@ -33,11 +34,14 @@ class Combination(NamedTuple):
         Rows (session, fold and seed) that each run does not predict.
     clipped : int
         Probabilities of 0 or 1 whose logit was limited.
+    notes : list of str
+        What was taken from another run, and which rows were left out.
     """
 
     predictions: pd.DataFrame
     lacking: dict[str, int]
     clipped: int
+    notes: list[str]
 
 
 def combine_predictions(tables: Mapping[str, pd.DataFrame]) -> Combination:
@@ -49,6 +53,10 @@ def combine_predictions(tables: Mapping[str, pd.DataFrame]) -> Combination:
     logit as 0, which is no evidence. The sum counts what the runs share more than once, so that
     ``y_prob`` is too extreme; the report calibrates it. Severity: the mean of ``score_pred`` over
     the runs that predict the session, in points.
+
+    Where a run has no validation rows in a fold, those of the other runs are left out: a threshold
+    that is chosen on the logits of one run does not hold for a sum. The threshold of the
+    combination is then 0.5. A column ``threshold`` of a table does not hold for a sum either.
 
     Parameters
     ----------
@@ -66,6 +74,8 @@ def combine_predictions(tables: Mapping[str, pd.DataFrame]) -> Combination:
         If there are fewer than two runs, if two runs have the same predictions, or if runs have
         different seeds, folds or targets, a subject in different splits of a fold, or different
         labels of a session.
+    AlignmentError
+        If the sessions of a table cannot be identified with those of the first run.
     PredictionTableError
         If a table cannot be used.
     """
@@ -73,7 +83,9 @@ def combine_predictions(tables: Mapping[str, pd.DataFrame]) -> Combination:
         raise CombinationError(
             "A combination needs two or more runs.", setting="runs", remedy="Give another run."
         )
-    checked = {name: check_predictions(table) for name, table in tables.items()}
+    aligned = align_tables(tables)
+    checked = {name: check_predictions(table) for name, table in aligned.tables.items()}
+    notes = [f"{name}: {note}" for name, found in aligned.notes.items() for note in found]
     first, *others = checked
     columns = {name: _find_predicted(name, table) for name, table in checked.items()}
     for name in others:
@@ -86,6 +98,7 @@ def combine_predictions(tables: Mapping[str, pd.DataFrame]) -> Combination:
                 value=name,
                 remedy="Combine runs of the same target.",
             )
+    notes += _leave_out_validation(checked)
     rows = pd.concat([table.assign(run=name) for name, table in checked.items()])
     _check_measured(rows)
     predicted = rows.dropna(subset=[columns[first]])
@@ -106,7 +119,29 @@ def combine_predictions(tables: Mapping[str, pd.DataFrame]) -> Combination:
         joined[name] = combined if name == columns[first] else np.nan
     result = check_predictions(joined.reset_index()[kept])
     lacking = {name: int(values[name].isna().sum()) for name in checked}
-    return Combination(result, lacking, clipped)
+    return Combination(result, lacking, clipped, notes)
+
+
+def _leave_out_validation(checked: dict[str, pd.DataFrame]) -> list[str]:
+    """Leave out validation rows of each (seed, fold) in which a run has none."""
+    of_run = {name: table[table["split"] == "validation"] for name, table in checked.items()}
+    models = {n: set(zip(t["seed"], t["fold"], strict=True)) for n, t in of_run.items()}
+    known = {key for found in models.values() for key in found}
+    incomplete = {key for key in known if any(key not in found for found in models.values())}
+    if not incomplete:
+        return []
+    left_out = 0
+    for name, table in checked.items():
+        keys = zip(table["seed"], table["fold"], strict=True)
+        without = pd.Series([key in incomplete for key in keys], index=table.index)
+        drop = without & (table["split"] == "validation")
+        left_out += int(drop.sum())
+        checked[name] = table[~drop].reset_index(drop=True)
+    lacking = [name for name, found in models.items() if incomplete - found]
+    return [
+        f"{left_out} validation rows are left out, because {' and '.join(lacking)} has none: the "
+        "decision threshold of the combination is 0.5."
+    ]
 
 
 def _check_different(values: pd.DataFrame) -> None:
@@ -188,8 +223,8 @@ def _check_measured(rows: pd.DataFrame) -> None:
         if (counts > 1).any():
             session = counts.index[counts > 1][0]
             raise CombinationError(
-                f"{column} of session {session[-1]} of subject {session[-2]} differs between the "
-                "runs.",
+                f"{column} of {int((counts > 1).sum())} of {len(counts)} rows differs between the "
+                f"runs, for example of session {session[-1]} of subject {session[-2]}.",
                 column=column,
                 subject=str(session[-2]),
                 session=str(session[-1]),

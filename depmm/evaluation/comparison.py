@@ -7,6 +7,7 @@ training variance is part of the test, which then compares the *training procedu
 training data. A run with one seed beside it is treated as deterministic.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
@@ -16,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from depmm.errors import DepmmError, did_you_mean
-from depmm.evaluation.prediction_checks import session_names
-from depmm.evaluation.predictions import Unit, prepare_predictions
+from depmm.evaluation.prediction_checks import MAX_NAMED, session_names
+from depmm.evaluation.predictions import prepare_predictions
 from depmm.evaluation.stats.bootstrap import ClassCounts, ResampledSessions, resample_sessions
 from depmm.evaluation.stats.metric_intervals import estimate_metric
 from depmm.evaluation.stats.metrics import METRICS
@@ -25,6 +26,7 @@ from depmm.evaluation.stats.paired_difference import compare_pair
 from depmm.evaluation.stats.ranks import rank_runs
 from depmm.evaluation.stats.undefined import explain_undefined
 from depmm.evaluation.thresholds import Threshold
+from depmm.evaluation.units import Unit
 from depmm.multiple_testing import benjamini_hochberg, holm
 from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
 
@@ -64,8 +66,9 @@ def compare_runs(
         Seed of bootstrap and permutations.
     adjustment : {"holm", "benjamini_hochberg"}, default "holm"
         Correction of the p values over all rows of the table.
-    unit : {"session", "subject"}, default "session"
-        With ``subject`` the sessions of each subject are averaged first.
+    unit : str, default "session"
+        ``session``, ``subject`` or, for example, ``subject,task``: the sessions of each unit are
+        averaged first. Subjects are resampled and exchanged, whatever the unit is.
     thresholds : mapping of str to float or "validation", optional
         Decision threshold of each run by its name (``apply_threshold``); that of a run without an
         entry is chosen on its validation rows.
@@ -174,7 +177,7 @@ def rank_all_runs(
         Confidence level; not used by the ranks.
     seed : int, default 0
         Seed of the draws.
-    unit : {"session", "subject"}, default "session"
+    unit : str, default "session"
         Unit of every metric.
     thresholds : mapping of str to float or "validation", optional
         Decision threshold of each run by its name.
@@ -235,7 +238,7 @@ def resample_runs(
         Confidence level of the intervals.
     seed : int
         Seed of the bootstrap.
-    unit : {"session", "subject"}
+    unit : str
         Unit of every metric.
     thresholds : mapping of str to float or "validation", optional
         Decision threshold of each run.
@@ -252,12 +255,16 @@ def resample_runs(
     PairingError
         If the runs differ in sessions or labels, or a column that a metric needs is missing.
     """
-    tested = {}
+    tested: dict[str, ResampledSessions] = {}
+    sessions = {}
     for name, predictions in runs.items():
         threshold = (thresholds or {}).get(name, "validation")
         prepared = prepare_predictions(predictions, unit, threshold)[0]
         tested[name] = resample_sessions(prepared, n_bootstrap, confidence, seed, class_counts)
+        sessions[name] = pd.MultiIndex.from_frame(prepared[SESSION_KEY])
     for a, b in combinations(tested, 2):
+        for first, other in ((a, b), (b, a)):
+            _check_same_sessions(first, tested[first], other, tested[other], sessions[other])
         _check_pair(a, tested[a], b, tested[b], metrics)
     return tested
 
@@ -265,12 +272,11 @@ def resample_runs(
 def _check_pair(
     a: str, tested_a: ResampledSessions, b: str, tested_b: ResampledSessions, metrics: Sequence[str]
 ) -> None:
-    """Check that two runs have the same sessions and labels."""
+    """Check that two runs on the same sessions have the same labels."""
     reference = next(iter(tested_a.seeds.values())).set_index(SESSION_KEY)
     for name, tested in ((a, tested_a), (b, tested_b)):
         for seed, table in tested.seeds.items():
             rows, label = table.set_index(SESSION_KEY), f"{name}, seed {seed}"
-            _check_same_sessions(reference, a, rows, label)
             for metric in metrics:
                 _check_values(metric, reference, a, rows, label)
     if not np.array_equal(tested_a.weights, tested_b.weights):
@@ -282,19 +288,37 @@ def _check_pair(
 
 
 def _check_same_sessions(
-    reference: pd.DataFrame, reference_label: str, rows: pd.DataFrame, label: str
+    a: str,
+    tested_a: ResampledSessions,
+    b: str,
+    tested_b: ResampledSessions,
+    sessions_b: pd.MultiIndex,
 ) -> None:
-    for missing, present_in, absent_in in (
-        (reference.index.difference(rows.index), reference_label, label),
-        (rows.index.difference(reference.index), label, reference_label),
-    ):
-        if len(missing):
-            raise PairingError(
-                f"{session_names(missing)} tested in {present_in} but not in {absent_in}. Compare "
-                "runs on the same sessions.",
-                column="session",
-                session=str(missing[0][2]),
-            )
+    """Check that run b tests the sessions of run a."""
+    keys_a, keys_b = (
+        pd.MultiIndex.from_frame(next(iter(run.seeds.values()))[SESSION_KEY])
+        for run in (tested_a, tested_b)
+    )
+    missing = keys_a.difference(keys_b)
+    if not len(missing):
+        return
+    n_other = len(missing.intersection(sessions_b))
+    other = (
+        f" {n_other} of them are train or validation sessions of {b}: leave them out of {a}, or "
+        "give the column split."
+        if n_other
+        else ""
+    )
+    known = "/".join(map(str, keys_b[0]))
+    unlike = "" if len(missing) < len(keys_a) or n_other else f" Ids of {b} are like {known}."
+    raise PairingError(
+        f"{len(missing)} of {len(keys_a)} sessions are tested in {a} but not in {b}: "
+        f"{session_names(missing)}.{unlike}{other}",
+        column="session",
+        session=str(missing[0][2]),
+        value=len(missing),
+        remedy="Compare runs on the same sessions.",
+    )
 
 
 def _check_values(
@@ -310,10 +334,17 @@ def _check_values(
     differs = rows[measured] != reference[measured]
     if differs.any():
         session = rows.index[differs][0]
+        pairs = zip(reference[measured][differs], rows[measured][differs], strict=True)
+        counts = Counter(f"{old:g} in {reference_label}, {new:g} in {label}" for old, new in pairs)
+        opposite = " All labels are opposite: is 1 the same class in both?" * bool(
+            differs.all() and measured == "y_true"
+        )
+        listed = "; ".join(f"{n} sessions: {text}" for text, n in counts.most_common(MAX_NAMED))
         raise PairingError(
-            f"{measured} of {session_names(rows.index[differs])} differs: "
-            f"{reference.loc[session, measured]} in {reference_label}, "
-            f"{rows.loc[session, measured]} in {label}. Use the same labels.",
+            f"{measured} of {int(differs.sum())} of {len(rows)} sessions differs ({listed}): "
+            f"{session_names(rows.index[differs])}.{opposite}",
             column=measured,
             session=str(session[2]),
+            value=int(differs.sum()),
+            remedy="Use the same labels.",
         )

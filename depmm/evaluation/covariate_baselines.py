@@ -32,13 +32,12 @@ from sklearn.preprocessing import StandardScaler
 
 from depmm.errors import abbreviate
 from depmm.evaluation.baselines import compute_gain, fitting_rows, judge
-from depmm.evaluation.predictions import AVERAGED
 from depmm.evaluation.stats.bootstrap import ResampledSessions
 from depmm.evaluation.stats.metric_intervals import estimate_metric
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS, metric_names
 from depmm.evaluation.stats.weighted_sums import Array
 from depmm.evaluation.thresholds import DEFAULT_THRESHOLD
-from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
+from depmm.schemas.manifest import SESSION_KEY
 
 COVARIATE_BASELINES: dict[str, tuple[str, ...]] = {
     "demographics": ("gender", "age"),
@@ -123,18 +122,10 @@ def _known_columns(predictions: pd.DataFrame, columns: tuple[str, ...]) -> pd.Da
 
 
 def _known_properties(predictions: pd.DataFrame, properties: pd.DataFrame) -> pd.DataFrame:
-    """Select the properties of each row; those of a subject are averaged for averaged sessions."""
+    """Select the properties of each row."""
     names = [str(name) for name in properties if name not in SESSION_KEY]
-    key = SESSION_KEY
-    if (predictions["session"] == AVERAGED).all():
-        key = SUBJECT_KEY
-        grouped = properties.groupby(key)
-        numbers = [name for name in names if is_numeric_dtype(properties[name])]
-        texts = [name for name in names if name not in numbers]
-        parts = [grouped[part].agg(how) for part, how in ((numbers, "mean"), (texts, "first"))]
-        properties = pd.concat(parts, axis=1).reset_index()
-    keys = pd.MultiIndex.from_frame(predictions[key])
-    known = properties.drop_duplicates(key).set_index(key)[names].reindex(keys)
+    keys = pd.MultiIndex.from_frame(predictions[SESSION_KEY])
+    known = properties.drop_duplicates(SESSION_KEY).set_index(SESSION_KEY)[names].reindex(keys)
     known.index = predictions.index
     tested = predictions["split"] == "test"
     known = known[[name for name in names if known.loc[tested, name].notna().any()]]

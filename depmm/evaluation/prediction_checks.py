@@ -61,8 +61,8 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
         Columns subject, session, and ``y_true``, ``y_prob`` (probability of the positive class) or
         ``score``, ``score_pred`` (measured and predicted severity) or both pairs; values may be
         missing outside of the tested rows. Columns corpus, split (train, validation, test), fold
-        and seed are optional, see ``DEFAULTS``; so are ``COVARIATES``. Other columns are not
-        changed.
+        and seed are optional, see ``DEFAULTS``; so are ``COVARIATES``, and ``threshold``, the
+        decision threshold of each fold and seed. Other columns are not changed.
 
     Returns
     -------
@@ -97,6 +97,8 @@ def check_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
         if name in table:
             table[name] = _as_numbers(table, name)
     _check_covariates(table)
+    if "threshold" in table:
+        _check_thresholds(table)
     try:
         check_rows(table)
     except PredictionTableError as error:
@@ -187,6 +189,17 @@ def _as_numbers(table: pd.DataFrame, name: str) -> pd.Series:
         outside = (number < 0) | (number > 1)
         check_values(table, outside, name, f"A probability is in [0, 1]. {hint}")
     return number
+
+
+def _check_thresholds(table: pd.DataFrame) -> None:
+    """Check that every fold of a seed has one decision threshold, in [0, 1]."""
+    number = pd.to_numeric(table["threshold"], errors="coerce").astype("float64")
+    remedy = "A decision threshold is in [0, 1], in every row: correct it, or drop the column."
+    check_values(table, ~number.between(0, 1), "threshold", remedy)
+    table["threshold"] = number
+    first = table.groupby(["fold", "seed"])["threshold"].transform("first")
+    remedy = "Another row of the fold and seed has another threshold: give one."
+    check_values(table, number != first, "threshold", remedy)
 
 
 def _check_covariates(table: pd.DataFrame) -> None:

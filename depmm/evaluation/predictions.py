@@ -3,29 +3,24 @@
 import csv
 import io
 from pathlib import Path
-from typing import Any, Literal
 
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
 from depmm.corpora.instruments import find_scale
 from depmm.corpora.tables.csv_files import read_csv
-from depmm.evaluation.covariates import COVARIATES
 from depmm.evaluation.prediction_checks import (
     TARGET_COLUMNS,
     PredictionTableError,
     check_predictions,
-    check_rows,
     check_values,
 )
 from depmm.evaluation.stats.severity_metrics import severity_bands
 from depmm.evaluation.thresholds import Threshold, apply_threshold
+from depmm.evaluation.units import Unit, average_sessions
 from depmm.files.checksums import read_bytes
 from depmm.files.damage import DamagedFileError
-from depmm.schemas.manifest import SESSION_KEY, SUBJECT_KEY
+from depmm.schemas.manifest import SESSION_KEY
 
-Unit = Literal["session", "subject"]
-AVERAGED = "mean"  # session id of the mean of the sessions of a subject
 NULLS = ["", "NA", "NaN", "nan", "null", "None"]  # missing values in a .csv, except of ids
 
 
@@ -102,9 +97,10 @@ def prepare_predictions(
     ----------
     predictions : DataFrame
         See ``check_predictions``.
-    unit : {"session", "subject"}, default "session"
-        With ``"subject"``, the sessions of each subject are averaged first (``average_sessions``);
-        thresholds, decisions and bands are then those of subjects.
+    unit : str, default "session"
+        With ``"subject"`` or, for example, ``"subject,task"``, the sessions of each unit are
+        averaged first (``average_sessions``); thresholds, decisions and bands are then those of
+        the units.
     threshold : float or "validation", default "validation"
         Decision threshold (``apply_threshold``); not used without a binary target.
 
@@ -124,8 +120,7 @@ def prepare_predictions(
     """
     table = check_predictions(predictions)
     targets = _find_targets(table)
-    if unit == "subject":
-        table = average_sessions(table)
+    table = average_sessions(table, unit)
     if "binary" in targets:
         table = apply_threshold(table, threshold)
     instrument = get_instrument(table)
@@ -166,54 +161,6 @@ def _find_targets(table: pd.DataFrame) -> list[str]:
             value=instruments,
         )
     return targets
-
-
-def average_sessions(table: pd.DataFrame) -> pd.DataFrame:
-    """Average the sessions of each subject within a split, fold and seed.
-
-    Probabilities, measured and predicted scores and numeric covariates are averaged. A categorical
-    covariate becomes missing if it differs between the sessions (the task, for example). Other
-    columns are taken from the first session.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Checked predictions.
-
-    Returns
-    -------
-    DataFrame
-        One row per subject, split, fold and seed; the session id is ``mean``.
-
-    Raises
-    ------
-    PredictionTableError
-        If the sessions of a subject have different labels.
-    """
-    keys = [*SUBJECT_KEY, "split", "fold", "seed"]
-    grouped = table.groupby(keys, sort=False)
-    if "y_true" in table:
-        first = grouped["y_true"].transform("first")
-        differs = table["y_true"].notna() & (table["y_true"] != first)
-        remedy = "Another session of the subject has another label: use the unit session."
-        check_values(table, differs, "y_true", remedy)
-    present = [name for name in COVARIATES if name in table]
-    numeric = [name for name in present if is_numeric_dtype(table[name])]
-    unequal = {
-        name: table[name].mask(grouped[name].transform("nunique") > 1)
-        for name in present
-        if name not in numeric
-    }
-    averaged = {"y_prob", "score", "score_pred", *numeric}
-    # the standard deviation of a mean cannot be computed from those of its terms
-    left_out = {*keys, "session", "gate_std"}
-    aggregation: dict[str, Any] = {
-        str(name): "mean" if name in averaged else "first" for name in table if name not in left_out
-    }
-    grouped = table.assign(**unequal).groupby(keys, sort=False)
-    means = grouped.agg(aggregation).reset_index().assign(session=AVERAGED)
-    check_rows(means)
-    return means
 
 
 def get_instrument(table: pd.DataFrame) -> str | None:

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 Threshold = float | Literal["validation"]
 
 DEFAULT_THRESHOLD = 0.5  # where validation rows do not determine a better one
-SETTING = "setting evaluation.threshold"  # source of a threshold that is not chosen
+SETTING = "setting evaluation.threshold"  # sources of a threshold that is not chosen
+COLUMN = "column threshold of the table"
 
 
 def choose_threshold(y_true: ArrayLike, y_prob: ArrayLike) -> tuple[float, str]:
@@ -65,7 +66,8 @@ def apply_threshold(predictions: pd.DataFrame, threshold: Threshold = "validatio
         Columns split, fold, seed, y_true and y_prob.
     threshold : float or "validation", default "validation"
         Lowest probability of a positive decision; with ``"validation"``, that of each (fold, seed)
-        is chosen on its validation rows (``choose_threshold``).
+        is its value of the column ``threshold``, by which the program that predicted has decided,
+        or without this column it is chosen on the validation rows (``choose_threshold``).
 
     Returns
     -------
@@ -74,7 +76,9 @@ def apply_threshold(predictions: pd.DataFrame, threshold: Threshold = "validatio
         ``threshold_source``.
     """
     decided = predictions.copy()
-    if threshold == "validation":
+    if threshold == "validation" and "threshold" in decided:
+        decided["threshold_source"] = COLUMN
+    elif threshold == "validation":
         decided["threshold"], decided["threshold_source"] = _thresholds_of_rows(decided)
     else:
         decided["threshold"], decided["threshold_source"] = threshold, SETTING

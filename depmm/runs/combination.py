@@ -13,20 +13,21 @@ from depmm.runs.environment import describe_environment
 from depmm.runs.folder import COMBINATION, RunFolder
 
 
-def combine_runs(runs: Sequence[Path], out: Path) -> Combination:
+def combine(runs: Sequence[Path | str], out: Path | str) -> Combination:
     """Combine the predictions of finished runs, and write them as the folder of a run.
 
     The folder has ``predictions.parquet`` (see ``combine_predictions``), ``combination.json``
     (names of the runs, counts, settings of the evaluation) and ``environment.json``, so that
-    ``depmm evaluate`` accepts it, alone or in a comparison. It has no network: explanations and
+    ``depmm evaluate`` and ``depmm compare`` accept it. If the runs have one manifest, reports count
+    the combination among the runs on this manifest. It has no network: explanations and
     predictions of new recordings are made with the runs that were combined.
 
     Parameters
     ----------
-    runs : sequence of Path
+    runs : sequence of Path or str
         Folders of runs or cross-validations, or tables of predictions, of the same target and
         split.
-    out : Path
+    out : Path or str
         Folder of the combination; a former combination is replaced.
 
     Returns
@@ -46,17 +47,18 @@ def combine_runs(runs: Sequence[Path], out: Path) -> Combination:
     LockedError
         If another process writes to the folder.
     """
-    contents = [read_run(path) for path in runs]
+    paths, out = [Path(path) for path in runs], Path(out)
+    contents = [read_run(path) for path in paths]
     names = [run.name for run in contents]
     if len(set(names)) < len(names):
-        names = [str(path) for path in runs]
+        names = [str(path) for path in paths]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise CombinationError(
             f"{repeated[0]} is given twice.", file=repeated[0], remedy="Give each run once."
         )
-    _check_nested(runs, names)
+    _check_nested(paths, names)
     evaluation = _common_settings(dict(zip(names, contents, strict=True)))
-    with naming_file(runs[0]):
+    with naming_file(paths[0]):
         combined = combine_predictions(
             {name: run.predictions for name, run in zip(names, contents, strict=True)}
         )
@@ -72,13 +74,22 @@ def combine_runs(runs: Sequence[Path], out: Path) -> Combination:
             "runs": names,
             "rows_lacking": combined.lacking,
             "clipped_probabilities": combined.clipped,
+            "notes": combined.notes,
             "evaluation": evaluation,
         }
-        write_text(folder.environment, json.dumps(describe_environment(), indent=2))
+        environment = describe_environment() | _common_manifest(contents)
+        write_text(folder.environment, json.dumps(environment, indent=2))
         _copy_equal(contents, folder)
         write_text(folder.combination, json.dumps(description, indent=2))
         write_table(folder.predictions, combined.predictions)
     return combined
+
+
+def _common_manifest(contents: Sequence[RunContents]) -> dict[str, str]:
+    """Return the entry that identifies the manifest, if the runs that have one have the same."""
+    key = "manifest_sha256"
+    found = {(run.environment or {}).get(key) for run in contents} - {None}
+    return {key: str(found.pop())} if len(found) == 1 else {}
 
 
 def _check_nested(runs: Sequence[Path], names: Sequence[str]) -> None:

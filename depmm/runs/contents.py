@@ -153,7 +153,8 @@ def read_run(path: Path) -> RunContents:
         probe=read_json(run.probe) if run.probe.exists() else None,
     )
     if not run.config.exists():
-        return replace(contents, **_read_evaluation(run))
+        ledger = list_runs_on_manifest(path, contents.predictions)
+        return replace(contents, ledger=ledger, **_read_evaluation(run))
     from depmm.data.coverage import find_coverage  # imports torch, which is slow
 
     config = load_experiment(run.config)

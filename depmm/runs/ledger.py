@@ -61,17 +61,19 @@ def _describe_run(
     folder: Path, environment: dict[str, Any], tested: pd.MultiIndex
 ) -> dict[str, Any]:
     run = RunFolder(folder)
-    config = load_experiment(run.config)
+    if run.combination.is_file():
+        names = read_json(run.combination)["runs"]
+        model, split, seeds = f"sum of logits of {' and '.join(names)}", "as these runs", []
+    else:
+        config = load_experiment(run.config)
+        model, split, seeds = describe_model(config), _describe_split(config), [config.seed]
     report = folder / "metrics.json"
     content = read_json(report) if report.is_file() else None
-    shared, seeds = None, [config.seed]
+    shared = None
     if run.finished:
         table = read_table(run.predictions)
         shared = len(_tested_subjects(table).intersection(tested))
         seeds = sorted(int(seed) for seed in table["seed"].unique())
-    split: str = config.split.kind
-    if split == "k_fold":
-        split += f" ({config.split.folds} folds, seed {config.split.seed})"
     metrics = {}
     if content is not None:
         for target in content["targets"]:
@@ -80,7 +82,7 @@ def _describe_run(
     return {
         "name": folder.name,
         "started": environment.get("started"),
-        "model": describe_model(config),
+        "model": model,
         "split": split,
         "seeds": seeds,
         "finished": run.finished,
@@ -88,6 +90,13 @@ def _describe_run(
         "shared_test_subjects": shared,
         "metrics": metrics,
     }
+
+
+def _describe_split(config: Experiment) -> str:
+    split = config.split
+    if split.kind == "k_fold":
+        return f"k_fold ({split.folds} folds, seed {split.seed})"
+    return split.kind
 
 
 def describe_model(config: Experiment) -> str:

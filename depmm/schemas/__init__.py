@@ -1,6 +1,7 @@
 """Schemas of every table that depmm writes, for the writers, the tests and the docs."""
 
 from depmm.schemas.audit import SESSION_PROPERTIES
+from depmm.schemas.comparison import COMPARED_RUNS, DIFFERENCES
 from depmm.schemas.explanations import EXPLANATIONS
 from depmm.schemas.manifest import FEATURES, FOLDS, SESSIONS, SPLIT, STEPS
 from depmm.schemas.measures import EFFECTS, MEASURES
@@ -18,6 +19,8 @@ ALL: dict[str, TableSchema] = {
     schema.file: schema
     for schema in sorted(
         (
+            COMPARED_RUNS,
+            DIFFERENCES,
             EFFECTS,
             *EXPLANATIONS.values(),
             FAILURES,

@@ -102,7 +102,9 @@ METRICS_JSON: tuple[JsonKey, ...] = (
     JsonKey("thresholds.[].seed", "int", "Seed of a decision threshold"),
     JsonKey("thresholds.[].value", "float", "Decision threshold"),
     JsonKey(
-        "thresholds.[].source", "str", "How it was chosen on validation sessions, or that it is set"
+        "thresholds.[].source",
+        "str",
+        "How it was chosen on validation sessions, or that it is set or a column of the table",
     ),
     JsonKey("counts.*", "counts", "Counts of each split over all folds"),
     JsonKey("protocol.[].fold", "int", "Fold of a training"),

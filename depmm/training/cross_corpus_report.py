@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from depmm.evaluation.predictions import Unit
 from depmm.evaluation.reports.cross_corpus_report import (
     Cell,
     Evaluation,
     split_by_test_corpus,
     write_cross_corpus,
 )
+from depmm.evaluation.units import Unit
 from depmm.files.locks import locked_folder
 from depmm.runs.environment import describe_environment
 from depmm.training.cross_corpus import CrossCorpusRuns
@@ -21,7 +21,7 @@ def report_cross_corpus(runs: CrossCorpusRuns, unit: Unit = "session") -> dict[s
     ----------
     runs : CrossCorpusRuns
         Finished runs.
-    unit : {"session", "subject"}, default "session"
+    unit : str, default "session"
         Unit of every metric.
 
     Returns

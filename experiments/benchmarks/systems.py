@@ -4,7 +4,7 @@
     python experiments/benchmarks/systems.py speech OUT --emodb DIR --ravdess DIR
 
 Every row is trained with three seeds through the command line (``depmm cross-validate``), and all
-rows of a corpus are compared by ``depmm evaluate``. The tables are ``OUT/CORPUS/tables.md``. The
+rows of a corpus are compared by ``depmm compare``. The tables are ``OUT/CORPUS/tables.md``. The
 script can be interrupted: finished runs are kept. ``--jobs 2`` trains two rows at a time.
 """
 
@@ -251,7 +251,7 @@ def compare(corpus: Corpus, base: Path, jobs: int) -> None:
     combine([runs / f"{name}_only" for name in modalities], runs / "sum_of_logits", base)
     names = [name for name, _ in rows] + ["sum_of_logits"]
     out = base / "tables" / corpus.name
-    depmm("evaluate", *(runs / name for name in names), "--out", out, cwd=base)
+    depmm("compare", *(runs / name for name in names), "--out", out, cwd=base)
     print((out / "tables.md").read_text(encoding="utf-8"), flush=True)
 
 

@@ -174,6 +174,9 @@ def test_split_and_target_come_from_a_config_or_from_the_defaults():
     assert (split.folds, target.column) == (3, "emotion")
     assert load_split_config(None)[0] == SplitConfig()
     with pytest.raises(ConfigError) as info:
+        load_split_config(DEMO, ["fold=2"])
+    assert (info.value.setting, info.value.value) == ("split.fold", "2")
+    with pytest.raises(ConfigError) as info:
         load_split_config(DEMO, ["repeats=2"])
     assert (info.value.setting, info.value.value) == ("split.repeats", 2)
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from depmm.evaluation.combination import CombinationError, combine_predictions
+from depmm.evaluation.predictions import prepare_predictions
 
 LABELS = [0, 1, 0, 1, 0, 1]
 
@@ -125,3 +126,14 @@ def test_attributes_of_refusals():
     with pytest.raises(CombinationError) as info:
         combine_predictions({"audio": AUDIO})
     assert info.value.setting == "runs"
+
+
+def test_validation_rows_of_one_run_alone_choose_no_threshold():
+    theirs = FACE.iloc[4:].drop(columns="split")  # test rows only
+    combined = combine_predictions({"audio": AUDIO.assign(corpus="c"), "theirs": theirs})
+    assert combined.predictions["split"].tolist() == ["test", "test", "train", "train"]
+    assert set(combined.predictions["corpus"]) == {"c"}
+    assert any("2 validation rows" in note for note in combined.notes)
+    prepared = prepare_predictions(combined.predictions)[0]
+    assert set(prepared["threshold"]) == {0.5}
+    assert combine_predictions({"audio": AUDIO, "face": FACE}).notes == []

@@ -16,6 +16,7 @@ from depmm.evaluation.covariate_baselines import add_covariate_baselines, encode
 from depmm.evaluation.prediction_checks import check_predictions
 from depmm.evaluation.reports.content import evaluate_predictions
 from depmm.evaluation.reports.report import write_report
+from depmm.evaluation.units import average_properties
 
 DRAWS = 30
 NONE = "the predictions have no column"
@@ -273,7 +274,8 @@ def test_the_properties_of_the_audit_are_a_baseline():
     tested = table["split"] == "test"
     assert len(columns["properties"]) == 9
     assert sk.roc_auc_score(labels[tested], added.loc[tested, "properties_y_prob"]) > 0.9
-    averaged, _, _ = add_covariate_baselines(table.assign(session="mean"), "binary", properties)
+    of_subjects = average_properties(properties, table, "subject")
+    averaged, _, _ = add_covariate_baselines(table.assign(session="mean"), "binary", of_subjects)
     np.testing.assert_allclose(averaged["properties_y_prob"], added["properties_y_prob"])
     added, _, _ = add_covariate_baselines(table, "severity", properties)
     assert np.corrcoef(added.loc[tested, "properties_score_pred"], labels[tested])[0, 1] > 0.7

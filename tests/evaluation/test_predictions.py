@@ -8,9 +8,10 @@ from report_predictions import make_predictions
 
 from depmm.evaluation.baselines import add_baselines
 from depmm.evaluation.prediction_checks import PredictionTableError, check_predictions
-from depmm.evaluation.predictions import average_sessions, prepare_predictions, read_predictions
+from depmm.evaluation.predictions import prepare_predictions, read_predictions
 from depmm.evaluation.reports.content import evaluate_predictions
 from depmm.evaluation.reports.report import write_report
+from depmm.evaluation.units import average_sessions
 
 
 def test_four_columns_are_evaluated_and_the_defaults_are_listed(tmp_path):

@@ -8,11 +8,11 @@ import pytest
 from simulated_predictions import simulated_predictions
 
 from depmm.evaluation.combination import CombinationError
-from depmm.files.checksums import write_text
+from depmm.files.checksums import write_table, write_text
 from depmm.files.damage import DamagedFileError
-from depmm.runs.combination import combine_runs, is_combination
+from depmm.runs.combination import combine, is_combination
 from depmm.runs.contents import read_run
-from depmm.runs.folder import RunError, find_model_folders
+from depmm.runs.folder import RunError, RunFolder, find_model_folders
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_combination_is_evaluated_alone_and_compared(tables, tmp_path, depmm):
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["metrics"]["auroc"]["value"] > 0.5
     report = tmp_path / "comparison"
-    result = depmm("evaluate", out, tables[0], "--out", report)
+    result = depmm("compare", out, tables[0], "--out", report)
     assert result.code == 0, result.err
     rows = json.loads((report / "metrics.json").read_text())["comparison"]
     assert {rows[0]["run_a"], rows[0]["run_b"]} == {"both", "audio"}
@@ -54,7 +54,7 @@ def test_a_combination_is_evaluated_alone_and_compared(tables, tmp_path, depmm):
     # a combination can be combined with another run, and be replaced
     third = pd.read_csv(tables[0]).assign(y_prob=lambda rows: rows["y_prob"] ** 2)
     third.to_csv(tmp_path / "text.csv", index=False)
-    combined = combine_runs([out, tmp_path / "text.csv"], tmp_path / "three")
+    combined = combine([out, tmp_path / "text.csv"], tmp_path / "three")
     assert len(combined.predictions) == 48
     assert depmm("combine", *tables, "--out", out).code == 0
 
@@ -66,20 +66,20 @@ def test_settings_of_the_evaluation_are_kept(tables, tmp_path):
         others.append(tmp_path / f"{path.stem}_other.csv")
         other = pd.read_csv(path).assign(y_prob=lambda rows: rows["y_prob"] ** 2)
         other.to_csv(others[-1], index=False)
-    combine_runs(tables, first)
-    combine_runs(others, second)
+    combine(tables, first)
+    combine(others, second)
     content = json.loads((first / "combination.json").read_text())
     assert content["evaluation"] == {}
     for folder, n_bootstrap in ((first, 150), (second, 180)):
         settings = {"n_bootstrap": n_bootstrap, "confidence": 0.9, "class_counts": "fixed"}
         described = json.loads((folder / "combination.json").read_text())
         write_text(folder / "combination.json", json.dumps({**described, "evaluation": settings}))
-    combine_runs([first, second], out)
+    combine([first, second], out)
     run = read_run(out)
     assert (run.n_bootstrap, run.confidence, run.class_counts) == (180, 0.9, "fixed")
     write_text(first / "combination.json", json.dumps(content))
     with pytest.raises(CombinationError) as info:
-        combine_runs([first, second], tmp_path / "other")
+        combine([first, second], tmp_path / "other")
     assert info.value.setting == "evaluation.confidence"
     write_text(first / "combination.json", json.dumps({**content, "evaluation": {"confidence": 7}}))
     with pytest.raises(DamagedFileError) as damaged:
@@ -89,7 +89,7 @@ def test_settings_of_the_evaluation_are_kept(tables, tmp_path):
 
 def test_a_combination_has_no_network(tables, tmp_path):
     out = tmp_path / "both"
-    combine_runs(tables, out)
+    combine(tables, out)
     assert is_combination(out)
     with pytest.raises(RunError) as info:
         find_model_folders(out)
@@ -102,17 +102,33 @@ def test_a_run_is_not_added_twice(tables, tmp_path):
     copy = tmp_path / "copy.csv"
     copy.write_bytes(tables[0].read_bytes())
     with pytest.raises(CombinationError, match="audio and copy have the same predictions"):
-        combine_runs([tables[0], copy], tmp_path / "out")
-    combine_runs(tables, tmp_path / "both")
+        combine([tables[0], copy], tmp_path / "out")
+    combine(tables, tmp_path / "both")
     with pytest.raises(CombinationError, match="both is a combination that contains audio"):
-        combine_runs([tmp_path / "both", tables[0]], tmp_path / "out")
+        combine([tmp_path / "both", tables[0]], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_other_folders_and_repeated_runs_are_refused(tables, tmp_path):
     with pytest.raises(CombinationError) as info:
-        combine_runs([tables[0], tables[0]], tmp_path / "out")
+        combine([tables[0], tables[0]], tmp_path / "out")
     assert info.value.file == tables[0]
     with pytest.raises(CombinationError) as info:
-        combine_runs(tables, tmp_path)
+        combine(tables, tmp_path)
     assert info.value.file == tmp_path
+
+
+def test_a_combination_is_listed_among_the_runs_on_its_manifest(tables, tmp_path):
+    runs = []
+    for path in tables:
+        runs.append(tmp_path / "runs" / path.stem)
+        runs[-1].mkdir(parents=True)
+        write_table(RunFolder(runs[-1]).predictions, pd.read_csv(path))
+        write_text(runs[-1] / "environment.json", json.dumps({"manifest_sha256": "abc"}))
+    out = tmp_path / "runs" / "both"
+    combine(runs, out)
+    ledger = read_run(out).ledger
+    assert ledger["unreadable"] == 2  # the two folders have no config
+    (entry,) = ledger["runs"]
+    assert (entry["name"], entry["this"], entry["shared_test_subjects"]) == ("both", True, 24)
+    assert entry["model"] == "sum of logits of audio and face"

@@ -1,6 +1,6 @@
 """Report that compares several runs on the same subjects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,18 @@ from depmm.evaluation.comparison import (
     compare_runs,
     rank_all_runs,
 )
-from depmm.evaluation.predictions import Unit, prepare_predictions
+from depmm.evaluation.predictions import prepare_predictions
 from depmm.evaluation.reports.content import evaluate_sessions
 from depmm.evaluation.reports.figures import curve_data, roc_comparison_figure
 from depmm.evaluation.reports.rendering import render, to_json_values
 from depmm.evaluation.reports.report import write_report_files
-from depmm.evaluation.reports.tables import comparison_table, runs_table
+from depmm.evaluation.reports.tables import comparison_table, html_page, runs_table
 from depmm.evaluation.stats.bootstrap import ClassCounts
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.evaluation.thresholds import Threshold
+from depmm.evaluation.units import Unit
+from depmm.files.writing import write_text
+from depmm.schemas.comparison import COMPARED_RUNS, DIFFERENCES
 
 SCHEMA_VERSION = 2  # of the metrics.json of a comparison
 
@@ -31,6 +34,7 @@ def write_comparison(
     *,
     commands: Mapping[str, str | None],
     costs: Mapping[str, Mapping[str, Any] | None],
+    notes: Mapping[str, list[str]] | None = None,
     n_bootstrap: int,
     confidence: float,
     adjustment: Adjustment = "holm",
@@ -40,9 +44,10 @@ def write_comparison(
 ) -> dict[str, Any]:
     """Compare runs and write the report.
 
-    The files are ``metrics.json``, ``report.html``, ``tables.md`` and ``tables.tex``. Only the
-    headline metrics (``HEADLINE``) are tested, because the correction for multiple tests is
-    stricter the more there are.
+    The files are ``metrics.json``, ``report.html``, ``tables.md``, ``tables.tex``, ``tables.html``
+    (to paste into a word processor), ``runs.csv`` and ``differences.csv``. Only the headline
+    metrics (``HEADLINE``) are tested, because the correction for multiple tests is stricter the
+    more there are.
 
     Parameters
     ----------
@@ -57,15 +62,18 @@ def write_comparison(
     costs : mapping of str to mapping or None
         Parameters and seconds of training of each run by its name (``depmm.runs.costs.RunCost``);
         None if they are unknown.
+    notes : mapping of str to list of str, optional
+        What was taken from another run for the table of each name
+        (:func:`~depmm.evaluation.alignment.align_tables`).
     n_bootstrap : int
         Number of bootstrap draws and of permutations.
     confidence : float
         Level of the intervals.
     adjustment : {"holm", "benjamini_hochberg"}, default "holm"
         Adjustment of the p values for the number of tests.
-    unit : {"session", "subject"}, default "session"
-        Unit of every metric. For ``"subject"``, the predictions of the sessions of a subject are
-        averaged.
+    unit : str, default "session"
+        Unit of every metric: ``session``, ``subject`` or, for example, ``subject,task``, of which
+        the predictions of the sessions are averaged (``depmm.evaluation.units``).
     thresholds : mapping of str to float or "validation", optional
         Decision threshold of each run by its name, see
         :func:`~depmm.evaluation.comparison.compare_runs`.
@@ -119,7 +127,10 @@ def write_comparison(
         )
         for name, predictions in runs.items()
     }
-    contents = {name: content | {"cost": costs[name]} for name, (content, _) in evaluated.items()}
+    contents = {
+        name: content | {"cost": costs[name], "notes": (notes or {}).get(name, [])}
+        for name, (content, _) in evaluated.items()
+    }
     targets = [target for target in HEADLINE if HEADLINE[target][0] in metrics]
     content: dict[str, Any] = to_json_values(
         {
@@ -146,10 +157,39 @@ def write_comparison(
         commands=commands,
         differences=[row | {"outcome": _outcome(row)} for row in content["comparison"]],
     )
-    write_report_files(
-        out, content, page, [runs_table(contents, metrics), comparison_table(content)]
-    )
+    tables = [runs_table(contents, metrics), comparison_table(content)]
+    write_report_files(out, content, page, tables)
+    write_text(out / "tables.html", html_page(tables, f"Tables of {len(runs)} runs"))
+    numbers = COMPARED_RUNS.build(_run_rows(contents, metrics))
+    write_text(out / COMPARED_RUNS.file, numbers.to_csv(index=False))
+    differences = DIFFERENCES.build(content["comparison"])
+    write_text(out / DIFFERENCES.file, differences.to_csv(index=False))
     return content
+
+
+def _run_rows(
+    contents: Mapping[str, Mapping[str, Any]], metrics: Sequence[str]
+) -> list[dict[str, Any]]:
+    """List each metric of each run with its interval, baseline and costs."""
+    rows = []
+    for run, content in contents.items():
+        cost = content["cost"] or {}
+        for name in metrics:
+            entry = content["metrics"][name]
+            rows.append(
+                {
+                    "run": run,
+                    "metric": name,
+                    "value": entry["value"],
+                    "ci_low": entry["ci_low"],
+                    "ci_high": entry["ci_high"],
+                    "baseline": (entry["baseline"] or {}).get("value"),
+                    "seeds": content["bootstrap"]["n_trainings"],
+                    "parameters": cost.get("parameters"),
+                    "training_s": cost.get("training_s"),
+                }
+            )
+    return rows
 
 
 def _common_metrics(targets_by_run: Mapping[str, list[str]]) -> list[str]:

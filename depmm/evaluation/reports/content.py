@@ -21,9 +21,9 @@ from depmm.evaluation.covariate_baselines import (
     add_covariate_baselines,
     compare_with_covariate_baselines,
 )
-from depmm.evaluation.prediction_checks import describe_defaults
+from depmm.evaluation.prediction_checks import check_predictions, describe_defaults
 from depmm.evaluation.prediction_warnings import prediction_warnings
-from depmm.evaluation.predictions import Unit, get_instrument, prepare_predictions
+from depmm.evaluation.predictions import get_instrument, prepare_predictions
 from depmm.evaluation.reports.fold_metrics import measure_folds
 from depmm.evaluation.reports.rendering import to_json_values
 from depmm.evaluation.reports.report_warnings import report_warnings
@@ -40,6 +40,7 @@ from depmm.evaluation.stats.session_counts import count_sessions
 from depmm.evaluation.stats.weighted_sums import unit_weights
 from depmm.evaluation.subgroups import measure_subgroups
 from depmm.evaluation.thresholds import Threshold
+from depmm.evaluation.units import Unit, average_properties
 from depmm.schemas.manifest import SESSION_KEY, SPLITS
 
 SCHEMA_VERSION = 2  # of metrics.json; raised when a key changes its meaning or is removed
@@ -69,9 +70,9 @@ def evaluate_predictions(
         Level of the intervals, for example 0.95.
     seed : int, default 0
         Seed of the bootstrap.
-    unit : {"session", "subject"}, default "session"
-        Unit of every metric. For ``"subject"``, the predictions of the sessions of a subject are
-        averaged.
+    unit : str, default "session"
+        Unit of every metric: ``session``, ``subject`` or, for example, ``subject,task``, of which
+        the predictions of the sessions are averaged (``depmm.evaluation.units``).
     threshold : float or "validation", default "validation"
         Decision threshold; with ``"validation"``, it is chosen on the validation rows of each fold
         and seed.
@@ -117,7 +118,7 @@ def evaluate_sessions(
         Level of the intervals.
     seed : int
         Seed of the bootstrap.
-    unit : {"session", "subject"}
+    unit : str
         Unit of every metric.
     threshold : float or "validation"
         Decision threshold.
@@ -138,6 +139,8 @@ def evaluate_sessions(
     PredictionTableError
         If the table contradicts itself, or a column that the evaluation needs is missing.
     """
+    if properties is not None and unit != "session":
+        properties = average_properties(properties, check_predictions(predictions), unit)
     table, targets = prepare_predictions(predictions, unit, threshold)
     fitted: dict[str, Any] = {}
     not_possible: dict[str, Any] = {}

@@ -9,7 +9,6 @@ import pandas as pd
 
 from depmm.evaluation.baselines import BASELINE_LABELS
 from depmm.evaluation.comparison import compare_runs
-from depmm.evaluation.predictions import Unit
 from depmm.evaluation.reports.content import evaluate_predictions
 from depmm.evaluation.reports.rendering import render, to_json_values
 from depmm.evaluation.reports.report import write_report_files
@@ -17,6 +16,7 @@ from depmm.evaluation.reports.tables import NONE, Table
 from depmm.evaluation.stats.bootstrap import ClassCounts
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.evaluation.thresholds import Threshold
+from depmm.evaluation.units import Unit
 from depmm.files.checksums import write_table
 from depmm.files.csv_text import to_csv
 from depmm.files.writing import write_text
@@ -68,7 +68,7 @@ class Evaluation:
         Number of bootstrap draws of subjects.
     confidence : float
         Level of the intervals.
-    unit : {"session", "subject"}
+    unit : str
         Unit of every metric.
     threshold : float or "validation"
         Decision threshold.

@@ -7,6 +7,7 @@ import numpy as np
 
 from depmm.evaluation.baselines import BASELINE_LABELS
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
+from depmm.evaluation.units import describe_unit
 from depmm.pages.templates import templates
 
 PACKAGE = "depmm.evaluation.reports"
@@ -20,14 +21,20 @@ def render(template: str, /, **values: Any) -> str:
     template : str
         File name of the template.
     **values
-        Variables of the template, besides ``metrics``, ``headline`` and ``baseline_labels``.
+        Variables of the template, besides ``metrics``, ``headline``, ``baseline_labels`` and
+        ``describe_unit``.
 
     Returns
     -------
     str
         In HTML, every value is escaped unless the template marks it as safe.
     """
-    shared = {"metrics": METRICS, "headline": HEADLINE, "baseline_labels": BASELINE_LABELS}
+    shared = {
+        "metrics": METRICS,
+        "headline": HEADLINE,
+        "baseline_labels": BASELINE_LABELS,
+        "describe_unit": describe_unit,
+    }
     return templates(PACKAGE).get_template(template).render(**shared, **values)
 
 

@@ -9,7 +9,6 @@ import pandas as pd
 
 from depmm.config import Experiment
 from depmm.corpora.corpus_facts import CorpusFacts
-from depmm.evaluation.predictions import Unit
 from depmm.evaluation.pretraining import pretraining_overlap
 from depmm.evaluation.reports.content import evaluate_sessions
 from depmm.evaluation.reports.figures import report_figures, training_figures
@@ -21,6 +20,7 @@ from depmm.evaluation.reports.tables import Table, crossed_table, metrics_table
 from depmm.evaluation.stats.bootstrap import ClassCounts
 from depmm.evaluation.subgroups import CROSSED
 from depmm.evaluation.thresholds import Threshold
+from depmm.evaluation.units import Unit
 from depmm.files import checksums
 from depmm.files.writing import write_text
 
@@ -93,7 +93,7 @@ def write_report(
         Number of bootstrap draws of subjects.
     confidence : float
         Level of the intervals.
-    unit : {"session", "subject"}, default "session"
+    unit : str, default "session"
         Unit of every metric, see
         :func:`~depmm.evaluation.reports.content.evaluate_predictions`.
     threshold : float or "validation", default "validation"

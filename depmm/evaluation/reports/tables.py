@@ -1,13 +1,15 @@
-"""Tables for papers: the metrics of a report in Markdown and in LaTeX (booktabs)."""
+"""Tables for papers: the metrics of a report in Markdown, LaTeX (booktabs) and plain HTML."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from depmm.evaluation.baselines import BASELINE_LABELS
 from depmm.evaluation.stats.metrics import METRICS
 from depmm.evaluation.subgroups import CROSSED
+from depmm.evaluation.units import describe_unit
 from depmm.pages.templates import markdown_text, number, p_value
 
 _LATEX = {
@@ -84,6 +86,54 @@ class Table:
                 "",
             ]
         )
+
+    def html(self) -> str:
+        """Write the table for pasting into a word processor.
+
+        Word processors keep the inline styles of cells, but no style sheets.
+
+        Returns
+        -------
+        str
+            The caption and the table in HTML, in which all text is escaped.
+        """
+        last = len(self.rows) - 1
+        rows = [_html_row(self.header, "border-top:1.5pt solid;border-bottom:0.75pt solid;", "th")]
+        for index, row in enumerate(self.rows):
+            rows.append(_html_row(row, "border-bottom:1.5pt solid;" * (index == last), "td"))
+        style = "border-collapse:collapse;font-family:serif;font-size:10pt"
+        body = "\n".join(rows)
+        return f'<p>{escape(self.caption)}</p>\n<table style="{style}">\n{body}\n</table>\n'
+
+
+def html_page(tables: Sequence[Table], title: str) -> str:
+    """Write tables as a page without style sheets and scripts, for pasting.
+
+    Parameters
+    ----------
+    tables : sequence of Table
+        The tables.
+    title : str
+        Title of the page.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    head = '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    # on a narrow screen, a wide table scrolls instead of the page
+    body = "\n".join(f'<div style="overflow-x:auto">\n{t.html()}</div>' for t in tables)
+    return f"{head}<title>{escape(title)}</title>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+
+
+def _html_row(cells: Sequence[str], rules: str, tag: str) -> str:
+    parts = []
+    for index, cell in enumerate(cells):
+        align = "right" if index else "left"
+        style = f"{rules}text-align:{align};vertical-align:top;padding:2pt 6pt"
+        parts.append(f'<{tag} style="{style}">{escape(" ".join(str(cell).split()))}</{tag}>')
+    return f"<tr>{''.join(parts)}</tr>"
 
 
 def metrics_table(content: Mapping[str, Any], title: str) -> Table:
@@ -189,7 +239,7 @@ def runs_table(contents: Mapping[str, Mapping[str, Any]], metrics: Sequence[str]
         Each metric with its interval and baseline, one row per run.
     """
     header = ["Run", *(part for name in metrics for part in (METRICS[name].label, "Baseline"))]
-    header += ["Parameters", "Training (s)"]
+    header += ["Seeds", "Parameters", "Training (s)"]
     rows = []
     for run, content in contents.items():
         row = [run]
@@ -199,11 +249,13 @@ def runs_table(contents: Mapping[str, Mapping[str, Any]], metrics: Sequence[str]
             value = f"{number(entry['value'])} ({_interval(entry)})"
             row.append(f"undefined: {entry['undefined']}" if entry["undefined"] else value)
             row.append(number(baseline["value"]) if baseline else NONE)
-        rows.append([*row, *_cost_cells(content["cost"])])
+        n_trainings = str(content["bootstrap"]["n_trainings"])
+        rows.append([*row, n_trainings, *_cost_cells(content["cost"])])
     first = next(iter(contents.values()))
+    mean = "" if "mean over" in _sample(first) else " Metrics are means over the seeds of a run."
     caption = (
-        f"{_sample(first)} {_method(first['bootstrap'])} Parameters of one network; seconds of one "
-        "training on the machine that trained it."
+        f"{_sample(first)}{mean} {_method(first['bootstrap'])} Parameters of one network; seconds "
+        "of one training on the machine that trained it."
     )
     return Table("runs", caption, header, rows)
 
@@ -247,7 +299,7 @@ def comparison_table(content: Mapping[str, Any]) -> Table:
     ]
     first = content["comparison"][0]
     caption = (
-        f"Paired differences. {_unit(content['unit'])} {first['sessions']} sessions of "
+        f"Paired differences. {describe_unit(content['unit'])} {first['sessions']} sessions of "
         f"{first['subjects']} subjects. CI and p: two-sided permutation test that exchanges the "
         f"predictions of the runs within subjects, or with several seeds a t test over subjects "
         f"and seeds; adjusted p: "
@@ -263,15 +315,9 @@ def _sample(content: Mapping[str, Any]) -> str:
     repetitions = "seeds" if content["repeats"] == 1 else "repetitions"
     mean = f"; mean over {n_repetitions} {repetitions}" if n_repetitions > 1 else ""
     return (
-        f"{_unit(content['unit'])} {test['sessions']} sessions of {test['subjects']} "
+        f"{describe_unit(content['unit'])} {test['sessions']} sessions of {test['subjects']} "
         f"subjects{instrument}{mean}."
     )
-
-
-def _unit(unit: str) -> str:
-    if unit == "session":
-        return "Unit: session."
-    return "Unit: subject (mean prediction of the sessions)."
 
 
 def _method(bootstrap: Mapping[str, Any]) -> str:

@@ -123,8 +123,9 @@ def test_a_comparison_of_runs_on_one_class(tmp_path):
     for name, shift in (("a", 0.0), ("b", 0.05)):
         files.append(tmp_path / f"{name}.csv")
         make_table([0] * 24, np.linspace(0.01, 0.9, 24) + shift).to_csv(files[-1], index=False)
-    content = depmm.evaluate(files, tmp_path / "report")
-    for row, line in zip(content["comparison"], summary_lines(content), strict=True):
+    content = depmm.compare(files, tmp_path / "report")
+    rows = content["comparison"]
+    for row, line in zip(rows, summary_lines(content)[-len(rows) :], strict=True):
         assert row["undefined"] == "all tested sessions are negative"
         assert row["difference"] is row["p"] is row["p_adjusted"] is row["ci_low"] is None
         assert line.endswith("a minus b: undefined: all tested sessions are negative")
