@@ -25,7 +25,7 @@ from depmm.config.encoders import (
     VideoTransformerConfig,
     VoiceVectorConfig,
 )
-from depmm.config.evaluation import EvaluationConfig, TuningConfig
+from depmm.config.evaluation import EvaluationConfig
 from depmm.config.experiment import ClassicalConfig, Config, Experiment, ExperimentT, ModelConfig
 from depmm.config.extraction import (
     AudioExtraction,
@@ -53,6 +53,7 @@ from depmm.config.load import (
     load_config,
     load_experiment,
     override_settings,
+    parse_overrides,
 )
 from depmm.config.sections import (
     load_extract_config,
@@ -75,6 +76,7 @@ from depmm.config.training import (
     PhaseConfig,
     TrainingConfig,
 )
+from depmm.config.tuning import RangeConfig, TuningConfig
 
 __all__ = [
     "CROP_SIZE",
@@ -119,6 +121,7 @@ __all__ = [
     "PerceiverConfig",
     "PhaseConfig",
     "PretrainedSettings",
+    "RangeConfig",
     "RowSelection",
     "SEResNetConfig",
     "Settings",
@@ -145,4 +148,5 @@ __all__ = [
     "load_measures_config",
     "load_split_config",
     "override_settings",
+    "parse_overrides",
 ]

@@ -1,6 +1,5 @@
-"""Settings of evaluation and hyper-parameter tuning."""
+"""Settings of the evaluation."""
 
-from itertools import product
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -47,25 +46,3 @@ class EvaluationConfig(Settings):
             value=value,
             remedy="Use validation, or a number such as 0.5.",
         )
-
-
-class TuningConfig(Settings):
-    """Hyper-parameter tuning of each fold by an inner cross-validation."""
-
-    metric: str = Field(
-        description="metric whose mean over the inner folds is optimised, by its name in the "
-        "report, for example auroc"
-    )
-    folds: int = Field(
-        3, ge=2, description="number of inner folds of the training and validation subjects"
-    )
-    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
-        min_length=1,
-        description="dotted name of a setting -> values; every combination is a candidate",
-    )
-
-    @property
-    def candidates(self) -> list[dict[str, Any]]:
-        """Every combination of the grid; the last setting changes fastest."""
-        values = product(*self.grid.values())
-        return [dict(zip(self.grid, combination, strict=True)) for combination in values]

@@ -14,12 +14,13 @@ from depmm.config.encoders import (
     FaceMapConfig,
     FrameMeanConfig,
 )
-from depmm.config.evaluation import EvaluationConfig, TuningConfig
+from depmm.config.evaluation import EvaluationConfig
 from depmm.config.extraction import ExtractConfig
 from depmm.config.fusion import DepFormerConfig, FusionConfig, MeanPoolConfig
 from depmm.config.settings import ConfigError, FilePath, Modality, Settings
 from depmm.config.signals import SIGNALS, EncoderInput
 from depmm.config.training import TrainingConfig
+from depmm.config.tuning import TuningConfig
 
 
 class ModelConfig(Settings):

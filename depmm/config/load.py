@@ -177,6 +177,37 @@ def format_overrides(settings: Mapping[str, Any]) -> str:
     return " ".join(f"{k}={text.splitlines()[0]}" for k, text in zip(settings, texts, strict=True))
 
 
+def parse_overrides(text: str, names: Iterable[str]) -> dict[str, Any]:
+    """Read what ``format_overrides`` has written.
+
+    Parameters
+    ----------
+    text : str
+        ``key=value key=value``; a value may contain spaces.
+    names : iterable of str
+        The keys in their order.
+
+    Returns
+    -------
+    dict of str to object
+        Values by dotted name.
+
+    Examples
+    --------
+    >>> parse_overrides("data.modalities=[audio, face] seed=3", ["data.modalities", "seed"])
+    {'data.modalities': ['audio', 'face'], 'seed': 3}
+    """
+    keys = list(names)
+    values = {}
+    for name, following in zip(keys, [*keys[1:], None], strict=True):
+        raw = text.removeprefix(f"{name}=")
+        if following is not None:
+            raw, _, rest = raw.partition(f" {following}=")
+            text = f"{following}={rest}"
+        values[name] = load_yaml(raw)
+    return values
+
+
 def dump_config(config: Experiment) -> str:
     """Format a config as YAML, including all defaults.
 
@@ -323,21 +354,24 @@ def _file_of(config: Experiment | Path | str) -> Path | None:
 
 def _check_candidates(config: Experiment, source: str, file: Path | None) -> None:
     """Reject invalid and duplicate candidates, and changes of settings that candidates share."""
+    if config.tuning is None:
+        return
+    where = "tuning.grid" if config.tuning.grid else "tuning.space"
     seen: list[Experiment] = []
-    for settings in config.tuning.candidates if config.tuning else []:
-        prefix = f"{source}: tuning.grid: {format_overrides(settings)}"
+    for settings in config.tuning.candidates or config.tuning.extremes:
+        prefix = f"{source}: {where}: {format_overrides(settings)}"
         try:
             candidate = override_settings(config, settings)
         except ConfigError as error:
             located = ConfigError(
-                f"{source}: tuning.grid: {error}",
+                f"{source}: {where}: {error}",
                 setting=error.setting,
                 file=file,
                 value=error.value,
             )
             located.remedy = error.remedy
             raise located from None
-        if candidate in seen:
+        if candidate in seen and config.tuning.grid:
             raise ConfigError(
                 f"{prefix} occurs twice. Remove one of the equal values.",
                 setting="tuning.grid",

@@ -214,7 +214,7 @@ def join_parts(
     if len(read) < len(names):  # a table was lost or is damaged
         return update_tables(store, source_hashes, part)
     tables = {
-        schema: schema.build([row for one in read for row in one.tables[schema].to_dict("records")])
+        schema: schema.build([row for one in read for row in _list_rows(one.tables[schema])])
         for schema in _TABLES
     }
     index = tables[INDEX]
@@ -223,7 +223,7 @@ def join_parts(
         keys = index.loc[provided, SESSION_KEY].itertuples(index=False, name=None)
         summaries = {key: {"streams": store.read_summary(*key)["streams"]} for key in keys}
         warnings = tables[WARNINGS][tables[WARNINGS]["name"] != "columns_differ"]
-        rows = warnings.to_dict("records") + _differing_columns(store, summaries)
+        rows = _list_rows(warnings) + _differing_columns(store, summaries)
         tables[WARNINGS] = WARNINGS.build(rows)
     _write(store, tables, source_hashes, part)
     if part is not None:
@@ -252,6 +252,10 @@ def _write(
         if present is None or not merged.reset_index(drop=True).equals(present):
             write_table(store, merged, schema.file)
     _remove_parts(store, names)
+
+
+def _list_rows(table: pd.DataFrame) -> list[Row]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def _remove_parts(store: SessionStore, names: Sequence[str]) -> None:

@@ -39,7 +39,7 @@ from depmm.schemas.runs import MEASURES
 logger = logging.getLogger(__name__)
 
 
-def train_classical(config: ClassicalConfig, run: RunFolder) -> None:
+def train_classical(config: ClassicalConfig, run: RunFolder, inner: bool = False) -> None:
     """Fit a classical model on the training subjects and predict every session.
 
     The run has ``model.skops`` and ``measures.csv`` instead of the model and history of a network.
@@ -51,6 +51,8 @@ def train_classical(config: ClassicalConfig, run: RunFolder) -> None:
         The experiment, one fold of it.
     run : RunFolder
         Folder of the run; a finished run is not changed.
+    inner : bool, default False
+        Whether it is an inner run of a tuning, which needs no data summary and no tracker.
 
     Raises
     ------
@@ -68,14 +70,17 @@ def train_classical(config: ClassicalConfig, run: RunFolder) -> None:
         return
     with run.locked():
         run.open(config)
-        _fit_and_predict(config, run, data)
+        _fit_and_predict(config, run, data, inner)
 
 
-def _fit_and_predict(config: ClassicalConfig, run: RunFolder, data: ExperimentData) -> None:
+def _fit_and_predict(
+    config: ClassicalConfig, run: RunFolder, data: ExperimentData, inner: bool
+) -> None:
     run.write_split(data.subjects())
     for reason, count in data.excluded.items():
         logger.info("excluded: %d sessions (%s)", count, reason)
-    record_data_summary(config, data, run.data_summary)
+    if not inner:
+        record_data_summary(config, data, run.data_summary)
 
     front_end = build_front_end(config.classical)
     inputs = MeasuredSteps(data.dataset, config.classical, front_end).inputs()

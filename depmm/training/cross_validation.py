@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from depmm.corpora.splits import count_folds
 from depmm.data.experiment_data import load_experiment_data
 from depmm.files.checksums import read_table, read_text, write_table, write_text
 from depmm.files.csv_text import to_csv
+from depmm.progress import show
 from depmm.runs.folder import RunFolder, read_tuning
 from depmm.training.experiment import build_accelerator, run_experiment
 from depmm.training.tuning import tune
@@ -106,16 +108,20 @@ def cross_validate(
 def _run_folds(
     config: Experiment, pooled: RunFolder, seeds: Sequence[int], accelerator: Accelerator
 ) -> list[FoldRun]:
-    runs = []
-    for seed in seeds:
-        for fold in range(count_folds(load_experiment_data(config).sessions, config.split)):
+    runs: list[FoldRun] = []
+    # seeds do not change the folds
+    n_folds = count_folds(load_experiment_data(config).sessions, config.split)
+    n_runs = len(seeds) * n_folds
+    with show("cross-validate", n_runs, "runs") as task:
+        for seed, fold in product(seeds, range(n_folds)):
             fold_config = override_settings(config, {"seed": seed, "split.fold": fold})
             run = RunFolder(pooled.path / f"seed-{seed}-fold-{fold}")
-            logger.info("seed %d, fold %d", seed, fold)
+            logger.info("seed %d, fold %d (run %d of %d)", seed, fold, len(runs) + 1, n_runs)
             if fold_config.tuning is not None:
                 fold_config = tune(fold_config, run, accelerator)
             run_experiment(fold_config, run, accelerator)
             runs.append(FoldRun(seed, fold, run))
+            task.advance()
     return runs
 
 

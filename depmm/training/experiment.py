@@ -55,7 +55,9 @@ def train(
     return run.path
 
 
-def run_experiment(config: Experiment, run: RunFolder, accelerator: Accelerator) -> None:
+def run_experiment(
+    config: Experiment, run: RunFolder, accelerator: Accelerator, inner: bool = False
+) -> None:
     """Train a network on all processes, or fit a classical baseline on the main process.
 
     Parameters
@@ -66,6 +68,8 @@ def run_experiment(config: Experiment, run: RunFolder, accelerator: Accelerator)
         Folder of the run.
     accelerator : Accelerator
         From ``build_accelerator``.
+    inner : bool, default False
+        Whether it is an inner run of a tuning, which needs no data summary and no tracker.
 
     Raises
     ------
@@ -73,12 +77,12 @@ def run_experiment(config: Experiment, run: RunFolder, accelerator: Accelerator)
         As ``train_network`` and ``train_classical``.
     """
     if isinstance(config, Config):
-        train_network(config, run, accelerator)
+        train_network(config, run, accelerator, inner)
         accelerator.free_memory()
     elif isinstance(config, ClassicalConfig) and accelerator.is_main_process:
         from depmm.training.classical import train_classical
 
-        train_classical(config, run)
+        train_classical(config, run, inner)
     accelerator.wait_for_everyone()
 
 

@@ -51,7 +51,9 @@ SEARCH_EPOCH = 1_000_000
 logger = logging.getLogger(__name__)
 
 
-def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> None:
+def train_network(
+    config: Config, run: RunFolder, accelerator: Accelerator, inner: bool = False
+) -> None:
     """Train a network, select its best epoch on validation subjects, and predict every session.
 
     Parameters
@@ -62,6 +64,8 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
         Folder of the run; an interrupted run is resumed, a finished run is not changed.
     accelerator : Accelerator
         From ``build_accelerator``.
+    inner : bool, default False
+        Whether it is an inner run of a tuning, which needs no data summary and no tracker.
 
     Raises
     ------
@@ -94,18 +98,20 @@ def train_network(config: Config, run: RunFolder, accelerator: Accelerator) -> N
             run.write_split(data.subjects())
             run.checkpoints.mkdir(exist_ok=True)
         accelerator.wait_for_everyone()
-        _train_network(config, run, data, accelerator)
+        _train_network(config, run, data, accelerator, inner)
 
 
 def _train_network(
-    config: Config, run: RunFolder, data: ExperimentData, accelerator: Accelerator
+    config: Config, run: RunFolder, data: ExperimentData, accelerator: Accelerator, inner: bool
 ) -> None:
     settings = config.training
-    check_trackers(settings.trackers)
+    if not inner:
+        check_trackers(settings.trackers)
     log_data(data, accelerator)
     if accelerator.is_main_process:
         log_pretraining(config, data)
-        record_data_summary(config, data, run.data_summary)
+        if not inner:
+            record_data_summary(config, data, run.data_summary)
 
     torch.manual_seed(config.seed)
     model = build_model(
@@ -138,7 +144,7 @@ def _train_network(
     single_phase = PhaseConfig(epochs=settings.epochs, learning_rate=settings.learning_rate)
     end = 0
     with (
-        tracking(config, run, accelerator) as log_metrics,
+        tracking([] if inner else settings.trackers, config, run, accelerator) as log_metrics,
         show("train", settings.epochs, "epochs", progress["epoch"]) as task,
     ):
         for index, phase in enumerate(settings.phases or [single_phase]):

@@ -48,7 +48,9 @@ def check_trackers(names: Sequence[str]) -> None:
 
 
 @contextmanager
-def tracking(config: Config, run: RunFolder, accelerator: Accelerator) -> Iterator[LogMetrics]:
+def tracking(
+    names: Sequence[str], config: Config, run: RunFolder, accelerator: Accelerator
+) -> Iterator[LogMetrics]:
     """Open the trackers of a training, and close them at its end.
 
     Accelerate opens trackers once per process, but a process of a cross-validation trains several
@@ -56,8 +58,10 @@ def tracking(config: Config, run: RunFolder, accelerator: Accelerator) -> Iterat
 
     Parameters
     ----------
+    names : sequence of str
+        The trackers, ``training.trackers`` or none.
     config : Config
-        The experiment; ``training.trackers`` names the trackers.
+        The experiment.
     run : RunFolder
         Folder of the run.
     accelerator : Accelerator
@@ -73,7 +77,6 @@ def tracking(config: Config, run: RunFolder, accelerator: Accelerator) -> Iterat
     ConfigError
         If the package of a tracker is not installed.
     """
-    names = config.training.trackers
     check_trackers(names)
     folder = run.path / "tensorboard"
     accelerator.log_with = filter_trackers(list(names), folder)
@@ -85,7 +88,7 @@ def tracking(config: Config, run: RunFolder, accelerator: Accelerator) -> Iterat
             config.name,
             # TensorBoard would write a run and a file of its own for them; they are in config.yaml
             list_tracked_settings(config) if sends else None,
-            _tracker_options(config, run) if accelerator.is_main_process else {},
+            _tracker_options(names, run) if accelerator.is_main_process else {},
         )
         yield lambda metrics, epoch: accelerator.log(dict(metrics), step=epoch)
     finally:
@@ -132,10 +135,10 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
                 yield prefix + name, str(value)
 
 
-def _tracker_options(config: Config, run: RunFolder) -> dict[str, dict[str, Any]]:
+def _tracker_options(names: Sequence[str], run: RunFolder) -> dict[str, dict[str, Any]]:
     """Return options that name the run and keep the log, the code and the computer private."""
     options: dict[str, dict[str, Any]] = {}
-    if "wandb" in config.training.trackers:
+    if "wandb" in names:
         wandb = import_module("wandb")  # an optional package without types
         options["wandb"] = {
             "name": run.path.name,
@@ -149,7 +152,7 @@ def _tracker_options(config: Config, run: RunFolder) -> dict[str, dict[str, Any]
                 x_disable_stats=True,
             ),
         }
-    if "mlflow" in config.training.trackers:
+    if "mlflow" in names:
         # MLflow would add the name of the user and the path of the script
         tags = {"mlflow.user": "", "mlflow.source.name": "depmm"}
         options["mlflow"] = {"run_name": run.path.name, "tags": tags}

@@ -58,7 +58,9 @@ def test_a_tracker_gets_the_metrics_of_each_run(corpus, tmp_path, wandb):
     config = load_config(corpus.config, ["training.trackers=[wandb]", f"out={tmp_path}"])
     accelerator = Accelerator(cpu=True)
     for name in ("seed-0-fold-0", "seed-0-fold-1"):  # one process trains several runs
-        with tracking(config, RunFolder(tmp_path / name), accelerator) as log_metrics:
+        with tracking(
+            config.training.trackers, config, RunFolder(tmp_path / name), accelerator
+        ) as log_metrics:
             log_metrics({"val_auroc": 0.5}, 1)
             log_metrics({"val_auroc": 0.7}, 2)
     first, second = wandb.opened
@@ -89,7 +91,9 @@ def test_a_missing_package_is_named_before_the_training(corpus, tmp_path, monkey
     config = load_config(corpus.config, ["training.trackers=[mlflow]", f"out={tmp_path}"])
     with (
         pytest.raises(ConfigError) as info,
-        tracking(config, RunFolder(tmp_path / "run"), Accelerator(cpu=True)),
+        tracking(
+            config.training.trackers, config, RunFolder(tmp_path / "run"), Accelerator(cpu=True)
+        ),
     ):
         pass
     assert (info.value.setting, info.value.value) == ("training.trackers", "mlflow")
@@ -100,7 +104,9 @@ def test_mlflow_keeps_the_metrics_in_a_folder(corpus, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     config = load_config(corpus.config, ["training.trackers=[mlflow]", f"out={tmp_path}"])
-    with tracking(config, RunFolder(tmp_path / "run"), Accelerator(cpu=True)) as log_metrics:
+    with tracking(
+        config.training.trackers, config, RunFolder(tmp_path / "run"), Accelerator(cpu=True)
+    ) as log_metrics:
         log_metrics({"val_auroc": 0.7}, 1)
     runs = mlflow.search_runs(experiment_names=[config.name])
     assert runs["metrics.val_auroc"].tolist() == [0.7]

@@ -22,16 +22,12 @@ from depmm.evaluation.stats.metrics import METRICS
 from depmm.runs.contents import read_run
 from depmm.runs.folder import RunFolder
 from depmm.schemas.runs import TUNING
-from depmm.training import experiment
+from depmm.training import classical
 from depmm.training.cross_validation import cross_validate
 from depmm.training.experiment import run_experiment
-from depmm.training.tuning import (
-    TuningError,
-    choose_candidate,
-    drop_test_subjects,
-    measure_run,
-    tune,
-)
+from depmm.training.inner_runs import drop_test_subjects, measure_run
+from depmm.training.search import TuningError
+from depmm.training.tuning import choose_candidate, tune
 
 AUDIO = ["data.modalities=[audio]"]
 SVM = [
@@ -181,24 +177,24 @@ def test_too_few_subjects_for_the_inner_folds(corpus, tmp_path):
 def test_an_interrupted_tuning_is_resumed_at_the_interrupted_inner_run(
     corpus, nested, tmp_path, monkeypatch
 ):
-    train_classical = experiment.train_classical
+    train_classical = classical.train_classical
     trained: list[Path] = []
 
     def stop_at(count: int | None) -> Callable[..., None]:
-        def train_or_stop(config, run):
+        def train_or_stop(config, run, inner):
             if not run.finished:
                 trained.append(run.path.relative_to(tmp_path))
                 if len(trained) == count:
                     raise KeyboardInterrupt
-            train_classical(config, run)
+            train_classical(config, run, inner)
 
         return train_or_stop
 
     settings = [*KINDS["classical"], f"out={tmp_path}"]
-    monkeypatch.setattr(experiment, "train_classical", stop_at(4))
+    monkeypatch.setattr(classical, "train_classical", stop_at(4))
     with pytest.raises(KeyboardInterrupt):
         cross_validate(corpus.config, settings)
-    monkeypatch.setattr(experiment, "train_classical", stop_at(None))
+    monkeypatch.setattr(classical, "train_classical", stop_at(None))
     before = trained.copy()
     trained.clear()
     cross_validate(corpus.config, settings)

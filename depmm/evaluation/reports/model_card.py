@@ -91,7 +91,7 @@ def _describe_parts(config: Experiment) -> list[str]:
             f"Fusion of steps and modalities: `{config.model.fusion.kind}`",
         ]
     if config.tuning is not None:
-        names = ", ".join(f"`{name}`" for name in config.tuning.grid)
+        names = ", ".join(f"`{name}`" for name in config.tuning.names)
         parts.append(
             f"Chosen in each fold by nested tuning, in place of the above: {names} (`tuning.csv`)"
         )
