@@ -8,7 +8,9 @@ import typer
 
 from depmm.cli.application import app, echo
 
-SPEECH, WORDS, WINDOWS = (f"Options of --by {name}" for name in ("speech", "words", "windows"))
+SPEECH, WORDS, TURNS, WINDOWS = (
+    f"Options of --by {name}" for name in ("speech", "words", "turns", "windows")
+)
 
 
 @app.command()
@@ -18,10 +20,10 @@ def steps(
         typer.Argument(metavar="SOURCE", help="folder of recordings, or of a manifest with --root"),
     ],
     by: Annotated[
-        Literal["speech", "words", "windows"],
+        Literal["speech", "words", "turns", "windows"],
         typer.Option(
             help="speech: segments of voice activity; words: the words of a list or transcript; "
-            "windows: windows of equal length"
+            "turns: the turns of two speakers; windows: windows of equal length"
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="TABLE", help="CSV file with one row per step")],
@@ -79,7 +81,8 @@ def steps(
         Path | None,
         typer.Option(
             help="CSV with path, text, and optionally start_s, end_s; or a folder with one text "
-            "file per recording: words are aligned with the sound",
+            "file per recording: words are aligned with the sound. --by turns: pattern in the "
+            "folder of each recording, e.g. '{stem}.tsv'",
             rich_help_panel=WORDS,
         ),
     ] = None,
@@ -97,6 +100,29 @@ def steps(
             help="with --transcripts: folder of a CTC model such as wav2vec2, for other languages; "
             "default: pocketsphinx (English)",
             rich_help_panel=WORDS,
+        ),
+    ] = None,
+    speakers: Annotated[
+        Literal["channels", "transcript", "voices"] | None,
+        typer.Option(
+            help="what tells the speakers apart: a channel for each, a transcript, or their voices",
+            rich_help_panel=TURNS,
+        ),
+    ] = None,
+    participant: Annotated[
+        str | None,
+        typer.Option(
+            help="CSV file that the listening page downloads, or the name of the participant: "
+            "channel_0, channel_1, or a speaker of the transcripts",
+            rich_help_panel=TURNS,
+        ),
+    ] = None,
+    speaker_model: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder of a transformers model with an x-vector head; default: that of depmm "
+            "download identity",
+            rich_help_panel=TURNS,
         ),
     ] = None,
     window: Annotated[
@@ -121,6 +147,7 @@ def steps(
     from depmm.steps.methods import by_speech, by_windows, by_words
     from depmm.steps.recordings import find_recordings, find_steps
     from depmm.steps.table import check_output, problems_path, spec_lines, write_steps
+    from depmm.steps.turns_finder import TurnOptions, by_turns
 
     check_output(out)
     rules = SegmentRules(min_speech, min_pause, margin)
@@ -131,6 +158,13 @@ def steps(
             method = by_words(
                 words, extent, offset, transcripts, pronunciations, model, detector, rules
             )
+        case "turns":
+            method = by_turns(
+                TurnOptions(
+                    source, out, root, speakers, transcripts, participant, speaker_model,
+                    detector, model, pronunciations,
+                )
+            )  # fmt: skip
         case "windows":
             if window is None:
                 raise typer.BadParameter("--by windows needs it", param_hint="--window")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from depmm.corpora.corpus_facts import Windows
 from depmm.media.sound.speech_segments import SegmentRules
@@ -12,6 +12,9 @@ from depmm.steps.recordings import FindSteps
 from depmm.steps.speech import choose_detector, find_speech
 from depmm.steps.table import StepProblem, StepsError
 from depmm.steps.windows import find_windows
+
+if TYPE_CHECKING:
+    from depmm.steps.forced_alignment import Aligner
 
 
 @dataclass(frozen=True)
@@ -121,20 +124,41 @@ def by_words(
     if words is not None:
         return _by_list(words, extent, offset, detector, rules)
     assert transcripts is not None
-    from depmm.steps.forced_alignment import Aligner, align_words
+    from depmm.steps.forced_alignment import align_words
     from depmm.steps.word_tables import read_transcripts
 
     entries = read_transcripts(transcripts)
-    aligner: Aligner
+    aligner = build_aligner(model, pronunciations)
+    return Method(partial(align_words, transcripts=entries, aligner=aligner), unused=entries.unused)
+
+
+def build_aligner(model: Path | None, pronunciations: Path | None) -> "Aligner":
+    """Build what aligns words with sound.
+
+    Parameters
+    ----------
+    model : Path or None
+        Folder of a CTC model; None for pocketsphinx (English).
+    pronunciations : Path or None
+        Further words of the English dictionary.
+
+    Returns
+    -------
+    Aligner
+        The aligner.
+
+    Raises
+    ------
+    StepsError
+        If pocketsphinx is not installed, or the model or a pronunciation cannot be used.
+    """
     if model is None:
         from depmm.steps.pocketsphinx_aligner import PocketsphinxAligner
 
-        aligner = PocketsphinxAligner(pronunciations)
-    else:
-        from depmm.steps.ctc_aligner import CtcAligner
+        return PocketsphinxAligner(pronunciations)
+    from depmm.steps.ctc_aligner import CtcAligner
 
-        aligner = CtcAligner(model)
-    return Method(partial(align_words, transcripts=entries, aligner=aligner), unused=entries.unused)
+    return CtcAligner(model)
 
 
 def _by_list(

@@ -186,5 +186,6 @@ def spec_lines(out: Path, root: Path, columns: Sequence[str]) -> str:
     if not inside:
         lines[2] += f"  # move the table into {root}"
     if "speaker" in columns:
-        lines.append(f"    other_turns: {{speaker: [{OTHER}]}}")
+        lines.append(f"    keep: {{speaker: [{PARTICIPANT}]}}")
+        lines.append(f"    other_turns: {{speaker: [{OTHER}]}}  # give response latencies")
     return "\n".join(lines)

@@ -56,6 +56,7 @@ def test_lines_of_a_spec(tmp_path):
                 "file": "tables/my **steps**.csv",
                 "join": {"path": "path"},
                 "fields": {"start": "start_s", "end": "end_s", "text": "text"},
+                "keep": {"speaker": ["participant"]},
                 "other_turns": {"speaker": ["other"]},
             }
         }
