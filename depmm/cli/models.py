@@ -186,7 +186,9 @@ def predict(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="video or audio file(s)")],
     steps: Annotated[
         Path | None,
-        typer.Option(help="CSV with the steps of the file: start_s,end_s[,text,valence]"),
+        typer.Option(
+            help="CSV with the steps: start_s,end_s[,text,valence], or a table of depmm steps"
+        ),
     ] = None,
     window: Annotated[
         float | None,
@@ -208,11 +210,16 @@ def predict(
     from depmm.inference.prediction_page import check_outputs, write_prediction
     from depmm.inference.prediction_text import prediction_text
     from depmm.inference.predictor import Predictor
+    from depmm.inference.segmentation import names_recordings
 
-    if steps is not None and (window is not None or len(files) > 1):
-        raise typer.BadParameter("needs exactly one FILE and no --window", param_hint="--steps")
+    if steps is not None and window is not None:
+        raise typer.BadParameter("give either --steps or --window", param_hint="--steps")
     if steps is not None and not steps.is_file():
         raise typer.BadParameter(f"{steps} does not exist: check the path", param_hint="--steps")
+    if steps is not None and len(files) > 1 and not names_recordings(steps):
+        raise typer.BadParameter(
+            f"{steps} has no column path; give it with exactly one FILE", param_hint="--steps"
+        )
     if window is not None and not window > 0:
         raise typer.BadParameter(
             f"{window:g} is not a length: give more than 0 seconds", param_hint="--window"

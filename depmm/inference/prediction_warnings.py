@@ -6,6 +6,7 @@ from typing import Any
 from depmm.data.signals.crops import CropsSignal
 from depmm.data.signals.signal import StepSignal
 from depmm.data.signals.used import UsedSignal
+from depmm.data.training_reference import TrainingReference
 from depmm.evaluation.reports.report_warnings import FEW_SUBJECTS
 from depmm.inference.quality import QualityWarning, RecordingQuality
 from depmm.inference.trained_run import TrainedRun
@@ -132,10 +133,48 @@ def validation_warnings(result: dict[str, Any]) -> list[QualityWarning]:
     return [
         QualityWarning(
             "few_validation_subjects",
-            f"The probability is calibrated on {subjects} validation subjects; the "
-            f"estimate of slope and intercept is unreliable with fewer than {FEW_SUBJECTS}.",
+            f"The probability is calibrated on {subjects} validation "
+            f"subject{'' if subjects == 1 else 's'}; the estimate of slope and intercept is "
+            f"unreliable with fewer than {FEW_SUBJECTS}.",
         )
     ]
+
+
+def session_warnings(
+    reference: TrainingReference, modalities: Sequence[str]
+) -> list[QualityWarning]:
+    """Warn if one file is not what a session of the training was.
+
+    Parameters
+    ----------
+    reference : TrainingReference
+        Statistics of the training sessions.
+    modalities : sequence of str
+        Modalities of the recording that the model uses.
+
+    Returns
+    -------
+    list of QualityWarning
+        Reasons for which the prediction for a recording of the corpus differs from that of the run.
+    """
+    warnings = []
+    if reference.files_per_session > 1:
+        warnings.append(
+            QualityWarning(
+                "other_sessions",
+                f"A session of the training has up to {reference.files_per_session} recordings; "
+                "this is the prediction for one recording.",
+            )
+        )
+    if reference.separate_files and len(modalities) > 1:
+        warnings.append(
+            QualityWarning(
+                "one_file",
+                "Sound and video of the training were separate files; here the sound is the track "
+                "of the video, which may be compressed.",
+            )
+        )
+    return warnings
 
 
 def task_warnings(run: TrainedRun) -> list[QualityWarning]:

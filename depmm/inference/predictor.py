@@ -31,6 +31,7 @@ from depmm.inference.prediction_warnings import (
     left_out_warnings,
     missing_input_warnings,
     reading_warnings,
+    session_warnings,
     task_warnings,
     validation_warnings,
 )
@@ -40,7 +41,7 @@ from depmm.inference.quality import (
     quality_warnings,
 )
 from depmm.inference.recording_steps import divide_recording
-from depmm.inference.segmentation import SESSION, recording_manifest
+from depmm.inference.segmentation import SESSION, STEP_COLUMNS, recording_manifest
 from depmm.inference.trained_run import TrainedRun, read_trained_run
 from depmm.interpret.attribution.occlusion import occlude_steps
 from depmm.interpret.attribution.removal import (
@@ -153,7 +154,14 @@ class Predictor:
         modalities = _modalities(run, file, tracks, divided.table)
         # a model of text alone reads no track, but a step needs a file
         read = tracks or [TRACKS[0] if info.has_audio else TRACKS[1]]
-        manifest = recording_manifest(file.name, divided.table, read, aligned)
+        manifest = recording_manifest(
+            file.name,
+            divided.table,
+            read,
+            aligned,
+            run.reference.audio_track,
+            run.reference.audio_channel,
+        )
         with _temporary_store() as folder:
             settings = run.config.extract
             report = extract(
@@ -181,6 +189,7 @@ class Predictor:
         warnings = [
             *reading_warnings(report),
             *divided.warnings,
+            *session_warnings(run.reference, modalities),
             *left_out_warnings(used, run.signals),
             *alignment_warnings(run, info, aligned, quality),
             *quality_warnings(quality, run.reference, run.signals),
@@ -196,7 +205,7 @@ class Predictor:
             used_signal=used,
             model=run.description,
             result=result,
-            steps=divided.table.assign(attribution=attribution),
+            steps=divided.table[list(STEP_COLUMNS)].assign(attribution=attribution),
             attribution_reference=TRAINING if run.step_references else SESSION_REFERENCE,
             top_steps=_top_steps(attribution),
             warnings=warnings,

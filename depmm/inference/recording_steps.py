@@ -10,8 +10,17 @@ from depmm.config import Config, StepsConfig
 from depmm.corpora.corpus_facts import Windows
 from depmm.inference.errors import InferenceError
 from depmm.inference.quality import QualityWarning
-from depmm.inference.segmentation import cut_steps, read_steps, window_steps, windows_of
+from depmm.inference.segmentation import (
+    cut_steps,
+    read_steps,
+    trained_window_steps,
+    whole_recording,
+    window_steps,
+    windows_of,
+)
 from depmm.inference.trained_run import TrainedRun
+
+MAX_LENGTHS = 3.0  # of the median training file; a longer recording is divided into several steps
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,9 @@ def divide_recording(
     """Divide a recording into steps.
 
     If the steps of the training are windows, a recording is cut into windows of the same length
-    and hop, and so are the steps of a table. Otherwise, the windows of a recording without a table
-    have the median length of the training steps.
+    and hop, and so are the steps of a table. If the steps of the training are whole files, so is
+    that of a recording of up to ``MAX_LENGTHS`` times their median length. Otherwise, the windows
+    of a recording without a table have the median length of the training steps.
 
     Parameters
     ----------
@@ -94,14 +104,21 @@ def divide_recording(
     trained = run.reference.windows
     warnings = []
     if steps is not None:
-        table, origin = read_steps(steps, duration_s), steps.name
-        if trained is not None:
+        table, origin = read_steps(steps, duration_s, file), steps.name
+        if trained is not None and not run.reference.windows_of_table:
             n_rows, table = len(table), cut_steps(table, trained, duration_s)
             if len(table) > n_rows:
                 origin = f"{origin}, cut into {_describe(trained)} as in training"
+    elif window_s is None and _is_like_a_file_of_the_training(run, duration_s):
+        table, origin = whole_recording(), "the whole recording as one step as in training"
     else:
         windows, note = _choose_windows(run, file, window_s, duration_s)
-        table = window_steps(duration_s, windows)
+        if windows == trained:
+            table = trained_window_steps(duration_s, run.reference)
+        elif window_s is None:  # a remainder of some milliseconds would be an unusual step
+            table = window_steps(duration_s, windows, windows.length_s / 2)
+        else:
+            table = window_steps(duration_s, windows)
         origin = _describe(windows) + note
         if (warning := _compare_windows(run, windows)) is not None:
             warnings.append(warning)
@@ -114,6 +131,12 @@ def divide_recording(
         table = table.iloc[:first]
     _check_steps(run, file, table)
     return RecordingSteps(table, origin, unread, warnings)
+
+
+def _is_like_a_file_of_the_training(run: TrainedRun, duration_s: float) -> bool:
+    """Tell whether the training steps are whole files, and not much shorter than a recording."""
+    step_s = run.reference.step_s
+    return run.reference.whole_files and (step_s is None or duration_s <= MAX_LENGTHS * step_s)
 
 
 def _choose_windows(
@@ -138,9 +161,8 @@ def _choose_windows(
         return trained, " as in training"
     if run.reference.step_s is None:
         raise InferenceError(
-            "The length of the training steps is unknown: neither the run "
-            f"{run.description['name']} nor the manifest {run.config.data.manifest} nor the store "
-            f"{run.config.data.store} states it.",
+            f"The length of the training steps is unknown to the run {run.description['name']}: "
+            "the manifest has no times, and no session has sound.",
             setting="window_s",
             remedy="Give --window SECONDS or --steps TABLE.",
         )
@@ -155,7 +177,14 @@ def _compare_windows(run: TrainedRun, windows: Windows) -> QualityWarning | None
             trained.effective_hop_s == windows.effective_hop_s
             and trained.length_s == windows.length_s
         ):
-            return None
+            if not run.reference.windows_in_steps:
+                return None
+            return QualityWarning(
+                "other_steps",
+                "In the training, windows were cut inside the rows of a table, such as turns; this "
+                f"recording is divided into {_describe(windows)} from its start to its end. Give "
+                "the times of its turns with --steps.",
+            )
         used = f"{_describe(trained)}; this recording is divided into {_describe(windows)}"
         return QualityWarning(
             "other_windows",

@@ -4,7 +4,8 @@ The steps are read from a table with their times, or are windows of equal length
 """
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,47 +14,60 @@ from depmm.config import TRACKS
 from depmm.corpora.corpus_facts import Windows
 from depmm.corpora.manifest import Manifest, build_manifest
 from depmm.corpora.tables.csv_files import read_csv
-from depmm.corpora.windows import cut_into_windows
+from depmm.corpora.windows import MIN_REMAINDER_S, cut_into_windows
+from depmm.data.training_reference import SAME_TIME_S, TrainingReference
 from depmm.inference.errors import InferenceError
 from depmm.schemas.manifest import VALENCES
+from depmm.steps.table import OTHER
 
 # constant, because the session key is the seed of sampled gates: a renamed file has equal samples
 SESSION = ("recording", "recording", "recording")
 STEP_COLUMNS = ("start_s", "end_s", "text", "valence")
+# further columns of the tables of ``depmm steps``
+TABLE_COLUMNS = ("path", "speaker", "confidence", "pause_before_s")
 TOLERANCE_S = 0.1  # the last step may end this much after the file: a few frames
 MAX_WINDOWS = 100_000
 
 
-def read_steps(path: Path, duration_s: float) -> pd.DataFrame:
+def read_steps(path: Path, duration_s: float, recording: Path | None = None) -> pd.DataFrame:
     """Read and check the table of the steps of a recording.
 
     Parameters
     ----------
     path : Path
         CSV in UTF-8 with the columns start_s and end_s, in seconds, and optionally text and
-        valence. An empty end_s is the end of the recording.
+        valence, or a table of ``depmm steps``. An empty end_s is the end of the recording.
     duration_s : float
         Length of the recording, in seconds.
+    recording : Path, optional
+        The recording, whose rows are read if the table has a column path.
 
     Returns
     -------
     DataFrame
-        Columns ``STEP_COLUMNS``, one row per step, null where empty.
+        Columns ``STEP_COLUMNS``, one row per step, null where empty. If the table has a column
+        speaker, the turns of the other speaker are left out, and ``previous_end_s`` is the end of
+        such a turn before a step, as ``other_turns`` in a data spec.
 
     Raises
     ------
     InferenceError
         If the table cannot be read or is empty, a column is missing or unknown, a valence is
         unknown, a time is not a number, a step does not end after its start, steps are not sorted
-        by start, or a step is not inside the recording.
+        by start, a step is not inside the recording, or no row is one of the recording.
     """
     steps = _read_cells(path)
+    if "path" in steps:
+        steps = _rows_of(steps, path, recording)
     for name in STEP_COLUMNS[:2]:
         steps[name] = _to_seconds(steps[name], path)
     _check_times(steps, path, duration_s)
+    if "speaker" in steps:
+        steps = _leave_out_others(steps, path)
+    steps = steps.drop(columns=[name for name in TABLE_COLUMNS if name in steps])
     wrong = steps["valence"].notna() & ~steps["valence"].isin(VALENCES)
     if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
+        row = _first(wrong)
         valence = steps["valence"][row]
         raise InferenceError(
             f"{path}, step {row}: valence {valence!r} is unknown.",
@@ -63,27 +77,87 @@ def read_steps(path: Path, duration_s: float) -> pd.DataFrame:
             value=valence,
             remedy=f"Use one of {', '.join(VALENCES)}.",
         )
-    return steps
+    return steps.reset_index(drop=True)
+
+
+def names_recordings(path: Path) -> bool:
+    """Tell whether a table of steps has a column path, and thus rows of several recordings.
+
+    Parameters
+    ----------
+    path : Path
+        CSV in UTF-8.
+
+    Returns
+    -------
+    bool
+        Whether it has.
+
+    Raises
+    ------
+    InferenceError
+        If the table cannot be read.
+    """
+    return "path" in _read_cells(path)
 
 
 def _read_cells(path: Path) -> pd.DataFrame:
     """Read the table as text, with all columns and with null for empty cells."""
-    names, rows = read_csv(path, STEP_COLUMNS[:2], InferenceError, optional=STEP_COLUMNS[2:])
+    optional = (*STEP_COLUMNS[2:], *TABLE_COLUMNS)
+    names, rows = read_csv(path, STEP_COLUMNS[:2], InferenceError, optional=optional)
     table = pd.DataFrame([cells for _, cells in rows], columns=names, dtype="str")
     if table.empty:
         raise InferenceError(
             f"{path}: the table has no rows.", file=path, remedy="Give one row per step."
         )
-    cells = table.reindex(columns=list(STEP_COLUMNS), fill_value="")
+    further = [name for name in TABLE_COLUMNS if name in names]
+    cells = table.reindex(columns=[*STEP_COLUMNS, *further], fill_value="")
     filled: pd.DataFrame = cells.astype(object).where(cells != "", None)
     return filled
 
 
+def _rows_of(steps: pd.DataFrame, path: Path, recording: Path | None) -> pd.DataFrame:
+    """Select the rows of one recording: of the longest path with which its path ends."""
+    parts = () if recording is None else PurePosixPath(recording.resolve().as_posix()).parts
+    paths = [str(name) for name in steps["path"].unique()]
+    found = [name for name in paths if parts[-len(end := PurePosixPath(name).parts) :] == end]
+    if not found:
+        raise InferenceError(
+            f"{path}: no row of the column path is of {recording}.",
+            file=path,
+            column="path",
+            value=paths[0],
+            remedy="Give the table of this recording, or remove the column path.",
+        )
+    longest = max(found, key=lambda name: len(PurePosixPath(name).parts))
+    return steps[steps["path"] == longest]
+
+
+def _leave_out_others(steps: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Leave out the turns of the other speaker, and keep the end of the turn before a step."""
+    is_other = steps["speaker"] == OTHER
+    if is_other.all():
+        raise InferenceError(
+            f"{path}: all turns are of the speaker {OTHER!r}.",
+            file=path,
+            column="speaker",
+            value=OTHER,
+            remedy="Give the turns of the participant.",
+        )
+    previous = steps["end_s"].where(is_other).shift()
+    return steps.assign(previous_end_s=previous)[~is_other]
+
+
+def _first(wrong: pd.Series) -> int:
+    """Return the index of the first row for which a condition holds."""
+    return int(wrong.index[wrong.to_numpy()][0])
+
+
 def _to_seconds(column: pd.Series, path: Path) -> pd.Series:
     seconds = pd.to_numeric(column, errors="coerce").astype("float64")
-    wrong = ~np.isfinite(seconds) & column.notna()
+    wrong = pd.Series(~np.isfinite(seconds), seconds.index) & column.notna()
     if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
+        row = _first(wrong)
         raise InferenceError(
             f"{path}, step {row}: {column.name} is {column[row]!r}, which is not a number.",
             file=path,
@@ -128,7 +202,7 @@ def _check_times(steps: pd.DataFrame, path: Path, duration_s: float) -> None:
     ]
     for wrong, column, fault, remedy in faults:
         if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
+            row = _first(wrong)
             raise InferenceError(
                 f"{path}, step {row} ({start[row]:g} to {end[row]:g} s): {fault}",
                 file=path,
@@ -167,7 +241,52 @@ def windows_of(window_s: float) -> Windows:
     return Windows(length_s=float(window_s))
 
 
-def window_steps(duration_s: float, windows: Windows) -> pd.DataFrame:
+def trained_window_steps(duration_s: float, reference: TrainingReference) -> pd.DataFrame:
+    """Divide a recording into the windows of the training.
+
+    Parameters
+    ----------
+    duration_s : float
+        Length of the recording, in seconds.
+    reference : TrainingReference
+        Statistics of the training, with windows.
+
+    Returns
+    -------
+    DataFrame
+        As :func:`read_steps`. The last step ends where the recording ends by its packets, as in an
+        index of it.
+
+    Raises
+    ------
+    InferenceError
+        If there would be more than ``MAX_WINDOWS`` windows.
+    """
+    assert reference.windows is not None
+    end_s = round(duration_s, 3) if reference.windows_of_table else duration_s
+    steps = window_steps(end_s, reference.windows)
+    steps["end_s"] = steps["end_s"].fillna(end_s)
+    is_short = steps["end_s"] - steps["start_s"] < reference.windows.length_s - SAME_TIME_S
+    if not reference.short_windows and not is_short.all():
+        steps = steps[~is_short].reset_index(drop=True)
+    return steps
+
+
+def whole_recording() -> pd.DataFrame:
+    """Take a recording as one step.
+
+    Returns
+    -------
+    DataFrame
+        As :func:`read_steps`, one row without an end.
+    """
+    whole = pd.DataFrame([{"start_s": 0.0, "end_s": np.nan}]).reindex(columns=list(STEP_COLUMNS))
+    return whole.astype({"text": object, "valence": object})
+
+
+def window_steps(
+    duration_s: float, windows: Windows, remainder_s: float = MIN_REMAINDER_S
+) -> pd.DataFrame:
     """Divide a recording into windows, in the same way as the steps of a corpus.
 
     The last window is shorter than the others if necessary, see
@@ -179,6 +298,8 @@ def window_steps(duration_s: float, windows: Windows) -> pd.DataFrame:
         Length of the recording, in seconds.
     windows : Windows
         Length and hop.
+    remainder_s : float, default 0.1
+        Longest remainder in seconds that is no window.
 
     Returns
     -------
@@ -191,12 +312,15 @@ def window_steps(duration_s: float, windows: Windows) -> pd.DataFrame:
     InferenceError
         If there would be more than ``MAX_WINDOWS`` windows.
     """
-    whole = pd.DataFrame([{"start_s": 0.0, "end_s": np.nan}]).reindex(columns=list(STEP_COLUMNS))
-    whole = whole.astype({"text": object, "valence": object})
-    return cut_steps(whole, windows, duration_s)
+    return cut_steps(whole_recording(), windows, duration_s, remainder_s)
 
 
-def cut_steps(steps: pd.DataFrame, windows: Windows, duration_s: float) -> pd.DataFrame:
+def cut_steps(
+    steps: pd.DataFrame,
+    windows: Windows,
+    duration_s: float,
+    remainder_s: float = MIN_REMAINDER_S,
+) -> pd.DataFrame:
     """Cut steps into windows, in the same way as the steps of a corpus.
 
     Parameters
@@ -207,6 +331,8 @@ def cut_steps(steps: pd.DataFrame, windows: Windows, duration_s: float) -> pd.Da
         Length and hop.
     duration_s : float
         Length of the recording, in seconds.
+    remainder_s : float, default 0.1
+        Longest remainder in seconds that is no window.
 
     Returns
     -------
@@ -231,19 +357,26 @@ def cut_steps(steps: pd.DataFrame, windows: Windows, duration_s: float) -> pd.Da
     for step in steps.to_dict("records"):
         open_end = pd.isna(step["end_s"])
         end_s = duration_s if open_end else step["end_s"]
-        parts = list(cut_into_windows(step["start_s"], end_s, windows))
+        parts = list(cut_into_windows(step["start_s"], end_s, windows, remainder_s))
         if len(parts) > 1:
             step["text"] = None
         for start, end in parts:
             # the recording may be longer or shorter than its header states
             at_end = open_end and end == duration_s
             rows.append({**step, "start_s": start, "end_s": np.nan if at_end else end})
+            if "previous_end_s" in step:  # another speaker speaks before the first window only
+                step["previous_end_s"] = None
     cut = pd.DataFrame(rows, columns=list(steps.columns))
     return cut.astype({"text": object, "valence": object})
 
 
 def recording_manifest(
-    file: str, steps: pd.DataFrame, tracks: Sequence[str], aligned: bool
+    file: str,
+    steps: pd.DataFrame,
+    tracks: Sequence[str],
+    aligned: bool,
+    audio_track: int | None = None,
+    audio_channel: int | None = None,
 ) -> Manifest:
     """Build the manifest of one recording.
 
@@ -257,6 +390,8 @@ def recording_manifest(
         Tracks to read from the file, of ``TRACKS``.
     aligned : bool
         Whether the frames are aligned faces.
+    audio_track, audio_channel : int, optional
+        Sound track of the file, and channel of the track.
 
     Returns
     -------
@@ -270,5 +405,8 @@ def recording_manifest(
     """
     key = dict(zip(("corpus", "subject", "session"), SESSION, strict=True))
     files = {name: file if name in tracks else None for name in TRACKS}
-    rows = steps.assign(**key, **files, step=range(len(steps)), face_aligned=aligned)
+    sound: dict[str, Any] = {"audio_track": audio_track, "audio_channel": audio_channel}
+    if "audio" not in tracks:
+        sound = dict.fromkeys(sound)
+    rows = steps.assign(**key, **files, **sound, step=range(len(steps)), face_aligned=aligned)
     return build_manifest(pd.DataFrame([key]), rows.where(rows.notna(), None))

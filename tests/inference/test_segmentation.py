@@ -5,12 +5,14 @@ import pandas as pd
 import pytest
 
 from depmm.corpora.corpus_facts import Windows
+from depmm.data.training_reference import TrainingReference
 from depmm.inference import InferenceError
 from depmm.inference.segmentation import (
     STEP_COLUMNS,
     cut_steps,
     read_steps,
     recording_manifest,
+    trained_window_steps,
     window_steps,
     windows_of,
 )
@@ -109,3 +111,40 @@ def test_a_missing_table_is_refused(tmp_path):
     with pytest.raises(InferenceError) as info:
         read_steps(tmp_path / "no.csv", 3.0)
     assert info.value.file == tmp_path / "no.csv"
+
+
+def test_windows_of_the_training_end_as_in_its_index():
+    windows = Windows(length_s=1.0, hop_s=0.5)
+    reference = TrainingReference(windows=windows)
+    steps = trained_window_steps(2.2504, reference)
+    assert steps["end_s"].tolist() == [1.0, 1.5, 2.0, 2.2504]
+    of_table = TrainingReference(windows=windows, windows_of_table=True)
+    assert trained_window_steps(2.2504, of_table)["end_s"].iloc[-1] == 2.25
+    whole_only = TrainingReference(windows=windows, short_windows=False)
+    assert trained_window_steps(2.2504, whole_only)["end_s"].tolist() == [1.0, 1.5, 2.0]
+    assert trained_window_steps(0.4, whole_only)["end_s"].tolist() == [0.4]
+
+
+def test_a_table_of_several_recordings_and_speakers(tmp_path):
+    table = tmp_path / "turns.csv"
+    table.write_text(
+        "path,start_s,end_s,text,speaker,confidence\n"
+        "b/a.wav,0,9,no,participant,1\n"
+        "a.wav,0,1,hello,other,0.9\n"
+        "a.wav,1.5,3,yes,participant,0.8\n"
+        "a.wav,3,4,well,participant,\n"
+    )
+    steps = read_steps(table, 5.0, tmp_path / "a.wav")
+    assert steps["text"].tolist() == ["yes", "well"]
+    assert steps["previous_end_s"].fillna(-1).tolist() == [1.0, -1]
+    assert list(steps.columns) == [*STEP_COLUMNS, "previous_end_s"]
+    cut = cut_steps(steps, Windows(length_s=0.5), 5.0)
+    assert cut["previous_end_s"].fillna(-1).tolist() == [1.0, -1, -1, -1, -1]
+    # the longest path that matches: b/a.wav is another recording than a.wav
+    assert read_steps(table, 9.0, tmp_path / "b" / "a.wav")["text"].tolist() == ["no"]
+    with pytest.raises(InferenceError) as info:
+        read_steps(table, 9.0, tmp_path / "c.wav")
+    assert (info.value.column, info.value.file) == ("path", table)
+    with pytest.raises(InferenceError) as info:
+        read_steps(table, 2.0, tmp_path / "a.wav")
+    assert (info.value.line, info.value.column) == (5, "start_s")
