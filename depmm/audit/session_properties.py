@@ -25,6 +25,7 @@ from depmm.audit.findings import AuditInput, SessionProperties, list_file_uses
 from depmm.audit.path_properties import id_properties, path_properties
 from depmm.audit.transcripts import TOKEN
 from depmm.corpora.patterns import natural_sort_key
+from depmm.corpora.step_durations import session_durations
 from depmm.corpora.subject_labels import subject_labels
 from depmm.schemas.manifest import SESSION_KEY, SESSIONS, SUBJECT_KEY
 
@@ -189,15 +190,13 @@ def _step_properties(inputs: AuditInput) -> pd.DataFrame:
         seconds=step_durations(inputs), start=steps["start_s"], words=n_words.astype(float)
     )
     grouped = table.groupby(SESSION_KEY)
-    seconds = (
-        grouped["seconds"].sum(min_count=1).where(grouped["seconds"].count() == grouped.size())
-    )
+    seconds = session_durations(steps, steps["start_s"] + table["seconds"])
     words = grouped["words"].sum()
     properties = pd.DataFrame(
         {
             "steps.n_steps": grouped.size().astype(float),
             "steps.duration_s": seconds,
-            "steps.step_s": seconds / grouped.size(),
+            "steps.step_s": grouped["seconds"].mean().where(seconds.notna()),
             "steps.first_start_s": grouped["start"].min(),
         }
     )

@@ -14,9 +14,9 @@ from depmm.corpora.index_log import IndexLog
 from depmm.corpora.index_report import Missing
 from depmm.corpora.lengths import FileLength, GroupLength, combine_lengths
 from depmm.corpora.patterns import natural_sort_key
-from depmm.corpora.recording_files import FileGroup
+from depmm.corpora.recording_files import FileGroup, RecordingFile
 from depmm.corpora.session_rows import build_session_row
-from depmm.corpora.spec_schema import OFFSET_FIELD, STEP_FIELDS, Spec, StepTable
+from depmm.corpora.spec_schema import FILE_FIELDS, OFFSET_FIELD, STEP_FIELDS, Spec, StepTable
 from depmm.corpora.step_times import StepRange, add_previous_ends, read_times
 from depmm.corpora.tables.joined_table import JoinedTable, Row
 from depmm.corpora.tables.table_files import Origin
@@ -258,6 +258,11 @@ def _find_step_ranges(source: _StepSource, group: FileGroup) -> Iterator[StepRan
     path = group.sources[0].path
     if table is not None and isinstance(table.table, StepTable):
         key, rows = table.find_rows(group.fields)
+        for file in group.sources[1:]:
+            # a table that names recordings by their path may name another file of the group
+            if not rows:
+                other, rows = table.find_rows({**group.fields, **_file_fields(file)})
+                key = other if rows else key
         if not rows and table.table.required:
             message = f"no steps in {table.table.location} for {table.describe(key)}"
             source.rows.missing.append(Missing("row", path, message))
@@ -270,6 +275,10 @@ def _find_step_ranges(source: _StepSource, group: FileGroup) -> Iterator[StepRan
             yield from steps
             return
     yield _offset_s(group), None, _step_texts(group.fields, group.origins)
+
+
+def _file_fields(file: RecordingFile) -> Fields:
+    return {name: file.fields.get(name) for name in FILE_FIELDS}
 
 
 def _offset_s(group: FileGroup) -> float:

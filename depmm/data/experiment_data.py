@@ -11,6 +11,7 @@ from depmm.config import Config, DataConfig, Experiment, SplitConfig, StepsConfi
 from depmm.corpora.corpus_facts import CorpusFacts
 from depmm.corpora.manifest import read_manifest
 from depmm.corpora.splits import make_folds, make_split
+from depmm.corpora.step_durations import session_durations
 from depmm.corpora.subject_groups import add_groups
 from depmm.data.dataset import SessionDataset
 from depmm.data.errors import DataError
@@ -240,8 +241,8 @@ def describe_sessions(
     DataFrame
         The sessions with the columns ``task`` and ``valence`` (null if the steps of a session have
         different values), ``n_steps`` and ``duration_s``. If the manifest has the end of every
-        step, ``duration_s`` is the sum of the durations of the steps; otherwise it is the duration
-        of the sound for all sessions, NaN without sound.
+        step, ``duration_s`` is the time that the steps cover, in which the overlap of windows
+        counts once; otherwise it is the duration of the sound for all sessions, NaN without sound.
 
     Raises
     ------
@@ -249,9 +250,8 @@ def describe_sessions(
         If the sessions have a column ``n_steps`` or ``duration_s`` that does not contain numbers.
     """
     keys = pd.MultiIndex.from_frame(sessions[SESSION_KEY])
-    by_session = steps.assign(seconds=steps["end_s"] - steps["start_s"]).groupby(SESSION_KEY)
-    n_steps, n_timed = by_session.size(), by_session["seconds"].count()
-    seconds = by_session["seconds"].sum().where(n_timed == n_steps).reindex(keys).to_numpy()
+    n_steps = steps.groupby(SESSION_KEY).size()
+    seconds = session_durations(steps).reindex(keys).to_numpy()
     if np.isnan(seconds).any():
         seconds = audio_s.where(audio_s > 0).to_numpy(float)
     covariates = {"n_steps": n_steps.reindex(keys).to_numpy(), "duration_s": seconds}

@@ -13,7 +13,7 @@ from depmm.corpora.windows import MIN_REMAINDER_S
 from depmm.data.experiment_data import ExperimentData
 from depmm.schemas.manifest import SESSION_KEY
 from depmm.store.index import read_index
-from depmm.store.session_file import SessionReader
+from depmm.store.session_durations import speech_duration_s
 from depmm.store.sessions import SessionStore
 
 LOW_PERCENTILE = 5.0  # of the seconds of speech of the training sessions
@@ -199,32 +199,3 @@ def _sampled_speech(index: pd.DataFrame, store: SessionStore) -> list[float]:
         with store.read(*key) as reader:
             speech.append(speech_duration_s(reader))
     return speech
-
-
-def speech_duration_s(reader: SessionReader) -> float:
-    """Compute the duration of the speech of a stored session; overlapping steps count once.
-
-    Parameters
-    ----------
-    reader : SessionReader
-        An open session.
-
-    Returns
-    -------
-    float
-        Seconds of speech inside the steps.
-    """
-    if "audio.speech" not in reader.names:
-        return 0.0
-    begins, ends = reader.read_tensor("audio.speech").T.astype(float)
-    step_start_s = np.array(reader.summary["step_start_s"], float)
-    # steps of a recording are in the order of their starts; the first of the next starts earlier
-    recording = np.cumsum(np.diff(step_start_s, prepend=-1.0) <= 0)
-    of_segment = recording[reader.read_tensor("audio.speech_step")]
-    total = 0.0
-    for index in np.unique(of_segment):
-        chosen = np.flatnonzero(of_segment == index)
-        chosen = chosen[np.argsort(begins[chosen], kind="stable")]
-        end_before = np.maximum.accumulate(np.append(0.0, ends[chosen][:-1]))
-        total += float(np.maximum(0.0, ends[chosen] - np.maximum(begins[chosen], end_before)).sum())
-    return total

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from depmm.config import SAMPLE_RATE
 from depmm.data.signals.signal import StepSignal
-from depmm.data.training_reference import TrainingReference, speech_duration_s
+from depmm.data.training_reference import TrainingReference
 from depmm.media.sound.sound_level import MIN_SNR_DB, SoundLevel
 from depmm.media.video.faces import MIN_FACE_SHARE
+from depmm.store.session_durations import speech_duration_s
 from depmm.store.session_file import SessionReader
 
 

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from depmm.corpora.file_roles import list_files
 from depmm.corpora.manifest import read_manifest
+from depmm.corpora.step_durations import covered_s
 from depmm.errors import DepmmError
 from depmm.files.csv_text import neutralize
 from depmm.media.errors import MediaError, as_media_error
@@ -71,7 +72,9 @@ class FoundSteps:
         str
             For example ``240 steps (312.5 s) of 40 recordings; 2 problems``.
         """
-        seconds = covered_s((step.path, step.start_s, step.end_s) for step in self.steps)
+        ranges = ((step.path, step.start_s, step.end_s) for step in self.steps)
+        paths, starts, ends = zip(*ranges, strict=True) if self.steps else ((), (), ())
+        seconds = covered_s(paths, starts, ends).sum()
         low = sum(
             (1.0 if step.confidence is None else step.confidence) < LOW_CONFIDENCE
             for step in self.steps
@@ -86,28 +89,6 @@ class FoundSteps:
 
 FindSteps = Callable[[Recording], Iterable[Step | StepProblem]]
 """A method: the steps of one recording, and the words of it that have none."""
-
-
-def covered_s(intervals: Iterable[tuple[str, float, float]]) -> float:
-    """Sum the lengths of intervals; what several intervals of a recording cover counts once.
-
-    Parameters
-    ----------
-    intervals : iterable of tuple of (str, float, float)
-        Recording, start and end in seconds.
-
-    Returns
-    -------
-    float
-        Seconds.
-    """
-    total, last, until = 0.0, "", 0.0
-    for path, start, end in sorted(intervals):
-        if path != last:
-            last, until = path, 0.0
-        total += max(0.0, end - max(start, until))
-        until = max(until, end)
-    return total
 
 
 def find_recordings(

@@ -105,6 +105,11 @@ def _extract_parts(
                 "warnings": reading.warnings,
                 "source_hash": job.source_hash,
             }
+            names = list(dict.fromkeys(step["audio"] or step["face"] for step in job.steps))
+            if None not in names:
+                summary["step_file"] = [
+                    names.index(step["audio"] or step["face"]) for step in job.steps
+                ]
             if any("previous_end_s" in step for step in job.steps):
                 summary["step_previous_end_s"] = [step["previous_end_s"] for step in job.steps]
             store.put(writer.save(summary), store.path(*job.key))

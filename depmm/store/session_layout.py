@@ -78,6 +78,9 @@ def check_summary(summary: Any) -> None:
         end is None or isinstance(end, int | float) for end in previous
     ):
         raise ValueError("the ends of previous turns are not one number or null per step")
+    files = summary.get("step_file", [0] * summary["n_steps"])
+    if len(files) != summary["n_steps"] or not all(type(index) is int for index in files):
+        raise ValueError("the files of its steps are not one index per step")
     if not all(isinstance(stream, dict) for stream in summary["streams"].values()):
         raise ValueError("its streams are not described")
     for warning in summary["warnings"]:

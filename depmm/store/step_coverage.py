@@ -101,8 +101,9 @@ def shortened_steps(
     ]
     if not cut:
         return None
-    missing_s = sum(window_end - end_s for _, window_end in cut)
-    total_s = sum(end - start for start, end in windows if end != np.inf)
+    known = [(start, end) for start, end in windows if end != np.inf]
+    missing_s = max(window_end for _, window_end in cut) - end_s
+    total_s = union_s(known)
     examples = [
         f"step {step} ends at {window_end:.1f} s, {window_end - end_s:.1f} s after the end of the "
         "sound"

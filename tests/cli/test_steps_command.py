@@ -10,8 +10,13 @@ import pytest
 import soundfile
 from html_page import HtmlPage
 
+from depmm.config import ExtractConfig
 from depmm.corpora.manifest import read_manifest
+from depmm.corpora.step_durations import session_durations
+from depmm.measures.timing import TIMING_MEASURES, measure_timing
 from depmm.media.sound.audio import decode_audio
+from depmm.store.extract import extract
+from depmm.store.sessions import SessionStore
 
 CLIPS = ("bbaf2n", "bbal8p", "bbas1s", "bbbm3a")
 SPEC = """
@@ -74,6 +79,60 @@ def test_speech_is_found_and_the_printed_lines_read_the_table(clips, words, tmp_
     assert depmm("index", spec, clips, "--out", tmp_path / "manifest").code == 0
     steps = read_manifest(tmp_path / "manifest").steps
     assert steps["start_s"].tolist() == table["start_s"].tolist()
+
+
+def test_windows_inside_words_count_their_overlap_once(clips, words, tmp_path, depmm):
+    words.to_csv(clips / "words.csv", index=False)
+    spec = tmp_path / "lab.yaml"
+    columns = "{start: start_s, end: end_s, text: text}"
+    table = f"{{file: words.csv, join: {{path: path}}, fields: {columns}}}"
+    text = SPEC.replace("[audio, face]", "[audio]")
+    spec.write_text(f"{text}steps:\n  table: {table}\n  windows: {{length_s: 0.1, hop_s: 0.05}}\n")
+    manifest, store = tmp_path / "manifest", tmp_path / "store"
+    assert depmm("index", spec, clips, "--out", manifest).code == 0
+    content = read_manifest(manifest)
+    steps = content.steps
+    lengths = steps["end_s"] - steps["start_s"]
+    assert len(steps) > 2 * len(words)
+    assert lengths.max() < 0.201  # a remainder of .1 s at most belongs to the window before it
+    spoken = words["end_s"] - words["start_s"]
+    durations = session_durations(steps)
+    assert lengths.sum() > 1.2 * spoken.sum()
+    np.testing.assert_allclose(
+        durations.to_numpy(), spoken.groupby(words["path"]).sum().to_numpy(), atol=1e-6
+    )
+    assert len(extract(content, clips, store, ExtractConfig(), workers=0).failures) == 0
+    with SessionStore(store, ExtractConfig()).read("lab", "bbaf2n", "bbaf2n") as reader:
+        values = dict(zip([m.name for m in TIMING_MEASURES], measure_timing(reader), strict=True))
+    assert values["turn_share"] == pytest.approx(1, abs=0.01)
+    assert values["speech_time"] <= durations.iloc[0] + 1e-3
+    # the option of index replaces the windows of the spec, and 0 leaves the words whole
+    assert depmm("index", spec, clips, "--out", manifest, "--window", "0").code == 0
+    assert len(read_manifest(manifest).steps) == len(words)
+    longer = ("--window", "0.2", "--hop", "0.1")
+    assert depmm("index", spec, clips, "--out", manifest, *longer).code == 0
+    steps = read_manifest(manifest).steps
+    assert len(words) < len(steps) < len(durations) * 100
+    np.testing.assert_allclose(session_durations(steps), durations, atol=1e-6)
+
+
+def test_a_table_may_name_another_file_of_the_step(clips, words, tmp_path, depmm):
+    """The video comes first in the spec, and the steps were found in the sound beside it."""
+    for clip in CLIPS:
+        sound = np.concatenate(list(decode_audio(clips / f"{clip}.mpg")))
+        soundfile.write(clips / f"{clip}.wav", sound, 16000)
+    words.assign(path=words["path"].str.replace(".mpg", ".wav")).to_csv(
+        clips / "w.csv", index=False
+    )
+    spec = tmp_path / "lab.yaml"
+    text = SPEC.replace("[audio, face]", "[face]").replace(
+        "session:", '  - {pattern: "{subject}.wav", modalities: [audio]}\nsession:'
+    )
+    columns = "{start: start_s, end: end_s, text: text}"
+    table = f"{{file: w.csv, join: {{path: path}}, fields: {columns}}}"
+    spec.write_text(f"{text}steps:\n  table: {table}\n")
+    assert depmm("index", spec, clips, "--out", tmp_path / "manifest").code == 0
+    assert len(read_manifest(tmp_path / "manifest").steps) == len(words)
 
 
 @needs("pocketsphinx")

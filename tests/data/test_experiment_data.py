@@ -40,11 +40,11 @@ def test_covariates_of_sessions_come_from_their_steps():
             ("c", 0.0, 2.0, None, None),
             ("b", 0.0, 1.5, "reading", "negative"),
             ("b", 2.0, 4.0, "reading", None),
-            ("a", 1.0, 2.0, "reading", "neutral"),
+            ("a", 1.0, 3.0, "reading", "neutral"),  # overlaps the next
             ("a", 2.0, 5.0, "interview", "neutral"),
         ],
         columns=["subject", "start_s", "end_s", "task", "valence"],
-    ).assign(corpus="c", session="1")
+    ).assign(corpus="c", session="1", audio="a.wav", face=None)
     sound = pd.Series([9.0, 0.0, 7.0])
     table = describe_sessions(sessions, steps, sound)
     assert table["n_steps"].tolist() == [2, 2, 1]

@@ -4,7 +4,7 @@ import pytest
 
 from depmm.corpora.manifest import build_manifest, write_manifest
 from depmm.media.errors import MediaError
-from depmm.steps.recordings import covered_s, find_recordings, find_steps
+from depmm.steps.recordings import find_recordings, find_steps
 from depmm.steps.table import Step, StepProblem, StepsError
 
 
@@ -67,8 +67,3 @@ def test_a_bad_recording_is_a_problem_and_the_others_are_read(folder):
     assert found.n_recordings == 2
     nothing = find_steps(recordings, lambda recording: [])
     assert len(nothing.problems) == 2
-
-
-def test_overlapping_steps_count_once():
-    intervals = [("a", 0.0, 2.0), ("a", 1.0, 3.0), ("a", 1.5, 2.5), ("b", 1.0, 2.0)]
-    assert covered_s(intervals) == 4.0
