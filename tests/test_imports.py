@@ -48,6 +48,7 @@ MAY_IMPORT = {
     "simulation": LEAVES | {"corpora", "media"},
     "store": LEAVES | {"corpora", "media", "models"},
     "measures": LEAVES | {"corpora", "media", "store"},
+    "new_spec": LEAVES | {"corpora", "media"},
     "steps": LEAVES | {"corpora", "media", "models", "pages"},
     "audit": LEAVES | {"corpora", "media", "store"},
     "contact_sheet": LEAVES | {"corpora", "media", "pages", "store"},

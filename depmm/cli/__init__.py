@@ -13,6 +13,7 @@ import depmm.cli.downloads
 import depmm.cli.explanations
 import depmm.cli.measures
 import depmm.cli.models
+import depmm.cli.new_spec
 import depmm.cli.steps  # noqa: F401
 from depmm.cli.application import app, main, reporting_errors, show_progress
 

@@ -1,0 +1,1 @@
+"""Propose a data spec for a folder of recordings."""

@@ -1,0 +1,244 @@
+"""Build the sections of a proposed spec from what was found in a folder."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from depmm.new_spec.files import FileKind
+from depmm.new_spec.identify import Fields, assign, find_known_words, identify
+from depmm.new_spec.joins import Join, join_table
+from depmm.new_spec.label_choice import add_path_codes, choose_label, same_label
+from depmm.new_spec.labels import find_label, find_traits
+from depmm.new_spec.sections import Candidate, Draft, Entry
+from depmm.new_spec.streams import step_times, stream_settings
+from depmm.new_spec.words import PARTICIPANT, SPEAKER, TASK, TEXT, VALENCES
+
+
+def build_draft(kinds: list[FileKind], root: Path) -> Draft | None:
+    """Propose the sections of a spec.
+
+    Parameters
+    ----------
+    kinds : list of FileKind
+        The kinds of files.
+    root : Path
+        The folder.
+
+    Returns
+    -------
+    Draft or None
+        The sections; None if there are neither recordings nor features.
+    """
+    recordings = [kind for kind in kinds if kind.content.kind == "recording"]
+    features = [kind for kind in kinds if kind.content.kind == "features"]
+    tables = [
+        kind for kind in kinds if kind.content.kind in ("table", "steps", "score", "transcript")
+    ]
+    main = recordings or features
+    if not main:
+        return None
+    primary = max(main, key=lambda kind: kind.n_files)
+    labelled = [kind for kind in tables if kind.content.kind in ("table", "score")]
+    fields = identify(primary.layout, labelled + [k for k in tables if k.content.kind == "steps"])
+    draft = Draft(fields)
+    others = [kind for kind in (*recordings, *features) if kind is not primary]
+    for kind in others:
+        find_known_words(kind.layout, fields)
+        assign(kind.layout, primary.layout)
+    joins = [(kind, join_table(kind, primary.layout, fields)) for kind in tables]
+    usable = _name_other_fields([primary, *others], draft)
+    _add_recordings(draft, usable, primary, root)
+    candidates: list[Candidate] = []
+    for kind, join in joins:
+        if join is None:
+            draft.unjoined.append(kind.layout.shape.sample[0])
+        elif kind.content.kind == "steps" and draft.steps is None:
+            draft.steps = _step_table(kind, join, primary, root, draft)
+        else:
+            _add_table(draft, kind, join, candidates)
+    add_path_codes(draft, candidates, primary)
+    choose_label(draft, candidates)
+    return draft
+
+
+def _name_other_fields(kinds: list[FileKind], draft: Draft) -> list[FileKind]:
+    """Give all recordings the fields of the ids and of the order; leave out those without."""
+    fields = draft.fields
+    needed = set(re.findall(r"\{(\w+)\}", fields.subject + fields.session))
+    usable = []
+    for kind in kinds:
+        layout = kind.layout
+        known = set(layout.fields.values())
+        if missing := needed - known:
+            example = layout.shape.sample[0]
+            draft.note("recordings", f"not used: {example} has no {', '.join(sorted(missing))}")
+            continue
+        usable.append(kind)
+        spans = layout.uncovered()
+        for number, (start, stop) in enumerate(sorted(spans)):
+            covered = {i for span in layout.fields for i in range(*span)}
+            if start in covered:
+                continue
+            name = "part_of_name" if number == 0 else f"part_of_name_{number + 1}"
+            layout.fields[(start, stop)] = name
+            if name not in fields.order:
+                fields.order.append(name)
+    _separate_sources(usable, fields)
+    for kind in usable:
+        known = set(kind.layout.fields.values()) | set(kind.layout.constants)
+        for name in fields.order:
+            if name not in known:
+                kind.layout.constants[name] = "0"
+    return usable
+
+
+def _separate_sources(kinds: list[FileKind], fields: Fields) -> None:
+    """Name what tells apart files of one modality that have the same fields."""
+    groups: dict[tuple[Any, ...], list[FileKind]] = {}
+    for kind in kinds:
+        if kind.content.kind == "recording":
+            groups.setdefault(kind.content.tracks, []).append(kind)
+    for group in groups.values():
+        words = [set(kind.words) for kind in group]
+        common = set.intersection(*words)
+        if len(group) < 2 or not any(other - common for other in words):
+            continue
+        own = [sorted(other - common) for other in words]
+        name = "task" if any(TASK.search(" ".join(other)) for other in own) else "source"
+        if name in {n for kind in kinds for n in kind.layout.fields.values()}:
+            continue
+        fields.order.insert(0, name)
+        for kind, other in zip(group, own, strict=True):
+            kind.layout.constants[name] = "_".join(other) or "other"
+
+
+def _add_recordings(draft: Draft, kinds: list[FileKind], primary: FileKind, root: Path) -> None:
+    taken: set[str] = set()
+    sound_alone = any(kind.content.tracks == ("audio",) for kind in kinds)
+    order = sorted(kinds, key=lambda kind: (kind.content.kind != "recording", kind.content.tracks))
+    for kind in order:
+        layout, comments = kind.layout, []
+        keys: dict[str, Any] = {}
+        if kind.content.kind == "recording":
+            keys["modalities"] = list(kind.content.tracks)
+            if sound_alone and kind.content.tracks == ("audio", "face"):
+                comments.append("the sound of a file that is listed first is used")
+        else:
+            modality, settings, how = stream_settings(kind, primary, root, taken)
+            keys["modalities"], keys["features"] = [modality], settings
+            comments.append(how)
+        if kept := _kept_words(kind):
+            keys["keep"] = kept
+        if layout.constants:
+            keys["fields"] = dict(layout.constants)
+        entry = Entry(layout.pattern(), keys, comments, layout.shape.sample[0])
+        draft.recordings.append(entry)
+
+
+def _kept_words(kind: FileKind) -> dict[str, list[str]]:
+    """Name the words that tell these files from others of the same shape."""
+    kept = {}
+    for index, words in kind.layout.shape.restricted.items():
+        span = index, index + 1
+        name = kind.layout.fields.setdefault(span, f"word_in_name_{index}")
+        kept[name] = list(words)
+    return kept
+
+
+def _table_keys(kind: FileKind, join: Join) -> dict[str, Any]:
+    settings = dict(kind.content.settings)
+    keys: dict[str, Any] = {"join": dict(join.join)} | settings
+    if kept := _kept_words(kind):
+        keys["keep"] = kept
+    if join.integers:
+        keys["integers"] = list(join.integers)
+    return keys
+
+
+def _add_table(draft: Draft, kind: FileKind, join: Join, candidates: list[Candidate]) -> None:
+    """Add a table with its gender, age, split, scores and classes."""
+    words, fields = kind.words, dict(join.fields)
+    comments = []
+    if join.n_ids:
+        comments.append(
+            f"has {join.n_matched} of {join.n_ids} subjects or files that were compared"
+        )
+    taken = {name for entry in draft.tables for name in entry.keys["fields"]} | set(
+        join.join.values()
+    )
+    taken |= {name for n in draft.recordings for name in re.findall(r"\{(\w+)", n.pattern)}
+    if kind.content.kind == "transcript" and "text" not in taken:
+        fields["text"] = "transcript"
+        comments.append("GUESS: the words of the participant; see steps.text_speaker")
+    for column, cells in kind.columns.items():
+        if column[0] == "@" or column in join.join:
+            continue
+        trait = find_traits(column, cells)
+        if trait is not None:
+            name, codes, note = trait
+            target = name if name == "age" else f"{name}_code"
+            fields[target] = column
+            if codes:
+                known = draft.codes.setdefault(name, {"of": target, "names": {}})
+                known["names"] |= codes
+            comments += [note] if note else []
+            continue
+        label = find_label(column, cells, words)
+        if label is not None:
+            base = re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_") or "score"
+            base = base if base[0].isalpha() else f"c_{base}"
+            if kind.content.kind == "score":
+                base = "_".join(w for w in words[-2:] if w.isascii()) or "score"
+            field_name = same_label(draft, join, label, candidates)
+            if field_name is None:
+                field_name = base if base not in taken else f"{base}_{len(draft.tables) + 1}"
+            fields[field_name] = column
+            candidates.append((label.rank, label, field_name))
+            draft.label_ids.append(join.ids)
+    for name in [name for name in fields if name in taken and name not in draft.codes]:
+        if name not in {n for _, _, n in candidates} and not name.endswith("_code"):
+            fields.pop(name)
+    if not fields:
+        draft.unjoined.append(kind.layout.shape.sample[0])
+        return
+    if kind.content.kind == "table" and (conflict := join.find_conflict(list(fields.values()))):
+        draft.note("tables", conflict)
+        for index in [i for i, c in enumerate(candidates) if c[2] in fields][::-1]:
+            if not any(
+                c[2] in entry.keys["fields"] for entry in draft.tables for c in [candidates[index]]
+            ):
+                del candidates[index], draft.label_ids[index]
+        draft.unjoined.append(kind.layout.shape.sample[0])
+        return
+    keys = _table_keys(kind, join) | {"fields": fields, "required": False}
+    draft.tables.append(Entry(kind.layout.pattern(), keys, comments, kind.layout.shape.sample[0]))
+
+
+def _step_table(kind: FileKind, join: Join, primary: FileKind, root: Path, draft: Draft) -> Entry:
+    times, unit, comment = step_times(kind, primary, root)
+    columns = {name: cells for name, cells in kind.columns.items() if name[0] != "@"}
+    fields = dict(times)
+    comments = [comment]
+    headed = kind.content.settings.get("header", True)
+    text = next((name for name in columns if TEXT.match(name)), None)
+    if not headed:
+        text = list(columns)[2]
+    if text is not None and text not in join.join:
+        fields["text"] = text
+    valences = {cell.lower() for cell in columns.get("valence", ()) if cell}
+    if valences and valences <= set(VALENCES.values()):
+        fields["valence"] = "valence"
+    keys = _table_keys(kind, join)
+    speaker = next((name for name in columns if SPEAKER.search(name)), None)
+    if speaker is not None:
+        values = sorted({cell for cell in columns[speaker] if cell})
+        own = [value for value in values if PARTICIPANT.search(value)]
+        if own and len(own) < len(values) <= 10:
+            others = [value for value in values if value not in own]
+            keys["keep"] = keys.get("keep", {}) | {speaker: own}
+            keys["other_turns"] = {speaker: others}
+            comments.append(f"GUESS: {', '.join(own)} is the participant, not {', '.join(others)}")
+    keys |= {"fields": fields, "order": [times["start"]], "times": unit, "required": False}
+    if text is not None and (silent := {"sil", "sp", "<sil>"} & set(columns[text])):
+        keys["drop"] = {text: sorted(silent)}
+    return Entry(kind.layout.pattern(), keys, comments, kind.layout.shape.sample[0])

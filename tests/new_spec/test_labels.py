@@ -1,0 +1,71 @@
+"""Columns with scores, classes and traits; agreement of paths with columns."""
+
+import pytest
+
+from depmm.new_spec.contents import probe_content
+from depmm.new_spec.labels import find_label, find_traits
+from depmm.new_spec.spans import match_values
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "instrument"),
+    [
+        ("PHQ8_Score", ["3", "20"], "PHQ-8"),
+        ("phq_total", ["3", "27"], "PHQ-9"),
+        ("MADRS", ["0", "44"], "MADRS"),
+        ("gds", ["4", "22"], "GDS-30"),
+        ("ham_d", ["4", "22"], "HAMD-17"),
+        ("CES-D", ["4", "22"], "CES-D [0 to 60; cut-off 16]"),
+        ("score", ["3", "41"], "BDI-II"),
+        ("bdi", ["3", "64"], None),  # outside of the range
+        ("age", ["30", "41"], None),
+        ("diagnosis", ["MDD", "HC"], "group"),
+        ("label", ["0", "1"], "group"),
+        ("item", ["0", "1"], None),
+    ],
+)
+def test_instruments_by_name_and_range(column, cells, instrument):
+    found = find_label(column, cells)
+    assert (found and found.instrument) == instrument
+
+
+def test_traits():
+    assert find_traits("Sex", ["m", "f"])[:2] == ("gender", {"f": "female", "m": "male"})
+    assert "GUESS" in find_traits("gender", ["0", "1"])[2]
+    assert find_traits("fold", ["train", "dev"])[1] == {"dev": "validation", "train": "train"}
+    assert find_traits("fold", ["1", "2"]) is None
+
+
+@pytest.mark.parametrize(
+    ("texts", "cells", "expected"),
+    [
+        (["007", "012"], ["007", "012"], ("", False)),
+        (["007", "012"], ["7", "12"], ("", True)),
+        (["007", "012"], ["P007", "P012"], ("P", False)),
+        (["007", "012"], ["P7", "P12"], ("P", True)),
+    ],
+)
+def test_ids_agree_with_leading_zeros_and_prefixes(texts, cells, expected):
+    match = match_values(texts, cells)
+    assert (match.prefix, match.integer) == expected
+    assert match.share == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind"),
+    [
+        ("a.csv", "id,phq\nP1,3\nP2,9\n", "table"),
+        ("a.txt", "38\n", "score"),
+        ("a.txt", "I went home and slept.\n", "transcript"),
+        ("a.align", "0 23750 sil\n23750 29500 bin\n", "steps"),
+        ("a.csv", "start,end,speaker,text\n0,1.5,A,hello\n", "steps"),
+        ("a.csv", "1.0,2.0,3.0,4.0,5.0\n1.5,2,3,4,5\n", "features"),
+        ("a.json", '{"P1": {"phq": 3}}', "table"),
+        ("a.csv", "", "unknown"),
+        ("a.json", "[[", "unknown"),
+        ("a.npy", "\\x93NUMPY", "unknown"),
+    ],
+)
+def test_content_by_header_and_rows(tmp_path, name, text, kind):
+    (tmp_path / name).write_text(text)
+    assert probe_content(tmp_path / name).kind == kind

@@ -1,0 +1,143 @@
+"""Proposed specs: what they index without an edit, and what they mark as a guess."""
+
+import json
+
+import layouts
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+from media_files import wav_bytes
+
+from depmm.corpora.index import index_corpus
+from depmm.corpora.manifest import read_manifest
+from depmm.corpora.spec import load_spec, parse_spec
+from depmm.media.duration import duration_s
+from depmm.new_spec import shapes
+from depmm.new_spec.propose import propose_spec
+from depmm.new_spec.shapes import group_by_shape
+from depmm.simulation.layout import simulate_layout
+
+SUBJECTS = [3, 5, 7, 11, 12, 20]
+
+
+def sessions_of(root, spec) -> pd.DataFrame:
+    manifest, _ = index_corpus(parse_spec(spec, "own.yaml"), root, duration_s)
+    return manifest.sessions.set_index("session")
+
+
+def test_two_visits_in_folders_and_an_excel_table_are_indexed_without_an_edit(tmp_path, depmm):
+    root = tmp_path / "My Study"
+    for subject in SUBJECTS:
+        for visit in (1, 2):
+            suffix = "WAV" if subject == 7 else "wav"
+            path = root / f"Rec 2024/P{subject:03}/Visit {visit}/P{subject:03} Talk.{suffix}"
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"x")
+    book = openpyxl.Workbook()
+    book.active.append(["ID", "Visit", "PHQ-9 total", "Sex"])
+    for subject in SUBJECTS:
+        for visit in (1, 2):
+            book.active.append([subject, visit, subject + visit, "F" if subject % 2 else "M"])
+    book.save(root / "Labels.xlsx")
+    (root / "Protocol.pdf").write_bytes(b"x")
+
+    result = depmm("new-spec", root, "--out", tmp_path / "own.yaml")
+    assert result.code == 0, result.err
+    assert "Protocol.pdf" in result.out
+    assert depmm("index", tmp_path / "own.yaml", root, "--out", tmp_path / "m").code == 0
+    sessions = read_manifest(tmp_path / "m").sessions.set_index("session")
+    assert len(sessions) == 12
+    assert sessions["subject"].nunique() == 6
+    assert sessions.loc["7_2", ["score", "label", "gender"]].tolist() == [9, 0, "female"]
+    assert depmm("new-spec", root, "--out", tmp_path / "own.yaml").code == 2  # exists
+
+
+def test_split_folders_classes_and_steps_in_milliseconds(tmp_path):
+    sound = wav_bytes(np.zeros(16000))
+    files, words = {}, "participant\tonset\toffset\tword\n"
+    people = "participant_id\tage\tHAMD\n"
+    for number in range(1, 9):
+        part, group = ("train", "dev")[number > 4], ("patients", "controls")[number % 2]
+        files[f"{part}/{group}/sub-{number:02}_task-story.wav"] = sound
+        words += f"sub-{number:02}\t100\t400\tone\nsub-{number:02}\t500\t900\ttwo\n"
+        people += f"sub-{number:02}\t{20 + number}\t{3 * number}\n"
+    files |= {"words.tsv": words, "people.tsv": people}
+    proposal = propose_spec(layouts.write(tmp_path, files))
+    manifest, _ = index_corpus(parse_spec(proposal.text, "own.yaml"), tmp_path, duration_s)
+    sessions = manifest.sessions.set_index("session")
+    assert sessions["split"].value_counts().to_dict() == {"train": 4, "validation": 4}
+    assert sessions["label"].sum() == 4
+    assert sessions.loc["sub-08", ["instrument", "score", "age"]].tolist() == ["HAMD-17", 24, 28]
+    assert manifest.steps["end_s"].unique().tolist() == [0.4, 0.9]
+    assert "GUESS" in proposal.text
+
+
+def test_letters_of_ids_give_the_class_and_features_are_described(tmp_path):
+    files = {}
+    for subject in ("D01", "D02", "H03", "H04"):
+        files[f"{subject}/openface.csv"] = (
+            "frame,timestamp,success,AU01_r,AU02_r,AU04_r\n"
+            + "".join(f"{i},{i / 30:.3f},1,0,0,0\n" for i in range(30))
+        )
+    proposal = propose_spec(layouts.write(tmp_path, files))
+    spec = parse_spec(proposal.text, "own.yaml")
+    stream = spec.recordings[0].features
+    assert stream is not None
+    assert (stream.rate_hz, stream.time, spec.recordings[0].modalities) == (
+        30,
+        "timestamp",
+        ["face"],
+    )
+    sessions = sessions_of(tmp_path, proposal.text)
+    assert sessions["label"].to_dict() == {"D01": 1, "D02": 1, "H03": 0, "H04": 0}
+
+
+@pytest.mark.parametrize(
+    "name", ["eatd", "dvlog", pytest.param("daic_woz", marks=pytest.mark.slow)]
+)
+def test_layouts_of_published_corpora_are_indexed_without_an_edit(tmp_path, name):
+    root = tmp_path / "corpus"
+    simulate_layout(root, load_spec(name), subjects=6, seed=0, words=1, workers=1)
+    expected, _ = index_corpus(load_spec(name), root, duration_s)
+    found, _ = index_corpus(parse_spec(propose_spec(root).text, name), root, duration_s)
+    assert len(found.sessions) == len(expected.sessions)
+    assert found.sessions["subject"].nunique() == expected.sessions["subject"].nunique()
+    assert labels_by_file(found) == labels_by_file(expected)
+
+
+def labels_by_file(manifest) -> dict[str, int]:
+    files = pd.concat([manifest.steps[["session", "audio"]].rename(columns={"audio": "path"}),
+                       manifest.features[["session", "path"]]]).dropna()  # fmt: skip
+    labels = manifest.sessions.set_index("session")["label"]
+    return dict(zip(files["path"], files["session"].map(labels), strict=True))
+
+
+def test_links_are_not_followed_and_names_cannot_become_yaml(tmp_path):
+    outside = layouts.write(tmp_path / "outside", {"S9_secret.wav": "x"})
+    root = layouts.write(tmp_path / "in", {"S1 'a: #b.wav": "x", "S2 'a: #b.wav": "x", "e.wav": ""})
+    (root / "link").symlink_to(outside, target_is_directory=True)
+    (root / "S3 'a: #b.wav").symlink_to(outside / "S9_secret.wav")
+    proposal = propose_spec(root)
+    assert proposal.content.n_links == 2
+    assert "secret" not in proposal.text
+    spec = parse_spec(proposal.text, "own.yaml")
+    assert spec.ignore == ["e.wav"]
+    assert proposal.coverage.counts[0] == 2
+
+
+def test_the_sample_of_a_shape_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(shapes, "MAX_SAMPLE", 20)
+    for number in range(60):
+        (tmp_path / f"P{number}_1.wav").write_bytes(b"x")
+    content = group_by_shape(tmp_path)
+    assert [shape.n_files for shape in content.shapes] == [60]
+    assert len(content.shapes[0].sample) == 20
+
+
+def test_folders_without_recordings_are_refused(tmp_path, depmm):
+    result = depmm(
+        "new-spec", layouts.write(tmp_path, {"a.txt": "some words", "t.json": json.dumps([])})
+    )
+    assert result.code == 2
+    assert "Traceback" not in result.err
