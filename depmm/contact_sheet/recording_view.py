@@ -87,6 +87,7 @@ def view_recording(
     ends_s: Sequence[float | None] | None = None,
     texts: Sequence[str | None] | None = None,
     duration_s: float | None = None,
+    frames: np.ndarray | None = None,
 ) -> RecordingView:
     """Read what a page shows of a session.
 
@@ -101,6 +102,8 @@ def view_recording(
         Texts of the steps; default: those of the session.
     duration_s : float, optional
         Length of the recording, in seconds; default: the end of what is stored.
+    frames : ndarray of int64, optional
+        Indices of the frames whose crops may be shown; default: all frames with a face.
 
     Returns
     -------
@@ -119,7 +122,7 @@ def view_recording(
         ends = [span.end_s for span in (*steps, *speech)]
         duration_s = float(max([*ends, *times[-1:]], default=0.0))
     peaks = _read_peaks(reader, duration_s) if "audio.step_samples" in reader.names else None
-    faces = _read_faces(reader, times, duration_s)
+    faces = _read_faces(reader, times, duration_s, frames)
     places = {"No face": faces.missing}
     if peaks is not None:
         places |= _find_sound_problems(reader, peaks, duration_s)
@@ -226,19 +229,24 @@ def _runs(mask: np.ndarray, part_s: float) -> Iterator[Span]:
         yield Span(float(first * part_s), float(end * part_s))
 
 
-def _read_faces(reader: SessionReader, times: np.ndarray, duration_s: float) -> _Faces:
+def _read_faces(
+    reader: SessionReader, times: np.ndarray, duration_s: float, frames: np.ndarray | None
+) -> _Faces:
     """Choose one crop per part of the axis, the nearest to its middle that shows a face."""
     if not len(times):
         return _Faces()
     import cv2
 
     detected = reader.read_tensor("face.detected")
+    shown = detected.copy()
+    if frames is not None:
+        shown &= np.isin(np.arange(len(times)), frames)
     edges = np.linspace(0.0, max(duration_s, 1e-3), N_PICTURES + 1)
     pictures, light = [], []
     for start_s, end_s in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         inside = np.flatnonzero((times >= start_s) & (times < end_s))
-        faces = inside[detected[inside]]
-        if not len(inside):
+        faces = inside[shown[inside]]
+        if not len(inside) or (not len(faces) and detected[inside].any()):
             continue
         if not len(faces):
             text = f"no face in {len(inside)} frames from {start_s:.1f} to {end_s:.1f} s"

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from depmm.data.signals.used import UsedSignal
+from depmm.inference.prediction_view import PredictionView
 from depmm.inference.quality import QualityWarning, RecordingQuality
 
 SCHEMA = "depmm prediction"  # first value of a JSON file, by which it is recognised
@@ -51,6 +52,8 @@ class Prediction:
         Conditions that may make the prediction unreliable.
     quality : RecordingQuality
         Measurements of the recording.
+    view : PredictionView, optional
+        What the models read of the recording, for the page; it is not in the JSON file.
     """
 
     file: str
@@ -65,6 +68,7 @@ class Prediction:
     top_steps: list[int]
     warnings: list[QualityWarning]
     quality: RecordingQuality
+    view: PredictionView | None = None
 
     @property
     def probability(self) -> float | None:

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from depmm.evaluation.reports.rendering import to_json_values
 from depmm.files.writing import write_text
 from depmm.inference.errors import InferenceError
 from depmm.inference.prediction import SCHEMA, Prediction
@@ -19,18 +23,32 @@ from depmm.inference.prediction_text import (
     score_range_text,
     spread_text,
 )
+from depmm.inference.prediction_view import PredictionView, largest_steps
+from depmm.interpret.attribution.face_drawing import draw_face
 from depmm.pages.templates import templates
+from depmm.pages.timeline import Span, Timeline, jpeg_uri
 
+_SHARES = ("share", "area")
+# warning -> row of the drawing that shows where it occurs
+_PLACES = {
+    "few_faces": "No face",
+    "clipping": "Clipped",
+    "digital_silence": "Silent",
+    "steps_without_audio": "Steps without audio",
+    "steps_without_face": "Steps without face",
+}
 GENERATOR = '<meta name="generator" content="depmm predict">'  # marks pages of this module
 
 
-def render_prediction_page(content: dict[str, Any]) -> str:
+def render_prediction_page(content: dict[str, Any], view: PredictionView | None = None) -> str:
     """Render a prediction as HTML.
 
     Parameters
     ----------
     content : dict of str to object
         The JSON values of a prediction, see ``Prediction.to_dict``.
+    view : PredictionView, optional
+        What the models read of the recording; without it, the page shows steps and attributions.
 
     Returns
     -------
@@ -42,6 +60,7 @@ def render_prediction_page(content: dict[str, Any]) -> str:
     details = [conformal_text(result), spread_text(result)]
     if binary:
         details.insert(0, probability_interval_text(result))
+    attribution = [step["attribution"] for step in content["steps"]]
     template = templates("depmm.inference").get_template("prediction_page.html.jinja")
     return template.render(
         c=content,
@@ -52,7 +71,61 @@ def render_prediction_page(content: dict[str, Any]) -> str:
         details=[text[0].upper() + text[1:] for text in details if text],
         model=model_text(content["model"]),
         relative=reference_text(content["attribution_reference"]),
+        timeline=_draw(content, view).render(f"{content['recording']['file']} over time"),
+        places=set() if view is None else set(view.recording.places),
+        place_of=_PLACES,
+        largest=largest_steps(np.array(attribution, float)),
+        crops=_encode_crops(view),
+        has_pictures=view is not None and bool(view.recording.pictures),
+        n_steps=len(content["steps"]),
+        regions=None if view is None or view.regions is None else _describe_regions(view.regions),
     )
+
+
+def _draw(content: dict[str, Any], view: PredictionView | None) -> Timeline:
+    """Draw the recording with the attributions of its steps on the same axis."""
+    steps = content["steps"]
+    duration_s = content["recording"]["duration_s"]
+    spans = [
+        Span(
+            step["start_s"],
+            duration_s if step["end_s"] is None else step["end_s"],
+            step["text"] or f"step {step['step']}",
+            step["attribution"],
+        )
+        for step in steps
+    ]
+    timeline = Timeline(duration_s)
+    if view is not None:
+        recording = view.recording
+        if recording.pictures:
+            timeline.add_pictures("Face", recording.pictures)
+        if recording.peaks is not None:
+            timeline.add_waveform(recording.peaks, recording.speech)
+            timeline.add_spans("Speech", recording.speech, "speech")
+    timeline.add_spans("Steps", spans, "step")
+    timeline.add_bars("Attribution", spans)
+    for name, places in ({} if view is None else view.recording.places).items():
+        timeline.add_spans(name, places, "problem")
+    return timeline
+
+
+def _encode_crops(view: PredictionView | None) -> dict[int, list[tuple[str, str]]]:
+    """Return address and alternative text of the crops of each step."""
+    return {
+        step: [(jpeg_uri(picture.jpeg), picture.text) for picture in pictures if picture.jpeg]
+        for step, pictures in ({} if view is None else view.crops).items()
+    }
+
+
+def _describe_regions(regions: pd.DataFrame) -> dict[str, Any]:
+    """Return the drawing and the rows of the region map, the largest ratio first."""
+    table = regions.assign(ratio=regions["share"] / regions["area"].where(regions["area"] > 0))
+    table = table.sort_values("ratio", ascending=False, na_position="last")
+    shares, areas = (dict(zip(table["region"], table[name], strict=True)) for name in _SHARES)
+    label = "; ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
+    drawing = draw_face(shares, areas, f"share of the regions in the maps: {label}")
+    return {"drawing": drawing, "rows": to_json_values(table.to_dict("records"))}
 
 
 def check_outputs(files: Sequence[Path], folder: Path) -> None:
@@ -120,7 +193,7 @@ def write_prediction(prediction: Prediction, file: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (data, _), (page, _) = _outputs(file, folder)
     write_text(data, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    write_text(page, render_prediction_page(content))
+    write_text(page, render_prediction_page(content, prediction.view))
     return page
 
 

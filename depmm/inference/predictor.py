@@ -26,6 +26,7 @@ from depmm.inference.calibrated_prediction import calibrate_probability, calibra
 from depmm.inference.classical_prediction import predict_classical
 from depmm.inference.errors import InferenceError
 from depmm.inference.prediction import Prediction
+from depmm.inference.prediction_view import view_prediction
 from depmm.inference.prediction_warnings import (
     alignment_warnings,
     left_out_warnings,
@@ -41,6 +42,7 @@ from depmm.inference.quality import (
     quality_warnings,
 )
 from depmm.inference.recording_steps import divide_recording
+from depmm.inference.region_map import measure_regions
 from depmm.inference.segmentation import SESSION, STEP_COLUMNS, recording_manifest
 from depmm.inference.trained_run import TrainedRun, read_trained_run
 from depmm.interpret.attribution.occlusion import occlude_steps
@@ -185,6 +187,8 @@ class Predictor:
             _check_signal(run, file, quality)
             words = [None if pd.isna(text) else text for text in divided.table["text"]]
             outputs, attribution, missing = _run_models(run, file, dataset, words)
+            regions = measure_regions(run.models.values(), dataset)
+            view = view_prediction(run, dataset, divided.table, duration_s, attribution, regions)
         result = _calibrate(run, outputs)
         warnings = [
             *reading_warnings(report),
@@ -210,6 +214,7 @@ class Predictor:
             top_steps=_top_steps(attribution),
             warnings=warnings,
             quality=quality,
+            view=view,
         )
 
 

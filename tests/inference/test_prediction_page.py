@@ -46,7 +46,8 @@ def test_the_page_is_escaped_and_self_contained(result):
     page = render_prediction_page(prediction_content(result))
     assert "<script" not in page
     assert "http" not in page
-    assert page.count("<rect class=") == 1  # the step without attribution has no bar
+    assert page.count('<rect class="step"') == 2
+    assert page.count('<path class="negative"') == 1  # the step without attribution has no bar
     assert STATEMENT in page
 
 
@@ -60,7 +61,7 @@ def test_the_mark_of_a_score_stays_on_the_scale(score, x):
 
 def test_the_page_of_one_step_has_no_figure():
     content = prediction_content(probability_result(), top_steps=[], steps=[])
-    assert "<rect class=" not in render_prediction_page(content)
+    assert '<path class="negative"' not in render_prediction_page(content)
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ class CropsSignal(StepSignal):
         ndarray, shape (T, ...)
             The signal, as described for the class.
         """
-        frames = self._choose_frames(reader, key, step, rng)
+        frames = self.choose_frames(reader, key, step, rng)
         if len(frames) == 0:
             return self.empty()
         crops = np.stack([reader.read_crop(frame, self.settings.face_size) for frame in frames])
@@ -108,7 +108,7 @@ class CropsSignal(StepSignal):
             return None
         landmarks = []
         for step in range(reader.summary["n_steps"])[: self.settings.steps.first]:
-            frames = self._choose_frames(reader, key, step, None)
+            frames = self.choose_frames(reader, key, step, None)
             points = [reader.read_landmarks(frame) for frame in frames]
             landmarks.append(np.stack(points) if points else np.zeros((0, 478, 2), np.float32))
         return landmarks
@@ -143,10 +143,27 @@ class CropsSignal(StepSignal):
             },
         )
 
-    def _choose_frames(
+    def choose_frames(
         self, reader: SessionReader, key: SessionKey, step: int, rng: np.random.Generator | None
     ) -> np.ndarray:
-        """Choose frames of a step, in order: evenly spaced, or random with a generator."""
+        """Choose the frames of a step that are read, in order.
+
+        Parameters
+        ----------
+        reader : SessionReader
+            The session.
+        key : tuple of str
+            Corpus, subject and session.
+        step : int
+            Index of the step.
+        rng : Generator or None
+            Draws the frames in training; without it, they are evenly spaced.
+
+        Returns
+        -------
+        ndarray of int64, shape (T,)
+            Indices of frames with a face.
+        """
         frames, count = reader.face_frames(step), self.settings.frames_per_step
         if self.settings.frame_choice == "once":
             text = "\x1f".join(key)  # ids contain no control characters

@@ -141,6 +141,30 @@ class WaveformSignal(StepSignal):
             result.add(UsedSignal(result.unit, end_s, end_s - sum(left_out.values()), left_out))
         return result
 
+    def read_parts(self, session: ReadSession, whole: bool = False) -> list[tuple[float, float]]:
+        """Return the parts of the sound that are read in evaluation.
+
+        Parameters
+        ----------
+        session : ReadSession
+            The session.
+        whole : bool, default False
+            Whether the selected steps are read as a whole, as measures of the voice are.
+
+        Returns
+        -------
+        list of tuple of float
+            Start and end of each part, in seconds of the recording.
+        """
+        reader = session.reader
+        has_sound = reader.step_samples[:, 1] > reader.step_samples[:, 0]
+        steps = np.flatnonzero(has_sound & session.step_mask).tolist()
+        if not whole:
+            return self._parts(reader, steps)[1]
+        starts = reader.summary["step_start_s"]
+        lengths = np.diff(reader.step_samples, axis=1)[:, 0] / SAMPLE_RATE
+        return [(starts[step], starts[step] + float(lengths[step])) for step in steps]
+
     def _parts(
         self, reader: SessionReader, steps: list[int]
     ) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:

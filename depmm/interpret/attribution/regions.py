@@ -75,6 +75,22 @@ def attribute_regions(
     return pd.concat([_attribute(model, name, inputs, landmarks) for name in modalities])
 
 
+def has_region_maps(model: DepressionModel) -> bool:
+    """Check whether an encoder of a model ends in convolutions over face crops.
+
+    Parameters
+    ----------
+    model : DepressionModel
+        The model.
+
+    Returns
+    -------
+    bool
+        Whether Grad-CAM has maps of the face.
+    """
+    return any(_get_rows(encoder) == "pixels" for encoder in model.encoders.values())
+
+
 def _get_rows(encoder: nn.Module) -> str | None:
     """Return the meaning of the rows of an encoder's maps; None if they are not regions."""
     layer = cast(Encoder, encoder).grad_cam_layer()

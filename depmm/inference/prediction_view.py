@@ -1,0 +1,209 @@
+"""What a model reads of a recording, for the page of its prediction.
+
+The parts are those of evaluation: the sound of each step up to ``data.max_audio_s``, and the frames
+that ``data.frames_per_step`` chooses. Nothing of it is in the JSON file of a prediction.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from depmm.contact_sheet.recording_view import (
+    JPEG_QUALITY,
+    PICTURE_SIZE,
+    RecordingView,
+    view_recording,
+)
+from depmm.data.dataset import SessionDataset
+from depmm.data.signals.crops import CropsSignal
+from depmm.data.signals.signal import ReadSession
+from depmm.data.signals.waveform import WaveformSignal
+from depmm.data.used_signal import list_limited_modalities
+from depmm.inference.trained_run import TrainedRun
+from depmm.media.video.face_alignment import encode_jpeg
+from depmm.pages.timeline import Picture, Span
+from depmm.store.session_file import SessionReader
+
+MAX_SHOWN_STEPS = 24  # steps of the table, those with the largest attribution
+MAX_CROPS = 3  # of a step in the table
+
+
+@dataclass(frozen=True)
+class PredictionView:
+    """What a model reads of a recording.
+
+    Attributes
+    ----------
+    recording : RecordingView
+        Sound, faces and steps; ``places`` also contains what the model does not read. Of the faces,
+        only crops that the model reads are shown.
+    sound_read : list of Span
+        Parts of the sound that the model reads; overlapping parts are joined. Empty for a model
+        that does not read sound.
+    crops : dict of int to list of Picture
+        Crops that the model reads of the steps with the largest attribution, by index of the step.
+    regions : DataFrame or None
+        One row per region of the face with ``region``, ``share`` (of the Grad-CAM maps) and
+        ``area`` (share of a uniform map); None without such maps.
+    """
+
+    recording: RecordingView
+    sound_read: list[Span]
+    crops: dict[int, list[Picture]]
+    regions: pd.DataFrame | None
+
+
+def view_prediction(
+    run: TrainedRun,
+    dataset: SessionDataset,
+    steps: pd.DataFrame,
+    duration_s: float,
+    attribution: np.ndarray,
+    regions: pd.DataFrame | None,
+) -> PredictionView:
+    """Read what a page shows of a recording.
+
+    Parameters
+    ----------
+    run : TrainedRun
+        The run.
+    dataset : SessionDataset
+        The recording as its only session.
+    steps : DataFrame
+        The steps, with ``start_s``, ``end_s`` and ``text``.
+    duration_s : float
+        Length of the recording, in seconds.
+    attribution : ndarray of float64, shape (L,)
+        Attribution of the steps.
+    regions : DataFrame, optional
+        See :class:`PredictionView`.
+
+    Returns
+    -------
+    PredictionView
+        The view.
+    """
+    key = dataset.session_keys[0]
+    n_steps = len(steps)
+    masks = dataset.step_masks
+    mask = np.ones(n_steps, bool) if masks is None else np.asarray(masks[0])
+    texts = [None if pd.isna(text) else str(text) for text in steps["text"]]
+    ends = [duration_s if pd.isna(end) else float(end) for end in steps["end_s"]]
+    with dataset.store.read(*key) as reader:
+        frames = _frames_read(run, reader, key, mask)
+        recording = view_recording(
+            reader, ends, texts, duration_s, None if frames is None else np.concatenate(frames)
+        )
+        read = _sound_read(run, reader, mask, duration_s)
+        crops = _step_crops(reader, frames, attribution)
+        masked = _masked_steps(run, reader, recording.steps, mask)
+    not_read = {"Sound not read": _complement(read, duration_s)} if read else {}
+    places = {**recording.places, **not_read, **masked}
+    recording = replace(recording, places={name: part for name, part in places.items() if part})
+    return PredictionView(recording, read, crops, regions)
+
+
+def _frames_read(
+    run: TrainedRun, reader: SessionReader, key: tuple[str, str, str], mask: np.ndarray
+) -> list[np.ndarray] | None:
+    """Return the frames of each step that the model reads; None if it reads no crops."""
+    limited = list_limited_modalities(run.config)
+    for name, signal in run.signals.items():
+        if isinstance(signal, CropsSignal) and name in limited and "face.jpeg" in reader.names:
+            empty = np.zeros(0, np.int64)
+            return [
+                signal.choose_frames(reader, key, step, None) if is_read else empty
+                for step, is_read in enumerate(mask.tolist())
+            ]
+    return None
+
+
+def _sound_read(
+    run: TrainedRun, reader: SessionReader, mask: np.ndarray, duration_s: float
+) -> list[Span]:
+    """Return the parts of the sound that the model reads, joined where they overlap."""
+    if "audio.waveform" not in reader.names:
+        return []
+    limited = list_limited_modalities(run.config)
+    session = ReadSession(reader, [None] * len(mask), mask, duration_s)
+    parts: list[tuple[float, float]] = []
+    for name, signal in run.signals.items():
+        if isinstance(signal, WaveformSignal):
+            parts += signal.read_parts(session, whole=name not in limited)
+    return _union(parts)
+
+
+def _union(parts: Sequence[tuple[float, float]]) -> list[Span]:
+    joined: list[Span] = []
+    for start_s, end_s in sorted(parts):
+        if joined and start_s <= joined[-1].end_s + 1e-3:
+            joined[-1] = Span(joined[-1].start_s, max(joined[-1].end_s, end_s))
+        else:
+            joined.append(Span(start_s, end_s))
+    return joined
+
+
+def _complement(parts: Sequence[Span], duration_s: float) -> list[Span]:
+    """Return what is between joined parts, without rests below 50 ms."""
+    edges = [0.0, *(time for span in parts for time in (span.start_s, span.end_s)), duration_s]
+    pairs = zip(edges[::2], edges[1::2], strict=True)
+    return [Span(start, end) for start, end in pairs if end - start > 0.05]
+
+
+def _step_crops(
+    reader: SessionReader, frames: Sequence[np.ndarray] | None, attribution: np.ndarray
+) -> dict[int, list[Picture]]:
+    """Read a few crops of the steps with the largest attribution, evenly spaced in each."""
+    if frames is None:
+        return {}
+    times = reader.read_tensor("face.time_s")
+    crops: dict[int, list[Picture]] = {}
+    for step in largest_steps(attribution):
+        chosen = frames[step]
+        if len(chosen) > MAX_CROPS:
+            chosen = chosen[np.linspace(0, len(chosen) - 1, MAX_CROPS).round().astype(int)]
+        crops[step] = [
+            Picture(
+                float(times[frame]),
+                float(times[frame]),
+                encode_jpeg(reader.read_crop(int(frame), PICTURE_SIZE), JPEG_QUALITY),
+                f"face at {times[frame]:.1f} s",
+            )
+            for frame in chosen
+        ]
+    return crops
+
+
+def largest_steps(attribution: np.ndarray) -> list[int]:
+    """Return the steps of the table, by their absolute attribution.
+
+    Parameters
+    ----------
+    attribution : ndarray of float64, shape (L,)
+        Attribution of the steps; NaN for a step without any modality.
+
+    Returns
+    -------
+    list of int
+        Indices of at most 24 steps, the largest attribution first.
+    """
+    known = np.flatnonzero(np.isfinite(attribution))
+    order = np.argsort(-np.abs(attribution[known]), kind="stable")[:MAX_SHOWN_STEPS]
+    steps: list[int] = known[order].tolist()
+    return steps
+
+
+def _masked_steps(
+    run: TrainedRun, reader: SessionReader, steps: Sequence[Span], mask: np.ndarray
+) -> dict[str, list[Span]]:
+    """List the steps in which a modality that the recording has is masked."""
+    places: dict[str, list[Span]] = {}
+    for name, signal in run.signals.items():
+        present = signal.present(reader)[: len(mask)]
+        if present.any():
+            absent = np.flatnonzero(~present & mask).tolist()
+            places[f"Steps without {name}"] = [steps[step] for step in absent]
+    left_out = np.flatnonzero(~mask).tolist()
+    return {**places, "Steps left out": [steps[step] for step in left_out]}

@@ -1,0 +1,58 @@
+"""Which regions of the face raise the output of the models of a run, for one recording."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from depmm.data.batch import evaluation_batches
+from depmm.data.dataset import SessionDataset
+from depmm.device import float32_precision
+from depmm.interpret.attribution.face_regions import REGIONS
+from depmm.interpret.attribution.regions import THIRDS, attribute_regions, has_region_maps
+from depmm.models.model import DepressionModel
+
+
+def measure_regions(
+    models: Iterable[DepressionModel], dataset: SessionDataset
+) -> pd.DataFrame | None:
+    """Compute the mean share of each region of the face in the Grad-CAM maps of a recording.
+
+    Grad-CAM needs one forward pass and the gradient of the last convolution per model, in contrast
+    to the occlusion of regions, which encodes all crops once for every region.
+
+    Parameters
+    ----------
+    models : iterable of DepressionModel
+        Models of one architecture, in evaluation mode.
+    dataset : SessionDataset
+        The recording as its only session.
+
+    Returns
+    -------
+    DataFrame or None
+        One row per region (``REGIONS``, or ``THIRDS`` of crops without landmarks) with ``region``,
+        ``share`` and ``area``, means over steps, weighted by the mass of their maps, and models.
+        None if no encoder ends in convolutions over crops, or no crop raises the output.
+    """
+    tables = []
+    for model in models:
+        if not has_region_maps(model):
+            return None
+        device = next(model.parameters()).device
+        _, inputs = next(evaluation_batches(dataset, [0], 1, device))
+        with float32_precision("highest", device):
+            table = attribute_regions(model, inputs, [dataset.landmarks(0)])
+        tables.append(table[table["region"].isin([*REGIONS, *THIRDS])])
+    if not tables:
+        return None
+    table = pd.concat(tables)
+    table = table[table["share"].notna() & (table["peak"] > 0)]
+    if table.empty:
+        return None
+    # a step counts by the size of its maps
+    table["weighted"] = table["share"] * table["peak"]
+    sums = table.groupby("region", sort=False).agg(
+        weighted=("weighted", "sum"), peak=("peak", "sum"), area=("area", "mean")
+    )
+    sums["share"] = sums["weighted"] / sums["peak"]
+    return pd.DataFrame(sums.reset_index()[["region", "share", "area"]])
