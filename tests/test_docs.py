@@ -1,7 +1,9 @@
 """The documentation is true: its commands and options exist, and its data spec works."""
 
+import importlib
 import re
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +57,49 @@ def test_the_spec_of_the_how_to_page_works(tmp_path, depmm):
     done = depmm("index", spec, trial, "--out", tmp_path / "manifest")
     assert done.code == 0, done.err + done.out
     assert depmm("audit", tmp_path / "manifest", "--root", trial).code in (0, 1)
+
+
+def docs_module(name: str) -> Any:
+    """Import a module that generates pages."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(ROOT / "docs"))
+
+
+@pytest.fixture(scope="module")
+def reference() -> Any:
+    return docs_module("reference_pages")
+
+
+def test_every_command_has_a_section_and_explains_its_status(reference):
+    sections = reference.commands_page().split("\n## ")[1:]
+    assert len(sections) == len(COMMANDS)
+    status = [text for text in sections if "Exit status 1" in text]
+    assert len(status) >= 7
+    assert not [text for text in status if "Exit status 1: a problem is reported" in text]
+    assert "`0`" in next(text for text in sections if text.startswith("depmm simulate"))
+
+
+def test_settings_name_the_shipped_configs_that_contain_them(reference):
+    uses = reference.config_uses()
+    assert "demo" in uses["TrainingConfig", "learning_rate"]
+    # the kind of the encoder is that of the base
+    assert "demo" in uses["DataConfig", "max_audio_s"]
+    rows = [line for line in reference.settings_page().splitlines() if "max_audio_s`" in line]
+    (row,) = rows
+    assert row.split("|")[4].strip() == "s"
+    assert '<a id="DataConfig.max_audio_s"></a>' in row
+
+
+def test_every_error_has_a_section_with_its_messages():
+    pages = docs_module("error_pages")
+    errors, messages = pages.all_errors(), pages.error_messages()
+    assert len(errors) > 35
+    assert errors["PairingError"].module == "depmm.evaluation.comparison"
+    assert not [name for name, error in errors.items() if not error.summary]
+    known = ["*name* is given twice.", "Give each run once."]
+    assert known in messages["EvaluationError"]
+    assert sum(map(len, messages.values())) > 400
+    assert not {"ConfigError", "RunError", "DamagedFileError"} - set(messages)

@@ -29,6 +29,13 @@ class ChecklistName(StrEnum):
     reforms = "reforms"
 
 
+class SchemaKind(StrEnum):
+    """Files that ``depmm schema`` describes."""
+
+    config = "config"
+    spec = "spec"
+
+
 @app.command()
 def configs(
     name: Annotated[
@@ -42,6 +49,22 @@ def configs(
         echo_data(find_config(name).read_text(encoding="utf-8"))
         return
     echo_table(list_configs())
+
+
+@app.command()
+def schema(
+    kind: Annotated[SchemaKind, typer.Argument(help="config, or spec for data specs")],
+) -> None:
+    """Print the JSON Schema of configs or of data specs, for completion in an editor."""
+    from json import dumps
+
+    from depmm.config import config_json_schema
+    from depmm.corpora.spec_schema import json_schema
+
+    if kind is SchemaKind.config:
+        echo_data(dumps(config_json_schema(), indent=1) + "\n")
+    else:
+        echo_data(json_schema())
 
 
 @app.command()
@@ -206,7 +229,10 @@ def predict(
         Path | None, typer.Option(help="folder for NAME.json and NAME.html of each file")
     ] = None,
 ) -> None:
-    """Predict new recordings, with calibration and quality warnings; not a diagnosis."""
+    """Predict new recordings, with calibration and quality warnings; not a diagnosis.
+
+    Exits with 1 if a recording cannot be predicted.
+    """
     from depmm.inference.prediction_page import check_outputs, write_prediction
     from depmm.inference.prediction_text import prediction_text
     from depmm.inference.predictor import Predictor
@@ -247,7 +273,7 @@ def predict(
 
 @app.command()
 def doctor() -> None:
-    """Check libraries, face model and devices, and list the remedies for what is missing."""
+    """Check libraries, face model and devices; exits with 1 if a needed one is missing."""
     from depmm.doctor import check_environment, format_checks
 
     checks = check_environment()

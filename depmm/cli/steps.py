@@ -139,8 +139,9 @@ def steps(
 ) -> None:
     """Find the steps of recordings, and write the table that a data spec reads.
 
-    A recording that cannot be read is a row of TABLE.problems.csv; the exit
-    status is then 1. Prints the lines of a spec that read the table.
+    Exits with 1 if there are problems, which TABLE.problems.csv lists, such as
+    a recording that cannot be read. Prints the lines of a spec that read the
+    table.
     """
     from depmm.corpora.corpus_facts import Windows
     from depmm.media.sound.speech_segments import SegmentRules

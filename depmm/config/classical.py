@@ -25,13 +25,13 @@ class ClassicalModelSettings(Settings):
 class GaussianProcessConfig(ClassicalModelSettings):
     """A Gaussian process with an RBF kernel whose length is fitted; no class weights."""
 
-    kind: Literal["gaussian_process"]
+    kind: Literal["gaussian_process"] = Field(description="selects this model")
 
 
 class SvmConfig(ClassicalModelSettings):
     """A support vector machine, or support vector regression; balanced class weights."""
 
-    kind: Literal["svm"]
+    kind: Literal["svm"] = Field(description="selects this model")
     C: float = Field(1.0, gt=0, description="inverse regularisation strength")
     kernel: Literal["rbf", "linear"] = Field("rbf", description="kernel")
 
@@ -39,14 +39,14 @@ class SvmConfig(ClassicalModelSettings):
 class KNearestConfig(ClassicalModelSettings):
     """The k nearest neighbours; no class weights."""
 
-    kind: Literal["k_nearest"]
+    kind: Literal["k_nearest"] = Field(description="selects this model")
     n_neighbors: int = Field(5, ge=1, description="number of neighbours")
 
 
 class AdaBoostConfig(ClassicalModelSettings):
     """AdaBoost on decision stumps (binary) or trees of depth 3 (severity); no class weights."""
 
-    kind: Literal["adaboost"]
+    kind: Literal["adaboost"] = Field(description="selects this model")
     n_estimators: int = Field(50, ge=1, description="largest number of stumps or trees")
 
 
@@ -54,14 +54,14 @@ class LogisticRegressionConfig(ClassicalModelSettings):
     """A logistic regression with an L2 penalty; balanced class weights."""
 
     targets: ClassVar[tuple[str, ...]] = ("binary",)
-    kind: Literal["logistic_regression"]
+    kind: Literal["logistic_regression"] = Field(description="selects this model")
     C: float = Field(1.0, gt=0, description="inverse regularisation strength")
 
 
 class RidgeConfig(ClassicalModelSettings):
     """A ridge regression; a binary target is regressed as -1 and 1 with balanced class weights."""
 
-    kind: Literal["ridge"]
+    kind: Literal["ridge"] = Field(description="selects this model")
     alpha: float = Field(1.0, gt=0, description="regularisation strength")
 
 
@@ -71,7 +71,7 @@ class ElasticNetConfig(ClassicalModelSettings):
     The logistic regression has balanced class weights, and the same penalty per training row.
     """
 
-    kind: Literal["elastic_net"]
+    kind: Literal["elastic_net"] = Field(description="selects this model")
     alpha: float = Field(
         0.1, gt=0, description="regularisation strength, relative to the mean loss of the rows"
     )
@@ -81,7 +81,7 @@ class ElasticNetConfig(ClassicalModelSettings):
 class RandomForestConfig(ClassicalModelSettings):
     """A random forest; balanced class weights."""
 
-    kind: Literal["random_forest"]
+    kind: Literal["random_forest"] = Field(description="selects this model")
     n_trees: int = Field(300, ge=1, description="number of trees")
     min_samples_leaf: int = Field(1, ge=1, description="smallest number of rows of a leaf")
 
@@ -89,7 +89,7 @@ class RandomForestConfig(ClassicalModelSettings):
 class GradientBoostingConfig(ClassicalModelSettings):
     """Gradient boosting of trees on binned measures; balanced class weights."""
 
-    kind: Literal["gradient_boosting"]
+    kind: Literal["gradient_boosting"] = Field(description="selects this model")
     n_trees: int = Field(100, ge=1, description="number of trees")
     learning_rate: float = Field(0.1, gt=0, description="weight of each tree")
     max_leaf_nodes: int = Field(15, ge=2, description="largest number of leaves of a tree")

@@ -14,7 +14,7 @@ from depmm.measures.measure import Measure, MeasureError
 from depmm.measures.sets import SESSION_SETS, SET_NAMES, SetName, measures_of, parse_sets
 from depmm.measures.store import aggregate_steps, read_session_measures, read_step_measures
 from depmm.schemas.manifest import SESSION_KEY, STEP_KEY
-from depmm.schemas.measures import MEASURES
+from depmm.schemas.measures import CODEBOOK, MEASURES
 from depmm.store.errors import StoreError
 from depmm.store.failures import SessionKey
 from depmm.store.index import read_index
@@ -252,7 +252,7 @@ def codebook(tables: MeasureTables) -> pd.DataFrame:
                     "description": prefix + measure.description,
                 }
             )
-    return pd.DataFrame(rows)
+    return CODEBOOK.build(rows)
 
 
 _STD = "Standard deviation over the steps (n - 1). "

@@ -1,10 +1,10 @@
 """Schemas of every table that depmm writes, for the writers, the tests and the docs."""
 
 from depmm.schemas.audit import SESSION_PROPERTIES
-from depmm.schemas.comparison import COMPARED_RUNS, DIFFERENCES
+from depmm.schemas.comparison import COMPARED_RUNS, CROSS_CORPUS, DIFFERENCES
 from depmm.schemas.explanations import EXPLANATIONS
-from depmm.schemas.manifest import FEATURES, FOLDS, SESSIONS, SPLIT, STEPS
-from depmm.schemas.measures import EFFECTS, MEASURES
+from depmm.schemas.manifest import FEATURES, FOLDS, PSEUDO_SUBJECTS, SESSIONS, SPLIT, STEPS
+from depmm.schemas.measures import CODEBOOK, EFFECTS, MEASURES
 from depmm.schemas.predictions import PREDICTIONS
 from depmm.schemas.recordings import RECORDINGS
 from depmm.schemas.runs import HISTORY, TUNING
@@ -19,7 +19,9 @@ ALL: dict[str, TableSchema] = {
     schema.file: schema
     for schema in sorted(
         (
+            CODEBOOK,
             COMPARED_RUNS,
+            CROSS_CORPUS,
             DIFFERENCES,
             EFFECTS,
             *EXPLANATIONS.values(),
@@ -31,6 +33,7 @@ ALL: dict[str, TableSchema] = {
             LABELS,
             MEASURES,
             PREDICTIONS,
+            PSEUDO_SUBJECTS,
             RECORDINGS,
             SESSIONS,
             SESSION_PROPERTIES,

@@ -1,4 +1,4 @@
-"""Tables of a comparison of runs, with the numbers of its report."""
+"""Tables of comparisons: of runs, and of training and test corpora."""
 
 from depmm.schemas.table import Column, TableSchema
 
@@ -46,5 +46,34 @@ DIFFERENCES = TableSchema(
         Column("unit", "str", "Unit of the metrics, for example ``session``"),
         Column("sessions", "int64", "Number of compared sessions, or units"),
         Column("subjects", "int64", "Number of their subjects"),
+    ),
+)
+CROSS_CORPUS = TableSchema(
+    "cross_corpus.parquet",
+    "One metric of one cell of ``depmm cross-corpus``; ``cross_corpus.csv`` has the same columns.",
+    (
+        Column("train", "str", "Training corpora, separated by plus signs"),
+        Column("test", "str", "Test corpus"),
+        Column("kind", "str", "Kind of the cell, for example ``within``"),
+        _METRIC,
+        Column("value", "float64", "Value", nullable=True),
+        _LOW,
+        _HIGH,
+        Column("method", "str", "Method of the interval", nullable=True),
+        Column("undefined", "str", "Why there is no value", nullable=True),
+        Column("baseline", "str", "Best constant prediction", nullable=True),
+        Column("baseline_value", "float64", "Its value", nullable=True),
+        Column("gain", "float64", "Gain over the baseline", nullable=True),
+        Column("gain_low", "float64", "Lower limit of the gain", nullable=True),
+        Column("gain_high", "float64", "Upper limit of the gain", nullable=True),
+        Column("outcome", "str", "Verdict, for example ``better``", nullable=True),
+        Column("covariate_baseline", "str", "Best covariates without a recording", nullable=True),
+        Column("covariate_value", "float64", "Their value", nullable=True),
+        Column("sessions", "float64", "Number of test sessions"),
+        Column("subjects", "float64", "Number of test subjects"),
+        Column("positive_sessions", "float64", "Number of positive ones", nullable=True),
+        Column("train_subjects", "float64", "Number of training subjects"),
+        Column("validation_subjects", "float64", "Number of validation subjects"),
+        Column("seeds", "float64", "Number of trainings"),
     ),
 )

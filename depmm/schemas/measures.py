@@ -52,3 +52,15 @@ EFFECTS = TableSchema(
         Column("mean_positive", "float64", "Mean of the positive class", nullable=True),
     ),
 )
+CODEBOOK = TableSchema(
+    "codebook.csv",
+    "One column of ``steps.csv`` or ``sessions.csv``, which ``depmm measures`` writes.",
+    (
+        Column("file", "str", "Name of the file"),
+        Column("column", "str", "Name of the column"),
+        Column("modality", "str", "Modality that is measured"),
+        Column("group", "str", "Group of measures, for example ``pitch``"),
+        Column("unit", "str", "Unit of the values; 1 without a unit"),
+        Column("description", "str", "Formula and source"),
+    ),
+)

@@ -1,5 +1,6 @@
 """The JSON Schema of configs accepts valid configs and rejects mistakes within sections."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,18 @@ def test_every_config_is_valid_with_and_without_defaults(path):
 )
 def test_a_mistake_is_invalid(config):
     assert not VALIDATOR.is_valid(config)
+
+
+def test_the_command_prints_the_schemas(depmm):
+    assert json.loads(depmm("schema", "config").out) == config_json_schema()
+    written = Path(__file__).parents[2] / "data_specs" / "schema.json"
+    assert depmm("schema", "spec").out == written.read_text()
+    assert depmm("schema", "specs").code == 2
+
+
+def test_every_setting_is_explained():
+    """An editor shows the description and the allowed values of a setting."""
+    sections = config_json_schema()["$defs"].values()
+    settings = [s for section in sections for s in section.get("properties", {}).values()]
+    assert len(settings) > 200
+    assert not [setting for setting in settings if "description" not in setting]

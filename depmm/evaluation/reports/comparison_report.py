@@ -22,6 +22,7 @@ from depmm.evaluation.stats.bootstrap import ClassCounts
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.evaluation.thresholds import Threshold
 from depmm.evaluation.units import Unit
+from depmm.files.csv_text import to_csv
 from depmm.files.writing import write_text
 from depmm.schemas.comparison import COMPARED_RUNS, DIFFERENCES
 
@@ -161,9 +162,9 @@ def write_comparison(
     write_report_files(out, content, page, tables)
     write_text(out / "tables.html", html_page(tables, f"Tables of {len(runs)} runs"))
     numbers = COMPARED_RUNS.build(_run_rows(contents, metrics))
-    write_text(out / COMPARED_RUNS.file, numbers.to_csv(index=False))
+    write_text(out / COMPARED_RUNS.file, to_csv(numbers))
     differences = DIFFERENCES.build(content["comparison"])
-    write_text(out / DIFFERENCES.file, differences.to_csv(index=False))
+    write_text(out / DIFFERENCES.file, to_csv(differences))
     return content
 
 

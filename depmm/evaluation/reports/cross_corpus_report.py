@@ -21,6 +21,7 @@ from depmm.files.checksums import write_table
 from depmm.files.csv_text import to_csv
 from depmm.files.writing import write_text
 from depmm.pages.templates import number
+from depmm.schemas.comparison import CROSS_CORPUS
 
 SCHEMA_VERSION = 1  # of the metrics.json of an experiment across corpora
 CROSS, WITHIN = "cross", "within"
@@ -250,9 +251,7 @@ def cell_table(content: Mapping[str, Any]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns train, test, kind, metric, value, ci_low, ci_high, method, undefined, baseline,
-        baseline_value, gain, gain_low, gain_high, outcome, covariate_baseline, covariate_value,
-        sessions, subjects, positive_sessions, train_subjects, validation_subjects, seeds.
+        The columns of ``CROSS_CORPUS``.
     """
     rows = []
     for cell in content["cells"]:
@@ -278,11 +277,7 @@ def cell_table(content: Mapping[str, Any]) -> pd.DataFrame:
                     "seeds": len(cell["seeds"]),
                 }
             )  # fmt: skip
-    table = pd.DataFrame(rows)
-    text = ("train", "test", "kind", "metric", "method", "undefined", "baseline", "outcome",
-            "covariate_baseline")  # fmt: skip
-    numbers = [name for name in table if name not in text]
-    return table.astype(dict.fromkeys(text, "str") | dict.fromkeys(numbers, "float64"))
+    return CROSS_CORPUS.build(rows)
 
 
 def best_covariate_baseline(
