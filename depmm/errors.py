@@ -53,7 +53,9 @@ class DepmmError(ValueError):
     ) -> None:
         super().__init__(f"{message} {remedy}" if remedy else message)
         self.setting = setting
-        self.file = None if file is None else Path(file)
+        # a path would lose one of the slashes of a URL
+        is_url = isinstance(file, str) and "://" in file
+        self.file = file if file is None or is_url else Path(file)
         self.line = line
         self.column = column
         self.subject = subject

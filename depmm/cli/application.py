@@ -1,13 +1,15 @@
 """The application, its entry point, and the options that several commands share."""
 
+import functools
 import logging
 import os
+import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TextIO
+from typing import Annotated, Any, NoReturn, TextIO, TypeVar, cast
 
 import typer
 
@@ -18,7 +20,54 @@ from depmm.interrupts import INTERRUPTED, exiting_on_signals
 from depmm.media.video.opencv import system_library_error
 from depmm.terminal import escape_controls
 
-app = typer.Typer(
+Command = TypeVar("Command", bound=Callable[..., Any])
+_COLLAPSED_URL = re.compile(r"([a-z][a-z0-9+.-]+):/+")  # not the letter of a drive
+
+
+class _Application(typer.Typer):
+    """An application whose commands refuse URLs where they need a local path."""
+
+    def command(self, *arguments: Any, **options: Any) -> Callable[[Command], Command]:
+        register = super().command(*arguments, **options)
+
+        def decorate(function: Command) -> Command:
+            @functools.wraps(function)
+            def checked(*positional: Any, **values: Any) -> Any:
+                for name, value in values.items():
+                    for path in value if isinstance(value, list) else [value]:
+                        if isinstance(path, Path):
+                            refuse_url(path, name)
+                return function(*positional, **values)
+
+            return register(cast(Command, checked))
+
+        return decorate
+
+
+def refuse_url(path: Path, name: str) -> None:
+    """Refuse a URL, of which a path keeps one slash only.
+
+    Parameters
+    ----------
+    path : Path
+        Value of an argument or option.
+    name : str
+        Its name.
+
+    Raises
+    ------
+    BadParameter
+        If it was a URL.
+    """
+    if match := _COLLAPSED_URL.match(str(path)):
+        raise typer.BadParameter(
+            f"{match[1]}://{str(path)[match.end() :]} is a URL, but this must be a path of this "
+            "computer. Only stores can be URLs (depmm extract --out, data.store)",
+            param_hint=name,
+        )
+
+
+app = _Application(
     help="Recognise depression from face and voice. Research software, not a diagnostic device.",
     no_args_is_help=True,
     add_completion=False,
@@ -210,7 +259,7 @@ def describe_error(error: ValueError) -> str:
     text = str(error)
     names = sys.argv[1:]
     if isinstance(error, DepmmError) and error.file is not None:
-        names = [str(error.file), str(error.file.parent), *names]
+        names = [str(error.file), str(Path(error.file).parent), *names]
     for name in names:
         if "\n" in name:
             text = text.replace(name, escape_controls(name, keep=""))

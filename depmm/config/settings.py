@@ -47,14 +47,18 @@ Modality = Annotated[
 ]
 
 
-def _not_empty(value: Any) -> Any:
+def _is_local(value: Any) -> Any:
     if value == "":  # as a path, it would be the current folder
         raise ValueError("the path is empty. Give the path of a file or folder.")
+    if isinstance(value, str) and "://" in value:
+        raise ValueError(
+            f"{value[:200]} is a URL. Give a path of this computer; only data.store can be a URL."
+        )
     return value
 
 
 # YAML has no type for paths: strict validation would reject a string
-FilePath = Annotated[Path, BeforeValidator(_not_empty), Field(strict=False)]
+FilePath = Annotated[Path, BeforeValidator(_is_local), Field(strict=False)]
 
 
 class ConfigError(DepmmError):

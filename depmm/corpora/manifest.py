@@ -137,7 +137,7 @@ def write_manifest(manifest: Manifest, folder: Path | str) -> None:
         If the manifest is not valid.
     """
     manifest = build_manifest(manifest.sessions, manifest.steps, manifest.features, manifest.facts)
-    folder = Path(folder)
+    folder = _local_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tables = [(SESSIONS, manifest.sessions), (STEPS, manifest.steps)]
     if manifest.features.empty:
@@ -175,13 +175,23 @@ def read_manifest(folder: Path | str) -> Manifest:
         If a file is missing or not Parquet, a column is missing, or the content is not valid (see
         ``validate``).
     """
-    folder = Path(folder)
+    folder = _local_folder(folder)
     sessions, steps = _read_table(folder, SESSIONS), _read_table(folder, STEPS)
     has_features = (folder / FEATURES.file).is_file()
     features = _read_table(folder, FEATURES) if has_features else _empty_features()
     manifest = Manifest(sessions, steps, features, read_facts(folder))
     validate(manifest)
     return manifest
+
+
+def _local_folder(folder: Path | str) -> Path:
+    if isinstance(folder, str) and "://" in folder:
+        raise ManifestError(
+            f"{folder}: a manifest must be in a folder of this computer. Copy it; only the store "
+            "can be a URL.",
+            file=folder,
+        )
+    return Path(folder)
 
 
 def _read_table(folder: Path, schema: TableSchema) -> pd.DataFrame:

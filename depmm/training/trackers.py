@@ -82,14 +82,13 @@ def tracking(
     accelerator.log_with = filter_trackers(list(names), folder)
     accelerator.project_configuration.logging_dir = str(folder)
     accelerator.trackers = []
-    sends = any(name != "tensorboard" for name in names)
+    options = _tracker_options(names, run) if accelerator.is_main_process else {}
     try:
-        accelerator.init_trackers(
-            config.name,
-            # TensorBoard would write a run and a file of its own for them; they are in config.yaml
-            list_tracked_settings(config) if sends else None,
-            _tracker_options(names, run) if accelerator.is_main_process else {},
-        )
+        accelerator.init_trackers(config.name, init_kwargs=options)
+        for tracker in accelerator.trackers:
+            # TensorBoard would write a run of its own for them; they are in config.yaml
+            if tracker.name != "tensorboard":
+                tracker.store_init_configuration(list_tracked_settings(config))
         yield lambda metrics, epoch: accelerator.log(dict(metrics), step=epoch)
     finally:
         for tracker in accelerator.trackers:
