@@ -221,10 +221,12 @@ def max_pool(steps: Steps) -> Steps:
     x, mask, lengths = steps
     if mask is not None:
         x = x.masked_fill(~mask.unsqueeze(-1), -torch.inf)
-    x = nn.functional.max_pool1d(x.transpose(1, 2), 3, 2, 1).transpose(1, 2)
+    # over steps as the rows of an image: max_pool1d cannot be exported for any number of steps
+    x = nn.functional.max_pool2d(x, (3, 1), (2, 1), (1, 0))
     if mask is None:
         return Steps(x, None, lengths)
-    mask = nn.functional.max_pool1d(mask.float(), 3, 2, 1).bool()
+    rows = mask.float().unsqueeze(-1)
+    mask = nn.functional.max_pool2d(rows, (3, 1), (2, 1), (1, 0)).squeeze(-1).bool()
     if lengths is not None:
         lengths = (lengths + 1) // 2
         # for an even length, one more window overlaps the last step
