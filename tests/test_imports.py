@@ -55,6 +55,7 @@ MAY_IMPORT = {
     "data": LEAVES | {"corpora", "measures", "store"},
     "evaluation": LEAVES | {"corpora", "data", "measures", "pages"},
     "runs": LEAVES | {"corpora", "audit", "data", "models", "evaluation"},
+    "sharing": LEAVES | {"corpora", "pages", "data", "models", "evaluation", "runs", "__init__"},
     "training": LEAVES | {"corpora", "measures", "data", "models", "evaluation", "runs"},
     "interpret": LEAVES | {"corpora", "measures", "data", "models", "evaluation", "runs", "pages"},
 }

@@ -1,10 +1,12 @@
 """The model card of a run: ``README.md`` in the format of the Hugging Face Hub.
 
 The card contains names of corpora and numbers of subjects, but no subject ids except those of
-sessions that no fold tests, and no paths.
+sessions that no fold tests, and no paths. The card of an export has no ids. The files of a run that
+name subjects are those of ``depmm.schemas.run_files``.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,36 @@ from depmm.evaluation.reports.tables import metrics_table
 from depmm.evaluation.stats.metrics import HEADLINE, METRICS
 from depmm.files.writing import write_text
 from depmm.pages.templates import number
+from depmm.schemas.run_files import list_names
 
 LICENSE_NAME = "terms-of-the-training-corpora"  # agreements of corpora also apply to weights
 
 
+@dataclass(frozen=True)
+class SharedModels:
+    """What the card of an exported run says beside that of the run.
+
+    Attributes
+    ----------
+    n_trained : int
+        Number of models of the run, of which the export can contain one.
+    base_models : sequence of str
+        Names on the hub of the pre-trained networks.
+    onnx : bool
+        Whether the export contains ONNX graphs.
+    """
+
+    n_trained: int
+    base_models: Sequence[str] = ()
+    onnx: bool = False
+
+
 def write_model_card(
-    folder: Path, content: Mapping[str, Any], config: Experiment, models: Sequence[str]
+    folder: Path,
+    content: Mapping[str, Any],
+    config: Experiment,
+    models: Sequence[str],
+    shared: SharedModels | None = None,
 ) -> None:
     """Write the model card to ``README.md``.
 
@@ -34,6 +60,8 @@ def write_model_card(
         Config of the run.
     models : sequence of str
         Folders of the trained models relative to the folder of the run; ``.`` is the run itself.
+    shared : SharedModels, optional
+        For the card of an export, in place of that of a run.
     """
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -58,7 +86,13 @@ def write_model_card(
         license="other",
         license_name=LICENSE_NAME,
         library_name="depmm",
-        tags=["affective-computing", "research-only", *config.data.modalities],
+        tags=[
+            *("affective-computing", "research-only", "depression"),
+            *(["onnx"] if shared and shared.onnx else []),
+            *config.data.modalities,
+        ],
+        base_model=list(shared.base_models) if shared and shared.base_models else None,
+        pipeline_tag=f"{media}-classification" if config.target.kind == "binary" else None,
         model_name=config.name,
         eval_results=results,
     )
@@ -70,6 +104,10 @@ def write_model_card(
         parts=_describe_parts(config),
         classical=isinstance(config, ClassicalConfig),
         models=models,
+        shared=shared,
+        n_trained=shared.n_trained if shared else len(models),
+        always=", ".join(f"`{name}`" for name in list_names("always")),
+        possibly=", ".join(f"`{name}`" for name in list_names("possibly")),
         table=metrics_table(content, config.name).markdown(),
     )
     card = ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")

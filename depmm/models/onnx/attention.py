@@ -8,7 +8,6 @@ selected queries is computed from the mask.
 
 import math
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from einops import rearrange
@@ -234,4 +233,4 @@ def replace_attention(module: nn.Module) -> None:
         elif isinstance(child, SparseAttention):
             setattr(module, name, ExportedAttention(child))
         else:
-            replace_attention(cast(nn.Module, child))
+            replace_attention(child)
