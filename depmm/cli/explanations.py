@@ -7,10 +7,19 @@ import typer
 
 from depmm.cli.application import RunFolder, app, echo, echo_data
 
+Locations = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="data.manifest=FOLDER and data.store=FOLDER of a run whose data were moved",
+    ),
+]
+
 
 @app.command()
 def explain(
     run: RunFolder,
+    locations: Locations = None,
     split: Annotated[
         Literal["train", "validation", "test"], typer.Option(help="sessions of this split")
     ] = "test",
@@ -38,7 +47,7 @@ def explain(
     from depmm.interpret.attribution.explain import explain as explain_run
 
     logging.disable_progress_bar()  # loading takes milliseconds
-    report = explain_run(run, split, methods or [], html, reference)
+    report = explain_run(run, split, methods or [], html, reference, locations)
     for name, rows in report.rows.items():
         echo(f"{run}/{name}.parquet: {rows} rows of {split} sessions")
     for name, reason in report.absent.items():

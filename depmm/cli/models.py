@@ -206,7 +206,14 @@ def predict(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="folder of a run or of a cross-validation")
     ],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="video or audio file(s)")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE... [KEY=VALUE]...",
+            help="video or audio file(s); data.manifest=FOLDER and data.store=FOLDER for a moved "
+            "run of an early version",
+        ),
+    ],
     steps: Annotated[
         Path | None,
         typer.Option(
@@ -236,7 +243,10 @@ def predict(
     from depmm.inference.prediction_page import check_outputs, write_prediction
     from depmm.inference.prediction_text import prediction_text
     from depmm.inference.predictor import Predictor
-    from depmm.inference.segmentation import names_recordings
+    from depmm.inference.step_table import names_recordings
+    from depmm.runs.moved import split_locations
+
+    files, overrides = split_locations(files)
 
     if steps is not None and window is not None:
         raise typer.BadParameter("give either --steps or --window", param_hint="--steps")
@@ -252,7 +262,7 @@ def predict(
         )
     if out is not None:
         check_outputs(files, out)
-    predictor = Predictor(run)
+    predictor = Predictor(run, overrides=overrides)
     failed = 0
     for file in files:
         try:

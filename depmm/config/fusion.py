@@ -1,10 +1,17 @@
 """Settings of the fusion of steps and modalities."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from depmm.config.settings import ConfigError, Modality, Settings
+
+# values of model.fusion.cross_attention before it named modalities
+EARLY_CROSS_ATTENTION = {
+    "audio_query": "[audio, face]",
+    "face_query": "[face, audio]",
+    "none": "[]",
+}
 
 
 class DepFormerConfig(Settings):
@@ -72,6 +79,20 @@ class DepFormerConfig(Settings):
         "order; the tokens of all positions are then concatenated. Default: any number of steps, "
         "whose tokens are averaged",
     )
+
+    @field_validator("cross_attention", mode="before")
+    @classmethod
+    def _cross_attention_is_a_list(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            now = EARLY_CROSS_ATTENTION.get(value, "[audio, face]")
+            raise ConfigError(
+                f"model.fusion.cross_attention is {value!r}, but is a list of two modalities.",
+                setting=None,
+                value=value,
+                remedy=f"Write {now}. In a run of an early version of depmm, change config.yaml "
+                "and config.json, and remove their lines from SHA256SUMS; or train it again.",
+            )
+        return value
 
     @model_validator(mode="after")
     def _sharing_needs_a_source(self) -> "DepFormerConfig":

@@ -6,7 +6,7 @@ session of the training corpus with the same steps therefore equals that of the 
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ from depmm.inference.quality import (
 )
 from depmm.inference.recording_steps import divide_recording
 from depmm.inference.region_map import measure_regions
-from depmm.inference.segmentation import SESSION, STEP_COLUMNS, recording_manifest
+from depmm.inference.segmentation import SESSION, recording_manifest
+from depmm.inference.step_table import STEP_COLUMNS
 from depmm.inference.trained_run import TrainedRun, read_trained_run
 from depmm.interpret.attribution.occlusion import occlude_steps
 from depmm.interpret.attribution.removal import (
@@ -78,6 +79,9 @@ class Predictor:
     device : str, optional
         Torch device, for example ``"cuda:1"`` or ``"cpu"``; default: the first CUDA GPU, or the CPU
         if there is none or the environment variable ``ACCELERATE_USE_CPU`` is true.
+    overrides : iterable of str, optional
+        ``data.manifest=FOLDER`` and ``data.store=FOLDER``: where the data of the training are now.
+        Only a run without ``inference.json`` needs them.
 
     Attributes
     ----------
@@ -93,8 +97,13 @@ class Predictor:
     True
     """
 
-    def __init__(self, run: Path | str, device: str | None = None) -> None:
-        self.trained_run = read_trained_run(Path(run), device)
+    def __init__(
+        self,
+        run: Path | str,
+        device: str | None = None,
+        overrides: Iterable[str] | None = None,
+    ) -> None:
+        self.trained_run = read_trained_run(Path(run), device, overrides)
 
     def predict(
         self,
@@ -111,7 +120,7 @@ class Predictor:
         file : Path or str
             Video or sound file.
         steps : Path or str, optional
-            CSV of its steps, see :func:`~depmm.inference.segmentation.read_steps`. Without it, the
+            CSV of its steps, see :func:`~depmm.inference.step_table.read_steps`. Without it, the
             recording is divided into windows; see
             :func:`~depmm.inference.recording_steps.divide_recording`.
         window_s : float, optional

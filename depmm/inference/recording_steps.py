@@ -12,12 +12,12 @@ from depmm.inference.errors import InferenceError
 from depmm.inference.quality import QualityWarning
 from depmm.inference.segmentation import (
     cut_steps,
-    read_steps,
     trained_window_steps,
     whole_recording,
     window_steps,
     windows_of,
 )
+from depmm.inference.step_table import read_steps
 from depmm.inference.trained_run import TrainedRun
 
 MAX_LENGTHS = 3.0  # of the median training file; a longer recording is divided into several steps
@@ -30,7 +30,7 @@ class RecordingSteps:
     Attributes
     ----------
     table : DataFrame
-        As :func:`~depmm.inference.segmentation.read_steps` returns.
+        As :func:`~depmm.inference.step_table.read_steps` returns.
     origin : str
         Where the steps come from, in words.
     unread : list of tuple of float

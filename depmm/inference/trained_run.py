@@ -19,6 +19,7 @@ from depmm.models.classical.saved import load_model
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder, find_model_folders, list_classical_folders
 from depmm.runs.inference_facts import InferenceFacts, load_inference_facts
+from depmm.runs.moved import check_locations
 from depmm.runs.step_reference import StepReference, load_step_reference
 from depmm.store.derived_streams import FACE_STREAMS, track_of
 from depmm.store.voice_stream import VOICE
@@ -101,6 +102,8 @@ def read_trained_run(
 
     Raises
     ------
+    ConfigError
+        If an override changes another setting.
     RunError
         If ``inference.json`` cannot be read, or a run without it has no data.
     InferenceError
@@ -122,7 +125,7 @@ def read_trained_run(
                 file=folder.path,
                 remedy="Finish its training first.",
             )
-    moved = list(overrides or ())
+    moved = check_locations(overrides)
     configs = [load_experiment(folder.config, moved) for folder in folders]
     config = configs[0]
     for modality, stream in config.data.features.items():

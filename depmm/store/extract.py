@@ -31,6 +31,7 @@ from depmm.store.launch import Launch
 from depmm.store.session_extraction import extract_session
 from depmm.store.session_job import SessionJob, estimate_costs, file_size, list_jobs
 from depmm.store.sessions import SessionStore
+from depmm.store.settings_file import record_settings
 from depmm.store.worker_pool import Crash, Hang, run_in_processes
 
 logger = logging.getLogger(__name__)
@@ -210,6 +211,8 @@ def _extract(
         store.make_folder()
     results = _run(pending, workers)
     lost = sum(1 for stored in results.values() if not stored)
+    if lost < len(jobs):
+        record_settings(store)
     failures, warnings = _update_tables(store, all_jobs, shard)
     report = ExtractReport(
         len(results) - lost, len(jobs) - len(pending), lost, failures, warnings, shard, []

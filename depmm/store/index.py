@@ -19,6 +19,7 @@ from depmm.store.derived_streams import track_of
 from depmm.store.errors import StoreError, writing
 from depmm.store.failures import SessionKey, recorded_failures
 from depmm.store.sessions import SessionStore
+from depmm.store.settings_file import other_settings_error
 from depmm.store.stream_columns import find_different_columns
 from depmm.store.tables import DamagedTableError, read_table, write_table
 
@@ -45,8 +46,8 @@ def read_index(store: SessionStore) -> pd.DataFrame:
     Raises
     ------
     StoreError
-        If nothing was extracted into the store, or ``index.parquet`` is damaged or has other
-        columns.
+        If nothing was extracted into the store, or only with other settings, or ``index.parquet``
+        is damaged or has other columns.
     """
     parts = _read_parts(store, _part_names(store), (INDEX,))
     index = _merge(INDEX, read_table(store, INDEX, INDEX.file), parts)
@@ -57,6 +58,8 @@ def read_index(store: SessionStore) -> pd.DataFrame:
             remedy="Run depmm extract, or correct data.store.",
         )
     same_settings = index["settings_hash"] == store.settings_hash
+    if len(index) and not same_settings.any():
+        raise other_settings_error(store, sorted(index["settings_hash"].unique()))
     return index[same_settings].drop(columns="settings_hash")
 
 

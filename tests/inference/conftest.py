@@ -9,7 +9,7 @@ import pytest
 from trained_runs import AUDIO, train_tiny
 
 from depmm.inference import Predictor
-from depmm.inference.segmentation import STEP_COLUMNS
+from depmm.inference.step_table import STEP_COLUMNS
 
 
 @pytest.fixture(scope="session")

@@ -8,14 +8,13 @@ from depmm.corpora.corpus_facts import Windows
 from depmm.data.training_reference import TrainingReference
 from depmm.inference import InferenceError
 from depmm.inference.segmentation import (
-    STEP_COLUMNS,
     cut_steps,
-    read_steps,
     recording_manifest,
     trained_window_steps,
     window_steps,
     windows_of,
 )
+from depmm.inference.step_table import STEP_COLUMNS, read_steps
 
 
 def edges(

@@ -35,7 +35,9 @@ from depmm.schemas.explanations import EXPLANATIONS, MEASURE_IMPORTANCE, MEASURE
 N_PERMUTATIONS = 20  # per group; the standard deviation over them is in the table
 
 
-def explain_classical(run: Path, folders: Sequence[RunFolder], split: str) -> dict[str, int]:
+def explain_classical(
+    run: Path, folders: Sequence[RunFolder], split: str, overrides: Sequence[str] = ()
+) -> dict[str, int]:
     """Write the tables of the explanation of classical models.
 
     Parameters
@@ -46,6 +48,8 @@ def explain_classical(run: Path, folders: Sequence[RunFolder], split: str) -> di
         Folders of its models.
     split : {"train", "validation", "test"}
         Split of the explained sessions.
+    overrides : sequence of str, optional
+        Where the data of a moved run are, as ``key=value``.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def explain_classical(run: Path, folders: Sequence[RunFolder], split: str) -> di
     """
     with ParquetStream(run, list(EXPLANATIONS.values())) as stream:
         for folder in folders:
-            config = load_experiment(folder.config)
+            config = load_experiment(folder.config, overrides)
             assert isinstance(config, ClassicalConfig)
             # the split of the training, even if the manifest has changed since
             trained_split = SplitConfig(kind="file", file=folder.split)

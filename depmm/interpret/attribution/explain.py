@@ -3,7 +3,7 @@
 Sessions are read in batches and encoded once; memory does not grow with their number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from depmm.interpret.attribution.removal import (
 )
 from depmm.models.model import DepressionModel
 from depmm.runs.folder import RunFolder, find_model_folders, list_classical_folders
+from depmm.runs.moved import check_locations
 from depmm.runs.step_reference import (
     StepReference,
     load_step_reference,
@@ -65,6 +66,7 @@ def explain(
     methods: Sequence[str] = (),
     html: bool = False,
     reference: str = TRAINING,
+    overrides: Iterable[str] | None = None,
 ) -> ExplainReport:
     """Explain the predictions of a run for the sessions of one split.
 
@@ -89,6 +91,8 @@ def explain(
         without a word, of the same step index or of all steps), or the mean of the session, to
         which the attributions are then relative. ``permutation`` always replaces steps by other
         steps of the session.
+    overrides : iterable of str, optional
+        ``data.manifest=FOLDER`` and ``data.store=FOLDER``: where the data of a moved run are.
 
     Returns
     -------
@@ -113,23 +117,28 @@ def explain(
     >>> "attributions" in report.rows
     True
     """
-    run, device = Path(run), choose_device()
+    run, device, moved = Path(run), choose_device(), check_locations(overrides)
     check_choice("reference", reference, (TRAINING, SESSION))
     if classical := list_classical_folders(run):
-        return _explain_classical(run, classical, split, methods, html)
+        return _explain_classical(run, classical, split, methods, html, moved)
     folders = find_model_folders(run)
     with locked_folder(run, "explain"):
-        return _explain(run, folders, split, methods, html, reference, device)
+        return _explain(run, folders, split, methods, html, reference, device, moved)
 
 
 def _explain_classical(
-    run: Path, folders: Sequence[RunFolder], split: str, methods: Sequence[str], html: bool
+    run: Path,
+    folders: Sequence[RunFolder],
+    split: str,
+    methods: Sequence[str],
+    html: bool,
+    moved: list[str],
 ) -> ExplainReport:
     from depmm.interpret.attribution.classical import explain_classical, refuse_options
 
     refuse_options(run, methods, html)
     with locked_folder(run, "explain"):
-        rows = explain_classical(run, folders, split)
+        rows = explain_classical(run, folders, split, moved)
     absent = {"measure_weights": "the model is not linear in its measures"}
     return ExplainReport(run, rows, {} if "measure_weights" in rows else absent)
 
@@ -142,10 +151,11 @@ def _explain(
     html: bool,
     reference: str,
     device: torch.device,
+    moved: list[str],
 ) -> ExplainReport:
     with ParquetStream(run, list(EXPLANATIONS.values())) as stream:
         for folder in folders:
-            config = load_config(folder.config)
+            config = load_config(folder.config, moved)
             # the split of the training, even if the manifest has changed since
             trained_split = SplitConfig(kind="file", file=folder.split)
             data = load_experiment_data(config.model_copy(update={"split": trained_split}))
