@@ -196,7 +196,8 @@ def cluster_turns(clusters: Clusters, windows: np.ndarray, speech: np.ndarray) -
     -------
     list of Turn
         Turns with the speakers ``speaker_1`` and ``speaker_2``. A segment is divided in the middle
-        between the centres of windows. The confidence is the mean silhouette, at least 0.
+        between the centres of windows. The confidence is (1 + s) / 2 for the mean silhouette s of
+        the windows: 0.5 is between the clusters.
     """
     names = speaker_names(clusters.labels)
     centres = windows[:, :2].mean(axis=1)
@@ -208,6 +209,6 @@ def cluster_turns(clusters: Clusters, windows: np.ndarray, speech: np.ndarray) -
         middles = (centres[of_segment][1:] + centres[of_segment][:-1]) / 2
         edges = [start, *middles.tolist(), end]
         for window, first, last in zip(of_segment, edges[:-1], edges[1:], strict=True):
-            confidence = float(np.clip(clusters.silhouettes[window], 0, 1))
+            confidence = float((1 + clusters.silhouettes[window]) / 2)
             turns.append(Turn(first, last, names[int(clusters.labels[window])], confidence))
     return [turn for turn in join_turns(turns) if turn.end_s - turn.start_s >= MIN_TURN_S]

@@ -150,10 +150,7 @@ def voice_source(detector: Detector, embedding: VoiceEmbedding) -> TurnSource:
             clusters = cluster_windows(embeddings, windows)
         if clusters is None:
             raise StepsError("The recording contains no speech.", remedy="Listen to it.")
-        note = (
-            f"Mean silhouette of the voices {clusters.separation:.2f} ({embedding.name}). It does "
-            "not tell whether the clusters are speakers: emotions of a speaker form clusters, too."
-        )
+        note = f"Mean silhouette of the voices {clusters.separation:.2f} ({embedding.name})."
         turns = cluster_turns(clusters, windows, speech)
         return FoundTurns(turns, found.duration_s, note, [])
 
